@@ -1,0 +1,66 @@
+"""Everything that can stop a command, by name.
+
+    SyphusError
+    ├── UsageError            exit 2   nothing was sent
+    │   ├── ConfigError                the endpoint, an option or the YAML config
+    │   ├── InputError                 the annotations
+    │   ├── PromptError                a prompt file
+    │   ├── PluginError                a dataset plugin
+    │   └── RunError                   the run's folder: locked, unwritable, other settings, newer format
+    ├── ProviderError         exit 3   the endpoint will not answer anybody: key, quota, deployment, outage
+    ├── BudgetError           exit 4   the budget is spent
+    └── StorageError          exit 5   the disk: full, broken, gone
+
+The text of each is one line for a person: what is wrong, where, and what to do. An outcome of a single row is no exception: it
+is an `Outcome`. Exit 0 means all done, 1 finished with rows that are not ok, 130 interrupted.
+"""
+
+
+class SyphusError(Exception):
+    """The root. `exit_code` is what the process ends with."""
+
+    exit_code = 1
+
+
+class UsageError(SyphusError):
+    """Something has to be put right before anything can be sent."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """The endpoint, an option or the YAML config is wrong."""
+
+
+class InputError(UsageError):
+    """The annotations can't be read; the message names the file and the record."""
+
+
+class PromptError(UsageError):
+    """A prompt file can't be read or used."""
+
+
+class PluginError(UsageError):
+    """A dataset plugin is missing, broken, or does not keep its contract."""
+
+
+class RunError(UsageError):
+    """The run's folder can't be used as it is."""
+
+
+class ProviderError(SyphusError):
+    """No row can succeed at this endpoint now. Rows without an outcome stay pending."""
+
+    exit_code = 3
+
+
+class BudgetError(SyphusError):
+    """The next request might cost more than is left of the budget."""
+
+    exit_code = 4
+
+
+class StorageError(SyphusError):
+    """The ledger can't be written. Nothing after the last commit counts as done."""
+
+    exit_code = 5

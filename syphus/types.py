@@ -1,0 +1,128 @@
+"""The values that flow from a plugin to the result. All of them are frozen, so that nothing changes behind anybody's back.
+
+    Query --render--> Request --send--> Completion --parse, accept--> Outcome
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypedDict
+
+
+class Message(TypedDict):
+    """One turn of a chat: `role` is system, user or assistant; `content` is its text."""
+
+    role: str
+    content: str
+
+
+class State(StrEnum):
+    """Where a query stands. There are no other states, and every query is in exactly one."""
+
+    OK = "ok"  #: pairs were accepted
+    INVALID = "invalid"  #: an answer came, and could not be parsed or was rejected
+    TRUNCATED = "truncated"  #: the answer was cut off at max_tokens
+    REFUSED = "refused"  #: a refusal, or a content filter on the prompt or the answer
+    FAILED = "failed"  #: this row can't be answered, or its attempts ran out
+    PENDING = "pending"  #: no outcome yet; an outage, a stop or a crash leaves rows here
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One instruction and its response, exactly as the model wrote them."""
+
+    instruction: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One row of the input: what the model is asked about.
+
+    `id` is unique in its dataset and stable over runs, `text` the annotation as the model gets to see it, `image_ids` the
+    keys of its images in the image store, `meta` whatever else the plugin wants to find again (JSON values only).
+    """
+
+    id: str
+    text: str
+    image_ids: tuple[str, ...] = ()
+    meta: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What every query of a dataset is asked with: the system message and the in-context examples, in turns."""
+
+    system_message: str
+    in_context: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What was read out of one answer.
+
+    `problems` are the reasons why it can't be taken ("question without an answer"): an answer with problems is invalid as a
+    whole, so that nothing is dropped silently. `notes` are harmless ("text before the first question").
+    """
+
+    pairs: tuple[Pair, ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call or of many: usages add up with `+`. `cached_tokens` is a part of `prompt_tokens`, `reasoning_tokens`
+    a part of `completion_tokens`; `estimated` counts the tokens that no server reported and that we guessed."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.estimated + other.estimated,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One chat request, ready to go. `body` is the exact JSON that is sent, `key` its hash: the name of its answer for ever.
+
+    `sample` tells apart the answers to one and the same body: 0 is the first, and asking again counts up.
+    """
+
+    key: bytes
+    body: bytes
+    sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One answer as it came: paid for, whatever it is worth. `model` is the name that the server gave."""
+
+    text: str
+    finish_reason: str
+    model: str
+    usage: Usage
+    refusal: str = ""
+    filtered: tuple[str, ...] = ()  #: content filter categories that cut the answer
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a query. `reason` is one short line that can be counted, `detail` everything else worth keeping."""
+
+    state: State
+    pairs: Sequence[Pair] = ()
+    reason: str = ""
+    detail: str = ""
