@@ -11,8 +11,8 @@
     ├── BudgetError           exit 4   the budget is spent
     └── StorageError          exit 5   the disk: full, broken, gone
 
-The text of each is one line for a person: what is wrong, where, and what to do. An outcome of a single row is no exception: it
-is an `Outcome`. Exit 0 means all done, 1 finished with rows that are not ok, 130 interrupted.
+The text of each is one line for a person: what is wrong, where, and what to do. An outcome of a single row is no
+exception: it is an `Outcome`. Exit 0 means all done, 1 finished with rows that are not ok, 130 interrupted.
 """
 
 

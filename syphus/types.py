@@ -1,6 +1,6 @@
-"""The values that flow from a plugin to the result. All of them are frozen, so that nothing changes behind anybody's back.
+"""The values that flow from a plugin to the result. All are frozen: nothing changes behind anybody's back.
 
-    Query --render--> Request --send--> Completion --parse, accept--> Outcome
+Query --render--> Request --send--> Completion --parse, accept--> Outcome
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Pair:
 class Query:
     """One row of the input: what the model is asked about.
 
-    `id` is unique in its dataset and stable over runs, `text` the annotation as the model gets to see it, `image_ids` the
-    keys of its images in the image store, `meta` whatever else the plugin wants to find again (JSON values only).
+    `id` is unique in its dataset and stable over runs, `text` the annotation as the model gets to see it, `image_ids`
+    the keys of its images in the image store, `meta` whatever else the plugin wants to find again (JSON values only).
     """
 
     id: str
@@ -63,8 +63,8 @@ class Prefix:
 class Parsed:
     """What was read out of one answer.
 
-    `problems` are the reasons why it can't be taken ("question without an answer"): an answer with problems is invalid as a
-    whole, so that nothing is dropped silently. `notes` are harmless ("text before the first question").
+    `problems` are the reasons why it can't be taken ("question without an answer"): an answer with problems is invalid
+    as a whole, so that nothing is dropped silently. `notes` are harmless ("text before the first question").
     """
 
     pairs: tuple[Pair, ...] = ()
@@ -74,8 +74,11 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call or of many: usages add up with `+`. `cached_tokens` is a part of `prompt_tokens`, `reasoning_tokens`
-    a part of `completion_tokens`; `estimated` counts the tokens that no server reported and that we guessed."""
+    """Tokens of one call or of many: usages add up with `+`.
+
+    `cached_tokens` is a part of `prompt_tokens`, `reasoning_tokens` a part of `completion_tokens`; `estimated` counts
+    the tokens that no server reported and that we guessed.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -95,7 +98,8 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One chat request, ready to go. `body` is the exact JSON that is sent, `key` its hash: the name of its answer for ever.
+    """One chat request, ready to go. `body` is the exact JSON that is sent, `key` its hash: the name of its answer for
+    ever.
 
     `sample` tells apart the answers to one and the same body: 0 is the first, and asking again counts up.
     """
@@ -114,13 +118,15 @@ class Completion:
     model: str
     usage: Usage
     refusal: str = ""
-    filtered: tuple[str, ...] = ()  #: content filter categories that cut the answer
-    request_id: str = ""
+    flags: tuple[str, ...] = ()  #: content filter categories that cut the answer ("hate: high"), "filter did not run"
+    response_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a query. `reason` is one short line that can be counted, `detail` everything else worth keeping."""
+    """What became of a query. `reason` is one short line that can be counted, `detail` everything else worth
+    keeping.
+    """
 
     state: State
     pairs: Sequence[Pair] = ()

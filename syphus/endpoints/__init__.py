@@ -1,0 +1,1 @@
+"""The servers that answer: chat endpoints, what carries the bytes to them, and the simulated one."""

@@ -1,0 +1,75 @@
+"""What the server saw: counters, and the bill, one record a request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+CLIENT_LEFT = 499  #: the status of a request whose client went away before its answer; what it cost is billed
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One chat request. `at` is in seconds since the start, `status` 0 where not even a status line was sent, `key` a
+    hash of the messages in hex ("" where they could not be read), `billed` whether an answer was made; the tokens are 0
+    if not.
+    """
+
+    number: int
+    at: float
+    status: int
+    fault: str
+    key: str
+    billed: bool
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    last_user: str
+    request_id: str
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters since the start or the last reset.
+
+    `ok` are complete answers that arrived; `dup_requests` had messages that were seen before, `dup_after_ok` messages
+    that had already been answered with `ok`: those were paid for twice.
+    """
+
+    requests: int = 0
+    ok: int = 0
+    billed: int = 0
+    by_status: Counter[int] = field(default_factory=Counter)
+    by_fault: Counter[str] = field(default_factory=Counter)
+    unique: int = 0
+    dup_requests: int = 0
+    dup_after_ok: int = 0
+    in_flight: int = 0
+    peak_in_flight: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+
+    def start(self) -> None:
+        """A request has come in."""
+        self.requests += 1
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+
+    def end(self, record: Record) -> None:
+        """A request is over."""
+        self.in_flight -= 1
+        self.by_status[record.status] += 1
+        if record.fault:
+            self.by_fault[record.fault] += 1
+        self.billed += record.billed
+        self.tokens_in += record.prompt_tokens
+        self.tokens_out += record.completion_tokens
+        self.tokens_cached += record.cached_tokens
+
+    def as_dict(self) -> dict[str, object]:
+        """All counters as JSON values."""
+        found: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
+        found["by_status"] = {str(status): count for status, count in sorted(self.by_status.items())}
+        found["by_fault"] = dict(sorted(self.by_fault.items()))
+        return found

@@ -1,0 +1,168 @@
+"""Reading a chat request, and refusing a bad one in the words and the shape of api.openai.com."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from syphus.endpoints.simulated.replies import Rejected, Reply, openai_error
+
+Body = Mapping[str, object]
+
+_ROLES = ("system", "assistant", "user", "function", "tool", "developer")
+_TYPES = {bool: "boolean", int: "integer", float: "decimal", str: "string", dict: "object", list: "array"}
+_NUMBERS = {"temperature": 2, "top_p": 1, "frequency_penalty": 2, "presence_penalty": 2}
+_COUNTS = {"max_tokens": None, "max_completion_tokens": None, "n": 128}
+_NOT_JSON = (
+    "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
+    "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A chat request that can be answered. `max_tokens` is 0 where the client set no limit, `model` "" where it named
+    none.
+    """
+
+    body: Body
+    messages: list[Body]
+    model: str
+    max_tokens: int
+    n: int
+    seed: object
+    stream: bool
+
+
+def read_chat(raw: bytes) -> Chat:
+    """The request in `raw` (JSON, UTF-8).
+
+    Raises `Rejected` with the 400 that OpenAI gives for a body that is not JSON, has no messages, or has a parameter of
+    the wrong type or out of its range.
+    """
+    body = _parse(raw)
+    messages = _messages(body)
+    for name, highest in _NUMBERS.items():
+        _check_number(body, name, highest)
+    limits = {name: _check_count(body, name, highest) for name, highest in _COUNTS.items()}
+    if limits["max_tokens"] and limits["max_completion_tokens"]:
+        text = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
+        raise _bad(text, "max_tokens", "invalid_parameter_combination")
+    model = body.get("model")
+    return Chat(
+        body=body,
+        messages=messages,
+        model=model if isinstance(model, str) else "",
+        max_tokens=limits["max_tokens"] or limits["max_completion_tokens"],
+        n=limits["n"] or 1,
+        seed=body.get("seed"),
+        stream=body.get("stream") is True,
+    )
+
+
+def text_of(message: Body) -> str:
+    """The text of one message; the text parts in lines where its content is a list of parts."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "\n".join(str(part["text"]) for part in parts if isinstance(part, dict) and "text" in part)
+
+
+def _bad(message: str, param: str | None, code: str | None) -> Rejected:
+    return Rejected(openai_error(400, message, param=param, code=code))
+
+
+def _parse(raw: bytes) -> Body:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise Rejected(openai_error(400, _NOT_JSON)) from None
+    if not isinstance(body, dict):
+        raise Rejected(openai_error(400, _NOT_JSON))
+    return body
+
+
+def _type_name(value: object) -> str:
+    return "null" if value is None else _TYPES.get(type(value), "object")
+
+
+def _wrong_type(name: str, wanted: str, value: object) -> Rejected:
+    kind = _type_name(value)
+    got = kind if kind == "null" else f"{'an' if kind[0] in 'aio' else 'a'} {kind}"
+    return _bad(f"Invalid type for '{name}': expected {wanted}, but got {got} instead.", name, "invalid_type")
+
+
+def _messages(body: Body) -> list[Body]:
+    if "messages" not in body:
+        raise _bad("Missing required parameter: 'messages'.", "messages", "missing_required_parameter")
+    messages = body["messages"]
+    if not isinstance(messages, list):
+        raise _wrong_type("messages", "an array of objects", messages)
+    if not messages:
+        text = (
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead."
+        )
+        raise _bad(text, "messages", "empty_array")
+    for position, message in enumerate(messages):
+        _check_message(position, message)
+    return messages
+
+
+def _check_message(position: int, message: object) -> None:
+    name = f"messages[{position}]"
+    if not isinstance(message, dict):
+        raise _wrong_type(name, "an object", message)
+    role, content = message.get("role"), message.get("content")
+    if role not in _ROLES:
+        supported = ", ".join(f"'{known}'" for known in _ROLES)
+        raise _bad(f"Invalid value: '{role}'. Supported values are: {supported}.", f"{name}.role", "invalid_value")
+    if not (isinstance(content, str | list) or (content is None and role == "assistant")):
+        where = f"messages.[{position}].content"
+        raise _bad(f"Invalid value for 'content': expected a string, got {_type_name(content)}.", where, None)
+
+
+def _check_number(body: Body, name: str, highest: int) -> None:
+    value = body.get(name)
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong_type(name, "a decimal", value)
+    lowest = -2 if name.endswith("penalty") else 0
+    if value > highest:
+        text = f"Invalid '{name}': decimal above maximum value. Expected a value <= {highest}, but got {value} instead."
+        raise _bad(text, name, "decimal_above_max_value")
+    if value < lowest:
+        text = f"Invalid '{name}': decimal below minimum value. Expected a value >= {lowest}, but got {value} instead."
+        raise _bad(text, name, "decimal_below_min_value")
+
+
+def _check_count(body: Body, name: str, highest: int | None) -> int:
+    value = body.get(name)
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong_type(name, "an integer", value)
+    if value < 1:
+        text = f"Invalid '{name}': integer below minimum value. Expected a value >= 1, but got {value} instead."
+        raise _bad(text, name, "integer_below_min_value")
+    if highest is not None and value > highest:
+        text = f"Invalid '{name}': integer above maximum value. Expected a value <= {highest}, but got {value} instead."
+        raise _bad(text, name, "integer_above_max_value")
+    return value
+
+
+def unsupported_parameter(name: str) -> Reply:
+    """The 400 of a model that does not know parameter `name` (the newer ones want max_completion_tokens)."""
+    instead = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""
+    text = f"Unsupported parameter: '{name}' is not supported with this model.{instead}"
+    return openai_error(400, text, param=name, code="unsupported_parameter")
+
+
+def unsupported_value(name: str, value: object) -> Reply:
+    """The 400 of a model that takes only the default for parameter `name`."""
+    only = "Only the default (1) value is supported."
+    text = f"Unsupported value: '{name}' does not support {value} with this model. {only}"
+    return openai_error(400, text, param=name, code="unsupported_value")

@@ -1,0 +1,186 @@
+"""The forms that an answer can be asked for in. To add one, write a `Form` and put it into `FORMS`.
+
+A form is recognised by an in-context answer (`shown`), or else by the system message (`asked`); the first in `FORMS`
+that is recognised is used, and the last where none is. Its defects are what models really do wrong when the form is not
+shown to them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import orjson
+
+from syphus.endpoints.simulated.wording import lowered, pairs
+from syphus.types import Pair
+
+_HEADER = re.compile(r"^\s*[*#\s]*(question|answer)\b[ \d*]*:", re.IGNORECASE | re.MULTILINE)
+_FENCE = re.compile(r"^\s*```\w*\s*|\s*```\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What one answer is written from: the facts, how many pairs are wanted, and the last in-context answer ("" if
+    there is none).
+    """
+
+    facts: Sequence[str]
+    count: int
+    about_change: bool
+    example: str
+
+
+Writer = Callable[[Scene, Random], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of an answer."""
+
+    name: str
+    shown: Callable[[str], int]  #: how many items of this form an in-context answer holds; 0 if it has another form
+    asked: Callable[[str], bool]  #: does a system message ask for it?
+    write: Writer
+    defects: Mapping[str, Writer]  #: by name; every form has the names of `DEFECTS`
+
+
+DEFECTS = ("chatter", "unpaired", "numbered_headers", "greeting", "leak_phrase", "one_pair")
+
+
+def form_of(examples: Sequence[str], system_message: str) -> tuple[Form, bool]:
+    """The form to answer in, and whether an in-context example shows it."""
+    for form in FORMS:
+        if examples and form.shown(examples[-1]):
+            return form, True
+    return next((form for form in FORMS if form.asked(system_message)), FORMS[-1]), False
+
+
+def _some_pairs(scene: Scene, random: Random) -> list[Pair]:
+    return pairs(scene.facts, scene.count, scene.about_change, random)
+
+
+def _chatter(scene: Scene, random: Random) -> str:
+    told = " ".join(pair.answer for pair in _some_pairs(scene, random))
+    return f"There is quite a bit to see here. {told} All in all it makes for an interesting scene."
+
+
+def _leaking(made: Sequence[Pair]) -> list[Pair]:
+    leak = Pair(made[0].instruction, f"According to the description, {lowered(made[0].answer)}")
+    return [leak, *made[1:]]
+
+
+# Question and answer lines
+
+
+def _lines(made: Sequence[Pair], example: str, gap: str) -> str:
+    """`Question:` and `Answer:` lines, spelt and spaced as in `example`, which shows the form."""
+    heads = [head.strip() for head in _HEADER.findall(example)]
+    question, answer = (heads[0], heads[1]) if len(heads) > 1 else ("Question", "Answer")
+    return gap.join(f"{question}: {pair.instruction}\n{answer}: {pair.answer}" for pair in made)
+
+
+def _gap(scene: Scene, random: Random) -> str:
+    if not scene.example:
+        return random.choice(("\n", "\n\n"))
+    return "\n\n" if re.search(r"\n[ \t]*\n", scene.example.strip()) else "\n"
+
+
+def _write_lines(scene: Scene, random: Random) -> str:
+    return _lines(_some_pairs(scene, random), scene.example, _gap(scene, random))
+
+
+def _unpaired_lines(scene: Scene, random: Random) -> str:
+    *complete, last = _some_pairs(scene, random)
+    gap = _gap(scene, random)
+    return gap.join(part for part in (_lines(complete, scene.example, gap), f"Question: {last.instruction}") if part)
+
+
+def _numbered_headers(scene: Scene, random: Random) -> str:
+    made = _some_pairs(scene, random)
+    return "\n\n".join(
+        f"**Question {number}:** {pair.instruction}\n**Answer {number}:** {pair.answer}"
+        for number, pair in enumerate(made, 1)
+    )
+
+
+def _greeting_lines(scene: Scene, random: Random) -> str:
+    return f"Sure! Here are some questions and answers:\n\n{_write_lines(scene, random)}"
+
+
+def _leaking_lines(scene: Scene, random: Random) -> str:
+    return _lines(_leaking(_some_pairs(scene, random)), scene.example, _gap(scene, random))
+
+
+def _one_pair_lines(scene: Scene, random: Random) -> str:
+    return _lines(_some_pairs(scene, random)[:1], scene.example, "\n")
+
+
+# A JSON array of objects
+
+
+def _objects(text: str) -> list[dict[str, object]]:
+    """The objects of a JSON array in `text`; none if it is something else."""
+    try:
+        content = orjson.loads(_FENCE.sub("", text))
+    except orjson.JSONDecodeError:
+        return []
+    items = content if isinstance(content, list) else []
+    return [item for item in items if isinstance(item, dict) and len(item) >= 2]
+
+
+def _array(made: Sequence[Pair], example: str) -> str:
+    shown = _objects(example)
+    question, answer = list(shown[0])[:2] if shown else ("question", "answer")
+    return orjson.dumps(
+        [{question: pair.instruction, answer: pair.answer} for pair in made], option=orjson.OPT_INDENT_2
+    ).decode()
+
+
+def _write_array(scene: Scene, random: Random) -> str:
+    return _array(_some_pairs(scene, random), scene.example)
+
+
+def _unpaired_array(scene: Scene, random: Random) -> str:
+    made = [{"question": pair.instruction, "answer": pair.answer} for pair in _some_pairs(scene, random)]
+    del made[-1]["answer"]
+    return orjson.dumps(made).decode()
+
+
+def _greeting_array(scene: Scene, random: Random) -> str:
+    return f"Sure! Here is the JSON that you asked for:\n```json\n{_write_array(scene, random)}\n```"
+
+
+QUESTION_ANSWER = Form(
+    "question and answer lines",
+    shown=lambda example: len(_HEADER.findall(example)) // 2,
+    asked=lambda system_message: "question:" in system_message.lower(),
+    write=_write_lines,
+    defects={
+        "chatter": _chatter,
+        "unpaired": _unpaired_lines,
+        "numbered_headers": _numbered_headers,
+        "greeting": _greeting_lines,
+        "leak_phrase": _leaking_lines,
+        "one_pair": _one_pair_lines,
+    },
+)
+
+JSON_ARRAY = Form(
+    "JSON array",
+    shown=lambda example: len(_objects(example)),
+    asked=lambda system_message: "JSON" in system_message,
+    write=_write_array,
+    defects={
+        "chatter": _chatter,
+        "unpaired": _unpaired_array,
+        "numbered_headers": _numbered_headers,
+        "greeting": _greeting_array,
+        "leak_phrase": lambda scene, random: _array(_leaking(_some_pairs(scene, random)), scene.example),
+        "one_pair": lambda scene, random: _array(_some_pairs(scene, random)[:1], scene.example),
+    },
+)
+
+FORMS: list[Form] = [JSON_ARRAY, QUESTION_ANSWER]

@@ -1,0 +1,73 @@
+"""From the facts of an annotation to questions and answers about them: made up, but grounded, and never twice the same
+question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from random import Random
+
+from syphus.endpoints.simulated.facts import denies_change, subject
+from syphus.types import Pair
+
+_ABOUT_CHANGE = (
+    "What has changed with {}?",
+    "What is different about {}?",
+    "How do the two images differ when it comes to {}?",
+    "Can you tell me what happened to {}?",
+    "What do you notice about {} when you compare the two images?",
+    "Is there any change to {}?",
+)
+_ABOUT_ANYTHING = (
+    "What can you tell me about {}?",
+    "What is going on with {}?",
+    "Which detail stands out about {}?",
+    "How would you describe {}?",
+    "What is there to see of {}?",
+    "Could you say more about {}?",
+)
+_NOTHING_CHANGED = ("Is there any difference between the two images?", "Can you spot a change between the two images?")
+_NOTHING_TO_SEE = Pair("Is there anything special to be seen here?", "Nothing in particular stands out here.")
+_OPENINGS = ("It seems that ", "One can see that ", "Clearly, ", "At a closer look, ", "As far as one can tell, ")
+_FIRST_OPENINGS = (0, 0, 0, 1, 2)  # where each fact starts among none and the openings: mostly with none
+
+
+def pairs(facts: Sequence[str], count: int, about_change: bool, random: Random) -> list[Pair]:
+    """About `count` pairs over `facts`: fewer where the facts do not yield so many different ones."""
+    if not facts:
+        return [_NOTHING_TO_SEE]
+    order = random.sample(facts, len(facts))
+    patterns = _shuffled(_ABOUT_CHANGE if about_change else _ABOUT_ANYTHING, random)
+    openings = ["", *_shuffled(_OPENINGS, random)]
+    starts = [random.choice(_FIRST_OPENINGS) for _ in order]
+    made: dict[str, str] = {}
+    for place in range(len(order) * len(openings)):
+        turn, which = divmod(place, len(order))
+        question = _new_question(order[which], patterns[place % len(patterns) :] + patterns, made)
+        if question:
+            made[question] = _response(order[which], openings[(turn + starts[which]) % len(openings)])
+        if len(made) == count:
+            break
+    return [Pair(question, response) for question, response in made.items()]
+
+
+def _shuffled(texts: Sequence[str], random: Random) -> list[str]:
+    return random.sample(texts, len(texts))
+
+
+def _new_question(fact: str, patterns: Sequence[str], asked: Container[str]) -> str:
+    """A question about `fact` that was not asked yet; "" if there is none left."""
+    usable = _NOTHING_CHANGED if denies_change(fact) else patterns
+    about = subject(fact)
+    return next((question for pattern in usable if (question := pattern.format(about)) not in asked), "")
+
+
+def _response(fact: str, opening: str) -> str:
+    return opening + lowered(fact) if opening else fact
+
+
+def lowered(fact: str) -> str:
+    """`fact` as it stands in the middle of a sentence; "TV" and "I" keep their capitals."""
+    first = fact.split(maxsplit=1)[0]
+    keeps = first == "I" or (len(first) > 1 and first.isupper())
+    return fact if keeps else fact[0].lower() + fact[1:]

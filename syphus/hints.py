@@ -1,0 +1,104 @@
+"""How long a server asks to be left alone, and what limits it states: read from headers and, last, from its words.
+
+Sources: OpenAI and Azure OpenAI rate-limit headers, RFC 9110 section 10.2.3 (Retry-After), litellm's proxy, which
+renames an upstream Retry-After to `llm_provider-retry-after`. Servers also send nonsense (zero, negative, NaN, -1,
+dates long past): that is no hint at all. Pure functions; `headers` is any case-insensitive mapping, `now` the wall
+clock in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+LONGEST = 7 * 86_400.0  #: seconds; nobody means a wait of more than a week, so a longer hint is nonsense
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|millisecond|second|minute|hour|day|s|m|h|d)s?")
+_UNITS = {"m": 60.0, "ms": 0.001, "millisecond": 0.001, "minute": 60.0, "s": 1.0, "h": 3600.0, "d": 86_400.0}
+_WORDS = re.compile(r"(?:retry|try again) (?:after|in) ((?:\d+(?:\.\d+)?\s*[a-z]*\s*)+)")
+
+
+class Limits(NamedTuple):
+    """What a server says of one of its limits: allowed a minute, and left now. Either may be unknown (None)."""
+
+    per_minute: float | None
+    remaining: float | None
+
+
+def retry_wait(headers: Mapping[str, str], message: str, now: float) -> float | None:
+    """The seconds that the server wants us to wait, or None where it gives no (sensible) hint.
+
+    In order: `retry-after-ms`, `retry-after` (seconds or a date), `llm_provider-retry-after`, the reset of a limit of
+    which nothing is left, and last the number in the message ("retry after 37 seconds"). May exceed any patience: Azure
+    has said 86400.
+    """
+    hints = (
+        _sensible(_number(headers.get("retry-after-ms")), 0.001),
+        _seconds_or_date(headers.get("retry-after"), now),
+        _seconds_or_date(headers.get("llm_provider-retry-after"), now),
+        _reset(headers),
+        _in_words(message),
+    )
+    return next((hint for hint in hints if hint is not None), None)
+
+
+def stated_limits(headers: Mapping[str, str], what: str) -> Limits:
+    """The `x-ratelimit-*` headers for `what` ("requests" or "tokens"); a negative or zero limit states nothing."""
+    limit = _number(headers.get(f"x-ratelimit-limit-{what}"))
+    remaining = _number(headers.get(f"x-ratelimit-remaining-{what}"))
+    if limit is None or limit <= 0:
+        return Limits(None, None)
+    return Limits(limit, remaining if remaining is not None and 0 <= remaining <= limit else None)
+
+
+def duration(text: str) -> float | None:
+    """Seconds in OpenAI's duration form ("6m0s", "120ms"), in words ("2 minutes") or as a bare number ("10"); else
+    None.
+    """
+    parts = _DURATION.findall(text)
+    if parts:
+        return float(sum(float(value) * (_UNITS.get(unit) or _UNITS[unit[0]]) for value, unit in parts))
+    return _number(text)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text) if text is not None else None
+    except ValueError:
+        return None
+    return value if value is None or math.isfinite(value) else None
+
+
+def _sensible(value: float | None, scale: float = 1.0) -> float | None:
+    return value * scale if value is not None and 0 < value * scale <= LONGEST else None
+
+
+def _seconds_or_date(text: str | None, now: float) -> float | None:
+    if text is None:
+        return None
+    number = _number(text)
+    if number is not None:
+        return _sensible(number)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return _sensible((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+
+
+def _reset(headers: Mapping[str, str]) -> float | None:
+    waits = [
+        duration(headers.get(f"x-ratelimit-reset-{what}", ""))
+        for what in ("requests", "tokens")
+        if _number(headers.get(f"x-ratelimit-remaining-{what}")) == 0
+    ]
+    return _sensible(max((wait for wait in waits if wait is not None), default=None))
+
+
+def _in_words(message: str) -> float | None:
+    found = _WORDS.search(message.lower())
+    return _sensible(duration(found[1])) if found else None

@@ -1,0 +1,192 @@
+"""Registering the input: what is new, what has changed, what has gone. One transaction, before anything is sent.
+
+The plugin's queries stream through once; from then on the ledger is the work list, and a later start reads the input
+again only where it may have changed. So a bad record at the end of the file costs nothing, the number of queries is
+known, and a resumed run of a million finished rows finds the unfinished ones at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import sqlite3
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import orjson
+
+from syphus.errors import InputError
+from syphus.ledger.store import Store, storage_faults
+from syphus.types import Query
+
+_BATCH = 1000
+_EXAMPLES = 3  #: ids that a message names
+
+
+@dataclass(slots=True)
+class InputCheck:
+    """What registering found.
+
+    `changed` are rows whose text is another than the one that their outcome was made from, `gone` rows that have an
+    outcome and are no longer in the input; `examples` names some of both.
+    """
+
+    read: int = 0
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+class _Incoming(NamedTuple):
+    query: Query
+    position: int
+    digest: bytes
+    image_ids: str
+    meta: str
+
+
+class _Known(NamedTuple):
+    n: int
+    id: str
+    digest: bytes
+    checked: int
+    position: int | None
+
+
+def register(
+    store: Store, stage: str, queries: Iterable[Query], wanted: Callable[[int], bool], tick: Callable[[int], None]
+) -> InputCheck:
+    """Reads all queries into the ledger, without committing, so that the caller can still `reject`.
+
+    `wanted(position)` selects the rows of this run (slices, samples); others are left out, unless an earlier run took
+    them. `tick` is told the number of rows read, now and then. Raises `InputError` where two rows have one id.
+    """
+    with storage_faults(store.path):
+        return _Registration(store.writer, stage).run(queries, wanted, tick)
+
+
+def accept(store: Store, stage: str) -> None:
+    """Changed rows are asked anew, rows that have gone leave the result (their answers stay), and all is committed."""
+    with storage_faults(store.path):
+        db = store.writer
+        changed = "SELECT n FROM query WHERE stage = ?1 AND changed"
+        db.execute(f"DELETE FROM result WHERE n IN ({changed})", (stage,))
+        db.execute(
+            "UPDATE query SET state = 'pending', used = 0, opened = 0, attempts = 0, answer = NULL, reason = '', "
+            f"pairs = 0, seq = NULL, changed = 0 WHERE n IN ({changed})",
+            (stage,),
+        )
+        db.execute("UPDATE query SET position = NULL WHERE stage = ?1 AND checked < (" + _LAST_CHECK + ")", (stage,))
+    store.commit()
+
+
+def reject(store: Store) -> None:
+    """Leaves the ledger as it was before `register`."""
+    with storage_faults(store.path):
+        store.writer.rollback()
+
+
+_LAST_CHECK = "SELECT max(checked) FROM query WHERE stage = ?1"
+
+
+class _Registration:
+    def __init__(self, db: sqlite3.Connection, stage: str) -> None:
+        self._db = db
+        self._stage = stage
+        self._check_number = (db.execute(_LAST_CHECK, (stage,)).fetchone()[0] or 0) + 1
+        self._next_n = (db.execute("SELECT max(n) FROM query").fetchone()[0] or 0) + 1
+        self.check = InputCheck()
+
+    def run(self, queries: Iterable[Query], wanted: Callable[[int], bool], tick: Callable[[int], None]) -> InputCheck:
+        for batch in _batches(queries):
+            known = self._look_up(batch)
+            self._no_twins(batch, known)
+            self._insert([row for row in batch if row.query.id not in known and wanted(row.position)])
+            self._update([(known[row.query.id], row) for row in batch if row.query.id in known])
+            self.check.read += len(batch)
+            tick(self.check.read)
+        self._find_gone()
+        return self.check
+
+    def _look_up(self, batch: list[_Incoming]) -> dict[str, _Known]:
+        """What the ledger knows of these ids and of other spellings of them."""
+        ids = {spelling for row in batch for spelling in _spellings(row.query.id)}
+        marks = ", ".join("?" * len(ids))
+        rows = self._db.execute(
+            f"SELECT n, id, digest, checked, position FROM query WHERE id IN ({marks}) AND stage = ?",
+            (*ids, self._stage),
+        )
+        return {known.id: known for known in map(_Known._make, rows)}
+
+    def _no_twins(self, batch: list[_Incoming], known: dict[str, _Known]) -> None:
+        current = (row for row in known.values() if row.checked == self._check_number)
+        seen = {spelling: row.position or 0 for row in current for spelling in _spellings(row.id)}
+        for row in batch:
+            for spelling in _spellings(row.query.id):
+                if spelling in seen:
+                    raise InputError(
+                        f"Rows {seen[spelling] + 1} and {row.position + 1} of the input have the same id "
+                        f"{row.query.id!r}. Ids must be unique; nothing was sent."
+                    )
+            seen.update(dict.fromkeys(_spellings(row.query.id), row.position))
+
+    def _insert(self, rows: list[_Incoming]) -> None:
+        numbered = list(enumerate(rows, self._next_n))
+        self._next_n += len(rows)
+        self._db.executemany(
+            "INSERT INTO query (n, stage, id, position, digest, checked) VALUES (?, ?, ?, ?, ?, ?)",
+            [(n, self._stage, r.query.id, r.position, r.digest, self._check_number) for n, r in numbered],
+        )
+        self._db.executemany(
+            "INSERT INTO annotation (n, text, image_ids, meta) VALUES (?, ?, ?, ?)",
+            [(n, r.query.text, r.image_ids, r.meta) for n, r in numbered],
+        )
+        self.check.new += len(rows)
+
+    def _update(self, rows: list[tuple[_Known, _Incoming]]) -> None:
+        self._db.executemany(
+            "UPDATE query SET position = ?, checked = ? WHERE n = ?",
+            [(row.position, self._check_number, known.n) for known, row in rows],
+        )
+        other = [(known, row) for known, row in rows if known.digest != row.digest]
+        self._db.executemany(
+            "UPDATE query SET digest = ?, changed = (state <> 'pending' OR used > 0) WHERE n = ?",
+            [(row.digest, known.n) for known, row in other],
+        )
+        self._db.executemany(
+            "UPDATE annotation SET text = ?, image_ids = ?, meta = ? WHERE n = ?",
+            [(row.query.text, row.image_ids, row.meta, known.n) for known, row in other],
+        )
+
+    def _find_gone(self) -> None:
+        stage = (self._stage, self._check_number)
+        never_asked = "stage = ? AND checked < ? AND state = 'pending' AND used = 0"
+        self._db.execute(f"DELETE FROM annotation WHERE n IN (SELECT n FROM query WHERE {never_asked})", stage)
+        self._db.execute(f"DELETE FROM query WHERE {never_asked}", stage)
+        for what, condition in (("changed", "changed"), ("gone", "checked < ? AND position IS NOT NULL")):
+            values = stage if "?" in condition else stage[:1]
+            rows = self._db.execute(f"SELECT id FROM query WHERE stage = ? AND {condition}", values).fetchall()
+            setattr(self.check, what, len(rows))
+            self.check.examples += [row[0] for row in rows[:_EXAMPLES]]
+
+
+def _batches(queries: Iterable[Query]) -> Iterator[list[_Incoming]]:
+    numbered = enumerate(queries)
+    while batch := [_incoming(query, position) for position, query in itertools.islice(numbered, _BATCH)]:
+        yield batch
+
+
+def _incoming(query: Query, position: int) -> _Incoming:
+    image_ids, meta = orjson.dumps(query.image_ids).decode(), orjson.dumps(query.meta).decode()
+    digest = hashlib.blake2b(f"{query.text}\0{image_ids}\0{meta}".encode(), digest_size=8).digest()
+    return _Incoming(query, position, digest, image_ids, meta)
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """The id, and where it is not plain ASCII its other Unicode spellings, which look the same to everybody."""
+    if name.isascii():
+        return (name,)
+    return tuple({name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)})

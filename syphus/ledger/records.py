@@ -1,0 +1,238 @@
+"""Answers, outcomes and spending: what the loop writes, and what it reads back.
+
+Writing only fills the open transaction; `Store.commit` makes it durable. Reading goes over the second connection and
+so sees committed rows alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from syphus.ledger.store import Store, storage_faults
+from syphus.types import Completion, Outcome, Pair, Query, State, Usage
+
+_BATCH = 256
+
+
+class Row(NamedTuple):
+    """One query that needs an answer.
+
+    `used` answers have been spent on it, `opened` of them before it was last made pending by hand; the newest is
+    number `last`. A `reason` says what was wrong with that one.
+    """
+
+    n: int
+    query: Query
+    used: int = 0
+    opened: int = 0
+    last: int | None = None
+    reason: str = ""
+
+
+class Answer(NamedTuple):
+    """A paid answer: `n` is its number in the ledger."""
+
+    n: int
+    completion: Completion
+    seconds: float
+
+
+class Paid(NamedTuple):
+    """An answer that has just come: its number (from `new_number`), the request, and how long it took."""
+
+    n: int
+    key: bytes
+    sample: int
+    completion: Completion
+    seconds: float
+
+
+class Entry(NamedTuple):
+    """What became of a row: written in one piece, or not at all.
+
+    The answer is a new one (`paid`), an old one by its number (`reused`), or there is none. Without an `outcome` the
+    row stays pending and is asked again, because of `again`. `lines` go to pairs.jsonl.
+    """
+
+    row: Row
+    outcome: Outcome | None
+    requests: int
+    paid: Paid | None = None
+    reused: int | None = None
+    again: str = ""
+    lines: str = ""
+
+
+class Attempts:
+    """Requests by what came of them, since the last commit."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.maybe_billed: Counter[str] = Counter()
+        self.unknown_tokens: Counter[str] = Counter()
+
+    def add(self, cause: str, maybe_billed: bool, tokens: float) -> None:
+        """Counts one; `tokens` is what it may have been billed without an answer."""
+        self.requests[cause] += 1
+        if maybe_billed:
+            self.maybe_billed[cause] += 1
+            self.unknown_tokens[cause] += int(tokens)
+
+
+_COLUMNS = (
+    "n, text, finish_reason, refusal, flags, model, response_id, prompt_tokens, completion_tokens, cached_tokens, "
+    "reasoning_tokens, estimated, seconds"
+)
+
+
+class Records:
+    """The ledger's rows as the loop knows them."""
+
+    def __init__(self, store: Store, stage: str, session: int) -> None:
+        self._store = store
+        self._stage = stage
+        self._session = session
+        with storage_faults(store.path):
+            self._next_answer = _highest(store, "SELECT max(n) FROM answer") + 1
+            self._next_seq = _highest(store, "SELECT max(seq) FROM query") + 1
+
+    def pending(self) -> Iterator[Row]:
+        """The queries without an outcome, in the order of the input, as they were when this was called."""
+        after = -1
+        while batch := self._pending_after(after):
+            for position, row in batch:
+                yield row
+                after = position
+
+    def _pending_after(self, position: int) -> list[tuple[int, Row]]:
+        with storage_faults(self._store.path):
+            rows = self._store.reader.execute(
+                "SELECT position, n, id, text, image_ids, meta, used, opened, answer, reason FROM query JOIN annotation "
+                "USING (n) WHERE stage = ? AND state = 'pending' AND position > ? ORDER BY position LIMIT ?",
+                (self._stage, position, _BATCH),
+            ).fetchall()
+        return [(place, _row(*fields)) for place, *fields in rows]
+
+    def find(self, key: bytes, sample: int) -> Answer | None:
+        """The answer to this very request, if it was ever paid for."""
+        with storage_faults(self._store.path):
+            found = self._store.reader.execute(
+                f"SELECT {_COLUMNS} FROM answer WHERE key = ? AND sample = ?", (key, sample)
+            ).fetchone()
+        return _answer(found) if found else None
+
+    def get(self, n: int) -> Answer:
+        """An answer by its number."""
+        with storage_faults(self._store.path):
+            return _answer(self._store.reader.execute(f"SELECT {_COLUMNS} FROM answer WHERE n = ?", (n,)).fetchone())
+
+    def write(self, entry: Entry) -> None:
+        """Writes an entry into the open transaction."""
+        answer = entry.reused
+        if entry.paid is not None:
+            answer = entry.paid.n
+            self._add_answer(entry.paid)
+        if entry.outcome is None:
+            self._store.writer.execute(
+                "UPDATE query SET used = used + 1, reason = ?, answer = ?, attempts = attempts + ? WHERE n = ?",
+                (entry.again, answer, entry.requests, entry.row.n),
+            )
+        else:
+            self._set_outcome(entry.row.n, entry.outcome, answer, entry.requests)
+
+    def write_attempts(self, attempts: Attempts) -> None:
+        """Adds requests that were made."""
+        self._store.writer.executemany(
+            "INSERT INTO attempt VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "requests = requests + excluded.requests, maybe_billed = maybe_billed + excluded.maybe_billed, "
+            "unknown_tokens = unknown_tokens + excluded.unknown_tokens",
+            [
+                (self._session, cause, count, attempts.maybe_billed[cause], attempts.unknown_tokens[cause])
+                for cause, count in attempts.requests.items()
+            ],
+        )
+
+    def write_pairs_file(self, seq: int, size: int) -> None:
+        """Notes that pairs.jsonl holds all outcomes up to `seq` in its first `size` bytes."""
+        self._store.writer.execute("INSERT OR REPLACE INTO meta VALUES ('pairs_file', ?)", (f"{seq} {size}",))
+
+    @property
+    def last_seq(self) -> int:
+        """The running number of the newest outcome."""
+        return self._next_seq - 1
+
+    def new_number(self) -> int:
+        """The number of the next answer."""
+        n, self._next_answer = self._next_answer, self._next_answer + 1
+        return n
+
+    def _add_answer(self, paid: Paid) -> None:
+        c, u = paid.completion, paid.completion.usage
+        flags = orjson.dumps(c.flags).decode()
+        tokens = (u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.reasoning_tokens, u.estimated)
+        self._store.writer.execute(
+            "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (paid.n, paid.key, paid.sample, c.text, c.finish_reason, c.refusal, flags, c.model, c.response_id, *tokens,
+             paid.seconds, self._session),
+        )  # fmt: skip
+
+    def _set_outcome(self, n: int, outcome: Outcome, answer: int | None, requests: int) -> None:
+        seq, self._next_seq = self._next_seq, self._next_seq + 1
+        db = self._store.writer
+        db.execute(
+            "UPDATE query SET state = ?, reason = ?, pairs = ?, answer = ?, used = used + ?, attempts = attempts + ?, "
+            "seq = ? WHERE n = ?",
+            (outcome.state, outcome.reason, len(outcome.pairs), answer, answer is not None, requests, seq, n),
+        )
+        if outcome.pairs or outcome.detail:
+            pairs = dump_pairs(outcome.pairs)
+            db.execute("INSERT OR REPLACE INTO result (n, pairs, detail) VALUES (?, ?, ?)", (n, pairs, outcome.detail))
+        else:
+            db.execute("DELETE FROM result WHERE n = ?", (n,))
+
+
+def load_pairs(text: str) -> list[Pair]:
+    """Pairs as the ledger keeps them."""
+    return [Pair(instruction, answer) for instruction, answer in orjson.loads(text)]
+
+
+def dump_pairs(pairs: Sequence[Pair]) -> str:
+    """Pairs as the ledger keeps them: [[instruction, answer], ...]."""
+    return orjson.dumps([(pair.instruction, pair.answer) for pair in pairs]).decode()
+
+
+def reopen(store: Store, stage: str, states: Sequence[State]) -> int:
+    """Makes the queries in these states pending again, with a fresh answer each; returns how many. Commits."""
+    marks = ", ".join("?" * len(states))
+    with storage_faults(store.path):
+        count = store.writer.execute(
+            f"UPDATE query SET state = 'pending', opened = used, attempts = 0, reason = '', pairs = 0, seq = NULL "
+            f"WHERE stage = ? AND state IN ({marks}) AND position IS NOT NULL",
+            (stage, *states),
+        ).rowcount
+    store.commit()
+    return count
+
+
+def _row(
+    n: int, name: str, text: str, image_ids: str, meta: str, used: int, opened: int, last: int | None, reason: str
+) -> Row:
+    query = Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta))
+    return Row(n, query, used, opened, last, reason)
+
+
+def _answer(columns: tuple[int, str, str, str, str, str, str, int, int, int, int, int, float]) -> Answer:
+    n, text, finish_reason, refusal, flags, model, response_id, *tokens, seconds = columns
+    usage = Usage(*(int(count) for count in tokens))
+    return Answer(
+        n, Completion(text, finish_reason, model, usage, refusal, tuple(orjson.loads(flags)), response_id), seconds
+    )
+
+
+def _highest(store: Store, sql: str) -> int:
+    value = store.reader.execute(sql).fetchone()[0]
+    return int(value) if value is not None else 0

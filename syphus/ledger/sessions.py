@@ -1,0 +1,87 @@
+"""The starts and ends of the command over one run, the settings they worked with, and small facts about the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import orjson
+
+from syphus.ledger.store import Store, storage_faults
+
+Settings = Mapping[str, object]  #: JSON values; what answers depend on, and the prompt in full
+
+
+class Session(NamedTuple):
+    """One start of the command. `ended` is None while it works, and for ever where it was killed."""
+
+    id: int
+    started: float
+    ended: float | None
+    threads: int
+    endpoint: str
+    version: str
+    stopped: str
+    seconds: float
+
+
+def get_meta(store: Store, name: str) -> object:
+    """A small fact about the run, or None."""
+    with storage_faults(store.path):
+        row = store.reader.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else None
+
+
+def set_meta(store: Store, name: str, value: str | float | None) -> None:
+    """Notes a small fact, without committing."""
+    with storage_faults(store.path):
+        store.writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+def last_settings(store: Store) -> dict[str, object] | None:
+    """The settings that the newest session worked with; None for a new run."""
+    with storage_faults(store.path):
+        row = store.reader.execute(
+            "SELECT settings FROM session JOIN spec ON spec = spec.id ORDER BY session.id DESC"
+        ).fetchone()
+    return dict(orjson.loads(row[0])) if row else None
+
+
+def begin_session(store: Store, settings: Settings, threads: int, endpoint: str, version: str, now: float) -> int:
+    """Notes the start of a session; returns its number. `now` is seconds since the epoch. Commits."""
+    text = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS).decode()
+    with storage_faults(store.path):
+        db = store.writer
+        db.execute("INSERT OR IGNORE INTO spec (created, settings) VALUES (?, ?)", (now, text))
+        spec = db.execute("SELECT id FROM spec WHERE settings = ?", (text,)).fetchone()[0]
+        session = db.execute(
+            "INSERT INTO session (spec, started, threads, endpoint, version) VALUES (?, ?, ?, ?, ?)",
+            (spec, now, threads, endpoint, version),
+        ).lastrowid
+    store.commit()
+    assert session is not None
+    return session
+
+
+def end_session(store: Store, session: int, stopped: str, seconds: float, now: float) -> None:
+    """Notes how a session ended: `stopped` is empty where nothing was left to do. Commits."""
+    with storage_faults(store.path):
+        store.writer.execute(
+            "UPDATE session SET ended = ?, stopped = ?, seconds = ? WHERE id = ?", (now, stopped, seconds, session)
+        )
+    store.commit()
+
+
+def sessions(store: Store) -> list[Session]:
+    """All sessions, oldest first."""
+    with storage_faults(store.path):
+        rows = store.reader.execute(
+            "SELECT id, started, ended, threads, endpoint, version, stopped, seconds FROM session ORDER BY id"
+        )
+        return [Session(*row) for row in rows]
+
+
+def specs(store: Store) -> list[dict[str, object]]:
+    """The settings of all sessions, oldest first, each once."""
+    with storage_faults(store.path):
+        return [dict(orjson.loads(row[0])) for row in store.reader.execute("SELECT settings FROM spec ORDER BY id")]

@@ -1,0 +1,200 @@
+"""The ledger's file: opening and creating it, its schema, the lock on its folder, and what is done when the disk fails.
+
+WAL mode with `synchronous=FULL`: a commit that has returned survives a power cut (with NORMAL, committed rows and even
+the table were seen to vanish). Group commits make that cheap. A storage fault is never retried: after a failed fsync
+the kernel may have dropped the very pages that a second one would claim to have written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from syphus.errors import RunError, StorageError
+
+FILE = "run.sqlite"
+FORMAT = 1  #: goes up when the tables change their meaning
+_LOCK = "run.lock"
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- what the answers were asked with: prompt, model, parameters; a run has one, or one more for each accepted change
+CREATE TABLE spec (id INTEGER PRIMARY KEY, created REAL NOT NULL, settings TEXT NOT NULL UNIQUE);
+
+-- one start of the command; `threads` bounds the calls that were in flight if it never ended
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY, spec INTEGER NOT NULL, started REAL NOT NULL, ended REAL, threads INTEGER NOT NULL,
+    endpoint TEXT NOT NULL, version TEXT NOT NULL, stopped TEXT NOT NULL DEFAULT '', seconds REAL NOT NULL DEFAULT 0);
+
+-- one row a query and stage: where it stands. Narrow, so that a million of them are counted in a moment.
+-- `used` answers have been spent on it, `opened` of them before it was last made pending by hand
+CREATE TABLE query (
+    n INTEGER PRIMARY KEY, stage TEXT NOT NULL, id TEXT NOT NULL, position INTEGER, digest BLOB NOT NULL,
+    checked INTEGER NOT NULL, changed INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'pending',
+    used INTEGER NOT NULL DEFAULT 0, opened INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, answer INTEGER,
+    reason TEXT NOT NULL DEFAULT '', pairs INTEGER NOT NULL DEFAULT 0, seq INTEGER, UNIQUE (id, stage));
+CREATE INDEX query_pending ON query (stage, position) WHERE state = 'pending';
+
+-- what the query is about, as the plugin gave it
+CREATE TABLE annotation (n INTEGER PRIMARY KEY, text TEXT NOT NULL, image_ids TEXT NOT NULL, meta TEXT NOT NULL);
+
+-- what became of it: the pairs as [[instruction, answer], ...], and the details of a reason
+CREATE TABLE result (n INTEGER PRIMARY KEY, pairs TEXT NOT NULL, detail TEXT NOT NULL);
+
+-- every answer that was paid for, by the hash of the exact request
+CREATE TABLE answer (
+    n INTEGER PRIMARY KEY, key BLOB NOT NULL, sample INTEGER NOT NULL, text TEXT NOT NULL, finish_reason TEXT NOT NULL,
+    refusal TEXT NOT NULL, flags TEXT NOT NULL, model TEXT NOT NULL, response_id TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, seconds REAL NOT NULL, session INTEGER NOT NULL);
+CREATE UNIQUE INDEX answer_key ON answer (key, sample);
+
+-- requests of a session by what came of them; `unknown` tokens may have been billed without an answer
+CREATE TABLE attempt (
+    session INTEGER NOT NULL, cause TEXT NOT NULL, requests INTEGER NOT NULL, maybe_billed INTEGER NOT NULL,
+    unknown_tokens INTEGER NOT NULL, PRIMARY KEY (session, cause)) WITHOUT ROWID;
+"""
+
+
+class Store:
+    """An open ledger. `writer` is None where it was opened for reading; `reader` never sees what is not committed."""
+
+    def __init__(
+        self, folder: Path, reader: sqlite3.Connection, writer: sqlite3.Connection | None, lock: IO[str] | None
+    ):
+        self.folder = folder
+        self.path = folder / FILE
+        self.reader = reader
+        self._writer = writer
+        self._lock = lock
+        self._inode = self.path.stat().st_ino
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        """The one connection that writes."""
+        if self._writer is None:
+            raise RunError(f"{self.path} is open for reading only.")
+        return self._writer
+
+    def commit(self) -> None:
+        """Makes everything written so far durable; raises `StorageError` where that did not happen.
+
+        May be called from a thread of its own, while nothing else uses `writer`.
+        """
+        with storage_faults(self.path):
+            self.writer.commit()
+        self._still_there()
+
+    def close(self) -> None:
+        """Closes the file and lets go of the folder."""
+        for connection in (self._writer, self.reader):
+            if connection is not None:
+                connection.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _still_there(self) -> None:
+        try:
+            inode = self.path.stat().st_ino
+        except OSError as error:
+            raise StorageError(f"{self.path} has gone while the run was working: {error.strerror}.") from error
+        if inode != self._inode:
+            raise StorageError(f"{self.path} was replaced by another file while the run was working.")
+
+
+def open_for_writing(folder: Path) -> Store:
+    """Opens the run's ledger, creating folder and file where there is none, and locks the folder.
+
+    Raises `RunError` where it is locked, unwritable, no ledger, or made by a newer Syphus.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _locked(folder / _LOCK)
+    except OSError as error:
+        raise RunError(f"{folder} can't be written: {error.strerror}.") from error
+    path = folder / FILE
+    try:
+        writer = _connect(path, "rwc")
+        _prepare(writer, path)
+        return Store(folder, _connect(path, "ro"), writer, lock)
+    except sqlite3.Error as error:
+        raise RunError(f"{path} can't be used as a ledger: {error}.") from error
+
+
+def open_for_reading(folder: Path) -> Store:
+    """Opens the ledger of a run, which may be working at the moment. Raises `RunError` where there is none."""
+    path = folder / FILE
+    if not path.is_file():
+        raise RunError(f"{folder} is no run: it holds no {FILE}.")
+    try:
+        reader = _connect(path, "ro")
+        _check_format(reader, path)
+        return Store(folder, reader, None, None)
+    except sqlite3.Error as error:
+        raise RunError(f"{path} can't be read as a ledger: {error}.") from error
+
+
+@contextlib.contextmanager
+def storage_faults(path: Path) -> Iterator[None]:
+    """Turns what SQLite and the file system raise into `StorageError`, in one line."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(f"{path} can't be written: {error}.") from error
+    except OSError as error:
+        raise StorageError(f"{error.filename or path} can't be written: {error.strerror}.") from error
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=10.0, check_same_thread=False, cached_statements=64)
+    connection.execute("PRAGMA cache_size = -8000")  # KiB
+    return connection
+
+
+def _prepare(writer: sqlite3.Connection, path: Path) -> None:
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("PRAGMA synchronous = FULL")
+    if writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+        writer.executescript(f"BEGIN; {_SCHEMA} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
+        _sync_folder(path.parent)
+    _check_format(writer, path)
+
+
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+    row = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
+    if row is None or row[0] != FORMAT:
+        found = "an unknown" if row is None else f"the {'newer' if row[0] > FORMAT else 'older'}"
+        raise RunError(f"{path} has {found} format {row[0] if row else ''}; this Syphus reads format {FORMAT}.")
+
+
+def _sync_folder(folder: Path) -> None:
+    """The name of a new file survives a power cut only once its folder was synced."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(path: Path) -> IO[str]:
+    """A lock that dies with its process, whatever kills it."""
+    import fcntl  # here, so that reading a run works where there is no fcntl
+
+    file = path.open("a", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise RunError(
+            f"Another process is working in {path.parent}. Wait for it, or choose another --dataset_version."
+        ) from None
+    except OSError as error:
+        file.close()
+        raise RunError(f"{path.parent} can't be locked ({error.strerror}); use a folder on a local disk.") from error
+    return file

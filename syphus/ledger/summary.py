@@ -1,0 +1,83 @@
+"""Counts of a run, from the ledger alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from syphus.ledger.store import Store, storage_faults
+from syphus.types import State, Usage
+
+
+class ModelUse(NamedTuple):
+    """Answers and tokens of one model, by the name that the server gave."""
+
+    model: str
+    answers: int
+    usage: Usage
+
+
+class Counts(NamedTuple):
+    """Where the queries of a stage stand. `states` has all six, and adds up to `total`."""
+
+    total: int
+    states: dict[State, int]
+    reasons: dict[State, Counter[str]]
+    pairs: int
+    shared: int  #: queries whose answer another query with the same request paid for
+
+
+class Spending(NamedTuple):
+    """All requests over all sessions. `unknown_tokens` may have been billed without an answer having come."""
+
+    requests: int
+    maybe_billed: int
+    unknown_tokens: int
+    causes: Counter[str]
+    models: list[ModelUse]
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of every answer ever made."""
+        return sum((use.usage for use in self.models), Usage())
+
+
+def count_queries(store: Store, stage: str) -> Counts:
+    """Counts the queries by state and reason; fast however many there are."""
+    with storage_faults(store.path):
+        rows = store.reader.execute(
+            "SELECT state, reason, count(*), sum(pairs), count(answer) FROM query "
+            "WHERE stage = ? AND position IS NOT NULL GROUP BY state, reason",
+            (stage,),
+        ).fetchall()
+        distinct = store.reader.execute(
+            "SELECT count(DISTINCT answer) FROM query WHERE stage = ? AND position IS NOT NULL", (stage,)
+        ).fetchone()[0]
+    states: dict[State, int] = dict.fromkeys(State, 0)
+    reasons: dict[State, Counter[str]] = {}
+    for state, reason, count, *_ in rows:
+        states[State(state)] += count
+        if reason:
+            reasons.setdefault(State(state), Counter())[reason] += count
+    answered = sum(row[4] for row in rows)
+    return Counts(sum(states.values()), states, reasons, sum(row[3] or 0 for row in rows), answered - distinct)
+
+
+def count_spending(store: Store) -> Spending:
+    """Adds up every attempt of every session."""
+    with storage_faults(store.path):
+        attempts = store.reader.execute(
+            "SELECT cause, sum(requests), sum(maybe_billed), sum(unknown_tokens) FROM attempt GROUP BY cause"
+        ).fetchall()
+        models = store.reader.execute(
+            "SELECT model, count(*), sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens), "
+            "sum(reasoning_tokens), sum(estimated) FROM answer GROUP BY model ORDER BY count(*) DESC, model"
+        ).fetchall()
+    causes = Counter({cause: requests for cause, requests, *_ in attempts})
+    return Spending(
+        sum(causes.values()),
+        sum(row[2] for row in attempts),
+        sum(row[3] for row in attempts),
+        causes,
+        [ModelUse(model, answers, Usage(*tokens)) for model, answers, *tokens in models],
+    )

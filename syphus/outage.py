@@ -1,0 +1,55 @@
+"""Whether an endpoint is down: what many different rows run into is not their fault.
+
+A row that fails alone burns its own attempts. When several different rows fail one after the other with no answer in
+between, the endpoint is down: it is then tried with one request at a time, at growing intervals, and the failures cost
+no row an attempt. An endpoint that gives no answer for too long stops the run, with every row still pending; one that
+has never given any, much sooner.
+"""
+
+from __future__ import annotations
+
+SUSPICIOUS = 5  #: different rows that must fail in a row
+FIRST_PROBE, LONGEST_PROBE = 1.0, 60.0  #: seconds between two tries while it is down
+FIRST_CONTACT = 4  #: tries at an endpoint that was never reached
+
+
+class Health:
+    """The health of one endpoint. Times are seconds of a monotonic clock."""
+
+    def __init__(self, max_outage: float, now: float) -> None:
+        self._max_outage = max_outage
+        self._good_at = now  # the newest answer, or the start
+        self._failed: set[int] = set()
+        self._failures = 0
+        self.proven = False  #: it has answered at least once
+        self.down_since: float | None = None
+        self.probe_at = 0.0  #: while it is down: not before then
+
+    def good(self, now: float) -> None:
+        """An answer came."""
+        self.proven = True
+        self.down_since = None
+        self._good_at = now
+        self._failed.clear()
+        self._failures = 0
+
+    def bad(self, row: int, now: float) -> None:
+        """`row` got no answer, and perhaps not through its own fault."""
+        self._failures += 1
+        if len(self._failed) < SUSPICIOUS:
+            self._failed.add(row)
+        if self.down_since is None and (len(self._failed) >= SUSPICIOUS or not self.proven):
+            self.down_since = now
+            self._failures = 1
+        if self.down_since is not None:
+            self.probe_at = now + min(LONGEST_PROBE, FIRST_PROBE * 2 ** min(self._failures - 1, 10))
+
+    def given_up(self, now: float) -> bool:
+        """No row will succeed here soon; ask after a call without an answer."""
+        if not self.proven and self._failures >= FIRST_CONTACT:
+            return True
+        return self.silent_for(now) > self._max_outage
+
+    def silent_for(self, now: float) -> float:
+        """Seconds since the last answer."""
+        return now - self._good_at

@@ -1,0 +1,166 @@
+"""Prompt files, and how a query is rendered into the messages that go out.
+
+A prompt file is YAML or JSON, data only:
+
+    system_message: |-
+      You are shown ...
+    in_context:
+      - role: user
+        content: a person is gone
+      - role: assistant
+        content:
+          - question: Who has left?
+            answer: A person.
+
+An assistant turn is text, or a list. Pairs of question and answer are rendered exactly as `parse_pairs` reads them, so
+that the model is taught what is parsed; objects with other keys line by line as `key: text`, with a blank line between
+objects. What is written is sent: nothing is stripped, and nothing in it is ever taken for a template.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from syphus.errors import InputError, PromptError
+from syphus.parsing import render_pairs
+from syphus.text_files import read_text, text_problem
+from syphus.types import Message, Pair, Prefix
+from syphus.yaml_files import MAX_BYTES, read_yaml
+
+ENDINGS = (".yaml", ".yml", ".json")
+
+_log = logging.getLogger(__name__)
+
+
+def find_prompt(name: str, folders: Iterable[Path]) -> Path:
+    """The prompt file `name` plus one of ENDINGS, from the first of `folders` that has one. Raises PromptError."""
+    looked = list(folders)
+    for folder in looked:
+        for ending in ENDINGS:
+            if (folder / f"{name}{ending}").is_file():
+                return folder / f"{name}{ending}"
+    raise PromptError(f"no prompt file {name}.yaml (or .json) in {', '.join(map(str, looked))}")
+
+
+def read_prompt(path: str | Path) -> Mapping[str, object]:
+    """The object in a prompt file, not yet checked; see `to_prefix`. Raises PromptError with file, line and column."""
+    ending = Path(path).suffix.lower()
+    if ending not in ENDINGS:
+        raise PromptError(f"{path}: a prompt file ends in {', '.join(ENDINGS)}")
+    data = _read_json(path) if ending == ".json" else read_yaml(path, PromptError)
+    if not isinstance(data, dict):
+        raise PromptError(f'{path}: a prompt is an object with "system_message" and "in_context"')
+    return data
+
+
+def to_prefix(data: object, where: str, *, lenient: bool = False) -> Prefix:
+    """The prefix that `data` describes: `{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`.
+
+    `in_context` may be left out. Raises PromptError, which begins with `where` and names the turn. `lenient` is for
+    prompts of the first Syphus: unknown keys and assistant turns that nobody asked for are warned of, not refused.
+    """
+    if not isinstance(data, Mapping):
+        raise PromptError(f'{where}: a prompt is an object with "system_message" and "in_context"')
+    _check_keys(data, where, lenient)
+    turns = data.get("in_context", ())
+    if not isinstance(turns, Sequence) or isinstance(turns, str):
+        raise PromptError(f'{where}: "in_context" must be a list of turns')
+    messages = tuple(_turn(turn, f"{where}: turn {number}") for number, turn in enumerate(turns, 1))
+    _check_order(messages, where, lenient)
+    return Prefix(_text(data["system_message"], f"{where}: system_message"), messages)
+
+
+def render_messages(prefix: Prefix, user_text: str) -> list[Message]:
+    """The messages of one request. An empty system message is left out. The dicts are shared: don't change them."""
+    system = [Message(role="system", content=prefix.system_message)] if prefix.system_message else []
+    return [*system, *prefix.in_context, Message(role="user", content=user_text)]
+
+
+def prefix_digest(prefix: Prefix) -> str:
+    """16 hex digits that change with every character of the prefix."""
+    canonical = json.dumps([prefix.system_message, prefix.in_context], ensure_ascii=False, sort_keys=True)
+    return blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+
+def _read_json(path: str | Path) -> object:
+    def strict(items: list[tuple[str, object]]) -> dict[str, object]:
+        keys = [key for key, _ in items]
+        double = next((key for key in keys if keys.count(key) > 1), None)
+        if double is not None:
+            raise PromptError(f'{path}: duplicate key "{double}"')
+        return dict(items)
+
+    try:
+        return json.loads(read_text(path, MAX_BYTES), object_pairs_hook=strict)
+    except InputError as problem:
+        raise PromptError(str(problem)) from problem
+    except json.JSONDecodeError as problem:
+        raise PromptError(f"{path}:{problem.lineno}:{problem.colno}: {problem.msg}") from problem
+    except (ValueError, RecursionError) as problem:
+        raise PromptError(f"{path}: {problem}") from problem
+
+
+def _check_keys(data: Mapping[object, object], where: str, lenient: bool) -> None:
+    if "system_message" not in data:
+        raise PromptError(f'{where}: no "system_message" (it may be empty text)')
+    unknown = [str(key) for key in data if key not in ("system_message", "in_context")]
+    if unknown and not lenient:
+        raise PromptError(f'{where}: unknown key "{unknown[0]}"; a prompt has "system_message" and "in_context"')
+    if unknown:
+        _log.warning("%s: not used: %s", where, ", ".join(unknown))
+
+
+def _turn(turn: object, where: str) -> Message:
+    if not isinstance(turn, Mapping) or set(turn) != {"role", "content"}:
+        raise PromptError(f'{where}: a turn is an object with "role" and "content", and nothing else')
+    role, content = turn["role"], turn["content"]
+    if role not in ("user", "assistant"):
+        raise PromptError(f'{where}: the role is "{role}"; only user and assistant are allowed')
+    if role == "assistant" and isinstance(content, list):
+        content = _render(content, where)
+    text = _text(content, where)
+    if not text.strip():
+        raise PromptError(f"{where}: the content is empty")
+    return Message(role=role, content=text)
+
+
+def _text(text: object, where: str) -> str:
+    if not isinstance(text, str):
+        raise PromptError(f"{where}: text is expected, this is {text!r:.40}; put it in quotes")
+    if problem := text_problem(text):
+        raise PromptError(f"{where}: {problem}")
+    return text
+
+
+def _render(objects: list[object], where: str) -> str:
+    """A list of objects as the text of an assistant turn."""
+    items: list[dict[str, str]] = []
+    for number, item in enumerate(objects, 1):
+        if not isinstance(item, Mapping) or not item:
+            raise PromptError(f"{where}: item {number} must be an object such as {{question: ..., answer: ...}}")
+        items.append({str(key): _text(text, f'{where}: item {number}, "{key}"') for key, text in item.items()})
+    if all(sorted(map(str.casefold, item)) == ["answer", "question"] for item in items):
+        folded = ({key.casefold(): text for key, text in item.items()} for item in items)
+        return render_pairs(Pair(item["question"], item["answer"]) for item in folded)
+    return "\n\n".join("\n".join(f"{key}: {text}" for key, text in item.items()) for item in items)
+
+
+def _check_order(messages: Sequence[Message], where: str, lenient: bool) -> None:
+    """Users and assistants take turns, a user first and an assistant last."""
+    before = "assistant"
+    for number, message in enumerate(messages, 1):
+        role = message["role"]
+        if role == before and not (lenient and role == "assistant"):
+            wanted = "user" if role == "assistant" else "assistant"
+            raise PromptError(
+                f"{where}: turn {number} is a second {role} turn; a turn of the {wanted} is missing before it"
+            )
+        if role == before:
+            _log.warning("%s: turn %d: nobody asked for this assistant turn (a key written twice?)", where, number)
+        before = role
+    if before == "user":
+        raise PromptError(f"{where}: turn {len(messages)} is not answered; the last turn must be the assistant's")

@@ -1,0 +1,46 @@
+"""Keys and tokens, and one filter for all of them.
+
+Every secret that the configuration resolves is told to a `Vault`; whatever comes from a server or goes to a person, a
+log or the ledger passes through `Vault.scrub`, which blanks each secret in the forms in which it is known to come back:
+as it is, URL-encoded, in base64, escaped in JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+_BLANK = "[secret]"
+_SHORTEST = 6  #: characters; blanking shorter ones ("x", "none", "EMPTY" of local servers) would eat ordinary words
+
+
+class Vault:
+    """The secrets of one run."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._bytes: list[bytes] = []
+
+    def keep(self, secret: str) -> None:
+        """Adds a secret that must never be shown; empty and very short ones are nobody's key."""
+        if len(secret) < _SHORTEST or secret in self._texts:
+            return
+        raw = secret.encode()
+        forms = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], base64.b64encode(raw).decode()}
+        self._texts = sorted({*self._texts, *forms}, key=len, reverse=True)
+        self._bytes = [text.encode() for text in self._texts]
+
+    def scrub(self, text: str) -> str:
+        """The text without any secret."""
+        for secret in self._texts:
+            if secret in text:
+                text = text.replace(secret, _BLANK)
+        return text
+
+    def scrub_bytes(self, data: bytes) -> bytes:
+        """The same for a body as it came from a server."""
+        for secret in self._bytes:
+            if secret in data:
+                data = data.replace(secret, _BLANK.encode())
+        return data

@@ -1,0 +1,88 @@
+"""The main stage: a plugin's queries become pairs of instruction and response."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from syphus.answers import unusable
+from syphus.dataset import AbstractDataset, plugin_code
+from syphus.errors import UsageError
+from syphus.formats.pairs_jsonl import pair_lines
+from syphus.ledger.records import Answer, Row
+from syphus.plugin_code import time_limit
+from syphus.prompts import render_messages
+from syphus.sampling import Sampling
+from syphus.stages.stage import Judgement, PluginFaultError
+from syphus.types import Completion, Message, Outcome, Pair, Prefix, Query, Request, State
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+HOOK_SECONDS = 10.0  #: that a plugin's hook may take for one row
+SIMULATED = "simulated-"  #: how the simulated endpoint's models are called
+_CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
+
+
+class Generate:
+    """Asks with the dataset's prefix, parses with its parser, accepts what its checks accept."""
+
+    name = "generate"
+
+    def __init__(self, dataset: AbstractDataset, prefix: Prefix, sampling: Sampling) -> None:
+        self._dataset = dataset
+        self._prefix = prefix
+        self._sampling = sampling
+        self._code = plugin_code(dataset)
+
+    def request(self, row: Row, last: Answer | None) -> Request | Outcome:
+        """The prefix, then the query; after an answer that was no good, also that answer and what was wrong."""
+        if not row.query.text.strip():
+            return Outcome(State.FAILED, reason="the annotation is empty")
+        text = self._hook(self._dataset.render_query, row.query)
+        messages = render_messages(self._prefix, text)
+        if last is None or not row.reason:
+            return self._sampling.request(messages, sample=row.used)
+        wrong = Message(role="assistant", content=last.completion.text)
+        correction = Message(role="user", content=_CORRECTION.format(row.reason))
+        return self._sampling.request([*messages, wrong, correction])
+
+    def judge(self, row: Row, completion: Completion) -> Judgement:
+        """Pairs, or why not."""
+        outcome = unusable(completion)
+        if outcome is not None:
+            return Judgement(outcome, again=outcome.state is State.REFUSED and not outcome.reason.startswith("content"))
+        pairs, problems = self._hook(self._read, row.query, completion.text)
+        if problems:
+            outcome = Outcome(State.INVALID, pairs, problems[0], "\n".join(problems[1:]))
+            return Judgement(outcome, again=True, feedback="; ".join(problems))
+        return Judgement(Outcome(State.OK, pairs))
+
+    def lines(self, row: Row, outcome: Outcome, model: str) -> str:
+        """The accepted pairs, a line each."""
+        if outcome.state is not State.OK:
+            return ""
+        ids = self._hook(self._ids, row.query, len(outcome.pairs))
+        return pair_lines(row.query, ids, outcome.pairs, model.startswith(SIMULATED))
+
+    def adapt(self, parameter: str) -> bool:
+        """Does without a sampling parameter that the model does not take."""
+        return self._sampling.adapt(parameter)
+
+    def _read(self, query: Query, text: str) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
+        parsed = self._dataset.parse_response(text, query)
+        problems = parsed.problems or self._dataset.check_pairs(query, parsed.pairs)
+        return tuple(parsed.pairs), tuple(problems)
+
+    def _ids(self, query: Query, count: int) -> list[str]:
+        return [self._dataset.instruction_id(query, number) for number in range(1, count + 1)]
+
+    def _hook(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang."""
+        try:
+            with time_limit(HOOK_SECONDS):
+                return self._code.run(hook, *args, **kwargs)
+        except UsageError as error:
+            cause = error.__cause__ or error
+            raise PluginFaultError(str(error), "".join(traceback.format_exception(cause))) from error

@@ -1,0 +1,53 @@
+"""What the loop asks of a stage. Everything else about asking a model is the same for all of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from syphus.ledger.records import Answer, Row
+from syphus.types import Completion, Outcome, Request
+
+
+class Judgement(NamedTuple):
+    """What an answer is worth. With `again`, another answer may be better, and is asked for where rounds are left.
+
+    `feedback` then tells the model what was wrong; without it the very same is asked once more.
+    """
+
+    outcome: Outcome
+    again: bool = False
+    feedback: str = ""
+
+
+class PluginFaultError(Exception):
+    """A plugin's own code failed on one row: `reason` is one line, `detail` the traceback."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class Stage(Protocol):
+    """One kind of work: pairs from annotations, translations of pairs, ..."""
+
+    name: str
+
+    def request(self, row: Row, last: Answer | None) -> Request | Outcome:
+        """The request for a row, or its outcome where there is nothing to ask.
+
+        `last` is its newest answer, where one was no good. Raises `PluginFaultError`.
+        """
+        ...
+
+    def judge(self, row: Row, completion: Completion) -> Judgement:
+        """What an answer is worth. Raises `PluginFaultError`."""
+        ...
+
+    def lines(self, row: Row, outcome: Outcome, model: str) -> str:
+        """The lines of `pairs.jsonl` for an outcome: whole lines, or none."""
+        ...
+
+    def adapt(self, parameter: str) -> bool:
+        """The model does not take a sampling parameter: True where requests will do without it from now on."""
+        ...

@@ -1,0 +1,109 @@
+"""Text out of files: UTF-8 (with or without a byte order mark), UTF-16 with a byte order mark, gzipped or not.
+
+Bytes are read in chunks and decoded strictly. What goes wrong half way is kept as a `fault`, so that a reader can first
+make use of everything before it, and then name the record that it stopped at.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from syphus.errors import InputError
+
+_EXPANSION = 200  # a gzip file may grow by this factor; annotations grow by 4 to 30, bombs by 1,000
+_FREE_EXPANSION = 1 << 26  # bytes that any gzip file may expand to
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+
+class TextSource:
+    """The text of the file at `path`, chunk by chunk; `fault` says why it ended before its time, or is empty.
+
+    Raises InputError when the file can't be opened. Whoever opens it closes it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.fault = ""
+        if Path(path).is_dir():
+            raise InputError(f"{path} is a folder; a file is needed")
+        zipped = path.endswith(".gz")
+        try:
+            size = Path(path).stat().st_size
+            self._file = (gzip.open if zipped else open)(path, "rb")
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from error
+        self._left = max(_FREE_EXPANSION, _EXPANSION * size) if zipped else None
+        self._decode: Callable[[bytes, bool], str] | None = None
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def read(self, size: int) -> str:
+        """The text of the next `size` bytes or so; "" only at the end and after a fault."""
+        while True:
+            data = self._bytes(size)
+            text = self._clean(self._text(data))
+            if text or not data:  # bytes without text are a byte order mark, or a part of a character
+                return text
+
+    def _bytes(self, size: int) -> bytes:
+        if self.fault:
+            return b""
+        try:
+            data = self._file.read(size)
+        except (OSError, EOFError, zlib.error) as error:
+            self.fault = f"can't be read: {error}"
+            return b""
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                self.fault = f"expands to more than {_EXPANSION} times its size: refused as a compression bomb"
+                return b""
+        return data
+
+    def _text(self, data: bytes) -> str:
+        if self._decode is None:
+            bom, encoding = next(((bom, name) for bom, name in _BOMS if data.startswith(bom)), (b"", "utf-8"))
+            self._decode, data = codecs.getincrementaldecoder(encoding)().decode, data[len(bom) :]
+        try:
+            return self._decode(data, not data and not self.fault)
+        except UnicodeDecodeError as error:
+            self.fault = f"invalid {error.encoding.upper()} ({error.reason})"
+            return error.object[: error.start].decode(error.encoding)
+
+    def _clean(self, text: str) -> str:
+        before, nul, _ = text.partition("\0")
+        if nul:
+            self.fault = "NUL bytes: a torn file, or UTF-16 without a byte order mark"
+        return before
+
+
+def read_text(path: str | Path, limit: int) -> str:
+    """The whole text of a small file. Raises InputError, also when it is larger than `limit` bytes."""
+    source = TextSource(str(path))
+    try:
+        text = source.read(limit)
+        if source.read(4) and not source.fault:
+            raise InputError(f"{path}: larger than {limit:,} bytes")
+    finally:
+        source.close()
+    if source.fault:
+        raise InputError(f"{path}: line {text.count(chr(10)) + 1}: {source.fault}")
+    return text
+
+
+def text_problem(text: str) -> str:
+    """What keeps `text` from being written as strict JSON in UTF-8, or "" when nothing does."""
+    if "\0" in text:
+        return "holds a NUL character"
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            return f"holds half a surrogate pair (U+{ord(text[error.start]):04X})"
+    return ""
