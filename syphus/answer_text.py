@@ -13,10 +13,13 @@ _WHITE_SPACE = "\t\n\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(m
 _INVISIBLE = _WHITE_SPACE + "\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r")
 
-_OPENING = re.compile(r"\s*<think(?:ing)?>")
-_CLOSING = re.compile(r"</think(?:ing)?>")
-_CLOSING_AT_LINE_END = re.compile(r"</think(?:ing)?>[ \t\r]*+(?:\n|\Z)")
-_TAG_AT_LINE_START = re.compile(r"\n[ \t]*+</?think(?:ing)?>")
+# <think> of most reasoning models, [THINK] of Mistral's, and what others are told to write.
+_TAG = r"[<\[]{}(?:think(?:ing)?|thoughts?|reasoning)[>\]]"
+_OPENING = re.compile(r"\s*" + _TAG.format(""), re.IGNORECASE)
+_ANY_OPENING = re.compile(_TAG.format(""), re.IGNORECASE)
+_CLOSING = re.compile(_TAG.format("/"), re.IGNORECASE)
+_CLOSING_AT_LINE_END = re.compile(_TAG.format("/") + r"[ \t\r]*+(?:\n|\Z)", re.IGNORECASE)
+_ANY_AT_LINE_START = re.compile(r"\n[ \t]*+" + _TAG.format("/?"), re.IGNORECASE)
 
 
 class Remainder(NamedTuple):
@@ -34,7 +37,7 @@ def strip(text: str) -> str:
 
 def is_empty(text: str) -> bool:
     """Says whether there is nothing to see in a text: nothing, white space, zero-width characters."""
-    return not text or (text[0] in _INVISIBLE and not text.strip(_INVISIBLE))
+    return not text.strip(_INVISIBLE)
 
 
 def skip_thinking(text: str) -> Remainder:
@@ -43,7 +46,7 @@ def skip_thinking(text: str) -> Remainder:
     Where a chat template has put the opening tag into the prompt, all up to a `</think>` at the end of a line is the
     block. A tag at the start of a later line is a problem: what is answer there, and what is not, can't be told.
     """
-    if "<" not in text:
+    if "<" not in text and "[" not in text:
         return Remainder(text)
     start = 0
     while opening := _OPENING.match(text, start):
@@ -51,10 +54,14 @@ def skip_thinking(text: str) -> Remainder:
         if closing is None:
             return Remainder("", ("thinking block without an end",))
         start = closing.end()
-    if not start and (closing := _CLOSING_AT_LINE_END.search(text)) and "<think" not in text[: closing.start()]:
+    if (
+        not start
+        and (closing := _CLOSING_AT_LINE_END.search(text))
+        and not _ANY_OPENING.search(text, 0, closing.start())
+    ):
         start = closing.end()
     rest = text[start:]
-    problems = ("thinking block inside the answer",) if _TAG_AT_LINE_START.search("\n" + rest) else ()
+    problems = ("thinking block inside the answer",) if _ANY_AT_LINE_START.search("\n" + rest) else ()
     return Remainder(rest, problems, ("thinking block",) if start else ())
 
 

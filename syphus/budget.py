@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from syphus.types import Usage
+from syphus.types import SIMULATED, Usage
 
 
 class Price(NamedTuple):
@@ -37,6 +37,8 @@ class Prices:
 
     def find(self, model: str) -> Price | None:
         """The price of a model, or None where it is not known."""
+        if model.startswith(SIMULATED):
+            return Price(0.0, 0.0, 0.0)
         fits = [name for name in self._prices if model == name or model.startswith(f"{name}-20")]
         return self._prices[max(fits, key=len)] if fits else None
 

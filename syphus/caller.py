@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -21,6 +20,7 @@ from syphus.types import Request
 from syphus.verdicts import Action, Verdict, judge_error, judge_no_reply
 from syphus.writer import Writer
 
+ANSWERED = "answered"  #: the cause that requests with an answer are counted under
 _AT_ONCE = ("unknown host", "TLS", "proxy")  #: wrong settings rather than bad luck, where there was never an answer
 
 
@@ -87,7 +87,7 @@ class Caller:
         if usage is not None:
             self._gate.estimate.learn(len(request.body), usage)
             self._tally.usage += usage
-            self._writer.count("answered")
+            self._writer.count(ANSWERED)
         else:
             self._tally.errors[verdict.cause] += 1
             self._writer.count(verdict.cause, verdict.maybe_billed, admission.call.worst)

@@ -64,11 +64,11 @@ class AbstractDataset(ABC):
         """The user turn of a query; by default its text."""
         return query.text
 
-    def parse_response(self, text: str, query: Query) -> Parsed:  # noqa: ARG002
+    def parse_response(self, text: str, query: Query) -> Parsed:  # noqa: ARG002  for those who override it
         """Reads an answer; by default as pairs of Question and Answer."""
         return parse_pairs(text)
 
-    def check_pairs(self, query: Query, pairs: Sequence[Pair]) -> Sequence[str]:  # noqa: ARG002
+    def check_pairs(self, query: Query, pairs: Sequence[Pair]) -> Sequence[str]:  # noqa: ARG002  as above
         """What is wrong with the pairs, each in a few words ("fewer than 3 pairs"); any makes the answer invalid."""
         return ()
 

@@ -9,10 +9,11 @@
     │   └── RunError                   the run's folder: locked, unwritable, other settings, newer format
     ├── ProviderError         exit 3   the endpoint will not answer anybody: key, quota, deployment, outage
     ├── BudgetError           exit 4   the budget is spent
-    └── StorageError          exit 5   the disk: full, broken, gone
+    ├── StorageError          exit 5   the disk: full, broken, gone
+    └── InterruptError        exit 130 Ctrl-C, or another signal to stop
 
 The text of each is one line for a person: what is wrong, where, and what to do. An outcome of a single row is no
-exception: it is an `Outcome`. Exit 0 means all done, 1 finished with rows that are not ok, 130 interrupted.
+exception: it is an `Outcome`. Exit 0 means all done, 1 finished with rows that are not ok.
 """
 
 
@@ -64,3 +65,9 @@ class StorageError(SyphusError):
     """The ledger can't be written. Nothing after the last commit counts as done."""
 
     exit_code = 5
+
+
+class InterruptError(SyphusError):
+    """Somebody asked the run to stop."""
+
+    exit_code = 130

@@ -29,7 +29,7 @@ _FENCE = re.compile(r"`{3,}[ \t]*+\w*+")
 _LATEX = re.compile(
     r"\t(?:imes|heta|ext(?:bf|it|rm|tt)?|anh?|au|op?|ilde|riangle)(?![a-z])"
     r"|\n(?:abla|eq|eg|ot(?:in)?|mid|leq|geq|onumber|ewline|earrow|warrow|parallel|subseteq)(?![a-z])"
-    r"|\r(?=[a-z])"
+    r"|\r(?:ho|m|ight(?:arrow)?|angle|ceil|floor)(?![a-z])"
 )
 
 

@@ -53,6 +53,7 @@ class JsonReader:
         self._size = _CHUNK
         self._stuck = -1  # the record that the last chunk was read for
         self._doubtful = False  # `text` has escapes of surrogates
+        self._done = False
 
     def elements(self) -> Iterator[Record]:
         """The elements of the one array that the text is."""
@@ -99,6 +100,7 @@ class JsonReader:
                 self._note(value)
                 yield value
             self.start = end + 1
+        self._done = True
         if self.source.fault:
             raise self._error(self.source.fault)
 
@@ -107,8 +109,10 @@ class JsonReader:
         return Position(self.source.path, self.number, self._line_of(self.start))
 
     def close(self) -> None:
-        """Closes the text and forgets its place."""
-        _active.set(tuple(other for other in _active.get() if other is not self))
+        """Closes the text. If that happens half way, the place of the last record stays known until the next one."""
+        others = tuple(other for other in trail.get() if other is not self)
+        half_way = trail.get()[-1] is self and not self._done
+        trail.set((*others, self.position()) if half_way else others)
         self.source.close()
 
     def _note(self, value: Record) -> None:
@@ -116,8 +120,9 @@ class JsonReader:
         if self._doubtful and (problem := _surrogate(value)):
             raise self._error(problem)
         self.number += 1
-        if _active.get()[-1] is not self:
-            _active.set((*(other for other in _active.get() if other is not self), self))
+        if trail.get()[-1] is not self:
+            open_ones = (other for other in trail.get() if other is not self and not isinstance(other, Position))
+            trail.set((*open_ones, self))
 
     def _parse(self, line: str, torn: bool) -> Record:
         try:
@@ -140,6 +145,7 @@ class JsonReader:
 
     def _close(self) -> None:
         """Sees to it that nothing follows the closing bracket."""
+        self._done = True
         if self._peek() or self.source.fault:
             problem = self.source.fault or "text after the end of the JSON value"
             raise InputError(f"{self.source.path}: line {self._line_of(self.start)}: {problem}")
@@ -186,8 +192,11 @@ class JsonReader:
         return InputError(f"{where}: {problem}")
 
 
-# The readers under way in this context, the one that handed out last at the end; None stands for no reader at all.
-_active: ContextVar[tuple[JsonReader | None, ...]] = ContextVar("readers", default=(None,))
+Trail: TypeAlias = tuple[JsonReader | Position | None, ...]
+
+# The readers under way in this context, the one that handed out last at the end; None stands for no reader at all. A
+# Position is where a reader stood when it was closed half way: an exception closes readers before anybody can ask.
+trail: ContextVar[Trail] = ContextVar("trail", default=(None,))
 
 
 def position() -> Position | None:
@@ -196,8 +205,16 @@ def position() -> Position | None:
     Several readers may be open at once: it is the one that handed out last, and when that one is done, the one before.
     The memory of it lives in the current `contextvars` context: runs with a context each never mix it up.
     """
-    reader = _active.get()[-1]
+    reader = next((each for each in reversed(trail.get()) if isinstance(each, JsonReader)), None)
     return reader.position() if reader else None
+
+
+def position_of_failure(before: Trail | None) -> Position | None:
+    """Where the record came from whose use has failed; `before` is the trail as it was before that was tried."""
+    last = trail.get()[-1]
+    if isinstance(last, Position) and not (before and last is before[-1]):
+        return last
+    return position()
 
 
 def _refuse(constant: str) -> float:

@@ -78,14 +78,14 @@ def render_pairs(pairs: Iterable[Pair]) -> str:
 
 def _choose_headers(found: list[Header]) -> tuple[list[Header], list[str]]:
     """Leaves out the short headers where there is a long one, and names why what is left may be no header."""
-    long = [header for header in found if len(header.kind) > 1]
-    if long:
-        known = [header for header in long if header.kind[-1] != "?"]
-        return known, ["line that may be a header"] * (len(known) < len(long))
-    if all(header.kind != "b" for header in found):
+    kinds = {header.kind for header in found}
+    if kinds <= {"question", "answer"} or kinds <= {"q", "a"}:
         return found, []
-    short = [header for header in found if header.kind != "b"]
-    return short, ["A: and B: may be choices or speakers"] * bool(short)
+    if kinds <= {"q", "a", "b"}:
+        short = [header for header in found if header.kind != "b"]
+        return short, ["A: and B: may be choices or speakers"] * bool(short)
+    long = [header for header in found if header.kind in ("question", "answer")]
+    return long, ["line that may be a header"] * any(kind.endswith("?") for kind in kinds)
 
 
 def _from_lines(body: str, headers: Sequence[Header], problems: list[str]) -> Parsed:
@@ -120,11 +120,10 @@ def _pair_up(sections: Sequence[Section]) -> tuple[list[Pair], list[str]]:
 
 def _add_pair(pairs: list[Pair], question: str, answer: str) -> list[str]:
     """Adds a pair when both of it say something, and names what is empty when not."""
-    no_question, no_answer = is_empty(question), is_empty(answer)
-    if no_question or no_answer:
-        return ["empty question"] * no_question + ["empty answer"] * no_answer
-    pairs.append(Pair(question, answer))
-    return []
+    empty = ["empty question"] * is_empty(question) + ["empty answer"] * is_empty(answer)
+    if not empty:
+        pairs.append(Pair(question, answer))
+    return empty
 
 
 def _from_json(body: str, start: int, headers: Sequence[Header]) -> Parsed:
@@ -151,7 +150,7 @@ def _from_json(body: str, start: int, headers: Sequence[Header]) -> Parsed:
 
 
 def _items(values: Sequence[object]) -> tuple[Sequence[object], bool]:
-    """Gives what should be the pairs (the documents, or the array in the only one), and whether there are other keys."""
+    """Gives what should be the pairs: the documents, or the array in the only one; and whether that has other keys."""
     if len(values) != 1:
         return (values if all(map(_is_like_a_pair, values)) else []), False
     document = values[0]

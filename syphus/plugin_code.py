@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
 from syphus.errors import InputError, PluginError, SyphusError, UsageError
-from syphus.json_stream import position
+from syphus.json_stream import Position, position, position_of_failure, trail
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,6 +35,7 @@ class PluginCode:
         self.row = 0
         self._files = files
         self._context = copy_context()
+        self._context.run(trail.set, (None,))
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls `function`. What it prints goes to stderr.
@@ -43,20 +44,19 @@ class PluginCode:
         in use, otherwise a PluginError. Errors of Syphus itself pass.
         """
         stdout, sys.stdout = sys.stdout, sys.stderr
+        before = self._context.get(trail)
         try:
             return self._context.run(function, *args, **kwargs)
         except SyphusError:
             raise
         except (Exception, SystemExit) as error:
-            raise self._told(error) from error
+            raise self._told(error, self._context.run(position_of_failure, before)) from error
         finally:
             sys.stdout = stdout
 
     def place(self) -> str:
         """The record under way, if a reader knows it, or else the plugin and the number of the row."""
-        record = self._context.run(position)
-        row = f": row {self.row}" if self.row else ""
-        return str(record) if record else f"{self.name}{row}"
+        return self._place(self._context.run(position))
 
     def where(self, error: BaseException) -> str:
         """`file.py:line`: the plugin's own line that raised."""
@@ -68,14 +68,18 @@ class PluginCode:
         file, line = own[-1]
         return f"{Path(file).name}:{line}"
 
-    def _told(self, error: BaseException) -> UsageError:
-        kind = InputError if self._context.run(position) else PluginError
-        return kind(f"{self.place()}: {one_line(error)} ({self.where(error)})")
+    def _told(self, error: BaseException, record: Position | None) -> UsageError:
+        kind = InputError if record else PluginError
+        return kind(f"{self._place(record)}: {one_line(error)} ({self.where(error)})")
+
+    def _place(self, record: Position | None) -> str:
+        return str(record or self.name) + (f": row {self.row}" if self.row and not record else "")
 
 
 def one_line(error: BaseException) -> str:
     """`KeyError: 'caption'`: an exception as one short line."""
-    text = " ".join(str(error).split())
+    told = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = " ".join(told.split())
     return f"{type(error).__name__}: {text:.300}" if text else type(error).__name__
 
 

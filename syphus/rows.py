@@ -20,7 +20,7 @@ def to_query(row: object) -> Query:
 
     Raises PluginError for a row of the wrong form and InputError for text that can't be used; both say what, not where.
     """
-    if not isinstance(row, dict):
+    if not isinstance(row, dict) and not isinstance(row, Mapping):  # the first of them is the quick one
         raise PluginError(f"a row must be a dict, this is {type(row).__name__}")
     if not row.keys() <= _KEYS:
         _refuse_keys(row)

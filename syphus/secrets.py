@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 _BLANK = "[secret]"
 _SHORTEST = 6  #: characters; blanking shorter ones ("x", "none", "EMPTY" of local servers) would eat ordinary words
+_UNMISTAKABLE = 16  #: characters; a shorter "key" of a local server may be a word that an answer really says
 
 
 class Vault:
@@ -21,6 +22,7 @@ class Vault:
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._bytes: list[bytes] = []
+        self._long: list[bytes] = []
 
     def keep(self, secret: str) -> None:
         """Adds a secret that must never be shown; empty and very short ones are nobody's key."""
@@ -30,6 +32,7 @@ class Vault:
         forms = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], base64.b64encode(raw).decode()}
         self._texts = sorted({*self._texts, *forms}, key=len, reverse=True)
         self._bytes = [text.encode() for text in self._texts]
+        self._long = [form for form in self._bytes if len(form) >= _UNMISTAKABLE]
 
     def scrub(self, text: str) -> str:
         """The text without any secret."""
@@ -38,9 +41,17 @@ class Vault:
                 text = text.replace(secret, _BLANK)
         return text
 
-    def scrub_bytes(self, data: bytes) -> bytes:
-        """The same for a body as it came from a server."""
-        for secret in self._bytes:
-            if secret in data:
-                data = data.replace(secret, _BLANK.encode())
-        return data
+    def scrub_error(self, body: bytes) -> bytes:
+        """The same for the body of an error, as it came from a server."""
+        return _without(body, self._bytes)
+
+    def scrub_answer(self, body: bytes) -> bytes:
+        """The same for an answer, in which words that merely look like a short key stay."""
+        return _without(body, self._long)
+
+
+def _without(data: bytes, secrets: list[bytes]) -> bytes:
+    for secret in secrets:
+        if secret in data:
+            data = data.replace(secret, _BLANK.encode())
+    return data

@@ -18,10 +18,13 @@ from typing import NamedTuple
 from syphus.answer_text import strip
 from syphus.fences import Fence, find_fences
 
-_SPACE = r" \t\xa0\u202f\u3000"
+_SPACE = r" \t\xa0\u202f\u3000\u200b\u200e\u200f\u2060\ufeff"  # and what stands unseen before right-to-left text
 _EMPHASIS = re.compile(r"(?<!\S)[*_](?=\s)|_(?=\d)|([*_]+)")  # a bullet and `question_1` are matched, not captured
 _CLOSING = re.compile(r"([*_]+)|[ \t]+([*_]+)(?=\s)")
-_RULE = re.compile(r"={3,}|-{3,}|\*{3,}|>[> \t]*+")  # the last one is an empty line of a quotation
+_RULE = re.compile(
+    r"={3,}|-{3,}|\*{3,}|#{3,}|\u2014{3,}|\u2500{3,}|>[> \t]*+"
+)  # the last: an empty line of a quotation
+_RULE_ENDS = "=-*#\u2014\u2500>"
 _LABEL = re.compile(r"(\D{0,60})1(\D{0,20})")
 _SEPARATOR_INSIDE = re.compile(r"\n===[ \t\r]*+\n")
 
@@ -147,7 +150,7 @@ def _with_fences(text: str, headers: Sequence[Header]) -> tuple[list[Header], li
     for mark in sorted(marks, key=lambda mark: mark.start):
         under_header = bool(bounds and bounds[-1].kind)
         if isinstance(mark, Header):
-            if all(wraps):
+            if not wraps or wraps[-1]:
                 bounds.append(mark)
             else:
                 problems.append("header inside a code fence")
@@ -172,7 +175,7 @@ def _pieces_without_labels(
 ) -> list[Section]:
     """Cuts a text like `split_sections`, and takes the labels that count on (`### Pair 2`, `2.`) for layout."""
     pieces = []
-    first_kind = next(bound.kind for bound in bounds if bound.kind)
+    first_kind = next((bound.kind for bound in bounds if bound.kind), "")
     number = 1
     for bound, end in zip(bounds, ends, strict=True):
         number += bound.kind == first_kind
@@ -183,7 +186,7 @@ def _pieces_without_labels(
 def _piece(text: str, bound: Header, end: int, label: str = "") -> str:
     """Gives what stands between a header and the next one, without the layout behind it."""
     piece = strip(text[bound.end : end])
-    if piece and (piece[-1] in "-=*>" or (label and piece.endswith(label))):
+    if piece and (piece[-1] in _RULE_ENDS or (label and piece.endswith(label))):
         piece = strip(text[bound.end : _before_layout(text, bound.end, end, label)])
     return _without_closing(piece, bound.closing) if bound.closing else piece
 

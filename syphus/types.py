@@ -11,6 +11,9 @@ from enum import StrEnum
 from typing import TypedDict
 
 
+SIMULATED = "simulated-"  #: how the names of models begin whose answers are made up
+
+
 class Message(TypedDict):
     """One turn of a chat: `role` is system, user or assistant; `content` is its text."""
 
@@ -31,10 +34,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One instruction and its response, exactly as the model wrote them."""
+    """One instruction and its response, exactly as the model wrote them.
+
+    An accepted pair has an `id`, and names the `related` pairs of the same query by their numbers, from 1.
+    """
 
     instruction: str
     answer: str
+    id: str = ""
+    related: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,8 @@ class Request:
     """One chat request, ready to go. `body` is the exact JSON that is sent, `key` its hash: the name of its answer for
     ever.
 
-    `sample` tells apart the answers to one and the same body: 0 is the first, and asking again counts up.
+    `sample` tells apart the
+    answers to one and the same body: 0 is the first, and asking again counts up.
     """
 
     key: bytes
@@ -124,8 +133,9 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a query. `reason` is one short line that can be counted, `detail` everything else worth
-    keeping.
+    """What became of a query: its accepted pairs, or why there are none.
+
+    `reason` is one short line that can be counted, `detail` everything else worth keeping.
     """
 
     state: State

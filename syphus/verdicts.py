@@ -270,6 +270,11 @@ def _problem(error: dict[str, object]) -> Problem:
 
 
 def one_line(message: str, limit: int = 200) -> str:
-    """One line of at most `limit` characters, control characters taken out: the text comes from a stranger."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    """A stranger's text as one line of at most `limit` characters."""
+    line = " ".join(printable(message).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """A stranger's text without the control characters that could move a terminal's cursor or set its title."""
+    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)

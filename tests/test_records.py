@@ -86,21 +86,22 @@ def test_nothing_in_it_gives_nothing(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("form", READERS)
 def test_every_token_survives_being_cut_at_every_place(tmp_path: Path, form: str) -> None:
     one = {"ké": [-12.5e-3, 123456789, True], "t": 'é " \\ \U0001f600', "n": [[], {}]}
-    records = [one, -1234.5678, "漢字", 12, None] * 800
+    records = [one, -1234.5678, "漢字", 12, None] * 20
     pieces = [json.dumps(record, ensure_ascii=index % 2 == 0) for index, record in enumerate(records)]
-    expected: list[Record] = list(records)
-    if form == "array":
-        text = "[" + " , ".join(pieces) + "]"
-    elif form == "items":
-        text = "{" + " , ".join(f'"k" : {piece}' for piece in pieces) + "}"
-        expected = [("k", record) for record in records]
-    else:
+    length = len(" , ".join(pieces).encode())
+    filler = "x" * (65_536 - length)  # the reader reads 65,536 bytes at once: the first chunk ends among the records
+    pieces = [f'"{filler}"', *pieces]
+    values: list[Record] = [filler, *records]
+    if form == "lines":
         text = "\n".join(pieces)
-    assert len(text.encode()) > 1 << 16  # the reader reads 64 KiB at once, the rest comes in a second chunk
-    period = 2 * len(text.encode()) // 800  # every second `one` has escapes
-    for shift in range(period + 2):
+    elif form == "array":
+        text = "[" + " , ".join(pieces) + "]"
+    else:
+        text = "{" + " , ".join(f'"k" : {piece}' for piece in pieces) + "}"
+        values = [("k", value) for value in values]
+    for shift in range(length // 10 + 80):  # over two rounds of the five, as every second one is escaped
         path = save(tmp_path / "a.json", " " * shift + text)
-        assert list(READERS[form](path)) == expected, shift
+        assert list(READERS[form](path)) == values, shift
 
 
 @pytest.mark.parametrize("form", READERS)

@@ -81,7 +81,8 @@ class ChatEndpoint:
             reply = await self._send_prepared_anew(body, prepared)
         else:
             reply = await self._transport.post(prepared.url, prepared.headers, body)
-        return reply._replace(body=self._vault.scrub_bytes(reply.body))
+        scrub = self._vault.scrub_answer if reply.status == 200 else self._vault.scrub_error
+        return reply._replace(body=scrub(reply.body))
 
     def renew(self) -> bool:
         """Forgets how requests were signed; False where signing anew would give the same (a fixed key)."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiofiles
 import orjson
 
-from syphus.types import Pair, Query
+from syphus.types import Pair
 
 FILE = "pairs.jsonl"
 
@@ -34,11 +34,11 @@ class PairsFile:
         self.seq = seq
 
 
-def pair_lines(query: Query, ids: Sequence[str], pairs: Sequence[Pair], simulated: bool) -> str:
+def pair_lines(query: str, image_ids: Sequence[str], pairs: Sequence[Pair], simulated: bool) -> str:
     """One line a pair of a query, JSON in UTF-8: id, query, instruction, answer, image_ids; made-up ones say so."""
     mark = {"simulated": True} if simulated else {}
     lines = []
-    for name, pair in zip(ids, pairs, strict=True):
-        line = {"id": name, "query": query.id, "instruction": pair.instruction, "answer": pair.answer}
-        lines.append(orjson.dumps({**line, "image_ids": query.image_ids, **mark}, option=orjson.OPT_APPEND_NEWLINE))
+    for pair in pairs:
+        line = {"id": pair.id, "query": query, "instruction": pair.instruction, "answer": pair.answer}
+        lines.append(orjson.dumps({**line, "image_ids": image_ids, **mark}, option=orjson.OPT_APPEND_NEWLINE))
     return b"".join(lines).decode()

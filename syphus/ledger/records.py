@@ -98,7 +98,7 @@ class Records:
         self._session = session
         with storage_faults(store.path):
             self._next_answer = _highest(store, "SELECT max(n) FROM answer") + 1
-            self._next_seq = _highest(store, "SELECT max(seq) FROM query") + 1
+            self._next_seq = highest_seq(store) + 1
 
     def pending(self) -> Iterator[Row]:
         """The queries without an outcome, in the order of the input, as they were when this was called."""
@@ -129,6 +129,32 @@ class Records:
         """An answer by its number."""
         with storage_faults(self._store.path):
             return _answer(self._store.reader.execute(f"SELECT {_COLUMNS} FROM answer WHERE n = ?", (n,)).fetchone())
+
+    def answered(self) -> Iterator[tuple[Row, Outcome, Answer]]:
+        """The queries that have an outcome from an answer, in the order of the input, with both."""
+        columns = ", ".join(f"answer.{name}" for name in _COLUMNS.split(", "))
+        after = -1
+        while True:
+            with storage_faults(self._store.path):
+                rows = self._store.reader.execute(
+                    "SELECT position, query.n, id, annotation.text, image_ids, meta, used, opened, query.answer, "
+                    f"state, reason, result.pairs, detail, {columns} FROM query JOIN annotation USING (n) "
+                    "LEFT JOIN result USING (n) JOIN answer ON answer.n = query.answer WHERE stage = ? "
+                    "AND state <> 'pending' AND position > ? ORDER BY position LIMIT ?",
+                    (self._stage, after, _BATCH),
+                ).fetchall()
+            if not rows:
+                return
+            for position, *rest in rows:
+                after = position
+                state, reason, pairs, detail = rest[8:12]
+                old = Outcome(State(state), load_pairs(pairs or "[]"), reason, detail or "")
+                yield _row(*rest[:8], reason=""), old, _answer(tuple(rest[12:]))
+
+    def replace_outcome(self, n: int, outcome: Outcome) -> None:
+        """Another outcome from the same answer, without committing."""
+        with storage_faults(self._store.path):
+            self._put_outcome(n, outcome)
 
     def write(self, entry: Entry) -> None:
         """Writes an entry into the open transaction."""
@@ -181,12 +207,18 @@ class Records:
         )  # fmt: skip
 
     def _set_outcome(self, n: int, outcome: Outcome, answer: int | None, requests: int) -> None:
+        self._store.writer.execute(
+            "UPDATE query SET answer = ?, used = used + ?, attempts = attempts + ? WHERE n = ?",
+            (answer, answer is not None, requests, n),
+        )
+        self._put_outcome(n, outcome)
+
+    def _put_outcome(self, n: int, outcome: Outcome) -> None:
         seq, self._next_seq = self._next_seq, self._next_seq + 1
         db = self._store.writer
         db.execute(
-            "UPDATE query SET state = ?, reason = ?, pairs = ?, answer = ?, used = used + ?, attempts = attempts + ?, "
-            "seq = ? WHERE n = ?",
-            (outcome.state, outcome.reason, len(outcome.pairs), answer, answer is not None, requests, seq, n),
+            "UPDATE query SET state = ?, reason = ?, pairs = ?, seq = ? WHERE n = ?",
+            (outcome.state, outcome.reason, len(outcome.pairs), seq, n),
         )
         if outcome.pairs or outcome.detail:
             pairs = dump_pairs(outcome.pairs)
@@ -197,12 +229,12 @@ class Records:
 
 def load_pairs(text: str) -> list[Pair]:
     """Pairs as the ledger keeps them."""
-    return [Pair(instruction, answer) for instruction, answer in orjson.loads(text)]
+    return [Pair(instruction, answer, name, tuple(rel)) for name, instruction, answer, rel in orjson.loads(text)]
 
 
 def dump_pairs(pairs: Sequence[Pair]) -> str:
-    """Pairs as the ledger keeps them: [[instruction, answer], ...]."""
-    return orjson.dumps([(pair.instruction, pair.answer) for pair in pairs]).decode()
+    """Pairs as the ledger keeps them: [[id, instruction, answer, related numbers], ...]."""
+    return orjson.dumps([(pair.id, pair.instruction, pair.answer, pair.related) for pair in pairs]).decode()
 
 
 def reopen(store: Store, stage: str, states: Sequence[State]) -> int:
@@ -216,6 +248,12 @@ def reopen(store: Store, stage: str, states: Sequence[State]) -> int:
         ).rowcount
     store.commit()
     return count
+
+
+def highest_seq(store: Store) -> int:
+    """The running number of the newest outcome; 0 before the first."""
+    with storage_faults(store.path):
+        return _highest(store, "SELECT max(seq) FROM query")
 
 
 def _row(

@@ -38,12 +38,13 @@ CREATE TABLE query (
     checked INTEGER NOT NULL, changed INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'pending',
     used INTEGER NOT NULL DEFAULT 0, opened INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, answer INTEGER,
     reason TEXT NOT NULL DEFAULT '', pairs INTEGER NOT NULL DEFAULT 0, seq INTEGER, UNIQUE (id, stage));
+CREATE INDEX query_position ON query (stage, position);
 CREATE INDEX query_pending ON query (stage, position) WHERE state = 'pending';
 
 -- what the query is about, as the plugin gave it
 CREATE TABLE annotation (n INTEGER PRIMARY KEY, text TEXT NOT NULL, image_ids TEXT NOT NULL, meta TEXT NOT NULL);
 
--- what became of it: the pairs as [[instruction, answer], ...], and the details of a reason
+-- what became of it: the pairs as [[id, instruction, answer, related], ...], and the details of a reason
 CREATE TABLE result (n INTEGER PRIMARY KEY, pairs TEXT NOT NULL, detail TEXT NOT NULL);
 
 -- every answer that was paid for, by the hash of the exact request
@@ -92,7 +93,7 @@ class Store:
 
     def close(self) -> None:
         """Closes the file and lets go of the folder."""
-        for connection in (self._writer, self.reader):
+        for connection in (self.reader, self._writer):  # the last to close writes the log back into the file
             if connection is not None:
                 connection.close()
         if self._lock is not None:
@@ -150,6 +151,15 @@ def storage_faults(path: Path) -> Iterator[None]:
         raise StorageError(f"{error.filename or path} can't be written: {error.strerror}.") from error
 
 
+def sync_folder(folder: Path) -> None:
+    """The name of a new file survives a power cut only once its folder was synced."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=10.0, check_same_thread=False, cached_statements=64)
@@ -160,9 +170,10 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _prepare(writer: sqlite3.Connection, path: Path) -> None:
     writer.execute("PRAGMA journal_mode = WAL")
     writer.execute("PRAGMA synchronous = FULL")
+    writer.execute("PRAGMA wal_autocheckpoint = 8000")  # pages; the same index pages come round again and again
     if writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
         writer.executescript(f"BEGIN; {_SCHEMA} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     _check_format(writer, path)
 
 
@@ -171,15 +182,6 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     if row is None or row[0] != FORMAT:
         found = "an unknown" if row is None else f"the {'newer' if row[0] > FORMAT else 'older'}"
         raise RunError(f"{path} has {found} format {row[0] if row else ''}; this Syphus reads format {FORMAT}.")
-
-
-def _sync_folder(folder: Path) -> None:
-    """The name of a new file survives a power cut only once its folder was synced."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _locked(path: Path) -> IO[str]:

@@ -81,3 +81,14 @@ def count_spending(store: Store) -> Spending:
         causes,
         [ModelUse(model, answers, Usage(*tokens)) for model, answers, *tokens in models],
     )
+
+
+def average_size(store: Store, stage: str) -> float:
+    """Bytes of an average annotation that is still to be asked about, from the first thousand."""
+    with storage_faults(store.path):
+        mean = store.reader.execute(
+            "SELECT avg(length(CAST(text AS BLOB))) FROM (SELECT text FROM query JOIN annotation USING (n) "
+            "WHERE stage = ? AND state = 'pending' ORDER BY position LIMIT 1000)",
+            (stage,),
+        ).fetchone()[0]
+    return float(mean or 0.0)

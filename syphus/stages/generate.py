@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from syphus import answer_text, json_answers, parsing, sections
 from syphus.answers import unusable
 from syphus.dataset import AbstractDataset, plugin_code
 from syphus.errors import UsageError
@@ -15,13 +18,12 @@ from syphus.plugin_code import time_limit
 from syphus.prompts import render_messages
 from syphus.sampling import Sampling
 from syphus.stages.stage import Judgement, PluginFaultError
-from syphus.types import Completion, Message, Outcome, Pair, Prefix, Query, Request, State
+from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Prefix, Query, Request, State
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 HOOK_SECONDS = 10.0  #: that a plugin's hook may take for one row
-SIMULATED = "simulated-"  #: how the simulated endpoint's models are called
 _CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
 
 
@@ -55,28 +57,30 @@ class Generate:
             return Judgement(outcome, again=outcome.state is State.REFUSED and not outcome.reason.startswith("content"))
         pairs, problems = self._hook(self._read, row.query, completion.text)
         if problems:
-            outcome = Outcome(State.INVALID, pairs, problems[0], "\n".join(problems[1:]))
+            outcome = Outcome(State.INVALID, reason=problems[0], detail="\n".join(problems[1:]))
             return Judgement(outcome, again=True, feedback="; ".join(problems))
         return Judgement(Outcome(State.OK, pairs))
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:
         """The accepted pairs, a line each."""
-        if outcome.state is not State.OK:
-            return ""
-        ids = self._hook(self._ids, row.query, len(outcome.pairs))
-        return pair_lines(row.query, ids, outcome.pairs, model.startswith(SIMULATED))
+        return pair_lines(row.query.id, row.query.image_ids, outcome.pairs, model.startswith(SIMULATED))
 
     def adapt(self, parameter: str) -> bool:
         """Does without a sampling parameter that the model does not take."""
         return self._sampling.adapt(parameter)
 
-    def _read(self, query: Query, text: str) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
-        parsed = self._dataset.parse_response(text, query)
-        problems = parsed.problems or self._dataset.check_pairs(query, parsed.pairs)
-        return tuple(parsed.pairs), tuple(problems)
-
-    def _ids(self, query: Query, count: int) -> list[str]:
-        return [self._dataset.instruction_id(query, number) for number in range(1, count + 1)]
+    def _read(self, query: Query, text: str) -> tuple[list[Pair], tuple[str, ...]]:
+        """The plugin's own part in judging: parse, check, name and relate the pairs."""
+        dataset = self._dataset
+        parsed = dataset.parse_response(text, query)
+        problems = tuple(parsed.problems) or tuple(dataset.check_pairs(query, parsed.pairs))
+        if problems:
+            return [], problems
+        count = len(parsed.pairs)
+        return [
+            Pair(pair.instruction, pair.answer, dataset.instruction_id(query, i), tuple(dataset.related(count, i)))
+            for i, pair in enumerate(parsed.pairs, 1)
+        ], ()
 
     def _hook(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang."""
@@ -86,3 +90,9 @@ class Generate:
         except UsageError as error:
             cause = error.__cause__ or error
             raise PluginFaultError(str(error), "".join(traceback.format_exception(cause))) from error
+
+
+def parser_digest(plugin: Path) -> str:
+    """16 hex digits that change with the code that reads answers: Syphus's parser and the plugin's file."""
+    files = [Path(str(module.__file__)) for module in (parsing, sections, json_answers, answer_text)]
+    return hashlib.blake2b(b"\0".join(file.read_bytes() for file in (*files, plugin)), digest_size=8).hexdigest()

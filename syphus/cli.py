@@ -1,0 +1,142 @@
+"""The commands. Thin: each reads its options, calls one function, and prints what comes back.
+
+Heavy modules are imported where a command needs them, so that `--help` is there at once. Results go to stdout,
+everything that is said about them to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from syphus.command_line import with_options
+from syphus.errors import InterruptError, SyphusError
+from syphus.options import Options
+
+app = typer.Typer(
+    name="syphus",
+    help="Turns visual annotations into instruction-response pairs. Without a command, it runs the main job.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={
+        "help_option_names": ["--help", "-h"],
+        "token_normalize_func": lambda token: token.replace("_", "-"),  # --num_threads is --num-threads
+    },
+)
+
+
+def main() -> None:
+    """The entry point: a `SyphusError` becomes its one line and its exit code."""
+    try:
+        app()
+    except SyphusError as error:
+        _say(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("Stopped.")
+        sys.exit(InterruptError.exit_code)
+
+
+@app.callback(invoke_without_command=True)
+@with_options
+def main_job(context: typer.Context, options: Options) -> None:
+    """Asks the model about every query of a dataset, and ends with a MIMIC-IT dataset."""
+    if context.invoked_subcommand is not None:
+        return
+    if not options.name:
+        raise typer.BadParameter("Which dataset? `datasets` lists them.", param_hint="--name")
+    from syphus.formats.report import as_json
+    from syphus.main_job import run
+    from syphus.progress import make_observer
+    from syphus.telling import closing
+
+    observer = make_observer()
+    finished = run(options, os.environ, observer)
+    for line in closing(finished, _command()):
+        observer.say(line)
+    if options.json:
+        _print_as_json(as_json(finished.report))
+    raise typer.Exit(finished.exit_code)
+
+
+@app.command()
+def datasets(
+    datasets_dir: Annotated[list[Path] | None, typer.Option(help="Another folder with plugins.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """Lists the datasets that there are, broken ones with their error."""
+    from syphus.plugins import list_plugins
+    from syphus.telling import listing
+
+    plugins = list_plugins(datasets_dir or ())
+    if json:
+        _print_as_json([{name: getattr(plugin, name) for name in plugin.__slots__} for plugin in plugins])
+    else:
+        print("\n".join(listing(plugins)))
+
+
+@app.command()
+@with_options
+def preview(
+    options: Options,
+    count: Annotated[int, typer.Option("-n", "--count", help="Queries to show.")] = 3,
+) -> None:
+    """Prints the exact messages that would go out; sends nothing."""
+    from syphus.preview import preview as show
+
+    show(options, os.environ, count, sys.stdout)
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    query: Annotated[str, typer.Option(help="Show one query: its outcome, its raw answer, where it came from.")] = "",
+) -> None:
+    """Tells where a run stands, while it works or afterwards."""
+    from syphus.formats.report import as_json
+    from syphus.status import read_query, read_status
+    from syphus.telling import standing
+
+    if query:
+        _print_as_json(read_query(folder, query))
+        return
+    report = read_status(folder)
+    if json:
+        _print_as_json(as_json(report))
+    else:
+        print("\n".join(standing(report)))
+
+
+@app.command()
+def simulate(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8000,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; `--set help` lists them.")] = None,
+) -> None:
+    """Runs the simulated endpoint alone: a server that makes its answers up, for any OpenAI client."""
+    from syphus.simulate import simulate as serve
+
+    serve(port, setting or ())
+
+
+def _print_as_json(value: object) -> None:
+    import orjson
+
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.flush()
+
+
+def _command() -> str:
+    """The command as it was given, to be given again."""
+    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
+    return shlex.join([*program, *sys.argv[1:]])
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,117 @@
+"""`report.json`: what a run did and what it cost, from the ledger alone, so that the same ledger gives the same bytes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from syphus.budget import Prices
+from syphus.errors import SyphusError
+from syphus.formats.files import replacing
+from syphus.ledger.sessions import Session, sessions, specs
+from syphus.ledger.store import Store
+from syphus.ledger.summary import Counts, Spending, count_queries, count_spending
+from syphus.types import SIMULATED, Pair, State
+
+
+class Report(NamedTuple):
+    """A run in numbers. `cost` is in dollars, None where a price is not known; never a guess."""
+
+    counts: Counts
+    spending: Spending
+    sessions: list[Session]
+    settings: list[dict[str, object]]
+    cost: float | None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any answer was made up by the simulated endpoint."""
+        return any(use.model.startswith(SIMULATED) for use in self.spending.models)
+
+    @property
+    def seconds(self) -> float:
+        """The time that the sessions worked, in all."""
+        return sum(session.seconds for session in self.sessions)
+
+
+class Finished(NamedTuple):
+    """How a run ended: in numbers, and by what it was stopped, if anything."""
+
+    report: Report
+    stopped_by: SyphusError | None
+    files: tuple[str, ...]  #: written at the end, the MIMIC-IT dataset first
+    sample: list[Pair]  #: a few of the pairs
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 with rows that are not ok, or the code of what stopped the run."""
+        if self.stopped_by is not None:
+            return self.stopped_by.exit_code
+        return 0 if self.report.counts.states[State.OK] == self.report.counts.total else 1
+
+
+def make_report(store: Store, stage: str, prices: Prices) -> Report:
+    """Reads a run's numbers from its ledger."""
+    spending = count_spending(store)
+    return Report(count_queries(store, stage), spending, sessions(store), specs(store), _cost(spending, prices))
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Writes `report.json`, indented, in UTF-8."""
+    with replacing(path) as file:
+        file.write(orjson.dumps(as_json(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def as_json(report: Report) -> dict[str, object]:
+    """The report as JSON values; times are UTC, in ISO 8601."""
+    counts, spending = report.counts, report.spending
+    usage = spending.usage
+    return {
+        "queries": counts.total,
+        "states": {state.value: counts.states[state] for state in State},
+        "pairs": counts.pairs,
+        "reasons": {state.value: dict(reasons.most_common()) for state, reasons in sorted(counts.reasons.items())},
+        "shared_answers": counts.shared,
+        "requests": spending.requests,
+        "requests_by_outcome": dict(spending.causes.most_common()),
+        "maybe_billed_without_answer": {"requests": spending.maybe_billed, "tokens": spending.unknown_tokens},
+        "tokens": {
+            "prompt": usage.prompt_tokens,
+            "cached": usage.cached_tokens,
+            "completion": usage.completion_tokens,
+            "reasoning": usage.reasoning_tokens,
+            "estimated": usage.estimated,
+        },
+        "cost": report.cost,
+        "models": {use.model: use.answers for use in spending.models},
+        "simulated": report.simulated,
+        "settings": [{k: v for k, v in one.items() if k != "prompt_text"} for one in report.settings],
+        "seconds": round(report.seconds, 3),
+        "sessions": [_session(session) for session in report.sessions],
+    }
+
+
+def _session(session: Session) -> dict[str, object]:
+    return {
+        "started": _time(session.started),
+        "ended": _time(session.ended) if session.ended is not None else None,
+        "threads": session.threads,
+        "endpoint": session.endpoint,
+        "syphus": session.version,
+        "stopped": session.stopped,
+        "seconds": round(session.seconds, 3),
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _cost(spending: Spending, prices: Prices) -> float | None:
+    priced = [(prices.find(use.model), use.usage) for use in spending.models]
+    if any(price is None for price, _ in priced):
+        return None
+    return round(sum(price.of(usage) for price, usage in priced if price is not None), 6)

@@ -1,0 +1,55 @@
+"""Everything that the ledger knows of one query."""
+
+from __future__ import annotations
+
+import orjson
+
+from syphus.ledger.records import load_pairs
+from syphus.ledger.store import Store, storage_faults
+
+_QUERY = (
+    "SELECT query.n, id, position, text, image_ids, meta, state, reason, detail, attempts, result.pairs, "
+    "query.answer FROM query JOIN annotation USING (n) LEFT JOIN result USING (n) WHERE id = ? AND stage = ?"
+)
+_ANSWERS = (
+    "SELECT answer.n, hex(key), sample, text, finish_reason, refusal, flags, model, response_id, prompt_tokens, "
+    "completion_tokens, seconds, endpoint, version, settings FROM answer JOIN session ON session.id = answer.session "
+    "JOIN spec ON spec.id = session.spec WHERE key = (SELECT key FROM answer WHERE n = ?) ORDER BY sample"
+)
+
+
+def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
+    """One query as JSON values, with the answers to its newest request and what they were asked with; or None."""
+    with storage_faults(store.path):
+        row = store.reader.execute(_QUERY, (query, stage)).fetchone()
+        if row is None:
+            return None
+        answers = store.reader.execute(_ANSWERS, (row[-1],)).fetchall()
+    _, name, position, text, image_ids, meta, state, reason, detail, attempts, pairs, newest = row
+    return {
+        "id": name,
+        "row": None if position is None else position + 1,
+        "annotation": text,
+        "image_ids": orjson.loads(image_ids),
+        "meta": orjson.loads(meta),
+        "state": state,
+        "reason": reason,
+        "detail": detail or "",
+        "requests": attempts,
+        "pairs": [
+            {"id": pair.id, "instruction": pair.instruction, "answer": pair.answer}
+            for pair in load_pairs(pairs or "[]")
+        ],
+        "answers": [_answer(*answer, newest=newest) for answer in answers],
+    }
+
+
+def _answer(n: int, *columns: object, newest: int) -> dict[str, object]:
+    names = ("request", "sample", "text", "finish_reason", "refusal", "flags", "model", "response_id", "prompt_tokens",
+             "completion_tokens", "seconds", "endpoint", "syphus", "settings")  # fmt: skip
+    answer = dict(zip(names, columns, strict=True))
+    settings = orjson.loads(str(answer["settings"]))
+    answer["request"] = str(answer["request"]).lower()
+    answer["flags"] = orjson.loads(str(answer["flags"]))
+    answer["settings"] = {name: value for name, value in settings.items() if name != "prompt_text"}
+    return {**answer, "newest": n == newest}

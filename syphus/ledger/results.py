@@ -1,0 +1,52 @@
+"""What a run has to show: its accepted pairs, in the order of the input, for whatever format they leave in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import orjson
+
+from syphus.ledger.records import load_pairs
+from syphus.ledger.store import Store, storage_faults
+from syphus.types import Pair
+
+_BATCH = 256
+
+
+class Result(NamedTuple):
+    """The pairs of one query. `model` is the name that the server gave."""
+
+    query: str
+    image_ids: tuple[str, ...]
+    pairs: list[Pair]
+    model: str
+
+
+_SELECT = (
+    "SELECT position, id, image_ids, result.pairs, model FROM query JOIN annotation USING (n) JOIN result USING (n) "
+    "JOIN answer ON answer.n = query.answer WHERE stage = ? AND state = 'ok' AND position IS NOT NULL AND "
+)
+
+
+def accepted(store: Store, stage: str) -> Iterator[Result]:
+    """The accepted pairs of a stage, query by query, in the order of the input."""
+    after = -1
+    while rows := _read(store, _SELECT + "position > ? ORDER BY position LIMIT ?", stage, after, _BATCH):
+        for after, *columns in rows:
+            yield _result(*columns)
+
+
+def accepted_since(store: Store, stage: str, seq: int) -> Iterator[Result]:
+    """The accepted pairs of the outcomes after number `seq`, in the order in which they came."""
+    for _, *columns in _read(store, _SELECT + "seq > ? ORDER BY seq", stage, seq):
+        yield _result(*columns)
+
+
+def _read(store: Store, sql: str, *values: object) -> list[tuple[int, str, str, str, str]]:
+    with storage_faults(store.path):
+        return store.reader.execute(sql, values).fetchall()
+
+
+def _result(query: str, image_ids: str, pairs: str, model: str) -> Result:
+    return Result(query, tuple(orjson.loads(image_ids)), load_pairs(pairs), model)

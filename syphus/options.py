@@ -1,0 +1,66 @@
+"""What the main job can be told: one field for each option of the command, with its help.
+
+`command_line.py` makes the command line from these fields, so each option is declared once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from syphus.types import State
+
+T = TypeVar("T")
+
+
+def _option(default: T, explained: str, *flags: str) -> T:
+    """A field with the help of its option, and other names of it than its own."""
+    value: T = field(default=default, metadata={"help": explained, "flags": flags})
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of the main job."""
+
+    name: str = _option("", "The dataset: YourDataset.your_dataset, or your_dataset.YourDataset.")
+    num_threads: int = _option(8, "Calls in flight at the most.")
+
+    query_inputs_path: str = _option("", "The annotations.", "-in")
+    example: bool = _option(False, "Take the made-up annotations that come with the dataset.")
+    slice_start: int = _option(0, "The first row to take, from 0.")
+    slice_end: int = _option(-1, "The row to stop before; -1 takes all.")
+    random_sample: bool = _option(False, "Slice the rows in a random order instead of the input's.")
+    seed: int = _option(0, "For the random order, the waits between attempts, and the simulated endpoint.")
+    check_input: bool = _option(False, "Read the input again, though it looks unchanged.")
+    prompt_path: str = _option("", "A prompt file, instead of the dataset's own.")
+    datasets_dir: tuple[Path, ...] = _option((), "Another folder with plugins; may be given several times.")
+
+    output_dir: Path = _option(Path("output"), "Where runs are kept.")
+    dataset_version: str = _option("v1", "The name of this run: its folder is OUTPUT_DIR/NAME/DATASET_VERSION.")
+    accept_changes: bool = _option(False, "Go on although settings, or rows that are done, have changed.")
+    retry: tuple[State, ...] = _option((), "Ask these again: failed,invalid,refused,truncated.")
+
+    offline: bool = _option(False, "Answers from the simulated endpoint: made up, and free.")
+    config: Path | None = _option(None, "A YAML file with endpoint, sampling, limits and prices.")
+    model: str | None = _option(None, "The model, or the deployment on Azure.")
+    temperature: float | None = _option(None, "Sampling temperature; 0.7 if nothing says otherwise.")
+    top_p: float | None = _option(None, "Nucleus sampling; 0.95 if nothing says otherwise.")
+    max_tokens: int | None = _option(None, "Tokens that an answer may have; 3200 if nothing says otherwise.")
+    no_sharing: bool = _option(False, "An answer of its own for each of several queries that ask the very same.")
+
+    requests_per_minute: float | None = _option(None, "The limit, where the server does not state it.")
+    tokens_per_minute: float | None = _option(None, "The limit, where the server does not state it.")
+    max_cost: float | None = _option(None, "Dollars that the run may cost, over all sessions.")
+    max_requests: int | None = _option(None, "Requests that the run may make, over all sessions.")
+    max_rounds: int = _option(1, "Further answers for a query whose answer is no good.")
+    max_attempts: int | None = _option(None, "Attempts of a query that runs into errors; 6 if nothing says otherwise.")
+    timeout: float | None = _option(None, "Seconds for one attempt in all; 180 if nothing says otherwise.")
+    drain: float = _option(30.0, "Seconds for the calls in flight after Ctrl-C.")
+    json: bool = _option(False, "Print the report on stdout, as JSON.")
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is kept, once `name` is in the order Class.module."""
+        return self.output_dir / self.name / self.dataset_version

@@ -1,0 +1,108 @@
+"""The files of a run besides its ledger. Each can be deleted and is written again from it, byte for byte the same.
+
+pairs.jsonl             one line a pair; grows while the run works
+XX_instructions.json    the MIMIC-IT dataset
+XX_train.json           which of its pairs are trained on, and with which context
+report.json             what the run did and what it cost
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from syphus.formats.files import replacing
+from syphus.formats.mimicit import VERSION, write_instructions, write_train
+from syphus.formats.pairs_jsonl import FILE, PairsFile, pair_lines
+from syphus.formats.report import Report, write_report
+from syphus.ledger.records import highest_seq
+from syphus.ledger.results import Result, accepted, accepted_since
+from syphus.ledger.sessions import get_meta, set_meta
+from syphus.ledger.store import Store, storage_faults
+from syphus.types import SIMULATED, State
+
+_PAIRS = "pairs_file"  # meta: "<newest outcome in it> <its size>"; seq -1 says that it must be written anew
+_EXPORTED = "exported"  # meta: the newest outcome in the exports
+
+
+def write_exports(store: Store, stage: str, short_name: str, report: Report) -> tuple[str, ...]:
+    """Writes the exports, and a finished run's pairs.jsonl in input order, where they are not up to date.
+
+    Returns their paths, as short as they are clear.
+    """
+    seq = highest_seq(store)
+    instructions = store.folder / f"{short_name}_instructions.json"
+    train, pairs = store.folder / f"{short_name}_train.json", store.folder / FILE
+    up_to_date = get_meta(store, _EXPORTED) == seq
+    if not (up_to_date and instructions.exists()):
+        write_instructions(instructions, accepted(store, stage), _meta(report))
+    if not (up_to_date and train.exists()):
+        write_train(train, accepted(store, stage))
+    if not (up_to_date and pairs.exists()) and not report.counts.states[State.PENDING]:
+        _rewrite_pairs(store, stage, seq)
+    write_report(store.folder / "report.json", report)
+    if not up_to_date:
+        set_meta(store, _EXPORTED, seq)
+        store.commit()
+    return tuple(_short(path) for path in (instructions, train, pairs, store.folder / "report.json"))
+
+
+def open_pairs(store: Store, stage: str) -> PairsFile:
+    """The growing pairs.jsonl: cut back to what the ledger vouches for, and brought up to its newest outcome."""
+    path = store.folder / FILE
+    seq, size = (int(part) for part in str(get_meta(store, _PAIRS) or "-1 0").split())
+    with storage_faults(path):
+        if seq < 0 or not path.exists() or path.stat().st_size < size:
+            return _rewrite_pairs(store, stage, highest_seq(store))
+        with path.open("r+b") as file:
+            file.truncate(size)
+            file.seek(size)
+            for result in accepted_since(store, stage, seq):
+                file.write(_lines(result))
+            return PairsFile(path, highest_seq(store), file.tell())
+
+
+def forget_pairs(store: Store) -> None:
+    """Outcomes that are in pairs.jsonl have changed: it must be written anew. Without committing."""
+    set_meta(store, _PAIRS, "-1 0")
+
+
+def _rewrite_pairs(store: Store, stage: str, seq: int) -> PairsFile:
+    """In the order of the input. The ledger does not vouch for the file while it changes."""
+    path = store.folder / FILE
+    forget_pairs(store)
+    store.commit()
+    with replacing(path) as file:
+        for result in accepted(store, stage):
+            file.write(_lines(result))
+        size = file.tell()
+    set_meta(store, _PAIRS, f"{seq} {size}")
+    store.commit()
+    return PairsFile(path, seq, size)
+
+
+def _lines(result: Result) -> bytes:
+    return pair_lines(result.query, result.image_ids, result.pairs, result.model.startswith(SIMULATED)).encode()
+
+
+def _meta(report: Report) -> dict[str, object]:
+    """The free part of MIMIC-IT's header: where the dataset comes from, and whether a model really made it."""
+    newest = report.settings[-1] if report.settings else {}
+    started = report.sessions[0].started if report.sessions else 0.0
+    return {
+        "version": VERSION,
+        "time": f"{datetime.fromtimestamp(started, UTC):%Y-%m}",
+        "author": "Syphus",
+        "dataset": newest.get("dataset", ""),
+        "models": [use.model for use in report.spending.models],
+        "prompt": newest.get("prompt", ""),
+        "simulated": report.simulated,
+    }
+
+
+def _short(path: Path) -> str:
+    """A path as short as it is clear: relative to the current folder where it is below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,48 @@
+"""What answers depend on, as the ledger keeps it, and how to say that it has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from syphus.config import Config
+from syphus.prompts import prefix_digest
+from syphus.types import Prefix
+
+_NOT_COMPARED = ("dataset", "prompt_text")
+
+
+def run_settings(dataset: str, config: Config, prefix: Prefix, simulated: bool) -> dict[str, object]:
+    """The settings of a run, JSON values, the prompt in full."""
+    return {
+        "dataset": dataset,
+        "model": config.model,
+        **sampling_parameters(config),
+        "prompt": prefix_digest(prefix),
+        "simulated": simulated,
+        "prompt_text": {"system_message": prefix.system_message, "in_context": list(prefix.in_context)},
+    }
+
+
+def sampling_parameters(config: Config) -> dict[str, object]:
+    """What goes out with every request besides model and messages; None leaves one out."""
+    return {
+        "temperature": config.temperature,
+        "top_p": config.top_p,
+        "max_tokens": config.max_tokens,
+        "seed": config.seed,
+        **config.extra_body,
+    }
+
+
+def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """What answers made before would not have in common with new ones: "temperature 0.7, now 0.2"."""
+    names = [name for name in {**before, **now} if name not in _NOT_COMPARED]
+    return [
+        f"{name} {_shown(before.get(name))}, now {_shown(now.get(name))}"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _shown(value: object) -> str:
+    return "unset" if value is None else str(value)

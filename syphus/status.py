@@ -1,0 +1,36 @@
+"""Looking at a run, while it works or afterwards: its numbers, or everything about one query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from syphus.errors import InputError
+from syphus.formats.report import Report, make_report
+from syphus.ledger.lookup import look_up
+from syphus.ledger.store import open_for_reading
+from syphus.pricing import kept_prices
+from syphus.stages.generate import Generate
+
+
+def read_status(folder: Path) -> Report:
+    """The numbers of a run. Raises `RunError` where the folder is none."""
+    store = open_for_reading(folder)
+    try:
+        return make_report(store, Generate.name, kept_prices(store))
+    finally:
+        store.close()
+
+
+def read_query(folder: Path, query: str) -> dict[str, object]:
+    """One query, JSON values: its annotation, outcome and pairs, every answer with its raw text, the request's key.
+
+    Raises `RunError` where the folder is no run, `InputError` where it has no such query.
+    """
+    store = open_for_reading(folder)
+    try:
+        found = look_up(store, Generate.name, query)
+    finally:
+        store.close()
+    if found is None:
+        raise InputError(f"{folder} has no query {query!r}.")
+    return found
