@@ -37,7 +37,7 @@ def strip(text: str) -> str:
 
 def is_empty(text: str) -> bool:
     """Says whether there is nothing to see in a text: nothing, white space, zero-width characters."""
-    return not text.strip(_INVISIBLE)
+    return not text or (text[0] in _INVISIBLE and not text.strip(_INVISIBLE))
 
 
 def skip_thinking(text: str) -> Remainder:

@@ -18,9 +18,8 @@ from syphus.answer_text import character_problems
 # At the start of a line a bracket begins JSON where a quote or another bracket follows, or nothing on its line; behind
 # prose on the same line only where a first key follows: `[Note]` and `{x}` are prose.
 _START = re.compile(
-    r"\n(?:[ \t>]*+`*+(?:json[a-z]*+)?[ \t]*+([\[{])(?=\s*+(?:[\"'\[\]{}]|\Z)|[ \t]*+\r?\n)"
-    r"|[^\n\[{]*+((?:\[\s*+)?\{)(?=\s*+\"[^\"\n]{0,40}+\"\s*+:))",
-    re.IGNORECASE,
+    r"\n(?:[ \t>]*+([\[{])(?=\s*+(?:[\"'\[\]{}]|\Z)|[ \t]*+\r?\n)"
+    r"|[^\n\[{]*+((?:\[\s*+)?\{)(?=\s*+\"[^\"\n]{0,40}+\"\s*+:))"
 )
 _NEXT = re.compile(r"\s*+,?\s*+(?=\{)")
 _STRING_OR_TRAILING_COMMA = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|,(?=\s*+[\]}])', re.DOTALL)

@@ -49,14 +49,21 @@ class LegacyDataset(AbstractDataset):
         plugin = type(self)
         name = self._prompt_name or plugin.__module__.rpartition(".")[2]
         reads = plugin._load_prompt is LegacyDataset._load_prompt and plugin._load_prefix is LegacyDataset._load_prefix
-        with original_modules(home(self)):
-            return self._load_prefix(prompt_file(self, name, needed=reads))
+        return self._read_prompt(prompt_file(self, name, needed=reads))
 
     @cached_property
     def query_inputs(self) -> list[object]:
-        """The rows as the plugin gives them. A plugin that shuffles gets the same order on every run."""
+        """The rows as the plugin gives them."""
+        return self._read_inputs(self.query_inputs_path)
+
+    def _read_prompt(self, path: str) -> Mapping[str, object]:
+        with original_modules(home(self)):
+            return self._load_prefix(path)
+
+    def _read_inputs(self, path: str) -> list[object]:
+        """A plugin that shuffles does it alike on every run."""
         with original_modules(home(self)), _seeded():
-            return list(as_rows(self, self._load_query_inputs(self.query_inputs_path)))
+            return list(as_rows(self, self._load_query_inputs(path)))
 
     def _load_prefix(self, path: str) -> Mapping[str, object]:
         return self._load_prompt(path)
@@ -73,16 +80,12 @@ class LegacyDataset(AbstractDataset):
         return {"system_message": prefix.system_message, "in_context": list(prefix.in_context)}
 
     def _rows(self, path: str) -> Iterator[object]:
-        if path and path != self.query_inputs_path:
-            self.query_inputs_path = path
-            self.__dict__.pop("query_inputs", None)
-        return _renamed(self.query_inputs)
+        return _renamed(self._read_inputs(path) if path not in ("", self.query_inputs_path) else self.query_inputs)
 
     def _prefix(self, path: str) -> Prefix:
-        if path and path != self.prompt_path:
-            self.prompt_path = path
-            self.__dict__.pop("prompt", None)
-        return to_prefix(self.prompt, self.prompt_path or plugin_name(type(self)), lenient=True)
+        other = path not in ("", self.prompt_path)
+        where = path or self.prompt_path or plugin_name(type(self))
+        return to_prefix(self._read_prompt(path) if other else self.prompt, where, lenient=True)
 
     def __iter__(self) -> Iterator[dict[str, object]]:
         for index in range(len(self)):

@@ -120,10 +120,10 @@ def _pair_up(sections: Sequence[Section]) -> tuple[list[Pair], list[str]]:
 
 def _add_pair(pairs: list[Pair], question: str, answer: str) -> list[str]:
     """Adds a pair when both of it say something, and names what is empty when not."""
-    empty = ["empty question"] * is_empty(question) + ["empty answer"] * is_empty(answer)
-    if not empty:
-        pairs.append(Pair(question, answer))
-    return empty
+    if is_empty(question) or is_empty(answer):
+        return ["empty question"] * is_empty(question) + ["empty answer"] * is_empty(answer)
+    pairs.append(Pair(question, answer))
+    return []
 
 
 def _from_json(body: str, start: int, headers: Sequence[Header]) -> Parsed:

@@ -47,10 +47,13 @@ class PluginCode:
         before = self._context.get(trail)
         try:
             return self._context.run(function, *args, **kwargs)
-        except SyphusError:
+        except SyphusError as error:
+            self._context.run(traceback.clear_frames, error.__traceback__)
             raise
         except (Exception, SystemExit) as error:
-            raise self._told(error, self._context.run(position_of_failure, before)) from error
+            told = self._told(error, self._context.run(position_of_failure, before))
+            self._context.run(traceback.clear_frames, error.__traceback__)  # they may hold open files, and gigabytes
+            raise told from error
         finally:
             sys.stdout = stdout
 

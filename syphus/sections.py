@@ -21,9 +21,7 @@ from syphus.fences import Fence, find_fences
 _SPACE = r" \t\xa0\u202f\u3000\u200b\u200e\u200f\u2060\ufeff"  # and what stands unseen before right-to-left text
 _EMPHASIS = re.compile(r"(?<!\S)[*_](?=\s)|_(?=\d)|([*_]+)")  # a bullet and `question_1` are matched, not captured
 _CLOSING = re.compile(r"([*_]+)|[ \t]+([*_]+)(?=\s)")
-_RULE = re.compile(
-    r"={3,}|-{3,}|\*{3,}|#{3,}|\u2014{3,}|\u2500{3,}|>[> \t]*+"
-)  # the last: an empty line of a quotation
+_RULE = re.compile(r"={3,}|-{3,}|\*{3,}|#{3,}|\u2014{3,}|\u2500{3,}|>[> \t]*+")  # ">" is an empty line of a quotation
 _RULE_ENDS = "=-*#\u2014\u2500>"
 _LABEL = re.compile(r"(\D{0,60})1(\D{0,20})")
 _SEPARATOR_INSIDE = re.compile(r"\n===[ \t\r]*+\n")
@@ -117,7 +115,7 @@ def split_sections(text: str, headers: Sequence[Header]) -> Split:
     stand before a header or at the end belong to nobody either.
     """
     bounds, problems = _with_fences(text, headers) if "`" in text else (headers, [])
-    label = _find_label(text[: headers[0].start]) if headers else None
+    label = _find_label(text[: headers[0].start]) if headers and headers[0].start else None
     bounds = [Header(0, 0), *bounds] if not bounds or bounds[0].start else bounds
     ends = [bound.start for bound in bounds[1:]]
     ends.append(len(text))

@@ -1,14 +1,12 @@
-"""One writer, which commits in groups: as soon as one commit is through, everything that came meanwhile is the next.
+"""One writer, which commits in groups: whatever came while the last commit was under way, and for a moment longer.
 
-A group is as large as the disk is slow: a fast disk gives short delays and a slow one large groups, with nothing to
-tune. `fsync` happens in a thread; statements run in the loop's own, which has the connection between two commits.
+A slow disk makes the groups larger by itself; the moment keeps a fast one from making a commit of every row. `fsync` happens in a thread; statements run in the loop's own, which has the connection between two commits.
 `pairs.jsonl` is for people to watch: it is appended to after the commit, and so never says more than the ledger.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +14,9 @@ from syphus.errors import StorageError
 from syphus.formats.pairs_jsonl import PairsFile
 from syphus.ledger.records import Attempts, Entry, Records
 from syphus.ledger.store import Store, storage_faults
+
+
+GATHER = 0.005  #: seconds that a group waits for more; nothing beside an answer's latency
 
 
 class Writer:
@@ -46,6 +47,7 @@ class Writer:
         assert self._task is not None
         await self._task
         self._thread.shutdown()
+        await self._pairs.close()
 
     async def put(self, entry: Entry) -> bool:
         """Returns once the entry is on the disk; False where the disk failed."""
@@ -66,6 +68,8 @@ class Writer:
     async def _run(self) -> None:
         while self.fault is None and not (self._closing and not self._entries and not self._attempts.requests):
             await self._work.wait()
+            if not self._closing:
+                await asyncio.sleep(GATHER)
             self._work.clear()
             group, self._group = self._group, asyncio.Event()
             try:

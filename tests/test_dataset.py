@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -108,6 +109,7 @@ BAD_PARTS: dict[str, tuple[dict[str, object], type[UsageError], str]] = {
     "image_ids of text": ({"image_ids": "i"}, PluginError, '"image_ids" must be a list of texts, this is str'),
     "empty image id": ({"image_ids": [""]}, PluginError, "texts that are not empty, it holds ''"),
     "image id of a number": ({"image_ids": [1]}, PluginError, "texts that are not empty, it holds 1"),
+    "lone surrogate in an image id": ({"image_ids": ["\ud800"]}, InputError, '"image_ids" holds half a surrogate pair'),
     "images": ({"images": ["x.png"]}, PluginError, '"images": sending images is not built yet'),
     "unknown keys": ({"z": 1, "imageids": []}, PluginError, 'unknown key "imageids", "z"; a row has'),
     "meta of a list": ({"meta": []}, PluginError, '"meta" must be a dict, this is list'),
@@ -148,6 +150,11 @@ def test_a_fault_after_a_record_was_looked_at_in_passing_is_not_laid_on_that_rec
 
     path = save(tmp_path / "a.json", {"id": "a"}, {"id": "b"})
     assert str(failure(Toy(rows), path)).startswith(f"{SAID}: row 2: ValueError (test_dataset.py:")
+
+
+def test_a_reader_of_the_callers_own_is_not_taken_for_the_plugins(tmp_path: Path) -> None:
+    for _ in read_json(save(tmp_path / "a.json", 1)):
+        assert str(failure(toy("x"))).startswith(f"{SAID}: row 1: a row must be a dict")
 
 
 def test_of_nested_readers_the_inner_record_is_told(tmp_path: Path) -> None:
@@ -247,6 +254,17 @@ def test_queries_are_made_one_by_one_and_the_file_is_closed_when_nobody_wants_mo
     assert done == ["1", "2"]
     stream.close()  # type: ignore[attr-defined]  # a generator
     assert done == ["1", "2", "closed"]
+
+
+def test_an_error_keeps_its_traceback_but_no_file_open(tmp_path: Path) -> None:
+    def rows(path: str) -> Rows:
+        return [{"id": record["id"], "sentences": record["text"]} for record in read_json(path)]
+
+    error = failure(Toy(rows), save(tmp_path / "a.json", {"id": 1}))
+    assert error.__cause__ is not None
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(error.__cause__.__traceback__)]
+    assert "rows" in "".join(traceback.format_exception(error))
+    assert not any(hasattr(value, "gi_frame") for names in frames for value in names.values())  # no generator is alive
 
 
 def test_two_runs_at_once_keep_their_records_apart(tmp_path: Path) -> None:

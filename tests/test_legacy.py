@@ -177,13 +177,23 @@ def test_the_users_paths_go_before_the_plugins_own_whatever_their_names(home: Pa
     assert [query.text for query in queries(dataset, rows)] == ["mine"]
 
 
+def test_the_users_prompt_is_never_looked_for_beside_the_plugin(home: Path) -> None:
+    (home / "p.json").write_text(json.dumps(PROMPT), encoding="utf-8")
+    dataset = create(home, "Clips.video", "p.json")
+    for path in ("", "p.json"):
+        with pytest.raises(PromptError, match=r"p\.json: No such file"):
+            load_prefix(dataset, path)
+
+
 def test_shuffled_rows_come_in_the_same_order_on_every_run(home: Path) -> None:
-    random.seed(5)
-    orders = [[query.text for query in queries(create(home, "Shuffled.video"))] for _ in range(3)]
+    orders = []
+    for seed in range(3):
+        random.seed(seed)
+        orders.append([query.text for query in queries(create(home, "Shuffled.video"))])
+        drawn, _ = random.random(), random.seed(seed)
+        assert drawn == random.random()  # nobody else's dice were touched
     assert orders[0] == orders[1] == orders[2]
     assert sorted(orders[0]) == sorted(text for _, text in ROWS)
-    drawn, _ = random.random(), random.seed(5)
-    assert drawn == random.random()  # nobody else's dice were touched
 
 
 def test_a_prompt_module_is_read_by_the_plugins_own_hands(home: Path) -> None:

@@ -121,7 +121,8 @@ def test_a_file_is_run_once(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr() == ("", "running\n")
 
 
-def test_no_bytecode_is_left_in_the_folder(folder: Path) -> None:
+def test_no_bytecode_is_left_in_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     add(folder, "mine")
     find_plugin("Toy.mine", [folder])
     assert [path.name for path in folder.iterdir()] == ["mine.py"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiofiles
 import orjson
+from aiofiles.threadpool.binary import AsyncFileIO
 
 from syphus.types import Pair
 
@@ -24,14 +25,23 @@ class PairsFile:
         self.path = path
         self.seq = seq
         self.size = size
+        self._file: AsyncFileIO | None = None
 
     async def append(self, lines: str, seq: int) -> None:
-        """Adds lines (each with its line end), up to and with outcome number `seq`."""
+        """Adds lines (each with its line end), up to and with outcome number `seq`. Raises `OSError`."""
+        if self._file is None:
+            self._file = await aiofiles.open(self.path, "ab", buffering=0)
         data = lines.encode()
-        async with aiofiles.open(self.path, "ab") as file:
-            await file.write(data)
+        written = 0
+        while written < len(data):  # a disk that fills up takes a part
+            written += await self._file.write(data[written:])
         self.size += len(data)
         self.seq = seq
+
+    async def close(self) -> None:
+        """Lets go of the file."""
+        if self._file is not None:
+            await self._file.close()
 
 
 def pair_lines(query: str, image_ids: Sequence[str], pairs: Sequence[Pair], simulated: bool) -> str:
