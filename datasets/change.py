@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
-from syphus.dataset import AbstractDataset
-from syphus.records import field, read_json, texts
+from syphus.plugins.contract import AbstractDataset
+from syphus.reading.records import field, read_json, texts
 
 
 class SpotTheDifference(AbstractDataset):

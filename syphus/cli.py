@@ -14,9 +14,9 @@ from typing import Annotated
 
 import typer
 
-from syphus.command_line import with_options
 from syphus.errors import InterruptError, SyphusError
 from syphus.options import Options
+from syphus.terminal.command_line import with_options
 
 app = typer.Typer(
     name="syphus",
@@ -52,9 +52,9 @@ def main_job(context: typer.Context, options: Options) -> None:
     if not options.name:
         raise typer.BadParameter("Which dataset? `datasets` lists them.", param_hint="--name")
     from syphus.formats.report import as_json
-    from syphus.main_job import run
-    from syphus.progress import make_observer
-    from syphus.telling import closing
+    from syphus.runs.job import run
+    from syphus.terminal.progress import make_observer
+    from syphus.terminal.telling import closing
 
     observer = make_observer()
     finished = run(options, os.environ, observer)
@@ -71,14 +71,14 @@ def datasets(
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """Lists the datasets that there are, broken ones with their error."""
-    from syphus.plugins import list_plugins
-    from syphus.telling import listing
+    from syphus.plugins.finding import list_plugins
+    from syphus.terminal.telling import listing
 
     plugins = list_plugins(datasets_dir or ())
     if json:
         _print_as_json([{name: getattr(plugin, name) for name in plugin.__slots__} for plugin in plugins])
     else:
-        print("\n".join(listing(plugins)))
+        _print(*listing(plugins))
 
 
 @app.command()
@@ -88,7 +88,7 @@ def preview(
     count: Annotated[int, typer.Option("-n", "--count", help="Queries to show.")] = 3,
 ) -> None:
     """Prints the exact messages that would go out; sends nothing."""
-    from syphus.preview import preview as show
+    from syphus.runs.preview import preview as show
 
     show(options, os.environ, count, sys.stdout)
 
@@ -101,8 +101,8 @@ def status(
 ) -> None:
     """Tells where a run stands, while it works or afterwards."""
     from syphus.formats.report import as_json
-    from syphus.status import read_query, read_status
-    from syphus.telling import standing
+    from syphus.runs.status import read_query, read_status
+    from syphus.terminal.telling import standing
 
     if query:
         _print_as_json(read_query(folder, query))
@@ -111,7 +111,7 @@ def status(
     if json:
         _print_as_json(as_json(report))
     else:
-        print("\n".join(standing(report)))
+        _print(*standing(report))
 
 
 @app.command()
@@ -120,7 +120,7 @@ def simulate(
     setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; `--set help` lists them.")] = None,
 ) -> None:
     """Runs the simulated endpoint alone: a server that makes its answers up, for any OpenAI client."""
-    from syphus.simulate import simulate as serve
+    from syphus.terminal.simulate import simulate as serve
 
     serve(port, setting or ())
 
@@ -138,5 +138,9 @@ def _command() -> str:
     return shlex.join([*program, *sys.argv[1:]])
 
 
+def _print(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")

@@ -37,7 +37,7 @@ from pydantic import (
 )
 
 from syphus.errors import ConfigError
-from syphus.yaml_files import read_yaml
+from syphus.reading.yaml_files import read_yaml
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _OFFICIAL = "https://api.openai.com/v1"

@@ -9,11 +9,11 @@ from pathlib import Path
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from syphus.budget import Price, Prices
 from syphus.config import Price as PricePerMillion
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
-from syphus.yaml_files import read_yaml
+from syphus.pipeline.budget import Price, Prices
+from syphus.reading.yaml_files import read_yaml
 
 _FILE = Path(__file__).with_name("prices.yaml")
 _META = "prices"
@@ -44,7 +44,7 @@ def load_prices(own: Mapping[str, PricePerMillion]) -> Prices:
 
 
 def keep_prices(store: Store, own: Mapping[str, PricePerMillion]) -> None:
-    """Notes the config's own prices with the run, without committing, so that its cost can be told without the config."""
+    """Notes the config's own prices with the run, so that its cost can be told without the config. Not committed."""
     if own:
         set_meta(store, _META, orjson.dumps({name: price.model_dump() for name, price in own.items()}).decode())
 

@@ -26,10 +26,10 @@ from hashlib import blake2b
 from pathlib import Path
 
 from syphus.errors import InputError, PromptError
-from syphus.parsing import render_pairs
-from syphus.text_files import read_text, text_problem
+from syphus.parsing.pairs import render_pairs
+from syphus.reading.text_files import read_text, text_problem
+from syphus.reading.yaml_files import MAX_BYTES, read_yaml
 from syphus.types import Message, Pair, Prefix
-from syphus.yaml_files import MAX_BYTES, read_yaml
 
 ENDINGS = (".yaml", ".yml", ".json")
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypedDict
 
-
 SIMULATED = "simulated-"  #: how the names of models begin whose answers are made up
 
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from syphus.endpoints.simulated import SimulatedServer, Simulation, serve_in_thread
-from syphus.engine import Observer
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
-from syphus.ledger.store import open_for_reading
-from syphus.main_job import run
 from syphus.options import Options
-from syphus.status import read_status
+from syphus.pipeline.engine import Observer
+from syphus.runs.job import run
+from syphus.runs.status import read_status
 from syphus.types import State
 
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from syphus.limits import Bucket, Ticket
+from syphus.pipeline.limits import Bucket, Ticket
 
 
 @dataclass
@@ -76,7 +76,8 @@ def play_limits(server: LimitedServer, worst: float, rows: int, threads: int = 2
                     push(wake, "wake")
                 return
             in_flight, pending, sent = in_flight + 1, pending - 1, sent + 1
-            push(now + server.wire + server.rng.random() * server.jitter, "arrive", bucket and bucket.take(worst))
+            ticket = bucket.take(worst) if bucket else None
+            push(now + server.wire + server.rng.random() * server.jitter, "arrive", ticket)
 
     send(0.0)
     while events:

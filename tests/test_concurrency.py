@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from model_servers import play_concurrency
 
-from syphus.concurrency import FLOOR, Concurrency
+from syphus.pipeline.concurrency import FLOOR, Concurrency
 
 
 def test_a_queueing_server_is_kept_busy_without_a_long_queue() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from email.utils import format_datetime
 from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import pytest
 from multidict import CIMultiDict
 
-from syphus.hints import duration, retry_wait, stated_limits
+from syphus.endpoints.hints import duration, retry_wait, stated_limits
 
 NOW = 1_790_000_000.0
 

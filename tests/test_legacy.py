@@ -10,11 +10,11 @@ from textwrap import indent
 
 import pytest
 
-from syphus.dataset import AbstractDataset, load_prefix, queries
 from syphus.errors import InputError, PluginError, PromptError
-from syphus.legacy import LegacyDataset
-from syphus.parsing import parse_pairs
-from syphus.plugins import find_plugin, list_plugins
+from syphus.parsing.pairs import parse_pairs
+from syphus.plugins.contract import AbstractDataset, load_prefix, queries
+from syphus.plugins.finding import find_plugin, list_plugins
+from syphus.plugins.legacy import LegacyDataset
 from syphus.prompts import render_messages
 
 # A plugin in the shape of the first Syphus: positional arguments under several names, everything read in a list.
@@ -323,7 +323,7 @@ def test_a_module_of_that_name_that_somebody_else_has_is_left_alone(
 
 def test_reading_an_old_plugins_input_through_the_new_readers_tells_the_record(home: Path) -> None:
     body = """def _load_query_inputs(self, path):
-    from syphus.records import read_jsonl
+    from syphus.reading.records import read_jsonl
     return [{"id": row["vid"], "sentences": row["no"]} for row in read_jsonl(path)]
 """
     add(home, body)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from syphus import parsing
-from syphus.json_answers import find_json, read_documents
-from syphus.parsing import parse_pairs, render_pairs
-from syphus.sections import find_headers, header_pattern, split_sections
+from syphus.parsing import pairs as parser
+from syphus.parsing.json_answers import find_json, read_documents
+from syphus.parsing.pairs import parse_pairs, render_pairs
+from syphus.parsing.sections import find_headers, header_pattern, split_sections
 from syphus.types import Pair, Parsed
 
 ANSWERS = Path(__file__).parent / "data" / "answers"
@@ -64,7 +64,7 @@ CORPUS = read_corpus()
 
 def documented(heading: str) -> set[str]:
     """The texts in quotes in the paragraph of the module's docstring that begins with the heading."""
-    paragraph = next(part for part in (parsing.__doc__ or "").split("\n\n") if part.startswith(heading))
+    paragraph = next(part for part in (parser.__doc__ or "").split("\n\n") if part.startswith(heading))
     return {" ".join(quoted.split()) for quoted in re.findall(r'"([^"]+)"', paragraph)}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from syphus.dataset import load_prefix, queries
 from syphus.errors import PluginError, PromptError
-from syphus.plugins import PluginInfo, find_plugin, list_plugins, shipped
+from syphus.plugins.contract import load_prefix, queries
+from syphus.plugins.finding import PluginInfo, find_plugin, list_plugins, shipped
 
 TOY = '''
-from syphus.dataset import AbstractDataset
+from syphus.plugins.contract import AbstractDataset
 
 class {name}(AbstractDataset):
     """A toy."""
@@ -160,7 +161,7 @@ def test_a_class_that_is_no_dataset_is_told_so(folder: Path) -> None:
     path = add(
         folder,
         "mine",
-        "from syphus.dataset import AbstractDataset\nclass Plain: ...\nclass Half(AbstractDataset): ...\n",
+        "from syphus.plugins.contract import AbstractDataset\nclass Plain: ...\nclass Half(AbstractDataset): ...\n",
     )
     assert refused("Plain.mine", folder) == f"{path}: Plain does not inherit from AbstractDataset"
     assert refused("mine.Half", folder) == f"{path}: Half.mine does not implement _load_query_inputs"
@@ -171,7 +172,7 @@ def test_a_class_that_is_no_dataset_is_told_so(folder: Path) -> None:
 
 
 def test_a_base_class_for_others_in_the_file_is_not_listed(folder: Path) -> None:
-    source = "from syphus.dataset import AbstractDataset\nclass Base(AbstractDataset): ...\n"
+    source = "from syphus.plugins.contract import AbstractDataset\nclass Base(AbstractDataset): ...\n"
     add(folder, "mine", source + "class Toy(Base):\n    def _load_query_inputs(self, path): return []\n")
     assert [info.name for info in others(list_plugins([folder]))] == ["Toy.mine"]
 
@@ -287,7 +288,7 @@ def test_a_name_in_a_file_and_in_a_package_is_a_clash(folder: Path, monkeypatch:
 HUGGING_FACE = """
 import sys
 sys.path.insert(0, {site!r})
-from syphus.plugins import find_plugin, list_plugins
+from syphus.plugins.finding import find_plugin, list_plugins
 plugin = find_plugin("User.uses", [{folder!r}])
 list_plugins([{folder!r}])
 find_plugin("SpotTheDifference.change").create()
@@ -300,7 +301,7 @@ assert {folder!r} not in sys.path
 WITHOUT = """
 import sys
 before = list(sys.path)
-from syphus.plugins import find_plugin, list_plugins
+from syphus.plugins.finding import find_plugin, list_plugins
 find_plugin("Toy.mine", [{folder!r}]).create()
 list_plugins([{folder!r}])
 assert "datasets" not in sys.modules and sys.path == before
@@ -328,9 +329,8 @@ def test_without_that_package_there_is_no_module_called_datasets(folder: Path) -
 def test_in_a_wheel_what_is_shipped_is_inside_the_package(tmp_path: Path) -> None:
     inside = tmp_path / "syphus" / "builtin" / "prompts"
     inside.mkdir(parents=True)
-    for file in (ROOT / "syphus").glob("*.py"):
-        (tmp_path / "syphus" / file.name).write_bytes(file.read_bytes())
-    script = "from syphus.plugins import shipped; print(shipped('prompts'), shipped('examples'))"
+    shutil.copytree(ROOT / "syphus", tmp_path / "syphus", dirs_exist_ok=True)
+    script = "from syphus.plugins.finding import shipped; print(shipped('prompts'), shipped('examples'))"
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(inside), str(tmp_path / "examples")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from syphus.errors import PromptError
-from syphus.parsing import parse_pairs
+from syphus.parsing.pairs import parse_pairs
 from syphus.prompts import find_prompt, prefix_digest, read_prompt, render_messages, to_prefix
 from syphus.types import Message, Pair, Prefix
 

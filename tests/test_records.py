@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from syphus.errors import InputError
-from syphus.records import Record, field, position, read_json, read_json_items, read_jsonl, texts
+from syphus.reading.records import Record, field, position, read_json, read_json_items, read_jsonl, texts
 
 RECORDS = [
     {"id": 1, "text": "a → b\u2028c"},

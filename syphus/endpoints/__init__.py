@@ -1,1 +1,10 @@
-"""The servers that answer: chat endpoints, what carries the bytes to them, and the simulated one."""
+"""The servers that answer, and what their replies mean.
+
+chat.py       chat completions at OpenAI, Azure OpenAI and compatible servers
+tokens.py     Entra tokens
+transport.py  what carries the bytes: connections, proxies, certificates
+verdicts.py   an error reply: retry, pause, record or stop
+answers.py    a good reply: the completion, its finish reason, its usage
+hints.py      how long to wait, which limits are stated
+simulated/    an endpoint that makes its answers up
+"""

@@ -1,4 +1,4 @@
-"""`report.json`: what a run did and what it cost, from the ledger alone, so that the same ledger gives the same bytes."""
+"""`report.json`: what a run did and what it cost. From the ledger alone: the same ledger gives the same bytes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.budget import Prices
 from syphus.errors import SyphusError
 from syphus.formats.files import replacing
 from syphus.ledger.sessions import Session, sessions, specs
 from syphus.ledger.store import Store
 from syphus.ledger.summary import Counts, Spending, count_queries, count_spending
+from syphus.pipeline.budget import Prices
 from syphus.types import SIMULATED, Pair, State
 
 

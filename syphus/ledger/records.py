@@ -83,10 +83,17 @@ class Attempts:
             self.unknown_tokens[cause] += int(tokens)
 
 
-_COLUMNS = (
-    "n, text, finish_reason, refusal, flags, model, response_id, prompt_tokens, completion_tokens, cached_tokens, "
-    "reasoning_tokens, estimated, seconds"
-)
+_ANSWER_COLUMNS = """answer.n, answer.text, finish_reason, refusal, flags, model, response_id,
+    prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds"""
+_PENDING = """
+    SELECT position, n, id, text, image_ids, meta, used, opened, answer, reason
+    FROM query JOIN annotation USING (n)
+    WHERE stage = ? AND state = 'pending' AND position > ? ORDER BY position LIMIT ?"""
+_ANSWERED = f"""
+    SELECT position, query.n, id, annotation.text, image_ids, meta, used, opened, query.answer,
+        state, reason, result.pairs, detail, {_ANSWER_COLUMNS}
+    FROM query JOIN annotation USING (n) LEFT JOIN result USING (n) JOIN answer ON answer.n = query.answer
+    WHERE stage = ? AND state <> 'pending' AND position > ? ORDER BY position LIMIT ?"""
 
 
 class Records:
@@ -110,46 +117,35 @@ class Records:
 
     def _pending_after(self, position: int) -> list[tuple[int, Row]]:
         with storage_faults(self._store.path):
-            rows = self._store.reader.execute(
-                "SELECT position, n, id, text, image_ids, meta, used, opened, answer, reason FROM query JOIN annotation "
-                "USING (n) WHERE stage = ? AND state = 'pending' AND position > ? ORDER BY position LIMIT ?",
-                (self._stage, position, _BATCH),
-            ).fetchall()
+            rows = self._store.reader.execute(_PENDING, (self._stage, position, _BATCH)).fetchall()
         return [(place, _row(*fields)) for place, *fields in rows]
 
     def find(self, key: bytes, sample: int) -> Answer | None:
         """The answer to this very request, if it was ever paid for."""
         with storage_faults(self._store.path):
             found = self._store.reader.execute(
-                f"SELECT {_COLUMNS} FROM answer WHERE key = ? AND sample = ?", (key, sample)
+                f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE key = ? AND sample = ?", (key, sample)
             ).fetchone()
         return _answer(found) if found else None
 
     def get(self, n: int) -> Answer:
         """An answer by its number."""
         with storage_faults(self._store.path):
-            return _answer(self._store.reader.execute(f"SELECT {_COLUMNS} FROM answer WHERE n = ?", (n,)).fetchone())
+            return _answer(
+                self._store.reader.execute(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE n = ?", (n,)).fetchone()
+            )
 
     def answered(self) -> Iterator[tuple[Row, Outcome, Answer]]:
         """The queries that have an outcome from an answer, in the order of the input, with both."""
-        columns = ", ".join(f"answer.{name}" for name in _COLUMNS.split(", "))
         after = -1
         while True:
             with storage_faults(self._store.path):
-                rows = self._store.reader.execute(
-                    "SELECT position, query.n, id, annotation.text, image_ids, meta, used, opened, query.answer, "
-                    f"state, reason, result.pairs, detail, {columns} FROM query JOIN annotation USING (n) "
-                    "LEFT JOIN result USING (n) JOIN answer ON answer.n = query.answer WHERE stage = ? "
-                    "AND state <> 'pending' AND position > ? ORDER BY position LIMIT ?",
-                    (self._stage, after, _BATCH),
-                ).fetchall()
+                rows = self._store.reader.execute(_ANSWERED, (self._stage, after, _BATCH)).fetchall()
             if not rows:
                 return
-            for position, *rest in rows:
-                after = position
-                state, reason, pairs, detail = rest[8:12]
-                old = Outcome(State(state), load_pairs(pairs or "[]"), reason, detail or "")
-                yield _row(*rest[:8], reason=""), old, _answer(tuple(rest[12:]))
+            for after, n, name, text, images, meta, used, opened, last, state, why, pairs, detail, *answer in rows:
+                old = Outcome(State(state), load_pairs(pairs or "[]"), why, detail or "")
+                yield _row(n, name, text, images, meta, used, opened, last, ""), old, _answer(tuple(answer))
 
     def replace_outcome(self, n: int, outcome: Outcome) -> None:
         """Another outcome from the same answer, without committing."""

@@ -33,8 +33,8 @@ def accepted(store: Store, stage: str) -> Iterator[Result]:
     """The accepted pairs of a stage, query by query, in the order of the input."""
     after = -1
     while rows := _read(store, _SELECT + "position > ? ORDER BY position LIMIT ?", stage, after, _BATCH):
-        for after, *columns in rows:
-            yield _result(*columns)
+        yield from (_result(*columns) for _, *columns in rows)
+        after = rows[-1][0]
 
 
 def accepted_since(store: Store, stage: str, seq: int) -> Iterator[Result]:

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from syphus import answer_text, json_answers, parsing, sections
-from syphus.answers import unusable
-from syphus.dataset import AbstractDataset, plugin_code
+from syphus import parsing
+from syphus.endpoints.answers import unusable
 from syphus.errors import UsageError
 from syphus.formats.pairs_jsonl import pair_lines
 from syphus.ledger.records import Answer, Row
-from syphus.plugin_code import time_limit
+from syphus.pipeline.stage import Judgement, PluginFaultError
+from syphus.plugins.code import time_limit
+from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.prompts import render_messages
 from syphus.sampling import Sampling
-from syphus.stages.stage import Judgement, PluginFaultError
 from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Prefix, Query, Request, State
 
 P = ParamSpec("P")
@@ -94,5 +94,5 @@ class Generate:
 
 def parser_digest(plugin: Path) -> str:
     """16 hex digits that change with the code that reads answers: Syphus's parser and the plugin's file."""
-    files = [Path(str(module.__file__)) for module in (parsing, sections, json_answers, answer_text)]
-    return hashlib.blake2b(b"\0".join(file.read_bytes() for file in (*files, plugin)), digest_size=8).hexdigest()
+    files = [*sorted(Path(str(parsing.__file__)).parent.glob("*.py")), plugin]
+    return hashlib.blake2b(b"\0".join(file.read_bytes() for file in files), digest_size=8).hexdigest()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from syphus.ledger.records import Records
 from syphus.ledger.store import Store
-from syphus.stages.stage import Judgement, PluginFaultError, Stage
+from syphus.pipeline.stage import Judgement, PluginFaultError, Stage
 from syphus.types import Outcome, State
 
 

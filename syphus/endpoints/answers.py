@@ -1,0 +1,115 @@
+"""Reading a 200: what the model wrote, why it stopped, and what it cost. Nothing that the server says is taken on
+trust.
+
+A body that is no chat completion (an HTML login page, cut JSON, an event stream nobody asked for) is a RETRY: the
+answer was probably produced and billed, so it counts as "maybe billed". Usage that is missing, null or zero is
+estimated, and marked so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+
+from syphus.endpoints.verdicts import Action, Verdict, filter_flags, one_line
+from syphus.types import Completion, Outcome, State, Usage
+
+BYTES_PER_TOKEN = 4  #: the usual rule of thumb for English, where no server has reported anything yet
+
+
+def judge_answer(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> Verdict:
+    """ANSWER with the completion, or RETRY where the body is not one. `prompt_bytes` is the size of what was sent."""
+    try:
+        data: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _malformed(body, headers)
+    if not isinstance(data, dict) or not isinstance(data.get("choices"), list):
+        if isinstance(data, dict) and data.get("error"):
+            return Verdict(Action.RETRY, "error inside a 200", one_line(str(data["error"])), maybe_billed=True)
+        return Verdict(
+            Action.RETRY, "not a chat completion", one_line(body[:200].decode("utf-8", "replace")), maybe_billed=True
+        )
+    return Verdict(Action.ANSWER, "", completion=_completion(data, prompt_bytes))
+
+
+def _malformed(body: bytes, headers: Mapping[str, str]) -> Verdict:
+    kind = headers.get("content-type", "").partition(";")[0]
+    if not body:
+        cause = "empty body"
+    elif kind in ("text/html", "text/event-stream"):
+        cause = f"{kind} instead of JSON"
+    else:
+        cause = "malformed JSON"
+    return Verdict(Action.RETRY, cause, one_line(body[:200].decode("utf-8", "replace")), maybe_billed=True)
+
+
+def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
+    choices = data["choices"]
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    message = choice.get("message")
+    message = message if isinstance(message, dict) else {}
+    text = _text(message.get("content"))
+    filters = choice.get("content_filter_results")
+    did_not_run = ("filter did not run",) if isinstance(filters, dict) and filters.get("error") else ()
+    return Completion(
+        text=text,
+        finish_reason=str(choice.get("finish_reason") or ""),
+        model=str(data.get("model") or ""),
+        usage=_usage(data.get("usage"), prompt_bytes, len(text.encode())),
+        refusal=_text(message.get("refusal")),
+        flags=filter_flags(filters) + did_not_run,
+        response_id=str(data.get("id") or ""),
+    )
+
+
+def _text(content: object) -> str:
+    """Content is a string, null, or a list of typed parts (some compatible servers)."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def _usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
+    reported = usage if isinstance(usage, dict) else {}
+    prompt, completion = _count(reported.get("prompt_tokens")), _count(reported.get("completion_tokens"))
+    estimated = 0
+    if not prompt:
+        prompt = estimated = -(-prompt_bytes // BYTES_PER_TOKEN)
+    if not completion and answer_bytes:
+        completion = -(-answer_bytes // BYTES_PER_TOKEN)
+        estimated += completion
+    return Usage(
+        prompt,
+        completion,
+        min(_detail(reported, "prompt_tokens_details", "cached_tokens"), prompt),
+        min(_detail(reported, "completion_tokens_details", "reasoning_tokens"), completion),
+        estimated,
+    )
+
+
+def _detail(usage: dict[str, object], group: str, name: str) -> int:
+    details = usage.get(group)
+    return _count(details.get(name)) if isinstance(details, dict) else 0
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def unusable(completion: Completion) -> Outcome | None:
+    """The outcome of an answer that is not worth parsing: cut off, filtered, a refusal, or nothing at all. Else
+    None.
+    """
+    if completion.finish_reason == "content_filter":
+        flags = ", ".join(completion.flags)
+        return Outcome(State.REFUSED, reason="content filter on the answer" + (f" ({flags})" if flags else ""))
+    if completion.finish_reason == "length":
+        if completion.text.strip():
+            return Outcome(State.TRUNCATED, reason="cut off at max_tokens")
+        return Outcome(State.TRUNCATED, reason="max_tokens used up before the answer began")
+    if completion.refusal:
+        return Outcome(State.REFUSED, reason="refusal", detail=completion.refusal)
+    if not completion.text.strip():
+        return Outcome(State.REFUSED, reason="empty answer")
+    return None

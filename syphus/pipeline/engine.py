@@ -1,0 +1,165 @@
+"""Runs a stage over its pending rows: puts the loop together from its parts, and listens for Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from syphus.config import Config, EndpointConfig
+from syphus.endpoints.chat import ChatEndpoint
+from syphus.errors import InterruptError, SyphusError
+from syphus.formats.pairs_jsonl import PairsFile
+from syphus.ledger.records import Records
+from syphus.ledger.store import Store
+from syphus.pipeline.budget import Budget
+from syphus.pipeline.caller import Caller
+from syphus.pipeline.clock import AwakeClock
+from syphus.pipeline.deadlines import Deadlines
+from syphus.pipeline.estimate import TokenEstimate
+from syphus.pipeline.feed import Feed
+from syphus.pipeline.gate import Gate
+from syphus.pipeline.lane import Lane
+from syphus.pipeline.loop import Loop
+from syphus.pipeline.retry import Retry
+from syphus.pipeline.stage import Stage
+from syphus.pipeline.tally import Tally
+from syphus.pipeline.writer import Writer
+from syphus.secrets import Vault
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a stage is run with: at most `threads` calls in flight, which have `drain` seconds after a Ctrl-C."""
+
+    stage: Stage
+    store: Store
+    records: Records
+    pairs: PairsFile
+    budget: Budget
+    tally: Tally
+    vault: Vault
+    threads: int
+    max_rounds: int
+    seed: int
+    drain: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What can be seen of a running stage from outside."""
+
+    tally: Tally
+    gate: Gate
+    feed: Feed
+    clock: Callable[[], float]
+
+
+class Observer:
+    """Is told about a run, and does nothing itself: for tests, and as the base of what people see."""
+
+    def reading(self, rows: int) -> None:
+        """So many rows of the input, or answers, have been read."""
+
+    def say(self, line: str) -> None:
+        """One line for a person, now."""
+
+    @contextlib.asynccontextmanager
+    async def watching(self, view: View) -> AsyncIterator[None]:  # noqa: ARG002 - for those who do look
+        """Entered while the stage runs."""
+        yield
+
+
+async def run_stage(work: Work, config: Config, observer: Observer) -> SyphusError | None:
+    """Asks for every pending row. Returns None when each has its outcome, or else what stopped the run.
+
+    Raises `StorageError` where the ledger could not be written.
+    """
+    clock = AwakeClock()
+    lanes = [_lane(endpoint, work, config, clock()) for endpoint in config.endpoints]
+    estimate = TokenEstimate(config.max_tokens)
+    gate = Gate(lanes, work.budget, estimate, clock)
+    feed = Feed(work.records.pending(), window=4 * work.threads, clock=clock)
+    retry = Retry(config.max_attempts, random.Random(work.seed))
+    loop: Loop | None = None
+
+    def storage_failed() -> None:
+        assert loop is not None
+        assert writer.fault is not None
+        loop.stop(writer.fault)
+        loop.abandon()
+
+    writer = Writer(work.store, work.records, work.pairs, storage_failed)
+    with _few_collections():
+        try:
+            async with Deadlines(config.timeout, clock) as deadlines, writer:
+                caller = Caller(gate, deadlines, retry, writer, work.tally, clock, config.max_wait)
+                loop = Loop(
+                    work.stage, feed, gate, caller, work.records, writer, retry, work.tally, clock, work.max_rounds
+                )
+                with _signals(loop, gate, work.drain, observer):
+                    async with observer.watching(View(work.tally, gate, feed, clock)):
+                        await loop.run(work.threads)
+        finally:
+            for lane in lanes:
+                await lane.endpoint.close()
+    if writer.unsaved:
+        names = ", ".join(writer.unsaved[:5]) + (", ..." if len(writer.unsaved) > 5 else "")
+        observer.say(f"{len(writer.unsaved)} answers came that could not be saved: {names}")
+    return writer.fault or loop.stopped_by
+
+
+def _lane(endpoint: EndpointConfig, work: Work, config: Config, now: float) -> Lane:
+    given: Mapping[str, float | None] = {
+        "requests": endpoint.requests_per_minute,
+        "tokens": endpoint.tokens_per_minute,
+    }
+    per_minute = {what: limit for what, limit in given.items() if limit is not None}
+    chat = ChatEndpoint(endpoint, connections=work.threads, vault=work.vault)
+    return Lane(chat, work.threads, now, per_minute, config.max_outage)
+
+
+@contextlib.contextmanager
+def _few_collections() -> Iterator[None]:
+    """A thousand calls in flight are many live objects; looking through all of them all the time costs a fifth."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+@contextlib.contextmanager
+def _signals(loop: Loop, gate: Gate, drain: float, observer: Observer) -> Iterator[None]:
+    """The first Ctrl-C sends nothing more and waits for the calls in flight, the second leaves at once."""
+    running = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        if isinstance(loop.stopped_by, InterruptError):
+            loop.abandon()
+            return
+        loop.stop(InterruptError(f"Stopped by {number.name}."))
+        if gate.in_flight:
+            observer.say(f"stopping: {gate.in_flight} calls in flight, up to {drain:.0f} s (again to leave at once)")
+        running.call_later(drain, loop.abandon)
+
+    installed = []
+    with contextlib.suppress(ValueError, NotImplementedError):  # not on the main thread, or on Windows
+        for number in _SIGNALS:
+            running.add_signal_handler(number, stop, number)
+            installed.append(number)
+    try:
+        yield
+    finally:
+        for number in installed:
+            running.remove_signal_handler(number)

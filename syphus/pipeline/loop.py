@@ -1,0 +1,230 @@
+"""The one loop: rows in, a request each, a completion, an outcome in the ledger. Every stage runs on it.
+
+    Feed -> Stage.request -> in the ledger already? -> Caller (gate, endpoint, verdict) -> Stage.judge -> Writer
+
+A worker carries one row at a time, and only while something is done with it: a row that must wait goes back to the
+feed, a call that must wait stands in line at the gate, and a place in flight is held by calls in flight alone. Every
+answer is committed before its worker goes on, so a crash can lose at most as many paid answers as there are workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from syphus.endpoints.verdicts import Action, Verdict
+from syphus.errors import BudgetError, PluginError, ProviderError, SyphusError
+from syphus.ledger.records import Entry, Paid, Records
+from syphus.pipeline.caller import Caller, Result
+from syphus.pipeline.feed import Feed, Job
+from syphus.pipeline.gate import Gate, GateClosedError
+from syphus.pipeline.retry import Retry
+from syphus.pipeline.stage import PluginFaultError, Stage
+from syphus.pipeline.tally import Tally
+from syphus.pipeline.writer import Writer
+from syphus.types import Completion, Outcome, Request, State
+
+SAME_FATE = 5  #: rows that all fail before any succeeds: then it is not the rows
+
+
+class Loop:
+    """Carries every row of `feed` to its outcome, or until `stop`."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        feed: Feed,
+        gate: Gate,
+        caller: Caller,
+        records: Records,
+        writer: Writer,
+        retry: Retry,
+        tally: Tally,
+        clock: Callable[[], float],
+        max_rounds: int,
+    ) -> None:
+        self._stage = stage
+        self._feed = feed
+        self._gate = gate
+        self._caller = caller
+        self._records = records
+        self._writer = writer
+        self._retry = retry
+        self._tally = tally
+        self._clock = clock
+        self._max_rounds = max_rounds
+        self._asking: dict[tuple[bytes, int], asyncio.Event] = {}
+        self._suspects: list[tuple[Job, Outcome, SyphusError]] = []
+        self._succeeded = False
+        self.stopped_by: SyphusError | None = None
+        self._workers: list[asyncio.Task[None]] = []
+
+    async def run(self, workers: int) -> None:
+        """Returns when every row has an outcome, or, after a stop, when no call is in flight any more."""
+        self._workers = [asyncio.create_task(self._work()) for _ in range(workers)]
+        try:
+            for worker in self._workers:
+                await worker
+        except asyncio.CancelledError:
+            if self.stopped_by is None:
+                raise
+        finally:
+            self.abandon()
+            await asyncio.gather(*self._workers, return_exceptions=True)
+        if self._suspects and self.stopped_by is None:
+            self.stop(self._suspects[0][2])
+
+    def stop(self, error: SyphusError) -> None:
+        """Sends nothing more; calls in flight are still waited for. The first reason counts."""
+        if self.stopped_by is None:
+            self.stopped_by = error
+        self._feed.close()
+        self._gate.close()
+
+    def abandon(self) -> None:
+        """Gives up the calls in flight."""
+        for worker in self._workers:
+            worker.cancel()
+
+    async def _work(self) -> None:
+        while (job := await self._feed.next()) is not None:
+            try:
+                await self._carry(job)
+            except (GateClosedError, BudgetError) as error:
+                self._feed.done()
+                if isinstance(error, BudgetError):
+                    self.stop(error)
+
+    async def _carry(self, job: Job) -> None:
+        try:
+            request = self._stage.request(job.row, self._records.get(job.row.last) if job.row.last else None)
+        except PluginFaultError as fault:
+            await self._plugin_failed(job, fault, None)
+            return
+        if isinstance(request, Outcome):
+            await self._settle(job, request)
+            return
+        name = (request.key, request.sample)
+        if name in self._asking:  # another row asks the very same: its answer will do for both
+            await self._asking[name].wait()
+            self._feed.later(job, self._clock())
+            return
+        known = self._records.find(*name)
+        if known is not None:
+            await self._judge(job, known.completion, reused=known.n)
+            return
+        event = self._asking[name] = asyncio.Event()
+        try:
+            await self._ask(job, request)
+        finally:
+            del self._asking[name]
+            event.set()
+
+    async def _ask(self, job: Job, request: Request) -> None:
+        job.requests += 1
+        result = await self._caller.call(job.row.n, request)
+        verdict, lane = result.verdict, result.lane
+        match verdict.action:
+            case Action.ANSWER if verdict.completion is not None:
+                paid = Paid(self._records.new_number(), request.key, request.sample, verdict.completion, result.seconds)
+                await self._judge(job, verdict.completion, paid=paid)
+            case Action.RECORD:
+                await self._record(job, verdict)
+            case Action.RETRY:
+                await self._retry_or_fail(job, result)
+            case Action.ADAPT:
+                if not self._stage.adapt(verdict.parameter):
+                    lane.parked = ProviderError(f"{lane.endpoint.host} takes no {verdict.parameter}: {verdict.message}")
+                self._feed.later(job, self._clock())
+            case Action.STOP:
+                self._sign_anew_or_park(job, result)
+            case _:  # a pause holds the whole lane and costs the row nothing
+                self._feed.later(job, self._clock())
+        if all(lane.parked for lane in self._gate.lanes):
+            self.stop(self._gate.lanes[0].parked or ProviderError(verdict.message))
+
+    async def _retry_or_fail(self, job: Job, result: Result) -> None:
+        """A row burns an attempt only where its endpoint is not down for everybody."""
+        verdict = result.verdict
+        if result.lane.health.down_since is not None and not verdict.row_caused:
+            self._feed.later(job, self._clock())
+            return
+        job.attempts += 1
+        if self._retry.exhausted(job.attempts, verdict):
+            reason = f"{verdict.cause}, {job.attempts} attempts"
+            await self._settle(job, Outcome(State.FAILED, reason=reason, detail=verdict.message))
+        else:
+            self._feed.later(job, self._clock() + self._retry.wait(job.attempts))
+
+    def _sign_anew_or_park(self, job: Job, result: Result) -> None:
+        verdict, lane = result.verdict, result.lane
+        if verdict.expired_token and not job.signed_anew and lane.endpoint.renew():
+            job.signed_anew = True
+        else:
+            lane.parked = ProviderError(f"{verdict.message} {verdict.advice}, then run the same command.")
+        self._feed.later(job, self._clock())
+
+    async def _record(self, job: Job, verdict: Verdict) -> None:
+        outcome = Outcome(verdict.state, reason=verdict.cause, detail=verdict.message)
+        if verdict.row_caused or self._succeeded:
+            await self._settle(job, outcome)
+        else:
+            message = f"The first requests were all rejected: {verdict.message} Check the settings."
+            self._suspect(job, outcome, ProviderError(message))
+
+    async def _judge(
+        self, job: Job, completion: Completion, paid: Paid | None = None, reused: int | None = None
+    ) -> None:
+        """An answer is there, bought now or before: what is it worth?"""
+        try:
+            judgement = self._stage.judge(job.row, completion)
+        except PluginFaultError as fault:
+            await self._plugin_failed(job, fault, paid, reused)
+            return
+        row = job.row
+        if judgement.again and row.used - row.opened < self._max_rounds:
+            again = judgement.feedback
+            if await self._writer.put(Entry(row, None, job.requests, paid, reused, again=again)):
+                self._tally.again += 1
+                number = paid.n if paid else reused
+                next_round = row._replace(used=row.used + 1, last=number, reason=again)
+                self._feed.later(Job(next_round), self._clock())
+            return
+        await self._succeed()
+        await self._settle(job, judgement.outcome, paid, reused, completion.model)
+
+    async def _plugin_failed(
+        self, job: Job, fault: PluginFaultError, paid: Paid | None = None, reused: int | None = None
+    ) -> None:
+        outcome = Outcome(State.FAILED, reason=f"plugin: {fault.reason}", detail=fault.detail)
+        if self._succeeded or paid is not None or reused is not None:
+            await self._settle(job, outcome, paid, reused)
+        else:
+            self._suspect(job, outcome, PluginError(f"The plugin fails on every row: {fault.reason}."))
+
+    def _suspect(self, job: Job, outcome: Outcome, error: SyphusError) -> None:
+        """A failure before the first success: the row's own, or everybody's? Until that is known it stays pending."""
+        self._suspects.append((job, outcome, error))
+        self._feed.done()
+        if len(self._suspects) >= SAME_FATE:
+            self.stop(error)
+
+    async def _succeed(self) -> None:
+        """The first row got through, so the failures before it were theirs."""
+        self._succeeded = True
+        while self._suspects:
+            job, outcome, _ = self._suspects.pop()
+            await self._save(Entry(job.row, outcome, job.requests))
+
+    async def _settle(
+        self, job: Job, outcome: Outcome, paid: Paid | None = None, reused: int | None = None, model: str = ""
+    ) -> None:
+        lines = self._stage.lines(job.row, outcome, model) if outcome.pairs else ""
+        await self._save(Entry(job.row, outcome, job.requests, paid, reused, lines=lines))
+        self._feed.done()
+
+    async def _save(self, entry: Entry) -> None:
+        assert entry.outcome is not None
+        if await self._writer.put(entry):
+            self._tally.states[entry.outcome.state] += 1
+            self._tally.pairs += len(entry.outcome.pairs)

@@ -1,0 +1,37 @@
+"""How often a row is asked, and how long it waits in between.
+
+Backoff is exponential with full jitter: all the rows that failed together must not come back together. A server's own
+hint goes first, with a little jitter on top for the same reason. tenacity's policies are not used in the loop: they
+sleep inside the call, where a sleeping row would hold its worker, and draw from the global random generator.
+"""
+
+from __future__ import annotations
+
+import random
+
+from syphus.endpoints.verdicts import Verdict
+
+FIRST, LONGEST = 0.5, 30.0  #: seconds; the upper bound of the first wait, and of any
+HINT_JITTER = 0.25  #: of a hint is added at random
+
+
+class Retry:
+    """The policy: how many attempts a row gets, and the waits between them."""
+
+    def __init__(self, max_attempts: int, rng: random.Random) -> None:
+        self.max_attempts = max_attempts
+        self._rng = rng
+
+    def exhausted(self, attempts: int, verdict: Verdict) -> bool:
+        """Whether a row that has failed `attempts` times gets no other try."""
+        return attempts >= (min(verdict.tries, self.max_attempts) if verdict.tries else self.max_attempts)
+
+    def wait(self, attempts: int) -> float:
+        """Seconds before the next attempt of a row that has failed `attempts` times."""
+        return self._rng.uniform(0.0, min(LONGEST, FIRST * 2.0 ** min(attempts - 1, 16)))
+
+    def pause(self, hint: float | None, refusals: int) -> float:
+        """Seconds that an endpoint is left alone: its hint, or else longer with every refusal in a row."""
+        if hint is not None:
+            return hint * (1 + self._rng.uniform(0.0, HINT_JITTER))
+        return self._rng.uniform(0.5, 1.0) * min(LONGEST, FIRST * 2.0 ** min(refusals, 16))

@@ -1,0 +1,9 @@
+"""Dataset plugins: the contract they keep, how they are found, and how a stranger's code is run.
+
+contract.py   AbstractDataset, and what the core makes of a plugin: checked queries, a checked prefix
+rows.py       a plugin's row as a checked Query
+finding.py    plugins by name, and the list of all
+modules.py    from a file or an entry point to a class, and to a dataset
+code.py       running a plugin's code: what it prints, raises, or never ends with
+legacy.py     plugins of the first Syphus, unchanged
+"""

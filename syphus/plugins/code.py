@@ -1,0 +1,137 @@
+"""Running a stranger's code: what a plugin prints, raises or exits with never reaches the core as it is."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from functools import cache
+from pathlib import Path
+from typing import NoReturn, ParamSpec, TypeVar
+
+from syphus.errors import InputError, PluginError, SyphusError, UsageError
+from syphus.reading.json_stream import Position, position, position_of_failure, trail
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_NETWORK = frozenset({"socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname"})
+_offline: ContextVar[bool] = ContextVar("offline", default=False)
+
+
+class PluginCode:
+    """The code of one plugin, called `name` in messages; `files` are the source files that are the plugin's own.
+
+    It runs in a `contextvars` context of its own, so that the record one plugin is at is never taken for another's.
+    `row` is the number of the row under way, from 1, or 0.
+    """
+
+    def __init__(self, name: str, files: Collection[str]) -> None:
+        self.name = name
+        self.row = 0
+        self._files = files
+        self._context = copy_context()
+        self._context.run(trail.set, (None,))
+
+    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls `function`. What it prints goes to stderr.
+
+        What it raises, SystemExit too, becomes one line with the traceback as its cause: an InputError if a record was
+        in use, otherwise a PluginError. Errors of Syphus itself pass.
+        """
+        stdout, sys.stdout = sys.stdout, sys.stderr
+        before = self._context.get(trail)
+        try:
+            return self._context.run(function, *args, **kwargs)
+        except SyphusError as error:
+            self._context.run(traceback.clear_frames, error.__traceback__)
+            raise
+        except (Exception, SystemExit) as error:
+            told = self._told(error, self._context.run(position_of_failure, before))
+            self._context.run(traceback.clear_frames, error.__traceback__)  # they may hold open files, and gigabytes
+            raise told from error
+        finally:
+            sys.stdout = stdout
+
+    def place(self) -> str:
+        """The record under way, if a reader knows it, or else the plugin and the number of the row."""
+        return self._place(self._context.run(position))
+
+    def where(self, error: BaseException) -> str:
+        """`file.py:line`: the plugin's own line that raised."""
+        if isinstance(error, SyntaxError) and error.filename and error.filename in self._files:
+            return f"{Path(error.filename).name}:{error.lineno}"
+        frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        readable = [place for place in frames if not place[0].startswith("<")] or [("unknown", 0)]
+        own = [place for place in frames if place[0] in self._files] or readable
+        file, line = own[-1]
+        return f"{Path(file).name}:{line}"
+
+    def _told(self, error: BaseException, record: Position | None) -> UsageError:
+        kind = InputError if record else PluginError
+        return kind(f"{self._place(record)}: {one_line(error)} ({self.where(error)})")
+
+    def _place(self, record: Position | None) -> str:
+        return str(record or self.name) + (f": row {self.row}" if self.row and not record else "")
+
+
+def one_line(error: BaseException) -> str:
+    """`KeyError: 'caption'`: an exception as one short line."""
+    told = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = " ".join(told.split())
+    return f"{type(error).__name__}: {text:.300}" if text else type(error).__name__
+
+
+@contextmanager
+def no_network() -> Iterator[None]:
+    """While it lasts, code of this thread that connects or looks up a host gets an OSError."""
+    _watch_network()
+    token = _offline.set(True)
+    try:
+        yield
+    finally:
+        _offline.reset(token)
+
+
+@cache  # an audit hook stays for the life of the process
+def _watch_network() -> None:
+    sys.addaudithook(_refuse_network)
+
+
+def _refuse_network(event: str, _: tuple[object, ...]) -> None:
+    if event in _NETWORK and _offline.get():
+        raise OSError("plugins are loaded for a listing without the network")
+
+
+class PluginTimeoutError(Exception):
+    """Raised into a plugin's code by `time_limit`."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Interrupts Python code that runs longer, with a PluginTimeoutError raised inside of it.
+
+    A signal does it, so there is no limit off the main thread, nor where there are no such signals (Windows).
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _expect_alarms()
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@cache  # installing a handler costs more than the hooks that it guards
+def _expect_alarms() -> None:
+    signal.signal(signal.SIGALRM, _interrupt)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - the signature of signal handlers
+    raise PluginTimeoutError("it took too long, and was interrupted")

@@ -1,0 +1,188 @@
+"""The plugin contract, and what the core makes of a plugin: checked queries and a checked prefix."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from syphus.errors import PluginError, PromptError, UsageError
+from syphus.parsing.pairs import parse_pairs
+from syphus.plugins.code import PluginCode
+from syphus.plugins.rows import to_query
+from syphus.prompts import find_prompt, read_prompt, to_prefix
+from syphus.types import Pair, Parsed, Prefix, Query
+
+_END = object()
+
+
+class AbstractDataset(ABC):
+    """A dataset plugin: a class in a file of `datasets/`, with nothing to register.
+
+    Only `_load_query_inputs` must be written. Run it with `--name YourDataset.your_dataset`. The constructor takes no
+    arguments or the three below, and reads nothing.
+    """
+
+    short_name: str  #: prefix of every id (SD_INS_..., SD_IMG_...); default: the capitals of the class name
+    prompt: str  #: name of the prompt file, without folder and ending; default: the name of the module
+    description: str  #: one line for listings; default: the first line of the docstring
+    query_inputs_path: str = ""  #: where the annotations are when the user does not say
+    prompt_path: str = ""  #: where the prompt file is, when it is not found by its name
+    example: str = ""  #: file in `examples/` with made-up annotations of the same shape
+
+    _defaulted: ClassVar[frozenset[str]] = frozenset({"short_name", "prompt", "description"})
+
+    def __init__(self, name: str = "", prompt_path: str = "", query_inputs_path: str = "") -> None:
+        self.name = name or type(self).__name__
+        self.prompt_path = prompt_path or self.prompt_path
+        self.query_inputs_path = query_inputs_path or self.query_inputs_path
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        cls._defaulted = frozenset(name for name in cls._defaulted if name not in vars(cls))
+        for name in cls._defaulted:
+            setattr(cls, name, _default(cls, name))
+
+    @abstractmethod
+    def _load_query_inputs(self, path: str) -> Iterable[Mapping[str, object]]:
+        """Returns or yields the rows, one dict a query; yielding keeps the memory flat.
+
+        - `id`: text or a whole number, unique in the dataset and the same on every run.
+        - `sentences`: the query, as the model gets to see it: text, or a list of texts (one line each).
+        - `image_ids` (optional): keys of its images, e.g. ["SD_IMG_00076_1", "SD_IMG_00076_2"].
+        - `meta` (optional): a dict of JSON values to find again in the output.
+        - `images` (optional): not built yet.
+        """
+
+    def _load_prefix(self, path: str) -> Mapping[str, object]:
+        """`{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`; default: the prompt file."""
+        return read_prompt(path)
+
+    def render_query(self, query: Query) -> str:
+        """The user turn of a query; by default its text."""
+        return query.text
+
+    def parse_response(self, text: str, query: Query) -> Parsed:  # noqa: ARG002  for those who override it
+        """Reads an answer; by default as pairs of Question and Answer."""
+        return parse_pairs(text)
+
+    def check_pairs(self, query: Query, pairs: Sequence[Pair]) -> Sequence[str]:  # noqa: ARG002  as above
+        """What is wrong with the pairs, each in a few words ("fewer than 3 pairs"); any makes the answer invalid."""
+        return ()
+
+    def instruction_id(self, query: Query, number: int) -> str:
+        """The id of a query's pair, which is number 1, 2, ..."""
+        return f"{self.short_name}_INS_{query.id}_{number}"
+
+    def related(self, count: int, number: int) -> Sequence[int]:
+        """Which of a query's pairs, 1 to `count`, the `rel_ins_ids` of pair `number` name; by default all others."""
+        return [other for other in range(1, count + 1) if other != number]
+
+    # The two that the core calls; plugins leave them alone.
+
+    def _rows(self, path: str) -> Iterable[object]:
+        return as_rows(self, self._load_query_inputs(path))
+
+    def _prefix(self, path: str) -> Prefix:
+        own = type(self)._load_prefix is not AbstractDataset._load_prefix
+        source = path or prompt_file(self, self.prompt, needed=not own)
+        return to_prefix(self._load_prefix(source), source or plugin_name(type(self)))
+
+
+def queries(dataset: AbstractDataset, path: str | Path = "") -> Iterator[Query]:
+    """The rows of a plugin as checked queries, one by one, read from `path` or else from where the plugin says.
+
+    Raises InputError or PluginError for the first row that is not as `AbstractDataset._load_query_inputs` wants it, or
+    that the plugin fails on: one line that names the record or the row, and the plugin. Ids may still repeat.
+    """
+    code = plugin_code(dataset)
+    source = str(path) or beside(dataset, dataset.query_inputs_path)
+    rows = code.run(lambda: iter(dataset._rows(source)))
+    try:
+        while True:
+            code.row += 1
+            row = code.run(next, rows, _END)
+            if row is _END:
+                return
+            yield _checked(row, code)
+    finally:
+        code.run(getattr(rows, "close", bool))
+
+
+def load_prefix(dataset: AbstractDataset, path: str | Path = "") -> Prefix:
+    """The checked system message and in-context examples of a plugin, from the prompt file at `path`.
+
+    Without a path it is the plugin's own: `prompt_path`, or else `prompt` in `prompts/` beside the plugin's folder, in
+    `./prompts`, or in the shipped ones. Raises PromptError, or PluginError when the plugin's own `_load_prefix` fails.
+    """
+    return plugin_code(dataset).run(dataset._prefix, str(path))
+
+
+def plugin_name(plugin: type[AbstractDataset]) -> str:
+    """`SpotTheDifference.change`: what `--name` takes."""
+    return f"{plugin.__name__}.{plugin.__module__.rpartition('.')[2]}"
+
+
+def plugin_code(dataset: AbstractDataset) -> PluginCode:
+    """Calls the plugin's hooks so that a fault in them becomes one line: `plugin_code(d).run(d.related, 3, 1)`."""
+    files = {_file(cls) for cls in type(dataset).__mro__ if cls is not AbstractDataset}
+    return PluginCode(plugin_name(type(dataset)), files)
+
+
+def shipped(kind: Literal["datasets", "prompts", "examples"]) -> Path:
+    """The folder of what comes with Syphus: in a checkout beside the package, in the wheel inside of it."""
+    package = Path(__file__).parent.parent
+    inside = package / "builtin" / kind
+    return inside if inside.is_dir() else package.parent / kind
+
+
+def home(dataset: AbstractDataset) -> Path:
+    """The folder above the plugin's `datasets/`."""
+    return Path(_file(type(dataset))).parent.parent
+
+
+def beside(dataset: AbstractDataset, path: str) -> str:
+    """A path that a plugin names: as it is if that exists, otherwise from `home` if that does."""
+    there = home(dataset) / path
+    return str(there) if path and there.exists() and not Path(path).exists() else str(path)
+
+
+def prompt_file(dataset: AbstractDataset, name: str, *, needed: bool) -> str:
+    """The plugin's own prompt file; when there is none, PromptError if it is `needed`, otherwise ""."""
+    if dataset.prompt_path:
+        return beside(dataset, dataset.prompt_path)
+    try:
+        return str(find_prompt(name, [home(dataset) / "prompts", Path("prompts"), shipped("prompts")]))
+    except PromptError:
+        if needed:
+            raise
+        return ""
+
+
+def as_rows(dataset: AbstractDataset, rows: object) -> Iterable[object]:
+    """What `_load_query_inputs` gave, if it can be a series of rows. Raises PluginError."""
+    if not isinstance(rows, Iterable) or isinstance(rows, (str, Mapping)):
+        name = plugin_name(type(dataset))
+        raise PluginError(f"{name}: _load_query_inputs must return or yield dicts, it returned {type(rows).__name__}")
+    return rows
+
+
+def _checked(row: object, code: PluginCode) -> Query:
+    try:
+        return to_query(row)
+    except UsageError as error:
+        raise type(error)(f"{code.place()}: {error} ({code.name})") from None
+
+
+def _file(cls: type) -> str:
+    return getattr(sys.modules.get(cls.__module__), "__file__", None) or "unknown"
+
+
+def _default(plugin: type[AbstractDataset], attribute: str) -> str:
+    if attribute == "short_name":
+        return "".join(letter for letter in plugin.__name__ if letter.isupper()) or plugin.__name__.upper()
+    if attribute == "prompt":
+        return plugin.__module__.rpartition(".")[2]
+    return (vars(plugin).get("__doc__") or "").strip().partition("\n")[0]

@@ -1,0 +1,116 @@
+"""A plugin's row, which is a stranger's dict, as a checked Query. Nothing is normalised, and nothing stays shared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NoReturn
+
+from syphus.errors import InputError, PluginError
+from syphus.reading.text_files import text_problem
+from syphus.types import Query
+
+MAX_ID = 512  # characters; the longest ids in use are file names
+
+_KEYS = frozenset({"id", "sentences", "image_ids", "images", "meta"})
+
+
+def to_query(row: object) -> Query:
+    """The query that a row describes; see `AbstractDataset._load_query_inputs`.
+
+    Raises PluginError for a row of the wrong form and InputError for text that can't be used; both say what, not where.
+    """
+    if not isinstance(row, dict) and not isinstance(row, Mapping):  # the first of them is the quick one
+        raise PluginError(f"a row must be a dict, this is {type(row).__name__}")
+    if not row.keys() <= _KEYS:
+        _refuse_keys(row)
+    if row.get("images"):
+        raise PluginError('"images": sending images is not built yet; leave it out, and name them in "image_ids"')
+    meta = row.get("meta")
+    return Query(
+        _id(row),
+        _sentences(row),
+        _image_ids(row["image_ids"]) if "image_ids" in row else (),
+        {} if meta is None else _meta(meta),
+    )
+
+
+def _id(row: Mapping[str, object]) -> str:
+    value = row.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        _refuse_type(row, "id", "text or a whole number")
+    if not value or value.isspace():
+        raise InputError("the id is empty")
+    if len(value) > MAX_ID:
+        raise InputError(f"the id has {len(value):,} characters; {MAX_ID} are allowed")
+    return _clean(value, "id")
+
+
+def _sentences(row: Mapping[str, object]) -> str:
+    value = row.get("sentences")
+    if isinstance(value, (list, tuple)) and all(isinstance(line, str) for line in value):
+        value = "\n".join(value)
+    if not isinstance(value, str):
+        _refuse_type(row, "sentences", "text or a list of texts")
+    return _clean(value, "sentences")
+
+
+def _image_ids(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise PluginError(f'"image_ids" must be a list of texts, this is {type(value).__name__}')
+    for key in value:
+        if not isinstance(key, str) or not key:
+            raise PluginError(f'"image_ids" must be a list of texts that are not empty, it holds {key!r:.60}')
+        _clean(key, "image_ids")
+    return tuple(value)
+
+
+def _meta(value: object) -> dict[str, object]:
+    if not isinstance(value, Mapping):
+        raise PluginError(f'"meta" must be a dict, this is {type(value).__name__}')
+    try:
+        return {_key(key): _json(inner) for key, inner in value.items()}
+    except RecursionError:
+        raise PluginError('"meta" is nested too deeply, or holds itself') from None
+
+
+def _json(value: object) -> object:
+    """A copy of a JSON value."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return _clean(value, "meta")
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_json(inner) for inner in value]
+    if isinstance(value, Mapping):
+        return {_key(key): _json(inner) for key, inner in value.items()}
+    raise PluginError(f'"meta" must hold JSON values only, {value!r:.60} is {type(value).__name__}')
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise PluginError(f'"meta": a key must be text, {key!r:.60} is {type(key).__name__}')
+    return _clean(key, "meta")
+
+
+def _clean(text: str, key: str) -> str:
+    if text.isascii() and "\0" not in text:  # nearly always, and twice as fast
+        return text
+    if problem := text_problem(text):
+        raise InputError(f'"{key}" {problem}')
+    return text
+
+
+def _refuse_keys(row: Mapping[object, object]) -> NoReturn:
+    unknown = ", ".join(sorted(f'"{key}"' for key in row if key not in _KEYS))
+    raise PluginError(f"unknown key {unknown}; a row has id, sentences, image_ids and meta; other things go into meta")
+
+
+def _refuse_type(row: Mapping[str, object], key: str, wanted: str) -> NoReturn:
+    if key not in row:
+        raise PluginError(f'no "{key}"')
+    raise PluginError(f'"{key}" must be {wanted}, this is {type(row[key]).__name__}')

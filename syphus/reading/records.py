@@ -1,0 +1,97 @@
+"""Annotation files, record by record: JSON arrays, JSON objects and JSON Lines of any size in constant memory.
+
+Files are UTF-8 (a byte order mark is fine) or UTF-16 with a byte order mark, with LF or CRLF, and gzipped where the
+name ends in `.gz`. What strict JSON does not allow is an InputError that names the file, the record and the line: NaN
+and Infinity, numbers too large for a float, lone surrogates, NUL bytes, a torn end, text after the end. The records
+before it are handed out first.
+
+While a record is in use, `position()` knows where it came from, so that a fault found in it can be told with its place;
+`field` and `texts` take a value out of a record, or tell that it is missing or of the wrong type.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeVar
+
+from syphus.errors import InputError
+from syphus.reading.json_stream import JsonReader, Position, Record, position
+from syphus.reading.text_files import TextSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Position", "Record", "field", "position", "read_json", "read_json_items", "read_jsonl", "texts"]
+
+T = TypeVar("T")
+
+_TYPES: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+}
+
+
+def read_json(path: str | Path) -> Iterator[Record]:
+    """Yields the elements of the one JSON array that the file is. Raises InputError."""
+    with closing(_reader(path)) as reader:
+        yield from reader.elements()
+
+
+def read_json_items(path: str | Path) -> Iterator[tuple[str, Record]]:
+    """Yields the (key, value) items of the one JSON object that the file is. Raises InputError."""
+    with closing(_reader(path)) as reader:
+        yield from reader.items()
+
+
+def read_jsonl(path: str | Path) -> Iterator[Record]:
+    """Yields the values of a JSON Lines file, one a line; blank lines are passed over. Raises InputError."""
+    with closing(_reader(path)) as reader:
+        yield from reader.lines()
+
+
+def field(record: Record, key: str, kind: type[T]) -> T:
+    """`record[key]` if it is of the type `kind`; otherwise an InputError that says where and what.
+
+    As in JSON, a whole number will do for a float, and true is no number.
+    """
+    if not isinstance(record, dict):
+        raise InputError(f"{_here()}: an object is expected, this is {_kind(record)}")
+    if key not in record:
+        raise InputError(f'{_here()}: no "{key}"')
+    value: T = record[key]
+    if type(value) is kind or (kind is float and type(value) is int):
+        return value
+    raise InputError(f'{_here()}: "{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {_kind(value)}')
+
+
+def texts(record: Record, key: str) -> list[str]:
+    """`record[key]` if it is a list of text; otherwise an InputError that says where and what."""
+    values: list[str] = field(record, key, list)
+    for value in values:
+        if not isinstance(value, str):
+            raise InputError(f'{_here()}: "{key}" must be a list of text, it holds {_kind(value)}')
+    return values
+
+
+def _reader(path: str | Path) -> JsonReader:
+    try:
+        if str(path):
+            return JsonReader(TextSource(str(path)))
+        raise InputError("no annotations are named; do it with --query_inputs_path (-in)")
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise InputError(f"{path}: no such file; name the annotations with --query_inputs_path (-in)") from error
+        raise
+
+
+def _here() -> str:
+    return str(position() or "record")
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else _TYPES.get(type(value), "something else")

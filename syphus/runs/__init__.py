@@ -1,0 +1,11 @@
+"""A run from its options to its files, and looking at one.
+
+job.py          the main job, from start to end
+prepare.py      plugin, prompt, endpoint: what can be wrong before a request is sent
+inputs.py       whether the ledger holds the input as it is now
+settings.py     what answers depend on, and what has changed in it
+forecast.py     tokens, dollars and minutes, before they are spent
+projections.py  the files besides the ledger
+preview.py      the messages that would go out
+status.py       where a run stands
+"""

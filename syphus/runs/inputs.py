@@ -1,0 +1,89 @@
+"""Whether the input is in the ledger as it is now, and if not, bringing it there before anything is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from syphus.errors import InputError, RunError
+from syphus.ledger.inputs import InputCheck, accept, register, reject
+from syphus.ledger.sessions import get_meta, set_meta
+from syphus.ledger.store import Store
+from syphus.options import Options
+from syphus.plugins.contract import AbstractDataset, beside, queries
+from syphus.runs.projections import forget_pairs
+from syphus.types import Query
+
+_META = "input"  # meta: the fingerprint of the input that the ledger holds
+
+
+def check_input(
+    store: Store, stage: str, dataset: AbstractDataset, options: Options, plugin: str, tick: Callable[[int], None]
+) -> InputCheck | None:
+    """Registers the input where it may have changed; None where it is known to be the same.
+
+    `plugin` is a digest of the plugin's source. Raises `InputError` for a bad row, and `RunError` where rows that have
+    an outcome have changed or gone and `--accept-changes` is not given; the ledger is then as it was.
+    """
+    now = fingerprint(dataset, options, plugin)
+    if now and now == get_meta(store, _META) and not options.check_input:
+        return None
+    try:
+        check = register(store, stage, _queries(dataset, options), _wanted(dataset, options), tick)
+        if not check.read:
+            raise InputError(f"{_source(dataset, options) or options.name} holds no queries. Nothing was sent.")
+        _decide(check, options)
+    except BaseException:
+        reject(store)
+        raise
+    set_meta(store, _META, now)
+    if check.changed or check.gone:
+        forget_pairs(store)
+    accept(store, stage)
+    return check
+
+
+def fingerprint(dataset: AbstractDataset, options: Options, plugin: str) -> str:
+    """What the registered input was made from; "" where that is not a single file, and nobody can say quickly."""
+    path = Path(_source(dataset, options))
+    if not path.is_file():
+        return ""
+    stat = path.stat()
+    selection = (options.slice_start, options.slice_end, options.random_sample, options.seed)
+    return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{plugin}|{selection}"
+
+
+def _decide(check: InputCheck, options: Options) -> None:
+    if (check.changed or check.gone) and not options.accept_changes:
+        found = [f"{check.changed:,} changed"] * bool(check.changed) + [f"{check.gone:,} gone"] * bool(check.gone)
+        raise RunError(
+            f"Rows that are already done are not in the input as they were: {', '.join(found)} "
+            f"({', '.join(check.examples)}). Use --dataset_version for a new run, or --accept-changes to ask the "
+            "changed ones again and leave out those that are gone."
+        )
+
+
+def _source(dataset: AbstractDataset, options: Options) -> str:
+    return options.query_inputs_path or beside(dataset, dataset.query_inputs_path)
+
+
+def _queries(dataset: AbstractDataset, options: Options) -> Iterator[Query]:
+    return queries(dataset, options.query_inputs_path)
+
+
+def _wanted(dataset: AbstractDataset, options: Options) -> Callable[[int], bool]:
+    """The slice by position, or with `random_sample` the slice of the rows in a random order, the same for a seed."""
+    start, end = options.slice_start, options.slice_end if options.slice_end > 0 else None
+    if not options.random_sample or (start == 0 and end is None):
+        return lambda position: position >= start and (end is None or position < end)
+    ranked = ((_rank(query.id, options.seed), position) for position, query in enumerate(_queries(dataset, options)))
+    chosen = sorted(ranked) if end is None else heapq.nsmallest(end, ranked)
+    positions = {position for _, position in chosen[start:]}
+    return positions.__contains__
+
+
+def _rank(name: str, seed: int) -> bytes:
+    """A place in a random order that stays when other rows come and go."""
+    return hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest()

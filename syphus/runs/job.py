@@ -1,0 +1,188 @@
+"""The main job: from a plugin and its annotations to pairs and a MIMIC-IT dataset, or to where it can go on from.
+
+prepare    plugin, prompt, endpoint (prepare.py)
+open       the ledger: its settings, its input, answers that a changed parser judges anew
+ask        the loop, over all rows without an outcome (engine.py)
+finish     the files, and the numbers (projections.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+
+import orjson
+
+from syphus.config import Config
+from syphus.errors import ConfigError, InterruptError, RunError, StorageError, SyphusError
+from syphus.formats.report import Finished, Report, make_report
+from syphus.ledger.records import Records, reopen
+from syphus.ledger.results import accepted
+from syphus.ledger.sessions import begin_session, end_session, get_meta, last_settings, sessions, set_meta
+from syphus.ledger.store import Store, open_for_writing
+from syphus.ledger.summary import average_size
+from syphus.options import Options
+from syphus.pipeline.budget import Budget
+from syphus.pipeline.engine import Observer, Work, run_stage
+from syphus.pipeline.tally import Tally
+from syphus.pricing import keep_prices, kept_prices
+from syphus.runs.inputs import check_input
+from syphus.runs.prepare import Prepared, prepare
+from syphus.runs.projections import forget_pairs, open_pairs, write_exports
+from syphus.runs.settings import differences, sampling_parameters
+from syphus.sampling import Sampling
+from syphus.secrets import Vault
+from syphus.stages.generate import Generate, parser_digest
+from syphus.stages.rejudge import rejudge
+from syphus.terminal.telling import opening
+from syphus.types import State
+from syphus.version import __version__
+
+STAGE = Generate.name
+_ADAPTED = "adapted"  # meta: the sampling parameters that the model does not take
+
+
+def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Finished:
+    """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the disk failed."""
+    prepared = prepare(options, environ)
+    store = open_for_writing(prepared.options.folder)
+    try:
+        return _Job(prepared, store, observer).carry_out()
+    finally:
+        store.close()
+
+
+class _Job:
+    def __init__(self, prepared: Prepared, store: Store, observer: Observer) -> None:
+        self._prepared = prepared
+        self._options = prepared.options
+        self._store = store
+        self._observer = observer
+        adapted = orjson.loads(str(get_meta(store, _ADAPTED) or "[]"))
+        self._sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), adapted)
+        self._stage = Generate(prepared.dataset, prepared.prefix, self._sampling)
+
+    def carry_out(self) -> Finished:
+        self._settle_settings()
+        self._open_input()
+        self._judge_anew()
+        if self._options.retry:
+            self._reopen()
+        report = self._report()
+        stopped_by = self._ask(report) if report.counts.states[State.PENDING] else None
+        return self._finish(stopped_by)
+
+    def _report(self) -> Report:
+        return make_report(self._store, STAGE, kept_prices(self._store))
+
+    def _settle_settings(self) -> None:
+        """A run whose answers were made under other settings needs a decision."""
+        before, now = last_settings(self._store), self._prepared.settings
+        if before is None:
+            return
+        if before.get("simulated") != now["simulated"]:
+            kind = "made-up answers of the simulated endpoint" if before.get("simulated") else "answers of a real model"
+            raise RunError(f"{self._store.folder} holds {kind}, which are never mixed. Use another --dataset_version.")
+        changes = differences(before, now)
+        if changes and not self._options.accept_changes:
+            raise RunError(
+                f"{self._store.folder} was made with other settings: {'; '.join(changes)}. Use --dataset_version for a "
+                "new run, or --accept-changes to go on with the new settings for the rows that are left."
+            )
+
+    def _open_input(self) -> None:
+        plugin = self._prepared.plugin.digest()
+        known = bool(sessions(self._store))
+        check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, self._observer.reading)
+        if check is not None and known and (check.new or check.changed or check.gone):
+            self._observer.say(
+                f"The input has changed: {check.new:,} new, {check.changed:,} changed, {check.gone:,} gone."
+            )
+
+    def _judge_anew(self) -> None:
+        """A changed parser costs nothing: every answer that is here is read again."""
+        now = parser_digest(self._prepared.plugin.path)
+        if now == get_meta(self._store, "parser"):
+            return
+        if sessions(self._store):
+            forget_pairs(self._store)
+            records = Records(self._store, STAGE, session=0)
+            changed = rejudge(self._store, records, self._stage, self._observer.reading)
+            self._observer.say(
+                f"The parser or the plugin has changed: answers were read again, {changed:,} differ now."
+            )
+        set_meta(self._store, "parser", now)
+        self._store.commit()
+
+    def _reopen(self) -> None:
+        if State.TRUNCATED in self._options.retry:
+            before, now = (last_settings(self._store) or {}).get("max_tokens"), self._prepared.config.max_tokens
+            if isinstance(before, int) and now is not None and now <= before:
+                raise ConfigError(
+                    f"Truncated answers would be cut off at {now} tokens once more. "
+                    f"Add --max-tokens with more than {before}, and --accept-changes."
+                )
+        count = reopen(self._store, STAGE, self._options.retry)
+        self._observer.say(f"{count:,} queries will be asked again ({', '.join(self._options.retry)}).")
+
+    def _ask(self, report: Report) -> SyphusError | None:
+        """One session of the loop; returns what stopped it. Raises `StorageError` where the disk failed."""
+        prepared, options = self._prepared, self._options
+        for line in opening(prepared, report, average_size(self._store, STAGE)):
+            self._observer.say(line)
+        began, clock = time.time(), time.monotonic()
+        keep_prices(self._store, prepared.config.prices)
+        session = begin_session(
+            self._store, prepared.settings, options.num_threads, prepared.endpoint, __version__, began
+        )
+        work = Work(
+            stage=self._stage,
+            store=self._store,
+            records=Records(self._store, STAGE, session),
+            pairs=open_pairs(self._store, STAGE),
+            budget=Budget(
+                prepared.price, options.max_cost, options.max_requests, report.cost or 0.0, report.spending.requests
+            ),
+            tally=Tally(report.counts.total, Counter(report.counts.states)),
+            vault=Vault(),
+            threads=options.num_threads,
+            max_rounds=options.max_rounds,
+            seed=options.seed,
+            drain=options.drain,
+        )
+        stopped_by = asyncio.run(self._session(work))
+        if isinstance(stopped_by, StorageError):
+            raise stopped_by
+        set_meta(self._store, _ADAPTED, orjson.dumps(self._sampling.adapted).decode())
+        end_session(
+            self._store, session, str(stopped_by or ""), time.monotonic() - clock, began + time.monotonic() - clock
+        )
+        return stopped_by
+
+    async def _session(self, work: Work) -> SyphusError | None:
+        async with self._endpoint() as config:
+            return await run_stage(work, config, self._observer)
+
+    @contextlib.asynccontextmanager
+    async def _endpoint(self) -> AsyncIterator[Config]:
+        config = self._prepared.config
+        if not self._options.offline:
+            yield config
+            return
+        from syphus.endpoints.simulated import Simulation, serve  # a server, and only who works offline needs one
+
+        async with serve(Simulation(seed=self._options.seed)) as server:
+            endpoint = config.endpoints[0].model_copy(update={"base_url": server.url})
+            yield config.model_copy(update={"endpoints": (endpoint,)})
+
+    def _finish(self, stopped_by: SyphusError | None) -> Finished:
+        report = self._report()
+        files: tuple[str, ...] = ()
+        if not isinstance(stopped_by, InterruptError):  # who interrupts wants to leave
+            files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report)
+        sample = [pair for result in itertools.islice(accepted(self._store, STAGE), 2) for pair in result.pairs[:1]]
+        return Finished(report, stopped_by, files, sample)

@@ -1,0 +1,96 @@
+"""Everything about a run that can be found out, and be wrong, before a request is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pydantic import SecretStr
+
+from syphus.config import Config, EndpointConfig, load_config
+from syphus.errors import ConfigError, InputError
+from syphus.options import Options
+from syphus.pipeline.budget import Price
+from syphus.plugins.contract import AbstractDataset, load_prefix, shipped
+from syphus.plugins.finding import LoadedPlugin, find_plugin
+from syphus.pricing import load_prices
+from syphus.runs.settings import run_settings
+from syphus.types import Prefix
+
+_SIMULATED_MODEL = "chat"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run, ready to open its ledger."""
+
+    options: Options
+    plugin: LoadedPlugin
+    dataset: AbstractDataset
+    prefix: Prefix
+    config: Config
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the answers will depend on."""
+        return run_settings(self.options.name, self.config, self.prefix, self.options.offline)
+
+    @property
+    def price(self) -> Price | None:
+        """The price of the model, if it is known; made-up answers are free."""
+        return Price(0.0, 0.0, 0.0) if self.options.offline else load_prices(self.config.prices).find(self.config.model)
+
+    @property
+    def endpoint(self) -> str:
+        """Where the answers come from, for people."""
+        if self.options.offline:
+            return "the simulated endpoint (made-up text, not a model)"
+        return ", ".join(endpoint.host for endpoint in self.config.endpoints)
+
+
+def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
+    """Finds and checks plugin, prompt and endpoint. Raises `UsageError`."""
+    plugin = find_plugin(options.name, options.datasets_dir)
+    options = replace(options, name=plugin.name, query_inputs_path=_input_path(options, plugin))
+    dataset = plugin.create(options.prompt_path, options.query_inputs_path)
+    prefix = load_prefix(dataset, options.prompt_path)
+    prepared = Prepared(options, plugin, dataset, prefix, _config(options, environ))
+    if options.max_cost is not None and prepared.price is None:
+        raise ConfigError(
+            f"--max-cost needs the price of {prepared.config.model}, which is not known. "
+            "Add it under `prices:` in a --config file, or use --max-requests."
+        )
+    return prepared
+
+
+def _input_path(options: Options, plugin: LoadedPlugin) -> str:
+    if not options.example:
+        return options.query_inputs_path
+    if options.query_inputs_path:
+        raise ConfigError("--example and --query_inputs_path both name an input; use one of them.")
+    if not plugin.cls.example:
+        raise InputError(f"{plugin.name} ships no example input.")
+    beside = plugin.path.parent.parent / "examples" / plugin.cls.example
+    return str(beside if beside.exists() else shipped("examples") / plugin.cls.example)
+
+
+def _config(options: Options, environ: Mapping[str, str]) -> Config:
+    overrides = {
+        "model": options.model,
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "max_tokens": options.max_tokens,
+        "timeout": options.timeout,
+        "max_attempts": options.max_attempts,
+    }
+    if options.offline:
+        given = {name: value for name, value in overrides.items() if value is not None}
+        endpoint = EndpointConfig(base_url="http://127.0.0.1", api_key=SecretStr("offline"))
+        return Config.model_validate({"model": _SIMULATED_MODEL, "endpoints": (endpoint,), **given})
+    config = load_config(options.config, overrides, environ)
+    limits = {
+        name: value
+        for name in ("requests_per_minute", "tokens_per_minute")
+        if (value := getattr(options, name)) is not None
+    }
+    return config.model_copy(update={"endpoints": tuple(e.model_copy(update=limits) for e in config.endpoints)})

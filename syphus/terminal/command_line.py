@@ -1,0 +1,61 @@
+"""From the fields of `Options` to options on the command line, for every command that takes them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from syphus.errors import ConfigError
+from syphus.options import Options
+from syphus.types import State
+
+RETRIED = (State.FAILED, State.INVALID, State.REFUSED, State.TRUNCATED)
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command, which takes `options`, every field of `Options` as an option on the command line.
+
+    typer makes options from a function's parameters; this writes those parameters, so that each option is declared
+    once, and has the same name, default and help in every command.
+    """
+    hints = get_type_hints(Options)
+    own = inspect.signature(command, eval_str=True).parameters
+    mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in own.items() if name != "options"]
+
+    def run(**values: Any) -> None:  # what typer has read, and checked by the parameters below
+        given: dict[str, Any] = {each.name: _value(values.pop(each.name), hints[each.name]) for each in fields(Options)}
+        command(**values, options=Options(**given))
+
+    shared = [_parameter(each, hints[each.name]) for each in fields(Options)]
+    vars(run)["__signature__"] = inspect.Signature([*mine, *shared])
+    run.__doc__ = command.__doc__
+    return run
+
+
+def _parameter(option: Field[object], hint: object) -> inspect.Parameter:
+    flag = f"--{option.name.replace('_', '-')}"
+    read_as: object = {tuple[Path, ...]: list[Path], tuple[State, ...]: str}.get(hint, hint)  # type: ignore[call-overload]  # a hint can be anything, and is only looked up
+    default = [] if read_as == list[Path] else "" if hint == tuple[State, ...] else option.default
+    how = typer.Option(flag, *option.metadata["flags"], help=option.metadata["help"])
+    return inspect.Parameter(
+        option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[read_as, how]
+    )
+
+
+def _value(value: object, hint: object) -> object:
+    if hint == tuple[State, ...]:
+        return _states(str(value))
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _states(text: str) -> tuple[State, ...]:
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in RETRIED:
+            raise ConfigError(f"--retry {name}: there is {', '.join(RETRIED)}.")
+    return tuple(State(name) for name in names)

@@ -1,0 +1,92 @@
+"""How far a run is, how fast, and what it is waiting for, as text. Reads the loop's numbers and touches nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime, timedelta
+
+from syphus.pipeline.engine import View
+from syphus.types import State
+
+RATE_OVER = 120.0  #: seconds that the rate is averaged over
+_CAUSES = 3  #: that are shown
+
+
+class Meter:
+    """Takes a reading of the run whenever it is asked for a line."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._readings: deque[tuple[float, int]] = deque([(view.clock(), 0)])
+
+    @property
+    def done(self) -> int:
+        """Queries with an outcome, over all sessions."""
+        tally = self._view.tally
+        return tally.total - tally.before[State.PENDING] + tally.done
+
+    def read(self) -> None:
+        """Notes where the run is, for the rate."""
+        now = self._view.clock()
+        self._readings.append((now, self._view.tally.done))
+        while len(self._readings) > 2 and now - self._readings[0][0] > RATE_OVER:
+            self._readings.popleft()
+
+    def rate(self) -> float:
+        """Outcomes a second, of late, in this session."""
+        (began, before), (now, done) = self._readings[0], self._readings[-1]
+        return (done - before) / (now - began) if now > began else 0.0
+
+    def counts(self) -> str:
+        """`ok 5,180  invalid 21  3 again  498/min  $2.07  left 16 min`."""
+        tally, budget = self._view.tally, self._view.gate.budget
+        parts = [
+            f"{state} {tally.in_state(state):,}"
+            for state in State
+            if state is not State.PENDING and (tally.in_state(state) or state is State.OK)
+        ]
+        if tally.again:
+            parts.append(f"asked again {tally.again:,}")
+        rate = self.rate()
+        parts.append(f"{rate * 60:,.0f}/min" if rate < 20 else f"{rate:,.0f}/s")
+        usage = tally.usage
+        parts.append(f"{(usage.prompt_tokens + usage.completion_tokens) / 1000:,.0f}k tokens")
+        if budget.price is not None and budget.cost:
+            parts.append(f"${budget.cost:,.2f}")
+        if rate > 0:
+            parts.append(f"left {_span((tally.total - self.done) / rate)}")
+        return "  ".join(parts)
+
+    def trouble(self) -> str:
+        """Errors by cause, and what is being waited for; empty where all is well."""
+        parts = [f"{count:,} {cause}" for cause, count in self._view.tally.errors.most_common(_CAUSES)]
+        now = self._view.clock()
+        for lane in self._view.gate.lanes:
+            host = lane.endpoint.host
+            if lane.parked is not None:
+                parts.append(f"{host} is left out")
+            elif lane.health.down_since is not None:
+                parts.append(f"{host} down since {_at(lane.health.down_since - now)}")
+            elif lane.paused_until > now + 1:
+                what = f" ({lane.waiting_for})" if lane.waiting_for else ""
+                parts.append(f"waiting until {_at(lane.paused_until - now)}: {host} asks for it{what}")
+        return "  ".join(parts)
+
+    def line(self) -> str:
+        """Everything in one line."""
+        self.read()
+        trouble = self.trouble()
+        return f"{self.done:,}/{self._view.tally.total:,}  {self.counts()}" + (f"  [{trouble}]" if trouble else "")
+
+
+def _at(seconds: float) -> str:
+    """The wall clock so many seconds from now, or before now."""
+    return f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
