@@ -1,8 +1,19 @@
 """Syphus turns visual annotations into instruction-response pairs for vision-language models."""
 
 from syphus.plugins.contract import AbstractDataset
-from syphus.reading.records import read_json, read_json_items, read_jsonl
+from syphus.reading.records import field, read_json, read_json_items, read_jsonl, texts
 from syphus.types import Pair, Parsed, Query
 from syphus.version import __version__
 
-__all__ = ["AbstractDataset", "Pair", "Parsed", "Query", "__version__", "read_json", "read_json_items", "read_jsonl"]
+__all__ = [
+    "AbstractDataset",
+    "Pair",
+    "Parsed",
+    "Query",
+    "__version__",
+    "field",
+    "read_json",
+    "read_json_items",
+    "read_jsonl",
+    "texts",
+]

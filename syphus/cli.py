@@ -6,6 +6,7 @@ everything that is said about them to stderr.
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -17,6 +18,7 @@ import typer
 from syphus.errors import InterruptError, SyphusError
 from syphus.options import Options
 from syphus.terminal.command_line import with_options
+from syphus.text import printable
 
 app = typer.Typer(
     name="syphus",
@@ -33,6 +35,9 @@ app = typer.Typer(
 
 def main() -> None:
     """The entry point: a `SyphusError` becomes its one line and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that can't show a letter is no reason to stop
     try:
         app()
     except SyphusError as error:
@@ -139,8 +144,8 @@ def _command() -> str:
 
 
 def _print(*lines: str) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{printable(line)}\n")

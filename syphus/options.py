@@ -33,6 +33,7 @@ class Options:
     slice_end: int = _option(-1, "The row to stop before; -1 takes all.")
     random_sample: bool = _option(False, "Slice the rows in a random order instead of the input's.")
     seed: int = _option(0, "For the random order, the waits between attempts, and the simulated endpoint.")
+    allow_bad_rows: bool = _option(False, "Count rows that can't be read as failed, instead of stopping at the first.")
     check_input: bool = _option(False, "Read the input again, though it looks unchanged.")
     prompt_path: str = _option("", "A prompt file, instead of the dataset's own.")
     datasets_dir: tuple[Path, ...] = _option((), "Another folder with plugins; may be given several times.")

@@ -42,7 +42,12 @@ class Sampling:
             self.adapted.append(parameter)
         return True
 
-    def request(self, messages: Sequence[Message], sample: int = 0) -> Request:
-        """The request for these messages: its key is the hash of the very bytes that are sent."""
+    def request(self, messages: Sequence[Message], sample: int = 0, owner: str = "") -> Request:
+        """The request for these messages: its key is the hash of the very bytes that are sent.
+
+        `owner` makes it another one than the same request of somebody else.
+        """
         body = orjson.dumps({"model": self.model, "messages": messages, **self.parameters})
-        return Request(hashlib.blake2b(body, digest_size=KEY_BYTES).digest(), body, sample)
+        key = hashlib.blake2b(body, digest_size=KEY_BYTES)
+        key.update(owner.encode())
+        return Request(key.digest(), body, sample)

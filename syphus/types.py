@@ -50,12 +50,14 @@ class Query:
 
     `id` is unique in its dataset and stable over runs, `text` the annotation as the model gets to see it, `image_ids`
     the keys of its images in the image store, `meta` whatever else the plugin wants to find again (JSON values only).
+    A row with a `problem` can't be asked about, and this says why.
     """
 
     id: str
     text: str
     image_ids: tuple[str, ...] = ()
     meta: Mapping[str, object] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

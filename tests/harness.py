@@ -79,10 +79,10 @@ def write_rows(path: Path, texts: int | Iterable[str] | Mapping[str, str]) -> Pa
 def run_rows(folder: Path, url: str, texts: int | Iterable[str] | Mapping[str, str] = 4, **options: Any) -> Ran:
     """The main job over rows, at the server at `url`; what it writes is in `folder`."""
     rows = write_rows(folder / "rows.jsonl", texts)
+    environ = options.pop("environ", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url})
     given = {"name": "Rows.rows", "query_inputs_path": str(rows), "datasets_dir": (HERE / "plugins",), **options}
     chosen = Options(**{"output_dir": folder / "output", "num_threads": 4, "model": "chat", "max_attempts": 3, **given})
     listener = Listener()
-    environ = options.pop("environ", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url})
     try:
         finished = run(chosen, environ, listener)
         ran = Ran(finished.exit_code, finished.stopped_by, chosen.folder, listener.lines)

@@ -43,8 +43,8 @@ def test_a_record_becomes_a_query(dataset: AbstractDataset, tmp_path: Path) -> N
 def test_an_added_row_renames_no_other(dataset: AbstractDataset, tmp_path: Path) -> None:
     records = [record("76", "a"), record("76", "b"), record("9", "a"), record("76", "a"), record("12345", "")]
     before = [query.id for query in queries(dataset, save(tmp_path / "a.json", *records))]
-    assert len(set(before)) == len(records)
-    assert before[3] == f"{before[0]}_2"
+    assert len(set(before)) == len(records) - 1
+    assert before[3] == before[0]  # the same record twice: the ledger tells copies apart
     for place in range(len(records) + 1):
         more = [*records[:place], record("76", "c"), *records[place:]]
         after = [query.id for query in queries(dataset, save(tmp_path / "b.json", *more))]

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 import orjson
 
-from syphus.endpoints.verdicts import Action, Verdict, filter_flags, one_line
+from syphus.endpoints.verdicts import Action, Verdict, filter_flags
+from syphus.text import one_line
 from syphus.types import Completion, Outcome, State, Usage
 
 BYTES_PER_TOKEN = 4  #: the usual rule of thumb for English, where no server has reported anything yet

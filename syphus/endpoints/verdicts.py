@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.text import one_line
 from syphus.types import Completion, State
 
 
@@ -85,6 +86,7 @@ _ROW_500_PHRASES = (
     "peg-native format",  # llama-server: the output does not match the grammar
     "image input is not supported",
     "validationerror",  # llama-cpp-python: json_schema
+    "literal_error",  # ... response_format
     "parse error",  # llama-server: the body
     "failed to parse",
 )
@@ -107,8 +109,10 @@ def judge_error(status: int, headers: Mapping[str, str], body: bytes, host: str)
     words = problem.message.lower()
     told = f"{host} ({status} {problem.code})" if problem.code else f"{host} ({status})"
     if _is_quota(status, headers, problem, words):
-        why = problem.code or one_line(problem.message)
+        why = problem.code if problem.code in QUOTA_CODES else one_line(problem.message)
         return Verdict(Action.STOP, "out of credit", f"Out of credit at {host} ({why}).", "Top up")
+    if status == 429 and "request too large" in words:
+        return Verdict(Action.RECORD, "larger than the limit of a minute", problem.message, row_caused=True)
     if status == 429 or (status == 402 and "retry-after" in headers):
         return Verdict(Action.PAUSE, "rate limit", problem.message, limit=_which_limit(problem, words))
     if problem.code in ("server_is_overloaded", "slow_down") or status == 529:
@@ -157,8 +161,11 @@ def _judge_access(status: int, headers: Mapping[str, str], problem: Problem, wor
             "If that is your server, make it the base URL",
         )
     if status == 401:
+        why = (
+            "" if problem.code in ("", "invalid_api_key") else f": {one_line(problem.message)}"
+        )  # which echoes the key
         return Verdict(
-            Action.STOP, "key refused", f"The key was refused by {told}.", "Set the right key", expired_token=True
+            Action.STOP, "key refused", f"The key was refused by {told}{why}.", "Set another key", expired_token=True
         )
     if status == 403:
         return Verdict(
@@ -173,7 +180,7 @@ def _judge_access(status: int, headers: Mapping[str, str], problem: Problem, wor
         Action.STOP,
         f"unknown {what}",
         f"The {what} is not known to {told}: {one_line(problem.message)}",
-        "Check the model or deployment, the base URL and the API version",
+        "Check the model or deployment, the API version, and the base URL (most end in /v1)",
     )
 
 
@@ -267,14 +274,3 @@ def _problem(error: dict[str, object]) -> Problem:
         str(error.get("param") or ""),
         inner if isinstance(inner, dict) else {},
     )
-
-
-def one_line(message: str, limit: int = 200) -> str:
-    """A stranger's text as one line of at most `limit` characters."""
-    line = " ".join(printable(message).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """A stranger's text without the control characters that could move a terminal's cursor or set its title."""
-    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)

@@ -11,8 +11,9 @@ import hashlib
 import itertools
 import sqlite3
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import orjson
@@ -92,46 +93,76 @@ def reject(store: Store) -> None:
 _LAST_CHECK = "SELECT max(checked) FROM query WHERE stage = ?1"
 
 
+class _Seen(NamedTuple):
+    id: str
+    digest: bytes
+    position: int
+
+
 class _Registration:
     def __init__(self, db: sqlite3.Connection, stage: str) -> None:
         self._db = db
         self._stage = stage
         self._check_number = (db.execute(_LAST_CHECK, (stage,)).fetchone()[0] or 0) + 1
         self._next_n = (db.execute("SELECT max(n) FROM query").fetchone()[0] or 0) + 1
+        self._copies: Counter[str] = Counter()
         self.check = InputCheck()
 
     def run(self, queries: Iterable[Query], wanted: Callable[[int], bool], tick: Callable[[int], None]) -> InputCheck:
         for batch in _batches(queries):
-            known = self._look_up(batch)
-            self._no_twins(batch, known)
-            self._insert([row for row in batch if row.query.id not in known and wanted(row.position)])
-            self._update([(known[row.query.id], row) for row in batch if row.query.id in known])
-            self.check.read += len(batch)
+            known = self._look_up([row.query.id for row in batch])
+            rows = self._told_apart(batch, known)
+            self._insert([row for row in rows if row.query.id not in known and wanted(row.position)])
+            self._update([(known[row.query.id], row) for row in rows if row.query.id in known])
+            self.check.read += len(rows)
             tick(self.check.read)
         self._find_gone()
         return self.check
 
-    def _look_up(self, batch: list[_Incoming]) -> dict[str, _Known]:
+    def _look_up(self, ids: Iterable[str]) -> dict[str, _Known]:
         """What the ledger knows of these ids and of other spellings of them."""
-        ids = {spelling for row in batch for spelling in _spellings(row.query.id)}
-        marks = ", ".join("?" * len(ids))
+        spellings = {spelling for each in ids for spelling in _spellings(each)}
+        marks = ", ".join("?" * len(spellings))
         rows = self._db.execute(
             f"SELECT n, id, digest, checked, position FROM query WHERE id IN ({marks}) AND stage = ?",
-            (*ids, self._stage),
+            (*spellings, self._stage),
         )
         return {known.id: known for known in map(_Known._make, rows)}
 
-    def _no_twins(self, batch: list[_Incoming], known: dict[str, _Known]) -> None:
-        current = (row for row in known.values() if row.checked == self._check_number)
-        seen = {spelling: row.position or 0 for row in current for spelling in _spellings(row.id)}
+    def _told_apart(self, batch: list[_Incoming], known: dict[str, _Known]) -> list[_Incoming]:
+        """The batch with an id of its own for every row; raises `InputError` for an id that two rows fight about.
+
+        Two rows that are the same through and through are one row written twice, and the second becomes `<id>_2`.
+        """
+        current = (_Seen(row.id, row.digest, row.position or 0) for row in known.values() if self._is_current(row))
+        seen = {spelling: row for row in current for spelling in _spellings(row.id)}
+        rows = []
         for row in batch:
-            for spelling in _spellings(row.query.id):
-                if spelling in seen:
-                    raise InputError(
-                        f"Rows {seen[spelling] + 1} and {row.position + 1} of the input have the same id "
-                        f"{row.query.id!r}. Ids must be unique; nothing was sent."
-                    )
-            seen.update(dict.fromkeys(_spellings(row.query.id), row.position))
+            twin = next((seen[spelling] for spelling in _spellings(row.query.id) if spelling in seen), None)
+            name = self._name_of_copy(row, twin, known, seen) if twin is not None else row.query.id
+            if name != row.query.id:
+                row = row._replace(query=replace(row.query, id=name))
+            seen.update(dict.fromkeys(_spellings(name), _Seen(name, row.digest, row.position)))
+            rows.append(row)
+        return rows
+
+    def _name_of_copy(self, row: _Incoming, twin: _Seen, known: dict[str, _Known], seen: Mapping[str, _Seen]) -> str:
+        name = row.query.id
+        if (twin.id, twin.digest) != (name, row.digest):
+            raise InputError(
+                f"Rows {twin.position + 1} and {row.position + 1} of the input have the same id {name!r}. "
+                "Ids must be unique; nothing was sent."
+            )
+        while True:
+            self._copies[name] += 1
+            copy = f"{name}_{self._copies[name] + 1}"
+            found = self._look_up([copy])
+            if copy not in seen and not any(self._is_current(other) for other in found.values()):
+                known.update(found)
+                return copy
+
+    def _is_current(self, row: _Known) -> bool:
+        return row.checked == self._check_number
 
     def _insert(self, rows: list[_Incoming]) -> None:
         numbered = list(enumerate(rows, self._next_n))
@@ -141,8 +172,8 @@ class _Registration:
             [(n, self._stage, r.query.id, r.position, r.digest, self._check_number) for n, r in numbered],
         )
         self._db.executemany(
-            "INSERT INTO annotation (n, text, image_ids, meta) VALUES (?, ?, ?, ?)",
-            [(n, r.query.text, r.image_ids, r.meta) for n, r in numbered],
+            "INSERT INTO annotation (n, text, image_ids, meta, problem) VALUES (?, ?, ?, ?, ?)",
+            [(n, r.query.text, r.image_ids, r.meta, r.query.problem) for n, r in numbered],
         )
         self.check.new += len(rows)
 
@@ -157,8 +188,8 @@ class _Registration:
             [(row.digest, known.n) for known, row in other],
         )
         self._db.executemany(
-            "UPDATE annotation SET text = ?, image_ids = ?, meta = ? WHERE n = ?",
-            [(row.query.text, row.image_ids, row.meta, known.n) for known, row in other],
+            "UPDATE annotation SET text = ?, image_ids = ?, meta = ?, problem = ? WHERE n = ?",
+            [(row.query.text, row.image_ids, row.meta, row.query.problem, known.n) for known, row in other],
         )
 
     def _find_gone(self) -> None:
@@ -181,7 +212,8 @@ def _batches(queries: Iterable[Query]) -> Iterator[list[_Incoming]]:
 
 def _incoming(query: Query, position: int) -> _Incoming:
     image_ids, meta = orjson.dumps(query.image_ids).decode(), orjson.dumps(query.meta).decode()
-    digest = hashlib.blake2b(f"{query.text}\0{image_ids}\0{meta}".encode(), digest_size=8).digest()
+    content = f"{query.text}\0{image_ids}\0{meta}\0{query.problem}"
+    digest = hashlib.blake2b(content.encode(), digest_size=8).digest()
     return _Incoming(query, position, digest, image_ids, meta)
 
 

@@ -85,13 +85,13 @@ class Attempts:
 
 _ANSWER_COLUMNS = """answer.n, answer.text, finish_reason, refusal, flags, model, response_id,
     prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds"""
-_PENDING = """
-    SELECT position, n, id, text, image_ids, meta, used, opened, answer, reason
-    FROM query JOIN annotation USING (n)
+_QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem"
+_PENDING = f"""
+    SELECT position, n, used, opened, answer, reason, {_QUERY_COLUMNS} FROM query JOIN annotation USING (n)
     WHERE stage = ? AND state = 'pending' AND position > ? ORDER BY position LIMIT ?"""
 _ANSWERED = f"""
-    SELECT position, query.n, id, annotation.text, image_ids, meta, used, opened, query.answer,
-        state, reason, result.pairs, detail, {_ANSWER_COLUMNS}
+    SELECT position, query.n, used, opened, query.answer, state, reason, result.pairs, detail,
+        {_QUERY_COLUMNS}, {_ANSWER_COLUMNS}
     FROM query JOIN annotation USING (n) LEFT JOIN result USING (n) JOIN answer ON answer.n = query.answer
     WHERE stage = ? AND state <> 'pending' AND position > ? ORDER BY position LIMIT ?"""
 
@@ -118,7 +118,10 @@ class Records:
     def _pending_after(self, position: int) -> list[tuple[int, Row]]:
         with storage_faults(self._store.path):
             rows = self._store.reader.execute(_PENDING, (self._stage, position, _BATCH)).fetchall()
-        return [(place, _row(*fields)) for place, *fields in rows]
+        return [
+            (place, Row(n, _query(*query), used, opened, last, reason))
+            for place, n, used, opened, last, reason, *query in rows
+        ]
 
     def find(self, key: bytes, sample: int) -> Answer | None:
         """The answer to this very request, if it was ever paid for."""
@@ -143,9 +146,10 @@ class Records:
                 rows = self._store.reader.execute(_ANSWERED, (self._stage, after, _BATCH)).fetchall()
             if not rows:
                 return
-            for after, n, name, text, images, meta, used, opened, last, state, why, pairs, detail, *answer in rows:
-                old = Outcome(State(state), load_pairs(pairs or "[]"), why, detail or "")
-                yield _row(n, name, text, images, meta, used, opened, last, ""), old, _answer(tuple(answer))
+            for _, n, used, opened, last, state, reason, pairs, detail, *rest in rows:
+                old = Outcome(State(state), load_pairs(pairs or "[]"), reason, detail or "")
+                yield Row(n, _query(*rest[:5]), used, opened, last), old, _answer(tuple(rest[5:]))
+            after = rows[-1][0]
 
     def replace_outcome(self, n: int, outcome: Outcome) -> None:
         """Another outcome from the same answer, without committing."""
@@ -252,11 +256,8 @@ def highest_seq(store: Store) -> int:
         return _highest(store, "SELECT max(seq) FROM query")
 
 
-def _row(
-    n: int, name: str, text: str, image_ids: str, meta: str, used: int, opened: int, last: int | None, reason: str
-) -> Row:
-    query = Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta))
-    return Row(n, query, used, opened, last, reason)
+def _query(name: str, text: str, image_ids: str, meta: str, problem: str) -> Query:
+    return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem)
 
 
 def _answer(columns: tuple[int, str, str, str, str, str, str, int, int, int, int, int, float]) -> Answer:

@@ -43,7 +43,8 @@ CREATE INDEX query_position ON query (stage, position);
 CREATE INDEX query_pending ON query (stage, position) WHERE state = 'pending';
 
 -- what the query is about, as the plugin gave it
-CREATE TABLE annotation (n INTEGER PRIMARY KEY, text TEXT NOT NULL, image_ids TEXT NOT NULL, meta TEXT NOT NULL);
+CREATE TABLE annotation (
+    n INTEGER PRIMARY KEY, text TEXT NOT NULL, image_ids TEXT NOT NULL, meta TEXT NOT NULL, problem TEXT NOT NULL);
 
 -- what became of it: the pairs as [[id, instruction, answer, related], ...], and the details of a reason
 CREATE TABLE result (n INTEGER PRIMARY KEY, pairs TEXT NOT NULL, detail TEXT NOT NULL);
@@ -116,6 +117,11 @@ def open_for_writing(folder: Path) -> Store:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        link = next((entry for entry in folder.iterdir() if entry.is_symlink()), None)
+        if link is not None:
+            raise RunError(
+                f"{link} is a link to somewhere else. Syphus writes only inside of a run's folder; remove it."
+            )
         lock = _locked(folder / _LOCK)
     except OSError as error:
         raise RunError(f"{folder} can't be written: {error.strerror}.") from error

@@ -13,6 +13,7 @@ from syphus.parsing.pairs import parse_pairs
 from syphus.plugins.code import PluginCode
 from syphus.plugins.rows import to_query
 from syphus.prompts import find_prompt, read_prompt, to_prefix
+from syphus.reading.json_stream import bad_lines
 from syphus.types import Pair, Parsed, Prefix, Query
 
 _END = object()
@@ -91,22 +92,35 @@ class AbstractDataset(ABC):
         return to_prefix(self._load_prefix(source), source or plugin_name(type(self)))
 
 
-def queries(dataset: AbstractDataset, path: str | Path = "") -> Iterator[Query]:
+def queries(dataset: AbstractDataset, path: str | Path = "", lenient: bool = False) -> Iterator[Query]:
     """The rows of a plugin as checked queries, one by one, read from `path` or else from where the plugin says.
 
     Raises InputError or PluginError for the first row that is not as `AbstractDataset._load_query_inputs` wants it, or
-    that the plugin fails on: one line that names the record or the row, and the plugin. Ids may still repeat.
+    that the plugin fails on: one line that names the record or the row, and the plugin. Ids may still repeat. If it is
+    `lenient`, a bad row, or a bad line of JSON Lines, becomes a query with a `problem` instead, called "bad row 812".
     """
     code = plugin_code(dataset)
+    bad: list[str] = []
+    if lenient:
+        code.run(bad_lines.set, bad)
     source = str(path) or beside(dataset, dataset.query_inputs_path)
     rows = code.run(lambda: iter(dataset._rows(source)))
     try:
         while True:
             code.row += 1
             row = code.run(next, rows, _END)
+            while bad:
+                yield _bad_row(code, bad.pop(0))
+                code.row += 1
             if row is _END:
                 return
-            yield _checked(row, code)
+            try:
+                query = _checked(row, code)
+            except UsageError as error:
+                if not lenient:
+                    raise
+                query = _bad_row(code, str(error))
+            yield query
     finally:
         code.run(getattr(rows, "close", bool))
 
@@ -174,6 +188,10 @@ def _checked(row: object, code: PluginCode) -> Query:
         return to_query(row)
     except UsageError as error:
         raise type(error)(f"{code.place()}: {error} ({code.name})") from None
+
+
+def _bad_row(code: PluginCode, problem: str) -> Query:
+    return Query(f"bad row {code.row}", "", problem=problem)
 
 
 def _file(cls: type) -> str:

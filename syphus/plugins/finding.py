@@ -85,9 +85,14 @@ def _candidates(one: str, other: str, folders: Sequence[Path], points: Sequence[
     paths: set[tuple[str, Path]] = set()
     for plugin in (*_in_files(names, folders), *_in_packages(names, points)):
         place = (plugin.name, plugin.path.resolve())
-        if place not in paths:
+        if place not in paths and not (paths and _is_shipped(plugin.path)):
             paths.add(place)
             yield plugin
+
+
+def _is_shipped(path: Path) -> bool:
+    """A shipped plugin gives way to one of the user's with the same name."""
+    return path.resolve().parent == shipped("datasets").resolve()
 
 
 def _in_files(names: dict[str, str], folders: Sequence[Path]) -> Iterator[LoadedPlugin]:

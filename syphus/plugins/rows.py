@@ -78,7 +78,11 @@ def _meta(value: object) -> dict[str, object]:
 
 def _json(value: object) -> object:
     """A copy of a JSON value."""
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise PluginError(f'"meta" holds {value:.3e}, a whole number that many JSON readers spoil; make it text')
         return value
     if isinstance(value, str):
         return _clean(value, "meta")

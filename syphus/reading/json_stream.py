@@ -96,9 +96,13 @@ class JsonReader:
             end = end if more else len(self.text)
             line = self.text[self.start : end]
             if line and not line.isspace():
-                value = self._parse(line, torn=not more)
-                self._note(value)
-                yield value
+                try:
+                    value = self._parse(line, torn=not more)
+                    self._note(value)
+                except InputError as error:
+                    self._tolerate(error)
+                else:
+                    yield value
             self.start = end + 1
         self._done = True
         if self.source.fault:
@@ -123,6 +127,14 @@ class JsonReader:
         if trail.get()[-1] is not self:
             open_ones = (other for other in trail.get() if other is not self and not isinstance(other, Position))
             trail.set((*open_ones, self))
+
+    def _tolerate(self, error: InputError) -> None:
+        """A bad line ends the reading, unless the caller collects them."""
+        collected = bad_lines.get()
+        if collected is None or self.source.fault:
+            raise error
+        self.number += 1
+        collected.append(str(error))
 
     def _parse(self, line: str, torn: bool) -> Record:
         try:
@@ -197,6 +209,10 @@ Trail: TypeAlias = tuple[JsonReader | Position | None, ...]
 # The readers under way in this context, the one that handed out last at the end; None stands for no reader at all. A
 # Position is where a reader stood when it was closed half way: an exception closes readers before anybody can ask.
 trail: ContextVar[Trail] = ContextVar("trail", default=(None,))
+
+
+# Where bad lines of JSON Lines are collected, instead of ending the reading at the first.
+bad_lines: ContextVar[list[str] | None] = ContextVar("bad_lines", default=None)
 
 
 def position() -> Position | None:

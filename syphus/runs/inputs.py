@@ -51,7 +51,9 @@ def fingerprint(dataset: AbstractDataset, options: Options, plugin: str) -> str:
     if not path.is_file():
         return ""
     stat = path.stat()
-    selection = (options.slice_start, options.slice_end, options.random_sample, options.seed)
+    selection = (
+        options.slice_start, options.slice_end, options.random_sample, options.seed, options.allow_bad_rows,
+    )  # fmt: skip
     return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{plugin}|{selection}"
 
 
@@ -70,7 +72,7 @@ def _source(dataset: AbstractDataset, options: Options) -> str:
 
 
 def _queries(dataset: AbstractDataset, options: Options) -> Iterator[Query]:
-    return queries(dataset, options.query_inputs_path)
+    return queries(dataset, options.query_inputs_path, options.allow_bad_rows)
 
 
 def _wanted(dataset: AbstractDataset, options: Options) -> Callable[[int], bool]:

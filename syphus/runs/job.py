@@ -13,7 +13,8 @@ import contextlib
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 
@@ -64,7 +65,9 @@ class _Job:
         self._observer = observer
         adapted = orjson.loads(str(get_meta(store, _ADAPTED) or "[]"))
         self._sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), adapted)
-        self._stage = Generate(prepared.dataset, prepared.prefix, self._sampling)
+        self._stage = Generate(
+            prepared.dataset, prepared.prefix, self._sampling, share_answers=not prepared.options.no_sharing
+        )
 
     def carry_out(self) -> Finished:
         self._settle_settings()
@@ -154,7 +157,7 @@ class _Job:
             seed=options.seed,
             drain=options.drain,
         )
-        stopped_by = asyncio.run(self._session(work))
+        stopped_by = _run_anywhere(self._session(work))
         if isinstance(stopped_by, StorageError):
             raise stopped_by
         set_meta(self._store, _ADAPTED, orjson.dumps(self._sampling.adapted).decode())
@@ -186,3 +189,13 @@ class _Job:
             files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report)
         sample = [pair for result in itertools.islice(accepted(self._store, STAGE), 2) for pair in result.pairs[:1]]
         return Finished(report, stopped_by, files, sample)
+
+
+def _run_anywhere(session: Coroutine[None, None, SyphusError | None]) -> SyphusError | None:
+    """Runs it to the end, also where a loop is running already, as in a notebook: then in a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(session)
+    with ThreadPoolExecutor(1, "syphus") as thread:
+        return thread.submit(asyncio.run, session).result()

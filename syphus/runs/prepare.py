@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
 from syphus.config import Config, EndpointConfig, load_config
-from syphus.errors import ConfigError, InputError
+from syphus.errors import ConfigError, InputError, PluginError
 from syphus.options import Options
 from syphus.pipeline.budget import Price
 from syphus.plugins.contract import AbstractDataset, load_prefix, shipped
@@ -18,6 +19,7 @@ from syphus.runs.settings import run_settings
 from syphus.types import Prefix
 
 _SIMULATED_MODEL = "chat"
+_FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,15 @@ class Prepared:
 
 def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
     """Finds and checks plugin, prompt and endpoint. Raises `UsageError`."""
+    if not _FILE_NAME.fullmatch(options.dataset_version):
+        raise ConfigError(
+            f"--dataset_version {options.dataset_version!r}: it names a folder; use letters, digits, - _ ."
+        )
     plugin = find_plugin(options.name, options.datasets_dir)
+    if not _FILE_NAME.fullmatch(plugin.cls.short_name):
+        raise PluginError(
+            f"{plugin.name}: short_name {plugin.cls.short_name!r} begins file names; use letters, digits, - _"
+        )
     options = replace(options, name=plugin.name, query_inputs_path=_input_path(options, plugin))
     dataset = plugin.create(options.prompt_path, options.query_inputs_path)
     prefix = load_prefix(dataset, options.prompt_path)

@@ -9,7 +9,6 @@ from typing import TextIO
 import orjson
 
 from syphus.endpoints.answers import BYTES_PER_TOKEN
-from syphus.endpoints.verdicts import printable
 from syphus.errors import ConfigError
 from syphus.ledger.records import Row
 from syphus.options import Options
@@ -19,6 +18,7 @@ from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.settings import sampling_parameters
 from syphus.sampling import Sampling
 from syphus.stages.generate import Generate
+from syphus.text import printable
 from syphus.types import Outcome, Query
 
 _COLOURS = {"system": "\033[35m", "user": "\033[36m", "assistant": "\033[32m"}

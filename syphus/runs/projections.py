@@ -30,6 +30,8 @@ def write_exports(store: Store, stage: str, short_name: str, report: Report) -> 
 
     Returns their paths, as short as they are clear.
     """
+    if not report.counts.pairs and report.counts.states[State.PENDING]:
+        return ()  # stopped before there was anything to export
     seq = highest_seq(store)
     instructions = store.folder / f"{short_name}_instructions.json"
     train, pairs = store.folder / f"{short_name}_train.json", store.folder / FILE

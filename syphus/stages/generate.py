@@ -32,23 +32,29 @@ class Generate:
 
     name = "generate"
 
-    def __init__(self, dataset: AbstractDataset, prefix: Prefix, sampling: Sampling) -> None:
+    def __init__(
+        self, dataset: AbstractDataset, prefix: Prefix, sampling: Sampling, share_answers: bool = True
+    ) -> None:
         self._dataset = dataset
         self._prefix = prefix
         self._sampling = sampling
+        self._share_answers = share_answers
         self._code = plugin_code(dataset)
 
     def request(self, row: Row, last: Answer | None) -> Request | Outcome:
         """The prefix, then the query; after an answer that was no good, also that answer and what was wrong."""
+        if row.query.problem:
+            return Outcome(State.FAILED, reason="bad row", detail=row.query.problem)
         if not row.query.text.strip():
             return Outcome(State.FAILED, reason="the annotation is empty")
         text = self._hook(self._dataset.render_query, row.query)
         messages = render_messages(self._prefix, text)
+        owner = "" if self._share_answers else row.query.id
         if last is None or not row.reason:
-            return self._sampling.request(messages, sample=row.used)
+            return self._sampling.request(messages, row.used, owner)
         wrong = Message(role="assistant", content=last.completion.text)
         correction = Message(role="user", content=_CORRECTION.format(row.reason))
-        return self._sampling.request([*messages, wrong, correction])
+        return self._sampling.request([*messages, wrong, correction], 0, owner)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Pairs, or why not."""

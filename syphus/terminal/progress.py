@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from syphus.pipeline.engine import Observer, View
 from syphus.terminal.meter import Meter
+from syphus.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -38,7 +39,8 @@ class PlainObserver(Observer):
     def say(self, line: str) -> None:
         """Prints a line; a reader that has gone away is no reason to stop a run."""
         with contextlib.suppress(OSError, ValueError):
-            print(line, file=self._stream, flush=True)
+            self._stream.write(f"{printable(line)}\n")
+            self._stream.flush()
 
     def reading(self, rows: int) -> None:
         """Now and then, where reading takes long."""
@@ -76,7 +78,7 @@ class LiveObserver(PlainObserver):
         if self._bar is None:
             super().say(line)
         else:
-            self._bar.console.print(line, markup=False, highlight=False)
+            self._bar.console.print(printable(line), markup=False, highlight=False)
 
     async def _show(self, view: View) -> None:
         from rich.console import Console  # only a terminal needs it, and it takes its time to import

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from syphus.endpoints.verdicts import one_line
 from syphus.formats.report import Finished, Report
 from syphus.pipeline.caller import ANSWERED
 from syphus.plugins.finding import PluginInfo
 from syphus.pricing import price_date
 from syphus.runs.forecast import Forecast, forecast
 from syphus.runs.prepare import Prepared
+from syphus.text import one_line
 from syphus.types import State
 
 _REASONS = 4  #: of each state that are shown
@@ -25,6 +25,8 @@ def opening(prepared: Prepared, report: Report, annotation_bytes: float) -> list
     pending = counts.states[State.PENDING]
     if report.sessions:
         lines.append(f"Resuming: {counts.total - pending:,} done, {pending:,} to go{_paid_twice(report)}.")
+    if not all(endpoint.verify_tls for endpoint in config.endpoints):
+        lines.append("TLS certificates are NOT checked (verify_tls: false): anybody on the way can read the key.")
     if not options.offline:
         limits = [endpoint.requests_per_minute for endpoint in config.endpoints]
         rate = sum(limit for limit in limits if limit) if all(limits) else None
