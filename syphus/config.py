@@ -118,6 +118,7 @@ class Config(_Checked):
     extra_body: dict[str, JsonValue] = {}  #: further fields of the request, such as `reasoning_effort`
     prices: dict[str, Price] = {}
     timeout: float = Field(default=180.0, gt=0)  #: seconds that one attempt may take in all
+    first_wait: float = Field(default=0.5, gt=0)  #: seconds before the second attempt; doubles with each further one
     max_wait: float = Field(default=600.0, gt=0)  #: seconds; a server that asks for more stops the run
     max_outage: float = Field(default=900.0, gt=0)  #: seconds without a single answer that stop the run
     max_attempts: int = Field(default=6, gt=0)  #: attempts of one row at errors that may be its own fault

@@ -76,15 +76,30 @@ def write_rows(path: Path, texts: int | Iterable[str] | Mapping[str, str]) -> Pa
     return path
 
 
-def run_rows(folder: Path, url: str, texts: int | Iterable[str] | Mapping[str, str] = 4, **options: Any) -> Ran:
-    """The main job over rows, at the server at `url`; what it writes is in `folder`."""
+def write_config(path: Path, url: str, **settings: Any) -> Path:
+    """A config for one endpoint at `url`, impatient and with short waits."""
+    base = {"model": "chat", "first_wait": 0.01, "timeout": 5.0, "max_attempts": 3, "max_outage": 2.0, "max_wait": 30.0}
+    endpoint = {"base_url": url, "api_key": KEY}
+    path.write_text(json.dumps({"endpoint": endpoint, **base, **settings}), "utf-8")
+    return path
+
+
+def run_rows(
+    folder: Path,
+    url: str,
+    texts: int | Iterable[str] | Mapping[str, str] = 4,
+    config: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Ran:
+    """The main job over rows, at the server at `url` with these settings; what it writes is in `folder`."""
     rows = write_rows(folder / "rows.jsonl", texts)
-    environ = options.pop("environ", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url})
+    if "config" not in options and not options.get("offline"):
+        options["config"] = write_config(folder / "config.json", url, **(config or {}))
     given = {"name": "Rows.rows", "query_inputs_path": str(rows), "datasets_dir": (HERE / "plugins",), **options}
-    chosen = Options(**{"output_dir": folder / "output", "num_threads": 4, "model": "chat", "max_attempts": 3, **given})
+    chosen = Options(**{"output_dir": folder / "output", "num_threads": 4, **given})
     listener = Listener()
     try:
-        finished = run(chosen, environ, listener)
+        finished = run(chosen, {}, listener)
         ran = Ran(finished.exit_code, finished.stopped_by, chosen.folder, listener.lines)
     except SyphusError as error:
         ran = Ran(error.exit_code, error, chosen.folder, listener.lines)

@@ -86,7 +86,7 @@ async def run_stage(work: Work, config: Config, observer: Observer) -> SyphusErr
     estimate = TokenEstimate(config.max_tokens)
     gate = Gate(lanes, work.budget, estimate, clock)
     feed = Feed(work.records.pending(), window=4 * work.threads, clock=clock)
-    retry = Retry(config.max_attempts, random.Random(work.seed))
+    retry = Retry(config.max_attempts, config.first_wait, random.Random(work.seed))
     loop: Loop | None = None
 
     def storage_failed() -> None:
@@ -122,7 +122,7 @@ def _lane(endpoint: EndpointConfig, work: Work, config: Config, now: float) -> L
     }
     per_minute = {what: limit for what, limit in given.items() if limit is not None}
     chat = ChatEndpoint(endpoint, connections=work.threads, vault=work.vault)
-    return Lane(chat, work.threads, now, per_minute, config.max_outage)
+    return Lane(chat, work.threads, now, per_minute, config.max_outage, config.first_wait)
 
 
 @contextlib.contextmanager

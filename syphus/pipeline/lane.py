@@ -55,9 +55,10 @@ class Lane:
         now: float,
         per_minute: Mapping[str, float],
         max_outage: float,
+        first_wait: float,
     ) -> None:
         self.endpoint = endpoint
-        self.health = Health(max_outage, now)
+        self.health = Health(max_outage, first_wait, now)
         self.in_flight = 0
         self.parked: SyphusError | None = None  #: why no call goes here any more
         self.paused_until = 0.0

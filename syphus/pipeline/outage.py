@@ -9,15 +9,16 @@ has never given any, much sooner.
 from __future__ import annotations
 
 SUSPICIOUS = 5  #: different rows that must fail in a row
-FIRST_PROBE, LONGEST_PROBE = 1.0, 60.0  #: seconds between two tries while it is down
+LONGEST_PROBE = 60.0  #: seconds between two tries while it is down
 FIRST_CONTACT = 4  #: tries at an endpoint that was never reached
 
 
 class Health:
     """The health of one endpoint. Times are seconds of a monotonic clock."""
 
-    def __init__(self, max_outage: float, now: float) -> None:
+    def __init__(self, max_outage: float, first_wait: float, now: float) -> None:
         self._max_outage = max_outage
+        self._first_wait = first_wait
         self._good_at = now  # the newest answer, or the start
         self._failed: set[int] = set()
         self._failures = 0
@@ -42,7 +43,7 @@ class Health:
             self.down_since = now
             self._failures = 1
         if self.down_since is not None:
-            self.probe_at = now + min(LONGEST_PROBE, FIRST_PROBE * 2 ** min(self._failures - 1, 10))
+            self.probe_at = now + min(LONGEST_PROBE, self._first_wait * 2 ** min(self._failures, 12))
 
     def given_up(self, now: float) -> bool:
         """No row will succeed here soon; ask after a call without an answer."""

@@ -11,15 +11,16 @@ import random
 
 from syphus.endpoints.verdicts import Verdict
 
-FIRST, LONGEST = 0.5, 30.0  #: seconds; the upper bound of the first wait, and of any
+LONGEST = 30.0  #: seconds; no wait is longer, unless a server asks for it
 HINT_JITTER = 0.25  #: of a hint is added at random
 
 
 class Retry:
     """The policy: how many attempts a row gets, and the waits between them."""
 
-    def __init__(self, max_attempts: int, rng: random.Random) -> None:
+    def __init__(self, max_attempts: int, first_wait: float, rng: random.Random) -> None:
         self.max_attempts = max_attempts
+        self._first = first_wait
         self._rng = rng
 
     def exhausted(self, attempts: int, verdict: Verdict) -> bool:
@@ -28,10 +29,10 @@ class Retry:
 
     def wait(self, attempts: int) -> float:
         """Seconds before the next attempt of a row that has failed `attempts` times."""
-        return self._rng.uniform(0.0, min(LONGEST, FIRST * 2.0 ** min(attempts - 1, 16)))
+        return self._rng.uniform(0.0, min(LONGEST, self._first * 2.0 ** min(attempts - 1, 16)))
 
     def pause(self, hint: float | None, refusals: int) -> float:
         """Seconds that an endpoint is left alone: its hint, or else longer with every refusal in a row."""
         if hint is not None:
             return hint * (1 + self._rng.uniform(0.0, HINT_JITTER))
-        return self._rng.uniform(0.5, 1.0) * min(LONGEST, FIRST * 2.0 ** min(refusals, 16))
+        return self._rng.uniform(0.5, 1.0) * min(LONGEST, self._first * 2.0 ** min(refusals, 16))
