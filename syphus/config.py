@@ -152,10 +152,18 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
         data.setdefault("model", named or usual)
     elif "model" not in data and "model" not in given:
         raise ConfigError(f"{path}: no model is named; add `model:` or pass --model")
+    return make_config(data, given, path)
+
+
+def make_config(data: Mapping[str, object], given: Mapping[str, object], path: Path | None = None) -> Config:
+    """The checked configuration: `data` from the file at `path`, or made up, under the options that were `given`.
+
+    Raises `ConfigError` with one line.
+    """
     try:
         return Config.model_validate({**data, **given})
     except ValidationError as error:
-        raise ConfigError(_one_line(error, path)) from None
+        raise ConfigError(_one_line(error, given, path)) from None
 
 
 def endpoint_from(environ: Mapping[str, str], model: str = "") -> dict[str, object]:
@@ -211,12 +219,13 @@ def _first(environ: Mapping[str, str], *names: str) -> str:
     return next((environ[name] for name in names if environ.get(name)), "")
 
 
-def _one_line(error: ValidationError, path: Path | None) -> str:
+def _one_line(error: ValidationError, given: Mapping[str, object], path: Path | None) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = "is not a setting"
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if place == "model" and not path:
         return "No model is named. Pass --model, or set OPENAI_MODEL (OPENAI_API_ENGINE for Azure)."
-    return f"{path or 'settings'}: {place + ' ' if place else ''}{message[:1].lower()}{message[1:]}"
+    message = {"extra_forbidden": "is not a setting", "missing": "is missing"}.get(first["type"], message)
+    if place in given:
+        return f"--{place.replace('_', '-')} {message}"
+    return f"{path or 'settings'}: {place} {message}" if place else f"{path or 'settings'}: {message}"

@@ -79,8 +79,8 @@ def write_rows(path: Path, texts: int | Iterable[str] | Mapping[str, str]) -> Pa
 def write_config(path: Path, url: str, **settings: Any) -> Path:
     """A config for one endpoint at `url`, impatient and with short waits."""
     base = {"model": "chat", "first_wait": 0.01, "timeout": 5.0, "max_attempts": 3, "max_outage": 2.0, "max_wait": 30.0}
-    endpoint = {"base_url": url, "api_key": KEY}
-    path.write_text(json.dumps({"endpoint": endpoint, **base, **settings}), "utf-8")
+    where = {} if "endpoints" in settings else {"endpoint": {"base_url": url, "api_key": KEY}}
+    path.write_text(json.dumps({**where, **base, **settings}), "utf-8")
     return path
 
 

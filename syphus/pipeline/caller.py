@@ -87,6 +87,7 @@ class Caller:
         if usage is not None:
             self._gate.estimate.learn(len(request.body), usage)
             self._tally.usage += usage
+            self._retry.answered()
             self._writer.count(ANSWERED)
         else:
             self._tally.errors[verdict.cause] += 1

@@ -154,7 +154,7 @@ def _signals(loop: Loop, gate: Gate, drain: float, observer: Observer) -> Iterat
         running.call_later(drain, loop.abandon)
 
     installed = []
-    with contextlib.suppress(ValueError, NotImplementedError):  # not on the main thread, or on Windows
+    with contextlib.suppress(ValueError, RuntimeError):  # not on the main thread, or not on Unix (NotImplementedError)
         for number in _SIGNALS:
             running.add_signal_handler(number, stop, number)
             installed.append(number)

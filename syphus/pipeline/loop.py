@@ -56,12 +56,13 @@ class Loop:
         self._asking: dict[tuple[bytes, int], asyncio.Event] = {}
         self._suspects: list[tuple[Job, Outcome, SyphusError]] = []
         self._succeeded = False
+        self._opened = asyncio.Event()
         self.stopped_by: SyphusError | None = None
         self._workers: list[asyncio.Task[None]] = []
 
     async def run(self, workers: int) -> None:
         """Returns when every row has an outcome, or, after a stop, when no call is in flight any more."""
-        self._workers = [asyncio.create_task(self._work()) for _ in range(workers)]
+        self._workers = [asyncio.create_task(self._work(alone=not number)) for number in range(workers)]
         try:
             for worker in self._workers:
                 await worker
@@ -80,20 +81,22 @@ class Loop:
             self.stopped_by = error
         self._feed.close()
         self._gate.close()
+        self._opened.set()
 
     def abandon(self) -> None:
         """Gives up the calls in flight."""
         for worker in self._workers:
             worker.cancel()
 
-    async def _work(self) -> None:
-        while (job := await self._feed.next()) is not None:
-            try:
+    async def _work(self, alone: bool) -> None:
+        """One worker begins alone: what it learns of the endpoint, the others need not find out again."""
+        if not alone:
+            await self._opened.wait()
+        try:
+            while (job := await self._feed.next()) is not None:
                 await self._carry(job)
-            except (GateClosedError, BudgetError) as error:
-                self._feed.done()
-                if isinstance(error, BudgetError):
-                    self.stop(error)
+        finally:
+            self._opened.set()
 
     async def _carry(self, job: Job) -> None:
         try:
@@ -121,9 +124,17 @@ class Loop:
             event.set()
 
     async def _ask(self, job: Job, request: Request) -> None:
+        try:
+            result = await self._caller.call(job.row.n, request)
+        except (GateClosedError, BudgetError) as error:
+            self._feed.done()
+            if isinstance(error, BudgetError):
+                self.stop(error)
+            return
         job.requests += 1
-        result = await self._caller.call(job.row.n, request)
         verdict, lane = result.verdict, result.lane
+        if verdict.action is Action.ANSWER or verdict.row_caused:
+            self._opened.set()
         match verdict.action:
             case Action.ANSWER if verdict.completion is not None:
                 paid = Paid(self._records.new_number(), request.key, request.sample, verdict.completion, result.seconds)
@@ -146,8 +157,9 @@ class Loop:
     async def _retry_or_fail(self, job: Job, result: Result) -> None:
         """A row burns an attempt only where its endpoint is not down for everybody."""
         verdict = result.verdict
-        if result.lane.health.down_since is not None and not verdict.row_caused:
-            self._feed.later(job, self._clock())
+        health = result.lane.health
+        if health.down_since is not None and not verdict.row_caused:
+            self._feed.later(job, health.probe_at)  # so that the next try is another row's
             return
         job.attempts += 1
         if self._retry.exhausted(job.attempts, verdict):
@@ -197,10 +209,13 @@ class Loop:
         self, job: Job, fault: PluginFaultError, paid: Paid | None = None, reused: int | None = None
     ) -> None:
         outcome = Outcome(State.FAILED, reason=f"plugin: {fault.reason}", detail=fault.detail)
-        if self._succeeded or paid is not None or reused is not None:
-            await self._settle(job, outcome, paid, reused)
-        else:
-            self._suspect(job, outcome, PluginError(f"The plugin fails on every row: {fault.reason}."))
+        error = PluginError(f"The plugin fails on every row: {fault.reason}.")
+        if paid is None and reused is None and not self._succeeded:
+            self._suspect(job, outcome, error)
+            return
+        await self._settle(job, outcome, paid, reused)  # a paid answer is kept, for the plugin's next version to read
+        if not self._succeeded and self._tally.states[State.FAILED] >= SAME_FATE:
+            self.stop(error)
 
     def _suspect(self, job: Job, outcome: Outcome, error: SyphusError) -> None:
         """A failure before the first success: the row's own, or everybody's? Until that is known it stays pending."""

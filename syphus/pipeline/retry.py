@@ -12,23 +12,36 @@ import random
 from syphus.endpoints.verdicts import Verdict
 
 LONGEST = 30.0  #: seconds; no wait is longer, unless a server asks for it
+BUDGET, REFILL = 100.0, 0.2  #: retries that are free, and how many each answer earns: a fifth of all calls in the end
 HINT_JITTER = 0.25  #: of a hint is added at random
 
 
 class Retry:
-    """The policy: how many attempts a row gets, and the waits between them."""
+    """The policy: how many attempts a row gets, and the waits between them.
+
+    All rows together have a budget of retries. Where more calls fail than it covers, retrying at once would only add to
+    the load that they fail under: waits are then as long as they get.
+    """
 
     def __init__(self, max_attempts: int, first_wait: float, rng: random.Random) -> None:
         self.max_attempts = max_attempts
         self._first = first_wait
         self._rng = rng
+        self._budget = BUDGET
 
     def exhausted(self, attempts: int, verdict: Verdict) -> bool:
         """Whether a row that has failed `attempts` times gets no other try."""
         return attempts >= (min(verdict.tries, self.max_attempts) if verdict.tries else self.max_attempts)
 
+    def answered(self) -> None:
+        """An answer came."""
+        self._budget = min(BUDGET, self._budget + REFILL)
+
     def wait(self, attempts: int) -> float:
         """Seconds before the next attempt of a row that has failed `attempts` times."""
+        if self._budget < 1:
+            return self._rng.uniform(0.5, 1.0) * LONGEST
+        self._budget -= 1
         return self._rng.uniform(0.0, min(LONGEST, self._first * 2.0 ** min(attempts - 1, 16)))
 
     def pause(self, hint: float | None, refusals: int) -> float:

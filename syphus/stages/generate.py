@@ -54,7 +54,7 @@ class Generate:
             return self._sampling.request(messages, row.used, owner)
         wrong = Message(role="assistant", content=last.completion.text)
         correction = Message(role="user", content=_CORRECTION.format(row.reason))
-        return self._sampling.request([*messages, wrong, correction], 0, owner)
+        return self._sampling.request([*messages, wrong, correction], row.used, owner)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Pairs, or why not."""

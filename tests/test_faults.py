@@ -1,0 +1,253 @@
+"""Every fault that an endpoint can play (the simulated endpoint's table), and what becomes of the row and of the run.
+
+One row of four meets the fault: once, or every time. The other three must get their pairs whatever happens to it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from harness import KEY, run_rows, server
+
+from syphus.endpoints.simulated import FAULTS
+from syphus.types import State
+
+OK, INVALID, TRUNCATED, REFUSED, FAILED, PENDING = State
+
+
+class Fate(NamedTuple):
+    """What is expected of the row that is hit every time; `once` of one that is hit a single time."""
+
+    state: State
+    reason: str = ""
+    requests: int = 1  #: for this row
+    exit_code: int = 1
+    once: State = OK
+
+
+def fails(reason: str) -> Fate:
+    """An error that is tried `max_attempts` times."""
+    return Fate(FAILED, f"{reason}, 3 attempts", requests=3)
+
+
+def stops(message: str) -> Fate:
+    """No row can succeed: the run ends with exit 3, and the row stays pending."""
+    return Fate(PENDING, message, exit_code=3, once=PENDING)
+
+
+def is_told(state: State, reason: str, requests: int = 1) -> Fate:
+    """The row's own business, never retried as it is."""
+    return Fate(state, reason, requests, once=state)
+
+
+GOOD = Fate(OK, exit_code=0)
+FATES = {
+    # H5, H6, H17, H3: nobody will get an answer
+    "invalid_key": stops("The key was refused by"),
+    "invalid_key_echo": stops("The key was refused by"),
+    "invalid_key_azure": stops("The key was refused by"),
+    "token_expired": stops("The key was refused by"),
+    "ip_not_authorized": stops("The key was refused by"),
+    "network_403": stops("Access was denied by"),
+    "country_403": stops("Access was denied by"),
+    "blocked_403": stops("Access was denied by"),
+    "model_forbidden": stops("Access was denied by"),
+    "model_not_found": stops("The model or deployment is not known to"),
+    "deployment_not_found": stops("The model or deployment is not known to"),
+    "bad_api_version": stops("The address is not known to"),
+    "redirect_307": stops("redirects to"),
+    "redirect_308": stops("redirects to"),
+    "bad_parameter": stops("does not take this temperature"),
+    "insufficient_quota": stops("Out of credit"),
+    "credit_balance_exhausted": stops("Out of credit"),
+    "organization_spend_limit_exceeded": stops("Out of credit"),
+    "project_spend_limit_exceeded": stops("Out of credit"),
+    "organization_usage_limit_exceeded": stops("Out of credit"),
+    "quota_gateway": stops("You exceeded your current quota"),
+    "quota_403": stops("Out of credit"),
+    "payment_required": stops("Out of credit"),
+    "retry_after_long": stops("asks to wait 86,400 s"),
+    # H7, H8, H13: the row's own
+    "context_length": is_told(FAILED, "context too long"),
+    "context_length_gateway": is_told(FAILED, "context too long"),
+    "context_length_llama": is_told(FAILED, "context too long"),
+    "request_too_large": is_told(FAILED, "larger than the limit of a minute"),
+    "unprocessable": is_told(FAILED, "rejected 422"),
+    "content_filter": is_told(REFUSED, "content filter on the prompt (violence: high)"),
+    "content_filter_string": is_told(REFUSED, "content filter on the prompt"),
+    "content_filter_text": is_told(REFUSED, "content filter on the prompt"),
+    "content_filter_gateway": is_told(REFUSED, "content filter on the prompt"),
+    # H9, H11, H12: answers that are none
+    "output_filtered_empty": is_told(REFUSED, "content filter on the answer (violence: high)"),
+    "output_filtered_null": is_told(REFUSED, "content filter on the answer (violence: high)"),
+    "output_filtered_partial": is_told(REFUSED, "content filter on the answer (sexual: high)"),
+    "output_filtered_silent": Fate(REFUSED, "empty answer", requests=2),
+    "truncated": is_told(TRUNCATED, "cut off at max_tokens"),
+    "truncated_empty": is_told(TRUNCATED, "max_tokens used up before the answer began"),
+    "empty": Fate(REFUSED, "empty answer", requests=2),
+    "empty_reasoning_stop": Fate(REFUSED, "empty answer", requests=2),
+    "null_content": Fate(REFUSED, "empty answer", requests=2),
+    "null_message": Fate(REFUSED, "empty answer", requests=2),
+    "no_choices": Fate(REFUSED, "empty answer", requests=2),
+    "refusal": Fate(REFUSED, "refusal", requests=2),
+    # H26: the form was not kept; "once" hits the question and then the corrected question, which is another one
+    "refusal_text": Fate(INVALID, "no question and answer pair", requests=2, once=INVALID),
+    "chatter": Fate(INVALID, "no question and answer pair", requests=2, once=INVALID),
+    "unpaired": Fate(INVALID, "question without an answer", requests=2, once=INVALID),
+    # H14, H15, H16, H18, H20, H21, H22: another try may help
+    "json_schema_500": fails("server error 500 about the request"),
+    "image_500": fails("server error 500 about the request"),
+    "peg_500": fails("server error 500 about the request"),
+    "bad_body_500": fails("server error 500 about the request"),
+    "server_error": fails("server error 500"),
+    "empty_500": fails("server error 500"),
+    "html_502": fails("server error 502"),
+    "unavailable_503": fails("server error 503"),
+    "gateway_timeout_504": fails("server error 504"),
+    "request_timeout_408": fails("server error 408"),
+    "conflict_409": fails("server error 409"),
+    "too_early_425": fails("server error 425"),
+    "malformed_json": fails("malformed JSON"),
+    "cut_body": fails("cut body"),
+    "reset_mid_body": fails("cut body"),
+    "wrong_schema": fails("not a chat completion"),
+    "login_page": fails("text/html instead of JSON"),
+    "empty_200": fails("empty body"),
+    "reset": fails("reset"),
+    "disconnect": fails("reset"),
+    "hang": fails("timeout"),
+    "hang_mid_body": fails("timeout"),
+    "drip": fails("timeout"),
+    "endless": fails("timeout"),
+    "sse": fails("text/event-stream instead of JSON"),
+    "sse_error": fails("text/event-stream instead of JSON"),
+    "sse_cut": fails("text/event-stream instead of JSON"),
+    # H10, H23, H24: answers all the same
+    **dict.fromkeys(
+        (
+            "filter_did_not_run",
+            "one_choice",
+            "no_usage",
+            "null_usage",
+            "zero_usage",
+            "wrong_usage",
+            "other_model",
+            "duplicate_id",
+            "other_answer",
+            "wrong_content_type",
+            "limits_minus_one",
+            "numbered_headers",
+            "greeting",
+            "leak_phrase",
+            "one_pair",
+        ),
+        GOOD,
+    ),
+}
+PAUSES = {  # H1, H2, H4, H19: the endpoint is left alone for a moment, and the row pays with no attempt
+    "rate_limit",
+    "rate_limit_azure",
+    "rate_limit_bare",
+    "rate_limit_date",
+    "rate_limit_gateway",
+    "rate_limit_message",
+    "rate_limit_ms",
+    "rate_limit_reset_headers",
+    "retry_after_zero",
+    "retry_after_negative",
+    "retry_after_nan",
+    "retry_after_huge",
+    "retry_after_past",
+    "quota_words",
+    "payment_retry",
+    "slow_down",
+    "slow_down_503",
+    "overloaded",
+    "overloaded_529",
+}
+SLOW = {"hang", "hang_mid_body", "drip", "endless"}
+TEXTS = ["the first is fine", "the second is fine", "a bad row", "the fourth is fine"]
+
+
+def test_every_fault_of_the_simulated_endpoint_has_its_fate() -> None:
+    assert FATES.keys() | PAUSES == FAULTS.keys()
+    assert not FATES.keys() & PAUSES
+
+
+@pytest.mark.parametrize("fault", FATES)
+def test_a_row_that_is_hit_every_time_ends_as_it_should(fault: str, tmp_path: Path) -> None:
+    fate = FATES[fault]
+    timeout = 0.3 if fault in SLOW else 5.0
+    with server(poison={"bad": fault}, hang_seconds=2, drip_seconds=0.05) as simulated:
+        ran = run_rows(tmp_path, simulated.url, TEXTS, config={"timeout": timeout}, num_threads=1)
+        hit = [record for record in simulated.requests if record.fault == fault]
+    assert ran.exit_code == fate.exit_code
+    if fate.state is PENDING:
+        assert fate.reason in str(ran.error)
+        assert ran.states == {OK: 2, PENDING: 2}
+    else:
+        assert ran.states == ({OK: 4} if fate.state is OK else {OK: 3, fate.state: 1})
+        assert [reason for reason in ran.reasons if not reason.startswith(fate.reason)] == []
+        assert ran.report.spending.requests == 3 + fate.requests
+    assert hit
+    assert KEY not in str(ran.error)
+
+
+@pytest.mark.parametrize("fault", sorted({*FATES, *PAUSES}))
+def test_a_row_that_is_hit_once_gets_its_pairs_if_that_makes_sense(fault: str, tmp_path: Path) -> None:
+    fate = FATES.get(fault, GOOD)
+    timeout = 0.3 if fault in SLOW else 5.0
+    with server(poison_once={"bad": fault}, hang_seconds=2, drip_seconds=0.05) as simulated:
+        ran = run_rows(tmp_path, simulated.url, TEXTS, config={"timeout": timeout}, num_threads=1)
+    if fate.once is PENDING:
+        assert ran.exit_code == 3
+        assert FAILED not in ran.states
+    else:
+        assert ran.states == ({OK: 4} if fate.once is OK else {OK: 3, fate.once: 1})
+
+
+@pytest.mark.parametrize("fault", sorted(PAUSES))
+def test_a_pause_costs_no_attempt(fault: str, tmp_path: Path) -> None:
+    with server(script=["ok", *[fault] * 4]) as simulated:
+        ran = run_rows(tmp_path, simulated.url, TEXTS, config={"max_attempts": 1, "max_outage": 60.0}, num_threads=1)
+    assert ran.exit_code == 0
+    assert ran.states == {OK: 4}
+    assert ran.report.spending.requests == 8
+
+
+@pytest.mark.parametrize("fault", [fault for fault, fate in FATES.items() if fate.exit_code == 3])
+def test_a_stop_costs_few_requests_and_keeps_every_row(fault: str, tmp_path: Path) -> None:
+    with server(faults={fault: 1.0}) as simulated:
+        ran = run_rows(tmp_path, simulated.url, 50, num_threads=16)
+        asked = simulated.stats.requests
+    assert ran.exit_code == 3
+    assert asked == 1
+    assert ran.states == {PENDING: 50}
+    with server() as well:
+        assert run_rows(tmp_path, well.url, 50, num_threads=16).states == {OK: 50}
+
+
+@pytest.mark.parametrize("fault", ["cut_body", "reset_mid_body", "hang", "malformed_json", "login_page", "wrong_schema"])
+def test_what_may_have_been_billed_without_an_answer_is_counted(fault: str, tmp_path: Path) -> None:
+    with server(poison_once={"bad": fault}, hang_seconds=2) as simulated:
+        ran = run_rows(tmp_path, simulated.url, TEXTS, config={"timeout": 0.3}, num_threads=1)
+    assert ran.report.spending.maybe_billed == 1
+    assert ran.report.spending.unknown_tokens > 0
+
+
+@pytest.mark.parametrize("fault", ["no_usage", "null_usage", "zero_usage"])
+def test_usage_that_is_not_reported_is_estimated_and_marked(fault: str, tmp_path: Path) -> None:
+    with server(faults={fault: 1.0}) as simulated:
+        usage = run_rows(tmp_path, simulated.url, TEXTS).report.spending.usage
+    assert usage.prompt_tokens > 0
+    assert usage.completion_tokens > 0
+    assert usage.estimated == usage.prompt_tokens + usage.completion_tokens
+
+
+def test_the_model_is_kept_as_the_server_named_it(tmp_path: Path) -> None:
+    with server(poison={"bad": "other_model"}) as simulated:
+        models = run_rows(tmp_path, simulated.url, TEXTS).report.spending.models
+    assert len(models) == 2
+    assert models[0].model == "simulated-chat"

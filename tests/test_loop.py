@@ -1,0 +1,231 @@
+"""The loop as a whole: order, limits, pauses, outages, rounds, several endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from harness import KEY, run_rows, server
+
+from syphus.errors import ConfigError, ProviderError
+from syphus.types import State
+
+OK, INVALID, TRUNCATED, REFUSED, FAILED, PENDING = State
+
+
+def test_the_first_call_goes_alone_and_the_rest_as_many_at_a_time_as_asked(tmp_path: Path) -> None:
+    with server(latency=0.05) as simulated:
+        ran = run_rows(tmp_path, simulated.url, 40, num_threads=8)
+        first, second = simulated.requests[0], simulated.requests[1]
+        peak = simulated.stats.peak_in_flight
+    assert ran.states == {OK: 40}
+    assert peak == 8
+    assert second.at - first.at >= 0.05
+
+
+def test_every_query_gets_its_own_answer_whatever_the_order_of_arrival(tmp_path: Path) -> None:
+    rows = {f"n{i}": f"the {word} van number {i} has left the yard" for i, word in enumerate(["red", "blue"] * 30)}
+    with server(latency=0.01, latency_sigma=1.0) as simulated:
+        ran = run_rows(tmp_path, simulated.url, rows, num_threads=16)
+    for name, entry in ran.data.items():
+        number = name.split("_")[2].removeprefix("n")
+        words = f"{entry['instruction']} {entry['answer']}"
+        assert all(digits == number for digits in words.replace(".", " ").replace("?", " ").split() if digits.isdigit())
+    ids = list(dict.fromkeys(entry.split("_")[2] for entry in ran.data))
+    assert ids == list(rows)
+
+
+def test_identical_requests_are_paid_once_and_their_rows_all_get_pairs(tmp_path: Path) -> None:
+    with server(latency=0.02) as simulated:
+        ran = run_rows(tmp_path, simulated.url, ["the same text"] * 20, num_threads=8)
+        asked = simulated.stats.requests
+    assert ran.states == {OK: 20}
+    assert asked == 1
+    assert ran.report.counts.shared == 19
+    assert len({entry["instruction"] for entry in ran.data.values()}) <= 5
+
+
+def test_without_sharing_each_of_them_has_its_own_answer(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, ["the same text"] * 20, no_sharing=True)
+        assert simulated.stats.requests == 20
+    assert ran.report.counts.shared == 0
+
+
+def test_an_invalid_answer_is_asked_for_again_with_the_reason(tmp_path: Path) -> None:
+    with server(script=["ok", "unpaired"]) as simulated:
+        ran = run_rows(tmp_path, simulated.url, 3, num_threads=1)
+        last = [record.last_user for record in simulated.requests]
+    assert ran.states == {OK: 3}
+    assert any("question without an answer" in message for message in last)
+    assert ran.report.spending.requests == 4
+
+
+def test_rounds_end(tmp_path: Path) -> None:
+    with server(poison={"bad": "chatter"}) as simulated:
+        ran = run_rows(tmp_path, simulated.url, ["good", "bad"], max_rounds=3, num_threads=1)
+        assert simulated.stats.requests == 1 + 4
+    assert ran.states == {OK: 1, INVALID: 1}
+
+
+def test_a_hint_pauses_the_whole_endpoint(tmp_path: Path) -> None:
+    with server(script=["ok", "rate_limit"], retry_after=0.5) as simulated:
+        ran = run_rows(tmp_path, simulated.url, 12, num_threads=4)
+        times = [record.at for record in simulated.requests]
+    assert ran.states == {OK: 12}
+    limited = times[1]
+    assert not [at for at in times if limited + 0.05 < at < limited + 0.5]
+
+
+def test_a_limit_is_learnt_and_hardly_ever_hit(tmp_path: Path) -> None:
+    with server(rpm=1200, burst_seconds=1, latency=0.02) as simulated:
+        ran = run_rows(tmp_path, simulated.url, 80, num_threads=32)
+        refused = simulated.stats.by_status[429]
+    assert ran.states == {OK: 80}
+    assert refused <= 2
+
+
+def test_a_limit_of_tokens_is_learnt_too(tmp_path: Path) -> None:
+    with server(tpm=600_000, burst_seconds=1, latency=0.02) as simulated:
+        ran = run_rows(tmp_path, simulated.url, 30, num_threads=16, config={"max_tokens": 1000})
+        refused = simulated.stats.by_status[429]
+    assert ran.states == {OK: 30}
+    assert refused <= 2
+
+
+def test_a_server_without_stated_limits_that_refuses_is_approached_from_below(tmp_path: Path) -> None:
+    with server(max_concurrency=6, state_limits=False, latency=0.02) as simulated:
+        ran = run_rows(tmp_path, simulated.url, 120, num_threads=64)
+        refused = simulated.stats.by_status[429]
+    assert ran.states == {OK: 120}
+    assert refused < 40
+
+
+def test_an_outage_leaves_every_row_pending_and_burns_no_attempt(tmp_path: Path) -> None:
+    with server() as simulated:
+        simulated.configure(script=["ok"] * 5, faults={"server_error": 1.0})
+        ran = run_rows(tmp_path, simulated.url, 60, config={"max_outage": 0.5, "max_attempts": 6}, num_threads=8)
+        asked = simulated.stats.requests
+    assert ran.exit_code == 3
+    assert isinstance(ran.error, ProviderError)
+    assert "No answer from" in str(ran.error)
+    assert ran.states == {OK: 5, PENDING: 55}
+    assert asked < 40
+
+
+def test_a_run_goes_on_when_the_endpoint_comes_back(tmp_path: Path) -> None:
+    with server() as simulated:
+        simulated.configure(down=True)
+        threading.Timer(0.4, lambda: simulated.configure(down=False)).start()
+        ran = run_rows(
+            tmp_path, simulated.url, 20, config={"max_outage": 30.0, "first_wait": 0.1, "max_attempts": 2}, num_threads=4
+        )
+    assert ran.states == {OK: 20}
+
+
+def test_one_poisoned_row_does_not_look_like_an_outage(tmp_path: Path) -> None:
+    with server(poison={"bad": "server_error"}) as simulated:
+        ran = run_rows(tmp_path, simulated.url, ["bad one", *(f"fine {i}" for i in range(30))], num_threads=4)
+    assert ran.states == {OK: 30, FAILED: 1}
+
+
+def test_a_refused_connection_is_told_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as placeholder:
+        port = placeholder.getsockname()[1]
+    ran = run_rows(tmp_path, f"http://127.0.0.1:{port}/v1", 10)
+    assert ran.exit_code == 3
+    assert "connection refused" in str(ran.error)
+    assert "\n" not in str(ran.error)
+    assert ran.states == {PENDING: 10}
+
+
+def test_an_unknown_host_is_a_wrong_setting(tmp_path: Path) -> None:
+    ran = run_rows(tmp_path, "http://no-such-host.invalid/v1", 10)
+    assert isinstance(ran.error, ConfigError)
+    assert ran.exit_code == 2
+    assert "no-such-host.invalid" in str(ran.error)
+    assert ran.states == {PENDING: 10}
+
+
+@pytest.mark.parametrize("rows", [3, 40])
+def test_rows_that_are_all_rejected_stop_the_run_before_they_fail(rows: int, tmp_path: Path) -> None:
+    with server(faults={"unprocessable": 1.0}) as simulated:
+        ran = run_rows(tmp_path, simulated.url, rows, num_threads=8)
+        asked = simulated.stats.requests
+    assert ran.exit_code == 3
+    assert "The first requests were all rejected" in str(ran.error)
+    assert asked == min(rows, 5)
+    assert ran.states == {PENDING: rows}
+
+
+def test_rows_that_are_rejected_before_the_first_success_were_at_fault_themselves(tmp_path: Path) -> None:
+    with server(script=["unprocessable"] * 4) as simulated:
+        ran = run_rows(tmp_path, simulated.url, 20, num_threads=8)
+    assert ran.states == {OK: 16, FAILED: 4}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"refuse_max_tokens": True},
+        {"fixed_temperature": True},
+        {"refuse_max_tokens": True, "fixed_temperature": True, "fixed_top_p": True},
+    ],
+)
+def test_a_model_that_refuses_a_parameter_is_asked_without_it(settings: dict[str, bool], tmp_path: Path) -> None:
+    with server(**settings) as simulated:
+        assert run_rows(tmp_path, simulated.url, 20, num_threads=8).states == {OK: 20}
+        assert simulated.stats.requests == 20 + len(settings)
+        assert run_rows(tmp_path, simulated.url, 22, num_threads=8).states == {OK: 22}
+        assert simulated.stats.requests == 22 + len(settings)  # what was learnt is not learnt again
+
+
+def test_several_endpoints_share_the_work_by_their_limits(tmp_path: Path) -> None:
+    with (
+        server(rpm=600, burst_seconds=1) as one,
+        server(rpm=1200, burst_seconds=1) as two,
+        server(rpm=2400, burst_seconds=1) as four,
+    ):
+        endpoints = [{"base_url": each.url, "api_key": KEY} for each in (one, two, four)]
+        ran = run_rows(tmp_path, "", 280, config={"endpoints": endpoints}, num_threads=32)
+        asked = [each.stats.ok for each in (one, two, four)]
+    assert ran.states == {OK: 280}
+    for count, share in zip(asked, (1 / 7, 2 / 7, 4 / 7), strict=True):
+        assert count == pytest.approx(280 * share, rel=0.25)
+
+
+def test_an_endpoint_that_fails_is_left_out_and_the_others_finish(tmp_path: Path) -> None:
+    with server() as dead, server(script=["ok"] * 10, faults={"invalid_key": 1.0}) as expiring, server() as well:
+        dead.configure(down=True)
+        endpoints = [{"base_url": each.url, "api_key": KEY} for each in (dead, expiring, well)]
+        ran = run_rows(tmp_path, "", 60, config={"endpoints": endpoints}, num_threads=8)
+        answered = Counter({"expiring": expiring.stats.ok, "well": well.stats.ok})
+    assert ran.states == {OK: 60}
+    assert answered["expiring"] <= 10
+    assert answered.total() == 60
+
+
+def test_the_same_seed_and_answers_give_the_same_bytes_whatever_the_concurrency(tmp_path: Path) -> None:
+    files = []
+    for threads in (1, 3, 32):
+        folder = tmp_path / str(threads)
+        folder.mkdir()
+        with server(seed=7, latency=0.002, latency_sigma=1.0, sloppiness=0.2) as simulated:
+            ran = run_rows(folder, simulated.url, 60, num_threads=threads)
+        names = ("RW_instructions.json", "RW_train.json", "pairs.jsonl")
+        files.append([(ran.folder / name).read_bytes() for name in names])
+    assert files[0] == files[1] == files[2]
+
+
+def test_a_run_works_inside_a_running_loop_and_twice_in_a_process(tmp_path: Path) -> None:
+    async def notebook() -> list[dict[State, int]]:
+        with server() as simulated:
+            (tmp_path / "a").mkdir()
+            (tmp_path / "b").mkdir()
+            return [run_rows(tmp_path / name, simulated.url, 5).states for name in ("a", "b")]
+
+    assert asyncio.run(notebook()) == [{OK: 5}, {OK: 5}]
