@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from syphus.errors import InterruptError, SyphusError
+from syphus.errors import ConfigError, InterruptError, SyphusError, UsageError
 from syphus.options import Options
 from syphus.terminal.command_line import with_options
 from syphus.text import printable
@@ -34,35 +34,39 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """The entry point: a `SyphusError` becomes its one line and its exit code."""
+    """The entry point: what is wrong becomes one line on stderr and an exit code, never a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that can't show a letter is no reason to stop
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except SyphusError as error:
         _say(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _say("Stopped.")
-        sys.exit(InterruptError.exit_code)
+    except typer.TyperException as error:  # the command line itself
+        _say(f"{error.format_message().rstrip('.')}. See {_program()} --help.")
+        sys.exit(UsageError.exit_code)
 
 
 @app.callback(invoke_without_command=True)
 @with_options
 def main_job(context: typer.Context, options: Options) -> None:
     """Asks the model about every query of a dataset, and ends with a MIMIC-IT dataset."""
-    if context.invoked_subcommand is not None:
+    command = context.invoked_subcommand
+    if command is not None and options != Options():
+        raise ConfigError(f"Options go behind the command: {_program()} {command} --name ...")
+    if command is not None:
         return
-    if not options.name:
-        raise typer.BadParameter("Which dataset? `datasets` lists them.", param_hint="--name")
     from syphus.formats.report import as_json
     from syphus.runs.job import run
     from syphus.terminal.progress import make_observer
     from syphus.terminal.telling import closing
 
     observer = make_observer()
-    finished = run(options, os.environ, observer)
+    try:
+        finished = run(options, os.environ, observer)
+    except KeyboardInterrupt:  # before or after the loop, which listens for it itself
+        raise InterruptError(f"Stopped. Go on with the same command: {_command()}") from None
     for line in closing(finished, _command()):
         observer.say(line)
     if options.json:
@@ -139,8 +143,13 @@ def _print_as_json(value: object) -> None:
 
 def _command() -> str:
     """The command as it was given, to be given again."""
-    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
-    return shlex.join([*program, *sys.argv[1:]])
+    return f"{_program()} {shlex.join(sys.argv[1:])}"
+
+
+def _program() -> str:
+    """How Syphus was called: `python main.py`, or `syphus`."""
+    script = sys.argv[0]
+    return f"python {shlex.quote(script)}" if script.endswith(".py") else Path(script).name
 
 
 def _print(*lines: str) -> None:

@@ -121,6 +121,7 @@ class Config(_Checked):
     first_wait: float = Field(default=0.5, gt=0)  #: seconds before the second attempt; doubles with each further one
     max_wait: float = Field(default=600.0, gt=0)  #: seconds; a server that asks for more stops the run
     max_outage: float = Field(default=900.0, gt=0)  #: seconds without a single answer that stop the run
+    plugin_timeout: float = Field(default=10.0, gt=0)  #: seconds that a plugin's hook may take for one row
     max_attempts: int = Field(default=6, gt=0)  #: attempts of one row at errors that may be its own fault
 
     @model_validator(mode="before")

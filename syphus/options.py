@@ -5,32 +5,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
+from syphus.errors import ConfigError
 from syphus.types import State
 
 T = TypeVar("T")
 
 
-def _option(default: T, explained: str, *flags: str) -> T:
-    """A field with the help of its option, and other names of it than its own."""
-    value: T = field(default=default, metadata={"help": explained, "flags": flags})
+def _option(default: T, explained: str, *flags: str, least: float | None = None, above: float | None = None) -> T:
+    """A field with the help of its option, other names of it than its own, and the numbers that make sense."""
+    metadata = {"help": explained, "flags": flags, "least": least, "above": above}
+    value: T = field(default=default, metadata=metadata)
     return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of the main job."""
+    """The options of the main job. Raises `ConfigError` for a number that makes no sense."""
 
     name: str = _option("", "The dataset: YourDataset.your_dataset, or your_dataset.YourDataset.")
-    num_threads: int = _option(8, "Calls in flight at the most.")
+    num_threads: int = _option(8, "Calls in flight at the most; 0 means one.", least=0)
 
     query_inputs_path: str = _option("", "The annotations.", "-in")
     example: bool = _option(False, "Take the made-up annotations that come with the dataset.")
-    slice_start: int = _option(0, "The first row to take, from 0.")
-    slice_end: int = _option(-1, "The row to stop before; -1 takes all.")
+    slice_start: int = _option(0, "The first row to take, from 0.", least=0)
+    slice_end: int = _option(-1, "The row to stop before; -1 takes all.", least=-1)
     random_sample: bool = _option(False, "Slice the rows in a random order instead of the input's.")
     seed: int = _option(0, "For the random order, the waits between attempts, and the simulated endpoint.")
     allow_bad_rows: bool = _option(False, "Count rows that can't be read as failed, instead of stopping at the first.")
@@ -51,15 +54,24 @@ class Options:
     max_tokens: int | None = _option(None, "Tokens that an answer may have; 3200 if nothing says otherwise.")
     no_sharing: bool = _option(False, "An answer of its own for each of several queries that ask the very same.")
 
-    requests_per_minute: float | None = _option(None, "The limit, where the server does not state it.")
-    tokens_per_minute: float | None = _option(None, "The limit, where the server does not state it.")
-    max_cost: float | None = _option(None, "Dollars that the run may cost, over all sessions.")
-    max_requests: int | None = _option(None, "Requests that the run may make, over all sessions.")
-    max_rounds: int = _option(1, "Further answers for a query whose answer is no good.")
+    requests_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)
+    tokens_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)
+    max_cost: float | None = _option(None, "Dollars that the run may cost, over all sessions.", least=0)
+    max_requests: int | None = _option(None, "Requests that the run may make, over all sessions.", least=0)
+    max_rounds: int = _option(1, "Further answers for a query whose answer is no good.", least=0)
     max_attempts: int | None = _option(None, "Attempts of a query that runs into errors; 6 if nothing says otherwise.")
     timeout: float | None = _option(None, "Seconds for one attempt in all; 180 if nothing says otherwise.")
-    drain: float = _option(30.0, "Seconds for the calls in flight after Ctrl-C.")
+    drain: float = _option(30.0, "Seconds for the calls in flight after Ctrl-C.", least=0)
     json: bool = _option(False, "Print the report on stdout, as JSON.")
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value, least, above = getattr(self, option.name), option.metadata["least"], option.metadata["above"]
+            flag = f"--{option.name.replace('_', '-')} {value}"
+            if value is not None and least is not None and not least <= value < math.inf:
+                raise ConfigError(f"{flag}: a number from {least} on is needed.")
+            if value is not None and above is not None and not above < value < math.inf:
+                raise ConfigError(f"{flag}: a number above {above} is needed.")
 
     @property
     def folder(self) -> Path:

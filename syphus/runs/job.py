@@ -66,7 +66,11 @@ class _Job:
         adapted = orjson.loads(str(get_meta(store, _ADAPTED) or "[]"))
         self._sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), adapted)
         self._stage = Generate(
-            prepared.dataset, prepared.prefix, self._sampling, share_answers=not prepared.options.no_sharing
+            prepared.dataset,
+            prepared.prefix,
+            self._sampling,
+            share_answers=not prepared.options.no_sharing,
+            hook_seconds=prepared.config.plugin_timeout,
         )
 
     def carry_out(self) -> Finished:

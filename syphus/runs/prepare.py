@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
-from syphus.config import Config, EndpointConfig, load_config
+from syphus.config import Config, EndpointConfig, load_config, make_config
 from syphus.errors import ConfigError, InputError, PluginError
 from syphus.options import Options
 from syphus.pipeline.budget import Price
@@ -52,6 +52,8 @@ class Prepared:
 
 def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
     """Finds and checks plugin, prompt and endpoint. Raises `UsageError`."""
+    if not options.name:
+        raise ConfigError("Which dataset? Add --name; the command `datasets` lists them.")
     if not _FILE_NAME.fullmatch(options.dataset_version):
         raise ConfigError(
             f"--dataset_version {options.dataset_version!r}: it names a folder; use letters, digits, - _ ."
@@ -61,7 +63,12 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
         raise PluginError(
             f"{plugin.name}: short_name {plugin.cls.short_name!r} begins file names; use letters, digits, - _"
         )
-    options = replace(options, name=plugin.name, query_inputs_path=_input_path(options, plugin))
+    options = replace(
+        options,
+        name=plugin.name,
+        query_inputs_path=_input_path(options, plugin),
+        num_threads=max(1, options.num_threads),  # the first Syphus asked one by one with 0
+    )
     dataset = plugin.create(options.prompt_path, options.query_inputs_path)
     prefix = load_prefix(dataset, options.prompt_path)
     prepared = Prepared(options, plugin, dataset, prefix, _config(options, environ))
@@ -96,7 +103,7 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
     if options.offline:
         given = {name: value for name, value in overrides.items() if value is not None}
         endpoint = EndpointConfig(base_url="http://127.0.0.1", api_key=SecretStr("offline"))
-        return Config.model_validate({"model": _SIMULATED_MODEL, "endpoints": (endpoint,), **given})
+        return make_config({"model": _SIMULATED_MODEL, "endpoints": (endpoint,)}, given)
     config = load_config(options.config, overrides, environ)
     limits = {
         name: value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -18,12 +18,11 @@ from syphus.plugins.code import time_limit
 from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.prompts import render_messages
 from syphus.sampling import Sampling
-from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Prefix, Query, Request, State
+from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Parsed, Prefix, Query, Request, State
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-HOOK_SECONDS = 10.0  #: that a plugin's hook may take for one row
 _CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
 
 
@@ -33,12 +32,18 @@ class Generate:
     name = "generate"
 
     def __init__(
-        self, dataset: AbstractDataset, prefix: Prefix, sampling: Sampling, share_answers: bool = True
+        self,
+        dataset: AbstractDataset,
+        prefix: Prefix,
+        sampling: Sampling,
+        share_answers: bool = True,
+        hook_seconds: float = 10.0,
     ) -> None:
         self._dataset = dataset
         self._prefix = prefix
         self._sampling = sampling
         self._share_answers = share_answers
+        self._hook_seconds = hook_seconds
         self._code = plugin_code(dataset)
 
     def request(self, row: Row, last: Answer | None) -> Request | Outcome:
@@ -47,7 +52,7 @@ class Generate:
             return Outcome(State.FAILED, reason="bad row", detail=row.query.problem)
         if not row.query.text.strip():
             return Outcome(State.FAILED, reason="the annotation is empty")
-        text = self._hook(self._dataset.render_query, row.query)
+        text = self._hook(self._render, row.query)
         messages = render_messages(self._prefix, text)
         owner = "" if self._share_answers else row.query.id
         if last is None or not row.reason:
@@ -75,27 +80,44 @@ class Generate:
         """Does without a sampling parameter that the model does not take."""
         return self._sampling.adapt(parameter)
 
+    def _render(self, query: Query) -> str:
+        return _checked("render_query", self._dataset.render_query(query), str)
+
     def _read(self, query: Query, text: str) -> tuple[list[Pair], tuple[str, ...]]:
         """The plugin's own part in judging: parse, check, name and relate the pairs."""
         dataset = self._dataset
-        parsed = dataset.parse_response(text, query)
-        problems = tuple(parsed.problems) or tuple(dataset.check_pairs(query, parsed.pairs))
+        parsed = _checked("parse_response", dataset.parse_response(text, query), Parsed)
+        problems = parsed.problems or _listed("check_pairs", dataset.check_pairs(query, parsed.pairs))
         if problems:
-            return [], problems
-        count = len(parsed.pairs)
-        return [
-            Pair(pair.instruction, pair.answer, dataset.instruction_id(query, i), tuple(dataset.related(count, i)))
-            for i, pair in enumerate(parsed.pairs, 1)
-        ], ()
+            return [], tuple(problems)
+        pairs, count = [], len(parsed.pairs)
+        for number, pair in enumerate(parsed.pairs, 1):
+            name = _checked("instruction_id", dataset.instruction_id(query, number), str)
+            related = _listed("related", dataset.related(count, number))
+            pairs.append(Pair(pair.instruction, pair.answer, name, related))
+        return pairs, ()
 
     def _hook(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang."""
         try:
-            with time_limit(HOOK_SECONDS):
+            with time_limit(self._hook_seconds):
                 return self._code.run(hook, *args, **kwargs)
         except UsageError as error:
             cause = error.__cause__ or error
             raise PluginFaultError(str(error), "".join(traceback.format_exception(cause))) from error
+
+
+def _checked(hook: str, value: object, kind: type[T]) -> T:
+    """What a plugin's hook gave, if it is what the contract says."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{hook} must return {kind.__name__}, it returned {type(value).__name__}")
+    return value
+
+
+def _listed(hook: str, values: Sequence[T]) -> tuple[T, ...]:
+    if not isinstance(values, (list, tuple)):
+        raise TypeError(f"{hook} must return a list, it returned {type(values).__name__}")
+    return tuple(values)
 
 
 def parser_digest(plugin: Path) -> str:

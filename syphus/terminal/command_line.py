@@ -33,7 +33,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
     shared = [_parameter(each, hints[each.name]) for each in fields(Options)]
     vars(run)["__signature__"] = inspect.Signature([*mine, *shared])
-    run.__doc__ = command.__doc__
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
     return run
 
 

@@ -1,0 +1,120 @@
+"""A plugin's code is a stranger's code: what it does to one row is that row's outcome, and it can't harm the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from harness import HERE, Ran, run_rows, server
+
+from syphus.types import State
+
+OK, INVALID, TRUNCATED, REFUSED, FAILED, PENDING = State
+PLUGIN = (HERE / "plugins" / "rows.py").read_text("utf-8")
+TEXTS = ["the first one", "the second one", "a bad one", "the fourth one"]
+
+
+def run_with(folder: Path, url: str, hook: str, texts: list[str] | int = TEXTS, **options: object) -> Ran:
+    """The main job with a plugin that has this hook besides."""
+    datasets = folder / f"datasets{len(hook)}"  # a file is loaded once in a process
+    datasets.mkdir(exist_ok=True)
+    (datasets / "hooked.py").write_text(PLUGIN.replace("class Rows", "class Hooked") + hook, "utf-8")
+    given = {
+        "name": "Hooked.hooked",
+        "datasets_dir": (datasets,),
+        "prompt_path": str(HERE / "prompts" / "rows.yaml"),
+        "config": None,
+        **options,
+    }
+    return run_rows(folder, url, texts, {"plugin_timeout": 0.5}, **{k: v for k, v in given.items() if v is not None})
+
+
+RENDER = """
+    def render_query(self, query):
+        if "bad" in query.text:
+            {}
+        return query.text
+"""
+PARSE = """
+    def parse_response(self, text, query):
+        if "bad" in query.text:
+            {}
+        return super().parse_response(text, query)
+"""
+MISDEEDS = {
+    "raises": ("raise KeyError('caption')", "KeyError: 'caption' (hooked.py:"),
+    "exits": ("import sys; sys.exit(7)", "SystemExit: 7"),
+    "hangs": ("\n            while True: pass", "it took too long, and was interrupted"),
+    "divides-by-zero": ("return 1 / 0", "ZeroDivisionError"),
+}
+
+
+@pytest.mark.parametrize("misdeed", MISDEEDS)
+@pytest.mark.parametrize("hook", [RENDER, PARSE], ids=["in-render", "in-parse"])
+def test_a_hook_that_fails_fails_its_row_alone(hook: str, misdeed: str, tmp_path: Path) -> None:
+    code, reason = MISDEEDS[misdeed]
+    with server() as simulated:
+        ran = run_with(tmp_path, simulated.url, hook.format(code))
+    assert ran.states == {OK: 3, FAILED: 1}
+    assert any(reason in each for each in ran.reasons)
+    assert ran.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "    def render_query(self, query):\n        return 42\n",
+        "    def parse_response(self, text, query):\n        return ['pair']\n",
+        "    def instruction_id(self, query, number):\n        return number / 0\n",
+        "    def check_pairs(self, query, pairs):\n        return 5\n",
+        "    def related(self, count, number):\n        return None\n",
+    ],
+)
+def test_a_hook_that_is_wrong_for_every_row_stops_the_run_after_a_few(hook: str, tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_with(tmp_path, simulated.url, hook, 60, num_threads=4)
+        asked = simulated.stats.requests
+    assert ran.exit_code == 2
+    assert "fails on every row" in str(ran.error)
+    assert "Hooked.hooked: " in str(ran.error)
+    assert asked <= 12
+    assert ran.states[PENDING] >= 48
+
+
+def test_a_mended_plugin_reads_the_answers_that_were_paid_for(tmp_path: Path) -> None:
+    with server() as simulated:
+        broken = run_with(tmp_path, simulated.url, PARSE.format("raise KeyError('x')"))
+        assert broken.states == {OK: 3, FAILED: 1}
+        asked = simulated.stats.requests
+        mended = run_with(tmp_path, simulated.url, "")
+        assert simulated.stats.requests == asked
+    assert mended.states == {OK: 4}
+
+
+def test_what_a_plugin_prints_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with server() as simulated:
+        ran = run_with(tmp_path, simulated.url, RENDER.format("print('chatter')"))
+    assert ran.states == {OK: 4}
+    printed = capsys.readouterr()
+    assert "chatter" not in printed.out
+    assert "chatter" in printed.err
+
+
+def test_a_query_can_be_changed_by_nobody(tmp_path: Path) -> None:
+    hook = RENDER.format("query.image_ids.append('x')")
+    with server() as simulated:
+        ran = run_with(tmp_path, simulated.url, hook)
+    assert any("AttributeError" in reason for reason in ran.reasons)
+
+
+def test_own_checks_make_an_answer_invalid_with_their_reason(tmp_path: Path) -> None:
+    hook = """
+    def check_pairs(self, query, pairs):
+        return ["fewer than 50 pairs"] if "bad" in query.text else []
+"""
+    with server() as simulated:
+        ran = run_with(tmp_path, simulated.url, hook)
+        asked = [record.last_user for record in simulated.requests]
+    assert ran.states == {OK: 3, INVALID: 1}
+    assert ran.reasons == ["fewer than 50 pairs"]
+    assert any("fewer than 50 pairs" in message for message in asked)
