@@ -1,1 +1,0 @@
-"""Scripts that print the figures that the README quotes."""
