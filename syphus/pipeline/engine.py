@@ -127,9 +127,11 @@ def _lane(endpoint: EndpointConfig, work: Work, config: Config, now: float) -> L
 
 @contextlib.contextmanager
 def _few_collections() -> Iterator[None]:
-    """A thousand calls in flight are many live objects; looking through all of them all the time costs a fifth."""
+    """A thousand calls in flight are many live objects; looking through all of them all the time costs a fifth.
+
+    What is there already stays to the end, and is not looked at again.
+    """
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     try:
@@ -156,8 +158,9 @@ def _signals(loop: Loop, gate: Gate, drain: float, observer: Observer) -> Iterat
     installed = []
     with contextlib.suppress(ValueError, RuntimeError):  # not on the main thread, or not on Unix (NotImplementedError)
         for number in _SIGNALS:
-            running.add_signal_handler(number, stop, number)
-            installed.append(number)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's word counts
+                running.add_signal_handler(number, stop, number)
+                installed.append(number)
     try:
         yield
     finally:
