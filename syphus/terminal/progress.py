@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 30.0  #: seconds between two lines where there is no terminal
 LIVE_EVERY = 0.25
 _READING_EVERY = 5.0
+_ROOM_FOR_A_BAR = 100  #: columns
 
 
 def make_observer(stream: TextIO | None = None) -> Observer:
@@ -82,16 +83,15 @@ class LiveObserver(PlainObserver):
 
     async def _show(self, view: View) -> None:
         from rich.console import Console  # only a terminal needs it, and it takes its time to import
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
-        meter = Meter(view)
+        meter, console = Meter(view), Console(file=self._stream)
         columns = (
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            *([BarColumn(bar_width=24)] if console.width >= _ROOM_FOR_A_BAR else []),
             TextColumn("{task.fields[counts]}", markup=False),
             TextColumn("{task.fields[trouble]}", markup=False, style="yellow"),
         )
-        with Progress(*columns, console=Console(file=self._stream), auto_refresh=False) as self._bar:
+        with Progress(*columns, console=console, auto_refresh=False) as self._bar:
             task = self._bar.add_task("", total=view.tally.total, counts="", trouble="")
             try:
                 while True:
@@ -104,4 +104,5 @@ class LiveObserver(PlainObserver):
     @staticmethod
     def _draw(bar: Progress, task: TaskID, meter: Meter) -> None:
         meter.read()
-        bar.update(task, completed=meter.done, counts=meter.counts(), trouble=meter.trouble(), refresh=True)
+        counts = f"{meter.done:,}/{bar.tasks[task].total:,.0f}  {meter.counts()}"
+        bar.update(task, completed=meter.done, counts=counts, trouble=meter.trouble(), refresh=True)

@@ -1,0 +1,157 @@
+"""What a person sees while a run works."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from harness import HERE
+
+from syphus.pipeline.budget import Budget
+from syphus.pipeline.engine import View
+from syphus.pipeline.estimate import TokenEstimate
+from syphus.pipeline.feed import Feed
+from syphus.pipeline.gate import Gate
+from syphus.pipeline.lane import Lane
+from syphus.pipeline.tally import Tally
+from syphus.pricing import Price
+from syphus.terminal.meter import Meter
+from syphus.terminal.progress import LiveObserver, PlainObserver, make_observer
+from syphus.types import State, Usage
+
+ROOT = HERE.parent
+
+
+class Watch:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Nowhere:
+    """An endpoint that is never asked."""
+
+    host = "api.example.com"
+
+    async def send(self, body: bytes) -> None:
+        raise AssertionError
+
+    def renew(self) -> bool:
+        return False
+
+    async def close(self) -> None:
+        return None
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def view(watch: Watch) -> View:
+    lane = Lane(Nowhere(), 8, 0.0, {}, max_outage=60.0, first_wait=0.5)  # type: ignore[arg-type]  # see Nowhere
+    budget = Budget(Price(1e-6, 1e-6, 1e-6), None, None, cost=2.0, requests=0)
+    tally = Tally(total=1000, before=Counter({State.OK: 600, State.PENDING: 400}))
+    return View(tally, Gate([lane], budget, TokenEstimate(100), watch), Feed(iter(()), 8, watch), watch)
+
+
+def test_the_time_left_comes_from_this_sessions_rate_alone(view: View, watch: Watch) -> None:
+    meter = Meter(view)
+    for second in range(1, 61):
+        watch.now = float(second)
+        view.tally.states[State.OK] += 2
+        meter.read()
+    assert meter.done == 720
+    assert meter.rate() == pytest.approx(2.0, rel=0.02)
+    assert "left 2 min" in meter.line()
+    assert meter.line().startswith("720/1,000")
+
+
+def test_the_line_has_states_cost_and_errors_by_cause(view: View, watch: Watch) -> None:
+    view.tally.states.update({State.OK: 5, State.INVALID: 2})
+    view.tally.errors.update({"rate limit": 12, "timeout": 3})
+    view.tally.usage = Usage(40_000, 2_000)
+    watch.now = 1.0
+    line = Meter(view).line()
+    for part in ("ok 605", "invalid 2", "42k tokens", "$2.00", "12 rate limit", "3 timeout"):
+        assert part in line
+
+
+def test_a_pause_is_told_with_the_time_it_ends(view: View, watch: Watch) -> None:
+    lane = view.gate.lanes[0]
+    lane.refused(lane.enter(100.0, 0.0), "tokens", wait=37.0, now=0.0)
+    assert "waiting until" in Meter(view).trouble()
+    assert "api.example.com asks for it (tokens)" in Meter(view).trouble()
+    watch.now = 38.0
+    assert Meter(view).trouble() == ""
+
+
+def test_an_outage_is_told_with_the_time_it_began(view: View, watch: Watch) -> None:
+    lane = view.gate.lanes[0]
+    lane.health.good(0.0)
+    for row in range(5):
+        lane.health.bad(row, 1.0)
+    watch.now = 2.0
+    assert "api.example.com down since" in Meter(view).trouble()
+
+
+def test_without_a_terminal_there_are_plain_lines() -> None:
+    stream = io.StringIO()
+    observer = make_observer(stream)
+    assert type(observer) is PlainObserver
+    observer.say("a title \x1b]0;stolen\x07 and an end")
+    assert "\x1b" not in stream.getvalue()
+
+
+class ClosedPipe(io.StringIO):
+    """What `| head` leaves behind."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_reader_that_has_gone_away_does_not_stop_anything() -> None:
+    PlainObserver(ClosedPipe()).say("nobody reads this")
+
+
+@pytest.mark.parametrize("columns", ["120", "40"])
+def test_on_a_terminal_there_is_a_bar(columns: str, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": columns}
+    command = ["--name", "SpotTheDifference.change", "--offline", "--example", "--output_dir", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "main.py"), *command], stderr=theirs, stdout=subprocess.PIPE, env=environ
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            seen += chunk
+    except OSError:  # the other side has closed
+        pass
+    os.close(ours)
+    stdout = process.communicate()[0]
+    assert process.returncode == 0
+    assert ("━" in seen.decode()) == (columns == "120")
+    assert b"24/24" in seen
+    assert stdout == b""
+
+
+def test_the_live_bar_is_for_terminals_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        monkeypatch.setenv("TERM", "xterm")
+        assert type(make_observer(stream)) is LiveObserver
+        monkeypatch.setenv("TERM", "dumb")
+        assert type(make_observer(stream)) is PlainObserver
+    os.close(ours)
