@@ -6,7 +6,6 @@ everything that is said about them to stderr.
 
 from __future__ import annotations
 
-import io
 import os
 import shlex
 import sys
@@ -18,7 +17,9 @@ import typer
 from syphus.errors import ConfigError, InterruptError, SyphusError, UsageError
 from syphus.options import Options
 from syphus.terminal.command_line import with_options
+from syphus.terminal.streams import flush_streams, prepare_streams, say, write_out
 from syphus.text import printable
+from syphus.version import __version__
 
 app = typer.Typer(
     name="syphus",
@@ -35,23 +36,30 @@ app = typer.Typer(
 
 def main() -> None:
     """The entry point: what is wrong becomes one line on stderr and an exit code, never a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that can't show a letter is no reason to stop
+    prepare_streams()
     try:
         sys.exit(app(standalone_mode=False))
     except SyphusError as error:
-        _say(str(error))
+        say(str(error))
         sys.exit(error.exit_code)
     except typer.TyperException as error:  # the command line itself
-        _say(f"{error.format_message().rstrip('.')}. See {_program()} --help.")
+        say(f"{error.format_message().rstrip('.')}. See {_program()} --help.")
         sys.exit(UsageError.exit_code)
+    finally:
+        flush_streams()
 
 
 @app.callback(invoke_without_command=True)
 @with_options
-def main_job(context: typer.Context, options: Options) -> None:
+def main_job(
+    context: typer.Context,
+    options: Options,
+    version: Annotated[bool, typer.Option("--version", help="Print the version, and nothing else.")] = False,
+) -> None:
     """Asks the model about every query of a dataset, and ends with a MIMIC-IT dataset."""
+    if version:
+        _print(__version__)
+        return
     command = context.invoked_subcommand
     if command is not None and options != Options():
         raise ConfigError(f"Options go behind the command: {_program()} {command} --name ...")
@@ -76,7 +84,10 @@ def main_job(context: typer.Context, options: Options) -> None:
 
 @app.command()
 def datasets(
-    datasets_dir: Annotated[list[Path] | None, typer.Option(help="Another folder with plugins.")] = None,
+    datasets_dir: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Another folder with plugins; may be given several times."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """Lists the datasets that there are, broken ones with their error."""
@@ -94,7 +105,7 @@ def datasets(
 @with_options
 def preview(
     options: Options,
-    count: Annotated[int, typer.Option("-n", "--count", help="Queries to show.")] = 3,
+    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Queries to show.")] = 3,
 ) -> None:
     """Prints the exact messages that would go out; sends nothing."""
     from syphus.runs.preview import preview as show
@@ -104,9 +115,13 @@ def preview(
 
 @app.command()
 def status(
-    folder: Annotated[Path, typer.Argument(help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    query: Annotated[str, typer.Option(help="Show one query: its outcome, its raw answer, where it came from.")] = "",
+    query: Annotated[
+        str, typer.Option(metavar="ID", help="Show one query: its outcome, its raw answer, where it came from.")
+    ] = "",
 ) -> None:
     """Tells where a run stands, while it works or afterwards."""
     from syphus.formats.report import as_json
@@ -125,20 +140,25 @@ def status(
 
 @app.command()
 def simulate(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8000,
-    setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; `--set help` lists them.")] = None,
+    port: Annotated[int, typer.Option(metavar="PORT", help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; `--set help` lists them.")
+    ] = None,
 ) -> None:
     """Runs the simulated endpoint alone: a server that makes its answers up, for any OpenAI client."""
+    from syphus.terminal.simulate import explanation
     from syphus.terminal.simulate import simulate as serve
 
-    serve(port, setting or ())
+    if "help" in (setting or ()):
+        _print(*explanation())
+    else:
+        serve(port, setting or ())
 
 
 def _print_as_json(value: object) -> None:
     import orjson
 
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.flush()
+    write_out(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def _command() -> str:
@@ -153,8 +173,5 @@ def _program() -> str:
 
 
 def _print(*lines: str) -> None:
-    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{printable(line)}\n")
+    text = "".join(f"{printable(line)}\n" for line in lines)
+    write_out(text.encode(sys.stdout.encoding, "replace"))

@@ -12,13 +12,13 @@
     prices:
       gpt-4o-mini: {input: 0.15, cached_input: 0.075, output: 0.60}   # dollars a million tokens
 
-Unknown keys are errors, and `${VAR}` is read in the two secrets only: a config that somebody sends you can't fetch
-other variables of yours. Keys never come from the command line, where every process list would show them.
+Unknown keys are errors. `${VAR}` is read in `api_key` and `token`, so that no key has to stand in a file; elsewhere in
+an endpoint it is an error, for it would go out as it stands. Keys never come from the command line, where every process
+list would show them. Trust a config as you would a program: it says where a key goes, and may name a command to run.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,29 +33,55 @@ from pydantic import (
     JsonValue,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
+from syphus.environment import OFFICIAL, Described, describe
 from syphus.errors import ConfigError
 from syphus.reading.yaml_files import read_yaml
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_OFFICIAL = "https://api.openai.com/v1"
-_USUAL_MODEL = "gpt-4o-mini"  # where only a key of OpenAI's is given
 _AZURE_VERSION = "2024-10-21"  # the newest that Azure calls generally available for chat completions
+_OF_THE_REQUEST = ("model", "messages", "temperature", "top_p", "max_tokens", "seed")
+_ONE_WHOLE_ANSWER = ("n", "stream", "stream_options")
+_PLAINLY = {  # pydantic's types of error
+    "extra_forbidden": "is not a setting",
+    "missing": "is missing",
+    "model_type": "should be a mapping of settings",
+    "tuple_type": "should be a list",
+    "too_short": "should hold at least one",
+}
 
 
-def _from_environment(secret: SecretStr) -> SecretStr:
+def _resolved(secret: SecretStr, info: ValidationInfo) -> SecretStr:
+    """With `${VAR}` taken from the environment that a file is read with; secrets from elsewhere stay as they are."""
+    environ: Mapping[str, str] | None = info.context
+
     def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
-        if not found:
-            raise ValueError(f"the environment variable {match[1]} is not set")
+        found = (environ or {}).get(match[1], "")
+        if not found.strip():
+            raise ValueError(f"needs the environment variable {match[1]}, which is not set")
         return found
 
-    return SecretStr(_VARIABLE.sub(value, secret.get_secret_value()))
+    text = secret.get_secret_value()
+    text = (text if environ is None else _VARIABLE.sub(value, text)).strip()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("is empty, or holds characters that no key has; was it copied whole?")
+    return SecretStr(text)
 
 
-Secret = Annotated[SecretStr, AfterValidator(_from_environment)]
+def _plain(text: str) -> str:
+    if found := _VARIABLE.search(text):
+        raise ValueError(f"holds {found[0]}, which is read in api_key and token only")
+    if not text.isprintable():
+        raise ValueError("holds control characters")
+    return text
+
+
+Secret = Annotated[SecretStr, AfterValidator(_resolved)]
+Plain = Annotated[str, AfterValidator(_plain)]
 
 
 class _Checked(BaseModel):
@@ -66,29 +92,47 @@ class EndpointConfig(_Checked):
     """One server: where it is, how it is entered, what it allows."""
 
     kind: Literal["openai", "azure"] = "openai"
-    base_url: str = _OFFICIAL
-    deployment: str = ""
-    api_version: str = _AZURE_VERSION
+    base_url: Plain = OFFICIAL
+    deployment: Plain = ""
+    api_version: Plain = _AZURE_VERSION
     api_key: Secret | None = None
     token: Secret | None = None  #: an Entra token
-    token_command: tuple[str, ...] = Field(default=(), strict=False)  #: prints an Entra token
-    organization: str = ""
-    project: str = ""
+    token_command: tuple[Plain, ...] = Field(default=(), strict=False)  #: prints an Entra token
+    organization: Plain = ""
+    project: Plain = ""
     requests_per_minute: float | None = Field(default=None, gt=0)
     tokens_per_minute: float | None = Field(default=None, gt=0)
     verify_tls: bool = True
 
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        """Nothing of it is shown: people paste keys and passwords into it."""
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+        except ValueError:
+            usable = False
+        if not usable or " " in text:
+            raise ValueError("is no address such as https://host/v1")
+        if "@" in parts.netloc:
+            raise ValueError("holds a user name or password; use api_key")
+        if parts.query or parts.fragment or parts.path.rstrip("/").endswith("/chat/completions"):
+            raise ValueError("should end before /chat/completions and ?")
+        return text
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"base_url {self.base_url!r} is no http(s) address")
-        if parts.username or parts.password:
-            raise ValueError("base_url holds a user name or password; use api_key")
+        path = urlsplit(self.base_url).path.rstrip("/")
+        credentials = [each for each in (self.api_key, self.token, self.token_command) if each]
+        if len(credentials) > 1:
+            raise ValueError("has several of api_key, token and token_command; use one of them")
+        if not credentials and (self.kind == "azure" or self.base_url == OFFICIAL):
+            raise ValueError("needs an api_key, a token or a token_command")
         if self.kind == "azure" and not self.deployment:
-            raise ValueError("an azure endpoint needs a deployment (OPENAI_API_ENGINE, or --model)")
-        if self.kind == "azure" and not (self.api_key or self.token or self.token_command):
-            raise ValueError("an azure endpoint needs an api_key, a token or a token_command")
+            raise ValueError("needs a deployment, for it is of the kind azure")
+        if self.kind == "azure" and ("/openai/deployments" in path or path.endswith("/openai/v1")):
+            raise ValueError("needs a base_url of the resource alone: https://my-resource.openai.azure.com")
         return self
 
     @property
@@ -110,7 +154,7 @@ class Config(_Checked):
     """Everything that a run can be told about its endpoint and its sampling."""
 
     endpoints: tuple[EndpointConfig, ...] = Field(min_length=1, strict=False)
-    model: str = Field(min_length=1)
+    model: Plain = Field(min_length=1)
     temperature: float | None = Field(default=0.7, ge=0, le=2)
     top_p: float | None = Field(default=0.95, gt=0, le=1)
     max_tokens: int | None = Field(default=3200, gt=0)
@@ -124,19 +168,21 @@ class Config(_Checked):
     plugin_timeout: float = Field(default=10.0, gt=0)  #: seconds that a plugin's hook may take for one row
     max_attempts: int = Field(default=6, gt=0)  #: attempts of one row at errors that may be its own fault
 
-    @model_validator(mode="before")
+    @field_validator("extra_body")
     @classmethod
-    def _one_endpoint(cls, data: object) -> object:
-        if isinstance(data, dict) and "endpoint" in data and "endpoints" not in data:
-            data = {**data, "endpoints": [data["endpoint"]]}
-            del data["endpoint"]
-        return data
+    def _only_further(cls, fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name in fields:
+            if name in _OF_THE_REQUEST:
+                raise ValueError(f"holds {name}, which is set outside of it")
+            if name in _ONE_WHOLE_ANSWER:
+                raise ValueError(f"holds {name}: what is asked for is one answer, in one piece")
+        return fields
 
 
 def load_config(path: Path | None, overrides: Mapping[str, object], environ: Mapping[str, str]) -> Config:
     """The configuration from a YAML file, or else from the environment; `overrides` are the options of the command.
 
-    Raises `ConfigError` with one line.
+    An option goes before the file, and the file before the environment. Raises `ConfigError` with one line.
     """
     data: dict[str, object] = {}
     if path is not None:
@@ -145,88 +191,46 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
             raise ConfigError(f"{path}: a config is a mapping of settings")
         data = dict(read)
     given = {name: value for name, value in overrides.items() if value is not None}
+    described: Described | None = None
     if not data.keys() & {"endpoint", "endpoints"}:
-        endpoint = endpoint_from(environ, str(given.get("model") or data.get("model") or ""))
-        data["endpoints"] = [endpoint]
-        usual = _USUAL_MODEL if endpoint["base_url"] == _OFFICIAL else ""
-        named = _first(environ, "OPENAI_MODEL", "OPENAI_API_ENGINE", "AZURE_OPENAI_DEPLOYMENT")
-        data.setdefault("model", named or usual)
-    elif "model" not in data and "model" not in given:
-        raise ConfigError(f"{path}: no model is named; add `model:` or pass --model")
-    return make_config(data, given, path)
+        described = describe(environ, str(given.get("model") or ""), str(data.get("model") or ""))
+        data["endpoints"] = [described.endpoint]
+        data.setdefault("model", described.model)
+    if not (given.get("model") or data.get("model")):
+        raise ConfigError("No model is named. Pass --model, put `model:` into the config, or set OPENAI_MODEL.")
+    if described is not None:
+        return make_config(data, given, path, described.variables)
+    return make_config(data, given, path, environ=environ)
 
 
-def make_config(data: Mapping[str, object], given: Mapping[str, object], path: Path | None = None) -> Config:
+def make_config(
+    data: Mapping[str, object],
+    given: Mapping[str, object],
+    path: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
     """The checked configuration: `data` from the file at `path`, or made up, under the options that were `given`.
 
-    Raises `ConfigError` with one line.
+    `variables` says by setting which variable it came from; `environ` is what `${VAR}` is read from, if anything.
+    Raises `ConfigError` with one line, which shows no value: it could be a secret.
     """
+    where = f"{path or 'settings'}"
+    if "endpoint" in data:
+        if "endpoints" in data:
+            raise ConfigError(f"{where}: endpoint and endpoints are both given; use one of them")
+        data = {**data, "endpoints": [data["endpoint"]]}
+    settings = {name: value for name, value in {**data, **given}.items() if name != "endpoint"}
     try:
-        return Config.model_validate({**data, **given})
+        return Config.model_validate(settings, context=environ)
     except ValidationError as error:
-        raise ConfigError(_one_line(error, given, path)) from None
-
-
-def endpoint_from(environ: Mapping[str, str], model: str = "") -> dict[str, object]:
-    """The endpoint that the environment variables describe: today's names and those of the first Syphus.
-
-    Raises `ConfigError` where there is none.
-    """
-    kind = environ.get("OPENAI_API_TYPE", "").lower()
-    if kind.startswith("azure") or (not kind and environ.get("AZURE_OPENAI_ENDPOINT")):
-        return _azure_from(environ, model, kind)
-    base_url = _first(environ, "OPENAI_BASE_URL", "OPENAI_API_BASE")
-    key = environ.get("OPENAI_API_KEY", "")
-    if not key and not base_url:
-        raise ConfigError(
-            "No endpoint is configured. Set OPENAI_API_KEY (and OPENAI_BASE_URL for another server), "
-            "or try the whole pipeline with --offline."
-        )
-    found = {
-        "kind": "openai",
-        "base_url": base_url or _OFFICIAL,
-        "api_key": key or "none",  # a server of one's own often wants no key, but the SDK does
-        "organization": _first(environ, "OPENAI_ORG_ID", "OPENAI_ORGANIZATION"),
-        "project": environ.get("OPENAI_PROJECT_ID", ""),
-    }
-    return dict(found)
-
-
-def _azure_from(environ: Mapping[str, str], model: str, kind: str) -> dict[str, object]:
-    base_url = _first(environ, "AZURE_OPENAI_ENDPOINT", "OPENAI_API_BASE", "OPENAI_BASE_URL")
-    if not base_url:
-        raise ConfigError("OPENAI_API_TYPE says azure, but neither AZURE_OPENAI_ENDPOINT nor OPENAI_API_BASE is set.")
-    found: dict[str, object] = {
-        "kind": "azure",
-        "base_url": base_url,
-        "deployment": _first(environ, "OPENAI_API_ENGINE", "AZURE_OPENAI_DEPLOYMENT") or model,
-        "api_version": _first(environ, "OPENAI_API_VERSION", "AZURE_OPENAI_API_VERSION") or _AZURE_VERSION,
-    }
-    command = environ.get("SYPHUS_TOKEN_COMMAND", "").split()
-    token = environ.get("AZURE_OPENAI_AD_TOKEN", "")
-    key = _first(environ, "AZURE_OPENAI_API_KEY", "OPENAI_API_KEY")
-    if kind in ("azure_ad", "azuread"):  # the old SDK's names: its OPENAI_API_KEY then held the token
-        token, key = token or key, ""
-    if command:
-        found["token_command"] = command
-    elif token:
-        found["token"] = token
-    elif key:
-        found["api_key"] = key
-    return found
-
-
-def _first(environ: Mapping[str, str], *names: str) -> str:
-    return next((environ[name] for name in names if environ.get(name)), "")
-
-
-def _one_line(error: ValidationError, given: Mapping[str, object], path: Path | None) -> str:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if place == "model" and not path:
-        return "No model is named. Pass --model, or set OPENAI_MODEL (OPENAI_API_ENGINE for Azure)."
-    message = {"extra_forbidden": "is not a setting", "missing": "is missing"}.get(first["type"], message)
-    if place in given:
-        return f"--{place.replace('_', '-')} {message}"
-    return f"{path or 'settings'}: {place} {message}" if place else f"{path or 'settings'}: {message}"
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        message = _PLAINLY.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        place = ".".join(str(part) for part in first["loc"])
+        if place in given:
+            place = f"--{place.replace('_', '-')}"
+        elif variables is not None and place.startswith("endpoints.0"):
+            place = variables.get(place.removeprefix("endpoints.0."), "The endpoint in the environment")
+        else:
+            place = f"{where}: {place.replace('endpoints.0', 'endpoint', 1) if 'endpoint' in data else place}"
+        raise ConfigError(f"{place} {message}") from None

@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-import orjson
 from pydantic import BaseModel, ConfigDict
 
 from syphus.config import Price as PricePerMillion
-from syphus.ledger.sessions import get_meta, set_meta
-from syphus.ledger.store import Store
-from syphus.pipeline.budget import Price, Prices
 from syphus.reading.yaml_files import read_yaml
+from syphus.types import SIMULATED, Usage
 
 _FILE = Path(__file__).with_name("prices.yaml")
-_META = "prices"
 _MILLION = 1_000_000
+_DATE = re.compile(r"-20\d\d-\d\d-\d\d$")
+
+
+class Price(NamedTuple):
+    """Dollars a token."""
+
+    input: float
+    cached_input: float
+    output: float
+
+    def of(self, usage: Usage) -> float:
+        """Dollars for a usage."""
+        fresh = usage.prompt_tokens - usage.cached_tokens
+        return fresh * self.input + usage.cached_tokens * self.cached_input + usage.completion_tokens * self.output
+
+    def worst(self, prompt_tokens: float, max_tokens: float) -> float:
+        """Dollars that a call can cost at the most."""
+        return prompt_tokens * self.input + max_tokens * self.output
+
+
+class Prices:
+    """Prices by model. A server names a dated version ("gpt-4o-mini-2024-07-18"), which costs as much as the undated
+    one unless it has a price of its own.
+    """
+
+    def __init__(self, prices: Mapping[str, Price]) -> None:
+        self._prices = prices
+
+    def find(self, model: str) -> Price | None:
+        """The price of a model, or None where it is not known."""
+        if model.startswith(SIMULATED):
+            return Price(0.0, 0.0, 0.0)
+        return self._prices.get(model) or self._prices.get(_DATE.sub("", model))
 
 
 class _PriceList(BaseModel):
@@ -41,18 +72,6 @@ def load_prices(own: Mapping[str, PricePerMillion]) -> Prices:
     """The shipped prices, under the config's own."""
     prices = {**_shipped().models, **own}
     return Prices({name: _a_token(price) for name, price in prices.items()})
-
-
-def keep_prices(store: Store, own: Mapping[str, PricePerMillion]) -> None:
-    """Notes the config's own prices with the run, so that its cost can be told without the config. Not committed."""
-    if own:
-        set_meta(store, _META, orjson.dumps({name: price.model_dump() for name, price in own.items()}).decode())
-
-
-def kept_prices(store: Store) -> Prices:
-    """The prices that a run's cost is told with."""
-    kept = orjson.loads(str(get_meta(store, _META) or "{}"))
-    return load_prices({name: PricePerMillion.model_validate(price) for name, price in kept.items()})
 
 
 def _a_token(price: PricePerMillion) -> Price:

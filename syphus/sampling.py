@@ -45,9 +45,11 @@ class Sampling:
     def request(self, messages: Sequence[Message], sample: int = 0, owner: str = "") -> Request:
         """The request for these messages: its key is the hash of the very bytes that are sent.
 
-        `owner` makes it another one than the same request of somebody else.
+        The fields are sorted, for the order in which somebody wrote them into a file says nothing. `owner` makes it
+        another request than the same one of somebody else.
         """
-        body = orjson.dumps({"model": self.model, "messages": messages, **self.parameters})
+        fields = {"model": self.model, "messages": messages, **self.parameters}
+        body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
         key = hashlib.blake2b(body, digest_size=KEY_BYTES)
         key.update(owner.encode())
         return Request(key.digest(), body, sample)

@@ -2,13 +2,14 @@
 
 Every secret that the configuration resolves is told to a `Vault`; whatever comes from a server or goes to a person, a
 log or the ledger passes through `Vault.scrub`, which blanks each secret in the forms in which it is known to come back:
-as it is, URL-encoded, in base64, escaped in JSON.
+as it is, URL-encoded, escaped in JSON, in base64 alone or within a longer text.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from urllib.parse import quote
 
 _BLANK = "[secret]"
@@ -28,9 +29,7 @@ class Vault:
         """Adds a secret that must never be shown; empty and very short ones are nobody's key."""
         if len(secret) < _SHORTEST or secret in self._texts:
             return
-        raw = secret.encode()
-        forms = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], base64.b64encode(raw).decode()}
-        self._texts = sorted({*self._texts, *forms}, key=len, reverse=True)
+        self._texts = sorted({*self._texts, *_forms(secret)}, key=len, reverse=True)
         self._bytes = [text.encode() for text in self._texts]
         self._long = [form for form in self._bytes if len(form) >= _UNMISTAKABLE]
 
@@ -48,6 +47,21 @@ class Vault:
     def scrub_answer(self, body: bytes) -> bytes:
         """The same for an answer, in which words that merely look like a short key stay."""
         return _without(body, self._long)
+
+
+def _forms(secret: str) -> set[str]:
+    quoted, escaped = quote(secret, safe=""), json.dumps(secret)[1:-1]
+    lower = re.sub("%..", lambda match: match[0].lower(), quoted)
+    whole = base64.b64encode(secret.encode()).decode()
+    coded = {whole, *(_within_base64(secret.encode(), before) for before in range(3))}
+    url_safe = {text.replace("+", "-").replace("/", "_") for text in coded}
+    return {secret, quoted, lower, escaped, escaped.replace("/", "\\/"), *coded, *url_safe}
+
+
+def _within_base64(secret: bytes, before: int) -> str:
+    """The characters that depend on `secret` alone where so many bytes, modulo 3, stand before it."""
+    coded = base64.b64encode(bytes(before) + secret).decode()
+    return coded[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6]
 
 
 def _without(data: bytes, secrets: list[bytes]) -> bytes:

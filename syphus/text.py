@@ -1,4 +1,4 @@
-"""Strangers' text on its way to a person."""
+"""Text on its way to a person: a stranger's words, money, numbers of things."""
 
 from __future__ import annotations
 
@@ -12,3 +12,13 @@ def one_line(message: str, limit: int = 200) -> str:
 def printable(text: str) -> str:
     """A stranger's text without the control characters that could move a terminal's cursor or set its title."""
     return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
+
+
+def dollars(amount: float) -> str:
+    """`$1,234.50`; what is not nothing is never shown as nothing."""
+    return f"${amount:,.2f}" if amount >= 0.005 or not amount else "less than $0.01"
+
+
+def many(count: int, one: str, more: str = "") -> str:
+    """`1 query`, `1,204 queries`; without `more`, an s is put behind."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

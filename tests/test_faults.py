@@ -229,7 +229,9 @@ def test_a_stop_costs_few_requests_and_keeps_every_row(fault: str, tmp_path: Pat
         assert run_rows(tmp_path, well.url, 50, num_threads=16).states == {OK: 50}
 
 
-@pytest.mark.parametrize("fault", ["cut_body", "reset_mid_body", "hang", "malformed_json", "login_page", "wrong_schema"])
+@pytest.mark.parametrize(
+    "fault", ["cut_body", "reset_mid_body", "hang", "malformed_json", "login_page", "wrong_schema"]
+)
 def test_what_may_have_been_billed_without_an_answer_is_counted(fault: str, tmp_path: Path) -> None:
     with server(poison_once={"bad": fault}, hang_seconds=2) as simulated:
         ran = run_rows(tmp_path, simulated.url, TEXTS, config={"timeout": 0.3}, num_threads=1)

@@ -122,7 +122,11 @@ def test_a_run_goes_on_when_the_endpoint_comes_back(tmp_path: Path) -> None:
         simulated.configure(down=True)
         threading.Timer(0.4, lambda: simulated.configure(down=False)).start()
         ran = run_rows(
-            tmp_path, simulated.url, 20, config={"max_outage": 30.0, "first_wait": 0.1, "max_attempts": 2}, num_threads=4
+            tmp_path,
+            simulated.url,
+            20,
+            config={"max_outage": 30.0, "first_wait": 0.1, "max_attempts": 2},
+            num_threads=4,
         )
     assert ran.states == {OK: 20}
 

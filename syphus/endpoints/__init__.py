@@ -1,8 +1,10 @@
 """The servers that answer, and what their replies mean.
 
 chat.py       chat completions at OpenAI, Azure OpenAI and compatible servers
+sdk_errors.py what the SDK raises, in our terms
 tokens.py     Entra tokens
 transport.py  what carries the bytes: connections, proxies, certificates
+problems.py   an error's body: its words, its code
 verdicts.py   an error reply: retry, pause, record or stop
 answers.py    a good reply: the completion, its finish reason, its usage
 hints.py      how long to wait, which limits are stated

@@ -16,6 +16,8 @@ from syphus.endpoints.verdicts import Action, Verdict, filter_flags
 from syphus.text import one_line
 from syphus.types import Completion, Outcome, State, Usage
 
+_MOST_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
+
 BYTES_PER_TOKEN = 4  #: the usual rule of thumb for English, where no server has reported anything yet
 
 
@@ -25,13 +27,17 @@ def judge_answer(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> 
         data: object = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _malformed(body, headers)
-    if not isinstance(data, dict) or not isinstance(data.get("choices"), list):
+    if not isinstance(data, dict) or not isinstance(data.get("choices"), list) or _failed(data):
         if isinstance(data, dict) and data.get("error"):
             return Verdict(Action.RETRY, "error inside a 200", one_line(str(data["error"])), maybe_billed=True)
         return Verdict(
             Action.RETRY, "not a chat completion", one_line(body[:200].decode("utf-8", "replace")), maybe_billed=True
         )
     return Verdict(Action.ANSWER, "", completion=_completion(data, prompt_bytes))
+
+
+def _failed(data: dict[str, object]) -> bool:
+    return bool(data.get("error")) and not data["choices"]
 
 
 def _malformed(body: bytes, headers: Mapping[str, str]) -> Verdict:
@@ -95,7 +101,7 @@ def _detail(usage: dict[str, object], group: str, name: str) -> int:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS else 0
 
 
 def unusable(completion: Completion) -> Outcome | None:

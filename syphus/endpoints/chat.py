@@ -1,15 +1,14 @@
 """Chat completions at OpenAI, Azure OpenAI and every compatible server.
 
 The official SDK knows how each provider wants to be addressed and signed: base URL, deployment path and API version,
-key header or Entra token, organization and project. It prepares a request once; the thousands that follow differ in
-nothing but their body, so they go out as the prepared one did, straight over the transport. That saves two thirds of a
-call's CPU time (docs/design.md). Whatever can expire is prepared anew after `FRESH` seconds, and after a 401.
+key header or Entra token, organization and project. It prepares a request once, and again whenever a token has to be
+renewed; the thousands that go out differ in nothing but their body, and go straight over the transport. That saves two
+thirds of a call's CPU time (docs/design.md).
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -20,13 +19,15 @@ from pydantic import SecretStr
 from yarl import URL
 
 from syphus.config import EndpointConfig
+from syphus.endpoints.sdk_errors import in_our_terms
 from syphus.endpoints.tokens import TokenSource, token_source
 from syphus.endpoints.transport import Reply, Transport
+from syphus.errors import ConfigError
 from syphus.secrets import Vault
 
-FRESH = 60.0  #: seconds that a prepared request with an Entra token is used; the token's source keeps the token itself
 _ROUTE = "/chat/completions"
-_PER_BODY = {"content-length", "host", "connection", "transfer-encoding"}  # the transport sets these for each body
+_NO_KEY = "none"  # a server of one's own often wants no key, but the SDK would then take one from the environment
+_OF_THE_TRANSPORT = {"content-length", "host", "connection", "transfer-encoding", "accept-encoding"}  # it sets these
 
 
 class Prepared(NamedTuple):
@@ -34,89 +35,96 @@ class Prepared(NamedTuple):
 
     url: URL
     headers: CIMultiDictProxy[str]
-    made: float
-
-
-class _Wire(httpx2.AsyncClient):
-    """What the SDK sends through: notes how it addressed and signed the request, and passes it on to our transport."""
-
-    def __init__(self, transport: Transport) -> None:
-        super().__init__(transport=httpx2.MockTransport(_never))
-        self._wire = transport
-        self.prepared: Prepared | None = None
-
-    async def send(self, request: httpx2.Request, **_: object) -> httpx2.Response:
-        # the signature is narrower: streams, auth hooks and redirects are not for this client
-        headers = CIMultiDict((k, v) for k, v in request.headers.multi_items() if k.lower() not in _PER_BODY)
-        prepared = Prepared(URL(str(request.url), encoded=True), CIMultiDictProxy(headers), time.monotonic())
-        reply = await self._wire.post(prepared.url, prepared.headers, request.content)
-        self.prepared = prepared
-        return httpx2.Response(reply.status, headers=list(reply.headers.items()), content=reply.body, request=request)
-
-
-def _never(request: httpx2.Request) -> httpx2.Response:
-    raise AssertionError(f"the SDK went past the transport to {request.url}")
 
 
 class ChatEndpoint:
-    """One chat endpoint. Make it inside a running event loop and `close` it there."""
+    """One chat endpoint. Make it inside a running event loop and `close` it there.
+
+    Raises `ConfigError` for settings that the SDK or the transport can't work with.
+    """
 
     def __init__(self, config: EndpointConfig, connections: int, vault: Vault) -> None:
         self.config = config
         self.host = config.host
         self._vault = vault
-        self._transport = Transport(config.base_url, connections, config.verify_tls)
-        self._wire = _Wire(self._transport)
         self._tokens = token_source(config, vault)
-        self._client = _sdk_client(config, self._wire, self._tokens, vault)
+        pretended = httpx2.AsyncClient(transport=httpx2.MockTransport(self._note), trust_env=False)
+        with in_our_terms(self.host, vault):
+            self._client = _sdk_client(config, pretended, self._tokens, vault)
+        self._transport = Transport(config.base_url, connections, vault, config.verify_tls)
+        self._prepared: Prepared | None = None
+        self._refused: Prepared | None = None
+        self._fault: ConfigError | None = None
         self._preparing = asyncio.Lock()
 
     async def send(self, body: bytes) -> Reply:
         """Posts one chat request, JSON in UTF-8, and returns the reply, whatever its status, with no secret in it.
 
-        Raises `NoReplyError` where none came. It waits for ever: the deadline is the caller's.
+        Raises `NoReplyError` where none came, and `ConfigError` where the request can't be signed. It waits for ever:
+        the deadline is the caller's.
         """
-        prepared = self._wire.prepared
-        if prepared is None or (self._tokens and time.monotonic() - prepared.made > FRESH):
-            reply = await self._send_prepared_anew(body, prepared)
-        else:
-            reply = await self._transport.post(prepared.url, prepared.headers, body)
-        scrub = self._vault.scrub_answer if reply.status == 200 else self._vault.scrub_error
-        return reply._replace(body=scrub(reply.body))
+        prepared = self._prepared
+        if prepared is None or not self._holds():
+            prepared = await self._prepare()
+        reply = await self._transport.post(prepared.url, prepared.headers, body)
+        if reply.status == 200:
+            return reply._replace(body=self._vault.scrub_answer(reply.body))
+        if reply.status in (401, 403):
+            self._refused = prepared
+        headers = CIMultiDict((name, self._vault.scrub(value)) for name, value in reply.headers.items())
+        return Reply(reply.status, headers, self._vault.scrub_error(reply.body))
 
     def renew(self) -> bool:
-        """Forgets how requests were signed; False where signing anew would give the same (a fixed key)."""
-        self._wire.prepared = None
-        if self._tokens:
+        """Has the next request signed anew; False where that would give the same (a fixed key).
+
+        Of many requests that are refused at once, only the first renews the token.
+        """
+        if self._tokens and self._refused is self._prepared:
             self._tokens.forget()
         return self._tokens is not None
 
     async def close(self) -> None:
         """Closes every connection."""
+        await self._client.close()
         await self._transport.close()
 
-    async def _send_prepared_anew(self, body: bytes, stale: Prepared | None) -> Reply:
+    def _holds(self) -> bool:
+        return self._tokens is None or self._tokens.holds()
+
+    async def _prepare(self) -> Prepared:
+        """Signs a request anew, unless somebody else was faster; after a failure nobody tries again."""
         async with self._preparing:
-            current = self._wire.prepared
-            if current is not None and current is not stale:  # somebody else was faster
-                return await self._transport.post(current.url, current.headers, body)
-            try:
-                response = await self._client.post(
-                    _ROUTE,
-                    cast_to=httpx2.Response,
-                    content=body,
-                    options={"headers": {"Content-Type": "application/json"}},
-                )
-            except openai.APIStatusError as error:
-                response = error.response
-        return Reply(response.status_code, CIMultiDictProxy(CIMultiDict(response.headers.items())), response.content)
+            if self._fault is not None:
+                raise self._fault
+            if self._prepared is None or not self._holds():
+                try:
+                    await self._have_it_prepared()
+                except ConfigError as error:
+                    self._fault = error
+                    raise
+            assert self._prepared is not None
+            return self._prepared
+
+    async def _have_it_prepared(self) -> None:
+        headers = {"Content-Type": "application/json"}
+        with in_our_terms(self.host, self._vault):
+            await self._client.post(_ROUTE, cast_to=httpx2.Response, content=b"{}", options={"headers": headers})
+
+    def _note(self, request: httpx2.Request) -> httpx2.Response:
+        """Where the SDK believes that it sends to."""
+        headers = CIMultiDict((k, v) for k, v in request.headers.multi_items() if k.lower() not in _OF_THE_TRANSPORT)
+        self._prepared = Prepared(URL(str(request.url), encoded=True), CIMultiDictProxy(headers))
+        return httpx2.Response(200)
 
 
-def _sdk_client(config: EndpointConfig, wire: _Wire, tokens: TokenSource | None, vault: Vault) -> openai.AsyncOpenAI:
-    """The official client for this endpoint. `max_retries=0`: the only retry loop is ours, so every call is counted."""
+def _sdk_client(
+    config: EndpointConfig, client: httpx2.AsyncClient, tokens: TokenSource | None, vault: Vault
+) -> openai.AsyncOpenAI:
+    """The official client for this endpoint, which takes nothing from the environment that the config does not say."""
     key, token = _revealed(config.api_key, vault), _revealed(config.token, vault)
+    sdk: openai.AsyncOpenAI
     if config.kind == "azure":
-        return openai.AsyncAzureOpenAI(
+        sdk = openai.AsyncAzureOpenAI(
             azure_endpoint=config.base_url,
             azure_deployment=quote(config.deployment, safe=""),
             api_version=config.api_version,
@@ -124,16 +132,14 @@ def _sdk_client(config: EndpointConfig, wire: _Wire, tokens: TokenSource | None,
             azure_ad_token=token,
             azure_ad_token_provider=tokens,
             max_retries=0,
-            http_client=wire,
+            http_client=client,
         )
-    return openai.AsyncOpenAI(
-        base_url=config.base_url,
-        api_key=key or token or tokens,
-        organization=config.organization or None,
-        project=config.project or None,
-        max_retries=0,
-        http_client=wire,
-    )
+    else:
+        sdk = openai.AsyncOpenAI(
+            base_url=config.base_url, api_key=key or token or tokens or _NO_KEY, max_retries=0, http_client=client
+        )
+    sdk.organization, sdk.project = config.organization or None, config.project or None
+    return sdk
 
 
 def _revealed(secret: SecretStr | None, vault: Vault) -> str | None:

@@ -85,9 +85,9 @@ def _seconds_or_date(text: str | None, now: float) -> float | None:
         return _sensible(number)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+        return _sensible((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, OverflowError):
         return None
-    return _sensible((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
 
 
 def _reset(headers: Mapping[str, str]) -> float | None:

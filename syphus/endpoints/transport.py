@@ -3,13 +3,21 @@
 The transport decides the speed before anything else does (docs/design.md has the figures). It sends exactly the bytes
 that it is given, follows no redirect, reads no more than a sane answer can hold, and turns every way in which a
 connection can fail into one `NoReplyError`.
+
+It never sends anything twice: a request that was cut off may have been answered and billed, which only the caller can
+count. So that a connection which the server closes while it is idle costs no request, ours are closed earlier than
+most servers do it, and before one is used again the event loop gets to see whether it is still open.
 """
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import os
 import ssl
 from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -17,9 +25,14 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
+from syphus.errors import ConfigError
+from syphus.secrets import Vault
+
 LARGEST_ANSWER = 32 * 2**20  #: bytes; a chat completion is a few kilobytes, and an endless body must end somewhere
 CONNECT_TIMEOUT = 20.0  #: seconds for DNS, TCP, proxy and TLS together
+IDLE = 4.0  #: seconds that an idle connection is kept; uvicorn (vLLM) and Node close theirs after 5
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_UNKNOWN_ISSUER = {2, 18, 19, 20, 21}  # X509_V_ERR_*: naming an authority helps against these
 
 
 class Reply(NamedTuple):
@@ -33,8 +46,8 @@ class Reply(NamedTuple):
 class NoReplyError(Exception):
     """No complete reply came.
 
-    `kind` is one of unknown host, connection refused, TLS, proxy, timeout, reset, cut body, too large; `sent` says that
-    the request had gone out, so that an answer may have been produced and billed.
+    `kind` is one of unknown host, connection refused, TLS, proxy, timeout, reset, cut body, too large, not HTTP; `sent`
+    says that the request had gone out, so that an answer may have been produced and billed.
     """
 
     def __init__(self, kind: str, message: str = "", sent: bool = False) -> None:
@@ -45,15 +58,30 @@ class NoReplyError(Exception):
 
 
 class Transport:
-    """Posts bytes to one host. Made inside a running event loop; `close` it there too."""
+    """Posts bytes to one host. Made inside a running event loop; `close` it there too.
 
-    def __init__(self, base_url: str, connections: int, verify: bool = True) -> None:
-        self._proxy = proxy_for(base_url)
-        secure = ssl_context() if verify and base_url.startswith("https:") else verify
+    Raises `ConfigError` where the environment names a proxy or certificates that can't be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        connections: int,
+        vault: Vault,
+        verify: bool = True,
+        connect_timeout: float = CONNECT_TIMEOUT,
+    ) -> None:
+        proxy = proxy_for(base_url)
+        self._proxy = proxy.with_user(None) if proxy else None
+        self._to_proxy = _credentials(proxy, vault) if proxy else {}
+        self._tunnelled = urlsplit(base_url).scheme == "https"
+        self._connect_timeout = connect_timeout
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, ssl=secure),
+            connector=aiohttp.TCPConnector(
+                limit=connections, ssl=_secure(base_url, self._proxy, verify), keepalive_timeout=IDLE
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT),
+            timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout),
             auto_decompress=True,
         )
 
@@ -62,24 +90,58 @@ class Transport:
 
         Raises `NoReplyError` where no complete answer came.
         """
+        if self._to_proxy and not self._tunnelled:
+            headers = {**headers, **self._to_proxy}
+        for _ in range(2):  # the event loop sees what was closed, and lets the connection go
+            await asyncio.sleep(0)
         sent = False
         try:
             async with self._session.post(
-                url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
+                url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy,
+                proxy_headers=self._to_proxy,
             ) as response:
                 sent = True
                 return Reply(response.status, response.headers, await _read(response))
-        except (aiohttp.ClientError, OSError) as error:
-            raise _problem(error, sent) from error
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
+            raise self._problem(error, sent) from error
 
     async def close(self) -> None:
         """Closes every connection."""
         await self._session.close()
 
+    def _problem(self, error: Exception, sent: bool) -> NoReplyError:
+        """Most specific first: aiohttp's connection errors inherit from one another. Repeats no stranger's words."""
+        match error:
+            case aiohttp.ClientConnectorDNSError():
+                return NoReplyError("unknown host", error.host)
+            case UnicodeError():
+                return NoReplyError("unknown host", "that can't be the name of a host")
+            case aiohttp.ClientSSLError():
+                return NoReplyError("TLS", _tls_problem(error.os_error))
+            case aiohttp.ClientProxyConnectionError():
+                return NoReplyError("proxy", f"{error.host}:{error.port}: {error.strerror}")
+            case aiohttp.ClientHttpProxyError():
+                return NoReplyError("proxy", _proxy_refusal(self._proxy, error.status))
+            case aiohttp.ClientConnectorError():
+                return NoReplyError("connection refused", error.strerror or "")
+            case aiohttp.ConnectionTimeoutError():
+                return NoReplyError("timeout", f"no connection within {self._connect_timeout:g} s")
+            case aiohttp.ServerTimeoutError() | TimeoutError():
+                return NoReplyError("timeout", "", sent)
+            case aiohttp.ClientPayloadError():
+                return NoReplyError("cut body", "the connection closed before the answer was complete", sent=True)
+            case aiohttp.ClientResponseError():
+                return NoReplyError("not HTTP", "what came is no HTTP answer; check scheme and port", sent=True)
+        return NoReplyError("reset", "the connection closed without an answer", sent=True)
+
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     length = response.content_length
-    if length is not None and length <= LARGEST_ANSWER:
+    if length is not None and length <= LARGEST_ANSWER and "Content-Encoding" not in response.headers:
         return await response.read()
     parts: list[bytes] = []
     size = 0
@@ -91,43 +153,73 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _problem(error: Exception, sent: bool) -> NoReplyError:
-    """Most specific first: aiohttp's connection errors inherit from one another."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return NoReplyError("unknown host", error.host)
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-            return NoReplyError("TLS", _tls_advice(error))
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return NoReplyError("proxy", str(error))
-        case aiohttp.ClientConnectorError():
-            return NoReplyError("connection refused", error.strerror or str(error))
-        case aiohttp.ConnectionTimeoutError() | aiohttp.ServerTimeoutError() | TimeoutError():
-            return NoReplyError("timeout", "", sent)
-        case aiohttp.ClientPayloadError():
-            return NoReplyError("cut body", "the connection closed before the answer was complete", sent=True)
-        case aiohttp.InvalidURL():
-            return NoReplyError("unknown host", str(error))
-    return NoReplyError("reset", "the connection closed without an answer", sent=True)
+def _tls_problem(error: OSError) -> str:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        reason = str(getattr(error, "reason", "") or error.strerror)
+        return f"{reason.replace('_', ' ').lower()}; this port may not speak TLS"
+    if error.verify_code in _UNKNOWN_ISSUER:
+        advice = f"name your own certificate authority with {_CA_VARIABLES[0]}=/path/to/ca.pem"
+        return f"certificate verify failed: {error.verify_message}; {advice}"
+    return f"certificate verify failed: {error.verify_message}"
 
 
-def _tls_advice(error: Exception) -> str:
-    return f"{error}; name your own certificate authority with {_CA_VARIABLES[0]}=/path/to/ca.pem"
+def _proxy_refusal(proxy: URL | None, status: int) -> str:
+    where = f"{proxy.host}:{proxy.port}" if proxy else "it"
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return f"{where} wants a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+    return f"{where} refuses to connect ({status})"
+
+
+def _secure(base_url: str, proxy: URL | None, verify: bool) -> ssl.SSLContext | bool:
+    """What aiohttp takes as `ssl`; reading all the certificates takes a while, and only TLS needs them."""
+    schemes = {urlsplit(base_url).scheme, proxy.scheme if proxy else ""}
+    return ssl_context() if verify and "https" in schemes else verify
 
 
 def ssl_context() -> ssl.SSLContext:
-    """The system's certificates, or the bundle that SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names."""
-    named = next((os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)), None)
-    return ssl.create_default_context(cafile=named)
+    """The system's certificates, or the bundle that SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names.
+
+    Raises `ConfigError` where that can't be read.
+    """
+    variable = next((name for name in _CA_VARIABLES if os.environ.get(name)), "")
+    named = Path(os.environ[variable]) if variable else None
+    try:
+        if named is not None and named.is_dir():
+            return ssl.create_default_context(capath=named)
+        return ssl.create_default_context(cafile=named)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(f"{variable}={named} can't be read as certificates: {error.strerror}") from error
 
 
-def proxy_for(url: str) -> str | None:
+def _credentials(proxy: URL, vault: Vault) -> dict[str, str]:
+    """The header that lets us in, in UTF-8; aiohttp's own knows Latin-1 alone."""
+    if not proxy.user:
+        return {}
+    both = f"{proxy.user}:{proxy.password or ''}"
+    vault.keep(proxy.password or "")
+    vault.keep(both)  # which goes out in base64
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(both.encode()).decode()}"}
+
+
+def proxy_for(url: str) -> URL | None:
     """The proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY ask for, unless NO_PROXY exempts the host.
 
-    Looked up once: asking for every request costs more than the request.
+    Looked up once: asking for every request costs more than the request. Raises `ConfigError` where it is no HTTP
+    proxy.
     """
     parts = urlsplit(url)
-    if not parts.hostname or proxy_bypass(parts.netloc.rpartition("@")[2]):
+    if not parts.hostname or proxy_bypass(parts.netloc.rpartition("@")[2]) or proxy_bypass(parts.hostname):
         return None
     proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+    kind = parts.scheme if proxies.get(parts.scheme) else "all"
+    text = proxies.get(kind, "")
+    if not text:
+        return None
+    variable = f"{kind.upper()}_PROXY"
+    try:
+        proxy = URL(text if "://" in text else f"http://{text}")  # curl takes host:port, too
+    except ValueError:
+        raise ConfigError(f"{variable} is no address such as http://proxy.example:3128") from None
+    if proxy.scheme not in ("http", "https") or not proxy.host:
+        raise ConfigError(f"{variable} names a proxy of the kind {proxy.scheme!r}; only http and https can be used")
+    return proxy

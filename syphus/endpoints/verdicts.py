@@ -18,10 +18,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import NamedTuple
 
-import orjson
-
+from syphus.endpoints.hints import retry_wait
+from syphus.endpoints.problems import QUOTA_CODES, RATE_CODES, Problem, read_problem
 from syphus.text import one_line
 from syphus.types import Completion, State
 
@@ -57,27 +56,6 @@ class Verdict:
     expired_token: bool = False  #: a new token may help, once
 
 
-class Problem(NamedTuple):
-    """An error body, whatever its shape was."""
-
-    message: str
-    code: str
-    param: str
-    inner: Mapping[str, object]
-
-
-QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "credit_balance_exhausted",
-        "organization_spend_limit_exceeded",
-        "project_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-    }
-)
-_RATE_CODES = frozenset({"rate_limit_exceeded", "slow_down", "server_is_overloaded", "too_many_requests"})
 _QUOTA_PHRASES = ("exceeded your current quota", "check your plan and billing details", "spend limit has been reached")
 _FILTER_PHRASES = ("content management policy", "responsibleaipolicyviolation", "content_filter")
 _CONTEXT_PHRASES = ("maximum context length", "exceeds the available context size", "context_length_exceeded")
@@ -117,7 +95,7 @@ def judge_error(status: int, headers: Mapping[str, str], body: bytes, host: str)
         return Verdict(Action.PAUSE, "rate limit", problem.message, limit=_which_limit(problem, words))
     if problem.code in ("server_is_overloaded", "slow_down") or status == 529:
         return Verdict(Action.PAUSE, "overloaded", problem.message, limit="overload")
-    if status in (401, 403, 404) or 300 <= status < 400:
+    if status in (401, 403, 404, 407) or 300 <= status < 400:
         return _judge_access(status, headers, problem, words, told)
     if status >= 500 or status in (408, 409, 425):
         return _judge_server_error(status, problem, words, headers)
@@ -130,7 +108,7 @@ def judge_no_reply(kind: str, message: str, sent: bool) -> Verdict:
 
 
 def _is_quota(status: int, headers: Mapping[str, str], problem: Problem, words: str) -> bool:
-    if problem.code in _RATE_CODES:
+    if problem.code in RATE_CODES:
         return False
     if problem.code in QUOTA_CODES:
         return True
@@ -138,7 +116,9 @@ def _is_quota(status: int, headers: Mapping[str, str], problem: Problem, words: 
         return "retry-after" not in headers
     if status == 403:
         return "quota" in words  # Azure's API management: "Out of call volume quota" / "quota exceeded"
-    return status == 429 and any(phrase in words for phrase in _QUOTA_PHRASES)
+    if status != 429 or not any(phrase in words for phrase in _QUOTA_PHRASES):
+        return False
+    return retry_wait(headers, problem.message, now=0.0) is None  # Gemini says these words of a minute's limit, too
 
 
 def _which_limit(problem: Problem, words: str) -> str:
@@ -153,7 +133,7 @@ def _judge_access(status: int, headers: Mapping[str, str], problem: Problem, wor
     if _filtered(problem, words):
         return _refused(problem)
     if 300 <= status < 400:
-        where = headers.get("location", "elsewhere")
+        where = one_line(headers.get("location", "elsewhere"))
         return Verdict(
             Action.STOP,
             "redirect",
@@ -166,6 +146,13 @@ def _judge_access(status: int, headers: Mapping[str, str], problem: Problem, wor
         )  # which echoes the key
         return Verdict(
             Action.STOP, "key refused", f"The key was refused by {told}{why}.", "Set another key", expired_token=True
+        )
+    if status == 407:
+        return Verdict(
+            Action.STOP,
+            "proxy",
+            f"The proxy on the way to {told} wants a user and a password.",
+            "Set HTTP_PROXY=http://USER:PASSWORD@HOST:PORT",
         )
     if status == 403:
         return Verdict(
@@ -242,35 +229,5 @@ def filter_flags(results: object) -> tuple[str, ...]:
     if not isinstance(results, dict):
         return ()
     hits = {k: v for k, v in results.items() if isinstance(v, dict) and (v.get("filtered") or v.get("detected"))}
-    return tuple(f"{name}: {v['severity']}" if v.get("severity") else str(name) for name, v in sorted(hits.items()))
-
-
-def read_problem(body: bytes) -> Problem:
-    """The error in a body of any shape: OpenAI's, Azure's, vLLM's, FastAPI's, a bare string, HTML or nothing."""
-    try:
-        data: object = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return Problem(body[:2000].decode("utf-8", "replace").strip(), "", "", {})
-    if isinstance(data, dict):
-        error = data.get("error", data)
-        if isinstance(error, dict):
-            return _problem(error)
-        return Problem(str(error), str(data.get("code") or ""), "", {})
-    return Problem(str(data), "", "", {})
-
-
-def _problem(error: dict[str, object]) -> Problem:
-    code, kind = error.get("code"), error.get("type")
-    named = code if isinstance(code, str) and not code.isdecimal() else kind
-    if kind in QUOTA_CODES and code not in _RATE_CODES and code not in QUOTA_CODES:
-        named = kind
-    inner = error.get("innererror") or error.get("provider_specific_fields") or {}
-    if isinstance(inner, dict) and isinstance(inner.get("innererror"), dict):
-        inner = inner["innererror"]
-    message = error.get("message") or error.get("detail") or error.get("Message") or ""
-    return Problem(
-        message if isinstance(message, str) else orjson.dumps(message).decode(),
-        named if isinstance(named, str) else "",
-        str(error.get("param") or ""),
-        inner if isinstance(inner, dict) else {},
-    )
+    named = (f"{name}: {v['severity']}" if v.get("severity") else str(name) for name, v in sorted(hits.items()))
+    return tuple(one_line(name, 80) for name in named)

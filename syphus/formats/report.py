@@ -13,7 +13,7 @@ from syphus.formats.files import replacing
 from syphus.ledger.sessions import Session, sessions, specs
 from syphus.ledger.store import Store
 from syphus.ledger.summary import Counts, Spending, count_queries, count_spending
-from syphus.pipeline.budget import Prices
+from syphus.pricing import Prices
 from syphus.types import SIMULATED, Pair, State
 
 

@@ -28,13 +28,14 @@ _EXAMPLES = 3  #: ids that a message names
 
 @dataclass(slots=True)
 class InputCheck:
-    """What registering found.
+    """What registering found: `read` rows in all, `taken` of them are rows of this run.
 
     `changed` are rows whose text is another than the one that their outcome was made from, `gone` rows that have an
     outcome and are no longer in the input; `examples` names some of both.
     """
 
     read: int = 0
+    taken: int = 0
     new: int = 0
     changed: int = 0
     gone: int = 0
@@ -112,9 +113,12 @@ class _Registration:
         for batch in _batches(queries):
             known = self._look_up([row.query.id for row in batch])
             rows = self._told_apart(batch, known)
-            self._insert([row for row in rows if row.query.id not in known and wanted(row.position)])
-            self._update([(known[row.query.id], row) for row in rows if row.query.id in known])
+            new = [row for row in rows if row.query.id not in known and wanted(row.position)]
+            old = [(known[row.query.id], row) for row in rows if row.query.id in known]
+            self._insert(new)
+            self._update(old)
             self.check.read += len(rows)
+            self.check.taken += len(new) + len(old)
             tick(self.check.read)
         self._find_gone()
         return self.check

@@ -13,8 +13,9 @@ _QUERY = (
 )
 _ANSWERS = (
     "SELECT answer.n, hex(key), sample, text, finish_reason, refusal, flags, model, response_id, prompt_tokens, "
-    "completion_tokens, seconds, endpoint, version, settings FROM answer JOIN session ON session.id = answer.session "
-    "JOIN spec ON spec.id = session.spec WHERE key = (SELECT key FROM answer WHERE n = ?) ORDER BY sample"
+    "completion_tokens, answer.seconds, strftime('%Y-%m-%dT%H:%M:%SZ', started, 'unixepoch'), endpoint, version, "
+    "settings FROM answer JOIN session ON session.id = answer.session JOIN spec ON spec.id = session.spec "
+    "WHERE key = (SELECT key FROM answer WHERE n = ?) ORDER BY sample"
 )
 
 
@@ -46,7 +47,7 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
 
 def _answer(n: int, *columns: object, newest: int) -> dict[str, object]:
     names = ("request", "sample", "text", "finish_reason", "refusal", "flags", "model", "response_id", "prompt_tokens",
-             "completion_tokens", "seconds", "endpoint", "syphus", "settings")  # fmt: skip
+             "completion_tokens", "seconds", "session", "endpoint", "syphus", "settings")  # fmt: skip
     answer = dict(zip(names, columns, strict=True))
     settings = orjson.loads(str(answer["settings"]))
     answer["request"] = str(answer["request"]).lower()

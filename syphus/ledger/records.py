@@ -15,6 +15,7 @@ import orjson
 from syphus.ledger.store import Store, storage_faults
 from syphus.types import Completion, Outcome, Pair, Query, State, Usage
 
+ANSWERED = "answered"  #: the cause that requests with an answer are counted under
 _BATCH = 256
 
 

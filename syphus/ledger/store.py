@@ -91,7 +91,7 @@ class Store:
         """
         with storage_faults(self.path):
             self.writer.commit()
-        self._still_there()
+        self.check_place()
 
     def close(self) -> None:
         """Closes the file and lets go of the folder."""
@@ -101,7 +101,8 @@ class Store:
         if self._lock is not None:
             self._lock.close()
 
-    def _still_there(self) -> None:
+    def check_place(self) -> None:
+        """Raises `StorageError` where the file was removed or replaced since it was opened."""
         try:
             inode = self.path.stat().st_ino
         except OSError as error:
@@ -126,25 +127,35 @@ def open_for_writing(folder: Path) -> Store:
     except OSError as error:
         raise RunError(f"{folder} can't be written: {error.strerror}.") from error
     path = folder / FILE
-    try:
-        writer = _connect(path, "rwc")
-        _prepare(writer, path)
-        return Store(folder, _connect(path, "ro"), writer, lock)
-    except sqlite3.Error as error:
-        raise RunError(f"{path} can't be used as a ledger: {error}.") from error
+    with contextlib.ExitStack() as opened:  # closes again what was opened before something went wrong
+        opened.callback(lock.close)
+        try:
+            writer = opened.enter_context(contextlib.closing(_connect(path, "rwc")))
+            _prepare(writer, path)
+            reader = opened.enter_context(contextlib.closing(_connect(path, "ro")))
+        except (sqlite3.Error, OSError) as error:
+            raise RunError(f"{path} can't be used as a ledger: {error}.") from error
+        opened.pop_all()
+        return Store(folder, reader, writer, lock)
 
 
 def open_for_reading(folder: Path) -> Store:
-    """Opens the ledger of a run, which may be working at the moment. Raises `RunError` where there is none."""
+    """Opens the ledger of a run, which may be working at the moment. Raises `RunError` where there is none.
+
+    A run that nobody has open is read without leaving a trace, and so on a read-only disk too.
+    """
     path = folder / FILE
     if not path.is_file():
         raise RunError(f"{folder} is no run: it holds no {FILE}.")
-    try:
-        reader = _connect(path, "ro")
-        _check_format(reader, path)
+    working = path.with_name(f"{FILE}-wal").exists()
+    with contextlib.ExitStack() as opened:
+        try:
+            reader = opened.enter_context(contextlib.closing(_connect(path, "ro" if working else "ro&immutable=1")))
+            _check_format(reader, path)
+        except sqlite3.Error as error:
+            raise RunError(f"{path} can't be read as a ledger: {error}.") from error
+        opened.pop_all()
         return Store(folder, reader, None, None)
-    except sqlite3.Error as error:
-        raise RunError(f"{path} can't be read as a ledger: {error}.") from error
 
 
 @contextlib.contextmanager

@@ -6,41 +6,8 @@ that may have been billed without an answer keep their reservation: nobody gives
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
-from syphus.types import SIMULATED, Usage
-
-
-class Price(NamedTuple):
-    """Dollars a token."""
-
-    input: float
-    cached_input: float
-    output: float
-
-    def of(self, usage: Usage) -> float:
-        """Dollars for a usage."""
-        fresh = usage.prompt_tokens - usage.cached_tokens
-        return fresh * self.input + usage.cached_tokens * self.cached_input + usage.completion_tokens * self.output
-
-    def worst(self, prompt_tokens: float, max_tokens: float) -> float:
-        """Dollars that a call can cost at the most."""
-        return prompt_tokens * self.input + max_tokens * self.output
-
-
-class Prices:
-    """Prices by model. A server names a dated version ("gpt-4o-mini-2024-07-18"): the longest name that fits counts."""
-
-    def __init__(self, prices: Mapping[str, Price]) -> None:
-        self._prices = prices
-
-    def find(self, model: str) -> Price | None:
-        """The price of a model, or None where it is not known."""
-        if model.startswith(SIMULATED):
-            return Price(0.0, 0.0, 0.0)
-        fits = [name for name in self._prices if model == name or model.startswith(f"{name}-20")]
-        return self._prices[max(fits, key=len)] if fits else None
+from syphus.pricing import Price
+from syphus.types import Usage
 
 
 class Budget:

@@ -12,6 +12,7 @@ from syphus.endpoints.hints import retry_wait
 from syphus.endpoints.transport import NoReplyError
 from syphus.endpoints.verdicts import Action, Verdict, judge_error, judge_no_reply
 from syphus.errors import ConfigError, ProviderError
+from syphus.ledger.records import ANSWERED
 from syphus.pipeline.deadlines import Deadlines
 from syphus.pipeline.gate import Admission, Gate
 from syphus.pipeline.lane import Lane
@@ -20,7 +21,6 @@ from syphus.pipeline.tally import Tally
 from syphus.pipeline.writer import Writer
 from syphus.types import Request
 
-ANSWERED = "answered"  #: the cause that requests with an answer are counted under
 _AT_ONCE = ("unknown host", "TLS", "proxy")  #: wrong settings rather than bad luck, where there was never an answer
 
 
@@ -69,6 +69,8 @@ class Caller:
                 verdict = judge_error(reply.status, headers, reply.body, lane.endpoint.host)
         except NoReplyError as error:
             verdict = judge_no_reply(error.kind, error.message, error.sent)
+        except ConfigError as error:  # the request could not be signed
+            verdict = Verdict(Action.STOP, "not signed", str(error), "Put that right")
         except TimeoutError:
             verdict = judge_no_reply("timeout", f"no answer within {self._deadlines.seconds:g} s", sent=True)
         finally:

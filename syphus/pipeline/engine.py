@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from syphus.config import Config, EndpointConfig
-from syphus.endpoints.chat import ChatEndpoint
 from syphus.errors import InterruptError, SyphusError
 from syphus.formats.pairs_jsonl import PairsFile
 from syphus.ledger.records import Records
@@ -109,13 +108,19 @@ async def run_stage(work: Work, config: Config, observer: Observer) -> SyphusErr
         finally:
             for lane in lanes:
                 await lane.endpoint.close()
+    stopped_by = writer.fault or loop.stopped_by
+    for lane in lanes:
+        if lane.parked is not None and lane.parked is not stopped_by:
+            observer.say(f"{lane.endpoint.host} was left out: {lane.parked}")
     if writer.unsaved:
         names = ", ".join(writer.unsaved[:5]) + (", ..." if len(writer.unsaved) > 5 else "")
         observer.say(f"{len(writer.unsaved)} answers came that could not be saved: {names}")
-    return writer.fault or loop.stopped_by
+    return stopped_by
 
 
 def _lane(endpoint: EndpointConfig, work: Work, config: Config, now: float) -> Lane:
+    from syphus.endpoints.chat import ChatEndpoint  # the SDK takes its time to load: what is refused needs not wait
+
     given: Mapping[str, float | None] = {
         "requests": endpoint.requests_per_minute,
         "tokens": endpoint.tokens_per_minute,

@@ -173,7 +173,7 @@ class Loop:
         if verdict.expired_token and not job.signed_anew and lane.endpoint.renew():
             job.signed_anew = True
         else:
-            lane.parked = ProviderError(f"{verdict.message} {verdict.advice}, then run the same command.")
+            lane.parked = ProviderError(f"{verdict.message.rstrip('.')}. {verdict.advice}, then run the same command.")
         self._feed.later(job, self._clock())
 
     async def _record(self, job: Job, verdict: Verdict) -> None:

@@ -56,8 +56,8 @@ class Writer:
             group = self._group
             self._work.set()
             await group.wait()
-        if self.fault is not None:
-            self.unsaved.append(entry.row.query.id)
+        else:
+            self._lose([entry])
         return self.fault is None
 
     def count(self, cause: str, maybe_billed: bool = False, tokens: float = 0.0) -> None:
@@ -72,17 +72,18 @@ class Writer:
                 await asyncio.sleep(GATHER)
             self._work.clear()
             group, self._group = self._group, asyncio.Event()
+            entries, self._entries = self._entries, []
             try:
-                await self._commit(group)
-            except StorageError as error:
-                self.fault = error
+                await self._commit(entries, group)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait here for ever
+                self.fault = error if isinstance(error, StorageError) else self._unforeseen(error)
+                self._lose([*(() if group.is_set() else entries), *self._entries])
                 self._on_fault()
             finally:
                 group.set()
         self._group.set()
 
-    async def _commit(self, group: asyncio.Event) -> None:
-        entries, self._entries = self._entries, []
+    async def _commit(self, entries: list[Entry], group: asyncio.Event) -> None:
         attempts, self._attempts = self._attempts, Attempts()
         with storage_faults(self._store.path):
             for entry in entries:
@@ -95,3 +96,9 @@ class Writer:
         if lines:
             with storage_faults(self._pairs.path):
                 await self._pairs.append(lines, self._records.last_seq)
+
+    def _lose(self, entries: list[Entry]) -> None:
+        self.unsaved += [entry.row.query.id for entry in entries if entry.paid is not None]
+
+    def _unforeseen(self, error: Exception) -> StorageError:
+        return StorageError(f"{self._store.path} can't be written: {type(error).__name__}: {error}.")

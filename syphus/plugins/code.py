@@ -43,10 +43,10 @@ class PluginCode:
         What it raises, SystemExit too, becomes one line with the traceback as its cause: an InputError if a record was
         in use, otherwise a PluginError. Errors of Syphus itself pass.
         """
-        stdout, sys.stdout = sys.stdout, sys.stderr
         before = self._context.get(trail)
         try:
-            return self._context.run(function, *args, **kwargs)
+            with _printing:
+                return self._context.run(function, *args, **kwargs)
         except SyphusError as error:
             self._context.run(traceback.clear_frames, error.__traceback__)
             raise
@@ -54,8 +54,6 @@ class PluginCode:
             told = self._told(error, self._context.run(position_of_failure, before))
             self._context.run(traceback.clear_frames, error.__traceback__)  # they may hold open files, and gigabytes
             raise told from error
-        finally:
-            sys.stdout = stdout
 
     def place(self) -> str:
         """The record under way, if a reader knows it, or else the plugin and the number of the row."""
@@ -77,6 +75,30 @@ class PluginCode:
 
     def _place(self, record: Position | None) -> str:
         return str(record or self.name) + (f": row {self.row}" if self.row and not record else "")
+
+
+class _ToStderr:
+    """What is printed goes to stderr while any thread is in here: the first sets it so, the last one puts it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._stdout = sys.stdout
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._stdout, sys.stdout = sys.stdout, sys.stderr
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                sys.stdout = self._stdout
+
+
+_printing = _ToStderr()
 
 
 def one_line(error: BaseException) -> str:

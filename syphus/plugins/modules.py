@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from syphus.prompts import ENDINGS
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_loading = threading.RLock()  # a module is in sys.modules before it is whole
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -72,16 +74,18 @@ class LoadedPlugin:
 
 
 def load_file(path: Path) -> ModuleType:
-    """The module of a plugin's source file, which is run once in a process.
+    """The module of a plugin's source file, which is run once in a process, and anew when it was edited.
 
     Raises PluginError, a short one: `your_dataset.py:7 KeyError: 'caption'`.
     """
     path = path.resolve()
-    digest = blake2b(str(path).encode(errors="surrogateescape"), digest_size=6).hexdigest()
+    source = path.read_bytes() if path.is_file() else b""
+    digest = blake2b(str(path).encode(errors="surrogateescape") + b"\0" + source, digest_size=6).hexdigest()
     name = f"_syphus_plugin_{digest}.{path.stem}"
-    if name not in sys.modules:
-        _load(PluginCode(path.name, {str(path)}), _execute, name, path)
-    return sys.modules[name]
+    with _loading:
+        if name not in sys.modules:
+            _load(PluginCode(path.name, {str(path)}), _execute, name, path)
+        return sys.modules[name]
 
 
 def plugins_of(module: ModuleType, stem: str) -> list[LoadedPlugin]:

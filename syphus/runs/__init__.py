@@ -4,7 +4,10 @@ job.py          the main job, from start to end
 prepare.py      plugin, prompt, endpoint: what can be wrong before a request is sent
 inputs.py       whether the ledger holds the input as it is now
 settings.py     what answers depend on, and what has changed in it
+descriptors.py  as many calls in flight as the system lets be open
 forecast.py     tokens, dollars and minutes, before they are spent
+opening.py      the sentences before a run
+prices.py       what its cost is told with
 projections.py  the files besides the ledger
 preview.py      the messages that would go out
 status.py       where a run stands

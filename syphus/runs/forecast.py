@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from syphus.endpoints.answers import BYTES_PER_TOKEN
-from syphus.pipeline.budget import Price
+from syphus.pricing import Price
 from syphus.types import Prefix, Usage
 
 USUAL_ANSWER = 250.0  #: tokens, where no in-context example shows how long an answer is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.options import Options
 from syphus.plugins.contract import AbstractDataset, beside, queries
-from syphus.runs.projections import forget_pairs
+from syphus.runs.projections import forget_exports, forget_pairs
 from syphus.types import Query
 
 _META = "input"  # meta: the fingerprint of the input that the ledger holds
@@ -34,6 +35,11 @@ def check_input(
         check = register(store, stage, _queries(dataset, options), _wanted(dataset, options), tick)
         if not check.read:
             raise InputError(f"{_source(dataset, options) or options.name} holds no queries. Nothing was sent.")
+        if not check.taken:
+            raise InputError(
+                f"--slice-start {options.slice_start} and --slice-end {options.slice_end} leave none of the "
+                f"{check.read:,} rows. Nothing was sent."
+            )
         _decide(check, options)
     except BaseException:
         reject(store)
@@ -41,6 +47,7 @@ def check_input(
     set_meta(store, _META, now)
     if check.changed or check.gone:
         forget_pairs(store)
+    forget_exports(store)  # rows may have moved, or come back
     accept(store, stage)
     return check
 
@@ -54,7 +61,8 @@ def fingerprint(dataset: AbstractDataset, options: Options, plugin: str) -> str:
     selection = (
         options.slice_start, options.slice_end, options.random_sample, options.seed, options.allow_bad_rows,
     )  # fmt: skip
-    return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{plugin}|{selection}"
+    name = os.fsencode(path.resolve()).decode("utf-8", "backslashreplace")  # in any locale the same
+    return f"{name}|{stat.st_size}|{stat.st_mtime_ns}|{plugin}|{selection}"
 
 
 def _decide(check: InputCheck, options: Options) -> None:

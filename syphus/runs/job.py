@@ -29,17 +29,19 @@ from syphus.ledger.summary import average_size
 from syphus.options import Options
 from syphus.pipeline.budget import Budget
 from syphus.pipeline.engine import Observer, Work, run_stage
+from syphus.pipeline.estimate import TokenEstimate
 from syphus.pipeline.tally import Tally
-from syphus.pricing import keep_prices, kept_prices
+from syphus.runs.descriptors import fitting_threads
 from syphus.runs.inputs import check_input
+from syphus.runs.opening import opening
 from syphus.runs.prepare import Prepared, prepare
-from syphus.runs.projections import forget_pairs, open_pairs, write_exports
+from syphus.runs.prices import keep_prices, kept_prices
+from syphus.runs.projections import forget_exports, forget_pairs, open_pairs, write_exports
 from syphus.runs.settings import differences, sampling_parameters
 from syphus.sampling import Sampling
 from syphus.secrets import Vault
 from syphus.stages.generate import Generate, parser_digest
 from syphus.stages.rejudge import rejudge
-from syphus.terminal.telling import opening
 from syphus.types import State
 from syphus.version import __version__
 
@@ -48,11 +50,13 @@ _ADAPTED = "adapted"  # meta: the sampling parameters that the model does not ta
 
 
 def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Finished:
-    """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the disk failed."""
+    """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost."""
     prepared = prepare(options, environ)
     store = open_for_writing(prepared.options.folder)
     try:
         return _Job(prepared, store, observer).carry_out()
+    except StorageError as error:
+        return _what_is_left(store, error)
     finally:
         store.close()
 
@@ -133,30 +137,30 @@ class _Job:
                     f"Truncated answers would be cut off at {now} tokens once more. "
                     f"Add --max-tokens with more than {before}, and --accept-changes."
                 )
+        forget_exports(self._store)
         count = reopen(self._store, STAGE, self._options.retry)
-        self._observer.say(f"{count:,} queries will be asked again ({', '.join(self._options.retry)}).")
+        self._observer.say(f"To be asked again ({', '.join(self._options.retry)}): {count:,}.")
 
     def _ask(self, report: Report) -> SyphusError | None:
         """One session of the loop; returns what stopped it. Raises `StorageError` where the disk failed."""
         prepared, options = self._prepared, self._options
         for line in opening(prepared, report, average_size(self._store, STAGE)):
             self._observer.say(line)
+        threads = self._fitting_threads()
         began, clock = time.time(), time.monotonic()
         keep_prices(self._store, prepared.config.prices)
-        session = begin_session(
-            self._store, prepared.settings, options.num_threads, prepared.endpoint, __version__, began
-        )
+        session = begin_session(self._store, prepared.settings, threads, prepared.endpoint, __version__, began)
         work = Work(
             stage=self._stage,
             store=self._store,
             records=Records(self._store, STAGE, session),
             pairs=open_pairs(self._store, STAGE),
             budget=Budget(
-                prepared.price, options.max_cost, options.max_requests, report.cost or 0.0, report.spending.requests
+                prepared.price, options.max_cost, options.max_requests, self._spent(report), report.spending.requests
             ),
             tally=Tally(report.counts.total, Counter(report.counts.states)),
             vault=Vault(),
-            threads=options.num_threads,
+            threads=threads,
             max_rounds=options.max_rounds,
             seed=options.seed,
             drain=options.drain,
@@ -169,6 +173,22 @@ class _Job:
             self._store, session, str(stopped_by or ""), time.monotonic() - clock, began + time.monotonic() - clock
         )
         return stopped_by
+
+    def _spent(self, report: Report) -> float:
+        """Dollars so far. Calls that may have been billed without an answer count in full, as when they were made."""
+        price, unknown = self._prepared.price, report.spending.unknown_tokens
+        if price is None:
+            return report.cost or 0.0
+        longest = TokenEstimate(self._prepared.config.max_tokens).max_tokens
+        completion = min(unknown, report.spending.maybe_billed * longest)
+        return (report.cost or 0.0) + price.worst(unknown - completion, completion)
+
+    def _fitting_threads(self) -> int:
+        each = 2 if self._options.offline else len(self._prepared.config.endpoints)  # offline: both ends are ours
+        threads, told = fitting_threads(self._options.num_threads, each)
+        if told:
+            self._observer.say(told)
+        return threads
 
     async def _session(self, work: Work) -> SyphusError | None:
         async with self._endpoint() as config:
@@ -193,6 +213,15 @@ class _Job:
             files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report)
         sample = [pair for result in itertools.islice(accepted(self._store, STAGE), 2) for pair in result.pairs[:1]]
         return Finished(report, stopped_by, files, sample)
+
+
+def _what_is_left(store: Store, fault: StorageError) -> Finished:
+    """After the disk failed: what it holds. Raises `fault` where that can't be said any more."""
+    try:
+        store.check_place()
+        return Finished(make_report(store, STAGE, kept_prices(store)), fault, (), [])
+    except StorageError:
+        raise fault from None
 
 
 def _run_anywhere(session: Coroutine[None, None, SyphusError | None]) -> SyphusError | None:

@@ -11,10 +11,9 @@ from pydantic import SecretStr
 from syphus.config import Config, EndpointConfig, load_config, make_config
 from syphus.errors import ConfigError, InputError, PluginError
 from syphus.options import Options
-from syphus.pipeline.budget import Price
 from syphus.plugins.contract import AbstractDataset, load_prefix, shipped
 from syphus.plugins.finding import LoadedPlugin, find_plugin
-from syphus.pricing import load_prices
+from syphus.pricing import Price, load_prices
 from syphus.runs.settings import run_settings
 from syphus.types import Prefix
 

@@ -40,7 +40,7 @@ def write_exports(store: Store, stage: str, short_name: str, report: Report) -> 
         write_instructions(instructions, accepted(store, stage), _meta(report))
     if not (up_to_date and train.exists()):
         write_train(train, accepted(store, stage))
-    if not (up_to_date and pairs.exists()) and not report.counts.states[State.PENDING]:
+    if not (up_to_date and _is_whole(pairs, store)) and not report.counts.states[State.PENDING]:
         _rewrite_pairs(store, stage, seq)
     write_report(store.folder / "report.json", report)
     if not up_to_date:
@@ -67,6 +67,15 @@ def open_pairs(store: Store, stage: str) -> PairsFile:
 def forget_pairs(store: Store) -> None:
     """Outcomes that are in pairs.jsonl have changed: it must be written anew. Without committing."""
     set_meta(store, _PAIRS, "-1 0")
+
+
+def forget_exports(store: Store) -> None:
+    """The ledger has changed in a way that its newest outcome does not show. Without committing."""
+    set_meta(store, _EXPORTED, -1)
+
+
+def _is_whole(pairs: Path, store: Store) -> bool:
+    return pairs.exists() and str(get_meta(store, _PAIRS)).split()[-1] == str(pairs.stat().st_size)
 
 
 def _rewrite_pairs(store: Store, stage: str, seq: int) -> PairsFile:

@@ -8,7 +8,7 @@ from syphus.errors import InputError
 from syphus.formats.report import Report, make_report
 from syphus.ledger.lookup import look_up
 from syphus.ledger.store import open_for_reading
-from syphus.pricing import kept_prices
+from syphus.runs.prices import kept_prices
 from syphus.stages.generate import Generate
 
 

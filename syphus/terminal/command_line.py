@@ -14,6 +14,10 @@ from syphus.errors import ConfigError
 from syphus.options import Options
 from syphus.types import State
 
+_METAVARS: dict[object, str] = {
+    str: "TEXT", str | None: "TEXT", int: "N", int | None: "N", float: "X", float | None: "X", Path: "PATH",
+    Path | None: "PATH", tuple[Path, ...]: "FOLDER", tuple[State, ...]: "STATES",
+}  # fmt: skip
 RETRIED = (State.FAILED, State.INVALID, State.REFUSED, State.TRUNCATED)
 
 
@@ -41,7 +45,8 @@ def _parameter(option: Field[object], hint: object) -> inspect.Parameter:
     flag = f"--{option.name.replace('_', '-')}"
     read_as: object = {tuple[Path, ...]: list[Path], tuple[State, ...]: str}.get(hint, hint)  # type: ignore[call-overload]  # a hint can be anything, and is only looked up
     default = [] if read_as == list[Path] else "" if hint == tuple[State, ...] else option.default
-    how = typer.Option(flag, *option.metadata["flags"], help=option.metadata["help"])
+    metavar = "PATH" if option.name.endswith("_path") else _METAVARS.get(hint)
+    how = typer.Option(flag, *option.metadata["flags"], help=option.metadata["help"], metavar=metavar)
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[read_as, how]
     )

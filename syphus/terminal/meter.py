@@ -6,6 +6,7 @@ from collections import deque
 from datetime import datetime, timedelta
 
 from syphus.pipeline.engine import View
+from syphus.text import dollars
 from syphus.types import State
 
 RATE_OVER = 120.0  #: seconds that the rate is averaged over
@@ -52,7 +53,7 @@ class Meter:
         usage = tally.usage
         parts.append(f"{(usage.prompt_tokens + usage.completion_tokens) / 1000:,.0f}k tokens")
         if budget.price is not None and budget.cost:
-            parts.append(f"${budget.cost:,.2f}")
+            parts.append(dollars(budget.cost))
         if rate > 0:
             parts.append(f"left {_span((tally.total - self.done) / rate)}")
         return "  ".join(parts)

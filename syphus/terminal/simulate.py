@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from syphus.endpoints.simulated import FAULTS, Simulation, changed, run_simulated
+from syphus.endpoints.simulated.settings import as_options
 from syphus.errors import ConfigError
 
 
 def simulate(port: int, settings: Sequence[str]) -> None:
     """Serves until it is stopped; `settings` are NAME=VALUE. Raises `ConfigError` for a setting that there is not."""
     pairs = [setting.partition("=") for setting in settings]
-    if any(not sign for _, sign, _ in pairs):
-        raise ConfigError(f"--set takes NAME=VALUE. {explanation()}")
+    wrong = [name for name, sign, _ in pairs if not sign]
+    if wrong:
+        raise ConfigError(f"--set {wrong[0]}: NAME=VALUE is needed; `--set help` lists the names.")
     try:
         simulation = changed(Simulation(), {name.strip(): value for name, _, value in pairs})
     except ValueError as error:
@@ -20,7 +22,16 @@ def simulate(port: int, settings: Sequence[str]) -> None:
     run_simulated(simulation, port)
 
 
-def explanation() -> str:
-    """The names of the settings, and of the faults."""
-    names = ", ".join(Simulation.__dataclass_fields__)
-    return f"Names: {names}. Faults: {', '.join(FAULTS)}."
+def explanation() -> list[str]:
+    """The settings with their defaults, and the faults with what they are."""
+    wide = max(map(len, FAULTS))
+    return [
+        "Settings, as --set NAME=VALUE; lists with commas, mappings as JSON:",
+        *(f"  {name}={_shown(value)}" for name, value in {"key": "", **as_options(Simulation())}.items()),
+        "Faults, for script, poison, poison_once and faults:",
+        *(f"  {name.ljust(wide)}  {fault.about}" for name, fault in sorted(FAULTS.items())),
+    ]
+
+
+def _shown(value: object) -> object:
+    return value if value not in ((), {}) else ""

@@ -1,48 +1,32 @@
-"""The sentences that people read before and after a run, and about one."""
+"""The sentences that people read after a run, and about one; those before it are in runs/opening.py."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
+from syphus.errors import BudgetError
 from syphus.formats.report import Finished, Report
-from syphus.pipeline.caller import ANSWERED
+from syphus.ledger.records import ANSWERED
 from syphus.plugins.finding import PluginInfo
-from syphus.pricing import price_date
-from syphus.runs.forecast import Forecast, forecast
-from syphus.runs.prepare import Prepared
-from syphus.text import one_line
+from syphus.text import dollars, many, one_line
 from syphus.types import State
 
 _REASONS = 4  #: of each state that are shown
-
-
-def opening(prepared: Prepared, report: Report, annotation_bytes: float) -> list[str]:
-    """What will happen and what it will cost; `annotation_bytes` is the size of an average pending annotation."""
-    options, counts, config = prepared.options, report.counts, prepared.config
-    examples = sum(message["role"] == "assistant" for message in prepared.prefix.in_context)
-    what = f"{options.name} {options.dataset_version}: {counts.total:,} queries, {examples} in-context examples"
-    lines = [f"{what}, {config.model} at {prepared.endpoint}"]
-    pending = counts.states[State.PENDING]
-    if report.sessions:
-        lines.append(f"Resuming: {counts.total - pending:,} done, {pending:,} to go{_paid_twice(report)}.")
-    if not all(endpoint.verify_tls for endpoint in config.endpoints):
-        lines.append("TLS certificates are NOT checked (verify_tls: false): anybody on the way can read the key.")
-    if not options.offline:
-        limits = [endpoint.requests_per_minute for endpoint in config.endpoints]
-        rate = sum(limit for limit in limits if limit) if all(limits) else None
-        lines.append(_forecast_line(forecast(pending, annotation_bytes, prepared.prefix, prepared.price, rate), rate))
-    return lines
+_RETRY = re.compile(r" --retry[ =]\S+")
 
 
 def summary(report: Report) -> list[str]:
     """The states, which add up, the cost, and why rows are not ok."""
-    counts, sessions = report.counts, len(report.sessions)
+    counts = report.counts
     parts = " + ".join(f"{counts.states[state]:,} {state}" for state in State)
-    paid = f"{_cost(report)} over {sessions} session{'' if sessions == 1 else 's'}"
-    lines = [f"{counts.total:,} queries = {parts}    {counts.pairs:,} pairs    {paid}"]
+    paid = f"{_cost(report)} over {many(len(report.sessions), 'session')}"
+    lines = [f"{many(counts.total, 'query', 'queries')} = {parts}    {many(counts.pairs, 'pair')}    {paid}"]
     lines += [_reasons(report, state) for state in State if report.counts.reasons.get(state)]
     if counts.shared:
-        lines.append(f"{counts.shared:,} queries ask the very same as another one and share its answer.")
+        shared = many(counts.shared, "query shares", "queries share")
+        lines.append(f"{shared} the answer of another one that asks the very same.")
     if report.simulated:
         lines.append("Answered by the simulated endpoint: made-up text, not a model.")
     return lines
@@ -56,12 +40,15 @@ def closing(finished: Finished, command: str) -> list[str]:
     if report.simulated and finished.sample:
         lines += [line for pair in finished.sample for line in (f"  {pair.instruction}", f"    {pair.answer}")]
     if finished.files:
-        lines.append(f"Files: {', '.join(finished.files)}")
+        paths = [Path(file) for file in finished.files]
+        lines.append(f"Files in {paths[0].parent}: {', '.join(path.name for path in paths)}")
     again = ",".join(state for state in (State.INVALID, State.FAILED) if states[state])
-    if states[State.PENDING]:
+    if isinstance(finished.stopped_by, BudgetError):
+        lines.append(f"Go on with a higher --max-cost or --max-requests in the same command: {command}")
+    elif states[State.PENDING] or finished.stopped_by is not None:
         lines.append(f"Go on with the same command: {command}")
     elif again:
-        lines.append(f"Ask those again: {command} --retry {again}")
+        lines.append(f"Ask those again: {_RETRY.sub('', command)} --retry {again}")
     return lines
 
 
@@ -106,32 +93,4 @@ def _cost(report: Report) -> str:
     if report.cost is None:
         return "cost unknown"
     unknown = report.spending.unknown_tokens
-    return f"${report.cost:,.2f}" + (f" (and up to {unknown:,} tokens without an answer)" if unknown else "")
-
-
-def _paid_twice(report: Report) -> str:
-    """After a crash, calls that were in flight may have been answered, and billed, to nobody."""
-    last = report.sessions[-1]
-    if last.ended is not None:
-        return ""
-    return f"; up to {last.threads} calls in flight at the last stop may have been paid for without an answer"
-
-
-def _forecast_line(expected: Forecast, rate: float | None) -> str:
-    usage = expected.usage
-    cached = f" ({_tokens(usage.cached_tokens)} from the prompt cache)" if usage.cached_tokens else ""
-    parts = [f"about {_tokens(usage.prompt_tokens)} tokens in{cached}", f"{_tokens(usage.completion_tokens)} out"]
-    if expected.low is None or expected.high is None:
-        parts.append("cost unknown (no price for this model)")
-    else:
-        parts.append(f"${expected.low:.2f} to ${expected.high:.2f} (prices of {price_date()})")
-    if rate is not None and expected.minutes is not None:
-        parts.append(f"about {expected.minutes:,.0f} min at {rate:,.0f} requests/min")
-    return ", ".join(parts)
-
-
-def _tokens(count: int) -> str:
-    for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if count >= size:
-            return f"{count / size:.1f}{unit}"
-    return str(count)
+    return dollars(report.cost) + (f" (and up to {unknown:,} tokens without an answer)" if unknown else "")

@@ -1,0 +1,117 @@
+"""The endpoint that the environment describes, by the variables that users know: today's and those of the first Syphus.
+
+    OPENAI_API_TYPE                                        open_ai (or local), azure, azure_ad; else by what is set
+    OPENAI_API_KEY, AZURE_OPENAI_API_KEY                   the key; with azure_ad OPENAI_API_KEY is a token
+    AZURE_OPENAI_AD_TOKEN, SYPHUS_TOKEN_COMMAND            an Entra token, or the command that prints one
+    OPENAI_BASE_URL, OPENAI_API_BASE, AZURE_OPENAI_ENDPOINT
+    OPENAI_API_VERSION, AZURE_OPENAI_API_VERSION
+    OPENAI_API_ENGINE, AZURE_OPENAI_DEPLOYMENT             the deployment
+    OPENAI_MODEL                                           the model
+    OPENAI_ORG_ID, OPENAI_ORGANIZATION, OPENAI_PROJECT_ID
+
+A token command goes before a token, a token before a key, as in the official SDK. Empty variables count as unset.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from syphus.errors import ConfigError
+
+OFFICIAL = "https://api.openai.com/v1"
+
+_USUAL_MODEL = "gpt-4o-mini"  # where only a key of OpenAI's is given
+_OPENAI = ("", "open_ai", "openai", "local")
+_ENTRA = ("azure_ad", "azuread")
+
+
+class Described(NamedTuple):
+    """An endpoint in the words of the config file, its model ("" if none is named), and each setting's variable."""
+
+    endpoint: dict[str, object]
+    model: str
+    variables: dict[str, str]
+
+
+def describe(environ: Mapping[str, str], option: str, model: str) -> Described:
+    """The endpoint in `environ`; `option` is --model, which goes before everything else, `model` the config file's.
+
+    Raises `ConfigError` where there is none.
+    """
+    variables = _Variables(environ)
+    kind = environ.get("OPENAI_API_TYPE", "").strip().lower()
+    if kind not in (*_OPENAI, "azure", *_ENTRA):
+        raise ConfigError("OPENAI_API_TYPE is open_ai, azure or azure_ad; this one is not known.")
+    if kind.startswith("azure") or (not kind and environ.get("AZURE_OPENAI_ENDPOINT")):
+        return _azure(variables, kind, option, model)
+    found = variables.settings(
+        base_url=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+        organization=("OPENAI_ORG_ID", "OPENAI_ORGANIZATION"),
+        project=("OPENAI_PROJECT_ID",),
+    )
+    found |= variables.credential({"api_key": ("OPENAI_API_KEY",)})
+    if not found.keys() & {"base_url", "api_key", "token_command"}:
+        raise ConfigError(
+            "No endpoint is configured. Set OPENAI_API_KEY (and OPENAI_BASE_URL for another server), "
+            "or try the whole pipeline with --offline."
+        )
+    usual = _USUAL_MODEL if found.get("base_url", OFFICIAL) == OFFICIAL else ""
+    named = variables.settings(model=("OPENAI_MODEL", "OPENAI_API_ENGINE")).get("model", usual)
+    return Described({"kind": "openai", **found}, str(named), variables.used)
+
+
+def _azure(variables: _Variables, kind: str, option: str, model: str) -> Described:
+    found = variables.settings(
+        base_url=("AZURE_OPENAI_ENDPOINT", "OPENAI_API_BASE", "OPENAI_BASE_URL"),
+        api_version=("OPENAI_API_VERSION", "AZURE_OPENAI_API_VERSION"),
+        deployment=("OPENAI_API_ENGINE", "AZURE_OPENAI_DEPLOYMENT"),
+    )
+    if not found.get("base_url"):
+        raise ConfigError("OPENAI_API_TYPE says azure, but neither AZURE_OPENAI_ENDPOINT nor OPENAI_API_BASE is set.")
+    found["deployment"] = option or found.get("deployment") or model
+    if not found["deployment"]:
+        raise ConfigError("No deployment is named. Set OPENAI_API_ENGINE or AZURE_OPENAI_DEPLOYMENT, or pass --model.")
+    key: dict[str, tuple[str, ...]] = {"api_key": ("AZURE_OPENAI_API_KEY", "OPENAI_API_KEY")}
+    token: dict[str, tuple[str, ...]] = {"token": ("AZURE_OPENAI_AD_TOKEN",)}
+    if kind in _ENTRA:
+        token, key = {"token": ("AZURE_OPENAI_AD_TOKEN", "OPENAI_API_KEY")}, {}
+    credential = variables.credential(token | key)
+    if not credential:
+        raise ConfigError(
+            "Azure wants a key or a token. Set AZURE_OPENAI_API_KEY (or OPENAI_API_KEY), "
+            "AZURE_OPENAI_AD_TOKEN, or SYPHUS_TOKEN_COMMAND."
+        )
+    named = variables.settings(model=("OPENAI_MODEL",)).get("model", found["deployment"])
+    return Described({"kind": "azure", **found, **credential}, str(named), variables.used)
+
+
+class _Variables:
+    """Looks variables up, and remembers which gave each setting."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.used: dict[str, str] = {}
+
+    def settings(self, **names: tuple[str, ...]) -> dict[str, object]:
+        """Of each setting, the first of its variables that is set."""
+        found: dict[str, object] = {}
+        for setting, variables in names.items():
+            for variable in variables:
+                value = self._environ.get(variable, "").strip()
+                if value:
+                    found[setting], self.used[setting] = value, variable
+                    break
+        return found
+
+    def credential(self, names: Mapping[str, tuple[str, ...]]) -> dict[str, object]:
+        """The first credential that there is, a token command before all others."""
+        command = self._environ.get("SYPHUS_TOKEN_COMMAND", "")
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise ConfigError(f"SYPHUS_TOKEN_COMMAND can't be read: {error}.") from error
+        if words:
+            return {"token_command": words}
+        return dict(list(self.settings(**names).items())[:1])

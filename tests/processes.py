@@ -1,0 +1,112 @@
+"""Running the main job in a test as people do, `python main.py ...` in a process of its own, and watching its requests.
+
+Run as a script, this file is `main.py` that kills itself: `processes.py open report.json 1 --name ...` when the process
+opens a file whose path holds "report.json" for the first time. The names are those of Python's audit events.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+MAIN = HERE.parent / "main.py"
+
+
+if __name__ == "__main__":
+    event, text, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+    def listen(name: str, args: tuple[object, ...]) -> None:
+        global times
+        if name == event and any(isinstance(arg, (str, Path)) and text in str(arg) for arg in args):
+            times -= 1
+            if not times:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.argv[:] = [str(MAIN), *sys.argv[4:]]
+    sys.path[0] = str(MAIN.parent)
+    sys.addaudithook(listen)
+    runpy.run_path(str(MAIN), run_name="__main__")
+
+
+from harness import write_config, write_rows  # noqa: E402 - the script above is not slowed down by them
+
+from syphus.endpoints.simulated import Record, SimulatedServer, Stats  # noqa: E402
+
+
+def command(
+    folder: Path,
+    url: str,
+    texts: int | Iterable[str] | Mapping[str, str],
+    *flags: str,
+    config: Mapping[str, Any] | None = None,
+    killed_at: tuple[str, str, int] | None = None,
+) -> list[str]:
+    """The same run as `run_rows` with these arguments, with 8 threads, as a command."""
+    rows = write_rows(folder / "rows.jsonl", texts)
+    settings = write_config(folder / "config.json", url, **(config or {}))
+    script = [str(Path(__file__)), *map(str, killed_at)] if killed_at else [str(MAIN)]
+    fixed = ["--name", "Rows.rows", "-in", str(rows), "--datasets-dir", str(HERE / "plugins")]
+    where = ["--output-dir", str(folder / "output"), "--config", str(settings), "--num_threads", "8"]
+    return [sys.executable, *script, *fixed, *where, *flags]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """A bare one, with nothing of the machine in it that could change a run."""
+    return {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **more}
+
+
+@contextmanager
+def start(arguments: list[str], folder: Path, **how: Any) -> Iterator[subprocess.Popen[str]]:
+    """Starts a command in `folder`; its stdout and stderr are text in pipes unless told otherwise."""
+    usual: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment(), "text": True}
+    with subprocess.Popen(arguments, cwd=folder, encoding="utf-8", **{**usual, **how}) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # where a test has failed; otherwise it has ended
+
+
+def finish(arguments: list[str], folder: Path, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Starts a command and waits for its end."""
+    with start(arguments, folder, **how) as process:
+        out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(arguments, process.returncode, out or "", err or "")
+
+
+class Watch(Stats):
+    """The counters of a server, which do something at a given request.
+
+    It is done in the server's own thread: at that very moment, while nothing else is received or answered.
+    """
+
+    def __init__(self, server: SimulatedServer) -> None:
+        super().__init__()
+        self.over = 0  #: requests that are answered, or were given up
+        self._alarms: dict[tuple[str, int], Callable[[], None]] = {}
+        server.endpoint.stats = self
+
+    def at(self, what: str, number: int, act: Callable[[], None]) -> None:
+        """Calls `act` as the `number`th "request" from now on comes in, or its "answer" is about to leave."""
+        count = self.requests if what == "request" else self.over
+        self._alarms[what, count + number] = act
+
+    def start(self) -> None:
+        super().start()
+        self._ring("request", self.requests)
+
+    def end(self, record: Record) -> None:
+        super().end(record)
+        self.over += 1
+        self._ring("answer", self.over)
+
+    def _ring(self, what: str, number: int) -> None:
+        if act := self._alarms.pop((what, number), None):
+            act()

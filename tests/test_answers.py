@@ -1,0 +1,158 @@
+"""Reading a 200: the completion, why it stopped, what it cost; and answers that are not worth parsing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from multidict import CIMultiDict
+
+from syphus.endpoints.answers import judge_answer, unusable
+from syphus.endpoints.verdicts import Action, Verdict
+from syphus.types import State
+
+
+def answer(**fields: object) -> dict[str, object]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "fine"}, "finish_reason": "stop"}
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 20,
+        "prompt_tokens_details": {"cached_tokens": 64},
+        "completion_tokens_details": {"reasoning_tokens": 8},
+    }
+    return {"id": "c-1", "model": "m-2026-01-01", "choices": [choice], "usage": usage, **fields}
+
+
+def chosen(message: object, finish_reason: object = "stop", **fields: object) -> dict[str, object]:
+    return answer(choices=[{"message": message, "finish_reason": finish_reason, **fields}])
+
+
+def read(body: object, prompt_bytes: int = 400, content_type: str = "application/json") -> Verdict:
+    return judge_answer(
+        body if isinstance(body, bytes) else json.dumps(body).encode(),
+        prompt_bytes,
+        CIMultiDict({"Content-Type": content_type}),
+    )
+
+
+def test_an_answer_is_read_whole() -> None:
+    completion = read(answer()).completion
+    assert completion is not None
+    assert (completion.text, completion.finish_reason, completion.model) == ("fine", "stop", "m-2026-01-01")
+    assert (completion.refusal, completion.flags, completion.response_id) == ("", (), "c-1")
+    usage = completion.usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == (100, 20, 64)
+    assert (usage.reasoning_tokens, usage.estimated) == (8, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "cause"),
+    [
+        (b"", "application/json", "empty body"),
+        (b"<html><body>Log in</body></html>", "text/html; charset=utf-8", "text/html instead of JSON"),
+        (b"data: {}\n\n", "text/event-stream", "text/event-stream instead of JSON"),
+        (b'{"choices": [{"mess', "application/json", "malformed JSON"),
+        (b'{"a": "\xff\xfe"}', "application/json", "malformed JSON"),
+        (b"[" * 5000, "application/json", "malformed JSON"),
+        ([], "application/json", "not a chat completion"),
+        (b"null", "application/json", "not a chat completion"),
+        ({"choices": {}}, "application/json", "not a chat completion"),
+        ({"object": "list", "data": []}, "application/json", "not a chat completion"),
+        ({"error": {"message": "overloaded"}}, "application/json", "error inside a 200"),
+        ({"choices": [], "error": {"message": "upstream"}}, "application/json", "error inside a 200"),
+    ],
+)
+def test_a_200_that_is_no_completion_is_asked_again_and_may_have_been_billed(
+    body: object, content_type: str, cause: str
+) -> None:
+    verdict = read(body, content_type=content_type)
+    assert (verdict.action, verdict.cause, verdict.maybe_billed) == (Action.RETRY, cause, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "reason"),
+    [
+        (answer(), None, ""),
+        (chosen({"content": [{"type": "text", "text": "fine"}, {"type": "image"}]}), None, ""),
+        (chosen({"content": "fine"}, None), None, ""),
+        (chosen({"content": "half"}, "length"), State.TRUNCATED, "cut off at max_tokens"),
+        (chosen({"content": ""}, "length"), State.TRUNCATED, "max_tokens used up before the answer began"),
+        (chosen({"content": None}, "length"), State.TRUNCATED, "max_tokens used up before the answer began"),
+        (chosen({"content": ""}, "content_filter"), State.REFUSED, "content filter on the answer"),
+        (chosen({"content": None}, "content_filter"), State.REFUSED, "content filter on the answer"),
+        (chosen({"content": "half"}, "content_filter"), State.REFUSED, "content filter on the answer"),
+        (
+            chosen(
+                {"content": "half"},
+                "content_filter",
+                content_filter_results={
+                    "sexual": {"filtered": True, "severity": "high"},
+                    "jailbreak": {"detected": True},
+                },
+            ),
+            State.REFUSED,
+            "content filter on the answer (jailbreak, sexual: high)",
+        ),
+        (chosen({"content": None, "refusal": "No."}), State.REFUSED, "refusal"),
+        (chosen({"content": "I", "refusal": "No."}), State.REFUSED, "refusal"),
+        (chosen({"content": " \n"}), State.REFUSED, "empty answer"),
+        (chosen({"content": ""}), State.REFUSED, "empty answer"),
+        (chosen({"content": None}), State.REFUSED, "empty answer"),
+        (chosen(None), State.REFUSED, "empty answer"),
+        (answer(choices=[]), State.REFUSED, "empty answer"),
+        (answer(choices=["fine"]), State.REFUSED, "empty answer"),
+    ],
+)
+def test_an_answer_that_is_not_worth_parsing_has_its_outcome(body: object, state: State | None, reason: str) -> None:
+    verdict = read(body)
+    assert verdict.action is Action.ANSWER
+    assert verdict.completion is not None
+    outcome = unusable(verdict.completion)
+    assert (outcome and outcome.state, outcome.reason if outcome else "") == (state, reason)
+
+
+def test_a_refusal_keeps_its_words() -> None:
+    completion = read(chosen({"content": None, "refusal": "I can't help with that."})).completion
+    assert completion is not None
+    outcome = unusable(completion)
+    assert outcome is not None
+    assert outcome.detail == "I can't help with that."
+
+
+def test_a_filter_that_did_not_run_is_flagged_and_the_answer_counts() -> None:
+    completion = read(chosen({"content": "fine"}, content_filter_results={"error": {"code": "x"}})).completion
+    assert completion is not None
+    assert completion.flags == ("filter did not run",)
+    assert unusable(completion) is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (None, (100, 1, 0, 0, 101)),
+        ({}, (100, 1, 0, 0, 101)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, (100, 1, 0, 0, 101)),
+        ({"prompt_tokens": 50}, (50, 1, 0, 0, 1)),
+        ({"prompt_tokens": -5, "completion_tokens": True}, (100, 1, 0, 0, 101)),
+        ({"prompt_tokens": 7.0, "completion_tokens": "7"}, (100, 1, 0, 0, 101)),
+        ({"prompt_tokens": 10**18, "completion_tokens": 2**64 - 1}, (100, 1, 0, 0, 101)),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 99}},
+            (10, 2, 10, 0, 0),
+        ),
+        ({"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": None}, (10, 2, 0, 0, 0)),
+        ({"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": []}, (10, 2, 0, 0, 0)),
+        ([1, 2], (100, 1, 0, 0, 101)),
+    ],
+)
+def test_usage_that_can_not_be_believed_is_estimated_and_marked_so(usage: object, expected: tuple[int, ...]) -> None:
+    completion = read(answer(usage=usage)).completion
+    assert completion is not None
+    told = completion.usage
+    assert expected == (
+        told.prompt_tokens,
+        told.completion_tokens,
+        told.cached_tokens,
+        told.reasoning_tokens,
+        told.estimated,
+    )

@@ -1,0 +1,255 @@
+"""A disk that is full, broken, gone or damaged: what is said, what is kept, and that the same command goes on."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+from harness import run_rows, server
+from processes import Watch, command, finish, start
+
+from syphus.errors import StorageError
+from syphus.formats.files import replacing
+from syphus.ledger.records import Records
+from syphus.ledger.store import open_for_reading
+from syphus.runs.status import read_status
+from syphus.types import State
+
+OK, PENDING = State.OK, State.PENDING
+ROWS, THREADS = 40, 8
+RUN = Path("output", "Rows.rows", "v1")
+
+
+def states(folder: Path) -> dict[State, int]:
+    counts = read_status(folder / RUN).counts
+    assert sum(counts.states.values()) == counts.total
+    return {state: count for state, count in counts.states.items() if count}
+
+
+def told(err: str) -> tuple[str, int]:
+    """The line with the cause, and how many answers are said to be lost; checks that all the rest is told too."""
+    lines = err.splitlines()
+    assert "Traceback" not in err
+    assert lines[-1].startswith("Go on with the same command: ")
+    assert any(re.match(r"[\d,]+ quer(y|ies) = ", line) for line in lines)
+    (cause,) = (line for line in lines if "can't be written" in line or "while the run was working" in line)
+    lost = [line for line in lines if "could not be saved" in line]
+    return cause, int(lost[0].split()[0]) if lost else 0
+
+
+def goes_on(folder: Path, watch: Watch, url: str) -> None:
+    """The same command, on a disk that works again, ends as if nothing had been, and pays next to nothing twice."""
+    ran = run_rows(folder, url, ROWS, num_threads=THREADS)
+    assert (ran.exit_code, ran.states) == (0, {OK: ROWS})
+    assert len(json.loads((ran.folder / "RW_instructions.json").read_text("utf-8"))["data"]) == 2 * ROWS
+    assert len((ran.folder / "pairs.jsonl").read_text("utf-8").splitlines()) == 2 * ROWS
+    assert watch.unique == ROWS
+    assert watch.dup_after_ok <= THREADS
+
+
+def fill(pid: int) -> None:
+    """From now on no file of this process can grow."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize("moment", [("request", 1), ("request", 9), ("answer", 20), ("request", ROWS)])
+def test_a_disk_that_fills_up_stops_the_run_and_names_the_answers_that_were_lost(
+    tmp_path: Path, moment: tuple[str, int]
+) -> None:
+    with server(latency=0.01) as simulated:
+        watch = Watch(simulated)
+        with start(command(tmp_path, simulated.url, ROWS), tmp_path) as process:
+            watch.at(*moment, lambda: fill(process.pid))
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 5
+        cause, lost = told(err)
+        assert str(tmp_path / RUN) in cause
+        saved = states(tmp_path).get(OK, 0)
+        assert saved + lost <= watch.ok <= saved + lost + THREADS
+        assert moment[1] > 1 or lost == 1
+        named = [name for text in re.findall("could not be saved: (.*)", err) for name in text.split(", ")]
+        assert set(named) <= {*read_pending(tmp_path), "..."}
+        goes_on(tmp_path, watch, simulated.url)
+
+
+def read_pending(folder: Path) -> list[str]:
+    store = open_for_reading(folder / RUN)
+    found = [row.query.id for row in Records(store, "generate", 0).pending()]
+    store.close()
+    return found
+
+
+@pytest.mark.parametrize(("size", "code"), [(8_192, 2), (150_000, 5)], ids=["new ledger", "input"])
+def test_a_disk_that_is_full_before_the_first_request_is_told_before_it(tmp_path: Path, size: int, code: int) -> None:
+    with server() as simulated:
+        watch = Watch(simulated)
+        ended = finish(
+            command(tmp_path, simulated.url, 2000),
+            tmp_path,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+        )
+        assert (ended.returncode, watch.requests) == (code, 0)
+        if code == 5:
+            told(ended.stderr)
+        else:
+            assert len(ended.stderr.splitlines()) == 1
+        goes_on(tmp_path, watch, simulated.url)
+
+
+def test_an_export_that_can_not_be_written_loses_nothing(tmp_path: Path) -> None:
+    with server() as simulated:
+        watch = Watch(simulated)
+        obstacle = tmp_path / RUN / ".RW_instructions.json.partial" / "full"
+        obstacle.mkdir(parents=True)
+        ended = finish(command(tmp_path, simulated.url, ROWS), tmp_path)
+        assert ended.returncode == 5
+        told(ended.stderr)
+        assert states(tmp_path) == {OK: ROWS}
+        shutil.rmtree(obstacle.parent)
+        goes_on(tmp_path, watch, simulated.url)
+        assert watch.requests == ROWS
+
+
+def test_an_export_interrupted_half_way_leaves_the_old_file(tmp_path: Path) -> None:
+    with server() as simulated:
+        run_rows(tmp_path, simulated.url, 10)
+        old = (tmp_path / RUN / "RW_instructions.json").read_bytes()
+        arguments = command(tmp_path, simulated.url, ROWS, killed_at=("os.rename", "RW_instructions", 1))
+        assert finish(arguments, tmp_path).returncode == -9
+        half = tmp_path / RUN / ".RW_instructions.json.partial"
+        assert half.stat().st_size > len(old)
+        assert (tmp_path / RUN / "RW_instructions.json").read_bytes() == old
+        ran = run_rows(tmp_path, simulated.url, ROWS)
+        assert simulated.stats.requests == ROWS
+    assert len(ran.data) == 2 * ROWS
+    assert not half.exists()
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_bytes(b"old")
+
+    def half() -> None:
+        with replacing(path) as file:
+            file.write(b"new, but only half of it")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(StorageError, match="No space left"):
+        half()
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"old", [path])
+    with replacing(path) as file:
+        file.write(b"new")
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"new", [path])
+
+
+def remove_ledger(run: Path) -> None:
+    (run / "run.sqlite").unlink()
+
+
+def replace_ledger(run: Path) -> None:
+    shutil.copy(run / "run.sqlite", run / "copy")
+    (run / "copy").replace(run / "run.sqlite")
+
+
+def move_away(run: Path) -> None:
+    run.rename(run.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("vanish", "cause"),
+    [
+        (shutil.rmtree, "has gone while the run was working"),
+        (remove_ledger, "has gone while the run was working"),
+        (replace_ledger, "was replaced by another file while the run was working"),
+        (move_away, "has gone while the run was working"),
+    ],
+)
+def test_a_ledger_that_vanishes_stops_the_run_at_once(
+    tmp_path: Path, vanish: Callable[[Path], None], cause: str
+) -> None:
+    with server(latency=0.01) as simulated:
+        watch = Watch(simulated)
+        with start(command(tmp_path, simulated.url, 400), tmp_path) as process:
+            watch.at("request", 20, lambda: vanish(tmp_path / RUN))
+            _, err = process.communicate(timeout=60)
+        assert watch.requests <= 20 + 3 * THREADS
+    assert (process.returncode, "Traceback" in err) == (5, False)
+    assert len([line for line in err.splitlines() if cause in line]) == 1
+
+
+def test_a_run_that_was_moved_away_and_back_goes_on_with_all_it_had(tmp_path: Path) -> None:
+    with server(latency=0.01) as simulated:
+        watch = Watch(simulated)
+        with start(command(tmp_path, simulated.url, ROWS), tmp_path) as process:
+            watch.at("request", 20, lambda: move_away(tmp_path / RUN))
+            process.communicate(timeout=60)
+        assert process.returncode == 5
+        (tmp_path / RUN).with_name("elsewhere").rename(tmp_path / RUN)
+        goes_on(tmp_path, watch, simulated.url)
+
+
+def test_a_damaged_ledger_is_one_line_and_no_request(tmp_path: Path) -> None:
+    (tmp_path / RUN).mkdir(parents=True)
+    (tmp_path / RUN / "run.sqlite").write_bytes(b"\0garbage" * 1000)
+    with server() as simulated:
+        ended = finish(command(tmp_path, simulated.url, ROWS), tmp_path)
+        assert (ended.returncode, simulated.stats.requests) == (2, 0)
+    assert ended.stderr == f"{tmp_path / RUN / 'run.sqlite'} can't be used as a ledger: file is not a database.\n"
+
+
+@cache
+def can_trace() -> bool:
+    """Whether strace is here, and allowed to do its work."""
+    try:
+        return subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def failing(calls: str, error: str, when: str, *more: str) -> list[str]:
+    """A command in front of a command, whose system calls then fail."""
+    inject = ["-e", f"trace={calls}", "-e", f"inject={calls}:error={error}:when={when}"]
+    return ["strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", *more, *inject]
+
+
+traced = pytest.mark.skipif(not can_trace(), reason="strace, which makes system calls fail, is not here or not allowed")
+
+
+@traced
+@pytest.mark.parametrize("when", [1, 2, 4, 5, 6, 9])  # counted in each thread; commits have one of their own
+def test_a_sync_that_fails_stops_the_run_at_once(tmp_path: Path, when: int) -> None:
+    with server(latency=0.01) as simulated:
+        watch = Watch(simulated)
+        arguments = command(tmp_path, simulated.url, ROWS)
+        ended = finish([*failing("fdatasync,fsync", "EIO", str(when)), *arguments], tmp_path)
+        assert "Traceback" not in ended.stderr
+        if ended.returncode == 5:
+            told(ended.stderr)
+            assert watch.ok <= states(tmp_path).get(OK, 0) + THREADS
+        else:
+            assert (ended.returncode, watch.requests, len(ended.stderr.splitlines())) == (2, 0, 1)
+        goes_on(tmp_path, watch, simulated.url)
+
+
+@traced
+def test_a_pairs_file_that_can_not_grow_stops_the_run_and_what_it_lost_is_written_anew(tmp_path: Path) -> None:
+    with server(latency=0.01) as simulated:
+        watch = Watch(simulated)
+        run_rows(tmp_path, simulated.url, ROWS, max_requests=5, num_threads=THREADS)
+        path = tmp_path / RUN / "pairs.jsonl"
+        front = failing("write", "ENOSPC", "2+", "-P", str(path))
+        ended = finish([*front, *command(tmp_path, simulated.url, ROWS)], tmp_path)
+        assert ended.returncode == 5
+        cause, lost = told(ended.stderr)
+        assert cause == f"{path} can't be written: No space left on device."
+        saved = states(tmp_path)[OK]
+        assert saved > 5
+        assert saved + lost <= watch.ok <= saved + lost + THREADS
+        goes_on(tmp_path, watch, simulated.url)

@@ -1,0 +1,384 @@
+"""The documentation is true: what it says to type is typed here, and what it says comes out comes out.
+
+A fenced block of a page is, by what stands behind the fence:
+
+- `console`: commands behind `$`, run one after the other by bash, and what they print. `...` stands for anything, a
+  line of dots for any lines; `# exit 4` behind a command is its exit code, 0 where there is none.
+- a language and a file's name: that file, written before the next command is run; with `>>`, added to it.
+- `text`, or a language alone: to be looked at; tests of their own look at what can be checked.
+
+Everything is run in a copy of the checkout, at a simulated endpoint that is called api.openai.com in the pages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sqlite3
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import typer.main
+from harness import server, write_rows
+from typer.core import TyperGroup
+
+import syphus
+from syphus import errors
+from syphus.cli import app
+from syphus.config import Config, EndpointConfig, load_config
+from syphus.options import Options
+from syphus.pipeline.engine import Observer
+from syphus.plugins.contract import AbstractDataset
+from syphus.plugins.finding import list_plugins
+from syphus.runs.job import run
+from syphus.types import State
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+TYPED = [page for page in PAGES if "```console" in (ROOT / page).read_text("utf-8")]
+
+_FENCE = re.compile(r"^```(\w+)(?: +(>>)? *(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_EXIT = re.compile(r"\s+# exit (\d+)$")
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z_-]+)")
+_ELSEWHERE = {"check", "resource"}  # options of other programs
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, the file that it is or (`>>`) goes to the end of, its text."""
+
+    language: str
+    how: str
+    file: str
+    text: str
+
+
+class Step(NamedTuple):
+    """A command of a page, and what the page says comes out."""
+
+    command: str
+    exit_code: int
+    output: str
+
+
+def blocks(page: str) -> list[Block]:
+    return [Block(*found) for found in _FENCE.findall((ROOT / page).read_text("utf-8"))]
+
+
+def steps(block: Block) -> Iterator[Step]:
+    """The commands of a `console` block; a command ends where its line does not end in a backslash."""
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        lines = part.splitlines(keepends=True)
+        last = next(number for number, line in enumerate(lines) if not line.endswith("\\\n"))
+        command = "".join(lines[: last + 1]).strip()
+        code = _EXIT.search(command)
+        yield Step(_EXIT.sub("", command), int(code[1]) if code else 0, "".join(lines[last + 1 :]))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What a user has after `git clone`, and a file of annotations."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (folder / "syphus").symlink_to(ROOT / "syphus")
+    for name in ("datasets", "prompts", "examples"):
+        (folder / name).mkdir()
+        for file in (ROOT / name).iterdir():
+            if file.is_file():
+                (folder / name / file.name).write_bytes(file.read_bytes())
+    (folder / "main.py").write_bytes((ROOT / "main.py").read_bytes())
+    (folder / "train.json").write_bytes((ROOT / "examples" / "spot_the_difference.json").read_bytes())
+    return folder
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of somebody whose `python` is this one, and whose endpoint is the simulated one."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', "utf-8")
+    (programs / "python").chmod(0o755)
+    with server() as endpoint:
+        yield {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "LANG": "C.UTF-8",
+            "OPENAI_BASE_URL": endpoint.url,
+            "SYPHUS_PLUGINS": "",
+        }
+
+
+def carry_out(page: str, folder: Path, environ: Mapping[str, str]) -> None:
+    """Does what a page says in one shell, so that a `cd` or an `export` lasts, and compares what comes out."""
+    host = environ["OPENAI_BASE_URL"].split("/")[2]
+    every: list[Step] = []
+    script = ["exec 2>&1"]
+    for block in blocks(page):
+        if block.file:
+            path = folder / block.file
+            script.append(f"mkdir -p {shlex.quote(str(path.parent))}")
+            script.append(f"cat {block.how or '>'} {shlex.quote(str(path))} <<'END OF FILE'\n{block.text}END OF FILE")
+        elif block.language == "console":
+            for step in steps(block):
+                script.append(f"printf '\\n<<<%s>>>\\n' {len(every)}; {step.command}\nprintf '\\n<<<exit %s>>>\\n' $?")
+                every.append(step)
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(script)], cwd=folder, env=dict(environ), capture_output=True, timeout=120, check=False
+    )
+    output = done.stdout.decode().replace(host, "api.openai.com")
+    ran = re.findall(r"\n<<<(\d+)>>>\n(.*?)\n<<<exit (\d+)>>>\n", output, re.DOTALL)
+    assert len(ran) == len(every), done.stderr.decode()
+    for step, (_, printed, code) in zip(every, ran, strict=True):
+        assert matches(step.output, printed), f"$ {step.command}\n{printed}"
+        assert int(code) == step.exit_code, f"$ {step.command}\n{printed}"
+
+
+def matches(told: str, printed: str) -> bool:
+    """Whether a page tells the truth about what is printed; blank lines don't count."""
+    lines = [line.rstrip() for line in told.splitlines() if line.strip()]
+    pattern = "".join(
+        r"(?s:.*)" if line == "..." else r"[^\n]*".join(map(re.escape, line.split("..."))) + "\n" for line in lines
+    )
+    text = "".join(f"{line.rstrip()}\n" for line in printed.splitlines() if line.strip())
+    return re.fullmatch(pattern, text) is not None
+
+
+@pytest.mark.parametrize("page", TYPED)
+def test_what_a_page_says_to_type_does_what_it_says(page: str, checkout: Path, environ: Mapping[str, str]) -> None:
+    carry_out(page, checkout, environ)
+
+
+# What can be counted is compared with the code.
+
+
+def text(page: str) -> str:
+    return (ROOT / page).read_text("utf-8")
+
+
+def table(page: str, heading: str) -> dict[str, list[str]]:
+    """The first table below a line with `heading`: its rows by what stands in code in their first cell."""
+    below = text(page).partition(heading)[2].partition("\n|")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip().strip("|").split(" | ")] for line in below.splitlines()[2:]]
+    return {name: cells for cells in rows for name in re.findall(r"`([^`]+)`", cells[0]) or [cells[0]]}
+
+
+def test_the_commands_page_is_what_the_command_line_says() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "make_commands.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_command_and_every_option_is_on_the_commands_page() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    commands = text("docs/commands.md")
+    for command in group.commands:
+        assert f"## `{command}`" in commands
+    for option in Options.__dataclass_fields__:
+        assert f"`--{option.replace('_', '-')}" in commands
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_speaks_of_no_option_that_there_is_not(page: str) -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    known = {flag.lstrip("-") for each in (group, *group.commands.values()) for p in each.params for flag in p.opts}
+    spoken = {name.replace("_", "-") for name in _OPTION.findall(text(page))}
+    assert spoken <= known | _ELSEWHERE
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
+def test_every_link_leads_somewhere(page: str) -> None:
+    for link in _LINK.findall(text(page)):
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings], link
+
+
+def test_the_tree_in_the_readme_is_the_tree() -> None:
+    tree = next(block.text for block in blocks("README.md") if block.language == "text")
+    rooms = re.findall(r"^  (\S+)", tree, re.MULTILINE)
+    folders = re.findall(r"^(\S+)", tree, re.MULTILINE)
+    for name in folders:
+        assert (ROOT / name).exists(), name
+    for name in rooms:
+        assert (ROOT / "syphus" / name).exists(), name
+    packages = {path.parent.name for path in (ROOT / "syphus").glob("*/__init__.py")}
+    assert packages == {name.rstrip("/") for name in rooms if name.endswith("/")}
+
+
+def test_the_two_commands_do_what_the_readme_says() -> None:
+    said = next(block.text for block in blocks("README.md") if block.language == "sh")
+    assert re.findall(r"^make (\w+)", said, re.MULTILINE) == ["demo", "test"]
+    demo, test = (
+        subprocess.run(["make", "-n", "-C", str(ROOT), target], capture_output=True, text=True, check=True).stdout
+        for target in ("demo", "test")
+    )
+    assert "main.py --name SpotTheDifference.change --example --offline" in demo
+    assert all(program in test for program in ("ruff check", "ruff format --check", "mypy", "pytest"))
+
+
+def test_the_examples_in_the_readme_are_true(tmp_path: Path) -> None:
+    record, pair = (
+        json.loads(block.text) for block in blocks("README.md") if block.language == "json" and not block.file
+    )
+    assert record in json.loads((ROOT / "examples" / "spot_the_difference.json").read_text("utf-8"))
+    folder = offline_run(tmp_path)
+    made = json.loads((folder / "RW_instructions.json").read_text("utf-8"))["data"]
+    assert list(next(iter(pair.values()))) == list(next(iter(made.values())))
+
+
+def test_the_readme_makes_up_no_figures() -> None:
+    figures = re.search(r"<!-- figures: begin -->\n(.*)<!-- figures: end -->", text("README.md"), re.DOTALL)
+    assert figures is not None
+    assert "benchmarks/" in figures[1]
+
+
+def test_every_shipped_dataset_is_on_the_commands_page_or_in_the_readme() -> None:
+    for plugin in list_plugins(installed="none"):
+        assert plugin.name in text("README.md") + text("docs/commands.md")
+
+
+def test_every_hook_and_attribute_of_a_plugin_is_in_the_tutorial() -> None:
+    tutorial = text("docs/plugins.md")
+    hooks = [name for name in vars(AbstractDataset) if not name.startswith("_") and name != "name"]
+    for name in (*hooks, *AbstractDataset._defaulted, "_load_query_inputs", "_load_prefix"):
+        assert f"`{name}" in tutorial, name
+
+
+def test_what_a_plugin_may_import_is_in_the_tutorial() -> None:
+    for name in set(syphus.__all__) - {"__version__"}:
+        assert name in text("docs/plugins.md"), name
+
+
+def test_the_entry_point_of_the_tutorial_is_found(checkout: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    block = next(block for block in blocks("docs/plugins.md") if block.language == "toml")
+    project = tomllib.loads(block.text)["project"]
+    lines = [
+        f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in e.items()) for group, e in project["entry-points"].items()
+    ]
+    site = tmp_path / "site"
+    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n", "utf-8"
+    )
+    (info / "entry_points.txt").write_text("".join(lines), "utf-8")
+    (site / "my_birds").mkdir()
+    (site / "my_birds" / "__init__.py").write_text("", "utf-8")
+    owls = next(block for block in blocks("docs/plugins.md") if block.file.endswith("owls.py"))
+    (site / "my_birds" / "swans.py").write_text(owls.text.replace("Owls", "Swans"), "utf-8")
+
+    def listed(switch: str) -> str:
+        return subprocess.run(
+            ["python", "main.py", "datasets"],
+            cwd=checkout,
+            env={**environ, "PYTHONPATH": str(site), "SYPHUS_PLUGINS": switch},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert "Swans.swans" in listed("birds")
+    assert "Swans.swans" not in listed("none")
+
+
+def test_every_variable_that_is_read_is_on_the_configuration_page_and_no_other() -> None:
+    sources = [path.read_text("utf-8") for path in (ROOT / "syphus").rglob("*.py") if "simulated" not in path.parts]
+    read = set(re.findall(r"\"((?:OPENAI|AZURE|SYPHUS|SSL|REQUESTS|CURL)_[A-Z_]+)\"", "".join(sources)))
+    told = set(table("docs/configuration.md", "## The environment"))
+    proxies = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}  # the standard library reads these
+    assert told == read | proxies
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"), [("With several endpoints", Config), ("An endpoint has:", EndpointConfig)]
+)
+def test_every_setting_is_on_the_configuration_page_with_its_default(
+    heading: str, model: type[Config] | type[EndpointConfig]
+) -> None:
+    told = table("docs/configuration.md", heading)
+    assert list(told) == list(model.model_fields)
+    for name, field in model.model_fields.items():
+        default: object = "" if field.is_required() else field.default
+        shown = json.dumps(default) if default is None or isinstance(default, bool) else str(default)
+        assert told[name][1].strip("`") == shown, name
+
+
+def test_the_config_of_the_page_can_be_read(tmp_path: Path) -> None:
+    block = next(block for block in blocks("docs/configuration.md") if block.language == "yaml")
+    path = tmp_path / block.file
+    path.write_text(block.text, "utf-8")
+    config = load_config(path, {}, {"OPENAI_API_KEY": "sk-0123456789"})
+    assert [endpoint.kind for endpoint in config.endpoints] == ["openai", "azure"]
+
+
+def offline_run(folder: Path) -> Path:
+    """The folder of a finished run."""
+    options = Options(
+        name="Rows.rows",
+        query_inputs_path=str(write_rows(folder / "rows.jsonl", 4)),
+        datasets_dir=(ROOT / "tests" / "plugins",),
+        output_dir=folder / "output",
+        offline=True,
+    )
+    run(options, {}, Observer())
+    return options.folder
+
+
+def test_the_files_of_a_run_are_those_on_the_files_page(tmp_path: Path) -> None:
+    told = {name.replace("XX", "RW") for name in table("docs/files.md", "# The files of a run") if name != "short_name"}
+    assert {path.name for path in offline_run(tmp_path).iterdir()} == told
+
+
+def test_the_states_and_the_exit_codes_are_those_on_the_files_page() -> None:
+    assert list(table("docs/files.md", "## States")) == list(State)
+    classes = [
+        each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.SyphusError)
+    ]
+    assert [int(code) for code in table("docs/files.md", "## Exit codes")] == sorted(
+        {0, *(e.exit_code for e in classes)}
+    )
+
+
+def test_the_tables_and_the_questions_on_the_files_page_fit_the_ledger(tmp_path: Path) -> None:
+    with sqlite3.connect(f"file:{offline_run(tmp_path)}/run.sqlite?mode=ro", uri=True) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        told = {name: re.findall(r"`(\w+)`", row[1]) for name, row in table("docs/files.md", "## The ledger").items()}
+        assert told == {name: [column[1] for column in db.execute(f"PRAGMA table_info({name})")] for name in told}
+        assert sorted(told) == sorted(tables)
+        answers = [db.execute(block.text).fetchall() for block in blocks("docs/files.md") if block.language == "sql"]
+    db.close()
+    states, raw, sources, prompts = answers
+    assert states == [("ok", "", 4)]
+    assert raw == []
+    assert [row[1] for row in sources] == ["simulated-chat"] * 4
+    assert prompts[0][0].startswith("Write pairs of Question and Answer")
+
+
+def test_the_examples_on_the_files_page_have_the_true_shape(tmp_path: Path) -> None:
+    folder = offline_run(tmp_path)
+    instructions, line = (json.loads(block.text) for block in blocks("docs/files.md") if block.language == "json")
+    made = json.loads((folder / "RW_instructions.json").read_text("utf-8"))
+    assert list(instructions["meta"]) == list(made["meta"])
+    assert list(next(iter(instructions["data"].values()))) == list(next(iter(made["data"].values())))
+    first = (folder / "pairs.jsonl").read_text("utf-8").splitlines()[0]
+    assert [*line, "simulated"] == list(json.loads(first))
+
+
+def test_the_changelog_has_the_version() -> None:
+    assert re.findall(r"^## (\S+)", text("CHANGELOG.md"), re.MULTILINE)[0] == syphus.__version__

@@ -1,0 +1,294 @@
+"""What can happen to the process: signals, a laptop that sleeps, closed streams, odd terminals, tight limits."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import struct
+import subprocess
+import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import ioctl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import run_rows, server
+from processes import Watch, command, environment, finish, start
+
+from syphus.pipeline.clock import LONGEST_GAP, AwakeClock
+from syphus.runs.status import read_status
+from syphus.types import State
+
+OK, PENDING = State.OK, State.PENDING
+ROWS = 40
+
+
+def states(folder: Path) -> dict[State, int]:
+    counts = read_status(folder / "output" / "Rows.rows" / "v1").counts
+    return {state: count for state, count in counts.states.items() if count}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_waits_for_the_calls_in_flight_and_keeps_their_answers(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with server(latency=0.05) as simulated:
+        watch = Watch(simulated)
+        arguments = command(tmp_path, simulated.url, ROWS)
+        with start(arguments, tmp_path) as process:
+            watch.at("request", 12, lambda: process.send_signal(number))
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert watch.ok == watch.requests  # nobody hung up
+        assert states(tmp_path) == {OK: watch.ok, PENDING: ROWS - watch.ok}
+        assert 12 <= watch.ok <= 12 + 8
+        told = err.splitlines()
+        assert any(re.match(r"stopping: \d calls in flight, up to 30 s", line) for line in told)
+        assert f"Stopped by {number.name}." in told
+        assert f"Go on with the same command: python {' '.join(arguments[1:])}" in told
+        asked = watch.requests
+        ran = run_rows(tmp_path, simulated.url, ROWS)
+        assert watch.requests == ROWS
+        assert any(line == f"Resuming: {asked} done, {ROWS - asked} to go." for line in ran.lines)
+
+
+def test_the_second_signal_leaves_at_once_and_keeps_what_had_come(tmp_path: Path) -> None:
+    with server(script=["ok"] * 5 + ["hang"] * 100) as simulated:
+        watch = Watch(simulated)
+        with start(command(tmp_path, simulated.url, ROWS), tmp_path) as process:
+            assert process.stderr is not None
+            watch.at("request", 13, lambda: process.send_signal(signal.SIGINT))
+            for line in process.stderr:
+                if line.startswith("stopping: 8 calls in flight"):
+                    break
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=15)  # the calls would hang for ten minutes, and the drain for half of one
+        assert process.returncode == 130
+        assert states(tmp_path) == {OK: 5, PENDING: 35}
+        spending = read_status(tmp_path / "output" / "Rows.rows" / "v1").spending
+        assert (spending.requests, spending.causes["interrupted"], spending.maybe_billed) == (13, 8, 8)
+        simulated.configure(script="")
+        assert run_rows(tmp_path, simulated.url, ROWS).states == {OK: ROWS}
+        assert watch.dup_after_ok == 0
+
+
+def test_the_wait_for_calls_in_flight_ends(tmp_path: Path) -> None:
+    with server(script=["ok"] * 5 + ["hang"] * 100) as simulated:
+        watch = Watch(simulated)
+        with start(command(tmp_path, simulated.url, ROWS, "--drain", "0.2"), tmp_path) as process:
+            watch.at("request", 13, lambda: process.send_signal(signal.SIGTERM))
+            process.communicate(timeout=15)
+        assert process.returncode == 130
+    assert states(tmp_path) == {OK: 5, PENDING: 35}
+
+
+def test_a_run_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    with server(latency=0.01) as simulated:
+        watch = Watch(simulated)
+        arguments = command(tmp_path, simulated.url, ROWS)
+        with start(arguments, tmp_path, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
+            watch.at("request", 12, lambda: process.send_signal(signal.SIGHUP))
+            process.communicate(timeout=60)
+    assert (process.returncode, states(tmp_path)) == (0, {OK: ROWS})
+
+
+@contextmanager
+def terminal(columns: int) -> Iterator[tuple[int, int]]:
+    """The two ends of a terminal: what a person sees can be read from the first, a process writes to the second."""
+    ours, theirs = os.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    try:
+        yield ours, theirs
+    finally:
+        os.close(ours)
+
+
+def screen(ours: int, until: bytes = b"\0 never") -> bytes:
+    """What was written to the terminal, up to and with `until`, or until nobody has its other end open any more."""
+    seen = b""
+    while until not in seen:
+        try:
+            seen += os.read(ours, 65536)
+        except OSError:
+            break
+    return seen
+
+
+def test_a_signal_in_the_middle_of_a_long_pause_is_heard_at_once(tmp_path: Path) -> None:
+    with server(script=["ok"] * 3 + ["rate_limit"] * 100, retry_after=600.0) as simulated, terminal(240) as ends:
+        arguments = command(tmp_path, simulated.url, ROWS, config={"max_wait": 900.0})
+        with start(arguments, tmp_path, stderr=ends[1], env=environment(TERM="xterm")) as process:
+            os.close(ends[1])
+            assert b"waiting until" in screen(ends[0], until=b"waiting until")
+            process.send_signal(signal.SIGINT)
+            screen(ends[0])
+            process.wait(timeout=15)
+    assert (process.returncode, states(tmp_path)) == (130, {OK: 3, PENDING: ROWS - 3})
+
+
+def test_a_sleeping_laptop_times_no_call_out(tmp_path: Path) -> None:
+    with server(latency=0.5) as simulated:
+        watch = Watch(simulated)
+        arguments = command(tmp_path, simulated.url, 24, config={"timeout": 3.0})
+        with start(arguments, tmp_path) as process:
+            wake = threading.Timer(LONGEST_GAP + 0.3, lambda: process.send_signal(signal.SIGCONT))
+
+            def sleep() -> None:
+                process.send_signal(signal.SIGSTOP)
+                wake.start()
+
+            watch.at("request", 12, sleep)
+            _, err = process.communicate(timeout=60)
+        assert (process.returncode, watch.requests) == (0, 24), err
+
+
+def test_the_clock_leaves_out_what_was_slept() -> None:
+    time = [100.0]
+    clock = AwakeClock(lambda: time[0])
+    begin = clock()
+    for _ in range(10):
+        time[0] += 1.0
+        clock()
+    assert clock() - begin == 10.0
+    time[0] += 26 * 3600.0
+    assert clock() - begin == 11.0  # one second of it may have been work
+    time[0] += LONGEST_GAP
+    assert clock() - begin == 11.0 + LONGEST_GAP
+
+
+def test_the_clock_never_goes_back() -> None:
+    time = [0.0]
+    clock = AwakeClock(lambda: time[0])
+    seen = []
+    for gap in (0.5, 3.9, 4.0, 4.1, 1000.0, 0.0, 5.0, 4.0001):
+        time[0] += gap
+        seen.append(clock())
+    assert seen == sorted(seen)
+
+
+@contextmanager
+def nobody_reads() -> Iterator[int]:
+    """The end of a pipe whose reader has gone."""
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    try:
+        yield ours
+    finally:
+        os.close(ours)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr", "both"])
+def test_a_reader_that_has_gone_does_not_stop_a_run(tmp_path: Path, stream: str) -> None:
+    with server() as simulated, nobody_reads() as pipe:
+        gone: dict[str, Any] = {name: pipe for name in ("stdout", "stderr") if stream in (name, "both")}
+        ended = finish(command(tmp_path, simulated.url, 4, "--json"), tmp_path, **gone)
+    assert (ended.returncode, states(tmp_path)) == (0, {OK: 4})
+    assert "Traceback" not in ended.stderr
+    if stream == "stderr":
+        assert json.loads(ended.stdout)["states"]["ok"] == 4
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2), (0, 1, 2)])
+def test_streams_that_are_closed_do_not_stop_a_run_nor_end_up_in_its_files(
+    tmp_path: Path, closed: tuple[int, ...]
+) -> None:
+    with server() as simulated:
+        arguments = command(tmp_path, simulated.url, 4, "--json")
+        ended = finish(arguments, tmp_path, preexec_fn=lambda: os.closerange(closed[0], closed[-1] + 1))
+    assert ended.returncode == 0
+    assert states(tmp_path) == {OK: 4}
+    lines = (tmp_path / "output" / "Rows.rows" / "v1" / "pairs.jsonl").read_text("utf-8").splitlines()
+    assert len([json.loads(line) for line in lines]) == 8
+
+
+def test_a_stdout_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    with server() as simulated, Path("/dev/full").open("wb") as full:
+        ended = finish(command(tmp_path, simulated.url, 4, "--json"), tmp_path, stdout=full)
+    assert (ended.returncode, states(tmp_path)) == (5, {OK: 4})
+    assert ended.stderr.splitlines()[-1] == "stdout can't be written: No space left on device."
+
+
+FOREIGN = {
+    "zh": "一只猫坐在垫子上",
+    "ar": "القط على الحصيرة",
+    "emoji": "the 🐈 sits on the 🧘 mat",
+    "é": "un château fort",
+}
+ASCII = {"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_an_environment_that_knows_only_ascii_gets_readable_files(tmp_path: Path) -> None:
+    folder = tmp_path / "ausgabe für 猫"
+    folder.mkdir()
+    with server(key="sk-canary-0123456789abcdef") as simulated:
+        ended = finish(command(folder, simulated.url, FOREIGN), folder, env=environment(**ASCII))
+        there = folder / "output" / "Rows.rows" / "v1"
+        files = {name: (there / name).read_bytes() for name in ("pairs.jsonl", "RW_instructions.json")}
+        plain = run_rows(folder, simulated.url, FOREIGN, dataset_version="plain")
+    assert (ended.returncode, ended.stderr.isascii()) == (0, True), ended.stderr
+    assert files == {name: (plain.folder / name).read_bytes() for name in files}
+    for text in ("垫子", "الحصيرة", "🧘", "château"):
+        assert text in files["pairs.jsonl"].decode("utf-8")
+
+
+@pytest.mark.parametrize(("term", "columns", "escapes"), [("dumb", 80, False), ("xterm", 20, True), ("xterm", 1, True)])
+def test_a_run_works_on_any_terminal(tmp_path: Path, term: str, columns: int, escapes: bool) -> None:
+    with server() as simulated, terminal(columns) as ends:
+        arguments = command(tmp_path, simulated.url, ROWS)
+        with start(arguments, tmp_path, stdout=ends[1], stderr=ends[1], env=environment(TERM=term)) as process:
+            os.close(ends[1])
+            seen = screen(ends[0])
+            process.wait(timeout=60)
+    assert (process.returncode, states(tmp_path)) == (0, {OK: ROWS})
+    assert (b"\x1b[" in seen) is escapes
+    assert b"Traceback" not in seen
+
+
+def limited(what: int, amount: int, hard: int | None = None) -> Any:
+    return lambda: resource.setrlimit(what, (amount, hard or amount))
+
+
+def test_few_file_descriptors_mean_fewer_calls_in_flight_and_one_line(tmp_path: Path) -> None:
+    with server(latency=0.02, rpm=1e6) as simulated:
+        arguments = [*command(tmp_path, simulated.url, 150), "--num_threads", "64"]
+        ended = finish(arguments, tmp_path, preexec_fn=limited(resource.RLIMIT_NOFILE, 64))
+        assert 20 < simulated.stats.peak_in_flight < 50
+        assert simulated.stats.requests == 150
+    assert (ended.returncode, states(tmp_path)) == (0, {OK: 150}), ended.stderr
+    told = [line for line in ended.stderr.splitlines() if "files may be open at once" in line]
+    assert len(told) == 1
+    assert re.fullmatch(r"Only 64 files may be open at once \(ulimit -n\): \d\d calls in flight, not 64\.", told[0])
+    session = read_status(tmp_path / "output" / "Rows.rows" / "v1").sessions[0]
+    assert f": {session.threads} calls in flight" in told[0]  # and no more than that can be lost to a crash
+
+
+def test_a_limit_that_may_be_raised_is_raised_without_a_word(tmp_path: Path) -> None:
+    with server(latency=0.02, rpm=1e6) as simulated:
+        arguments = [*command(tmp_path, simulated.url, 150), "--num_threads", "64"]
+        ended = finish(arguments, tmp_path, preexec_fn=limited(resource.RLIMIT_NOFILE, 64, hard=256))
+        assert simulated.stats.peak_in_flight == 64
+    assert (ended.returncode, "may be open" in ended.stderr) == (0, False)
+
+
+def test_a_finite_address_space_is_enough(tmp_path: Path) -> None:
+    with server() as simulated:
+        arguments = command(tmp_path, simulated.url, 150)
+        ended = finish(arguments, tmp_path, preexec_fn=limited(resource.RLIMIT_AS, 1 << 30))
+    assert (ended.returncode, states(tmp_path)) == (0, {OK: 150}), ended.stderr
+
+
+def test_a_pipe_to_head_takes_its_line_and_the_run_goes_on(tmp_path: Path) -> None:
+    with server() as simulated:
+        arguments = command(tmp_path, simulated.url, 4, "--json")
+        shell = 'set -o pipefail; "$@" 2>&1 | head -n 1'
+        piped = subprocess.run(
+            ["bash", "-c", shell, "-", *arguments], cwd=tmp_path, env=environment(), capture_output=True, text=True
+        )
+    assert (piped.returncode, len(piped.stdout.splitlines()), piped.stderr) == (0, 1, "")
+    assert states(tmp_path) == {OK: 4}

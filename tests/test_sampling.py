@@ -1,0 +1,189 @@
+"""The request key: what makes another request, and what does not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from syphus.sampling import KEY_BYTES, Sampling
+from syphus.types import Message, Request
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = "gpt-4o-mini"
+PARAMETERS: dict[str, object] = {
+    "temperature": 0.7,
+    "top_p": 0.95,
+    "max_tokens": 3200,
+    "seed": None,
+    "reasoning_effort": "low",
+    "metadata": {"a": 1, "b": [1, 2]},
+}
+MESSAGES = [
+    Message(role="system", content="Write pairs."),
+    Message(role="user", content="a cat sits on a mat"),
+    Message(role="assistant", content="Question 1: Where?\nAnswer 1: On a mat."),
+    Message(role="user", content="ein Café · 猫 · 🚗"),
+]
+KNOWN = "c91dfc1265d2ff3757f2f976117c3189"  # a change of it makes every answer that was ever paid for unknown
+
+
+def request(
+    model: str = MODEL,
+    parameters: dict[str, object] | None = None,
+    messages: list[Message] | None = None,
+    sample: int = 0,
+    owner: str = "",
+    adapted: tuple[str, ...] = (),
+) -> Request:
+    return Sampling(model, PARAMETERS if parameters is None else parameters, adapted).request(
+        MESSAGES if messages is None else messages, sample, owner
+    )
+
+
+def but(**changes: object) -> dict[str, object]:
+    return {**PARAMETERS, **changes}
+
+
+def turned(place: int, **changes: str) -> list[Message]:
+    """The messages with one of them changed."""
+    turn = MESSAGES[place]
+    message = Message(role=changes.get("role", turn["role"]), content=changes.get("content", turn["content"]))
+    return [*MESSAGES[:place], message, *MESSAGES[place + 1 :]]
+
+
+OTHERS = {
+    "model": request(model="gpt-4o"),
+    "dated model": request(model="gpt-4o-mini-2024-07-18"),
+    "temperature": request(parameters=but(temperature=0.8)),
+    "no temperature": request(parameters=but(temperature=None)),
+    "temperature 0": request(parameters=but(temperature=0.0)),
+    "top_p": request(parameters=but(top_p=0.9)),
+    "no top_p": request(parameters=but(top_p=None)),
+    "max_tokens": request(parameters=but(max_tokens=3201)),
+    "no max_tokens": request(parameters=but(max_tokens=None)),
+    "seed": request(parameters=but(seed=0)),
+    "further field": request(parameters=but(reasoning_effort="high")),
+    "more fields": request(parameters=but(frequency_penalty=0)),
+    "inner value": request(parameters=but(metadata={"a": 1, "b": [1, 3]})),
+    "inner order of a list": request(parameters=but(metadata={"a": 1, "b": [2, 1]})),
+    "type of a value": request(parameters=but(metadata={"a": "1", "b": [1, 2]})),
+    "system message": request(messages=turned(0, content="Write pairs!")),
+    "example": request(messages=turned(2, content="Question 1: Where?\nAnswer 1: On the mat.")),
+    "role": request(messages=turned(0, role="developer")),
+    "query": request(messages=turned(3, content="ein Cafe · 猫 · 🚗")),
+    "white space": request(messages=turned(3, content="ein Café · 猫 · 🚗 ")),
+    "decomposed letter": request(messages=turned(3, content="ein Cafe\u0301 · 猫 · 🚗")),
+    "order of turns": request(messages=[MESSAGES[0], MESSAGES[2], MESSAGES[1], MESSAGES[3]]),
+    "a turn less": request(messages=MESSAGES[1:]),
+    "a turn twice": request(messages=[*MESSAGES, MESSAGES[3]]),
+    "adapted max_tokens": request(adapted=("max_tokens",)),
+    "adapted temperature": request(adapted=("temperature",)),
+    "owner": request(owner="row-1"),
+    "another owner": request(owner="row-2"),
+}
+
+
+@pytest.mark.parametrize("change", OTHERS)
+def test_every_change_is_another_request(change: str) -> None:
+    assert OTHERS[change].key != request().key
+
+
+def test_all_the_changes_differ_from_one_another() -> None:
+    keys = {name: other.key for name, other in OTHERS.items()}
+    assert keys.pop("adapted temperature") == keys["no temperature"]  # the very same bytes go out
+    assert len(set(keys.values())) == len(keys)
+
+
+def test_the_key_of_a_known_request_never_changes() -> None:
+    assert request().key.hex() == KNOWN
+    assert len(request().key) == KEY_BYTES
+
+
+def test_the_order_of_fields_changes_nothing() -> None:
+    reverse = dict(reversed(but(metadata={"b": [1, 2], "a": 1}).items()))
+    messages = [Message(content=turn["content"], role=turn["role"]) for turn in MESSAGES]
+    assert request(parameters=reverse, messages=messages) == request()
+
+
+def test_what_is_left_out_changes_nothing() -> None:
+    assert request(parameters=but(stop=None)).key == request().key
+
+
+def test_another_sample_of_a_request_is_the_same_body_and_key() -> None:
+    first, again = request(), request(sample=3)
+    assert (again.key, again.body, again.sample) == (first.key, first.body, 3)
+
+
+def test_the_body_is_json_in_utf_8_with_every_field_as_given() -> None:
+    body = request().body
+    assert "ein Café · 猫 · 🚗".encode() in body
+    sent = json.loads(body)
+    assert sent.pop("model") == MODEL
+    assert sent.pop("messages") == MESSAGES
+    assert sent == {name: value for name, value in PARAMETERS.items() if value is not None}
+
+
+def test_folder_hash_seed_and_imports_change_nothing(tmp_path: Path) -> None:
+    program = (
+        "import json, sys\n"
+        "{first}\n"
+        "from syphus.sampling import Sampling\n"
+        "model, parameters, messages = json.loads(sys.stdin.read())\n"
+        "print(Sampling(model, parameters).request(messages).key.hex())\n"
+    )
+    for folder, seed, first in ((tmp_path, "1", "import openai, yaml"), (ROOT, "77", "import syphus.runs.job")):
+        ran = subprocess.run(
+            [sys.executable, "-c", program.format(first=first)],
+            input=json.dumps([MODEL, PARAMETERS, MESSAGES]),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            cwd=folder,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+            check=True,
+        )
+        assert ran.stdout.strip() == KNOWN
+
+
+# Making do without a parameter
+
+
+def test_max_tokens_goes_out_by_its_newer_name() -> None:
+    sampling = Sampling(MODEL, PARAMETERS)
+    assert sampling.adapt("max_tokens")
+    assert "max_tokens" not in sampling.parameters
+    assert sampling.parameters["max_completion_tokens"] == 3200
+    assert sampling.parameters["temperature"] == 0.7
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p"])
+def test_any_other_parameter_is_left_to_the_model(name: str) -> None:
+    sampling = Sampling(MODEL, PARAMETERS)
+    assert sampling.adapt(name)
+    assert sampling.parameters == {k: v for k, v in PARAMETERS.items() if v is not None and k != name}
+
+
+def test_a_parameter_that_is_not_sent_can_not_be_left_out() -> None:
+    sampling = Sampling(MODEL, {**PARAMETERS, "top_p": None})
+    assert not sampling.adapt("top_p")
+    assert not sampling.adapt("seed")
+    assert sampling.adapted == []
+
+
+def test_calls_that_were_in_flight_may_ask_for_the_same_again() -> None:
+    sampling = Sampling(MODEL, PARAMETERS)
+    assert [sampling.adapt("temperature"), sampling.adapt("temperature")] == [True, True]
+    assert sampling.adapted == ["temperature"]
+
+
+def test_a_later_session_starts_with_what_an_earlier_one_learnt() -> None:
+    first = Sampling(MODEL, PARAMETERS)
+    first.adapt("max_tokens")
+    first.adapt("top_p")
+    later = Sampling(MODEL, PARAMETERS, first.adapted)
+    assert later.parameters == first.parameters
+    assert later.request(MESSAGES) == first.request(MESSAGES)

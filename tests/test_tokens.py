@@ -1,0 +1,211 @@
+"""Entra tokens from a command: real commands, an injected clock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from token_command import LIFE, command, runs, token
+
+from syphus.endpoints.tokens import MARGIN, UNKNOWN_LIFE, TokenSource
+from syphus.errors import ConfigError
+from syphus.secrets import Vault
+
+NOW = 1_790_000_000.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def source(
+    folder: Path, how: str, clock: Clock | None = None, vault: Vault | None = None, life: float = LIFE
+) -> TokenSource:
+    given = command(folder, how, life, NOW)
+    return TokenSource(given, vault or Vault(), clock or Clock(), timeout=20.0, first_wait=0.001)
+
+
+def ask(tokens: TokenSource, times: int = 1) -> list[str]:
+    async def main() -> list[str]:
+        return [await tokens() for _ in range(times)]
+
+    return asyncio.run(main())
+
+
+def refusal(tokens: TokenSource) -> str:
+    with pytest.raises(ConfigError) as error:
+        ask(tokens)
+    assert str(error.value).isprintable()
+    assert "token-" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("how", ["az", "bare", "azd", "oauth", "stdin"])
+def test_every_form_of_a_token_is_read_and_the_command_asked_once(tmp_path: Path, how: str) -> None:
+    assert ask(source(tmp_path, how), 3) == [token(1)] * 3
+    assert runs(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "life", "holds"),
+    [
+        ("az", LIFE, LIFE - MARGIN),
+        ("az", 100.0, 50.0),  # a short life is halved
+        ("az", -5.0, UNKNOWN_LIFE - MARGIN),  # our clock is wrong, or the command's
+        ("bare", LIFE, UNKNOWN_LIFE - MARGIN),
+        ("azd", LIFE, UNKNOWN_LIFE - MARGIN),
+    ],
+)
+def test_a_token_is_renewed_before_it_ends(tmp_path: Path, how: str, life: float, holds: float) -> None:
+    clock = Clock()
+    tokens = source(tmp_path, how, clock, life=life)
+    assert not tokens.holds()
+    assert ask(tokens) == [token(1)]
+    clock.now += holds - 0.5
+    assert tokens.holds()
+    assert ask(tokens) == [token(1)]
+    clock.now += 1.0
+    assert not tokens.holds()
+    assert ask(tokens) == [token(2)]
+
+
+def test_a_token_that_was_refused_is_renewed(tmp_path: Path) -> None:
+    tokens = source(tmp_path, "az")
+    assert ask(tokens) == [token(1)]
+    tokens.forget()
+    assert not tokens.holds()
+    assert ask(tokens) == [token(2)]
+
+
+def test_every_token_is_told_to_the_vault(tmp_path: Path) -> None:
+    vault = Vault()
+    tokens = source(tmp_path, "az", vault=vault)
+    ask(tokens)
+    tokens.forget()
+    ask(tokens)
+    assert vault.scrub(f"{token(1)} and {token(2)}") == "[secret] and [secret]"
+
+
+def test_a_command_that_fails_is_tried_three_times_and_its_last_words_are_shown(tmp_path: Path) -> None:
+    said = refusal(source(tmp_path, "fail"))
+    assert runs(tmp_path) == 3
+    assert said.startswith("The token command ")
+    assert said.endswith("failed (1): ERROR: Please run 'az login' to set up an account. [0m")
+    assert "get_token.py" not in said  # its arguments may hold a secret
+
+
+def test_a_command_that_fails_now_and_then_is_no_reason_to_stop(tmp_path: Path) -> None:
+    assert ask(source(tmp_path, "fail2")) == [token(3)]
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        b"",
+        b"\n",
+        b"Please log in first\n",
+        b"<html>Log in</html>",
+        b"{",
+        b"{}",
+        b'{"accessToken": null}',
+        b'{"accessToken": ["a"]}',
+        b'{"accessToken": "two words"}',
+        b'{"accessToken": "abc\\r\\nX-Header: 1"}',
+        b'["abc"]',
+        b"abc\ndef",
+        b"\xff\xfe\x00a",
+        "tök€n".encode(),
+    ],
+)
+def test_rubbish_is_no_token_and_is_not_shown(tmp_path: Path, printed: bytes) -> None:
+    (tmp_path / "printed").write_bytes(printed)
+    said = refusal(source(tmp_path, str(tmp_path / "printed")))
+    assert said.endswith(" printed no token")
+    assert runs(tmp_path) == 1  # it would only print it again
+
+
+@pytest.mark.parametrize("expires", ["soon", "null", "[]", "1e400", '"1e400"', "true"])
+def test_an_end_that_makes_no_sense_is_an_unknown_one(tmp_path: Path, expires: str) -> None:
+    (tmp_path / "printed").write_text(f'{{"accessToken": "abc", "expires_on": {expires}}}', "utf-8")
+    clock = Clock()
+    tokens = source(tmp_path, str(tmp_path / "printed"), clock)
+    if expires in ("soon", "1e400"):  # no JSON at all
+        refusal(tokens)
+        return
+    assert ask(tokens) == ["abc"]
+    clock.now += UNKNOWN_LIFE - MARGIN - 1
+    assert tokens.holds()
+
+
+@pytest.mark.parametrize("name", ["nowhere-to-be-found", "."])
+def test_a_command_that_can_not_be_started_is_said_so(name: str) -> None:
+    said = refusal(TokenSource((name, "--secret", "hunter2"), Vault()))
+    assert said.startswith(f"The token command {name} can't be started: ")
+    assert "hunter2" not in said
+
+
+def is_over(number: int) -> bool:
+    """Whether a process has ended; one that nobody has fetched yet counts."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{number}/stat").read_text("utf-8").split(") ")[1].startswith("Z")
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not reached():
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
+def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    async def main() -> str:
+        tokens = TokenSource(command(tmp_path, "hang"), Vault(), timeout=1.0)
+        asking = asyncio.create_task(tokens())
+        await until((tmp_path / "hangs").exists)
+        with pytest.raises(ConfigError) as error:  # although its child holds the output open
+            await asking
+        return str(error.value)
+
+    assert asyncio.run(main()).endswith(" gave nothing for 1 s")
+    assert runs(tmp_path) == 1
+    assert is_over(int((tmp_path / "run-1").read_text("utf-8")))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
+def test_a_call_that_is_given_up_ends_the_command(tmp_path: Path) -> None:
+    async def main() -> None:
+        tokens = TokenSource(command(tmp_path, "hang"), Vault())
+        asking = asyncio.create_task(tokens())
+        await until((tmp_path / "hangs").exists)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(main())
+    assert is_over(int((tmp_path / "run-1").read_text("utf-8")))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
+def test_the_signals_of_the_terminal_do_not_reach_the_command(tmp_path: Path) -> None:
+    """Ctrl-C is for the run: the command is in a session of its own."""
+
+    async def main() -> int:
+        tokens = TokenSource(command(tmp_path, "hang"), Vault())
+        asking = asyncio.create_task(tokens())
+        await until((tmp_path / "hangs").exists)
+        session = os.getsid(int((tmp_path / "run-1").read_text("utf-8")))
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        return session
+
+    assert asyncio.run(main()) != os.getsid(0)
