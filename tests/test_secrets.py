@@ -23,7 +23,7 @@ from syphus.ledger.sessions import sessions
 from syphus.ledger.store import open_for_reading
 from syphus.secrets import Vault
 
-CANARY = "sk-canary/7f3a+91==-The.End_0123456789"
+CANARY = "sk-canary/7f3a+91-The.End_0123456789=="
 PIECE = 12  #: characters of a form that is cut out of a longer text
 RUN = Path("output", "Rows.rows", "v1")
 ROWS = {
@@ -136,7 +136,7 @@ def ways(url: str) -> dict[str, tuple[dict[str, Any] | None, dict[str, str]]]:
         "azure key": (azure(url, api_key="${MY_KEY}"), {"MY_KEY": CANARY}),
         "entra token": (None, token),
         "entra command": (azure(url, token_command=["printenv", "MY_TOKEN"]), {"MY_TOKEN": CANARY}),
-        "proxy": ({"base_url": "http://api.example.test/v1", "api_key": "key of nobody"}, proxy),
+        "proxy": ({"base_url": "http://api.example.test/v1", "api_key": "nobody"}, proxy),
     }
 
 
