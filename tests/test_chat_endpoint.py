@@ -323,11 +323,14 @@ def test_a_token_command_that_gives_none_stops_the_run_in_one_line_before_anythi
 
 def test_a_token_command_that_fails_in_the_middle_stops_the_run_and_keeps_what_is_there(tmp_path: Path) -> None:
     given = command(tmp_path, "bare")
+    failing = tmp_path / "failing.py"
+    failing.write_text("import sys; sys.exit('logged out')", "utf-8")
     answered: list[Seen] = []
 
     def answer(seen: Seen) -> bytes:
         if len(answered) >= 10:
-            Path(given[3]).write_text("import sys; sys.exit('logged out')", "utf-8")
+            if failing.exists():
+                failing.replace(given[3])  # whole at once: the command may be starting just now
             return reply(b"{}", "401 Unauthorized")
         answered.append(seen)
         return reply(completion())
