@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from syphus.ledger.records import Row
 
@@ -24,7 +24,6 @@ class Job:
     attempts: int = 0
     requests: int = 0
     signed_anew: bool = False
-    causes: list[str] = field(default_factory=list)
 
 
 class Feed:

@@ -1,14 +1,15 @@
-"""One writer, which commits in groups: whatever came while the last commit was under way, and for a moment longer.
+"""One writer, which commits in groups: what came while the last commit was under way, up to a few dozen answers.
 
-A slow disk makes the groups larger by itself; the moment keeps a fast one from making a commit of every row. `fsync`
-happens in a thread; statements run in the loop's own, which has the connection between two commits. `pairs.jsonl` is
-for people to watch: it is appended to after the commit, and so never says more than the ledger.
+A slow disk makes the groups larger by itself, and the bound keeps them from becoming too large: workers that are let go
+together send together, so their answers come together again, and a wave like that leaves the endpoint idle while it is
+worked off. `fsync` happens in a thread; statements run in the loop's own, which has the connection between two commits.
+`pairs.jsonl` is for people to watch: it is appended to after the commit, and so never says more than the ledger.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from syphus.errors import StorageError
@@ -16,7 +17,9 @@ from syphus.formats.pairs_jsonl import PairsFile
 from syphus.ledger.records import Attempts, Entry, Records
 from syphus.ledger.store import Store, storage_faults
 
-GATHER = 0.005  #: seconds that a group waits for more; nothing beside an answer's latency
+GROUP = 32  #: entries that are committed at once
+
+_Waiting = tuple[Entry, asyncio.Future[bool]]
 
 
 class Writer:
@@ -27,9 +30,8 @@ class Writer:
         self._records = records
         self._pairs = pairs
         self._on_fault = on_fault
-        self._entries: list[Entry] = []
+        self._waiting: list[_Waiting] = []
         self._attempts = Attempts()
-        self._group = asyncio.Event()
         self._work = asyncio.Event()
         self._closing = False
         self._thread = ThreadPoolExecutor(1, "commit")
@@ -51,14 +53,13 @@ class Writer:
 
     async def put(self, entry: Entry) -> bool:
         """Returns once the entry is on the disk; False where the disk failed."""
-        if self.fault is None:
-            self._entries.append(entry)
-            group = self._group
-            self._work.set()
-            await group.wait()
-        else:
+        if self.fault is not None:
             self._lose([entry])
-        return self.fault is None
+            return False
+        saved: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, saved))
+        self._work.set()
+        return await saved
 
     def count(self, cause: str, maybe_billed: bool = False, tokens: float = 0.0) -> None:
         """Counts a request by what came of it; goes to the disk with the next commit."""
@@ -66,24 +67,26 @@ class Writer:
         self._work.set()
 
     async def _run(self) -> None:
-        while self.fault is None and not (self._closing and not self._entries and not self._attempts.requests):
+        while self.fault is None and not (self._closing and not self._waiting and not self._attempts.requests):
             await self._work.wait()
-            if not self._closing:
-                await asyncio.sleep(GATHER)
-            self._work.clear()
-            group, self._group = self._group, asyncio.Event()
-            entries, self._entries = self._entries, []
+            await asyncio.sleep(0)  # answers that came at the same moment come along
+            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            if not self._waiting:
+                self._work.clear()
+            entries = [entry for entry, _ in group]
             try:
-                await self._commit(entries, group)
+                await self._commit(entries)
+                _release(group, True)
+                group = []
+                await self._show(entries)
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait here for ever
                 self.fault = error if isinstance(error, StorageError) else self._unforeseen(error)
-                self._lose([*(() if group.is_set() else entries), *self._entries])
+                left = [*group, *self._waiting]
+                self._lose(entry for entry, _ in left)
                 self._on_fault()
-            finally:
-                group.set()
-        self._group.set()
+                _release(left, False)
 
-    async def _commit(self, entries: list[Entry], group: asyncio.Event) -> None:
+    async def _commit(self, entries: list[Entry]) -> None:
         attempts, self._attempts = self._attempts, Attempts()
         with storage_faults(self._store.path):
             for entry in entries:
@@ -91,14 +94,21 @@ class Writer:
             self._records.write_attempts(attempts)
             self._records.write_pairs_file(self._pairs.seq, self._pairs.size)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit)
-        group.set()
+
+    async def _show(self, entries: list[Entry]) -> None:
         lines = "".join(entry.lines for entry in entries)
         if lines:
             with storage_faults(self._pairs.path):
                 await self._pairs.append(lines, self._records.last_seq)
 
-    def _lose(self, entries: list[Entry]) -> None:
+    def _lose(self, entries: Iterable[Entry]) -> None:
         self.unsaved += [entry.row.query.id for entry in entries if entry.paid is not None]
 
     def _unforeseen(self, error: Exception) -> StorageError:
         return StorageError(f"{self._store.path} can't be written: {type(error).__name__}: {error}.")
+
+
+def _release(group: Iterable[_Waiting], saved: bool) -> None:
+    for _, waiting in group:
+        if not waiting.done():  # a worker that was cancelled waits no more; what it brought is saved like the rest
+            waiting.set_result(saved)
