@@ -29,8 +29,8 @@ def steady(stats: dict[str, Any], field: str) -> float:
 def play(server: Server, folder: Path, name: str, count: int, allowed: float, **limits: float) -> tuple[str, ...]:
     """One run under a limit that allows `allowed` queries a second."""
     server.configure(**LATENCY, **limits)
-    output = folder / name
-    done = run(write_annotations(folder / f"{name}.json", count), output, server, "--num_threads", "256")
+    output = folder / f"of-{count}"
+    done = run(write_annotations(folder / f"{count}.json", count), output, server, "--num_threads", "256")
     stats, states = server.stats(series=True), report(output)["states"]
     assert states["ok"] == count, done.said
     requests, refused = stats["requests"], stats["r429"]
