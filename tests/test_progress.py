@@ -100,7 +100,7 @@ def test_an_outage_is_told_with_the_time_it_began(view: View, watch: Watch) -> N
     lane = view.gate.lanes[0]
     lane.health.good(0.0)
     for row in range(5):
-        lane.health.bad(row, 1.0)
+        lane.health.bad(row, 0.0, 1.0)
     watch.now = 2.0
     assert "api.example.com down since" in Meter(view).trouble()
 

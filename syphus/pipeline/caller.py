@@ -103,7 +103,7 @@ class Caller:
         elif verdict.action is Action.PAUSE:
             self._pause(lane, admission, headers, verdict, now)
         elif verdict.action is Action.RETRY and verdict.cause != "interrupted":
-            lane.health.bad(row, now)
+            lane.health.bad(row, admission.call.sent, now)
             if not lane.health.proven and verdict.cause in _AT_ONCE:
                 lane.parked = ConfigError(f"{lane.endpoint.host} can't be reached: {verdict.cause}: {verdict.message}.")
         if verdict.action in (Action.RETRY, Action.PAUSE) and lane.parked is None and lane.health.given_up(now):

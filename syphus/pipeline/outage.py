@@ -4,6 +4,9 @@ A row that fails alone burns its own attempts. When several different rows fail 
 between, the endpoint is down: it is then tried with one request at a time, at growing intervals, and the failures cost
 no row an attempt. An endpoint that gives no answer for too long stops the run, with every row still pending; one that
 has never given any, much sooner.
+
+Only calls that left after the newest answer count: a dozen calls that hang among thousands of answers all end at the
+same moment, when nothing else is in flight any more, and say nothing about the endpoint.
 """
 
 from __future__ import annotations
@@ -34,8 +37,10 @@ class Health:
         self._failed.clear()
         self._failures = 0
 
-    def bad(self, row: int, now: float) -> None:
-        """`row` got no answer, and perhaps not through its own fault."""
+    def bad(self, row: int, sent: float, now: float) -> None:
+        """`row` got no answer to a call that left at `sent`, and perhaps not through its own fault."""
+        if sent < (self._good_at if self.down_since is None else self.down_since):
+            return  # what happened since is newer
         self._failures += 1
         if len(self._failed) < SUSPICIOUS:
             self._failed.add(row)
