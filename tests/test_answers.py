@@ -52,7 +52,7 @@ def test_an_answer_is_read_whole() -> None:
         (b"<html><body>Log in</body></html>", "text/html; charset=utf-8", "text/html instead of JSON"),
         (b"data: {}\n\n", "text/event-stream", "text/event-stream instead of JSON"),
         (b'{"choices": [{"mess', "application/json", "malformed JSON"),
-        (b'{"a": "\xff\xfe"}', "application/json", "malformed JSON"),
+        (b'{"a": "\xff\xfe"}', "application/json", "not a chat completion"),
         (b"[" * 5000, "application/json", "malformed JSON"),
         ([], "application/json", "not a chat completion"),
         (b"null", "application/json", "not a chat completion"),

@@ -112,7 +112,7 @@ def test_an_outage_leaves_every_row_pending_and_burns_no_attempt(tmp_path: Path)
         asked = simulated.stats.requests
     assert ran.exit_code == 3
     assert isinstance(ran.error, ProviderError)
-    assert "No answer from" in str(ran.error)
+    assert "No usable answer from" in str(ran.error)
     assert ran.states == {OK: 5, PENDING: 55}
     assert asked < 40
 

@@ -153,6 +153,7 @@ def _signals(loop: Loop, gate: Gate, drain: float, observer: Observer) -> Iterat
 
     def stop(number: signal.Signals) -> None:
         if isinstance(loop.stopped_by, InterruptError):
+            loop.stopped_by.at_once = True
             loop.abandon()
             return
         loop.stop(InterruptError(f"Stopped by {number.name}."))

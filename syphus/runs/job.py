@@ -156,7 +156,11 @@ class _Job:
             records=Records(self._store, STAGE, session),
             pairs=open_pairs(self._store, STAGE),
             budget=Budget(
-                prepared.price, options.max_cost, options.max_requests, self._spent(report), report.spending.requests
+                prepared.price,
+                options.max_cost,
+                options.max_requests,
+                self._spent(report),
+                report.spending.requests + report.cut_off,
             ),
             tally=Tally(report.counts.total, Counter(report.counts.states)),
             vault=Vault(),
@@ -176,12 +180,15 @@ class _Job:
 
     def _spent(self, report: Report) -> float:
         """Dollars so far. Calls that may have been billed without an answer count in full, as when they were made."""
-        price, unknown = self._prepared.price, report.spending.unknown_tokens
+        price, spending = self._prepared.price, report.spending
         if price is None:
             return report.cost or 0.0
         longest = TokenEstimate(self._prepared.config.max_tokens).max_tokens
-        completion = min(unknown, report.spending.maybe_billed * longest)
-        return (report.cost or 0.0) + price.worst(unknown - completion, completion)
+        completion = min(spending.unknown_tokens, spending.maybe_billed * longest)
+        answers = sum(use.answers for use in spending.models)
+        prompt = spending.usage.prompt_tokens / answers if answers else 0.0
+        lost = price.worst(report.cut_off * prompt, report.cut_off * longest)
+        return (report.cost or 0.0) + price.worst(spending.unknown_tokens - completion, completion) + lost
 
     def _fitting_threads(self) -> int:
         each = 2 if self._options.offline else len(self._prepared.config.endpoints)  # offline: both ends are ours
@@ -209,7 +216,7 @@ class _Job:
     def _finish(self, stopped_by: SyphusError | None) -> Finished:
         report = self._report()
         files: tuple[str, ...] = ()
-        if not isinstance(stopped_by, InterruptError):  # who interrupts wants to leave
+        if not (isinstance(stopped_by, InterruptError) and stopped_by.at_once):
             files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report)
         sample = [pair for result in itertools.islice(accepted(self._store, STAGE), 2) for pair in result.pairs[:1]]
         return Finished(report, stopped_by, files, sample)

@@ -76,6 +76,8 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
             f"--max-cost needs the price of {prepared.config.model}, which is not known. "
             "Add it under `prices:` in a --config file, or use --max-requests."
         )
+    if options.max_cost is not None and prepared.config.max_tokens is None:
+        raise ConfigError("--max-cost needs a bound on what one answer can cost: set max_tokens.")
     return prepared
 
 

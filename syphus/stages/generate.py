@@ -65,7 +65,8 @@ class Generate:
         """Pairs, or why not."""
         outcome = unusable(completion)
         if outcome is not None:
-            return Judgement(outcome, again=outcome.state is State.REFUSED and not outcome.reason.startswith("content"))
+            luck = outcome.state in (State.REFUSED, State.INVALID) and not outcome.reason.startswith("content")
+            return Judgement(outcome, again=luck)
         pairs, problems = self._hook(self._read, row.query, completion.text)
         if problems:
             outcome = Outcome(State.INVALID, reason=problems[0], detail="\n".join(problems[1:]))
