@@ -75,7 +75,8 @@ class Store:
         self.reader = reader
         self._writer = writer
         self._lock = lock
-        self._places = {each: _inode(each) for each in (self.path, folder / _LOCK) if each == self.path or lock}
+        beside = (folder / f"{FILE}-wal", folder / _LOCK) if lock else ()
+        self._places = {each: _inode(each) for each in (self.path, *beside)}
 
     @property
     def writer(self) -> sqlite3.Connection:
