@@ -40,7 +40,7 @@ class Meter:
         return (done - before) / (now - began) if now > began else 0.0
 
     def counts(self) -> str:
-        """`ok 5,180  invalid 21  3 again  498/min  $2.07  left 16 min`."""
+        """`ok 5,180  invalid 21  asked again 3  498/min  61k tokens  $2.07  left 16 min`."""
         tally, budget = self._view.tally, self._view.gate.budget
         parts = [
             f"{state} {tally.in_state(state):,}"
