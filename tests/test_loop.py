@@ -172,6 +172,17 @@ def test_rows_that_are_rejected_before_the_first_success_were_at_fault_themselve
     assert ran.states == {OK: 16, FAILED: 4}
 
 
+@pytest.mark.parametrize("retry", [False, True], ids=["added", "asked again"])
+def test_the_last_rows_of_a_run_that_has_answers_fail_for_themselves(retry: bool, tmp_path: Path) -> None:
+    rows = {"a": "a fine one", "b": "another fine one", "c": "a bad one"}
+    first = rows if retry else {name: text for name, text in rows.items() if name != "c"}
+    with server(poison={"bad": "unprocessable"}) as simulated:
+        run_rows(tmp_path, simulated.url, first)
+        ran = run_rows(tmp_path, simulated.url, rows, retry=(FAILED,) * retry)
+    assert ran.exit_code == 1
+    assert ran.states == {OK: 2, FAILED: 1}
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -73,7 +73,10 @@ class Loop:
             self.abandon()
             await asyncio.gather(*self._workers, return_exceptions=True)
         if self._suspects and self.stopped_by is None:
-            self.stop(self._suspects[0][2])
+            if self._tally.before[State.OK]:  # an earlier session has shown that rows do get through
+                await self._save_suspects()
+            else:
+                self.stop(self._suspects[0][2])
 
     def stop(self, error: SyphusError) -> None:
         """Sends nothing more; calls in flight are still waited for. The first reason counts."""
@@ -202,8 +205,9 @@ class Loop:
                 next_round = row._replace(used=row.used + 1, last=number, reason=again)
                 self._feed.later(Job(next_round), self._clock())
             return
-        await self._succeed()
-        await self._settle(job, judgement.outcome, paid, reused, completion.model)
+        self._succeeded = True
+        await self._settle(job, judgement.outcome, paid, reused, completion.model)  # first of all: it is paid for
+        await self._save_suspects()
 
     async def _plugin_failed(
         self, job: Job, fault: PluginFaultError, paid: Paid | None = None, reused: int | None = None
@@ -224,9 +228,8 @@ class Loop:
         if len(self._suspects) >= SAME_FATE:
             self.stop(error)
 
-    async def _succeed(self) -> None:
-        """The first row got through, so the failures before it were theirs."""
-        self._succeeded = True
+    async def _save_suspects(self) -> None:
+        """Another row got through, so the failures before it were their own."""
         while self._suspects:
             job, outcome, _ = self._suspects.pop()
             await self._save(Entry(job.row, outcome, job.requests))
