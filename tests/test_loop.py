@@ -155,6 +155,22 @@ def test_an_unknown_host_is_a_wrong_setting(tmp_path: Path) -> None:
     assert ran.states == {PENDING: 10}
 
 
+def test_an_endpoint_that_can_not_be_set_up_leaves_no_session_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server() as simulated, monkeypatch.context() as environ:
+        environ.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+        endpoints = [{"base_url": url, "api_key": KEY} for url in (simulated.url, "http://api.example.test/v1")]
+        environ.setenv("NO_PROXY", "127.0.0.1")
+        ran = run_rows(tmp_path, "", 3, config={"endpoints": endpoints})
+    assert isinstance(ran.error, ConfigError)
+    assert ran.exit_code == 2
+    assert ran.states == {PENDING: 3}
+    assert ran.report.sessions[-1].stopped == str(
+        ran.error
+    )  # else the next start would speak of answers that were lost
+
+
 @pytest.mark.parametrize("rows", [3, 40])
 def test_rows_that_are_all_rejected_stop_the_run_before_they_fail(rows: int, tmp_path: Path) -> None:
     with server(faults={"unprocessable": 1.0}) as simulated:
