@@ -336,6 +336,20 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
 # Commands that need nothing and change nothing
 
 
+@pytest.mark.parametrize(
+    "options",
+    [("--slice_end", "1"), ("--slice_start", "7"), ("--random_sample", "--slice_end", "2"), ("--allow_bad_rows",)],
+    ids=" ".join,
+)
+def test_preview_shows_the_rows_that_a_run_takes(folder: Path, options: tuple[str, ...]) -> None:
+    with (folder / "rows.jsonl").open("a", encoding="utf-8") as rows:
+        rows.write("no JSON\n" if "--allow_bad_rows" in options else "")
+    done = cli(folder, "preview", *ROWS, *options, "-n", "99")
+    assert done.returncode == 0, done.stderr
+    cli(folder, *ROWS, "--offline", *options)
+    assert re.findall(r"^=== (.+)", done.stdout, re.MULTILINE) == ids(folder)
+
+
 def test_preview_shows_the_messages_and_sends_and_writes_nothing(folder: Path, endpoint: SimulatedServer) -> None:
     before, files = endpoint.stats.requests, sorted(folder.iterdir())
     without = cli(folder, "preview", *ROWS, "-n", "2")

@@ -32,7 +32,7 @@ def check_input(
     if now and now == get_meta(store, _META) and not options.check_input:
         return None
     try:
-        check = register(store, stage, _queries(dataset, options), _wanted(dataset, options), tick)
+        check = register(store, stage, input_queries(dataset, options), wanted(dataset, options), tick)
         if not check.read:
             raise InputError(f"{_source(dataset, options) or options.name} holds no queries. Nothing was sent.")
         if not check.taken:
@@ -79,16 +79,21 @@ def _source(dataset: AbstractDataset, options: Options) -> str:
     return options.query_inputs_path or beside(dataset, dataset.query_inputs_path)
 
 
-def _queries(dataset: AbstractDataset, options: Options) -> Iterator[Query]:
+def input_queries(dataset: AbstractDataset, options: Options) -> Iterator[Query]:
+    """All rows of the input as queries, bad ones too where `--allow-bad-rows` is given. Raises `UsageError`."""
     return queries(dataset, options.query_inputs_path, options.allow_bad_rows)
 
 
-def _wanted(dataset: AbstractDataset, options: Options) -> Callable[[int], bool]:
-    """The slice by position, or with `random_sample` the slice of the rows in a random order, the same for a seed."""
+def wanted(dataset: AbstractDataset, options: Options) -> Callable[[int], bool]:
+    """Says of a position whether it is in the slice; with `random_sample` the slice of the rows in a random order,
+    which is the same for a seed.
+    """
     start, end = options.slice_start, options.slice_end if options.slice_end > 0 else None
     if not options.random_sample or (start == 0 and end is None):
         return lambda position: position >= start and (end is None or position < end)
-    ranked = ((_rank(query.id, options.seed), position) for position, query in enumerate(_queries(dataset, options)))
+    ranked = (
+        (_rank(query.id, options.seed), position) for position, query in enumerate(input_queries(dataset, options))
+    )
     chosen = sorted(ranked) if end is None else heapq.nsmallest(end, ranked)
     positions = {position for _, position in chosen[start:]}
     return positions.__contains__

@@ -13,7 +13,7 @@ from syphus.errors import ConfigError
 from syphus.ledger.records import Row
 from syphus.options import Options
 from syphus.pipeline.stage import PluginFaultError
-from syphus.plugins.contract import queries
+from syphus.runs.inputs import input_queries, wanted
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.settings import sampling_parameters
 from syphus.sampling import Sampling
@@ -26,7 +26,7 @@ _PLAIN = "\033[0m"
 
 
 def preview(options: Options, environ: Mapping[str, str], count: int, out: TextIO) -> None:
-    """Writes the messages of `count` queries from `slice_start` on, and the sizes of the shortest and longest of all.
+    """Writes the messages of the first `count` queries that a run would take, and which is the shortest and longest.
 
     Needs no endpoint. Raises `UsageError`.
     """
@@ -36,9 +36,13 @@ def preview(options: Options, environ: Mapping[str, str], count: int, out: TextI
     )
     shortest: Query | None = None
     longest: Query | None = None
-    for position, query in enumerate(queries(prepared.dataset, prepared.options.query_inputs_path)):
-        if 0 <= position - options.slice_start < count:
+    is_wanted, shown = wanted(prepared.dataset, prepared.options), 0
+    for position, query in enumerate(input_queries(prepared.dataset, prepared.options)):
+        if not is_wanted(position):
+            continue
+        if shown < count:
             _show(query, stage, out)
+            shown += 1
         if shortest is None or len(query.text) < len(shortest.text):
             shortest = query
         if longest is None or len(query.text) > len(longest.text):
