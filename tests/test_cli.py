@@ -279,6 +279,7 @@ WRONG = {
     f"{R} -in bad.jsonl --offline": "bad.jsonl: record 2 (line 2): ...",
     f"{SD} -in short.json --offline": 'short.json: record 2 (line 3): no "sentences"',
     f"{R} -in empty.jsonl --offline": "empty.jsonl holds no queries. Nothing was sent.",
+    f"{R} --offline --slice_end 0": "--slice-start 0 and --slice-end 0 leave none of the 10 rows. Nothing was sent.",
     f"{R} --offline --slice_start 6 --slice_end 6": (
         "--slice-start 6 and --slice-end 6 leave none of the 10 rows. Nothing was sent."
     ),

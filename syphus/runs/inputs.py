@@ -88,7 +88,7 @@ def wanted(dataset: AbstractDataset, options: Options) -> Callable[[int], bool]:
     """Says of a position whether it is in the slice; with `random_sample` the slice of the rows in a random order,
     which is the same for a seed.
     """
-    start, end = options.slice_start, options.slice_end if options.slice_end > 0 else None
+    start, end = options.slice_start, options.slice_end if options.slice_end >= 0 else None
     if not options.random_sample or (start == 0 and end is None):
         return lambda position: position >= start and (end is None or position < end)
     ranked = (
