@@ -215,6 +215,16 @@ def test_rows_that_are_not_ok_end_with_1_and_are_asked_again_on_request(
     assert endpoint.stats.requests - before == 3
 
 
+def test_what_was_asked_again_is_not_asked_once_more_by_the_command_that_goes_on(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", ["UNREADABLE cat", "UNREADABLE dog", "a bird sits"])
+    command = (*ROWS, "--config", "config.json", "--max_rounds", "0")
+    assert cli(folder, *command).returncode == 1  # after three requests
+    stopped = cli(folder, *command, "--max_requests", "4", "--retry", "failed, invalid")
+    assert stopped.returncode == 4
+    assert "1 ok + 1 invalid + 0 truncated + 0 refused + 0 failed + 1 pending" in stopped.stderr
+    assert again(stopped) == [*command, "--max_requests", "4"]
+
+
 def test_a_refused_key_ends_with_3_and_the_same_command_goes_on_with_a_good_one(folder: Path) -> None:
     with server(key="sk-the-right-one") as picky:
         wrong = cli(folder, *ROWS, "--model", "m", OPENAI_BASE_URL=picky.url, OPENAI_API_KEY=KEY)

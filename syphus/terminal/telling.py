@@ -14,7 +14,7 @@ from syphus.text import dollars, many, one_line
 from syphus.types import State
 
 _REASONS = 4  #: of each state that are shown
-_RETRY = re.compile(r" --retry[ =]\S+")
+_RETRY = re.compile(r" (?:--retry[ =](?:'[^']*'|\S+)|'--retry=[^']*')")  # as shlex quotes it
 
 
 def summary(report: Report) -> list[str]:
@@ -33,7 +33,11 @@ def summary(report: Report) -> list[str]:
 
 
 def closing(finished: Finished, command: str) -> list[str]:
-    """How a run ended: the cause if it was stopped, what was kept, where it is, and the command that goes on."""
+    """How a run ended: the cause if it was stopped, what was kept, where it is, and the command that goes on.
+
+    `command` is the one that was given. Going on is without its `--retry`: those rows are pending now, and to ask once
+    more for those that have an answer again would be to pay twice.
+    """
     report, states = finished.report, finished.report.counts.states
     lines = [str(finished.stopped_by)] if finished.stopped_by is not None else []
     lines += summary(report)
@@ -42,13 +46,13 @@ def closing(finished: Finished, command: str) -> list[str]:
     if finished.files:
         paths = [Path(file) for file in finished.files]
         lines.append(f"Files in {paths[0].parent}: {', '.join(path.name for path in paths)}")
-    again = ",".join(state for state in (State.INVALID, State.FAILED) if states[state])
+    again, command = _to_ask_again(report), _RETRY.sub("", command)
     if isinstance(finished.stopped_by, BudgetError):
         lines.append(f"Go on with a higher --max-cost or --max-requests in the same command: {command}")
     elif states[State.PENDING] or finished.stopped_by is not None:
         lines.append(f"Go on with the same command: {command}")
     elif again:
-        lines.append(f"Ask those again: {_RETRY.sub('', command)} --retry {again}")
+        lines.append(f"Ask those again: {command} --retry {again}")
     return lines
 
 
@@ -64,8 +68,7 @@ def standing(report: Report) -> list[str]:
         lines.append(f"The last session ended: {session.stopped}")
     elif session is not None and session.ended is None:
         lines.append("The last session is working, or was killed.")
-    again = ",".join(state for state in (State.INVALID, State.FAILED) if report.counts.states[state])
-    if again:
+    if again := _to_ask_again(report):
         lines.append(f"To ask those again, add --retry {again} to the run's command.")
     return lines
 
@@ -75,6 +78,11 @@ def listing(plugins: Sequence[PluginInfo]) -> list[str]:
     rows = [(each.name, each.short_name or "-", _about(each), each.path) for each in plugins]
     widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
     return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+
+
+def _to_ask_again(report: Report) -> str:
+    """What `--retry` would be worth: "invalid,failed", or nothing."""
+    return ",".join(state for state in (State.INVALID, State.FAILED) if report.counts.states[state])
 
 
 def _about(plugin: PluginInfo) -> str:
