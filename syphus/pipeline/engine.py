@@ -56,7 +56,6 @@ class View:
 
     tally: Tally
     gate: Gate
-    feed: Feed
     clock: Callable[[], float]
 
 
@@ -113,7 +112,7 @@ async def _ask_for_all(
             caller = Caller(gate, deadlines, retry, writer, work.tally, clock, config.max_wait)
             loop = Loop(work.stage, feed, gate, caller, work.records, writer, retry, work.tally, clock, work.max_rounds)
             with _signals(loop, gate, work.drain, observer):
-                async with observer.watching(View(work.tally, gate, feed, clock)):
+                async with observer.watching(View(work.tally, gate, clock)):
                     await loop.run(work.threads)
     stopped_by = writer.fault or loop.stopped_by
     for lane in lanes:
