@@ -150,7 +150,7 @@ class EndpointConfig(_Checked):
         return f"{host}/{self.deployment}" if self.deployment else host
 
 
-class Price(_Checked):
+class PricePerMillion(_Checked):
     """Dollars a million tokens."""
 
     input: float = Field(ge=0)
@@ -168,7 +168,7 @@ class Config(_Checked):
     max_tokens: int | None = Field(default=3200, gt=0, lt=2**31)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     extra_body: dict[str, JsonValue] = {}  #: further fields of the request, such as `reasoning_effort`
-    prices: dict[str, Price] = {}
+    prices: dict[str, PricePerMillion] = {}
     timeout: float = Field(default=180.0, gt=0)  #: seconds that one attempt may take in all
     first_wait: float = Field(default=0.5, gt=0)  #: seconds before the second attempt; doubles with each further one
     max_wait: float = Field(default=600.0, gt=0)  #: seconds; a server that asks for more stops the run
