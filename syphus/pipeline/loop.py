@@ -105,7 +105,7 @@ class Loop:
         try:
             request = self._stage.request(job.row, self._records.get(job.row.last) if job.row.last else None)
         except PluginFaultError as fault:
-            await self._plugin_failed(job, fault, None)
+            await self._plugin_failed(job, fault)
             return
         if isinstance(request, Outcome):
             await self._settle(job, request)
@@ -212,12 +212,11 @@ class Loop:
     async def _plugin_failed(
         self, job: Job, fault: PluginFaultError, paid: Paid | None = None, reused: int | None = None
     ) -> None:
-        outcome = Outcome(State.FAILED, reason=f"plugin: {fault.reason}", detail=fault.detail)
         error = PluginError(f"The plugin fails on every row: {fault.reason}.")
         if paid is None and reused is None and not self._succeeded:
-            self._suspect(job, outcome, error)
+            self._suspect(job, fault.outcome, error)
             return
-        await self._settle(job, outcome, paid, reused)  # a paid answer is kept, for the plugin's next version to read
+        await self._settle(job, fault.outcome, paid, reused)  # a paid answer stays, for the plugin's next version
         if not self._succeeded and self._tally.states[State.FAILED] >= SAME_FATE:
             self.stop(error)
 
