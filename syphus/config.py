@@ -149,6 +149,11 @@ class EndpointConfig(_Checked):
         host = urlsplit(self.base_url).netloc
         return f"{host}/{self.deployment}" if self.deployment else host
 
+    @property
+    def secrets(self) -> list[str]:
+        """Its key or its token, for whoever has to see to it that they are never shown."""
+        return [secret.get_secret_value() for secret in (self.api_key, self.token) if secret is not None]
+
 
 class PricePerMillion(_Checked):
     """Dollars a million tokens."""

@@ -1,9 +1,9 @@
 r"""Keys and tokens, and one filter for all of them.
 
-Every secret that the configuration resolves is told to a `Vault`; whatever comes from a server or goes to a person, a
-log or the ledger passes through `Vault.scrub`, which blanks each secret in the forms in which it is known to come back:
-as it is, URL-encoded, escaped in JSON, in base64 alone or within a longer text. Where a server spells plain letters as
-`\u002B` or `%2B`, which some libraries do with a few and nobody needs to, it is also looked for behind that.
+Every secret that the configuration resolves is told to a `Vault`; whatever comes from a server, and whatever a plugin's
+hook raises, passes through it before anybody sees it. It blanks each secret in the forms in which it is known to come
+back: as it is, URL-encoded, escaped in JSON, in base64 alone or within a longer text. Where a server spells plain
+letters as `\u002B` or `%2B`, which some libraries do with a few and nobody needs to, it is also looked for behind that.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterable
 from urllib.parse import quote
 
 _BLANK = "[secret]"
@@ -22,10 +23,12 @@ _UNMISTAKABLE = 16  #: characters; a shorter "key" of a local server may be a wo
 class Vault:
     """The secrets of one run."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._kept: set[str] = set()
         self._bytes: list[bytes] = []
         self._long: list[bytes] = []
+        for secret in secrets:
+            self.keep(secret)
 
     def keep(self, secret: str) -> None:
         """Adds a secret that must never be shown; empty and very short ones are nobody's key."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness import HERE, Ran, run_rows, server
+from harness import HERE, KEY, Ran, run_rows, server
 
 from syphus.types import State
 
@@ -89,6 +89,16 @@ def test_a_mended_plugin_reads_the_answers_that_were_paid_for(tmp_path: Path) ->
         mended = run_with(tmp_path, simulated.url, "")
         assert simulated.stats.requests == asked
     assert mended.states == {OK: 4}
+
+
+@pytest.mark.parametrize("hook", [RENDER, PARSE], ids=["in-render", "in-parse"])
+def test_the_key_in_what_a_hook_raises_is_blanked(hook: str, tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_with(
+            tmp_path, simulated.url, hook.format(f"raise ValueError('the key is ' + {KEY[:9]!r} + {KEY[9:]!r})")
+        )
+    assert any("the key is [secret]" in reason for reason in ran.reasons)
+    assert [path.name for path in ran.folder.iterdir() if KEY.encode() in path.read_bytes()] == []
 
 
 def test_what_a_plugin_prints_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,6 @@ from syphus.runs.prices import keep_prices, kept_prices
 from syphus.runs.projections import forget_exports, forget_pairs, open_pairs, write_exports
 from syphus.runs.settings import differences, sampling_parameters
 from syphus.sampling import Sampling
-from syphus.secrets import Vault
 from syphus.stages.generate import Generate, parser_digest
 from syphus.stages.rejudge import rejudge
 from syphus.types import State
@@ -69,10 +68,12 @@ class _Job:
         self._observer = observer
         adapted = orjson.loads(str(get_meta(store, _ADAPTED) or "[]"))
         self._sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), adapted)
+        self._vault = prepared.vault
         self._stage = Generate(
             prepared.dataset,
             prepared.prefix,
             self._sampling,
+            self._vault,
             share_answers=not prepared.options.no_sharing,
             hook_seconds=prepared.config.plugin_timeout,
         )
@@ -163,7 +164,7 @@ class _Job:
                 report.spending.requests + report.cut_off,
             ),
             tally=Tally(report.counts.total, Counter(report.counts.states)),
-            vault=Vault(),
+            vault=self._vault,
             threads=threads,
             max_rounds=options.max_rounds,
             seed=options.seed,

@@ -31,9 +31,8 @@ def preview(options: Options, environ: Mapping[str, str], count: int, out: TextI
     Needs no endpoint. Raises `UsageError`.
     """
     prepared = _prepared(options, environ)
-    stage = Generate(
-        prepared.dataset, prepared.prefix, Sampling(prepared.config.model, sampling_parameters(prepared.config))
-    )
+    sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config))
+    stage = Generate(prepared.dataset, prepared.prefix, sampling, prepared.vault)
     shortest: Query | None = None
     longest: Query | None = None
     is_wanted, shown = wanted(prepared.dataset, prepared.options), 0

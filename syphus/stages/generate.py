@@ -18,6 +18,7 @@ from syphus.plugins.code import time_limit
 from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.prompts import render_messages
 from syphus.sampling import Sampling
+from syphus.secrets import Vault
 from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Parsed, Prefix, Query, Request, State
 
 P = ParamSpec("P")
@@ -36,12 +37,14 @@ class Generate:
         dataset: AbstractDataset,
         prefix: Prefix,
         sampling: Sampling,
+        vault: Vault,
         share_answers: bool = True,
         hook_seconds: float = 10.0,
     ) -> None:
         self._dataset = dataset
         self._prefix = prefix
         self._sampling = sampling
+        self._vault = vault
         self._share_answers = share_answers
         self._hook_seconds = hook_seconds
         self._code = plugin_code(dataset)
@@ -99,13 +102,17 @@ class Generate:
         return pairs, ()
 
     def _hook(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang."""
+        """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang.
+
+        A plugin can read the environment, and put the key into what it raises.
+        """
         try:
             with time_limit(self._hook_seconds):
                 return self._code.run(hook, *args, **kwargs)
         except UsageError as error:
             cause = error.__cause__ or error
-            raise PluginFaultError(str(error), "".join(traceback.format_exception(cause))) from error
+            detail = "".join(traceback.format_exception(cause))
+            raise PluginFaultError(self._vault.scrub(str(error)), self._vault.scrub(detail)) from error
 
 
 def _checked(hook: str, value: object, kind: type[T]) -> T:
