@@ -81,6 +81,14 @@ def test_a_hook_that_is_wrong_for_every_row_stops_the_run_after_a_few(hook: str,
     assert ran.states[PENDING] >= 48
 
 
+def test_a_hook_that_fails_once_is_not_blamed_for_rows_that_failed_before_it(tmp_path: Path) -> None:
+    texts = [*(f"TOO LONG {number}" for number in range(5)), "a bad one", "a fine one"]
+    with server(poison={"TOO LONG": "context_length"}) as simulated:
+        ran = run_with(tmp_path, simulated.url, PARSE.format("raise KeyError('x')"), texts, num_threads=1)
+    assert ran.error is None
+    assert ran.states == {FAILED: 6, OK: 1}
+
+
 def test_a_mended_plugin_reads_the_answers_that_were_paid_for(tmp_path: Path) -> None:
     with server() as simulated:
         broken = run_with(tmp_path, simulated.url, PARSE.format("raise KeyError('x')"))

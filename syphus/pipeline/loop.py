@@ -56,6 +56,7 @@ class Loop:
         self._asking: dict[tuple[bytes, int], asyncio.Event] = {}
         self._suspects: list[tuple[Job, Outcome, SyphusError]] = []
         self._succeeded = False
+        self._plugin_faults = 0
         self._opened = asyncio.Event()
         self.stopped_by: SyphusError | None = None
         self._workers: list[asyncio.Task[None]] = []
@@ -212,12 +213,13 @@ class Loop:
     async def _plugin_failed(
         self, job: Job, fault: PluginFaultError, paid: Paid | None = None, reused: int | None = None
     ) -> None:
+        self._plugin_faults += 1
         error = PluginError(f"The plugin fails on every row: {fault.reason}.")
         if paid is None and reused is None and not self._succeeded:
             self._suspect(job, fault.outcome, error)
             return
         await self._settle(job, fault.outcome, paid, reused)  # a paid answer stays, for the plugin's next version
-        if not self._succeeded and self._tally.states[State.FAILED] >= SAME_FATE:
+        if not self._succeeded and self._plugin_faults >= SAME_FATE:
             self.stop(error)
 
     def _suspect(self, job: Job, outcome: Outcome, error: SyphusError) -> None:
