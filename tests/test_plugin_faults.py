@@ -41,6 +41,12 @@ PARSE = """
             {}
         return super().parse_response(text, query)
 """
+PARSED = """
+    def parse_response(self, text, query):
+        from syphus import Pair, Parsed
+
+        return {}
+"""
 MISDEEDS = {
     "raises": ("raise KeyError('caption')", "KeyError: 'caption' (hooked.py:"),
     "exits": ("import sys; sys.exit(7)", "SystemExit: 7"),
@@ -68,6 +74,16 @@ def test_a_hook_that_fails_fails_its_row_alone(hook: str, misdeed: str, tmp_path
         "    def instruction_id(self, query, number):\n        return number / 0\n",
         "    def check_pairs(self, query, pairs):\n        return 5\n",
         "    def related(self, count, number):\n        return None\n",
+        "    def related(self, count, number):\n        return [0]\n",
+        "    def related(self, count, number):\n        return [count + 1]\n",
+        "    def related(self, count, number):\n        return ['1']\n",
+        "    def check_pairs(self, query, pairs):\n        return [5]\n",
+        "    def instruction_id(self, query, number):\n        return 'half \\ud800'\n",
+        "    def render_query(self, query):\n        return 'half \\ud800'\n",
+        PARSED.format("Parsed((Pair('half \\ud800', 'b'),))"),
+        PARSED.format("Parsed((Pair('a', None),))"),
+        PARSED.format("Parsed((('a', 'b'),))"),
+        PARSED.format("Parsed(problems='one')"),
     ],
 )
 def test_a_hook_that_is_wrong_for_every_row_stops_the_run_after_a_few(hook: str, tmp_path: Path) -> None:
