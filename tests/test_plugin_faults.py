@@ -49,6 +49,7 @@ PARSED = """
 """
 MISDEEDS = {
     "raises": ("raise KeyError('caption')", "KeyError: 'caption' (hooked.py:"),
+    "raises-half-a-character": ("raise ValueError('half \\ud800')", "ValueError: half \\ud800"),
     "exits": ("import sys; sys.exit(7)", "SystemExit: 7"),
     "hangs": ("\n            while True: pass", "it took too long, and was interrupted"),
     "divides-by-zero": ("return 1 / 0", "ZeroDivisionError"),

@@ -106,17 +106,17 @@ class Generate:
         return pairs, ()
 
     def _hook(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang.
-
-        A plugin can read the environment, and put the key into what it raises.
-        """
+        """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang."""
         try:
             with time_limit(self._hook_seconds):
                 return self._code.run(hook, *args, **kwargs)
         except UsageError as error:
-            cause = error.__cause__ or error
-            detail = "".join(traceback.format_exception(cause))
-            raise PluginFaultError(self._vault.scrub(str(error)), self._vault.scrub(detail)) from error
+            detail = "".join(traceback.format_exception(error.__cause__ or error))
+            raise PluginFaultError(self._safe(str(error)), self._safe(detail)) from error
+
+    def _safe(self, told: str) -> str:
+        """What a plugin raised, fit for the ledger: without a key, and what is no UTF-8 written out."""
+        return self._vault.scrub(told).encode(errors="backslashreplace").decode()
 
 
 def _checked(hook: str, value: object, kind: type[T]) -> T:
