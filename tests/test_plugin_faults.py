@@ -98,6 +98,12 @@ def test_a_hook_that_is_wrong_for_every_row_stops_the_run_after_a_few(hook: str,
     assert ran.states[PENDING] >= 48
 
 
+def test_what_nobody_catches_ends_the_run_instead_of_leaving_it_waiting(tmp_path: Path) -> None:
+    hook = RENDER.format("raise type('Odd', (BaseException,), {})('odd')")
+    with server(latency=0.05) as simulated, pytest.raises(BaseException, match="odd"):
+        run_with(tmp_path, simulated.url, hook, ["the first one", "a bad one", *TEXTS[:2]], num_threads=4)
+
+
 def test_a_hook_that_fails_once_is_not_blamed_for_rows_that_failed_before_it(tmp_path: Path) -> None:
     texts = [*(f"TOO LONG {number}" for number in range(5)), "a bad one", "a fine one"]
     with server(poison={"TOO LONG": "context_length"}) as simulated:

@@ -65,8 +65,9 @@ class Loop:
         """Returns when every row has an outcome, or, after a stop, when no call is in flight any more."""
         self._workers = [asyncio.create_task(self._work(alone=not number)) for number in range(workers)]
         try:
-            for worker in self._workers:
-                await worker
+            ended, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in ended:  # one that broke leaves its row open, and the others would wait for it for ever
+                worker.result()
         except asyncio.CancelledError:
             if self.stopped_by is None:
                 raise
