@@ -76,7 +76,7 @@ class Store:
         self._writer = writer
         self._lock = lock
         beside = (folder / f"{FILE}-wal", folder / _LOCK) if lock else ()
-        self._places = {each: _inode(each) for each in (self.path, *beside)}
+        self._places = {each: _inode(each) for each in (self.path, *beside) if each.exists()}
 
     @property
     def writer(self) -> sqlite3.Connection:
