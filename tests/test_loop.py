@@ -182,6 +182,17 @@ def test_rows_that_are_all_rejected_stop_the_run_before_they_fail(rows: int, tmp
     assert ran.states == {PENDING: rows}
 
 
+def test_where_the_same_settings_have_brought_answers_before_every_rejected_row_fails_for_itself(
+    tmp_path: Path,
+) -> None:
+    with server(poison={"bad": "unprocessable"}) as simulated:
+        texts = {f"r{i}": f"a fine row {i}" for i in range(3)}
+        assert run_rows(tmp_path, simulated.url, texts).exit_code == 0
+        ran = run_rows(tmp_path, simulated.url, {**texts, **{f"b{i}": f"a bad row {i}" for i in range(6)}})
+    assert ran.exit_code == 1
+    assert ran.states == {OK: 3, FAILED: 6}
+
+
 def test_rows_that_are_rejected_before_the_first_success_were_at_fault_themselves(tmp_path: Path) -> None:
     with server(script=["unprocessable"] * 4) as simulated:
         ran = run_rows(tmp_path, simulated.url, 20, num_threads=8)

@@ -159,3 +159,10 @@ def test_own_checks_make_an_answer_invalid_with_their_reason(tmp_path: Path) -> 
     assert ran.states == {OK: 3, INVALID: 1}
     assert ran.reasons == ["fewer than 50 pairs"]
     assert any("fewer than 50 pairs" in message for message in asked)
+
+
+def test_a_parser_that_finds_neither_pairs_nor_a_problem_accepts_nothing(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_with(tmp_path, simulated.url, PARSED.format("Parsed()"))
+    assert ran.states == {INVALID: 4}
+    assert ran.reasons == ["no pairs"]

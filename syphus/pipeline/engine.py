@@ -46,6 +46,7 @@ class Work:
     vault: Vault
     threads: int
     max_rounds: int
+    trusted: bool  #: the newest session had the same settings and endpoint, and the run has answers
     seed: int
     drain: float
 
@@ -110,7 +111,19 @@ async def _ask_for_all(
     with _few_collections():
         async with Deadlines(config.timeout, clock) as deadlines, writer:
             caller = Caller(gate, deadlines, retry, writer, work.tally, clock, config.max_wait)
-            loop = Loop(work.stage, feed, gate, caller, work.records, writer, retry, work.tally, clock, work.max_rounds)
+            loop = Loop(
+                work.stage,
+                feed,
+                gate,
+                caller,
+                work.records,
+                writer,
+                retry,
+                work.tally,
+                clock,
+                work.max_rounds,
+                work.trusted,
+            )
             with _signals(loop, gate, work.drain, observer):
                 async with observer.watching(View(work.tally, gate, clock)):
                     await loop.run(work.threads)

@@ -95,8 +95,8 @@ class Generate:
         problems = _texts("parse_response", parsed.problems) or _texts(
             "check_pairs", dataset.check_pairs(query, parsed.pairs)
         )
-        if problems:
-            return [], problems
+        if problems or not parsed.pairs:
+            return [], problems or ("no pairs",)
         pairs, count = [], len(parsed.pairs)
         for number, pair in enumerate(parsed.pairs, 1):
             instruction, answer = _texts("parse_response", (pair.instruction, pair.answer))
