@@ -169,7 +169,7 @@ def test_no_secret_gets_out_whatever_the_server_echoes(tmp_path: Path, way: str)
         assert [form for form in forms(CANARY) if form in text] == [], place
     assert "[secret]" in (tmp_path / RUN / "pairs.jsonl").read_text("utf-8")
     store = open_for_reading(tmp_path / RUN)
-    assert "[secret]" in sessions(store)[0].stopped
+    assert "[secret]" in sessions(store, "generate")[0].stopped
     store.close()
 
 

@@ -61,10 +61,10 @@ class Finished(NamedTuple):
 def make_report(store: Store, stage: str, prices: Prices) -> Report:
     """Reads a run's numbers from its ledger."""
     spending = count_spending(store)
-    settings = specs(store)
+    settings = specs(store, stage)
     asked = str(settings[-1].get("model", "")) if settings else ""
     cost = _cost(spending, prices, asked)
-    return Report(count_queries(store, stage), spending, sessions(store), settings, cost)
+    return Report(count_queries(store, stage), spending, sessions(store, stage), settings, cost)
 
 
 def write_report(path: Path, report: Report) -> None:

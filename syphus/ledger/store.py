@@ -26,10 +26,11 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 -- what the answers were asked with: prompt, model, parameters; a run has one, or one more for each accepted change
 CREATE TABLE spec (id INTEGER PRIMARY KEY, created REAL NOT NULL, settings TEXT NOT NULL UNIQUE);
 
--- one start of the command; `threads` bounds the calls that were in flight if it never ended
+-- one start of a stage; `threads` bounds the calls that were in flight if it never ended
 CREATE TABLE session (
-    id INTEGER PRIMARY KEY, spec INTEGER NOT NULL, started REAL NOT NULL, ended REAL, threads INTEGER NOT NULL,
-    endpoint TEXT NOT NULL, version TEXT NOT NULL, stopped TEXT NOT NULL DEFAULT '', seconds REAL NOT NULL DEFAULT 0);
+    id INTEGER PRIMARY KEY, stage TEXT NOT NULL, spec INTEGER NOT NULL, started REAL NOT NULL, ended REAL,
+    threads INTEGER NOT NULL, endpoint TEXT NOT NULL, version TEXT NOT NULL, stopped TEXT NOT NULL DEFAULT '',
+    seconds REAL NOT NULL DEFAULT 0);
 
 -- one row a query and stage: where it stands. Narrow, so that a million of them are counted in a moment.
 -- `used` answers have been spent on it, `opened` of them before it was last made pending by hand

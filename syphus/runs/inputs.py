@@ -29,7 +29,7 @@ def check_input(
     an outcome have changed or gone and `--accept-changes` is not given; the ledger is then as it was.
     """
     now = fingerprint(dataset, options, plugin)
-    if now and now == get_meta(store, _META) and not options.check_input:
+    if now and now == get_meta(store, f"{stage} {_META}") and not options.check_input:
         return None
     try:
         check = register(store, stage, input_queries(dataset, options), wanted(dataset, options), tick)
@@ -44,7 +44,7 @@ def check_input(
     except BaseException:
         reject(store)
         raise
-    set_meta(store, _META, now)
+    set_meta(store, f"{stage} {_META}", now)
     if check.changed or check.gone:
         forget_pairs(store)
     forget_exports(store)  # rows may have moved, or come back

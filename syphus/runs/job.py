@@ -45,7 +45,8 @@ from syphus.types import State
 from syphus.version import __version__
 
 STAGE = Generate.name
-_ADAPTED = "adapted"  # meta: the sampling parameters that the model does not take
+_ADAPTED = f"{STAGE} adapted"  # meta: the sampling parameters that the model does not take
+_PARSER = f"{STAGE} parser"  # meta: a digest of the code that the answers were read with
 
 
 def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Finished:
@@ -93,7 +94,7 @@ class _Job:
 
     def _settle_settings(self) -> None:
         """A run whose answers were made under other settings needs a decision."""
-        before, now = last_settings(self._store), self._prepared.settings
+        before, now = last_settings(self._store, STAGE), self._prepared.settings
         if before is None:
             return
         if before.get("simulated") != now["simulated"]:
@@ -108,7 +109,7 @@ class _Job:
 
     def _open_input(self) -> None:
         plugin = self._prepared.plugin.digest()
-        known = bool(sessions(self._store))
+        known = bool(sessions(self._store, STAGE))
         check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, self._observer.reading)
         if check is not None and known and (check.new or check.changed or check.gone):
             self._observer.say(
@@ -118,21 +119,21 @@ class _Job:
     def _judge_anew(self) -> None:
         """A changed parser costs nothing: every answer that is here is read again."""
         now = parser_digest(self._prepared.plugin.path)
-        if now == get_meta(self._store, "parser"):
+        if now == get_meta(self._store, _PARSER):
             return
-        if sessions(self._store):
+        if sessions(self._store, STAGE):
             forget_pairs(self._store)
             records = Records(self._store, STAGE, session=0)
             changed = rejudge(self._store, records, self._stage, self._observer.reading)
             self._observer.say(
                 f"The parser or the plugin has changed: answers were read again, {changed:,} differ now."
             )
-        set_meta(self._store, "parser", now)
+        set_meta(self._store, _PARSER, now)
         self._store.commit()
 
     def _reopen(self) -> None:
         if State.TRUNCATED in self._options.retry:
-            before, now = (last_settings(self._store) or {}).get("max_tokens"), self._prepared.config.max_tokens
+            before, now = (last_settings(self._store, STAGE) or {}).get("max_tokens"), self._prepared.config.max_tokens
             if isinstance(before, int) and now is not None and now <= before:
                 raise ConfigError(
                     f"Truncated answers would be cut off at {now} tokens once more. "
@@ -151,7 +152,7 @@ class _Job:
         began, clock = time.time(), time.monotonic()
         keep_prices(self._store, prepared.config.prices)
         trusted = self._trusted(report)
-        session = begin_session(self._store, prepared.settings, threads, prepared.endpoint, __version__, began)
+        session = begin_session(self._store, STAGE, prepared.settings, threads, prepared.endpoint, __version__, began)
         work = Work(
             stage=self._stage,
             store=self._store,
@@ -195,7 +196,7 @@ class _Job:
 
     def _trusted(self, report: Report) -> bool:
         """Whether these very settings have brought answers before; asked before the session begins."""
-        same = last_settings(self._store) == self._prepared.settings
+        same = last_settings(self._store, STAGE) == self._prepared.settings
         return bool(same and report.counts.states[State.OK] and report.sessions[-1].endpoint == self._prepared.endpoint)
 
     def _fitting_threads(self) -> int:
