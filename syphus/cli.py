@@ -141,6 +141,30 @@ def status(
 
 
 @app.command()
+def clean(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")
+    ],
+    datasets_dir: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Another folder with plugins; may be given several times."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print both reports as JSON.")] = False,
+) -> None:
+    """Judges every answer of a run again, by today's rules and plugin; sends nothing."""
+    from syphus.formats.report import as_json
+    from syphus.runs.clean import clean_run
+    from syphus.terminal.progress import make_observer
+    from syphus.terminal.telling import cleaning
+
+    done = clean_run(folder, datasets_dir or (), make_observer())
+    if json:
+        _print_as_json({"before": as_json(done.before), "after": as_json(done.after), "changed": done.changed})
+    else:
+        _print(*cleaning(done))
+
+
+@app.command()
 def simulate(
     port: Annotated[int, typer.Option(metavar="PORT", help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
     setting: Annotated[

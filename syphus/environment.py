@@ -18,7 +18,7 @@ import shlex
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from syphus.errors import ConfigError
+from syphus.errors import ConfigError, NoEndpointError
 
 OFFICIAL = "https://api.openai.com/v1"
 
@@ -38,7 +38,7 @@ class Described(NamedTuple):
 def describe(environ: Mapping[str, str], option: str, model: str) -> Described:
     """The endpoint in `environ`; `option` is --model, which goes before everything else, `model` the config file's.
 
-    Raises `ConfigError` where there is none.
+    Raises `NoEndpointError` where there is none, and `ConfigError` where there is half of one.
     """
     variables = _Variables(environ)
     kind = environ.get("OPENAI_API_TYPE", "").strip().lower()
@@ -53,7 +53,7 @@ def describe(environ: Mapping[str, str], option: str, model: str) -> Described:
     )
     found |= variables.credential({"api_key": ("OPENAI_API_KEY",)})
     if not found.keys() & {"base_url", "api_key", "token_command"}:
-        raise ConfigError(
+        raise NoEndpointError(
             "No endpoint is configured. Set OPENAI_API_KEY (and OPENAI_BASE_URL for another server), "
             "or try the whole pipeline with --offline."
         )

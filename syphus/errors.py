@@ -3,6 +3,7 @@
     SyphusError
     ├── UsageError            exit 2   nothing was sent
     │   ├── ConfigError                the endpoint, an option or the YAML config
+    │   │   └── NoEndpointError        nothing says where to ask
     │   ├── InputError                 the annotations
     │   ├── PromptError                a prompt file
     │   ├── PluginError                a dataset plugin
@@ -31,6 +32,10 @@ class UsageError(SyphusError):
 
 class ConfigError(UsageError):
     """The endpoint, an option or the YAML config is wrong."""
+
+
+class NoEndpointError(ConfigError):
+    """Neither the environment nor a config says where to ask."""
 
 
 class InputError(UsageError):

@@ -50,7 +50,7 @@ class Query:
 
     `id` is unique in its dataset and stable over runs, `text` the annotation as the model gets to see it, `image_ids`
     the keys of its images in the image store, `meta` whatever else the plugin wants to find again (JSON values only).
-    A row with a `problem` can't be asked about, and this says why.
+    A row with a `problem` can't be asked about, and this says why. One that brings its own `pairs` needs no model.
     """
 
     id: str
@@ -58,6 +58,7 @@ class Query:
     image_ids: tuple[str, ...] = ()
     meta: Mapping[str, object] = field(default_factory=dict)
     problem: str = ""
+    pairs: tuple[Pair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +136,12 @@ class Completion:
 class Outcome:
     """What became of a query: its accepted pairs, or why there are none.
 
-    `reason` is one short line that can be counted, `detail` everything else worth keeping.
+    `reason` is one short line that can be counted, `detail` everything else worth keeping; `repairs` says which rules
+    of cleaning have changed the pairs, and how often.
     """
 
     state: State
     pairs: Sequence[Pair] = ()
     reason: str = ""
     detail: str = ""
+    repairs: Mapping[str, int] = field(default_factory=dict)

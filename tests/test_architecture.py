@@ -27,7 +27,7 @@ LAYERS = (
     ("endpoints", "ledger", "plugins"),
     ("pricing",),
     ("config", "prompts", "sampling"),
-    ("environment", "parsing", "reading", "secrets", "text"),
+    ("cleaning", "environment", "parsing", "reading", "secrets", "text"),
     ("options",),
     ("errors", "types", "version"),
 )

@@ -309,8 +309,9 @@ def test_the_hooks_have_good_defaults() -> None:
     assert dataset.parse_response("Question: What?\nAnswer: A car.", query) == Parsed((pair,))
     assert list(dataset.check_pairs(query, [pair])) == []
     assert dataset.instruction_id(query, 1) == "T_INS_00076_ab_1"
-    assert [list(dataset.related(3, number)) for number in (1, 2, 3)] == [[2, 3], [1, 3], [1, 2]]
-    assert list(dataset.related(1, 1)) == []
+    three = [Pair("q", "a")] * 3
+    assert [list(dataset.related(three, number)) for number in (1, 2, 3)] == [[2, 3], [1, 3], [1, 2]]
+    assert list(dataset.related(three[:1], 1)) == []
 
 
 def test_a_hook_that_fails_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,6 +96,7 @@ FATES = {
     # H26: the form was not kept; "once" hits the question and then the corrected question, which is another one
     "refusal_text": Fate(INVALID, "no question and answer pair", requests=2, once=INVALID),
     "chatter": Fate(INVALID, "no question and answer pair", requests=2, once=INVALID),
+    "leak_phrase": Fate(INVALID, "speaks of its notes", requests=2, once=INVALID),
     "unpaired": Fate(INVALID, "question without an answer", requests=2, once=INVALID),
     # H14, H15, H16, H18, H20, H21, H22: another try may help
     "json_schema_500": fails("server error 500 about the request"),
@@ -141,7 +142,6 @@ FATES = {
             "limits_minus_one",
             "numbered_headers",
             "greeting",
-            "leak_phrase",
             "one_pair",
         ),
         GOOD,

@@ -240,7 +240,7 @@ def test_an_answer_and_its_outcome_come_back_as_they_were_written(tmp_path: Path
         assert records.find(b"key of b", 1) is None
         (result,) = accepted(store, STAGE)
         assert (result.query, result.image_ids, tuple(result.pairs)) == ("b", ("IMG_b",), PAIRS)
-        ((_, outcome, _),) = records.answered()
+        ((_, outcome, _),) = records.judged()
         assert (outcome.state, tuple(outcome.pairs), outcome.detail) == (OK, PAIRS, "a note")
         looked_up = look_up(store, STAGE, "b")
         assert looked_up is not None

@@ -12,7 +12,7 @@ from syphus.errors import SyphusError
 from syphus.formats.files import replacing
 from syphus.ledger.sessions import Session, sessions, specs
 from syphus.ledger.store import Store
-from syphus.ledger.summary import Counts, Spending, count_queries, count_spending
+from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, count_spending
 from syphus.pricing import Prices
 from syphus.types import SIMULATED, Pair, State
 
@@ -25,6 +25,7 @@ class Report(NamedTuple):
     sessions: list[Session]
     settings: list[dict[str, object]]
     cost: float | None
+    rules: dict[str, dict[str, int]]  #: "repairs" and "rejections" by the rule of cleaning
 
     @property
     def simulated(self) -> bool:
@@ -63,8 +64,8 @@ def make_report(store: Store, stage: str, prices: Prices) -> Report:
     spending = count_spending(store)
     settings = specs(store, stage)
     asked = str(settings[-1].get("model", "")) if settings else ""
-    cost = _cost(spending, prices, asked)
-    return Report(count_queries(store, stage), spending, sessions(store, stage), settings, cost)
+    counts, rules = count_queries(store, stage), count_rules(store, stage)
+    return Report(counts, spending, sessions(store, stage), settings, _cost(spending, prices, asked), rules)
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -82,6 +83,7 @@ def as_json(report: Report) -> dict[str, object]:
         "states": {state.value: counts.states[state] for state in State},
         "pairs": counts.pairs,
         "reasons": {state.value: dict(reasons.most_common()) for state, reasons in sorted(counts.reasons.items())},
+        "rules": report.rules,
         "shared_answers": counts.shared,
         "requests": spending.requests,
         "requests_by_outcome": dict(spending.causes.most_common()),

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.errors import InputError
+from syphus.ledger.pairs import dump_pairs
 from syphus.ledger.store import Store, storage_faults
 from syphus.types import Query
 
@@ -48,6 +49,7 @@ class _Incoming(NamedTuple):
     digest: bytes
     image_ids: str
     meta: str
+    ready: str
 
 
 class _Known(NamedTuple):
@@ -176,8 +178,8 @@ class _Registration:
             [(n, self._stage, r.query.id, r.position, r.digest, self._check_number) for n, r in numbered],
         )
         self._db.executemany(
-            "INSERT INTO annotation (n, text, image_ids, meta, problem) VALUES (?, ?, ?, ?, ?)",
-            [(n, r.query.text, r.image_ids, r.meta, r.query.problem) for n, r in numbered],
+            "INSERT INTO annotation (n, text, image_ids, meta, problem, ready) VALUES (?, ?, ?, ?, ?, ?)",
+            [(n, r.query.text, r.image_ids, r.meta, r.query.problem, r.ready) for n, r in numbered],
         )
         self.check.new += len(rows)
 
@@ -192,8 +194,8 @@ class _Registration:
             [(row.digest, known.n) for known, row in other],
         )
         self._db.executemany(
-            "UPDATE annotation SET text = ?, image_ids = ?, meta = ?, problem = ? WHERE n = ?",
-            [(row.query.text, row.image_ids, row.meta, row.query.problem, known.n) for known, row in other],
+            "UPDATE annotation SET text = ?, image_ids = ?, meta = ?, problem = ?, ready = ? WHERE n = ?",
+            [(row.query.text, row.image_ids, row.meta, row.query.problem, row.ready, known.n) for known, row in other],
         )
 
     def _find_gone(self) -> None:
@@ -221,9 +223,10 @@ def _batches(queries: Iterable[Query]) -> Iterator[list[_Incoming]]:
 
 def _incoming(query: Query, position: int) -> _Incoming:
     image_ids, meta = orjson.dumps(query.image_ids).decode(), orjson.dumps(query.meta).decode()
-    content = f"{query.text}\0{image_ids}\0{meta}\0{query.problem}"
+    ready = dump_pairs(query.pairs)
+    content = f"{query.text}\0{image_ids}\0{meta}\0{query.problem}\0{ready}"
     digest = hashlib.blake2b(content.encode(), digest_size=8).digest()
-    return _Incoming(query, position, digest, image_ids, meta)
+    return _Incoming(query, position, digest, image_ids, meta, ready)
 
 
 def _spellings(name: str) -> tuple[str, ...]:

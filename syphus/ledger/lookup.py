@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from syphus.ledger.records import load_pairs
+from syphus.ledger.pairs import load_pairs
 from syphus.ledger.store import Store, storage_faults
 
 _QUERY = (

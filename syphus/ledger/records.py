@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.ledger.pairs import dump_pairs, load_pairs
 from syphus.ledger.store import Store, storage_faults
-from syphus.types import Completion, Outcome, Pair, Query, State, Usage
+from syphus.types import Completion, Outcome, Query, State, Usage
 
 ANSWERED = "answered"  #: the cause that requests with an answer are counted under
 _BATCH = 256
@@ -56,7 +57,8 @@ class Entry(NamedTuple):
     """What became of a row: written in one piece, or not at all.
 
     The answer is a new one (`paid`), an old one by its number (`reused`), or there is none. Without an `outcome` the
-    row stays pending and is asked again, because of `again`. `lines` go to pairs.jsonl.
+    row stays pending and is asked again, because of `again`. `lines` go to pairs.jsonl; `rejected_by` are the rules of
+    cleaning that have rejected the answer.
     """
 
     row: Row
@@ -66,6 +68,7 @@ class Entry(NamedTuple):
     reused: int | None = None
     again: str = ""
     lines: str = ""
+    rejected_by: tuple[str, ...] = ()
 
 
 class Attempts:
@@ -86,15 +89,16 @@ class Attempts:
 
 _ANSWER_COLUMNS = """answer.n, answer.text, finish_reason, refusal, flags, model, response_id,
     prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds"""
-_QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem"
+_QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem, ready"
 _PENDING = f"""
     SELECT position, n, used, opened, answer, reason, {_QUERY_COLUMNS} FROM query JOIN annotation USING (n)
     WHERE stage = ? AND state = 'pending' AND position > ? ORDER BY position LIMIT ?"""
-_ANSWERED = f"""
-    SELECT position, query.n, used, opened, query.answer, state, reason, result.pairs, detail,
+_JUDGED = f"""
+    SELECT position, query.n, used, opened, query.answer, state, reason, result.pairs, detail, repairs,
         {_QUERY_COLUMNS}, {_ANSWER_COLUMNS}
-    FROM query JOIN annotation USING (n) LEFT JOIN result USING (n) JOIN answer ON answer.n = query.answer
-    WHERE stage = ? AND state <> 'pending' AND position > ? ORDER BY position LIMIT ?"""
+    FROM query JOIN annotation USING (n) LEFT JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer
+    WHERE stage = ? AND state <> 'pending' AND position > ? AND (answer.n IS NOT NULL OR ready <> '[]')
+    ORDER BY position LIMIT ?"""
 
 
 class Records:
@@ -139,17 +143,22 @@ class Records:
                 self._store.reader.execute(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE n = ?", (n,)).fetchone()
             )
 
-    def answered(self) -> Iterator[tuple[Row, Outcome, Answer]]:
-        """The queries that have an outcome from an answer, in the order of the input, with both."""
+    def judged(self) -> Iterator[tuple[Row, Outcome, Answer | None]]:
+        """The queries whose outcome comes from an answer, or from pairs that they brought along, with both.
+
+        They come in the order of the input.
+        """
         after = -1
         while True:
             with storage_faults(self._store.path):
-                rows = self._store.reader.execute(_ANSWERED, (self._stage, after, _BATCH)).fetchall()
+                rows = self._store.reader.execute(_JUDGED, (self._stage, after, _BATCH)).fetchall()
             if not rows:
                 return
-            for _, n, used, opened, last, state, reason, pairs, detail, *rest in rows:
-                old = Outcome(State(state), load_pairs(pairs or "[]"), reason, detail or "")
-                yield Row(n, _query(*rest[:5]), used, opened, last), old, _answer(tuple(rest[5:]))
+            for _, n, used, opened, last, state, reason, pairs, detail, repairs, *rest in rows:
+                done = orjson.loads(repairs or "{}")
+                old = Outcome(State(state), load_pairs(pairs or "[]"), reason, detail or "", done)
+                answer = _answer(tuple(rest[6:])) if last is not None else None
+                yield Row(n, _query(*rest[:6]), used, opened, last), old, answer
             after = rows[-1][0]
 
     def replace_outcome(self, n: int, outcome: Outcome) -> None:
@@ -170,6 +179,12 @@ class Records:
             )
         else:
             self._set_outcome(entry.row.n, entry.outcome, answer, entry.requests)
+
+        if entry.rejected_by:
+            self._store.writer.executemany(
+                "INSERT INTO rejection VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1",
+                [(self._session, rule) for rule in entry.rejected_by],
+            )
 
     def write_attempts(self, attempts: Attempts) -> None:
         """Adds requests that were made."""
@@ -221,21 +236,11 @@ class Records:
             "UPDATE query SET state = ?, reason = ?, pairs = ?, seq = ? WHERE n = ?",
             (outcome.state, outcome.reason, len(outcome.pairs), seq, n),
         )
-        if outcome.pairs or outcome.detail:
-            pairs = dump_pairs(outcome.pairs)
-            db.execute("INSERT OR REPLACE INTO result (n, pairs, detail) VALUES (?, ?, ?)", (n, pairs, outcome.detail))
+        if outcome.pairs or outcome.detail or outcome.repairs:
+            pairs, repairs = dump_pairs(outcome.pairs), orjson.dumps(outcome.repairs).decode()
+            db.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?)", (n, pairs, outcome.detail, repairs))
         else:
             db.execute("DELETE FROM result WHERE n = ?", (n,))
-
-
-def load_pairs(text: str) -> list[Pair]:
-    """Pairs as the ledger keeps them."""
-    return [Pair(instruction, answer, name, tuple(rel)) for name, instruction, answer, rel in orjson.loads(text)]
-
-
-def dump_pairs(pairs: Sequence[Pair]) -> str:
-    """Pairs as the ledger keeps them: [[id, instruction, answer, related numbers], ...]."""
-    return orjson.dumps([(pair.id, pair.instruction, pair.answer, pair.related) for pair in pairs]).decode()
 
 
 def reopen(store: Store, stage: str, states: Sequence[State]) -> int:
@@ -257,8 +262,9 @@ def highest_seq(store: Store) -> int:
         return _highest(store, "SELECT max(seq) FROM query")
 
 
-def _query(name: str, text: str, image_ids: str, meta: str, problem: str) -> Query:
-    return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem)
+def _query(name: str, text: str, image_ids: str, meta: str, problem: str, ready: str) -> Query:
+    pairs = tuple(load_pairs(ready)) if ready != "[]" else ()
+    return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem, pairs)
 
 
 def _answer(columns: tuple[int, str, str, str, str, str, str, int, int, int, int, int, float]) -> Answer:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
-from syphus.ledger.records import load_pairs
+from syphus.ledger.pairs import load_pairs
 from syphus.ledger.store import Store, storage_faults
 from syphus.types import Pair
 
@@ -15,7 +15,7 @@ _BATCH = 256
 
 
 class Result(NamedTuple):
-    """The pairs of one query. `model` is the name that the server gave."""
+    """The pairs of one query. `model` is the name that the server gave, "" where none was asked."""
 
     query: str
     image_ids: tuple[str, ...]
@@ -24,8 +24,15 @@ class Result(NamedTuple):
 
 
 _SELECT = (
-    "SELECT position, id, image_ids, result.pairs, model FROM query JOIN annotation USING (n) JOIN result USING (n) "
-    "JOIN answer ON answer.n = query.answer WHERE stage = ? AND state = 'ok' AND position IS NOT NULL AND "
+    "SELECT position, id, image_ids, result.pairs, coalesce(model, '') FROM query JOIN annotation USING (n) "
+    "JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer "
+    "WHERE stage = ? AND state = 'ok' AND position IS NOT NULL AND "
+)
+
+_REJECTED = (
+    "SELECT position, id, annotation.text, reason, coalesce(detail, ''), coalesce(answer.text, '') FROM query "
+    "JOIN annotation USING (n) LEFT JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer "
+    "WHERE stage = ? AND state = 'invalid' AND position > ? ORDER BY position LIMIT ?"
 )
 
 
@@ -43,7 +50,25 @@ def accepted_since(store: Store, stage: str, seq: int) -> Iterator[Result]:
         yield _result(*columns)
 
 
-def _read(store: Store, sql: str, *values: object) -> list[tuple[int, str, str, str, str]]:
+class Rejected(NamedTuple):
+    """A query whose answer could not be taken: why, the places, and the raw answer ("" where it brought its pairs)."""
+
+    query: str
+    annotation: str
+    reason: str
+    places: str
+    answer: str
+
+
+def rejected(store: Store, stage: str) -> Iterator[Rejected]:
+    """The queries that ended invalid, in the order of the input."""
+    after = -1
+    while rows := _read(store, _REJECTED, stage, after, _BATCH):
+        yield from (Rejected(*columns) for _, *columns in rows)
+        after = rows[-1][0]
+
+
+def _read(store: Store, sql: str, *values: object) -> list[tuple[Any, ...]]:
     with storage_faults(store.path):
         return store.reader.execute(sql, values).fetchall()
 

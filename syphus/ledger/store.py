@@ -43,12 +43,18 @@ CREATE TABLE query (
 CREATE INDEX query_position ON query (stage, position);
 CREATE INDEX query_pending ON query (stage, position) WHERE state = 'pending';
 
--- what the query is about, as the plugin gave it
+-- what the query is about, as the plugin gave it; `ready` are pairs that it brought along
 CREATE TABLE annotation (
-    n INTEGER PRIMARY KEY, text TEXT NOT NULL, image_ids TEXT NOT NULL, meta TEXT NOT NULL, problem TEXT NOT NULL);
+    n INTEGER PRIMARY KEY, text TEXT NOT NULL, image_ids TEXT NOT NULL, meta TEXT NOT NULL, problem TEXT NOT NULL,
+    ready TEXT NOT NULL);
 
--- what became of it: the pairs as [[id, instruction, answer, related], ...], and the details of a reason
-CREATE TABLE result (n INTEGER PRIMARY KEY, pairs TEXT NOT NULL, detail TEXT NOT NULL);
+-- what became of it: the pairs as [[id, instruction, answer, related], ...], the details of a reason, and how often
+-- which rule has repaired something, as {rule: times}
+CREATE TABLE result (n INTEGER PRIMARY KEY, pairs TEXT NOT NULL, detail TEXT NOT NULL, repairs TEXT NOT NULL);
+
+-- answers that a rule has rejected, those included that were asked for again
+CREATE TABLE rejection (
+    session INTEGER NOT NULL, rule TEXT NOT NULL, answers INTEGER NOT NULL, PRIMARY KEY (session, rule)) WITHOUT ROWID;
 
 -- every answer that was paid for, by the hash of the exact request
 CREATE TABLE answer (

@@ -83,6 +83,34 @@ def count_spending(store: Store) -> Spending:
     )
 
 
+def count_rules(store: Store, stage: str) -> dict[str, dict[str, int]]:
+    """How often each rule of cleaning has repaired something in the result, and how many answers each has rejected.
+
+    Answers that were asked for again count among the rejected ones.
+    """
+    with storage_faults(store.path):
+        repairs = store.reader.execute(
+            "SELECT key, sum(value) FROM query JOIN result USING (n), json_each(repairs) "
+            "WHERE stage = ? AND position IS NOT NULL AND repairs <> '{}' GROUP BY key ORDER BY sum(value) DESC, key",
+            (stage,),
+        ).fetchall()
+        rejections = store.reader.execute(
+            "SELECT rule, sum(answers) FROM rejection GROUP BY rule ORDER BY sum(answers) DESC, rule"
+        ).fetchall()
+    return {"repairs": dict(repairs), "rejections": dict(rejections)}
+
+
+def asks_nobody(store: Store, stage: str) -> bool:
+    """Whether every pending query brings its own pairs."""
+    with storage_faults(store.path):
+        asking = store.reader.execute(
+            "SELECT 1 FROM query JOIN annotation USING (n) WHERE stage = ? AND state = 'pending' "
+            "AND position IS NOT NULL AND ready = '[]' LIMIT 1",
+            (stage,),
+        ).fetchone()
+    return asking is None
+
+
 def average_size(store: Store, stage: str) -> float:
     """Bytes of an average annotation that is still to be asked about, from the first thousand."""
     with storage_faults(store.path):

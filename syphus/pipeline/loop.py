@@ -115,6 +115,8 @@ class Loop:
             await self._plugin_failed(job, fault)
             return
         if isinstance(request, Outcome):
+            if request.pairs:
+                self._opened.set()  # a row that needs no endpoint says nothing about one
             await self._settle(job, request)
             return
         name = (request.key, request.sample)
@@ -206,14 +208,16 @@ class Loop:
         row = job.row
         if judgement.again and row.used - row.opened < self._max_rounds:
             again = judgement.feedback
-            if await self._writer.put(Entry(row, None, job.requests, paid, reused, again=again)):
+            entry = Entry(row, None, job.requests, paid, reused, again=again, rejected_by=judgement.rejected_by)
+            if await self._writer.put(entry):
                 self._tally.again += 1
                 number = paid.n if paid else reused
                 next_round = row._replace(used=row.used + 1, last=number, reason=again)
                 self._feed.later(Job(next_round), self._clock())
             return
         self._succeeded = True
-        await self._settle(job, judgement.outcome, paid, reused, completion.model)  # first of all: it is paid for
+        # first of all: it is paid for
+        await self._settle(job, judgement.outcome, paid, reused, completion.model, judgement.rejected_by)
         await self._save_suspects()
 
     async def _plugin_failed(
@@ -242,10 +246,16 @@ class Loop:
             await self._save(Entry(job.row, outcome, job.requests))
 
     async def _settle(
-        self, job: Job, outcome: Outcome, paid: Paid | None = None, reused: int | None = None, model: str = ""
+        self,
+        job: Job,
+        outcome: Outcome,
+        paid: Paid | None = None,
+        reused: int | None = None,
+        model: str = "",
+        rejected_by: tuple[str, ...] = (),
     ) -> None:
         lines = self._stage.lines(job.row, outcome, model) if outcome.pairs else ""
-        await self._save(Entry(job.row, outcome, job.requests, paid, reused, lines=lines))
+        await self._save(Entry(job.row, outcome, job.requests, paid, reused, lines=lines, rejected_by=rejected_by))
         self._feed.done()
 
     async def _save(self, entry: Entry) -> None:

@@ -17,6 +17,7 @@ class Judgement(NamedTuple):
     outcome: Outcome
     again: bool = False
     feedback: str = ""
+    rejected_by: tuple[str, ...] = ()  #: rules of cleaning
 
 
 class PluginFaultError(Exception):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from syphus.cleaning.rules import Rule
 from syphus.errors import PluginError, PromptError, UsageError
 from syphus.parsing.pairs import parse_pairs
 from syphus.plugins.code import PluginCode
@@ -31,7 +32,10 @@ class AbstractDataset(ABC):
     description: str  #: one line for listings; default: the first line of the docstring
     query_inputs_path: str = ""  #: where the annotations are when the user does not say
     prompt_path: str = ""  #: where the prompt file is, when it is not found by its name
-    example: str = ""  #: file in `examples/` with made-up annotations of the same shape
+    example: str = ""  #: file or folder in `examples/` with made-up annotations of the same shape
+    rules: Sequence[Rule] = ()  #: rules of cleaning besides the general ones
+    without_rules: Sequence[str] = ()  #: names of general rules that do not hold here
+    brings_pairs: bool = False  #: rows may come with their `pairs`; if all do, a run needs no endpoint
 
     _defaulted: ClassVar[frozenset[str]] = frozenset({"short_name", "prompt", "description"})
 
@@ -54,6 +58,7 @@ class AbstractDataset(ABC):
         - `sentences`: the query, as the model gets to see it: text, or a list of texts (one line each).
         - `image_ids` (optional): keys of its images, e.g. ["SD_IMG_00076_1", "SD_IMG_00076_2"].
         - `meta` (optional): a dict of JSON values to find again in the output.
+        - `pairs` (optional): a list of `Pair`, where the source has them already: no model is asked then.
         - `images` (optional): not built yet.
         """
 
@@ -74,12 +79,15 @@ class AbstractDataset(ABC):
         return ()
 
     def instruction_id(self, query: Query, number: int) -> str:
-        """The id of a query's pair, which is number 1, 2, ..."""
+        """The id of a query's pair, which is number 1, 2, ..., where the parser has given it none."""
         return f"{self.short_name}_INS_{query.id}_{number}"
 
-    def related(self, count: int, number: int) -> Sequence[int]:
-        """Which of a query's pairs, 1 to `count`, the `rel_ins_ids` of pair `number` name; by default all others."""
-        return [other for other in range(1, count + 1) if other != number]
+    def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:
+        """Which of a query's pairs, by number from 1, the `rel_ins_ids` of pair `number` name; by default all others.
+
+        The pairs have their ids already.
+        """
+        return [other for other in range(1, len(pairs) + 1) if other != number]
 
     # The two that the core calls; plugins leave them alone.
 
@@ -140,7 +148,7 @@ def plugin_name(plugin: type[AbstractDataset]) -> str:
 
 
 def plugin_code(dataset: AbstractDataset) -> PluginCode:
-    """Calls the plugin's hooks so that a fault in them becomes one line: `plugin_code(d).run(d.related, 3, 1)`."""
+    """Calls the plugin's hooks so that a fault in them becomes one line: `plugin_code(d).run(d.related, pairs, 1)`."""
     files = {_file(cls) for cls in type(dataset).__mro__ if cls is not AbstractDataset}
     return PluginCode(plugin_name(type(dataset)), files)
 

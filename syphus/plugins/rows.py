@@ -8,12 +8,12 @@ from typing import NoReturn
 
 from syphus.errors import InputError, PluginError
 from syphus.reading.text_files import text_problem
-from syphus.types import Query
+from syphus.types import Pair, Query
 
 _LONGEST_NUMBER = 1700  # bits; 512 digits
 MAX_ID = 512  # characters; the longest ids in use are file names
 
-_KEYS = frozenset({"id", "sentences", "image_ids", "images", "meta"})
+_KEYS = frozenset({"id", "sentences", "image_ids", "images", "meta", "pairs"})
 
 
 def to_query(row: object) -> Query:
@@ -33,6 +33,7 @@ def to_query(row: object) -> Query:
         _sentences(row),
         _image_ids(row["image_ids"]) if "image_ids" in row else (),
         {} if meta is None else _meta(meta),
+        pairs=_pairs(row["pairs"]) if "pairs" in row else (),
     )
 
 
@@ -67,6 +68,15 @@ def _image_ids(value: object) -> tuple[str, ...]:
         if not isinstance(key, str) or not key:
             raise PluginError(f'"image_ids" must be a list of texts that are not empty, it holds {key!r:.60}')
         _clean(key, "image_ids")
+    return tuple(value)
+
+
+def _pairs(value: object) -> tuple[Pair, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(pair, Pair) for pair in value):
+        raise PluginError(f'"pairs" must be a list of Pair, this is {type(value).__name__}')
+    for pair in value:
+        _clean(pair.instruction, "pairs")
+        _clean(pair.answer, "pairs")
     return tuple(value)
 
 
@@ -114,7 +124,9 @@ def _clean(text: str, key: str) -> str:
 
 def _refuse_keys(row: Mapping[object, object]) -> NoReturn:
     unknown = ", ".join(sorted(f'"{key}"' for key in row if key not in _KEYS))
-    raise PluginError(f"unknown key {unknown}; a row has id, sentences, image_ids and meta; other things go into meta")
+    raise PluginError(
+        f"unknown key {unknown}; a row has id, sentences, image_ids, meta and pairs; other things go into meta"
+    )
 
 
 def _refuse_type(row: Mapping[str, object], key: str, wanted: str) -> NoReturn:

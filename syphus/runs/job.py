@@ -25,28 +25,27 @@ from syphus.ledger.records import Records, reopen
 from syphus.ledger.results import accepted
 from syphus.ledger.sessions import begin_session, end_session, get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store, open_for_writing
-from syphus.ledger.summary import average_size
+from syphus.ledger.summary import asks_nobody, average_size
 from syphus.options import Options
 from syphus.pipeline.budget import Budget
 from syphus.pipeline.engine import Observer, Work, run_stage
 from syphus.pipeline.estimate import TokenEstimate
 from syphus.pipeline.tally import Tally
+from syphus.runs.clean import PARSER, judge_anew
 from syphus.runs.descriptors import fitting_threads
 from syphus.runs.inputs import check_input
 from syphus.runs.opening import opening
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.prices import keep_prices, kept_prices
-from syphus.runs.projections import forget_exports, forget_pairs, open_pairs, write_exports
+from syphus.runs.projections import forget_exports, open_pairs, write_exports
 from syphus.runs.settings import differences, sampling_parameters
 from syphus.sampling import Sampling
 from syphus.stages.generate import Generate, parser_digest
-from syphus.stages.rejudge import rejudge
 from syphus.types import State
 from syphus.version import __version__
 
 STAGE = Generate.name
 _ADAPTED = f"{STAGE} adapted"  # meta: the sampling parameters that the model does not take
-_PARSER = f"{STAGE} parser"  # meta: a digest of the code that the answers were read with
 
 
 def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Finished:
@@ -119,17 +118,16 @@ class _Job:
     def _judge_anew(self) -> None:
         """A changed parser costs nothing: every answer that is here is read again."""
         now = parser_digest(self._prepared.plugin.path)
-        if now == get_meta(self._store, _PARSER):
+        if now == get_meta(self._store, PARSER):
             return
         if sessions(self._store, STAGE):
-            forget_pairs(self._store)
-            records = Records(self._store, STAGE, session=0)
-            changed = rejudge(self._store, records, self._stage, self._observer.reading)
+            changed = judge_anew(self._store, self._stage, self._prepared.plugin, self._observer)
             self._observer.say(
                 f"The parser or the plugin has changed: answers were read again, {changed:,} differ now."
             )
-        set_meta(self._store, _PARSER, now)
-        self._store.commit()
+        else:
+            set_meta(self._store, PARSER, now)
+            self._store.commit()
 
     def _reopen(self) -> None:
         if State.TRUNCATED in self._options.retry:
@@ -146,6 +144,8 @@ class _Job:
     def _ask(self, report: Report) -> SyphusError | None:
         """One session of the loop; returns what stopped it. Raises `StorageError` where the disk failed."""
         prepared, options = self._prepared, self._options
+        if prepared.no_endpoint is not None and not asks_nobody(self._store, STAGE):
+            raise prepared.no_endpoint
         for line in opening(prepared, report, average_size(self._store, STAGE)):
             self._observer.say(line)
         threads = self._fitting_threads()

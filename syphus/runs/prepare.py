@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from syphus.config import Config, EndpointConfig, load_config, make_config
-from syphus.errors import ConfigError, InputError, PluginError
+from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
 from syphus.options import Options
 from syphus.plugins.contract import AbstractDataset, load_prefix, shipped
 from syphus.plugins.finding import LoadedPlugin, find_plugin
@@ -29,6 +29,7 @@ class Prepared:
     dataset: AbstractDataset
     prefix: Prefix
     config: Config
+    no_endpoint: NoEndpointError | None = None  #: raised where somebody must be asked after all
 
     @property
     def settings(self) -> dict[str, object]:
@@ -50,6 +51,8 @@ class Prepared:
         """Where the answers come from, for people."""
         if self.options.offline:
             return "the simulated endpoint (made-up text, not a model)"
+        if self.no_endpoint is not None:
+            return "no endpoint: the pairs are in the annotations"
         return ", ".join(endpoint.host for endpoint in self.config.endpoints)
 
 
@@ -74,7 +77,12 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
     )
     dataset = plugin.create(options.prompt_path, options.query_inputs_path)
     prefix = load_prefix(dataset, options.prompt_path)
-    prepared = Prepared(options, plugin, dataset, prefix, _config(options, environ))
+    try:
+        prepared = Prepared(options, plugin, dataset, prefix, _config(options, environ))
+    except NoEndpointError as error:
+        if not plugin.cls.brings_pairs:
+            raise
+        prepared = Prepared(options, plugin, dataset, prefix, _nowhere("none", {}), error)
     if options.max_cost is not None and prepared.price is None:
         raise ConfigError(
             f"--max-cost needs the price of {prepared.config.model}, which is not known. "
@@ -106,9 +114,7 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
         "max_attempts": options.max_attempts,
     }
     if options.offline:
-        given = {name: value for name, value in overrides.items() if value is not None}
-        endpoint = EndpointConfig(base_url="http://127.0.0.1")
-        return make_config({"model": _SIMULATED_MODEL, "endpoints": (endpoint,)}, given)
+        return _nowhere(_SIMULATED_MODEL, {name: value for name, value in overrides.items() if value is not None})
     config = load_config(options.config, overrides, environ)
     limits = {
         name: value
@@ -116,3 +122,9 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
         if (value := getattr(options, name)) is not None
     }
     return config.model_copy(update={"endpoints": tuple(e.model_copy(update=limits) for e in config.endpoints)})
+
+
+def _nowhere(model: str, given: Mapping[str, object]) -> Config:
+    """A configuration without an endpoint of the user's."""
+    endpoint = EndpointConfig(base_url="http://127.0.0.1")
+    return make_config({"model": model, "endpoints": (endpoint,)}, given)

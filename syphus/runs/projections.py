@@ -3,6 +3,7 @@
 pairs.jsonl             one line a pair; grows while the run works
 XX_instructions.json    the MIMIC-IT dataset
 XX_train.json           which of its pairs are trained on, and with which context
+invalid.json            what was rejected to the last, and why; only where something was
 report.json             what the run did and what it cost
 """
 
@@ -15,11 +16,13 @@ from pathlib import Path
 import orjson
 
 from syphus.formats.files import replacing
+from syphus.formats.invalid_json import FILE as INVALID_FILE
+from syphus.formats.invalid_json import write_invalid
 from syphus.formats.mimicit import VERSION, write_instructions, write_train
 from syphus.formats.pairs_jsonl import FILE, PairsFile, pair_lines
 from syphus.formats.report import Report, write_report
 from syphus.ledger.records import highest_seq
-from syphus.ledger.results import Result, accepted, accepted_since
+from syphus.ledger.results import Result, accepted, accepted_since, rejected
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store, storage_faults
 from syphus.types import SIMULATED, State
@@ -42,6 +45,10 @@ def write_exports(store: Store, stage: str, short_name: str, report: Report) -> 
     }
     if not report.counts.states[State.PENDING]:
         writers[FILE] = lambda _: _rewrite_pairs(store, stage, seq)
+    if report.counts.states[State.INVALID]:
+        writers[INVALID_FILE] = lambda path: write_invalid(path, rejected(store, stage))
+    else:
+        (store.folder / INVALID_FILE).unlink(missing_ok=True)
     known = orjson.loads(str(get_meta(store, _EXPORTED) or "{}"))
     for name, write in writers.items():
         path = store.folder / name
@@ -52,7 +59,7 @@ def write_exports(store: Store, stage: str, short_name: str, report: Report) -> 
     if known != {"seq": seq, "sizes": sizes}:
         set_meta(store, _EXPORTED, orjson.dumps({"seq": seq, "sizes": sizes}).decode())
         store.commit()
-    names = (f"{short_name}_instructions.json", f"{short_name}_train.json", FILE, "report.json")
+    names = dict.fromkeys((*writers, FILE, "report.json"))
     return tuple(_short(store.folder / name) for name in names)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from syphus import parsing
+from syphus import cleaning, parsing
+from syphus.cleaning import GENERAL_RULES, Context, Rule, clean
+from syphus.cleaning.rules import folded
 from syphus.endpoints.answers import unusable
 from syphus.errors import UsageError
 from syphus.formats.pairs_jsonl import pair_lines
@@ -49,11 +52,15 @@ class Generate:
         self._share_answers = share_answers
         self._hook_seconds = hook_seconds
         self._code = plugin_code(dataset)
+        self._rules = rules_of(dataset)
+        self._taught = frozenset(folded(text) for text in taught_texts(prefix))
 
     def request(self, row: Row, last: Answer | None) -> Request | Outcome:
         """The prefix, then the query; after an answer that was no good, also that answer and what was wrong."""
         if row.query.problem:
             return Outcome(State.FAILED, reason="bad row", detail=row.query.problem)
+        if row.query.pairs:  # they are here already: nobody is asked, and they are cleaned like all others
+            return self._hook(self._accept, row.query, row.query.pairs).outcome
         if not row.query.text.strip():
             return Outcome(State.FAILED, reason="the annotation is empty")
         text = self._hook(self._render, row.query)
@@ -71,11 +78,7 @@ class Generate:
         if outcome is not None:
             luck = outcome.state in (State.REFUSED, State.INVALID) and not outcome.reason.startswith("content")
             return Judgement(outcome, again=luck)
-        pairs, problems = self._hook(self._read, row.query, completion.text)
-        if problems:
-            outcome = Outcome(State.INVALID, reason=problems[0], detail="\n".join(problems[1:]))
-            return Judgement(outcome, again=True, feedback="; ".join(problems))
-        return Judgement(Outcome(State.OK, pairs))
+        return self._hook(self._read, row.query, completion.text)
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:
         """The accepted pairs, a line each."""
@@ -88,22 +91,32 @@ class Generate:
     def _render(self, query: Query) -> str:
         return _text("render_query", self._dataset.render_query(query))
 
-    def _read(self, query: Query, text: str) -> tuple[list[Pair], tuple[str, ...]]:
-        """The plugin's own part in judging: parse, check, name and relate the pairs."""
-        dataset = self._dataset
-        parsed = _checked("parse_response", dataset.parse_response(text, query), Parsed)
-        problems = _texts("parse_response", parsed.problems) or _texts(
-            "check_pairs", dataset.check_pairs(query, parsed.pairs)
-        )
+    def _read(self, query: Query, text: str) -> Judgement:
+        """The plugin's own part in judging an answer."""
+        parsed = _checked("parse_response", self._dataset.parse_response(text, query), Parsed)
+        problems = _texts("parse_response", parsed.problems)
         if problems or not parsed.pairs:
-            return [], problems or ("no pairs",)
-        pairs, count = [], len(parsed.pairs)
-        for number, pair in enumerate(parsed.pairs, 1):
-            instruction, answer = _texts("parse_response", (pair.instruction, pair.answer))
-            name = _text("instruction_id", dataset.instruction_id(query, number))
-            related = _numbers("related", dataset.related(count, number), count)
-            pairs.append(Pair(instruction, answer, name, related))
-        return pairs, ()
+            return _rejected(problems or ("no pairs",))
+        for pair in parsed.pairs:
+            _texts("parse_response", (pair.instruction, pair.answer, pair.id))
+        return self._accept(query, parsed.pairs)
+
+    def _accept(self, query: Query, pairs: Sequence[Pair]) -> Judgement:
+        """Cleans the pairs, checks them, and gives them names and relations."""
+        cleaned = clean(pairs, self._rules, Context(query, self._taught))
+        own = _texts("check_pairs", self._dataset.check_pairs(query, cleaned.pairs))
+        if cleaned.rejections or own:
+            places = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
+            return _rejected((*cleaned.rejections, *own), (*places, *own), tuple(cleaned.rejections))
+        named = [
+            replace(pair, id=pair.id or _text("instruction_id", self._dataset.instruction_id(query, number)))
+            for number, pair in enumerate(cleaned.pairs, 1)
+        ]
+        related = [
+            replace(pair, related=_numbers("related", self._dataset.related(named, number), len(named)))
+            for number, pair in enumerate(named, 1)
+        ]
+        return Judgement(Outcome(State.OK, related, repairs=dict(cleaned.repairs)))
 
     def _hook(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang."""
@@ -117,6 +130,13 @@ class Generate:
     def _safe(self, told: str) -> str:
         """What a plugin raised, fit for the ledger: without a key, and what is no UTF-8 written out."""
         return self._vault.scrub(told).encode(errors="backslashreplace").decode()
+
+
+def _rejected(problems: Sequence[str], places: Sequence[str] = (), rules: tuple[str, ...] = ()) -> Judgement:
+    """An invalid answer: `problems` are counted, `places` say where, to the model and to whoever looks it up."""
+    told = places or problems
+    outcome = Outcome(State.INVALID, reason=problems[0], detail="\n".join(places or problems[1:]))
+    return Judgement(outcome, again=True, feedback="; ".join(told), rejected_by=rules)
 
 
 def _checked(hook: str, value: object, kind: type[T]) -> T:
@@ -151,7 +171,21 @@ def _listed(hook: str, values: object) -> Sequence[object]:
     return values
 
 
+def rules_of(dataset: AbstractDataset) -> tuple[Rule, ...]:
+    """The rules of cleaning that hold for a dataset: its own, and the general ones that it has not put aside."""
+    return (*dataset.rules, *(rule for rule in GENERAL_RULES if rule.name not in dataset.without_rules))
+
+
+def taught_texts(prefix: Prefix) -> Iterator[str]:
+    """The questions and answers of the in-context examples, as far as they are in the usual form."""
+    for message in prefix.in_context:
+        if message["role"] == "assistant":
+            for pair in parsing.parse_pairs(message["content"]).pairs:
+                yield from (pair.instruction, pair.answer)
+
+
 def parser_digest(plugin: Path) -> str:
     """16 hex digits that change with the code that reads answers: Syphus's parser and the plugin's file."""
-    files = [*sorted(Path(str(parsing.__file__)).parent.glob("*.py")), plugin]
+    rooms = [Path(str(room.__file__)).parent for room in (cleaning, parsing)]
+    files = [*(file for room in rooms for file in sorted(room.glob("*.py"))), plugin]
     return hashlib.blake2b(b"\0".join(file.read_bytes() for file in files), digest_size=8).hexdigest()

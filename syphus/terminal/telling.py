@@ -10,6 +10,7 @@ from syphus.errors import BudgetError
 from syphus.formats.report import Finished, Report
 from syphus.ledger.records import ANSWERED
 from syphus.plugins.finding import PluginInfo
+from syphus.runs.clean import Cleaning
 from syphus.text import dollars, many, one_line
 from syphus.types import State
 
@@ -70,6 +71,18 @@ def standing(report: Report) -> list[str]:
         lines.append("The last session is working, or was killed.")
     if again := _to_ask_again(report):
         lines.append(f"To ask those again, add --retry {again} to the run's command.")
+    return lines
+
+
+def cleaning(done: Cleaning) -> list[str]:
+    """A run before and after it was cleaned once more, and what the rules did."""
+    lines = [f"before  {line}" for line in summary(done.before)[:1]] + [
+        f"after   {line}" for line in summary(done.after)
+    ]
+    lines.append(f"{many(done.changed, 'query has', 'queries have')} another outcome now.")
+    for what, counts in done.after.rules.items():
+        if counts:
+            lines.append(f"{what}: " + ", ".join(f"{count:,} {rule}" for rule, count in counts.items()))
     return lines
 
 

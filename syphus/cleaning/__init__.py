@@ -1,0 +1,36 @@
+"""Rules between parsing and the result: what is repaired in a pair, and what makes an answer invalid. Pure functions.
+
+rules.py     the three kinds of rule, and how they are applied
+general.py   rules that hold for every dataset
+library.py   rules that plugins choose from: numbers, timestamps, persons, counts of pairs
+"""
+
+from syphus.cleaning.general import GENERAL_RULES
+from syphus.cleaning.library import (
+    answers_of_words,
+    asked_by_the_wearer,
+    no_letters_for_people,
+    no_names,
+    no_timestamps,
+    numbers_of_the_annotation,
+    pairs_between,
+)
+from syphus.cleaning.rules import Check, Cleaned, Context, Reject, Repair, Rule, clean
+
+__all__ = [
+    "GENERAL_RULES",
+    "Check",
+    "Cleaned",
+    "Context",
+    "Reject",
+    "Repair",
+    "Rule",
+    "answers_of_words",
+    "asked_by_the_wearer",
+    "clean",
+    "no_letters_for_people",
+    "no_names",
+    "no_timestamps",
+    "numbers_of_the_annotation",
+    "pairs_between",
+]

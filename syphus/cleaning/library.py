@@ -1,0 +1,103 @@
+"""Rules that plugins choose from. Each is a rule, or a function that makes one.
+
+class YourDataset(AbstractDataset):
+    rules = (pairs_between(2, 5), no_timestamps, numbers_of_the_annotation)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from syphus.cleaning.rules import Check, Context, Reject, Rule, at, parts
+from syphus.types import Pair
+
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+_WORDS = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12,
+}  # fmt: skip
+
+_SECONDS = r"(?:s|secs?|seconds?)"
+_VERBS = "is|was|has|says|asks|walks|looks|takes|puts|picks|holds|stands|sits|talks|moves|opens|turns"
+
+#: Of a video, whose seconds the model knows from the annotation alone.
+no_timestamps: Rule = Reject(
+    "names a time of the video",
+    r"\btimestamps?\b|\[\s*\d+(?:\.\d+)?\s*,\s*\d+(?:\.\d+)?\s*\]"
+    rf"|\b\d+(?:\.\d+)?(?:st|nd|rd|th)?[ -]?{_SECONDS} (?:mark|into|in the video|of the video)\b"
+    r"|\b(?:at|from|between|after|until|around|about) (?:the )?(?:time |second |minute )?"
+    rf"\d+(?::\d\d)?(?:\.\d+)? ?{_SECONDS}\b"
+    r"|\b(?:seconds?|minutes?) \d+\b",
+)
+
+#: "man X", "C picks up", "#C": letters that annotators write for people; "a", "I" and "vitamin C" are something else.
+no_letters_for_people: Rule = Reject(
+    "a letter stands for a person",
+    r"\b(?:man|woman|person|lady|guy|boy|girl|individual|people|human) [A-Z]\b|#[A-Z]\b"
+    rf"|(?<![\w'.-])[B-HJ-Z](?= (?:{_VERBS})\b)",
+    exact=True,
+)
+
+_FIRST = re.compile(r"\b(?:I|I'm|I've|I'd|I'll|my|me|mine|myself)\b")
+_SECOND = re.compile(r"\b(?:you|your|yours|yourself|you're|you've|you'd|you'll)\b", re.IGNORECASE)
+
+
+def _wrong_person(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
+    for number, pair in enumerate(pairs, 1):
+        if match := _SECOND.search(pair.instruction):
+            yield at(f"question {number}", f"{match[0]} in a question of the wearer")
+        if match := _FIRST.search(_without_quotes(pair.answer)):
+            yield at(f"answer {number}", f"{match[0]} in an answer to the wearer")
+
+
+#: Questions speak as "I", answers to "you": the person who wears the camera asks.
+asked_by_the_wearer: Rule = Check("wrong person", _wrong_person)
+
+
+def _foreign_numbers(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    text = context.query.text.casefold()
+    known = set(_NUMBER.findall(text)) | {str(_WORDS[word]) for word in re.findall(r"[a-z]+", text) if word in _WORDS}
+    for place, part in parts(pairs):
+        for number in _NUMBER.findall(part):
+            if number not in known:
+                yield at(place, number)
+
+
+#: For annotations that hold all numbers that can be known; a small one may also be counted in the image.
+numbers_of_the_annotation: Rule = Check("a number that the annotation does not hold", _foreign_numbers)
+
+
+def pairs_between(least: int, most: int | None = None) -> Rule:
+    """Rejects answers with fewer or more pairs."""
+
+    def find(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
+        if len(pairs) < least:
+            yield f"{len(pairs)} of at least {least}"
+        if most is not None and len(pairs) > most:
+            yield f"{len(pairs)} of at most {most}"
+
+    wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+    return Check(f"not {wanted} pair{'' if wanted == '1' else 's'}", find)
+
+
+def answers_of_words(least: int, most: int) -> Rule:
+    """Rejects answers that are shorter or longer than so many words."""
+
+    def find(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
+        for place, text in parts(pairs, "answer"):
+            words = len(text.split())
+            if not least <= words <= most:
+                yield f"{place}: {words} words"
+
+    return Check(f"an answer is not {least} to {most} words long", find)
+
+
+def no_names(name: str, words: Iterable[str]) -> Rule:
+    """Rejects these words, with a capital first letter as they stand here: the characters of a series, say."""
+    alternatives = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+    return Reject(name, rf"\b(?:{alternatives})(?:'s)?\b", exact=True)
+
+
+def _without_quotes(text: str) -> str:
+    return re.sub(r"[\"“][^\"”]*[\"”]", " ", text)
