@@ -31,11 +31,11 @@ no_timestamps: Rule = Reject(
     r"|\b(?:seconds?|minutes?) \d+\b",
 )
 
-#: "man X", "C picks up", "#C": letters that annotators write for people; "a", "I" and "vitamin C" are something else.
+#: "man X", "C picks up", "#C": letters that annotators write for people; "a", "I", "vitamin C" are something else.
 no_letters_for_people: Rule = Reject(
     "a letter stands for a person",
-    r"\b(?:man|woman|person|lady|guy|boy|girl|individual|people|human) [A-Z]\b|#[A-Z]\b"
-    rf"|(?<![\w'.-])[B-HJ-Z](?= (?:{_VERBS})\b)",
+    r"\b(?i:man|woman|person|lady|guy|boy|girl|individual|people|human) [A-Z]\b|#[A-Z]\b"
+    rf"|(?:^|[.,;!?] |\b(?:and|or|but|that|as|while|when|where|then|Then) )[B-HJ-Z](?= (?:{_VERBS})\b)",
     exact=True,
 )
 
@@ -96,7 +96,7 @@ def answers_of_words(least: int, most: int) -> Rule:
 def no_names(name: str, words: Iterable[str]) -> Rule:
     """Rejects these words, with a capital first letter as they stand here: the characters of a series, say."""
     alternatives = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
-    return Reject(name, rf"\b(?:{alternatives})(?:'s)?\b", exact=True)
+    return Reject(name, rf"(?<!\w)(?:{alternatives})(?!\w)", exact=True)
 
 
 def _without_quotes(text: str) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from syphus.errors import BudgetError
 from syphus.formats.report import Finished, Report
 from syphus.ledger.records import ANSWERED
 from syphus.plugins.finding import PluginInfo
-from syphus.runs.clean import Cleaning
 from syphus.text import dollars, many, one_line
 from syphus.types import State
+
+if TYPE_CHECKING:
+    from syphus.runs.clean import Cleaning
 
 _REASONS = 4  #: of each state that are shown
 _RETRY = re.compile(r" (?:--retry[ =](?:'[^']*'|\S+)|'--retry=[^']*')")  # as shlex quotes it

@@ -1,0 +1,166 @@
+"""Rules of cleaning: what each finds and leaves alone, and what becomes of a run that they reject something of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from harness import run_rows, server
+
+from syphus import Check, Pair, Query, Reject, Repair
+from syphus.cleaning import (
+    GENERAL_RULES,
+    Context,
+    Rule,
+    answers_of_words,
+    asked_by_the_wearer,
+    clean,
+    no_letters_for_people,
+    no_names,
+    no_timestamps,
+    numbers_of_the_annotation,
+    pairs_between,
+)
+from syphus.cleaning.rules import folded
+from syphus.types import State
+
+TAUGHT = "It shows a very long answer that stands in the in-context examples."
+
+
+def rejections(pairs: Sequence[Pair], *rules: Rule, text: str = "") -> dict[str, str]:
+    return clean(pairs, rules, Context(Query("q", text), frozenset({folded(TAUGHT)}))).rejections
+
+
+def general(answer: str, question: str = "What is there?") -> list[str]:
+    return list(rejections([Pair(question, answer)], *GENERAL_RULES))
+
+
+def test_a_repair_writes_over_what_it_finds_and_is_counted() -> None:
+    pairs = [Pair("Can the user (you) see it?", "Yes, The User (you) can."), Pair("Why?", "Because.")]
+    cleaned = clean(pairs, GENERAL_RULES, Context(Query("q", "")))
+    assert cleaned.pairs == (Pair("Can you see it?", "Yes, you can."), Pair("Why?", "Because."))
+    assert cleaned.repairs == {"the user (you)": 2}
+    assert cleaned.rejections == {}
+
+
+def test_a_rule_may_hold_for_one_part_only_and_repairs_come_first() -> None:
+    pairs = [Pair("grey or gray?", "grey")]
+    repair, reject = Repair("spelling", "grey", "gray", part="answer"), Reject("british", "grey", part="answer")
+    assert clean(pairs, [reject, repair], Context(Query("q", ""))).pairs == (Pair("grey or gray?", "gray"),)
+    assert rejections(pairs, reject, repair) == {}
+    assert rejections(pairs, reject) == {"british": "answer 1: grey"}
+
+
+def test_a_check_says_where() -> None:
+    check = Check("odd", lambda pairs, context: [pair.answer for pair in pairs if context.query.text in pair.answer])
+    assert rejections([Pair("q", "abc"), Pair("q", "xbx")], check, text="b") == {"odd": "abc"}
+
+
+LEAKS = [
+    "According to the description, a car is there.",
+    "Based on the given captions, he is happy.",
+    "The caption says that it rains.",
+    "The captions do not mention a dog.",
+    "As described in the annotation, it is red.",
+    "From the provided information, it can be seen that he runs.",
+    "The color is not mentioned in the description.",
+    "Judging by the bounding boxes, the cup is left.",
+    "In the above text, a man walks.",
+    "The given sentences suggest a party.",
+]
+FINE = [
+    "The sign says that the road is closed.",
+    "The text on the shirt describes a band.",
+    "He reads a description of the painting on the wall.",
+    "She takes notes while the teacher talks.",
+    "From the position of the sun, it is noon.",
+    "Based on his clothes, he plays tennis.",
+    "According to the clock on the tower, it is three.",
+    "The list on the fridge has five lines.",
+    "It is not clear.",
+    "The caption under the photo in the newspaper is too small to read.",
+]
+
+
+@pytest.mark.parametrize("answer", LEAKS)
+def test_speaking_of_the_notes_is_found(answer: str) -> None:
+    assert general(answer) == ["speaks of its notes"]
+
+
+@pytest.mark.parametrize("answer", FINE)
+def test_speaking_of_what_is_seen_is_left_alone(answer: str) -> None:
+    assert general(answer) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["As an AI language model, I see nothing.", "I'm sorry, but I can't see it.", "I cannot assist with that."],
+)
+def test_a_refusal_in_an_answer_is_found(answer: str) -> None:
+    assert general(answer) == ["refuses"]
+    assert general("Fine.", question=answer) == []
+
+
+def test_a_question_that_comes_twice_is_found_however_it_is_written() -> None:
+    pairs = [Pair("What is it?", "A car."), Pair("what is it", "A bus.")]
+    assert rejections(pairs, *GENERAL_RULES) == {"repeats a question": "question 2: what is it"}
+
+
+def test_a_long_text_of_an_example_is_a_copy_and_a_short_one_is_none() -> None:
+    assert general(TAUGHT.upper()) == ["copies an in-context example"]
+    assert general("It shows it.") == []
+
+
+CASES: list[tuple[Rule, list[str], list[str]]] = [
+    (
+        no_timestamps,
+        ["At 12 seconds he jumps.", "It starts at the 3.5s mark.", "See timestamp 107.7.", "In [0, 19] she sings.",
+         "Between 4 and 9, at second 4, he falls.", "at 1:05 s it ends", "a 10-second mark"],
+        ["It takes a few seconds.", "He wins in 10 laps.", "Two men, at 3 tables.", "The second man waits."],
+    ),
+    (
+        no_letters_for_people,
+        ["man X stands there", "C picks up a cup", "#O laughs", "Person B is here", "Then O walks away."],
+        ["I walk.", "A man stands.", "vitamin C is good", "Plan B was better.", "the letter K, big", "a T-shirt"],
+    ),
+    (numbers_of_the_annotation, ["There are 4 cars.", "in 1987"], ["There are 3 cars.", "two of 12", "no number"]),
+    (answers_of_words(2, 4), ["one", "one two three four five"], ["one two", "one two three four"]),
+    (no_names("a name", ["Ross", "Joey T."]), ["Ross's hat", "and Joey T. too"], ["cross it", "ross", "Rossi"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "bad", "fine"), CASES, ids=[rule.name for rule, *_ in CASES])
+def test_rules_to_choose_from(rule: Rule, bad: list[str], fine: list[str]) -> None:
+    def found(text: str) -> bool:
+        return bool(rejections([Pair("?", text)], rule, text="three men, 3 cars, 12 bags, two dogs"))
+
+    assert [text for text in bad if not found(text)] == []
+    assert [text for text in fine if found(text)] == []
+
+
+def test_the_wearer_asks_and_is_answered() -> None:
+    assert rejections([Pair("What do I hold?", 'You hold a cup, and it says "I am yours".')], asked_by_the_wearer) == {}
+    assert rejections([Pair("What do you hold?", "A cup.")], asked_by_the_wearer) != {}
+    assert rejections([Pair("What do I hold?", "I hold a cup.")], asked_by_the_wearer) != {}
+
+
+def test_the_number_of_pairs() -> None:
+    pairs = [Pair("q", "a")] * 3
+    assert rejections(pairs, pairs_between(2, 2)) == {"not 2 pairs": "3 of at most 2"}
+    assert rejections(pairs, pairs_between(6)) == {"not at least 6 pairs": "3 of at least 6"}
+    assert rejections(pairs, pairs_between(2, 4)) == {}
+
+
+def test_what_a_rule_rejects_is_asked_again_counted_and_listed(tmp_path: Path) -> None:
+    with server(poison={"bad": "leak_phrase"}) as simulated:
+        ran = run_rows(tmp_path, simulated.url, ["a fine row", "a bad row"], num_threads=1)
+    assert ran.states == {State.OK: 1, State.INVALID: 1}
+    assert ran.reasons == ["speaks of its notes"]
+    assert ran.report.rules == {"repairs": {}, "rejections": {"speaks of its notes": 2}}
+    (entry,) = json.loads((ran.folder / "invalid.json").read_text("utf-8"))
+    assert entry["id"] == "r001"
+    assert entry["reason"] == "speaks of its notes"
+    assert entry["places"][0].startswith("speaks of its notes (answer 1: ")
+    assert "description" in entry["answer"]
