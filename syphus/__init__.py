@@ -2,7 +2,7 @@
 
 from syphus.cleaning.rules import Check, Reject, Repair
 from syphus.plugins.contract import AbstractDataset
-from syphus.reading.records import field, read_json, read_json_items, read_jsonl, texts
+from syphus.reading.records import field, read_json, read_json_items, read_json_lists, read_jsonl, texts
 from syphus.types import Pair, Parsed, Query
 from syphus.version import __version__
 
@@ -18,6 +18,7 @@ __all__ = [
     "field",
     "read_json",
     "read_json_items",
+    "read_json_lists",
     "read_jsonl",
     "texts",
 ]

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from syphus.errors import InputError
-from syphus.reading.records import Record, field, position, read_json, read_json_items, read_jsonl, texts
+from syphus.reading.records import (
+    Record,
+    field,
+    position,
+    read_json,
+    read_json_items,
+    read_json_lists,
+    read_jsonl,
+    texts,
+)
 
 RECORDS = [
     {"id": 1, "text": "a → b\u2028c"},
@@ -27,6 +36,7 @@ READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     "array": read_json,
     "items": read_json_items,
     "lines": read_jsonl,
+    "lists": lambda path: read_json_lists(path, "k"),
 }
 
 
@@ -76,6 +86,13 @@ def test_the_items_of_an_object_come_in_order(tmp_path: Path) -> None:
     assert list(read_json_items(save(tmp_path / "a.json", json.dumps(data, indent=1)))) == list(data.items())
 
 
+def test_the_lists_of_an_object_come_as_they_stand_and_nothing_else(tmp_path: Path) -> None:
+    text = '{"info": {"k": [0]}, "k": [1, [2]], "n": [3], "s": "]", "e": [ ], "j":[{"k": [4]}], "k": [5]}'
+    path = save(tmp_path / "a.json", text)
+    assert list(read_json_lists(path, "j", "k", "e")) == [("k", 1), ("k", [2]), ("j", {"k": [4]}), ("k", 5)]
+    assert list(read_json_lists(save(tmp_path / "a.json", "{}"))) == []
+
+
 @pytest.mark.parametrize("text", ["[]", " [ \n ] ", "{}", "{ }\n", "", "\n\n"])
 def test_nothing_in_it_gives_nothing(tmp_path: Path, text: str) -> None:
     path = save(tmp_path / "a", text)
@@ -96,6 +113,9 @@ def test_every_token_survives_being_cut_at_every_place(tmp_path: Path, form: str
         text = "\n".join(pieces)
     elif form == "array":
         text = "[" + " , ".join(pieces) + "]"
+    elif form == "lists":
+        text = '{"a" : -12.5 , "k" : [' + " , ".join(pieces) + '] , "b" : [[1], 2] , "c" : "é"}'
+        values = [("k", value) for value in values]
     else:
         text = "{" + " , ".join(f'"k" : {piece}' for piece in pieces) + "}"
         values = [("k", value) for value in values]
@@ -107,10 +127,11 @@ def test_every_token_survives_being_cut_at_every_place(tmp_path: Path, form: str
 @pytest.mark.parametrize("form", READERS)
 def test_a_huge_element_between_small_ones_is_read(tmp_path: Path, form: str) -> None:
     values: list[Record] = ["s", "ü" * 3_000_000, 1, ["x" * 1000] * 2000, 2]
-    data = json.dumps(dict(enumerate(values)) if form == "items" else values, ensure_ascii=False)
+    shape: Record = {"items": dict(enumerate(values)), "lists": {"k": values}}.get(form, values)
+    data = json.dumps(shape, ensure_ascii=False)
     text = "\n".join(json.dumps(value) for value in values) if form == "lines" else data
     got = list(READERS[form](save(tmp_path / "a.json", text)))
-    assert [value[1] for value in got] == values if form == "items" else got == values
+    assert [value[1] for value in got] == values if form in ("items", "lists") else got == values
 
 
 def test_white_space_longer_than_a_chunk_is_passed_over(tmp_path: Path) -> None:
@@ -131,6 +152,17 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert count == 40_000
     assert path.stat().st_size > 4_000_000
+    assert peak < 1_000_000
+
+
+def test_memory_does_not_grow_with_the_lists_of_an_object(tmp_path: Path) -> None:
+    lists = {"images": [{"id": n, "url": "x" * 100} for n in range(20_000)], "annotations": ["y" * 100] * 20_000}
+    path = save(tmp_path / "a.json", json.dumps({"info": "made up", **lists}))
+    tracemalloc.start()
+    count = sum(1 for _ in read_json_lists(path, "annotations"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 20_000
     assert peak < 1_000_000
 
 
@@ -198,6 +230,27 @@ BAD_ITEMS = {
 @pytest.mark.parametrize(("data", "before", "problem"), BAD_ITEMS.values(), ids=BAD_ITEMS)
 def test_a_bad_object_is_told_with_its_place(tmp_path: Path, data: str, before: list[Record], problem: str) -> None:
     got, told = fails(read_json_items, save(tmp_path / "a.json", data))
+    assert got == before
+    assert problem in told
+
+
+BAD_LISTS = {
+    "an array": ("[1]", [], "a.json: an object is expected at the top of the file, this is an array"),
+    "no list": ('{"n": [1]}', [], 'a.json: no list "k"'),
+    "an object in its place": ('{"k": {"a": 1}}', [], 'a.json: no list "k"'),
+    "a bad element": ('{"n": [1,\n2],\n"k": [1,\noops]}', [("k", 1)], "a.json: k, record 2 (line 4): Expecting value"),
+    "torn element": ('{"k": [1, "x', [("k", 1)], "a.json: k, record 2 (line 1): the file ends within this record"),
+    "torn object": ('{"k": [1]', [("k", 1)], "the file ends within this record"),
+    "torn value": ('{"k": [1], "x": ', [("k", 1)], "the file ends within this record"),
+    "no comma": ('{"k": [1] "x": 2}', [("k", 1)], "Expecting ',' or '}' (line 1, before '\"x\": 2}')"),
+    "comma too many": ('{"k": [1],}', [("k", 1)], "Expecting a key in double quotes (line 1, before '}')"),
+    "text after the end": ('{"k": [1]} 2', [("k", 1)], "a.json: line 1: text after the end of the JSON value"),
+}
+
+
+@pytest.mark.parametrize(("data", "before", "problem"), BAD_LISTS.values(), ids=BAD_LISTS)
+def test_bad_lists_are_told_with_their_place(tmp_path: Path, data: str, before: list[Record], problem: str) -> None:
+    got, told = fails(READERS["lists"], save(tmp_path / "a.json", data))
     assert got == before
     assert problem in told
 
@@ -278,6 +331,11 @@ def test_the_position_is_that_of_the_record_in_use(tmp_path: Path) -> None:
     ]
     assert places(read_jsonl(lines)) == ["b.jsonl: record 1 (line 1)", "b.jsonl: record 2 (line 3)"]
     assert position() is None
+    assert places(read_json_lists(save(tmp_path / "c.json", '{"a": [1,\n2], "b": [3]}'), "a", "b")) == [
+        "c.json: a, record 1 (line 1)",
+        "c.json: a, record 2 (line 2)",
+        "c.json: b, record 1 (line 2)",
+    ]
 
 
 def test_lines_are_counted_over_many_chunks(tmp_path: Path) -> None:

@@ -7,38 +7,40 @@ lines, reads half a surrogate pair as "?", and integers beyond 64 bits only if e
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from syphus.errors import InputError
+from syphus.reading.json_scan import DECODER, Record, fault, scan_item, scan_key, skip, surrogate
 from syphus.reading.text_files import TextSource
 
-Record: TypeAlias = Any  # whatever the file holds: typed `object`, every plugin would have to cast every field
+_Scan: TypeAlias = Callable[[str, int], tuple[Record, int]]
 
 _CHUNK = 1 << 16  # bytes read at once; doubled while one record does not fit
 _MAX_RECORD = 1 << 28  # characters; a "record" larger than this is a file of another shape
 _BORDER = 16  # a token that the end of the window cuts off fails at most this far from it
 
-_SPACE = re.compile(r"[ \t\r\n]*")
-_COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
 _TOPS = {"[": "an array", "{": "an object", '"': "text"}
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a record stands: the file as it was named, the number of the record and its first line, both from 1."""
+    """Where a record stands: the file as it was named, the number of the record and its first line, both from 1.
+
+    `part` is the key of the list that it is an element of, where the file is an object of lists.
+    """
 
     path: str
     number: int
     line: int
+    part: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}: record {self.number} (line {self.line})"
+        part = f"{self.part}, " if self.part else ""
+        return f"{self.path}: {part}record {self.number} (line {self.line})"
 
 
 class JsonReader:
@@ -49,6 +51,8 @@ class JsonReader:
         self.text = ""
         self.start = 0
         self.number = 0  # of the record last handed out
+        self.part = ""  # the key of the list that it is from
+        self.seen: set[str] = set()  # the keys of all lists so far
         self._line = 1  # of the first character of `text`
         self._size = _CHUNK
         self._stuck = -1  # the record that the last chunk was read for
@@ -57,33 +61,76 @@ class JsonReader:
 
     def elements(self) -> Iterator[Record]:
         """The elements of the one array that the text is."""
-        return self._values("[", "]", _DECODER.raw_decode)
+        return self._values("[", "]", DECODER.raw_decode)
 
     def items(self) -> Iterator[tuple[str, Record]]:
         """The keys and values of the one object that the text is."""
-        return self._values("{", "}", _scan_item)
+        return self._values("{", "}", scan_item)
 
-    def _values(self, opening: str, closing: str, scan: Callable[[str, int], tuple[Record, int]]) -> Iterator[Record]:
-        """Everything between the brackets; `scan` reads one value from a text and says where it ends."""
-        separator = re.compile(rf"[ \t\r\n]*([,\{closing}])[ \t\r\n]*").match
-        if self._open(opening) == closing:
+    def lists(self) -> Iterator[tuple[str, Record]]:
+        """The elements of all lists that the one object holds, each with the list's key; what is no list is left out.
+
+        Records are numbered in each list anew.
+        """
+        if self._open("{") == "}":
             self.start += 1
             return self._close()
+        while True:
+            self.part, self.number = "", 0
+            self.part = self._scan(scan_key)
+            if self._peek() == "[":
+                self.start += 1
+                self.seen.add(self.part)
+                yield from ((self.part, value) for value in self._until("]", DECODER.raw_decode))
+            else:
+                self._scan(DECODER.raw_decode)
+            found = self._peek()
+            if found not in ("", ",", "}"):
+                raise self._error("Expecting ',' or '}'", self.start)
+            self.start += len(found)
+            if found == "}":
+                return self._close()
+            self._peek()
+
+    def _values(self, opening: str, closing: str, scan: _Scan) -> Iterator[Record]:
+        """Everything between the brackets of the one value that the text is."""
+        self._open(opening)
+        yield from self._until(closing, scan)
+        self._close()
+
+    def _until(self, closing: str, scan: _Scan) -> Iterator[Record]:
+        """Everything up to the closing bracket; `scan` reads one value from a text and says where it ends."""
+        separator = re.compile(rf"[ \t\r\n]*([,\{closing}])[ \t\r\n]*").match
+        if self._peek() == closing:
+            self.start += 1
+            return
         while True:
             try:
                 value, end = scan(self.text, self.start)
             except (ValueError, RecursionError) as error:
-                self._need(*_fault(error, self.start))
+                self._need(*fault(error, self.start))
                 continue
             found = separator(self.text, end)
             if found is None:  # no separator, or a number that the end of the buffer cut in two
-                self._need(f"Expecting ',' or '{closing}'", _skip(self.text, end))
+                self._need(f"Expecting ',' or '{closing}'", skip(self.text, end))
                 continue
             self._note(value)
             yield value
             self.start = found.end()
             if found[1] == closing:
-                return self._close()
+                return
+
+    def _scan(self, scan: _Scan) -> Record:
+        """One value that something follows, which is passed over."""
+        while True:
+            try:
+                value, end = scan(self.text, self.start)
+            except (ValueError, RecursionError) as error:
+                self._need(*fault(error, self.start))
+                continue
+            if end < len(self.text) or not self._fill():  # a number may have been cut in two
+                self.start = end
+                return value
 
     def lines(self) -> Iterator[Record]:
         """The value on each line that is not blank."""
@@ -110,7 +157,7 @@ class JsonReader:
 
     def position(self) -> Position:
         """The place of the record last handed out."""
-        return Position(self.source.path, self.number, self._line_of(self.start))
+        return Position(self.source.path, self.number, self._line_of(self.start), self.part)
 
     def close(self) -> None:
         """Closes the text. If that happens half way, the place of the last record stays known until the next one."""
@@ -121,7 +168,7 @@ class JsonReader:
 
     def _note(self, value: Record) -> None:
         """Keeps account of a value that is about to be handed out."""
-        if self._doubtful and (problem := _surrogate(value)):
+        if self._doubtful and (problem := surrogate(value)):
             raise self._error(problem)
         self.number += 1
         if trail.get()[-1] is not self:
@@ -138,9 +185,9 @@ class JsonReader:
 
     def _parse(self, line: str, torn: bool) -> Record:
         try:
-            return _DECODER.decode(line)
+            return DECODER.decode(line)
         except (ValueError, RecursionError) as error:
-            problem, at = _fault(error, 0)
+            problem, at = fault(error, 0)
             told = f"the last line is torn: {problem}" if torn else problem
             raise self._error(self.source.fault or told, self.start + at) from error
 
@@ -164,9 +211,9 @@ class JsonReader:
 
     def _peek(self) -> str:
         """The next character that is no white space, or "" at the end."""
-        self.start = _skip(self.text, self.start)
+        self.start = skip(self.text, self.start)
         while self.start == len(self.text) and self._fill():
-            self.start = _skip(self.text, self.start)
+            self.start = skip(self.text, self.start)
         return self.text[self.start : self.start + 1]
 
     def _need(self, problem: str, at: int) -> None:
@@ -177,7 +224,7 @@ class JsonReader:
         if not self._fill():
             torn = at >= len(self.text.rstrip()) or problem.startswith("Unterminated")
             raise self._error(self.source.fault or ("the file ends within this record" if torn else problem), at)
-        self.start = _skip(self.text, 0)
+        self.start = skip(self.text, 0)
 
     def _fill(self) -> bool:
         """Drops what is done with and reads on, twice as much each time for the same record. False at the end."""
@@ -197,7 +244,7 @@ class JsonReader:
 
     def _error(self, problem: str, at: int | None = None) -> InputError:
         """What is wrong with the record that comes next, seen at the character `at`."""
-        where = Position(self.source.path, self.number + 1, self._line_of(self.start))
+        where = Position(self.source.path, self.number + 1, self._line_of(self.start), self.part)
         if at is not None:
             excerpt = self.text[at : at + 20]
             problem += f" (line {self._line_of(at)}" + (f", before {excerpt!r})" if excerpt else ")")
@@ -231,50 +278,3 @@ def position_of_failure(before: Trail | None) -> Position | None:
     if isinstance(last, Position) and not (before and last is before[-1]):
         return last
     return position()
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError(f"the number {digits[:20]} is too large")
-    return number
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
-
-
-def _scan_item(text: str, start: int) -> tuple[tuple[str, Record], int]:
-    if text[start : start + 1] != '"':
-        raise json.JSONDecodeError("Expecting a key in double quotes", text, start)
-    key, end = _DECODER.raw_decode(text, start)
-    colon = _COLON.match(text, end)
-    if colon is None:
-        raise json.JSONDecodeError("Expecting ':'", text, _skip(text, end))
-    value, end = _DECODER.raw_decode(text, colon.end())
-    return (key, value), end
-
-
-def _skip(text: str, start: int) -> int:
-    found = _SPACE.match(text, start)
-    return found.end() if found else start
-
-
-def _fault(error: Exception, start: int) -> tuple[str, int]:
-    """What a failed scan says for a person, and the character at which the text stopped making sense."""
-    if isinstance(error, json.JSONDecodeError):
-        return error.msg, error.pos
-    if isinstance(error, RecursionError):
-        return "nested too deeply", start
-    return ("a whole number with thousands of digits" if "integer string" in str(error) else str(error)), start
-
-
-def _surrogate(value: Record) -> str:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        return f"half a surrogate pair (U+{ord(error.object[error.start]):04X})"
-    return ""

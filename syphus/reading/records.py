@@ -15,14 +15,25 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from syphus.errors import InputError
-from syphus.reading.json_stream import JsonReader, Position, Record, position
+from syphus.reading.json_scan import Record
+from syphus.reading.json_stream import JsonReader, Position, position
 from syphus.reading.text_files import TextSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Position", "Record", "field", "position", "read_json", "read_json_items", "read_jsonl", "texts"]
+__all__ = [
+    "Position",
+    "Record",
+    "field",
+    "position",
+    "read_json",
+    "read_json_items",
+    "read_json_lists",
+    "read_jsonl",
+    "texts",
+]
 
 T = TypeVar("T")
 
@@ -46,6 +57,19 @@ def read_json_items(path: str | Path) -> Iterator[tuple[str, Record]]:
     """Yields the (key, value) items of the one JSON object that the file is. Raises InputError."""
     with closing(_reader(path)) as reader:
         yield from reader.items()
+
+
+def read_json_lists(path: str | Path, *keys: str) -> Iterator[tuple[str, Record]]:
+    """Yields (key, element) for the elements of some lists in the one JSON object that the file is, as they come.
+
+    For files such as COCO's and VIST's, whose lists have hundreds of thousands of elements. Whatever else the object
+    holds is passed over. Raises InputError, also where there is no list of one of the `keys`.
+    """
+    with closing(_reader(path)) as reader:
+        yield from ((key, value) for key, value in reader.lists() if key in keys)
+        for key in keys:
+            if key not in reader.seen:
+                raise InputError(f'{path}: no list "{key}"')
 
 
 def read_jsonl(path: str | Path) -> Iterator[Record]:
