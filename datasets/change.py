@@ -1,9 +1,17 @@
 """Datasets about what has changed between two images."""
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
+from typing import Any, TypeGuard
 
-from syphus import AbstractDataset, field, read_json, texts
+from syphus import AbstractDataset, field, read_json, read_json_items, texts
+from syphus.cleaning import images_in_order, no_boxes, numbers_of_the_annotation, pairs_between
+from syphus.errors import InputError
+from syphus.reading.coco import Coco
+from syphus.reading.records import position
 
 
 class SpotTheDifference(AbstractDataset):
@@ -13,6 +21,7 @@ class SpotTheDifference(AbstractDataset):
     prompt = "spot_the_difference"
     query_inputs_path = "annotations/spot_the_difference/train.json"
     example = "spot_the_difference.json"
+    rules = (*images_in_order, pairs_between(1, 5), numbers_of_the_annotation)
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """One query a record. `img_id` repeats in the file, so an id adds a hash of the text: no row names another."""
@@ -23,3 +32,81 @@ class SpotTheDifference(AbstractDataset):
                 "sentences": text,
                 "image_ids": [f"SD_IMG_{image}_1", f"SD_IMG_{image}_2"],
             }
+
+
+class CocoSpotTheDifference(AbstractDataset):
+    """COCO General Difference: what differs between two photos that look alike.
+
+    The input is `csd_query.json`, or an object that names COCO's own files and the pairs of images to ask about:
+    `{"captions": "captions_train2017.json", "instances": "instances_train2017.json", "pairs": [[1296, 328270], ...]}`.
+    """
+
+    short_name = "CGD"
+    prompt = "coco_spot_the_difference"
+    query_inputs_path = "annotations/coco_spot_the_difference/csd_query.json"
+    example = "coco_spot_the_difference.json"
+    rules = (*images_in_order, pairs_between(2, 2), no_boxes)
+
+    def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
+        """One query a pair of images; the two shapes of input are told apart by the keys."""
+        named: dict[str, Any] = {}
+        for key, value in read_json_items(path):
+            if key in _COCO_KEYS:
+                named[key] = field({key: value}, key, _COCO_KEYS[key])
+            else:
+                yield {"id": key, "sentences": field(value, "sentences", str), "image_ids": _images(key, value)}
+        if named:
+            yield from _from_coco(Path(path), named)
+
+
+_COCO_KEYS: dict[str, type[Any]] = {"captions": str, "instances": str, "pairs": list}
+
+
+def _images(pair: str, record: Mapping[str, object]) -> list[str]:
+    """The keys of the two images of a record of `csd_query.json`: it may name them, and so may the id of the pair."""
+    if "images" in record:
+        if _is_pair(record["images"]):
+            return _image_keys(record["images"])
+        raise InputError(f'{position()}: "images" must be {_PAIR}')
+    found = re.fullmatch(r"(\d{1,12})[_-](\d{1,12})", pair)
+    return _image_keys([int(found[1]), int(found[2])]) if found else []
+
+
+def _from_coco(path: Path, named: Mapping[str, Any]) -> Iterator[Mapping[str, object]]:
+    """The queries about pairs of COCO images; `named` is what the file at `path` holds."""
+    if missing := [key for key in _COCO_KEYS if key not in named]:
+        raise InputError(f'{path}: no "{missing[0]}"')
+    pairs = named["pairs"]
+    for number, pair in enumerate(pairs, 1):
+        if not _is_pair(pair):
+            raise InputError(f"{path}: pair {number} must be {_PAIR}")
+    captions, instances = (path.parent / named[key] for key in ("captions", "instances"))
+    coco = Coco(captions, instances, wanted={image for pair in pairs for image in pair})
+    for number, pair in enumerate(pairs, 1):
+        if unknown := [image for image in pair if not coco.captions(image)]:
+            raise InputError(f"{path}: pair {number}: {captions} has no captions of image {unknown[0]}")
+        yield {
+            "id": "_".join(f"{image:012}" for image in pair),
+            "sentences": "".join(_described(coco, name, image) for name, image in zip("ab", pair, strict=True)),
+            "image_ids": _image_keys(pair),
+        }
+
+
+def _described(coco: Coco, name: str, image: int) -> str:
+    """One image as `csd_query.json` has it: a caption a line, then an object a line with its box in pixels."""
+    boxes = (f"{category}: {json.dumps(box)}" for category, box in coco.boxes(image))
+    return "".join(f"{line}\n" for line in (f"image {name}:", *coco.captions(image), *boxes))
+
+
+_PAIR = "two different ids of COCO images"
+
+
+def _is_pair(value: object) -> TypeGuard[Sequence[int]]:
+    return (
+        isinstance(value, list)
+        and len({image for image in value if type(image) is int and image >= 0}) == len(value) == 2
+    )
+
+
+def _image_keys(pair: Sequence[int]) -> list[str]:
+    return [f"CGD_IMG_{image:012}" for image in pair]

@@ -17,6 +17,9 @@ from syphus.cleaning import (
     answers_of_words,
     asked_by_the_wearer,
     clean,
+    images_in_order,
+    instead_of,
+    no_boxes,
     no_letters_for_people,
     no_names,
     no_timestamps,
@@ -125,6 +128,11 @@ CASES: list[tuple[Rule, list[str], list[str]]] = [
         ["man X stands there", "C picks up a cup", "#O laughs", "Person B is here", "Then O walks away."],
         ["I walk.", "A man stands.", "vitamin C is good", "Plan B was better.", "the letter K, big", "a T-shirt"],
     ),
+    (
+        no_boxes,
+        ["It is at [64.72, 5.75, 414.2, 62.06].", "at [3, 4]", "It begins at 12.5.", "its coordinates", "64 pixels"],
+        ["There are 3 chairs.", "It is 2. There", "A box [of wood]", "the boxes"],
+    ),
     (numbers_of_the_annotation, ["There are 4 cars.", "in 1987"], ["There are 3 cars.", "two of 12", "no number"]),
     (answers_of_words(2, 4), ["one", "one two three four five"], ["one two", "one two three four"]),
     (no_names("a name", ["Ross", "Joey T."]), ["Ross's hat", "and Joey T. too"], ["cross it", "ross", "Rossi"]),
@@ -138,6 +146,27 @@ def test_rules_to_choose_from(rule: Rule, bad: list[str], fine: list[str]) -> No
 
     assert [text for text in bad if not found(text)] == []
     assert [text for text in fine if found(text)] == []
+
+
+def test_what_is_put_instead_begins_a_sentence_with_a_capital() -> None:
+    rule = instead_of("a name", r"(?-i:Ross)(?!\w)", "the man")
+    cleaned = clean([Pair("Ross? Is it Ross's?", "Rossi is.\nRoss is, cross Ross.")], rule, Context(Query("q", "")))
+    assert cleaned.pairs == (Pair("The man? Is it the man's?", "Rossi is.\nThe man is, cross the man."),)
+    assert cleaned.repairs == {"a name": 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "put_right"),
+    [
+        ("Image 1 and image 2 differ.", "The first image and the second image differ."),
+        ("What is in the image A that image B lacks?", "What is in the first image that the second image lacks?"),
+        ("In image a, it rains; in image b it snows.", "In the first image, it rains; in the second image it snows."),
+        ("In the image a man sits.", "In the image a man sits."),
+        ("Image 10, and image 25", "Image 10, and image 25"),
+    ],
+)
+def test_the_images_of_a_pair_have_no_letters_and_numbers(text: str, put_right: str) -> None:
+    assert clean([Pair("q", text)], images_in_order, Context(Query("q", ""))).pairs == (Pair("q", put_right),)
 
 
 def test_the_wearer_asks_and_is_answered() -> None:

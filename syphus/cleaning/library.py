@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from syphus.cleaning.rules import Check, Context, Reject, Rule, at, parts
+from syphus.cleaning.rules import Check, Context, Reject, Repair, Rule, at, parts
 from syphus.types import Pair
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
@@ -19,6 +19,7 @@ _WORDS = {
 }  # fmt: skip
 
 _SECONDS = r"(?:s|secs?|seconds?)"
+_AT_THE_START = r"(?:\A|(?<=[.!?]\s)|(?<=\n))"  # of a sentence
 _VERBS = "is|was|has|says|asks|walks|looks|takes|puts|picks|holds|stands|sits|talks|moves|opens|turns"
 
 #: Of a video, whose seconds the model knows from the annotation alone.
@@ -29,6 +30,12 @@ no_timestamps: Rule = Reject(
     r"|\b(?:at|from|between|after|until|around|about) (?:the )?(?:time |second |minute )?"
     rf"\d+(?::\d\d)?(?:\.\d+)? ?{_SECONDS}\b"
     r"|\b(?:seconds?|minutes?) \d+\b",
+)
+
+#: Of images whose boxes the model is given: a reader sees things, and neither corners nor pixels.
+no_boxes: Rule = Reject(
+    "gives coordinates",
+    r"\[\s*\d+(?:\.\d+)?\s*,|\b\d+\.\d+\b|\bcoordinates?\b|\bpixels?\b|\bbounding box(?:es)?\b",
 )
 
 #: "man X", "C picks up", "#C": letters that annotators write for people; "a", "I", "vitamin C" are something else.
@@ -97,6 +104,21 @@ def no_names(name: str, words: Iterable[str]) -> Rule:
     """Rejects these words, with a capital first letter as they stand here: the characters of a series, say."""
     alternatives = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
     return Reject(name, rf"(?<!\w)(?:{alternatives})(?!\w)", exact=True)
+
+
+def instead_of(name: str, pattern: str, replacement: str) -> tuple[Repair, Repair]:
+    """Two repairs, counted as one, that write `replacement`, with a capital where a sentence begins."""
+    capital = replacement[:1].upper() + replacement[1:]
+    return Repair(name, f"{_AT_THE_START}(?:{pattern})", capital), Repair(name, pattern, replacement)
+
+
+#: "image 1" and "image B" are names out of the notes: the first and the second image of a pair.
+images_in_order: tuple[Rule, ...] = (
+    *instead_of(
+        "image 1", r"(?:the )?image (?:1|(?-i:A)|a(?=[,.;:?!]| (?:and|has|is|shows)\b))(?!\w)", "the first image"
+    ),
+    *instead_of("image 2", r"(?:the )?image (?:2|(?-i:B)|b)(?!\w)", "the second image"),
+)
 
 
 def _without_quotes(text: str) -> str:
