@@ -37,6 +37,7 @@ READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     "items": read_json_items,
     "lines": read_jsonl,
     "lists": lambda path: read_json_lists(path, "k"),
+    "within": lambda path: read_json_items(path, "w"),
 }
 
 
@@ -116,6 +117,11 @@ def test_every_token_survives_being_cut_at_every_place(tmp_path: Path, form: str
     elif form == "lists":
         text = '{"a" : -12.5 , "k" : [' + " , ".join(pieces) + '] , "b" : [[1], 2] , "c" : "é"}'
         values = [("k", value) for value in values]
+    elif form == "within":
+        text = (
+            '{"w" : {' + " , ".join(f'"k" : {piece}' for piece in pieces) + '} , "n" : -1.5 , "o" : {"w" : {"a" : 1}}}'
+        )
+        values = [*(("k", value) for value in values), ("n", -1.5), ("o", {"w": {"a": 1}})]
     else:
         text = "{" + " , ".join(f'"k" : {piece}' for piece in pieces) + "}"
         values = [("k", value) for value in values]
@@ -127,11 +133,15 @@ def test_every_token_survives_being_cut_at_every_place(tmp_path: Path, form: str
 @pytest.mark.parametrize("form", READERS)
 def test_a_huge_element_between_small_ones_is_read(tmp_path: Path, form: str) -> None:
     values: list[Record] = ["s", "ü" * 3_000_000, 1, ["x" * 1000] * 2000, 2]
-    shape: Record = {"items": dict(enumerate(values)), "lists": {"k": values}}.get(form, values)
+    shape: Record = {
+        "items": dict(enumerate(values)),
+        "lists": {"k": values},
+        "within": {"w": dict(enumerate(values))},
+    }.get(form, values)
     data = json.dumps(shape, ensure_ascii=False)
     text = "\n".join(json.dumps(value) for value in values) if form == "lines" else data
     got = list(READERS[form](save(tmp_path / "a.json", text)))
-    assert [value[1] for value in got] == values if form in ("items", "lists") else got == values
+    assert [value[1] for value in got] == values if form in ("items", "lists", "within") else got == values
 
 
 def test_white_space_longer_than_a_chunk_is_passed_over(tmp_path: Path) -> None:
@@ -221,6 +231,7 @@ BAD_ITEMS = {
         "record 2 (line 1): Expecting a key in double quotes (line 1, be",
     ),
     "no colon": ('{"a": 1, "b" 2}', [("a", 1)], "record 2 (line 1): Expecting ':' (line 1, before '2}')"),
+    "half a pair in a key": ('{"\\uDC00": 1}', [], "record 1 (line 1): half a surrogate pair (U+DC00)"),
     "torn key": ('{"a": 1, "b', [("a", 1)], "record 2 (line 1): the file ends within this record"),
     "torn colon": ('{"a": 1, "b"', [("a", 1)], "record 2 (line 1): the file ends within this record"),
     "torn value": ('{"a": 1, "b":', [("a", 1)], "record 2 (line 1): the file ends within this record"),

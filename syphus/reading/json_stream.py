@@ -23,6 +23,8 @@ _CHUNK = 1 << 16  # bytes read at once; doubled while one record does not fit
 _MAX_RECORD = 1 << 28  # characters; a "record" larger than this is a file of another shape
 _BORDER = 16  # a token that the end of the window cuts off fails at most this far from it
 
+_BEHIND = {closing: re.compile(rf"[ \t\r\n]*([,\{closing}])[ \t\r\n]*") for closing in "]}"}  # behind a value
+_BEHIND[":"] = re.compile(r"[ \t\r\n]*([^ \t\r\n])")  # behind a key and its colon
 _TOPS = {"[": "an array", "{": "an object", '"': "text"}
 
 
@@ -61,76 +63,81 @@ class JsonReader:
 
     def elements(self) -> Iterator[Record]:
         """The elements of the one array that the text is."""
-        return self._values("[", "]", DECODER.raw_decode)
+        self._open("[")
+        yield from self._until("]", DECODER.raw_decode)
+        self._close()
 
-    def items(self) -> Iterator[tuple[str, Record]]:
-        """The keys and values of the one object that the text is."""
-        return self._values("{", "}", scan_item)
+    def items(self, within: str = "") -> Iterator[tuple[str, Record]]:
+        """The keys and values of the one object that the text is; of the object under the key `within` its items."""
+        for key, first in self._keys():
+            if key == within and first == "{":
+                self.start += 1
+                yield from self._until("}", scan_item)
+            else:
+                value, found = self._scan(DECODER.raw_decode, "}")
+                self._note((key, value))
+                yield key, value
+                self.start = found.start(1)
 
     def lists(self) -> Iterator[tuple[str, Record]]:
         """The elements of all lists that the one object holds, each with the list's key; what is no list is left out.
 
         Records are numbered in each list anew.
         """
-        if self._open("{") == "}":
-            self.start += 1
-            return self._close()
-        while True:
-            self.part, self.number = "", 0
-            self.part = self._scan(scan_key)
-            if self._peek() == "[":
+        for key, first in self._keys():
+            self.number = 0
+            if first == "[":
                 self.start += 1
-                self.seen.add(self.part)
-                yield from ((self.part, value) for value in self._until("]", DECODER.raw_decode))
+                self.part = key
+                self.seen.add(key)
+                yield from ((key, value) for value in self._until("]", DECODER.raw_decode))
+                self.part = ""
             else:
-                self._scan(DECODER.raw_decode)
-            found = self._peek()
-            if found not in ("", ",", "}"):
-                raise self._error("Expecting ',' or '}'", self.start)
-            self.start += len(found)
-            if found == "}":
-                return self._close()
-            self._peek()
+                self.start = self._scan(DECODER.raw_decode, "}")[1].start(1)
 
-    def _values(self, opening: str, closing: str, scan: _Scan) -> Iterator[Record]:
-        """Everything between the brackets of the one value that the text is."""
-        self._open(opening)
-        yield from self._until(closing, scan)
+    def _keys(self) -> Iterator[tuple[str, str]]:
+        """The keys of the one object that the text is, each with the first character of its value, which is read by
+        whoever asks for the keys.
+        """
+        following = self._open("{")
+        while following != "}":
+            key, found = self._scan(scan_key, ":")
+            self.start = found.start(1)
+            yield key, found[1]
+            following = self._peek()
+            if following not in ("", ",", "}"):
+                raise self._error("Expecting ',' or '}'", self.start)
+            if following == ",":
+                self.start += 1
+                self._peek()
+        self.start += 1
         self._close()
 
     def _until(self, closing: str, scan: _Scan) -> Iterator[Record]:
         """Everything up to the closing bracket; `scan` reads one value from a text and says where it ends."""
-        separator = re.compile(rf"[ \t\r\n]*([,\{closing}])[ \t\r\n]*").match
         if self._peek() == closing:
             self.start += 1
             return
         while True:
-            try:
-                value, end = scan(self.text, self.start)
-            except (ValueError, RecursionError) as error:
-                self._need(*fault(error, self.start))
-                continue
-            found = separator(self.text, end)
-            if found is None:  # no separator, or a number that the end of the buffer cut in two
-                self._need(f"Expecting ',' or '{closing}'", skip(self.text, end))
-                continue
+            value, found = self._scan(scan, closing)
             self._note(value)
             yield value
             self.start = found.end()
             if found[1] == closing:
                 return
 
-    def _scan(self, scan: _Scan) -> Record:
-        """One value that something follows, which is passed over."""
+    def _scan(self, scan: _Scan, closing: str) -> tuple[Record, re.Match[str]]:
+        """One value, and what stands behind it; a number that the end of the window cuts in two has nothing."""
         while True:
             try:
                 value, end = scan(self.text, self.start)
             except (ValueError, RecursionError) as error:
                 self._need(*fault(error, self.start))
                 continue
-            if end < len(self.text) or not self._fill():  # a number may have been cut in two
-                self.start = end
-                return value
+            found = _BEHIND[closing].match(self.text, end)
+            if found is not None:
+                return value, found
+            self._need(f"Expecting ',' or '{closing}'", skip(self.text, end))
 
     def lines(self) -> Iterator[Record]:
         """The value on each line that is not blank."""

@@ -53,10 +53,13 @@ def read_json(path: str | Path) -> Iterator[Record]:
         yield from reader.elements()
 
 
-def read_json_items(path: str | Path) -> Iterator[tuple[str, Record]]:
-    """Yields the (key, value) items of the one JSON object that the file is. Raises InputError."""
+def read_json_items(path: str | Path, within: str = "") -> Iterator[tuple[str, Record]]:
+    """Yields the (key, value) items of the one JSON object that the file is. Raises InputError.
+
+    Where it holds an object under the key `within`, the items of that one come in its place, one by one.
+    """
     with closing(_reader(path)) as reader:
-        yield from reader.items()
+        yield from reader.items(within)
 
 
 def read_json_lists(path: str | Path, *keys: str) -> Iterator[tuple[str, Record]]:
