@@ -70,8 +70,8 @@ class PluginCode:
         return f"{Path(file).name}:{line}"
 
     def _told(self, error: BaseException, record: Position | None) -> UsageError:
-        kind = InputError if record else PluginError
-        return kind(f"{self._place(record)}: {one_line(error)} ({self.where(error)})")
+        told = f"{self._place(record)}: {one_line(error)} ({self.where(error)})"
+        return InputError(told, (record.path, record.number)) if record else PluginError(told)
 
     def _place(self, record: Position | None) -> str:
         return str(record or self.name) + (f": row {self.row}" if self.row and not record else "")

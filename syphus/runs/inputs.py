@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from syphus.errors import InputError, RunError
+from syphus.errors import InputError, RunError, UsageError
 from syphus.ledger.inputs import InputCheck, accept, register, reject
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.options import Options
-from syphus.plugins.contract import AbstractDataset, beside, queries
+from syphus.plugins.contract import AbstractDataset, beside, leave_out, queries
+from syphus.reading.json_stream import Tolerance
 from syphus.runs.projections import forget_exports, forget_pairs
 from syphus.types import Query
 
@@ -32,7 +33,7 @@ def check_input(
     if now and now == get_meta(store, _META) and not options.check_input:
         return None
     try:
-        check = register(store, stage, _queries(dataset, options), _wanted(dataset, options), tick)
+        check = _registered(store, stage, dataset, options, tick)
         if not check.read:
             raise InputError(f"{_source(dataset, options) or options.name} holds no queries. Nothing was sent.")
         if not check.taken:
@@ -79,16 +80,31 @@ def _source(dataset: AbstractDataset, options: Options) -> str:
     return options.query_inputs_path or beside(dataset, dataset.query_inputs_path)
 
 
-def _queries(dataset: AbstractDataset, options: Options) -> Iterator[Query]:
-    return queries(dataset, options.query_inputs_path, options.allow_bad_rows)
+def _registered(
+    store: Store, stage: str, dataset: AbstractDataset, options: Options, tick: Callable[[int], None]
+) -> InputCheck:
+    """Registers, and once more without the records that the plugin fails on, where bad rows are allowed."""
+    tolerance = Tolerance() if options.allow_bad_rows else None
+
+    def read() -> Iterator[Query]:
+        return queries(dataset, options.query_inputs_path, tolerance)
+
+    try:
+        return register(store, stage, read(), _wanted(read, options), tick)
+    except UsageError as fault:
+        if tolerance is None:
+            raise
+        reject(store)
+        leave_out(dataset, options.query_inputs_path, fault, tolerance)
+        return register(store, stage, read(), _wanted(read, options), tick)
 
 
-def _wanted(dataset: AbstractDataset, options: Options) -> Callable[[int], bool]:
+def _wanted(read: Callable[[], Iterator[Query]], options: Options) -> Callable[[int], bool]:
     """The slice by position, or with `random_sample` the slice of the rows in a random order, the same for a seed."""
     start, end = options.slice_start, options.slice_end if options.slice_end > 0 else None
     if not options.random_sample or (start == 0 and end is None):
         return lambda position: position >= start and (end is None or position < end)
-    ranked = ((_rank(query.id, options.seed), position) for position, query in enumerate(_queries(dataset, options)))
+    ranked = ((_rank(query.id, options.seed), position) for position, query in enumerate(read()))
     chosen = sorted(ranked) if end is None else heapq.nsmallest(end, ranked)
     positions = {position for _, position in chosen[start:]}
     return positions.__contains__
