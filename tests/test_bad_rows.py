@@ -120,7 +120,8 @@ def test_without_the_option_the_first_one_stops_the_run(tmp_path: Path) -> None:
 
 
 def test_a_plugin_that_reads_in_its_own_way_stops_and_says_why(tmp_path: Path) -> None:
-    loading = 'for r in csv.DictReader(Path(path).read_text().splitlines()): yield {"id": r["id"], "sentences": r["text"] + ""}'
+    loading = """for r in csv.DictReader(Path(path).read_text().splitlines()):
+            yield {"id": r["id"], "sentences": r["text"] + ""}"""
     ran = run_bad(tmp_path, loading, "id,text\na,a cat\nb\nc,a dog\n")
     assert ran.exit_code == 2
     assert str(ran.error).startswith("Bad.bad: row 2: TypeError: ")

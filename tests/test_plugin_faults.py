@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness import HERE, Ran, run_rows, server
+from harness import HERE, Ran, run_rows, server, write_rows
 
 from syphus.types import State
 
@@ -118,3 +118,29 @@ def test_own_checks_make_an_answer_invalid_with_their_reason(tmp_path: Path) -> 
     assert ran.states == {OK: 3, INVALID: 1}
     assert ran.reasons == ["fewer than 50 pairs"]
     assert any("fewer than 50 pairs" in message for message in asked)
+
+
+@pytest.mark.parametrize("where", ["at import", "in a hook", "while loading"])
+def test_a_plugin_that_goes_to_another_folder_does_not_move_the_output(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    move = f"import os; os.chdir({str(elsewhere)!r})\n"
+    row = 'yield {"id": r["id"], "sentences": r["text"]}'
+    loading = f"for r in read_jsonl(path):\n            {move}            {row}"
+    hook = {
+        "at import": f"\n{move}",
+        "in a hook": f"\n    def check_pairs(self, query, pairs):\n        {move}        return []\n",
+        "while loading": f"\n    def _load_query_inputs(self, path):\n        {loading}\n",
+    }[where]
+    write_rows(here / "rows.jsonl", TEXTS)
+    monkeypatch.chdir(here)
+    with server() as simulated:
+        ran = run_with(here, simulated.url, hook, query_inputs_path="rows.jsonl", output_dir=Path("output"))
+        again = run_with(here, simulated.url, hook, query_inputs_path="rows.jsonl", output_dir=Path("output"))
+    assert (ran.exit_code, again.exit_code) == (0, 0), again.error
+    assert Path.cwd() == here
+    assert list(elsewhere.iterdir()) == []
+    assert (here / "output" / "Hooked.hooked" / "v1" / "pairs.jsonl").exists()
