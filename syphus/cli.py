@@ -127,7 +127,7 @@ def status(
 ) -> None:
     """Tells where a run stands, while it works or afterwards."""
     from syphus.formats.report import as_json
-    from syphus.runs.status import read_query, read_status
+    from syphus.runs.status import at_work, read_query, read_status
     from syphus.terminal.telling import standing
 
     if query:
@@ -137,7 +137,7 @@ def status(
     if json:
         _print_as_json(as_json(report))
     else:
-        _print(*standing(report))
+        _print(*standing(report, at_work(folder, report)))
 
 
 @app.command()

@@ -158,6 +158,20 @@ def open_for_reading(folder: Path) -> Store:
         return Store(folder, reader, None, None)
 
 
+def is_working(folder: Path) -> bool:
+    """Whether a process holds the lock of the run's folder."""
+    import fcntl
+
+    try:
+        with (folder / _LOCK).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is none, or the disk knows no locks
+        return False
+    return False
+
+
 @contextlib.contextmanager
 def storage_faults(path: Path) -> Iterator[None]:
     """Turns what SQLite and the file system raise into `StorageError`, in one line."""
