@@ -233,10 +233,11 @@ def test_a_budget_of_requests_ends_with_4_and_a_higher_one_goes_on(folder: Path,
     assert first.returncode == 4
     assert "The budget of 4 requests is spent." in first.stderr
     assert "10 queries = 4 ok + 0 invalid + 0 truncated + 0 refused + 0 failed + 6 pending" in first.stderr
-    assert "Go on with a higher --max-cost or --max-requests in the same command" in first.stderr.splitlines()[-1]
-    assert cli(folder, *again(first)).returncode == 4
+    assert first.stderr.splitlines()[-1].startswith("Go on with a higher number at the end: ")
+    assert again(first)[-3:] == ["--config", "config.json", "--max-requests"]
+    assert cli(folder, *again(first), "4").returncode == 4
     assert endpoint.stats.requests - before == 4
-    assert cli(folder, *again(first)[:-1], "10").returncode == 0
+    assert cli(folder, *again(first), "10").returncode == 0
     assert endpoint.stats.requests - before == 10
 
 

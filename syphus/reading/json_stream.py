@@ -223,9 +223,8 @@ trail: ContextVar[Trail] = ContextVar("trail", default=(None,))
 class Tolerance:
     """What is passed over, instead of ending the reading at the first.
 
-    `found` collects what is wrong with bad lines of JSON Lines and with the records of `left_out` as they come by;
-    `left_out` has, by file and number of the record, what is wrong with those that somebody failed on before. `several`
-    files are read side by side: a record that is left out would shift one of them against the other.
+    `found` collects what is wrong with bad lines and with the records of `left_out` (by file and number) as they come
+    by. `several` files are read side by side: a record that is left out would shift one against the other.
     """
 
     found: list[str] = field(default_factory=list)

@@ -84,8 +84,10 @@ class _Job:
         if self._options.retry:
             self._reopen()
         report = self._report()
-        stopped_by = self._ask(report) if report.counts.states[State.PENDING] else None
-        return self._finish(stopped_by)
+        if report.counts.states[State.PENDING]:
+            return self._finish(self._ask(report))
+        self._observer.say("Nothing to do: no request was made.")
+        return self._finish(None)
 
     def _report(self) -> Report:
         return make_report(self._store, STAGE, kept_prices(self._store))
@@ -130,7 +132,7 @@ class _Job:
         self._store.commit()
 
     def _reopen(self) -> None:
-        if State.TRUNCATED in self._options.retry:
+        if State.TRUNCATED in self._options.retry and self._report().counts.states[State.TRUNCATED]:
             before, now = (last_settings(self._store) or {}).get("max_tokens"), self._prepared.config.max_tokens
             if isinstance(before, int) and now is not None and now <= before:
                 raise ConfigError(

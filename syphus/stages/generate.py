@@ -23,6 +23,10 @@ from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Parsed, 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+BAD_ROW = "bad row"  #: the reason of a row that can't be read
+EMPTY = "the annotation is empty"
+PLUGIN = "plugin: "  #: how the reason of a row begins that the plugin's code failed on
+
 _CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
 
 
@@ -49,9 +53,9 @@ class Generate:
     def request(self, row: Row, last: Answer | None) -> Request | Outcome:
         """The prefix, then the query; after an answer that was no good, also that answer and what was wrong."""
         if row.query.problem:
-            return Outcome(State.FAILED, reason="bad row", detail=row.query.problem)
+            return Outcome(State.FAILED, reason=BAD_ROW, detail=row.query.problem)
         if not row.query.text.strip():
-            return Outcome(State.FAILED, reason="the annotation is empty")
+            return Outcome(State.FAILED, reason=EMPTY)
         text = self._hook(self._render, row.query)
         messages = render_messages(self._prefix, text)
         owner = "" if self._share_answers else row.query.id
@@ -118,6 +122,11 @@ def _listed(hook: str, values: Sequence[T]) -> tuple[T, ...]:
     if not isinstance(values, (list, tuple)):
         raise TypeError(f"{hook} must return a list, it returned {type(values).__name__}")
     return tuple(values)
+
+
+def asking_helps(reason: str) -> bool:
+    """Whether a row that has failed for this reason may fare better when it is asked again, with nothing mended."""
+    return reason not in (BAD_ROW, EMPTY) and not reason.startswith(PLUGIN)
 
 
 def parser_digest(plugin: Path) -> str:
