@@ -110,9 +110,17 @@ def preview(
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Queries to show.")] = 3,
 ) -> None:
     """Prints the exact messages that would go out; sends nothing."""
-    from syphus.runs.preview import preview as show
+    from syphus.runs.preview import Shown
+    from syphus.runs.preview import preview as look
+    from syphus.terminal.showing import as_text, sizes_as_text
 
-    show(options, os.environ, count, sys.stdout)
+    if options.json:
+        every: list[Shown] = []
+        look(options, os.environ, count, every.append)
+        _print_as_json([shown._asdict() for shown in every])
+        return
+    colours = sys.stdout.isatty()
+    _write(sizes_as_text(look(options, os.environ, count, lambda shown: _write(as_text(shown, colours)))))
 
 
 @app.command()
@@ -175,5 +183,8 @@ def _program() -> str:
 
 
 def _print(*lines: str) -> None:
-    text = "".join(f"{printable(line)}\n" for line in lines)
+    _write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def _write(text: str) -> None:
     write_out(text.encode(sys.stdout.encoding, "replace"))

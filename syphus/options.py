@@ -62,7 +62,7 @@ class Options:
     max_attempts: int | None = _option(None, "Attempts of a query that runs into errors; 6 if nothing says otherwise.")
     timeout: float | None = _option(None, "Seconds for one attempt in all; 180 if nothing says otherwise.")
     drain: float = _option(30.0, "Seconds for the calls in flight after Ctrl-C.", least=0)
-    json: bool = _option(False, "Print the report on stdout, as JSON.")
+    json: bool = _option(False, "Print the report on stdout as JSON; of preview, the messages.")
 
     def __post_init__(self) -> None:
         for option in fields(self):

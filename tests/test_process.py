@@ -249,6 +249,45 @@ def test_a_run_works_on_any_terminal(tmp_path: Path, term: str, columns: int, es
     assert (b"\x1b[" in seen) is escapes
     assert b"Traceback" not in seen
 
+@pytest.mark.parametrize("words", [["--help"], ["datasets"], ["preview"]], ids=" ".join)
+def test_no_command_minds_what_stdout_is(tmp_path: Path, words: list[str]) -> None:
+    """Read by nobody, closed, or a disk that is full."""
+    given = command(tmp_path, "http://127.0.0.1:9", 4)
+    options = given[2:] if words == ["preview"] else []
+    arguments = [*given[:2], *words, *options]
+    with nobody_reads() as pipe:
+        gone = finish(arguments, tmp_path, stdout=pipe)
+    closed = finish(arguments, tmp_path, preexec_fn=lambda: os.close(1))
+    assert [(ended.returncode, ended.stderr) for ended in (gone, closed)] == [(0, "")] * 2
+    with Path("/dev/full").open("wb") as full:
+        told = finish(arguments, tmp_path, stdout=full)
+    assert (told.returncode, told.stderr) == (5, "stdout can't be written: No space left on device.\n")
+
+
+LOUD = """
+import os, subprocess
+os.system("echo from the import")
+
+def shout():
+    subprocess.run(["echo", "from the hook"])
+"""
+
+
+def test_what_programs_print_that_a_plugin_starts_is_no_result(tmp_path: Path) -> None:
+    plugin = tmp_path / "datasets" / "rows.py"
+    plugin.parent.mkdir()
+    source = (HERE / "plugins" / "rows.py").read_text("utf-8").replace("from syphus", f"{LOUD}\n\nfrom syphus", 1)
+    plugin.write_text(
+        f"{source}\n    def check_pairs(self, query, pairs):\n        shout()\n        return []\n", "utf-8"
+    )
+    with server() as simulated:
+        arguments = command(tmp_path, simulated.url, 2, "--prompt-path", str(HERE / "prompts" / "rows.yaml"), "--json")
+        arguments[arguments.index("--datasets-dir") + 1] = str(plugin.parent)
+        ended = finish(arguments, tmp_path)
+    assert json.loads(ended.stdout)["states"]["ok"] == 2
+    assert {"from the import", "from the hook"} <= set(ended.stderr.splitlines())
+
+
 
 def limited(what: int, amount: int, hard: int | None = None) -> Any:
     return lambda: resource.setrlimit(what, (amount, hard or amount))

@@ -129,13 +129,15 @@ def queries(dataset: AbstractDataset, path: str | Path = "", tolerance: Toleranc
         code.run(getattr(rows, "close", bool))
 
 
-def leave_out(dataset: AbstractDataset, path: str | Path, fault: UsageError, tolerance: Tolerance) -> None:
-    """Has `queries`, which has ended with `fault`, leave out all records that the plugin fails on.
+def leave_out(
+    dataset: AbstractDataset, path: str | Path, tolerance: Tolerance, fault: UsageError | None = None
+) -> None:
+    """Has `queries`, which may have ended with `fault`, leave out all records that the plugin fails on.
 
     A generator that has raised is finished, so the input is read once more for each of them; after that `queries` goes
     through. Raises `fault`, or the next one, where no record is at fault that a reader of ours could leave out.
     """
-    error: UsageError | None = fault
+    error = fault or _next_fault(dataset, path, tolerance)
     while error is not None:
         record = error.record if isinstance(error, InputError) else None
         if isinstance(error, InputError) and (record is None or record in tolerance.left_out):

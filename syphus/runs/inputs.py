@@ -95,7 +95,7 @@ def _registered(
         if tolerance is None:
             raise
         reject(store)
-        leave_out(dataset, options.query_inputs_path, fault, tolerance)
+        leave_out(dataset, options.query_inputs_path, tolerance, fault)
         return register(store, stage, read(), _wanted(read, options), tick)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TextIO
+from typing import NamedTuple
 
 import orjson
 
@@ -13,39 +13,53 @@ from syphus.errors import ConfigError
 from syphus.ledger.records import Row
 from syphus.options import Options
 from syphus.pipeline.stage import PluginFaultError
-from syphus.plugins.contract import queries
+from syphus.plugins.contract import leave_out, queries
+from syphus.reading.json_stream import Tolerance
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.settings import sampling_parameters
 from syphus.sampling import Sampling
 from syphus.stages.generate import Generate
-from syphus.text import printable
-from syphus.types import Outcome, Query
-
-_COLOURS = {"system": "\033[35m", "user": "\033[36m", "assistant": "\033[32m"}
-_PLAIN = "\033[0m"
+from syphus.types import Message, Outcome, Query
 
 
-def preview(options: Options, environ: Mapping[str, str], count: int, out: TextIO) -> None:
-    """Writes the messages of `count` queries from `slice_start` on, and the sizes of the shortest and longest of all.
+class Shown(NamedTuple):
+    """What would be sent for a query, or the `problem` that keeps it from being sent. `tokens` are an estimate."""
+
+    id: str
+    messages: list[Message]
+    parameters: dict[str, object]
+    tokens: int
+    problem: str = ""
+
+
+class Sizes(NamedTuple):
+    """The ids of the queries with the shortest and with the longest annotation, and their tokens, about."""
+
+    shortest: tuple[str, int]
+    longest: tuple[str, int]
+
+
+def preview(options: Options, environ: Mapping[str, str], count: int, show: Callable[[Shown], None]) -> Sizes | None:
+    """Shows `count` queries from `slice_start` on; returns the sizes of all, None where there is no query.
 
     Needs no endpoint. Raises `UsageError`.
     """
     prepared = _prepared(options, environ)
-    stage = Generate(
-        prepared.dataset, prepared.prefix, Sampling(prepared.config.model, sampling_parameters(prepared.config))
-    )
-    shortest: Query | None = None
-    longest: Query | None = None
-    for position, query in enumerate(queries(prepared.dataset, prepared.options.query_inputs_path)):
+    dataset, path = prepared.dataset, prepared.options.query_inputs_path
+    stage = Generate(dataset, prepared.prefix, Sampling(prepared.config.model, sampling_parameters(prepared.config)))
+    tolerance = Tolerance() if options.allow_bad_rows else None
+    if tolerance is not None:
+        leave_out(dataset, path, tolerance)
+    shortest = longest = None
+    for position, query in enumerate(queries(dataset, path, tolerance)):
         if 0 <= position - options.slice_start < count:
-            _show(query, stage, out)
-        if shortest is None or len(query.text) < len(shortest.text):
-            shortest = query
-        if longest is None or len(query.text) > len(longest.text):
-            longest = query
-    for which, found in (("shortest", shortest), ("longest", longest)):
-        if found is not None:
-            out.write(f"{which}: {found.id}, about {_tokens(found.text)} tokens of annotation\n")
+            show(_shown(query, stage))
+        size = (query.id, -(-len(query.text.encode()) // BYTES_PER_TOKEN))
+        if shortest is None or size[1] < shortest[1]:
+            shortest = size
+        if longest is None or size[1] > longest[1]:
+            longest = size
+    return Sizes(shortest, longest) if shortest and longest else None
 
 
 def _prepared(options: Options, environ: Mapping[str, str]) -> Prepared:
@@ -55,23 +69,12 @@ def _prepared(options: Options, environ: Mapping[str, str]) -> Prepared:
         return prepare(replace(options, offline=True, config=None), environ)  # the messages are the same anywhere
 
 
-def _show(query: Query, stage: Generate, out: TextIO) -> None:
-    out.write(f"=== {printable(query.id)}\n")
+def _shown(query: Query, stage: Generate) -> Shown:
     try:
         request = stage.request(Row(0, query), None)
     except PluginFaultError as fault:
-        out.write(f"{fault.reason}\n\n")
-        return
+        return Shown(query.id, [], {}, 0, fault.reason)
     if isinstance(request, Outcome):
-        out.write(f"not sent: {request.reason}\n\n")
-        return
+        return Shown(query.id, [], {}, 0, f"{request.reason}: {request.detail}" if request.detail else request.reason)
     body = orjson.loads(request.body)
-    for message in body.pop("messages"):
-        role, text = message["role"], printable(message["content"])
-        colour, plain = (_COLOURS.get(role, ""), _PLAIN) if out.isatty() else ("", "")
-        out.write(f"{colour}--- {role}{plain}\n{text}\n")
-    out.write(f"--- {orjson.dumps(body).decode()}, about {len(request.body) // BYTES_PER_TOKEN:,} tokens\n\n")
-
-
-def _tokens(text: str) -> int:
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
+    return Shown(query.id, body.pop("messages"), body, len(request.body) // BYTES_PER_TOKEN)
