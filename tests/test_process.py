@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import run_rows, server
-from processes import Watch, command, environment, finish, start
+from harness import HERE, run_rows, server
+from processes import Watch, command, environment, finish, start, typed
 
 from syphus.pipeline.clock import LONGEST_GAP, AwakeClock
 from syphus.runs.status import read_status
@@ -51,7 +51,7 @@ def test_the_first_signal_waits_for_the_calls_in_flight_and_keeps_their_answers(
         told = err.splitlines()
         assert any(re.match(r"stopping: \d calls in flight, up to 30 s", line) for line in told)
         assert f"Stopped by {number.name}." in told
-        assert f"Go on with the same command: python {' '.join(arguments[1:])}" in told
+        assert f"Go on with the same command: {typed(*arguments[1:])}" in told
         asked = watch.requests
         ran = run_rows(tmp_path, simulated.url, ROWS)
         assert watch.requests == ROWS
@@ -96,6 +96,41 @@ def test_a_run_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
             watch.at("request", 12, lambda: process.send_signal(signal.SIGHUP))
             process.communicate(timeout=60)
     assert (process.returncode, states(tmp_path)) == (0, {OK: ROWS})
+
+
+#: Before the loop, which listens for itself.
+EARLY = {
+    "import": ("import", "syphus.runs.job", 1),
+    "input": ("open", "rows.jsonl", 1),
+    "ledger": ("sqlite3.connect", "run.sqlite", 1),
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", EARLY.values(), ids=EARLY)
+def test_a_signal_before_the_first_request_is_one_line_that_says_how_to_go_on(
+    tmp_path: Path, moment: tuple[str, str, int], number: signal.Signals
+) -> None:
+    with server() as simulated:
+        arguments = command(tmp_path, simulated.url, 4, killed_at=moment, by=number)
+        ended = finish(arguments, tmp_path)
+        plain = command(tmp_path, simulated.url, 4)
+        assert (ended.returncode, simulated.stats.requests) == (130, 0)
+        assert ended.stderr == f"Stopped. Go on with the same command: {typed(*plain[1:])}\n"
+        assert finish(plain, tmp_path).returncode == 0
+
+
+def test_ctrl_c_while_the_first_modules_are_imported_is_one_line(tmp_path: Path) -> None:
+    arguments = command(tmp_path, "", 4, killed_at=("import", "typer", 1), by=signal.SIGINT)
+    ended = finish(arguments, tmp_path)
+    assert (ended.returncode, ended.stderr) == (130, "Stopped.\n")
+
+
+def test_ctrl_c_stops_other_commands_in_one_line(tmp_path: Path) -> None:
+    arguments = command(tmp_path, "", 4, killed_at=("open", "rows.jsonl", 1), by=signal.SIGINT)
+    arguments.insert(arguments.index("--name"), "preview")
+    ended = finish(arguments, tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Stopped.\n")
 
 
 @contextmanager
@@ -214,41 +249,6 @@ def test_a_stdout_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     assert ended.stderr.splitlines()[-1] == "stdout can't be written: No space left on device."
 
 
-FOREIGN = {
-    "zh": "一只猫坐在垫子上",
-    "ar": "القط على الحصيرة",
-    "emoji": "the 🐈 sits on the 🧘 mat",
-    "é": "un château fort",
-}
-ASCII = {"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-
-
-def test_an_environment_that_knows_only_ascii_gets_readable_files(tmp_path: Path) -> None:
-    folder = tmp_path / "ausgabe für 猫"
-    folder.mkdir()
-    with server(key="sk-canary-0123456789abcdef") as simulated:
-        ended = finish(command(folder, simulated.url, FOREIGN), folder, env=environment(**ASCII))
-        there = folder / "output" / "Rows.rows" / "v1"
-        files = {name: (there / name).read_bytes() for name in ("pairs.jsonl", "RW_instructions.json")}
-        plain = run_rows(folder, simulated.url, FOREIGN, dataset_version="plain")
-    assert (ended.returncode, ended.stderr.isascii()) == (0, True), ended.stderr
-    assert files == {name: (plain.folder / name).read_bytes() for name in files}
-    for text in ("垫子", "الحصيرة", "🧘", "château"):
-        assert text in files["pairs.jsonl"].decode("utf-8")
-
-
-@pytest.mark.parametrize(("term", "columns", "escapes"), [("dumb", 80, False), ("xterm", 20, True), ("xterm", 1, True)])
-def test_a_run_works_on_any_terminal(tmp_path: Path, term: str, columns: int, escapes: bool) -> None:
-    with server() as simulated, terminal(columns) as ends:
-        arguments = command(tmp_path, simulated.url, ROWS)
-        with start(arguments, tmp_path, stdout=ends[1], stderr=ends[1], env=environment(TERM=term)) as process:
-            os.close(ends[1])
-            seen = screen(ends[0])
-            process.wait(timeout=60)
-    assert (process.returncode, states(tmp_path)) == (0, {OK: ROWS})
-    assert (b"\x1b[" in seen) is escapes
-    assert b"Traceback" not in seen
-
 @pytest.mark.parametrize("words", [["--help"], ["datasets"], ["preview"]], ids=" ".join)
 def test_no_command_minds_what_stdout_is(tmp_path: Path, words: list[str]) -> None:
     """Read by nobody, closed, or a disk that is full."""
@@ -287,6 +287,41 @@ def test_what_programs_print_that_a_plugin_starts_is_no_result(tmp_path: Path) -
     assert json.loads(ended.stdout)["states"]["ok"] == 2
     assert {"from the import", "from the hook"} <= set(ended.stderr.splitlines())
 
+
+FOREIGN = {
+    "zh": "一只猫坐在垫子上",
+    "ar": "القط على الحصيرة",
+    "emoji": "the 🐈 sits on the 🧘 mat",
+    "é": "un château fort",
+}
+ASCII = {"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_an_environment_that_knows_only_ascii_gets_readable_files(tmp_path: Path) -> None:
+    folder = tmp_path / "ausgabe für 猫"
+    folder.mkdir()
+    with server(key="sk-canary-0123456789abcdef") as simulated:
+        ended = finish(command(folder, simulated.url, FOREIGN), folder, env=environment(**ASCII))
+        there = folder / "output" / "Rows.rows" / "v1"
+        files = {name: (there / name).read_bytes() for name in ("pairs.jsonl", "RW_instructions.json")}
+        plain = run_rows(folder, simulated.url, FOREIGN, dataset_version="plain")
+    assert (ended.returncode, ended.stderr.isascii()) == (0, True), ended.stderr
+    assert files == {name: (plain.folder / name).read_bytes() for name in files}
+    for text in ("垫子", "الحصيرة", "🧘", "château"):
+        assert text in files["pairs.jsonl"].decode("utf-8")
+
+
+@pytest.mark.parametrize(("term", "columns", "escapes"), [("dumb", 80, False), ("xterm", 20, True), ("xterm", 1, True)])
+def test_a_run_works_on_any_terminal(tmp_path: Path, term: str, columns: int, escapes: bool) -> None:
+    with server() as simulated, terminal(columns) as ends:
+        arguments = command(tmp_path, simulated.url, ROWS)
+        with start(arguments, tmp_path, stdout=ends[1], stderr=ends[1], env=environment(TERM=term)) as process:
+            os.close(ends[1])
+            seen = screen(ends[0])
+            process.wait(timeout=60)
+    assert (process.returncode, states(tmp_path)) == (0, {OK: ROWS})
+    assert (b"\x1b[" in seen) is escapes
+    assert b"Traceback" not in seen
 
 
 def limited(what: int, amount: int, hard: int | None = None) -> Any:
