@@ -144,3 +144,41 @@ def test_a_plugin_that_goes_to_another_folder_does_not_move_the_output(
     assert Path.cwd() == here
     assert list(elsewhere.iterdir()) == []
     assert (here / "output" / "Hooked.hooked" / "v1" / "pairs.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "good"),
+    [
+        ("f'RW_{query.id}'", "instruction_id names two pairs 'RW_r00", 0),
+        ("f'RW_{number}'", "instruction_id names pairs of 'r000' and of 'r001' 'RW_1'", 1),
+    ],
+    ids=["within a query", "across queries"],
+)
+def test_ids_that_collide_are_found_before_everything_is_paid_for(
+    name: str, told: str, good: int, tmp_path: Path
+) -> None:
+    hook = f"\n    def instruction_id(self, query, number):\n        return {name}\n"
+    with server() as simulated:
+        ran = run_with(tmp_path, simulated.url, hook, num_threads=1)
+        assert ran.states == {FAILED: 4 - good, **({OK: good} if good else {})}
+        assert any(told in reason for reason in ran.reasons)
+        asked = simulated.stats.requests
+        mended = run_with(tmp_path, simulated.url, "")
+        assert (mended.states, simulated.stats.requests) == ({OK: 4}, asked)
+
+
+def test_ids_that_collide_later_are_told_with_both_queries_and_nothing_is_lost(tmp_path: Path) -> None:
+    """The last of more rows than are compared at once: what is in the way is the export, and what is paid for stays."""
+    hook = (
+        "\n    def instruction_id(self, query, number):\n        return f'RW_{min(int(query.id[1:]), 1098)}_{number}'\n"
+    )
+    texts = ["the same for all"] * 1100
+    with server() as simulated:
+        ran = run_with(tmp_path, simulated.url, hook, texts, num_threads=1)
+        assert ran.exit_code == 2
+        assert str(ran.error).startswith(
+            "Pairs of the queries 'r1098' and 'r1099' have the same id 'RW_1098_1'. Nothing"
+        )
+        asked = simulated.stats.requests
+        mended = run_with(tmp_path, simulated.url, "", texts, num_threads=1)
+        assert (mended.states, simulated.stats.requests) == ({OK: 1100}, asked)

@@ -27,6 +27,8 @@ BAD_ROW = "bad row"  #: the reason of a row that can't be read
 EMPTY = "the annotation is empty"
 PLUGIN = "plugin: "  #: how the reason of a row begins that the plugin's code failed on
 
+_REMEMBERED = 1_000  # ids of pairs that later ones are compared with at once; the export compares all
+
 _CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
 
 
@@ -49,6 +51,7 @@ class Generate:
         self._share_answers = share_answers
         self._hook_seconds = hook_seconds
         self._code = plugin_code(dataset)
+        self._named: dict[str, str] = {}  # the first ids of pairs, with their queries
 
     def request(self, row: Row, last: Answer | None) -> Request | Outcome:
         """The prefix, then the query; after an answer that was no good, also that answer and what was wrong."""
@@ -99,7 +102,19 @@ class Generate:
             name = _checked("instruction_id", dataset.instruction_id(query, number), str)
             related = _listed("related", dataset.related(count, number))
             pairs.append(Pair(pair.instruction, pair.answer, name, related))
+        self._check_ids(query, [pair.id for pair in pairs])
         return pairs, ()
+
+    def _check_ids(self, query: Query, names: list[str]) -> None:
+        """A plugin that names pairs alike does so from the start; found at the export, it would all be paid for."""
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"instruction_id names two pairs {name!r}")
+            other = self._named.get(name, query.id)
+            if other != query.id:
+                raise ValueError(f"instruction_id names pairs of {other!r} and of {query.id!r} {name!r}")
+        if len(self._named) < _REMEMBERED:
+            self._named.update(dict.fromkeys(names, query.id))
 
     def _hook(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang."""
