@@ -335,7 +335,26 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
     line, said = one_line(cli(folder, *shlex.split(typed))), WRONG[typed]
     assert line == said or (said.endswith("...") and line.startswith(said.removesuffix("...")))
     assert endpoint.stats.requests == before
-    assert not list(folder.glob("output/*/*/pairs.jsonl"))
+    assert not (folder / "output").exists()
+
+
+@pytest.mark.parametrize("empty", [("--slice_start", "6", "--slice_end", "6"), ("--slice_end", "0")], ids=" ".join)
+def test_an_empty_slice_is_refused_in_an_old_run_as_in_a_new_one(folder: Path, empty: tuple[str, ...]) -> None:
+    said = one_line(cli(folder, *ROWS, "--offline", *empty))
+    assert said.endswith("leave none of the 10 rows. Nothing was sent.")
+    assert not (folder / "output").exists()
+    cli(folder, *ROWS, "--offline")
+    before = {path: path.read_bytes() for path in folder.glob("output/*/*/*")}
+    assert one_line(cli(folder, *ROWS, "--offline", *empty)) == said
+    assert {path: path.read_bytes() for path in folder.glob("output/*/*/*")} == before
+
+
+def test_a_refusal_removes_no_folder_that_was_there(folder: Path) -> None:
+    (folder / "output" / "Rows.rows" / "v1").mkdir(parents=True)
+    one_line(cli(folder, *ROWS, "--offline", "--slice_start", "10"))
+    assert (folder / "output" / "Rows.rows" / "v1").is_dir()
+    one_line(cli(folder, *ROWS, "--offline", "--slice_start", "10", "--dataset_version", "v2"))
+    assert not (folder / "output" / "Rows.rows" / "v2").exists()
 
 
 # Commands that need nothing and change nothing

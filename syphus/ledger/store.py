@@ -18,7 +18,7 @@ from syphus.errors import RunError, StorageError
 
 FILE = "run.sqlite"
 FORMAT = 1  #: goes up when the tables change their meaning
-_LOCK = "run.lock"
+LOCK = "run.lock"
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -123,7 +123,7 @@ def open_for_writing(folder: Path) -> Store:
             raise RunError(
                 f"{link} is a link to somewhere else. Syphus writes only inside of a run's folder; remove it."
             )
-        lock = _locked(folder / _LOCK)
+        lock = _locked(folder / LOCK)
     except OSError as error:
         raise RunError(f"{folder} can't be written: {error.strerror}.") from error
     path = folder / FILE
@@ -163,7 +163,7 @@ def is_working(folder: Path) -> bool:
     import fcntl
 
     try:
-        with (folder / _LOCK).open(encoding="utf-8") as file:
+        with (folder / LOCK).open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -36,7 +36,8 @@ def check_input(
         check = _registered(store, stage, dataset, options, tick)
         if not check.read:
             raise InputError(f"{_source(dataset, options) or options.name} holds no queries. Nothing was sent.")
-        if not check.taken:
+        end = _end(options)
+        if options.slice_start >= (check.read if end is None else min(end, check.read)):
             raise InputError(
                 f"--slice-start {options.slice_start} and --slice-end {options.slice_end} leave none of the "
                 f"{check.read:,} rows. Nothing was sent."
@@ -101,13 +102,17 @@ def _registered(
 
 def _wanted(read: Callable[[], Iterator[Query]], options: Options) -> Callable[[int], bool]:
     """The slice by position, or with `random_sample` the slice of the rows in a random order, the same for a seed."""
-    start, end = options.slice_start, options.slice_end if options.slice_end > 0 else None
+    start, end = options.slice_start, _end(options)
     if not options.random_sample or (start == 0 and end is None):
         return lambda position: position >= start and (end is None or position < end)
     ranked = ((_rank(query.id, options.seed), position) for position, query in enumerate(read()))
     chosen = sorted(ranked) if end is None else heapq.nsmallest(end, ranked)
     positions = {position for _, position in chosen[start:]}
     return positions.__contains__
+
+
+def _end(options: Options) -> int | None:
+    return options.slice_end if options.slice_end >= 0 else None
 
 
 def _rank(name: str, seed: int) -> bytes:

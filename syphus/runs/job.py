@@ -24,7 +24,7 @@ from syphus.formats.report import Finished, Report, make_report
 from syphus.ledger.records import Records, reopen
 from syphus.ledger.results import accepted
 from syphus.ledger.sessions import begin_session, end_session, get_meta, last_settings, sessions, set_meta
-from syphus.ledger.store import Store, open_for_writing
+from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.options import Options
 from syphus.pipeline.budget import Budget
@@ -37,6 +37,7 @@ from syphus.runs.opening import opening
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.prices import keep_prices, kept_prices
 from syphus.runs.projections import forget_exports, forget_pairs, open_pairs, write_exports
+from syphus.runs.refusal import opened
 from syphus.runs.settings import differences, sampling_parameters
 from syphus.sampling import Sampling
 from syphus.secrets import Vault
@@ -52,13 +53,11 @@ _ADAPTED = "adapted"  # meta: the sampling parameters that the model does not ta
 def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Finished:
     """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost."""
     prepared = prepare(options, environ)
-    store = open_for_writing(prepared.options.folder)
-    try:
-        return _Job(prepared, store, observer).carry_out()
-    except StorageError as error:
-        return _what_is_left(store, error)
-    finally:
-        store.close()
+    with opened(prepared.options.folder) as store:
+        try:
+            return _Job(prepared, store, observer).carry_out()
+        except StorageError as error:
+            return _what_is_left(store, error)
 
 
 class _Job:
