@@ -32,7 +32,7 @@ class Options:
 
     query_inputs_path: str = _option("", "The annotations.", "-in")
     example: bool = _option(False, "Take the made-up annotations that come with the dataset.")
-    slice_start: int = _option(0, "The first row to take, from 0.", least=0)
+    slice_start: int = _option(0, "The first row to take, from 0; the slices of a run add up.", least=0)
     slice_end: int = _option(-1, "The row to stop before; -1 takes all.", least=-1)
     random_sample: bool = _option(False, "Slice the rows in a random order instead of the input's.")
     seed: int = _option(0, "For the random order, the waits between attempts, and the simulated endpoint.")

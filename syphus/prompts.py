@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 def find_prompt(name: str, folders: Iterable[Path]) -> Path:
     """The prompt file `name` plus one of ENDINGS, from the first of `folders` that has one. Raises PromptError."""
-    looked = list(folders)
+    looked = list({folder.resolve(): folder for folder in reversed(list(folders))}.values())[::-1]
     for folder in looked:
         for ending in ENDINGS:
             if (folder / f"{name}{ending}").is_file():

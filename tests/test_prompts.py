@@ -184,7 +184,7 @@ def test_a_prompt_is_found_in_the_first_folder_that_has_it(tmp_path: Path) -> No
     assert find_prompt("p", [one, two]) == two / "p.yaml"
     assert find_prompt("q", [one, two]) == one / "q.yml"
     with pytest.raises(PromptError) as caught:
-        find_prompt("r", [one, two])
+        find_prompt("r", [one, two, one / ".." / "two"])
     assert str(caught.value) == f"no prompt file r.yaml (or .json) in {one}, {two}"
 
 
@@ -193,6 +193,10 @@ BAD_FILES = {
     "double.json": ('{"system_message": "a", "system_message": "b"}', 'double.json: duplicate key "system_message"'),
     "list.json": ("[]", "list.json: a prompt is an object"),
     "p.yaml": ("system_message: a\n  b: c", "p.yaml:2:4: mapping values are not allowed here"),
+    "colon.yaml": (
+        "system_message: hi: there",
+        'colon.yaml:1:19: mapping values are not allowed here; put text that holds ": " in quotes',
+    ),
     "empty.yaml": ("", "empty.yaml: a prompt is an object"),
     "p.txt": ("x", "p.txt: a prompt file ends in .yaml, .yml, .json"),
 }

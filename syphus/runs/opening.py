@@ -33,7 +33,7 @@ def _paid_twice(report: Report) -> str:
     last = report.sessions[-1]
     if last.ended is not None:
         return ""
-    return f"; up to {last.threads} calls in flight at the last stop may have been paid for without an answer"
+    return f"; up to {many(last.threads, 'call')} in flight at the last stop may have been paid for without an answer"
 
 
 def _forecast_line(expected: Forecast, rate: float | None) -> str:
