@@ -55,8 +55,8 @@ def main() -> None:
     """The entry point: what is wrong becomes one line on stderr and an exit code, never a traceback."""
     gc.set_threshold(100_000, 20, 50)  # looking for garbage in what is only just being imported takes a tenth of it
     prepare_streams()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:  # nohup's word counts
+    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
+        if signal.getsignal(number := signal.Signals[name]) == signal.SIG_DFL:  # nohup's word counts
             signal.signal(number, signal.default_int_handler)  # as Ctrl-C
     try:
         sys.exit(app(standalone_mode=False))

@@ -160,14 +160,14 @@ def open_for_reading(folder: Path) -> Store:
 
 def is_working(folder: Path) -> bool:
     """Whether a process holds the lock of the run's folder."""
-    import fcntl
-
     try:
+        import fcntl
+
         with (folder / LOCK).open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # there is none, or the disk knows no locks
+    except (OSError, ImportError):  # there is none, or the disk or the system knows no locks
         return False
     return False
 

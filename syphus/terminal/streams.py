@@ -6,13 +6,10 @@ import contextlib
 import io
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
 from syphus.errors import StorageError
 from syphus.text import printable
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 
 def prepare_streams() -> None:
@@ -42,7 +39,7 @@ class _Results(io.FileIO):
 
     _lost = False
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: Any, /) -> int:  # anything that holds bytes
         if not self._lost:
             try:
                 return super().write(data)
