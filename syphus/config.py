@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
+import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -80,8 +81,15 @@ def _plain(text: str) -> str:
     return text
 
 
+def _header(text: str) -> str:
+    if not text.isascii():
+        raise ValueError("holds letters that can't stand in a header")
+    return _plain(text)
+
+
 Secret = Annotated[SecretStr, AfterValidator(_resolved)]
 Plain = Annotated[str, AfterValidator(_plain)]
+Header = Annotated[str, AfterValidator(_header)]
 
 
 class _Checked(BaseModel):
@@ -98,8 +106,8 @@ class EndpointConfig(_Checked):
     api_key: Secret | None = None
     token: Secret | None = None  #: an Entra token
     token_command: tuple[Plain, ...] = Field(default=(), strict=False)  #: prints an Entra token
-    organization: Plain = ""
-    project: Plain = ""
+    organization: Header = ""
+    project: Header = ""
     requests_per_minute: float | None = Field(default=None, gt=0)
     tokens_per_minute: float | None = Field(default=None, gt=0)
     verify_tls: bool = True
@@ -141,8 +149,13 @@ class EndpointConfig(_Checked):
         host = urlsplit(self.base_url).netloc
         return f"{host}/{self.deployment}" if self.deployment else host
 
+    @property
+    def secrets(self) -> list[str]:
+        """Its key or its token, for whoever has to see to it that they are never shown."""
+        return [secret.get_secret_value() for secret in (self.api_key, self.token) if secret is not None]
 
-class Price(_Checked):
+
+class PricePerMillion(_Checked):
     """Dollars a million tokens."""
 
     input: float = Field(ge=0)
@@ -157,20 +170,26 @@ class Config(_Checked):
     model: Plain = Field(min_length=1)
     temperature: float | None = Field(default=0.7, ge=0, le=2)
     top_p: float | None = Field(default=0.95, gt=0, le=1)
-    max_tokens: int | None = Field(default=3200, gt=0)
-    seed: int | None = None
+    max_tokens: int | None = Field(default=3200, gt=0, lt=2**31)
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     extra_body: dict[str, JsonValue] = {}  #: further fields of the request, such as `reasoning_effort`
-    prices: dict[str, Price] = {}
+    prices: dict[str, PricePerMillion] = {}
     timeout: float = Field(default=180.0, gt=0)  #: seconds that one attempt may take in all
     first_wait: float = Field(default=0.5, gt=0)  #: seconds before the second attempt; doubles with each further one
     max_wait: float = Field(default=600.0, gt=0)  #: seconds; a server that asks for more stops the run
     max_outage: float = Field(default=900.0, gt=0)  #: seconds without a single answer that stop the run
-    plugin_timeout: float = Field(default=10.0, gt=0)  #: seconds that a plugin's hook may take for one row
+    plugin_timeout: float = Field(default=10.0, ge=0.1)  #: seconds that a plugin's hook may take for one row
     max_attempts: int = Field(default=6, gt=0)  #: attempts of one row at errors that may be its own fault
 
     @field_validator("extra_body")
     @classmethod
     def _only_further(cls, fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        try:
+            whole = orjson.loads(orjson.dumps(fields)) == fields  # NaN comes back as null
+        except (orjson.JSONEncodeError, RecursionError):
+            whole = False
+        if not whole:
+            raise ValueError("holds what strict JSON can't: NaN, an infinity, a huge number or broken text")
         for name in fields:
             if name in _OF_THE_REQUEST:
                 raise ValueError(f"holds {name}, which is set outside of it")

@@ -75,6 +75,7 @@ class StorageError(SyphusError):
 
 
 class InterruptError(SyphusError):
-    """Somebody asked the run to stop."""
+    """Somebody asked the run to stop; `at_once` if it was said twice."""
 
     exit_code = 130
+    at_once = False

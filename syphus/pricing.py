@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from syphus.config import Price as PricePerMillion
+from syphus.config import PricePerMillion
 from syphus.reading.yaml_files import read_yaml
 from syphus.types import SIMULATED, Usage
 

@@ -1,8 +1,9 @@
-"""Keys and tokens, and one filter for all of them.
+r"""Keys and tokens, and one filter for all of them.
 
-Every secret that the configuration resolves is told to a `Vault`; whatever comes from a server or goes to a person, a
-log or the ledger passes through `Vault.scrub`, which blanks each secret in the forms in which it is known to come back:
-as it is, URL-encoded, escaped in JSON, in base64 alone or within a longer text.
+Every secret that the configuration resolves is told to a `Vault`; whatever comes from a server, and whatever a plugin's
+hook raises, passes through it before anybody sees it. It blanks each secret in the forms in which it is known to come
+back: as it is, URL-encoded, escaped in JSON, in base64 alone or within a longer text. Where a server spells plain
+letters as `\u002B` or `%2B`, which some libraries do with a few and nobody needs to, it is also looked for behind that.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterable
 from urllib.parse import quote
 
 _BLANK = "[secret]"
+_ESCAPE = re.compile(rb"\\\\|\\u00([0-9A-Fa-f]{2})|%([0-9A-Fa-f]{2})")  # the first is a backslash, and no escape
 _SHORTEST = 6  #: characters; blanking shorter ones ("x", "none", "EMPTY" of local servers) would eat ordinary words
 _UNMISTAKABLE = 16  #: characters; a shorter "key" of a local server may be a word that an answer really says
 
@@ -20,25 +23,24 @@ _UNMISTAKABLE = 16  #: characters; a shorter "key" of a local server may be a wo
 class Vault:
     """The secrets of one run."""
 
-    def __init__(self) -> None:
-        self._texts: list[str] = []
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._kept: set[str] = set()
         self._bytes: list[bytes] = []
         self._long: list[bytes] = []
+        for secret in secrets:
+            self.keep(secret)
 
     def keep(self, secret: str) -> None:
         """Adds a secret that must never be shown; empty and very short ones are nobody's key."""
-        if len(secret) < _SHORTEST or secret in self._texts:
+        if len(secret) < _SHORTEST or secret in self._kept:
             return
-        self._texts = sorted({*self._texts, *_forms(secret)}, key=len, reverse=True)
-        self._bytes = [text.encode() for text in self._texts]
+        self._kept.add(secret)
+        self._bytes = sorted({*self._bytes, *(form.encode() for form in _forms(secret))}, key=len, reverse=True)
         self._long = [form for form in self._bytes if len(form) >= _UNMISTAKABLE]
 
     def scrub(self, text: str) -> str:
         """The text without any secret."""
-        for secret in self._texts:
-            if secret in text:
-                text = text.replace(secret, _BLANK)
-        return text
+        return _without(text.encode("utf-8", "surrogatepass"), self._bytes).decode("utf-8", "surrogatepass")
 
     def scrub_error(self, body: bytes) -> bytes:
         """The same for the body of an error, as it came from a server."""
@@ -65,7 +67,24 @@ def _within_base64(secret: bytes, before: int) -> str:
 
 
 def _without(data: bytes, secrets: list[bytes]) -> bytes:
+    data = _blanked(data, secrets)
+    if b"\\u00" in data or b"%" in data:
+        plain = _ESCAPE.sub(_plain_letter, data)
+        blanked = _blanked(plain, secrets)
+        if blanked != plain:
+            return blanked
+    return data
+
+
+def _blanked(data: bytes, secrets: list[bytes]) -> bytes:
     for secret in secrets:
         if secret in data:
             data = data.replace(secret, _BLANK.encode())
     return data
+
+
+def _plain_letter(escape: re.Match[bytes]) -> bytes:
+    """The letter that an escape stands for, where it is ASCII and needs none within a JSON string."""
+    digits = escape[1] or escape[2]
+    code = int(digits, 16) if digits else 0
+    return bytes([code]) if 0x20 < code < 0x7F and code not in b'"\\' else escape[0]

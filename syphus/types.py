@@ -107,11 +107,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One chat request, ready to go. `body` is the exact JSON that is sent, `key` its hash: the name of its answer for
-    ever.
+    """One chat request, ready to go.
 
-    `sample` tells apart the
-    answers to one and the same body: 0 is the first, and asking again counts up.
+    `body` is the exact JSON that is sent, `key` its hash: the name of its answer for ever. `sample` tells apart the
+    answers to one and the same body: it is the number of answers that the query had before this one.
     """
 
     key: bytes

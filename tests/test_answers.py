@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 
 from syphus.endpoints.answers import judge_answer, unusable
 from syphus.endpoints.verdicts import Action, Verdict
-from syphus.types import State
+from syphus.types import Outcome, State
 
 
 def answer(**fields: object) -> dict[str, object]:
@@ -52,7 +52,7 @@ def test_an_answer_is_read_whole() -> None:
         (b"<html><body>Log in</body></html>", "text/html; charset=utf-8", "text/html instead of JSON"),
         (b"data: {}\n\n", "text/event-stream", "text/event-stream instead of JSON"),
         (b'{"choices": [{"mess', "application/json", "malformed JSON"),
-        (b'{"a": "\xff\xfe"}', "application/json", "malformed JSON"),
+        (b'{"a": "\xff\xfe"}', "application/json", "not a chat completion"),
         (b"[" * 5000, "application/json", "malformed JSON"),
         ([], "application/json", "not a chat completion"),
         (b"null", "application/json", "not a chat completion"),
@@ -156,3 +156,47 @@ def test_usage_that_can_not_be_believed_is_estimated_and_marked_so(usage: object
         told.reasoning_tokens,
         told.estimated,
     )
+
+
+NEARLY_JSON = {
+    "NaN": (
+        b'{"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": NaN}}',
+        "fine",
+    ),
+    "infinity": (
+        b'{"choices": [{"message": {"content": "fine"}, "finish_reason": "stop", "logprobs": -Infinity}]}',
+        "fine",
+    ),
+    "byte order mark": (
+        b'\xef\xbb\xbf{"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]}',
+        "fine",
+    ),
+    "half a pair": (b'{"choices": [{"message": {"content": "a \\ud83d b"}, "finish_reason": "stop"}]}', "a \\ud83d b"),
+    "a wrong byte": (b'{"choices": [{"message": {"content": "a \xff b"}, "finish_reason": "stop"}]}', "a \\udcff b"),
+}
+
+
+@pytest.mark.parametrize(("body", "text"), NEARLY_JSON.values(), ids=NEARLY_JSON)
+def test_an_answer_that_is_not_quite_json_was_paid_for_and_is_kept(body: bytes, text: str) -> None:
+    completion = read(body).completion
+    assert completion is not None
+    assert completion.text == text
+    completion.text.encode()
+    outcome = unusable(completion)
+    assert outcome == (None if text == "fine" else Outcome(State.INVALID, reason="text that is no UTF-8"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        ("stop", None), ("eos_token", None), ("END_TURN", None), (None, None), ("", None),
+        ("length", State.TRUNCATED), ("max_tokens", State.TRUNCATED), ("MAX_TOKENS", State.TRUNCATED),
+        ("content_filter", State.REFUSED), ("SAFETY", State.REFUSED),
+        ("error", State.INVALID), ("tool_calls", State.INVALID), ({"a": 1}, State.INVALID), (7, State.INVALID),
+    ],
+)  # fmt: skip
+def test_only_a_known_reason_to_finish_is_a_whole_answer(reason: object, state: State | None) -> None:
+    completion = read(chosen({"content": "Answer: The car moved to the left side of the"}, reason)).completion
+    assert completion is not None
+    outcome = unusable(completion)
+    assert (outcome.state if outcome else None) == state

@@ -218,6 +218,16 @@ def test_rows_that_are_not_ok_end_with_1_and_are_asked_again_on_request(
     assert endpoint.stats.requests - before == 3
 
 
+def test_what_was_asked_again_is_not_asked_once_more_by_the_command_that_goes_on(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", ["UNREADABLE cat", "UNREADABLE dog", "a bird sits"])
+    command = (*ROWS, "--config", "config.json", "--max_rounds", "0")
+    assert cli(folder, *command).returncode == 1  # after three requests
+    stopped = cli(folder, *command, "--max_requests", "4", "--retry", "failed, invalid")
+    assert stopped.returncode == 4
+    assert "1 ok + 1 invalid + 0 truncated + 0 refused + 0 failed + 1 pending" in stopped.stderr
+    assert again(stopped) == [*command, "--max-requests"]
+
+
 def test_a_refused_key_ends_with_3_and_the_same_command_goes_on_with_a_good_one(folder: Path) -> None:
     with server(key="sk-the-right-one") as picky:
         wrong = cli(folder, *ROWS, "--model", "m", OPENAI_BASE_URL=picky.url, OPENAI_API_KEY=KEY)
@@ -283,6 +293,7 @@ WRONG = {
     f"{R} -in bad.jsonl --offline": "bad.jsonl: record 2 (line 2): ...",
     f"{SD} -in short.json --offline": 'short.json: record 2 (line 3): no "sentences"',
     f"{R} -in empty.jsonl --offline": "empty.jsonl holds no queries. Nothing was sent.",
+    f"{R} --offline --slice_end 0": "--slice-start 0 and --slice-end 0 leave none of the 10 rows. Nothing was sent.",
     f"{R} --offline --slice_start 6 --slice_end 6": (
         "--slice-start 6 and --slice-end 6 leave none of the 10 rows. Nothing was sent."
     ),
@@ -358,6 +369,20 @@ def test_a_refusal_removes_no_folder_that_was_there(folder: Path) -> None:
 
 
 # Commands that need nothing and change nothing
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--slice_end", "1"), ("--slice_start", "7"), ("--random_sample", "--slice_end", "2"), ("--allow_bad_rows",)],
+    ids=" ".join,
+)
+def test_preview_shows_the_rows_that_a_run_takes(folder: Path, options: tuple[str, ...]) -> None:
+    with (folder / "rows.jsonl").open("a", encoding="utf-8") as rows:
+        rows.write("no JSON\n" if "--allow_bad_rows" in options else "")
+    done = cli(folder, "preview", *ROWS, *options, "-n", "99")
+    assert done.returncode == 0, done.stderr
+    cli(folder, *ROWS, "--offline", *options)
+    assert re.findall(r"^=== (.+)", done.stdout, re.MULTILINE) == ids(folder)
 
 
 def test_preview_shows_the_messages_and_sends_and_writes_nothing(folder: Path, endpoint: SimulatedServer) -> None:

@@ -48,7 +48,7 @@ _FENCE = re.compile(r"^```(\w+)(?: +(>>)? *(\S+))?\n(.*?)^```$", re.MULTILINE | 
 _EXIT = re.compile(r"\s+# exit (\d+)$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z_-]+)")
-_ELSEWHERE = {"check", "resource"}  # options of other programs
+_ELSEWHERE = {"help", "check", "resource"}  # options of other programs
 
 
 class Block(NamedTuple):

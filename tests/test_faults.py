@@ -57,8 +57,9 @@ FATES = {
     "model_not_found": stops("The model or deployment is not known to"),
     "deployment_not_found": stops("The model or deployment is not known to"),
     "bad_api_version": stops("The address is not known to"),
-    "redirect_307": stops("redirects to"),
-    "redirect_308": stops("redirects to"),
+    # H20 after answers: something on the way has a bad moment; as the first reply see test_chat_endpoint.py
+    "redirect_307": fails("redirect"),
+    "redirect_308": fails("redirect"),
     "bad_parameter": stops("does not take this temperature"),
     "insufficient_quota": stops("Out of credit"),
     "credit_balance_exhausted": stops("Out of credit"),

@@ -112,7 +112,7 @@ def test_an_outage_leaves_every_row_pending_and_burns_no_attempt(tmp_path: Path)
         asked = simulated.stats.requests
     assert ran.exit_code == 3
     assert isinstance(ran.error, ProviderError)
-    assert "No answer from" in str(ran.error)
+    assert "No usable answer from" in str(ran.error)
     assert ran.states == {OK: 5, PENDING: 55}
     assert asked < 40
 
@@ -155,6 +155,22 @@ def test_an_unknown_host_is_a_wrong_setting(tmp_path: Path) -> None:
     assert ran.states == {PENDING: 10}
 
 
+def test_an_endpoint_that_can_not_be_set_up_leaves_no_session_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server() as simulated, monkeypatch.context() as environ:
+        environ.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+        endpoints = [{"base_url": url, "api_key": KEY} for url in (simulated.url, "http://api.example.test/v1")]
+        environ.setenv("NO_PROXY", "127.0.0.1")
+        ran = run_rows(tmp_path, "", 3, config={"endpoints": endpoints})
+    assert isinstance(ran.error, ConfigError)
+    assert ran.exit_code == 2
+    assert ran.states == {PENDING: 3}
+    assert ran.report.sessions[-1].stopped == str(
+        ran.error
+    )  # else the next start would speak of answers that were lost
+
+
 @pytest.mark.parametrize("rows", [3, 40])
 def test_rows_that_are_all_rejected_stop_the_run_before_they_fail(rows: int, tmp_path: Path) -> None:
     with server(faults={"unprocessable": 1.0}) as simulated:
@@ -166,10 +182,32 @@ def test_rows_that_are_all_rejected_stop_the_run_before_they_fail(rows: int, tmp
     assert ran.states == {PENDING: rows}
 
 
+def test_where_the_same_settings_have_brought_answers_before_every_rejected_row_fails_for_itself(
+    tmp_path: Path,
+) -> None:
+    with server(poison={"bad": "unprocessable"}) as simulated:
+        texts = {f"r{i}": f"a fine row {i}" for i in range(3)}
+        assert run_rows(tmp_path, simulated.url, texts).exit_code == 0
+        ran = run_rows(tmp_path, simulated.url, {**texts, **{f"b{i}": f"a bad row {i}" for i in range(6)}})
+    assert ran.exit_code == 1
+    assert ran.states == {OK: 3, FAILED: 6}
+
+
 def test_rows_that_are_rejected_before_the_first_success_were_at_fault_themselves(tmp_path: Path) -> None:
     with server(script=["unprocessable"] * 4) as simulated:
         ran = run_rows(tmp_path, simulated.url, 20, num_threads=8)
     assert ran.states == {OK: 16, FAILED: 4}
+
+
+@pytest.mark.parametrize("retry", [False, True], ids=["added", "asked again"])
+def test_the_last_rows_of_a_run_that_has_answers_fail_for_themselves(retry: bool, tmp_path: Path) -> None:
+    rows = {"a": "a fine one", "b": "another fine one", "c": "a bad one"}
+    first = rows if retry else {name: text for name, text in rows.items() if name != "c"}
+    with server(poison={"bad": "unprocessable"}) as simulated:
+        run_rows(tmp_path, simulated.url, first)
+        ran = run_rows(tmp_path, simulated.url, rows, retry=(FAILED,) * retry)
+    assert ran.exit_code == 1
+    assert ran.states == {OK: 2, FAILED: 1}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness import HERE, Ran, run_rows, server, write_rows
+from harness import HERE, KEY, Ran, run_rows, server, write_rows
 
 from syphus.types import State
 
@@ -41,8 +41,15 @@ PARSE = """
             {}
         return super().parse_response(text, query)
 """
+PARSED = """
+    def parse_response(self, text, query):
+        from syphus import Pair, Parsed
+
+        return {}
+"""
 MISDEEDS = {
     "raises": ("raise KeyError('caption')", "KeyError: 'caption' (hooked.py:"),
+    "raises-half-a-character": ("raise ValueError('half \\ud800')", "ValueError: half \\ud800"),
     "exits": ("import sys; sys.exit(7)", "SystemExit: 7"),
     "hangs": ("\n            while True: pass", "it took too long, and was interrupted"),
     "divides-by-zero": ("return 1 / 0", "ZeroDivisionError"),
@@ -68,6 +75,16 @@ def test_a_hook_that_fails_fails_its_row_alone(hook: str, misdeed: str, tmp_path
         "    def instruction_id(self, query, number):\n        return number / 0\n",
         "    def check_pairs(self, query, pairs):\n        return 5\n",
         "    def related(self, count, number):\n        return None\n",
+        "    def related(self, count, number):\n        return [0]\n",
+        "    def related(self, count, number):\n        return [count + 1]\n",
+        "    def related(self, count, number):\n        return ['1']\n",
+        "    def check_pairs(self, query, pairs):\n        return [5]\n",
+        "    def instruction_id(self, query, number):\n        return 'half \\ud800'\n",
+        "    def render_query(self, query):\n        return 'half \\ud800'\n",
+        PARSED.format("Parsed((Pair('half \\ud800', 'b'),))"),
+        PARSED.format("Parsed((Pair('a', None),))"),
+        PARSED.format("Parsed((('a', 'b'),))"),
+        PARSED.format("Parsed(problems='one')"),
     ],
 )
 def test_a_hook_that_is_wrong_for_every_row_stops_the_run_after_a_few(hook: str, tmp_path: Path) -> None:
@@ -81,6 +98,20 @@ def test_a_hook_that_is_wrong_for_every_row_stops_the_run_after_a_few(hook: str,
     assert ran.states[PENDING] >= 48
 
 
+def test_what_nobody_catches_ends_the_run_instead_of_leaving_it_waiting(tmp_path: Path) -> None:
+    hook = RENDER.format("raise type('Odd', (BaseException,), {})('odd')")
+    with server(latency=0.05) as simulated, pytest.raises(BaseException, match="odd"):
+        run_with(tmp_path, simulated.url, hook, ["the first one", "a bad one", *TEXTS[:2]], num_threads=4)
+
+
+def test_a_hook_that_fails_once_is_not_blamed_for_rows_that_failed_before_it(tmp_path: Path) -> None:
+    texts = [*(f"TOO LONG {number}" for number in range(5)), "a bad one", "a fine one"]
+    with server(poison={"TOO LONG": "context_length"}) as simulated:
+        ran = run_with(tmp_path, simulated.url, PARSE.format("raise KeyError('x')"), texts, num_threads=1)
+    assert ran.error is None
+    assert ran.states == {FAILED: 6, OK: 1}
+
+
 def test_a_mended_plugin_reads_the_answers_that_were_paid_for(tmp_path: Path) -> None:
     with server() as simulated:
         broken = run_with(tmp_path, simulated.url, PARSE.format("raise KeyError('x')"))
@@ -89,6 +120,16 @@ def test_a_mended_plugin_reads_the_answers_that_were_paid_for(tmp_path: Path) ->
         mended = run_with(tmp_path, simulated.url, "")
         assert simulated.stats.requests == asked
     assert mended.states == {OK: 4}
+
+
+@pytest.mark.parametrize("hook", [RENDER, PARSE], ids=["in-render", "in-parse"])
+def test_the_key_in_what_a_hook_raises_is_blanked(hook: str, tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_with(
+            tmp_path, simulated.url, hook.format(f"raise ValueError('the key is ' + {KEY[:9]!r} + {KEY[9:]!r})")
+        )
+    assert any("the key is [secret]" in reason for reason in ran.reasons)
+    assert [path.name for path in ran.folder.iterdir() if KEY.encode() in path.read_bytes()] == []
 
 
 def test_what_a_plugin_prints_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,3 +223,10 @@ def test_ids_that_collide_later_are_told_with_both_queries_and_nothing_is_lost(t
         asked = simulated.stats.requests
         mended = run_with(tmp_path, simulated.url, "", texts, num_threads=1)
         assert (mended.states, simulated.stats.requests) == ({OK: 1100}, asked)
+
+
+def test_a_parser_that_finds_neither_pairs_nor_a_problem_accepts_nothing(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_with(tmp_path, simulated.url, PARSED.format("Parsed()"))
+    assert ran.states == {INVALID: 4}
+    assert ran.reasons == ["no pairs"]

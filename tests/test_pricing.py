@@ -9,7 +9,7 @@ import pytest
 from harness import run_rows, server
 from wire import completion, in_thread, reply, serving
 
-from syphus.config import Price as PricePerMillion
+from syphus.config import PricePerMillion
 from syphus.pricing import load_prices, price_date
 from syphus.reading.yaml_files import read_yaml
 from syphus.types import Usage

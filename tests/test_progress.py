@@ -16,7 +16,6 @@ from harness import HERE
 from syphus.pipeline.budget import Budget
 from syphus.pipeline.engine import View
 from syphus.pipeline.estimate import TokenEstimate
-from syphus.pipeline.feed import Feed
 from syphus.pipeline.gate import Gate
 from syphus.pipeline.lane import Lane
 from syphus.pipeline.tally import Tally
@@ -62,7 +61,7 @@ def view(watch: Watch) -> View:
     lane = Lane(Nowhere(), 8, 0.0, {}, max_outage=60.0, first_wait=0.5)  # type: ignore[arg-type]  # see Nowhere
     budget = Budget(Price(1e-6, 1e-6, 1e-6), None, None, cost=2.0, requests=0)
     tally = Tally(total=1000, before=Counter({State.OK: 600, State.PENDING: 400}))
-    return View(tally, Gate([lane], budget, TokenEstimate(100), watch), Feed(iter(()), 8, watch), watch)
+    return View(tally, Gate([lane], budget, TokenEstimate(100), watch), watch)
 
 
 def test_the_time_left_comes_from_this_sessions_rate_alone(view: View, watch: Watch) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import HERE, Ran, run_rows, server, write_rows
+from harness import HERE, KEY, Ran, run_rows, server, write_rows
+from processes import Watch, command, start
+from wire import Seen, completion, in_thread, reply, serving
 
 from syphus.errors import ConfigError, RunError
 from syphus.ledger.store import open_for_writing
@@ -291,3 +293,78 @@ def test_money_that_may_have_been_spent_is_not_spent_again_by_the_next_start(tmp
         assert simulated.stats.requests == 2  # each may have cost 0.01
     assert (first.exit_code, again.exit_code) == (4, 4)
     assert again.states == {PENDING: 1}
+
+
+def test_calls_that_were_in_flight_at_a_kill_count_against_the_budget(tmp_path: Path) -> None:
+    for _ in range(2):
+        with server(latency=30.0) as simulated:
+            watch = Watch(simulated)
+            with start(command(tmp_path, simulated.url, 20), tmp_path) as process:
+                watch.at("request", 1, process.kill)
+                process.communicate(timeout=60)
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, 20, max_requests=20, num_threads=8)
+        assert (ran.exit_code, simulated.stats.requests) == (4, 20 - 2 * 8)
+
+
+@pytest.mark.parametrize("named", ["chat", "some-model-v9"])
+def test_a_budget_in_dollars_holds_over_sessions_whatever_the_server_calls_its_model(
+    tmp_path: Path, named: str
+) -> None:
+    priced = {"prices": {"chat": {"input": 0.0, "output": 1000.0}}, "max_tokens": 20}  # 0.02 dollars an answer
+    with in_thread(lambda: serving(lambda _: reply(completion(model=named)))) as wire:
+        config = {**priced, "endpoints": [{"base_url": f"{wire.url}/v1", "api_key": KEY}]}
+        first = run_rows(tmp_path, "", 20, config, max_cost=0.101, num_threads=1)
+        again = run_rows(tmp_path, "", 20, config, max_cost=0.101, num_threads=1)
+        assert len(wire.seen) == 5
+    assert (first.exit_code, again.exit_code) == (4, 4)
+    assert again.report.cost == pytest.approx(0.1)
+
+
+def test_a_budget_in_dollars_wants_a_bound_for_every_answer(tmp_path: Path) -> None:
+    with server() as simulated:
+        config = {"prices": {"chat": {"input": 1, "output": 1}}, "max_tokens": None}
+        ran = run_rows(tmp_path, simulated.url, 3, config, max_cost=1.0)
+    assert (ran.exit_code, str(ran.error)) == (
+        2,
+        "--max-cost needs a bound on what one answer can cost: set max_tokens.",
+    )
+
+
+def test_a_damaged_export_is_written_again(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, 5)
+        for name in ("RW_instructions.json", "RW_train.json", "pairs.jsonl"):
+            path = ran.folder / name
+            whole = path.read_bytes()
+            path.write_bytes(whole[: len(whole) // 2])
+            assert run_rows(tmp_path, simulated.url, 5).exit_code == 0
+            assert path.read_bytes() == whole
+        assert simulated.stats.requests == 5
+
+
+STRAYS = {
+    "a firewall": reply(b"<html>blocked</html>", "403 Forbidden"),
+    "a gateway": reply(b"<html>nginx</html>", "404 Not Found"),
+    "a portal": reply(b"", "302 Found", {"Location": "/login"}),
+    "a proxy": reply(b"", "407 Proxy Authentication Required"),
+}
+
+
+@pytest.mark.parametrize("stray", STRAYS.values(), ids=STRAYS)
+def test_a_stray_reply_among_answers_stops_no_run_and_as_the_first_it_does(tmp_path: Path, stray: bytes) -> None:
+    def stop_at(number: int) -> tuple[int, int]:
+        asked: list[Seen] = []
+
+        def answer(seen: Seen) -> bytes:
+            asked.append(seen)
+            return stray if len(asked) == number else reply(completion())
+
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with in_thread(lambda: serving(answer)) as wire:
+            config = {"endpoints": [{"base_url": f"{wire.url}/v1", "api_key": KEY}]}
+            return run_rows(folder, "", 8, config, num_threads=1).exit_code, len(asked)
+
+    assert stop_at(4) == (0, 9)
+    assert stop_at(1) == (3, 1)

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -169,7 +169,7 @@ def test_no_secret_gets_out_whatever_the_server_echoes(tmp_path: Path, way: str)
         assert [form for form in forms(CANARY) if form in text] == [], place
     assert "[secret]" in (tmp_path / RUN / "pairs.jsonl").read_text("utf-8")
     store = open_for_reading(tmp_path / RUN)
-    assert "[secret]" in sessions(store)[0].stopped
+    assert "[secret]" in sessions(store, "generate")[0].stopped
     store.close()
 
 
@@ -263,3 +263,22 @@ def test_keys_that_are_ordinary_words_stay_in_answers() -> None:
     assert vault.scrub("none of the EMPTY boxes") == "none of the EMPTY boxes"
     assert vault.scrub_answer(b"ollama is a word") == b"ollama is a word"
     assert vault.scrub_error(b"wrong key: ollama") == b"wrong key: [secret]"
+
+
+@pytest.mark.parametrize(
+    "spell", [lambda c: f"\\u{ord(c):04x}", lambda c: f"\\u{ord(c):04X}", lambda c: f"%{ord(c):02X}"]
+)
+def test_a_secret_is_blanked_however_its_letters_are_spelt(spell: Callable[[str], str]) -> None:
+    vault = Vault()
+    vault.keep(CANARY)
+    for spelt in ("".join(map(spell, CANARY)), "".join(c if c.isalnum() else spell(c) for c in CANARY)):
+        assert vault.scrub(f"key {spelt}, wrong") == "key [secret], wrong"
+        assert vault.scrub_error(f'{{"a": "{spelt}"}}'.encode()) == b'{"a": "[secret]"}'
+        assert vault.scrub_answer(f'{{"a": "{spelt}"}}'.encode()) == b'{"a": "[secret]"}'
+
+
+def test_an_answer_without_a_secret_stays_as_it_came() -> None:
+    vault = Vault()
+    vault.keep(CANARY)
+    for body in (b'{"a": "\\u0041 50% \\\\u0042 %41"}', b"\xff\xfe %zz \\u00"):
+        assert vault.scrub_answer(body) == body

@@ -258,3 +258,36 @@ def test_a_ledger_in_a_folder_with_an_odd_name_is_found_again(tmp_path: Path) ->
     reader = open_for_reading(folder)
     assert get_meta(reader, "colour") == "red"
     reader.close()
+
+
+@pytest.mark.parametrize("size", [None, 0])
+@pytest.mark.parametrize("left", ["pairs.jsonl", "SD_instructions.json"])
+def test_results_without_their_ledger_are_not_bought_again(tmp_path: Path, left: str, size: int | None) -> None:
+    (tmp_path / left).write_text('{"id": "SD_INS_1"}\n', "utf-8")
+    if size is not None:
+        (tmp_path / "run.sqlite").write_bytes(b"")
+    with pytest.raises(RunError) as error:
+        open_for_writing(tmp_path)
+    assert f"{tmp_path} holds {left}, but its ledger run.sqlite is missing or empty. Put that back" in str(error.value)
+    assert (tmp_path / left).read_text("utf-8") == '{"id": "SD_INS_1"}\n'
+
+
+@pytest.mark.parametrize("name", ["run.sqlite", "run.sqlite-wal", "run.lock"])
+def test_a_file_of_the_ledger_that_is_removed_while_it_works_is_missed_at_the_next_commit(
+    tmp_path: Path, name: str
+) -> None:
+    store = open_for_writing(tmp_path)
+    try:
+        store.writer.execute("INSERT INTO meta VALUES ('a', 1)")
+        store.commit()
+        (tmp_path / name).unlink()
+        store.writer.execute("INSERT INTO meta VALUES ('b', 1)")
+        with pytest.raises(StorageError, match=f"{name} has gone while the run was working"):
+            store.commit()
+    finally:
+        store.close()
+    if name != "run.sqlite":  # all that was committed is there when it was closed
+        store = open_for_reading(tmp_path)
+        names = store.reader.execute("SELECT name FROM meta WHERE name IN ('a', 'b') ORDER BY name").fetchall()
+        store.close()
+        assert names == [("a",), ("b",)]

@@ -18,6 +18,7 @@ from syphus.endpoints.verdicts import Action, Verdict, judge_error, judge_no_rep
 from syphus.reading.yaml_files import read_yaml
 from syphus.types import State
 
+NOW = 1_800_000_000.0
 HOST = "api.example"
 QUOTA = "You exceeded your current quota, please check your plan and billing details."
 FILTERED = "The prompt triggered Azure OpenAI's content management policy."
@@ -43,7 +44,7 @@ def error(message: str, kind: str | None = None, code: str | int | None = None, 
 
 
 def judge(status: int, body: object, headers: Mapping[str, str] | None = None) -> Verdict:
-    return judge_error(status, CIMultiDict(headers or {}), raw(body), HOST)
+    return judge_error(status, CIMultiDict(headers or {}), raw(body), HOST, NOW)
 
 
 @pytest.mark.parametrize("known", [pytest.param(known, id=known["reply"]) for known in KNOWN])
@@ -175,7 +176,7 @@ def test_no_body_and_no_header_of_a_stranger_raises_an_exception(seed: int) -> N
             body = mutated(body, rng)
         data = broken(raw(body), rng)
         headers = CIMultiDict({rng.choice(HEADERS): rng.choice(HEADER_VALUES) for _ in range(3)})
-        verdict = judge_error(rng.choice(STATUSES), headers, data, HOST)
+        verdict = judge_error(rng.choice(STATUSES), headers, data, HOST, NOW)
         assert verdict.cause
         assert len(verdict.cause) < 1000
         retry_wait(headers, verdict.message, 1_790_000_000.0)

@@ -4,10 +4,15 @@ trust.
 A body that is no chat completion (an HTML login page, cut JSON, an event stream nobody asked for) is a RETRY: the
 answer was probably produced and billed, so it counts as "maybe billed". Usage that is missing, null or zero is
 estimated, and marked so.
+
+What was paid for is read even where it is not quite JSON: servers in Python write NaN and half surrogate pairs without
+a thought, others a byte order mark or a broken letter. Text that can't be kept as it came is kept with such letters
+spelt out, and is flagged, so that it never passes for a good answer.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import orjson
@@ -15,6 +20,11 @@ import orjson
 from syphus.endpoints.verdicts import Action, Verdict, filter_flags
 from syphus.text import one_line
 from syphus.types import Completion, Outcome, State, Usage
+
+COMPLETE = frozenset({"", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"})  #: finish reasons
+CUT_OFF = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit"})
+FILTERED = frozenset({"content_filter", "safety", "blocklist", "prohibited_content", "recitation", "sensitive"})
+BROKEN_TEXT = "text that is no UTF-8"  #: a flag
 
 _MOST_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
 
@@ -24,8 +34,8 @@ BYTES_PER_TOKEN = 4  #: the usual rule of thumb for English, where no server has
 def judge_answer(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> Verdict:
     """ANSWER with the completion, or RETRY where the body is not one. `prompt_bytes` is the size of what was sent."""
     try:
-        data: object = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        data = _decoded(body)
+    except (ValueError, RecursionError):
         return _malformed(body, headers)
     if not isinstance(data, dict) or not isinstance(data.get("choices"), list) or _failed(data):
         if isinstance(data, dict) and data.get("error"):
@@ -34,6 +44,15 @@ def judge_answer(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> 
             Action.RETRY, "not a chat completion", one_line(body[:200].decode("utf-8", "replace")), maybe_billed=True
         )
     return Verdict(Action.ANSWER, "", completion=_completion(data, prompt_bytes))
+
+
+def _decoded(body: bytes) -> object:
+    """The JSON in a body, also where it is only nearly so. Raises `ValueError` where it is none."""
+    try:
+        decoded: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        decoded = json.loads(body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape"))
+    return decoded
 
 
 def _failed(data: dict[str, object]) -> bool:
@@ -56,17 +75,19 @@ def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
-    text = _text(message.get("content"))
+    raw = _text(message.get("content"))
+    text = _storable(raw)
+    broken = (BROKEN_TEXT,) if text != raw else ()
     filters = choice.get("content_filter_results")
     did_not_run = ("filter did not run",) if isinstance(filters, dict) and filters.get("error") else ()
     return Completion(
         text=text,
-        finish_reason=str(choice.get("finish_reason") or ""),
-        model=str(data.get("model") or ""),
+        finish_reason=_storable(one_line(str(choice.get("finish_reason") or ""), 80)),
+        model=_storable(one_line(str(data.get("model") or ""), 200)),
         usage=_usage(data.get("usage"), prompt_bytes, len(text.encode())),
-        refusal=_text(message.get("refusal")),
-        flags=filter_flags(filters) + did_not_run,
-        response_id=str(data.get("id") or ""),
+        refusal=_storable(_text(message.get("refusal"))),
+        flags=filter_flags(filters) + did_not_run + broken,
+        response_id=_storable(one_line(str(data.get("id") or ""), 200)),
     )
 
 
@@ -75,6 +96,11 @@ def _text(content: object) -> str:
     if isinstance(content, list):
         return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
     return content if isinstance(content, str) else ""
+
+
+def _storable(text: str) -> str:
+    """The text with what has no place in UTF-8, such as half of a surrogate pair, spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
@@ -105,13 +131,15 @@ def _count(value: object) -> int:
 
 
 def unusable(completion: Completion) -> Outcome | None:
-    """The outcome of an answer that is not worth parsing: cut off, filtered, a refusal, or nothing at all. Else
-    None.
+    """The outcome of an answer that is not worth parsing: cut off, filtered, a refusal, broken, or nothing at all.
+
+    Else None. A reason to finish that nobody knows is no sign of a whole answer; none at all says nothing.
     """
-    if completion.finish_reason == "content_filter":
+    reason = completion.finish_reason.lower()
+    if reason in FILTERED:
         flags = ", ".join(completion.flags)
         return Outcome(State.REFUSED, reason="content filter on the answer" + (f" ({flags})" if flags else ""))
-    if completion.finish_reason == "length":
+    if reason in CUT_OFF:
         if completion.text.strip():
             return Outcome(State.TRUNCATED, reason="cut off at max_tokens")
         return Outcome(State.TRUNCATED, reason="max_tokens used up before the answer began")
@@ -119,4 +147,8 @@ def unusable(completion: Completion) -> Outcome | None:
         return Outcome(State.REFUSED, reason="refusal", detail=completion.refusal)
     if not completion.text.strip():
         return Outcome(State.REFUSED, reason="empty answer")
+    if reason not in COMPLETE:
+        return Outcome(State.INVALID, reason=f"finish reason {one_line(completion.finish_reason, 40)}")
+    if BROKEN_TEXT in completion.flags:
+        return Outcome(State.INVALID, reason=BROKEN_TEXT)
     return None

@@ -67,7 +67,7 @@ class ChatEndpoint:
         if prepared is None or not self._holds():
             prepared = await self._prepare()
         reply = await self._transport.post(prepared.url, prepared.headers, body)
-        if reply.status == 200:
+        if 200 <= reply.status < 300:
             return reply._replace(body=self._vault.scrub_answer(reply.body))
         if reply.status in (401, 403):
             self._refused = prepared

@@ -36,10 +36,11 @@ def retry_wait(headers: Mapping[str, str], message: str, now: float) -> float | 
     which nothing is left, and last the number in the message ("retry after 37 seconds"). May exceed any patience: Azure
     has said 86400.
     """
+    there = _date(headers.get("date")) or now  # the server's own clock, by which it has made its date
     hints = (
         _sensible(_number(headers.get("retry-after-ms")), 0.001),
-        _seconds_or_date(headers.get("retry-after"), now),
-        _seconds_or_date(headers.get("llm_provider-retry-after"), now),
+        _seconds_or_date(headers.get("retry-after"), there),
+        _seconds_or_date(headers.get("llm_provider-retry-after"), there),
         _reset(headers),
         _in_words(message),
     )
@@ -83,9 +84,15 @@ def _seconds_or_date(text: str | None, now: float) -> float | None:
     number = _number(text)
     if number is not None:
         return _sensible(number)
+    date = _date(text)
+    return _sensible(date - now) if date is not None else None
+
+
+def _date(text: str | None) -> float | None:
+    """Seconds since the epoch."""
     try:
-        date = parsedate_to_datetime(text)
-        return _sensible((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+        date = parsedate_to_datetime(text or "")
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 

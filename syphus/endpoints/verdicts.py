@@ -16,7 +16,7 @@ error pages, vLLM, llama.cpp and litellm as seen on the wire.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from syphus.endpoints.hints import retry_wait
@@ -54,6 +54,7 @@ class Verdict:
     maybe_billed: bool = False  #: an answer was probably produced, and paid for, but did not arrive
     row_caused: bool = False  #: says nothing of the endpoint's health
     expired_token: bool = False  #: a new token may help, once
+    stray: bool = False  #: perhaps not the endpoint's own words: something on the way has answered
 
 
 _QUOTA_PHRASES = ("exceeded your current quota", "check your plan and billing details", "spend limit has been reached")
@@ -79,14 +80,15 @@ _REFUSED_PARAMETER = (
 )
 
 
-def judge_error(status: int, headers: Mapping[str, str], body: bytes, host: str) -> Verdict:
-    """The verdict on a reply whose status is not 200. `body` holds no secret any more; `host` names the endpoint to
-    people.
+def judge_error(status: int, headers: Mapping[str, str], body: bytes, host: str, now: float) -> Verdict:
+    """The verdict on a reply whose status is not 200.
+
+    `body` holds no secret any more; `host` names the endpoint to people; `now` is the wall clock, in seconds.
     """
     problem = read_problem(body)
     words = problem.message.lower()
     told = f"{host} ({status} {problem.code})" if problem.code else f"{host} ({status})"
-    if _is_quota(status, headers, problem, words):
+    if _is_quota(status, headers, problem, words, now):
         why = problem.code if problem.code in QUOTA_CODES else one_line(problem.message)
         return Verdict(Action.STOP, "out of credit", f"Out of credit at {host} ({why}).", "Top up")
     if status == 429 and "request too large" in words:
@@ -96,7 +98,9 @@ def judge_error(status: int, headers: Mapping[str, str], body: bytes, host: str)
     if problem.code in ("server_is_overloaded", "slow_down") or status == 529:
         return Verdict(Action.PAUSE, "overloaded", problem.message, limit="overload")
     if status in (401, 403, 404, 407) or 300 <= status < 400:
-        return _judge_access(status, headers, problem, words, told)
+        verdict = _judge_access(status, headers, problem, words, told)
+        own = 400 <= status != 407 and body.lstrip().startswith(b"{")
+        return verdict if own else replace(verdict, stray=True)
     if status >= 500 or status in (408, 409, 425):
         return _judge_server_error(status, problem, words, headers)
     return _judge_rejected(status, problem, words, told)
@@ -107,7 +111,7 @@ def judge_no_reply(kind: str, message: str, sent: bool) -> Verdict:
     return Verdict(Action.RETRY, kind, message, maybe_billed=sent)
 
 
-def _is_quota(status: int, headers: Mapping[str, str], problem: Problem, words: str) -> bool:
+def _is_quota(status: int, headers: Mapping[str, str], problem: Problem, words: str, now: float) -> bool:
     if problem.code in RATE_CODES:
         return False
     if problem.code in QUOTA_CODES:
@@ -118,7 +122,7 @@ def _is_quota(status: int, headers: Mapping[str, str], problem: Problem, words: 
         return "quota" in words  # Azure's API management: "Out of call volume quota" / "quota exceeded"
     if status != 429 or not any(phrase in words for phrase in _QUOTA_PHRASES):
         return False
-    return retry_wait(headers, problem.message, now=0.0) is None  # Gemini says these words of a minute's limit, too
+    return retry_wait(headers, problem.message, now) is None  # Gemini says these words of a minute's limit, too
 
 
 def _which_limit(problem: Problem, words: str) -> str:

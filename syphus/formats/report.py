@@ -32,6 +32,11 @@ class Report(NamedTuple):
         return any(use.model.startswith(SIMULATED) for use in self.spending.models)
 
     @property
+    def cut_off(self) -> int:
+        """Calls that were in flight, at the most, when earlier sessions were killed, or that are now."""
+        return sum(min(session.threads, self.counts.total) for session in self.sessions if session.ended is None)
+
+    @property
     def seconds(self) -> float:
         """The time that the sessions worked, in all."""
         return sum(session.seconds for session in self.sessions)
@@ -56,7 +61,10 @@ class Finished(NamedTuple):
 def make_report(store: Store, stage: str, prices: Prices) -> Report:
     """Reads a run's numbers from its ledger."""
     spending = count_spending(store)
-    return Report(count_queries(store, stage), spending, sessions(store), specs(store), _cost(spending, prices))
+    settings = specs(store, stage)
+    asked = str(settings[-1].get("model", "")) if settings else ""
+    cost = _cost(spending, prices, asked)
+    return Report(count_queries(store, stage), spending, sessions(store, stage), settings, cost)
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -78,6 +86,7 @@ def as_json(report: Report) -> dict[str, object]:
         "requests": spending.requests,
         "requests_by_outcome": dict(spending.causes.most_common()),
         "maybe_billed_without_answer": {"requests": spending.maybe_billed, "tokens": spending.unknown_tokens},
+        "in_flight_in_sessions_without_an_end": report.cut_off,
         "tokens": {
             "prompt": usage.prompt_tokens,
             "cached": usage.cached_tokens,
@@ -110,8 +119,9 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _cost(spending: Spending, prices: Prices) -> float | None:
-    priced = [(prices.find(use.model), use.usage) for use in spending.models]
+def _cost(spending: Spending, prices: Prices, asked: str) -> float | None:
+    """By the names that the server gave its models, or else by the name that was asked for."""
+    priced = [(prices.find(use.model) or prices.find(asked), use.usage) for use in spending.models]
     if any(price is None for price, _ in priced):
         return None
     return round(sum(price.of(usage) for price, usage in priced if price is not None), 6)

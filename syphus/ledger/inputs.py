@@ -201,11 +201,16 @@ class _Registration:
         never_asked = "stage = ? AND checked < ? AND state = 'pending' AND used = 0"
         self._db.execute(f"DELETE FROM annotation WHERE n IN (SELECT n FROM query WHERE {never_asked})", stage)
         self._db.execute(f"DELETE FROM query WHERE {never_asked}", stage)
-        for what, condition in (("changed", "changed"), ("gone", "checked < ? AND position IS NOT NULL")):
-            values = stage if "?" in condition else stage[:1]
-            rows = self._db.execute(f"SELECT id FROM query WHERE stage = ? AND {condition}", values).fetchall()
-            setattr(self.check, what, len(rows))
-            self.check.examples += [row[0] for row in rows[:_EXAMPLES]]
+        self.check.changed = self._name_some("changed")
+        self.check.gone = self._name_some("checked < ? AND position IS NOT NULL", self._check_number)
+
+    def _name_some(self, condition: str, *values: int) -> int:
+        """How many rows it holds for; the check's examples name some of them."""
+        rows = self._db.execute(
+            f"SELECT id FROM query WHERE stage = ? AND {condition}", (self._stage, *values)
+        ).fetchall()
+        self.check.examples += [row[0] for row in rows[:_EXAMPLES]]
+        return len(rows)
 
 
 def _batches(queries: Iterable[Query]) -> Iterator[list[_Incoming]]:

@@ -38,16 +38,19 @@ def set_meta(store: Store, name: str, value: str | float | None) -> None:
         store.writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
-def last_settings(store: Store) -> dict[str, object] | None:
-    """The settings that the newest session worked with; None for a new run."""
+def last_settings(store: Store, stage: str) -> dict[str, object] | None:
+    """The settings that the newest session of a stage worked with; None where there was none."""
     with storage_faults(store.path):
         row = store.reader.execute(
-            "SELECT settings FROM session JOIN spec ON spec = spec.id ORDER BY session.id DESC"
+            "SELECT settings FROM session JOIN spec ON spec = spec.id WHERE stage = ? ORDER BY session.id DESC",
+            (stage,),
         ).fetchone()
     return dict(orjson.loads(row[0])) if row else None
 
 
-def begin_session(store: Store, settings: Settings, threads: int, endpoint: str, version: str, now: float) -> int:
+def begin_session(
+    store: Store, stage: str, settings: Settings, threads: int, endpoint: str, version: str, now: float
+) -> int:
     """Notes the start of a session; returns its number. `now` is seconds since the epoch. Commits."""
     text = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS).decode()
     with storage_faults(store.path):
@@ -55,8 +58,8 @@ def begin_session(store: Store, settings: Settings, threads: int, endpoint: str,
         db.execute("INSERT OR IGNORE INTO spec (created, settings) VALUES (?, ?)", (now, text))
         spec = db.execute("SELECT id FROM spec WHERE settings = ?", (text,)).fetchone()[0]
         session = db.execute(
-            "INSERT INTO session (spec, started, threads, endpoint, version) VALUES (?, ?, ?, ?, ?)",
-            (spec, now, threads, endpoint, version),
+            "INSERT INTO session (stage, spec, started, threads, endpoint, version) VALUES (?, ?, ?, ?, ?, ?)",
+            (stage, spec, now, threads, endpoint, version),
         ).lastrowid
     store.commit()
     assert session is not None
@@ -72,16 +75,21 @@ def end_session(store: Store, session: int, stopped: str, seconds: float, now: f
     store.commit()
 
 
-def sessions(store: Store) -> list[Session]:
-    """All sessions, oldest first."""
+def sessions(store: Store, stage: str) -> list[Session]:
+    """All sessions of a stage, oldest first."""
     with storage_faults(store.path):
         rows = store.reader.execute(
-            "SELECT id, started, ended, threads, endpoint, version, stopped, seconds FROM session ORDER BY id"
+            "SELECT id, started, ended, threads, endpoint, version, stopped, seconds FROM session WHERE stage = ? "
+            "ORDER BY id",
+            (stage,),
         )
         return [Session(*row) for row in rows]
 
 
-def specs(store: Store) -> list[dict[str, object]]:
-    """The settings of all sessions, oldest first, each once."""
+def specs(store: Store, stage: str) -> list[dict[str, object]]:
+    """The settings of all sessions of a stage, oldest first, each once."""
     with storage_faults(store.path):
-        return [dict(orjson.loads(row[0])) for row in store.reader.execute("SELECT settings FROM spec ORDER BY id")]
+        rows = store.reader.execute(
+            "SELECT settings FROM spec WHERE id IN (SELECT spec FROM session WHERE stage = ?) ORDER BY id", (stage,)
+        )
+        return [dict(orjson.loads(row[0])) for row in rows]

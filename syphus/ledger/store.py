@@ -26,10 +26,11 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 -- what the answers were asked with: prompt, model, parameters; a run has one, or one more for each accepted change
 CREATE TABLE spec (id INTEGER PRIMARY KEY, created REAL NOT NULL, settings TEXT NOT NULL UNIQUE);
 
--- one start of the command; `threads` bounds the calls that were in flight if it never ended
+-- one start of a stage; `threads` bounds the calls that were in flight if it never ended
 CREATE TABLE session (
-    id INTEGER PRIMARY KEY, spec INTEGER NOT NULL, started REAL NOT NULL, ended REAL, threads INTEGER NOT NULL,
-    endpoint TEXT NOT NULL, version TEXT NOT NULL, stopped TEXT NOT NULL DEFAULT '', seconds REAL NOT NULL DEFAULT 0);
+    id INTEGER PRIMARY KEY, stage TEXT NOT NULL, spec INTEGER NOT NULL, started REAL NOT NULL, ended REAL,
+    threads INTEGER NOT NULL, endpoint TEXT NOT NULL, version TEXT NOT NULL, stopped TEXT NOT NULL DEFAULT '',
+    seconds REAL NOT NULL DEFAULT 0);
 
 -- one row a query and stage: where it stands. Narrow, so that a million of them are counted in a moment.
 -- `used` answers have been spent on it, `opened` of them before it was last made pending by hand
@@ -75,7 +76,8 @@ class Store:
         self.reader = reader
         self._writer = writer
         self._lock = lock
-        self._inode = self.path.stat().st_ino
+        beside = (folder / f"{FILE}-wal", folder / LOCK) if lock else ()
+        self._places = {each: _inode(each) for each in (self.path, *beside) if each.exists()}
 
     @property
     def writer(self) -> sqlite3.Connection:
@@ -102,13 +104,14 @@ class Store:
             self._lock.close()
 
     def check_place(self) -> None:
-        """Raises `StorageError` where the file was removed or replaced since it was opened."""
-        try:
-            inode = self.path.stat().st_ino
-        except OSError as error:
-            raise StorageError(f"{self.path} has gone while the run was working: {error.strerror}.") from error
-        if inode != self._inode:
-            raise StorageError(f"{self.path} was replaced by another file while the run was working.")
+        """Raises `StorageError` where the file, or one that belongs to it, was removed or replaced meanwhile."""
+        for path, inode in self._places.items():
+            try:
+                now = _inode(path)
+            except OSError as error:
+                raise StorageError(f"{path} has gone while the run was working: {error.strerror}.") from error
+            if now != inode:
+                raise StorageError(f"{path} was replaced by another file while the run was working.")
 
 
 def open_for_writing(folder: Path) -> Store:
@@ -199,11 +202,26 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
+def _inode(path: Path) -> int:
+    return path.stat().st_ino
+
+
+def _refuse_orphans(path: Path) -> None:
+    """Results without the ledger that they came from: it is lost, or not copied along, and all would be paid again."""
+    for result in (*path.parent.glob("*_instructions.json"), path.parent / "pairs.jsonl"):
+        if result.is_file() and result.stat().st_size:
+            raise RunError(
+                f"{path.parent} holds {result.name}, but its ledger {FILE} is missing or empty. Put that back (and its "
+                "-wal file, if there is one), or use another --dataset_version for a new run."
+            )
+
+
 def _prepare(writer: sqlite3.Connection, path: Path) -> None:
     writer.execute("PRAGMA journal_mode = WAL")
     writer.execute("PRAGMA synchronous = FULL")
     writer.execute("PRAGMA wal_autocheckpoint = 8000")  # pages; the same index pages come round again and again
     if writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+        _refuse_orphans(path)
         writer.executescript(f"BEGIN; {_SCHEMA} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
         sync_folder(path.parent)
     _check_format(writer, path)

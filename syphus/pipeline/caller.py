@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -63,10 +64,12 @@ class Caller:
             async with self._deadlines.limit():
                 reply = await lane.endpoint.send(request.body)
             headers = reply.headers
-            if reply.status == 200:
+            if 200 <= reply.status < 300:  # gateways answer with 201 or 202, too
                 verdict = judge_answer(reply.body, len(request.body), headers)
             else:
-                verdict = judge_error(reply.status, headers, reply.body, lane.endpoint.host)
+                verdict = judge_error(reply.status, headers, reply.body, lane.endpoint.host, time.time())
+                if verdict.stray and lane.health.proven:  # a proxy's or a gateway's bad moment stops no run
+                    verdict = replace(verdict, action=Action.RETRY)
         except NoReplyError as error:
             verdict = judge_no_reply(error.kind, error.message, error.sent)
         except ConfigError as error:  # the request could not be signed
@@ -107,7 +110,7 @@ class Caller:
             if not lane.health.proven and verdict.cause in _AT_ONCE:
                 lane.parked = ConfigError(f"{lane.endpoint.host} can't be reached: {verdict.cause}: {verdict.message}.")
         if verdict.action in (Action.RETRY, Action.PAUSE) and lane.parked is None and lane.health.given_up(now):
-            since = f"No answer from {lane.endpoint.host} for {lane.health.silent_for(now):.0f} s"
+            since = f"No usable answer from {lane.endpoint.host} for {lane.health.silent_for(now):.0f} s"
             lane.parked = ProviderError(f"{since}: {verdict.cause} {verdict.message}".rstrip() + ".")
 
     def _pause(

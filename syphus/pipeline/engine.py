@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from syphus.config import Config, EndpointConfig
-from syphus.errors import InterruptError, SyphusError
+from syphus.errors import ConfigError, InterruptError, SyphusError
 from syphus.formats.pairs_jsonl import PairsFile
 from syphus.ledger.records import Records
 from syphus.ledger.store import Store
@@ -46,6 +46,7 @@ class Work:
     vault: Vault
     threads: int
     max_rounds: int
+    trusted: bool  #: the newest session had the same settings and endpoint, and the run has answers
     seed: int
     drain: float
 
@@ -56,7 +57,6 @@ class View:
 
     tally: Tally
     gate: Gate
-    feed: Feed
     clock: Callable[[], float]
 
 
@@ -81,7 +81,20 @@ async def run_stage(work: Work, config: Config, observer: Observer) -> SyphusErr
     Raises `StorageError` where the ledger could not be written.
     """
     clock = AwakeClock()
-    lanes = [_lane(endpoint, work, config, clock()) for endpoint in config.endpoints]
+    lanes: list[Lane] = []
+    async with contextlib.AsyncExitStack() as opened:
+        try:
+            for endpoint in config.endpoints:
+                lanes.append(_lane(endpoint, work, config, clock()))
+                opened.push_async_callback(lanes[-1].endpoint.close)
+        except ConfigError as error:  # such as a proxy that can't be used; it ends the session like everything else
+            return error
+        return await _ask_for_all(work, config, observer, lanes, clock)
+
+
+async def _ask_for_all(
+    work: Work, config: Config, observer: Observer, lanes: list[Lane], clock: AwakeClock
+) -> SyphusError | None:
     estimate = TokenEstimate(config.max_tokens)
     gate = Gate(lanes, work.budget, estimate, clock)
     feed = Feed(work.records.pending(), window=4 * work.threads, clock=clock)
@@ -96,18 +109,24 @@ async def run_stage(work: Work, config: Config, observer: Observer) -> SyphusErr
 
     writer = Writer(work.store, work.records, work.pairs, storage_failed)
     with _few_collections():
-        try:
-            async with Deadlines(config.timeout, clock) as deadlines, writer:
-                caller = Caller(gate, deadlines, retry, writer, work.tally, clock, config.max_wait)
-                loop = Loop(
-                    work.stage, feed, gate, caller, work.records, writer, retry, work.tally, clock, work.max_rounds
-                )
-                with _signals(loop, gate, work.drain, observer):
-                    async with observer.watching(View(work.tally, gate, feed, clock)):
-                        await loop.run(work.threads)
-        finally:
-            for lane in lanes:
-                await lane.endpoint.close()
+        async with Deadlines(config.timeout, clock) as deadlines, writer:
+            caller = Caller(gate, deadlines, retry, writer, work.tally, clock, config.max_wait)
+            loop = Loop(
+                work.stage,
+                feed,
+                gate,
+                caller,
+                work.records,
+                writer,
+                retry,
+                work.tally,
+                clock,
+                work.max_rounds,
+                work.trusted,
+            )
+            with _signals(loop, gate, work.drain, observer):
+                async with observer.watching(View(work.tally, gate, clock)):
+                    await loop.run(work.threads)
     stopped_by = writer.fault or loop.stopped_by
     for lane in lanes:
         if lane.parked is not None and lane.parked is not stopped_by:
@@ -153,6 +172,7 @@ def _signals(loop: Loop, gate: Gate, drain: float, observer: Observer) -> Iterat
 
     def stop(number: signal.Signals) -> None:
         if isinstance(loop.stopped_by, InterruptError):
+            loop.stopped_by.at_once = True
             loop.abandon()
             return
         loop.stop(InterruptError(f"Stopped by {number.name}."))

@@ -40,11 +40,6 @@ class Feed:
         self._changed = asyncio.Event()
         self.closed = False
 
-    @property
-    def waiting(self) -> int:
-        """Rows that wait to be asked again."""
-        return len(self._later)
-
     async def next(self) -> Job | None:
         """The next job, or None when there is no more to do."""
         async with self._turn:

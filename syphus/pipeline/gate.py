@@ -44,6 +44,7 @@ class Gate:
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._closed = False
+        self.held_until = 0.0  #: when the first in line may go, if nothing changes before
 
     @property
     def in_flight(self) -> int:
@@ -85,6 +86,7 @@ class Gate:
         return self.lanes[i], wait
 
     async def _wait(self, seconds: float) -> None:
+        self.held_until = self._clock() + seconds if math.isfinite(seconds) else 0.0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if math.isinf(seconds) else seconds):
                 await self._changed.wait()

@@ -7,8 +7,8 @@ is a copy of it. The copy drifts, since nobody says how large the bucket is, nor
 Admission is then simple: a request goes when the copy holds its charge. That uses up a saved-up bucket, needs no guess
 about the charging rule, and earns a 429 only where the copy is off by a whole request.
 
-Times are seconds of a monotonic clock and are handed in; nothing here sleeps. `benchmarks/limits.py` plays it against
-model servers of every kind; the constants come from there.
+Times are seconds of a monotonic clock and are handed in; nothing here sleeps. `tests/test_limits.py` plays it against
+model servers of every kind.
 """
 
 from __future__ import annotations

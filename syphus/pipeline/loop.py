@@ -28,7 +28,10 @@ SAME_FATE = 5  #: rows that all fail before any succeeds: then it is not the row
 
 
 class Loop:
-    """Carries every row of `feed` to its outcome, or until `stop`."""
+    """Carries every row of `feed` to its outcome, or until `stop`.
+
+    `trusted` settings have brought answers before: a row that is rejected is at fault itself, if it is the first, too.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Loop:
         tally: Tally,
         clock: Callable[[], float],
         max_rounds: int,
+        trusted: bool,
     ) -> None:
         self._stage = stage
         self._feed = feed
@@ -53,9 +57,11 @@ class Loop:
         self._tally = tally
         self._clock = clock
         self._max_rounds = max_rounds
+        self._trusted = trusted
         self._asking: dict[tuple[bytes, int], asyncio.Event] = {}
         self._suspects: list[tuple[Job, Outcome, SyphusError]] = []
         self._succeeded = False
+        self._plugin_faults = 0
         self._opened = asyncio.Event()
         self.stopped_by: SyphusError | None = None
         self._workers: list[asyncio.Task[None]] = []
@@ -64,8 +70,9 @@ class Loop:
         """Returns when every row has an outcome, or, after a stop, when no call is in flight any more."""
         self._workers = [asyncio.create_task(self._work(alone=not number)) for number in range(workers)]
         try:
-            for worker in self._workers:
-                await worker
+            ended, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in ended:  # one that broke leaves its row open, and the others would wait for it for ever
+                worker.result()
         except asyncio.CancelledError:
             if self.stopped_by is None:
                 raise
@@ -73,7 +80,10 @@ class Loop:
             self.abandon()
             await asyncio.gather(*self._workers, return_exceptions=True)
         if self._suspects and self.stopped_by is None:
-            self.stop(self._suspects[0][2])
+            if self._tally.before[State.OK]:  # an earlier session has shown that rows do get through
+                await self._save_suspects()
+            else:
+                self.stop(self._suspects[0][2])
 
     def stop(self, error: SyphusError) -> None:
         """Sends nothing more; calls in flight are still waited for. The first reason counts."""
@@ -102,7 +112,7 @@ class Loop:
         try:
             request = self._stage.request(job.row, self._records.get(job.row.last) if job.row.last else None)
         except PluginFaultError as fault:
-            await self._plugin_failed(job, fault, None)
+            await self._plugin_failed(job, fault)
             return
         if isinstance(request, Outcome):
             await self._settle(job, request)
@@ -178,7 +188,7 @@ class Loop:
 
     async def _record(self, job: Job, verdict: Verdict) -> None:
         outcome = Outcome(verdict.state, reason=verdict.cause, detail=verdict.message)
-        if verdict.row_caused or self._succeeded:
+        if verdict.row_caused or self._succeeded or self._trusted:
             await self._settle(job, outcome)
         else:
             message = f"The first requests were all rejected: {verdict.message} Check the settings."
@@ -202,19 +212,20 @@ class Loop:
                 next_round = row._replace(used=row.used + 1, last=number, reason=again)
                 self._feed.later(Job(next_round), self._clock())
             return
-        await self._succeed()
-        await self._settle(job, judgement.outcome, paid, reused, completion.model)
+        self._succeeded = True
+        await self._settle(job, judgement.outcome, paid, reused, completion.model)  # first of all: it is paid for
+        await self._save_suspects()
 
     async def _plugin_failed(
         self, job: Job, fault: PluginFaultError, paid: Paid | None = None, reused: int | None = None
     ) -> None:
-        outcome = Outcome(State.FAILED, reason=f"plugin: {fault.reason}", detail=fault.detail)
+        self._plugin_faults += 1
         error = PluginError(f"The plugin fails on every row: {fault.reason}.")
         if paid is None and reused is None and not self._succeeded:
-            self._suspect(job, outcome, error)
+            self._suspect(job, fault.outcome, error)
             return
-        await self._settle(job, outcome, paid, reused)  # a paid answer is kept, for the plugin's next version to read
-        if not self._succeeded and self._tally.states[State.FAILED] >= SAME_FATE:
+        await self._settle(job, fault.outcome, paid, reused)  # a paid answer stays, for the plugin's next version
+        if not self._succeeded and self._plugin_faults >= SAME_FATE:
             self.stop(error)
 
     def _suspect(self, job: Job, outcome: Outcome, error: SyphusError) -> None:
@@ -224,9 +235,8 @@ class Loop:
         if len(self._suspects) >= SAME_FATE:
             self.stop(error)
 
-    async def _succeed(self) -> None:
-        """The first row got through, so the failures before it were theirs."""
-        self._succeeded = True
+    async def _save_suspects(self) -> None:
+        """Another row got through, so the failures before it were their own."""
         while self._suspects:
             job, outcome, _ = self._suspects.pop()
             await self._save(Entry(job.row, outcome, job.requests))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from syphus.ledger.records import Answer, Row
-from syphus.types import Completion, Outcome, Request
+from syphus.types import Completion, Outcome, Request, State
 
 
 class Judgement(NamedTuple):
@@ -26,6 +26,11 @@ class PluginFaultError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it makes of its row."""
+        return Outcome(State.FAILED, reason=f"plugin: {self.reason}", detail=self.detail)
 
 
 class Stage(Protocol):

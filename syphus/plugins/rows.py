@@ -10,6 +10,7 @@ from syphus.errors import InputError, PluginError
 from syphus.reading.text_files import text_problem
 from syphus.types import Query
 
+_LONGEST_NUMBER = 1700  # bits; 512 digits
 MAX_ID = 512  # characters; the longest ids in use are file names
 
 _KEYS = frozenset({"id", "sentences", "image_ids", "images", "meta"})
@@ -38,6 +39,8 @@ def to_query(row: object) -> Query:
 def _id(row: Mapping[str, object]) -> str:
     value = row.get("id")
     if isinstance(value, int) and not isinstance(value, bool):
+        if value.bit_length() > _LONGEST_NUMBER:
+            raise InputError(f"the id is a number of more than {MAX_ID} digits")
         value = str(value)
     if not isinstance(value, str):
         _refuse_type(row, "id", "text or a whole number")

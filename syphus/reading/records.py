@@ -1,9 +1,9 @@
 """Annotation files, record by record: JSON arrays, JSON objects and JSON Lines of any size in constant memory.
 
-Files are UTF-8 (a byte order mark is fine) or UTF-16 with a byte order mark, with LF or CRLF, and gzipped where the
-name ends in `.gz`. What strict JSON does not allow is an InputError that names the file, the record and the line: NaN
-and Infinity, numbers too large for a float, lone surrogates, NUL bytes, a torn end, text after the end. The records
-before it are handed out first.
+Files are UTF-8 (a byte order mark is fine) or UTF-16 with a byte order mark, with LF or CRLF, gzipped or not. What
+strict JSON does not allow is an InputError that names the file, the record and the line: NaN and Infinity, numbers too
+large for a float, lone surrogates, NUL bytes, a torn end, text after the end. The records before it are handed out
+first.
 
 While a record is in use, `position()` knows where it came from, so that a fault found in it can be told with its place;
 `field` and `texts` take a value out of a record, or tell that it is missing or of the wrong type.

@@ -1,4 +1,5 @@
-"""Text out of files: UTF-8 (with or without a byte order mark), UTF-16 with a byte order mark, gzipped or not.
+"""Text out of files: UTF-8 (with or without a byte order mark), UTF-16 with a byte order mark, gzipped or not, by what
+is in them and not by their names.
 
 Bytes are read in chunks and decoded strictly. What goes wrong half way is kept as a `fault`, so that a reader can first
 make use of everything before it, and then name the record that it stopped at.
@@ -11,6 +12,7 @@ import gzip
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from syphus.errors import InputError
 
@@ -30,18 +32,20 @@ class TextSource:
         self.fault = ""
         if Path(path).is_dir():
             raise InputError(f"{path} is a folder; a file is needed")
-        zipped = path.endswith(".gz")
         try:
             size = Path(path).stat().st_size
-            self._file = (gzip.open if zipped else open)(path, "rb")
+            self._raw = Path(path).open("rb")  # noqa: SIM115 - whoever opens the source closes it
+            zipped = self._raw.peek(2).startswith(b"\x1f\x8b")
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
+        self._file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=self._raw) if zipped else self._raw
         self._left = max(_FREE_EXPANSION, _EXPANSION * size) if zipped else None
         self._decode: Callable[[bytes, bool], str] | None = None
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+        self._raw.close()
 
     def read(self, size: int) -> str:
         """The text of the next `size` bytes or so; "" only at the end and after a fault."""

@@ -30,7 +30,7 @@ def check_input(
     an outcome have changed or gone and `--accept-changes` is not given; the ledger is then as it was.
     """
     now = fingerprint(dataset, options, plugin)
-    if now and now == get_meta(store, _META) and not options.check_input:
+    if now and now == get_meta(store, f"{stage} {_META}") and not options.check_input:
         return None
     try:
         check = _registered(store, stage, dataset, options, tick)
@@ -46,7 +46,7 @@ def check_input(
     except BaseException:
         reject(store)
         raise
-    set_meta(store, _META, now)
+    set_meta(store, f"{stage} {_META}", now)
     if check.changed or check.gone:
         forget_pairs(store)
     forget_exports(store)  # rows may have moved, or come back
@@ -86,26 +86,31 @@ def _registered(
 ) -> InputCheck:
     """Registers, and once more without the records that the plugin fails on, where bad rows are allowed."""
     tolerance = Tolerance() if options.allow_bad_rows else None
-
-    def read() -> Iterator[Query]:
-        return queries(dataset, options.query_inputs_path, tolerance)
-
+    given = (dataset, options, tolerance)
     try:
-        return register(store, stage, read(), _wanted(read, options), tick)
+        return register(store, stage, input_queries(*given), wanted(*given), tick)
     except UsageError as fault:
         if tolerance is None:
             raise
         reject(store)
         leave_out(dataset, options.query_inputs_path, tolerance, fault)
-        return register(store, stage, read(), _wanted(read, options), tick)
+        return register(store, stage, input_queries(*given), wanted(*given), tick)
 
 
-def _wanted(read: Callable[[], Iterator[Query]], options: Options) -> Callable[[int], bool]:
-    """The slice by position, or with `random_sample` the slice of the rows in a random order, the same for a seed."""
+def input_queries(dataset: AbstractDataset, options: Options, tolerance: Tolerance | None) -> Iterator[Query]:
+    """All rows of the input as queries, with a `tolerance` bad ones too. Raises `UsageError`."""
+    return queries(dataset, options.query_inputs_path, tolerance)
+
+
+def wanted(dataset: AbstractDataset, options: Options, tolerance: Tolerance | None) -> Callable[[int], bool]:
+    """Says of a position whether it is in the slice; with `random_sample` the slice of the rows in a random order,
+    which is the same for a seed.
+    """
     start, end = options.slice_start, _end(options)
     if not options.random_sample or (start == 0 and end is None):
         return lambda position: position >= start and (end is None or position < end)
-    ranked = ((_rank(query.id, options.seed), position) for position, query in enumerate(read()))
+    rows = enumerate(input_queries(dataset, options, tolerance))
+    ranked = ((_rank(query.id, options.seed), position) for position, query in rows)
     chosen = sorted(ranked) if end is None else heapq.nsmallest(end, ranked)
     positions = {position for _, position in chosen[start:]}
     return positions.__contains__

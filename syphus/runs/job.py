@@ -40,20 +40,20 @@ from syphus.runs.projections import forget_exports, forget_pairs, open_pairs, wr
 from syphus.runs.refusal import opened
 from syphus.runs.settings import differences, sampling_parameters
 from syphus.sampling import Sampling
-from syphus.secrets import Vault
 from syphus.stages.generate import Generate, parser_digest
 from syphus.stages.rejudge import rejudge
 from syphus.types import State
 from syphus.version import __version__
 
 STAGE = Generate.name
-_ADAPTED = "adapted"  # meta: the sampling parameters that the model does not take
+_ADAPTED = f"{STAGE} adapted"  # meta: the sampling parameters that the model does not take
+_PARSER = f"{STAGE} parser"  # meta: a digest of the code that the answers were read with
 
 
 def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Finished:
     """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost."""
     prepared = prepare(options, environ)
-    with opened(prepared.options.folder) as store:
+    with opened(prepared.options.folder, STAGE) as store:
         try:
             return _Job(prepared, store, observer).carry_out()
         except StorageError as error:
@@ -68,10 +68,12 @@ class _Job:
         self._observer = observer
         adapted = orjson.loads(str(get_meta(store, _ADAPTED) or "[]"))
         self._sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), adapted)
+        self._vault = prepared.vault
         self._stage = Generate(
             prepared.dataset,
             prepared.prefix,
             self._sampling,
+            self._vault,
             share_answers=not prepared.options.no_sharing,
             hook_seconds=prepared.config.plugin_timeout,
         )
@@ -93,7 +95,7 @@ class _Job:
 
     def _settle_settings(self) -> None:
         """A run whose answers were made under other settings needs a decision."""
-        before, now = last_settings(self._store), self._prepared.settings
+        before, now = last_settings(self._store, STAGE), self._prepared.settings
         if before is None:
             return
         if before.get("simulated") != now["simulated"]:
@@ -108,7 +110,7 @@ class _Job:
 
     def _open_input(self) -> None:
         plugin = self._prepared.plugin.digest()
-        known = bool(sessions(self._store))
+        known = bool(sessions(self._store, STAGE))
         check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, self._observer.reading)
         if check is not None and known and (check.new or check.changed or check.gone):
             self._observer.say(
@@ -118,21 +120,21 @@ class _Job:
     def _judge_anew(self) -> None:
         """A changed parser costs nothing: every answer that is here is read again."""
         now = parser_digest(self._prepared.plugin.path)
-        if now == get_meta(self._store, "parser"):
+        if now == get_meta(self._store, _PARSER):
             return
-        if sessions(self._store):
+        if sessions(self._store, STAGE):
             forget_pairs(self._store)
             records = Records(self._store, STAGE, session=0)
             changed = rejudge(self._store, records, self._stage, self._observer.reading)
             self._observer.say(
                 f"The parser or the plugin has changed: answers were read again, {changed:,} differ now."
             )
-        set_meta(self._store, "parser", now)
+        set_meta(self._store, _PARSER, now)
         self._store.commit()
 
     def _reopen(self) -> None:
         if State.TRUNCATED in self._options.retry and self._report().counts.states[State.TRUNCATED]:
-            before, now = (last_settings(self._store) or {}).get("max_tokens"), self._prepared.config.max_tokens
+            before, now = (last_settings(self._store, STAGE) or {}).get("max_tokens"), self._prepared.config.max_tokens
             if isinstance(before, int) and now is not None and now <= before:
                 raise ConfigError(
                     f"Truncated answers would be cut off at {now} tokens once more. "
@@ -150,19 +152,25 @@ class _Job:
         threads = self._fitting_threads()
         began, clock = time.time(), time.monotonic()
         keep_prices(self._store, prepared.config.prices)
-        session = begin_session(self._store, prepared.settings, threads, prepared.endpoint, __version__, began)
+        trusted = self._trusted(report)
+        session = begin_session(self._store, STAGE, prepared.settings, threads, prepared.endpoint, __version__, began)
         work = Work(
             stage=self._stage,
             store=self._store,
             records=Records(self._store, STAGE, session),
             pairs=open_pairs(self._store, STAGE),
             budget=Budget(
-                prepared.price, options.max_cost, options.max_requests, self._spent(report), report.spending.requests
+                prepared.price,
+                options.max_cost,
+                options.max_requests,
+                self._spent(report),
+                report.spending.requests + report.cut_off,
             ),
             tally=Tally(report.counts.total, Counter(report.counts.states)),
-            vault=Vault(),
+            vault=self._vault,
             threads=threads,
             max_rounds=options.max_rounds,
+            trusted=trusted,
             seed=options.seed,
             drain=options.drain,
         )
@@ -177,12 +185,20 @@ class _Job:
 
     def _spent(self, report: Report) -> float:
         """Dollars so far. Calls that may have been billed without an answer count in full, as when they were made."""
-        price, unknown = self._prepared.price, report.spending.unknown_tokens
+        price, spending = self._prepared.price, report.spending
         if price is None:
             return report.cost or 0.0
         longest = TokenEstimate(self._prepared.config.max_tokens).max_tokens
-        completion = min(unknown, report.spending.maybe_billed * longest)
-        return (report.cost or 0.0) + price.worst(unknown - completion, completion)
+        completion = min(spending.unknown_tokens, spending.maybe_billed * longest)
+        answers = sum(use.answers for use in spending.models)
+        prompt = spending.usage.prompt_tokens / answers if answers else 0.0
+        lost = price.worst(report.cut_off * prompt, report.cut_off * longest)
+        return (report.cost or 0.0) + price.worst(spending.unknown_tokens - completion, completion) + lost
+
+    def _trusted(self, report: Report) -> bool:
+        """Whether these very settings have brought answers before; asked before the session begins."""
+        same = last_settings(self._store, STAGE) == self._prepared.settings
+        return bool(same and report.counts.states[State.OK] and report.sessions[-1].endpoint == self._prepared.endpoint)
 
     def _fitting_threads(self) -> int:
         each = 2 if self._options.offline else len(self._prepared.config.endpoints)  # offline: both ends are ours
@@ -210,7 +226,7 @@ class _Job:
     def _finish(self, stopped_by: SyphusError | None) -> Finished:
         report = self._report()
         files: tuple[str, ...] = ()
-        if not isinstance(stopped_by, InterruptError):  # who interrupts wants to leave
+        if not (isinstance(stopped_by, InterruptError) and stopped_by.at_once):
             files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report)
         sample = [pair for result in itertools.islice(accepted(self._store, STAGE), 2) for pair in result.pairs[:1]]
         return Finished(report, stopped_by, files, sample)

@@ -30,10 +30,10 @@ def opening(prepared: Prepared, report: Report, annotation_bytes: float) -> list
 
 def _paid_twice(report: Report) -> str:
     """After a crash, calls that were in flight may have been answered, and billed, to nobody."""
-    last = report.sessions[-1]
-    if last.ended is not None:
+    if not report.cut_off:
         return ""
-    return f"; up to {many(last.threads, 'call')} in flight at the last stop may have been paid for without an answer"
+    calls = many(report.cut_off, "call")
+    return f"; up to {calls} in flight when it was killed may have been paid for without an answer"
 
 
 def _forecast_line(expected: Forecast, rate: float | None) -> str:

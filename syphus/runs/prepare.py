@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pydantic import SecretStr
-
 from syphus.config import Config, EndpointConfig, load_config, make_config
 from syphus.errors import ConfigError, InputError, PluginError
 from syphus.options import Options
@@ -15,6 +13,7 @@ from syphus.plugins.contract import AbstractDataset, load_prefix, shipped
 from syphus.plugins.finding import LoadedPlugin, find_plugin
 from syphus.pricing import Price, load_prices
 from syphus.runs.settings import run_settings
+from syphus.secrets import Vault
 from syphus.types import Prefix
 
 _SIMULATED_MODEL = "chat"
@@ -35,6 +34,11 @@ class Prepared:
     def settings(self) -> dict[str, object]:
         """What the answers will depend on."""
         return run_settings(self.options.name, self.config, self.prefix, self.options.offline)
+
+    @property
+    def vault(self) -> Vault:
+        """The secrets of the config, to be blanked wherever they turn up."""
+        return Vault(secret for endpoint in self.config.endpoints for secret in endpoint.secrets)
 
     @property
     def price(self) -> Price | None:
@@ -76,6 +80,8 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
             f"--max-cost needs the price of {prepared.config.model}, which is not known. "
             "Add it under `prices:` in a --config file, or use --max-requests."
         )
+    if options.max_cost is not None and prepared.config.max_tokens is None:
+        raise ConfigError("--max-cost needs a bound on what one answer can cost: set max_tokens.")
     return prepared
 
 
@@ -101,7 +107,7 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
     }
     if options.offline:
         given = {name: value for name, value in overrides.items() if value is not None}
-        endpoint = EndpointConfig(base_url="http://127.0.0.1", api_key=SecretStr("offline"))
+        endpoint = EndpointConfig(base_url="http://127.0.0.1")
         return make_config({"model": _SIMULATED_MODEL, "endpoints": (endpoint,)}, given)
     config = load_config(options.config, overrides, environ)
     limits = {

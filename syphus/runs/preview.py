@@ -13,8 +13,9 @@ from syphus.errors import ConfigError
 from syphus.ledger.records import Row
 from syphus.options import Options
 from syphus.pipeline.stage import PluginFaultError
-from syphus.plugins.contract import leave_out, queries
+from syphus.plugins.contract import leave_out
 from syphus.reading.json_stream import Tolerance
+from syphus.runs.inputs import input_queries, wanted
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.settings import sampling_parameters
 from syphus.sampling import Sampling
@@ -40,20 +41,25 @@ class Sizes(NamedTuple):
 
 
 def preview(options: Options, environ: Mapping[str, str], count: int, show: Callable[[Shown], None]) -> Sizes | None:
-    """Shows `count` queries from `slice_start` on; returns the sizes of all, None where there is no query.
+    """Shows the first `count` queries that a run would take; returns the sizes of all those, None where there is none.
 
     Needs no endpoint. Raises `UsageError`.
     """
     prepared = _prepared(options, environ)
-    dataset, path = prepared.dataset, prepared.options.query_inputs_path
-    stage = Generate(dataset, prepared.prefix, Sampling(prepared.config.model, sampling_parameters(prepared.config)))
+    sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config))
+    stage = Generate(prepared.dataset, prepared.prefix, sampling, prepared.vault)
     tolerance = Tolerance() if options.allow_bad_rows else None
     if tolerance is not None:
-        leave_out(dataset, path, tolerance)
+        leave_out(prepared.dataset, prepared.options.query_inputs_path, tolerance)
+    given = (prepared.dataset, prepared.options, tolerance)
+    is_wanted, shown = wanted(*given), 0
     shortest = longest = None
-    for position, query in enumerate(queries(dataset, path, tolerance)):
-        if 0 <= position - options.slice_start < count:
+    for position, query in enumerate(input_queries(*given)):
+        if not is_wanted(position):
+            continue
+        if shown < count:
             show(_shown(query, stage))
+            shown += 1
         size = (query.id, -(-len(query.text.encode()) // BYTES_PER_TOKEN))
         if shortest is None or size[1] < shortest[1]:
             shortest = size

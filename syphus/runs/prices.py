@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from syphus.config import Price as PricePerMillion
+from syphus.config import PricePerMillion
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.pricing import Prices, load_prices

@@ -8,8 +8,11 @@ report.json             what the run did and what it cost
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+
+import orjson
 
 from syphus.formats.files import replacing
 from syphus.formats.mimicit import VERSION, write_instructions, write_train
@@ -22,7 +25,7 @@ from syphus.ledger.store import Store, storage_faults
 from syphus.types import SIMULATED, State
 
 _PAIRS = "pairs_file"  # meta: "<newest outcome in it> <its size>"; seq -1 says that it must be written anew
-_EXPORTED = "exported"  # meta: the newest outcome in the exports
+_EXPORTED = "exported"  # meta: the newest outcome in the exports, and the size of each
 
 
 def write_exports(store: Store, stage: str, short_name: str, report: Report) -> tuple[str, ...]:
@@ -33,20 +36,24 @@ def write_exports(store: Store, stage: str, short_name: str, report: Report) -> 
     if not report.counts.pairs and report.counts.states[State.PENDING]:
         return ()  # stopped before there was anything to export
     seq = highest_seq(store)
-    instructions = store.folder / f"{short_name}_instructions.json"
-    train, pairs = store.folder / f"{short_name}_train.json", store.folder / FILE
-    up_to_date = get_meta(store, _EXPORTED) == seq
-    if not (up_to_date and instructions.exists()):
-        write_instructions(instructions, accepted(store, stage), _meta(report))
-    if not (up_to_date and train.exists()):
-        write_train(train, accepted(store, stage))
-    if not (up_to_date and _is_whole(pairs, store)) and not report.counts.states[State.PENDING]:
-        _rewrite_pairs(store, stage, seq)
+    writers: dict[str, Callable[[Path], object]] = {
+        f"{short_name}_instructions.json": lambda path: write_instructions(path, accepted(store, stage), _meta(report)),
+        f"{short_name}_train.json": lambda path: write_train(path, accepted(store, stage)),
+    }
+    if not report.counts.states[State.PENDING]:
+        writers[FILE] = lambda _: _rewrite_pairs(store, stage, seq)
+    known = orjson.loads(str(get_meta(store, _EXPORTED) or "{}"))
+    for name, write in writers.items():
+        path = store.folder / name
+        if known.get("seq") != seq or known["sizes"].get(name) != _size(path):
+            write(path)
+    sizes = {name: _size(store.folder / name) for name in writers}
     write_report(store.folder / "report.json", report)
-    if not up_to_date:
-        set_meta(store, _EXPORTED, seq)
+    if known != {"seq": seq, "sizes": sizes}:
+        set_meta(store, _EXPORTED, orjson.dumps({"seq": seq, "sizes": sizes}).decode())
         store.commit()
-    return tuple(_short(path) for path in (instructions, train, pairs, store.folder / "report.json"))
+    names = (f"{short_name}_instructions.json", f"{short_name}_train.json", FILE, "report.json")
+    return tuple(_short(store.folder / name) for name in names)
 
 
 def open_pairs(store: Store, stage: str) -> PairsFile:
@@ -71,11 +78,12 @@ def forget_pairs(store: Store) -> None:
 
 def forget_exports(store: Store) -> None:
     """The ledger has changed in a way that its newest outcome does not show. Without committing."""
-    set_meta(store, _EXPORTED, -1)
+    set_meta(store, _EXPORTED, "{}")
 
 
-def _is_whole(pairs: Path, store: Store) -> bool:
-    return pairs.exists() and str(get_meta(store, _PAIRS)).split()[-1] == str(pairs.stat().st_size)
+def _size(path: Path) -> int:
+    """Bytes; -1 where there is no file."""
+    return path.stat().st_size if path.exists() else -1
 
 
 def _rewrite_pairs(store: Store, stage: str, seq: int) -> PairsFile:

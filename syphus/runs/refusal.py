@@ -12,18 +12,18 @@ from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
 
 
 @contextlib.contextmanager
-def opened(folder: Path) -> Iterator[Store]:
+def opened(folder: Path, stage: str) -> Iterator[Store]:
     """The run's ledger, open for writing.
 
-    Where a `UsageError` ends the block before anything was asked, the folders that were made for it go again. Raises
-    what `open_for_writing` does.
+    Where a `UsageError` ends the block before the stage has asked anything, the folders that were made for it go again.
+    Raises what `open_for_writing` does.
     """
     new = [each for each in (folder, *folder.parents) if not each.exists()]
     store = open_for_writing(folder)
     try:
         yield store
     except UsageError:
-        in_vain = folder in new and not sessions(store)
+        in_vain = folder in new and not sessions(store, stage)
         store.close()
         if in_vain:
             _remove(folder, new)

@@ -17,7 +17,9 @@ from syphus.pipeline.stage import Judgement, PluginFaultError
 from syphus.plugins.code import time_limit
 from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.prompts import render_messages
+from syphus.reading.text_files import text_problem
 from syphus.sampling import Sampling
+from syphus.secrets import Vault
 from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Parsed, Prefix, Query, Request, State
 
 P = ParamSpec("P")
@@ -42,12 +44,14 @@ class Generate:
         dataset: AbstractDataset,
         prefix: Prefix,
         sampling: Sampling,
+        vault: Vault,
         share_answers: bool = True,
         hook_seconds: float = 10.0,
     ) -> None:
         self._dataset = dataset
         self._prefix = prefix
         self._sampling = sampling
+        self._vault = vault
         self._share_answers = share_answers
         self._hook_seconds = hook_seconds
         self._code = plugin_code(dataset)
@@ -72,7 +76,8 @@ class Generate:
         """Pairs, or why not."""
         outcome = unusable(completion)
         if outcome is not None:
-            return Judgement(outcome, again=outcome.state is State.REFUSED and not outcome.reason.startswith("content"))
+            luck = outcome.state in (State.REFUSED, State.INVALID) and not outcome.reason.startswith("content")
+            return Judgement(outcome, again=luck)
         pairs, problems = self._hook(self._read, row.query, completion.text)
         if problems:
             outcome = Outcome(State.INVALID, reason=problems[0], detail="\n".join(problems[1:]))
@@ -88,20 +93,23 @@ class Generate:
         return self._sampling.adapt(parameter)
 
     def _render(self, query: Query) -> str:
-        return _checked("render_query", self._dataset.render_query(query), str)
+        return _text("render_query", self._dataset.render_query(query))
 
     def _read(self, query: Query, text: str) -> tuple[list[Pair], tuple[str, ...]]:
         """The plugin's own part in judging: parse, check, name and relate the pairs."""
         dataset = self._dataset
         parsed = _checked("parse_response", dataset.parse_response(text, query), Parsed)
-        problems = parsed.problems or _listed("check_pairs", dataset.check_pairs(query, parsed.pairs))
-        if problems:
-            return [], tuple(problems)
+        problems = _texts("parse_response", parsed.problems) or _texts(
+            "check_pairs", dataset.check_pairs(query, parsed.pairs)
+        )
+        if problems or not parsed.pairs:
+            return [], problems or ("no pairs",)
         pairs, count = [], len(parsed.pairs)
         for number, pair in enumerate(parsed.pairs, 1):
-            name = _checked("instruction_id", dataset.instruction_id(query, number), str)
-            related = _listed("related", dataset.related(count, number))
-            pairs.append(Pair(pair.instruction, pair.answer, name, related))
+            instruction, answer = _texts("parse_response", (pair.instruction, pair.answer))
+            name = _text("instruction_id", dataset.instruction_id(query, number))
+            related = _numbers("related", dataset.related(count, number), count)
+            pairs.append(Pair(instruction, answer, name, related))
         self._check_ids(query, [pair.id for pair in pairs])
         return pairs, ()
 
@@ -122,8 +130,12 @@ class Generate:
             with time_limit(self._hook_seconds):
                 return self._code.run(hook, *args, **kwargs)
         except UsageError as error:
-            cause = error.__cause__ or error
-            raise PluginFaultError(str(error), "".join(traceback.format_exception(cause))) from error
+            detail = "".join(traceback.format_exception(error.__cause__ or error))
+            raise PluginFaultError(self._safe(str(error)), self._safe(detail)) from error
+
+    def _safe(self, told: str) -> str:
+        """What a plugin raised, fit for the ledger: without a key, and what is no UTF-8 written out."""
+        return self._vault.scrub(told).encode(errors="backslashreplace").decode()
 
 
 def _checked(hook: str, value: object, kind: type[T]) -> T:
@@ -133,10 +145,29 @@ def _checked(hook: str, value: object, kind: type[T]) -> T:
     return value
 
 
-def _listed(hook: str, values: Sequence[T]) -> tuple[T, ...]:
+def _text(hook: str, value: object) -> str:
+    """The same for text, which has to fit into JSON."""
+    text = _checked(hook, value, str)
+    if problem := text_problem(text):
+        raise ValueError(f"{hook} returned text that {problem}")
+    return text
+
+
+def _texts(hook: str, values: object) -> tuple[str, ...]:
+    return tuple(_text(hook, value) for value in _listed(hook, values))
+
+
+def _numbers(hook: str, values: object, highest: int) -> tuple[int, ...]:
+    numbers = tuple(_checked(hook, value, int) for value in _listed(hook, values))
+    if any(not 1 <= number <= highest for number in numbers):
+        raise ValueError(f"{hook} must return numbers from 1 to {highest}, it returned {list(numbers)}")
+    return numbers
+
+
+def _listed(hook: str, values: object) -> Sequence[object]:
     if not isinstance(values, (list, tuple)):
         raise TypeError(f"{hook} must return a list, it returned {type(values).__name__}")
-    return tuple(values)
+    return values
 
 
 def asking_helps(reason: str) -> bool:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from syphus.ledger.records import Records
 from syphus.ledger.store import Store
-from syphus.pipeline.stage import Judgement, PluginFaultError, Stage
-from syphus.types import Outcome, State
+from syphus.pipeline.stage import PluginFaultError, Stage
 
 
 def rejudge(store: Store, records: Records, stage: Stage, tick: Callable[[int], None]) -> int:
@@ -20,11 +19,11 @@ def rejudge(store: Store, records: Records, stage: Stage, tick: Callable[[int], 
     changed = 0
     for read, (row, old, answer) in enumerate(records.answered(), 1):
         try:
-            judgement = stage.judge(row, answer.completion)
+            outcome = stage.judge(row, answer.completion).outcome
         except PluginFaultError as fault:
-            judgement = Judgement(Outcome(State.FAILED, reason=f"plugin: {fault.reason}", detail=fault.detail))
-        if judgement.outcome != old:
-            records.replace_outcome(row.n, judgement.outcome)
+            outcome = fault.outcome
+        if outcome != old:
+            records.replace_outcome(row.n, outcome)
             changed += 1
         if read % 1000 == 0:
             tick(read)

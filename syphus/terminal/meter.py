@@ -11,6 +11,7 @@ from syphus.types import State
 
 RATE_OVER = 120.0  #: seconds that the rate is averaged over
 _CAUSES = 3  #: that are shown
+_WORTH_TELLING = 5.0  #: seconds that a limit holds everything
 
 
 class Meter:
@@ -39,7 +40,7 @@ class Meter:
         return (done - before) / (now - began) if now > began else 0.0
 
     def counts(self) -> str:
-        """`ok 5,180  invalid 21  3 again  498/min  $2.07  left 16 min`."""
+        """`ok 5,180  invalid 21  asked again 3  498/min  61k tokens  $2.07  left 16 min`."""
         tally, budget = self._view.tally, self._view.gate.budget
         parts = [
             f"{state} {tally.in_state(state):,}"
@@ -71,7 +72,15 @@ class Meter:
             elif lane.paused_until > now + 1:
                 what = f" ({lane.waiting_for})" if lane.waiting_for else ""
                 parts.append(f"waiting until {_at(lane.paused_until - now)}: {host} asks for it{what}")
+        held = self._view.gate.held_until - now
+        if held > _WORTH_TELLING and not parts:
+            parts.append(f"waiting until {_at(held)} for the limit{self._limits()}")
         return "  ".join(parts)
+
+    def _limits(self) -> str:
+        """` of 60 requests and 90,000 tokens a minute`."""
+        stated = [f"{limit:,.6g} {what}" for lane in self._view.gate.lanes for what, limit in lane.per_minute.items()]
+        return f" of {' and '.join(stated)} a minute" if stated else ""
 
     def line(self) -> str:
         """Everything in one line."""

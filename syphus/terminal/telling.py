@@ -15,7 +15,7 @@ from syphus.text import dollars, many, one_line
 from syphus.types import State
 
 _REASONS = 4  #: of each state that are shown
-_RETRY = re.compile(r" --retry[ =]\S+")
+_RETRY = re.compile(r" (?:--retry[ =](?:'[^']*'|\S+)|'--retry=[^']*')")  # as shlex quotes it
 
 
 def summary(report: Report) -> list[str]:
@@ -34,7 +34,11 @@ def summary(report: Report) -> list[str]:
 
 
 def closing(finished: Finished, command: str) -> list[str]:
-    """How a run ended: the cause if it was stopped, what was kept, where it is, and the command that goes on."""
+    """How a run ended: the cause if it was stopped, what was kept, where it is, and the command that goes on.
+
+    `command` is the one that was given. Going on is without its `--retry`: those rows are pending now, and to ask once
+    more for those that have an answer again would be to pay twice.
+    """
     report, states = finished.report, finished.report.counts.states
     lines = [str(finished.stopped_by)] if finished.stopped_by is not None else []
     lines += summary(report)
@@ -43,7 +47,7 @@ def closing(finished: Finished, command: str) -> list[str]:
     if finished.files:
         paths = [Path(file) for file in finished.files]
         lines.append(f"Files in {paths[0].parent}: {', '.join(path.name for path in paths)}")
-    again, plain = _worth_asking(report), _RETRY.sub("", command)
+    again, command = _worth_asking(report), _RETRY.sub("", command)
     if isinstance(finished.stopped_by, BudgetError):
         option = "requests" if "requests" in str(finished.stopped_by) else "cost"
         unlimited = re.sub(rf" --max[-_]{option}[ =]\S+", "", command)
@@ -51,8 +55,8 @@ def closing(finished: Finished, command: str) -> list[str]:
     elif states[State.PENDING] or finished.stopped_by is not None:
         lines.append(f"Go on with the same command: {command}")
     else:
-        lines += [f"Ask those again: {plain} --retry {again}"] if again else []
-        lines += [f"Once the plugin is mended: {plain} --retry {State.FAILED}"] if _needs_mending(report) else []
+        lines += [f"Ask those again: {command} --retry {again}"] if again else []
+        lines += [f"Once the plugin is mended: {command} --retry {State.FAILED}"] if _needs_mending(report) else []
     return lines
 
 
