@@ -127,7 +127,7 @@ def test_ctrl_c_while_the_first_modules_are_imported_is_one_line(tmp_path: Path)
 
 
 def test_ctrl_c_stops_other_commands_in_one_line(tmp_path: Path) -> None:
-    arguments = command(tmp_path, "", 4, killed_at=("open", "rows.jsonl", 1), by=signal.SIGINT)
+    arguments = command(tmp_path, "http://127.0.0.1:9", 4, killed_at=("open", "rows.jsonl", 1), by=signal.SIGINT)
     arguments.insert(arguments.index("--name"), "preview")
     ended = finish(arguments, tmp_path)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Stopped.\n")

@@ -72,6 +72,8 @@ def _prepared(options: Options, environ: Mapping[str, str]) -> Prepared:
     try:
         return prepare(options, environ)
     except ConfigError:
+        if options.config is not None:  # what it says is wanted
+            raise
         return prepare(replace(options, offline=True, config=None), environ)  # the messages are the same anywhere
 
 
