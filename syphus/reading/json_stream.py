@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from syphus.errors import InputError
@@ -79,8 +79,8 @@ class JsonReader:
             if found is None:  # no separator, or a number that the end of the buffer cut in two
                 self._need(f"Expecting ',' or '{closing}'", _skip(self.text, end))
                 continue
-            self._note(value)
-            yield value
+            if self._note(value):
+                yield value
             self.start = found.end()
             if found[1] == closing:
                 return self._close()
@@ -98,11 +98,12 @@ class JsonReader:
             if line and not line.isspace():
                 try:
                     value = self._parse(line, torn=not more)
-                    self._note(value)
+                    wanted = self._note(value)
                 except InputError as error:
                     self._tolerate(error)
                 else:
-                    yield value
+                    if wanted:
+                        yield value
             self.start = end + 1
         self._done = True
         if self.source.fault:
@@ -119,22 +120,29 @@ class JsonReader:
         trail.set((*others, self.position()) if half_way else others)
         self.source.close()
 
-    def _note(self, value: Record) -> None:
-        """Keeps account of a value that is about to be handed out."""
+    def _note(self, value: Record) -> bool:
+        """Keeps account of a value that is about to be handed out; False where it is to be left out."""
         if self._doubtful and (problem := _surrogate(value)):
             raise self._error(problem)
         self.number += 1
+        tolerance = tolerated.get()
+        if tolerance is not None and (fault := tolerance.left_out.get((self.source.path, self.number))):
+            tolerance.found.append(fault)
+            return False
         if trail.get()[-1] is not self:
-            open_ones = (other for other in trail.get() if other is not self and not isinstance(other, Position))
+            open_ones = [other for other in trail.get() if other is not self and not isinstance(other, Position)]
+            if tolerance is not None and any(open_ones):
+                tolerance.several = True
             trail.set((*open_ones, self))
+        return True
 
     def _tolerate(self, error: InputError) -> None:
         """A bad line ends the reading, unless the caller collects them."""
-        collected = bad_lines.get()
-        if collected is None or self.source.fault:
+        tolerance = tolerated.get()
+        if tolerance is None or self.source.fault:
             raise error
         self.number += 1
-        collected.append(str(error))
+        tolerance.found.append(str(error))
 
     def _parse(self, line: str, torn: bool) -> Record:
         try:
@@ -211,8 +219,20 @@ Trail: TypeAlias = tuple[JsonReader | Position | None, ...]
 trail: ContextVar[Trail] = ContextVar("trail", default=(None,))
 
 
-# Where bad lines of JSON Lines are collected, instead of ending the reading at the first.
-bad_lines: ContextVar[list[str] | None] = ContextVar("bad_lines", default=None)
+@dataclass(slots=True)
+class Tolerance:
+    """What is passed over, instead of ending the reading at the first.
+
+    `found` collects what is wrong with bad lines and with the records of `left_out` (by file and number) as they come
+    by. `several` files are read side by side: a record that is left out would shift one against the other.
+    """
+
+    found: list[str] = field(default_factory=list)
+    left_out: dict[tuple[str, int], str] = field(default_factory=dict)
+    several: bool = False
+
+
+tolerated: ContextVar[Tolerance | None] = ContextVar("tolerated", default=None)
 
 
 def position() -> Position | None:

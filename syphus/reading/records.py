@@ -60,13 +60,13 @@ def field(record: Record, key: str, kind: type[T]) -> T:
     As in JSON, a whole number will do for a float, and true is no number.
     """
     if not isinstance(record, dict):
-        raise InputError(f"{_here()}: an object is expected, this is {_kind(record)}")
+        raise _fault(f"an object is expected, this is {_kind(record)}")
     if key not in record:
-        raise InputError(f'{_here()}: no "{key}"')
+        raise _fault(f'no "{key}"')
     value: T = record[key]
     if type(value) is kind or (kind is float and type(value) is int):
         return value
-    raise InputError(f'{_here()}: "{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {_kind(value)}')
+    raise _fault(f'"{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {_kind(value)}')
 
 
 def texts(record: Record, key: str) -> list[str]:
@@ -74,7 +74,7 @@ def texts(record: Record, key: str) -> list[str]:
     values: list[str] = field(record, key, list)
     for value in values:
         if not isinstance(value, str):
-            raise InputError(f'{_here()}: "{key}" must be a list of text, it holds {_kind(value)}')
+            raise _fault(f'"{key}" must be a list of text, it holds {_kind(value)}')
     return values
 
 
@@ -89,8 +89,9 @@ def _reader(path: str | Path) -> JsonReader:
         raise
 
 
-def _here() -> str:
-    return str(position() or "record")
+def _fault(problem: str) -> InputError:
+    here = position()
+    return InputError(f"{here or 'record'}: {problem}", (here.path, here.number) if here else None)
 
 
 def _kind(value: object) -> str:
