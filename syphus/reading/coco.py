@@ -12,7 +12,7 @@ from collections.abc import Container
 from pathlib import Path
 
 from syphus.errors import InputError
-from syphus.reading.records import Record, field, position, read_json_lists
+from syphus.reading.records import Record, field, read_json_lists, record_error
 
 
 class Coco:
@@ -65,5 +65,5 @@ def _lines(text: str) -> list[str]:
 def _box(record: Record) -> list[float]:
     box: list[float] = field(record, "bbox", list)
     if len(box) != 4 or not all(type(number) in (int, float) for number in box):
-        raise InputError(f'{position()}: "bbox" must be four numbers')
+        raise record_error('"bbox" must be four numbers')
     return box
