@@ -165,6 +165,29 @@ def clean(
 
 
 @app.command()
+def export(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")
+    ],
+    formats: Annotated[
+        str, typer.Option("--format", metavar="NAME,...", help="mimicit, llava, chat, alpaca, parquet; one or several.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to; each format gets a folder. [FOLDER/export]")
+    ] = None,
+    datasets_dir: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Another folder with plugins; may be given several times."),
+    ] = None,
+) -> None:
+    """Writes the pairs of a run in other formats, each with a dataset card."""
+    from syphus.runs.export import export_run
+
+    names = [name.strip() for name in formats.split(",") if name.strip()]
+    _print(*export_run(folder, names, output, datasets_dir or ()))
+
+
+@app.command()
 def simulate(
     port: Annotated[int, typer.Option(metavar="PORT", help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
     setting: Annotated[
