@@ -22,6 +22,15 @@ from syphus.terminal.streams import flush_streams, prepare_streams, say, write_o
 from syphus.text import printable
 from syphus.version import __version__
 
+RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
+PluginFolders = Annotated[
+    list[Path] | None,
+    typer.Option("--datasets-dir", metavar="FOLDER", help="Another folder with plugins; may be given several times."),
+]
+CorpusPaths = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="Folders with MIMIC-IT files, instruction files, data yamls.")
+]
+
 app = typer.Typer(
     name="syphus",
     help="Turns visual annotations into instruction-response pairs. Without a command, it runs the main job.",
@@ -86,10 +95,7 @@ def main_job(
 
 @app.command()
 def datasets(
-    datasets_dir: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FOLDER", help="Another folder with plugins; may be given several times."),
-    ] = None,
+    datasets_dir: PluginFolders = None,
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """Lists the datasets that there are, broken ones with their error."""
@@ -117,9 +123,7 @@ def preview(
 
 @app.command()
 def status(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")
-    ],
+    folder: RunFolder,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     query: Annotated[
         str, typer.Option(metavar="ID", help="Show one query: its outcome, its raw answer, where it came from.")
@@ -142,13 +146,8 @@ def status(
 
 @app.command()
 def clean(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")
-    ],
-    datasets_dir: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FOLDER", help="Another folder with plugins; may be given several times."),
-    ] = None,
+    folder: RunFolder,
+    datasets_dir: PluginFolders = None,
     json: Annotated[bool, typer.Option("--json", help="Print both reports as JSON.")] = False,
 ) -> None:
     """Judges every answer of a run again, by today's rules and plugin; sends nothing."""
@@ -166,25 +165,92 @@ def clean(
 
 @app.command()
 def export(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")
-    ],
+    folder: RunFolder,
     formats: Annotated[
         str, typer.Option("--format", metavar="NAME,...", help="mimicit, llava, chat, alpaca, parquet; one or several.")
     ],
     output: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where to; each format gets a folder. [FOLDER/export]")
     ] = None,
-    datasets_dir: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FOLDER", help="Another folder with plugins; may be given several times."),
-    ] = None,
+    datasets_dir: PluginFolders = None,
 ) -> None:
     """Writes the pairs of a run in other formats, each with a dataset card."""
     from syphus.runs.export import export_run
 
     names = [name.strip() for name in formats.split(",") if name.strip()]
     _print(*export_run(folder, names, output, datasets_dir or ()))
+
+
+@app.command()
+def verify(
+    paths: CorpusPaths,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="An image store, parquet or JSON; may be given several times."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, without the findings.")] = False,
+) -> None:
+    """Checks MIMIC-IT files, whoever wrote them; exit 1 where something is wrong."""
+    from syphus.corpus.finding import find_groups
+    from syphus.corpus.verify import verify as check
+    from syphus.terminal.corpus import as_json, checked
+
+    groups, found = find_groups(paths, images or ())
+    summary = check(groups, found, lambda finding: None if json else _print(str(finding)))
+    if json:
+        _print_as_json(as_json(summary))
+    else:
+        _print(checked(summary))
+    raise typer.Exit(1 if summary.problems else 0)
+
+
+@app.command()
+def mix(
+    out: Annotated[Path, typer.Argument(metavar="OUT.yaml", help="The data yaml to write.")],
+    datasets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATASET...",
+            help="Each as NAME=GROUP:INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]; groups are "
+            "IMAGE_TEXT, TEXT_ONLY, VIDEO_TEXT and IMAGE_TEXT_IN_CONTEXT.",
+        ),
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print the shares as JSON, without the findings.")] = False,
+) -> None:
+    """Writes a data yaml for Otter's loader, checks its files, and says how often each dataset will be drawn from."""
+    from syphus.corpus.mix import mix as write
+    from syphus.terminal.corpus import checked, mixture
+
+    made = write(out, datasets, lambda finding: None if json else _print(str(finding)))
+    if json:
+        _print_as_json([share._asdict() for share in made.shares])
+    else:
+        _print(*mixture(made.shares), checked(made.summary))
+    raise typer.Exit(1 if made.summary.problems else 0)
+
+
+@app.command()
+def stats(
+    paths: CorpusPaths,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures of lengths and openings.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """Counts images, pairs, queries and words of MIMIC-IT files."""
+    from syphus.corpus.finding import find_groups
+    from syphus.corpus.page import write_page
+    from syphus.corpus.stats import as_json, count
+    from syphus.terminal.corpus import HEADS, columns, numbers
+
+    counted = count(find_groups(paths)[0])
+    rows = numbers(counted)
+    if html is not None:
+        write_page(html, counted, HEADS, rows)
+    if json:
+        _print_as_json([as_json(each) for each in counted])
+    else:
+        _print(*columns([HEADS, *rows], 2))
 
 
 @app.command()

@@ -63,17 +63,22 @@ class JsonReader:
         """The keys and values of the one object that the text is."""
         return self._values("{", "}", _scan_item)
 
-    def _values(self, opening: str, closing: str, scan: Callable[[str, int], tuple[Record, int]]) -> Iterator[Record]:
-        """Everything between the brackets; `scan` reads one value from a text and says where it ends."""
+    def _values(
+        self, opening: str, closing: str, scan: Callable[[str, int], tuple[Record, int]], whole: bool = True
+    ) -> Iterator[Record]:
+        """Everything between the brackets; `scan` reads one value from a text and says where it ends.
+
+        Nothing may follow the closing bracket if this is the `whole` text.
+        """
         separator = re.compile(rf"[ \t\r\n]*([,\{closing}])[ \t\r\n]*").match
         if self._open(opening) == closing:
             self.start += 1
-            return self._close()
+            return self._close() if whole else None
         while True:
             try:
                 value, end = scan(self.text, self.start)
             except (ValueError, RecursionError) as error:
-                self._need(*_fault(error, self.start))
+                self._need(*scan_fault(error, self.start))
                 continue
             found = separator(self.text, end)
             if found is None:  # no separator, or a number that the end of the buffer cut in two
@@ -83,7 +88,7 @@ class JsonReader:
             yield value
             self.start = found.end()
             if found[1] == closing:
-                return self._close()
+                return self._close() if whole else None
 
     def lines(self) -> Iterator[Record]:
         """The value on each line that is not blank."""
@@ -140,7 +145,7 @@ class JsonReader:
         try:
             return _DECODER.decode(line)
         except (ValueError, RecursionError) as error:
-            problem, at = _fault(error, 0)
+            problem, at = scan_fault(error, 0)
             told = f"the last line is torn: {problem}" if torn else problem
             raise self._error(self.source.fault or told, self.start + at) from error
 
@@ -244,17 +249,28 @@ def _finite(digits: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+def decoder(hook: Callable[[list[tuple[str, Record]]], Record] | None = None) -> json.JSONDecoder:
+    """Reads strict JSON; `hook` makes something else than a dict of the items of an object."""
+    return json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_pairs_hook=hook)
 
 
-def _scan_item(text: str, start: int) -> tuple[tuple[str, Record], int]:
+_DECODER = decoder()
+
+
+def scan_key(text: str, start: int) -> tuple[str, int]:
+    """A key of an object, and where its value begins. Raises `JSONDecodeError`."""
     if text[start : start + 1] != '"':
         raise json.JSONDecodeError("Expecting a key in double quotes", text, start)
     key, end = _DECODER.raw_decode(text, start)
     colon = _COLON.match(text, end)
     if colon is None:
         raise json.JSONDecodeError("Expecting ':'", text, _skip(text, end))
-    value, end = _DECODER.raw_decode(text, colon.end())
+    return key, colon.end()
+
+
+def _scan_item(text: str, start: int) -> tuple[tuple[str, Record], int]:
+    key, at = scan_key(text, start)
+    value, end = _DECODER.raw_decode(text, at)
     return (key, value), end
 
 
@@ -263,7 +279,7 @@ def _skip(text: str, start: int) -> int:
     return found.end() if found else start
 
 
-def _fault(error: Exception, start: int) -> tuple[str, int]:
+def scan_fault(error: Exception, start: int) -> tuple[str, int]:
     """What a failed scan says for a person, and the character at which the text stopped making sense."""
     if isinstance(error, json.JSONDecodeError):
         return error.msg, error.pos

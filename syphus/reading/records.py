@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Position", "Record", "field", "position", "read_json", "read_json_items", "read_jsonl", "texts"]
+__all__ = ["Position", "Record", "field", "kind_of", "position", "read_json", "read_json_items", "read_jsonl", "texts"]
 
 T = TypeVar("T")
 
@@ -60,13 +60,13 @@ def field(record: Record, key: str, kind: type[T]) -> T:
     As in JSON, a whole number will do for a float, and true is no number.
     """
     if not isinstance(record, dict):
-        raise InputError(f"{_here()}: an object is expected, this is {_kind(record)}")
+        raise InputError(f"{_here()}: an object is expected, this is {kind_of(record)}")
     if key not in record:
         raise InputError(f'{_here()}: no "{key}"')
     value: T = record[key]
     if type(value) is kind or (kind is float and type(value) is int):
         return value
-    raise InputError(f'{_here()}: "{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {_kind(value)}')
+    raise InputError(f'{_here()}: "{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {kind_of(value)}')
 
 
 def texts(record: Record, key: str) -> list[str]:
@@ -74,7 +74,7 @@ def texts(record: Record, key: str) -> list[str]:
     values: list[str] = field(record, key, list)
     for value in values:
         if not isinstance(value, str):
-            raise InputError(f'{_here()}: "{key}" must be a list of text, it holds {_kind(value)}')
+            raise InputError(f'{_here()}: "{key}" must be a list of text, it holds {kind_of(value)}')
     return values
 
 
@@ -93,5 +93,6 @@ def _here() -> str:
     return str(position() or "record")
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """What a JSON value is, in words for a person."""
     return "null" if value is None else _TYPES.get(type(value), "something else")
