@@ -95,12 +95,12 @@ def _wrong(kind: str, settings: object) -> Iterator[tuple[str, str]]:
     needed = ("mimicit_path",) if kind == TEXT_ONLY else ("mimicit_path", "images_path")
     yield from (("missing setting", key) for key in needed if key not in settings)
     for key, value in settings.items():
-        if key.endswith("_path") and not (isinstance(value, str) and Path(value).exists()):
+        if key.endswith("_path") and not _exists(value):
             yield "no such file", f"{key} {value!r}"
         elif key not in _KEYS:
             yield "unknown setting", key
     images = settings.get("images_path")
-    if isinstance(images, str) and Path(images).exists() and not (_is_file(images) and images.endswith(".parquet")):
+    if _exists(images) and not (_is_file(images) and str(images).endswith(".parquet")):
         yield "images_path is no parquet file", f"the loader opens nothing else: {images}"
     samples = settings.get("num_samples", -1)
     if type(samples) is not int or samples < -1:
@@ -116,9 +116,13 @@ def _part(name: str, settings: dict[str, object]) -> Part:
         name,
         Path(str(settings["mimicit_path"])),
         Path(str(train)) if _is_file(train) else None,
-        (Path(str(images)),) if isinstance(images, str) and Path(images).exists() else (),
+        (Path(str(images)),) if _exists(images) else (),
         samples if type(samples) is int and samples > 0 else None,
     )
+
+
+def _exists(path: object) -> bool:
+    return isinstance(path, str) and path != "" and Path(path).exists()
 
 
 def _is_file(path: object) -> bool:

@@ -9,15 +9,18 @@ from pathlib import Path
 
 from syphus.corpus.stats import Counted, mean
 from syphus.formats.files import replacing
+from syphus.text import one_line
 
 _BINS = 20  # bars of a picture, at the most
 _WIDTH, _LABEL, _ROW = 340, 120, 18  # pixels
+_LETTERS = 18  # of a label
 
 _STYLE = """
 :root { color-scheme: light dark; --bar: #4878a8; --line: #8884; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; } th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); }
 th, td { text-align: right; } th:first-child, td:first-child { text-align: left; }
+p { overflow-wrap: anywhere; } .wide { overflow-x: auto; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem 3rem; }
 figure { margin: 0; } figcaption { font-weight: 600; } svg { max-width: 100%; }
 svg rect { fill: var(--bar); } svg text { font-size: 12px; fill: currentColor; }
@@ -33,9 +36,9 @@ def write_page(path: Path, counted: Sequence[Counted], heads: Sequence[str], row
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>MIMIC-IT in numbers</title>\n',
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>MIMIC-IT in numbers</h1>\n",
-        f"<table>\n<tr>{_cells('th', heads)}</tr>\n",
+        f'<div class="wide"><table>\n<tr>{_cells("th", heads)}</tr>\n',
         *(f"<tr>{_cells('td', row)}</tr>\n" for row in rows),
-        "</table>\n",
+        "</table></div>\n",
         *(_section(each) for each in counted),
         "</body>\n</html>\n",
     ]
@@ -92,9 +95,9 @@ def _picture(title: str, bars: Sequence[tuple[str, int]]) -> str:
     highest = max((times for _, times in bars), default=1)
     lines = []
     for row, (label, times) in enumerate(bars):
-        y, width = row * _ROW, max(1, round(times / highest * (_WIDTH - _LABEL - 70)))
+        y, width = row * _ROW, round(times / highest * (_WIDTH - _LABEL - 70))
         lines.append(
-            f'<text x="{_LABEL - 8}" y="{y + 13}" text-anchor="end">{escape(label)}</text>'
+            f'<text x="{_LABEL - 8}" y="{y + 13}" text-anchor="end">{escape(one_line(label, _LETTERS))}</text>'
             f'<rect x="{_LABEL}" y="{y + 2}" width="{width}" height="{_ROW - 4}"/>'
             f'<text x="{_LABEL + width + 6}" y="{y + 13}">{times:,}</text>\n'
         )

@@ -83,7 +83,7 @@ class _Check:
                 counts.append(PartCount(self._group, part, count, trained))
                 self._card(part, count)
             for name, owner, place, reason in pairs.missing():
-                self._tell(Finding(place, owner, reason, name))
+                self._tell(Finding(place, owner, reason, "" if name == owner else name))
             self._stores(images)
         if self._group.kind.startswith("IMAGE_TEXT") and len(self._counts) > 1:
             detail = f"from {min(self._counts)} to {max(self._counts)}; the loader stacks a batch"
