@@ -6,6 +6,8 @@ import base64
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import yaml
+from processes import MAIN, environment, finish
 
 from syphus.corpus.finding import find_groups, language
 from syphus.corpus.mix import mix
@@ -76,7 +79,7 @@ FAULTS: dict[str, tuple[dict[str, object], str]] = {
     "answer of a number": ({"answer": 3}, '"answer" must be text: this is a whole number'),
     "answer of nothing": ({"answer": None}, '"answer" must be text: this is null'),
     "images of text": ({"image_ids": "SD_IMG_1"}, '"image_ids" must be a list of text: this is text'),
-    "images of numbers": ({"image_ids": [1]}, '"image_ids" must be a list of text: this is a list'),
+    "images of mixed types": ({"image_ids": ["a", 1]}, '"image_ids" must be a list of text: it holds a whole number'),
     "relations of null": ({"rel_ins_ids": None}, '"rel_ins_ids" must be a list of text: this is null'),
     "self": ({"rel_ins_ids": ["SD_INS_1"]}, "names itself as its context"),
     "twice": ({"rel_ins_ids": ["SD_INS_2", "SD_INS_2"]}, "names a context twice: SD_INS_2"),
@@ -247,7 +250,11 @@ def test_the_loader_stacks_images_and_needs_some(tmp_path: Path) -> None:
     ]
     found, _ = check(data_yaml(tmp_path, {"VIDEO_TEXT": {"SD": settings}}))
     assert found == ["SD_instructions.json: SD_INS_3: no images"]
+    other = store(tmp_path, "SD_IMG_1", "SD_IMG_2").rename(tmp_path / "other.parquet")
     del settings["images_path"]
+    found, summary = check(data_yaml(tmp_path, {"VIDEO_TEXT": {"SD": settings}}), images=(other,))
+    assert found[0] == "data.yaml: VIDEO_TEXT.SD: missing setting: images_path"
+    assert summary.images == 2
     save(tmp_path, {"SD_INS_1": {key: value for key, value in entry().items() if key != "image_ids"}})
     assert check(data_yaml(tmp_path, {"TEXT_ONLY": {"SD": settings}}))[0] == []
 
@@ -410,3 +417,32 @@ def test_the_page_is_whole_in_a_browser(tmp_path: Path) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         opened.close()
     assert said == [page_file.as_uri()]  # nothing but the page was asked for
+
+
+# The commands.
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return finish([sys.executable, str(MAIN), *arguments], folder, env=environment())
+
+
+def test_the_commands_end_with_1_where_something_is_wrong_and_json_is_for_programs(tmp_path: Path) -> None:
+    save(tmp_path, {"SD_INS_1": entry(answer=""), "SD_INS_2": entry()})
+    done = command(tmp_path, "verify", ".", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (
+        1,
+        {"pairs": 2, "files": ["SD_instructions.json"], "images": None, "problems": {"the answer is empty": 1}},
+    )
+    done = command(tmp_path, "mix", "out.yaml", "A=TEXT_ONLY:SD_instructions.json", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (
+        1,
+        [{"group": "TEXT_ONLY", "name": "A", "pairs": 2, "samples": 2, "ratio": 1.0}],
+    )
+    done = command(tmp_path, "stats", ".", "--json")
+    assert (done.returncode, json.loads(done.stdout)[0]["instructions"]) == (0, 2)
+
+
+def test_what_can_not_be_looked_at_is_one_line(tmp_path: Path) -> None:
+    for arguments in (("verify", "gone"), ("stats", "gone"), ("mix", "out.yaml", "gone"), ("stats", ".")):
+        done = command(tmp_path, *arguments)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

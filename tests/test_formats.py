@@ -194,6 +194,16 @@ def test_ids_that_come_twice_end_the_export_and_leave_no_file(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_that_was_stopped_is_exported_as_it_stands(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, ROWS, num_threads=1, max_requests=3)
+    assert ran.exit_code == 4
+    frame = pandas.read_parquet(exported(ran.folder, "parquet"))
+    assert list(dict.fromkeys(frame["query"])) == ["r000", "r001", "r002"]
+    card = (ran.folder / "export" / "parquet" / "README.md").read_text("utf-8")
+    assert "3 ok, 4 pending" in card
+
+
 def test_what_can_not_be_exported_is_said_in_one_line(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--format csv: there is mimicit, llava, chat, alpaca, parquet"):
         export_run(folder, ["llava", "csv"], None, PLUGINS)

@@ -46,4 +46,7 @@ def list_of(entry: Record, key: str) -> list[str]:
 def _absent(entry: dict[str, Record], key: str, wanted: str) -> tuple[str, str]:
     if key not in entry:
         return f'no "{key}"', ""
-    return f'"{key}" must be {wanted}', f"this is {kind_of(entry[key])}"
+    value = entry[key]
+    if key in _LISTS and type(value) is list:
+        return f'"{key}" must be {wanted}', f"it holds {kind_of(next(each for each in value if type(each) is not str))}"
+    return f'"{key}" must be {wanted}', f"this is {kind_of(value)}"

@@ -15,8 +15,8 @@ def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[lis
     """The groups behind the paths, and what is wrong with the data yamls among them.
 
     A folder stands for the instruction files in it. Each of these is a group of its own, with `XX_train.json` and the
-    image store (`XX.parquet` or `XX.json`) beside it, and with the image stores `images`. Raises `InputError` where
-    there is nothing, `ConfigError` where a yaml is broken.
+    image store (`XX.parquet` or `XX.json`) beside it. The image stores `images` are added to every dataset. Raises
+    `InputError` where there is nothing, `ConfigError` where a yaml is broken.
     """
     groups: list[Group] = []
     findings: list[Finding] = []
@@ -26,8 +26,8 @@ def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[lis
             groups += found
             findings += wrong
         else:
-            groups += [_alone(file, images) for file in _instructions(path)]
-    return groups, findings
+            groups += [_alone(file) for file in _instructions(path)]
+    return [_with(group, images) for group in groups], findings
 
 
 def language(path: Path) -> str:
@@ -51,10 +51,14 @@ def _instructions(path: Path) -> list[Path]:
     return found
 
 
-def _alone(path: Path, images: Sequence[Path]) -> Group:
+def _alone(path: Path) -> Group:
     short = prefix(path)
     train = path.with_name(f"{short}_train.json")
     beside = [path.with_name(f"{short}{ending}") for ending in (".parquet", ".json")]
-    stores = (*images, *(store for store in beside if store.exists() and store != path))
+    stores = tuple(store for store in beside if store.exists() and store != path)
     part = Part(short, path, train if train.is_file() else None, stores)
     return Group(str(path), "", (part,))
+
+
+def _with(group: Group, images: Sequence[Path]) -> Group:
+    return group._replace(parts=tuple(part._replace(images=(*images, *part.images)) for part in group.parts))
