@@ -9,17 +9,20 @@ from __future__ import annotations
 import gc
 import os
 import shlex
+import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from syphus.errors import ConfigError, InterruptError, SyphusError, UsageError
 from syphus.options import Options
 from syphus.terminal.command_line import with_options
-from syphus.terminal.streams import flush_streams, prepare_streams, say, write_out
-from syphus.text import printable
+from syphus.terminal.corpus_commands import mix, stats, verify
+from syphus.terminal.streams import flush_streams, prepare_streams, print_as_json, print_lines, print_text, say
 from syphus.version import __version__
 
 RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
@@ -27,11 +30,21 @@ PluginFolders = Annotated[
     list[Path] | None,
     typer.Option("--datasets-dir", metavar="FOLDER", help="Another folder with plugins; may be given several times."),
 ]
-CorpusPaths = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", help="Folders with MIMIC-IT files, instruction files, data yamls.")
-]
+
+
+class _Commands(TyperGroup):
+    """The commands, each of which can be stopped: the loop of the main job listens for that itself."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's own class, by its public name
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            go_on = "" if ctx.invoked_subcommand else f" Go on with the same command: {_command()}"
+            raise InterruptError(f"Stopped.{go_on}") from None
+
 
 app = typer.Typer(
+    cls=_Commands,
     name="syphus",
     help="Turns visual annotations into instruction-response pairs. Without a command, it runs the main job.",
     add_completion=False,
@@ -48,13 +61,17 @@ def main() -> None:
     """The entry point: what is wrong becomes one line on stderr and an exit code, never a traceback."""
     gc.set_threshold(100_000, 20, 50)  # looking for garbage in what is only just being imported takes a tenth of it
     prepare_streams()
+    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
+        if signal.getsignal(number := signal.Signals[name]) == signal.SIG_DFL:  # nohup's word counts
+            signal.signal(number, signal.default_int_handler)  # as Ctrl-C
     try:
         sys.exit(app(standalone_mode=False))
     except SyphusError as error:
         say(str(error))
         sys.exit(error.exit_code)
     except typer.TyperException as error:  # the command line itself
-        say(f"{error.format_message().rstrip('.')}. See {_program()} --help.")
+        message = error.format_message().rstrip(".")
+        say(f"{message}{'' if message.endswith('?') else '.'} See {_program()} --help.")
         sys.exit(UsageError.exit_code)
     finally:
         flush_streams()
@@ -69,7 +86,7 @@ def main_job(
 ) -> None:
     """Asks the model about every query of a dataset, and ends with a MIMIC-IT dataset."""
     if version:
-        _print(__version__)
+        print_lines(__version__)
         return
     command = context.invoked_subcommand
     if command is not None and options != Options():
@@ -82,14 +99,11 @@ def main_job(
     from syphus.terminal.telling import closing
 
     observer = make_observer()
-    try:
-        finished = run(options, os.environ, observer)
-    except KeyboardInterrupt:  # before or after the loop, which listens for it itself
-        raise InterruptError(f"Stopped. Go on with the same command: {_command()}") from None
+    finished = run(options, os.environ, observer)
     for line in closing(finished, _command()):
         observer.say(line)
     if options.json:
-        _print_as_json(as_json(finished.report))
+        print_as_json(as_json(finished.report))
     raise typer.Exit(finished.exit_code)
 
 
@@ -104,9 +118,9 @@ def datasets(
 
     plugins = list_plugins(datasets_dir or ())
     if json:
-        _print_as_json([{name: getattr(plugin, name) for name in plugin.__slots__} for plugin in plugins])
+        print_as_json([{name: getattr(plugin, name) for name in plugin.__slots__} for plugin in plugins])
     else:
-        _print(*listing(plugins))
+        print_lines(*listing(plugins))
 
 
 @app.command()
@@ -116,9 +130,17 @@ def preview(
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Queries to show.")] = 3,
 ) -> None:
     """Prints the exact messages that would go out; sends nothing."""
-    from syphus.runs.preview import preview as show
+    from syphus.runs.preview import Shown
+    from syphus.runs.preview import preview as look
+    from syphus.terminal.showing import as_text, sizes_as_text
 
-    show(options, os.environ, count, sys.stdout)
+    if options.json:
+        every: list[Shown] = []
+        look(options, os.environ, count, every.append)
+        print_as_json([shown._asdict() for shown in every])
+        return
+    colours = sys.stdout.isatty()
+    print_text(sizes_as_text(look(options, os.environ, count, lambda shown: print_text(as_text(shown, colours)))))
 
 
 @app.command()
@@ -131,17 +153,17 @@ def status(
 ) -> None:
     """Tells where a run stands, while it works or afterwards."""
     from syphus.formats.report import as_json
-    from syphus.runs.status import read_query, read_status
+    from syphus.runs.status import at_work, read_query, read_status
     from syphus.terminal.telling import standing
 
     if query:
-        _print_as_json(read_query(folder, query))
+        print_as_json(read_query(folder, query))
         return
     report = read_status(folder)
     if json:
-        _print_as_json(as_json(report))
+        print_as_json(as_json(report))
     else:
-        _print(*standing(report))
+        print_lines(*standing(report, at_work(folder, report)))
 
 
 @app.command()
@@ -158,9 +180,9 @@ def clean(
 
     done = clean_run(folder, datasets_dir or (), make_observer())
     if json:
-        _print_as_json({"before": as_json(done.before), "after": as_json(done.after), "changed": done.changed})
+        print_as_json({"before": as_json(done.before), "after": as_json(done.after), "changed": done.changed})
     else:
-        _print(*cleaning(done))
+        print_lines(*cleaning(done))
 
 
 @app.command()
@@ -178,79 +200,7 @@ def export(
     from syphus.runs.export import export_run
 
     names = [name.strip() for name in formats.split(",") if name.strip()]
-    _print(*export_run(folder, names, output, datasets_dir or ()))
-
-
-@app.command()
-def verify(
-    paths: CorpusPaths,
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="PATH", help="An image store, parquet or JSON; may be given several times."),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, without the findings.")] = False,
-) -> None:
-    """Checks MIMIC-IT files, whoever wrote them; exit 1 where something is wrong."""
-    from syphus.corpus.finding import find_groups
-    from syphus.corpus.verify import verify as check
-    from syphus.terminal.corpus import as_json, checked
-
-    groups, found = find_groups(paths, images or ())
-    summary = check(groups, found, lambda finding: None if json else _print(str(finding)))
-    if json:
-        _print_as_json(as_json(summary))
-    else:
-        _print(checked(summary))
-    raise typer.Exit(1 if summary.problems else 0)
-
-
-@app.command()
-def mix(
-    out: Annotated[Path, typer.Argument(metavar="OUT.yaml", help="The data yaml to write.")],
-    datasets: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="DATASET...",
-            help="Each as NAME=GROUP:INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]; groups are "
-            "IMAGE_TEXT, TEXT_ONLY, VIDEO_TEXT and IMAGE_TEXT_IN_CONTEXT.",
-        ),
-    ],
-    json: Annotated[bool, typer.Option("--json", help="Print the shares as JSON, without the findings.")] = False,
-) -> None:
-    """Writes a data yaml for Otter's loader, checks its files, and says how often each dataset will be drawn from."""
-    from syphus.corpus.mix import mix as write
-    from syphus.terminal.corpus import checked, mixture
-
-    made = write(out, datasets, lambda finding: None if json else _print(str(finding)))
-    if json:
-        _print_as_json([share._asdict() for share in made.shares])
-    else:
-        _print(*mixture(made.shares), checked(made.summary))
-    raise typer.Exit(1 if made.summary.problems else 0)
-
-
-@app.command()
-def stats(
-    paths: CorpusPaths,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures of lengths and openings.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
-) -> None:
-    """Counts images, pairs, queries and words of MIMIC-IT files."""
-    from syphus.corpus.finding import find_groups
-    from syphus.corpus.page import write_page
-    from syphus.corpus.stats import as_json, count
-    from syphus.terminal.corpus import HEADS, columns, numbers
-
-    counted = count(find_groups(paths)[0])
-    rows = numbers(counted)
-    if html is not None:
-        write_page(html, counted, HEADS, rows)
-    if json:
-        _print_as_json([as_json(each) for each in counted])
-    else:
-        _print(*columns([HEADS, *rows], 2))
+    print_lines(*export_run(folder, names, output, datasets_dir or ()))
 
 
 @app.command()
@@ -265,15 +215,13 @@ def simulate(
     from syphus.terminal.simulate import simulate as serve
 
     if "help" in (setting or ()):
-        _print(*explanation())
+        print_lines(*explanation())
     else:
         serve(port, setting or ())
 
 
-def _print_as_json(value: object) -> None:
-    import orjson
-
-    write_out(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+for _command_of_files in (verify, mix, stats):
+    app.command()(_command_of_files)
 
 
 def _command() -> str:
@@ -282,11 +230,9 @@ def _command() -> str:
 
 
 def _program() -> str:
-    """How Syphus was called: `python main.py`, or `syphus`."""
+    """How Syphus was called: `python main.py`, or `syphus`; with the whole path of a Python that is not found so."""
     script = sys.argv[0]
-    return f"python {shlex.quote(script)}" if script.endswith(".py") else Path(script).name
-
-
-def _print(*lines: str) -> None:
-    text = "".join(f"{printable(line)}\n" for line in lines)
-    write_out(text.encode(sys.stdout.encoding, "replace"))
+    if not script.endswith(".py"):
+        return Path(script).name
+    python = "python" if shutil.which("python") == sys.executable else shlex.quote(sys.executable)
+    return f"{python} {shlex.quote(script)}"

@@ -189,7 +189,7 @@ def test_llava_image_is_of_one_type_and_marks_are_as_many_as_images(tmp_path: Pa
 def test_ids_that_come_twice_end_the_export_and_leave_no_file(tmp_path: Path) -> None:
     same = Result("1", (), [Pair("q?", "a", "XX_INS_1")], "m")
     for write in (write_llava, write_parquet):
-        with pytest.raises(RunError, match="Two pairs have the id 'XX_INS_1'"):
+        with pytest.raises(RunError, match="have the same id 'XX_INS_1'"):
             write(tmp_path, source(same, same))
     assert list(tmp_path.iterdir()) == []
 

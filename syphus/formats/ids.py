@@ -14,13 +14,16 @@ def distinct(results: Iterable[Result]) -> Iterator[Result]:
     """Hands the results on; raises `RunError` at the first pair whose id another one had before."""
     with closing(sqlite3.connect("")) as db:  # SQLite's own temporary file, gone when closed
         db.execute("PRAGMA journal_mode = OFF")
-        db.execute("CREATE TABLE id (name TEXT PRIMARY KEY) WITHOUT ROWID")
+        db.execute("CREATE TABLE id (name TEXT PRIMARY KEY, query TEXT) WITHOUT ROWID")
         for result in results:
             for pair in result.pairs:
                 try:
-                    db.execute("INSERT INTO id VALUES (?)", (pair.id,))
+                    db.execute("INSERT INTO id VALUES (?, ?)", (pair.id, result.query))
                 except sqlite3.IntegrityError:
+                    (other,) = db.execute("SELECT query FROM id WHERE name = ?", (pair.id,)).fetchone()
                     raise RunError(
-                        f"Two pairs have the id {pair.id!r}: the plugin's instruction_id must tell them apart."
+                        f"Pairs of the queries {other!r} and {result.query!r} have the same id {pair.id!r}. Nothing is "
+                        "lost: have the plugin's instruction_id tell them apart, and run the same command; it costs "
+                        "nothing."
                     ) from None
             yield result

@@ -7,25 +7,21 @@ lines, reads half a surrogate pair as "?", and integers beyond 64 bits only if e
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from syphus.errors import InputError
+from syphus.reading.json_values import DECODER, Record, item_scanner, scan_fault, skip, surrogate
 from syphus.reading.text_files import TextSource
-
-Record: TypeAlias = Any  # whatever the file holds: typed `object`, every plugin would have to cast every field
 
 _CHUNK = 1 << 16  # bytes read at once; doubled while one record does not fit
 _MAX_RECORD = 1 << 28  # characters; a "record" larger than this is a file of another shape
 _BORDER = 16  # a token that the end of the window cuts off fails at most this far from it
 
-_SPACE = re.compile(r"[ \t\r\n]*")
-_COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
+_scan_item = item_scanner(DECODER)
 _TOPS = {"[": "an array", "{": "an object", '"': "text"}
 
 
@@ -57,7 +53,7 @@ class JsonReader:
 
     def elements(self) -> Iterator[Record]:
         """The elements of the one array that the text is."""
-        return self._values("[", "]", _DECODER.raw_decode)
+        return self._values("[", "]", DECODER.raw_decode)
 
     def items(self) -> Iterator[tuple[str, Record]]:
         """The keys and values of the one object that the text is."""
@@ -82,10 +78,10 @@ class JsonReader:
                 continue
             found = separator(self.text, end)
             if found is None:  # no separator, or a number that the end of the buffer cut in two
-                self._need(f"Expecting ',' or '{closing}'", _skip(self.text, end))
+                self._need(f"Expecting ',' or '{closing}'", skip(self.text, end))
                 continue
-            self._note(value)
-            yield value
+            if self._note(value):
+                yield value
             self.start = found.end()
             if found[1] == closing:
                 return self._close() if whole else None
@@ -103,11 +99,12 @@ class JsonReader:
             if line and not line.isspace():
                 try:
                     value = self._parse(line, torn=not more)
-                    self._note(value)
+                    wanted = self._note(value)
                 except InputError as error:
                     self._tolerate(error)
                 else:
-                    yield value
+                    if wanted:
+                        yield value
             self.start = end + 1
         self._done = True
         if self.source.fault:
@@ -124,26 +121,33 @@ class JsonReader:
         trail.set((*others, self.position()) if half_way else others)
         self.source.close()
 
-    def _note(self, value: Record) -> None:
-        """Keeps account of a value that is about to be handed out."""
-        if self._doubtful and (problem := _surrogate(value)):
+    def _note(self, value: Record) -> bool:
+        """Keeps account of a value that is about to be handed out; False where it is to be left out."""
+        if self._doubtful and (problem := surrogate(value)):
             raise self._error(problem)
         self.number += 1
+        tolerance = tolerated.get()
+        if tolerance is not None and (fault := tolerance.left_out.get((self.source.path, self.number))):
+            tolerance.found.append(fault)
+            return False
         if trail.get()[-1] is not self:
-            open_ones = (other for other in trail.get() if other is not self and not isinstance(other, Position))
+            open_ones = [other for other in trail.get() if other is not self and not isinstance(other, Position)]
+            if tolerance is not None and any(open_ones):
+                tolerance.several = True
             trail.set((*open_ones, self))
+        return True
 
     def _tolerate(self, error: InputError) -> None:
         """A bad line ends the reading, unless the caller collects them."""
-        collected = bad_lines.get()
-        if collected is None or self.source.fault:
+        tolerance = tolerated.get()
+        if tolerance is None or self.source.fault:
             raise error
         self.number += 1
-        collected.append(str(error))
+        tolerance.found.append(str(error))
 
     def _parse(self, line: str, torn: bool) -> Record:
         try:
-            return _DECODER.decode(line)
+            return DECODER.decode(line)
         except (ValueError, RecursionError) as error:
             problem, at = scan_fault(error, 0)
             told = f"the last line is torn: {problem}" if torn else problem
@@ -169,9 +173,9 @@ class JsonReader:
 
     def _peek(self) -> str:
         """The next character that is no white space, or "" at the end."""
-        self.start = _skip(self.text, self.start)
+        self.start = skip(self.text, self.start)
         while self.start == len(self.text) and self._fill():
-            self.start = _skip(self.text, self.start)
+            self.start = skip(self.text, self.start)
         return self.text[self.start : self.start + 1]
 
     def _need(self, problem: str, at: int) -> None:
@@ -182,7 +186,7 @@ class JsonReader:
         if not self._fill():
             torn = at >= len(self.text.rstrip()) or problem.startswith("Unterminated")
             raise self._error(self.source.fault or ("the file ends within this record" if torn else problem), at)
-        self.start = _skip(self.text, 0)
+        self.start = skip(self.text, 0)
 
     def _fill(self) -> bool:
         """Drops what is done with and reads on, twice as much each time for the same record. False at the end."""
@@ -216,8 +220,20 @@ Trail: TypeAlias = tuple[JsonReader | Position | None, ...]
 trail: ContextVar[Trail] = ContextVar("trail", default=(None,))
 
 
-# Where bad lines of JSON Lines are collected, instead of ending the reading at the first.
-bad_lines: ContextVar[list[str] | None] = ContextVar("bad_lines", default=None)
+@dataclass(slots=True)
+class Tolerance:
+    """What is passed over, instead of ending the reading at the first.
+
+    `found` collects what is wrong with bad lines and with the records of `left_out` (by file and number) as they come
+    by. `several` files are read side by side: a record that is left out would shift one against the other.
+    """
+
+    found: list[str] = field(default_factory=list)
+    left_out: dict[tuple[str, int], str] = field(default_factory=dict)
+    several: bool = False
+
+
+tolerated: ContextVar[Tolerance | None] = ContextVar("tolerated", default=None)
 
 
 def position() -> Position | None:
@@ -236,61 +252,3 @@ def position_of_failure(before: Trail | None) -> Position | None:
     if isinstance(last, Position) and not (before and last is before[-1]):
         return last
     return position()
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError(f"the number {digits[:20]} is too large")
-    return number
-
-
-def decoder(hook: Callable[[list[tuple[str, Record]]], Record] | None = None) -> json.JSONDecoder:
-    """Reads strict JSON; `hook` makes something else than a dict of the items of an object."""
-    return json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_pairs_hook=hook)
-
-
-_DECODER = decoder()
-
-
-def scan_key(text: str, start: int) -> tuple[str, int]:
-    """A key of an object, and where its value begins. Raises `JSONDecodeError`."""
-    if text[start : start + 1] != '"':
-        raise json.JSONDecodeError("Expecting a key in double quotes", text, start)
-    key, end = _DECODER.raw_decode(text, start)
-    colon = _COLON.match(text, end)
-    if colon is None:
-        raise json.JSONDecodeError("Expecting ':'", text, _skip(text, end))
-    return key, colon.end()
-
-
-def _scan_item(text: str, start: int) -> tuple[tuple[str, Record], int]:
-    key, at = scan_key(text, start)
-    value, end = _DECODER.raw_decode(text, at)
-    return (key, value), end
-
-
-def _skip(text: str, start: int) -> int:
-    found = _SPACE.match(text, start)
-    return found.end() if found else start
-
-
-def scan_fault(error: Exception, start: int) -> tuple[str, int]:
-    """What a failed scan says for a person, and the character at which the text stopped making sense."""
-    if isinstance(error, json.JSONDecodeError):
-        return error.msg, error.pos
-    if isinstance(error, RecursionError):
-        return "nested too deeply", start
-    return ("a whole number with thousands of digits" if "integer string" in str(error) else str(error)), start
-
-
-def _surrogate(value: Record) -> str:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        return f"half a surrogate pair (U+{ord(error.object[error.start]):04X})"
-    return ""

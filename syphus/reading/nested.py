@@ -11,7 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from syphus.reading.json_stream import JsonReader, Record, decoder, scan_fault, scan_key
+from syphus.reading.json_stream import JsonReader
+from syphus.reading.json_values import Item, Record, decoder, item_scanner, scan_fault, scan_key
 from syphus.reading.text_files import TextSource
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class Repeated(dict[str, Record]):
     """A JSON object in which a key came more than once; the last one counts, as everywhere."""
 
 
-def read_nested_items(path: str | Path, name: str) -> Iterator[tuple[str, Record]]:
+def read_nested_items(path: str | Path, name: str) -> Iterator[Item]:
     """Yields the items of the object under the key `name` of the one object that the file is.
 
     What stands beside it is read and passed over. Objects with a key that came twice are `Repeated`. Raises InputError
@@ -32,7 +33,7 @@ def read_nested_items(path: str | Path, name: str) -> Iterator[tuple[str, Record
 
 
 class _NestedReader(JsonReader):
-    def items_under(self, name: str) -> Iterator[tuple[str, Record]]:
+    def items_under(self, name: str) -> Iterator[Item]:
         found = False
         mark = self._open("{")
         while mark != "}":
@@ -72,15 +73,10 @@ class _NestedReader(JsonReader):
             return value
 
 
-def _object(items: list[tuple[str, Record]]) -> dict[str, Record]:
+def _object(items: list[Item]) -> dict[str, Record]:
     found = dict(items)
     return found if len(found) == len(items) else Repeated(found)
 
 
 _DECODER = decoder(_object)
-
-
-def _scan_item(text: str, start: int) -> tuple[tuple[str, Record], int]:
-    key, at = scan_key(text, start)
-    value, end = _DECODER.raw_decode(text, at)
-    return (key, value), end
+_scan_item = item_scanner(_DECODER)

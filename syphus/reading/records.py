@@ -15,7 +15,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from syphus.errors import InputError
-from syphus.reading.json_stream import JsonReader, Position, Record, position
+from syphus.reading.json_stream import JsonReader, Position, position
+from syphus.reading.json_values import Record
 from syphus.reading.text_files import TextSource
 
 if TYPE_CHECKING:
@@ -60,13 +61,13 @@ def field(record: Record, key: str, kind: type[T]) -> T:
     As in JSON, a whole number will do for a float, and true is no number.
     """
     if not isinstance(record, dict):
-        raise InputError(f"{_here()}: an object is expected, this is {kind_of(record)}")
+        raise _fault(f"an object is expected, this is {kind_of(record)}")
     if key not in record:
-        raise InputError(f'{_here()}: no "{key}"')
+        raise _fault(f'no "{key}"')
     value: T = record[key]
     if type(value) is kind or (kind is float and type(value) is int):
         return value
-    raise InputError(f'{_here()}: "{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {kind_of(value)}')
+    raise _fault(f'"{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {kind_of(value)}')
 
 
 def texts(record: Record, key: str) -> list[str]:
@@ -74,7 +75,7 @@ def texts(record: Record, key: str) -> list[str]:
     values: list[str] = field(record, key, list)
     for value in values:
         if not isinstance(value, str):
-            raise InputError(f'{_here()}: "{key}" must be a list of text, it holds {kind_of(value)}')
+            raise _fault(f'"{key}" must be a list of text, it holds {kind_of(value)}')
     return values
 
 
@@ -89,8 +90,9 @@ def _reader(path: str | Path) -> JsonReader:
         raise
 
 
-def _here() -> str:
-    return str(position() or "record")
+def _fault(problem: str) -> InputError:
+    here = position()
+    return InputError(f"{here or 'record'}: {problem}", (here.path, here.number) if here else None)
 
 
 def kind_of(value: object) -> str:
