@@ -117,8 +117,7 @@ PIECES = [
 @pytest.mark.parametrize("form", FORMS)
 def test_whatever_the_answer_it_is_read_without_an_error_and_nothing_is_made_up(form: str) -> None:
     rng = random.Random(31)
-    module, read = FORMS[form]
-    del module
+    read = FORMS[form][1]
     for _ in range(2000):
         answer = "".join(
             rng.choice(PIECES) + rng.choice(["\n", "\n", "\r\n", " ", "\n\n"]) for _ in range(rng.randint(0, 25))
@@ -133,9 +132,11 @@ def test_whatever_the_answer_it_is_read_without_an_error_and_nothing_is_made_up(
             assert [text for text in texts(result) if text not in answer] == []
 
 
-UNITS = ["\n", " ", "*", "\n*", "\n-", "\n1.", "\nA)", "(", "-", "- ", "\nConversation", "\nConversation 1", 
-         "\nRound 1", "\nHuman:", "\nHuman", "\nOptions 1", "\nreason for ", "\nTranslation", "\nRewording 1", '{"', "```",
-         "human role", "\nRound 1 ", "- human role", "1", "\n\t"]  # fmt: skip
+UNITS = [
+    "\n", " ", "*", "\n*", "\n-", "\n1.", "\nA)", "(", "-", "- ", "\nConversation", "\nConversation 1", "\nRound 1",
+    "\nHuman:", "\nHuman", "\nOptions 1", "\nreason for ", "\nTranslation", "\nRewording 1", '{"', "```", "human role",
+    "\nRound 1 ", "- human role", "1", "\n\t",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("form", FORMS)
