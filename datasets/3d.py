@@ -138,7 +138,7 @@ def _unexpected(conversations: Sequence[Conversation], candidates: Sequence[str]
         f"not {_CONVERSATIONS} conversations": len(conversations) != _CONVERSATIONS,
         f"not {_ROUNDS} rounds in a conversation": any(len(each.rounds) != _ROUNDS for each in conversations),
         "the same activity twice": len(set(chosen)) < len(chosen),
-        "activity and role are no candidate": not known.issuperset(chosen),
+        "activity and role are no candidate": bool(known) and not known.issuperset(chosen),
     }
     return [problem for problem, is_there in found.items() if is_there]
 

@@ -45,7 +45,7 @@ class FunQA_translation(AbstractDataset):  # noqa: N801  the field's name for it
     short_name = "FUNQA_TR"
     prompt = "funqa_translation"
     query_inputs_path = "annotations/funqa/FunQA_train.json"
-    example = "funqa_zh.json"
+    example = "funqa/funqa_zh.json"
     without_rules = ("repeats a question",)  # all six answer the same
     rules = (_IN_ENGLISH, Check("two wordings are the same", _same_wording))
 
@@ -79,7 +79,7 @@ class _ByVideo(AbstractDataset):
     """What is made of what is seen in a video and why it surprises."""
 
     query_inputs_path = "annotations/funqa/FunQA_train.json"
-    example = "funqa.json"
+    example = "funqa/funqa.json"
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """One query a video that has one or both of the two texts; where there are several, the first of each."""

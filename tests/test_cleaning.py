@@ -120,8 +120,10 @@ CASES: list[tuple[Rule, list[str], list[str]]] = [
     (
         no_timestamps,
         ["At 12 seconds he jumps.", "It starts at the 3.5s mark.", "See timestamp 107.7.", "In [0, 19] she sings.",
-         "Between 4 and 9, at second 4, he falls.", "at 1:05 s it ends", "a 10-second mark"],
-        ["It takes a few seconds.", "He wins in 10 laps.", "Two men, at 3 tables.", "The second man waits."],
+         "Between 4 and 9, at second 4, he falls.", "at 1:05 s it ends", "a 10-second mark", "from 10s on",
+         "from 10s on", "at the 12 s mark"],
+        ["It takes a few seconds.", "He wins in 10 laps.", "Two men, at 3 tables.", "The second man waits.",
+         "films from the 1990s", "music from the 80s", "about 1920s fashion"],
     ),
     (
         no_letters_for_people,

@@ -19,7 +19,7 @@ _WORDS = {
 }  # fmt: skip
 
 _SECONDS = r"(?:s|secs?|seconds?)"
-_AT_THE_START = r"(?:\A|(?<=[.!?]\s)|(?<=\n))"  # of a sentence
+_AT_THE_START = r"(?:\A|(?<=[.!?]\s)(?<!\b(?:Dr|Mr|Ms|St)\.\s)(?<!\bMrs\.\s)|(?<=\n))"  # of a sentence
 _VERBS = "is|was|has|says|asks|walks|looks|takes|puts|picks|holds|stands|sits|talks|moves|opens|turns"
 
 #: Of a video, whose seconds the model knows from the annotation alone.
@@ -27,7 +27,8 @@ no_timestamps: Rule = Reject(
     "names a time of the video",
     r"\btimestamps?\b|\[\s*\d+(?:\.\d+)?\s*,\s*\d+(?:\.\d+)?\s*\]"
     rf"|\b\d+(?:\.\d+)?(?:st|nd|rd|th)?[ -]?{_SECONDS} (?:mark|into|in the video|of the video)\b"
-    r"|\b(?:at|from|between|after|until|around|about) (?:the )?(?:time |second |minute )?"
+    r"|\b(?:at|from|between|after|until|around|about) "
+    r"(?!the (?:\d\d)?\d0s\b|\d{3}0s\b)(?:the )?(?:time |second |minute )?"  # the 80s are no seconds
     rf"\d+(?::\d\d)?(?:\.\d+)? ?{_SECONDS}\b"
     r"|\b(?:seconds?|minutes?) \d+\b",
 )

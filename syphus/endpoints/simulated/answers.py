@@ -12,6 +12,7 @@ from syphus.endpoints.simulated.chat import Chat
 from syphus.endpoints.simulated.facts import facts
 from syphus.endpoints.simulated.prompts import Prompt
 from syphus.endpoints.simulated.scene import DEFECTS, Scene
+from syphus.endpoints.simulated.wearer import told_to_wearer
 from syphus.types import Usage
 
 _CORRECTED_SHARE = 0.1  # of the defects are left once a turn has said that the answer could not be used
@@ -92,6 +93,8 @@ def _random(chat: Chat, prompt: Prompt, seed: int, index: int) -> Random:
 
 def _scene(prompt: Prompt, annotation: str, random: Random) -> Scene:
     found, style = facts(annotation), prompt.style
+    if style.to_wearer:
+        found = list(dict.fromkeys(map(told_to_wearer, found)))
     count = random.randint(style.fewest, style.most)
     if not style.exact:
         count = max(1, min(count, 2 * len(found)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import orjson
@@ -24,6 +24,7 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 _CHANGE = re.compile(r"\b(?:chang|differ|spot the)", re.IGNORECASE)
+_WEARER = re.compile(r"\bwears? (?:this|the|a) camera\b", re.IGNORECASE)
 _NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS, 1)}
 _DEMAND = re.compile(
@@ -47,6 +48,7 @@ class Style:
     most: int
     exact: bool  #: the number of pairs was asked for in words
     about_change: bool
+    to_wearer: bool = False  #: of a camera: who asks is in the annotation, and is called C there
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ def _style(messages: Sequence[Body]) -> Style:
         most=max(counts),
         exact=False,
         about_change=_CHANGE.search(system_message) is not None,
+        to_wearer=_WEARER.search(system_message) is not None,
     )
     return _demanded(style, system_message)
 
@@ -173,4 +176,4 @@ def _demanded(style: Style, text: str) -> Style:
         return style
     number = _NUMBERS.get(match[2].lower()) or int(match[2])
     most = number if match[1].lower() == "exactly" else max(number, style.most)
-    return Style(style.form, style.shown, style.example, number, most, True, style.about_change)
+    return replace(style, fewest=number, most=most, exact=True)

@@ -4,6 +4,7 @@ question.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
 from random import Random
 
@@ -26,6 +27,16 @@ _ABOUT_ANYTHING = (
     "What is there to see of {}?",
     "Could you say more about {}?",
 )
+_OF_THE_WEARER = (
+    "What can I see of {}?",
+    "What is going on with {}?",
+    "What should I know about {}?",
+    "How would I describe {}?",
+    "What do I notice about {}?",
+    "Is there anything special about {}?",
+    "What might I miss about {}?",
+    "Which detail of {} should I remember?",
+)
 _NOTHING_CHANGED = ("Is there any difference between the two images?", "Can you spot a change between the two images?")
 _NOTHING_TO_SEE = Pair("Is there anything special to be seen here?", "Nothing in particular stands out here.")
 _OPENINGS = ("It seems that ", "One can see that ", "Clearly, ", "At a closer look, ", "As far as one can tell, ")
@@ -37,7 +48,7 @@ def pairs(facts: Sequence[str], count: int, about_change: bool, random: Random) 
     if not facts:
         return [_NOTHING_TO_SEE]
     order = random.sample(facts, len(facts))
-    patterns = _shuffled(_ABOUT_CHANGE if about_change else _ABOUT_ANYTHING, random)
+    patterns = _shuffled(_patterns(facts, about_change), random)
     openings = ["", *_shuffled(_OPENINGS, random)]
     starts = [random.choice(_FIRST_OPENINGS) for _ in order]
     made: dict[str, str] = {}
@@ -49,6 +60,13 @@ def pairs(facts: Sequence[str], count: int, about_change: bool, random: Random) 
         if len(made) == count:
             break
     return [Pair(question, response) for question, response in made.items()]
+
+
+def _patterns(facts: Sequence[str], about_change: bool) -> Sequence[str]:
+    """Ways to ask: whoever is told "You open the door" asks as "I"."""
+    if any(re.search(r"\byou\b", fact, re.IGNORECASE) for fact in facts):
+        return _OF_THE_WEARER
+    return _ABOUT_CHANGE if about_change else _ABOUT_ANYTHING
 
 
 def _shuffled(texts: Sequence[str], random: Random) -> list[str]:

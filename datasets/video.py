@@ -1,0 +1,191 @@
+"""Datasets of videos and albums: what happens, in the order in which it does."""
+
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from syphus import AbstractDataset, Pair, Reject, field, read_json_items, read_json_lists, read_jsonl, texts
+from syphus.cleaning import instead_of, no_timestamps, pairs_between
+from syphus.errors import InputError
+from syphus.reading.records import Record, position
+
+
+class DenseCaptions(AbstractDataset):
+    """ActivityNet Captions: videos, and sentences about parts of them with start and end."""
+
+    short_name = "DC"
+    prompt = "dense_captions"
+    query_inputs_path = "annotations/dense_captions/train.json"
+    example = "dense_captions.json"
+    rules = (pairs_between(4, 10), no_timestamps)
+
+    def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
+        """One query a video; its images are the frames of its seconds, from second 0 on."""
+        for video, record in read_json_items(path):
+            sentences, times = texts(record, "sentences"), _times(record)
+            if len(times) != len(sentences):
+                raise InputError(f"{position()}: {len(times)} timestamps and {len(sentences)} sentences")
+            yield {
+                "id": video,
+                "sentences": f"timestamps: {json.dumps(times)}\nsentences: {json.dumps(sentences)}",
+                "image_ids": [f"DC_IMG_{video}_{second:04}" for second in range(math.ceil(_duration(record)))],
+            }
+
+
+# The characters of the six series, by their first names and by the last names that they go by.
+_MEN = """
+    Sheldon Leonard Howard Raj Rajesh Stuart Kripke Zack Bert Wolowitz Koothrappali
+    Ted Marshall Barney Ranjit Stinson Mosby
+    Chandler Joey Ross Gunther Mike Richard Frank Bing Tribbiani
+    Derek George Alex Preston Burke Owen Jackson Karev Shepherd Sloan Webber
+    House Gregory Greg Wilson Foreman Chase Taub Kutner Lucas
+    Castle Rick Esposito Javier Ryan Kevin Montgomery
+"""
+_WOMEN = """
+    Penny Amy Bernadette Priya Leslie Beverly
+    Robin Lily Tracy Victoria Stella Zoey Nora
+    Monica Rachel Phoebe Janice Ursula Emily Carol
+    Meredith Cristina Izzie Miranda Bailey Addison Callie Lexie Yang Stevens
+    Cuddy Lisa Cameron Allison Amber Remy Masters
+    Beckett Kate Alexis Martha Lanie Gates
+"""
+_LAST_NAMES = """
+    Cooper Hofstadter Wolowitz Koothrappali Fowler Rostenkowski Mosby Eriksen Stinson Scherbatsky Aldrin Bing
+    Tribbiani Geller Green Buffay Hannigan Shepherd Karev Yang Stevens Bailey Grey Montgomery Torres Sloan Hunt Webber
+    House Wilson Cuddy Foreman Cameron Chase Taub Kutner Hadley Castle Beckett Esposito Ryan Rodgers Parish
+"""
+_TITLE = r"(?:Dr|Mr|Mrs|Ms|Miss|Professor|Detective|Captain)\b\.?"
+
+
+def _called(names: str) -> str:
+    """A pattern for people of these names, with or without title and last name."""
+    first, last = ("|".join(words.split()) for words in (names, _LAST_NAMES))
+    return rf"(?-i:(?<!\w)(?:{_TITLE} )?(?:{first})(?: (?:{last}))?(?!\w))"
+
+
+# "the man in the red shirt" can be told apart from "the man"; two of the latter can't.
+_LIKE_ANY = r"(?! (?:in|on|at|with|from|by|near|behind|next|who|whose|that)\b| \w+ing\b)"
+_NAMESAKES = rf"\bthe (man|woman)\b{_LIKE_ANY}[^.!?]*?\bthe \1\b{_LIKE_ANY}"
+
+
+class TVCaptions(AbstractDataset):
+    """TV show Captions: moments of television series, described with and without what is said."""
+
+    short_name = "TVC"
+    prompt = "tv_captions"
+    query_inputs_path = "annotations/tv_captions/tvc_train_release.jsonl"
+    example = "tv_captions.jsonl"
+    rules = (
+        *instead_of("the name of a man", _called(_MEN), "the man"),
+        *instead_of("the name of a woman", _called(_WOMEN), "the woman"),
+        Reject("a person with title and name", rf"{_TITLE} [A-Z]\w+", exact=True),
+        Reject("two people are called the same", _NAMESAKES),
+        pairs_between(3, 6),
+        no_timestamps,
+    )
+
+    def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
+        """One query a moment, which is a line. `vid_name` repeats, and `clip_id` does not."""
+        for record in read_jsonl(path):
+            clip = _clip(record)
+            descriptions = [field(each, "desc", str) for each in field(record, "descs", list)]
+            yield {
+                "id": f"{clip}_{field(record, 'clip_id', int):06}",
+                "sentences": [f"{number}. {text}" for number, text in enumerate(descriptions, 1)],
+                "image_ids": [f"TVC_IMG_{clip}_{frame:05}" for frame in _frames(_duration(record))],
+                "meta": {"ts": field(record, "ts", list)},
+            }
+
+
+class VisualStoryTelling(AbstractDataset):
+    """VIST, story in sequence: albums of photos, with the sentences that people wrote when they told their stories."""
+
+    short_name = "VST"
+    prompt = "visual_story_telling"
+    query_inputs_path = "annotations/visual_story_telling/train.story-in-sequence.json"
+    example = "visual_story_telling.json"
+    rules = (
+        *instead_of("[male]", r"\[male\]", "the man"),
+        *instead_of("[female]", r"\[female\]", "the woman"),
+        *instead_of("[location]", r"\[location\]", "this place"),
+        *instead_of("[organization]", r"\[organization\]", "the group"),
+        pairs_between(4, 8),
+    )
+
+    def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
+        """One query an album, with all its photos in the order of the file."""
+        for name, (text, photos) in _albums(path):
+            yield {"id": name, "sentences": text, "image_ids": [f"VST_IMG_{photo}" for photo in photos]}
+
+    def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:  # noqa: ARG002  all before it are there
+        """The conversation about the album so far."""
+        return list(range(1, number))
+
+
+def _albums(path: str) -> Iterator[tuple[str, tuple[str, list[str]]]]:
+    """The albums of a file of VIST, each with its text and its photos.
+
+    The lists of the file may come in any order, so they are read to the end first; what is kept of them is text.
+    """
+    albums: dict[str, str] = {}
+    photos: defaultdict[str, dict[str, str]] = defaultdict(dict)  # of an album
+    said: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)  # about the photos of an album
+    for key, record in read_json_lists(path, "images", "albums", "annotations"):
+        if key == "albums":
+            head = f"title: {_text(record, 'title')}\ndescription: {_text(record, 'description')}\n"
+            albums[field(record, "id", str)] = head
+        elif key == "images":
+            lines = f"image: {_text(record, 'title')}\ntags: {_text(record, 'tags')}\n"
+            photos[field(record, "album_id", str)][field(record, "id", str)] = lines
+        else:
+            for story in record if isinstance(record, list) else [record]:
+                of_album = said[field(story, "album_id", str)]
+                of_album.setdefault(field(story, "photo_flickr_id", str), []).append(field(story, "text", str))
+    if unknown := (photos.keys() | said.keys()) - albums.keys():
+        raise InputError(f'{path}: there are photos of album {min(unknown)}, which "albums" does not list')
+    for name, head in albums.items():
+        told = said[name]
+        shown = {**photos[name], **{photo: "image: \ntags: \n" for photo in told if photo not in photos[name]}}
+        parts = (f"\n{lines}annotations: {json.dumps(told.get(photo, []))}\n" for photo, lines in shown.items())
+        yield name, (head + "".join(parts), list(shown))
+
+
+def _text(record: Record, key: str) -> str:
+    """A text that may be missing or null."""
+    return "" if isinstance(record, dict) and record.get(key) is None else field(record, key, str)
+
+
+def _times(record: Record) -> list[list[int]]:
+    """Starts and ends in whole seconds, rounded as Python does, half to even."""
+    times = []
+    for time in field(record, "timestamps", list):
+        if not isinstance(time, list) or [type(each) in (int, float) for each in time] != [True, True]:
+            raise InputError(f'{position()}: "timestamps" must hold pairs of a start and an end')
+        times.append([round(each) for each in time])
+    return times
+
+
+def _duration(record: Record) -> float:
+    """Seconds, more than none and less than a day."""
+    duration = field(record, "duration", float)
+    if not 0 < duration < 86_400:
+        raise InputError(f'{position()}: "duration" must be seconds, from 0 to 86,400; this is {duration}')
+    return duration
+
+
+def _clip(record: Record) -> str:
+    """The name of the video, with its series: those of The Big Bang Theory have none in the file."""
+    name = field(record, "vid_name", str)
+    return f"bbt_{name}" if re.match(r"s\d\de\d\d_", name) else name
+
+
+def _frames(duration: float) -> range:
+    """The numbers of the frames, from 1, that Otter's converter takes of a video: about sixteen, evenly spaced.
+
+    It counts the files, which TVQA's frames at 3 a second are; here they are reckoned from the duration.
+    """
+    frames = max(1, int(3 * duration))
+    step = max(1, frames // 16)
+    return range(step // 2 + 1, frames + 1, step)

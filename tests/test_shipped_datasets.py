@@ -1,0 +1,71 @@
+"""What holds for every dataset that is shipped: its prompt, its made-up example, and a run over that example."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from harness import Listener
+
+from syphus.cleaning import Context, clean
+from syphus.options import Options
+from syphus.plugins.contract import AbstractDataset, load_prefix, queries
+from syphus.plugins.finding import find_plugin, list_plugins, shipped
+from syphus.runs.job import run
+from syphus.runs.status import read_status
+from syphus.stages.generate import rules_of
+from syphus.types import Query, State
+
+NAMES = [
+    plugin.name
+    for plugin in list_plugins(installed="none")
+    if Path(plugin.path).resolve().parent == shipped("datasets")
+]
+
+
+@pytest.fixture(params=NAMES)
+def dataset(request: pytest.FixtureRequest) -> AbstractDataset:
+    return find_plugin(request.param, installed="none").create()
+
+
+def test_what_an_in_context_example_shows_would_be_accepted(dataset: AbstractDataset) -> None:
+    prefix = load_prefix(dataset)
+    turns = [message["content"] for message in prefix.in_context]
+    assert turns
+    for asked, answered in zip(turns[::2], turns[1::2], strict=True):
+        query = Query("example", asked)
+        parsed = dataset.parse_response(answered, query)
+        assert (parsed.problems, parsed.notes) == ((), ())
+        cleaned = clean(parsed.pairs, rules_of(dataset), Context(query))
+        assert (cleaned.rejections, cleaned.repairs) == ({}, {})
+        assert not dataset.check_pairs(query, cleaned.pairs)
+
+
+def test_the_example_input_is_not_in_the_prompt(dataset: AbstractDataset) -> None:
+    prompted = " ".join(message["content"] for message in load_prefix(dataset).in_context)
+    lines = [
+        line for query in queries(dataset, shipped("examples") / dataset.example) for line in query.text.split("\n")
+    ]
+    assert [line for line in lines if line.count(" ") >= 3 and line in prompted] == []
+
+
+def test_the_example_runs_offline_to_the_last_pair(dataset: AbstractDataset, tmp_path: Path) -> None:
+    name = next(name for name in NAMES if name.startswith(f"{type(dataset).__name__}."))
+    options = Options(name=name, example=True, offline=True, output_dir=tmp_path, num_threads=8)
+    listener = Listener()
+    finished = run(options, {}, listener)
+    assert (finished.exit_code, finished.stopped_by) == (0, None), listener.lines
+    counts = read_status(options.folder).counts
+    asked = list(queries(dataset, shipped("examples") / dataset.example))
+    assert counts.states[State.OK] == counts.total == len(asked)
+    assert 12 <= len(asked) <= 24
+    made = json.loads((options.folder / f"{dataset.short_name}_instructions.json").read_text("utf-8"))["data"]
+    lines = [json.loads(line) for line in (options.folder / "pairs.jsonl").read_text("utf-8").splitlines()]
+    assert len(made) == len(lines) == counts.pairs  # no id comes twice
+    for name, entry in made.items():
+        assert name.startswith(f"{dataset.short_name}_INS_")
+        assert set(entry["rel_ins_ids"]) <= made.keys() - {name}
+        assert entry["instruction"].strip()
+        assert entry["answer"].strip()
+        assert entry["image_ids"]
