@@ -284,7 +284,7 @@ SD = "--name SpotTheDifference.change"
 #: What is typed, and what is said to it; "..." stands for the rest of the line.
 WRONG = {
     "": "Which dataset? Add --name; the command `datasets` lists them.",
-    "--name SpotTheDiff.change": 'there is no dataset "SpotTheDiff.change"; did you mean SpotTheDifference.change?',
+    "--name SpotTheDiff.change": 'there is no dataset "SpotTheDiff.change"; did you mean SpotTheDifference.change or CocoSpotTheDifference.change?',
     f"{SD} -in nope.json --offline": "nope.json: no such file; name the annotations with --query_inputs_path (-in)",
     f"{R} -in bad.jsonl --offline": "bad.jsonl: record 2 (line 2): ...",
     f"{SD} -in short.json --offline": 'short.json: record 2 (line 3): no "sentences"',

@@ -41,7 +41,7 @@ from syphus.runs.job import run
 from syphus.types import State
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 TYPED = [page for page in PAGES if "```console" in (ROOT / page).read_text("utf-8")]
 
 _FENCE = re.compile(r"^```(\w+)(?: +(>>)? *(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -248,9 +248,16 @@ def test_the_readme_makes_up_no_figures() -> None:
     assert "benchmarks/" in figures[1]
 
 
-def test_every_shipped_dataset_is_on_the_commands_page_or_in_the_readme() -> None:
+def test_every_shipped_dataset_is_in_the_table_and_has_a_page_that_names_it_and_runs_its_example() -> None:
+    told = table("docs/datasets.md", "# The datasets of MIMIC-IT")
     for plugin in list_plugins(installed="none"):
-        assert plugin.name in text("README.md") + text("docs/commands.md")
+        link = re.search(rf"\[`{plugin.name}`\]\((\S+)\)", told[plugin.name][0])
+        assert link is not None, plugin.name
+        assert plugin.short_name in told[plugin.name][1]
+        page = text(f"docs/{link[1]}")
+        assert page.startswith("# ")
+        assert f"`{plugin.name}`" in page.splitlines()[0]
+        assert f"--name {plugin.name} --example --offline" in page
 
 
 def test_every_hook_and_attribute_of_a_plugin_is_in_the_tutorial() -> None:

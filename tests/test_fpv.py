@@ -93,7 +93,8 @@ def test_narrations_become_windows_of_sixteen_seconds(
 @pytest.mark.parametrize(
     ("marked", "plain"),
     [("#C C walks ", "C walks"), ("#C walks", "C walks"), ("# C C walks", "C walks"),
-     ("#O man Y cuts C's hair", "man Y cuts C's hair"), ("#Unsure falls", "something falls"), ("C# walks", "C# walks"), ("#C Carries a box", "C Carries a box")],
+     ("#O man Y cuts C's hair", "man Y cuts C's hair"), ("#Unsure falls", "something falls"),
+     ("C# walks", "C# walks"), ("#C Carries a box", "C Carries a box")],
 )  # fmt: skip
 def test_marks_of_narrations_are_taken_off(dataset: AbstractDataset, tmp_path: Path, marked: str, plain: str) -> None:
     shape = {"videos": {"u": {"narrations": [{"time": 1, "text": marked}]}}}
