@@ -107,6 +107,13 @@ def test_a_description_is_taken_over_and_a_conversation_is_none(tmp_path: Path) 
         list(queries(dataset("Detail"), path))
 
 
+def test_an_endpoint_without_a_model_is_no_reason_to_stop_where_nobody_is_asked(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.json", [instruct("Who?", "He.")])
+    options = Options(name="LlavaDetail.llava", query_inputs_path=str(path), output_dir=tmp_path)
+    environ = {"OPENAI_API_KEY": "sk-0123456789", "OPENAI_BASE_URL": "http://127.0.0.1:9"}
+    assert run(options, environ, Listener()).exit_code == 0
+
+
 def test_captions_need_somebody_to_ask(tmp_path: Path) -> None:
     options = Options(
         name="LlavaDetail.llava", query_inputs_path=str(save(tmp_path / "a.json", [CAPTIONED])), output_dir=tmp_path
