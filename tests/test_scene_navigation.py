@@ -10,11 +10,15 @@ import pytest
 from harness import Listener
 
 from syphus.errors import InputError
+from syphus.ledger.records import Row
 from syphus.options import Options
-from syphus.plugins.contract import AbstractDataset, queries
+from syphus.plugins.contract import AbstractDataset, load_prefix, queries
 from syphus.plugins.finding import find_plugin, shipped
 from syphus.runs.job import run
-from syphus.types import Query
+from syphus.sampling import Sampling
+from syphus.secrets import Vault
+from syphus.stages.generate import Generate
+from syphus.types import Completion, Outcome, Query, State, Usage
 
 EXAMPLES = shipped("examples") / "scene_navigation"
 
@@ -203,6 +207,20 @@ def test_answers_that_are_nothing_but_lists_are_rejected(dataset: AbstractDatase
     assert list(rule.find(dataset.parse_response(lists, ROOM).pairs, None))  # type: ignore[union-attr, arg-type]
     mixed = lists.replace("So:\n1. answer 7.3", "answer 7.3")
     assert not list(rule.find(dataset.parse_response(mixed, ROOM).pairs, None))  # type: ignore[union-attr, arg-type]
+
+
+def judged(dataset: AbstractDataset, text: str) -> Outcome:
+    stage = Generate(dataset, load_prefix(dataset), Sampling("m", {}), Vault())
+    return stage.judge(Row(1, ROOM), Completion(text, "stop", "m", Usage())).outcome
+
+
+def test_what_is_copied_from_the_example_is_found_in_any_form_of_answer(dataset: AbstractDataset) -> None:
+    text = "\n".join(conversation(n, n + 4) for n in (1, 2, 3))
+    assert judged(dataset, text).state is State.OK  # round 0 is ours, and in every answer
+    taught = "Yes, the couch under the window. It is away from the long table, and the small round table in front of it"
+    (whole,) = [line for line in load_prefix(dataset).in_context[1]["content"].splitlines() if taught in line]
+    copied = text.replace("Assistant: answer 6.2.", whole)
+    assert judged(dataset, copied).reason == "copies an in-context example"
 
 
 def test_scanrefer_runs_as_scan_info_does(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ Keys are matched in any case, with a space or nothing for `_`, and in any order.
 for (`Expansion_with_Eng_6`) is a problem. Texts are kept byte for byte, but for the white space around them.
 
 Problems, besides those of JSON, code fences, thinking blocks and characters (see `pairs.py`): "answer is empty", "no
-key", "missing: KEY", "empty: KEY", "twice: KEY", "unknown key", "text is not text", "line that may be a header".
+key", "missing: KEY", "empty: KEY", "twice: KEY", "unknown key", "value is not text", "line that may be a header".
 
 Notes: "thinking block", "text before the first key", "text after the last fence", "text after the JSON".
 """
@@ -82,7 +82,7 @@ def _from_json(body: str, start: int) -> _Read:
     if not isinstance(document, dict):
         return _Read([], problems or ["no key"], [])
     items = [(key, text) for key, text in document.items() if isinstance(text, str)]
-    problems += ["text is not text"] * (len(items) < len(document))
+    problems += ["value is not text"] * (len(items) < len(document))
     problems += decoding_problems([text for _, text in items])
     rest = body[read.end :]
     problems += ["two JSON documents"] * (find_json(body, read.end, len(body)) >= 0)
