@@ -40,7 +40,7 @@ from pydantic import (
 )
 
 from syphus.environment import OFFICIAL, Described, describe
-from syphus.errors import ConfigError
+from syphus.errors import ConfigError, NoEndpointError
 from syphus.reading.yaml_files import read_yaml
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -216,7 +216,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
         data["endpoints"] = [described.endpoint]
         data.setdefault("model", described.model)
     if not (given.get("model") or data.get("model")):
-        raise ConfigError("No model is named. Pass --model, put `model:` into the config, or set OPENAI_MODEL.")
+        raise NoEndpointError("No model is named. Pass --model, put `model:` into the config, or set OPENAI_MODEL.")
     if described is not None:
         return make_config(data, given, path, described.variables)
     return make_config(data, given, path, environ=environ)

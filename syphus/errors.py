@@ -35,7 +35,7 @@ class ConfigError(UsageError):
 
 
 class NoEndpointError(ConfigError):
-    """Neither the environment nor a config says where to ask."""
+    """Neither the environment nor a config says whom to ask: there is no endpoint, or no model."""
 
 
 class InputError(UsageError):

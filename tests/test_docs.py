@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -89,10 +90,7 @@ def checkout(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "syphus").symlink_to(ROOT / "syphus")
     for name in ("datasets", "prompts", "examples"):
-        (folder / name).mkdir()
-        for file in (ROOT / name).iterdir():
-            if file.is_file():
-                (folder / name / file.name).write_bytes(file.read_bytes())
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "main.py").write_bytes((ROOT / "main.py").read_bytes())
     (folder / "train.json").write_bytes((ROOT / "examples" / "spot_the_difference.json").read_bytes())
     return folder

@@ -65,6 +65,19 @@ def skip_thinking(text: str) -> Remainder:
     return Remainder(rest, problems, ("thinking block",) if start else ())
 
 
+def readable(text: str) -> Remainder:
+    """Gives what there is to read in an answer, without byte order mark and thinking blocks. Where that is nothing, the
+    text is empty and there is a problem.
+    """
+    answer = skip_thinking(text.removeprefix("\ufeff"))
+    return Remainder("", answer.problems or ("answer is empty",), answer.notes) if is_empty(answer.text) else answer
+
+
+def once(texts: Iterable[str]) -> tuple[str, ...]:
+    """Gives each text once, in the order of the first."""
+    return tuple(dict.fromkeys(texts))
+
+
 def character_problems(texts: Iterable[str]) -> list[str]:
     """Names what no text of a data set may hold: control characters (but tab, line ends) and halves of surrogate
     pairs.

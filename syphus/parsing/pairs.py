@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from syphus.parsing.answer_text import character_problems, is_empty, skip_thinking, strip
+from syphus.parsing.answer_text import character_problems, is_empty, once, readable, strip
 from syphus.parsing.json_answers import decoding_problems, find_json, is_fence_or_nothing, read_documents
 from syphus.parsing.sections import Header, Section, find_headers, header_pattern, split_sections
 from syphus.types import Pair, Parsed
@@ -53,11 +53,9 @@ def parse_pairs(text: str) -> Parsed:
     Takes the answer as it came. Gives the pairs that could be read, the problems (any one makes the answer invalid as a
     whole) and harmless notes. Raises nothing, whatever the text holds.
     """
-    answer = skip_thinking(text.removeprefix("\ufeff"))
-    if answer.problems and not answer.text:
+    answer = readable(text)
+    if not answer.text:
         return Parsed((), answer.problems, answer.notes)
-    if is_empty(answer.text):
-        return Parsed((), ("answer is empty",), answer.notes)
     body = "\n" + answer.text
     headers, problems = _choose_headers(find_headers(body, _HEADERS))
     start = find_json(body, 0, headers[0].start if headers else len(body))
@@ -94,7 +92,7 @@ def _from_lines(body: str, headers: Sequence[Header], problems: list[str]) -> Pa
     pairs, unpaired = _pair_up(split.sections)
     problems = problems + split.problems + unpaired + character_problems([section.text for section in split.sections])
     notes = ["text before the first question"] * split.before + ["text after the last fence"] * split.after
-    return Parsed(tuple(pairs), _once(problems), tuple(notes) if split.sections else ())
+    return Parsed(tuple(pairs), once(problems), tuple(notes) if split.sections else ())
 
 
 def _pair_up(sections: Sequence[Section]) -> tuple[list[Pair], list[str]]:
@@ -146,7 +144,7 @@ def _from_json(body: str, start: int, headers: Sequence[Header]) -> Parsed:
         wrong, more_notes = _look_behind(body, start, read.end)
         problems += wrong + ["pairs outside of the JSON"] * any(header.start >= read.end for header in headers)
         notes += more_notes
-    return Parsed(tuple(pairs), _once(problems), _once(notes + ["other keys in the JSON"] * has_other_keys))
+    return Parsed(tuple(pairs), once(problems), once(notes + ["other keys in the JSON"] * has_other_keys))
 
 
 def _items(values: Sequence[object]) -> tuple[Sequence[object], bool]:
@@ -210,8 +208,3 @@ def _look_behind(body: str, start: int, end: int) -> tuple[list[str], list[str]]
     if strip(rest)[:1] in (",", "]", "}"):
         return ["not valid JSON"], notes
     return [], notes + ["text after the JSON"] * (not is_fence_or_nothing(rest))
-
-
-def _once(texts: Iterable[str]) -> tuple[str, ...]:
-    """Gives each text once, in the order of the first."""
-    return tuple(dict.fromkeys(texts))

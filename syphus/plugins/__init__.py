@@ -6,5 +6,6 @@ returned.py   what its hooks return, checked
 finding.py    plugins by name, and the list of all
 modules.py    from a file or an entry point to a class, and to a dataset
 code.py       running a plugin's code: what it prints, raises, or never ends with
+drawing.py    drawing by lot, the same on every run
 legacy.py     plugins of the first Syphus, unchanged
 """

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Position",
     "Record",
+    "beginning",
     "field",
     "kind_of",
     "position",
@@ -82,6 +83,14 @@ def read_jsonl(path: str | Path) -> Iterator[Record]:
     """Yields the values of a JSON Lines file, one a line; blank lines are passed over. Raises InputError."""
     with closing(_reader(path)) as reader:
         yield from reader.lines()
+
+
+def beginning(path: str | Path, characters: int = 200) -> str:
+    """The first characters of the text of a file, without white space before them, to tell shapes apart: "[" begins an
+    array. Raises InputError.
+    """
+    with closing(_reader(path)) as reader:
+        return reader.source.read(1 << 16).lstrip()[:characters]
 
 
 def field(record: Record, key: str, kind: type[T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -59,7 +60,7 @@ class Generate:
         self._hook_seconds = hook_seconds
         self._code = plugin_code(dataset)
         self._rules = rules_of(dataset)
-        self._taught = frozenset(folded(text) for text in taught_texts(prefix))
+        self._taught = frozenset(folded(text) for text in self._taught_texts())
         self._named: dict[str, str] = {}  # the first ids of pairs, with their queries
 
     def request(self, row: Row, last: Answer | None) -> Request | Outcome:
@@ -94,6 +95,21 @@ class Generate:
     def adapt(self, parameter: str) -> bool:
         """Does without a sampling parameter that the model does not take."""
         return self._sampling.adapt(parameter)
+
+    def _taught_texts(self) -> Iterator[str]:
+        """The texts that the plugin's parser finds in the in-context examples."""
+        asked = ""
+        for message in self._prefix.in_context:
+            if message["role"] == "user":
+                asked = message["content"]
+                continue
+            with suppress(UsageError), time_limit(self._hook_seconds):  # an example need not have the form of an answer
+                yield from self._code.run(self._texts_of_example, message["content"], Query("example", asked))
+
+    def _texts_of_example(self, answer: str, query: Query) -> list[str]:
+        """What is in the example itself: a parser may put texts of its own beside those that it reads."""
+        parsed = checked("parse_response", self._dataset.parse_response(answer, query), Parsed)
+        return [text for pair in parsed.pairs for text in (pair.instruction, pair.answer) if text in answer]
 
     def _render(self, query: Query) -> str:
         return checked_text("render_query", self._dataset.render_query(query))
@@ -161,14 +177,6 @@ def _rejected(problems: Sequence[str], places: Sequence[str] = (), rules: tuple[
 def rules_of(dataset: AbstractDataset) -> tuple[Rule, ...]:
     """The rules of cleaning that hold for a dataset: its own, and the general ones that it has not put aside."""
     return (*dataset.rules, *(rule for rule in GENERAL_RULES if rule.name not in dataset.without_rules))
-
-
-def taught_texts(prefix: Prefix) -> Iterator[str]:
-    """The questions and answers of the in-context examples, as far as they are in the usual form."""
-    for message in prefix.in_context:
-        if message["role"] == "assistant":
-            for pair in parsing.parse_pairs(message["content"]).pairs:
-                yield from (pair.instruction, pair.answer)
 
 
 def asking_helps(reason: str) -> bool:

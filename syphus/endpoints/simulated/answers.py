@@ -10,8 +10,8 @@ from random import Random
 
 from syphus.endpoints.simulated.chat import Chat
 from syphus.endpoints.simulated.facts import facts
-from syphus.endpoints.simulated.forms import DEFECTS, Scene
 from syphus.endpoints.simulated.prompts import Prompt
+from syphus.endpoints.simulated.scene import DEFECTS, Scene
 from syphus.endpoints.simulated.wearer import told_to_wearer
 from syphus.types import Usage
 
@@ -98,7 +98,7 @@ def _scene(prompt: Prompt, annotation: str, random: Random) -> Scene:
     count = random.randint(style.fewest, style.most)
     if not style.exact:
         count = max(1, min(count, 2 * len(found)))
-    return Scene(found, count, style.about_change, style.example)
+    return Scene(found, count, style.about_change, style.example, annotation)
 
 
 def _write(prompt: Prompt, random: Random, share: float) -> str:

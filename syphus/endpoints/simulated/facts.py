@@ -18,6 +18,7 @@ _LONGEST = 300  # characters of a sentence that are used
 _LINE = re.compile(r"\s*(?:[-*•]|\d+[.)])?\s*(?:([A-Za-z_][\w-]*(?: [\w-]+)?)\s*:\s*)?(.*?)\s*$")
 _ENDS = "!?\u3002\uff01\uff1f"  # with the full-width full stop, exclamation and question mark
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])\s*(?=\S)")
+_CANDIDATE = " - Human role: "  # what could be done in a scene is not what is there
 _BOX = re.compile(r"\[[\d\s.,-]+\]$")
 _INSTRUCTION = re.compile(
     r"\b(questions?|answers?|please|you (?:should|must|are)|do not|don't|generate|instructions?|format|json|pairs?)\b",
@@ -60,6 +61,8 @@ def facts(annotation: str) -> list[str]:
         key, value = (match[1] or "", match[2]) if match else ("", line)
         if _BOX.search(value):
             things.append(key)
+        elif _CANDIDATE in line:
+            continue
         elif key.lower() not in _SKIPPED_KEYS:
             found += [text for text in _sentences(value) if _usable(text)]
         if len(found) >= MOST_FACTS:

@@ -1,53 +1,24 @@
 """The forms that an answer can be asked for in. To add one, write a `Form` and put it into `FORMS`.
 
 A form is recognised by an in-context answer (`shown`), or else by the system message (`asked`); the first in `FORMS`
-that is recognised is used, and the last where none is. Its defects are what models really do wrong when the form is not
-shown to them.
+that is recognised is used, and question and answer lines where none is. Its defects are what models really do wrong
+when the form is not shown to them. Here are the two forms of pairs; `special_forms.py` has the others.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from random import Random
 
 import orjson
 
-from syphus.endpoints.simulated.wording import lowered, pairs
+from syphus.endpoints.simulated.scene import Form, Scene, chatter, leak, some_pairs
+from syphus.endpoints.simulated.special_forms import BLOCKS, CHOICES, CONVERSATIONS, KEYED_LINES, PLAIN_TEXT
 from syphus.types import Pair
 
 _HEADER = re.compile(r"^\s*[*#\s]*(question|answer)\b[ \d*]*:", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r"^\s*```\w*\s*|\s*```\s*$")
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What one answer is written from: the facts, how many pairs are wanted, and the last in-context answer ("" if
-    there is none).
-    """
-
-    facts: Sequence[str]
-    count: int
-    about_change: bool
-    example: str
-
-
-Writer = Callable[[Scene, Random], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One form of an answer."""
-
-    name: str
-    shown: Callable[[str], int]  #: how many items of this form an in-context answer holds; 0 if it has another form
-    asked: Callable[[str], bool]  #: does a system message ask for it?
-    write: Writer
-    defects: Mapping[str, Writer]  #: by name; every form has the names of `DEFECTS`
-
-
-DEFECTS = ("chatter", "unpaired", "numbered_headers", "greeting", "leak_phrase", "one_pair")
 
 
 def form_of(examples: Sequence[str], system_message: str) -> tuple[Form, bool]:
@@ -55,21 +26,12 @@ def form_of(examples: Sequence[str], system_message: str) -> tuple[Form, bool]:
     for form in FORMS:
         if examples and form.shown(examples[-1]):
             return form, True
-    return next((form for form in FORMS if form.asked(system_message)), FORMS[-1]), False
-
-
-def _some_pairs(scene: Scene, random: Random) -> list[Pair]:
-    return pairs(scene.facts, scene.count, scene.about_change, random)
-
-
-def _chatter(scene: Scene, random: Random) -> str:
-    told = " ".join(pair.answer for pair in _some_pairs(scene, random))
-    return f"There is quite a bit to see here. {told} All in all it makes for an interesting scene."
+    form = next((form for form in FORMS if form.asked(system_message)), QUESTION_ANSWER)
+    return form, bool(examples) and form is PLAIN_TEXT  # which nothing but the system message can tell from chatter
 
 
 def _leaking(made: Sequence[Pair]) -> list[Pair]:
-    leak = Pair(made[0].instruction, f"According to the description, {lowered(made[0].answer)}")
-    return [leak, *made[1:]]
+    return [Pair(made[0].instruction, leak(made[0].answer)), *made[1:]]
 
 
 # Question and answer lines
@@ -89,17 +51,17 @@ def _gap(scene: Scene, random: Random) -> str:
 
 
 def _write_lines(scene: Scene, random: Random) -> str:
-    return _lines(_some_pairs(scene, random), scene.example, _gap(scene, random))
+    return _lines(some_pairs(scene, random), scene.example, _gap(scene, random))
 
 
 def _unpaired_lines(scene: Scene, random: Random) -> str:
-    *complete, last = _some_pairs(scene, random)
+    *complete, last = some_pairs(scene, random)
     gap = _gap(scene, random)
     return gap.join(part for part in (_lines(complete, scene.example, gap), f"Question: {last.instruction}") if part)
 
 
 def _numbered_headers(scene: Scene, random: Random) -> str:
-    made = _some_pairs(scene, random)
+    made = some_pairs(scene, random)
     return "\n\n".join(
         f"**Question {number}:** {pair.instruction}\n**Answer {number}:** {pair.answer}"
         for number, pair in enumerate(made, 1)
@@ -111,11 +73,11 @@ def _greeting_lines(scene: Scene, random: Random) -> str:
 
 
 def _leaking_lines(scene: Scene, random: Random) -> str:
-    return _lines(_leaking(_some_pairs(scene, random)), scene.example, _gap(scene, random))
+    return _lines(_leaking(some_pairs(scene, random)), scene.example, _gap(scene, random))
 
 
 def _one_pair_lines(scene: Scene, random: Random) -> str:
-    return _lines(_some_pairs(scene, random)[:1], scene.example, "\n")
+    return _lines(some_pairs(scene, random)[:1], scene.example, "\n")
 
 
 # A JSON array of objects
@@ -140,11 +102,11 @@ def _array(made: Sequence[Pair], example: str) -> str:
 
 
 def _write_array(scene: Scene, random: Random) -> str:
-    return _array(_some_pairs(scene, random), scene.example)
+    return _array(some_pairs(scene, random), scene.example)
 
 
 def _unpaired_array(scene: Scene, random: Random) -> str:
-    made = [{"question": pair.instruction, "answer": pair.answer} for pair in _some_pairs(scene, random)]
+    made = [{"question": pair.instruction, "answer": pair.answer} for pair in some_pairs(scene, random)]
     del made[-1]["answer"]
     return orjson.dumps(made).decode()
 
@@ -159,7 +121,7 @@ QUESTION_ANSWER = Form(
     asked=lambda system_message: "question:" in system_message.lower(),
     write=_write_lines,
     defects={
-        "chatter": _chatter,
+        "chatter": chatter,
         "unpaired": _unpaired_lines,
         "numbered_headers": _numbered_headers,
         "greeting": _greeting_lines,
@@ -174,13 +136,13 @@ JSON_ARRAY = Form(
     asked=lambda system_message: "JSON" in system_message,
     write=_write_array,
     defects={
-        "chatter": _chatter,
+        "chatter": chatter,
         "unpaired": _unpaired_array,
         "numbered_headers": _numbered_headers,
         "greeting": _greeting_array,
-        "leak_phrase": lambda scene, random: _array(_leaking(_some_pairs(scene, random)), scene.example),
-        "one_pair": lambda scene, random: _array(_some_pairs(scene, random)[:1], scene.example),
+        "leak_phrase": lambda scene, random: _array(_leaking(some_pairs(scene, random)), scene.example),
+        "one_pair": lambda scene, random: _array(some_pairs(scene, random)[:1], scene.example),
     },
 )
 
-FORMS: list[Form] = [JSON_ARRAY, QUESTION_ANSWER]
+FORMS: list[Form] = [CONVERSATIONS, CHOICES, BLOCKS, JSON_ARRAY, QUESTION_ANSWER, KEYED_LINES, PLAIN_TEXT]

@@ -15,7 +15,8 @@ from hashlib import blake2b
 import orjson
 
 from syphus.endpoints.simulated.chat import Body, text_of
-from syphus.endpoints.simulated.forms import Form, form_of
+from syphus.endpoints.simulated.forms import form_of
+from syphus.endpoints.simulated.scene import Form
 
 _CORRECTION = re.compile(
     r"\b(?:can't|cannot|can not|couldn't|could not) be (?:used|parsed|read|accepted|understood)\b"
@@ -28,7 +29,7 @@ _NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight",
 _NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS, 1)}
 _DEMAND = re.compile(
     rf"\b(exactly|at least|no fewer than)\s+(\d{{1,2}}|{'|'.join(_NUMBERS)})\s+(?:[\w-]+\s+){{0,2}}?"
-    r"(?:pairs?|questions?)\b",
+    r"(?:pairs?|questions?|conversations?)\b",
     re.IGNORECASE,
 )
 _MOST_WITHOUT_EXAMPLES = 5

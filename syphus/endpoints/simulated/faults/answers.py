@@ -10,8 +10,8 @@ from dataclasses import replace
 from syphus.endpoints.simulated.answers import Answer, about, defective
 from syphus.endpoints.simulated.completion import Case, choice, completion, filter_results
 from syphus.endpoints.simulated.faults.table import Cost, Play, add, fault
-from syphus.endpoints.simulated.forms import DEFECTS
 from syphus.endpoints.simulated.replies import Reply, json_reply
+from syphus.endpoints.simulated.scene import DEFECTS
 from syphus.types import Usage
 
 _SORRY = "I'm sorry, but I can't assist with that."

@@ -1,0 +1,153 @@
+"""Datasets about rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from syphus import AbstractDataset, Check, Pair, Parsed, Query, field, read_json, read_json_items
+from syphus.cleaning import Context
+from syphus.errors import InputError
+from syphus.parsing import Conversation, parse_conversations
+from syphus.plugins.drawing import drawn
+from syphus.reading.frames import Frames
+from syphus.reading.records import beginning, position
+from syphus.reading.text_files import read_text
+
+_ROLE = " - Human role: "
+_CONVERSATIONS, _ROUNDS = 3, 3  # what the prompt asks for
+
+#: The extra round before the first: what could be done here, and the activity with the reason that the model gave.
+ROUND_0 = (
+    ("What could one do in this room?", "{activity} is what I would think of first. {reason}"),
+    ("Which activity would you suggest for this place?", "I would suggest {activity}. {reason}"),
+    ("Is there something that this room is especially good for?", "Yes, {activity}. {reason}"),
+    ("If you had this room for an afternoon, what would you plan?", "{activity}. {reason}"),
+    ("Do you have an idea of what to do here?", "{activity} would go well with this room. {reason}"),
+    ("What does this place invite people to do?", "It invites them to this: {activity}. {reason}"),
+    ("We are looking for something to do in this room. What fits?", "{activity} would fit. {reason}"),
+    ("What would be a good use of this room?", "{activity} would be a good use of it. {reason}"),
+)
+
+
+def _only_lists(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
+    answers = [pair.answer for pair in pairs if not pair.id.endswith("_round0")]
+    if answers and all("\n1." in f"\n{answer}" or "\n- " in f"\n{answer}" for answer in answers):
+        yield ""
+
+
+class SceneNavigation(AbstractDataset):
+    """Scene navigation: conversations about what to do in a room, from ScanRefer's descriptions of ScanNet scenes.
+
+    The input is `scan_info.json` or ScanRefer's own file. Beside it may lie `candidates.txt`, the activities to choose
+    from in place of the shipped ones, and `frames.txt`, the listing of the scenes' frames.
+    """
+
+    short_name = "SN"
+    prompt = "scene_navigation"
+    query_inputs_path = "annotations/scene_navigation/scan_info.json"
+    example = "scene_navigation/scan_info.json"
+    rules = (Check("answers are nothing but lists", _only_lists),)
+    seed = 0  #: another one draws other descriptions and candidates
+    descriptions = 50  #: how many of a scene's are shown, at the most
+    candidates = 9  #: how many activities a scene's are chosen from
+    candidates_path = ""  #: the activities, one `<Activity> - Human role: <Role>` a line
+
+    def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
+        """One query a scene. What is drawn for it depends on the seed and the scene alone."""
+        activities = _activities(self._candidates_file(path), self.candidates)
+        frames = Frames(path)
+        for scene, described in _scenes(path):
+            key = f"{self.seed}/{scene}"
+            yield {
+                "id": scene,
+                "sentences": drawn(described, self.descriptions, key),
+                "image_ids": [f"SN_IMG_{frame}" for frame in frames.names(scene)],
+                "meta": {"candidates": drawn(activities, self.candidates, key)},
+            }
+
+    def render_query(self, query: Query) -> str:
+        """The descriptions, then the activities to choose from."""
+        return f"Sentences:\n{query.text}\n\nCandidate activities:\n" + "\n".join(_candidates(query))
+
+    def parse_response(self, text: str, query: Query) -> Parsed:
+        """The rounds of all conversations; before each a round 0, which is made of the activity and the reason."""
+        read = parse_conversations(text)
+        problems = [*read.problems] or _unexpected(read.conversations, _candidates(query))
+        asked = drawn(ROUND_0, len(read.conversations), query.id)
+        pairs = [
+            Pair(question, answer, f"SN_INS_{query.id.removesuffix('_00')}_activity{activity}_round{number}")
+            for activity, (conversation, template) in enumerate(zip(read.conversations, asked, strict=False))
+            for number, (question, answer) in enumerate(_exchanges(conversation, template))
+        ]
+        return Parsed(tuple(pairs), tuple(problems), read.notes)
+
+    def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:
+        """The earlier rounds of the same activity."""
+        activity = _activity_id(pairs[number - 1])
+        return [other for other in range(1, number) if _activity_id(pairs[other - 1]) == activity]
+
+    def _candidates_file(self, path: str) -> Path:
+        own = Path(self.candidates_path) if self.candidates_path else Path(path).parent / "candidates.txt"
+        return own if self.candidates_path or own.is_file() else Path(__file__).with_name("scene_activities.txt")
+
+
+def _activities(file: Path, least: int) -> list[str]:
+    """The candidates file, UTF-8; blank lines don't count."""
+    activities = []
+    for number, line in enumerate(read_text(file, 1 << 24).splitlines(), 1):
+        activity, role, who = line.strip().partition(_ROLE)
+        if line.strip() and not (activity and role and who):
+            raise InputError(f"{file}: line {number}: <Activity>{_ROLE}<Role> is expected")
+        activities += [line.strip()] if line.strip() else []
+    if len(activities) < least:
+        raise InputError(f"{file}: {len(activities)} activities; at least {least} are needed")
+    return activities
+
+
+def _scenes(path: str) -> Iterator[tuple[str, list[str]]]:
+    """The scenes with their descriptions, from either of the two shapes."""
+    if beginning(path).startswith("{"):
+        for scene, record in read_json_items(path):
+            yield scene, [_description(item) for item in field(record, "description", list)]
+        return
+    scenes: dict[str, list[str]] = {}
+    for record in read_json(path):
+        scenes.setdefault(field(record, "scene_id", str), []).append(field(record, "description", str))
+    yield from scenes.items()
+
+
+def _description(item: Any) -> str:
+    if not isinstance(item, list) or len(item) != 2 or not isinstance(item[1], str):
+        raise InputError(f'{position()}: "description" must be a list of [object id, text]')
+    return item[1]
+
+
+def _candidates(query: Query) -> list[str]:
+    """The activities that a query was given; none for an in-context example."""
+    given = query.meta.get("candidates")
+    return [str(line) for line in given] if isinstance(given, list) else []
+
+
+def _unexpected(conversations: Sequence[Conversation], candidates: Sequence[str]) -> list[str]:
+    """What is not as it was asked for."""
+    known = {line.casefold() for line in candidates}
+    chosen = [f"{each.activity}{_ROLE}{each.role}".casefold() for each in conversations]
+    found = {
+        f"not {_CONVERSATIONS} conversations": len(conversations) != _CONVERSATIONS,
+        f"not {_ROUNDS} rounds in a conversation": any(len(each.rounds) != _ROUNDS for each in conversations),
+        "the same activity twice": len(set(chosen)) < len(chosen),
+        "activity and role are no candidate": bool(known) and not known.issuperset(chosen),
+    }
+    return [problem for problem, is_there in found.items() if is_there]
+
+
+def _exchanges(conversation: Conversation, template: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    question, answer = template
+    yield question, answer.format(activity=conversation.activity, reason=conversation.reason)
+    yield from conversation.rounds
+
+
+def _activity_id(pair: Pair) -> str:
+    return pair.id.rpartition("_round")[0]

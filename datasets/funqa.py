@@ -1,0 +1,164 @@
+"""FunQA: short videos that are funny, creative or magic, and what people have written about them.
+
+A record says by its `task` what it is: a letter for the kind of video (H, C, M), and 1 for when the surprise comes, 2
+for what is seen, 3 for why it surprises, 4 for a title, 5 for a score.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import PurePosixPath
+from typing import Any
+
+from syphus import AbstractDataset, Check, Pair, Parsed, Query, Reject, field, read_json
+from syphus.cleaning import Context, answers_of_words, no_timestamps, pairs_between
+from syphus.cleaning.rules import folded
+from syphus.errors import InputError
+from syphus.parsing import Choice, parse_choices, parse_keyed_lines
+from syphus.reading.frames import Frames
+from syphus.reading.records import position
+
+KEYS = ("CH2Eng Translation", *(f"Expansion_with_Eng_{number}" for number in range(1, 6)))
+_IN_ENGLISH = Reject("not in English", r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", part="answer")
+_QUESTIONS, _OPTIONS = 5, 5  # of multiple choice
+
+
+def _same_wording(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
+    seen: set[str] = set()
+    for number, pair in enumerate(pairs, 1):
+        if folded(pair.answer) in seen:
+            yield f"answer {number}"
+        seen.add(folded(pair.answer))
+
+
+def _same_place(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
+    if len(pairs) > 2 and len({pair.answer.partition(")")[0] for pair in pairs}) == 1:
+        yield pairs[0].answer.partition(" ")[0]
+
+
+class FunQA_translation(AbstractDataset):  # noqa: N801  the field's name for it
+    """FunQA, translated: each Chinese answer in English, in six wordings."""
+
+    short_name = "FUNQA_TR"
+    prompt = "funqa_translation"
+    query_inputs_path = "annotations/funqa/FunQA_train.json"
+    example = "funqa/funqa_zh.json"
+    without_rules = ("repeats a question",)  # all six answer the same
+    rules = (_IN_ENGLISH, Check("two wordings are the same", _same_wording))
+
+    def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
+        """One query an answer that is text. A video may have several for one task, so the id adds a hash of it."""
+        frames = Frames(path)
+        for record in read_json(path):
+            video, task = _video(record), _task(record)
+            if task[1] in "15":
+                continue
+            text = field(record, "output", str)
+            yield {
+                "id": f"{video}_{task}_{blake2b(text.encode(), digest_size=3).hexdigest()}",
+                "sentences": text,
+                "image_ids": _images(frames, video),
+                "meta": {"instruction": field(record, "instruction", str)},
+            }
+
+    def parse_response(self, text: str, query: Query) -> Parsed:
+        """Six pairs: the record's instruction, with each of the wordings."""
+        read = parse_keyed_lines(text, KEYS)
+        instruction = str(query.meta.get("instruction", ""))
+        return Parsed(tuple(Pair(instruction, each) for each in read.texts.values()), read.problems, read.notes)
+
+    def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:  # noqa: ARG002
+        """Nothing: another wording would give the answer away."""
+        return ()
+
+
+class _ByVideo(AbstractDataset):
+    """What is made of what is seen in a video and why it surprises."""
+
+    query_inputs_path = "annotations/funqa/FunQA_train.json"
+    example = "funqa/funqa.json"
+
+    def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
+        """One query a video that has one or both of the two texts; where there are several, the first of each."""
+        frames = Frames(path)
+        videos: dict[str, dict[str, str]] = {}
+        for record in read_json(path):
+            video, task = _video(record), _task(record)
+            if task[1] in "23":
+                videos.setdefault(video, {}).setdefault(task[1], field(record, "output", str))
+        for video, texts in videos.items():
+            yield {
+                "id": video,
+                "sentences": [f"{name}: {texts[task]}" for task, name in _NAMES.items() if task in texts],
+                "image_ids": _images(frames, video),
+            }
+
+    @abstractmethod
+    def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:
+        """Which pairs may be shown before another."""
+
+
+class FunQA_mcqa(_ByVideo):  # noqa: N801  as above
+    """FunQA, multiple choice: five questions about a video, with five options each."""
+
+    short_name = "FUNQA_MC"
+    prompt = "funqa_mcqa"
+    rules = (_IN_ENGLISH, no_timestamps, Check("the right option is always in the same place", _same_place))
+
+    def parse_response(self, text: str, query: Query) -> Parsed:  # noqa: ARG002
+        """A pair a question: options and answer as `as_pair` writes them."""
+        read = parse_choices(text)
+        problems = [*read.problems]
+        problems += [f"not {_QUESTIONS} questions"] * (not problems and len(read.choices) != _QUESTIONS)
+        problems += [f"not {_OPTIONS} options"] * any(len(choice.options) != _OPTIONS for choice in read.choices)
+        return Parsed(tuple(map(as_pair, read.choices)), tuple(problems), read.notes)
+
+    def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:
+        """The other questions about the video."""
+        return AbstractDataset.related(self, pairs, number)
+
+
+class FunQA_dia(_ByVideo):  # noqa: N801  as above
+    """FunQA, dialogue: six questions about a video that build on each other, with short answers."""
+
+    short_name = "FUNQA_DIA"
+    prompt = "funqa_dia"
+    rules = (_IN_ENGLISH, no_timestamps, pairs_between(6, 6), answers_of_words(1, 30))
+
+    def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:  # noqa: ARG002
+        """The earlier rounds."""
+        return list(range(1, number))
+
+
+def as_pair(choice: Choice) -> Pair:
+    """`Why is it funny?`, then `(1) He falls.` and so on, a line each; the answer is `(1) He falls.`
+
+    Trainers that read MIMIC-IT may join lines and take out most signs: brackets and numbers stay.
+    """
+    options = [f"({number}) {option}" for number, option in enumerate(choice.options, 1)]
+    return Pair("\n".join([choice.question, *options]), options[choice.answer - 1])
+
+
+_NAMES = {"2": "description", "3": "counter-intuitive reason"}
+
+
+def _video(record: Any) -> str:
+    """`H_A_101_1433_1631` of `H_A_101_1433_1631.mp4`."""
+    video = PurePosixPath(field(record, "visual_input", str)).name.partition(".")[0]
+    if not video:
+        raise InputError(f'{position()}: "visual_input" names no video')
+    return video
+
+
+def _task(record: Any) -> str:
+    task = field(record, "task", str)
+    if not re.fullmatch(r"H[1-4]|C[1-5]|M[1-3]", task):
+        raise InputError(f'{position()}: "task" must be H1 to H4, C1 to C5 or M1 to M3, this is {task!r:.60}')
+    return task
+
+
+def _images(frames: Frames, video: str) -> list[str]:
+    return [f"FUNQA_IMG_{frame}" for frame in frames.names(video)]

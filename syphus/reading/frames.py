@@ -1,0 +1,61 @@
+"""The frames of scenes and videos, where the annotations don't say which there are: a listing beside them.
+
+`frames.txt` has the path of a frame on every line, as `find . -name '*.jpg'` prints it in the folder of the frames:
+
+    ./scene0000_00/color/000100.jpg
+
+The first folder is the scene or the video. The name of the frame in an image store is its path with `_` for `/` and
+without its ending, `scene0000_00_color_000100`, as the original's Convert-It makes it of ScanNet's frames.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from syphus.errors import InputError
+from syphus.reading.text_files import read_text
+
+FILE = "frames.txt"
+_LARGEST = 1 << 28  # bytes; some three million frames
+
+
+class Frames:
+    """The listing beside the annotations at `path`, if there is one. UTF-8, in any order; blank lines don't count.
+
+    Raises InputError with file and line for a line that is no path of a frame in a folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._listing = Path(path).parent / FILE
+        self._names: dict[str, list[str]] = {}
+        if not self._listing.is_file():
+            return
+        for number, line in enumerate(read_text(self._listing, _LARGEST).splitlines(), 1):
+            if line.strip():
+                self._add(PurePosixPath(line.strip()), number)
+        for names in self._names.values():
+            names.sort(key=_natural)
+
+    def names(self, of: str) -> list[str]:
+        """All frames of a scene or a video, in the order of their numbers; none where there is no listing.
+
+        Raises InputError where the listing does not know it.
+        """
+        if not self._names:
+            return []
+        if of not in self._names:
+            raise InputError(f"{self._listing}: no frames of {of}")
+        return self._names[of]
+
+    def _add(self, frame: PurePosixPath, number: int) -> None:
+        if len(frame.parts) < 2 or frame.is_absolute() or not frame.suffix:
+            raise InputError(
+                f"{self._listing}: line {number}: a path such as scene0000_00/color/000100.jpg is expected"
+            )
+        self._names.setdefault(frame.parts[0], []).append("_".join(frame.with_suffix("").parts))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """For sorting: frame 9 comes before frame 10, whether their numbers have zeros before them or not."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
