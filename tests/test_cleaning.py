@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,14 +27,14 @@ from syphus.cleaning import (
     numbers_of_the_annotation,
     pairs_between,
 )
-from syphus.cleaning.rules import folded
+from syphus.cleaning.rules import recognisable
 from syphus.types import State
 
 TAUGHT = "It shows a very long answer that stands in the in-context examples."
 
 
 def rejections(pairs: Sequence[Pair], *rules: Rule, text: str = "") -> dict[str, str]:
-    return clean(pairs, rules, Context(Query("q", text), frozenset({folded(TAUGHT)}))).rejections
+    return clean(pairs, rules, Context(Query("q", text), recognisable([TAUGHT, "It shows it."]))).rejections
 
 
 def general(answer: str, question: str = "What is there?") -> list[str]:
@@ -195,3 +196,32 @@ def test_what_a_rule_rejects_is_asked_again_counted_and_listed(tmp_path: Path) -
     assert entry["reason"] == "speaks of its notes"
     assert entry["places"][0].startswith("speaks of its notes (answer 1: ")
     assert "description" in entry["answer"]
+
+
+SHIPPED = [rule for rule in (*GENERAL_RULES, *images_in_order) if not isinstance(rule, Check) and rule.needs]
+FOUND = [
+    *LEAKS,
+    "AS AN AI I see nothing.",
+    "A Language Model is no eye.",
+    "I'm sorry, but I fail.",
+    "I am unable to.",
+    "I can't see it.",
+    "I cannot access it.",
+    "The user (you) sees it.",
+    "Image 1 and image A, image B, IMAGE 2",
+    "from the TIMESTAMP",
+    "The metadata says so",
+    "based on the bounding box",
+    "the supplied list",
+    "the narrations mention it",
+    "image a has a car, image b, too",
+    "Image 1 shows",
+    "Image 2 shows",
+]
+
+
+def test_a_quick_look_never_misses_what_the_pattern_finds() -> None:
+    for rule in SHIPPED:
+        found = [text for text in FOUND if re.search(rule.pattern, text, re.IGNORECASE)]
+        assert found, rule
+        assert [text for text in found if not any(word in text.lower() for word in rule.needs)] == []

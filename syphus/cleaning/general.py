@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from syphus.cleaning.rules import Check, Context, Reject, Repair, Rule, at, folded, parts
+from syphus.cleaning.rules import Check, Context, Reject, Repair, Rule, at, in_small_letters, parts
 from syphus.types import Pair
 
 _SURELY = r"(?:descriptions?|captions?|annotations?|bounding box(?:es)?|metadata|narrations?|timestamps?)"
@@ -22,6 +22,10 @@ _LEAK = (
     r"(?:mention|state|specif(?:y|ie)|indicate|provide|describe|say|suggest)(?:s|d|ed)?\b"
     rf"|\b(?:is not|isn't|are not|aren't|not) (?:mentioned|specified|stated|provided) (?:in|by) the {_SURELY}\b"
 )
+_LEAK_NEEDS = (
+    "description", "caption", "annotation", "bounding box", "metadata", "narration", "timestamp",
+    "given", "provided", "above", "supplied",
+)  # fmt: skip
 _REFUSAL = (
     r"\bas an ai\b|\blanguage model\b"
     r"|\bi(?:'m| am) (?:sorry, (?:but )?i|unable to|not able to)\b"
@@ -32,24 +36,24 @@ _REFUSAL = (
 def _repeated_questions(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
     seen: set[str] = set()
     for number, pair in enumerate(pairs, 1):
-        words = folded(pair.instruction)
+        words = " ".join(pair.instruction.casefold().split()).rstrip(".!?")
         if words in seen:
             yield at(f"question {number}", pair.instruction)
         seen.add(words)
 
 
 def _copied(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    """Whole texts of some length; a short question such as "What is on the table?" may come of itself."""
-    for place, text in parts(pairs):
-        words = folded(text)
-        if words in context.examples and words.count(" ") >= 7:
-            yield at(place, text)
+    """Whole texts of the examples; they are looked for in everything at once, since hardly any answer has one."""
+    everything = in_small_letters(pairs)
+    for example in context.examples:
+        if example in everything:
+            yield next((at(place, text) for place, text in parts(pairs) if example in text.lower()), example)
 
 
 GENERAL_RULES: tuple[Rule, ...] = (
-    Repair("the user (you)", r"\bthe user \(you\)", "you"),
-    Reject("speaks of its notes", _LEAK),
-    Reject("refuses", _REFUSAL, part="answer"),
+    Repair("the user (you)", r"\bthe user \(you\)", "you", needs=("user (you)",)),
+    Reject("speaks of its notes", _LEAK, needs=_LEAK_NEEDS),
+    Reject("refuses", _REFUSAL, part="answer", needs=("as an ai", "language model", "i'm ", "i am ", "i can")),
     Check("repeats a question", _repeated_questions),
     Check("copies an in-context example", _copied),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from syphus.cleaning.rules import Check, Context, Reject, Repair, Rule, at, parts
+from syphus.cleaning.rules import Check, Context, Reject, Repair, Rule, at, in_small_letters, parts
 from syphus.types import Pair
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
@@ -66,6 +66,8 @@ asked_by_the_wearer: Rule = Check("wrong person", _wrong_person)
 def _foreign_numbers(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     text = context.query.text.casefold()
     known = set(_NUMBER.findall(text)) | {str(_WORDS[word]) for word in re.findall(r"[a-z]+", text) if word in _WORDS}
+    if known.issuperset(_NUMBER.findall(in_small_letters(pairs))):
+        return
     for place, part in parts(pairs):
         for number in _NUMBER.findall(part):
             if number not in known:
@@ -107,18 +109,24 @@ def no_names(name: str, words: Iterable[str]) -> Rule:
     return Reject(name, rf"(?<!\w)(?:{alternatives})(?!\w)", exact=True)
 
 
-def instead_of(name: str, pattern: str, replacement: str) -> tuple[Repair, Repair]:
+def instead_of(name: str, pattern: str, replacement: str, needs: tuple[str, ...] = ()) -> tuple[Repair, Repair]:
     """Two repairs, counted as one, that write `replacement`, with a capital where a sentence begins."""
     capital = replacement[:1].upper() + replacement[1:]
-    return Repair(name, f"{_AT_THE_START}(?:{pattern})", capital), Repair(name, pattern, replacement)
+    return (
+        Repair(name, f"{_AT_THE_START}(?:{pattern})", capital, needs=needs),
+        Repair(name, pattern, replacement, needs=needs),
+    )
 
 
 #: "image 1" and "image B" are names out of the notes: the first and the second image of a pair.
 images_in_order: tuple[Rule, ...] = (
     *instead_of(
-        "image 1", r"(?:the )?image (?:1|(?-i:A)|a(?=[,.;:?!]| (?:and|has|is|shows)\b))(?!\w)", "the first image"
+        "image 1",
+        r"(?:the )?image (?:1|(?-i:A)|a(?=[,.;:?!]| (?:and|has|is|shows)\b))(?!\w)",
+        "the first image",
+        ("image 1", "image a"),
     ),
-    *instead_of("image 2", r"(?:the )?image (?:2|(?-i:B)|b)(?!\w)", "the second image"),
+    *instead_of("image 2", r"(?:the )?image (?:2|(?-i:B)|b)(?!\w)", "the second image", ("image 2", "image b")),
 )
 
 

@@ -6,13 +6,12 @@ import hashlib
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from syphus import cleaning, parsing
 from syphus.cleaning import GENERAL_RULES, Context, Rule, clean
-from syphus.cleaning.rules import folded
+from syphus.cleaning.rules import recognisable
 from syphus.endpoints.answers import unusable
 from syphus.errors import UsageError
 from syphus.formats.pairs_jsonl import pair_lines
@@ -60,7 +59,7 @@ class Generate:
         self._hook_seconds = hook_seconds
         self._code = plugin_code(dataset)
         self._rules = rules_of(dataset)
-        self._taught = frozenset(folded(text) for text in self._taught_texts())
+        self._taught = recognisable(self._taught_texts())
         self._named: dict[str, str] = {}  # the first ids of pairs, with their queries
 
     def request(self, row: Row, last: Answer | None) -> Request | Outcome:
@@ -132,15 +131,21 @@ class Generate:
             places = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
             return _rejected((*cleaned.rejections, *own), (*places, *own), tuple(cleaned.rejections))
         named = [
-            replace(pair, id=pair.id or checked_text("instruction_id", self._dataset.instruction_id(query, number)))
+            Pair(pair.instruction, pair.answer, pair.id or self._name(query, number))
             for number, pair in enumerate(cleaned.pairs, 1)
         ]
         self._check_ids(query, [pair.id for pair in named])
         related = [
-            replace(pair, related=checked_numbers("related", self._dataset.related(named, number), len(named)))
+            Pair(pair.instruction, pair.answer, pair.id, self._related(named, number))
             for number, pair in enumerate(named, 1)
         ]
         return Judgement(Outcome(State.OK, related, repairs=dict(cleaned.repairs)))
+
+    def _name(self, query: Query, number: int) -> str:
+        return checked_text("instruction_id", self._dataset.instruction_id(query, number))
+
+    def _related(self, pairs: Sequence[Pair], number: int) -> tuple[int, ...]:
+        return checked_numbers("related", self._dataset.related(pairs, number), len(pairs))
 
     def _check_ids(self, query: Query, names: list[str]) -> None:
         """A plugin that names pairs alike does so from the start; found at the export, it would all be paid for."""
