@@ -11,7 +11,7 @@ from syphus import AbstractDataset, field, read_json, read_json_items, texts
 from syphus.cleaning import images_in_order, no_boxes, numbers_of_the_annotation, pairs_between
 from syphus.errors import InputError
 from syphus.reading.coco import Coco
-from syphus.reading.records import position
+from syphus.reading.records import record_error
 
 
 class SpotTheDifference(AbstractDataset):
@@ -67,7 +67,7 @@ def _images(pair: str, record: Mapping[str, object]) -> list[str]:
     if "images" in record:
         if _is_pair(record["images"]):
             return _image_keys(record["images"])
-        raise InputError(f'{position()}: "images" must be {_PAIR}')
+        raise record_error(f'"images" must be {_PAIR}')
     found = re.fullmatch(r"(\d{1,12})[_-](\d{1,12})", pair)
     return _image_keys([int(found[1]), int(found[2])]) if found else []
 

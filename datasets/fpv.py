@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from syphus import AbstractDataset, Reject, field, read_json_items, texts
 from syphus.cleaning import asked_by_the_wearer, no_letters_for_people, no_timestamps, pairs_between
-from syphus.errors import InputError
-from syphus.reading.records import Record, position
+from syphus.reading.records import Record, record_error
 
 WINDOW = 16  # seconds of a clip, and its frames
 
@@ -115,12 +114,12 @@ def _text(narrations: Sequence[Narration]) -> str:
 def _object(record: Record) -> Mapping[str, object]:
     if isinstance(record, dict):
         return record
-    raise InputError(f"{position()}: a video must be an object")
+    raise record_error("a video must be an object")
 
 
 def _time(record: Record, key: str) -> float:
     """Seconds since the start of the video."""
     time = field(record, key, float)
     if time < 0:
-        raise InputError(f'{position()}: "{key}" is less than 0')
+        raise record_error(f'"{key}" is less than 0')
     return time

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from syphus import AbstractDataset, Pair, Reject, field, read_json_items, read_json_lists, read_jsonl, texts
 from syphus.cleaning import instead_of, no_timestamps, pairs_between
 from syphus.errors import InputError
-from syphus.reading.records import Record, position
+from syphus.reading.records import Record, record_error
 
 
 class DenseCaptions(AbstractDataset):
@@ -26,7 +26,7 @@ class DenseCaptions(AbstractDataset):
         for video, record in read_json_items(path):
             sentences, times = texts(record, "sentences"), _times(record)
             if len(times) != len(sentences):
-                raise InputError(f"{position()}: {len(times)} timestamps and {len(sentences)} sentences")
+                raise record_error(f"{len(times)} timestamps and {len(sentences)} sentences")
             yield {
                 "id": video,
                 "sentences": f"timestamps: {json.dumps(times)}\nsentences: {json.dumps(sentences)}",
@@ -162,7 +162,7 @@ def _times(record: Record) -> list[list[int]]:
     times = []
     for time in field(record, "timestamps", list):
         if not isinstance(time, list) or [type(each) in (int, float) for each in time] != [True, True]:
-            raise InputError(f'{position()}: "timestamps" must hold pairs of a start and an end')
+            raise record_error('"timestamps" must hold pairs of a start and an end')
         times.append([round(each) for each in time])
     return times
 
@@ -171,7 +171,7 @@ def _duration(record: Record) -> float:
     """Seconds, more than none and less than a day."""
     duration = field(record, "duration", float)
     if not 0 < duration < 86_400:
-        raise InputError(f'{position()}: "duration" must be seconds, from 0 to 86,400; this is {duration}')
+        raise record_error(f'"duration" must be seconds, from 0 to 86,400; this is {duration}')
     return duration
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import gc
 import os
 import shlex
+import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from syphus.errors import ConfigError, InterruptError, SyphusError, UsageError
 from syphus.options import Options
@@ -22,7 +25,20 @@ from syphus.terminal.streams import flush_streams, prepare_streams, say, write_o
 from syphus.text import printable
 from syphus.version import __version__
 
+
+class _Commands(TyperGroup):
+    """The commands, each of which can be stopped: the loop of the main job listens for that itself."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's own class, by its public name
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            go_on = "" if ctx.invoked_subcommand else f" Go on with the same command: {_command()}"
+            raise InterruptError(f"Stopped.{go_on}") from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="syphus",
     help="Turns visual annotations into instruction-response pairs. Without a command, it runs the main job.",
     add_completion=False,
@@ -39,13 +55,17 @@ def main() -> None:
     """The entry point: what is wrong becomes one line on stderr and an exit code, never a traceback."""
     gc.set_threshold(100_000, 20, 50)  # looking for garbage in what is only just being imported takes a tenth of it
     prepare_streams()
+    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
+        if signal.getsignal(number := signal.Signals[name]) == signal.SIG_DFL:  # nohup's word counts
+            signal.signal(number, signal.default_int_handler)  # as Ctrl-C
     try:
         sys.exit(app(standalone_mode=False))
     except SyphusError as error:
         say(str(error))
         sys.exit(error.exit_code)
     except typer.TyperException as error:  # the command line itself
-        say(f"{error.format_message().rstrip('.')}. See {_program()} --help.")
+        message = error.format_message().rstrip(".")
+        say(f"{message}{'' if message.endswith('?') else '.'} See {_program()} --help.")
         sys.exit(UsageError.exit_code)
     finally:
         flush_streams()
@@ -73,10 +93,7 @@ def main_job(
     from syphus.terminal.telling import closing
 
     observer = make_observer()
-    try:
-        finished = run(options, os.environ, observer)
-    except KeyboardInterrupt:  # before or after the loop, which listens for it itself
-        raise InterruptError(f"Stopped. Go on with the same command: {_command()}") from None
+    finished = run(options, os.environ, observer)
     for line in closing(finished, _command()):
         observer.say(line)
     if options.json:
@@ -110,9 +127,17 @@ def preview(
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Queries to show.")] = 3,
 ) -> None:
     """Prints the exact messages that would go out; sends nothing."""
-    from syphus.runs.preview import preview as show
+    from syphus.runs.preview import Shown
+    from syphus.runs.preview import preview as look
+    from syphus.terminal.showing import as_text, sizes_as_text
 
-    show(options, os.environ, count, sys.stdout)
+    if options.json:
+        every: list[Shown] = []
+        look(options, os.environ, count, every.append)
+        _print_as_json([shown._asdict() for shown in every])
+        return
+    colours = sys.stdout.isatty()
+    _write(sizes_as_text(look(options, os.environ, count, lambda shown: _write(as_text(shown, colours)))))
 
 
 @app.command()
@@ -127,7 +152,7 @@ def status(
 ) -> None:
     """Tells where a run stands, while it works or afterwards."""
     from syphus.formats.report import as_json
-    from syphus.runs.status import read_query, read_status
+    from syphus.runs.status import at_work, read_query, read_status
     from syphus.terminal.telling import standing
 
     if query:
@@ -137,7 +162,7 @@ def status(
     if json:
         _print_as_json(as_json(report))
     else:
-        _print(*standing(report))
+        _print(*standing(report, at_work(folder, report)))
 
 
 @app.command()
@@ -193,11 +218,17 @@ def _command() -> str:
 
 
 def _program() -> str:
-    """How Syphus was called: `python main.py`, or `syphus`."""
+    """How Syphus was called: `python main.py`, or `syphus`; with the whole path of a Python that is not found so."""
     script = sys.argv[0]
-    return f"python {shlex.quote(script)}" if script.endswith(".py") else Path(script).name
+    if not script.endswith(".py"):
+        return Path(script).name
+    python = "python" if shutil.which("python") == sys.executable else shlex.quote(sys.executable)
+    return f"{python} {shlex.quote(script)}"
 
 
 def _print(*lines: str) -> None:
-    text = "".join(f"{printable(line)}\n" for line in lines)
+    _write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def _write(text: str) -> None:
     write_out(text.encode(sys.stdout.encoding, "replace"))

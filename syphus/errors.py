@@ -39,7 +39,14 @@ class NoEndpointError(ConfigError):
 
 
 class InputError(UsageError):
-    """The annotations can't be read; the message names the file and the record."""
+    """The annotations can't be read; the message names the file and the record.
+
+    `record` is the file and the number of the one record that is at fault; None where it is more than a record.
+    """
+
+    def __init__(self, told: str, record: tuple[str, int] | None = None) -> None:
+        super().__init__(told)
+        self.record = record
 
 
 class PromptError(UsageError):

@@ -32,7 +32,7 @@ class Options:
 
     query_inputs_path: str = _option("", "The annotations.", "-in")
     example: bool = _option(False, "Take the made-up annotations that come with the dataset.")
-    slice_start: int = _option(0, "The first row to take, from 0.", least=0)
+    slice_start: int = _option(0, "The first row to take, from 0; the slices of a run add up.", least=0)
     slice_end: int = _option(-1, "The row to stop before; -1 takes all.", least=-1)
     random_sample: bool = _option(False, "Slice the rows in a random order instead of the input's.")
     seed: int = _option(0, "For the random order, the waits between attempts, and the simulated endpoint.")
@@ -62,7 +62,7 @@ class Options:
     max_attempts: int | None = _option(None, "Attempts of a query that runs into errors; 6 if nothing says otherwise.")
     timeout: float | None = _option(None, "Seconds for one attempt in all; 180 if nothing says otherwise.")
     drain: float = _option(30.0, "Seconds for the calls in flight after Ctrl-C.", least=0)
-    json: bool = _option(False, "Print the report on stdout, as JSON.")
+    json: bool = _option(False, "Print the report on stdout as JSON; of preview, the messages.")
 
     def __post_init__(self) -> None:
         for option in fields(self):

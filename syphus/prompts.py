@@ -12,9 +12,10 @@ A prompt file is YAML or JSON, data only:
           - question: Who has left?
             answer: A person.
 
-An assistant turn is text, or a list. Pairs of question and answer are rendered exactly as `parse_pairs` reads them, so
-that the model is taught what is parsed; objects with other keys line by line as `key: text`, with a blank line between
-objects. What is written is sent: nothing is stripped, and nothing in it is ever taken for a template.
+An assistant turn is text, or a list. Pairs of question and answer, by any of the keys that JSON answers may have, are
+rendered exactly as `parse_pairs` reads them, so that the model is taught what is parsed; objects with other keys, which
+must be the same in the whole turn, line by line as `key: text`, with a blank line between objects. What is written is
+sent: nothing is stripped, and nothing in it is ever taken for a template.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from syphus.errors import InputError, PromptError
-from syphus.parsing.pairs import render_pairs
+from syphus.parsing.pairs import ANSWER_KEYS, QUESTION_KEYS, render_pairs
 from syphus.reading.text_files import read_text, text_problem
 from syphus.reading.yaml_files import MAX_BYTES, read_yaml
 from syphus.types import Message, Pair, Prefix
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 def find_prompt(name: str, folders: Iterable[Path]) -> Path:
     """The prompt file `name` plus one of ENDINGS, from the first of `folders` that has one. Raises PromptError."""
-    looked = list(folders)
+    looked = list({folder.resolve(): folder for folder in reversed(list(folders))}.values())[::-1]
     for folder in looked:
         for ending in ENDINGS:
             if (folder / f"{name}{ending}").is_file():
@@ -143,10 +144,31 @@ def _render(objects: list[object], where: str) -> str:
         if not isinstance(item, Mapping) or not item:
             raise PromptError(f"{where}: item {number} must be an object such as {{question: ..., answer: ...}}")
         items.append({str(key): _text(text, f'{where}: item {number}, "{key}"') for key, text in item.items()})
-    if all(sorted(map(str.casefold, item)) == ["answer", "question"] for item in items):
-        folded = ({key.casefold(): text for key, text in item.items()} for item in items)
-        return render_pairs(Pair(item["question"], item["answer"]) for item in folded)
+        _check_item(items[-1], items[0], f"{where}: item {number}")
+    pairs = [pair for pair in map(_as_pair, items) if pair is not None]
+    if len(pairs) == len(items):
+        return render_pairs(pairs)
     return "\n\n".join("\n".join(f"{key}: {text}" for key, text in item.items()) for item in items)
+
+
+def _check_item(item: Mapping[str, str], first: Mapping[str, str], where: str) -> None:
+    """A key that is mistyped would go out as it is, and show the model a form that nobody reads."""
+    keys, expected = ({key.casefold() for key in each} for each in (item, first))
+    if keys != expected:
+        raise PromptError(f"{where} has the keys {', '.join(item)}, item 1 has {', '.join(first)}: all must be alike")
+    named = {key for key in keys & (QUESTION_KEYS | ANSWER_KEYS) if len(key) > 1}  # a and b may be choices
+    if named and not (keys & QUESTION_KEYS and keys & ANSWER_KEYS):
+        raise PromptError(f'{where} has the keys {", ".join(item)}: a pair has "question" and "answer"')
+    empty = next((key for key, text in item.items() if not text.strip()), None)
+    if empty is not None:
+        raise PromptError(f'{where}: "{empty}" is empty')
+
+
+def _as_pair(item: Mapping[str, str]) -> Pair | None:
+    """The pair that an object is, by any of the keys that pairs are read by; None where it is something else."""
+    questions = [text for key, text in item.items() if key.casefold() in QUESTION_KEYS]
+    answers = [text for key, text in item.items() if key.casefold() in ANSWER_KEYS]
+    return Pair(questions[0], answers[0]) if len(questions) == len(answers) == 1 and len(item) == 2 else None
 
 
 def _check_order(messages: Sequence[Message], where: str, lenient: bool) -> None:

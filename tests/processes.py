@@ -1,13 +1,14 @@
 """Running the main job in a test as people do, `python main.py ...` in a process of its own, and watching its requests.
 
-Run as a script, this file is `main.py` that kills itself: `processes.py open report.json 1 --name ...` when the process
-opens a file whose path holds "report.json" for the first time. The names are those of Python's audit events.
+Run as a script, this file is `main.py` that kills itself: `processes.py SIGKILL open report.json 1 --name ...` when the
+process opens a file whose path holds "report.json" for the first time. The names are those of Python's audit events.
 """
 
 from __future__ import annotations
 
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,16 +22,16 @@ MAIN = HERE.parent / "main.py"
 
 
 if __name__ == "__main__":
-    event, text, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    number, event, text, times = signal.Signals[sys.argv[1]], sys.argv[2], sys.argv[3], int(sys.argv[4])
 
     def listen(name: str, args: tuple[object, ...]) -> None:
         global times
         if name == event and any(isinstance(arg, (str, Path)) and text in str(arg) for arg in args):
             times -= 1
             if not times:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
 
-    sys.argv[:] = [str(MAIN), *sys.argv[4:]]
+    sys.argv[:] = [str(MAIN), *sys.argv[5:]]
     sys.path[0] = str(MAIN.parent)
     sys.addaudithook(listen)
     runpy.run_path(str(MAIN), run_name="__main__")
@@ -48,14 +49,21 @@ def command(
     *flags: str,
     config: Mapping[str, Any] | None = None,
     killed_at: tuple[str, str, int] | None = None,
+    by: signal.Signals = signal.SIGKILL,
 ) -> list[str]:
     """The same run as `run_rows` with these arguments, with 8 threads, as a command."""
     rows = write_rows(folder / "rows.jsonl", texts)
     settings = write_config(folder / "config.json", url, **(config or {}))
-    script = [str(Path(__file__)), *map(str, killed_at)] if killed_at else [str(MAIN)]
+    script = [str(Path(__file__)), by.name, *map(str, killed_at)] if killed_at else [str(MAIN)]
     fixed = ["--name", "Rows.rows", "-in", str(rows), "--datasets-dir", str(HERE / "plugins")]
     where = ["--output-dir", str(folder / "output"), "--config", str(settings), "--num_threads", "8"]
     return [sys.executable, *script, *fixed, *where, *flags]
+
+
+def typed(*arguments: str) -> str:
+    """A command as Syphus tells it to type, by this Python as it is found in `environment()`."""
+    python = "python" if shutil.which("python") == sys.executable else sys.executable
+    return " ".join([python, *arguments])
 
 
 def environment(**more: str) -> dict[str, str]:

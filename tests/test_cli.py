@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import sqlite3
@@ -18,13 +20,14 @@ from typing import Any
 
 import pytest
 from harness import HERE, KEY, server, write_config, write_rows
-from processes import MAIN, environment, finish, start
+from processes import MAIN, environment, finish, start, typed
 from wire import completion, in_thread, reply, serving
 
 from syphus.endpoints.simulated import SimulatedServer
 from syphus.errors import ConfigError
 from syphus.options import Options
 
+TYPED = typed(str(MAIN))
 Done = subprocess.CompletedProcess[str]
 
 PLUGINS = str(HERE / "plugins")
@@ -192,7 +195,7 @@ def test_the_simulated_settings_are_listed_as_a_result(tmp_path: Path) -> None:
 
 def again(done: Done) -> list[str]:
     """The command that the last line tells to type, without `python main.py`."""
-    command = done.stderr.splitlines()[-1].partition(f"python {MAIN} ")[2]
+    command = done.stderr.splitlines()[-1].partition(f"{typed(str(MAIN))} ")[2]
     assert command, done.stderr
     return command.split()
 
@@ -222,7 +225,7 @@ def test_what_was_asked_again_is_not_asked_once_more_by_the_command_that_goes_on
     stopped = cli(folder, *command, "--max_requests", "4", "--retry", "failed, invalid")
     assert stopped.returncode == 4
     assert "1 ok + 1 invalid + 0 truncated + 0 refused + 0 failed + 1 pending" in stopped.stderr
-    assert again(stopped) == [*command, "--max_requests", "4"]
+    assert again(stopped) == [*command, "--max-requests"]
 
 
 def test_a_refused_key_ends_with_3_and_the_same_command_goes_on_with_a_good_one(folder: Path) -> None:
@@ -243,10 +246,11 @@ def test_a_budget_of_requests_ends_with_4_and_a_higher_one_goes_on(folder: Path,
     assert first.returncode == 4
     assert "The budget of 4 requests is spent." in first.stderr
     assert "10 queries = 4 ok + 0 invalid + 0 truncated + 0 refused + 0 failed + 6 pending" in first.stderr
-    assert "Go on with a higher --max-cost or --max-requests in the same command" in first.stderr.splitlines()[-1]
-    assert cli(folder, *again(first)).returncode == 4
+    assert first.stderr.splitlines()[-1].startswith("Go on with a higher number at the end: ")
+    assert again(first)[-3:] == ["--config", "config.json", "--max-requests"]
+    assert cli(folder, *again(first), "4").returncode == 4
     assert endpoint.stats.requests - before == 4
-    assert cli(folder, *again(first)[:-1], "10").returncode == 0
+    assert cli(folder, *again(first), "10").returncode == 0
     assert endpoint.stats.requests - before == 10
 
 
@@ -284,7 +288,7 @@ SD = "--name SpotTheDifference.change"
 #: What is typed, and what is said to it; "..." stands for the rest of the line.
 WRONG = {
     "": "Which dataset? Add --name; the command `datasets` lists them.",
-    "--name SpotTheDiff.change": 'there is no dataset "SpotTheDiff.change"; did you mean SpotTheDifference.change or CocoSpotTheDifference.change?',
+    "--name SpotTheDiff.change": 'there is no dataset "SpotTheDiff.change"; did you mean SpotTheDifference.change ...',
     f"{SD} -in nope.json --offline": "nope.json: no such file; name the annotations with --query_inputs_path (-in)",
     f"{R} -in bad.jsonl --offline": "bad.jsonl: record 2 (line 2): ...",
     f"{SD} -in short.json --offline": 'short.json: record 2 (line 3): no "sentences"',
@@ -301,13 +305,14 @@ WRONG = {
         "--max-cost needs the price of chat, which is not known. "
         "Add it under `prices:` in a --config file, or use --max-requests."
     ),
-    f"{R} --bogus": f"No such option: --bogus. See python {MAIN} --help.",
-    "--name": f"Option '--name' requires an argument. See python {MAIN} --help.",
+    f"{R} --bogus": f"No such option: --bogus. See {TYPED} --help.",
+    "--name": f"Option '--name' requires an argument. See {TYPED} --help.",
     f"{R} --num_threads many": "Invalid value for '--num-threads': ...",
     f"{R} --num_threads -3": "--num-threads -3: a number from 0 on is needed.",
     f"{R} --offline --temperature 9": "--temperature should be less than or equal to 2",
-    "frobnicate": f"No such command 'frobnicate'. See python {MAIN} --help.",
-    "--offline preview": f"Options go behind the command: python {MAIN} preview --name ...",
+    "preveiw": f"No such command 'preveiw'. Did you mean 'preview'? See {TYPED} --help.",
+    "frobnicate": f"No such command 'frobnicate'. See {TYPED} --help.",
+    "--offline preview": f"Options go behind the command: {TYPED} preview --name ...",
     f"{R} --offline --retry invalid,broken": "--retry broken: there is failed, invalid, refused, truncated.",
     f"{SD} --example -in x.json --offline": "--example and --query_inputs_path both name an input; use one of them.",
     f"{R} -in '' --example --offline": "Rows.rows ships no example input.",
@@ -319,7 +324,7 @@ WRONG = {
     f"{R} --config odd.yaml": "odd.yaml: modell is not a setting",
     f"{R} --offline --dataset_version a/b": "--dataset_version 'a/b': it names a folder; ...",
     "status .": ". is no run: it holds no run.sqlite.",
-    "status": f"Missing argument 'FOLDER'. See python {MAIN} --help.",
+    "status": f"Missing argument 'FOLDER'. See {TYPED} --help.",
     "simulate --set rmp=60": "There is no setting 'rmp'. Known are: seed, ...",
     "simulate --set rpm": "--set rpm: NAME=VALUE is needed; `--set help` lists the names.",
     "simulate --set rpm=fast": "rpm=fast can't be read as float.",
@@ -341,7 +346,26 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
     line, said = one_line(cli(folder, *shlex.split(typed))), WRONG[typed]
     assert line == said or (said.endswith("...") and line.startswith(said.removesuffix("...")))
     assert endpoint.stats.requests == before
-    assert not list(folder.glob("output/*/*/pairs.jsonl"))
+    assert not (folder / "output").exists()
+
+
+@pytest.mark.parametrize("empty", [("--slice_start", "6", "--slice_end", "6"), ("--slice_end", "0")], ids=" ".join)
+def test_an_empty_slice_is_refused_in_an_old_run_as_in_a_new_one(folder: Path, empty: tuple[str, ...]) -> None:
+    said = one_line(cli(folder, *ROWS, "--offline", *empty))
+    assert said.endswith("leave none of the 10 rows. Nothing was sent.")
+    assert not (folder / "output").exists()
+    cli(folder, *ROWS, "--offline")
+    before = {path: path.read_bytes() for path in folder.glob("output/*/*/*")}
+    assert one_line(cli(folder, *ROWS, "--offline", *empty)) == said
+    assert {path: path.read_bytes() for path in folder.glob("output/*/*/*")} == before
+
+
+def test_a_refusal_removes_no_folder_that_was_there(folder: Path) -> None:
+    (folder / "output" / "Rows.rows" / "v1").mkdir(parents=True)
+    one_line(cli(folder, *ROWS, "--offline", "--slice_start", "10"))
+    assert (folder / "output" / "Rows.rows" / "v1").is_dir()
+    one_line(cli(folder, *ROWS, "--offline", "--slice_start", "10", "--dataset_version", "v2"))
+    assert not (folder / "output" / "Rows.rows" / "v2").exists()
 
 
 # Commands that need nothing and change nothing
@@ -375,6 +399,51 @@ def test_preview_shows_the_messages_and_sends_and_writes_nothing(folder: Path, e
     assert without.stdout.partition('"model"')[0] == done.stdout.partition('"model"')[0]
     assert "\nshortest: " in done.stdout
     assert (endpoint.stats.requests, sorted(folder.iterdir())) == (before, files)
+
+
+def test_preview_gives_the_messages_to_programs(folder: Path) -> None:
+    (folder / "rows.jsonl").write_text('{"id": "a", "text": "a cat sits"}\n{"id": "b", "text": ""}\n', "utf-8")
+    done = cli(folder, "preview", *ROWS, "--json", OPENAI_API_KEY=KEY, OPENAI_MODEL="some-model")
+    asked, empty = json.loads(done.stdout)
+    assert [message["role"] for message in asked["messages"]] == ["system", "user", "assistant", "user"]
+    assert (asked["id"], asked["messages"][-1]["content"], asked["problem"]) == ("a", "a cat sits", "")
+    assert (asked["parameters"]["model"], asked["tokens"] > 10) == ("some-model", True)
+    assert (empty["id"], empty["messages"], empty["problem"]) == ("b", [], "the annotation is empty")
+
+
+def test_preview_shows_bad_rows_where_they_are_allowed(folder: Path) -> None:
+    (folder / "rows.jsonl").write_text('{"id": "a", "text": "a cat sits"}\n{"id": "b"}\n', "utf-8")
+    assert one_line(cli(folder, "preview", *ROWS, "--slice-start", "1")).startswith("rows.jsonl: record 2 (line 2): ")
+    shown = cli(folder, "preview", *ROWS, "--allow-bad-rows").stdout
+    assert "=== bad row 2\nnot sent: bad row: rows.jsonl: record 2 (line 2): KeyError: 'text'" in shown
+
+
+@pytest.mark.parametrize("on_path", [True, False])
+def test_what_is_told_to_be_typed_can_be_typed(folder: Path, on_path: bool) -> None:
+    """Also where `python` is another Python, or none."""
+    programs = folder / "bin"
+    programs.mkdir()
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}" if on_path else f"{programs}:/bin:/usr/bin"
+    if on_path and shutil.which("python", path=path) != sys.executable:
+        pytest.skip("this Python is not called python")
+    (programs / "python").write_text("#!/bin/sh\nexit 42\n", "utf-8")
+    (programs / "python").chmod(0o755)
+    stopped = cli(folder, *ROWS, "--config", "config.json", "--max-requests", "4", PATH=path)
+    told = stopped.stderr.splitlines()[-1].partition("at the end: ")[2]
+    assert told.startswith("python " if on_path else f"{sys.executable} ")
+    typed_in = subprocess.run(
+        ["bash", "-c", f"{told} 10"], cwd=folder, env=environment(PATH=path), capture_output=True, check=False
+    )
+    assert typed_in.returncode == 0, typed_in.stderr
+
+
+def test_a_dependency_that_is_missing_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    done = finish([sys.executable, "-S", str(MAIN), "--help"], tmp_path)  # -S: without installed packages
+    assert re.fullmatch(
+        rf"\w+ is not installed for {re.escape(sys.executable)}\. `make demo` sets everything up in \.venv; "
+        r"then type: \. \.venv/bin/activate",
+        one_line(done),
+    )
 
 
 def test_the_simulated_endpoint_runs_alone_and_answers_any_client(tmp_path: Path) -> None:

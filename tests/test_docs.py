@@ -130,7 +130,7 @@ def carry_out(page: str, folder: Path, environ: Mapping[str, str]) -> None:
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)], cwd=folder, env=dict(environ), capture_output=True, timeout=120, check=False
     )
-    output = done.stdout.decode().replace(host, "api.openai.com")
+    output = done.stdout.decode().replace(host, "api.openai.com").replace(sys.executable, "python")  # the script above
     ran = re.findall(r"\n<<<(\d+)>>>\n(.*?)\n<<<exit (\d+)>>>\n", output, re.DOTALL)
     assert len(ran) == len(every), done.stderr.decode()
     for step, (_, printed, code) in zip(every, ran, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness import HERE, KEY, Ran, run_rows, server
+from harness import HERE, KEY, Ran, run_rows, server, write_rows
 
 from syphus.types import State
 
@@ -159,6 +159,70 @@ def test_own_checks_make_an_answer_invalid_with_their_reason(tmp_path: Path) -> 
     assert ran.states == {OK: 3, INVALID: 1}
     assert ran.reasons == ["fewer than 50 pairs"]
     assert any("fewer than 50 pairs" in message for message in asked)
+
+
+@pytest.mark.parametrize("where", ["at import", "in a hook", "while loading"])
+def test_a_plugin_that_goes_to_another_folder_does_not_move_the_output(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    move = f"import os; os.chdir({str(elsewhere)!r})\n"
+    row = 'yield {"id": r["id"], "sentences": r["text"]}'
+    loading = f"for r in read_jsonl(path):\n            {move}            {row}"
+    hook = {
+        "at import": f"\n{move}",
+        "in a hook": f"\n    def check_pairs(self, query, pairs):\n        {move}        return []\n",
+        "while loading": f"\n    def _load_query_inputs(self, path):\n        {loading}\n",
+    }[where]
+    write_rows(here / "rows.jsonl", TEXTS)
+    monkeypatch.chdir(here)
+    with server() as simulated:
+        ran = run_with(here, simulated.url, hook, query_inputs_path="rows.jsonl", output_dir=Path("output"))
+        again = run_with(here, simulated.url, hook, query_inputs_path="rows.jsonl", output_dir=Path("output"))
+    assert (ran.exit_code, again.exit_code) == (0, 0), again.error
+    assert Path.cwd() == here
+    assert list(elsewhere.iterdir()) == []
+    assert (here / "output" / "Hooked.hooked" / "v1" / "pairs.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "good"),
+    [
+        ("f'RW_{query.id}'", "instruction_id names two pairs 'RW_r00", 0),
+        ("f'RW_{number}'", "instruction_id names pairs of 'r000' and of 'r001' 'RW_1'", 1),
+    ],
+    ids=["within a query", "across queries"],
+)
+def test_ids_that_collide_are_found_before_everything_is_paid_for(
+    name: str, told: str, good: int, tmp_path: Path
+) -> None:
+    hook = f"\n    def instruction_id(self, query, number):\n        return {name}\n"
+    with server() as simulated:
+        ran = run_with(tmp_path, simulated.url, hook, num_threads=1)
+        assert ran.states == {FAILED: 4 - good, **({OK: good} if good else {})}
+        assert any(told in reason for reason in ran.reasons)
+        asked = simulated.stats.requests
+        mended = run_with(tmp_path, simulated.url, "")
+        assert (mended.states, simulated.stats.requests) == ({OK: 4}, asked)
+
+
+def test_ids_that_collide_later_are_told_with_both_queries_and_nothing_is_lost(tmp_path: Path) -> None:
+    """The last of more rows than are compared at once: what is in the way is the export, and what is paid for stays."""
+    hook = (
+        "\n    def instruction_id(self, query, number):\n        return f'RW_{min(int(query.id[1:]), 1098)}_{number}'\n"
+    )
+    texts = ["the same for all"] * 1100
+    with server() as simulated:
+        ran = run_with(tmp_path, simulated.url, hook, texts, num_threads=1)
+        assert ran.exit_code == 2
+        assert str(ran.error).startswith(
+            "Pairs of the queries 'r1098' and 'r1099' have the same id 'RW_1098_1'. Nothing"
+        )
+        asked = simulated.stats.requests
+        mended = run_with(tmp_path, simulated.url, "", texts, num_threads=1)
+        assert (mended.states, simulated.stats.requests) == ({OK: 1100}, asked)
 
 
 def test_a_parser_that_finds_neither_pairs_nor_a_problem_accepts_nothing(tmp_path: Path) -> None:

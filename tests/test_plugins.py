@@ -101,6 +101,34 @@ def test_the_same_name_in_two_files_is_an_error_that_names_both(folder: Path, tm
     assert [info.error for info in infos] == [f"also in {two}; rename one", f"also in {one}; rename one"]
 
 
+def test_a_plugin_of_the_users_hides_the_shipped_one_of_its_name(folder: Path) -> None:
+    own = add(folder, "change", name="SpotTheDifference")
+    assert find_plugin("SpotTheDifference.change", [folder]).path == own
+    listed = [(info.name, info.path, info.error) for info in list_plugins([folder])]
+    assert listed == [("SpotTheDifference.change", str(own), "")]
+
+
+@pytest.mark.usefixtures("package")
+def test_a_plugin_of_an_installed_package_hides_the_shipped_one_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SYPHUS_PLUGINS")
+    add(tmp_path / "site" / "toypack", "change", name="SpotTheDifference")
+    points = tmp_path / "site" / "toypack-1.0.dist-info" / "entry_points.txt"
+    points.write_text("[syphus.datasets]\nown = toypack.change:SpotTheDifference\n", "utf-8")
+    assert find_plugin("SpotTheDifference.change").cls.__module__ == "toypack.change"
+    (info,) = list_plugins()
+    assert (info.path, info.error) == ("toypack.change:SpotTheDifference", "")
+
+
+def test_an_import_that_never_ends_is_that_files_error(folder: Path) -> None:
+    add(folder, "endless", TOY.format(name="Endless") + "\nwhile True: pass\n")
+    add(folder, "good")
+    endless, good = others(list_plugins([folder], seconds=0.3))
+    assert endless.error == "endless.py:10 PluginTimeoutError: it took too long, and was interrupted"
+    assert (endless.name, good.name, good.error) == ("Endless.endless", "Toy.good", "")
+
+
 def test_the_same_folder_given_twice_is_no_clash(folder: Path) -> None:
     add(folder, "mine")
     (folder.parent / "link").symlink_to(folder)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import run_rows, server
-from processes import Watch, command, environment, finish, start
+from harness import HERE, run_rows, server
+from processes import Watch, command, environment, finish, start, typed
 
 from syphus.pipeline.clock import LONGEST_GAP, AwakeClock
 from syphus.runs.status import read_status
@@ -51,7 +51,7 @@ def test_the_first_signal_waits_for_the_calls_in_flight_and_keeps_their_answers(
         told = err.splitlines()
         assert any(re.match(r"stopping: \d calls in flight, up to 30 s", line) for line in told)
         assert f"Stopped by {number.name}." in told
-        assert f"Go on with the same command: python {' '.join(arguments[1:])}" in told
+        assert f"Go on with the same command: {typed(*arguments[1:])}" in told
         asked = watch.requests
         ran = run_rows(tmp_path, simulated.url, ROWS)
         assert watch.requests == ROWS
@@ -96,6 +96,41 @@ def test_a_run_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
             watch.at("request", 12, lambda: process.send_signal(signal.SIGHUP))
             process.communicate(timeout=60)
     assert (process.returncode, states(tmp_path)) == (0, {OK: ROWS})
+
+
+#: Before the loop, which listens for itself.
+EARLY = {
+    "import": ("import", "syphus.runs.job", 1),
+    "input": ("open", "rows.jsonl", 1),
+    "ledger": ("sqlite3.connect", "run.sqlite", 1),
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", EARLY.values(), ids=EARLY)
+def test_a_signal_before_the_first_request_is_one_line_that_says_how_to_go_on(
+    tmp_path: Path, moment: tuple[str, str, int], number: signal.Signals
+) -> None:
+    with server() as simulated:
+        arguments = command(tmp_path, simulated.url, 4, killed_at=moment, by=number)
+        ended = finish(arguments, tmp_path)
+        plain = command(tmp_path, simulated.url, 4)
+        assert (ended.returncode, simulated.stats.requests) == (130, 0)
+        assert ended.stderr == f"Stopped. Go on with the same command: {typed(*plain[1:])}\n"
+        assert finish(plain, tmp_path).returncode == 0
+
+
+def test_ctrl_c_while_the_first_modules_are_imported_is_one_line(tmp_path: Path) -> None:
+    arguments = command(tmp_path, "", 4, killed_at=("import", "typer", 1), by=signal.SIGINT)
+    ended = finish(arguments, tmp_path)
+    assert (ended.returncode, ended.stderr) == (130, "Stopped.\n")
+
+
+def test_ctrl_c_stops_other_commands_in_one_line(tmp_path: Path) -> None:
+    arguments = command(tmp_path, "http://127.0.0.1:9", 4, killed_at=("open", "rows.jsonl", 1), by=signal.SIGINT)
+    arguments.insert(arguments.index("--name"), "preview")
+    ended = finish(arguments, tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Stopped.\n")
 
 
 @contextmanager
@@ -212,6 +247,45 @@ def test_a_stdout_that_can_not_be_written_is_told(tmp_path: Path) -> None:
         ended = finish(command(tmp_path, simulated.url, 4, "--json"), tmp_path, stdout=full)
     assert (ended.returncode, states(tmp_path)) == (5, {OK: 4})
     assert ended.stderr.splitlines()[-1] == "stdout can't be written: No space left on device."
+
+
+@pytest.mark.parametrize("words", [["--help"], ["datasets"], ["preview"]], ids=" ".join)
+def test_no_command_minds_what_stdout_is(tmp_path: Path, words: list[str]) -> None:
+    """Read by nobody, closed, or a disk that is full."""
+    given = command(tmp_path, "http://127.0.0.1:9", 4)
+    options = given[2:] if words == ["preview"] else []
+    arguments = [*given[:2], *words, *options]
+    with nobody_reads() as pipe:
+        gone = finish(arguments, tmp_path, stdout=pipe)
+    closed = finish(arguments, tmp_path, preexec_fn=lambda: os.close(1))
+    assert [(ended.returncode, ended.stderr) for ended in (gone, closed)] == [(0, "")] * 2
+    with Path("/dev/full").open("wb") as full:
+        told = finish(arguments, tmp_path, stdout=full)
+    assert (told.returncode, told.stderr) == (5, "stdout can't be written: No space left on device.\n")
+
+
+LOUD = """
+import os, subprocess
+os.system("echo from the import")
+
+def shout():
+    subprocess.run(["echo", "from the hook"])
+"""
+
+
+def test_what_programs_print_that_a_plugin_starts_is_no_result(tmp_path: Path) -> None:
+    plugin = tmp_path / "datasets" / "rows.py"
+    plugin.parent.mkdir()
+    source = (HERE / "plugins" / "rows.py").read_text("utf-8").replace("from syphus", f"{LOUD}\n\nfrom syphus", 1)
+    plugin.write_text(
+        f"{source}\n    def check_pairs(self, query, pairs):\n        shout()\n        return []\n", "utf-8"
+    )
+    with server() as simulated:
+        arguments = command(tmp_path, simulated.url, 2, "--prompt-path", str(HERE / "prompts" / "rows.yaml"), "--json")
+        arguments[arguments.index("--datasets-dir") + 1] = str(plugin.parent)
+        ended = finish(arguments, tmp_path)
+    assert json.loads(ended.stdout)["states"]["ok"] == 2
+    assert {"from the import", "from the hook"} <= set(ended.stderr.splitlines())
 
 
 FOREIGN = {

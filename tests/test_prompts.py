@@ -52,8 +52,18 @@ def test_pairs_are_rendered_with_the_question_first_whatever_the_order_of_the_ke
 
 
 def test_objects_with_other_keys_are_rendered_line_by_line() -> None:
-    items = [{"Question": "Which?", "Options 1": "a", "Answer": "1"}, {"Question": "Who?", "Answer": "2"}]
-    assert assistant(items) == "Question: Which?\nOptions 1: a\nAnswer: 1\n\nQuestion: Who?\nAnswer: 2"
+    items = [
+        {"Question": "Which?", "Options 1": "a", "Answer": "1"},
+        {"Question": "Who?", "Options 1": "b", "Answer": "2"},
+    ]
+    assert assistant(items) == "Question: Which?\nOptions 1: a\nAnswer: 1\n\nQuestion: Who?\nOptions 1: b\nAnswer: 2"
+    assert assistant([{"Expansion_with_Eng_1": "one", "A": "two"}]) == "Expansion_with_Eng_1: one\nA: two"
+
+
+@pytest.mark.parametrize("keys", [("Q", "A"), ("instruction", "response"), ("Instruction", "output")])
+def test_pairs_by_other_names_are_rendered_in_the_form_that_is_read(keys: tuple[str, str]) -> None:
+    text = assistant([dict(zip(keys, pair.values(), strict=True)) for pair in PAIRS])
+    assert parse_pairs(text).pairs == tuple(Pair(pair["question"], pair["answer"]) for pair in PAIRS)
 
 
 def test_text_is_sent_as_it_is_written() -> None:
@@ -100,6 +110,19 @@ BAD = {
     "answer that is a number": (
         prompt(USER, turn(content=[PAIRS[0], {"question": "How many?", "answer": 3}])),
         'p: turn 2: item 2, "answer": text is expected, this is 3; put it in quotes',
+    ),
+    "mistyped key": (
+        prompt(USER, turn(content=[{"question": "What?", "anser": "It."}])),
+        'p: turn 2: item 1 has the keys question, anser: a pair has "question" and "answer"',
+    ),
+    "key that is mistyped once": (
+        prompt(USER, turn(content=[PAIRS[0], {"question": "What?", "anser": "It."}])),
+        "p: turn 2: item 2 has the keys question, anser, item 1 has question, answer: all must be alike",
+    ),
+    "no question": (prompt(USER, turn(content=[{"Answer": "It."}])), "p: turn 2: item 1 has the keys Answer: a pair"),
+    "empty answer": (
+        prompt(USER, turn(content=[{"question": "What?", "answer": " "}])),
+        'p: turn 2: item 1: "answer" is empty',
     ),
     "NUL": (prompt(turn(role="user", content="a\0")), "p: turn 1: holds a NUL character"),
     "lone surrogate": (prompt(system="\ud800"), "p: system_message: holds half a surrogate pair (U+D800)"),
@@ -161,7 +184,7 @@ def test_a_prompt_is_found_in_the_first_folder_that_has_it(tmp_path: Path) -> No
     assert find_prompt("p", [one, two]) == two / "p.yaml"
     assert find_prompt("q", [one, two]) == one / "q.yml"
     with pytest.raises(PromptError) as caught:
-        find_prompt("r", [one, two])
+        find_prompt("r", [one, two, one / ".." / "two"])
     assert str(caught.value) == f"no prompt file r.yaml (or .json) in {one}, {two}"
 
 
@@ -170,6 +193,10 @@ BAD_FILES = {
     "double.json": ('{"system_message": "a", "system_message": "b"}', 'double.json: duplicate key "system_message"'),
     "list.json": ("[]", "list.json: a prompt is an object"),
     "p.yaml": ("system_message: a\n  b: c", "p.yaml:2:4: mapping values are not allowed here"),
+    "colon.yaml": (
+        "system_message: hi: there",
+        'colon.yaml:1:19: mapping values are not allowed here; put text that holds ": " in quotes',
+    ),
     "empty.yaml": ("", "empty.yaml: a prompt is an object"),
     "p.txt": ("x", "p.txt: a prompt file ends in .yaml, .yml, .json"),
 }

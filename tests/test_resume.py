@@ -45,7 +45,7 @@ def test_a_finished_run_sends_nothing_and_leaves_every_file_as_it_is(tmp_path: P
         before, asked = files(first), simulated.stats.requests
         for _ in range(3):
             again = run_rows(tmp_path, simulated.url, **rows)
-            assert (again.exit_code, again.lines) == (1, [])
+            assert (again.exit_code, again.lines) == (1, ["Nothing to do: no request was made."])
             assert files(again) == before
         assert simulated.stats.requests == asked
     assert set(before) == {*EXPORTS, "report.json", "run.lock", "run.sqlite"}
@@ -211,6 +211,14 @@ def test_retry_of_truncated_answers_wants_more_tokens(tmp_path: Path) -> None:
             tmp_path, simulated.url, TEXTS, config={"max_tokens": 3200}, retry=(TRUNCATED,), accept_changes=True
         )
     assert (again.exit_code, again.states) == (0, {OK: 4})
+
+
+def test_retry_of_all_states_needs_no_more_tokens_where_nothing_is_truncated(tmp_path: Path) -> None:
+    every = (FAILED, INVALID, REFUSED, TRUNCATED)
+    with server(poison={"bench": "unpaired"}) as simulated:
+        assert run_rows(tmp_path, simulated.url, TEXTS).states == {OK: 3, INVALID: 1}
+        simulated.configure(poison={})
+        assert run_rows(tmp_path, simulated.url, TEXTS, retry=every).states == {OK: 4}
 
 
 def test_a_changed_parser_reads_every_answer_again_and_asks_for_none(tmp_path: Path) -> None:

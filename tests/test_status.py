@@ -14,14 +14,14 @@ from processes import MAIN, command, environment, finish, start
 
 from syphus.config import load_config
 from syphus.errors import InputError, RunError
-from syphus.formats.report import as_json
+from syphus.formats.report import Finished, as_json
 from syphus.plugins.contract import load_prefix
 from syphus.plugins.finding import find_plugin
 from syphus.prompts import prefix_digest, render_messages
 from syphus.runs.settings import sampling_parameters
 from syphus.runs.status import read_query, read_status
 from syphus.sampling import Sampling
-from syphus.terminal.telling import standing
+from syphus.terminal.telling import closing, standing
 from syphus.types import State
 from syphus.version import __version__
 
@@ -89,10 +89,10 @@ def test_a_run_can_be_looked_at_while_it_works(tmp_path: Path) -> None:
                 lines = status(run) if (run / "pairs.jsonl").exists() else [""]
             assert process.poll() is None
             assert "+ 1 pending    " in lines[0]
-            assert lines[-1] == "The last session is working, or was killed."
+            assert lines[-1] == "A process is working on it."
             process.kill()
             process.communicate()
-    assert status(run)[-1] == "The last session is working, or was killed."
+    assert status(run)[-1] == "The last session was killed; the run's command goes on."
 
 
 # One query
@@ -156,6 +156,32 @@ def test_a_query_that_shares_an_answer_shows_that_answer(mixed: Ran) -> None:
     assert first["answers"] == second["answers"]
     assert (first["requests"], second["requests"]) == (1, 0)
     assert first["pairs"][0]["id"] != second["pairs"][0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "advised"),
+    [
+        ({"a": "", "b": "a cat sits"}, []),
+        ({"a": "CRASH", "b": "a cat sits"}, ["Once the plugin is mended, add --retry failed to the run's command."]),
+        ({"a": "CRASH", "b": "BUSY"}, ["To ask those again, add --retry failed to the run's command."]),
+    ],
+    ids=["empty annotation", "plugin", "attempts ran out"],
+)
+def test_only_what_can_help_is_advised(tmp_path: Path, texts: dict[str, str], advised: list[str]) -> None:
+    crash = "\n    def check_pairs(self, query, pairs):\n        return 1 / 0 if query.text == 'CRASH' else []\n"
+    datasets = tmp_path / "datasets"
+    datasets.mkdir()
+    (datasets / "rows.py").write_text((HERE / "plugins" / "rows.py").read_text("utf-8") + crash, "utf-8")
+    prompt = str(HERE / "prompts" / "rows.yaml")
+    with server(poison={"BUSY": "server_error"}) as simulated:
+        ran = run_rows(tmp_path, simulated.url, texts, datasets_dir=(datasets,), prompt_path=prompt)
+    assert (ran.exit_code, ran.states[State.FAILED]) == (1, sum(text != "a cat sits" for text in texts.values()))
+    assert [line for line in standing(ran.report) if "--retry" in line] == advised
+    told = closing(Finished(ran.report, None, (), []), "CMD --retry invalid")
+    assert [line for line in told if "--retry" in line] == [
+        line.replace(", add", ": CMD").replace(" to the run's command.", "").replace("To ask", "Ask")
+        for line in advised
+    ]
 
 
 PICKY = """

@@ -15,8 +15,9 @@ from syphus import Pair
 from syphus.cleaning import Context, clean
 from syphus.errors import InputError
 from syphus.options import Options
-from syphus.plugins.contract import AbstractDataset, queries
+from syphus.plugins.contract import AbstractDataset, leave_out, queries
 from syphus.plugins.finding import find_plugin, shipped
+from syphus.reading.places import Tolerance
 from syphus.runs.job import run
 from syphus.runs.status import read_status
 from syphus.types import Query
@@ -275,6 +276,20 @@ BAD_ALBUMS: dict[str, tuple[object, str]] = {
 @pytest.mark.parametrize(("content", "problem"), BAD_ALBUMS.values(), ids=BAD_ALBUMS)
 def test_a_bad_album_is_told_with_its_place(tmp_path: Path, content: object, problem: str) -> None:
     assert problem in fails("VisualStoryTelling", tmp_path, content)
+
+
+def test_of_several_lists_only_the_record_at_fault_is_left_out(tmp_path: Path) -> None:
+    images = [photo("1"), {"id": 2}, photo("3")]
+    path = write(
+        tmp_path / "in.json", vist(images, [ALBUM], [said("1", "one ."), said("3", "three ."), said("1", "x .")])
+    )
+    dataset, tolerance = create("VisualStoryTelling"), Tolerance()
+    leave_out(dataset, path, tolerance)
+    bad, album = queries(dataset, path, tolerance)
+    assert bad.problem.endswith('in.json: images, record 2 (line 1): no "album_id"')
+    assert album.image_ids == ("VST_IMG_1", "VST_IMG_3")
+    assert '["one .", "x ."]' in album.text
+    assert '["three ."]' in album.text
 
 
 def test_what_is_kept_of_a_large_file_is_its_text(tmp_path: Path) -> None:

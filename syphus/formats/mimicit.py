@@ -31,8 +31,8 @@ def write_instructions(path: Path, results: Iterable[Result], meta: Mapping[str,
     count = 0
     with replacing(path) as file, _Ids() as ids:
         file.write(b'{"meta":' + orjson.dumps(meta) + b',"data":{')
-        for name, entry in _entries(results):
-            ids.add(name)
+        for query, name, entry in _entries(results):
+            ids.add(name, query)
             _write_item(file, name, entry, first=not count)
             count += 1
         file.write(b"\n}}\n")
@@ -65,10 +65,11 @@ def train_keys(result: Result) -> Iterator[tuple[str, list[str]]]:
             yield pair.id, related
 
 
-def _entries(results: Iterable[Result]) -> Iterator[tuple[str, dict[str, object]]]:
+def _entries(results: Iterable[Result]) -> Iterator[tuple[str, str, dict[str, object]]]:
     for result in results:
         for pair in result.pairs:
             yield (
+                result.query,
                 pair.id,
                 {
                     "instruction": pair.instruction,
@@ -90,17 +91,19 @@ class _Ids:
     def __enter__(self) -> _Ids:
         self._db = sqlite3.connect("")  # SQLite's own temporary file, gone when closed
         self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("CREATE TABLE id (name TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE id (name TEXT PRIMARY KEY, query TEXT) WITHOUT ROWID")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
-    def add(self, name: str) -> None:
-        """Notes an id; raises `RunError` where it was there before."""
+    def add(self, name: str, query: str) -> None:
+        """Notes the id of a pair of `query`; raises `RunError` where it was there before."""
         try:
-            self._db.execute("INSERT INTO id VALUES (?)", (name,))
+            self._db.execute("INSERT INTO id VALUES (?, ?)", (name, query))
         except sqlite3.IntegrityError:
+            (other,) = self._db.execute("SELECT query FROM id WHERE name = ?", (name,)).fetchone()
             raise RunError(
-                f"Two pairs have the id {name!r}: the plugin's instruction_id must tell them apart."
+                f"Pairs of the queries {other!r} and {query!r} have the same id {name!r}. Nothing is lost: have the "
+                "plugin's instruction_id tell them apart, and run the same command; it costs nothing."
             ) from None

@@ -18,7 +18,7 @@ from syphus.errors import RunError, StorageError
 
 FILE = "run.sqlite"
 FORMAT = 1  #: goes up when the tables change their meaning
-_LOCK = "run.lock"
+LOCK = "run.lock"
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -82,7 +82,7 @@ class Store:
         self.reader = reader
         self._writer = writer
         self._lock = lock
-        beside = (folder / f"{FILE}-wal", folder / _LOCK) if lock else ()
+        beside = (folder / f"{FILE}-wal", folder / LOCK) if lock else ()
         self._places = {each: _inode(each) for each in (self.path, *beside) if each.exists()}
 
     @property
@@ -132,7 +132,7 @@ def open_for_writing(folder: Path) -> Store:
             raise RunError(
                 f"{link} is a link to somewhere else. Syphus writes only inside of a run's folder; remove it."
             )
-        lock = _locked(folder / _LOCK)
+        lock = _locked(folder / LOCK)
     except OSError as error:
         raise RunError(f"{folder} can't be written: {error.strerror}.") from error
     path = folder / FILE
@@ -165,6 +165,20 @@ def open_for_reading(folder: Path) -> Store:
             raise RunError(f"{path} can't be read as a ledger: {error}.") from error
         opened.pop_all()
         return Store(folder, reader, None, None)
+
+
+def is_working(folder: Path) -> bool:
+    """Whether a process holds the lock of the run's folder."""
+    try:
+        import fcntl
+
+        with (folder / LOCK).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (OSError, ImportError):  # there is none, or the disk or the system knows no locks
+        return False
+    return False
 
 
 @contextlib.contextmanager

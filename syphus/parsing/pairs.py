@@ -43,8 +43,8 @@ from syphus.parsing.sections import Header, Section, find_headers, header_patter
 from syphus.types import Pair, Parsed
 
 _HEADERS = header_pattern("question|answer|[qab]")
-_QUESTION_KEYS = frozenset({"question", "instruction", "q"})
-_ANSWER_KEYS = frozenset({"answer", "response", "output", "a"})
+QUESTION_KEYS = frozenset({"question", "instruction", "q"})  #: of a pair in JSON, in any case
+ANSWER_KEYS = frozenset({"answer", "response", "output", "a"})
 
 
 def parse_pairs(text: str) -> Parsed:
@@ -161,12 +161,12 @@ def _items(values: Sequence[object]) -> tuple[Sequence[object], bool]:
 
 
 def _is_like_a_pair(value: object) -> bool:
-    return isinstance(value, dict) and bool(_values(value, _QUESTION_KEYS) or _values(value, _ANSWER_KEYS))
+    return isinstance(value, dict) and bool(_values(value, QUESTION_KEYS) or _values(value, ANSWER_KEYS))
 
 
 def _has_other_keys(item: object) -> bool:
     """Says whether a pair has members that are neither question nor answer."""
-    names = _QUESTION_KEYS | _ANSWER_KEYS
+    names = QUESTION_KEYS | ANSWER_KEYS
     return isinstance(item, dict) and _is_like_a_pair(item) and any(key.strip().lower() not in names for key in item)
 
 
@@ -178,7 +178,7 @@ def _values(item: dict[str, object], names: frozenset[str]) -> list[object]:
 def _read_item(item: object) -> tuple[list[str], list[str]]:
     """Gives an item's question and answer as they were decoded, and why they are no pair."""
     members = item if isinstance(item, dict) else {}
-    questions, answers = _values(members, _QUESTION_KEYS), _values(members, _ANSWER_KEYS)
+    questions, answers = _values(members, QUESTION_KEYS), _values(members, ANSWER_KEYS)
     if not questions and not answers:
         return [], ["JSON item that is no pair"]
     problems = {

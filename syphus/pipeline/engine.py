@@ -29,6 +29,7 @@ from syphus.pipeline.stage import Stage
 from syphus.pipeline.tally import Tally
 from syphus.pipeline.writer import Writer
 from syphus.secrets import Vault
+from syphus.text import many
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -177,17 +178,20 @@ def _signals(loop: Loop, gate: Gate, drain: float, observer: Observer) -> Iterat
             return
         loop.stop(InterruptError(f"Stopped by {number.name}."))
         if gate.in_flight:
-            observer.say(f"stopping: {gate.in_flight} calls in flight, up to {drain:.0f} s (again to leave at once)")
+            calls = many(gate.in_flight, "call")
+            observer.say(f"stopping: {calls} in flight, up to {drain:g} s (again to leave at once)")
         running.call_later(drain, loop.abandon)
 
-    installed = []
+    before = {}
     with contextlib.suppress(ValueError, RuntimeError):  # not on the main thread, or not on Unix (NotImplementedError)
         for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's word counts
+            handler = signal.getsignal(number)
+            if handler is not signal.SIG_IGN:  # nohup's word counts
                 running.add_signal_handler(number, stop, number)
-                installed.append(number)
+                before[number] = handler
     try:
         yield
     finally:
-        for number in installed:
+        for number, handler in before.items():
             running.remove_signal_handler(number)
+            signal.signal(number, handler)  # the loop leaves the system's own behind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
 from syphus.errors import InputError, PluginError, SyphusError, UsageError
-from syphus.reading.json_stream import Position, position, position_of_failure, trail
+from syphus.reading.json_stream import position, position_of_failure, trail
+from syphus.reading.places import Position
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,14 +40,14 @@ class PluginCode:
         self._context.run(trail.set, (None,))
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls `function`. What it prints goes to stderr.
+        """Calls `function`. What it prints goes to stderr, and the current folder is again what it was.
 
         What it raises, SystemExit too, becomes one line with the traceback as its cause: an InputError if a record was
         in use, otherwise a PluginError. Errors of Syphus itself pass.
         """
         before = self._context.get(trail)
         try:
-            with _printing:
+            with _printing, _same_folder():
                 return self._context.run(function, *args, **kwargs)
         except SyphusError as error:
             self._context.run(traceback.clear_frames, error.__traceback__)
@@ -70,8 +72,8 @@ class PluginCode:
         return f"{Path(file).name}:{line}"
 
     def _told(self, error: BaseException, record: Position | None) -> UsageError:
-        kind = InputError if record else PluginError
-        return kind(f"{self._place(record)}: {one_line(error)} ({self.where(error)})")
+        told = f"{self._place(record)}: {one_line(error)} ({self.where(error)})"
+        return InputError(told, record.record) if record else PluginError(told)
 
     def _place(self, record: Position | None) -> str:
         return str(record or self.name) + (f": row {self.row}" if self.row and not record else "")
@@ -99,6 +101,26 @@ class _ToStderr:
 
 
 _printing = _ToStderr()
+
+
+class _same_folder:  # noqa: N801 - it is used like a function; contextlib's would cost more than what it guards
+    """Paths of the run are relative to the current folder: a plugin that changes it must not move the output."""
+
+    __slots__ = ("_folder",)
+
+    def __enter__(self) -> None:
+        self._folder = _current_folder()
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder and self._folder != _current_folder():
+            os.chdir(self._folder)
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - called for every row
+    except OSError:  # it was removed
+        return ""
 
 
 def one_line(error: BaseException) -> str:

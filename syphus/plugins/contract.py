@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from syphus.cleaning.rules import Rule
-from syphus.errors import PluginError, PromptError, UsageError
+from syphus.errors import InputError, PluginError, PromptError, UsageError
 from syphus.parsing.pairs import parse_pairs
 from syphus.plugins.code import PluginCode
 from syphus.plugins.rows import to_query
 from syphus.prompts import find_prompt, read_prompt, to_prefix
-from syphus.reading.json_stream import bad_lines
+from syphus.reading.places import Tolerance, tolerated
 from syphus.types import Pair, Parsed, Prefix, Query
+
+MOST_LEFT_OUT = 1_000  #: records that a plugin may fail on: the input is read once more for each
 
 _END = object()
 
@@ -100,37 +103,68 @@ class AbstractDataset(ABC):
         return to_prefix(self._load_prefix(source), source or plugin_name(type(self)))
 
 
-def queries(dataset: AbstractDataset, path: str | Path = "", lenient: bool = False) -> Iterator[Query]:
+def queries(dataset: AbstractDataset, path: str | Path = "", tolerance: Tolerance | None = None) -> Iterator[Query]:
     """The rows of a plugin as checked queries, one by one, read from `path` or else from where the plugin says.
 
     Raises InputError or PluginError for the first row that is not as `AbstractDataset._load_query_inputs` wants it, or
-    that the plugin fails on: one line that names the record or the row, and the plugin. Ids may still repeat. If it is
-    `lenient`, a bad row, or a bad line of JSON Lines, becomes a query with a `problem` instead, called "bad row 812".
+    that the plugin fails on: one line that names the record or the row, and the plugin. Ids may still repeat. With a
+    `tolerance`, a bad row, a bad line of JSON Lines, or a record that is left out becomes a query with a `problem`
+    instead, called "bad row 812"; for a record that the plugin fails on see `leave_out`.
     """
     code = plugin_code(dataset)
-    bad: list[str] = []
-    if lenient:
-        code.run(bad_lines.set, bad)
+    code.run(tolerated.set, tolerance)
+    found = tolerance.found if tolerance else []
+    found.clear()
     source = str(path) or beside(dataset, dataset.query_inputs_path)
     rows = code.run(lambda: iter(dataset._rows(source)))
     try:
         while True:
             code.row += 1
             row = code.run(next, rows, _END)
-            while bad:
-                yield _bad_row(code, bad.pop(0))
+            while found:
+                yield _bad_row(code, found.pop(0))
                 code.row += 1
             if row is _END:
                 return
             try:
                 query = _checked(row, code)
             except UsageError as error:
-                if not lenient:
+                if tolerance is None:
                     raise
                 query = _bad_row(code, str(error))
             yield query
     finally:
         code.run(getattr(rows, "close", bool))
+
+
+def leave_out(
+    dataset: AbstractDataset, path: str | Path, tolerance: Tolerance, fault: UsageError | None = None
+) -> None:
+    """Has `queries`, which may have ended with `fault`, leave out all records that the plugin fails on.
+
+    A generator that has raised is finished, so the input is read once more for each of them; after that `queries` goes
+    through. Raises `fault`, or the next one, where no record is at fault that a reader of ours could leave out.
+    """
+    error = fault or _next_fault(dataset, path, tolerance)
+    while error is not None:
+        record = error.record if isinstance(error, InputError) else None
+        if isinstance(error, InputError) and (record is None or record in tolerance.left_out):
+            raise error
+        if record is None or tolerance.several:
+            why = "several files are read side by side" if record else "no record of read_json or its like is at fault"
+            raise type(error)(f"{error}; --allow-bad-rows can't help here: {why}") from error.__cause__
+        if len(tolerance.left_out) == MOST_LEFT_OUT:
+            raise InputError(f"{error}; the plugin fails on more than {MOST_LEFT_OUT:,} records") from error.__cause__
+        tolerance.left_out[record] = str(error)
+        error = _next_fault(dataset, path, tolerance)
+
+
+def _next_fault(dataset: AbstractDataset, path: str | Path, tolerance: Tolerance) -> UsageError | None:
+    try:
+        deque(queries(dataset, path, tolerance), maxlen=0)
+    except (InputError, PluginError) as error:
+        return error
+    return None
 
 
 def load_prefix(dataset: AbstractDataset, path: str | Path = "") -> Prefix:

@@ -22,7 +22,7 @@ from pathlib import Path
 from syphus.errors import PluginError
 from syphus.plugins.code import no_network
 from syphus.plugins.contract import shipped
-from syphus.plugins.modules import LoadedPlugin, load_entry_point, load_file, plugins_of
+from syphus.plugins.modules import IMPORT_SECONDS, LoadedPlugin, load_entry_point, load_file, plugins_of
 
 __all__ = ["LoadedPlugin", "PluginInfo", "find_plugin", "list_plugins", "shipped"]
 
@@ -51,7 +51,7 @@ def find_plugin(name: str, folders: Iterable[str | Path] = (), installed: str | 
     SYPHUS_PLUGINS, and goes before it. Raises PluginError: unknown (with the names that are near), broken, there twice.
     """
     parts = _NAME.fullmatch(name)
-    found = list(_candidates(parts[1], parts[2], _folders(folders), _installed(installed))) if parts else []
+    found = _candidates(parts[1], parts[2], _folders(folders), _installed(installed)) if parts else []
     if not found:
         raise PluginError(
             f'there is no dataset "{name}"; {_suggestion(name, _folders(folders), _installed(installed))}'
@@ -64,34 +64,37 @@ def find_plugin(name: str, folders: Iterable[str | Path] = (), installed: str | 
     return found[0]
 
 
-def list_plugins(folders: Iterable[str | Path] = (), installed: str | None = None) -> list[PluginInfo]:
-    """All plugins that can be found, and with an error those that can't be used. The arguments are `find_plugin`'s.
+def list_plugins(
+    folders: Iterable[str | Path] = (), installed: str | None = None, seconds: float = IMPORT_SECONDS
+) -> list[PluginInfo]:
+    """All plugins that can be found, and with an error those that can't be used. `find_plugin` has the arguments.
 
-    Files that speak of Syphus or its base class are run, without the network. Raises PluginError for a folder that is
-    not there, and for nothing else.
+    Files that speak of Syphus or its base class are run, without the network, for `seconds` each at the most. A shipped
+    plugin is left out where one of the user's has its name. Raises PluginError for a folder that is not there, and for
+    nothing else.
     """
     with no_network():
-        infos = [info for file in _files(_folders(folders)) for info in _listed(file)]
-        infos += [info for point in _installed(installed) for info in _listed(point)]
+        infos = [info for file in _files(_folders(folders)) for info in _listed(file, seconds)]
+        infos += [info for point in _installed(installed) for info in _listed(point, seconds)]
+    own = {info.name for info in infos if not _is_shipped(Path(info.path))}
+    infos = [info for info in infos if info.name not in own or not _is_shipped(Path(info.path))]
     places: dict[str, set[str]] = {}
     for info in infos:
         places.setdefault(info.name, set()).add(info.path)
     return [_with_clash(info, places[info.name] - {info.path}) for info in infos]
 
 
-def _candidates(one: str, other: str, folders: Sequence[Path], points: Sequence[EntryPoint]) -> Iterator[LoadedPlugin]:
-    """Every plugin that either order of the two parts can mean, each once."""
+def _candidates(one: str, other: str, folders: Sequence[Path], points: Sequence[EntryPoint]) -> list[LoadedPlugin]:
+    """Every plugin that either order of the two parts can mean, each once; one of the user's before a shipped one."""
     names = {f"{one}.{other}": other, f"{other}.{one}": one}
-    paths: set[tuple[str, Path]] = set()
-    for plugin in (*_in_files(names, folders), *_in_packages(names, points)):
-        place = (plugin.name, plugin.path.resolve())
-        if place not in paths and not (paths and _is_shipped(plugin.path)):
-            paths.add(place)
-            yield plugin
+    every = (*_in_files(names, folders), *_in_packages(names, points))
+    found = {(plugin.name, plugin.path.resolve()): plugin for plugin in reversed(every)}
+    own = [plugin for plugin in found.values() if not _is_shipped(plugin.path)]
+    return (own or list(found.values()))[::-1]
 
 
 def _is_shipped(path: Path) -> bool:
-    """A shipped plugin gives way to one of the user's with the same name."""
+    """Shipped plugins give way to those of the user's with the same name."""
     return path.resolve().parent == shipped("datasets").resolve()
 
 
@@ -120,10 +123,13 @@ def _in_packages(names: dict[str, str], points: Sequence[EntryPoint]) -> Iterato
             yield from (plugin for plugin in load_entry_point(point) if plugin.name in names)
 
 
-def _listed(source: Path | EntryPoint) -> list[PluginInfo]:
+def _listed(source: Path | EntryPoint, seconds: float) -> list[PluginInfo]:
     place = str(source) if isinstance(source, Path) else source.value
     try:
-        plugins = plugins_of(load_file(source), source.stem) if isinstance(source, Path) else load_entry_point(source)
+        if isinstance(source, Path):
+            plugins = plugins_of(load_file(source, seconds), source.stem)
+        else:
+            plugins = load_entry_point(source, seconds)
     except PluginError as error:
         names = _class_names(source) if isinstance(source, Path) else []
         return [PluginInfo(name, "", "", place, str(error)) for name in names or [place]]

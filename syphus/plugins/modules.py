@@ -17,13 +17,15 @@ from types import CodeType, ModuleType
 from typing import ParamSpec, TypeGuard, TypeVar
 
 from syphus.errors import PluginError, UsageError
-from syphus.plugins.code import PluginCode, one_line
+from syphus.plugins.code import PluginCode, one_line, time_limit
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.legacy import LegacyDataset, original_modules
 from syphus.prompts import ENDINGS
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+IMPORT_SECONDS = 60.0  #: that a plugin's file, with all that it imports, may take
 
 _loading = threading.RLock()  # a module is in sys.modules before it is whole
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -73,10 +75,10 @@ class LoadedPlugin:
         return dataset
 
 
-def load_file(path: Path) -> ModuleType:
+def load_file(path: Path, seconds: float = IMPORT_SECONDS) -> ModuleType:
     """The module of a plugin's source file, which is run once in a process, and anew when it was edited.
 
-    Raises PluginError, a short one: `your_dataset.py:7 KeyError: 'caption'`.
+    Raises PluginError, a short one: `your_dataset.py:7 KeyError: 'caption'`; also where it takes more than `seconds`.
     """
     path = path.resolve()
     source = path.read_bytes() if path.is_file() else b""
@@ -84,7 +86,8 @@ def load_file(path: Path) -> ModuleType:
     name = f"_syphus_plugin_{digest}.{path.stem}"
     with _loading:
         if name not in sys.modules:
-            _load(PluginCode(path.name, {str(path)}), _execute, name, path)
+            with time_limit(seconds):
+                _load(PluginCode(path.name, {str(path)}), _execute, name, path)
         return sys.modules[name]
 
 
@@ -95,9 +98,10 @@ def plugins_of(module: ModuleType, stem: str) -> list[LoadedPlugin]:
     return [LoadedPlugin(f"{each.__name__}.{stem}", each, Path(module.__file__ or stem)) for each in plugins]
 
 
-def load_entry_point(point: EntryPoint) -> list[LoadedPlugin]:
+def load_entry_point(point: EntryPoint, seconds: float = IMPORT_SECONDS) -> list[LoadedPlugin]:
     """The plugins that an installed package offers, as a class or a module. Raises PluginError as `load_file` does."""
-    offered: object = _load(PluginCode(point.value, ()), point.load)
+    with time_limit(seconds):
+        offered: object = _load(PluginCode(point.value, ()), point.load)
     stem = point.module.rpartition(".")[2]
     if isinstance(offered, ModuleType):
         return plugins_of(offered, stem)

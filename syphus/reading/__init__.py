@@ -3,6 +3,7 @@
 records.py      JSON arrays, JSON objects and JSON Lines, record by record
 json_stream.py  the JSON reader underneath, which knows where it is
 json_scan.py    one value out of a text
+places.py       where a record stands, and which are passed over
 coco.py         COCO's captions and boxes, from its own files
 frames.py       the names of frames, from a listing beside the annotations
 text_files.py   encodings, gzip, and what text may not hold

@@ -12,17 +12,17 @@ from collections.abc import Container
 from pathlib import Path
 
 from syphus.errors import InputError
-from syphus.reading.records import Record, field, position, read_json_lists
+from syphus.reading.records import Record, field, read_json_lists, record_error
 
 
 class Coco:
     """Captions and boxes by image, in the order of the files.
 
-    The files stream through; what is kept is text, some 700 bytes an image, for all of COCO or for those `wanted`.
-    Raises InputError that names the file and the record.
+    The files stream through; what is kept is text, some 800 bytes an image, for the images that are `wanted`. Raises
+    InputError that names the file and the record.
     """
 
-    def __init__(self, captions: str | Path, instances: str | Path, wanted: Container[int] | None = None) -> None:
+    def __init__(self, captions: str | Path, instances: str | Path, wanted: Container[int]) -> None:
         self._captions: dict[int, str] = {}  # a line each
         self._boxes: dict[int, str] = {}  # a line each: the number of the category, a blank, the box as JSON
         self._names: dict[int, str] = {}
@@ -54,7 +54,7 @@ class Coco:
 
     def _keep(self, texts: dict[int, str], record: Record, line: str) -> None:
         image = field(record, "image_id", int)
-        if self._wanted is None or image in self._wanted:
+        if image in self._wanted:
             texts[image] = texts.get(image, "") + line + "\n"
 
 
@@ -65,5 +65,5 @@ def _lines(text: str) -> list[str]:
 def _box(record: Record) -> list[float]:
     box: list[float] = field(record, "bbox", list)
     if len(box) != 4 or not all(type(number) in (int, float) for number in box):
-        raise InputError(f'{position()}: "bbox" must be four numbers')
+        raise record_error('"bbox" must be four numbers')
     return box

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from syphus.errors import InputError
 from syphus.reading.json_scan import DECODER, Record, fault, scan_item, scan_key, skip, surrogate
+from syphus.reading.places import Position, tolerated
 from syphus.reading.text_files import TextSource
 
 _Scan: TypeAlias = Callable[[str, int], tuple[Record, int]]
@@ -26,23 +26,6 @@ _BORDER = 16  # a token that the end of the window cuts off fails at most this f
 _BEHIND = {closing: re.compile(rf"[ \t\r\n]*([,\{closing}])[ \t\r\n]*") for closing in "]}"}  # behind a value
 _BEHIND[":"] = re.compile(r"[ \t\r\n]*([^ \t\r\n])")  # behind a key and its colon
 _TOPS = {"[": "an array", "{": "an object", '"': "text"}
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a record stands: the file as it was named, the number of the record and its first line, both from 1.
-
-    `part` is the key of the list that it is an element of, where the file is an object of lists.
-    """
-
-    path: str
-    number: int
-    line: int
-    part: str = ""
-
-    def __str__(self) -> str:
-        part = f"{self.part}, " if self.part else ""
-        return f"{self.path}: {part}record {self.number} (line {self.line})"
 
 
 class JsonReader:
@@ -75,8 +58,8 @@ class JsonReader:
                 yield from self._until("}", scan_item)
             else:
                 value, found = self._scan(DECODER.raw_decode, "}")
-                self._note((key, value))
-                yield key, value
+                if self._note((key, value)):
+                    yield key, value
                 self.start = found.start(1)
 
     def lists(self) -> Iterator[tuple[str, Record]]:
@@ -120,8 +103,8 @@ class JsonReader:
             return
         while True:
             value, found = self._scan(scan, closing)
-            self._note(value)
-            yield value
+            if self._note(value):
+                yield value
             self.start = found.end()
             if found[1] == closing:
                 return
@@ -152,11 +135,12 @@ class JsonReader:
             if line and not line.isspace():
                 try:
                     value = self._parse(line, torn=not more)
-                    self._note(value)
+                    wanted = self._note(value)
                 except InputError as error:
                     self._tolerate(error)
                 else:
-                    yield value
+                    if wanted:
+                        yield value
             self.start = end + 1
         self._done = True
         if self.source.fault:
@@ -173,22 +157,29 @@ class JsonReader:
         trail.set((*others, self.position()) if half_way else others)
         self.source.close()
 
-    def _note(self, value: Record) -> None:
-        """Keeps account of a value that is about to be handed out."""
+    def _note(self, value: Record) -> bool:
+        """Keeps account of a value that is about to be handed out; False where it is to be left out."""
         if self._doubtful and (problem := surrogate(value)):
             raise self._error(problem)
         self.number += 1
+        tolerance = tolerated.get()
+        if tolerance is not None and (told := tolerance.told(self.source.path, self.part, self.number)):
+            tolerance.found.append(told)
+            return False
         if trail.get()[-1] is not self:
-            open_ones = (other for other in trail.get() if other is not self and not isinstance(other, Position))
+            open_ones = [other for other in trail.get() if other is not self and not isinstance(other, Position)]
+            if tolerance is not None and any(open_ones):
+                tolerance.several = True
             trail.set((*open_ones, self))
+        return True
 
     def _tolerate(self, error: InputError) -> None:
         """A bad line ends the reading, unless the caller collects them."""
-        collected = bad_lines.get()
-        if collected is None or self.source.fault:
+        tolerance = tolerated.get()
+        if tolerance is None or self.source.fault:
             raise error
         self.number += 1
-        collected.append(str(error))
+        tolerance.found.append(str(error))
 
     def _parse(self, line: str, torn: bool) -> Record:
         try:
@@ -263,10 +254,6 @@ Trail: TypeAlias = tuple[JsonReader | Position | None, ...]
 # The readers under way in this context, the one that handed out last at the end; None stands for no reader at all. A
 # Position is where a reader stood when it was closed half way: an exception closes readers before anybody can ask.
 trail: ContextVar[Trail] = ContextVar("trail", default=(None,))
-
-
-# Where bad lines of JSON Lines are collected, instead of ending the reading at the first.
-bad_lines: ContextVar[list[str] | None] = ContextVar("bad_lines", default=None)
 
 
 def position() -> Position | None:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from syphus.errors import InputError
 from syphus.reading.json_scan import Record
-from syphus.reading.json_stream import JsonReader, Position, position
+from syphus.reading.json_stream import JsonReader, position
+from syphus.reading.places import Position
 from syphus.reading.text_files import TextSource
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "read_json_items",
     "read_json_lists",
     "read_jsonl",
+    "record_error",
     "texts",
 ]
 
@@ -96,13 +98,13 @@ def field(record: Record, key: str, kind: type[T]) -> T:
     As in JSON, a whole number will do for a float, and true is no number.
     """
     if not isinstance(record, dict):
-        raise InputError(f"{_here()}: an object is expected, this is {_kind(record)}")
+        raise record_error(f"an object is expected, this is {_kind(record)}")
     if key not in record:
-        raise InputError(f'{_here()}: no "{key}"')
+        raise record_error(f'no "{key}"')
     value: T = record[key]
     if type(value) is kind or (kind is float and type(value) is int):
         return value
-    raise InputError(f'{_here()}: "{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {_kind(value)}')
+    raise record_error(f'"{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {_kind(value)}')
 
 
 def texts(record: Record, key: str) -> list[str]:
@@ -110,7 +112,7 @@ def texts(record: Record, key: str) -> list[str]:
     values: list[str] = field(record, key, list)
     for value in values:
         if not isinstance(value, str):
-            raise InputError(f'{_here()}: "{key}" must be a list of text, it holds {_kind(value)}')
+            raise record_error(f'"{key}" must be a list of text, it holds {_kind(value)}')
     return values
 
 
@@ -125,8 +127,10 @@ def _reader(path: str | Path) -> JsonReader:
         raise
 
 
-def _here() -> str:
-    return str(position() or "record")
+def record_error(problem: str) -> InputError:
+    """The error that tells what is wrong with the record in use, and where that is; for whoever reads it to raise."""
+    here = position()
+    return InputError(f"{here or 'record'}: {problem}", here.record if here else None)
 
 
 def _kind(value: object) -> str:

@@ -40,7 +40,9 @@ def read_yaml(path: str | Path, error: type[UsageError] = ConfigError) -> object
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise error(f"{path}{place}: {problem.problem or problem.context}") from problem
+        told = str(problem.problem or problem.context)
+        hint = '; put text that holds ": " in quotes' if told.startswith("mapping values are not allowed") else ""
+        raise error(f"{path}{place}: {told}{hint}") from problem
     except yaml.reader.ReaderError as problem:
         raise error(f"{path}: the control character U+{problem.character:04X} is not allowed") from problem
     except RecursionError as problem:

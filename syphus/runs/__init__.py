@@ -1,6 +1,7 @@
 """A run from its options to its files, and looking at one.
 
 job.py          the main job, from start to end
+refusal.py      nothing is left behind by a run that is refused
 prepare.py      plugin, prompt, endpoint: what can be wrong before a request is sent
 inputs.py       whether the ledger holds the input as it is now
 settings.py     what answers depend on, and what has changed in it
@@ -11,4 +12,5 @@ prices.py       what its cost is told with
 projections.py  the files besides the ledger
 preview.py      the messages that would go out
 status.py       where a run stands
+clean.py        its answers judged once more
 """

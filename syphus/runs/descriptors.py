@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 
+from syphus.text import many
+
 SPARE = 20  #: for files that are opened later: pairs.jsonl, exports, lookups of hosts, what a plugin reads
 
 
@@ -31,7 +33,10 @@ def fitting_threads(threads: int, each: int) -> tuple[int, str]:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return threads, ""
     fewer = max(1, (soft - taken) // each)
-    return fewer, f"Only {soft:,} files may be open at once (ulimit -n): {fewer:,} calls in flight, not {threads:,}."
+    return (
+        fewer,
+        f"Only {soft:,} files may be open at once (ulimit -n): {many(fewer, 'call')} in flight, not {threads:,}.",
+    )
 
 
 def _open_now() -> int:

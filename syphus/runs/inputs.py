@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from syphus.errors import InputError, RunError
+from syphus.errors import InputError, RunError, UsageError
 from syphus.ledger.inputs import InputCheck, accept, register, reject
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.options import Options
-from syphus.plugins.contract import AbstractDataset, beside, queries
+from syphus.plugins.contract import AbstractDataset, beside, leave_out, queries
+from syphus.reading.places import Tolerance
 from syphus.runs.projections import forget_exports, forget_pairs
 from syphus.types import Query
 
@@ -32,10 +33,11 @@ def check_input(
     if now and now == get_meta(store, f"{stage} {_META}") and not options.check_input:
         return None
     try:
-        check = register(store, stage, input_queries(dataset, options), wanted(dataset, options), tick)
+        check = _registered(store, stage, dataset, options, tick)
         if not check.read:
             raise InputError(f"{_source(dataset, options) or options.name} holds no queries. Nothing was sent.")
-        if not check.taken:
+        end = _end(options)
+        if options.slice_start >= (check.read if end is None else min(end, check.read)):
             raise InputError(
                 f"--slice-start {options.slice_start} and --slice-end {options.slice_end} leave none of the "
                 f"{check.read:,} rows. Nothing was sent."
@@ -79,24 +81,43 @@ def _source(dataset: AbstractDataset, options: Options) -> str:
     return options.query_inputs_path or beside(dataset, dataset.query_inputs_path)
 
 
-def input_queries(dataset: AbstractDataset, options: Options) -> Iterator[Query]:
-    """All rows of the input as queries, bad ones too where `--allow-bad-rows` is given. Raises `UsageError`."""
-    return queries(dataset, options.query_inputs_path, options.allow_bad_rows)
+def _registered(
+    store: Store, stage: str, dataset: AbstractDataset, options: Options, tick: Callable[[int], None]
+) -> InputCheck:
+    """Registers, and once more without the records that the plugin fails on, where bad rows are allowed."""
+    tolerance = Tolerance() if options.allow_bad_rows else None
+    given = (dataset, options, tolerance)
+    try:
+        return register(store, stage, input_queries(*given), wanted(*given), tick)
+    except UsageError as fault:
+        if tolerance is None:
+            raise
+        reject(store)
+        leave_out(dataset, options.query_inputs_path, tolerance, fault)
+        return register(store, stage, input_queries(*given), wanted(*given), tick)
 
 
-def wanted(dataset: AbstractDataset, options: Options) -> Callable[[int], bool]:
+def input_queries(dataset: AbstractDataset, options: Options, tolerance: Tolerance | None) -> Iterator[Query]:
+    """All rows of the input as queries, with a `tolerance` bad ones too. Raises `UsageError`."""
+    return queries(dataset, options.query_inputs_path, tolerance)
+
+
+def wanted(dataset: AbstractDataset, options: Options, tolerance: Tolerance | None) -> Callable[[int], bool]:
     """Says of a position whether it is in the slice; with `random_sample` the slice of the rows in a random order,
     which is the same for a seed.
     """
-    start, end = options.slice_start, options.slice_end if options.slice_end >= 0 else None
+    start, end = options.slice_start, _end(options)
     if not options.random_sample or (start == 0 and end is None):
         return lambda position: position >= start and (end is None or position < end)
-    ranked = (
-        (_rank(query.id, options.seed), position) for position, query in enumerate(input_queries(dataset, options))
-    )
+    rows = enumerate(input_queries(dataset, options, tolerance))
+    ranked = ((_rank(query.id, options.seed), position) for position, query in rows)
     chosen = sorted(ranked) if end is None else heapq.nsmallest(end, ranked)
     positions = {position for _, position in chosen[start:]}
     return positions.__contains__
+
+
+def _end(options: Options) -> int | None:
+    return options.slice_end if options.slice_end >= 0 else None
 
 
 def _rank(name: str, seed: int) -> bytes:

@@ -24,7 +24,7 @@ from syphus.formats.report import Finished, Report, make_report
 from syphus.ledger.records import Records, reopen
 from syphus.ledger.results import accepted
 from syphus.ledger.sessions import begin_session, end_session, get_meta, last_settings, sessions, set_meta
-from syphus.ledger.store import Store, open_for_writing
+from syphus.ledger.store import Store
 from syphus.ledger.summary import asks_nobody, average_size
 from syphus.options import Options
 from syphus.pipeline.budget import Budget
@@ -38,6 +38,7 @@ from syphus.runs.opening import opening
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.prices import keep_prices, kept_prices
 from syphus.runs.projections import forget_exports, open_pairs, write_exports
+from syphus.runs.refusal import opened
 from syphus.runs.settings import differences, sampling_parameters
 from syphus.sampling import Sampling
 from syphus.stages.generate import Generate, parser_digest
@@ -51,13 +52,11 @@ _ADAPTED = f"{STAGE} adapted"  # meta: the sampling parameters that the model do
 def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Finished:
     """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost."""
     prepared = prepare(options, environ)
-    store = open_for_writing(prepared.options.folder)
-    try:
-        return _Job(prepared, store, observer).carry_out()
-    except StorageError as error:
-        return _what_is_left(store, error)
-    finally:
-        store.close()
+    with opened(prepared.options.folder, STAGE) as store:
+        try:
+            return _Job(prepared, store, observer).carry_out()
+        except StorageError as error:
+            return _what_is_left(store, error)
 
 
 class _Job:
@@ -85,8 +84,10 @@ class _Job:
         if self._options.retry:
             self._reopen()
         report = self._report()
-        stopped_by = self._ask(report) if report.counts.states[State.PENDING] else None
-        return self._finish(stopped_by)
+        if report.counts.states[State.PENDING]:
+            return self._finish(self._ask(report))
+        self._observer.say("Nothing to do: no request was made.")
+        return self._finish(None)
 
     def _report(self) -> Report:
         return make_report(self._store, STAGE, kept_prices(self._store))
@@ -130,7 +131,7 @@ class _Job:
             self._store.commit()
 
     def _reopen(self) -> None:
-        if State.TRUNCATED in self._options.retry:
+        if State.TRUNCATED in self._options.retry and self._report().counts.states[State.TRUNCATED]:
             before, now = (last_settings(self._store, STAGE) or {}).get("max_tokens"), self._prepared.config.max_tokens
             if isinstance(before, int) and now is not None and now <= before:
                 raise ConfigError(

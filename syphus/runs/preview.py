@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TextIO
+from typing import NamedTuple
 
 import orjson
 
@@ -13,68 +13,76 @@ from syphus.errors import ConfigError
 from syphus.ledger.records import Row
 from syphus.options import Options
 from syphus.pipeline.stage import PluginFaultError
+from syphus.plugins.contract import leave_out
+from syphus.reading.places import Tolerance
 from syphus.runs.inputs import input_queries, wanted
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.settings import sampling_parameters
 from syphus.sampling import Sampling
 from syphus.stages.generate import Generate
-from syphus.text import printable
-from syphus.types import Outcome, Query
-
-_COLOURS = {"system": "\033[35m", "user": "\033[36m", "assistant": "\033[32m"}
-_PLAIN = "\033[0m"
+from syphus.types import Message, Outcome, Query
 
 
-def preview(options: Options, environ: Mapping[str, str], count: int, out: TextIO) -> None:
-    """Writes the messages of the first `count` queries that a run would take, and which is the shortest and longest.
+class Shown(NamedTuple):
+    """What would be sent for a query, or the `problem` that keeps it from being sent. `tokens` are an estimate."""
+
+    id: str
+    messages: list[Message]
+    parameters: dict[str, object]
+    tokens: int
+    problem: str = ""
+
+
+class Sizes(NamedTuple):
+    """The ids of the queries with the shortest and with the longest annotation, and their tokens, about."""
+
+    shortest: tuple[str, int]
+    longest: tuple[str, int]
+
+
+def preview(options: Options, environ: Mapping[str, str], count: int, show: Callable[[Shown], None]) -> Sizes | None:
+    """Shows the first `count` queries that a run would take; returns the sizes of all those, None where there is none.
 
     Needs no endpoint. Raises `UsageError`.
     """
     prepared = _prepared(options, environ)
     sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config))
     stage = Generate(prepared.dataset, prepared.prefix, sampling, prepared.vault)
-    shortest: Query | None = None
-    longest: Query | None = None
-    is_wanted, shown = wanted(prepared.dataset, prepared.options), 0
-    for position, query in enumerate(input_queries(prepared.dataset, prepared.options)):
+    tolerance = Tolerance() if options.allow_bad_rows else None
+    if tolerance is not None:
+        leave_out(prepared.dataset, prepared.options.query_inputs_path, tolerance)
+    given = (prepared.dataset, prepared.options, tolerance)
+    is_wanted, shown = wanted(*given), 0
+    shortest = longest = None
+    for position, query in enumerate(input_queries(*given)):
         if not is_wanted(position):
             continue
         if shown < count:
-            _show(query, stage, out)
+            show(_shown(query, stage))
             shown += 1
-        if shortest is None or len(query.text) < len(shortest.text):
-            shortest = query
-        if longest is None or len(query.text) > len(longest.text):
-            longest = query
-    for which, found in (("shortest", shortest), ("longest", longest)):
-        if found is not None:
-            out.write(f"{which}: {found.id}, about {_tokens(found.text)} tokens of annotation\n")
+        size = (query.id, -(-len(query.text.encode()) // BYTES_PER_TOKEN))
+        if shortest is None or size[1] < shortest[1]:
+            shortest = size
+        if longest is None or size[1] > longest[1]:
+            longest = size
+    return Sizes(shortest, longest) if shortest and longest else None
 
 
 def _prepared(options: Options, environ: Mapping[str, str]) -> Prepared:
     try:
         return prepare(options, environ)
     except ConfigError:
+        if options.config is not None:  # what it says is wanted
+            raise
         return prepare(replace(options, offline=True, config=None), environ)  # the messages are the same anywhere
 
 
-def _show(query: Query, stage: Generate, out: TextIO) -> None:
-    out.write(f"=== {printable(query.id)}\n")
+def _shown(query: Query, stage: Generate) -> Shown:
     try:
         request = stage.request(Row(0, query), None)
     except PluginFaultError as fault:
-        out.write(f"{fault.reason}\n\n")
-        return
+        return Shown(query.id, [], {}, 0, fault.reason)
     if isinstance(request, Outcome):
-        out.write(f"not sent: {request.reason}\n\n")
-        return
+        return Shown(query.id, [], {}, 0, f"{request.reason}: {request.detail}" if request.detail else request.reason)
     body = orjson.loads(request.body)
-    for message in body.pop("messages"):
-        role, text = message["role"], printable(message["content"])
-        colour, plain = (_COLOURS.get(role, ""), _PLAIN) if out.isatty() else ("", "")
-        out.write(f"{colour}--- {role}{plain}\n{text}\n")
-    out.write(f"--- {orjson.dumps(body).decode()}, about {len(request.body) // BYTES_PER_TOKEN:,} tokens\n\n")
-
-
-def _tokens(text: str) -> int:
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
+    return Shown(query.id, body.pop("messages"), body, len(request.body) // BYTES_PER_TOKEN)

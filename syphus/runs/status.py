@@ -7,7 +7,7 @@ from pathlib import Path
 from syphus.errors import InputError
 from syphus.formats.report import Report, make_report
 from syphus.ledger.lookup import look_up
-from syphus.ledger.store import open_for_reading
+from syphus.ledger.store import is_working, open_for_reading
 from syphus.runs.prices import kept_prices
 from syphus.stages.generate import Generate
 
@@ -19,6 +19,11 @@ def read_status(folder: Path) -> Report:
         return make_report(store, Generate.name, kept_prices(store))
     finally:
         store.close()
+
+
+def at_work(folder: Path, report: Report) -> bool:
+    """Whether the run is working at the moment; after a session that has ended nobody's lock needs to be tried."""
+    return any(session.ended is None for session in report.sessions[-1:]) and is_working(folder)
 
 
 def read_query(folder: Path, query: str) -> dict[str, object]:

@@ -20,14 +20,20 @@ from syphus.ledger.records import Answer, Row
 from syphus.pipeline.stage import Judgement, PluginFaultError
 from syphus.plugins.code import time_limit
 from syphus.plugins.contract import AbstractDataset, plugin_code
+from syphus.plugins.returned import checked, checked_numbers, checked_text, checked_texts
 from syphus.prompts import render_messages
-from syphus.reading.text_files import text_problem
 from syphus.sampling import Sampling
 from syphus.secrets import Vault
 from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Parsed, Prefix, Query, Request, State
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+BAD_ROW = "bad row"  #: the reason of a row that can't be read
+EMPTY = "the annotation is empty"
+PLUGIN = "plugin: "  #: how the reason of a row begins that the plugin's code failed on
+
+_REMEMBERED = 1_000  # ids of pairs that later ones are compared with at once; the export compares all
 
 _CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
 
@@ -55,15 +61,16 @@ class Generate:
         self._code = plugin_code(dataset)
         self._rules = rules_of(dataset)
         self._taught = frozenset(folded(text) for text in self._taught_texts())
+        self._named: dict[str, str] = {}  # the first ids of pairs, with their queries
 
     def request(self, row: Row, last: Answer | None) -> Request | Outcome:
         """The prefix, then the query; after an answer that was no good, also that answer and what was wrong."""
         if row.query.problem:
-            return Outcome(State.FAILED, reason="bad row", detail=row.query.problem)
+            return Outcome(State.FAILED, reason=BAD_ROW, detail=row.query.problem)
         if row.query.pairs:  # they are here already: nobody is asked, and they are cleaned like all others
             return self._hook(self._accept, row.query, row.query.pairs).outcome
         if not row.query.text.strip():
-            return Outcome(State.FAILED, reason="the annotation is empty")
+            return Outcome(State.FAILED, reason=EMPTY)
         text = self._hook(self._render, row.query)
         messages = render_messages(self._prefix, text)
         owner = "" if self._share_answers else row.query.id
@@ -101,38 +108,50 @@ class Generate:
 
     def _texts_of_example(self, answer: str, query: Query) -> list[str]:
         """What is in the example itself: a parser may put texts of its own beside those that it reads."""
-        parsed = _checked("parse_response", self._dataset.parse_response(answer, query), Parsed)
+        parsed = checked("parse_response", self._dataset.parse_response(answer, query), Parsed)
         return [text for pair in parsed.pairs for text in (pair.instruction, pair.answer) if text in answer]
 
     def _render(self, query: Query) -> str:
-        return _text("render_query", self._dataset.render_query(query))
+        return checked_text("render_query", self._dataset.render_query(query))
 
     def _read(self, query: Query, text: str) -> Judgement:
         """The plugin's own part in judging an answer."""
-        parsed = _checked("parse_response", self._dataset.parse_response(text, query), Parsed)
-        problems = _texts("parse_response", parsed.problems)
+        parsed = checked("parse_response", self._dataset.parse_response(text, query), Parsed)
+        problems = checked_texts("parse_response", parsed.problems)
         if problems or not parsed.pairs:
             return _rejected(problems or ("no pairs",))
         for pair in parsed.pairs:
-            _texts("parse_response", (pair.instruction, pair.answer, pair.id))
+            checked_texts("parse_response", (pair.instruction, pair.answer, pair.id))
         return self._accept(query, parsed.pairs)
 
     def _accept(self, query: Query, pairs: Sequence[Pair]) -> Judgement:
         """Cleans the pairs, checks them, and gives them names and relations."""
         cleaned = clean(pairs, self._rules, Context(query, self._taught))
-        own = _texts("check_pairs", self._dataset.check_pairs(query, cleaned.pairs))
+        own = checked_texts("check_pairs", self._dataset.check_pairs(query, cleaned.pairs))
         if cleaned.rejections or own:
             places = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
             return _rejected((*cleaned.rejections, *own), (*places, *own), tuple(cleaned.rejections))
         named = [
-            replace(pair, id=pair.id or _text("instruction_id", self._dataset.instruction_id(query, number)))
+            replace(pair, id=pair.id or checked_text("instruction_id", self._dataset.instruction_id(query, number)))
             for number, pair in enumerate(cleaned.pairs, 1)
         ]
+        self._check_ids(query, [pair.id for pair in named])
         related = [
-            replace(pair, related=_numbers("related", self._dataset.related(named, number), len(named)))
+            replace(pair, related=checked_numbers("related", self._dataset.related(named, number), len(named)))
             for number, pair in enumerate(named, 1)
         ]
         return Judgement(Outcome(State.OK, related, repairs=dict(cleaned.repairs)))
+
+    def _check_ids(self, query: Query, names: list[str]) -> None:
+        """A plugin that names pairs alike does so from the start; found at the export, it would all be paid for."""
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"instruction_id names two pairs {name!r}")
+            other = self._named.get(name, query.id)
+            if other != query.id:
+                raise ValueError(f"instruction_id names pairs of {other!r} and of {query.id!r} {name!r}")
+        if len(self._named) < _REMEMBERED:
+            self._named.update(dict.fromkeys(names, query.id))
 
     def _hook(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang."""
@@ -155,41 +174,14 @@ def _rejected(problems: Sequence[str], places: Sequence[str] = (), rules: tuple[
     return Judgement(outcome, again=True, feedback="; ".join(told), rejected_by=rules)
 
 
-def _checked(hook: str, value: object, kind: type[T]) -> T:
-    """What a plugin's hook gave, if it is what the contract says."""
-    if not isinstance(value, kind):
-        raise TypeError(f"{hook} must return {kind.__name__}, it returned {type(value).__name__}")
-    return value
-
-
-def _text(hook: str, value: object) -> str:
-    """The same for text, which has to fit into JSON."""
-    text = _checked(hook, value, str)
-    if problem := text_problem(text):
-        raise ValueError(f"{hook} returned text that {problem}")
-    return text
-
-
-def _texts(hook: str, values: object) -> tuple[str, ...]:
-    return tuple(_text(hook, value) for value in _listed(hook, values))
-
-
-def _numbers(hook: str, values: object, highest: int) -> tuple[int, ...]:
-    numbers = tuple(_checked(hook, value, int) for value in _listed(hook, values))
-    if any(not 1 <= number <= highest for number in numbers):
-        raise ValueError(f"{hook} must return numbers from 1 to {highest}, it returned {list(numbers)}")
-    return numbers
-
-
-def _listed(hook: str, values: object) -> Sequence[object]:
-    if not isinstance(values, (list, tuple)):
-        raise TypeError(f"{hook} must return a list, it returned {type(values).__name__}")
-    return values
-
-
 def rules_of(dataset: AbstractDataset) -> tuple[Rule, ...]:
     """The rules of cleaning that hold for a dataset: its own, and the general ones that it has not put aside."""
     return (*dataset.rules, *(rule for rule in GENERAL_RULES if rule.name not in dataset.without_rules))
+
+
+def asking_helps(reason: str) -> bool:
+    """Whether a row that has failed for this reason may fare better when it is asked again, with nothing mended."""
+    return reason not in (BAD_ROW, EMPTY) and not reason.startswith(PLUGIN)
 
 
 def parser_digest(plugin: Path) -> str:

@@ -6,38 +6,55 @@ import contextlib
 import io
 import os
 import sys
-from typing import TextIO
+from typing import Any
 
 from syphus.errors import StorageError
 from syphus.text import printable
 
 
 def prepare_streams() -> None:
-    """Makes both streams safe to write to.
+    """Makes both streams safe to write to, and stdout ours alone.
 
     A closed one goes nowhere from now on: otherwise the next file that is opened would get its number, and whatever
-    still writes to that number would write into the file.
+    still writes to that number would write into the file. Results keep going to where stdout goes now, but what others
+    write to its number, such as a program that a plugin starts, goes to stderr.
     """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for the whole process
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that can't show a letter is no reason to stop
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number that is free: this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for the whole process
+    encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding
+    results = io.BufferedWriter(_Results(os.dup(1), "wb"))
+    os.dup2(2, 1)
+    sys.stdout = io.TextIOWrapper(results, encoding, errors="replace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="replace")  # a terminal that can't show a letter is no reason to stop
+
+
+class _Results(io.FileIO):
+    """stdout. A reader that has left, as `head` does, is no fault of the command; a disk that is full is one, once."""
+
+    _lost = False
+
+    def write(self, data: Any, /) -> int:  # anything that holds bytes
+        if not self._lost:
+            try:
+                return super().write(data)
+            except BrokenPipeError:
+                self._lost = True
+            except OSError as error:
+                self._lost = True
+                raise StorageError(f"stdout can't be written: {error.strerror}.") from error
+        return memoryview(data).nbytes
 
 
 def write_out(data: bytes) -> None:
-    """Writes a result to stdout; a reader that has left, as `head` does, is no fault of the command.
-
-    Raises `StorageError` where stdout is a file that can't take it.
-    """
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
-    except OSError as error:
-        _let_go(sys.stdout)
-        if not isinstance(error, BrokenPipeError):
-            raise StorageError(f"stdout can't be written: {error.strerror}.") from error
+    """Writes a result to stdout. Raises `StorageError` where stdout is a file that can't take it."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.flush()
 
 
 def say(line: str) -> None:
@@ -48,12 +65,8 @@ def say(line: str) -> None:
 
 def flush_streams() -> None:
     """Drops what a reader that has gone did not take: the interpreter would try again at its end, and fail."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            _let_go(stream)
-
-
-def _let_go(stream: TextIO) -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.stdout.flush()
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

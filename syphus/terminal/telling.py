@@ -11,6 +11,7 @@ from syphus.errors import BudgetError
 from syphus.formats.report import Finished, Report
 from syphus.ledger.records import ANSWERED
 from syphus.plugins.finding import PluginInfo
+from syphus.stages.generate import PLUGIN, asking_helps
 from syphus.text import dollars, many, one_line
 from syphus.types import State
 
@@ -50,30 +51,37 @@ def closing(finished: Finished, command: str) -> list[str]:
     if finished.files:
         paths = [Path(file) for file in finished.files]
         lines.append(f"Files in {paths[0].parent}: {', '.join(path.name for path in paths)}")
-    again, command = _to_ask_again(report), _RETRY.sub("", command)
+    again, command = _worth_asking(report), _RETRY.sub("", command)
     if isinstance(finished.stopped_by, BudgetError):
-        lines.append(f"Go on with a higher --max-cost or --max-requests in the same command: {command}")
+        option = "requests" if "requests" in str(finished.stopped_by) else "cost"
+        unlimited = re.sub(rf" --max[-_]{option}[ =]\S+", "", command)
+        lines.append(f"Go on with a higher number at the end: {unlimited} --max-{option}")
     elif states[State.PENDING] or finished.stopped_by is not None:
         lines.append(f"Go on with the same command: {command}")
-    elif again:
-        lines.append(f"Ask those again: {command} --retry {again}")
+    else:
+        lines += [f"Ask those again: {command} --retry {again}"] if again else []
+        lines += [f"Once the plugin is mended: {command} --retry {State.FAILED}"] if _needs_mending(report) else []
     return lines
 
 
-def standing(report: Report) -> list[str]:
-    """Where a run stands, for `status`."""
+def standing(report: Report, working: bool = False) -> list[str]:
+    """Where a run stands, for `status`; `working` says that a process has it open at the moment."""
     session = report.sessions[-1] if report.sessions else None
     lines = summary(report)
     errors = {cause: count for cause, count in report.spending.causes.items() if cause != ANSWERED}
     if errors:
         told = ", ".join(f"{count:,} {cause}" for cause, count in sorted(errors.items(), key=lambda item: -item[1]))
         lines.append(f"{report.spending.requests:,} requests, without an answer: {told}")
+    if working:
+        return [*lines, "A process is working on it."]
     if session is not None and session.stopped:
         lines.append(f"The last session ended: {session.stopped}")
     elif session is not None and session.ended is None:
-        lines.append("The last session is working, or was killed.")
-    if again := _to_ask_again(report):
+        lines.append("The last session was killed; the run's command goes on.")
+    if again := _worth_asking(report):
         lines.append(f"To ask those again, add --retry {again} to the run's command.")
+    if _needs_mending(report):
+        lines.append(f"Once the plugin is mended, add --retry {State.FAILED} to the run's command.")
     return lines
 
 
@@ -89,16 +97,24 @@ def cleaning(done: Cleaning) -> list[str]:
     return lines
 
 
+def _worth_asking(report: Report) -> str:
+    """The states, as `--retry` takes them, with rows that may fare better the next time."""
+    invalid = [State.INVALID] if report.counts.states[State.INVALID] else []
+    failed = [State.FAILED] if any(map(asking_helps, report.counts.reasons.get(State.FAILED, ()))) else []
+    return ",".join(invalid + failed)
+
+
+def _needs_mending(report: Report) -> bool:
+    """Whether rows have failed in the plugin, and none for a reason that passes by itself."""
+    failed = report.counts.reasons.get(State.FAILED, ())
+    return any(reason.startswith(PLUGIN) for reason in failed) and not any(map(asking_helps, failed))
+
+
 def listing(plugins: Sequence[PluginInfo]) -> list[str]:
     """One line a dataset, in columns."""
     rows = [(each.name, each.short_name or "-", _about(each), each.path) for each in plugins]
     widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
     return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
-
-
-def _to_ask_again(report: Report) -> str:
-    """What `--retry` would be worth: "invalid,failed", or nothing."""
-    return ",".join(state for state in (State.INVALID, State.FAILED) if report.counts.states[state])
 
 
 def _about(plugin: PluginInfo) -> str:

@@ -1,0 +1,149 @@
+"""`--allow-bad-rows`: what can't be read is a failed row, also where the plugin itself gives up on a record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import HERE, Ran, run_rows, server
+
+from syphus.runs.status import read_query
+from syphus.types import State
+
+OK, FAILED = State.OK, State.FAILED
+GOOD = {"id": "a", "text": "a cat sits", "lines": [[0, "it sits"]]}
+PLUGIN = """
+import csv
+from pathlib import Path
+
+from syphus import AbstractDataset, field, read_json, read_json_items, read_jsonl, texts
+
+
+class Bad(AbstractDataset):
+    short_name = "RW"
+    prompt = "rows"
+
+    def _load_query_inputs(self, path):
+        with Path(path).with_suffix(".readings").open("a") as file:
+            file.write("once more\\n")
+        {}
+"""
+
+
+def records(bad: Any, count: int = 6, at: tuple[int, ...] = (1, 4)) -> list[Any]:
+    """So many records, those at some places of which are bad."""
+    return [bad if n in at else {**GOOD, "id": f"r{n}", "text": f"a cat sits, {n}"} for n in range(count)]
+
+
+def run_bad(folder: Path, loading: str, text: str, name: str = "in.json", **options: Any) -> Ran:
+    """The main job over a file with this text, with a plugin that loads it so."""
+    datasets = folder / "datasets"
+    datasets.mkdir(exist_ok=True)
+    (datasets / "bad.py").write_text(PLUGIN.format(loading), "utf-8")
+    (folder / name).write_text(text, "utf-8")
+    given = {"allow_bad_rows": True, "prompt_path": str(HERE / "prompts" / "rows.yaml"), **options}
+    with server() as simulated:
+        return run_rows(
+            folder, simulated.url, 0, name="Bad.bad", datasets_dir=(datasets,), query_inputs_path=str(folder / name),
+            **given,
+        )  # fmt: skip
+
+
+def readings(folder: Path) -> int:
+    return len((folder / "in.readings").read_text("utf-8").splitlines())
+
+
+ROW = '{"id": field(r, "id", str), "sentences": field(r, "text", str)}'
+LOADING = {
+    "field": f"for r in read_json(path): yield {ROW}",
+    "texts": 'for r in read_json(path): yield {"id": r["id"], "sentences": texts(r, "text") if r["id"] == "" else "x"}',
+    "KeyError": 'for r in read_json(path): yield {"id": r["id"], "sentences": r["text"]}',
+    "an expression": f"yield from ({ROW} for r in read_json(path))",
+    "a list": f"return [{ROW} for r in read_json(path)]",
+}
+
+
+@pytest.mark.parametrize("loading", LOADING.values(), ids=LOADING)
+def test_a_record_that_the_plugin_fails_on_is_a_failed_row(tmp_path: Path, loading: str) -> None:
+    ran = run_bad(tmp_path, loading, json.dumps(records({"id": ""} if "texts" in loading else {"id": "b"})))
+    assert (ran.exit_code, ran.states) == (1, {OK: 4, FAILED: 2})
+    assert ran.reasons == ["bad row"]
+    rows = (1, 2) if "return" in loading else (2, 5)  # a list is there only when all has been read
+    details = [str(read_query(ran.folder, f"bad row {number}")["detail"]) for number in rows]
+    assert [detail.partition(" (line")[0] for detail in details] == [f"{tmp_path}/in.json: record {n}" for n in (2, 5)]
+    assert list(dict.fromkeys(key.split("_")[2] for key in ran.data)) == ["r0", "r2", "r3", "r5"]
+
+
+@pytest.mark.parametrize("reader", ["read_jsonl", "read_json_items"])
+def test_every_reader_leaves_out_the_record(tmp_path: Path, reader: str) -> None:
+    many = records({"id": "b"})
+    lines = "".join(f"{json.dumps(record)}\n" for record in many)
+    text = lines if reader == "read_jsonl" else json.dumps({str(number): record for number, record in enumerate(many)})
+    take = "r" if reader == "read_jsonl" else "_, r"
+    ran = run_bad(tmp_path, f"for {take} in {reader}(path): yield {ROW}", text)
+    assert ran.states == {OK: 4, FAILED: 2}
+
+
+def test_bad_lines_and_bad_records_are_counted_in_their_order(tmp_path: Path) -> None:
+    lines = [json.dumps(GOOD), "{torn", json.dumps({"id": "b"}), json.dumps({**GOOD, "id": ""}), "{torn"]
+    ran = run_bad(tmp_path, f"for r in read_jsonl(path): yield {ROW}", "\n".join(lines))
+    assert ran.states == {OK: 1, FAILED: 4}
+    details = [str(read_query(ran.folder, f"bad row {number}")["detail"]) for number in (2, 3, 4, 5)]
+    assert [detail.partition(": record ")[2].partition(" ")[0] for detail in details] == ["2", "3", "4", "5"]
+
+
+def test_of_a_record_that_gives_rows_before_it_fails_none_is_taken(tmp_path: Path) -> None:
+    loading = """for r in read_json(path):
+            for n, line in r["lines"]: yield {"id": r["id"] + str(n), "sentences": line}"""
+    ran = run_bad(tmp_path, loading, json.dumps(records({"id": "b", "lines": [[0, "one"], [1, "two"], 3]})))
+    assert ran.states == {OK: 4, FAILED: 2}
+
+
+def test_where_no_row_is_bad_the_input_is_read_once(tmp_path: Path) -> None:
+    ran = run_bad(tmp_path, LOADING["field"], json.dumps(records(None, at=())))
+    assert (ran.states, readings(tmp_path)) == ({OK: 6}, 1)
+    again = run_bad(tmp_path, LOADING["field"], json.dumps(records({"id": "b"})), dataset_version="v2")
+    assert (again.states, readings(tmp_path)) == ({OK: 4, FAILED: 2}, 1 + 1 + 2 + 1)  # once for each, and once for all
+
+
+def test_a_random_sample_is_drawn_from_all_rows(tmp_path: Path) -> None:
+    text = json.dumps(records({"id": "b"}, count=40))
+    ran = run_bad(tmp_path, LOADING["KeyError"], text, random_sample=True, slice_end=30)
+    assert sum(ran.states.values()) == 30
+
+
+def test_without_the_option_the_first_one_stops_the_run(tmp_path: Path) -> None:
+    ran = run_bad(tmp_path, LOADING["field"], json.dumps(records({"id": "b"})), allow_bad_rows=False)
+    assert (ran.exit_code, str(ran.error)) == (2, f'{tmp_path}/in.json: record 2 (line 1): no "text"')
+
+
+def test_a_plugin_that_reads_in_its_own_way_stops_and_says_why(tmp_path: Path) -> None:
+    loading = """for r in csv.DictReader(Path(path).read_text().splitlines()):
+            yield {"id": r["id"], "sentences": r["text"] + ""}"""
+    ran = run_bad(tmp_path, loading, "id,text\na,a cat\nb\nc,a dog\n")
+    assert ran.exit_code == 2
+    assert str(ran.error).startswith("Bad.bad: row 2: TypeError: ")
+    assert str(ran.error).endswith("; --allow-bad-rows can't help here: no record of read_json or its like is at fault")
+
+
+def test_files_that_are_read_side_by_side_are_not_shifted_against_each_other(tmp_path: Path) -> None:
+    loading = 'for r, s in zip(read_json(path), read_json(path)): yield {"id": r["id"], "sentences": s["text"]}'
+    ran = run_bad(tmp_path, loading, json.dumps(records({"id": "b"})))
+    assert ran.exit_code == 2
+    assert str(ran.error).endswith("; --allow-bad-rows can't help here: several files are read side by side")
+
+
+def test_a_file_that_ends_within_a_record_is_told_whatever_came_before(tmp_path: Path) -> None:
+    ran = run_bad(tmp_path, LOADING["field"], json.dumps(records({"id": "b"}))[:-9])
+    assert ran.exit_code == 2
+    assert "record 6 (line 1): the file ends within this record" in str(ran.error)
+
+
+def test_a_plugin_that_fails_on_all_records_is_told_so(tmp_path: Path) -> None:
+    text = "".join(f"{json.dumps({'id': number})}\n" for number in range(1200))
+    ran = run_bad(tmp_path, f"for r in read_jsonl(path): yield {ROW}", text)
+    assert ran.exit_code == 2
+    assert str(ran.error).startswith(f'{tmp_path}/in.json: record 1001 (line 1001): "id" must be text')
+    assert str(ran.error).endswith("; the plugin fails on more than 1,000 records")
