@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,7 +56,7 @@ class Server:
 
 
 class Run(NamedTuple):
-    """One start of the main job: exit code, seconds in all, CPU seconds, peak memory in MB, and what it printed."""
+    """One start of a command: exit code, seconds in all, CPU seconds, peak memory in MB, and what it printed."""
 
     exit_code: int
     seconds: float
@@ -92,16 +91,20 @@ def environment(server: Server) -> dict[str, str]:
 
 def run(annotations: Path, output: Path, server: Server, *options: str) -> Run:
     """Runs the main job to its end."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return measured(command(annotations, output, *options), environment(server))
+
+
+def measured(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> Run:
+    """Runs a command to its end."""
     began = time.monotonic()
-    process = subprocess.Popen(
-        command(annotations, output, *options), env=environment(server), text=True, stderr=subprocess.PIPE
-    )
-    said = process.communicate()[1]
+    process = subprocess.Popen(arguments, env=environ, text=True, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    with process.stderr as stderr:
+        said = stderr.read()
+    _, status, used = os.wait4(process.pid, 0)  # what this child has used, and no other
+    process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(process.returncode, seconds, cpu, after.ru_maxrss / 1024, said)
+    return Run(process.returncode, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, said)
 
 
 def report(output: Path) -> dict[str, Any]:

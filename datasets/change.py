@@ -22,6 +22,15 @@ class SpotTheDifference(AbstractDataset):
     query_inputs_path = "annotations/spot_the_difference/train.json"
     example = "spot_the_difference.json"
     rules = (*images_in_order, pairs_between(1, 5), numbers_of_the_annotation)
+    homepage = "https://github.com/harsh19/spot-the-diff"
+    citation = """
+@inproceedings{jhamtani2018learning,
+  title     = {Learning to Describe Differences Between Pairs of Similar Images},
+  author    = {Jhamtani, Harsh and Berg-Kirkpatrick, Taylor},
+  booktitle = {Proceedings of the 2018 Conference on Empirical Methods in Natural Language Processing},
+  year      = {2018}
+}
+"""
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """One query a record. `img_id` repeats in the file, so an id adds a hash of the text: no row names another."""

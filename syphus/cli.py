@@ -21,9 +21,15 @@ from typer.core import TyperGroup
 from syphus.errors import ConfigError, InterruptError, SyphusError, UsageError
 from syphus.options import Options
 from syphus.terminal.command_line import with_options
-from syphus.terminal.streams import flush_streams, prepare_streams, say, write_out
-from syphus.text import printable
+from syphus.terminal.corpus_commands import mix, stats, verify
+from syphus.terminal.streams import flush_streams, prepare_streams, print_as_json, print_lines, print_text, say
 from syphus.version import __version__
+
+RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
+PluginFolders = Annotated[
+    list[Path] | None,
+    typer.Option("--datasets-dir", metavar="FOLDER", help="Another folder with plugins; may be given several times."),
+]
 
 
 class _Commands(TyperGroup):
@@ -80,7 +86,7 @@ def main_job(
 ) -> None:
     """Asks the model about every query of a dataset, and ends with a MIMIC-IT dataset."""
     if version:
-        _print(__version__)
+        print_lines(__version__)
         return
     command = context.invoked_subcommand
     if command is not None and options != Options():
@@ -97,16 +103,13 @@ def main_job(
     for line in closing(finished, _command()):
         observer.say(line)
     if options.json:
-        _print_as_json(as_json(finished.report))
+        print_as_json(as_json(finished.report))
     raise typer.Exit(finished.exit_code)
 
 
 @app.command()
 def datasets(
-    datasets_dir: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FOLDER", help="Another folder with plugins; may be given several times."),
-    ] = None,
+    datasets_dir: PluginFolders = None,
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """Lists the datasets that there are, broken ones with their error."""
@@ -115,9 +118,9 @@ def datasets(
 
     plugins = list_plugins(datasets_dir or ())
     if json:
-        _print_as_json([{name: getattr(plugin, name) for name in plugin.__slots__} for plugin in plugins])
+        print_as_json([{name: getattr(plugin, name) for name in plugin.__slots__} for plugin in plugins])
     else:
-        _print(*listing(plugins))
+        print_lines(*listing(plugins))
 
 
 @app.command()
@@ -134,17 +137,15 @@ def preview(
     if options.json:
         every: list[Shown] = []
         look(options, os.environ, count, every.append)
-        _print_as_json([shown._asdict() for shown in every])
+        print_as_json([shown._asdict() for shown in every])
         return
     colours = sys.stdout.isatty()
-    _write(sizes_as_text(look(options, os.environ, count, lambda shown: _write(as_text(shown, colours)))))
+    print_text(sizes_as_text(look(options, os.environ, count, lambda shown: print_text(as_text(shown, colours)))))
 
 
 @app.command()
 def status(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")
-    ],
+    folder: RunFolder,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     query: Annotated[
         str, typer.Option(metavar="ID", help="Show one query: its outcome, its raw answer, where it came from.")
@@ -156,24 +157,19 @@ def status(
     from syphus.terminal.telling import standing
 
     if query:
-        _print_as_json(read_query(folder, query))
+        print_as_json(read_query(folder, query))
         return
     report = read_status(folder)
     if json:
-        _print_as_json(as_json(report))
+        print_as_json(as_json(report))
     else:
-        _print(*standing(report, at_work(folder, report)))
+        print_lines(*standing(report, at_work(folder, report)))
 
 
 @app.command()
 def clean(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")
-    ],
-    datasets_dir: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FOLDER", help="Another folder with plugins; may be given several times."),
-    ] = None,
+    folder: RunFolder,
+    datasets_dir: PluginFolders = None,
     json: Annotated[bool, typer.Option("--json", help="Print both reports as JSON.")] = False,
 ) -> None:
     """Judges every answer of a run again, by today's rules and plugin; sends nothing."""
@@ -184,9 +180,27 @@ def clean(
 
     done = clean_run(folder, datasets_dir or (), make_observer())
     if json:
-        _print_as_json({"before": as_json(done.before), "after": as_json(done.after), "changed": done.changed})
+        print_as_json({"before": as_json(done.before), "after": as_json(done.after), "changed": done.changed})
     else:
-        _print(*cleaning(done))
+        print_lines(*cleaning(done))
+
+
+@app.command()
+def export(
+    folder: RunFolder,
+    formats: Annotated[
+        str, typer.Option("--format", metavar="NAME,...", help="mimicit, llava, chat, alpaca, parquet; one or several.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to; each format gets a folder. [FOLDER/export]")
+    ] = None,
+    datasets_dir: PluginFolders = None,
+) -> None:
+    """Writes the pairs of a run in other formats, each with a dataset card."""
+    from syphus.runs.export import export_run
+
+    names = [name.strip() for name in formats.split(",") if name.strip()]
+    print_lines(*export_run(folder, names, output, datasets_dir or ()))
 
 
 @app.command()
@@ -201,15 +215,13 @@ def simulate(
     from syphus.terminal.simulate import simulate as serve
 
     if "help" in (setting or ()):
-        _print(*explanation())
+        print_lines(*explanation())
     else:
         serve(port, setting or ())
 
 
-def _print_as_json(value: object) -> None:
-    import orjson
-
-    write_out(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+for _command_of_files in (verify, mix, stats):
+    app.command()(_command_of_files)
 
 
 def _command() -> str:
@@ -224,11 +236,3 @@ def _program() -> str:
         return Path(script).name
     python = "python" if shutil.which("python") == sys.executable else shlex.quote(sys.executable)
     return f"{python} {shlex.quote(script)}"
-
-
-def _print(*lines: str) -> None:
-    _write("".join(f"{printable(line)}\n" for line in lines))
-
-
-def _write(text: str) -> None:
-    write_out(text.encode(sys.stdout.encoding, "replace"))

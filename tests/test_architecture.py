@@ -23,6 +23,7 @@ LAYERS = (
     ("runs",),
     ("stages",),
     ("pipeline",),
+    ("corpus",),
     ("formats",),
     ("endpoints", "ledger", "plugins"),
     ("pricing",),

@@ -175,7 +175,9 @@ def test_datasets_are_listed_as_text_and_as_json_and_a_broken_one_with_its_error
     assert "SpotTheDifference.change" in text.stdout
 
 
-@pytest.mark.parametrize("command", [[], ["datasets"], ["preview"], ["status"], ["simulate"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [[], ["datasets"], ["export"], ["preview"], ["status"], ["simulate"], ["verify"]], ids=" ".join
+)
 def test_help_is_a_result(tmp_path: Path, command: list[str]) -> None:
     for flag in ("--help",) if command else ("--help", "-h"):
         done = cli(tmp_path, *command, flag)

@@ -104,8 +104,8 @@ def test_the_same_name_in_two_files_is_an_error_that_names_both(folder: Path, tm
 def test_a_plugin_of_the_users_hides_the_shipped_one_of_its_name(folder: Path) -> None:
     own = add(folder, "change", name="SpotTheDifference")
     assert find_plugin("SpotTheDifference.change", [folder]).path == own
-    listed = [(info.name, info.path, info.error) for info in list_plugins([folder])]
-    assert listed == [("SpotTheDifference.change", str(own), "")]
+    listed = [(info.path, info.error) for info in list_plugins([folder]) if info.name == "SpotTheDifference.change"]
+    assert listed == [(str(own), "")]
 
 
 @pytest.mark.usefixtures("package")
@@ -117,7 +117,7 @@ def test_a_plugin_of_an_installed_package_hides_the_shipped_one_of_its_name(
     points = tmp_path / "site" / "toypack-1.0.dist-info" / "entry_points.txt"
     points.write_text("[syphus.datasets]\nown = toypack.change:SpotTheDifference\n", "utf-8")
     assert find_plugin("SpotTheDifference.change").cls.__module__ == "toypack.change"
-    (info,) = list_plugins()
+    (info,) = (info for info in list_plugins() if info.name == "SpotTheDifference.change")
     assert (info.path, info.error) == ("toypack.change:SpotTheDifference", "")
 
 

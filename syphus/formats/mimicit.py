@@ -9,18 +9,46 @@ Source: the format page of Otter (`mimicit_format.md`), its loader `pipeline/mim
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 import orjson
 
-from syphus.errors import RunError
 from syphus.formats.files import replacing
+from syphus.formats.ids import distinct
+from syphus.formats.report import Report
+from syphus.formats.source import Source
 from syphus.ledger.results import Result
 
 VERSION = "0.0.1"  #: of the format
+
+
+def write_mimicit(folder: Path, source: Source) -> tuple[str, ...]:
+    """Writes both files; returns their names.
+
+    Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
+    """
+    names = (f"{source.name}_instructions.json", f"{source.name}_train.json")
+    write_instructions(folder / names[0], source.results(), source.meta)
+    write_train(folder / names[1], source.results())
+    return names
+
+
+def header(report: Report) -> dict[str, object]:
+    """The free part of the file, `meta`: where the dataset comes from, and whether a model really made it."""
+    newest = report.settings[-1] if report.settings else {}
+    started = report.sessions[0].started if report.sessions else 0.0
+    return {
+        "version": VERSION,
+        "time": f"{datetime.fromtimestamp(started, UTC):%Y-%m}",
+        "author": "Syphus",
+        "dataset": newest.get("dataset", ""),
+        "models": [use.model for use in report.spending.models],
+        "prompt": newest.get("prompt", ""),
+        "simulated": report.simulated,
+    }
 
 
 def write_instructions(path: Path, results: Iterable[Result], meta: Mapping[str, object]) -> int:
@@ -29,10 +57,9 @@ def write_instructions(path: Path, results: Iterable[Result], meta: Mapping[str,
     Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
     """
     count = 0
-    with replacing(path) as file, _Ids() as ids:
+    with replacing(path) as file:
         file.write(b'{"meta":' + orjson.dumps(meta) + b',"data":{')
-        for query, name, entry in _entries(results):
-            ids.add(name, query)
+        for name, entry in _entries(distinct(results)):
             _write_item(file, name, entry, first=not count)
             count += 1
         file.write(b"\n}}\n")
@@ -65,11 +92,10 @@ def train_keys(result: Result) -> Iterator[tuple[str, list[str]]]:
             yield pair.id, related
 
 
-def _entries(results: Iterable[Result]) -> Iterator[tuple[str, str, dict[str, object]]]:
+def _entries(results: Iterable[Result]) -> Iterator[tuple[str, dict[str, object]]]:
     for result in results:
         for pair in result.pairs:
             yield (
-                result.query,
                 pair.id,
                 {
                     "instruction": pair.instruction,
@@ -83,27 +109,3 @@ def _entries(results: Iterable[Result]) -> Iterator[tuple[str, str, dict[str, ob
 def _write_item(file: IO[bytes], name: str, value: object, first: bool) -> None:
     file.write(b"\n" if first else b",\n")
     file.write(orjson.dumps(name) + b":" + orjson.dumps(value))
-
-
-class _Ids:
-    """Makes sure that no id comes twice, in a temporary file rather than in memory."""
-
-    def __enter__(self) -> _Ids:
-        self._db = sqlite3.connect("")  # SQLite's own temporary file, gone when closed
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("CREATE TABLE id (name TEXT PRIMARY KEY, query TEXT) WITHOUT ROWID")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
-
-    def add(self, name: str, query: str) -> None:
-        """Notes the id of a pair of `query`; raises `RunError` where it was there before."""
-        try:
-            self._db.execute("INSERT INTO id VALUES (?, ?)", (name, query))
-        except sqlite3.IntegrityError:
-            (other,) = self._db.execute("SELECT query FROM id WHERE name = ?", (name,)).fetchone()
-            raise RunError(
-                f"Pairs of the queries {other!r} and {query!r} have the same id {name!r}. Nothing is lost: have the "
-                "plugin's instruction_id tell them apart, and run the same command; it costs nothing."
-            ) from None

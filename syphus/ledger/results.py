@@ -50,6 +50,17 @@ def accepted_since(store: Store, stage: str, seq: int) -> Iterator[Result]:
         yield _result(*columns)
 
 
+def most_images(store: Store, stage: str) -> int:
+    """The largest number of images that any of the accepted queries has."""
+    ((most,),) = _read(
+        store,
+        "SELECT max(json_array_length(image_ids)) FROM query JOIN annotation USING (n) "
+        "WHERE stage = ? AND state = 'ok' AND position IS NOT NULL",
+        stage,
+    )
+    return int(most or 0)
+
+
 class Rejected(NamedTuple):
     """A query whose answer could not be taken: why, the places, and the raw answer ("" where it brought its pairs)."""
 

@@ -35,6 +35,9 @@ class AbstractDataset(ABC):
     description: str  #: one line for listings; default: the first line of the docstring
     query_inputs_path: str = ""  #: where the annotations are when the user does not say
     prompt_path: str = ""  #: where the prompt file is, when it is not found by its name
+    licence: str = ""  #: of the annotations, as the Hugging Face hub names it ("cc-by-4.0"), or in words
+    citation: str = ""  #: of the source, as BibTeX
+    homepage: str = ""  #: of the source, a URL
     example: str = ""  #: file or folder in `examples/` with made-up annotations of the same shape
     rules: Sequence[Rule] = ()  #: rules of cleaning besides the general ones
     without_rules: Sequence[str] = ()  #: names of general rules that do not hold here

@@ -1,6 +1,7 @@
 """Reading files that people wrote: annotations of any size, and YAML.
 
 records.py      JSON arrays, JSON objects and JSON Lines, record by record
+nested.py       an object inside of a JSON object, and keys that come twice
 json_stream.py  the JSON reader underneath, which knows where it is
 json_scan.py    one value out of a text
 places.py       where a record stands, and which are passed over

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 Record: TypeAlias = Any  # whatever the file holds: typed `object`, every plugin would have to cast every field
@@ -24,7 +25,12 @@ def _finite(digits: str) -> float:
     return number
 
 
-DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+def decoder(hook: Callable[[list[tuple[str, Record]]], Record] | None = None) -> json.JSONDecoder:
+    """Reads strict JSON; `hook` makes something else than a dict of the items of an object."""
+    return json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_pairs_hook=hook)
+
+
+DECODER = decoder()
 
 
 def scan_key(text: str, start: int) -> tuple[str, int]:
@@ -38,10 +44,10 @@ def scan_key(text: str, start: int) -> tuple[str, int]:
     return key, colon.end()
 
 
-def scan_item(text: str, start: int) -> tuple[tuple[str, Record], int]:
-    """The key at `start` with its value, and where that ends. Raises JSONDecodeError."""
+def scan_item(text: str, start: int, values: json.JSONDecoder = DECODER) -> tuple[tuple[str, Record], int]:
+    """The key at `start` with its value, read by `values`, and where that ends. Raises JSONDecodeError."""
     key, begin = scan_key(text, start)
-    value, end = DECODER.raw_decode(text, begin)
+    value, end = values.raw_decode(text, begin)
     return (key, value), end
 
 

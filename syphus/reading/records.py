@@ -29,6 +29,7 @@ __all__ = [
     "Record",
     "beginning",
     "field",
+    "kind_of",
     "position",
     "read_json",
     "read_json_items",
@@ -98,13 +99,13 @@ def field(record: Record, key: str, kind: type[T]) -> T:
     As in JSON, a whole number will do for a float, and true is no number.
     """
     if not isinstance(record, dict):
-        raise record_error(f"an object is expected, this is {_kind(record)}")
+        raise record_error(f"an object is expected, this is {kind_of(record)}")
     if key not in record:
         raise record_error(f'no "{key}"')
     value: T = record[key]
     if type(value) is kind or (kind is float and type(value) is int):
         return value
-    raise record_error(f'"{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {_kind(value)}')
+    raise record_error(f'"{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {kind_of(value)}')
 
 
 def texts(record: Record, key: str) -> list[str]:
@@ -112,7 +113,7 @@ def texts(record: Record, key: str) -> list[str]:
     values: list[str] = field(record, key, list)
     for value in values:
         if not isinstance(value, str):
-            raise record_error(f'"{key}" must be a list of text, it holds {_kind(value)}')
+            raise record_error(f'"{key}" must be a list of text, it holds {kind_of(value)}')
     return values
 
 
@@ -133,5 +134,6 @@ def record_error(problem: str) -> InputError:
     return InputError(f"{here or 'record'}: {problem}", here.record if here else None)
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """What a JSON value is, in words for a person."""
     return "null" if value is None else _TYPES.get(type(value), "something else")

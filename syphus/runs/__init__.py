@@ -10,6 +10,7 @@ forecast.py     tokens, dollars and minutes, before they are spent
 opening.py      the sentences before a run
 prices.py       what its cost is told with
 projections.py  the files besides the ledger
+export.py       the pairs in other formats
 preview.py      the messages that would go out
 status.py       where a run stands
 clean.py        its answers judged once more

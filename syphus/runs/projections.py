@@ -10,7 +10,6 @@ report.json             what the run did and what it cost
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -18,7 +17,7 @@ import orjson
 from syphus.formats.files import replacing
 from syphus.formats.invalid_json import FILE as INVALID_FILE
 from syphus.formats.invalid_json import write_invalid
-from syphus.formats.mimicit import VERSION, write_instructions, write_train
+from syphus.formats.mimicit import header, write_instructions, write_train
 from syphus.formats.pairs_jsonl import FILE, PairsFile, pair_lines
 from syphus.formats.report import Report, write_report
 from syphus.ledger.records import highest_seq
@@ -40,7 +39,9 @@ def write_exports(store: Store, stage: str, short_name: str, report: Report) -> 
         return ()  # stopped before there was anything to export
     seq = highest_seq(store)
     writers: dict[str, Callable[[Path], object]] = {
-        f"{short_name}_instructions.json": lambda path: write_instructions(path, accepted(store, stage), _meta(report)),
+        f"{short_name}_instructions.json": lambda path: write_instructions(
+            path, accepted(store, stage), header(report)
+        ),
         f"{short_name}_train.json": lambda path: write_train(path, accepted(store, stage)),
     }
     if not report.counts.states[State.PENDING]:
@@ -60,7 +61,7 @@ def write_exports(store: Store, stage: str, short_name: str, report: Report) -> 
         set_meta(store, _EXPORTED, orjson.dumps({"seq": seq, "sizes": sizes}).decode())
         store.commit()
     names = dict.fromkeys((*writers, FILE, "report.json"))
-    return tuple(_short(store.folder / name) for name in names)
+    return tuple(short_path(store.folder / name) for name in names)
 
 
 def open_pairs(store: Store, stage: str) -> PairsFile:
@@ -111,22 +112,7 @@ def _lines(result: Result) -> bytes:
     return pair_lines(result.query, result.image_ids, result.pairs, result.model.startswith(SIMULATED)).encode()
 
 
-def _meta(report: Report) -> dict[str, object]:
-    """The free part of MIMIC-IT's header: where the dataset comes from, and whether a model really made it."""
-    newest = report.settings[-1] if report.settings else {}
-    started = report.sessions[0].started if report.sessions else 0.0
-    return {
-        "version": VERSION,
-        "time": f"{datetime.fromtimestamp(started, UTC):%Y-%m}",
-        "author": "Syphus",
-        "dataset": newest.get("dataset", ""),
-        "models": [use.model for use in report.spending.models],
-        "prompt": newest.get("prompt", ""),
-        "simulated": report.simulated,
-    }
-
-
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
     """A path as short as it is clear: relative to the current folder where it is below it."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))

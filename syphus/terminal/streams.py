@@ -57,6 +57,23 @@ def write_out(data: bytes) -> None:
     sys.stdout.flush()
 
 
+def print_lines(*lines: str) -> None:
+    """Writes lines to stdout."""
+    print_text("".join(f"{printable(line)}\n" for line in lines))
+
+
+def print_text(text: str) -> None:
+    """Writes text to stdout, in its encoding."""
+    write_out(text.encode(sys.stdout.encoding, "replace"))
+
+
+def print_as_json(value: object) -> None:
+    """Writes JSON values to stdout, indented, in UTF-8."""
+    import orjson  # here, so that `--help` does without
+
+    write_out(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
 def say(line: str) -> None:
     """One line on stderr, for whoever still reads it."""
     with contextlib.suppress(OSError):

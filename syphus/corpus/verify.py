@@ -1,0 +1,182 @@
+"""Checks MIMIC-IT files, whoever wrote them: one pass over each, in constant memory, and a finding for each fault."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from syphus.corpus.entries import list_of, problems
+from syphus.corpus.finding import language
+from syphus.corpus.groups import TEXT_ONLY, Finding, Group, Part
+from syphus.corpus.names import Names
+from syphus.corpus.stores import image_ids
+from syphus.errors import InputError
+from syphus.formats.card import FILE as CARD
+from syphus.reading.nested import read_nested_items
+from syphus.reading.records import Record, kind_of, read_json_items
+from syphus.reading.text_files import read_text
+
+Tell = Callable[[Finding], None]
+
+_BATCH = 5_000  # pairs that are looked at together: most relations lead no further
+_CARD_BYTES = 1 << 20
+
+
+class PartCount(NamedTuple):
+    """One dataset: its pairs, and the keys of its train file (None without one)."""
+
+    group: Group
+    part: Part
+    pairs: int
+    trained: int | None
+
+
+class Summary(NamedTuple):
+    """All of it in numbers. `images` is how many the stores hold, None where there is no store to look into."""
+
+    parts: list[PartCount]
+    images: int | None
+    problems: Counter[str]
+
+
+def verify(groups: Sequence[Group], found: Iterable[Finding], tell: Tell) -> Summary:
+    """Checks everything in the groups; each fault, those `found` before too, is told as soon as it is seen.
+
+    What can't be read is a fault, too. Raises `ConfigError` where a parquet file is to be read without pyarrow.
+    """
+    kinds: Counter[str] = Counter()
+
+    def told(finding: Finding) -> None:
+        kinds[finding.kind] += 1
+        tell(finding)
+
+    for finding in found:
+        told(finding)
+    checked = [_Check(group, told) for group in groups]
+    parts = [count for check in checked for count in check.carry_out()]
+    stores = [check.stored for check in checked if check.stored is not None]
+    return Summary(parts, sum(stores) if stores else None, kinds)
+
+
+class _Check:
+    """The check of one group, whose datasets share their ids."""
+
+    def __init__(self, group: Group, tell: Tell) -> None:
+        self.stored: int | None = None
+        self._group = group
+        self._tell = tell
+        self._needs_images = group.kind != TEXT_ONLY if group.kind else None
+        self._counts: set[int] = set()  # how many images a pair has
+
+    def carry_out(self) -> list[PartCount]:
+        with Names() as pairs, Names(once=True) as images:
+            counts = []
+            for part in self._group.parts:
+                count = self._pairs(part, pairs, images)
+                trained = self._train(part.train, pairs) if part.train else None
+                counts.append(PartCount(self._group, part, count, trained))
+                self._card(part, count)
+            for name, owner, place, reason in pairs.missing():
+                self._tell(Finding(place, owner, reason, "" if name == owner else name))
+            self._stores(images)
+        if self._group.kind.startswith("IMAGE_TEXT") and len(self._counts) > 1:
+            detail = f"from {min(self._counts)} to {max(self._counts)}; the loader stacks a batch"
+            self._tell(Finding(self._group.place, self._group.kind, "pairs differ in their number of images", detail))
+        return counts
+
+    def _pairs(self, part: Part, pairs: Names, images: Names) -> int:
+        """Looks at every pair of a file; returns how many there are."""
+        place, count = str(part.instructions), 0
+        for batch in _batches(self._whole(part.instructions, _items(part.instructions))):
+            count += len(batch)
+            known = {name for name, _ in batch}
+            wanted: list[tuple[str, str, str, str]] = []
+            shown: dict[str, str] = {}  # the first pair of the batch that has the image
+            for name, entry in batch:
+                if not pairs.add(name):
+                    self._tell(Finding(place, name, "the id comes twice"))
+                for kind, detail in problems(name, entry, self._needs_images):
+                    self._tell(Finding(place, name, kind, detail))
+                wanted += [
+                    (other, name, place, "unknown context")
+                    for other in list_of(entry, "rel_ins_ids")
+                    if other not in known
+                ]
+                own = list_of(entry, "image_ids")
+                self._counts.add(len(own))
+                for image in own:
+                    shown.setdefault(image, name)
+            pairs.want(wanted)
+            if any(each.images for each in self._group.parts):
+                images.want((image, name, place, "unknown image") for image, name in shown.items())
+        if not count:
+            self._tell(Finding(place, "", "no pairs"))
+        return count
+
+    def _train(self, path: Path, pairs: Names) -> int:
+        """Looks at every key of a train file and its context; returns how many keys there are."""
+        place, count = str(path), 0
+        with Names() as keys:
+            for batch in _batches(self._whole(path, read_json_items(path))):
+                count += len(batch)
+                wanted = []
+                for name, context in batch:
+                    if not keys.add(name):
+                        self._tell(Finding(place, name, "the id comes twice"))
+                    wanted.append((name, name, place, "unknown pair"))
+                    if not (isinstance(context, list) and all(isinstance(each, str) for each in context)):
+                        detail = f"this is {kind_of(context)}"
+                        self._tell(Finding(place, name, "the context must be a list of text", detail))
+                    else:
+                        wanted += [(other, name, place, "unknown context") for other in context]
+                pairs.want(wanted)
+        return count
+
+    def _stores(self, images: Names) -> None:
+        paths = dict.fromkeys(path for part in self._group.parts for path in part.images)
+        for path in paths:
+            for name in self._whole(path, image_ids(path)):
+                if not images.add(name):
+                    self._tell(Finding(str(path), name, "the image comes twice"))
+        if paths:
+            self.stored = len(images)
+            for name, owner, place, reason in images.missing():
+                self._tell(Finding(place, owner, reason, name))
+
+    def _card(self, part: Part, count: int) -> None:
+        said = _said(part.instructions.with_name(CARD)) if not language(part.instructions) else None
+        if said is not None and said != count:
+            place = str(part.instructions.with_name(CARD))
+            self._tell(Finding(place, "", "the card has another count", f"{said:,}, the file has {count:,} pairs"))
+
+    def _whole(self, path: Path, items: Iterator[Record]) -> Iterator[Record]:
+        """The items up to where the file breaks, which is told."""
+        try:
+            yield from items
+        except InputError as error:
+            self._tell(Finding(str(path), "", "can't be read", str(error).removeprefix(f"{path}: ")))
+
+
+def _batches(items: Iterator[Record]) -> Iterator[list[Record]]:
+    while batch := list(islice(items, _BATCH)):
+        yield batch
+
+
+def _items(path: Path) -> Iterator[tuple[str, Record]]:
+    return read_nested_items(path, "data")
+
+
+def _said(card: Path) -> int | None:
+    """How many pairs a dataset card speaks of, in the front matter that Syphus writes; None where it does not."""
+    with suppress(InputError, yaml.YAMLError):
+        begin, _, rest = read_text(card, _CARD_BYTES).partition("---\n")
+        matter = yaml.safe_load(rest.partition("\n---")[0]) if not begin else None
+        said = matter.get("pairs") if isinstance(matter, dict) else None
+        return said if isinstance(said, int) else None
+    return None

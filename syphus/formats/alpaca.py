@@ -1,0 +1,29 @@
+r"""Alpaca's format: JSON Lines, a pair a line, every one for itself.
+
+    {"instruction": "Which vehicle ...?", "input": "[image: SD_IMG_00058_1]\n[image: SD_IMG_00058_2]",
+     "output": "A second motorcycle ..."}
+
+The input names the images, and is "" where there are none. Source: the README of tatsu-lab/stanford_alpaca.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+
+from syphus.formats.chat import placeholders
+from syphus.formats.files import replacing
+from syphus.formats.source import Source
+
+
+def write_alpaca(folder: Path, source: Source) -> tuple[str, ...]:
+    """Writes `XX_alpaca.jsonl` in UTF-8; returns its name. Raises `StorageError` where the disk fails."""
+    name = f"{source.name}_alpaca.jsonl"
+    with replacing(folder / name) as file:
+        for result in source.results():
+            images = placeholders(result.image_ids)
+            for pair in result.pairs:
+                line = {"instruction": pair.instruction, "input": images, "output": pair.answer}
+                file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+    return (name,)

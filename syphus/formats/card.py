@@ -1,0 +1,88 @@
+"""The dataset card: a README.md that says where the data is from, with the front matter that Hugging Face's hub reads.
+
+Source: "Dataset cards" of the hub's documentation. `pairs` is a key of our own, which `verify` compares with the files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from syphus.formats.files import replacing
+from syphus.formats.report import Report
+from syphus.formats.table import Format
+from syphus.plugins.contract import AbstractDataset, plugin_name
+from syphus.text import dollars, many
+from syphus.types import State
+
+FILE = "README.md"
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
+          (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
+_HUB_LICENCE = re.compile(r"[a-z0-9.-]+")  # "cc-by-4.0": as the hub names them
+
+
+def write_card(folder: Path, plugin: type[AbstractDataset], report: Report, form: Format, files: Sequence[str]) -> None:
+    """Writes the card beside the `files` of one format. Raises `StorageError` where the disk fails."""
+    matter = yaml.safe_dump(_front_matter(plugin, report, form, files), sort_keys=False, allow_unicode=True, width=120)
+    parts = [f"---\n{matter}---\n", f"# {plugin_name(plugin)}\n", *_paragraphs(plugin, report, form, files)]
+    with replacing(folder / FILE) as file:
+        file.write("\n".join(parts).encode())
+
+
+def _front_matter(
+    plugin: type[AbstractDataset], report: Report, form: Format, files: Sequence[str]
+) -> dict[str, object]:
+    pairs = report.counts.pairs
+    size = next((name for limit, name in _SIZES if pairs < limit), "n>100M")
+    matter: dict[str, object] = {"pretty_name": plugin_name(plugin), **_licence(plugin.licence)}
+    matter["task_categories"] = ["visual-question-answering"]
+    matter["tags"] = ["mimic-it", "synthetic", *(["simulated"] if report.simulated else [])]
+    matter["size_categories"] = [size]
+    if form.tabular:
+        matter["configs"] = [{"config_name": "default", "data_files": [{"split": "train", "path": files[0]}]}]
+    else:
+        matter["viewer"] = False
+    return {**matter, "pairs": pairs}
+
+
+def _licence(licence: str) -> dict[str, object]:
+    if not licence:
+        return {}
+    return {"license": licence} if _HUB_LICENCE.fullmatch(licence) else {"license": "other", "license_name": licence}
+
+
+def _paragraphs(plugin: type[AbstractDataset], report: Report, form: Format, files: Sequence[str]) -> list[str]:
+    made_up = "**Made up by the simulated endpoint: not the work of a model, and worth nothing as data.**\n"
+    names = ", ".join(f"`{name}`" for name in files)
+    return [
+        f"{plugin.description}\n",
+        *([made_up] if report.simulated else []),
+        f"Pairs of an instruction and a response about images. {names}: {form.about}.\n",
+        _facts(report),
+        "## Source\n",
+        f"- Homepage: {plugin.homepage or 'not stated'}",
+        f"- Licence of the source: {plugin.licence or 'not stated; ask there before you pass this on'}\n",
+        *([f"```bibtex\n{plugin.citation.strip()}\n```\n"] if plugin.citation else []),
+    ]
+
+
+def _facts(report: Report) -> str:
+    counts, newest = report.counts, report.settings[-1] if report.settings else {}
+    others = [f"{counts.states[state]:,} {state}" for state in State if state is not State.OK and counts.states[state]]
+    models = [f"`{use.model}` ({many(use.answers, 'answer')})" for use in report.spending.models]
+    usage = report.spending.usage
+    rows = {
+        "Pairs": f"{counts.pairs:,}",
+        "Queries": ", ".join([f"{counts.states[State.OK]:,} ok", *others]),
+        "Models": ", ".join(models) or "none: the source has the pairs",
+        "Prompt": f"`{newest.get('prompt', '')}`",
+        "Tokens": f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out",
+        "Cost": "unknown" if report.cost is None else dollars(report.cost),
+        "Simulated": "yes" if report.simulated else "no",
+        "Made with": ", ".join(sorted({f"Syphus {session.version}" for session in report.sessions})),
+    }
+    return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())

@@ -1,0 +1,39 @@
+r"""OpenAI's fine-tuning format: JSON Lines, a conversation a line, with nothing in it but `messages`.
+
+    {"messages": [{"role": "user", "content": "[image: SD_IMG_00058_1]\n[image: SD_IMG_00058_2]\nWhich vehicle ...?"},
+                  {"role": "assistant", "content": "A second motorcycle ..."}]}
+
+The images are named in the text where they would stand; whoever has them puts them there. Source: "Supervised
+fine-tuning" of OpenAI's API guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from syphus.formats.files import replacing
+from syphus.formats.source import Source, conversations
+
+
+def write_chat(folder: Path, source: Source) -> tuple[str, ...]:
+    """Writes `XX_chat.jsonl` in UTF-8; returns its name. Raises `StorageError` where the disk fails."""
+    name = f"{source.name}_chat.jsonl"
+    with replacing(folder / name) as file:
+        for result in source.results():
+            images = placeholders(result.image_ids)
+            for pairs in conversations(result.pairs):
+                messages = []
+                for number, pair in enumerate(pairs):
+                    asked = pair.instruction if number or not images else f"{images}\n{pair.instruction}"
+                    messages.append({"role": "user", "content": asked})
+                    messages.append({"role": "assistant", "content": pair.answer})
+                file.write(orjson.dumps({"messages": messages}, option=orjson.OPT_APPEND_NEWLINE))
+    return (name,)
+
+
+def placeholders(image_ids: Sequence[str]) -> str:
+    """A line for each image, where there is only text: `[image: SD_IMG_00058_1]`."""
+    return "\n".join(f"[image: {image}]" for image in image_ids)

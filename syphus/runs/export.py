@@ -1,0 +1,74 @@
+"""A run in other formats: read from its ledger, in the order of the input, each with its card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from syphus.errors import ConfigError, RunError
+from syphus.formats.card import FILE as CARD
+from syphus.formats.card import write_card
+from syphus.formats.mimicit import header
+from syphus.formats.parquet import require_pyarrow
+from syphus.formats.report import make_report
+from syphus.formats.source import Source
+from syphus.formats.table import FORMATS
+from syphus.ledger.results import accepted, most_images
+from syphus.ledger.store import Store, open_for_reading, storage_faults
+from syphus.plugins.finding import find_plugin
+from syphus.runs.prices import kept_prices
+from syphus.runs.projections import short_path
+from syphus.stages.generate import Generate
+
+FOLDER = "export"  #: below the run's folder, where none is named
+
+
+def export_run(
+    folder: Path, formats: Sequence[str], output: Path | None, datasets_dir: Iterable[Path]
+) -> tuple[str, ...]:
+    """Writes the pairs of the run in `folder` as `output`/FORMAT/..., for each format; returns the paths.
+
+    A run that is working is exported as it stands. Raises `ConfigError` for a format that there is not, `RunError`
+    where the folder is no run or has no pairs, `PluginError` where its plugin is not found, `StorageError` where the
+    disk fails.
+    """
+    _check(formats)
+    store = open_for_reading(folder)
+    try:
+        with storage_faults(store.path):
+            store.reader.execute("BEGIN")  # all files from one and the same moment
+        return _export(store, formats, output or folder / FOLDER, datasets_dir)
+    finally:
+        store.close()
+
+
+def _check(formats: Sequence[str]) -> None:
+    for name in formats:
+        if name not in FORMATS:
+            raise ConfigError(f"--format {name}: there is {', '.join(FORMATS)}.")
+    if not formats:
+        raise ConfigError(f"--format says in which formats: {', '.join(FORMATS)}.")
+    if "parquet" in formats:
+        require_pyarrow("--format parquet")
+
+
+def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: Iterable[Path]) -> tuple[str, ...]:
+    report = make_report(store, Generate.name, kept_prices(store))
+    if not report.counts.pairs:
+        raise RunError(f"{store.folder} holds no pairs yet.")
+    plugin = find_plugin(str(report.settings[-1]["dataset"]), datasets_dir).cls
+    source = Source(
+        plugin.short_name,
+        lambda: accepted(store, Generate.name),
+        most_images(store, Generate.name),
+        header(report),
+    )
+    written = []
+    for name in dict.fromkeys(formats):
+        place = output / name
+        with storage_faults(place):
+            place.mkdir(parents=True, exist_ok=True)
+        files = FORMATS[name].write(place, source)
+        write_card(place, plugin, report, FORMATS[name], files)
+        written += [short_path(place / file) for file in (*files, CARD)]
+    return tuple(written)

@@ -1,0 +1,66 @@
+"""What people read about MIMIC-IT files: the summary of a check, the shares of a mixture, the table of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from syphus.corpus.mix import Share
+from syphus.corpus.stats import Counted, mean
+from syphus.corpus.verify import Summary
+from syphus.text import many
+
+HEADS = ("dataset", "language", "images", "instructions", "pairs per query", "words of a question", "of an answer")
+
+
+def checked(summary: Summary) -> str:
+    """What was looked at, and what was found, in one line."""
+    pairs = sum(part.pairs for part in summary.parts)
+    images = "images not checked" if summary.images is None else many(summary.images, "image")
+    seen = f"{many(pairs, 'pair')} in {many(len(summary.parts), 'file')}, {images}"
+    found = ", ".join(f"{times:,} {kind}" for kind, times in summary.problems.most_common())
+    return f"{seen}: {many(summary.problems.total(), 'problem')}{f' ({found})' if found else ''}"
+
+
+def as_json(summary: Summary) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "pairs": sum(part.pairs for part in summary.parts),
+        "files": [str(part.part.instructions) for part in summary.parts],
+        "images": summary.images,
+        "problems": dict(summary.problems.most_common()),
+    }
+
+
+def mixture(shares: Sequence[Share]) -> list[str]:
+    """One line a dataset: what can be drawn, how many samples that was made, and its share of all."""
+    rows = [("group", "dataset", "pairs", "samples", "share")]
+    rows += [(s.group, s.name, f"{s.pairs:,}", f"{s.samples:,}", f"{s.ratio:.1%}") for s in shares]
+    return columns(rows, 2)
+
+
+def numbers(counted: Sequence[Counted]) -> list[tuple[str, ...]]:
+    """The table without its heads: a row for each file."""
+    return [
+        (
+            each.name,
+            each.language or "-",
+            f"{each.images:,}",
+            f"{each.pairs:,}",
+            f"{mean(each.pairs_per_query):.1f}",
+            f"{mean(each.question_words):.1f}",
+            f"{mean(each.answer_words):.1f}",
+        )
+        for each in counted
+    ]
+
+
+def columns(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Rows of equal length in columns, the first `left` of them to the left."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

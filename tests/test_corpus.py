@@ -1,0 +1,448 @@
+"""MIMIC-IT files, good and bad ones: what `verify` finds in them, what `mix` and `stats` make of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pyarrow
+import pyarrow.parquet
+import pytest
+import yaml
+from processes import MAIN, environment, finish
+
+from syphus.corpus.finding import find_groups, language
+from syphus.corpus.mix import mix
+from syphus.corpus.page import _binned, write_page
+from syphus.corpus.stats import count, mean, median, words
+from syphus.corpus.verify import Summary, verify
+from syphus.errors import ConfigError, InputError
+from syphus.reading.nested import read_nested_items
+from syphus.terminal.corpus import HEADS, checked, numbers
+
+GOOD = {
+    "SD_INS_1": {"instruction": "What?", "answer": "A car.", "image_ids": ["SD_IMG_1"], "rel_ins_ids": ["SD_INS_2"]},
+    "SD_INS_2": {"instruction": "Where?", "answer": "There.", "image_ids": ["SD_IMG_1"], "rel_ins_ids": ["SD_INS_1"]},
+}
+PICTURE = base64.b64encode(b"picture").decode()
+
+
+def entry(**changes: object) -> dict[str, object]:
+    return {**GOOD["SD_INS_1"], "rel_ins_ids": [], **changes}
+
+
+def save(folder: Path, data: Mapping[str, object] | str, name: str = "SD_instructions.json") -> Path:
+    """Instructions of these entries, or of this text behind `"data":`."""
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    path = folder / name
+    path.write_text(f'{{"meta": {{"version": "0.0.1"}}, "data": {text}}}', "utf-8")
+    return path
+
+
+def store(folder: Path, *names: str) -> Path:
+    """Images as the original's converter leaves them."""
+    path = folder / "SD.parquet"
+    frame = pandas.DataFrame.from_dict(dict.fromkeys(names, PICTURE), orient="index", columns=["base64"])
+    frame.to_parquet(path, engine="pyarrow")
+    return path
+
+
+def check(*paths: Path, images: tuple[Path, ...] = ()) -> tuple[list[str], Summary]:
+    """What is found, with the folder left out, and the summary."""
+    told: list[str] = []
+    groups, found = find_groups(paths, images)
+    summary = verify(groups, found, lambda finding: told.append(str(finding)))
+    return [line.replace(f"{paths[0] if paths[0].is_dir() else paths[0].parent}/", "") for line in told], summary
+
+
+def test_a_good_folder_has_no_problems(tmp_path: Path) -> None:
+    save(tmp_path, GOOD)
+    (tmp_path / "SD_train.json").write_text('{"SD_INS_1": ["SD_INS_2"]}', "utf-8")
+    store(tmp_path, "SD_IMG_1")
+    found, summary = check(tmp_path)
+    assert found == []
+    assert checked(summary) == "2 pairs in 1 file, 1 image: 0 problems"
+
+
+FAULTS: dict[str, tuple[dict[str, object], str]] = {
+    "empty answer": ({"answer": " \n"}, "the answer is empty"),
+    "empty instruction": ({"instruction": ""}, "the instruction is empty"),
+    "answer of a number": ({"answer": 3}, '"answer" must be text: this is a whole number'),
+    "answer of nothing": ({"answer": None}, '"answer" must be text: this is null'),
+    "images of text": ({"image_ids": "SD_IMG_1"}, '"image_ids" must be a list of text: this is text'),
+    "images of mixed types": ({"image_ids": ["a", 1]}, '"image_ids" must be a list of text: it holds a whole number'),
+    "relations of null": ({"rel_ins_ids": None}, '"rel_ins_ids" must be a list of text: this is null'),
+    "self": ({"rel_ins_ids": ["SD_INS_1"]}, "names itself as its context"),
+    "twice": ({"rel_ins_ids": ["SD_INS_2", "SD_INS_2"]}, "names a context twice: SD_INS_2"),
+    "unknown": ({"rel_ins_ids": ["SD_INS_9"]}, "unknown context: SD_INS_9"),
+}
+
+
+@pytest.mark.parametrize(("changes", "problem"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_of_a_pair_is_found_with_file_and_id(tmp_path: Path, changes: dict[str, object], problem: str) -> None:
+    save(tmp_path, {"SD_INS_1": entry(**changes), "SD_INS_2": GOOD["SD_INS_2"]})
+    found, summary = check(tmp_path)
+    assert found == [f"SD_instructions.json: SD_INS_1: {problem}"]
+    assert summary.problems == {problem.partition(": ")[0]: 1}
+
+
+@pytest.mark.parametrize("key", ["instruction", "answer", "image_ids", "rel_ins_ids"])
+def test_a_key_that_is_missing_is_found(tmp_path: Path, key: str) -> None:
+    save(tmp_path, {"SD_INS_3": {name: value for name, value in entry().items() if name != key}})
+    assert check(tmp_path)[0] == [f'SD_instructions.json: SD_INS_3: no "{key}"']
+
+
+def test_what_json_load_hides_is_found(tmp_path: Path) -> None:
+    one = json.dumps(entry())
+    save(tmp_path, f'{{"SD_INS_1": {one}, "SD_INS_1": {one}, "SD_INS_2": {{"answer": "x", {one[1:]}, "SD_INS_3": 7}}')
+    assert check(tmp_path)[0] == [
+        "SD_instructions.json: SD_INS_1: the id comes twice",
+        "SD_instructions.json: SD_INS_2: a key comes twice",
+        "SD_instructions.json: SD_INS_3: no object: this is a whole number",
+    ]
+
+
+def test_a_relation_is_found_however_far_away_it_is(tmp_path: Path) -> None:
+    data = {f"SD_INS_{n}": entry(rel_ins_ids=[f"SD_INS_{12_000 - n}"]) for n in range(12_000)}
+    save(tmp_path, data)
+    assert check(tmp_path)[0] == [
+        "SD_instructions.json: SD_INS_6000: names itself as its context",
+        "SD_instructions.json: SD_INS_0: unknown context: SD_INS_12000",
+    ]
+
+
+def test_an_image_that_the_store_lacks_is_told_once(tmp_path: Path) -> None:
+    save(tmp_path, GOOD)
+    path = store(tmp_path, "SD_IMG_2", "SD_IMG_3")
+    found, summary = check(tmp_path)
+    assert found == ["SD_instructions.json: SD_INS_1: unknown image: SD_IMG_1"]
+    assert summary.images == 2
+    path.unlink()
+    assert check(tmp_path)[1].images is None
+    (tmp_path / "images.json").write_text(json.dumps({"SD_IMG_1": PICTURE}), "utf-8")
+    assert check(tmp_path, images=(tmp_path / "images.json",))[0] == []
+
+
+def test_stores_of_every_layout_are_read(tmp_path: Path) -> None:
+    save(tmp_path, GOOD)
+    folder = tmp_path / "SD.parquet"
+    folder.mkdir()
+    for part, name in enumerate(("SD_IMG_1", "SD_IMG_2")):  # as dask leaves them
+        table = pyarrow.table({"base64": [PICTURE], "__null_dask_index__": [name]})
+        pyarrow.parquet.write_table(table, folder / f"part.{part}.parquet")
+    assert (check(tmp_path)[0], check(tmp_path)[1].images) == ([], 2)
+    shutil.rmtree(folder)
+    pyarrow.parquet.write_table(pyarrow.table({"base64": [PICTURE], "id": ["SD_IMG_1"]}), folder)
+    assert check(tmp_path)[0] == [
+        "SD.parquet: can't be read: no index of text; the ids must be the index, as pandas writes it",
+        "SD_instructions.json: SD_INS_1: unknown image: SD_IMG_1",
+    ]
+    folder.write_bytes(b"no parquet at all")
+    assert check(tmp_path)[0][0].startswith("SD.parquet: can't be read: ")
+
+
+def test_an_image_that_two_stores_of_a_group_have_is_found(tmp_path: Path) -> None:
+    save(tmp_path, GOOD)
+    store(tmp_path, "SD_IMG_1")
+    other = tmp_path / "more.json"
+    other.write_text(json.dumps({"SD_IMG_1": PICTURE}), "utf-8")
+    assert check(tmp_path, images=(other,))[0] == ["SD.parquet: SD_IMG_1: the image comes twice"]
+
+
+def test_a_train_file_names_pairs_that_are_there(tmp_path: Path) -> None:
+    save(tmp_path, GOOD)
+    train = tmp_path / "SD_train.json"
+    train.write_text('{"SD_INS_1": ["SD_INS_8"], "SD_INS_9": [], "SD_INS_2": "SD_INS_1", "SD_INS_2": []}', "utf-8")
+    assert check(tmp_path)[0] == [
+        "SD_train.json: SD_INS_2: the context must be a list of text: this is text",
+        "SD_train.json: SD_INS_2: the id comes twice",
+        "SD_train.json: SD_INS_1: unknown context: SD_INS_8",
+        "SD_train.json: SD_INS_9: unknown pair",
+    ]
+
+
+def test_a_card_with_another_count_is_found(tmp_path: Path) -> None:
+    save(tmp_path, GOOD)
+    card = tmp_path / "README.md"
+    card.write_text("---\npairs: 3\n---\n# SD\n", "utf-8")
+    assert check(tmp_path)[0] == ["README.md: the card has another count: 3, the file has 2 pairs"]
+    for other in (
+        "---\npairs: 2\n---\n",
+        "---\nlicense: mit\n---\n",
+        "# No front matter, pairs: 3\n",
+        "---\n: [\n---\n",
+    ):
+        card.write_text(other, "utf-8")
+        assert check(tmp_path)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"SD_INS_1": {"instruction": "What', "record 1 (line 1): the file ends within this record"),
+        ("[]", '"data" must be an object'),
+        ('{}, "data": {}', '"data" comes twice'),
+    ],
+)
+def test_a_broken_file_is_a_finding_and_the_others_are_checked(tmp_path: Path, text: str, problem: str) -> None:
+    save(tmp_path, text, "AA_instructions.json")
+    save(tmp_path, {"SD_INS_1": entry(answer="")})
+    found, _ = check(tmp_path)
+    assert found[0].startswith("AA_instructions.json: can't be read: ")
+    assert problem in found[0]
+    assert "SD_instructions.json: SD_INS_1: the answer is empty" in found
+
+
+def test_without_data_there_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "SD_instructions.json").write_text('{"meta": 1234567890}', "utf-8")
+    found, _ = check(tmp_path)
+    assert 'no "data" in the object at the top of the file' in found[0]
+    with pytest.raises(InputError, match="holds no XX_instructions"):
+        find_groups([tmp_path / ".."])
+    with pytest.raises(InputError, match="no such file or folder"):
+        find_groups([tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 50])
+def test_items_are_read_across_the_borders_of_windows(tmp_path: Path, length: int) -> None:
+    data = {f"k{n}": {"n": n, "text": "é\\\n" * length} for n in range(9_000)}
+    path = tmp_path / "x.json"
+    numbers = list(range(40_000))
+    path.write_text(json.dumps({"a": numbers, "n": 12345678901234567890, "data": data, "z": numbers}), "utf-8")
+    assert dict(read_nested_items(path, "data")) == data
+
+
+# Data yamls.
+
+
+def data_yaml(folder: Path, groups: object) -> Path:
+    path = folder / "data.yaml"
+    path.write_text(yaml.safe_dump(groups, sort_keys=False), "utf-8")
+    return path
+
+
+def test_ids_are_compared_within_a_group_and_not_between_groups(tmp_path: Path) -> None:
+    one, two = save(tmp_path, GOOD), save(tmp_path, GOOD, "XX_instructions.json")
+    images = {"images_path": str(store(tmp_path, "SD_IMG_1"))}
+    first, second = {"mimicit_path": str(one), **images}, {"mimicit_path": str(two), **images}
+    assert check(data_yaml(tmp_path, {"IMAGE_TEXT": {"A": first}, "VIDEO_TEXT": {"B": second}}))[0] == []
+    found, summary = check(data_yaml(tmp_path, {"IMAGE_TEXT": {"A": first, "B": second}}))
+    assert found == [f"XX_instructions.json: SD_INS_{n}: the id comes twice" for n in (1, 2)]
+    assert summary.images == 1
+
+
+def test_the_loader_stacks_images_and_needs_some(tmp_path: Path) -> None:
+    several = entry(image_ids=["SD_IMG_1", "SD_IMG_2"])
+    path = save(tmp_path, {"SD_INS_1": entry(), "SD_INS_2": several, "SD_INS_3": entry(image_ids=[])})
+    settings = {"mimicit_path": str(path), "images_path": str(store(tmp_path, "SD_IMG_1", "SD_IMG_2"))}
+    assert check(data_yaml(tmp_path, {"IMAGE_TEXT": {"SD": settings}}))[0] == [
+        "SD_instructions.json: SD_INS_3: no images",
+        "data.yaml: IMAGE_TEXT: pairs differ in their number of images: from 0 to 2; the loader stacks a batch",
+    ]
+    found, _ = check(data_yaml(tmp_path, {"VIDEO_TEXT": {"SD": settings}}))
+    assert found == ["SD_instructions.json: SD_INS_3: no images"]
+    other = store(tmp_path, "SD_IMG_1", "SD_IMG_2").rename(tmp_path / "other.parquet")
+    del settings["images_path"]
+    found, summary = check(data_yaml(tmp_path, {"VIDEO_TEXT": {"SD": settings}}), images=(other,))
+    assert found[0] == "data.yaml: VIDEO_TEXT.SD: missing setting: images_path"
+    assert summary.images == 2
+    save(tmp_path, {"SD_INS_1": {key: value for key, value in entry().items() if key != "image_ids"}})
+    assert check(data_yaml(tmp_path, {"TEXT_ONLY": {"SD": settings}}))[0] == []
+
+
+YAMLS: dict[str, tuple[object, str]] = {
+    "unknown group": ({"IMAGES": {}}, "IMAGES: unknown group: there is IMAGE_TEXT, "),
+    "empty group": ({"TEXT_ONLY": None}, "TEXT_ONLY: empty group"),
+    "no dataset": ({"TEXT_ONLY": {"A": None}}, "TEXT_ONLY.A: no dataset: an object is expected, this is null"),
+    "no path": ({"TEXT_ONLY": {"A": {}}}, "TEXT_ONLY.A: missing setting: mimicit_path"),
+    "no images": (
+        {"IMAGE_TEXT": {"A": {"mimicit_path": "SD"}}},
+        "IMAGE_TEXT.A: missing setting: images_path",
+    ),
+    "no file": ({"TEXT_ONLY": {"A": {"mimicit_path": "gone"}}}, "TEXT_ONLY.A: no such file: mimicit_path 'gone'"),
+    "empty path": (
+        {"TEXT_ONLY": {"A": {"mimicit_path": "SD", "train_config_path": ""}}},
+        "TEXT_ONLY.A: no such file: train_config_path ''",
+    ),
+    "images of JSON": (
+        {"IMAGE_TEXT": {"A": {"mimicit_path": "SD", "images_path": "SD"}}},
+        "IMAGE_TEXT.A: images_path is no parquet file: the loader opens nothing else: ",
+    ),
+    "samples": (
+        {"TEXT_ONLY": {"A": {"mimicit_path": "SD", "num_samples": "5"}}},
+        "TEXT_ONLY.A: num_samples is no number of samples: '5'",
+    ),
+    "description": (
+        {"TEXT_ONLY": {"A": {"mimicit_path": "SD", "task_description": "Look."}}},
+        "TEXT_ONLY.A: task_description is no list of texts: ",
+    ),
+    "a slip": ({"TEXT_ONLY": {"A": {"mimicit_path": "SD", "samples": 5}}}, "TEXT_ONLY.A: unknown setting: samples"),
+}
+
+
+@pytest.mark.parametrize(("groups", "problem"), YAMLS.values(), ids=YAMLS)
+def test_what_the_loader_would_stumble_over_in_a_yaml(tmp_path: Path, groups: Any, problem: str) -> None:
+    path = str(save(tmp_path, {"SD_INS_1": entry()}))
+    text = json.dumps(groups).replace('"SD"', json.dumps(path))
+    found, _ = check(data_yaml(tmp_path, json.loads(text)))
+    assert found[0].startswith(f"data.yaml: {problem}")
+
+
+def test_a_yaml_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "data.yaml"
+    for text, told in (("[1]", "groups are expected at the top"), ("a: [", "data.yaml:1")):
+        path.write_text(text, "utf-8")
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            find_groups([path])
+
+
+def test_a_mixture_is_drawn_from_by_its_samples(tmp_path: Path) -> None:
+    pairs, images = save(tmp_path, GOOD), store(tmp_path, "SD_IMG_1")
+    train = tmp_path / "SD_train.json"
+    train.write_text('{"SD_INS_1": ["SD_INS_2"]}', "utf-8")
+    out = tmp_path / "data.yaml"
+    made = mix(
+        out,
+        [f"A=IMAGE_TEXT:{pairs},images={images},num_samples=6", f"B=TEXT_ONLY:{pairs},train={train}",
+         f"C=VIDEO_TEXT:{pairs},images={images},num_samples=1"],
+        lambda finding: pytest.fail(str(finding)),
+    )  # fmt: skip
+    assert [(share.name, share.pairs, share.samples, share.ratio) for share in made.shares] == [
+        ("A", 2, 6, 6 / 8),
+        ("B", 1, 1, 1 / 8),
+        ("C", 2, 1, 1 / 8),
+    ]
+    assert yaml.safe_load(out.read_text("utf-8")) == {
+        "IMAGE_TEXT": {"A": {"mimicit_path": str(pairs), "images_path": str(images), "num_samples": 6}},
+        "TEXT_ONLY": {"B": {"mimicit_path": str(pairs), "train_config_path": str(train)}},
+        "VIDEO_TEXT": {"C": {"mimicit_path": str(pairs), "images_path": str(images), "num_samples": 1}},
+    }
+    assert check(out)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("dataset", "told"),
+    [
+        ("SD", "a dataset is told as NAME=GROUP:"),
+        ("A=IMAGES:SD", "unknown group IMAGES"),
+        ("A=IMAGE_TEXT:SD", "IMAGE_TEXT needs images=FILE"),
+        ("A=TEXT_ONLY:gone.json", "no such file: gone.json"),
+        ("A=TEXT_ONLY:SD,sample=3", "unknown setting 'sample'"),
+        ("A=TEXT_ONLY:SD,num_samples=0", "num_samples must be a whole number above 0"),
+        ("A=TEXT_ONLY:SD,train=", "no such file: "),
+    ],
+)
+def test_a_dataset_that_is_not_told_right_writes_nothing(tmp_path: Path, dataset: str, told: str) -> None:
+    path = save(tmp_path, GOOD)
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        mix(tmp_path / "data.yaml", [dataset.replace(":SD", f":{path}")], print)
+    with pytest.raises(ConfigError, match="has a A already"):
+        mix(tmp_path / "data.yaml", [f"A=TEXT_ONLY:{path}"] * 2, print)
+    assert not (tmp_path / "data.yaml").exists()
+
+
+# Numbers.
+
+
+def test_a_file_is_counted(tmp_path: Path) -> None:
+    data = {f"SD_INS_{query}_{n}": entry(image_ids=[f"SD_IMG_{query}"]) for query in (1, 2) for n in range(query + 1)}
+    save(tmp_path, data)
+    save(tmp_path, {"SD_INS_1_0": entry(instruction="什么?", answer="一辆 red 车。")}, "SD_instructions_zh.json")
+    english, chinese = count(find_groups([tmp_path])[0])
+    assert numbers([english, chinese]) == [
+        ("SD", "-", "2", "5", "2.5", "1.0", "2.0"),
+        ("SD", "zh", "1", "1", "1.0", "2.0", "4.0"),
+    ]
+    assert english.pairs_per_query == {2: 1, 3: 1}
+    assert english.openings == {"what": 5}
+    assert len(HEADS) == len(numbers([english])[0])
+
+
+def test_an_empty_file_is_counted_and_a_bad_pair_is_told(tmp_path: Path) -> None:
+    path = save(tmp_path, {})
+    (counted,) = count(find_groups([path])[0])
+    assert (counted.pairs, counted.queries, counted.images, mean(counted.answer_words)) == (0, 0, 0, 0.0)
+    write_page(tmp_path / "page.html", [counted], HEADS, numbers([counted]))
+    save(tmp_path, {"SD_INS_1": entry(answer=3)})
+    with pytest.raises(InputError, match=re.escape(f"{path}: record 1")):
+        count(find_groups([path])[0])
+
+
+def test_words_and_middles() -> None:
+    assert words("It's a well-known car, isn\u2019t it?") == ["It's", "a", "well-known", "car", "isn\u2019t", "it"]
+    assert words("赤い車 3") == ["赤", "い", "車", "3"]
+    assert (median(Counter([1, 2, 9])), median(Counter([1, 2])), median(Counter())) == (2, 1, 0)
+    assert language(Path("a/XX_instructions_zh.json")) == "zh"
+    assert language(Path("a/XX_instructions.json")) == ""
+
+
+@pytest.mark.parametrize("values", [[5], [1, 2, 3], list(range(1_000)), [0] * 500 + [10_000], [7, 7, 8]])
+def test_bars_are_few_and_count_everything(values: list[int]) -> None:
+    bars = _binned(Counter(values))
+    assert sum(times for _, times in bars) == len(values)
+    assert len(bars) <= 20
+
+
+def test_the_page_is_whole_in_a_browser(tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    browser = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
+    if browser is None:
+        pytest.skip("there is no browser")
+    save(tmp_path, {f"SD_INS_{n}": entry(instruction=f"<b>Is</b> it & {n}?") for n in range(30)})
+    counted = count(find_groups([tmp_path])[0])
+    page_file = tmp_path / "page.html"
+    write_page(page_file, counted, HEADS, numbers(counted))
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = opened.new_page()
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("request", lambda request: said.append(request.url))
+        page.goto(page_file.as_uri())
+        assert page.locator("svg").count() == 4
+        assert page.locator("table tr").count() == 2
+        assert "b is" in page.locator("svg").last.text_content()
+        page.set_viewport_size({"width": 360, "height": 640})
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        opened.close()
+    assert said == [page_file.as_uri()]  # nothing but the page was asked for
+
+
+# The commands.
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return finish([sys.executable, str(MAIN), *arguments], folder, env=environment())
+
+
+def test_the_commands_end_with_1_where_something_is_wrong_and_json_is_for_programs(tmp_path: Path) -> None:
+    save(tmp_path, {"SD_INS_1": entry(answer=""), "SD_INS_2": entry()})
+    done = command(tmp_path, "verify", ".", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (
+        1,
+        {"pairs": 2, "files": ["SD_instructions.json"], "images": None, "problems": {"the answer is empty": 1}},
+    )
+    done = command(tmp_path, "mix", "out.yaml", "A=TEXT_ONLY:SD_instructions.json", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (
+        1,
+        [{"group": "TEXT_ONLY", "name": "A", "pairs": 2, "samples": 2, "ratio": 1.0}],
+    )
+    done = command(tmp_path, "stats", ".", "--json")
+    assert (done.returncode, json.loads(done.stdout)[0]["instructions"]) == (0, 2)
+
+
+def test_what_can_not_be_looked_at_is_one_line(tmp_path: Path) -> None:
+    for arguments in (("verify", "gone"), ("stats", "gone"), ("mix", "out.yaml", "gone"), ("stats", ".")):
+        done = command(tmp_path, *arguments)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -1,0 +1,227 @@
+"""The formats of `export`, opened with the libraries that people open them with."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pyarrow.parquet
+import pytest
+import yaml
+from harness import HERE, run_rows, server
+
+from syphus.errors import ConfigError, RunError, StorageError
+from syphus.formats.llava import write_llava
+from syphus.formats.parquet import write_parquet
+from syphus.formats.source import Source, conversations
+from syphus.formats.table import FORMATS
+from syphus.ledger.results import Result
+from syphus.runs.export import export_run
+from syphus.types import Pair
+
+PLUGINS = (HERE / "plugins",)
+ROWS = 7
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A finished run of seven rows."""
+    with server() as simulated:
+        return run_rows(tmp_path, simulated.url, ROWS).folder
+
+
+def exported(folder: Path, name: str) -> Path:
+    """The first file of one format."""
+    return Path(export_run(folder, [name], None, PLUGINS)[0])
+
+
+def pairs_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "pairs.jsonl").read_text("utf-8").splitlines()]
+
+
+def loaded(card: Path, cache: Path) -> Any:
+    """What Hugging Face's `datasets` makes of a folder with a card, by the card's own front matter."""
+    library = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
+    return library.load_dataset(str(card), split="train", cache_dir=str(cache))
+
+
+def source(*results: Result, images: int = 1) -> Source:
+    return Source("XX", lambda: iter(results), images, {})
+
+
+def test_mimicit_is_what_the_run_wrote_at_its_end(folder: Path) -> None:
+    instructions = exported(folder, "mimicit")
+    assert instructions.read_bytes() == (folder / "RW_instructions.json").read_bytes()
+    assert (instructions.parent / "RW_train.json").read_bytes() == (folder / "RW_train.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_same_ledger_gives_the_same_bytes_and_leaves_nothing_beside(folder: Path, name: str) -> None:
+    first = exported(folder, name)
+    before = {path: path.read_bytes() for path in first.parent.iterdir()}
+    assert exported(folder, name) == first
+    assert {path: path.read_bytes() for path in first.parent.iterdir()} == before
+
+
+def test_llava_has_every_pair_in_order_with_its_image_marks(folder: Path) -> None:
+    records = json.loads(exported(folder, "llava").read_text("utf-8"))
+    turns = [turn["value"].replace("<image>\n", "") for record in records for turn in record["conversations"]]
+    assert turns == [text for pair in pairs_of(folder) for text in (pair["instruction"], pair["answer"])]
+    assert [record["id"] for record in records] == [f"RW_INS_r{row:03d}_1" for row in range(ROWS)]
+    assert {turn["from"] for record in records for turn in record["conversations"]} == {"human", "gpt"}
+
+
+@pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.tabular])
+def test_datasets_opens_it_by_its_card(folder: Path, tmp_path: Path, name: str) -> None:
+    table = loaded(exported(folder, name).parent, tmp_path / "cache")
+    pairs = pairs_of(folder)
+    assert len(table) == (len(pairs) if name in ("alpaca", "parquet") else ROWS)
+    told = {
+        "llava": lambda row: row["conversations"][1]["value"],
+        "chat": lambda row: row["messages"][1]["content"],
+        "alpaca": lambda row: row["output"],
+        "parquet": lambda row: row["answer"],
+    }[name](table[0])
+    assert told == pairs[0]["answer"]
+
+
+def test_chat_has_messages_and_nothing_else(folder: Path) -> None:
+    lines = [json.loads(line) for line in exported(folder, "chat").read_text("utf-8").splitlines()]
+    assert all(list(line) == ["messages"] for line in lines)
+    assert all(
+        [message["role"] for message in line["messages"]] == ["user", "assistant"] * (len(line["messages"]) // 2)
+        for line in lines
+    )
+
+
+def test_parquet_has_the_declared_columns_and_pandas_reads_it(folder: Path) -> None:
+    path = exported(folder, "parquet")
+    columns = {each.name: str(each.type) for each in pyarrow.parquet.read_schema(path)}
+    assert columns == {
+        "id": "string",
+        "instruction": "string",
+        "answer": "string",
+        "image_ids": "list<element: string>",
+        "rel_ins_ids": "list<element: string>",
+        "query": "string",
+        "model": "string",
+        "simulated": "bool",
+    }
+    frame = pandas.read_parquet(path)
+    assert list(frame["id"]) == [pair["id"] for pair in pairs_of(folder)]
+    assert set(frame["model"]) == {"simulated-chat"}
+    assert frame["simulated"].all()
+    data = json.loads((folder / "RW_instructions.json").read_text("utf-8"))["data"]
+    assert [list(names) for names in frame["rel_ins_ids"]] == [entry["rel_ins_ids"] for entry in data.values()]
+
+
+def test_parquet_columns_have_their_type_where_all_is_empty(tmp_path: Path) -> None:
+    write_parquet(tmp_path, source(Result("q", (), [Pair("q?", "a", "XX_INS_q_1")], "")))
+    row = pandas.read_parquet(tmp_path / "XX.parquet").iloc[0]
+    assert (row["model"], row["simulated"], list(row["image_ids"])) == ("", False, [])
+
+
+def test_the_card_says_where_it_is_from(folder: Path) -> None:
+    card = exported(folder, "parquet").with_name("README.md").read_text("utf-8")
+    matter = yaml.safe_load(card.split("---\n")[1])
+    assert matter["pairs"] == len(pairs_of(folder))
+    assert matter["size_categories"] == ["n<1K"]
+    assert "simulated" in matter["tags"]
+    assert "license" not in matter  # the plugin states none, and none is made up
+    prompt = json.loads((folder / "report.json").read_text("utf-8"))["settings"][0]["prompt"]
+    for told in ("Made up by the simulated endpoint", f"`{prompt}`", "`simulated-chat`", "7 ok", "not stated"):
+        assert told in card, told
+
+
+@pytest.mark.parametrize(
+    ("licence", "matter"),
+    [
+        ("cc-by-4.0", {"license": "cc-by-4.0"}),
+        ("Ask: the authors", {"license": "other", "license_name": "Ask: the authors"}),
+    ],
+)
+def test_the_card_states_the_licence_of_the_plugin(
+    tmp_path: Path, folder: Path, licence: str, matter: dict[str, str]
+) -> None:
+    plugins = tmp_path / "licensed"
+    plugins.mkdir()
+    text = (HERE / "plugins" / "rows.py").read_text("utf-8")
+    stated = f'\n    licence = {licence!r}\n    citation = "@misc{{rows}}"\n    homepage = "https://rows.test"\n'
+    head, _, tail = text.partition('\n    short_name = "RW"')
+    (plugins / "rows.py").write_text(f'{head}{stated}    short_name = "RW"{tail}', "utf-8")
+    card = Path(export_run(folder, ["chat"], None, [plugins])[0]).with_name("README.md").read_text("utf-8")
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert {name: front[name] for name in front if name.startswith("license")} == matter
+    for told in (licence, "@misc{rows}", "https://rows.test"):
+        assert told in card
+
+
+def test_pairs_that_are_each_others_context_are_one_conversation() -> None:
+    alone, first, second, third = Pair("a", "A"), Pair("b", "B"), Pair("c", "C", "", (2,)), Pair("d", "D", "", (3,))
+    assert conversations([alone, first, second, third]) == [[alone], [first, second, third]]
+    mutual = [Pair("a", "A", "", (2, 3)), Pair("b", "B", "", (1, 3)), Pair("c", "C", "", (1, 2))]
+    assert conversations(mutual) == [mutual]
+    assert conversations([]) == []
+
+
+def test_llava_image_is_of_one_type_and_marks_are_as_many_as_images(tmp_path: Path) -> None:
+    one = Result("1", ("XX_IMG_1",), [Pair("q <image>?", "a", "XX_INS_1")], "m")
+    two = Result("2", ("XX_IMG_1", "XX_IMG_2"), [Pair("q?", "a", "XX_INS_2")], "m")
+    none = Result("3", (), [Pair("q?", "a", "XX_INS_3")], "m")
+
+    def images(*results: Result, most: int) -> list[tuple[object, str]]:
+        write_llava(tmp_path, source(*results, images=most))
+        records = json.loads((tmp_path / "XX_llava.json").read_text("utf-8"))
+        return [(record.get("image"), record["conversations"][0]["value"]) for record in records]
+
+    assert images(one, none, most=1) == [("XX_IMG_1", "<image>\nq ?"), (None, "q?")]
+    assert images(one, two, most=2) == [
+        (["XX_IMG_1"], "<image>\nq ?"),
+        (["XX_IMG_1", "XX_IMG_2"], "<image>\n<image>\nq?"),
+    ]
+
+
+def test_ids_that_come_twice_end_the_export_and_leave_no_file(tmp_path: Path) -> None:
+    same = Result("1", (), [Pair("q?", "a", "XX_INS_1")], "m")
+    for write in (write_llava, write_parquet):
+        with pytest.raises(RunError, match="have the same id 'XX_INS_1'"):
+            write(tmp_path, source(same, same))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_was_stopped_is_exported_as_it_stands(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, ROWS, num_threads=1, max_requests=3)
+    assert ran.exit_code == 4
+    frame = pandas.read_parquet(exported(ran.folder, "parquet"))
+    assert list(dict.fromkeys(frame["query"])) == ["r000", "r001", "r002"]
+    card = (ran.folder / "export" / "parquet" / "README.md").read_text("utf-8")
+    assert "3 ok, 4 pending" in card
+
+
+def test_what_can_not_be_exported_is_said_in_one_line(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--format csv: there is mimicit, llava, chat, alpaca, parquet"):
+        export_run(folder, ["llava", "csv"], None, PLUGINS)
+    with pytest.raises(ConfigError, match="says in which formats"):
+        export_run(folder, [], None, PLUGINS)
+    with pytest.raises(RunError, match="is no run"):
+        export_run(tmp_path / "nowhere", ["llava"], None, PLUGINS)
+    (tmp_path / "file").write_text("", "utf-8")
+    with pytest.raises(StorageError, match="can't be written"):
+        export_run(folder, ["llava"], tmp_path / "file", PLUGINS)
+
+
+def test_without_pyarrow_there_is_one_line_and_nothing_is_written(folder: Path, tmp_path: Path) -> None:
+    program = "import sys; sys.modules['pyarrow'] = None; from syphus.cli import main; main()"
+    command = ["main.py", "export", str(folder), "--format", "chat,parquet", "--datasets-dir", str(PLUGINS[0])]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command[1:]], capture_output=True, text=True, check=False, cwd=HERE.parent
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip() == "--format parquet needs pyarrow: pip install 'syphus[parquet]'"
+    assert not (folder / "export").exists()
