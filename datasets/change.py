@@ -21,7 +21,7 @@ class SpotTheDifference(AbstractDataset):
     prompt = "spot_the_difference"
     query_inputs_path = "annotations/spot_the_difference/train.json"
     example = "spot_the_difference.json"
-    rules = (*images_in_order, pairs_between(1, 5), numbers_of_the_annotation)
+    rules = (*images_in_order, numbers_of_the_annotation)
     homepage = "https://github.com/harsh19/spot-the-diff"
     citation = """
 @inproceedings{jhamtani2018learning,

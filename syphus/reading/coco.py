@@ -18,11 +18,11 @@ from syphus.reading.records import Record, field, read_json_lists, record_error
 class Coco:
     """Captions and boxes by image, in the order of the files.
 
-    The files stream through; what is kept is text, some 800 bytes an image, for the images that are `wanted`. Raises
-    InputError that names the file and the record.
+    The files stream through; what is kept is text, some 800 bytes an image, for the images that are `wanted`, or for
+    all. Raises InputError that names the file and the record.
     """
 
-    def __init__(self, captions: str | Path, instances: str | Path, wanted: Container[int]) -> None:
+    def __init__(self, captions: str | Path, instances: str | Path, wanted: Container[int] | None = None) -> None:
         self._captions: dict[int, str] = {}  # a line each
         self._boxes: dict[int, str] = {}  # a line each: the number of the category, a blank, the box as JSON
         self._names: dict[int, str] = {}
@@ -54,7 +54,7 @@ class Coco:
 
     def _keep(self, texts: dict[int, str], record: Record, line: str) -> None:
         image = field(record, "image_id", int)
-        if image in self._wanted:
+        if self._wanted is None or image in self._wanted:
             texts[image] = texts.get(image, "") + line + "\n"
 
 
