@@ -12,7 +12,7 @@ from syphus.errors import InputError
 from syphus.parsing import Conversation, parse_conversations
 from syphus.plugins.drawing import drawn
 from syphus.reading.frames import Frames
-from syphus.reading.records import beginning, position
+from syphus.reading.records import beginning, record_error
 from syphus.reading.text_files import read_text
 
 _ROLE = " - Human role: "
@@ -120,7 +120,7 @@ def _scenes(path: str) -> Iterator[tuple[str, list[str]]]:
 
 def _description(item: Any) -> str:
     if not isinstance(item, list) or len(item) != 2 or not isinstance(item[1], str):
-        raise InputError(f'{position()}: "description" must be a list of [object id, text]')
+        raise record_error('"description" must be a list of [object id, text]')
     return item[1]
 
 

@@ -16,10 +16,9 @@ from typing import Any
 from syphus import AbstractDataset, Check, Pair, Parsed, Query, Reject, field, read_json
 from syphus.cleaning import Context, answers_of_words, no_timestamps, pairs_between
 from syphus.cleaning.rules import folded
-from syphus.errors import InputError
 from syphus.parsing import Choice, parse_choices, parse_keyed_lines
 from syphus.reading.frames import Frames
-from syphus.reading.records import position
+from syphus.reading.records import record_error
 
 KEYS = ("CH2Eng Translation", *(f"Expansion_with_Eng_{number}" for number in range(1, 6)))
 _IN_ENGLISH = Reject("not in English", r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", part="answer")
@@ -149,14 +148,14 @@ def _video(record: Any) -> str:
     """`H_A_101_1433_1631` of `H_A_101_1433_1631.mp4`."""
     video = PurePosixPath(field(record, "visual_input", str)).name.partition(".")[0]
     if not video:
-        raise InputError(f'{position()}: "visual_input" names no video')
+        raise record_error('"visual_input" names no video')
     return video
 
 
 def _task(record: Any) -> str:
     task = field(record, "task", str)
     if not re.fullmatch(r"H[1-4]|C[1-5]|M[1-3]", task):
-        raise InputError(f'{position()}: "task" must be H1 to H4, C1 to C5 or M1 to M3, this is {task!r:.60}')
+        raise record_error(f'"task" must be H1 to H4, C1 to C5 or M1 to M3, this is {task!r:.60}')
     return task
 
 

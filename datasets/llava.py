@@ -25,7 +25,7 @@ from syphus.errors import InputError
 from syphus.parsing import parse_pairs, parse_plain_text
 from syphus.plugins.drawing import drawn
 from syphus.reading.coco import Coco
-from syphus.reading.records import beginning, position, read_json_lists
+from syphus.reading.records import beginning, read_json_lists, record_error
 
 _COCO_FILE = re.compile(r"\{\s*\"(?:info|licenses|images|annotations|categories|type)\"")
 
@@ -111,7 +111,7 @@ class LlavaDetail(_Llava):
     def taken(self, rounds: Sequence[Pair]) -> Sequence[Pair]:
         """The only one."""
         if len(rounds) > 1:
-            raise InputError(f"{position()}: {len(rounds)} rounds, where a description has one")
+            raise record_error(f"{len(rounds)} rounds, where a description has one")
         return rounds
 
     def parse_response(self, text: str, query: Query) -> Parsed:
@@ -162,16 +162,23 @@ def _records(path: str) -> Iterator[Any]:
 def _from_coco(captions: Path) -> Iterator[Mapping[str, object]]:
     """COCO's own files in the other shape: boxes as shares of the image, in three decimals."""
     instances = captions.with_name(captions.name.replace("captions", "instances", 1))
-    coco = Coco(captions, instances)
-    for _, image in read_json_lists(captions, "images"):
-        number, width, height = (field(image, key, int) for key in ("id", "width", "height"))
+    sizes = {field(image, "id", int): _size(image) for _, image in read_json_lists(captions, "images")}
+    coco = Coco(captions, instances, wanted=sizes)
+    for image, (width, height) in sizes.items():
         yield {
-            "id": str(number),
-            "captions": coco.captions(number),
+            "id": str(image),
+            "captions": coco.captions(image),
             "instances": [
-                {"category": category, "bbox": _shares(box, width, height)} for category, box in coco.boxes(number)
+                {"category": category, "bbox": _shares(box, width, height)} for category, box in coco.boxes(image)
             ],
         }
+
+
+def _size(image: Any) -> tuple[int, int]:
+    width, height = field(image, "width", int), field(image, "height", int)
+    if width < 1 or height < 1:
+        raise record_error(f"an image of {width} x {height} pixels")
+    return width, height
 
 
 def _shares(box: Sequence[float], width: int, height: int) -> list[float]:
@@ -184,7 +191,7 @@ def _shares(box: Sequence[float], width: int, height: int) -> list[float]:
 def _image(record: Any) -> str:
     number = field(record, "id", str)
     if not re.fullmatch(r"\d{1,12}", number):
-        raise InputError(f'{position()}: "id" must be the number of a COCO image, this is {number!r:.60}')
+        raise record_error(f'"id" must be the number of a COCO image, this is {number!r:.60}')
     return f"{number:0>12}"
 
 
@@ -194,7 +201,7 @@ def _boxes(record: Any) -> list[str]:
     for instance in field(record, "instances", list):
         box = field(instance, "bbox", list)
         if len(box) != 4 or not all(type(share) in (int, float) and 0 <= share <= 1 for share in box):
-            raise InputError(f'{position()}: "bbox" must be four shares of width and height, from 0 to 1')
+            raise record_error('"bbox" must be four shares of width and height, from 0 to 1')
         lines.append(f"{field(instance, 'category', str)}: {json.dumps(box)}")
     return ["", *lines] if lines else []
 
@@ -205,7 +212,7 @@ def _rounds(record: Any) -> list[Pair]:
     said = [field(turn, "value", str).strip().replace("<image>", "").strip() for turn in turns]
     speakers = [field(turn, "from", str) for turn in turns]
     if not turns or speakers != ["human", "gpt"] * (len(turns) // 2):
-        raise InputError(f'{position()}: "conversations" must be turns of human and gpt, in this order')
+        raise record_error('"conversations" must be turns of human and gpt, in this order')
     if not all(said):
-        raise InputError(f'{position()}: "conversations" holds an empty turn')
+        raise record_error('"conversations" holds an empty turn')
     return [Pair(question, answer) for question, answer in zip(said[::2], said[1::2], strict=True)]

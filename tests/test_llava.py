@@ -179,6 +179,14 @@ def test_cocos_own_files_are_read_from_their_folder_and_boxes_become_shares(tmp_
         list(queries(dataset("Reasoning"), tmp_path))
 
 
+def test_an_image_without_a_size_is_told(tmp_path: Path) -> None:
+    folder = coco(tmp_path / "annotations")
+    path = folder / "captions_val2017.json"
+    path.write_text(path.read_text("utf-8").replace('"width": 200', '"width": 0', 1), encoding="utf-8")
+    with pytest.raises(InputError, match="an image of 0 x 100 pixels"):
+        list(queries(dataset("Detail"), folder))
+
+
 BAD = {
     "an id that is no number": ({**CAPTIONED, "id": "a/b"}, "\"id\" must be the number of a COCO image, this is 'a/b'"),
     "a number for the id": ({**CAPTIONED, "id": 123}, '"id" must be text, this is a whole number'),
