@@ -1,4 +1,4 @@
-"""One writer, which commits in groups: what came while the last commit was under way, up to a few dozen answers.
+"""One writer, which commits in groups: what came while the last commit was under way, up to a dozen answers.
 
 A slow disk makes the groups larger by itself, and the bound keeps them from becoming too large: workers that are let go
 together send together, so their answers come together again, and a wave like that leaves the endpoint idle while it is
@@ -17,7 +17,7 @@ from syphus.formats.pairs_jsonl import PairsFile
 from syphus.ledger.records import Attempts, Entry, Records
 from syphus.ledger.store import Store, storage_faults
 
-GROUP = 32  #: entries that are committed at once
+GROUP = 12  #: entries that are committed at once
 
 _Waiting = tuple[Entry, asyncio.Future[bool]]
 
