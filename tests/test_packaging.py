@@ -112,13 +112,15 @@ def test_the_source_distribution_builds_the_same_wheel(tmp_path: Path) -> None:
     assert files(build(unpacked, "wheel", tmp_path)) == direct
     modules = [str(path.relative_to(ROOT)) for path in (ROOT / "syphus").rglob("*.py")]
     shipped = [
-        f"syphus/builtin/{kind}/{p.name}" for kind in ("datasets", "prompts", "examples") for p in files_in(kind)
+        f"syphus/builtin/{path.relative_to(ROOT)}"
+        for kind in ("datasets", "prompts", "examples")
+        for path in files_in(kind)
     ]
     assert direct == sorted([*modules, *shipped, "syphus/prices.yaml", "syphus/py.typed"])
 
 
 def files_in(kind: str) -> list[Path]:
-    return [path for path in (ROOT / kind).iterdir() if path.is_file()]
+    return [path for path in (ROOT / kind).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
 
 
 def test_what_is_imported_is_declared() -> None:
