@@ -22,7 +22,7 @@ class PairsFile:
     """The growing file. `seq` is the newest outcome that it holds, `size` its length in bytes."""
 
     def __init__(self, path: Path, seq: int, size: int) -> None:
-        self.path = path
+        self.path = path.absolute()  # opened in a thread, while a plugin may be in another folder
         self.seq = seq
         self.size = size
         self._file: AsyncFileIO | None = None

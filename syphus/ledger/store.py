@@ -83,7 +83,8 @@ class Store:
         self._writer = writer
         self._lock = lock
         beside = (folder / f"{FILE}-wal", folder / LOCK) if lock else ()
-        self._places = {each: _inode(each) for each in (self.path, *beside) if each.exists()}
+        places = (each.absolute() for each in (self.path, *beside))  # a plugin may be in another folder just then
+        self._places = {each: _inode(each) for each in places if each.exists()}
 
     @property
     def writer(self) -> sqlite3.Connection:
