@@ -1,6 +1,7 @@
 """The servers that answer, and what their replies mean.
 
-chat.py       chat completions at OpenAI, Azure OpenAI and compatible servers
+remote.py     an endpoint at OpenAI, Azure OpenAI or a compatible server
+services.py   what it is asked for: chat completions, embeddings
 sdk_errors.py what the SDK raises, in our terms
 tokens.py     Entra tokens
 transport.py  what carries the bytes: connections, proxies, certificates

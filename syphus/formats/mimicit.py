@@ -45,7 +45,7 @@ def header(report: Report) -> dict[str, object]:
         "time": f"{datetime.fromtimestamp(started, UTC):%Y-%m}",
         "author": "Syphus",
         "dataset": newest.get("dataset", ""),
-        "models": [use.model for use in report.spending.models],
+        "models": report.models,
         "prompt": newest.get("prompt", ""),
         "simulated": report.simulated,
     }

@@ -107,7 +107,7 @@ class Records:
     def __init__(self, store: Store, stage: str, session: int) -> None:
         self._store = store
         self._stage = stage
-        self._session = session
+        self.session = session
         with storage_faults(store.path):
             self._next_answer = _highest(store, "SELECT max(n) FROM answer") + 1
             self._next_seq = highest_seq(store) + 1
@@ -183,7 +183,7 @@ class Records:
         if entry.rejected_by:
             self._store.writer.executemany(
                 "INSERT INTO rejection VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1",
-                [(self._session, rule) for rule in entry.rejected_by],
+                [(self.session, rule) for rule in entry.rejected_by],
             )
 
     def write_attempts(self, attempts: Attempts) -> None:
@@ -193,7 +193,7 @@ class Records:
             "requests = requests + excluded.requests, maybe_billed = maybe_billed + excluded.maybe_billed, "
             "unknown_tokens = unknown_tokens + excluded.unknown_tokens",
             [
-                (self._session, cause, count, attempts.maybe_billed[cause], attempts.unknown_tokens[cause])
+                (self.session, cause, count, attempts.maybe_billed[cause], attempts.unknown_tokens[cause])
                 for cause, count in attempts.requests.items()
             ],
         )
@@ -219,7 +219,7 @@ class Records:
         self._store.writer.execute(
             "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (paid.n, paid.key, paid.sample, c.text, c.finish_reason, c.refusal, flags, c.model, c.response_id, *tokens,
-             paid.seconds, self._session),
+             paid.seconds, self.session),
         )  # fmt: skip
 
     def _set_outcome(self, n: int, outcome: Outcome, answer: int | None, requests: int) -> None:

@@ -10,9 +10,13 @@ from syphus.types import State, Usage
 
 
 class ModelUse(NamedTuple):
-    """Answers and tokens of one model, by the name that the server gave."""
+    """Answers and tokens of one model in one stage. `model` is the name that the server gave, `asked` that in the
+    settings.
+    """
 
+    stage: str
     model: str
+    asked: str
     answers: int
     usage: Usage
 
@@ -70,8 +74,10 @@ def count_spending(store: Store) -> Spending:
             "SELECT cause, sum(requests), sum(maybe_billed), sum(unknown_tokens) FROM attempt GROUP BY cause"
         ).fetchall()
         models = store.reader.execute(
-            "SELECT model, count(*), sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens), "
-            "sum(reasoning_tokens), sum(estimated) FROM answer GROUP BY model ORDER BY count(*) DESC, model"
+            "SELECT stage, model, coalesce(settings ->> 'model', ''), count(*), sum(prompt_tokens), "
+            "sum(completion_tokens), sum(cached_tokens), sum(reasoning_tokens), sum(estimated) FROM answer "
+            "LEFT JOIN session ON session.id = answer.session LEFT JOIN spec ON spec.id = session.spec "
+            "GROUP BY 1, 2, 3 ORDER BY count(*) DESC, model"
         ).fetchall()
     causes = Counter({cause: requests for cause, requests, *_ in attempts})
     return Spending(
@@ -79,7 +85,7 @@ def count_spending(store: Store) -> Spending:
         sum(row[2] for row in attempts),
         sum(row[3] for row in attempts),
         causes,
-        [ModelUse(model, answers, Usage(*tokens)) for model, answers, *tokens in models],
+        [ModelUse(stage, model, asked, n, Usage(*tokens)) for stage, model, asked, n, *tokens in models],
     )
 
 

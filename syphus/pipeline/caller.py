@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from syphus.endpoints.answers import judge_answer
 from syphus.endpoints.hints import retry_wait
 from syphus.endpoints.transport import NoReplyError
 from syphus.endpoints.verdicts import Action, Verdict, judge_error, judge_no_reply
@@ -65,7 +64,7 @@ class Caller:
                 reply = await lane.endpoint.send(request.body)
             headers = reply.headers
             if 200 <= reply.status < 300:  # gateways answer with 201 or 202, too
-                verdict = judge_answer(reply.body, len(request.body), headers)
+                verdict = lane.endpoint.judge(reply.body, len(request.body), headers)
             else:
                 verdict = judge_error(reply.status, headers, reply.body, lane.endpoint.host, time.time())
                 if verdict.stray and lane.health.proven:  # a proxy's or a gateway's bad moment stops no run

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from syphus.endpoints.hints import stated_limits
 from syphus.endpoints.transport import Reply
+from syphus.endpoints.verdicts import Verdict
 from syphus.errors import SyphusError
 from syphus.pipeline.concurrency import Concurrency
 from syphus.pipeline.limits import Bucket, Ticket
@@ -20,12 +21,16 @@ from syphus.pipeline.outage import Health
 
 
 class Endpoint(Protocol):
-    """What answers chat requests. `ChatEndpoint` is the real one."""
+    """What answers requests. `RemoteEndpoint` is the real one."""
 
     host: str
 
     async def send(self, body: bytes) -> Reply:
         """Posts one request; raises `NoReplyError` where no reply came."""
+        ...
+
+    def judge(self, body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> Verdict:
+        """What a good reply to a request of `prompt_bytes` bytes is worth."""
         ...
 
     def renew(self) -> bool:

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from syphus.errors import UsageError
-from syphus.ledger.sessions import sessions
+from syphus.ledger.sessions import was_used
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
 
 
 @contextlib.contextmanager
-def opened(folder: Path, stage: str) -> Iterator[Store]:
+def opened(folder: Path) -> Iterator[Store]:
     """The run's ledger, open for writing.
 
-    Where a `UsageError` ends the block before the stage has asked anything, the folders that were made for it go again.
+    Where a `UsageError` ends the block before any stage has asked anything, the folders that were made for it go again.
     Raises what `open_for_writing` does.
     """
     new = [each for each in (folder, *folder.parents) if not each.exists()]
@@ -23,7 +23,7 @@ def opened(folder: Path, stage: str) -> Iterator[Store]:
     try:
         yield store
     except UsageError:
-        in_vain = folder in new and not sessions(store, stage)
+        in_vain = folder in new and not was_used(store)
         store.close()
         if in_vain:
             _remove(folder, new)
