@@ -70,13 +70,13 @@ class _Job:
     def carry_out(self) -> Finished:
         self._settle_settings()
         self._open_input()
+        check_images(self._store, STAGE, self._plan, bool(self._pending() or self._options.retry))
+        settle_choice(self._store, self._plan)
         self._judge_anew()
         if self._options.retry:
             self._reopen()
         before = self._report()
-        pending = bool(before.counts.states[State.PENDING])
-        check_images(self._store, STAGE, self._plan, pending)
-        settle_choice(self._store, self._plan)
+        pending = before.counts.states[State.PENDING]
         stopped_by = self._ask(before) if pending else None
         if stopped_by is None:
             stopped_by = relate(self._store, STAGE, self._plan, self._observer)
@@ -84,6 +84,9 @@ class _Job:
         if report.spending.requests == before.spending.requests and not pending:
             self._observer.say("Nothing to do: no request was made.")
         return self._finish(report, stopped_by)
+
+    def _pending(self) -> int:
+        return self._report().counts.states[State.PENDING]
 
     def _report(self) -> Report:
         return self._asker.report(STAGE)
@@ -115,14 +118,14 @@ class _Job:
     def _judge_anew(self) -> None:
         """A changed parser costs nothing: every answer that is here is read again."""
         name = self._prepared.dataset.short_name
-        now = reader(self._prepared.plugin, name)
-        if now == get_meta(self._store, PARSER):
+        now, before = reader(self._prepared.plugin, name), str(get_meta(self._store, PARSER))
+        if now == before:
             return
         if sessions(self._store, STAGE):
             changed = judge_anew(self._store, self._stage, self._prepared.plugin, name, self._observer)
-            self._observer.say(
-                f"The parser or the plugin has changed: answers were read again, {changed:,} differ now."
-            )
+            only_names = now.split()[0] == before.split()[0]
+            why = f"The pairs are named {name}" if only_names else "The parser or the plugin has changed"
+            self._observer.say(f"{why}: answers were read again, {changed:,} differ now.")
         else:
             set_meta(self._store, PARSER, now)
             self._store.commit()

@@ -28,6 +28,8 @@ from syphus.runs.related import is_current, origin
 from syphus.text import many, one_line
 from syphus.types import Relation
 
+_NO_IMAGES = "nearest by image needs a vector for each image: --image-embeddings FILE (.parquet, .npz or .npy)."
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -73,9 +75,7 @@ def check_images(store: Store, stage: str, plan: Plan, pending: bool) -> None:
     """Raises `ConfigError` where the nearest by image must be found, and no vectors were brought."""
     wanted = plan.choice.relation is Relation.IMAGE and plan.images is None
     if wanted and (pending or not is_current(store, stage, Relation.IMAGE)):
-        raise ConfigError(
-            "nearest by image needs a vector for each image: --image-embeddings FILE (.parquet, .npz or .npy)."
-        )
+        raise ConfigError(_NO_IMAGES)
 
 
 def relate(store: Store, stage: str, plan: Plan, observer: Observer) -> SyphusError | None:
@@ -99,8 +99,9 @@ def _keep(store: Store, stage: str, plan: Plan, relation: Relation, observer: Ob
     if plan.embedding is not None:
         found = nearest_by_text(store, stage, plan.embedding.stage)
         _tell_of_failures(store, plan.embedding.stage, observer)
+    elif plan.images is None:  # the pairs were current until a changed plugin read the answers anew
+        raise ConfigError(_NO_IMAGES)
     else:
-        assert plan.images is not None
         found = nearest_by_image(store, stage, plan.images)
     forget_exports(store)
     keep_nearest(store, found.rows, stage, origin(store, stage, relation, plan.vectors))
