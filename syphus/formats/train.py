@@ -17,21 +17,32 @@ from syphus.types import Train
 MOST_TOLD = 20  #: problems of a train file that are told one by one
 
 
+class Keys:
+    """Goes through the pairs of a run, in their order, and says which are keys of the train file by a rule."""
+
+    def __init__(self, rule: Train) -> None:
+        self._rule = rule
+        self._seen: set[str] = set()  # what was the context of a key
+
+    def of(self, result: Result) -> Iterator[tuple[str, list[str]]]:
+        """The keys among the pairs of the next query, with their context."""
+        if result.nearest is None:
+            self._seen.clear()  # the context of a pair is in its own query
+        last = _last_rounds(result) if self._rule.keys == "last rounds" else set()
+        for pair, context in zip(result.pairs, result.contexts(), strict=True):
+            if self._rule.keys == "last rounds" and (pair.id not in last or not context):
+                continue
+            if self._rule.keys == "firsts":
+                if pair.id in self._seen:
+                    continue
+                self._seen.update(context)
+            yield pair.id, _kept(context, self._rule)
+
+
 def train_entries(results: Iterable[Result], rule: Train) -> Iterator[tuple[str, list[str]]]:
     """The keys of the train file with their context, in the order of the pairs."""
-    seen: set[str] = set()
-    for result in results:
-        if result.nearest is None:
-            seen.clear()  # the context of a pair is in its own query
-        last = _last_rounds(result) if rule.keys == "last rounds" else set()
-        for pair, context in zip(result.pairs, result.contexts(), strict=True):
-            if rule.keys == "firsts" and pair.id in seen:
-                continue
-            if rule.keys == "last rounds" and (pair.id not in last or not context):
-                continue
-            if rule.keys == "firsts":
-                seen.update(context)
-            yield pair.id, _kept(context, rule)
+    keys = Keys(rule)
+    return (entry for result in results for entry in keys.of(result))
 
 
 def own_entries(own: Entries, results: Iterable[Result]) -> tuple[list[tuple[str, list[str]]], list[str]]:

@@ -6,7 +6,7 @@ All of it is in the ledger, so that every export from it has the same context fo
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -18,6 +18,7 @@ from syphus.types import Relation, Train
 _CHOICE = "relation"  # meta: what was chosen, JSON
 _OWN_TRAIN = "train"  # meta: the user's own train file, zlib of JSON
 _NEAREST = "nearest"  # meta: what the nearest were made from
+_FACTS = "nearest facts"  # meta: what is told of them, JSON
 _BATCH = 1000
 
 Entries = list[tuple[str, list[str] | None]]  #: of a train file: ids, with their context where it names one
@@ -78,8 +79,29 @@ def forget_nearest(store: Store) -> None:
     set_meta(store, _NEAREST, "")
 
 
-def keep_nearest(store: Store, rows: Iterable[tuple[str, Sequence[Sequence[str]]]], stage: str, made_from: str) -> None:
-    """Keeps, in place of all that were kept, the nearest of the pairs of queries, by their ids. Commits."""
+def relation_facts(store: Store) -> dict[str, object]:
+    """How the pairs are related, JSON values: the name of the relation, and what is known of its vectors.
+
+    Nothing where it is as the plugin's `related` says.
+    """
+    choice = kept_choice(store)
+    if choice is None or choice.relation is None:
+        return {}
+    facts = orjson.loads(str(get_meta(store, _FACTS) or "{}")) if choice.relation.nearest and made_from(store) else {}
+    return {"relation": choice.relation, **facts}
+
+
+def keep_nearest(
+    store: Store,
+    rows: Iterable[tuple[str, Sequence[Sequence[str]]]],
+    stage: str,
+    made_from: str,
+    facts: Mapping[str, object],
+) -> None:
+    """Keeps, in place of all that were kept, the nearest of the pairs of queries, by their ids.
+
+    `made_from` and `facts` (JSON values) are kept with them. Commits.
+    """
     with storage_faults(store.path):
         db = store.writer
         db.execute(NEAREST)
@@ -90,6 +112,7 @@ def keep_nearest(store: Store, rows: Iterable[tuple[str, Sequence[Sequence[str]]
                 [(orjson.dumps(related).decode(), query, stage) for query, related in batch],
             )
     set_meta(store, _NEAREST, made_from)
+    set_meta(store, _FACTS, orjson.dumps(facts).decode())
     store.commit()
 
 

@@ -14,12 +14,12 @@ KEPT = 10  #: of them that are kept
 def distinct(nearest: Iterable[int], own: int, labels: Sequence[object]) -> list[int]:
     """Of `nearest`, the nearest first, the first ten whose label neither number `own` nor one before them has.
 
-    `labels[i]` is what number i is known by: two with the same label are doubles.
+    `labels[i]` is what number i is known by: two with the same label are doubles. -1 is nothing.
     """
     seen = {labels[own]}
     kept: list[int] = []
     for number in nearest:
-        if labels[number] not in seen:
+        if number >= 0 and labels[number] not in seen:
             seen.add(labels[number])
             kept.append(number)
             if len(kept) == KEPT:

@@ -103,8 +103,9 @@ def _keep(store: Store, stage: str, plan: Plan, relation: Relation, observer: Ob
         raise ConfigError(_NO_IMAGES)
     else:
         found = nearest_by_image(store, stage, plan.images)
+    facts = {"from": plan.vectors, "vectors": found.vectors, "pairs_without_context": found.without}
     forget_exports(store)
-    keep_nearest(store, found.rows, stage, origin(store, stage, relation, plan.vectors))
+    keep_nearest(store, found.rows, stage, origin(store, stage, relation, plan.vectors), facts)
     line = f"{relation}: {many(found.vectors, 'vector')} compared"
     if found.without:
         line += f"; {many(found.without, 'pair has', 'pairs have')} no context, for want of a vector or of others"
