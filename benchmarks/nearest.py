@@ -3,8 +3,8 @@
 python benchmarks/nearest.py [--vectors FILE.npz] [100000] [768 ...]
 
 Seconds are CPU time of the process, so that whoever else works on the machine counts for nothing; both searches use all
-cores that they are let have. The exact one is faiss' own, which takes a third of the time of
-numpy's product with argpartition, measured on every tenth vector. `build` is the time for the index, which the exact search has not.
+cores that they are let have. The exact one is faiss' own, which takes a third of the time of numpy's product with
+argpartition; it is measured on every tenth vector. `build` is the time for the index, which the exact search has not.
 Vectors are made up of topics, themes within them and texts of their own, with a spectrum that falls as that of real
 embeddings does; `--vectors` takes real ones (as docs/relations.md has them).
 """
@@ -60,8 +60,9 @@ def seconds() -> float:
 
 def recall(found: Numbers, true: Numbers) -> float:
     """The share of the true ten nearest that were found."""
-    hits = sum(len(set(a[:KEPT]) & set(b[:KEPT])) for a, b in zip(found.tolist(), true.tolist(), strict=True))
-    return hits / (len(true) * min(KEPT, true.shape[1]))
+    hits: int = sum(len(set(a[:KEPT]) & set(b[:KEPT])) for a, b in zip(found.tolist(), true.tolist(), strict=True))
+    most: int = len(true) * min(KEPT, true.shape[1])
+    return hits / most
 
 
 def measure(vectors: Vectors) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from syphus.endpoints.verdicts import Action, Verdict
 from syphus.errors import BudgetError, ConfigError, ProviderError
 from syphus.ledger.store import open_for_reading
 from syphus.ledger.vectors import vectors, without_vectors
-from syphus.types import Relation
+from syphus.types import Relation, State
 
 STAGE = "embed vectors"
 
@@ -211,7 +211,7 @@ def test_another_model_has_its_own_vectors_and_the_first_ones_stay(tmp_path: Pat
         related(tmp_path, simulated.url, embedding_model="others")
         assert set(sent(simulated).values()) == {2}
         back = related(tmp_path, simulated.url)
-    assert back.lines[-1:] == [f"nearest by text: {len(instructions(first))} vectors compared."]
+    assert f"nearest by text: {len(instructions(first))} vectors compared." in back.lines
     assert set(sent(simulated).values()) == {2}
     assert (first.folder / "RW_instructions.json").read_bytes() == before
 
@@ -297,6 +297,14 @@ def test_a_server_that_takes_no_base64_is_asked_for_numbers(tmp_path: Path) -> N
         ran = related(tmp_path, simulated.url)
     assert ran.exit_code == 0
     assert ran.report.spending.causes["encoding_format not supported"] >= 1
+
+
+def test_a_model_that_gives_one_number_of_dimensions_only_stops_the_run(tmp_path: Path) -> None:
+    with server(refuse_parameters=("dimensions",)) as simulated:
+        ran = related(tmp_path, simulated.url, config={"embeddings": {"model": "vectors", "dimensions": 8}})
+    assert isinstance(ran.error, ProviderError)
+    assert "takes no dimensions" in str(ran.error)
+    assert ran.states == {State.OK: len(TEXTS)}
 
 
 def test_vectors_may_come_from_an_endpoint_of_their_own(tmp_path: Path) -> None:

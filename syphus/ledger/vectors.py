@@ -34,6 +34,14 @@ def drop_pending(store: Store, stage: str) -> None:
     store.commit()
 
 
+def drop_failed(store: Store, stage: str) -> int:
+    """Forgets that texts got no vector, so that they are asked about again; returns how many batches. Commits."""
+    with storage_faults(store.path):
+        count = store.writer.execute(f"UPDATE query SET position = NULL WHERE {_WITHOUT}", (stage,)).rowcount
+    store.commit()
+    return count
+
+
 def held(store: Store, stage: str) -> Iterator[list[str]]:
     """The texts of every batch, whether it has vectors or never will."""
     for _, texts in _rows(store, _HELD, stage):

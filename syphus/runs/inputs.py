@@ -51,7 +51,8 @@ def check_input(
     if check.changed or check.gone:
         forget_pairs(store)
     forget_exports(store)  # rows may have moved, or come back
-    forget_nearest(store)
+    if check.changed or check.gone or check.moved:
+        forget_nearest(store)
     accept(store, stage)
     return check
 

@@ -15,7 +15,7 @@ from syphus.errors import ConfigError, SyphusError
 from syphus.ledger.relations import Choice, Entries, keep_choice, keep_nearest
 from syphus.ledger.results import accepted
 from syphus.ledger.store import Store
-from syphus.ledger.vectors import without_vectors
+from syphus.ledger.vectors import drop_failed, without_vectors
 from syphus.pipeline.engine import Observer
 from syphus.reading.vector_files import read_vectors
 from syphus.relations.neighbours import require_libraries
@@ -39,6 +39,7 @@ class Plan:
     embedding: Embedding | None
     images: Path | None
     own_train: Entries | None
+    again: bool  #: texts that got no vector are asked about again
 
     @property
     def vectors(self) -> str:
@@ -61,7 +62,13 @@ def plan_relation(prepared: Prepared) -> Plan:
     if images is not None:
         read_vectors(images)  # what is wrong with it is told before anything is asked
     own = read_train(options.train) if options.train is not None else None
-    return Plan(Choice(relation, prepared.dataset.short_name, prepared.dataset.train), embedding, images, own)
+    return Plan(
+        Choice(relation, prepared.dataset.short_name, prepared.dataset.train),
+        embedding,
+        images,
+        own,
+        bool(options.retry),
+    )
 
 
 def settle_choice(store: Store, plan: Plan) -> None:
@@ -84,7 +91,10 @@ def relate(store: Store, stage: str, plan: Plan, observer: Observer) -> SyphusEr
     Raises `StorageError` where the disk failed.
     """
     relation = plan.choice.relation
-    if relation is None or not relation.nearest or is_current(store, stage, relation, plan.vectors):
+    again = plan.again and plan.embedding is not None and drop_failed(store, plan.embedding.stage)
+    if relation is None or not relation.nearest:
+        return None
+    if is_current(store, stage, relation, plan.vectors) and not again:
         return None
     if plan.embedding is not None:
         texts = (text for result in accepted(store, stage) for text in texts_of(result) if text)
