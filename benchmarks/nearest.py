@@ -4,7 +4,8 @@ python benchmarks/nearest.py [--vectors FILE.npz] [100000] [768 ...]
 
 Seconds are CPU time of the process, so that whoever else works on the machine counts for nothing; both searches use all
 cores that they are let have. The exact one is faiss' own, which takes a third of the time of numpy's product with
-argpartition; it is measured on every tenth vector. `build` is the time for the index, which the exact search has not.
+argpartition; it is measured on every tenth vector. `build` is the time for the index and for finding out how
+many of its cells must be looked into, which the exact search has not.
 Vectors are made up of topics, themes within them and texts of their own, with a spectrum that falls as that of real
 embeddings does; `--vectors` takes real ones (as docs/relations.md has them).
 """
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from syphus.reading.vector_files import read_vectors
 from syphus.relations.distinct import TOP
-from syphus.relations.neighbours import cells, flat, search
+from syphus.relations.neighbours import cells, flat, recall, search
 
 KEPT, STEP, THEMES = 10, 10, 20
 
@@ -58,13 +59,6 @@ def seconds() -> float:
     return time.process_time()
 
 
-def recall(found: Numbers, true: Numbers) -> float:
-    """The share of the true ten nearest that were found."""
-    hits: int = sum(len(set(a[:KEPT]) & set(b[:KEPT])) for a, b in zip(found.tolist(), true.tolist(), strict=True))
-    most: int = len(true) * min(KEPT, true.shape[1])
-    return hits / most
-
-
 def measure(vectors: Vectors) -> tuple[str, ...]:
     """One row of the table."""
     count, dimension = vectors.shape
@@ -79,7 +73,12 @@ def measure(vectors: Vectors) -> tuple[str, ...]:
     build, asked = built - began, done - built
     return (
         *(f"{count:,}", f"{dimension:,}", f"{exact:.1f} s", f"{build:.1f} s", f"{asked:.1f} s"),
-        *(f"{exact / (build + asked):.1f}", f"{exact / asked:.1f}", f"{recall(found[::STEP], true):.4f}"),
+        *(
+            f"{exact / (build + asked):.1f}",
+            f"{exact / asked:.1f}",
+            str(index.nprobe),
+            f"{recall(found[::STEP, :KEPT], true[:, :KEPT]):.4f}",
+        ),
     )
 
 
@@ -89,7 +88,17 @@ def main() -> None:
     parser.add_argument("sizes", type=int, nargs="*")
     given = parser.parse_args()
     count, dimensions = (given.sizes or [100_000])[0], given.sizes[1:] or [384, 768, 1536]
-    heads = ("vectors", "dimensions", "exact", "build", "search", "times as fast", "without build", f"recall at {KEPT}")
+    heads = (
+        "vectors",
+        "dimensions",
+        "exact",
+        "build",
+        "search",
+        "times as fast",
+        "without build",
+        "cells",
+        f"recall at {KEPT}",
+    )
     rows: list[tuple[str, ...]] = [heads]
     if given.vectors:
         rows.append(measure(scaled(read_vectors(given.vectors)[1])))
