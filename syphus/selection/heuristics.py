@@ -13,7 +13,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
     Heuristic("coverage", 2, coverage.coverage, "What the annotation says comes up."),
     Heuristic("variety", 1, variety.variety, "The questions begin, ask and are about different things."),
     Heuristic("length", 0.5, form.length, "The answers are neither a word or two nor a page."),
-    Heuristic("whole sentences", 1.5, form.whole, "The answers end as sentences do."),
+    Heuristic("whole sentences", 2, form.whole, "The answers end as sentences do."),
     Heuristic("copies no example", 1, copying.no_copy_of_examples, "No phrase is an in-context example's.", floor=0.8),
     Heuristic("copies no other", 1, copying.no_copy_of_others, "No phrase is another query's.", floor=0.7),
     Heuristic("no leak", 1, leaks.no_leak, "Nothing speaks of the notes that the model was given.", floor=1.0),

@@ -21,12 +21,13 @@ _BOX = re.compile(r"\[\s*-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?)*\s*\]")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of a text: in small letters, its stem, its value where it is a number, and whether it seems a name."""
+    """One word of a text: in small letters, its stem, its value where it is a number, whether it seems a name."""
 
     text: str
     stem: str
     value: float | None = None
     name: bool = False
+    last: bool = False  #: before a punctuation mark, or the end
 
 
 @lru_cache(maxsize=20_000)
@@ -38,7 +39,8 @@ def words(text: str) -> tuple[Word, ...]:
         written = match[0]
         small = re.sub("['\u2019]s?$", "", written.casefold())
         capital = written[0].isupper() and not _ENDS_SENTENCE.search(text, max(0, match.start() - 4), match.start())
-        found.append(Word(small, stem(small), _value(small), capital and small not in COMMON))
+        last = text[match.end() : match.end() + 1] not in (" ", "-")
+        found.append(Word(small, stem(small), _value(small), capital and small not in COMMON, last))
     return tuple(found)
 
 
