@@ -6,14 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from syphus.selection.things import parts, support
+from syphus.selection.things import kin, parts, support
 from syphus.selection.words import Word, is_common, stem, words
 
 _COUNTED = re.compile(r"^[ \t]*([^\W\d_][\w -]{0,30}):[ \t]*\[", re.MULTILINE)
 _REACH = 4  #: words behind a number that it may count
-_FRAMES = frozenset(map(stem, ["image", "picture", "photo", "frame", "video", "clip", "scene", "panel"]))
+_FRAMES = ("image", "picture", "photo", "frame", "video", "clip", "scene", "panel")
 
 KNOWN, SUBSET, PERHAPS, FOREIGN = 0.0, 0.15, 0.25, 1.0  #: how far a number is from being supported
 
@@ -44,11 +44,11 @@ class Facts:
         """
         if number.value is None:
             return KNOWN if number.text in self.digits else FOREIGN
-        if number.value <= 1 or counts & _FRAMES:
+        if number.value in (0, 1) or counts & _frames():
             return KNOWN
-        kin = counts.union(*(support().get(each, frozenset()) for each in counts))
-        told = frozenset[float]().union(*(self.counted.get(each, frozenset()) for each in kin))
-        most = sum(self.labelled[each] for each in kin)
+        kinds = counts.union(*(kin().get(each, ()) for each in counts))
+        told = frozenset[float]().union(*(self.counted.get(each, frozenset()) for each in kinds))
+        most = sum(self.labelled[each] for each in kinds)
         if number.value in told or number.value == most:
             return KNOWN
         if told or most:
@@ -84,9 +84,14 @@ def _counted(behind: Sequence[Word]) -> Iterator[str]:
     """The stems of the first words in a row that carry meaning: "large passenger jets" of "three large ... jets in"."""
     begun = False
     for word in behind:
-        telling = word.value is None and (word.stem in _FRAMES or not is_common(word.stem))
+        telling = word.value is None and (word.stem in _frames() or not is_common(word.stem))
         if telling:
             yield word.stem
         begun = begun or telling
         if word.last or word.value is not None or (begun and not telling):
             return
+
+
+@cache
+def _frames() -> frozenset[str]:
+    return frozenset(map(stem, _FRAMES))

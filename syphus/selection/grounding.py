@@ -2,9 +2,9 @@
 
 The words that carry meaning are compared by their stems. Supported is what the annotation has, what means the same, and
 what it has a kind of ("bird" by "duck"); parts of what it has ("wing") and words of the system message are passed over.
-Of the rest, numbers and names weigh most, then things that can be seen ("violin"), then nouns behind "a", "several" or a
-number, and least all other words, for an answer may reason. What stands in a sentence with "might", "likely" and their
-like is told as a guess, and weighs less.
+Of the rest, numbers and names weigh most, then things that can be seen ("violin"), then nouns behind "a", "several" or
+a number, and least all other words, for an answer may reason. What stands in a sentence with "might" or "likely" is
+told as a guess, and weighs less.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from syphus.selection.words import Word, comparable, content, is_common, words
 from syphus.types import Pair
 
 #: What each weighs that is not supported, where a supported word is 1.
-_NUMBER, _NAME, _THING, _MENTIONED, _WORD = 2.0, 2.0, 1.5, 0.6, 0.1
+_NUMBER, _NAME, _THING, _MENTIONED, _WORD = 2.0, 2.0, 1.5, 0.6, 0.15
+_START = 0.3  #: is supported of any answer, so that an answer like "Yes." is not held to be made up
 _GUESSED = 0.3  #: of its weight is left in a sentence that guesses
 _EACH = 0.9  #: is left of the score for each number, name and thing that is not supported, and not guessed
 _SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+|\n+")
@@ -52,14 +53,14 @@ def grounding(candidate: Candidate, background: Background) -> tuple[float, str]
 
 def _look(pair: Pair, facts: Facts, taken: frozenset[str]) -> tuple[float, list[str]]:
     """A pair's score, and what in it is not supported, the gravest first."""
-    supported = sum(facts.supports(each) for each in content(pair.answer) - taken)
+    supported = _START + sum(map(facts.supports, content(pair.answer)))
     foreign: dict[str, float] = {}
     for sentence in _SENTENCE.split(pair.answer):
         share = _GUESSED if _GUESS.search(sentence) else 1.0
         for told, weight in _foreign(sentence, facts, taken):
             foreign[told] = max(foreign.get(told, 0.0), share * weight)
     hard = sum(weight >= 1 for weight in foreign.values())
-    score = (supported + 1) / (supported + 1 + sum(foreign.values()))
+    score = supported / (supported + sum(foreign.values()))
     return score * _EACH**hard, sorted(foreign, key=lambda told: -foreign[told])
 
 

@@ -151,6 +151,16 @@ def support() -> Mapping[str, frozenset[str]]:
 
 
 @cache
+def kin() -> Mapping[str, frozenset[str]]:
+    """By the stem of a thing, what supports it and what it supports: three ducks may be the three birds."""
+    known = {thing: set(below) for thing, below in support().items()}
+    for thing, below in support().items():
+        for each in below:
+            known.setdefault(each, set()).add(thing)
+    return {thing: frozenset(found) for thing, found in known.items()}
+
+
+@cache
 def parts() -> Mapping[str, frozenset[str]]:
     """By the stem of a part, the stems of the wholes, and of all their kinds, that allow it."""
     wholes, _ = _read(_PARTS)

@@ -1,7 +1,7 @@
 """The words of a text: which carry meaning, by their stems, and which numbers there are.
 
-Stems are Snowball's for English. Words of a script without spaces are single characters here, and a text that shares
-no language with another shares no words with it either: see `comparable`.
+Stems are Snowball's for English. In a script without spaces a whole run of letters is one word here, so that such texts
+have few words in common: see `comparable`.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ def words(text: str) -> tuple[Word, ...]:
 @lru_cache(maxsize=20_000)
 def content(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning: no function words, no numbers, nothing that is said of any image."""
-    common = _common_stems()
-    return frozenset(w.stem for w in words(text) if w.value is None and w.stem not in common)
+    return frozenset(w.stem for w in words(text) if w.value is None and not is_common(w.stem))
 
 
 @lru_cache(maxsize=100_000)
@@ -59,7 +58,7 @@ def stem(word: str) -> str:
 
 def is_common(stemmed: str) -> bool:
     """Whether a stem is that of a word which says nothing of an annotation's own."""
-    return stemmed in _common_stems()
+    return len(stemmed) < 2 or stemmed in _common_stems()
 
 
 def alike(one: Collection[str], other: Collection[str]) -> float:
@@ -69,13 +68,13 @@ def alike(one: Collection[str], other: Collection[str]) -> float:
 
 
 def comparable(annotation: str, text: str) -> bool:
-    """Whether two texts are in the same script, and the annotation has words to compare at all."""
+    """Whether two texts are in scripts of one kind, and the annotation has words to compare at all."""
     return bool(content(annotation)) and (_latin(annotation) == _latin(text) or not content(text))
 
 
 def _latin(text: str) -> bool:
     letters = [letter for letter in text[:2000] if letter.isalpha()]
-    return 2 * sum(letter < "\u0250" for letter in letters) >= len(letters)
+    return sum(letter < "\u0250" for letter in letters) >= 3 * sum(letter >= "\u0250" for letter in letters)
 
 
 def _value(word: str) -> float | None:
