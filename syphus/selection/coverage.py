@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from syphus.selection.candidates import Background, Candidate
+from syphus.selection.things import same
 from syphus.selection.words import comparable, content, stem
 
 _ENOUGH = 0.9  #: of the words is all of them: a synonym here and there
@@ -22,8 +24,8 @@ def coverage(candidate: Candidate, _: Background) -> tuple[float, str]:
     said = statements(annotation)
     if not said or not comparable(annotation, " ".join(pair.answer for pair in candidate.pairs)):
         return _NOT_COMPARED, "the annotation has no words to compare with"
-    answered = frozenset[str]().union(*(content(pair.answer) for pair in candidate.pairs))
-    asked = frozenset[str]().union(*(content(pair.instruction) for pair in candidate.pairs)) - answered
+    answered = _spoken_of(pair.answer for pair in candidate.pairs)
+    asked = _spoken_of(pair.instruction for pair in candidate.pairs) - answered
     shares = [(len(each & answered) + _ASKED * len(each & asked)) / len(each) for each in said]
     missing = sum(not share for share in shares)
     score = min(1.0, sum(shares) / len(shares) / _ENOUGH)
@@ -31,6 +33,12 @@ def coverage(candidate: Candidate, _: Background) -> tuple[float, str]:
         score = max(score, _HARDLY)
     note = f"nothing of {missing} of {len(said)} statements comes up" if missing else ""
     return score, note
+
+
+def _spoken_of(texts: Iterable[str]) -> frozenset[str]:
+    """The stems of some texts, and of other words for the same things."""
+    stems = frozenset[str]().union(*map(content, texts))
+    return stems.union(*(same().get(each, ()) for each in stems))
 
 
 @lru_cache(maxsize=4_000)

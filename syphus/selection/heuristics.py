@@ -9,7 +9,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
     Heuristic("parses", 2, form.parses, "Pairs could be read out of a whole answer.", floor=1.0),
     Heuristic("keeps the rules", 2, form.keeps_rules, "No rule of cleaning rejects anything in it.", floor=1.0),
     Heuristic("number of pairs", 1, form.pairs, "It has as many pairs as the rules or the system message ask for."),
-    Heuristic("grounding", 5, grounding.grounding, "The annotation supports what the answers say.", floor=0.35),
+    Heuristic("grounding", 5, grounding.grounding, "The annotation supports what the answers say.", floor=0.4),
     Heuristic("coverage", 2, coverage.coverage, "What the annotation says comes up.", floor=0.05),
     Heuristic("variety", 1, variety.variety, "The questions begin, ask and are about different things."),
     Heuristic("length", 0.5, form.length, "The answers are neither a word or two nor a page."),

@@ -151,6 +151,13 @@ def support() -> Mapping[str, frozenset[str]]:
 
 
 @cache
+def same() -> Mapping[str, frozenset[str]]:
+    """By the stem of a thing, the others that are one with it: they support each other."""
+    known = support()
+    return {thing: frozenset(each for each in below if thing in known.get(each, ())) for thing, below in known.items()}
+
+
+@cache
 def kin() -> Mapping[str, frozenset[str]]:
     """By the stem of a thing, what supports it and what it supports: three ducks may be the three birds."""
     known = {thing: set(below) for thing, below in support().items()}

@@ -18,6 +18,9 @@ _ENDS_SENTENCE = re.compile(r"(?:\A|[.!?:;\"“(\n-])\W*\Z")
 _LABEL = re.compile(r"^[ \t]*\d{1,2}[.)](?=\s)", re.MULTILINE)
 _BOX = re.compile(r"\[\s*-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?)*\s*\]")
 
+_HARDLY_ENGLISH, _ENGLISH = 0.2, 0.25  #: shares of function words
+_ENOUGH = 8  #: words, before their language is guessed
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -67,9 +70,23 @@ def alike(one: Collection[str], other: Collection[str]) -> float:
     return len(set(one) & set(other)) / len(both) if both else 0.0
 
 
+@lru_cache(maxsize=20_000)
 def comparable(annotation: str, text: str) -> bool:
-    """Whether two texts are in scripts of one kind, and the annotation has words to compare at all."""
-    return bool(content(annotation)) and (_latin(annotation) == _latin(text) or not content(text))
+    """Whether the words of two texts can be compared: the annotation has some, and both seem to be of one language.
+
+    They don't seem so where the scripts differ, or where the annotation is without English function words, the text is
+    full of them, and they have no other word in common.
+    """
+    known, said = content(annotation), content(text)
+    if not known or not said:
+        return bool(known)
+    foreign = _share_of_common(annotation) < _HARDLY_ENGLISH and _share_of_common(text) > _ENGLISH
+    return _latin(annotation) == _latin(text) and not (foreign and known.isdisjoint(said))
+
+
+def _share_of_common(text: str) -> float:
+    found = words(text)
+    return sum(word.text in COMMON for word in found) / len(found) if len(found) >= _ENOUGH else 0.5
 
 
 def _latin(text: str) -> bool:
