@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from syphus import AbstractDataset, Check, Pair, Parsed, Query, field, read_json, read_json_items
+from syphus import AbstractDataset, Check, Pair, Parsed, Query, Train, field, read_json, read_json_items
 from syphus.cleaning import Context
 from syphus.errors import InputError
 from syphus.parsing import Conversation, parse_conversations
@@ -49,6 +49,7 @@ class SceneNavigation(AbstractDataset):
     query_inputs_path = "annotations/scene_navigation/scan_info.json"
     example = "scene_navigation/scan_info.json"
     rules = (Check("answers are nothing but lists", _only_lists),)
+    train = Train("last rounds")
     seed = 0  #: another one draws other descriptions and candidates
     descriptions = 50  #: how many of a scene's are shown, at the most
     candidates = 9  #: how many activities a scene's are chosen from

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from syphus import AbstractDataset, Pair, Parsed, Query, field, read_json, read_jsonl, texts
+from syphus import AbstractDataset, Pair, Parsed, Query, Train, field, read_json, read_jsonl, texts
 from syphus.cleaning import no_boxes
 from syphus.errors import InputError
 from syphus.parsing import parse_pairs, parse_plain_text
@@ -84,6 +84,7 @@ class LlavaConversation(_Llava):
     short_name = "LACONV"
     prompt = "llava_conversation"
     with_boxes = False
+    train = Train("last rounds", last=2)
 
     def taken(self, rounds: Sequence[Pair]) -> Sequence[Pair]:
         """All of them."""
@@ -127,6 +128,8 @@ class LlavaReasoning(_Llava):
 
     short_name = "LACR"
     prompt = "llava_reasoning"
+    set_names: Mapping[str, str] = {"nearest by text": "LACR_T2T", "nearest by image": "LACR_I2I"}
+    train = Train("every", first=2)
 
     def taken(self, rounds: Sequence[Pair]) -> Sequence[Pair]:
         """The first."""

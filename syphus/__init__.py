@@ -3,7 +3,7 @@
 from syphus.cleaning.rules import Check, Reject, Repair
 from syphus.plugins.contract import AbstractDataset
 from syphus.reading.records import field, read_json, read_json_items, read_json_lists, read_jsonl, texts
-from syphus.types import Pair, Parsed, Query
+from syphus.types import Pair, Parsed, Query, Train
 from syphus.version import __version__
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Query",
     "Reject",
     "Repair",
+    "Train",
     "__version__",
     "field",
     "read_json",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from syphus.errors import ConfigError
-from syphus.types import State
+from syphus.types import Relation, State
 
 T = TypeVar("T")
 
@@ -56,6 +56,13 @@ class Options:
 
     requests_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)
     tokens_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)
+    relate: Relation | None = _option(
+        None, "The context of pairs: siblings, earlier-rounds, none, nearest-by-text or nearest-by-image."
+    )
+    embedding_model: str | None = _option(None, "The model that nearest-by-text asks; its deployment on Azure.")
+    image_embeddings: Path | None = _option(None, "Vectors of images for nearest-by-image: .parquet, .npz or .npy.")
+    train: Path | None = _option(None, "Your own train file: JSON with ids, or with ids and their context.")
+
     max_cost: float | None = _option(None, "Dollars that the run may cost, over all sessions.", least=0)
     max_requests: int | None = _option(None, "Requests that the run may make, over all sessions.", least=0)
     max_rounds: int = _option(1, "Further answers for a query whose answer is no good.", least=0)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 SIMULATED = "simulated-"  #: how the names of models begin whose answers are made up
+LOCAL = "local:"  #: how the names of models begin that run in the process itself, for free
 
 
 class Message(TypedDict):
@@ -29,6 +30,35 @@ class State(StrEnum):
     REFUSED = "refused"  #: a refusal, or a content filter on the prompt or the answer
     FAILED = "failed"  #: this row can't be answered, or its attempts ran out
     PENDING = "pending"  #: no outcome yet; an outage, a stop or a crash leaves rows here
+
+
+class Relation(StrEnum):
+    """Which pairs are a pair's context, its `rel_ins_ids`."""
+
+    SIBLINGS = "siblings"  #: all other pairs of its query
+    EARLIER = "earlier rounds"  #: those before it in its conversation, the first of them first
+    NONE = "none"
+    TEXT = "nearest by text"  #: those whose instructions are nearest to its own, the nearest first
+    IMAGE = "nearest by image"  #: those whose first images are nearest to its own, the nearest first
+
+    @property
+    def nearest(self) -> bool:
+        """Whether it relates pairs of different queries."""
+        return self in (Relation.TEXT, Relation.IMAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """Which pairs are the keys of `XX_train.json`, and how much of its context each keeps.
+
+    `keys`: "firsts" (pairs that were no key's context yet, in their order), "every", or "last rounds" (the last pair
+    of each conversation, if it has any context). With `first` or `last`, a key keeps exactly so many of its context,
+    the first or the last of them; less is repeated, and a key without any is left out. 0 keeps all.
+    """
+
+    keys: Literal["firsts", "every", "last rounds"] = "firsts"
+    first: int = 0
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ LAYERS = (
     ("endpoints", "ledger", "plugins"),
     ("pricing",),
     ("config", "prompts", "sampling", "selection"),
-    ("cleaning", "environment", "parsing", "reading", "secrets", "text"),
+    ("cleaning", "environment", "parsing", "reading", "relations", "secrets", "text"),
     ("options",),
     ("errors", "types", "version"),
 )

@@ -173,7 +173,7 @@ TEXTS = ["the first is fine", "the second is fine", "a bad row", "the fourth is 
 
 
 def test_every_fault_of_the_simulated_endpoint_has_its_fate() -> None:
-    assert FATES.keys() | PAUSES == FAULTS.keys()
+    assert FATES.keys() | PAUSES == {name for name in FAULTS if not name.startswith("vectors_")}  # test_embeddings.py
     assert not FATES.keys() & PAUSES
 
 

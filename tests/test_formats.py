@@ -51,7 +51,7 @@ def loaded(card: Path, cache: Path) -> Any:
 
 
 def source(*results: Result, images: int = 1) -> Source:
-    return Source("XX", lambda: iter(results), images, {})
+    return Source("XX", lambda: iter(results), images, {}, lambda: iter(()))
 
 
 def test_mimicit_is_what_the_run_wrote_at_its_end(folder: Path) -> None:

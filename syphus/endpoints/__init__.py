@@ -8,6 +8,7 @@ transport.py  what carries the bytes: connections, proxies, certificates
 problems.py   an error's body: its words, its code
 verdicts.py   an error reply: retry, pause, record or stop
 answers.py    a good reply: the completion, its finish reason, its usage
+embeddings.py a good reply: vectors
 hints.py      how long to wait, which limits are stated
 simulated/    an endpoint that makes its answers up
 """

@@ -77,9 +77,9 @@ class RemoteEndpoint:
         headers = CIMultiDict((name, self._vault.scrub(value)) for name, value in reply.headers.items())
         return Reply(reply.status, headers, self._vault.scrub_error(reply.body))
 
-    def judge(self, body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> Verdict:
-        """What a good reply to a request of `prompt_bytes` bytes is worth."""
-        return self._service.judge(body, prompt_bytes, headers)
+    def judge(self, body: bytes, request: bytes, headers: Mapping[str, str]) -> Verdict:
+        """What the body of a good reply to the body of a request is worth."""
+        return self._service.judge(body, request, headers)
 
     def renew(self) -> bool:
         """Has the next request signed anew; False where that would give the same (a fixed key).

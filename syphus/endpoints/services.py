@@ -6,19 +6,29 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from syphus.endpoints.answers import judge_answer
+from syphus.endpoints.embeddings import EmbeddingsJudge
 from syphus.endpoints.verdicts import Verdict
 
 
 class Service(NamedTuple):
     """One service, by its route behind the base URL (https://platform.openai.com/docs/api-reference).
 
-    `judge(body, prompt_bytes, headers)` reads the body of a reply with a status of 2xx. What it `writes` is charged as
-    completion tokens; embeddings have none.
+    `judge(body, request, headers)` reads the body of a reply with a status of 2xx to the body of a request. What it
+    `writes` is charged as completion tokens; embeddings have none.
     """
 
     route: str
-    judge: Callable[[bytes, int, Mapping[str, str]], Verdict]
+    judge: Callable[[bytes, bytes, Mapping[str, str]], Verdict]
     writes: bool
 
 
-CHAT = Service("/chat/completions", judge_answer, writes=True)
+def _judge_chat(body: bytes, request: bytes, headers: Mapping[str, str]) -> Verdict:
+    return judge_answer(body, len(request), headers)
+
+
+CHAT = Service("/chat/completions", _judge_chat, writes=True)
+
+
+def embeddings(dimension: int = 0) -> Service:
+    """Vectors of texts. All must have one `dimension`: this one, or with 0 that of the first reply."""
+    return Service("/embeddings", EmbeddingsJudge(dimension), writes=False)

@@ -69,7 +69,10 @@ _ROW_500_PHRASES = (
     "parse error",  # llama-server: the body
     "failed to parse",
 )
-_SAMPLING = ("max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
+_SAMPLING = (
+    *("max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"),
+    *("encoding_format", "dimensions"),  # of vectors
+)
 _REFUSED_PARAMETER = (
     "unsupported",
     "not supported",
@@ -190,7 +193,10 @@ def _judge_rejected(status: int, problem: Problem, words: str, told: str) -> Ver
         return _refused(problem)
     if problem.code == "OperationNotSupported":
         return Verdict(
-            Action.STOP, "operation not supported", f"{told}: {one_line(problem.message)}", "Use a chat model"
+            Action.STOP,
+            "operation not supported",
+            f"{told}: {one_line(problem.message)}",
+            "Use a model that can do this",
         )
     if problem.code in ("context_length_exceeded", "exceed_context_size_error") or any(
         p in words for p in _CONTEXT_PHRASES

@@ -3,8 +3,8 @@
     {"meta": {"version": "0.0.1", "time": "2026-11", "author": ...},
      "data": {"SD_INS_00076_3f9a12_1": {"instruction": ..., "answer": ..., "image_ids": [...], "rel_ins_ids": [...]}}}
 
-Source: the format page of Otter (`mimicit_format.md`), its loader `pipeline/mimicit_utils/mimicit_dataset.py`, and
-`pipeline/utils/make_a_train.py` for the rule of the train file. Written row by row: memory does not grow with the run.
+Source: the format page of Otter (`mimicit_format.md`) and its loader `pipeline/mimicit_utils/mimicit_dataset.py`; for
+the train file see `train.py`. Written row by row: memory does not grow with the run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def write_mimicit(folder: Path, source: Source) -> tuple[str, ...]:
     """
     names = (f"{source.name}_instructions.json", f"{source.name}_train.json")
     write_instructions(folder / names[0], source.results(), source.meta)
-    write_train(folder / names[1], source.results())
+    write_train(folder / names[1], source.train())
     return names
 
 
@@ -66,42 +66,28 @@ def write_instructions(path: Path, results: Iterable[Result], meta: Mapping[str,
     return count
 
 
-def write_train(path: Path, results: Iterable[Result]) -> int:
-    """Writes `XX_train.json` by the original's rule; returns the number of keys.
-
-    A pair that has been another's context is no key of its own, so of mutually related pairs the first stays one.
-    """
+def write_train(path: Path, entries: Iterable[tuple[str, list[str]]]) -> int:
+    """Writes `XX_train.json`: the pairs that are trained on, each with its context; returns how many there are."""
     count = 0
     with replacing(path) as file:
         file.write(b"{")
-        for result in results:
-            for name, related in train_keys(result):
-                _write_item(file, name, related, first=not count)
-                count += 1
+        for name, context in entries:
+            _write_item(file, name, context, first=not count)
+            count += 1
         file.write(b"\n}\n")
     return count
 
 
-def train_keys(result: Result) -> Iterator[tuple[str, list[str]]]:
-    """The pairs of one query that are trained on, each with its context."""
-    seen: set[str] = set()
-    for pair in result.pairs:
-        if pair.id not in seen:
-            related = [result.pairs[number - 1].id for number in pair.related]
-            seen.update(related)
-            yield pair.id, related
-
-
 def _entries(results: Iterable[Result]) -> Iterator[tuple[str, dict[str, object]]]:
     for result in results:
-        for pair in result.pairs:
+        for pair, context in zip(result.pairs, result.contexts(), strict=True):
             yield (
                 pair.id,
                 {
                     "instruction": pair.instruction,
                     "answer": pair.answer,
                     "image_ids": result.image_ids,
-                    "rel_ins_ids": [result.pairs[number - 1].id for number in pair.related],
+                    "rel_ins_ids": context,
                 },
             )
 

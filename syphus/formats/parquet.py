@@ -60,8 +60,7 @@ def write_parquet(folder: Path, source: Source) -> tuple[str, ...]:
 def _rows(source: Source) -> Iterator[tuple[object, ...]]:
     for result in distinct(source.results()):
         simulated = result.model.startswith(SIMULATED)
-        for pair in result.pairs:
-            related = [result.pairs[number - 1].id for number in pair.related]
+        for pair, related in zip(result.pairs, result.contexts(), strict=True):
             yield (
                 *(pair.id, pair.instruction, pair.answer, result.image_ids, related),
                 *(result.query, result.model, simulated),

@@ -11,6 +11,7 @@ import orjson
 
 from syphus.errors import SyphusError
 from syphus.formats.files import replacing
+from syphus.ledger.relations import relation_facts
 from syphus.ledger.sessions import Session, calls_without_end, sessions, specs
 from syphus.ledger.store import Store
 from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, count_spending
@@ -29,6 +30,7 @@ class Report(NamedTuple):
     cost: float | None
     rules: dict[str, dict[str, int]]  #: "repairs" and "rejections" by the rule of cleaning
     cut_off: int  #: calls, of all stages, that were in flight at the most when sessions were killed, or that are now
+    relations: dict[str, object]  #: how pairs are related, and from which vectors; empty where the plugin says it
 
     @property
     def models(self) -> list[str]:
@@ -74,6 +76,7 @@ def make_report(store: Store, stage: str, prices: Prices) -> Report:
         _cost(spending, prices),
         count_rules(store, stage),
         calls_without_end(store),
+        relation_facts(store),
     )
 
 
@@ -93,6 +96,7 @@ def as_json(report: Report) -> dict[str, object]:
         "pairs": counts.pairs,
         "reasons": {state.value: dict(reasons.most_common()) for state, reasons in sorted(counts.reasons.items())},
         "rules": report.rules,
+        "relations": report.relations,
         "shared_answers": counts.shared,
         "requests": spending.requests,
         "requests_by_outcome": dict(spending.causes.most_common()),

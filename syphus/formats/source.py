@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from syphus.ledger.results import Result
@@ -12,14 +12,15 @@ from syphus.types import Pair
 class Source(NamedTuple):
     """A run on its way out. `name` is the plugin's `short_name`, with which the names of files begin.
 
-    `results` gives the accepted pairs, query by query, in input order. `images` is the largest number of images that
-    any pair has, `meta` the header of a MIMIC-IT file.
+    `results` gives the accepted pairs, query by query, in input order, `train` the entries of the train file. `images`
+    is the largest number of images that any pair has, `meta` the header of a MIMIC-IT file.
     """
 
     name: str
     results: Callable[[], Iterator[Result]]
     images: int
     meta: dict[str, object]
+    train: Callable[[], Iterable[tuple[str, list[str]]]]
 
 
 def conversations(pairs: Sequence[Pair]) -> list[list[Pair]]:

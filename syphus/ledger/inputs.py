@@ -32,7 +32,7 @@ class InputCheck:
     """What registering found: `read` rows in all, `taken` of them are rows of this run.
 
     `changed` are rows whose text is another than the one that their outcome was made from, `gone` rows that have an
-    outcome and are no longer in the input; `examples` names some of both.
+    outcome and are no longer in the input; `examples` names some of both. `moved` are at another place, or back.
     """
 
     read: int = 0
@@ -40,6 +40,7 @@ class InputCheck:
     new: int = 0
     changed: int = 0
     gone: int = 0
+    moved: int = 0
     examples: list[str] = field(default_factory=list)
 
 
@@ -184,6 +185,7 @@ class _Registration:
         self.check.new += len(rows)
 
     def _update(self, rows: list[tuple[_Known, _Incoming]]) -> None:
+        self.check.moved += sum(known.position != row.position for known, row in rows)
         self._db.executemany(
             "UPDATE query SET position = ?, checked = ? WHERE n = ?",
             [(row.position, self._check_number, known.n) for known, row in rows],

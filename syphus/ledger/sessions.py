@@ -32,7 +32,7 @@ def get_meta(store: Store, name: str) -> object:
     return row[0] if row else None
 
 
-def set_meta(store: Store, name: str, value: str | float | None) -> None:
+def set_meta(store: Store, name: str, value: str | float | bytes | None) -> None:
     """Notes a small fact, without committing."""
     with storage_faults(store.path):
         store.writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))

@@ -70,6 +70,9 @@ CREATE TABLE attempt (
     unknown_tokens INTEGER NOT NULL, PRIMARY KEY (session, cause)) WITHOUT ROWID;
 """
 
+#: what relates pairs of different queries: for each pair of a query the ids of the nearest, as [[id, ...], ...]
+NEAREST = "CREATE TABLE IF NOT EXISTS nearest (n INTEGER PRIMARY KEY, related TEXT NOT NULL);"
+
 
 class Store:
     """An open ledger. `writer` is None where it was opened for reading; `reader` never sees what is not committed."""
@@ -229,7 +232,7 @@ def _prepare(writer: sqlite3.Connection, path: Path) -> None:
     writer.execute("PRAGMA wal_autocheckpoint = 8000")  # pages; the same index pages come round again and again
     if writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
         _refuse_orphans(path)
-        writer.executescript(f"BEGIN; {_SCHEMA} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
+        writer.executescript(f"BEGIN; {_SCHEMA} {NEAREST} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
         sync_folder(path.parent)
     _check_format(writer, path)
 

@@ -64,7 +64,7 @@ class Caller:
                 reply = await lane.endpoint.send(request.body)
             headers = reply.headers
             if 200 <= reply.status < 300:  # gateways answer with 201 or 202, too
-                verdict = lane.endpoint.judge(reply.body, len(request.body), headers)
+                verdict = lane.endpoint.judge(reply.body, request.body, headers)
             else:
                 verdict = judge_error(reply.status, headers, reply.body, lane.endpoint.host, time.time())
                 if verdict.stray and lane.health.proven:  # a proxy's or a gateway's bad moment stops no run

@@ -29,8 +29,8 @@ class Endpoint(Protocol):
         """Posts one request; raises `NoReplyError` where no reply came."""
         ...
 
-    def judge(self, body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> Verdict:
-        """What a good reply to a request of `prompt_bytes` bytes is worth."""
+    def judge(self, body: bytes, request: bytes, headers: Mapping[str, str]) -> Verdict:
+        """What the body of a good reply to the body of a request is worth."""
         ...
 
     def renew(self) -> bool:

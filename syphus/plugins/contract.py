@@ -16,7 +16,7 @@ from syphus.plugins.code import PluginCode
 from syphus.plugins.rows import to_query
 from syphus.prompts import find_prompt, read_prompt, to_prefix
 from syphus.reading.places import Tolerance, tolerated
-from syphus.types import Pair, Parsed, Prefix, Query
+from syphus.types import Pair, Parsed, Prefix, Query, Relation, Train
 
 if TYPE_CHECKING:  # hardly a plugin has one, and every command would load the whole room
     from syphus.selection.candidates import Heuristic
@@ -44,6 +44,9 @@ class AbstractDataset(ABC):
     example: str = ""  #: file or folder in `examples/` with made-up annotations of the same shape
     rules: Sequence[Rule] = ()  #: rules of cleaning besides the general ones
     without_rules: Sequence[str] = ()  #: names of general rules that do not hold here
+    relation: str = ""  #: the context of pairs, by the name of a `Relation`; "" as `related` says
+    train: Train = Train()  #: which pairs are the keys of the train file
+    set_names: Mapping[str, str] = {}  #: the `short_name` of a run with another relation, by its name
     heuristics: Sequence[Heuristic] = ()  #: ways to score an answer as an in-context example, besides the general ones
     brings_pairs: bool = False  #: rows may come with their `pairs`; if all do, a run needs no endpoint
 
@@ -93,10 +96,15 @@ class AbstractDataset(ABC):
         return f"{self.short_name}_INS_{query.id}_{number}"
 
     def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:
-        """Which of a query's pairs, by number from 1, the `rel_ins_ids` of pair `number` name; by default all others.
+        """Which of a query's pairs, by number from 1, the `rel_ins_ids` of pair `number` name.
 
+        By default what `relation` says: all others where it is "" or "siblings", those before it for "earlier rounds".
         The pairs have their ids already.
         """
+        if self.relation == Relation.EARLIER:
+            return list(range(1, number))
+        if self.relation not in ("", Relation.SIBLINGS):
+            return ()
         return [other for other in range(1, len(pairs) + 1) if other != number]
 
     # The two that the core calls; plugins leave them alone.
@@ -192,6 +200,11 @@ def plugin_code(dataset: AbstractDataset) -> PluginCode:
     """Calls the plugin's hooks so that a fault in them becomes one line: `plugin_code(d).run(d.related, pairs, 1)`."""
     files = {_file(cls) for cls in type(dataset).__mro__ if cls is not AbstractDataset}
     return PluginCode(plugin_name(type(dataset)), files)
+
+
+def take_name_of_set(dataset: AbstractDataset, relation: str) -> None:
+    """Gives the dataset the `short_name` that it has with this relation, if that is another than usual."""
+    dataset.short_name = dataset.set_names.get(relation, dataset.short_name)
 
 
 def shipped(kind: Literal["datasets", "prompts", "examples"]) -> Path:

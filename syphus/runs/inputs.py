@@ -10,6 +10,7 @@ from pathlib import Path
 
 from syphus.errors import InputError, RunError, UsageError
 from syphus.ledger.inputs import InputCheck, accept, register, reject
+from syphus.ledger.relations import forget_nearest
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.options import Options
@@ -50,6 +51,8 @@ def check_input(
     if check.changed or check.gone:
         forget_pairs(store)
     forget_exports(store)  # rows may have moved, or come back
+    if check.changed or check.gone or check.moved:
+        forget_nearest(store)
     accept(store, stage)
     return check
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from syphus.errors import ConfigError, InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.report import Finished, Report, make_report
+from syphus.formats.train import told
 from syphus.ledger.records import reopen
 from syphus.ledger.results import accepted
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
@@ -21,15 +22,18 @@ from syphus.ledger.summary import asks_nobody, average_size
 from syphus.options import Options
 from syphus.pipeline.engine import Observer
 from syphus.runs.asking import Asker
-from syphus.runs.clean import PARSER, judge_anew
+from syphus.runs.clean import PARSER, judge_anew, reader
 from syphus.runs.inputs import check_input
 from syphus.runs.opening import opening
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.prices import kept_prices
 from syphus.runs.projections import forget_exports, open_pairs, write_exports
 from syphus.runs.refusal import opened
+from syphus.runs.relate import Plan, check_images, plan_relation, relate, settle_choice
+from syphus.runs.related import checked_train
 from syphus.runs.settings import differences
-from syphus.stages.generate import Generate, parser_digest
+from syphus.stages.generate import Generate
+from syphus.text import many
 from syphus.types import State
 
 STAGE = Generate.name
@@ -38,16 +42,18 @@ STAGE = Generate.name
 def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Finished:
     """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost."""
     prepared = prepare(options, environ)
+    plan = plan_relation(prepared)
     with opened(prepared.options.folder) as store:
         try:
-            return _Job(prepared, store, observer).carry_out()
+            return _Job(prepared, plan, store, observer).carry_out()
         except StorageError as error:
             return _what_is_left(store, error)
 
 
 class _Job:
-    def __init__(self, prepared: Prepared, store: Store, observer: Observer) -> None:
+    def __init__(self, prepared: Prepared, plan: Plan, store: Store, observer: Observer) -> None:
         self._prepared = prepared
+        self._plan = plan
         self._options = prepared.options
         self._store = store
         self._observer = observer
@@ -64,14 +70,23 @@ class _Job:
     def carry_out(self) -> Finished:
         self._settle_settings()
         self._open_input()
+        check_images(self._store, STAGE, self._plan, bool(self._pending() or self._options.retry))
+        settle_choice(self._store, self._plan)
         self._judge_anew()
         if self._options.retry:
             self._reopen()
+        before = self._report()
+        pending = before.counts.states[State.PENDING]
+        stopped_by = self._ask(before) if pending else None
+        if stopped_by is None:
+            stopped_by = relate(self._store, STAGE, self._plan, self._observer)
         report = self._report()
-        if report.counts.states[State.PENDING]:
-            return self._finish(self._ask(report))
-        self._observer.say("Nothing to do: no request was made.")
-        return self._finish(None)
+        if report.spending.requests == before.spending.requests and not pending:
+            self._observer.say("Nothing to do: no request was made.")
+        return self._finish(report, stopped_by)
+
+    def _pending(self) -> int:
+        return self._report().counts.states[State.PENDING]
 
     def _report(self) -> Report:
         return self._asker.report(STAGE)
@@ -102,14 +117,15 @@ class _Job:
 
     def _judge_anew(self) -> None:
         """A changed parser costs nothing: every answer that is here is read again."""
-        now = parser_digest(self._prepared.plugin.path)
-        if now == get_meta(self._store, PARSER):
+        name = self._prepared.dataset.short_name
+        now, before = reader(self._prepared.plugin, name), str(get_meta(self._store, PARSER))
+        if now == before:
             return
         if sessions(self._store, STAGE):
-            changed = judge_anew(self._store, self._stage, self._prepared.plugin, self._observer)
-            self._observer.say(
-                f"The parser or the plugin has changed: answers were read again, {changed:,} differ now."
-            )
+            changed = judge_anew(self._store, self._stage, self._prepared.plugin, name, self._observer)
+            only_names = now.split()[0] == before.split()[0]
+            why = f"The pairs are named {name}" if only_names else "The parser or the plugin has changed"
+            self._observer.say(f"{why}: answers were read again, {changed:,} differ now.")
         else:
             set_meta(self._store, PARSER, now)
             self._store.commit()
@@ -135,13 +151,22 @@ class _Job:
             self._observer.say(line)
         return self._asker.ask(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
 
-    def _finish(self, stopped_by: SyphusError | None) -> Finished:
-        report = self._report()
+    def _finish(self, report: Report, stopped_by: SyphusError | None) -> Finished:
         files: tuple[str, ...] = ()
         if not (isinstance(stopped_by, InterruptError) and stopped_by.at_once):
-            files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report)
+            problems = self._train_problems()
+            files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report, not problems)
+            if problems and stopped_by is None:
+                stopped_by = RunError(f"{problems} in {self._options.train}: there is no train file.")
         sample = [pair for result in itertools.islice(accepted(self._store, STAGE), 2) for pair in result.pairs[:1]]
         return Finished(report, stopped_by, files, sample)
+
+    def _train_problems(self) -> str:
+        """How many problems the user's own train file has, each of which is told; "" where there are none."""
+        _, problems = checked_train(self._store, STAGE) or ([], [])
+        for line in told(problems):
+            self._observer.say(f"{self._options.train}: {line}")
+        return many(len(problems), "problem") if problems else ""
 
 
 def _what_is_left(store: Store, fault: StorageError) -> Finished:

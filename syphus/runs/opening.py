@@ -38,8 +38,11 @@ def _paid_twice(report: Report) -> str:
 
 def _forecast_line(expected: Forecast, rate: float | None) -> str:
     usage = expected.usage
-    cached = f" ({_tokens(usage.cached_tokens)} from the prompt cache)" if usage.cached_tokens else ""
-    parts = [f"about {_tokens(usage.prompt_tokens)} tokens in{cached}", f"{_tokens(usage.completion_tokens)} out"]
+    cached = f" ({about_tokens(usage.cached_tokens)} from the prompt cache)" if usage.cached_tokens else ""
+    parts = [
+        f"about {about_tokens(usage.prompt_tokens)} tokens in{cached}",
+        f"{about_tokens(usage.completion_tokens)} out",
+    ]
     if expected.low is None or expected.high is None:
         parts.append("cost unknown (no price for this model)")
     else:
@@ -50,7 +53,8 @@ def _forecast_line(expected: Forecast, rate: float | None) -> str:
     return ", ".join(parts)
 
 
-def _tokens(count: int) -> str:
+def about_tokens(count: int) -> str:
+    """`1.2k`, `3.4M`."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if count >= size:
             return f"{count / size:.1f}{unit}"

@@ -6,15 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from syphus.config import Config, EndpointConfig, load_config, make_config
+from syphus.config import Config, EndpointConfig, load_config, make_config, section
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
 from syphus.options import Options
-from syphus.plugins.contract import AbstractDataset, load_prefix, shipped
+from syphus.plugins.contract import AbstractDataset, load_prefix, shipped, take_name_of_set
 from syphus.plugins.finding import LoadedPlugin, find_plugin
 from syphus.pricing import Price, load_prices
 from syphus.runs.settings import run_settings
 from syphus.secrets import Vault
-from syphus.types import Prefix
+from syphus.types import Prefix, Relation
 
 _SIMULATED_MODEL = "chat"
 _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
@@ -30,6 +30,12 @@ class Prepared:
     prefix: Prefix
     config: Config
     no_endpoint: NoEndpointError | None = None  #: raised where somebody must be asked after all
+
+    @property
+    def relation(self) -> Relation | None:
+        """The relation of the pairs, where another one is wanted than the plugin's `related` gives."""
+        own = Relation(self.dataset.relation) if self.dataset.relation else None
+        return self.options.relate or (own if own is not None and own.nearest else None)
 
     @property
     def settings(self) -> dict[str, object]:
@@ -76,13 +82,17 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
         num_threads=max(1, options.num_threads),  # the first Syphus asked one by one with 0
     )
     dataset = plugin.create(options.prompt_path, options.query_inputs_path)
+    if dataset.relation not in ("", *Relation):
+        raise PluginError(f"{plugin.name}: relation {dataset.relation!r}: there is {', '.join(Relation)}")
+    take_name_of_set(dataset, options.relate or dataset.relation)
     prefix = load_prefix(dataset, options.prompt_path)
     try:
         prepared = Prepared(options, plugin, dataset, prefix, _config(options, environ))
     except NoEndpointError as error:
         if not plugin.cls.brings_pairs:
             raise
-        prepared = Prepared(options, plugin, dataset, prefix, _nowhere("none", {}), error)
+        given = {"embeddings": section(options.config, "embeddings")} if options.config else {}
+        prepared = Prepared(options, plugin, dataset, prefix, _nowhere("none", given, environ), error)
     if options.max_cost is not None and prepared.price is None:
         raise ConfigError(
             f"--max-cost needs the price of {prepared.config.model}, which is not known. "
@@ -124,7 +134,7 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
     return config.model_copy(update={"endpoints": tuple(e.model_copy(update=limits) for e in config.endpoints)})
 
 
-def _nowhere(model: str, given: Mapping[str, object]) -> Config:
+def _nowhere(model: str, given: Mapping[str, object], environ: Mapping[str, str] | None = None) -> Config:
     """A configuration without an endpoint of the user's."""
     endpoint = EndpointConfig(base_url="http://127.0.0.1")
-    return make_config({"model": model, "endpoints": (endpoint,)}, given)
+    return make_config({"model": model, "endpoints": (endpoint,)}, given, environ=environ)

@@ -24,26 +24,31 @@ from syphus.ledger.records import highest_seq
 from syphus.ledger.results import Result, accepted, accepted_since, rejected
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store, storage_faults
+from syphus.runs.related import related, train
 from syphus.types import SIMULATED, State
 
 _PAIRS = "pairs_file"  # meta: "<newest outcome in it> <its size>"; seq -1 says that it must be written anew
 _EXPORTED = "exported"  # meta: the newest outcome in the exports, and the size of each
 
 
-def write_exports(store: Store, stage: str, short_name: str, report: Report) -> tuple[str, ...]:
+def write_exports(
+    store: Store, stage: str, short_name: str, report: Report, with_train: bool = True
+) -> tuple[str, ...]:
     """Writes the exports, and a finished run's pairs.jsonl in input order, where they are not up to date.
 
+    Without `with_train` there is no train file afterwards: the one that the user has brought does not fit.
     Returns their paths, as short as they are clear.
     """
     if not report.counts.pairs and report.counts.states[State.PENDING]:
         return ()  # stopped before there was anything to export
     seq = highest_seq(store)
     writers: dict[str, Callable[[Path], object]] = {
-        f"{short_name}_instructions.json": lambda path: write_instructions(
-            path, accepted(store, stage), header(report)
-        ),
-        f"{short_name}_train.json": lambda path: write_train(path, accepted(store, stage)),
+        f"{short_name}_instructions.json": lambda path: write_instructions(path, related(store, stage), header(report)),
     }
+    if with_train:
+        writers[f"{short_name}_train.json"] = lambda path: write_train(path, train(store, stage))
+    else:
+        (store.folder / f"{short_name}_train.json").unlink(missing_ok=True)
     if not report.counts.states[State.PENDING]:
         writers[FILE] = lambda _: _rewrite_pairs(store, stage, seq)
     if report.counts.states[State.INVALID]:

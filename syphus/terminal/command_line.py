@@ -12,11 +12,12 @@ import typer
 
 from syphus.errors import ConfigError
 from syphus.options import Options
-from syphus.types import State
+from syphus.types import Relation, State
 
 _METAVARS: dict[object, str] = {
     str: "TEXT", str | None: "TEXT", int: "N", int | None: "N", float: "X", float | None: "X", Path: "PATH",
     Path | None: "PATH", tuple[Path, ...]: "FOLDER", tuple[State, ...]: "STATES",
+    Relation | None: "RELATION",
 }  # fmt: skip
 RETRIED = (State.FAILED, State.INVALID, State.REFUSED, State.TRUNCATED)
 
@@ -43,7 +44,9 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parameter(option: Field[object], hint: object) -> inspect.Parameter:
     flag = f"--{option.name.replace('_', '-')}"
-    read_as: object = {tuple[Path, ...]: list[Path], tuple[State, ...]: str}.get(hint, hint)  # type: ignore[call-overload]  # a hint can be anything, and is only looked up
+    read_as: object = {tuple[Path, ...]: list[Path], tuple[State, ...]: str, Relation | None: str | None}.get(
+        hint, hint
+    )  # type: ignore[call-overload]  # a hint can be anything, and is only looked up
     default = [] if read_as == list[Path] else "" if hint == tuple[State, ...] else option.default
     metavar = "PATH" if option.name.endswith("_path") else _METAVARS.get(hint)
     how = typer.Option(flag, *option.metadata["flags"], help=option.metadata["help"], metavar=metavar)
@@ -55,6 +58,8 @@ def _parameter(option: Field[object], hint: object) -> inspect.Parameter:
 def _value(value: object, hint: object) -> object:
     if hint == tuple[State, ...]:
         return _states(str(value))
+    if hint == Relation | None:
+        return None if value is None else _relation(str(value))
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -64,3 +69,12 @@ def _states(text: str) -> tuple[State, ...]:
         if name not in RETRIED:
             raise ConfigError(f"--retry {name}: there is {', '.join(RETRIED)}.")
     return tuple(State(name) for name in names)
+
+
+def _relation(text: str) -> Relation:
+    """By its name, its words joined however people join them."""
+    name = " ".join(text.lower().replace("-", " ").replace("_", " ").split())
+    if name not in list(Relation):
+        there = ", ".join(each.replace(" ", "-") for each in Relation)
+        raise ConfigError(f"--relate {text}: there is {there}.")
+    return Relation(name)
