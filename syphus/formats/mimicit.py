@@ -9,7 +9,7 @@ Source: the format page of Otter (`mimicit_format.md`), its loader `pipeline/mim
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -23,6 +23,7 @@ from syphus.formats.source import Source
 from syphus.ledger.results import Result
 
 VERSION = "0.0.1"  #: of the format
+_PIECE = 1_000  # items that are written at once
 
 
 def write_mimicit(folder: Path, source: Source) -> tuple[str, ...]:
@@ -30,10 +31,12 @@ def write_mimicit(folder: Path, source: Source) -> tuple[str, ...]:
 
     Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
     """
-    names = (f"{source.name}_instructions.json", f"{source.name}_train.json")
-    write_instructions(folder / names[0], source.results(), source.meta)
-    write_train(folder / names[1], source.results())
-    return names
+    return write_files(folder, source.name, source.results(), source.meta)
+
+
+def file_names(short_name: str) -> tuple[str, str]:
+    """The names of the instructions and of the train file."""
+    return f"{short_name}_instructions.json", f"{short_name}_train.json"
 
 
 def header(report: Report) -> dict[str, object]:
@@ -51,61 +54,57 @@ def header(report: Report) -> dict[str, object]:
     }
 
 
-def write_instructions(path: Path, results: Iterable[Result], meta: Mapping[str, object]) -> int:
-    """Writes `XX_instructions.json`, UTF-8, one entry a line; returns the number of pairs.
+def write_files(
+    folder: Path, short_name: str, results: Iterable[Result], meta: Mapping[str, object]
+) -> tuple[str, str]:
+    """Writes `XX_instructions.json` and `XX_train.json` in one pass, UTF-8, one entry a line; returns their names.
 
-    Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
+    The train file goes by the original's rule: a pair that has been another's context is no key of its own, so of
+    mutually related pairs the first stays one. Raises `RunError` where two pairs have the same id, `StorageError` where
+    the disk fails.
     """
-    count = 0
-    with replacing(path) as file:
-        file.write(b'{"meta":' + orjson.dumps(meta) + b',"data":{')
-        for name, entry in _entries(distinct(results)):
-            _write_item(file, name, entry, first=not count)
-            count += 1
-        file.write(b"\n}}\n")
-    return count
+    instructions, train = file_names(short_name)
+    with replacing(folder / instructions) as file, replacing(folder / train) as train_file:
+        entries = _Items(file, b'{"meta":' + orjson.dumps(meta) + b',"data":{', b"\n}}\n")
+        keys = _Items(train_file, b"{", b"\n}\n")
+        for _, image_ids, pairs, _ in distinct(results):
+            names = ["", *[pair.id for pair in pairs]]  # they are counted from 1
+            seen: set[str] = set()
+            for name, instruction, answer, related in pairs:
+                context = [names[number] for number in related]
+                entry = {"instruction": instruction, "answer": answer, "image_ids": image_ids, "rel_ins_ids": context}
+                entries.add({name: entry})
+                if name not in seen:
+                    seen.update(context)
+                    keys.add({name: context})
+        entries.close()
+        keys.close()
+    return instructions, train
 
 
-def write_train(path: Path, results: Iterable[Result]) -> int:
-    """Writes `XX_train.json` by the original's rule; returns the number of keys.
+class _Items:
+    """The items of one large JSON object, a line each, on their way to a file in pieces that are worth a write."""
 
-    A pair that has been another's context is no key of its own, so of mutually related pairs the first stays one.
-    """
-    count = 0
-    with replacing(path) as file:
-        file.write(b"{")
-        for result in results:
-            for name, related in train_keys(result):
-                _write_item(file, name, related, first=not count)
-                count += 1
-        file.write(b"\n}\n")
-    return count
+    def __init__(self, file: IO[bytes], head: bytes, tail: bytes) -> None:
+        self._file = file
+        self._tail = tail
+        self._before = b"\n"  # the next piece
+        self._waiting: list[bytes] = []
+        file.write(head)
 
+    def add(self, item: Mapping[str, object]) -> None:
+        """Adds an item, which comes as an object of its own."""
+        self._waiting.append(orjson.dumps(item)[1:-1])
+        if len(self._waiting) == _PIECE:
+            self._write()
 
-def train_keys(result: Result) -> Iterator[tuple[str, list[str]]]:
-    """The pairs of one query that are trained on, each with its context."""
-    seen: set[str] = set()
-    for pair in result.pairs:
-        if pair.id not in seen:
-            related = [result.pairs[number - 1].id for number in pair.related]
-            seen.update(related)
-            yield pair.id, related
+    def close(self) -> None:
+        """Writes what is left, and the end."""
+        if self._waiting:
+            self._write()
+        self._file.write(self._tail)
 
-
-def _entries(results: Iterable[Result]) -> Iterator[tuple[str, dict[str, object]]]:
-    for result in results:
-        for pair in result.pairs:
-            yield (
-                pair.id,
-                {
-                    "instruction": pair.instruction,
-                    "answer": pair.answer,
-                    "image_ids": result.image_ids,
-                    "rel_ins_ids": [result.pairs[number - 1].id for number in pair.related],
-                },
-            )
-
-
-def _write_item(file: IO[bytes], name: str, value: object, first: bool) -> None:
-    file.write(b"\n" if first else b",\n")
-    file.write(orjson.dumps(name) + b":" + orjson.dumps(value))
+    def _write(self) -> None:
+        self._file.write(self._before + b",\n".join(self._waiting))
+        self._before = b",\n"
+        self._waiting.clear()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from syphus.ledger.pairs import Kept
 from syphus.ledger.results import Result
-from syphus.types import Pair
 
 
 class Source(NamedTuple):
@@ -22,7 +22,7 @@ class Source(NamedTuple):
     meta: dict[str, object]
 
 
-def conversations(pairs: Sequence[Pair]) -> list[list[Pair]]:
+def conversations(pairs: Sequence[Kept]) -> list[list[Kept]]:
     """The pairs of one query as conversations: those that are each other's context, directly or not, in their order.
 
     So the rounds of a conversation stay together, and a pair without context is a conversation of its own.
@@ -34,7 +34,7 @@ def conversations(pairs: Sequence[Pair]) -> list[list[Pair]]:
             if mine != its:
                 first, second = sorted((mine, its))
                 leader = [first if each == second else each for each in leader]
-    found: dict[int, list[Pair]] = {}
+    found: dict[int, list[Kept]] = {}
     for number, pair in enumerate(pairs):
         found.setdefault(leader[number], []).append(pair)
     return list(found.values())

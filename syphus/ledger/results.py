@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from syphus.ledger.pairs import load_pairs
+from syphus.ledger.pairs import Kept, load_kept
 from syphus.ledger.store import Store, storage_faults
-from syphus.types import Pair
 
 _BATCH = 256
 
@@ -19,7 +18,7 @@ class Result(NamedTuple):
 
     query: str
     image_ids: tuple[str, ...]
-    pairs: list[Pair]
+    pairs: list[Kept]
     model: str
 
 
@@ -85,4 +84,4 @@ def _read(store: Store, sql: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 def _result(query: str, image_ids: str, pairs: str, model: str) -> Result:
-    return Result(query, tuple(orjson.loads(image_ids)), load_pairs(pairs), model)
+    return Result(query, tuple(orjson.loads(image_ids)), load_kept(pairs), model)

@@ -228,8 +228,8 @@ class _Job:
         files: tuple[str, ...] = ()
         if not (isinstance(stopped_by, InterruptError) and stopped_by.at_once):
             files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report)
-        sample = [pair for result in itertools.islice(accepted(self._store, STAGE), 2) for pair in result.pairs[:1]]
-        return Finished(report, stopped_by, files, sample)
+        first = itertools.islice(accepted(self._store, STAGE), 2)
+        return Finished(report, stopped_by, files, [pair.as_pair() for result in first for pair in result.pairs[:1]])
 
 
 def _what_is_left(store: Store, fault: StorageError) -> Finished:
