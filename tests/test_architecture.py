@@ -23,7 +23,7 @@ LAYERS = (
     ("runs",),
     ("stages",),
     ("pipeline",),
-    ("corpus",),
+    ("corpus", "hub"),
     ("formats",),
     ("endpoints", "ledger", "plugins"),
     ("pricing",),

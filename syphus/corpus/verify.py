@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
-
-import yaml
 
 from syphus.corpus.entries import list_of, problems
 from syphus.corpus.finding import language, originals
@@ -19,14 +16,13 @@ from syphus.corpus.pictures import Depth, faults, require_pillow
 from syphus.corpus.stores import image_ids, images
 from syphus.errors import InputError
 from syphus.formats.card import FILE as CARD
+from syphus.formats.card import front_matter
 from syphus.reading.nested import read_nested_items
 from syphus.reading.records import Record, kind_of, read_json_items
-from syphus.reading.text_files import read_text
 
 Tell = Callable[[Finding], None]
 
 _BATCH = 5_000  # pairs that are looked at together: most relations lead no further
-_CARD_BYTES = 1 << 20
 
 
 class PartCount(NamedTuple):
@@ -191,9 +187,5 @@ def _items(path: Path) -> Iterator[tuple[str, Record]]:
 
 def _said(card: Path) -> int | None:
     """How many pairs a dataset card speaks of, in the front matter that Syphus writes; None where it does not."""
-    with suppress(InputError, yaml.YAMLError):
-        begin, _, rest = read_text(card, _CARD_BYTES).partition("---\n")
-        matter = yaml.safe_load(rest.partition("\n---")[0]) if not begin else None
-        said = matter.get("pairs") if isinstance(matter, dict) else None
-        return said if isinstance(said, int) else None
-    return None
+    said = front_matter(card).get("pairs")
+    return said if isinstance(said, int) else None
