@@ -145,9 +145,10 @@ class _Job:
     def _ask(self, report: Report) -> SyphusError | None:
         """One session of the loop; returns what stopped it. Raises `StorageError` where the disk failed."""
         prepared, options = self._prepared, self._options
-        if prepared.no_endpoint is not None and not asks_nobody(self._store, STAGE):
+        asking = not asks_nobody(self._store, STAGE)
+        if asking and prepared.no_endpoint is not None:
             raise prepared.no_endpoint
-        for line in opening(prepared, report, average_size(self._store, STAGE)):
+        for line in opening(prepared, report, average_size(self._store, STAGE), asking):
             self._observer.say(line)
         threads = self._fitting_threads()
         began, clock = time.time(), time.monotonic()
