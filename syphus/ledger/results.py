@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from syphus.ledger.pairs import Kept, load_kept
-from syphus.ledger.store import Store, storage_faults
+from syphus.ledger.store import Store
 
 _BATCH = 256
 
@@ -38,21 +38,20 @@ _REJECTED = (
 def accepted(store: Store, stage: str) -> Iterator[Result]:
     """The accepted pairs of a stage, query by query, in the order of the input."""
     after = -1
-    while rows := _read(store, _SELECT + "position > ? ORDER BY position LIMIT ?", stage, after, _BATCH):
+    while rows := store.read(_SELECT + "position > ? ORDER BY position LIMIT ?", stage, after, _BATCH):
         yield from (_result(*columns) for _, *columns in rows)
         after = rows[-1][0]
 
 
 def accepted_since(store: Store, stage: str, seq: int) -> Iterator[Result]:
     """The accepted pairs of the outcomes after number `seq`, in the order in which they came."""
-    for _, *columns in _read(store, _SELECT + "seq > ? ORDER BY seq", stage, seq):
+    for _, *columns in store.read(_SELECT + "seq > ? ORDER BY seq", stage, seq):
         yield _result(*columns)
 
 
 def most_images(store: Store, stage: str) -> int:
     """The largest number of images that any of the accepted queries has."""
-    ((most,),) = _read(
-        store,
+    ((most,),) = store.read(
         "SELECT max(json_array_length(image_ids)) FROM query JOIN annotation USING (n) "
         "WHERE stage = ? AND state = 'ok' AND position IS NOT NULL",
         stage,
@@ -73,14 +72,9 @@ class Rejected(NamedTuple):
 def rejected(store: Store, stage: str) -> Iterator[Rejected]:
     """The queries that ended invalid, in the order of the input."""
     after = -1
-    while rows := _read(store, _REJECTED, stage, after, _BATCH):
+    while rows := store.read(_REJECTED, stage, after, _BATCH):
         yield from (Rejected(*columns) for _, *columns in rows)
         after = rows[-1][0]
-
-
-def _read(store: Store, sql: str, *values: object) -> list[tuple[Any, ...]]:
-    with storage_faults(store.path):
-        return store.reader.execute(sql, values).fetchall()
 
 
 def _result(query: str, image_ids: str, pairs: str, model: str) -> Result:
