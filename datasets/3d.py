@@ -11,7 +11,7 @@ from syphus.cleaning import Context
 from syphus.errors import InputError
 from syphus.parsing import Conversation, parse_conversations
 from syphus.plugins.drawing import drawn
-from syphus.reading.frames import Frames
+from syphus.reading.frames import Frames, listing
 from syphus.reading.records import beginning, record_error
 from syphus.reading.text_files import read_text
 
@@ -67,6 +67,11 @@ class SceneNavigation(AbstractDataset):
                 "image_ids": [f"SN_IMG_{frame}" for frame in frames.names(scene)],
                 "meta": {"candidates": drawn(activities, self.candidates, key)},
             }
+
+    def _also_reads(self, path: str) -> Iterator[Path]:
+        yield Path(path).parent / "candidates.txt"
+        yield self._candidates_file(path)
+        yield listing(path)
 
     def render_query(self, query: Query) -> str:
         """The descriptions, then the activities to choose from."""

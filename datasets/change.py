@@ -67,6 +67,11 @@ class CocoSpotTheDifference(AbstractDataset):
         if named:
             yield from _from_coco(Path(path), named)
 
+    def _also_reads(self, path: str) -> list[Path]:
+        """COCO's files, where the input names some; `csd_query.json` names none, and begins with another key."""
+        named = next(read_json_items(path), ("", None))[0] in _COCO_KEYS
+        return [Path(path).parent / str(v) for k, v in read_json_items(path) if k != "pairs"] if named else []
+
 
 _COCO_KEYS: dict[str, type[Any]] = {"captions": str, "instances": str, "pairs": list}
 

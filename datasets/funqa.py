@@ -10,14 +10,14 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from syphus import AbstractDataset, Check, Pair, Parsed, Query, Reject, field, read_json
 from syphus.cleaning import Context, answers_of_words, no_timestamps, pairs_between
 from syphus.cleaning.rules import folded
 from syphus.parsing import Choice, parse_choices, parse_keyed_lines
-from syphus.reading.frames import Frames
+from syphus.reading.frames import Frames, listing
 from syphus.reading.records import record_error
 
 KEYS = ("CH2Eng Translation", *(f"Expansion_with_Eng_{number}" for number in range(1, 6)))
@@ -63,6 +63,9 @@ class FunQA_translation(AbstractDataset):  # noqa: N801  the field's name for it
                 "meta": {"instruction": field(record, "instruction", str)},
             }
 
+    def _also_reads(self, path: str) -> list[Path]:
+        return [listing(path)]
+
     def parse_response(self, text: str, query: Query) -> Parsed:
         """Six pairs: the record's instruction, with each of the wordings."""
         read = parse_keyed_lines(text, KEYS)
@@ -94,6 +97,9 @@ class _ByVideo(AbstractDataset):
                 "sentences": [f"{name}: {texts[task]}" for task, name in _NAMES.items() if task in texts],
                 "image_ids": _images(frames, video),
             }
+
+    def _also_reads(self, path: str) -> list[Path]:
+        return [listing(path)]
 
     @abstractmethod
     def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:

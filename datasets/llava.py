@@ -65,6 +65,9 @@ class _Llava(AbstractDataset):
             else:
                 yield {**row, "sentences": texts(record, "captions") + (_boxes(record) if self.with_boxes else [])}
 
+    def _also_reads(self, path: str) -> list[Path]:
+        return [_instances(Path(path))] if _COCO_FILE.match(beginning(path)) else []
+
     @abstractmethod
     def taken(self, rounds: Sequence[Pair]) -> Sequence[Pair]:
         """Which rounds of a LLaVA-Instruct conversation are this dataset's."""
@@ -162,9 +165,14 @@ def _records(path: str) -> Iterator[Any]:
         yield from read_jsonl(path) if start.startswith("{") else read_json(path)
 
 
+def _instances(captions: Path) -> Path:
+    """The file of the boxes, which lies beside that of the captions."""
+    return captions.with_name(captions.name.replace("captions", "instances", 1))
+
+
 def _from_coco(captions: Path) -> Iterator[Mapping[str, object]]:
     """COCO's own files in the other shape: boxes as shares of the image, in three decimals."""
-    instances = captions.with_name(captions.name.replace("captions", "instances", 1))
+    instances = _instances(captions)
     sizes = {field(image, "id", int): _size(image) for _, image in read_json_lists(captions, "images")}
     coco = Coco(captions, instances, wanted=sizes)
     for image, (width, height) in sizes.items():

@@ -22,14 +22,9 @@ from syphus.errors import ConfigError, InterruptError, SyphusError, UsageError
 from syphus.options import Options
 from syphus.terminal.command_line import with_options
 from syphus.terminal.corpus_commands import mix, stats, verify
+from syphus.terminal.run_commands import PluginFolders, RunFolder, export, push
 from syphus.terminal.streams import flush_streams, prepare_streams, print_as_json, print_lines, print_text, say
 from syphus.version import __version__
-
-RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
-PluginFolders = Annotated[
-    list[Path] | None,
-    typer.Option("--datasets-dir", metavar="FOLDER", help="Another folder with plugins; may be given several times."),
-]
 
 
 class _Commands(TyperGroup):
@@ -186,24 +181,6 @@ def clean(
 
 
 @app.command()
-def export(
-    folder: RunFolder,
-    formats: Annotated[
-        str, typer.Option("--format", metavar="NAME,...", help="mimicit, llava, chat, alpaca, parquet; one or several.")
-    ],
-    output: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to; each format gets a folder. [FOLDER/export]")
-    ] = None,
-    datasets_dir: PluginFolders = None,
-) -> None:
-    """Writes the pairs of a run in other formats, each with a dataset card."""
-    from syphus.runs.export import export_run
-
-    names = [name.strip() for name in formats.split(",") if name.strip()]
-    print_lines(*export_run(folder, names, output, datasets_dir or ()))
-
-
-@app.command()
 def simulate(
     port: Annotated[int, typer.Option(metavar="PORT", help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
     setting: Annotated[
@@ -220,7 +197,7 @@ def simulate(
         serve(port, setting or ())
 
 
-for _command_of_files in (verify, mix, stats):
+for _command_of_files in (export, push, verify, mix, stats):
     app.command()(_command_of_files)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import shutil
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,11 +20,13 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import yaml
+from PIL import Image
 from processes import MAIN, environment, finish
 
 from syphus.corpus.finding import find_groups, language
 from syphus.corpus.mix import mix
 from syphus.corpus.page import _binned, write_page
+from syphus.corpus.pictures import Depth
 from syphus.corpus.stats import count, mean, median, words
 from syphus.corpus.verify import Summary, verify
 from syphus.errors import ConfigError, InputError
@@ -33,7 +37,16 @@ GOOD = {
     "SD_INS_1": {"instruction": "What?", "answer": "A car.", "image_ids": ["SD_IMG_1"], "rel_ins_ids": ["SD_INS_2"]},
     "SD_INS_2": {"instruction": "Where?", "answer": "There.", "image_ids": ["SD_IMG_1"], "rel_ins_ids": ["SD_INS_1"]},
 }
-PICTURE = base64.b64encode(b"picture").decode()
+
+
+def picture(form: str = "PNG", size: int = 64) -> bytes:
+    """A small image of noise."""
+    file = io.BytesIO()
+    Image.effect_noise((size, size), 50).convert("RGB").save(file, form)
+    return file.getvalue()
+
+
+PICTURE = base64.b64encode(picture(size=2)).decode()
 
 
 def entry(**changes: object) -> dict[str, object]:
@@ -56,11 +69,11 @@ def store(folder: Path, *names: str) -> Path:
     return path
 
 
-def check(*paths: Path, images: tuple[Path, ...] = ()) -> tuple[list[str], Summary]:
+def check(*paths: Path, images: tuple[Path, ...] = (), depth: Depth = Depth.QUICK) -> tuple[list[str], Summary]:
     """What is found, with the folder left out, and the summary."""
     told: list[str] = []
     groups, found = find_groups(paths, images)
-    summary = verify(groups, found, lambda finding: told.append(str(finding)))
+    summary = verify(groups, found, lambda finding: told.append(str(finding)), depth)
     return [line.replace(f"{paths[0] if paths[0].is_dir() else paths[0].parent}/", "") for line in told], summary
 
 
@@ -70,7 +83,7 @@ def test_a_good_folder_has_no_problems(tmp_path: Path) -> None:
     store(tmp_path, "SD_IMG_1")
     found, summary = check(tmp_path)
     assert found == []
-    assert checked(summary) == "2 pairs in 1 file, 1 image: 0 problems"
+    assert checked(summary) == "2 pairs in 1 file, 1 image looked at: 0 problems"
 
 
 FAULTS: dict[str, tuple[dict[str, object], str]] = {
@@ -146,8 +159,71 @@ def test_stores_of_every_layout_are_read(tmp_path: Path) -> None:
         "SD.parquet: can't be read: no index of text; the ids must be the index, as pandas writes it",
         "SD_instructions.json: SD_INS_1: unknown image: SD_IMG_1",
     ]
+    pyarrow.parquet.write_table(pyarrow.table({"jpg": [PICTURE], "__null_dask_index__": ["SD_IMG_1"]}), folder)
+    assert check(tmp_path)[0][0] == "SD.parquet: can't be read: no column base64"
+    assert check(tmp_path, depth=Depth.NONE)[0] == []
     folder.write_bytes(b"no parquet at all")
     assert check(tmp_path)[0][0].startswith("SD.parquet: can't be read: ")
+
+
+def damaged(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
+
+
+JPEG, PNG, WEBP = picture("JPEG"), picture("PNG"), picture("WEBP")
+IMAGES: dict[str, tuple[object, str]] = {  # what is in the store, and what is said
+    "jpeg": (JPEG, ""),
+    "png": (PNG, ""),
+    "webp": (WEBP, ""),
+    "letters of URLs": (base64.urlsafe_b64encode(b"GIF89a\xff\xfb\xff" + b"\xff" * 9).decode(), "?"),
+    "half a jpeg": (JPEG[: len(JPEG) // 2], "image file is truncated"),
+    "a jpeg without its last bytes": (JPEG[:-2], "image file is truncated"),
+    "half a png": (PNG[: len(PNG) // 2], "?"),
+    "a png with a wrong bit": (damaged(PNG, len(PNG) // 2), "?"),
+    "half a webp": (WEBP[: len(WEBP) // 2], "?"),
+    "no image": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no image that Pillow knows"),
+    "nothing": (b"", "no image that Pillow knows"),
+    "no base64": ("abcde", "no base64: "),
+    "no ascii": ("größe", "no base64: "),
+    "a number": (3, "text is expected"),
+    "null": (None, "text is expected"),
+}
+
+
+@pytest.mark.parametrize("depth", [Depth.QUICK, Depth.FULL])
+def test_an_image_that_does_not_decode_is_found_with_its_id(tmp_path: Path, depth: Depth) -> None:
+    stored = {
+        name: base64.b64encode(value).decode() if isinstance(value, bytes) else value
+        for name, (value, _) in IMAGES.items()
+    }
+    save(tmp_path, {"SD_INS_1": entry(image_ids=["png"])})
+    (tmp_path / "SD.json").write_text(json.dumps(stored), "utf-8")
+    found, summary = check(tmp_path, depth=depth)
+    bad = [(name, fault.strip("?")) for name, (_, fault) in IMAGES.items() if fault]
+    assert summary.problems == {"the image can't be decoded": len(bad)}
+    for line, (name, fault) in zip(found, bad, strict=True):
+        assert line.startswith(f"SD.json: {name}: the image can't be decoded: {fault}")
+
+
+def test_an_image_that_says_it_is_huge_is_not_decoded(tmp_path: Path) -> None:
+    bomb = bytearray(picture("PNG", 1))
+    bomb[16:24] = (20_000).to_bytes(4, "big") * 2  # says that it is 20,000 x 20,000
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
+    save(tmp_path, GOOD)
+    (tmp_path / "SD.json").write_text(json.dumps({"SD_IMG_1": base64.b64encode(bomb).decode()}), "utf-8")
+    (line,) = check(tmp_path)[0]
+    assert "the image can't be decoded: Image size (400000000 pixels) exceeds limit" in line
+
+
+def test_images_of_a_large_store_are_looked_at_in_its_order(tmp_path: Path) -> None:
+    names = [f"SD_IMG_{number}" for number in range(300)]
+    good, bad = base64.b64encode(picture("JPEG", 100)).decode(), base64.b64encode(b"x" * 5_000).decode()
+    save(tmp_path, GOOD)
+    frame = pandas.DataFrame({"base64": [bad if n % 50 == 7 else good for n in range(300)]}, index=names)
+    frame.to_parquet(tmp_path / "SD.parquet", engine="pyarrow")
+    found, summary = check(tmp_path, depth=Depth.FULL)
+    assert [line.split(": ")[1] for line in found] == [f"SD_IMG_{n}" for n in range(7, 300, 50)]
+    assert summary.images == 300
 
 
 def test_an_image_that_two_stores_of_a_group_have_is_found(tmp_path: Path) -> None:
@@ -175,13 +251,19 @@ def test_a_card_with_another_count_is_found(tmp_path: Path) -> None:
     card = tmp_path / "README.md"
     card.write_text("---\npairs: 3\n---\n# SD\n", "utf-8")
     assert check(tmp_path)[0] == ["README.md: the card has another count: 3, the file has 2 pairs"]
-    for other in (
+    save(tmp_path, {}, "SD_instructions_zh.json")
+    assert [line for line in check(tmp_path)[0] if "card" in line] != []  # a translation is no dataset of its own
+    (tmp_path / "SD_instructions_zh.json").unlink()
+    other = save(tmp_path, {"DC_INS_1": entry()}, "DC_instructions.json")
+    assert check(tmp_path)[0] == []  # the card of both
+    other.unlink()
+    for other_card in (
         "---\npairs: 2\n---\n",
         "---\nlicense: mit\n---\n",
         "# No front matter, pairs: 3\n",
         "---\n: [\n---\n",
     ):
-        card.write_text(other, "utf-8")
+        card.write_text(other_card, "utf-8")
         assert check(tmp_path)[0] == []
 
 
@@ -429,15 +511,20 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_commands_end_with_1_where_something_is_wrong_and_json_is_for_programs(tmp_path: Path) -> None:
     save(tmp_path, {"SD_INS_1": entry(answer=""), "SD_INS_2": entry()})
     done = command(tmp_path, "verify", ".", "--json")
-    assert (done.returncode, json.loads(done.stdout)) == (
-        1,
-        {"pairs": 2, "files": ["SD_instructions.json"], "images": None, "problems": {"the answer is empty": 1}},
-    )
+    told = {"pairs": 2, "files": ["SD_instructions.json"], "images": None, "decode": "none"}
+    wrong = {"file": "SD_instructions.json", "id": "SD_INS_1", "kind": "the answer is empty", "detail": ""}
+    all_of_it = {"findings": [wrong], **told, "problems": {"the answer is empty": 1}}
+    assert (done.returncode, json.loads(done.stdout)) == (1, all_of_it)
     done = command(tmp_path, "mix", "out.yaml", "A=TEXT_ONLY:SD_instructions.json", "--json")
-    assert (done.returncode, json.loads(done.stdout)) == (
+    made = json.loads(done.stdout)
+    assert (done.returncode, made["shares"]) == (
         1,
         [{"group": "TEXT_ONLY", "name": "A", "pairs": 2, "samples": 2, "ratio": 1.0}],
     )
+    assert [finding["kind"] for finding in made["findings"]] == list(made["problems"]) == ["the answer is empty"]
+    save(tmp_path, {"SD_INS_1": entry(), "SD_INS_2": entry()})
+    done = command(tmp_path, "verify", ".", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"findings": [], **told, "problems": {}})
     done = command(tmp_path, "stats", ".", "--json")
     assert (done.returncode, json.loads(done.stdout)[0]["instructions"]) == (0, 2)
 

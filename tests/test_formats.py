@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,18 @@ import yaml
 from harness import HERE, run_rows, server
 
 from syphus.errors import ConfigError, RunError, StorageError
+from syphus.formats.conversations import conversations
+from syphus.formats.ids import distinct
 from syphus.formats.llava import write_llava
+from syphus.formats.mimicit import write_files
 from syphus.formats.parquet import write_parquet
-from syphus.formats.source import Source, conversations
+from syphus.formats.source import Source
 from syphus.formats.table import FORMATS
+from syphus.formats.train import Keys
+from syphus.ledger.pairs import Kept
 from syphus.ledger.results import Result
 from syphus.runs.export import export_run
-from syphus.types import Pair
+from syphus.types import Train
 
 PLUGINS = (HERE / "plugins",)
 ROWS = 7
@@ -51,13 +57,40 @@ def loaded(card: Path, cache: Path) -> Any:
 
 
 def source(*results: Result, images: int = 1) -> Source:
-    return Source("XX", lambda: iter(results), images, {}, lambda: iter(()))
+    return Source("XX", lambda: iter(results), images, {}, lambda: Keys(Train()))
 
 
 def test_mimicit_is_what_the_run_wrote_at_its_end(folder: Path) -> None:
     instructions = exported(folder, "mimicit")
     assert instructions.read_bytes() == (folder / "RW_instructions.json").read_bytes()
     assert (instructions.parent / "RW_train.json").read_bytes() == (folder / "RW_train.json").read_bytes()
+
+
+def test_mimicit_is_written_to_the_byte(tmp_path: Path) -> None:
+    mutual = [Kept("XX_INS_a_1", "q?", 'ö "1', (2,)), Kept("XX_INS_a_2", "r?", "b", (1,))]
+    later = [Kept("XX_INS_b_1", "s?", "c", ()), Kept("XX_INS_b_2", "t?", "d", (1,))]
+    results = Result("a", ("XX_IMG_1",), mutual, "m"), Result("b", (), later, "m")
+    write_files(tmp_path, "XX", iter(results), {"version": "0.0.1"}, Keys(Train()))
+    assert (tmp_path / "XX_instructions.json").read_text("utf-8") == (
+        '{"meta":{"version":"0.0.1"},"data":{\n'
+        '"XX_INS_a_1":{"instruction":"q?","answer":"ö \\"1","image_ids":["XX_IMG_1"],"rel_ins_ids":["XX_INS_a_2"]},\n'
+        '"XX_INS_a_2":{"instruction":"r?","answer":"b","image_ids":["XX_IMG_1"],"rel_ins_ids":["XX_INS_a_1"]},\n'
+        '"XX_INS_b_1":{"instruction":"s?","answer":"c","image_ids":[],"rel_ins_ids":[]},\n'
+        '"XX_INS_b_2":{"instruction":"t?","answer":"d","image_ids":[],"rel_ins_ids":["XX_INS_b_1"]}\n}}\n'
+    )
+    assert (tmp_path / "XX_train.json").read_text("utf-8") == (
+        '{\n"XX_INS_a_1":["XX_INS_a_2"],\n"XX_INS_b_1":[],\n"XX_INS_b_2":["XX_INS_b_1"]\n}\n'
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, 999, 1_000, 1_001, 2_000])
+def test_mimicit_is_whole_however_many_pairs_there_are(tmp_path: Path, count: int) -> None:
+    results = (Result(f"{i}", (), [Kept(f"XX_INS_{i}_1", "q?", "a")], "m") for i in range(count))
+    write_files(tmp_path, "XX", results, {}, None)
+    text = (tmp_path / "XX_instructions.json").read_text("utf-8")
+    assert list(json.loads(text)["data"]) == [f"XX_INS_{i}_1" for i in range(count)]
+    assert not (tmp_path / "XX_train.json").exists()
+    assert text.count("\n") == (count + 2 if count else 2)  # a line each, and the first and the last
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -121,7 +154,7 @@ def test_parquet_has_the_declared_columns_and_pandas_reads_it(folder: Path) -> N
 
 
 def test_parquet_columns_have_their_type_where_all_is_empty(tmp_path: Path) -> None:
-    write_parquet(tmp_path, source(Result("q", (), [Pair("q?", "a", "XX_INS_q_1")], "")))
+    write_parquet(tmp_path, source(Result("q", (), [Kept("XX_INS_q_1", "q?", "a")], "")))
     row = pandas.read_parquet(tmp_path / "XX.parquet").iloc[0]
     assert (row["model"], row["simulated"], list(row["image_ids"])) == ("", False, [])
 
@@ -162,17 +195,22 @@ def test_the_card_states_the_licence_of_the_plugin(
 
 
 def test_pairs_that_are_each_others_context_are_one_conversation() -> None:
-    alone, first, second, third = Pair("a", "A"), Pair("b", "B"), Pair("c", "C", "", (2,)), Pair("d", "D", "", (3,))
+    alone, first, second, third = (
+        Kept("1", "a", "A"),
+        Kept("2", "b", "B"),
+        Kept("3", "c", "C", (2,)),
+        Kept("4", "d", "D", (3,)),
+    )
     assert conversations([alone, first, second, third]) == [[alone], [first, second, third]]
-    mutual = [Pair("a", "A", "", (2, 3)), Pair("b", "B", "", (1, 3)), Pair("c", "C", "", (1, 2))]
+    mutual = [Kept("1", "a", "A", (2, 3)), Kept("2", "b", "B", (1, 3)), Kept("3", "c", "C", (1, 2))]
     assert conversations(mutual) == [mutual]
     assert conversations([]) == []
 
 
 def test_llava_image_is_of_one_type_and_marks_are_as_many_as_images(tmp_path: Path) -> None:
-    one = Result("1", ("XX_IMG_1",), [Pair("q <image>?", "a", "XX_INS_1")], "m")
-    two = Result("2", ("XX_IMG_1", "XX_IMG_2"), [Pair("q?", "a", "XX_INS_2")], "m")
-    none = Result("3", (), [Pair("q?", "a", "XX_INS_3")], "m")
+    one = Result("1", ("XX_IMG_1",), [Kept("XX_INS_1", "q <image>?", "a")], "m")
+    two = Result("2", ("XX_IMG_1", "XX_IMG_2"), [Kept("XX_INS_2", "q?", "a")], "m")
+    none = Result("3", (), [Kept("XX_INS_3", "q?", "a")], "m")
 
     def images(*results: Result, most: int) -> list[tuple[object, str]]:
         write_llava(tmp_path, source(*results, images=most))
@@ -186,8 +224,29 @@ def test_llava_image_is_of_one_type_and_marks_are_as_many_as_images(tmp_path: Pa
     ]
 
 
+@pytest.mark.parametrize(
+    ("ids", "twice"),
+    [
+        ([["a_1", "a_2"], ["b_1", "b_2"]], None),
+        ([["a_1", "a_2"], ["a_3"], ["a_1_1"]], None),  # the same beginning is no fault
+        ([["7"], ["8"], ["_7"], [""]], None),
+        ([["a_1"], ["b_1"], ["a_2", "b_1"]], ("'1' and '2'", "b_1")),
+        ([["a_1"], ["b_1", "c_1", "b_1"]], ("'1' and '1'", "b_1")),
+        ([["7"], ["8"], ["7"]], ("'0' and '2'", "7")),
+    ],
+)
+def test_an_id_that_comes_twice_is_named_with_both_queries(ids: list[list[str]], twice: tuple[str, str] | None) -> None:
+    results = [Result(f"{i}", (), [Kept(name, "q?", "a") for name in names], "m") for i, names in enumerate(ids)]
+    with (
+        pytest.raises(RunError, match=f"of the queries {twice[0]} have the same id '{twice[1]}'")
+        if twice
+        else nullcontext()
+    ):
+        assert list(distinct(results)) == results
+
+
 def test_ids_that_come_twice_end_the_export_and_leave_no_file(tmp_path: Path) -> None:
-    same = Result("1", (), [Pair("q?", "a", "XX_INS_1")], "m")
+    same = Result("1", (), [Kept("XX_INS_1", "q?", "a")], "m")
     for write in (write_llava, write_parquet):
         with pytest.raises(RunError, match="have the same id 'XX_INS_1'"):
             write(tmp_path, source(same, same))

@@ -239,7 +239,11 @@ def test_an_answer_and_its_outcome_come_back_as_they_were_written(tmp_path: Path
         assert found.completion.flags == ("hate: low",)
         assert records.find(b"key of b", 1) is None
         (result,) = accepted(store, STAGE)
-        assert (result.query, result.image_ids, tuple(result.pairs)) == ("b", ("IMG_b",), PAIRS)
+        assert (result.query, result.image_ids, tuple(pair.as_pair() for pair in result.pairs)) == (
+            "b",
+            ("IMG_b",),
+            PAIRS,
+        )
         ((_, outcome, _),) = records.judged()
         assert (outcome.state, tuple(outcome.pairs), outcome.detail) == (OK, PAIRS, "a note")
         looked_up = look_up(store, STAGE, "b")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from syphus.cli import app
 from syphus.errors import ConfigError, InputError, PluginError, RunError, SyphusError
 from syphus.formats.related import related_anew
-from syphus.formats.train import train_entries
+from syphus.formats.train import Keys
+from syphus.ledger.pairs import Kept
 from syphus.ledger.results import Result
 from syphus.options import Options
 from syphus.reading.vector_files import read_vectors
@@ -26,7 +27,7 @@ from syphus.relations.neighbours import cells, flat, neighbours, recall, search
 from syphus.runs.clean import clean_run
 from syphus.runs.export import export_run
 from syphus.runs.job import run
-from syphus.types import Pair, Relation, Train
+from syphus.types import Relation, Train
 
 PLUGINS = (HERE / "plugins",)
 
@@ -76,8 +77,13 @@ def test_doubles_and_what_was_not_found_are_passed_over_and_ten_are_kept() -> No
 # By rule
 
 
+def train_entries(results: Iterable[Result], rule: Train) -> list[tuple[str, list[str]]]:
+    keys = Keys(rule)
+    return [entry for result in results for entry in keys.of(result, result.contexts())]
+
+
 def result(*related: Sequence[int], nearest: Sequence[Sequence[str]] | None = None) -> Result:
-    pairs = [Pair(f"q{number}", "a", f"p{number}", tuple(each)) for number, each in enumerate(related, 1)]
+    pairs = [Kept(f"p{number}", f"q{number}", "a", each) for number, each in enumerate(related, 1)]
     return Result("q", (), pairs, "", nearest)
 
 
@@ -115,8 +121,8 @@ def test_the_keys_of_a_train_file_by_rule(rule: Train, entries: dict[str, str]) 
 
 def test_a_pair_that_was_the_context_of_another_is_no_key_within_its_query_or_beyond() -> None:
     mutual = result([2, 3], [1, 3], [1, 2])
-    assert list(train_entries([mutual], Train())) == [("p1", ["p2", "p3"])]
-    again = Result("r", (), [Pair("q", "a", "p9")], "", [["p1"]])
+    assert train_entries([mutual], Train()) == [("p1", ["p2", "p3"])]
+    again = Result("r", (), [Kept("p9", "q", "a")], "", [["p1"]])
     first = result([], [], nearest=[["p9"], []])
     assert [name for name, _ in train_entries([first, again], Train())] == ["p1", "p2"]
 

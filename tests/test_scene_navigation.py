@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from harness import Listener
 
-from syphus.errors import InputError
+from syphus.errors import InputError, RunError
 from syphus.ledger.records import Row
 from syphus.options import Options
 from syphus.plugins.contract import AbstractDataset, load_prefix, queries
@@ -118,6 +118,25 @@ def test_the_frames_of_a_scene_come_from_the_listing_in_their_order(dataset: Abs
         "SN_IMG_scene0000_00_color_000000",
         "SN_IMG_scene0000_00_color_000100",
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "line"), [("frames.txt", "{scene}/color/{:06}.jpg"), ("candidates.txt", "Act {} - Human role: Role")]
+)
+def test_a_file_beside_the_input_that_changes_is_a_changed_input(tmp_path: Path, file: str, line: str) -> None:
+    scene, told = next(iter(json.loads((EXAMPLES / "scan_info.json").read_text("utf-8")).items()))
+    scenes = save(tmp_path / "scan_info.json", {scene: told})
+    options = Options(
+        name="SceneNavigation.3d", query_inputs_path=str(scenes), offline=True, output_dir=tmp_path / "output"
+    )
+    assert run(options, {}, Listener()).report.counts.states[State.OK] == 1
+    (tmp_path / file).write_text("".join(f"{line.format(number, scene=scene)}\n" for number in range(9)), "utf-8")
+    with pytest.raises(RunError, match="not in the input as they were: 1 changed"):
+        run(options, {}, Listener())
+    (tmp_path / file).unlink()
+    listener = Listener()
+    run(options, {}, listener)
+    assert listener.lines == ["Nothing to do: no request was made."]
 
 
 BAD = {

@@ -10,7 +10,7 @@ from harness import Listener
 
 from syphus.cleaning import Context, clean
 from syphus.options import Options
-from syphus.plugins.contract import AbstractDataset, load_prefix, queries
+from syphus.plugins.contract import AbstractDataset, files_read, load_prefix, queries
 from syphus.plugins.finding import find_plugin, list_plugins, shipped
 from syphus.runs.job import run
 from syphus.runs.status import read_status
@@ -48,6 +48,24 @@ def test_the_example_input_is_not_in_the_prompt(dataset: AbstractDataset) -> Non
         line for query in queries(dataset, shipped("examples") / dataset.example) for line in query.text.split("\n")
     ]
     assert [line for line in lines if line.count(" ") >= 3 and line in prompted] == []
+
+
+OTHERS = {
+    ("CocoSpotTheDifference", "coco_pairs.json"): ["coco_captions.json", "coco_instances.json"],
+    ("CocoSpotTheDifference", "coco_spot_the_difference.json"): [],
+    ("FunQA_mcqa", "funqa/funqa.json"): ["funqa/frames.txt"],
+    ("FunQA_translation", "funqa/funqa_zh.json"): ["funqa/frames.txt"],
+    ("LlavaDetail", "coco_captions.json"): ["coco_instances.json"],
+    ("LlavaDetail", "llava_detail.json"): [],
+    ("SpotTheDifference", "spot_the_difference.json"): [],
+}
+
+
+@pytest.mark.parametrize(("name", "example", "others"), [(*key, others) for key, others in OTHERS.items()])
+def test_a_plugin_names_the_other_files_that_it_reads(name: str, example: str, others: list[str]) -> None:
+    plugin = find_plugin(next(each for each in NAMES if each.startswith(f"{name}.")), installed="none").create()
+    folder = shipped("examples")
+    assert files_read(plugin, str(folder / example)) == [folder / each for each in (example, *others)]
 
 
 def test_the_example_runs_offline_to_the_last_pair(dataset: AbstractDataset, tmp_path: Path) -> None:

@@ -33,10 +33,19 @@ no_timestamps: Rule = Reject(
     r"|\b(?:seconds?|minutes?) \d+\b",
 )
 
-#: Of images whose boxes the model is given: a reader sees things, and neither corners nor pixels.
+_UNITS = (
+    r"%|percent|(?:k|c|m|kilo|centi|milli)?(?:m|l|g|met(?:er|re)s?|lit(?:er|re)s?|grams?)\b|kg|mi(?:les?)?\b|inch|feet|foot|"
+    r"yards?|hours?|minutes?|seconds?|euros?|dollars?|cents?|pounds?|degrees?|stars?|points?|million|billion"
+)
+
+#: Of images whose boxes the model is given: a reader sees things, and neither corners nor pixels. Prices, sizes and
+#: other decimals are no boxes: those come in lists, as a share with two decimals or more, or as a place without a unit.
 no_boxes: Rule = Reject(
     "gives coordinates",
-    r"\[\s*\d+(?:\.\d+)?\s*,|\b\d+\.\d+\b|\bcoordinates?\b|\bpixels?\b|\bbounding box(?:es)?\b",
+    r"\[\s*\d+(?:\.\d+)?\s*,|\d+\.\d+\s*,\s*\d+\.\d+|\b[xy] ?[=:] ?\d"
+    rf"|(?<![$€£\d.,])\b0\.\d\d+\b(?!-?\s?(?:{_UNITS}))"
+    r"|\b(?:at|from|position(?:ed)?) \d+\.\d+(?=[.,;:!?)]|\s(?:and|to|of)\b|\Z)"
+    r"|\bcoordinates?\b|\bpixels?\b|\bbounding box(?:es)?\b",
 )
 
 #: "man X", "C picks up", "#C": letters that annotators write for people; "a", "I", "vitamin C" are something else.

@@ -4,7 +4,8 @@ finding.py  from paths to the files that are loaded together
 groups.py   the data yaml, which says so for Otter's loader
 verify.py   what is wrong with them
 entries.py  what is wrong with one pair
-stores.py   the ids that an image store holds
+stores.py   the images that an image store holds, by their ids
+pictures.py whether they can be decoded
 names.py    names by the million, and who asks for them
 mix.py      a data yaml from datasets, and what it makes of them
 stats.py    images, pairs and words, counted

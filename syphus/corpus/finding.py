@@ -40,6 +40,11 @@ def prefix(path: Path) -> str:
     return path.name.partition(".")[0].partition(_MARK)[0]
 
 
+def originals(folder: Path) -> list[Path]:
+    """The instruction files of a folder that are in the language they were made in."""
+    return [path for path in sorted(folder.glob(f"*{_MARK}*.json")) if not language(path)]
+
+
 def _instructions(path: Path) -> list[Path]:
     if path.is_file():
         return [path]

@@ -1,4 +1,4 @@
-"""The ids that an image store holds, without the images.
+"""The images of an image store, by their ids, one after the other.
 
 parquet  one file, or a folder of them: a column `base64`, the ids as the index that pandas or dask has written
 json     one object: {"SD_IMG_00058_1": "<base64>", ...}
@@ -15,7 +15,8 @@ from syphus.errors import InputError
 from syphus.formats.parquet import require_pyarrow
 from syphus.reading.records import read_json_items
 
-_BATCH = 10_000
+COLUMN = "base64"
+_IDS, _IMAGES = 10_000, 64  # rows that are held at once
 _INDEXES = ("__index_level_0__", "__null_dask_index__")  # how pandas and dask name an index without a name
 
 
@@ -24,28 +25,44 @@ def image_ids(path: Path) -> Iterator[str]:
 
     Raises `InputError` where it can't be read or has no index of text, `ConfigError` where pyarrow is missing.
     """
+    return (name for name, _ in _items(path, with_images=False))
+
+
+def images(path: Path) -> Iterator[tuple[str, object]]:
+    """Yields each id with its image, base64 as it stands in the store (JSON may hold anything). Raises as `image_ids`.
+
+    A store without a column of that name can't be read.
+    """
+    return _items(path, with_images=True)
+
+
+def _items(path: Path, with_images: bool) -> Iterator[tuple[str, object]]:
     if path.is_dir():
         parts = sorted(path.glob("*.parquet"))
         if not parts:
             raise InputError(f"{path}: a folder without a parquet file")
         for part in parts:
-            yield from _parquet(part)
+            yield from _parquet(part, with_images)
     elif path.suffix == ".parquet":
-        yield from _parquet(path)
+        yield from _parquet(path, with_images)
     else:
-        for name, _ in read_json_items(path):
-            yield name
+        yield from read_json_items(path)
 
 
-def _parquet(path: Path) -> Iterator[str]:
+def _parquet(path: Path, with_images: bool) -> Iterator[tuple[str, object]]:
     pyarrow = require_pyarrow(str(path))
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            index = _index(file.schema_arrow)
-            if index not in file.schema_arrow.names or not _is_text(pyarrow, file.schema_arrow.field(index).type):
+        with pyarrow.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:  # a column may be 2 GB
+            schema = file.schema_arrow
+            index = _index(schema)
+            if index not in schema.names or not _is_text(pyarrow, schema.field(index).type):
                 raise InputError(f"{path}: no index of text; the ids must be the index, as pandas writes it")
-            for batch in file.iter_batches(_BATCH, columns=[index]):
-                yield from batch.column(0).to_pylist()
+            if with_images and COLUMN not in schema.names:
+                raise InputError(f"{path}: no column {COLUMN}")
+            rows, columns = (_IMAGES, [index, COLUMN]) if with_images else (_IDS, [index])
+            for batch in file.iter_batches(rows, columns=columns):
+                names = batch.column(index).to_pylist()
+                yield from zip(names, batch.column(COLUMN).to_pylist() if with_images else names, strict=True)
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
 

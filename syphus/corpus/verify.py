@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from syphus.corpus.entries import list_of, problems
-from syphus.corpus.finding import language
+from syphus.corpus.finding import language, originals
 from syphus.corpus.groups import TEXT_ONLY, Finding, Group, Part
 from syphus.corpus.names import Names
-from syphus.corpus.stores import image_ids
+from syphus.corpus.pictures import Depth, faults, require_pillow
+from syphus.corpus.stores import image_ids, images
 from syphus.errors import InputError
 from syphus.formats.card import FILE as CARD
+from syphus.formats.card import front_matter
 from syphus.reading.nested import read_nested_items
 from syphus.reading.records import Record, kind_of, read_json_items
-from syphus.reading.text_files import read_text
 
 Tell = Callable[[Finding], None]
 
 _BATCH = 5_000  # pairs that are looked at together: most relations lead no further
-_CARD_BYTES = 1 << 20
 
 
 class PartCount(NamedTuple):
@@ -38,18 +35,25 @@ class PartCount(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """All of it in numbers. `images` is how many the stores hold, None where there is no store to look into."""
+    """All of it in numbers. `images` is how many the stores hold, None where there is no store to look into.
+
+    `depth` is how closely those were looked at.
+    """
 
     parts: list[PartCount]
     images: int | None
     problems: Counter[str]
+    depth: Depth = Depth.NONE
 
 
-def verify(groups: Sequence[Group], found: Iterable[Finding], tell: Tell) -> Summary:
+def verify(groups: Sequence[Group], found: Iterable[Finding], tell: Tell, depth: Depth = Depth.NONE) -> Summary:
     """Checks everything in the groups; each fault, those `found` before too, is told as soon as it is seen.
 
-    What can't be read is a fault, too. Raises `ConfigError` where a parquet file is to be read without pyarrow.
+    `depth` is how closely images are looked at. What can't be read is a fault, too. Raises `ConfigError` where parquet
+    files are to be read without pyarrow, or images without Pillow.
     """
+    if depth is not Depth.NONE and any(part.images for group in groups for part in group.parts):
+        require_pillow()  # before the pairs are read
     kinds: Counter[str] = Counter()
 
     def told(finding: Finding) -> None:
@@ -58,19 +62,20 @@ def verify(groups: Sequence[Group], found: Iterable[Finding], tell: Tell) -> Sum
 
     for finding in found:
         told(finding)
-    checked = [_Check(group, told) for group in groups]
+    checked = [_Check(group, told, depth) for group in groups]
     parts = [count for check in checked for count in check.carry_out()]
     stores = [check.stored for check in checked if check.stored is not None]
-    return Summary(parts, sum(stores) if stores else None, kinds)
+    return Summary(parts, sum(stores) if stores else None, kinds, depth if stores else Depth.NONE)
 
 
 class _Check:
     """The check of one group, whose datasets share their ids."""
 
-    def __init__(self, group: Group, tell: Tell) -> None:
+    def __init__(self, group: Group, tell: Tell, depth: Depth) -> None:
         self.stored: int | None = None
         self._group = group
         self._tell = tell
+        self._depth = depth
         self._needs_images = group.kind != TEXT_ONLY if group.kind else None
         self._counts: set[int] = set()  # how many images a pair has
 
@@ -138,22 +143,30 @@ class _Check:
                 pairs.want(wanted)
         return count
 
-    def _stores(self, images: Names) -> None:
+    def _stores(self, known: Names) -> None:
         paths = dict.fromkeys(path for part in self._group.parts for path in part.images)
         for path in paths:
-            for name in self._whole(path, image_ids(path)):
-                if not images.add(name):
+            for name, fault in self._looked_at(path):
+                if not known.add(name):
                     self._tell(Finding(str(path), name, "the image comes twice"))
+                if fault:
+                    self._tell(Finding(str(path), name, "the image can't be decoded", fault))
         if paths:
-            self.stored = len(images)
-            for name, owner, place, reason in images.missing():
+            self.stored = len(known)
+            for name, owner, place, reason in known.missing():
                 self._tell(Finding(place, owner, reason, name))
 
+    def _looked_at(self, path: Path) -> Iterator[tuple[str, str]]:
+        """The ids in a store, each with what is wrong with its image."""
+        if self._depth is Depth.NONE:
+            return ((name, "") for name in self._whole(path, image_ids(path)))
+        return faults(self._whole(path, images(path)), self._depth)
+
     def _card(self, part: Part, count: int) -> None:
-        said = _said(part.instructions.with_name(CARD)) if not language(part.instructions) else None
-        if said is not None and said != count:
-            place = str(part.instructions.with_name(CARD))
-            self._tell(Finding(place, "", "the card has another count", f"{said:,}, the file has {count:,} pairs"))
+        card = part.instructions.with_name(CARD)
+        said = _said(card) if not language(part.instructions) else None
+        if said is not None and said != count and len(originals(card.parent)) == 1:  # a card of several tells their sum
+            self._tell(Finding(str(card), "", "the card has another count", f"{said:,}, the file has {count:,} pairs"))
 
     def _whole(self, path: Path, items: Iterator[Record]) -> Iterator[Record]:
         """The items up to where the file breaks, which is told."""
@@ -174,9 +187,5 @@ def _items(path: Path) -> Iterator[tuple[str, Record]]:
 
 def _said(card: Path) -> int | None:
     """How many pairs a dataset card speaks of, in the front matter that Syphus writes; None where it does not."""
-    with suppress(InputError, yaml.YAMLError):
-        begin, _, rest = read_text(card, _CARD_BYTES).partition("---\n")
-        matter = yaml.safe_load(rest.partition("\n---")[0]) if not begin else None
-        said = matter.get("pairs") if isinstance(matter, dict) else None
-        return said if isinstance(said, int) else None
-    return None
+    said = front_matter(card).get("pairs")
+    return said if isinstance(said, int) else None

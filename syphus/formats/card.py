@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
 
+from syphus.errors import InputError
 from syphus.formats.files import replacing
 from syphus.formats.report import Report
 from syphus.formats.table import Format
 from syphus.plugins.contract import AbstractDataset, plugin_name
+from syphus.reading.text_files import read_text
 from syphus.text import dollars, many
 from syphus.types import State
 
 FILE = "README.md"
+SIMULATED = "simulated"  #: the tag of what a model did not write
 
+_MOST_BYTES = 1 << 20  # of a card that is read
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
           (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
 _HUB_LICENCE = re.compile(r"[a-z0-9.-]+")  # "cc-by-4.0": as the hub names them
@@ -33,6 +38,15 @@ def write_card(folder: Path, plugin: type[AbstractDataset], report: Report, form
         file.write("\n".join(parts).encode())
 
 
+def front_matter(card: Path) -> dict[str, object]:
+    """What stands between the first two lines of "---" of a card, whoever wrote it; {} where nothing can be read."""
+    with suppress(InputError, yaml.YAMLError):
+        begin, _, rest = read_text(card, _MOST_BYTES).partition("---\n")
+        matter = yaml.safe_load(rest.partition("\n---")[0]) if not begin else None
+        return matter if isinstance(matter, dict) else {}
+    return {}
+
+
 def _front_matter(
     plugin: type[AbstractDataset], report: Report, form: Format, files: Sequence[str]
 ) -> dict[str, object]:
@@ -40,7 +54,7 @@ def _front_matter(
     size = next((name for limit, name in _SIZES if pairs < limit), "n>100M")
     matter: dict[str, object] = {"pretty_name": plugin_name(plugin), **_licence(plugin.licence)}
     matter["task_categories"] = ["visual-question-answering"]
-    matter["tags"] = ["mimic-it", "synthetic", *(["simulated"] if report.simulated else [])]
+    matter["tags"] = ["mimic-it", "synthetic", *([SIMULATED] if report.simulated else [])]
     matter["size_categories"] = [size]
     if form.tabular:
         matter["configs"] = [{"config_name": "default", "data_files": [{"split": "train", "path": files[0]}]}]

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import orjson
 
+from syphus.formats.conversations import conversations
 from syphus.formats.files import replacing
 from syphus.formats.ids import distinct
-from syphus.formats.source import Source, conversations
-from syphus.types import Pair
+from syphus.formats.source import Source
+from syphus.ledger.pairs import Kept
 
 IMAGE = "<image>"
 
@@ -48,7 +49,7 @@ def _image(image_ids: Sequence[str], most: int) -> dict[str, object]:
     return {"image": image_ids[0] if most == 1 else image_ids}
 
 
-def _turns(pairs: Sequence[Pair], images: int) -> list[dict[str, str]]:
+def _turns(pairs: Sequence[Kept], images: int) -> list[dict[str, str]]:
     turns = []
     for number, pair in enumerate(pairs):
         marks = "" if number else f"{IMAGE}\n" * images

@@ -9,7 +9,8 @@ the train file see `train.py`. Written row by row: memory does not grow with the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -20,9 +21,11 @@ from syphus.formats.files import replacing
 from syphus.formats.ids import distinct
 from syphus.formats.report import Report
 from syphus.formats.source import Source
+from syphus.formats.train import TrainFile
 from syphus.ledger.results import Result
 
 VERSION = "0.0.1"  #: of the format
+_PIECE = 1_000  # items that are written at once
 
 
 def write_mimicit(folder: Path, source: Source) -> tuple[str, ...]:
@@ -30,10 +33,12 @@ def write_mimicit(folder: Path, source: Source) -> tuple[str, ...]:
 
     Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
     """
-    names = (f"{source.name}_instructions.json", f"{source.name}_train.json")
-    write_instructions(folder / names[0], source.results(), source.meta)
-    write_train(folder / names[1], source.train())
-    return names
+    return write_files(folder, source.name, source.results(), source.meta, source.train())
+
+
+def file_names(short_name: str) -> tuple[str, str]:
+    """The names of the instructions and of the train file."""
+    return f"{short_name}_instructions.json", f"{short_name}_train.json"
 
 
 def header(report: Report) -> dict[str, object]:
@@ -51,47 +56,66 @@ def header(report: Report) -> dict[str, object]:
     }
 
 
-def write_instructions(path: Path, results: Iterable[Result], meta: Mapping[str, object]) -> int:
-    """Writes `XX_instructions.json`, UTF-8, one entry a line; returns the number of pairs.
+def write_files(
+    folder: Path, short_name: str, results: Iterable[Result], meta: Mapping[str, object], train: TrainFile | None
+) -> tuple[str, str]:
+    """Writes `XX_instructions.json` and `XX_train.json` in one pass, UTF-8, one entry a line; returns their names.
 
-    Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
+    Without a `train` there is no train file. Raises `RunError` where two pairs have the same id, `StorageError` where
+    the disk fails.
     """
-    count = 0
-    with replacing(path) as file:
-        file.write(b'{"meta":' + orjson.dumps(meta) + b',"data":{')
-        for name, entry in _entries(distinct(results)):
-            _write_item(file, name, entry, first=not count)
-            count += 1
-        file.write(b"\n}}\n")
-    return count
+    names = file_names(short_name)
+    with ExitStack() as files:
+        head = b'{"meta":' + orjson.dumps(meta) + b',"data":{'
+        entries = _Items(files.enter_context(replacing(folder / names[0])), head, b"\n}}\n")
+        keys = _Items(files.enter_context(replacing(folder / names[1])), b"{", b"\n}\n") if train else None
+        for result in distinct(results):
+            contexts = result.contexts()
+            _add_entries(entries, result, contexts)
+            if train and keys:
+                keys.add_all(train.of(result, contexts))
+        entries.close()
+        if train and keys:
+            keys.add_all(train.rest())
+            keys.close()
+    return names
 
 
-def write_train(path: Path, entries: Iterable[tuple[str, list[str]]]) -> int:
-    """Writes `XX_train.json`: the pairs that are trained on, each with its context; returns how many there are."""
-    count = 0
-    with replacing(path) as file:
-        file.write(b"{")
-        for name, context in entries:
-            _write_item(file, name, context, first=not count)
-            count += 1
-        file.write(b"\n}\n")
-    return count
+def _add_entries(entries: _Items, result: Result, contexts: Sequence[Sequence[str]]) -> None:
+    image_ids = result.image_ids
+    for (name, instruction, answer, _), context in zip(result.pairs, contexts, strict=True):
+        entry = {"instruction": instruction, "answer": answer, "image_ids": image_ids, "rel_ins_ids": context}
+        entries.add({name: entry})
 
 
-def _entries(results: Iterable[Result]) -> Iterator[tuple[str, dict[str, object]]]:
-    for result in results:
-        for pair, context in zip(result.pairs, result.contexts(), strict=True):
-            yield (
-                pair.id,
-                {
-                    "instruction": pair.instruction,
-                    "answer": pair.answer,
-                    "image_ids": result.image_ids,
-                    "rel_ins_ids": context,
-                },
-            )
+class _Items:
+    """The items of one large JSON object, a line each, on their way to a file in pieces that are worth a write."""
 
+    def __init__(self, file: IO[bytes], head: bytes, tail: bytes) -> None:
+        self._file = file
+        self._tail = tail
+        self._before = b"\n"  # the next piece
+        self._waiting: list[bytes] = []
+        file.write(head)
 
-def _write_item(file: IO[bytes], name: str, value: object, first: bool) -> None:
-    file.write(b"\n" if first else b",\n")
-    file.write(orjson.dumps(name) + b":" + orjson.dumps(value))
+    def add(self, item: Mapping[str, object]) -> None:
+        """Adds an item, which comes as an object of its own."""
+        self._waiting.append(orjson.dumps(item)[1:-1])
+        if len(self._waiting) == _PIECE:
+            self._write()
+
+    def add_all(self, items: Iterable[tuple[str, object]]) -> None:
+        """Adds items by name and value."""
+        for name, value in items:
+            self.add({name: value})
+
+    def close(self) -> None:
+        """Writes what is left, and the end."""
+        if self._waiting:
+            self._write()
+        self._file.write(self._tail)
+
+    def _write(self) -> None:
+        self._file.write(self._before + b",\n".join(self._waiting))
+        self._before = b",\n"
+        self._waiting.clear()

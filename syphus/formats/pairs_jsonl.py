@@ -13,6 +13,7 @@ import aiofiles
 import orjson
 from aiofiles.threadpool.binary import AsyncFileIO
 
+from syphus.ledger.pairs import Kept
 from syphus.types import Pair
 
 FILE = "pairs.jsonl"
@@ -44,7 +45,7 @@ class PairsFile:
             await self._file.close()
 
 
-def pair_lines(query: str, image_ids: Sequence[str], pairs: Sequence[Pair], simulated: bool) -> str:
+def pair_lines(query: str, image_ids: Sequence[str], pairs: Sequence[Pair | Kept], simulated: bool) -> str:
     """One line a pair of a query, JSON in UTF-8: id, query, instruction, answer, image_ids; made-up ones say so."""
     mark = {"simulated": True} if simulated else {}
     lines = []

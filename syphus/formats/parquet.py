@@ -21,7 +21,8 @@ from syphus.formats.ids import distinct
 from syphus.formats.source import Source
 from syphus.types import SIMULATED
 
-_GROUP = 20_000  # rows that are held at once
+_GROUP = 20_000  # rows that are held at once, as Arrow has them
+_BATCH = 1_000  # rows that are held as Python has them, which takes ten times the space
 _COLUMNS = ("id", "instruction", "answer", "image_ids", "rel_ins_ids", "query", "model", "simulated")
 
 
@@ -44,17 +45,21 @@ def write_parquet(folder: Path, source: Source) -> tuple[str, ...]:
     text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
     types = (text, text, text, texts, texts, text, text, pyarrow.bool_())
     schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
-    rows, name = _rows(source), f"{source.name}.parquet"
+    name = f"{source.name}.parquet"
+    batches = _batches(pyarrow, schema, _rows(source))
     with (
         replacing(folder / name) as file,
         pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer,
     ):
-        while group := list(islice(rows, _GROUP)):
-            columns = [
-                pyarrow.array(column, kind) for column, kind in zip(zip(*group, strict=True), types, strict=True)
-            ]
-            writer.write_batch(pyarrow.record_batch(columns, schema=schema))
+        while group := list(islice(batches, _GROUP // _BATCH)):
+            writer.write_table(pyarrow.Table.from_batches(group))
     return (name,)
+
+
+def _batches(pyarrow: Any, schema: Any, rows: Iterator[tuple[object, ...]]) -> Iterator[Any]:
+    while batch := list(islice(rows, _BATCH)):
+        columns = zip(zip(*batch, strict=True), schema.types, strict=True)
+        yield pyarrow.record_batch([pyarrow.array(column, kind) for column, kind in columns], schema=schema)
 
 
 def _rows(source: Source) -> Iterator[tuple[object, ...]]:

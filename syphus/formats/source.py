@@ -1,12 +1,12 @@
-"""What a format is written from: the accepted pairs of a run, as often as they are wanted, and their conversations."""
+"""What a format is written from: the accepted pairs of a run, as often as they are wanted, and their train file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from syphus.formats.train import TrainFile
 from syphus.ledger.results import Result
-from syphus.types import Pair
 
 
 class Source(NamedTuple):
@@ -20,22 +20,4 @@ class Source(NamedTuple):
     results: Callable[[], Iterator[Result]]
     images: int
     meta: dict[str, object]
-    train: Callable[[], Iterable[tuple[str, list[str]]]]
-
-
-def conversations(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """The pairs of one query as conversations: those that are each other's context, directly or not, in their order.
-
-    So the rounds of a conversation stay together, and a pair without context is a conversation of its own.
-    """
-    leader = list(range(len(pairs)))
-    for number, pair in enumerate(pairs):
-        for other in pair.related:
-            mine, its = leader[number], leader[other - 1]
-            if mine != its:
-                first, second = sorted((mine, its))
-                leader = [first if each == second else each for each in leader]
-    found: dict[int, list[Pair]] = {}
-    for number, pair in enumerate(pairs):
-        found.setdefault(leader[number], []).append(pair)
-    return list(found.values())
+    train: Callable[[], TrainFile]

@@ -8,8 +8,9 @@ last rounds   the same for LACONV, with the last two; and the released train fil
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from syphus.formats.source import conversations
+from syphus.formats.conversations import conversations
 from syphus.ledger.relations import Entries
 from syphus.ledger.results import Result
 from syphus.types import Train
@@ -24,12 +25,12 @@ class Keys:
         self._rule = rule
         self._seen: set[str] = set()  # what was the context of a key
 
-    def of(self, result: Result) -> Iterator[tuple[str, list[str]]]:
-        """The keys among the pairs of the next query, with their context."""
+    def of(self, result: Result, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:
+        """The keys among the pairs of the next query, with their context out of the `contexts` of all."""
         if result.nearest is None:
             self._seen.clear()  # the context of a pair is in its own query
         last = _last_rounds(result) if self._rule.keys == "last rounds" else set()
-        for pair, context in zip(result.pairs, result.contexts(), strict=True):
+        for pair, context in zip(result.pairs, contexts, strict=True):
             if self._rule.keys == "last rounds" and (pair.id not in last or not context):
                 continue
             if self._rule.keys == "firsts":
@@ -38,11 +39,26 @@ class Keys:
                 self._seen.update(context)
             yield pair.id, _kept(context, self._rule)
 
+    def rest(self) -> Iterator[tuple[str, list[str]]]:
+        """Nothing: all keys have been said with their queries."""
+        return iter(())
 
-def train_entries(results: Iterable[Result], rule: Train) -> Iterator[tuple[str, list[str]]]:
-    """The keys of the train file with their context, in the order of the pairs."""
-    keys = Keys(rule)
-    return (entry for result in results for entry in keys.of(result))
+
+class Own(NamedTuple):
+    """The entries of the user's own file, which come in its own order, behind all queries."""
+
+    entries: Sequence[tuple[str, list[str]]]
+
+    def of(self, result: Result, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:  # noqa: ARG002 - as `Keys`
+        """Nothing yet."""
+        return iter(())
+
+    def rest(self) -> Iterator[tuple[str, list[str]]]:
+        """All of them."""
+        return iter(self.entries)
+
+
+TrainFile = Keys | Own
 
 
 def own_entries(own: Entries, results: Iterable[Result]) -> tuple[list[tuple[str, list[str]]], list[str]]:
@@ -84,10 +100,10 @@ def _last_rounds(result: Result) -> set[str]:
     return {conversation[-1].id for conversation in conversations(result.pairs)}
 
 
-def _kept(context: list[str], rule: Train) -> list[str]:
+def _kept(context: Sequence[str], rule: Train) -> list[str]:
     """As much of a context as the rule wants; what is too short is repeated, what is empty stays so."""
     wanted = rule.first or rule.last
     if not wanted or not context:
-        return context
-    repeated = context * -(-wanted // len(context))
+        return list(context)
+    repeated = list(context) * -(-wanted // len(context))
     return repeated[:wanted] if rule.first else repeated[-wanted:]

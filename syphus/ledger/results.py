@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
-from syphus.ledger.pairs import load_pairs
-from syphus.ledger.store import Store, storage_faults
-from syphus.types import Pair
+from syphus.ledger.pairs import Kept, load_kept
+from syphus.ledger.store import Store
 
 _BATCH = 256
 
@@ -19,7 +18,7 @@ class Result(NamedTuple):
 
     query: str
     image_ids: tuple[str, ...]
-    pairs: list[Pair]
+    pairs: list[Kept]
     model: str
     nearest: Sequence[Sequence[str]] | None = None  #: of each pair the ids of others; None where `related` says it
 
@@ -46,21 +45,20 @@ _REJECTED = (
 def accepted(store: Store, stage: str, nearest: bool = False) -> Iterator[Result]:
     """The accepted pairs of a stage, query by query, in the order of the input; if wanted with their nearest."""
     after, select = -1, _WITH_NEAREST if nearest else _SELECT
-    while rows := _read(store, select + "position > ? ORDER BY position LIMIT ?", stage, after, _BATCH):
+    while rows := store.read(select + "position > ? ORDER BY position LIMIT ?", stage, after, _BATCH):
         yield from (_result(*columns) for _, *columns in rows)
         after = rows[-1][0]
 
 
 def accepted_since(store: Store, stage: str, seq: int) -> Iterator[Result]:
     """The accepted pairs of the outcomes after number `seq`, in the order in which they came."""
-    for _, *columns in _read(store, _SELECT + "seq > ? ORDER BY seq", stage, seq):
+    for _, *columns in store.read(_SELECT + "seq > ? ORDER BY seq", stage, seq):
         yield _result(*columns)
 
 
 def most_images(store: Store, stage: str) -> int:
     """The largest number of images that any of the accepted queries has."""
-    ((most,),) = _read(
-        store,
+    ((most,),) = store.read(
         "SELECT max(json_array_length(image_ids)) FROM query JOIN annotation USING (n) "
         "WHERE stage = ? AND state = 'ok' AND position IS NOT NULL",
         stage,
@@ -81,16 +79,11 @@ class Rejected(NamedTuple):
 def rejected(store: Store, stage: str) -> Iterator[Rejected]:
     """The queries that ended invalid, in the order of the input."""
     after = -1
-    while rows := _read(store, _REJECTED, stage, after, _BATCH):
+    while rows := store.read(_REJECTED, stage, after, _BATCH):
         yield from (Rejected(*columns) for _, *columns in rows)
         after = rows[-1][0]
 
 
-def _read(store: Store, sql: str, *values: object) -> list[tuple[Any, ...]]:
-    with storage_faults(store.path):
-        return store.reader.execute(sql, values).fetchall()
-
-
 def _result(query: str, image_ids: str, pairs: str, model: str, nearest: str | None = None) -> Result:
     ids = None if nearest is None else orjson.loads(nearest)
-    return Result(query, tuple(orjson.loads(image_ids)), load_pairs(pairs), model, ids)
+    return Result(query, tuple(orjson.loads(image_ids)), load_kept(pairs), model, ids)

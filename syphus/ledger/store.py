@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from syphus.errors import RunError, StorageError
 
@@ -95,6 +95,11 @@ class Store:
         if self._writer is None:
             raise RunError(f"{self.path} is open for reading only.")
         return self._writer
+
+    def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """All rows that a query gives, of what is committed. Raises `StorageError`."""
+        with storage_faults(self.path):
+            return self.reader.execute(sql, values).fetchall()
 
     def commit(self) -> None:
         """Makes everything written so far durable; raises `StorageError` where that did not happen.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from syphus.ledger.store import Store, storage_faults
+from syphus.ledger.store import Store
 from syphus.types import State, Usage
 
 
@@ -48,15 +48,14 @@ class Spending(NamedTuple):
 
 def count_queries(store: Store, stage: str) -> Counts:
     """Counts the queries by state and reason; fast however many there are."""
-    with storage_faults(store.path):
-        rows = store.reader.execute(
-            "SELECT state, reason, count(*), sum(pairs), count(answer) FROM query "
-            "WHERE stage = ? AND position IS NOT NULL GROUP BY state, reason",
-            (stage,),
-        ).fetchall()
-        distinct = store.reader.execute(
-            "SELECT count(DISTINCT answer) FROM query WHERE stage = ? AND position IS NOT NULL", (stage,)
-        ).fetchone()[0]
+    rows = store.read(
+        "SELECT state, reason, count(*), sum(pairs), count(answer) FROM query "
+        "WHERE stage = ? AND position IS NOT NULL GROUP BY state, reason",
+        stage,
+    )
+    ((distinct,),) = store.read(
+        "SELECT count(DISTINCT answer) FROM query WHERE stage = ? AND position IS NOT NULL", stage
+    )
     states: dict[State, int] = dict.fromkeys(State, 0)
     reasons: dict[State, Counter[str]] = {}
     for state, reason, count, *_ in rows:
@@ -69,16 +68,15 @@ def count_queries(store: Store, stage: str) -> Counts:
 
 def count_spending(store: Store) -> Spending:
     """Adds up every attempt of every session."""
-    with storage_faults(store.path):
-        attempts = store.reader.execute(
-            "SELECT cause, sum(requests), sum(maybe_billed), sum(unknown_tokens) FROM attempt GROUP BY cause"
-        ).fetchall()
-        models = store.reader.execute(
-            "SELECT stage, model, coalesce(settings ->> 'model', ''), count(*), sum(prompt_tokens), "
-            "sum(completion_tokens), sum(cached_tokens), sum(reasoning_tokens), sum(estimated) FROM answer "
-            "LEFT JOIN session ON session.id = answer.session LEFT JOIN spec ON spec.id = session.spec "
-            "GROUP BY 1, 2, 3 ORDER BY count(*) DESC, model"
-        ).fetchall()
+    attempts = store.read(
+        "SELECT cause, sum(requests), sum(maybe_billed), sum(unknown_tokens) FROM attempt GROUP BY cause"
+    )
+    models = store.read(
+        "SELECT stage, model, coalesce(settings ->> 'model', ''), count(*), sum(prompt_tokens), "
+        "sum(completion_tokens), sum(cached_tokens), sum(reasoning_tokens), sum(estimated) FROM answer "
+        "LEFT JOIN session ON session.id = answer.session LEFT JOIN spec ON spec.id = session.spec "
+        "GROUP BY 1, 2, 3 ORDER BY count(*) DESC, model"
+    )
     causes = Counter({cause: requests for cause, requests, *_ in attempts})
     return Spending(
         sum(causes.values()),
@@ -94,35 +92,30 @@ def count_rules(store: Store, stage: str) -> dict[str, dict[str, int]]:
 
     Answers that were asked for again count among the rejected ones.
     """
-    with storage_faults(store.path):
-        repairs = store.reader.execute(
-            "SELECT key, sum(value) FROM query JOIN result USING (n), json_each(repairs) "
-            "WHERE stage = ? AND position IS NOT NULL AND repairs <> '{}' GROUP BY key ORDER BY sum(value) DESC, key",
-            (stage,),
-        ).fetchall()
-        rejections = store.reader.execute(
-            "SELECT rule, sum(answers) FROM rejection GROUP BY rule ORDER BY sum(answers) DESC, rule"
-        ).fetchall()
+    repairs = store.read(
+        "SELECT key, sum(value) FROM query JOIN result USING (n), json_each(repairs) "
+        "WHERE stage = ? AND position IS NOT NULL AND repairs <> '{}' GROUP BY key ORDER BY sum(value) DESC, key",
+        stage,
+    )
+    rejections = store.read("SELECT rule, sum(answers) FROM rejection GROUP BY rule ORDER BY sum(answers) DESC, rule")
     return {"repairs": dict(repairs), "rejections": dict(rejections)}
 
 
 def asks_nobody(store: Store, stage: str) -> bool:
     """Whether every pending query brings its own pairs."""
-    with storage_faults(store.path):
-        asking = store.reader.execute(
-            "SELECT 1 FROM query JOIN annotation USING (n) WHERE stage = ? AND state = 'pending' "
-            "AND position IS NOT NULL AND ready = '[]' LIMIT 1",
-            (stage,),
-        ).fetchone()
-    return asking is None
+    asking = store.read(
+        "SELECT 1 FROM query JOIN annotation USING (n) WHERE stage = ? AND state = 'pending' "
+        "AND position IS NOT NULL AND ready = '[]' LIMIT 1",
+        stage,
+    )
+    return not asking
 
 
 def average_size(store: Store, stage: str) -> float:
     """Bytes of an average annotation that is still to be asked about, from the first thousand."""
-    with storage_faults(store.path):
-        mean = store.reader.execute(
-            "SELECT avg(length(CAST(text AS BLOB))) FROM (SELECT text FROM query JOIN annotation USING (n) "
-            "WHERE stage = ? AND state = 'pending' ORDER BY position LIMIT 1000)",
-            (stage,),
-        ).fetchone()[0]
+    ((mean,),) = store.read(
+        "SELECT avg(length(CAST(text AS BLOB))) FROM (SELECT text FROM query JOIN annotation USING (n) "
+        "WHERE stage = ? AND state = 'pending' ORDER BY position LIMIT 1000)",
+        stage,
+    )
     return float(mean or 0.0)

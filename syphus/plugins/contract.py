@@ -75,6 +75,13 @@ class AbstractDataset(ABC):
         - `images` (optional): not built yet.
         """
 
+    def _also_reads(self, path: str) -> Iterable[str | Path]:  # noqa: ARG002  for those who override it
+        """Other files that the rows depend on, whether they are there or not; by default none.
+
+        If none of them has changed since the last start, and the one at `path` has not, the input is not read again.
+        """
+        return ()
+
     def _load_prefix(self, path: str) -> Mapping[str, object]:
         """`{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`; default: the prompt file."""
         return read_prompt(path)
@@ -150,6 +157,12 @@ def queries(dataset: AbstractDataset, path: str | Path = "", tolerance: Toleranc
             yield query
     finally:
         code.run(getattr(rows, "close", bool))
+
+
+def files_read(dataset: AbstractDataset, path: str) -> list[Path]:
+    """The file at `path`, and what else the plugin says it reads. Raises what `queries` would raise."""
+    others = plugin_code(dataset).run(lambda: [Path(each) for each in dataset._also_reads(path)])
+    return [Path(path), *others]
 
 
 def leave_out(

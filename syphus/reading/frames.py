@@ -20,6 +20,11 @@ FILE = "frames.txt"
 _LARGEST = 1 << 28  # bytes; some three million frames
 
 
+def listing(path: str | Path) -> Path:
+    """Where the listing beside the annotations at `path` would be."""
+    return Path(path).parent / FILE
+
+
 class Frames:
     """The listing beside the annotations at `path`, if there is one. UTF-8, in any order; blank lines don't count.
 
@@ -27,7 +32,7 @@ class Frames:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._listing = Path(path).parent / FILE
+        self._listing = listing(path)
         self._names: dict[str, list[str]] = {}
         if not self._listing.is_file():
             return

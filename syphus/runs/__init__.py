@@ -12,6 +12,7 @@ opening.py      the sentences before a run
 prices.py       what its cost is told with
 projections.py  the files besides the ledger
 export.py       the pairs in other formats
+push.py         the same to the Hugging Face Hub
 preview.py      the messages that would go out
 status.py       where a run stands
 clean.py        its answers judged once more

@@ -14,7 +14,7 @@ from syphus.ledger.relations import forget_nearest
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.options import Options
-from syphus.plugins.contract import AbstractDataset, beside, leave_out, queries
+from syphus.plugins.contract import AbstractDataset, beside, files_read, leave_out, queries
 from syphus.reading.places import Tolerance
 from syphus.runs.projections import forget_exports, forget_pairs
 from syphus.types import Query
@@ -58,16 +58,27 @@ def check_input(
 
 
 def fingerprint(dataset: AbstractDataset, options: Options, plugin: str) -> str:
-    """What the registered input was made from; "" where that is not a single file, and nobody can say quickly."""
-    path = Path(_source(dataset, options))
-    if not path.is_file():
+    """What the registered input was made from; "" where that is no file, and nobody can say quickly."""
+    source = _source(dataset, options)
+    if not Path(source).is_file():
         return ""
-    stat = path.stat()
+    try:
+        files = "|".join(map(_state, files_read(dataset, source)))
+    except UsageError:  # whoever reads the input says so better
+        return ""
     selection = (
         options.slice_start, options.slice_end, options.random_sample, options.seed, options.allow_bad_rows,
     )  # fmt: skip
+    return f"{files}|{plugin}|{selection}"
+
+
+def _state(path: Path) -> str:
+    """A file as it is now, or that it is not there."""
     name = os.fsencode(path.resolve()).decode("utf-8", "backslashreplace")  # in any locale the same
-    return f"{name}|{stat.st_size}|{stat.st_mtime_ns}|{plugin}|{selection}"
+    if not path.exists():
+        return f"{name}|-"
+    stat = path.stat()
+    return f"{name}|{stat.st_size}|{stat.st_mtime_ns}"
 
 
 def _decide(check: InputCheck, options: Options) -> None:

@@ -145,9 +145,10 @@ class _Job:
     def _ask(self, report: Report) -> SyphusError | None:
         """One session of the loop; returns what stopped it. Raises `StorageError` where the disk failed."""
         prepared = self._prepared
-        if prepared.no_endpoint is not None and not asks_nobody(self._store, STAGE):
+        asking = not asks_nobody(self._store, STAGE)
+        if asking and prepared.no_endpoint is not None:
             raise prepared.no_endpoint
-        for line in opening(prepared, report, average_size(self._store, STAGE)):
+        for line in opening(prepared, report, average_size(self._store, STAGE), asking):
             self._observer.say(line)
         return self._asker.ask(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
 
@@ -158,8 +159,8 @@ class _Job:
             files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report, not problems)
             if problems and stopped_by is None:
                 stopped_by = RunError(f"{problems} in {self._options.train}: there is no train file.")
-        sample = [pair for result in itertools.islice(accepted(self._store, STAGE), 2) for pair in result.pairs[:1]]
-        return Finished(report, stopped_by, files, sample)
+        first = itertools.islice(accepted(self._store, STAGE), 2)
+        return Finished(report, stopped_by, files, [pair.as_pair() for result in first for pair in result.pairs[:1]])
 
     def _train_problems(self) -> str:
         """How many problems the user's own train file has, each of which is told; "" where there are none."""

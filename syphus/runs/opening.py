@@ -10,18 +10,22 @@ from syphus.text import dollars, many
 from syphus.types import State
 
 
-def opening(prepared: Prepared, report: Report, annotation_bytes: float) -> list[str]:
-    """What will happen and what it will cost; `annotation_bytes` is the size of an average pending annotation."""
+def opening(prepared: Prepared, report: Report, annotation_bytes: float, asking: bool = True) -> list[str]:
+    """What will happen and what it will cost; `annotation_bytes` is the size of an average pending annotation.
+
+    Not `asking`: every row that is left brings its own pairs.
+    """
     options, counts, config = prepared.options, report.counts, prepared.config
     examples = sum(message["role"] == "assistant" for message in prepared.prefix.in_context)
     what = f"{many(counts.total, 'query', 'queries')}, {many(examples, 'in-context example')}"
-    lines = [f"{options.name} {options.dataset_version}: {what}, {config.model} at {prepared.endpoint}"]
+    whom = f"{config.model} at {prepared.endpoint}" if asking else "nobody is asked: the rows bring their pairs"
+    lines = [f"{options.name} {options.dataset_version}: {what}, {whom}"]
     pending = counts.states[State.PENDING]
     if report.sessions:
         lines.append(f"Resuming: {counts.total - pending:,} done, {pending:,} to go{_paid_twice(report)}.")
-    if not all(endpoint.verify_tls for endpoint in config.endpoints):
+    if asking and not all(endpoint.verify_tls for endpoint in config.endpoints):
         lines.append("TLS certificates are NOT checked (verify_tls: false): anybody on the way can read the key.")
-    if not options.offline:
+    if asking and not options.offline:
         limits = [endpoint.requests_per_minute for endpoint in config.endpoints]
         rate = sum(limit for limit in limits if limit) if all(limits) else None
         lines.append(_forecast_line(forecast(pending, annotation_bytes, prepared.prefix, prepared.price, rate), rate))

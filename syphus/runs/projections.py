@@ -17,7 +17,7 @@ import orjson
 from syphus.formats.files import replacing
 from syphus.formats.invalid_json import FILE as INVALID_FILE
 from syphus.formats.invalid_json import write_invalid
-from syphus.formats.mimicit import header, write_instructions, write_train
+from syphus.formats.mimicit import file_names, header, write_files
 from syphus.formats.pairs_jsonl import FILE, PairsFile, pair_lines
 from syphus.formats.report import Report, write_report
 from syphus.ledger.records import highest_seq
@@ -42,31 +42,31 @@ def write_exports(
     if not report.counts.pairs and report.counts.states[State.PENDING]:
         return ()  # stopped before there was anything to export
     seq = highest_seq(store)
-    writers: dict[str, Callable[[Path], object]] = {
-        f"{short_name}_instructions.json": lambda path: write_instructions(path, related(store, stage), header(report)),
+    folder = store.folder
+    names = file_names(short_name)
+    writers: dict[tuple[str, ...], Callable[[], object]] = {
+        names if with_train else names[:1]: lambda: write_files(
+            folder, short_name, related(store, stage), header(report), train(store, stage) if with_train else None
+        )
     }
-    if with_train:
-        writers[f"{short_name}_train.json"] = lambda path: write_train(path, train(store, stage))
-    else:
-        (store.folder / f"{short_name}_train.json").unlink(missing_ok=True)
+    if not with_train:
+        (folder / names[1]).unlink(missing_ok=True)
     if not report.counts.states[State.PENDING]:
-        writers[FILE] = lambda _: _rewrite_pairs(store, stage, seq)
+        writers[FILE,] = lambda: _rewrite_pairs(store, stage, seq)
     if report.counts.states[State.INVALID]:
-        writers[INVALID_FILE] = lambda path: write_invalid(path, rejected(store, stage))
+        writers[INVALID_FILE,] = lambda: write_invalid(folder / INVALID_FILE, rejected(store, stage))
     else:
-        (store.folder / INVALID_FILE).unlink(missing_ok=True)
+        (folder / INVALID_FILE).unlink(missing_ok=True)
     known = orjson.loads(str(get_meta(store, _EXPORTED) or "{}"))
-    for name, write in writers.items():
-        path = store.folder / name
-        if known.get("seq") != seq or known["sizes"].get(name) != _size(path):
-            write(path)
-    sizes = {name: _size(store.folder / name) for name in writers}
-    write_report(store.folder / "report.json", report)
+    for files, write in writers.items():
+        if known.get("seq") != seq or any(known["sizes"].get(name) != _size(folder / name) for name in files):
+            write()
+    sizes = {name: _size(folder / name) for files in writers for name in files}
+    write_report(folder / "report.json", report)
     if known != {"seq": seq, "sizes": sizes}:
         set_meta(store, _EXPORTED, orjson.dumps({"seq": seq, "sizes": sizes}).decode())
         store.commit()
-    names = dict.fromkeys((*writers, FILE, "report.json"))
-    return tuple(short_path(store.folder / name) for name in names)
+    return tuple(short_path(folder / name) for name in dict.fromkeys((*sizes, FILE, "report.json")))
 
 
 def open_pairs(store: Store, stage: str) -> PairsFile:

@@ -8,7 +8,7 @@ import orjson
 
 from syphus.errors import RunError
 from syphus.formats.related import related_anew
-from syphus.formats.train import own_entries, train_entries
+from syphus.formats.train import Keys, Own, TrainFile, own_entries
 from syphus.ledger.relations import kept_choice, kept_train, made_from, newest_outcome
 from syphus.ledger.results import Result, accepted
 from syphus.ledger.store import Store
@@ -32,19 +32,19 @@ def related(store: Store, stage: str) -> Iterator[Result]:
     return (result._replace(nearest=[()] * len(result.pairs)) for result in accepted(store, stage))
 
 
-def train(store: Store, stage: str) -> Iterator[tuple[str, list[str]]]:
-    """The entries of the train file: the user's own once all queries have an outcome, otherwise by the plugin's rule.
+def train(store: Store, stage: str) -> TrainFile:
+    """What the train file has: the user's own once all queries have an outcome, otherwise by the plugin's rule.
 
     Raises `RunError` where the user's own does not fit the pairs.
     """
     own = checked_train(store, stage)
     if own is None:
         choice = kept_choice(store)
-        return train_entries(related(store, stage), choice.train if choice else Train())
+        return Keys(choice.train if choice else Train())
     entries, problems = own
     if problems:
         raise RunError(f"The train file of this run does not fit its pairs: {problems[0]} ({len(problems):,} in all).")
-    return iter(entries)
+    return Own(entries)
 
 
 def checked_train(store: Store, stage: str) -> tuple[list[tuple[str, list[str]]], list[str]] | None:

@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import orjson
+
+from syphus.corpus.groups import Finding
 from syphus.corpus.mix import Share
+from syphus.corpus.pictures import Depth
 from syphus.corpus.stats import Counted, mean
 from syphus.corpus.verify import Summary
+from syphus.terminal.streams import print_lines, print_text
 from syphus.text import many
 
+LOOKED = {Depth.NONE: "not decoded", Depth.QUICK: "looked at", Depth.FULL: "decoded"}
+_HEAD = '{"findings": ['
 HEADS = ("dataset", "language", "images", "instructions", "pairs per query", "words of a question", "of an answer")
+
+
+class Findings:
+    """Tells findings as they come, which may be millions, and the rest at the end: as lines, or as one JSON object."""
+
+    def __init__(self, json: bool) -> None:
+        self._json = json
+        self._told = 0
+
+    def tell(self, finding: Finding) -> None:
+        """Tells one."""
+        if self._json:
+            print_text(f"{',' if self._told else _HEAD}\n{orjson.dumps(finding._asdict()).decode()}")
+            self._told += 1
+        else:
+            print_lines(str(finding))
+
+    def end(self, numbers: Mapping[str, object], lines: Sequence[str]) -> None:
+        """Ends the object with the numbers, or tells the lines."""
+        if self._json:
+            print_text(f"{'' if self._told else _HEAD}\n],\n{orjson.dumps(numbers).decode()[1:]}\n")
+        else:
+            print_lines(*lines)
 
 
 def checked(summary: Summary) -> str:
     """What was looked at, and what was found, in one line."""
     pairs = sum(part.pairs for part in summary.parts)
-    images = "images not checked" if summary.images is None else many(summary.images, "image")
+    images = "images not checked"
+    if summary.images is not None:
+        images = f"{many(summary.images, 'image')} {LOOKED[summary.depth]}"
     seen = f"{many(pairs, 'pair')} in {many(len(summary.parts), 'file')}, {images}"
     found = ", ".join(f"{times:,} {kind}" for kind, times in summary.problems.most_common())
     return f"{seen}: {many(summary.problems.total(), 'problem')}{f' ({found})' if found else ''}"
@@ -27,6 +59,7 @@ def as_json(summary: Summary) -> dict[str, object]:
         "pairs": sum(part.pairs for part in summary.parts),
         "files": [str(part.part.instructions) for part in summary.parts],
         "images": summary.images,
+        "decode": summary.depth.value,
         "problems": dict(summary.problems.most_common()),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,19 +20,22 @@ def verify(
         list[Path] | None,
         typer.Option(metavar="PATH", help="An image store, parquet or JSON; may be given several times."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, without the findings.")] = False,
+    decode: Annotated[
+        Literal["quick", "full", "none"],
+        typer.Option(help="How images are looked at: head, checksums and end; decoded; or not at all."),
+    ] = "quick",
+    json: Annotated[bool, typer.Option("--json", help="Print summary and findings as JSON.")] = False,
 ) -> None:
     """Checks MIMIC-IT files, whoever wrote them; exit 1 where something is wrong."""
     from syphus.corpus.finding import find_groups
+    from syphus.corpus.pictures import Depth
     from syphus.corpus.verify import verify as check
-    from syphus.terminal.corpus import as_json, checked
+    from syphus.terminal.corpus import Findings, as_json, checked
 
     groups, found = find_groups(paths, images or ())
-    summary = check(groups, found, lambda finding: None if json else print_lines(str(finding)))
-    if json:
-        print_as_json(as_json(summary))
-    else:
-        print_lines(checked(summary))
+    findings = Findings(json)
+    summary = check(groups, found, findings.tell, Depth(decode))
+    findings.end(as_json(summary), [checked(summary)])
     raise typer.Exit(1 if summary.problems else 0)
 
 
@@ -46,17 +49,16 @@ def mix(
             "IMAGE_TEXT, TEXT_ONLY, VIDEO_TEXT and IMAGE_TEXT_IN_CONTEXT.",
         ),
     ],
-    json: Annotated[bool, typer.Option("--json", help="Print the shares as JSON, without the findings.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print shares and findings as JSON.")] = False,
 ) -> None:
     """Writes a data yaml for Otter's loader, checks its files, and says how often each dataset will be drawn from."""
     from syphus.corpus.mix import mix as write
-    from syphus.terminal.corpus import checked, mixture
+    from syphus.terminal.corpus import Findings, as_json, checked, mixture
 
-    made = write(out, datasets, lambda finding: None if json else print_lines(str(finding)))
-    if json:
-        print_as_json([share._asdict() for share in made.shares])
-    else:
-        print_lines(*mixture(made.shares), checked(made.summary))
+    findings = Findings(json)
+    made = write(out, datasets, findings.tell)
+    numbers = {"shares": [share._asdict() for share in made.shares], **as_json(made.summary)}
+    findings.end(numbers, [*mixture(made.shares), checked(made.summary)])
     raise typer.Exit(1 if made.summary.problems else 0)
 
 

@@ -62,6 +62,11 @@ def _never(_: str) -> bool:
     return False
 
 
+def _counting(item: re.Pattern[str], mark: re.Pattern[str]) -> Callable[[str], int]:
+    """Counts the items of an example that has the form's mark; there are none in another."""
+    return lambda example: len(item.findall(example)) if mark.search(example) else 0
+
+
 def _write_conversations(scene: Scene, random: Random) -> str:
     shown = len(_CONVERSATION.findall(scene.example))
     rounds = len(_HUMAN.findall(scene.example)) // shown if shown else 3
@@ -125,21 +130,21 @@ def _write_plain_text(scene: Scene, random: Random) -> str:
 
 CONVERSATIONS = _form(
     "conversations of rounds",
-    shown=lambda example: len(_CONVERSATION.findall(example)) if _HUMAN.search(example) else 0,
+    shown=_counting(_CONVERSATION, _HUMAN),
     asked=lambda system_message: "Conversation 1" in system_message,
     write=_write_conversations,
     gap="\n\n",
 )
 CHOICES = _form(
     "multiple choice",
-    shown=lambda example: len(_QUESTION.findall(example)) if _OPTION.search(example) else 0,
+    shown=_counting(_QUESTION, _OPTION),
     asked=lambda system_message: "Options 1" in system_message,
     write=_write_choices,
     gap="\n\n",
 )
 BLOCKS = _form(
     "blocks of question and answer",
-    shown=lambda example: len(_QUESTION.findall(example)) if _SEPARATOR.search(example) else 0,
+    shown=_counting(_QUESTION, _SEPARATOR),
     asked=lambda system_message: _SEPARATOR.search(system_message) is not None,
     write=_write_blocks,
     gap="===\nQuestion",

@@ -1,0 +1,120 @@
+"""Whether the images of a store can be decoded, on all cores.
+
+An image is base64 of a file that Pillow opens. Source: Otter's loader, `pipeline/mimicit_utils/mimicit_dataset.py`
+(`Image.open(BytesIO(base64.urlsafe_b64decode(...)))`), which passes over letters that are not base64's, and ends at
+padding that is not right.
+"""
+
+from __future__ import annotations
+
+import binascii
+import io
+import os
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import StrEnum
+
+from syphus.errors import ConfigError
+
+_BATCH_BYTES = 1 << 20  # of base64 that one thread gets at once
+_URL_LETTERS = str.maketrans("-_", "+/")
+_END_OF_JPEG = b"\xff\xd9"
+
+
+class Depth(StrEnum):
+    """How closely an image is looked at.
+
+    A quick look is at the head, the checksums (PNG has some) and the end; what is odd, or has neither, is decoded. It
+    takes 20 to 40 microseconds an image, where decoding one of 224 x 224 takes 180 (JPEG) to 760 (PNG).
+    """
+
+    NONE = "none"
+    QUICK = "quick"
+    FULL = "full"
+
+
+def require_pillow() -> None:
+    """Raises `ConfigError` where Pillow is not installed."""
+    try:
+        import PIL.Image  # noqa: F401  whether it can be
+    except ImportError as error:
+        raise ConfigError("A look at images needs Pillow: pip install 'syphus[images]', or --decode none") from error
+
+
+def faults(images: Iterable[tuple[str, object]], depth: Depth) -> Iterator[tuple[str, str]]:
+    """The id of every image with what is wrong with it, "" where nothing is, in the order of the store.
+
+    Images are told by id and base64; a few MB of them are held at once. Needs Pillow.
+    """
+    from PIL import Image  # here, as below: only who has images needs it
+
+    cores = os.cpu_count() or 1
+    waiting: deque[Future[list[tuple[str, str]]]] = deque()
+    with ThreadPoolExecutor(cores) as pool, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for batch in _batches(images):
+            waiting.append(pool.submit(_looked_at, batch, depth))
+            if len(waiting) > cores:
+                yield from waiting.popleft().result()
+        for left in waiting:
+            yield from left.result()
+
+
+def _batches(images: Iterable[tuple[str, object]]) -> Iterator[list[tuple[str, object]]]:
+    batch: list[tuple[str, object]] = []
+    size = 0
+    for name, encoded in images:
+        batch.append((name, encoded))
+        size += len(encoded) if isinstance(encoded, str) else 1
+        if size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    yield batch
+
+
+def _looked_at(batch: Iterable[tuple[str, object]], depth: Depth) -> list[tuple[str, str]]:
+    return [(name, _fault(encoded, depth)) for name, encoded in batch]
+
+
+def _fault(encoded: object, depth: Depth) -> str:
+    """What is wrong with one image, in a few words."""
+    from PIL import Image
+
+    if not isinstance(encoded, str):
+        return "text is expected"
+    try:
+        data = _bytes(encoded)
+    except (binascii.Error, ValueError) as error:
+        return f"no base64: {error}"
+    try:
+        if depth is Depth.FULL or not _looks_whole(data):
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+    except Exception as error:  # noqa: BLE001  whatever a decoder raises at bytes that nobody has checked
+        return _told(error)
+    return ""
+
+
+def _bytes(encoded: str) -> bytes:
+    """As `base64.urlsafe_b64decode`, in half the time where there is nothing to replace."""
+    plain = encoded.translate(_URL_LETTERS) if "-" in encoded or "_" in encoded else encoded
+    return binascii.a2b_base64(plain)
+
+
+def _looks_whole(data: bytes) -> bool:
+    """Whether head, checksums and end are as they should be, as far as they tell; raises what Pillow raises."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        image.verify()
+        kind = image.format
+    return kind == "PNG" or (kind == "JPEG" and data.endswith(_END_OF_JPEG))
+
+
+def _told(error: Exception) -> str:
+    told = str(error).partition("\n")[0]
+    if told.startswith("cannot identify image file"):  # an address follows
+        return "no image that Pillow knows"
+    return told or type(error).__name__

@@ -1,0 +1,136 @@
+"""`push`, as it is typed, to a Hub on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import HERE, run_rows, server
+from hub_server import TOKEN, Hub, hub_server
+from processes import MAIN, environment, finish, start
+
+PLUGINS = ("--datasets-dir", str(HERE / "plugins"))
+REPO = "USER/rows"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of seven rows."""
+    with server() as simulated:
+        return run_rows(tmp_path_factory.mktemp("run"), simulated.url, 7).folder
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with hub_server() as running:
+        yield running
+
+
+def variables(hub: Hub, home: Path, token: str = TOKEN) -> dict[str, str]:
+    """Nothing of this machine's user; large files go by LFS, which the Hub of the tests understands."""
+    where = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
+    return environment(**where, **({"HF_TOKEN": token} if token else {}))
+
+
+def typed(folder: Path, *options: str) -> list[str]:
+    return [sys.executable, str(MAIN), "push", str(folder), "--repo", REPO, *PLUGINS, *options]
+
+
+def push(hub: Hub, folder: Path, *options: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+    done = finish(typed(folder, *options), folder, env=variables(hub, folder / "home", token))
+    assert TOKEN not in done.stdout + done.stderr
+    return done
+
+
+def test_a_run_is_sent_as_parquet_with_its_card_and_what_is_there_is_not_sent_again(folder: Path, hub: Hub) -> None:
+    done = push(hub, folder, "--allow-simulated", "--private")
+    sent = rf"{hub.url}/datasets/USER/rows: 2 files sent \(0\.0 MB\), 0 there already\n"
+    assert re.fullmatch(sent, done.stdout), done.stderr
+    assert (done.returncode, done.stderr, hub.repos) == (0, "", {REPO: True})
+    written = {path.name: path.read_bytes() for path in (folder / "export" / "parquet").iterdir()}
+    assert hub.files == written
+    assert sorted(written) == ["README.md", "RW.parquet"]
+    again = push(hub, folder, "--allow-simulated")
+    assert again.stdout == f"{hub.url}/datasets/USER/rows: 0 files sent, 2 there already\n"
+    (folder / "export" / "parquet" / "README.md").write_bytes(written["README.md"] + b"More.\n")
+    changed = push(hub, folder / "export" / "parquet", "--allow-simulated")
+    assert "1 file sent (0.0 MB), 1 there already" in changed.stdout
+    assert (len(hub.uploads), hub.commits) == (1, [["README.md", "RW.parquet"], ["README.md"]])
+
+
+def test_a_push_that_was_killed_goes_on_and_sends_no_file_twice(folder: Path, hub: Hub) -> None:
+    options = ("--allow-simulated", "--format", "mimicit")
+    finish([sys.executable, str(MAIN), "export", str(folder), "--format", "mimicit", *PLUGINS], folder)
+    exported = folder / "export" / "mimicit"
+    large, small = (exported / f"RW_{name}.json" for name in ("instructions", "train"))
+    hub.held = hashlib.sha256(large.read_bytes()).hexdigest()
+    first = hashlib.sha256(small.read_bytes()).hexdigest()
+    with start(typed(folder, *options), folder, env=variables(hub, folder / "home")) as process:
+        assert hub.holding.wait(20)
+        assert hub.wait_for_uploads(1)
+        process.kill()
+        process.communicate()
+    assert (hub.uploads, hub.commits, hub.files) == ([first], [], {})  # nobody loads half of it
+    hub.uploads.clear()
+    hub.held = ""
+    done = push(hub, folder, *options)
+    assert "3 files sent" in done.stdout, done.stderr
+    assert hub.uploads.count(first) == 0
+    assert hub.files == {path.name: path.read_bytes() for path in exported.iterdir()}
+    assert len(hub.commits) == 1
+
+
+def test_what_a_model_did_not_write_is_not_sent_unless_it_is_wanted(folder: Path, hub: Hub) -> None:
+    for given in (folder, folder / "export" / "parquet"):
+        done = push(hub, given)
+        assert (done.returncode, done.stdout, hub.requests) == (2, "", [])
+        assert "was made up by the simulated endpoint; --allow-simulated sends it all the same." in done.stderr
+
+
+REFUSALS = {
+    "no token": ("", (), 2, "There is no token of the Hub: set HF_TOKEN, or type: hf auth login"),
+    "wrong token": (TOKEN[::-1], (), 3, "{0} does not take the token: set HF_TOKEN, or type: hf auth login"),
+    "not ours": (TOKEN, ("--repo", "OTHER/rows"), 3, "{0} does not let this token write to OTHER/rows"),
+    "no name": (TOKEN, ("--repo", "a/b/c"), 2, "--repo a/b/c: USER/NAME is expected"),
+    "no branch": (TOKEN, ("--revision", "v2"), 2, "USER/rows has no branch v2; make it there first."),
+    "no format": (TOKEN, ("--format", "csv"), 2, "--format csv: there is mimicit, "),
+}
+
+
+@pytest.mark.parametrize(("token", "options", "code", "told"), REFUSALS.values(), ids=REFUSALS)
+def test_a_refusal_is_one_line(
+    folder: Path, hub: Hub, token: str, options: tuple[str, ...], code: int, told: str
+) -> None:
+    done = push(hub, folder, "--allow-simulated", *options, token=token)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done.stderr
+    assert done.stderr.startswith(told.format(hub.url))
+    assert not token or token not in done.stderr
+    assert hub.commits == []
+
+
+def test_without_network_without_a_card_and_for_a_public_repository_there_is_one_line(
+    folder: Path, hub: Hub, tmp_path: Path
+) -> None:
+    hub.repos[REPO] = False
+    done = push(hub, folder, "--allow-simulated", "--private")
+    assert (done.returncode, done.stderr) == (
+        2, "USER/rows is there already, and public: --private can't change that. Nothing was sent.\n",
+    )  # fmt: skip
+    (tmp_path / "data.parquet").write_bytes(b"")
+    done = push(hub, tmp_path)
+    assert (done.returncode, done.stderr.count("holds no README.md"), done.stderr.count("\n")) == (2, 1, 1)
+    gone = Hub(url="http://127.0.0.1:9")
+    done = push(gone, folder, "--allow-simulated")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done.stderr
+    assert done.stderr.startswith(f"{gone.url} can't take the files of USER/rows now; the same command goes on (")
+
+
+def test_without_the_library_there_is_one_line(folder: Path) -> None:
+    program = "import sys; sys.modules['huggingface_hub'] = None; from syphus.cli import main; main()"
+    done = finish([sys.executable, "-c", program, *typed(folder)[2:]], HERE.parent)
+    assert (done.returncode, done.stderr) == (2, "push needs huggingface_hub: pip install 'syphus[hub]'\n")
