@@ -29,6 +29,8 @@ class Conversion:
     max_bad: float = 1.0
     seconds: float = 60.0
     restart: bool = False
+    download: bool = False
+    per_second: float = 5.0
     datasets_dir: tuple[Path, ...] = ()
 
     @property
@@ -63,5 +65,10 @@ def check(wish: Conversion) -> None:
         raise ConfigError(f"--output needs a name, and --part_mb a number from 1 to {_MOST_PART:,}.")
     if wish.layout not in LAYOUTS or (wish.kind == ".json" and wish.layout != "base64"):
         raise ConfigError(f"--layout {wish.layout}: there is {', '.join(LAYOUTS)}; JSON holds base64.")
-    if not 0 <= wish.max_bad <= 1 or wish.seconds <= 0 or wish.processes < 0:
-        raise ConfigError("--max_bad is a share from 0 to 1, --timeout more than 0 seconds, --num_threads 0 or more.")
+    if wish.download and not wish.image_roots:
+        raise ConfigError("--download needs a folder for the photos: --image_root.")
+    if not 0 <= wish.max_bad <= 1 or min(wish.seconds, wish.per_second) <= 0 or wish.processes < 0:
+        raise ConfigError(
+            "--max_bad is a share from 0 to 1, --num_threads a number from 0; --timeout and --requests_per_second are "
+            "more than 0."
+        )

@@ -46,8 +46,8 @@ class Converted(NamedTuple):
 Tick = Callable[[Progress], None]
 
 
-def convert(wish: Conversion, tick: Tick, say: Callable[[str], None]) -> Converted:
-    """Converts, or goes on where the same command was stopped.
+def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: Callable[[int, int], None]) -> Converted:
+    """Converts, or goes on where the same command was stopped; `fetched` hears of photos that are downloaded before.
 
     Raises `UsageError` for what can't be meant, for other settings or sources than those before the stop, and where
     more than `max_bad` of the images are bad; `StorageError` where the disk fails. What is done stays done.
@@ -56,7 +56,7 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None]) -> Convert
     require_pyarrow("An image store")
     if wish.restart:
         _forget(wish)
-    sources = Stored(wish.source) if wish.source else Files(wish)
+    sources = Stored(wish.source) if wish.source else Files(wish, say, fetched)
     settings = _settings(wish, sources.listing)
     if not wish.work.exists() and (done := _finished(wish, settings)):
         return done
@@ -75,8 +75,12 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None]) -> Convert
             say(f"Going on after {state.images:,} images.")
         before = state.images
         _fill(wish, state, sources, settings, tick)
+        if not state.images:
+            outputs.write_skipped(wish.skipped, state)
+            _remove_work(wish)
+            raise InputError(f"None of the images can be taken. {wish.skipped} says why.")
         done = _put_in_place(wish, state)._replace(new=state.images - before)
-    shutil.rmtree(wish.work)
+    _remove_work(wish)
     return done
 
 
@@ -136,8 +140,6 @@ def _put_in_place(wish: Conversion, state: State) -> Converted:
     """The last step."""
     outputs.write_skipped(wish.skipped, state)
     files = [wish.skipped] if state.skipped else []
-    if not state.images:
-        raise InputError(f"None of the images can be taken. {wish.skipped} says why.")
     folder = wish.work if wish.kind else wish.output
     parts = [folder / name for name, _ in state.parts]
     if wish.kind == ".parquet":
@@ -166,6 +168,11 @@ def _finished(wish: Conversion, settings: str) -> Converted | None:
     skipped = sum(1 for _ in wish.skipped.open("rb")) if wish.skipped.is_file() else 0
     files = (wish.output, *([wish.skipped] if skipped else []))
     return Converted(images, skipped, 0, sum(map(file_size, paths)), len(paths), files)
+
+
+def _remove_work(wish: Conversion) -> None:
+    with storage_faults(wish.work):
+        shutil.rmtree(wish.work)
 
 
 def _forget(wish: Conversion) -> None:

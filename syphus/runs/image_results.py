@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from syphus.errors import InputError
 from syphus.images.catalog import Listing, Unit, list_units, units
-from syphus.images.jobs import Job, require_decoders
+from syphus.images.downloads import FILE, Downloads
+from syphus.images.jobs import MISSING, Job, require_decoders
 from syphus.images.pool import Pool
 from syphus.images.state import Position
 from syphus.images.store import part_paths, read_images
@@ -35,13 +36,15 @@ class ImageResult(NamedTuple):
 class Files:
     """The files of a dataset."""
 
-    def __init__(self, wish: Conversion) -> None:
+    def __init__(self, wish: Conversion, say: Callable[[str], None], tick: Callable[[int, int], None]) -> None:
         plugin = find_plugin(wish.name, wish.datasets_dir)
         self._wish = wish
         self._dataset = plugin.create("", wish.annotations)
         self._dataset.query_inputs_path = wish.annotations
         self._roots = _roots(wish)
         self.wanted = Wanted(_named(self._dataset, wish.annotations)) if wish.annotations else None
+        if wish.download:
+            self._download(say, tick)
         self.listing = list_units(self._units())
         require_decoders(self.listing.videos > 0)
         if not self.listing.units:
@@ -75,8 +78,24 @@ class Files:
             if number == position.units and count <= position.results:
                 continue
             unit = shown[number]
+            if image == MISSING and unit.urls:
+                image = self._why_missing(unit.path)
             for ids, told in _told(unit, key):
                 yield ImageResult(ids, image, told, Position(number, count, done))
+
+    def _why_missing(self, path: Path) -> str:
+        if not (self._roots[0] / FILE).is_file():
+            return "missing; --download gets it"
+        with closing(Downloads(self._roots[0])) as downloads:
+            return downloads.reason(path) or MISSING
+
+    def _download(self, say: Callable[[str], None], tick: Callable[[int, int], None]) -> None:
+        from syphus.images.download import Manners, download  # aiohttp takes its time to import
+
+        wishes = ((unit.path, unit.urls) for unit in self._units() if unit.urls)
+        manners = Manners(per_second=self._wish.per_second)
+        got = download(wishes, self._roots[0], manners, tick)
+        say(f"Downloaded {got.new:,}; {got.there:,} were there, {got.gone:,} are expired, {got.failed:,} failed.")
 
     def _units(self) -> Iterator[Unit]:
         return units(image_sources(self._dataset, self._wish.image_path), self._roots, self.wanted)

@@ -33,8 +33,14 @@ class ConversionMeter:
         if now - self._shown_at < (_LIVE_EVERY if self._live else PLAIN_EVERY):
             return
         self._shown_at = now
-        self._write(f"\r\033[K{self.line(now, progress)}" if self._live else f"{self.line(now, progress)}\n")
-        self._drawn = self._live
+        self._draw(self.line(now, progress))
+
+    def fetched(self, seen: int, new: int) -> None:
+        """Called for each photo that was looked for."""
+        now = time.monotonic()
+        if now - self._shown_at >= (_LIVE_EVERY if self._live else PLAIN_EVERY):
+            self._shown_at = now
+            self._draw(f"{many(seen, 'photo')}, {new:,} downloaded")
 
     def line(self, now: float, progress: Progress) -> str:
         """`12,300 images  3 skipped  41%  480/s  left 2 min`."""
@@ -59,6 +65,10 @@ class ConversionMeter:
         if self._drawn:
             self._write("\r\033[K")
             self._drawn = False
+
+    def _draw(self, line: str) -> None:
+        self._write(f"\r\033[K{line}" if self._live else f"{line}\n")
+        self._drawn = self._live
 
     def _write(self, text: str) -> None:
         try:

@@ -54,6 +54,10 @@ def convert(
     ] = False,
     max_pixels: Annotated[int, typer.Option(metavar="N", min=1, help="That an image may have.")] = 50_000_000,
     timeout: Annotated[float, typer.Option(metavar="X", help="Seconds that an image may take.")] = 60.0,
+    download: Annotated[
+        bool, typer.Option("--download", help="Get photos that are not in the --image_root yet from the web, politely.")
+    ] = False,
+    requests_per_second: Annotated[float, typer.Option(metavar="X", help="Of a download.")] = 5.0,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, and write over what is there.")] = False,
     datasets_dir: Annotated[
         list[Path] | None,
@@ -84,11 +88,13 @@ def convert(
         max_bad=max_bad,
         seconds=timeout,
         restart=restart,
+        download=download,
+        per_second=requests_per_second,
         datasets_dir=tuple(datasets_dir or ()),
     )
     meter, began = ConversionMeter(), time.monotonic()
     try:
-        done = work(wish, meter.tick, meter.say)
+        done = work(wish, meter.tick, meter.say, meter.fetched)
     finally:
         meter.end()
     if json:
