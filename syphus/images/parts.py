@@ -133,7 +133,10 @@ def schema(pyarrow: Any, raw: bool, note: str) -> Any:
 
 def note_of(pyarrow: Any, path: Path) -> str:
     """What was noted in a file that this module wrote; "" in any other."""
-    metadata = pyarrow.parquet.read_schema(path).metadata or {}
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+    except (pyarrow.ArrowException, OSError):
+        return ""
     return str(metadata.get(_MARK, b"").decode())
 
 

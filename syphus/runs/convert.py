@@ -13,6 +13,7 @@ from syphus.errors import InputError, RunError
 from syphus.formats.parquet import require_pyarrow
 from syphus.images import outputs
 from syphus.images.catalog import Listing
+from syphus.images.index import FILE as INDEX
 from syphus.images.parts import PartWriter, note_of
 from syphus.images.state import Position, State
 from syphus.images.store import part_paths
@@ -157,14 +158,17 @@ def _finished(wish: Conversion, settings: str) -> Converted | None:
     if not wish.output.exists() or (wish.output.is_dir() and not any(wish.output.iterdir())):
         return None
     pyarrow = require_pyarrow("An image store")
-    paths = [] if wish.kind == ".json" else part_paths(wish.output)
+    if wish.kind == ".json":
+        raise RunError(f"{wish.output} is there already. --restart writes it anew.")
     try:
+        paths = part_paths(wish.output)
         noted = {note_of(pyarrow, path) for path in paths}
         images = sum(pyarrow.parquet.read_metadata(path).num_rows for path in paths)
-    except (pyarrow.ArrowException, OSError):
-        noted = set()
+    except (pyarrow.ArrowException, OSError, InputError):
+        noted = {""}
     if noted != {settings}:
-        raise RunError(f"{wish.output} is there already, and is something else. --restart writes it anew.")
+        hint = "--restart writes it anew." if all(noted) else "Name another one with --output."
+        raise RunError(f"{wish.output} is there already, and is something else. {hint}")
     skipped = sum(1 for _ in wish.skipped.open("rb")) if wish.skipped.is_file() else 0
     files = (wish.output, *([wish.skipped] if skipped else []))
     return Converted(images, skipped, 0, sum(map(file_size, paths)), len(paths), files)
@@ -176,12 +180,16 @@ def _remove_work(wish: Conversion) -> None:
 
 
 def _forget(wish: Conversion) -> None:
-    """Removes what an earlier conversion has left, and nothing else."""
+    """Removes what an earlier conversion has left, and nothing else: a part is known by its note."""
+    pyarrow = require_pyarrow("An image store")
     with storage_faults(wish.output):
         shutil.rmtree(wish.work, ignore_errors=True)
         wish.skipped.unlink(missing_ok=True)
-        if wish.output.is_dir() and not wish.output.is_symlink():
-            for file in (*wish.output.glob("part-*.parquet"), *wish.output.glob("_index.sqlite")):
+        parts = [*wish.output.glob("part-*.parquet")] if wish.output.is_dir() else []
+        for file in parts:
+            if note_of(pyarrow, file):
                 file.unlink()
-        elif wish.kind:
-            wish.output.unlink(missing_ok=True)
+        if parts:
+            (wish.output / INDEX).unlink(missing_ok=True)
+        if wish.kind and wish.output.is_file():
+            wish.output.unlink()

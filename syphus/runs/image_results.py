@@ -98,7 +98,8 @@ class Files:
         say(f"Downloaded {got.new:,}; {got.there:,} were there, {got.gone:,} are expired, {got.failed:,} failed.")
 
     def _units(self) -> Iterator[Unit]:
-        return units(image_sources(self._dataset, self._wish.image_path), self._roots, self.wanted)
+        path = Path(self._wish.image_path).absolute()  # so that paths made of it start nowhere else
+        return units(image_sources(self._dataset, str(path)), self._roots, self.wanted)
 
 
 class Stored:

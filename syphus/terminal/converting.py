@@ -8,11 +8,9 @@ import time
 from typing import TextIO
 
 from syphus.runs.convert import Converted, Progress
-from syphus.terminal.meter import span
-from syphus.terminal.progress import PLAIN_EVERY
-from syphus.text import many, printable
+from syphus.text import many, printable, span
 
-_LIVE_EVERY = 0.5
+_LIVE_EVERY, _PLAIN_EVERY = 0.5, 30.0  # seconds
 
 
 class ConversionMeter:
@@ -30,7 +28,7 @@ class ConversionMeter:
         now = time.monotonic()
         if self._began is None:
             self._began = now, progress
-        if now - self._shown_at < (_LIVE_EVERY if self._live else PLAIN_EVERY):
+        if now - self._shown_at < (_LIVE_EVERY if self._live else _PLAIN_EVERY):
             return
         self._shown_at = now
         self._draw(self.line(now, progress))
@@ -38,7 +36,7 @@ class ConversionMeter:
     def fetched(self, seen: int, new: int) -> None:
         """Called for each photo that was looked for."""
         now = time.monotonic()
-        if now - self._shown_at >= (_LIVE_EVERY if self._live else PLAIN_EVERY):
+        if now - self._shown_at >= (_LIVE_EVERY if self._live else _PLAIN_EVERY):
             self._shown_at = now
             self._draw(f"{many(seen, 'photo')}, {new:,} downloaded")
 
