@@ -25,14 +25,12 @@ from PIL import Image
 from processes import MAIN, finish, start
 
 from syphus.errors import ConfigError, InputError, PluginError, RunError
-from syphus.images.look import Look
+from syphus.images.conversion import Conversion
 from syphus.images.store import open_store
-from syphus.runs.conversion import Conversion
 from syphus.runs.convert import Converted
 from syphus.runs.convert import convert as convert_as
 
 hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
-PNG = Look(format="PNG", passing=("PNG",))
 
 PLUGIN = '''
 from syphus import AbstractDataset, Frame, Still, image_files, video_files
@@ -82,8 +80,8 @@ def convert(tmp_path: Path, plugins: Path) -> Callable[..., Converted]:
     """Converts `photos` to `out`, in this process but for the decoding."""
 
     def work(output: str, name: str = "Kitchens.kitchens", **how: Any) -> Converted:
-        source = {} if "source" in how else {"name": name, "image_path": str(tmp_path / "photos")}
-        given = {"processes": 1, "datasets_dir": (plugins,), **source, **how}
+        source = {} if "from_" in how else {"name": name, "image_path": str(tmp_path / "photos")}
+        given = {"num_threads": 1, "datasets_dir": (plugins,), **source, **how}
         wish = Conversion(output=tmp_path / "out" / output, **given)
         return convert_as(wish, lambda _: None, lambda _: None, lambda *_: None)
 
@@ -145,7 +143,7 @@ def test_every_library_opens_the_layouts(tmp_path: Path, convert: Callable[..., 
 
     photos(tmp_path / "photos", 40)
     noise(tmp_path / "photos", 20)
-    done = convert("KI", part_mb=1, look=PNG)
+    done = convert("KI", part_mb=1, image_format="png")
     assert done.parts > 1
     convert("KI_raw", layout="datasets")
     folder = tmp_path / "out" / "KI"
@@ -167,12 +165,12 @@ def test_stores_go_over_into_each_other_and_back(tmp_path: Path, convert: Callab
     photos(tmp_path / "photos", 9)
     convert("KI.parquet")
     out = tmp_path / "out"
-    convert("KI.json", source=out / "KI.parquet")
+    convert("KI.json", from_=out / "KI.parquet")
     texts = json.loads((out / "KI.json").read_text("utf-8"))
     assert texts == dict(pandas.read_parquet(out / "KI.parquet")["base64"])
-    convert("parts", source=out / "KI.json")
-    convert("raw.parquet", source=out / "parts", layout="datasets")
-    done = convert("again.json", source=out / "raw.parquet")
+    convert("parts", from_=out / "KI.json")
+    convert("raw.parquet", from_=out / "parts", layout="datasets")
+    done = convert("again.json", from_=out / "raw.parquet")
     assert done.images == 9
     assert (out / "again.json").read_bytes() == (out / "KI.json").read_bytes()
     assert numbers_in(out / "parts") == numbers_in(out / "KI.parquet")
@@ -188,7 +186,7 @@ def test_the_same_command_again_does_nothing_and_another_one_is_refused(
     assert (convert("KI.parquet").new, convert("KI").new) == (0, 0)
     for name in ("KI.parquet", "KI"):
         with pytest.raises(RunError, match="is there already, and is something else"):
-            convert(name, look=Look(size=(99, 99)))
+            convert(name, size="99")
     write_still(tmp_path / "photos" / "b.jpg", 99)
     with pytest.raises(RunError, match="is there already"):
         convert("KI.parquet")
@@ -245,7 +243,7 @@ def test_a_folder_of_bad_files_is_listed_and_costs_no_good_one(
         "KI_IMG_a1": "the id comes twice; the first is kept",
     }
     assert done.skipped == 10
-    taken = convert("more.parquet", image_roots=(outside,), look=Look(lenient=True))
+    taken = convert("more.parquet", image_root=(outside,), lenient=True)
     mended = {"KI_IMG_e_link", "KI_IMG_key", "KI_IMG_j_cmyk"}
     assert set(skipped(taken.files[1])) == set(reasons) - mended | {"KI_IMG_d_cut"}
 
@@ -297,7 +295,7 @@ def test_a_decoder_that_crashes_or_hangs_costs_one_file(tmp_path: Path, convert:
 
         return tick
 
-    base = {"name": "Kitchens.kitchens", "image_path": str(tmp_path / "photos"), "processes": 1, "seconds": 1.0}
+    base = {"name": "Kitchens.kitchens", "image_path": str(tmp_path / "photos"), "num_threads": 1, "timeout": 1.0}
     for number, told in ((signal.SIGSEGV, "the decoder crashed (SIGSEGV)"), (signal.SIGSTOP, "took more than 1 s")):
         hit.clear()
         output = tmp_path / "out" / f"{number.name}.parquet"
@@ -317,7 +315,7 @@ def test_frames_of_a_plugin_are_taken_at_its_seconds(tmp_path: Path, convert: Ca
 
 def test_annotations_say_what_is_wanted_and_what_is_missing(tmp_path: Path, convert: Callable[..., Converted]) -> None:
     photos(tmp_path / "photos", 12)
-    done = convert("KI.parquet", annotations=str(tmp_path / "any.json"))
+    done = convert("KI.parquet", query_inputs_path=str(tmp_path / "any.json"))
     assert numbers_in(tmp_path / "out" / "KI.parquet") == {"KI_IMG_a1": 1, "KI_IMG_a10": 10}
     assert skipped(done.files[1]) == {"KI_IMG_lost": "no file for it"}
 
@@ -333,7 +331,7 @@ def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Call
     refused: dict[str, Mapping[str, object]] = {
         "Which images": {"name": ""},
         "Where are the images": {"image_path": ""},
-        "--part_mb a number from 1 to 1,900": {"part_mb": 5000},
+        "--part_mb 5000: a number from 1 to 1,900": {"part_mb": 5000},
         "--layout x": {"layout": "x"},
         "--max_bad is a share": {"max_bad": 2},
         "--download needs a folder": {"download": True},
@@ -433,5 +431,5 @@ def test_the_order_does_not_depend_on_who_is_first(tmp_path: Path, convert: Call
         size = rng.choice([(16, 16), (1200, 900)])
         write_still(tmp_path / "photos" / f"a{number}.jpg", number, size)
     convert("one.parquet")
-    convert("three.parquet", processes=3)
+    convert("three.parquet", num_threads=3)
     assert (tmp_path / "out" / "one.parquet").read_bytes() == (tmp_path / "out" / "three.parquet").read_bytes()

@@ -12,11 +12,11 @@ import pytest
 from media import every, skipped, write_json, write_still, write_video
 
 from syphus.corpus.stores import image_ids
+from syphus.images.conversion import Conversion
 from syphus.plugins.contract import queries
 from syphus.plugins.finding import find_plugin
 from syphus.reading.frames import Frames
 from syphus.reading.records import read_json, read_json_items, read_json_lists, read_jsonl
-from syphus.runs.conversion import Conversion
 from syphus.runs.convert import convert
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -30,7 +30,7 @@ def named(name: str, annotations: Path) -> set[str]:
 
 def store_of(folder: Path, name: str, images: Path, **how: Any) -> tuple[list[str], dict[str, str]]:
     """The ids of the store that is made of the images, in its order, and what was skipped."""
-    wish = Conversion(output=folder / "store.parquet", name=name, image_path=str(images), processes=1, **how)
+    wish = Conversion(output=folder / "store.parquet", name=name, image_path=str(images), num_threads=1, **how)
     done = convert(wish, lambda _: None, lambda _: None, lambda *_: None)
     return list(image_ids(wish.output)), skipped(done.files[1]) if done.skipped else {}
 
@@ -89,7 +89,7 @@ def story_telling(folder: Path, annotations: Path) -> None:
 
 
 def ego4d(folder: Path, annotations: Path) -> None:
-    videos(folder, {f"{video}.mp4": 700 for video, _ in read_json_items(annotations, "videos")})
+    videos(folder, {f"{video}.mp4": 760 for video, _ in read_json_items(annotations, "videos")})
 
 
 def scene_navigation(folder: Path, annotations: Path) -> None:
@@ -130,7 +130,7 @@ def test_the_store_has_the_ids_that_the_pairs_name_and_no_other(tmp_path: Path, 
     source.make(tmp_path / "media", annotations)
     wanted = named(source.dataset, annotations)
     assert len(wanted) > 2
-    found, bad = store_of(tmp_path, source.dataset, tmp_path / "media", annotations=str(annotations))
+    found, bad = store_of(tmp_path, source.dataset, tmp_path / "media", query_inputs_path=str(annotations))
     assert bad == {}
     assert (set(found), len(found)) == (wanted, len(wanted))
 
@@ -178,12 +178,12 @@ def test_llava_takes_the_images_that_a_file_names(tmp_path: Path) -> None:
     stills(tmp_path / "train2017", {"000000000123.jpg", "000000000124.jpg"})
     keys = write_json(tmp_path / "keys.json", {"123": "", "000000000125": ""})
     roots = (tmp_path / "train2017",)
-    found, bad = store_of(tmp_path, "LlavaDetail.llava", keys, image_roots=roots)
+    found, bad = store_of(tmp_path, "LlavaDetail.llava", keys, image_root=roots)
     assert (found, bad) == (["LA_IMG_000000000123"], {"LA_IMG_000000000125": "missing"})
     turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A bird."}]
     record = {"id": "000000000124", "image": "000000000124.jpg", "conversations": turns}
     instruct = write_json(tmp_path / "instruct.json", [record, record])
-    found, bad = store_of(tmp_path / "2", "LlavaDetail.llava", instruct, image_roots=roots)
+    found, bad = store_of(tmp_path / "2", "LlavaDetail.llava", instruct, image_root=roots)
     assert (found, bad) == (["LA_IMG_000000000124"], {})
 
 
@@ -194,7 +194,7 @@ def test_annotations_that_lead_elsewhere_are_not_followed(tmp_path: Path) -> Non
     listing = {"images": [{"id": "1", "album_id": "1"}, {"id": "../secret", "album_id": "1"}], "albums": []}
     path = write_json(tmp_path / "vist.json", {**listing, "annotations": []})
     with pytest.raises(Exception, match=r'"id" must be the number of a photo, this is \'\.\./secret\''):
-        store_of(tmp_path, "VisualStoryTelling.video", path, image_roots=(tmp_path / "photos",))
+        store_of(tmp_path, "VisualStoryTelling.video", path, image_root=(tmp_path / "photos",))
 
 
 PLUGIN = """
@@ -243,7 +243,7 @@ def test_a_video_that_is_much_shorter_than_its_annotation_is_told_second_by_seco
     annotations = EXAMPLES / "dense_captions.json"
     first, seconds = next(iter(annotated.items()))
     videos(tmp_path / "media", {f"{first}.mp4": 10})
-    found, bad = store_of(tmp_path, "DenseCaptions.video", tmp_path / "media", annotations=str(annotations))
+    found, bad = store_of(tmp_path, "DenseCaptions.video", tmp_path / "media", query_inputs_path=str(annotations))
     assert len(found) + len(bad) == sum(math.ceil(each) for each in annotated.values())
     assert bad[f"DC_IMG_{first}_{math.ceil(seconds) - 1:04}"].startswith("the video ends at ")
     assert {reason for name, reason in bad.items() if first not in name} == {"no file for it"}

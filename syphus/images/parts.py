@@ -14,7 +14,6 @@ from syphus.ledger.store import storage_faults, sync_folder
 
 GROUP_BYTES = 2_000_000  #: of a row group: what has to be read for one image
 _GROUP_ROWS = 1_000
-LAYOUTS = ("base64", "datasets")  #: by `columns.py`
 _MARK = b"syphus"  # the key of what is noted in a file
 
 

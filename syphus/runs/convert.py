@@ -13,12 +13,12 @@ from syphus.errors import InputError, RunError
 from syphus.formats.parquet import require_pyarrow
 from syphus.images import outputs
 from syphus.images.catalog import Listing
+from syphus.images.conversion import Conversion, check
 from syphus.images.index import FILE as INDEX
 from syphus.images.parts import PartWriter, note_of
 from syphus.images.state import Position, State
 from syphus.images.store import part_paths
 from syphus.ledger.store import storage_faults
-from syphus.runs.conversion import Conversion, check
 from syphus.runs.image_results import Files, ImageResult, Stored, file_size
 
 _FORMAT = 1  # goes up when the same settings give other bytes
@@ -57,7 +57,7 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: C
     require_pyarrow("An image store")
     if wish.restart:
         _forget(wish)
-    sources = Stored(wish.source) if wish.source else Files(wish, say, fetched)
+    sources = Stored(wish.from_) if wish.from_ else Files(wish, say, fetched)
     settings = _settings(wish, sources.listing)
     if not wish.work.exists() and (done := _finished(wish, settings)):
         return done
@@ -87,7 +87,7 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: C
 
 def _settings(wish: Conversion, listing: Listing) -> str:
     """A digest of everything that the bytes depend on."""
-    told = repr((_FORMAT, wish.look, wish.layout, wish.kind, wish.part_mb, bool(wish.source), listing.digest))
+    told = repr((_FORMAT, wish.look, wish.layout, wish.kind, wish.part_mb, bool(wish.from_), listing.digest))
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from syphus.errors import InputError
 from syphus.images.catalog import Listing, Unit, list_units, units
+from syphus.images.conversion import Conversion
 from syphus.images.downloads import FILE, Downloads
 from syphus.images.jobs import MISSING, Job, require_decoders
 from syphus.images.pool import Pool
@@ -21,7 +22,6 @@ from syphus.images.wanted import Wanted
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.finding import find_plugin
 from syphus.plugins.images import image_sources
-from syphus.runs.conversion import Conversion
 
 
 class ImageResult(NamedTuple):
@@ -39,10 +39,10 @@ class Files:
     def __init__(self, wish: Conversion, say: Callable[[str], None], tick: Callable[[int, int], None]) -> None:
         plugin = find_plugin(wish.name, wish.datasets_dir)
         self._wish = wish
-        self._dataset = plugin.create("", wish.annotations)
-        self._dataset.query_inputs_path = wish.annotations
+        self._dataset = plugin.create("", wish.query_inputs_path)
+        self._dataset.query_inputs_path = wish.query_inputs_path
         self._roots = _roots(wish)
-        self.wanted = Wanted(_named(self._dataset, wish.annotations)) if wish.annotations else None
+        self.wanted = Wanted(_named(self._dataset, wish.query_inputs_path)) if wish.query_inputs_path else None
         if wish.download:
             self._download(say, tick)
         self.listing = list_units(self._units())
@@ -54,7 +54,7 @@ class Files:
         """Everything from a position on."""
         following = islice(self._units(), position.units, None)
         shown: dict[int, Unit] = {}
-        processes = self._wish.processes or os.cpu_count() or 1
+        processes = self._wish.num_threads or os.cpu_count() or 1
         threads = max(1, processes // self.listing.videos) if self.listing.videos else 1
         roots = [os.path.realpath(root) for root in self._roots]
 
@@ -63,7 +63,7 @@ class Files:
                 shown[number] = unit
                 yield unit.job(number, roots, threads)
 
-        with Pool(self._wish.look, min(processes, self.listing.units), self._wish.seconds) as pool:
+        with Pool(self._wish.look, min(processes, self.listing.units), self._wish.timeout) as pool:
             yield from self._placed(pool.results(jobs()), shown, position)
 
     def _placed(
@@ -93,7 +93,7 @@ class Files:
         from syphus.images.download import Manners, download  # aiohttp takes its time to import
 
         wishes = ((unit.path, unit.urls) for unit in self._units() if unit.urls)
-        manners = Manners(per_second=self._wish.per_second)
+        manners = Manners(per_second=self._wish.requests_per_second)
         got = download(wishes, self._roots[0], manners, tick)
         say(f"Downloaded {got.new:,}; {got.there:,} were there, {got.gone:,} are expired, {got.failed:,} failed.")
 
@@ -130,7 +130,7 @@ class Stored:
 def _roots(wish: Conversion) -> list[Path]:
     """The folders that may be read: those that the user names, and the one of the images."""
     path = Path(wish.image_path)
-    return [*wish.image_roots, path if path.is_dir() else path.parent]
+    return [*wish.image_root, path if path.is_dir() else path.parent]
 
 
 def _named(dataset: AbstractDataset, annotations: str) -> Iterator[str]:
