@@ -16,7 +16,7 @@ from syphus.plugins.code import PluginCode
 from syphus.plugins.rows import to_query
 from syphus.prompts import find_prompt, read_prompt, to_prefix
 from syphus.reading.places import Tolerance, tolerated
-from syphus.types import Pair, Parsed, Prefix, Query, Relation, Train
+from syphus.types import Frame, Pair, Parsed, Prefix, Query, Relation, Still, Train, Video
 
 if TYPE_CHECKING:  # hardly a plugin has one, and every command would load the whole room
     from syphus.selection.candidates import Heuristic
@@ -81,6 +81,14 @@ class AbstractDataset(ABC):
         If none of them has changed since the last start, and the one at `path` has not, the input is not read again.
         """
         return ()
+
+    def _load_images(self, path: str) -> Iterable[Still | Frame | Video]:  # noqa: ARG002  for those who override it
+        """Returns or yields where the images are, for `convert`: a `Still` or a `Frame` each, or a whole `Video`.
+
+        `path` is what `--image_path` says, often a folder. Ids are those that `image_ids` of the rows name. Where the
+        user names annotations, only what these name is converted; `query_inputs_path` is then their path, otherwise "".
+        """
+        raise PluginError(f"{plugin_name(type(self))} does not say where its images are: it has no _load_images")
 
     def _load_prefix(self, path: str) -> Mapping[str, object]:
         """`{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`; default: the prompt file."""
