@@ -24,6 +24,7 @@ LAYERS = (
     ("stages",),
     ("pipeline",),
     ("corpus",),
+    ("images",),
     ("formats",),
     ("endpoints", "ledger", "plugins"),
     ("pricing",),

@@ -35,7 +35,7 @@ class Frames:
             if line.strip():
                 self._add(PurePosixPath(line.strip()), number)
         for names in self._names.values():
-            names.sort(key=_natural)
+            names.sort(key=natural)
 
     def names(self, of: str) -> list[str]:
         """All frames of a scene or a video, in the order of their numbers; none where there is no listing.
@@ -56,6 +56,6 @@ class Frames:
         self._names.setdefault(frame.parts[0], []).append("_".join(frame.with_suffix("").parts))
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
     """For sorting: frame 9 comes before frame 10, whether their numbers have zeros before them or not."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
