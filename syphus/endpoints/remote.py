@@ -27,6 +27,7 @@ from syphus.endpoints.transport import Reply, Transport
 from syphus.endpoints.verdicts import Verdict
 from syphus.errors import ConfigError
 from syphus.secrets import Vault
+from syphus.text import without_images
 
 _NO_KEY = "none"  # a server of one's own often wants no key, but the SDK would then take one from the environment
 _OF_THE_TRANSPORT = {"content-length", "host", "connection", "transfer-encoding", "accept-encoding"}  # it sets these
@@ -75,7 +76,7 @@ class RemoteEndpoint:
         if reply.status in (401, 403):
             self._refused = prepared
         headers = CIMultiDict((name, self._vault.scrub(value)) for name, value in reply.headers.items())
-        return Reply(reply.status, headers, self._vault.scrub_error(reply.body))
+        return Reply(reply.status, headers, self._vault.scrub_error(without_images(reply.body)))
 
     def judge(self, body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> Verdict:
         """What a good reply to a request of `prompt_bytes` bytes is worth."""

@@ -96,6 +96,12 @@ class Lane:
         self.in_flight += 1
         return Call(now, worst, {what: bucket.take(_charge(what, worst)) for what, bucket in self._buckets.items()})
 
+    def withdraw(self, call: Call) -> None:
+        """A call was let go, and is not made."""
+        self.in_flight -= 1
+        for what, ticket in call.tickets.items():
+            self._buckets[what].settle(ticket, 0.0)
+
     def leave(self, call: Call, headers: Mapping[str, str], used_tokens: float | None, now: float) -> None:
         """A call is over; `headers` are those of its reply, if any, `used_tokens` what an answer was charged."""
         for what in ("requests", "tokens"):

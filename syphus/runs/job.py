@@ -8,6 +8,7 @@ finish     the files, and the numbers (projections.py)
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Mapping
 
@@ -17,7 +18,7 @@ from syphus.ledger.records import reopen
 from syphus.ledger.results import accepted
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
-from syphus.ledger.summary import asks_nobody, average_size
+from syphus.ledger.summary import asks_nobody, average_images, average_size
 from syphus.options import Options
 from syphus.pipeline.engine import Observer
 from syphus.runs.asking import Asker
@@ -40,7 +41,9 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Fin
     prepared = prepare(options, environ)
     with opened(prepared.options.folder) as store:
         try:
-            return _Job(prepared, store, observer).carry_out()
+            job = _Job(prepared, store, observer)
+            with contextlib.closing(job):
+                return job.carry_out()
         except StorageError as error:
             return _what_is_left(store, error)
 
@@ -59,6 +62,7 @@ class _Job:
             self._asker.vault,
             share_answers=not prepared.options.no_sharing,
             hook_seconds=prepared.config.plugin_timeout,
+            album=self._asker.album,
         )
 
     def carry_out(self) -> Finished:
@@ -72,6 +76,10 @@ class _Job:
             return self._finish(self._ask(report))
         self._observer.say("Nothing to do: no request was made.")
         return self._finish(None)
+
+    def close(self) -> None:
+        """Lets go of the images."""
+        self._asker.close()
 
     def _report(self) -> Report:
         return self._asker.report(STAGE)
@@ -94,7 +102,8 @@ class _Job:
     def _open_input(self) -> None:
         plugin = self._prepared.plugin.digest()
         known = bool(sessions(self._store, STAGE))
-        check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, self._observer.reading)
+        tick, album = self._observer.reading, self._asker.album
+        check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, tick, album)
         if check is not None and known and (check.new or check.changed or check.gone):
             self._observer.say(
                 f"The input has changed: {check.new:,} new, {check.changed:,} changed, {check.gone:,} gone."
@@ -131,7 +140,8 @@ class _Job:
         prepared = self._prepared
         if prepared.no_endpoint is not None and not asks_nobody(self._store, STAGE):
             raise prepared.no_endpoint
-        for line in opening(prepared, report, average_size(self._store, STAGE)):
+        images = average_images(self._store, STAGE, self._asker.album.tokens)
+        for line in opening(prepared, report, average_size(self._store, STAGE), images):
             self._observer.say(line)
         return self._asker.ask(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
 

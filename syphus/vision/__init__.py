@@ -1,0 +1,7 @@
+"""Images in the prompt: looked at when the input is read, and made ready to go when their call goes.
+
+album.py     the pictures of a run: measured, marked in a request, encoded
+places.py    where they are: files, the image store, the run's own folder
+pixels.py    one image: its measures, its data URL
+examples.py  those of the in-context examples
+"""
