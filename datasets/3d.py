@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from syphus import AbstractDataset, Check, Pair, Parsed, Query, field, read_json, read_json_items
+from syphus import AbstractDataset, Check, Pair, Parsed, Query, Still, field, image_files, read_json, read_json_items
 from syphus.cleaning import Context
 from syphus.errors import InputError
 from syphus.parsing import Conversation, parse_conversations
 from syphus.plugins.drawing import drawn
-from syphus.reading.frames import Frames
+from syphus.reading.frames import Frames, frame_name
 from syphus.reading.records import beginning, record_error
 from syphus.reading.text_files import read_text
 
@@ -66,6 +67,13 @@ class SceneNavigation(AbstractDataset):
                 "image_ids": [f"SN_IMG_{frame}" for frame in frames.names(scene)],
                 "meta": {"candidates": drawn(activities, self.candidates, key)},
             }
+
+    def _load_images(self, path: str) -> Iterator[Still]:
+        """ScanNet's frames, `<scene>/color/000100.jpg`, of the first scan of each scene."""
+        for file in image_files(path):
+            frame = file.relative_to(path)
+            if re.match(r"scene\d+_00", frame.parts[0]) and frame.parts[1:2] == ("color",):
+                yield Still(f"SN_IMG_{frame_name(frame)}", file)
 
     def render_query(self, query: Query) -> str:
         """The descriptions, then the activities to choose from."""

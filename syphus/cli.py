@@ -22,6 +22,7 @@ from syphus.errors import ConfigError, InterruptError, SyphusError, UsageError
 from syphus.options import Options
 from syphus.terminal.command_line import with_options
 from syphus.terminal.corpus_commands import mix, stats, verify
+from syphus.terminal.image_commands import convert
 from syphus.terminal.streams import flush_streams, prepare_streams, print_as_json, print_lines, print_text, say
 from syphus.version import __version__
 
@@ -220,7 +221,7 @@ def simulate(
         serve(port, setting or ())
 
 
-for _command_of_files in (verify, mix, stats):
+for _command_of_files in (convert, verify, mix, stats):
     app.command()(_command_of_files)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import NotRequired, TypedDict
 
 SIMULATED = "simulated-"  #: how the names of models begin whose answers are made up
@@ -86,6 +87,41 @@ class Query:
     problem: str = ""
     pairs: tuple[Pair, ...] = ()
     images: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """An image of a dataset: its id, and the file that it is in.
+
+    Relative paths start at the folder of the images. Where the file may be missing, `urls` are where it can be had, the
+    best first; `convert --download` puts it at `path`.
+    """
+
+    id: str
+    path: str | Path
+    urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An image that is the frame of a video nearest to a second of it."""
+
+    id: str
+    video: str | Path
+    second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """An image for every second of a video, from second 0 on; its id is `prefix` and the second in so many `digits`."""
+
+    path: str | Path
+    prefix: str
+    digits: int = 4
+
+    def id(self, second: int) -> str:
+        """`DC_IMG_v_abc123_0007`."""
+        return f"{self.prefix}{second:0{self.digits}}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ def opens_as_text(call: ast.Call) -> bool:
     """A call of open, Path.open, read_text or write_text that leaves the encoding to the machine."""
     called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     on = getattr(call.func, "value", None)
-    if isinstance(on, ast.Name) and on.id == "os":  # os.open gives bytes
+    if isinstance(on, ast.Name) and on.id in {"os", "Image", "av"}:  # these give bytes, images and videos
         return False
     places = {"open": 3 if isinstance(call.func, ast.Name) else 2, "read_text": 0, "write_text": 1}
     if called not in places or any(word.arg == "encoding" for word in call.keywords):

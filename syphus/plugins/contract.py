@@ -16,7 +16,7 @@ from syphus.plugins.code import PluginCode
 from syphus.plugins.rows import to_query
 from syphus.prompts import find_prompt, read_prompt, to_prefix
 from syphus.reading.places import Tolerance, tolerated
-from syphus.types import Pair, Parsed, Prefix, Query
+from syphus.types import Frame, Pair, Parsed, Prefix, Query, Still, Video
 
 MOST_LEFT_OUT = 1_000  #: records that a plugin may fail on: the input is read once more for each
 
@@ -68,6 +68,14 @@ class AbstractDataset(ABC):
         - `images` (optional): what the model is shown besides: a list of paths, of bytes of image files, or of
           {"id": "SD_IMG_00076_1"}, which is looked up where `--images` says.
         """
+
+    def _load_images(self, path: str) -> Iterable[Still | Frame | Video]:  # noqa: ARG002  for those who override it
+        """Returns or yields where the images are, for `convert`: a `Still` or a `Frame` each, or a whole `Video`.
+
+        `path` is what `--image_path` says, often a folder. Ids are those that `image_ids` of the rows name. Where the
+        user names annotations, only what these name is converted; `query_inputs_path` is then their path, otherwise "".
+        """
+        raise PluginError(f"{plugin_name(type(self))} does not say where its images are: it has no _load_images")
 
     def _load_prefix(self, path: str) -> Mapping[str, object]:
         """`{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`; default: the prompt file."""

@@ -11,7 +11,7 @@ without its ending, `scene0000_00_color_000100`, as the original's Convert-It ma
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from syphus.errors import InputError
 from syphus.reading.text_files import read_text
@@ -53,7 +53,12 @@ class Frames:
             raise InputError(
                 f"{self._listing}: line {number}: a path such as scene0000_00/color/000100.jpg is expected"
             )
-        self._names.setdefault(frame.parts[0], []).append("_".join(frame.with_suffix("").parts))
+        self._names.setdefault(frame.parts[0], []).append(frame_name(frame))
+
+
+def frame_name(frame: PurePath) -> str:
+    """`scene0000_00_color_000100` of `scene0000_00/color/000100.jpg`."""
+    return "_".join(frame.with_suffix("").parts)
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -56,7 +56,7 @@ class Meter:
         if budget.price is not None and budget.cost:
             parts.append(dollars(budget.cost))
         if rate > 0:
-            parts.append(f"left {_span((tally.total - self.done) / rate)}")
+            parts.append(f"left {span((tally.total - self.done) / rate)}")
         return "  ".join(parts)
 
     def trouble(self) -> str:
@@ -94,7 +94,8 @@ def _at(seconds: float) -> str:
     return f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """`45 s`, `12 min`, `2.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from syphus.errors import ImageError
-from syphus.images.pixels import BadImageError, Look, convert_still, measure, read_file
+from syphus.images.look import Look
+from syphus.images.pixels import BadImageError, convert_still, measure, read_file
 
 _AS_IT_IS = Look(size=None)
 
