@@ -106,7 +106,7 @@ def _in_patches(width: int, height: int) -> tuple[int, int]:
         return width, height
     scale = math.sqrt(_PATCHES * _PATCH**2 / (width * height))
     wide, high = width * scale / _PATCH, height * scale / _PATCH
-    return _scaled(width, height, scale * min(max(1, int(wide)) / wide, max(1, int(high)) / high))
+    return _scaled(width, height, scale * min(1 / scale, max(1, int(wide)) / wide, max(1, int(high)) / high))
 
 
 def _scaled(width: int, height: int, scale: float) -> tuple[int, int]:

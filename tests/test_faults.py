@@ -78,6 +78,7 @@ FATES = {
     "context_length_llama": is_told(FAILED, "context too long"),
     "request_too_large": is_told(FAILED, "larger than the limit of a minute"),
     "unprocessable": is_told(FAILED, "rejected 422"),
+    "request_echo": is_told(FAILED, "rejected 422"),
     "image_unreadable": is_told(FAILED, "image not accepted: image_parse_error"),
     "too_large_413": is_told(FAILED, "rejected 413"),
     "content_filter": is_told(REFUSED, "content filter on the prompt (violence: high)"),

@@ -303,6 +303,7 @@ SHAPES: dict[str, Check] = {
     "one_choice": good(lambda seen: len(seen.contents()) == 1),
     "bad_parameter": error(400, code="invalid_value", kind="invalid_request_error"),
     "unprocessable": lambda seen: seen.status == 422 and seen.json("detail", 0, "type") == "missing",
+    "request_echo": lambda seen: seen.status == 422 and bool(seen.json("detail", 0, "input")),
     "image_unreadable": error(400, code="image_parse_error", kind="invalid_request_error"),
     "no_vision": error(400, kind="invalid_request_error", words="only supported by certain models"),
     "too_large_413": page(413),

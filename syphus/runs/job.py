@@ -141,6 +141,8 @@ class _Job:
         if prepared.no_endpoint is not None and not asks_nobody(self._store, STAGE):
             raise prepared.no_endpoint
         images = average_images(self._store, STAGE, self._asker.album.tokens)
+        if images:
+            self._asker.album.open()
         for line in opening(prepared, report, average_size(self._store, STAGE), images):
             self._observer.say(line)
         return self._asker.ask(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))

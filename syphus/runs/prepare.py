@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from syphus.image_tokens import ImageRules
 from syphus.options import Options
 from syphus.plugins.contract import AbstractDataset, load_prefix, shipped
 from syphus.plugins.finding import LoadedPlugin, find_plugin
+from syphus.plugins.images import image_sources
 from syphus.pricing import Price, load_prices
 from syphus.runs.settings import run_settings
 from syphus.secrets import Vault
-from syphus.types import Prefix
+from syphus.types import Frame, Prefix, Still, Video
 from syphus.vision.album import IMAGES, Album
 from syphus.vision.examples import look_at_examples
 
@@ -49,7 +50,12 @@ class Prepared:
 
     def album(self, folder: Path | None = None) -> Album:
         """The pictures of the run in `folder`; without one, those of a preview. Close it."""
-        return Album(self.image_rules, self.options.images, folder / IMAGES if folder else None)
+        kept = folder / IMAGES if folder else None
+        own = type(self.dataset)._load_images is not AbstractDataset._load_images
+        return Album(self.image_rules, self.options.images, kept, self._listing if own else None)
+
+    def _listing(self, folder: Path) -> Iterator[Still | Frame | Video]:
+        return image_sources(self.dataset, str(folder.absolute()))
 
     @property
     def vault(self) -> Vault:

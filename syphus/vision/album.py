@@ -20,6 +20,7 @@ from syphus.errors import ConfigError, ImageError
 from syphus.image_tokens import ImageRules
 from syphus.types import Picture, Query
 from syphus.vision.places import Places, digest_of
+from syphus.vision.sources import Listing
 
 IMAGES = "images"  #: the folder in a run's folder with the images that its plugin has handed over
 LARGEST_REQUEST = 50_000_000  #: bytes; what OpenAI takes in one request
@@ -45,26 +46,36 @@ class Album:
     """The pictures of a run. `close` it, which closes the store.
 
     `images` is the image store or folder that the user has named, `kept` the folder for images that a plugin hands
-    over; without it they stay in memory.
+    over; without it they stay in memory. `listing` gives the images in a folder with their ids.
     """
 
-    def __init__(self, rules: ImageRules, images: Path | None = None, kept: Path | None = None) -> None:
+    def __init__(
+        self,
+        rules: ImageRules,
+        images: Path | None = None,
+        kept: Path | None = None,
+        listing: Listing | None = None,
+    ) -> None:
         self.rules = rules
-        self._places = Places(images, kept)
+        self._places = Places(images, kept, listing)
         self._data_url = lru_cache(_REMEMBERED)(self._encoded)
         self.seen = 0  #: images that could be read
         self.problem = ""  #: of the first that could not
 
     def look(self, queries: Sequence[Query]) -> list[Query]:
-        """The queries, their pictures looked at. Raises `InputError` where the store can't be read."""
+        """The queries, their pictures looked at. Raises `UsageError` where the store can't be read."""
         _require_pillow()
         if any(picture.id for query in queries for picture in query.images):
-            self._places.check_store()
+            self.open()
         with ThreadPoolExecutor(_READERS, "images") as readers:
             found = iter(list(readers.map(self._looked_at, (picture for query in queries for picture in query.images))))
         looked_at = [replace(query, images=tuple(next(found) for _ in query.images)) for query in queries]
         self._count(picture for query in looked_at for picture in query.images)
         return looked_at
+
+    def open(self) -> None:
+        """Opens the store, or lists the folder, before threads want it. Raises `UsageError` where that fails."""
+        self._places.open()
 
     def known(self, pictures: Sequence[Picture]) -> Sequence[Picture]:
         """The pictures, those tried once more that could not be read. Raises `ImageError`."""

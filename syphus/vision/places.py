@@ -11,10 +11,11 @@ from hashlib import blake2b
 from pathlib import Path
 from threading import Lock, get_ident
 
-from syphus.errors import ImageError, InputError
+from syphus.errors import ImageError, UsageError
 from syphus.images.store import ImageStore, open_store
 from syphus.ledger.store import storage_faults
 from syphus.types import Picture
+from syphus.vision.sources import Listing, Sources
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")  #: of image files, also in capitals
 
@@ -23,11 +24,12 @@ class Places:
     """Reads images. `images` is a store, or a folder of image files; `kept` the folder for what is handed over.
 
     Relative paths start at `images` where that is a folder of image files, otherwise at the current folder. An id is
-    looked up in the store, or is the name of a file in the folder, without its ending.
+    looked up in the store; in a folder it is the name of a file, without its ending, or one that `listing` knows.
     """
 
-    def __init__(self, images: Path | None, kept: Path | None) -> None:
+    def __init__(self, images: Path | None, kept: Path | None, listing: Listing | None = None) -> None:
         self._images = images
+        self._sources = Sources(images, listing) if images and listing else None
         self._kept = kept
         self._is_store = images is not None and (images.is_file() or any(images.glob("*.parquet")))
         self._store: ImageStore | None = None
@@ -42,19 +44,23 @@ class Places:
             return _read(start / picture.path, picture.path)
         if not picture.id:
             return _read(self._place(picture.digest), picture.name)
-        if not self._is_store:
-            return self._named(picture.id)
         try:
+            if not self._is_store:
+                return self._named(picture.id)
             return self._opened()[picture.id]
         except KeyError:
             raise ImageError(picture.id, f"missing in {self._images}") from None
-        except InputError as error:
+        except ImageError:
+            raise
+        except UsageError as error:
             raise ImageError(picture.id, f"can't be read: {error}") from error
 
-    def check_store(self) -> None:
-        """Opens the store, if there is one. Raises `InputError` where it can't be read."""
+    def open(self) -> None:
+        """Opens the store, if there is one. Raises `UsageError` where it can't be read, or the plugin fails on it."""
         if self._is_store:
             self._opened()
+        elif self._sources:
+            self._sources.find("")
 
     def keep(self, digest: str, data: bytes) -> None:
         """Keeps what was handed over. Raises `StorageError` where the disk fails; `sync` makes it last."""
@@ -79,8 +85,9 @@ class Places:
 
     def close(self) -> None:
         """Closes the store."""
-        if self._store is not None:
-            self._store.close()
+        for each in (self._store, self._sources):
+            if each is not None:
+                each.close()
 
     def _place(self, digest: str) -> Path:
         assert self._kept is not None
@@ -102,6 +109,9 @@ class Places:
         for ending in (*ENDINGS, *(ending.upper() for ending in ENDINGS)):
             if (path := self._images / f"{name}{ending}").is_file():
                 return _read(path, name)
+        found = self._sources.find(name) if self._sources else None
+        if found is not None:
+            return _read(found, name)
         raise ImageError(name, f"missing in {self._images}")
 
 

@@ -37,6 +37,12 @@ class Chat:
     seed: object
     stream: bool
 
+    @property
+    def asked(self) -> object:
+        """What the last message says, as it was sent."""
+        messages = self.body["messages"]
+        return messages[-1].get("content") if isinstance(messages, list) else None
+
 
 def read_chat(raw: bytes, vision: bool = True) -> Chat:
     """The request in `raw` (JSON, UTF-8), to a model with or without `vision`.

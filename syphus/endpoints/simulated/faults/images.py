@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from syphus.endpoints.simulated.faults.table import fixed
+from syphus.endpoints.simulated.completion import Case
+from syphus.endpoints.simulated.faults.table import fault, fixed
 from syphus.endpoints.simulated.images import BROKEN, NO_VISION
-from syphus.endpoints.simulated.replies import html_reply, openai_error
+from syphus.endpoints.simulated.replies import Reply, html_reply, json_reply, openai_error
+
+
+@fault()
+def request_echo(case: Case) -> Reply:
+    """422 of FastAPI that writes what it was asked into its answer, with the images in it."""
+    asked = case.chat.asked
+    return json_reply(422, {"detail": [{"input": asked, "type": "literal_error", "loc": ["body", "messages"]}]})
+
 
 fixed(
     "image_unreadable",
