@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,10 +68,11 @@ class SceneNavigation(AbstractDataset):
             }
 
     def _load_images(self, path: str) -> Iterator[Still]:
-        """ScanNet's frames, `<scene>/color/000100.jpg`, of the first scan of each scene."""
+        """ScanNet's frames, `<scene>/color/000100.jpg`, of the first scan of each scene or of those that are named."""
         for file in image_files(path):
             frame = file.relative_to(path)
-            if re.match(r"scene\d+_00", frame.parts[0]) and frame.parts[1:2] == ("color",):
+            named = self.query_inputs_path or frame.parts[0].endswith("_00")
+            if named and frame.parts[1:2] == ("color",):
                 yield Still(f"SN_IMG_{frame_name(frame)}", file)
 
     def render_query(self, query: Query) -> str:

@@ -40,7 +40,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            go_on = "" if ctx.invoked_subcommand else f" Go on with the same command: {_command()}"
+            goes_on = ctx.invoked_subcommand in (None, convert.__name__)
+            go_on = f" Go on with the same command: {_command()}" if goes_on else ""
             raise InterruptError(f"Stopped.{go_on}") from None
 
 

@@ -23,6 +23,9 @@ def _option(default: T, explained: str, *flags: str, least: float | None = None,
     return value
 
 
+option = _option  #: for the options of other commands
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The options of the main job. Raises `ConfigError` for a number that makes no sense."""

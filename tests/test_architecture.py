@@ -35,7 +35,7 @@ LAYERS = (
     ("options",),
     ("errors", "types", "version"),
 )
-HEAVY = ("aiofiles", "aiohttp", "httpx2", "openai", "orjson", "pydantic", "rich", "tenacity")
+HEAVY = ("PIL", "aiofiles", "aiohttp", "av", "httpx2", "openai", "orjson", "pyarrow", "pydantic", "rich", "tenacity")
 LONGEST_MODULE, LONGEST_FUNCTION = 300, 50  # lines
 
 

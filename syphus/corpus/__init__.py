@@ -5,6 +5,7 @@ groups.py   the data yaml, which says so for Otter's loader
 verify.py   what is wrong with them
 entries.py  what is wrong with one pair
 stores.py   the ids that an image store holds
+unused.py   images that no pair names
 names.py    names by the million, and who asks for them
 mix.py      a data yaml from datasets, and what it makes of them
 stats.py    images, pairs and words, counted

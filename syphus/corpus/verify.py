@@ -16,6 +16,7 @@ from syphus.corpus.finding import language
 from syphus.corpus.groups import TEXT_ONLY, Finding, Group, Part
 from syphus.corpus.names import Names
 from syphus.corpus.stores import image_ids
+from syphus.corpus.unused import Used
 from syphus.errors import InputError
 from syphus.formats.card import FILE as CARD
 from syphus.reading.nested import read_nested_items
@@ -45,8 +46,10 @@ class Summary(NamedTuple):
     problems: Counter[str]
 
 
-def verify(groups: Sequence[Group], found: Iterable[Finding], tell: Tell) -> Summary:
+def verify(groups: Sequence[Group], found: Iterable[Finding], tell: Tell, allow_unused: bool = False) -> Summary:
     """Checks everything in the groups; each fault, those `found` before too, is told as soon as it is seen.
+
+    An image that no pair names is a fault unless they are allowed.
 
     What can't be read is a fault, too. Raises `ConfigError` where a parquet file is to be read without pyarrow.
     """
@@ -58,17 +61,22 @@ def verify(groups: Sequence[Group], found: Iterable[Finding], tell: Tell) -> Sum
 
     for finding in found:
         told(finding)
-    checked = [_Check(group, told) for group in groups]
-    parts = [count for check in checked for count in check.carry_out()]
-    stores = [check.stored for check in checked if check.stored is not None]
-    return Summary(parts, sum(stores) if stores else None, kinds)
+    with Used() as used:
+        checked = [_Check(group, told, None if allow_unused else used) for group in groups]
+        parts = [count for check in checked for count in check.carry_out()]
+        stores = [] if allow_unused else [store for group in groups for part in group.parts for store in part.images]
+        for finding in used.others(stores):
+            told(finding)
+    images = [check.stored for check in checked if check.stored is not None]
+    return Summary(parts, sum(images) if images else None, kinds)
 
 
 class _Check:
     """The check of one group, whose datasets share their ids."""
 
-    def __init__(self, group: Group, tell: Tell) -> None:
+    def __init__(self, group: Group, tell: Tell, used: Used | None) -> None:
         self.stored: int | None = None
+        self._used = used
         self._group = group
         self._tell = tell
         self._needs_images = group.kind != TEXT_ONLY if group.kind else None
@@ -115,6 +123,8 @@ class _Check:
             pairs.want(wanted)
             if any(each.images for each in self._group.parts):
                 images.want((image, name, place, "unknown image") for image, name in shown.items())
+                if self._used is not None:
+                    self._used.add(shown)
         if not count:
             self._tell(Finding(place, "", "no pairs"))
         return count

@@ -8,6 +8,8 @@ from typing import NamedTuple, TypeAlias
 
 from syphus.errors import ConfigError
 
+MISSING = "missing"  #: the reason for a file that is not there
+
 Answer: TypeAlias = tuple[int, float | None, bytes | str]
 
 

@@ -55,6 +55,8 @@ def make_look(
             named = "PNG"
         case _:
             raise ConfigError(f"--image_format {image_format}: there is jpeg and png.")
+    if not 1 <= quality <= 100 or most_pixels < 1:
+        raise ConfigError("--quality is a number from 1 to 100, --max_pixels one from 1.")
     if size is not None and max(size) > LARGEST_SIDE:
         raise ConfigError(f"--size: up to {LARGEST_SIDE:,} pixels.")
     passing = ("JPEG", "PNG") if size is None and named is None else (named or "JPEG",)

@@ -14,7 +14,6 @@ from syphus.ledger.store import storage_faults, sync_folder
 
 GROUP_BYTES = 2_000_000  #: of a row group: what has to be read for one image
 _GROUP_ROWS = 1_000
-LAYOUTS = ("base64", "datasets")  #: by `columns.py`
 _MARK = b"syphus"  # the key of what is noted in a file
 
 
@@ -133,7 +132,10 @@ def schema(pyarrow: Any, raw: bool, note: str) -> Any:
 
 def note_of(pyarrow: Any, path: Path) -> str:
     """What was noted in a file that this module wrote; "" in any other."""
-    metadata = pyarrow.parquet.read_schema(path).metadata or {}
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+    except (pyarrow.ArrowException, OSError):
+        return ""
     return str(metadata.get(_MARK, b"").decode())
 
 

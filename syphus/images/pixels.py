@@ -16,6 +16,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from syphus.images.jobs import MISSING
 from syphus.images.look import Look
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
@@ -45,7 +46,7 @@ def read_file(path: Path) -> bytes:
                 raise BadImageError(f"a file of more than {_LARGEST_FILE >> 20} MiB")
             data = file.read()
     except FileNotFoundError as error:
-        raise BadImageError("missing") from error
+        raise BadImageError(MISSING) from error
     except OSError as error:
         raise BadImageError(f"can't be read: {error.strerror}") from error
     if not data:
@@ -159,5 +160,5 @@ def _broken() -> Iterator[None]:
         raise BadImageError("not an image") from error
     except Exception as error:
         said = " ".join(str(error).split())
-        truncated = "truncated" in said or isinstance(error, EOFError)
+        truncated = "truncated" in said.lower() or isinstance(error, EOFError)
         raise BadImageError(f"truncated: {said:.80}" if truncated else f"broken: {said:.80}") from error

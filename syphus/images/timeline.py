@@ -51,27 +51,22 @@ def timeline(times: Sequence[int], last_duration: int, base: Fraction) -> Timeli
     return Timeline(ordered, base, ordered[-1] + (last_duration or gap))
 
 
-def groups(keys: Sequence[bool]) -> list[int]:
-    """For each packet the number of its group of pictures: a key frame begins one."""
-    number, found = 0, []
-    for position, is_key in enumerate(keys):
-        number += is_key and position > 0
-        found.append(number)
-    return found
+def needed(times: Sequence[int], keys: Sequence[bool], wanted: set[int]) -> bytearray:
+    """For each packet, in decoding order, 1 where it has to be decoded for the frames at the `wanted` times, or 0.
 
-
-def last_needed(times: Sequence[int], group: Sequence[int], wanted: set[int]) -> dict[int, int]:
-    """For each group of pictures the last packet that has to be decoded, in decoding order, for the frames at the
-    `wanted` times; groups that are not needed at all are left out.
-
-    A frame that is shown before its group's key frame refers to the group before, which is then needed to its end.
+    A key frame begins a group of pictures, of which nothing is needed after the last that is wanted. Pictures that are
+    shown before the key frame of their group refer to the group before: where one is wanted, all of that is needed, and
+    where none is, they are left out.
     """
-    last: dict[int, int] = {}
-    begins: dict[int, int] = {}
-    for position, (time, number) in enumerate(zip(times, group, strict=True)):
-        first = begins.setdefault(number, position)
-        if time in wanted:
-            last[number] = position
-            if time < times[first] and first:
-                last[number - 1] = first - 1
-    return last
+    found = bytearray(len(times))
+    begins = [position for position, is_key in enumerate(keys) if is_key or not position]
+    for before, start, end in zip([0, *begins], begins, [*begins[1:], len(times)], strict=False):
+        shown = [position for position in range(start, end) if times[position] in wanted]
+        if not shown:
+            continue
+        leads = any(times[position] < times[start] for position in shown)
+        if leads:
+            found[before:start] = b"\1" * (start - before)
+        for position in range(start, shown[-1] + 1):
+            found[position] = leads or times[position] >= times[start]
+    return found

@@ -8,6 +8,9 @@ Where that does not bring all frames to light (a broken file, packets without ti
 
 from __future__ import annotations
 
+import math
+import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
@@ -22,7 +25,7 @@ from PIL import Image
 
 from syphus.images.look import Look
 from syphus.images.pixels import BadImageError, check_pixels, encode
-from syphus.images.timeline import LONGEST, Timeline, groups, last_needed, timeline
+from syphus.images.timeline import LONGEST, Timeline, needed, timeline
 
 Found: TypeAlias = tuple[float, bytes | str]  #: a second, and its image or the reason why there is none
 
@@ -30,6 +33,7 @@ Found: TypeAlias = tuple[float, bytes | str]  #: a second, and its image or the 
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,nut,h264,hevc,m4v,mpegvideo,dv,wtv,mxf,ivf"
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _NEAR = 1.0  # seconds; how far from a second a frame may be that stands in for one that can't be decoded
+_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _TURNS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
 _RATE = 25  # frames a second where nothing says it
 
@@ -39,7 +43,7 @@ av.logging.set_level(av.logging.PANIC)  # what is wrong with a file is told by u
 def frames(path: Path, seconds: Sequence[float] | None, look: Look, threads: int = 1) -> Iterator[Found]:
     """Yields each of the `seconds`, which ascend, with its image or why it has none; without, all seconds there are.
 
-    Seconds that can only be had by decoding all come last. Raises `BadImageError` for a file that is no video.
+    Raises `BadImageError` for a file that is no video.
     """
     with closing(_open(path)) as container:
         stream = _stream(container, look)
@@ -110,13 +114,21 @@ def _packets(container: InputContainer, stream: VideoStream) -> _Packets:
 
 def _timeline(container: InputContainer, stream: VideoStream, packets: _Packets) -> Timeline | None:
     """None where not every frame has a time of its own."""
-    if stream.duration and stream.time_base:
-        packets.stated = float(stream.duration * stream.time_base)
-    elif container.duration:
-        packets.stated = container.duration / av.time_base
+    packets.stated = _stated(container, stream)
     if len(set(packets.times)) < packets.count or not stream.time_base:
         return None
     return _checked(timeline(packets.times, packets.last_duration, stream.time_base))
+
+
+def _stated(container: InputContainer, stream: VideoStream) -> float:
+    """How long the video should be: MP4 and AVI say it of the stream, Matroska in a tag; what is said of the whole file
+    may be about longer sound.
+    """
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if tag := _TAG.match(stream.metadata.get("DURATION", "")):
+        return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
+    return (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
 
 
 def _checked(known: Timeline) -> Timeline:
@@ -141,10 +153,9 @@ def _wanted(known: Timeline, seconds: Sequence[float]) -> tuple[dict[int, list[f
 def _chosen(
     path: Path, packets: _Packets, wanted: dict[int, list[float]], look: Look, threads: int
 ) -> Iterator[tuple[int, bytes]]:
-    """The frames at the wanted times, as far as they come out when as little as possible is decoded."""
-    group = groups(packets.keys)
-    last = last_needed(packets.times, group, set(wanted))
-    left = set(wanted)
+    """The frames at the wanted times, up to one that does not come out when as little as possible is decoded."""
+    coming = deque(sorted(wanted))
+    plan = needed(packets.times, packets.keys, set(wanted))
     number = -1
     with closing(_open(path)) as container:
         stream = _threaded(_stream(container, look), threads)
@@ -155,15 +166,17 @@ def _chosen(
                     if packet.is_discard:
                         continue
                     number += 1
-                    if packet.pts != packets.times[number] or number > last.get(group[number], -1):
+                    if packet.pts != packets.times[number] or not plan[number]:
                         continue
                     context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
                 for frame in context.decode(packet if packet.size else None):
-                    if frame.pts in left and not frame.is_corrupt:
-                        left.remove(frame.pts)
-                        yield frame.pts, _image(frame, stream, look)
-                if not left:
-                    return
+                    if frame.pts is None or frame.pts < coming[0] or frame.is_corrupt:
+                        continue
+                    if frame.pts > coming[0]:  # one has not come out
+                        return
+                    yield coming.popleft(), _image(frame, stream, look)
+                    if not coming:
+                        return
         except (av.FFmpegError, IndexError):
             return  # the rest is tried by decoding everything
 
@@ -234,7 +247,7 @@ def _nearer(
 def _cut_off(known: Timeline, stated: float) -> Iterator[Found]:
     """The seconds that a file should have by its header, and has not: it was cut off."""
     if known.seconds + _NEAR < stated <= LONGEST:
-        for second in range(known.every_second().stop, int(stated)):
+        for second in range(known.every_second().stop, math.ceil(round(stated, 1))):
             yield second, f"truncated: the video breaks off at {known.seconds:.2f} s of {stated:.2f} s"
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from syphus.images.jobs import Answer, Job
+from syphus.images.jobs import MISSING, Answer, Job
 from syphus.images.look import Look
 from syphus.images.pixels import BadImageError, convert_still, read_file
 
@@ -43,7 +43,7 @@ def _inside(path: Path, roots: Sequence[str]) -> Path:
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError) as error:  # a link that leads to itself is a RuntimeError
-        raise BadImageError("missing" if isinstance(error, FileNotFoundError) else "leads nowhere") from error
+        raise BadImageError(MISSING if isinstance(error, FileNotFoundError) else "leads nowhere") from error
     if not any(real.is_relative_to(root) for root in roots):
         raise BadImageError("leads out of the folder of the images")
     if not real.is_file():

@@ -67,7 +67,14 @@ def _below(folder: str, above: set[str]) -> Iterator[str]:
     for entry in ordered:
         if entry.name.startswith("."):
             continue
-        if not entry.is_dir():
+        if not _is_folder(entry):
             yield entry.path
         elif (real := os.path.realpath(entry.path)) not in above:
             yield from _below(entry.path, above | {real})
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False

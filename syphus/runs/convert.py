@@ -13,11 +13,12 @@ from syphus.errors import InputError, RunError
 from syphus.formats.parquet import require_pyarrow
 from syphus.images import outputs
 from syphus.images.catalog import Listing
+from syphus.images.conversion import Conversion, check
+from syphus.images.index import FILE as INDEX
 from syphus.images.parts import PartWriter, note_of
 from syphus.images.state import Position, State
 from syphus.images.store import part_paths
 from syphus.ledger.store import storage_faults
-from syphus.runs.conversion import Conversion, check
 from syphus.runs.image_results import Files, ImageResult, Stored, file_size
 
 _FORMAT = 1  # goes up when the same settings give other bytes
@@ -46,8 +47,8 @@ class Converted(NamedTuple):
 Tick = Callable[[Progress], None]
 
 
-def convert(wish: Conversion, tick: Tick, say: Callable[[str], None]) -> Converted:
-    """Converts, or goes on where the same command was stopped.
+def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: Callable[[int, int], None]) -> Converted:
+    """Converts, or goes on where the same command was stopped; `fetched` hears of photos that are downloaded before.
 
     Raises `UsageError` for what can't be meant, for other settings or sources than those before the stop, and where
     more than `max_bad` of the images are bad; `StorageError` where the disk fails. What is done stays done.
@@ -56,7 +57,7 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None]) -> Convert
     require_pyarrow("An image store")
     if wish.restart:
         _forget(wish)
-    sources = Stored(wish.source) if wish.source else Files(wish)
+    sources = Stored(wish.from_) if wish.from_ else Files(wish, say, fetched)
     settings = _settings(wish, sources.listing)
     if not wish.work.exists() and (done := _finished(wish, settings)):
         return done
@@ -75,14 +76,18 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None]) -> Convert
             say(f"Going on after {state.images:,} images.")
         before = state.images
         _fill(wish, state, sources, settings, tick)
+        if not state.images:
+            outputs.write_skipped(wish.skipped, state)
+            _remove_work(wish)
+            raise InputError(f"None of the images can be taken. {wish.skipped} says why.")
         done = _put_in_place(wish, state)._replace(new=state.images - before)
-    shutil.rmtree(wish.work)
+    _remove_work(wish)
     return done
 
 
 def _settings(wish: Conversion, listing: Listing) -> str:
     """A digest of everything that the bytes depend on."""
-    told = repr((_FORMAT, wish.look, wish.layout, wish.kind, wish.part_mb, bool(wish.source), listing.digest))
+    told = repr((_FORMAT, wish.look, wish.layout, wish.kind, wish.part_mb, bool(wish.from_), listing.digest))
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 
@@ -136,8 +141,6 @@ def _put_in_place(wish: Conversion, state: State) -> Converted:
     """The last step."""
     outputs.write_skipped(wish.skipped, state)
     files = [wish.skipped] if state.skipped else []
-    if not state.images:
-        raise InputError(f"None of the images can be taken. {wish.skipped} says why.")
     folder = wish.work if wish.kind else wish.output
     parts = [folder / name for name, _ in state.parts]
     if wish.kind == ".parquet":
@@ -155,26 +158,38 @@ def _finished(wish: Conversion, settings: str) -> Converted | None:
     if not wish.output.exists() or (wish.output.is_dir() and not any(wish.output.iterdir())):
         return None
     pyarrow = require_pyarrow("An image store")
-    paths = [] if wish.kind == ".json" else part_paths(wish.output)
+    if wish.kind == ".json":
+        raise RunError(f"{wish.output} is there already. --restart writes it anew.")
     try:
+        paths = part_paths(wish.output)
         noted = {note_of(pyarrow, path) for path in paths}
         images = sum(pyarrow.parquet.read_metadata(path).num_rows for path in paths)
-    except (pyarrow.ArrowException, OSError):
-        noted = set()
+    except (pyarrow.ArrowException, OSError, InputError):
+        noted = {""}
     if noted != {settings}:
-        raise RunError(f"{wish.output} is there already, and is something else. --restart writes it anew.")
+        hint = "--restart writes it anew." if all(noted) else "Name another one with --output."
+        raise RunError(f"{wish.output} is there already, and is something else. {hint}")
     skipped = sum(1 for _ in wish.skipped.open("rb")) if wish.skipped.is_file() else 0
     files = (wish.output, *([wish.skipped] if skipped else []))
     return Converted(images, skipped, 0, sum(map(file_size, paths)), len(paths), files)
 
 
+def _remove_work(wish: Conversion) -> None:
+    with storage_faults(wish.work):
+        shutil.rmtree(wish.work)
+
+
 def _forget(wish: Conversion) -> None:
-    """Removes what an earlier conversion has left, and nothing else."""
+    """Removes what an earlier conversion has left, and nothing else: a part is known by its note."""
+    pyarrow = require_pyarrow("An image store")
     with storage_faults(wish.output):
         shutil.rmtree(wish.work, ignore_errors=True)
         wish.skipped.unlink(missing_ok=True)
-        if wish.output.is_dir() and not wish.output.is_symlink():
-            for file in (*wish.output.glob("part-*.parquet"), *wish.output.glob("_index.sqlite")):
+        parts = [*wish.output.glob("part-*.parquet")] if wish.output.is_dir() else []
+        for file in parts:
+            if note_of(pyarrow, file):
                 file.unlink()
-        elif wish.kind:
-            wish.output.unlink(missing_ok=True)
+        if parts:
+            (wish.output / INDEX).unlink(missing_ok=True)
+        if wish.kind and wish.output.is_file():
+            wish.output.unlink()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from syphus.errors import InputError
 from syphus.images.catalog import Listing, Unit, list_units, units
-from syphus.images.jobs import Job, require_decoders
+from syphus.images.conversion import Conversion
+from syphus.images.downloads import FILE, Downloads
+from syphus.images.jobs import MISSING, Job, require_decoders
 from syphus.images.pool import Pool
 from syphus.images.state import Position
 from syphus.images.store import part_paths, read_images
@@ -20,7 +22,6 @@ from syphus.images.wanted import Wanted
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.finding import find_plugin
 from syphus.plugins.images import image_sources
-from syphus.runs.conversion import Conversion
 
 
 class ImageResult(NamedTuple):
@@ -35,13 +36,15 @@ class ImageResult(NamedTuple):
 class Files:
     """The files of a dataset."""
 
-    def __init__(self, wish: Conversion) -> None:
+    def __init__(self, wish: Conversion, say: Callable[[str], None], tick: Callable[[int, int], None]) -> None:
         plugin = find_plugin(wish.name, wish.datasets_dir)
         self._wish = wish
-        self._dataset = plugin.create("", wish.annotations)
-        self._dataset.query_inputs_path = wish.annotations
+        self._dataset = plugin.create("", wish.query_inputs_path)
+        self._dataset.query_inputs_path = wish.query_inputs_path
         self._roots = _roots(wish)
-        self.wanted = Wanted(_named(self._dataset, wish.annotations)) if wish.annotations else None
+        self.wanted = Wanted(_named(self._dataset, wish.query_inputs_path)) if wish.query_inputs_path else None
+        if wish.download:
+            self._download(say, tick)
         self.listing = list_units(self._units())
         require_decoders(self.listing.videos > 0)
         if not self.listing.units:
@@ -51,7 +54,7 @@ class Files:
         """Everything from a position on."""
         following = islice(self._units(), position.units, None)
         shown: dict[int, Unit] = {}
-        processes = self._wish.processes or os.cpu_count() or 1
+        processes = self._wish.num_threads or os.cpu_count() or 1
         threads = max(1, processes // self.listing.videos) if self.listing.videos else 1
         roots = [os.path.realpath(root) for root in self._roots]
 
@@ -60,7 +63,7 @@ class Files:
                 shown[number] = unit
                 yield unit.job(number, roots, threads)
 
-        with Pool(self._wish.look, min(processes, self.listing.units), self._wish.seconds) as pool:
+        with Pool(self._wish.look, min(processes, self.listing.units), self._wish.timeout) as pool:
             yield from self._placed(pool.results(jobs()), shown, position)
 
     def _placed(
@@ -75,11 +78,28 @@ class Files:
             if number == position.units and count <= position.results:
                 continue
             unit = shown[number]
+            if image == MISSING and unit.urls:
+                image = self._why_missing(unit.path)
             for ids, told in _told(unit, key):
                 yield ImageResult(ids, image, told, Position(number, count, done))
 
+    def _why_missing(self, path: Path) -> str:
+        if not (self._roots[0] / FILE).is_file():
+            return "missing; --download gets it"
+        with closing(Downloads(self._roots[0])) as downloads:
+            return downloads.reason(path) or MISSING
+
+    def _download(self, say: Callable[[str], None], tick: Callable[[int, int], None]) -> None:
+        from syphus.images.download import Manners, download  # aiohttp takes its time to import
+
+        wishes = ((unit.path, unit.urls) for unit in self._units() if unit.urls)
+        manners = Manners(per_second=self._wish.requests_per_second)
+        got = download(wishes, self._roots[0], manners, tick)
+        say(f"Downloaded {got.new:,}; {got.there:,} were there, {got.gone:,} are expired, {got.failed:,} failed.")
+
     def _units(self) -> Iterator[Unit]:
-        return units(image_sources(self._dataset, self._wish.image_path), self._roots, self.wanted)
+        path = Path(self._wish.image_path).absolute()  # so that paths made of it start nowhere else
+        return units(image_sources(self._dataset, str(path)), self._roots, self.wanted)
 
 
 class Stored:
@@ -110,7 +130,7 @@ class Stored:
 def _roots(wish: Conversion) -> list[Path]:
     """The folders that may be read: those that the user names, and the one of the images."""
     path = Path(wish.image_path)
-    return [*wish.image_roots, path if path.is_dir() else path.parent]
+    return [*wish.image_root, path if path.is_dir() else path.parent]
 
 
 def _named(dataset: AbstractDataset, annotations: str) -> Iterator[str]:

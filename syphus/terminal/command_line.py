@@ -6,13 +6,16 @@ import inspect
 from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from syphus.errors import ConfigError
 from syphus.options import Options
 from syphus.types import State
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _METAVARS: dict[object, str] = {
     str: "TEXT", str | None: "TEXT", int: "N", int | None: "N", float: "X", float | None: "X", Path: "PATH",
@@ -22,27 +25,36 @@ RETRIED = (State.FAILED, State.INVALID, State.REFUSED, State.TRUNCATED)
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command, which takes `options`, every field of `Options` as an option on the command line.
+    """Gives a command, which takes `options`, every field of `Options` as an option on the command line."""
+    return with_fields(Options)(command)
+
+
+def with_fields(kind: type[DataclassInstance]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The same for the fields of any dataclass that are declared as those of `Options` are.
 
     typer makes options from a function's parameters; this writes those parameters, so that each option is declared
     once, and has the same name, default and help in every command.
     """
-    hints = get_type_hints(Options)
-    own = inspect.signature(command, eval_str=True).parameters
-    mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in own.items() if name != "options"]
+    hints = get_type_hints(kind)
 
-    def run(**values: Any) -> None:  # what typer has read, and checked by the parameters below
-        given: dict[str, Any] = {each.name: _value(values.pop(each.name), hints[each.name]) for each in fields(Options)}
-        command(**values, options=Options(**given))
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True).parameters
+        mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in own.items() if name != "options"]
 
-    shared = [_parameter(each, hints[each.name]) for each in fields(Options)]
-    vars(run)["__signature__"] = inspect.Signature([*mine, *shared])
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    return run
+        def run(**values: Any) -> None:  # what typer has read, and checked by the parameters below
+            given: dict[str, Any] = {e.name: _value(values.pop(e.name), hints[e.name]) for e in fields(kind)}
+            command(**values, options=kind(**given))
+
+        shared = [_parameter(each, hints[each.name]) for each in fields(kind)]
+        vars(run)["__signature__"] = inspect.Signature([*mine, *shared])
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        return run
+
+    return decorate
 
 
 def _parameter(option: Field[object], hint: object) -> inspect.Parameter:
-    flag = f"--{option.name.replace('_', '-')}"
+    flag = f"--{option.name.rstrip('_').replace('_', '-')}"  # `from_` is --from
     read_as: object = {tuple[Path, ...]: list[Path], tuple[State, ...]: str}.get(hint, hint)  # type: ignore[call-overload]  # a hint can be anything, and is only looked up
     default = [] if read_as == list[Path] else "" if hint == tuple[State, ...] else option.default
     metavar = "PATH" if option.name.endswith("_path") else _METAVARS.get(hint)

@@ -8,11 +8,9 @@ import time
 from typing import TextIO
 
 from syphus.runs.convert import Converted, Progress
-from syphus.terminal.meter import span
-from syphus.terminal.progress import PLAIN_EVERY
-from syphus.text import many, printable
+from syphus.text import many, printable, span
 
-_LIVE_EVERY = 0.5
+_LIVE_EVERY, _PLAIN_EVERY = 0.5, 30.0  # seconds
 
 
 class ConversionMeter:
@@ -30,11 +28,17 @@ class ConversionMeter:
         now = time.monotonic()
         if self._began is None:
             self._began = now, progress
-        if now - self._shown_at < (_LIVE_EVERY if self._live else PLAIN_EVERY):
+        if now - self._shown_at < (_LIVE_EVERY if self._live else _PLAIN_EVERY):
             return
         self._shown_at = now
-        self._write(f"\r\033[K{self.line(now, progress)}" if self._live else f"{self.line(now, progress)}\n")
-        self._drawn = self._live
+        self._draw(self.line(now, progress))
+
+    def fetched(self, seen: int, new: int) -> None:
+        """Called for each photo that was looked for."""
+        now = time.monotonic()
+        if now - self._shown_at >= (_LIVE_EVERY if self._live else _PLAIN_EVERY):
+            self._shown_at = now
+            self._draw(f"{many(seen, 'photo')}, {new:,} downloaded")
 
     def line(self, now: float, progress: Progress) -> str:
         """`12,300 images  3 skipped  41%  480/s  left 2 min`."""
@@ -59,6 +63,10 @@ class ConversionMeter:
         if self._drawn:
             self._write("\r\033[K")
             self._drawn = False
+
+    def _draw(self, line: str) -> None:
+        self._write(f"\r\033[K{line}" if self._live else f"{line}\n")
+        self._drawn = self._live
 
     def _write(self, text: str) -> None:
         try:

@@ -20,6 +20,9 @@ def verify(
         list[Path] | None,
         typer.Option(metavar="PATH", help="An image store, parquet or JSON; may be given several times."),
     ] = None,
+    allow_unused: Annotated[
+        bool, typer.Option("--allow-unused", help="A store may hold images that no pair names.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, without the findings.")] = False,
 ) -> None:
     """Checks MIMIC-IT files, whoever wrote them; exit 1 where something is wrong."""
@@ -28,7 +31,7 @@ def verify(
     from syphus.terminal.corpus import as_json, checked
 
     groups, found = find_groups(paths, images or ())
-    summary = check(groups, found, lambda finding: None if json else print_lines(str(finding)))
+    summary = check(groups, found, lambda finding: None if json else print_lines(str(finding)), allow_unused)
     if json:
         print_as_json(as_json(summary))
     else:

@@ -6,7 +6,7 @@ from collections import deque
 from datetime import datetime, timedelta
 
 from syphus.pipeline.engine import View
-from syphus.text import dollars
+from syphus.text import dollars, span
 from syphus.types import State
 
 RATE_OVER = 120.0  #: seconds that the rate is averaged over
@@ -92,12 +92,3 @@ class Meter:
 def _at(seconds: float) -> str:
     """The wall clock so many seconds from now, or before now."""
     return f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
-
-
-def span(seconds: float) -> str:
-    """`45 s`, `12 min`, `2.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
