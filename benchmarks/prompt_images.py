@@ -37,7 +37,8 @@ class Photos(AbstractDataset):
     def _load_query_inputs(self, path):
         count, shown = Path(path).read_text().split()
         for n in range(int(count)):
-            yield {"id": n, "sentences": f"photo {n} shows a street", "images": [f"{(n + k) % PHOTOS}.jpg" for k in range(int(shown))]}
+            images = [f"{(n + k) % PHOTOS}.jpg" for k in range(int(shown))]
+            yield {"id": n, "sentences": f"photo {n} shows a street", "images": images}
 """
 _PROMPT = '{"system_message": "Write at least two pairs. Question: ... Answer: ...", "in_context": []}'
 

@@ -270,3 +270,13 @@ def test_a_run_from_before_there_were_images_goes_on_and_can_be_looked_at(
     db.close()
     assert "images" not in query(ran, "a")
     assert ask(tmp_path, endpoint, rows).states == {State.OK: 2}
+
+
+def test_more_images_than_a_request_can_hold_are_not_sent(tmp_path: Path, endpoint: SimulatedServer) -> None:
+    paths = [tmp_path / f"{n}.jpg" for n in range(3)]
+    for n, path in enumerate(paths):
+        path.write_bytes(picture(64, 48, seed=n) + bytes(17_000_000))  # which a decoder does not look at
+    good = write_picture(tmp_path / "good.jpg")
+    ran = ask(tmp_path, endpoint, [{"id": "1", "images": [str(good)]}, {"id": "3", "images": [str(p) for p in paths]}])
+    assert ran.states == {State.OK: 1, State.FAILED: 1}
+    assert query(ran, "3")["detail"] == "3 images: larger than 50 MB together: a request of 68 MB"

@@ -142,7 +142,7 @@ class _Job:
             raise prepared.no_endpoint
         images = average_images(self._store, STAGE, self._asker.album.tokens)
         if images:
-            self._asker.album.open()
+            self._asker.album.prepare()
         for line in opening(prepared, report, average_size(self._store, STAGE), images):
             self._observer.say(line)
         return self._asker.ask(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))

@@ -66,16 +66,16 @@ class Album:
         """The queries, their pictures looked at. Raises `UsageError` where the store can't be read."""
         _require_pillow()
         if any(picture.id for query in queries for picture in query.images):
-            self.open()
+            self.prepare()
         with ThreadPoolExecutor(_READERS, "images") as readers:
             found = iter(list(readers.map(self._looked_at, (picture for query in queries for picture in query.images))))
         looked_at = [replace(query, images=tuple(next(found) for _ in query.images)) for query in queries]
         self._count(picture for query in looked_at for picture in query.images)
         return looked_at
 
-    def open(self) -> None:
+    def prepare(self) -> None:
         """Opens the store, or lists the folder, before threads want it. Raises `UsageError` where that fails."""
-        self._places.open()
+        self._places.prepare()
 
     def known(self, pictures: Sequence[Picture]) -> Sequence[Picture]:
         """The pictures, those tried once more that could not be read. Raises `ImageError`."""

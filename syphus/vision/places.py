@@ -55,7 +55,7 @@ class Places:
         except UsageError as error:
             raise ImageError(picture.id, f"can't be read: {error}") from error
 
-    def open(self) -> None:
+    def prepare(self) -> None:
         """Opens the store, if there is one. Raises `UsageError` where it can't be read, or the plugin fails on it."""
         if self._is_store:
             self._opened()
