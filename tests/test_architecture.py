@@ -29,7 +29,7 @@ LAYERS = (
     ("formats",),
     ("endpoints", "ledger", "plugins"),
     ("pricing",),
-    ("config", "prompts", "sampling"),
+    ("config", "prompts", "sampling", "selection"),
     ("image_tokens",),
     ("cleaning", "environment", "parsing", "reading", "secrets", "text"),
     ("options",),
