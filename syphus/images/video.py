@@ -20,6 +20,7 @@ from typing import TypeAlias
 import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
@@ -159,7 +160,7 @@ def _chosen(
     number = -1
     with closing(_open(path)) as container:
         stream = _threaded(_stream(container, look), threads)
-        context = stream.codec_context
+        context, painter = stream.codec_context, _Painter(stream, look)
         try:
             for packet in container.demux(stream):
                 if packet.size:
@@ -174,7 +175,7 @@ def _chosen(
                         continue
                     if frame.pts > coming[0]:  # one has not come out
                         return
-                    yield coming.popleft(), _image(frame, stream, look)
+                    yield coming.popleft(), painter.image(frame)
                     if not coming:
                         return
         except (av.FFmpegError, IndexError):
@@ -191,6 +192,7 @@ def _decoded(
     number = 0
     with closing(_open(path)) as container:
         stream = _threaded(_stream(container, look), threads)
+        painter = _Painter(stream, look)
         for time, frame in _times(container, stream):
             start = time if start is None else start
             at = time - start
@@ -198,15 +200,15 @@ def _decoded(
                 break
             if left is None:  # every second that has begun by now
                 while number <= at:
-                    yield _nearer(number, before, (at, frame), stream, look)
+                    yield _nearer(number, before, (at, frame), painter)
                     number += 1
             while left and left[0] <= at:
-                yield _nearer(left.pop(0), before, (at, frame), stream, look)
+                yield _nearer(left.pop(0), before, (at, frame), painter)
             before = at, frame
         if before is None:
             raise BadImageError("no frame can be decoded")
         for second in left or ():
-            yield _nearer(second, before, before, stream, look)
+            yield _nearer(second, before, before, painter)
 
 
 def _times(container: InputContainer, stream: VideoStream) -> Iterator[tuple[float, VideoFrame]]:
@@ -232,16 +234,12 @@ def _times(container: InputContainer, stream: VideoStream) -> Iterator[tuple[flo
 
 
 def _nearer(
-    second: float,
-    before: tuple[float, VideoFrame] | None,
-    after: tuple[float, VideoFrame],
-    stream: VideoStream,
-    look: Look,
+    second: float, before: tuple[float, VideoFrame] | None, after: tuple[float, VideoFrame], painter: _Painter
 ) -> Found:
     at, frame = min((each for each in (before, after) if each), key=lambda each: (abs(each[0] - second), each[0]))
     if abs(at - second) > _NEAR:
         return second, "no frame near this second can be decoded"
-    return second, _image(frame, stream, look)
+    return second, painter.image(frame)
 
 
 def _cut_off(known: Timeline, stated: float) -> Iterator[Found]:
@@ -257,17 +255,23 @@ def _threaded(stream: VideoStream, threads: int) -> VideoStream:
     return stream
 
 
-def _image(frame: VideoFrame, stream: VideoStream, look: Look) -> bytes:
-    """A frame as the store wants it: upright, and its pixels square."""
-    ratio = stream.sample_aspect_ratio or Fraction(1)
-    wide = max(1, round(frame.width * ratio))
-    turned = round(frame.rotation / 90) % 4
-    size = look.target(*((frame.height, wide) if turned % 2 else (wide, frame.height)))
-    width, height = size[::-1] if turned % 2 else size
-    image: Image.Image = frame.to_image(width=width, height=height, interpolation="LANCZOS")  # type: ignore[no-untyped-call]  # its types leave it out
-    if turned:
-        image = image.transpose(_TURNS[turned - 1])
-    return encode(image, look)
+class _Painter:
+    """Makes images of the frames of one stream, upright, and its pixels square: what is set up for this is kept."""
+
+    def __init__(self, stream: VideoStream, look: Look) -> None:
+        self._ratio = stream.sample_aspect_ratio or Fraction(1)
+        self._look = look
+        self._scaler = VideoReformatter()
+
+    def image(self, frame: VideoFrame) -> bytes:
+        """A frame as the store wants it."""
+        wide = max(1, round(frame.width * self._ratio))
+        turned = round(frame.rotation / 90) % 4
+        size = self._look.target(*((frame.height, wide) if turned % 2 else (wide, frame.height)))
+        width, height = size[::-1] if turned % 2 else size
+        scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation="LANCZOS")
+        image: Image.Image = scaled.to_image()  # type: ignore[no-untyped-call]  # its types leave it out
+        return encode(image.transpose(_TURNS[turned - 1]) if turned else image, self._look)
 
 
 def _told(error: Exception) -> str:
