@@ -193,6 +193,12 @@ class Config(_Checked):
     max_tokens: int | None = Field(default=3200, gt=0, lt=2**31)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     extra_body: dict[str, JsonValue] = {}  #: further fields of the request, such as `reasoning_effort`
+    image_size: int | None = Field(default=None, ge=0)  #: longest side, in pixels; 0 is as they are
+    image_detail: Literal["low", "high", "auto"] | None = None
+    image_tokens: int | None = Field(
+        default=None, gt=0
+    )  #: tokens of an image, where the usual ways of counting are wrong
+    max_images: int | None = Field(default=None, gt=0)  #: of more, so many evenly spaced ones go out
     prices: dict[str, PricePerMillion] = {}
     embeddings: EmbeddingsConfig | None = None  #: vectors of texts, for relations
     timeout: float = Field(default=180.0, gt=0)  #: seconds that one attempt may take in all

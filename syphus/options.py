@@ -55,6 +55,11 @@ class Options:
     temperature: float | None = _option(None, "Sampling temperature; 0.7 if nothing says otherwise.")
     top_p: float | None = _option(None, "Nucleus sampling; 0.95 if nothing says otherwise.")
     max_tokens: int | None = _option(None, "Tokens that an answer may have; 3200 if nothing says otherwise.")
+    with_images: bool = _option(False, "Show the model the images that the rows name, besides their annotations.")
+    images: Path | None = _option(None, "Where the images are: an image store, or a folder of image files.")
+    image_size: int | None = _option(None, "Pixels of an image's longest side; 0 sends it as it is.", least=0)
+    image_detail: str | None = _option(None, "low, high or auto, for models that know it.")
+    max_images: int | None = _option(None, "Of a row with more images, so many evenly spaced ones go out.", least=1)
     no_sharing: bool = _option(False, "An answer of its own for each of several queries that ask the very same.")
 
     requests_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)

@@ -22,7 +22,7 @@ from syphus.endpoints.verdicts import Action, Verdict
 from syphus.errors import BudgetError, ConfigError, ProviderError
 from syphus.ledger.store import open_for_reading
 from syphus.ledger.vectors import vectors, without_vectors
-from syphus.types import Relation, State
+from syphus.types import Relation, Request, State
 
 STAGE = "embed vectors"
 
@@ -35,7 +35,7 @@ def reply(*embeddings: object, **fields: object) -> bytes:
 
 
 def judged(body: bytes, texts: int = 2, dimension: int = 0) -> Verdict:
-    request = json.dumps({"input": ["text"] * texts}).encode()
+    request = Request(b"key", json.dumps({"input": ["text"] * texts}).encode())
     return EmbeddingsJudge(dimension)(body, request, {})
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import orjson
 
 from syphus.endpoints.verdicts import Action, Verdict, filter_flags
-from syphus.text import one_line
+from syphus.text import one_line, without_images
 from syphus.types import Completion, Outcome, State, Usage
 
 COMPLETE = frozenset({"", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"})  #: finish reasons
@@ -45,8 +45,9 @@ def judge_answer(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> 
 def not_a(wanted: str, data: object, body: bytes) -> Verdict:
     """The verdict on `data`, read from `body`, that is not what was `wanted`."""
     if isinstance(data, dict) and data.get("error"):
-        return Verdict(Action.RETRY, "error inside a 200", one_line(str(data["error"])), maybe_billed=True)
-    return Verdict(Action.RETRY, f"not a {wanted}", one_line(body[:200].decode("utf-8", "replace")), maybe_billed=True)
+        error = str(data["error"]).encode("utf-8", "replace")
+        return Verdict(Action.RETRY, "error inside a 200", _beginning(error), maybe_billed=True)
+    return Verdict(Action.RETRY, f"not a {wanted}", _beginning(body), maybe_billed=True)
 
 
 def decoded(body: bytes) -> object:
@@ -71,7 +72,12 @@ def malformed(body: bytes, headers: Mapping[str, str]) -> Verdict:
         cause = f"{kind} instead of JSON"
     else:
         cause = "malformed JSON"
-    return Verdict(Action.RETRY, cause, one_line(body[:200].decode("utf-8", "replace")), maybe_billed=True)
+    return Verdict(Action.RETRY, cause, _beginning(body), maybe_billed=True)
+
+
+def _beginning(body: bytes) -> str:
+    """What a body begins with, as one line that shows no image."""
+    return one_line(without_images(body[:10_000])[:200].decode("utf-8", "replace"))
 
 
 def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:

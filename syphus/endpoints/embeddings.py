@@ -20,7 +20,7 @@ import orjson
 from syphus.endpoints.answers import decoded, malformed, not_a, read_usage, storable
 from syphus.endpoints.verdicts import Action, Verdict
 from syphus.text import many, one_line
-from syphus.types import Completion
+from syphus.types import Completion, Request
 
 if TYPE_CHECKING:
     import numpy
@@ -37,7 +37,7 @@ class EmbeddingsJudge:
     def __init__(self, dimension: int = 0) -> None:
         self.dimension = dimension
 
-    def __call__(self, body: bytes, request: bytes, headers: Mapping[str, str]) -> Verdict:
+    def __call__(self, body: bytes, request: Request, headers: Mapping[str, str]) -> Verdict:
         """ANSWER with the vectors, RETRY where the body does not hold one for each text, STOP for another dimension."""
         try:
             data = decoded(body)
@@ -46,7 +46,7 @@ class EmbeddingsJudge:
         if not isinstance(data, dict) or not isinstance(data.get("data"), list):
             return not_a("list of embeddings", data, body)
         try:
-            vectors = _vectors(data["data"], len(orjson.loads(request)["input"]))
+            vectors = _vectors(data["data"], len(orjson.loads(request.body)["input"]))
         except ValueError as error:
             return Verdict(Action.RETRY, str(error), tries=_TRIES, maybe_billed=True, row_caused=True)
         found = vectors.shape[1]
@@ -59,7 +59,7 @@ class EmbeddingsJudge:
             text=pack(vectors),
             finish_reason="",
             model=storable(one_line(str(data.get("model") or ""), 200)),
-            usage=read_usage(data.get("usage"), len(request), 0),
+            usage=read_usage(data.get("usage"), len(request.body), 0),
             response_id=storable(one_line(str(data.get("id") or ""), 200)),
         )
         return Verdict(Action.ANSWER, "", completion=completion)

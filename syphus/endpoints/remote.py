@@ -27,6 +27,8 @@ from syphus.endpoints.transport import Reply, Transport
 from syphus.endpoints.verdicts import Verdict
 from syphus.errors import ConfigError
 from syphus.secrets import Vault
+from syphus.text import without_images
+from syphus.types import Request
 
 _NO_KEY = "none"  # a server of one's own often wants no key, but the SDK would then take one from the environment
 _OF_THE_TRANSPORT = {"content-length", "host", "connection", "transfer-encoding", "accept-encoding"}  # it sets these
@@ -75,10 +77,10 @@ class RemoteEndpoint:
         if reply.status in (401, 403):
             self._refused = prepared
         headers = CIMultiDict((name, self._vault.scrub(value)) for name, value in reply.headers.items())
-        return Reply(reply.status, headers, self._vault.scrub_error(reply.body))
+        return Reply(reply.status, headers, self._vault.scrub_error(without_images(reply.body)))
 
-    def judge(self, body: bytes, request: bytes, headers: Mapping[str, str]) -> Verdict:
-        """What the body of a good reply to the body of a request is worth."""
+    def judge(self, body: bytes, request: Request, headers: Mapping[str, str]) -> Verdict:
+        """What the body of a good reply to a request is worth."""
         return self._service.judge(body, request, headers)
 
     def renew(self) -> bool:

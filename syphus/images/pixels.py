@@ -23,6 +23,7 @@ _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVI
 _LARGEST_FILE = 1 << 28  # bytes
 _GAP = 3.0  # how many times the wanted size a picture keeps when a decoder or a box filter shrinks it first
 _ORIENTATION = 0x0112  # EXIF
+_SIDEWAYS = 5  # from this orientation on, width and height change places
 _BITS_PER_SAMPLE = 258  # TIFF
 _PNG_DEPTH = 24  # the byte of a PNG that says how many bits a channel has
 
@@ -65,6 +66,19 @@ def convert_still(data: bytes, look: Look) -> bytes:
             image.draft("RGB", _at_least(look.target(wide, high)))
         image.load()
         return data if right else encode(image if upright else ImageOps.exif_transpose(image), look)
+
+
+def measure(data: bytes, look: Look) -> tuple[int, int, str]:
+    """Width and height of an image file when upright, and its format where it needs nothing but a smaller size.
+
+    The format is "" where the picture must be turned or is not RGB. Nothing is decoded but the head. Raises
+    `BadImageError`.
+    """
+    with _broken(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        _check(image, data, look)
+        turned = _orientation(image) not in (0, 1)
+        width, height = image.size[::-1] if _orientation(image) >= _SIDEWAYS else image.size
+        return width, height, "" if turned or image.mode != "RGB" else image.format or ""
 
 
 def encode(image: Image.Image, look: Look) -> bytes:

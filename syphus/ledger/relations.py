@@ -12,7 +12,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.ledger.sessions import get_meta, set_meta
-from syphus.ledger.store import NEAREST, Store, storage_faults
+from syphus.ledger.store import Store, storage_faults
 from syphus.types import Relation, Train
 
 _CHOICE = "relation"  # meta: what was chosen, JSON
@@ -104,7 +104,6 @@ def keep_nearest(
     """
     with storage_faults(store.path):
         db = store.writer
-        db.execute(NEAREST)
         db.execute("DELETE FROM nearest")
         for batch in _batches(rows):
             db.executemany(

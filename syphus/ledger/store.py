@@ -70,8 +70,14 @@ CREATE TABLE attempt (
     unknown_tokens INTEGER NOT NULL, PRIMARY KEY (session, cause)) WITHOUT ROWID;
 """
 
-#: what relates pairs of different queries: for each pair of a query the ids of the nearest, as [[id, ...], ...]
-NEAREST = "CREATE TABLE IF NOT EXISTS nearest (n INTEGER PRIMARY KEY, related TEXT NOT NULL);"
+#: Tables that a ledger of before may be without; it gets them when it is opened for writing.
+_LATER = """
+-- the images that go out with a query, where there are any: a JSON array of where each is and what it was, no image
+CREATE TABLE IF NOT EXISTS picture (n INTEGER PRIMARY KEY, images TEXT NOT NULL);
+
+-- what relates pairs of different queries: for each pair of a query the ids of the nearest, as [[id, ...], ...]
+CREATE TABLE IF NOT EXISTS nearest (n INTEGER PRIMARY KEY, related TEXT NOT NULL);
+"""
 
 
 class Store:
@@ -237,9 +243,10 @@ def _prepare(writer: sqlite3.Connection, path: Path) -> None:
     writer.execute("PRAGMA wal_autocheckpoint = 8000")  # pages; the same index pages come round again and again
     if writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
         _refuse_orphans(path)
-        writer.executescript(f"BEGIN; {_SCHEMA} {NEAREST} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
+        writer.executescript(f"BEGIN; {_SCHEMA} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
         sync_folder(path.parent)
     _check_format(writer, path)
+    writer.executescript(f"BEGIN; {_LATER} COMMIT;")
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:

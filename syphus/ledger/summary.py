@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
+from syphus.ledger.pictures import load_pictures
 from syphus.ledger.store import Store
-from syphus.types import State, Usage
+from syphus.types import Picture, State, Usage
 
 
 class ModelUse(NamedTuple):
@@ -119,3 +121,13 @@ def average_size(store: Store, stage: str) -> float:
         stage,
     )
     return float(mean or 0.0)
+
+
+def average_images(store: Store, stage: str, tokens: Callable[[Picture], int]) -> float:
+    """Tokens of the images of an average query that is still to be asked about, from the first thousand."""
+    rows = store.read(
+        "SELECT images FROM query LEFT JOIN picture USING (n) WHERE stage = ? AND state = 'pending' "
+        "ORDER BY position LIMIT 1000",
+        stage,
+    )
+    return sum(tokens(picture) for row in rows for picture in load_pictures(row[0])) / max(1, len(rows))

@@ -72,7 +72,8 @@ class AbstractDataset(ABC):
         - `image_ids` (optional): keys of its images, e.g. ["SD_IMG_00076_1", "SD_IMG_00076_2"].
         - `meta` (optional): a dict of JSON values to find again in the output.
         - `pairs` (optional): a list of `Pair`, where the source has them already: no model is asked then.
-        - `images` (optional): not built yet.
+        - `images` (optional): what the model is shown besides: a list of paths, of bytes of image files, or of
+          {"id": "SD_IMG_00076_1"}, which is looked up where `--images` says.
         """
 
     def _also_reads(self, path: str) -> Iterable[str | Path]:  # noqa: ARG002  for those who override it
@@ -130,7 +131,8 @@ class AbstractDataset(ABC):
     def _prefix(self, path: str) -> Prefix:
         own = type(self)._load_prefix is not AbstractDataset._load_prefix
         source = path or prompt_file(self, self.prompt, needed=not own)
-        return to_prefix(self._load_prefix(source), source or plugin_name(type(self)))
+        folder = Path(source).parent if source else home(self)
+        return to_prefix(self._load_prefix(source), source or plugin_name(type(self)), folder=folder)
 
 
 def queries(dataset: AbstractDataset, path: str | Path = "", tolerance: Tolerance | None = None) -> Iterator[Query]:

@@ -40,8 +40,8 @@ from syphus.version import __version__
 class Asker:
     """Asks one model, that of `prepared.config`, for any stage of the run in `store`.
 
-    `sampling` is what requests are made with; what the model turns out not to take is kept with the run. For another
-    model, make another Asker from a `Prepared` with another config.
+    `sampling` is what requests are made with, and `album` their images; what the model turns out not to take is kept
+    with the run. For another model, make another Asker from a `Prepared` with another config. `close` it.
     """
 
     def __init__(self, prepared: Prepared, store: Store, observer: Observer, service: Service = CHAT) -> None:
@@ -51,8 +51,13 @@ class Asker:
         self._service = service
         self._adapted = f"adapted {prepared.config.model}"  # meta: the sampling parameters that the model does not take
         adapted = orjson.loads(str(get_meta(store, self._adapted) or "[]"))
-        self.sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), adapted)
+        self.album = prepared.album(store.folder)
+        self.sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), adapted, self.album)
         self.vault = prepared.vault
+
+    def close(self) -> None:
+        """Lets go of the images."""
+        self.album.close()
 
     def report(self, stage: str) -> Report:
         """A stage in numbers, and what the run has cost so far."""

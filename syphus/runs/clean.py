@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-
 from syphus.errors import RunError
 from syphus.formats.report import Report, make_report
 from syphus.ledger.records import Records
@@ -84,5 +82,5 @@ def _prefix(settings: dict[str, object]) -> Prefix:
     """The prompt that the answers were asked with, as the ledger keeps it."""
     text = settings["prompt_text"]
     assert isinstance(text, dict)
-    turns: list[Message] = orjson.loads(orjson.dumps(text["in_context"]))
+    turns = [Message(role=turn["role"], content=turn["content"]) for turn in text["in_context"]]
     return Prefix(str(text["system_message"]), tuple(turns))

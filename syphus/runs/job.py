@@ -8,6 +8,7 @@ finish     the files, and the numbers (projections.py)
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Mapping
 
@@ -18,7 +19,7 @@ from syphus.ledger.records import reopen
 from syphus.ledger.results import accepted
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
-from syphus.ledger.summary import asks_nobody, average_size
+from syphus.ledger.summary import asks_nobody, average_images, average_size
 from syphus.options import Options
 from syphus.pipeline.engine import Observer
 from syphus.runs.asking import Asker
@@ -45,7 +46,9 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Fin
     plan = plan_relation(prepared)
     with opened(prepared.options.folder) as store:
         try:
-            return _Job(prepared, plan, store, observer).carry_out()
+            job = _Job(prepared, plan, store, observer)
+            with contextlib.closing(job):
+                return job.carry_out()
         except StorageError as error:
             return _what_is_left(store, error)
 
@@ -65,6 +68,7 @@ class _Job:
             self._asker.vault,
             share_answers=not prepared.options.no_sharing,
             hook_seconds=prepared.config.plugin_timeout,
+            album=self._asker.album,
         )
 
     def carry_out(self) -> Finished:
@@ -88,6 +92,10 @@ class _Job:
     def _pending(self) -> int:
         return self._report().counts.states[State.PENDING]
 
+    def close(self) -> None:
+        """Lets go of the images."""
+        self._asker.close()
+
     def _report(self) -> Report:
         return self._asker.report(STAGE)
 
@@ -109,7 +117,8 @@ class _Job:
     def _open_input(self) -> None:
         plugin = self._prepared.plugin.digest()
         known = bool(sessions(self._store, STAGE))
-        check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, self._observer.reading)
+        tick, album = self._observer.reading, self._asker.album
+        check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, tick, album)
         if check is not None and known and (check.new or check.changed or check.gone):
             self._observer.say(
                 f"The input has changed: {check.new:,} new, {check.changed:,} changed, {check.gone:,} gone."
@@ -148,7 +157,10 @@ class _Job:
         asking = not asks_nobody(self._store, STAGE)
         if asking and prepared.no_endpoint is not None:
             raise prepared.no_endpoint
-        for line in opening(prepared, report, average_size(self._store, STAGE), asking):
+        images = average_images(self._store, STAGE, self._asker.album.tokens)
+        if images:
+            self._asker.album.prepare()
+        for line in opening(prepared, report, average_size(self._store, STAGE), images, asking):
             self._observer.say(line)
         return self._asker.ask(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from syphus.endpoints.answers import BYTES_PER_TOKEN
 from syphus.formats.report import Report
 from syphus.pricing import price_date
-from syphus.runs.forecast import Forecast, forecast
+from syphus.runs.forecast import Forecast, forecast, prefix_tokens
 from syphus.runs.prepare import Prepared
 from syphus.text import dollars, many
 from syphus.types import State
 
 
-def opening(prepared: Prepared, report: Report, annotation_bytes: float, asking: bool = True) -> list[str]:
-    """What will happen and what it will cost; `annotation_bytes` is the size of an average pending annotation.
+def opening(
+    prepared: Prepared, report: Report, annotation_bytes: float, image_tokens: float = 0.0, asking: bool = True
+) -> list[str]:
+    """What will happen and what it will cost.
 
-    Not `asking`: every row that is left brings its own pairs.
+    `annotation_bytes` is the size of an average pending annotation, `image_tokens` what its images take. Not `asking`:
+    every row that is left brings its own pairs.
     """
     options, counts, config = prepared.options, report.counts, prepared.config
     examples = sum(message["role"] == "assistant" for message in prepared.prefix.in_context)
@@ -28,7 +32,9 @@ def opening(prepared: Prepared, report: Report, annotation_bytes: float, asking:
     if asking and not options.offline:
         limits = [endpoint.requests_per_minute for endpoint in config.endpoints]
         rate = sum(limit for limit in limits if limit) if all(limits) else None
-        lines.append(_forecast_line(forecast(pending, annotation_bytes, prepared.prefix, prepared.price, rate), rate))
+        fixed = prefix_tokens(prepared.prefix, prepared.image_rules)
+        shown = annotation_bytes / BYTES_PER_TOKEN + image_tokens
+        lines.append(_forecast_line(forecast(pending, shown, prepared.prefix, fixed, prepared.price, rate), rate))
     return lines
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from syphus.errors import UsageError
 from syphus.ledger.sessions import was_used
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
+from syphus.vision.album import IMAGES
 
 
 @contextlib.contextmanager
@@ -34,6 +36,7 @@ def opened(folder: Path) -> Iterator[Store]:
 
 def _remove(folder: Path, new: list[Path]) -> None:
     with contextlib.suppress(OSError):  # somebody else has put something there: then it stays
+        shutil.rmtree(folder / IMAGES, ignore_errors=True)
         for name in (f"{FILE}-wal", f"{FILE}-shm", FILE, LOCK):
             (folder / name).unlink(missing_ok=True)
         for each in new:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from syphus.endpoints.simulated.images import LARGEST_REQUEST, SeenImage, see_image
 from syphus.endpoints.simulated.replies import Rejected, Reply, openai_error
 
 Body = Mapping[str, object]
@@ -14,6 +15,7 @@ Body = Mapping[str, object]
 _ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 _TYPES = {bool: "boolean", int: "integer", float: "decimal", str: "string", dict: "object", list: "array"}
 _NUMBERS = {"temperature": 2, "top_p": 1, "frequency_penalty": 2, "presence_penalty": 2}
+_SEEN = "seen_image"
 _COUNTS = {"max_tokens": None, "max_completion_tokens": None, "n": 128}
 _NOT_JSON = (
     "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
@@ -24,7 +26,7 @@ _NOT_JSON = (
 @dataclass(frozen=True, slots=True)
 class Chat:
     """A chat request that can be answered. `max_tokens` is 0 where the client set no limit, `model` "" where it named
-    none.
+    none. In `messages` an image is a part of the type "seen_image", with what is known of it.
     """
 
     body: Body
@@ -35,15 +37,23 @@ class Chat:
     seed: object
     stream: bool
 
+    @property
+    def asked(self) -> object:
+        """What the last message says, as it was sent."""
+        messages = self.body["messages"]
+        return messages[-1].get("content") if isinstance(messages, list) else None
 
-def read_chat(raw: bytes) -> Chat:
-    """The request in `raw` (JSON, UTF-8).
+
+def read_chat(raw: bytes, vision: bool = True) -> Chat:
+    """The request in `raw` (JSON, UTF-8), to a model with or without `vision`.
 
     Raises `Rejected` with the 400 that OpenAI gives for a body that is not JSON, has no messages, or has a parameter of
-    the wrong type or out of its range.
+    the wrong type or out of its range; the 413 for more than it takes.
     """
+    if len(raw) > LARGEST_REQUEST:
+        raise Rejected(openai_error(413, "The request is larger than 50 MB.", code="request_too_large"))
     body = parse_body(raw)
-    messages = _messages(body)
+    messages = [_with_images(n, message, body, vision) for n, message in enumerate(_messages(body))]
     for name, highest in _NUMBERS.items():
         _check_number(body, name, highest)
     limits = {name: _check_count(body, name, highest) for name, highest in _COUNTS.items()}
@@ -69,6 +79,28 @@ def text_of(message: Body) -> str:
         return content
     parts = content if isinstance(content, list) else []
     return "\n".join(str(part["text"]) for part in parts if isinstance(part, dict) and "text" in part)
+
+
+def images_of(message: Body) -> list[SeenImage]:
+    """The images of one message."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return [SeenImage(*part["seen"]) for part in parts if isinstance(part, dict) and part.get("type") == _SEEN]
+
+
+def _with_images(position: int, message: Body, body: Body, vision: bool) -> Body:
+    """A message, its images looked at."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    model = str(body.get("model") or "")
+    parts = [
+        {"type": _SEEN, "seen": list(see_image(part, f"messages.[{position}].content.[{place}]", model, vision))}
+        if isinstance(part, dict) and part.get("type") == "image_url"
+        else part
+        for place, part in enumerate(content)
+    ]
+    return {**message, "content": parts}
 
 
 def bad_request(message: str, param: str | None, code: str | None) -> Rejected:

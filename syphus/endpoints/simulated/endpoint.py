@@ -19,7 +19,7 @@ from aiohttp import web
 from syphus.endpoints.simulated.access import Caller, caller, check_chat
 from syphus.endpoints.simulated.answers import Answer, Manners, answer
 from syphus.endpoints.simulated.bill import CLIENT_LEFT, Record, Stats
-from syphus.endpoints.simulated.chat import Chat, read_chat
+from syphus.endpoints.simulated.chat import Chat, images_of, read_chat
 from syphus.endpoints.simulated.choosing import Chooser
 from syphus.endpoints.simulated.completion import Case, good_reply
 from syphus.endpoints.simulated.embeddings import ROUTE as EMBEDDINGS
@@ -47,6 +47,7 @@ class _Call:
     cost: Cost = Cost.FREE
     usage: Usage = field(default_factory=Usage)
     status: int = CLIENT_LEFT
+    images: tuple[str, ...] = ()
 
     def record(self) -> Record:
         billed = self.cost is not Cost.FREE
@@ -63,6 +64,7 @@ class _Call:
             cached_tokens=usage.cached_tokens,
             last_user=self.prompt.last_user if self.prompt else "",
             request_id=f"req_{self.id}",
+            images=self.images,
         )
 
 
@@ -177,10 +179,11 @@ class Endpoint:
         try:
             who = caller(request, simulation)
             texts = read_texts(raw) if request.path.endswith(EMBEDDINGS) else None
-            chat = texts.chat if texts else read_chat(raw)
+            chat = texts.chat if texts else read_chat(raw, simulation.vision)
             check_chat(chat, who, simulation)
         except Rejected as rejected:
             return rejected.reply
+        call.images = tuple(str(image) for message in chat.messages for image in images_of(message))
         call.prompt = prompt = self._look(chat)
         if refusal := self._over_limit(chat, prompt):
             return refusal.reply(_name(chat, who), who.api_version if who.azure else None)

@@ -3,6 +3,7 @@
 from syphus.endpoints.simulated.faults import (  # noqa: F401 - each puts its faults into the table
     answers,
     embeddings,
+    images,
     limits,
     outages,
     refusals,
