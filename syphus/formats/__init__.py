@@ -2,6 +2,8 @@
 
 table.py         the formats of `export`, by name
 source.py        what they are written from
+related.py       pairs related by another rule
+train.py         which pairs are trained on
 mimicit.py, llava.py, chat.py, alpaca.py, parquet.py
 card.py          the dataset card beside each
 pairs_jsonl.py   what a person can watch while the run works
