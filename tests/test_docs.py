@@ -33,7 +33,7 @@ from typer.core import TyperGroup
 import syphus
 from syphus import errors
 from syphus.cli import app
-from syphus.config import Config, EndpointConfig, load_config
+from syphus.config import Config, EmbeddingsConfig, EndpointConfig, load_config
 from syphus.options import Options
 from syphus.pipeline.engine import Observer
 from syphus.plugins.contract import AbstractDataset
@@ -311,10 +311,15 @@ def test_every_variable_that_is_read_is_on_the_configuration_page_and_no_other()
 
 
 @pytest.mark.parametrize(
-    ("heading", "model"), [("With several endpoints", Config), ("An endpoint has:", EndpointConfig)]
+    ("heading", "model"),
+    [
+        ("With several endpoints", Config),
+        ("An endpoint has:", EndpointConfig),
+        ("`embeddings` has,", EmbeddingsConfig),
+    ],
 )
 def test_every_setting_is_on_the_configuration_page_with_its_default(
-    heading: str, model: type[Config] | type[EndpointConfig]
+    heading: str, model: type[Config] | type[EndpointConfig] | type[EmbeddingsConfig]
 ) -> None:
     told = table("docs/configuration.md", heading)
     assert list(told) == list(model.model_fields)

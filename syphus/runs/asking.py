@@ -28,6 +28,7 @@ from syphus.pipeline.engine import Observer, Work, run_stage
 from syphus.pipeline.estimate import TokenEstimate
 from syphus.pipeline.stage import Stage
 from syphus.pipeline.tally import Tally
+from syphus.pricing import Price
 from syphus.runs.descriptors import fitting_threads
 from syphus.runs.prepare import Prepared
 from syphus.runs.prices import keep_prices, kept_prices
@@ -112,7 +113,7 @@ class Asker:
 
     def _spent(self, report: Report) -> float:
         """Dollars so far. Calls that may have been billed without an answer count in full, as when they were made."""
-        price, spending = self._prepared.price, report.spending
+        price, spending = self._dearest(report), report.spending
         if price is None:
             return report.cost or 0.0
         longest = TokenEstimate(self._prepared.config.max_tokens).max_tokens
@@ -121,6 +122,12 @@ class Asker:
         prompt = spending.usage.prompt_tokens / answers if answers else 0.0
         lost = price.worst(report.cut_off * prompt, report.cut_off * longest)
         return (report.cost or 0.0) + price.worst(spending.unknown_tokens - completion, completion) + lost
+
+    def _dearest(self, report: Report) -> Price | None:
+        """The highest price of a model that the run has asked, for what nobody knows who was asked for it."""
+        prices = kept_prices(self._store)
+        asked = [self._prepared.price, *(prices.find(use.asked) for use in report.spending.models)]
+        return max((price for price in asked if price), key=lambda price: price.worst(1, 1), default=None)
 
     def _trusted(self, stage: str, settings: Settings, report: Report) -> bool:
         """Whether these very settings have brought answers before; asked before the session begins."""
