@@ -14,6 +14,19 @@ from pathlib import Path
 from syphus.errors import InputError
 from syphus.reading.records import Record, field, read_json_lists, record_error
 
+#: For the dataset cards of those who read COCO. Source: the terms of use of cocodataset.org, which hold for the
+#: annotations; the photos are those of Flickr's users.
+HOMEPAGE, LICENCE = "https://cocodataset.org", "cc-by-4.0"
+CITATION = """
+@inproceedings{lin2014microsoft,
+  title     = {Microsoft {COCO}: Common Objects in Context},
+  author    = {Lin, Tsung-Yi and Maire, Michael and Belongie, Serge and Hays, James and Perona, Pietro and
+               Ramanan, Deva and Doll{\\'a}r, Piotr and Zitnick, C. Lawrence},
+  booktitle = {European Conference on Computer Vision},
+  year      = {2014}
+}
+"""
+
 
 class Coco:
     """Captions and boxes by image, in the order of the files.
