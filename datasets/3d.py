@@ -62,6 +62,16 @@ class SceneNavigation(AbstractDataset):
     example = "scene_navigation/scan_info.json"
     rules = (Check("answers are nothing but lists", _only_lists),)
     train = Train("last rounds")
+    homepage = "https://daveredrum.github.io/ScanRefer"
+    licence = "cc-by-nc-sa-3.0"  # as the README of ScanRefer states
+    citation = """
+@inproceedings{chen2020scanrefer,
+  title     = {ScanRefer: {3D} Object Localization in {RGB-D} Scans using Natural Language},
+  author    = {Chen, Dave Zhenyu and Chang, Angel X. and Nie{\\ss}ner, Matthias},
+  booktitle = {European Conference on Computer Vision},
+  year      = {2020}
+}
+"""
     seed = 0  #: another one draws other descriptions and candidates
     descriptions = 50  #: how many of a scene's are shown, at the most
     candidates = 9  #: how many activities a scene's are chosen from

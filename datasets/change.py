@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 from syphus import AbstractDataset, Still, field, image_files, read_json, read_json_items, texts
 from syphus.cleaning import images_in_order, no_boxes, numbers_of_the_annotation, pairs_between
 from syphus.errors import InputError
-from syphus.reading.coco import Coco, coco_files
+from syphus.reading.coco import CITATION, HOMEPAGE, LICENCE, Coco, coco_files
 from syphus.reading.records import record_error
 
 
@@ -65,6 +65,7 @@ class CocoSpotTheDifference(AbstractDataset):
     query_inputs_path = "annotations/coco_spot_the_difference/csd_query.json"
     example = "coco_spot_the_difference.json"
     rules = (*images_in_order, pairs_between(2, 2), no_boxes)
+    homepage, licence, citation = HOMEPAGE, LICENCE, CITATION
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """One query a pair of images; the two shapes of input are told apart by the keys."""

@@ -32,6 +32,16 @@ class EGO4D(AbstractDataset):
     prompt = "ego4d"
     query_inputs_path = "annotations/ego4d/processed_all_anns.json"
     example = "ego4d.json"
+    homepage = "https://ego4d-data.org"
+    licence = "Ego4D's own licence agreement, signed before the download"
+    citation = """
+@inproceedings{grauman2022ego4d,
+  title     = {Ego4D: Around the World in 3,000 Hours of Egocentric Video},
+  author    = {Grauman, Kristen and others},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
+  year      = {2022}
+}
+"""
     rules = (
         pairs_between(6),
         asked_by_the_wearer,

@@ -38,6 +38,21 @@ def _same_place(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
         yield pairs[0].answer.partition(" ")[0]
 
 
+_SOURCE = (  # homepage, licence as its README states it, citation
+    "https://github.com/Jingkang50/FunQA",
+    "cc-by-nc-sa-4.0",
+    """
+@inproceedings{xie2024funqa,
+  title     = {FunQA: Towards Surprising Video Comprehension},
+  author    = {Xie, Binzhu and Zhang, Sicheng and Zhou, Zitang and Li, Bo and Zhang, Yuanhan and Hessel, Jack and
+               Yang, Jingkang and Liu, Ziwei},
+  booktitle = {European Conference on Computer Vision},
+  year      = {2024}
+}
+""",
+)
+
+
 class FunQA_translation(AbstractDataset):  # noqa: N801  the field's name for it
     """FunQA, translated: each Chinese answer in English, in six wordings."""
 
@@ -45,6 +60,7 @@ class FunQA_translation(AbstractDataset):  # noqa: N801  the field's name for it
     prompt = "funqa_translation"
     query_inputs_path = "annotations/funqa/FunQA_train.json"
     example = "funqa/funqa_zh.json"
+    homepage, licence, citation = _SOURCE
     without_rules = ("repeats a question",)  # all six answer the same
     rules = (_IN_ENGLISH, Check("two wordings are the same", _same_wording))
 
@@ -86,6 +102,7 @@ class _ByVideo(AbstractDataset):
 
     query_inputs_path = "annotations/funqa/FunQA_train.json"
     example = "funqa/funqa.json"
+    homepage, licence, citation = _SOURCE
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """One query a video that has one or both of the two texts; where there are several, the first of each."""

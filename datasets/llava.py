@@ -36,7 +36,7 @@ from syphus.cleaning import no_boxes
 from syphus.errors import InputError
 from syphus.parsing import parse_pairs, parse_plain_text
 from syphus.plugins.drawing import drawn
-from syphus.reading.coco import Coco, coco_files
+from syphus.reading.coco import CITATION, Coco, coco_files
 from syphus.reading.records import beginning, read_json_lists, record_error
 
 _COCO_FILE = re.compile(r"\{\s*\"(?:info|licenses|images|annotations|categories|type)\"")
@@ -64,6 +64,16 @@ class _Llava(AbstractDataset):
     query_inputs_path = "annotations/llava"
     example = "coco_captions_boxes.jsonl"
     rules = (no_boxes,)
+    homepage = "https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K"
+    licence = "cc-by-nc-4.0 for what is taken over from LLaVA-Instruct, cc-by-4.0 for COCO's captions and boxes"
+    citation = f"""
+@inproceedings{{liu2023visual,
+  title     = {{Visual Instruction Tuning}},
+  author    = {{Liu, Haotian and Li, Chunyuan and Wu, Qingyang and Lee, Yong Jae}},
+  booktitle = {{Advances in Neural Information Processing Systems}},
+  year      = {{2023}}
+}}
+{CITATION}"""
     with_boxes = True  #: does the model get to see the boxes besides the captions?
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:

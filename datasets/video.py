@@ -34,6 +34,15 @@ class DenseCaptions(AbstractDataset):
     prompt = "dense_captions"
     query_inputs_path = "annotations/dense_captions/train.json"
     example = "dense_captions.json"
+    homepage = "https://cs.stanford.edu/people/ranjaykrishna/densevid/"
+    citation = """
+@inproceedings{krishna2017dense,
+  title     = {Dense-Captioning Events in Videos},
+  author    = {Krishna, Ranjay and Hata, Kenji and Ren, Frederic and Fei-Fei, Li and Niebles, Juan Carlos},
+  booktitle = {IEEE International Conference on Computer Vision},
+  year      = {2017}
+}
+"""
     rules = (pairs_between(4, 10), no_timestamps)
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
@@ -100,6 +109,15 @@ class TVCaptions(AbstractDataset):
     short_name = "TVC"
     prompt = "tv_captions"
     query_inputs_path = "annotations/tv_captions/tvc_train_release.jsonl"
+    homepage = "https://github.com/jayleicn/TVCaption"
+    citation = """
+@inproceedings{lei2020tvr,
+  title     = {TVR: A Large-Scale Dataset for Video-Subtitle Moment Retrieval},
+  author    = {Lei, Jie and Yu, Licheng and Berg, Tamara L. and Bansal, Mohit},
+  booktitle = {European Conference on Computer Vision},
+  year      = {2020}
+}
+"""
     example = "tv_captions.jsonl"
     rules = (
         *instead_of("the name of a man", _called(_MEN), "the man"),
@@ -140,6 +158,15 @@ class VisualStoryTelling(AbstractDataset):
     short_name = "VST"
     prompt = "visual_story_telling"
     query_inputs_path = "annotations/visual_story_telling/train.story-in-sequence.json"
+    homepage = "https://visionandlanguage.net/VIST/dataset.html"
+    citation = """
+@inproceedings{huang2016visual,
+  title     = {Visual Storytelling},
+  author    = {Huang, Ting-Hao K. and others},
+  booktitle = {Conference of the North American Chapter of the Association for Computational Linguistics},
+  year      = {2016}
+}
+"""
     example = "visual_story_telling.json"
     rules = (
         *instead_of("[male]", r"\[male\]", "the man"),

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pyarrow.parquet
 import pytest
 import yaml
 from harness import HERE, run_rows, server
+from huggingface_hub import DatasetCard
 
 from syphus.errors import ConfigError, RunError, StorageError
 from syphus.formats.conversations import conversations
@@ -121,6 +123,44 @@ def test_datasets_opens_it_by_its_card(folder: Path, tmp_path: Path, name: str) 
         "parquet": lambda row: row["answer"],
     }[name](table[0])
     assert told == pairs[0]["answer"]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("llava", lambda row: row.conversations[1]["value"]),
+        ("chat", lambda row: row.messages[1]["content"]),
+        ("alpaca", lambda row: row.output),
+    ],
+)
+def test_pandas_opens_what_is_json(folder: Path, name: str, answer: Callable[[Any], str]) -> None:
+    path = exported(folder, name)
+    frame = pandas.read_json(path, lines=path.suffix == ".jsonl", dtype=False)
+    assert answer(next(frame.itertuples())) == pairs_of(folder)[0]["answer"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_hubs_own_reader_reads_the_card(folder: Path, name: str) -> None:
+    card = DatasetCard.load(exported(folder, name).with_name("README.md"))
+    assert card.data.pretty_name == "Rows.rows"
+    assert card.data.to_dict()["pairs"] == len(pairs_of(folder))
+
+
+def test_datasets_keeps_the_images_whichever_record_has_none(tmp_path: Path) -> None:
+    none = Result("1", (), [Kept("XX_INS_1", "q?", "a")], "m")
+    two = Result("2", ("XX_IMG_1", "XX_IMG_2"), [Kept("XX_INS_2", "q?", "a")], "m")
+    (tmp_path / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: XX*\n---\n", "utf-8")
+    write_llava(tmp_path, source(none, two, images=2))
+    assert loaded(tmp_path, tmp_path / "cache")["image"] == [None, ["XX_IMG_1", "XX_IMG_2"]]
+
+
+def test_parquet_has_groups_of_rows_that_pyarrow_reads_one_by_one(tmp_path: Path) -> None:
+    results = [Result(f"{i}", ("XX_IMG_1",), [Kept(f"XX_INS_{i}_1", "q?", "ä")], "m") for i in range(20_500)]
+    write_parquet(tmp_path, source(*results))
+    with pyarrow.parquet.ParquetFile(tmp_path / "XX.parquet") as file:
+        groups = [file.read_row_group(number) for number in range(file.num_row_groups)]
+    assert [group.num_rows for group in groups] == [20_000, 500]
+    assert [name for group in groups for name in group["query"].to_pylist()] == [result.query for result in results]
 
 
 def test_chat_has_messages_and_nothing_else(folder: Path) -> None:

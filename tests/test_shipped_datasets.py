@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
-from harness import Listener
+from harness import HERE, Listener
 
 from syphus.cleaning import Context, clean
 from syphus.options import Options
@@ -48,6 +49,25 @@ def test_the_example_input_is_not_in_the_prompt(dataset: AbstractDataset) -> Non
         line for query in queries(dataset, shipped("examples") / dataset.example) for line in query.text.split("\n")
     ]
     assert [line for line in lines if line.count(" ") >= 3 and line in prompted] == []
+
+
+PAGES = {page: page.read_text("utf-8") for page in (HERE.parent / "docs" / "datasets").glob("*.md")}
+
+
+def test_homepage_licence_and_citation_are_those_of_its_page(dataset: AbstractDataset) -> None:
+    name = next(name for name in NAMES if name.startswith(f"{type(dataset).__name__}."))
+    (page,) = [text for text in PAGES.values() if f"`{name}`" in text.splitlines()[0]]
+    assert dataset.homepage.startswith("https://")
+    assert dataset.homepage in page
+    assert [brace for brace in "{}" if dataset.citation.count(brace) != dataset.citation.count("{")] == []
+    assert re.fullmatch(r"\s*(@\w+\{\w+,\n.*\n\}\s*)+", dataset.citation, re.DOTALL)
+    titles = re.findall(r"^ *title\s*= \{(.*)\},", dataset.citation.replace("{COCO}", "COCO"), re.MULTILINE)
+    told = " ".join(page.split())
+    assert [title for title in titles if title.replace("{", "").replace("}", "") not in told] == []
+    (told,) = re.findall(r"^- \*\*Licence\*\*: (.*?)(?=^\S)", page, re.DOTALL | re.MULTILINE)
+    for licence in re.findall(r"cc-by[a-z-]*-\d\.\d", dataset.licence):
+        assert licence.upper().replace("CC-BY", "CC BY").replace("-3.0", " 3.0").replace("-4.0", " 4.0") in told
+    assert dataset.licence or "not stated" in told
 
 
 OTHERS = {

@@ -17,6 +17,18 @@ from syphus.reading.media_files import image_files
 from syphus.reading.records import Record, field, read_json_lists, record_error
 
 _FILE = re.compile(r"(?:COCO_\w+?_)?(\d{1,12})")
+#: For the dataset cards of those who read COCO. Source: the terms of use of cocodataset.org, which hold for the
+#: annotations; the photos are those of Flickr's users.
+HOMEPAGE, LICENCE = "https://cocodataset.org", "cc-by-4.0"
+CITATION = """
+@inproceedings{lin2014microsoft,
+  title     = {Microsoft {COCO}: Common Objects in Context},
+  author    = {Lin, Tsung-Yi and Maire, Michael and Belongie, Serge and Hays, James and Perona, Pietro and
+               Ramanan, Deva and Doll{\\'a}r, Piotr and Zitnick, C. Lawrence},
+  booktitle = {European Conference on Computer Vision},
+  year      = {2014}
+}
+"""
 
 
 class Coco:
