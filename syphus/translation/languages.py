@@ -56,14 +56,14 @@ SAMPLE = (
 
 _ALL = (
     Language(
-        "zh", "Chinese", "中文", ("Han",), (0.17, 0.62),
+        "zh", "Chinese", "中文", ("Han",), (0.18, 0.66),
         "图片中有多少人坐在桌子旁？有两位女士坐在那里，还有一个孩子站着。",
         formal="Simplified characters; address the reader as 您.",
         informal="Simplified characters; address the reader as 你.",
         tone="informal", by_script=True, announces=("翻译", "译文", "翻譯", "譯文", "以下是", "中文版"),
     ),
     Language(
-        "ja", "Japanese", "日本語", ("Han", "Kana"), (0.24, 0.95),
+        "ja", "Japanese", "日本語", ("Han", "Kana"), (0.27, 0.98),
         "写真の中で何人がテーブルに座っていますか？女性が二人座っていて、子供が一人立っています。",
         formal="Polite form (です・ます).", informal="Plain form (だ・である).",
         by_script=True, announces=("翻訳", "和訳", "日本語訳", "以下は", "以下が"),
@@ -96,7 +96,7 @@ _ALL = (
                          " radio marine long large six cousin chef grand excellent possible".split()),
     ),
     Language(
-        "ko", "Korean", "한국어", ("Hangul",), (0.26, 0.95),
+        "ko", "Korean", "한국어", ("Hangul",), (0.3, 1.0),
         "사진에서 몇 명이 테이블에 앉아 있나요? 여성 두 명이 앉아 있고 아이 한 명이 서 있습니다.",
         formal="Polite form (합니다 or 해요).", informal="Plain form (한다 or 해).",
         by_script=True, announces=("번역", "다음은"),

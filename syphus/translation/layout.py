@@ -10,15 +10,16 @@ from typing import NamedTuple
 from syphus.translation.reasons import Reason
 
 _LINE_MARK = re.compile(r"[ \t]*(?:(#{1,6})[ \t]|([-*+•])[ \t]|(\d{1,3})[.)．、]|(>)|(\|))")
+_LINE_NUMBER = re.compile(r"^[ \t]*\d{1,3}[.)．、](?=\D)", re.MULTILINE)
 _LABEL = re.compile(r"(?:^|(?<=[\s(（]))([A-HＡ-Ｈ])(?=[.．)）:：、](?:[\s*]|[^\x00-\x7f]|$))")
 _ALONE = re.compile(r"\s*[(（]?([A-HＡ-Ｈ]|\d{1,2})[)）]?[.。．]?\s*")
 _WIDE = {ord("Ａ") + i: ord("A") + i for i in range(26)}
 _QUOTED = re.compile(
-    "\"[^\"\n]+\"|“[^”\n]+”|„[^“”\n]+[“”]|«[^»\n]+»|»[^«\n]+«|「[^」\n]+」|『[^』\n]+』|《[^》\n]+》|〈[^〉\n]+〉"
+    '"[^"\n]+"|“[^”\n]+”|„[^“”\n]+[“”]|«[^»\n]+»|»[^«\n]+«|「[^」\n]+」|『[^』\n]+』|《[^》\n]+》|〈[^〉\n]+〉'
     "|‹[^›\n]+›|(?<![\\w'])'[^'\n]{1,80}'(?![A-Za-z'])|(?<!\\w)‘[^’\n]+’(?![A-Za-z])"
 )
-_QUOTE_MARKS = "\"“”„«»「」『』《》"
-_BEGINS, _ENDS = tuple("\"“„«「『"), tuple("\"”“»」』")
+_QUOTE_MARKS = '"“”„«»「」『』《》'
+_BEGINS, _ENDS = tuple('"“„«「『'), tuple('"”“»」』')
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55\u231a\u231b\u23e9-\u23f3]")
 
 
@@ -39,6 +40,11 @@ def layout(text: str, plain: str) -> Layout:
     quoted = len(_QUOTED.findall(plain)) if _may_quote(plain) else 0
     emoji = Counter(_EMOJI.findall(text)) if not text.isascii() else Counter[str]()
     return Layout(lines, labels(plain), plain.count("**"), quoted, emoji)
+
+
+def without_line_numbers(text: str) -> str:
+    """The text without the numbers of its list items, which `lines` has."""
+    return _LINE_NUMBER.sub("", text) if "\n" in text else text
 
 
 def _may_quote(text: str) -> bool:

@@ -16,7 +16,7 @@ _DIGITS = re.compile(r"\d+")
 _SMOOTH = 8.0  # characters that make short texts comparable
 _WELL = 1.0  # a cost up to which nobody asks whether the texts would fit better the other way round
 _BETTER = 1.0  # by how much they must fit better
-_LONG_ENOUGH = 12  # characters of a text that stands in the other one by no chance
+_LONG_ENOUGH = 4  # characters of a text that stands in the other one by no chance
 
 
 def pair_faults(source: Features, instruction: Shape, answer: Shape, language: Language) -> list[Fault]:
@@ -35,11 +35,19 @@ def _merged(source: Features, instruction: str, answer: str) -> bool:
     first, second = normal(instruction), normal(answer)
     if first == second:
         return bool(first) and source.instruction.copy.normal != source.answer.copy.normal
-    if len(first) > _LONG_ENOUGH and first in second:
-        return source.instruction.copy.normal not in source.answer.copy.normal
-    if len(second) > _LONG_ENOUGH and second in first:
-        return source.answer.copy.normal not in source.instruction.copy.normal
-    return False
+    question, said = source.instruction.copy.normal, source.answer.copy.normal
+    if len(first) >= _LONG_ENOUGH and first in second:
+        return question not in said
+    if len(second) >= _LONG_ENOUGH and second in first:
+        return said not in question
+    # a short answer behind its question
+    return (
+        bool(second)
+        and first.endswith(second)
+        and source.instruction.asks
+        and not question.endswith(said)
+        and "?" in (instruction.replace("？", "?").replace("؟", "?").rstrip(" ?"))
+    )
 
 
 def _swapped(source: Features, instruction: Shape, answer: Shape, language: Language) -> bool:
