@@ -14,7 +14,7 @@ from common import ROOT, table
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from damage import samples
+from damaged_translations import samples
 
 from syphus.translation import LANGUAGES, Features, check_translation
 from syphus.translation.identify import identify

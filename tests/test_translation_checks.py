@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from damage import DAMAGES, MORE_DAMAGES, Damage, damaged, samples
+from damaged_translations import DAMAGES, MORE_DAMAGES, Damage, damaged, samples
 
 from syphus.translation import (
     LANGUAGES,
