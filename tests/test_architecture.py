@@ -28,7 +28,7 @@ LAYERS = (
     ("endpoints", "ledger", "plugins"),
     ("pricing",),
     ("config", "prompts", "sampling"),
-    ("cleaning", "environment", "parsing", "reading", "secrets", "text"),
+    ("cleaning", "environment", "parsing", "reading", "secrets", "text", "translation"),
     ("options",),
     ("errors", "types", "version"),
 )

@@ -1,0 +1,89 @@
+"""The languages, as one table. A new one is one entry: everything here and every test goes over the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Script = Literal["Latin", "Han", "Kana", "Hangul", "Arabic", "Cyrillic", "Greek", "Hebrew", "Devanagari", "Thai"]
+Tone = Literal["formal", "informal"]
+
+_SLACK = 12  # characters that a text of any length may differ by: "Yes." is "はい、そうです。"
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language.
+
+    `code` is that of ISO 639-1; `scripts` are those that its words are written in, Latin besides being no fault for
+    names; `length` is how many characters there are for one of English, at the least and at the most, in long texts;
+    `sample` translates `SAMPLE`; `formal` and `informal` say to the model how the reader is addressed, and `tone`
+    which of the two holds unless the user says otherwise.
+    """
+
+    code: str
+    name: str
+    own_name: str
+    scripts: tuple[Script, ...]
+    length: tuple[float, float]
+    sample: str
+    formal: str
+    informal: str
+    tone: Tone = "formal"
+    rtl: bool = False
+
+    def lengths(self, characters: int) -> tuple[float, float]:
+        """The fewest and the most characters that the translation of so many English ones has.
+
+        A short text varies more than a long one: the range is that of `length`, and some characters to either side.
+        """
+        least, most = self.length
+        return max(1.0, least * characters - _SLACK), most * characters + 2 * _SLACK
+
+
+#: What the samples of all languages say.
+SAMPLE = (
+    "How many people are sitting at the table in the picture? Two women are sitting there, and a child is standing."
+)
+
+_ALL = (
+    Language(
+        "zh", "Chinese", "中文", ("Han",), (0.17, 0.62),
+        "图片中有多少人坐在桌子旁？有两位女士坐在那里，还有一个孩子站着。",
+        "Simplified characters; address the reader as 您.", "Simplified characters; address the reader as 你.", "informal",
+    ),
+    Language(
+        "ja", "Japanese", "日本語", ("Han", "Kana"), (0.24, 0.95),
+        "写真の中で何人がテーブルに座っていますか？女性が二人座っていて、子供が一人立っています。",
+        "Polite form (です・ます).", "Plain form (だ・である).",
+    ),
+    Language(
+        "es", "Spanish", "español", ("Latin",), (0.72, 1.65),
+        "¿Cuántas personas están sentadas a la mesa en la imagen? Hay dos mujeres sentadas y un niño de pie.",
+        "Address the reader as usted.", "Address the reader as tú.", "informal",
+    ),
+    Language(
+        "de", "German", "Deutsch", ("Latin",), (0.72, 1.65),
+        "Wie viele Personen sitzen auf dem Bild am Tisch? Zwei Frauen sitzen dort, und ein Kind steht.",
+        "Address the reader as Sie.", "Address the reader as du.", "informal",
+    ),
+    Language(
+        "fr", "French", "français", ("Latin",), (0.72, 1.75),
+        "Combien de personnes sont assises à la table sur l'image ? Deux femmes y sont assises et un enfant est debout.",
+        "Address the reader as vous.", "Address the reader as tu.",
+    ),
+    Language(
+        "ko", "Korean", "한국어", ("Hangul",), (0.26, 0.95),
+        "사진에서 몇 명이 테이블에 앉아 있나요? 여성 두 명이 앉아 있고 아이 한 명이 서 있습니다.",
+        "Polite form (합니다 or 해요).", "Plain form (한다 or 해).",
+    ),
+    Language(
+        "ar", "Arabic", "العربية", ("Arabic",), (0.5, 1.4),
+        "كم عدد الأشخاص الجالسين إلى الطاولة في الصورة؟ تجلس هناك امرأتان، ويقف طفل.",
+        "Modern Standard Arabic, formal address (حضرتك where one is needed).", "Modern Standard Arabic, plain address.",
+        "informal", rtl=True,
+    ),
+)  # fmt: skip
+
+#: By their code, in the order in which they are asked for and reported.
+LANGUAGES: dict[str, Language] = {language.code: language for language in _ALL}
