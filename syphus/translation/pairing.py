@@ -1,0 +1,62 @@
+"""Instruction and answer together: each in its own place, and a question still a question."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from syphus.translation.copies import normal
+from syphus.translation.features import Features, Shape
+from syphus.translation.languages import Language
+from syphus.translation.reasons import Reason
+from syphus.translation.types import Fault
+
+_REQUEST = re.compile(r"^\W*(?:can|could|would|will|do|may|might)\s+(?:you|i|we)\b|please|\btell me\b", re.I)
+_DIGITS = re.compile(r"\d+")
+_SMOOTH = 8.0  # characters that make short texts comparable
+_WELL = 1.0  # a cost up to which nobody asks whether the texts would fit better the other way round
+_BETTER = 1.0  # by how much they must fit better
+_LONG_ENOUGH = 12  # characters of a text that stands in the other one by no chance
+
+
+def pair_faults(source: Features, instruction: Shape, answer: Shape, language: Language) -> list[Fault]:
+    """Swapped, merged, or answered; the first that is found."""
+    if _merged(source, instruction.text, answer.text):
+        return [Fault(Reason.MERGED, "both")]
+    if _swapped(source, instruction, answer, language):
+        return [Fault(Reason.SWAPPED, "both")]
+    question = source.instruction
+    if question.asks and not instruction.ends_as_question and not _REQUEST.search(question.text):
+        return [Fault(Reason.ANSWERED, "instruction", "no question mark")]
+    return []
+
+
+def _merged(source: Features, instruction: str, answer: str) -> bool:
+    first, second = normal(instruction), normal(answer)
+    if first == second:
+        return bool(first) and source.instruction.copy.normal != source.answer.copy.normal
+    if len(first) > _LONG_ENOUGH and first in second:
+        return source.instruction.copy.normal not in source.answer.copy.normal
+    if len(second) > _LONG_ENOUGH and second in first:
+        return source.answer.copy.normal not in source.instruction.copy.normal
+    return False
+
+
+def _swapped(source: Features, instruction: Shape, answer: Shape, language: Language) -> bool:
+    ratio = math.sqrt(language.length[0] * language.length[1])
+    straight = _unfit(source.instruction, instruction, ratio) + _unfit(source.answer, answer, ratio)
+    if straight <= _WELL:
+        return False
+    crossed = _unfit(source.instruction, answer, ratio) + _unfit(source.answer, instruction, ratio)
+    return crossed + _BETTER <= straight
+
+
+def _unfit(before: Shape, after: Shape, ratio: float) -> float:
+    """How badly a text fits as the translation of another, by their outsides alone; 0 is perfectly."""
+    cost = abs(math.log((after.length + _SMOOTH) / (before.length * ratio + _SMOOTH)))
+    cost += before.asks != after.ends_as_question
+    cost += before.kept != after.kept
+    cost += before.layout.emoji != after.layout.emoji
+    cost += before.layout.lines != after.layout.lines
+    cost += before.layout.labels != after.layout.labels
+    return cost + (set(_DIGITS.findall(before.plain)) != set(_DIGITS.findall(after.plain)))

@@ -1,0 +1,80 @@
+"""What a model adds of its own: comments on the translation, labels, escapes, left-over JSON."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+_ESCAPES = re.compile(
+    r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\[nrt\"](?![A-Za-z])|\\n|&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[0-9a-fA-F]{1,6});"
+    r"|(?:%[0-9A-F]{2}){2,}|%20|\ufffd|[Ãâ][\x80-\xbf€]|ï¿½"
+)
+_JSON = re.compile(
+    r"^\s*[{\[]\s*\"|\"\s*:\s*[\"{\[]|\"\s*[,}]?\s*\}\s*$|\"(?:answer|instruction|question|translation)\"|</?[ab]>|```json"
+)
+_ENGLISH = (
+    r"\btranslat(?:ion|ed|e|ing)\b|\b(?:sure|certainly|of course)[,!:.].{0,40}\bhere\b|\bhere(?:'s| is| are) (?:the|your)\b"
+    r"|\bI(?:'m| am) (?:sorry|unable)\b|\bI can(?:'t|not)\b|\bas an ai\b|\blanguage model\b|\b(?:please )?let me know\b|\bhope this helps\b"
+)
+_LABEL = re.compile(
+    r"^\W{0,4}(?:question|answer|instruction|response|note|q|a"
+    r"|pregunta|respuesta|instrucción|nota|frage|antwort|anweisung|anmerkung|hinweis|réponse|consigne|remarque"
+    r"|问题|问|回答|答案|答|指令|说明|注|質問|問|答え|指示|注意|질문|답변|답|지시|참고|سؤال|السؤال|جواب|الجواب|إجابة|الإجابة|التعليمات|ملاحظة"
+    r"|zh|ja|es|de|fr|ko|ar)\**\s?[:：]", re.I
+)  # fmt: skip
+_BEHIND = re.compile(
+    r"[(（\[]?\b(?:note|translator's note|nota|anmerkung|hinweis|remarque|참고|ملاحظة)\b\s?[:：]|[(（]?(?:注|备注|译注|訳注|注記)\s?[:：]", re.I
+)
+_NEAR = 160  # characters from either end within which a comment stands
+
+
+@cache
+def _comments(own: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join((_ENGLISH, *own)), re.I)
+
+
+class Remarks:
+    """What a source says itself of all this; a translation may then say so, too."""
+
+    __slots__ = ("about_translating", "escapes", "json", "labelled", "noted", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.escapes = set(_ESCAPES.findall(text)) if _may_escape(text) else set()
+        self.json = bool(_JSON.search(text))
+        self.labelled = bool(re.match(r"^\W{0,4}\w+( \w+)?\**\s?:", text))
+        self.noted = bool(re.search(r"\bnote\b|:", text, re.I))
+        self.about_translating = bool(re.search(r"translat|language|interpret|\bhere (?:is|are)\b|\bhere's\b|sorry|let me know|can't|cannot", text, re.I))
+
+
+def _may_escape(text: str) -> bool:
+    return "\\" in text or "&" in text or "%" in text or "\ufffd" in text or "Ã" in text or "â" in text or "ï" in text
+
+
+def escapes(source: Remarks, text: str) -> str:
+    """An escape that the source does not have, or ""."""
+    if not _may_escape(text):
+        return ""
+    return next((found for found in _ESCAPES.findall(text) if found not in source.escapes), "")
+
+
+def left_over_json(source: Remarks, text: str) -> str:
+    """A piece of the structured answer inside of a text, or ""."""
+    if source.json or not ('"' in text or "<" in text or "```" in text):
+        return ""
+    found = _JSON.search(text)
+    return found[0].strip() if found else ""
+
+
+def comment(source: Remarks, text: str, own: tuple[str, ...]) -> str:
+    """A comment of the model, or ""; `own` are patterns of the language for "translation"."""
+    if not source.labelled and (label := _LABEL.match(text)):
+        return label[0]
+    if not source.about_translating:
+        if found := _comments(own).search(text, 0, _NEAR):
+            return found[0]
+        if len(text) > _NEAR and (found := _comments(own).search(text, max(_NEAR, len(text) - _NEAR))):
+            return found[0]
+    if not source.noted and (found := _BEHIND.search(text)):
+        return found[0]
+    return ""
