@@ -39,6 +39,9 @@ class Names:
         """The same for many, whether or not they were there before."""
         self._db.executemany("INSERT OR IGNORE INTO name VALUES (?)", ((name,) for name in names))
 
+    def __contains__(self, name: str) -> bool:
+        return self._db.execute("SELECT 1 FROM name WHERE name = ?", (name,)).fetchone() is not None
+
     def want(self, wanted: Iterable[tuple[str, str, str, str]]) -> None:
         """Notes (name, owner, place, reason)."""
         self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?, ?, ?, ?)", wanted)

@@ -4,6 +4,7 @@ prepare    plugin, prompt, endpoint (prepare.py)
 open       the ledger: its settings, its input, answers that a changed parser judges anew
 ask        the loop, over all rows without an outcome (asking.py)
 finish     the files, and the numbers (projections.py)
+translate  the pairs, where that is wanted, too (translating/)
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from syphus.runs.prices import kept_prices
 from syphus.runs.projections import forget_exports, open_pairs, write_exports
 from syphus.runs.refusal import opened
 from syphus.runs.settings import differences
+from syphus.runs.translating.job import translate_in
+from syphus.runs.translating.place import run_place
 from syphus.stages.generate import Generate, parser_digest
 from syphus.types import State
 
@@ -40,9 +43,13 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Fin
     prepared = prepare(options, environ)
     with opened(prepared.options.folder) as store:
         try:
-            return _Job(prepared, store, observer).carry_out()
+            finished = _Job(prepared, store, observer).carry_out()
         except StorageError as error:
             return _what_is_left(store, error)
+        if not options.languages or finished.stopped_by is not None or not finished.report.counts.pairs:
+            return finished
+        english = store.folder / f"{prepared.dataset.short_name}_instructions.json"
+        return finished._replace(translated=translate_in(store, run_place(store.folder, english), prepared, observer))
 
 
 class _Job:

@@ -20,21 +20,14 @@ _SIMULATED_MODEL = "chat"
 _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A run, ready to open its ledger."""
+class Means:
+    """What asking takes: an endpoint, and what the user has said about it."""
+
+    __slots__ = ()
 
     options: Options
-    plugin: LoadedPlugin
-    dataset: AbstractDataset
-    prefix: Prefix
     config: Config
-    no_endpoint: NoEndpointError | None = None  #: raised where somebody must be asked after all
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """What the answers will depend on."""
-        return run_settings(self.options.name, self.config, self.prefix, self.options.offline)
+    no_endpoint: NoEndpointError | None  #: raised where somebody must be asked after all
 
     @property
     def vault(self) -> Vault:
@@ -54,6 +47,32 @@ class Prepared:
         if self.no_endpoint is not None:
             return "no endpoint: the pairs are in the annotations"
         return ", ".join(endpoint.host for endpoint in self.config.endpoints)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Means):
+    """A run, ready to open its ledger."""
+
+    options: Options
+    plugin: LoadedPlugin
+    dataset: AbstractDataset
+    prefix: Prefix
+    config: Config
+    no_endpoint: NoEndpointError | None = None
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the answers will depend on."""
+        return run_settings(self.options.name, self.config, self.prefix, self.options.offline)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection(Means):
+    """An endpoint, for asking about something that is no dataset of a plugin."""
+
+    options: Options
+    config: Config
+    no_endpoint: NoEndpointError | None = None
 
 
 def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
@@ -83,14 +102,26 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
         if not plugin.cls.brings_pairs:
             raise
         prepared = Prepared(options, plugin, dataset, prefix, _nowhere("none", {}), error)
-    if options.max_cost is not None and prepared.price is None:
+    check_budget(prepared)
+    return prepared
+
+
+def prepare_means(options: Options, environ: Mapping[str, str]) -> Connection:
+    """Finds and checks the endpoint, for asking about something that is no dataset of a plugin. Raises `UsageError`."""
+    means = Connection(replace(options, num_threads=max(1, options.num_threads)), _config(options, environ))
+    check_budget(means)
+    return means
+
+
+def check_budget(means: Means) -> None:
+    """Sees to it that a budget in dollars can be kept. Raises `ConfigError`."""
+    if means.options.max_cost is not None and means.price is None:
         raise ConfigError(
-            f"--max-cost needs the price of {prepared.config.model}, which is not known. "
+            f"--max-cost needs the price of {means.config.model}, which is not known. "
             "Add it under `prices:` in a --config file, or use --max-requests."
         )
-    if options.max_cost is not None and prepared.config.max_tokens is None:
+    if means.options.max_cost is not None and means.config.max_tokens is None:
         raise ConfigError("--max-cost needs a bound on what one answer can cost: set max_tokens.")
-    return prepared
 
 
 def _input_path(options: Options, plugin: LoadedPlugin) -> str:

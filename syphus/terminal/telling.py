@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syphus.errors import BudgetError
+from syphus.errors import BudgetError, SyphusError
 from syphus.formats.report import Finished, Report
 from syphus.ledger.records import ANSWERED
 from syphus.plugins.finding import PluginInfo
@@ -48,20 +48,37 @@ def closing(finished: Finished, command: str) -> list[str]:
     lines += summary(report)
     if report.simulated and finished.sample:
         lines += [line for pair in finished.sample for line in (f"  {pair.instruction}", f"    {pair.answer}")]
-    if finished.files:
-        paths = [Path(file) for file in finished.files]
-        lines.append(f"Files in {paths[0].parent}: {', '.join(path.name for path in paths)}")
-    again, command = _worth_asking(report), _RETRY.sub("", command)
-    if isinstance(finished.stopped_by, BudgetError):
-        option = "requests" if "requests" in str(finished.stopped_by) else "cost"
-        unlimited = re.sub(rf" --max[-_]{option}[ =]\S+", "", command)
-        lines.append(f"Go on with a higher number at the end: {unlimited} --max-{option}")
-    elif states[State.PENDING] or finished.stopped_by is not None:
-        lines.append(f"Go on with the same command: {command}")
+    lines += closing_files(finished.files)
+    again, command = _worth_asking(report), without_retry(command)
+    if states[State.PENDING] or finished.stopped_by is not None:
+        lines.append(going_on(finished.stopped_by, command))
     else:
         lines += [f"Ask those again: {command} --retry {again}"] if again else []
         lines += [f"Once the plugin is mended: {command} --retry {State.FAILED}"] if _needs_mending(report) else []
     return lines
+
+
+def closing_files(files: Sequence[str]) -> list[str]:
+    """Where the files are, a line for each folder."""
+    folders: dict[Path, list[str]] = {}
+    for path in map(Path, files):
+        folders.setdefault(path.parent, []).append(path.name)
+    return [f"Files in {folder}: {', '.join(names)}" for folder, names in folders.items()]
+
+
+def going_on(stopped_by: SyphusError | None, command: str) -> str:
+    """The command that goes on after a stop, without its `--retry`."""
+    command = without_retry(command)
+    if not isinstance(stopped_by, BudgetError):
+        return f"Go on with the same command: {command}"
+    option = "requests" if "requests" in str(stopped_by) else "cost"
+    unlimited = re.sub(rf" --max[-_]{option}[ =]\S+", "", command)
+    return f"Go on with a higher number at the end: {unlimited} --max-{option}"
+
+
+def without_retry(command: str) -> str:
+    """A command without its `--retry`."""
+    return _RETRY.sub("", command)
 
 
 def standing(report: Report, working: bool = False) -> list[str]:
