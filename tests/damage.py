@@ -26,8 +26,19 @@ COMMENTS = {
     "ko": ("다음은 번역입니다:\n", "번역: ", "네, 번역 결과는 다음과 같습니다: ", "한국어 번역: "),
     "ar": ("إليك الترجمة:\n", "الترجمة: ", "بالتأكيد، إليك النص المترجم: ", "فيما يلي الترجمة: "),
 }  # fmt: skip
-ENDS = (" (Note: translated from English)", "\n\nNote: this is a literal translation.", "\n\nLet me know if you need anything else!")
-PLACEHOLDERS = (("{name}", "{nombre}"), ("<image>", "<imagen>"), ("%s", "% s"), ("[1]", "[uno]"), ("{{user}}", "{{Benutzer}}"), ("$y$", "y"))
+ENDS = (
+    " (Note: translated from English)",
+    "\n\nNote: this is a literal translation.",
+    "\n\nLet me know if you need anything else!",
+)
+PLACEHOLDERS = (
+    ("{name}", "{nombre}"),
+    ("<image>", "<imagen>"),
+    ("%s", "% s"),
+    ("[1]", "[uno]"),
+    ("{{user}}", "{{Benutzer}}"),
+    ("$y$", "y"),
+)
 
 
 class Sample(NamedTuple):
@@ -123,7 +134,10 @@ def _swapped(sample: Sample, code: str, chance: random.Random) -> Damaged:
 
 
 def _dots(sample: Sample, code: str, chance: random.Random) -> Damaged:
-    place, dots = chance.choice(("instruction", "answer")), chance.choice(("...", "…", "……", "。。。", "-", "。", ". . ."))
+    place, dots = (
+        chance.choice(("instruction", "answer")),
+        chance.choice(("...", "…", "……", "。。。", "-", "。", ". . .")),
+    )
     return Damaged(sample.source, _with(sample.translations[code], place, dots), frozenset({Reason.EMPTY}))
 
 
@@ -226,7 +240,9 @@ _WORDS = {
 def _word_changed(sample: Sample, code: str, chance: random.Random) -> Damaged | None:
     """A number in words is another one; where English has it in words, too."""
     there, (known, other) = sample.translations[code], _WORDS[code]
-    if not re.search(r"\b(?:two|three|four)\b", sample.source.answer) or not re.search(rf"\b(?:{known})", there.answer, re.I):
+    if not re.search(r"\b(?:two|three|four)\b", sample.source.answer) or not re.search(
+        rf"\b(?:{known})", there.answer, re.I
+    ):
         return None
     changed = re.sub(rf"\b(?:{known})\b" if code not in ("zh", "ja", "ko") else known, other, there.answer, flags=re.I)
     return Damaged(sample.source, Translatable(there.instruction, changed), frozenset({Reason.NUMBERS}))
@@ -237,7 +253,9 @@ def _a_line_less(sample: Sample, code: str, chance: random.Random) -> Damaged | 
     if "\n" not in there.answer:
         return None
     return Damaged(
-        sample.source, Translatable(there.instruction, " ".join(there.answer.split("\n"))), frozenset({Reason.LAYOUT, Reason.CODE})
+        sample.source,
+        Translatable(there.instruction, " ".join(there.answer.split("\n"))),
+        frozenset({Reason.LAYOUT, Reason.CODE}),
     )
 
 

@@ -37,7 +37,6 @@ def translate(
     _carry_out(path, output_dir, options)
 
 
-
 def is_translation(name: str) -> bool:
     """Whether `--name` names what was a dataset in the first Syphus."""
     return name in _NAMES

@@ -39,7 +39,9 @@ def closing(done: Translated, command: str) -> list[str]:
     states = {state: sum(each.counts.states[state] for each in report.translation.languages) for state in State}
     if done.stopped_by is not None:
         lines.append(going_on(done.stopped_by, command))
-    elif bad := [state.value for state in (State.INVALID, State.TRUNCATED, State.REFUSED, State.FAILED) if states[state]]:
+    elif bad := [
+        state.value for state in (State.INVALID, State.TRUNCATED, State.REFUSED, State.FAILED) if states[state]
+    ]:
         lines.append(f"Ask those again: {without_retry(command)} --retry {','.join(bad)}")
     return lines
 
@@ -47,10 +49,17 @@ def closing(done: Translated, command: str) -> list[str]:
 def _row(report: LanguageReport) -> tuple[str, ...]:
     counts, ok = report.counts, report.ok
     tokens = report.usage.prompt_tokens + report.usage.completion_tokens
-    reasons = [f"{n:,} {one_line(reason, 60)}" for found in counts.reasons.values() for reason, n in found.most_common()]
+    reasons = [
+        f"{n:,} {one_line(reason, 60)}" for found in counts.reasons.values() for reason, n in found.most_common()
+    ]
     shown = [*reasons[:_REASONS], *(["..."] if len(reasons) > _REASONS else [])]
     pending = f"{counts.states[State.PENDING]:,} pending" if counts.states[State.PENDING] else ""
     return (
-        *(report.code, f"{ok:,} ok", f"{counts.retried:,} asked again", f"{tokens / ok:,.0f} tokens a pair" if ok else "-"),
+        *(
+            report.code,
+            f"{ok:,} ok",
+            f"{counts.retried:,} asked again",
+            f"{tokens / ok:,.0f} tokens a pair" if ok else "-",
+        ),
         *(pending, "   ".join(shown)),
     )

@@ -48,7 +48,9 @@ def take_out(text: str) -> Kept:
     return Kept(_KEPT.sub(put, text), things)
 
 
-def unlike(source: Counter[tuple[Reason, str]], translated: Counter[tuple[Reason, str]]) -> Iterator[tuple[Reason, str]]:
+def unlike(
+    source: Counter[tuple[Reason, str]], translated: Counter[tuple[Reason, str]]
+) -> Iterator[tuple[Reason, str]]:
     """What is missing or new, each with its reason: ({name} is missing), ({nombre} is new)."""
     if source == translated:
         return

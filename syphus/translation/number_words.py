@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 def _words(text: str) -> dict[str, float]:
-    """"1 uno una un, 2 dos" as a table from the word to its value."""
+    """ "1 uno una un, 2 dos" as a table from the word to its value."""
     entries = (entry.split() for entry in text.split(","))
     return {word: float(value) for value, *words in entries for word in words}
 
@@ -43,7 +43,17 @@ def _korean_tokens(text: str) -> list[str]:
 _HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2, "両": 2}
 _HAN_SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
 _HAN = re.compile(f"[{''.join((*_HAN_DIGITS, *_HAN_SCALES))}]+|[双雙俩半]|ひとつ|ふたつ|ひとり|ふたり|みっつ")
-_HAN_WORDS = {"双": 2.0, "雙": 2.0, "俩": 2.0, "半": 0.5, "ひとつ": 1.0, "ひとり": 1.0, "ふたつ": 2.0, "ふたり": 2.0, "みっつ": 3.0}
+_HAN_WORDS = {
+    "双": 2.0,
+    "雙": 2.0,
+    "俩": 2.0,
+    "半": 0.5,
+    "ひとつ": 1.0,
+    "ひとり": 1.0,
+    "ふたつ": 2.0,
+    "ふたり": 2.0,
+    "みっつ": 3.0,
+}
 
 
 def han_number(text: str) -> float:
@@ -86,7 +96,9 @@ class NumberWords:
             end = "(?![克米瓦卡分])"  # 千克 and 千米 are units, 百分 is a percentage
         else:
             end = "" if any(len(each) == 1 and not each.isascii() for each in longest) else r"(?!\w)"
-        object.__setattr__(self, "scale", re.compile(rf"[ \u00a0\u202f]?({'|'.join(map(re.escape, longest))}){end}", re.I))
+        object.__setattr__(
+            self, "scale", re.compile(rf"[ \u00a0\u202f]?({'|'.join(map(re.escape, longest))}){end}", re.I)
+        )
 
     def found(self, text: str) -> set[float]:
         """The values of all number words in a text."""

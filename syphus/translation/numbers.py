@@ -10,16 +10,23 @@ from syphus.translation.number_words import ENGLISH, NUMBER_WORDS, PERHAPS, Numb
 from syphus.translation.reasons import Reason
 
 #: Digits of other scripts, and the signs that go with them, as ASCII ones.
-_TO_ASCII = str.maketrans(
-    "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９०१२३४५६७८९٫٬．，：", "0123456789" * 4 + ".,.,:"
-)
+_TO_ASCII = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９०१२३४५६७८९٫٬．，：", "0123456789" * 4 + ".,.,:")
 _GROUPS = r"\d{1,3}(?:[\u00a0\u202f '’]\d{3})+(?!\d)(?:[.,]\d+)?"
 _DIGITS = re.compile(rf"{_GROUPS}|\d+(?:[.,]\d+)*")
 _ENGLISH_NUMBER = re.compile(
     r"(?P<digits>\d+(?:[.,]\d+)*)"
     r"(?:[ -]?(?P<scale>thousand|million|billion|trillion|hundred|k|M|bn)(?![A-Za-z]))?(?P<decade>s\b)?"
 )
-_ENGLISH_SCALES = {"hundred": 1e2, "k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "bn": 1e9, "billion": 1e9, "trillion": 1e12}
+_ENGLISH_SCALES = {
+    "hundred": 1e2,
+    "k": 1e3,
+    "thousand": 1e3,
+    "m": 1e6,
+    "million": 1e6,
+    "bn": 1e9,
+    "billion": 1e9,
+    "trillion": 1e12,
+}
 _TIME = re.compile(r"(?<![\d:])(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])")
 _HALF_OF_DAY = re.compile(r"\d\s?[ap]\.?m\b|\b(?:afternoon|evening|night|noon|morning|o'clock)\b", re.I)
 _WORD = re.compile(r"[a-z]+")
@@ -211,7 +218,7 @@ def _romans(text: str) -> Iterable[int]:
 def _changed_words(
     source: SourceNumbers, there: list[Number], in_words: set[float], silent: frozenset[float]
 ) -> list[tuple[Reason, str]]:
-    """"two" that became "three": one number word is missing and another is new. Either alone proves nothing."""
+    """ "two" that became "three": one number word is missing and another is new. Either alone proves nothing."""
     in_digits = {value for number in there for value in number.meant(False)}
     gone = {v for v in source.words if 1 < v <= _LARGEST_WORD} - in_words - in_digits - silent
     known = source.words | source.perhaps | {v for number in source.digits for v in number.meant(False)}

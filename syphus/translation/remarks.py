@@ -23,7 +23,8 @@ _LABEL = re.compile(
     r"|zh|ja|es|de|fr|ko|ar)\**\s?[:：]", re.I
 )  # fmt: skip
 _BEHIND = re.compile(
-    r"[(（\[]?\b(?:note|translator's note|nota|anmerkung|hinweis|remarque|참고|ملاحظة)\b\s?[:：]|[(（]?(?:注|备注|译注|訳注|注記)\s?[:：]", re.I
+    r"[(（\[]?\b(?:note|translator's note|nota|anmerkung|hinweis|remarque|참고|ملاحظة)\b\s?[:：]|[(（]?(?:注|备注|译注|訳注|注記)\s?[:：]",
+    re.I,
 )
 _NEAR = 160  # characters from either end within which a comment stands
 
@@ -44,7 +45,11 @@ class Remarks:
         self.json = bool(_JSON.search(text))
         self.labelled = bool(re.match(r"^\W{0,4}\w+( \w+)?\**\s?:", text))
         self.noted = bool(re.search(r"\bnote\b|:", text, re.I))
-        self.about_translating = bool(re.search(r"translat|language|interpret|\bhere (?:is|are)\b|\bhere's\b|sorry|let me know|can't|cannot", text, re.I))
+        self.about_translating = bool(
+            re.search(
+                r"translat|language|interpret|\bhere (?:is|are)\b|\bhere's\b|sorry|let me know|can't|cannot", text, re.I
+            )
+        )
 
 
 def _may_escape(text: str) -> bool:

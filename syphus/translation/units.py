@@ -43,7 +43,9 @@ _WRITTEN = {
 _UNITS = {form.replace("\u00a0", " "): unit for unit, forms in _WRITTEN.items() for form in forms.split(" ")}
 _FORMS = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
 _NUMBER = r"\d+(?:[., \u00a0\u202f]?\d+)*"
-_BEHIND = re.compile(rf"({_NUMBER})[ \u00a0\u202f-]?(?:grados |degrees |degrés |Grad |درجة |度)?({_FORMS})(?![a-zäöüßáéíóúèêâA-Z])")
+_BEHIND = re.compile(
+    rf"({_NUMBER})[ \u00a0\u202f-]?(?:grados |degrees |degrés |Grad |درجة |度)?({_FORMS})(?![a-zäöüßáéíóúèêâA-Z])"
+)
 _BEFORE = re.compile(rf"([$€£¥])\s?({_NUMBER})")
 
 

@@ -31,8 +31,8 @@ code, the letters or numbers of choices, emoji, quotes, line breaks, lists and m
 Languages:
 {languages}
 Reply with one JSON object and nothing else: {form}"""
-_BY_LANGUAGE = 'for each language {{"CODE": {{{fields}}}}}, with the codes {names}.'
-_BY_NUMBER = 'for each text {{"NUMBER": {{{fields}}}}}, with the fields that the text has.'
+_BY_LANGUAGE = '{{"CODE": {{{fields}}}, ...}}, with all codes of "languages".'
+_BY_NUMBER = '{{"NUMBER": {{{fields}}}, ...}}, with all numbers, and with the fields that each text has.'
 
 
 class Target(NamedTuple):
@@ -72,8 +72,8 @@ def ask_for_languages(
 ) -> Ask:
     """One pair in several languages."""
     fields, codes = _fields(source), [target.language.code for target in targets]
-    form = _BY_LANGUAGE.format(fields=_shown(fields), names=", ".join(codes))
-    user = {**_texts(source), **_extras(earlier, _terms(source, terms, codes))}
+    form = _BY_LANGUAGE.format(fields=_shown(fields))
+    user = {"languages": codes, **_texts(source), **_extras(earlier, _terms(source, terms, codes))}
     return Ask(_messages(targets, form, user), _schema(dict.fromkeys(codes, fields)))
 
 
