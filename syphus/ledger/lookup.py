@@ -5,6 +5,8 @@ from __future__ import annotations
 import orjson
 
 from syphus.ledger.pairs import load_pairs
+from syphus.ledger.part_counts import has_parts
+from syphus.ledger.parts import parts_of
 from syphus.ledger.store import Store, storage_faults
 
 _QUERY = (
@@ -26,6 +28,7 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
         if row is None:
             return None
         answers = store.reader.execute(_ANSWERS, (row[-1],)).fetchall()
+    parts = parts_of(store, row[0]) if has_parts(store, stage) else {}
     _, name, position, text, image_ids, meta, state, reason, detail, attempts, pairs, newest = row
     return {
         "id": name,
@@ -41,6 +44,7 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
             {"id": pair.id, "instruction": pair.instruction, "answer": pair.answer}
             for pair in load_pairs(pairs or "[]")
         ],
+        **({"parts": {part: kept._asdict() for part, kept in parts.items()}} if parts else {}),
         "answers": [_answer(*answer, newest=newest) for answer in answers],
     }
 

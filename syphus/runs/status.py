@@ -6,6 +6,7 @@ from pathlib import Path
 
 from syphus.errors import InputError
 from syphus.formats.report import Report, make_report
+from syphus.formats.translation import TRANSLATE
 from syphus.ledger.lookup import look_up
 from syphus.ledger.store import is_working, open_for_reading
 from syphus.runs.prices import kept_prices
@@ -16,7 +17,10 @@ def read_status(folder: Path) -> Report:
     """The numbers of a run. Raises `RunError` where the folder is none."""
     store = open_for_reading(folder)
     try:
-        return make_report(store, Generate.name, kept_prices(store))
+        report = make_report(store, Generate.name, kept_prices(store))
+        if report.translation is None or report.counts.total:
+            return report
+        return make_report(store, TRANSLATE, kept_prices(store))  # of a file, whose pairs come from elsewhere
     finally:
         store.close()
 
@@ -33,7 +37,7 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
     """
     store = open_for_reading(folder)
     try:
-        found = look_up(store, Generate.name, query)
+        found = look_up(store, Generate.name, query) or look_up(store, TRANSLATE, query)
     finally:
         store.close()
     if found is None:

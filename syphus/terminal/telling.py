@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from syphus.errors import BudgetError, SyphusError
 from syphus.formats.report import Finished, Report
+from syphus.formats.translation import TRANSLATE
 from syphus.ledger.records import ANSWERED
 from syphus.plugins.finding import PluginInfo
 from syphus.stages.generate import PLUGIN, asking_helps
+from syphus.terminal.languages import numbers
 from syphus.text import dollars, many, one_line
 from syphus.types import State
 
@@ -26,7 +28,7 @@ def summary(report: Report) -> list[str]:
     """The states, which add up, the cost, and why rows are not ok."""
     counts = report.counts
     parts = " + ".join(f"{counts.states[state]:,} {state}" for state in State)
-    paid = f"{_cost(report)} over {many(len(report.sessions), 'session')}"
+    paid = f"{cost(report)} over {many(len(report.sessions), 'session')}"
     lines = [f"{many(counts.total, 'query', 'queries')} = {parts}    {many(counts.pairs, 'pair')}    {paid}"]
     lines += [_reasons(report, state) for state in State if report.counts.reasons.get(state)]
     if counts.shared:
@@ -84,7 +86,9 @@ def without_retry(command: str) -> str:
 def standing(report: Report, working: bool = False) -> list[str]:
     """Where a run stands, for `status`; `working` says that a process has it open at the moment."""
     session = report.sessions[-1] if report.sessions else None
-    lines = summary(report)
+    lines = summary(report) if report.stage != TRANSLATE else [cost(report)]
+    if report.translation is not None:
+        lines += numbers(report.translation)
     errors = {cause: count for cause, count in report.spending.causes.items() if cause != ANSWERED}
     if errors:
         told = ", ".join(f"{count:,} {cause}" for cause, count in sorted(errors.items(), key=lambda item: -item[1]))
@@ -146,7 +150,8 @@ def _reasons(report: Report, state: State) -> str:
     return f"{state:<10}" + "   ".join(shown)
 
 
-def _cost(report: Report) -> str:
+def cost(report: Report) -> str:
+    """What a run has cost, over all its stages."""
     if report.cost is None:
         return "cost unknown"
     unknown = report.spending.unknown_tokens

@@ -3,7 +3,7 @@
 XX_instructions_zh.json ...  the pairs in each language, with the ids, images and context of the English ones
 XX_train_zh.json ...         the train file, where there is an English one
 XX_multilingual.parquet      English and all languages in one table, where pyarrow is installed
-XX_multilingual.yaml         the data yaml of all of them
+XX_zh.yaml ...               the data yaml of each
 translation.html             pairs beside their source
 """
 
@@ -47,10 +47,9 @@ def write_files(store: Store, place: Place, codes: Sequence[str], chosen: Chosen
             table = place.files / f"{place.prefix}_multilingual.parquet"
             write_table(table, _rows(store, codes, chosen))
             written.append(table)
-        yaml = place.files / f"{place.prefix}_multilingual.yaml"
-        data_yaml(
-            yaml, place.prefix, place.english, {code: (paths[code], trains.get(code)) for code in codes}, most_images
-        )
+    for code in codes:
+        yaml = place.files / f"{place.prefix}_{code}.yaml"
+        data_yaml(yaml, place.english, paths[code], trains.get(code), f"{place.prefix}_{code}", most_images)
         written.append(yaml)
     return tuple(short_path(path) for path in written)
 

@@ -46,6 +46,7 @@ from syphus.stages.translating import asking
 from syphus.stages.translating.judging import checks_digest
 from syphus.stages.translating.recheck import recheck
 from syphus.stages.translating.stage import Plan
+from syphus.translation import LANGUAGES
 from syphus.types import State
 
 MOST_ROUNDS = 6  #: further translations of a text into a language, where the user does not say
@@ -163,7 +164,7 @@ class _Translation:
 
     def _note_languages(self) -> None:
         known = known_languages(self._store)
-        every = [*known, *(code for code in self._codes if code not in known)]
+        every = [code for code in LANGUAGES if code in known or code in self._codes]
         set_meta(self._store, LANGUAGES_META, ",".join(every))
         self._store.commit()
 

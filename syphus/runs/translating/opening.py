@@ -27,8 +27,9 @@ def opening(means: Means, place: Place, report: Report, plan: Plan, store: Store
     lines = [f"{place.english.name}: {what}, {means.config.model} at {means.endpoint}"]
     pending = report.counts.states[State.PENDING]
     if report.sessions:
-        done = report.counts.total - pending
-        lines.append(f"Resuming: {done:,} of {report.counts.total:,} asked for{paid_twice(report)}.")
+        done = sum(each.ok for each in report.translation.languages if each.code in codes)
+        left = report.translation.pairs * len(codes) - done
+        lines.append(f"Resuming: {done:,} translations done, {left:,} to go{paid_twice(report)}.")
     if not means.options.offline and pending:
         limits = [endpoint.requests_per_minute for endpoint in means.config.endpoints]
         rate = sum(limit for limit in limits if limit) if all(limits) else None
