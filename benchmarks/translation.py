@@ -1,6 +1,6 @@
 """Translation: tokens, repair, `kill -9`, memory. It starts its own simulated endpoint.
 
-    python benchmarks/translation.py tokens [FILE]     tokens an accepted pair in seven languages, asked for in three ways
+    python benchmarks/translation.py tokens [FILE]     tokens an accepted pair in seven languages, in three ways
     python benchmarks/translation.py repair [FILE]     a tenth of the translations no good, in ten ways
     python benchmarks/translation.py kills [50]        killed at random moments, and the same command again
     python benchmarks/translation.py memory [100000]   pairs in seven languages

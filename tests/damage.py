@@ -102,8 +102,9 @@ def _truncated(sample: Sample, code: str, chance: random.Random) -> Damaged:
     place = _longer(there)
     text = _text(there, place)
     cut = text[: max(1, int(len(text) * chance.uniform(0.3, 0.8)))].rstrip()
-    # where a list or a block is cut, its lines are missing, and a block of code is not the same
-    reasons = frozenset({Reason.CUT_OFF, Reason.TOO_SHORT, Reason.LAYOUT, Reason.CODE, Reason.EMPTY})
+    # what stood at the end is missing: lines of a list, a choice, a part of the code, of an address, of a formula
+    parts = {Reason.LAYOUT, Reason.CHOICES, Reason.CODE, Reason.LINKS, Reason.PLACEHOLDERS}
+    reasons = frozenset({Reason.CUT_OFF, Reason.TOO_SHORT, Reason.EMPTY} | parts)
     return Damaged(sample.source, _with(there, place, cut), reasons)
 
 
@@ -116,8 +117,16 @@ def _number_changed(sample: Sample, code: str, chance: random.Random) -> Damaged
     text, zero = _text(there, place), ord(found[0]) - int(found[0])
     other = chr(zero + (int(found[0]) + chance.randint(1, 8)) % 10)
     changed = _with(there, place, text[: found.start()] + other + text[found.end() :])
-    # a number can stand in code, in an address, before a choice
-    reasons = {Reason.NUMBERS, Reason.TIMES, Reason.CODE, Reason.LINKS, Reason.PLACEHOLDERS, Reason.CHOICES}
+    # a number can stand in code, in an address, before a choice, before an item of a list
+    reasons = {
+        Reason.NUMBERS,
+        Reason.TIMES,
+        Reason.CODE,
+        Reason.LINKS,
+        Reason.PLACEHOLDERS,
+        Reason.CHOICES,
+        Reason.LAYOUT,
+    }
     return Damaged(sample.source, changed, frozenset(reasons))
 
 

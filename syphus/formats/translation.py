@@ -1,4 +1,4 @@
-"""Translations in numbers: by language where the pairs stand, what they have cost, and some of them beside their source.
+"""Translations in numbers: by language where the pairs stand, what they have cost, and some beside their source.
 
 From the ledger alone: the same ledger gives the same report.
 """
@@ -133,7 +133,8 @@ def _sample(store: Store, code: str) -> list[Shown]:
 
 _NEXT = (
     "SELECT part.n, id, annotation.text, part.text FROM part JOIN query USING (n) JOIN annotation USING (n) "
-    "WHERE name = ? AND part.n >= ? AND part.state = 'ok' AND stage = ? AND position IS NOT NULL ORDER BY part.n LIMIT 1"
+    "WHERE name = ? AND part.n >= ? AND part.state = 'ok' AND stage = ? AND position IS NOT NULL "
+    "ORDER BY part.n LIMIT 1"
 )
 
 

@@ -6,7 +6,8 @@ TABLES = """
 -- hand; `text` is what the newest one has of it, and `answer` its number
 CREATE TABLE IF NOT EXISTS part (
     n INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, asked INTEGER NOT NULL, opened INTEGER NOT NULL,
-    reason TEXT NOT NULL, detail TEXT NOT NULL, text TEXT NOT NULL, answer INTEGER, PRIMARY KEY (n, name)) WITHOUT ROWID;
+    reason TEXT NOT NULL, detail TEXT NOT NULL, text TEXT NOT NULL, answer INTEGER,
+    PRIMARY KEY (n, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS part_open ON part (name, n) WHERE state = 'pending';
 
 -- what the parts have cost: the tokens of an answer are shared by those that it was asked for

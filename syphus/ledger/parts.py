@@ -1,6 +1,6 @@
 """Parts of a query that have an outcome each, such as the languages that a pair is translated into.
 
-A part is there once it was asked for. `pending` means that its last answer was no good and that it is to be asked again.
+A part is there once it was asked for. `pending` means that its last answer was no good, and it is to be asked again.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def named_texts(store: Store, stage: str, ids: Sequence[str]) -> dict[str, str]:
         return {}
     with storage_faults(store.path):
         rows = store.reader.execute(
-            f"SELECT id, annotation.text FROM query JOIN annotation USING (n) WHERE id IN ({_marks(ids)}) AND stage = ? "
-            "AND position IS NOT NULL",
+            f"SELECT id, annotation.text FROM query JOIN annotation USING (n) WHERE id IN ({_marks(ids)}) "
+            "AND stage = ? AND position IS NOT NULL",
             (*ids, stage),
         )
         return dict(rows.fetchall())
@@ -196,8 +196,8 @@ def with_parts(store: Store, stage: str, state: State) -> Iterator[Taken]:
             if not rows:
                 return
             found = store.reader.execute(
-                "SELECT part.n, name, part.text, coalesce(model, '') FROM part LEFT JOIN answer ON answer.n = part.answer "
-                f"WHERE part.state = ? AND part.n IN ({_marks(rows)})",
+                "SELECT part.n, name, part.text, coalesce(model, '') FROM part "
+                f"LEFT JOIN answer ON answer.n = part.answer WHERE part.state = ? AND part.n IN ({_marks(rows)})",
                 (state, *(row[1] for row in rows)),
             ).fetchall()
         parts: dict[int, dict[str, tuple[str, str]]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 from syphus.translation.copies import normal, stretch
@@ -10,7 +11,7 @@ from syphus.translation.features import Features, Shape, SourceText
 from syphus.translation.identify import identify
 from syphus.translation.kept import unlike
 from syphus.translation.languages import Language
-from syphus.translation.layout import unlike_layout
+from syphus.translation.layout import unlike_layout, without_line_numbers
 from syphus.translation.numbers import unlike_numbers
 from syphus.translation.pairing import pair_faults
 from syphus.translation.reasons import Reason
@@ -21,10 +22,11 @@ from syphus.translation.types import Checked, Fault, Place, Term, Translatable
 from syphus.translation.units import other_units
 
 _GRAVITY = {reason: number for number, reason in enumerate(Reason)}
-_SHORT_END = 20  # characters of a source from which on a full stop at its end must have its like
-_UNFINISHED = tuple(",;:،؛、，；-–—(（「『«„“")
+_SHORT_END = 12  # characters of a source from which on a full stop at its end must have its like
+_UNFINISHED = tuple(",;:،؛、，；-–—(（「『«„“/+=&@")
+_ELIDED = re.compile(r"(?<!\w)\w{1,2}['’]$")
 _SIGNS = "\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652"  # Arabic ones, which follow letters
-_FEWER_SENTENCES = 0.62  # of the usual length, for a text that has lost a sentence
+_SHRUNK, _LONG_SHRUNK, _LONG = 0.62, 0.7, 100  # of the usual length, for a text with fewer sentences; from so long on
 _OPENING, _CLOSING = "(（[【", ")）]】"
 
 _Found = Iterator[tuple[Reason, str]]
@@ -82,7 +84,7 @@ def _other_text(source: SourceText, there: Shape, language: Language, place: Pla
     yield from _of_the_model(source, there, language)
     yield from _whole(source, there, language)
     yield from unlike(source.kept, there.kept)
-    yield from unlike_numbers(source.numbers, there.plain, language.code)
+    yield from unlike_numbers(source.numbers, without_line_numbers(there.plain), language.code)
     for detail in other_units(source.units, there.plain):
         yield Reason.UNITS, detail
     yield from unlike_layout(source.layout, there.layout, source.text, there.text)
@@ -132,12 +134,13 @@ def _whole(source: SourceText, there: Shape, language: Language) -> _Found:
 
 def _lost_a_sentence(source: SourceText, there: Shape, language: Language) -> bool:
     usual = math.sqrt(language.length[0] * language.length[1]) * source.length
-    return there.length < _FEWER_SENTENCES * usual and there.sentences < source.sentences
+    part = _LONG_SHRUNK if source.length >= _LONG else _SHRUNK
+    return there.length < part * usual and there.sentences < source.sentences
 
 
 def _unfinished(text: str) -> bool:
     end = text.rstrip().rstrip(_SIGNS)
-    return end[-1:].isalnum() or end.endswith(_UNFINISHED)
+    return end[-1:].isalnum() or end.endswith(_UNFINISHED) or bool(_ELIDED.search(end))
 
 
 def _open(text: str) -> int:

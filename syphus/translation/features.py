@@ -6,15 +6,15 @@ import re
 
 from syphus.translation.copies import Copyable
 from syphus.translation.kept import take_out
-from syphus.translation.layout import layout, without_quotes
+from syphus.translation.layout import layout, without_line_numbers, without_quotes
 from syphus.translation.numbers import SourceNumbers, ascii_digits
 from syphus.translation.remarks import Remarks
 from syphus.translation.types import Translatable
 from syphus.translation.units import with_units
 
 _QUESTION = re.compile("[?？؟]")
-_ENDS_AS_QUESTION = re.compile(r"(?:か|かな|吗|嗎|呢|[까요가니지]|\bhow|\bwhat)\s*[。.]?\s*$")
-_SENTENCE = re.compile(r"[.!?؟](?=[\s\"”»)]|$)|[。！？]")
+_ENDS_AS_QUESTION = re.compile(r"(?:か|かな|吗|嗎|呢|까|나요|가요|는가)\s*[。.]?\s*$")
+_SENTENCE = re.compile(r"[.!?؟;:؛](?=[\s\"”»)]|$)|[。！？；：]")
 
 
 class Shape:
@@ -38,7 +38,7 @@ class Shape:
 
     @property
     def sentences(self) -> int:
-        """How many ends of sentences there are."""
+        """How many ends of sentences there are, and of parts between colons."""
         return len(_SENTENCE.findall(self.plain))
 
 
@@ -50,11 +50,11 @@ class SourceText(Shape):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.copy = Copyable(text, self.unquoted)
-        self.numbers = SourceNumbers(self.plain)
+        self.numbers = SourceNumbers(without_line_numbers(self.plain))
         self.units = with_units(self.plain)
         self.remarks = Remarks(text)
         self.said = any(map(str.isalnum, text))
-        self.ends = text.rstrip().endswith((".", "!", "?"))
+        self.ends = text.rstrip().endswith((".", "!", "?", *self.layout.emoji))
 
 
 class Features:

@@ -53,5 +53,5 @@ def identify(text: str, code: str) -> Identified:
     )
     if own >= score:
         return Identified(True if own > 0.5 or len(words) >= _LONG else None, code)
-    certain = 0.45 if len(words) >= _LONG else 0.7 if len(words) >= _SHORT else 0.97
-    return Identified(False if score >= certain and own < score / 4 else None, best)
+    certain = 0.4 if len(words) >= _LONG else 0.45 if len(words) >= _SHORT else 0.97
+    return Identified(False if score >= certain and own < score / 8 else None, best)

@@ -10,15 +10,20 @@ from typing import NamedTuple
 from syphus.translation.reasons import Reason
 
 _LINE_MARK = re.compile(r"[ \t]*(?:(#{1,6})[ \t]|([-*+•])[ \t]|(\d{1,3})[.)．、]|(>)|(\|))")
+_LINE_NUMBER = re.compile(r"^[ \t]*\d{1,3}[.)．、](?=\D)", re.MULTILINE)
 _LABEL = re.compile(r"(?:^|(?<=[\s(（]))([A-HＡ-Ｈ])(?=[.．)）:：、](?:[\s*]|[^\x00-\x7f]|$))")
-_ALONE = re.compile(r"\s*[(（]?([A-HＡ-Ｈ]|\d{1,2})[)）]?[.。．]?\s*")
+_SURE_LABEL = re.compile(
+    r"(?:^[ \t]*[(（]?|[(（](?=\w[)）]))([A-HＡ-Ｈ])(?=[.．)）:：、](?:[\s*]|[^\x00-\x7f]|$))", re.MULTILINE
+)
+_ALONE = re.compile(r"\s*[(（]?([A-HＡ-Ｈ])[)）]?[.。．]?\s*")
 _WIDE = {ord("Ａ") + i: ord("A") + i for i in range(26)}
 _QUOTED = re.compile(
-    '"[^"\n]+"|“[^”\n]+”|„[^“”\n]+[“”]|«[^»\n]+»|»[^«\n]+«|「[^」\n]+」|『[^』\n]+』|《[^》\n]+》|〈[^〉\n]+〉'
-    "|‹[^›\n]+›|(?<![\\w'])'[^'\n]{1,80}'(?![A-Za-z'])|(?<!\\w)‘[^’\n]+’(?![A-Za-z])"
+    '(?<!\\d)"[^"\n]+"|“[^”\n]+”|„[^“”\n]+[“”]|«[^»\n]+»|»[^«\n]+«|「[^」\n]+」|『[^』\n]+』|《[^》\n]+》|〈[^〉\n]+〉'
+    "|‹[^›\n]+›|‚[^‘\n]+‘|(?<![\\w'])'[^'\n]{2,80}'(?![A-Za-z0-9'])|(?<!\\w)‘[^’\n]+’(?![A-Za-z])"
 )
 _QUOTE_MARKS = '"“”„«»「」『』《》'
 _BEGINS, _ENDS = tuple('"“„«「『'), tuple('"”“»」』')
+_NO_EMOJI: Counter[str] = Counter()
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55\u231a\u231b\u23e9-\u23f3]")
 
 
@@ -37,8 +42,13 @@ def layout(text: str, plain: str) -> Layout:
     """The outside of a text; `plain` is it without what is kept."""
     lines = tuple(_line(line) for line in plain.split("\n") if line.strip()) if "\n" in plain or plain else ()
     quoted = len(_QUOTED.findall(plain)) if _may_quote(plain) else 0
-    emoji = Counter(_EMOJI.findall(text)) if not text.isascii() else Counter[str]()
+    emoji = Counter(_EMOJI.findall(text)) if not text.isascii() and _EMOJI.search(text) else _NO_EMOJI
     return Layout(lines, labels(plain), plain.count("**"), quoted, emoji)
+
+
+def without_line_numbers(text: str) -> str:
+    """The text without the numbers of its list items, which `lines` has."""
+    return _LINE_NUMBER.sub("", text) if "\n" in text else text
 
 
 def _may_quote(text: str) -> bool:
@@ -59,11 +69,14 @@ def _line(line: str) -> str:
 
 
 def labels(text: str) -> tuple[str, ...]:
-    """The letters of choices ("A. ...", "(B) ..."), or the letter or number that the whole text is."""
+    """The letters of choices ("A. ...", "(B) ..."), or the letter that the whole text is.
+
+    One inside of a line is a label only with others beside it or in brackets: "plan B." is none.
+    """
     if alone := _ALONE.fullmatch(text):
         return (alone[1].translate(_WIDE),)
-    found = _LABEL.findall(text) if any(c in text for c in ".)):：．）、") else ()
-    return tuple(letter.translate(_WIDE) for letter in found)
+    found = tuple(letter.translate(_WIDE) for letter in _LABEL.findall(text))
+    return found if "A" in found and "B" in found else tuple(c.translate(_WIDE) for c in _SURE_LABEL.findall(text))
 
 
 def unlike_layout(source: Layout, there: Layout, before: str, after: str) -> Iterator[tuple[Reason, str]]:
@@ -81,6 +94,8 @@ def unlike_layout(source: Layout, there: Layout, before: str, after: str) -> Ite
         yield Reason.QUOTES, f"{source.quoted} in quotes became {there.quoted}"
     elif _in_quotes(after) and not _in_quotes(before):
         yield Reason.QUOTES, "all of it is in quotes"
+    if source.emoji == there.emoji:
+        return
     for emoji in (source.emoji - there.emoji) + (there.emoji - source.emoji):
         yield Reason.EMOJI, f"{emoji} is {'missing' if source.emoji[emoji] > there.emoji[emoji] else 'new'}"
 

@@ -28,6 +28,7 @@ _ENGLISH_SCALES = {
     "trillion": 1e12,
 }
 _TIME = re.compile(r"(?<![\d:])(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])")
+_FRACTION = re.compile(r"(?<![\d/])([1-9])/([2-9])(?![\d/])")
 _HALF_OF_DAY = re.compile(r"\d\s?[ap]\.?m\b|\b(?:afternoon|evening|night|noon|morning|o'clock)\b", re.I)
 _WORD = re.compile(r"[a-z]+")
 _ROMAN = re.compile(r"(?<![^\W\d_])[IVXLC]+(?=e\b|er\b|ème\b|\b)")
@@ -48,6 +49,7 @@ class Number:
     values: frozenset[float]
     scale: float = 1.0
     of_a_time: bool = False
+    vague: bool = False  #: "in his 20s", which is a word of its own in many languages
 
     def meant(self, scaled: bool) -> frozenset[float]:
         """What it can mean; its plain digits as well where the language's own words for scales are not known."""
@@ -66,7 +68,7 @@ class SourceNumbers:
         small = text.lower()
         words = _WORD.findall(small)
         self.words = _english_words(words)
-        self.perhaps = {value for word in words if word in PERHAPS for value in PERHAPS[word]}
+        self.perhaps = _perhaps(words, self.words)
         self.times: tuple[str, ...] = ()
         self.digits: tuple[Number, ...] = ()
         if any(c.isdigit() for c in text):
@@ -75,18 +77,31 @@ class SourceNumbers:
 
 
 def _english_words(words: list[str]) -> frozenset[float]:
-    """Values of number words; "twenty five" is 25 and not 20 and 5."""
+    """Values of number words; "twenty five" is 25, and neither 20 nor 5; "two hundred" is 200, and 2 and 100."""
     values: set[float] = set()
     before = 0.0
     for word in words:
         value = ENGLISH.get(word, 0.0)
         if 20 <= before < 100 and 0 < value < 10:
             values.discard(before)
-            values.add(before + value)
-        elif value:
+            value += before
+        elif value >= 100 and before:
+            values.add(value)
+            value *= before
+        if value:
             values.add(value)
         before = value
     return frozenset(values)
+
+
+def _perhaps(words: list[str], in_words: frozenset[float]) -> set[float]:
+    """Numbers that the words may become: 12 from "noon", 2.5 from "two and a half", 3 from "quarter to four"."""
+    values = {value for word in words if word in PERHAPS for value in PERHAPS[word]}
+    if "half" in words:
+        values |= {value + 0.5 for value in in_words}
+    if "to" in words and ("quarter" in words or "half" in words):
+        values |= {value - 1 for value in in_words}
+    return values
 
 
 def _english_digits(text: str) -> Iterable[Number]:
@@ -102,8 +117,10 @@ def _english_digits(text: str) -> Iterable[Number]:
                 values |= {value + 12 if value < 12 else value - 12}
             if found["decade"]:
                 values |= {value % 100, value + 1900}
+            if fraction := _FRACTION.search(text, max(0, found.start() - 2), found.end() + 2):
+                values.add(round(int(fraction[1]) / int(fraction[2]), 6))
             scale = _ENGLISH_SCALES.get((found["scale"] or "").lower(), 1.0)
-            yield Number(written, frozenset(values), scale, of_a_time)
+            yield Number(written, frozenset(values), scale, of_a_time, bool(found["decade"]) and value < 100)
 
 
 def _english_values(digits: str) -> list[tuple[str, float]]:
@@ -201,7 +218,9 @@ def _pair_up(
 
 def _in_words(number: Number, allowed: set[float], source: SourceNumbers) -> bool:
     """Whether a number is there after all: in words, as a part of a phrase ("half past"), or as a full hour."""
-    if number.meant(True) & allowed:
+    if number.meant(True) & allowed or (0.5 in allowed and any(value % 1 == 0.5 for value in number.values)):
+        return True
+    if number.vague:
         return True
     if number.of_a_time:
         value = next(iter(number.values))

@@ -16,30 +16,44 @@ _DIGITS = re.compile(r"\d+")
 _SMOOTH = 8.0  # characters that make short texts comparable
 _WELL = 1.0  # a cost up to which nobody asks whether the texts would fit better the other way round
 _BETTER = 1.0  # by how much they must fit better
-_LONG_ENOUGH = 12  # characters of a text that stands in the other one by no chance
+_LONG_ENOUGH = 4  # characters of a text that stands in the other one by no chance
+_QUESTION_INSIDE = re.compile(r"[?？؟].*\w", re.DOTALL)
 
 
 def pair_faults(source: Features, instruction: Shape, answer: Shape, language: Language) -> list[Fault]:
     """Swapped, merged, or answered; the first that is found."""
-    if _merged(source, instruction.text, answer.text):
+    if _same(source, instruction.text, answer.text):
         return [Fault(Reason.MERGED, "both")]
     if _swapped(source, instruction, answer, language):
         return [Fault(Reason.SWAPPED, "both")]
+    if _merged(source, instruction.text, answer.text):
+        return [Fault(Reason.MERGED, "both")]
     question = source.instruction
     if question.asks and not instruction.ends_as_question and not _REQUEST.search(question.text):
         return [Fault(Reason.ANSWERED, "instruction", "no question mark")]
     return []
 
 
+def _same(source: Features, instruction: str, answer: str) -> bool:
+    first = normal(instruction)
+    return bool(first) and first == normal(answer) and source.instruction.copy.normal != source.answer.copy.normal
+
+
 def _merged(source: Features, instruction: str, answer: str) -> bool:
+    """Whether one field holds the other's text, more often than it does in the source."""
     first, second = normal(instruction), normal(answer)
-    if first == second:
-        return bool(first) and source.instruction.copy.normal != source.answer.copy.normal
-    if len(first) > _LONG_ENOUGH and first in second:
-        return source.instruction.copy.normal not in source.answer.copy.normal
-    if len(second) > _LONG_ENOUGH and second in first:
-        return source.answer.copy.normal not in source.instruction.copy.normal
-    return False
+    question, said = source.instruction.copy.normal, source.answer.copy.normal
+    if len(first) >= _LONG_ENOUGH and first in second:
+        return question not in said
+    if len(second) >= _LONG_ENOUGH:
+        return first.count(second) > question.count(said)
+    # a short answer behind its question
+    return (
+        bool(second)
+        and first.endswith(second)
+        and source.instruction.asks
+        and bool(_QUESTION_INSIDE.search(instruction))
+    )
 
 
 def _swapped(source: Features, instruction: Shape, answer: Shape, language: Language) -> bool:

@@ -24,6 +24,9 @@ _LETTERS: dict[Script, str] = {
 _SHARE_OF_OTHERS = 0.2  # of all letters, that other scripts may have: a sign in the picture, say
 _SHARE_OF_OWN = 0.25  # of all letters, at the least, where English names and signs stand beside them
 _ENOUGH_HAN = 8  # characters of Han that no Japanese writes without any kana
+_ONLY_CHINESE = re.compile(
+    "[这们哪么图颜车说为对时绿蓝边话头吗没还红黄钟页丢张长门问间个几纸钥匙动东两谁给让过进远连达选适难题马鸟鱼风飞龙齐]"
+)
 
 
 class Letters(NamedTuple):
@@ -67,6 +70,6 @@ def foreign(text: str, scripts: tuple[Script, ...], found: Letters) -> str:
         return f"{found.other} of {every} letters are of another script"
     if found.own < _SHARE_OF_OWN * every:
         return f"{found.own} of {every} letters are of the script"
-    if "Kana" in scripts and found.own >= _ENOUGH_HAN and not _patterns(("Kana",))[0].search(text):
-        return "no kana"
+    if "Kana" in scripts and not _patterns(("Kana",))[0].search(text):
+        return "no kana" if found.own >= _ENOUGH_HAN or _ONLY_CHINESE.search(text) else ""
     return ""

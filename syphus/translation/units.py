@@ -20,7 +20,7 @@ _WRITTEN = {
     "yard": "yards yard yd yardas yarda 码 ヤード 야드 ياردة ياردات",
     "kg": "kg kilograms kilogram kilos kilo kilogramos kilogramo Kilogramm kilogrammes kilogramme 千克 公斤 キログラム 킬로그램 كغ كجم كغم كيلوغرام كيلوغرامًا كيلوغرامات",
     "g": "g grams gram gramos gramo Gramm grammes gramme 克 グラム 그램 غ غرام غرامًا جرام غرامات",
-    "pound": "pounds pound lbs lb libras libra Pfund livres livre 磅 ポンド 파운드 رطل أرطال رطلًا",
+    "pound": "£ 英镑 جنيه libras\u00a0esterlinas pounds pound lbs lb libras libra Pfund livres livre 磅 ポンド 파운드 رطل أرطال رطلًا",
     "ounce": "ounces ounce oz onzas onza Unzen Unze onces once 盎司 オンス 온스 أونصة أونصات",
     "liter": "l L liters liter litres litre litros litro Litern litre 升 リットル 리터 لتر لترات لترًا",
     "ml": "ml mL milliliters milliliter millilitres mililitros mililitro Milliliter millilitre 毫升 ミリリットル 밀리리터 مل ملليلتر مليلتر",
@@ -37,7 +37,6 @@ _WRITTEN = {
     "%": "% percent Prozent por\u00a0ciento pour\u00a0cent 퍼센트 パーセント ٪",
     "$": "$ dollars dollar USD dólares dólar 美元 美金 ドル 달러 دولار دولارات دولارًا",
     "€": "€ euros euro EUR 欧元 ユーロ 유로 يورو",
-    "£": "£ libras\u00a0esterlinas 英镑 ポンド\u00a0スターリング جنيه",
     "¥": "¥ yen yenes 日元 円 엔 ين",
 }  # fmt: skip
 _UNITS = {form.replace("\u00a0", " "): unit for unit, forms in _WRITTEN.items() for form in forms.split(" ")}

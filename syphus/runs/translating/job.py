@@ -96,7 +96,7 @@ class _Translation:
         if self._means.options.retry:
             self._reopen()
         stopped_by: SyphusError | None = None
-        pending = self._rounds.open()
+        pending = self._rounds.ready()
         if pending or self._rounds.waiting():
             report = self._report()
             for line in opening(self._means, self._place, report, self._plan, self._store):

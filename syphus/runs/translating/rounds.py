@@ -33,7 +33,7 @@ class Rounds:
         self._observer = observer
         self._names = list(plan.targets)
 
-    def open(self) -> int:
+    def ready(self) -> int:
         """Makes ready what is to be asked; returns how many pairs, or pieces, there are to be asked about at first."""
         self._account()
         reopen_queries(self._store, TRANSLATE, self._names)

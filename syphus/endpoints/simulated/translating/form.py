@@ -1,4 +1,4 @@
-"""The form of an answer in which translations are asked for: one JSON object, with the texts by language or by number."""
+"""The form in which translations are asked for: one JSON object, with the texts by language or by number."""
 
 from __future__ import annotations
 
