@@ -122,7 +122,7 @@ def first_way(file: Path, share: float) -> tuple[float, float]:
         source = {"instruction": pair.instruction, "answer": pair.answer}
         fields: dict[str, dict[str, str]] = {"a": {}, "b": {}}
         for code, language in LANGUAGES.items():
-            made = {field: made_up(text, code) for field, text in source.items()}
+            made = {field: made_up(text, code, field) for field, text in source.items()}
             if rng.random() < wrong:
                 made = damaged(source, made, code, rng)
             good = good and check_translation(features, Translatable(**made), language).ok
@@ -134,7 +134,7 @@ def first_way(file: Path, share: float) -> tuple[float, float]:
 
     system = (
         "You are a translator. Translate the two texts between the tags <a> and <b> into Chinese, Japanese, Spanish, "
-        "German, French, Korean and Arabic. Answer with a JSON object that has the keys a and b, each with the languages."
+        "German, French, Korean and Arabic. Answer with a JSON object that has the keys a and b, each with them all."
     )
     rng = random.Random(0)
     prefix = count_tokens(system) + count_tokens(asked(_EXAMPLE)) + count_tokens(answer(_EXAMPLE, 0, rng)[0]) + 16
@@ -169,7 +169,8 @@ def contents(output: Path) -> dict[str, Any]:
 
 def repair(file: Path, folder: Path, server: Server) -> None:
     rows = [("damage", "requests", "of without", "pairs", "in all seven", "the same as without damage")]
-    calm, first = {}, 0
+    calm: dict[str, Any] = {}
+    first = 0
     for share in (0.0, DAMAGE):
         configure(server, translation_damage=share)
         output = folder / f"damage{share}"

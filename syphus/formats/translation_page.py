@@ -17,7 +17,8 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
 body { font: 15px/1.55 system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif; max-width: 76rem; margin: 2rem auto;
   padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; } th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); }
 .numbers td, .numbers th { text-align: right; } .numbers td:first-child, .numbers th:first-child { text-align: left; }
 .numbers { width: auto; } .wide { overflow-x: auto; }
 .pairs { table-layout: fixed; } .pairs td { vertical-align: top; width: 50%; overflow-wrap: anywhere; }
@@ -32,9 +33,9 @@ def write_page(path: Path, title: str, report: TranslationReport, simulated: boo
     links = "".join(f'<a href="#{each.code}">{_name(each.code)}</a>' for each in report.languages)
     made_up = "<p>Answered by the simulated endpoint: made-up text, not a model.</p>\n" if simulated else ""
     parts = [
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{escape(title)} in other languages</title>\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
+        f"<title>{escape(title)} in other languages</title>\n",
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)} in other languages</h1>\n",
         f"<p>{report.pairs:,} pairs.</p>\n{made_up}<nav>{links}</nav>\n",
         f'<div class="wide"><table class="numbers">\n{_row("th", _HEADS)}',

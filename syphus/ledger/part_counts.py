@@ -82,7 +82,8 @@ def count_part_spending(store: Store) -> list[PartUse]:
         rows = store.reader.execute(
             "SELECT name, model, coalesce(settings ->> 'model', ''), sum(asked), sum(prompt_tokens), "
             "sum(completion_tokens), sum(cached_tokens) FROM part_spending "
-            "LEFT JOIN session ON session.id = part_spending.session LEFT JOIN spec ON spec.id = session.spec GROUP BY 1, 2, 3"
+            "LEFT JOIN session ON session.id = part_spending.session "
+            "LEFT JOIN spec ON spec.id = session.spec GROUP BY 1, 2, 3"
         )
         return [PartUse(name, model, asked, n, Usage(*map(round, tokens))) for name, model, asked, n, *tokens in rows]
 

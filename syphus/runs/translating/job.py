@@ -47,7 +47,6 @@ from syphus.stages.translating.judging import checks_digest
 from syphus.stages.translating.recheck import recheck
 from syphus.stages.translating.stage import Plan
 from syphus.translation import LANGUAGES
-from syphus.types import State
 
 MOST_ROUNDS = 6  #: further translations of a text into a language, where the user does not say
 

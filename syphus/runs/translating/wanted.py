@@ -42,7 +42,8 @@ def targets(codes: Sequence[str], tone: str) -> dict[str, Target]:
         code, equals, own = part.rpartition("=")
         if own not in _TONES or (equals and code not in LANGUAGES):
             raise ConfigError(f"--tone {part}: formal or informal, or one of them by language: zh=formal,de=informal.")
-        tones |= {each: "formal" if own == "formal" else "informal" for each in ([code] if equals else codes)}
+        for each in [code] if equals else codes:
+            tones[each] = "formal" if own == "formal" else "informal"
     notes = {code: getattr(LANGUAGES[code], tones[code]) for code in codes}
     return {code: Target(LANGUAGES[code], notes[code]) for code in codes}
 
@@ -50,7 +51,7 @@ def targets(codes: Sequence[str], tone: str) -> dict[str, Target]:
 def glossary(path: Path | None) -> list[Term]:
     """The terms of a YAML file. Raises `ConfigError` with the term that is wrong.
 
-    A term is written the same everywhere (`MIMIC-IT: MIMIC-IT`), or by language (`in-context example: {zh: 上下文示例}`).
+    A term is written the same everywhere (`MIMIC-IT: MIMIC-IT`), or by language (`answer sheet: {de: Antwortbogen}`).
     """
     if path is None:
         return []

@@ -21,7 +21,7 @@ def _each(change: Callable[[str], str]) -> Damage:
 
 
 def _other_language(source: Texts, _: Texts, code: str, __: Random) -> Texts:
-    return {field: made_up(text, _OTHERS.get(code, "de")) for field, text in source.items()}
+    return {field: made_up(text, _OTHERS.get(code, "de"), field) for field, text in source.items()}
 
 
 def _truncated(source: Texts, made: Texts, _: str, __: Random) -> Texts | None:

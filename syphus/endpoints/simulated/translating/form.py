@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import NamedTuple
 
 import orjson
 
@@ -14,8 +15,23 @@ from syphus.endpoints.simulated.translating.words import WORDS
 _FIELDS = ("instruction", "answer")
 
 
-def _jobs(message: str) -> dict[str, tuple[str, Texts]]:
-    """Under which key of the answer what is wanted: the language and the source; nothing for another message."""
+class _Job(NamedTuple):
+    """A source and the language that it is wanted in; `terms` are written as the glossary has them."""
+
+    code: str
+    source: Texts
+    terms: dict[str, str]
+
+    def made(self) -> Texts:
+        return {field: self._with_terms(field, text) for field, text in self.source.items()}
+
+    def _with_terms(self, field: str, text: str) -> str:
+        found = [written for term, written in self.terms.items() if term.lower() in text.lower()]
+        return " ".join([*found, made_up(text, self.code, field)])
+
+
+def _jobs(message: str) -> dict[str, _Job]:
+    """What is wanted, by its key in the answer; nothing for another message."""
     try:
         content = orjson.loads(message)
     except orjson.JSONDecodeError:
@@ -24,14 +40,13 @@ def _jobs(message: str) -> dict[str, tuple[str, Texts]]:
         return {}
     codes = content.get("languages")
     if isinstance(codes, list):
-        jobs = {code: (code, _texts(content)) for code in codes}
+        terms = content.get("terms", {})
+        wanted = {code: {term: by[code] for term, by in terms.items() if code in by} for code in codes}
+        jobs = {code: _Job(code, _texts(content), wanted[code]) for code in codes}
     else:
-        jobs = {key: (item["language"], _texts(item)) for key, item in content.items() if _is_item(item)}
-    return {key: (code, texts) for key, (code, texts) in jobs.items() if code in WORDS}
-
-
-def _is_item(item: object) -> bool:
-    return isinstance(item, dict) and "language" in item
+        items = {key: item for key, item in content.items() if isinstance(item, dict) and "language" in item}
+        jobs = {key: _Job(item["language"], _texts(item), item.get("terms", {})) for key, item in items.items()}
+    return {key: job for key, job in jobs.items() if job.code in WORDS}
 
 
 def _texts(item: dict[str, str]) -> Texts:
@@ -39,10 +54,7 @@ def _texts(item: dict[str, str]) -> Texts:
 
 
 def _translated(message: str) -> dict[str, Texts]:
-    return {
-        key: {field: made_up(text, code) for field, text in texts.items()}
-        for key, (code, texts) in _jobs(message).items()
-    }
+    return {key: job.made() for key, job in _jobs(message).items()}
 
 
 def _write(scene: Scene, random: Random) -> str:
@@ -52,9 +64,9 @@ def _write(scene: Scene, random: Random) -> str:
 
 def _damaged(scene: Scene, random: Random, share: float) -> str:
     made = _translated(scene.annotation)
-    for key, (code, source) in _jobs(scene.annotation).items():
+    for key, job in _jobs(scene.annotation).items():
         if random.random() < share:
-            made[key] = damaged(source, made[key], code, random)
+            made[key] = damaged(job.source, made[key], job.code, random)
     return orjson.dumps(made).decode() if made else chatter(scene, random)
 
 

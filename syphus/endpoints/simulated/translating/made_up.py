@@ -16,7 +16,8 @@ _FENCE = re.compile(r"(```.*?(?:```|\Z))", re.DOTALL)
 _KEPT = re.compile(
     r"`[^`\n]+`"
     r"|(?:https?://|www\.)[^\s<>()]*[\w/]|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
-    r"|\{\{[^{}\n]{1,60}\}\}|\{[^{}\n]{0,40}\}|%\(\w+\)[sdif]|(?<![\d%])%[sdif](?![A-Za-z])|</?\w[\w-]*[ ]?/?>|<\|\w+\|>"
+    r"|\{\{[^{}\n]{1,60}\}\}|\{[^{}\n]{0,40}\}|%\(\w+\)[sdif]|(?<![\d%])%[sdif](?![A-Za-z])"
+    r"|</?\w[\w-]*[ ]?/?>|<\|\w+\|>"
     r"|\[\w+\]|\$[^\s$](?:[^$\n]*[^\s$])?\$(?!\d)"
     r"|\"[^\"\n]+\"|\u201c[^\u201d\n]+\u201d|(?<!\w)'[^'\n]{1,80}'(?!\w)|\u2018[^\u2019\n]+\u2019"
     r"|(?:^|(?<=[\s(]))[A-H][.):](?=\s|$)|^\(?[A-H]\)?$"
@@ -30,16 +31,20 @@ _ENDS = ".?!"
 _SENTENCE = re.compile(r"([^.?!,;:\n]*)([.?!,;:\n]+|\Z)")
 
 
-def made_up(text: str, code: str) -> str:
-    """`text` as it might look in the language with this code."""
-    maker = _Maker(code, Random(f"{code}/{text}"))
+def made_up(text: str, code: str, field: str = "") -> str:
+    """`text` as it might look in the language with this code.
+
+    The instruction and the answer of a pair have words of their own, so that one is never found inside of the other.
+    """
+    maker = _Maker(code, field, Random(f"{code}/{text}"))
     parts = _FENCE.split(text)
     return "".join(part if n % 2 else "\n".join(map(maker.line, part.split("\n"))) for n, part in enumerate(parts))
 
 
 class _Maker:
-    def __init__(self, code: str, random: Random) -> None:
+    def __init__(self, code: str, field: str, random: Random) -> None:
         self._words: Words = WORDS[code]
+        self._filling = self._words.filling[field == "instruction" :: 2]
         least, most = LANGUAGES[code].length
         self._ratio = (least * most) ** 0.5
         self._random = random
@@ -79,7 +84,7 @@ class _Maker:
         found: list[str] = []
         length, wanted = 0, len(said.strip()) * self._ratio - 2
         while not found or length < wanted:
-            word = self._random.choice(self._words.filling)
+            word = self._random.choice(self._filling)
             if found[-1:] != [word]:
                 found.append(word)
                 length += len(word) + len(self._words.blank)
