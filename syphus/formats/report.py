@@ -41,8 +41,8 @@ class Report(NamedTuple):
 
     @property
     def simulated(self) -> bool:
-        """Whether any answer was made up by the simulated endpoint."""
-        return any(use.model.startswith(SIMULATED) for use in self.spending.models)
+        """Whether any answer of this stage was made up by the simulated endpoint."""
+        return any(model.startswith(SIMULATED) for model in self.models)
 
     @property
     def seconds(self) -> float:

@@ -154,14 +154,19 @@ def reopen_queries(store: Store, stage: str, names: Sequence[str]) -> int:
     return count
 
 
-def settle_queries(store: Store, stage: str, names: Sequence[str]) -> None:
-    """A query all of whose parts are ok is ok, whenever they came. Commits."""
+def settle_queries(store: Store, stage: str, names: Sequence[str], reason: str) -> None:
+    """A query all of whose parts are ok is ok, whenever they came; any other is invalid, for `reason`. Commits."""
     done = f"SELECT n FROM part WHERE name IN ({_marks(names)}) AND state = 'ok' GROUP BY n HAVING count(*) = ?"
+    judged = "stage = ? AND state = ? AND position IS NOT NULL"
+    given = (*names, len(names))
     with storage_faults(store.path):
-        store.writer.execute(
-            "UPDATE query SET state = 'ok', reason = '' WHERE stage = ? AND state = 'invalid' AND position IS NOT NULL "
-            f"AND n IN ({done})",
-            (stage, *names, len(names)),
+        db = store.writer
+        db.execute(
+            f"UPDATE query SET state = 'ok', reason = '' WHERE {judged} AND n IN ({done})", (stage, "invalid", *given)
+        )
+        db.execute(
+            f"UPDATE query SET state = 'invalid', reason = ? WHERE {judged} AND n NOT IN ({done})",
+            (reason, stage, "ok", *given),
         )
     store.commit()
 

@@ -27,7 +27,8 @@ def read_status(folder: Path) -> Report:
 
 def at_work(folder: Path, report: Report) -> bool:
     """Whether the run is working at the moment; after a session that has ended nobody's lock needs to be tried."""
-    return any(session.ended is None for session in report.sessions[-1:]) and is_working(folder)
+    may_be = report.translation is not None or any(session.ended is None for session in report.sessions[-1:])
+    return may_be and is_working(folder)
 
 
 def read_query(folder: Path, query: str) -> dict[str, object]:

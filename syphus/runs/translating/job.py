@@ -31,7 +31,7 @@ from syphus.pipeline.engine import Observer
 from syphus.runs.asking import Asker
 from syphus.runs.prepare import Means, prepare_means
 from syphus.runs.prices import kept_prices
-from syphus.runs.projections import forget_exports, short_path
+from syphus.runs.projections import short_path
 from syphus.runs.refusal import opened
 from syphus.runs.settings import differences, sampling_parameters
 from syphus.runs.translating import wanted
@@ -147,7 +147,6 @@ class _Translation:
             reject(self._store)
             raise
         set_meta(self._store, _INPUT, now)
-        forget_exports(self._store)
         accept(self._store, TRANSLATE)
         if known and (check.new or check.changed or check.gone):
             told = f"{check.new:,} new, {check.changed:,} changed, {check.gone:,} gone"
@@ -209,8 +208,7 @@ class _Translation:
         main = make_report(self._store, Generate.name, kept_prices(self._store)) if self._place.is_run else report
         write_report(folder / "report.json", main)
         if report.translation is not None:
-            simulated = any(model.startswith("simulated-") for model in report.models)
-            write_page(folder / PAGE, self._place.english.stem, report.translation, simulated)
+            write_page(folder / PAGE, self._place.english.stem, report.translation, report.simulated)
         return [short_path(folder / name) for name in ("report.json", PAGE)]
 
     def _meta(self, report: Report) -> dict[str, object]:
@@ -221,7 +219,7 @@ class _Translation:
             "author": "Syphus",
             "translated_from": self._place.english.name,
             "models": report.models,
-            "simulated": any(model.startswith("simulated-") for model in report.models),
+            "simulated": report.simulated,
         }
 
 

@@ -14,7 +14,7 @@ from syphus.pipeline.engine import Observer
 from syphus.runs.asking import Asker
 from syphus.sampling import Sampling
 from syphus.stages.translating.pieces import load
-from syphus.stages.translating.stage import Again, Plan, Translate, answer_tokens
+from syphus.stages.translating.stage import NOT_YET, Again, Plan, Translate, answer_tokens
 from syphus.text import many
 from syphus.types import State
 
@@ -58,7 +58,7 @@ class Rounds:
             stage_again = Again(self._store, self._sampling, self._plan)
             stopped_by = self._asker.ask(stage_again, self._settings, report, trusted=True)
             self._account()
-        settle_queries(self._store, TRANSLATE, self._names)
+        settle_queries(self._store, TRANSLATE, self._names, NOT_YET)
         return stopped_by
 
     @property

@@ -27,7 +27,7 @@ from syphus.stages.translating.pieces import Piece, dump, load, piece_id, piece_
 from syphus.translation import Term, Translatable
 from syphus.types import Completion, Outcome, Request, State
 
-NOT_YET = "languages to be asked for again"
+NOT_YET = "not in every language"
 NOTHING = "nothing to translate"
 
 _MORE = "more languages"
