@@ -198,6 +198,20 @@ def test_a_language_added_later_is_all_that_is_asked_for(tmp_path: Path) -> None
     assert len(done.data("zh")) == len(done.data("ko")) == 5
 
 
+def test_a_pair_that_failed_in_one_language_is_asked_for_in_the_next_and_again_by_hand(tmp_path: Path) -> None:
+    file = write(tmp_path, pairs(3))
+    with server(poison={"the 2 bicycles": "server_error"}) as simulated:
+        done = run(file, simulated.url, languages="zh", config={"max_attempts": 2})
+        assert done.states("zh") == {State.OK: 2, State.FAILED: 1}
+        simulated.configure(poison={})
+        done = run(file, simulated.url, languages="ko")
+        assert done.states("ko") == {State.OK: 3}
+        before = simulated.stats.requests
+        done = run(file, simulated.url, languages="zh", retry=(State.FAILED,))
+        assert [each["languages"] for each in asked(simulated, before)] == [["zh"]]
+    assert done.exit_code == 0
+
+
 def test_a_changed_english_pair_is_all_that_is_asked_for(tmp_path: Path) -> None:
     data = pairs(5)
     data["TR_INS_5"] = entry("And what else?", "A lamp.", "TR_IMG_4", ("TR_INS_4",))  # sees the one before

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from syphus.errors import SyphusError
 from syphus.formats.translation import AGAIN, TRANSLATE
 from syphus.ledger.batches import Batch, account_for_batches, register_batches
 from syphus.ledger.parts import give_parts_the_state_of_their_query, open_parts, reopen_queries, settle_queries
-from syphus.ledger.sessions import Settings
+from syphus.ledger.sessions import Settings, get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
 from syphus.runs.asking import Asker
@@ -19,6 +19,7 @@ from syphus.text import many
 from syphus.types import State
 
 TOGETHER = 8  #: texts that are asked for again in one request, at the most
+_ASKED = f"{TRANSLATE} asked for"  # meta: the languages of the last session
 _NO_BOUND = 1_000_000  # rounds: the stage itself knows when a pair has all its languages
 
 
@@ -35,7 +36,9 @@ class Rounds:
 
     def ready(self) -> int:
         """Makes ready what is to be asked; returns how many pairs, or pieces, there are to be asked about at first."""
-        self._account()
+        before = str(get_meta(self._store, _ASKED) or "")
+        self._account([name for name in before.split(",") if name])  # of a session that was killed
+        set_meta(self._store, _ASKED, ",".join(self._names))
         reopen_queries(self._store, TRANSLATE, self._names)
         return self._asker.report(TRANSLATE).counts.states[State.PENDING]
 
@@ -50,14 +53,14 @@ class Rounds:
         if report.counts.states[State.PENDING]:
             stage = Translate(self._store, self._sampling, self._plan)
             stopped_by = self._asker.ask(stage, self._settings, report, max_rounds=_NO_BOUND)
-            self._account()
+            self._account(self._names)
         while stopped_by is None and register_batches(self._store, AGAIN, self._batches()):
             report = self._asker.report(AGAIN)
             pending = report.counts.states[State.PENDING]
             self._observer.say(f"Asking again for what was no good: {many(pending, 'request')}.")
             stage_again = Again(self._store, self._sampling, self._plan)
             stopped_by = self._asker.ask(stage_again, self._settings, report, trusted=True)
-            self._account()
+            self._account(self._names)
         settle_queries(self._store, TRANSLATE, self._names, NOT_YET)
         return stopped_by
 
@@ -65,9 +68,9 @@ class Rounds:
     def _sampling(self) -> Sampling:
         return self._asker.sampling
 
-    def _account(self) -> None:
-        """What a session that was killed may have left undone, too."""
-        give_parts_the_state_of_their_query(self._store, TRANSLATE, self._names)
+    def _account(self, names: Sequence[str]) -> None:
+        """What ended without an answer that could be judged; `names` are the languages that the session asked for."""
+        give_parts_the_state_of_their_query(self._store, TRANSLATE, names)
         account_for_batches(self._store, AGAIN)
 
     def _batches(self) -> Iterator[Batch]:
