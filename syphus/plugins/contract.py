@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from syphus.cleaning.rules import Rule
 from syphus.errors import InputError, PluginError, PromptError, UsageError
@@ -17,6 +17,9 @@ from syphus.plugins.rows import to_query
 from syphus.prompts import find_prompt, read_prompt, to_prefix
 from syphus.reading.places import Tolerance, tolerated
 from syphus.types import Pair, Parsed, Prefix, Query
+
+if TYPE_CHECKING:  # hardly a plugin has one, and every command would load the whole room
+    from syphus.selection.candidates import Heuristic
 
 MOST_LEFT_OUT = 1_000  #: records that a plugin may fail on: the input is read once more for each
 
@@ -41,6 +44,7 @@ class AbstractDataset(ABC):
     example: str = ""  #: file or folder in `examples/` with made-up annotations of the same shape
     rules: Sequence[Rule] = ()  #: rules of cleaning besides the general ones
     without_rules: Sequence[str] = ()  #: names of general rules that do not hold here
+    heuristics: Sequence[Heuristic] = ()  #: ways to score an answer as an in-context example, besides the general ones
     brings_pairs: bool = False  #: rows may come with their `pairs`; if all do, a run needs no endpoint
 
     _defaulted: ClassVar[frozenset[str]] = frozenset({"short_name", "prompt", "description"})
