@@ -206,9 +206,9 @@ def _said_twice(sample: Sample, code: str, chance: random.Random) -> Damaged:
 
 
 def _answered(sample: Sample, code: str, chance: random.Random) -> Damaged | None:
-    """The question became a statement, as it does when a model answers it."""
+    """The question became a statement, as it does when a model answers it; a request may become an imperative."""
     there = sample.translations[code]
-    if not sample.source.instruction.endswith("?") or len(there.answer) < 4:
+    if not re.match(r"(?!C(?:ould|an) you)[^?]+\?$", sample.source.instruction) or len(there.answer) < 4:
         return None
     other = chance.choice([each for each in samples("tuning") if "?" not in each.source.answer and each is not sample])
     text = other.translations[code].answer
@@ -281,7 +281,7 @@ MORE_DAMAGES: dict[str, Damage] = {
     "backticks dropped": _changed(r"`([^`]+)`", lambda found: found[1], Reason.CODE),
     "link changed": _changed(r"https?://[\w./?=-]+", lambda found: found[0] + "x", Reason.LINKS),
     "e-mail dropped": _changed(r"[\w.-]+@[\w.-]+", lambda found: "", Reason.LINKS),
-    "choice changed": _changed(r"\bC(?=[.)])", lambda found: "D", Reason.CHOICES),
+    "choice changed": _changed(r"(?<!°)\bC(?=[.)])", lambda found: "D", Reason.CHOICES),
     "time changed": _changed(r"3[:時시 h]+0?5(?!\d)", lambda found: "4:05", Reason.TIMES, Reason.NUMBERS),
     "bold dropped": _changed(r"\*\*", lambda found: "", Reason.LAYOUT),
     "heading dropped": _changed(r"## ", lambda found: "", Reason.LAYOUT),

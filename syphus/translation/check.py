@@ -82,7 +82,7 @@ def _same_text(source: SourceText, language: Language, place: Place, notes: list
 def _other_text(source: SourceText, there: Shape, language: Language, place: Place, notes: list[str]) -> _Found:
     yield from _in_language(source, there, language, place, notes)
     yield from _of_the_model(source, there, language)
-    yield from _whole(source, there, language)
+    yield from _whole(source, there, language, place)
     yield from unlike(source.kept, there.kept)
     yield from unlike_numbers(source.numbers, without_line_numbers(there.plain), language.code)
     for detail in other_units(source.units, there.plain):
@@ -119,7 +119,7 @@ def _of_the_model(source: SourceText, there: Shape, language: Language) -> _Foun
         yield Reason.COMMENT, found.strip()
 
 
-def _whole(source: SourceText, there: Shape, language: Language) -> _Found:
+def _whole(source: SourceText, there: Shape, language: Language, place: Place) -> _Found:
     """As long as such a text is, and with an end."""
     least, most = language.lengths(source.length)
     if there.length < least or _lost_a_sentence(source, there, language):
@@ -128,6 +128,8 @@ def _whole(source: SourceText, there: Shape, language: Language) -> _Found:
         yield Reason.TOO_LONG, f"{there.length} characters for {source.length}"
     if source.ends and source.length >= _SHORT_END and _unfinished(there.text):
         yield Reason.CUT_OFF, f"ends in {there.text.rstrip()[-12:]}"
+    elif source.ends_in_question and place == "answer" and not there.ends_as_question:
+        yield Reason.CUT_OFF, "its question is missing"
     elif _open(there.plain) > max(0, _open(source.plain)):
         yield Reason.CUT_OFF, "a bracket is not closed"
 

@@ -45,7 +45,7 @@ class Shape:
 class SourceText(Shape):
     """What is known of an English text besides its shape."""
 
-    __slots__ = ("copy", "ends", "latin", "numbers", "remarks", "said", "units")
+    __slots__ = ("copy", "ends", "ends_in_question", "latin", "numbers", "remarks", "said", "units")
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -54,6 +54,7 @@ class SourceText(Shape):
         self.units = with_units(self.plain)
         self.remarks = Remarks(text)
         self.said = any(map(str.isalnum, text))
+        self.ends_in_question = text.rstrip().endswith("?")
         self.ends = text.rstrip().endswith((".", "!", "?", *self.layout.emoji))
 
 

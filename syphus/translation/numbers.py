@@ -67,8 +67,8 @@ class SourceNumbers:
     def __init__(self, text: str) -> None:
         small = text.lower()
         words = _WORD.findall(small)
-        self.words = _english_words(words)
-        self.perhaps = _perhaps(words, self.words)
+        self.words, parts = _english_words(words)
+        self.perhaps = _perhaps(words, self.words) | parts
         self.times: tuple[str, ...] = ()
         self.digits: tuple[Number, ...] = ()
         if any(c.isdigit() for c in text):
@@ -76,31 +76,35 @@ class SourceNumbers:
             self.digits = tuple(_english_digits(text))
 
 
-def _english_words(words: list[str]) -> frozenset[float]:
-    """Values of number words; "twenty five" is 25, and neither 20 nor 5; "two hundred" is 200, and 2 and 100."""
+def _english_words(words: list[str]) -> tuple[frozenset[float], frozenset[float]]:
+    """Values of number words and of the parts of longer ones: "two hundred" is 200, and its parts are 2 and 100."""
     values: set[float] = set()
+    parts: set[float] = set()
     before = 0.0
     for word in words:
         value = ENGLISH.get(word, 0.0)
         if 20 <= before < 100 and 0 < value < 10:
-            values.discard(before)
+            parts |= {before, value}
             value += before
         elif value >= 100 and before:
-            values.add(value)
+            parts |= {before, value}
             value *= before
         if value:
             values.add(value)
         before = value
-    return frozenset(values)
+    return frozenset(values - parts), frozenset(parts)
 
 
 def _perhaps(words: list[str], in_words: frozenset[float]) -> set[float]:
-    """Numbers that the words may become: 12 from "noon", 2.5 from "two and a half", 3 from "quarter to four"."""
+    """Numbers that the words may become: 12 from "noon", 2.5 from "two and a half", 4 from "half past three" (halb vier).
+
+    The first floor is the second in countries that call the ground floor so.
+    """
     values = {value for word in words if word in PERHAPS for value in PERHAPS[word]}
     if "half" in words:
-        values |= {value + 0.5 for value in in_words}
-    if "to" in words and ("quarter" in words or "half" in words):
-        values |= {value - 1 for value in in_words}
+        values |= {value + more for value in in_words for more in (0.5, 1)}
+    if ("to" in words and "quarter" in words) or "floor" in words or "floors" in words:
+        values |= {value + more for value in in_words for more in (-1, 1)} | {1}
     return values
 
 
