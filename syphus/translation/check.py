@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from syphus.translation.copies import normal, stretch
+from syphus.translation.copies import stretch
 from syphus.translation.features import Features, Shape, SourceText
 from syphus.translation.identify import identify
 from syphus.translation.kept import unlike
@@ -28,6 +28,7 @@ _ELIDED = re.compile(r"(?<!\w)\w{1,2}['’]$")
 _SIGNS = "\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652"  # Arabic ones, which follow letters
 _SHRUNK, _LONG_SHRUNK, _LONG = 0.62, 0.7, 100  # of the usual length, for a text with fewer sentences; from so long on
 _OPENING, _CLOSING = "(（[【", ")）]】"
+_BRACKET = re.compile("[][()（）【】]")
 
 _Found = Iterator[tuple[Reason, str]]
 
@@ -59,7 +60,7 @@ def _text_faults(
     if source.said and not any(map(str.isalnum, there.text)):
         yield Fault(Reason.EMPTY, place, there.text.strip())
         return
-    if normal(there.text) == source.copy.normal:
+    if there.normal == source.normal:
         checks = _same_text(source, language, place, notes)
     else:
         checks = _other_text(source, there, language, place, notes)
@@ -71,7 +72,7 @@ def _text_faults(
 
 def _same_text(source: SourceText, language: Language, place: Place, notes: list[str]) -> _Found:
     """The source itself: right only where there is nothing to translate."""
-    if source.copy.normal in language.shared:
+    if source.normal in language.shared:
         notes.append(f"{place}: the same word in English and {language.name}")
     elif not source.copy.stays:
         yield Reason.COPIED, source.text.strip()[:60]
@@ -146,4 +147,6 @@ def _unfinished(text: str) -> bool:
 
 
 def _open(text: str) -> int:
+    if not _BRACKET.search(text):
+        return 0
     return sum(map(text.count, _OPENING)) - sum(map(text.count, _CLOSING))

@@ -7,9 +7,28 @@ import re
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _RUN = 6  # words in a row that are the same in both by no chance, in the same script
 _RUN_ELSEWHERE = 4  # the same where the language has another script
-_SMALL = {"of", "the", "de", "van", "von", "da", "and", "la", "del", "di", "du", "le", "for", "in", "on", "at"}
+_SMALL = {
+    "of",
+    "the",
+    "de",
+    "van",
+    "von",
+    "da",
+    "and",
+    "la",
+    "a",
+    "an",
+    "del",
+    "di",
+    "du",
+    "le",
+    "for",
+    "in",
+    "on",
+    "at",
+}
 #: Words that begin with a capital where they are the whole answer, and are no names.
-_ORDINARY = frozenset(
+_ORDINARY_WORDS = (
     "yes no none nothing nobody both neither either maybe perhaps probably unknown true false left right up down above"
     " below behind beside inside outside indoors outdoors here there near far front back top bottom middle center"
     " red green blue yellow orange purple pink brown black white gray grey gold silver beige tan"
@@ -26,8 +45,9 @@ _ORDINARY = frozenset(
     " sitting standing sleeping eating drinking reading writing playing cooking smiling happy sad angry tired big"
     " small large tall short long old young new round square open closed empty full nice good bad yeah okay sure thanks"
     " hello goodbye welcome please sorry hat shirt shoes jacket dress tie glasses umbrella bag book phone laptop"
-    " computer clock ball bat kite frisbee knife fork spoon cup plate bowl bottle flag sign light lights".split()
+    " computer clock ball bat kite frisbee knife fork spoon cup plate bowl bottle flag sign light lights"
 )
+_ORDINARY = frozenset(_ORDINARY_WORDS.split())
 
 
 def normal(text: str) -> str:
@@ -40,7 +60,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def may_stay(text: str, in_words: list[str]) -> bool:
+def may_stay(in_words: list[str]) -> bool:
     """Whether an English text may be its own translation: it has no words, or they are a name.
 
     A name is made of words with capitals, and small ones like "of" between them. One word alone counts as a name
@@ -48,11 +68,15 @@ def may_stay(text: str, in_words: list[str]) -> bool:
     """
     if not in_words:
         return True
-    if len(in_words) > 8 or any(word[0].islower() and word not in _SMALL for word in in_words):
+    if len(in_words) > 8 or any(word.islower() and word not in _SMALL for word in in_words):
         return False
     if in_words[0].lower() in _SMALL and len(in_words) < 3:
         return False
-    return not all(word.lower() in _ORDINARY for word in in_words)
+    return not all(_ordinary(word.lower()) for word in in_words)
+
+
+def _ordinary(word: str) -> bool:
+    return word in _ORDINARY or word in _SMALL or word.removesuffix("s") in _ORDINARY
 
 
 def runs(in_words: list[str], length: int) -> frozenset[tuple[str, ...]]:
@@ -68,12 +92,11 @@ def runs(in_words: list[str], length: int) -> frozenset[tuple[str, ...]]:
 class Copyable:
     """What is needed of an English text to find it again: its words, and its stretches of them."""
 
-    __slots__ = ("elsewhere", "normal", "same_script", "stays")
+    __slots__ = ("elsewhere", "same_script", "stays")
 
     def __init__(self, text: str, unquoted: str) -> None:
         found = words(unquoted)
-        self.normal = normal(text)
-        self.stays = may_stay(text, found) if unquoted.strip() == text.strip() else not found
+        self.stays = may_stay(found) if unquoted.strip() == text.strip() else not found
         self.same_script = runs(found, _RUN)
         self.elsewhere = runs(found, _RUN_ELSEWHERE)
 

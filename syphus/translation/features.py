@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from syphus.translation.copies import Copyable
+from syphus.translation.copies import Copyable, normal
 from syphus.translation.kept import take_out
 from syphus.translation.layout import layout, without_line_numbers, without_quotes
 from syphus.translation.numbers import SourceNumbers, ascii_digits
@@ -12,6 +12,7 @@ from syphus.translation.remarks import Remarks
 from syphus.translation.types import Translatable
 from syphus.translation.units import with_units
 
+_DIGITS = re.compile(r"\d+")
 _QUESTION = re.compile("[?？؟]")
 _ENDS_AS_QUESTION = re.compile(r"(?:か|かな|吗|嗎|呢|까|나요|가요|는가)\s*[。.]?\s*$")
 _SENTENCE = re.compile(r"[.!?؟;:؛](?=[\s\"”»)]|$)|[。！？；：]")
@@ -20,15 +21,17 @@ _SENTENCE = re.compile(r"[.!?؟;:؛](?=[\s\"”»)]|$)|[。！？；：]")
 class Shape:
     """The outside of any text: without what is kept, its layout, its length, whether it asks, how many sentences."""
 
-    __slots__ = ("asks", "digits", "kept", "layout", "length", "plain", "text", "unquoted")
+    __slots__ = ("asks", "digits", "kept", "layout", "length", "normal", "plain", "text", "unquoted")
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.normal = normal(text)
         plain, self.kept = take_out(text)
         self.plain = ascii_digits(plain)
         self.layout = layout(text, self.plain)
         self.unquoted = without_quotes(self.plain) if self.layout.quoted else self.plain
         self.length = len(plain.strip())
+        self.digits = frozenset(_DIGITS.findall(self.plain))
         self.asks = bool(_QUESTION.search(plain))
 
     @property

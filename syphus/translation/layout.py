@@ -21,6 +21,7 @@ _QUOTED = re.compile(
     '(?<!\\d)"[^"\n]+"|“[^”\n]+”|„[^“”\n]+[“”]|«[^»\n]+»|»[^«\n]+«|「[^」\n]+」|『[^』\n]+』|《[^》\n]+》|〈[^〉\n]+〉'
     "|‹[^›\n]+›|‚[^‘\n]+‘|(?<![\\w'])'[^'\n]{2,80}'(?![A-Za-z0-9'])|(?<!\\w)‘[^’\n]+’(?![A-Za-z])"
 )
+_QUOTE = re.compile("[\"“„«»「『《〈‹'‘‚]")
 _QUOTE_MARKS = '"“”„«»「」『』《》'
 _BEGINS, _ENDS = tuple('"“„«「『'), tuple('"”“»」』')
 _NO_EMOJI: Counter[str] = Counter()
@@ -29,7 +30,8 @@ _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55\u231a\u231b
 
 class Layout(NamedTuple):
     """`lines`: the markup of each line that is not empty ("" for none); `labels`: those of choices, in their order;
-    `bold`: how many marks of bold there are; `quoted`: how many quotes; `emoji`: each with how often it is there."""
+    `bold`: how many marks of bold there are; `quoted`: how many quotes; `emoji`: each with how often it is there.
+    """
 
     lines: tuple[str, ...]
     labels: tuple[str, ...]
@@ -52,7 +54,7 @@ def without_line_numbers(text: str) -> str:
 
 
 def _may_quote(text: str) -> bool:
-    return any(c in text for c in "\"“„«»「『《〈‹'‘")
+    return bool(_QUOTE.search(text))
 
 
 def without_quotes(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 def _words(text: str) -> dict[str, float]:
-    """ "1 uno una un, 2 dos" as a table from the word to its value."""
+    """A table from the word to its value, out of `1 uno una un,2 dos`."""
     entries = (entry.split() for entry in text.split(","))
     return {word: float(value) for value, *words in entries for word in words}
 
@@ -119,7 +119,8 @@ ENGLISH = _words(
 PERHAPS: dict[str, tuple[float, ...]] = {
     "a": (1,), "an": (1,), "second": (2,), "half": (0.5, 2, 30, 50), "quarter": (15, 4, 25, 0.25, 3, 45, 75, 0.75),
     "quarters": (3, 4, 0.75, 75), "third": (3,), "thirds": (2, 3), "dozen": (12, 10), "dozens": (10, 12),
-    "couple": (2,), "pair": (2,), "both": (2,), "double": (2,), "doubles": (2,), "twin": (2,), "twins": (2,), "triple": (3,),
+    "couple": (2,), "pair": (2,), "both": (2,), "double": (2,), "doubles": (2,), "twin": (2,), "twins": (2,),
+    "triple": (3,),
     "noon": (12,), "midday": (12,), "midnight": (0, 12, 24), "eve": (24,), "january": (1,), "february": (2,),
     "march": (3,), "april": (4,), "may": (5,), "june": (6,), "july": (7,), "august": (8,), "september": (9,),
     "october": (10,), "november": (11,), "december": (12,), "hundred": (100,), "thousand": (1000,),
@@ -139,55 +140,64 @@ NUMBER_WORDS: dict[str, NumberWords] = {
     "ja": _HAN_NUMBERS,
     "es": NumberWords(
         _words(
-            "1 un uno una primer primero primera,2 dos segundo segunda ambos ambas doble par,3 tres tercer tercero tercera,"
-            "4 cuatro cuarto cuarta,5 cinco quinto quinta,6 seis sexto sexta,7 siete séptimo séptima,8 ocho octavo octava,"
-            "9 nueve noveno novena,10 diez décimo décima,11 once,12 doce docena,13 trece,14 catorce,15 quince,16 dieciséis,"
-            "17 diecisiete,18 dieciocho,19 diecinueve,20 veinte,21 veintiuno,22 veintidós,23 veintitrés,24 veinticuatro,"
-            "25 veinticinco,26 veintiséis,27 veintisiete,28 veintiocho,29 veintinueve,30 treinta,40 cuarenta,50 cincuenta,"
-            "60 sesenta,70 setenta,80 ochenta,90 noventa,100 cien ciento centenar,1000 mil,0.5 medio media mitad"
+            "1 un uno una primer primero primera,2 dos segundo segunda ambos ambas doble par,"
+            "3 tres tercer tercero tercera,4 cuatro cuarto cuarta,5 cinco quinto quinta,"
+            "6 seis sexto sexta,7 siete séptimo séptima,8 ocho octavo octava,9 nueve noveno novena,"
+            "10 diez décimo décima,11 once,12 doce docena,13 trece,14 catorce,15 quince,16 dieciséis,"
+            "17 diecisiete,18 dieciocho,19 diecinueve,20 veinte,21 veintiuno,22 veintidós,23 veintitrés,"
+            "24 veinticuatro,25 veinticinco,26 veintiséis,27 veintisiete,28 veintiocho,29 veintinueve,"
+            "30 treinta,40 cuarenta,50 cincuenta,60 sesenta,70 setenta,80 ochenta,90 noventa,"
+            "100 cien ciento centenar,1000 mil,0.5 medio media mitad"
         ),
-        {"mil": 1e3, "miles": 1e3, "millón": 1e6, "millones": 1e6, "mil millones": 1e9, "billones": 1e12, "billón": 1e12},
+        {"mil": 1e3, "miles": 1e3, "millón": 1e6, "millones": 1e6, "mil millones": 1e9,
+         "billones": 1e12, "billón": 1e12},
     ),
     "de": NumberWords(
         _words(
             "1 ein eine einen einem einer eines eins erste ersten erster erstes ersten einmal,"
             "2 zwei zweite zweiten zweiter zweites beide beiden beider zweimal doppelt paar,"
-            "3 drei dritte dritten dritter drittes dreimal,4 vier vierte vierten vierter viertes,5 fünf fünfte fünften fünfter,"
-            "6 sechs sechste sechsten sechster,7 sieben siebte siebten siebter,8 acht achte achten achter,"
-            "9 neun neunte neunten neunter,10 zehn zehnte zehnten zehnter,11 elf elfte elften,12 zwölf zwölfte zwölften dutzend,"
-            "13 dreizehn,14 vierzehn,15 fünfzehn,16 sechzehn,17 siebzehn,18 achtzehn,19 neunzehn,20 zwanzig,30 dreißig,"
-            "40 vierzig,50 fünfzig,60 sechzig,70 siebzig,80 achtzig,90 neunzig,100 hundert einhundert,1000 tausend eintausend,"
-            "0.5 halb halbe halben halber halbes hälfte"
+            "3 drei dritte dritten dritter drittes dreimal,4 vier vierte vierten vierter viertes,"
+            "5 fünf fünfte fünften fünfter,6 sechs sechste sechsten sechster,"
+            "7 sieben siebte siebten siebter,8 acht achte achten achter,9 neun neunte neunten neunter,"
+            "10 zehn zehnte zehnten zehnter,11 elf elfte elften,12 zwölf zwölfte zwölften dutzend,"
+            "13 dreizehn,14 vierzehn,15 fünfzehn,16 sechzehn,17 siebzehn,18 achtzehn,19 neunzehn,"
+            "20 zwanzig,30 dreißig,40 vierzig,50 fünfzig,60 sechzig,70 siebzig,80 achtzig,90 neunzig,"
+            "100 hundert einhundert,1000 tausend eintausend,0.5 halb halbe halben halber halbes hälfte"
         ),
         {"tausend": 1e3, "million": 1e6, "millionen": 1e6, "mio.": 1e6, "mio": 1e6, "milliarde": 1e9, "milliarden": 1e9,
          "mrd.": 1e9, "mrd": 1e9, "billionen": 1e12},
     ),
     "fr": NumberWords(
         _words(
-            "1 un une premier première,2 deux deuxième second seconde double paire,3 trois troisième,4 quatre quatrième,"
-            "5 cinq cinquième,6 six sixième,7 sept septième,8 huit huitième,9 neuf neuvième,10 dix dixième,11 onze onzième,"
-            "12 douze douzième douzaine,13 treize,14 quatorze,15 quinze,16 seize,20 vingt,30 trente,40 quarante,"
-            "50 cinquante,60 soixante,100 cent centaine,1000 mille,0.5 demi demie moitié"
+            "1 un une premier première,2 deux deuxième second seconde double paire,3 trois troisième,"
+            "4 quatre quatrième,5 cinq cinquième,6 six sixième,7 sept septième,8 huit huitième,"
+            "9 neuf neuvième,10 dix dixième,11 onze onzième,12 douze douzième douzaine,13 treize,"
+            "14 quatorze,15 quinze,16 seize,20 vingt,30 trente,40 quarante,50 cinquante,60 soixante,"
+            "100 cent centaine,1000 mille,0.5 demi demie moitié"
         ),
         {"mille": 1e3, "million": 1e6, "millions": 1e6, "milliard": 1e9, "milliards": 1e9, "billions": 1e12},
     ),
     "ko": NumberWords(
         _words(
-            "1 한 하나 첫 일,2 두 둘 이,3 세 셋 삼,4 네 넷 사,5 다섯 오,6 여섯 육,7 일곱 칠,8 여덟 팔,9 아홉 구,10 열 십,"
-            "11 열한 열하나 십일,12 열두 열둘 십이,13 열세 열셋,14 열네,15 열다섯,20 스무 이십,30 삼십"
+            "1 한 하나 첫 일,2 두 둘 이,3 세 셋 삼,4 네 넷 사,5 다섯 오,6 여섯 육,7 일곱 칠,8 여덟 팔,"
+            "9 아홉 구,10 열 십,11 열한 열하나 십일,12 열두 열둘 십이,13 열세 열셋,14 열네,15 열다섯,"
+            "20 스무 이십,30 삼십"
         ),
-        {"십": 10, "백": 100, "천": 1e3, "만": 1e4, "억": 1e8, "조": 1e12, "백만": 1e6, "천만": 1e7, "십만": 1e5, "십억": 1e9},
+        {"십": 10, "백": 100, "천": 1e3, "만": 1e4, "억": 1e8, "조": 1e12, "백만": 1e6, "천만": 1e7,
+         "십만": 1e5, "십억": 1e9},
         _korean_tokens,
     ),
     "ar": NumberWords(
         _words(
-            "1 واحد واحدة أول أولى,2 اثنان اثنين اثنتان اثنتين اثنا اثني اثنتا ثاني ثانية ثان كلا كلتا,3 ثلاث ثلاثة ثالث ثالثة,"
-            "4 أربع أربعة رابع رابعة,5 خمس خمسة خامس خامسة,6 ست ستة سادس سادسة,7 سبع سبعة سابع سابعة,8 ثمان ثماني ثمانية ثامن ثامنة,"
-            "9 تسع تسعة تاسع تاسعة,10 عشر عشرة عاشر عاشرة,20 عشرون عشرين,30 ثلاثون ثلاثين,40 أربعون أربعين,"
-            "50 خمسون خمسين,60 ستون ستين,70 سبعون سبعين,80 ثمانون ثمانين,90 تسعون تسعين,100 مئة مائة,1000 ألف,0.5 نصف,"
+            "1 واحد واحدة أول أولى,2 اثنان اثنين اثنتان اثنتين اثنا اثني اثنتا ثاني ثانية ثان كلا كلتا,"
+            "3 ثلاث ثلاثة ثالث ثالثة,4 أربع أربعة رابع رابعة,5 خمس خمسة خامس خامسة,6 ست ستة سادس سادسة,"
+            "7 سبع سبعة سابع سابعة,8 ثمان ثماني ثمانية ثامن ثامنة,9 تسع تسعة تاسع تاسعة,"
+            "10 عشر عشرة عاشر عاشرة,20 عشرون عشرين,30 ثلاثون ثلاثين,40 أربعون أربعين,50 خمسون خمسين,"
+            "60 ستون ستين,70 سبعون سبعين,80 ثمانون ثمانين,90 تسعون تسعين,100 مئة مائة,1000 ألف,0.5 نصف,"
             "12 دزينة"
         ),
-        {"ألف": 1e3, "آلاف": 1e3, "ألفًا": 1e3, "مليون": 1e6, "ملايين": 1e6, "مليونًا": 1e6, "مليار": 1e9, "مليارات": 1e9},
+        {"ألف": 1e3, "آلاف": 1e3, "ألفًا": 1e3, "مليون": 1e6, "ملايين": 1e6, "مليونًا": 1e6,
+         "مليار": 1e9, "مليارات": 1e9},
         _arabic_tokens,
         frozenset({1.0, 2.0}),
     ),

@@ -12,6 +12,8 @@ from syphus.translation.reasons import Reason
 #: Digits of other scripts, and the signs that go with them, as ASCII ones.
 _TO_ASCII = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９०१२३४५६७८९٫٬．，：", "0123456789" * 4 + ".,.,:")
 _GROUPS = r"\d{1,3}(?:[\u00a0\u202f '’]\d{3})+(?!\d)(?:[.,]\d+)?"
+_GAPS = re.compile(r"[\u00a0\u202f '’]")
+_POINT = re.compile("[.,]")
 _DIGITS = re.compile(rf"{_GROUPS}|\d+(?:[.,]\d+)*")
 _ENGLISH_NUMBER = re.compile(
     r"(?P<digits>\d+(?:[.,]\d+)*)"
@@ -43,7 +45,7 @@ def ascii_digits(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number in digits: how it is written, and all that it can mean; `scale` is what a word behind it multiplies by."""
+    """A number in digits: how it is written, and all that it can mean; a word behind it multiplies by `scale`."""
 
     written: str
     values: frozenset[float]
@@ -96,7 +98,7 @@ def _english_words(words: list[str]) -> tuple[frozenset[float], frozenset[float]
 
 
 def _perhaps(words: list[str], in_words: frozenset[float]) -> set[float]:
-    """Numbers that the words may become: 12 from "noon", 2.5 from "two and a half", 4 from "half past three" (halb vier).
+    """Numbers that the words may become: 12 from "noon", 2.5 from "two and a half", 4 from "half past three".
 
     The first floor is the second in countries that call the ground floor so.
     """
@@ -137,7 +139,9 @@ def _english_values(digits: str) -> list[tuple[str, float]]:
 
 def _readings(digits: str) -> list[frozenset[float]]:
     """All that digits can mean in some language: "1.500" is 1500 or 1.5, "1,2,3" three numbers."""
-    text = re.sub(r"[\u00a0\u202f '’]", "", digits)
+    if digits.isdecimal():
+        return [frozenset((float(digits),))]
+    text = _GAPS.sub("", digits)
     commas, points = text.count(","), text.count(".")
     if not commas and not points:
         return [frozenset({float(text)})]
@@ -146,7 +150,7 @@ def _readings(digits: str) -> list[frozenset[float]]:
         other = "." if decimal == "," else ","
         if text.count(decimal) == 1:
             return [frozenset({round(float(text.replace(other, "").replace(decimal, ".")), 6)})]
-    parts = re.split("[.,]", text)
+    parts = _POINT.split(text)
     grouped = all(len(part) == 3 for part in parts[1:]) and len(parts[0]) <= 3
     if len(parts) == 2:
         decimals = round(float(".".join(parts)), 6)
@@ -241,7 +245,7 @@ def _romans(text: str) -> Iterable[int]:
 def _changed_words(
     source: SourceNumbers, there: list[Number], in_words: set[float], silent: frozenset[float]
 ) -> list[tuple[Reason, str]]:
-    """ "two" that became "three": one number word is missing and another is new. Either alone proves nothing."""
+    """A "two" that became "three": one number word is missing and another is new. Either alone proves nothing."""
     in_digits = {value for number in there for value in number.meant(False)}
     gone = {v for v in source.words if 1 < v <= _LARGEST_WORD} - in_words - in_digits - silent
     known = source.words | source.perhaps | {v for number in source.digits for v in number.meant(False)}

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import re
 
-from syphus.translation.copies import normal
 from syphus.translation.features import Features, Shape
 from syphus.translation.languages import Language
 from syphus.translation.reasons import Reason
 from syphus.translation.types import Fault
 
 _REQUEST = re.compile(r"^\W*(?:can|could|would|will|do|may|might)\s+(?:you|i|we)\b|please|\btell me\b", re.I)
-_DIGITS = re.compile(r"\d+")
 _SMOOTH = 8.0  # characters that make short texts comparable
 _WELL = 1.0  # a cost up to which nobody asks whether the texts would fit better the other way round
 _BETTER = 1.0  # by how much they must fit better
@@ -22,11 +20,11 @@ _QUESTION_INSIDE = re.compile(r"[?？؟].*\w", re.DOTALL)
 
 def pair_faults(source: Features, instruction: Shape, answer: Shape, language: Language) -> list[Fault]:
     """Swapped, merged, or answered; the first that is found."""
-    if _same(source, instruction.text, answer.text):
+    if _same(source, instruction, answer):
         return [Fault(Reason.MERGED, "both")]
     if _swapped(source, instruction, answer, language):
         return [Fault(Reason.SWAPPED, "both")]
-    if _merged(source, instruction.text, answer.text):
+    if _merged(source, instruction, answer):
         return [Fault(Reason.MERGED, "both")]
     question = source.instruction
     if question.asks and not instruction.ends_as_question and not _REQUEST.search(question.text):
@@ -34,15 +32,15 @@ def pair_faults(source: Features, instruction: Shape, answer: Shape, language: L
     return []
 
 
-def _same(source: Features, instruction: str, answer: str) -> bool:
-    first = normal(instruction)
-    return bool(first) and first == normal(answer) and source.instruction.copy.normal != source.answer.copy.normal
+def _same(source: Features, instruction: Shape, answer: Shape) -> bool:
+    first = instruction.normal
+    return bool(first) and first == answer.normal and source.instruction.normal != source.answer.normal
 
 
-def _merged(source: Features, instruction: str, answer: str) -> bool:
+def _merged(source: Features, instruction: Shape, answer: Shape) -> bool:
     """Whether one field holds the other's text, more often than it does in the source."""
-    first, second = normal(instruction), normal(answer)
-    question, said = source.instruction.copy.normal, source.answer.copy.normal
+    first, second = instruction.normal, answer.normal
+    question, said = source.instruction.normal, source.answer.normal
     if len(first) >= _LONG_ENOUGH and first in second:
         return question not in said
     if len(second) >= _LONG_ENOUGH:
@@ -52,7 +50,7 @@ def _merged(source: Features, instruction: str, answer: str) -> bool:
         bool(second)
         and first.endswith(second)
         and source.instruction.asks
-        and bool(_QUESTION_INSIDE.search(instruction))
+        and bool(_QUESTION_INSIDE.search(instruction.text))
     )
 
 
@@ -73,4 +71,4 @@ def _unfit(before: Shape, after: Shape, ratio: float) -> float:
     cost += before.layout.emoji != after.layout.emoji
     cost += before.layout.lines != after.layout.lines
     cost += before.layout.labels != after.layout.labels
-    return cost + (set(_DIGITS.findall(before.plain)) != set(_DIGITS.findall(after.plain)))
+    return cost + (before.digits != after.digits)

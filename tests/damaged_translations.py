@@ -17,15 +17,55 @@ from syphus.translation import LANGUAGES, Reason, Translatable
 _FOLDER = Path(__file__).parent / "translations"
 
 COMMENTS = {
-    "en": ("Here is the translation:\n", "Sure! Here's the translated text: ", "Translation: ", "The translated answer is: "),
-    "zh": ("以下是翻译：\n", "翻译：", "好的，翻译如下：", "译文："),
-    "ja": ("以下が翻訳です：\n", "翻訳：", "日本語訳は次のとおりです。", "以下は翻訳結果です。"),
-    "es": ("Aquí está la traducción:\n", "Traducción: ", "Claro, aquí tienes el texto traducido: ", "La traducción es: "),
-    "de": ("Hier ist die Übersetzung:\n", "Übersetzung: ", "Gerne, hier ist der übersetzte Text: ", "Auf Deutsch übersetzt: "),
-    "fr": ("Voici la traduction :\n", "Traduction : ", "Bien sûr, voici le texte traduit : ", "En voici la traduction : "),
-    "ko": ("다음은 번역입니다:\n", "번역: ", "네, 번역 결과는 다음과 같습니다: ", "한국어 번역: "),
-    "ar": ("إليك الترجمة:\n", "الترجمة: ", "بالتأكيد، إليك النص المترجم: ", "فيما يلي الترجمة: "),
-}  # fmt: skip
+    "en": (
+        "Here is the translation:\n",
+        "Sure! Here's the translated text: ",
+        "Translation: ",
+        "The translated answer is: ",
+    ),
+    "zh": (
+        "以下是翻译：\n",
+        "翻译：",
+        "好的，翻译如下：",
+        "译文：",
+    ),
+    "ja": (
+        "以下が翻訳です：\n",
+        "翻訳：",
+        "日本語訳は次のとおりです。",
+        "以下は翻訳結果です。",
+    ),
+    "es": (
+        "Aquí está la traducción:\n",
+        "Traducción: ",
+        "Claro, aquí tienes el texto traducido: ",
+        "La traducción es: ",
+    ),
+    "de": (
+        "Hier ist die Übersetzung:\n",
+        "Übersetzung: ",
+        "Gerne, hier ist der übersetzte Text: ",
+        "Auf Deutsch übersetzt: ",
+    ),
+    "fr": (
+        "Voici la traduction :\n",
+        "Traduction : ",
+        "Bien sûr, voici le texte traduit : ",
+        "En voici la traduction : ",
+    ),
+    "ko": (
+        "다음은 번역입니다:\n",
+        "번역: ",
+        "네, 번역 결과는 다음과 같습니다: ",
+        "한국어 번역: ",
+    ),
+    "ar": (
+        "إليك الترجمة:\n",
+        "الترجمة: ",
+        "بالتأكيد، إليك النص المترجم: ",
+        "فيما يلي الترجمة: ",
+    ),
+}
 ENDS = (
     " (Note: translated from English)",
     "\n\nNote: this is a literal translation.",
