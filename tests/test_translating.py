@@ -350,6 +350,12 @@ def test_what_there_is_not_is_named_and_leaves_nothing_behind(
     assert not done.ledger.exists()
 
 
+def test_the_main_job_says_before_the_first_pair_that_there_is_no_such_language(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, 2, languages="zh,tlh")
+        assert (ran.exit_code, simulated.stats.requests) == (2, 0)
+
+
 def test_a_broken_pair_is_named_or_counted(tmp_path: Path) -> None:
     file = write(tmp_path, {**pairs(1), "TR_INS_bad": {"instruction": "What?"}})
     with server() as simulated:

@@ -32,6 +32,7 @@ from syphus.runs.refusal import opened
 from syphus.runs.settings import differences
 from syphus.runs.translating.job import translate_in
 from syphus.runs.translating.place import run_place
+from syphus.runs.translating.wanted import check_wanted
 from syphus.stages.generate import Generate, parser_digest
 from syphus.types import State
 
@@ -41,6 +42,8 @@ STAGE = Generate.name
 def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Finished:
     """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost."""
     prepared = prepare(options, environ)
+    if options.languages:
+        check_wanted(options)  # before the first pair is paid for
     with opened(prepared.options.folder) as store:
         try:
             finished = _Job(prepared, store, observer).carry_out()

@@ -61,6 +61,7 @@ def translate(
     Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost.
     """
     place, means = find_place(path, output), prepare_means(options, environ)
+    wanted.check_wanted(options)
     with opened(place.ledger) as store:
         return translate_in(store, place, means, observer)
 

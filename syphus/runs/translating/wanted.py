@@ -6,14 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from syphus.errors import ConfigError
+from syphus.options import Options
 from syphus.reading.records import kind_of
 from syphus.reading.yaml_files import read_yaml
 from syphus.stages.translating.asking import Target
-from syphus.translation import LANGUAGES, Term
+from syphus.translation import LANGUAGES, Term, require_identifier
 
 ALL = "all"
 _TONES = ("formal", "informal")
 _CODES = ", ".join(LANGUAGES)
+
+
+def check_wanted(options: Options) -> None:
+    """Sees to it that what the user says makes sense, and that translations can be checked. Raises `ConfigError`."""
+    require_identifier()
+    targets(languages(options.languages, ()), options.tone)
+    glossary(options.glossary)
 
 
 def languages(told: str, known: Sequence[str]) -> list[str]:
