@@ -93,8 +93,8 @@ class Finished(NamedTuple):
         return 0 if self.report.counts.states[State.OK] == self.report.counts.total else 1
 
 
-def make_report(store: Store, stage: str, prices: Prices) -> Report:
-    """Reads a run's numbers from its ledger."""
+def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -> Report:
+    """Reads a run's numbers from its ledger; a `brief` report leaves out the translations."""
     spending = count_spending(store)
     return Report(
         stage,
@@ -105,7 +105,7 @@ def make_report(store: Store, stage: str, prices: Prices) -> Report:
         _cost(spending, prices),
         count_rules(store, stage),
         calls_without_end(store),
-        read_translation(store, prices),
+        None if brief else read_translation(store, prices),
     )
 
 

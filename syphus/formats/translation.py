@@ -131,8 +131,9 @@ def _sample(store: Store, code: str) -> list[Shown]:
     return [_shown(*found[n]) for n in sorted(found)[:SHOWN]]
 
 
+# The joins in this order: the next part of that language is at hand, and the query is then known by its number.
 _NEXT = (
-    "SELECT part.n, id, annotation.text, part.text FROM part JOIN query USING (n) JOIN annotation USING (n) "
+    "SELECT part.n, id, annotation.text, part.text FROM part CROSS JOIN query USING (n) CROSS JOIN annotation USING (n) "
     "WHERE name = ? AND part.n >= ? AND part.state = 'ok' AND stage = ? AND position IS NOT NULL "
     "ORDER BY part.n LIMIT 1"
 )

@@ -57,9 +57,9 @@ class Asker:
         self.sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), adapted)
         self.vault = prepared.vault
 
-    def report(self, stage: str) -> Report:
-        """A stage in numbers, and what the run has cost so far."""
-        return make_report(self._store, stage, kept_prices(self._store))
+    def report(self, stage: str, brief: bool = False) -> Report:
+        """A stage in numbers, and what the run has cost so far; `brief` without translations."""
+        return make_report(self._store, stage, kept_prices(self._store), brief)
 
     def ask(
         self,

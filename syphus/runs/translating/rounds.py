@@ -40,7 +40,7 @@ class Rounds:
         self._account([name for name in before.split(",") if name])  # of a session that was killed
         set_meta(self._store, _ASKED, ",".join(self._names))
         reopen_queries(self._store, TRANSLATE, self._names)
-        return self._asker.report(TRANSLATE).counts.states[State.PENDING]
+        return self._asker.report(TRANSLATE, brief=True).counts.states[State.PENDING]
 
     def waiting(self) -> bool:
         """Whether there is anything to be asked for again."""
@@ -48,14 +48,14 @@ class Rounds:
 
     def ask(self) -> SyphusError | None:
         """All rounds; returns what stopped them, None when there is nothing to be asked any more."""
-        report = self._asker.report(TRANSLATE)
+        report = self._asker.report(TRANSLATE, brief=True)
         stopped_by = None
         if report.counts.states[State.PENDING]:
             stage = Translate(self._store, self._sampling, self._plan)
             stopped_by = self._asker.ask(stage, self._settings, report, max_rounds=_NO_BOUND)
             self._account(self._names)
         while stopped_by is None and register_batches(self._store, AGAIN, self._batches()):
-            report = self._asker.report(AGAIN)
+            report = self._asker.report(AGAIN, brief=True)
             pending = report.counts.states[State.PENDING]
             self._observer.say(f"Asking again for what was no good: {many(pending, 'request')}.")
             stage_again = Again(self._store, self._sampling, self._plan)
