@@ -62,6 +62,12 @@ class Options:
     max_images: int | None = _option(None, "Of a row with more images, so many evenly spaced ones go out.", least=1)
     no_sharing: bool = _option(False, "An answer of its own for each of several queries that ask the very same.")
 
+    languages: str = _option("", "Translate the pairs into these: zh,ja,es,de,fr,ko,ar, or all.")
+    glossary: Path | None = _option(None, "A YAML file with terms, and how translations write them.")
+    tone: str = _option("", "How translations address the reader: formal, informal, or by language: zh=formal,...")
+    per_language: bool = _option(False, "Ask for each language of a pair by itself.")
+    partial: bool = _option(False, "Keep translated rounds whose earlier rounds could not be translated.")
+
     requests_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)
     tokens_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)
     relate: Relation | None = _option(
@@ -73,7 +79,9 @@ class Options:
 
     max_cost: float | None = _option(None, "Dollars that the run may cost, over all sessions.", least=0)
     max_requests: int | None = _option(None, "Requests that the run may make, over all sessions.", least=0)
-    max_rounds: int = _option(1, "Further answers for a query whose answer is no good.", least=0)
+    max_rounds: int | None = _option(
+        None, "Further answers where one is no good; 1 if nothing says otherwise, for translations 6.", least=0
+    )
     max_attempts: int | None = _option(None, "Attempts of a query that runs into errors; 6 if nothing says otherwise.")
     timeout: float | None = _option(None, "Seconds for one attempt in all; 180 if nothing says otherwise.")
     drain: float = _option(30.0, "Seconds for the calls in flight after Ctrl-C.", least=0)

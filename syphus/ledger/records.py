@@ -13,6 +13,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.ledger.pairs import dump_pairs, load_pairs
+from syphus.ledger.parts import Part, write_parts
 from syphus.ledger.pictures import load_pictures
 from syphus.ledger.store import Store, storage_faults
 from syphus.types import Completion, Outcome, Query, State, Usage
@@ -59,7 +60,8 @@ class Entry(NamedTuple):
 
     The answer is a new one (`paid`), an old one by its number (`reused`), or there is none. Without an `outcome` the
     row stays pending and is asked again, because of `again`. `lines` go to pairs.jsonl; `rejected_by` are the rules of
-    cleaning that have rejected the answer.
+    cleaning that have rejected the answer; `parts` are the outcomes of what the answer has in parts, and `model` the
+    server's name of who wrote it.
     """
 
     row: Row
@@ -70,6 +72,8 @@ class Entry(NamedTuple):
     again: str = ""
     lines: str = ""
     rejected_by: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    model: str = ""
 
 
 class Attempts:
@@ -182,7 +186,9 @@ class Records:
             )
         else:
             self._set_outcome(entry.row.n, entry.outcome, answer, entry.requests)
-
+        if entry.parts:
+            usage = entry.paid.completion.usage if entry.paid else None
+            write_parts(self._store.writer, self.session, entry.parts, answer, entry.model, usage)
         if entry.rejected_by:
             self._store.writer.executemany(
                 "INSERT INTO rejection VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1",

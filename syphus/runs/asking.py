@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import orjson
 
@@ -30,12 +31,14 @@ from syphus.pipeline.stage import Stage
 from syphus.pipeline.tally import Tally
 from syphus.pricing import Price
 from syphus.runs.descriptors import fitting_threads
-from syphus.runs.prepare import Prepared
+from syphus.runs.prepare import Means
 from syphus.runs.prices import keep_prices, kept_prices
 from syphus.runs.settings import sampling_parameters
 from syphus.sampling import Sampling
 from syphus.types import State
 from syphus.version import __version__
+
+ROUNDS = 1  #: further answers for a query, where the user does not say
 
 
 class Asker:
@@ -45,7 +48,7 @@ class Asker:
     with the run. For another model, make another Asker from a `Prepared` with another config. `close` it.
     """
 
-    def __init__(self, prepared: Prepared, store: Store, observer: Observer, service: Service = CHAT) -> None:
+    def __init__(self, prepared: Means, store: Store, observer: Observer, service: Service = CHAT) -> None:
         self._prepared = prepared
         self._store = store
         self._observer = observer
@@ -60,20 +63,30 @@ class Asker:
         """Lets go of the images."""
         self.album.close()
 
-    def report(self, stage: str) -> Report:
-        """A stage in numbers, and what the run has cost so far."""
-        return make_report(self._store, stage, kept_prices(self._store))
+    def report(self, stage: str, brief: bool = False) -> Report:
+        """A stage in numbers, and what the run has cost so far; `brief` without translations."""
+        return make_report(self._store, stage, kept_prices(self._store), brief)
 
     def ask(
-        self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None = None
+        self,
+        stage: Stage,
+        settings: Settings,
+        report: Report,
+        pairs: PairsFile | None = None,
+        max_rounds: int | None = None,
+        trusted: bool = False,
     ) -> SyphusError | None:
         """One session: asks for every pending query of the stage; returns what stopped it, None when all is done.
 
         `settings` is what the answers depend on, JSON values with the name of the model as "model"; `report` the
-        stage's numbers as they are; `pairs` a file that grows with the accepted pairs. Raises `StorageError` where the
-        disk failed.
+        stage's numbers as they are; `pairs` a file that grows with the accepted pairs; `max_rounds` is how many further
+        answers the stage may want for a query, by default as many as the user says; `trusted` settings have brought
+        answers in another stage. Raises `StorageError` where the disk failed.
         """
-        work = self._work(stage, settings, report, pairs)
+        trusted = trusted or self._trusted(stage.name, settings, report)
+        work = self._work(stage, settings, report, pairs, trusted)
+        if max_rounds is not None:
+            work = replace(work, max_rounds=max_rounds)
         clock, session = time.monotonic(), work.records.session
         began = time.time()
         stopped_by = _run_anywhere(self._session(work))
@@ -84,9 +97,9 @@ class Asker:
         end_session(self._store, session, str(stopped_by or ""), seconds, began + seconds)
         return stopped_by
 
-    def _work(self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None) -> Work:
+    def _work(self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None, trusted: bool) -> Work:
         prepared, options = self._prepared, self._prepared.options
-        threads, trusted = self._fitting_threads(), self._trusted(stage.name, settings, report)
+        threads = self._fitting_threads()
         keep_prices(self._store, prepared.config.prices)
         session = begin_session(self._store, stage.name, settings, threads, prepared.endpoint, __version__, time.time())
         return Work(
@@ -99,7 +112,7 @@ class Asker:
             tally=Tally(report.counts.total, Counter(report.counts.states)),
             vault=self.vault,
             threads=threads,
-            max_rounds=options.max_rounds,
+            max_rounds=ROUNDS if options.max_rounds is None else options.max_rounds,
             trusted=trusted,
             seed=options.seed,
             drain=options.drain,

@@ -4,6 +4,7 @@ prepare    plugin, prompt, endpoint (prepare.py)
 open       the ledger: its settings, its input, answers that a changed parser judges anew
 ask        the loop, over all rows without an outcome (asking.py)
 finish     the files, and the numbers (projections.py)
+translate  the pairs, where that is wanted, too (translating/)
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ from syphus.runs.refusal import opened
 from syphus.runs.relate import Plan, check_images, plan_relation, relate, settle_choice
 from syphus.runs.related import checked_train
 from syphus.runs.settings import differences
+from syphus.runs.translating.job import translate_in
+from syphus.runs.translating.place import run_place
+from syphus.runs.translating.wanted import check_wanted
 from syphus.stages.generate import Generate
 from syphus.text import many
 from syphus.types import State
@@ -44,13 +48,18 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Fin
     """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost."""
     prepared = prepare(options, environ)
     plan = plan_relation(prepared)
+    if options.languages:
+        check_wanted(options)  # before the first pair is paid for
     with opened(prepared.options.folder) as store:
         try:
-            job = _Job(prepared, plan, store, observer)
-            with contextlib.closing(job):
-                return job.carry_out()
+            with contextlib.closing(_Job(prepared, plan, store, observer)) as job:
+                finished = job.carry_out()
         except StorageError as error:
             return _what_is_left(store, error)
+        if not options.languages or finished.stopped_by is not None or not finished.report.counts.pairs:
+            return finished
+        english = store.folder / f"{prepared.dataset.short_name}_instructions.json"
+        return finished._replace(translated=translate_in(store, run_place(store.folder, english), prepared, observer))
 
 
 class _Job:

@@ -36,6 +36,7 @@ class Manners:
     seed: int
     sloppiness: float
     cold_sloppiness: float
+    translation_damage: float = 0.0
 
     def share(self, prompt: Prompt) -> float:
         """The share of answers to prompts such as `prompt` that have a defect."""
@@ -47,9 +48,7 @@ class Manners:
 
 def answer(chat: Chat, prompt: Prompt, manners: Manners) -> Answer:
     """The `chat.n` choices for `prompt`, each cut at `chat.max_tokens`."""
-    written = [
-        _write(prompt, _random(chat, prompt, manners.seed, index), manners.share(prompt)) for index in range(chat.n)
-    ]
+    written = [_write(prompt, _random(chat, prompt, manners.seed, index), manners) for index in range(chat.n)]
     return cut(written, chat, prompt)
 
 
@@ -101,7 +100,9 @@ def _scene(prompt: Prompt, annotation: str, random: Random) -> Scene:
     return Scene(found, count, style.about_change, style.example, annotation)
 
 
-def _write(prompt: Prompt, random: Random, share: float) -> str:
-    form = prompt.style.form
+def _write(prompt: Prompt, random: Random, manners: Manners) -> str:
+    form, share = prompt.style.form, manners.share(prompt)
+    if form.damaged is not None and manners.translation_damage:
+        return form.damaged(_scene(prompt, prompt.annotation, random), random, manners.translation_damage)
     write = form.defects[random.choice(DEFECTS)] if random.random() < share else form.write
     return write(_scene(prompt, prompt.annotation, random), random)

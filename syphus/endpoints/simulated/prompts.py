@@ -164,7 +164,7 @@ def _style(messages: Sequence[Body]) -> Style:
     style = Style(
         form=form,
         shown=shown,
-        example=examples[-1] if shown else "",
+        example=examples[-1] if shown and examples else "",
         fewest=min(counts),
         most=max(counts),
         exact=False,

@@ -35,6 +35,7 @@ class Form:
     asked: Callable[[str], bool]  #: does a system message ask for it?
     write: Writer
     defects: Mapping[str, Writer]  #: by name; every form has the names of `DEFECTS`
+    damaged: Callable[[Scene, Random, float], str] | None = None  #: with this share of what is in it spoilt
 
 
 DEFECTS = ("chatter", "unpaired", "numbered_headers", "greeting", "leak_phrase", "one_pair")

@@ -41,6 +41,7 @@ class Simulation:
     # The answers
     sloppiness: float = 0.01  #: share of answers with a defect of form; 0 switches all defects off
     cold_sloppiness: float = 0.35  #: the same where no in-context example shows the form
+    translation_damage: float = 0.0  #: share of translations, in each language, that are no good, in ten ways
 
     # The limits
     rpm: float = 0.0  #: requests a minute
