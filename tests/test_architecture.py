@@ -27,7 +27,7 @@ LAYERS = (
     ("formats",),
     ("endpoints", "ledger", "plugins"),
     ("pricing",),
-    ("config", "prompts", "sampling"),
+    ("config", "prompts", "sampling", "selection"),
     ("cleaning", "environment", "parsing", "reading", "secrets", "text"),
     ("options",),
     ("errors", "types", "version"),

@@ -16,6 +16,7 @@ from syphus.plugins.code import PluginCode
 from syphus.plugins.rows import to_query
 from syphus.prompts import find_prompt, read_prompt, to_prefix
 from syphus.reading.places import Tolerance, tolerated
+from syphus.selection.candidates import Heuristic
 from syphus.types import Pair, Parsed, Prefix, Query
 
 MOST_LEFT_OUT = 1_000  #: records that a plugin may fail on: the input is read once more for each
@@ -41,6 +42,7 @@ class AbstractDataset(ABC):
     example: str = ""  #: file or folder in `examples/` with made-up annotations of the same shape
     rules: Sequence[Rule] = ()  #: rules of cleaning besides the general ones
     without_rules: Sequence[str] = ()  #: names of general rules that do not hold here
+    heuristics: Sequence[Heuristic] = ()  #: ways to score an answer as an in-context example, besides the general ones
     brings_pairs: bool = False  #: rows may come with their `pairs`; if all do, a run needs no endpoint
 
     _defaulted: ClassVar[frozenset[str]] = frozenset({"short_name", "prompt", "description"})
