@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shlex
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -22,7 +20,17 @@ from syphus.errors import ConfigError, InterruptError, SyphusError, UsageError
 from syphus.options import Options
 from syphus.terminal.command_line import with_options
 from syphus.terminal.corpus_commands import mix, stats, verify
-from syphus.terminal.streams import flush_streams, prepare_streams, print_as_json, print_lines, print_text, say
+from syphus.terminal.streams import (
+    command_given,
+    flush_streams,
+    prepare_streams,
+    print_as_json,
+    print_lines,
+    print_text,
+    program,
+    say,
+)
+from syphus.terminal.trial_commands import cold_start, compare, describe
 from syphus.version import __version__
 
 RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
@@ -39,7 +47,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            go_on = "" if ctx.invoked_subcommand else f" Go on with the same command: {_command()}"
+            go_on = "" if ctx.invoked_subcommand else f" Go on with the same command: {command_given()}"
             raise InterruptError(f"Stopped.{go_on}") from None
 
 
@@ -71,7 +79,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except typer.TyperException as error:  # the command line itself
         message = error.format_message().rstrip(".")
-        say(f"{message}{'' if message.endswith('?') else '.'} See {_program()} --help.")
+        say(f"{message}{'' if message.endswith('?') else '.'} See {program()} --help.")
         sys.exit(UsageError.exit_code)
     finally:
         flush_streams()
@@ -90,7 +98,7 @@ def main_job(
         return
     command = context.invoked_subcommand
     if command is not None and options != Options():
-        raise ConfigError(f"Options go behind the command: {_program()} {command} --name ...")
+        raise ConfigError(f"Options go behind the command: {program()} {command} --name ...")
     if command is not None:
         return
     from syphus.formats.report import as_json
@@ -100,7 +108,7 @@ def main_job(
 
     observer = make_observer()
     finished = run(options, os.environ, observer)
-    for line in closing(finished, _command()):
+    for line in closing(finished, command_given()):
         observer.say(line)
     if options.json:
         print_as_json(as_json(finished.report))
@@ -220,19 +228,5 @@ def simulate(
         serve(port, setting or ())
 
 
-for _command_of_files in (verify, mix, stats):
-    app.command()(_command_of_files)
-
-
-def _command() -> str:
-    """The command as it was given, to be given again."""
-    return f"{_program()} {shlex.join(sys.argv[1:])}"
-
-
-def _program() -> str:
-    """How Syphus was called: `python main.py`, or `syphus`; with the whole path of a Python that is not found so."""
-    script = sys.argv[0]
-    if not script.endswith(".py"):
-        return Path(script).name
-    python = "python" if shutil.which("python") == sys.executable else shlex.quote(sys.executable)
-    return f"{python} {shlex.quote(script)}"
+for _elsewhere in (cold_start, compare, describe, verify, mix, stats):
+    app.command()(_elsewhere)

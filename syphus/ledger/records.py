@@ -89,13 +89,13 @@ class Attempts:
 
 _ANSWER_COLUMNS = """answer.n, answer.text, finish_reason, refusal, flags, model, response_id,
     prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds"""
-_QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem, ready"
+QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem, ready"
 _PENDING = f"""
-    SELECT position, n, used, opened, answer, reason, {_QUERY_COLUMNS} FROM query JOIN annotation USING (n)
+    SELECT position, n, used, opened, answer, reason, {QUERY_COLUMNS} FROM query JOIN annotation USING (n)
     WHERE stage = ? AND state = 'pending' AND position > ? ORDER BY position LIMIT ?"""
 _JUDGED = f"""
     SELECT position, query.n, used, opened, query.answer, state, reason, result.pairs, detail, repairs,
-        {_QUERY_COLUMNS}, {_ANSWER_COLUMNS}
+        {QUERY_COLUMNS}, {_ANSWER_COLUMNS}
     FROM query JOIN annotation USING (n) LEFT JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer
     WHERE stage = ? AND state <> 'pending' AND position > ? AND (answer.n IS NOT NULL OR ready <> '[]')
     ORDER BY position LIMIT ?"""
@@ -124,7 +124,7 @@ class Records:
         with storage_faults(self._store.path):
             rows = self._store.reader.execute(_PENDING, (self._stage, position, _BATCH)).fetchall()
         return [
-            (place, Row(n, _query(*query), used, opened, last, reason))
+            (place, Row(n, query_of(*query), used, opened, last, reason))
             for place, n, used, opened, last, reason, *query in rows
         ]
 
@@ -158,7 +158,7 @@ class Records:
                 done = orjson.loads(repairs or "{}")
                 old = Outcome(State(state), load_pairs(pairs or "[]"), reason, detail or "", done)
                 answer = _answer(tuple(rest[6:])) if last is not None else None
-                yield Row(n, _query(*rest[:6]), used, opened, last), old, answer
+                yield Row(n, query_of(*rest[:6]), used, opened, last), old, answer
             after = rows[-1][0]
 
     def replace_outcome(self, n: int, outcome: Outcome) -> None:
@@ -262,7 +262,8 @@ def highest_seq(store: Store) -> int:
         return _highest(store, "SELECT max(seq) FROM query")
 
 
-def _query(name: str, text: str, image_ids: str, meta: str, problem: str, ready: str) -> Query:
+def query_of(name: str, text: str, image_ids: str, meta: str, problem: str, ready: str) -> Query:
+    """A query from the columns `QUERY_COLUMNS`."""
     pairs = tuple(load_pairs(ready)) if ready != "[]" else ()
     return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem, pairs)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from syphus.config import Config
+from syphus.errors import RunError
+from syphus.ledger.sessions import made_up
+from syphus.ledger.store import Store
 from syphus.prompts import prefix_digest
 from syphus.types import Prefix
 
@@ -21,6 +24,14 @@ def run_settings(dataset: str, config: Config, prefix: Prefix, simulated: bool) 
         "simulated": simulated,
         "prompt_text": {"system_message": prefix.system_message, "in_context": list(prefix.in_context)},
     }
+
+
+def refuse_mixing(store: Store, simulated: bool) -> None:
+    """Raises `RunError` where the run's answers, of whatever stage, are made up and new ones would not be, or so."""
+    before = made_up(store)
+    if before not in (None, simulated):
+        kind = "made-up answers of the simulated endpoint" if before else "answers of a real model"
+        raise RunError(f"{store.folder} holds {kind}, which are never mixed. Use another --dataset_version.")
 
 
 def sampling_parameters(config: Config) -> dict[str, object]:

@@ -25,17 +25,20 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command, which takes `options`, every field of `Options` as an option on the command line.
 
     typer makes options from a function's parameters; this writes those parameters, so that each option is declared
-    once, and has the same name, default and help in every command.
+    once, and has the same name, default and help in every command. A parameter of the command's own goes before the
+    option of that name.
     """
     hints = get_type_hints(Options)
     own = inspect.signature(command, eval_str=True).parameters
     mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in own.items() if name != "options"]
 
+    taken = [each for each in fields(Options) if each.name not in own]
+
     def run(**values: Any) -> None:  # what typer has read, and checked by the parameters below
-        given: dict[str, Any] = {each.name: _value(values.pop(each.name), hints[each.name]) for each in fields(Options)}
+        given: dict[str, Any] = {each.name: _value(values.pop(each.name), hints[each.name]) for each in taken}
         command(**values, options=Options(**given))
 
-    shared = [_parameter(each, hints[each.name]) for each in fields(Options)]
+    shared = [_parameter(each, hints[each.name]) for each in taken]
     vars(run)["__signature__"] = inspect.Signature([*mine, *shared])
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     return run

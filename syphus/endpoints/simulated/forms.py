@@ -15,6 +15,7 @@ import orjson
 
 from syphus.endpoints.simulated.scene import Form, Scene, chatter, leak, some_pairs
 from syphus.endpoints.simulated.special_forms import BLOCKS, CHOICES, CONVERSATIONS, KEYED_LINES, PLAIN_TEXT
+from syphus.endpoints.simulated.tasks import DESCRIPTION, VERDICT
 from syphus.types import Pair
 
 _HEADER = re.compile(r"^\s*[*#\s]*(question|answer)\b[ \d*]*:", re.IGNORECASE | re.MULTILINE)
@@ -145,4 +146,14 @@ JSON_ARRAY = Form(
     },
 )
 
-FORMS: list[Form] = [CONVERSATIONS, CHOICES, BLOCKS, JSON_ARRAY, QUESTION_ANSWER, KEYED_LINES, PLAIN_TEXT]
+FORMS: list[Form] = [
+    VERDICT,
+    DESCRIPTION,
+    CONVERSATIONS,
+    CHOICES,
+    BLOCKS,
+    JSON_ARRAY,
+    QUESTION_ANSWER,
+    KEYED_LINES,
+    PLAIN_TEXT,
+]

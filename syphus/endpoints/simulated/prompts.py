@@ -11,11 +11,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import pairwise
 
 import orjson
 
 from syphus.endpoints.simulated.chat import Body, text_of
 from syphus.endpoints.simulated.forms import form_of
+from syphus.endpoints.simulated.lessons import Lesson, lessons
 from syphus.endpoints.simulated.scene import Form
 
 _CORRECTION = re.compile(
@@ -49,6 +51,7 @@ class Style:
     exact: bool  #: the number of pairs was asked for in words
     about_change: bool
     to_wearer: bool = False  #: of a camera: who asks is in the annotation, and is called C there
+    lessons: tuple[Lesson, ...] = ()  #: the in-context examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +168,15 @@ def _style(messages: Sequence[Body]) -> Style:
         exact=False,
         about_change=_CHANGE.search(system_message) is not None,
         to_wearer=_WEARER.search(system_message) is not None,
+        lessons=lessons(_examples(messages), form),
     )
     return _demanded(style, system_message)
+
+
+def _examples(messages: Sequence[Body]) -> list[tuple[str, str]]:
+    """What was asked and answered before."""
+    turns = pairwise(messages)
+    return [(text_of(asked), text_of(answer)) for asked, answer in turns if answer["role"] == "assistant"]
 
 
 def _demanded(style: Style, text: str) -> Style:
