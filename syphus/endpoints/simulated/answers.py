@@ -110,7 +110,7 @@ def _scene(prompt: Prompt, annotation: str, random: Random) -> Scene:
     count = random.randint(style.fewest, style.most)
     if not style.exact:
         count = max(1, min(count, 2 * len(found)))
-    return Scene(found, count, style.about_change, style.example, annotation)
+    return Scene(found, count, style.about_change, style.example, annotation, style.asked)
 
 
 def _write(prompt: Prompt, random: Random, manners: Manners) -> str:

@@ -26,6 +26,7 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 _CHANGE = re.compile(r"\b(?:chang|differ|spot the)", re.IGNORECASE)
+_QUESTION = re.compile(r"^\W*Question\b[ \d]*:\s*(.+?)\s*$", re.MULTILINE)
 _WEARER = re.compile(r"\bwears? (?:this|the|a) camera\b", re.IGNORECASE)
 _NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS, 1)}
@@ -52,6 +53,7 @@ class Style:
     about_change: bool
     to_wearer: bool = False  #: of a camera: who asks is in the annotation, and is called C there
     lessons: tuple[Lesson, ...] = ()  #: the in-context examples
+    asked: frozenset[str] = frozenset()  #: the questions in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ def _style(messages: Sequence[Body]) -> Style:
         about_change=_CHANGE.search(system_message) is not None,
         to_wearer=_WEARER.search(system_message) is not None,
         lessons=lessons(_examples(messages), form),
+        asked=frozenset(question for example in examples for question in _QUESTION.findall(example)),
     )
     return _demanded(style, system_message)
 

@@ -20,7 +20,7 @@ def _words(text: str) -> set[str]:
     return {word[:_STEM] for word in _LONG_WORD.findall(text.lower())}
 
 
-def _write_verdict(scene: Scene, random: Random) -> str:
+def _write_verdict(scene: Scene, random: Random) -> str:  # noqa: ARG001 - as every writer
     """Numbers by how much of the pairs is in the annotation."""
     found = _JSON.search(scene.annotation)
     data = orjson.loads(found[0]) if found else {}

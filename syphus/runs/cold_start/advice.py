@@ -1,4 +1,4 @@
-"""What to try where no set was satisfactory: from the answers with the best set, and usually about the system message."""
+"""What to try where no set was satisfactory: it follows from the answers, and is usually about the system message."""
 
 from __future__ import annotations
 

@@ -153,6 +153,8 @@ class Loop:
         self._seen()
 
 
-def _worth(round_: Round) -> tuple[bool, float]:
+def _worth(round_: Round) -> tuple[bool, bool, float]:
     proof = round_.proof
-    return proof is not None, proof.valid_share + proof.mean_score if proof else 0.0
+    if proof is None:
+        return False, False, 0.0
+    return proof.satisfactory, True, proof.valid_share + proof.mean_score

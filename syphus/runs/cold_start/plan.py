@@ -27,7 +27,7 @@ class Plan:
     strategy: str = "diverse"
     judge: bool = False
     seed: int = 0
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
     def __post_init__(self) -> None:
         for name in ("rounds", "sample", "answers", "held_out", "examples", "tokens"):
@@ -60,7 +60,7 @@ class Round:
     asked_with: Prefix
     scored: tuple[Scored, ...]
     chosen: tuple[Scored, ...] = ()
-    prefix: Prefix = Prefix("")
+    prefix: Prefix = field(default_factory=lambda: Prefix(""))
     proof: Proof | None = None
     with_set: tuple[Scored, ...] = ()
     without: tuple[Scored, ...] = ()

@@ -48,7 +48,7 @@ def prompt_text(name: str, prefix: Prefix, found: Found) -> str:
 
 
 def write_prompt(path: Path, name: str, prefix: Prefix, found: Found) -> bytes:
-    """Writes it, UTF-8; gives what was written. Raises `StorageError`, and `PromptError` where it does not read back."""
+    """Writes it, UTF-8; gives what was written. Raises `StorageError`, `PromptError` where it does not read back."""
     data = prompt_text(name, prefix, found).encode()
     with replacing(path) as file:
         file.write(data)
