@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from syphus.cleaning.rules import Rule
 from syphus.errors import InputError, PluginError, PromptError, UsageError
@@ -16,8 +16,10 @@ from syphus.plugins.code import PluginCode
 from syphus.plugins.rows import to_query
 from syphus.prompts import find_prompt, read_prompt, to_prefix
 from syphus.reading.places import Tolerance, tolerated
-from syphus.selection.candidates import Heuristic
 from syphus.types import Pair, Parsed, Prefix, Query
+
+if TYPE_CHECKING:  # hardly a plugin has one, and every command would load the whole room
+    from syphus.selection.candidates import Heuristic
 
 MOST_LEFT_OUT = 1_000  #: records that a plugin may fail on: the input is read once more for each
 

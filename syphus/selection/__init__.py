@@ -13,6 +13,8 @@ score.py         all heuristics over all candidates
 strategies.py    a small set out of them
 spread.py        which queries are asked in the first place
 proof.py         whether a set helps, and which example hurts
+facts.py         an annotation's words and numbers, with what they count
+things.py        things that can be seen, their kinds and parts
 words.py         stems, numbers and names of a text
 common_words.py  words that say nothing of an annotation's own
 """

@@ -63,7 +63,7 @@ _OF_REASONING = """
 COMMON = frozenset(f"{_FUNCTION} {_OF_IMAGES} {_OF_REASONING}".split())
 
 NUMBERS = {
-    "zero": 0.0, "one": 1.0, "single": 1.0, "two": 2.0, "both": 2.0, "pair": 2.0, "couple": 2.0, "twice": 2.0,
+    "zero": 0.0, "one": 1.0, "single": 1.0, "two": 2.0,
     "three": 3.0, "four": 4.0, "five": 5.0, "six": 6.0, "seven": 7.0, "eight": 8.0, "nine": 9.0, "ten": 10.0,
     "eleven": 11.0, "twelve": 12.0, "dozen": 12.0, "thirteen": 13.0, "fourteen": 14.0, "fifteen": 15.0,
     "sixteen": 16.0, "seventeen": 17.0, "eighteen": 18.0, "nineteen": 19.0, "twenty": 20.0, "thirty": 30.0,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 from syphus.selection.candidates import Background, Candidate
-from syphus.selection.words import content, is_common, words
+from syphus.selection.words import Word, content, is_common, words
 
 _LENGTH = 5  #: words in a row
 _OWN_WORDS = 2  #: of them that carry meaning and are not in the annotation: the rest comes by chance
@@ -15,13 +15,13 @@ Phrase = tuple[str, ...]
 
 
 def no_copy_of_examples(candidate: Candidate, background: Background) -> tuple[float, str]:
-    """1 less the share of the answers' phrases that an in-context example has, too."""
+    """1 less the share of an answer's phrases that an example has, too: the mean and the worst, half each."""
     known = _of_examples(background)
     return _judged(candidate, known.__contains__, "from an example")
 
 
 def no_copy_of_others(candidate: Candidate, background: Background) -> tuple[float, str]:
-    """1 less the share of the answers' phrases that the answer to another query has, too."""
+    """1 less the share of an answer's phrases that another query's answer has, too: mean and worst, half each."""
     known = _of_others(background)
     here = candidate.query.text
 
@@ -33,9 +33,14 @@ def no_copy_of_others(candidate: Candidate, background: Background) -> tuple[flo
 
 def _judged(candidate: Candidate, is_foreign: Callable[[Phrase], bool], where: str) -> tuple[float, str]:
     own = content(candidate.query.text)
-    phrases = [phrase for pair in candidate.pairs for phrase in _phrases(pair.answer)]
-    copied = [phrase for phrase in phrases if is_foreign(phrase) and _telling(phrase, own)]
-    return 1 - len(copied) / max(len(phrases), 1), f"{where}: {' '.join(copied[0])}" if copied else ""
+    shares, found = [], []
+    for pair in candidate.pairs:
+        phrases = list(_phrases(pair.answer))
+        copied = [phrase for phrase in phrases if is_foreign(_stems(phrase)) and _telling(_stems(phrase), own)]
+        shares.append(1 - len(copied) / max(len(phrases), 1))
+        found += copied[:1]
+    score = (sum(shares) / len(shares) + min(shares)) / 2 if shares else 1.0
+    return score, f"{where}: {' '.join(word.text for word in found[0])}" if found else ""
 
 
 def _telling(phrase: Phrase, own: frozenset[str]) -> bool:
@@ -44,7 +49,7 @@ def _telling(phrase: Phrase, own: frozenset[str]) -> bool:
 
 @lru_cache(maxsize=4)
 def _of_examples(background: Background) -> frozenset[Phrase]:
-    return frozenset(phrase for text in background.taught for phrase in _phrases(text))
+    return frozenset(_stems(phrase) for text in background.taught for phrase in _phrases(text))
 
 
 @lru_cache(maxsize=4)
@@ -54,11 +59,15 @@ def _of_others(background: Background) -> Mapping[Phrase, set[str]]:
     for other in background.others:
         for pair in other.pairs:
             for phrase in _phrases(pair.answer):
-                known.setdefault(phrase, set()).add(other.query.text)
+                known.setdefault(_stems(phrase), set()).add(other.query.text)
     return known
 
 
-def _phrases(text: str) -> Iterator[Phrase]:
-    stems = [word.stem for word in words(text)]
-    for start in range(len(stems) - _LENGTH + 1):
-        yield tuple(stems[start : start + _LENGTH])
+def _phrases(text: str) -> Iterator[tuple[Word, ...]]:
+    found = words(text)
+    for start in range(len(found) - _LENGTH + 1):
+        yield found[start : start + _LENGTH]
+
+
+def _stems(phrase: tuple[Word, ...]) -> Phrase:
+    return tuple(word.stem for word in phrase)

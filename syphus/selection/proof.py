@@ -95,7 +95,7 @@ def proven(
     if gain.low <= thresholds.gain:
         missing.append(f"no better than without examples by more than chance: {gain.low:+.2f} to {gain.high:+.2f}")
     if copies > thresholds.copies:
-        missing.append(f"{copies} of {len(with_set)} answers copy an example")
+        missing.append(f"answers that copy an example: {copies} of {len(with_set)}")
     plain = (_valid(without), _mean(list(other.values())))
     return Proof(share, mean, gain, copies, not missing, tuple(missing), *plain, asked=len(with_set))
 

@@ -8,7 +8,7 @@ from heapq import heappush, heapreplace
 
 from syphus.selection.words import alike, content
 
-_POOL = 4  #: times as many are kept of each stratum as are wanted in all
+_POOL = 8  #: times as many are kept of each stratum as are wanted in all
 
 Drawn = tuple[str, str]  # id and text
 
@@ -22,7 +22,7 @@ def sample_spread(queries: Iterable[Drawn], count: int, seed: int, held_out: int
     in common with those taken. No text is in both lists. Fewer come where there are not enough. Memory depends on the
     counts alone.
     """
-    pools, sizes = _pools(queries, max(8, _POOL * (count + held_out)), seed)
+    pools, sizes = _pools(queries, max(32, _POOL * (count + held_out)), seed)
     taken = _spread(pools, sizes, count, set())
     texts = {text for _, text in taken}
     apart = _spread(pools, sizes, held_out, texts)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from random import Random
+from statistics import median
 
 from syphus.selection.candidates import Candidate, Scored
 from syphus.selection.variety import question_type
@@ -53,24 +55,25 @@ def choose(
 ) -> list[Scored]:
     """At most `size` candidates for in-context examples, in the order of choice, within `token_budget`.
 
-    Never one that is barred, never two for the same query or annotation. `pinned` ones come first and always, and count
-    for both limits. One that is too long for what is left of the budget is passed over. The order in which the scored
-    ones come makes no difference. Raises ValueError for a strategy that is not in `STRATEGIES`.
+    Never one that is barred, never two for the same query or annotation, and one of the worse half only where the
+    better one has no more that fit. `pinned` ones come first and always, and count for both limits. One that is too
+    long for what is left of the budget is passed over. The order in which the scored ones come makes no difference.
+    Raises ValueError for a strategy that is not in `STRATEGIES`.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
     random = Random(seed)
     taken = list(pinned)
-    left = None if token_budget is None else token_budget - sum(tokens(each.candidate) for each in pinned)
-    remaining = sorted(
-        (s for s in scored if not s.barred), key=lambda s: (-s.total, s.candidate.query.id, s.candidate.key)
-    )
+    left = inf if token_budget is None else token_budget - sum(tokens(each.candidate) for each in pinned)
+    remaining = sorted((each for each in scored if not each.barred), key=_rank)
+    middle = median(each.total for each in remaining) if remaining else 0.0
     while len(taken) < size:
-        remaining = [s for s in remaining if _fits(s, taken) and (left is None or tokens(s.candidate) <= left)]
+        remaining = [each for each in remaining if _is_new(each, taken) and tokens(each.candidate) <= left]
         if not remaining:
             break
-        taken.append(STRATEGIES[strategy](remaining, taken, random))
-        left = None if left is None else left - tokens(taken[-1].candidate)
+        better = [each for each in remaining if each.total >= middle]
+        taken.append(STRATEGIES[strategy](better or remaining, taken, random))
+        left -= tokens(taken[-1].candidate)
     return taken
 
 
@@ -86,6 +89,10 @@ def likeness(one: Candidate, other: Candidate) -> float:
     return _OF_INPUT * texts + (1 - _OF_INPUT) * alike(*kinds)
 
 
-def _fits(scored: Scored, taken: Sequence[Scored]) -> bool:
+def _rank(scored: Scored) -> tuple[float, str, str]:
+    return -scored.total, scored.candidate.query.id, scored.candidate.key
+
+
+def _is_new(scored: Scored, taken: Sequence[Scored]) -> bool:
     query = scored.candidate.query
     return all(query.id != each.candidate.query.id and query.text != each.candidate.query.text for each in taken)

@@ -1,7 +1,7 @@
 """The words of a text: which carry meaning, by their stems, and which numbers there are.
 
-Stems are Snowball's for English. Words of a script without spaces are single characters here, and a text that shares
-no language with another shares no words with it either: see `comparable`.
+Stems are Snowball's for English. In a script without spaces a whole run of letters is one word here, so that such texts
+have few words in common: see `comparable`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ _ENDS_SENTENCE = re.compile(r"(?:\A|[.!?:;\"“(\n-])\W*\Z")
 _LABEL = re.compile(r"^[ \t]*\d{1,2}[.)](?=\s)", re.MULTILINE)
 _BOX = re.compile(r"\[\s*-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?)*\s*\]")
 
+_HARDLY_ENGLISH, _ENGLISH = 0.2, 0.25  #: shares of function words
+_ENOUGH = 8  #: words, before their language is guessed
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of a text: in small letters, its stem, its value where it is a number, and whether it seems a name."""
+    """One word of a text: in small letters, its stem, its value where it is a number, whether it seems a name."""
 
     text: str
     stem: str
     value: float | None = None
     name: bool = False
+    last: bool = False  #: before a punctuation mark, or the end
 
 
 @lru_cache(maxsize=20_000)
@@ -38,15 +42,15 @@ def words(text: str) -> tuple[Word, ...]:
         written = match[0]
         small = re.sub("['\u2019]s?$", "", written.casefold())
         capital = written[0].isupper() and not _ENDS_SENTENCE.search(text, max(0, match.start() - 4), match.start())
-        found.append(Word(small, stem(small), _value(small), capital and small not in COMMON))
+        last = text[match.end() : match.end() + 1] not in (" ", "-")
+        found.append(Word(small, stem(small), _value(small), capital and small not in COMMON, last))
     return tuple(found)
 
 
 @lru_cache(maxsize=20_000)
 def content(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning: no function words, no numbers, nothing that is said of any image."""
-    common = _common_stems()
-    return frozenset(w.stem for w in words(text) if w.value is None and w.stem not in common)
+    return frozenset(w.stem for w in words(text) if w.value is None and not is_common(w.stem))
 
 
 @lru_cache(maxsize=100_000)
@@ -57,7 +61,7 @@ def stem(word: str) -> str:
 
 def is_common(stemmed: str) -> bool:
     """Whether a stem is that of a word which says nothing of an annotation's own."""
-    return stemmed in _common_stems()
+    return len(stemmed) < 2 or stemmed in _common_stems()
 
 
 def alike(one: Collection[str], other: Collection[str]) -> float:
@@ -66,14 +70,28 @@ def alike(one: Collection[str], other: Collection[str]) -> float:
     return len(set(one) & set(other)) / len(both) if both else 0.0
 
 
+@lru_cache(maxsize=20_000)
 def comparable(annotation: str, text: str) -> bool:
-    """Whether two texts are in the same script, and the annotation has words to compare at all."""
-    return bool(content(annotation)) and (_latin(annotation) == _latin(text) or not content(text))
+    """Whether the words of two texts can be compared: the annotation has some, and both seem to be of one language.
+
+    They don't seem so where the scripts differ, or where the annotation is without English function words, the text is
+    full of them, and they have no other word in common.
+    """
+    known, said = content(annotation), content(text)
+    if not known or not said:
+        return bool(known)
+    foreign = _share_of_common(annotation) < _HARDLY_ENGLISH and _share_of_common(text) > _ENGLISH
+    return _latin(annotation) == _latin(text) and not (foreign and known.isdisjoint(said))
+
+
+def _share_of_common(text: str) -> float:
+    found = words(text)
+    return sum(word.text in COMMON for word in found) / len(found) if len(found) >= _ENOUGH else 0.5
 
 
 def _latin(text: str) -> bool:
     letters = [letter for letter in text[:2000] if letter.isalpha()]
-    return 2 * sum(letter < "\u0250" for letter in letters) >= len(letters)
+    return sum(letter < "\u0250" for letter in letters) >= 3 * sum(letter >= "\u0250" for letter in letters)
 
 
 def _value(word: str) -> float | None:
