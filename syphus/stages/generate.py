@@ -145,10 +145,9 @@ class Generate:
 
     def _taught_to(self, query: Query) -> frozenset[str]:
         """What an answer may not copy: for a query that has become an example, all but what is its own."""
-        if not self._own:
-            return self._taught
-        own = type(self._dataset).render_query is not AbstractDataset.render_query
-        return self._taught - self._own.get(self._render(query) if own else query.text, frozenset())
+        rendered = type(self._dataset).render_query is not AbstractDataset.render_query
+        own = self._own.get(self._render(query) if rendered and self._own else query.text)
+        return self._taught - own if own else self._taught
 
     def _name(self, query: Query, number: int) -> str:
         return checked_text("instruction_id", self._dataset.instruction_id(query, number))

@@ -11,18 +11,21 @@ from syphus.formats.files import replacing
 from syphus.formats.report import Report
 from syphus.runs.cold_start.page_style import STYLE
 from syphus.runs.cold_start.plan import Found, Round
-from syphus.selection import HEURISTICS, Proof, Scored
+from syphus.selection import Proof, Scored
 from syphus.stages.propose import by_whom
 from syphus.text import dollars, many
 from syphus.types import State
 
 FILE = "cold_start.html"
 
-_EXPLAINED = {each.name: each.explained for each in HEURISTICS}
 
+def write_page(
+    path: Path, title: str, found: Found, report: Report, explained: Mapping[str, str], under_way: str = ""
+) -> None:
+    """Writes the page, UTF-8. Raises `StorageError` where the disk fails.
 
-def write_page(path: Path, title: str, found: Found, report: Report, under_way: str = "") -> None:
-    """Writes the page, UTF-8; `under_way` says what is still going on. Raises `StorageError` where the disk fails."""
+    `explained` says what each heuristic looks at, `under_way` what is still going on.
+    """
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
         f"<title>{escape(title)}</title>\n",
@@ -32,7 +35,7 @@ def write_page(path: Path, title: str, found: Found, report: Report, under_way: 
         _cost(report),
         _rounds(found),
         _set(found),
-        _heuristics(found),
+        _heuristics(found, explained),
         _side_by_side(found),
         *(_candidates(each, found) for each in found.rounds),
         "</body>\n</html>\n",
@@ -91,7 +94,7 @@ def _set(found: Found) -> str:
     return f"<h2>The set</h2>\n<p>Of round {found.best.number}.</p>\n{cards}"
 
 
-def _heuristics(found: Found) -> str:
+def _heuristics(found: Found, explained: Mapping[str, str]) -> str:
     best = found.best
     groups = [("candidates", best.scored if best else found.rounds[-1].scored if found.rounds else ())]
     groups += [("without examples", best.without), ("with the set", best.with_set)] if best and best.proof else []
@@ -99,7 +102,7 @@ def _heuristics(found: Found) -> str:
     rows = []
     for name in names:
         means = [mean([each.scores[name] for each in scored if name in each.scores] or [0]) for _, scored in groups]
-        rows.append([f"{escape(name)}<small>{escape(_EXPLAINED.get(name, ''))}</small>", *map(_bar, means)])
+        rows.append([f"{escape(name)}<small>{escape(explained.get(name, ''))}</small>", *map(_bar, means)])
     return "<h2>Scores by heuristic</h2>\n" + table(["heuristic", *(each for each, _ in groups)], rows, raw=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from syphus.plugins.contract import AbstractDataset, plugin_code
-from syphus.selection import Background, Candidate, Heuristic, Scored, Verdict, judged, score_all
+from syphus.selection import HEURISTICS, Background, Candidate, Heuristic, Scored, Verdict, judged, score_all
 from syphus.stages.generate import rules_of
 from syphus.types import Prefix
 
@@ -17,6 +17,11 @@ class Scorer:
         self._dataset = dataset
         self._code = plugin_code(dataset)
         self._rules = rules_of(dataset)
+
+    @property
+    def explained(self) -> dict[str, str]:
+        """What each heuristic looks at, by its name."""
+        return {each.name: each.explained for each in (*HEURISTICS, *self._extra({}))}
 
     def score(
         self,
@@ -34,5 +39,4 @@ class Scorer:
         return self._code.run(score_all, candidates, background, extra=self._extra(verdicts))
 
     def _extra(self, verdicts: Mapping[str, Verdict] | None) -> list[Heuristic]:
-        own = list(getattr(self._dataset, "heuristics", ()))
-        return [*own, *([judged(verdicts)] if verdicts is not None else [])]
+        return [*self._dataset.heuristics, *([judged(verdicts)] if verdicts is not None else [])]

@@ -114,7 +114,7 @@ class Search:
     def _files(self, found: Found, report: Report, prefix: Prefix) -> tuple[str, ...]:
         folder, options = self._store.folder, self._prepared.options
         paths = [folder / page.FILE, folder / as_json.FILE]
-        page.write_page(paths[0], self._title, found, report)
+        page.write_page(paths[0], self._title, found, report, self._scorer.explained)
         as_json.write_json(paths[1], found, report)
         if found.best is not None:
             wanted = asked_for(prefix.system_message, self._prepared.config.model)
@@ -124,7 +124,8 @@ class Search:
     def _show(self) -> None:
         found = Found(tuple(self._loop.rounds), self._loop.best)
         told = f"Round {len(found.rounds)} of at most {self._plan.rounds} is under way."
-        page.write_page(self._store.folder / page.FILE, self._title, found, self._trials.asker.report(NAME), told)
+        report, path = self._trials.asker.report(NAME), self._store.folder / page.FILE
+        page.write_page(path, self._title, found, report, self._scorer.explained, told)
 
     def _simulation(self) -> Simulation | None:
         if not self._prepared.options.offline:
