@@ -37,8 +37,8 @@ _LOOKS = "tall|young|old|cheerful|tired|bearded|barefoot|smiling|masked|sleepy|e
 _WHO = "man|woman|girl|boy|waiter|cyclist|nurse|coach|clown|soldier|farmer|dancer|painter|tourist|child|sailor|baker"
 _DOES = "carrying|repairing|painting|pushing|lifting|washing|throwing|examining|unpacking|decorating|measuring"
 _WHAT = (
-    "wooden ladder|striped tent|broken piano|heavy suitcase|stone wall|rowing boat|ripe melon|paper kite|glass door|iron"
-    " stove|birthday cake|long table|brick oven|horse cart|steel drum|garden bench|plastic chair|leather saddle"
+    "wooden ladder|striped tent|broken piano|heavy suitcase|stone wall|rowing boat|ripe melon|paper kite|glass door|"
+    "iron stove|birthday cake|long table|brick oven|horse cart|steel drum|garden bench|plastic chair|leather saddle"
 )
 _WHERE = (
     "near the fountain|behind the garage|in the courtyard|under the bridge|at the bakery|on the balcony|by the river|"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syphus.errors import BudgetError
+from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import Finished, Report
 from syphus.ledger.records import ANSWERED
 from syphus.plugins.finding import PluginInfo
@@ -52,16 +52,23 @@ def closing(finished: Finished, command: str) -> list[str]:
         paths = [Path(file) for file in finished.files]
         lines.append(f"Files in {paths[0].parent}: {', '.join(path.name for path in paths)}")
     again, command = _worth_asking(report), _RETRY.sub("", command)
-    if isinstance(finished.stopped_by, BudgetError):
-        option = "requests" if "requests" in str(finished.stopped_by) else "cost"
-        unlimited = re.sub(rf" --max[-_]{option}[ =]\S+", "", command)
-        lines.append(f"Go on with a higher number at the end: {unlimited} --max-{option}")
-    elif states[State.PENDING] or finished.stopped_by is not None:
-        lines.append(f"Go on with the same command: {command}")
+    if isinstance(finished.stopped_by, UnsatisfactoryError):
+        return lines  # what to do instead is in its words
+    if states[State.PENDING] or finished.stopped_by is not None:
+        lines.append(going_on(finished.stopped_by, command))
     else:
         lines += [f"Ask those again: {command} --retry {again}"] if again else []
         lines += [f"Once the plugin is mended: {command} --retry {State.FAILED}"] if _needs_mending(report) else []
     return lines
+
+
+def going_on(stopped_by: SyphusError | None, command: str) -> str:
+    """The command that goes on after a stop; a budget that is spent needs a higher number."""
+    if not isinstance(stopped_by, BudgetError):
+        return f"Go on with the same command: {command}"
+    option = "requests" if "requests" in str(stopped_by) else "cost"
+    unlimited = re.sub(rf" --max[-_]{option}[ =]\S+", "", command)
+    return f"Go on with a higher number at the end: {unlimited} --max-{option}"
 
 
 def standing(report: Report, working: bool = False) -> list[str]:

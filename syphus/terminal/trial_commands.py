@@ -74,6 +74,7 @@ def compare(
     from syphus.runs.compare import as_json
     from syphus.runs.compare import compare as measure
     from syphus.terminal.progress import make_observer
+    from syphus.terminal.telling import going_on
     from syphus.terminal.trials import compared
 
     observer = make_observer()
@@ -83,7 +84,8 @@ def compare(
     else:
         print_lines(*compared(done))
     if done.stopped_by is not None:
-        observer.say(f"{done.stopped_by} Go on with the same command: {command_given()}")
+        observer.say(str(done.stopped_by))
+        observer.say(going_on(done.stopped_by, command_given()))
         raise typer.Exit(done.stopped_by.exit_code)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from syphus.errors import BudgetError
+from syphus.runs.cold_start.advice import shortcomings
 from syphus.runs.cold_start.search import Ended
 from syphus.terminal.corpus import columns
+from syphus.terminal.telling import going_on
 from syphus.text import dollars, many, one_line
 
 if TYPE_CHECKING:
@@ -23,20 +23,13 @@ def searched(ended: Ended, command: str) -> list[str]:
         lines.append(f"Satisfactory: {many(len(found.examples), 'in-context example')}.")
     else:
         lines.append("Not satisfactory." + (" The best set is kept." if found.best else ""))
-        lines += [f"  missing: {each}" for each in found.missing if each != str(ended.stopped_by)]
-        lines += [f"  to try:  {each}" for each in found.advice]
+        lines += shortcomings(found)
     lines.append(f"{many(spending.requests, 'request')}, {cost} in this run so far")
     if ended.report.simulated:
         lines.append("Answered by the simulated endpoint: made-up text, not a model.")
     if ended.files:
         lines.append(f"Files: {', '.join(ended.files)}")
-    if isinstance(ended.stopped_by, BudgetError):
-        option = "requests" if "requests" in str(ended.stopped_by) else "cost"
-        unlimited = re.sub(rf" --max[-_]{option}[ =]\S+", "", command)
-        lines.append(f"Go on with a higher number at the end: {unlimited} --max-{option}")
-    elif ended.stopped_by is not None:
-        lines.append(f"Go on with the same command: {command}")
-    return lines
+    return [*lines, going_on(ended.stopped_by, command)] if ended.stopped_by is not None else lines
 
 
 def compared(done: Compared) -> list[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import mean
 
-from syphus.runs.cold_start.plan import Round
+from syphus.runs.cold_start.plan import Found, Round
 from syphus.selection import Scored
 from syphus.text import one_line
 from syphus.types import State
@@ -31,15 +31,26 @@ _TRY = {
 }
 
 
-def causes(best: Round | None) -> list[str]:
-    """Why answers with the best set are not what they should be: reasons with their counts, low scores with a note."""
+def missing(best: Round | None, stopped: bool) -> list[str]:
+    """What keeps the best set from being satisfactory, and why; `stopped` before it could be known."""
     if best is None:
-        return []
+        return [] if stopped else ["no answer could become an example"]
+    return [*(best.proof.missing if best.proof else ["the set was not proven"]), *_causes(best)]
+
+
+def _causes(best: Round) -> list[str]:
+    """Why answers with the best set are not what they should be: reasons with their counts, low scores with a note."""
     answers = best.with_set
     reasons = Counter(each.candidate.reason for each in answers if each.candidate.state is not State.OK)
     told = [f"{count} of {len(answers)} answers: {one_line(why, 90)}" for why, count in reasons.most_common(_MOST_TOLD)]
     low = [f"{name} {score:.2f}: {one_line(note, 90)}" for name, score, note in _low(answers)]
     return [*told, *low[:_MOST_TOLD]]
+
+
+def shortcomings(found: Found) -> list[str]:
+    """What is missing and what to try, a line each."""
+    missing = [f"  missing: {each}" for each in found.missing]
+    return [*missing, *(f"  to try:  {each}" for each in found.advice)]
 
 
 def advice(rounds: Sequence[Round], best: Round | None) -> list[str]:

@@ -14,6 +14,7 @@ from syphus.ledger.sessions import last_settings
 from syphus.ledger.store import Store
 from syphus.options import ALWAYS, AUTO, NEVER
 from syphus.pipeline.engine import Observer
+from syphus.runs.cold_start.advice import shortcomings
 from syphus.runs.cold_start.conclusion import Conclusion, asked_for, concluded
 from syphus.runs.cold_start.plan import Plan
 from syphus.runs.cold_start.prompt_file import FILE
@@ -82,8 +83,8 @@ def _after(ended: Ended, prepared: Prepared, store: Store, observer: Observer) -
         return _taught(prepared, ended.prefix)
     if stopped_by is not None and not isinstance(stopped_by, BudgetError):
         return stopped_by
-    for line in (*ended.found.missing, *(f"to try: {each}" for each in ended.found.advice)):
-        observer.say(f"  {line}")
+    for line in shortcomings(ended.found):
+        observer.say(line)
     if stopped_by is not None:
         return stopped_by
     best = f" Its best set is in {short_path(store.folder / FILE)}: edit that," if ended.files else " Go on"

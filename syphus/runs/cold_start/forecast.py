@@ -29,13 +29,13 @@ def forecast_lines(prepared: Prepared, plan: Plan, askable: int, annotation_byte
     what = f"{sample} of {many(askable, 'query', 'queries')} a round to choose from, {held_out} others to prove with"
     lines = [f"{options.name} {options.dataset_version}: cold start: {what}, {model} at {prepared.endpoint}"]
     many_requests = f"{least:,} requests for one round, {most:,} at the most for {plan.rounds}"
+    if options.max_requests is not None and options.max_requests < least:
+        lines.append(f"--max-requests {options.max_requests} will not do for one round.")
     if options.offline:
         return [*lines, many_requests]
     fixed = prefix_tokens(Prefix(prepared.prefix.system_message))
     each = Usage(int(fixed + plan.tokens * 2 / 3 + annotation_bytes / BYTES_PER_TOKEN), int(USUAL_ANSWER))
     lines.append(f"{many_requests}; {_cost(prepared, each, least, most)}")
-    if options.max_requests is not None and options.max_requests < least:
-        lines.append(f"--max-requests {options.max_requests} will not do for one round.")
     return lines
 
 

@@ -13,7 +13,7 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
 from syphus.runs.cold_start import as_json, page
-from syphus.runs.cold_start.advice import advice, causes
+from syphus.runs.cold_start.advice import advice, missing
 from syphus.runs.cold_start.conclusion import asked_for, conclude, refuse_edited
 from syphus.runs.cold_start.examples import by_hand, pinned
 from syphus.runs.cold_start.forecast import forecast_lines
@@ -101,11 +101,8 @@ class Search:
         loop, report = self._loop, self._trials.asker.report(NAME)
         found = Found(tuple(loop.rounds), loop.best)
         if not found.satisfactory:
-            why = [str(stopped_by)] if stopped_by else []
-            proof = loop.best.proof if loop.best else None
-            why += proof.missing if proof else ["no set was proven"] if loop.best else ["no answer could be chosen"]
-            tips = tuple(advice(loop.rounds, loop.best))
-            found = replace(found, missing=(*why, *causes(loop.best)), advice=tips)
+            tips = tuple(advice(loop.rounds, loop.best)) if stopped_by is None else ()
+            found = replace(found, missing=tuple(missing(loop.best, stopped_by is not None)), advice=tips)
         prefix = loop.best.prefix if loop.best else self._prepared.prefix
         if isinstance(stopped_by, InterruptError) and stopped_by.at_once:
             return Ended(found, report, stopped_by, (), prefix)
