@@ -89,6 +89,12 @@ def test_lines_of_boxes_count_and_their_numbers_are_no_numbers() -> None:
     assert "0.1" in grounded("The birds fly at 0.1 of the width.", boxes)[1]
 
 
+def test_the_numbers_of_a_list_count_nothing() -> None:
+    assert grounded("They do this:\n\n1. The men repair.\n2. The cat sleeps.\n3. The cups stand.") == (
+        grounded("They do this:\n\nThe men repair.\nThe cat sleeps.\nThe cups stand.")
+    )
+
+
 def test_a_number_belongs_to_what_it_counts() -> None:
     assert "four" in grounded("Four men repair a bicycle.")[1]  # there are four cups
     assert grounded("There are four cups, and two men.")[1] == ""
@@ -148,6 +154,14 @@ def test_coverage_is_the_share_of_the_statements_that_come_up() -> None:
     assert scores[2] == (0.0, "nothing of 3 of 3 statements comes up")
 
 
+def test_a_word_that_only_a_question_has_covers_half() -> None:
+    query = Query("q", "A violet submarine surfaces.")
+    asked = Candidate(query, (Pair("Does a violet submarine surface?", "Yes."),), "")
+    told = Candidate(query, (Pair("What is it?", "A violet submarine surfaces."),), "")
+    assert look("coverage", told)[0] == 1.0
+    assert look("coverage", asked)[0] == pytest.approx(0.5 / 0.9)
+
+
 def test_an_annotation_of_a_word_or_two_may_be_said_in_others() -> None:
     (scored,) = score_all([made("The two images show the very same.", text="no difference anywhere")], Background())
     assert scored.barred == ()
@@ -162,6 +176,7 @@ def test_variety_counts_openings_types_and_distance() -> None:
     different = asked("What is on the table?", "How many men are there?", "Why might the cat sleep?")
     assert same < 0.5 < 0.95 < different
     assert asked("What is on the table?") == 0.5
+    assert asked("What is red?", "Why is the cat red?") < asked("What is red?", "Why is the cat asleep?")
 
 
 @pytest.mark.parametrize(
@@ -255,6 +270,8 @@ def test_phrases_of_another_querys_answer_are_copies_and_of_the_same_annotation_
     background = Background(others=(one, copy, twin))
     scores = [look("copies no other", each, background)[0] for each in (one, copy, twin)]
     assert scores[1] < 0.8 < scores[0] == scores[2] == 1.0
+    first, second = (made("Brave dragons guard silver coins.", text="a dragon", query=name) for name in "ab")
+    assert look("copies no other", first, Background(others=(first, second))) == (1.0, "")
     stock = "There are no differences between the two images."
     twice = (made(stock, query="a"), made(stock, text="another", query="b"))
     assert look("copies no other", twice[0], Background(others=twice)) == (1.0, "")

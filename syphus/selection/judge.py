@@ -100,10 +100,5 @@ def judged(verdicts: Mapping[str, Verdict], weight: float = 3.0, floor: float = 
 
 
 def _mark(data: str) -> str:
-    """A mark that follows from the data, and does not stand in it."""
-    number = 0
-    while (
-        mark := f"=== {blake2b(f'{number}{data}'.encode(errors='surrogatepass'), digest_size=6).hexdigest()}"
-    ) in data:
-        number += 1
-    return mark
+    """A mark that follows from the data, so that nothing in the data can hold it."""
+    return f"=== {blake2b(data.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
