@@ -66,15 +66,18 @@ class Loop:
         prover = Prover(self._plan, self._plain, self._trials, self._scorer, held_out)
         for number in range(1, self._plan.rounds + 1):
             self._propose(number, pool, held_out)
-            if not (chosen := pool.choose(number)):
-                self._say(f"round {number}: no answer could become an example")
-                continue
+            chosen, last = pool.choose(number), number == self._plan.rounds
             prefix, fates = prover.prefix(chosen), pool.fates(chosen)
             self._change(scored=pool.scored, chosen=tuple(chosen), prefix=prefix, fates=fates)
+            if not chosen or (len(chosen) < self._plan.examples and not last):
+                self._say(
+                    f"round {number}: {len(chosen)} of {self._plan.examples} examples found, nothing to prove yet"
+                )
+                continue
             self._prove(prover)
             if self._satisfied():
                 return
-            if number < self._plan.rounds:
+            if not last:
                 self._replace(pool, prover)
 
     # The steps.

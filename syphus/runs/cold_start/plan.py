@@ -11,6 +11,7 @@ from syphus.types import Prefix
 
 NAME = "cold start"  #: how the names of its stages begin
 FEWEST_QUERIES = 6  #: that a sample and a held-out part can be made of
+_TO_A_COPY = 40  #: answers of which one may copy an example
 TOKENS = 2_000  #: that all in-context examples may have together
 
 
@@ -27,7 +28,7 @@ class Plan:
     strategy: str = "diverse"
     judge: bool = False
     seed: int = 0
-    thresholds: Thresholds = field(default_factory=Thresholds)
+    thresholds: Thresholds | None = None  #: None: as `wanted` says
 
     def __post_init__(self) -> None:
         for name in ("rounds", "sample", "answers", "held_out", "examples", "tokens"):
@@ -35,6 +36,11 @@ class Plan:
                 raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: a number from 1 on is needed.")
         if self.strategy not in STRATEGIES:
             raise ConfigError(f"--strategy {self.strategy}: there is {', '.join(STRATEGIES)}.")
+
+    @property
+    def wanted(self) -> Thresholds:
+        """What satisfactory means; of 40 answers one may copy an example, which is chance, and of fewer none."""
+        return self.thresholds or Thresholds(copies=self.held_out // _TO_A_COPY)
 
     def requests(self, rounds: int | None = None, judged: bool | None = None) -> int:
         """How many requests so many rounds take at the most, the first of which has no set to go by.

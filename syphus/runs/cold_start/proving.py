@@ -40,7 +40,7 @@ class Prover:
         """Asks with the set and without; what was asked without is asked once in all rounds."""
         without = self._asked(f"{NAME} without", self._plain, number)
         with_set = self._asked(f"{NAME} {number} with", self.prefix(chosen), number)
-        proof = proven(with_set, without, self._plan.seed, self._plan.thresholds)
+        proof = proven(with_set, without, self._plan.seed, self._plan.wanted)
         return Proven(proof, with_set, without)
 
     def hurts(self, number: int, chosen: Sequence[Scored], with_set: Sequence[Scored]) -> list[Hurt]:
