@@ -11,9 +11,9 @@ from syphus.sampling import Sampling
 from syphus.selection import VERDICT_SCHEMA, Candidate, read_verdict, rubric_messages
 from syphus.types import Completion, Message, Outcome, Query, Request, State
 
-#: What goes out with a request besides its messages; a server that does not take the schema gets along without it.
-STRICT: Mapping[str, object] = {
-    "temperature": 0.0,
+PLAIN: Mapping[str, object] = {"temperature": 0.0}  #: what goes out with a request besides its messages
+STRICT: Mapping[str, object] = {  #: the same, with the form of the answer for servers that keep to one
+    **PLAIN,
     "response_format": {
         "type": "json_schema",
         "json_schema": {"name": "verdict", "strict": True, "schema": VERDICT_SCHEMA},

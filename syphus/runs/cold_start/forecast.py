@@ -28,20 +28,24 @@ def forecast_lines(prepared: Prepared, plan: Plan, askable: int, annotation_byte
     least, most = fitting.requests(1), fitting.requests()
     what = f"{sample} of {many(askable, 'query', 'queries')} a round to choose from, {held_out} others to prove with"
     lines = [f"{options.name} {options.dataset_version}: cold start: {what}, {model} at {prepared.endpoint}"]
-    many_requests = f"{least:,} requests for one round, {most:,} at the most for {plan.rounds}"
+    many_requests = f"{least:,} requests for one round" + (
+        f", {most:,} at the most for {plan.rounds}" if plan.rounds > 1 else " at the most"
+    )
     if options.max_requests is not None and options.max_requests < least:
         lines.append(f"--max-requests {options.max_requests} will not do for one round.")
     if options.offline:
         return [*lines, many_requests]
-    fixed = prefix_tokens(Prefix(prepared.prefix.system_message))
-    each = Usage(int(fixed + plan.tokens * 2 / 3 + annotation_bytes / BYTES_PER_TOKEN), int(USUAL_ANSWER))
+    asked = annotation_bytes / BYTES_PER_TOKEN
+    examples = min(plan.tokens, plan.examples * (asked + USUAL_ANSWER)) / 2  # the first queries are asked without
+    each = Usage(int(prefix_tokens(Prefix(prepared.prefix.system_message)) + examples + asked), int(USUAL_ANSWER))
     lines.append(f"{many_requests}; {_cost(prepared, each, least, most)}")
     return lines
 
 
 def _cost(prepared: Prepared, each: Usage, least: int, most: int) -> str:
     tokens = each.prompt_tokens + each.completion_tokens
-    told = f"about {least * tokens / 1000:,.0f}k to {most * tokens / 1000:,.0f}k tokens"
+    fewest, all_of_them = (f"{count * tokens / 1000:,.0f}k" for count in (least, most))
+    told = f"about {fewest}{f' to {all_of_them}' if most > least else ''} tokens"
     if prepared.price is None:
         return f"{told}, cost unknown (no price for this model)"
     price = prepared.price.of(each)

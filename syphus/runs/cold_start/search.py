@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
 from syphus.formats.report import Report
@@ -28,9 +28,6 @@ from syphus.runs.projections import short_path
 from syphus.selection import Candidate
 from syphus.stages.generate import Generate
 from syphus.types import Prefix
-
-if TYPE_CHECKING:
-    from syphus.endpoints.simulated.settings import Simulation
 
 
 class Ended(NamedTuple):
@@ -58,7 +55,7 @@ class Search:
         self._plan = plan
         self._store = store
         self._observer = observer
-        self._trials = Trials(self._prepared, store, observer, self._simulation())
+        self._trials = Trials(self._prepared, store, observer)
         self._scorer = Scorer(prepared.dataset)
         self._title = f"Cold start: {prepared.options.name} {prepared.options.dataset_version}"
         self._loop = Loop(
@@ -123,10 +120,3 @@ class Search:
         told = f"Round {len(found.rounds)} of at most {self._plan.rounds} is under way."
         report, path = self._trials.asker.report(NAME), self._store.folder / page.FILE
         page.write_page(path, self._title, found, report, self._scorer.explained, told)
-
-    def _simulation(self) -> Simulation | None:
-        if not self._prepared.options.offline:
-            return None
-        from syphus.endpoints.simulated.settings import Simulation
-
-        return Simulation(seed=self._prepared.options.seed, obedience="examples")

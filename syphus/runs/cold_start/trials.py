@@ -6,13 +6,14 @@ from its beginning, and sends only what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from syphus.errors import ProviderError
 from syphus.ledger.inputs import accept, register
 from syphus.ledger.sample import Answered, answered
 from syphus.ledger.store import Store
@@ -23,7 +24,7 @@ from syphus.runs.prepare import Prepared
 from syphus.sampling import Sampling
 from syphus.selection import Candidate, Verdict, read_verdict
 from syphus.stages.generate import parser_digest
-from syphus.stages.judge import STRICT, Judge, to_judge
+from syphus.stages.judge import PLAIN, STRICT, Judge, to_judge
 from syphus.stages.propose import Propose, labelled, unlabelled
 from syphus.types import Prefix, Query, State, Usage
 
@@ -39,18 +40,14 @@ class Tried(NamedTuple):
 
 
 class Trials:
-    """Asks the model of `prepared` about sampled queries, within the run's budget.
+    """Asks the model of `prepared` about sampled queries, within the run's budget."""
 
-    `simulation` is what answers where no model does (`--offline`).
-    """
-
-    def __init__(
-        self, prepared: Prepared, store: Store, observer: Observer, simulation: Simulation | None = None
-    ) -> None:
+    def __init__(self, prepared: Prepared, store: Store, observer: Observer) -> None:
         self._prepared = replace(prepared, options=replace(prepared.options, max_rounds=0))
         self._store = store
-        self._asker = Asker(self._prepared, store, observer, simulation=simulation)
+        self._asker = Asker(self._prepared, store, observer, simulation=_simulation(prepared))
         self._parser = parser_digest(prepared.plugin.path)
+        self._takes_schema = True
 
     @property
     def asker(self) -> Asker:
@@ -83,15 +80,25 @@ class Trials:
         return [Tried(_candidate(stage, told, number), told.usage) for told in self._answers(stage, settings, rows)]
 
     def judge(self, name: str, candidates: Sequence[Candidate]) -> dict[str, Verdict]:
-        """The model's verdicts on candidates, by their keys. Raises the `SyphusError` that stopped it."""
-        asker = self._asker
-        parameters = {**asker.sampling.parameters, **STRICT}
-        parameters = {each: value for each, value in parameters.items() if each not in asker.sampling.adapted}
-        settings: dict[str, object] = {"model": asker.sampling.model, **parameters}
-        settings["simulated"] = self._prepared.options.offline
+        """The model's verdicts on candidates, by their keys. Raises the `SyphusError` that stopped it.
+
+        A server that takes no schema for an answer is asked without: what comes is read as strictly.
+        """
+        try:
+            return self._judged(name, candidates, STRICT if self._takes_schema else PLAIN)
+        except ProviderError as error:
+            if not self._takes_schema or "response_format" not in str(error):
+                raise
+            self._takes_schema = False
+            return self._judged(name, candidates, PLAIN)
+
+    def _judged(self, name: str, candidates: Sequence[Candidate], own: Mapping[str, object]) -> dict[str, Verdict]:
+        sampling = self._asker.sampling
+        parameters = {name: value for name, value in own.items() if name not in sampling.adapted}
+        parameters = {**sampling.parameters, **parameters}
+        settings = {"model": sampling.model, "simulated": self._prepared.options.offline, **parameters}
         rows = list({each.key: to_judge(each, _digest(settings)) for each in candidates}.values())
-        stage = Judge(name, Sampling(asker.sampling.model, parameters))
-        told = self._answers(stage, settings, rows)
+        told = self._answers(Judge(name, Sampling(sampling.model, parameters)), settings, rows)
         return {each.query.id: read_verdict(each.detail) for each in told if each.state is State.OK}
 
     def _answers(self, stage: Stage, settings: dict[str, object], rows: Sequence[Query]) -> list[Answered]:
@@ -104,6 +111,15 @@ class Trials:
             if stopped_by is not None:
                 raise stopped_by
         return answered(self._store, stage.name)
+
+
+def _simulation(prepared: Prepared) -> Simulation | None:
+    """What answers where no model does: an endpoint that learns from in-context examples."""
+    if not prepared.options.offline:
+        return None
+    from syphus.endpoints.simulated.settings import Simulation  # only who works offline needs it
+
+    return Simulation(seed=prepared.options.seed, obedience="examples")
 
 
 def _candidate(stage: Propose, told: Answered, number: int) -> Candidate:
