@@ -17,6 +17,7 @@ from syphus.endpoints.simulated.tasks import DESCRIPTION, VERDICT
 from syphus.endpoints.simulated.wearer import told_to_wearer
 from syphus.types import Usage
 
+_TASKS = (VERDICT, DESCRIPTION)  # are always done well
 _CORRECTED_SHARE = 0.1  # of the defects are left once a turn has said that the answer could not be used
 
 
@@ -46,14 +47,14 @@ class Manners:
         """The share of answers to prompts such as `prompt` that have a defect."""
         if not self.sloppiness:
             return 0.0
-        if self.obedience != "form":
+        if self.obedience != "form" or prompt.style.form in _TASKS:
             return 0.0
         share = self.sloppiness if prompt.style.shown else self.cold_sloppiness
         return share * _CORRECTED_SHARE if prompt.corrected else share
 
     def failure(self, prompt: Prompt, random: Random) -> str:
         """How the next answer fails, of `lessons.FAILURES`; "" where it does not."""
-        if self.obedience == "form" or prompt.style.form in (VERDICT, DESCRIPTION):
+        if self.obedience == "form" or prompt.style.form in _TASKS:
             return ""
         cold = self.cold_failures * (_CORRECTED_SHARE if prompt.corrected else 1.0)
         return failure(prompt.style.lessons, self.obedience, cold, random)
