@@ -30,7 +30,7 @@ _LOOKS = "tall young old cheerful tired bearded barefoot smiling masked sleepy e
 _WHO = "man woman girl boy waiter cyclist nurse coach clown soldier farmer dancer painter tourist sailor baker"
 _DOES = "carrying repairing painting pushing lifting washing throwing examining unpacking decorating measuring"
 _WHAT = "ladder tent piano suitcase wall boat melon kite door stove cake table oven cart drum bench chair saddle"
-_WHERE = ("near the fountain", "behind the garage", "in the courtyard", "under the bridge", "at the bakery")
+_WHERE = ("near the fountain", "behind the garage", "in the courtyard", "under the bridge", "at the <bakery>")
 
 
 def texts(count: int, seed: int = 0) -> dict[str, str]:

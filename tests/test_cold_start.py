@@ -10,12 +10,14 @@ import pytest
 from cold import SMALL, SYSTEM, Cold, bare_prompt, options, said, search, stages, teachable, texts
 
 from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError
+from syphus.parsing import render_pairs
 from syphus.prompts import read_prompt, to_prefix
-from syphus.runs.cold_start.plan import Plan
+from syphus.runs.cold_start.plan import Found, Plan
+from syphus.runs.cold_start.prompt_file import write_prompt
 from syphus.runs.cold_start.review import ACCEPT, EDIT, REJECT, Decision
 from syphus.runs.status import read_status
 from syphus.selection import Scored
-from syphus.types import State
+from syphus.types import Message, Pair, Prefix, State
 
 GOOD = "in_context:\n- role: user\n  content: the old sailor is painting a boat\n- role: assistant\n  content:\n"
 GOOD += "  - question: What is the old sailor doing?\n    answer: The old sailor is painting a boat.\n"
@@ -75,6 +77,17 @@ def test_the_json_has_each_candidate_with_its_scores_and_its_fate(done: tuple[Co
     assert [each["fate"] for each in last["candidates"]].count("taken") <= 3
     assert all(0 <= score <= 1 for each in last["candidates"] for score in each["scores"].values())
     assert last["proof"]["with_the_set"]["valid_share"] > last["proof"]["without"]["valid_share"]
+
+
+@pytest.mark.parametrize("text", ["plain", " spaces \n around \n", "tab\there: # no comment", "true", "12:30", "- a\n\n  b\n",
+    "\n\nbegins late", "木の下に猫\n'quoted' \"twice\"", "ends in a line\n", "trailing \nblank"])  # fmt: skip
+def test_a_prompt_reads_back_whatever_stands_in_it(tmp_path: Path, text: str) -> None:
+    answer = render_pairs([Pair("What is it?", text.strip() or "x"), Pair("Why?", "Because: # of that.")])
+    turns = [Message(role="user", content=text), Message(role="assistant", content=answer)]
+    turns += [Message(role="user", content="again"), Message(role="assistant", content=text)]
+    prefix = Prefix(text, tuple(turns))
+    write_prompt(tmp_path / "prompt.yaml", "Rows.rows", prefix, Found(missing=("this: and that",)))
+    assert to_prefix(read_prompt(tmp_path / "prompt.yaml"), "p") == prefix
 
 
 class Page(HTMLParser):

@@ -101,8 +101,13 @@ def _heuristics(found: Found, explained: Mapping[str, str]) -> str:
     names = list(dict.fromkeys(name for _, scored in groups for each in scored for name in each.scores))
     rows = []
     for name in names:
-        means = [mean([each.scores[name] for each in scored if name in each.scores] or [0]) for _, scored in groups]
-        rows.append([f"{escape(name)}<small>{escape(explained.get(name, ''))}</small>", *map(_bar, means)])
+        means = [[each.scores[name] for each in scored if name in each.scores] for _, scored in groups]
+        rows.append(
+            [
+                f"{escape(name)}<small>{escape(explained.get(name, ''))}</small>",
+                *(_bar(mean(each)) if each else "-" for each in means),
+            ]
+        )
     return "<h2>Scores by heuristic</h2>\n" + table(["heuristic", *(each for each, _ in groups)], rows, raw=True)
 
 
@@ -178,7 +183,7 @@ def _scores(scored: Scored) -> str:
     ]
     if not rows:
         return "<p><small>Every score is 1.</small></p>\n"
-    return table(["below 1", "", "why", ""], rows, raw=True)
+    return table(["heuristic", "", "why", ""], rows, raw=True)
 
 
 def _bar(share: float) -> str:
