@@ -8,16 +8,21 @@ from pathlib import Path
 
 import pytest
 from cold import SMALL, SYSTEM, Cold, bare_prompt, options, said, search, stages, teachable, texts
+from harness import HERE
 
 from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError
 from syphus.parsing import render_pairs
+from syphus.plugins.finding import find_plugin
 from syphus.prompts import read_prompt, to_prefix
 from syphus.runs.cold_start.plan import Found, Plan
 from syphus.runs.cold_start.prompt_file import write_prompt
 from syphus.runs.cold_start.review import ACCEPT, EDIT, REJECT, Decision
 from syphus.runs.status import read_status
+from syphus.sampling import Sampling
+from syphus.secrets import Vault
 from syphus.selection import Scored
-from syphus.types import Message, Pair, Prefix, State
+from syphus.stages.propose import Propose
+from syphus.types import Message, Pair, Prefix, Query, State
 
 GOOD = "in_context:\n- role: user\n  content: the old sailor is painting a boat\n- role: assistant\n  content:\n"
 GOOD += "  - question: What is the old sailor doing?\n    answer: The old sailor is painting a boat.\n"
@@ -79,8 +84,13 @@ def test_the_json_has_each_candidate_with_its_scores_and_its_fate(done: tuple[Co
     assert last["proof"]["with_the_set"]["valid_share"] > last["proof"]["without"]["valid_share"]
 
 
-@pytest.mark.parametrize("text", ["plain", " spaces \n around \n", "tab\there: # no comment", "true", "12:30", "- a\n\n  b\n",
-    "\n\nbegins late", "木の下に猫\n'quoted' \"twice\"", "ends in a line\n", "trailing \nblank"])  # fmt: skip
+NASTY = (
+    "plain", " spaces \n around \n", "tab\there: # no comment", "true", "12:30", "- a\n\n  b\n", "\n\nbegins late",
+    "木の下に猫\n'quoted' \"twice\"", "ends in a line\n", "trailing \nblank",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NASTY)
 def test_a_prompt_reads_back_whatever_stands_in_it(tmp_path: Path, text: str) -> None:
     answer = render_pairs([Pair("What is it?", text.strip() or "x"), Pair("Why?", "Because: # of that.")])
     turns = [Message(role="user", content=text), Message(role="assistant", content=answer)]
@@ -88,6 +98,17 @@ def test_a_prompt_reads_back_whatever_stands_in_it(tmp_path: Path, text: str) ->
     prefix = Prefix(text, tuple(turns))
     write_prompt(tmp_path / "prompt.yaml", "Rows.rows", prefix, Found(missing=("this: and that",)))
     assert to_prefix(read_prompt(tmp_path / "prompt.yaml"), "p") == prefix
+
+
+def test_a_query_that_has_become_an_example_may_be_answered_as_in_it_and_no_other() -> None:
+    told = render_pairs(
+        [Pair("What is the old sailor doing over there?", "He is painting the boat of his father blue.")]
+    )
+    prefix = Prefix("", (Message(role="user", content="a sailor paints"), Message(role="assistant", content=told)))
+    dataset = find_plugin("Rows.rows", [HERE / "plugins"]).create()
+    stage = Propose("test", dataset, prefix, Sampling("m", {}), Vault())
+    assert stage.verdict(Query("own", "a sailor paints"), told).state is State.OK
+    assert stage.verdict(Query("other", "a nurse sings"), told).reason == "copies an in-context example"
 
 
 class Page(HTMLParser):

@@ -102,12 +102,8 @@ def _heuristics(found: Found, explained: Mapping[str, str]) -> str:
     rows = []
     for name in names:
         means = [[each.scores[name] for each in scored if name in each.scores] for _, scored in groups]
-        rows.append(
-            [
-                f"{escape(name)}<small>{escape(explained.get(name, ''))}</small>",
-                *(_bar(mean(each)) if each else "-" for each in means),
-            ]
-        )
+        told = f"{escape(name)}<small>{escape(explained.get(name, ''))}</small>"
+        rows.append([told, *(_bar(mean(each)) if each else "-" for each in means)])
     return "<h2>Scores by heuristic</h2>\n" + table(["heuristic", *(each for each, _ in groups)], rows, raw=True)
 
 
