@@ -62,8 +62,8 @@ def advice(rounds: Sequence[Round], best: Round | None) -> list[str]:
     proof = best.proof
     if proof is not None and proof.plain_share >= _GOOD_SHARE and proof.valid_share >= _GOOD_SHARE:
         found.append(f"answers are good without examples, too ({proof.plain_share:.0%} valid): --cold-start never")
-    if proof is not None and proof.missing == () and proof.gain.low <= 0:
-        found.append("prove with more queries: --held-out")
+    if proof is not None and proof.gain.low <= 0 < proof.gain.mean:
+        found.append(f"prove with more queries than {proof.asked}: --held-out, or a larger input")
     found += _of_heuristics(best.with_set)
     return found or ["more rounds (--rounds), more queries (--sample), or another system message"]
 

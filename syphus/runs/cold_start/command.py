@@ -43,8 +43,8 @@ def cold_start(
         refuse_mixing(store, prepared.options.offline)
         own = sum(turn["role"] == "assistant" for turn in prepared.prefix.in_context)
         if own and not pinned:
-            examples = many(own, "in-context example")
-            observer.say(f"The prompt's own {examples} are left out; --pinned FILE keeps those of a file.")
+            left_out = f"{many(own, 'in-context example')} of the prompt {'is' if own == 1 else 'are'} left out"
+            observer.say(f"{left_out}; --pinned FILE keeps those of a file.")
         ended = Search(prepared, plan, store, observer).run(pinned, reviewer)
     if place is None:
         return ended
