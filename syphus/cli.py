@@ -32,6 +32,7 @@ from syphus.terminal.streams import (
     say,
 )
 from syphus.terminal.translate_command import is_translation, translate, translate_as_dataset
+from syphus.terminal.trial_commands import cold_start, compare, describe
 from syphus.version import __version__
 
 
@@ -215,5 +216,5 @@ def simulate(
         serve(port, setting or ())
 
 
-for _command_of_files in (translate, export, push, convert, verify, mix, stats):
-    app.command()(_command_of_files)
+for _elsewhere in (cold_start, compare, describe, translate, export, push, convert, verify, mix, stats):
+    app.command()(_elsewhere)

@@ -15,6 +15,8 @@ from syphus.types import Relation, State
 
 T = TypeVar("T")
 
+COLD_STARTS = AUTO, ALWAYS, NEVER = ("auto", "always", "never")
+
 
 def _option(default: T, explained: str, *flags: str, least: float | None = None, above: float | None = None) -> T:
     """A field with the help of its option, other names of it than its own, and the numbers that make sense."""
@@ -43,6 +45,10 @@ class Options:
     check_input: bool = _option(False, "Read the input again, though it looks unchanged.")
     prompt_path: str = _option("", "A prompt file, instead of the dataset's own.")
     datasets_dir: tuple[Path, ...] = _option((), "Another folder with plugins; may be given several times.")
+
+    cold_start: str = _option(
+        "auto", "Look for in-context examples first: auto (where the prompt has none), always or never."
+    )
 
     output_dir: Path = _option(Path("output"), "Where runs are kept.")
     dataset_version: str = _option("v1", "The name of this run: its folder is OUTPUT_DIR/NAME/DATASET_VERSION.")
@@ -88,6 +94,8 @@ class Options:
     json: bool = _option(False, "Print the report on stdout as JSON; of preview, the messages.")
 
     def __post_init__(self) -> None:
+        if self.cold_start not in COLD_STARTS:
+            raise ConfigError(f"--cold-start {self.cold_start}: there is {', '.join(COLD_STARTS)}.")
         for option in fields(self):
             value, least, above = getattr(self, option.name), option.metadata["least"], option.metadata["above"]
             flag = f"--{option.name.replace('_', '-')} {value}"

@@ -352,7 +352,10 @@ def offline_run(folder: Path) -> Path:
 
 def test_the_files_of_a_run_are_those_on_the_files_page(tmp_path: Path) -> None:
     told = {name.replace("XX", "RW") for name in table("docs/files.md", "# The files of a run") if name != "short_name"}
-    assert {path.name for path in offline_run(tmp_path).iterdir()} == told - {"invalid.json"}  # nothing was rejected
+    others = {"invalid.json", "prompt.yaml", "cold_start.html", "cold_start.json", "task_description.json"}
+    assert {
+        path.name for path in offline_run(tmp_path).iterdir()
+    } == told - others  # nothing rejected, sought, described
 
 
 def test_the_states_and_the_exit_codes_are_those_on_the_files_page() -> None:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -38,6 +39,9 @@ from syphus.sampling import Sampling
 from syphus.types import State
 from syphus.version import __version__
 
+if TYPE_CHECKING:
+    from syphus.endpoints.simulated.settings import Simulation
+
 ROUNDS = 1  #: further answers for a query, where the user does not say
 
 
@@ -45,11 +49,20 @@ class Asker:
     """Asks one model, that of `prepared.config`, for any stage of the run in `store`.
 
     `sampling` is what requests are made with, and `album` their images; what the model turns out not to take is kept
-    with the run. For another model, make another Asker from a `Prepared` with another config. `close` it.
+    with the run. For another model, make another Asker from a `Prepared` with another config. `simulation` is the
+    simulated endpoint that answers with `--offline`, if it is not the usual one. `close` it.
     """
 
-    def __init__(self, prepared: Means, store: Store, observer: Observer, service: Service = CHAT) -> None:
+    def __init__(
+        self,
+        prepared: Means,
+        store: Store,
+        observer: Observer,
+        service: Service = CHAT,
+        simulation: Simulation | None = None,
+    ) -> None:
         self._prepared = prepared
+        self._simulation = simulation
         self._store = store
         self._observer = observer
         self._service = service
@@ -165,9 +178,10 @@ class Asker:
         if not self._prepared.options.offline:
             yield config
             return
-        from syphus.endpoints.simulated import Simulation, serve  # a server, and only who works offline needs one
+        from syphus.endpoints.simulated import serve  # a server, and only who works offline needs one
+        from syphus.endpoints.simulated.settings import Simulation
 
-        async with serve(Simulation(seed=self._prepared.options.seed)) as server:
+        async with serve(self._simulation or Simulation(seed=self._prepared.options.seed)) as server:
             endpoint = config.endpoints[0].model_copy(update={"base_url": server.url})
             yield config.model_copy(update={"endpoints": (endpoint,)})
 

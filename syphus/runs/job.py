@@ -1,6 +1,7 @@
 """The main job: from a plugin and its annotations to pairs and a MIMIC-IT dataset, or to where it can go on from.
 
 prepare    plugin, prompt, endpoint (prepare.py)
+examples   a cold start, where the prompt has none (cold_start/before.py)
 open       the ledger: its settings, its input, answers that a changed parser judges anew
 ask        the loop, over all rows without an outcome (asking.py)
 finish     the files, and the numbers (projections.py)
@@ -25,6 +26,7 @@ from syphus.options import Options
 from syphus.pipeline.engine import Observer
 from syphus.runs.asking import Asker
 from syphus.runs.clean import PARSER, judge_anew, reader
+from syphus.runs.cold_start.before import with_examples
 from syphus.runs.inputs import check_input
 from syphus.runs.opening import opening
 from syphus.runs.prepare import Prepared, prepare
@@ -33,7 +35,7 @@ from syphus.runs.projections import forget_exports, open_pairs, write_exports
 from syphus.runs.refusal import opened
 from syphus.runs.relate import Plan, check_images, plan_relation, relate, settle_choice
 from syphus.runs.related import checked_train
-from syphus.runs.settings import differences
+from syphus.runs.settings import differences, refuse_mixing
 from syphus.runs.translating.job import translate_in
 from syphus.runs.translating.place import run_place
 from syphus.runs.translating.wanted import check_wanted
@@ -52,7 +54,11 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Fin
         check_wanted(options)  # before the first pair is paid for
     with opened(prepared.options.folder) as store:
         try:
-            with contextlib.closing(_Job(prepared, plan, store, observer)) as job:
+            refuse_mixing(store, prepared.options.offline)
+            taught = with_examples(prepared, store, observer)
+            if isinstance(taught, SyphusError):
+                return Finished(make_report(store, STAGE, kept_prices(store)), taught, (), [])
+            with contextlib.closing(_Job(taught, plan, store, observer)) as job:
                 finished = job.carry_out()
         except StorageError as error:
             return _what_is_left(store, error)
@@ -113,9 +119,6 @@ class _Job:
         before, now = last_settings(self._store, STAGE), self._prepared.settings
         if before is None:
             return
-        if before.get("simulated") != now["simulated"]:
-            kind = "made-up answers of the simulated endpoint" if before.get("simulated") else "answers of a real model"
-            raise RunError(f"{self._store.folder} holds {kind}, which are never mixed. Use another --dataset_version.")
         changes = differences(before, now)
         if changes and not self._options.accept_changes:
             raise RunError(

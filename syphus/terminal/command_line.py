@@ -34,15 +34,15 @@ def with_fields(
     """The same for the fields of another dataclass, which are declared as those of `Options` are.
 
     typer makes options from a function's parameters; this writes those parameters, so that each option is declared
-    once, and has the same name, default and help in every command.
+    once, and has the same name, default and help in every command. A parameter of the command's own goes before the
+    option of that name.
     """
     hints = get_type_hints(kind)
-
-    taken = [each for each in fields(kind) if each.name not in without]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command, eval_str=True).parameters
         mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in own.items() if name != "options"]
+        taken = [each for each in fields(kind) if each.name not in own and each.name not in without]
 
         def run(**values: Any) -> None:  # what typer has read, and checked by the parameters below
             given: dict[str, Any] = {each.name: _value(values.pop(each.name), hints[each.name]) for each in taken}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syphus.errors import BudgetError, SyphusError
+from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import Finished, Report
 from syphus.formats.translation import TRANSLATE
 from syphus.ledger.records import ANSWERED
@@ -54,6 +54,8 @@ def closing(finished: Finished, command: str) -> list[str]:
         lines += [line for pair in finished.sample for line in (f"  {pair.instruction}", f"    {pair.answer}")]
     lines += closing_files(finished.files)
     again, command = _worth_asking(report), without_retry(command)
+    if isinstance(finished.stopped_by, UnsatisfactoryError):
+        return lines  # what to do instead is in its words
     if states[State.PENDING] or finished.stopped_by is not None:
         lines.append(going_on(finished.stopped_by, command))
     else:
@@ -71,7 +73,7 @@ def closing_files(files: Sequence[str]) -> list[str]:
 
 
 def going_on(stopped_by: SyphusError | None, command: str) -> str:
-    """The command that goes on after a stop, without its `--retry`."""
+    """The command that goes on after a stop, without its `--retry`; a budget that is spent needs a higher number."""
     command = without_retry(command)
     if not isinstance(stopped_by, BudgetError):
         return f"Go on with the same command: {command}"

@@ -15,6 +15,7 @@ import orjson
 
 from syphus.endpoints.simulated.scene import Form, Scene, chatter, leak, some_pairs
 from syphus.endpoints.simulated.special_forms import BLOCKS, CHOICES, CONVERSATIONS, KEYED_LINES, PLAIN_TEXT
+from syphus.endpoints.simulated.tasks import DESCRIPTION, VERDICT
 from syphus.endpoints.simulated.translating.form import TRANSLATIONS
 from syphus.types import Pair
 
@@ -149,4 +150,15 @@ JSON_ARRAY = Form(
     },
 )
 
-FORMS: list[Form] = [TRANSLATIONS, CONVERSATIONS, CHOICES, BLOCKS, JSON_ARRAY, QUESTION_ANSWER, KEYED_LINES, PLAIN_TEXT]
+FORMS: list[Form] = [
+    TRANSLATIONS,
+    VERDICT,
+    DESCRIPTION,
+    CONVERSATIONS,
+    CHOICES,
+    BLOCKS,
+    JSON_ARRAY,
+    QUESTION_ANSWER,
+    KEYED_LINES,
+    PLAIN_TEXT,
+]

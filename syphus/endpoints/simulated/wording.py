@@ -43,8 +43,13 @@ _OPENINGS = ("It seems that ", "One can see that ", "Clearly, ", "At a closer lo
 _FIRST_OPENINGS = (0, 0, 0, 1, 2)  # where each fact starts among none and the openings: mostly with none
 
 
-def pairs(facts: Sequence[str], count: int, about_change: bool, random: Random) -> list[Pair]:
-    """About `count` pairs over `facts`: fewer where the facts do not yield so many different ones."""
+def pairs(
+    facts: Sequence[str], count: int, about_change: bool, random: Random, avoid: frozenset[str] = frozenset()
+) -> list[Pair]:
+    """About `count` pairs over `facts`: fewer where the facts do not yield so many different ones.
+
+    Questions to `avoid` are not asked: those of in-context examples.
+    """
     if not facts:
         return [_NOTHING_TO_SEE]
     order = random.sample(facts, len(facts))
@@ -54,7 +59,7 @@ def pairs(facts: Sequence[str], count: int, about_change: bool, random: Random) 
     made: dict[str, str] = {}
     for place in range(len(order) * len(openings)):
         turn, which = divmod(place, len(order))
-        question = _new_question(order[which], patterns[place % len(patterns) :] + patterns, made)
+        question = _new_question(order[which], patterns[place % len(patterns) :] + patterns, made.keys() | avoid)
         if question:
             made[question] = _response(order[which], openings[(turn + starts[which]) % len(openings)])
         if len(made) == count:
