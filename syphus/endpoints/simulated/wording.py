@@ -37,6 +37,11 @@ _OF_THE_WEARER = (
     "What might I miss about {}?",
     "Which detail of {} should I remember?",
 )
+_FURTHER = (  # where all others are used up
+    "What else is there to see of {}?",
+    "What more is there to know about {}?",
+    "Is there anything else about {}?",
+)
 _NOTHING_CHANGED = ("Is there any difference between the two images?", "Can you spot a change between the two images?")
 _NOTHING_TO_SEE = Pair("Is there anything special to be seen here?", "Nothing in particular stands out here.")
 _OPENINGS = ("It seems that ", "One can see that ", "Clearly, ", "At a closer look, ", "As far as one can tell, ")
@@ -80,7 +85,7 @@ def _shuffled(texts: Sequence[str], random: Random) -> list[str]:
 
 def _new_question(fact: str, patterns: Sequence[str], asked: Container[str]) -> str:
     """A question about `fact` that was not asked yet; "" if there is none left."""
-    usable = _NOTHING_CHANGED if denies_change(fact) else patterns
+    usable = _NOTHING_CHANGED if denies_change(fact) else (*patterns, *_FURTHER)
     about = subject(fact)
     return next((question for pattern in usable if (question := pattern.format(about)) not in asked), "")
 
