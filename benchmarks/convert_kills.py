@@ -2,8 +2,8 @@
 
     python benchmarks/convert_kills.py [50]
 
-Stills go in turns into a folder of small parts and into one file. Each round is killed once, at a
-moment drawn from a seed, and resumed; it is exact where all files have the bytes that nobody's kill has touched.
+Stills go in turns into a folder of small parts and into one file. Each round is killed once, at a moment drawn from a
+seed, and resumed; it is exact where all files have the same bytes as without a kill.
 """
 
 from __future__ import annotations

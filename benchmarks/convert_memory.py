@@ -2,8 +2,9 @@
 
     python benchmarks/convert_memory.py [10000] [100000]
 
-Stills of 640 x 480 become folders of parts. The memory is that of the largest of the command's processes. Then one image
-is read by its id from the last folder, in processes that have just started: "at first" counts from opening the store.
+Stills that are right already become folders of parts. The memory is that of the largest of the command's processes.
+Then one image is read by its id from the last folder, in processes that have just started: "at first" counts from
+opening the store.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main() -> None:
     rows: list[tuple[str, ...]] = [("images", "seconds", "largest process", "store")]
     with tempfile.TemporaryDirectory() as temporary:
         for count in counts:
-            media = make_stills(Path(temporary) / f"photos{count}", count)
+            media = make_stills(Path(temporary) / f"photos{count}", count, (224, 224))
             store = Path(temporary) / f"store{count}"
             given = ["--name", "CocoSpotTheDifference.change", "--image_path", str(media), "--output", str(store)]
             done = measured([sys.executable, str(ROOT / "main.py"), "convert", *given])

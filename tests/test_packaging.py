@@ -25,7 +25,8 @@ import syphus
 ROOT = MAIN.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXAMPLE = ("--name", "SpotTheDifference.change", "--example", "--offline")
-NAMES = {"pyyaml": "yaml"}  # packages that are imported under another name than their own
+NAMES = {"pyyaml": "yaml", "pillow": "PIL"}  # packages that are imported under another name than their own
+EXTRAS = ("parquet", "images")
 
 needs_hatchling = pytest.mark.skipif(importlib.util.find_spec("hatchling") is None, reason="pip install -e '.[dev]'")
 
@@ -124,7 +125,7 @@ def files_in(kind: str) -> list[Path]:
 
 
 def test_what_is_imported_is_declared() -> None:
-    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["parquet"]]
+    wanted = [*PROJECT["dependencies"], *(each for name in EXTRAS for each in PROJECT["optional-dependencies"][name])]
     declared = {re.split(r"[<>=\[ ]", each, maxsplit=1)[0].lower() for each in wanted}
     imported = set()
     for path in [*(ROOT / "syphus").rglob("*.py"), *(ROOT / "datasets").glob("*.py")]:

@@ -6,16 +6,14 @@ import inspect
 from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from syphus.errors import ConfigError
+from syphus.images.conversion import Conversion
 from syphus.options import Options
 from syphus.types import State
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 _METAVARS: dict[object, str] = {
     str: "TEXT", str | None: "TEXT", int: "N", int | None: "N", float: "X", float | None: "X", Path: "PATH",
@@ -29,8 +27,8 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_fields(Options)(command)
 
 
-def with_fields(kind: type[DataclassInstance]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The same for the fields of any dataclass that are declared as those of `Options` are.
+def with_fields(kind: type[Options] | type[Conversion]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The same for the fields of another dataclass, which are declared as those of `Options` are.
 
     typer makes options from a function's parameters; this writes those parameters, so that each option is declared
     once, and has the same name, default and help in every command.
