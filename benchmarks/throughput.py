@@ -25,7 +25,7 @@ from common import Server, report, run, table, write_annotations
 from pydantic import SecretStr
 
 from syphus.config import EndpointConfig
-from syphus.endpoints.chat import ChatEndpoint
+from syphus.endpoints.remote import RemoteEndpoint
 from syphus.plugins.contract import load_prefix
 from syphus.plugins.finding import find_plugin
 from syphus.prompts import render_messages
@@ -91,7 +91,7 @@ async def sdk_post(server: Server, threads: int, requests: list[bytes]) -> tuple
 async def our_endpoint(server: Server, threads: int, requests: list[bytes]) -> tuple[float, float]:
     """Syphus's endpoint alone: what the SDK prepared, replayed over aiohttp."""
     config = EndpointConfig(base_url=f"{server.url}/v1", api_key=SecretStr("sk-benchmark-0123456789"))
-    endpoint = ChatEndpoint(config, threads, Vault())
+    endpoint = RemoteEndpoint(config, threads, Vault())
 
     async def ask(body: bytes) -> bytes:
         return (await endpoint.send(body)).body

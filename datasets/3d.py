@@ -6,12 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from syphus import AbstractDataset, Check, Pair, Parsed, Query, field, read_json, read_json_items
+from syphus import (
+    AbstractDataset,
+    Check,
+    Pair,
+    Parsed,
+    Query,
+    Still,
+    Train,
+    field,
+    image_files,
+    read_json,
+    read_json_items,
+)
 from syphus.cleaning import Context
 from syphus.errors import InputError
 from syphus.parsing import Conversation, parse_conversations
 from syphus.plugins.drawing import drawn
-from syphus.reading.frames import Frames, listing
+from syphus.reading.frames import Frames, frame_name, listing
 from syphus.reading.records import beginning, record_error
 from syphus.reading.text_files import read_text
 
@@ -59,6 +71,7 @@ class SceneNavigation(AbstractDataset):
   year      = {2020}
 }
 """
+    train = Train("last rounds")
     seed = 0  #: another one draws other descriptions and candidates
     descriptions = 50  #: how many of a scene's are shown, at the most
     candidates = 9  #: how many activities a scene's are chosen from
@@ -81,6 +94,14 @@ class SceneNavigation(AbstractDataset):
         yield Path(path).parent / "candidates.txt"
         yield self._candidates_file(path)
         yield listing(path)
+
+    def _load_images(self, path: str) -> Iterator[Still]:
+        """ScanNet's frames, `<scene>/color/000100.jpg`, of the first scan of each scene or of those that are named."""
+        for file in image_files(path):
+            frame = file.relative_to(path)
+            named = self.query_inputs_path or frame.parts[0].endswith("_00")
+            if named and frame.parts[1:2] == ("color",):
+                yield Still(f"SN_IMG_{frame_name(frame)}", file)
 
     def render_query(self, query: Query) -> str:
         """The descriptions, then the activities to choose from."""

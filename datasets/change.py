@@ -7,10 +7,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from syphus import AbstractDataset, field, read_json, read_json_items, texts
+from syphus import AbstractDataset, Still, field, image_files, read_json, read_json_items, texts
 from syphus.cleaning import images_in_order, no_boxes, numbers_of_the_annotation, pairs_between
 from syphus.errors import InputError
-from syphus.reading.coco import CITATION, HOMEPAGE, LICENCE, Coco
+from syphus.reading.coco import CITATION, HOMEPAGE, LICENCE, Coco, coco_files
 from syphus.reading.records import record_error
 
 
@@ -39,8 +39,18 @@ class SpotTheDifference(AbstractDataset):
             yield {
                 "id": f"{image}_{blake2b(text.encode(), digest_size=3).hexdigest()}",
                 "sentences": text,
-                "image_ids": [f"SD_IMG_{image}_1", f"SD_IMG_{image}_2"],
+                "image_ids": [_frame_of(image, 1), _frame_of(image, 2)],
             }
+
+    def _load_images(self, path: str) -> Iterator[Still]:
+        """`76.png` and `76_2.png` of a folder, or with another ending; `76_diff.jpg` is passed over."""
+        for file in image_files(path):
+            if found := re.fullmatch(r"(\d+)(_2)?", file.stem):
+                yield Still(_frame_of(f"{found[1]:0>5}", 2 if found[2] else 1), file)
+
+
+def _frame_of(image: str, number: int) -> str:
+    return f"SD_IMG_{image}_{number}"
 
 
 class CocoSpotTheDifference(AbstractDataset):
@@ -72,6 +82,11 @@ class CocoSpotTheDifference(AbstractDataset):
         """COCO's files, where the input names some; `csd_query.json` names none, and begins with another key."""
         named = next(read_json_items(path), ("", None))[0] in _COCO_KEYS
         return [Path(path).parent / str(v) for k, v in read_json_items(path) if k != "pairs"] if named else []
+
+    def _load_images(self, path: str) -> Iterator[Still]:
+        """The photos of COCO in a folder, `000000000076.jpg` or `COCO_train2014_000000000076.jpg`."""
+        for image, file in coco_files(path):
+            yield Still(_image_key(image), file)
 
 
 _COCO_KEYS: dict[str, type[Any]] = {"captions": str, "instances": str, "pairs": list}
@@ -124,4 +139,8 @@ def _is_pair(value: object) -> TypeGuard[Sequence[int]]:
 
 
 def _image_keys(pair: Sequence[int]) -> list[str]:
-    return [f"CGD_IMG_{image:012}" for image in pair]
+    return [_image_key(image) for image in pair]
+
+
+def _image_key(image: int) -> str:
+    return f"CGD_IMG_{image:012}"

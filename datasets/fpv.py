@@ -3,9 +3,10 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from syphus import AbstractDataset, Reject, field, read_json_items, texts
+from syphus import AbstractDataset, Reject, Video, field, read_json_items, texts, video_files
 from syphus.cleaning import asked_by_the_wearer, no_letters_for_people, no_timestamps, pairs_between
 from syphus.reading.records import Record, record_error
 
@@ -57,8 +58,17 @@ class EGO4D(AbstractDataset):
                 yield {
                     "id": f"{video}_clip{number:06}",
                     "sentences": _text(narrations),
-                    "image_ids": [f"E4D_IMG_{video}_{start + second:08}" for second in range(WINDOW)],
+                    "image_ids": [_frames("", video).id(start + second) for second in range(WINDOW)],
                 }
+
+    def _load_images(self, path: str) -> Iterator[Video]:
+        """The videos of a folder, `<video_uid>.mp4`."""
+        for file in video_files(path):
+            yield _frames(file, file.stem)
+
+
+def _frames(file: str | Path, video: str) -> Video:
+    return Video(file, f"E4D_IMG_{video}_", digits=8)
 
 
 def _clips(record: Record) -> Iterator[tuple[int, int, list[Narration]]]:

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from syphus import AbstractDataset, Check, Pair, Parsed, Query, Reject, field, read_json
+from syphus import AbstractDataset, Check, Pair, Parsed, Query, Reject, Video, field, read_json, video_files
 from syphus.cleaning import Context, answers_of_words, no_timestamps, pairs_between
 from syphus.cleaning.rules import folded
 from syphus.parsing import Choice, parse_choices, parse_keyed_lines
@@ -82,6 +82,10 @@ class FunQA_translation(AbstractDataset):  # noqa: N801  the field's name for it
     def _also_reads(self, path: str) -> list[Path]:
         return [listing(path)]
 
+    def _load_images(self, path: str) -> Iterator[Video]:
+        """The videos of a folder."""
+        return _videos(path)
+
     def parse_response(self, text: str, query: Query) -> Parsed:
         """Six pairs: the record's instruction, with each of the wordings."""
         read = parse_keyed_lines(text, KEYS)
@@ -117,6 +121,10 @@ class _ByVideo(AbstractDataset):
 
     def _also_reads(self, path: str) -> list[Path]:
         return [listing(path)]
+
+    def _load_images(self, path: str) -> Iterator[Video]:
+        """The videos of a folder."""
+        return _videos(path)
 
     @abstractmethod
     def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:
@@ -180,6 +188,12 @@ def _task(record: Any) -> str:
     if not re.fullmatch(r"H[1-4]|C[1-5]|M[1-3]", task):
         raise record_error(f'"task" must be H1 to H4, C1 to C5 or M1 to M3, this is {task!r:.60}')
     return task
+
+
+def _videos(folder: str) -> Iterator[Video]:
+    """A frame a second of `H_A_101_1433_1631.mp4` and so on, named as `frames.txt` has them: `.../0007.png`."""
+    for file in video_files(folder):
+        yield Video(file, f"FUNQA_IMG_{file.stem}_", digits=4)
 
 
 def _images(frames: Frames, video: str) -> list[str]:

@@ -19,12 +19,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from syphus import AbstractDataset, Pair, Parsed, Query, field, read_json, read_jsonl, texts
+from syphus import (
+    AbstractDataset,
+    Pair,
+    Parsed,
+    Query,
+    Still,
+    Train,
+    field,
+    read_json,
+    read_json_items,
+    read_jsonl,
+    texts,
+)
 from syphus.cleaning import no_boxes
 from syphus.errors import InputError
 from syphus.parsing import parse_pairs, parse_plain_text
 from syphus.plugins.drawing import drawn
-from syphus.reading.coco import CITATION, Coco
+from syphus.reading.coco import CITATION, Coco, coco_files
 from syphus.reading.records import beginning, read_json_lists, record_error
 
 _COCO_FILE = re.compile(r"\{\s*\"(?:info|licenses|images|annotations|categories|type)\"")
@@ -68,7 +80,7 @@ class _Llava(AbstractDataset):
         """One query an image, by COCO's number in twelve digits."""
         for record in _records(path):
             image = _image(record)
-            row = {"id": image, "image_ids": [f"LA_IMG_{image}"]}
+            row = {"id": image, "image_ids": [_image_key(image)]}
             if "conversations" in record:
                 pairs = self.taken(_rounds(record))
                 yield {**row, "sentences": [t for p in pairs for t in (p.instruction, p.answer)], "pairs": pairs}
@@ -77,6 +89,18 @@ class _Llava(AbstractDataset):
 
     def _also_reads(self, path: str) -> list[Path]:
         return [_instances(Path(path))] if _COCO_FILE.match(beginning(path)) else []
+
+    def _load_images(self, path: str) -> Iterator[Still]:
+        """COCO's photos: those of a folder; or those that a JSON file names, LLaVA-Instruct or an object whose keys are
+        COCO's numbers, in the folder `--image_root`.
+        """
+        if Path(path).is_dir():
+            yield from (Still(_image_key(f"{image:012}"), file) for image, file in coco_files(path))
+        elif beginning(path).startswith("{") and not _COCO_FILE.match(beginning(path)):
+            yield from (Still(_image_key(f"{key:0>12}"), f"{key:0>12}.jpg") for key, _ in read_json_items(path))
+        else:
+            images = dict.fromkeys(_image(record) for record in _records(path))  # several conversations may share one
+            yield from (Still(_image_key(image), f"{image}.jpg") for image in images)
 
     @abstractmethod
     def taken(self, rounds: Sequence[Pair]) -> Sequence[Pair]:
@@ -97,6 +121,7 @@ class LlavaConversation(_Llava):
     short_name = "LACONV"
     prompt = "llava_conversation"
     with_boxes = False
+    train = Train("last rounds", last=2)
 
     def taken(self, rounds: Sequence[Pair]) -> Sequence[Pair]:
         """All of them."""
@@ -140,6 +165,8 @@ class LlavaReasoning(_Llava):
 
     short_name = "LACR"
     prompt = "llava_reasoning"
+    set_names: Mapping[str, str] = {"nearest by text": "LACR_T2T", "nearest by image": "LACR_I2I"}
+    train = Train("every", first=2)
 
     def taken(self, rounds: Sequence[Pair]) -> Sequence[Pair]:
         """The first."""
@@ -211,6 +238,10 @@ def _image(record: Any) -> str:
     if not re.fullmatch(r"\d{1,12}", number):
         raise record_error(f'"id" must be the number of a COCO image, this is {number!r:.60}')
     return f"{number:0>12}"
+
+
+def _image_key(image: str) -> str:
+    return f"LA_IMG_{image}"
 
 
 def _boxes(record: Any) -> list[str]:

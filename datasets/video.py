@@ -5,8 +5,23 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
 
-from syphus import AbstractDataset, Pair, Reject, field, read_json_items, read_json_lists, read_jsonl, texts
+from syphus import (
+    AbstractDataset,
+    Pair,
+    Reject,
+    Still,
+    Video,
+    field,
+    image_files,
+    read_json_items,
+    read_json_lists,
+    read_jsonl,
+    texts,
+    video_files,
+)  # fmt: skip
 from syphus.cleaning import instead_of, no_timestamps, pairs_between
 from syphus.errors import InputError
 from syphus.reading.records import Record, record_error
@@ -39,8 +54,17 @@ class DenseCaptions(AbstractDataset):
             yield {
                 "id": video,
                 "sentences": f"timestamps: {json.dumps(times)}\nsentences: {json.dumps(sentences)}",
-                "image_ids": [f"DC_IMG_{video}_{second:04}" for second in range(math.ceil(_duration(record)))],
+                "image_ids": [_seconds("", video).id(second) for second in range(math.ceil(_duration(record)))],
             }
+
+    def _load_images(self, path: str) -> Iterator[Video]:
+        """The videos of a folder, `v_abc123.mp4`, in whatever containers they are."""
+        for file in video_files(path):
+            yield _seconds(file, file.stem)
+
+
+def _seconds(file: str | Path, video: str) -> Video:
+    return Video(file, f"DC_IMG_{video}_", digits=4)
 
 
 # The characters of the six series, by their first names and by the last names that they go by.
@@ -112,9 +136,20 @@ class TVCaptions(AbstractDataset):
             yield {
                 "id": f"{clip}_{field(record, 'clip_id', int):06}",
                 "sentences": [f"{number}. {text}" for number, text in enumerate(descriptions, 1)],
-                "image_ids": [f"TVC_IMG_{clip}_{frame:05}" for frame in _frames(_duration(record))],
+                "image_ids": [_frame_id(clip, frame) for frame in _frames(int(3 * _duration(record)))],
                 "meta": {"ts": field(record, "ts", list)},
             }
+
+    def _load_images(self, path: str) -> Iterator[Still]:
+        """TVQA's frames, `<show>_frames/<clip>/00001.jpg`: of each clip about sixteen, or those that annotations name.
+
+        A folder's number of files and a moment's duration may disagree on which sixteen, so annotations make sure.
+        """
+        for folder, files in groupby(image_files(path), key=lambda file: file.parent):
+            frames, clip = list(files), _with_show(folder.name)
+            chosen = range(1, len(frames) + 1) if self.query_inputs_path else _frames(len(frames))
+            for number in chosen:
+                yield Still(_frame_id(clip, _number(frames[number - 1], number)), frames[number - 1])
 
 
 class VisualStoryTelling(AbstractDataset):
@@ -144,11 +179,29 @@ class VisualStoryTelling(AbstractDataset):
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """One query an album, with all its photos in the order of the file."""
         for name, (text, photos) in _albums(path):
-            yield {"id": name, "sentences": text, "image_ids": [f"VST_IMG_{photo}" for photo in photos]}
+            yield {"id": name, "sentences": text, "image_ids": [_photo_id(photo) for photo in photos]}
+
+    def _load_images(self, path: str) -> Iterator[Still]:
+        """The photos that a file of VIST lists, in the folder `--image_root`, or else (`--download`) where Flickr has
+        them; or those of a folder, `<flickr id>.jpg`.
+        """
+        if Path(path).is_dir():
+            yield from (Still(_photo_id(file.stem), file) for file in image_files(path))
+            return
+        for _, record in read_json_lists(path, "images"):
+            photo = field(record, "id", str)
+            if not re.fullmatch(r"\w+", photo):
+                raise record_error(f'"id" must be the number of a photo, this is {photo!r:.60}')
+            urls = tuple(record[key] for key in ("url_o", "url_m") if isinstance(record.get(key), str) and record[key])
+            yield Still(_photo_id(photo), f"{photo}.jpg", urls)
 
     def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:  # noqa: ARG002  all before it are there
         """The conversation about the album so far."""
         return list(range(1, number))
+
+
+def _photo_id(photo: str) -> str:
+    return f"VST_IMG_{photo}"
 
 
 def _albums(path: str) -> Iterator[tuple[str, tuple[str, list[str]]]]:
@@ -204,15 +257,27 @@ def _duration(record: Record) -> float:
 
 def _clip(record: Record) -> str:
     """The name of the video, with its series: those of The Big Bang Theory have none in the file."""
-    name = field(record, "vid_name", str)
-    return f"bbt_{name}" if re.match(r"s\d\de\d\d_", name) else name
+    return _with_show(field(record, "vid_name", str))
 
 
-def _frames(duration: float) -> range:
-    """The numbers of the frames, from 1, that Otter's converter takes of a video: about sixteen, evenly spaced.
+def _with_show(clip: str) -> str:
+    return f"bbt_{clip}" if re.match(r"s\d\de\d\d_", clip) else clip
 
-    It counts the files, which TVQA's frames at 3 a second are; here they are reckoned from the duration.
+
+def _frame_id(clip: str, frame: int) -> str:
+    return f"TVC_IMG_{clip}_{frame:05}"
+
+
+def _number(file: Path, otherwise: int) -> int:
+    """The number that a frame's file has in its name."""
+    return int(file.stem) if re.fullmatch(r"\d{1,9}", file.stem) else otherwise
+
+
+def _frames(count: int) -> range:
+    """The numbers of the frames, from 1, that Otter's converter takes of so many: about sixteen, evenly spaced.
+
+    It counts the files, which TVQA's frames at 3 a second are; for a query they are reckoned from the duration.
     """
-    frames = max(1, int(3 * duration))
+    frames = max(1, count)
     step = max(1, frames // 16)
     return range(step // 2 + 1, frames + 1, step)

@@ -66,7 +66,7 @@ def _row(each: TyperOption | TyperArgument) -> str:
     is_option = isinstance(each, TyperOption)
     names = [f"{name} {each.metavar or ''}".rstrip() for name in each.opts] if is_option else [str(each.metavar)]
     said = isinstance(each.default, int | float | str | Path) and not isinstance(each.default, bool)
-    default = f"`{each.default}`" if said and each.default != "" else ""
+    default = f"`{each.default}`" if said and str(each.default) not in ("", ".") else ""
     return f"| {', '.join(f'`{name}`' for name in names)} | {default} | {each.help} |\n"
 
 

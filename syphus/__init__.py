@@ -2,23 +2,30 @@
 
 from syphus.cleaning.rules import Check, Reject, Repair
 from syphus.plugins.contract import AbstractDataset
+from syphus.reading.media_files import image_files, video_files
 from syphus.reading.records import field, read_json, read_json_items, read_json_lists, read_jsonl, texts
-from syphus.types import Pair, Parsed, Query
+from syphus.types import Frame, Pair, Parsed, Query, Still, Train, Video
 from syphus.version import __version__
 
 __all__ = [
     "AbstractDataset",
     "Check",
+    "Frame",
     "Pair",
     "Parsed",
     "Query",
     "Reject",
     "Repair",
+    "Still",
+    "Train",
+    "Video",
     "__version__",
     "field",
+    "image_files",
     "read_json",
     "read_json_items",
     "read_json_lists",
     "read_jsonl",
     "texts",
+    "video_files",
 ]

@@ -22,6 +22,7 @@ from syphus.errors import ConfigError, InterruptError, SyphusError, UsageError
 from syphus.options import Options
 from syphus.terminal.command_line import with_options
 from syphus.terminal.corpus_commands import mix, stats, verify
+from syphus.terminal.image_commands import convert
 from syphus.terminal.run_commands import PluginFolders, RunFolder, export, push
 from syphus.terminal.streams import flush_streams, prepare_streams, print_as_json, print_lines, print_text, say
 from syphus.version import __version__
@@ -34,7 +35,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            go_on = "" if ctx.invoked_subcommand else f" Go on with the same command: {_command()}"
+            goes_on = ctx.invoked_subcommand in (None, convert.__name__)
+            go_on = f" Go on with the same command: {_command()}" if goes_on else ""
             raise InterruptError(f"Stopped.{go_on}") from None
 
 
@@ -197,7 +199,7 @@ def simulate(
         serve(port, setting or ())
 
 
-for _command_of_files in (export, push, verify, mix, stats):
+for _command_of_files in (export, push, convert, verify, mix, stats):
     app.command()(_command_of_files)
 
 

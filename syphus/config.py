@@ -9,6 +9,7 @@
       requests_per_minute: 500
     model: gpt-4o-mini
     temperature: 0.7
+    embeddings: {model: text-embedding-3-small, dimensions: 512}   # may have an `endpoint:` of its own
     prices:
       gpt-4o-mini: {input: 0.15, cached_input: 0.075, output: 0.60}   # dollars a million tokens
 
@@ -125,8 +126,8 @@ class EndpointConfig(_Checked):
             raise ValueError("is no address such as https://host/v1")
         if "@" in parts.netloc:
             raise ValueError("holds a user name or password; use api_key")
-        if parts.query or parts.fragment or parts.path.rstrip("/").endswith("/chat/completions"):
-            raise ValueError("should end before /chat/completions and ?")
+        if parts.query or parts.fragment or parts.path.rstrip("/").endswith(("/chat/completions", "/embeddings")):
+            raise ValueError("should end before /chat/completions or /embeddings, and before ?")
         return text
 
     @model_validator(mode="after")
@@ -155,6 +156,25 @@ class EndpointConfig(_Checked):
         return [secret.get_secret_value() for secret in (self.api_key, self.token) if secret is not None]
 
 
+class EmbeddingsConfig(_Checked):
+    """Where vectors of texts come from; what is not said here is as for the main job."""
+
+    model: Plain = ""
+    endpoints: tuple[EndpointConfig, ...] = Field(default=(), strict=False)
+    dimensions: int | None = Field(default=None, gt=0, lt=2**16)
+    batch: int = Field(default=64, gt=0, le=2048)  #: texts in one request, at the most
+    local: Plain = ""  #: a model of sentence-transformers, in this process; no endpoint is asked then
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_several(cls, given: object) -> object:
+        if not isinstance(given, dict) or "endpoint" not in given:
+            return given
+        if "endpoints" in given:
+            raise ValueError("has endpoint and endpoints; use one of them")
+        return {**{k: v for k, v in given.items() if k != "endpoint"}, "endpoints": [given["endpoint"]]}
+
+
 class PricePerMillion(_Checked):
     """Dollars a million tokens."""
 
@@ -173,7 +193,14 @@ class Config(_Checked):
     max_tokens: int | None = Field(default=3200, gt=0, lt=2**31)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     extra_body: dict[str, JsonValue] = {}  #: further fields of the request, such as `reasoning_effort`
+    image_size: int | None = Field(default=None, ge=0)  #: longest side, in pixels; 0 is as they are
+    image_detail: Literal["low", "high", "auto"] | None = None
+    image_tokens: int | None = Field(
+        default=None, gt=0
+    )  #: tokens of an image, where the usual ways of counting are wrong
+    max_images: int | None = Field(default=None, gt=0)  #: of more, so many evenly spaced ones go out
     prices: dict[str, PricePerMillion] = {}
+    embeddings: EmbeddingsConfig | None = None  #: vectors of texts, for relations
     timeout: float = Field(default=180.0, gt=0)  #: seconds that one attempt may take in all
     first_wait: float = Field(default=0.5, gt=0)  #: seconds before the second attempt; doubles with each further one
     max_wait: float = Field(default=600.0, gt=0)  #: seconds; a server that asks for more stops the run
@@ -203,12 +230,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
 
     An option goes before the file, and the file before the environment. Raises `ConfigError` with one line.
     """
-    data: dict[str, object] = {}
-    if path is not None:
-        read = read_yaml(path)
-        if not isinstance(read, dict):
-            raise ConfigError(f"{path}: a config is a mapping of settings")
-        data = dict(read)
+    data = _read(path) if path is not None else {}
     given = {name: value for name, value in overrides.items() if value is not None}
     described: Described | None = None
     if not data.keys() & {"endpoint", "endpoints"}:
@@ -220,6 +242,18 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
     if described is not None:
         return make_config(data, given, path, described.variables)
     return make_config(data, given, path, environ=environ)
+
+
+def section(path: Path, name: str) -> object:
+    """One setting of a config as it stands there; None where it is not set. Raises `ConfigError`."""
+    return _read(path).get(name)
+
+
+def _read(path: Path) -> dict[str, object]:
+    read = read_yaml(path)
+    if not isinstance(read, dict):
+        raise ConfigError(f"{path}: a config is a mapping of settings")
+    return dict(read)
 
 
 def make_config(

@@ -5,6 +5,7 @@
     │   ├── ConfigError                the endpoint, an option or the YAML config
     │   │   └── NoEndpointError        nothing says where to ask
     │   ├── InputError                 the annotations
+    │   │   └── ImageError             an image that goes out with a query
     │   ├── PromptError                a prompt file
     │   ├── PluginError                a dataset plugin
     │   └── RunError                   the run's folder: locked, unwritable, other settings, newer format
@@ -47,6 +48,14 @@ class InputError(UsageError):
     def __init__(self, told: str, record: tuple[str, int] | None = None) -> None:
         super().__init__(told)
         self.record = record
+
+
+class ImageError(InputError):
+    """An image can't be sent: `why` in a few words that can be counted. Of a query, it is that row's outcome."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")
+        self.why = why.partition(":")[0]
 
 
 class PromptError(UsageError):

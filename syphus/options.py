@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from syphus.errors import ConfigError
-from syphus.types import State
+from syphus.types import Relation, State
 
 T = TypeVar("T")
 
@@ -21,6 +21,9 @@ def _option(default: T, explained: str, *flags: str, least: float | None = None,
     metadata = {"help": explained, "flags": flags, "least": least, "above": above}
     value: T = field(default=default, metadata=metadata)
     return value
+
+
+option = _option  #: for the options of other commands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +55,22 @@ class Options:
     temperature: float | None = _option(None, "Sampling temperature; 0.7 if nothing says otherwise.")
     top_p: float | None = _option(None, "Nucleus sampling; 0.95 if nothing says otherwise.")
     max_tokens: int | None = _option(None, "Tokens that an answer may have; 3200 if nothing says otherwise.")
+    with_images: bool = _option(False, "Show the model the images that the rows name, besides their annotations.")
+    images: Path | None = _option(None, "Where the images are: an image store, or a folder of image files.")
+    image_size: int | None = _option(None, "Pixels of an image's longest side; 0 sends it as it is.", least=0)
+    image_detail: str | None = _option(None, "low, high or auto, for models that know it.")
+    max_images: int | None = _option(None, "Of a row with more images, so many evenly spaced ones go out.", least=1)
     no_sharing: bool = _option(False, "An answer of its own for each of several queries that ask the very same.")
 
     requests_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)
     tokens_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)
+    relate: Relation | None = _option(
+        None, "The context of pairs: siblings, earlier-rounds, none, nearest-by-text or nearest-by-image."
+    )
+    embedding_model: str | None = _option(None, "The model that nearest-by-text asks; its deployment on Azure.")
+    image_embeddings: Path | None = _option(None, "Vectors of images for nearest-by-image: .parquet, .npz or .npy.")
+    train: Path | None = _option(None, "Your own train file: JSON with ids, or with ids and their context.")
+
     max_cost: float | None = _option(None, "Dollars that the run may cost, over all sessions.", least=0)
     max_requests: int | None = _option(None, "Requests that the run may make, over all sessions.", least=0)
     max_rounds: int = _option(1, "Further answers for a query whose answer is no good.", least=0)

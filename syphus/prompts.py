@@ -12,6 +12,7 @@ A prompt file is YAML or JSON, data only:
           - question: Who has left?
             answer: A person.
 
+A user turn may have `images`, a list of files; relative paths start at the folder of the prompt file.
 An assistant turn is text, or a list. Pairs of question and answer, by any of the keys that JSON answers may have, are
 rendered exactly as `parse_pairs` reads them, so that the model is taught what is parsed; objects with other keys, which
 must be the same in the whole turn, line by line as `key: text`, with a blank line between objects. What is written is
@@ -30,7 +31,7 @@ from syphus.errors import InputError, PromptError
 from syphus.parsing.pairs import ANSWER_KEYS, QUESTION_KEYS, render_pairs
 from syphus.reading.text_files import read_text, text_problem
 from syphus.reading.yaml_files import MAX_BYTES, read_yaml
-from syphus.types import Message, Pair, Prefix
+from syphus.types import Message, Pair, Picture, Prefix
 
 ENDINGS = (".yaml", ".yml", ".json")
 
@@ -58,11 +59,12 @@ def read_prompt(path: str | Path) -> Mapping[str, object]:
     return data
 
 
-def to_prefix(data: object, where: str, *, lenient: bool = False) -> Prefix:
+def to_prefix(data: object, where: str, *, lenient: bool = False, folder: Path = Path()) -> Prefix:
     """The prefix that `data` describes: `{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`.
 
-    `in_context` may be left out. Raises PromptError, which begins with `where` and names the turn. `lenient` is for
-    prompts of the first Syphus: unknown keys and assistant turns that nobody asked for are warned of, not refused.
+    `in_context` may be left out. `folder` is where relative paths of images start; nobody has looked at these yet.
+    Raises PromptError, which begins with `where` and names the turn. `lenient` is for prompts of the first Syphus:
+    unknown keys and assistant turns that nobody asked for are warned of, not refused.
     """
     if not isinstance(data, Mapping):
         raise PromptError(f'{where}: a prompt is an object with "system_message" and "in_context"')
@@ -70,20 +72,31 @@ def to_prefix(data: object, where: str, *, lenient: bool = False) -> Prefix:
     turns = data.get("in_context", ())
     if not isinstance(turns, Sequence) or isinstance(turns, str):
         raise PromptError(f'{where}: "in_context" must be a list of turns')
-    messages = tuple(_turn(turn, f"{where}: turn {number}") for number, turn in enumerate(turns, 1))
+    messages = tuple(_turn(turn, f"{where}: turn {number}", folder) for number, turn in enumerate(turns, 1))
     _check_order(messages, where, lenient)
     return Prefix(_text(data["system_message"], f"{where}: system_message"), messages)
 
 
-def render_messages(prefix: Prefix, user_text: str) -> list[Message]:
+def render_messages(prefix: Prefix, user_text: str, images: Sequence[Picture] = ()) -> list[Message]:
     """The messages of one request. An empty system message is left out. The dicts are shared: don't change them."""
     system = [Message(role="system", content=prefix.system_message)] if prefix.system_message else []
-    return [*system, *prefix.in_context, Message(role="user", content=user_text)]
+    asked = Message(role="user", content=user_text)
+    if images:
+        asked["images"] = images
+    return [*system, *prefix.in_context, asked]
+
+
+def plain_turns(prefix: Prefix) -> list[dict[str, object]]:
+    """The in-context examples as JSON values, an image as the hash of its content, wherever it is."""
+    return [
+        {**turn, "images": [image.digest for image in turn["images"]]} if "images" in turn else {**turn}
+        for turn in prefix.in_context
+    ]
 
 
 def prefix_digest(prefix: Prefix) -> str:
-    """16 hex digits that change with every character of the prefix."""
-    canonical = json.dumps([prefix.system_message, prefix.in_context], ensure_ascii=False, sort_keys=True)
+    """16 hex digits that change with every character of the prefix, and with its images."""
+    canonical = json.dumps([prefix.system_message, plain_turns(prefix)], ensure_ascii=False, sort_keys=True)
     return blake2b(canonical.encode(), digest_size=8).hexdigest()
 
 
@@ -115,18 +128,27 @@ def _check_keys(data: Mapping[object, object], where: str, lenient: bool) -> Non
         _log.warning("%s: not used: %s", where, ", ".join(unknown))
 
 
-def _turn(turn: object, where: str) -> Message:
-    if not isinstance(turn, Mapping) or set(turn) != {"role", "content"}:
-        raise PromptError(f'{where}: a turn is an object with "role" and "content", and nothing else')
+def _turn(turn: object, where: str, folder: Path) -> Message:
+    if not isinstance(turn, Mapping) or set(turn) - {"images"} != {"role", "content"}:
+        raise PromptError(f'{where}: a turn is an object with "role" and "content", a user\'s also with "images"')
     role, content = turn["role"], turn["content"]
     if role not in ("user", "assistant"):
         raise PromptError(f'{where}: the role is "{role}"; only user and assistant are allowed')
     if role == "assistant" and isinstance(content, list):
         content = _render(content, where)
     text = _text(content, where)
-    if not text.strip():
+    images = _images(turn["images"], role, where, folder) if "images" in turn else ()
+    if not text.strip() and not images:
         raise PromptError(f"{where}: the content is empty")
-    return Message(role=role, content=text)
+    return Message(role=role, content=text, images=images) if images else Message(role=role, content=text)
+
+
+def _images(paths: object, role: str, where: str, folder: Path) -> tuple[Picture, ...]:
+    if role != "user":
+        raise PromptError(f"{where}: only a user turn has images")
+    if not isinstance(paths, list) or not paths:
+        raise PromptError(f'{where}: "images" is a list of files')
+    return tuple(Picture(str(folder / _text(path, f"{where}: images"))) for path in paths)
 
 
 def _text(text: object, where: str) -> str:

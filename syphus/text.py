@@ -1,6 +1,15 @@
-"""Text on its way to a person: a stranger's words, money, numbers of things."""
+"""Text on its way to a person: a stranger's words, money, time, numbers of things."""
 
 from __future__ import annotations
+
+import re
+
+_CODED = re.compile(rb"(?:data:image\\?/[\w.+-]+;base64,)?(?<![A-Za-z0-9+/_\\-])[A-Za-z0-9+/_\\-]{200,}+={0,2}")
+
+
+def without_images(data: bytes) -> bytes:
+    """What a server has sent, without images in base64: some write the whole request into their errors."""
+    return _CODED.sub(b"<image>", data)
 
 
 def one_line(message: str, limit: int = 200) -> str:
@@ -22,3 +31,12 @@ def dollars(amount: float) -> str:
 def many(count: int, one: str, more: str = "") -> str:
     """`1 query`, `1,204 queries`; without `more`, an s is put behind."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def span(seconds: float) -> str:
+    """`45 s`, `12 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -5,19 +5,46 @@ Query --render--> Request --send--> Completion --parse, accept--> Outcome
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypedDict
+from pathlib import Path
+from typing import Literal, NotRequired, TypedDict
 
 SIMULATED = "simulated-"  #: how the names of models begin whose answers are made up
+LOCAL = "local:"  #: how the names of models begin that run in the process itself, for free
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image that goes out with a query: where it is, and what it was when the input was read.
+
+    It is in a file (`path`), in the image store (`id`), or was handed over (`data`). Once it was looked at, `digest` is
+    a hash of its content in hex, under which what was handed over is kept; `width` and `height` are its pixels when
+    upright, `format` the one in which it can go out as it is, if it can. A `problem` says why it can't be read.
+    """
+
+    path: str = ""
+    id: str = ""
+    data: bytes = b""
+    digest: str = ""
+    width: int = 0
+    height: int = 0
+    format: str = ""
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self.path or self.id or f"image {self.digest[:8]}".rstrip()
 
 
 class Message(TypedDict):
-    """One turn of a chat: `role` is system, user or assistant; `content` is its text."""
+    """One turn of a chat: `role` is system, user or assistant; `content` is its text, `images` go out before it."""
 
     role: str
     content: str
+    images: NotRequired[Sequence[Picture]]
 
 
 class State(StrEnum):
@@ -29,6 +56,35 @@ class State(StrEnum):
     REFUSED = "refused"  #: a refusal, or a content filter on the prompt or the answer
     FAILED = "failed"  #: this row can't be answered, or its attempts ran out
     PENDING = "pending"  #: no outcome yet; an outage, a stop or a crash leaves rows here
+
+
+class Relation(StrEnum):
+    """Which pairs are a pair's context, its `rel_ins_ids`."""
+
+    SIBLINGS = "siblings"  #: all other pairs of its query
+    EARLIER = "earlier rounds"  #: those before it in its conversation, the first of them first
+    NONE = "none"
+    TEXT = "nearest by text"  #: those whose instructions are nearest to its own, the nearest first
+    IMAGE = "nearest by image"  #: those whose first images are nearest to its own, the nearest first
+
+    @property
+    def nearest(self) -> bool:
+        """Whether it relates pairs of different queries."""
+        return self in (Relation.TEXT, Relation.IMAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """Which pairs are the keys of `XX_train.json`, and how much of its context each keeps.
+
+    `keys`: "firsts" (pairs that were no key's context yet, in their order), "every", or "last rounds" (the last pair
+    of each conversation, if it has any context). With `first` or `last`, a key keeps exactly so many of its context,
+    the first or the last of them; less is repeated, and a key without any is left out. 0 keeps all.
+    """
+
+    keys: Literal["firsts", "every", "last rounds"] = "firsts"
+    first: int = 0
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +107,7 @@ class Query:
     `id` is unique in its dataset and stable over runs, `text` the annotation as the model gets to see it, `image_ids`
     the keys of its images in the image store, `meta` whatever else the plugin wants to find again (JSON values only).
     A row with a `problem` can't be asked about, and this says why. One that brings its own `pairs` needs no model.
+    `images` are shown to the model together with the text.
     """
 
     id: str
@@ -59,6 +116,42 @@ class Query:
     meta: Mapping[str, object] = field(default_factory=dict)
     problem: str = ""
     pairs: tuple[Pair, ...] = ()
+    images: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """An image of a dataset: its id, and the file that it is in.
+
+    Relative paths start at the folder of the images. Where the file may be missing, `urls` are where it can be had, the
+    best first; `convert --download` puts it at `path`.
+    """
+
+    id: str
+    path: str | Path
+    urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An image that is the frame of a video nearest to a second of it."""
+
+    id: str
+    video: str | Path
+    second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """An image for every second of a video, from second 0 on; its id is `prefix` and the second in so many `digits`."""
+
+    path: str | Path
+    prefix: str
+    digits: int = 4
+
+    def id(self, second: int) -> str:
+        """`DC_IMG_v_abc123_0007`."""
+        return f"{self.prefix}{second:0{self.digits}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +205,21 @@ class Request:
 
     `body` is the exact JSON that is sent, `key` its hash: the name of its answer for ever. `sample` tells apart the
     answers to one and the same body: it is the number of answers that the query had before this one.
+
+    A request with images has marks in the place of them in its `body`. `whole` then gives what is sent; it blocks, and
+    raises `ImageError`. `image_bytes` is how much text would take as many tokens as the images do.
     """
 
     key: bytes
     body: bytes
     sample: int = 0
+    whole: Callable[[], bytes] | None = None
+    image_bytes: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes, of which about four are a token."""
+        return len(self.body) + self.image_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,15 +24,18 @@ LAYERS = (
     ("stages",),
     ("pipeline",),
     ("corpus", "hub"),
+    ("vision",),
+    ("images",),
     ("formats",),
     ("endpoints", "ledger", "plugins"),
     ("pricing",),
-    ("config", "prompts", "sampling"),
-    ("cleaning", "environment", "parsing", "reading", "secrets", "text"),
+    ("config", "prompts", "sampling", "selection"),
+    ("image_tokens",),
+    ("cleaning", "environment", "parsing", "reading", "relations", "secrets", "text"),
     ("options",),
     ("errors", "types", "version"),
 )
-HEAVY = ("aiofiles", "aiohttp", "httpx2", "openai", "orjson", "pydantic", "rich", "tenacity")
+HEAVY = ("PIL", "aiofiles", "aiohttp", "av", "httpx2", "openai", "orjson", "pyarrow", "pydantic", "rich", "tenacity")
 LONGEST_MODULE, LONGEST_FUNCTION = 300, 50  # lines
 
 
@@ -164,7 +167,7 @@ def opens_as_text(call: ast.Call) -> bool:
     """A call of open, Path.open, read_text or write_text that leaves the encoding to the machine."""
     called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     on = getattr(call.func, "value", None)
-    if isinstance(on, ast.Name) and on.id in ("os", "Image"):  # os.open gives bytes, Pillow's takes them
+    if isinstance(on, ast.Name) and on.id in {"os", "Image", "av"}:  # these give bytes, images and videos
         return False
     places = {"open": 3 if isinstance(call.func, ast.Name) else 2, "read_text": 0, "write_text": 1}
     if called not in places or any(word.arg == "encoding" for word in call.keywords):

@@ -137,7 +137,10 @@ def test_an_image_that_the_store_lacks_is_told_once(tmp_path: Path) -> None:
     save(tmp_path, GOOD)
     path = store(tmp_path, "SD_IMG_2", "SD_IMG_3")
     found, summary = check(tmp_path)
-    assert found == ["SD_instructions.json: SD_INS_1: unknown image: SD_IMG_1"]
+    assert found == [
+        "SD_instructions.json: SD_INS_1: unknown image: SD_IMG_1",
+        "SD.parquet: images that no pair names: SD_IMG_2, and 1 more",
+    ]
     assert summary.images == 2
     path.unlink()
     assert check(tmp_path)[1].images is None
@@ -145,8 +148,22 @@ def test_an_image_that_the_store_lacks_is_told_once(tmp_path: Path) -> None:
     assert check(tmp_path, images=(tmp_path / "images.json",))[0] == []
 
 
-def test_stores_of_every_layout_are_read(tmp_path: Path) -> None:
+def test_images_that_nobody_names_are_told_unless_they_are_allowed(tmp_path: Path) -> None:
+    """Two datasets share a store: what either names is used."""
     save(tmp_path, GOOD)
+    other = {"LA_INS_1": entry(image_ids=["SD_IMG_2"])}
+    save(tmp_path, other, "LA_instructions.json")
+    shared = store(tmp_path, "SD_IMG_1", "SD_IMG_2").rename(tmp_path / "shared.parquet")
+    assert check(tmp_path, images=(shared,))[0] == []
+    (tmp_path / "LA_instructions.json").unlink()
+    assert check(tmp_path, images=(shared,))[0] == ["shared.parquet: images that no pair names: SD_IMG_2"]
+    command = [sys.executable, str(MAIN), "verify", "SD_instructions.json", "--images", "shared.parquet"]
+    assert finish(command, tmp_path).returncode == 1
+    assert finish([*command, "--allow-unused"], tmp_path).returncode == 0
+
+
+def test_stores_of_every_layout_are_read(tmp_path: Path) -> None:
+    save(tmp_path, {**GOOD, "SD_INS_3": entry(image_ids=["SD_IMG_2"])})
     folder = tmp_path / "SD.parquet"
     folder.mkdir()
     for part, name in enumerate(("SD_IMG_1", "SD_IMG_2")):  # as dask leaves them
@@ -158,6 +175,7 @@ def test_stores_of_every_layout_are_read(tmp_path: Path) -> None:
     assert check(tmp_path)[0] == [
         "SD.parquet: can't be read: no index of text; the ids must be the index, as pandas writes it",
         "SD_instructions.json: SD_INS_1: unknown image: SD_IMG_1",
+        "SD_instructions.json: SD_INS_3: unknown image: SD_IMG_2",
     ]
     pyarrow.parquet.write_table(pyarrow.table({"jpg": [PICTURE], "__null_dask_index__": ["SD_IMG_1"]}), folder)
     assert check(tmp_path)[0][0] == "SD.parquet: can't be read: no column base64"

@@ -19,15 +19,18 @@ from harness import HERE, run_rows, server
 from huggingface_hub import DatasetCard
 
 from syphus.errors import ConfigError, RunError, StorageError
+from syphus.formats.conversations import conversations
 from syphus.formats.ids import distinct
 from syphus.formats.llava import write_llava
 from syphus.formats.mimicit import write_files
 from syphus.formats.parquet import write_parquet
-from syphus.formats.source import Source, conversations
+from syphus.formats.source import Source
 from syphus.formats.table import FORMATS
+from syphus.formats.train import Keys
 from syphus.ledger.pairs import Kept
 from syphus.ledger.results import Result
 from syphus.runs.export import export_run
+from syphus.types import Train
 
 PLUGINS = (HERE / "plugins",)
 ROWS = 7
@@ -56,7 +59,7 @@ def loaded(card: Path, cache: Path) -> Any:
 
 
 def source(*results: Result, images: int = 1) -> Source:
-    return Source("XX", lambda: iter(results), images, {})
+    return Source("XX", lambda: iter(results), images, {}, lambda: Keys(Train()))
 
 
 def test_mimicit_is_what_the_run_wrote_at_its_end(folder: Path) -> None:
@@ -69,7 +72,7 @@ def test_mimicit_is_written_to_the_byte(tmp_path: Path) -> None:
     mutual = [Kept("XX_INS_a_1", "q?", 'ö "1', (2,)), Kept("XX_INS_a_2", "r?", "b", (1,))]
     later = [Kept("XX_INS_b_1", "s?", "c", ()), Kept("XX_INS_b_2", "t?", "d", (1,))]
     results = Result("a", ("XX_IMG_1",), mutual, "m"), Result("b", (), later, "m")
-    write_files(tmp_path, "XX", iter(results), {"version": "0.0.1"})
+    write_files(tmp_path, "XX", iter(results), {"version": "0.0.1"}, Keys(Train()))
     assert (tmp_path / "XX_instructions.json").read_text("utf-8") == (
         '{"meta":{"version":"0.0.1"},"data":{\n'
         '"XX_INS_a_1":{"instruction":"q?","answer":"ö \\"1","image_ids":["XX_IMG_1"],"rel_ins_ids":["XX_INS_a_2"]},\n'
@@ -85,9 +88,10 @@ def test_mimicit_is_written_to_the_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1, 999, 1_000, 1_001, 2_000])
 def test_mimicit_is_whole_however_many_pairs_there_are(tmp_path: Path, count: int) -> None:
     results = (Result(f"{i}", (), [Kept(f"XX_INS_{i}_1", "q?", "a")], "m") for i in range(count))
-    write_files(tmp_path, "XX", results, {})
+    write_files(tmp_path, "XX", results, {}, None)
     text = (tmp_path / "XX_instructions.json").read_text("utf-8")
     assert list(json.loads(text)["data"]) == [f"XX_INS_{i}_1" for i in range(count)]
+    assert not (tmp_path / "XX_train.json").exists()
     assert text.count("\n") == (count + 2 if count else 2)  # a line each, and the first and the last
 
 

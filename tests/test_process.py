@@ -106,8 +106,11 @@ EARLY = {
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("moment", EARLY.values(), ids=EARLY)
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    list(zip(EARLY.values(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), strict=True)),
+    ids=EARLY,
+)
 def test_a_signal_before_the_first_request_is_one_line_that_says_how_to_go_on(
     tmp_path: Path, moment: tuple[str, str, int], number: signal.Signals
 ) -> None:

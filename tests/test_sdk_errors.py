@@ -13,7 +13,7 @@ from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
 
 from syphus.config import EndpointConfig
-from syphus.endpoints.chat import ChatEndpoint
+from syphus.endpoints.remote import RemoteEndpoint
 from syphus.endpoints.sdk_errors import explained, in_our_terms
 from syphus.endpoints.transport import NoReplyError
 from syphus.errors import ConfigError
@@ -172,7 +172,7 @@ def configured(**settings: object) -> EndpointConfig:
 )
 def test_settings_that_the_sdk_can_not_send_are_one_line(config: EndpointConfig) -> None:
     async def send() -> None:
-        endpoint = ChatEndpoint(config, 1, Vault())
+        endpoint = RemoteEndpoint(config, 1, Vault())
         try:
             await endpoint.send(b"{}")
         finally:
@@ -191,6 +191,6 @@ def test_two_credentials_that_got_past_the_config_are_one_line() -> None:
 
     async def main() -> None:
         with pytest.raises(ConfigError, match="mutually exclusive"):
-            ChatEndpoint(both, 1, Vault())
+            RemoteEndpoint(both, 1, Vault())
 
     asyncio.run(main())

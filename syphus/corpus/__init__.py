@@ -6,6 +6,7 @@ verify.py   what is wrong with them
 entries.py  what is wrong with one pair
 stores.py   the images that an image store holds, by their ids
 pictures.py whether they can be decoded
+unused.py   images that no pair names
 names.py    names by the million, and who asks for them
 mix.py      a data yaml from datasets, and what it makes of them
 stats.py    images, pairs and words, counted

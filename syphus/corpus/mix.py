@@ -54,7 +54,7 @@ def mix(path: Path, datasets: Sequence[str], tell: Tell) -> Mixture:
     with replacing(path) as file:
         file.write(yaml.safe_dump(groups, sort_keys=False, allow_unicode=True, width=1_000).encode())
     read, found = read_groups(path)
-    summary = verify(read, found, tell)
+    summary = verify(read, found, tell, allow_unused=True)
     return Mixture(shares(summary), summary)
 
 

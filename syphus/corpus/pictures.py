@@ -1,8 +1,8 @@
 """Whether the images of a store can be decoded, on all cores.
 
-An image is base64 of a file that Pillow opens. Source: Otter's loader, `pipeline/mimicit_utils/mimicit_dataset.py`
-(`Image.open(BytesIO(base64.urlsafe_b64decode(...)))`), which passes over letters that are not base64's, and ends at
-padding that is not right.
+An image is a file that Pillow opens, as base64 or raw. Source: Otter's loader,
+`pipeline/mimicit_utils/mimicit_dataset.py` (`Image.open(BytesIO(base64.urlsafe_b64decode(...)))`), which passes over
+letters that are not base64's, and ends at padding that is not right.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def require_pillow() -> None:
 def faults(images: Iterable[tuple[str, object]], depth: Depth) -> Iterator[tuple[str, str]]:
     """The id of every image with what is wrong with it, "" where nothing is, in the order of the store.
 
-    Images are told by id and base64; a few MB of them are held at once. Needs Pillow.
+    Images are told by id and base64, or bytes; a few MB of them are held at once. Needs Pillow.
     """
     from PIL import Image  # here, as below: only who has images needs it
 
@@ -67,7 +67,7 @@ def _batches(images: Iterable[tuple[str, object]]) -> Iterator[list[tuple[str, o
     size = 0
     for name, encoded in images:
         batch.append((name, encoded))
-        size += len(encoded) if isinstance(encoded, str) else 1
+        size += len(encoded) if isinstance(encoded, (str, bytes)) else 1
         if size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -82,10 +82,10 @@ def _fault(encoded: object, depth: Depth) -> str:
     """What is wrong with one image, in a few words."""
     from PIL import Image
 
-    if not isinstance(encoded, str):
+    if not isinstance(encoded, (str, bytes)):
         return "text is expected"
     try:
-        data = _bytes(encoded)
+        data = encoded if isinstance(encoded, bytes) else _bytes(encoded)
     except (binascii.Error, ValueError) as error:
         return f"no base64: {error}"
     try:

@@ -14,6 +14,7 @@ from syphus.corpus.groups import TEXT_ONLY, Finding, Group, Part
 from syphus.corpus.names import Names
 from syphus.corpus.pictures import Depth, faults, require_pillow
 from syphus.corpus.stores import image_ids, images
+from syphus.corpus.unused import Used
 from syphus.errors import InputError
 from syphus.formats.card import FILE as CARD
 from syphus.formats.card import front_matter
@@ -46,11 +47,18 @@ class Summary(NamedTuple):
     depth: Depth = Depth.NONE
 
 
-def verify(groups: Sequence[Group], found: Iterable[Finding], tell: Tell, depth: Depth = Depth.NONE) -> Summary:
+def verify(
+    groups: Sequence[Group],
+    found: Iterable[Finding],
+    tell: Tell,
+    depth: Depth = Depth.NONE,
+    allow_unused: bool = False,
+) -> Summary:
     """Checks everything in the groups; each fault, those `found` before too, is told as soon as it is seen.
 
-    `depth` is how closely images are looked at. What can't be read is a fault, too. Raises `ConfigError` where parquet
-    files are to be read without pyarrow, or images without Pillow.
+    `depth` is how closely images are looked at. An image that no pair names is a fault unless they are allowed. What
+    can't be read is a fault, too. Raises `ConfigError` where parquet files are to be read without pyarrow, or images
+    without Pillow.
     """
     if depth is not Depth.NONE and any(part.images for group in groups for part in group.parts):
         require_pillow()  # before the pairs are read
@@ -62,8 +70,12 @@ def verify(groups: Sequence[Group], found: Iterable[Finding], tell: Tell, depth:
 
     for finding in found:
         told(finding)
-    checked = [_Check(group, told, depth) for group in groups]
-    parts = [count for check in checked for count in check.carry_out()]
+    with Used() as used:
+        checked = [_Check(group, told, depth, None if allow_unused else used) for group in groups]
+        parts = [count for check in checked for count in check.carry_out()]
+        held = [] if allow_unused else [store for group in groups for part in group.parts for store in part.images]
+        for finding in used.others(held):
+            told(finding)
     stores = [check.stored for check in checked if check.stored is not None]
     return Summary(parts, sum(stores) if stores else None, kinds, depth if stores else Depth.NONE)
 
@@ -71,8 +83,9 @@ def verify(groups: Sequence[Group], found: Iterable[Finding], tell: Tell, depth:
 class _Check:
     """The check of one group, whose datasets share their ids."""
 
-    def __init__(self, group: Group, tell: Tell, depth: Depth) -> None:
+    def __init__(self, group: Group, tell: Tell, depth: Depth, used: Used | None) -> None:
         self.stored: int | None = None
+        self._used = used
         self._group = group
         self._tell = tell
         self._depth = depth
@@ -120,6 +133,8 @@ class _Check:
             pairs.want(wanted)
             if any(each.images for each in self._group.parts):
                 images.want((image, name, place, "unknown image") for image, name in shown.items())
+                if self._used is not None:
+                    self._used.add(shown)
         if not count:
             self._tell(Finding(place, "", "no pairs"))
         return count

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import orjson
 
 from syphus.endpoints.verdicts import Action, Verdict, filter_flags
-from syphus.text import one_line
+from syphus.text import one_line, without_images
 from syphus.types import Completion, Outcome, State, Usage
 
 COMPLETE = frozenset({"", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"})  #: finish reasons
@@ -34,32 +34,37 @@ BYTES_PER_TOKEN = 4  #: the usual rule of thumb for English, where no server has
 def judge_answer(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> Verdict:
     """ANSWER with the completion, or RETRY where the body is not one. `prompt_bytes` is the size of what was sent."""
     try:
-        data = _decoded(body)
+        data = decoded(body)
     except (ValueError, RecursionError):
-        return _malformed(body, headers)
+        return malformed(body, headers)
     if not isinstance(data, dict) or not isinstance(data.get("choices"), list) or _failed(data):
-        if isinstance(data, dict) and data.get("error"):
-            return Verdict(Action.RETRY, "error inside a 200", one_line(str(data["error"])), maybe_billed=True)
-        return Verdict(
-            Action.RETRY, "not a chat completion", one_line(body[:200].decode("utf-8", "replace")), maybe_billed=True
-        )
+        return not_a("chat completion", data, body)
     return Verdict(Action.ANSWER, "", completion=_completion(data, prompt_bytes))
 
 
-def _decoded(body: bytes) -> object:
+def not_a(wanted: str, data: object, body: bytes) -> Verdict:
+    """The verdict on `data`, read from `body`, that is not what was `wanted`."""
+    if isinstance(data, dict) and data.get("error"):
+        error = str(data["error"]).encode("utf-8", "replace")
+        return Verdict(Action.RETRY, "error inside a 200", _beginning(error), maybe_billed=True)
+    return Verdict(Action.RETRY, f"not a {wanted}", _beginning(body), maybe_billed=True)
+
+
+def decoded(body: bytes) -> object:
     """The JSON in a body, also where it is only nearly so. Raises `ValueError` where it is none."""
     try:
-        decoded: object = orjson.loads(body)
+        data: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        decoded = json.loads(body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape"))
-    return decoded
+        data = json.loads(body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape"))
+    return data
 
 
 def _failed(data: dict[str, object]) -> bool:
     return bool(data.get("error")) and not data["choices"]
 
 
-def _malformed(body: bytes, headers: Mapping[str, str]) -> Verdict:
+def malformed(body: bytes, headers: Mapping[str, str]) -> Verdict:
+    """The verdict on a body that is no JSON at all."""
     kind = headers.get("content-type", "").partition(";")[0]
     if not body:
         cause = "empty body"
@@ -67,7 +72,12 @@ def _malformed(body: bytes, headers: Mapping[str, str]) -> Verdict:
         cause = f"{kind} instead of JSON"
     else:
         cause = "malformed JSON"
-    return Verdict(Action.RETRY, cause, one_line(body[:200].decode("utf-8", "replace")), maybe_billed=True)
+    return Verdict(Action.RETRY, cause, _beginning(body), maybe_billed=True)
+
+
+def _beginning(body: bytes) -> str:
+    """What a body begins with, as one line that shows no image."""
+    return one_line(without_images(body[:10_000])[:200].decode("utf-8", "replace"))
 
 
 def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
@@ -76,18 +86,18 @@ def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     raw = _text(message.get("content"))
-    text = _storable(raw)
+    text = storable(raw)
     broken = (BROKEN_TEXT,) if text != raw else ()
     filters = choice.get("content_filter_results")
     did_not_run = ("filter did not run",) if isinstance(filters, dict) and filters.get("error") else ()
     return Completion(
         text=text,
-        finish_reason=_storable(one_line(str(choice.get("finish_reason") or ""), 80)),
-        model=_storable(one_line(str(data.get("model") or ""), 200)),
-        usage=_usage(data.get("usage"), prompt_bytes, len(text.encode())),
-        refusal=_storable(_text(message.get("refusal"))),
+        finish_reason=storable(one_line(str(choice.get("finish_reason") or ""), 80)),
+        model=storable(one_line(str(data.get("model") or ""), 200)),
+        usage=read_usage(data.get("usage"), prompt_bytes, len(text.encode())),
+        refusal=storable(_text(message.get("refusal"))),
         flags=filter_flags(filters) + did_not_run + broken,
-        response_id=_storable(one_line(str(data.get("id") or ""), 200)),
+        response_id=storable(one_line(str(data.get("id") or ""), 200)),
     )
 
 
@@ -98,12 +108,13 @@ def _text(content: object) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """The text with what has no place in UTF-8, such as half of a surrogate pair, spelt out."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
+def read_usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
+    """What a reply says that it cost; guessed from the sizes, and marked so, where it does not say."""
     reported = usage if isinstance(usage, dict) else {}
     prompt, completion = _count(reported.get("prompt_tokens")), _count(reported.get("completion_tokens"))
     estimated = 0

@@ -1,7 +1,7 @@
 """What the official SDK raises, in our terms.
 
-The SDK prepares requests and sends none (`chat.py`), so nothing has gone out and nothing was billed when it fails: the
-settings are wrong, or whoever signs the requests could not be reached.
+The SDK prepares requests and sends none (`remote.py`), so nothing has gone out and nothing was billed when it fails:
+the settings are wrong, or whoever signs the requests could not be reached.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import os
 import ssl
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from yarl import URL
 from syphus.errors import ConfigError
 from syphus.secrets import Vault
 
+LARGE = 1 << 20  #: bytes; a larger request is sent in pieces, so that the others get their turn
 LARGEST_ANSWER = 32 * 2**20  #: bytes; a chat completion is a few kilobytes, and an endless body must end somewhere
 CONNECT_TIMEOUT = 20.0  #: seconds for DNS, TCP, proxy and TLS together
 IDLE = 4.0  #: seconds that an idle connection is kept; uvicorn (vLLM) and Node close theirs after 5
@@ -98,7 +100,7 @@ class Transport:
         try:
             async with self._session.post(
                 url,
-                data=body,
+                data=body if len(body) <= LARGE else io.BytesIO(body),
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy,

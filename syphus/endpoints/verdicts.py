@@ -61,15 +61,27 @@ _QUOTA_PHRASES = ("exceeded your current quota", "check your plan and billing de
 _FILTER_PHRASES = ("content management policy", "responsibleaipolicyviolation", "content_filter")
 _CONTEXT_PHRASES = ("maximum context length", "exceeds the available context size", "context_length_exceeded")
 _MODEL_CODES = frozenset({"model_not_found", "deploymentnotfound", "invalid_model"})
+_NO_IMAGES = (
+    "image_url is only supported by certain models",  # OpenAI, Azure
+    "is not a multimodal model",  # vLLM
+    "image input is not supported",  # llama-server, with 500
+    "support image input",  # Ollama: does not; OpenRouter: no endpoints found that
+)
+_IMAGE_CODES = frozenset(
+    {"image_parse_error", "invalid_base64_image", "empty_image_file", "unsupported_image_media_type"}
+)
+_IMAGE_CODE_STARTS = ("invalid_image", "image_too_", "image_file_")
 _ROW_500_PHRASES = (
     "peg-native format",  # llama-server: the output does not match the grammar
-    "image input is not supported",
     "validationerror",  # llama-cpp-python: json_schema
     "literal_error",  # ... response_format
     "parse error",  # llama-server: the body
     "failed to parse",
 )
-_SAMPLING = ("max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
+_SAMPLING = (
+    *("max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"),
+    *("encoding_format", "dimensions"),  # of vectors
+)
 _REFUSED_PARAMETER = (
     "unsupported",
     "not supported",
@@ -97,6 +109,9 @@ def judge_error(status: int, headers: Mapping[str, str], body: bytes, host: str,
         return Verdict(Action.PAUSE, "rate limit", problem.message, limit=_which_limit(problem, words))
     if problem.code in ("server_is_overloaded", "slow_down") or status == 529:
         return Verdict(Action.PAUSE, "overloaded", problem.message, limit="overload")
+    if status >= 400 and any(phrase in words for phrase in _NO_IMAGES):
+        message = f"The model takes no images, says {told}: {one_line(problem.message)}"
+        return Verdict(Action.STOP, "no images", message, "Use a model that sees, or leave the images out")
     if status in (401, 403, 404, 407) or 300 <= status < 400:
         verdict = _judge_access(status, headers, problem, words, told)
         own = 400 <= status != 407 and body.lstrip().startswith(b"{")
@@ -190,12 +205,17 @@ def _judge_rejected(status: int, problem: Problem, words: str, told: str) -> Ver
         return _refused(problem)
     if problem.code == "OperationNotSupported":
         return Verdict(
-            Action.STOP, "operation not supported", f"{told}: {one_line(problem.message)}", "Use a chat model"
+            Action.STOP,
+            "operation not supported",
+            f"{told}: {one_line(problem.message)}",
+            "Use a model that can do this",
         )
     if problem.code in ("context_length_exceeded", "exceed_context_size_error") or any(
         p in words for p in _CONTEXT_PHRASES
     ):
         return Verdict(Action.RECORD, "context too long", problem.message, row_caused=True)
+    if problem.code in _IMAGE_CODES or problem.code.startswith(_IMAGE_CODE_STARTS):
+        return Verdict(Action.RECORD, f"image not accepted: {problem.code}", f"{told}: {one_line(problem.message)}")
     parameter = _refused_parameter(problem, words)
     if parameter:
         return Verdict(Action.ADAPT, f"{parameter} not supported", problem.message, parameter=parameter)
@@ -217,7 +237,10 @@ def _refused_parameter(problem: Problem, words: str) -> str:
 
 
 def _filtered(problem: Problem, words: str) -> bool:
-    if problem.code == "content_filter" or problem.inner.get("code") == "ResponsibleAIPolicyViolation":
+    if (
+        problem.code in ("content_filter", "image_content_policy_violation")
+        or problem.inner.get("code") == "ResponsibleAIPolicyViolation"
+    ):
         return True
     return any(phrase in words for phrase in _FILTER_PHRASES)
 

@@ -2,6 +2,9 @@
 
 table.py         the formats of `export`, by name
 source.py        what they are written from
+conversations.py the pairs of a query that belong together
+related.py       pairs with another context, by a rule
+train.py         the keys of a train file
 mimicit.py, llava.py, chat.py, alpaca.py, parquet.py
 card.py          the dataset card beside each
 pairs_jsonl.py   what a person can watch while the run works

@@ -87,7 +87,9 @@ def _paragraphs(plugin: type[AbstractDataset], report: Report, form: Format, fil
 def _facts(report: Report) -> str:
     counts, newest = report.counts, report.settings[-1] if report.settings else {}
     others = [f"{counts.states[state]:,} {state}" for state in State if state is not State.OK and counts.states[state]]
-    models = [f"`{use.model}` ({many(use.answers, 'answer')})" for use in report.spending.models]
+    models = [
+        f"`{use.model}` ({many(use.answers, 'answer')})" for use in report.spending.models if use.stage == report.stage
+    ]
     usage = report.spending.usage
     rows = {
         "Pairs": f"{counts.pairs:,}",

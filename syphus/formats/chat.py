@@ -14,8 +14,9 @@ from pathlib import Path
 
 import orjson
 
+from syphus.formats.conversations import conversations
 from syphus.formats.files import replacing
-from syphus.formats.source import Source, conversations
+from syphus.formats.source import Source
 
 
 def write_chat(folder: Path, source: Source) -> tuple[str, ...]:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import orjson
 
+from syphus.formats.conversations import conversations
 from syphus.formats.files import replacing
 from syphus.formats.ids import distinct
-from syphus.formats.source import Source, conversations
+from syphus.formats.source import Source
 from syphus.ledger.pairs import Kept
 
 IMAGE = "<image>"

@@ -3,13 +3,14 @@
     {"meta": {"version": "0.0.1", "time": "2026-11", "author": ...},
      "data": {"SD_INS_00076_3f9a12_1": {"instruction": ..., "answer": ..., "image_ids": [...], "rel_ins_ids": [...]}}}
 
-Source: the format page of Otter (`mimicit_format.md`), its loader `pipeline/mimicit_utils/mimicit_dataset.py`, and
-`pipeline/utils/make_a_train.py` for the rule of the train file. Written row by row: memory does not grow with the run.
+Source: the format page of Otter (`mimicit_format.md`) and its loader `pipeline/mimicit_utils/mimicit_dataset.py`; for
+the train file see `train.py`. Written row by row: memory does not grow with the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -20,6 +21,7 @@ from syphus.formats.files import replacing
 from syphus.formats.ids import distinct
 from syphus.formats.report import Report
 from syphus.formats.source import Source
+from syphus.formats.train import TrainFile
 from syphus.ledger.results import Result
 
 VERSION = "0.0.1"  #: of the format
@@ -31,7 +33,7 @@ def write_mimicit(folder: Path, source: Source) -> tuple[str, ...]:
 
     Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
     """
-    return write_files(folder, source.name, source.results(), source.meta)
+    return write_files(folder, source.name, source.results(), source.meta, source.train())
 
 
 def file_names(short_name: str) -> tuple[str, str]:
@@ -48,38 +50,42 @@ def header(report: Report) -> dict[str, object]:
         "time": f"{datetime.fromtimestamp(started, UTC):%Y-%m}",
         "author": "Syphus",
         "dataset": newest.get("dataset", ""),
-        "models": [use.model for use in report.spending.models],
+        "models": report.models,
         "prompt": newest.get("prompt", ""),
         "simulated": report.simulated,
     }
 
 
 def write_files(
-    folder: Path, short_name: str, results: Iterable[Result], meta: Mapping[str, object]
+    folder: Path, short_name: str, results: Iterable[Result], meta: Mapping[str, object], train: TrainFile | None
 ) -> tuple[str, str]:
     """Writes `XX_instructions.json` and `XX_train.json` in one pass, UTF-8, one entry a line; returns their names.
 
-    The train file goes by the original's rule: a pair that has been another's context is no key of its own, so of
-    mutually related pairs the first stays one. Raises `RunError` where two pairs have the same id, `StorageError` where
+    Without a `train` there is no train file. Raises `RunError` where two pairs have the same id, `StorageError` where
     the disk fails.
     """
-    instructions, train = file_names(short_name)
-    with replacing(folder / instructions) as file, replacing(folder / train) as train_file:
-        entries = _Items(file, b'{"meta":' + orjson.dumps(meta) + b',"data":{', b"\n}}\n")
-        keys = _Items(train_file, b"{", b"\n}\n")
-        for _, image_ids, pairs, _ in distinct(results):
-            names = ["", *[pair.id for pair in pairs]]  # they are counted from 1
-            seen: set[str] = set()
-            for name, instruction, answer, related in pairs:
-                context = [names[number] for number in related]
-                entry = {"instruction": instruction, "answer": answer, "image_ids": image_ids, "rel_ins_ids": context}
-                entries.add({name: entry})
-                if name not in seen:
-                    seen.update(context)
-                    keys.add({name: context})
+    names = file_names(short_name)
+    with ExitStack() as files:
+        head = b'{"meta":' + orjson.dumps(meta) + b',"data":{'
+        entries = _Items(files.enter_context(replacing(folder / names[0])), head, b"\n}}\n")
+        keys = _Items(files.enter_context(replacing(folder / names[1])), b"{", b"\n}\n") if train else None
+        for result in distinct(results):
+            contexts = result.contexts()
+            _add_entries(entries, result, contexts)
+            if train and keys:
+                keys.add_all(train.of(result, contexts))
         entries.close()
-        keys.close()
-    return instructions, train
+        if train and keys:
+            keys.add_all(train.rest())
+            keys.close()
+    return names
+
+
+def _add_entries(entries: _Items, result: Result, contexts: Sequence[Sequence[str]]) -> None:
+    image_ids = result.image_ids
+    for (name, instruction, answer, _), context in zip(result.pairs, contexts, strict=True):
+        entry = {"instruction": instruction, "answer": answer, "image_ids": image_ids, "rel_ins_ids": context}
+        entries.add({name: entry})
 
 
 class _Items:
@@ -97,6 +103,11 @@ class _Items:
         self._waiting.append(orjson.dumps(item)[1:-1])
         if len(self._waiting) == _PIECE:
             self._write()
+
+    def add_all(self, items: Iterable[tuple[str, object]]) -> None:
+        """Adds items by name and value."""
+        for name, value in items:
+            self.add({name: value})
 
     def close(self) -> None:
         """Writes what is left, and the end."""

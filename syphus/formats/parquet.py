@@ -65,8 +65,7 @@ def _batches(pyarrow: Any, schema: Any, rows: Iterator[tuple[object, ...]]) -> I
 def _rows(source: Source) -> Iterator[tuple[object, ...]]:
     for result in distinct(source.results()):
         simulated = result.model.startswith(SIMULATED)
-        for pair in result.pairs:
-            related = [result.pairs[number - 1].id for number in pair.related]
+        for pair, related in zip(result.pairs, result.contexts(), strict=True):
             yield (
                 *(pair.id, pair.instruction, pair.answer, result.image_ids, related),
                 *(result.query, result.model, simulated),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,8 @@ import orjson
 
 from syphus.errors import SyphusError
 from syphus.formats.files import replacing
-from syphus.ledger.sessions import Session, sessions, specs
+from syphus.ledger.relations import relation_facts
+from syphus.ledger.sessions import Session, calls_without_end, sessions, specs
 from syphus.ledger.store import Store
 from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, count_spending
 from syphus.pricing import Prices
@@ -20,22 +22,25 @@ from syphus.types import SIMULATED, Pair, State
 class Report(NamedTuple):
     """A run in numbers. `cost` is in dollars, None where a price is not known; never a guess."""
 
+    stage: str
     counts: Counts
-    spending: Spending
+    spending: Spending  #: of all stages of the run
     sessions: list[Session]
     settings: list[dict[str, object]]
     cost: float | None
     rules: dict[str, dict[str, int]]  #: "repairs" and "rejections" by the rule of cleaning
+    cut_off: int  #: calls, of all stages, that were in flight at the most when sessions were killed, or that are now
+    relations: dict[str, object]  #: how pairs are related, and from which vectors; empty where the plugin says it
+
+    @property
+    def models(self) -> list[str]:
+        """The models that this stage's answers are from, by the names that the server gave, the busiest first."""
+        return list(dict.fromkeys(use.model for use in self.spending.models if use.stage == self.stage))
 
     @property
     def simulated(self) -> bool:
         """Whether any answer was made up by the simulated endpoint."""
         return any(use.model.startswith(SIMULATED) for use in self.spending.models)
-
-    @property
-    def cut_off(self) -> int:
-        """Calls that were in flight, at the most, when earlier sessions were killed, or that are now."""
-        return sum(min(session.threads, self.counts.total) for session in self.sessions if session.ended is None)
 
     @property
     def seconds(self) -> float:
@@ -62,10 +67,17 @@ class Finished(NamedTuple):
 def make_report(store: Store, stage: str, prices: Prices) -> Report:
     """Reads a run's numbers from its ledger."""
     spending = count_spending(store)
-    settings = specs(store, stage)
-    asked = str(settings[-1].get("model", "")) if settings else ""
-    counts, rules = count_queries(store, stage), count_rules(store, stage)
-    return Report(counts, spending, sessions(store, stage), settings, _cost(spending, prices, asked), rules)
+    return Report(
+        stage,
+        count_queries(store, stage),
+        spending,
+        sessions(store, stage),
+        specs(store, stage),
+        _cost(spending, prices),
+        count_rules(store, stage),
+        calls_without_end(store),
+        relation_facts(store),
+    )
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -84,6 +96,7 @@ def as_json(report: Report) -> dict[str, object]:
         "pairs": counts.pairs,
         "reasons": {state.value: dict(reasons.most_common()) for state, reasons in sorted(counts.reasons.items())},
         "rules": report.rules,
+        "relations": report.relations,
         "shared_answers": counts.shared,
         "requests": spending.requests,
         "requests_by_outcome": dict(spending.causes.most_common()),
@@ -97,12 +110,20 @@ def as_json(report: Report) -> dict[str, object]:
             "estimated": usage.estimated,
         },
         "cost": report.cost,
-        "models": {use.model: use.answers for use in spending.models},
+        "models": _answers(spending),
         "simulated": report.simulated,
         "settings": [{k: v for k, v in one.items() if k != "prompt_text"} for one in report.settings],
         "seconds": round(report.seconds, 3),
         "sessions": [_session(session) for session in report.sessions],
     }
+
+
+def _answers(spending: Spending) -> dict[str, int]:
+    """Answers by model, over all stages."""
+    answers: Counter[str] = Counter()
+    for use in spending.models:
+        answers[use.model] += use.answers
+    return dict(answers)
 
 
 def _session(session: Session) -> dict[str, object]:
@@ -121,9 +142,9 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _cost(spending: Spending, prices: Prices, asked: str) -> float | None:
+def _cost(spending: Spending, prices: Prices) -> float | None:
     """By the names that the server gave its models, or else by the name that was asked for."""
-    priced = [(prices.find(use.model) or prices.find(asked), use.usage) for use in spending.models]
+    priced = [(prices.find(use.model) or prices.find(use.asked), use.usage) for use in spending.models]
     if any(price is None for price, _ in priced):
         return None
     return round(sum(price.of(usage) for price, usage in priced if price is not None), 6)

@@ -8,11 +8,10 @@ known, and a resumed run of a million finished rows finds the unfinished ones at
 from __future__ import annotations
 
 import hashlib
-import itertools
 import sqlite3
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -20,11 +19,16 @@ import orjson
 
 from syphus.errors import InputError
 from syphus.ledger.pairs import dump_pairs
+from syphus.ledger.pictures import dump_pictures, identity
 from syphus.ledger.store import Store, storage_faults
 from syphus.types import Query
 
 _BATCH = 1000
+_HEAVY = 32 << 20  # bytes of images
 _EXAMPLES = 3  #: ids that a message names
+
+
+Look = Callable[[Sequence[Query]], Sequence[Query]]  #: the same queries, their images looked at
 
 
 @dataclass(slots=True)
@@ -32,7 +36,7 @@ class InputCheck:
     """What registering found: `read` rows in all, `taken` of them are rows of this run.
 
     `changed` are rows whose text is another than the one that their outcome was made from, `gone` rows that have an
-    outcome and are no longer in the input; `examples` names some of both.
+    outcome and are no longer in the input; `examples` names some of both. `moved` are at another place, or back.
     """
 
     read: int = 0
@@ -40,6 +44,7 @@ class InputCheck:
     new: int = 0
     changed: int = 0
     gone: int = 0
+    moved: int = 0
     examples: list[str] = field(default_factory=list)
 
 
@@ -50,6 +55,7 @@ class _Incoming(NamedTuple):
     image_ids: str
     meta: str
     ready: str
+    pictures: str
 
 
 class _Known(NamedTuple):
@@ -61,15 +67,21 @@ class _Known(NamedTuple):
 
 
 def register(
-    store: Store, stage: str, queries: Iterable[Query], wanted: Callable[[int], bool], tick: Callable[[int], None]
+    store: Store,
+    stage: str,
+    queries: Iterable[Query],
+    wanted: Callable[[int], bool],
+    tick: Callable[[int], None],
+    look: Look | None = None,
 ) -> InputCheck:
     """Reads all queries into the ledger, without committing, so that the caller can still `reject`.
 
     `wanted(position)` selects the rows of this run (slices, samples); others are left out, unless an earlier run took
-    them. `tick` is told the number of rows read, now and then. Raises `InputError` where two rows have one id.
+    them. `tick` is told the number of rows read, now and then; `look` looks at the images of queries of this run.
+    Raises `InputError` where two rows have one id.
     """
     with storage_faults(store.path):
-        return _Registration(store.writer, stage).run(queries, wanted, tick)
+        return _Registration(store.writer, stage, look).run(queries, wanted, tick)
 
 
 def accept(store: Store, stage: str) -> None:
@@ -103,8 +115,9 @@ class _Seen(NamedTuple):
 
 
 class _Registration:
-    def __init__(self, db: sqlite3.Connection, stage: str) -> None:
+    def __init__(self, db: sqlite3.Connection, stage: str, look: Look | None) -> None:
         self._db = db
+        self._look = look
         self._stage = stage
         self._check_number = (db.execute(_LAST_CHECK, (stage,)).fetchone()[0] or 0) + 1
         self._next_n = (db.execute("SELECT max(n) FROM query").fetchone()[0] or 0) + 1
@@ -114,7 +127,7 @@ class _Registration:
     def run(self, queries: Iterable[Query], wanted: Callable[[int], bool], tick: Callable[[int], None]) -> InputCheck:
         for batch in _batches(queries):
             known = self._look_up([row.query.id for row in batch])
-            rows = self._told_apart(batch, known)
+            rows = self._looked_at(self._told_apart(batch, known), known, wanted)
             new = [row for row in rows if row.query.id not in known and wanted(row.position)]
             old = [(known[row.query.id], row) for row in rows if row.query.id in known]
             self._insert(new)
@@ -124,6 +137,21 @@ class _Registration:
             tick(self.check.read)
         self._find_gone()
         return self.check
+
+    def _looked_at(
+        self, rows: list[_Incoming], known: dict[str, _Known], wanted: Callable[[int], bool]
+    ) -> list[_Incoming]:
+        """The rows, the images of those looked at that are rows of this run."""
+        mine = [row for row in rows if row.query.images and (row.query.id in known or wanted(row.position))]
+        seen = {row.position: row for row in self._seen(mine)}
+        return [seen.get(row.position, row) for row in rows] if seen else rows
+
+    def _seen(self, rows: list[_Incoming]) -> list[_Incoming]:
+        """Rows with images, looked at."""
+        if self._look is None or not rows:
+            return rows
+        queries = self._look([row.query for row in rows])
+        return [_incoming(query, row.position) for query, row in zip(queries, rows, strict=True)]
 
     def _look_up(self, ids: Iterable[str]) -> dict[str, _Known]:
         """What the ledger knows of these ids and of other spellings of them."""
@@ -154,7 +182,7 @@ class _Registration:
 
     def _name_of_copy(self, row: _Incoming, twin: _Seen, known: dict[str, _Known], seen: Mapping[str, _Seen]) -> str:
         name = row.query.id
-        if (twin.id, twin.digest) != (name, row.digest):
+        if twin.id != name or twin.digest not in (row.digest, self._digest_with_images(row)):
             raise InputError(
                 f"Rows {twin.position + 1} and {row.position + 1} of the input have the same id {name!r}. "
                 "Ids must be unique; nothing was sent."
@@ -166,6 +194,10 @@ class _Registration:
             if copy not in seen and not any(self._is_current(other) for other in found.values()):
                 known.update(found)
                 return copy
+
+    def _digest_with_images(self, row: _Incoming) -> bytes:
+        """The digest that the row has in the ledger, where nobody has looked at its images yet."""
+        return self._seen([row])[0].digest
 
     def _is_current(self, row: _Known) -> bool:
         return row.checked == self._check_number
@@ -181,9 +213,11 @@ class _Registration:
             "INSERT INTO annotation (n, text, image_ids, meta, problem, ready) VALUES (?, ?, ?, ?, ?, ?)",
             [(n, r.query.text, r.image_ids, r.meta, r.query.problem, r.ready) for n, r in numbered],
         )
+        self._put_pictures((n, row) for n, row in numbered)
         self.check.new += len(rows)
 
     def _update(self, rows: list[tuple[_Known, _Incoming]]) -> None:
+        self.check.moved += sum(known.position != row.position for known, row in rows)
         self._db.executemany(
             "UPDATE query SET position = ?, checked = ? WHERE n = ?",
             [(row.position, self._check_number, known.n) for known, row in rows],
@@ -197,11 +231,19 @@ class _Registration:
             "UPDATE annotation SET text = ?, image_ids = ?, meta = ?, problem = ?, ready = ? WHERE n = ?",
             [(row.query.text, row.image_ids, row.meta, row.query.problem, row.ready, known.n) for known, row in other],
         )
+        self._db.executemany("DELETE FROM picture WHERE n = ?", [(known.n,) for known, row in other])
+        self._put_pictures((known.n, row) for known, row in rows)  # the same images may be in another place now
+
+    def _put_pictures(self, rows: Iterable[tuple[int, _Incoming]]) -> None:
+        self._db.executemany(
+            "INSERT OR REPLACE INTO picture VALUES (?, ?)", [(n, row.pictures) for n, row in rows if row.pictures]
+        )
 
     def _find_gone(self) -> None:
         stage = (self._stage, self._check_number)
         never_asked = "stage = ? AND checked < ? AND state = 'pending' AND used = 0"
-        self._db.execute(f"DELETE FROM annotation WHERE n IN (SELECT n FROM query WHERE {never_asked})", stage)
+        for table in ("annotation", "picture"):
+            self._db.execute(f"DELETE FROM {table} WHERE n IN (SELECT n FROM query WHERE {never_asked})", stage)
         self._db.execute(f"DELETE FROM query WHERE {never_asked}", stage)
         self.check.changed = self._name_some("changed")
         self.check.gone = self._name_some("checked < ? AND position IS NOT NULL", self._check_number)
@@ -216,8 +258,17 @@ class _Registration:
 
 
 def _batches(queries: Iterable[Query]) -> Iterator[list[_Incoming]]:
-    numbered = enumerate(queries)
-    while batch := [_incoming(query, position) for position, query in itertools.islice(numbered, _BATCH)]:
+    """Rows by the thousand; fewer where they bring images along, which are in memory until they were looked at."""
+    batch: list[_Incoming] = []
+    weight = 0
+    for position, query in enumerate(queries):
+        batch.append(_incoming(query, position))
+        if query.images:
+            weight += sum(len(picture.data) for picture in query.images)
+        if len(batch) == _BATCH or weight > _HEAVY:
+            yield batch
+            batch, weight = [], 0
+    if batch:
         yield batch
 
 
@@ -225,8 +276,10 @@ def _incoming(query: Query, position: int) -> _Incoming:
     image_ids, meta = orjson.dumps(query.image_ids).decode(), orjson.dumps(query.meta).decode()
     ready = dump_pairs(query.pairs)
     content = f"{query.text}\0{image_ids}\0{meta}\0{query.problem}\0{ready}"
+    if query.images:
+        content += f"\0{identity(query.images)}"
     digest = hashlib.blake2b(content.encode(), digest_size=8).digest()
-    return _Incoming(query, position, digest, image_ids, meta, ready)
+    return _Incoming(query, position, digest, image_ids, meta, ready, dump_pictures(query.images))
 
 
 def _spellings(name: str) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import orjson
 
 from syphus.ledger.pairs import load_pairs
+from syphus.ledger.pictures import as_values, load_pictures
 from syphus.ledger.store import Store, storage_faults
+from syphus.types import Picture
 
 _QUERY = (
     "SELECT query.n, id, position, text, image_ids, meta, state, reason, detail, attempts, result.pairs, "
@@ -25,6 +27,7 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
         row = store.reader.execute(_QUERY, (query, stage)).fetchone()
         if row is None:
             return None
+        images = _pictures(store, row[0])
         answers = store.reader.execute(_ANSWERS, (row[-1],)).fetchall()
     _, name, position, text, image_ids, meta, state, reason, detail, attempts, pairs, newest = row
     return {
@@ -32,6 +35,7 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
         "row": None if position is None else position + 1,
         "annotation": text,
         "image_ids": orjson.loads(image_ids),
+        **({"images": [as_values(picture) for picture in images]} if images else {}),
         "meta": orjson.loads(meta),
         "state": state,
         "reason": reason,
@@ -43,6 +47,13 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
         ],
         "answers": [_answer(*answer, newest=newest) for answer in answers],
     }
+
+
+def _pictures(store: Store, n: int) -> tuple[Picture, ...]:
+    """The images of a query; none in a ledger from before there were any."""
+    there = store.reader.execute("SELECT 1 FROM sqlite_schema WHERE name = 'picture'").fetchone()
+    row = there and store.reader.execute("SELECT images FROM picture WHERE n = ?", (n,)).fetchone()
+    return load_pictures(row[0]) if row else ()
 
 
 def _answer(n: int, *columns: object, newest: int) -> dict[str, object]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.ledger.pairs import dump_pairs, load_pairs
+from syphus.ledger.pictures import load_pictures
 from syphus.ledger.store import Store, storage_faults
 from syphus.types import Completion, Outcome, Query, State, Usage
 
@@ -89,14 +90,16 @@ class Attempts:
 
 _ANSWER_COLUMNS = """answer.n, answer.text, finish_reason, refusal, flags, model, response_id,
     prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds"""
-_QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem, ready"
+_QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem, ready, images"
 _PENDING = f"""
-    SELECT position, n, used, opened, answer, reason, {_QUERY_COLUMNS} FROM query JOIN annotation USING (n)
+    SELECT position, n, used, opened, answer, reason, {_QUERY_COLUMNS}
+    FROM query JOIN annotation USING (n) LEFT JOIN picture USING (n)
     WHERE stage = ? AND state = 'pending' AND position > ? ORDER BY position LIMIT ?"""
 _JUDGED = f"""
     SELECT position, query.n, used, opened, query.answer, state, reason, result.pairs, detail, repairs,
         {_QUERY_COLUMNS}, {_ANSWER_COLUMNS}
-    FROM query JOIN annotation USING (n) LEFT JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer
+    FROM query JOIN annotation USING (n) LEFT JOIN picture USING (n)
+    LEFT JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer
     WHERE stage = ? AND state <> 'pending' AND position > ? AND (answer.n IS NOT NULL OR ready <> '[]')
     ORDER BY position LIMIT ?"""
 
@@ -107,7 +110,7 @@ class Records:
     def __init__(self, store: Store, stage: str, session: int) -> None:
         self._store = store
         self._stage = stage
-        self._session = session
+        self.session = session
         with storage_faults(store.path):
             self._next_answer = _highest(store, "SELECT max(n) FROM answer") + 1
             self._next_seq = highest_seq(store) + 1
@@ -157,8 +160,8 @@ class Records:
             for _, n, used, opened, last, state, reason, pairs, detail, repairs, *rest in rows:
                 done = orjson.loads(repairs or "{}")
                 old = Outcome(State(state), load_pairs(pairs or "[]"), reason, detail or "", done)
-                answer = _answer(tuple(rest[6:])) if last is not None else None
-                yield Row(n, _query(*rest[:6]), used, opened, last), old, answer
+                answer = _answer(tuple(rest[7:])) if last is not None else None
+                yield Row(n, _query(*rest[:7]), used, opened, last), old, answer
             after = rows[-1][0]
 
     def replace_outcome(self, n: int, outcome: Outcome) -> None:
@@ -183,7 +186,7 @@ class Records:
         if entry.rejected_by:
             self._store.writer.executemany(
                 "INSERT INTO rejection VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1",
-                [(self._session, rule) for rule in entry.rejected_by],
+                [(self.session, rule) for rule in entry.rejected_by],
             )
 
     def write_attempts(self, attempts: Attempts) -> None:
@@ -193,7 +196,7 @@ class Records:
             "requests = requests + excluded.requests, maybe_billed = maybe_billed + excluded.maybe_billed, "
             "unknown_tokens = unknown_tokens + excluded.unknown_tokens",
             [
-                (self._session, cause, count, attempts.maybe_billed[cause], attempts.unknown_tokens[cause])
+                (self.session, cause, count, attempts.maybe_billed[cause], attempts.unknown_tokens[cause])
                 for cause, count in attempts.requests.items()
             ],
         )
@@ -219,7 +222,7 @@ class Records:
         self._store.writer.execute(
             "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (paid.n, paid.key, paid.sample, c.text, c.finish_reason, c.refusal, flags, c.model, c.response_id, *tokens,
-             paid.seconds, self._session),
+             paid.seconds, self.session),
         )  # fmt: skip
 
     def _set_outcome(self, n: int, outcome: Outcome, answer: int | None, requests: int) -> None:
@@ -262,9 +265,12 @@ def highest_seq(store: Store) -> int:
         return _highest(store, "SELECT max(seq) FROM query")
 
 
-def _query(name: str, text: str, image_ids: str, meta: str, problem: str, ready: str) -> Query:
+def _query(
+    name: str, text: str, image_ids: str, meta: str, problem: str, ready: str, images: str | None = None
+) -> Query:
     pairs = tuple(load_pairs(ready)) if ready != "[]" else ()
-    return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem, pairs)
+    pictures = load_pictures(images) if images else ()
+    return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem, pairs, pictures)
 
 
 def _answer(columns: tuple[int, str, str, str, str, str, str, int, int, int, int, int, float]) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -20,13 +20,20 @@ class Result(NamedTuple):
     image_ids: tuple[str, ...]
     pairs: list[Kept]
     model: str
+    nearest: Sequence[Sequence[str]] | None = None  #: of each pair the ids of others; None where `related` says it
+
+    def contexts(self) -> list[list[str]]:
+        """The `rel_ins_ids` of each pair: ids, the first of the context first."""
+        if self.nearest is not None:
+            return [list(ids) for ids in self.nearest]
+        return [[self.pairs[number - 1].id for number in pair.related] for pair in self.pairs]
 
 
-_SELECT = (
-    "SELECT position, id, image_ids, result.pairs, coalesce(model, '') FROM query JOIN annotation USING (n) "
-    "JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer "
-    "WHERE stage = ? AND state = 'ok' AND position IS NOT NULL AND "
-)
+_COLUMNS = "SELECT position, id, image_ids, result.pairs, coalesce(model, '')"
+_FROM = " FROM query JOIN annotation USING (n) JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer"
+_WHERE = " WHERE stage = ? AND state = 'ok' AND position IS NOT NULL AND "
+_SELECT = _COLUMNS + _FROM + _WHERE
+_WITH_NEAREST = f"{_COLUMNS}, coalesce(related, '[]') {_FROM} LEFT JOIN nearest USING (n) {_WHERE}"
 
 _REJECTED = (
     "SELECT position, id, annotation.text, reason, coalesce(detail, ''), coalesce(answer.text, '') FROM query "
@@ -35,10 +42,10 @@ _REJECTED = (
 )
 
 
-def accepted(store: Store, stage: str) -> Iterator[Result]:
-    """The accepted pairs of a stage, query by query, in the order of the input."""
-    after = -1
-    while rows := store.read(_SELECT + "position > ? ORDER BY position LIMIT ?", stage, after, _BATCH):
+def accepted(store: Store, stage: str, nearest: bool = False) -> Iterator[Result]:
+    """The accepted pairs of a stage, query by query, in the order of the input; if wanted with their nearest."""
+    after, select = -1, _WITH_NEAREST if nearest else _SELECT
+    while rows := store.read(select + "position > ? ORDER BY position LIMIT ?", stage, after, _BATCH):
         yield from (_result(*columns) for _, *columns in rows)
         after = rows[-1][0]
 
@@ -77,5 +84,6 @@ def rejected(store: Store, stage: str) -> Iterator[Rejected]:
         after = rows[-1][0]
 
 
-def _result(query: str, image_ids: str, pairs: str, model: str) -> Result:
-    return Result(query, tuple(orjson.loads(image_ids)), load_kept(pairs), model)
+def _result(query: str, image_ids: str, pairs: str, model: str, nearest: str | None = None) -> Result:
+    ids = None if nearest is None else orjson.loads(nearest)
+    return Result(query, tuple(orjson.loads(image_ids)), load_kept(pairs), model, ids)

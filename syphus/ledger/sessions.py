@@ -32,7 +32,7 @@ def get_meta(store: Store, name: str) -> object:
     return row[0] if row else None
 
 
-def set_meta(store: Store, name: str, value: str | float | None) -> None:
+def set_meta(store: Store, name: str, value: str | float | bytes | None) -> None:
     """Notes a small fact, without committing."""
     with storage_faults(store.path):
         store.writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
@@ -84,6 +84,22 @@ def sessions(store: Store, stage: str) -> list[Session]:
             (stage,),
         )
         return [Session(*row) for row in rows]
+
+
+def was_used(store: Store) -> bool:
+    """Whether any stage has ever begun to ask."""
+    with storage_faults(store.path):
+        return store.reader.execute("SELECT 1 FROM session LIMIT 1").fetchone() is not None
+
+
+def calls_without_end(store: Store) -> int:
+    """Calls, of all stages, that were in flight at the most when sessions were killed, or that are now."""
+    with storage_faults(store.path):
+        calls = store.reader.execute(
+            "SELECT sum(min(threads, (SELECT count(*) FROM query WHERE query.stage = session.stage AND "
+            "position IS NOT NULL))) FROM session WHERE ended IS NULL"
+        ).fetchone()[0]
+    return int(calls or 0)
 
 
 def specs(store: Store, stage: str) -> list[dict[str, object]]:

@@ -70,6 +70,15 @@ CREATE TABLE attempt (
     unknown_tokens INTEGER NOT NULL, PRIMARY KEY (session, cause)) WITHOUT ROWID;
 """
 
+#: Tables that a ledger of before may be without; it gets them when it is opened for writing.
+_LATER = """
+-- the images that go out with a query, where there are any: a JSON array of where each is and what it was, no image
+CREATE TABLE IF NOT EXISTS picture (n INTEGER PRIMARY KEY, images TEXT NOT NULL);
+
+-- what relates pairs of different queries: for each pair of a query the ids of the nearest, as [[id, ...], ...]
+CREATE TABLE IF NOT EXISTS nearest (n INTEGER PRIMARY KEY, related TEXT NOT NULL);
+"""
+
 
 class Store:
     """An open ledger. `writer` is None where it was opened for reading; `reader` never sees what is not committed."""
@@ -237,6 +246,7 @@ def _prepare(writer: sqlite3.Connection, path: Path) -> None:
         writer.executescript(f"BEGIN; {_SCHEMA} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
         sync_folder(path.parent)
     _check_format(writer, path)
+    writer.executescript(f"BEGIN; {_LATER} COMMIT;")
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:

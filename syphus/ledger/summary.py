@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
+from syphus.ledger.pictures import load_pictures
 from syphus.ledger.store import Store
-from syphus.types import State, Usage
+from syphus.types import Picture, State, Usage
 
 
 class ModelUse(NamedTuple):
-    """Answers and tokens of one model, by the name that the server gave."""
+    """Answers and tokens of one model in one stage. `model` is the name that the server gave, `asked` that in the
+    settings.
+    """
 
+    stage: str
     model: str
+    asked: str
     answers: int
     usage: Usage
 
@@ -68,8 +74,10 @@ def count_spending(store: Store) -> Spending:
         "SELECT cause, sum(requests), sum(maybe_billed), sum(unknown_tokens) FROM attempt GROUP BY cause"
     )
     models = store.read(
-        "SELECT model, count(*), sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens), "
-        "sum(reasoning_tokens), sum(estimated) FROM answer GROUP BY model ORDER BY count(*) DESC, model"
+        "SELECT stage, model, coalesce(settings ->> 'model', ''), count(*), sum(prompt_tokens), "
+        "sum(completion_tokens), sum(cached_tokens), sum(reasoning_tokens), sum(estimated) FROM answer "
+        "LEFT JOIN session ON session.id = answer.session LEFT JOIN spec ON spec.id = session.spec "
+        "GROUP BY 1, 2, 3 ORDER BY count(*) DESC, model"
     )
     causes = Counter({cause: requests for cause, requests, *_ in attempts})
     return Spending(
@@ -77,7 +85,7 @@ def count_spending(store: Store) -> Spending:
         sum(row[2] for row in attempts),
         sum(row[3] for row in attempts),
         causes,
-        [ModelUse(model, answers, Usage(*tokens)) for model, answers, *tokens in models],
+        [ModelUse(stage, model, asked, n, Usage(*tokens)) for stage, model, asked, n, *tokens in models],
     )
 
 
@@ -113,3 +121,13 @@ def average_size(store: Store, stage: str) -> float:
         stage,
     )
     return float(mean or 0.0)
+
+
+def average_images(store: Store, stage: str, tokens: Callable[[Picture], int]) -> float:
+    """Tokens of the images of an average query that is still to be asked about, from the first thousand."""
+    rows = store.read(
+        "SELECT images FROM query LEFT JOIN picture USING (n) WHERE stage = ? AND state = 'pending' "
+        "ORDER BY position LIMIT 1000",
+        stage,
+    )
+    return sum(tokens(picture) for row in rows for picture in load_pictures(row[0])) / max(1, len(rows))

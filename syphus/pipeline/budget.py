@@ -38,6 +38,11 @@ class Budget:
         self._reserved += amount
         return amount
 
+    def withdraw(self, reserved: float) -> None:
+        """A call that has reserved is not made."""
+        self.requests -= 1
+        self._reserved -= reserved
+
     def settle(self, reserved: float, usage: Usage | None, maybe_billed: bool) -> None:
         """A call is over: with an answer, with nothing, or perhaps billed without an answer."""
         self._reserved -= reserved

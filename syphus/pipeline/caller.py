@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from syphus.endpoints.answers import judge_answer
 from syphus.endpoints.hints import retry_wait
 from syphus.endpoints.transport import NoReplyError
 from syphus.endpoints.verdicts import Action, Verdict, judge_error, judge_no_reply
@@ -53,19 +54,24 @@ class Caller:
         self._tally = tally
         self._clock = clock
         self._max_wait = max_wait
+        self._encoding = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def call(self, row: int, request: Request) -> Result:
-        """Asks once for row number `row`. Raises `BudgetError`, and `GateClosedError` where calls are over."""
-        admission = await self._gate.admit(len(request.body))
+        """Asks once for row number `row`.
+
+        Raises `BudgetError`, `GateClosedError` where calls are over, and `ImageError` where its images can't be sent.
+        """
+        admission = await self._gate.admit(request.size)
+        body = await self._whole(request, admission) if request.whole else request.body
         lane, began = admission.lane, admission.call.sent
         headers: Mapping[str, str] = {}
         verdict = Verdict(Action.RETRY, "interrupted", maybe_billed=True)
         try:
             async with self._deadlines.limit():
-                reply = await lane.endpoint.send(request.body)
+                reply = await lane.endpoint.send(body)
             headers = reply.headers
             if 200 <= reply.status < 300:  # gateways answer with 201 or 202, too
-                verdict = judge_answer(reply.body, len(request.body), headers)
+                verdict = lane.endpoint.judge(reply.body, request, headers)
             else:
                 verdict = judge_error(reply.status, headers, reply.body, lane.endpoint.host, time.time())
                 if verdict.stray and lane.health.proven:  # a proxy's or a gateway's bad moment stops no run
@@ -82,6 +88,16 @@ class Caller:
             self._gate.changed()
         return Result(verdict, lane, self._clock() - began)
 
+    async def _whole(self, request: Request, admission: Admission) -> bytes:
+        """The request with its images, which only a call in flight holds; threads make it, one a core."""
+        assert request.whole is not None
+        try:
+            async with self._encoding:
+                return await asyncio.to_thread(request.whole)
+        except BaseException:
+            self._gate.withdraw(admission)
+            raise
+
     def _account(self, admission: Admission, request: Request, headers: Mapping[str, str], verdict: Verdict) -> None:
         """Limits, money and counts."""
         usage = verdict.completion.usage if verdict.completion else None
@@ -90,7 +106,7 @@ class Caller:
         self._gate.budget.settle(admission.money, usage, verdict.maybe_billed)
         self._tally.requests += 1
         if usage is not None:
-            self._gate.estimate.learn(len(request.body), usage)
+            self._gate.estimate.learn(request.size, usage)
             self._tally.usage += usage
             self._retry.answered()
             self._writer.count(ANSWERED)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from syphus.config import Config, EndpointConfig
+from syphus.endpoints.services import Service
 from syphus.errors import ConfigError, InterruptError, SyphusError
 from syphus.formats.pairs_jsonl import PairsFile
 from syphus.ledger.records import Records
@@ -39,9 +40,10 @@ class Work:
     """What a stage is run with: at most `threads` calls in flight, which have `drain` seconds after a Ctrl-C."""
 
     stage: Stage
+    service: Service
     store: Store
     records: Records
-    pairs: PairsFile
+    pairs: PairsFile | None  #: grows with the answers, for people to watch
     budget: Budget
     tally: Tally
     vault: Vault
@@ -96,7 +98,7 @@ async def run_stage(work: Work, config: Config, observer: Observer) -> SyphusErr
 async def _ask_for_all(
     work: Work, config: Config, observer: Observer, lanes: list[Lane], clock: AwakeClock
 ) -> SyphusError | None:
-    estimate = TokenEstimate(config.max_tokens)
+    estimate = TokenEstimate(config.max_tokens if work.service.writes else 0)
     gate = Gate(lanes, work.budget, estimate, clock)
     feed = Feed(work.records.pending(), window=4 * work.threads, clock=clock)
     retry = Retry(config.max_attempts, config.first_wait, random.Random(work.seed))
@@ -139,15 +141,15 @@ async def _ask_for_all(
 
 
 def _lane(endpoint: EndpointConfig, work: Work, config: Config, now: float) -> Lane:
-    from syphus.endpoints.chat import ChatEndpoint  # the SDK takes its time to load: what is refused needs not wait
+    from syphus.endpoints.remote import RemoteEndpoint  # the SDK takes its time to load: what is refused needs not wait
 
     given: Mapping[str, float | None] = {
         "requests": endpoint.requests_per_minute,
         "tokens": endpoint.tokens_per_minute,
     }
     per_minute = {what: limit for what, limit in given.items() if limit is not None}
-    chat = ChatEndpoint(endpoint, connections=work.threads, vault=work.vault)
-    return Lane(chat, work.threads, now, per_minute, config.max_outage, config.first_wait)
+    remote = RemoteEndpoint(endpoint, connections=work.threads, vault=work.vault, service=work.service)
+    return Lane(remote, work.threads, now, per_minute, config.max_outage, config.first_wait)
 
 
 @contextlib.contextmanager

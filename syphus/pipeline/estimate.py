@@ -13,7 +13,8 @@ class TokenEstimate:
     """Prompt tokens from the bytes of a request, completion tokens from those of earlier answers."""
 
     def __init__(self, max_tokens: int | None) -> None:
-        self.max_tokens = max_tokens or _UNLIMITED
+        self.max_tokens = _UNLIMITED if max_tokens is None else max_tokens  #: 0 where nothing is written
+        self._learned = False
         self.bytes_per_token = float(BYTES_PER_TOKEN)
         self.completion = 0.0  #: tokens of an average answer; 0 before the first
         self.cached_share = 0.0  #: of the prompt tokens, out of the provider's prompt cache
@@ -30,8 +31,8 @@ class TokenEstimate:
         """An answer to a request of `size` bytes reported its usage."""
         if usage.estimated or not usage.prompt_tokens:
             return
-        first = not self.completion
-        step = 1.0 if first else _LEARN
+        step = _LEARN if self._learned else 1.0
+        self._learned = True
         self.bytes_per_token += step * (size / usage.prompt_tokens - self.bytes_per_token)
         self.completion += step * (usage.completion_tokens - self.completion)
         self.cached_share += step * (usage.cached_tokens / usage.prompt_tokens - self.cached_share)

@@ -69,6 +69,12 @@ class Gate:
                 await self._wait(wait if affordable else math.inf)
         raise GateClosedError
 
+    def withdraw(self, admission: Admission) -> None:
+        """An admitted call will not be made after all."""
+        admission.lane.withdraw(admission.call)
+        self.budget.withdraw(admission.money)
+        self.changed()
+
     def changed(self) -> None:
         """A call came back, or a limit moved: whoever is first in line looks again."""
         self._changed.set()

@@ -13,19 +13,25 @@ from typing import NamedTuple, Protocol
 
 from syphus.endpoints.hints import stated_limits
 from syphus.endpoints.transport import Reply
+from syphus.endpoints.verdicts import Verdict
 from syphus.errors import SyphusError
 from syphus.pipeline.concurrency import Concurrency
 from syphus.pipeline.limits import Bucket, Ticket
 from syphus.pipeline.outage import Health
+from syphus.types import Request
 
 
 class Endpoint(Protocol):
-    """What answers chat requests. `ChatEndpoint` is the real one."""
+    """What answers requests. `RemoteEndpoint` is the real one."""
 
     host: str
 
     async def send(self, body: bytes) -> Reply:
         """Posts one request; raises `NoReplyError` where no reply came."""
+        ...
+
+    def judge(self, body: bytes, request: Request, headers: Mapping[str, str]) -> Verdict:
+        """What the body of a good reply to a request is worth."""
         ...
 
     def renew(self) -> bool:
@@ -90,6 +96,12 @@ class Lane:
         """Lets a call go."""
         self.in_flight += 1
         return Call(now, worst, {what: bucket.take(_charge(what, worst)) for what, bucket in self._buckets.items()})
+
+    def withdraw(self, call: Call) -> None:
+        """A call was let go, and is not made."""
+        self.in_flight -= 1
+        for what, ticket in call.tickets.items():
+            self._buckets[what].settle(ticket, 0.0)
 
     def leave(self, call: Call, headers: Mapping[str, str], used_tokens: float | None, now: float) -> None:
         """A call is over; `headers` are those of its reply, if any, `used_tokens` what an answer was charged."""

@@ -13,13 +13,13 @@ import asyncio
 from collections.abc import Callable
 
 from syphus.endpoints.verdicts import Action, Verdict
-from syphus.errors import BudgetError, PluginError, ProviderError, SyphusError
+from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.records import Entry, Paid, Records
 from syphus.pipeline.caller import Caller, Result
 from syphus.pipeline.feed import Feed, Job
 from syphus.pipeline.gate import Gate, GateClosedError
 from syphus.pipeline.retry import Retry
-from syphus.pipeline.stage import PluginFaultError, Stage
+from syphus.pipeline.stage import PluginFaultError, Stage, unsent
 from syphus.pipeline.tally import Tally
 from syphus.pipeline.writer import Writer
 from syphus.types import Completion, Outcome, Request, State
@@ -142,6 +142,9 @@ class Loop:
             self._feed.done()
             if isinstance(error, BudgetError):
                 self.stop(error)
+            return
+        except ImageError as error:
+            await self._settle(job, unsent(error))
             return
         job.requests += 1
         verdict, lane = result.verdict, result.lane

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from syphus.errors import ImageError
 from syphus.ledger.records import Answer, Row
 from syphus.types import Completion, Outcome, Request, State
+
+IMAGE = "image: "  #: how the reason of a row begins whose image can't be sent
 
 
 class Judgement(NamedTuple):
@@ -32,6 +35,11 @@ class PluginFaultError(Exception):
     def outcome(self) -> Outcome:
         """What it makes of its row."""
         return Outcome(State.FAILED, reason=f"plugin: {self.reason}", detail=self.detail)
+
+
+def unsent(error: ImageError) -> Outcome:
+    """The outcome of a row whose image can't be sent: it is never asked about without."""
+    return Outcome(State.FAILED, reason=f"{IMAGE}{error.why}", detail=str(error))
 
 
 class Stage(Protocol):

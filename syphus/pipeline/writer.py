@@ -25,7 +25,7 @@ _Waiting = tuple[Entry, asyncio.Future[bool]]
 class Writer:
     """Takes entries from all workers. Use it as an async context manager: leaving it commits what is left."""
 
-    def __init__(self, store: Store, records: Records, pairs: PairsFile, on_fault: Callable[[], None]) -> None:
+    def __init__(self, store: Store, records: Records, pairs: PairsFile | None, on_fault: Callable[[], None]) -> None:
         self._store = store
         self._records = records
         self._pairs = pairs
@@ -49,7 +49,8 @@ class Writer:
         assert self._task is not None
         await self._task
         self._thread.shutdown()
-        await self._pairs.close()
+        if self._pairs is not None:
+            await self._pairs.close()
 
     async def put(self, entry: Entry) -> bool:
         """Returns once the entry is on the disk; False where the disk failed."""
@@ -92,12 +93,13 @@ class Writer:
             for entry in entries:
                 self._records.write(entry)
             self._records.write_attempts(attempts)
-            self._records.write_pairs_file(self._pairs.seq, self._pairs.size)
+            if self._pairs is not None:
+                self._records.write_pairs_file(self._pairs.seq, self._pairs.size)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit)
 
     async def _show(self, entries: list[Entry]) -> None:
         lines = "".join(entry.lines for entry in entries)
-        if lines:
+        if lines and self._pairs is not None:
             with storage_faults(self._pairs.path):
                 await self._pairs.append(lines, self._records.last_seq)
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from syphus.cleaning.rules import Rule
 from syphus.errors import InputError, PluginError, PromptError, UsageError
@@ -16,7 +16,10 @@ from syphus.plugins.code import PluginCode
 from syphus.plugins.rows import to_query
 from syphus.prompts import find_prompt, read_prompt, to_prefix
 from syphus.reading.places import Tolerance, tolerated
-from syphus.types import Pair, Parsed, Prefix, Query
+from syphus.types import Frame, Pair, Parsed, Prefix, Query, Relation, Still, Train, Video
+
+if TYPE_CHECKING:  # hardly a plugin has one, and every command would load the whole room
+    from syphus.selection.candidates import Heuristic
 
 MOST_LEFT_OUT = 1_000  #: records that a plugin may fail on: the input is read once more for each
 
@@ -41,6 +44,10 @@ class AbstractDataset(ABC):
     example: str = ""  #: file or folder in `examples/` with made-up annotations of the same shape
     rules: Sequence[Rule] = ()  #: rules of cleaning besides the general ones
     without_rules: Sequence[str] = ()  #: names of general rules that do not hold here
+    relation: str = ""  #: the context of pairs, by the name of a `Relation`; "" as `related` says
+    train: Train = Train()  #: which pairs are the keys of the train file
+    set_names: Mapping[str, str] = {}  #: the `short_name` of a run with another relation, by its name
+    heuristics: Sequence[Heuristic] = ()  #: ways to score an answer as an in-context example, besides the general ones
     brings_pairs: bool = False  #: rows may come with their `pairs`; if all do, a run needs no endpoint
 
     _defaulted: ClassVar[frozenset[str]] = frozenset({"short_name", "prompt", "description"})
@@ -65,7 +72,8 @@ class AbstractDataset(ABC):
         - `image_ids` (optional): keys of its images, e.g. ["SD_IMG_00076_1", "SD_IMG_00076_2"].
         - `meta` (optional): a dict of JSON values to find again in the output.
         - `pairs` (optional): a list of `Pair`, where the source has them already: no model is asked then.
-        - `images` (optional): not built yet.
+        - `images` (optional): what the model is shown besides: a list of paths, of bytes of image files, or of
+          {"id": "SD_IMG_00076_1"}, which is looked up where `--images` says.
         """
 
     def _also_reads(self, path: str) -> Iterable[str | Path]:  # noqa: ARG002  for those who override it
@@ -74,6 +82,14 @@ class AbstractDataset(ABC):
         If none of them has changed since the last start, and the one at `path` has not, the input is not read again.
         """
         return ()
+
+    def _load_images(self, path: str) -> Iterable[Still | Frame | Video]:  # noqa: ARG002  for those who override it
+        """Returns or yields where the images are, for `convert`: a `Still` or a `Frame` each, or a whole `Video`.
+
+        `path` is what `--image_path` says, often a folder. Ids are those that `image_ids` of the rows name. Where the
+        user names annotations, only what these name is converted; `query_inputs_path` is then their path, otherwise "".
+        """
+        raise PluginError(f"{plugin_name(type(self))} does not say where its images are: it has no _load_images")
 
     def _load_prefix(self, path: str) -> Mapping[str, object]:
         """`{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`; default: the prompt file."""
@@ -96,10 +112,15 @@ class AbstractDataset(ABC):
         return f"{self.short_name}_INS_{query.id}_{number}"
 
     def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:
-        """Which of a query's pairs, by number from 1, the `rel_ins_ids` of pair `number` name; by default all others.
+        """Which of a query's pairs, by number from 1, the `rel_ins_ids` of pair `number` name.
 
+        By default what `relation` says: all others where it is "" or "siblings", those before it for "earlier rounds".
         The pairs have their ids already.
         """
+        if self.relation == Relation.EARLIER:
+            return list(range(1, number))
+        if self.relation not in ("", Relation.SIBLINGS):
+            return ()
         return [other for other in range(1, len(pairs) + 1) if other != number]
 
     # The two that the core calls; plugins leave them alone.
@@ -110,7 +131,8 @@ class AbstractDataset(ABC):
     def _prefix(self, path: str) -> Prefix:
         own = type(self)._load_prefix is not AbstractDataset._load_prefix
         source = path or prompt_file(self, self.prompt, needed=not own)
-        return to_prefix(self._load_prefix(source), source or plugin_name(type(self)))
+        folder = Path(source).parent if source else home(self)
+        return to_prefix(self._load_prefix(source), source or plugin_name(type(self)), folder=folder)
 
 
 def queries(dataset: AbstractDataset, path: str | Path = "", tolerance: Tolerance | None = None) -> Iterator[Query]:
@@ -201,6 +223,11 @@ def plugin_code(dataset: AbstractDataset) -> PluginCode:
     """Calls the plugin's hooks so that a fault in them becomes one line: `plugin_code(d).run(d.related, pairs, 1)`."""
     files = {_file(cls) for cls in type(dataset).__mro__ if cls is not AbstractDataset}
     return PluginCode(plugin_name(type(dataset)), files)
+
+
+def take_name_of_set(dataset: AbstractDataset, relation: str) -> None:
+    """Gives the dataset the `short_name` that it has with this relation, if that is another than usual."""
+    dataset.short_name = dataset.set_names.get(relation, dataset.short_name)
 
 
 def shipped(kind: Literal["datasets", "prompts", "examples"]) -> Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import NoReturn
 
 from syphus.errors import InputError, PluginError
 from syphus.reading.text_files import text_problem
-from syphus.types import Pair, Query
+from syphus.types import Pair, Picture, Query
 
 _LONGEST_NUMBER = 1700  # bits; 512 digits
 MAX_ID = 512  # characters; the longest ids in use are file names
@@ -25,8 +26,6 @@ def to_query(row: object) -> Query:
         raise PluginError(f"a row must be a dict, this is {type(row).__name__}")
     if not row.keys() <= _KEYS:
         _refuse_keys(row)
-    if row.get("images"):
-        raise PluginError('"images": sending images is not built yet; leave it out, and name them in "image_ids"')
     meta = row.get("meta")
     return Query(
         _id(row),
@@ -34,6 +33,7 @@ def to_query(row: object) -> Query:
         _image_ids(row["image_ids"]) if "image_ids" in row else (),
         {} if meta is None else _meta(meta),
         pairs=_pairs(row["pairs"]) if "pairs" in row else (),
+        images=_images(row["images"]) if "images" in row else (),
     )
 
 
@@ -69,6 +69,26 @@ def _image_ids(value: object) -> tuple[str, ...]:
             raise PluginError(f'"image_ids" must be a list of texts that are not empty, it holds {key!r:.60}')
         _clean(key, "image_ids")
     return tuple(value)
+
+
+def _images(value: object) -> tuple[Picture, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise PluginError(f'"images" must be a list, this is {type(value).__name__}')
+    return tuple(map(_picture, value))
+
+
+def _picture(value: object) -> Picture:
+    """An image by its path, its bytes, or its id."""
+    if isinstance(value, (bytes, bytearray, memoryview)) and len(value):
+        return Picture(data=bytes(value))
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, str) and value:
+        return Picture(path=_clean(value, "images"))
+    name = value.get("id") if isinstance(value, Mapping) and len(value) == 1 else None
+    if not isinstance(name, str) or not name:
+        raise PluginError(f'"images" must hold paths, bytes or {{"id": "..."}}, {value!r:.60} is none of them')
+    return Picture(id=_clean(name, "images"))
 
 
 def _pairs(value: object) -> tuple[Pair, ...]:
@@ -125,7 +145,7 @@ def _clean(text: str, key: str) -> str:
 def _refuse_keys(row: Mapping[object, object]) -> NoReturn:
     unknown = ", ".join(sorted(f'"{key}"' for key in row if key not in _KEYS))
     raise PluginError(
-        f"unknown key {unknown}; a row has id, sentences, image_ids, meta and pairs; other things go into meta"
+        f"unknown key {unknown}; a row has id, sentences, image_ids, images, meta and pairs; other things go into meta"
     )
 
 

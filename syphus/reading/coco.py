@@ -8,11 +8,15 @@ Both are one object of lists: `annotations` (`image_id`, and `caption` or `categ
 from __future__ import annotations
 
 import json
-from collections.abc import Container
+import re
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from syphus.errors import InputError
+from syphus.reading.media_files import image_files
 from syphus.reading.records import Record, field, read_json_lists, record_error
+
+_FILE = re.compile(r"(?:COCO_\w+?_)?(\d{1,12})")
 
 #: For the dataset cards of those who read COCO. Source: the terms of use of cocodataset.org, which hold for the
 #: annotations; the photos are those of Flickr's users.
@@ -69,6 +73,15 @@ class Coco:
         image = field(record, "image_id", int)
         if self._wanted is None or image in self._wanted:
             texts[image] = texts.get(image, "") + line + "\n"
+
+
+def coco_files(folder: str | Path) -> Iterator[tuple[int, Path]]:
+    """Yields the images below a folder of COCO's with their numbers: `000000000076.jpg` in the releases of 2017,
+    `COCO_train2014_000000000076.jpg` before. Raises InputError.
+    """
+    for file in image_files(folder):
+        if found := _FILE.fullmatch(file.stem):
+            yield int(found[1]), file
 
 
 def _lines(text: str) -> list[str]:

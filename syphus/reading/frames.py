@@ -11,7 +11,7 @@ without its ending, `scene0000_00_color_000100`, as the original's Convert-It ma
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from syphus.errors import InputError
 from syphus.reading.text_files import read_text
@@ -40,7 +40,7 @@ class Frames:
             if line.strip():
                 self._add(PurePosixPath(line.strip()), number)
         for names in self._names.values():
-            names.sort(key=_natural)
+            names.sort(key=natural)
 
     def names(self, of: str) -> list[str]:
         """All frames of a scene or a video, in the order of their numbers; none where there is no listing.
@@ -58,9 +58,14 @@ class Frames:
             raise InputError(
                 f"{self._listing}: line {number}: a path such as scene0000_00/color/000100.jpg is expected"
             )
-        self._names.setdefault(frame.parts[0], []).append("_".join(frame.with_suffix("").parts))
+        self._names.setdefault(frame.parts[0], []).append(frame_name(frame))
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def frame_name(frame: PurePath) -> str:
+    """`scene0000_00_color_000100` of `scene0000_00/color/000100.jpg`."""
+    return "_".join(frame.with_suffix("").parts)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
     """For sorting: frame 9 comes before frame 10, whether their numbers have zeros before them or not."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

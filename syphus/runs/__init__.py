@@ -1,6 +1,7 @@
 """A run from its options to its files, and looking at one.
 
 job.py          the main job, from start to end
+asking.py       one session of the loop, for any stage of a run
 refusal.py      nothing is left behind by a run that is refused
 prepare.py      plugin, prompt, endpoint: what can be wrong before a request is sent
 inputs.py       whether the ledger holds the input as it is now

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-
 from syphus.errors import RunError
 from syphus.formats.report import Report, make_report
 from syphus.ledger.records import Records
+from syphus.ledger.relations import kept_choice
 from syphus.ledger.sessions import last_settings, set_meta
 from syphus.ledger.store import Store, open_for_reading, open_for_writing
 from syphus.pipeline.engine import Observer
@@ -52,27 +51,36 @@ def clean_run(folder: Path, datasets_dir: Iterable[Path], observer: Observer) ->
         store.close()
 
 
-def judge_anew(store: Store, stage: Generate, plugin: LoadedPlugin, observer: Observer) -> int:
+def reader(plugin: LoadedPlugin, short_name: str) -> str:
+    """What answers are read with, as the ledger notes it: the code, and the name of the set where it is not usual."""
+    digest = parser_digest(plugin.path)
+    return digest if short_name == plugin.cls.short_name else f"{digest} {short_name}"
+
+
+def judge_anew(store: Store, stage: Generate, plugin: LoadedPlugin, short_name: str, observer: Observer) -> int:
     """Reads every answer again; returns how many queries have another outcome now. Commits."""
     forget_pairs(store)
     forget_exports(store)
     changed = rejudge(store, Records(store, Generate.name, session=0), stage, observer.reading)
-    set_meta(store, PARSER, parser_digest(plugin.path))
+    set_meta(store, PARSER, reader(plugin, short_name))
     store.commit()
     return changed
 
 
 def _clean(store: Store, plugin: LoadedPlugin, prefix: Prefix, observer: Observer) -> Cleaning:
     before = make_report(store, Generate.name, kept_prices(store))
-    stage = Generate(plugin.create(), prefix, Sampling("", {}, []), Vault())  # nobody is asked
-    changed = judge_anew(store, stage, plugin, observer)
+    dataset, choice = plugin.create(), kept_choice(store)
+    if choice is not None:
+        dataset.short_name = choice.short_name
+    stage = Generate(dataset, prefix, Sampling("", {}, []), Vault())  # nobody is asked
+    changed = judge_anew(store, stage, plugin, dataset.short_name, observer)
     after = make_report(store, Generate.name, kept_prices(store))
-    return Cleaning(before, after, changed, write_exports(store, Generate.name, plugin.cls.short_name, after))
+    return Cleaning(before, after, changed, write_exports(store, Generate.name, dataset.short_name, after))
 
 
 def _prefix(settings: dict[str, object]) -> Prefix:
     """The prompt that the answers were asked with, as the ledger keeps it."""
     text = settings["prompt_text"]
     assert isinstance(text, dict)
-    turns: list[Message] = orjson.loads(orjson.dumps(text["in_context"]))
+    turns = [Message(role=turn["role"], content=turn["content"]) for turn in text["in_context"]]
     return Prefix(str(text["system_message"]), tuple(turns))

@@ -13,11 +13,13 @@ from syphus.formats.parquet import require_pyarrow
 from syphus.formats.report import make_report
 from syphus.formats.source import Source
 from syphus.formats.table import FORMATS
-from syphus.ledger.results import accepted, most_images
+from syphus.ledger.relations import kept_choice
+from syphus.ledger.results import most_images
 from syphus.ledger.store import Store, open_for_reading, storage_faults
 from syphus.plugins.finding import find_plugin
 from syphus.runs.prices import kept_prices
 from syphus.runs.projections import short_path
+from syphus.runs.related import related, train
 from syphus.stages.generate import Generate
 
 FOLDER = "export"  #: below the run's folder, where none is named
@@ -58,10 +60,11 @@ def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: It
         raise RunError(f"{store.folder} holds no pairs yet.")
     plugin = find_plugin(str(report.settings[-1]["dataset"]), datasets_dir).cls
     source = Source(
-        plugin.short_name,
-        lambda: accepted(store, Generate.name),
+        choice.short_name if (choice := kept_choice(store)) else plugin.short_name,
+        lambda: related(store, Generate.name),
         most_images(store, Generate.name),
         header(report),
+        lambda: train(store, Generate.name),
     )
     written = []
     for name in dict.fromkeys(formats):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from syphus.endpoints.answers import BYTES_PER_TOKEN
+from syphus.image_tokens import ImageRules
 from syphus.pricing import Price
 from syphus.types import Prefix, Usage
 
@@ -23,11 +24,10 @@ class Forecast(NamedTuple):
 
 
 def forecast(
-    rows: int, bytes_a_row: float, prefix: Prefix, price: Price | None, requests_per_minute: float | None
+    rows: int, tokens_a_row: float, prefix: Prefix, fixed: int, price: Price | None, requests_per_minute: float | None
 ) -> Forecast:
-    """For `rows` queries whose annotations have `bytes_a_row` bytes on average."""
-    fixed = prefix_tokens(prefix)
-    prompt = int(rows * (fixed + bytes_a_row / BYTES_PER_TOKEN))
+    """For `rows` queries of `tokens_a_row` tokens on average, behind a prefix of `fixed` tokens."""
+    prompt = int(rows * (fixed + tokens_a_row))
     cached = int((rows - 1) * (fixed // CACHED_STEP * CACHED_STEP)) if fixed >= CACHED_FROM and rows > 1 else 0
     usage = Usage(prompt, int(rows * _answer_tokens(prefix)), cached)
     cost = price.of(usage) if price else None
@@ -39,10 +39,12 @@ def forecast(
     )
 
 
-def prefix_tokens(prefix: Prefix) -> int:
+def prefix_tokens(prefix: Prefix, rules: ImageRules) -> int:
     """Tokens, about, of what every request begins with."""
+    shown = [image for message in prefix.in_context for image in message.get("images", ())]
+    images = sum(rules.tokens(*rules.size(image.width, image.height)) for image in shown)
     texts = [prefix.system_message, *(message["content"] for message in prefix.in_context)]
-    return sum(len(text.encode()) for text in texts) // BYTES_PER_TOKEN + 4 * len(texts)
+    return sum(len(text.encode()) for text in texts) // BYTES_PER_TOKEN + 4 * len(texts) + images
 
 
 def _answer_tokens(prefix: Prefix) -> float:

@@ -5,35 +5,49 @@ from __future__ import annotations
 import hashlib
 import heapq
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from syphus.errors import InputError, RunError, UsageError
 from syphus.ledger.inputs import InputCheck, accept, register, reject
+from syphus.ledger.relations import forget_nearest
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.options import Options
 from syphus.plugins.contract import AbstractDataset, beside, files_read, leave_out, queries
 from syphus.reading.places import Tolerance
 from syphus.runs.projections import forget_exports, forget_pairs
-from syphus.types import Query
+from syphus.types import Picture, Query
+from syphus.vision.album import Album
+
+T = TypeVar("T")
 
 _META = "input"  # meta: the fingerprint of the input that the ledger holds
 
 
 def check_input(
-    store: Store, stage: str, dataset: AbstractDataset, options: Options, plugin: str, tick: Callable[[int], None]
+    store: Store,
+    stage: str,
+    dataset: AbstractDataset,
+    options: Options,
+    plugin: str,
+    tick: Callable[[int], None],
+    album: Album | None = None,
 ) -> InputCheck | None:
     """Registers the input where it may have changed; None where it is known to be the same.
 
-    `plugin` is a digest of the plugin's source. Raises `InputError` for a bad row, and `RunError` where rows that have
-    an outcome have changed or gone and `--accept-changes` is not given; the ledger is then as it was.
+    `plugin` is a digest of the plugin's source; the `album` looks at images. Raises `InputError` for a bad row, and
+    `RunError` where rows that have an outcome have changed or gone and `--accept-changes` is not given; the ledger is
+    then as it was.
     """
     now = fingerprint(dataset, options, plugin)
     if now and now == get_meta(store, f"{stage} {_META}") and not options.check_input:
         return None
     try:
-        check = _registered(store, stage, dataset, options, tick)
+        check = _registered(store, stage, dataset, options, tick, album)
         if not check.read:
             raise InputError(f"{_source(dataset, options) or options.name} holds no queries. Nothing was sent.")
         end = _end(options)
@@ -42,14 +56,20 @@ def check_input(
                 f"--slice-start {options.slice_start} and --slice-end {options.slice_end} leave none of the "
                 f"{check.read:,} rows. Nothing was sent."
             )
+        if album is not None:
+            _check_images(album)
         _decide(check, options)
     except BaseException:
         reject(store)
         raise
+    if album is not None and album.seen:
+        album.sync()
     set_meta(store, f"{stage} {_META}", now)
     if check.changed or check.gone:
         forget_pairs(store)
     forget_exports(store)  # rows may have moved, or come back
+    if check.changed or check.gone or check.moved:
+        forget_nearest(store)
     accept(store, stage)
     return check
 
@@ -66,7 +86,8 @@ def fingerprint(dataset: AbstractDataset, options: Options, plugin: str) -> str:
     selection = (
         options.slice_start, options.slice_end, options.random_sample, options.seed, options.allow_bad_rows,
     )  # fmt: skip
-    return f"{files}|{plugin}|{selection}"
+    images = f"|{_images_as_they_are(options)}" if options.images or options.with_images or options.max_images else ""
+    return f"{files}|{plugin}|{selection}{images}"
 
 
 def _state(path: Path) -> str:
@@ -76,6 +97,18 @@ def _state(path: Path) -> str:
         return f"{name}|-"
     stat = path.stat()
     return f"{name}|{stat.st_size}|{stat.st_mtime_ns}"
+
+
+def _images_as_they_are(options: Options) -> str:
+    """What can be said of the images at a glance: not whether a file among others has changed."""
+    asked = (options.with_images, options.max_images)
+    return str(asked) if options.images is None else f"{_state(options.images)}|{asked}"
+
+
+def _check_images(album: Album) -> None:
+    """Where no image at all can be read, it is not the images."""
+    if album.problem and not album.seen:
+        raise InputError(f"No image can be read, the first is {album.problem}. See --images. Nothing was sent.")
 
 
 def _decide(check: InputCheck, options: Options) -> None:
@@ -93,24 +126,46 @@ def _source(dataset: AbstractDataset, options: Options) -> str:
 
 
 def _registered(
-    store: Store, stage: str, dataset: AbstractDataset, options: Options, tick: Callable[[int], None]
+    store: Store,
+    stage: str,
+    dataset: AbstractDataset,
+    options: Options,
+    tick: Callable[[int], None],
+    album: Album | None,
 ) -> InputCheck:
     """Registers, and once more without the records that the plugin fails on, where bad rows are allowed."""
     tolerance = Tolerance() if options.allow_bad_rows else None
     given = (dataset, options, tolerance)
+    look = album.look if album is not None else None
     try:
-        return register(store, stage, input_queries(*given), wanted(*given), tick)
+        return register(store, stage, input_queries(*given), wanted(*given), tick, look)
     except UsageError as fault:
         if tolerance is None:
             raise
         reject(store)
         leave_out(dataset, options.query_inputs_path, tolerance, fault)
-        return register(store, stage, input_queries(*given), wanted(*given), tick)
+        return register(store, stage, input_queries(*given), wanted(*given), tick, look)
 
 
 def input_queries(dataset: AbstractDataset, options: Options, tolerance: Tolerance | None) -> Iterator[Query]:
     """All rows of the input as queries, with a `tolerance` bad ones too. Raises `UsageError`."""
-    return queries(dataset, options.query_inputs_path, tolerance)
+    found = queries(dataset, options.query_inputs_path, tolerance)
+    return map(partial(with_images, options=options), found) if options.with_images or options.max_images else found
+
+
+def with_images(query: Query, options: Options) -> Query:
+    """The query with the images that its ids name, if they are wanted and it has none; not more than are wanted."""
+    images = query.images
+    if options.with_images and not images:
+        images = tuple(Picture(id=name) for name in query.image_ids)
+    if options.max_images and len(images) > options.max_images:
+        images = tuple(evenly(images, options.max_images))
+    return replace(query, images=images)
+
+
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """So many of the items, at even distances, the first of them first."""
+    return [items[place * len(items) // count] for place in range(count)]
 
 
 def wanted(dataset: AbstractDataset, options: Options, tolerance: Tolerance | None) -> Callable[[int], bool]:

@@ -2,95 +2,102 @@
 
 prepare    plugin, prompt, endpoint (prepare.py)
 open       the ledger: its settings, its input, answers that a changed parser judges anew
-ask        the loop, over all rows without an outcome (engine.py)
+ask        the loop, over all rows without an outcome (asking.py)
 finish     the files, and the numbers (projections.py)
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 
-import orjson
-
-from syphus.config import Config
 from syphus.errors import ConfigError, InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.report import Finished, Report, make_report
-from syphus.ledger.records import Records, reopen
+from syphus.formats.train import told
+from syphus.ledger.records import reopen
 from syphus.ledger.results import accepted
-from syphus.ledger.sessions import begin_session, end_session, get_meta, last_settings, sessions, set_meta
+from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
-from syphus.ledger.summary import asks_nobody, average_size
+from syphus.ledger.summary import asks_nobody, average_images, average_size
 from syphus.options import Options
-from syphus.pipeline.budget import Budget
-from syphus.pipeline.engine import Observer, Work, run_stage
-from syphus.pipeline.estimate import TokenEstimate
-from syphus.pipeline.tally import Tally
-from syphus.runs.clean import PARSER, judge_anew
-from syphus.runs.descriptors import fitting_threads
+from syphus.pipeline.engine import Observer
+from syphus.runs.asking import Asker
+from syphus.runs.clean import PARSER, judge_anew, reader
 from syphus.runs.inputs import check_input
 from syphus.runs.opening import opening
 from syphus.runs.prepare import Prepared, prepare
-from syphus.runs.prices import keep_prices, kept_prices
+from syphus.runs.prices import kept_prices
 from syphus.runs.projections import forget_exports, open_pairs, write_exports
 from syphus.runs.refusal import opened
-from syphus.runs.settings import differences, sampling_parameters
-from syphus.sampling import Sampling
-from syphus.stages.generate import Generate, parser_digest
+from syphus.runs.relate import Plan, check_images, plan_relation, relate, settle_choice
+from syphus.runs.related import checked_train
+from syphus.runs.settings import differences
+from syphus.stages.generate import Generate
+from syphus.text import many
 from syphus.types import State
-from syphus.version import __version__
 
 STAGE = Generate.name
-_ADAPTED = f"{STAGE} adapted"  # meta: the sampling parameters that the model does not take
 
 
 def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Finished:
     """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost."""
     prepared = prepare(options, environ)
-    with opened(prepared.options.folder, STAGE) as store:
+    plan = plan_relation(prepared)
+    with opened(prepared.options.folder) as store:
         try:
-            return _Job(prepared, store, observer).carry_out()
+            job = _Job(prepared, plan, store, observer)
+            with contextlib.closing(job):
+                return job.carry_out()
         except StorageError as error:
             return _what_is_left(store, error)
 
 
 class _Job:
-    def __init__(self, prepared: Prepared, store: Store, observer: Observer) -> None:
+    def __init__(self, prepared: Prepared, plan: Plan, store: Store, observer: Observer) -> None:
         self._prepared = prepared
+        self._plan = plan
         self._options = prepared.options
         self._store = store
         self._observer = observer
-        adapted = orjson.loads(str(get_meta(store, _ADAPTED) or "[]"))
-        self._sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), adapted)
-        self._vault = prepared.vault
+        self._asker = Asker(prepared, store, observer)
         self._stage = Generate(
             prepared.dataset,
             prepared.prefix,
-            self._sampling,
-            self._vault,
+            self._asker.sampling,
+            self._asker.vault,
             share_answers=not prepared.options.no_sharing,
             hook_seconds=prepared.config.plugin_timeout,
+            album=self._asker.album,
         )
 
     def carry_out(self) -> Finished:
         self._settle_settings()
         self._open_input()
+        check_images(self._store, STAGE, self._plan, bool(self._pending() or self._options.retry))
+        settle_choice(self._store, self._plan)
         self._judge_anew()
         if self._options.retry:
             self._reopen()
+        before = self._report()
+        pending = before.counts.states[State.PENDING]
+        stopped_by = self._ask(before) if pending else None
+        if stopped_by is None:
+            stopped_by = relate(self._store, STAGE, self._plan, self._observer)
         report = self._report()
-        if report.counts.states[State.PENDING]:
-            return self._finish(self._ask(report))
-        self._observer.say("Nothing to do: no request was made.")
-        return self._finish(None)
+        if report.spending.requests == before.spending.requests and not pending:
+            self._observer.say("Nothing to do: no request was made.")
+        return self._finish(report, stopped_by)
+
+    def _pending(self) -> int:
+        return self._report().counts.states[State.PENDING]
+
+    def close(self) -> None:
+        """Lets go of the images."""
+        self._asker.close()
 
     def _report(self) -> Report:
-        return make_report(self._store, STAGE, kept_prices(self._store))
+        return self._asker.report(STAGE)
 
     def _settle_settings(self) -> None:
         """A run whose answers were made under other settings needs a decision."""
@@ -110,7 +117,8 @@ class _Job:
     def _open_input(self) -> None:
         plugin = self._prepared.plugin.digest()
         known = bool(sessions(self._store, STAGE))
-        check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, self._observer.reading)
+        tick, album = self._observer.reading, self._asker.album
+        check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, tick, album)
         if check is not None and known and (check.new or check.changed or check.gone):
             self._observer.say(
                 f"The input has changed: {check.new:,} new, {check.changed:,} changed, {check.gone:,} gone."
@@ -118,14 +126,15 @@ class _Job:
 
     def _judge_anew(self) -> None:
         """A changed parser costs nothing: every answer that is here is read again."""
-        now = parser_digest(self._prepared.plugin.path)
-        if now == get_meta(self._store, PARSER):
+        name = self._prepared.dataset.short_name
+        now, before = reader(self._prepared.plugin, name), str(get_meta(self._store, PARSER))
+        if now == before:
             return
         if sessions(self._store, STAGE):
-            changed = judge_anew(self._store, self._stage, self._prepared.plugin, self._observer)
-            self._observer.say(
-                f"The parser or the plugin has changed: answers were read again, {changed:,} differ now."
-            )
+            changed = judge_anew(self._store, self._stage, self._prepared.plugin, name, self._observer)
+            only_names = now.split()[0] == before.split()[0]
+            why = f"The pairs are named {name}" if only_names else "The parser or the plugin has changed"
+            self._observer.say(f"{why}: answers were read again, {changed:,} differ now.")
         else:
             set_meta(self._store, PARSER, now)
             self._store.commit()
@@ -144,93 +153,33 @@ class _Job:
 
     def _ask(self, report: Report) -> SyphusError | None:
         """One session of the loop; returns what stopped it. Raises `StorageError` where the disk failed."""
-        prepared, options = self._prepared, self._options
+        prepared = self._prepared
         asking = not asks_nobody(self._store, STAGE)
         if asking and prepared.no_endpoint is not None:
             raise prepared.no_endpoint
-        for line in opening(prepared, report, average_size(self._store, STAGE), asking):
+        images = average_images(self._store, STAGE, self._asker.album.tokens)
+        if images:
+            self._asker.album.prepare()
+        for line in opening(prepared, report, average_size(self._store, STAGE), images, asking):
             self._observer.say(line)
-        threads = self._fitting_threads()
-        began, clock = time.time(), time.monotonic()
-        keep_prices(self._store, prepared.config.prices)
-        trusted = self._trusted(report)
-        session = begin_session(self._store, STAGE, prepared.settings, threads, prepared.endpoint, __version__, began)
-        work = Work(
-            stage=self._stage,
-            store=self._store,
-            records=Records(self._store, STAGE, session),
-            pairs=open_pairs(self._store, STAGE),
-            budget=Budget(
-                prepared.price,
-                options.max_cost,
-                options.max_requests,
-                self._spent(report),
-                report.spending.requests + report.cut_off,
-            ),
-            tally=Tally(report.counts.total, Counter(report.counts.states)),
-            vault=self._vault,
-            threads=threads,
-            max_rounds=options.max_rounds,
-            trusted=trusted,
-            seed=options.seed,
-            drain=options.drain,
-        )
-        stopped_by = _run_anywhere(self._session(work))
-        if isinstance(stopped_by, StorageError):
-            raise stopped_by
-        set_meta(self._store, _ADAPTED, orjson.dumps(self._sampling.adapted).decode())
-        end_session(
-            self._store, session, str(stopped_by or ""), time.monotonic() - clock, began + time.monotonic() - clock
-        )
-        return stopped_by
+        return self._asker.ask(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
 
-    def _spent(self, report: Report) -> float:
-        """Dollars so far. Calls that may have been billed without an answer count in full, as when they were made."""
-        price, spending = self._prepared.price, report.spending
-        if price is None:
-            return report.cost or 0.0
-        longest = TokenEstimate(self._prepared.config.max_tokens).max_tokens
-        completion = min(spending.unknown_tokens, spending.maybe_billed * longest)
-        answers = sum(use.answers for use in spending.models)
-        prompt = spending.usage.prompt_tokens / answers if answers else 0.0
-        lost = price.worst(report.cut_off * prompt, report.cut_off * longest)
-        return (report.cost or 0.0) + price.worst(spending.unknown_tokens - completion, completion) + lost
-
-    def _trusted(self, report: Report) -> bool:
-        """Whether these very settings have brought answers before; asked before the session begins."""
-        same = last_settings(self._store, STAGE) == self._prepared.settings
-        return bool(same and report.counts.states[State.OK] and report.sessions[-1].endpoint == self._prepared.endpoint)
-
-    def _fitting_threads(self) -> int:
-        each = 2 if self._options.offline else len(self._prepared.config.endpoints)  # offline: both ends are ours
-        threads, told = fitting_threads(self._options.num_threads, each)
-        if told:
-            self._observer.say(told)
-        return threads
-
-    async def _session(self, work: Work) -> SyphusError | None:
-        async with self._endpoint() as config:
-            return await run_stage(work, config, self._observer)
-
-    @contextlib.asynccontextmanager
-    async def _endpoint(self) -> AsyncIterator[Config]:
-        config = self._prepared.config
-        if not self._options.offline:
-            yield config
-            return
-        from syphus.endpoints.simulated import Simulation, serve  # a server, and only who works offline needs one
-
-        async with serve(Simulation(seed=self._options.seed)) as server:
-            endpoint = config.endpoints[0].model_copy(update={"base_url": server.url})
-            yield config.model_copy(update={"endpoints": (endpoint,)})
-
-    def _finish(self, stopped_by: SyphusError | None) -> Finished:
-        report = self._report()
+    def _finish(self, report: Report, stopped_by: SyphusError | None) -> Finished:
         files: tuple[str, ...] = ()
         if not (isinstance(stopped_by, InterruptError) and stopped_by.at_once):
-            files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report)
+            problems = self._train_problems()
+            files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report, not problems)
+            if problems and stopped_by is None:
+                stopped_by = RunError(f"{problems} in {self._options.train}: there is no train file.")
         first = itertools.islice(accepted(self._store, STAGE), 2)
         return Finished(report, stopped_by, files, [pair.as_pair() for result in first for pair in result.pairs[:1]])
+
+    def _train_problems(self) -> str:
+        """How many problems the user's own train file has, each of which is told; "" where there are none."""
+        _, problems = checked_train(self._store, STAGE) or ([], [])
+        for line in told(problems):
+            self._observer.say(f"{self._options.train}: {line}")
+        return many(len(problems), "problem") if problems else ""
 
 
 def _what_is_left(store: Store, fault: StorageError) -> Finished:
@@ -240,13 +189,3 @@ def _what_is_left(store: Store, fault: StorageError) -> Finished:
         return Finished(make_report(store, STAGE, kept_prices(store)), fault, (), [])
     except StorageError:
         raise fault from None
-
-
-def _run_anywhere(session: Coroutine[None, None, SyphusError | None]) -> SyphusError | None:
-    """Runs it to the end, also where a loop is running already, as in a notebook: then in a thread of its own."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(session)
-    with ThreadPoolExecutor(1, "syphus") as thread:
-        return thread.submit(asyncio.run, session).result()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from syphus.endpoints.answers import BYTES_PER_TOKEN
 from syphus.formats.report import Report
 from syphus.pricing import price_date
-from syphus.runs.forecast import Forecast, forecast
+from syphus.runs.forecast import Forecast, forecast, prefix_tokens
 from syphus.runs.prepare import Prepared
 from syphus.text import dollars, many
 from syphus.types import State
 
 
-def opening(prepared: Prepared, report: Report, annotation_bytes: float, asking: bool = True) -> list[str]:
-    """What will happen and what it will cost; `annotation_bytes` is the size of an average pending annotation.
+def opening(
+    prepared: Prepared, report: Report, annotation_bytes: float, image_tokens: float = 0.0, asking: bool = True
+) -> list[str]:
+    """What will happen and what it will cost.
 
-    Not `asking`: every row that is left brings its own pairs.
+    `annotation_bytes` is the size of an average pending annotation, `image_tokens` what its images take. Not `asking`:
+    every row that is left brings its own pairs.
     """
     options, counts, config = prepared.options, report.counts, prepared.config
     examples = sum(message["role"] == "assistant" for message in prepared.prefix.in_context)
@@ -28,7 +32,9 @@ def opening(prepared: Prepared, report: Report, annotation_bytes: float, asking:
     if asking and not options.offline:
         limits = [endpoint.requests_per_minute for endpoint in config.endpoints]
         rate = sum(limit for limit in limits if limit) if all(limits) else None
-        lines.append(_forecast_line(forecast(pending, annotation_bytes, prepared.prefix, prepared.price, rate), rate))
+        fixed = prefix_tokens(prepared.prefix, prepared.image_rules)
+        shown = annotation_bytes / BYTES_PER_TOKEN + image_tokens
+        lines.append(_forecast_line(forecast(pending, shown, prepared.prefix, fixed, prepared.price, rate), rate))
     return lines
 
 
@@ -42,8 +48,11 @@ def _paid_twice(report: Report) -> str:
 
 def _forecast_line(expected: Forecast, rate: float | None) -> str:
     usage = expected.usage
-    cached = f" ({_tokens(usage.cached_tokens)} from the prompt cache)" if usage.cached_tokens else ""
-    parts = [f"about {_tokens(usage.prompt_tokens)} tokens in{cached}", f"{_tokens(usage.completion_tokens)} out"]
+    cached = f" ({about_tokens(usage.cached_tokens)} from the prompt cache)" if usage.cached_tokens else ""
+    parts = [
+        f"about {about_tokens(usage.prompt_tokens)} tokens in{cached}",
+        f"{about_tokens(usage.completion_tokens)} out",
+    ]
     if expected.low is None or expected.high is None:
         parts.append("cost unknown (no price for this model)")
     else:
@@ -54,7 +63,8 @@ def _forecast_line(expected: Forecast, rate: float | None) -> str:
     return ", ".join(parts)
 
 
-def _tokens(count: int) -> str:
+def about_tokens(count: int) -> str:
+    """`1.2k`, `3.4M`."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if count >= size:
             return f"{count / size:.1f}{unit}"

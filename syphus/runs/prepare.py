@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from syphus.config import Config, EndpointConfig, load_config, make_config
+from syphus.config import Config, EndpointConfig, load_config, make_config, section
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
+from syphus.image_tokens import ImageRules
 from syphus.options import Options
-from syphus.plugins.contract import AbstractDataset, load_prefix, shipped
+from syphus.plugins.contract import AbstractDataset, load_prefix, shipped, take_name_of_set
 from syphus.plugins.finding import LoadedPlugin, find_plugin
+from syphus.plugins.images import image_sources
 from syphus.pricing import Price, load_prices
 from syphus.runs.settings import run_settings
 from syphus.secrets import Vault
-from syphus.types import Prefix
+from syphus.types import Frame, Prefix, Relation, Still, Video
+from syphus.vision.album import IMAGES, Album
+from syphus.vision.examples import look_at_examples
 
 _SIMULATED_MODEL = "chat"
 _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
@@ -32,9 +37,31 @@ class Prepared:
     no_endpoint: NoEndpointError | None = None  #: raised where somebody must be asked after all
 
     @property
+    def relation(self) -> Relation | None:
+        """The relation of the pairs, where another one is wanted than the plugin's `related` gives."""
+        own = Relation(self.dataset.relation) if self.dataset.relation else None
+        return self.options.relate or (own if own is not None and own.nearest else None)
+
+    @property
     def settings(self) -> dict[str, object]:
         """What the answers will depend on."""
-        return run_settings(self.options.name, self.config, self.prefix, self.options.offline)
+        options = self.options
+        return run_settings(options.name, self.config, self.prefix, options.offline, options.with_images)
+
+    @property
+    def image_rules(self) -> ImageRules:
+        """How images go to the model."""
+        config = self.config
+        return ImageRules(config.model, config.image_size, config.image_detail, config.image_tokens)
+
+    def album(self, folder: Path | None = None) -> Album:
+        """The pictures of the run in `folder`; without one, those of a preview. Close it."""
+        kept = folder / IMAGES if folder else None
+        own = type(self.dataset)._load_images is not AbstractDataset._load_images
+        return Album(self.image_rules, self.options.images, kept, self._listing if own else None)
+
+    def _listing(self, folder: Path) -> Iterator[Still | Frame | Video]:
+        return image_sources(self.dataset, str(folder.absolute()))
 
     @property
     def vault(self) -> Vault:
@@ -64,6 +91,7 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
         raise ConfigError(
             f"--dataset_version {options.dataset_version!r}: it names a folder; use letters, digits, - _ ."
         )
+    _check_images(options)
     plugin = find_plugin(options.name, options.datasets_dir)
     if not _FILE_NAME.fullmatch(plugin.cls.short_name):
         raise PluginError(
@@ -76,13 +104,22 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
         num_threads=max(1, options.num_threads),  # the first Syphus asked one by one with 0
     )
     dataset = plugin.create(options.prompt_path, options.query_inputs_path)
+    if dataset.relation not in ("", *Relation):
+        raise PluginError(f"{plugin.name}: relation {dataset.relation!r}: there is {', '.join(Relation)}")
+    take_name_of_set(dataset, options.relate or dataset.relation)
     prefix = load_prefix(dataset, options.prompt_path)
     try:
         prepared = Prepared(options, plugin, dataset, prefix, _config(options, environ))
     except NoEndpointError as error:
         if not plugin.cls.brings_pairs:
             raise
-        prepared = Prepared(options, plugin, dataset, prefix, _nowhere("none", {}), error)
+        given = {"embeddings": section(options.config, "embeddings")} if options.config else {}
+        prepared = Prepared(options, plugin, dataset, prefix, _nowhere("none", given, environ), error)
+    prepared = replace(
+        prepared,
+        options=replace(options, max_images=prepared.config.max_images),
+        prefix=look_at_examples(prefix, prepared.image_rules),
+    )
     if options.max_cost is not None and prepared.price is None:
         raise ConfigError(
             f"--max-cost needs the price of {prepared.config.model}, which is not known. "
@@ -91,6 +128,13 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
     if options.max_cost is not None and prepared.config.max_tokens is None:
         raise ConfigError("--max-cost needs a bound on what one answer can cost: set max_tokens.")
     return prepared
+
+
+def _check_images(options: Options) -> None:
+    if options.images is not None and not options.images.exists():
+        raise ConfigError(f"--images {options.images}: there is no such file or folder.")
+    if options.with_images and options.images is None:
+        raise ConfigError("--with-images needs --images PATH: an image store, or a folder of image files.")
 
 
 def _input_path(options: Options, plugin: LoadedPlugin) -> str:
@@ -110,6 +154,9 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
         "temperature": options.temperature,
         "top_p": options.top_p,
         "max_tokens": options.max_tokens,
+        "image_size": options.image_size,
+        "image_detail": options.image_detail,
+        "max_images": options.max_images,
         "timeout": options.timeout,
         "max_attempts": options.max_attempts,
     }
@@ -124,7 +171,7 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
     return config.model_copy(update={"endpoints": tuple(e.model_copy(update=limits) for e in config.endpoints)})
 
 
-def _nowhere(model: str, given: Mapping[str, object]) -> Config:
+def _nowhere(model: str, given: Mapping[str, object], environ: Mapping[str, str] | None = None) -> Config:
     """A configuration without an endpoint of the user's."""
     endpoint = EndpointConfig(base_url="http://127.0.0.1")
-    return make_config({"model": model, "endpoints": (endpoint,)}, given)
+    return make_config({"model": model, "endpoints": (endpoint,)}, given, environ=environ)

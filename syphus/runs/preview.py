@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -20,14 +21,18 @@ from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.settings import sampling_parameters
 from syphus.sampling import Sampling
 from syphus.stages.generate import Generate
-from syphus.types import Message, Outcome, Query
+from syphus.types import Outcome, Query
+from syphus.vision.album import Album
 
 
 class Shown(NamedTuple):
-    """What would be sent for a query, or the `problem` that keeps it from being sent. `tokens` are an estimate."""
+    """What would be sent for a query, or the `problem` that keeps it from being sent. `tokens` are an estimate.
+
+    `messages` are as they go out, but an image's URL says what it is: `<image 640x480 JPEG, about 765 tokens>`.
+    """
 
     id: str
-    messages: list[Message]
+    messages: list[dict[str, object]]
     parameters: dict[str, object]
     tokens: int
     problem: str = ""
@@ -46,8 +51,14 @@ def preview(options: Options, environ: Mapping[str, str], count: int, show: Call
     Needs no endpoint. Raises `UsageError`.
     """
     prepared = _prepared(options, environ)
-    sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config))
-    stage = Generate(prepared.dataset, prepared.prefix, sampling, prepared.vault)
+    with contextlib.closing(prepared.album()) as album:
+        return _preview(prepared, album, count, show)
+
+
+def _preview(prepared: Prepared, album: Album, count: int, show: Callable[[Shown], None]) -> Sizes | None:
+    options = prepared.options
+    sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), pictures=album)
+    stage = Generate(prepared.dataset, prepared.prefix, sampling, prepared.vault, album=album)
     tolerance = Tolerance() if options.allow_bad_rows else None
     if tolerance is not None:
         leave_out(prepared.dataset, prepared.options.query_inputs_path, tolerance)
@@ -58,7 +69,7 @@ def preview(options: Options, environ: Mapping[str, str], count: int, show: Call
         if not is_wanted(position):
             continue
         if shown < count:
-            show(_shown(query, stage))
+            show(_shown(query, stage, album))
             shown += 1
         size = (query.id, -(-len(query.text.encode()) // BYTES_PER_TOKEN))
         if shortest is None or size[1] < shortest[1]:
@@ -77,12 +88,14 @@ def _prepared(options: Options, environ: Mapping[str, str]) -> Prepared:
         return prepare(replace(options, offline=True, config=None), environ)  # the messages are the same anywhere
 
 
-def _shown(query: Query, stage: Generate) -> Shown:
+def _shown(query: Query, stage: Generate, album: Album) -> Shown:
+    if query.images:
+        (query,) = album.look([query])
     try:
         request = stage.request(Row(0, query), None)
     except PluginFaultError as fault:
         return Shown(query.id, [], {}, 0, fault.reason)
     if isinstance(request, Outcome):
         return Shown(query.id, [], {}, 0, f"{request.reason}: {request.detail}" if request.detail else request.reason)
-    body = orjson.loads(request.body)
-    return Shown(query.id, body.pop("messages"), body, len(request.body) // BYTES_PER_TOKEN)
+    body = orjson.loads(album.told(request.body))
+    return Shown(query.id, body.pop("messages"), body, request.size // BYTES_PER_TOKEN)

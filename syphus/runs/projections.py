@@ -24,24 +24,33 @@ from syphus.ledger.records import highest_seq
 from syphus.ledger.results import Result, accepted, accepted_since, rejected
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store, storage_faults
+from syphus.runs.related import related, train
 from syphus.types import SIMULATED, State
 
 _PAIRS = "pairs_file"  # meta: "<newest outcome in it> <its size>"; seq -1 says that it must be written anew
 _EXPORTED = "exported"  # meta: the newest outcome in the exports, and the size of each
 
 
-def write_exports(store: Store, stage: str, short_name: str, report: Report) -> tuple[str, ...]:
+def write_exports(
+    store: Store, stage: str, short_name: str, report: Report, with_train: bool = True
+) -> tuple[str, ...]:
     """Writes the exports, and a finished run's pairs.jsonl in input order, where they are not up to date.
 
+    Without `with_train` there is no train file afterwards: the one that the user has brought does not fit.
     Returns their paths, as short as they are clear.
     """
     if not report.counts.pairs and report.counts.states[State.PENDING]:
         return ()  # stopped before there was anything to export
     seq = highest_seq(store)
     folder = store.folder
+    names = file_names(short_name)
     writers: dict[tuple[str, ...], Callable[[], object]] = {
-        file_names(short_name): lambda: write_files(folder, short_name, accepted(store, stage), header(report))
+        names if with_train else names[:1]: lambda: write_files(
+            folder, short_name, related(store, stage), header(report), train(store, stage) if with_train else None
+        )
     }
+    if not with_train:
+        (folder / names[1]).unlink(missing_ok=True)
     if not report.counts.states[State.PENDING]:
         writers[FILE,] = lambda: _rewrite_pairs(store, stage, seq)
     if report.counts.states[State.INVALID]:
@@ -57,8 +66,7 @@ def write_exports(store: Store, stage: str, short_name: str, report: Report) -> 
     if known != {"seq": seq, "sizes": sizes}:
         set_meta(store, _EXPORTED, orjson.dumps({"seq": seq, "sizes": sizes}).decode())
         store.commit()
-    names = dict.fromkeys((*sizes, FILE, "report.json"))
-    return tuple(short_path(folder / name) for name in names)
+    return tuple(short_path(folder / name) for name in dict.fromkeys((*sizes, FILE, "report.json")))
 
 
 def open_pairs(store: Store, stage: str) -> PairsFile:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from syphus.config import Config
-from syphus.prompts import prefix_digest
+from syphus.prompts import plain_turns, prefix_digest
 from syphus.types import Prefix
 
 _NOT_COMPARED = ("dataset", "prompt_text")
+_OF_IMAGES = ("image_size", "image_detail", "max_images")
 
 
-def run_settings(dataset: str, config: Config, prefix: Prefix, simulated: bool) -> dict[str, object]:
+def run_settings(
+    dataset: str, config: Config, prefix: Prefix, simulated: bool, with_images: bool = False
+) -> dict[str, object]:
     """The settings of a run, JSON values, the prompt in full."""
     return {
         "dataset": dataset,
@@ -19,8 +22,15 @@ def run_settings(dataset: str, config: Config, prefix: Prefix, simulated: bool) 
         **sampling_parameters(config),
         "prompt": prefix_digest(prefix),
         "simulated": simulated,
-        "prompt_text": {"system_message": prefix.system_message, "in_context": list(prefix.in_context)},
+        "prompt_text": {"system_message": prefix.system_message, "in_context": plain_turns(prefix)},
+        **_image_settings(config, with_images),
     }
+
+
+def _image_settings(config: Config, with_images: bool) -> dict[str, object]:
+    """How images go out, where anybody has said so: most runs have none, and those of before knew nothing of them."""
+    said = {name: getattr(config, name) for name in _OF_IMAGES if getattr(config, name) is not None}
+    return {"with_images": True, **said} if with_images else said
 
 
 def sampling_parameters(config: Config) -> dict[str, object]:

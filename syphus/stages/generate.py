@@ -13,17 +13,18 @@ from syphus import cleaning, parsing
 from syphus.cleaning import GENERAL_RULES, Context, Rule, clean
 from syphus.cleaning.rules import recognisable
 from syphus.endpoints.answers import unusable
-from syphus.errors import UsageError
+from syphus.errors import ImageError, UsageError
 from syphus.formats.pairs_jsonl import pair_lines
 from syphus.ledger.records import Answer, Row
-from syphus.pipeline.stage import Judgement, PluginFaultError
+from syphus.pipeline.stage import IMAGE, Judgement, PluginFaultError, unsent
 from syphus.plugins.code import time_limit
 from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.plugins.returned import checked, checked_numbers, checked_text, checked_texts
 from syphus.prompts import render_messages
 from syphus.sampling import Sampling
 from syphus.secrets import Vault
-from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Parsed, Prefix, Query, Request, State
+from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Parsed, Picture, Prefix, Query, Request, State
+from syphus.vision.album import Album
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Generate:
         vault: Vault,
         share_answers: bool = True,
         hook_seconds: float = 10.0,
+        album: Album | None = None,
     ) -> None:
         self._dataset = dataset
         self._prefix = prefix
@@ -57,6 +59,7 @@ class Generate:
         self._vault = vault
         self._share_answers = share_answers
         self._hook_seconds = hook_seconds
+        self._album = album
         self._code = plugin_code(dataset)
         self._rules = rules_of(dataset)
         self._taught = recognisable(self._taught_texts())
@@ -68,10 +71,13 @@ class Generate:
             return Outcome(State.FAILED, reason=BAD_ROW, detail=row.query.problem)
         if row.query.pairs:  # they are here already: nobody is asked, and they are cleaned like all others
             return self._hook(self._accept, row.query, row.query.pairs).outcome
-        if not row.query.text.strip():
+        if not row.query.text.strip() and not row.query.images:
             return Outcome(State.FAILED, reason=EMPTY)
-        text = self._hook(self._render, row.query)
-        messages = render_messages(self._prefix, text)
+        try:
+            images = self._images(row.query) if row.query.images else ()
+        except ImageError as error:
+            return unsent(error)
+        messages = render_messages(self._prefix, self._hook(self._render, row.query), images)
         owner = "" if self._share_answers else row.query.id
         if last is None or not row.reason:
             return self._sampling.request(messages, row.used, owner)
@@ -94,6 +100,10 @@ class Generate:
     def adapt(self, parameter: str) -> bool:
         """Does without a sampling parameter that the model does not take."""
         return self._sampling.adapt(parameter)
+
+    def _images(self, query: Query) -> Sequence[Picture]:
+        assert self._album is not None, "whoever asks about images has an album"
+        return self._album.known(query.images)
 
     def _taught_texts(self) -> Iterator[str]:
         """The texts that the plugin's parser finds in the in-context examples."""
@@ -186,7 +196,7 @@ def rules_of(dataset: AbstractDataset) -> tuple[Rule, ...]:
 
 def asking_helps(reason: str) -> bool:
     """Whether a row that has failed for this reason may fare better when it is asked again, with nothing mended."""
-    return reason not in (BAD_ROW, EMPTY) and not reason.startswith(PLUGIN)
+    return reason not in (BAD_ROW, EMPTY) and not reason.startswith((PLUGIN, IMAGE))
 
 
 def parser_digest(plugin: Path) -> str:

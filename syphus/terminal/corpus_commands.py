@@ -24,6 +24,9 @@ def verify(
         Literal["quick", "full", "none"],
         typer.Option(help="How images are looked at: head, checksums and end; decoded; or not at all."),
     ] = "quick",
+    allow_unused: Annotated[
+        bool, typer.Option("--allow-unused", help="A store may hold images that no pair names.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print summary and findings as JSON.")] = False,
 ) -> None:
     """Checks MIMIC-IT files, whoever wrote them; exit 1 where something is wrong."""
@@ -34,7 +37,7 @@ def verify(
 
     groups, found = find_groups(paths, images or ())
     findings = Findings(json)
-    summary = check(groups, found, findings.tell, Depth(decode))
+    summary = check(groups, found, findings.tell, Depth(decode), allow_unused)
     findings.end(as_json(summary), [checked(summary)])
     raise typer.Exit(1 if summary.problems else 0)
 

@@ -6,7 +6,7 @@ from collections import deque
 from datetime import datetime, timedelta
 
 from syphus.pipeline.engine import View
-from syphus.text import dollars
+from syphus.text import dollars, span
 from syphus.types import State
 
 RATE_OVER = 120.0  #: seconds that the rate is averaged over
@@ -56,7 +56,7 @@ class Meter:
         if budget.price is not None and budget.cost:
             parts.append(dollars(budget.cost))
         if rate > 0:
-            parts.append(f"left {_span((tally.total - self.done) / rate)}")
+            parts.append(f"left {span((tally.total - self.done) / rate)}")
         return "  ".join(parts)
 
     def trouble(self) -> str:
@@ -92,11 +92,3 @@ class Meter:
 def _at(seconds: float) -> str:
     """The wall clock so many seconds from now, or before now."""
     return f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -21,14 +21,23 @@ def as_text(shown: Shown, colours: bool) -> str:
 def _lines(shown: Shown, colours: bool) -> Iterator[str]:
     yield f"=== {printable(shown.id)}"
     for message in shown.messages:
-        colour, plain = (_COLOURS.get(message["role"], ""), _PLAIN) if colours else ("", "")
+        colour, plain = (_COLOURS.get(str(message["role"]), ""), _PLAIN) if colours else ("", "")
         yield f"{colour}--- {message['role']}{plain}"
-        yield printable(message["content"])
+        yield from map(printable, _texts(message["content"]))
     if shown.problem:
         yield f"not sent: {printable(shown.problem)}"
     else:
         yield f"--- {orjson.dumps(shown.parameters).decode()}, about {shown.tokens:,} tokens"
     yield ""
+
+
+def _texts(content: object) -> Iterator[str]:
+    """The text of a message, or of its parts; of an image what it is."""
+    if not isinstance(content, list):
+        yield str(content)
+        return
+    for part in content:
+        yield str(part["text"] if "text" in part else part["image_url"]["url"])
 
 
 def sizes_as_text(sizes: Sizes | None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from syphus.errors import BudgetError
 from syphus.formats.report import Finished, Report
 from syphus.ledger.records import ANSWERED
+from syphus.pipeline.stage import IMAGE
 from syphus.plugins.finding import PluginInfo
 from syphus.stages.generate import PLUGIN, asking_helps
 from syphus.text import dollars, many, one_line
@@ -18,6 +19,7 @@ from syphus.types import State
 if TYPE_CHECKING:
     from syphus.runs.clean import Cleaning
 
+_MENDED = {PLUGIN: "the plugin is mended", IMAGE: "the images are there"}
 _REASONS = 4  #: of each state that are shown
 _RETRY = re.compile(r" (?:--retry[ =](?:'[^']*'|\S+)|'--retry=[^']*')")  # as shlex quotes it
 
@@ -60,7 +62,7 @@ def closing(finished: Finished, command: str) -> list[str]:
         lines.append(f"Go on with the same command: {command}")
     else:
         lines += [f"Ask those again: {command} --retry {again}"] if again else []
-        lines += [f"Once the plugin is mended: {command} --retry {State.FAILED}"] if _needs_mending(report) else []
+        lines += [f"Once {what}: {command} --retry {State.FAILED}" for what in _to_be_mended(report)]
     return lines
 
 
@@ -80,8 +82,7 @@ def standing(report: Report, working: bool = False) -> list[str]:
         lines.append("The last session was killed; the run's command goes on.")
     if again := _worth_asking(report):
         lines.append(f"To ask those again, add --retry {again} to the run's command.")
-    if _needs_mending(report):
-        lines.append(f"Once the plugin is mended, add --retry {State.FAILED} to the run's command.")
+    lines += [f"Once {what}, add --retry {State.FAILED} to the run's command." for what in _to_be_mended(report)]
     return lines
 
 
@@ -104,10 +105,11 @@ def _worth_asking(report: Report) -> str:
     return ",".join(invalid + failed)
 
 
-def _needs_mending(report: Report) -> bool:
-    """Whether rows have failed in the plugin, and none for a reason that passes by itself."""
+def _to_be_mended(report: Report) -> list[str]:
+    """What must be mended for rows that have failed, where none has for a reason that passes by itself."""
     failed = report.counts.reasons.get(State.FAILED, ())
-    return any(reason.startswith(PLUGIN) for reason in failed) and not any(map(asking_helps, failed))
+    found = [what for start, what in _MENDED.items() if any(reason.startswith(start) for reason in failed)]
+    return [" and ".join(found)] if found and not any(map(asking_helps, failed)) else []
 
 
 def listing(plugins: Sequence[PluginInfo]) -> list[str]:

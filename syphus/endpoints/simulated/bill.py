@@ -26,6 +26,7 @@ class Record:
     cached_tokens: int
     last_user: str
     request_id: str
+    images: tuple[str, ...] = ()  #: "640x480 JPEG low" for each, in their order
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from syphus.endpoints.simulated.images import LARGEST_REQUEST, SeenImage, see_image
 from syphus.endpoints.simulated.replies import Rejected, Reply, openai_error
 
 Body = Mapping[str, object]
@@ -14,6 +15,7 @@ Body = Mapping[str, object]
 _ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 _TYPES = {bool: "boolean", int: "integer", float: "decimal", str: "string", dict: "object", list: "array"}
 _NUMBERS = {"temperature": 2, "top_p": 1, "frequency_penalty": 2, "presence_penalty": 2}
+_SEEN = "seen_image"
 _COUNTS = {"max_tokens": None, "max_completion_tokens": None, "n": 128}
 _NOT_JSON = (
     "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
@@ -24,7 +26,7 @@ _NOT_JSON = (
 @dataclass(frozen=True, slots=True)
 class Chat:
     """A chat request that can be answered. `max_tokens` is 0 where the client set no limit, `model` "" where it named
-    none.
+    none. In `messages` an image is a part of the type "seen_image", with what is known of it.
     """
 
     body: Body
@@ -35,21 +37,29 @@ class Chat:
     seed: object
     stream: bool
 
+    @property
+    def asked(self) -> object:
+        """What the last message says, as it was sent."""
+        messages = self.body["messages"]
+        return messages[-1].get("content") if isinstance(messages, list) else None
 
-def read_chat(raw: bytes) -> Chat:
-    """The request in `raw` (JSON, UTF-8).
+
+def read_chat(raw: bytes, vision: bool = True) -> Chat:
+    """The request in `raw` (JSON, UTF-8), to a model with or without `vision`.
 
     Raises `Rejected` with the 400 that OpenAI gives for a body that is not JSON, has no messages, or has a parameter of
-    the wrong type or out of its range.
+    the wrong type or out of its range; the 413 for more than it takes.
     """
-    body = _parse(raw)
-    messages = _messages(body)
+    if len(raw) > LARGEST_REQUEST:
+        raise Rejected(openai_error(413, "The request is larger than 50 MB.", code="request_too_large"))
+    body = parse_body(raw)
+    messages = [_with_images(n, message, body, vision) for n, message in enumerate(_messages(body))]
     for name, highest in _NUMBERS.items():
         _check_number(body, name, highest)
     limits = {name: _check_count(body, name, highest) for name, highest in _COUNTS.items()}
     if limits["max_tokens"] and limits["max_completion_tokens"]:
         text = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
-        raise _bad(text, "max_tokens", "invalid_parameter_combination")
+        raise bad_request(text, "max_tokens", "invalid_parameter_combination")
     model = body.get("model")
     return Chat(
         body=body,
@@ -71,11 +81,35 @@ def text_of(message: Body) -> str:
     return "\n".join(str(part["text"]) for part in parts if isinstance(part, dict) and "text" in part)
 
 
-def _bad(message: str, param: str | None, code: str | None) -> Rejected:
+def images_of(message: Body) -> list[SeenImage]:
+    """The images of one message."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return [SeenImage(*part["seen"]) for part in parts if isinstance(part, dict) and part.get("type") == _SEEN]
+
+
+def _with_images(position: int, message: Body, body: Body, vision: bool) -> Body:
+    """A message, its images looked at."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    model = str(body.get("model") or "")
+    parts = [
+        {"type": _SEEN, "seen": list(see_image(part, f"messages.[{position}].content.[{place}]", model, vision))}
+        if isinstance(part, dict) and part.get("type") == "image_url"
+        else part
+        for place, part in enumerate(content)
+    ]
+    return {**message, "content": parts}
+
+
+def bad_request(message: str, param: str | None, code: str | None) -> Rejected:
+    """A 400 to be raised."""
     return Rejected(openai_error(400, message, param=param, code=code))
 
 
-def _parse(raw: bytes) -> Body:
+def parse_body(raw: bytes) -> Body:
+    """The JSON object in a request. Raises `Rejected` where it is none."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -92,12 +126,12 @@ def _type_name(value: object) -> str:
 def _wrong_type(name: str, wanted: str, value: object) -> Rejected:
     kind = _type_name(value)
     got = kind if kind == "null" else f"{'an' if kind[0] in 'aio' else 'a'} {kind}"
-    return _bad(f"Invalid type for '{name}': expected {wanted}, but got {got} instead.", name, "invalid_type")
+    return bad_request(f"Invalid type for '{name}': expected {wanted}, but got {got} instead.", name, "invalid_type")
 
 
 def _messages(body: Body) -> list[Body]:
     if "messages" not in body:
-        raise _bad("Missing required parameter: 'messages'.", "messages", "missing_required_parameter")
+        raise bad_request("Missing required parameter: 'messages'.", "messages", "missing_required_parameter")
     messages = body["messages"]
     if not isinstance(messages, list):
         raise _wrong_type("messages", "an array of objects", messages)
@@ -105,7 +139,7 @@ def _messages(body: Body) -> list[Body]:
         text = (
             "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead."
         )
-        raise _bad(text, "messages", "empty_array")
+        raise bad_request(text, "messages", "empty_array")
     for position, message in enumerate(messages):
         _check_message(position, message)
     return messages
@@ -118,10 +152,12 @@ def _check_message(position: int, message: object) -> None:
     role, content = message.get("role"), message.get("content")
     if role not in _ROLES:
         supported = ", ".join(f"'{known}'" for known in _ROLES)
-        raise _bad(f"Invalid value: '{role}'. Supported values are: {supported}.", f"{name}.role", "invalid_value")
+        raise bad_request(
+            f"Invalid value: '{role}'. Supported values are: {supported}.", f"{name}.role", "invalid_value"
+        )
     if not (isinstance(content, str | list) or (content is None and role == "assistant")):
         where = f"messages.[{position}].content"
-        raise _bad(f"Invalid value for 'content': expected a string, got {_type_name(content)}.", where, None)
+        raise bad_request(f"Invalid value for 'content': expected a string, got {_type_name(content)}.", where, None)
 
 
 def _check_number(body: Body, name: str, highest: int) -> None:
@@ -133,10 +169,10 @@ def _check_number(body: Body, name: str, highest: int) -> None:
     lowest = -2 if name.endswith("penalty") else 0
     if value > highest:
         text = f"Invalid '{name}': decimal above maximum value. Expected a value <= {highest}, but got {value} instead."
-        raise _bad(text, name, "decimal_above_max_value")
+        raise bad_request(text, name, "decimal_above_max_value")
     if value < lowest:
         text = f"Invalid '{name}': decimal below minimum value. Expected a value >= {lowest}, but got {value} instead."
-        raise _bad(text, name, "decimal_below_min_value")
+        raise bad_request(text, name, "decimal_below_min_value")
 
 
 def _check_count(body: Body, name: str, highest: int | None) -> int:
@@ -147,10 +183,10 @@ def _check_count(body: Body, name: str, highest: int | None) -> int:
         raise _wrong_type(name, "an integer", value)
     if value < 1:
         text = f"Invalid '{name}': integer below minimum value. Expected a value >= 1, but got {value} instead."
-        raise _bad(text, name, "integer_below_min_value")
+        raise bad_request(text, name, "integer_below_min_value")
     if highest is not None and value > highest:
         text = f"Invalid '{name}': integer above maximum value. Expected a value <= {highest}, but got {value} instead."
-        raise _bad(text, name, "integer_above_max_value")
+        raise bad_request(text, name, "integer_above_max_value")
     return value
 
 

@@ -35,6 +35,7 @@ class Case:
     created: int  #: Unix seconds
     retry_after: float  #: seconds that limits played as faults ask for
     redirect_to: str
+    embeddings: Json | None = None  #: the whole answer, where vectors were asked for
 
     @property
     def model(self) -> str:
@@ -44,6 +45,8 @@ class Case:
 
 def completion(case: Case, answer: Answer | None = None) -> Json:
     """The completion object with `answer` (by default the one that was written for `case`)."""
+    if case.embeddings is not None:
+        return dict(case.embeddings)
     given = answer or case.answer
     choices = [
         choice(case, index, {"content": text}, reason)

@@ -17,11 +17,13 @@ import orjson
 from aiohttp import web
 
 from syphus.endpoints.simulated.access import Caller, caller, check_chat
-from syphus.endpoints.simulated.answers import Manners, answer
+from syphus.endpoints.simulated.answers import Answer, Manners, answer
 from syphus.endpoints.simulated.bill import CLIENT_LEFT, Record, Stats
-from syphus.endpoints.simulated.chat import Chat, read_chat
+from syphus.endpoints.simulated.chat import Chat, images_of, read_chat
 from syphus.endpoints.simulated.choosing import Chooser
 from syphus.endpoints.simulated.completion import Case, good_reply
+from syphus.endpoints.simulated.embeddings import ROUTE as EMBEDDINGS
+from syphus.endpoints.simulated.embeddings import Texts, embeddings_object, read_texts
 from syphus.endpoints.simulated.faults import FAULTS, Cost
 from syphus.endpoints.simulated.prompts import Prompt, PromptBook
 from syphus.endpoints.simulated.rate import Limits, Refusal
@@ -35,7 +37,7 @@ _CROWDED_WAIT = 1.0  # seconds that a request above max_concurrency is told to w
 
 @dataclass(slots=True)
 class _Call:
-    """One chat request on its way: what is known of it so far."""
+    """One request to a model on its way: what is known of it so far."""
 
     number: int
     at: float
@@ -45,6 +47,7 @@ class _Call:
     cost: Cost = Cost.FREE
     usage: Usage = field(default_factory=Usage)
     status: int = CLIENT_LEFT
+    images: tuple[str, ...] = ()
 
     def record(self) -> Record:
         billed = self.cost is not Cost.FREE
@@ -61,6 +64,7 @@ class _Call:
             cached_tokens=usage.cached_tokens,
             last_user=self.prompt.last_user if self.prompt else "",
             request_id=f"req_{self.id}",
+            images=self.images,
         )
 
 
@@ -111,8 +115,8 @@ class Endpoint:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request on whatever route."""
         path, method = request.path, request.method
-        if path.endswith("/chat/completions") and method == "POST":
-            return await self._tracked_chat(request)
+        if path.endswith(("/chat/completions", EMBEDDINGS)) and method == "POST":
+            return await self._tracked(request)
         if path == "/config":
             reply = self._config(dict(request.query), await request.read())
         elif method == "GET" and path.endswith("/models") and self.simulation.list_models:
@@ -140,15 +144,15 @@ class Endpoint:
         models = [{"id": name, "object": "model", "created": 0, "owned_by": "simulated"} for name in names]
         return json_reply(200, {"object": "list", "data": models})
 
-    async def _tracked_chat(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a chat request and write it into the bill, whatever becomes of it."""
+    async def _tracked(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request to a model and write it into the bill, whatever becomes of it."""
         task = asyncio.current_task()
         assert task is not None
         self._busy.add(task)
         self.stats.start()
         call = _Call(self.stats.requests, time.monotonic() - self._started, f"{self._run}{next(self._ids):012x}")
         try:
-            reply = await self._chat(request, call)
+            reply = await self._reply(request, call)
             headers = {"x-request-id": f"req_{call.id}", "x-syphus-simulated": "1"}
             if self.simulation.state_limits:
                 headers |= self._limits.headers()
@@ -166,7 +170,7 @@ class Endpoint:
             self.stats.ok += 1
             self._answered.add(call.prompt.key)
 
-    async def _chat(self, request: web.BaseRequest, call: _Call) -> Reply:
+    async def _reply(self, request: web.BaseRequest, call: _Call) -> Reply:
         raw = await request.content.read()
         simulation = self.simulation
         if simulation.down:
@@ -174,14 +178,16 @@ class Endpoint:
             return Reply(200, wire=Wire.RESET)
         try:
             who = caller(request, simulation)
-            chat = read_chat(raw)
+            texts = read_texts(raw) if request.path.endswith(EMBEDDINGS) else None
+            chat = texts.chat if texts else read_chat(raw, simulation.vision)
             check_chat(chat, who, simulation)
         except Rejected as rejected:
             return rejected.reply
+        call.images = tuple(str(image) for message in chat.messages for image in images_of(message))
         call.prompt = prompt = self._look(chat)
         if refusal := self._over_limit(chat, prompt):
             return refusal.reply(_name(chat, who), who.api_version if who.azure else None)
-        return await self._answer(chat, prompt, who, call)
+        return await self._answer(chat, texts, prompt, who, call)
 
     def _look(self, chat: Chat) -> Prompt:
         prompt = self._book.read(chat.messages)
@@ -197,14 +203,17 @@ class Endpoint:
         expected = chat.n * chat.max_tokens if self.simulation.charge == "max" else 0
         return self._limits.admit(prompt.tokens + expected, time.monotonic())
 
-    async def _answer(self, chat: Chat, prompt: Prompt, who: Caller, call: _Call) -> Reply:
+    async def _answer(self, chat: Chat, texts: Texts | None, prompt: Prompt, who: Caller, call: _Call) -> Reply:
         simulation = self.simulation
+        written = Answer((), (), Usage(prompt.tokens)) if texts else answer(chat, prompt, self._manners)
+        name = _name(chat, who)
         case = Case(
             chat=chat,
             prompt=prompt,
-            answer=answer(chat, prompt, self._manners),
+            answer=written,
             seed=simulation.seed,
-            name=_name(chat, who),
+            name=name,
+            embeddings=embeddings_object(texts, name, prompt.tokens) if texts else None,
             azure=who.azure,
             key=who.key,
             api_version=who.api_version,

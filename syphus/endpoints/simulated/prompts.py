@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 import orjson
 
-from syphus.endpoints.simulated.chat import Body, text_of
+from syphus.endpoints.simulated.chat import Body, images_of, text_of
 from syphus.endpoints.simulated.forms import form_of
 from syphus.endpoints.simulated.scene import Form
 
@@ -123,11 +123,16 @@ class PromptBook:
     def _walk(self, walk: _Walk, messages: Sequence[Body]) -> _Walk:
         for message in messages:
             chain = blake2b(walk.chain + orjson.dumps(message), digest_size=16).digest()
-            size, count = walk.size + len(text_of(message).encode()), walk.count + 1
+            size, count = walk.size + _size(message), walk.count + 1
             known = (size, count) if chain in self._seen else (walk.known_size, walk.known_count)
             self._seen.setdefault(chain, False)
             walk = _Walk(chain, size, count, *known)
         return walk
+
+
+def _size(message: Body) -> int:
+    """Bytes of a message; of an image as many as text of its tokens would have."""
+    return len(text_of(message).encode()) + 4 * sum(image.tokens for image in images_of(message))
 
 
 def _tokens(size: int, messages: int) -> int:

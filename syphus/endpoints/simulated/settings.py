@@ -35,6 +35,7 @@ class Simulation:
     refuse_max_tokens: bool = False  #: 400 unsupported_parameter: use max_completion_tokens
     refuse_parameters: Sequence[str] = ()  #: 400 unsupported_parameter for these too, e.g. response_format
     fixed_temperature: bool = False  #: 400 unsupported_value unless temperature is 1
+    vision: bool = True  #: whether the model takes images
     fixed_top_p: bool = False  #: 400 unsupported_value unless top_p is 1
 
     # The answers

@@ -1,4 +1,4 @@
-"""Chat completions at OpenAI, Azure OpenAI and every compatible server.
+"""An endpoint at OpenAI, Azure OpenAI or any compatible server: chat completions, or another of its services.
 
 The official SDK knows how each provider wants to be addressed and signed: base URL, deployment path and API version,
 key header or Entra token, organization and project. It prepares a request once, and again whenever a token has to be
@@ -9,6 +9,7 @@ thirds of a call's CPU time (docs/design.md).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -20,12 +21,15 @@ from yarl import URL
 
 from syphus.config import EndpointConfig
 from syphus.endpoints.sdk_errors import in_our_terms
+from syphus.endpoints.services import CHAT, Service
 from syphus.endpoints.tokens import TokenSource, token_source
 from syphus.endpoints.transport import Reply, Transport
+from syphus.endpoints.verdicts import Verdict
 from syphus.errors import ConfigError
 from syphus.secrets import Vault
+from syphus.text import without_images
+from syphus.types import Request
 
-_ROUTE = "/chat/completions"
 _NO_KEY = "none"  # a server of one's own often wants no key, but the SDK would then take one from the environment
 _OF_THE_TRANSPORT = {"content-length", "host", "connection", "transfer-encoding", "accept-encoding"}  # it sets these
 
@@ -37,14 +41,15 @@ class Prepared(NamedTuple):
     headers: CIMultiDictProxy[str]
 
 
-class ChatEndpoint:
-    """One chat endpoint. Make it inside a running event loop and `close` it there.
+class RemoteEndpoint:
+    """One endpoint, for one of its services. Make it inside a running event loop and `close` it there.
 
     Raises `ConfigError` for settings that the SDK or the transport can't work with.
     """
 
-    def __init__(self, config: EndpointConfig, connections: int, vault: Vault) -> None:
+    def __init__(self, config: EndpointConfig, connections: int, vault: Vault, service: Service = CHAT) -> None:
         self.config = config
+        self._service = service
         self.host = config.host
         self._vault = vault
         self._tokens = token_source(config, vault)
@@ -58,7 +63,7 @@ class ChatEndpoint:
         self._preparing = asyncio.Lock()
 
     async def send(self, body: bytes) -> Reply:
-        """Posts one chat request, JSON in UTF-8, and returns the reply, whatever its status, with no secret in it.
+        """Posts one request, JSON in UTF-8, and returns the reply, whatever its status, with no secret in it.
 
         Raises `NoReplyError` where none came, and `ConfigError` where the request can't be signed. It waits for ever:
         the deadline is the caller's.
@@ -72,7 +77,11 @@ class ChatEndpoint:
         if reply.status in (401, 403):
             self._refused = prepared
         headers = CIMultiDict((name, self._vault.scrub(value)) for name, value in reply.headers.items())
-        return Reply(reply.status, headers, self._vault.scrub_error(reply.body))
+        return Reply(reply.status, headers, self._vault.scrub_error(without_images(reply.body)))
+
+    def judge(self, body: bytes, request: Request, headers: Mapping[str, str]) -> Verdict:
+        """What the body of a good reply to a request is worth."""
+        return self._service.judge(body, request, headers)
 
     def renew(self) -> bool:
         """Has the next request signed anew; False where that would give the same (a fixed key).
@@ -108,7 +117,9 @@ class ChatEndpoint:
     async def _have_it_prepared(self) -> None:
         headers = {"Content-Type": "application/json"}
         with in_our_terms(self.host, self._vault):
-            await self._client.post(_ROUTE, cast_to=httpx2.Response, content=b"{}", options={"headers": headers})
+            await self._client.post(
+                self._service.route, cast_to=httpx2.Response, content=b"{}", options={"headers": headers}
+            )
 
     def _note(self, request: httpx2.Request) -> httpx2.Response:
         """Where the SDK believes that it sends to."""

@@ -1,0 +1,124 @@
+"""Reading a 200 from an embeddings route: vectors of texts, in the order in which the texts were sent.
+
+    {"data": [{"index": 0, "embedding": [0.01, -0.02, ...]}, ...], "model": ..., "usage": {"prompt_tokens": 8, ...}}
+
+An `embedding` is a list of numbers, or base64 of 32-bit floats, little endian
+(https://platform.openai.com/docs/api-reference/embeddings). They are kept as the text of a completion: vectors of
+length 1, as 16-bit floats, which move a cosine by less than 0.0001 and take a quarter of what the numbers would.
+
+Needs numpy, which comes with `pip install syphus[relations]`.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import orjson
+
+from syphus.endpoints.answers import decoded, malformed, not_a, read_usage, storable
+from syphus.endpoints.verdicts import Action, Verdict
+from syphus.text import many, one_line
+from syphus.types import Completion, Request
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[numpy.float32]
+
+_TRIES = 3  # of texts that get no usable vectors; then they are tried in smaller batches
+
+
+class EmbeddingsJudge:
+    """Judges replies. `dimension` is what all vectors must have; 0 until the first reply has shown it."""
+
+    def __init__(self, dimension: int = 0) -> None:
+        self.dimension = dimension
+
+    def __call__(self, body: bytes, request: Request, headers: Mapping[str, str]) -> Verdict:
+        """ANSWER with the vectors, RETRY where the body does not hold one for each text, STOP for another dimension."""
+        try:
+            data = decoded(body)
+        except (ValueError, RecursionError):
+            return malformed(body, headers)
+        if not isinstance(data, dict) or not isinstance(data.get("data"), list):
+            return not_a("list of embeddings", data, body)
+        try:
+            vectors = _vectors(data["data"], len(orjson.loads(request.body)["input"]))
+        except ValueError as error:
+            return Verdict(Action.RETRY, str(error), tries=_TRIES, maybe_billed=True, row_caused=True)
+        found = vectors.shape[1]
+        if self.dimension not in (0, found):
+            told = f"The server gives vectors of {found} dimensions, where {self.dimension} are expected"
+            advice = "Name the model that the first vectors are from, or another number of dimensions"
+            return Verdict(Action.STOP, "another dimension", told, advice, maybe_billed=True)
+        self.dimension = found
+        completion = Completion(
+            text=pack(vectors),
+            finish_reason="",
+            model=storable(one_line(str(data.get("model") or ""), 200)),
+            usage=read_usage(data.get("usage"), len(request.body), 0),
+            response_id=storable(one_line(str(data.get("id") or ""), 200)),
+        )
+        return Verdict(Action.ANSWER, "", completion=completion)
+
+
+def pack(vectors: Vectors) -> str:
+    """Vectors, of whatever length but 0, as an answer's text: base64 of 16-bit floats, one vector after the other."""
+    import numpy
+
+    lengths = numpy.linalg.norm(vectors.astype(numpy.float64), axis=1, keepdims=True)
+    return b64encode((vectors / lengths).astype("<f2").tobytes()).decode()
+
+
+def unpack(text: str, count: int) -> Vectors:
+    """The `count` vectors in an answer's text: an array of shape (count, dimension), 32-bit floats."""
+    import numpy
+
+    return numpy.frombuffer(b64decode(text), "<f2").reshape(count, -1).astype(numpy.float32)
+
+
+def _vectors(items: Sequence[object], count: int) -> Vectors:
+    """The vectors by their index. Raises `ValueError` with a short reason where there is not a usable one for each."""
+    import numpy
+
+    if len(items) != count:
+        raise ValueError(f"{many(len(items), 'vector')} for {many(count, 'text')}")
+    rows: list[Vectors | None] = [None] * count
+    for place, item in enumerate(items):
+        index = item.get("index", place) if isinstance(item, dict) else None
+        if not isinstance(item, dict) or type(index) is not int or not 0 <= index < count or rows[index] is not None:
+            raise ValueError("vectors without an order")
+        rows[index] = _vector(item.get("embedding"))
+    if len({len(row) for row in rows if row is not None}) != 1:
+        raise ValueError("vectors of several dimensions")
+    return usable(numpy.stack([row for row in rows if row is not None]), count)
+
+
+def usable(vectors: Vectors, count: int) -> Vectors:
+    """`vectors` themselves. Raises `ValueError` with a short reason where they are not `count` that can be compared."""
+    import numpy
+
+    if vectors.ndim != 2 or len(vectors) != count:
+        raise ValueError(f"{many(len(vectors), 'vector')} for {many(count, 'text')}")
+    if not numpy.isfinite(vectors).all():
+        raise ValueError("vectors that are not finite")
+    if not vectors.any(axis=1).all():
+        raise ValueError("vectors of nothing but 0")
+    return vectors
+
+
+def _vector(embedding: object) -> Vectors:
+    import numpy
+
+    try:
+        if isinstance(embedding, str):
+            return numpy.frombuffer(b64decode(embedding, validate=True), "<f4")
+        if isinstance(embedding, list) and embedding and all(type(value) in (int, float) for value in embedding):
+            with numpy.errstate(over="ignore"):  # what is too large is not finite, and seen there
+                return numpy.array(embedding, numpy.float32)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("vectors that can't be read")

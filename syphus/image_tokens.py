@@ -1,0 +1,117 @@
+"""How images go to a model: how large, and how many tokens they take there.
+
+OpenAI's models count in one of two ways (https://platform.openai.com/docs/guides/images-vision). Most shrink an image
+to 2048 x 2048 pixels and its short side to 768, and count tiles of 512 pixels; with the detail "low" they see 512
+pixels of it, at the price of no tile. The small and the newest ones count patches of 32 pixels, of which an image has
+1,536 at the most, and `detail` changes nothing. More than the model gets to see need not be sent.
+
+Other models count in their own ways; they are taken for the most usual one, and the estimate then learns from the usage
+that they report.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_SQUARE, _SHORT, _TILE, _LOW = 2048, 768, 512, 512  # pixels
+_PATCH = 32  # pixels
+_PATCHES = 1536  # at the most
+
+
+class Tiles(NamedTuple):
+    """`base` tokens an image, and `each` for a tile."""
+
+    base: int
+    each: int
+
+
+class Patches(NamedTuple):
+    """Tokens a patch."""
+
+    each: float
+
+
+#: By the beginning of the model's name; the first that fits counts. `gpt-5.2` and later are as measured by users.
+RULES: tuple[tuple[str, Tiles | Patches], ...] = (
+    ("gpt-4o-mini", Tiles(2833, 5667)),
+    ("gpt-4.1-mini", Patches(1.62)),
+    ("gpt-4.1-nano", Patches(2.46)),
+    ("gpt-5-mini", Patches(1.62)),
+    ("gpt-5-nano", Patches(2.46)),
+    ("o4-mini", Patches(1.72)),
+    ("gpt-5.1", Tiles(70, 140)),
+    ("gpt-5.", Patches(1.2)),
+    ("gpt-5", Tiles(70, 140)),
+    ("o1", Tiles(75, 150)),
+    ("o3", Tiles(75, 150)),
+)
+USUAL = Tiles(85, 170)  #: gpt-4o, gpt-4.1, and whatever is not in the table
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRules:
+    """How images go to `model`.
+
+    `longest` is their longest side in pixels: None for what the model makes use of, 0 for as they are. `detail` (low,
+    high or auto) is sent along, unless it is None. `flat` is the number of tokens of an image, where the user knows it.
+    """
+
+    model: str
+    longest: int | None = None
+    detail: str | None = None
+    flat: int | None = None
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """The width and height in pixels that an image of this size goes out with; never larger than it is."""
+        if self.longest is not None:
+            return _within(width, height, self.longest) if self.longest else (width, height)
+        return self._seen(width, height)
+
+    def tokens(self, width: int, height: int) -> int:
+        """The tokens that an image takes which goes out with this size."""
+        if self.flat is not None:
+            return self.flat
+        wide, high = self._seen(width, height)
+        match self._rule:
+            case Tiles(base, each):
+                return base + (0 if self.detail == "low" else each * _count(wide, _TILE) * _count(high, _TILE))
+            case Patches(each):
+                return math.ceil(each * min(_PATCHES, _count(wide, _PATCH) * _count(high, _PATCH)))
+
+    @property
+    def _rule(self) -> Tiles | Patches:
+        name = self.model.rpartition("/")[2].lower()  # gateways write openai/gpt-4o
+        return next((rule for start, rule in RULES if name.startswith(start)), USUAL)
+
+    def _seen(self, width: int, height: int) -> tuple[int, int]:
+        """What is left of it once the model has shrunk it."""
+        if isinstance(self._rule, Patches):
+            return _in_patches(width, height)
+        if self.detail == "low":
+            return _within(width, height, _LOW)
+        wide, high = _within(width, height, _SQUARE)
+        scale = min(1.0, _SHORT / min(wide, high))
+        return _scaled(wide, high, scale)
+
+
+def _within(width: int, height: int, longest: int) -> tuple[int, int]:
+    return _scaled(width, height, min(1.0, longest / max(width, height)))
+
+
+def _in_patches(width: int, height: int) -> tuple[int, int]:
+    """Shrunk so that whole patches cover it, `_PATCHES` at the most."""
+    if _count(width, _PATCH) * _count(height, _PATCH) <= _PATCHES:
+        return width, height
+    scale = math.sqrt(_PATCHES * _PATCH**2 / (width * height))
+    wide, high = width * scale / _PATCH, height * scale / _PATCH
+    return _scaled(width, height, scale * min(1 / scale, max(1, int(wide)) / wide, max(1, int(high)) / high))
+
+
+def _scaled(width: int, height: int, scale: float) -> tuple[int, int]:
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _count(length: int, step: int) -> int:
+    return -(-length // step)

@@ -1,0 +1,102 @@
+"""What is to be converted, file by file, from what a plugin says of its images."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from syphus.images.jobs import Job
+from syphus.images.wanted import Wanted
+from syphus.types import Frame, Still, Video
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One file, and the ids of what is taken from it: of a still under the key 0, of a video under its seconds.
+
+    A video without `ids` is taken whole, and names its seconds itself.
+    """
+
+    path: Path
+    ids: dict[float, list[str]] = field(default_factory=dict)
+    video: Video | None = None  #: a whole one
+    is_video: bool = False
+    urls: tuple[str, ...] = ()
+
+    def ids_of(self, key: float) -> list[str]:
+        """The ids of the image under a key."""
+        return self.ids.get(key) or ([self.video.id(int(key))] if self.video else [])
+
+    def job(self, number: int, roots: Sequence[str], threads: int) -> Job:
+        """The same for a process that decodes."""
+        seconds = list(self.ids) if self.is_video and self.ids else None
+        return Job(number, str(self.path), tuple(roots), self.is_video, seconds, threads)
+
+
+class Listing(NamedTuple):
+    """All units in numbers: how many there are, how many of them videos, their bytes, and a digest of it all."""
+
+    units: int
+    videos: int
+    bytes: int
+    digest: str
+
+
+def units(sources: Iterable[Still | Frame | Video], roots: Sequence[Path], wanted: Wanted | None) -> Iterator[Unit]:
+    """Yields the units in the order of the sources; frames of a video that come one after the other are one unit.
+
+    Relative paths start at the first of the `roots` that has them. With `wanted`, what it does not name is left out.
+    """
+    frames: dict[float, list[str]] = {}
+    of: Path | None = None
+    for source in sources:
+        if wanted is not None and not isinstance(source, Video) and source.id not in wanted:
+            continue
+        path = _placed(Path(source.video if isinstance(source, Frame) else source.path), roots)
+        if of is not None and not (isinstance(source, Frame) and path == of):
+            yield _of_frames(of, frames)
+            of, frames = None, {}
+        if isinstance(source, Frame):
+            of = path
+            frames.setdefault(source.second, []).append(source.id)
+        elif isinstance(source, Still):
+            yield Unit(path, {0: [source.id]}, urls=source.urls)
+        elif wanted is None:
+            yield Unit(path, video=source, is_video=True)
+        elif seconds := wanted.seconds(source):
+            yield Unit(path, {second: [source.id(second)] for second in seconds}, is_video=True)
+    if of is not None:
+        yield _of_frames(of, frames)
+
+
+def list_units(found: Iterable[Unit]) -> Listing:
+    """Counts them, and hashes what the result depends on: ids, paths, and sizes and times of the files."""
+    digest = hashlib.blake2b(digest_size=16)
+    count = videos = size = 0
+    for unit in found:
+        count += 1
+        videos += unit.is_video
+        try:
+            seen = os.stat(unit.path)  # noqa: PTH116 - of a million files
+            size += seen.st_size
+            told = "" if unit.urls else f"{seen.st_size} {seen.st_mtime_ns}"  # downloaded meanwhile, or not
+        except (OSError, ValueError):
+            told = ""
+        named = unit.video or sorted(unit.ids.items())
+        digest.update(f"{unit.path}\0{named}\0{told}\n".encode(errors="surrogateescape"))
+    return Listing(count, videos, size, digest.hexdigest())
+
+
+def _of_frames(path: Path, frames: dict[float, list[str]]) -> Unit:
+    return Unit(path, dict(sorted(frames.items())), is_video=True)
+
+
+def _placed(path: Path, roots: Sequence[Path]) -> Path:
+    if path.is_absolute() or len(roots) == 1:
+        return roots[0] / path
+    places = [root / path for root in roots]
+    return next((place for place in places if place.exists()), places[0])

@@ -1,0 +1,153 @@
+"""Writing a store part by part: each is a Parquet file that takes its place in one piece."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from syphus.formats.parquet import require_pyarrow
+from syphus.images.columns import BASE64, ID, IMAGE, INDEX
+from syphus.images.encoding import to_base64
+from syphus.ledger.store import storage_faults, sync_folder
+
+GROUP_BYTES = 2_000_000  #: of a row group: what has to be read for one image
+_GROUP_ROWS = 1_000
+_MARK = b"syphus"  # the key of what is noted in a file
+
+
+class PartWriter:
+    """The parts of a store in a folder, from number `part` on; none has more than `limit` bytes of images.
+
+    The bytes depend on what is added, in which order, and on nothing else. `note` is kept in every file.
+    """
+
+    def __init__(self, folder: Path, layout: str, limit: int, note: str, part: int = 0) -> None:
+        self._pyarrow = require_pyarrow("An image store")
+        self._folder = folder
+        self._limit = limit
+        self._raw = layout == "datasets"
+        self._schema = schema(self._pyarrow, self._raw, note)
+        self._temporary = folder / ".part.partial"
+        self._writer: Any = None
+        self.part = part
+        self._start()
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Part, row group and row of the image that is added next."""
+        return self.part, self._group, len(self._ids)
+
+    @property
+    def full(self) -> bool:
+        """Whether the part has to be finished."""
+        return self._bytes >= self._limit
+
+    def add(self, image_id: str, data: bytes) -> None:
+        """Adds an image. Raises `StorageError` where the disk fails."""
+        self._ids.append(image_id)
+        self._images.append({"bytes": data, "path": None} if self._raw else to_base64(data))
+        size = len(data) if self._raw else len(data) * 4 // 3
+        self._group_bytes += size
+        self._bytes += size
+        if self._group_bytes >= GROUP_BYTES or len(self._ids) == _GROUP_ROWS or self.full:
+            self._write_group()
+
+    def finish(self) -> tuple[str, int]:
+        """Puts the part in its place; returns its name and size, ("", 0) where nothing was added to it."""
+        self._write_group()
+        if self._writer is None:
+            return "", 0
+        name = f"part-{self.part:05}.parquet"
+        with storage_faults(self._temporary):
+            self._writer.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            size = self._file.tell()
+            self._file.close()
+            self._temporary.replace(self._folder / name)
+            sync_folder(self._folder)
+        self.part += 1
+        self._start()
+        return name, size
+
+    def close(self) -> None:
+        """Drops what is not finished."""
+        if self._writer is not None:
+            self._writer.close()
+            self._file.close()
+            self._writer = None
+        self._temporary.unlink(missing_ok=True)
+
+    def _start(self) -> None:
+        self._writer = None
+        self._bytes = self._group = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._ids: list[str] = []
+        self._images: list[object] = []
+        self._group_bytes = 0
+
+    def _write_group(self) -> None:
+        if not self._ids:
+            return
+        with storage_faults(self._temporary):
+            if self._writer is None:
+                self._file = self._temporary.open("wb")
+                self._writer = parquet_writer(self._pyarrow, self._file, self._schema)
+            columns = {INDEX: self._ids, BASE64: self._images, ID: self._ids, IMAGE: self._images}
+            arrays = [self._pyarrow.array(columns[each.name], each.type) for each in self._schema]
+            self._writer.write_batch(self._pyarrow.record_batch(arrays, schema=self._schema))
+        self._group += 1
+        self._clear()
+
+
+def parquet_writer(pyarrow: Any, file: object, schema: Any) -> Any:
+    """A writer of one row group for each batch. Bounds are kept for ids alone: those of images would be images."""
+    raw = IMAGE in schema.names
+    ids = ID if raw else INDEX
+    return pyarrow.parquet.ParquetWriter(
+        file,
+        schema,
+        compression={ids: "zstd", f"{IMAGE}.bytes": "none", f"{IMAGE}.path": "none"} if raw else "zstd",
+        compression_level={ids: 1} if raw else 1,
+        use_dictionary=False,
+        write_statistics=[ids],
+    )
+
+
+def schema(pyarrow: Any, raw: bool, note: str) -> Any:
+    """The Arrow schema of a store, with what pandas or `datasets` look for in it."""
+    text = pyarrow.string()
+    if raw:
+        image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", text)])
+        features = {ID: {"dtype": "string", "_type": "Value"}, IMAGE: {"_type": "Image"}}
+        noted = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+        return pyarrow.schema([(ID, text), (IMAGE, image)], metadata={**noted, _MARK: note.encode()})
+    noted = {b"pandas": json.dumps(_PANDAS).encode()}
+    return pyarrow.schema([(BASE64, text), (INDEX, text)], metadata={**noted, _MARK: note.encode()})
+
+
+def note_of(pyarrow: Any, path: Path) -> str:
+    """What was noted in a file that this module wrote; "" in any other."""
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+    except (pyarrow.ArrowException, OSError):
+        return ""
+    return str(metadata.get(_MARK, b"").decode())
+
+
+def _column(name: str | None, field: str) -> dict[str, object]:
+    return {"name": name, "field_name": field, "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
+
+
+#: The form of https://pandas.pydata.org/docs/development/developer.html#storing-pandas-dataframe-objects-in-apache-parquet-format
+_PANDAS = {
+    "index_columns": [INDEX],
+    "column_indexes": [{**_column(None, ""), "field_name": None, "metadata": {"encoding": "UTF-8"}}],
+    "columns": [_column(BASE64, BASE64), _column(None, INDEX)],
+    "creator": {"library": "pyarrow", "version": "17.0.0"},
+    "pandas_version": "2.2.0",
+}

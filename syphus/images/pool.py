@@ -1,0 +1,179 @@
+"""Several processes that decode files side by side, and their answers in the order of the jobs.
+
+A file that crashes a process or keeps it for too long is that file's fault: it gets a reason, the process is started
+anew, and goes on with what else it had. (`concurrent.futures` gives up the whole pool then, and can't say which file it
+was.) No more than a window of answers is held: a process that is far ahead waits.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from multiprocessing.connection import Pipe, wait
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+from syphus.images.jobs import Answer, Job
+from syphus.images.look import Look
+
+Result: TypeAlias = tuple[float, bytes | str]  #: a key, and the image or the reason
+
+_AHEAD = 4  # stills that a process has got besides the one that it is at
+_WINDOW = 1 << 26  # bytes of answers that wait for their turn
+
+
+class _Task:
+    """A job that was handed out, and its answers that nobody has taken yet."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.results: deque[Result] = deque()
+        self.done = False
+
+
+class _Process:
+    """One process, what it has to do, and when it was last heard of."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self.tasks: deque[_Task] = deque()
+        self.heard = 0.0
+        self._start()
+
+    def give(self, task: _Task) -> None:
+        if not self.tasks:
+            self.heard = time.monotonic()
+        self.tasks.append(task)
+        with suppress(OSError):  # it has just died: it is seen at the next look at it
+            self.connection.send(task.job)
+
+    def takes(self, job: Job) -> bool:
+        """Whether it may get another job: of videos one at a time, whose frames would fill the window."""
+        if job.is_video or (self.tasks and self.tasks[-1].job.is_video):
+            return not self.tasks
+        return len(self.tasks) <= _AHEAD
+
+    def fail(self, reason: str) -> None:
+        """Gives its job a reason, and starts anew with the others."""
+        self.end()
+        self.tasks[0].results.append((-1, reason))
+        self.tasks.popleft().done = True
+        self._start()
+        waiting, self.tasks = self.tasks, deque()
+        for task in waiting:
+            self.give(task)
+
+    def fate(self) -> str:
+        """Why it died, once it has."""
+        code = self._process.wait()
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return f"the decoder crashed ({name})"
+
+    def end(self) -> None:
+        self.connection.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _start(self) -> None:
+        self.connection, theirs = Pipe()
+        paths = [str(Path(__file__).parent.parent.parent), os.environ.get("PYTHONPATH", "")]
+        self._process = subprocess.Popen(  # noqa: S603 - this Python and a module of ours
+            [sys.executable, "-P", "-m", "syphus.images.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        self.heard = time.monotonic()
+        with suppress(OSError):
+            self.connection.send(self._look)
+
+
+class Pool:
+    """`count` processes for images of this look; `seconds` is how long the next image of one may take."""
+
+    def __init__(self, look: Look, count: int, seconds: float) -> None:
+        self._seconds = seconds
+        self._listened = time.monotonic()
+        with ExitStack() as started:  # where one can't be started, the others go, too
+            self._processes = []
+            for _ in range(count):
+                self._processes.append(_Process(look))
+                started.callback(self._processes[-1].end)
+            started.pop_all()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.end()
+
+    def results(self, jobs: Iterable[Job]) -> Iterator[tuple[int, float, bytes | str]]:
+        """Yields the number of the job, the key and the image or the reason: jobs in their order, a video's frames as
+        they come. A reason for the whole file has the key -1.
+        """
+        coming = iter(jobs)
+        following = next(coming, None)
+        tasks: deque[_Task] = deque()
+        most = len(self._processes) * (2 * _AHEAD + 2)
+        while tasks or following is not None:
+            while following is not None and len(tasks) < most:
+                free = min((each for each in self._processes if each.takes(following)), key=_busy, default=None)
+                if free is None:
+                    break
+                tasks.append(_Task(following))
+                free.give(tasks[-1])
+                following = next(coming, None)
+            first = tasks[0]
+            while first.results:
+                yield first.job.number, *first.results.popleft()
+            if first.done:
+                tasks.popleft()
+            else:
+                self._listen(first, sum(len(image) for task in tasks for _, image in task.results) > _WINDOW)
+
+    def _listen(self, first: _Task, full: bool) -> None:
+        """Waits for the next answers; for none but the first task's where the window is `full`."""
+        away = time.monotonic() - self._listened  # they may have waited for us
+        for process in self._processes:
+            process.heard += away
+        heard = [each for each in self._processes if each.tasks and (not full or each.tasks[0] is first)]
+        if full:
+            for process in self._processes:  # who is not listened to is not late
+                process.heard = time.monotonic() if process not in heard else process.heard
+        due = min(each.heard for each in heard) + self._seconds
+        ready = wait([each.connection for each in heard], max(0.0, due - time.monotonic()))
+        for process in heard:
+            if process.connection in ready:
+                self._hear(process)
+            elif time.monotonic() - process.heard > self._seconds:
+                process.fail(f"took more than {self._seconds:g} s")
+        self._listened = time.monotonic()
+
+    @staticmethod
+    def _hear(process: _Process) -> None:
+        try:
+            answer: Answer = process.connection.recv()
+        except (EOFError, OSError):
+            process.fail(process.fate())
+            return
+        process.heard = time.monotonic()
+        _, key, image = answer
+        if key is None:
+            process.tasks.popleft().done = True
+        else:
+            process.tasks[0].results.append((key, image))
+
+
+def _busy(process: _Process) -> int:
+    return len(process.tasks)

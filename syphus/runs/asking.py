@@ -1,0 +1,162 @@
+"""Asking: one session of the loop for whatever stage of a run, within the run's one budget.
+
+A stage of a run has a name, queries that are registered in the ledger under it (`ledger.inputs.register`), and settings
+that its answers depend on. Everything else about asking is the same for all, and is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+
+import orjson
+
+from syphus.config import Config
+from syphus.endpoints.services import CHAT, Service
+from syphus.errors import StorageError, SyphusError
+from syphus.formats.pairs_jsonl import PairsFile
+from syphus.formats.report import Report, make_report
+from syphus.ledger.records import Records
+from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, last_settings, set_meta
+from syphus.ledger.store import Store
+from syphus.pipeline.budget import Budget
+from syphus.pipeline.engine import Observer, Work, run_stage
+from syphus.pipeline.estimate import TokenEstimate
+from syphus.pipeline.stage import Stage
+from syphus.pipeline.tally import Tally
+from syphus.runs.descriptors import fitting_threads
+from syphus.runs.prepare import Prepared
+from syphus.runs.prices import keep_prices, kept_prices
+from syphus.runs.settings import sampling_parameters
+from syphus.sampling import Sampling
+from syphus.types import State
+from syphus.version import __version__
+
+
+class Asker:
+    """Asks one model, that of `prepared.config`, for any stage of the run in `store`.
+
+    `sampling` is what requests are made with, and `album` their images; what the model turns out not to take is kept
+    with the run. For another model, make another Asker from a `Prepared` with another config. `close` it.
+    """
+
+    def __init__(self, prepared: Prepared, store: Store, observer: Observer, service: Service = CHAT) -> None:
+        self._prepared = prepared
+        self._store = store
+        self._observer = observer
+        self._service = service
+        self._adapted = f"adapted {prepared.config.model}"  # meta: the sampling parameters that the model does not take
+        adapted = orjson.loads(str(get_meta(store, self._adapted) or "[]"))
+        self.album = prepared.album(store.folder)
+        self.sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), adapted, self.album)
+        self.vault = prepared.vault
+
+    def close(self) -> None:
+        """Lets go of the images."""
+        self.album.close()
+
+    def report(self, stage: str) -> Report:
+        """A stage in numbers, and what the run has cost so far."""
+        return make_report(self._store, stage, kept_prices(self._store))
+
+    def ask(
+        self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None = None
+    ) -> SyphusError | None:
+        """One session: asks for every pending query of the stage; returns what stopped it, None when all is done.
+
+        `settings` is what the answers depend on, JSON values with the name of the model as "model"; `report` the
+        stage's numbers as they are; `pairs` a file that grows with the accepted pairs. Raises `StorageError` where the
+        disk failed.
+        """
+        work = self._work(stage, settings, report, pairs)
+        clock, session = time.monotonic(), work.records.session
+        began = time.time()
+        stopped_by = _run_anywhere(self._session(work))
+        if isinstance(stopped_by, StorageError):
+            raise stopped_by
+        set_meta(self._store, self._adapted, orjson.dumps(self.sampling.adapted).decode())
+        seconds = time.monotonic() - clock
+        end_session(self._store, session, str(stopped_by or ""), seconds, began + seconds)
+        return stopped_by
+
+    def _work(self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None) -> Work:
+        prepared, options = self._prepared, self._prepared.options
+        threads, trusted = self._fitting_threads(), self._trusted(stage.name, settings, report)
+        keep_prices(self._store, prepared.config.prices)
+        session = begin_session(self._store, stage.name, settings, threads, prepared.endpoint, __version__, time.time())
+        return Work(
+            stage=stage,
+            service=self._service,
+            store=self._store,
+            records=Records(self._store, stage.name, session),
+            pairs=pairs,
+            budget=self._budget(report),
+            tally=Tally(report.counts.total, Counter(report.counts.states)),
+            vault=self.vault,
+            threads=threads,
+            max_rounds=options.max_rounds,
+            trusted=trusted,
+            seed=options.seed,
+            drain=options.drain,
+        )
+
+    def _budget(self, report: Report) -> Budget:
+        """The run's, over all stages and sessions; of calls that a crash cut off each counts as made."""
+        options = self._prepared.options
+        requests = report.spending.requests + report.cut_off
+        return Budget(self._prepared.price, options.max_cost, options.max_requests, self._spent(report), requests)
+
+    def _spent(self, report: Report) -> float:
+        """Dollars so far. Calls that may have been billed without an answer count in full, as when they were made."""
+        price, spending = self._prepared.price, report.spending
+        if price is None:
+            return report.cost or 0.0
+        longest = TokenEstimate(self._prepared.config.max_tokens).max_tokens
+        completion = min(spending.unknown_tokens, spending.maybe_billed * longest)
+        answers = sum(use.answers for use in spending.models)
+        prompt = spending.usage.prompt_tokens / answers if answers else 0.0
+        lost = price.worst(report.cut_off * prompt, report.cut_off * longest)
+        return (report.cost or 0.0) + price.worst(spending.unknown_tokens - completion, completion) + lost
+
+    def _trusted(self, stage: str, settings: Settings, report: Report) -> bool:
+        """Whether these very settings have brought answers before; asked before the session begins."""
+        same = last_settings(self._store, stage) == settings
+        return bool(same and report.counts.states[State.OK] and report.sessions[-1].endpoint == self._prepared.endpoint)
+
+    def _fitting_threads(self) -> int:
+        prepared = self._prepared
+        each = 2 if prepared.options.offline else len(prepared.config.endpoints)  # offline: both ends are ours
+        threads, told = fitting_threads(prepared.options.num_threads, each)
+        if told:
+            self._observer.say(told)
+        return threads
+
+    async def _session(self, work: Work) -> SyphusError | None:
+        async with self._endpoint() as config:
+            return await run_stage(work, config, self._observer)
+
+    @contextlib.asynccontextmanager
+    async def _endpoint(self) -> AsyncIterator[Config]:
+        config = self._prepared.config
+        if not self._prepared.options.offline:
+            yield config
+            return
+        from syphus.endpoints.simulated import Simulation, serve  # a server, and only who works offline needs one
+
+        async with serve(Simulation(seed=self._prepared.options.seed)) as server:
+            endpoint = config.endpoints[0].model_copy(update={"base_url": server.url})
+            yield config.model_copy(update={"endpoints": (endpoint,)})
+
+
+def _run_anywhere(session: Coroutine[None, None, SyphusError | None]) -> SyphusError | None:
+    """Runs it to the end, also where a loop is running already, as in a notebook: then in a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(session)
+    with ThreadPoolExecutor(1, "syphus") as thread:
+        return thread.submit(asyncio.run, session).result()

@@ -1,0 +1,54 @@
+"""Which answers make good in-context examples: scored by heuristics, chosen as a set, proven. Pure functions.
+
+candidates.py    a candidate, what it is compared with, a heuristic, a score
+heuristics.py    the table of heuristics
+form.py          heuristics of the form: read, number of pairs, rules, length, whole sentences
+grounding.py     heuristic: what the annotation does not support
+coverage.py      heuristic: how much of the annotation comes up
+variety.py       heuristic: questions of different kinds
+copying.py       heuristics: phrases of an example, or of another query's answer
+leaks.py         heuristic: a pair that speaks of the model's notes
+judge.py         a model as one more heuristic: rubric and verdict
+score.py         all heuristics over all candidates
+strategies.py    a small set out of them
+spread.py        which queries are asked in the first place
+proof.py         whether a set helps, and which example hurts
+facts.py         an annotation's words and numbers, with what they count
+things.py        things that can be seen, their kinds and parts
+words.py         stems, numbers and names of a text
+common_words.py  words that say nothing of an annotation's own
+"""
+
+from syphus.selection.candidates import Background, Candidate, Heuristic, Scored
+from syphus.selection.heuristics import HEURISTICS
+from syphus.selection.judge import VERDICT_SCHEMA, Verdict, judged, read_verdict, rubric_messages
+from syphus.selection.proof import Hurt, Interval, Proof, Thresholds, hurting, paired_bootstrap, proven
+from syphus.selection.score import score_all
+from syphus.selection.spread import sample_spread
+from syphus.selection.strategies import STRATEGIES, Strategy, choose, tokens
+
+__all__ = [
+    "HEURISTICS",
+    "STRATEGIES",
+    "VERDICT_SCHEMA",
+    "Background",
+    "Candidate",
+    "Heuristic",
+    "Hurt",
+    "Interval",
+    "Proof",
+    "Scored",
+    "Strategy",
+    "Thresholds",
+    "Verdict",
+    "choose",
+    "hurting",
+    "judged",
+    "paired_bootstrap",
+    "proven",
+    "read_verdict",
+    "rubric_messages",
+    "sample_spread",
+    "score_all",
+    "tokens",
+]

@@ -1,0 +1,435 @@
+"""From files to an image store and back: as a command, killed and resumed, with all that can be bad in a folder."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib
+import io
+import json
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dask.dataframe
+import pandas
+import pyarrow.parquet
+import pytest
+from media import every, number_of, numbered, skipped, write_still, write_video
+from PIL import Image
+from processes import MAIN, finish, start
+
+from syphus.errors import ConfigError, InputError, PluginError, RunError
+from syphus.images.conversion import Conversion
+from syphus.images.store import open_store
+from syphus.runs.convert import Converted
+from syphus.runs.convert import convert as convert_as
+
+hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
+
+PLUGIN = '''
+from syphus import AbstractDataset, Frame, Still, image_files, video_files
+
+
+class Kitchens(AbstractDataset):
+    """Photos of kitchens."""
+
+    short_name = "KI"
+
+    def _load_query_inputs(self, path):
+        yield {"id": 1, "sentences": "two photos", "image_ids": ["KI_IMG_a1", "KI_IMG_a10", "KI_IMG_lost"]}
+
+    def _load_images(self, path):
+        for file in image_files(path):
+            yield Still(f"KI_IMG_{file.stem}", file)
+
+
+class Clips(Kitchens):
+    """Frames of kitchens, at seconds of their own."""
+
+    def _load_images(self, path):
+        for file in video_files(path):
+            for second in (2.5, 0, 1):
+                yield Frame(f"KI_IMG_{file.stem}_{second}", file, second)
+
+
+class Wrong(Kitchens):
+    """Says nothing that can be meant."""
+
+    def _load_images(self, path):
+        yield Still("KI_IMG_1", "a.jpg")
+        yield "a.jpg"
+'''
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Path:
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    (folder / "kitchens.py").write_text(PLUGIN, "utf-8")
+    return folder
+
+
+@pytest.fixture
+def convert(tmp_path: Path, plugins: Path) -> Callable[..., Converted]:
+    """Converts `photos` to `out`, in this process but for the decoding."""
+
+    def work(output: str, name: str = "Kitchens.kitchens", **how: Any) -> Converted:
+        source = {} if "from_" in how else {"name": name, "image_path": str(tmp_path / "photos")}
+        given = {"num_threads": 1, "datasets_dir": (plugins,), **source, **how}
+        wish = Conversion(output=tmp_path / "out" / output, **given)
+        return convert_as(wish, lambda _: None, lambda _: None, lambda *_: None)
+
+    (tmp_path / "out").mkdir()
+    return work
+
+
+def photos(folder: Path, count: int) -> None:
+    for number in range(count):
+        write_still(folder / f"a{number}.jpg", number)
+
+
+def noise(folder: Path, count: int) -> None:
+    """Pictures that stay large whatever is done to them."""
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        pixels = random.Random(number).randbytes(224 * 224 * 3)
+        Image.frombytes("RGB", (224, 224), pixels).save(folder / f"n{number}.png")
+
+
+def digest(folder: Path) -> str:
+    """Of every file in a folder, hidden ones too."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(str(f.relative_to(folder)).encode() + f.read_bytes() for f in files)).hexdigest()
+
+
+def command(*flags: str) -> list[str]:
+    return ["--name", "Kitchens.kitchens", "--image_path", "photos", "--datasets-dir", "datasets", *flags]
+
+
+def numbers_in(path: Path) -> dict[str, int]:
+    frame = pandas.read_parquet(path)
+    return {name: number_of(base64.b64decode(text)) for name, text in frame["base64"].items()}
+
+
+def test_a_folder_becomes_a_file_that_pandas_opens_by_id(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+    photos(tmp_path / "photos", 12)
+    done = convert("KI.parquet")
+    assert (done.images, done.skipped, done.new, done.files) == (12, 0, 12, (tmp_path / "out" / "KI.parquet",))
+    frame = pandas.read_parquet(tmp_path / "out" / "KI.parquet")
+    assert list(frame.index) == [f"KI_IMG_a{number}" for number in range(12)]  # 9 comes before 10
+    assert list(frame.columns) == ["base64"]
+    data = base64.b64decode(frame.loc["KI_IMG_a7"]["base64"])
+    assert number_of(data) == 7
+    assert Image.open(io.BytesIO(data)).size == (224, 224)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["KI.parquet"]
+
+
+def test_otters_loader_opens_the_file_batch_by_batch(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+    """As its newest loader does: batches of a ParquetFile, each to pandas, put together."""
+    photos(tmp_path / "photos", 3)
+    convert("KI.parquet")
+    batches = pyarrow.parquet.ParquetFile(tmp_path / "out" / "KI.parquet").iter_batches(2)
+    images = pandas.concat([batch.to_pandas() for batch in batches])
+    assert number_of(base64.urlsafe_b64decode(images.loc["KI_IMG_a2"]["base64"])) == 2
+
+
+def test_every_library_opens_the_layouts(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+
+    photos(tmp_path / "photos", 40)
+    noise(tmp_path / "photos", 20)
+    done = convert("KI", part_mb=1, image_format="png")
+    assert done.parts > 1
+    convert("KI_raw", layout="datasets")
+    folder = tmp_path / "out" / "KI"
+    names = [f"KI_IMG_a{number}" for number in range(40)] + [f"KI_IMG_n{number}" for number in range(20)]
+    assert list(pandas.read_parquet(folder).index) == names
+    assert list(dask.dataframe.read_parquet(folder).compute(scheduler="synchronous").index) == names
+    assert pyarrow.parquet.read_table(folder).num_rows == 60
+    rows = hub.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))["train"]
+    assert len(rows) == 60
+    raw = hub.load_dataset(str(tmp_path / "out" / "KI_raw"), cache_dir=str(tmp_path / "cache"))["train"]
+    assert isinstance(raw.features["image"], hub.Image)
+    assert (raw[7]["id"], raw[7]["image"].size) == ("KI_IMG_a7", (224, 224))
+    with open_store(folder) as store, open_store(tmp_path / "out" / "KI_raw") as other:
+        assert [number_of(store[name]) for name in names[:40]] == list(range(40))
+        assert len(store) == len(other) == 60
+
+
+def test_stores_go_over_into_each_other_and_back(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+    photos(tmp_path / "photos", 9)
+    convert("KI.parquet")
+    out = tmp_path / "out"
+    convert("KI.json", from_=out / "KI.parquet")
+    texts = json.loads((out / "KI.json").read_text("utf-8"))
+    assert texts == dict(pandas.read_parquet(out / "KI.parquet")["base64"])
+    convert("parts", from_=out / "KI.json")
+    convert("raw.parquet", from_=out / "parts", layout="datasets")
+    done = convert("again.json", from_=out / "raw.parquet")
+    assert done.images == 9
+    assert (out / "again.json").read_bytes() == (out / "KI.json").read_bytes()
+    assert numbers_in(out / "parts") == numbers_in(out / "KI.parquet")
+
+
+def test_the_same_command_again_does_nothing_and_another_one_is_refused(
+    tmp_path: Path, convert: Callable[..., Converted]
+) -> None:
+    photos(tmp_path / "photos", 3)
+    convert("KI.parquet")
+    convert("KI")
+    before = digest(tmp_path / "out")
+    assert (convert("KI.parquet").new, convert("KI").new) == (0, 0)
+    for name in ("KI.parquet", "KI"):
+        with pytest.raises(RunError, match="is there already, and is something else"):
+            convert(name, size="99")
+    write_still(tmp_path / "photos" / "b.jpg", 99)
+    with pytest.raises(RunError, match="is there already"):
+        convert("KI.parquet")
+    assert digest(tmp_path / "out") == before
+    assert convert("KI.parquet", restart=True).new == 4
+    assert convert("KI", restart=True).new == 4
+
+
+def test_what_is_not_ours_is_never_written_over(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+    photos(tmp_path / "photos", 1)
+    mine = tmp_path / "out" / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work", "utf-8")
+    pandas.DataFrame({"a": [1]}).to_parquet(mine / "part-00000.parquet")
+    before = digest(tmp_path / "out")
+    for restart in (False, True):
+        with pytest.raises(RunError, match=r"mine is there already, and is something else\. Name another one"):
+            convert("mine", restart=restart)
+    assert digest(tmp_path / "out") == before
+
+
+def test_a_folder_of_bad_files_is_listed_and_costs_no_good_one(
+    tmp_path: Path, convert: Callable[..., Converted]
+) -> None:
+    folder, outside = tmp_path / "photos", tmp_path / "secret"
+    photos(folder, 2)
+    write_still(outside / "key.jpg", 5)
+    (folder / "b_text.jpg").write_text("<html>", "utf-8")
+    (folder / "c_empty.png").touch()
+    (folder / "d_cut.jpg").write_bytes((folder / "a1.jpg").read_bytes()[:400])
+    (folder / "e_link.jpg").symlink_to(outside / "key.jpg")
+    (folder / "f_links").symlink_to(outside, target_is_directory=True)
+    (folder / "g_none.jpg").symlink_to(folder / "none.jpg")
+    (folder / "h_circle.jpg").symlink_to(folder / "h_circle.jpg")
+    os.mkfifo(folder / "i_pipe.jpg")
+    numbered(3).convert("CMYK").save(folder / "j_cmyk.jpg")
+    write_still(folder / "x" / "a1.jpg", 77)
+    (folder / "x" / "up").symlink_to(folder, target_is_directory=True)
+    done = convert("KI.parquet")
+    assert numbers_in(tmp_path / "out" / "KI.parquet") == {"KI_IMG_a0": 0, "KI_IMG_a1": 1}
+    assert done.files[1] == tmp_path / "out" / "KI.skipped.jsonl"
+    reasons = skipped(done.files[1])
+    cut = reasons.pop("KI_IMG_d_cut")
+    assert cut.startswith("truncated: ")
+    assert reasons == {
+        "KI_IMG_b_text": "not an image",
+        "KI_IMG_c_empty": "0 bytes",
+        "KI_IMG_e_link": "leads out of the folder of the images",
+        "KI_IMG_key": "leads out of the folder of the images",
+        "KI_IMG_g_none": "missing",
+        "KI_IMG_h_circle": "leads nowhere",
+        "KI_IMG_i_pipe": "no file",
+        "KI_IMG_j_cmyk": "CMYK",
+        "KI_IMG_a1": "the id comes twice; the first is kept",
+    }
+    assert done.skipped == 10
+    taken = convert("more.parquet", image_root=(outside,), lenient=True)
+    mended = {"KI_IMG_e_link", "KI_IMG_key", "KI_IMG_j_cmyk"}
+    assert set(skipped(taken.files[1])) == set(reasons) - mended | {"KI_IMG_d_cut"}
+
+
+def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(
+    tmp_path: Path, convert: Callable[..., Converted]
+) -> None:
+    photos(tmp_path / "photos", 8)
+    for name in ("b.jpg", "c.jpg"):
+        (tmp_path / "photos" / name).touch()
+    with pytest.raises(InputError, match=r"2 of 10 images can't be taken, more than --max_bad 0\.1\. .*skipped\.jsonl"):
+        convert("KI.parquet", max_bad=0.1)
+    assert len(skipped(tmp_path / "out" / "KI.skipped.jsonl")) == 2
+    assert not (tmp_path / "out" / "KI.parquet").exists()
+    assert convert("KI.parquet", max_bad=0.2).images == 8
+    with pytest.raises(InputError, match=r"1 of 9 images"):
+        convert("strict.parquet", max_bad=0)
+
+
+def test_where_nothing_is_good_there_is_no_store(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").touch()
+    with pytest.raises(InputError, match=r"None of the images can be taken\. .*KI\.skipped\.jsonl says why"):
+        convert("KI.parquet")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["KI.skipped.jsonl"]
+
+
+def test_a_decoder_that_crashes_or_hangs_costs_one_file(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+    """The process that decodes is killed, and stopped, while it is at a file."""
+    photos(tmp_path / "photos", 30)
+    write_video(tmp_path / "photos" / "long.mp4", every(30, 20))
+
+    def at_work() -> list[int]:
+        here, found = str(os.getpid()), []
+        for each in Path("/proc").iterdir():
+            if each.name.isdigit() and (each / "stat").exists():
+                parent = (each / "stat").read_text("utf-8").rpartition(")")[2].split()[1]
+                found += [int(each.name)] * (parent == here and b"images.worker" in (each / "cmdline").read_bytes())
+        return found
+
+    hit: list[int] = []
+
+    def strike(number: signal.Signals) -> Callable[[Any], None]:
+        def tick(progress: Any) -> None:
+            if progress.images == 3 and not hit:
+                hit.extend(at_work())
+                for process in hit:
+                    os.kill(process, number)
+
+        return tick
+
+    base = {"name": "Kitchens.kitchens", "image_path": str(tmp_path / "photos"), "num_threads": 1, "timeout": 1.0}
+    for number, told in ((signal.SIGSEGV, "the decoder crashed (SIGSEGV)"), (signal.SIGSTOP, "took more than 1 s")):
+        hit.clear()
+        output = tmp_path / "out" / f"{number.name}.parquet"
+        wish = Conversion(output=output, datasets_dir=(tmp_path / "datasets",), **base)  # type: ignore[arg-type]
+        done = convert_as(wish, strike(number), lambda _: None, lambda *_: None)
+        assert len(hit) == 1
+        assert done.images + done.skipped == 30
+        assert list(skipped(done.files[1]).values()) == [told]
+
+
+def test_frames_of_a_plugin_are_taken_at_its_seconds(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+    write_video(tmp_path / "photos" / "v.mp4", every(10, 2.2))
+    done = convert("KI.parquet", name="Clips.kitchens")
+    assert numbers_in(tmp_path / "out" / "KI.parquet") == {"KI_IMG_v_0": 0, "KI_IMG_v_1": 10, "KI_IMG_v_2.5": 21}
+    assert done.skipped == 0
+
+
+def test_annotations_say_what_is_wanted_and_what_is_missing(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+    photos(tmp_path / "photos", 12)
+    done = convert("KI.parquet", query_inputs_path=str(tmp_path / "any.json"))
+    assert numbers_in(tmp_path / "out" / "KI.parquet") == {"KI_IMG_a1": 1, "KI_IMG_a10": 10}
+    assert skipped(done.files[1]) == {"KI_IMG_lost": "no file for it"}
+
+
+def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+    photos(tmp_path / "photos", 1)
+    with pytest.raises(PluginError, match=r"_load_images: Still, Frame or Video is expected, this is str \(Wrong\."):
+        convert("KI.parquet", name="Wrong.kitchens")
+    with pytest.raises(InputError, match="no such file or folder; name the images with --image_path"):
+        convert("KI.parquet", image_path=str(tmp_path / "none"))
+    with pytest.raises(InputError, match="no image file in it"):
+        convert("KI.parquet", image_path=str(tmp_path / "out"))
+    refused: dict[str, Mapping[str, object]] = {
+        "Which images": {"name": ""},
+        "Where are the images": {"image_path": ""},
+        "--part_mb 5000: a number from 1 to 1,900": {"part_mb": 5000},
+        "--layout x": {"layout": "x"},
+        "--max_bad is a share": {"max_bad": 2},
+        "--download needs a folder": {"download": True},
+    }
+    for told, how in refused.items():
+        with pytest.raises(ConfigError, match=told):
+            convert("KI.parquet", **how)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+    photos(tmp_path / "photos", 20)
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def tick(_: object) -> None:
+        waiting.set()
+        go_on.wait(30)
+
+    wish = Conversion(
+        output=tmp_path / "out" / "KI.parquet",
+        name="Kitchens.kitchens",
+        image_path=str(tmp_path / "photos"),
+        datasets_dir=(tmp_path / "datasets",),
+    )
+    first = threading.Thread(target=convert_as, args=(wish, tick, lambda _: None, lambda *_: None))
+    first.start()
+    assert waiting.wait(30)
+    with pytest.raises(RunError, match="Another process is at work"):
+        convert("KI.parquet")
+    go_on.set()
+    first.join()
+    assert len(numbers_in(tmp_path / "out" / "KI.parquet")) == 20
+
+
+KILLS = {
+    "file": ("KI.parquet", [("open", ".part.partial", 3), ("os.rename", "KI.parquet", 1)]),
+    "folder": ("KI", [("os.rename", "part-00002", 1), ("os.rename", "_index.sqlite", 1)]),
+}
+
+
+@pytest.mark.parametrize(("output", "moments"), KILLS.values(), ids=KILLS)
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    tmp_path: Path, plugins: Path, output: str, moments: list[tuple[str, str, int]]
+) -> None:
+    """Killed in the middle of a part, between a part and its commit, at the very end."""
+    noise(tmp_path / "photos", 30)
+    given = command("--part_mb", "1", "--num_threads", "2", "--image_format", "png")
+    whole = finish([*_main(), "convert", *given, "--output", f"whole/{output}"], tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    for event, text, times in moments:
+        killed = [*_main("SIGKILL", event, text, str(times)), "convert", *given, "--output", f"cut/{output}"]
+        done = finish(killed, tmp_path)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    last = finish([*_main(), "convert", *given, "--output", f"cut/{output}"], tmp_path)
+    assert last.returncode == 0, last.stderr
+    assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
+
+
+def _main(*killed_at: str) -> list[str]:
+    script = [str(Path(__file__).parent / "processes.py"), *killed_at] if killed_at else [str(MAIN)]
+    return [sys.executable, *script]
+
+
+def test_ctrl_c_leaves_what_is_done_and_says_how_to_go_on(tmp_path: Path, plugins: Path) -> None:
+    photos(tmp_path / "photos", 400)
+    arguments = [*_main(), "convert", *command("--output", "KI", "--num_threads", "1")]
+    with start(arguments, tmp_path) as process:
+        while not (tmp_path / ".KI.convert" / "state.sqlite").exists() and process.poll() is None:
+            pass
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.splitlines()[-1].startswith("Stopped. Go on with the same command: ")
+    done = finish(arguments, tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("400 images, ")
+
+
+def test_the_command_says_what_it_did(tmp_path: Path, plugins: Path) -> None:
+    photos(tmp_path / "photos", 2)
+    (tmp_path / "photos" / "b.jpg").touch()
+    done = finish([*_main(), "convert", *command("--output", "KI.parquet", "--json")], tmp_path)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert (told["images"], told["skipped"], told["new"]) == (2, 1, 2)
+    assert told["files"] == ["KI.parquet", "KI.skipped.jsonl"]
+    again = finish([*_main(), "convert", *command("--output", "KI.parquet")], tmp_path)
+    assert again.stdout.splitlines()[1] == "Nothing to do: it is all there already."
+    wrong = finish([*_main(), "convert", *command("--output", "x.parquet", "--size", "big")], tmp_path)
+    assert (wrong.returncode, wrong.stderr) == (2, "--size big: a number of pixels, or two as in 336x224.\n")
+
+
+def test_the_order_does_not_depend_on_who_is_first(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+    """Large and small files in turns, with one process and with three."""
+    rng = random.Random(0)
+    for number in range(30):
+        size = rng.choice([(16, 16), (1200, 900)])
+        write_still(tmp_path / "photos" / f"a{number}.jpg", number, size)
+    convert("one.parquet")
+    convert("three.parquet", num_threads=3)
+    assert (tmp_path / "out" / "one.parquet").read_bytes() == (tmp_path / "out" / "three.parquet").read_bytes()

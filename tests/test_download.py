@@ -1,0 +1,191 @@
+"""Photos from the web: a real server on loopback that is busy, broken, slow, or has nothing any more."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from media import skipped, write_json, write_still
+
+from syphus.corpus.stores import image_ids
+from syphus.errors import ProviderError
+from syphus.images.conversion import Conversion
+from syphus.images.download import Fetched, Manners, download
+from syphus.images.downloads import Downloads
+from syphus.runs.convert import convert
+
+QUICK = Manners(per_second=500, first_wait=0.01, timeout=1.0, longest_wait=0.2)
+
+
+class Flickr:
+    """Serves `/good/N.jpg` and faults by their names; counts what it was asked for."""
+
+    def __init__(self, picture: bytes) -> None:
+        self.asked: Counter[str] = Counter()
+        self.times: list[float] = []
+        self.url = ""
+        self._picture = picture
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        kind = request.match_info["kind"]
+        self.asked[request.path] += 1
+        self.times.append(time.monotonic())
+        first = self.asked[request.path] == 1
+        if kind == "good" or (kind in ("busy", "broken", "cut") and not first):
+            return web.Response(body=self._picture + request.path.encode(), content_type="image/jpeg")
+        if kind == "busy":
+            return web.Response(status=429, headers={"retry-after": "0.05"})
+        if kind == "cut":
+            cut = web.StreamResponse(headers={"content-length": "99999", "content-type": "image/jpeg"})
+            await cut.prepare(request)
+            await cut.write(self._picture)
+            assert request.transport is not None
+            request.transport.abort()
+            return cut
+        if kind == "same":
+            return web.Response(body=self._picture, content_type="image/jpeg")
+        if kind == "unavailable":
+            raise web.HTTPFound("/pw/images/en-us/photo_unavailable.png")
+        if kind == "circle":
+            raise web.HTTPFound(request.path)
+        if kind == "elsewhere":
+            raise web.HTTPFound("file:///etc/passwd")
+        if kind == "page":
+            return web.Response(text="<html>Sign in</html>", content_type="text/html")
+        return web.Response(status={"gone": 410, "none": 404}.get(kind, 500))
+
+
+@contextmanager
+def serving(flickr: Flickr) -> Iterator[Flickr]:
+    loop = asyncio.new_event_loop()
+    app = web.Application()
+    app.router.add_get("/{kind}/{name:.*}", flickr.answer)
+    runner = web.AppRunner(app)
+
+    async def up() -> None:
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        flickr.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(up(), loop).result(10)
+    try:
+        yield flickr
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def flickr(tmp_path: Path) -> Iterator[Flickr]:
+    with serving(Flickr(write_still(tmp_path / "picture.jpg").read_bytes())) as running:
+        yield running
+
+
+def get(folder: Path, flickr: Flickr, *kinds: str, manners: Manners = QUICK) -> Fetched:
+    """Downloads `KIND/NUMBER` as `KIND_NUMBER.jpg`; of several with commas, the first that can be had."""
+    wishes = []
+    for number, kind in enumerate(kinds):
+        urls = tuple(f"{flickr.url}/{each}/{number}.jpg" for each in kind.split(","))
+        wishes.append((folder / f"{kind}_{number}.jpg", urls))
+    return download(wishes, folder, manners, lambda *_: None)
+
+
+def reasons(folder: Path, *names: str) -> dict[str, str]:
+    notes = Downloads(folder)
+    found = {name: notes.reason(folder / name) for name in names}
+    notes.close()
+    return found
+
+
+def test_what_is_there_is_got_once_and_what_is_not_has_a_reason(tmp_path: Path, flickr: Flickr) -> None:
+    folder = tmp_path / "photos"
+    kinds = ("good", "busy", "broken", "cut", "none,good", "gone", "unavailable", "circle", "elsewhere", "page", "dead")
+    assert get(folder, flickr, *kinds) == Fetched(new=5, there=0, gone=5, failed=1)
+    assert sorted(path.name for path in folder.glob("*.jpg")) == [
+        *("broken_2.jpg", "busy_1.jpg", "cut_3.jpg", "good_0.jpg", "none,good_4.jpg"),
+    ]
+    names = ("gone_5.jpg", "unavailable_6.jpg", "circle_7.jpg", "elsewhere_8.jpg", "page_9.jpg", "dead_10.jpg", "x.jpg")
+    assert reasons(folder, *names) == {
+        "gone_5.jpg": "expired: status 410",
+        "unavailable_6.jpg": "expired: Flickr's picture for photos that are not available",
+        "circle_7.jpg": "expired: leads in a circle",
+        "elsewhere_8.jpg": "expired: leads to no web page",
+        "page_9.jpg": "expired: no image but text/html",
+        "dead_10.jpg": "could not be downloaded: status 500",
+        "x.jpg": "",
+    }
+    before = flickr.asked.copy()
+    assert get(folder, flickr, *kinds) == Fetched(new=0, there=5, gone=5, failed=1)
+    assert set((flickr.asked - before).keys()) == {"/dead/10.jpg"}
+    assert flickr.asked["/dead/10.jpg"] == 2 * QUICK.attempts
+
+
+def test_a_placeholder_is_known_by_being_the_same_file_again(tmp_path: Path, flickr: Flickr) -> None:
+    folder = tmp_path / "photos"
+    done = get(folder, flickr, "same", "good", "same", "same", "same", manners=Manners(per_second=500, at_once=1))
+    assert done.gone == 2
+    assert [path.name for path in folder.glob("*.jpg")] == ["good_1.jpg"]
+    assert reasons(folder, "same_0.jpg")["same_0.jpg"] == "expired: the same picture as other photos: a placeholder"
+
+
+def test_requests_keep_to_the_rate(tmp_path: Path, flickr: Flickr) -> None:
+    get(tmp_path / "photos", flickr, *["good"] * 12, manners=Manners(per_second=40))
+    gaps = [later - earlier for earlier, later in zip(flickr.times, flickr.times[1:], strict=False)]
+    assert sum(gaps) >= 11 / 40 * 0.9
+
+
+def test_where_nothing_can_be_got_at_all_it_stops(tmp_path: Path, flickr: Flickr) -> None:
+    with pytest.raises(ProviderError, match=r"No photo can be downloaded \(127\.0\.0\.1:\d+: status 500\)"):
+        get(tmp_path / "photos", flickr, *["dead"] * 60)
+    assert len(flickr.asked) < 60
+
+
+def test_a_photo_never_lands_outside_of_its_folder(tmp_path: Path, flickr: Flickr) -> None:
+    folder = tmp_path / "photos"
+    done = download([(folder / "../b.jpg", (f"{flickr.url}/good/1.jpg",))], folder, QUICK, lambda *_: None)
+    assert (done.gone, (tmp_path / "b.jpg").exists()) == (1, False)
+
+
+def test_an_album_is_downloaded_and_converted_and_goes_on_after_a_stop(tmp_path: Path, flickr: Flickr) -> None:
+    """VIST: url_o first, url_m otherwise; what is expired is listed."""
+    photos: list[dict[str, Any]] = [
+        {"id": "1", "album_id": "7", "url_o": f"{flickr.url}/good/1_o.jpg", "url_m": f"{flickr.url}/good/1_m.jpg"},
+        {"id": "2", "album_id": "7", "url_m": f"{flickr.url}/good/2_m.jpg"},
+        {"id": "3", "album_id": "7", "url_o": f"{flickr.url}/gone/3_o.jpg", "url_m": f"{flickr.url}/gone/3_m.jpg"},
+    ]
+    sis = write_json(tmp_path / "sis.json", {"images": photos, "albums": [], "annotations": []})
+
+    def work(**how: Any) -> tuple[list[str], dict[str, str]]:
+        wish = Conversion(
+            output=tmp_path / "VST.parquet",
+            name="VisualStoryTelling.video",
+            image_path=str(sis),
+            image_root=(tmp_path / "photos",),
+            num_threads=1,
+            requests_per_second=500,
+            restart=True,
+            **how,
+        )
+        done = convert(wish, lambda _: None, lambda _: None, lambda *_: None)
+        return list(image_ids(wish.output)), skipped(done.files[1])
+
+    (tmp_path / "photos").mkdir()
+    write_still(tmp_path / "photos" / "1.jpg")
+    told = "missing; --download gets it"
+    assert work() == (["VST_IMG_1"], {"VST_IMG_2": told, "VST_IMG_3": told})
+    assert work(download=True) == (["VST_IMG_1", "VST_IMG_2"], {"VST_IMG_3": "expired: status 410"})
+    assert flickr.asked == {"/good/2_m.jpg": 1, "/gone/3_o.jpg": 1, "/gone/3_m.jpg": 1}
+    assert work()[1] == {"VST_IMG_3": "expired: status 410"}

@@ -1,0 +1,191 @@
+"""What becomes of an image file: right ones pass, others are made right once, and bad ones have a reason."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from media import number_of, numbered
+from PIL import Image, ImageCms
+
+from syphus.errors import ConfigError
+from syphus.images.look import Look, make_look
+from syphus.images.pixels import BadImageError, convert_still, read_file
+
+
+def encoded(image: Image.Image, kind: str = "JPEG", **how: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **how)
+    return file.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+def reason(data: bytes, look: Look | None = None) -> str:
+    with pytest.raises(BadImageError) as caught:
+        convert_still(data, look or Look())
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "GIF", "JPEG2000"])
+def test_an_image_of_any_kind_becomes_a_jpeg_of_224(kind: str) -> None:
+    made = opened(done := convert_still(encoded(numbered(1234), kind), Look()))
+    assert (made.format, made.mode, made.size) == ("JPEG", "RGB", (224, 224))
+    assert number_of(done) == 1234
+
+
+def test_the_pixels_are_those_of_a_plain_lanczos_resize() -> None:
+    source = encoded(numbered(5).resize((640, 480)), quality=95)
+    wanted = encoded(opened(source).resize((224, 224), Image.Resampling.LANCZOS), quality=90)
+    assert convert_still(source, Look()) == wanted
+
+
+def test_an_image_that_is_right_passes_unchanged() -> None:
+    right = encoded(numbered(7).resize((224, 224)), quality=31, comment=b"as it came")
+    assert convert_still(right, Look()) == right
+    assert convert_still(right, make_look((224, 224), False, "png", 90, 10**8, False)) != right
+    png = encoded(numbered(7), "PNG")
+    assert convert_still(png, make_look(None, False, "", 90, 10**8, False)) == png
+    assert opened(convert_still(png, make_look(None, False, "jpeg", 90, 10**8, False))).format == "JPEG"
+    grey = encoded(Image.new("L", (224, 224)))
+    assert opened(convert_still(grey, Look())).mode == "RGB"
+
+
+def test_the_aspect_is_kept_where_it_is_asked_for() -> None:
+    source = encoded(numbered(7).resize((400, 100)))
+    assert opened(convert_still(source, make_look((224, 224), True, "", 90, 10**8, False))).size == (224, 56)
+    assert opened(convert_still(source, make_look((100, 50), False, "png", 90, 10**8, False))).size == (100, 50)
+    assert opened(convert_still(source, make_look(None, False, "", 90, 10**8, False))).size == (400, 100)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_upright(orientation: int) -> None:
+    """A photo with a dark top right, as a camera that was held in any way would save it."""
+    upright = Image.new("RGB", (120, 80), "white")
+    upright.paste("black", (60, 0, 120, 40))
+    turn = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # what a viewer has to undo
+    stored = upright.transpose(Image.Transpose(turn[orientation])) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    made = opened(convert_still(encoded(stored, exif=exif), Look(size=(120, 80)))).convert("L")
+    corners = [made.getpixel(at) for at in ((100, 10), (10, 10), (100, 70), (10, 70))]
+    assert [isinstance(level, int) and level < 99 for level in corners] == [True, False, False, False]
+    assert made.size == (120, 80)
+    kept = opened(convert_still(encoded(stored, exif=exif), Look(size=None)))
+    assert kept.getexif().get(0x0112, 1) == 1
+
+
+def test_transparent_parts_become_white() -> None:
+    clear = Image.new("RGBA", (50, 50), (200, 0, 0, 0))
+    palette = Image.new("P", (50, 50), 3)
+    palette.putpalette([0, 0, 0] * 4)
+    for data in (encoded(clear, "PNG"), encoded(palette, "PNG", transparency=3), encoded(clear, "WEBP", lossless=True)):
+        assert opened(convert_still(data, Look(format="PNG"))).getpixel((9, 9)) == (255, 255, 255)
+
+
+def bomb() -> bytes:
+    """A PNG of 80 megapixels, in a few kilobytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 10_000, 8_000, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(8_000 * 1_251), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def animated(kind: str) -> bytes:
+    others = [numbered(number) for number in (2, 3)]
+    return encoded(numbered(1), kind, save_all=True, append_images=others, duration=100)
+
+
+BAD: dict[str, tuple[Callable[[], bytes], str]] = {
+    "text": (lambda: b"<html>404 Not Found</html>", "not an image"),
+    "script": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+    "noise": (lambda: random.Random(0).randbytes(5000), "not an image"),
+    "head": (lambda: encoded(numbered(1), "PNG")[:20], "truncated: "),
+    "cut jpeg": (lambda: encoded(numbered(1).resize((640, 480)))[:3000], "truncated: "),
+    "cut png": (lambda: encoded(numbered(1).effect_spread(40), "PNG")[:2000], "truncated: "),
+    "cut right jpeg": (lambda: encoded(numbered(1).resize((224, 224)))[:2000], "truncated: "),
+    "cmyk": (lambda: encoded(numbered(1).convert("CMYK")), "CMYK"),
+    "grey 16": (lambda: encoded(Image.new("I;16", (9, 9), 40_000), "PNG"), "16 bit or more a channel"),
+    "tiff 16": (lambda: encoded(Image.new("I;16", (9, 9), 40_000), "TIFF"), "16 bit or more a channel"),
+    "float": (lambda: encoded(Image.new("F", (9, 9), 0.5), "TIFF"), "16 bit or more a channel"),
+    "gif": (lambda: animated("GIF"), "animated or in parts: 3 pictures"),
+    "webp": (lambda: animated("WEBP"), "animated or in parts: 3 pictures"),
+    "apng": (lambda: animated("PNG"), "animated or in parts: 3 pictures"),
+    "pages": (lambda: animated("TIFF"), "animated or in parts: 3 pictures"),
+    "bomb": (bomb, "10,000 x 8,000 pixels, more than 50,000,000 in all"),
+}
+
+
+@pytest.mark.parametrize(("make", "told"), BAD.values(), ids=BAD)
+def test_a_bad_image_has_a_reason(make: Callable[[], bytes], told: str) -> None:
+    assert reason(make()).startswith(told)
+
+
+def test_colours_of_16_bits_are_told_too() -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + struct.pack(">HHH", 65535, 32768, 256) * 8 for _ in range(8))
+    head = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    assert reason(data) == "16 bit or more a channel"
+    assert opened(convert_still(data, Look(format="PNG", lenient=True))).getpixel((4, 4)) == (255, 128, 1)
+
+
+def test_what_is_a_guess_is_taken_by_the_lenient() -> None:
+    lenient = Look(format="PNG", lenient=True)
+    assert number_of(convert_still(animated("GIF"), lenient)) == 1
+    assert number_of(convert_still(encoded(numbered(77).convert("CMYK")), lenient)) == 77
+    grey = encoded(Image.new("I;16", (9, 9), 40_000), "PNG")
+    assert opened(convert_still(grey, lenient)).getpixel((4, 4)) == (156, 156, 156)
+    assert reason(bomb(), lenient).startswith("10,000 x 8,000 pixels")
+
+
+def test_a_photo_with_its_previews_is_a_photo() -> None:
+    photo = encoded(numbered(9), "MPO", save_all=True, append_images=[numbered(1)])
+    assert number_of(convert_still(photo, Look())) == 9
+
+
+def test_metadata_that_is_broken_spoils_no_photo() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = encoded(numbered(9), exif=b"Exif\0\0nonsense", icc_profile=profile)
+    made = convert_still(data, make_look((224, 224), False, "png", 90, 10**8, False))
+    assert number_of(made) == 9
+    assert opened(made).info == {}
+
+
+def test_files_that_are_none_have_a_reason_at_once(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with (tmp_path / "huge.jpg").open("wb") as file:
+        file.truncate(1 << 29)
+    found = {}
+    for name in ("empty.jpg", "pipe.jpg", "huge.jpg", "none.jpg"):
+        with pytest.raises(BadImageError) as caught:
+            read_file(tmp_path / name)
+        found[name] = str(caught.value)
+    assert found == {
+        "empty.jpg": "0 bytes",
+        "pipe.jpg": "no file",
+        "huge.jpg": "a file of more than 256 MiB",
+        "none.jpg": "missing",
+    }
+
+
+def test_options_that_make_no_sense_are_told() -> None:
+    with pytest.raises(ConfigError, match=r"--image_format gif: there is jpeg and png\."):
+        make_look(None, False, "gif", 90, 1, False)
+    with pytest.raises(ConfigError, match=r"--size: up to 16,384 pixels"):
+        make_look((20_000, 5), False, "", 90, 1, False)

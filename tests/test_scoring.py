@@ -1,0 +1,355 @@
+"""Heuristics: what each sees and what it lets pass, and whether all together tell good answers from bad ones."""
+
+from __future__ import annotations
+
+from random import Random
+from statistics import median
+
+import pytest
+from damage import DAMAGES, Sample, damaged
+from scenes import EXAMPLES, SYSTEM, planted, samples
+
+from syphus.cleaning import GENERAL_RULES, pairs_between
+from syphus.errors import PluginError
+from syphus.selection import HEURISTICS, STRATEGIES, Background, Candidate, Heuristic, Scored, choose, score_all
+from syphus.selection.form import wanted_pairs
+from syphus.selection.things import kin, support
+from syphus.selection.variety import question_type
+from syphus.selection.words import content, stem
+from syphus.types import Message, Pair, Query, State
+
+KITCHEN = (
+    "Two men repair an old bicycle in a kitchen.\nA cat sleeps on the green sofa.\nsomebody left four cups on the table"
+)
+
+
+def made(*answers: str, text: str = KITCHEN, query: str = "q") -> Candidate:
+    pairs = tuple(Pair(f"What is number {number}?", answer) for number, answer in enumerate(answers, 1))
+    return Candidate(Query(query, text), pairs, "\n".join(answers))
+
+
+def look(name: str, candidate: Candidate, background: Background | None = None) -> tuple[float, str]:
+    heuristic = next(each for each in HEURISTICS if each.name == name)
+    return heuristic.score(candidate, background or Background())
+
+
+def grounded(answer: str, text: str = KITCHEN) -> tuple[float, str]:
+    return look("grounding", made(answer, text=text))
+
+
+# Grounding.
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Two men are repairing a bicycle.",
+        "The men repair an old bike in the kitchen.",  # another word for it
+        "An animal is asleep on a couch, and there are 4 cups.",  # a kind, a synonym, a digit
+        "The cat has closed its eyes.",  # a part
+        "Yes, there is one.",
+    ],
+)
+def test_what_the_annotation_supports_costs_little(answer: str) -> None:
+    assert grounded(answer)[0] > 0.75
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        ("A violin lies on the table.", "'violin'"),
+        ("Two men repair a gramophone.", "'gramophone'"),
+        ("Three men repair a bicycle.", "three"),
+        ("There are 42 cups on the table.", "42"),
+        ("A man called Boris repairs the bicycle.", "'boris'"),
+        ("A poodle sleeps on the sofa.", "'poodle'"),
+    ],
+)
+def test_what_it_does_not_support_is_named_and_costs(answer: str, named: str) -> None:
+    score, note = grounded(answer)
+    assert note.startswith("not in the annotation: ")
+    assert named in note
+    assert score < min(0.8, grounded("Two men repair a bicycle.")[0])
+
+
+def test_an_answer_with_nothing_of_the_annotation_is_barred() -> None:
+    (scored,) = score_all([made("Seven elephants march through the supermarket.")], Background())
+    assert "grounding" in scored.barred
+
+
+def test_a_guess_weighs_less_than_a_claim() -> None:
+    assert grounded("The men might ride to a castle.")[0] > grounded("The men ride to a castle.")[0] + 0.1
+
+
+def test_lines_of_boxes_count_and_their_numbers_are_no_numbers() -> None:
+    boxes = "Some birds fly.\n" + "bird: [0.1, 0.2, 0.3, 0.4]\n" * 3
+    assert grounded("Three birds fly.", boxes) == (1.0, "")
+    assert grounded("Three ducks fly.", boxes)[0] > grounded("Five ducks fly.", boxes)[0]
+    assert "five" in grounded("Five birds fly.", boxes)[1]
+    assert "0.1" in grounded("The birds fly at 0.1 of the width.", boxes)[1]
+
+
+def test_the_numbers_of_a_list_count_nothing() -> None:
+    assert grounded("They do this:\n\n1. The men repair.\n2. The cat sleeps.\n3. The cups stand.") == (
+        grounded("They do this:\n\nThe men repair.\nThe cat sleeps.\nThe cups stand.")
+    )
+
+
+def test_a_number_belongs_to_what_it_counts() -> None:
+    assert "four" in grounded("Four men repair a bicycle.")[1]  # there are four cups
+    assert grounded("There are four cups, and two men.")[1] == ""
+
+
+def test_the_worst_pair_pulls_the_score_down() -> None:
+    good, bad = "Two men repair a bicycle.", "A violin, a trumpet and nine drums are on stage."
+    alone, both = look("grounding", made(good))[0], look("grounding", made(good, good, good, bad))[0]
+    assert both < 0.6 * alone
+
+
+def test_words_of_the_system_message_are_no_inventions() -> None:
+    told = Background("You see frames of a surveillance helicopter.")
+    assert "'helicopter'" in grounded("The helicopter shows two men.")[1]
+    assert look("grounding", made("The helicopter shows two men."), told)[1] == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["两个男人在厨房修理自行车。", "Zwei Männer reparieren ein altes Fahrrad in einer großen Küche."]
+)
+def test_another_language_is_not_compared(text: str) -> None:
+    candidate = made("Two men repair a bicycle, and they are sitting on the floor.", text=text)
+    assert look("grounding", candidate)[0] == look("coverage", candidate)[0] == 0.5
+
+
+def test_kinds_are_below_each_other_and_never_in_a_circle_of_unlike_things() -> None:
+    assert {stem("duck"), stem("penguin")} <= support()[stem("bird")] <= support()[stem("animal")]
+    assert stem("bird") not in support()[stem("duck")]
+    assert stem("bird") in kin()[stem("duck")]
+    assert stem("car") not in support()[stem("person")]
+    assert stem("plate") not in support()[stem("food")]
+
+
+def test_irregular_forms_and_spellings_share_a_stem() -> None:
+    for one, other in (
+        ("men", "man"),
+        ("ridden", "riding"),
+        ("grey", "gray"),
+        ("children", "child"),
+        ("sat", "sitting"),
+    ):
+        assert stem(one) == stem(other)
+    assert content("In the image, there are some of these.") == frozenset()
+
+
+# The others.
+
+
+def test_coverage_is_the_share_of_the_statements_that_come_up() -> None:
+    everything = (
+        "Two men repair an old bicycle in a kitchen. A cat sleeps on a green sofa. Four cups are left on a table."
+    )
+    scores = [look("coverage", made(answer)) for answer in (everything, "Two men repair a bicycle.", "It is dark.")]
+    assert scores[0] == (1.0, "")
+    assert 0.2 < scores[1][0] < 0.4
+    assert scores[1][1] == "nothing of 2 of 3 statements comes up"
+    assert scores[2] == (0.0, "nothing of 3 of 3 statements comes up")
+
+
+def test_a_word_that_only_a_question_has_covers_half() -> None:
+    query = Query("q", "A violet submarine surfaces.")
+    asked = Candidate(query, (Pair("Does a violet submarine surface?", "Yes."),), "")
+    told = Candidate(query, (Pair("What is it?", "A violet submarine surfaces."),), "")
+    assert look("coverage", told)[0] == 1.0
+    assert look("coverage", asked)[0] == pytest.approx(0.5 / 0.9)
+
+
+def test_an_annotation_of_a_word_or_two_may_be_said_in_others() -> None:
+    (scored,) = score_all([made("The two images show the very same.", text="no difference anywhere")], Background())
+    assert scored.barred == ()
+
+
+def test_variety_counts_openings_types_and_distance() -> None:
+    def asked(*questions: str) -> float:
+        pairs = tuple(Pair(question, "Yes.") for question in questions)
+        return look("variety", Candidate(Query("q", KITCHEN), pairs, ""))[0]
+
+    same = asked("What is on the table?", "What is on the sofa?", "What is on the floor?")
+    different = asked("What is on the table?", "How many men are there?", "Why might the cat sleep?")
+    assert same < 0.5 < 0.95 < different
+    assert asked("What is on the table?") == 0.5
+    assert asked("What is red?", "Why is the cat red?") < asked("What is red?", "Why is the cat asleep?")
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("How many cups are there?", "how many"),
+        ("How do they repair it?", "how"),
+        ("What are the men doing?", "what happens"),
+        ("What has changed between the images?", "what happens"),
+        ("What might come next?", "what if"),
+        ("In which room are they?", "where"),
+        ("Which cup is broken?", "which"),
+        ("What color is the sofa?", "what colour"),
+        ("Is the cat awake?", "yes or no"),
+        ("Describe the kitchen.", "tell"),
+    ],
+)
+def test_a_question_has_a_type(question: str, kind: str) -> None:
+    assert question_type(question) == kind
+
+
+@pytest.mark.parametrize(
+    ("message", "bounds"),
+    [
+        ("Write two to four pairs of a question and its answer.", (2, 4)),
+        ("Write one to five pairs.", (1, 5)),
+        ("Ask exactly one question about the photo.", (1, 1)),
+        ("Write at least 3 different questions.", (3, None)),
+        ("Write up to six pairs.", (1, 6)),
+        ("Write 5-7 pairs.", (5, 7)),
+        ("Each message tells of two images. Describe them.", (1, None)),
+    ],
+)
+def test_the_number_of_pairs_is_the_one_that_the_message_states(message: str, bounds: tuple[int, int | None]) -> None:
+    assert wanted_pairs(Background(message)) == bounds
+
+
+def test_a_rule_goes_before_the_message_and_the_others_speak_where_neither_does() -> None:
+    assert wanted_pairs(Background("Write two pairs.", rules=(pairs_between(4),))) == (4, None)
+    assert wanted_pairs(Background("Write two pairs.", rules=(pairs_between(4),), least=1, most=9)) == (1, 9)
+    assert wanted_pairs(Background(others=(made(*"abcdefgh"), made(*"abcdef"), made()))) == (3, None)
+    short = look("number of pairs", made("a"), Background("Write three pairs."))
+    assert short == (0.25, "1 of 3")
+    assert look("number of pairs", made(*"abcdef"), Background("Write three pairs."))[0] == 0.0
+
+
+def test_an_answer_that_breaks_a_rule_is_barred_with_the_rules_name_and_place() -> None:
+    (scored,) = score_all([made("I'm sorry, I can't see it.")], Background(rules=GENERAL_RULES))
+    assert "keeps the rules" in scored.barred
+    assert scored.notes["keeps the rules"].startswith("refuses (answer 1: ")
+
+
+@pytest.mark.parametrize("state", [State.INVALID, State.TRUNCATED, State.REFUSED, State.FAILED, State.PENDING])
+def test_only_an_accepted_answer_can_be_chosen(state: State) -> None:
+    query, pairs = Query("q", KITCHEN), made("Two men repair a bicycle.").pairs
+    (scored,) = score_all([Candidate(query, pairs, "x", state, "why not")], Background())
+    assert scored.notes["keeps the rules"] == "why not"
+    assert "keeps the rules" in scored.barred
+    assert choose([scored]) == []
+
+
+def test_an_answer_that_stops_in_the_middle_is_not_whole() -> None:
+    assert look("whole sentences", made('He says "stop."', "It is (nearly) **done!**", "是。")) == (1.0, "")
+    assert look("whole sentences", made("Two men repair.", "A cat sleeps on the"))[0] == 0.5
+
+
+def test_length_costs_at_both_ends() -> None:
+    assert look("length", made("Two.")) == (1 / 6, "an answer of 1 word")
+    assert look("length", made("Two men repair an old bicycle.")) == (1.0, "")
+    assert look("length", made("word " * 600))[0] == 0.5
+
+
+TAUGHT = (
+    Message(role="user", content="A knight."),
+    Message(role="assistant", content="Question: Who?\nAnswer: The knight polishes his dented helmet."),
+)
+
+
+def test_phrases_of_an_example_are_copies_unless_the_annotation_has_them() -> None:
+    background = Background(examples=TAUGHT)
+    score, note = look("copies no example", made("Two men. The knight polishes his dented helmet."), background)
+    assert score < 0.8
+    assert note == "from an example: the knight polishes his dented"
+    own = made("The knight polishes his dented helmet.", text="a knight polishes a dented helmet")
+    assert look("copies no example", own, background) == (1.0, "")
+
+
+def test_phrases_of_another_querys_answer_are_copies_and_of_the_same_annotation_are_not() -> None:
+    one = made("A sleepy dragon guards the silver treasure.", text="a dragon guards a silver treasure", query="a")
+    copy, twin = made(one.answer, query="b"), made(one.answer, text=one.query.text, query="c")
+    background = Background(others=(one, copy, twin))
+    scores = [look("copies no other", each, background)[0] for each in (one, copy, twin)]
+    assert scores[1] < 0.8 < scores[0] == scores[2] == 1.0
+    first, second = (made("Brave dragons guard silver coins.", text="a dragon", query=name) for name in "ab")
+    assert look("copies no other", first, Background(others=(first, second))) == (1.0, "")
+    stock = "There are no differences between the two images."
+    twice = (made(stock, query="a"), made(stock, text="another", query="b"))
+    assert look("copies no other", twice[0], Background(others=twice)) == (1.0, "")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "According to the caption, it is old.",
+        "The notes don't tell.",
+        "It is at [0.12, 0.4, 0.5, 0.6].",
+        "See these sentences.",
+    ],
+)
+def test_what_speaks_of_the_notes_leaks(answer: str) -> None:
+    assert look("no leak", made(answer))[0] == 0.0
+
+
+def test_a_note_that_is_in_the_scene_is_no_leak() -> None:
+    assert look("no leak", made("She reads the note.", text="a woman reads a note")) == (1.0, "")
+    assert look("no leak", made("Here is the description of the image.")) == (1.0, "")
+
+
+# All together.
+
+
+def test_the_total_is_the_weighted_mean_and_halved_where_a_floor_is_missed() -> None:
+    table = (
+        Heuristic("a", 3, lambda *_: (1.0, ""), "A."),
+        Heuristic("b", 1, lambda *_: (0.2, "low"), "B."),
+        Heuristic("shown", 0, lambda *_: (0, ""), "Shown alone."),
+    )
+    (scored,) = score_all([made("x")], Background(), table)
+    assert (scored.total, scored.barred, dict(scored.notes)) == (0.8, (), {"b": "low"})
+    (barred,) = score_all([made("x")], Background(), table, [Heuristic("b", 1, lambda *_: (0.2, ""), "B.", floor=0.3)])
+    assert (barred.total, barred.barred) == (0.4, ("b",))
+
+
+@pytest.mark.parametrize("result", [1.5, (2, ""), (0.5,), ("1", ""), (0.5, None), (float("nan"), ""), None])
+def test_a_heuristic_that_returns_something_else_is_named(result: object) -> None:
+    odd = Heuristic("odd", 1, lambda *_: result, "Odd.")  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(PluginError, match="heuristic 'odd' must return a number from 0 to 1 and a text, it returned"):
+        score_all([made("x")], Background(), extra=[odd])
+
+
+def test_every_heuristic_has_its_own_name_and_says_what_it_looks_at() -> None:
+    assert len({each.name for each in HEURISTICS}) == len(HEURISTICS)
+    assert all(each.explained.endswith(".") and each.weight > 0 and 0 <= each.floor <= 1 for each in HEURISTICS)
+
+
+def total(sample: Sample) -> float:
+    candidate = Candidate(sample.query, (sample.pair,), sample.pair.answer)
+    (scored,) = score_all([candidate], Background(SYSTEM, least=1))
+    return scored.total
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DAMAGES if kind != "cut at a sentence"])
+def test_a_good_answer_stands_above_its_damaged_copy(kind: str) -> None:
+    good = samples(60, seed=1)
+    copies = damaged(good, kind, Random(1))
+    assert len(copies) >= 6
+    above = [total(good[place]) > total(copy) for place, copy in copies]
+    assert sum(above) >= 0.9 * len(above)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_none_of_fifty_bad_candidates_among_two_hundred_is_chosen_and_they_rank_low(seed: int) -> None:
+    candidates, bad = planted(200, 50, seed)
+    scored = score_all(candidates, Background(SYSTEM, EXAMPLES, others=tuple(candidates)))
+    middle = median(each.total for each in scored)
+    below = [each.total < middle for each in scored if each.candidate.key in bad]
+    assert sum(below) >= 0.95 * len(below)
+    for strategy in STRATEGIES:
+        chosen = choose(scored, 8, strategy=strategy, seed=seed)
+        assert len(chosen) == 8
+        assert not {each.candidate.key for each in chosen} & bad, strategy
+    assert not _wrongly_barred(scored, bad)
+
+
+def _wrongly_barred(scored: list[Scored], bad: set[str]) -> list[Scored]:
+    return [each for each in scored if each.barred and each.candidate.key not in bad]

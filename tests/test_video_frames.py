@@ -1,0 +1,175 @@
+"""Frames by their seconds: the right ones, whatever the container, the codec and the rate."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy
+import pytest
+from media import every, number_of, write_video
+from PIL import Image
+
+from syphus.images.look import Look
+from syphus.images.pixels import BadImageError
+from syphus.images.timeline import needed, timeline
+from syphus.images.video import frames
+
+MILLI, TICK = Fraction(1, 1000), Fraction(1, 25)
+
+
+def taken(path: Path, seconds: Sequence[float] | None = None) -> dict[float, int | str]:
+    """The number of the frame, or the reason, for each second; checks that they come in order."""
+    found = list(frames(path, seconds, Look()))
+    assert [second for second, _ in found] == sorted(second for second, _ in found)
+    return {second: number_of(image) if isinstance(image, bytes) else image for second, image in found}
+
+
+def nearest(times: Sequence[Fraction], second: float) -> int:
+    """What is right, by looking at all frames."""
+    return min(range(len(times)), key=lambda number: (abs(times[number] - times[0] - second), number))
+
+
+VIDEOS: dict[str, tuple[list[Fraction], dict[str, object]]] = {
+    "plain.mp4": (every(30, 4.5), {}),
+    "ntsc.mp4": (every(Fraction(30_000, 1001), 10.01), {"base": Fraction(1, 30_000), "g": "50", "bf": "3"}),
+    "pyramid.mkv": (every(25, 6), {"base": MILLI, "g": "40", "bf": "4", "preset": "medium"}),
+    "open_gop.mp4": (every(25, 9), {"g": "30", "bf": "3", "preset": "medium", "x264-params": "open-gop=1"}),
+    "slow.mp4": (every(0.5, 11), {}),
+    "late.mp4": (every(10, 3, start=2), {}),
+    "changing.mp4": ([Fraction(x) for x in (0, 0.125, 0.25, 1.0625, 1.125, 4.875, 5.25, 9, 9.0625)], {}),
+    "vp9.webm": (every(25, 3), {"codec": "libvpx-vp9", "base": MILLI, "deadline": "realtime", "cpu-used": "8"}),
+    "mpeg4.avi": (every(25, 3), {"codec": "mpeg4", "base": TICK, "bf": "2"}),
+    "stream.ts": (every(25, 3), {"base": Fraction(1, 90_000)}),
+    "dvd.mpg": (every(25, 3), {"codec": "mpeg2video", "base": TICK, "bf": "2"}),
+    "bare.h264": (every(25, 3), {"base": TICK}),
+    "one.mp4": ([Fraction(0)], {}),
+}
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_each_second_has_its_nearest_frame(tmp_path: Path, name: str) -> None:
+    times, how = VIDEOS[name]
+    path = write_video(tmp_path / name, times, **how)  # type: ignore[arg-type]  # options of the encoders
+    found = taken(path)
+    assert found == {second: nearest(times, second) for second in range(len(found))}
+    if len(times) > 1:
+        last = times[-1] - times[0]
+        assert len(found) in (math.floor(last) + 1, math.ceil(last + (last / (len(times) - 1))))
+
+
+def test_ten_seconds_of_ntsc_have_eleven_seconds_at_most(tmp_path: Path) -> None:
+    """The original counts every 29th frame: its index drifts away from the second."""
+    times = every(Fraction(30_000, 1001), 60.06)
+    path = write_video(tmp_path / "a.mp4", times, base=Fraction(1, 30_000))
+    assert taken(path)[60] == 1798
+
+
+def test_just_the_seconds_that_are_wanted_come_out(tmp_path: Path) -> None:
+    times = every(25, 8)
+    path = write_video(tmp_path / "a.mp4", times, g="20", bf="2")
+    assert taken(path, [0.5, 2, 6.52]) == {0.5: 12, 2: 50, 6.52: 163}
+    over = "the video ends at 7.99 s"
+    assert taken(path, [7, 8, 8.9, 9, 30]) == {7: 175, 8: 199, 8.9: 199, 9: over, 30: over}
+
+
+def test_no_more_is_decoded_than_needed() -> None:
+    """Two groups, the second with pictures before its key frame in time, which refer to the first."""
+    times = [0, 3, 1, 2, 6, 4, 5, 9, 12, 10, 11]
+    keys = [True, False, False, False, True, False, False, False, False, False, False]
+
+    def decoded(*wanted: int) -> list[int]:
+        return [time for time, is_needed in zip(times, needed(times, keys, set(wanted)), strict=True) if is_needed]
+
+    assert decoded(0) == [0]
+    assert decoded(1) == [0, 3, 1]
+    assert decoded(9) == [6, 9]
+    assert decoded(5) == [0, 3, 1, 2, 6, 4, 5]
+    assert decoded() == []
+
+
+def test_the_timeline_of_one_frame_has_second_0() -> None:
+    known = timeline([900], 0, Fraction(1, 90_000))
+    assert list(known.every_second()) == [0]
+    assert known.nearest(0) == 900
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_turned_video_is_turned_back(tmp_path: Path, degrees: int) -> None:
+    """The bars of frame 0 are black, above grey: where the grey is tells the way it was turned."""
+    path = write_video(tmp_path / "a.mp4", every(10, 1), rotation=degrees)
+    ((_, image),) = frames(path, [0], Look(size=None))
+    assert isinstance(image, bytes)
+    shown = Image.open(io.BytesIO(image)).convert("L")
+    width, height = shown.size
+    middles = {"top": (width // 2, 4), "left": (4, height // 2), "bottom": (width // 2, height - 5)}
+    middles["right"] = (width - 5, height // 2)
+    dark = {side for side, at in middles.items() if isinstance(level := shown.getpixel(at), int) and level < 45}
+    wide = (96, 192) if degrees % 180 else (192, 96)
+    assert shown.size == wide
+    grey = {90: "right", 180: "top", 270: "left"}[degrees]  # a turn against the clock
+    assert grey not in dark
+
+
+def test_a_video_that_breaks_off_gives_what_it_has_and_says_what_is_missing(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mkv", every(25, 10), base=MILLI, g="25")
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    found = taken(cut)
+    assert list(found) == list(range(10))
+    good = [second for second, number in found.items() if number == 25 * second]
+    assert 3 <= len(good) <= 6
+    assert good == list(range(len(good)))
+    assert str(found[9]).startswith("truncated: the video breaks off at ")
+
+
+def test_a_broken_middle_costs_the_seconds_in_it(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", every(25, 12), g="25", bf="0")
+    data = bytearray(path.read_bytes())
+    with av.open(path) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    assert places[125] is not None
+    assert places[175] is not None
+    data[places[125] : places[175]] = b"\xff" * (places[175] - places[125])
+    path.write_bytes(data)
+    found = taken(path)
+    assert {second: found[second] for second in (0, 1, 2, 3, 8, 9, 10, 11)} == {
+        s: 25 * s for s in (0, 1, 2, 3, 8, 9, 10, 11)
+    }
+    assert list(found) == list(range(12))
+
+
+def sound(path: Path) -> Path:
+    with av.open(path, "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        assert isinstance(stream, av.AudioStream)
+        frame = av.AudioFrame.from_ndarray(numpy.zeros((1, 1024), "float32"), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 8000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_what_is_no_video_has_a_reason(tmp_path: Path) -> None:
+    good = write_video(tmp_path / "good.mp4", every(25, 2))
+    (tmp_path / "list.mp4").write_text(f"ffconcat version 1.0\nfile {good}\n", "utf-8")
+    (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXTINF:2,\n{good}\n#EXT-X-ENDLIST\n", "utf-8")
+    (tmp_path / "cut.mp4").write_bytes(good.read_bytes()[:-300])  # without its index
+    sound(tmp_path / "sound.mp4")
+    told = {}
+    for name in ("list.mp4", "list.m3u8", "cut.mp4", "sound.mp4"):
+        with pytest.raises(BadImageError) as caught:
+            list(frames(tmp_path / name, None, Look()))
+        told[name] = str(caught.value).partition(":")[0]
+    assert told == {
+        "list.mp4": "not a video",
+        "list.m3u8": "not a video",
+        "cut.mp4": "not a video",
+        "sound.mp4": "no video in it",
+    }
+    with pytest.raises(BadImageError, match="192 x 96 pixels, more than 9,000 in all"):
+        list(frames(good, None, Look(most_pixels=9_000)))
