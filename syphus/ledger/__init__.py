@@ -7,6 +7,6 @@ It is the only truth. Every other file of a run can be deleted and written again
     inputs.py     registering the input: what is new, what has changed, what has gone
     records.py    answers, outcomes, spending: what the loop writes and reads
     vectors.py    batches of texts, and their vectors
-    relations.py how pairs are related, and the nearest of each
+    relations.py  how pairs are related, and the nearest of each
     summary.py    counts, for people and for report.json
 """
