@@ -133,7 +133,8 @@ def _sample(store: Store, code: str) -> list[Shown]:
 
 # The joins in this order: the next part of that language is at hand, and the query is then known by its number.
 _NEXT = (
-    "SELECT part.n, id, annotation.text, part.text FROM part CROSS JOIN query USING (n) CROSS JOIN annotation USING (n) "
+    "SELECT part.n, id, annotation.text, part.text FROM part "
+    "CROSS JOIN query USING (n) CROSS JOIN annotation USING (n) "
     "WHERE name = ? AND part.n >= ? AND part.state = 'ok' AND stage = ? AND position IS NOT NULL "
     "ORDER BY part.n LIMIT 1"
 )
