@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
 from pathlib import Path
@@ -233,6 +234,33 @@ def test_the_gravest_fault_comes_first_and_the_model_is_told_what_and_where() ->
     result = checked("de", ("What is it?", "It costs 12 euros today."), ("Was ist das?", '"}'))
     assert result.reason == "empty"
     assert result.faults[0].told == 'answer: Translate the whole text. ("})'
+
+
+_ODD = [
+    *"ab AB.,:;!?'`{}[]<>$%&\\/()（）「」019٣万百三두ثéß\n\t#*-|😊\ud83d\u200f~@_",
+    "1,000",
+    "10:30",
+    "万" * 9,
+    "half",
+]
+
+
+def test_no_text_is_too_odd_to_be_judged() -> None:
+    chance = random.Random(5)
+    for _ in range(200):
+        texts = ["".join(chance.choices(_ODD, k=chance.randint(0, 80))) for _ in range(4)]
+        for language in LANGUAGES.values():
+            check_translation(Translatable(*texts[:2]), Translatable(*texts[2:]), language, (Term("ab", {"de": "é"}),))
+
+
+@pytest.mark.parametrize(
+    "piece", ["9", "1 ", "1,", "$a ", "<a", "'a ", "{", '"a', "%", "a@", "[A", "(", "`", "XV ", "5万", "萬", "1 000"]
+)
+def test_no_text_holds_the_checks_up(piece: str) -> None:
+    """A pattern that backtracks without bounds does not come back from one of these."""
+    source, there = Translatable("Is it?", "It is here, " + piece * 400), Translatable("?", "a " + piece * 400 + " x")
+    for code in ("zh", "es"):
+        assert not check_translation(source, there, LANGUAGES[code]).ok
 
 
 def test_the_identifier_is_there_before_anything_is_asked() -> None:

@@ -41,6 +41,7 @@ def _korean_tokens(text: str) -> list[str]:
 
 
 _HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2, "両": 2}
+_LONGEST_NUMBER = 30  # characters
 _HAN_SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
 _HAN = re.compile(f"[{''.join((*_HAN_DIGITS, *_HAN_SCALES))}]+|[双雙俩半]|ひとつ|ふたつ|ひとり|ふたり|みっつ")
 _HAN_WORDS = {
@@ -58,6 +59,8 @@ _HAN_WORDS = {
 
 def han_number(text: str) -> float:
     """三十五 is 35, 两千 2000, 二〇二一 2021."""
+    if len(text) > _LONGEST_NUMBER:
+        return 0.0  # a decoration, no number
     if not any(c in _HAN_SCALES for c in text):
         return float("".join(str(_HAN_DIGITS[c]) for c in text))
     whole, part, digit = 0, 0, 0

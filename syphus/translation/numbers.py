@@ -117,13 +117,14 @@ def _english_digits(text: str) -> Iterable[Number]:
     for found in _ENGLISH_NUMBER.finditer(text):
         of_a_time = any(start <= found.start() < end for start, end in times)
         hour = found.start() in hours or (halves and not times)
+        fraction = _FRACTION.search(text, max(0, found.start() - 2), found.end() + 2)
         for written, value in _english_values(found["digits"]):
             values = {value}
             if hour and (halves or value > 12) and value <= 24:
                 values |= {value + 12 if value < 12 else value - 12}
             if found["decade"]:
                 values |= {value % 100, value + 1900}
-            if fraction := _FRACTION.search(text, max(0, found.start() - 2), found.end() + 2):
+            if fraction:
                 values.add(round(int(fraction[1]) / int(fraction[2]), 6))
             scale = _ENGLISH_SCALES.get((found["scale"] or "").lower(), 1.0)
             yield Number(written, frozenset(values), scale, of_a_time, bool(found["decade"]) and value < 100)
@@ -210,18 +211,30 @@ def _pair_up(
     source: Iterable[Number], there: list[Number], scaled: bool
 ) -> tuple[list[Number], list[Number], frozenset[float]]:
     """Numbers without a partner on either side, and all values that found one."""
-    left = list(there)
+    by_value: dict[float, list[int]] = {}
+    for place in range(len(there) - 1, -1, -1):  # so that the first of a value is the last of its list
+        for value in there[place].meant(scaled):
+            by_value.setdefault(value, []).append(place)
+    taken: set[int] = set()
     missing: list[Number] = []
     used: set[float] = set()
     for number in source:
         meant = number.meant(scaled)
-        partner = next((each for each in left if each.meant(scaled) & meant), None)
-        if partner:
-            left.remove(partner)
-            used |= meant
-        else:
+        partner = next((place for value in meant if (place := _first(by_value.get(value, []), taken)) >= 0), -1)
+        if partner < 0:
             missing.append(number)
+        else:
+            taken.add(partner)
+            used |= meant
+    left = [number for place, number in enumerate(there) if place not in taken]
     return missing, left, frozenset(used)
+
+
+def _first(places: list[int], taken: set[int]) -> int:
+    """The first place that is not taken, or -1; `places` end with the first one, and lose those that are taken."""
+    while places and places[-1] in taken:
+        places.pop()
+    return places[-1] if places else -1
 
 
 def _in_words(number: Number, allowed: set[float], source: SourceNumbers) -> bool:

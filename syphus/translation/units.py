@@ -62,7 +62,7 @@ _WRITTEN = {
 }  # fmt: skip
 _UNITS = {form.replace("\u00a0", " ").lower(): unit for unit, forms in _WRITTEN.items() for form in forms.split(" ")}
 _FORMS = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
-_NUMBER = r"\d+(?:[., \u00a0\u202f]?\d+)*"
+_NUMBER = r"(?<![\d.,])\d+(?:[., \u00a0\u202f]\d+){0,4}"
 _BEHIND = re.compile(
     rf"({_NUMBER})[ \u00a0\u202f-]?(?:grados |degrees |degrés |Grad |درجة |度)?({_FORMS})(?![a-zäöüßáéíóúèêâ])",
     re.IGNORECASE,
