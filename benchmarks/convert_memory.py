@@ -2,9 +2,9 @@
 
     python benchmarks/convert_memory.py [10000] [100000]
 
-Stills that are right already become folders of parts. The memory is that of the largest of the command's processes. Then one
-image is read by its id from the last folder, in processes that have just started: "at first" counts from opening the
-store.
+Stills that are right already become folders of parts. The memory is that of the largest of the command's processes.
+Then one image is read by its id from the last folder, in processes that have just started: "at first" counts from
+opening the store.
 """
 
 from __future__ import annotations

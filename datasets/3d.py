@@ -61,6 +61,7 @@ class SceneNavigation(AbstractDataset):
     query_inputs_path = "annotations/scene_navigation/scan_info.json"
     example = "scene_navigation/scan_info.json"
     rules = (Check("answers are nothing but lists", _only_lists),)
+    train = Train("last rounds")
     homepage = "https://daveredrum.github.io/ScanRefer"
     licence = "cc-by-nc-sa-3.0"  # as the README of ScanRefer states
     citation = """
@@ -71,7 +72,6 @@ class SceneNavigation(AbstractDataset):
   year      = {2020}
 }
 """
-    train = Train("last rounds")
     seed = 0  #: another one draws other descriptions and candidates
     descriptions = 50  #: how many of a scene's are shown, at the most
     candidates = 9  #: how many activities a scene's are chosen from

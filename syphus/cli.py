@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import gc
 import os
-import shlex
-import shutil
 import signal
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,7 +21,18 @@ from syphus.terminal.command_line import with_options
 from syphus.terminal.corpus_commands import mix, stats, verify
 from syphus.terminal.image_commands import convert
 from syphus.terminal.run_commands import PluginFolders, RunFolder, export, push
-from syphus.terminal.streams import flush_streams, prepare_streams, print_as_json, print_lines, print_text, say
+from syphus.terminal.streams import (
+    command_given,
+    flush_streams,
+    prepare_streams,
+    print_as_json,
+    print_lines,
+    print_text,
+    program,
+    say,
+)
+from syphus.terminal.translate_command import is_translation, translate, translate_as_dataset
+from syphus.terminal.trial_commands import cold_start, compare, describe
 from syphus.version import __version__
 
 
@@ -36,7 +44,7 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             goes_on = ctx.invoked_subcommand in (None, convert.__name__)
-            go_on = f" Go on with the same command: {_command()}" if goes_on else ""
+            go_on = f" Go on with the same command: {command_given()}" if goes_on else ""
             raise InterruptError(f"Stopped.{go_on}") from None
 
 
@@ -68,7 +76,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except typer.TyperException as error:  # the command line itself
         message = error.format_message().rstrip(".")
-        say(f"{message}{'' if message.endswith('?') else '.'} See {_program()} --help.")
+        say(f"{message}{'' if message.endswith('?') else '.'} See {program()} --help.")
         sys.exit(UsageError.exit_code)
     finally:
         flush_streams()
@@ -87,9 +95,11 @@ def main_job(
         return
     command = context.invoked_subcommand
     if command is not None and options != Options():
-        raise ConfigError(f"Options go behind the command: {_program()} {command} --name ...")
+        raise ConfigError(f"Options go behind the command: {program()} {command} --name ...")
     if command is not None:
         return
+    if is_translation(options.name):  # as the first Syphus has it
+        translate_as_dataset(options)
     from syphus.formats.report import as_json
     from syphus.runs.job import run
     from syphus.terminal.progress import make_observer
@@ -97,10 +107,17 @@ def main_job(
 
     observer = make_observer()
     finished = run(options, os.environ, observer)
-    for line in closing(finished, _command()):
+    for line in closing(finished, command_given()):
         observer.say(line)
+    report = finished.report
+    if finished.translated is not None:
+        from syphus.terminal.translating import closing as closing_of_translation
+
+        report = report._replace(translation=finished.translated.report.translation)
+        for line in closing_of_translation(finished.translated, command_given()):
+            observer.say(line)
     if options.json:
-        print_as_json(as_json(finished.report))
+        print_as_json(as_json(report))
     raise typer.Exit(finished.exit_code)
 
 
@@ -199,19 +216,5 @@ def simulate(
         serve(port, setting or ())
 
 
-for _command_of_files in (export, push, convert, verify, mix, stats):
-    app.command()(_command_of_files)
-
-
-def _command() -> str:
-    """The command as it was given, to be given again."""
-    return f"{_program()} {shlex.join(sys.argv[1:])}"
-
-
-def _program() -> str:
-    """How Syphus was called: `python main.py`, or `syphus`; with the whole path of a Python that is not found so."""
-    script = sys.argv[0]
-    if not script.endswith(".py"):
-        return Path(script).name
-    python = "python" if shutil.which("python") == sys.executable else shlex.quote(sys.executable)
-    return f"{python} {shlex.quote(script)}"
+for _elsewhere in (cold_start, compare, describe, translate, export, push, convert, verify, mix, stats):
+    app.command()(_elsewhere)

@@ -9,6 +9,7 @@
     │   ├── PromptError                a prompt file
     │   ├── PluginError                a dataset plugin
     │   └── RunError                   the run's folder: locked, unwritable, other settings, newer format
+    ├── UnsatisfactoryError        exit 1   no satisfactory in-context examples were found
     ├── ProviderError         exit 3   the endpoint will not answer anybody: key, quota, deployment, outage
     ├── BudgetError           exit 4   the budget is spent
     ├── StorageError          exit 5   the disk: full, broken, gone
@@ -68,6 +69,10 @@ class PluginError(UsageError):
 
 class RunError(UsageError):
     """The run's folder can't be used as it is."""
+
+
+class UnsatisfactoryError(SyphusError):
+    """What came back is not good enough to go on with; more of the same would be paid for in vain."""
 
 
 class ProviderError(SyphusError):

@@ -15,6 +15,8 @@ from syphus.types import Relation, State
 
 T = TypeVar("T")
 
+COLD_STARTS = AUTO, ALWAYS, NEVER = ("auto", "always", "never")
+
 
 def _option(default: T, explained: str, *flags: str, least: float | None = None, above: float | None = None) -> T:
     """A field with the help of its option, other names of it than its own, and the numbers that make sense."""
@@ -44,6 +46,10 @@ class Options:
     prompt_path: str = _option("", "A prompt file, instead of the dataset's own.")
     datasets_dir: tuple[Path, ...] = _option((), "Another folder with plugins; may be given several times.")
 
+    cold_start: str = _option(
+        "auto", "Look for in-context examples first: auto (where the prompt has none), always or never."
+    )
+
     output_dir: Path = _option(Path("output"), "Where runs are kept.")
     dataset_version: str = _option("v1", "The name of this run: its folder is OUTPUT_DIR/NAME/DATASET_VERSION.")
     accept_changes: bool = _option(False, "Go on although settings, or rows that are done, have changed.")
@@ -62,6 +68,12 @@ class Options:
     max_images: int | None = _option(None, "Of a row with more images, so many evenly spaced ones go out.", least=1)
     no_sharing: bool = _option(False, "An answer of its own for each of several queries that ask the very same.")
 
+    languages: str = _option("", "Translate the pairs into these: zh,ja,es,de,fr,ko,ar, or all.")
+    glossary: Path | None = _option(None, "A YAML file with terms, and how translations write them.")
+    tone: str = _option("", "How translations address the reader: formal, informal, or by language: zh=formal,...")
+    per_language: bool = _option(False, "Ask for each language of a pair by itself.")
+    partial: bool = _option(False, "Keep translated rounds whose earlier rounds could not be translated.")
+
     requests_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)
     tokens_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)
     relate: Relation | None = _option(
@@ -73,13 +85,17 @@ class Options:
 
     max_cost: float | None = _option(None, "Dollars that the run may cost, over all sessions.", least=0)
     max_requests: int | None = _option(None, "Requests that the run may make, over all sessions.", least=0)
-    max_rounds: int = _option(1, "Further answers for a query whose answer is no good.", least=0)
+    max_rounds: int | None = _option(
+        None, "Further answers where one is no good; 1 if nothing says otherwise, for translations 6.", least=0
+    )
     max_attempts: int | None = _option(None, "Attempts of a query that runs into errors; 6 if nothing says otherwise.")
     timeout: float | None = _option(None, "Seconds for one attempt in all; 180 if nothing says otherwise.")
     drain: float = _option(30.0, "Seconds for the calls in flight after Ctrl-C.", least=0)
     json: bool = _option(False, "Print the report on stdout as JSON; of preview, the messages.")
 
     def __post_init__(self) -> None:
+        if self.cold_start not in COLD_STARTS:
+            raise ConfigError(f"--cold-start {self.cold_start}: there is {', '.join(COLD_STARTS)}.")
         for option in fields(self):
             value, least, above = getattr(self, option.name), option.metadata["least"], option.metadata["above"]
             flag = f"--{option.name.replace('_', '-')} {value}"

@@ -51,9 +51,8 @@ class Sampling:
         self.model = model
         self._pictures = pictures
         self._asked = {name: value for name, value in parameters.items() if value is not None}
-        self.adapted: list[str] = []
-        for parameter in adapted:
-            self.adapt(parameter)
+        self._offered: set[str] = set()
+        self.adapted: list[str] = list(dict.fromkeys(adapted))
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -65,22 +64,31 @@ class Sampling:
 
     def adapt(self, parameter: str) -> bool:
         """Does without a parameter from now on; False where it was not sent in the first place."""
-        if parameter not in self._asked:
+        if parameter not in self._asked and parameter not in self._offered:
             return False
         if parameter not in self.adapted:
             self.adapted.append(parameter)
         return True
 
-    def request(self, messages: Sequence[Message], sample: int = 0, owner: str = "") -> Request:
+    def request(
+        self,
+        messages: Sequence[Message],
+        sample: int = 0,
+        owner: str = "",
+        offered: Mapping[str, object] | None = None,
+    ) -> Request:
         """The request for these messages: its key is the hash of the very bytes that are sent.
 
         Of an image it is the hash of content, size and format: another Pillow, which writes other bytes, buys no answer
         again. The fields are sorted, for the order in which somebody wrote them into a file says nothing. `owner` makes
-        it another request than the same one of somebody else.
+        it another request than the same one of somebody else. `offered` are fields of this request alone, such as the
+        schema of its answer, that go along as long as the model takes them; they may not come with every request too.
         """
         shown = [picture for message in messages for picture in message.get("images", ())]
         turns = [self._in_parts(message) for message in messages] if shown else messages
-        fields = {"model": self.model, "messages": turns, **self.parameters}
+        own = {name: value for name, value in (offered or {}).items() if name not in self.adapted}
+        self._offered.update(own)
+        fields = {"model": self.model, "messages": turns, **self.parameters, **own}
         body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
         key = hashlib.blake2b(body, digest_size=KEY_BYTES)
         key.update(owner.encode())

@@ -31,7 +31,7 @@ LAYERS = (
     ("pricing",),
     ("config", "prompts", "sampling", "selection"),
     ("image_tokens",),
-    ("cleaning", "environment", "parsing", "reading", "relations", "secrets", "text"),
+    ("cleaning", "environment", "parsing", "reading", "relations", "secrets", "text", "translation"),
     ("options",),
     ("errors", "types", "version"),
 )

@@ -9,9 +9,11 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,13 +24,14 @@ import pyarrow.parquet
 import pytest
 from media import every, number_of, numbered, skipped, write_still, write_video
 from PIL import Image
-from processes import MAIN, finish, start
+from processes import MAIN, environment, finish, start
 
 from syphus.errors import ConfigError, InputError, PluginError, RunError
 from syphus.images.conversion import Conversion
 from syphus.images.store import open_store
-from syphus.runs.convert import Converted
+from syphus.runs.convert import Converted, Progress
 from syphus.runs.convert import convert as convert_as
+from syphus.terminal.converting import ConversionMeter
 
 hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
 
@@ -295,8 +298,8 @@ def test_a_decoder_that_crashes_or_hangs_costs_one_file(tmp_path: Path, convert:
 
         return tick
 
-    base = {"name": "Kitchens.kitchens", "image_path": str(tmp_path / "photos"), "num_threads": 1, "timeout": 1.0}
-    for number, told in ((signal.SIGSEGV, "the decoder crashed (SIGSEGV)"), (signal.SIGSTOP, "took more than 1 s")):
+    base = {"name": "Kitchens.kitchens", "image_path": str(tmp_path / "photos"), "num_threads": 1, "timeout": 2.0}
+    for number, told in ((signal.SIGSEGV, "the decoder crashed (SIGSEGV)"), (signal.SIGSTOP, "took more than 2 s")):
         hit.clear()
         output = tmp_path / "out" / f"{number.name}.parquet"
         wish = Conversion(output=output, datasets_dir=(tmp_path / "datasets",), **base)  # type: ignore[arg-type]
@@ -424,6 +427,16 @@ def test_the_command_says_what_it_did(tmp_path: Path, plugins: Path) -> None:
     assert (wrong.returncode, wrong.stderr) == (2, "--size big: a number of pixels, or two as in 336x224.\n")
 
 
+def test_a_decoder_that_can_not_start_is_no_fault_of_the_files(tmp_path: Path, plugins: Path) -> None:
+    photos(tmp_path / "photos", 2)
+    (tmp_path / "broken" / "PIL").mkdir(parents=True)
+    (tmp_path / "broken" / "PIL" / "__init__.py").write_text("raise ImportError('libjpeg.so is missing')", "utf-8")
+    environ = environment(PYTHONPATH=str(tmp_path / "broken"))
+    done = finish([*_main(), "convert", *command("--output", "KI.parquet")], tmp_path, env=environ)
+    told = "Images can't be decoded here: the decoder crashed (exit code 1) before it began."
+    assert (done.returncode, done.stderr) == (2, f"{told} Does `import PIL.Image` work?\n")
+
+
 def test_the_order_does_not_depend_on_who_is_first(tmp_path: Path, convert: Callable[..., Converted]) -> None:
     """Large and small files in turns, with one process and with three."""
     rng = random.Random(0)
@@ -433,3 +446,14 @@ def test_the_order_does_not_depend_on_who_is_first(tmp_path: Path, convert: Call
     convert("one.parquet")
     convert("three.parquet", num_threads=3)
     assert (tmp_path / "out" / "one.parquet").read_bytes() == (tmp_path / "out" / "three.parquet").read_bytes()
+
+
+def test_progress_has_a_rate_and_an_end_and_is_told_at_its_time(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    meter = ConversionMeter(stream)
+    meter.tick(Progress(100, 2, 0.2))
+    assert stream.getvalue() == ""  # it is not time yet
+    line = meter.line(time.monotonic() + 10, Progress(1100, 3, 0.6))
+    assert re.fullmatch(r"1,100 images  3 skipped  60%  (99|100)/s  left 10 s", line)
+    meter.say("two\x1b[2Jlines")
+    assert stream.getvalue() == "two [2Jlines\n"

@@ -33,7 +33,7 @@ from typer.core import TyperGroup
 import syphus
 from syphus import errors
 from syphus.cli import app
-from syphus.config import Config, EndpointConfig, load_config
+from syphus.config import Config, EmbeddingsConfig, EndpointConfig, load_config
 from syphus.options import Options
 from syphus.pipeline.engine import Observer
 from syphus.plugins.contract import AbstractDataset
@@ -311,10 +311,15 @@ def test_every_variable_that_is_read_is_on_the_configuration_page_and_no_other()
 
 
 @pytest.mark.parametrize(
-    ("heading", "model"), [("With several endpoints", Config), ("An endpoint has:", EndpointConfig)]
+    ("heading", "model"),
+    [
+        ("With several endpoints", Config),
+        ("An endpoint has:", EndpointConfig),
+        ("`embeddings` has,", EmbeddingsConfig),
+    ],
 )
 def test_every_setting_is_on_the_configuration_page_with_its_default(
-    heading: str, model: type[Config] | type[EndpointConfig]
+    heading: str, model: type[Config] | type[EndpointConfig] | type[EmbeddingsConfig]
 ) -> None:
     told = table("docs/configuration.md", heading)
     assert list(told) == list(model.model_fields)
@@ -347,7 +352,10 @@ def offline_run(folder: Path) -> Path:
 
 def test_the_files_of_a_run_are_those_on_the_files_page(tmp_path: Path) -> None:
     told = {name.replace("XX", "RW") for name in table("docs/files.md", "# The files of a run") if name != "short_name"}
-    assert {path.name for path in offline_run(tmp_path).iterdir()} == told - {"invalid.json"}  # nothing was rejected
+    others = {"invalid.json", "prompt.yaml", "cold_start.html", "cold_start.json", "task_description.json"}
+    assert {
+        path.name for path in offline_run(tmp_path).iterdir()
+    } == told - others  # nothing rejected, sought, described
 
 
 def test_the_states_and_the_exit_codes_are_those_on_the_files_page() -> None:

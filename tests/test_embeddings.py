@@ -242,6 +242,17 @@ def test_what_vectors_cost_is_said_before_and_counted_after(tmp_path: Path) -> N
         assert simulated.stats.requests == 0
 
 
+def test_answers_that_may_have_been_paid_for_are_not_counted_at_the_price_of_vectors(tmp_path: Path) -> None:
+    prices = {"chat": {"input": 0, "output": 1000}, "vectors": {"input": 0.01, "output": 0}}
+    given: dict[str, Any] = {"config": {"prices": prices}, "num_threads": 1}
+    with server(script=("malformed_json",)) as simulated:
+        related(tmp_path, simulated.url, relate=None, **given)
+        asked = simulated.stats.requests
+        ran = related(tmp_path, simulated.url, max_cost=2.0, **given)  # the broken answer may have cost 3.2 dollars
+        assert isinstance(ran.error, BudgetError)
+        assert simulated.stats.requests == asked
+
+
 @pytest.mark.parametrize("fault", ["vectors_missing", "vectors_twice", "vectors_zero", "vectors_nan", "server_error"])
 def test_a_fault_that_passes_is_gone_with_the_next_attempt(fault: str, tmp_path: Path) -> None:
     with server(poison_once={"car": fault}, script=("ok",) * len(TEXTS)) as simulated:

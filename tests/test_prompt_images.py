@@ -166,6 +166,25 @@ def test_a_changed_image_is_a_changed_row_and_the_same_image_elsewhere_is_not(
     assert endpoint.stats.requests == 3
 
 
+def test_a_row_that_waits_finds_its_image_where_the_plugin_says_that_it_is_now(
+    tmp_path: Path, endpoint: SimulatedServer
+) -> None:
+    first, second = (write_picture(tmp_path / "here" / f"{n}.jpg", seed=n) for n in range(2))
+    rows = [{"id": "1", "images": [str(first)]}, {"id": "2", "images": [str(second)]}]
+    assert ask(tmp_path, endpoint, rows, max_requests=1).states == {State.OK: 1, State.PENDING: 1}
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = [{"id": row["id"], "images": [str(row["images"][0]).replace("here", "there")]} for row in rows]
+    assert ask(tmp_path, endpoint, moved).states == {State.OK: 2}
+    assert endpoint.stats.requests == 2
+
+
+def test_a_run_that_is_refused_keeps_nothing_that_was_handed_over(tmp_path: Path, endpoint: SimulatedServer) -> None:
+    coded = base64.b64encode(picture(64, 48)).decode()
+    ran = ask(tmp_path, endpoint, [{"id": str(n), "coded": [coded]} for n in range(1000)] + [{"id": "0"}])
+    assert "same id '0'" in str(ran.error)
+    assert not ran.folder.exists()
+
+
 def test_the_same_question_about_the_same_content_is_asked_once_whatever_the_image_is_called(
     tmp_path: Path, endpoint: SimulatedServer
 ) -> None:

@@ -97,7 +97,8 @@ def test_blocks_and_plain_text_are_what_they_should_be() -> None:
 
 @pytest.mark.parametrize("form", FORMS, ids=[form.name for form in FORMS])
 def test_every_form_can_be_spoilt_in_every_usual_way(form: Form) -> None:
-    scene = Scene(FACTS, 3, False, "", ANNOTATION)
+    asked = '{"languages": ["zh", "de"], "instruction": "Who is it?", "answer": "A man with a red hat."}'
+    scene = Scene(FACTS, 3, False, "", asked if form.name == "translations" else ANNOTATION)
     assert set(form.defects) == set(DEFECTS)
     assert form.write(scene, Random(1)) == form.write(scene, Random(1))
     for name, write in form.defects.items():

@@ -57,8 +57,9 @@ def _instructions(path: Path) -> list[Path]:
 
 
 def _alone(path: Path) -> Group:
-    short = prefix(path)
-    train = path.with_name(f"{short}_train.json")
+    short, code = prefix(path), language(path)
+    own = path.with_name(f"{short}_train_{code}.json")
+    train = own if code and own.is_file() else path.with_name(f"{short}_train.json")
     beside = [path.with_name(f"{short}{ending}") for ending in (".parquet", ".json")]
     stores = tuple(store for store in beside if store.exists() and store != path)
     part = Part(short, path, train if train.is_file() else None, stores)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import yaml
 
+from syphus.corpus.described import description_beside
 from syphus.corpus.groups import GROUPS, TEXT_ONLY, read_groups
 from syphus.corpus.verify import Summary, Tell, verify
 from syphus.errors import ConfigError
@@ -83,6 +84,8 @@ def _dataset(text: str) -> tuple[str, str, dict[str, object]]:
         if key not in _SETTINGS:
             raise ConfigError(f"{text}: unknown setting {key!r}; there is {', '.join(_SETTINGS)}")
         settings[_SETTINGS[key]] = _samples(text, value) if key == "num_samples" else _absolute(text, value)
+    if described := description_beside(Path(file)):
+        settings["task_description"] = described
     if group != TEXT_ONLY and "images_path" not in settings:
         raise ConfigError(f"{text}: {group} needs images=FILE")
     return group, name, settings

@@ -31,9 +31,6 @@ class Names:
     def __len__(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM name").fetchone()[0])
 
-    def __contains__(self, name: str) -> bool:
-        return self._db.execute("SELECT 1 FROM name WHERE name = ?", (name,)).fetchone() is not None
-
     def add(self, name: str) -> bool:
         """Notes that a name is there; False where it was before."""
         return self._db.execute("INSERT OR IGNORE INTO name VALUES (?)", (name,)).rowcount == 1
@@ -41,6 +38,9 @@ class Names:
     def add_all(self, names: Iterable[str]) -> None:
         """The same for many, whether or not they were there before."""
         self._db.executemany("INSERT OR IGNORE INTO name VALUES (?)", ((name,) for name in names))
+
+    def __contains__(self, name: str) -> bool:
+        return self._db.execute("SELECT 1 FROM name WHERE name = ?", (name,)).fetchone() is not None
 
     def want(self, wanted: Iterable[tuple[str, str, str, str]]) -> None:
         """Notes (name, owner, place, reason)."""

@@ -79,7 +79,7 @@ _ROW_500_PHRASES = (
     "failed to parse",
 )
 _SAMPLING = (
-    *("max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"),
+    *("max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "response_format"),
     *("encoding_format", "dimensions"),  # of vectors
 )
 _REFUSED_PARAMETER = (
@@ -227,6 +227,8 @@ def _judge_rejected(status: int, problem: Problem, words: str, told: str) -> Ver
 
 
 def _refused_parameter(problem: Problem, words: str) -> str:
+    if problem.param == "response_format" or "json_schema" in words:  # "is enabled only for api versions ..."
+        return "response_format"
     if problem.code not in ("unsupported_parameter", "unsupported_value") and not any(
         p in words for p in _REFUSED_PARAMETER
     ):

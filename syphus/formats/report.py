@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,8 @@ import orjson
 
 from syphus.errors import SyphusError
 from syphus.formats.files import replacing
+from syphus.formats.translation import TranslationReport, read_translation
+from syphus.formats.translation import as_json as translation_as_json
 from syphus.ledger.relations import relation_facts
 from syphus.ledger.sessions import Session, calls_without_end, sessions, specs
 from syphus.ledger.store import Store
@@ -31,6 +34,7 @@ class Report(NamedTuple):
     rules: dict[str, dict[str, int]]  #: "repairs" and "rejections" by the rule of cleaning
     cut_off: int  #: calls, of all stages, that were in flight at the most when sessions were killed, or that are now
     relations: dict[str, object]  #: how pairs are related, and from which vectors; empty where the plugin says it
+    translation: TranslationReport | None = None
 
     @property
     def models(self) -> list[str]:
@@ -39,13 +43,36 @@ class Report(NamedTuple):
 
     @property
     def simulated(self) -> bool:
-        """Whether any answer was made up by the simulated endpoint."""
-        return any(use.model.startswith(SIMULATED) for use in self.spending.models)
+        """Whether any answer of this stage was made up by the simulated endpoint."""
+        return any(model.startswith(SIMULATED) for model in self.models)
 
     @property
     def seconds(self) -> float:
         """The time that the sessions worked, in all."""
         return sum(session.seconds for session in self.sessions)
+
+
+class Translated(NamedTuple):
+    """How it ended: in numbers, by what it was stopped, if anything, its files, and what went out by language.
+
+    `with_gaps` are rounds whose earlier rounds are missing; they went out only where that was wanted.
+    """
+
+    report: Report
+    stopped_by: SyphusError | None
+    files: tuple[str, ...]
+    codes: list[str]
+    written: Mapping[str, int]
+    with_gaps: Mapping[str, int]
+    partial: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done in the languages asked for, 1 with pairs that are not, or the code of what stopped it."""
+        if self.stopped_by is not None:
+            return self.stopped_by.exit_code
+        numbers = self.report.translation
+        return 0 if numbers is not None and numbers.done(self.codes) else 1
 
 
 class Finished(NamedTuple):
@@ -55,17 +82,21 @@ class Finished(NamedTuple):
     stopped_by: SyphusError | None
     files: tuple[str, ...]  #: written at the end, the MIMIC-IT dataset first
     sample: list[Pair]  #: a few of the pairs
+    translated: Translated | None = None  #: where that was asked for, too
 
     @property
     def exit_code(self) -> int:
-        """0 all done, 1 with rows that are not ok, or the code of what stopped the run."""
-        if self.stopped_by is not None:
-            return self.stopped_by.exit_code
+        """0 all done, 1 with rows or translations that are not ok, or the code of what stopped the run."""
+        stopped_by = self.stopped_by or (self.translated.stopped_by if self.translated else None)
+        if stopped_by is not None:
+            return stopped_by.exit_code
+        if self.translated is not None and self.translated.exit_code:
+            return self.translated.exit_code
         return 0 if self.report.counts.states[State.OK] == self.report.counts.total else 1
 
 
-def make_report(store: Store, stage: str, prices: Prices) -> Report:
-    """Reads a run's numbers from its ledger."""
+def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -> Report:
+    """Reads a run's numbers from its ledger; a `brief` report leaves out the translations."""
     spending = count_spending(store)
     return Report(
         stage,
@@ -77,6 +108,7 @@ def make_report(store: Store, stage: str, prices: Prices) -> Report:
         count_rules(store, stage),
         calls_without_end(store),
         relation_facts(store),
+        None if brief else read_translation(store, prices),
     )
 
 
@@ -90,6 +122,7 @@ def as_json(report: Report) -> dict[str, object]:
     """The report as JSON values; times are UTC, in ISO 8601."""
     counts, spending = report.counts, report.spending
     usage = spending.usage
+    translated = {"translation": translation_as_json(report.translation)} if report.translation else {}
     return {
         "queries": counts.total,
         "states": {state.value: counts.states[state] for state in State},
@@ -98,6 +131,7 @@ def as_json(report: Report) -> dict[str, object]:
         "rules": report.rules,
         "relations": report.relations,
         "shared_answers": counts.shared,
+        **translated,
         "requests": spending.requests,
         "requests_by_outcome": dict(spending.causes.most_common()),
         "maybe_billed_without_answer": {"requests": spending.maybe_billed, "tokens": spending.unknown_tokens},

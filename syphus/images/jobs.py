@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from syphus.errors import ConfigError
 
+READY = -1  #: the number of the first answer of a process, before any job: it has started
 MISSING = "missing"  #: the reason for a file that is not there
 
 Answer: TypeAlias = tuple[int, float | None, bytes | str]

@@ -20,11 +20,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
-from syphus.images.jobs import Answer, Job
+from syphus.errors import ConfigError
+from syphus.images.jobs import READY, Answer, Job
 from syphus.images.look import Look
 
 Result: TypeAlias = tuple[float, bytes | str]  #: a key, and the image or the reason
 
+_STARTING = 120.0  # seconds that a process may take to be there
 _AHEAD = 4  # stills that a process has got besides the one that it is at
 _WINDOW = 1 << 26  # bytes of answers that wait for their turn
 
@@ -34,8 +36,20 @@ class _Task:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.results: deque[Result] = deque()
         self.done = False
+        self.bytes = 0
+        self._results: deque[Result] = deque()
+
+    def put(self, result: Result) -> None:
+        self._results.append(result)
+        self.bytes += len(result[1])
+
+    def taken(self) -> Iterator[Result]:
+        """Takes all there are."""
+        while self._results:
+            result = self._results.popleft()
+            self.bytes -= len(result[1])
+            yield result
 
 
 class _Process:
@@ -45,6 +59,7 @@ class _Process:
         self._look = look
         self.tasks: deque[_Task] = deque()
         self.heard = 0.0
+        self.ready = False
         self._start()
 
     def give(self, task: _Task) -> None:
@@ -63,7 +78,7 @@ class _Process:
     def fail(self, reason: str) -> None:
         """Gives its job a reason, and starts anew with the others."""
         self.end()
-        self.tasks[0].results.append((-1, reason))
+        self.tasks[0].put((-1, reason))
         self.tasks.popleft().done = True
         self._start()
         waiting, self.tasks = self.tasks, deque()
@@ -89,8 +104,10 @@ class _Process:
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
             stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # decoders warn of all kinds of things; what counts is a reason
         )
         theirs.close()
+        self.ready = False
         self.heard = time.monotonic()
         with suppress(OSError):
             self.connection.send(self._look)
@@ -135,12 +152,12 @@ class Pool:
                 free.give(tasks[-1])
                 following = next(coming, None)
             first = tasks[0]
-            while first.results:
-                yield first.job.number, *first.results.popleft()
+            for result in first.taken():
+                yield first.job.number, *result
             if first.done:
                 tasks.popleft()
             else:
-                self._listen(first, sum(len(image) for task in tasks for _, image in task.results) > _WINDOW)
+                self._listen(first, sum(task.bytes for task in tasks) > _WINDOW)
 
     def _listen(self, first: _Task, full: bool) -> None:
         """Waits for the next answers; for none but the first task's where the window is `full`."""
@@ -151,28 +168,38 @@ class Pool:
         if full:
             for process in self._processes:  # who is not listened to is not late
                 process.heard = time.monotonic() if process not in heard else process.heard
-        due = min(each.heard for each in heard) + self._seconds
+        due = min(map(self._due, heard))
         ready = wait([each.connection for each in heard], max(0.0, due - time.monotonic()))
         for process in heard:
             if process.connection in ready:
                 self._hear(process)
-            elif time.monotonic() - process.heard > self._seconds:
+            elif time.monotonic() > self._due(process):
                 process.fail(f"took more than {self._seconds:g} s")
         self._listened = time.monotonic()
+
+    def _due(self, process: _Process) -> float:
+        """When it will have been silent for too long."""
+        return process.heard + (self._seconds if process.ready else _STARTING)
 
     @staticmethod
     def _hear(process: _Process) -> None:
         try:
             answer: Answer = process.connection.recv()
         except (EOFError, OSError):
+            if not process.ready:
+                raise ConfigError(
+                    f"Images can't be decoded here: {process.fate()} before it began. Does `import PIL.Image` work?"
+                ) from None
             process.fail(process.fate())
             return
         process.heard = time.monotonic()
-        _, key, image = answer
-        if key is None:
+        number, key, image = answer
+        if number == READY:
+            process.ready = True
+        elif key is None:
             process.tasks.popleft().done = True
         else:
-            process.tasks[0].results.append((key, image))
+            process.tasks[0].put((key, image))
 
 
 def _busy(process: _Process) -> int:

@@ -2,8 +2,9 @@
 
     python -m syphus.images.worker DESCRIPTOR
 
-What comes first is the `Look`, then `Job`s. Each is answered by any number of `(number, key, image or reason)` and at
-the end by `(number, None, "")`. A file that crashes the decoder takes this process with it, and nothing else.
+What comes first is the `Look`, which is answered by READY, then `Job`s. Each is answered by any number of
+`(number, key, image or reason)` and at the end by `(number, None, "")`. A file that crashes the decoder takes this
+process with it, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from syphus.images.jobs import MISSING, Answer, Job
+from syphus.images.jobs import MISSING, READY, Answer, Job
 from syphus.images.look import Look
 from syphus.images.pixels import BadImageError, convert_still, read_file
 
@@ -54,6 +55,7 @@ def _inside(path: Path, roots: Sequence[str]) -> Path:
 def serve(connection: Connection) -> None:
     """Works until nobody is there any more."""
     look: Look = connection.recv()
+    connection.send((READY, None, ""))
     while True:
         job: Job = connection.recv()
         for answer in answers(job, look):

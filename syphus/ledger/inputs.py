@@ -90,6 +90,7 @@ def accept(store: Store, stage: str) -> None:
         db = store.writer
         changed = "SELECT n FROM query WHERE stage = ?1 AND changed"
         db.execute(f"DELETE FROM result WHERE n IN ({changed})", (stage,))
+        db.execute(f"DELETE FROM part WHERE n IN ({changed})", (stage,))
         db.execute(
             "UPDATE query SET state = 'pending', used = 0, opened = 0, attempts = 0, answer = NULL, reason = '', "
             f"pairs = 0, seq = NULL, changed = 0 WHERE n IN ({changed})",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import orjson
 
 from syphus.ledger.pairs import load_pairs
+from syphus.ledger.part_counts import has_parts
+from syphus.ledger.parts import parts_of
 from syphus.ledger.pictures import as_values, load_pictures
 from syphus.ledger.store import Store, storage_faults
 from syphus.types import Picture
@@ -29,6 +31,7 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
             return None
         images = _pictures(store, row[0])
         answers = store.reader.execute(_ANSWERS, (row[-1],)).fetchall()
+    parts = parts_of(store, row[0]) if has_parts(store, stage) else {}
     _, name, position, text, image_ids, meta, state, reason, detail, attempts, pairs, newest = row
     return {
         "id": name,
@@ -45,6 +48,7 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
             {"id": pair.id, "instruction": pair.instruction, "answer": pair.answer}
             for pair in load_pairs(pairs or "[]")
         ],
+        **({"parts": {part: kept._asdict() for part, kept in parts.items()}} if parts else {}),
         "answers": [_answer(*answer, newest=newest) for answer in answers],
     }
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.ledger.pairs import dump_pairs, load_pairs
+from syphus.ledger.parts import Part, write_parts
 from syphus.ledger.pictures import load_pictures
 from syphus.ledger.store import Store, storage_faults
 from syphus.types import Completion, Outcome, Query, State, Usage
@@ -59,7 +60,8 @@ class Entry(NamedTuple):
 
     The answer is a new one (`paid`), an old one by its number (`reused`), or there is none. Without an `outcome` the
     row stays pending and is asked again, because of `again`. `lines` go to pairs.jsonl; `rejected_by` are the rules of
-    cleaning that have rejected the answer.
+    cleaning that have rejected the answer; `parts` are the outcomes of what the answer has in parts, and `model` the
+    server's name of who wrote it.
     """
 
     row: Row
@@ -70,6 +72,8 @@ class Entry(NamedTuple):
     again: str = ""
     lines: str = ""
     rejected_by: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    model: str = ""
 
 
 class Attempts:
@@ -90,16 +94,15 @@ class Attempts:
 
 _ANSWER_COLUMNS = """answer.n, answer.text, finish_reason, refusal, flags, model, response_id,
     prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds"""
-_QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem, ready, images"
+QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem, ready, images"
+QUERY_TABLES = "query JOIN annotation USING (n) LEFT JOIN picture USING (n)"
 _PENDING = f"""
-    SELECT position, n, used, opened, answer, reason, {_QUERY_COLUMNS}
-    FROM query JOIN annotation USING (n) LEFT JOIN picture USING (n)
+    SELECT position, n, used, opened, answer, reason, {QUERY_COLUMNS} FROM {QUERY_TABLES}
     WHERE stage = ? AND state = 'pending' AND position > ? ORDER BY position LIMIT ?"""
 _JUDGED = f"""
     SELECT position, query.n, used, opened, query.answer, state, reason, result.pairs, detail, repairs,
-        {_QUERY_COLUMNS}, {_ANSWER_COLUMNS}
-    FROM query JOIN annotation USING (n) LEFT JOIN picture USING (n)
-    LEFT JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer
+        {QUERY_COLUMNS}, {_ANSWER_COLUMNS}
+    FROM {QUERY_TABLES} LEFT JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer
     WHERE stage = ? AND state <> 'pending' AND position > ? AND (answer.n IS NOT NULL OR ready <> '[]')
     ORDER BY position LIMIT ?"""
 
@@ -127,7 +130,7 @@ class Records:
         with storage_faults(self._store.path):
             rows = self._store.reader.execute(_PENDING, (self._stage, position, _BATCH)).fetchall()
         return [
-            (place, Row(n, _query(*query), used, opened, last, reason))
+            (place, Row(n, query_of(*query), used, opened, last, reason))
             for place, n, used, opened, last, reason, *query in rows
         ]
 
@@ -161,7 +164,7 @@ class Records:
                 done = orjson.loads(repairs or "{}")
                 old = Outcome(State(state), load_pairs(pairs or "[]"), reason, detail or "", done)
                 answer = _answer(tuple(rest[7:])) if last is not None else None
-                yield Row(n, _query(*rest[:7]), used, opened, last), old, answer
+                yield Row(n, query_of(*rest[:7]), used, opened, last), old, answer
             after = rows[-1][0]
 
     def replace_outcome(self, n: int, outcome: Outcome) -> None:
@@ -182,7 +185,9 @@ class Records:
             )
         else:
             self._set_outcome(entry.row.n, entry.outcome, answer, entry.requests)
-
+        if entry.parts:
+            usage = entry.paid.completion.usage if entry.paid else None
+            write_parts(self._store.writer, self.session, entry.parts, answer, entry.model, usage)
         if entry.rejected_by:
             self._store.writer.executemany(
                 "INSERT INTO rejection VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1",
@@ -265,9 +270,10 @@ def highest_seq(store: Store) -> int:
         return _highest(store, "SELECT max(seq) FROM query")
 
 
-def _query(
+def query_of(
     name: str, text: str, image_ids: str, meta: str, problem: str, ready: str, images: str | None = None
 ) -> Query:
+    """A query from the columns `QUERY_COLUMNS` of `QUERY_TABLES`."""
     pairs = tuple(load_pairs(ready)) if ready != "[]" else ()
     pictures = load_pictures(images) if images else ()
     return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem, pairs, pictures)

@@ -92,6 +92,16 @@ def was_used(store: Store) -> bool:
         return store.reader.execute("SELECT 1 FROM session LIMIT 1").fetchone() is not None
 
 
+def made_up(store: Store) -> bool | None:
+    """Whether the answers of the newest session that says so were made up; None where none does."""
+    with storage_faults(store.path):
+        row = store.reader.execute(
+            "SELECT settings ->> 'simulated' FROM session JOIN spec ON spec = spec.id "
+            "WHERE settings ->> 'simulated' IS NOT NULL ORDER BY session.id DESC LIMIT 1"
+        ).fetchone()
+    return bool(row[0]) if row else None
+
+
 def calls_without_end(store: Store) -> int:
     """Calls, of all stages, that were in flight at the most when sessions were killed, or that are now."""
     with storage_faults(store.path):

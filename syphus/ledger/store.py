@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from syphus.errors import RunError, StorageError
+from syphus.ledger.part_tables import TABLES
 
 FILE = "run.sqlite"
 FORMAT = 1  #: goes up when the tables change their meaning
@@ -246,7 +247,7 @@ def _prepare(writer: sqlite3.Connection, path: Path) -> None:
         writer.executescript(f"BEGIN; {_SCHEMA} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
         sync_folder(path.parent)
     _check_format(writer, path)
-    writer.executescript(f"BEGIN; {_LATER} COMMIT;")
+    writer.executescript(f"BEGIN; {_LATER} {TABLES} COMMIT;")
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:

@@ -19,7 +19,7 @@ from syphus.pipeline.caller import Caller, Result
 from syphus.pipeline.feed import Feed, Job
 from syphus.pipeline.gate import Gate, GateClosedError
 from syphus.pipeline.retry import Retry
-from syphus.pipeline.stage import PluginFaultError, Stage, unsent
+from syphus.pipeline.stage import Judgement, PluginFaultError, Stage, unsent
 from syphus.pipeline.tally import Tally
 from syphus.pipeline.writer import Writer
 from syphus.types import Completion, Outcome, Request, State
@@ -211,7 +211,7 @@ class Loop:
         row = job.row
         if judgement.again and row.used - row.opened < self._max_rounds:
             again = judgement.feedback
-            entry = Entry(row, None, job.requests, paid, reused, again=again, rejected_by=judgement.rejected_by)
+            entry = self._entry(job, None, judgement, completion, paid, reused)._replace(again=again)
             if await self._writer.put(entry):
                 self._tally.again += 1
                 number = paid.n if paid else reused
@@ -220,8 +220,28 @@ class Loop:
             return
         self._succeeded = True
         # first of all: it is paid for
-        await self._settle(job, judgement.outcome, paid, reused, completion.model, judgement.rejected_by)
+        await self._save(self._entry(job, judgement.outcome, judgement, completion, paid, reused))
+        self._feed.done()
         await self._save_suspects()
+
+    def _entry(
+        self,
+        job: Job,
+        outcome: Outcome | None,
+        judgement: Judgement,
+        completion: Completion,
+        paid: Paid | None,
+        reused: int | None,
+    ) -> Entry:
+        """What an answer comes to: an outcome, or with none another round."""
+        lines = self._stage.lines(job.row, outcome, completion.model) if outcome and outcome.pairs else ""
+        return Entry(
+            *(job.row, outcome, job.requests, paid, reused),
+            lines=lines,
+            rejected_by=judgement.rejected_by,
+            parts=judgement.parts,
+            model=completion.model,
+        )
 
     async def _plugin_failed(
         self, job: Job, fault: PluginFaultError, paid: Paid | None = None, reused: int | None = None
@@ -248,17 +268,10 @@ class Loop:
             job, outcome, _ = self._suspects.pop()
             await self._save(Entry(job.row, outcome, job.requests))
 
-    async def _settle(
-        self,
-        job: Job,
-        outcome: Outcome,
-        paid: Paid | None = None,
-        reused: int | None = None,
-        model: str = "",
-        rejected_by: tuple[str, ...] = (),
-    ) -> None:
-        lines = self._stage.lines(job.row, outcome, model) if outcome.pairs else ""
-        await self._save(Entry(job.row, outcome, job.requests, paid, reused, lines=lines, rejected_by=rejected_by))
+    async def _settle(self, job: Job, outcome: Outcome, paid: Paid | None = None, reused: int | None = None) -> None:
+        """The outcome of a row without an answer that could be judged."""
+        lines = self._stage.lines(job.row, outcome, "") if outcome.pairs else ""
+        await self._save(Entry(job.row, outcome, job.requests, paid, reused, lines=lines))
         self._feed.done()
 
     async def _save(self, entry: Entry) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from syphus.errors import ImageError
+from syphus.ledger.parts import Part
 from syphus.ledger.records import Answer, Row
 from syphus.types import Completion, Outcome, Request, State
 
@@ -21,6 +22,7 @@ class Judgement(NamedTuple):
     again: bool = False
     feedback: str = ""
     rejected_by: tuple[str, ...] = ()  #: rules of cleaning
+    parts: tuple[Part, ...] = ()  #: what becomes of each part, where the row is one of several
 
 
 class PluginFaultError(Exception):

@@ -17,7 +17,6 @@ from syphus.reading.media_files import image_files
 from syphus.reading.records import Record, field, read_json_lists, record_error
 
 _FILE = re.compile(r"(?:COCO_\w+?_)?(\d{1,12})")
-
 #: For the dataset cards of those who read COCO. Source: the terms of use of cocodataset.org, which hold for the
 #: annotations; the photos are those of Flickr's users.
 HOMEPAGE, LICENCE = "https://cocodataset.org", "cc-by-4.0"

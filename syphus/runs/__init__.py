@@ -11,6 +11,12 @@ forecast.py     tokens, dollars and minutes, before they are spent
 opening.py      the sentences before a run
 prices.py       what its cost is told with
 projections.py  the files besides the ledger
+relate.py       how pairs are related: chosen, found, kept
+related.py      the pairs with their context, and the train file
+nearest.py      the nearest of each pair
+embedding.py    vectors of texts, from an endpoint
+local_model.py  or from a model in this process
+own_train.py    a train file of the user's own
 export.py       the pairs in other formats
 push.py         the same to the Hugging Face Hub
 preview.py      the messages that would go out

@@ -12,6 +12,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -28,24 +30,39 @@ from syphus.pipeline.engine import Observer, Work, run_stage
 from syphus.pipeline.estimate import TokenEstimate
 from syphus.pipeline.stage import Stage
 from syphus.pipeline.tally import Tally
+from syphus.pricing import Price
 from syphus.runs.descriptors import fitting_threads
-from syphus.runs.prepare import Prepared
+from syphus.runs.prepare import Means
 from syphus.runs.prices import keep_prices, kept_prices
 from syphus.runs.settings import sampling_parameters
 from syphus.sampling import Sampling
 from syphus.types import State
 from syphus.version import __version__
 
+if TYPE_CHECKING:
+    from syphus.endpoints.simulated.settings import Simulation
+
+ROUNDS = 1  #: further answers for a query, where the user does not say
+
 
 class Asker:
     """Asks one model, that of `prepared.config`, for any stage of the run in `store`.
 
     `sampling` is what requests are made with, and `album` their images; what the model turns out not to take is kept
-    with the run. For another model, make another Asker from a `Prepared` with another config. `close` it.
+    with the run. For another model, make another Asker from a `Prepared` with another config. `simulation` is the
+    simulated endpoint that answers with `--offline`, if it is not the usual one. `close` it.
     """
 
-    def __init__(self, prepared: Prepared, store: Store, observer: Observer, service: Service = CHAT) -> None:
+    def __init__(
+        self,
+        prepared: Means,
+        store: Store,
+        observer: Observer,
+        service: Service = CHAT,
+        simulation: Simulation | None = None,
+    ) -> None:
         self._prepared = prepared
+        self._simulation = simulation
         self._store = store
         self._observer = observer
         self._service = service
@@ -59,20 +76,30 @@ class Asker:
         """Lets go of the images."""
         self.album.close()
 
-    def report(self, stage: str) -> Report:
-        """A stage in numbers, and what the run has cost so far."""
-        return make_report(self._store, stage, kept_prices(self._store))
+    def report(self, stage: str, brief: bool = False) -> Report:
+        """A stage in numbers, and what the run has cost so far; `brief` without translations."""
+        return make_report(self._store, stage, kept_prices(self._store), brief)
 
     def ask(
-        self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None = None
+        self,
+        stage: Stage,
+        settings: Settings,
+        report: Report,
+        pairs: PairsFile | None = None,
+        max_rounds: int | None = None,
+        trusted: bool = False,
     ) -> SyphusError | None:
         """One session: asks for every pending query of the stage; returns what stopped it, None when all is done.
 
         `settings` is what the answers depend on, JSON values with the name of the model as "model"; `report` the
-        stage's numbers as they are; `pairs` a file that grows with the accepted pairs. Raises `StorageError` where the
-        disk failed.
+        stage's numbers as they are; `pairs` a file that grows with the accepted pairs; `max_rounds` is how many further
+        answers the stage may want for a query, by default as many as the user says; `trusted` settings have brought
+        answers in another stage. Raises `StorageError` where the disk failed.
         """
-        work = self._work(stage, settings, report, pairs)
+        trusted = trusted or self._trusted(stage.name, settings, report)
+        work = self._work(stage, settings, report, pairs, trusted)
+        if max_rounds is not None:
+            work = replace(work, max_rounds=max_rounds)
         clock, session = time.monotonic(), work.records.session
         began = time.time()
         stopped_by = _run_anywhere(self._session(work))
@@ -83,9 +110,9 @@ class Asker:
         end_session(self._store, session, str(stopped_by or ""), seconds, began + seconds)
         return stopped_by
 
-    def _work(self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None) -> Work:
+    def _work(self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None, trusted: bool) -> Work:
         prepared, options = self._prepared, self._prepared.options
-        threads, trusted = self._fitting_threads(), self._trusted(stage.name, settings, report)
+        threads = self._fitting_threads()
         keep_prices(self._store, prepared.config.prices)
         session = begin_session(self._store, stage.name, settings, threads, prepared.endpoint, __version__, time.time())
         return Work(
@@ -98,7 +125,7 @@ class Asker:
             tally=Tally(report.counts.total, Counter(report.counts.states)),
             vault=self.vault,
             threads=threads,
-            max_rounds=options.max_rounds,
+            max_rounds=ROUNDS if options.max_rounds is None else options.max_rounds,
             trusted=trusted,
             seed=options.seed,
             drain=options.drain,
@@ -112,7 +139,7 @@ class Asker:
 
     def _spent(self, report: Report) -> float:
         """Dollars so far. Calls that may have been billed without an answer count in full, as when they were made."""
-        price, spending = self._prepared.price, report.spending
+        price, spending = self._dearest(report), report.spending
         if price is None:
             return report.cost or 0.0
         longest = TokenEstimate(self._prepared.config.max_tokens).max_tokens
@@ -121,6 +148,12 @@ class Asker:
         prompt = spending.usage.prompt_tokens / answers if answers else 0.0
         lost = price.worst(report.cut_off * prompt, report.cut_off * longest)
         return (report.cost or 0.0) + price.worst(spending.unknown_tokens - completion, completion) + lost
+
+    def _dearest(self, report: Report) -> Price | None:
+        """The highest price of a model that the run has asked, for what nobody knows who was asked for it."""
+        prices = kept_prices(self._store)
+        asked = [self._prepared.price, *(prices.find(use.asked) for use in report.spending.models)]
+        return max((price for price in asked if price), key=lambda price: price.worst(1, 1), default=None)
 
     def _trusted(self, stage: str, settings: Settings, report: Report) -> bool:
         """Whether these very settings have brought answers before; asked before the session begins."""
@@ -145,9 +178,10 @@ class Asker:
         if not self._prepared.options.offline:
             yield config
             return
-        from syphus.endpoints.simulated import Simulation, serve  # a server, and only who works offline needs one
+        from syphus.endpoints.simulated import serve  # a server, and only who works offline needs one
+        from syphus.endpoints.simulated.settings import Simulation
 
-        async with serve(Simulation(seed=self._prepared.options.seed)) as server:
+        async with serve(self._simulation or Simulation(seed=self._prepared.options.seed)) as server:
             endpoint = config.endpoints[0].model_copy(update={"base_url": server.url})
             yield config.model_copy(update={"endpoints": (endpoint,)})
 

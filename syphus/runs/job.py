@@ -1,9 +1,11 @@
 """The main job: from a plugin and its annotations to pairs and a MIMIC-IT dataset, or to where it can go on from.
 
 prepare    plugin, prompt, endpoint (prepare.py)
+examples   a cold start, where the prompt has none (cold_start/before.py)
 open       the ledger: its settings, its input, answers that a changed parser judges anew
 ask        the loop, over all rows without an outcome (asking.py)
 finish     the files, and the numbers (projections.py)
+translate  the pairs, where that is wanted, too (translating/)
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from syphus.options import Options
 from syphus.pipeline.engine import Observer
 from syphus.runs.asking import Asker
 from syphus.runs.clean import PARSER, judge_anew, reader
+from syphus.runs.cold_start.before import with_examples
 from syphus.runs.inputs import check_input
 from syphus.runs.opening import opening
 from syphus.runs.prepare import Prepared, prepare
@@ -32,7 +35,10 @@ from syphus.runs.projections import forget_exports, open_pairs, write_exports
 from syphus.runs.refusal import opened
 from syphus.runs.relate import Plan, check_images, plan_relation, relate, settle_choice
 from syphus.runs.related import checked_train
-from syphus.runs.settings import differences
+from syphus.runs.settings import differences, refuse_mixing
+from syphus.runs.translating.job import translate_in
+from syphus.runs.translating.place import run_place
+from syphus.runs.translating.wanted import check_wanted
 from syphus.stages.generate import Generate
 from syphus.text import many
 from syphus.types import State
@@ -44,13 +50,22 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Fin
     """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost."""
     prepared = prepare(options, environ)
     plan = plan_relation(prepared)
+    if options.languages:
+        check_wanted(options)  # before the first pair is paid for
     with opened(prepared.options.folder) as store:
         try:
-            job = _Job(prepared, plan, store, observer)
-            with contextlib.closing(job):
-                return job.carry_out()
+            refuse_mixing(store, prepared.options.offline)
+            taught = with_examples(prepared, store, observer)
+            if isinstance(taught, SyphusError):
+                return Finished(make_report(store, STAGE, kept_prices(store)), taught, (), [])
+            with contextlib.closing(_Job(taught, plan, store, observer)) as job:
+                finished = job.carry_out()
         except StorageError as error:
             return _what_is_left(store, error)
+        if not options.languages or finished.stopped_by is not None or not finished.report.counts.pairs:
+            return finished
+        english = store.folder / f"{prepared.dataset.short_name}_instructions.json"
+        return finished._replace(translated=translate_in(store, run_place(store.folder, english), prepared, observer))
 
 
 class _Job:
@@ -104,9 +119,6 @@ class _Job:
         before, now = last_settings(self._store, STAGE), self._prepared.settings
         if before is None:
             return
-        if before.get("simulated") != now["simulated"]:
-            kind = "made-up answers of the simulated endpoint" if before.get("simulated") else "answers of a real model"
-            raise RunError(f"{self._store.folder} holds {kind}, which are never mixed. Use another --dataset_version.")
         changes = differences(before, now)
         if changes and not self._options.accept_changes:
             raise RunError(

@@ -26,7 +26,7 @@ def opening(
     lines = [f"{options.name} {options.dataset_version}: {what}, {whom}"]
     pending = counts.states[State.PENDING]
     if report.sessions:
-        lines.append(f"Resuming: {counts.total - pending:,} done, {pending:,} to go{_paid_twice(report)}.")
+        lines.append(f"Resuming: {counts.total - pending:,} done, {pending:,} to go{paid_twice(report)}.")
     if asking and not all(endpoint.verify_tls for endpoint in config.endpoints):
         lines.append("TLS certificates are NOT checked (verify_tls: false): anybody on the way can read the key.")
     if asking and not options.offline:
@@ -34,19 +34,20 @@ def opening(
         rate = sum(limit for limit in limits if limit) if all(limits) else None
         fixed = prefix_tokens(prepared.prefix, prepared.image_rules)
         shown = annotation_bytes / BYTES_PER_TOKEN + image_tokens
-        lines.append(_forecast_line(forecast(pending, shown, prepared.prefix, fixed, prepared.price, rate), rate))
+        lines.append(forecast_line(forecast(pending, shown, prepared.prefix, fixed, prepared.price, rate), rate))
     return lines
 
 
-def _paid_twice(report: Report) -> str:
-    """After a crash, calls that were in flight may have been answered, and billed, to nobody."""
+def paid_twice(report: Report) -> str:
+    """A warning, or "": after a crash, calls that were in flight may have been answered, and billed, to nobody."""
     if not report.cut_off:
         return ""
     calls = many(report.cut_off, "call")
     return f"; up to {calls} in flight when it was killed may have been paid for without an answer"
 
 
-def _forecast_line(expected: Forecast, rate: float | None) -> str:
+def forecast_line(expected: Forecast, rate: float | None) -> str:
+    """Tokens, cost and time, about; `rate` is requests a minute."""
     usage = expected.usage
     cached = f" ({about_tokens(usage.cached_tokens)} from the prompt cache)" if usage.cached_tokens else ""
     parts = [

@@ -25,28 +25,14 @@ _SIMULATED_MODEL = "chat"
 _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A run, ready to open its ledger."""
+class Means:
+    """What asking takes: an endpoint, and what the user has said about it."""
+
+    __slots__ = ()
 
     options: Options
-    plugin: LoadedPlugin
-    dataset: AbstractDataset
-    prefix: Prefix
     config: Config
-    no_endpoint: NoEndpointError | None = None  #: raised where somebody must be asked after all
-
-    @property
-    def relation(self) -> Relation | None:
-        """The relation of the pairs, where another one is wanted than the plugin's `related` gives."""
-        own = Relation(self.dataset.relation) if self.dataset.relation else None
-        return self.options.relate or (own if own is not None and own.nearest else None)
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """What the answers will depend on."""
-        options = self.options
-        return run_settings(options.name, self.config, self.prefix, options.offline, options.with_images)
+    no_endpoint: NoEndpointError | None  #: raised where somebody must be asked after all
 
     @property
     def image_rules(self) -> ImageRules:
@@ -56,12 +42,7 @@ class Prepared:
 
     def album(self, folder: Path | None = None) -> Album:
         """The pictures of the run in `folder`; without one, those of a preview. Close it."""
-        kept = folder / IMAGES if folder else None
-        own = type(self.dataset)._load_images is not AbstractDataset._load_images
-        return Album(self.image_rules, self.options.images, kept, self._listing if own else None)
-
-    def _listing(self, folder: Path) -> Iterator[Still | Frame | Video]:
-        return image_sources(self.dataset, str(folder.absolute()))
+        return Album(self.image_rules, None, folder / IMAGES if folder else None)
 
     @property
     def vault(self) -> Vault:
@@ -81,6 +62,48 @@ class Prepared:
         if self.no_endpoint is not None:
             return "no endpoint: the pairs are in the annotations"
         return ", ".join(endpoint.host for endpoint in self.config.endpoints)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Means):
+    """A run, ready to open its ledger."""
+
+    options: Options
+    plugin: LoadedPlugin
+    dataset: AbstractDataset
+    prefix: Prefix
+    config: Config
+    no_endpoint: NoEndpointError | None = None
+
+    @property
+    def relation(self) -> Relation | None:
+        """The relation of the pairs, where another one is wanted than the plugin's `related` gives."""
+        own = Relation(self.dataset.relation) if self.dataset.relation else None
+        return self.options.relate or (own if own is not None and own.nearest else None)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the answers will depend on."""
+        options = self.options
+        return run_settings(options.name, self.config, self.prefix, options.offline, options.with_images)
+
+    def album(self, folder: Path | None = None) -> Album:
+        """The pictures of the run in `folder`; without one, those of a preview. Close it."""
+        kept = folder / IMAGES if folder else None
+        own = type(self.dataset)._load_images is not AbstractDataset._load_images
+        return Album(self.image_rules, self.options.images, kept, self._listing if own else None)
+
+    def _listing(self, folder: Path) -> Iterator[Still | Frame | Video]:
+        return image_sources(self.dataset, str(folder.absolute()))
+
+
+@dataclass(frozen=True, slots=True)
+class Connection(Means):
+    """An endpoint, for asking about something that is no dataset of a plugin."""
+
+    options: Options
+    config: Config
+    no_endpoint: NoEndpointError | None = None
 
 
 def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
@@ -120,14 +143,26 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
         options=replace(options, max_images=prepared.config.max_images),
         prefix=look_at_examples(prefix, prepared.image_rules),
     )
-    if options.max_cost is not None and prepared.price is None:
+    check_budget(prepared)
+    return prepared
+
+
+def prepare_means(options: Options, environ: Mapping[str, str]) -> Connection:
+    """Finds and checks the endpoint, for asking about something that is no dataset of a plugin. Raises `UsageError`."""
+    means = Connection(replace(options, num_threads=max(1, options.num_threads)), _config(options, environ))
+    check_budget(means)
+    return means
+
+
+def check_budget(means: Means) -> None:
+    """Sees to it that a budget in dollars can be kept. Raises `ConfigError`."""
+    if means.options.max_cost is not None and means.price is None:
         raise ConfigError(
-            f"--max-cost needs the price of {prepared.config.model}, which is not known. "
+            f"--max-cost needs the price of {means.config.model}, which is not known. "
             "Add it under `prices:` in a --config file, or use --max-requests."
         )
-    if options.max_cost is not None and prepared.config.max_tokens is None:
+    if means.options.max_cost is not None and means.config.max_tokens is None:
         raise ConfigError("--max-cost needs a bound on what one answer can cost: set max_tokens.")
-    return prepared
 
 
 def _check_images(options: Options) -> None:

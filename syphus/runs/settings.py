@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from syphus.config import Config
+from syphus.errors import RunError
+from syphus.ledger.sessions import made_up
+from syphus.ledger.store import Store
 from syphus.prompts import plain_turns, prefix_digest
 from syphus.types import Prefix
 
@@ -31,6 +34,14 @@ def _image_settings(config: Config, with_images: bool) -> dict[str, object]:
     """How images go out, where anybody has said so: most runs have none, and those of before knew nothing of them."""
     said = {name: getattr(config, name) for name in _OF_IMAGES if getattr(config, name) is not None}
     return {"with_images": True, **said} if with_images else said
+
+
+def refuse_mixing(store: Store, simulated: bool) -> None:
+    """Raises `RunError` where the run's answers, of whatever stage, are made up and new ones would not be, or so."""
+    before = made_up(store)
+    if before not in (None, simulated):
+        kind = "made-up answers of the simulated endpoint" if before else "answers of a real model"
+        raise RunError(f"{store.folder} holds {kind}, which are never mixed. Use another --dataset_version.")
 
 
 def sampling_parameters(config: Config) -> dict[str, object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from syphus.errors import InputError
 from syphus.formats.report import Report, make_report
+from syphus.formats.translation import TRANSLATE
 from syphus.ledger.lookup import look_up
 from syphus.ledger.store import is_working, open_for_reading
 from syphus.runs.prices import kept_prices
@@ -16,14 +17,18 @@ def read_status(folder: Path) -> Report:
     """The numbers of a run. Raises `RunError` where the folder is none."""
     store = open_for_reading(folder)
     try:
-        return make_report(store, Generate.name, kept_prices(store))
+        report = make_report(store, Generate.name, kept_prices(store))
+        if report.translation is None or report.counts.total:
+            return report
+        return make_report(store, TRANSLATE, kept_prices(store))  # of a file, whose pairs come from elsewhere
     finally:
         store.close()
 
 
 def at_work(folder: Path, report: Report) -> bool:
     """Whether the run is working at the moment; after a session that has ended nobody's lock needs to be tried."""
-    return any(session.ended is None for session in report.sessions[-1:]) and is_working(folder)
+    may_be = report.translation is not None or any(session.ended is None for session in report.sessions[-1:])
+    return may_be and is_working(folder)
 
 
 def read_query(folder: Path, query: str) -> dict[str, object]:
@@ -33,7 +38,7 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
     """
     store = open_for_reading(folder)
     try:
-        found = look_up(store, Generate.name, query)
+        found = look_up(store, Generate.name, query) or look_up(store, TRANSLATE, query)
     finally:
         store.close()
     if found is None:

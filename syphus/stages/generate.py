@@ -62,7 +62,9 @@ class Generate:
         self._album = album
         self._code = plugin_code(dataset)
         self._rules = rules_of(dataset)
-        self._taught = recognisable(self._taught_texts())
+        by_example = list(self._taught_texts())
+        self._taught = recognisable(text for _, texts in by_example for text in texts)
+        self._own = {asked: recognisable(texts) for asked, texts in by_example}
         self._named: dict[str, str] = {}  # the first ids of pairs, with their queries
 
     def request(self, row: Row, last: Answer | None) -> Request | Outcome:
@@ -105,15 +107,15 @@ class Generate:
         assert self._album is not None, "whoever asks about images has an album"
         return self._album.known(query.images)
 
-    def _taught_texts(self) -> Iterator[str]:
-        """The texts that the plugin's parser finds in the in-context examples."""
+    def _taught_texts(self) -> Iterator[tuple[str, list[str]]]:
+        """What each in-context example was asked, and the texts that the plugin's parser finds in it."""
         asked = ""
         for message in self._prefix.in_context:
             if message["role"] == "user":
                 asked = message["content"]
                 continue
             with suppress(UsageError), time_limit(self._hook_seconds):  # an example need not have the form of an answer
-                yield from self._code.run(self._texts_of_example, message["content"], Query("example", asked))
+                yield asked, self._code.run(self._texts_of_example, message["content"], Query("example", asked))
 
     def _texts_of_example(self, answer: str, query: Query) -> list[str]:
         """What is in the example itself: a parser may put texts of its own beside those that it reads."""
@@ -135,7 +137,7 @@ class Generate:
 
     def _accept(self, query: Query, pairs: Sequence[Pair]) -> Judgement:
         """Cleans the pairs, checks them, and gives them names and relations."""
-        cleaned = clean(pairs, self._rules, Context(query, self._taught))
+        cleaned = clean(pairs, self._rules, Context(query, self._taught_to(query)))
         own = checked_texts("check_pairs", self._dataset.check_pairs(query, cleaned.pairs))
         if cleaned.rejections or own:
             places = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
@@ -150,6 +152,12 @@ class Generate:
             for number, pair in enumerate(named, 1)
         ]
         return Judgement(Outcome(State.OK, related, repairs=dict(cleaned.repairs)))
+
+    def _taught_to(self, query: Query) -> frozenset[str]:
+        """What an answer may not copy: for a query that has become an example, all but what is its own."""
+        rendered = type(self._dataset).render_query is not AbstractDataset.render_query
+        own = self._own.get(self._render(query) if rendered and self._own else query.text)
+        return self._taught - own if own else self._taught
 
     def _name(self, query: Query, number: int) -> str:
         return checked_text("instruction_id", self._dataset.instruction_id(query, number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -23,28 +23,32 @@ _METAVARS: dict[object, str] = {
 RETRIED = (State.FAILED, State.INVALID, State.REFUSED, State.TRUNCATED)
 
 
-def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command, which takes `options`, every field of `Options` as an option on the command line."""
-    return with_fields(Options)(command)
+def with_options(command: Callable[..., None], without: Container[str] = ()) -> Callable[..., None]:
+    """Gives a command, which takes `options`, the fields of `Options`, but for some, as options on the command line."""
+    return with_fields(Options, without)(command)
 
 
-def with_fields(kind: type[Options] | type[Conversion]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_fields(
+    kind: type[Options] | type[Conversion], without: Container[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The same for the fields of another dataclass, which are declared as those of `Options` are.
 
     typer makes options from a function's parameters; this writes those parameters, so that each option is declared
-    once, and has the same name, default and help in every command.
+    once, and has the same name, default and help in every command. A parameter of the command's own goes before the
+    option of that name.
     """
     hints = get_type_hints(kind)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command, eval_str=True).parameters
         mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in own.items() if name != "options"]
+        taken = [each for each in fields(kind) if each.name not in own and each.name not in without]
 
         def run(**values: Any) -> None:  # what typer has read, and checked by the parameters below
-            given: dict[str, Any] = {e.name: _value(values.pop(e.name), hints[e.name]) for e in fields(kind)}
+            given: dict[str, Any] = {each.name: _value(values.pop(each.name), hints[each.name]) for each in taken}
             command(**values, options=kind(**given))
 
-        shared = [_parameter(each, hints[each.name]) for each in fields(kind)]
+        shared = [_parameter(each, hints[each.name]) for each in taken]
         vars(run)["__signature__"] = inspect.Signature([*mine, *shared])
         run.__name__, run.__doc__ = command.__name__, command.__doc__
         return run

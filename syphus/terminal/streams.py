@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 from syphus.errors import StorageError
@@ -87,3 +90,17 @@ def flush_streams() -> None:
         sys.stderr.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def command_given() -> str:
+    """The command as it was given, to be given again."""
+    return f"{program()} {shlex.join(sys.argv[1:])}"
+
+
+def program() -> str:
+    """How Syphus was called: `python main.py`, or `syphus`; with the whole path of a Python that is not found so."""
+    script = sys.argv[0]
+    if not script.endswith(".py"):
+        return Path(script).name
+    python = "python" if shutil.which("python") == sys.executable else shlex.quote(sys.executable)
+    return f"{python} {shlex.quote(script)}"

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syphus.errors import BudgetError
+from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import Finished, Report
+from syphus.formats.translation import TRANSLATE
 from syphus.ledger.records import ANSWERED
 from syphus.pipeline.stage import IMAGE
 from syphus.plugins.finding import PluginInfo
 from syphus.stages.generate import PLUGIN, asking_helps
+from syphus.terminal.languages import numbers
 from syphus.text import dollars, many, one_line
 from syphus.types import State
 
@@ -28,7 +30,7 @@ def summary(report: Report) -> list[str]:
     """The states, which add up, the cost, and why rows are not ok."""
     counts = report.counts
     parts = " + ".join(f"{counts.states[state]:,} {state}" for state in State)
-    paid = f"{_cost(report)} over {many(len(report.sessions), 'session')}"
+    paid = f"{cost(report)} over {many(len(report.sessions), 'session')}"
     lines = [f"{many(counts.total, 'query', 'queries')} = {parts}    {many(counts.pairs, 'pair')}    {paid}"]
     lines += [_reasons(report, state) for state in State if report.counts.reasons.get(state)]
     if counts.shared:
@@ -50,26 +52,47 @@ def closing(finished: Finished, command: str) -> list[str]:
     lines += summary(report)
     if report.simulated and finished.sample:
         lines += [line for pair in finished.sample for line in (f"  {pair.instruction}", f"    {pair.answer}")]
-    if finished.files:
-        paths = [Path(file) for file in finished.files]
-        lines.append(f"Files in {paths[0].parent}: {', '.join(path.name for path in paths)}")
-    again, command = _worth_asking(report), _RETRY.sub("", command)
-    if isinstance(finished.stopped_by, BudgetError):
-        option = "requests" if "requests" in str(finished.stopped_by) else "cost"
-        unlimited = re.sub(rf" --max[-_]{option}[ =]\S+", "", command)
-        lines.append(f"Go on with a higher number at the end: {unlimited} --max-{option}")
-    elif states[State.PENDING] or finished.stopped_by is not None:
-        lines.append(f"Go on with the same command: {command}")
+    lines += closing_files(finished.files)
+    again, command = _worth_asking(report), without_retry(command)
+    if isinstance(finished.stopped_by, UnsatisfactoryError):
+        return lines  # what to do instead is in its words
+    if states[State.PENDING] or finished.stopped_by is not None:
+        lines.append(going_on(finished.stopped_by, command))
     else:
         lines += [f"Ask those again: {command} --retry {again}"] if again else []
         lines += [f"Once {what}: {command} --retry {State.FAILED}" for what in _to_be_mended(report)]
     return lines
 
 
+def closing_files(files: Sequence[str]) -> list[str]:
+    """Where the files are, a line for each folder."""
+    folders: dict[Path, list[str]] = {}
+    for path in map(Path, files):
+        folders.setdefault(path.parent, []).append(path.name)
+    return [f"Files in {folder}: {', '.join(names)}" for folder, names in folders.items()]
+
+
+def going_on(stopped_by: SyphusError | None, command: str) -> str:
+    """The command that goes on after a stop, without its `--retry`; a budget that is spent needs a higher number."""
+    command = without_retry(command)
+    if not isinstance(stopped_by, BudgetError):
+        return f"Go on with the same command: {command}"
+    option = "requests" if "requests" in str(stopped_by) else "cost"
+    unlimited = re.sub(rf" --max[-_]{option}[ =]\S+", "", command)
+    return f"Go on with a higher number at the end: {unlimited} --max-{option}"
+
+
+def without_retry(command: str) -> str:
+    """A command without its `--retry`."""
+    return _RETRY.sub("", command)
+
+
 def standing(report: Report, working: bool = False) -> list[str]:
     """Where a run stands, for `status`; `working` says that a process has it open at the moment."""
     session = report.sessions[-1] if report.sessions else None
-    lines = summary(report)
+    lines = summary(report) if report.stage != TRANSLATE else [cost(report)]
+    if report.translation is not None:
+        lines += numbers(report.translation)
     errors = {cause: count for cause, count in report.spending.causes.items() if cause != ANSWERED}
     if errors:
         told = ", ".join(f"{count:,} {cause}" for cause, count in sorted(errors.items(), key=lambda item: -item[1]))
@@ -131,7 +154,8 @@ def _reasons(report: Report, state: State) -> str:
     return f"{state:<10}" + "   ".join(shown)
 
 
-def _cost(report: Report) -> str:
+def cost(report: Report) -> str:
+    """What a run has cost, over all its stages."""
     if report.cost is None:
         return "cost unknown"
     unknown = report.spending.unknown_tokens

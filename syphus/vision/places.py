@@ -28,10 +28,11 @@ class Places:
     """
 
     def __init__(self, images: Path | None, kept: Path | None, listing: Listing | None = None) -> None:
-        self._images = images
+        self._images = images = images.absolute() if images else None  # a plugin may be in another folder just then
         self._sources = Sources(images, listing) if images and listing else None
-        self._kept = kept
+        self._kept = kept.absolute() if kept else None
         self._is_store = images is not None and (images.is_file() or any(images.glob("*.parquet")))
+        self._start = Path.cwd() if images is None or self._is_store else images
         self._store: ImageStore | None = None
         self._opening = Lock()
 
@@ -40,8 +41,7 @@ class Places:
         if picture.data:
             return picture.data
         if picture.path:
-            start = Path() if self._images is None or self._is_store else self._images
-            return _read(start / picture.path, picture.path)
+            return _read(self._start / picture.path, picture.path)
         if not picture.id:
             return _read(self._place(picture.digest), picture.name)
         try:

@@ -5,16 +5,19 @@ text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from syphus.endpoints.simulated.chat import Chat
 from syphus.endpoints.simulated.facts import facts
+from syphus.endpoints.simulated.lessons import Obedience, failing, failure
 from syphus.endpoints.simulated.prompts import Prompt
 from syphus.endpoints.simulated.scene import DEFECTS, Scene
+from syphus.endpoints.simulated.tasks import DESCRIPTION, VERDICT
 from syphus.endpoints.simulated.wearer import told_to_wearer
 from syphus.types import Usage
 
+_TASKS = (VERDICT, DESCRIPTION)  # are always done well
 _CORRECTED_SHARE = 0.1  # of the defects are left once a turn has said that the answer could not be used
 
 
@@ -30,26 +33,37 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Manners:
     """How well the simulated model keeps to the form: the share of answers with a defect, with and without in-context
-    examples.
+    examples. `obedience` says what else they do for it: see `lessons.py`; `cold_failures` is the share of answers that
+    fail where there are none.
     """
 
     seed: int
     sloppiness: float
     cold_sloppiness: float
+    obedience: Obedience = "form"
+    cold_failures: float = 0.0
+    translation_damage: float = 0.0
 
     def share(self, prompt: Prompt) -> float:
         """The share of answers to prompts such as `prompt` that have a defect."""
         if not self.sloppiness:
             return 0.0
+        if self.obedience != "form" or prompt.style.form in _TASKS:
+            return 0.0
         share = self.sloppiness if prompt.style.shown else self.cold_sloppiness
         return share * _CORRECTED_SHARE if prompt.corrected else share
+
+    def failure(self, prompt: Prompt, random: Random) -> str:
+        """How the next answer fails, of `lessons.FAILURES`; "" where it does not."""
+        if self.obedience == "form" or prompt.style.form in _TASKS:
+            return ""
+        cold = self.cold_failures * (_CORRECTED_SHARE if prompt.corrected else 1.0)
+        return failure(prompt.style.lessons, self.obedience, cold, random)
 
 
 def answer(chat: Chat, prompt: Prompt, manners: Manners) -> Answer:
     """The `chat.n` choices for `prompt`, each cut at `chat.max_tokens`."""
-    written = [
-        _write(prompt, _random(chat, prompt, manners.seed, index), manners.share(prompt)) for index in range(chat.n)
-    ]
+    written = [_write(prompt, _random(chat, prompt, manners.seed, index), manners) for index in range(chat.n)]
     return cut(written, chat, prompt)
 
 
@@ -98,10 +112,18 @@ def _scene(prompt: Prompt, annotation: str, random: Random) -> Scene:
     count = random.randint(style.fewest, style.most)
     if not style.exact:
         count = max(1, min(count, 2 * len(found)))
-    return Scene(found, count, style.about_change, style.example, annotation)
+    return Scene(found, count, style.about_change, style.example, annotation, style.asked)
 
 
-def _write(prompt: Prompt, random: Random, share: float) -> str:
+def _write(prompt: Prompt, random: Random, manners: Manners) -> str:
     form = prompt.style.form
-    write = form.defects[random.choice(DEFECTS)] if random.random() < share else form.write
-    return write(_scene(prompt, prompt.annotation, random), random)
+    if form.damaged is not None and manners.translation_damage:
+        return form.damaged(_scene(prompt, prompt.annotation, random), random, manners.translation_damage)
+    if kind := manners.failure(prompt, random):
+        write = failing(kind, form, prompt.style.lessons)
+    else:
+        write = form.defects[random.choice(DEFECTS)] if random.random() < manners.share(prompt) else form.write
+    scene = _scene(prompt, prompt.annotation, random)
+    if manners.obedience == "examples" and prompt.style.lessons:  # as many as they show, however little there is
+        scene = replace(scene, count=max(scene.count, prompt.style.fewest))
+    return write(scene, random)

@@ -88,7 +88,14 @@ class Endpoint:
 
     def _apply(self, given: set[str]) -> None:
         simulation = self.simulation
-        self._manners = Manners(simulation.seed, simulation.sloppiness, simulation.cold_sloppiness)
+        self._manners = Manners(
+            simulation.seed,
+            simulation.sloppiness,
+            simulation.cold_sloppiness,
+            simulation.obedience,
+            simulation.cold_failures,
+            simulation.translation_damage,
+        )
         if given & {"all", "keep_requests"}:
             self.requests = deque(self.requests, simulation.keep_requests)
         if given & {"all", "rpm", "tpm", "burst_seconds"}:

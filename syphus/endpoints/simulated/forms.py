@@ -15,6 +15,8 @@ import orjson
 
 from syphus.endpoints.simulated.scene import Form, Scene, chatter, leak, some_pairs
 from syphus.endpoints.simulated.special_forms import BLOCKS, CHOICES, CONVERSATIONS, KEYED_LINES, PLAIN_TEXT
+from syphus.endpoints.simulated.tasks import DESCRIPTION, VERDICT
+from syphus.endpoints.simulated.translating.form import TRANSLATIONS
 from syphus.types import Pair
 
 _HEADER = re.compile(r"^\s*[*#\s]*(question|answer)\b[ \d*]*:", re.IGNORECASE | re.MULTILINE)
@@ -27,7 +29,10 @@ def form_of(examples: Sequence[str], system_message: str) -> tuple[Form, bool]:
         if examples and form.shown(examples[-1]):
             return form, True
     form = next((form for form in FORMS if form.asked(system_message)), QUESTION_ANSWER)
-    return form, bool(examples) and form is PLAIN_TEXT  # which nothing but the system message can tell from chatter
+    told = form is TRANSLATIONS or (
+        bool(examples) and form is PLAIN_TEXT
+    )  # only the system message tells what they are
+    return form, told
 
 
 def _leaking(made: Sequence[Pair]) -> list[Pair]:
@@ -145,4 +150,15 @@ JSON_ARRAY = Form(
     },
 )
 
-FORMS: list[Form] = [CONVERSATIONS, CHOICES, BLOCKS, JSON_ARRAY, QUESTION_ANSWER, KEYED_LINES, PLAIN_TEXT]
+FORMS: list[Form] = [
+    TRANSLATIONS,
+    VERDICT,
+    DESCRIPTION,
+    CONVERSATIONS,
+    CHOICES,
+    BLOCKS,
+    JSON_ARRAY,
+    QUESTION_ANSWER,
+    KEYED_LINES,
+    PLAIN_TEXT,
+]

@@ -11,11 +11,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import pairwise
 
 import orjson
 
 from syphus.endpoints.simulated.chat import Body, images_of, text_of
 from syphus.endpoints.simulated.forms import form_of
+from syphus.endpoints.simulated.lessons import Lesson, lessons
 from syphus.endpoints.simulated.scene import Form
 
 _CORRECTION = re.compile(
@@ -24,6 +26,7 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 _CHANGE = re.compile(r"\b(?:chang|differ|spot the)", re.IGNORECASE)
+_QUESTION = re.compile(r"^\W*Question\b[ \d]*:\s*(.+?)\s*$", re.MULTILINE)
 _WEARER = re.compile(r"\bwears? (?:this|the|a) camera\b", re.IGNORECASE)
 _NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS, 1)}
@@ -49,6 +52,8 @@ class Style:
     exact: bool  #: the number of pairs was asked for in words
     about_change: bool
     to_wearer: bool = False  #: of a camera: who asks is in the annotation, and is called C there
+    lessons: tuple[Lesson, ...] = ()  #: the in-context examples
+    asked: frozenset[str] = frozenset()  #: the questions in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +169,22 @@ def _style(messages: Sequence[Body]) -> Style:
     style = Style(
         form=form,
         shown=shown,
-        example=examples[-1] if shown else "",
+        example=examples[-1] if shown and examples else "",
         fewest=min(counts),
         most=max(counts),
         exact=False,
         about_change=_CHANGE.search(system_message) is not None,
         to_wearer=_WEARER.search(system_message) is not None,
+        lessons=lessons(_examples(messages), form),
+        asked=frozenset(question for example in examples for question in _QUESTION.findall(example)),
     )
     return _demanded(style, system_message)
+
+
+def _examples(messages: Sequence[Body]) -> list[tuple[str, str]]:
+    """What was asked and answered before."""
+    turns = pairwise(messages)
+    return [(text_of(asked), text_of(answer)) for asked, answer in turns if answer["role"] == "assistant"]
 
 
 def _demanded(style: Style, text: str) -> Style:

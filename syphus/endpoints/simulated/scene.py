@@ -21,6 +21,7 @@ class Scene:
     about_change: bool
     example: str
     annotation: str = ""
+    avoid: frozenset[str] = frozenset()  #: questions of in-context examples
 
 
 Writer = Callable[[Scene, Random], str]
@@ -35,6 +36,7 @@ class Form:
     asked: Callable[[str], bool]  #: does a system message ask for it?
     write: Writer
     defects: Mapping[str, Writer]  #: by name; every form has the names of `DEFECTS`
+    damaged: Callable[[Scene, Random, float], str] | None = None  #: with this share of what is in it spoilt
 
 
 DEFECTS = ("chatter", "unpaired", "numbered_headers", "greeting", "leak_phrase", "one_pair")
@@ -42,7 +44,7 @@ DEFECTS = ("chatter", "unpaired", "numbered_headers", "greeting", "leak_phrase",
 
 def some_pairs(scene: Scene, random: Random) -> list[Pair]:
     """As many pairs as are wanted, where the facts yield so many."""
-    return pairs(scene.facts, scene.count, scene.about_change, random)
+    return pairs(scene.facts, scene.count, scene.about_change, random, scene.avoid)
 
 
 def chatter(scene: Scene, random: Random) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from syphus.endpoints.simulated.faults import FAULTS
+from syphus.endpoints.simulated.lessons import OBEDIENCE, Obedience
 
 OK = "ok"  #: in a script: no fault
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -41,6 +42,10 @@ class Simulation:
     # The answers
     sloppiness: float = 0.01  #: share of answers with a defect of form; 0 switches all defects off
     cold_sloppiness: float = 0.35  #: the same where no in-context example shows the form
+    translation_damage: float = 0.0  #: share of translations, in each language, that are no good, in ten ways
+
+    obedience: Obedience = "form"  #: what in-context examples do: they show the form; or teach the task; or nothing
+    cold_failures: float = 0.6  #: share of answers that fail without good examples; not where `obedience` is form
 
     # The limits
     rpm: float = 0.0  #: requests a minute
@@ -78,6 +83,8 @@ class Simulation:
             value = getattr(self, item.name)
             if isinstance(value, int | float) and item.name != "seed" and not (value >= 0 and math.isfinite(value)):
                 raise ValueError(f"{item.name} must be a number from 0 on, not {value}.")
+        if self.obedience not in OBEDIENCE:
+            raise ValueError(f"obedience is {', '.join(OBEDIENCE)}, not {self.obedience!r}.")
         if self.charge not in {"max", "usage"}:
             raise ValueError(f"charge is max or usage, not {self.charge!r}.")
         if any(share < 0 for share in self.faults.values()) or sum(self.faults.values()) > 1:

@@ -37,14 +37,24 @@ _OF_THE_WEARER = (
     "What might I miss about {}?",
     "Which detail of {} should I remember?",
 )
+_FURTHER = (  # where all others are used up
+    "What else is there to see of {}?",
+    "What more is there to know about {}?",
+    "Is there anything else about {}?",
+)
 _NOTHING_CHANGED = ("Is there any difference between the two images?", "Can you spot a change between the two images?")
 _NOTHING_TO_SEE = Pair("Is there anything special to be seen here?", "Nothing in particular stands out here.")
 _OPENINGS = ("It seems that ", "One can see that ", "Clearly, ", "At a closer look, ", "As far as one can tell, ")
 _FIRST_OPENINGS = (0, 0, 0, 1, 2)  # where each fact starts among none and the openings: mostly with none
 
 
-def pairs(facts: Sequence[str], count: int, about_change: bool, random: Random) -> list[Pair]:
-    """About `count` pairs over `facts`: fewer where the facts do not yield so many different ones."""
+def pairs(
+    facts: Sequence[str], count: int, about_change: bool, random: Random, avoid: frozenset[str] = frozenset()
+) -> list[Pair]:
+    """About `count` pairs over `facts`: fewer where the facts do not yield so many different ones.
+
+    Questions to `avoid` are not asked: those of in-context examples.
+    """
     if not facts:
         return [_NOTHING_TO_SEE]
     order = random.sample(facts, len(facts))
@@ -54,7 +64,7 @@ def pairs(facts: Sequence[str], count: int, about_change: bool, random: Random) 
     made: dict[str, str] = {}
     for place in range(len(order) * len(openings)):
         turn, which = divmod(place, len(order))
-        question = _new_question(order[which], patterns[place % len(patterns) :] + patterns, made)
+        question = _new_question(order[which], patterns[place % len(patterns) :] + patterns, made.keys() | avoid)
         if question:
             made[question] = _response(order[which], openings[(turn + starts[which]) % len(openings)])
         if len(made) == count:
@@ -75,7 +85,7 @@ def _shuffled(texts: Sequence[str], random: Random) -> list[str]:
 
 def _new_question(fact: str, patterns: Sequence[str], asked: Container[str]) -> str:
     """A question about `fact` that was not asked yet; "" if there is none left."""
-    usable = _NOTHING_CHANGED if denies_change(fact) else patterns
+    usable = _NOTHING_CHANGED if denies_change(fact) else (*patterns, *_FURTHER)
     about = subject(fact)
     return next((question for pattern in usable if (question := pattern.format(about)) not in asked), "")
 

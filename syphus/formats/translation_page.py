@@ -1,0 +1,90 @@
+"""Pairs beside their source, language by language, as one HTML page that needs no network and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from syphus.formats.files import replacing
+from syphus.formats.translation import LanguageReport, Shown, TranslationReport
+from syphus.translation import LANGUAGES
+from syphus.types import State
+
+FILE = "translation.html"
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
+body { font: 15px/1.55 system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif; max-width: 76rem; margin: 2rem auto;
+  padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); }
+.numbers td, .numbers th { text-align: right; } .numbers td:first-child, .numbers th:first-child { text-align: left; }
+.numbers { width: auto; } .wide { overflow-x: auto; }
+.pairs { table-layout: fixed; } .pairs td { vertical-align: top; width: 50%; overflow-wrap: anywhere; }
+.pairs p { margin: 0 0 .3rem; white-space: pre-wrap; } .pairs p.asked { font-weight: 600; }
+.id { color: #888; font-size: 12px; text-align: left; background: var(--soft); } nav a { margin-inline-end: 1rem; }
+"""
+_HEADS = ("language", "pairs", "pending", "not accepted", "asked again", "tokens a pair", "cost a pair")
+
+
+def write_page(path: Path, title: str, report: TranslationReport, simulated: bool) -> None:
+    """Writes the page, UTF-8. Raises `StorageError` where the disk fails."""
+    links = "".join(f'<a href="#{each.code}">{_name(each.code)}</a>' for each in report.languages)
+    made_up = "<p>Answered by the simulated endpoint: made-up text, not a model.</p>\n" if simulated else ""
+    parts = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
+        f"<title>{escape(title)} in other languages</title>\n",
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)} in other languages</h1>\n",
+        f"<p>{report.pairs:,} pairs.</p>\n{made_up}<nav>{links}</nav>\n",
+        f'<div class="wide"><table class="numbers">\n{_row("th", _HEADS)}',
+        *(_row("td", _numbers(each)) for each in report.languages),
+        "</table></div>\n",
+        *(_section(each) for each in report.languages),
+        "</body>\n</html>\n",
+    ]
+    with replacing(path) as file:
+        file.write("".join(parts).encode())
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>\n"
+
+
+def _numbers(report: LanguageReport) -> tuple[str, ...]:
+    states, ok = report.counts.states, report.ok
+    bad = sum(count for state, count in states.items() if state not in (State.OK, State.PENDING))
+    tokens = report.usage.prompt_tokens + report.usage.completion_tokens
+    cost = f"${report.cost / ok:.6f}" if ok and report.cost is not None else "-"
+    return (
+        *(_name(report.code), f"{ok:,}", f"{states[State.PENDING]:,}", f"{bad:,}", f"{report.counts.retried:,}"),
+        *(f"{tokens / ok:,.0f}" if ok else "-", cost),
+    )
+
+
+def _name(code: str) -> str:
+    language = LANGUAGES[code]
+    return f'{escape(language.name)} (<span lang="{code}" dir="auto">{escape(language.own_name)}</span>)'
+
+
+def _section(report: LanguageReport) -> str:
+    reasons = [f"{n:,} {reason}" for found in report.counts.reasons.values() for reason, n in found.most_common()]
+    told = f"<p>Not accepted: {escape(', '.join(reasons))}.</p>\n" if reasons else ""
+    rows = "".join(_pair(report.code, pair) for pair in report.sample)
+    table = f'<table class="pairs">\n{rows}</table>\n' if rows else "<p>No pairs yet.</p>\n"
+    return f'<h2 id="{report.code}">{_name(report.code)}</h2>\n{told}{table}'
+
+
+def _pair(code: str, pair: Shown) -> str:
+    direction = "rtl" if LANGUAGES[code].rtl else "ltr"
+    return (
+        f'<tr><td class="id" colspan="2">{escape(pair.id)}</td></tr>\n'
+        f'<tr><td lang="en" dir="ltr">{_texts(pair.source)}</td>'
+        f'<td lang="{code}" dir="{direction}">{_texts(pair.translation)}</td></tr>\n'
+    )
+
+
+def _texts(texts: tuple[str, str]) -> str:
+    asked, answer = map(escape, texts)
+    return f'<p class="asked">{asked}</p><p>{answer}</p>'

@@ -1,0 +1,264 @@
+"""Parts of a query that have an outcome each, such as the languages that a pair is translated into.
+
+A part is there once it was asked for. `pending` means that its last answer was no good, and it is to be asked again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from syphus.ledger.store import Store, storage_faults
+from syphus.types import State, Usage
+
+_BATCH = 256
+
+
+class Part(NamedTuple):
+    """What an answer makes of one part of query number `n`. `reason` is short and can be counted, `detail` the rest."""
+
+    n: int
+    name: str
+    state: State
+    reason: str = ""
+    detail: str = ""
+    text: str = ""
+
+
+class Kept(NamedTuple):
+    """A part as the ledger has it; `asks` were made since it was last asked anew by hand, `asked` in all."""
+
+    state: State
+    asks: int
+    asked: int
+    reason: str
+    detail: str
+    text: str
+
+
+def write_parts(
+    db: sqlite3.Connection, session: int, parts: Sequence[Part], answer: int | None, model: str, usage: Usage | None
+) -> None:
+    """Writes parts into the open transaction; `usage` is what the answer has cost, None where it was here before."""
+    db.executemany(
+        "INSERT INTO part VALUES (?, ?, ?, 1, 0, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, "
+        "asked = asked + 1, reason = excluded.reason, detail = excluded.detail, text = excluded.text, "
+        "answer = excluded.answer",
+        [(p.n, p.name, p.state, p.reason, p.detail, p.text, answer) for p in parts],
+    )
+    if usage is None:
+        return
+    whole = sum(len(part.text.encode()) + 1 for part in parts)
+    shares = [(part.name, 1 / len(parts), (len(part.text.encode()) + 1) / whole) for part in parts]
+    db.executemany(
+        "INSERT INTO part_spending VALUES (?, ?, ?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SET asked = asked + 1, "
+        "prompt_tokens = prompt_tokens + excluded.prompt_tokens, cached_tokens = cached_tokens + "
+        "excluded.cached_tokens, completion_tokens = completion_tokens + excluded.completion_tokens",
+        [
+            (
+                session,
+                name,
+                model,
+                each * usage.prompt_tokens,
+                each * usage.cached_tokens,
+                own * usage.completion_tokens,
+            )
+            for name, each, own in shares
+        ],
+    )
+
+
+def parts_of(store: Store, n: int) -> dict[str, Kept]:
+    """The parts of a query, by name, as they were committed."""
+    with storage_faults(store.path):
+        rows = store.reader.execute(
+            "SELECT name, state, asked - opened, asked, reason, detail, text FROM part WHERE n = ?", (n,)
+        )
+        return {name: Kept(State(state), *rest) for name, state, *rest in rows}
+
+
+def texts_of(store: Store, numbers: Iterable[int]) -> dict[int, tuple[str, str, str]]:
+    """Id, text and meta (JSON) of queries by their numbers."""
+    wanted = list(numbers)
+    with storage_faults(store.path):
+        rows = store.reader.execute(
+            f"SELECT n, id, annotation.text, meta FROM query JOIN annotation USING (n) WHERE n IN ({_marks(wanted)})",
+            wanted,
+        )
+        return {n: (name, text, meta) for n, name, text, meta in rows}
+
+
+def named_texts(store: Store, stage: str, ids: Sequence[str]) -> dict[str, str]:
+    """The texts of queries of a stage by their ids, as far as there are such."""
+    if not ids:
+        return {}
+    with storage_faults(store.path):
+        rows = store.reader.execute(
+            f"SELECT id, annotation.text FROM query JOIN annotation USING (n) WHERE id IN ({_marks(ids)}) "
+            "AND stage = ? AND position IS NOT NULL",
+            (*ids, stage),
+        )
+        return dict(rows.fetchall())
+
+
+def replace_parts(store: Store, parts: Iterable[tuple[int, str, State, str, str]]) -> None:
+    """Other outcomes from the same answers, as (n, name, state, reason, detail); without committing."""
+    with storage_faults(store.path):
+        store.writer.executemany(
+            "UPDATE part SET state = ?, reason = ?, detail = ? WHERE n = ? AND name = ?",
+            [(state, reason, detail, n, name) for n, name, state, reason, detail in parts],
+        )
+
+
+def reopen_parts(store: Store, stage: str, names: Sequence[str], states: Sequence[State]) -> int:
+    """Makes parts in these states pending again, to be asked as often as new ones; returns how many. Commits."""
+    condition = f"state IN ({_marks(states)}) AND name IN ({_marks(names)}) AND n IN ({_CURRENT})"
+    with storage_faults(store.path):
+        count = store.writer.execute(
+            f"UPDATE part SET state = 'pending', opened = asked, reason = '' WHERE {condition}",
+            (*states, *names, stage),
+        ).rowcount
+    store.commit()
+    return count
+
+
+def give_parts_the_state_of_their_query(store: Store, stage: str, names: Sequence[str]) -> None:
+    """Where a query ended without an answer that could be judged, so have its parts that were not asked for yet."""
+    ended = "stage = ? AND position IS NOT NULL AND state IN ('truncated', 'refused', 'failed')"
+    with storage_faults(store.path):
+        for name in names:
+            store.writer.execute(
+                "INSERT INTO part SELECT n, ?, state, 1, 0, reason, coalesce(detail, ''), '', answer FROM query "
+                f"LEFT JOIN result USING (n) WHERE {ended} ON CONFLICT DO UPDATE SET state = excluded.state, "
+                "asked = asked + 1, reason = excluded.reason, detail = excluded.detail "
+                "WHERE part.state = 'pending' AND part.asked = part.opened",
+                (name, stage),
+            )
+    store.commit()
+
+
+def reopen_queries(store: Store, stage: str, names: Sequence[str]) -> int:
+    """Makes those queries pending that have a part which was not asked for yet; returns how many. Commits."""
+    done = (
+        f"SELECT n FROM part WHERE name IN ({_marks(names)}) AND (state <> 'pending' OR asked > opened) "
+        "GROUP BY n HAVING count(*) = ?"
+    )
+    with storage_faults(store.path):
+        count = store.writer.execute(
+            "UPDATE query SET state = 'pending', opened = used, attempts = 0, reason = '', seq = NULL "
+            f"WHERE stage = ? AND state <> 'pending' AND position IS NOT NULL AND n NOT IN ({done})",
+            (stage, *names, len(names)),
+        ).rowcount
+    store.commit()
+    return count
+
+
+def settle_queries(store: Store, stage: str, names: Sequence[str], reason: str) -> None:
+    """A query all of whose parts are ok is ok, whenever they came; any other is invalid, for `reason`. Commits."""
+    done = f"SELECT n FROM part WHERE name IN ({_marks(names)}) AND state = 'ok' GROUP BY n HAVING count(*) = ?"
+    judged = "stage = ? AND state = ? AND position IS NOT NULL"
+    given = (*names, len(names))
+    with storage_faults(store.path):
+        db = store.writer
+        db.execute(
+            f"UPDATE query SET state = 'ok', reason = '' WHERE {judged} AND n IN ({done})", (stage, "invalid", *given)
+        )
+        db.execute(
+            f"UPDATE query SET state = 'invalid', reason = ? WHERE {judged} AND n NOT IN ({done})",
+            (reason, stage, "ok", *given),
+        )
+    store.commit()
+
+
+_CURRENT = "SELECT n FROM query WHERE stage = ? AND position IS NOT NULL"
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+class Taken(NamedTuple):
+    """One query with its parts that are as wanted, by name: text and model (the server's name)."""
+
+    id: str
+    text: str
+    image_ids: str  #: JSON
+    meta: str  #: JSON
+    parts: dict[str, tuple[str, str]]
+
+
+def with_parts(store: Store, stage: str, state: State) -> Iterator[Taken]:
+    """The queries of a stage in the order of the input, each with its parts in this state."""
+    after = -1
+    while True:
+        with storage_faults(store.path):
+            rows = store.reader.execute(
+                "SELECT position, n, id, annotation.text, image_ids, meta FROM query JOIN annotation USING (n) "
+                "WHERE stage = ? AND position > ? ORDER BY position LIMIT ?",
+                (stage, after, _BATCH),
+            ).fetchall()
+            if not rows:
+                return
+            found = store.reader.execute(
+                "SELECT part.n, name, part.text, coalesce(model, '') FROM part "
+                f"LEFT JOIN answer ON answer.n = part.answer WHERE part.state = ? AND part.n IN ({_marks(rows)})",
+                (state, *(row[1] for row in rows)),
+            ).fetchall()
+        parts: dict[int, dict[str, tuple[str, str]]] = {}
+        for n, name, text, model in found:
+            parts.setdefault(n, {})[name] = (text, model)
+        yield from (Taken(name, text, images, meta, parts.get(n, {})) for _, n, name, text, images, meta in rows)
+        after = rows[-1][0]
+
+
+def parts_of_all(
+    store: Store, stage: str, states: Sequence[State]
+) -> Iterator[tuple[int, str, list[tuple[str, State, str, str]]]]:
+    """Number and text of every query, with its parts in these states: (name, state, reason, text)."""
+    after = 0
+    while True:
+        with storage_faults(store.path):
+            rows = store.reader.execute(
+                "SELECT n, annotation.text FROM query JOIN annotation USING (n) WHERE stage = ? AND n > ? "
+                "AND position IS NOT NULL ORDER BY n LIMIT ?",
+                (stage, after, _BATCH),
+            ).fetchall()
+            found = store.reader.execute(
+                f"SELECT n, name, state, reason, text FROM part WHERE state IN ({_marks(states)}) "
+                f"AND n IN ({_marks(rows)}) ORDER BY n, name",
+                (*states, *(n for n, _ in rows)),
+            ).fetchall()
+        if not rows:
+            return
+        parts: dict[int, list[tuple[str, State, str, str]]] = {}
+        for n, name, state, reason, text in found:
+            parts.setdefault(n, []).append((name, State(state), reason, text))
+        yield from ((n, text, parts[n]) for n, text in rows if n in parts)
+        after = rows[-1][0]
+
+
+class Open(NamedTuple):
+    """A part that is to be asked for again: of which query, how often it was, and the query's text."""
+
+    n: int
+    name: str
+    asks: int
+    text: str
+
+
+def open_parts(store: Store, stage: str, name: str) -> Iterator[Open]:
+    """The parts of one name that are to be asked for again, by the number of their query."""
+    after = 0
+    while True:
+        with storage_faults(store.path):
+            rows = store.reader.execute(
+                "SELECT part.n, name, part.asked - part.opened, annotation.text FROM part JOIN query USING (n) "
+                "JOIN annotation USING (n) WHERE part.state = 'pending' AND part.asked > part.opened AND stage = ? "
+                "AND position IS NOT NULL AND name = ? AND part.n > ? ORDER BY part.n LIMIT ?",
+                (stage, name, after, _BATCH),
+            ).fetchall()
+        if not rows:
+            return
+        yield from map(Open._make, rows)
+        after = rows[-1][0]

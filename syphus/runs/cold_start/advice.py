@@ -1,0 +1,84 @@
+"""What to try where no set was satisfactory: it follows from the answers, and is usually about the system message."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from statistics import mean
+
+from syphus.runs.cold_start.plan import Found, Round
+from syphus.selection import Scored
+from syphus.text import one_line
+from syphus.types import State
+
+_LOW = 0.7  #: a mean score below says that something is wrong
+_MOST_TOLD = 3
+_GOOD_SHARE = 0.95
+
+#: By the name of a heuristic: what a system message can do about it.
+_TRY = {
+    "parses": "show the form of an answer in the system message, line by line, and say: nothing before or after it",
+    "keeps the rules": "say in the system message what must not be said",
+    "number of pairs": "say in the system message how many pairs are wanted, in numbers",
+    "grounding": "say in the system message that everything in an answer must be supported by the annotation",
+    "coverage": "say in the system message that everything in the annotation should come up",
+    "variety": "name in the system message the kinds of questions that are wanted",
+    "length": "say in the system message how long an answer should be",
+    "whole sentences": "ask for full sentences in the system message",
+    "copies no example": "take examples that are less alike what is asked (--sample, --strategy diverse)",
+    "copies no other": "say in the system message that each answer is about its own annotation alone",
+    "no leak": "say in the system message: speak as if you saw it, and never of a description or an annotation",
+}
+
+
+def missing(best: Round | None, stopped: bool) -> list[str]:
+    """What keeps the best set from being satisfactory, and why; `stopped` before it could be known."""
+    if best is None:
+        return [] if stopped else ["no answer could become an example"]
+    return [*(best.proof.missing if best.proof else ["the set was not proven"]), *_causes(best)]
+
+
+def _causes(best: Round) -> list[str]:
+    """Why answers with the best set are not what they should be: reasons with their counts, low scores with a note."""
+    answers = best.with_set
+    reasons = Counter(each.candidate.reason for each in answers if each.candidate.state is not State.OK)
+    told = [f"{count} of {len(answers)} answers: {one_line(why, 90)}" for why, count in reasons.most_common(_MOST_TOLD)]
+    low = [f"{name} {score:.2f}: {one_line(note, 90)}" for name, score, note in _low(answers)]
+    return [*told, *low[:_MOST_TOLD]]
+
+
+def shortcomings(found: Found) -> list[str]:
+    """What is missing and what to try, a line each."""
+    missing = [f"  missing: {each}" for each in found.missing]
+    return [*missing, *(f"  to try:  {each}" for each in found.advice)]
+
+
+def advice(rounds: Sequence[Round], best: Round | None) -> list[str]:
+    """What to try, the likeliest first."""
+    if best is None:
+        scored = [each for round_ in rounds for each in round_.scored]
+        return [*_of_heuristics(scored), "write one example by hand, and pin it: --pinned FILE"]
+    found = []
+    proof = best.proof
+    if proof is not None and proof.plain_share >= _GOOD_SHARE and proof.valid_share >= _GOOD_SHARE:
+        found.append(f"answers are good without examples, too ({proof.plain_share:.0%} valid): --cold-start never")
+    if proof is not None and proof.gain.low <= 0 < proof.gain.mean:
+        found.append(f"prove with more queries than {proof.asked}: --held-out, or a larger input")
+    found += _of_heuristics(best.with_set)
+    return found or ["more rounds (--rounds), more queries (--sample), or another system message"]
+
+
+def _of_heuristics(scored: Sequence[Scored]) -> list[str]:
+    return list(dict.fromkeys(_TRY[name] for name, *_ in _low(scored) if name in _TRY))[:_MOST_TOLD]
+
+
+def _low(scored: Sequence[Scored]) -> Iterator[tuple[str, float, str]]:
+    """Heuristics by their mean, those that bar first; with the commonest note."""
+    if not scored:
+        return
+    barring = Counter(name for each in scored for name in each.barred)
+    means = {name: mean(each.scores[name] for each in scored) for name in scored[0].scores}
+    for name in sorted(means, key=lambda name: (-barring[name], means[name])):
+        if means[name] < _LOW or barring[name] > len(scored) / 10:
+            notes = Counter(each.notes[name] for each in scored if name in each.notes)
+            yield name, means[name], notes.most_common(1)[0][0] if notes else ""

@@ -1,0 +1,163 @@
+"""The loop: sample, propose, score, choose, prove; and once more while that is not satisfactory.
+
+Everything that it does follows from the queries, the prompt, the settings, the seed, a person's decisions and the
+answers in the ledger. So it is simply carried out again from its beginning, whatever stopped it: what was asked is
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from syphus.errors import InputError
+from syphus.ledger.sample import askable, queries_called
+from syphus.ledger.store import Store
+from syphus.runs.cold_start.plan import FEWEST_QUERIES, NAME, Plan, Round
+from syphus.runs.cold_start.pool import Pool
+from syphus.runs.cold_start.proving import Prover
+from syphus.runs.cold_start.review import Reviews
+from syphus.runs.cold_start.scoring import Scorer
+from syphus.runs.cold_start.trials import Trials
+from syphus.selection import Candidate, Hurt, Verdict, sample_spread
+from syphus.stages.generate import Generate
+from syphus.text import many
+from syphus.types import Prefix, Query, State
+
+
+class Loop:
+    """Looks for in-context examples to a system message.
+
+    `say` is told what happens, `seen` that there is more to see in `rounds`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        system_message: str,
+        store: Store,
+        trials: Trials,
+        scorer: Scorer,
+        say: Callable[[str], None],
+        seen: Callable[[], None],
+    ) -> None:
+        self._plan = plan
+        self._plain = Prefix(system_message)
+        self._store = store
+        self._trials = trials
+        self._scorer = scorer
+        self._say = say
+        self._seen = seen
+        self._verdicts: dict[str, Verdict] = {}
+        self.rounds: list[Round] = []
+
+    @property
+    def best(self) -> Round | None:
+        """The round with the best set so far; one that is not proven only where there is no other."""
+        return max((each for each in self.rounds if each.chosen), key=_worth, default=None)
+
+    def run(self, reviews: Reviews, pinned: Sequence[Candidate] = ()) -> None:
+        """Goes round until a set is satisfactory, or the rounds are over.
+
+        Raises `InputError` where there are too few queries, and the `SyphusError` that stopped it.
+        """
+        held_out = self._held_out()
+        pool = Pool(self._plan, self._plain, self._scorer, reviews, pinned)
+        prover = Prover(self._plan, self._plain, self._trials, self._scorer, held_out)
+        for number in range(1, self._plan.rounds + 1):
+            self._propose(number, pool, held_out)
+            chosen, last = pool.choose(number), number == self._plan.rounds
+            prefix, fates = prover.prefix(chosen), pool.fates(chosen)
+            self._change(scored=pool.scored, chosen=tuple(chosen), prefix=prefix, fates=fates)
+            if not chosen or (len(chosen) < self._plan.examples and not last):
+                self._say(
+                    f"round {number}: {len(chosen)} of {self._plan.examples} examples found, nothing to prove yet"
+                )
+                continue
+            self._prove(prover)
+            if self._satisfied():
+                return
+            if not last:
+                self._replace(pool, prover)
+
+    # The steps.
+
+    def _propose(self, number: int, pool: Pool, held_out: Sequence[Query]) -> None:
+        asked_with = self.best.prefix if self.best else self._plain
+        sample = self._sample(number, pool, held_out)
+        tried = self._trials.ask(f"{NAME} {number} propose", asked_with, sample, self._plan.answers, number)
+        found = [each.candidate for each in tried]
+        if self._plan.judge:
+            usable = [each.candidate for each in self._scorer.score(found, asked_with) if not each.barred]
+            self._verdicts |= self._trials.judge(f"{NAME} {number} judge", usable)
+        pool.add(found, asked_with, self._verdicts if self._plan.judge else None)
+        self.rounds.append(Round(number, asked_with, pool.scored, fates=pool.fates([])))
+        self._seen()
+        valid = sum(each.state is State.OK for each in found)
+        self._say(f"round {number}: {many(len(found), 'answer')} to choose from, {valid} of them valid")
+
+    def _prove(self, prover: Prover) -> None:
+        last = self.rounds[-1]
+        proof, with_set, without = prover.prove(last.number, last.chosen)
+        self._change(proof=proof, with_set=with_set, without=without)
+        shares = f"{proof.valid_share:.0%} valid with the set, {proof.plain_share:.0%} without"
+        gain = f"score {proof.mean_score:.2f}, {proof.gain.mean:+.2f} ({proof.gain.low:+.2f} to {proof.gain.high:+.2f})"
+        told = "satisfactory" if proof.satisfactory else f"not satisfactory: {'; '.join(proof.missing)}"
+        self._say(f"round {last.number}: {shares}, {gain}: {told}")
+
+    def _satisfied(self) -> bool:
+        proof = self.rounds[-1].proof
+        return proof is not None and proof.satisfactory
+
+    def _replace(self, pool: Pool, prover: Prover) -> None:
+        """Takes out the examples without which the held-out queries fare better; where none is found, the weakest."""
+        last = self.rounds[-1]
+        hurts: list[Hurt] = prover.hurts(last.number, last.chosen, last.with_set)
+        own = pool.replaceable(last.chosen)
+        names = {each.candidate.key for each in own}
+        why = {each.example: f"hurts: {each.gain.mean:+.2f} without it" for each in hurts if each.example in names}
+        if not why:
+            why = {each.candidate.key: "the weakest of a set that did not do" for each in own[:1]}
+        pool.drop(why)
+        self._change(hurts=tuple(hurts), fates={**last.fates, **why})
+
+    # The queries.
+
+    def _held_out(self) -> list[Query]:
+        total = sum(1 for _ in askable(self._store, Generate.name))
+        if total < FEWEST_QUERIES:
+            raise InputError(
+                f"{many(total, 'query', 'queries')} can be asked about: too few for a cold start, which needs "
+                f"{FEWEST_QUERIES} to choose from and to prove with. Write the examples by hand."
+            )
+        wanted = min(self._plan.held_out, total // 2)
+        return self._queries(sample_spread(askable(self._store, Generate.name), 0, self._plan.seed, wanted)[1])
+
+    def _sample(self, number: int, pool: Pool, held_out: Sequence[Query]) -> list[Query]:
+        """Queries that were not asked yet, as long as there are some; the held-out ones never."""
+        apart, used = {query.text for query in held_out}, pool.queries
+        names: list[str] = []
+        for fresh in (True, False):
+            if len(names) == self._plan.sample:
+                break
+            rows = (
+                (name, text)
+                for name, text in askable(self._store, Generate.name)
+                if text not in apart and (name not in used) is fresh
+            )
+            names += sample_spread(rows, self._plan.sample - len(names), self._plan.seed + number, 0)[0]
+        return self._queries(names)
+
+    def _queries(self, names: Sequence[str]) -> list[Query]:
+        return queries_called(self._store, Generate.name, names)
+
+    def _change(self, **fields: object) -> None:
+        self.rounds[-1] = replace(self.rounds[-1], **fields)  # type: ignore[arg-type]  # fields of a Round, by name
+        self._seen()
+
+
+def _worth(round_: Round) -> tuple[bool, bool, float]:
+    proof = round_.proof
+    if proof is None:
+        return False, False, 0.0
+    return proof.satisfactory, True, proof.valid_share + proof.mean_score

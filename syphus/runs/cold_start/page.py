@@ -1,0 +1,194 @@
+"""The report page of a cold start: one HTML file that needs no network and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from statistics import mean
+
+from syphus.formats.files import replacing
+from syphus.formats.report import Report
+from syphus.runs.cold_start.page_style import STYLE
+from syphus.runs.cold_start.plan import Found, Round
+from syphus.selection import Proof, Scored
+from syphus.stages.propose import by_whom
+from syphus.text import dollars, many
+from syphus.types import State
+
+FILE = "cold_start.html"
+
+
+def write_page(
+    path: Path, title: str, found: Found, report: Report, explained: Mapping[str, str], under_way: str = ""
+) -> None:
+    """Writes the page, UTF-8. Raises `StorageError` where the disk fails.
+
+    `explained` says what each heuristic looks at, `under_way` what is still going on.
+    """
+    parts = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
+        f"<title>{escape(title)}</title>\n",
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n",
+        _verdict(found, under_way),
+        _cost(report),
+        _rounds(found),
+        _set(found),
+        _heuristics(found, explained),
+        _side_by_side(found),
+        *(_candidates(each, found) for each in found.rounds),
+        "</body>\n</html>\n",
+    ]
+    with replacing(path) as file:
+        file.write("".join(parts).encode(errors="backslashreplace"))
+
+
+def _verdict(found: Found, under_way: str) -> str:
+    if under_way:
+        return f'<p class="verdict">{escape(under_way)}</p>\n'
+    if found.satisfactory:
+        return '<p class="verdict good">Satisfactory: a set of in-context examples was found and proven.</p>\n'
+    items = [f"<li>Missing: {escape(each)}</li>" for each in found.missing]
+    items += [f"<li>To try: {escape(each)}</li>" for each in found.advice]
+    return f'<div class="verdict bad">Not satisfactory. The best set is kept.<ul>{"".join(items)}</ul></div>\n'
+
+
+def _cost(report: Report) -> str:
+    spending = report.spending
+    cost = "cost unknown" if report.cost is None else dollars(report.cost)
+    told = f"{many(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
+    told += f"{spending.usage.completion_tokens:,} out, {cost} so far in this run"
+    made_up = " Answered by the simulated endpoint: made-up text, not a model." if report.simulated else ""
+    return f"<p>{escape(told)}.{made_up}</p>\n"
+
+
+def _rounds(found: Found) -> str:
+    heads = ("round", "candidates", "valid", "chosen", "valid with the set", "without", "score with the set", "without",
+             "gain, with its 95% interval", "copies", "")  # fmt: skip
+    rows = [_row(each) for each in found.rounds]
+    return f"<h2>Rounds</h2>\n{table(heads, rows)}"
+
+
+def _row(round_: Round) -> list[str]:
+    new = [each for each in round_.scored if each.candidate.round == round_.number]
+    valid = sum(each.candidate.state is State.OK for each in new)
+    cells = [str(round_.number), str(len(new)), str(valid), str(len(round_.chosen))]
+    proof = round_.proof
+    if proof is None:
+        return [*cells, *["-"] * 6, "not proven"]
+    gain = f"{proof.gain.mean:+.3f} ({proof.gain.low:+.3f} to {proof.gain.high:+.3f})"
+    scores = [f"{proof.valid_share:.0%}", f"{proof.plain_share:.0%}", f"{proof.mean_score:.2f}"]
+    return [*cells, *scores, f"{proof.plain_score:.2f}", gain, str(proof.copies), _word(proof)]
+
+
+def _word(proof: Proof) -> str:
+    return "satisfactory" if proof.satisfactory else "not satisfactory"
+
+
+def _set(found: Found) -> str:
+    if found.best is None:
+        return "<h2>The set</h2>\n<p>No answer could become an in-context example.</p>\n"
+    chosen = found.best.chosen
+    cards = "".join(_card(each, f"example {number}") for number, each in enumerate(chosen, 1))
+    return f"<h2>The set</h2>\n<p>Of round {found.best.number}.</p>\n{cards}"
+
+
+def _heuristics(found: Found, explained: Mapping[str, str]) -> str:
+    best = found.best
+    groups = [("candidates", best.scored if best else found.rounds[-1].scored if found.rounds else ())]
+    groups += [("without examples", best.without), ("with the set", best.with_set)] if best and best.proof else []
+    names = list(dict.fromkeys(name for _, scored in groups for each in scored for name in each.scores))
+    rows = []
+    for name in names:
+        means = [[each.scores[name] for each in scored if name in each.scores] for _, scored in groups]
+        told = f"{escape(name)}<small>{escape(explained.get(name, ''))}</small>"
+        rows.append([told, *(_bar(mean(each)) if each else "-" for each in means)])
+    return "<h2>Scores by heuristic</h2>\n" + table(["heuristic", *(each for each, _ in groups)], rows, raw=True)
+
+
+def _side_by_side(found: Found) -> str:
+    best = found.best
+    if best is None or best.proof is None:
+        return ""
+    other = {each.candidate.query.id: each for each in best.without}
+    blocks = []
+    for scored in best.with_set:
+        plain = other.get(scored.candidate.query.id)
+        change = f"{scored.total - plain.total:+.2f}" if plain else ""
+        blocks.append(
+            f"<details><summary>{escape(scored.candidate.query.id)} <b>{change}</b></summary>\n"
+            f"{_annotation(scored)}"
+            f'<div class="two"><div><h4>without examples</h4>{_answer(plain) if plain else "-"}</div>'
+            f"<div><h4>with the set</h4>{_answer(scored)}</div></div></details>\n"
+        )
+    return f"<h2>Held-out queries, without and with the set</h2>\n{''.join(blocks)}"
+
+
+def _candidates(round_: Round, found: Found) -> str:
+    fates = {**found.rounds[-1].fates, **round_.fates}
+    new = [each for each in round_.scored if each.candidate.round in (round_.number, 0)]
+    cards = "".join(_card(each, _fate(each, fates), closed=True) for each in sorted(new, key=lambda each: -each.total))
+    asked = sum(turn["role"] == "assistant" for turn in round_.asked_with.in_context)
+    told = f"Proposed with {many(asked, 'in-context example')}, the best first."
+    return f"<h2>Candidates of round {round_.number}</h2>\n<p>{told}</p>\n{cards}"
+
+
+def _fate(scored: Scored, fates: Mapping[str, str]) -> str:
+    if told := fates.get(scored.candidate.key):
+        return told
+    if scored.barred:
+        return f"never: {', '.join(scored.barred)}"
+    return "not taken: others are better, or more different from each other"
+
+
+def _card(scored: Scored, told: str, closed: bool = False) -> str:
+    candidate = scored.candidate
+    kind = "good" if told.startswith(("taken", "pinned", "example")) else "bad" if scored.barred else ""
+    head = f"{escape(candidate.query.id)} <b>{scored.total:.2f}</b> <i>{escape(told)}</i>"
+    by = f"round {candidate.round}, {by_whom(candidate.model)}" if candidate.round else "by hand"
+    return (
+        f'<details class="{kind}"{"" if closed else " open"}><summary>{head}</summary>\n'
+        f"<p><small>{escape(by)}</small></p>\n{_annotation(scored)}{_answer(scored)}</details>\n"
+    )
+
+
+def _annotation(scored: Scored) -> str:
+    return f"<pre>{escape(scored.candidate.user_turn)}</pre>\n"
+
+
+def _answer(scored: Scored) -> str:
+    candidate = scored.candidate
+    if candidate.state is State.OK:
+        shown = "".join(
+            f"<dt>{escape(pair.instruction)}</dt><dd>{escape(pair.answer)}</dd>" for pair in candidate.pairs
+        )
+        body = f"<dl>{shown}</dl>"
+    else:
+        body = (
+            f'<p class="state">{candidate.state}: {escape(candidate.reason)}</p><pre>{escape(candidate.answer)}</pre>'
+        )
+    return f"{body}{_scores(scored)}"
+
+
+def _scores(scored: Scored) -> str:
+    rows = [
+        [escape(name), _bar(score), escape(scored.notes.get(name, "")), "bars it" if name in scored.barred else ""]
+        for name, score in scored.scores.items()
+        if score < 1 or name in scored.notes
+    ]
+    if not rows:
+        return "<p><small>Every score is 1.</small></p>\n"
+    return table(["heuristic", "", "why", ""], rows, raw=True)
+
+
+def _bar(share: float) -> str:
+    return f'<span class="bar"><span style="width:{100 * share:.0f}%"></span></span> {share:.2f}'
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], raw: bool = False) -> str:
+    """An HTML table; cells are text, or with `raw` HTML."""
+    tell = str if raw else escape
+    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{tell(cell)}</td>' for cell in row)}</tr>\n" for row in rows)
+    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}</table></div>\n'

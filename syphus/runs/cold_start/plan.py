@@ -1,0 +1,102 @@
+"""What a cold start is to do, and what comes of it: values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from syphus.errors import ConfigError
+from syphus.selection import STRATEGIES, Candidate, Hurt, Proof, Scored, Thresholds
+from syphus.types import Prefix
+
+NAME = "cold start"  #: how the names of its stages begin
+FEWEST_QUERIES = 6  #: that a sample and a held-out part can be made of
+_TO_A_COPY = 40  #: answers of which one may copy an example
+TOKENS = 2_000  #: that all in-context examples may have together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a cold start goes about it. Raises `ConfigError` for numbers that make no sense."""
+
+    rounds: int = 3  #: at the most
+    sample: int = 24  #: queries that are asked in each round, for candidates
+    answers: int = 1  #: to each of them
+    held_out: int = 40  #: queries that prove the set, and never become an example
+    examples: int = 3
+    tokens: int = TOKENS
+    strategy: str = "diverse"
+    judge: bool = False
+    seed: int = 0
+    thresholds: Thresholds | None = None  #: None: as `wanted` says
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "sample", "answers", "held_out", "examples", "tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: a number from 1 on is needed.")
+        if self.strategy not in STRATEGIES:
+            raise ConfigError(f"--strategy {self.strategy}: there is {', '.join(STRATEGIES)}.")
+
+    @property
+    def wanted(self) -> Thresholds:
+        """What satisfactory means; of 40 answers one may copy an example, which is chance, and of fewer none."""
+        return self.thresholds or Thresholds(copies=self.held_out // _TO_A_COPY)
+
+    def requests(self, rounds: int | None = None, judged: bool | None = None) -> int:
+        """How many requests so many rounds take at the most, the first of which has no set to go by.
+
+        A round proposes, judges where that is wanted, and proves; a round that is not the last also asks without each
+        example.
+        """
+        rounds = self.rounds if rounds is None else rounds
+        candidates = self.sample * self.answers
+        each = candidates * (1 + (self.judge if judged is None else judged)) + self.held_out
+        return self.held_out + rounds * each + (rounds - 1) * self.examples * self.held_out
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round: its candidates, all that were scored in it; the chosen ones, and what the proof has shown.
+
+    `asked_with` is the prompt that the candidates were proposed with. `fates` says in a few words what became of each
+    candidate, by its key.
+    """
+
+    number: int
+    asked_with: Prefix
+    scored: tuple[Scored, ...]
+    chosen: tuple[Scored, ...] = ()
+    prefix: Prefix = field(default_factory=lambda: Prefix(""))
+    proof: Proof | None = None
+    with_set: tuple[Scored, ...] = ()
+    without: tuple[Scored, ...] = ()
+    hurts: tuple[Hurt, ...] = ()
+    fates: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def proposed(self) -> int:
+        """Candidates that came up in this round."""
+        return sum(each.candidate.round == self.number for each in self.scored)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a cold start has come to. `best` is the round whose set is kept; None where no answer could be chosen.
+
+    `missing` is what keeps it from being satisfactory, `advice` what to try.
+    """
+
+    rounds: tuple[Round, ...] = ()
+    best: Round | None = None
+    missing: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+    @property
+    def satisfactory(self) -> bool:
+        """Whether the best set has been proven, and nothing is missing."""
+        return self.best is not None and self.best.proof is not None and self.best.proof.satisfactory
+
+    @property
+    def examples(self) -> tuple[Candidate, ...]:
+        """The chosen examples."""
+        return tuple(each.candidate for each in self.best.chosen) if self.best else ()

@@ -1,0 +1,94 @@
+"""The prompt that was found, as a file that a person can read and edit: where each example is from stands above it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from syphus.errors import PromptError
+from syphus.formats.files import replacing
+from syphus.parsing.pairs import parse_pairs, render_pairs
+from syphus.prompts import read_prompt, to_prefix
+from syphus.runs.cold_start.plan import Found
+from syphus.selection import Scored
+from syphus.stages.propose import by_whom
+from syphus.text import one_line
+from syphus.types import Prefix
+
+FILE = "prompt.yaml"  #: in the run's folder
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks, where YAML can keep every character of them so."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def prompt_text(name: str, prefix: Prefix, found: Found) -> str:
+    """The file, YAML. It reads back as exactly this `prefix`."""
+    lines = [f"# {line}" for line in _heading(name, found)]
+    lines += _dumped({"system_message": prefix.system_message}).splitlines()
+    lines.append("in_context:" if prefix.in_context else "in_context: []")
+    chosen = found.best.chosen if found.best else ()
+    for number in range(0, len(prefix.in_context), 2):
+        lines += [f"  # {line}" for line in _provenance(number // 2 + 1, chosen)]
+        for turn in prefix.in_context[number : number + 2]:
+            content = _content(turn["content"]) if turn["role"] == "assistant" else turn["content"]
+            dumped = _dumped([{"role": turn["role"], "content": content}])
+            lines += [f"  {line}" if line else "" for line in dumped.splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def write_prompt(path: Path, name: str, prefix: Prefix, found: Found) -> bytes:
+    """Writes it, UTF-8; gives what was written. Raises `StorageError`, `PromptError` where it does not read back."""
+    data = prompt_text(name, prefix, found).encode()
+    with replacing(path) as file:
+        file.write(data)
+    if to_prefix(read_prompt(path), str(path)) != prefix:
+        raise PromptError(f"{path} can't hold this prompt: it does not read back as it was written")
+    return data
+
+
+def _heading(name: str, found: Found) -> Iterator[str]:
+    yield f"What {name} asks with: the in-context examples were found by a cold start."
+    yield "Every word of it can be edited; what is written is sent."
+    proof = found.best.proof if found.best else None
+    if proof is not None:
+        yield (
+            f"{proof.valid_share:.0%} of {proof.asked} held-out answers are valid with them, {proof.plain_share:.0%} "
+            f"without; score {proof.mean_score:.2f}, {proof.gain.mean:+.2f} "
+            f"({proof.gain.low:+.2f} to {proof.gain.high:+.2f})."
+        )
+    yield from (f"NOT satisfactory: {one_line(each, 110)}" for each in found.missing)
+
+
+def _provenance(number: int, chosen: Sequence[Scored]) -> Iterator[str]:
+    if number > len(chosen):
+        return
+    scored = chosen[number - 1]
+    candidate = scored.candidate
+    round_ = f"round {candidate.round}" if candidate.round else "by hand"
+    query = one_line(candidate.query.id, 60)
+    yield f"{number}: query {query}, {round_}, {one_line(by_whom(candidate.model), 60)}, score {scored.total:.2f}"
+    low = [f"{name} {score:.2f}" for name, score in scored.scores.items() if score < 1]
+    yield f"   below 1: {', '.join(low)}" if low else "   every score is 1"
+
+
+def _content(text: str) -> object:
+    """Pairs where the text is nothing but pairs in the form that they are taught in, otherwise the text."""
+    pairs = parse_pairs(text).pairs
+    if pairs and render_pairs(pairs) == text:
+        return [{"question": pair.instruction, "answer": pair.answer} for pair in pairs]
+    return text
+
+
+def _dumped(value: object) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)

@@ -1,0 +1,77 @@
+"""A person's review of candidates, in the terminal: each is shown, and a letter decides; `e` opens an editor."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from syphus.errors import ConfigError, InterruptError
+from syphus.parsing.pairs import render_pairs
+from syphus.runs.cold_start.review import ACCEPT, EDIT, REJECT, Decision
+from syphus.selection import Scored
+from syphus.terminal.streams import say
+
+_ASKED = "[a]ccept, [r]eject, [e]dit, [q]uit? "
+_LEFT = "The review was left. What was decided is kept; go on with the same command."
+
+
+class TerminalReviewer:
+    """Shows candidates on stderr, and reads a line of stdin for each."""
+
+    def decide(self, scored: Scored, number: int, count: int, problem: str) -> Decision:
+        """The person's decision. Raises `InterruptError` where there is no more to be read, or at `q`."""
+        if problem:
+            say(f"That can't be an example: {problem}.")
+        else:
+            self._show(scored, number, count)
+        while True:
+            match self._read():
+                case "a" | "accept":
+                    return Decision(ACCEPT)
+                case "r" | "reject":
+                    return Decision(REJECT)
+                case "e" | "edit":
+                    edited = _edited(_text(scored))
+                    return Decision(EDIT, edited) if edited != _text(scored) else Decision(ACCEPT)
+                case "q" | "quit" | None:
+                    raise InterruptError(_LEFT)
+
+    def _show(self, scored: Scored, number: int, count: int) -> None:
+        candidate = scored.candidate
+        say(f"--- example {number} of {count}: query {candidate.query.id}, score {scored.total:.2f}")
+        say(candidate.user_turn)
+        say("---")
+        say(_text(scored))
+        for name, note in scored.notes.items():
+            say(f"  {name} {scored.scores[name]:.2f}: {note}")
+
+    def _read(self) -> str | None:
+        """A word, in small letters; None at the end of the input."""
+        sys.stderr.write(_ASKED)
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not sys.stdin.isatty():
+            say(line.strip())
+        return line.strip().lower() if line else None
+
+
+def _text(scored: Scored) -> str:
+    candidate = scored.candidate
+    return candidate.answer.strip() if not candidate.pairs else render_pairs(candidate.pairs)
+
+
+def _edited(text: str) -> str:
+    """The text as it comes out of the person's editor. Raises `ConfigError` where there is none."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "example.txt"
+        path.write_text(f"{text}\n", encoding="utf-8")
+        try:
+            subprocess.run([*shlex.split(editor), str(path)], check=True)  # noqa: S603 - the person's own editor
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise ConfigError(f"The editor {editor!r} (VISUAL or EDITOR) failed: {error}.") from error
+        return path.read_text(encoding="utf-8").strip()

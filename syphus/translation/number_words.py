@@ -1,0 +1,207 @@
+"""Numbers in words, by language: enough to know that "dos" is 2 and "250万" is 2,500,000.
+
+A language without an entry is compared by its digits alone, and what is written in words is taken on trust.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+def _words(text: str) -> dict[str, float]:
+    """A table from the word to its value, out of `1 uno una un,2 dos`."""
+    entries = (entry.split() for entry in text.split(","))
+    return {word: float(value) for value, *words in entries for word in words}
+
+
+def _tokens(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
+_ARABIC_SIGNS = dict.fromkeys(range(0x64B, 0x653))  # short vowels, which are mostly not written
+_ARABIC_PREFIX = re.compile(r"^[وفبلك]?(?:ال|لل)?(?=..)")
+
+
+def _arabic_tokens(text: str) -> list[str]:
+    words = re.findall(r"[^\W\d_]+", text.translate(_ARABIC_SIGNS))
+    return [*words, *(_ARABIC_PREFIX.sub("", word) for word in words)]
+
+
+_KOREAN = re.compile(
+    r"(?<![가-힣])(?:열|스물)?(?:다섯|여섯|일곱|여덟|아홉|하나|열|스무|둘|셋|넷|첫|다음"
+    r"|[한두세네](?=\s|명|개|번|마리|대|장|권|살|시|잔|병|사람|배|째|분|쌍|가지|곳|줄|판|달|해)"
+    r"|[일이삼사오육칠팔구십]+(?=\s?(?:명|개월|번|년|월|분|층|인|배|위|등|세기)))"
+)
+
+
+def _korean_tokens(text: str) -> list[str]:
+    return _KOREAN.findall(text)
+
+
+_HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2, "両": 2}
+_LONGEST_NUMBER = 30  # characters
+_HAN_SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+_HAN = re.compile(f"[{''.join((*_HAN_DIGITS, *_HAN_SCALES))}]+|[双雙俩半]|ひとつ|ふたつ|ひとり|ふたり|みっつ")
+_HAN_WORDS = {
+    "双": 2.0,
+    "雙": 2.0,
+    "俩": 2.0,
+    "半": 0.5,
+    "ひとつ": 1.0,
+    "ひとり": 1.0,
+    "ふたつ": 2.0,
+    "ふたり": 2.0,
+    "みっつ": 3.0,
+}
+
+
+def han_number(text: str) -> float:
+    """三十五 is 35, 两千 2000, 二〇二一 2021."""
+    if len(text) > _LONGEST_NUMBER:
+        return 0.0  # a decoration, no number
+    if not any(c in _HAN_SCALES for c in text):
+        return float("".join(str(_HAN_DIGITS[c]) for c in text))
+    whole, part, digit = 0, 0, 0
+    for c in text:
+        if c in _HAN_DIGITS:
+            digit = digit * 10 + _HAN_DIGITS[c]
+        elif (scale := _HAN_SCALES[c]) < 10**4:
+            part, digit = part + (digit or 1) * scale, 0
+        else:
+            whole, part, digit = (whole + (part + digit or 1)) * scale, 0, 0
+    return float(whole + part + digit)
+
+
+def _han_tokens(text: str) -> list[str]:
+    return _HAN.findall(text)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberWords:
+    """How a language writes numbers in words.
+
+    `values` are whole words; `scales` stand behind digits ("2.5 million", "250万") and multiply them; `tokens` takes a
+    text apart into what is looked up; a number of `silent` can be in the grammar alone (the Arabic dual).
+    """
+
+    values: Mapping[str, float]
+    scales: Mapping[str, float]
+    tokens: Callable[[str], list[str]] = _tokens
+    silent: frozenset[float] = frozenset({1.0})
+    han: bool = False
+    scale: re.Pattern[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        longest = sorted(self.scales, key=len, reverse=True)
+        if self.han:
+            end = "(?![克米瓦卡分])"  # 千克 and 千米 are units, 百分 is a percentage
+        else:
+            end = "" if any(len(each) == 1 and not each.isascii() for each in longest) else r"(?!\w)"
+        object.__setattr__(
+            self, "scale", re.compile(rf"[ \u00a0\u202f]?({'|'.join(map(re.escape, longest))}){end}", re.I)
+        )
+
+    def found(self, text: str) -> set[float]:
+        """The values of all number words in a text."""
+        if self.han:
+            return {_HAN_WORDS.get(each) or han_number(each) for each in self.tokens(text)}
+        return {self.values[each] for each in self.tokens(text) if each in self.values}
+
+
+#: English, with the ordinals. "second" is left out: it is a unit as well.
+ENGLISH = _words(
+    "1 one first once single,2 two twice,3 three third thrice,4 four fourth,5 five fifth,6 six sixth,7 seven seventh,"
+    "8 eight eighth,9 nine ninth,10 ten tenth,11 eleven eleventh,12 twelve twelfth,13 thirteen,14 fourteen,15 fifteen,"
+    "16 sixteen,17 seventeen,18 eighteen,19 nineteen,20 twenty,30 thirty,40 forty,50 fifty,60 sixty,70 seventy,"
+    "80 eighty,90 ninety,100 hundred,1000 thousand,1000000 million"
+)
+
+#: English words that may become these numbers in digits.
+PERHAPS: dict[str, tuple[float, ...]] = {
+    "a": (1,), "an": (1,), "second": (2,), "half": (0.5, 2, 30, 50), "quarter": (15, 4, 25, 0.25, 3, 45, 75, 0.75),
+    "quarters": (3, 4, 0.75, 75), "third": (3,), "thirds": (2, 3), "dozen": (12, 10), "dozens": (10, 12),
+    "couple": (2,), "pair": (2,), "both": (2,), "double": (2,), "doubles": (2,), "twin": (2,), "twins": (2,),
+    "triple": (3,),
+    "noon": (12,), "midday": (12,), "midnight": (0, 12, 24), "eve": (24,), "january": (1,), "february": (2,),
+    "march": (3,), "april": (4,), "may": (5,), "june": (6,), "july": (7,), "august": (8,), "september": (9,),
+    "october": (10,), "november": (11,), "december": (12,), "hundred": (100,), "thousand": (1000,),
+    "hundreds": (100,), "thousands": (1000,), "millions": (1e6, 100, 1e4), "zero": (0,), "other": (1,), "else": (1,),
+    "jan": (1,), "feb": (2,), "mar": (3,), "apr": (4,), "jun": (6,), "jul": (7,), "aug": (8,), "sep": (9,),
+    "sept": (9,), "oct": (10,), "nov": (11,), "dec": (12,), "trio": (3,), "decade": (10,), "decades": (10,),
+    "only": (1,), "each": (1,), "same": (1,), "another": (1,), "someone": (1,), "alone": (1,), "last": (1,),
+}  # fmt: skip
+
+_CJK_SCALES = {"十": 10, "百": 100, "千": 1e3, "万": 1e4, "萬": 1e4, "亿": 1e8, "億": 1e8,
+               "百万": 1e6, "千万": 1e7, "百萬": 1e6, "千萬": 1e7, "十万": 1e5, "十亿": 1e9, "十億": 1e9,
+               "百亿": 1e10, "百億": 1e10, "千亿": 1e11, "千億": 1e11, "兆": 1e12}  # fmt: skip
+_HAN_NUMBERS = NumberWords({}, _CJK_SCALES, _han_tokens, han=True)
+
+NUMBER_WORDS: dict[str, NumberWords] = {
+    "zh": _HAN_NUMBERS,
+    "ja": _HAN_NUMBERS,
+    "es": NumberWords(
+        _words(
+            "1 un uno una primer primero primera,2 dos segundo segunda ambos ambas doble par,"
+            "3 tres tercer tercero tercera,4 cuatro cuarto cuarta,5 cinco quinto quinta,"
+            "6 seis sexto sexta,7 siete séptimo séptima,8 ocho octavo octava,9 nueve noveno novena,"
+            "10 diez décimo décima,11 once,12 doce docena,13 trece,14 catorce,15 quince,16 dieciséis,"
+            "17 diecisiete,18 dieciocho,19 diecinueve,20 veinte,21 veintiuno,22 veintidós,23 veintitrés,"
+            "24 veinticuatro,25 veinticinco,26 veintiséis,27 veintisiete,28 veintiocho,29 veintinueve,"
+            "30 treinta,40 cuarenta,50 cincuenta,60 sesenta,70 setenta,80 ochenta,90 noventa,"
+            "100 cien ciento centenar,1000 mil,0.5 medio media mitad"
+        ),
+        {"mil": 1e3, "miles": 1e3, "millón": 1e6, "millones": 1e6, "mil millones": 1e9,
+         "billones": 1e12, "billón": 1e12},
+    ),
+    "de": NumberWords(
+        _words(
+            "1 ein eine einen einem einer eines eins erste ersten erster erstes ersten einmal,"
+            "2 zwei zweite zweiten zweiter zweites beide beiden beider zweimal doppelt paar,"
+            "3 drei dritte dritten dritter drittes dreimal,4 vier vierte vierten vierter viertes,"
+            "5 fünf fünfte fünften fünfter,6 sechs sechste sechsten sechster,"
+            "7 sieben siebte siebten siebter,8 acht achte achten achter,9 neun neunte neunten neunter,"
+            "10 zehn zehnte zehnten zehnter,11 elf elfte elften,12 zwölf zwölfte zwölften dutzend,"
+            "13 dreizehn,14 vierzehn,15 fünfzehn,16 sechzehn,17 siebzehn,18 achtzehn,19 neunzehn,"
+            "20 zwanzig,30 dreißig,40 vierzig,50 fünfzig,60 sechzig,70 siebzig,80 achtzig,90 neunzig,"
+            "100 hundert einhundert,1000 tausend eintausend,0.5 halb halbe halben halber halbes hälfte"
+        ),
+        {"tausend": 1e3, "million": 1e6, "millionen": 1e6, "mio.": 1e6, "mio": 1e6, "milliarde": 1e9, "milliarden": 1e9,
+         "mrd.": 1e9, "mrd": 1e9, "billionen": 1e12},
+    ),
+    "fr": NumberWords(
+        _words(
+            "1 un une premier première,2 deux deuxième second seconde double paire,3 trois troisième,"
+            "4 quatre quatrième,5 cinq cinquième,6 six sixième,7 sept septième,8 huit huitième,"
+            "9 neuf neuvième,10 dix dixième,11 onze onzième,12 douze douzième douzaine,13 treize,"
+            "14 quatorze,15 quinze,16 seize,20 vingt,30 trente,40 quarante,50 cinquante,60 soixante,"
+            "100 cent centaine,1000 mille,0.5 demi demie moitié"
+        ),
+        {"mille": 1e3, "million": 1e6, "millions": 1e6, "milliard": 1e9, "milliards": 1e9, "billions": 1e12},
+    ),
+    "ko": NumberWords(
+        _words(
+            "1 한 하나 첫 일,2 두 둘 이,3 세 셋 삼,4 네 넷 사,5 다섯 오,6 여섯 육,7 일곱 칠,8 여덟 팔,"
+            "9 아홉 구,10 열 십,11 열한 열하나 십일,12 열두 열둘 십이,13 열세 열셋,14 열네,15 열다섯,"
+            "20 스무 이십,30 삼십"
+        ),
+        {"십": 10, "백": 100, "천": 1e3, "만": 1e4, "억": 1e8, "조": 1e12, "백만": 1e6, "천만": 1e7,
+         "십만": 1e5, "십억": 1e9},
+        _korean_tokens,
+    ),
+    "ar": NumberWords(
+        _words(
+            "1 واحد واحدة أول أولى,2 اثنان اثنين اثنتان اثنتين اثنا اثني اثنتا ثاني ثانية ثان كلا كلتا,"
+            "3 ثلاث ثلاثة ثالث ثالثة,4 أربع أربعة رابع رابعة,5 خمس خمسة خامس خامسة,6 ست ستة سادس سادسة,"
+            "7 سبع سبعة سابع سابعة,8 ثمان ثماني ثمانية ثامن ثامنة,9 تسع تسعة تاسع تاسعة,"
+            "10 عشر عشرة عاشر عاشرة,20 عشرون عشرين,30 ثلاثون ثلاثين,40 أربعون أربعين,50 خمسون خمسين,"
+            "60 ستون ستين,70 سبعون سبعين,80 ثمانون ثمانين,90 تسعون تسعين,100 مئة مائة,1000 ألف,0.5 نصف,"
+            "12 دزينة"
+        ),
+        {"ألف": 1e3, "آلاف": 1e3, "ألفًا": 1e3, "مليون": 1e6, "ملايين": 1e6, "مليونًا": 1e6,
+         "مليار": 1e9, "مليارات": 1e9},
+        _arabic_tokens,
+        frozenset({1.0, 2.0}),
+    ),
+}  # fmt: skip

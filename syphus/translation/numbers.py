@@ -1,0 +1,281 @@
+"""The same numbers: 1,000 is 1.000, 1 000, ١٠٠٠, 一千 and "mil"; "two" may become 2, and 2 may become "dos"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from syphus.translation.number_words import ENGLISH, NUMBER_WORDS, PERHAPS, NumberWords
+from syphus.translation.reasons import Reason
+
+#: Digits of other scripts, and the signs that go with them, as ASCII ones.
+_TO_ASCII = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９०१२३४५६७८९٫٬．，：", "0123456789" * 4 + ".,.,:")
+_GROUPS = r"\d{1,3}(?:[\u00a0\u202f '’]\d{3})+(?!\d)(?:[.,]\d+)?"
+_GAPS = re.compile(r"[\u00a0\u202f '’]")
+_POINT = re.compile("[.,]")
+_DIGITS = re.compile(rf"{_GROUPS}|\d+(?:[.,]\d+)*")
+_ENGLISH_NUMBER = re.compile(
+    r"(?P<digits>\d+(?:[.,]\d+)*)"
+    r"(?:[ -]?(?P<scale>thousand|million|billion|trillion|hundred|k|M|bn)(?![A-Za-z]))?(?P<decade>s\b)?"
+)
+_ENGLISH_SCALES = {
+    "hundred": 1e2,
+    "k": 1e3,
+    "thousand": 1e3,
+    "m": 1e6,
+    "million": 1e6,
+    "bn": 1e9,
+    "billion": 1e9,
+    "trillion": 1e12,
+}
+_TIME = re.compile(r"(?<![\d:])(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])")
+_FRACTION = re.compile(r"(?<![\d/])([1-9])/([2-9])(?![\d/])")
+_HALF_OF_DAY = re.compile(r"\d\s?[ap]\.?m\b|\b(?:afternoon|evening|night|noon|morning|o'clock)\b", re.I)
+_WORD = re.compile(r"[a-z]+")
+_ROMAN = re.compile(r"(?<![^\W\d_])[IVXLC]+(?=e\b|er\b|ème\b|\b)")
+_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+_LARGEST_WORD = 12  # up to here a number is one word in every language
+
+
+def ascii_digits(text: str) -> str:
+    """The text with the digits of all scripts as ASCII ones."""
+    return text if text.isascii() else text.translate(_TO_ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number in digits: how it is written, and all that it can mean; a word behind it multiplies by `scale`."""
+
+    written: str
+    values: frozenset[float]
+    scale: float = 1.0
+    of_a_time: bool = False
+    vague: bool = False  #: "in his 20s", which is a word of its own in many languages
+
+    def meant(self, scaled: bool) -> frozenset[float]:
+        """What it can mean; its plain digits as well where the language's own words for scales are not known."""
+        if self.scale == 1.0:
+            return self.values
+        large = frozenset(round(value * self.scale, 6) for value in self.values)
+        return large if scaled else large | self.values
+
+
+class SourceNumbers:
+    """The numbers of an English text: in digits, in words, and those that its words may become."""
+
+    __slots__ = ("digits", "perhaps", "times", "words")
+
+    def __init__(self, text: str) -> None:
+        small = text.lower()
+        words = _WORD.findall(small)
+        self.words, parts = _english_words(words)
+        self.perhaps = _perhaps(words, self.words) | parts
+        self.times: tuple[str, ...] = ()
+        self.digits: tuple[Number, ...] = ()
+        if any(c.isdigit() for c in text):
+            self.times = tuple(found[0] for found in _TIME.finditer(text))
+            self.digits = tuple(_english_digits(text))
+
+
+def _english_words(words: list[str]) -> tuple[frozenset[float], frozenset[float]]:
+    """Values of number words and of the parts of longer ones: "two hundred" is 200, and its parts are 2 and 100."""
+    values: set[float] = set()
+    parts: set[float] = set()
+    before = 0.0
+    for word in words:
+        value = ENGLISH.get(word, 0.0)
+        if 20 <= before < 100 and 0 < value < 10:
+            parts |= {before, value}
+            value += before
+        elif value >= 100 and before:
+            parts |= {before, value}
+            value *= before
+        if value:
+            values.add(value)
+        before = value
+    return frozenset(values - parts), frozenset(parts)
+
+
+def _perhaps(words: list[str], in_words: frozenset[float]) -> set[float]:
+    """Numbers that the words may become: 12 from "noon", 2.5 from "two and a half", 4 from "half past three".
+
+    The first floor is the second in countries that call the ground floor so.
+    """
+    values = {value for word in words if word in PERHAPS for value in PERHAPS[word]}
+    if "half" in words:
+        values |= {value + more for value in in_words for more in (0.5, 1)}
+    if ("to" in words and "quarter" in words) or "floor" in words or "floors" in words:
+        values |= {value + more for value in in_words for more in (-1, 1)} | {1}
+    return values
+
+
+def _english_digits(text: str) -> Iterable[Number]:
+    halves = bool(_HALF_OF_DAY.search(text))
+    times = [found.span() for found in _TIME.finditer(text)]
+    hours = {start for start, _ in times}
+    for found in _ENGLISH_NUMBER.finditer(text):
+        of_a_time = any(start <= found.start() < end for start, end in times)
+        hour = found.start() in hours or (halves and not times)
+        fraction = _FRACTION.search(text, max(0, found.start() - 2), found.end() + 2)
+        for written, value in _english_values(found["digits"]):
+            values = {value}
+            if hour and (halves or value > 12) and value <= 24:
+                values |= {value + 12 if value < 12 else value - 12}
+            if found["decade"]:
+                values |= {value % 100, value + 1900}
+            if fraction:
+                values.add(round(int(fraction[1]) / int(fraction[2]), 6))
+            scale = _ENGLISH_SCALES.get((found["scale"] or "").lower(), 1.0)
+            yield Number(written, frozenset(values), scale, of_a_time, bool(found["decade"]) and value < 100)
+
+
+def _english_values(digits: str) -> list[tuple[str, float]]:
+    """A comma groups thousands, a point begins the decimals; anything else ("1,2" "3.11.4") is several numbers."""
+    plain = digits.replace(",", "")
+    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?", digits):
+        return [(digits, round(float(plain), 6))]
+    return [(part, float(part)) for part in re.split("[.,]", digits)]
+
+
+def _readings(digits: str) -> list[frozenset[float]]:
+    """All that digits can mean in some language: "1.500" is 1500 or 1.5, "1,2,3" three numbers."""
+    if digits.isdecimal():
+        return [frozenset((float(digits),))]
+    text = _GAPS.sub("", digits)
+    commas, points = text.count(","), text.count(".")
+    if not commas and not points:
+        return [frozenset({float(text)})]
+    if commas and points:
+        decimal = "," if text.rfind(",") > text.rfind(".") else "."
+        other = "." if decimal == "," else ","
+        if text.count(decimal) == 1:
+            return [frozenset({round(float(text.replace(other, "").replace(decimal, ".")), 6)})]
+    parts = _POINT.split(text)
+    grouped = all(len(part) == 3 for part in parts[1:]) and len(parts[0]) <= 3
+    if len(parts) == 2:
+        decimals = round(float(".".join(parts)), 6)
+        return [frozenset({decimals, float("".join(parts))} if grouped else {decimals})]
+    return [frozenset({float("".join(parts))})] if grouped else [frozenset({float(part)}) for part in parts]
+
+
+def translated_digits(text: str, words: NumberWords | None) -> list[Number]:
+    """The numbers in digits of a translation, with the words behind them that make them larger (万, mil, Mio.)."""
+    numbers: list[Number] = []
+    joined = -1
+    for found in _DIGITS.finditer(text):
+        values = _readings(found[0])
+        scale, end = _scale(text, found.end(), words) if words else (1.0, found.end())
+        made = [Number(found[0], each) for each in values]
+        made[-1] = Number(found[0], values[-1], scale)
+        if numbers and joined == found.start() and numbers[-1].scale > 1 and len(made) == 1:
+            made = [_sum(numbers.pop(), made[0])]  # 5만 4,320
+        numbers += made
+        joined = end + 1 if text[end : end + 1] == " " else end
+    return numbers
+
+
+def _scale(text: str, end: int, words: NumberWords) -> tuple[float, int]:
+    scale = 1.0
+    while found := words.scale.match(text, end):
+        scale, end = scale * words.scales[found[1].lower()], found.end()
+        if not words.han:
+            break
+    return scale, end
+
+
+def _sum(large: Number, small: Number) -> Number:
+    sums = frozenset(a + b for a in large.meant(True) for b in small.meant(True))
+    return Number(f"{large.written} {small.written}", sums)
+
+
+def unlike_numbers(source: SourceNumbers, text: str, code: str) -> list[tuple[Reason, str]]:
+    """What became of the numbers: those missing and those new, each with its reason and a word on it."""
+    words = NUMBER_WORDS.get(code)
+    there = translated_digits(text, words)
+    if not source.digits and not there and not source.words:
+        return []
+    missing, extra, used = _pair_up(source.digits, there, words is not None)
+    in_words = words.found(text) if words and (missing or source.words) else set()
+    silent = words.silent if words else frozenset({1.0})
+    allowed = in_words | silent | {float(each) for each in _romans(text)} if missing else in_words
+    missing = [number for number in missing if not _in_words(number, allowed, source)]
+    known = source.words | source.perhaps | used
+    extra = [number for number in extra if not number.meant(False) & known]
+    faults = [(Reason.TIMES if n.of_a_time else Reason.NUMBERS, f"{n.written} is missing") for n in missing]
+    faults += [(Reason.NUMBERS, f"{n.written} is new") for n in extra]
+    return faults or _changed_words(source, there, in_words, silent) or _changed_times(source, text)
+
+
+def _pair_up(
+    source: Iterable[Number], there: list[Number], scaled: bool
+) -> tuple[list[Number], list[Number], frozenset[float]]:
+    """Numbers without a partner on either side, and all values that found one."""
+    by_value: dict[float, list[int]] = {}
+    for place in range(len(there) - 1, -1, -1):  # so that the first of a value is the last of its list
+        for value in there[place].meant(scaled):
+            by_value.setdefault(value, []).append(place)
+    taken: set[int] = set()
+    missing: list[Number] = []
+    used: set[float] = set()
+    for number in source:
+        meant = number.meant(scaled)
+        partner = next((place for value in meant if (place := _first(by_value.get(value, []), taken)) >= 0), -1)
+        if partner < 0:
+            missing.append(number)
+        else:
+            taken.add(partner)
+            used |= meant
+    left = [number for place, number in enumerate(there) if place not in taken]
+    return missing, left, frozenset(used)
+
+
+def _first(places: list[int], taken: set[int]) -> int:
+    """The first place that is not taken, or -1; `places` end with the first one, and lose those that are taken."""
+    while places and places[-1] in taken:
+        places.pop()
+    return places[-1] if places else -1
+
+
+def _in_words(number: Number, allowed: set[float], source: SourceNumbers) -> bool:
+    """Whether a number is there after all: in words, as a part of a phrase ("half past"), or as a full hour."""
+    if number.meant(True) & allowed or (0.5 in allowed and any(value % 1 == 0.5 for value in number.values)):
+        return True
+    if number.vague:
+        return True
+    if number.of_a_time:
+        value = next(iter(number.values))
+        return value == 0 or (value == 30 and 0.5 in allowed) or (value in (15, 45) and bool({4.0, 0.25} & allowed))
+    return bool(number.values & source.perhaps and len(source.digits) > 1)
+
+
+def _romans(text: str) -> Iterable[int]:
+    for found in _ROMAN.findall(text):
+        values = [_ROMAN_VALUES[c] for c in found]
+        yield sum(-a if a < b else a for a, b in zip(values, [*values[1:], 0], strict=True))
+
+
+def _changed_words(
+    source: SourceNumbers, there: list[Number], in_words: set[float], silent: frozenset[float]
+) -> list[tuple[Reason, str]]:
+    """A "two" that became "three": one number word is missing and another is new. Either alone proves nothing."""
+    in_digits = {value for number in there for value in number.meant(False)}
+    gone = {v for v in source.words if 1 < v <= _LARGEST_WORD} - in_words - in_digits - silent
+    known = source.words | source.perhaps | {v for number in source.digits for v in number.meant(False)}
+    new = {v for v in in_words if 1 < v <= _LARGEST_WORD} - known
+    if gone and new:
+        return [(Reason.NUMBERS, f"{min(gone):g} is missing, {min(new):g} is new")]
+    return []
+
+
+def _changed_times(source: SourceNumbers, text: str) -> list[tuple[Reason, str]]:
+    """3:05 that became 5:03: the same digits, in another time."""
+    if not source.times:
+        return []
+    wanted = {tuple(map(int, time.split(":"))) for time in source.times}
+    near = {(hour % 12, *rest) for hour, *rest in wanted}
+    for found in _TIME.finditer(text):
+        hour, *rest = (int(each) for each in found.groups() if each)
+        if (hour % 12, *rest) not in near:
+            return [(Reason.TIMES, f"{found[0]} is new")]
+    return []

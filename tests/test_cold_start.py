@@ -1,0 +1,352 @@
+"""The cold start: from a prompt without in-context examples to one with proven ones, or to the reason why not."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from cold import SMALL, SYSTEM, Cold, bare_prompt, options, said, search, stages, teachable, texts
+from harness import HERE
+
+from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError
+from syphus.parsing import render_pairs
+from syphus.plugins.finding import find_plugin
+from syphus.prompts import read_prompt, to_prefix
+from syphus.runs.cold_start.plan import Found, Plan
+from syphus.runs.cold_start.prompt_file import write_prompt
+from syphus.runs.cold_start.review import ACCEPT, EDIT, REJECT, Decision
+from syphus.runs.status import read_status
+from syphus.sampling import Sampling
+from syphus.secrets import Vault
+from syphus.selection import Scored
+from syphus.stages.propose import Propose
+from syphus.types import Message, Pair, Prefix, Query, State
+
+GOOD = "in_context:\n- role: user\n  content: the old sailor is painting a boat\n- role: assistant\n  content:\n"
+GOOD += "  - question: What is the old sailor doing?\n    answer: The old sailor is painting a boat.\n"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cold, int]:
+    """A cold start that nothing has happened to, and the requests that it took."""
+    with teachable() as endpoint:
+        cold = search(options(tmp_path_factory.mktemp("cold"), endpoint))
+        return cold, endpoint.stats.requests
+
+
+def test_a_set_is_found_and_proven(done: tuple[Cold, int]) -> None:
+    cold, requests = done
+    assert cold.exit_code == 0
+    assert cold.found.satisfactory
+    assert cold.found.best is not None
+    proof = cold.found.best.proof
+    assert proof is not None
+    assert proof.valid_share >= 0.95 > 0.85 > proof.plain_share
+    assert proof.gain.low > 0
+    assert len(cold.found.examples) == 3
+    assert requests <= Plan(**SMALL).requests()
+    assert said(cold, "requests for one round")
+    assert said(cold, "satisfactory")
+
+
+def test_what_proves_the_set_never_becomes_an_example(done: tuple[Cold, int]) -> None:
+    found = done[0].found
+    assert found.best is not None
+    held_out = {each.candidate.query.text for each in found.best.with_set}
+    candidates = {each.candidate.query.text for round_ in found.rounds for each in round_.scored}
+    assert len(held_out) == SMALL["held_out"]
+    assert not held_out & candidates
+
+
+def test_the_prompt_file_says_where_each_example_is_from_and_reads_back(done: tuple[Cold, int]) -> None:
+    cold = done[0]
+    assert cold.found.best is not None
+    path = cold.folder / "prompt.yaml"
+    prefix = to_prefix(read_prompt(path), str(path))
+    assert prefix == cold.found.best.prefix
+    assert prefix.system_message == SYSTEM
+    asked = texts(80)
+    comments = [line for line in path.read_text("utf-8").splitlines() if line.lstrip().startswith("#")]
+    for number, example in enumerate(cold.found.examples):
+        assert prefix.in_context[2 * number]["content"] == asked[example.query.id]
+        told = f"{number + 1}: query {example.query.id}, round {example.round}, simulated-chat (made up), score"
+        assert any(told in comment for comment in comments)
+
+
+def test_the_json_has_each_candidate_with_its_scores_and_its_fate(done: tuple[Cold, int]) -> None:
+    told = json.loads((done[0].folder / "cold_start.json").read_text("utf-8"))
+    assert told["satisfactory"] is True
+    last = told["rounds"][-1]
+    assert [each["fate"] for each in last["candidates"]].count("taken") <= 3
+    assert all(0 <= score <= 1 for each in last["candidates"] for score in each["scores"].values())
+    assert last["proof"]["with_the_set"]["valid_share"] > last["proof"]["without"]["valid_share"]
+
+
+NASTY = (
+    "plain", " spaces \n around \n", "tab\there: # no comment", "true", "12:30", "- a\n\n  b\n", "\n\nbegins late",
+    "木の下に猫\n'quoted' \"twice\"", "ends in a line\n", "trailing \nblank",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_a_prompt_reads_back_whatever_stands_in_it(tmp_path: Path, text: str) -> None:
+    answer = render_pairs([Pair("What is it?", text.strip() or "x"), Pair("Why?", "Because: # of that.")])
+    turns = [Message(role="user", content=text), Message(role="assistant", content=answer)]
+    turns += [Message(role="user", content="again"), Message(role="assistant", content=text)]
+    prefix = Prefix(text, tuple(turns))
+    write_prompt(tmp_path / "prompt.yaml", "Rows.rows", prefix, Found(missing=("this: and that",)))
+    assert to_prefix(read_prompt(tmp_path / "prompt.yaml"), "p") == prefix
+
+
+def test_a_query_that_has_become_an_example_may_be_answered_as_in_it_and_no_other() -> None:
+    told = render_pairs(
+        [Pair("What is the old sailor doing over there?", "He is painting the boat of his father blue.")]
+    )
+    prefix = Prefix("", (Message(role="user", content="a sailor paints"), Message(role="assistant", content=told)))
+    dataset = find_plugin("Rows.rows", [HERE / "plugins"]).create()
+    stage = Propose("test", dataset, prefix, Sampling("m", {}), Vault())
+    assert stage.verdict(Query("own", "a sailor paints"), told).state is State.OK
+    assert stage.verdict(Query("other", "a nurse sings"), told).reason == "copies an in-context example"
+
+
+class Page(HTMLParser):
+    """The tags of a page that are open, and what it loads."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loaded: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+        self.loaded += [f"{name}={value}" for name, value in attrs if name in ("src", "href")]
+        self.loaded += [tag] * (tag in ("script", "link", "img", "iframe"))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_loads_nothing(done: tuple[Cold, int]) -> None:
+    cold = done[0]
+    text = (cold.folder / "cold_start.html").read_text("utf-8")
+    page = Page(text)
+    assert (page.open, page.loaded) == ([], [])
+    assert cold.found.best is not None
+    for scored in (*cold.found.best.chosen, *cold.found.best.with_set):
+        assert scored.candidate.query.id in text
+    for word in ("Satisfactory", "Scores by heuristic", "Candidates of round 1", "without examples", "made-up text"):
+        assert word in text
+
+
+def test_again_it_is_read_from_the_ledger_and_comes_to_the_same(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint)
+        first = search(given)
+        prompt, asked = (first.folder / "prompt.yaml").read_bytes(), endpoint.stats.requests
+        (first.folder / "prompt.yaml").unlink()
+        again = search(given)
+        assert endpoint.stats.requests == asked
+        assert (again.folder / "prompt.yaml").read_bytes() == prompt
+        assert again.found.rounds == first.found.rounds
+
+
+def test_another_system_message_is_asked_anew_in_the_same_stages(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        search(options(tmp_path, endpoint), {"rounds": 1})
+        asked = endpoint.stats.requests
+        given = options(tmp_path, endpoint)
+        bare_prompt(tmp_path, SYSTEM.replace("photo", "picture"))
+        cold = search(given, {"rounds": 1})
+        assert endpoint.stats.requests == 2 * asked
+        assert "picture" in (cold.folder / "prompt.yaml").read_text("utf-8")
+        assert endpoint.stats.dup_after_ok == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_endpoint_that_learns_nothing_ends_it_at_the_limit_with_the_cause(tmp_path: Path, seed: int) -> None:
+    with teachable(obedience="never", seed=seed) as endpoint:
+        cold = search(options(tmp_path, endpoint, seed=seed), {"rounds": 2})
+        assert cold.exit_code == 1
+        assert len(cold.found.rounds) == 2
+        assert cold.found.best is not None
+        assert any("valid share" in each for each in cold.found.missing)
+        assert any("of 24 answers: " in each for each in cold.found.missing)
+        assert any("system message" in each for each in cold.found.advice)
+        assert endpoint.stats.requests <= Plan(**{**SMALL, "rounds": 2}).requests()
+        text = (cold.folder / "prompt.yaml").read_text("utf-8")
+        assert "# NOT satisfactory: valid share" in text
+        assert to_prefix(read_prompt(cold.folder / "prompt.yaml"), "p") == cold.found.best.prefix
+        assert "Not satisfactory" in (cold.folder / "cold_start.html").read_text("utf-8")
+
+
+def test_an_example_that_did_not_do_is_replaced(tmp_path: Path) -> None:
+    with teachable(obedience="never") as endpoint:
+        cold = search(options(tmp_path, endpoint), {"rounds": 2})
+    first, second = cold.found.rounds
+    dropped = {key for key, fate in first.fates.items() if fate.startswith(("hurts", "the weakest"))}
+    assert dropped
+    assert not dropped & {each.candidate.key for each in second.chosen}
+    assert [name for name in stages(cold.folder) if "without example" in name]
+
+
+def test_the_budget_holds_over_the_loop_and_it_goes_on_with_a_higher_one(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        short = search(options(tmp_path, endpoint, max_requests=30))
+        assert isinstance(short.error, BudgetError)
+        assert short.exit_code == 4
+        assert endpoint.stats.requests == 30
+        assert said(short, "--max-requests 30 will not do for one round.")
+        assert short.found.best is not None
+        assert short.found.missing[0] == "the set was not proven"
+        assert (short.folder / "prompt.yaml").exists()
+        whole = search(options(tmp_path, endpoint))
+        assert whole.exit_code == 0
+        assert endpoint.stats.dup_after_ok == 0
+
+
+def test_money_is_told_before_and_a_call_that_might_pass_the_limit_is_not_made(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        cold = search(options(tmp_path, endpoint, model="gpt-4o-mini", max_cost=0.0001, max_tokens=400))
+        assert any("$" in line for line in cold.lines[:3])
+        assert isinstance(cold.error, BudgetError)
+        assert endpoint.stats.requests == 0
+
+
+def test_pinned_examples_are_in_every_set_and_judged_beside_the_others(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"system_message: ''\n{GOOD}", "utf-8")
+    with teachable() as endpoint:
+        cold = search(options(tmp_path, endpoint), {"examples": 2}, pinned=str(mine))
+    first = cold.found.examples[0]
+    assert (first.query.id, first.round, first.model) == ("pinned 1", 0, "a person")
+    assert len(cold.found.examples) == 2
+    assert cold.found.best is not None
+    assert cold.found.best.fates[first.key] == "pinned"
+    assert cold.found.best.prefix.in_context[0]["content"] == "the old sailor is painting a boat"
+    assert "by hand, a person, score" in (cold.folder / "prompt.yaml").read_text("utf-8")
+
+
+class Scripted:
+    """A person who says what was written down, and leaves when there is no more of it."""
+
+    def __init__(self, *decisions: Decision) -> None:
+        self.left = list(decisions)
+        self.shown: list[str] = []
+        self.problems: list[str] = []
+
+    def decide(self, scored: Scored, number: int, count: int, problem: str) -> Decision:
+        self.shown.append(scored.candidate.key)
+        self.problems += [problem] * bool(problem)
+        if not self.left:
+            raise InterruptError("left")
+        return self.left.pop(0)
+
+
+def test_a_person_accepts_rejects_and_edits_before_the_proof_and_is_asked_once(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint)
+        edit = Decision(EDIT, "Question: Who is there?\nAnswer: Somebody is there, hard at work.")
+        leaves = Scripted(Decision(ACCEPT), Decision(REJECT), Decision(EDIT, "no pair at all"), edit)
+        left = search(given, reviewer=leaves)
+        assert (left.exit_code, leaves.problems) == (130, ["no question and answer pair"])
+        assert endpoint.stats.requests == SMALL["sample"]
+        back = Scripted(*[Decision(ACCEPT)] * 9)
+        cold = search(given, {"rounds": 1}, reviewer=back)
+    decided = leaves.shown[:3]
+    assert not set(decided) & set(back.shown)
+    assert cold.found.best is not None
+    fates = cold.found.best.fates
+    assert [fates[key] for key in decided] == ["taken", "rejected by a person", "edited by a person"]
+    by_hand = [each for each in cold.found.examples if each.model == "a person"]
+    assert [each.answer for each in by_hand] == [edit.text]
+    assert "Somebody is there, hard at work." in (cold.folder / "prompt.yaml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("refused", [(), ("response_format",)], ids=["with a schema", "without one"])
+def test_a_judge_adds_its_verdicts(tmp_path: Path, refused: tuple[str, ...]) -> None:
+    with teachable(refuse_parameters=refused) as endpoint:
+        cold = search(options(tmp_path, endpoint), {"judge": True, "rounds": 1})
+    usable = [each for each in cold.found.rounds[0].scored if not each.barred]
+    assert usable
+    assert all(each.scores["judge"] > 0.5 for each in usable)
+    assert all("can be found in the annotation" in each.notes["judge"] for each in usable)
+    assert "cold start 1 judge" in stages(cold.folder)
+
+
+def test_several_answers_a_query_are_asked_as_further_samples(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        search(options(tmp_path, endpoint, max_requests=24), {"sample": 12, "answers": 2})
+        assert endpoint.stats.requests == 24
+        assert (endpoint.stats.unique, endpoint.stats.dup_requests) == (12, 12)
+
+
+def test_too_few_queries_and_senseless_numbers_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        few = search(options(tmp_path, endpoint, rows=5))
+        assert isinstance(few.error, InputError)
+        assert "too few for a cold start" in str(few.error)
+        assert not few.folder.exists()
+        assert endpoint.stats.requests == 0
+    with pytest.raises(ConfigError, match="--held-out 0"):
+        Plan(held_out=0)
+    with pytest.raises(ConfigError, match="--strategy worst: there is diverse, best, random"):
+        Plan(strategy="worst")
+
+
+def test_a_small_input_is_shared_out_and_a_further_round_asks_the_same_queries(tmp_path: Path) -> None:
+    with teachable(obedience="never") as endpoint:
+        cold = search(options(tmp_path, endpoint, rows=12), {"rounds": 2})
+    assert cold.found.best is not None
+    assert len(cold.found.best.with_set) == 6
+    assert {each.candidate.query.id for each in cold.found.rounds[1].scored} <= {f"r{row:03}" for row in range(12)}
+
+
+def test_made_up_answers_are_never_mixed_with_a_models(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint)
+        search(given, {"rounds": 1})
+        offline = search(options(tmp_path, endpoint, offline=True, config=None))
+    assert isinstance(offline.error, RunError)
+    assert "never mixed" in str(offline.error)
+
+
+def test_an_edited_prompt_is_not_written_over(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint)
+        path = search(given).folder / "prompt.yaml"
+        path.write_text(path.read_text("utf-8").replace("photo", "picture"), "utf-8")
+        kept, asked = path.read_bytes(), endpoint.stats.requests
+        again = search(given, {"rounds": 5, "sample": 20})
+        assert isinstance(again.error, RunError)
+        assert "edited by hand" in str(again.error)
+        assert (path.read_bytes(), endpoint.stats.requests) == (kept, asked)
+
+
+def test_the_prompt_is_put_where_the_datasets_own_is_when_asked(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint)
+        cold = search(given, write=True)
+    own, old = Path(given.prompt_path), Path(f"{given.prompt_path}.old")
+    assert cold.found.best is not None
+    assert to_prefix(read_prompt(own), "p") == cold.found.best.prefix
+    assert "in_context" not in old.read_text("utf-8")
+    assert said(cold, "is kept as")
+
+
+def test_an_unsatisfactory_prompt_is_not_put_there(tmp_path: Path) -> None:
+    with teachable(obedience="never") as endpoint:
+        given = options(tmp_path, endpoint)
+        before = Path(given.prompt_path).read_bytes()
+        cold = search(given, {"rounds": 1}, write=True)
+    assert cold.exit_code == 1
+    assert Path(given.prompt_path).read_bytes() == before
+    assert said(cold, "was not written")
+
+
+def test_the_main_stage_has_its_queries_and_none_of_them_is_asked(done: tuple[Cold, int]) -> None:
+    counts = read_status(done[0].folder).counts
+    assert counts.total == counts.states[State.PENDING] == 80

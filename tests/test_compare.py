@@ -1,0 +1,127 @@
+"""Prompts and models compared on the same queries; and what a run teaches, described."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cold import SYSTEM, options, teachable
+from harness import Listener, run_rows, server
+
+from syphus.corpus.described import describe_in, description_beside
+from syphus.corpus.mix import mix
+from syphus.endpoints.simulated import SimulatedServer
+from syphus.errors import BudgetError, ConfigError, RunError
+from syphus.runs.compare import Compared, as_json, compare
+from syphus.runs.describe import Described, describe
+from syphus.terminal.trials import compared
+
+PAIRS = [("What is the sailor doing?", "He is painting a boat."), ("Where is the boat?", "It is at the harbour.")]
+
+
+def prompt(folder: Path, name: str, examples: int) -> str:
+    """A prompt file with so many in-context examples."""
+    turns: list[dict[str, Any]] = []
+    for number in range(examples):
+        turns.append({"role": "user", "content": f"a sailor is painting boat {number} at the harbour"})
+        turns.append({"role": "assistant", "content": [{"question": q, "answer": a} for q, a in PAIRS]})
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"system_message": SYSTEM, "in_context": turns}), "utf-8")
+    return str(path)
+
+
+def measured(folder: Path, endpoint: SimulatedServer, models: tuple[str, ...] = (), **more: Any) -> Compared:
+    prompts = [prompt(folder, "bare", 0), prompt(folder, "taught", 3)]
+    return compare(options(folder, endpoint, **more), prompts, models, 30, {}, Listener())
+
+
+def test_the_same_queries_are_asked_and_the_better_prompt_is_told_from_chance(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        done = measured(tmp_path, endpoint)
+        bare, taught = done.variants
+        assert [each.candidate.query.id for each in bare.tried] == [each.candidate.query.id for each in taught.tried]
+        numbers = taught.numbers(0)
+        assert numbers["valid share"].mean > 0.9 > bare.numbers(0)["valid share"].mean
+        assert numbers["tokens a pair"].low <= numbers["tokens a pair"].mean <= numbers["tokens a pair"].high
+        assert {"pairs a query", "score", "grounding", "variety"} <= numbers.keys()
+        ((name, gain),) = done.gains()
+        assert (name, gain.low > 0) == ("taught", True)
+        lines = compared(done)
+        assert lines[0].split() == ["bare", "taught"]
+        assert lines[-1].endswith("against bare: better, by more than chance")
+        assert endpoint.stats.requests == 60
+        assert measured(tmp_path, endpoint).rows() == done.rows()
+        assert endpoint.stats.requests == 60
+
+
+def test_models_are_compared_and_named_with_their_costs(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        done = measured(tmp_path, endpoint, ("gpt-4o-mini", "gpt-4o"))
+        names = ["bare gpt-4o-mini", "taught gpt-4o-mini", "bare gpt-4o", "taught gpt-4o"]
+        assert [each.name for each in done.variants] == names
+        cheap, dear = (done.variants[n].numbers(0)["dollars a pair"].mean for n in (1, 3))
+        assert 0 < cheap < dear
+        told: Any = as_json(done)
+        assert [each["model"] for each in told["variants"]] == ["gpt-4o-mini"] * 2 + ["gpt-4o"] * 2
+        assert told["score_against_the_first"].keys() == set(names[1:])
+
+
+def test_a_comparison_that_is_stopped_tells_what_it_has_and_goes_on(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        short = measured(tmp_path, endpoint, max_requests=40)
+        assert isinstance(short.stopped_by, BudgetError)
+        assert [each.name for each in short.variants] == ["bare"]
+        assert len(measured(tmp_path, endpoint).variants) == 2
+        assert endpoint.stats.requests == 60
+
+
+def test_one_prompt_alone_is_nothing_to_compare(tmp_path: Path) -> None:
+    with teachable() as endpoint, pytest.raises(ConfigError, match="nothing to compare"):
+        compare(options(tmp_path, endpoint), [prompt(tmp_path, "bare", 0)], (), 30, {}, Listener())
+
+
+def described(folder: Path, endpoint: SimulatedServer, into: str = "", **more: Any) -> Described:
+    """Describes the run of `run_rows` in a folder."""
+    rows = {"query_inputs_path": str(folder / "rows.jsonl"), "prompt_path": ""}
+    return describe(options(folder, endpoint, rows=4, **rows, **more), 30, into, {}, Listener())
+
+
+def test_a_run_is_described_once_and_its_data_yaml_says_so(tmp_path: Path) -> None:
+    with server() as endpoint:
+        ran = run_rows(tmp_path, endpoint.url, 4)
+        asked = endpoint.stats.requests
+        told = described(tmp_path, endpoint)
+        assert endpoint.stats.requests == asked + 1
+        assert 0 < len(told.short.split()) < 100
+        assert len(told.short.split()) < len(told.long.split()) < 500
+        assert described(tmp_path, endpoint) == told
+        assert endpoint.stats.requests == asked + 1
+    out = tmp_path / "data.yaml"
+    instructions = ran.folder / "RW_instructions.json"
+    mix(out, [f"RW=TEXT_ONLY:{instructions}"], lambda _: None)
+    entry = yaml.safe_load(out.read_text("utf-8"))["TEXT_ONLY"]["RW"]
+    assert entry["task_description"] == [told.short, told.long] == description_beside(instructions)
+
+
+def test_a_description_goes_into_a_data_yaml_that_is_there(tmp_path: Path) -> None:
+    out = tmp_path / "data.yaml"
+    with server() as endpoint:
+        ran = run_rows(tmp_path, endpoint.url, 4)
+        mix(out, [f"RW=TEXT_ONLY:{ran.folder / 'RW_instructions.json'}"], lambda _: None)
+        told = described(tmp_path, endpoint, str(out))
+    entry = yaml.safe_load(out.read_text("utf-8"))["TEXT_ONLY"]["RW"]
+    assert entry["task_description"] == [told.short, told.long]
+    with pytest.raises(ConfigError, match="names no pairs of"):
+        describe_in(out, tmp_path)
+
+
+def test_there_is_nothing_to_describe_without_a_run_or_without_pairs(tmp_path: Path) -> None:
+    with server(poison={"cat": "refusal"}) as endpoint:
+        with pytest.raises(RunError, match="is no run"):
+            described(tmp_path, endpoint)
+        run_rows(tmp_path, endpoint.url, {"r1": "  "})
+        with pytest.raises(RunError, match="holds no pairs yet"):
+            described(tmp_path, endpoint)

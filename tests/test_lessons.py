@@ -1,0 +1,114 @@
+"""What the simulated endpoint learns from in-context examples, and how it fails without them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from random import Random
+
+import pytest
+from cold import SYSTEM, texts
+
+from syphus.endpoints.simulated import Simulation, changed
+from syphus.endpoints.simulated.answers import Manners, answer
+from syphus.endpoints.simulated.chat import Body, read_chat
+from syphus.endpoints.simulated.forms import QUESTION_ANSWER
+from syphus.endpoints.simulated.lessons import FAILURES, Lesson, Obedience, failure, lessons
+from syphus.endpoints.simulated.prompts import PromptBook
+from syphus.parsing import parse_pairs, render_pairs
+from syphus.selection import VERDICT_SCHEMA, Candidate, read_verdict, rubric_messages
+from syphus.types import Pair, Query
+
+ASKED = "the old sailor is painting a wooden boat\nthe masked nurse is washing an iron stove"
+RIGHT = (
+    "Question: What is the sailor doing?\nAnswer: The old sailor is painting a wooden boat.\n\n"
+    "Question: Who is at the stove?\nAnswer: The masked nurse is washing an iron stove."
+)
+WRONG = {
+    "format": "There is a lot to be seen here, and all of it is worth a look.",
+    "ungrounded": "Question: What is there?\nAnswer: Seventeen elephants celebrate their wedding anniversary above "
+    "several glittering skyscrapers.",
+    "copied": "Question: What is there?\nAnswer: Several interesting objects can be noticed throughout.",
+    "leak": RIGHT.replace("The old sailor", "According to the description, the old sailor"),
+}
+
+
+def share(examples: list[tuple[str, str]], obedience: Obedience) -> Counter[str]:
+    """How 2,000 answers fail, in percent."""
+    seen, random = lessons(examples, QUESTION_ANSWER), Random(0)
+    kinds = Counter(failure(seen, obedience, 0.6, random) for _ in range(2000))
+    return Counter({kind: round(count / 20) for kind, count in kinds.items() if kind})
+
+
+def test_the_more_good_examples_the_fewer_answers_fail() -> None:
+    failing = [share([(ASKED, RIGHT)] * count, "examples").total() for count in range(4)]
+    assert failing == sorted(failing, reverse=True)
+    assert 55 <= failing[0] <= 65
+    assert failing[3] <= 3
+
+
+def test_without_examples_answers_fail_in_every_way_and_one_that_learns_nothing_always_does() -> None:
+    assert set(share([], "examples")) == set(FAILURES)
+    assert share([(ASKED, RIGHT)] * 3, "never").total() >= 55
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_bad_example_is_seen_as_such_and_imitated(fault: str) -> None:
+    (lesson,) = lessons([(ASKED, WRONG[fault])], QUESTION_ANSWER)
+    assert fault in lesson.faults
+    imitated = share([(ASKED, WRONG[fault])], "examples")
+    assert imitated[fault] > 30
+    mixed = share([(ASKED, RIGHT)] * 2 + [(ASKED, WRONG[fault])], "examples")
+    assert mixed[fault] < imitated[fault]
+
+
+def test_an_example_with_fewer_pairs_than_there_is_to_tell_counts_as_too_few_beside_longer_ones() -> None:
+    one, three = RIGHT.partition("\n\n")[0], f"{RIGHT}\n\n{RIGHT}"
+    faults = [each.faults for each in lessons([(ASKED, one), (ASKED, three)], QUESTION_ANSWER)]
+    assert faults == [("few",), ()]
+    assert lessons([(ASKED, RIGHT)], QUESTION_ANSWER) == (Lesson(ASKED, RIGHT, ()),)
+
+
+def written(annotation: str, examples: list[tuple[str, str]], manners: Manners) -> str:
+    turns: list[Body] = [{"role": "system", "content": SYSTEM}]
+    for asked, told in examples:
+        turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": told}]
+    chat = read_chat(json.dumps({"model": "m", "messages": [*turns, {"role": "user", "content": annotation}]}).encode())
+    return answer(chat, PromptBook().read(chat.messages), manners).texts[0]
+
+
+def test_answers_are_the_same_for_the_same_messages_and_seed() -> None:
+    manners = Manners(3, 0, 0, "examples", 0.6)
+    rows = texts(40).values()
+    first = [written(text, [], manners) for text in rows]
+    assert first == [written(text, [], manners) for text in rows]
+    assert first != [written(text, [], Manners(4, 0, 0, "examples", 0.6)) for text in rows]
+
+
+def test_good_examples_give_whole_pairs_that_repeat_no_question_of_theirs() -> None:
+    manners = Manners(3, 0, 0, "examples", 0.0)
+    example = "Question: What can you tell me about the old sailor?\nAnswer: The old sailor is painting a boat.\n"
+    for text in texts(40).values():
+        parsed = parse_pairs(written(f"{text}\nthe old sailor is asleep", [(ASKED, example * 2)], manners))
+        assert parsed.problems == ()
+        assert "What can you tell me about the old sailor?" not in [pair.instruction for pair in parsed.pairs]
+
+
+def test_the_setting_is_one_of_three_and_can_be_told_on_the_command_line() -> None:
+    assert changed(Simulation(), {"obedience": "never", "cold_failures": "0.5"}).obedience == "never"
+    with pytest.raises(ValueError, match="obedience is form, examples, never, not 'always'"):
+        changed(Simulation(), {"obedience": "always"})
+
+
+def test_a_verdict_is_asked_for_and_given_in_its_form() -> None:
+    good = Candidate(Query("q", ASKED), tuple(parse_pairs(RIGHT).pairs), RIGHT)
+    bad = Candidate(Query("q", ASKED), (Pair("What?", "Elephants celebrate a glittering wedding."),), "")
+    scores = []
+    for candidate in (good, bad):
+        system, user = rubric_messages(candidate)
+        chat = read_chat(json.dumps({"model": "m", "messages": [system, user]}).encode())
+        verdict = read_verdict(answer(chat, PromptBook().read(chat.messages), Manners(0, 0, 0, "never", 1.0)).texts[0])
+        assert (verdict.problem, set(verdict.scores)) == ("", set(VERDICT_SCHEMA["required"]) - {"reason"})  # type: ignore[call-overload]  # a JSON schema
+        scores.append(sum(verdict.scores.values()))
+    assert scores[0] > scores[1]
+    assert render_pairs(good.pairs) == RIGHT

@@ -1,0 +1,496 @@
+"""Translating from start to end: real files, a real server on loopback, one request after the other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Listener, run_rows, server, write_config
+from processes import MAIN, Watch, command, environment, finish, start
+
+from syphus.corpus.finding import find_groups
+from syphus.corpus.verify import verify
+from syphus.endpoints.simulated import SimulatedServer
+from syphus.errors import InputError, SyphusError
+from syphus.formats.translation import TranslationReport
+from syphus.options import Options
+from syphus.runs.status import read_status
+from syphus.runs.translating.job import translate
+from syphus.runs.translating.place import find_place
+from syphus.stages.translating.pieces import LONGEST
+from syphus.translation import LANGUAGES
+from syphus.types import State
+
+SEVEN = list(LANGUAGES)
+
+
+@dataclass
+class Done:
+    """How it ended; `error` is what stopped it, whether it was raised or returned."""
+
+    exit_code: int
+    error: SyphusError | None
+    ledger: Path
+    files: Path
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def numbers(self) -> TranslationReport:
+        found = read_status(self.ledger).translation
+        assert found is not None
+        for each in found.languages:
+            assert sum(each.counts.states.values()) == found.pairs
+        return found
+
+    def states(self, code: str) -> dict[State, int]:
+        found = next(each for each in self.numbers.languages if each.code == code)
+        return {state: count for state, count in found.counts.states.items() if count}
+
+    def reasons(self, code: str) -> dict[str, int]:
+        found = next(each for each in self.numbers.languages if each.code == code)
+        return {reason: n for counter in found.counts.reasons.values() for reason, n in counter.items()}
+
+    def data(self, code: str) -> dict[str, Any]:
+        path = self.files / f"TR_instructions_{code}.json"
+        entries: dict[str, Any] = json.loads(path.read_text("utf-8"))["data"] if path.exists() else {}
+        return entries
+
+
+def entry(instruction: str, answer: str, images: str = "", related: tuple[str, ...] = ()) -> dict[str, object]:
+    return {
+        "instruction": instruction,
+        "answer": answer,
+        "image_ids": [images or "TR_IMG_1"],
+        "rel_ins_ids": [*related],
+    }
+
+
+def pairs(count: int) -> dict[str, dict[str, object]]:
+    """Pairs that differ, each about an image of its own."""
+    return {
+        f"TR_INS_{i}": entry(
+            f"What is to be seen next to the {i} bicycles in this picture?",
+            f"There is a wooden bench beside the {i} bicycles, and a sign says {{name}} at {i % 12 + 1}:30.",
+            f"TR_IMG_{i}",
+        )
+        for i in range(count)
+    }
+
+
+def write(folder: Path, data: Mapping[str, object]) -> Path:
+    path = folder / "TR_instructions.json"
+    path.write_text(json.dumps({"meta": {}, "data": data}, ensure_ascii=False), "utf-8")
+    return path
+
+
+def run(path: Path, url: str, *, config: Mapping[str, Any] | None = None, **options: Any) -> Done:
+    """Translates a file; `options` are those of the command."""
+    settings = write_config(path.parent / "config.json", url, **(config or {}))
+    given = Options(**{"config": settings, "num_threads": 4, **options})
+    ledger, listener = path.parent / "TR_instructions.translation", Listener()
+    try:
+        done = translate(path, None, given, {}, listener)
+        return Done(done.exit_code, done.stopped_by, ledger, path.parent, listener.lines)
+    except SyphusError as error:
+        return Done(error.exit_code, error, ledger, path.parent, listener.lines)
+
+
+def asked(simulated: SimulatedServer, since: int = 0) -> list[Any]:
+    """What the requests asked for, as JSON."""
+    return [json.loads(record.last_user) for record in list(simulated.endpoint.requests)[since:]]
+
+
+def test_every_pair_comes_in_seven_languages_with_the_ids_images_and_context_of_the_english_one(tmp_path: Path) -> None:
+    data = pairs(6) | {
+        "TR_INS_a": entry("Who is it?", "A man with a red hat.", "TR_IMG_9", ("TR_INS_b",)),
+        "TR_INS_b": entry("Where is he?", "In front of the station.", "TR_IMG_9", ("TR_INS_a",)),
+    }
+    (tmp_path / "TR_train.json").write_text('{"TR_INS_a": ["TR_INS_b"], "TR_INS_1": []}', "utf-8")
+    with server() as simulated:
+        done = run(write(tmp_path, data), simulated.url)
+        assert (done.exit_code, simulated.stats.requests) == (0, len(data))
+    for code in SEVEN:
+        made = done.data(code)
+        assert list(made) == list(data)
+        for name, english in data.items():
+            assert {k: made[name][k] for k in ("image_ids", "rel_ins_ids")} == {
+                k: english[k] for k in ("image_ids", "rel_ins_ids")
+            }
+            assert made[name]["instruction"] not in ("", english["instruction"])
+        assert json.loads((tmp_path / f"TR_train_{code}.json").read_text("utf-8")) == {
+            "TR_INS_a": ["TR_INS_b"],
+            "TR_INS_1": [],
+        }
+    findings: list[object] = []
+    verify(*find_groups([tmp_path, *(tmp_path / f"TR_{code}.yaml" for code in SEVEN)]), findings.append)
+    assert findings == []
+    text = (tmp_path / "TR_instructions_ar.json").read_text("utf-8")
+    assert "\\u" not in text
+    assert "؟" in text
+
+
+def test_a_tenth_no_good_costs_a_quarter_more_requests_at_the_most_and_nothing_is_wrong_in_the_end(
+    tmp_path: Path,
+) -> None:
+    made, requests = [], []
+    for name, share in (("calm", 0.0), ("hit", 0.1)):
+        (tmp_path / name).mkdir()
+        with server(translation_damage=share) as simulated:
+            done = run(write(tmp_path / name, pairs(60)), simulated.url)
+            requests.append(simulated.stats.requests)
+        assert (done.exit_code, done.states("ko")) == (0, {State.OK: 60})
+        made.append([done.data(code) for code in SEVEN])
+    assert made[0] == made[1]
+    assert requests[0] == 60
+    assert requests[1] <= 1.25 * requests[0]
+    assert sum(each.counts.retried for each in done.numbers.languages) > 20
+
+
+def test_what_was_no_good_is_asked_for_with_others_and_the_reason_and_then_alone(tmp_path: Path) -> None:
+    with server(translation_damage=1.0) as simulated:
+        done = run(write(tmp_path, pairs(3)), simulated.url, languages="de,ar", max_rounds=3)
+        later = [each for each in asked(simulated) if "languages" not in each]
+    assert [len(each) for each in later] == [6] + [1] * 12
+    assert all("translations so far: 1; the last one: " in item["rejected"] for item in later[0].values())
+    assert later[-1]["1"]["rejected"].startswith("translations so far: 3")
+    assert done.exit_code == 1
+    assert done.states("ar") == done.states("de") == {State.INVALID: 3}
+    assert not (tmp_path / "TR_instructions_de.json").exists()
+    with sqlite3.connect(done.ledger / "run.sqlite") as db:
+        kept = db.execute("SELECT state, asked, reason, text, answer FROM part").fetchall()
+    db.close()
+    assert all(
+        state == "invalid" and times == 4 and reason and text and answer for state, times, reason, text, answer in kept
+    )
+
+
+def test_retry_asks_for_what_stayed_bad_and_for_nothing_else(tmp_path: Path) -> None:
+    file = write(tmp_path, pairs(8))
+    with server(translation_damage=0.4) as simulated:
+        done = run(file, simulated.url, max_rounds=0)
+        bad = {code: done.states(code)[State.INVALID] for code in SEVEN}
+        simulated.configure(translation_damage=0.0)
+        before = simulated.stats.requests
+        done = run(file, simulated.url, retry=(State.INVALID,))
+        wanted = [code for each in asked(simulated, before) for code in each["languages"]]
+    assert done.exit_code == 0
+    assert {code: wanted.count(code) for code in SEVEN} == bad
+    assert all(done.states(code) == {State.OK: 8} for code in SEVEN)
+
+
+def test_a_language_added_later_is_all_that_is_asked_for(tmp_path: Path) -> None:
+    file = write(tmp_path, pairs(5))
+    with server() as simulated:
+        run(file, simulated.url, languages="zh,ja")
+        done = run(file, simulated.url, languages="ko")
+        assert [each["languages"] for each in asked(simulated)] == [["zh", "ja"]] * 5 + [["ko"]] * 5
+        again = run(file, simulated.url)
+        assert simulated.stats.requests == 10
+    assert again.lines[0] == "Nothing to translate: no request was made."
+    assert [each.code for each in done.numbers.languages] == ["zh", "ja", "ko"]
+    assert len(done.data("zh")) == len(done.data("ko")) == 5
+
+
+def test_a_pair_that_failed_in_one_language_is_asked_for_in_the_next_and_again_by_hand(tmp_path: Path) -> None:
+    file = write(tmp_path, pairs(3))
+    with server(poison={"the 2 bicycles": "server_error"}) as simulated:
+        done = run(file, simulated.url, languages="zh", config={"max_attempts": 2})
+        assert done.states("zh") == {State.OK: 2, State.FAILED: 1}
+        simulated.configure(poison={})
+        done = run(file, simulated.url, languages="ko")
+        assert done.states("ko") == {State.OK: 3}
+        before = simulated.stats.requests
+        done = run(file, simulated.url, languages="zh", retry=(State.FAILED,))
+        assert [each["languages"] for each in asked(simulated, before)] == [["zh"]]
+    assert done.exit_code == 0
+
+
+def test_a_changed_english_pair_is_all_that_is_asked_for(tmp_path: Path) -> None:
+    data = pairs(5)
+    data["TR_INS_5"] = entry("And what else?", "A lamp.", "TR_IMG_4", ("TR_INS_4",))  # sees the one before
+    with server() as simulated:
+        run(write(tmp_path, data), simulated.url)
+        old = Done(0, None, tmp_path, tmp_path).data("fr")
+        data["TR_INS_4"]["answer"] = "A quite different thing has taken its place."
+        del data["TR_INS_0"]
+        done = run(write(tmp_path, data), simulated.url)
+        assert simulated.stats.requests == 7
+        (changed,) = asked(simulated, 6)
+    assert changed["answer"].startswith("A quite different")
+    assert "The pairs have changed: 0 new, 1 changed, 1 gone." in done.lines
+    new = done.data("fr")
+    assert new["TR_INS_3"] == old["TR_INS_3"]
+    assert new["TR_INS_4"] != old["TR_INS_4"]
+    assert "TR_INS_0" not in new
+
+
+def test_a_budget_holds_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    file = write(tmp_path, pairs(6))
+    with server() as simulated:
+        done = run(file, simulated.url, max_requests=4)
+        assert (done.exit_code, simulated.stats.requests) == (4, 4)
+        assert done.states("es") == {State.OK: 4, State.PENDING: 2}
+        assert len(done.data("es")) == 4
+        done = run(file, simulated.url)
+        assert (done.exit_code, simulated.stats.requests) == (0, 6)
+
+
+def test_a_server_without_schemas_is_asked_without_one(tmp_path: Path) -> None:
+    with server(refuse_parameters=("response_format",)) as simulated:
+        done = run(write(tmp_path, pairs(3)), simulated.url, num_threads=1)
+        assert (done.exit_code, simulated.stats.requests) == (0, 4)
+        run(write(tmp_path, pairs(4)), simulated.url)
+        assert simulated.stats.requests == 5  # it is remembered
+
+
+def test_an_answer_that_was_cut_off_keeps_the_languages_that_are_whole(tmp_path: Path) -> None:
+    with server(script=("truncated",)) as simulated:
+        done = run(write(tmp_path, pairs(1)), simulated.url)
+        _, second = asked(simulated)
+    assert done.exit_code == 0
+    missing = [item["language"] for item in second.values()]
+    assert 2 < len(missing) < 7
+    assert missing == SEVEN[-len(missing) :]
+    assert all("cut off at max_tokens" in item["rejected"] for item in second.values())
+
+
+def test_languages_that_do_not_fit_into_one_answer_are_asked_for_one_after_the_other(tmp_path: Path) -> None:
+    text = "The man in the blue jacket puts the box on the table. " * 8
+    with server() as simulated:
+        done = run(write(tmp_path, {"TR_INS_1": entry("What happens?", text.strip())}), simulated.url, max_tokens=1000)
+        assert [code for each in asked(simulated) for code in each["languages"]] == SEVEN
+        assert simulated.stats.requests > 1
+    assert done.exit_code == 0
+
+
+def test_a_long_pair_is_translated_in_pieces_and_put_together_again(tmp_path: Path) -> None:
+    paragraph = "A man walks along the quiet street and looks at the houses. " * 20
+    answer = "\n\n".join([paragraph.strip()] * 5)
+    assert len(answer) > 2 * LONGEST
+    data = {"TR_INS_1": entry("What happens in the video?", answer)} | pairs(1)
+    with server() as simulated:
+        done = run(write(tmp_path, data), simulated.url, languages="zh,de", max_tokens=8000)
+        requests = asked(simulated)
+    assert "".join(each.get("answer", "") for each in requests).count("walks") == 100
+    assert any("What happens in the video?" in each.get("earlier", ()) for each in requests)
+    assert done.numbers.pairs == 2
+    for code in ("zh", "de"):
+        made = done.data(code)["TR_INS_1"]
+        assert made["answer"].count("\n\n") == 4
+        assert made["instruction"]
+        assert done.states(code) == {State.OK: 2}
+
+
+def conversation() -> dict[str, dict[str, object]]:
+    questions = ("Who is at the door?", "What is she holding?", "Why does she smile?")
+    names = [f"TR_INS_{i}" for i in range(3)]
+    return {
+        name: entry(questions[i], f"It is the number {i} of all the answers.", "TR_IMG_7", tuple(names[:i]))
+        for i, name in enumerate(names)
+    }
+
+
+def test_rounds_see_the_earlier_ones_and_wait_for_them(tmp_path: Path) -> None:
+    file = write(tmp_path, conversation())
+    with server(poison={'instruction":"What is she': "refusal"}) as simulated:
+        done = run(file, simulated.url, languages="es", num_threads=1, max_rounds=1)
+        first, _, third = asked(simulated)[:3]
+        whole = run(file, simulated.url, languages="es", partial=True)
+    assert "earlier" not in first
+    assert third["earlier"][0].startswith("Who is at the door?")
+    assert len(third["earlier"]) == 2
+    assert done.states("es") == {State.OK: 2, State.REFUSED: 1}
+    assert list(done.data("es")) == ["TR_INS_0", "TR_INS_2"]  # what was written last, with --partial
+    assert done.data("es")["TR_INS_2"]["rel_ins_ids"] == ["TR_INS_0"]
+    assert whole.exit_code == 1
+    again = run(file, simulated.url, languages="es")
+    assert list(again.data("es")) == ["TR_INS_0"]
+
+
+def test_a_glossary_is_in_the_prompt_is_verified_and_judges_what_was_there_before(tmp_path: Path) -> None:
+    file = write(tmp_path, pairs(3))
+    (tmp_path / "terms.yaml").write_text("wooden bench: {de: Bahnsteigbank}\nunheard-of: {de: nie}\n", "utf-8")
+    terms: dict[str, Any] = {"glossary": tmp_path / "terms.yaml", "languages": "de"}
+    with server() as simulated:
+        run(file, simulated.url, languages="de")
+        refused = run(file, simulated.url, **terms)
+        assert refused.exit_code == 2
+        assert "glossary" in str(refused.error)
+        judged = run(file, simulated.url, accept_changes=True, **terms)
+        assert simulated.stats.requests == 3
+        assert judged.states("de") == {State.INVALID: 3}
+        assert judged.reasons("de") == {"terms": 3}
+        done = run(file, simulated.url, accept_changes=True, retry=(State.INVALID,), **terms)
+        assert asked(simulated, 3)[0]["terms"] == {"wooden bench": {"de": "Bahnsteigbank"}}
+    assert done.exit_code == 0
+    assert all("Bahnsteigbank" in made["answer"] for made in done.data("de").values())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"languages": "zh,tlh"}, "--languages tlh: there is zh, ja,"),
+        ({"tone": "zh=rude"}, "--tone zh=rude"),
+        ({"retry": (State.FAILED,), "glossary": Path("none.yaml")}, "none.yaml"),
+    ],
+)
+def test_what_there_is_not_is_named_and_leaves_nothing_behind(
+    tmp_path: Path, options: dict[str, Any], told: str
+) -> None:
+    done = run(write(tmp_path, pairs(1)), "http://127.0.0.1:9", **options)
+    assert done.exit_code == 2
+    assert told in str(done.error)
+    assert not done.ledger.exists()
+
+
+def test_the_main_job_says_before_the_first_pair_that_there_is_no_such_language(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, 2, languages="zh,tlh")
+        assert (ran.exit_code, simulated.stats.requests) == (2, 0)
+
+
+def test_a_broken_pair_is_named_or_counted(tmp_path: Path) -> None:
+    file = write(tmp_path, {**pairs(1), "TR_INS_bad": {"instruction": "What?"}})
+    with server() as simulated:
+        refused = run(file, simulated.url)
+        assert refused.exit_code == 2
+        assert "record 2" in str(refused.error)
+        assert '"answer"' in str(refused.error)
+        done = run(file, simulated.url, allow_bad_rows=True)
+        assert (done.exit_code, simulated.stats.requests) == (1, 1)
+    assert done.states("zh") == {State.OK: 1, State.FAILED: 1}
+    assert done.reasons("zh") == {"bad row": 1}
+
+
+def test_the_same_ledger_gives_the_same_bytes(tmp_path: Path) -> None:
+    file = write(tmp_path, pairs(12))
+    with server(translation_damage=0.2, latency=0.002, latency_sigma=1.0) as simulated:
+        done = run(file, simulated.url)
+    made = {path.name: path.read_bytes() for path in tmp_path.glob("TR_*") if path.is_file()}
+    report = (done.ledger / "report.json").read_bytes()
+    for name in made.keys() - {file.name}:
+        (tmp_path / name).unlink()
+    run(file, "http://127.0.0.1:9")
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("TR_*") if path.is_file()} == made
+    assert (done.ledger / "report.json").read_bytes() == report
+
+
+def test_each_language_alone_is_judged_and_repaired_the_same(tmp_path: Path) -> None:
+    with server(translation_damage=0.2) as simulated:
+        done = run(write(tmp_path, pairs(4)), simulated.url, per_language=True)
+        assert all(len(each.get("languages", each)) == 1 for each in asked(simulated))
+    assert done.exit_code == 0
+    assert all(done.states(code) == {State.OK: 4} for code in SEVEN)
+
+
+# The main job goes on with its pairs, and a process may be killed at any moment.
+
+
+def test_the_main_job_translates_its_pairs_and_status_tells(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, 6, languages="ar,zh", max_requests=10)
+        count = ran.report.counts.pairs
+        assert ran.exit_code == 4  # the budget is the whole run's
+        ran = run_rows(tmp_path, simulated.url, 6, languages="ar,zh")
+        assert (ran.exit_code, simulated.stats.requests) == (0, 6 + count)
+    english = ran.data
+    arabic = json.loads((ran.folder / "RW_instructions_ar.json").read_text("utf-8"))
+    assert list(arabic["data"]) == list(english)
+    assert arabic["meta"]["simulated"] is True
+    report = json.loads((ran.folder / "report.json").read_text("utf-8"))
+    assert report["queries"] == 6
+    assert report["translation"]["languages"]["zh"]["states"]["ok"] == count
+    assert len(report["translation"]["languages"]["zh"]["sample"]) == min(20, count)
+    done = finish([sys.executable, str(MAIN), "status", str(ran.folder)], tmp_path)
+    assert f"{count} pairs in 2 languages: {2 * count} = {2 * count} ok" in done.stdout
+
+
+def test_killed_again_and_again_it_ends_like_one_that_nothing_happened_to(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"translation_damage": 0.15, "latency": 0.003}
+    options = ("--languages", "zh,de,ar")
+    names = [f"RW_instructions_{code}.json" for code in ("zh", "de", "ar")]
+    with server(**settings) as simulated:
+        calm = run_rows(tmp_path, simulated.url, 20, languages="zh,de,ar", dataset_version="calm", num_threads=8)
+        needed = simulated.stats.requests
+    with server(**settings) as simulated:
+        watch, stops = Watch(simulated), [("answer", 25), ("request", 19), ("answer", 14)]
+        for what, number in stops:
+            with start(command(tmp_path, simulated.url, 20, *options), tmp_path) as process:
+                watch.at(what, number, process.kill)
+                process.communicate(timeout=60)
+            assert process.returncode == -9
+        ran = run_rows(tmp_path, simulated.url, 20, languages="zh,de,ar", num_threads=8)
+        assert watch.dup_after_ok <= 8 * len(stops)
+        assert watch.requests <= needed + 8 * len(stops) + 8
+    assert ran.exit_code == 0
+    assert [(ran.folder / name).read_bytes() for name in names] == [(calm.folder / name).read_bytes() for name in names]
+
+
+def test_the_command_takes_a_folder_and_the_name_in_the_first_syphus_works(tmp_path: Path) -> None:
+    write(tmp_path, pairs(2))
+
+    def typed(*arguments: str) -> tuple[int, str]:
+        given = [sys.executable, str(MAIN), *arguments, "--offline", "--languages", "ja"]
+        done = finish(given, tmp_path, env=environment())
+        return done.returncode, done.stderr
+
+    code, told = typed("translate", ".")
+    assert code == 0
+    assert "2 pairs in 1 language: 2 = 2 ok" in told
+    assert (tmp_path / "TR_instructions_ja.json").is_file()
+    assert typed("--name", "Translation.translate", "-in", "TR_instructions.json")[0] == 0
+    assert (tmp_path / "output" / "Translation.translate" / "v1" / "TR_instructions_ja.json").is_file()
+
+
+def test_a_place_is_a_run_a_file_or_a_folder_with_one(tmp_path: Path) -> None:
+    file = write(tmp_path, pairs(1))
+    assert find_place(tmp_path) == find_place(file)
+    assert find_place(file).ledger == tmp_path / "TR_instructions.translation"
+    elsewhere = find_place(file, tmp_path / "out")
+    assert (elsewhere.ledger, elsewhere.files) == (tmp_path / "out" / "TR_instructions.translation", tmp_path / "out")
+    shutil.copy(file, tmp_path / "XX_instructions.json")
+    shutil.copy(file, tmp_path / "TR_instructions_ja.json")
+    for path, told in ((tmp_path, "holds several"), (tmp_path / "TR_instructions_ja.json", "translation already")):
+        with pytest.raises(InputError, match=told):
+            find_place(path)
+
+
+def test_the_page_shows_right_to_left_as_it_is_read(tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = next((found for name in names if (found := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip("there is no browser")
+    with server() as simulated:
+        done = run(write(tmp_path, pairs(30)), simulated.url, languages="ar,de")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = opened.new_page()
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("request", lambda request: said.append(request.url))
+        file = done.ledger / "translation.html"
+        page.goto(file.as_uri())
+        assert page.locator("td[lang=ar]").count() == page.locator("td[lang=de]").count() == 20
+        cell = "document.querySelector('td[lang=%s]')"
+        assert page.evaluate(f"getComputedStyle({cell % 'ar'}).direction") == "rtl"
+        starts = (
+            "(c => { const r = document.createRange(); r.selectNodeContents(c.firstChild);"
+            " const a = r.getBoundingClientRect(), b = c.getBoundingClientRect();"
+            " return [a.left - b.left, b.right - a.right] })"
+        )
+        left, right = page.evaluate(f"{starts}({cell % 'ar'})")
+        assert right < left
+        left, right = page.evaluate(f"{starts}({cell % 'de'})")
+        assert left < right
+        page.set_viewport_size({"width": 360, "height": 640})
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        opened.close()
+    assert said == [file.as_uri()]

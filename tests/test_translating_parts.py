@@ -1,0 +1,152 @@
+"""The parts of translating that need no server: reading answers, splitting texts, what the user says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from syphus.endpoints.simulated.translating.damage import DAMAGES, damaged
+from syphus.endpoints.simulated.translating.made_up import made_up
+from syphus.endpoints.simulated.translating.words import WORDS
+from syphus.errors import ConfigError
+from syphus.runs.translating.pairs import pairs_of_file
+from syphus.runs.translating.wanted import glossary, languages, targets
+from syphus.stages.translating.answers import MISSING, NO_JSON, NOT_VALID, read_members, translation
+from syphus.stages.translating.asking import ask_for_languages
+from syphus.stages.translating.pieces import SourcePair, join, piece_of, queries, split
+from syphus.translation import LANGUAGES, Term, Translatable, check_translation
+
+SOURCE = Translatable("Who is it?", "A man.")
+ZH = '"zh": {"instruction": "他是谁\uff1f", "answer": "一个男人。"}'
+DE = '"de": {"instruction": "Wer ist das?", "answer": "Ein Mann."}'
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "problem"),
+    [
+        (f"{{{ZH}, {DE}}}", ["zh", "de"], ""),
+        (f"```json\n{{{ZH}}}\n```", ["zh"], ""),
+        (f"Here you are: {{{ZH}, {DE},}} Anything else?", ["zh", "de"], ""),
+        (f"<think>{{...}}</think>{{{ZH}}}", ["zh"], ""),
+        (f'{{{ZH}, "de": {{"instruction": "Wer', ["zh"], NOT_VALID),
+        (f"{{{ZH}, {DE}", ["zh", "de"], NOT_VALID),
+        (f"{{{ZH}, oh well}}", ["zh"], NOT_VALID),
+        (f"{{{ZH}, {ZH}}}", ["zh"], "the same key twice"),
+        ("I can't do that.", [], NO_JSON),
+        ("", [], "answer is empty"),
+        ("{}", [], ""),
+    ],
+)
+def test_members_are_read_up_to_where_they_break(text: str, keys: list[str], problem: str) -> None:
+    members = read_members(text)
+    assert list(members.values) == keys
+    assert members.problem == problem
+
+
+def test_what_stands_under_a_key_is_a_translation_or_says_why_not() -> None:
+    members = read_members(
+        '{"a": {"instruction": "x", "answer": " y\\n"}, "b": [], "c": {"instruction": 3}, "d": "\\\\u"}'
+    )
+    assert translation(members, "a", SOURCE) == Translatable("x", "y")
+    assert translation(members, "a", Translatable("", "A man.")) == Translatable("", "y")
+    assert translation(members, "b", SOURCE) == "not an object with the texts"
+    assert translation(members, "c", SOURCE) == "the instruction is no text"
+    assert translation(members, "e", SOURCE) == MISSING
+    broken = read_members('{"a": {"instruction": "x", "answer": "half \\ud83d"}}')
+    assert translation(broken, "a", SOURCE) == "half of a surrogate pair"
+
+
+@pytest.mark.parametrize("longest", [40, 97, 300])
+def test_a_text_is_cut_at_its_seams_and_nothing_of_it_is_lost(longest: int) -> None:
+    text = "One sentence here. And another one!\nA line of its own\n\nA paragraph, which goes on and on. " * 6
+    pieces = split(text, longest)
+    assert "".join(gap + piece for gap, piece in pieces) == text
+    assert all(len(piece) <= longest for _, piece in pieces)
+    assert all(piece[-1:] in ".!n" or not piece for _, piece in pieces[:-1])  # n: of "own"
+
+
+def test_a_code_block_stays_in_one_piece() -> None:
+    block = "```\n" + "x = 1\n" * 10 + "```"
+    pieces = [piece for _, piece in split(f"{'Some words first. ' * 6}\n{block}\n{'And more. ' * 5}", 170)]
+    assert block in "\n".join(pieces)
+    assert all(piece.count("```") % 2 == 0 for piece in pieces)
+
+
+def test_pieces_are_joined_as_the_language_joins_sentences() -> None:
+    parts = [("", "甲。"), (" ", "乙。"), ("\n\n", "丙。")]
+    assert join(parts, LANGUAGES["zh"]) == "甲。乙。\n\n丙。"
+    assert join(parts, LANGUAGES["ko"]) == "甲。 乙。\n\n丙。"
+
+
+def test_a_long_pair_is_several_queries_that_know_what_they_belong_to() -> None:
+    pair = SourcePair("p", Translatable("What happens?", "He walks on. " * 500), ("i1",), ("q",), ("q",))
+    made = [piece_of(query.id, query.text, query.meta) for query in queries(pair)]
+    assert {(piece.pair, piece.of) for piece in made} == {("p", len(made))}
+    assert made[0].source == Translatable("What happens?", "")
+    assert made[0].related == ("q",)
+    assert not made[1].related
+    assert "".join(piece.gap + piece.source.answer for piece in made[1:]) == "He walks on. " * 500
+
+
+def test_only_rounds_see_what_came_before_not_pairs_that_name_each_other(tmp_path: Path) -> None:
+    def line(name: str, image: str, *related: str) -> str:
+        rest = ", ".join(f'"{each}"' for each in related)
+        return f'"{name}": {{"instruction": "a", "answer": "b", "image_ids": ["{image}"], "rel_ins_ids": [{rest}]}}'
+
+    lines = [
+        *(line("r0", "x"), line("r1", "x", "r0"), line("r2", "x", "r0", "r1")),  # a conversation
+        *(line("m1", "y", "m2"), line("m2", "y", "m1")),  # all pairs about a video
+        line("s", "z", "r0", "r1"),  # similar ones, about other images
+    ]
+    path = tmp_path / "T_instructions.json"
+    path.write_text(f'{{"meta": {{}}, "data": {{{", ".join(lines)}}}}}', "utf-8")
+    seen = {query.id: query.meta.get("context", ()) for query in pairs_of_file(path, allow_bad=False)}
+    assert seen == {"r0": (), "r1": ("r0",), "r2": ("r0", "r1"), "m1": (), "m2": (), "s": ()}
+
+
+def test_the_user_says_which_languages() -> None:
+    assert languages("", []) == languages("all", ["zh"]) == list(LANGUAGES)
+    assert languages("", ["ko"]) == ["ko"]
+    assert languages("ar, ZH", []) == ["zh", "ar"]
+
+
+def test_the_user_says_how_the_reader_is_addressed() -> None:
+    notes = {code: target.note for code, target in targets(["de", "fr"], "formal,fr=informal").items()}
+    assert notes == {"de": LANGUAGES["de"].formal, "fr": LANGUAGES["fr"].informal}
+
+
+def test_a_glossary_is_read_and_its_faults_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "terms.yaml"
+    path.write_text("MIMIC-IT: MIMIC-IT\nanswer sheet: {de: Antwortbogen}\n", "utf-8")
+    same, by_language = glossary(path)
+    assert same == Term("MIMIC-IT", dict.fromkeys(LANGUAGES, "MIMIC-IT"))
+    assert by_language == Term("answer sheet", {"de": "Antwortbogen"})
+    for text, told in (("a: {xx: b}", "no language xx"), ("a: 3", "text is expected"), ("- a", "terms are expected")):
+        path.write_text(text, "utf-8")
+        with pytest.raises(ConfigError, match=told):
+            glossary(path)
+
+
+def test_only_the_terms_of_the_text_are_sent() -> None:
+    terms = [Term("red hat", {"zh": "红帽子"}), Term("blue", {"zh": "蓝"}), Term("red", {"de": "rot"})]
+    ask = ask_for_languages(Translatable("The Red Hats?", "Yes."), list(targets(["zh"], "").values()), (), terms)
+    assert '"terms":{"red hat":{"zh":"红帽子"}}' in ask.messages[1]["content"]
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_language_can_be_made_up_and_every_damage_is_seen(code: str) -> None:
+    from random import Random
+
+    source = Translatable(
+        "Is {name} at gate 12?", "Yes, {name} has been waiting at gate 12 since 3:05 in the afternoon."
+    )
+    texts = {"instruction": source.instruction, "answer": source.answer}
+    made = {field: made_up(text, code, field) for field, text in texts.items()}
+    assert check_translation(source, Translatable(**made), LANGUAGES[code]).ok
+    for name, damage in DAMAGES.items():
+        spoilt = damage(texts, made, code, Random(0))
+        assert spoilt is not None, name
+        assert not check_translation(source, Translatable(**spoilt), LANGUAGES[code]).ok, name
+    assert damaged(texts, made, code, Random(1)) != made
+    assert code in WORDS

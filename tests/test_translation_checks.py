@@ -1,0 +1,318 @@
+"""The checks of translations: true ones pass, damaged ones are caught, and for the right reason."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from damaged_translations import DAMAGES, MORE_DAMAGES, Damage, damaged, samples
+
+from syphus.translation import (
+    LANGUAGES,
+    REASONS,
+    Checked,
+    Features,
+    Language,
+    Reason,
+    Term,
+    Translatable,
+    check_translation,
+    require_identifier,
+)
+from syphus.translation.languages import SAMPLE
+from syphus.translation.scripts import letters
+
+PAGE = Path(__file__).parent.parent / "docs" / "translation-checks.md"
+PARTS = ("tuning", "held_out")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_at_most_one_in_a_hundred_true_translations_is_rejected(part: str) -> None:
+    rejected = [
+        (sample.name, code, [fault.told for fault in checked.faults])
+        for sample in samples(part)
+        for features in (Features(sample.source),)
+        for code, language in LANGUAGES.items()
+        if not (checked := check_translation(features, sample.translations[code], language)).ok
+    ]
+    assert len(rejected) <= 0.01 * len(samples(part)) * len(LANGUAGES), rejected
+
+
+def test_there_are_forty_true_translations_and_more_in_every_language() -> None:
+    every = [sample for part in PARTS for sample in samples(part)]
+    assert len(every) >= 40
+    assert len({sample.name for sample in every}) == len(every)
+    assert all(set(sample.translations) == set(LANGUAGES) for sample in every)
+
+
+def caught(damages: dict[str, Damage], part: str) -> tuple[Counter[str], Counter[str], list[str]]:
+    """By damage: how many there are, how many have a right reason; and what was missed."""
+    there, right, missed = Counter[str](), Counter[str](), list[str]()
+    for name, sample, code, made in damaged(damages, part):
+        checked = check_translation(made.source, made.translated, LANGUAGES[code])
+        there[name] += 1
+        if {fault.reason for fault in checked.faults} & made.reasons:
+            right[name] += 1
+        else:
+            missed.append(f"{name}: {sample}, {code}: {made.translated} {[f.told for f in checked.faults]}")
+    return there, right, missed
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_ninety_nine_in_a_hundred_damaged_translations_are_caught_with_the_right_reason(part: str) -> None:
+    there, right, missed = caught(DAMAGES, part)
+    assert right.total() >= 0.99 * there.total(), missed
+    assert all(right[name] >= 0.97 * there[name] for name in DAMAGES), missed
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_else_models_do_is_caught(part: str) -> None:
+    there, right, missed = caught(MORE_DAMAGES, part)
+    assert right.total() >= 0.99 * there.total(), missed
+
+
+def checked(code: str, source: tuple[str, str], translated: tuple[str, str], *terms: Term) -> Checked:
+    return check_translation(Translatable(*source), Translatable(*translated), LANGUAGES[code], terms)
+
+
+def faults(code: str, answer: str, translated: str, *terms: Term) -> list[Reason]:
+    """The reasons against the translation of an answer, below a question that is all right."""
+    sample = samples("tuning")[1]
+    asked = sample.translations[code].instruction
+    return [
+        fault.reason for fault in checked(code, (sample.source.instruction, answer), (asked, translated), *terms).faults
+    ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES.values(), ids=list(LANGUAGES))
+def test_every_language_of_the_table_is_whole(language: Language) -> None:
+    assert LANGUAGES[language.code] is language
+    found = letters(language.sample, language.scripts)
+    assert found.own > 0.9 * sum(found)
+    assert language.formal
+    assert language.informal
+    assert language.rtl == ("Arabic" in language.scripts or "Hebrew" in language.scripts)
+    least, most = language.lengths(len(SAMPLE))
+    assert least < len(language.sample) < most
+    question, answer = re.split(r"(?<=[?？؟])", language.sample)
+    source = Translatable(*(each.strip() for each in re.split(r"(?<=\?)", SAMPLE)))
+    assert check_translation(source, Translatable(question, answer.strip()), language).faults == ()
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_sample_is_in_no_other_language_of_the_table(code: str) -> None:
+    source, there = Translatable(SAMPLE, SAMPLE + " So it is."), LANGUAGES[code].sample
+    for other, language in LANGUAGES.items():
+        reasons = {
+            fault.reason for fault in check_translation(source, Translatable(there, there + " "), language).faults
+        }
+        assert bool(reasons & {Reason.WRONG_SCRIPT, Reason.WRONG_LANGUAGE}) == (other != code)
+
+
+def test_a_language_that_is_new_needs_one_entry() -> None:
+    italian = Language(
+        "it", "Italian", "italiano", ("Latin",), (0.72, 1.7), "Quante persone sono sedute al tavolo?", "Lei", "tu"
+    )
+    source = Translatable("How many people are there?", "There are 1,200 people in the square, and two dogs.")
+    right = Translatable("Quante persone ci sono?", "Nella piazza ci sono 1.200 persone e due cani.")
+    assert check_translation(source, right, italian).ok
+    wrong = Translatable("Quante persone ci sono?", "Nella piazza ci sono 1.300 persone e due cani.")
+    assert check_translation(source, wrong, italian).reason == "numbers"
+    spanish = Translatable(
+        "¿Cuántas personas hay en la plaza?", "En la plaza hay 1.200 personas y dos perros pequeños."
+    )
+    assert check_translation(source, spanish, italian).reason == "wrong language"
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated"),
+    [
+        ("es", "It holds 1,000 people.", "Caben 1.000 personas."),
+        ("fr", "It holds 1,000 people.", "Il y a de la place pour 1 000 personnes."),
+        ("ar", "It holds 1,000 people.", "يتسع لـ ١٠٠٠ شخص."),
+        ("zh", "It holds 10,000 people.", "它能容纳一万人。"),
+        ("ja", "It holds 25,000 people.", "2万5000人を収容できます。"),
+        ("ko", "It holds 25,000 people.", "2만 5천 명을 수용할 수 있습니다."),
+        ("de", "It weighs 2.5 kg.", "Es wiegt 2,5 kg."),
+        ("es", "There are two dogs and 3 cats.", "Hay 2 perros y tres gatos."),
+        ("ar", "There are 2 dogs in the yard.", "يوجد كلبان في الفناء."),
+        ("de", "The shop closes at 5:30 p.m. today.", "Der Laden schließt heute um 17:30 Uhr."),
+        ("zh", "The shop closes at 5:30 p.m. today.", "这家店今天下午五点半关门。"),
+        ("fr", "It was built in the 19th century.", "Il a été construit au XIXe siècle."),
+        ("de", "A song of the 1980s is playing.", "Es läuft ein Lied aus den 80er Jahren."),
+        ("es", "It sold 2.5 million copies.", "Se vendieron 2.500.000 ejemplares."),
+        ("ja", "It is on May 3 at noon.", "5月3日の12時です。"),
+        ("es", "It takes 1.5 hours on foot.", "Se tarda una hora y media a pie."),
+    ],
+)
+def test_the_same_number_may_be_written_otherwise(code: str, english: str, translated: str) -> None:
+    assert faults(code, english, translated) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated", "reason"),
+    [
+        ("es", "It holds 1,000 people.", "Caben 10.000 personas.", Reason.NUMBERS),
+        ("de", "It weighs 2.5 kg.", "Es wiegt 25 kg.", Reason.NUMBERS),
+        ("zh", "It sold 2.5 million copies.", "卖出了25万册。", Reason.NUMBERS),
+        ("fr", "Three dogs are playing there.", "Quatre chiens y jouent.", Reason.NUMBERS),
+        ("ko", "The clock shows 3:05 now.", "지금 시계는 5:03을 가리킵니다.", Reason.TIMES),
+        ("de", "The tower is 30 feet tall.", "Der Turm ist 30 Meter hoch.", Reason.UNITS),
+        ("ja", "The rope is 12 m long.", "ロープの長さは12フィートです。", Reason.UNITS),
+        ("es", "The bill is $40 in total.", "La cuenta es de 40 € en total.", Reason.UNITS),
+    ],
+)
+def test_another_number_or_unit_is_a_fault(code: str, english: str, translated: str, reason: Reason) -> None:
+    assert reason in faults(code, english, translated)
+
+
+@pytest.mark.parametrize("text", ["New York", "iPhone 12", "12", "Vincent van Gogh", "`x = 1`", "B", "www.example.org"])
+def test_a_name_a_number_or_code_may_stay_as_it_is(text: str) -> None:
+    for code in LANGUAGES:
+        assert faults(code, text, text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["Red.", "Yes", "Left", "A red bus stands there.", "Two Dogs And A Cat", "not visible"]
+)
+def test_no_other_source_is_its_own_translation(text: str) -> None:
+    for code in LANGUAGES:
+        assert Reason.COPIED in faults(code, text, text)
+
+
+def test_a_word_that_two_languages_share_is_a_translation_and_says_so() -> None:
+    result = checked("es", ("Is it raining?", "No."), ("¿Está lloviendo?", "No."))
+    assert result.ok
+    assert result.notes == ("answer: the same word in English and Spanish",)
+
+
+def test_what_is_too_short_to_judge_is_accepted_and_noted() -> None:
+    result = checked("es", ("What is it made of?", "Wood."), ("¿De qué está hecho esto exactamente?", "Madera."))
+    assert result.ok
+    assert result.notes == ("answer: too short or too ambiguous to tell its language",)
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted", "good", "bad"),
+    [
+        ("de", "Fahrrad", "Zwei Fahrräder lehnen an der Wand.", "Zwei Velos lehnen an der Wand."),
+        ("es", "bicicleta", "Dos bicicletas están apoyadas en la pared.", "Dos bicis están apoyadas en la pared."),
+        ("fr", "vélo", "Deux vélos sont appuyés contre le mur.", "Deux bicyclettes sont appuyées contre le mur."),
+        ("zh", "自行车", "两辆自行车靠在墙上。", "两辆单车靠在墙上。"),
+        ("ja", "自転車", "自転車が2台、壁に立てかけてあります。", "バイクが2台、壁に立てかけてあります。"),
+        ("ko", "자전거", "자전거 두 대가 벽에 기대어 있습니다.", "바이크 두 대가 벽에 기대어 있습니다."),
+        ("ar", "دراجة", "تستند الدراجتان الهوائيتان إلى الجدار.", "تستند عجلتان هوائيتان إلى الجدار."),
+    ],
+)
+def test_a_term_of_the_glossary_may_be_inflected_and_not_be_another_word(
+    code: str, wanted: str, good: str, bad: str
+) -> None:
+    term = Term("bicycle", {code: wanted})
+    english = "Two bicycles lean against the wall."
+    assert faults(code, english, good, term) == []
+    assert faults(code, english, bad, term) == [Reason.TERMS]
+    assert (
+        faults(code, "A car is parked there, at the wall.", samples("tuning")[0].translations[code].answer, term).count(
+            Reason.TERMS
+        )
+        == 0
+    )
+
+
+def test_features_made_once_give_what_the_source_itself_gives() -> None:
+    for sample in samples("tuning")[:8]:
+        features = Features(sample.source)
+        for code, language in LANGUAGES.items():
+            there = sample.translations[code]
+            assert check_translation(features, there, language) == check_translation(sample.source, there, language)
+
+
+def test_the_gravest_fault_comes_first_and_the_model_is_told_what_and_where() -> None:
+    result = checked("de", ("What is it?", "It costs 12 euros today."), ("Was ist das?", '"}'))
+    assert result.reason == "empty"
+    assert result.faults[0].told == 'answer: Translate the whole text. ("})'
+
+
+_ODD = [
+    *"ab AB.,:;!?'`{}[]<>$%&\\/()（）「」019٣万百三두ثéß\n\t#*-|😊\ud83d\u200f~@_",
+    "1,000",
+    "10:30",
+    "万" * 9,
+    "half",
+]
+
+
+def test_no_text_is_too_odd_to_be_judged() -> None:
+    chance = random.Random(5)
+    for _ in range(200):
+        texts = ["".join(chance.choices(_ODD, k=chance.randint(0, 80))) for _ in range(4)]
+        for language in LANGUAGES.values():
+            check_translation(Translatable(*texts[:2]), Translatable(*texts[2:]), language, (Term("ab", {"de": "é"}),))
+
+
+@pytest.mark.parametrize(
+    "piece", ["9", "1 ", "1,", "$a ", "<a", "'a ", "{", '"a', "%", "a@", "[A", "(", "`", "XV ", "5万", "萬", "1 000"]
+)
+def test_no_text_holds_the_checks_up(piece: str) -> None:
+    """A pattern that backtracks without bounds does not come back from one of these."""
+    source, there = Translatable("Is it?", "It is here, " + piece * 400), Translatable("?", "a " + piece * 400 + " x")
+    for code in ("zh", "es"):
+        assert not check_translation(source, there, LANGUAGES[code]).ok
+
+
+def test_the_identifier_is_there_before_anything_is_asked() -> None:
+    require_identifier()
+
+
+# The page about the checks is true.
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table below a heading."""
+    lines = PAGE.read_text("utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines()
+    cells = [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]] for line in lines if line.startswith("|")
+    ]
+    return cells[2:]
+
+
+def examples(heading: str) -> list[tuple[str, str, str, str]]:
+    """(first cell, code, English, translation) of each row; a line break is written `⏎`, a bar `\\|`."""
+    found = []
+    for first, code, english, translated, *_ in rows(heading):
+        before, after = (each.replace("⏎", "\n").replace("\\|", "|") for each in (english, translated))
+        found.append((first.strip("`"), code, before, after))
+    return found
+
+
+def page_check(code: str, english: str, translated: str) -> list[str]:
+    """A cell is an instruction and an answer with ` → ` between them, or an answer alone."""
+    pairs = [each.split(" → ") for each in (english, translated)]
+    if len(pairs[0]) == 1:
+        return [str(reason) for reason in faults(code, english, translated)]
+    source, there = (Translatable(*(part.strip() for part in pair)) for pair in pairs)
+    return [str(fault.reason) for fault in check_translation(source, there, LANGUAGES[code]).faults]
+
+
+def test_the_page_has_an_example_of_every_reason() -> None:
+    shown = [reason for reason, *_ in examples("The reasons")]
+    assert shown == [str(reason) for reason in REASONS if reason is not Reason.TERMS]
+
+
+@pytest.mark.parametrize("example", examples("The reasons"), ids=lambda example: example[0])
+def test_an_example_of_the_page_is_rejected_for_its_reason(example: tuple[str, str, str, str]) -> None:
+    reason, *texts = example
+    assert page_check(*texts)[:1] == [reason]
+
+
+@pytest.mark.parametrize("example", examples("What the checks cannot see"), ids=lambda example: example[0])
+def test_what_the_page_says_cannot_be_seen_is_not_seen(example: tuple[str, str, str, str]) -> None:
+    assert page_check(*example[1:]) == []
+
+
+@pytest.mark.parametrize("example", examples("Rejected, and yet right"), ids=lambda example: example[0])
+def test_what_the_page_says_is_rejected_wrongly_is_rejected(example: tuple[str, str, str, str]) -> None:
+    assert page_check(*example[1:]) != []
