@@ -179,7 +179,7 @@ def test_stores_of_every_layout_are_read(tmp_path: Path) -> None:
     ]
     pyarrow.parquet.write_table(pyarrow.table({"jpg": [PICTURE], "__null_dask_index__": ["SD_IMG_1"]}), folder)
     assert check(tmp_path)[0][0] == "SD.parquet: can't be read: no column base64"
-    assert check(tmp_path, depth=Depth.NONE)[0] == []
+    assert check(tmp_path, depth=Depth.NONE)[0] == ["SD_instructions.json: SD_INS_3: unknown image: SD_IMG_2"]
     folder.write_bytes(b"no parquet at all")
     assert check(tmp_path)[0][0].startswith("SD.parquet: can't be read: ")
 
@@ -214,7 +214,7 @@ def test_an_image_that_does_not_decode_is_found_with_its_id(tmp_path: Path, dept
         name: base64.b64encode(value).decode() if isinstance(value, bytes) else value
         for name, (value, _) in IMAGES.items()
     }
-    save(tmp_path, {"SD_INS_1": entry(image_ids=["png"])})
+    save(tmp_path, {"SD_INS_1": entry(image_ids=list(IMAGES))})
     (tmp_path / "SD.json").write_text(json.dumps(stored), "utf-8")
     found, summary = check(tmp_path, depth=depth)
     bad = [(name, fault.strip("?")) for name, (_, fault) in IMAGES.items() if fault]
@@ -236,7 +236,7 @@ def test_an_image_that_says_it_is_huge_is_not_decoded(tmp_path: Path) -> None:
 def test_images_of_a_large_store_are_looked_at_in_its_order(tmp_path: Path) -> None:
     names = [f"SD_IMG_{number}" for number in range(300)]
     good, bad = base64.b64encode(picture("JPEG", 100)).decode(), base64.b64encode(b"x" * 5_000).decode()
-    save(tmp_path, GOOD)
+    save(tmp_path, {"SD_INS_1": entry(image_ids=names)})
     frame = pandas.DataFrame({"base64": [bad if n % 50 == 7 else good for n in range(300)]}, index=names)
     frame.to_parquet(tmp_path / "SD.parquet", engine="pyarrow")
     found, summary = check(tmp_path, depth=Depth.FULL)
