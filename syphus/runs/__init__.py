@@ -21,5 +21,7 @@ export.py       the pairs in other formats
 push.py         the same to the Hugging Face Hub
 preview.py      the messages that would go out
 status.py       where a run stands
+convert.py      an image store from its files to its parts
+image_results.py  the images that go into it, from any point on
 clean.py        its answers judged once more
 """
