@@ -61,7 +61,7 @@ def make_stills(folder: Path, count: int, size: tuple[int, int] = (640, 480), di
 
 
 def make_videos(folder: Path, count: int) -> Path:
-    """Videos of a camera that moves over a picture with grain; libx264 as it comes."""
+    """Videos of a camera that moves over a picture with grain; libx264, a key frame every two seconds at least."""
     folder.mkdir(parents=True)
     for number in range(count):
         rng = numpy.random.default_rng(number)
@@ -69,7 +69,7 @@ def make_videos(folder: Path, count: int) -> Path:
         ground = numpy.asarray(coarse.resize((2 * WIDE, 2 * HIGH), Image.Resampling.BICUBIC)).astype(numpy.int16)
         grain = rng.normal(0, 9, (2 * HIGH, 2 * WIDE, 1)).astype(numpy.int16)
         with av.open(folder / f"v_{number:04}.mp4", "w") as container:
-            stream = container.add_stream("libx264", rate=Fraction(RATE), options={"crf": "18"})
+            stream = container.add_stream("libx264", rate=Fraction(RATE), options={"crf": "18", "g": str(2 * RATE)})
             assert isinstance(stream, VideoStream)
             stream.width, stream.height, stream.pix_fmt = WIDE, HIGH, "yuv420p"
             for frame in range(RATE * SECONDS):

@@ -7,6 +7,7 @@ json_scan.py    one value out of a text
 places.py       where a record stands, and which are passed over
 coco.py         COCO's captions and boxes, from its own files
 frames.py       the names of frames, from a listing beside the annotations
+media_files.py  the image and video files below a folder
 text_files.py   encodings, gzip, and what text may not hold
 yaml_files.py   YAML without its traps
 """

@@ -14,5 +14,7 @@ projections.py  the files besides the ledger
 export.py       the pairs in other formats
 preview.py      the messages that would go out
 status.py       where a run stands
+convert.py      an image store from its files to its parts
+image_results.py  the images that go into it, from any point on
 clean.py        its answers judged once more
 """

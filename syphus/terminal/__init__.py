@@ -2,6 +2,8 @@
 
 command_line.py     options on the command line, from the fields of `Options`
 corpus_commands.py  verify, mix and stats
+image_commands.py   convert
+converting.py       how far it is, and what came out
 telling.py          the sentences after a run, and about one
 showing.py          the messages that would go out
 corpus.py           the sentences and tables about MIMIC-IT files
