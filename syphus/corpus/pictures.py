@@ -10,17 +10,21 @@ from __future__ import annotations
 import binascii
 import io
 import os
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from syphus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as ImageFile
 
 _BATCH_BYTES = 1 << 20  # of base64 that one thread gets at once
 _URL_LETTERS = str.maketrans("-_", "+/")
 _END_OF_JPEG = b"\xff\xd9"
+_MOST_PIXELS = 89_478_485  # from which on Pillow speaks of a decompression bomb
 
 
 class Depth(StrEnum):
@@ -48,12 +52,9 @@ def faults(images: Iterable[tuple[str, object]], depth: Depth) -> Iterator[tuple
 
     Images are told by id and base64, or bytes; a few MB of them are held at once. Needs Pillow.
     """
-    from PIL import Image  # here, as below: only who has images needs it
-
     cores = os.cpu_count() or 1
     waiting: deque[Future[list[tuple[str, str]]]] = deque()
-    with ThreadPoolExecutor(cores) as pool, warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with ThreadPoolExecutor(cores) as pool:
         for batch in _batches(images):
             waiting.append(pool.submit(_looked_at, batch, depth))
             if len(waiting) > cores:
@@ -80,7 +81,7 @@ def _looked_at(batch: Iterable[tuple[str, object]], depth: Depth) -> list[tuple[
 
 def _fault(encoded: object, depth: Depth) -> str:
     """What is wrong with one image, in a few words."""
-    from PIL import Image
+    from PIL import Image  # here, as below: only who has images needs it
 
     if not isinstance(encoded, (str, bytes)):
         return "text is expected"
@@ -91,6 +92,7 @@ def _fault(encoded: object, depth: Depth) -> str:
     try:
         if depth is Depth.FULL or not _looks_whole(data):
             with Image.open(io.BytesIO(data)) as image:
+                _check_size(image)
                 image.load()
     except Exception as error:  # noqa: BLE001  whatever a decoder raises at bytes that nobody has checked
         return _told(error)
@@ -108,9 +110,19 @@ def _looks_whole(data: bytes) -> bool:
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as image:
+        _check_size(image)
         image.verify()
         kind = image.format
     return kind == "PNG" or (kind == "JPEG" and data.endswith(_END_OF_JPEG))
+
+
+def _check_size(image: ImageFile) -> None:
+    """Raises ValueError for what Pillow warns of, and Otter's loader would not survive; not its own limit, which is one
+    for the whole process, and may have been put aside.
+    """
+    pixels = image.width * image.height
+    if pixels > _MOST_PIXELS:
+        raise ValueError(f"Image size ({pixels} pixels) exceeds limit of {_MOST_PIXELS} pixels")
 
 
 def _told(error: Exception) -> str:

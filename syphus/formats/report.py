@@ -21,6 +21,8 @@ from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, 
 from syphus.pricing import Prices
 from syphus.types import SIMULATED, Pair, State
 
+_COLD_START = "cold start"  # how its stages begin; what they found is in every request of the main job
+
 
 class Report(NamedTuple):
     """A run in numbers. `cost` is in dollars, None where a price is not known; never a guess."""
@@ -43,8 +45,9 @@ class Report(NamedTuple):
 
     @property
     def simulated(self) -> bool:
-        """Whether any answer of this stage was made up by the simulated endpoint."""
-        return any(model.startswith(SIMULATED) for model in self.models)
+        """Whether any answer of this stage, or of the cold start before it, was made up by the simulated endpoint."""
+        own = (use for use in self.spending.models if use.stage == self.stage or use.stage.startswith(_COLD_START))
+        return any(use.model.startswith(SIMULATED) for use in own)
 
     @property
     def seconds(self) -> float:
