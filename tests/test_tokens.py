@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,6 +193,47 @@ def test_a_call_that_is_given_up_ends_the_command(tmp_path: Path) -> None:
             await asking
 
     asyncio.run(main())
+    assert is_over(int((tmp_path / "run-1").read_text("utf-8")))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
+@pytest.mark.parametrize("turns", range(1, 9))
+def test_a_call_that_is_given_up_while_the_command_starts_ends_it(tmp_path: Path, turns: int) -> None:
+    async def main() -> None:
+        asking = asyncio.create_task(TokenSource(command(tmp_path, "hang"), Vault())())
+        for _ in range(turns):  # of the event loop
+            await asyncio.sleep(0)
+        asking.cancel()
+        ended, _ = await asyncio.wait([asking], timeout=10)
+        assert ended
+
+    asyncio.run(main())
+    started = list(tmp_path.glob("run-*"))
+    assert all(is_over(int(file.read_text("utf-8"))) for file in started)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
+def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
+    """It has left the command's session, and holds its output open."""
+    try:
+        assert ask(source(tmp_path, "daemon")) == [token(1)]
+    finally:
+        os.kill(int((tmp_path / "daemon").read_text("utf-8")), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
+def test_a_call_that_is_given_up_does_not_wait_for_what_has_left_the_session(tmp_path: Path) -> None:
+    async def main() -> None:
+        asking = asyncio.create_task(TokenSource(command(tmp_path, "leave"), Vault())())
+        await until((tmp_path / "hangs").exists)
+        asking.cancel()
+        ended, _ = await asyncio.wait([asking], timeout=10)
+        assert ended
+
+    try:
+        asyncio.run(main())
+    finally:
+        os.kill(int((tmp_path / "daemon").read_text("utf-8")), signal.SIGKILL)
     assert is_over(int((tmp_path / "run-1").read_text("utf-8")))
 
 

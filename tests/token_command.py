@@ -31,9 +31,22 @@ elif how.startswith("fail"):
         sys.stderr.write("WARNING: there is an update\\nERROR: Please run 'az login' to set up an account.\\x1b[0m\\n")
         sys.exit(1)
     print(token)
-elif how == "hang":
+elif how == "daemon":
     if os.fork() == 0:
+        os.setsid()
+        (folder / "daemon").write_text(str(os.getpid()))
+        time.sleep(1000)
+    while not (folder / "daemon").exists():
+        time.sleep(0.001)
+    print(token)
+elif how in ("hang", "leave"):
+    if os.fork() == 0:
+        if how == "leave":
+            os.setsid()
+            (folder / "daemon").write_text(str(os.getpid()))
         os.execvp(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"])
+    while how == "leave" and not (folder / "daemon").exists():
+        time.sleep(0.001)
     (folder / "hangs").touch()
     time.sleep(1000)
 else:
@@ -44,7 +57,11 @@ LIFE = 3600.0  #: seconds
 
 
 def command(folder: Path, how: str, life: float = LIFE, start: float = 0.0) -> tuple[str, ...]:
-    """The command; `how` is az, bare, azd, oauth, stdin, fail (or fail2: twice, then not), hang, or a file to print."""
+    """The command; `how` is az, bare, azd, oauth, stdin, fail (or fail2: twice, then not), or a file to print.
+
+    Or: hang never ends, and neither does what it starts; leave is the same, with that in a session of its own; daemon
+    prints a token and leaves such a process behind.
+    """
     program = folder / "get_token.py"
     program.write_text(_PROGRAM, "utf-8")
     return (sys.executable, "-I", "-S", str(program), str(folder), how, str(life), str(start))

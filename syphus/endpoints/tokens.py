@@ -14,7 +14,7 @@ import re
 import shlex
 import signal
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL
 from collections.abc import Callable
 
 import orjson
@@ -28,6 +28,7 @@ from syphus.text import one_line
 UNKNOWN_LIFE = 300.0  #: seconds
 MARGIN = 120.0  #: seconds before its end at which a token is renewed; of a short life, half
 COMMAND_TIMEOUT = 60.0  #: seconds
+LAST_WORDS = 1.0  #: seconds for output that is still on its way when a command has ended
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 _NAMES = ("accessToken", "access_token", "token")  # az, OAuth, azd
@@ -38,6 +39,34 @@ class _FailedError(ConfigError):
 
 
 _ATTEMPTS = AsyncRetrying(retry=retry_if_exception_type(_FailedError), stop=stop_after_attempt(3), reraise=True)
+
+
+class _Printed(asyncio.SubprocessProtocol):
+    """Gathers what a command prints. `asyncio.subprocess.Process` would wait for all who hold its output open."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.err = bytearray()
+        self.exited = asyncio.Event()
+        self._closed = asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Bytes of its output or error output."""
+        (self.out if fd == 1 else self.err).extend(data)
+
+    def process_exited(self) -> None:
+        """The command itself has ended."""
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio passes it)
+        """It has ended, and nobody holds its output open any more."""
+        self._closed.set()
+
+    async def ended(self) -> None:
+        """Returns when the command has ended; who holds its output open still gets a moment to close it."""
+        await self.exited.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), LAST_WORDS)
 
 
 class TokenSource:
@@ -83,22 +112,24 @@ class TokenSource:
 
     async def _ask(self) -> bytes:
         """What the command prints."""
+        start = asyncio.get_running_loop().subprocess_exec(
+            _Printed, *self._command, stdin=DEVNULL, start_new_session=True
+        )
+        starting = asyncio.ensure_future(start)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
-            )
-        except OSError as error:
-            raise ConfigError(f"{self._shown} can't be started: {error.strerror}") from error
-        try:
-            out, err = await asyncio.wait_for(process.communicate(), self._timeout)
+            # Shielded: a start cancelled half way leaves what it has started, and may never return (CPython 3.11).
+            transport, printed = await asyncio.shield(starting)
+            await asyncio.wait_for(printed.ended(), self._timeout)
         except TimeoutError:
             raise ConfigError(f"{self._shown} gave nothing for {self._timeout:g} s") from None
+        except OSError as error:
+            raise ConfigError(f"{self._shown} can't be started: {error.strerror}") from error
         finally:
-            await _end(process)
-        if process.returncode:
-            said = self._vault.scrub(err.decode("utf-8", "replace")).strip().splitlines()
-            raise _FailedError(f"{self._shown} failed ({process.returncode}): {one_line(said[-1]) if said else ''}")
-        return out.strip()
+            await _end(starting)
+        if code := transport.get_returncode():
+            said = self._vault.scrub(printed.err.decode("utf-8", "replace")).strip().splitlines()
+            raise _FailedError(f"{self._shown} failed ({code}): {one_line(said[-1]) if said else ''}")
+        return bytes(printed.out).strip()
 
     def _read(self, printed: bytes) -> tuple[str, float]:
         """The token, and the seconds that it will hold. What was printed is never shown: it may be half a token."""
@@ -123,15 +154,20 @@ def _life(expires_on: object, now: float) -> float:
     return life if life > 0 and math.isfinite(life) else UNKNOWN_LIFE  # our clock may be wrong: the server will say
 
 
-async def _end(process: Process) -> None:
-    """Ends the command, and what it has started itself, which would hold its output open."""
-    if process.returncode is None:
+async def _end(starting: asyncio.Future[tuple[asyncio.SubprocessTransport, _Printed]]) -> None:
+    """Ends the command, and what it has started itself; does not wait for what has left its session."""
+    await asyncio.wait([starting])
+    if starting.exception():
+        return
+    transport, printed = starting.result()
+    if transport.get_returncode() is None:
         with contextlib.suppress(ProcessLookupError):
             if hasattr(os, "killpg"):
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(transport.get_pid(), signal.SIGKILL)
             else:
-                process.kill()
-        await process.wait()
+                transport.kill()
+        await printed.exited.wait()
+    transport.close()
 
 
 def token_source(config: EndpointConfig, vault: Vault) -> TokenSource | None:
