@@ -86,7 +86,7 @@ def _other_text(source: SourceText, there: Shape, language: Language, place: Pla
     yield from _whole(source, there, language, place)
     yield from unlike(source.kept, there.kept)
     yield from unlike_numbers(source.numbers, without_line_numbers(there.plain), language.code)
-    for detail in other_units(source.units, there.plain):
+    for detail in other_units(source.units, there.plain, language.code):
         yield Reason.UNITS, detail
     yield from unlike_layout(source.layout, there.layout, source.text, there.text)
 

@@ -7,7 +7,7 @@ import re
 from syphus.translation.copies import Copyable, normal
 from syphus.translation.kept import take_out
 from syphus.translation.layout import layout, without_line_numbers, without_quotes
-from syphus.translation.numbers import SourceNumbers, ascii_digits
+from syphus.translation.numbers import SourceNumbers, plain_digits
 from syphus.translation.remarks import Remarks
 from syphus.translation.types import Translatable
 from syphus.translation.units import with_units
@@ -27,7 +27,7 @@ class Shape:
         self.text = text
         self.normal = normal(text)
         plain, self.kept = take_out(text)
-        self.plain = ascii_digits(plain)
+        self.plain = plain_digits(plain)
         self.layout = layout(text, self.plain)
         self.unquoted = without_quotes(self.plain) if self.layout.quoted else self.plain
         self.length = len(plain.strip())

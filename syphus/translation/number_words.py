@@ -22,10 +22,11 @@ def _tokens(text: str) -> list[str]:
 
 _ARABIC_SIGNS = dict.fromkeys(range(0x64B, 0x653))  # short vowels, which are mostly not written
 _ARABIC_PREFIX = re.compile(r"^[وفبلك]?(?:ال|لل)?(?=..)")
+_ARABIC_TEN = re.compile(r" (?=عشرة?\b)")  # eleven is "one ten", in two words
 
 
 def _arabic_tokens(text: str) -> list[str]:
-    words = re.findall(r"[^\W\d_]+", text.translate(_ARABIC_SIGNS))
+    words = re.findall(r"[^\W\d]+", _ARABIC_TEN.sub("_", text.translate(_ARABIC_SIGNS)))
     return [*words, *(_ARABIC_PREFIX.sub("", word) for word in words)]
 
 
@@ -82,14 +83,16 @@ def _han_tokens(text: str) -> list[str]:
 class NumberWords:
     """How a language writes numbers in words.
 
-    `values` are whole words; `scales` stand behind digits ("2.5 million", "250万") and multiply them; `tokens` takes a
-    text apart into what is looked up; a number of `silent` can be in the grammar alone (the Arabic dual).
+    `values` are whole words; `scales` stand behind digits ("2.5 million", "250万") and multiply them, those of `doubtful`
+    perhaps; `tokens` takes a text apart into what is looked up; a number of `silent` can be in the grammar alone (the
+    Arabic dual).
     """
 
     values: Mapping[str, float]
     scales: Mapping[str, float]
     tokens: Callable[[str], list[str]] = _tokens
     silent: frozenset[float] = frozenset({1.0})
+    doubtful: frozenset[str] = frozenset()
     han: bool = False
     scale: re.Pattern[str] = field(init=False)
 
@@ -126,8 +129,7 @@ PERHAPS: dict[str, tuple[float, ...]] = {
     "triple": (3,),
     "noon": (12,), "midday": (12,), "midnight": (0, 12, 24), "eve": (24,), "january": (1,), "february": (2,),
     "march": (3,), "april": (4,), "may": (5,), "june": (6,), "july": (7,), "august": (8,), "september": (9,),
-    "october": (10,), "november": (11,), "december": (12,), "hundred": (100,), "thousand": (1000,),
-    "hundreds": (100,), "thousands": (1000,), "millions": (1e6, 100, 1e4), "zero": (0,), "other": (1,), "else": (1,),
+    "october": (10,), "november": (11,), "december": (12,), "hundreds": (100,), "thousands": (1000,), "millions": (1e6, 100, 1e4), "zero": (0,), "other": (1,), "else": (1,),
     "jan": (1,), "feb": (2,), "mar": (3,), "apr": (4,), "jun": (6,), "jul": (7,), "aug": (8,), "sep": (9,),
     "sept": (9,), "oct": (10,), "nov": (11,), "dec": (12,), "trio": (3,), "decade": (10,), "decades": (10,),
     "only": (1,), "each": (1,), "same": (1,), "another": (1,), "someone": (1,), "alone": (1,), "last": (1,),
@@ -189,6 +191,7 @@ NUMBER_WORDS: dict[str, NumberWords] = {
         {"십": 10, "백": 100, "천": 1e3, "만": 1e4, "억": 1e8, "조": 1e12, "백만": 1e6, "천만": 1e7,
          "십만": 1e5, "십억": 1e9},
         _korean_tokens,
+        doubtful=frozenset({"만"}),  # "7만" is 70,000, or the 7 alone
     ),
     "ar": NumberWords(
         _words(
@@ -197,7 +200,9 @@ NUMBER_WORDS: dict[str, NumberWords] = {
             "7 سبع سبعة سابع سابعة,8 ثمان ثماني ثمانية ثامن ثامنة,9 تسع تسعة تاسع تاسعة,"
             "10 عشر عشرة عاشر عاشرة,20 عشرون عشرين,30 ثلاثون ثلاثين,40 أربعون أربعين,50 خمسون خمسين,"
             "60 ستون ستين,70 سبعون سبعين,80 ثمانون ثمانين,90 تسعون تسعين,100 مئة مائة,1000 ألف,0.5 نصف,"
-            "12 دزينة"
+            "11 أحد_عشر إحدى_عشرة,12 اثنا_عشر اثني_عشر اثنتا_عشرة اثنتي_عشرة دزينة,13 ثلاثة_عشر ثلاث_عشرة,"
+            "14 أربعة_عشر أربع_عشرة,15 خمسة_عشر خمس_عشرة,16 ستة_عشر ست_عشرة,17 سبعة_عشر سبع_عشرة,"
+            "18 ثمانية_عشر ثماني_عشرة ثمان_عشرة,19 تسعة_عشر تسع_عشرة"
         ),
         {"ألف": 1e3, "آلاف": 1e3, "ألفًا": 1e3, "مليون": 1e6, "ملايين": 1e6, "مليونًا": 1e6,
          "مليار": 1e9, "مليارات": 1e9},

@@ -1,6 +1,7 @@
 """The same units: a number that was in feet is not in metres.
 
-Only units that are known on both sides are compared: what is not in the table is taken on trust.
+Only units that are known on both sides are compared: what is not in the table is taken on trust. Signs that no text leaves
+out (%, $, €) must be there, too.
 """
 
 from __future__ import annotations
@@ -68,6 +69,13 @@ _BEHIND = re.compile(
     re.IGNORECASE,
 )
 _BEFORE = re.compile(rf"([$€£¥])\s?({_NUMBER})")
+#: How those signs are written in the languages whose words for them are all here.
+_SIGNS = {
+    "%": re.compile("[%％٪]|百分|パーセント|퍼센트|프로|prozent|por ?cien|pour[ -]?cent|الم(?:ئة|ائة|ئه)|بالم", re.I),
+    "$": re.compile(r"\$|usd|d[oó]lar|dollar|美[元金]|ドル|달러|불|دولار", re.I),
+    "€": re.compile("€|eur|欧元|歐元|ユーロ|유로|يورو", re.I),
+}
+_COMPLETE = frozenset({"zh", "ja", "es", "de", "fr", "ko", "ar"})
 
 
 def with_units(text: str) -> dict[str, set[str]]:
@@ -84,11 +92,15 @@ def _bare(number: str) -> str:
     return re.sub(r"\D", "", number)
 
 
-def other_units(source: dict[str, set[str]], text: str) -> Iterator[str]:
-    """Numbers whose unit is another one in the translation ("30 m became foot")."""
+def other_units(source: dict[str, set[str]], text: str, code: str) -> Iterator[str]:
+    """Numbers whose unit is another one in the translation ("30 m became foot"), or whose sign is gone."""
     if not source:
         return
     for number, units in with_units(text).items():
         wanted = source.get(number)
         if wanted and not units & wanted:
             yield f"{number} {sorted(wanted)[0]} became {sorted(units)[0]}"
+    if code in _COMPLETE:
+        for sign in {sign for units in source.values() for sign in units & _SIGNS.keys()}:
+            if not _SIGNS[sign].search(text):
+                yield f"{sign} is missing"
