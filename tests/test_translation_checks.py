@@ -213,6 +213,25 @@ def test_a_word_that_two_languages_share_is_a_translation_and_says_so() -> None:
     assert result.notes == ("answer: the same word in English and Spanish",)
 
 
+def test_a_short_question_is_not_taken_for_a_language_that_nobody_asked_for_writes() -> None:
+    source = ("When were these cars built?", "A long time ago, as far as one can tell from their shape.")
+    there = ("¿Cuándo se fabricaron estos coches?", "Hace mucho tiempo, por lo que se puede deducir de su forma.")
+    assert checked("es", source, there).ok
+
+
+@pytest.mark.parametrize("code", ["zh", "ja", "es", "de", "fr", "ko", "ar"])
+def test_an_address_may_have_no_scheme(code: str) -> None:
+    english = "For more of it, go to museum.example.org/egypt today."
+    there = samples("tuning")[0].translations[code].instruction
+    assert faults(code, english, f"{there} museum.example.org/egypt.") == []
+    assert Reason.LINKS in faults(code, english, f"{there} museum.example.org/egipto.")
+
+
+def test_what_looks_like_an_address_is_none() -> None:
+    assert faults("de", "It was here (e.g. on the U.S. side, at no. 5).", "Es war hier (z.B. auf US-Seite, bei Nr. 5).") == []
+    assert faults("es", "He opened main.py and the file data.json here.", "Abrió main.py y el archivo data.json aquí.") == []
+
+
 def test_what_is_too_short_to_judge_is_accepted_and_noted() -> None:
     result = checked("es", ("What is it made of?", "Wood."), ("¿De qué está hecho esto exactamente?", "Madera."))
     assert result.ok

@@ -24,6 +24,11 @@ _CLOSE = {
     "zh": {"wuu", "yue", "ja"}, "de": {"als", "bar", "nds", "lb", "ksh", "pfl"}, "ar": {"arz"}, "fr": {"wa", "frp"},
     "es": {"ast", "an", "lad", "ext"}, "ja": {"zh"},
 }  # fmt: skip
+#: Languages that a model may have written instead. The model knows a hundred more, and takes short texts for them.
+_RIVALS = frozenset(
+    "en zh ja ko es pt gl ca fr it ro de nl sv no da fi is hu pl cs sk sl hr sr bs bg mk ru uk be lt lv et el tr az sq ga cy"
+    " eu ar fa ur ps ckb he hi bn mr ta te th vi id ms tl sw af hy ka kk uz mn".split()
+)
 
 
 def require_identifier() -> None:
@@ -66,7 +71,7 @@ def identify(text: str, code: str) -> Identified:
     close = _CLOSE.get(code, set())
     own = scores.get(code, 0.0) + sum(scores.get(each, 0.0) for each in close)
     best, score = max(
-        ((lang, score) for lang, score in scores.items() if lang != code and lang not in close),
+        ((lang, score) for lang, score in scores.items() if lang in _RIVALS and lang != code and lang not in close),
         key=lambda each: each[1],
         default=("", 0.0),
     )

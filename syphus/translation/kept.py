@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 from syphus.translation.reasons import Reason
 
-_HINT = re.compile(r"[`{<$%@\[]|://|www\.")  # nearly all texts have none of them, and need no second look
+_ENDINGS = r"\.(?:com|org|net|edu|gov|info)(?![\w-])"  # of addresses without a scheme: those that are no words
+# nearly all texts have none of these, and need no second look
+_HINT = re.compile(rf"[`{{<$%@\[]|://|www\.|{_ENDINGS}")
 _KEPT = re.compile(
     r"(?P<code>```.*?(?:```|\Z)|`[^`\n]+`)"
-    r"|(?P<link>(?:https?://|www\.)[A-Za-z0-9\-._~:/?\#@!$&*+,;=%]+|[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)"
+    r"|(?P<link>(?:https?://|www\.)[A-Za-z0-9\-._~:/?\#@!$&*+,;=%]+|[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+    rf"|(?<![A-Za-z0-9.-])[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*{_ENDINGS}(?:/[A-Za-z0-9\-._~:/?\#@!$&*+,;=%]*)?)"
     r"|(?P<mark>\{\{[^{}\n]{1,60}\}\}|\{[^{}\n\"':]{0,40}\}"  # {{user}}, {name}
     r"|%\(\w+\)[sdif]|(?<![\d%])%(?:\.\d)?[sdifx](?![A-Za-z])"  # %(name)s, %s
     r"|</?\w[\w-]*[ ]?/?>|<\|\w+\|>"  # <image>, <|end|>
