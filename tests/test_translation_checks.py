@@ -184,6 +184,7 @@ def test_the_same_number_may_be_written_otherwise(code: str, english: str, trans
         ("ar", "Options 1, 2 and 3 are shown.", "تظهر الخيارات 1 و3 و3.", Reason.NUMBERS),
         ("de", "The postcode is NW1 6XE in London.", "Die Postleitzahl in London ist NW6 6XE.", Reason.NUMBERS),
         ("ar", "She has counted eleven stars.", "لقد عدّت ثلاث نجوم.", Reason.NUMBERS),
+        ("ja", "The speed limit is 65 mph.", "制限速度は時速65キロです。", Reason.UNITS),
         ("de", "There is a 30% chance of rain.", "Die Wahrscheinlichkeit für Regen ist 30.", Reason.UNITS),
         ("ja", "There is a 30% chance of rain.", "雨の確率は30です。", Reason.UNITS),
         ("zh", "The jacket costs $900 today.", "这件夹克今天卖900。", Reason.UNITS),
@@ -230,6 +231,85 @@ def test_an_address_may_have_no_scheme(code: str) -> None:
 def test_what_looks_like_an_address_is_none() -> None:
     assert faults("de", "It was here (e.g. on the U.S. side, at no. 5).", "Es war hier (z.B. auf US-Seite, bei Nr. 5).") == []
     assert faults("es", "He opened main.py and the file data.json here.", "Abrió main.py y el archivo data.json aquí.") == []
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x07", "\u200b", "\u202e", "\ufeff"])
+def test_a_sign_that_nobody_sees_is_a_fault_unless_the_source_has_it(sign: str) -> None:
+    for code, language in LANGUAGES.items():
+        there = language.sample.rstrip() + "\u200f"  # a mark of direction is nothing bad
+        assert Reason.ESCAPED not in faults(code, SAMPLE, there)
+        assert Reason.ESCAPED in faults(code, SAMPLE, there.replace(there[8], sign + there[8], 1))
+        assert Reason.ESCAPED not in faults(code, SAMPLE + sign, there + sign)
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated"),
+    [
+        ("zh", "It is a red bus.", "这是一辆红色的公交车。这是一辆红色的公交车。"),
+        ("de", "It is a red bus.", "Es ist ein roter Bus. Es ist ein roter Bus."),
+        ("ar", "Yes, it is.", "نعم، هذا صحيح.\n\nنعم، هذا صحيح."),
+        ("es", "Red.", "Rojo. Rojo."),
+    ],
+)
+def test_a_text_that_is_there_twice_is_too_long(code: str, english: str, translated: str) -> None:
+    assert Reason.TOO_LONG in faults(code, english, translated)
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated"),
+    [
+        ("zh", "Thanks", "谢谢"),
+        ("de", "No, no, no! No, no, no!", "Nein, nein, nein! Nein, nein, nein!"),
+        ("ja", "It is shining brightly.", "きらきら"),
+    ],
+)
+def test_a_word_that_is_doubled_is_no_text_that_is_there_twice(code: str, english: str, translated: str) -> None:
+    assert Reason.TOO_LONG not in faults(code, english, translated)
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated"),
+    [
+        ("fr", "Yes, it is.", "Oui, c'est cela. (Yes, it is.)"),
+        ("zh", "Left.", "左边 (Left)。"),
+        ("es", "The road is barely visible here.", "Apenas se ve the road is barely visible."),
+        ("de", "It was issued in May and is valid for 90 days.", "Ausgestellt im Mai and is valid for 90 Tage."),
+    ],
+)
+def test_english_beside_the_translation_is_a_copy(code: str, english: str, translated: str) -> None:
+    assert Reason.COPIED in faults(code, english, translated)
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated"),
+    [
+        ("de", "It is a street food festival in Berlin.", "Es ist ein Street Food Festival in Berlin."),
+        ("fr", "It is the cover of The Lord of the Rings.", "C'est la couverture de The Lord of the Rings."),
+        ("es", "Hot dogs.", "Unos hot dogs."),
+        ("zh", "A DVD of Friends.", "一张《Friends》的DVD。"),
+    ],
+)
+def test_names_and_words_from_english_are_no_copy(code: str, english: str, translated: str) -> None:
+    assert Reason.COPIED not in faults(code, english, translated)
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated"),
+    [
+        ("zh", "The bicycle is red.", "這輛腳踏車是紅色的。"),
+        ("zh", "There is a brown horse.", "一匹棕色的馬。"),
+        ("ar", "A brown horse.", "یک اسب قهوه‌ای."),
+        ("ar", "The door is closed.", "دروازہ بند ہے۔"),
+    ],
+)
+def test_letters_of_another_language_in_the_same_script_are_seen(code: str, english: str, translated: str) -> None:
+    assert {Reason.WRONG_SCRIPT, Reason.WRONG_LANGUAGE} & set(faults(code, english, translated))
+
+
+def test_one_strange_letter_in_a_name_is_none() -> None:
+    there = "تقف سيارة حمراء أمام مرآب مكتوب عليه اسم گوچي بأحرف كبيرة، وبجانبها رجل يحمل حقيبة سفر سوداء."
+    english = "A red car stands before a garage with the name Gucci in large letters, a man with a black bag beside it."
+    assert faults("ar", english, there) == []
 
 
 def test_what_is_too_short_to_judge_is_accepted_and_noted() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from syphus.translation.reasons import Reason
 
@@ -51,11 +51,16 @@ def take_out(text: str) -> Kept:
     return Kept(_KEPT.sub(put, text), things)
 
 
+def differ(these: Counter[Any], those: Counter[Any]) -> bool:
+    """Whether two counts are unequal; nearly all are one and the same empty one, for which no `==` is needed."""
+    return these is not those and these != those
+
+
 def unlike(
     source: Counter[tuple[Reason, str]], translated: Counter[tuple[Reason, str]]
 ) -> Iterator[tuple[Reason, str]]:
     """What is missing or new, each with its reason: ({name} is missing), ({nombre} is new)."""
-    if source == translated:
+    if not differ(source, translated):
         return
     for reason, thing in source - translated:
         yield reason, f"{_short(thing)} is missing"

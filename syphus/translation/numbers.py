@@ -33,6 +33,7 @@ _TIME = re.compile(r"(?<![\d:])(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])")
 _FRACTION = re.compile(r"(?<![\d/])([1-9])/([2-9])(?![\d/])")
 _MIXED = re.compile(r"(?<![\d.,/])(\d{1,3})(?:[ \u00a0\u202f]([1-9])/([2-9])(?![\d/])|[ \u00a0\u202f]?([½⅓⅔¼¾⅛]))")
 _PARTS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅛": "1/8"}
+_SLANTED = re.compile(rf"[/{''.join(_PARTS)}]")
 _PART = re.compile(f"[{''.join(_PARTS)}]")
 _HALF_OF_DAY = re.compile(r"\d\s?[ap]\.?m\b|\b(?:afternoon|evening|night|noon|morning|o'clock)\b", re.I)
 _OF_HALF_A_DAY = re.compile(r"\s?(?:[ap]\.?m\b|o'clock)", re.I)
@@ -46,7 +47,7 @@ def plain_digits(text: str) -> str:
     """The text with the digits of all scripts as ASCII ones, and 1 1/2 and 1½ as 1.5."""
     if not text.isascii():
         text = text.translate(_TO_ASCII)
-    elif "/" not in text:
+    if not _SLANTED.search(text):
         return text
     return _PART.sub(lambda part: _PARTS[part[0]], _MIXED.sub(_decimal, text))
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 #: By unit: how it is written in English and in the languages of the table, symbols first.
 _WRITTEN = {
     "km": (
-        "km kilometers kilometer kilometres kilometre kilómetros kilómetro kilomètres kilomètre 公里 "
+        "km km/h kmh kilometers kilometer kilometres kilometre kilómetros kilómetro kilomètres kilomètre 公里 "
         "千米 キロメートル キロ 킬로미터 كم كيلومتر كيلومترات كيلومترًا"
     ),
     "m": "m meters meter metres metre metros metro mètres mètre Metern 米 メートル 미터 متر أمتار مترًا",
@@ -24,7 +24,7 @@ _WRITTEN = {
         "mm millimeters millimeter millimetres milímetros milímetro Millimeter Millimetern millimètres "
         "millimètre 毫米 ミリメートル ミリ 밀리미터 ملم مم مليمتر مليمترات"
     ),
-    "mile": "miles mile mi millas milla Meilen Meile 英里 マイル 마일 ميل أميال ميلًا",
+    "mile": "miles mile mi mph millas milla Meilen Meile 英里 マイル 마일 ميل أميال ميلًا",
     "foot": "feet foot ft pies pie Fuß pieds pied 英尺 フィート 피트 قدم أقدام قدمًا",
     "inch": "inches inch pulgadas pulgada Zoll pouces pouce 英寸 インチ 인치 بوصة بوصات",
     "yard": "yards yard yd yardas yarda 码 ヤード 야드 ياردة ياردات",
