@@ -11,6 +11,7 @@ identify.py      its language, where the script does not say
 copies.py        English that was left standing
 kept.py          code, addresses, placeholders, formulas
 numbers.py       the same numbers, in any writing
+source_numbers.py  those of the source, with all that they can mean
 number_words.py  numbers in words, by language
 units.py         the same units
 layout.py        lines, markup, choices, quotes, emoji

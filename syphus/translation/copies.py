@@ -9,10 +9,11 @@ _ENGLISH_WORD = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)*")
 _RUN = 4  # words in a row that are the same in both by no chance
 _WHOLE = 3  # words of a whole text that are the same by no chance, in the same script
 #: Words that say in the same script that a run is English, and no name or loan.
-_ENGLISH = frozenset(
-    "the and is are with of this that it has have there which they their from for to on but she he his her not no be been"
-    " were than more some its by you your".split()
+_ENGLISH_WORDS = (
+    "the and is are with of this that it has have there which they their from for to on but she he his her not no be"
+    " been were than more some its by you your"
 )
+_ENGLISH = frozenset(_ENGLISH_WORDS.split())
 _SMALL = {
     "of",
     "the",

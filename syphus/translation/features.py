@@ -7,8 +7,9 @@ import re
 from syphus.translation.copies import Copyable, normal
 from syphus.translation.kept import take_out
 from syphus.translation.layout import layout, without_line_numbers, without_quotes
-from syphus.translation.numbers import SourceNumbers, plain_digits
+from syphus.translation.numbers import plain_digits
 from syphus.translation.remarks import Remarks
+from syphus.translation.source_numbers import SourceNumbers
 from syphus.translation.types import Translatable
 from syphus.translation.units import with_units
 

@@ -25,10 +25,11 @@ _CLOSE = {
     "es": {"ast", "an", "lad", "ext"}, "ja": {"zh"},
 }  # fmt: skip
 #: Languages that a model may have written instead. The model knows a hundred more, and takes short texts for them.
-_RIVALS = frozenset(
-    "en zh ja ko es pt gl ca fr it ro de nl sv no da fi is hu pl cs sk sl hr sr bs bg mk ru uk be lt lv et el tr az sq ga cy"
-    " eu ar fa ur ps ckb he hi bn mr ta te th vi id ms tl sw af hy ka kk uz mn".split()
+_RIVAL_CODES = (
+    "en zh ja ko es pt gl ca fr it ro de nl sv no da fi is hu pl cs sk sl hr sr bs bg mk ru uk be lt lv et el tr az sq"
+    " ga cy eu ar fa ur ps ckb he hi bn mr ta te th vi id ms tl sw af hy ka kk uz mn"
 )
+_RIVALS = frozenset(_RIVAL_CODES.split())
 
 
 def require_identifier() -> None:

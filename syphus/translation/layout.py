@@ -10,8 +10,8 @@ from typing import NamedTuple
 from syphus.translation.kept import differ
 from syphus.translation.reasons import Reason
 
-_LINE_MARK = re.compile(r"[ \t]*(?:(#{1,6})[ \t]|([-*+•])[ \t]|(\d{1,3})[.)．、](?!\d)|(>)|(\|))")
-_LINE_NUMBER = re.compile(r"^[ \t]*\d{1,3}[.)．、](?=\D)", re.MULTILINE)
+_LINE_MARK = re.compile(r"[ \t]*(?:(#{1,6})[ \t]|([-*+•])[ \t]|(\d{1,3})[.)．）、](?!\d)|(>)|(\|))")
+_LINE_NUMBER = re.compile(r"^[ \t]*\d{1,3}[.)．）、](?=\D)", re.MULTILINE)
 _MAY_LABEL = re.compile(r"[A-HＡ-Ｈ](?:[.．)）:：、。]|\s*$)")
 _LABEL = re.compile(r"(?:^|(?<=[\s(（]))([A-HＡ-Ｈ])(?=[.．)）:：、](?:[\s*]|[^\x00-\x7f]|$))")
 _SURE_LABEL = re.compile(

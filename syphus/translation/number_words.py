@@ -33,29 +33,22 @@ def _arabic_tokens(text: str) -> list[str]:
 _KOREAN = re.compile(
     r"(?<![가-힣])(?:열|스물)?(?:다섯|여섯|일곱|여덟|아홉|하나|열|스무|둘|셋|넷|첫|다음"
     r"|[한두세네](?=\s|명|개|번|마리|대|장|권|살|시|잔|병|사람|배|째|분|쌍|가지|곳|줄|판|달|해)"
-    r"|[일이삼사오육칠팔구십]+(?=\s?(?:명|개월|번|년|월|분|층|인|배|위|등|세기)))"
+    r"|[일이삼사오육칠팔구십백천]+(?=\s?(?:명|개월|번|년|월|분|층|인|배|위|등|세기)|\s일))"
 )
-
-
-def _korean_tokens(text: str) -> list[str]:
-    return _KOREAN.findall(text)
+_SINO_KOREAN = "일이삼사오육칠팔구십백천"
+_AS_HAN = str.maketrans(_SINO_KOREAN, "一二三四五六七八九十百千")
 
 
 _HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2, "両": 2}
 _LONGEST_NUMBER = 30  # characters
 _HAN_SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
-_HAN = re.compile(f"[{''.join((*_HAN_DIGITS, *_HAN_SCALES))}]+|[双雙俩半]|ひとつ|ふたつ|ひとり|ふたり|みっつ")
-_HAN_WORDS = {
-    "双": 2.0,
-    "雙": 2.0,
-    "俩": 2.0,
-    "半": 0.5,
-    "ひとつ": 1.0,
-    "ひとり": 1.0,
-    "ふたつ": 2.0,
-    "ふたり": 2.0,
-    "みっつ": 3.0,
-}
+_HAN_NUMERALS = "".join((*_HAN_DIGITS, *_HAN_SCALES))
+_HAN_WORDS = _words("1 ひとつ ひとり,2 双 雙 俩 ふたつ ふたり,3 みっつ,0.5 半")
+_HAN = re.compile("|".join((f"[{_HAN_NUMERALS}]+", *_HAN_WORDS)))
+
+
+def _is_han(token: str) -> bool:
+    return not token.strip(_HAN_NUMERALS)
 
 
 def han_number(text: str) -> float:
@@ -75,6 +68,12 @@ def han_number(text: str) -> float:
     return float(whole + part + digit)
 
 
+def _korean_tokens(text: str) -> list[str]:
+    """The numbers in words, those of Chinese origin in Chinese, as which they are read."""
+    found = _KOREAN.findall(text.replace("백일", "백 일"))  # the hundredth day
+    return [each if each.strip(_SINO_KOREAN) else each.translate(_AS_HAN) for each in found]
+
+
 def _han_tokens(text: str) -> list[str]:
     return _HAN.findall(text)
 
@@ -83,9 +82,9 @@ def _han_tokens(text: str) -> list[str]:
 class NumberWords:
     """How a language writes numbers in words.
 
-    `values` are whole words; `scales` stand behind digits ("2.5 million", "250万") and multiply them, those of `doubtful`
-    perhaps; `tokens` takes a text apart into what is looked up; a number of `silent` can be in the grammar alone (the
-    Arabic dual).
+    `values` are whole words; `scales` stand behind digits ("2.5 million", "250万") and multiply them, those of
+    `doubtful` perhaps; `tokens` takes a text apart into what is looked up; a number of `silent` can be in the grammar
+    alone (the Arabic dual).
     """
 
     values: Mapping[str, float]
@@ -108,9 +107,8 @@ class NumberWords:
 
     def found(self, text: str) -> set[float]:
         """The values of all number words in a text."""
-        if self.han:
-            return {_HAN_WORDS.get(each) or han_number(each) for each in self.tokens(text)}
-        return {self.values[each] for each in self.tokens(text) if each in self.values}
+        known, found = self.values, self.tokens(text)
+        return {known[each] if each in known else han_number(each) for each in found if each in known or _is_han(each)}
 
 
 #: English, with the ordinals. "second" is left out: it is a unit as well.
@@ -129,7 +127,8 @@ PERHAPS: dict[str, tuple[float, ...]] = {
     "triple": (3,),
     "noon": (12,), "midday": (12,), "midnight": (0, 12, 24), "eve": (24,), "january": (1,), "february": (2,),
     "march": (3,), "april": (4,), "may": (5,), "june": (6,), "july": (7,), "august": (8,), "september": (9,),
-    "october": (10,), "november": (11,), "december": (12,), "hundreds": (100,), "thousands": (1000,), "millions": (1e6, 100, 1e4), "zero": (0,), "other": (1,), "else": (1,),
+    "october": (10,), "november": (11,), "december": (12,), "hundreds": (100,),
+    "thousands": (1000,), "millions": (1e6, 100, 1e4), "zero": (0,), "other": (1,), "else": (1,),
     "jan": (1,), "feb": (2,), "mar": (3,), "apr": (4,), "jun": (6,), "jul": (7,), "aug": (8,), "sep": (9,),
     "sept": (9,), "oct": (10,), "nov": (11,), "dec": (12,), "trio": (3,), "decade": (10,), "decades": (10,),
     "only": (1,), "each": (1,), "same": (1,), "another": (1,), "someone": (1,), "alone": (1,), "last": (1,),
@@ -138,7 +137,7 @@ PERHAPS: dict[str, tuple[float, ...]] = {
 _CJK_SCALES = {"十": 10, "百": 100, "千": 1e3, "万": 1e4, "萬": 1e4, "亿": 1e8, "億": 1e8,
                "百万": 1e6, "千万": 1e7, "百萬": 1e6, "千萬": 1e7, "十万": 1e5, "十亿": 1e9, "十億": 1e9,
                "百亿": 1e10, "百億": 1e10, "千亿": 1e11, "千億": 1e11, "兆": 1e12}  # fmt: skip
-_HAN_NUMBERS = NumberWords({}, _CJK_SCALES, _han_tokens, han=True)
+_HAN_NUMBERS = NumberWords(_HAN_WORDS, _CJK_SCALES, _han_tokens, han=True)
 
 NUMBER_WORDS: dict[str, NumberWords] = {
     "zh": _HAN_NUMBERS,
@@ -184,9 +183,8 @@ NUMBER_WORDS: dict[str, NumberWords] = {
     ),
     "ko": NumberWords(
         _words(
-            "1 한 하나 첫 일,2 두 둘 이,3 세 셋 삼,4 네 넷 사,5 다섯 오,6 여섯 육,7 일곱 칠,8 여덟 팔,"
-            "9 아홉 구,10 열 십,11 열한 열하나 십일,12 열두 열둘 십이,13 열세 열셋,14 열네,15 열다섯,"
-            "20 스무 이십,30 삼십"
+            "1 한 하나 첫,2 두 둘,3 세 셋,4 네 넷,5 다섯,6 여섯,7 일곱,8 여덟,9 아홉,10 열,11 열한 열하나,12 열두 열둘,"
+            "13 열세 열셋,14 열네,15 열다섯,20 스무"
         ),
         {"십": 10, "백": 100, "천": 1e3, "만": 1e4, "억": 1e8, "조": 1e12, "백만": 1e6, "천만": 1e7,
          "십만": 1e5, "십억": 1e9},

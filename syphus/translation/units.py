@@ -1,7 +1,7 @@
 """The same units: a number that was in feet is not in metres.
 
-Only units that are known on both sides are compared: what is not in the table is taken on trust. Signs that no text leaves
-out (%, $, €) must be there, too.
+Only units that are known on both sides are compared: what is not in the table is taken on trust. Signs that no text
+leaves out (%, $, €) must be there, too.
 """
 
 from __future__ import annotations

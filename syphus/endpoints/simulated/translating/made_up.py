@@ -60,7 +60,10 @@ class _Maker:
         parts: list[str] = []
         at = 0
         for kept in _KEPT.finditer(said):
-            parts += [self._spoken(said[at : kept.start()], begins=not at), _SPELT.sub(_sign, _SCALED.sub(_digits, kept[0]))]
+            parts += [
+                self._spoken(said[at : kept.start()], begins=not at),
+                _SPELT.sub(_sign, _SCALED.sub(_digits, kept[0])),
+            ]
             at = kept.end()
         parts.append(self._spoken(said[at:], begins=not at))
         return mark + "".join(parts) + end
