@@ -23,7 +23,7 @@ from syphus.translation.units import other_units
 
 _GRAVITY = {reason: number for number, reason in enumerate(Reason)}
 _SHORT_END = 12  # characters of a source from which on a full stop at its end must have its like
-_UNFINISHED = tuple(",;:،؛、，；-–—(（「『«„“/+=&@")
+_UNFINISHED = tuple(",;:،؛、，；-–—(（「『«„/+=&@")
 _SAID = 8  # characters from which on half a text is no doubled word
 _ENDS = tuple(".!?。！？؟")
 _ELIDED = re.compile(r"(?<!\w)\w{1,2}['’]$")

@@ -16,6 +16,7 @@ from syphus.translation.units import with_units
 _DIGITS = re.compile(r"\d+")
 _QUESTION = re.compile("[?？؟]")
 _ENDS_AS_QUESTION = re.compile(r"(?:か|かな|吗|嗎|呢|까|나요|가요|는가)\s*[。.]?\s*$")
+_BEHIND_THE_END = " \n\t\"'”’»)"
 _SENTENCE = re.compile(r"[.!?؟;:؛](?=[\s\"”»)]|$)|[。！？；：]")
 
 
@@ -59,7 +60,7 @@ class SourceText(Shape):
         self.remarks = Remarks(text)
         self.said = any(map(str.isalnum, text))
         self.ends_in_question = text.rstrip().endswith("?")
-        self.ends = text.rstrip().endswith((".", "!", "?", *self.layout.emoji))
+        self.ends = text.rstrip(_BEHIND_THE_END).endswith((".", "!", "?", *self.layout.emoji))
 
 
 class Features:
