@@ -18,6 +18,8 @@ layout.py        lines, markup, choices, quotes, emoji
 remarks.py       what a model adds: comments, labels, escapes, JSON
 pairing.py       instruction and answer: swapped, merged, answered
 terms.py         the glossary
+
+judge.py         a model as a second reader: what it is asked, and its verdict
 """
 
 from syphus.translation.check import check_translation

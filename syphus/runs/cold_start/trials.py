@@ -99,7 +99,7 @@ class Trials:
             stopped_by = self._asker.ask(stage, settings, report)
             if stopped_by is not None:
                 raise stopped_by
-        return answered(self._store, stage.name)
+        return list(answered(self._store, stage.name))
 
 
 def _simulation(prepared: Prepared) -> Simulation | None:
