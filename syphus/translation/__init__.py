@@ -24,7 +24,7 @@ judge.py         a model as a second reader: what it is asked, and its verdict
 
 from syphus.translation.check import check_translation
 from syphus.translation.features import Features
-from syphus.translation.identify import require_identifier
+from syphus.translation.identify import is_english, require_identifier
 from syphus.translation.languages import LANGUAGES, Language
 from syphus.translation.reasons import REASONS, Reason
 from syphus.translation.types import Checked, Fault, Place, Term, Translatable
@@ -41,5 +41,6 @@ __all__ = [
     "Term",
     "Translatable",
     "check_translation",
+    "is_english",
     "require_identifier",
 ]

@@ -58,6 +58,11 @@ def _detector() -> LangDetector:
     return LangDetector(LangDetectConfig(max_input_length=None, normalize_input=False, model="lite"))
 
 
+def is_english(*texts: str) -> bool:
+    """Whether texts may well be English; only what is in another language for certain is not."""
+    return identify(" ".join(texts), "en").right is not False
+
+
 def identify(text: str, code: str) -> Identified:
     """Judges the language of a text; one that is short or could be several is `None` rather than wrong."""
     words = _NOT_LETTERS.sub(" ", text).strip()
