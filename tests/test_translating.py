@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import sys
@@ -188,13 +189,15 @@ def test_retry_asks_for_what_stayed_bad_and_for_nothing_else(tmp_path: Path) -> 
 def test_a_language_added_later_is_all_that_is_asked_for(tmp_path: Path) -> None:
     file = write(tmp_path, pairs(5))
     with server() as simulated:
-        run(file, simulated.url, languages="zh,ja")
-        done = run(file, simulated.url, languages="ko")
+        first = run(file, simulated.url, languages="zh,ja")
+        done = run(file, simulated.url, languages="ko,ja,zh")
         assert [each["languages"] for each in asked(simulated)] == [["zh", "ja"]] * 5 + [["ko"]] * 5
         again = run(file, simulated.url)
         assert simulated.stats.requests == 10
     assert again.lines[0] == "Nothing to translate: no request was made."
     assert [each.code for each in done.numbers.languages] == ["zh", "ja", "ko"]
+    out = [int(re.search(r"in, (\d+) out", "".join(lines))[1]) for lines in (first.lines, done.lines)]  # type: ignore[index]
+    assert out[1] == out[0] // 2  # what is left is what it says that it will cost
     assert len(done.data("zh")) == len(done.data("ko")) == 5
 
 

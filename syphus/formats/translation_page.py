@@ -93,13 +93,12 @@ def _section(report: LanguageReport) -> str:
 
 def _judged(code: str, judged: Judged) -> str:
     """What the judge has found, and the bad ones with its reason."""
-    bad = ", ".join(f"{judged.bad[fault]:,} {fault}" for fault in FAULTS if judged.bad[fault])
+    faults = ", ".join(f"{judged.bad[fault]:,} {fault}" for fault in FAULTS if judged.bad[fault])
+    bad = f" ({faults})" if faults else ""
     more = "".join(f", {n:,} {what}" for n, what in ((judged.unclear, "unclear"), (judged.waiting, "waiting")) if n)
-    told = f"<p>Judged by a model: {judged.good:,} good, {judged.bad.total():,} bad{more}.</p>\n"
+    told = f"<p>Judged by a model: {judged.good:,} good, {judged.bad.total():,} bad{bad}{more}.</p>\n"
     rows = "".join(_pair(code, Shown(each.id, each.source, each.translation), _why(each)) for each in judged.shown)
-    return (
-        f'{told}<p>Bad: {bad}.</p>\n<table class="pairs bad">\n{rows}</table>\n<p>Good by rule:</p>\n' if bad else told
-    )
+    return f'{told}<table class="pairs bad">\n{rows}</table>\n<p>Some that were accepted:</p>\n' if rows else told
 
 
 def _why(bad: Bad) -> str:
