@@ -131,7 +131,9 @@ PERHAPS: dict[str, tuple[float, ...]] = {
     "thousands": (1000,), "millions": (1e6, 100, 1e4), "zero": (0,), "other": (1,), "else": (1,),
     "jan": (1,), "feb": (2,), "mar": (3,), "apr": (4,), "jun": (6,), "jul": (7,), "aug": (8,), "sep": (9,),
     "sept": (9,), "oct": (10,), "nov": (11,), "dec": (12,), "trio": (3,), "decade": (10,), "decades": (10,),
-    "only": (1,), "each": (1,), "same": (1,), "another": (1,), "someone": (1,), "alone": (1,), "last": (1,),
+    "twenties": (20,), "thirties": (30,), "forties": (40,), "fifties": (50,), "sixties": (60,), "seventies": (70,),
+    "eighties": (80,), "nineties": (90,), "only": (1,), "each": (1,), "same": (1,), "another": (1,),
+    "someone": (1,), "alone": (1,), "last": (1,),
 }  # fmt: skip
 
 _CJK_SCALES = {"十": 10, "百": 100, "千": 1e3, "万": 1e4, "萬": 1e4, "亿": 1e8, "億": 1e8,
