@@ -161,6 +161,7 @@ def test_a_language_that_is_new_needs_one_entry() -> None:
         ("ko", "Only the letters K7 can be read.", "글자 K7만 읽을 수 있습니다."),
         ("ko", "Only the number 7 can be read.", "숫자 7만 읽을 수 있습니다."),
         ("ja", "The woman seems to be in her fifties.", "女性は50代のようです。"),
+        ("ar", "It is from the late 19th century.", "إنها من أواخر القرن التاسع عشر."),
         ("ko", "They cost €149.99 in this shop.", "149.99유로에 이 가게에서 팝니다."),
         ("zh", "It was sold for two thousand five hundred dollars.", "卖了2500美元。"),
         ("ja", "About one hundred and fifty people are here.", "ここには約150人がいます。"),
