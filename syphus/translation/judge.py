@@ -16,7 +16,7 @@ FAULTS = {
     "meaning": "says something else: another thing, person, place, side, number or time; a denial lost or added",
     "left out": "leaves out something that the source says",
     "added": "says something that the source does not say",
-    "language": "no native speaker would write it so: grammar, words, or how the reader is addressed",
+    "language": "no native speaker would write it so: wrong grammar, or words that are not used so",
     NO_FAULT: "says what the source says, in natural language",
 }
 
@@ -57,7 +57,7 @@ def second_reading(source: Translatable, translated: Translatable, language: Lan
     pair = {"language": language.code, "source": _texts(source), "translation": _texts(translated)}
     mark, data = set_apart(pair)
     system = _SYSTEM.format(
-        language=f"{language.name}. {language.own_name}",
+        language=f"{language.name} ({language.own_name})",
         faults="\n".join(f"- {name}: {meaning}" for name, meaning in FAULTS.items()),
         mark=mark,
         form=json.dumps({"reason": "one sentence in English, with the words in question", "fault": NO_FAULT}),

@@ -72,7 +72,7 @@ _BEFORE = re.compile(rf"([$€£¥])\s?({_NUMBER})")
 #: How those signs are written in the languages whose words for them are all here.
 _SIGNS = {
     "%": re.compile("[%％٪]|百分|パーセント|퍼센트|프로|prozent|por ?cien|pour[ -]?cent|الم(?:ئة|ائة|ئه)|بالم", re.I),
-    "$": re.compile(r"\$|usd|d[oó]lar|dollar|美[元金]|ドル|달러|불|دولار", re.I),
+    "$": re.compile(r"\$|usd|d[oó]lar|dollar|美金|[元块]|ドル|달러|불|دولار", re.I),
     "€": re.compile("€|eur|欧元|歐元|ユーロ|유로|يورو", re.I),
 }
 _COMPLETE = frozenset({"zh", "ja", "es", "de", "fr", "ko", "ar"})
