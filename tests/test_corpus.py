@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ import pyarrow.parquet
 import pytest
 import yaml
 from PIL import Image
-from processes import MAIN, environment, finish
+from processes import syphus
 
 from syphus.corpus.finding import find_groups, language
 from syphus.corpus.mix import mix
@@ -157,9 +156,9 @@ def test_images_that_nobody_names_are_told_unless_they_are_allowed(tmp_path: Pat
     assert check(tmp_path, images=(shared,))[0] == []
     (tmp_path / "LA_instructions.json").unlink()
     assert check(tmp_path, images=(shared,))[0] == ["shared.parquet: images that no pair names: SD_IMG_2"]
-    command = [sys.executable, str(MAIN), "verify", "SD_instructions.json", "--images", "shared.parquet"]
-    assert finish(command, tmp_path).returncode == 1
-    assert finish([*command, "--allow-unused"], tmp_path).returncode == 0
+    arguments = ("verify", "SD_instructions.json", "--images", "shared.parquet")
+    assert syphus(tmp_path, *arguments).returncode == 1
+    assert syphus(tmp_path, *arguments, "--allow-unused").returncode == 0
 
 
 def test_stores_of_every_layout_are_read(tmp_path: Path) -> None:
@@ -523,7 +522,7 @@ def test_the_page_is_whole_in_a_browser(tmp_path: Path) -> None:
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return finish([sys.executable, str(MAIN), *arguments], folder, env=environment())
+    return syphus(folder, *arguments)
 
 
 def test_the_commands_end_with_1_where_something_is_wrong_and_json_is_for_programs(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 from harness import Listener, run_rows, server, write_config
-from processes import MAIN, Watch, command, environment, finish, start
+from processes import Watch, command, start, syphus
 
 from syphus.corpus.finding import find_groups
 from syphus.corpus.verify import verify
@@ -408,7 +407,7 @@ def test_the_main_job_translates_its_pairs_and_status_tells(tmp_path: Path) -> N
     assert report["queries"] == 6
     assert report["translation"]["languages"]["zh"]["states"]["ok"] == count
     assert len(report["translation"]["languages"]["zh"]["sample"]) == min(20, count)
-    done = finish([sys.executable, str(MAIN), "status", str(ran.folder)], tmp_path)
+    done = syphus(tmp_path, "status", str(ran.folder))
     assert f"{count} pairs in 2 languages: {2 * count} = {2 * count} ok" in done.stdout
 
 
@@ -437,8 +436,7 @@ def test_the_command_takes_a_folder_and_the_name_in_the_first_syphus_works(tmp_p
     write(tmp_path, pairs(2))
 
     def typed(*arguments: str) -> tuple[int, str]:
-        given = [sys.executable, str(MAIN), *arguments, "--offline", "--languages", "ja"]
-        done = finish(given, tmp_path, env=environment())
+        done = syphus(tmp_path, *arguments, "--offline", "--languages", "ja")
         return done.returncode, done.stderr
 
     code, told = typed("translate", ".")
