@@ -13,7 +13,7 @@ from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
 from syphus.ledger.sample import askable
 from syphus.ledger.sessions import last_settings
 from syphus.ledger.store import Store
-from syphus.options import ALWAYS, AUTO, NEVER
+from syphus.options import ALWAYS
 from syphus.pipeline.engine import Observer
 from syphus.runs.cold_start.advice import shortcomings
 from syphus.runs.cold_start.conclusion import Conclusion, asked_for, concluded
@@ -31,13 +31,11 @@ WORTHWHILE = 100  #: queries from which on it is done without being told to: for
 
 
 def with_examples(prepared: Prepared, store: Store, observer: Observer) -> Prepared | SyphusError:
-    """The run with in-context examples, if there are to be any; or what keeps it from being begun.
+    """The run with in-context examples that were found for it, or without; or what keeps it from being begun.
 
     Raises `UsageError` and `StorageError`.
     """
-    mode, prefix = prepared.options.cold_start, prepared.prefix
-    if mode == NEVER or (mode == AUTO and prefix.in_context):
-        return prepared
+    prefix = prepared.prefix
     begun = last_settings(store, Generate.name)
     known = concluded(store)
     wanted = asked_for(prefix.system_message, prepared.config.model)
