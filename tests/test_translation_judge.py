@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from harness import run_rows, server
 from test_translating import Done, pairs, run, write
 
 from syphus.errors import ConfigError
-from syphus.formats.judged import Judged
+from syphus.formats.judged import Bad, Judged
+from syphus.formats.translation_page import write_page
 from syphus.options import Options
 from syphus.translation import LANGUAGES, Translatable
 from syphus.translation.judge import read_opinion, second_reading
@@ -122,6 +124,21 @@ def test_the_main_job_has_its_translations_judged_too(tmp_path: Path) -> None:
     report = json.loads((ran.folder / "report.json").read_text("utf-8"))
     assert report["translation"]["languages"]["ja"]["judged"]["good"] == count
     assert "Judged by a model" in (ran.folder / "translation.html").read_text("utf-8")
+
+
+def test_what_a_judge_writes_is_text_on_the_page(tmp_path: Path) -> None:
+    with server() as simulated:
+        done = run(write(tmp_path, pairs(1)), simulated.url, languages="ar", judge_translations=1)
+    texts = ("<b>asked</b>", "answered & gone")
+    bad = Bad("<i>id", "meaning", "<script>alert(1)</script>", texts, texts)
+    (language,) = done.numbers.languages
+    language = language._replace(judged=Judged(1, Counter(meaning=1), 0, 0, [bad]))
+    write_page(tmp_path / "page.html", "TR", done.numbers._replace(languages=[language]), simulated=False)
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "1 bad (1 meaning)" in page
+    assert "<i>id" not in page
 
 
 def test_what_is_judged_is_data_and_cannot_end_its_marks() -> None:
