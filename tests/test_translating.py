@@ -366,7 +366,7 @@ def test_a_pair_that_is_not_english_costs_nothing_and_says_so(tmp_path: Path) ->
     data = pairs(2) | {
         "TR_INS_zh": entry("图片里有什么？这个人在做什么？", "图片里有一个人正在骑自行车，旁边有三只狗。"),
         "TR_INS_de": entry("Was ist auf dem Bild zu sehen?", "Ein Mann fährt mit dem Fahrrad, daneben stehen Hunde."),
-        "TR_INS_odd": entry("What does it say?", "Willkommen"),
+        "TR_INS_odd": entry("What does the sign say?", "Défense de fumer dans les locaux de l'établissement"),
     }
     with server() as simulated:
         done = run(write(tmp_path, data), simulated.url)

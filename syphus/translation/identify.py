@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _LONGEST = 120  # characters are enough, and a longer text costs more
 _CANDIDATES = 5
 _SHORT, _LONG = 20, 45  # letters: below the first nothing is certain, above the second nearly everything is
+_LATIN = re.compile("[A-Za-z]")
 _NOT_LETTERS = re.compile(r"[\W\d_]+")
 #: Languages that the model takes for others which are close to them: none of these speaks against a language.
 _CLOSE = {
@@ -59,8 +60,12 @@ def _detector() -> LangDetector:
 
 
 def is_english(*texts: str) -> bool:
-    """Whether texts may well be English; only what is in another language for certain is not."""
-    return identify(" ".join(texts), "en").right is not False
+    """Whether any of the texts may well be English: a sign in any language may be the answer to an English question.
+
+    What has no Latin letters is not English, or what is in another language for certain.
+    """
+    said = [text for text in texts if any(map(str.isalpha, text))]
+    return not said or any(_LATIN.search(text) and identify(text, "en").right is not False for text in said)
 
 
 def identify(text: str, code: str) -> Identified:
