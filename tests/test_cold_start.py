@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from cold import SMALL, SYSTEM, Cold, bare_prompt, options, said, search, stages, teachable, texts
 from harness import HERE
 
-from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError
+from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError, StorageError
 from syphus.parsing import render_pairs
 from syphus.plugins.finding import find_plugin
 from syphus.prompts import read_prompt, to_prefix
@@ -335,6 +336,35 @@ def test_the_prompt_is_put_where_the_datasets_own_is_when_asked(tmp_path: Path) 
     assert to_prefix(read_prompt(own), "p") == cold.found.best.prefix
     assert "in_context" not in old.read_text("utf-8")
     assert said(cold, "is kept as")
+
+
+def test_a_prompt_that_was_kept_before_is_never_written_over(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint)
+        own = Path(given.prompt_path)
+        first = own.read_text("utf-8")
+        search(given, write=True)
+        own.write_text(f"# by hand\n{first}", "utf-8")
+        search(given, write=True)
+        search(given, write=True)
+    assert {path.name: path.read_text("utf-8") for path in tmp_path.glob("bare.yaml.old*")} == {
+        "bare.yaml.old": first,
+        "bare.yaml.old2": f"# by hand\n{first}",
+    }
+
+
+def test_a_prompt_that_cannot_be_put_there_is_told_in_a_line_and_the_set_is_kept(tmp_path: Path) -> None:
+    own = tmp_path / "prompts" / "own.yaml"
+    own.parent.mkdir()
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint)
+        own.write_bytes(Path(given.prompt_path).read_bytes())
+        (tmp_path / "prompts" / f".{own.name}.partial").mkdir()  # what is in the way of the new file
+        cold = search(replace(given, prompt_path=str(own)), write=True)
+    assert isinstance(cold.error, StorageError)
+    assert (cold.exit_code, own.name in str(cold.error)) == (5, True)
+    assert cold.found.satisfactory
+    assert (cold.folder / "prompt.yaml").exists()
 
 
 def test_an_unsatisfactory_prompt_is_not_put_there(tmp_path: Path) -> None:
