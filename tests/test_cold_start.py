@@ -167,7 +167,7 @@ def test_another_system_message_is_asked_anew_in_the_same_stages(tmp_path: Path)
         assert endpoint.stats.dup_after_ok == 0
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2, 3])
 def test_an_endpoint_that_learns_nothing_ends_it_at_the_limit_with_the_cause(tmp_path: Path, seed: int) -> None:
     with teachable(obedience="never", seed=seed) as endpoint:
         cold = search(options(tmp_path, endpoint, seed=seed), {"rounds": 2})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cold import SYSTEM, options, teachable
+from cold import SYSTEM, options, teachable, texts
 from harness import Listener, run_rows, server
 
 from syphus.corpus.described import describe_in, description_beside
@@ -55,6 +55,18 @@ def test_the_same_queries_are_asked_and_the_better_prompt_is_told_from_chance(tm
         assert endpoint.stats.requests == 60
         assert measured(tmp_path, endpoint).rows() == done.rows()
         assert endpoint.stats.requests == 60
+
+
+def test_no_query_is_asked_that_a_prompt_has_for_an_example(tmp_path: Path) -> None:
+    shown = texts(40)["r007"]
+    turns = [{"role": "user", "content": shown}, {"role": "assistant", "content": "Question: Who?\nAnswer: Nobody."}]
+    given = tmp_path / "shown.json"
+    given.write_text(json.dumps({"system_message": SYSTEM, "in_context": turns}), "utf-8")
+    with teachable() as endpoint:
+        prompts = [prompt(tmp_path, "bare", 0), str(given)]
+        done = compare(options(tmp_path, endpoint, rows=40), prompts, (), 40, {}, Listener())
+    asked = {each.candidate.query.text for each in done.variants[0].tried}
+    assert (len(asked), shown in asked) == (39, False)
 
 
 def test_models_are_compared_and_named_with_their_costs(tmp_path: Path) -> None:

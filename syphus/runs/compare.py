@@ -25,7 +25,7 @@ from syphus.runs.inputs import check_input
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.refusal import opened
 from syphus.runs.settings import refuse_mixing
-from syphus.selection import Interval, Scored, paired_bootstrap, sample_spread
+from syphus.selection import Interval, Scored, paired_bootstrap, sample_by_lot
 from syphus.stages.generate import Generate
 from syphus.text import dollars, many
 from syphus.types import Query, State
@@ -120,7 +120,7 @@ def compare(
         with closing(first.album(store.folder)) as album:
             plugin = first.plugin.digest()
             check_input(store, Generate.name, first.dataset, first.options, plugin, observer.reading, album)
-        names, _ = sample_spread(askable(store, Generate.name), count, options.seed, 0)
+        names = _sample(variants, store, count)
         if not names:
             raise InputError(f"{options.name} holds no query that a model could be asked about.")
         queries = queries_called(store, Generate.name, names)
@@ -129,6 +129,13 @@ def compare(
         done: list[Variant] = []
         stopped_by = _ask(variants, queries, store, observer, done.append)
         return Compared(tuple(done), len(queries), options.seed, stopped_by)
+
+
+def _sample(variants: Sequence[tuple[str, Prepared]], store: Store, count: int) -> list[str]:
+    """The ids of queries that none of the prompts has for an example, and that were not drawn for a cold start."""
+    shown = {turn["content"] for _, prepared in variants for turn in prepared.prefix.in_context}
+    rows = ((name, text) for name, text in askable(store, Generate.name) if text not in shown)
+    return sample_by_lot(rows, count, f"{variants[0][1].options.seed} compare")
 
 
 def as_json(done: Compared) -> dict[str, object]:

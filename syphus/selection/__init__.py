@@ -24,7 +24,7 @@ from syphus.selection.heuristics import HEURISTICS
 from syphus.selection.judge import VERDICT_SCHEMA, Verdict, judged, read_verdict, rubric_messages
 from syphus.selection.proof import Hurt, Interval, Proof, Thresholds, hurting, paired_bootstrap, proven
 from syphus.selection.score import score_all
-from syphus.selection.spread import sample_spread
+from syphus.selection.spread import sample_by_lot, sample_spread
 from syphus.selection.strategies import STRATEGIES, Strategy, choose, tokens
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "proven",
     "read_verdict",
     "rubric_messages",
+    "sample_by_lot",
     "sample_spread",
     "score_all",
     "tokens",

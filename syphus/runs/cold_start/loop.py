@@ -19,7 +19,7 @@ from syphus.runs.cold_start.proving import Prover
 from syphus.runs.cold_start.review import Reviews
 from syphus.runs.cold_start.scoring import Scorer
 from syphus.runs.cold_start.trials import Trials
-from syphus.selection import Candidate, Hurt, Verdict, sample_spread
+from syphus.selection import Candidate, Hurt, Verdict, sample_by_lot, sample_spread
 from syphus.stages.generate import Generate
 from syphus.text import many
 from syphus.types import Prefix, Query, State
@@ -131,7 +131,7 @@ class Loop:
                 f"{FEWEST_QUERIES} to choose from and to prove with. Write the examples by hand."
             )
         wanted = min(self._plan.held_out, total // 2)
-        return self._queries(sample_spread(askable(self._store, Generate.name), 0, self._plan.seed, wanted)[1])
+        return self._queries(sample_by_lot(askable(self._store, Generate.name), wanted, f"{self._plan.seed} held out"))
 
     def _sample(self, number: int, pool: Pool, held_out: Sequence[Query]) -> list[Query]:
         """Queries that were not asked yet, as long as there are some; the held-out ones never."""
@@ -145,7 +145,7 @@ class Loop:
                 for name, text in askable(self._store, Generate.name)
                 if text not in apart and (name not in used) is fresh
             )
-            names += sample_spread(rows, self._plan.sample - len(names), self._plan.seed + number, 0)[0]
+            names += sample_spread(rows, self._plan.sample - len(names), f"{self._plan.seed} round {number}")
         return self._queries(names)
 
     def _queries(self, names: Sequence[str]) -> list[Query]:
