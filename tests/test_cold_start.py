@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cold import SMALL, SYSTEM, Cold, bare_prompt, options, said, search, stages, teachable, texts
-from harness import HERE
+from harness import HERE, write_rows
 
 from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError, StorageError
 from syphus.parsing import render_pairs
@@ -21,7 +21,7 @@ from syphus.runs.cold_start.review import ACCEPT, EDIT, REJECT, Decision
 from syphus.runs.status import read_status
 from syphus.sampling import Sampling
 from syphus.secrets import Vault
-from syphus.selection import Scored
+from syphus.selection import Scored, sample_by_lot
 from syphus.stages.propose import Propose
 from syphus.types import Message, Pair, Prefix, Query, State
 
@@ -231,6 +231,33 @@ def test_pinned_examples_are_in_every_set_and_judged_beside_the_others(tmp_path:
     assert "by hand, a person, score" in (cold.folder / "prompt.yaml").read_text("utf-8")
 
 
+def test_a_pinned_example_proves_nothing_and_a_set_of_nothing_else_is_proven_once(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    text = texts(14)[sample_by_lot(texts(14).items(), 7, "0 held out")[0]]  # it would be held out
+    turns = [{"role": "user", "content": text}, {"role": "assistant", "content": "Question: Who?\nAnswer: A man."}]
+    mine.write_text(json.dumps({"system_message": "", "in_context": turns}), "utf-8")
+    with teachable(obedience="never") as endpoint:
+        cold = search(options(tmp_path, endpoint, rows=14), {"examples": 1, "tokens": 5}, pinned=str(mine))
+    (only,) = cold.found.rounds
+    assert len(only.with_set) == 7
+    assert text not in {each.candidate.query.text for each in only.with_set}
+    assert said(cold, "there is none to replace")
+    assert said(cold, "tokens, more than --tokens 5.")
+
+
+def test_an_example_with_images_is_not_pinned_without_them(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    turns = [
+        {"role": "user", "content": "a cat", "images": ["a.jpg"]},
+        {"role": "assistant", "content": "Question: A?"},
+    ]
+    mine.write_text(json.dumps({"system_message": "", "in_context": turns}), "utf-8")
+    with teachable() as endpoint:
+        cold = search(options(tmp_path, endpoint), pinned=str(mine))
+        assert endpoint.stats.requests == 0
+    assert "an in-context example with images can't be pinned" in str(cold.error)
+
+
 class Scripted:
     """A person who says what was written down, and leaves when there is no more of it."""
 
@@ -287,15 +314,32 @@ def test_several_answers_a_query_are_asked_as_further_samples(tmp_path: Path) ->
 
 def test_too_few_queries_and_senseless_numbers_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
     with teachable() as endpoint:
-        few = search(options(tmp_path, endpoint, rows=5))
-        assert isinstance(few.error, InputError)
-        assert "too few for a cold start" in str(few.error)
-        assert not few.folder.exists()
+        for rows in (
+            {f"r{n}": text for n, text in enumerate(list(texts(11).values()) * 9)},
+            {"r1": "one"},
+            {"r1": " "},
+        ):
+            given = options(tmp_path, endpoint)
+            write_rows(tmp_path / "rows.jsonl", rows)
+            few = search(given)
+            assert isinstance(few.error, InputError)
+            assert "too few for a cold start, which needs 12" in str(few.error)
+            assert few.lines == []
+            assert not few.folder.exists()
         assert endpoint.stats.requests == 0
-    with pytest.raises(ConfigError, match="--held-out 0"):
-        Plan(held_out=0)
+    with pytest.raises(ConfigError, match="--held-out 5: a number from 6 on"):
+        Plan(held_out=5)
     with pytest.raises(ConfigError, match="--strategy worst: there is diverse, best, random"):
         Plan(strategy="worst")
+
+
+def test_rows_that_repeat_each_other_are_counted_once(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint)
+        write_rows(tmp_path / "rows.jsonl", {f"r{n}": text for n, text in enumerate(list(texts(20).values()) * 5)})
+        cold = search(given, {"rounds": 1})
+    assert said(cold, "10 of 100 queries a round to choose from, 10 others to prove with")
+    assert len(cold.found.rounds[0].scored) == 10
 
 
 def test_a_small_input_is_shared_out_and_a_further_round_asks_the_same_queries(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cold import bare_prompt, options, teachable, texts
-from harness import HERE, Listener
+from harness import HERE, Listener, write_rows
 from processes import MAIN, Watch, command, environment, finish, start
 
 from syphus.errors import SyphusError, UnsatisfactoryError
@@ -64,11 +64,21 @@ def test_the_main_job_finds_examples_first_and_a_finished_run_asks_nothing_more(
 def test_few_queries_are_asked_without_and_never_is_never(tmp_path: Path) -> None:
     with teachable(obedience="form") as endpoint:
         _, lines = generate(options(tmp_path, endpoint, rows=8))
-        assert any("For 8 queries none are looked for (--cold-start always does)." in line for line in lines)
+        assert any("For 8 different queries none are looked for (--cold-start always does)." in line for line in lines)
         assert endpoint.stats.requests == 8
         given = options(tmp_path, endpoint, rows=ROWS, cold_start="never", dataset_version="v2")
         assert finished(given).report.counts.total == ROWS
         assert not (given.folder / "prompt.yaml").exists()
+
+
+def test_rows_that_are_all_the_same_are_asked_without(tmp_path: Path) -> None:
+    with teachable(obedience="form") as endpoint:
+        given = options(tmp_path, endpoint)
+        write_rows(tmp_path / "rows.jsonl", {f"r{row}": "a cat sleeps on a sofa" for row in range(ROWS)})
+        done, lines = generate(given)
+    assert isinstance(done, Finished), lines
+    assert done.report.counts.total == ROWS
+    assert any("For 1 different query none are looked for" in line for line in lines)
 
 
 def test_always_does_it_for_few_and_for_a_prompt_with_examples(tmp_path: Path) -> None:

@@ -57,6 +57,13 @@ def test_the_same_queries_are_asked_and_the_better_prompt_is_told_from_chance(tm
         assert endpoint.stats.requests == 60
 
 
+def test_few_queries_prove_nothing(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        prompts = [prompt(tmp_path, "bare", 0), prompt(tmp_path, "taught", 3)]
+        done = compare(options(tmp_path, endpoint), prompts, (), 5, {}, Listener())
+    assert compared(done)[-1].endswith("against bare: too few queries to tell that from chance")
+
+
 def test_no_query_is_asked_that_a_prompt_has_for_an_example(tmp_path: Path) -> None:
     shown = texts(40)["r007"]
     turns = [{"role": "user", "content": shown}, {"role": "assistant", "content": "Question: Who?\nAnswer: Nobody."}]

@@ -140,7 +140,8 @@ def test_a_spread_sample_takes_texts_that_have_little_in_common() -> None:
 
 def test_texts_without_words_of_their_own_are_all_alike_to_a_spread_sample() -> None:
     empty = ["It is not this, is it?", "It is the same as that.", "This is so, too, is it?", "These are the same, too."]
-    texts = dict(enumerate((*empty, *(f"the {word} is over here" for word in "car dog boat tree hat cup kite".split()))))
+    told = [f"the {word} is over here" for word in ("car", "dog", "boat", "tree", "hat", "cup", "kite")]
+    texts = dict(enumerate((*empty, *told)))
     sample = sample_spread([(f"{n}", text) for n, text in texts.items()], 8, "1")
     assert sum(int(name) < len(empty) for name in sample) <= 1
 

@@ -25,7 +25,7 @@ from syphus.runs.inputs import check_input
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.refusal import opened
 from syphus.runs.settings import refuse_mixing
-from syphus.selection import Interval, Scored, paired_bootstrap, sample_by_lot
+from syphus.selection import FEWEST, Interval, Scored, paired_bootstrap, sample_by_lot
 from syphus.stages.generate import Generate
 from syphus.text import dollars, many
 from syphus.types import Query, State
@@ -90,7 +90,7 @@ class Compared(NamedTuple):
 
     def against_the_first(self) -> list[tuple[str, str]]:
         """The same in words."""
-        return [(name, _verdict(gain, self.variants[0].name)) for name, gain in self.gains()]
+        return [(name, _verdict(gain, self.variants[0].name, self.queries)) for name, gain in self.gains()]
 
 
 def compare(
@@ -226,8 +226,10 @@ def interval_values(interval: Interval) -> tuple[float, float, float]:
     return interval.mean, interval.low, interval.high
 
 
-def _verdict(gain: Interval, first: str) -> str:
+def _verdict(gain: Interval, first: str, queries: int) -> str:
     told = f"score {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) against {first}: "
+    if queries < FEWEST:
+        return f"{told}too few queries to tell that from chance"
     if gain.low > 0:
         return f"{told}better, by more than chance"
     return f"{told}{'worse, by more than chance' if gain.high < 0 else 'no difference that could not be chance'}"

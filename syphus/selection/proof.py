@@ -9,6 +9,8 @@ from random import Random
 from syphus.selection.candidates import Scored
 from syphus.types import State
 
+FEWEST = 6  #: queries that can tell a difference from chance: of fewer, all may go the same way by it
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
-from syphus.ledger.sample import askable
+from syphus.ledger.sample import different
 from syphus.ledger.sessions import last_settings
 from syphus.ledger.store import Store
 from syphus.options import ALWAYS
@@ -27,7 +27,8 @@ from syphus.stages.generate import Generate
 from syphus.text import many
 from syphus.types import Prefix
 
-WORTHWHILE = 100  #: queries from which on it is done without being told to: for fewer it would cost more than they do
+WORTHWHILE = 100  #: different queries from which on it is done unasked: for fewer it would cost more than they do
+
 
 
 def with_examples(prepared: Prepared, store: Store, observer: Observer) -> Prepared | SyphusError:
@@ -60,18 +61,18 @@ def _worthwhile(prepared: Prepared, store: Store, observer: Observer) -> bool:
     plugin = prepared.plugin.digest()
     with closing(prepared.album(store.folder)) as album:
         check_input(store, Generate.name, prepared.dataset, prepared.options, plugin, observer.reading, album)
-    total = sum(1 for _ in askable(store, Generate.name))
-    if prepared.options.cold_start == ALWAYS and total:
+    found = different(store, Generate.name, WORTHWHILE)
+    if prepared.options.cold_start == ALWAYS and found:
         return True
-    if total >= WORTHWHILE:
+    if found >= WORTHWHILE:
         observer.say(
             "The prompt has no in-context examples: they are looked for first (--cold-start never goes without)."
         )
         return True
-    if total:
+    if found:
+        told = many(found, "different query", "different queries")
         observer.say(
-            f"The prompt has no in-context examples. For {many(total, 'query', 'queries')} none are looked for "
-            "(--cold-start always does)."
+            f"The prompt has no in-context examples. For {told} none are looked for (--cold-start always does)."
         )
     return False
 

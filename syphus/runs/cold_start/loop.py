@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from syphus.errors import InputError
 from syphus.ledger.sample import askable, queries_called
 from syphus.ledger.store import Store
-from syphus.runs.cold_start.plan import FEWEST_QUERIES, NAME, Plan, Round
+from syphus.runs.cold_start.plan import NAME, Plan, Round
 from syphus.runs.cold_start.pool import Pool
 from syphus.runs.cold_start.proving import Prover
 from syphus.runs.cold_start.review import Reviews
@@ -26,7 +25,7 @@ from syphus.types import Prefix, Query, State
 
 
 class Loop:
-    """Looks for in-context examples to a system message.
+    """Looks for in-context examples to a system message, by a plan that fits the input.
 
     `say` is told what happens, `seen` that there is more to see in `rounds`.
     """
@@ -59,9 +58,9 @@ class Loop:
     def run(self, reviews: Reviews, pinned: Sequence[Candidate] = ()) -> None:
         """Goes round until a set is satisfactory, or the rounds are over.
 
-        Raises `InputError` where there are too few queries, and the `SyphusError` that stopped it.
+        Raises the `SyphusError` that stopped it.
         """
-        held_out = self._held_out()
+        held_out = self._held_out(pinned)
         pool = Pool(self._plan, self._plain, self._scorer, reviews, pinned)
         prover = Prover(self._plan, self._plain, self._trials, self._scorer, held_out)
         for number in range(1, self._plan.rounds + 1):
@@ -76,6 +75,9 @@ class Loop:
                 continue
             self._prove(prover)
             if self._satisfied():
+                return
+            if not pool.replaceable(chosen):
+                self._say("Each example was put there by a person: there is none to replace.")
                 return
             if not last:
                 self._replace(pool, prover)
@@ -123,15 +125,12 @@ class Loop:
 
     # The queries.
 
-    def _held_out(self) -> list[Query]:
-        total = sum(1 for _ in askable(self._store, Generate.name))
-        if total < FEWEST_QUERIES:
-            raise InputError(
-                f"{many(total, 'query', 'queries')} can be asked about: too few for a cold start, which needs "
-                f"{FEWEST_QUERIES} to choose from and to prove with. Write the examples by hand."
-            )
-        wanted = min(self._plan.held_out, total // 2)
-        return self._queries(sample_by_lot(askable(self._store, Generate.name), wanted, f"{self._plan.seed} held out"))
+    def _held_out(self, pinned: Sequence[Candidate]) -> list[Query]:
+        """Queries that prove the set, none of which a person has put there as an example."""
+        shown, stage = {each.user_turn for each in pinned}, self._trials.stage(NAME, self._plain)
+        rows, wanted = askable(self._store, Generate.name), self._plan.held_out
+        drawn = self._queries(sample_by_lot(rows, wanted + len(shown), f"{self._plan.seed} held out"))
+        return [query for query in drawn if stage.asked(query) not in shown][:wanted]
 
     def _sample(self, number: int, pool: Pool, held_out: Sequence[Query]) -> list[Query]:
         """Queries that were not asked yet, as long as there are some; the held-out ones never."""
