@@ -184,6 +184,32 @@ def test_an_endpoint_that_learns_nothing_ends_it_at_the_limit_with_the_cause(tmp
         assert "Not satisfactory" in (cold.folder / "cold_start.html").read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("fault", "cause", "advice"),
+    [
+        ("truncated", "16 of 16 answers: cut off at max_tokens", "leave answers more room (--max-tokens)"),
+        ("refusal", "16 of 16 answers: refusal", "or ask another model"),
+        ("chatter", "16 of 16 answers: no question and answer pair", "show the form of an answer"),
+        ("other_answer", ": from another query: ", "is about its own annotation alone"),
+    ],
+)
+def test_where_no_answer_will_do_the_cause_is_named(tmp_path: Path, fault: str, cause: str, advice: str) -> None:
+    with teachable(faults={fault: 1.0}) as endpoint:
+        cold = search(options(tmp_path, endpoint), {"rounds": 1})
+    assert cold.exit_code == 1
+    assert cold.found.missing[0] == "no answer could become an example"
+    assert any(cause in each for each in cold.found.missing), cold.found.missing
+    assert any(advice in each for each in cold.found.advice)
+
+
+def test_refusals_are_not_held_against_the_number_of_queries(tmp_path: Path) -> None:
+    with teachable(faults={"refusal": 0.5}) as endpoint:
+        cold = search(options(tmp_path, endpoint), {"rounds": 2})
+    assert any("answers: refusal" in each for each in cold.found.missing)
+    assert "or ask another model" in cold.found.advice[0]
+    assert not any("--held-out" in each for each in cold.found.advice)
+
+
 def test_an_example_that_did_not_do_is_replaced(tmp_path: Path) -> None:
     with teachable(obedience="never") as endpoint:
         cold = search(options(tmp_path, endpoint), {"rounds": 2})

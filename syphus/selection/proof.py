@@ -97,7 +97,8 @@ def proven(
     if gain.low <= thresholds.gain:
         missing.append(f"no better than without examples by more than chance: {gain.low:+.2f} to {gain.high:+.2f}")
     if copies > thresholds.copies:
-        missing.append(f"answers that copy an example: {copies} of {len(with_set)}")
+        most = f", {thresholds.copies} at the most may" if thresholds.copies else ""
+        missing.append(f"answers that copy an example: {copies} of {len(with_set)}{most}")
     plain = (_valid(without), _mean(list(other.values())))
     return Proof(share, mean, gain, copies, not missing, tuple(missing), *plain, asked=len(with_set))
 

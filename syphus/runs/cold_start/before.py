@@ -30,7 +30,6 @@ from syphus.types import Prefix
 WORTHWHILE = 100  #: different queries from which on it is done unasked: for fewer it would cost more than they do
 
 
-
 def with_examples(prepared: Prepared, store: Store, observer: Observer) -> Prepared | SyphusError:
     """The run with in-context examples that were found for it, or without; or what keeps it from being begun.
 

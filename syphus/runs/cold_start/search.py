@@ -108,7 +108,7 @@ class Search:
         found = Found(tuple(loop.rounds), loop.best)
         if not found.satisfactory:
             tips = tuple(advice(loop.rounds, loop.best)) if stopped_by is None else ()
-            found = replace(found, missing=tuple(missing(loop.best, stopped_by is not None)), advice=tips)
+            found = replace(found, missing=tuple(missing(loop.rounds, loop.best, stopped_by is not None)), advice=tips)
         prefix = loop.best.prefix if loop.best else self._prepared.prefix
         if isinstance(stopped_by, InterruptError) and stopped_by.at_once:
             return Ended(found, report, stopped_by, (), prefix)
