@@ -11,6 +11,7 @@ from syphus.cleaning.rules import Context, Rule, clean, recognisable
 from syphus.parsing.pairs import parse_pairs
 from syphus.selection.candidates import Background, Candidate
 from syphus.selection.common_words import NUMBERS
+from syphus.text import in_words
 from syphus.types import State
 
 Bounds = tuple[int, int | None]
@@ -57,7 +58,7 @@ def pairs(candidate: Candidate, background: Background) -> tuple[float, str]:
 
 def length(candidate: Candidate, _: Background) -> tuple[float, str]:
     """The mean over the answers: less than six words cost, and so do more than three hundred."""
-    counts = [len(pair.answer.split()) for pair in candidate.pairs]
+    counts = [len(in_words(pair.answer)) for pair in candidate.pairs]
     if not counts:
         return 0.0, "no pair"
     scores = [min(1.0, count / _SHORT, _LONG / max(count, 1)) for count in counts]
