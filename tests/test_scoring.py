@@ -220,7 +220,8 @@ def test_a_rule_goes_before_the_message_and_the_others_speak_where_neither_does(
     assert wanted_pairs(Background(others=(made(*"abcdefgh"), made(*"abcdef"), made()))) == (3, None)
     short = look("number of pairs", made("a"), Background("Write three pairs."))
     assert short == (0.25, "1 of 3")
-    assert look("number of pairs", made(*"abcdef"), Background("Write three pairs."))[0] == 0.0
+    assert look("number of pairs", made(*"abcdef"), Background("Write three pairs."))[0] == 0.5
+    assert wanted_pairs(Background(others=(made("a"), made("b"), made()))) == (1, 1)  # as of a description
 
 
 def test_an_answer_that_breaks_a_rule_is_barred_with_the_rules_name_and_place() -> None:
@@ -353,6 +354,34 @@ def test_none_of_fifty_bad_candidates_among_two_hundred_is_chosen_and_they_rank_
 
 def _wrongly_barred(scored: list[Scored], bad: set[str]) -> list[Scored]:
     return [each for each in scored if each.barred and each.candidate.key not in bad]
+
+
+# An answer against itself, and the form of a question.
+
+
+def test_what_is_said_again_costs_in_one_answer_and_in_the_next() -> None:
+    told = "Two men repair an old bicycle in the kitchen."
+    other = "There are four cups on the table."
+    assert look("repeats nothing", made(told, other)) == (1.0, "")
+    for again in (made(told, other, f"It seems that {told.lower()}"), made(f"{told} {told}", other)):
+        score, note = look("repeats nothing", again)
+        assert score < 0.8
+        assert note == "said again: two men repair an old"
+
+
+def test_an_example_with_too_few_pairs_is_barred_and_one_with_too_many_is_not() -> None:
+    asked = Background("Write three to five pairs.")
+    totals = [score_all([made(*["Two men repair a bicycle."] * count)], asked)[0] for count in (1, 2, 3, 9)]
+    assert ["number of pairs" in each.barred for each in totals] == [True, False, False, False]
+
+
+def test_one_question_varies_enough_where_one_is_wanted() -> None:
+    assert look("variety", made("A cat."), Background("Write exactly one question."))[0] == 1.0
+    assert look("variety", made("A cat."), Background("Write two questions."))[0] == 0.5
+
+
+def test_the_number_of_an_option_is_no_number_of_things() -> None:
+    assert grounded("(3) Two men repair a bicycle.") == grounded("Two men repair a bicycle.")
 
 
 # Other languages: the same scene, retold, and something else.

@@ -45,14 +45,14 @@ def keeps_rules(candidate: Candidate, background: Background) -> tuple[float, st
 
 
 def pairs(candidate: Candidate, background: Background) -> tuple[float, str]:
-    """1 within the wanted number of pairs, less with each that is missing or too much."""
+    """1 within the wanted number of pairs, less with each that is missing or too much, but half at the least for these."""
     least, most = wanted_pairs(background)
     count = len(candidate.pairs)
     wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
     if count < least:
         return count / (least + 1), f"{count} of {wanted}"
     if most is not None and count > most:
-        return max(0.0, 1 - (count - most) / most), f"{count}, wanted are {wanted}"
+        return max(0.5, 1 - (count - most) / most), f"{count}, wanted are {wanted}"
     return 1.0, ""
 
 
@@ -105,6 +105,8 @@ def _of_message(message: str) -> Bounds | None:
 
 def _of_others(background: Background) -> Bounds:
     counts = [len(each.pairs) for each in background.others if each.pairs]
+    if len(counts) > 1 == max(counts):
+        return 1, 1
     return (max(1, int(median(counts)) // 2) if counts else 1), None
 
 

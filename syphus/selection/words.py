@@ -17,7 +17,7 @@ from syphus.selection.common_words import COMMON, IRREGULAR, NUMBERS
 
 _WORD = re.compile("\\d+(?:[.,:]\\d+)*|[^\\W\\d_]+(?:['\u2019][^\\W\\d_]+)*")
 _ENDS_SENTENCE = re.compile(r"(?:\A|[.!?:;\"“(\n-])\W*\Z")
-_LABEL = re.compile(r"^[ \t]*\d{1,2}[.)](?=\s)", re.MULTILINE)
+_LABEL = re.compile(r"^[ \t]*\(?\d{1,2}[.)](?=\s)", re.MULTILINE)
 _RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\u3005]+|[\uac00-\ud7a3]+|[\u30a1-\u30fa\u30fc]+")  # of one script
 _GRAMMAR = re.compile("[的了在是着和与及或也都就很吗呢吧啊之而且但这那有个只位张]|正在|可以|其他")
 _IN_PAIRS = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
