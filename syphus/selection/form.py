@@ -45,7 +45,7 @@ def keeps_rules(candidate: Candidate, background: Background) -> tuple[float, st
 
 
 def pairs(candidate: Candidate, background: Background) -> tuple[float, str]:
-    """1 within the wanted number of pairs, less with each that is missing or too much, but half at the least for these."""
+    """1 within the wanted number of pairs, less with each that is missing, and down to a half with more than wanted."""
     least, most = wanted_pairs(background)
     count = len(candidate.pairs)
     wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
