@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+MADE_UP = "Answered by the simulated endpoint: made-up text, not a model."
+
 _CODED = re.compile(rb"(?:data:image\\?/[\w.+-]+;base64,)?(?<![A-Za-z0-9+/_\\-])[A-Za-z0-9+/_\\-]{200,}+={0,2}")
 
 _WORD = re.compile(

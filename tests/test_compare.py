@@ -57,6 +57,19 @@ def test_the_same_queries_are_asked_and_the_better_prompt_is_told_from_chance(tm
         assert endpoint.stats.requests == 60
 
 
+def test_prompts_of_one_name_are_told_apart_and_made_up_answers_are_marked(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    prompts = [prompt(tmp_path, "bare", 0), prompt(tmp_path / "other", "bare", 3), prompt(tmp_path, "third", 1)]
+    with teachable() as endpoint:
+        done = compare(options(tmp_path, endpoint), prompts, (), 6, {}, Listener())
+    assert [each.name for each in done.variants] == [*prompts[:2], "third"]
+    told: Any = as_json(done)
+    assert (told["simulated"], set(told["score_against_the_first"])) == (True, {prompts[1], "third"})
+    share = done.variants[1].numbers(0)["valid share"]
+    assert share.low < share.mean <= share.high
+    assert share.low < 0.7  # of six, whatever they are
+
+
 def test_few_queries_prove_nothing(tmp_path: Path) -> None:
     with teachable() as endpoint:
         prompts = [prompt(tmp_path, "bare", 0), prompt(tmp_path, "taught", 3)]
@@ -117,6 +130,8 @@ def test_a_run_is_described_once_and_its_data_yaml_says_so(tmp_path: Path) -> No
         assert 0 < len(told.short.split()) < 100
         assert len(told.short.split()) < len(told.long.split()) < 500
         assert described(tmp_path, endpoint) == told
+        assert told.simulated
+        assert json.loads((ran.folder / "task_description.json").read_text("utf-8"))["simulated"] is True
         assert endpoint.stats.requests == asked + 1
     out = tmp_path / "data.yaml"
     instructions = ran.folder / "RW_instructions.json"

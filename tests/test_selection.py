@@ -27,6 +27,7 @@ from syphus.selection import (
     sample_by_lot,
     sample_spread,
     score_all,
+    share_interval,
     tokens,
 )
 from syphus.types import Pair, Query, State
@@ -177,6 +178,13 @@ def test_a_sample_keeps_few_of_the_texts_that_stream_by() -> None:
 
 
 # Proof.
+
+
+def test_a_share_has_wilsons_interval() -> None:
+    whole, none, half = (share_interval([True] * of + [False] * (40 - of)) for of in (40, 0, 20))
+    assert (whole.mean, round(whole.low, 3), whole.high) == (1.0, 0.912, 1.0)
+    assert (none.mean, none.low, round(none.high, 3)) == (0.0, 0.0, 0.088)
+    assert (half.mean, round(half.low, 3), round(half.high, 3)) == (0.5, 0.352, 0.648)
 
 
 def test_the_interval_holds_the_mean_and_narrows_with_more() -> None:

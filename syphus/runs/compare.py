@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -25,10 +26,10 @@ from syphus.runs.inputs import check_input
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.refusal import opened
 from syphus.runs.settings import refuse_mixing
-from syphus.selection import FEWEST, Interval, Scored, paired_bootstrap, sample_by_lot
+from syphus.selection import FEWEST, Interval, Scored, paired_bootstrap, sample_by_lot, share_interval
 from syphus.stages.generate import Generate
 from syphus.text import dollars, many
-from syphus.types import Query, State
+from syphus.types import SIMULATED, Query, State
 
 _DRAWS = 1_000
 
@@ -44,12 +45,12 @@ class Variant(NamedTuple):
     scored: Sequence[Scored]
 
     def numbers(self, seed: int) -> dict[str, Interval]:
-        """Each number with its interval, by bootstrap over the queries; costs only where the price is known."""
+        """Each number with its interval, by Wilson or by bootstrap over the queries; costs where the price is known."""
         answers = [each.candidate for each in self.tried]
         pairs = [float(len(each.pairs)) if each.state is State.OK else 0.0 for each in answers]
         tokens = [float(each.usage.prompt_tokens + each.usage.completion_tokens) for each in self.tried]
         found = {
-            "valid share": _mean([float(each.state is State.OK) for each in answers], seed),
+            "valid share": share_interval([each.state is State.OK for each in answers]),
             "pairs a query": _mean(pairs, seed),
             "score": _mean([each.total for each in self.scored], seed),
         }
@@ -69,6 +70,11 @@ class Compared(NamedTuple):
     queries: int
     seed: int
     stopped_by: SyphusError | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether there are answers that no model has given."""
+        return any(each.candidate.model.startswith(SIMULATED) for variant in self.variants for each in variant.tried)
 
     def rows(self) -> list[tuple[str, list[str]]]:
         """The table: each number by its name, told for each variant."""
@@ -142,6 +148,7 @@ def as_json(done: Compared) -> dict[str, object]:
     """The comparison for programs: means with the bounds of their 95% intervals."""
     return {
         "queries": done.queries,
+        "simulated": done.simulated,
         "variants": [
             {
                 "name": each.name,
@@ -167,10 +174,8 @@ def _ask(
     observer: Observer,
     done: Callable[[Variant], None],
 ) -> SyphusError | None:
-    several = len({prepared.config.model for _, prepared in variants}) > 1
-    for prompt, prepared in variants:
+    for name, (prompt, prepared) in zip(_names(variants), variants, strict=True):
         model = prepared.config.model
-        name = f"{Path(prompt).stem} {model}" if several else Path(prompt).stem
         try:
             with closing(Trials(prepared, store, observer)) as trials:
                 tried = trials.ask(f"compare {prefix_digest(prepared.prefix)} {model}", prepared.prefix, queries)
@@ -181,6 +186,16 @@ def _ask(
         scored = Scorer(prepared.dataset).score([each.candidate for each in tried], prepared.prefix)
         done(Variant(name, prompt, model, prepared.price, tried, scored))
     return None
+
+
+def _names(variants: Sequence[tuple[str, Prepared]]) -> Iterator[str]:
+    """The prompt's name, or its path where others have that name, too; and the model where there are several."""
+    prompts = {prompt for prompt, _ in variants}
+    stems = Counter(Path(prompt).stem for prompt in prompts)
+    several = len({prepared.config.model for _, prepared in variants}) > 1
+    for prompt, prepared in variants:
+        name = Path(prompt).stem if stems[Path(prompt).stem] == 1 else prompt
+        yield f"{name} {prepared.config.model}" if several else name
 
 
 def _forecast(variants: Sequence[tuple[str, Prepared]], count: int, size: float) -> Iterator[str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from random import Random
 
 from syphus.selection.candidates import Scored
 from syphus.types import State
 
 FEWEST = 6  #: queries that can tell a difference from chance: of fewer, all may go the same way by it
+
+_Z = 1.96  # standard deviations that hold 95% of a normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,16 @@ def paired_bootstrap(
     means = sorted(sum(random.choices(differences, k=count)) / count for _ in range(rounds))
     cut = int((1 - level) / 2 * rounds)
     return Interval(sum(differences) / count, means[cut], means[rounds - 1 - cut])
+
+
+def share_interval(values: Sequence[bool]) -> Interval:
+    """The share of what is true, and Wilson's interval of 95%: a share of 1 in a sample is none of all."""
+    count, share = len(values), sum(values) / len(values) if values else 0.0
+    if not count:
+        return Interval(0.0, 0.0, 1.0)
+    middle = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
+    half = _Z * sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / (1 + _Z**2 / count)
+    return Interval(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
 
 
 def proven(

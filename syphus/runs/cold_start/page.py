@@ -13,7 +13,7 @@ from syphus.runs.cold_start.page_style import STYLE
 from syphus.runs.cold_start.plan import Found, Round
 from syphus.selection import Proof, Scored
 from syphus.stages.propose import by_whom
-from syphus.text import dollars, many
+from syphus.text import MADE_UP, dollars, many
 from syphus.types import State
 
 FILE = "cold_start.html"
@@ -59,7 +59,7 @@ def _cost(report: Report) -> str:
     cost = "cost unknown" if report.cost is None else dollars(report.cost)
     told = f"{many(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
     told += f"{spending.usage.completion_tokens:,} out, {cost} so far in this run"
-    made_up = " Answered by the simulated endpoint: made-up text, not a model." if report.simulated else ""
+    made_up = f" {MADE_UP}" if report.simulated else ""
     return f"<p>{escape(told)}.{made_up}</p>\n"
 
 
