@@ -139,8 +139,17 @@ def test_the_page_is_whole_and_loads_nothing(done: tuple[Cold, int]) -> None:
     assert cold.found.best is not None
     for scored in (*cold.found.best.chosen, *cold.found.best.with_set):
         assert scored.candidate.query.id in text
-    for word in ("Satisfactory", "Scores by heuristic", "Candidates of round 1", "without examples", "made-up text"):
+    for word in (
+        "Satisfactory",
+        "Scores by heuristic",
+        "Candidates of round 1",
+        "without examples",
+        "made-up text",
+        "held out",
+    ):
         assert word in text
+    assert "The system message</h4>\n<pre>You are told what a photo shows." in text
+    assert "<small>The annotation supports what the answers say.</small></td><td>5</td><td>0.4</td>" in text
 
 
 def test_again_it_is_read_from_the_ledger_and_comes_to_the_same(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ class Search:
     def _files(self, found: Found, report: Report, prefix: Prefix) -> tuple[str, ...]:
         folder, options = self._store.folder, self._prepared.options
         paths = [folder / page.FILE, folder / as_json.FILE]
-        page.write_page(paths[0], self._title, found, report, self._scorer.explained)
+        page.write_page(paths[0], self._title, found, report, self._scorer.heuristics)
         as_json.write_json(paths[1], found, report)
         if found.best is not None:
             wanted = asked_for(prefix.system_message, self._prepared.config.model)
@@ -128,4 +128,4 @@ class Search:
         found = Found(tuple(self._loop.rounds), self._loop.best)
         told = f"Round {len(found.rounds)} of at most {self._plan.rounds} is under way."
         report, path = self._trials.asker.report(NAME), self._store.folder / page.FILE
-        page.write_page(path, self._title, found, report, self._scorer.explained, told)
+        page.write_page(path, self._title, found, report, self._scorer.heuristics, told)
