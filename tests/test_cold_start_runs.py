@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cold import bare_prompt, options, teachable, texts
 from harness import HERE, Listener, write_rows
-from processes import MAIN, Watch, command, environment, finish, start
+from processes import Watch, command, environment, finish, start, syphus
 
 from syphus.errors import SyphusError, UnsatisfactoryError
 from syphus.formats.report import Finished
@@ -173,8 +173,8 @@ def test_a_person_reviews_at_a_terminal_with_an_editor(tmp_path: Path) -> None:
 def test_offline_a_new_user_sees_it_work(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(json.dumps({"id": name, "text": text}) + "\n" for name, text in texts(60).items()), "utf-8")
-    begun = [sys.executable, str(MAIN), "cold-start", "--name", "Rows.rows", "-in", str(rows), "--offline", "--json"]
-    done = finish([*begun, "--datasets-dir", str(HERE / "plugins"), "--prompt-path", bare_prompt(tmp_path)], tmp_path)
+    begun = ["cold-start", "--name", "Rows.rows", "-in", str(rows), "--offline", "--json"]
+    done = syphus(tmp_path, *begun, "--datasets-dir", str(HERE / "plugins"), "--prompt-path", bare_prompt(tmp_path))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["satisfactory"] is True
     assert "cold start: 24 of 60 queries a round to choose from, 30 others to prove with" in done.stderr
