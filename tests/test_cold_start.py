@@ -385,6 +385,15 @@ def test_a_small_input_is_shared_out_and_a_further_round_asks_the_same_queries(t
     assert {each.candidate.query.id for each in cold.found.rounds[1].scored} <= {f"r{row:03}" for row in range(12)}
 
 
+def test_queries_that_are_used_up_are_asked_for_further_answers(tmp_path: Path) -> None:
+    with teachable(faults={"refusal": 1.0}) as endpoint:
+        cold = search(options(tmp_path, endpoint, rows=12), {"rounds": 3})
+        assert (endpoint.stats.requests, endpoint.stats.unique) == (18, 6)
+        assert len(cold.found.rounds) == 3
+        assert search(options(tmp_path, endpoint, rows=12), {"rounds": 3}).found.rounds == cold.found.rounds
+        assert endpoint.stats.requests == 18
+
+
 def test_made_up_answers_are_never_mixed_with_a_models(tmp_path: Path) -> None:
     with teachable() as endpoint:
         given = options(tmp_path, endpoint)

@@ -87,7 +87,9 @@ class Loop:
     def _propose(self, number: int, pool: Pool, held_out: Sequence[Query]) -> None:
         asked_with = self.best.prefix if self.best else self._plain
         sample = self._sample(number, pool, held_out)
-        tried = self._trials.ask(f"{NAME} {number} propose", asked_with, sample, self._plan.answers, number)
+        tried = self._trials.ask(
+            f"{NAME} {number} propose", asked_with, sample, self._plan.answers, number, pool.queries
+        )
         found = [each.candidate for each in tried]
         if self._plan.judge:
             usable = [each.candidate for each in self._scorer.score(found, asked_with) if not each.barred]
