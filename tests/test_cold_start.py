@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import shown
 from cold import SMALL, SYSTEM, Cold, bare_prompt, options, said, search, stages, teachable, texts
 from harness import HERE, write_rows
 
@@ -150,6 +151,16 @@ def test_the_page_is_whole_and_loads_nothing(done: tuple[Cold, int]) -> None:
         assert word in text
     assert "The system message</h4>\n<pre>You are told what a photo shows." in text
     assert "<small>The annotation supports what the answers say.</small></td><td>5</td><td>0.4</td>" in text
+
+
+def test_in_a_browser_strange_text_is_text_and_a_held_out_query_can_be_opened(done: tuple[Cold, int]) -> None:
+    with shown(done[0].folder / "cold_start.html") as page:
+        assert "at the <bakery>" in page.inner_text("body")
+        assert page.locator("details[open]").count() == 3  # the set
+        first = page.locator("h2:has-text('Held-out') ~ details").first
+        assert "with the set" not in first.inner_text()
+        first.locator("summary").click()
+        assert "with the set" in first.inner_text()
 
 
 def test_again_it_is_read_from_the_ledger_and_comes_to_the_same(tmp_path: Path) -> None:
