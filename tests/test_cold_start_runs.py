@@ -15,13 +15,14 @@ from cold import bare_prompt, options, teachable, texts
 from harness import HERE, Listener, write_rows
 from processes import Watch, command, environment, finish, start, syphus
 
-from syphus.errors import SyphusError, UnsatisfactoryError
+from syphus.errors import ConfigError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import Finished
 from syphus.options import Options
 from syphus.prompts import read_prompt, to_prefix
 from syphus.runs.cold_start.before import WORTHWHILE
 from syphus.runs.job import run
 from syphus.runs.status import read_status
+from syphus.terminal.review import _edited
 
 ROWS = WORTHWHILE + 10
 
@@ -168,6 +169,14 @@ def test_a_person_reviews_at_a_terminal_with_an_editor(tmp_path: Path) -> None:
     assert "--- example 1 of 3: query r" in done.stderr
     assert done.stderr.count("[a]ccept, [r]eject, [e]dit, [q]uit?") >= 4
     assert "Look, " in (tmp_path / "output/Rows.rows/v1/prompt.yaml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("editor", "why"), [("false", "exit code 1"), ("no-editor", "No such file or directory")])
+def test_an_editor_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, editor: str, why: str) -> None:
+    monkeypatch.setenv("VISUAL", editor)
+    with pytest.raises(ConfigError) as caught:
+        _edited("Question: Who?")
+    assert str(caught.value) == f"The editor {editor!r} (VISUAL or EDITOR) failed: {why}."
 
 
 def test_offline_a_new_user_sees_it_work(tmp_path: Path) -> None:
