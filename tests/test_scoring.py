@@ -356,6 +356,12 @@ def _wrongly_barred(scored: list[Scored], bad: set[str]) -> list[Scored]:
     return [each for each in scored if each.barred and each.candidate.key not in bad]
 
 
+def test_numbers_that_two_annotations_have_are_no_copies() -> None:
+    text = "The clock on the tower shows ten past four."
+    others = tuple(made(f"It seems that {text.lower()}", text=f"{text} {more}", query=more) for more in ("A", "B"))
+    assert look("copies no other", others[0], Background(others=others)) == (1.0, "")
+
+
 # An answer against itself, and the form of a question.
 
 

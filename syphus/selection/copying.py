@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 from syphus.selection.candidates import Background, Candidate
-from syphus.selection.words import Word, content, is_common, words
+from syphus.selection.words import Word, is_common, words
 
 _LENGTH = 5  #: words in a row
 _OWN_WORDS = 2  #: of them that carry meaning and are not in the annotation: the rest comes by chance
@@ -44,7 +44,7 @@ def no_repeats(candidate: Candidate, _: Background) -> tuple[float, str]:
 
 
 def _judged(candidate: Candidate, is_foreign: Callable[[Phrase], bool], where: str) -> tuple[float, str]:
-    own = content(candidate.query.text)
+    own = frozenset(word.stem for word in words(candidate.query.text))
     shares, found = [], []
     for pair in candidate.pairs:
         phrases = list(_phrases(pair.answer))
