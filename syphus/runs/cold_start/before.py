@@ -17,7 +17,7 @@ from syphus.options import ALWAYS
 from syphus.pipeline.engine import Observer
 from syphus.runs.cold_start.advice import shortcomings
 from syphus.runs.cold_start.conclusion import Conclusion, asked_for, concluded
-from syphus.runs.cold_start.plan import Plan
+from syphus.runs.cold_start.plan import FEWEST_QUERIES, Plan
 from syphus.runs.cold_start.prompt_file import FILE
 from syphus.runs.cold_start.search import Ended, Search
 from syphus.runs.inputs import check_input
@@ -70,9 +70,8 @@ def _worthwhile(prepared: Prepared, store: Store, observer: Observer) -> bool:
         return True
     if found:
         told = many(found, "different query", "different queries")
-        observer.say(
-            f"The prompt has no in-context examples. For {told} none are looked for (--cold-start always does)."
-        )
+        hint = " (--cold-start always does)" if found >= FEWEST_QUERIES else ""
+        observer.say(f"The prompt has no in-context examples. For {told} none are looked for{hint}.")
     return False
 
 
