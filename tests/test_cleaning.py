@@ -20,6 +20,7 @@ from syphus.cleaning import (
     clean,
     images_in_order,
     instead_of,
+    leaks,
     no_boxes,
     no_letters_for_people,
     no_names,
@@ -73,8 +74,36 @@ LEAKS = [
     "Judging by the bounding boxes, the cup is left.",
     "In the above text, a man walks.",
     "The given sentences suggest a party.",
+    "The sentences mention a dog.",
+    "According to the sentences, he runs.",
+    "Based on the information provided, he runs.",
+    "From the information given, he is a teacher.",
+    "According to the information you provided, he runs.",
+    "As per the description, he runs.",
+    "As the notes say, a car has left.",
+    "As the description indicates, he runs.",
+    "In the description, it says that he runs.",
+    "The scene description mentions a dog.",
+    "The video description states that he runs.",
+    "The caption doesn\u2019t mention it.",
+    "The third sentence says that he runs.",
+    "It is not mentioned what she eats.",
+    "The color isn't specified.",
+    "There is no information about the color.",
+    "There is not enough information to say.",
+    "Based on the text, a dog runs.",
+    "According to the ground truth, he runs.",
+    "The input describes a dog.",
 ]
 FINE = [
+    "From the description on the package one learns how to build it.",
+    "The notes provided on the whiteboard show a formula.",
+    "The information provided by the sign is in French.",
+    "According to the text on the screen, the game is over.",
+    "The man gives no details about the plan.",
+    "The price is not stated on the tag.",
+    "He mentions the notes to the teacher.",
+    "She says that the list above the counter shows the prices.",
     "The sign says that the road is closed.",
     "The text on the shirt describes a band.",
     "He reads a description of the painting on the wall.",
@@ -98,13 +127,56 @@ def test_speaking_of_what_is_seen_is_left_alone(answer: str) -> None:
     assert general(answer) == []
 
 
+def test_what_is_told_of_in_the_annotation_may_be_spoken_of() -> None:
+    pair = Pair("What appears?", "The caption says that the shop is closed.")
+    assert rejections([pair], *GENERAL_RULES, text="a caption appears on a black screen") == {}
+    assert rejections([pair], *GENERAL_RULES, text="caption: a black screen") != {}
+
+
 @pytest.mark.parametrize(
     "answer",
-    ["As an AI language model, I see nothing.", "I'm sorry, but I can't see it.", "I cannot assist with that."],
-)
+    ["As an AI language model, I see nothing.", "I'm sorry, but I can't see it.", "I cannot assist with that.",
+     "I\u2019m sorry, but I can\u2019t assist with that.", "I apologize, but I cannot determine it.",
+     "I don't have access to the video.", "I cannot describe the image without seeing it.",
+     "Unfortunately, I can't watch videos.", "Sorry, I can't help with that."],
+)  # fmt: skip
 def test_a_refusal_in_an_answer_is_found(answer: str) -> None:
     assert general(answer) == ["refuses"]
     assert general("Fine.", question=answer) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ['He says: "I can\'t assist you."', "The sign says \u201cI cannot access it\u201d.",
+     "He says sorry, and they laugh.", "Unfortunately, it rains."],
+)  # fmt: skip
+def test_what_somebody_says_is_no_refusal(answer: str) -> None:
+    assert general(answer) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["A cup.\n\nLet me know if you need more pairs!", "A cup.\nI hope these help.",
+     "A cup.\n\nWould you like me to write more?", "A cup.\n\nNote: These pairs are made up.",
+     "A cup.\n\nIs there anything else you would like to know?"],
+)  # fmt: skip
+def test_a_word_to_whoever_asked_is_found(answer: str) -> None:
+    assert general(answer) == ["speaks to whoever asked"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["Let me know if the sofa is too soft.", "Put it there.\n\nWould you like the lamp on?", "A sign.\nNote: no dogs.",
+     "I hope this bridge holds."],
+)  # fmt: skip
+def test_a_word_to_whoever_is_in_the_room_is_left_alone(answer: str) -> None:
+    assert general(answer) == []
+
+
+@pytest.mark.parametrize("answer", ["A cup.</s>", "A cup.<|im_end|>", "A cup. [/INST]", "A cup.<end_of_turn>"])
+def test_a_special_token_is_found(answer: str) -> None:
+    assert general(answer) == ["holds a token of the model"]
+    assert general("It shows <b>bold</b> and 3 <|4.") == []
 
 
 def test_a_question_that_comes_twice_is_found_however_it_is_written() -> None:
@@ -204,7 +276,6 @@ def test_what_a_rule_rejects_is_asked_again_counted_and_listed(tmp_path: Path) -
 
 SHIPPED = [rule for rule in (*GENERAL_RULES, *images_in_order) if not isinstance(rule, Check) and rule.needs]
 FOUND = [
-    *LEAKS,
     "AS AN AI I see nothing.",
     "A Language Model is no eye.",
     "I'm sorry, but I fail.",
@@ -213,11 +284,30 @@ FOUND = [
     "I cannot access it.",
     "The user (you) sees it.",
     "Image 1 and image A, image B, IMAGE 2",
-    "from the TIMESTAMP",
-    "The metadata says so",
-    "based on the bounding box",
-    "the supplied list",
-    "the narrations mention it",
+    "I don't have access.",
+    "I apologize, but I",
+    "Unfortunately, I can't.",
+    *[
+        f"A cup.\n{word}"
+        for word in (
+            "Let me know if you want more",
+            "Feel free to ask",
+            "I HOPE this helps",
+            "Would you like me to go on?",
+            "Do you want me to",
+            "Is there anything else",
+            "Note: these pairs",
+            "Word count: 3",
+        )
+    ],
+    "<|end|>",
+    "</s>",
+    "[INST]",
+    "<end_of_turn>",
+    "<eos>",
+    "<BOS>",
+    "<pad>",
+    "<unk>",
     "image a has a car, image b, too",
     "Image 1 shows",
     "Image 2 shows",
@@ -225,6 +315,7 @@ FOUND = [
 
 
 def test_a_quick_look_never_misses_what_the_pattern_finds() -> None:
+    assert [leak for leak in LEAKS if not any(word in leak.lower() for word in leaks._NEEDS)] == []
     for rule in SHIPPED:
         found = [text for text in FOUND if re.search(rule.pattern, text, re.IGNORECASE)]
         assert found, rule

@@ -2,6 +2,7 @@
 
 rules.py     the three kinds of rule, and how they are applied
 general.py   rules that hold for every dataset
+leaks.py     the one of them that finds words about the notes a model was given
 library.py   rules that plugins choose from: numbers, timestamps, persons, counts of pairs
 """
 
