@@ -47,7 +47,10 @@ class EGO4D(AbstractDataset):
         asked_by_the_wearer,
         no_letters_for_people,
         no_timestamps,
-        Reject("speaks of a video", r"\b(?:videos?(?! ?games?)|footage|camera wearer|the wearer|narrator)\b"),
+        Reject(
+            "speaks of a video",
+            r"\b(?:videos?(?! ?games?)|footage|in (?:this|the) clip|camera wearer|the (?:wearer|user)|narrator)\b",
+        ),
     )
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:

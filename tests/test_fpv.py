@@ -142,6 +142,10 @@ GOOD = [Pair(f"What is thing {word}?", "You hold it.") for word in ("one", "two"
         (Pair("Who sits down?", "C sits down."), "a letter stands for a person"),
         (Pair("When did I sit down?", "At 12 seconds."), "names a time of the video"),
         (Pair("What is in the video?", "You sit down."), "speaks of a video"),
+        (Pair("What is in this clip?", "You sit down."), "speaks of a video"),
+        (Pair("What did I do?", "The user sat down."), "speaks of a video"),
+        (Pair("Who is the man I talk to?", "He is your friend."), None),
+        (Pair("What did I do?", "You took it from Y."), "a letter stands for a person"),
         (Pair("What do I play?", "You play a video game."), None),
     ],
 )
