@@ -22,7 +22,7 @@ from syphus import (
     texts,
     video_files,
 )  # fmt: skip
-from syphus.cleaning import instead_of, no_timestamps, pairs_between
+from syphus.cleaning import instead_of, no_names_of_the_annotation, no_timestamps, pairs_between
 from syphus.errors import InputError
 from syphus.reading.records import Record, record_error
 
@@ -89,7 +89,7 @@ _LAST_NAMES = """
     Tribbiani Geller Green Buffay Hannigan Shepherd Karev Yang Stevens Bailey Grey Montgomery Torres Sloan Hunt Webber
     House Wilson Cuddy Foreman Cameron Chase Taub Kutner Hadley Castle Beckett Esposito Ryan Rodgers Parish
 """
-_TITLE = r"(?:Dr|Mr|Mrs|Ms|Miss|Professor|Detective|Captain)\b\.?"
+_TITLE = r"(?:Dr|Professor|Detective|Captain)\b\.?"
 
 
 def _called(names: str) -> str:
@@ -120,9 +120,12 @@ class TVCaptions(AbstractDataset):
 """
     example = "tv_captions.jsonl"
     rules = (
+        *instead_of("the name of a man", r"(?-i:(?<!\w)Mr\b\.? [A-Z]\w+)", "the man"),
+        *instead_of("the name of a woman", r"(?-i:(?<!\w)(?:Mrs|Ms|Miss)\b\.? [A-Z]\w+)", "the woman"),
         *instead_of("the name of a man", _called(_MEN), "the man"),
         *instead_of("the name of a woman", _called(_WOMEN), "the woman"),
         Reject("a person with title and name", rf"{_TITLE} [A-Z]\w+", exact=True),
+        no_names_of_the_annotation,
         Reject("two people are called the same", _NAMESAKES),
         pairs_between(3, 6),
         no_timestamps,
