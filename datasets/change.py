@@ -12,6 +12,7 @@ from syphus.cleaning import images_in_order, no_boxes, numbers_of_the_annotation
 from syphus.errors import InputError
 from syphus.reading.coco import CITATION, HOMEPAGE, LICENCE, Coco, coco_files
 from syphus.reading.records import record_error
+from syphus.selection import things_of_the_annotation
 
 
 class SpotTheDifference(AbstractDataset):
@@ -21,7 +22,7 @@ class SpotTheDifference(AbstractDataset):
     prompt = "spot_the_difference"
     query_inputs_path = "annotations/spot_the_difference/train.json"
     example = "spot_the_difference.json"
-    rules = (*images_in_order, numbers_of_the_annotation)
+    rules = (*images_in_order, numbers_of_the_annotation, things_of_the_annotation)
     homepage = "https://github.com/harsh19/spot-the-diff"
     citation = """
 @inproceedings{jhamtani2018learning,
@@ -64,7 +65,7 @@ class CocoSpotTheDifference(AbstractDataset):
     prompt = "coco_spot_the_difference"
     query_inputs_path = "annotations/coco_spot_the_difference/csd_query.json"
     example = "coco_spot_the_difference.json"
-    rules = (*images_in_order, pairs_between(2, 2), no_boxes)
+    rules = (*images_in_order, pairs_between(2, 2), no_boxes, things_of_the_annotation)
     homepage, licence, citation = HOMEPAGE, LICENCE, CITATION
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:

@@ -38,6 +38,7 @@ from syphus.parsing import parse_pairs, parse_plain_text
 from syphus.plugins.drawing import drawn
 from syphus.reading.coco import CITATION, Coco, coco_files
 from syphus.reading.records import beginning, read_json_lists, record_error
+from syphus.selection import things_of_the_annotation
 
 _COCO_FILE = re.compile(r"\{\s*\"(?:info|licenses|images|annotations|categories|type)\"")
 
@@ -145,6 +146,7 @@ class LlavaDetail(_Llava):
 
     short_name = "LADD"
     prompt = "llava_detail"
+    rules = (*_Llava.rules, things_of_the_annotation)
 
     def taken(self, rounds: Sequence[Pair]) -> Sequence[Pair]:
         """The only one."""

@@ -29,7 +29,7 @@ from syphus.cleaning import (
     pairs_between,
 )
 from syphus.cleaning.rules import recognisable
-from syphus.types import State
+from syphus.types import Picture, State
 
 TAUGHT = "It shows a very long answer that stands in the in-context examples."
 
@@ -236,6 +236,11 @@ def test_rules_to_choose_from(rule: Rule, bad: list[str], fine: list[str]) -> No
 
     assert [text for text in bad if not found(text)] == []
     assert [text for text in fine if found(text)] == []
+
+
+def test_a_number_may_be_counted_in_images_that_the_model_sees() -> None:
+    seen, pair = Query("q", "3 cars", images=(Picture(id="seen"),)), Pair("?", "There are 4 cars.")
+    assert clean([pair], [numbers_of_the_annotation], Context(seen)).rejections == {}
 
 
 def test_what_is_put_instead_begins_a_sentence_with_a_capital() -> None:

@@ -10,12 +10,14 @@ told as a guess, and weighs less.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 
+from syphus.cleaning.rules import Check, Context, Rule
 from syphus.selection.candidates import Background, Candidate
 from syphus.selection.facts import Facts, numbers, read_facts
 from syphus.selection.things import is_thing
-from syphus.selection.words import Word, comparable, content, is_common, words
+from syphus.selection.words import Word, comparable, content, is_common, stem, words
 from syphus.types import Pair
 
 #: What each weighs that is not supported, where a supported word is 1.
@@ -23,6 +25,7 @@ _NUMBER, _NAME, _THING, _MENTIONED, _WORD = 2.0, 2.0, 1.5, 0.6, 0.15
 _START = 0.3  #: is supported of any answer, so that an answer like "Yes." is not held to be made up
 _GUESSED = 0.3  #: of its weight is left in a sentence that guesses
 _EACH = 0.9  #: is left of the score for each number, name and thing that is not supported, and not guessed
+_LETTERS = re.compile(r"[a-z]+")
 _SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+|\n+")
 _GUESS = re.compile(
     r"\b(?:may|might|could|can|would|should|perhaps|maybe|possibly|probably|potentially|(?:un)?likely|suggest(?:s|ing)?"
@@ -35,6 +38,7 @@ _ADJECTIVE = ("al", "ed", "ful", "ic", "ive", "ly", "ous")
 _REACH = 3  #: words before a noun among which its article is
 _NOT_COMPARED = 0.5  #: where the annotation and the answer are not of one script
 _MOST_NAMED = 5
+_MISSPELT = 0.8  #: how alike "umbrela" and "umbrella" are at the least
 
 
 def grounding(candidate: Candidate, background: Background) -> tuple[float, str]:
@@ -49,6 +53,29 @@ def grounding(candidate: Candidate, background: Background) -> tuple[float, str]
     scores = [score for score, _ in found]
     foreign = list(dict.fromkeys(word for _, named in found for word in named))
     return (sum(scores) / len(scores) + min(scores)) / 2, _told(foreign)
+
+
+def _invented(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    annotation, answers = context.query.text, " ".join(pair.answer for pair in pairs)
+    new = set(_LETTERS.findall(answers.lower())).difference(_LETTERS.findall(annotation.lower()))
+    if context.query.images or not any(is_thing(word) and not is_common(stem(word)) for word in new):
+        return  # a model that sees the images knows more
+    if not comparable(annotation, answers):
+        return
+    facts = read_facts(annotation)
+    for number, pair in enumerate(pairs, 1):
+        for sentence in _SENTENCE.split(pair.answer):
+            if _GUESS.search(sentence):
+                continue
+            for told, weight in _foreign(sentence, facts, frozenset()):
+                word = told.strip("'")
+                if weight == _THING and not get_close_matches(stem(word), facts.stems, 1, _MISSPELT):
+                    yield f"answer {number}: {word}"
+
+
+#: A rule of cleaning for annotations that hold all that can be told: an answer that claims a thing which nothing in
+#: the annotation supports is invalid. Guesses, words of other kinds and mended spelling are let through.
+things_of_the_annotation: Rule = Check("a thing that the annotation does not hold", _invented)
 
 
 def _look(pair: Pair, facts: Facts, taken: frozenset[str]) -> tuple[float, list[str]]:
