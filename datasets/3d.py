@@ -24,7 +24,7 @@ from syphus.errors import InputError
 from syphus.parsing import Conversation, parse_conversations
 from syphus.plugins.drawing import drawn
 from syphus.reading.frames import Frames, frame_name, listing
-from syphus.reading.records import beginning, record_error
+from syphus.reading.records import beginning, name, name_field, record_error
 from syphus.reading.text_files import read_text
 
 _ROLE = " - Human role: "
@@ -146,11 +146,12 @@ def _scenes(path: str) -> Iterator[tuple[str, list[str]]]:
     """The scenes with their descriptions, from either of the two shapes."""
     if beginning(path).startswith("{"):
         for scene, record in read_json_items(path):
-            yield scene, [_description(item) for item in field(record, "description", list)]
+            yield name(scene, "the id of a scene"), [_description(item) for item in field(record, "description", list)]
         return
     scenes: dict[str, list[str]] = {}
     for record in read_json(path):
-        scenes.setdefault(field(record, "scene_id", str), []).append(field(record, "description", str))
+        scene = name_field(record, "scene_id")
+        scenes.setdefault(scene, []).append(field(record, "description", str))
     yield from scenes.items()
 
 

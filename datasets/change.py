@@ -11,7 +11,7 @@ from syphus import AbstractDataset, Still, field, image_files, read_json, read_j
 from syphus.cleaning import images_in_order, no_boxes, numbers_of_the_annotation, pairs_between
 from syphus.errors import InputError
 from syphus.reading.coco import CITATION, HOMEPAGE, LICENCE, Coco, coco_files
-from syphus.reading.records import record_error
+from syphus.reading.records import name, name_field, record_error
 from syphus.selection import things_of_the_annotation
 
 
@@ -36,7 +36,8 @@ class SpotTheDifference(AbstractDataset):
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """One query a record. `img_id` repeats in the file, so an id adds a hash of the text: no row names another."""
         for record in read_json(path):
-            image, text = f"{field(record, 'img_id', str):0>5}", "\n".join(texts(record, "sentences"))
+            image = f"{name_field(record, 'img_id'):0>5}"
+            text = "\n".join(texts(record, "sentences"))
             yield {
                 "id": f"{image}_{blake2b(text.encode(), digest_size=3).hexdigest()}",
                 "sentences": text,
@@ -75,7 +76,8 @@ class CocoSpotTheDifference(AbstractDataset):
             if key in _COCO_KEYS:
                 named[key] = field({key: value}, key, _COCO_KEYS[key])
             else:
-                yield {"id": key, "sentences": field(value, "sentences", str), "image_ids": _images(key, value)}
+                pair = name(key, "the id of a pair")
+                yield {"id": pair, "sentences": field(value, "sentences", str), "image_ids": _images(pair, value)}
         if named:
             yield from _from_coco(Path(path), named)
 
@@ -118,15 +120,15 @@ def _from_coco(path: Path, named: Mapping[str, Any]) -> Iterator[Mapping[str, ob
             raise InputError(f"{path}: pair {number}: {captions} has no captions of image {unknown[0]}")
         yield {
             "id": "_".join(f"{image:012}" for image in pair),
-            "sentences": "".join(_described(coco, name, image) for name, image in zip("ab", pair, strict=True)),
+            "sentences": "".join(_described(coco, letter, image) for letter, image in zip("ab", pair, strict=True)),
             "image_ids": _image_keys(pair),
         }
 
 
-def _described(coco: Coco, name: str, image: int) -> str:
+def _described(coco: Coco, letter: str, image: int) -> str:
     """One image as `csd_query.json` has it: a caption a line, then an object a line with its box in pixels."""
     boxes = (f"{category}: {json.dumps(box)}" for category, box in coco.boxes(image))
-    return "".join(f"{line}\n" for line in (f"image {name}:", *coco.captions(image), *boxes))
+    return "".join(f"{line}\n" for line in (f"image {letter}:", *coco.captions(image), *boxes))
 
 
 _PAIR = "two different ids of COCO images"

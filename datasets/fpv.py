@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from syphus import AbstractDataset, Reject, Video, field, read_json_items, texts, video_files
 from syphus.cleaning import asked_by_the_wearer, no_letters_for_people, no_timestamps, pairs_between
-from syphus.reading.records import Record, record_error
+from syphus.reading.records import Record, name, record_error
 
 WINDOW = 16  # seconds of a clip, and its frames
 
@@ -57,11 +57,12 @@ class EGO4D(AbstractDataset):
         """One query a clip."""
         for video, record in read_json_items(path, "videos"):
             clips = _clips(record) if "clips" in _object(record) else _windows(record)
+            frames = _frames("", name(video, "the id of a video"))
             for number, start, narrations in clips:
                 yield {
                     "id": f"{video}_clip{number:06}",
                     "sentences": _text(narrations),
-                    "image_ids": [_frames("", video).id(start + second) for second in range(WINDOW)],
+                    "image_ids": [frames.id(start + second) for second in range(WINDOW)],
                 }
 
     def _load_images(self, path: str) -> Iterator[Video]:
@@ -106,8 +107,8 @@ def _narrated(record: Record) -> Iterator[Narration]:
     """All narrations of a video, which `narration.json` has in two passes and the other file in one list."""
     for each in field(record, "narrations", list) if "narrations" in record else []:
         yield Narration(_time(each, "time"), _plain(field(each, "text", str)))
-    for name in ("narration_pass_1", "narration_pass_2"):
-        for each in field(record[name], "narrations", list) if name in record else []:
+    for one in ("narration_pass_1", "narration_pass_2"):
+        for each in field(record[one], "narrations", list) if one in record else []:
             yield Narration(_time(each, "timestamp_sec"), _plain(field(each, "narration_text", str)))
 
 

@@ -32,7 +32,7 @@ from syphus import (
     read_jsonl,
     texts,
 )
-from syphus.cleaning import no_boxes
+from syphus.cleaning import Rule, no_boxes
 from syphus.errors import InputError
 from syphus.parsing import parse_pairs, parse_plain_text
 from syphus.plugins.drawing import drawn
@@ -64,7 +64,7 @@ class _Llava(AbstractDataset):
     brings_pairs = True
     query_inputs_path = "annotations/llava"
     example = "coco_captions_boxes.jsonl"
-    rules = (no_boxes,)
+    rules: Sequence[Rule] = (no_boxes,)
     homepage = "https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K"
     licence = "cc-by-nc-4.0 for what is taken over from LLaVA-Instruct, cc-by-4.0 for COCO's captions and boxes"
     citation = f"""
