@@ -11,6 +11,8 @@ from syphus.cleaning import asked_by_the_wearer, no_letters_for_people, no_times
 from syphus.reading.records import Record, name, record_error
 
 WINDOW = 16  # seconds of a clip, and its frames
+_PASSES = ("narration_pass_1", "narration_pass_2")
+_KEYS = ("clips", "narrations", *_PASSES, "status")  # of a video; a redacted one has a status alone
 
 
 class Narration(NamedTuple):
@@ -56,7 +58,7 @@ class EGO4D(AbstractDataset):
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """One query a clip."""
         for video, record in read_json_items(path, "videos"):
-            clips = _clips(record) if "clips" in _object(record) else _windows(record)
+            clips = _clips(record) if "clips" in _video(record) else _windows(record)
             frames = _frames("", name(video, "the id of a video"))
             for number, start, narrations in clips:
                 yield {
@@ -107,7 +109,7 @@ def _narrated(record: Record) -> Iterator[Narration]:
     """All narrations of a video, which `narration.json` has in two passes and the other file in one list."""
     for each in field(record, "narrations", list) if "narrations" in record else []:
         yield Narration(_time(each, "time"), _plain(field(each, "text", str)))
-    for one in ("narration_pass_1", "narration_pass_2"):
+    for one in _PASSES:
         for each in field(record[one], "narrations", list) if one in record else []:
             yield Narration(_time(each, "timestamp_sec"), _plain(field(each, "narration_text", str)))
 
@@ -135,10 +137,12 @@ def _text(narrations: Sequence[Narration]) -> str:
     return "\n".join(lines)
 
 
-def _object(record: Record) -> Mapping[str, object]:
-    if isinstance(record, dict):
-        return record
-    raise record_error("a video must be an object")
+def _video(record: Record) -> Mapping[str, object]:
+    if not isinstance(record, dict):
+        raise record_error("a video must be an object")
+    if not any(key in record for key in _KEYS):
+        raise record_error(f"a video must have one of {', '.join(_KEYS)}")
+    return record
 
 
 def _time(record: Record, key: str) -> float:

@@ -104,6 +104,7 @@ def test_marks_of_narrations_are_taken_off(dataset: AbstractDataset, tmp_path: P
 BAD: dict[str, tuple[object, str]] = {
     "a list": ([1], "in.json: an object is expected at the top of the file, this is an array"),
     "a video of text": ({"u": "x"}, "in.json: record 1 (line 1): a video must be an object"),
+    "a video of another dataset": ({"v": {"duration": 1}}, "record 1 (line 1): a video must have one of clips, narra"),
     "no text": ({"u": {"clips": [{"narrations": [{"time": 1}]}]}}, 'in.json: record 1 (line 1): no "text"'),
     "no objects": ({"u": {"clips": [{"narrations": [{"time": 1, "text": "x"}]}]}}, 'no "object_description"'),
     "no narrations": ({"u": {"clips": [{}]}}, 'no "narrations"'),
