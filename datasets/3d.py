@@ -31,10 +31,11 @@ _ROLE = " - Human role: "
 _CONVERSATIONS, _ROUNDS = 3, 3  # what the prompt asks for
 
 #: The extra round before the first: what could be done here, and the activity with the reason that the model gave.
+#: An activity has a capital, and may be "A yoga class" or "Hold a party": it begins a sentence, or stands by itself.
 ROUND_0 = (
     ("What could one do in this room?", "{activity} is what I would think of first. {reason}"),
-    ("Which activity would you suggest for this place?", "I would suggest {activity}. {reason}"),
-    ("Is there something that this room is especially good for?", "Yes, {activity}. {reason}"),
+    ("Which activity would you suggest for this place?", "My suggestion: {activity}. {reason}"),
+    ("Is there something that this room is especially good for?", "Yes: {activity}. {reason}"),
     ("If you had this room for an afternoon, what would you plan?", "{activity}. {reason}"),
     ("Do you have an idea of what to do here?", "{activity} would go well with this room. {reason}"),
     ("What does this place invite people to do?", "It invites them to this: {activity}. {reason}"),
