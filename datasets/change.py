@@ -113,7 +113,10 @@ def _from_coco(path: Path, named: Mapping[str, Any]) -> Iterator[Mapping[str, ob
     for number, pair in enumerate(pairs, 1):
         if not _is_pair(pair):
             raise InputError(f"{path}: pair {number} must be {_PAIR}")
-    captions, instances = (path.parent / named[key] for key in ("captions", "instances"))
+    files = {key: path.parent / named[key] for key in ("captions", "instances")}
+    if missing := [key for key, file in files.items() if not file.is_file()]:
+        raise InputError(f'{path}: "{missing[0]}" names {files[missing[0]]}, which is no file')
+    captions, instances = files.values()
     coco = Coco(captions, instances, wanted={image for pair in pairs for image in pair})
     for number, pair in enumerate(pairs, 1):
         if unknown := [image for image in pair if not coco.captions(image)]:

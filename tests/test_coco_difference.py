@@ -88,6 +88,10 @@ BAD_QUERIES: dict[str, tuple[object, str]] = {
     "a text": ({"1": "x"}, "q.json: record 1 (line 1): an object is expected, this is text"),
     "one image": ({"1": {"sentences": "x", "images": [1]}}, '"images" must be two different ids of COCO images'),
     "no instances": ({"captions": "c.json", "pairs": []}, 'q.json: no "instances"'),
+    "no such captions": (
+        {"captions": "c.json", "instances": "i.json", "pairs": [[1, 2]]},
+        'q.json: "captions" names c.json, which is no file',
+    ),
     "pairs as an object": ({"pairs": {}}, '"pairs" must be a list, this is an object'),
 }
 
