@@ -27,11 +27,12 @@ from syphus.corpus.finding import find_groups, language
 from syphus.corpus.mix import mix
 from syphus.corpus.page import _binned, write_page
 from syphus.corpus.pictures import Depth
-from syphus.corpus.stats import count, mean, median, words
+from syphus.corpus.stats import count, mean, median
 from syphus.corpus.verify import Summary, verify
 from syphus.errors import ConfigError, InputError
 from syphus.reading.nested import read_nested_items
 from syphus.terminal.corpus import HEADS, checked, numbers
+from syphus.text import in_words
 
 GOOD = {
     "SD_INS_1": {"instruction": "What?", "answer": "A car.", "image_ids": ["SD_IMG_1"], "rel_ins_ids": ["SD_INS_2"]},
@@ -478,8 +479,8 @@ def test_an_empty_file_is_counted_and_a_bad_pair_is_told(tmp_path: Path) -> None
 
 
 def test_words_and_middles() -> None:
-    assert words("It's a well-known car, isn\u2019t it?") == ["It's", "a", "well-known", "car", "isn\u2019t", "it"]
-    assert words("赤い車 3") == ["赤", "い", "車", "3"]
+    assert in_words("It's a well-known car, isn\u2019t it?") == ["It's", "a", "well-known", "car", "isn\u2019t", "it"]
+    assert in_words("赤い車 3") == ["赤", "い", "車", "3"]
     assert (median(Counter([1, 2, 9])), median(Counter([1, 2])), median(Counter())) == (2, 1, 0)
     assert language(Path("a/XX_instructions_zh.json")) == "zh"
     assert language(Path("a/XX_instructions.json")) == ""
