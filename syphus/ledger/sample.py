@@ -32,7 +32,7 @@ class Answered(NamedTuple):
     query: Query
     state: State
     reason: str
-    pairs: list[Pair]
+    pairs: tuple[Pair, ...]
     text: str
     model: str  #: as the server called itself
     usage: Usage
