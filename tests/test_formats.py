@@ -315,6 +315,15 @@ def test_what_can_not_be_exported_is_said_in_one_line(folder: Path, tmp_path: Pa
         export_run(folder, ["llava"], tmp_path / "file", PLUGINS)
 
 
+def test_a_table_is_written_without_loading_pandas(folder: Path) -> None:
+    """It is installed here, takes 60 MB, and pyarrow loads it for some of its functions."""
+    told = "import atexit, sys; atexit.register(lambda: print('pandas' in sys.modules))"
+    program = f"{told}; from syphus.cli import main; main()"
+    command = ["export", str(folder), "--format", "parquet", "--datasets-dir", str(PLUGINS[0])]
+    done = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_without_pyarrow_there_is_one_line_and_nothing_is_written(folder: Path, tmp_path: Path) -> None:
     program = "import sys; sys.modules['pyarrow'] = None; from syphus.cli import main; main()"
     command = ["main.py", "export", str(folder), "--format", "chat,parquet", "--datasets-dir", str(PLUGINS[0])]
