@@ -373,6 +373,14 @@ YAMLS: dict[str, tuple[object, str]] = {
         {"TEXT_ONLY": {"A": {"mimicit_path": "SD", "train_config_path": ""}}},
         "TEXT_ONLY.A: no such file: train_config_path ''",
     ),
+    "pairs in a folder": (
+        {"TEXT_ONLY": {"A": {"mimicit_path": "."}}},
+        "TEXT_ONLY.A: no such file: mimicit_path '.' is a folder",
+    ),
+    "train file in a folder": (
+        {"TEXT_ONLY": {"A": {"mimicit_path": "SD", "train_config_path": "."}}},
+        "TEXT_ONLY.A: no such file: train_config_path '.' is a folder",
+    ),
     "images of JSON": (
         {"IMAGE_TEXT": {"A": {"mimicit_path": "SD", "images_path": "SD"}}},
         "IMAGE_TEXT.A: images_path is no parquet file: the loader opens nothing else: ",
@@ -436,6 +444,9 @@ def test_a_mixture_is_drawn_from_by_its_samples(tmp_path: Path) -> None:
         ("A=IMAGES:SD", "unknown group IMAGES"),
         ("A=IMAGE_TEXT:SD", "IMAGE_TEXT needs images=FILE"),
         ("A=TEXT_ONLY:gone.json", "no such file: gone.json"),
+        ("A=TEXT_ONLY:.", ": . is a folder; the loader opens files alone"),
+        ("A=TEXT_ONLY:SD,train=.", ": . is a folder; the loader opens files alone"),
+        ("A=IMAGE_TEXT:SD,images=.", ": . is a folder; the loader opens files alone"),
         ("A=TEXT_ONLY:SD,sample=3", "unknown setting 'sample'"),
         ("A=TEXT_ONLY:SD,num_samples=0", "num_samples must be a whole number above 0"),
         ("A=TEXT_ONLY:SD,train=", "no such file: "),
