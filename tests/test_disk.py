@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from syphus.errors import StorageError
 from syphus.formats.files import replacing
 from syphus.ledger.records import Records
 from syphus.ledger.store import open_for_reading
+from syphus.ledger.temporary import temporary_database
 from syphus.runs.status import read_status
 from syphus.types import State
 
@@ -202,6 +205,19 @@ def test_a_damaged_ledger_is_one_line_and_no_request(tmp_path: Path) -> None:
         ended = finish(command(tmp_path, simulated.url, ROWS), tmp_path)
         assert (ended.returncode, simulated.stats.requests) == (2, 0)
     assert ended.stderr == f"{tmp_path / RUN / 'run.sqlite'} can't be used as a ledger: file is not a database.\n"
+
+
+def test_a_temporary_file_that_can_not_grow_is_told(tmp_path: Path) -> None:
+    """Of commands that compare millions of ids."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(temporary_database(cache=100)) as database:
+        database.execute("CREATE TABLE name (name TEXT PRIMARY KEY)")
+        fill(os.getpid())
+        try:
+            with pytest.raises(StorageError, match=r"A temporary file can't be written: .*SQLITE_TMPDIR"):
+                database.executemany("INSERT INTO name VALUES (?)", ((f"{n:01000}",) for n in range(10_000)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @cache

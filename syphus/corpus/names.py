@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 
-_CACHE = -64_000  # KiB of it are held in memory
+from syphus.ledger.temporary import temporary_database
+
+_CACHE = 64_000  # KiB of it are held in memory
 
 
 class Names:
     """What there is, and what is wanted. A name is wanted by an owner, in a place, for a reason: all plain text.
 
-    With `once`, only the first that wants a name is told, if it is missing.
+    With `once`, only the first that wants a name is told, if it is missing. Raises `StorageError` where the disk fails.
     """
 
     def __init__(self, once: bool = False) -> None:
-        self._db = sqlite3.connect("")  # SQLite's own temporary file, gone when closed
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute(f"PRAGMA cache_size = {_CACHE}")
+        self._db = temporary_database(_CACHE)
         self._db.execute("CREATE TABLE name (name TEXT PRIMARY KEY) WITHOUT ROWID")
         unique = "PRIMARY KEY" if once else ""
         self._db.execute(f"CREATE TABLE wanted (name TEXT {unique}, owner TEXT, place TEXT, reason TEXT)")
