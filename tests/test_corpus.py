@@ -114,6 +114,14 @@ def test_a_key_that_is_missing_is_found(tmp_path: Path, key: str) -> None:
     assert check(tmp_path)[0] == [f'SD_instructions.json: SD_INS_3: no "{key}"']
 
 
+def test_a_finding_is_one_line_whatever_is_in_an_id(tmp_path: Path) -> None:
+    save(tmp_path, {"a\n\x1b[31mb": entry(answer="", rel_ins_ids=["\u2028"])})
+    assert check(tmp_path)[0] == [
+        r"SD_instructions.json: 'a\n\x1b[31mb': the answer is empty",
+        r"SD_instructions.json: 'a\n\x1b[31mb': unknown context: '\u2028'",
+    ]
+
+
 def test_what_json_load_hides_is_found(tmp_path: Path) -> None:
     one = json.dumps(entry())
     save(tmp_path, f'{{"SD_INS_1": {one}, "SD_INS_1": {one}, "SD_INS_2": {{"answer": "x", {one[1:]}, "SD_INS_3": 7}}')
@@ -173,10 +181,12 @@ def test_stores_of_every_layout_are_read(tmp_path: Path) -> None:
     shutil.rmtree(folder)
     pyarrow.parquet.write_table(pyarrow.table({"base64": [PICTURE], "id": ["SD_IMG_1"]}), folder)
     assert check(tmp_path)[0] == [
-        "SD.parquet: can't be read: no index of text; the ids must be the index, as pandas writes it",
-        "SD_instructions.json: SD_INS_1: unknown image: SD_IMG_1",
-        "SD_instructions.json: SD_INS_3: unknown image: SD_IMG_2",
+        "SD.parquet: can't be read: no index of text; the ids must be the index, as pandas writes it"
     ]
+    pyarrow.parquet.write_table(
+        pyarrow.table({"base64": [PICTURE] * 2, "__null_dask_index__": [None, "SD_IMG_1"]}), folder
+    )
+    assert check(tmp_path)[0] == ["SD.parquet: can't be read: an image has null as its id"]
     pyarrow.parquet.write_table(pyarrow.table({"jpg": [PICTURE], "__null_dask_index__": ["SD_IMG_1"]}), folder)
     assert check(tmp_path)[0][0] == "SD.parquet: can't be read: no column base64"
     assert check(tmp_path, depth=Depth.NONE)[0] == ["SD_instructions.json: SD_INS_3: unknown image: SD_IMG_2"]
@@ -300,6 +310,28 @@ def test_a_broken_file_is_a_finding_and_the_others_are_checked(tmp_path: Path, t
     assert found[0].startswith("AA_instructions.json: can't be read: ")
     assert problem in found[0]
     assert "SD_instructions.json: SD_INS_1: the answer is empty" in found
+
+
+def test_what_a_broken_file_may_hold_is_not_missed(tmp_path: Path) -> None:
+    """Half of a download is one fault, not one for each pair that its other half would have been."""
+    one = json.dumps(entry(rel_ins_ids=["SD_INS_9"]))
+    save(tmp_path, f'{{"SD_INS_1": {one}, "SD_INS_2": {{"instr')
+    (tmp_path / "README.md").write_text("---\npairs: 9\n---\n", "utf-8")
+    (tmp_path / "SD_train.json").write_text('{"SD_INS_1": ["SD_INS_9"]}', "utf-8")
+    store(tmp_path, "SD_IMG_1", "SD_IMG_2")
+    (line,) = check(tmp_path)[0]
+    assert line.startswith("SD_instructions.json: can't be read: record 2 ")
+    save(tmp_path, "[]")
+    (line,) = check(tmp_path)[0]
+    assert line.startswith("SD_instructions.json: can't be read: ")
+    save(tmp_path, {**GOOD, "SD_INS_3": entry(image_ids=["SD_IMG_7"], rel_ins_ids=["SD_INS_9"])})
+    (tmp_path / "SD_train.json").unlink()
+    (tmp_path / "README.md").unlink()
+    (tmp_path / "SD.parquet").write_bytes(b"PAR1")
+    found = check(tmp_path)[0]
+    assert found[0] == "SD_instructions.json: SD_INS_3: unknown context: SD_INS_9"
+    assert found[1].startswith("SD.parquet: can't be read: ")
+    assert len(found) == 2
 
 
 def test_without_data_there_is_one_line(tmp_path: Path) -> None:

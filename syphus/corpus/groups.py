@@ -59,7 +59,9 @@ class Finding(NamedTuple):
     detail: str = ""
 
     def __str__(self) -> str:
-        return ": ".join(part for part in self if part)
+        return ": ".join(
+            part if part.isprintable() else repr(part) for part in self if part
+        )  # one line, whatever is in it
 
 
 def read_groups(path: Path) -> tuple[list[Group], list[Finding]]:

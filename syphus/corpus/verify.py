@@ -73,9 +73,9 @@ def verify(
     with Used() as used:
         checked = [_Check(group, told, depth, None if allow_unused else used) for group in groups]
         parts = [count for check in checked for count in check.carry_out()]
-        held = [] if allow_unused else [store for group in groups for part in group.parts for store in part.images]
-        for finding in used.others(held):
-            told(finding)
+        if not allow_unused and all(check.has_all_pairs for check in checked):
+            for finding in used.others(store for group in groups for part in group.parts for store in part.images):
+                told(finding)
     stores = [check.stored for check in checked if check.stored is not None]
     return Summary(parts, sum(stores) if stores else None, kinds, depth if stores else Depth.NONE)
 
@@ -91,6 +91,12 @@ class _Check:
         self._depth = depth
         self._needs_images = group.kind != TEXT_ONLY if group.kind else None
         self._counts: set[int] = set()  # how many images a pair has
+        self._broken: set[Path] = set()  # what could not be read to its end: nobody knows which ids it has
+
+    @property
+    def has_all_pairs(self) -> bool:
+        """Whether all instruction files so far could be read to their end."""
+        return self._broken.isdisjoint(part.instructions for part in self._group.parts)
 
     def carry_out(self) -> list[PartCount]:
         with Names() as pairs, Names(once=True) as images:
@@ -100,8 +106,9 @@ class _Check:
                 trained = self._train(part.train, pairs) if part.train else None
                 counts.append(PartCount(self._group, part, count, trained))
                 self._card(part, count)
-            for name, owner, place, reason in pairs.missing():
-                self._tell(Finding(place, owner, reason, "" if name == owner else name))
+            if self.has_all_pairs:
+                for name, owner, place, reason in pairs.missing():
+                    self._tell(Finding(place, owner, reason, "" if name == owner else name))
             self._stores(images)
         if self._group.kind.startswith("IMAGE_TEXT") and len(self._counts) > 1:
             detail = f"from {min(self._counts)} to {max(self._counts)}; the loader stacks a batch"
@@ -135,7 +142,7 @@ class _Check:
                 images.want((image, name, place, "unknown image") for image, name in shown.items())
                 if self._used is not None:
                     self._used.add(shown)
-        if not count:
+        if not count and part.instructions not in self._broken:
             self._tell(Finding(place, "", "no pairs"))
         return count
 
@@ -168,6 +175,7 @@ class _Check:
                     self._tell(Finding(str(path), name, "the image can't be decoded", fault))
         if paths:
             self.stored = len(known)
+        if self._broken.isdisjoint(paths):
             for name, owner, place, reason in known.missing():
                 self._tell(Finding(place, owner, reason, name))
 
@@ -179,15 +187,17 @@ class _Check:
 
     def _card(self, part: Part, count: int) -> None:
         card = part.instructions.with_name(CARD)
-        said = _said(card) if not language(part.instructions) else None
+        counted = part.instructions not in self._broken and not language(part.instructions)
+        said = _said(card) if counted else None
         if said is not None and said != count and len(originals(card.parent)) == 1:  # a card of several tells their sum
             self._tell(Finding(str(card), "", "the card has another count", f"{said:,}, the file has {count:,} pairs"))
 
     def _whole(self, path: Path, items: Iterator[Record]) -> Iterator[Record]:
-        """The items up to where the file breaks, which is told."""
+        """The items up to where the file breaks, which is told, and remembered."""
         try:
             yield from items
         except InputError as error:
+            self._broken.add(path)
             self._tell(Finding(str(path), "", "can't be read", str(error).removeprefix(f"{path}: ")))
 
 
