@@ -9,7 +9,7 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pytest
 from harness import run_rows, server
 from processes import Watch, command, finish, start
 
-from syphus.errors import StorageError
+from syphus.errors import RunError, StorageError
 from syphus.formats.files import replacing
 from syphus.ledger.records import Records
 from syphus.ledger.store import open_for_reading
@@ -150,6 +150,28 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     with replacing(path) as file:
         file.write(b"new")
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"new", [path])
+
+
+def test_of_two_that_write_the_same_file_the_first_gives_way(tmp_path: Path) -> None:
+    """It neither puts the half that the other has written in place, nor takes it away."""
+    path = tmp_path / "report.json"
+
+    def first(second: ExitStack) -> None:
+        with replacing(path) as file:
+            file.write(b"the first")
+            second.enter_context(replacing(path)).write(b"the second")
+
+    with ExitStack() as second:
+        with pytest.raises(RunError, match="is being written by another process"):
+            first(second)
+        assert not path.exists()
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"the second", [path])
+
+
+def test_a_file_that_can_not_be_written_is_called_by_its_own_name(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / "page.html"
+    with pytest.raises(StorageError, match=re.escape(f"{path} can't be written: No such file")), replacing(path):
+        pass
 
 
 def remove_ledger(run: Path) -> None:
