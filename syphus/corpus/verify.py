@@ -17,7 +17,7 @@ from syphus.corpus.stores import image_ids, images
 from syphus.corpus.unused import Used
 from syphus.errors import InputError
 from syphus.formats.card import FILE as CARD
-from syphus.formats.card import front_matter
+from syphus.formats.card import PAIRS, front_matter
 from syphus.reading.nested import read_nested_items
 from syphus.reading.records import Record, kind_of, read_json_items
 
@@ -212,5 +212,5 @@ def _items(path: Path) -> Iterator[tuple[str, Record]]:
 
 def _said(card: Path) -> int | None:
     """How many pairs a dataset card speaks of, in the front matter that Syphus writes; None where it does not."""
-    said = front_matter(card).get("pairs")
+    said = front_matter(card).get(PAIRS)
     return said if isinstance(said, int) else None

@@ -1,6 +1,7 @@
 """The dataset card: a README.md that says where the data is from, with the front matter that Hugging Face's hub reads.
 
-Source: "Dataset cards" of the hub's documentation. `pairs` is a key of our own, which `verify` compares with the files.
+Source: "Dataset cards" of the hub's documentation. `pairs` is a key of our own, which `verify` compares with the files,
+and by which `push` knows a folder that `export` has written.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from syphus.types import State
 
 FILE = "README.md"
 SIMULATED = "simulated"  #: the tag of what a model did not write
+PAIRS = "pairs"  #: the key of our own: how many there are
 
 _MOST_BYTES = 1 << 20  # of a card that is read
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
@@ -60,7 +62,7 @@ def _front_matter(
         matter["configs"] = [{"config_name": "default", "data_files": [{"split": "train", "path": files[0]}]}]
     else:
         matter["viewer"] = False
-    return {**matter, "pairs": pairs}
+    return {**matter, PAIRS: pairs}
 
 
 def _licence(licence: str) -> dict[str, object]:
