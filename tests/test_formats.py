@@ -59,7 +59,7 @@ def loaded(card: Path, cache: Path) -> Any:
 
 
 def source(*results: Result, images: int = 1) -> Source:
-    return Source("XX", lambda: iter(results), images, {}, lambda: Keys(Train()))
+    return Source("XX", lambda: iter(results), lambda: images, {}, lambda: Keys(Train()))
 
 
 def test_mimicit_is_what_the_run_wrote_at_its_end(folder: Path) -> None:

@@ -29,11 +29,11 @@ def write_llava(folder: Path, source: Source) -> tuple[str, ...]:
 
     Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
     """
-    name = f"{source.name}_llava.json"
+    name, most = f"{source.name}_llava.json", source.most_images()
     with replacing(folder / name) as file:
         separator = b"[\n"
         for result in distinct(source.results()):
-            image = _image(result.image_ids, source.images)
+            image = _image(result.image_ids, most)
             for pairs in conversations(result.pairs):
                 turns = _turns(pairs, len(result.image_ids))
                 file.write(separator + orjson.dumps({"id": pairs[0].id, **image, "conversations": turns}))
