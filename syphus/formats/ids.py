@@ -18,7 +18,7 @@ from syphus.ledger.results import Result
 from syphus.ledger.temporary import temporary_database
 
 _CACHE = 2_000  # KiB
-_BATCH = 256  # queries that are noted together
+_BATCH = 32  # queries that are noted together: so few are still at hand when they are written
 
 _SHARED = (
     "SELECT stem, ends, query FROM noted WHERE stem IN (SELECT stem FROM noted GROUP BY stem HAVING count(*) > 1) "
