@@ -248,7 +248,7 @@ def test_pairs_that_are_each_others_context_are_one_conversation() -> None:
 
 
 def test_llava_image_is_of_one_type_and_marks_are_as_many_as_images(tmp_path: Path) -> None:
-    one = Result("1", ("XX_IMG_1",), [Kept("XX_INS_1", "q <image>?", "a")], "m")
+    one = Result("1", ("XX_IMG_1",), [Kept("XX_INS_1", "q <im<image>age>?", "a")], "m")
     two = Result("2", ("XX_IMG_1", "XX_IMG_2"), [Kept("XX_INS_2", "q?", "a")], "m")
     none = Result("3", (), [Kept("XX_INS_3", "q?", "a")], "m")
 

@@ -60,4 +60,6 @@ def _turns(pairs: Sequence[Kept], images: int) -> list[dict[str, str]]:
 
 def _plain(text: str) -> str:
     """A mark in a text would be taken for one more image, which there is not; the loader stops at that."""
-    return text.replace(IMAGE, "")
+    while IMAGE in text:  # "<im<image>age>" has one inside of another
+        text = text.replace(IMAGE, "")
+    return text
