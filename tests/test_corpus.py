@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pandas
@@ -26,7 +27,7 @@ from processes import syphus
 from syphus.corpus.finding import find_groups, language
 from syphus.corpus.mix import mix
 from syphus.corpus.page import _binned, write_page
-from syphus.corpus.pictures import Depth
+from syphus.corpus.pictures import Depth, faults
 from syphus.corpus.stats import count, mean, median, words
 from syphus.corpus.verify import Summary, verify
 from syphus.errors import ConfigError, InputError
@@ -233,6 +234,26 @@ def test_an_image_that_does_not_decode_is_found_with_its_id(tmp_path: Path, dept
         assert line.startswith(f"SD.json: {name}: the image can't be decoded: {fault}")
 
 
+def test_a_jpeg_decoded_small_has_the_faults_that_pillow_finds_in_all_of_it() -> None:
+    random, whole = Random(1), picture("JPEG", 200)
+
+    def damage(kind: int) -> bytes:
+        at = random.randrange(len(whole) // 8, len(whole) - 2)
+        return whole[:at] + (b"", random.randbytes(200) + whole[at + 200 :], whole[at + 50 :])[kind]
+
+    def found(data: bytes) -> bool:
+        try:
+            Image.open(io.BytesIO(data)).load()
+        except OSError:
+            return True
+        return False
+
+    images = [damage(number % 3) for number in range(150)]
+    told = [bool(fault) for _, fault in faults((("", image) for image in images), Depth.FULL)]
+    assert told == [found(image) for image in images]
+    assert 50 <= sum(told) < 150  # what is cut off is always found
+
+
 def test_an_image_that_says_it_is_huge_is_not_decoded(tmp_path: Path) -> None:
     bomb = bytearray(picture("PNG", 1))
     bomb[16:24] = (20_000).to_bytes(4, "big") * 2  # says that it is 20,000 x 20,000
@@ -342,6 +363,9 @@ def test_without_data_there_is_one_line(tmp_path: Path) -> None:
         find_groups([tmp_path / ".."])
     with pytest.raises(InputError, match="no such file or folder"):
         find_groups([tmp_path / "nowhere"])
+    (tmp_path / "SD_instructions.json").rename(tmp_path / "run.sqlite")
+    with pytest.raises(InputError, match="is a run without its XX_instructions"):
+        find_groups([tmp_path])
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 50])
