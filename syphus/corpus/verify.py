@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from syphus.corpus.entries import list_of, problems
 from syphus.corpus.finding import language, originals
@@ -22,6 +22,7 @@ from syphus.reading.nested import read_nested_items
 from syphus.reading.records import Record, kind_of, read_json_items
 
 Tell = Callable[[Finding], None]
+Wanted: TypeAlias = tuple[list[str], str, str, str]
 
 _BATCH = 5_000  # pairs that are looked at together: most relations lead no further
 
@@ -99,7 +100,7 @@ class _Check:
         return self._broken.isdisjoint(part.instructions for part in self._group.parts)
 
     def carry_out(self) -> list[PartCount]:
-        with Names() as pairs, Names(once=True) as images:
+        with Names() as pairs, Names() as images:
             counts = []
             for part in self._group.parts:
                 count = self._pairs(part, pairs, images)
@@ -121,27 +122,26 @@ class _Check:
         for batch in _batches(self._whole(part.instructions, _items(part.instructions))):
             count += len(batch)
             known = {name for name, _ in batch}
-            wanted: list[tuple[str, str, str, str]] = []
-            shown: dict[str, str] = {}  # the first pair of the batch that has the image
+            wanted: list[Wanted] = []
+            images_wanted: list[Wanted] = []
+            seen: set[str] = set()  # images, in this batch
             for name, entry in batch:
                 if not pairs.add(name):
                     self._tell(Finding(place, name, "the id comes twice"))
                 for kind, detail in problems(name, entry, self._needs_images):
                     self._tell(Finding(place, name, kind, detail))
-                wanted += [
-                    (other, name, place, "unknown context")
-                    for other in list_of(entry, "rel_ins_ids")
-                    if other not in known
-                ]
+                if others := [other for other in list_of(entry, "rel_ins_ids") if other not in known]:
+                    wanted.append((others, name, place, "unknown context"))
                 own = list_of(entry, "image_ids")
                 self._counts.add(len(own))
-                for image in own:
-                    shown.setdefault(image, name)
+                if new := [image for image in own if image not in seen]:
+                    images_wanted.append((new, name, place, "unknown image"))
+                    seen.update(new)
             pairs.want(wanted)
             if any(each.images for each in self._group.parts):
-                images.want((image, name, place, "unknown image") for image, name in shown.items())
+                images.want(images_wanted)
                 if self._used is not None:
-                    self._used.add(shown)
+                    self._used.add(seen)
         if not count and part.instructions not in self._broken:
             self._tell(Finding(place, "", "no pairs"))
         return count
@@ -152,16 +152,16 @@ class _Check:
         with Names() as keys:
             for batch in _batches(self._whole(path, read_json_items(path))):
                 count += len(batch)
-                wanted = []
+                wanted: list[Wanted] = []
                 for name, context in batch:
                     if not keys.add(name):
                         self._tell(Finding(place, name, "the id comes twice"))
-                    wanted.append((name, name, place, "unknown pair"))
+                    wanted.append(([name], name, place, "unknown pair"))
                     if not (isinstance(context, list) and all(isinstance(each, str) for each in context)):
                         detail = f"this is {kind_of(context)}"
                         self._tell(Finding(place, name, "the context must be a list of text", detail))
                     else:
-                        wanted += [(other, name, place, "unknown context") for other in context]
+                        wanted.append((context, name, place, "unknown context"))
                 pairs.want(wanted)
         return count
 
@@ -176,7 +176,7 @@ class _Check:
         if paths:
             self.stored = len(known)
         if self._broken.isdisjoint(paths):
-            for name, owner, place, reason in known.missing():
+            for name, owner, place, reason in known.missing(once=True):
                 self._tell(Finding(place, owner, reason, name))
 
     def _looked_at(self, path: Path) -> Iterator[tuple[str, str]]:
