@@ -211,6 +211,22 @@ def test_the_card_says_where_it_is_from(folder: Path) -> None:
         assert told in card, told
 
 
+def test_the_card_shows_what_was_asked(tmp_path: Path) -> None:
+    prompt = {
+        "system_message": "Write pairs.\n```\nas this\n```",
+        "in_context": [
+            {"role": "user", "content": "a cat"},
+            {"role": "assistant", "content": "Question: q\nAnswer: a"},
+        ],
+    }
+    (tmp_path / "own.json").write_text(json.dumps(prompt), "utf-8")
+    with server() as simulated:
+        folder = run_rows(tmp_path, simulated.url, 1, prompt_path=str(tmp_path / "own.json")).folder
+    card = exported(folder, "chat").with_name("README.md").read_text("utf-8")
+    assert "system:\n\n````text\nWrite pairs.\n```\nas this\n```\n````\n" in card
+    assert "user:\n\n```text\na cat\n```\n\nassistant:\n\n```text\nQuestion: q\nAnswer: a\n```\n" in card
+
+
 @pytest.mark.parametrize(
     ("licence", "matter"),
     [

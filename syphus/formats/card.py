@@ -79,6 +79,7 @@ def _paragraphs(plugin: type[AbstractDataset], report: Report, form: Format, fil
         *([made_up] if report.simulated else []),
         f"Pairs of an instruction and a response about images. {names}: {form.about}.\n",
         _facts(report),
+        *_prompts(report),
         "## Source\n",
         f"- Homepage: {plugin.homepage or 'not stated'}",
         f"- Licence of the source: {plugin.licence or 'not stated; ask there before you pass this on'}\n",
@@ -104,3 +105,21 @@ def _facts(report: Report) -> str:
         "Made with": ", ".join(sorted({f"Syphus {session.version}" for session in report.sessions})),
     }
     return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+
+
+def _prompts(report: Report) -> list[str]:
+    """Each prompt that the sessions worked with, as it went out; nothing where nobody was asked."""
+    parts = []
+    prompts = {each["prompt"]: each["prompt_text"] for each in report.settings if report.models}
+    for digest, prompt in prompts.items():
+        assert isinstance(prompt, dict)
+        turns = [{"role": "system", "content": prompt["system_message"]}, *prompt["in_context"]]
+        parts.append(f"## Prompt `{digest}`\n")
+        parts += [f"{turn['role']}:\n\n{_fenced(turn['content'])}" for turn in turns if turn["content"]]
+    return parts
+
+
+def _fenced(text: str) -> str:
+    """A block that shows the text as it is, whatever fences are in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}\n"
