@@ -14,7 +14,7 @@ from syphus.corpus.groups import TEXT_ONLY, Finding, Group, Part
 from syphus.corpus.names import Names
 from syphus.corpus.pictures import Depth, faults, require_pillow
 from syphus.corpus.stores import image_ids, images
-from syphus.corpus.unused import Used
+from syphus.corpus.unused import unused
 from syphus.errors import InputError
 from syphus.formats.card import FILE as CARD
 from syphus.formats.card import PAIRS, front_matter
@@ -71,11 +71,11 @@ def verify(
 
     for finding in found:
         told(finding)
-    with Used() as used:
+    with Names() as used:
         checked = [_Check(group, told, depth, None if allow_unused else used) for group in groups]
         parts = [count for check in checked for count in check.carry_out()]
         if not allow_unused and all(check.has_all_pairs for check in checked):
-            for finding in used.others(store for group in groups for part in group.parts for store in part.images):
+            for finding in unused(used, (store for group in groups for part in group.parts for store in part.images)):
                 told(finding)
     stores = [check.stored for check in checked if check.stored is not None]
     return Summary(parts, sum(stores) if stores else None, kinds, depth if stores else Depth.NONE)
@@ -84,7 +84,7 @@ def verify(
 class _Check:
     """The check of one group, whose datasets share their ids."""
 
-    def __init__(self, group: Group, tell: Tell, depth: Depth, used: Used | None) -> None:
+    def __init__(self, group: Group, tell: Tell, depth: Depth, used: Names | None) -> None:
         self.stored: int | None = None
         self._used = used
         self._group = group
@@ -141,7 +141,7 @@ class _Check:
             if any(each.images for each in self._group.parts):
                 images.want(images_wanted)
                 if self._used is not None:
-                    self._used.add(seen)
+                    self._used.add_all(seen)
         if not count and part.instructions not in self._broken:
             self._tell(Finding(place, "", "no pairs"))
         return count
