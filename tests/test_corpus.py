@@ -199,12 +199,17 @@ def damaged(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
 
 
-JPEG, PNG, WEBP = picture("JPEG"), picture("PNG"), picture("WEBP")
+JPEG, PNG, WEBP, LARGE = picture("JPEG"), picture("PNG"), picture("WEBP"), picture("JPEG", 200)
+LONG_HEAD = LARGE[:2] + b"\xff\xfe\x20\x00" + b"x" * (0x2000 - 2) + LARGE[2:]  # a comment of 8 kB
 IMAGES: dict[str, tuple[object, str]] = {  # what is in the store, and what is said
     "jpeg": (JPEG, ""),
     "png": (PNG, ""),
     "webp": (WEBP, ""),
     "letters of URLs": (base64.urlsafe_b64encode(b"GIF89a\xff\xfb\xff" + b"\xff" * 9).decode(), "?"),
+    "large jpeg": (LARGE, ""),
+    "jpeg with a long head": (LONG_HEAD, ""),
+    "half a large jpeg": (LARGE[: len(LARGE) // 2], "image file is truncated"),
+    "half a jpeg with a long head": (LONG_HEAD[: len(LONG_HEAD) // 2], "image file is truncated"),
     "half a jpeg": (JPEG[: len(JPEG) // 2], "image file is truncated"),
     "a jpeg without its last bytes": (JPEG[:-2], "image file is truncated"),
     "half a png": (PNG[: len(PNG) // 2], "?"),
@@ -213,6 +218,11 @@ IMAGES: dict[str, tuple[object, str]] = {  # what is in the store, and what is s
     "no image": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no image that Pillow knows"),
     "nothing": (b"", "no image that Pillow knows"),
     "no base64": ("abcde", "no base64: "),
+    "a jpeg that says it is huge": (
+        JPEG.replace(b"\x00\x40\x00\x40\x03", b"\xff\xff\xff\xff\x03"),
+        "Image size (4294836225 pixels) exceeds",
+    ),
+    "a jpeg without its padding": (base64.b64encode(JPEG[:-3] + b"\x00\xff\xd9" * 2)[:-1].decode(), "no base64: "),
     "no ascii": ("größe", "no base64: "),
     "a number": (3, "text is expected"),
     "null": (None, "text is expected"),
