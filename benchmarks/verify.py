@@ -1,8 +1,9 @@
-"""The check of a MIMIC-IT dataset of a million pairs: seconds and peak memory.
+"""The check of a MIMIC-IT dataset of a million pairs: seconds, seconds of CPU, and peak memory.
 
-python benchmarks/verify.py [1000000]
+python benchmarks/verify.py [1000000 [100000]]
 
-Half as many images: JPEG of 224 x 224, all the same, in an image store of JSON, whose every byte is read.
+The second number is that of the images: JPEG of 224 x 224, no two of the same bytes, in an image store of Parquet as
+`convert` has it. Four pairs stand about the same two images. All cores look at images, one reads pairs.
 """
 
 from __future__ import annotations
@@ -14,43 +15,70 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pyarrow.parquet
 from common import ROOT, measured, table
 from PIL import Image
 
+from syphus.images.columns import BASE64, INDEX
+from syphus.images.parts import parquet_writer, schema
+
 PER_QUERY = 4
+PHOTOS, GROUP = 200, 150  # different photos; images in a row group
 COMMANDS = (("verify",), ("verify", "--decode", "none"), ("verify", "--decode", "full"), ("stats",))
 
 
-def write_dataset(folder: Path, count: int) -> None:
-    """Instructions, a train file and an image store (JSON) of so many pairs, four of each pair of images."""
-    picture = _picture()
-    store, train = folder / "SD.json", folder / "SD_train.json"
+def write_dataset(folder: Path, count: int, images: int) -> None:
+    """Instructions, a train file and an image store of so many pairs and images."""
     with (
         (folder / "SD_instructions.json").open("w", encoding="utf-8") as pairs,
-        store.open("w", encoding="utf-8") as images,
-        train.open("w", encoding="utf-8") as keys,
+        (folder / "SD_train.json").open("w", encoding="utf-8") as keys,
     ):
         pairs.write('{"meta":{"version":"0.0.1"},"data":{')
-        for file in (images, keys):
-            file.write("{")
+        keys.write("{")
         for query in range(-(-count // PER_QUERY)):
             names = [f"SD_INS_{query:07}_{i}" for i in range(1, min(PER_QUERY, count - query * PER_QUERY) + 1)]
-            shown = [f"SD_IMG_{query:07}_{i}" for i in (1, 2)]
+            shown = [_id(2 * query % images), _id((2 * query + 1) % images)]
             comma = ",\n" if query else "\n"
             items = [f"{json.dumps(name)}:{json.dumps(_entry(query, name, names, shown))}" for name in names]
             pairs.write(comma + ",\n".join(items))
-            images.write(comma + ",\n".join(f'"{image}":"{picture}"' for image in shown))
             keys.write(f"{comma}{json.dumps(names[0])}:{json.dumps(names[1:])}")
         pairs.write("}}\n")
-        for file in (images, keys):
-            file.write("}\n")
+        keys.write("}\n")
+    _write_store(folder / "SD.parquet", images)
 
 
-def _picture() -> str:
-    """An image with about as many bytes as a photo of that size."""
+def _write_store(path: Path, count: int) -> None:
+    photos = [_photo(number) for number in range(PHOTOS)]
+    columns = schema(pyarrow, raw=False, note="")
+    with path.open("wb") as file, parquet_writer(pyarrow, file, columns) as writer:
+        for first in range(0, count, GROUP):
+            numbers = range(first, min(first + GROUP, count))
+            held = {
+                BASE64: [base64.b64encode(_another(photos[n % PHOTOS], n)).decode() for n in numbers],
+                INDEX: [_id(n) for n in numbers],
+            }
+            writer.write_batch(pyarrow.record_batch([held[name] for name in columns.names], schema=columns))
+
+
+def _photo(number: int) -> bytes:
+    """An image that has coarse and fine parts, as photos have, and about as many bytes."""
+    layers = [Image.merge("RGB", [Image.effect_noise((side, side), 90) for _ in "RGB"]) for side in (7, 28, 112)]
+    image, *finer = [layer.resize((224, 224), Image.Resampling.BICUBIC) for layer in layers]
+    for weight, layer in zip((0.3, 0.15), finer, strict=True):
+        image = Image.blend(image, layer, weight)
     file = io.BytesIO()
-    Image.effect_noise((28, 28), 60).convert("RGB").resize((224, 224), Image.Resampling.BICUBIC).save(file, "JPEG")
-    return base64.b64encode(file.getvalue()).decode()
+    image.save(file, "JPEG", quality=75 + number % 15)
+    return file.getvalue()
+
+
+def _another(photo: bytes, number: int) -> bytes:
+    """The same picture as other bytes: a comment is put in behind the first mark."""
+    comment = b"%012d" % number
+    return photo[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + photo[2:]
+
+
+def _id(number: int) -> str:
+    return f"SD_IMG_{number // 2:07}_{number % 2 + 1}"
 
 
 def _entry(query: int, name: str, names: list[str], shown: list[str]) -> dict[str, object]:
@@ -63,24 +91,18 @@ def _entry(query: int, name: str, names: list[str], shown: list[str]) -> dict[st
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if sys.argv[1:] else 1_000_000
+    given = [int(each) for each in sys.argv[1:]]
+    count, images = (*given, *(1_000_000, 100_000)[len(given) :])
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_dataset(folder, count)
+        write_dataset(folder, count, images)
         size = sum(file.stat().st_size for file in folder.iterdir())
-        rows: list[tuple[str, ...]] = [("command", "pairs", "files", "seconds", "peak memory")]
+        rows: list[tuple[str, ...]] = [("command", "pairs", "images", "files", "seconds", "of CPU", "peak memory")]
         for name, *options in COMMANDS:
             done = measured([sys.executable, str(ROOT / "main.py"), name, str(folder), *options])
             assert done.exit_code == 0, done.said
-            rows.append(
-                (
-                    " ".join((name, *options)),
-                    f"{count:,}",
-                    f"{size / 1e6:,.0f} MB",
-                    f"{done.seconds:.1f}",
-                    f"{done.peak_mb:.0f} MB",
-                )
-            )
+            what = (" ".join((name, *options)), f"{count:,}", f"{images:,}", f"{size / 1e6:,.0f} MB")
+            rows.append((*what, f"{done.seconds:.1f}", f"{done.cpu:.1f}", f"{done.peak_mb:.0f} MB"))
     table(rows)
 
 

@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pandas
@@ -26,8 +27,8 @@ from processes import syphus
 from syphus.corpus.finding import find_groups, language
 from syphus.corpus.mix import mix
 from syphus.corpus.page import _binned, write_page
-from syphus.corpus.pictures import Depth
-from syphus.corpus.stats import count, mean, median
+from syphus.corpus.pictures import Depth, faults
+from syphus.corpus.stats import count, mean, median, words
 from syphus.corpus.verify import Summary, verify
 from syphus.errors import ConfigError, InputError
 from syphus.reading.nested import read_nested_items
@@ -115,6 +116,14 @@ def test_a_key_that_is_missing_is_found(tmp_path: Path, key: str) -> None:
     assert check(tmp_path)[0] == [f'SD_instructions.json: SD_INS_3: no "{key}"']
 
 
+def test_a_finding_is_one_line_whatever_is_in_an_id(tmp_path: Path) -> None:
+    save(tmp_path, {"a\n\x1b[31mb": entry(answer="", rel_ins_ids=["\u2028"])})
+    assert check(tmp_path)[0] == [
+        r"SD_instructions.json: 'a\n\x1b[31mb': the answer is empty",
+        r"SD_instructions.json: 'a\n\x1b[31mb': unknown context: '\u2028'",
+    ]
+
+
 def test_what_json_load_hides_is_found(tmp_path: Path) -> None:
     one = json.dumps(entry())
     save(tmp_path, f'{{"SD_INS_1": {one}, "SD_INS_1": {one}, "SD_INS_2": {{"answer": "x", {one[1:]}, "SD_INS_3": 7}}')
@@ -174,10 +183,12 @@ def test_stores_of_every_layout_are_read(tmp_path: Path) -> None:
     shutil.rmtree(folder)
     pyarrow.parquet.write_table(pyarrow.table({"base64": [PICTURE], "id": ["SD_IMG_1"]}), folder)
     assert check(tmp_path)[0] == [
-        "SD.parquet: can't be read: no index of text; the ids must be the index, as pandas writes it",
-        "SD_instructions.json: SD_INS_1: unknown image: SD_IMG_1",
-        "SD_instructions.json: SD_INS_3: unknown image: SD_IMG_2",
+        "SD.parquet: can't be read: no index of text; the ids must be the index, as pandas writes it"
     ]
+    pyarrow.parquet.write_table(
+        pyarrow.table({"base64": [PICTURE] * 2, "__null_dask_index__": [None, "SD_IMG_1"]}), folder
+    )
+    assert check(tmp_path)[0] == ["SD.parquet: can't be read: an image has null as its id"]
     pyarrow.parquet.write_table(pyarrow.table({"jpg": [PICTURE], "__null_dask_index__": ["SD_IMG_1"]}), folder)
     assert check(tmp_path)[0][0] == "SD.parquet: can't be read: no column base64"
     assert check(tmp_path, depth=Depth.NONE)[0] == ["SD_instructions.json: SD_INS_3: unknown image: SD_IMG_2"]
@@ -189,12 +200,17 @@ def damaged(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
 
 
-JPEG, PNG, WEBP = picture("JPEG"), picture("PNG"), picture("WEBP")
+JPEG, PNG, WEBP, LARGE = picture("JPEG"), picture("PNG"), picture("WEBP"), picture("JPEG", 200)
+LONG_HEAD = LARGE[:2] + b"\xff\xfe\x20\x00" + b"x" * (0x2000 - 2) + LARGE[2:]  # a comment of 8 kB
 IMAGES: dict[str, tuple[object, str]] = {  # what is in the store, and what is said
     "jpeg": (JPEG, ""),
     "png": (PNG, ""),
     "webp": (WEBP, ""),
     "letters of URLs": (base64.urlsafe_b64encode(b"GIF89a\xff\xfb\xff" + b"\xff" * 9).decode(), "?"),
+    "large jpeg": (LARGE, ""),
+    "jpeg with a long head": (LONG_HEAD, ""),
+    "half a large jpeg": (LARGE[: len(LARGE) // 2], "image file is truncated"),
+    "half a jpeg with a long head": (LONG_HEAD[: len(LONG_HEAD) // 2], "image file is truncated"),
     "half a jpeg": (JPEG[: len(JPEG) // 2], "image file is truncated"),
     "a jpeg without its last bytes": (JPEG[:-2], "image file is truncated"),
     "half a png": (PNG[: len(PNG) // 2], "?"),
@@ -203,6 +219,11 @@ IMAGES: dict[str, tuple[object, str]] = {  # what is in the store, and what is s
     "no image": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no image that Pillow knows"),
     "nothing": (b"", "no image that Pillow knows"),
     "no base64": ("abcde", "no base64: "),
+    "a jpeg that says it is huge": (
+        JPEG.replace(b"\x00\x40\x00\x40\x03", b"\xff\xff\xff\xff\x03"),
+        "Image size (4294836225 pixels) exceeds",
+    ),
+    "a jpeg without its padding": (base64.b64encode(JPEG[:-3] + b"\x00\xff\xd9" * 2)[:-1].decode(), "no base64: "),
     "no ascii": ("größe", "no base64: "),
     "a number": (3, "text is expected"),
     "null": (None, "text is expected"),
@@ -222,6 +243,26 @@ def test_an_image_that_does_not_decode_is_found_with_its_id(tmp_path: Path, dept
     assert summary.problems == {"the image can't be decoded": len(bad)}
     for line, (name, fault) in zip(found, bad, strict=True):
         assert line.startswith(f"SD.json: {name}: the image can't be decoded: {fault}")
+
+
+def test_a_jpeg_decoded_small_has_the_faults_that_pillow_finds_in_all_of_it() -> None:
+    random, whole = Random(1), picture("JPEG", 200)
+
+    def damage(kind: int) -> bytes:
+        at = random.randrange(len(whole) // 8, len(whole) - 2)
+        return whole[:at] + (b"", random.randbytes(200) + whole[at + 200 :], whole[at + 50 :])[kind]
+
+    def found(data: bytes) -> bool:
+        try:
+            Image.open(io.BytesIO(data)).load()
+        except OSError:
+            return True
+        return False
+
+    images = [damage(number % 3) for number in range(150)]
+    told = [bool(fault) for _, fault in faults((("", image) for image in images), Depth.FULL)]
+    assert told == [found(image) for image in images]
+    assert 50 <= sum(told) < 150  # what is cut off is always found
 
 
 def test_an_image_that_says_it_is_huge_is_not_decoded(tmp_path: Path) -> None:
@@ -303,6 +344,28 @@ def test_a_broken_file_is_a_finding_and_the_others_are_checked(tmp_path: Path, t
     assert "SD_instructions.json: SD_INS_1: the answer is empty" in found
 
 
+def test_what_a_broken_file_may_hold_is_not_missed(tmp_path: Path) -> None:
+    """Half of a download is one fault, not one for each pair that its other half would have been."""
+    one = json.dumps(entry(rel_ins_ids=["SD_INS_9"]))
+    save(tmp_path, f'{{"SD_INS_1": {one}, "SD_INS_2": {{"instr')
+    (tmp_path / "README.md").write_text("---\npairs: 9\n---\n", "utf-8")
+    (tmp_path / "SD_train.json").write_text('{"SD_INS_1": ["SD_INS_9"]}', "utf-8")
+    store(tmp_path, "SD_IMG_1", "SD_IMG_2")
+    (line,) = check(tmp_path)[0]
+    assert line.startswith("SD_instructions.json: can't be read: record 2 ")
+    save(tmp_path, "[]")
+    (line,) = check(tmp_path)[0]
+    assert line.startswith("SD_instructions.json: can't be read: ")
+    save(tmp_path, {**GOOD, "SD_INS_3": entry(image_ids=["SD_IMG_7"], rel_ins_ids=["SD_INS_9"])})
+    (tmp_path / "SD_train.json").unlink()
+    (tmp_path / "README.md").unlink()
+    (tmp_path / "SD.parquet").write_bytes(b"PAR1")
+    found = check(tmp_path)[0]
+    assert found[0] == "SD_instructions.json: SD_INS_3: unknown context: SD_INS_9"
+    assert found[1].startswith("SD.parquet: can't be read: ")
+    assert len(found) == 2
+
+
 def test_without_data_there_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "SD_instructions.json").write_text('{"meta": 1234567890}', "utf-8")
     found, _ = check(tmp_path)
@@ -311,6 +374,9 @@ def test_without_data_there_is_one_line(tmp_path: Path) -> None:
         find_groups([tmp_path / ".."])
     with pytest.raises(InputError, match="no such file or folder"):
         find_groups([tmp_path / "nowhere"])
+    (tmp_path / "SD_instructions.json").rename(tmp_path / "run.sqlite")
+    with pytest.raises(InputError, match="is a run without its XX_instructions"):
+        find_groups([tmp_path])
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 50])
@@ -373,6 +439,14 @@ YAMLS: dict[str, tuple[object, str]] = {
     "empty path": (
         {"TEXT_ONLY": {"A": {"mimicit_path": "SD", "train_config_path": ""}}},
         "TEXT_ONLY.A: no such file: train_config_path ''",
+    ),
+    "pairs in a folder": (
+        {"TEXT_ONLY": {"A": {"mimicit_path": "."}}},
+        "TEXT_ONLY.A: no such file: mimicit_path '.' is a folder",
+    ),
+    "train file in a folder": (
+        {"TEXT_ONLY": {"A": {"mimicit_path": "SD", "train_config_path": "."}}},
+        "TEXT_ONLY.A: no such file: train_config_path '.' is a folder",
     ),
     "images of JSON": (
         {"IMAGE_TEXT": {"A": {"mimicit_path": "SD", "images_path": "SD"}}},
@@ -437,6 +511,9 @@ def test_a_mixture_is_drawn_from_by_its_samples(tmp_path: Path) -> None:
         ("A=IMAGES:SD", "unknown group IMAGES"),
         ("A=IMAGE_TEXT:SD", "IMAGE_TEXT needs images=FILE"),
         ("A=TEXT_ONLY:gone.json", "no such file: gone.json"),
+        ("A=TEXT_ONLY:.", ": . is a folder; the loader opens files alone"),
+        ("A=TEXT_ONLY:SD,train=.", ": . is a folder; the loader opens files alone"),
+        ("A=IMAGE_TEXT:SD,images=.", ": . is a folder; the loader opens files alone"),
         ("A=TEXT_ONLY:SD,sample=3", "unknown setting 'sample'"),
         ("A=TEXT_ONLY:SD,num_samples=0", "num_samples must be a whole number above 0"),
         ("A=TEXT_ONLY:SD,train=", "no such file: "),

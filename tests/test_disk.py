@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from functools import cache
 from pathlib import Path
 
@@ -15,10 +17,11 @@ import pytest
 from harness import run_rows, server
 from processes import Watch, command, finish, start
 
-from syphus.errors import StorageError
+from syphus.errors import RunError, StorageError
 from syphus.formats.files import replacing
 from syphus.ledger.records import Records
 from syphus.ledger.store import open_for_reading
+from syphus.ledger.temporary import temporary_database
 from syphus.runs.status import read_status
 from syphus.types import State
 
@@ -149,6 +152,28 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"new", [path])
 
 
+def test_of_two_that_write_the_same_file_the_first_gives_way(tmp_path: Path) -> None:
+    """It neither puts the half that the other has written in place, nor takes it away."""
+    path = tmp_path / "report.json"
+
+    def first(second: ExitStack) -> None:
+        with replacing(path) as file:
+            file.write(b"the first")
+            second.enter_context(replacing(path)).write(b"the second")
+
+    with ExitStack() as second:
+        with pytest.raises(RunError, match="is being written by another process"):
+            first(second)
+        assert not path.exists()
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"the second", [path])
+
+
+def test_a_file_that_can_not_be_written_is_called_by_its_own_name(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / "page.html"
+    with pytest.raises(StorageError, match=re.escape(f"{path} can't be written: No such file")), replacing(path):
+        pass
+
+
 def remove_ledger(run: Path) -> None:
     (run / "run.sqlite").unlink()
 
@@ -202,6 +227,19 @@ def test_a_damaged_ledger_is_one_line_and_no_request(tmp_path: Path) -> None:
         ended = finish(command(tmp_path, simulated.url, ROWS), tmp_path)
         assert (ended.returncode, simulated.stats.requests) == (2, 0)
     assert ended.stderr == f"{tmp_path / RUN / 'run.sqlite'} can't be used as a ledger: file is not a database.\n"
+
+
+def test_a_temporary_file_that_can_not_grow_is_told(tmp_path: Path) -> None:
+    """Of commands that compare millions of ids."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(temporary_database(cache=100)) as database:
+        database.execute("CREATE TABLE name (name TEXT PRIMARY KEY)")
+        fill(os.getpid())
+        try:
+            with pytest.raises(StorageError, match=r"A temporary file can't be written: .*SQLITE_TMPDIR"):
+                database.executemany("INSERT INTO name VALUES (?)", ((f"{n:01000}",) for n in range(10_000)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @cache

@@ -59,7 +59,7 @@ def loaded(card: Path, cache: Path) -> Any:
 
 
 def source(*results: Result, images: int = 1) -> Source:
-    return Source("XX", lambda: iter(results), images, {}, lambda: Keys(Train()))
+    return Source("XX", lambda: iter(results), lambda: images, {}, lambda: Keys(Train()))
 
 
 def test_mimicit_is_what_the_run_wrote_at_its_end(folder: Path) -> None:
@@ -211,6 +211,22 @@ def test_the_card_says_where_it_is_from(folder: Path) -> None:
         assert told in card, told
 
 
+def test_the_card_shows_what_was_asked(tmp_path: Path) -> None:
+    prompt = {
+        "system_message": "Write pairs.\n```\nas this\n```",
+        "in_context": [
+            {"role": "user", "content": "a cat"},
+            {"role": "assistant", "content": "Question: q\nAnswer: a"},
+        ],
+    }
+    (tmp_path / "own.json").write_text(json.dumps(prompt), "utf-8")
+    with server() as simulated:
+        folder = run_rows(tmp_path, simulated.url, 1, prompt_path=str(tmp_path / "own.json")).folder
+    card = exported(folder, "chat").with_name("README.md").read_text("utf-8")
+    assert "system:\n\n````text\nWrite pairs.\n```\nas this\n```\n````\n" in card
+    assert "user:\n\n```text\na cat\n```\n\nassistant:\n\n```text\nQuestion: q\nAnswer: a\n```\n" in card
+
+
 @pytest.mark.parametrize(
     ("licence", "matter"),
     [
@@ -248,7 +264,7 @@ def test_pairs_that_are_each_others_context_are_one_conversation() -> None:
 
 
 def test_llava_image_is_of_one_type_and_marks_are_as_many_as_images(tmp_path: Path) -> None:
-    one = Result("1", ("XX_IMG_1",), [Kept("XX_INS_1", "q <image>?", "a")], "m")
+    one = Result("1", ("XX_IMG_1",), [Kept("XX_INS_1", "q <im<image>age>?", "a")], "m")
     two = Result("2", ("XX_IMG_1", "XX_IMG_2"), [Kept("XX_INS_2", "q?", "a")], "m")
     none = Result("3", (), [Kept("XX_INS_3", "q?", "a")], "m")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import pandas
 import pytest
 from harness import HERE, Listener, Ran, server, write_config
 from typer.testing import CliRunner
@@ -319,8 +321,6 @@ def write_vectors(path: Path, vectors: Mapping[str, Sequence[float]] = VECTORS) 
         numpy.save(path, rows)
         path.with_suffix(".txt").write_text("\n".join(ids) + "\n", "utf-8")
     else:
-        import pandas
-
         pandas.DataFrame({"embedding": list(rows)}, index=ids).to_parquet(path)
     return path
 
@@ -356,14 +356,25 @@ def test_vectors_that_can_not_be_used_are_refused_with_the_file(tmp_path: Path) 
         "lonely.npy": "lonely.txt with the ids",
         "twice.npy": "I1 comes twice",
         "short.npy": "there are 1 ids, and an array 2 x 2",
-        "zero.npy": "nothing but 0",
+        "zero.npy": "the vector of I2 is not finite, or nothing but 0",
+        "nan.npy": "the vector of I1 is not finite, or nothing but 0",
+        "ragged.parquet": "the vector of c has another length than that of a",
+        "null first.parquet": "the vector of a is null",
+        "null.parquet": "the vector of d is null",
+        "null as id.parquet": "an id is null",
     }
     for name in ("v.csv", "text.npz"):
         (tmp_path / name).write_text("hello", "utf-8")
     write_vectors(tmp_path / "lonely.npy").with_suffix(".txt").unlink()
     write_vectors(tmp_path / "twice.npy", dict(list(VECTORS.items())[:2])).with_suffix(".txt").write_text("I1\nI1\n")
     write_vectors(tmp_path / "short.npy", dict(list(VECTORS.items())[:2])).with_suffix(".txt").write_text("I1\n")
-    write_vectors(tmp_path / "zero.npy", {"I1": [0.0, 0.0]})
+    write_vectors(tmp_path / "zero.npy", {"I1": [0.0, 1.0], "I2": [0.0, 0.0]})
+    write_vectors(tmp_path / "nan.npy", {"I1": [0.0, math.nan]})
+    one = [1.0, 2.0, 3.0, 4.0]  # four rows of three, if one of four is lost
+    for name, vectors in (("ragged", [one, one, one[:2], one[:2]]), ("null first", [None, one, one, one]),
+                          ("null", [one, one, one, None])):  # fmt: skip
+        pandas.DataFrame({"id": list("abcd"), "vector": vectors}).to_parquet(tmp_path / f"{name}.parquet")
+    pandas.DataFrame({"id": ["a", None], "vector": [one, one]}).to_parquet(tmp_path / "null as id.parquet")
     for name, said in cases.items():
         with pytest.raises(InputError, match=name.replace(".", r"\.") + ": ") as caught:
             read_vectors(tmp_path / name)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from syphus.corpus.groups import ENDINGS, Finding, Group, Part, read_groups
 from syphus.errors import InputError
+from syphus.ledger.store import FILE as LEDGER
 
 _MARK = "_instructions"
 
@@ -51,6 +52,10 @@ def _instructions(path: Path) -> list[Path]:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     found = sorted(path.glob(f"*{_MARK}*.json"))
+    if not found and (path / LEDGER).is_file():
+        raise InputError(
+            f"{path} is a run without its XX{_MARK}.json yet; export --format mimicit writes it as it stands"
+        )
     if not found:
         raise InputError(f"{path} holds no XX{_MARK}.json")
     return found

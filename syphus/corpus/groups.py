@@ -25,7 +25,8 @@ TEXT_ONLY = "TEXT_ONLY"
 GROUPS = ("IMAGE_TEXT", TEXT_ONLY, "VIDEO_TEXT", "IMAGE_TEXT_IN_CONTEXT")
 ENDINGS = (".yaml", ".yml")
 
-_KEYS = ("mimicit_path", "images_path", "train_config_path", "num_samples", "task_description")
+_FILES = ("mimicit_path", "train_config_path")
+_KEYS = (*_FILES, "images_path", "num_samples", "task_description")
 
 
 class Part(NamedTuple):
@@ -58,7 +59,9 @@ class Finding(NamedTuple):
     detail: str = ""
 
     def __str__(self) -> str:
-        return ": ".join(part for part in self if part)
+        return ": ".join(
+            part if part.isprintable() else repr(part) for part in self if part
+        )  # one line, whatever is in it
 
 
 def read_groups(path: Path) -> tuple[list[Group], list[Finding]]:
@@ -97,6 +100,8 @@ def _wrong(kind: str, settings: object) -> Iterator[tuple[str, str]]:
     for key, value in settings.items():
         if key.endswith("_path") and not _exists(value):
             yield "no such file", f"{key} {value!r}"
+        elif key in _FILES and not _is_file(value):
+            yield "no such file", f"{key} {value!r} is a folder"
         elif key not in _KEYS:
             yield "unknown setting", key
     images = settings.get("images_path")

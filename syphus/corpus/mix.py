@@ -92,9 +92,11 @@ def _dataset(text: str) -> tuple[str, str, dict[str, object]]:
 
 
 def _absolute(text: str, path: str) -> str:
-    """As the loader will find it, wherever it is started."""
+    """As the loader will find it, wherever it is started; a folder is nothing that it opens."""
     if not path or not Path(path).exists():
         raise ConfigError(f"{text}: no such file: {path}")
+    if Path(path).is_dir():
+        raise ConfigError(f"{text}: {path} is a folder; the loader opens files alone")
     return str(Path(path).absolute())
 
 

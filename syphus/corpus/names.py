@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-_CACHE = -64_000  # KiB of it are held in memory
+import orjson
+
+from syphus.ledger.temporary import temporary_database
+
+_CACHE = 64_000  # KiB of it are held in memory
+
+_MISSING = """SELECT value, owner, place, reason FROM wanted, json_each(names)
+    WHERE value NOT IN (SELECT name FROM name) ORDER BY wanted.rowid"""
+_MISSING_ONCE = """SELECT value, owner, place, reason, min(wanted.rowid) AS first FROM wanted, json_each(names)
+    WHERE value NOT IN (SELECT name FROM name) GROUP BY value ORDER BY first"""
 
 
 class Names:
-    """What there is, and what is wanted. A name is wanted by an owner, in a place, for a reason: all plain text.
+    """What there is, and what is wanted. Names are wanted by an owner, in a place, for a reason: all plain text.
 
-    With `once`, only the first that wants a name is told, if it is missing.
+    Raises `StorageError` where the disk fails.
     """
 
-    def __init__(self, once: bool = False) -> None:
-        self._db = sqlite3.connect("")  # SQLite's own temporary file, gone when closed
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute(f"PRAGMA cache_size = {_CACHE}")
+    def __init__(self) -> None:
+        self._db = temporary_database(_CACHE)
         self._db.execute("CREATE TABLE name (name TEXT PRIMARY KEY) WITHOUT ROWID")
-        unique = "PRIMARY KEY" if once else ""
-        self._db.execute(f"CREATE TABLE wanted (name TEXT {unique}, owner TEXT, place TEXT, reason TEXT)")
+        self._db.execute("CREATE TABLE wanted (names TEXT, owner TEXT, place TEXT, reason TEXT)")
 
     def __enter__(self) -> Names:
         return self
@@ -42,12 +47,15 @@ class Names:
     def __contains__(self, name: str) -> bool:
         return self._db.execute("SELECT 1 FROM name WHERE name = ?", (name,)).fetchone() is not None
 
-    def want(self, wanted: Iterable[tuple[str, str, str, str]]) -> None:
-        """Notes (name, owner, place, reason)."""
-        self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?, ?, ?, ?)", wanted)
+    def want(self, wanted: Iterable[tuple[Sequence[str], str, str, str]]) -> None:
+        """Notes (names, owner, place, reason)."""
+        rows = ((orjson.dumps(names).decode(), *rest) for names, *rest in wanted)
+        self._db.executemany("INSERT INTO wanted VALUES (?, ?, ?, ?)", rows)
 
-    def missing(self) -> Iterator[tuple[str, str, str, str]]:
-        """What is wanted and not there, in the order in which it was first wanted."""
-        return iter(
-            self._db.execute("SELECT * FROM wanted WHERE name NOT IN (SELECT name FROM name) ORDER BY wanted.rowid")
-        )
+    def missing(self, once: bool = False) -> Iterator[tuple[str, str, str, str]]:
+        """(name, owner, place, reason) of all that is wanted and not there, in the order in which it was wanted.
+
+        With `once`, of each name only the first that wants it.
+        """
+        for name, owner, place, reason, *_ in self._db.execute(_MISSING_ONCE if once else _MISSING):
+            yield name, owner, place, reason

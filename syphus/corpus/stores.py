@@ -53,6 +53,8 @@ def _parquet(path: Path, with_images: bool) -> Iterator[tuple[str, object]]:
                 raise InputError(f"{path}: no column {names.images}")
             rows, wanted = (_IMAGES, [names.ids, names.images]) if with_images else (_IDS, [names.ids])
             for batch in file.iter_batches(rows, columns=wanted):
+                if batch.column(names.ids).null_count:
+                    raise InputError(f"{path}: an image has null as its id")
                 ids = batch.column(names.ids).to_pylist()
                 held = batch.column(names.images).to_pylist() if with_images else ids
                 yield from zip(ids, (_bytes(each) for each in held) if names.raw and with_images else held, strict=True)

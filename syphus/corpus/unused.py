@@ -15,30 +15,14 @@ from syphus.corpus.stores import image_ids
 from syphus.errors import InputError
 
 
-class Used:
-    """The images that pairs name."""
-
-    def __init__(self) -> None:
-        self._names = Names()
-
-    def __enter__(self) -> Used:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._names.__exit__()
-
-    def add(self, images: Iterable[str]) -> None:
-        """Notes images that a pair names."""
-        self._names.add_all(images)
-
-    def others(self, stores: Iterable[Path]) -> Iterator[Finding]:
-        """A finding for each store that has images besides, with the first of them and their number."""
-        for store in dict.fromkeys(stores):
-            first, count = "", 0
-            with suppress(InputError):  # it was told before that it can't be read
-                for name in image_ids(store):
-                    if name not in self._names:
-                        first, count = first or name, count + 1
-            if count:
-                more = f", and {count - 1:,} more" if count > 1 else ""
-                yield Finding(str(store), "", "images that no pair names", f"{first}{more}")
+def unused(used: Names, stores: Iterable[Path]) -> Iterator[Finding]:
+    """A finding for each store that has images besides those `used`, with the first of them and their number."""
+    for store in dict.fromkeys(stores):
+        first, count = "", 0
+        with suppress(InputError):  # it was told before that it can't be read
+            for name in image_ids(store):
+                if name not in used:
+                    first, count = first or name, count + 1
+        if count:
+            more = f", and {count - 1:,} more" if count > 1 else ""
+            yield Finding(str(store), "", "images that no pair names", f"{first}{more}")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from syphus.corpus.entries import list_of, problems
 from syphus.corpus.finding import language, originals
@@ -14,14 +14,15 @@ from syphus.corpus.groups import TEXT_ONLY, Finding, Group, Part
 from syphus.corpus.names import Names
 from syphus.corpus.pictures import Depth, faults, require_pillow
 from syphus.corpus.stores import image_ids, images
-from syphus.corpus.unused import Used
+from syphus.corpus.unused import unused
 from syphus.errors import InputError
 from syphus.formats.card import FILE as CARD
-from syphus.formats.card import front_matter
+from syphus.formats.card import PAIRS, front_matter
 from syphus.reading.nested import read_nested_items
 from syphus.reading.records import Record, kind_of, read_json_items
 
 Tell = Callable[[Finding], None]
+Wanted: TypeAlias = tuple[list[str], str, str, str]
 
 _BATCH = 5_000  # pairs that are looked at together: most relations lead no further
 
@@ -70,12 +71,12 @@ def verify(
 
     for finding in found:
         told(finding)
-    with Used() as used:
+    with Names() as used:
         checked = [_Check(group, told, depth, None if allow_unused else used) for group in groups]
         parts = [count for check in checked for count in check.carry_out()]
-        held = [] if allow_unused else [store for group in groups for part in group.parts for store in part.images]
-        for finding in used.others(held):
-            told(finding)
+        if not allow_unused and all(check.has_all_pairs for check in checked):
+            for finding in unused(used, (store for group in groups for part in group.parts for store in part.images)):
+                told(finding)
     stores = [check.stored for check in checked if check.stored is not None]
     return Summary(parts, sum(stores) if stores else None, kinds, depth if stores else Depth.NONE)
 
@@ -83,7 +84,7 @@ def verify(
 class _Check:
     """The check of one group, whose datasets share their ids."""
 
-    def __init__(self, group: Group, tell: Tell, depth: Depth, used: Used | None) -> None:
+    def __init__(self, group: Group, tell: Tell, depth: Depth, used: Names | None) -> None:
         self.stored: int | None = None
         self._used = used
         self._group = group
@@ -91,17 +92,24 @@ class _Check:
         self._depth = depth
         self._needs_images = group.kind != TEXT_ONLY if group.kind else None
         self._counts: set[int] = set()  # how many images a pair has
+        self._broken: set[Path] = set()  # what could not be read to its end: nobody knows which ids it has
+
+    @property
+    def has_all_pairs(self) -> bool:
+        """Whether all instruction files so far could be read to their end."""
+        return self._broken.isdisjoint(part.instructions for part in self._group.parts)
 
     def carry_out(self) -> list[PartCount]:
-        with Names() as pairs, Names(once=True) as images:
+        with Names() as pairs, Names() as images:
             counts = []
             for part in self._group.parts:
                 count = self._pairs(part, pairs, images)
                 trained = self._train(part.train, pairs) if part.train else None
                 counts.append(PartCount(self._group, part, count, trained))
                 self._card(part, count)
-            for name, owner, place, reason in pairs.missing():
-                self._tell(Finding(place, owner, reason, "" if name == owner else name))
+            if self.has_all_pairs:
+                for name, owner, place, reason in pairs.missing():
+                    self._tell(Finding(place, owner, reason, "" if name == owner else name))
             self._stores(images)
         if self._group.kind.startswith("IMAGE_TEXT") and len(self._counts) > 1:
             detail = f"from {min(self._counts)} to {max(self._counts)}; the loader stacks a batch"
@@ -114,28 +122,27 @@ class _Check:
         for batch in _batches(self._whole(part.instructions, _items(part.instructions))):
             count += len(batch)
             known = {name for name, _ in batch}
-            wanted: list[tuple[str, str, str, str]] = []
-            shown: dict[str, str] = {}  # the first pair of the batch that has the image
+            wanted: list[Wanted] = []
+            images_wanted: list[Wanted] = []
+            seen: set[str] = set()  # images, in this batch
             for name, entry in batch:
                 if not pairs.add(name):
                     self._tell(Finding(place, name, "the id comes twice"))
                 for kind, detail in problems(name, entry, self._needs_images):
                     self._tell(Finding(place, name, kind, detail))
-                wanted += [
-                    (other, name, place, "unknown context")
-                    for other in list_of(entry, "rel_ins_ids")
-                    if other not in known
-                ]
+                if others := [other for other in list_of(entry, "rel_ins_ids") if other not in known]:
+                    wanted.append((others, name, place, "unknown context"))
                 own = list_of(entry, "image_ids")
                 self._counts.add(len(own))
-                for image in own:
-                    shown.setdefault(image, name)
+                if new := [image for image in own if image not in seen]:
+                    images_wanted.append((new, name, place, "unknown image"))
+                    seen.update(new)
             pairs.want(wanted)
             if any(each.images for each in self._group.parts):
-                images.want((image, name, place, "unknown image") for image, name in shown.items())
+                images.want(images_wanted)
                 if self._used is not None:
-                    self._used.add(shown)
-        if not count:
+                    self._used.add_all(seen)
+        if not count and part.instructions not in self._broken:
             self._tell(Finding(place, "", "no pairs"))
         return count
 
@@ -145,16 +152,16 @@ class _Check:
         with Names() as keys:
             for batch in _batches(self._whole(path, read_json_items(path))):
                 count += len(batch)
-                wanted = []
+                wanted: list[Wanted] = []
                 for name, context in batch:
                     if not keys.add(name):
                         self._tell(Finding(place, name, "the id comes twice"))
-                    wanted.append((name, name, place, "unknown pair"))
+                    wanted.append(([name], name, place, "unknown pair"))
                     if not (isinstance(context, list) and all(isinstance(each, str) for each in context)):
                         detail = f"this is {kind_of(context)}"
                         self._tell(Finding(place, name, "the context must be a list of text", detail))
                     else:
-                        wanted += [(other, name, place, "unknown context") for other in context]
+                        wanted.append((context, name, place, "unknown context"))
                 pairs.want(wanted)
         return count
 
@@ -168,7 +175,8 @@ class _Check:
                     self._tell(Finding(str(path), name, "the image can't be decoded", fault))
         if paths:
             self.stored = len(known)
-            for name, owner, place, reason in known.missing():
+        if self._broken.isdisjoint(paths):
+            for name, owner, place, reason in known.missing(once=True):
                 self._tell(Finding(place, owner, reason, name))
 
     def _looked_at(self, path: Path) -> Iterator[tuple[str, str]]:
@@ -179,15 +187,17 @@ class _Check:
 
     def _card(self, part: Part, count: int) -> None:
         card = part.instructions.with_name(CARD)
-        said = _said(card) if not language(part.instructions) else None
+        counted = part.instructions not in self._broken and not language(part.instructions)
+        said = _said(card) if counted else None
         if said is not None and said != count and len(originals(card.parent)) == 1:  # a card of several tells their sum
             self._tell(Finding(str(card), "", "the card has another count", f"{said:,}, the file has {count:,} pairs"))
 
     def _whole(self, path: Path, items: Iterator[Record]) -> Iterator[Record]:
-        """The items up to where the file breaks, which is told."""
+        """The items up to where the file breaks, which is told, and remembered."""
         try:
             yield from items
         except InputError as error:
+            self._broken.add(path)
             self._tell(Finding(str(path), "", "can't be read", str(error).removeprefix(f"{path}: ")))
 
 
@@ -202,5 +212,5 @@ def _items(path: Path) -> Iterator[tuple[str, Record]]:
 
 def _said(card: Path) -> int | None:
     """How many pairs a dataset card speaks of, in the front matter that Syphus writes; None where it does not."""
-    said = front_matter(card).get("pairs")
+    said = front_matter(card).get(PAIRS)
     return said if isinstance(said, int) else None

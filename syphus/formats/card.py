@@ -1,6 +1,7 @@
 """The dataset card: a README.md that says where the data is from, with the front matter that Hugging Face's hub reads.
 
-Source: "Dataset cards" of the hub's documentation. `pairs` is a key of our own, which `verify` compares with the files.
+Source: "Dataset cards" of the hub's documentation. `pairs` is a key of our own, which `verify` compares with the files,
+and by which `push` knows a folder that `export` has written.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from syphus.types import State
 
 FILE = "README.md"
 SIMULATED = "simulated"  #: the tag of what a model did not write
+PAIRS = "pairs"  #: the key of our own: how many there are
 
 _MOST_BYTES = 1 << 20  # of a card that is read
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
@@ -60,7 +62,7 @@ def _front_matter(
         matter["configs"] = [{"config_name": "default", "data_files": [{"split": "train", "path": files[0]}]}]
     else:
         matter["viewer"] = False
-    return {**matter, "pairs": pairs}
+    return {**matter, PAIRS: pairs}
 
 
 def _licence(licence: str) -> dict[str, object]:
@@ -77,6 +79,7 @@ def _paragraphs(plugin: type[AbstractDataset], report: Report, form: Format, fil
         *([made_up] if report.simulated else []),
         f"Pairs of an instruction and a response about images. {names}: {form.about}.\n",
         _facts(report),
+        *_prompts(report),
         "## Source\n",
         f"- Homepage: {plugin.homepage or 'not stated'}",
         f"- Licence of the source: {plugin.licence or 'not stated; ask there before you pass this on'}\n",
@@ -102,3 +105,21 @@ def _facts(report: Report) -> str:
         "Made with": ", ".join(sorted({f"Syphus {session.version}" for session in report.sessions})),
     }
     return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+
+
+def _prompts(report: Report) -> list[str]:
+    """Each prompt that the sessions worked with, as it went out; nothing where nobody was asked."""
+    parts = []
+    prompts = {each["prompt"]: each["prompt_text"] for each in report.settings if report.models}
+    for digest, prompt in prompts.items():
+        assert isinstance(prompt, dict)
+        turns = [{"role": "system", "content": prompt["system_message"]}, *prompt["in_context"]]
+        parts.append(f"## Prompt `{digest}`\n")
+        parts += [f"{turn['role']}:\n\n{_fenced(turn['content'])}" for turn in turns if turn["content"]]
+    return parts
+
+
+def _fenced(text: str) -> str:
+    """A block that shows the text as it is, whatever fences are in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}\n"

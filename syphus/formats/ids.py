@@ -15,8 +15,10 @@ import orjson
 
 from syphus.errors import RunError
 from syphus.ledger.results import Result
+from syphus.ledger.temporary import temporary_database
 
-_BATCH = 256  # queries that are noted together
+_CACHE = 2_000  # KiB
+_BATCH = 32  # queries that are noted together: so few are still at hand when they are written
 
 _SHARED = (
     "SELECT stem, ends, query FROM noted WHERE stem IN (SELECT stem FROM noted GROUP BY stem HAVING count(*) > 1) "
@@ -27,8 +29,7 @@ _SHARED = (
 def distinct(results: Iterable[Result]) -> Iterator[Result]:
     """Hands the results on; raises `RunError` behind the last, if the id of a pair is another's, too."""
     left = iter(results)
-    with closing(sqlite3.connect("")) as db:  # SQLite's own temporary file, gone when closed
-        db.execute("PRAGMA journal_mode = OFF")
+    with closing(temporary_database(_CACHE)) as db:
         db.execute("CREATE TABLE noted (stem TEXT, ends TEXT, query TEXT)")
         while batch := list(islice(left, _BATCH)):
             db.executemany("INSERT INTO noted VALUES (?, ?, ?)", (row for result in batch for row in _noted(result)))

@@ -29,11 +29,11 @@ def write_llava(folder: Path, source: Source) -> tuple[str, ...]:
 
     Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
     """
-    name = f"{source.name}_llava.json"
+    name, most = f"{source.name}_llava.json", source.most_images()
     with replacing(folder / name) as file:
         separator = b"[\n"
         for result in distinct(source.results()):
-            image = _image(result.image_ids, source.images)
+            image = _image(result.image_ids, most)
             for pairs in conversations(result.pairs):
                 turns = _turns(pairs, len(result.image_ids))
                 file.write(separator + orjson.dumps({"id": pairs[0].id, **image, "conversations": turns}))
@@ -60,4 +60,6 @@ def _turns(pairs: Sequence[Kept], images: int) -> list[dict[str, str]]:
 
 def _plain(text: str) -> str:
     """A mark in a text would be taken for one more image, which there is not; the loader stops at that."""
-    return text.replace(IMAGE, "")
+    while IMAGE in text:  # "<im<image>age>" has one inside of another
+        text = text.replace(IMAGE, "")
+    return text

@@ -12,12 +12,12 @@ from syphus.ledger.results import Result
 class Source(NamedTuple):
     """A run on its way out. `name` is the plugin's `short_name`, with which the names of files begin.
 
-    `results` gives the accepted pairs, query by query, in input order, `train` the entries of the train file. `images`
-    is the largest number of images that any pair has, `meta` the header of a MIMIC-IT file.
+    `results` gives the accepted pairs, query by query, in input order, `train` the entries of the train file,
+    `most_images` the largest number of images that any pair has. `meta` is the header of a MIMIC-IT file.
     """
 
     name: str
     results: Callable[[], Iterator[Result]]
-    images: int
+    most_images: Callable[[], int]
     meta: dict[str, object]
     train: Callable[[], TrainFile]

@@ -12,7 +12,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from syphus.ledger.temporary import temporary_database
+
 FILE = "_index.sqlite"
+_CACHE = 32_000  # KiB of an index that is not kept
 _SCHEMA = """
 CREATE TABLE part (n INTEGER PRIMARY KEY, name TEXT NOT NULL, bytes INTEGER NOT NULL);
 CREATE TABLE place (id TEXT PRIMARY KEY, part INTEGER NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL) WITHOUT ROWID;
@@ -64,9 +67,7 @@ def open_index(folder: Path, parts: Sequence[Path]) -> Index | None:
 
 def make_index(places: Iterable[tuple[str, int, int, int]]) -> Index:
     """An index for as long as it is open, in SQLite's own temporary file. Of equal ids, the first counts."""
-    db = sqlite3.connect("", check_same_thread=False)
-    db.execute("PRAGMA journal_mode = OFF")
-    db.execute("PRAGMA cache_size = -32000")  # KiB
+    db = temporary_database(_CACHE)
     db.executescript(_SCHEMA)
     db.executemany("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", places)
     db.commit()

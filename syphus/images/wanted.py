@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 
+from syphus.ledger.temporary import temporary_database
 from syphus.types import Video
 
+_CACHE = 32_000  # KiB
 _LAST = "\U0010ffff"
 
 
@@ -14,9 +15,7 @@ class Wanted:
     """Ids by the million, in a temporary file."""
 
     def __init__(self, ids: Iterable[str]) -> None:
-        self._db = sqlite3.connect("")
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("PRAGMA cache_size = -32000")  # KiB
+        self._db = temporary_database(_CACHE)
         self._db.execute("CREATE TABLE wanted (id TEXT PRIMARY KEY) WITHOUT ROWID")
         self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((each,) for each in ids))
 

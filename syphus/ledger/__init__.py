@@ -9,5 +9,6 @@ It is the only truth. Every other file of a run can be deleted and written again
     records.py    answers, outcomes, spending: what the loop writes and reads
     vectors.py    batches of texts, and their vectors
     relations.py  how pairs are related, and the nearest of each
+    temporary.py  a database that keeps nothing, for what is too much for the memory
     summary.py    counts, for people and for report.json
 """

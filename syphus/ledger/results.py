@@ -26,7 +26,8 @@ class Result(NamedTuple):
         """The `rel_ins_ids` of each pair: ids, the first of the context first."""
         if self.nearest is not None:
             return [list(ids) for ids in self.nearest]
-        return [[self.pairs[number - 1].id for number in pair.related] for pair in self.pairs]
+        ids = ["", *(pair.id for pair in self.pairs)]  # by their numbers, which begin with 1
+        return [[ids[number] for number in pair.related] for pair in self.pairs]
 
 
 _COLUMNS = "SELECT position, id, image_ids, result.pairs, coalesce(model, '')"

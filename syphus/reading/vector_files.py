@@ -10,6 +10,7 @@ Needs numpy, and for Parquet pyarrow.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,9 @@ def read_vectors(path: Path) -> tuple[list[str], NDArray[numpy.float32]]:
     if len(set(ids)) != len(ids):
         ((twice, _),) = Counter(ids).most_common(1)
         raise InputError(f"{path}: {twice} comes twice")
-    if not numpy.isfinite(vectors).all() or not vectors.any(axis=1).all():
-        raise InputError(f"{path}: holds vectors that are not finite, or nothing but 0")
+    good = numpy.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+    if not good.all():
+        raise InputError(f"{path}: the vector of {ids[int(good.argmin())]} is not finite, or nothing but 0")
     return ids, vectors
 
 
@@ -71,6 +73,7 @@ def _parquet(path: Path) -> tuple[list[str], Any]:
 
     try:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise ConfigError("--image-embeddings with Parquet needs pyarrow: pip install 'syphus[parquet]'") from error
@@ -82,9 +85,21 @@ def _parquet(path: Path) -> tuple[list[str], Any]:
     lists = [name for name, kind in types.items() if _is_list(pyarrow.types, kind)]
     if len(texts) != 1 or len(lists) != 1:
         raise ValueError("one column of text and one of lists of numbers are expected")
-    column = table.column(lists[0]).combine_chunks()
+    ids, column = table.column(texts[0]).to_pylist(), table.column(lists[0]).combine_chunks()
+    _check_lengths(ids, pyarrow.compute.list_value_length(column).to_pylist())
     flat = column.flatten().to_numpy(zero_copy_only=False)
-    return table.column(texts[0]).to_pylist(), numpy.reshape(flat, (len(column), -1))
+    return ids, numpy.reshape(flat, (len(column), -1))
+
+
+def _check_lengths(ids: Sequence[str | None], lengths: Sequence[int | None]) -> None:
+    """Raises ValueError unless all are there and of one length: laid out in a row, they would be others' otherwise."""
+    for name, length in zip(ids, lengths, strict=True):
+        if name is None:
+            raise ValueError("an id is null")
+        if length is None:
+            raise ValueError(f"the vector of {name} is null")
+        if length != lengths[0]:
+            raise ValueError(f"the vector of {name} has another length than that of {ids[0]}")
 
 
 def _is_list(types: Any, kind: object) -> bool:  # a module without types

@@ -62,7 +62,7 @@ def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: It
     source = Source(
         choice.short_name if (choice := kept_choice(store)) else plugin.short_name,
         lambda: related(store, Generate.name),
-        most_images(store, Generate.name),
+        lambda: most_images(store, Generate.name),
         header(report),
         lambda: train(store, Generate.name),
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from syphus.errors import ConfigError, RunError
 from syphus.formats.card import FILE as CARD
-from syphus.formats.card import SIMULATED, front_matter
+from syphus.formats.card import PAIRS, SIMULATED, front_matter
 from syphus.hub import Pushed, push_files, require_hub
 from syphus.ledger.store import FILE as LEDGER
 from syphus.runs.export import FOLDER, export_run
@@ -38,9 +38,10 @@ def push(
         folder = folder / FOLDER / (form or FORMAT)
     elif form:
         raise ConfigError(f"{folder} is no run; --format {form} is for the folders of runs.")
-    if not (folder / CARD).is_file():
-        raise ConfigError(f"{folder} holds no {CARD}: push takes a run, or a folder that export has written.")
-    tags = front_matter(folder / CARD).get("tags")
+    card = front_matter(folder / CARD)
+    if PAIRS not in card:  # all that is in the folder goes out: it must be one that was made for that
+        raise ConfigError(f"{folder} holds no {CARD} of pairs: push takes a run, or a folder that export has written.")
+    tags = card.get("tags")
     if isinstance(tags, list) and SIMULATED in tags and not allow_simulated:
         raise RunError(f"{folder} was made up by the simulated endpoint; --allow-simulated sends it all the same.")
     return push_files(_files(folder), target.repo, target.private, target.revision, progress)
