@@ -129,6 +129,12 @@ def test_a_video_that_breaks_off_gives_what_it_has_and_says_what_is_missing(tmp_
     assert str(found[9]).startswith("truncated: the video breaks off at ")
 
 
+def test_a_whole_video_is_not_told_to_be_cut_off_whatever_its_header_promises(tmp_path: Path) -> None:
+    """It says how long its last packet is, which is not the frame that is shown last."""
+    path = write_video(tmp_path / "a.mp4", every(10, 3), rate=Fraction(1, 3), bf="2")
+    assert taken(path) == {0: 0, 1: 10, 2: 20}
+
+
 def test_a_broken_middle_costs_the_seconds_in_it(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", every(25, 12), g="25", bf="0")
     data = bytearray(path.read_bytes())
@@ -166,7 +172,7 @@ def test_what_an_edit_list_hides_is_decoded_and_not_shown(tmp_path: Path, codec:
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
 def test_a_file_that_calls_every_frame_a_key_frame_is_not_believed(tmp_path: Path, codec: str) -> None:
     options = {"x265-params": "log-level=none"} if codec == "libx265" else {"bf": "0"}
-    path = write_video(tmp_path / "a.mp4", every(25, 4), codec, TICK, 0, **options)
+    path = write_video(tmp_path / "a.mp4", every(25, 4), codec, TICK, 0, Fraction(25), **options)
     path.write_bytes(path.read_bytes().replace(b"stss", b"free"))  # the list of the key frames
     assert taken(path) == {0: 0, 1: 25, 2: 50, 3: 75}
 

@@ -30,7 +30,7 @@ class Packets(NamedTuple):
 
     `times` are in the order of decoding, and `keys` are 1 where that may begin. What an edit list hides is among them:
     others refer to it. The `timeline` has the frames that are shown; it is None where not every packet has a time of
-    its own. `stated` is how many seconds the header promises, 0 where it does not say.
+    its own. `stated` is how many seconds the header promises, 0 where it does not say or has all its frames.
     """
 
     times: Sequence[int]
@@ -88,7 +88,8 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Packets:
         known = timeline(shown, last_duration, stream.time_base)
         if known.seconds > LONGEST:
             raise BadImageError(f"it would last {known.seconds:,.0f} seconds")
-    return Packets(times, keys, known, _stated(container, stream))
+    is_whole = 0 < stream.frames <= count
+    return Packets(times, keys, known, 0.0 if is_whole else _stated(container, stream))
 
 
 def _stated(container: InputContainer, stream: VideoStream) -> float:
