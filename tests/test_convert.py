@@ -70,6 +70,22 @@ class Wrong(Kitchens):
 '''
 
 
+SECONDS = '''
+from syphus import AbstractDataset, Frame, video_files
+
+
+class Seconds(AbstractDataset):
+    """Every second of a video by a name of its own."""
+
+    def _load_query_inputs(self, path):
+        return []
+
+    def _load_images(self, path):
+        for file in video_files(path):
+            yield from (Frame(f"SE_IMG_{second}", file, second) for second in range(400))
+'''
+
+
 @pytest.fixture
 def plugins(tmp_path: Path) -> Path:
     folder = tmp_path / "datasets"
@@ -274,39 +290,74 @@ def test_where_nothing_is_good_there_is_no_store(tmp_path: Path, convert: Callab
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["KI.skipped.jsonl"]
 
 
-def test_a_decoder_that_crashes_or_hangs_costs_one_file(tmp_path: Path, convert: Callable[..., Converted]) -> None:
-    """The process that decodes is killed, and stopped, while it is at a file."""
-    photos(tmp_path / "photos", 30)
-    write_video(tmp_path / "photos" / "long.mp4", every(30, 20))
+def at_work() -> list[int]:
+    """The processes that decode for this one."""
+    here, found = str(os.getpid()), []
+    for each in Path("/proc").iterdir():
+        if each.name.isdigit() and (each / "stat").exists():
+            parent = (each / "stat").read_text("utf-8").rpartition(")")[2].split()[1]
+            found += [int(each.name)] * (parent == here and b"images.worker" in (each / "cmdline").read_bytes())
+    return found
 
-    def at_work() -> list[int]:
-        here, found = str(os.getpid()), []
-        for each in Path("/proc").iterdir():
-            if each.name.isdigit() and (each / "stat").exists():
-                parent = (each / "stat").read_text("utf-8").rpartition(")")[2].split()[1]
-                found += [int(each.name)] * (parent == here and b"images.worker" in (each / "cmdline").read_bytes())
-        return found
 
+def struck(wish: Conversion, number: signal.Signals) -> Converted:
+    """Converts, while the process that decodes gets a signal after the third image."""
     hit: list[int] = []
 
-    def strike(number: signal.Signals) -> Callable[[Any], None]:
-        def tick(progress: Any) -> None:
-            if progress.images == 3 and not hit:
-                hit.extend(at_work())
-                for process in hit:
-                    os.kill(process, number)
+    def tick(progress: Progress) -> None:
+        if progress.images == 3 and not hit:
+            hit.extend(at_work())
+            for process in hit:
+                os.kill(process, number)
 
-        return tick
+    done = convert_as(wish, tick, lambda _: None, lambda *_: None)
+    assert len(hit) == 1
+    return done
 
-    base = {"name": "Kitchens.kitchens", "image_path": str(tmp_path / "photos"), "num_threads": 1, "timeout": 2.0}
-    for number, told in ((signal.SIGSEGV, "the decoder crashed (SIGSEGV)"), (signal.SIGSTOP, "took more than 2 s")):
-        hit.clear()
-        output = tmp_path / "out" / f"{number.name}.parquet"
-        wish = Conversion(output=output, datasets_dir=(tmp_path / "datasets",), **base)  # type: ignore[arg-type]
-        done = convert_as(wish, strike(number), lambda _: None, lambda *_: None)
-        assert len(hit) == 1
-        assert done.images + done.skipped == 30
-        assert list(skipped(done.files[1]).values()) == [told]
+
+@pytest.mark.parametrize(("number", "told"), [
+    (signal.SIGSEGV, ["the decoder crashed (SIGSEGV)"]), (signal.SIGSTOP, ["took more than 1 s"]), (signal.SIGKILL, []),
+])  # fmt: skip
+def test_a_decoder_that_crashes_or_hangs_costs_one_file_and_one_that_is_killed_none(
+    tmp_path: Path, plugins: Path, number: signal.Signals, told: list[str]
+) -> None:
+    photos(tmp_path / "photos", 30)
+    done = struck(
+        Conversion(
+            name="Kitchens.kitchens",
+            image_path=str(tmp_path / "photos"),
+            output=tmp_path / "KI.parquet",
+            datasets_dir=(plugins,),
+            num_threads=1,
+            timeout=1.0,
+        ),
+        number,
+    )
+    assert done.images + done.skipped == 30
+    assert [reason for file in done.files[1:] for reason in skipped(file).values()] == told
+
+
+@pytest.mark.parametrize(("number", "missing"), [(signal.SIGSEGV, True), (signal.SIGKILL, False)])
+def test_a_decoder_that_ends_in_the_middle_of_a_video_costs_its_other_frames_or_none(
+    tmp_path: Path, plugins: Path, number: signal.Signals, missing: bool
+) -> None:
+    write_video(tmp_path / "videos" / "v.mp4", every(1, 400))
+    (plugins / "seconds.py").write_text(SECONDS, "utf-8")
+    done = struck(
+        Conversion(
+            name="Seconds.seconds",
+            image_path=str(tmp_path / "videos"),
+            output=tmp_path / "SE.parquet",
+            datasets_dir=(plugins,),
+            num_threads=1,
+        ),
+        number,
+    )
+    listed = [entry for file in done.files[1:] for entry in skipped(file)]
+    assert bool(listed) == missing
+    taken = numbers_in(tmp_path / "SE.parquet")
+    assert taken == {f"SE_IMG_{second}": second for second in range(len(taken))}
+    assert sorted([*taken, *listed]) == sorted(f"SE_IMG_{second}" for second in range(400))
 
 
 def test_frames_of_a_plugin_are_taken_at_its_seconds(tmp_path: Path, convert: Callable[..., Converted]) -> None:
