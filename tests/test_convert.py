@@ -36,7 +36,7 @@ from syphus.terminal.converting import ConversionMeter
 hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
 
 PLUGIN = '''
-from syphus import AbstractDataset, Frame, Still, image_files, video_files
+from syphus import AbstractDataset, Frame, Still, image_files, read_json, video_files
 
 
 class Kitchens(AbstractDataset):
@@ -59,6 +59,13 @@ class Clips(Kitchens):
         for file in video_files(path):
             for second in (2.5, 0, 1):
                 yield Frame(f"KI_IMG_{file.stem}_{second}", file, second)
+
+
+class Rows(Kitchens):
+    """Rows of a file."""
+
+    def _load_query_inputs(self, path):
+        return read_json(path)
 
 
 class Wrong(Kitchens):
@@ -382,6 +389,9 @@ def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Call
         convert("KI.parquet", image_path=str(tmp_path / "none"))
     with pytest.raises(InputError, match="no image file in it"):
         convert("KI.parquet", image_path=str(tmp_path / "out"))
+    (tmp_path / "none.json").write_text("[]", "utf-8")
+    with pytest.raises(InputError, match=r"no images in .*photos that .*none.json names"):
+        convert("KI.parquet", name="Rows.kitchens", query_inputs_path=str(tmp_path / "none.json"))
     refused: dict[str, Mapping[str, object]] = {
         "Which images": {"name": ""},
         "Where are the images": {"image_path": ""},
@@ -394,6 +404,16 @@ def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Call
         with pytest.raises(ConfigError, match=told):
             convert("KI.parquet", **how)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_where_nothing_is_done_yet_other_settings_are_no_others(
+    tmp_path: Path, convert: Callable[..., Converted]
+) -> None:
+    photos(tmp_path / "photos", 2)
+    (tmp_path / "no.json").write_text("[]", "utf-8")
+    with pytest.raises(InputError, match=r'no\.json: byte 0: one object of "image id": "base64" is expected'):
+        convert("KI.parquet", from_=tmp_path / "no.json")
+    assert convert("KI.parquet").images == 2
 
 
 def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, convert: Callable[..., Converted]) -> None:

@@ -15,6 +15,7 @@ from syphus.images import outputs
 from syphus.images.catalog import Listing
 from syphus.images.conversion import Conversion, check
 from syphus.images.index import FILE as INDEX
+from syphus.images.jobs import require_decoders
 from syphus.images.parts import PartWriter, note_of
 from syphus.images.state import Position, State
 from syphus.images.store import part_paths
@@ -54,6 +55,8 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: C
     more than `max_bad` of the images are bad; `StorageError` where the disk fails. What is done stays done.
     """
     check(wish)
+    if not wish.from_:
+        require_decoders(videos=False)
     require_pyarrow("An image store")
     if wish.restart:
         _forget(wish)
@@ -64,12 +67,12 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: C
     with storage_faults(wish.work):
         wish.work.mkdir(parents=True, exist_ok=True)
     with closing(State(wish.work)) as state:
-        if state.settings and state.settings != settings:
+        if state.settings != settings and state.position != Position():
             raise RunError(
                 f"{wish.output} was begun with other settings, or from other files than there are now. Give the same "
                 "ones again, or --restart to begin anew."
             )
-        if not state.settings:
+        if state.settings != settings:
             outputs.check_free(wish.output, own=False)
             state.begin(settings)
         elif state.images or state.skipped:

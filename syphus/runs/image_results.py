@@ -48,7 +48,8 @@ class Files:
         self.listing = list_units(self._units())
         require_decoders(self.listing.videos > 0)
         if not self.listing.units:
-            raise InputError(f"{plugin.name}: no images in {wish.image_path}{' that are named' * bool(self.wanted)}")
+            named = f" that {wish.query_inputs_path} names" if wish.query_inputs_path else ""
+            raise InputError(f"{plugin.name}: no images in {wish.image_path}{named}")
 
     def results(self, position: Position) -> Iterator[ImageResult]:
         """Everything from a position on."""
