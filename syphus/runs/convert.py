@@ -73,7 +73,8 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: C
                 "ones again, or --restart to begin anew."
             )
         if state.settings != settings:
-            outputs.check_free(wish.output, own=False)
+            if wish.output.is_dir() and not outputs.is_free(wish.output):
+                raise RunError(f"{wish.output} is there already, and is not empty. Name another one with --output.")
             state.begin(settings)
         elif state.images or state.skipped:
             say(f"Going on after {state.images:,} images.")
@@ -158,7 +159,7 @@ def _put_in_place(wish: Conversion, state: State) -> Converted:
 
 def _finished(wish: Conversion, settings: str) -> Converted | None:
     """What is there already, where it is what was asked for; None where there is nothing. Raises `RunError`."""
-    if not wish.output.exists() or (wish.output.is_dir() and not any(wish.output.iterdir())):
+    if outputs.is_free(wish.output):
         return None
     pyarrow = require_pyarrow("An image store")
     if wish.kind == ".json":
