@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy
@@ -171,10 +172,28 @@ def test_what_an_edit_list_hides_is_decoded_and_not_shown(tmp_path: Path, codec:
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
 def test_a_file_that_calls_every_frame_a_key_frame_is_not_believed(tmp_path: Path, codec: str) -> None:
-    options = {"x265-params": "log-level=none"} if codec == "libx265" else {"bf": "0"}
-    path = write_video(tmp_path / "a.mp4", every(25, 4), codec, TICK, 0, Fraction(25), **options)
+    how: dict[str, Any] = {"x265-params": "log-level=none"} if codec == "libx265" else {"bf": "0"}
+    path = write_video(tmp_path / "a.mp4", every(25, 4), codec=codec, base=TICK, **how)
     path.write_bytes(path.read_bytes().replace(b"stss", b"free"))  # the list of the key frames
     assert taken(path) == {0: 0, 1: 25, 2: 50, 3: 75}
+
+
+def test_a_frame_that_is_suddenly_enormous_is_not_decoded(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"codec": "libvpx", "base": MILLI, "deadline": "realtime", "cpu-used": "16"}
+    write_video(tmp_path / "a.mkv", every(1, 2), **how)
+    write_video(tmp_path / "b.mkv", every(1, 1), wide=1920, **how)
+    with av.open(tmp_path / "bomb.mkv", "w") as target, av.open(tmp_path / "a.mkv") as small:
+        stream = target.add_stream_from_template(small.streams.video[0])
+        with av.open(tmp_path / "b.mkv") as large:
+            packets = [packet for source in (small, large) for packet in source.demux(video=0) if packet.size]
+            for number, packet in enumerate(packets):
+                packet.pts = packet.dts = 3_000 * number
+                packet.stream = stream
+                target.mux(packet)
+    told = "no frame near this second can be decoded"
+    found = list(frames(tmp_path / "bomb.mkv", [0, 3, 6], Look(most_pixels=20_000)))
+    assert [each for _, each in found if isinstance(each, str)] == [told]
+    assert len(list(frames(tmp_path / "bomb.mkv", [0, 3, 6], Look()))) == 3
 
 
 def sound(path: Path) -> Path:

@@ -85,7 +85,7 @@ def _chosen(
     keys = {time for time, is_key in zip(packets.times, packets.keys, strict=True) if is_key}
     left = set(wanted)
     with closing(open_video(path)) as container:
-        stream = _threaded(video_stream(container, look), threads)
+        stream = _ready(video_stream(container, look), look, threads)
         painter = _Painter(stream, look)
         for frame in _frames(container, stream, plan, wanted):
             if frame.pts in keys and frame.pict_type != PictureType.I:
@@ -112,7 +112,7 @@ def _decoded(
     left = list(seconds) if seconds is not None else None
     number = 0
     with closing(open_video(path)) as container:
-        stream = _threaded(video_stream(container, look), threads)
+        stream = _ready(video_stream(container, look), look, threads)
         painter = _Painter(stream, look)
         for time, frame in _timed(stream, _frames(container, stream, plan)):
             start = time if start is None else start
@@ -193,7 +193,8 @@ def _cut_off(known: Timeline, stated: float) -> Iterator[Found]:
             yield second, f"truncated: the video breaks off at {known.seconds:.2f} s of {stated:.2f} s"
 
 
-def _threaded(stream: VideoStream, threads: int) -> VideoStream:
+def _ready(stream: VideoStream, look: Look, threads: int) -> VideoStream:
+    stream.codec_context.options = {"max_pixels": str(look.most_pixels)}  # in the middle, a frame may become larger
     stream.codec_context.thread_count = threads
     stream.thread_type = "FRAME" if threads > 1 else "NONE"
     return stream
