@@ -202,6 +202,18 @@ def test_stores_go_over_into_each_other_and_back(tmp_path: Path, convert: Callab
     assert numbers_in(out / "parts") == numbers_in(out / "KI.parquet")
 
 
+def test_a_store_made_of_another_does_not_touch_the_list_of_that(
+    tmp_path: Path, convert: Callable[..., Converted]
+) -> None:
+    photos(tmp_path / "photos", 2)
+    (tmp_path / "photos" / "empty.jpg").touch()
+    listed = convert("KI.parquet").files[1]
+    for output in ("KI.json", "KI"):
+        assert convert(output, from_=tmp_path / "out" / "KI.parquet").skipped == 0
+    assert skipped(listed) == {"KI_IMG_empty": "0 bytes"}
+    assert convert("KI.parquet").skipped == 1
+
+
 def test_the_same_command_again_does_nothing_and_another_one_is_refused(
     tmp_path: Path, convert: Callable[..., Converted]
 ) -> None:
@@ -253,7 +265,7 @@ def test_a_folder_of_bad_files_is_listed_and_costs_no_good_one(
     (folder / "x" / "up").symlink_to(folder, target_is_directory=True)
     done = convert("KI.parquet")
     assert numbers_in(tmp_path / "out" / "KI.parquet") == {"KI_IMG_a0": 0, "KI_IMG_a1": 1}
-    assert done.files[1] == tmp_path / "out" / "KI.skipped.jsonl"
+    assert done.files[1] == tmp_path / "out" / "KI.parquet.skipped.jsonl"
     reasons = skipped(done.files[1])
     cut = reasons.pop("KI_IMG_d_cut")
     assert cut.startswith("truncated: ")
@@ -282,7 +294,7 @@ def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(
         (tmp_path / "photos" / name).touch()
     with pytest.raises(InputError, match=r"2 of 10 images can't be taken, more than --max_bad 0\.1\. .*skipped\.jsonl"):
         convert("KI.parquet", max_bad=0.1)
-    assert len(skipped(tmp_path / "out" / "KI.skipped.jsonl")) == 2
+    assert len(skipped(tmp_path / "out" / "KI.parquet.skipped.jsonl")) == 2
     assert not (tmp_path / "out" / "KI.parquet").exists()
     assert convert("KI.parquet", max_bad=0.2).images == 8
     with pytest.raises(InputError, match=r"1 of 9 images"):
@@ -292,9 +304,9 @@ def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(
 def test_where_nothing_is_good_there_is_no_store(tmp_path: Path, convert: Callable[..., Converted]) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").touch()
-    with pytest.raises(InputError, match=r"None of the images can be taken\. .*KI\.skipped\.jsonl says why"):
+    with pytest.raises(InputError, match=r"None of the images can be taken\. .*KI\.parquet\.skipped\.jsonl says why"):
         convert("KI.parquet")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["KI.skipped.jsonl"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["KI.parquet.skipped.jsonl"]
 
 
 def at_work() -> list[int]:
@@ -322,46 +334,49 @@ def struck(wish: Conversion, number: signal.Signals) -> Converted:
     return done
 
 
-@pytest.mark.parametrize(("number", "told"), [
-    (signal.SIGSEGV, ["the decoder crashed (SIGSEGV)"]), (signal.SIGSTOP, ["took more than 2 s"]), (signal.SIGKILL, []),
-])  # fmt: skip
+ENDS: dict[signal.Signals, str] = {
+    signal.SIGSEGV: "the decoder crashed (SIGSEGV)",
+    signal.SIGSTOP: "took more than 2 s",
+    signal.SIGKILL: "",  # Linux does so where memory is short: that is no fault of the file
+}
+
+
+@pytest.mark.parametrize(("number", "told"), ENDS.items(), ids=str)
 def test_a_decoder_that_crashes_or_hangs_costs_one_file_and_one_that_is_killed_none(
-    tmp_path: Path, plugins: Path, number: signal.Signals, told: list[str]
+    tmp_path: Path, plugins: Path, number: signal.Signals, told: str
 ) -> None:
     photos(tmp_path / "photos", 30)
-    done = struck(
-        Conversion(
-            name="Kitchens.kitchens",
-            image_path=str(tmp_path / "photos"),
-            output=tmp_path / "KI.parquet",
-            datasets_dir=(plugins,),
-            num_threads=1,
-            timeout=2.0,
-        ),
-        number,
+    wish = Conversion(
+        name="Kitchens.kitchens",
+        image_path=str(tmp_path / "photos"),
+        output=tmp_path / "KI.parquet",
+        datasets_dir=(plugins,),
+        num_threads=1,
+        timeout=2.0,
     )
+    done = struck(wish, number)
     assert done.images + done.skipped == 30
-    assert [reason for file in done.files[1:] for reason in skipped(file).values()] == told
+    reasons = [reason for file in done.files[1:] for reason in skipped(file).values()]
+    assert reasons in ([], [told])  # it may have been between two
 
 
-@pytest.mark.parametrize(("number", "missing"), [(signal.SIGSEGV, True), (signal.SIGKILL, False)])
+@pytest.mark.parametrize(("number", "told"), ENDS.items(), ids=str)
 def test_a_decoder_that_ends_in_the_middle_of_a_video_costs_its_other_frames_or_none(
-    tmp_path: Path, plugins: Path, number: signal.Signals, missing: bool
+    tmp_path: Path, plugins: Path, number: signal.Signals, told: str
 ) -> None:
     write_video(tmp_path / "videos" / "v.mp4", every(1, 400))
     (plugins / "seconds.py").write_text(SECONDS, "utf-8")
-    done = struck(
-        Conversion(
-            name="Seconds.seconds",
-            image_path=str(tmp_path / "videos"),
-            output=tmp_path / "SE.parquet",
-            datasets_dir=(plugins,),
-            num_threads=1,
-        ),
-        number,
+    wish = Conversion(
+        name="Seconds.seconds",
+        image_path=str(tmp_path / "videos"),
+        output=tmp_path / "SE.parquet",
+        datasets_dir=(plugins,),
+        num_threads=1,
+        timeout=2.0,
     )
-    listed = [entry for file in done.files[1:] for entry in skipped(file)]
-    assert bool(listed) == missing
+    done = struck(wish, number)
+    listed = {name: reason for file in done.files[1:] for name, reason in skipped(file).items()}
+    assert set(listed.values()) == ({told} if told else set())
     taken = numbers_in(tmp_path / "SE.parquet")
     assert taken == {f"SE_IMG_{second}": second for second in range(len(taken))}
     assert sorted([*taken, *listed]) == sorted(f"SE_IMG_{second}" for second in range(400))
@@ -416,16 +431,20 @@ def test_where_nothing_is_done_yet_other_settings_are_no_others(
     assert convert("KI.parquet").images == 2
 
 
-@pytest.mark.parametrize("restart", [True, False])
 def test_a_folder_whose_first_part_was_killed_is_free(
-    tmp_path: Path, plugins: Path, convert: Callable[..., Converted], restart: bool
+    tmp_path: Path, plugins: Path, convert: Callable[..., Converted]
 ) -> None:
-    noise(tmp_path / "photos", 12)
+    photos(tmp_path / "photos", 3)
     killed = [*_main("SIGKILL", "os.rename", "part-00000", "1"), "convert", *command("--output", "out/KI")]
     assert finish(killed, tmp_path).returncode == -signal.SIGKILL
-    assert [file.name for file in (tmp_path / "out" / "KI").iterdir()] == [".part.partial"]
-    assert convert("KI", size="32", restart=restart).images == 12
-    assert sorted(file.name for file in (tmp_path / "out" / "KI").iterdir()) == ["_index.sqlite", "part-00000.parquet"]
+    left = list((tmp_path / "out" / "KI").iterdir())
+    assert [file.name for file in left] == [".part.partial"]
+    (tmp_path / "out" / "new").mkdir()
+    (tmp_path / "out" / "new" / left[0].name).touch()
+    for name, restart in (("KI", False), ("new", True)):
+        assert convert(name, size="32", restart=restart).images == 3
+        names = sorted(file.name for file in (tmp_path / "out" / name).iterdir())
+        assert names == ["_index.sqlite", "part-00000.parquet"]
 
 
 def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, convert: Callable[..., Converted]) -> None:
@@ -503,7 +522,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, plugins: Path) -> None:
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert (told["images"], told["skipped"], told["new"]) == (2, 1, 2)
-    assert told["files"] == ["KI.parquet", "KI.skipped.jsonl"]
+    assert told["files"] == ["KI.parquet", "KI.parquet.skipped.jsonl"]
     again = finish([*_main(), "convert", *command("--output", "KI.parquet")], tmp_path)
     assert again.stdout.splitlines()[1] == "Nothing to do: it is all there already."
     wrong = finish([*_main(), "convert", *command("--output", "x.parquet", "--size", "big")], tmp_path)

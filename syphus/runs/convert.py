@@ -173,7 +173,7 @@ def _finished(wish: Conversion, settings: str) -> Converted | None:
     if noted != {settings}:
         hint = "--restart writes it anew." if all(noted) else "Name another one with --output."
         raise RunError(f"{wish.output} is there already, and is something else. {hint}")
-    skipped = sum(1 for _ in wish.skipped.open("rb")) if wish.skipped.is_file() else 0
+    skipped = len(wish.skipped.read_bytes().splitlines()) if wish.skipped.is_file() else 0
     files = (wish.output, *([wish.skipped] if skipped else []))
     return Converted(images, skipped, 0, sum(map(file_size, paths)), len(paths), files)
 
