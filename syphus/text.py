@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 
+MADE_UP = "Answered by the simulated endpoint: made-up text, not a model."
+
 _CODED = re.compile(rb"(?:data:image\\?/[\w.+-]+;base64,)?(?<![A-Za-z0-9+/_\\-])[A-Za-z0-9+/_\\-]{200,}+={0,2}")
+
+_WORD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|(?:[^\W\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|['\u2019-])+"
+)
 
 
 def without_images(data: bytes) -> bytes:
@@ -21,6 +27,11 @@ def one_line(message: str, limit: int = 200) -> str:
 def printable(text: str) -> str:
     """A stranger's text without the control characters that could move a terminal's cursor or set its title."""
     return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
+
+
+def in_words(text: str) -> list[str]:
+    """Its words; a letter of a script without spaces counts as one."""
+    return _WORD.findall(text)
 
 
 def dollars(amount: float) -> str:

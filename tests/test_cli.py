@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from harness import HERE, KEY, server, write_config, write_rows
-from processes import MAIN, environment, finish, start, typed
+from processes import MAIN, environment, finish, start, syphus, typed
 from wire import completion, in_thread, reply, serving
 
 from syphus.endpoints.simulated import SimulatedServer
@@ -37,7 +37,7 @@ POISON = {"UNREADABLE": "unpaired", "TOO LONG": "context_length"}
 
 
 def cli(folder: Path, *arguments: str, **environ: str) -> Done:
-    return finish([sys.executable, str(MAIN), *arguments], folder, env=environment(**environ))
+    return syphus(folder, *arguments, env=environment(**environ))
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import shown
 from cold import SMALL, SYSTEM, Cold, bare_prompt, options, said, search, stages, teachable, texts
-from harness import HERE
+from harness import HERE, write_rows
 
-from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError
+from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError, StorageError
 from syphus.parsing import render_pairs
 from syphus.plugins.finding import find_plugin
 from syphus.prompts import read_prompt, to_prefix
@@ -20,7 +22,7 @@ from syphus.runs.cold_start.review import ACCEPT, EDIT, REJECT, Decision
 from syphus.runs.status import read_status
 from syphus.sampling import Sampling
 from syphus.secrets import Vault
-from syphus.selection import Scored
+from syphus.selection import Scored, sample_by_lot
 from syphus.stages.propose import Propose
 from syphus.types import Message, Pair, Prefix, Query, State
 
@@ -138,8 +140,27 @@ def test_the_page_is_whole_and_loads_nothing(done: tuple[Cold, int]) -> None:
     assert cold.found.best is not None
     for scored in (*cold.found.best.chosen, *cold.found.best.with_set):
         assert scored.candidate.query.id in text
-    for word in ("Satisfactory", "Scores by heuristic", "Candidates of round 1", "without examples", "made-up text"):
+    for word in (
+        "Satisfactory",
+        "Scores by heuristic",
+        "Candidates of round 1",
+        "without examples",
+        "made-up text",
+        "held out",
+    ):
         assert word in text
+    assert "The system message</h4>\n<pre>You are told what a photo shows." in text
+    assert "<small>The annotation supports what the answers say.</small></td><td>5</td><td>0.4</td>" in text
+
+
+def test_in_a_browser_strange_text_is_text_and_a_held_out_query_can_be_opened(done: tuple[Cold, int]) -> None:
+    with shown(done[0].folder / "cold_start.html") as page:
+        assert "at the <bakery>" in page.inner_text("body")
+        assert page.locator("details[open]").count() == 3  # the set
+        first = page.locator("h2:has-text('Held-out') ~ details").first
+        assert "with the set" not in first.inner_text()
+        first.locator("summary").click()
+        assert "with the set" in first.inner_text()
 
 
 def test_again_it_is_read_from_the_ledger_and_comes_to_the_same(tmp_path: Path) -> None:
@@ -166,7 +187,7 @@ def test_another_system_message_is_asked_anew_in_the_same_stages(tmp_path: Path)
         assert endpoint.stats.dup_after_ok == 0
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2, 3])
 def test_an_endpoint_that_learns_nothing_ends_it_at_the_limit_with_the_cause(tmp_path: Path, seed: int) -> None:
     with teachable(obedience="never", seed=seed) as endpoint:
         cold = search(options(tmp_path, endpoint, seed=seed), {"rounds": 2})
@@ -181,6 +202,32 @@ def test_an_endpoint_that_learns_nothing_ends_it_at_the_limit_with_the_cause(tmp
         assert "# NOT satisfactory: valid share" in text
         assert to_prefix(read_prompt(cold.folder / "prompt.yaml"), "p") == cold.found.best.prefix
         assert "Not satisfactory" in (cold.folder / "cold_start.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause", "advice"),
+    [
+        ("truncated", "16 of 16 answers: cut off at max_tokens", "leave answers more room (--max-tokens)"),
+        ("refusal", "16 of 16 answers: refusal", "or ask another model"),
+        ("chatter", "16 of 16 answers: no question and answer pair", "show the form of an answer"),
+        ("other_answer", ": from another query: ", "is about its own annotation alone"),
+    ],
+)
+def test_where_no_answer_will_do_the_cause_is_named(tmp_path: Path, fault: str, cause: str, advice: str) -> None:
+    with teachable(faults={fault: 1.0}) as endpoint:
+        cold = search(options(tmp_path, endpoint), {"rounds": 1})
+    assert cold.exit_code == 1
+    assert cold.found.missing[0] == "no answer could become an example"
+    assert any(cause in each for each in cold.found.missing), cold.found.missing
+    assert any(advice in each for each in cold.found.advice)
+
+
+def test_refusals_are_not_held_against_the_number_of_queries(tmp_path: Path) -> None:
+    with teachable(faults={"refusal": 0.5}) as endpoint:
+        cold = search(options(tmp_path, endpoint), {"rounds": 2})
+    assert any("answers: refusal" in each for each in cold.found.missing)
+    assert "or ask another model" in cold.found.advice[0]
+    assert not any("--held-out" in each for each in cold.found.advice)
 
 
 def test_an_example_that_did_not_do_is_replaced(tmp_path: Path) -> None:
@@ -228,6 +275,33 @@ def test_pinned_examples_are_in_every_set_and_judged_beside_the_others(tmp_path:
     assert cold.found.best.fates[first.key] == "pinned"
     assert cold.found.best.prefix.in_context[0]["content"] == "the old sailor is painting a boat"
     assert "by hand, a person, score" in (cold.folder / "prompt.yaml").read_text("utf-8")
+
+
+def test_a_pinned_example_proves_nothing_and_a_set_of_nothing_else_is_proven_once(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    text = texts(14)[sample_by_lot(texts(14).items(), 7, "0 held out")[0]]  # it would be held out
+    turns = [{"role": "user", "content": text}, {"role": "assistant", "content": "Question: Who?\nAnswer: A man."}]
+    mine.write_text(json.dumps({"system_message": "", "in_context": turns}), "utf-8")
+    with teachable(obedience="never") as endpoint:
+        cold = search(options(tmp_path, endpoint, rows=14), {"examples": 1, "tokens": 5}, pinned=str(mine))
+    (only,) = cold.found.rounds
+    assert len(only.with_set) == 7
+    assert text not in {each.candidate.query.text for each in only.with_set}
+    assert said(cold, "there is none to replace")
+    assert said(cold, "tokens, more than --tokens 5.")
+
+
+def test_an_example_with_images_is_not_pinned_without_them(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    turns = [
+        {"role": "user", "content": "a cat", "images": ["a.jpg"]},
+        {"role": "assistant", "content": "Question: A?"},
+    ]
+    mine.write_text(json.dumps({"system_message": "", "in_context": turns}), "utf-8")
+    with teachable() as endpoint:
+        cold = search(options(tmp_path, endpoint), pinned=str(mine))
+        assert endpoint.stats.requests == 0
+    assert "an in-context example with images can't be pinned" in str(cold.error)
 
 
 class Scripted:
@@ -286,15 +360,32 @@ def test_several_answers_a_query_are_asked_as_further_samples(tmp_path: Path) ->
 
 def test_too_few_queries_and_senseless_numbers_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
     with teachable() as endpoint:
-        few = search(options(tmp_path, endpoint, rows=5))
-        assert isinstance(few.error, InputError)
-        assert "too few for a cold start" in str(few.error)
-        assert not few.folder.exists()
+        for rows in (
+            {f"r{n}": text for n, text in enumerate(list(texts(11).values()) * 9)},
+            {"r1": "one"},
+            {"r1": " "},
+        ):
+            given = options(tmp_path, endpoint)
+            write_rows(tmp_path / "rows.jsonl", rows)
+            few = search(given)
+            assert isinstance(few.error, InputError)
+            assert "too few for a cold start, which needs 12" in str(few.error)
+            assert few.lines == []
+            assert not few.folder.exists()
         assert endpoint.stats.requests == 0
-    with pytest.raises(ConfigError, match="--held-out 0"):
-        Plan(held_out=0)
+    with pytest.raises(ConfigError, match="--held-out 5: a number from 6 on"):
+        Plan(held_out=5)
     with pytest.raises(ConfigError, match="--strategy worst: there is diverse, best, random"):
         Plan(strategy="worst")
+
+
+def test_rows_that_repeat_each_other_are_counted_once(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint)
+        write_rows(tmp_path / "rows.jsonl", {f"r{n}": text for n, text in enumerate(list(texts(20).values()) * 5)})
+        cold = search(given, {"rounds": 1})
+    assert said(cold, "10 of 100 queries a round to choose from, 10 others to prove with")
+    assert len(cold.found.rounds[0].scored) == 10
 
 
 def test_a_small_input_is_shared_out_and_a_further_round_asks_the_same_queries(tmp_path: Path) -> None:
@@ -303,6 +394,15 @@ def test_a_small_input_is_shared_out_and_a_further_round_asks_the_same_queries(t
     assert cold.found.best is not None
     assert len(cold.found.best.with_set) == 6
     assert {each.candidate.query.id for each in cold.found.rounds[1].scored} <= {f"r{row:03}" for row in range(12)}
+
+
+def test_queries_that_are_used_up_are_asked_for_further_answers(tmp_path: Path) -> None:
+    with teachable(faults={"refusal": 1.0}) as endpoint:
+        cold = search(options(tmp_path, endpoint, rows=12), {"rounds": 3})
+        assert (endpoint.stats.requests, endpoint.stats.unique) == (18, 6)
+        assert len(cold.found.rounds) == 3
+        assert search(options(tmp_path, endpoint, rows=12), {"rounds": 3}).found.rounds == cold.found.rounds
+        assert endpoint.stats.requests == 18
 
 
 def test_made_up_answers_are_never_mixed_with_a_models(tmp_path: Path) -> None:
@@ -335,6 +435,35 @@ def test_the_prompt_is_put_where_the_datasets_own_is_when_asked(tmp_path: Path) 
     assert to_prefix(read_prompt(own), "p") == cold.found.best.prefix
     assert "in_context" not in old.read_text("utf-8")
     assert said(cold, "is kept as")
+
+
+def test_a_prompt_that_was_kept_before_is_never_written_over(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint)
+        own = Path(given.prompt_path)
+        first = own.read_text("utf-8")
+        search(given, write=True)
+        own.write_text(f"# by hand\n{first}", "utf-8")
+        search(given, write=True)
+        search(given, write=True)
+    assert {path.name: path.read_text("utf-8") for path in tmp_path.glob("bare.yaml.old*")} == {
+        "bare.yaml.old": first,
+        "bare.yaml.old2": f"# by hand\n{first}",
+    }
+
+
+def test_a_prompt_that_cannot_be_put_there_is_told_in_a_line_and_the_set_is_kept(tmp_path: Path) -> None:
+    own = tmp_path / "prompts" / "own.yaml"
+    own.parent.mkdir()
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint)
+        own.write_bytes(Path(given.prompt_path).read_bytes())
+        (tmp_path / "prompts" / f".{own.name}.partial").mkdir()  # what is in the way of the new file
+        cold = search(replace(given, prompt_path=str(own)), write=True)
+    assert isinstance(cold.error, StorageError)
+    assert (cold.exit_code, own.name in str(cold.error)) == (5, True)
+    assert cold.found.satisfactory
+    assert (cold.folder / "prompt.yaml").exists()
 
 
 def test_an_unsatisfactory_prompt_is_not_put_there(tmp_path: Path) -> None:

@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 from cold import bare_prompt, options, teachable, texts
-from harness import HERE, Listener
-from processes import MAIN, Watch, command, environment, finish, start
+from harness import HERE, Listener, write_rows
+from processes import Watch, command, environment, finish, start, syphus
 
-from syphus.errors import SyphusError, UnsatisfactoryError
+from syphus.errors import ConfigError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import Finished
 from syphus.options import Options
 from syphus.prompts import read_prompt, to_prefix
 from syphus.runs.cold_start.before import WORTHWHILE
 from syphus.runs.job import run
 from syphus.runs.status import read_status
+from syphus.terminal.review import _edited
 
 ROWS = WORTHWHILE + 10
 
@@ -63,12 +64,22 @@ def test_the_main_job_finds_examples_first_and_a_finished_run_asks_nothing_more(
 
 def test_few_queries_are_asked_without_and_never_is_never(tmp_path: Path) -> None:
     with teachable(obedience="form") as endpoint:
-        _, lines = generate(options(tmp_path, endpoint, rows=8))
-        assert any("For 8 queries none are looked for (--cold-start always does)." in line for line in lines)
-        assert endpoint.stats.requests == 8
+        _, lines = generate(options(tmp_path, endpoint, rows=12))
+        assert any("For 12 different queries none are looked for (--cold-start always does)." in line for line in lines)
+        assert endpoint.stats.requests == 12
         given = options(tmp_path, endpoint, rows=ROWS, cold_start="never", dataset_version="v2")
         assert finished(given).report.counts.total == ROWS
         assert not (given.folder / "prompt.yaml").exists()
+
+
+def test_rows_that_are_all_the_same_are_asked_without(tmp_path: Path) -> None:
+    with teachable(obedience="form") as endpoint:
+        given = options(tmp_path, endpoint)
+        write_rows(tmp_path / "rows.jsonl", {f"r{row}": "a cat sleeps on a sofa" for row in range(ROWS)})
+        done, lines = generate(given)
+    assert isinstance(done, Finished), lines
+    assert done.report.counts.total == ROWS
+    assert any("For 1 different query none are looked for." in line for line in lines)
 
 
 def test_always_does_it_for_few_and_for_a_prompt_with_examples(tmp_path: Path) -> None:
@@ -160,11 +171,19 @@ def test_a_person_reviews_at_a_terminal_with_an_editor(tmp_path: Path) -> None:
     assert "Look, " in (tmp_path / "output/Rows.rows/v1/prompt.yaml").read_text("utf-8")
 
 
+@pytest.mark.parametrize(("editor", "why"), [("false", "exit code 1"), ("no-editor", "No such file or directory")])
+def test_an_editor_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, editor: str, why: str) -> None:
+    monkeypatch.setenv("VISUAL", editor)
+    with pytest.raises(ConfigError) as caught:
+        _edited("Question: Who?")
+    assert str(caught.value) == f"The editor {editor!r} (VISUAL or EDITOR) failed: {why}."
+
+
 def test_offline_a_new_user_sees_it_work(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(json.dumps({"id": name, "text": text}) + "\n" for name, text in texts(60).items()), "utf-8")
-    begun = [sys.executable, str(MAIN), "cold-start", "--name", "Rows.rows", "-in", str(rows), "--offline", "--json"]
-    done = finish([*begun, "--datasets-dir", str(HERE / "plugins"), "--prompt-path", bare_prompt(tmp_path)], tmp_path)
+    begun = ["cold-start", "--name", "Rows.rows", "-in", str(rows), "--offline", "--json"]
+    done = syphus(tmp_path, *begun, "--datasets-dir", str(HERE / "plugins"), "--prompt-path", bare_prompt(tmp_path))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["satisfactory"] is True
     assert "cold start: 24 of 60 queries a round to choose from, 30 others to prove with" in done.stderr

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cold import SYSTEM, options, teachable
+from cold import SYSTEM, options, teachable, texts
 from harness import Listener, run_rows, server
 
 from syphus.corpus.described import describe_in, description_beside
@@ -57,6 +57,38 @@ def test_the_same_queries_are_asked_and_the_better_prompt_is_told_from_chance(tm
         assert endpoint.stats.requests == 60
 
 
+def test_prompts_of_one_name_are_told_apart_and_made_up_answers_are_marked(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    prompts = [prompt(tmp_path, "bare", 0), prompt(tmp_path / "other", "bare", 3), prompt(tmp_path, "third", 1)]
+    with teachable() as endpoint:
+        done = compare(options(tmp_path, endpoint), prompts, (), 6, {}, Listener())
+    assert [each.name for each in done.variants] == [*prompts[:2], "third"]
+    told: Any = as_json(done)
+    assert (told["simulated"], set(told["score_against_the_first"])) == (True, {prompts[1], "third"})
+    share = done.variants[1].numbers(0)["valid share"]
+    assert share.low < share.mean <= share.high
+    assert share.low < 0.7  # of six, whatever they are
+
+
+def test_few_queries_prove_nothing(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        prompts = [prompt(tmp_path, "bare", 0), prompt(tmp_path, "taught", 3)]
+        done = compare(options(tmp_path, endpoint), prompts, (), 5, {}, Listener())
+    assert compared(done)[-1].endswith("against bare: too few queries to tell that from chance")
+
+
+def test_no_query_is_asked_that_a_prompt_has_for_an_example(tmp_path: Path) -> None:
+    shown = texts(40)["r007"]
+    turns = [{"role": "user", "content": shown}, {"role": "assistant", "content": "Question: Who?\nAnswer: Nobody."}]
+    given = tmp_path / "shown.json"
+    given.write_text(json.dumps({"system_message": SYSTEM, "in_context": turns}), "utf-8")
+    with teachable() as endpoint:
+        prompts = [prompt(tmp_path, "bare", 0), str(given)]
+        done = compare(options(tmp_path, endpoint, rows=40), prompts, (), 40, {}, Listener())
+    asked = {each.candidate.query.text for each in done.variants[0].tried}
+    assert (len(asked), shown in asked) == (39, False)
+
+
 def test_models_are_compared_and_named_with_their_costs(tmp_path: Path) -> None:
     with teachable() as endpoint:
         done = measured(tmp_path, endpoint, ("gpt-4o-mini", "gpt-4o"))
@@ -98,6 +130,8 @@ def test_a_run_is_described_once_and_its_data_yaml_says_so(tmp_path: Path) -> No
         assert 0 < len(told.short.split()) < 100
         assert len(told.short.split()) < len(told.long.split()) < 500
         assert described(tmp_path, endpoint) == told
+        assert told.simulated
+        assert json.loads((ran.folder / "task_description.json").read_text("utf-8"))["simulated"] is True
         assert endpoint.stats.requests == asked + 1
     out = tmp_path / "data.yaml"
     instructions = ran.folder / "RW_instructions.json"

@@ -24,7 +24,7 @@ import pyarrow.parquet
 import pytest
 from media import every, number_of, numbered, skipped, write_still, write_video
 from PIL import Image
-from processes import MAIN, environment, finish, start
+from processes import MAIN, environment, finish, start, syphus
 
 from syphus.errors import ConfigError, InputError, PluginError, RunError
 from syphus.images.conversion import Conversion
@@ -484,13 +484,13 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     """Killed in the middle of a part, between a part and its commit, at the very end."""
     noise(tmp_path / "photos", 30)
     given = command("--part_mb", "1", "--num_threads", "2", "--image_format", "png")
-    whole = finish([*_main(), "convert", *given, "--output", f"whole/{output}"], tmp_path)
+    whole = syphus(tmp_path, "convert", *given, "--output", f"whole/{output}")
     assert whole.returncode == 0, whole.stderr
     for event, text, times in moments:
         killed = [*_main("SIGKILL", event, text, str(times)), "convert", *given, "--output", f"cut/{output}"]
         done = finish(killed, tmp_path)
         assert done.returncode == -signal.SIGKILL, done.stderr
-    last = finish([*_main(), "convert", *given, "--output", f"cut/{output}"], tmp_path)
+    last = syphus(tmp_path, "convert", *given, "--output", f"cut/{output}")
     assert last.returncode == 0, last.stderr
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
 
@@ -518,14 +518,14 @@ def test_ctrl_c_leaves_what_is_done_and_says_how_to_go_on(tmp_path: Path, plugin
 def test_the_command_says_what_it_did(tmp_path: Path, plugins: Path) -> None:
     photos(tmp_path / "photos", 2)
     (tmp_path / "photos" / "b.jpg").touch()
-    done = finish([*_main(), "convert", *command("--output", "KI.parquet", "--json")], tmp_path)
+    done = syphus(tmp_path, "convert", *command("--output", "KI.parquet", "--json"))
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert (told["images"], told["skipped"], told["new"]) == (2, 1, 2)
     assert told["files"] == ["KI.parquet", "KI.parquet.skipped.jsonl"]
-    again = finish([*_main(), "convert", *command("--output", "KI.parquet")], tmp_path)
+    again = syphus(tmp_path, "convert", *command("--output", "KI.parquet"))
     assert again.stdout.splitlines()[1] == "Nothing to do: it is all there already."
-    wrong = finish([*_main(), "convert", *command("--output", "x.parquet", "--size", "big")], tmp_path)
+    wrong = syphus(tmp_path, "convert", *command("--output", "x.parquet", "--size", "big"))
     assert (wrong.returncode, wrong.stderr) == (2, "--size big: a number of pixels, or two as in 336x224.\n")
 
 

@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Mapping
@@ -20,18 +19,20 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import yaml
+from browser import shown
 from PIL import Image
-from processes import MAIN, environment, finish
+from processes import syphus
 
 from syphus.corpus.finding import find_groups, language
 from syphus.corpus.mix import mix
 from syphus.corpus.page import _binned, write_page
 from syphus.corpus.pictures import Depth
-from syphus.corpus.stats import count, mean, median, words
+from syphus.corpus.stats import count, mean, median
 from syphus.corpus.verify import Summary, verify
 from syphus.errors import ConfigError, InputError
 from syphus.reading.nested import read_nested_items
 from syphus.terminal.corpus import HEADS, checked, numbers
+from syphus.text import in_words
 
 GOOD = {
     "SD_INS_1": {"instruction": "What?", "answer": "A car.", "image_ids": ["SD_IMG_1"], "rel_ins_ids": ["SD_INS_2"]},
@@ -157,9 +158,9 @@ def test_images_that_nobody_names_are_told_unless_they_are_allowed(tmp_path: Pat
     assert check(tmp_path, images=(shared,))[0] == []
     (tmp_path / "LA_instructions.json").unlink()
     assert check(tmp_path, images=(shared,))[0] == ["shared.parquet: images that no pair names: SD_IMG_2"]
-    command = [sys.executable, str(MAIN), "verify", "SD_instructions.json", "--images", "shared.parquet"]
-    assert finish(command, tmp_path).returncode == 1
-    assert finish([*command, "--allow-unused"], tmp_path).returncode == 0
+    arguments = ("verify", "SD_instructions.json", "--images", "shared.parquet")
+    assert syphus(tmp_path, *arguments).returncode == 1
+    assert syphus(tmp_path, *arguments, "--allow-unused").returncode == 0
 
 
 def test_stores_of_every_layout_are_read(tmp_path: Path) -> None:
@@ -478,8 +479,8 @@ def test_an_empty_file_is_counted_and_a_bad_pair_is_told(tmp_path: Path) -> None
 
 
 def test_words_and_middles() -> None:
-    assert words("It's a well-known car, isn\u2019t it?") == ["It's", "a", "well-known", "car", "isn\u2019t", "it"]
-    assert words("赤い車 3") == ["赤", "い", "車", "3"]
+    assert in_words("It's a well-known car, isn\u2019t it?") == ["It's", "a", "well-known", "car", "isn\u2019t", "it"]
+    assert in_words("赤い車 3") == ["赤", "い", "車", "3"]
     assert (median(Counter([1, 2, 9])), median(Counter([1, 2])), median(Counter())) == (2, 1, 0)
     assert language(Path("a/XX_instructions_zh.json")) == "zh"
     assert language(Path("a/XX_instructions.json")) == ""
@@ -493,37 +494,21 @@ def test_bars_are_few_and_count_everything(values: list[int]) -> None:
 
 
 def test_the_page_is_whole_in_a_browser(tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    browser = next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-    )
-    if browser is None:
-        pytest.skip("there is no browser")
     save(tmp_path, {f"SD_INS_{n}": entry(instruction=f"<b>Is</b> it & {n}?") for n in range(30)})
     counted = count(find_groups([tmp_path])[0])
     page_file = tmp_path / "page.html"
     write_page(page_file, counted, HEADS, numbers(counted))
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        page = opened.new_page()
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("request", lambda request: said.append(request.url))
-        page.goto(page_file.as_uri())
+    with shown(page_file) as page:
         assert page.locator("svg").count() == 4
         assert page.locator("table tr").count() == 2
-        assert "b is" in page.locator("svg").last.text_content()
-        page.set_viewport_size({"width": 360, "height": 640})
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-        opened.close()
-    assert said == [page_file.as_uri()]  # nothing but the page was asked for
+        assert "b is" in (page.locator("svg").last.text_content() or "")
 
 
 # The commands.
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return finish([sys.executable, str(MAIN), *arguments], folder, env=environment())
+    return syphus(folder, *arguments)
 
 
 def test_the_commands_end_with_1_where_something_is_wrong_and_json_is_for_programs(tmp_path: Path) -> None:

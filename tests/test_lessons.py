@@ -15,6 +15,8 @@ from syphus.endpoints.simulated.chat import Body, read_chat
 from syphus.endpoints.simulated.forms import QUESTION_ANSWER
 from syphus.endpoints.simulated.lessons import FAILURES, Lesson, Obedience, failure, lessons
 from syphus.endpoints.simulated.prompts import PromptBook
+from syphus.endpoints.simulated.scene import DEFECTS, Scene
+from syphus.endpoints.simulated.wording import pairs
 from syphus.parsing import parse_pairs, render_pairs
 from syphus.selection import VERDICT_SCHEMA, Candidate, read_verdict, rubric_messages
 from syphus.types import Pair, Query
@@ -92,6 +94,15 @@ def test_good_examples_give_whole_pairs_that_repeat_no_question_of_theirs() -> N
         parsed = parse_pairs(written(f"{text}\nthe old sailor is asleep", [(ASKED, example * 2)], manners))
         assert parsed.problems == ()
         assert "What can you tell me about the old sailor?" not in [pair.instruction for pair in parsed.pairs]
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_where_the_examples_have_asked_all_there_is_to_ask_it_is_asked_again(defect: str) -> None:
+    told = ["一只狗在码头睡觉。"]  # which the endpoint can ask about in few ways
+    asked = frozenset(pair.instruction for seed in range(99) for pair in pairs(told, 9, False, Random(seed)))
+    assert pairs(told, 2, False, Random(1), asked)
+    scene = Scene(told, 2, False, "", "", asked)
+    assert QUESTION_ANSWER.defects[defect](scene, Random(1))
 
 
 def test_the_setting_is_one_of_three_and_can_be_told_on_the_command_line() -> None:

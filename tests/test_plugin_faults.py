@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from harness import HERE, KEY, Ran, run_rows, server, write_rows
 
+from syphus.errors import PluginError
+from syphus.plugins.finding import find_plugin
 from syphus.types import State
 
 OK, INVALID, TRUNCATED, REFUSED, FAILED, PENDING = State
@@ -230,3 +232,25 @@ def test_a_parser_that_finds_neither_pairs_nor_a_problem_accepts_nothing(tmp_pat
         ran = run_with(tmp_path, simulated.url, PARSED.format("Parsed()"))
     assert ran.states == {INVALID: 4}
     assert ran.reasons == ["no pairs"]
+
+
+DECLARED = {
+    "rules = Reject('x', 'y')": "rules must be a list or tuple, it is Reject; a tuple of one has a comma behind it",
+    "rules = ('x',)": "rules must hold Repair or Reject or Check, number 1 is str",
+    "without_rules = 'refuses'": "without_rules must be a list or tuple, it is str; a tuple of one has a comma",
+    "heuristics = None": "heuristics must be a list or tuple, it is NoneType",
+    "heuristics = (Heuristic('h', 1, len, ''))": "heuristics must be a list or tuple, it is Heuristic; a tuple of one",
+    "heuristics = [Heuristic('h', 1, len, ''), len]": "heuristics must hold Heuristic, number 2 is builtin_function",
+    "heuristics = (Heuristic('h', -1, len, ''),)": "heuristic 'h': weight -1 and floor 0; a weight is 0 or more",
+}
+
+
+@pytest.mark.parametrize("declared", DECLARED)
+def test_an_attribute_that_is_no_list_of_its_kind_is_told_at_once(tmp_path: Path, declared: str) -> None:
+    plugin = PLUGIN.replace("class Rows", "class Declared")
+    names = "from syphus import Reject\nfrom syphus.selection import Heuristic\nfrom syphus import"
+    plugin = plugin.replace("from syphus import", names) + f"\n    {declared}\n"
+    (tmp_path / "declared.py").write_text(plugin, "utf-8")
+    with pytest.raises(PluginError) as caught:
+        find_plugin("Declared.declared", [tmp_path]).create()
+    assert DECLARED[declared] in str(caught.value)

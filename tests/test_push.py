@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from harness import HERE, run_rows, server
 from hub_server import TOKEN, Hub, hub_server
-from processes import MAIN, environment, finish, start
+from processes import MAIN, environment, finish, start, syphus
 
 PLUGINS = ("--datasets-dir", str(HERE / "plugins"))
 REPO = "USER/rows"
@@ -42,7 +42,7 @@ def typed(folder: Path, *options: str) -> list[str]:
 
 
 def push(hub: Hub, folder: Path, *options: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
-    done = finish(typed(folder, *options), folder, env=variables(hub, folder / "home", token))
+    done = syphus(folder, *typed(folder, *options)[2:], env=variables(hub, folder / "home", token))
     assert TOKEN not in done.stdout + done.stderr
     return done
 
@@ -65,7 +65,7 @@ def test_a_run_is_sent_as_parquet_with_its_card_and_what_is_there_is_not_sent_ag
 
 def test_a_push_that_was_killed_goes_on_and_sends_no_file_twice(folder: Path, hub: Hub) -> None:
     options = ("--allow-simulated", "--format", "mimicit")
-    finish([sys.executable, str(MAIN), "export", str(folder), "--format", "mimicit", *PLUGINS], folder)
+    syphus(folder, "export", str(folder), "--format", "mimicit", *PLUGINS)
     exported = folder / "export" / "mimicit"
     large, small = (exported / f"RW_{name}.json" for name in ("instructions", "train"))
     hub.held = hashlib.sha256(large.read_bytes()).hexdigest()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from harness import HERE, KEY, Listener, Ran, run_rows, server, write_config
-from processes import MAIN, finish
+from processes import syphus
 
 from syphus.errors import NoEndpointError, SyphusError
 from syphus.options import Options
@@ -91,7 +90,7 @@ def test_cleaning_a_run_once_more_costs_nothing_and_shows_before_and_after(tmp_p
             plugin.replace('    prompt = "rows"\n', '    prompt = "rows"\n' + rule), "utf-8"
         )
         how = ["clean", str(ran.folder), "--datasets-dir", str(tmp_path / "plugins")]
-        told = finish([sys.executable, str(MAIN), *how], tmp_path)
+        told = syphus(tmp_path, *how)
         assert simulated.stats.requests == 6
     assert told.returncode == 0
     before, after, reasons, *_, changed = told.stdout.splitlines()

@@ -220,7 +220,8 @@ def test_a_rule_goes_before_the_message_and_the_others_speak_where_neither_does(
     assert wanted_pairs(Background(others=(made(*"abcdefgh"), made(*"abcdef"), made()))) == (3, None)
     short = look("number of pairs", made("a"), Background("Write three pairs."))
     assert short == (0.25, "1 of 3")
-    assert look("number of pairs", made(*"abcdef"), Background("Write three pairs."))[0] == 0.0
+    assert look("number of pairs", made(*"abcdef"), Background("Write three pairs."))[0] == 0.5
+    assert wanted_pairs(Background(others=(made("a"), made("b"), made()))) == (1, 1)  # as of a description
 
 
 def test_an_answer_that_breaks_a_rule_is_barred_with_the_rules_name_and_place() -> None:
@@ -353,3 +354,128 @@ def test_none_of_fifty_bad_candidates_among_two_hundred_is_chosen_and_they_rank_
 
 def _wrongly_barred(scored: list[Scored], bad: set[str]) -> list[Scored]:
     return [each for each in scored if each.barred and each.candidate.key not in bad]
+
+
+def test_numbers_that_two_annotations_have_are_no_copies() -> None:
+    text = "The clock on the tower shows ten past four."
+    others = tuple(made(f"It seems that {text.lower()}", text=f"{text} {more}", query=more) for more in ("A", "B"))
+    assert look("copies no other", others[0], Background(others=others)) == (1.0, "")
+
+
+# An answer against itself, and the form of a question.
+
+
+def test_what_is_said_again_costs_in_one_answer_and_in_the_next() -> None:
+    told = "Two men repair an old bicycle in the kitchen."
+    other = "There are four cups on the table."
+    assert look("repeats nothing", made(told, other)) == (1.0, "")
+    for again in (made(told, other, f"It seems that {told.lower()}"), made(f"{told} {told}", other)):
+        score, note = look("repeats nothing", again)
+        assert score < 0.8
+        assert note == "said again: two men repair an old"
+
+
+def test_an_example_with_too_few_pairs_is_barred_and_one_with_too_many_is_not() -> None:
+    asked = Background("Write three to five pairs.")
+    totals = [score_all([made(*["Two men repair a bicycle."] * count)], asked)[0] for count in (1, 2, 3, 9)]
+    assert ["number of pairs" in each.barred for each in totals] == [True, False, False, False]
+
+
+def test_one_question_varies_enough_where_one_is_wanted() -> None:
+    assert look("variety", made("A cat."), Background("Write exactly one question."))[0] == 1.0
+    assert look("variety", made("A cat."), Background("Write two questions."))[0] == 0.5
+
+
+def test_the_number_of_an_option_is_no_number_of_things() -> None:
+    assert grounded("(3) Two men repair a bicycle.") == grounded("Two men repair a bicycle.")
+
+
+# Other languages: the same scene, retold, and something else.
+
+ABROAD: dict[str, tuple[list[str], list[str], list[str]]] = {
+    "zh": (
+        ["两名男子在厨房里修理一辆旧自行车。", "一只猫睡在绿色的沙发上。", "有人在桌子上留下了四个杯子。"],
+        ["两名男子正在厨房里修一辆旧自行车。", "猫正在绿色沙发上睡觉。", "桌子上有四个杯子。"],
+        ["一位女士正在花园里弹小提琴。", "狗在红色的汽车里。", "天空中有九个气球。"],
+    ),
+    "ja": (
+        [
+            "二人の男性がキッチンで古い自転車を修理している。",
+            "緑のソファで猫が眠っている。",
+            "誰かがテーブルに四つのカップを置いた。",
+        ],
+        [
+            "二人の男性はキッチンで古い自転車を直しています。",
+            "猫は緑色のソファの上で眠っています。",
+            "テーブルの上にはカップが四つあります。",
+        ],
+        ["女性は庭でバイオリンを弾いています。", "犬は赤い車の中にいます。", "空に九つの風船が浮かんでいます。"],
+    ),
+    "ko": (
+        [
+            "두 남자가 부엌에서 낡은 자전거를 수리한다.",
+            "고양이가 초록색 소파에서 잔다.",
+            "누군가 탁자 위에 컵 네 개를 두었다.",
+        ],
+        [
+            "두 남자는 부엌에서 낡은 자전거를 고치고 있습니다.",
+            "고양이는 초록색 소파 위에서 자고 있습니다.",
+            "탁자 위에 컵이 네 개 있습니다.",
+        ],
+        [
+            "여자는 정원에서 바이올린을 연주합니다.",
+            "개는 빨간 자동차 안에 있습니다.",
+            "하늘에 풍선 아홉 개가 떠 있습니다.",
+        ],
+    ),
+    "ar": (
+        ["رجلان يصلحان دراجة قديمة في المطبخ.", "قطة تنام على الأريكة الخضراء.", "ترك شخص ما أربعة أكواب على الطاولة."],
+        [
+            "يقوم الرجلان بإصلاح دراجة قديمة في المطبخ.",
+            "القطة نائمة على الأريكة الخضراء.",
+            "هناك أربعة أكواب على الطاولة.",
+        ],
+        ["تعزف المرأة على الكمان في الحديقة.", "الكلب داخل السيارة الحمراء.", "هناك تسعة بالونات في السماء."],
+    ),
+    "de": (
+        [
+            "Zwei Männer reparieren ein altes Fahrrad in der Küche.",
+            "Eine Katze schläft auf dem grünen Sofa.",
+            "Jemand hat vier Tassen auf dem Tisch stehen lassen.",
+        ],
+        [
+            "Die beiden Männer reparieren in der Küche ein altes Fahrrad.",
+            "Die Katze schläft auf dem grünen Sofa.",
+            "Auf dem Tisch stehen vier Tassen, die jemand dort gelassen hat.",
+        ],
+        ["Die Frau spielt im Garten Geige.", "Der Hund sitzt im roten Auto.", "Am Himmel schweben neun Ballons."],
+    ),
+    "es": (
+        [
+            "Dos hombres reparan una bicicleta vieja en la cocina.",
+            "Un gato duerme en el sofá verde.",
+            "Alguien dejó cuatro tazas en la mesa.",
+        ],
+        [
+            "Los dos hombres están reparando una bicicleta vieja en la cocina.",
+            "El gato está dormido en el sofá verde.",
+            "Hay cuatro tazas en la mesa que alguien dejó.",
+        ],
+        [
+            "La mujer toca el violín en el jardín.",
+            "El perro está dentro del coche rojo.",
+            "En el cielo flotan nueve globos.",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("language", ABROAD)
+def test_in_other_languages_what_is_there_stands_above_what_is_not(language: str) -> None:
+    lines, told, invented = ABROAD[language]
+    annotation = "\n".join(lines)
+    good, bad = score_all([made(*told, text=annotation), made(*invented, text=annotation)], Background())
+    assert not good.barred, good.scores
+    assert good.scores["length"] > 0.85
+    assert bad.barred
+    assert bad.total < good.total / 2

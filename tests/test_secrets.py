@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pytest
 from harness import HERE, write_rows
-from processes import MAIN, environment, finish
+from processes import MAIN, environment, finish, syphus
 
 from syphus.ledger.sessions import sessions
 from syphus.ledger.store import open_for_reading
@@ -151,8 +151,8 @@ def run(folder: Path, endpoint: dict[str, Any] | None, environ: dict[str, str], 
     if looks:
         commands += [["status", str(RUN)], ["status", str(RUN), "--json"], ["preview", *plugin, *how[:-1]]]
         commands += [["status", str(RUN), "--query", name] for name in "bd"]
-    python = [sys.executable, str(MAIN)]
-    ended = [finish([*python, *each], folder, env=environment(**environ)) for each in commands]
+    job = finish([sys.executable, str(MAIN), *commands[0]], folder, env=environment(**environ))
+    ended = [job, *(syphus(folder, *each, env=environment(**environ)) for each in commands[1:])]
     assert [each.returncode for each in ended[1:]] == [0] * len(ended[1:])
     return ended[0].returncode, "".join(each.stdout + each.stderr for each in ended)
 
@@ -188,7 +188,7 @@ def test_a_secret_in_a_proxy_address_that_is_wrong_is_not_shown(tmp_path: Path) 
         environ = {"OPENAI_BASE_URL": "http://api.example.test/v1", "OPENAI_API_KEY": "sk-x", "HTTP_PROXY": proxy}
         rows = write_rows(tmp_path / "rows.jsonl", 1)
         plugin = ["--name", "Rows.rows", "-in", str(rows), "--datasets-dir", str(HERE / "plugins"), "--model", "m"]
-        ended = finish([sys.executable, str(MAIN), *plugin], tmp_path, env=environment(**environ))
+        ended = syphus(tmp_path, *plugin, env=environment(**environ))
         assert (ended.returncode, "Traceback" in ended.stderr) == (2, False)
         for place, text in [("printed", ended.stderr), *files(tmp_path)]:
             assert [form for form in forms(CANARY) if form in text] == [], place
@@ -208,7 +208,7 @@ def test_a_mistake_in_a_config_is_told_without_its_secrets(tmp_path: Path, confi
     (tmp_path / "config.yaml").write_text(config, "utf-8")
     rows = write_rows(tmp_path / "rows.jsonl", 1)
     plugin = ["--name", "Rows.rows", "-in", str(rows), "--datasets-dir", str(HERE / "plugins")]
-    ended = finish([sys.executable, str(MAIN), *plugin, "--config", "config.yaml"], tmp_path)
+    ended = syphus(tmp_path, *plugin, "--config", "config.yaml")
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
     assert CANARY not in ended.stderr
 

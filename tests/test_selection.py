@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections import Counter
+from collections.abc import Callable, Iterable
 from random import Random
 
 import pytest
@@ -23,8 +24,10 @@ from syphus.selection import (
     proven,
     read_verdict,
     rubric_messages,
+    sample_by_lot,
     sample_spread,
     score_all,
+    share_interval,
     tokens,
 )
 from syphus.types import Pair, Query, State
@@ -109,6 +112,9 @@ def test_an_unknown_strategy_is_named_with_those_that_there_are() -> None:
 # Sampling.
 
 
+Draw = Callable[[Iterable[tuple[str, str]], int, str], list[str]]
+
+
 def rows(count: int) -> list[tuple[str, str]]:
     """Nine of ten are short and speak of cars; the rest are long, and each of something else."""
     return [
@@ -116,47 +122,69 @@ def rows(count: int) -> list[tuple[str, str]]:
     ]
 
 
-def test_a_sample_is_spread_over_the_lengths_in_proportion_and_is_not_the_first() -> None:
-    sample, apart = sample_spread(rows(5000), 20, seed=1, held_out=10)
-    assert (len(sample), len(apart)) == (20, 10)
+@pytest.mark.parametrize("draw", [sample_spread, sample_by_lot])
+def test_a_sample_is_spread_over_the_lengths_in_proportion_and_is_not_the_first(draw: Draw) -> None:
+    sample = draw(rows(5000), 20, "1")
+    assert len(set(sample)) == 20
     long = Counter(int(name[1:]) % 10 == 0 for name in sample)
     assert long[True] == 2
     assert max(sample) > "r03000"
-    assert not set(sample) & set(apart)
 
 
-def test_a_sample_takes_texts_that_have_little_in_common() -> None:
+def test_a_spread_sample_takes_texts_that_have_little_in_common() -> None:
     subjects = ["a red car", "two dogs bark", "rain falls down", "old ships sail"]
     texts = {f"{i}": f"{subjects[max(0, i % 6 - 2)]:<16} {i:03}" for i in range(400)}  # half are the first
     for seed in range(5):
-        sample, _ = sample_spread(texts.items(), 4, seed=seed, held_out=0)
+        sample = sample_spread(texts.items(), 4, f"{seed}")
         assert sorted(texts[name][:16].strip() for name in sample) == sorted(subjects)
 
 
-def test_a_sample_is_the_same_for_a_seed_whatever_the_order_and_another_for_another() -> None:
+def test_texts_without_words_of_their_own_are_all_alike_to_a_spread_sample() -> None:
+    empty = ["It is not this, is it?", "It is the same as that.", "This is so, too, is it?", "These are the same, too."]
+    told = [f"the {word} is over here" for word in ("car", "dog", "boat", "tree", "hat", "cup", "kite")]
+    texts = dict(enumerate((*empty, *told)))
+    sample = sample_spread([(f"{n}", text) for n, text in texts.items()], 8, "1")
+    assert sum(int(name) < len(empty) for name in sample) <= 1
+
+
+def test_what_is_drawn_by_lot_is_as_all_are() -> None:
+    data = [(f"{n}", f"there is no other {n}" if n % 50 == 0 else f"the w{n % 40} and x{n}") for n in range(5_000)]
+    rare = [sum(int(name) % 50 == 0 for name in sample_by_lot(data, 100, f"{seed}")) for seed in range(20)]
+    assert 10 <= sum(rare) <= 80  # of 2,000; 40 on average
+
+
+@pytest.mark.parametrize("draw", [sample_spread, sample_by_lot])
+def test_a_sample_is_the_same_for_a_lot_whatever_the_order_and_another_for_another(draw: Draw) -> None:
     data = rows(500)
-    once = sample_spread(data, 10, seed=5, held_out=5)
-    assert once == sample_spread(Random(1).sample(data, 500), 10, seed=5, held_out=5)
-    assert once != sample_spread(data, 10, seed=6, held_out=5)
+    once = draw(data, 10, "5")
+    assert once == draw(Random(1).sample(data, 500), 10, "5")
+    assert not set(once) >= set(draw(data, 10, "6"))
 
 
-def test_no_text_is_sampled_twice_or_held_out_as_well() -> None:
-    data = [(f"{i}", f"text {i % 7}") for i in range(100)]
-    sample, apart = sample_spread(data, 5, seed=1, held_out=5)
-    texts = [dict(data)[name] for name in sample + apart]
-    assert len(set(texts)) == len(texts) == 7
-    assert sample_spread([], 3, seed=1, held_out=3) == ([], [])
+@pytest.mark.parametrize("draw", [sample_spread, sample_by_lot])
+def test_no_text_is_sampled_twice(draw: Draw) -> None:
+    data = [(f"{i:02}", f"text {i % 7}") for i in range(100)]
+    assert sorted(draw(data, 9, "1")) == [f"{i:02}" for i in range(7)]
+    assert sorted(draw(reversed(data), 9, "1")) == [f"{i:02}" for i in range(7)]
+    assert draw([], 3, "1") == []
 
 
 def test_a_sample_keeps_few_of_the_texts_that_stream_by() -> None:
     tracemalloc.start()
-    sample_spread(((f"r{i}", f"{i} {'x' * (i % 2000)}") for i in range(5_000)), 5, seed=1, held_out=5)
+    sample_spread(((f"r{i}", f"{i} {'x' * (i % 2000)}") for i in range(5_000)), 5, "1")
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 5_000 * 1_000 / 5  # bytes
 
 
 # Proof.
+
+
+def test_a_share_has_wilsons_interval() -> None:
+    whole, none, half = (share_interval([True] * of + [False] * (40 - of)) for of in (40, 0, 20))
+    assert (whole.mean, round(whole.low, 3), whole.high) == (1.0, 0.912, 1.0)
+    assert (none.mean, none.low, round(none.high, 3)) == (0.0, 0.0, 0.088)
+    assert (half.mean, round(half.low, 3), round(half.high, 3)) == (0.5, 0.352, 0.648)
 
 
 def test_the_interval_holds_the_mean_and_narrows_with_more() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import HERE, Ran, run_rows, server
-from processes import MAIN, command, environment, finish, start
+from processes import command, start, syphus
 
 from syphus.config import load_config
 from syphus.errors import InputError, RunError
@@ -28,7 +27,7 @@ from syphus.version import __version__
 
 def status(folder: Path, *options: str) -> list[str]:
     """What `status` prints about a run."""
-    done = finish([sys.executable, str(MAIN), "status", str(folder), *options], folder, env=environment())
+    done = syphus(folder, "status", str(folder), *options)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import shown
 from harness import Listener, run_rows, server, write_config
-from processes import MAIN, Watch, command, environment, finish, start
+from processes import Watch, command, start, syphus
 
 from syphus.corpus.finding import find_groups
 from syphus.corpus.verify import verify
@@ -408,7 +408,7 @@ def test_the_main_job_translates_its_pairs_and_status_tells(tmp_path: Path) -> N
     assert report["queries"] == 6
     assert report["translation"]["languages"]["zh"]["states"]["ok"] == count
     assert len(report["translation"]["languages"]["zh"]["sample"]) == min(20, count)
-    done = finish([sys.executable, str(MAIN), "status", str(ran.folder)], tmp_path)
+    done = syphus(tmp_path, "status", str(ran.folder))
     assert f"{count} pairs in 2 languages: {2 * count} = {2 * count} ok" in done.stdout
 
 
@@ -437,8 +437,7 @@ def test_the_command_takes_a_folder_and_the_name_in_the_first_syphus_works(tmp_p
     write(tmp_path, pairs(2))
 
     def typed(*arguments: str) -> tuple[int, str]:
-        given = [sys.executable, str(MAIN), *arguments, "--offline", "--languages", "ja"]
-        done = finish(given, tmp_path, env=environment())
+        done = syphus(tmp_path, *arguments, "--offline", "--languages", "ja")
         return done.returncode, done.stderr
 
     code, told = typed("translate", ".")
@@ -463,21 +462,9 @@ def test_a_place_is_a_run_a_file_or_a_folder_with_one(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_right_to_left_as_it_is_read(tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    browser = next((found for name in names if (found := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip("there is no browser")
     with server() as simulated:
         done = run(write(tmp_path, pairs(30)), simulated.url, languages="ar,de")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        page = opened.new_page()
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("request", lambda request: said.append(request.url))
-        file = done.ledger / "translation.html"
-        page.goto(file.as_uri())
+    with shown(done.ledger / "translation.html") as page:
         assert page.locator("td[lang=ar]").count() == page.locator("td[lang=de]").count() == 20
         cell = "document.querySelector('td[lang=%s]')"
         assert page.evaluate(f"getComputedStyle({cell % 'ar'}).direction") == "rtl"
@@ -490,7 +477,3 @@ def test_the_page_shows_right_to_left_as_it_is_read(tmp_path: Path) -> None:
         assert right < left
         left, right = page.evaluate(f"{starts}({cell % 'de'})")
         assert left < right
-        page.set_viewport_size({"width": 360, "height": 640})
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-        opened.close()
-    assert said == [file.as_uri()]

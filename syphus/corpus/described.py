@@ -11,15 +11,19 @@ from syphus.errors import ConfigError
 from syphus.formats.files import replacing
 from syphus.reading.yaml_files import read_yaml
 
-FILE = "task_description.json"  #: beside the pairs: {"short": ..., "long": ...}
+FILE = "task_description.json"  #: beside the pairs: {"short": ..., "long": ..., "simulated": ...}
 _KEY = "task_description"
 
 
-def write_description(folder: Path, short: str, long: str) -> Path:
-    """Writes the file; gives its path. Raises `StorageError` where the disk fails."""
+def write_description(folder: Path, short: str, long: str, simulated: bool) -> Path:
+    """Writes the file; gives its path. `simulated` says that no model has written the texts.
+
+    Raises `StorageError` where the disk fails.
+    """
     path = folder / FILE
+    told = {"short": short, "long": long, "simulated": simulated}
     with replacing(path) as file:
-        file.write(orjson.dumps({"short": short, "long": long}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        file.write(orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return path
 
 

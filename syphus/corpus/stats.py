@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,11 +13,8 @@ from syphus.corpus.groups import Group
 from syphus.corpus.names import Names
 from syphus.reading.nested import read_nested_items
 from syphus.reading.records import field
+from syphus.text import in_words
 
-# A letter of a script without spaces counts as a word.
-_WORDS = re.compile(
-    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|(?:[^\W\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|['\u2019-])+"
-)
 _OPENING = 2  # words
 
 
@@ -58,9 +54,9 @@ def count_file(path: Path) -> Counted:
     with Names() as images:
         for name, entry in read_nested_items(path, "data"):
             pairs += 1
-            asked = words(field(entry, "instruction", str))
+            asked = in_words(field(entry, "instruction", str))
             questions[len(asked)] += 1
-            answers[len(words(field(entry, "answer", str)))] += 1
+            answers[len(in_words(field(entry, "answer", str)))] += 1
             openings[" ".join(asked[:_OPENING]).lower()] += 1
             own = list_of(entry, "image_ids")
             query = (own, name.rpartition("_")[0])
@@ -75,11 +71,6 @@ def count_file(path: Path) -> Counted:
             *(prefix(path), language(path), str(path), len(images), pairs),
             *(per_query, questions, answers, openings),
         )
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, without punctuation."""
-    return _WORDS.findall(text)
 
 
 def mean(counter: Counter[int]) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from syphus.formats.files import replacing
 from syphus.formats.translation import LanguageReport, Shown, TranslationReport
+from syphus.text import MADE_UP
 from syphus.translation import LANGUAGES
 from syphus.types import State
 
@@ -31,7 +32,7 @@ _HEADS = ("language", "pairs", "pending", "not accepted", "asked again", "tokens
 def write_page(path: Path, title: str, report: TranslationReport, simulated: bool) -> None:
     """Writes the page, UTF-8. Raises `StorageError` where the disk fails."""
     links = "".join(f'<a href="#{each.code}">{_name(each.code)}</a>' for each in report.languages)
-    made_up = "<p>Answered by the simulated endpoint: made-up text, not a model.</p>\n" if simulated else ""
+    made_up = f"<p>{MADE_UP}</p>\n" if simulated else ""
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
         f"<title>{escape(title)} in other languages</title>\n",

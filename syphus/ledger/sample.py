@@ -45,6 +45,16 @@ def askable(store: Store, stage: str) -> Iterator[tuple[str, str]]:
         yield from store.reader.execute(_ASKABLE, (stage,))
 
 
+def different(store: Store, stage: str, most: int) -> int:
+    """How many different texts a model can be asked about, counted up to `most`."""
+    texts: set[str] = set()
+    for _, text in askable(store, stage):
+        texts.add(text)
+        if len(texts) == most:
+            break
+    return len(texts)
+
+
 def queries_called(store: Store, stage: str, names: Sequence[str]) -> list[Query]:
     """The queries with these ids, in this order. Raises KeyError where there is none of that name."""
     found: dict[str, Query] = {}

@@ -20,6 +20,7 @@ from syphus.errors import PluginError, UsageError
 from syphus.plugins.code import PluginCode, one_line, time_limit
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.legacy import LegacyDataset, original_modules
+from syphus.plugins.returned import misdeclared
 from syphus.prompts import ENDINGS
 
 P = ParamSpec("P")
@@ -42,10 +43,14 @@ class LoadedPlugin:
     def create(self, prompt_path: str | Path = "", query_inputs_path: str | Path = "") -> AbstractDataset:
         """Constructs the dataset. The paths are the user's, relative to the current folder; "" leaves it to the plugin.
 
-        Raises PluginError with the plugin's own line when its constructor fails.
+        Raises PluginError with the plugin's own line when its constructor fails, or for an attribute that is not as the
+        contract has it.
         """
         paths = _of_user(str(prompt_path), (*ENDINGS, ".py")), _of_user(str(query_inputs_path), ("",))
-        return PluginCode(self.name, {str(self.path)}).run(self._construct, *paths)
+        dataset = PluginCode(self.name, {str(self.path)}).run(self._construct, *paths)
+        if problem := misdeclared(dataset):
+            raise PluginError(f"{self.name}: {problem}")
+        return dataset
 
     def problem(self) -> str:
         """Why it can't be constructed, or ""."""

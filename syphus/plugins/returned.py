@@ -1,14 +1,18 @@
-"""What a plugin's hooks have returned, checked against the contract to the last value.
+"""What a plugin's hooks have returned, and what its attributes hold, checked against the contract to the last value.
 
-Each function takes the name of the hook, to tell it, and what came. Raises `TypeError` or `ValueError`.
+Each function but one takes the name of the hook, to tell it, and what came. Raises `TypeError` or `ValueError`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from syphus.cleaning.rules import Check, Reject, Repair
 from syphus.reading.text_files import text_problem
+
+if TYPE_CHECKING:
+    from syphus.plugins.contract import AbstractDataset
 
 T = TypeVar("T")
 
@@ -45,3 +49,24 @@ def _listed(hook: str, values: object) -> Sequence[object]:
     if not isinstance(values, (list, tuple)):
         raise TypeError(f"{hook} must return a list, it returned {type(values).__name__}")
     return values
+
+
+def misdeclared(dataset: AbstractDataset) -> str:
+    """What is wrong with the lists among a dataset's attributes, or ""."""
+    kinds: dict[str, tuple[type, ...]] = {"rules": (Repair, Reject, Check), "without_rules": (str,)}
+    if dataset.heuristics != ():
+        from syphus.selection.candidates import Heuristic  # hardly a plugin has one
+
+        kinds["heuristics"] = (Heuristic,)
+    return next(filter(None, (_misdeclared(name, getattr(dataset, name), each) for name, each in kinds.items())), "")
+
+
+def _misdeclared(name: str, values: object, kinds: tuple[type, ...]) -> str:
+    if not isinstance(values, (list, tuple)):
+        comma = "; a tuple of one has a comma behind it" if isinstance(values, kinds) else ""
+        return f"{name} must be a list or tuple, it is {type(values).__name__}{comma}"
+    wrong = next((place for place, each in enumerate(values) if not isinstance(each, kinds)), None)
+    if wrong is None:
+        return ""
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+    return f"{name} must hold {wanted}, number {wrong + 1} is {type(values[wrong]).__name__}"

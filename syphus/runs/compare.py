@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -25,10 +26,10 @@ from syphus.runs.inputs import check_input
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.refusal import opened
 from syphus.runs.settings import refuse_mixing
-from syphus.selection import Interval, Scored, paired_bootstrap, sample_spread
+from syphus.selection import FEWEST, Interval, Scored, paired_bootstrap, sample_by_lot, share_interval
 from syphus.stages.generate import Generate
 from syphus.text import dollars, many
-from syphus.types import Query, State
+from syphus.types import SIMULATED, Query, State
 
 _DRAWS = 1_000
 
@@ -44,12 +45,12 @@ class Variant(NamedTuple):
     scored: Sequence[Scored]
 
     def numbers(self, seed: int) -> dict[str, Interval]:
-        """Each number with its interval, by bootstrap over the queries; costs only where the price is known."""
+        """Each number with its interval, by Wilson or by bootstrap over the queries; costs where the price is known."""
         answers = [each.candidate for each in self.tried]
         pairs = [float(len(each.pairs)) if each.state is State.OK else 0.0 for each in answers]
         tokens = [float(each.usage.prompt_tokens + each.usage.completion_tokens) for each in self.tried]
         found = {
-            "valid share": _mean([float(each.state is State.OK) for each in answers], seed),
+            "valid share": share_interval([each.state is State.OK for each in answers]),
             "pairs a query": _mean(pairs, seed),
             "score": _mean([each.total for each in self.scored], seed),
         }
@@ -69,6 +70,11 @@ class Compared(NamedTuple):
     queries: int
     seed: int
     stopped_by: SyphusError | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether there are answers that no model has given."""
+        return any(each.candidate.model.startswith(SIMULATED) for variant in self.variants for each in variant.tried)
 
     def rows(self) -> list[tuple[str, list[str]]]:
         """The table: each number by its name, told for each variant."""
@@ -90,7 +96,7 @@ class Compared(NamedTuple):
 
     def against_the_first(self) -> list[tuple[str, str]]:
         """The same in words."""
-        return [(name, _verdict(gain, self.variants[0].name)) for name, gain in self.gains()]
+        return [(name, _verdict(gain, self.variants[0].name, self.queries)) for name, gain in self.gains()]
 
 
 def compare(
@@ -120,7 +126,7 @@ def compare(
         with closing(first.album(store.folder)) as album:
             plugin = first.plugin.digest()
             check_input(store, Generate.name, first.dataset, first.options, plugin, observer.reading, album)
-        names, _ = sample_spread(askable(store, Generate.name), count, options.seed, 0)
+        names = _sample(variants, store, count)
         if not names:
             raise InputError(f"{options.name} holds no query that a model could be asked about.")
         queries = queries_called(store, Generate.name, names)
@@ -131,10 +137,18 @@ def compare(
         return Compared(tuple(done), len(queries), options.seed, stopped_by)
 
 
+def _sample(variants: Sequence[tuple[str, Prepared]], store: Store, count: int) -> list[str]:
+    """The ids of queries that none of the prompts has for an example, and that were not drawn for a cold start."""
+    shown = {turn["content"] for _, prepared in variants for turn in prepared.prefix.in_context}
+    rows = ((name, text) for name, text in askable(store, Generate.name) if text not in shown)
+    return sample_by_lot(rows, count, f"{variants[0][1].options.seed} compare")
+
+
 def as_json(done: Compared) -> dict[str, object]:
     """The comparison for programs: means with the bounds of their 95% intervals."""
     return {
         "queries": done.queries,
+        "simulated": done.simulated,
         "variants": [
             {
                 "name": each.name,
@@ -160,10 +174,8 @@ def _ask(
     observer: Observer,
     done: Callable[[Variant], None],
 ) -> SyphusError | None:
-    several = len({prepared.config.model for _, prepared in variants}) > 1
-    for prompt, prepared in variants:
+    for name, (prompt, prepared) in zip(_names(variants), variants, strict=True):
         model = prepared.config.model
-        name = f"{Path(prompt).stem} {model}" if several else Path(prompt).stem
         try:
             with closing(Trials(prepared, store, observer)) as trials:
                 tried = trials.ask(f"compare {prefix_digest(prepared.prefix)} {model}", prepared.prefix, queries)
@@ -174,6 +186,16 @@ def _ask(
         scored = Scorer(prepared.dataset).score([each.candidate for each in tried], prepared.prefix)
         done(Variant(name, prompt, model, prepared.price, tried, scored))
     return None
+
+
+def _names(variants: Sequence[tuple[str, Prepared]]) -> Iterator[str]:
+    """The prompt's name, or its path where others have that name, too; and the model where there are several."""
+    prompts = {prompt for prompt, _ in variants}
+    stems = Counter(Path(prompt).stem for prompt in prompts)
+    several = len({prepared.config.model for _, prepared in variants}) > 1
+    for prompt, prepared in variants:
+        name = Path(prompt).stem if stems[Path(prompt).stem] == 1 else prompt
+        yield f"{name} {prepared.config.model}" if several else name
 
 
 def _forecast(variants: Sequence[tuple[str, Prepared]], count: int, size: float) -> Iterator[str]:
@@ -219,8 +241,10 @@ def interval_values(interval: Interval) -> tuple[float, float, float]:
     return interval.mean, interval.low, interval.high
 
 
-def _verdict(gain: Interval, first: str) -> str:
+def _verdict(gain: Interval, first: str, queries: int) -> str:
     told = f"score {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) against {first}: "
+    if queries < FEWEST:
+        return f"{told}too few queries to tell that from chance"
     if gain.low > 0:
         return f"{told}better, by more than chance"
     return f"{told}{'worse, by more than chance' if gain.high < 0 else 'no difference that could not be chance'}"

@@ -13,7 +13,7 @@ from syphus.endpoints.answers import BYTES_PER_TOKEN
 from syphus.errors import ConfigError, RunError, UnsatisfactoryError
 from syphus.ledger.inputs import accept, register
 from syphus.ledger.results import accepted
-from syphus.ledger.sample import answered
+from syphus.ledger.sample import Answered, answered
 from syphus.ledger.store import Store, open_for_reading
 from syphus.options import Options
 from syphus.parsing import parse_keyed_lines, render_pairs
@@ -25,15 +25,16 @@ from syphus.runs.refusal import opened
 from syphus.runs.settings import refuse_mixing
 from syphus.stages.describe import KEYS, MOST_TOKENS, Describe, to_describe
 from syphus.stages.generate import Generate
-from syphus.types import Pair, State
+from syphus.types import SIMULATED, Pair, State
 
 
 class Described(NamedTuple):
-    """Both texts, and the files that have them now."""
+    """Both texts, the files that have them now, and whether no model has written them."""
 
     short: str
     long: str
     files: tuple[str, ...]
+    simulated: bool
 
 
 def describe(options: Options, count: int, into: str, environ: Mapping[str, str], observer: Observer) -> Described:
@@ -52,15 +53,16 @@ def describe(options: Options, count: int, into: str, environ: Mapping[str, str]
     open_for_reading(folder).close()  # a folder that is no run must not become one
     with opened(folder) as store:
         refuse_mixing(store, options.offline)
-        texts = _ask(prepared, store, count, observer)
-        files = [write_description(folder, texts["Short"], texts["Long"])]
+        told = _ask(prepared, store, count, observer)
+        texts, simulated = parse_keyed_lines(told.detail, KEYS).texts, told.model.startswith(SIMULATED)
+        files = [write_description(folder, texts["Short"], texts["Long"], simulated)]
     if into:
         describe_in(Path(into), folder)
         files.append(Path(into))
-    return Described(texts["Short"], texts["Long"], tuple(map(short_path, files)))
+    return Described(texts["Short"], texts["Long"], tuple(map(short_path, files)), simulated)
 
 
-def _ask(prepared: Prepared, store: Store, count: int, observer: Observer) -> Mapping[str, str]:
+def _ask(prepared: Prepared, store: Store, count: int, observer: Observer) -> Answered:
     pairs = list(_sample(store, count, prepared.options.seed))
     if not pairs:
         raise RunError(f"{store.folder} holds no pairs yet.")
@@ -77,7 +79,7 @@ def _ask(prepared: Prepared, store: Store, count: int, observer: Observer) -> Ma
     (told,) = answered(store, stage.name)
     if told.state is not State.OK:
         raise UnsatisfactoryError(f"No description came of it: {told.reason}. Another --seed asks about other pairs.")
-    return parse_keyed_lines(told.detail, KEYS).texts
+    return told
 
 
 def _sample(store: Store, count: int, seed: int) -> Iterator[Pair]:

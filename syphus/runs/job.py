@@ -22,11 +22,10 @@ from syphus.ledger.results import accepted
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import asks_nobody, average_images, average_size
-from syphus.options import Options
+from syphus.options import AUTO, NEVER, Options
 from syphus.pipeline.engine import Observer
 from syphus.runs.asking import Asker
 from syphus.runs.clean import PARSER, judge_anew, reader
-from syphus.runs.cold_start.before import with_examples
 from syphus.runs.inputs import check_input
 from syphus.runs.opening import opening
 from syphus.runs.prepare import Prepared, prepare
@@ -36,9 +35,6 @@ from syphus.runs.refusal import opened
 from syphus.runs.relate import Plan, check_images, plan_relation, relate, settle_choice
 from syphus.runs.related import checked_train
 from syphus.runs.settings import differences, refuse_mixing
-from syphus.runs.translating.job import translate_in
-from syphus.runs.translating.place import run_place
-from syphus.runs.translating.wanted import check_wanted
 from syphus.stages.generate import Generate
 from syphus.text import many
 from syphus.types import State
@@ -51,11 +47,14 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Fin
     prepared = prepare(options, environ)
     plan = plan_relation(prepared)
     if options.languages:
+        # Here and below: loading what most runs do without would delay the first request of all.
+        from syphus.runs.translating.wanted import check_wanted
+
         check_wanted(options)  # before the first pair is paid for
     with opened(prepared.options.folder) as store:
         try:
             refuse_mixing(store, prepared.options.offline)
-            taught = with_examples(prepared, store, observer)
+            taught = _with_examples(prepared, store, observer)
             if isinstance(taught, SyphusError):
                 return Finished(make_report(store, STAGE, kept_prices(store)), taught, (), [])
             with contextlib.closing(_Job(taught, plan, store, observer)) as job:
@@ -64,8 +63,20 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Fin
             return _what_is_left(store, error)
         if not options.languages or finished.stopped_by is not None or not finished.report.counts.pairs:
             return finished
+        from syphus.runs.translating.job import translate_in
+        from syphus.runs.translating.place import run_place
+
         english = store.folder / f"{prepared.dataset.short_name}_instructions.json"
         return finished._replace(translated=translate_in(store, run_place(store.folder, english), prepared, observer))
+
+
+def _with_examples(prepared: Prepared, store: Store, observer: Observer) -> Prepared | SyphusError:
+    mode = prepared.options.cold_start
+    if mode == NEVER or (mode == AUTO and prepared.prefix.in_context):
+        return prepared
+    from syphus.runs.cold_start.before import with_examples
+
+    return with_examples(prepared, store, observer)
 
 
 class _Job:

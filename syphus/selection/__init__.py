@@ -22,12 +22,23 @@ common_words.py  words that say nothing of an annotation's own
 from syphus.selection.candidates import Background, Candidate, Heuristic, Scored
 from syphus.selection.heuristics import HEURISTICS
 from syphus.selection.judge import VERDICT_SCHEMA, Verdict, judged, read_verdict, rubric_messages
-from syphus.selection.proof import Hurt, Interval, Proof, Thresholds, hurting, paired_bootstrap, proven
+from syphus.selection.proof import (
+    FEWEST,
+    Hurt,
+    Interval,
+    Proof,
+    Thresholds,
+    hurting,
+    paired_bootstrap,
+    proven,
+    share_interval,
+)
 from syphus.selection.score import score_all
-from syphus.selection.spread import sample_spread
+from syphus.selection.spread import sample_by_lot, sample_spread
 from syphus.selection.strategies import STRATEGIES, Strategy, choose, tokens
 
 __all__ = [
+    "FEWEST",
     "HEURISTICS",
     "STRATEGIES",
     "VERDICT_SCHEMA",
@@ -48,7 +59,9 @@ __all__ = [
     "proven",
     "read_verdict",
     "rubric_messages",
+    "sample_by_lot",
     "sample_spread",
     "score_all",
+    "share_interval",
     "tokens",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from math import inf
 
 from syphus.cleaning import GENERAL_RULES
 from syphus.cleaning.rules import Rule
@@ -69,7 +70,7 @@ class Heuristic:
 
     `score` gives a number from 0 to 1, where 1 is good, and a note in a few words why it is not ("" where nothing is to
     be said). A candidate that scores below `floor` is never chosen, whatever its total. `explained` is one sentence for
-    the report.
+    the report. Raises ValueError for numbers that make no sense.
     """
 
     name: str
@@ -77,6 +78,11 @@ class Heuristic:
     score: Callable[[Candidate, Background], tuple[float, str]]
     explained: str
     floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < inf or not 0 <= self.floor <= 1:
+            told = f"weight {self.weight:g} and floor {self.floor:g}"
+            raise ValueError(f"heuristic {self.name!r}: {told}; a weight is 0 or more, a floor is from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Copying: what an answer has from the in-context examples or from another query's answer, and not from its own row."""
+"""Copying: what an answer has from an in-context example, from another query's answer, or from itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 from syphus.selection.candidates import Background, Candidate
-from syphus.selection.words import Word, content, is_common, words
+from syphus.selection.words import Word, is_common, words
 
 _LENGTH = 5  #: words in a row
 _OWN_WORDS = 2  #: of them that carry meaning and are not in the annotation: the rest comes by chance
@@ -31,8 +31,20 @@ def no_copy_of_others(candidate: Candidate, background: Background) -> tuple[flo
     return _judged(candidate, elsewhere, "from another query")
 
 
+def no_repeats(candidate: Candidate, _: Background) -> tuple[float, str]:
+    """1 less the share of the phrases that have been in an answer of the candidate before."""
+    said: set[Phrase] = set()
+    again, count = [], 0
+    for pair in candidate.pairs:
+        for phrase in _phrases(pair.answer):
+            count += 1
+            again += [phrase] if _stems(phrase) in said else []
+            said.add(_stems(phrase))
+    return 1 - len(again) / max(count, 1), f"said again: {_told(again[0])}" if again else ""
+
+
 def _judged(candidate: Candidate, is_foreign: Callable[[Phrase], bool], where: str) -> tuple[float, str]:
-    own = content(candidate.query.text)
+    own = frozenset(word.stem for word in words(candidate.query.text))
     shares, found = [], []
     for pair in candidate.pairs:
         phrases = list(_phrases(pair.answer))
@@ -40,7 +52,7 @@ def _judged(candidate: Candidate, is_foreign: Callable[[Phrase], bool], where: s
         shares.append(1 - len(copied) / max(len(phrases), 1))
         found += copied[:1]
     score = (sum(shares) / len(shares) + min(shares)) / 2 if shares else 1.0
-    return score, f"{where}: {' '.join(word.text for word in found[0])}" if found else ""
+    return score, f"{where}: {_told(found[0])}" if found else ""
 
 
 def _telling(phrase: Phrase, own: frozenset[str]) -> bool:
@@ -67,6 +79,10 @@ def _phrases(text: str) -> Iterator[tuple[Word, ...]]:
     found = words(text)
     for start in range(len(found) - _LENGTH + 1):
         yield found[start : start + _LENGTH]
+
+
+def _told(phrase: tuple[Word, ...]) -> str:
+    return " ".join(word.text for word in phrase)
 
 
 def _stems(phrase: tuple[Word, ...]) -> Phrase:

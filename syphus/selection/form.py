@@ -11,6 +11,7 @@ from syphus.cleaning.rules import Context, Rule, clean, recognisable
 from syphus.parsing.pairs import parse_pairs
 from syphus.selection.candidates import Background, Candidate
 from syphus.selection.common_words import NUMBERS
+from syphus.text import in_words
 from syphus.types import State
 
 Bounds = tuple[int, int | None]
@@ -44,20 +45,20 @@ def keeps_rules(candidate: Candidate, background: Background) -> tuple[float, st
 
 
 def pairs(candidate: Candidate, background: Background) -> tuple[float, str]:
-    """1 within the wanted number of pairs, less with each that is missing or too much."""
+    """1 within the wanted number of pairs, less with each that is missing, and down to a half with more than wanted."""
     least, most = wanted_pairs(background)
     count = len(candidate.pairs)
     wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
     if count < least:
         return count / (least + 1), f"{count} of {wanted}"
     if most is not None and count > most:
-        return max(0.0, 1 - (count - most) / most), f"{count}, wanted are {wanted}"
+        return max(0.5, 1 - (count - most) / most), f"{count}, wanted are {wanted}"
     return 1.0, ""
 
 
 def length(candidate: Candidate, _: Background) -> tuple[float, str]:
     """The mean over the answers: less than six words cost, and so do more than three hundred."""
-    counts = [len(pair.answer.split()) for pair in candidate.pairs]
+    counts = [len(in_words(pair.answer)) for pair in candidate.pairs]
     if not counts:
         return 0.0, "no pair"
     scores = [min(1.0, count / _SHORT, _LONG / max(count, 1)) for count in counts]
@@ -104,6 +105,8 @@ def _of_message(message: str) -> Bounds | None:
 
 def _of_others(background: Background) -> Bounds:
     counts = [len(each.pairs) for each in background.others if each.pairs]
+    if len(counts) > 1 == max(counts):
+        return 1, 1
     return (max(1, int(median(counts)) // 2) if counts else 1), None
 
 

@@ -3,23 +3,25 @@
 The words that carry meaning are compared by their stems. Supported is what the annotation has, what means the same, and
 what it has a kind of ("bird" by "duck"); parts of what it has ("wing") and words of the system message are passed over.
 Of the rest, numbers and names weigh most, then things that can be seen ("violin"), then nouns behind "a", "several" or
-a number, and least all other words, for an answer may reason. What stands in a sentence with "might" or "likely" is
+a number, and least all other words, for an answer may reason. In other languages than English, where things and names
+can't be told, all words weigh the same. What stands in a sentence with "might" or "likely" is
 told as a guess, and weighs less.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from syphus.selection.candidates import Background, Candidate
 from syphus.selection.facts import Facts, numbers, read_facts
 from syphus.selection.things import is_thing
-from syphus.selection.words import Word, comparable, content, is_common, words
+from syphus.selection.words import Word, comparable, content, is_common, seems_english, words
 from syphus.types import Pair
 
 #: What each weighs that is not supported, where a supported word is 1.
 _NUMBER, _NAME, _THING, _MENTIONED, _WORD = 2.0, 2.0, 1.5, 0.6, 0.15
+_FOREIGN_WORD = 0.5  #: of another language than English
 _START = 0.3  #: is supported of any answer, so that an answer like "Yes." is not held to be made up
 _GUESSED = 0.3  #: of its weight is left in a sentence that guesses
 _EACH = 0.9  #: is left of the score for each number, name and thing that is not supported, and not guessed
@@ -36,41 +38,46 @@ _REACH = 3  #: words before a noun among which its article is
 _NOT_COMPARED = 0.5  #: where the annotation and the answer are not of one script
 _MOST_NAMED = 5
 
+Weigh = Callable[[Word, Sequence[Word]], float]
+"""Gives the weight of a word that is not supported, from the words before it."""
+
 
 def grounding(candidate: Candidate, background: Background) -> tuple[float, str]:
     """The mean over the pairs, and the worst of them, half each."""
     if not candidate.pairs:
         return 0.0, "no pair"
     annotation = candidate.query.text
-    if not comparable(annotation, " ".join(pair.answer for pair in candidate.pairs)):
+    told = " ".join(pair.answer for pair in candidate.pairs)
+    if not comparable(annotation, told):
         return _NOT_COMPARED, "the annotation has no words to compare with"
     facts, taken = read_facts(annotation), content(background.system_message)
-    found = [_look(pair, facts, taken) for pair in candidate.pairs]
+    weigh = _weight if seems_english(told) else _weight_abroad
+    found = [_look(pair, facts, taken, weigh) for pair in candidate.pairs]
     scores = [score for score, _ in found]
     foreign = list(dict.fromkeys(word for _, named in found for word in named))
     return (sum(scores) / len(scores) + min(scores)) / 2, _told(foreign)
 
 
-def _look(pair: Pair, facts: Facts, taken: frozenset[str]) -> tuple[float, list[str]]:
+def _look(pair: Pair, facts: Facts, taken: frozenset[str], weigh: Weigh) -> tuple[float, list[str]]:
     """A pair's score, and what in it is not supported, the gravest first."""
     supported = _START + sum(map(facts.supports, content(pair.answer)))
     foreign: dict[str, float] = {}
     for sentence in _SENTENCE.split(pair.answer):
         share = _GUESSED if _GUESS.search(sentence) else 1.0
-        for told, weight in _foreign(sentence, facts, taken):
+        for told, weight in _foreign(sentence, facts, taken, weigh):
             foreign[told] = max(foreign.get(told, 0.0), share * weight)
     hard = sum(weight >= 1 for weight in foreign.values())
     score = supported / (supported + sum(foreign.values()))
     return score * _EACH**hard, sorted(foreign, key=lambda told: -foreign[told])
 
 
-def _foreign(text: str, facts: Facts, taken: frozenset[str]) -> Iterator[tuple[str, float]]:
+def _foreign(text: str, facts: Facts, taken: frozenset[str], weigh: Weigh) -> Iterator[tuple[str, float]]:
     """Each word or number that nothing supports, with its weight."""
     found = words(text)
     for place, word in enumerate(found):
         told = word.stem in taken or is_common(word.stem) or facts.supports(word.stem) or facts.allows(word.stem)
         if word.value is None and not told:
-            yield f"'{word.text}'", _weight(word, found[:place])
+            yield f"'{word.text}'", weigh(word, found[:place])
     for number, counts in numbers(found):
         if doubt := facts.doubt(number, counts):
             yield number.text, _NUMBER * doubt
@@ -80,6 +87,10 @@ def _weight(word: Word, before: Sequence[Word]) -> float:
     if word.name or is_thing(word.text):
         return _NAME if word.name else _THING
     return _MENTIONED if _is_mentioned(word, before) else _WORD
+
+
+def _weight_abroad(word: Word, before: Sequence[Word]) -> float:  # noqa: ARG001 - as the other
+    return _FOREIGN_WORD
 
 
 def _is_mentioned(word: Word, before: Sequence[Word]) -> bool:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from random import Random
 
 from syphus.selection.candidates import Scored
 from syphus.types import State
+
+FEWEST = 6  #: queries that can tell a difference from chance: of fewer, all may go the same way by it
+
+_Z = 1.96  # standard deviations that hold 95% of a normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,16 @@ def paired_bootstrap(
     return Interval(sum(differences) / count, means[cut], means[rounds - 1 - cut])
 
 
+def share_interval(values: Sequence[bool]) -> Interval:
+    """The share of what is true, and Wilson's interval of 95%: a share of 1 in a sample is none of all."""
+    count, share = len(values), sum(values) / len(values) if values else 0.0
+    if not count:
+        return Interval(0.0, 0.0, 1.0)
+    middle = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
+    half = _Z * sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / (1 + _Z**2 / count)
+    return Interval(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
+
+
 def proven(
     with_set: Sequence[Scored], without: Sequence[Scored], seed: int, thresholds: Thresholds = Thresholds()
 ) -> Proof:
@@ -95,7 +110,8 @@ def proven(
     if gain.low <= thresholds.gain:
         missing.append(f"no better than without examples by more than chance: {gain.low:+.2f} to {gain.high:+.2f}")
     if copies > thresholds.copies:
-        missing.append(f"answers that copy an example: {copies} of {len(with_set)}")
+        most = f", {thresholds.copies} at the most may" if thresholds.copies else ""
+        missing.append(f"answers that copy an example: {copies} of {len(with_set)}{most}")
     plain = (_valid(without), _mean(list(other.values())))
     return Proof(share, mean, gain, copies, not missing, tuple(missing), *plain, asked=len(with_set))
 

@@ -6,6 +6,7 @@ import re
 from itertools import combinations
 
 from syphus.selection.candidates import Background, Candidate
+from syphus.selection.form import wanted_pairs
 from syphus.selection.words import alike, content
 
 _ALONE = 0.5  #: one question can't vary
@@ -34,9 +35,14 @@ def question_type(question: str) -> str:
     return next((name for name, pattern in _PATTERNS.items() if pattern.match(start)), "tell")
 
 
-def variety(candidate: Candidate, _: Background) -> tuple[float, str]:
-    """The mean of: different openings, different types, and the distance between the questions' words."""
+def variety(candidate: Candidate, background: Background) -> tuple[float, str]:
+    """The mean of: different openings, different types, and the distance between the questions' words.
+
+    Of one question alone nothing can be said; where one is wanted, that is no fault.
+    """
     questions = [pair.instruction for pair in candidate.pairs]
+    if len(questions) == 1 == wanted_pairs(background)[1]:
+        return 1.0, ""
     if len(questions) < 2:
         return (_ALONE if questions else 0.0), "one question" if questions else "no question"
     openings = [" ".join(question.casefold().split()[:2]) for question in questions]

@@ -1,21 +1,26 @@
 """The words of a text: which carry meaning, by their stems, and which numbers there are.
 
-Stems are Snowball's for English. In a script without spaces a whole run of letters is one word here, so that such texts
-have few words in common: see `comparable`.
+Stems are Snowball's for English. Chinese and Japanese, which have no spaces, and Korean, whose endings vary, are taken
+in overlapping pairs of characters, as search engines do it, apart from what is mostly grammar; a run of katakana is a
+word.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 
 from syphus.selection.common_words import COMMON, IRREGULAR, NUMBERS
 
 _WORD = re.compile("\\d+(?:[.,:]\\d+)*|[^\\W\\d_]+(?:['\u2019][^\\W\\d_]+)*")
 _ENDS_SENTENCE = re.compile(r"(?:\A|[.!?:;\"“(\n-])\W*\Z")
-_LABEL = re.compile(r"^[ \t]*\d{1,2}[.)](?=\s)", re.MULTILINE)
+_LABEL = re.compile(r"^[ \t]*\(?\d{1,2}[.)](?=\s)", re.MULTILINE)
+_RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\u3005]+|[\uac00-\ud7a3]+|[\u30a1-\u30fa\u30fc]+")  # of one script
+_GRAMMAR = re.compile("[的了在是着和与及或也都就很吗呢吧啊之而且但这那有个只位张]|正在|可以|其他")
+_IN_PAIRS = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
 _BOX = re.compile(r"\[\s*-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?)*\s*\]")
 
 _HARDLY_ENGLISH, _ENGLISH = 0.2, 0.25  #: shares of function words
@@ -37,14 +42,24 @@ class Word:
 def words(text: str) -> tuple[Word, ...]:
     """All words, in their order, without coordinates in brackets and the numbers of a list's items."""
     text = _LABEL.sub(" ", _BOX.sub(" ", text))
-    found = []
+    found: list[Word] = []
     for match in _WORD.finditer(text):
         written = match[0]
+        if _IN_PAIRS.search(written):
+            found += _of_characters(written)
+            continue
         small = re.sub("['\u2019]s?$", "", written.casefold())
         capital = written[0].isupper() and not _ENDS_SENTENCE.search(text, max(0, match.start() - 4), match.start())
         last = text[match.end() : match.end() + 1] not in (" ", "-")
         found.append(Word(small, stem(small), _value(small), capital and small not in COMMON, last))
     return tuple(found)
+
+
+def _of_characters(run: str) -> Iterator[Word]:
+    """The words of a run of letters of such a script; what is hiragana is grammar."""
+    for part in _RUN.findall(_GRAMMAR.sub(" ", run)):
+        pairs = [part] if "\u30a0" < part[0] < "\u3100" or len(part) == 1 else map("".join, pairwise(part))
+        yield from (Word(each, each) for each in pairs)
 
 
 @lru_cache(maxsize=20_000)
@@ -80,8 +95,13 @@ def comparable(annotation: str, text: str) -> bool:
     known, said = content(annotation), content(text)
     if not known or not said:
         return bool(known)
-    foreign = _share_of_common(annotation) < _HARDLY_ENGLISH and _share_of_common(text) > _ENGLISH
+    foreign = not seems_english(annotation) and _share_of_common(text) > _ENGLISH
     return _latin(annotation) == _latin(text) and not (foreign and known.isdisjoint(said))
+
+
+def seems_english(text: str) -> bool:
+    """Whether a text has English function words, or is too short to tell."""
+    return _share_of_common(text) >= _HARDLY_ENGLISH
 
 
 def _share_of_common(text: str) -> float:

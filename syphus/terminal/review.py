@@ -73,5 +73,6 @@ def _edited(text: str) -> str:
         try:
             subprocess.run([*shlex.split(editor), str(path)], check=True)  # noqa: S603 - the person's own editor
         except (OSError, subprocess.CalledProcessError) as error:
-            raise ConfigError(f"The editor {editor!r} (VISUAL or EDITOR) failed: {error}.") from error
+            why = error.strerror if isinstance(error, OSError) else f"exit code {error.returncode}"
+            raise ConfigError(f"The editor {editor!r} (VISUAL or EDITOR) failed: {why}.") from error
         return path.read_text(encoding="utf-8").strip()

@@ -15,7 +15,7 @@ from syphus.pipeline.stage import IMAGE
 from syphus.plugins.finding import PluginInfo
 from syphus.stages.generate import PLUGIN, asking_helps
 from syphus.terminal.languages import numbers
-from syphus.text import dollars, many, one_line
+from syphus.text import MADE_UP, dollars, many, one_line
 from syphus.types import State
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def summary(report: Report) -> list[str]:
         shared = many(counts.shared, "query shares", "queries share")
         lines.append(f"{shared} the answer of another one that asks the very same.")
     if report.simulated:
-        lines.append("Answered by the simulated endpoint: made-up text, not a model.")
+        lines.append(MADE_UP)
     return lines
 
 

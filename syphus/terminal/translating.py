@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from syphus.formats.report import Translated
 from syphus.terminal.languages import numbers
 from syphus.terminal.telling import closing_files, cost, going_on, without_retry
-from syphus.text import many
+from syphus.text import MADE_UP, many
 from syphus.types import State
 
 _BY_LANGUAGE = re.compile(r"(.*)_([a-z]{2})(\.[a-z]+)")
@@ -21,7 +21,7 @@ def closing(done: Translated, command: str) -> list[str]:
     assert report.translation is not None
     lines += [*numbers(report.translation), f"{cost(report)} over {many(len(report.sessions), 'session')}, in all."]
     if report.simulated:
-        lines.append("Answered by the simulated endpoint: made-up text, not a model.")
+        lines.append(MADE_UP)
     gaps = sum(done.with_gaps.values())
     if gaps:
         what = many(gaps, "translated round lacks", "translated rounds lack")

@@ -10,6 +10,7 @@ import typer
 from syphus.options import Options
 from syphus.terminal.command_line import with_options
 from syphus.terminal.streams import command_given, print_as_json, print_lines
+from syphus.text import MADE_UP
 
 
 @with_options
@@ -83,6 +84,8 @@ def compare(
         print_as_json(as_json(done))
     else:
         print_lines(*compared(done))
+    if done.simulated:
+        observer.say(MADE_UP)
     if done.stopped_by is not None:
         observer.say(str(done.stopped_by))
         observer.say(going_on(done.stopped_by, command_given()))
@@ -104,7 +107,9 @@ def describe(
     observer = make_observer()
     done = ask(options, sample, into, os.environ, observer)
     if options.json:
-        print_as_json({"short": done.short, "long": done.long})
+        print_as_json({"short": done.short, "long": done.long, "simulated": done.simulated})
     else:
         print_lines(f"Short: {done.short}", f"Long: {done.long}")
+    if done.simulated:
+        observer.say(MADE_UP)
     observer.say(f"Files: {', '.join(done.files)}")

@@ -8,7 +8,7 @@ from syphus.runs.cold_start.advice import shortcomings
 from syphus.runs.cold_start.search import Ended
 from syphus.terminal.corpus import columns
 from syphus.terminal.telling import going_on
-from syphus.text import dollars, many, one_line
+from syphus.text import MADE_UP, dollars, many, one_line
 
 if TYPE_CHECKING:
     from syphus.runs.compare import Compared
@@ -26,7 +26,7 @@ def searched(ended: Ended, command: str) -> list[str]:
         lines += shortcomings(found)
     lines.append(f"{many(spending.requests, 'request')}, {cost} in this run so far")
     if ended.report.simulated:
-        lines.append("Answered by the simulated endpoint: made-up text, not a model.")
+        lines.append(MADE_UP)
     if ended.files:
         lines.append(f"Files: {', '.join(ended.files)}")
     return [*lines, going_on(ended.stopped_by, command)] if ended.stopped_by is not None else lines

@@ -53,7 +53,7 @@ def pairs(
 ) -> list[Pair]:
     """About `count` pairs over `facts`: fewer where the facts do not yield so many different ones.
 
-    Questions to `avoid` are not asked: those of in-context examples.
+    Questions to `avoid` are not asked: those of in-context examples; unless no other is left.
     """
     if not facts:
         return [_NOTHING_TO_SEE]
@@ -69,6 +69,8 @@ def pairs(
             made[question] = _response(order[which], openings[(turn + starts[which]) % len(openings)])
         if len(made) == count:
             break
+    if not made and avoid:
+        return pairs(facts, count, about_change, random)
     return [Pair(question, response) for question, response in made.items()]
 
 

@@ -12,6 +12,7 @@ from syphus.text import one_line
 from syphus.types import State
 
 _LOW = 0.7  #: a mean score below says that something is wrong
+_OFTEN = 0.1  #: a share of the answers above says so, too
 _MOST_TOLD = 3
 _GOOD_SHARE = 0.95
 
@@ -30,17 +31,28 @@ _TRY = {
     "no leak": "say in the system message: speak as if you saw it, and never of a description or an annotation",
 }
 
+#: The same by what became of answers, where no system message is at fault.
+_TRY_STATE = {
+    State.TRUNCATED: "leave answers more room (--max-tokens), or ask for fewer and shorter pairs in the system message",
+    State.REFUSED: "say in the system message what the pairs are for, leave out what is refused, or ask another model",
+    State.FAILED: "see why they fail: `status` says it of each",
+}
 
-def missing(best: Round | None, stopped: bool) -> list[str]:
+
+def missing(rounds: Sequence[Round], best: Round | None, stopped: bool) -> list[str]:
     """What keeps the best set from being satisfactory, and why; `stopped` before it could be known."""
-    if best is None:
-        return [] if stopped else ["no answer could become an example"]
-    return [*(best.proof.missing if best.proof else ["the set was not proven"]), *_causes(best)]
+    if best is not None:
+        return [*(best.proof.missing if best.proof else ["the set was not proven"]), *_causes(best.with_set)]
+    return [] if stopped else ["no answer could become an example", *_causes(_all(rounds))]
 
 
-def _causes(best: Round) -> list[str]:
-    """Why answers with the best set are not what they should be: reasons with their counts, low scores with a note."""
-    answers = best.with_set
+def _all(rounds: Sequence[Round]) -> list[Scored]:
+    """All candidates, each once."""
+    return list({each.candidate.key: each for round_ in rounds for each in round_.scored}.values())
+
+
+def _causes(answers: Sequence[Scored]) -> list[str]:
+    """Why answers are not what they should be: reasons with their counts, low scores with a note."""
     reasons = Counter(each.candidate.reason for each in answers if each.candidate.state is not State.OK)
     told = [f"{count} of {len(answers)} answers: {one_line(why, 90)}" for why, count in reasons.most_common(_MOST_TOLD)]
     low = [f"{name} {score:.2f}: {one_line(note, 90)}" for name, score, note in _low(answers)]
@@ -56,20 +68,26 @@ def shortcomings(found: Found) -> list[str]:
 def advice(rounds: Sequence[Round], best: Round | None) -> list[str]:
     """What to try, the likeliest first."""
     if best is None:
-        scored = [each for round_ in rounds for each in round_.scored]
-        return [*_of_heuristics(scored), "write one example by hand, and pin it: --pinned FILE"]
+        return [*_of_answers(_all(rounds)), "write one example by hand, and pin it: --pinned FILE"]
     found = []
     proof = best.proof
     if proof is not None and proof.plain_share >= _GOOD_SHARE and proof.valid_share >= _GOOD_SHARE:
         found.append(f"answers are good without examples, too ({proof.plain_share:.0%} valid): --cold-start never")
-    if proof is not None and proof.gain.low <= 0 < proof.gain.mean:
+    if proof is not None and proof.gain.low <= 0 < proof.gain.mean and len(proof.missing) == 1:
         found.append(f"prove with more queries than {proof.asked}: --held-out, or a larger input")
-    found += _of_heuristics(best.with_set)
-    return found or ["more rounds (--rounds), more queries (--sample), or another system message"]
+    found += _of_answers(best.with_set)
+    if proof is not None and proof.copies:
+        found.append(_TRY["copies no example"])
+    return list(dict.fromkeys(found)) or ["more rounds (--rounds), more queries (--sample), or another system message"]
 
 
-def _of_heuristics(scored: Sequence[Scored]) -> list[str]:
-    return list(dict.fromkeys(_TRY[name] for name, *_ in _low(scored) if name in _TRY))[:_MOST_TOLD]
+def _of_answers(scored: Sequence[Scored]) -> list[str]:
+    """What follows from states that are frequent, and from scores of the other answers that are low."""
+    states = Counter(each.candidate.state for each in scored)
+    found = [told for state, told in _TRY_STATE.items() if states[state] > _OFTEN * len(scored)]
+    read = [each for each in scored if each.candidate.state not in _TRY_STATE]
+    found += (_TRY.get(name, f"see on the page why {name!r} is low") for name, *_ in _low(read))
+    return list(dict.fromkeys(found))[:_MOST_TOLD]
 
 
 def _low(scored: Sequence[Scored]) -> Iterator[tuple[str, float, str]]:
@@ -79,6 +97,6 @@ def _low(scored: Sequence[Scored]) -> Iterator[tuple[str, float, str]]:
     barring = Counter(name for each in scored for name in each.barred)
     means = {name: mean(each.scores[name] for each in scored) for name in scored[0].scores}
     for name in sorted(means, key=lambda name: (-barring[name], means[name])):
-        if means[name] < _LOW or barring[name] > len(scored) / 10:
+        if means[name] < _LOW or barring[name] > _OFTEN * len(scored):
             notes = Counter(each.notes[name] for each in scored if name in each.notes)
             yield name, means[name], notes.most_common(1)[0][0] if notes else ""

@@ -10,14 +10,14 @@ from contextlib import closing
 from dataclasses import replace
 
 from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
-from syphus.ledger.sample import askable
+from syphus.ledger.sample import different
 from syphus.ledger.sessions import last_settings
 from syphus.ledger.store import Store
-from syphus.options import ALWAYS, AUTO, NEVER
+from syphus.options import ALWAYS
 from syphus.pipeline.engine import Observer
 from syphus.runs.cold_start.advice import shortcomings
 from syphus.runs.cold_start.conclusion import Conclusion, asked_for, concluded
-from syphus.runs.cold_start.plan import Plan
+from syphus.runs.cold_start.plan import FEWEST_QUERIES, Plan
 from syphus.runs.cold_start.prompt_file import FILE
 from syphus.runs.cold_start.search import Ended, Search
 from syphus.runs.inputs import check_input
@@ -27,17 +27,15 @@ from syphus.stages.generate import Generate
 from syphus.text import many
 from syphus.types import Prefix
 
-WORTHWHILE = 100  #: queries from which on it is done without being told to: for fewer it would cost more than they do
+WORTHWHILE = 100  #: different queries from which on it is done unasked: for fewer it would cost more than they do
 
 
 def with_examples(prepared: Prepared, store: Store, observer: Observer) -> Prepared | SyphusError:
-    """The run with in-context examples, if there are to be any; or what keeps it from being begun.
+    """The run with in-context examples that were found for it, or without; or what keeps it from being begun.
 
     Raises `UsageError` and `StorageError`.
     """
-    mode, prefix = prepared.options.cold_start, prepared.prefix
-    if mode == NEVER or (mode == AUTO and prefix.in_context):
-        return prepared
+    prefix = prepared.prefix
     begun = last_settings(store, Generate.name)
     known = concluded(store)
     wanted = asked_for(prefix.system_message, prepared.config.model)
@@ -62,19 +60,18 @@ def _worthwhile(prepared: Prepared, store: Store, observer: Observer) -> bool:
     plugin = prepared.plugin.digest()
     with closing(prepared.album(store.folder)) as album:
         check_input(store, Generate.name, prepared.dataset, prepared.options, plugin, observer.reading, album)
-    total = sum(1 for _ in askable(store, Generate.name))
-    if prepared.options.cold_start == ALWAYS and total:
+    found = different(store, Generate.name, WORTHWHILE)
+    if prepared.options.cold_start == ALWAYS and found:
         return True
-    if total >= WORTHWHILE:
+    if found >= WORTHWHILE:
         observer.say(
             "The prompt has no in-context examples: they are looked for first (--cold-start never goes without)."
         )
         return True
-    if total:
-        observer.say(
-            f"The prompt has no in-context examples. For {many(total, 'query', 'queries')} none are looked for "
-            "(--cold-start always does)."
-        )
+    if found:
+        told = many(found, "different query", "different queries")
+        hint = " (--cold-start always does)" if found >= FEWEST_QUERIES else ""
+        observer.say(f"The prompt has no in-context examples. For {told} none are looked for{hint}.")
     return False
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from syphus.errors import ConfigError
+from syphus.errors import ConfigError, StorageError
+from syphus.formats.files import replacing
+from syphus.ledger.store import storage_faults
 from syphus.options import Options
 from syphus.pipeline.engine import Observer
 from syphus.plugins.contract import AbstractDataset, prompt_file, shipped
 from syphus.runs.cold_start.plan import Plan
-from syphus.runs.cold_start.prompt_file import write_prompt
+from syphus.runs.cold_start.prompt_file import prompt_text
 from syphus.runs.cold_start.review import Reviewer
 from syphus.runs.cold_start.search import Ended, Search
 from syphus.runs.prepare import Prepared, prepare
@@ -51,7 +53,11 @@ def cold_start(
     if not ended.found.satisfactory:
         observer.say(f"{place} was not written: the set is not satisfactory.")
         return ended
-    return ended._replace(files=(*ended.files, _written(place, prepared, ended, observer)))
+    try:
+        _put(place, prompt_text(prepared.plugin.name, ended.prefix, ended.found).encode(), observer)
+    except StorageError as error:
+        return ended._replace(stopped_by=error)
+    return ended._replace(files=(*ended.files, short_path(place)))
 
 
 def own_prompt(prepared: Prepared) -> Path:
@@ -68,11 +74,15 @@ def own_prompt(prepared: Prepared) -> Path:
     return source.with_suffix(".yaml")
 
 
-def _written(place: Path, prepared: Prepared, ended: Ended, observer: Observer) -> str:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.exists():
-        old = place.with_name(f"{place.name}.old")
-        place.replace(old)
-        observer.say(f"The prompt that was there is kept as {short_path(old)}.")
-    write_prompt(place, prepared.plugin.name, ended.prefix, ended.found)
-    return short_path(place)
+def _put(place: Path, prompt: bytes, observer: Observer) -> None:
+    """Writes it there; what was there is kept beside it, and nothing that was kept before is written over."""
+    with storage_faults(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        before = place.read_bytes() if place.exists() else prompt
+        if before != prompt:
+            names = (f"{place.name}.old{number}" for number in ("", *range(2, 10_000)))
+            old = next(path for path in map(place.with_name, names) if not path.exists())
+            old.write_bytes(before)
+            observer.say(f"The prompt that was there is kept as {short_path(old)}.")
+    with replacing(place) as file:
+        file.write(prompt)

@@ -23,6 +23,8 @@ def with_examples(system_message: str, candidates: Iterable[Candidate], stage: P
 def pinned(path: str, stage: Propose) -> list[Candidate]:
     """The in-context examples of a prompt file, as candidates of round 0. Raises `PromptError`."""
     prefix = to_prefix(read_prompt(path), path)
+    if any("images" in turn for turn in prefix.in_context):
+        raise PromptError(f"{path}: an in-context example with images can't be pinned; leave the images out")
     found = _by_hand(prefix.in_context, stage)
     if not found:
         raise PromptError(f"{path}: there are no in-context examples to be pinned")

@@ -13,20 +13,12 @@ from syphus.types import Prefix, Usage
 def forecast_lines(prepared: Prepared, plan: Plan, askable: int, annotation_bytes: float) -> list[str]:
     """Where from, how much at the least and at the most; `annotation_bytes` is the size of an average annotation.
 
-    Says so where the budget will not do for one round.
+    `plan` fits the input. Says so where the budget will not do for one round.
     """
     options, model = prepared.options, prepared.config.model
-    sample, held_out = min(plan.sample, askable - askable // 2), min(plan.held_out, askable // 2)
-    fitting = Plan(
-        rounds=plan.rounds,
-        sample=sample,
-        answers=plan.answers,
-        held_out=held_out,
-        examples=plan.examples,
-        judge=plan.judge,
-    )
-    least, most = fitting.requests(1), fitting.requests()
-    what = f"{sample} of {many(askable, 'query', 'queries')} a round to choose from, {held_out} others to prove with"
+    least, most = plan.requests(1), plan.requests()
+    of_all = f"{plan.sample} of {many(askable, 'query', 'queries')}"
+    what = f"{of_all} a round to choose from, {plan.held_out} others to prove with"
     lines = [f"{options.name} {options.dataset_version}: cold start: {what}, {model} at {prepared.endpoint}"]
     many_requests = f"{least:,} requests for one round" + (
         f", {most:,} at the most for {plan.rounds}" if plan.rounds > 1 else " at the most"

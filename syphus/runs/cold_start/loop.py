@@ -10,23 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from syphus.errors import InputError
 from syphus.ledger.sample import askable, queries_called
 from syphus.ledger.store import Store
-from syphus.runs.cold_start.plan import FEWEST_QUERIES, NAME, Plan, Round
+from syphus.runs.cold_start.plan import NAME, Plan, Round
 from syphus.runs.cold_start.pool import Pool
 from syphus.runs.cold_start.proving import Prover
 from syphus.runs.cold_start.review import Reviews
 from syphus.runs.cold_start.scoring import Scorer
 from syphus.runs.cold_start.trials import Trials
-from syphus.selection import Candidate, Hurt, Verdict, sample_spread
+from syphus.selection import Candidate, Hurt, Verdict, sample_by_lot, sample_spread
 from syphus.stages.generate import Generate
 from syphus.text import many
 from syphus.types import Prefix, Query, State
 
 
 class Loop:
-    """Looks for in-context examples to a system message.
+    """Looks for in-context examples to a system message, by a plan that fits the input.
 
     `say` is told what happens, `seen` that there is more to see in `rounds`.
     """
@@ -59,9 +58,9 @@ class Loop:
     def run(self, reviews: Reviews, pinned: Sequence[Candidate] = ()) -> None:
         """Goes round until a set is satisfactory, or the rounds are over.
 
-        Raises `InputError` where there are too few queries, and the `SyphusError` that stopped it.
+        Raises the `SyphusError` that stopped it.
         """
-        held_out = self._held_out()
+        held_out = self._held_out(pinned)
         pool = Pool(self._plan, self._plain, self._scorer, reviews, pinned)
         prover = Prover(self._plan, self._plain, self._trials, self._scorer, held_out)
         for number in range(1, self._plan.rounds + 1):
@@ -77,6 +76,9 @@ class Loop:
             self._prove(prover)
             if self._satisfied():
                 return
+            if not pool.replaceable(chosen):
+                self._say("Each example was put there by a person: there is none to replace.")
+                return
             if not last:
                 self._replace(pool, prover)
 
@@ -85,7 +87,9 @@ class Loop:
     def _propose(self, number: int, pool: Pool, held_out: Sequence[Query]) -> None:
         asked_with = self.best.prefix if self.best else self._plain
         sample = self._sample(number, pool, held_out)
-        tried = self._trials.ask(f"{NAME} {number} propose", asked_with, sample, self._plan.answers, number)
+        tried = self._trials.ask(
+            f"{NAME} {number} propose", asked_with, sample, self._plan.answers, number, pool.queries
+        )
         found = [each.candidate for each in tried]
         if self._plan.judge:
             usable = [each.candidate for each in self._scorer.score(found, asked_with) if not each.barred]
@@ -123,15 +127,12 @@ class Loop:
 
     # The queries.
 
-    def _held_out(self) -> list[Query]:
-        total = sum(1 for _ in askable(self._store, Generate.name))
-        if total < FEWEST_QUERIES:
-            raise InputError(
-                f"{many(total, 'query', 'queries')} can be asked about: too few for a cold start, which needs "
-                f"{FEWEST_QUERIES} to choose from and to prove with. Write the examples by hand."
-            )
-        wanted = min(self._plan.held_out, total // 2)
-        return self._queries(sample_spread(askable(self._store, Generate.name), 0, self._plan.seed, wanted)[1])
+    def _held_out(self, pinned: Sequence[Candidate]) -> list[Query]:
+        """Queries that prove the set, none of which a person has put there as an example."""
+        shown, stage = {each.user_turn for each in pinned}, self._trials.stage(NAME, self._plain)
+        rows, wanted = askable(self._store, Generate.name), self._plan.held_out
+        drawn = self._queries(sample_by_lot(rows, wanted + len(shown), f"{self._plan.seed} held out"))
+        return [query for query in drawn if stage.asked(query) not in shown][:wanted]
 
     def _sample(self, number: int, pool: Pool, held_out: Sequence[Query]) -> list[Query]:
         """Queries that were not asked yet, as long as there are some; the held-out ones never."""
@@ -145,7 +146,7 @@ class Loop:
                 for name, text in askable(self._store, Generate.name)
                 if text not in apart and (name not in used) is fresh
             )
-            names += sample_spread(rows, self._plan.sample - len(names), self._plan.seed + number, 0)[0]
+            names += sample_spread(rows, self._plan.sample - len(names), f"{self._plan.seed} round {number}")
         return self._queries(names)
 
     def _queries(self, names: Sequence[str]) -> list[Query]:

@@ -11,20 +11,29 @@ from syphus.formats.files import replacing
 from syphus.formats.report import Report
 from syphus.runs.cold_start.page_style import STYLE
 from syphus.runs.cold_start.plan import Found, Round
-from syphus.selection import Proof, Scored
+from syphus.selection import Heuristic, Proof, Scored
 from syphus.stages.propose import by_whom
-from syphus.text import dollars, many
+from syphus.text import MADE_UP, dollars, many
 from syphus.types import State
 
 FILE = "cold_start.html"
 
 
+_INTRODUCTION = """
+<p>Without in-context examples a model keeps to the form now and then, and makes things up. This is the search for
+answers of its own that are good enough to be shown to it as examples. In each round it is asked about some queries. The
+answers, the <b>candidates</b>, get a <b>score</b> from 0 (bad) to 1 (good) by the heuristics below, and a few good ones
+that differ become <b>the set</b>. Other queries, which were <b>held out</b> and never become an example, are then asked
+with the set and without it. The <b>gain</b> is by how much the score is higher with it.</p>
+"""
+
+
 def write_page(
-    path: Path, title: str, found: Found, report: Report, explained: Mapping[str, str], under_way: str = ""
+    path: Path, title: str, found: Found, report: Report, heuristics: Sequence[Heuristic], under_way: str = ""
 ) -> None:
     """Writes the page, UTF-8. Raises `StorageError` where the disk fails.
 
-    `explained` says what each heuristic looks at, `under_way` what is still going on.
+    `heuristics` are those that it was scored by, `under_way` says what is still going on.
     """
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
@@ -33,9 +42,10 @@ def write_page(
         f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n",
         _verdict(found, under_way),
         _cost(report),
+        _INTRODUCTION,
         _rounds(found),
         _set(found),
-        _heuristics(found, explained),
+        _heuristics(found, heuristics),
         _side_by_side(found),
         *(_candidates(each, found) for each in found.rounds),
         "</body>\n</html>\n",
@@ -59,7 +69,7 @@ def _cost(report: Report) -> str:
     cost = "cost unknown" if report.cost is None else dollars(report.cost)
     told = f"{many(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
     told += f"{spending.usage.completion_tokens:,} out, {cost} so far in this run"
-    made_up = " Answered by the simulated endpoint: made-up text, not a model." if report.simulated else ""
+    made_up = f" {MADE_UP}" if report.simulated else ""
     return f"<p>{escape(told)}.{made_up}</p>\n"
 
 
@@ -67,7 +77,8 @@ def _rounds(found: Found) -> str:
     heads = ("round", "candidates", "valid", "chosen", "valid with the set", "without", "score with the set", "without",
              "gain, with its 95% interval", "copies", "")  # fmt: skip
     rows = [_row(each) for each in found.rounds]
-    return f"<h2>Rounds</h2>\n{table(heads, rows)}"
+    message = f"<pre>{escape(found.rounds[-1].asked_with.system_message)}</pre>\n" if found.rounds else ""
+    return f"<h2>Rounds</h2>\n{table(heads, rows)}<h4>The system message</h4>\n{message}"
 
 
 def _row(round_: Round) -> list[str]:
@@ -94,17 +105,21 @@ def _set(found: Found) -> str:
     return f"<h2>The set</h2>\n<p>Of round {found.best.number}.</p>\n{cards}"
 
 
-def _heuristics(found: Found, explained: Mapping[str, str]) -> str:
+def _heuristics(found: Found, heuristics: Sequence[Heuristic]) -> str:
     best = found.best
     groups = [("candidates", best.scored if best else found.rounds[-1].scored if found.rounds else ())]
     groups += [("without examples", best.without), ("with the set", best.with_set)] if best and best.proof else []
-    names = list(dict.fromkeys(name for _, scored in groups for each in scored for name in each.scores))
     rows = []
-    for name in names:
+    for heuristic in heuristics:
+        name = heuristic.name
         means = [[each.scores[name] for each in scored if name in each.scores] for _, scored in groups]
-        told = f"{escape(name)}<small>{escape(explained.get(name, ''))}</small>"
-        rows.append([told, *(_bar(mean(each)) if each else "-" for each in means)])
-    return "<h2>Scores by heuristic</h2>\n" + table(["heuristic", *(each for each, _ in groups)], rows, raw=True)
+        if any(means):
+            told = f"{escape(name)}<small>{escape(heuristic.explained)}</small>"
+            numbers = [f"{heuristic.weight:g}", f"{heuristic.floor:g}" if heuristic.floor else ""]
+            rows.append([told, *numbers, *(_bar(mean(each)) if each else "-" for each in means)])
+    heads = ["heuristic", "weight", "floor", *(each for each, _ in groups)]
+    told = "An answer's score is the weighted mean; below a floor it is never chosen, and its score is halved."
+    return f"<h2>Scores by heuristic</h2>\n<p>{told}</p>\n{table(heads, rows, raw=True)}"
 
 
 def _side_by_side(found: Found) -> str:
@@ -112,17 +127,18 @@ def _side_by_side(found: Found) -> str:
     if best is None or best.proof is None:
         return ""
     other = {each.candidate.query.id: each for each in best.without}
+    pairs = [(scored, other.get(scored.candidate.query.id)) for scored in best.with_set]
     blocks = []
-    for scored in best.with_set:
-        plain = other.get(scored.candidate.query.id)
-        change = f"{scored.total - plain.total:+.2f}" if plain else ""
+    for scored, plain in sorted(pairs, key=lambda pair: pair[0].total - (pair[1].total if pair[1] else 0)):
+        change = f"{scored.total:.2f}, without {plain.total:.2f}" if plain else f"{scored.total:.2f}"
         blocks.append(
-            f"<details><summary>{escape(scored.candidate.query.id)} <b>{change}</b></summary>\n"
+            f"<details><summary>{escape(scored.candidate.query.id)} <b>score {change}</b></summary>\n"
             f"{_annotation(scored)}"
             f'<div class="two"><div><h4>without examples</h4>{_answer(plain) if plain else "-"}</div>'
             f"<div><h4>with the set</h4>{_answer(scored)}</div></div></details>\n"
         )
-    return f"<h2>Held-out queries, without and with the set</h2>\n{''.join(blocks)}"
+    told = "<p>Those that gain the least by the set come first.</p>"
+    return f"<h2>Held-out queries, without and with the set</h2>\n{told}\n{''.join(blocks)}"
 
 
 def _candidates(round_: Round, found: Found) -> str:
@@ -145,7 +161,7 @@ def _fate(scored: Scored, fates: Mapping[str, str]) -> str:
 def _card(scored: Scored, told: str, closed: bool = False) -> str:
     candidate = scored.candidate
     kind = "good" if told.startswith(("taken", "pinned", "example")) else "bad" if scored.barred else ""
-    head = f"{escape(candidate.query.id)} <b>{scored.total:.2f}</b> <i>{escape(told)}</i>"
+    head = f"{escape(candidate.query.id)} <b>score {scored.total:.2f}</b> <i>{escape(told)}</i>"
     by = f"round {candidate.round}, {by_whom(candidate.model)}" if candidate.round else "by hand"
     return (
         f'<details class="{kind}"{"" if closed else " open"}><summary>{head}</summary>\n'

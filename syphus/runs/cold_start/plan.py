@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from syphus.errors import ConfigError
-from syphus.selection import STRATEGIES, Candidate, Hurt, Proof, Scored, Thresholds
+from syphus.errors import ConfigError, InputError
+from syphus.selection import FEWEST, STRATEGIES, Candidate, Hurt, Proof, Scored, Thresholds
+from syphus.text import many
 from syphus.types import Prefix
 
 NAME = "cold start"  #: how the names of its stages begin
-FEWEST_QUERIES = 6  #: that a sample and a held-out part can be made of
+FEWEST_QUERIES = 2 * FEWEST  #: different ones, that a sample and a held-out part can be made of
 _TO_A_COPY = 40  #: answers of which one may copy an example
 TOKENS = 2_000  #: that all in-context examples may have together
 
@@ -32,8 +33,10 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name in ("rounds", "sample", "answers", "held_out", "examples", "tokens"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: a number from 1 on is needed.")
+            least = FEWEST if name == "held_out" else 1
+            if getattr(self, name) < least:
+                told = f"--{name.replace('_', '-')} {getattr(self, name)}"
+                raise ConfigError(f"{told}: a number from {least} on is needed.")
         if self.strategy not in STRATEGIES:
             raise ConfigError(f"--strategy {self.strategy}: there is {', '.join(STRATEGIES)}.")
 
@@ -41,6 +44,24 @@ class Plan:
     def wanted(self) -> Thresholds:
         """What satisfactory means; of 40 answers one may copy an example, which is chance, and of fewer none."""
         return self.thresholds or Thresholds(copies=self.held_out // _TO_A_COPY)
+
+    @property
+    def different(self) -> int:
+        """How many different queries are enough: more make no difference to the plan."""
+        return 2 * max(self.sample, self.held_out)
+
+    def fitting(self, different: int) -> Plan:
+        """The same for an input with so many different queries, at least half of which are left to choose from.
+
+        Raises `InputError` where there are too few.
+        """
+        if different < FEWEST_QUERIES:
+            raise InputError(
+                f"{many(different, 'different query', 'different queries')} can be asked about: too few for a cold "
+                f"start, which needs {FEWEST_QUERIES} to choose from and to prove with. Write the examples by hand."
+            )
+        held_out = min(self.held_out, different // 2)
+        return replace(self, held_out=held_out, sample=min(self.sample, different - held_out))
 
     def requests(self, rounds: int | None = None, judged: bool | None = None) -> int:
         """How many requests so many rounds take at the most, the first of which has no set to go by.

@@ -19,9 +19,9 @@ class Scorer:
         self._rules = rules_of(dataset)
 
     @property
-    def explained(self) -> dict[str, str]:
-        """What each heuristic looks at, by its name."""
-        return {each.name: each.explained for each in (*HEURISTICS, *self._extra({}))}
+    def heuristics(self) -> list[Heuristic]:
+        """All that there may be: the general ones, those of the dataset, and the judge."""
+        return list({each.name: each for each in (*HEURISTICS, *self._extra({}))}.values())
 
     def score(
         self,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
 from syphus.formats.report import Report
-from syphus.ledger.sample import askable
+from syphus.ledger.sample import askable, different
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
@@ -26,7 +26,7 @@ from syphus.runs.cold_start.trials import Trials
 from syphus.runs.inputs import check_input
 from syphus.runs.prepare import Prepared
 from syphus.runs.projections import short_path
-from syphus.selection import Candidate
+from syphus.selection import Candidate, tokens
 from syphus.stages.generate import Generate
 from syphus.types import Prefix
 
@@ -59,9 +59,7 @@ class Search:
         self._trials = Trials(self._prepared, store, observer)
         self._scorer = Scorer(prepared.dataset)
         self._title = f"Cold start: {prepared.options.name} {prepared.options.dataset_version}"
-        self._loop = Loop(
-            plan, prepared.prefix.system_message, store, self._trials, self._scorer, observer.say, self._show
-        )
+        self._loop = self._loop_by(plan)
 
     def run(self, pinned_path: str = "", reviewer: Reviewer | None = None) -> Ended:
         """Reads the input, says what it will take, and goes round.
@@ -72,7 +70,7 @@ class Search:
         stage = self._trials.stage(NAME, self._prepared.prefix)
         examples = pinned(pinned_path, stage) if pinned_path else []
         self._open_input()
-        self._forecast()
+        self._fit(examples)
         reviews = Reviews(self._store, reviewer, lambda candidate, text: by_hand(candidate.query, text, stage))
         with closing(self._trials):
             return self._ended(self._stopped_by(reviews, examples))
@@ -91,17 +89,26 @@ class Search:
         given = (self._store, Generate.name, self._prepared.dataset, self._prepared.options, plugin)
         check_input(*given, self._observer.reading, self._trials.asker.album)
 
-    def _forecast(self) -> None:
+    def _fit(self, pinned: Sequence[Candidate]) -> None:
+        """Makes the plan fit the input, and says what it will take."""
+        plan = self._plan.fitting(different(self._store, Generate.name, self._plan.different))
+        self._loop = self._loop_by(plan)
         total = sum(1 for _ in askable(self._store, Generate.name))
-        for line in forecast_lines(self._prepared, self._plan, total, average_size(self._store, Generate.name)):
+        for line in forecast_lines(self._prepared, plan, total, average_size(self._store, Generate.name)):
             self._observer.say(line)
+        if (size := sum(map(tokens, pinned))) > plan.tokens:
+            self._observer.say(f"The pinned examples have about {size:,} tokens, more than --tokens {plan.tokens}.")
+
+    def _loop_by(self, plan: Plan) -> Loop:
+        message = self._prepared.prefix.system_message
+        return Loop(plan, message, self._store, self._trials, self._scorer, self._observer.say, self._show)
 
     def _ended(self, stopped_by: SyphusError | None) -> Ended:
         loop, report = self._loop, self._trials.asker.report(NAME)
         found = Found(tuple(loop.rounds), loop.best)
         if not found.satisfactory:
             tips = tuple(advice(loop.rounds, loop.best)) if stopped_by is None else ()
-            found = replace(found, missing=tuple(missing(loop.best, stopped_by is not None)), advice=tips)
+            found = replace(found, missing=tuple(missing(loop.rounds, loop.best, stopped_by is not None)), advice=tips)
         prefix = loop.best.prefix if loop.best else self._prepared.prefix
         if isinstance(stopped_by, InterruptError) and stopped_by.at_once:
             return Ended(found, report, stopped_by, (), prefix)
@@ -110,7 +117,7 @@ class Search:
     def _files(self, found: Found, report: Report, prefix: Prefix) -> tuple[str, ...]:
         folder, options = self._store.folder, self._prepared.options
         paths = [folder / page.FILE, folder / as_json.FILE]
-        page.write_page(paths[0], self._title, found, report, self._scorer.explained)
+        page.write_page(paths[0], self._title, found, report, self._scorer.heuristics)
         as_json.write_json(paths[1], found, report)
         if found.best is not None:
             wanted = asked_for(prefix.system_message, self._prepared.config.model)
@@ -121,4 +128,4 @@ class Search:
         found = Found(tuple(self._loop.rounds), self._loop.best)
         told = f"Round {len(found.rounds)} of at most {self._plan.rounds} is under way."
         report, path = self._trials.asker.report(NAME), self._store.folder / page.FILE
-        page.write_page(path, self._title, found, report, self._scorer.explained, told)
+        page.write_page(path, self._title, found, report, self._scorer.heuristics, told)

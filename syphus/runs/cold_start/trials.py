@@ -6,7 +6,7 @@ from its beginning, and sends only what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
@@ -72,16 +72,28 @@ class Trials:
         )
 
     def ask(
-        self, name: str, prefix: Prefix, queries: Sequence[Query], answers: int = 1, number: int = 1
+        self,
+        name: str,
+        prefix: Prefix,
+        queries: Sequence[Query],
+        answers: int = 1,
+        number: int = 1,
+        before: Collection[str] = (),
     ) -> list[Tried]:
         """Asks for so many answers to each query, in round `number`; gives what came of all, in the same order.
+
+        The queries that have the ids in `before` were asked in earlier rounds, and are asked for further answers.
 
         Raises the `SyphusError` that stopped it.
         """
         stage = self.stage(name, prefix)
         settings = replace(self._prepared, prefix=prefix).settings
         asked_with = _digest([settings, self._parser])
-        rows = [labelled(query, copy, asked_with) for query in queries for copy in range(answers)]
+        rows = [
+            labelled(query, copy + answers * (number - 1) * (query.id in before), asked_with)
+            for query in queries
+            for copy in range(answers)
+        ]
         return [Tried(_candidate(stage, told, number), told.usage) for told in self._answers(stage, settings, rows)]
 
     def judge(self, name: str, candidates: Sequence[Candidate]) -> dict[str, Verdict]:
