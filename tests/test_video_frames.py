@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import random
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -196,6 +197,20 @@ def test_a_frame_that_is_suddenly_enormous_is_not_decoded(tmp_path: Path) -> Non
     assert len(list(frames(tmp_path / "bomb.mkv", [0, 3, 6], Look()))) == 3
 
 
+def test_broken_videos_do_not_hang_where_threads_decode_them(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "a.mp4", every(25, 8), codec="mpeg4", base=TICK, bf="2", g="12").read_bytes()
+    first, last = whole.index(b"mdat") + 4, whole.index(b"moov")
+    rng = random.Random(0)
+    for number in range(20):
+        data = bytearray(whole)
+        for _ in range(40):
+            data[rng.randrange(first, last)] ^= 1 << rng.randrange(8)
+        path = tmp_path / f"{number}.mp4"
+        path.write_bytes(data)
+        assert {second for second, _ in frames(path, None, Look(), threads=2)} == set(range(8))
+    assert av.logging.get_level() is None  # or they would, once in some thousand
+
+
 def sound(path: Path) -> Path:
     with av.open(path, "w") as container:
         stream = container.add_stream("aac", rate=8000)
@@ -213,8 +228,10 @@ def test_what_is_no_video_has_a_reason(tmp_path: Path) -> None:
     (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXTINF:2,\n{good}\n#EXT-X-ENDLIST\n", "utf-8")
     (tmp_path / "cut.mp4").write_bytes(good.read_bytes()[:-300])  # without its index
     sound(tmp_path / "sound.mp4")
+    matroska = write_video(tmp_path / "future.mkv", every(25, 1), base=MILLI)
+    matroska.write_bytes(matroska.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/AVC"))
     told = {}
-    for name in ("list.mp4", "list.m3u8", "cut.mp4", "sound.mp4"):
+    for name in ("list.mp4", "list.m3u8", "cut.mp4", "sound.mp4", "future.mkv"):
         with pytest.raises(BadImageError) as caught:
             list(frames(tmp_path / name, None, Look()))
         told[name] = str(caught.value).partition(":")[0]
@@ -223,6 +240,7 @@ def test_what_is_no_video_has_a_reason(tmp_path: Path) -> None:
         "list.m3u8": "not a video",
         "cut.mp4": "not a video",
         "sound.mp4": "no video in it",
+        "future.mkv": "in a codec that is unknown",
     }
     with pytest.raises(BadImageError, match="192 x 96 pixels, more than 9,000 in all"):
         list(frames(good, None, Look(most_pixels=9_000)))

@@ -22,7 +22,9 @@ _CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,nut,h264,he
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
-av.logging.set_level(av.logging.PANIC)  # what is wrong with a file is told by us
+# What is wrong with a file is told by us. With any level, a decoder's threads take the GIL to say what they have to say,
+# and whoever waits for them may have it: a broken video would hang.
+av.logging.set_level(None)
 
 
 class Packets(NamedTuple):
@@ -55,6 +57,8 @@ def video_stream(container: InputContainer, look: Look) -> VideoStream:
     """The first that is not a picture of the cover. Raises `BadImageError`."""
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
+            if not stream.codec_context:
+                raise BadImageError("in a codec that is unknown")
             check_pixels(stream.codec_context.width, stream.codec_context.height, look)
             return stream
     raise BadImageError("no video in it")
