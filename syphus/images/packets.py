@@ -22,7 +22,7 @@ _CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,nut,h264,he
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
-# What is wrong with a file is told by us. With any level, a decoder's threads take the GIL to say what they have to say,
+# What is wrong with a file is told by us. With any level, threads of a decoder take the GIL to say what they have to,
 # and whoever waits for them may have it: a broken video would hang.
 av.logging.set_level(None)
 
@@ -66,7 +66,7 @@ def video_stream(container: InputContainer, look: Look) -> VideoStream:
 
 def data_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
     """The packets of a stream up to where the file breaks: what is missing is told by its seconds."""
-    with suppress(av.FFmpegError):
+    with suppress(av.FFmpegError, IndexError):  # PyAV trips over streams that appear later, at the end
         yield from (packet for packet in container.demux(stream) if packet.size)
 
 
