@@ -24,17 +24,18 @@ from syphus.errors import InputError
 from syphus.parsing import Conversation, parse_conversations
 from syphus.plugins.drawing import drawn
 from syphus.reading.frames import Frames, frame_name, listing
-from syphus.reading.records import beginning, record_error
+from syphus.reading.records import beginning, name, name_field, record_error
 from syphus.reading.text_files import read_text
 
 _ROLE = " - Human role: "
 _CONVERSATIONS, _ROUNDS = 3, 3  # what the prompt asks for
 
 #: The extra round before the first: what could be done here, and the activity with the reason that the model gave.
+#: An activity has a capital, and may be "A yoga class" or "Hold a party": it begins a sentence, or stands by itself.
 ROUND_0 = (
     ("What could one do in this room?", "{activity} is what I would think of first. {reason}"),
-    ("Which activity would you suggest for this place?", "I would suggest {activity}. {reason}"),
-    ("Is there something that this room is especially good for?", "Yes, {activity}. {reason}"),
+    ("Which activity would you suggest for this place?", "My suggestion: {activity}. {reason}"),
+    ("Is there something that this room is especially good for?", "Yes: {activity}. {reason}"),
     ("If you had this room for an afternoon, what would you plan?", "{activity}. {reason}"),
     ("Do you have an idea of what to do here?", "{activity} would go well with this room. {reason}"),
     ("What does this place invite people to do?", "It invites them to this: {activity}. {reason}"),
@@ -146,11 +147,12 @@ def _scenes(path: str) -> Iterator[tuple[str, list[str]]]:
     """The scenes with their descriptions, from either of the two shapes."""
     if beginning(path).startswith("{"):
         for scene, record in read_json_items(path):
-            yield scene, [_description(item) for item in field(record, "description", list)]
+            yield name(scene, "the id of a scene"), [_description(item) for item in field(record, "description", list)]
         return
     scenes: dict[str, list[str]] = {}
     for record in read_json(path):
-        scenes.setdefault(field(record, "scene_id", str), []).append(field(record, "description", str))
+        scene = name_field(record, "scene_id")
+        scenes.setdefault(scene, []).append(field(record, "description", str))
     yield from scenes.items()
 
 

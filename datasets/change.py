@@ -11,7 +11,8 @@ from syphus import AbstractDataset, Still, field, image_files, read_json, read_j
 from syphus.cleaning import images_in_order, no_boxes, numbers_of_the_annotation, pairs_between
 from syphus.errors import InputError
 from syphus.reading.coco import CITATION, HOMEPAGE, LICENCE, Coco, coco_files
-from syphus.reading.records import record_error
+from syphus.reading.records import name, name_field, record_error
+from syphus.selection import things_of_the_annotation
 
 
 class SpotTheDifference(AbstractDataset):
@@ -21,7 +22,7 @@ class SpotTheDifference(AbstractDataset):
     prompt = "spot_the_difference"
     query_inputs_path = "annotations/spot_the_difference/train.json"
     example = "spot_the_difference.json"
-    rules = (*images_in_order, numbers_of_the_annotation)
+    rules = (*images_in_order, numbers_of_the_annotation, things_of_the_annotation)
     homepage = "https://github.com/harsh19/spot-the-diff"
     citation = """
 @inproceedings{jhamtani2018learning,
@@ -35,7 +36,8 @@ class SpotTheDifference(AbstractDataset):
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """One query a record. `img_id` repeats in the file, so an id adds a hash of the text: no row names another."""
         for record in read_json(path):
-            image, text = f"{field(record, 'img_id', str):0>5}", "\n".join(texts(record, "sentences"))
+            image = f"{name_field(record, 'img_id'):0>5}"
+            text = "\n".join(texts(record, "sentences"))
             yield {
                 "id": f"{image}_{blake2b(text.encode(), digest_size=3).hexdigest()}",
                 "sentences": text,
@@ -64,7 +66,7 @@ class CocoSpotTheDifference(AbstractDataset):
     prompt = "coco_spot_the_difference"
     query_inputs_path = "annotations/coco_spot_the_difference/csd_query.json"
     example = "coco_spot_the_difference.json"
-    rules = (*images_in_order, pairs_between(2, 2), no_boxes)
+    rules = (*images_in_order, pairs_between(2, 2), no_boxes, things_of_the_annotation)
     homepage, licence, citation = HOMEPAGE, LICENCE, CITATION
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
@@ -74,7 +76,8 @@ class CocoSpotTheDifference(AbstractDataset):
             if key in _COCO_KEYS:
                 named[key] = field({key: value}, key, _COCO_KEYS[key])
             else:
-                yield {"id": key, "sentences": field(value, "sentences", str), "image_ids": _images(key, value)}
+                pair = name(key, "the id of a pair")
+                yield {"id": pair, "sentences": field(value, "sentences", str), "image_ids": _images(pair, value)}
         if named:
             yield from _from_coco(Path(path), named)
 
@@ -110,22 +113,25 @@ def _from_coco(path: Path, named: Mapping[str, Any]) -> Iterator[Mapping[str, ob
     for number, pair in enumerate(pairs, 1):
         if not _is_pair(pair):
             raise InputError(f"{path}: pair {number} must be {_PAIR}")
-    captions, instances = (path.parent / named[key] for key in ("captions", "instances"))
+    files = {key: path.parent / named[key] for key in ("captions", "instances")}
+    if missing := [key for key, file in files.items() if not file.is_file()]:
+        raise InputError(f'{path}: "{missing[0]}" names {files[missing[0]]}, which is no file')
+    captions, instances = files.values()
     coco = Coco(captions, instances, wanted={image for pair in pairs for image in pair})
     for number, pair in enumerate(pairs, 1):
         if unknown := [image for image in pair if not coco.captions(image)]:
             raise InputError(f"{path}: pair {number}: {captions} has no captions of image {unknown[0]}")
         yield {
             "id": "_".join(f"{image:012}" for image in pair),
-            "sentences": "".join(_described(coco, name, image) for name, image in zip("ab", pair, strict=True)),
+            "sentences": "".join(_described(coco, letter, image) for letter, image in zip("ab", pair, strict=True)),
             "image_ids": _image_keys(pair),
         }
 
 
-def _described(coco: Coco, name: str, image: int) -> str:
+def _described(coco: Coco, letter: str, image: int) -> str:
     """One image as `csd_query.json` has it: a caption a line, then an object a line with its box in pixels."""
     boxes = (f"{category}: {json.dumps(box)}" for category, box in coco.boxes(image))
-    return "".join(f"{line}\n" for line in (f"image {name}:", *coco.captions(image), *boxes))
+    return "".join(f"{line}\n" for line in (f"image {letter}:", *coco.captions(image), *boxes))
 
 
 _PAIR = "two different ids of COCO images"

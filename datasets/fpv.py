@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from syphus import AbstractDataset, Reject, Video, field, read_json_items, texts, video_files
 from syphus.cleaning import asked_by_the_wearer, no_letters_for_people, no_timestamps, pairs_between
-from syphus.reading.records import Record, record_error
+from syphus.reading.records import Record, name, record_error
 
 WINDOW = 16  # seconds of a clip, and its frames
+_PASSES = ("narration_pass_1", "narration_pass_2")
+_KEYS = ("clips", "narrations", *_PASSES, "status")  # of a video; a redacted one has a status alone
 
 
 class Narration(NamedTuple):
@@ -47,18 +49,22 @@ class EGO4D(AbstractDataset):
         asked_by_the_wearer,
         no_letters_for_people,
         no_timestamps,
-        Reject("speaks of a video", r"\b(?:videos?(?! ?games?)|footage|camera wearer|the wearer|narrator)\b"),
+        Reject(
+            "speaks of a video",
+            r"\b(?:videos?(?! ?games?)|footage|in (?:this|the) clip|camera wearer|the (?:wearer|user)|narrator)\b",
+        ),
     )
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """One query a clip."""
         for video, record in read_json_items(path, "videos"):
-            clips = _clips(record) if "clips" in _object(record) else _windows(record)
+            clips = _clips(record) if "clips" in _video(record) else _windows(record)
+            frames = _frames("", name(video, "the id of a video"))
             for number, start, narrations in clips:
                 yield {
                     "id": f"{video}_clip{number:06}",
                     "sentences": _text(narrations),
-                    "image_ids": [_frames("", video).id(start + second) for second in range(WINDOW)],
+                    "image_ids": [frames.id(start + second) for second in range(WINDOW)],
                 }
 
     def _load_images(self, path: str) -> Iterator[Video]:
@@ -103,8 +109,8 @@ def _narrated(record: Record) -> Iterator[Narration]:
     """All narrations of a video, which `narration.json` has in two passes and the other file in one list."""
     for each in field(record, "narrations", list) if "narrations" in record else []:
         yield Narration(_time(each, "time"), _plain(field(each, "text", str)))
-    for name in ("narration_pass_1", "narration_pass_2"):
-        for each in field(record[name], "narrations", list) if name in record else []:
+    for one in _PASSES:
+        for each in field(record[one], "narrations", list) if one in record else []:
             yield Narration(_time(each, "timestamp_sec"), _plain(field(each, "narration_text", str)))
 
 
@@ -131,10 +137,12 @@ def _text(narrations: Sequence[Narration]) -> str:
     return "\n".join(lines)
 
 
-def _object(record: Record) -> Mapping[str, object]:
-    if isinstance(record, dict):
-        return record
-    raise record_error("a video must be an object")
+def _video(record: Record) -> Mapping[str, object]:
+    if not isinstance(record, dict):
+        raise record_error("a video must be an object")
+    if not any(key in record for key in _KEYS):
+        raise record_error(f"a video must have one of {', '.join(_KEYS)}")
+    return record
 
 
 def _time(record: Record, key: str) -> float:

@@ -18,7 +18,7 @@ from syphus.cleaning import Context, answers_of_words, no_timestamps, pairs_betw
 from syphus.cleaning.rules import folded
 from syphus.parsing import Choice, parse_choices, parse_keyed_lines
 from syphus.reading.frames import Frames, listing
-from syphus.reading.records import record_error
+from syphus.reading.records import name, record_error
 
 KEYS = ("CH2Eng Translation", *(f"Expansion_with_Eng_{number}" for number in range(1, 6)))
 _IN_ENGLISH = Reject("not in English", r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", part="answer")
@@ -180,7 +180,7 @@ def _video(record: Any) -> str:
     video = PurePosixPath(field(record, "visual_input", str)).name.partition(".")[0]
     if not video:
         raise record_error('"visual_input" names no video')
-    return video
+    return name(video, '"visual_input"')
 
 
 def _task(record: Any) -> str:

@@ -32,12 +32,13 @@ from syphus import (
     read_jsonl,
     texts,
 )
-from syphus.cleaning import no_boxes
+from syphus.cleaning import Rule, no_boxes
 from syphus.errors import InputError
 from syphus.parsing import parse_pairs, parse_plain_text
 from syphus.plugins.drawing import drawn
 from syphus.reading.coco import CITATION, Coco, coco_files
 from syphus.reading.records import beginning, read_json_lists, record_error
+from syphus.selection import things_of_the_annotation
 
 _COCO_FILE = re.compile(r"\{\s*\"(?:info|licenses|images|annotations|categories|type)\"")
 
@@ -63,7 +64,7 @@ class _Llava(AbstractDataset):
     brings_pairs = True
     query_inputs_path = "annotations/llava"
     example = "coco_captions_boxes.jsonl"
-    rules = (no_boxes,)
+    rules: Sequence[Rule] = (no_boxes,)
     homepage = "https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K"
     licence = "cc-by-nc-4.0 for what is taken over from LLaVA-Instruct, cc-by-4.0 for COCO's captions and boxes"
     citation = f"""
@@ -145,6 +146,7 @@ class LlavaDetail(_Llava):
 
     short_name = "LADD"
     prompt = "llava_detail"
+    rules = (*_Llava.rules, things_of_the_annotation)
 
     def taken(self, rounds: Sequence[Pair]) -> Sequence[Pair]:
         """The only one."""

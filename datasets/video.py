@@ -22,9 +22,9 @@ from syphus import (
     texts,
     video_files,
 )  # fmt: skip
-from syphus.cleaning import instead_of, no_timestamps, pairs_between
+from syphus.cleaning import instead_of, no_names_of_the_annotation, no_timestamps, pairs_between
 from syphus.errors import InputError
-from syphus.reading.records import Record, record_error
+from syphus.reading.records import Record, name, name_field, record_error
 
 
 class DenseCaptions(AbstractDataset):
@@ -49,12 +49,13 @@ class DenseCaptions(AbstractDataset):
         """One query a video; its images are the frames of its seconds, from second 0 on."""
         for video, record in read_json_items(path):
             sentences, times = texts(record, "sentences"), _times(record)
+            frames = _seconds("", name(video, "the id of a video"))
             if len(times) != len(sentences):
                 raise record_error(f"{len(times)} timestamps and {len(sentences)} sentences")
             yield {
                 "id": video,
                 "sentences": f"timestamps: {json.dumps(times)}\nsentences: {json.dumps(sentences)}",
-                "image_ids": [_seconds("", video).id(second) for second in range(math.ceil(_duration(record)))],
+                "image_ids": [frames.id(second) for second in range(math.ceil(_duration(record)))],
             }
 
     def _load_images(self, path: str) -> Iterator[Video]:
@@ -89,7 +90,7 @@ _LAST_NAMES = """
     Tribbiani Geller Green Buffay Hannigan Shepherd Karev Yang Stevens Bailey Grey Montgomery Torres Sloan Hunt Webber
     House Wilson Cuddy Foreman Cameron Chase Taub Kutner Hadley Castle Beckett Esposito Ryan Rodgers Parish
 """
-_TITLE = r"(?:Dr|Mr|Mrs|Ms|Miss|Professor|Detective|Captain)\b\.?"
+_TITLE = r"(?:Dr|Professor|Detective|Captain)\b\.?"
 
 
 def _called(names: str) -> str:
@@ -120,9 +121,12 @@ class TVCaptions(AbstractDataset):
 """
     example = "tv_captions.jsonl"
     rules = (
+        *instead_of("the name of a man", r"(?-i:(?<!\w)Mr\b\.? [A-Z]\w+)", "the man"),
+        *instead_of("the name of a woman", r"(?-i:(?<!\w)(?:Mrs|Ms|Miss)\b\.? [A-Z]\w+)", "the woman"),
         *instead_of("the name of a man", _called(_MEN), "the man"),
         *instead_of("the name of a woman", _called(_WOMEN), "the woman"),
         Reject("a person with title and name", rf"{_TITLE} [A-Z]\w+", exact=True),
+        no_names_of_the_annotation,
         Reject("two people are called the same", _NAMESAKES),
         pairs_between(3, 6),
         no_timestamps,
@@ -178,8 +182,8 @@ class VisualStoryTelling(AbstractDataset):
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """One query an album, with all its photos in the order of the file."""
-        for name, (text, photos) in _albums(path):
-            yield {"id": name, "sentences": text, "image_ids": [_photo_id(photo) for photo in photos]}
+        for album, (text, photos) in _albums(path):
+            yield {"id": album, "sentences": text, "image_ids": [_photo_id(photo) for photo in photos]}
 
     def _load_images(self, path: str) -> Iterator[Still]:
         """The photos that a file of VIST lists, in the folder `--image_root`, or else (`--download`) where Flickr has
@@ -215,21 +219,21 @@ def _albums(path: str) -> Iterator[tuple[str, tuple[str, list[str]]]]:
     for key, record in read_json_lists(path, "images", "albums", "annotations"):
         if key == "albums":
             head = f"title: {_text(record, 'title')}\ndescription: {_text(record, 'description')}\n"
-            albums[field(record, "id", str)] = head
+            albums[name_field(record, "id")] = head
         elif key == "images":
             lines = f"image: {_text(record, 'title')}\ntags: {_text(record, 'tags')}\n"
-            photos[field(record, "album_id", str)][field(record, "id", str)] = lines
+            photos[field(record, "album_id", str)][name_field(record, "id")] = lines
         else:
             for story in record if isinstance(record, list) else [record]:
                 of_album = said[field(story, "album_id", str)]
                 of_album.setdefault(field(story, "photo_flickr_id", str), []).append(field(story, "text", str))
     if unknown := (photos.keys() | said.keys()) - albums.keys():
         raise InputError(f'{path}: there are photos of album {min(unknown)}, which "albums" does not list')
-    for name, head in albums.items():
-        told = said[name]
-        shown = {**photos[name], **{photo: "image: \ntags: \n" for photo in told if photo not in photos[name]}}
+    for album, head in albums.items():
+        told = said[album]
+        shown = {**photos[album], **{photo: "image: \ntags: \n" for photo in told if photo not in photos[album]}}
         parts = (f"\n{lines}annotations: {json.dumps(told.get(photo, []))}\n" for photo, lines in shown.items())
-        yield name, (head + "".join(parts), list(shown))
+        yield album, (head + "".join(parts), list(shown))
 
 
 def _text(record: Record, key: str) -> str:
@@ -257,7 +261,7 @@ def _duration(record: Record) -> float:
 
 def _clip(record: Record) -> str:
     """The name of the video, with its series: those of The Big Bang Theory have none in the file."""
-    return _with_show(field(record, "vid_name", str))
+    return _with_show(name_field(record, "vid_name"))
 
 
 def _with_show(clip: str) -> str:

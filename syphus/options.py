@@ -18,9 +18,16 @@ T = TypeVar("T")
 COLD_STARTS = AUTO, ALWAYS, NEVER = ("auto", "always", "never")
 
 
-def _option(default: T, explained: str, *flags: str, least: float | None = None, above: float | None = None) -> T:
+def _option(
+    default: T,
+    explained: str,
+    *flags: str,
+    least: float | None = None,
+    above: float | None = None,
+    most: float = math.inf,
+) -> T:
     """A field with the help of its option, other names of it than its own, and the numbers that make sense."""
-    metadata = {"help": explained, "flags": flags, "least": least, "above": above}
+    metadata = {"help": explained, "flags": flags, "least": least, "above": above, "most": most}
     value: T = field(default=default, metadata=metadata)
     return value
 
@@ -72,6 +79,9 @@ class Options:
     glossary: Path | None = _option(None, "A YAML file with terms, and how translations write them.")
     tone: str = _option("", "How translations address the reader: formal, informal, or by language: zh=formal,...")
     per_language: bool = _option(False, "Ask for each language of a pair by itself.")
+    judge_translations: float = _option(
+        0.0, "The share of the translations that a model judges as well, such as 0.02; 1 is all.", least=0, most=1
+    )
     partial: bool = _option(False, "Keep translated rounds whose earlier rounds could not be translated.")
 
     requests_per_minute: float | None = _option(None, "The limit, where the server does not state it.", above=0)
@@ -99,8 +109,10 @@ class Options:
         for option in fields(self):
             value, least, above = getattr(self, option.name), option.metadata["least"], option.metadata["above"]
             flag = f"--{option.name.replace('_', '-')} {value}"
-            if value is not None and least is not None and not least <= value < math.inf:
-                raise ConfigError(f"{flag}: a number from {least} on is needed.")
+            most = option.metadata["most"]
+            if value is not None and least is not None and not (least <= value < math.inf and value <= most):
+                upto = "on" if most == math.inf else f"to {most}"
+                raise ConfigError(f"{flag}: a number from {least} {upto} is needed.")
             if value is not None and above is not None and not above < value < math.inf:
                 raise ConfigError(f"{flag}: a number above {above} is needed.")
 

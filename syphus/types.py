@@ -240,11 +240,12 @@ class Outcome:
     """What became of a query: its accepted pairs, or why there are none.
 
     `reason` is one short line that can be counted, `detail` everything else worth keeping; `repairs` says which rules
-    of cleaning have changed the pairs, and how often.
+    of cleaning have changed the pairs, and how often; `rejected_by` which of them have found no way to take them.
     """
 
     state: State
-    pairs: Sequence[Pair] = ()
+    pairs: tuple[Pair, ...] = ()
     reason: str = ""
     detail: str = ""
     repairs: Mapping[str, int] = field(default_factory=dict)
+    rejected_by: tuple[str, ...] = field(default=(), compare=False)  # counted, and not kept with the outcome

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from syphus.parsing import choices, conversations, keyed_lines, pairs
+from syphus.parsing import choices, conversations, keyed_lines, pairs, plain_text
 
 ANSWERS = Path(__file__).parent / "data" / "answers"
 KEYS = ("Translation", "Rewording_1", "Rewording_2")
@@ -37,11 +37,18 @@ def read_keyed_lines(text: str) -> dict[str, Any]:
     return {"texts": read.texts, "problems": list(read.problems), "notes": list(read.notes)}
 
 
+def read_plain_text(text: str) -> dict[str, Any]:
+    read = plain_text.parse_plain_text(text)
+    return {"text": "" if read.problems else read.text, "problems": list(read.problems), "notes": list(read.notes)}
+
+
 FORMS: dict[str, tuple[ModuleType, Callable[[str], dict[str, Any]]]] = {
     "conversations": (conversations, read_conversations),
     "choices": (choices, read_choices),
     "keyed_lines": (keyed_lines, read_keyed_lines),
+    "plain_text": (plain_text, read_plain_text),
 }
+KEY: dict[str, tuple[str, object]] = {"keyed_lines": ("texts", {}), "plain_text": ("text", "")}  #: and without any
 
 
 def corpus(form: str) -> list[dict[str, Any]]:
@@ -67,9 +74,8 @@ def texts(value: object) -> Iterator[str]:
 
 @pytest.mark.parametrize(("form", "entry"), ENTRIES)
 def test_an_answer_of_the_corpus_is_read_as_it_should_be(form: str, entry: dict[str, Any]) -> None:
-    key = {"keyed_lines": "texts"}.get(form, form)
+    key, empty = KEY.get(form, (form, []))
     assert entry.keys() <= {"name", "answer", key, "problems", "notes"}
-    empty: object = {} if key == "texts" else []
     expected = {name: entry.get(name, empty if name == key else []) for name in (key, "problems", "notes")}
     assert FORMS[form][1](entry["answer"]) == expected
 

@@ -32,7 +32,7 @@ LAYERS = (
     ("config", "prompts", "sampling", "selection"),
     ("image_tokens",),
     ("cleaning", "environment", "parsing", "reading", "relations", "secrets", "text", "translation"),
-    ("options",),
+    ("judging", "options"),
     ("errors", "types", "version"),
 )
 HEAVY = ("PIL", "aiofiles", "aiohttp", "av", "httpx2", "openai", "orjson", "pyarrow", "pydantic", "rich", "tenacity")

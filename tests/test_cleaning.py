@@ -20,6 +20,7 @@ from syphus.cleaning import (
     clean,
     images_in_order,
     instead_of,
+    leaks,
     no_boxes,
     no_letters_for_people,
     no_names,
@@ -28,7 +29,7 @@ from syphus.cleaning import (
     pairs_between,
 )
 from syphus.cleaning.rules import recognisable
-from syphus.types import State
+from syphus.types import Picture, State
 
 TAUGHT = "It shows a very long answer that stands in the in-context examples."
 
@@ -73,8 +74,36 @@ LEAKS = [
     "Judging by the bounding boxes, the cup is left.",
     "In the above text, a man walks.",
     "The given sentences suggest a party.",
+    "The sentences mention a dog.",
+    "According to the sentences, he runs.",
+    "Based on the information provided, he runs.",
+    "From the information given, he is a teacher.",
+    "According to the information you provided, he runs.",
+    "As per the description, he runs.",
+    "As the notes say, a car has left.",
+    "As the description indicates, he runs.",
+    "In the description, it says that he runs.",
+    "The scene description mentions a dog.",
+    "The video description states that he runs.",
+    "The caption doesn\u2019t mention it.",
+    "The third sentence says that he runs.",
+    "It is not mentioned what she eats.",
+    "The color isn't specified.",
+    "There is no information about the color.",
+    "There is not enough information to say.",
+    "Based on the text, a dog runs.",
+    "According to the ground truth, he runs.",
+    "The input describes a dog.",
 ]
 FINE = [
+    "From the description on the package one learns how to build it.",
+    "The notes provided on the whiteboard show a formula.",
+    "The information provided by the sign is in French.",
+    "According to the text on the screen, the game is over.",
+    "The man gives no details about the plan.",
+    "The price is not stated on the tag.",
+    "He mentions the notes to the teacher.",
+    "She says that the list above the counter shows the prices.",
     "The sign says that the road is closed.",
     "The text on the shirt describes a band.",
     "He reads a description of the painting on the wall.",
@@ -98,13 +127,56 @@ def test_speaking_of_what_is_seen_is_left_alone(answer: str) -> None:
     assert general(answer) == []
 
 
+def test_what_is_told_of_in_the_annotation_may_be_spoken_of() -> None:
+    pair = Pair("What appears?", "The caption says that the shop is closed.")
+    assert rejections([pair], *GENERAL_RULES, text="a caption appears on a black screen") == {}
+    assert rejections([pair], *GENERAL_RULES, text="caption: a black screen") != {}
+
+
 @pytest.mark.parametrize(
     "answer",
-    ["As an AI language model, I see nothing.", "I'm sorry, but I can't see it.", "I cannot assist with that."],
-)
+    ["As an AI language model, I see nothing.", "I'm sorry, but I can't see it.", "I cannot assist with that.",
+     "I\u2019m sorry, but I can\u2019t assist with that.", "I apologize, but I cannot determine it.",
+     "I don't have access to the video.", "I cannot describe the image without seeing it.",
+     "Unfortunately, I can't watch videos.", "Sorry, I can't help with that."],
+)  # fmt: skip
 def test_a_refusal_in_an_answer_is_found(answer: str) -> None:
     assert general(answer) == ["refuses"]
     assert general("Fine.", question=answer) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ['He says: "I can\'t assist you."', "The sign says \u201cI cannot access it\u201d.",
+     "He says sorry, and they laugh.", "Unfortunately, it rains."],
+)  # fmt: skip
+def test_what_somebody_says_is_no_refusal(answer: str) -> None:
+    assert general(answer) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["A cup.\n\nLet me know if you need more pairs!", "A cup.\nI hope these help.",
+     "A cup.\n\nWould you like me to write more?", "A cup.\n\nNote: These pairs are made up.",
+     "A cup.\n\nIs there anything else you would like to know?"],
+)  # fmt: skip
+def test_a_word_to_whoever_asked_is_found(answer: str) -> None:
+    assert general(answer) == ["speaks to whoever asked"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["Let me know if the sofa is too soft.", "Put it there.\n\nWould you like the lamp on?", "A sign.\nNote: no dogs.",
+     "I hope this bridge holds."],
+)  # fmt: skip
+def test_a_word_to_whoever_is_in_the_room_is_left_alone(answer: str) -> None:
+    assert general(answer) == []
+
+
+@pytest.mark.parametrize("answer", ["A cup.</s>", "A cup.<|im_end|>", "A cup. [/INST]", "A cup.<end_of_turn>"])
+def test_a_special_token_is_found(answer: str) -> None:
+    assert general(answer) == ["holds a token of the model"]
+    assert general("It shows <b>bold</b> and 3 <|4.") == []
 
 
 def test_a_question_that_comes_twice_is_found_however_it_is_written() -> None:
@@ -122,21 +194,32 @@ CASES: list[tuple[Rule, list[str], list[str]]] = [
         no_timestamps,
         ["At 12 seconds he jumps.", "It starts at the 3.5s mark.", "See timestamp 107.7.", "In [0, 19] she sings.",
          "Between 4 and 9, at second 4, he falls.", "at 1:05 s it ends", "a 10-second mark", "from 10s on",
-         "from 10s on", "at the 12 s mark"],
+         "from 10s on", "at the 12 s mark", "From 0 to 19 seconds he stands.", "It lasts from 17 to 55 seconds.",
+         "The first 14 seconds show a man.", "in the last 20 seconds", "at the 1:20 mark", "Around 00:45 he stops.",
+         "He jumps at 0:12.", "By the 30th second he jumps.", "The video lasts 55 seconds.",
+         "The video is about 55 seconds long.", "at time 12 he jumps"],
         ["It takes a few seconds.", "He wins in 10 laps.", "Two men, at 3 tables.", "The second man waits.",
-         "films from the 1990s", "music from the 80s", "about 1920s fashion"],
+         "films from the 1990s", "music from the 80s", "about 1920s fashion", "The clock shows 10:30.",
+         "It starts at 10:30 in the morning.", "He runs 100 meters in 12 seconds.", "the first 3 dancers",
+         "The video has 3 parts.", "the timer counts down from 10", "The last two seconds are lost."],
     ),
     (
         no_letters_for_people,
-        ["man X stands there", "C picks up a cup", "#O laughs", "Person B is here", "Then O walks away."],
-        ["I walk.", "A man stands.", "vitamin C is good", "Plan B was better.", "the letter K, big", "a T-shirt"],
+        ["man X stands there", "C picks up a cup", "#O laughs", "Person B is here", "Then O walks away.",
+         "C opened it.", "What did C do?", "You and X talk.", "Then X hands you a cup.", "You gave it to Y.",
+         "He took it from C.", "the lady A", "X's cup", "Who is X?"],
+        ["I walk.", "A man stands.", "vitamin C is good", "Plan B was better.", "the letter K, big", "a T-shirt",
+         "It says \"C\".", "an X-ray", "size M fits", "a C clamp", "You got an A.", "Hepatitis B is bad.", "the D key",
+         "The sign reads B.", "the man I met", "A & B", "He is a B.", "two D batteries", "a USB C cable",
+         "row F", "It is marked with an X."],
     ),
     (
         no_boxes,
         ["It is at [64.72, 5.75, 414.2, 62.06].", "at [3, 4]", "It begins at 12.5.", "its coordinates", "64 pixels",
          "from (0.412, 0.5) on", "64.72, 5.75", "a bit right of 0.412", "It ends at 0.5 of the width", "x = 0.3",
-         "at 12.5. Then"],
+         "at 12.5. Then", "positioned at 0.5 horizontally", "The coordinates are known."],
         ["There are 3 chairs.", "It is 2. There", "A box [of wood]", "the boxes", "It costs $3.50.", "for $0.99",
+         "A pixel art poster.", "He coordinates the team.",
          "a 2.5 metre fence", "0.75 litres of milk", "1.5 to 2.5 metres", "rated 4.5 of 5", "Windows 3.11 is old",
          "sold at 3.50 euros", "at 7.30 pm", "about 0.25 miles", "a 0.33l can", "Python 3.11, and others"],
     ),
@@ -155,6 +238,11 @@ def test_rules_to_choose_from(rule: Rule, bad: list[str], fine: list[str]) -> No
     assert [text for text in fine if found(text)] == []
 
 
+def test_a_number_may_be_counted_in_images_that_the_model_sees() -> None:
+    seen, pair = Query("q", "3 cars", images=(Picture(id="seen"),)), Pair("?", "There are 4 cars.")
+    assert clean([pair], [numbers_of_the_annotation], Context(seen)).rejections == {}
+
+
 def test_what_is_put_instead_begins_a_sentence_with_a_capital() -> None:
     rule = instead_of("a name", r"(?-i:Ross)(?!\w)", "the man")
     cleaned = clean([Pair("Ross? Is it Ross's?", "Rossi is.\nRoss is, cross Ross.")], rule, Context(Query("q", "")))
@@ -170,6 +258,7 @@ def test_what_is_put_instead_begins_a_sentence_with_a_capital() -> None:
         ("In image a, it rains; in image b it snows.", "In the first image, it rains; in the second image it snows."),
         ("In the image a man sits.", "In the image a man sits."),
         ("Image 10, and image 25", "Image 10, and image 25"),
+        ("In photo 1 and Picture B it rains.", "In the first image and the second image it rains."),
     ],
 )
 def test_the_images_of_a_pair_have_no_letters_and_numbers(text: str, put_right: str) -> None:
@@ -180,6 +269,8 @@ def test_the_wearer_asks_and_is_answered() -> None:
     assert rejections([Pair("What do I hold?", 'You hold a cup, and it says "I am yours".')], asked_by_the_wearer) == {}
     assert rejections([Pair("What do you hold?", "A cup.")], asked_by_the_wearer) != {}
     assert rejections([Pair("What do I hold?", "I hold a cup.")], asked_by_the_wearer) != {}
+    assert rejections([Pair("What do I hold?", "My cup is there.")], asked_by_the_wearer) != {}
+    assert rejections([Pair("What do I cut?", "You cut an I-beam.")], asked_by_the_wearer) == {}
 
 
 def test_the_number_of_pairs() -> None:
@@ -204,7 +295,6 @@ def test_what_a_rule_rejects_is_asked_again_counted_and_listed(tmp_path: Path) -
 
 SHIPPED = [rule for rule in (*GENERAL_RULES, *images_in_order) if not isinstance(rule, Check) and rule.needs]
 FOUND = [
-    *LEAKS,
     "AS AN AI I see nothing.",
     "A Language Model is no eye.",
     "I'm sorry, but I fail.",
@@ -213,11 +303,30 @@ FOUND = [
     "I cannot access it.",
     "The user (you) sees it.",
     "Image 1 and image A, image B, IMAGE 2",
-    "from the TIMESTAMP",
-    "The metadata says so",
-    "based on the bounding box",
-    "the supplied list",
-    "the narrations mention it",
+    "I don't have access.",
+    "I apologize, but I",
+    "Unfortunately, I can't.",
+    *[
+        f"A cup.\n{word}"
+        for word in (
+            "Let me know if you want more",
+            "Feel free to ask",
+            "I HOPE this helps",
+            "Would you like me to go on?",
+            "Do you want me to",
+            "Is there anything else",
+            "Note: these pairs",
+            "Word count: 3",
+        )
+    ],
+    "<|end|>",
+    "</s>",
+    "[INST]",
+    "<end_of_turn>",
+    "<eos>",
+    "<BOS>",
+    "<pad>",
+    "<unk>",
     "image a has a car, image b, too",
     "Image 1 shows",
     "Image 2 shows",
@@ -225,6 +334,7 @@ FOUND = [
 
 
 def test_a_quick_look_never_misses_what_the_pattern_finds() -> None:
+    assert [leak for leak in LEAKS if not any(word in leak.lower() for word in leaks._NEEDS)] == []
     for rule in SHIPPED:
         found = [text for text in FOUND if re.search(rule.pattern, text, re.IGNORECASE)]
         assert found, rule

@@ -413,6 +413,20 @@ def test_preview_gives_the_messages_to_programs(folder: Path) -> None:
     assert (empty["id"], empty["messages"], empty["problem"]) == ("b", [], "the annotation is empty")
 
 
+def test_preview_of_nothing_says_so(folder: Path) -> None:
+    assert one_line(cli(folder, "preview", *ROWS, "--slice-start", "99")).startswith("--slice-start 99 and ")
+    (folder / "rows.jsonl").write_text("", "utf-8")
+    assert "rows.jsonl" in one_line(cli(folder, "preview", *ROWS))
+
+
+def test_preview_says_of_pairs_that_are_there_that_nobody_is_asked(tmp_path: Path) -> None:
+    source = tmp_path / "in.json"
+    turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A cup."}]
+    source.write_text(json.dumps([{"id": "1", "conversations": turns}]), "utf-8")
+    done = cli(tmp_path, "preview", "--name", "LlavaReasoning.llava", "-in", str(source))
+    assert done.stdout.startswith("=== 000000000001\nnot sent: it brings its pairs along\n")
+
+
 def test_preview_shows_bad_rows_where_they_are_allowed(folder: Path) -> None:
     (folder / "rows.jsonl").write_text('{"id": "a", "text": "a cat sits"}\n{"id": "b"}\n', "utf-8")
     assert one_line(cli(folder, "preview", *ROWS, "--slice-start", "1")).startswith("rows.jsonl: record 2 (line 2): ")

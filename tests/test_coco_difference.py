@@ -123,7 +123,7 @@ def test_bad_coco_files_are_told(
 def test_a_missing_coco_file_is_told(dataset: AbstractDataset, tmp_path: Path) -> None:
     path = coco(tmp_path, [[1, 20]])
     (tmp_path / "i.json").unlink()
-    assert fails(dataset, path).startswith("i.json: no such file")
+    assert fails(dataset, path) == 'pairs.json: "instances" names i.json, which is no file'
 
 
 def test_the_prompt_tells_the_truth_about_boxes(dataset: AbstractDataset) -> None:
@@ -145,8 +145,9 @@ GOOD = Pair("What differs?", "The first image shows a dog, the second image two 
         ([GOOD, Pair("Where?", "At [12.5, 3, 4, 5].")], "gives coordinates"),
         ([GOOD, Pair("How large?", "It is 120 pixels wide.")], "gives coordinates"),
         ([GOOD, Pair("Where?", "On the left.")], None),
+        ([GOOD, Pair("Where?", "The dog is beside a bicycle.")], "a thing that the annotation does not hold"),
     ],
 )
 def test_what_a_good_answer_holds(dataset: AbstractDataset, pairs: list[Pair], reason: str | None) -> None:
-    rejections = clean(pairs, dataset.rules, Context(Query("q", ""))).rejections
+    rejections = clean(pairs, dataset.rules, Context(Query("q", "image a:\na dog\nimage b:\ncats\n"))).rejections
     assert list(rejections) == ([reason] if reason else [])

@@ -104,6 +104,7 @@ def test_marks_of_narrations_are_taken_off(dataset: AbstractDataset, tmp_path: P
 BAD: dict[str, tuple[object, str]] = {
     "a list": ([1], "in.json: an object is expected at the top of the file, this is an array"),
     "a video of text": ({"u": "x"}, "in.json: record 1 (line 1): a video must be an object"),
+    "a video of another dataset": ({"v": {"duration": 1}}, "record 1 (line 1): a video must have one of clips, narra"),
     "no text": ({"u": {"clips": [{"narrations": [{"time": 1}]}]}}, 'in.json: record 1 (line 1): no "text"'),
     "no objects": ({"u": {"clips": [{"narrations": [{"time": 1, "text": "x"}]}]}}, 'no "object_description"'),
     "no narrations": ({"u": {"clips": [{}]}}, 'no "narrations"'),
@@ -142,6 +143,10 @@ GOOD = [Pair(f"What is thing {word}?", "You hold it.") for word in ("one", "two"
         (Pair("Who sits down?", "C sits down."), "a letter stands for a person"),
         (Pair("When did I sit down?", "At 12 seconds."), "names a time of the video"),
         (Pair("What is in the video?", "You sit down."), "speaks of a video"),
+        (Pair("What is in this clip?", "You sit down."), "speaks of a video"),
+        (Pair("What did I do?", "The user sat down."), "speaks of a video"),
+        (Pair("Who is the man I talk to?", "He is your friend."), None),
+        (Pair("What did I do?", "You took it from Y."), "a letter stands for a person"),
         (Pair("What do I play?", "You play a video game."), None),
     ],
 )

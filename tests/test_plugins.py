@@ -178,6 +178,7 @@ def test_an_unknown_name_is_answered_with_those_that_are_there(folder: Path, nam
     assert told.startswith(f'there is no dataset "{name}"; there are ')
     assert told.endswith(f" (in {folder}, {shipped('datasets')})")
     assert "SpotTheDifference.change, TVCaptions.video, Toy.mine, " in told
+    assert not [each for each in ("Narration", "_ByVideo", "_Llava") if f" {each}." in told]
 
 
 def test_looking_for_a_name_runs_no_other_file(folder: Path) -> None:

@@ -56,6 +56,7 @@ def test_a_rule_rejects_them_for_good(tmp_path: Path) -> None:
     assert (ran.exit_code, ran.states) == (1, {State.OK: 1, State.INVALID: 1})
     (entry,) = json.loads((ran.folder / "invalid.json").read_text("utf-8"))
     assert (entry["id"], entry["reason"], entry["answer"]) == ("b", "speaks of its notes", "")
+    assert ran.report.rules["rejections"] == {"speaks of its notes": 1}
 
 
 def test_changed_pairs_are_a_changed_row(tmp_path: Path) -> None:
@@ -90,12 +91,14 @@ def test_cleaning_a_run_once_more_costs_nothing_and_shows_before_and_after(tmp_p
             plugin.replace('    prompt = "rows"\n', '    prompt = "rows"\n' + rule), "utf-8"
         )
         how = ["clean", str(ran.folder), "--datasets-dir", str(tmp_path / "plugins")]
-        told = syphus(tmp_path, *how)
+        told, again = syphus(tmp_path, *how), syphus(tmp_path, *how)
         assert simulated.stats.requests == 6
     assert told.returncode == 0
-    before, after, reasons, *_, changed = told.stdout.splitlines()
+    before, after, reasons, *_, changed, counted = told.stdout.splitlines()
     assert before.startswith("before  6 queries = 6 ok + 0 invalid")
     assert after.startswith("after   6 queries = 4 ok + 2 invalid")
     assert reasons == "after   invalid   2 cars"
     assert changed == "2 queries have another outcome now."
+    assert counted == "rejections: 2 cars"
+    assert again.stdout.splitlines()[-2:] == ["0 queries have another outcome now.", counted]
     assert not any("car" in entry["answer"] for entry in ran.data.values())

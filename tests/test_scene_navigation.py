@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -254,3 +256,9 @@ def test_scanrefer_runs_as_scan_info_does(tmp_path: Path) -> None:
     last = made["SN_INS_scene0000_activity2_round3"]
     assert last["rel_ins_ids"] == [f"SN_INS_scene0000_activity2_round{number}" for number in range(3)]
     assert last["image_ids"][:2] == ["SN_IMG_scene0000_00_color_000000", "SN_IMG_scene0000_00_color_000100"]
+
+
+def test_the_activity_of_round_0_has_its_capital_where_one_belongs(dataset: AbstractDataset) -> None:
+    templates = sys.modules[type(dataset).__module__].ROUND_0
+    answers = [answer.format(activity="A yoga class", reason="It is big.") for _, answer in templates]
+    assert [answer for answer in answers if re.search(r"[^:.]\s+A yoga", answer)] == []

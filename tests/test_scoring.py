@@ -9,14 +9,24 @@ import pytest
 from damage import DAMAGES, Sample, damaged
 from scenes import EXAMPLES, SYSTEM, planted, samples
 
-from syphus.cleaning import GENERAL_RULES, pairs_between
+from syphus.cleaning import GENERAL_RULES, Context, clean, pairs_between
 from syphus.errors import PluginError
-from syphus.selection import HEURISTICS, STRATEGIES, Background, Candidate, Heuristic, Scored, choose, score_all
+from syphus.selection import (
+    HEURISTICS,
+    STRATEGIES,
+    Background,
+    Candidate,
+    Heuristic,
+    Scored,
+    choose,
+    score_all,
+    things_of_the_annotation,
+)
 from syphus.selection.form import wanted_pairs
 from syphus.selection.things import kin, support
 from syphus.selection.variety import question_type
 from syphus.selection.words import content, stem
-from syphus.types import Message, Pair, Query, State
+from syphus.types import Message, Pair, Picture, Query, State
 
 KITCHEN = (
     "Two men repair an old bicycle in a kitchen.\nA cat sleeps on the green sofa.\nsomebody left four cups on the table"
@@ -354,6 +364,32 @@ def test_none_of_fifty_bad_candidates_among_two_hundred_is_chosen_and_they_rank_
 
 def _wrongly_barred(scored: list[Scored], bad: set[str]) -> list[Scored]:
     return [each for each in scored if each.barred and each.candidate.key not in bad]
+
+
+NOTES = "the black suv is gone\na man with an umbrela stands near the red car"
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("A woman with a dog has appeared.", "answer 1: woman"),
+        ("The truck is gone.", "answer 1: truck"),
+        ("It stands beside a wall.", "answer 1: wall"),
+        ("The vehicle is no longer there.", None),
+        ("A man with an umbrella stands by the red car.", None),
+        ("The SUV has driven off, and the scene is the same otherwise.", None),
+        ("There is no difference between the images.", None),
+        ("He may be waiting for a bus.", None),
+    ],
+)
+def test_a_thing_that_the_annotation_does_not_hold_is_rejected(answer: str, found: str | None) -> None:
+    def rejected(query: Query) -> str | None:
+        cleaned = clean([Pair("What?", answer)], [things_of_the_annotation], Context(query))
+        return cleaned.rejections.get(things_of_the_annotation.name)
+
+    assert rejected(Query("q", NOTES)) == found
+    assert rejected(Query("q", NOTES, images=(Picture(id="seen"),))) is None
+    assert rejected(Query("q", "一辆黑色的车不见了")) is None
 
 
 def test_numbers_that_two_annotations_have_are_no_copies() -> None:

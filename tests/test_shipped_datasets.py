@@ -10,6 +10,7 @@ import pytest
 from harness import HERE, Listener
 
 from syphus.cleaning import Context, clean
+from syphus.errors import InputError
 from syphus.options import Options
 from syphus.plugins.contract import AbstractDataset, files_read, load_prefix, queries
 from syphus.plugins.finding import find_plugin, list_plugins, shipped
@@ -49,6 +50,44 @@ def test_the_example_input_is_not_in_the_prompt(dataset: AbstractDataset) -> Non
         line for query in queries(dataset, shipped("examples") / dataset.example) for line in query.text.split("\n")
     ]
     assert [line for line in lines if line.count(" ") >= 3 and line in prompted] == []
+
+
+SLASHED: dict[str, tuple[object, ...]] = {  # a record of each shape of input whose name has a slash
+    "SpotTheDifference.change": ([{"img_id": "../58", "sentences": ["x"]}],),
+    "CocoSpotTheDifference.change": ({"1/2": {"sentences": "x"}},),
+    "SceneNavigation.3d": (
+        {"a/scene": {"description": [["1", "x"]]}}, [{"scene_id": "a/scene", "description": "x"}],
+    ),
+    "DenseCaptions.video": ({"v_/x": {"duration": 1, "timestamps": [[0, 1]], "sentences": ["x"]}},),
+    "TVCaptions.video": ({"vid_name": "a/b", "duration": 1, "clip_id": 1, "ts": [0, 1], "descs": [{"desc": "x"}]},),
+    "VisualStoryTelling.video": (
+        {"images": [], "albums": [{"id": "4/4"}], "annotations": []},
+        {"images": [{"id": "a\\b", "album_id": "1"}], "albums": [{"id": "1"}], "annotations": []},
+    ),
+    "EGO4D.fpv": (
+        {"u/v": {"clips": [{"narrations": [{"time": 1, "text": "x", "object_description": []}]}]}},
+        {"videos": {"u/v": {"narrations": [{"time": 1, "text": "x"}]}}},
+    ),
+    **dict.fromkeys(
+        ("FunQA_translation.funqa", "FunQA_mcqa.funqa", "FunQA_dia.funqa"),
+        ([{"instruction": "?", "visual_input": "a\\b.mp4", "output": "x", "task": "H2"}],),
+    ),
+    **dict.fromkeys(
+        ("LlavaConversation.llava", "LlavaDetail.llava", "LlavaReasoning.llava"),
+        ([{"id": "1/2", "captions": ["x"], "instances": []}],),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_with_a_slash_is_told_before_anything_is_sent(tmp_path: Path, name: str) -> None:
+    for content in SLASHED[name]:
+        source = tmp_path / "in.json"
+        source.write_text(json.dumps(content), "utf-8")
+        with pytest.raises(
+            InputError, match=r"in\.json: .*record 1 \(line 1\): .*must be (?:a name without|the number)"
+        ):
+            list(queries(find_plugin(name, installed="none").create(), source))
 
 
 PAGES = {page: page.read_text("utf-8") for page in (HERE.parent / "docs" / "datasets").glob("*.md")}

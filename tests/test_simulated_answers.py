@@ -236,3 +236,7 @@ def test_only_so_many_facts_are_used() -> None:
 )
 def test_the_subject_of_a_fact_is_its_first_noun_phrase(fact: str, expected: str) -> None:
     assert subject(fact) == expected
+
+
+def test_a_pair_of_shoes_is_something_to_tell_of() -> None:
+    assert facts("A man ties a pair of shoes.\nPlease write three pairs.") == ["A man ties a pair of shoes."]

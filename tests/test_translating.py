@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from syphus.endpoints.simulated import SimulatedServer
 from syphus.errors import InputError, SyphusError
 from syphus.formats.translation import TranslationReport
 from syphus.options import Options
-from syphus.runs.status import read_status
+from syphus.runs.status import read_query, read_status
 from syphus.runs.translating.job import translate
 from syphus.runs.translating.place import find_place
 from syphus.stages.translating.pieces import LONGEST
@@ -188,13 +189,15 @@ def test_retry_asks_for_what_stayed_bad_and_for_nothing_else(tmp_path: Path) -> 
 def test_a_language_added_later_is_all_that_is_asked_for(tmp_path: Path) -> None:
     file = write(tmp_path, pairs(5))
     with server() as simulated:
-        run(file, simulated.url, languages="zh,ja")
-        done = run(file, simulated.url, languages="ko")
+        first = run(file, simulated.url, languages="zh,ja")
+        done = run(file, simulated.url, languages="ko,ja,zh")
         assert [each["languages"] for each in asked(simulated)] == [["zh", "ja"]] * 5 + [["ko"]] * 5
         again = run(file, simulated.url)
         assert simulated.stats.requests == 10
     assert again.lines[0] == "Nothing to translate: no request was made."
     assert [each.code for each in done.numbers.languages] == ["zh", "ja", "ko"]
+    out = [int(re.search(r"in, (\d+) out", "".join(lines))[1]) for lines in (first.lines, done.lines)]  # type: ignore[index]
+    assert out[1] == out[0] // 2  # what is left is what it says that it will cost
     assert len(done.data("zh")) == len(done.data("ko")) == 5
 
 
@@ -281,6 +284,9 @@ def test_a_long_pair_is_translated_in_pieces_and_put_together_again(tmp_path: Pa
     assert "".join(each.get("answer", "") for each in requests).count("walks") == 100
     assert any("What happens in the video?" in each.get("earlier", ()) for each in requests)
     assert done.numbers.pairs == 2
+    pieces = read_query(done.ledger, "TR_INS_1")["pieces"]
+    assert isinstance(pieces, list)
+    assert [piece["id"] for piece in pieces][:2] == ["TR_INS_1#1", "TR_INS_1#2"]
     for code in ("zh", "de"):
         made = done.data(code)["TR_INS_1"]
         assert made["answer"].count("\n\n") == 4
@@ -354,6 +360,20 @@ def test_the_main_job_says_before_the_first_pair_that_there_is_no_such_language(
     with server() as simulated:
         ran = run_rows(tmp_path, simulated.url, 2, languages="zh,tlh")
         assert (ran.exit_code, simulated.stats.requests) == (2, 0)
+
+
+def test_a_pair_that_is_not_english_costs_nothing_and_says_so(tmp_path: Path) -> None:
+    data = pairs(2) | {
+        "TR_INS_zh": entry("图片里有什么？这个人在做什么？", "图片里有一个人正在骑自行车，旁边有三只狗。"),
+        "TR_INS_de": entry("Was ist auf dem Bild zu sehen?", "Ein Mann fährt mit dem Fahrrad, daneben stehen Hunde."),
+        "TR_INS_odd": entry("What does the sign say?", "Défense de fumer dans les locaux de l'établissement"),
+    }
+    with server() as simulated:
+        done = run(write(tmp_path, data), simulated.url)
+        assert (done.exit_code, simulated.stats.requests) == (1, 3)
+    for code in SEVEN:
+        assert done.reasons(code) == {"not English": 2}
+        assert list(done.data(code)) == ["TR_INS_0", "TR_INS_1", "TR_INS_odd"]
 
 
 def test_a_broken_pair_is_named_or_counted(tmp_path: Path) -> None:

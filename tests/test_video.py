@@ -177,6 +177,8 @@ def test_a_bad_moment_is_told_with_its_line(tmp_path: Path, content: object, pro
         ("What does Rachel Green say to Ross Geller?", "What does the woman say to the man?"),
         ("It is Dr. House's ball.", "It is the man's ball."),
         ("Detective Beckett points at it.", "The woman points at it."),
+        ("Mrs. Wolowitz shouts at Mr. Geller.", "The woman shouts at the man."),
+        ("Dr. Cuddy nods. Miss Castle laughs.", "The woman nods. The woman laughs."),
         ("The house has a castle, and they chase a penny.", "The house has a castle, and they chase a penny."),
         ("A robin sits on a lily; Rosslyn is far.", "A robin sits on a lily; Rosslyn is far."),
     ],
@@ -200,6 +202,26 @@ def test_names_of_characters_are_written_over(text: str, put_right: str) -> None
 )
 def test_people_who_cannot_be_told_apart_are_rejected(answer: str, reason: str | None) -> None:
     assert rejected("TVCaptions", Pair("Who?", answer)) == ([reason] if reason else [])
+
+
+@pytest.mark.parametrize(
+    ("annotation", "answer", "found"),
+    [
+        ("1. Hannah hands Monica the cake.", "Hannah hands the woman the cake.", "answer 1: Hannah"),
+        ("1. Ross asks Elizabeth to stay.", "The man asks Elizabeth to stay.", "answer 1: Elizabeth"),
+        ("1. George O\u2019Malley runs.", "The man O'Malley runs.", "answer 1: O'Malley"),
+        ("1. Geller knocks.\n2. He waits.", "Geller knocks.", "answer 1: Geller"),
+        ("1. Alan's coat is wet.", "It is Alan's coat.", "answer 1: Alan"),
+        ("1. Police officers run.\n2. The police come.", "Police officers run.", None),
+        ("1. Everybody laughs.\n2. Two men leave.", "Everybody laughs at two men.", None),
+        ("1. Monica lights the Christmas tree in New York.", "The woman lights the Christmas tree.", None),
+        ("1. Patients wait and a doctor comes.", "Patients wait.", None),
+        ("1. Hannah laughs.", "The woman laughs.", None),
+    ],
+)
+def test_names_that_no_list_has_are_known_by_the_annotation(annotation: str, answer: str, found: str | None) -> None:
+    cleaned = clean([Pair("Who?", answer)], create("TVCaptions").rules, Context(Query("q", annotation)))
+    assert cleaned.rejections.get("a name of the annotation") == found
 
 
 def test_no_name_of_the_example_comes_out(tmp_path: Path) -> None:

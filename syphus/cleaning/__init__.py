@@ -2,6 +2,8 @@
 
 rules.py     the three kinds of rule, and how they are applied
 general.py   rules that hold for every dataset
+leaks.py     the one of them that finds words about the notes a model was given
+names.py     the one that finds names of the annotation
 library.py   rules that plugins choose from: numbers, timestamps, persons, counts of pairs
 """
 
@@ -18,6 +20,7 @@ from syphus.cleaning.library import (
     numbers_of_the_annotation,
     pairs_between,
 )
+from syphus.cleaning.names import no_names_of_the_annotation
 from syphus.cleaning.rules import Check, Cleaned, Context, Reject, Repair, Rule, clean
 
 __all__ = [
@@ -36,6 +39,7 @@ __all__ = [
     "no_boxes",
     "no_letters_for_people",
     "no_names",
+    "no_names_of_the_annotation",
     "no_timestamps",
     "numbers_of_the_annotation",
     "pairs_between",

@@ -7,30 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from syphus.cleaning.leaks import speaks_of_its_notes
 from syphus.cleaning.rules import Check, Context, Reject, Repair, Rule, at, in_small_letters, parts
 from syphus.types import Pair
 
-_SURELY = r"(?:descriptions?|captions?|annotations?|bounding box(?:es)?|metadata|narrations?|timestamps?)"
-_PERHAPS = r"(?:texts?|sentences?|notes|context|information|scenario|list)"  # a sign in the image may hold a text
-_GIVEN = r"(?:given|provided|above|supplied)"
-_LEAK = (
-    r"\b(?:based on|according to|judging by|from|"
-    r"(?:stated|mentioned|described|noted|indicated|given|provided) (?:in|by)) "
-    rf"(?:the|these|those|this|your) (?:(?:{_GIVEN}|image|video|scene|dense) )*{_SURELY}\b"
-    rf"|\b(?:the|this|these|your) {_GIVEN} (?:{_SURELY}|{_PERHAPS})\b"
-    rf"|\b(?:the|these|those) {_SURELY} (?:do(?:es)? not |do(?:es)?n't |did not |didn't )?"
-    r"(?:mention|state|specif(?:y|ie)|indicate|provide|describe|say|suggest)(?:s|d|ed)?\b"
-    rf"|\b(?:is not|isn't|are not|aren't|not) (?:mentioned|specified|stated|provided) (?:in|by) the {_SURELY}\b"
-)
-_LEAK_NEEDS = (
-    "description", "caption", "annotation", "bounding box", "metadata", "narration", "timestamp",
-    "given", "provided", "above", "supplied",
-)  # fmt: skip
+_NOT_SAID = r"(?<![\"\u201c])"  # by somebody in the image
 _REFUSAL = (
     r"\bas an ai\b|\blanguage model\b"
-    r"|\bi(?:'m| am) (?:sorry, (?:but )?i|unable to|not able to)\b"
-    r"|\bi (?:can'?t|cannot) (?:assist|help|provide|see|view|access|answer)\b"
+    rf"|{_NOT_SAID}\bi(?:'m| am) (?:sorry, (?:but )?i|unable to|not able to)\b"
+    rf"|{_NOT_SAID}\bi (?:can'?t|cannot) (?:assist|help|provide|see|view|access|answer|describe|determine|watch)\b"
+    rf"|{_NOT_SAID}\bi (?:do not|don't) have (?:access|enough|the ability)\b"
+    r"|\bi apologi[sz]e, but i\b|\b(?:sorry|unfortunately), (?:but )?i (?:can|am|do)"
 )
+_REFUSAL_NEEDS = ("as an ai", "language model", "i'm ", "i am ", "i can", "i do", "sorry, ", "unfortunately", "apologi")
+_TO_WHOEVER_ASKED = (
+    r"\n\s*(?:(?:please )?let me know if you(?:'d| would)? (?:need|want|like|prefer)\b|(?:please )?feel free to ask\b"
+    r"|i hope (?:this|these|that|it) (?:helps?|works?|meets?)\b|(?:would you like|do you want) me to\b"
+    r"|is there anything else\b|note: (?:the|these|all|both) (?:pairs?|questions?|answers?)\b|\(?word count:)"
+)
+_TO_WHOEVER_NEEDS = ("let me know", "feel free", "i hope", " me to", "anything else", "note:", "word count")
+_MARK = r"<\|\w+\|>|</?s>|\[/?INST\]|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>"
+_MARK_NEEDS = ("<|", "s>", "inst]", "_of_turn>", "pad>", "unk>")
 
 
 def _repeated_questions(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
@@ -52,8 +49,10 @@ def _copied(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
 
 GENERAL_RULES: tuple[Rule, ...] = (
     Repair("the user (you)", r"\bthe user \(you\)", "you", needs=("user (you)",)),
-    Reject("speaks of its notes", _LEAK, needs=_LEAK_NEEDS),
-    Reject("refuses", _REFUSAL, part="answer", needs=("as an ai", "language model", "i'm ", "i am ", "i can")),
+    speaks_of_its_notes,
+    Reject("refuses", _REFUSAL, part="answer", needs=_REFUSAL_NEEDS),
+    Reject("speaks to whoever asked", _TO_WHOEVER_ASKED, part="answer", needs=_TO_WHOEVER_NEEDS),
+    Reject("holds a token of the model", _MARK, needs=_MARK_NEEDS),
     Check("repeats a question", _repeated_questions),
     Check("copies an in-context example", _copied),
 )

@@ -20,7 +20,6 @@ _WORDS = {
 
 _SECONDS = r"(?:s|secs?|seconds?)"
 _AT_THE_START = r"(?:\A|(?<=[.!?]\s)(?<!\b(?:Dr|Mr|Ms|St)\.\s)(?<!\bMrs\.\s)|(?<=\n))"  # of a sentence
-_VERBS = "is|was|has|says|asks|walks|looks|takes|puts|picks|holds|stands|sits|talks|moves|opens|turns"
 
 #: Of a video, whose seconds the model knows from the annotation alone.
 no_timestamps: Rule = Reject(
@@ -30,6 +29,10 @@ no_timestamps: Rule = Reject(
     r"|\b(?:at|from|between|after|until|around|about) "
     r"(?!the (?:\d\d)?\d0s\b|\d{3}0s\b)(?:the )?(?:time |second |minute )?"  # the 80s are no seconds
     rf"\d+(?::\d\d)?(?:\.\d+)? ?{_SECONDS}\b"
+    rf"|\b(?:from|between) \d+(?:\.\d+)? ?(?:to|and|until|-|\u2013) ?\d+(?:\.\d+)? ?{_SECONDS}\b"
+    rf"|\bthe (?:first|last|final|next) \d+ ?{_SECONDS}\b|\bthe \d+(?:st|nd|rd|th) second\b"
+    r"|\b\d+:\d\d mark\b|\b(?:at|around|about|by|from|until) 0?0:\d\d\b|\bat time \d"
+    rf"|\bvideo (?:is|lasts|runs)(?: for)?(?: about| around)? \d+ ?{_SECONDS}\b"
     r"|\b(?:seconds?|minutes?) \d+\b",
 )
 
@@ -44,19 +47,36 @@ no_boxes: Rule = Reject(
     "gives coordinates",
     r"\[\s*\d+(?:\.\d+)?\s*,|\d+\.\d+\s*,\s*\d+\.\d+|\b[xy] ?[=:] ?\d"
     rf"|(?<![$€£\d.,])\b0\.\d\d+\b(?!-?\s?(?:{_UNITS}))"
-    r"|\b(?:at|from|position(?:ed)?) \d+\.\d+(?=[.,;:!?)]|\s(?:and|to|of)\b|\Z)"
-    r"|\bcoordinates?\b|\bpixels?\b|\bbounding box(?:es)?\b",
+    r"|\b(?:at|from|position(?:ed)?) \d+\.\d+(?=[.,;:!?)]|\s(?:and|to|of|horizontally|vertically)\b|\Z)"
+    r"|\bcoordinates?\b(?! (?:the|a|an|with|his|her|its|their)\b)|\bpixels?\b(?! art\b)|\bbounding box(?:es)?\b",
 )
 
-#: "man X", "C picks up", "#C": letters that annotators write for people; "a", "I", "vitamin C" are something else.
-no_letters_for_people: Rule = Reject(
-    "a letter stands for a person",
-    r"\b(?i:man|woman|person|lady|guy|boy|girl|individual|people|human) [A-Z]\b|#[A-Z]\b"
-    rf"|(?:^|[.,;!?] |\b(?:and|or|but|that|as|while|when|where|then|Then) )[B-HJ-Z](?= (?:{_VERBS})\b)",
-    exact=True,
+_PERSON = re.compile(
+    r"\b(?i:man|woman|person|lady|guy|boy|girl|child|kid|friend|individual|people|human) [A-HJ-Z]\b|#[A-Z]\b"
 )
+_LETTER = re.compile(
+    r"(?:\b(\w+) )?(?<![\w\"\u201c'\u2018&/-])(?<!& )[B-HJ-Z](?![\w\"\u201d&/-]"
+    r"| (?:&|batter|button|clamp|chord|drive|key|string))"
+)
+_NO_PERSON_BEHIND = frozenset((
+    "a", "an", "the", "vitamin", "hepatitis", "plan", "letter", "size", "grade", "type", "class", "level", "row",
+    "section", "side", "gate", "room", "key", "button", "option", "point", "number", "model", "usb", "reads", "says",
+))  # fmt: skip
 
-_FIRST = re.compile(r"\b(?:I|I'm|I've|I'd|I'll|my|me|mine|myself)\b")
+
+def _letters(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
+    for place, text in parts(pairs):
+        if found := _PERSON.search(text):
+            yield at(place, found[0])
+        for found in _LETTER.finditer(text):
+            if (found[1] or "").lower() not in _NO_PERSON_BEHIND:
+                yield at(place, found[0])
+
+
+#: "man X", "C picks up", "from C": letters that annotators write for people; "I", "vitamin C", "size M" are none.
+no_letters_for_people: Rule = Check("a letter stands for a person", _letters)
+
+_FIRST = re.compile(r"\b(?:I\b(?!-)|[Mm](?:y|e|ine|yself)\b)")
 _SECOND = re.compile(r"\b(?:you|your|yours|yourself|you're|you've|you'd|you'll)\b", re.IGNORECASE)
 
 
@@ -73,6 +93,8 @@ asked_by_the_wearer: Rule = Check("wrong person", _wrong_person)
 
 
 def _foreign_numbers(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    if context.query.images:  # they may be counted there
+        return
     text = context.query.text.casefold()
     known = set(_NUMBER.findall(text)) | {str(_WORDS[word]) for word in re.findall(r"[a-z]+", text) if word in _WORDS}
     if known.issuperset(_NUMBER.findall(in_small_letters(pairs))):
@@ -127,15 +149,22 @@ def instead_of(name: str, pattern: str, replacement: str, needs: tuple[str, ...]
     )
 
 
-#: "image 1" and "image B" are names out of the notes: the first and the second image of a pair.
+_IMAGE = r"(?:the )?(?:image|photo|picture)"
+
+#: "image 1" and "photo B" are names out of the notes: the first and the second image of a pair.
 images_in_order: tuple[Rule, ...] = (
     *instead_of(
         "image 1",
-        r"(?:the )?image (?:1|(?-i:A)|a(?=[,.;:?!]| (?:and|has|is|shows)\b))(?!\w)",
+        rf"{_IMAGE} (?:1|(?-i:A)|a(?=[,.;:?!]| (?:and|has|is|shows)\b))(?!\w)",
         "the first image",
-        ("image 1", "image a"),
+        tuple(f"{image} {mark}" for image in ("image", "photo", "picture") for mark in "1a"),
     ),
-    *instead_of("image 2", r"(?:the )?image (?:2|(?-i:B)|b)(?!\w)", "the second image", ("image 2", "image b")),
+    *instead_of(
+        "image 2",
+        rf"{_IMAGE} (?:2|(?-i:B)|b)(?!\w)",
+        "the second image",
+        tuple(f"{image} {mark}" for image in ("image", "photo", "picture") for mark in "2b"),
+    ),
 )
 
 

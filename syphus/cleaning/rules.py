@@ -50,7 +50,7 @@ class Repair:
 class Reject:
     """Whatever `pattern` finds, in any case of letters unless it is `exact`, makes the answer invalid.
 
-    `needs` is as for a repair.
+    Apostrophes are straight in what it looks at. `needs` is as for a repair.
     """
 
     name: str
@@ -121,9 +121,14 @@ def folded(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
+def straight(text: str) -> str:
+    """A text with straight apostrophes, as patterns have them: models write "I\u2019m sorry" as well."""
+    return text.replace("\u2019", "'")
+
+
 def in_small_letters(pairs: Sequence[Pair]) -> str:
-    """All texts, one after the other, in small letters."""
-    return "\n".join([text for pair in pairs for text in (pair.instruction, pair.answer)]).lower()
+    """All texts, one after the other, in small letters and with straight apostrophes."""
+    return straight("\n".join([text for pair in pairs for text in (pair.instruction, pair.answer)]).lower())
 
 
 def recognisable(texts: Iterable[str]) -> frozenset[str]:
@@ -156,7 +161,7 @@ def _repair(pairs: tuple[Pair, ...], rule: Repair) -> tuple[tuple[Pair, ...], in
 def _found(pairs: tuple[Pair, ...], rule: Reject) -> Iterable[str]:
     pattern = _compiled(rule.pattern, rule.exact)
     for place, text in parts(pairs, rule.part):
-        if match := pattern.search(text):
+        if match := pattern.search(straight(text)):
             yield at(place, match[0])
 
 

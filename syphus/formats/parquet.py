@@ -10,7 +10,7 @@ Needs pyarrow, which comes with `pip install syphus[parquet]`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -44,16 +44,22 @@ def write_parquet(folder: Path, source: Source) -> tuple[str, ...]:
     pyarrow = require_pyarrow("Parquet")
     text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
     types = (text, text, text, texts, texts, text, text, pyarrow.bool_())
-    schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
     name = f"{source.name}.parquet"
-    batches = _batches(pyarrow, schema, _rows(source))
-    with (
-        replacing(folder / name) as file,
-        pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer,
-    ):
-        while group := list(islice(batches, _GROUP // _BATCH)):
-            writer.write_table(pyarrow.Table.from_batches(group))
+    write_rows(folder / name, dict(zip(_COLUMNS, types, strict=True)), _rows(source))
     return (name,)
+
+
+def write_rows(path: Path, columns: Mapping[str, Any], rows: Iterator[tuple[object, ...]], group: int = _GROUP) -> None:
+    """Writes rows as a Parquet file, zstd, in row groups of so many; `columns` are the Arrow types by their names.
+
+    Raises `ConfigError` without pyarrow, `StorageError` where the disk fails.
+    """
+    pyarrow = require_pyarrow("Parquet")
+    schema = pyarrow.schema(list(columns.items()))
+    batches = _batches(pyarrow, schema, rows)
+    with replacing(path) as file, pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        while some := list(islice(batches, group // _BATCH)):
+            writer.write_table(pyarrow.Table.from_batches(some))
 
 
 def _batches(pyarrow: Any, schema: Any, rows: Iterator[tuple[object, ...]]) -> Iterator[Any]:

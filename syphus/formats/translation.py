@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.formats.judged import Judged, read_judged
+from syphus.formats.judged import as_json as judged_as_json
 from syphus.ledger.part_counts import PartCounts, PartUse, count_part_spending, count_parts, count_wholes, has_parts
 from syphus.ledger.sessions import get_meta
 from syphus.ledger.store import Store, storage_faults
@@ -17,6 +19,7 @@ from syphus.pricing import Prices
 from syphus.types import State, Usage
 
 TRANSLATE, AGAIN = "translate", "translate again"  #: the names of the two stages
+FOUND_BAD = "judge: "  #: how the reason of a translation begins that a judge has found bad
 IN_PIECES = '"of":'  #: in the meta of the queries that are pieces of a long pair, and of no others
 LANGUAGES = "languages"  #: meta: the codes of all languages that were ever asked for, with commas
 
@@ -40,6 +43,7 @@ class LanguageReport(NamedTuple):
     usage: Usage  #: its share of their tokens
     cost: float | None
     sample: list[Shown]
+    judged: Judged | None = None  #: where a judge was asked about some
 
     @property
     def ok(self) -> int:
@@ -69,7 +73,13 @@ def read_translation(store: Store, prices: Prices) -> TranslationReport | None:
     if not codes or not has_parts(store, TRANSLATE):
         return None
     counts, uses = count_parts(store, TRANSLATE, codes, IN_PIECES), count_part_spending(store)
-    languages = [_language(store, code, counts[code], [u for u in uses if u.name == code], prices) for code in codes]
+    judged = read_judged(store)
+    languages = [
+        _language(store, code, counts[code], [u for u in uses if u.name == code], prices)._replace(
+            judged=judged.get(code)
+        )
+        for code in codes
+    ]
     return TranslationReport(count_wholes(store, TRANSLATE, IN_PIECES), languages)
 
 
@@ -95,6 +105,7 @@ def _language_as_json(report: LanguageReport) -> dict[str, object]:
         "tokens_per_accepted_pair": round((usage.prompt_tokens + usage.completion_tokens) / ok, 1) if ok else None,
         "cost": report.cost,
         "cost_per_accepted_pair": round(report.cost / ok, 8) if ok and report.cost is not None else None,
+        **({"judged": judged_as_json(report.judged)} if report.judged else {}),
         "sample": [
             {
                 "id": pair.id,

@@ -7,9 +7,11 @@ from html import escape
 from pathlib import Path
 
 from syphus.formats.files import replacing
+from syphus.formats.judged import Bad, Judged
 from syphus.formats.translation import LanguageReport, Shown, TranslationReport
 from syphus.text import MADE_UP
 from syphus.translation import LANGUAGES
+from syphus.translation.judge import FAULTS
 from syphus.types import State
 
 FILE = "translation.html"
@@ -24,9 +26,20 @@ th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); }
 .numbers { width: auto; } .wide { overflow-x: auto; }
 .pairs { table-layout: fixed; } .pairs td { vertical-align: top; width: 50%; overflow-wrap: anywhere; }
 .pairs p { margin: 0 0 .3rem; white-space: pre-wrap; } .pairs p.asked { font-weight: 600; }
+.bad { border-inline-start: 3px solid #c33; }
 .id { color: #888; font-size: 12px; text-align: left; background: var(--soft); } nav a { margin-inline-end: 1rem; }
 """
-_HEADS = ("language", "pairs", "pending", "not accepted", "asked again", "tokens a pair", "cost a pair")
+_HEADS = (
+    "language",
+    "pairs",
+    "pending",
+    "not accepted",
+    "asked again",
+    "tokens a pair",
+    "cost a pair",
+    "judged",
+    "bad",
+)
 
 
 def write_page(path: Path, title: str, report: TranslationReport, simulated: bool) -> None:
@@ -61,6 +74,7 @@ def _numbers(report: LanguageReport) -> tuple[str, ...]:
     return (
         *(_name(report.code), f"{ok:,}", f"{states[State.PENDING]:,}", f"{bad:,}", f"{report.counts.retried:,}"),
         *(f"{tokens / ok:,.0f}" if ok else "-", cost),
+        *((f"{report.judged.total:,}", f"{report.judged.bad.total():,}") if report.judged else ("-", "-")),
     )
 
 
@@ -72,15 +86,30 @@ def _name(code: str) -> str:
 def _section(report: LanguageReport) -> str:
     reasons = [f"{n:,} {reason}" for found in report.counts.reasons.values() for reason, n in found.most_common()]
     told = f"<p>Not accepted: {escape(', '.join(reasons))}.</p>\n" if reasons else ""
+    judged = _judged(report.code, report.judged) if report.judged else ""
     rows = "".join(_pair(report.code, pair) for pair in report.sample)
     table = f'<table class="pairs">\n{rows}</table>\n' if rows else "<p>No pairs yet.</p>\n"
-    return f'<h2 id="{report.code}">{_name(report.code)}</h2>\n{told}{table}'
+    return f'<h2 id="{report.code}">{_name(report.code)}</h2>\n{told}{judged}{table}'
 
 
-def _pair(code: str, pair: Shown) -> str:
+def _judged(code: str, judged: Judged) -> str:
+    """What the judge has found, and the bad ones with its reason."""
+    faults = ", ".join(f"{judged.bad[fault]:,} {fault}" for fault in FAULTS if judged.bad[fault])
+    bad = f" ({faults})" if faults else ""
+    more = "".join(f", {n:,} {what}" for n, what in ((judged.unclear, "unclear"), (judged.waiting, "waiting")) if n)
+    told = f"<p>Judged by a model: {judged.good:,} good, {judged.bad.total():,} bad{bad}{more}.</p>\n"
+    rows = "".join(_pair(code, Shown(each.id, each.source, each.translation), _why(each)) for each in judged.shown)
+    return f'{told}<table class="pairs bad">\n{rows}</table>\n<p>Some that were accepted:</p>\n' if rows else told
+
+
+def _why(bad: Bad) -> str:
+    return f" &middot; <b>{escape(bad.fault)}</b>: {escape(bad.reason)}"
+
+
+def _pair(code: str, pair: Shown, why: str = "") -> str:
     direction = "rtl" if LANGUAGES[code].rtl else "ltr"
     return (
-        f'<tr><td class="id" colspan="2">{escape(pair.id)}</td></tr>\n'
+        f'<tr><td class="id" colspan="2">{escape(pair.id)}{why}</td></tr>\n'
         f'<tr><td lang="en" dir="ltr">{_texts(pair.source)}</td>'
         f'<td lang="{code}" dir="{direction}">{_texts(pair.translation)}</td></tr>\n'
     )

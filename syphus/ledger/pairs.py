@@ -31,9 +31,9 @@ def load_kept(text: str) -> list[Kept]:
     return list(map(Kept._make, orjson.loads(text)))
 
 
-def load_pairs(text: str) -> list[Pair]:
+def load_pairs(text: str) -> tuple[Pair, ...]:
     """Reads what `dump_pairs` wrote."""
-    return [kept.as_pair() for kept in load_kept(text)]
+    return tuple(kept.as_pair() for kept in load_kept(text))
 
 
 def dump_pairs(pairs: Sequence[Pair]) -> str:

@@ -111,13 +111,17 @@ def replace_parts(store: Store, parts: Iterable[tuple[int, str, State, str, str]
         )
 
 
-def reopen_parts(store: Store, stage: str, names: Sequence[str], states: Sequence[State]) -> int:
-    """Makes parts in these states pending again, to be asked as often as new ones; returns how many. Commits."""
+def reopen_parts(store: Store, stage: str, names: Sequence[str], states: Sequence[State], told: str) -> int:
+    """Makes parts in these states pending again, to be asked as often as new ones; returns how many. Commits.
+
+    Those whose reason begins with `told` count as asked for once, so that they are asked for again with the reason.
+    """
     condition = f"state IN ({_marks(states)}) AND name IN ({_marks(names)}) AND n IN ({_CURRENT})"
     with storage_faults(store.path):
         count = store.writer.execute(
-            f"UPDATE part SET state = 'pending', opened = asked, reason = '' WHERE {condition}",
-            (*states, *names, stage),
+            "UPDATE part SET state = 'pending', opened = asked - (substr(reason, 1, length(?1)) = ?1), reason = '' "
+            f"WHERE {condition}",
+            (told, *states, *names, stage),
         ).rowcount
     store.commit()
     return count
@@ -212,29 +216,36 @@ def with_parts(store: Store, stage: str, state: State) -> Iterator[Taken]:
         after = rows[-1][0]
 
 
-def parts_of_all(
-    store: Store, stage: str, states: Sequence[State]
-) -> Iterator[tuple[int, str, list[tuple[str, State, str, str]]]]:
-    """Number and text of every query, with its parts in these states: (name, state, reason, text)."""
+class Held(NamedTuple):
+    """A query with those of its parts that are in the states asked for: (name, state, reason, text)."""
+
+    n: int
+    id: str
+    text: str
+    parts: list[tuple[str, State, str, str]]
+
+
+def parts_of_all(store: Store, stage: str, states: Sequence[State]) -> Iterator[Held]:
+    """The queries of a stage that have parts in these states, with these parts."""
     after = 0
     while True:
         with storage_faults(store.path):
             rows = store.reader.execute(
-                "SELECT n, annotation.text FROM query JOIN annotation USING (n) WHERE stage = ? AND n > ? "
+                "SELECT n, id, annotation.text FROM query JOIN annotation USING (n) WHERE stage = ? AND n > ? "
                 "AND position IS NOT NULL ORDER BY n LIMIT ?",
                 (stage, after, _BATCH),
             ).fetchall()
             found = store.reader.execute(
                 f"SELECT n, name, state, reason, text FROM part WHERE state IN ({_marks(states)}) "
                 f"AND n IN ({_marks(rows)}) ORDER BY n, name",
-                (*states, *(n for n, _ in rows)),
+                (*states, *(row[0] for row in rows)),
             ).fetchall()
         if not rows:
             return
         parts: dict[int, list[tuple[str, State, str, str]]] = {}
         for n, name, state, reason, text in found:
             parts.setdefault(n, []).append((name, State(state), reason, text))
-        yield from ((n, text, parts[n]) for n, text in rows if n in parts)
+        yield from (Held(n, name, text, parts[n]) for n, name, text in rows if n in parts)
         after = rows[-1][0]
 
 

@@ -171,6 +171,7 @@ class Records:
         """Another outcome from the same answer, without committing."""
         with storage_faults(self._store.path):
             self._put_outcome(n, outcome)
+            self._count_rejections(outcome.rejected_by)
 
     def write(self, entry: Entry) -> None:
         """Writes an entry into the open transaction."""
@@ -188,11 +189,7 @@ class Records:
         if entry.parts:
             usage = entry.paid.completion.usage if entry.paid else None
             write_parts(self._store.writer, self.session, entry.parts, answer, entry.model, usage)
-        if entry.rejected_by:
-            self._store.writer.executemany(
-                "INSERT INTO rejection VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1",
-                [(self.session, rule) for rule in entry.rejected_by],
-            )
+        self._count_rejections(entry.rejected_by)
 
     def write_attempts(self, attempts: Attempts) -> None:
         """Adds requests that were made."""
@@ -237,6 +234,13 @@ class Records:
         )
         self._put_outcome(n, outcome)
 
+    def _count_rejections(self, rules: Sequence[str]) -> None:
+        if rules:
+            self._store.writer.executemany(
+                "INSERT INTO rejection VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1",
+                [(self.session, rule) for rule in rules],
+            )
+
     def _put_outcome(self, n: int, outcome: Outcome) -> None:
         seq, self._next_seq = self._next_seq, self._next_seq + 1
         db = self._store.writer
@@ -274,7 +278,7 @@ def query_of(
     name: str, text: str, image_ids: str, meta: str, problem: str, ready: str, images: str | None = None
 ) -> Query:
     """A query from the columns `QUERY_COLUMNS` of `QUERY_TABLES`."""
-    pairs = tuple(load_pairs(ready)) if ready != "[]" else ()
+    pairs = load_pairs(ready) if ready != "[]" else ()
     pictures = load_pictures(images) if images else ()
     return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem, pairs, pictures)
 

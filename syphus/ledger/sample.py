@@ -17,12 +17,12 @@ _ASKABLE = (
     "AND ready = '[]' AND trim(text) <> '' ORDER BY position"
 )
 _ANSWERED = (
-    f"SELECT {QUERY_COLUMNS}, state, reason, coalesce(result.pairs, '[]'), coalesce(answer.text, ''), "
+    f"SELECT position, {QUERY_COLUMNS}, state, reason, coalesce(result.pairs, '[]'), coalesce(answer.text, ''), "
     "coalesce(model, ''), coalesce(prompt_tokens, 0), coalesce(completion_tokens, 0), coalesce(cached_tokens, 0), "
     "coalesce(reasoning_tokens, 0), coalesce(estimated, 0), coalesce(detail, '') "
     f"FROM {QUERY_TABLES} "
     "LEFT JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer "
-    "WHERE stage = ? AND position IS NOT NULL ORDER BY position"
+    "WHERE stage = ? AND position > ? ORDER BY position LIMIT ?"
 )
 
 
@@ -32,7 +32,7 @@ class Answered(NamedTuple):
     query: Query
     state: State
     reason: str
-    pairs: list[Pair]
+    pairs: tuple[Pair, ...]
     text: str
     model: str  #: as the server called itself
     usage: Usage
@@ -70,11 +70,12 @@ def queries_called(store: Store, stage: str, names: Sequence[str]) -> list[Query
     return [found[name] for name in names]
 
 
-def answered(store: Store, stage: str) -> list[Answered]:
+def answered(store: Store, stage: str) -> Iterator[Answered]:
     """What came of each query of a stage, in their order; those that are still pending come without an answer."""
-    with storage_faults(store.path):
-        rows = store.reader.execute(_ANSWERED, (stage,)).fetchall()
-    return [_answered(*row) for row in rows]
+    after = -1
+    while rows := store.read(_ANSWERED, stage, after, _AT_ONCE):
+        yield from (_answered(*columns) for _, *columns in rows)
+        after = rows[-1][0]
 
 
 def _answered(*columns: str | int) -> Answered:

@@ -267,7 +267,8 @@ def _locked(path: Path) -> IO[str]:
     except BlockingIOError:
         file.close()
         raise RunError(
-            f"Another process is working in {path.parent}. Wait for it, or choose another --dataset_version."
+            f"Another process is working in {path.parent}. Wait for it, or take another folder (--dataset_version, "
+            "--output-dir)."
         ) from None
     except OSError as error:
         file.close()

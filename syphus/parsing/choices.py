@@ -7,14 +7,16 @@ r"""Multiple-choice questions out of a model's answer.
                                       **Answer:** Option 1
 
 Options are counted up from 1 or from A: under headers, as lines under `Options:`, or as the last lines of the question.
-The answer is the number or letter of an option, with the option's text behind it or without; or that text alone.
+The answer is the number or letter of an option, with the option's text behind it or without; or that text alone. Where
+options are numbers or letters themselves, an answer that is the place of one and the text of another is a problem.
 
 Texts are kept byte for byte, but for the white space around them, or the answer has a problem.
 
 Problems, besides those of code fences, thinking blocks and characters (see `pairs.py`): "answer is empty", "no question
 with options", "text under no question", "empty question", "question without options", "options are not counted up",
-"text between options", "empty option", "two options are the same", "question without an answer", "two answers to one
-question", "answer is no option", "answer and its text are different options", "line that may be a header".
+"text between options", "empty option", "two options are the same", "an option is marked" (as the right one), "question
+without an answer", "two answers to one question", "answer is no option", "answer may be two options", "answer and its
+text are different options", "line that may be a header".
 
 Notes: "thinking block", "text before the first question", "text after the last fence", "explanation of an answer".
 """
@@ -34,6 +36,7 @@ _LINE = re.compile(r"(?:[-*\u2022][ \t]++)?[(\[*]*+(\d{1,2}|[A-Z])[)\].:]++\**+(
 _CHOSEN = re.compile(
     r"(?:options?[ \t]*+)?[(\[*]*+(\d{1,2}|[A-Za-z])(?![\w'])[)\]*.:,\-\u2013\u2014 \t]*+", re.IGNORECASE
 )
+_MARKED = re.compile(r"[\u2713\u2714\u2705]|[(\[*](?:correct|right)(?: answer| option)?[)\]*]", re.IGNORECASE)
 
 
 class Choice(NamedTuple):
@@ -135,7 +138,8 @@ def _options(group: Sequence[_Part]) -> tuple[str, list[str], list[str]]:
     counted = marks in ([str(number + 1) for number in range(len(marks))], [_letter(n) for n in range(len(marks))])
     wrong += ["options are not counted up"] * (not counted)
     wrong += ["empty option"] * any(map(is_empty, options))
-    wrong += ["two options are the same"] * (len({option.casefold() for option in options}) < len(options))
+    wrong += ["two options are the same"] * (len(set(map(_bare, options))) < len(options))
+    wrong += ["an option is marked"] * any(map(_MARKED.search, options))
     return question, options, wrong
 
 
@@ -160,16 +164,17 @@ def _answer(texts: Sequence[str], options: Sequence[str]) -> tuple[int, list[str
     if len(texts) > 1:
         return 0, ["two answers to one question"]
     bare = [_bare(option) for option in options]
-    if _bare(texts[0]) in bare:
-        return bare.index(_bare(texts[0])) + 1, []
+    by_text = bare.index(_bare(texts[0])) + 1 if _bare(texts[0]) in bare else 0
     chosen = _CHOSEN.match(texts[0])
-    number = _place(chosen[1]) if chosen else 0
-    if chosen is None or not 1 <= number <= len(options):
-        return 0, ["answer is no option"]
-    rest = texts[0][chosen.end() :]
-    if rest and _bare(rest) != bare[number - 1]:
-        return 0, ["answer and its text are different options" if _bare(rest) in bare else "answer is no option"]
-    return number, []
+    by_place = _place(chosen[1]) if chosen else 0
+    if chosen is None or not 1 <= by_place <= len(options):
+        return by_text, ["answer is no option"] * (not by_text)
+    rest = _bare(texts[0][chosen.end() :])
+    if by_text and not rest and by_text != by_place:
+        return 0, ["answer may be two options"]
+    if by_text or not rest or rest == bare[by_place - 1]:
+        return by_text or by_place, []
+    return 0, ["answer and its text are different options" if rest in bare else "answer is no option"]
 
 
 def _place(mark: str) -> int:

@@ -24,10 +24,10 @@ Rules for what could be read in two ways:
 Problems are short and always spelt the same, to be counted: "answer is empty", "no question and answer pair",
 "question without an answer", "answer without a question", "two answers to one question", "empty question", "empty
 answer", "line that may be a header", "A: and B: may be choices or speakers", "header inside a code fence", "code fence
-without an end", "text between code fences", "text behind a separator", "thinking block without an end", "thinking block
-inside the answer", "not valid JSON", "duplicate key in the JSON", "two JSON documents", "pairs outside of the JSON",
-"JSON item that is no pair", "two questions in one JSON item", "question is not text", "answer is not text", "LaTeX
-command decoded as an escape", "control character", "half of a surrogate pair".
+without an end", "text between code fences", "text behind a separator", "heading between pairs", "thinking block without
+an end", "thinking block inside the answer", "not valid JSON", "duplicate key in the JSON", "two JSON documents", "pairs
+outside of the JSON", "JSON item that is no pair", "two questions in one JSON item", "question is not text", "answer is
+not text", "LaTeX command decoded as an escape", "control character", "half of a surrogate pair".
 
 Notes: "thinking block", "text before the first question", "text after the last fence", "text after the JSON", "other
 keys in the JSON", "the same JSON twice".

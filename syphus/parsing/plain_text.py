@@ -1,9 +1,13 @@
 """An answer that is one plain text, such as a description of an image.
 
-The text is kept byte for byte, but for the white space around it, or it has a problem. Problems, besides those of
-thinking blocks and characters (see `pairs.py`): "answer is empty", "code fence in plain text", "heading in plain text",
-"header in plain text" (`Question:`, `Answer:`, `Description:`), "speaks before it begins" (`Sure! Here is a
-description:`). Notes: "thinking block".
+The text is kept byte for byte, but for the white space around it, or it has a problem.
+
+Problems, besides those of thinking blocks and characters (see `pairs.py`): "answer is empty", "code fence in plain
+text", "heading in plain text" (`# Place`, `**Place:** ...`), "header in plain text" (`Question:`, `Description:`,
+`Title:`), "list in plain text" (of two or more), "JSON in plain text", "speaks before it begins" (`Sure! Here is a
+description:`).
+
+Notes: "thinking block".
 """
 
 from __future__ import annotations
@@ -14,9 +18,18 @@ from typing import NamedTuple
 from syphus.parsing.answer_text import character_problems, readable, strip
 from syphus.parsing.sections import find_headers, header_pattern
 
-_HEADERS = header_pattern("question|answer|instruction|response|(?:detailed |image )?description|caption")
-_HEADING = re.compile(r"\n[ \t]*+(?:#{1,6}[ \t]|\*\*[^*\n]++\*\*[ \t\r]*+(?:\n|\Z))")
-_SPEAKS = re.compile(r"(?:sure|certainly|of course|absolutely|here is|here's|here are)\b[^\n]*", re.IGNORECASE)
+_HEADERS = header_pattern("question|answer|instruction|response|(?:detailed |image )?description|caption|title")
+_HEADING = re.compile(
+    r"\n[ \t]*+(?:#{1,6}[ \t]|(?:[-*\u2022][ \t]++)?\*\*[^*\n]++(?:(?<=:)\*\*|\*\*(?::|[ \t\r]*+(?:\n|\Z))))"
+)
+_IN_A_LIST = re.compile(r"\n[ \t]*+(?:[-*\u2022]|\d{1,3}[.)])[ \t]")
+_JSON = re.compile(r"[\[{]\s*+[\"\]}]")
+_SPEAKS = re.compile(
+    r"(?:sure|certainly|of course|absolutely|okay)[!,.:]"
+    r"|(?:sure|certainly|here is|here's|here are)\b[^\n]*[:!](?:\n|\Z)"
+    r"|(?:here is|here's|here are|below is)\b[^\n.:]*\b(?:description|caption|account|paragraphs?)\b",
+    re.IGNORECASE,
+)
 
 
 class PlainText(NamedTuple):
@@ -34,12 +47,13 @@ def parse_plain_text(text: str) -> PlainText:
         return PlainText("", answer.problems, answer.notes)
     read = strip(answer.text)
     body = "\n" + read
-    speaks = _SPEAKS.match(read)
     problems = {
         "code fence in plain text": "```" in read,
         "heading in plain text": _HEADING.search(body) is not None,
         "header in plain text": bool(find_headers(body, _HEADERS)),
-        "speaks before it begins": speaks is not None and strip(speaks[0]).endswith((":", "!")),
+        "list in plain text": len(_IN_A_LIST.findall(body)) > 1,
+        "JSON in plain text": _JSON.match(read) is not None,
+        "speaks before it begins": _SPEAKS.match(read) is not None,
     }
     found = tuple(problem for problem, is_there in problems.items() if is_there)
     return PlainText(read, (*answer.problems, *found, *character_problems([read])), answer.notes)

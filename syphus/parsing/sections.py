@@ -24,6 +24,8 @@ _CLOSING = re.compile(r"([*_]+)|[ \t]+([*_]+)(?=\s)")
 _RULE = re.compile(r"={3,}|-{3,}|\*{3,}|#{3,}|\u2014{3,}|\u2500{3,}|>[> \t]*+")  # ">" is an empty line of a quotation
 _RULE_ENDS = "=-*#\u2014\u2500>"
 _LABEL = re.compile(r"(\D{0,60})1(\D{0,20})")
+_HEADING = re.compile(r"#{1,6}[ \t][^\n]*|\*\*[^*\n]*[^*\n.!?]\*\*|[^\n]*[:\uff1a]")
+_KIND_OF_PAIR = re.compile(r"\w[\w ]{0,30}[:\uff1a]")
 _SEPARATOR_INSIDE = re.compile(r"\n===[ \t\r]*+\n")
 
 
@@ -112,7 +114,7 @@ def split_sections(text: str, headers: Sequence[Header]) -> Split:
 
     A code fence that opens under no header wraps sections: its lines are nobody's, and its end ends the section. One
     that opens under a header is text there, and a header inside of it is a problem. Rules and counting labels that
-    stand before a header or at the end belong to nobody either.
+    stand before a header or at the end belong to nobody either; other headings there are a problem.
     """
     bounds, problems = _with_fences(text, headers) if "`" in text else (headers, [])
     label = _find_label(text[: headers[0].start]) if headers and headers[0].start else None
@@ -123,6 +125,7 @@ def split_sections(text: str, headers: Sequence[Header]) -> Split:
         pieces = _pieces_without_labels(text, bounds, ends, label)
     else:
         pieces = [Section(bound.kind, _piece(text, bound, end)) for bound, end in zip(bounds, ends, strict=True)]
+    problems += ["heading between pairs"] * _has_heading(bounds, pieces)
     if "=" in text and _has_text_behind_separator(text, bounds, ends, pieces):
         problems.append("text behind a separator")
     return _without_outside(pieces, problems) if bounds is not headers else Split(pieces, False, False, problems)
@@ -214,6 +217,21 @@ def _without_closing(text: str, marks: str) -> str:
         if part.endswith(marks) and part.count(marks) % 2:
             return strip(part.removesuffix(marks) + text[len(part) :])
     return text
+
+
+def _has_heading(bounds: Sequence[Header], pieces: Sequence[Section]) -> bool:
+    """Says whether a text ends in a heading of the next pair, which is nobody's text: a paragraph of one line that is a
+    markdown heading, in bold or ends in a colon, or that begins with the word of such a line before the first header.
+    """
+    first_kind = next((bound.kind for bound in bounds if bound.kind), "")
+    lead = _KIND_OF_PAIR.match(strip(pieces[0].text.rpartition("\n")[2])) if pieces and not pieces[0].kind else None
+    for piece, following in zip(pieces, bounds[1:], strict=False):
+        before, _, line = piece.text.rpartition("\n")
+        if not piece.kind or following.kind != first_kind or not before or strip(before.rpartition("\n")[2]):
+            continue
+        if _HEADING.fullmatch(strip(line)) or (lead and strip(line).startswith(lead[0])):
+            return True
+    return False
 
 
 def _has_text_behind_separator(

@@ -238,7 +238,7 @@ class Loop:
         return Entry(
             *(job.row, outcome, job.requests, paid, reused),
             lines=lines,
-            rejected_by=judgement.rejected_by,
+            rejected_by=judgement.outcome.rejected_by,
             parts=judgement.parts,
             model=completion.model,
         )
@@ -271,7 +271,9 @@ class Loop:
     async def _settle(self, job: Job, outcome: Outcome, paid: Paid | None = None, reused: int | None = None) -> None:
         """The outcome of a row without an answer that could be judged."""
         lines = self._stage.lines(job.row, outcome, "") if outcome.pairs else ""
-        await self._save(Entry(job.row, outcome, job.requests, paid, reused, lines=lines))
+        await self._save(
+            Entry(job.row, outcome, job.requests, paid, reused, lines=lines, rejected_by=outcome.rejected_by)
+        )
         self._feed.done()
 
     async def _save(self, entry: Entry) -> None:

@@ -21,7 +21,6 @@ class Judgement(NamedTuple):
     outcome: Outcome
     again: bool = False
     feedback: str = ""
-    rejected_by: tuple[str, ...] = ()  #: rules of cleaning
     parts: tuple[Part, ...] = ()  #: what becomes of each part, where the row is one of several
 
 

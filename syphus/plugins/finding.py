@@ -30,6 +30,7 @@ GROUP = "syphus.datasets"
 SWITCH = "SYPHUS_PLUGINS"
 
 _NAME = re.compile(r"([\w-]+)\.([\w-]+)")
+_NO_DATASETS = frozenset(("NamedTuple", "TypedDict", "Protocol", "Enum", "StrEnum", "IntEnum", "Exception", "ABC"))
 _MARKS = (b"AbstractDataset", b"syphus")
 
 
@@ -188,4 +189,10 @@ def _class_names(file: Path) -> list[str]:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError, OSError):
         return []
-    return [f"{node.name}.{file.stem}" for node in tree.body if isinstance(node, ast.ClassDef) and node.bases]
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    return [f"{node.name}.{file.stem}" for node in classes if _may_be_a_dataset(node)]
+
+
+def _may_be_a_dataset(node: ast.ClassDef) -> bool:
+    """Whether a class inherits from more than what makes tuples and the like."""
+    return any(ast.unparse(base).rpartition(".")[2] not in _NO_DATASETS for base in node.bases)

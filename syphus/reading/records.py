@@ -11,6 +11,7 @@ While a record is in use, `position()` knows where it came from, so that a fault
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,6 +31,8 @@ __all__ = [
     "beginning",
     "field",
     "kind_of",
+    "name",
+    "name_field",
     "position",
     "read_json",
     "read_json_items",
@@ -40,6 +43,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_NO_NAME = re.compile(r"[/\\\x00-\x1f\x7f]|\A\s|\s\Z")
 
 _TYPES: dict[type, str] = {
     dict: "an object",
@@ -115,6 +120,18 @@ def texts(record: Record, key: str) -> list[str]:
         if not isinstance(value, str):
             raise record_error(f'"{key}" must be a list of text, it holds {kind_of(value)}')
     return values
+
+
+def name(text: str, what: str) -> str:
+    """`text`, a name in a source that becomes part of ids and of the names of image files; otherwise an InputError."""
+    if text and not _NO_NAME.search(text):
+        return text
+    raise record_error(f"{what} must be a name without slashes and line breaks, this is {text!r:.60}")
+
+
+def name_field(record: Record, key: str) -> str:
+    """`record[key]` if it is a name, as `name` wants it."""
+    return name(field(record, key, str), f'"{key}"')
 
 
 def _reader(path: str | Path) -> JsonReader:

@@ -48,14 +48,7 @@ def check_input(
         return None
     try:
         check = _registered(store, stage, dataset, options, tick, album)
-        if not check.read:
-            raise InputError(f"{_source(dataset, options) or options.name} holds no queries. Nothing was sent.")
-        end = _end(options)
-        if options.slice_start >= (check.read if end is None else min(end, check.read)):
-            raise InputError(
-                f"--slice-start {options.slice_start} and --slice-end {options.slice_end} leave none of the "
-                f"{check.read:,} rows. Nothing was sent."
-            )
+        check_any(check.read, dataset, options)
         if album is not None:
             _check_images(album)
         _decide(check, options)
@@ -72,6 +65,18 @@ def check_input(
         forget_nearest(store)
     accept(store, stage)
     return check
+
+
+def check_any(read: int, dataset: AbstractDataset, options: Options) -> None:
+    """Raises `InputError` where an input of so many rows leaves nothing to ask about."""
+    if not read:
+        raise InputError(f"{_source(dataset, options) or options.name} holds no queries. Nothing was sent.")
+    end = _end(options)
+    if options.slice_start >= (read if end is None else min(end, read)):
+        raise InputError(
+            f"--slice-start {options.slice_start} and --slice-end {options.slice_end} leave none of the "
+            f"{read:,} rows. Nothing was sent."
+        )
 
 
 def fingerprint(dataset: AbstractDataset, options: Options, plugin: str) -> str:

@@ -16,12 +16,12 @@ from syphus.options import Options
 from syphus.pipeline.stage import PluginFaultError
 from syphus.plugins.contract import leave_out
 from syphus.reading.places import Tolerance
-from syphus.runs.inputs import input_queries, wanted
+from syphus.runs.inputs import check_any, input_queries, wanted
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.settings import sampling_parameters
 from syphus.sampling import Sampling
 from syphus.stages.generate import Generate
-from syphus.types import Outcome, Query
+from syphus.types import Outcome, Query, State
 from syphus.vision.album import Album
 
 
@@ -45,8 +45,8 @@ class Sizes(NamedTuple):
     longest: tuple[str, int]
 
 
-def preview(options: Options, environ: Mapping[str, str], count: int, show: Callable[[Shown], None]) -> Sizes | None:
-    """Shows the first `count` queries that a run would take; returns the sizes of all those, None where there is none.
+def preview(options: Options, environ: Mapping[str, str], count: int, show: Callable[[Shown], None]) -> Sizes:
+    """Shows the first `count` queries that a run would take; returns the sizes of all those.
 
     Needs no endpoint. Raises `UsageError`.
     """
@@ -55,7 +55,7 @@ def preview(options: Options, environ: Mapping[str, str], count: int, show: Call
         return _preview(prepared, album, count, show)
 
 
-def _preview(prepared: Prepared, album: Album, count: int, show: Callable[[Shown], None]) -> Sizes | None:
+def _preview(prepared: Prepared, album: Album, count: int, show: Callable[[Shown], None]) -> Sizes:
     options = prepared.options
     sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), pictures=album)
     stage = Generate(prepared.dataset, prepared.prefix, sampling, prepared.vault, album=album)
@@ -63,20 +63,20 @@ def _preview(prepared: Prepared, album: Album, count: int, show: Callable[[Shown
     if tolerance is not None:
         leave_out(prepared.dataset, prepared.options.query_inputs_path, tolerance)
     given = (prepared.dataset, prepared.options, tolerance)
-    is_wanted, shown = wanted(*given), 0
-    shortest = longest = None
+    is_wanted, shown, read = wanted(*given), 0, 0
+    shortest = longest = ("", 0)
     for position, query in enumerate(input_queries(*given)):
+        read += 1
         if not is_wanted(position):
             continue
         if shown < count:
             show(_shown(query, stage, album))
-            shown += 1
+        shown += 1
         size = (query.id, -(-len(query.text.encode()) // BYTES_PER_TOKEN))
-        if shortest is None or size[1] < shortest[1]:
-            shortest = size
-        if longest is None or size[1] > longest[1]:
-            longest = size
-    return Sizes(shortest, longest) if shortest and longest else None
+        shortest = size if shown == 1 or size[1] < shortest[1] else shortest
+        longest = size if shown == 1 or size[1] > longest[1] else longest
+    check_any(read, prepared.dataset, prepared.options)
+    return Sizes(shortest, longest)
 
 
 def _prepared(options: Options, environ: Mapping[str, str]) -> Prepared:
@@ -95,6 +95,8 @@ def _shown(query: Query, stage: Generate, album: Album) -> Shown:
         request = stage.request(Row(0, query), None)
     except PluginFaultError as fault:
         return Shown(query.id, [], {}, 0, fault.reason)
+    if isinstance(request, Outcome) and request.state is State.OK:
+        return Shown(query.id, [], {}, 0, "it brings its pairs along")
     if isinstance(request, Outcome):
         return Shown(query.id, [], {}, 0, f"{request.reason}: {request.detail}" if request.detail else request.reason)
     body = orjson.loads(album.told(request.body))

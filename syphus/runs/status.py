@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import count, takewhile
 from pathlib import Path
 
 from syphus.errors import InputError
 from syphus.formats.report import Report, make_report
 from syphus.formats.translation import TRANSLATE
 from syphus.ledger.lookup import look_up
-from syphus.ledger.store import is_working, open_for_reading
+from syphus.ledger.store import Store, is_working, open_for_reading
 from syphus.runs.prices import kept_prices
 from syphus.stages.generate import Generate
+from syphus.stages.translating.pieces import piece_id
 
 
 def read_status(folder: Path) -> Report:
@@ -38,9 +40,16 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
     """
     store = open_for_reading(folder)
     try:
-        found = look_up(store, Generate.name, query) or look_up(store, TRANSLATE, query)
+        found = look_up(store, Generate.name, query) or look_up(store, TRANSLATE, query) or _pieces(store, query)
     finally:
         store.close()
     if found is None:
         raise InputError(f"{folder} has no query {query!r}.")
     return found
+
+
+def _pieces(store: Store, pair: str) -> dict[str, object] | None:
+    """A long pair, which was translated in pieces."""
+    found = takewhile(bool, (look_up(store, TRANSLATE, piece_id(pair, number)) for number in count(1)))
+    pieces = list(found)
+    return {"id": pair, "pieces": pieces} if pieces else None

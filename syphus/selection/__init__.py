@@ -3,7 +3,7 @@
 candidates.py    a candidate, what it is compared with, a heuristic, a score
 heuristics.py    the table of heuristics
 form.py          heuristics of the form: read, number of pairs, rules, length, whole sentences
-grounding.py     heuristic: what the annotation does not support
+grounding.py     heuristic and rule of cleaning: what the annotation does not support
 coverage.py      heuristic: how much of the annotation comes up
 variety.py       heuristic: questions of different kinds
 copying.py       heuristics: phrases of an example, or of another query's answer
@@ -20,6 +20,7 @@ common_words.py  words that say nothing of an annotation's own
 """
 
 from syphus.selection.candidates import Background, Candidate, Heuristic, Scored
+from syphus.selection.grounding import things_of_the_annotation
 from syphus.selection.heuristics import HEURISTICS
 from syphus.selection.judge import VERDICT_SCHEMA, Verdict, judged, read_verdict, rubric_messages
 from syphus.selection.proof import (
@@ -63,5 +64,6 @@ __all__ = [
     "sample_spread",
     "score_all",
     "share_interval",
+    "things_of_the_annotation",
     "tokens",
 ]

@@ -11,12 +11,14 @@ told as a guess, and weighs less.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 
+from syphus.cleaning.rules import Check, Context, Rule
 from syphus.selection.candidates import Background, Candidate
 from syphus.selection.facts import Facts, numbers, read_facts
 from syphus.selection.things import is_thing
-from syphus.selection.words import Word, comparable, content, is_common, seems_english, words
+from syphus.selection.words import Word, comparable, content, is_common, seems_english, stem, words
 from syphus.types import Pair
 
 #: What each weighs that is not supported, where a supported word is 1.
@@ -25,6 +27,7 @@ _FOREIGN_WORD = 0.5  #: of another language than English
 _START = 0.3  #: is supported of any answer, so that an answer like "Yes." is not held to be made up
 _GUESSED = 0.3  #: of its weight is left in a sentence that guesses
 _EACH = 0.9  #: is left of the score for each number, name and thing that is not supported, and not guessed
+_LETTERS = re.compile(r"[a-z]+")
 _SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+|\n+")
 _GUESS = re.compile(
     r"\b(?:may|might|could|can|would|should|perhaps|maybe|possibly|probably|potentially|(?:un)?likely|suggest(?:s|ing)?"
@@ -37,6 +40,7 @@ _ADJECTIVE = ("al", "ed", "ful", "ic", "ive", "ly", "ous")
 _REACH = 3  #: words before a noun among which its article is
 _NOT_COMPARED = 0.5  #: where the annotation and the answer are not of one script
 _MOST_NAMED = 5
+_MISSPELT = 0.8  #: how alike "umbrela" and "umbrella" are at the least
 
 Weigh = Callable[[Word, Sequence[Word]], float]
 """Gives the weight of a word that is not supported, from the words before it."""
@@ -58,6 +62,29 @@ def grounding(candidate: Candidate, background: Background) -> tuple[float, str]
     return (sum(scores) / len(scores) + min(scores)) / 2, _told(foreign)
 
 
+def _invented(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    annotation, answers = context.query.text, " ".join(pair.answer for pair in pairs)
+    new = set(_LETTERS.findall(answers.lower())).difference(_LETTERS.findall(annotation.lower()))
+    if context.query.images or not any(is_thing(word) and not is_common(stem(word)) for word in new):
+        return  # a model that sees the images knows more
+    if not comparable(annotation, answers):
+        return
+    facts = read_facts(annotation)
+    for number, pair in enumerate(pairs, 1):
+        for sentence in _SENTENCE.split(pair.answer):
+            if _GUESS.search(sentence):
+                continue
+            for word in words(sentence):
+                made_up = is_thing(word.text) and not _is_told(word, facts, frozenset())
+                if made_up and not get_close_matches(word.stem, facts.stems, 1, _MISSPELT):
+                    yield f"answer {number}: {word.text}"
+
+
+#: A rule of cleaning for annotations that hold all that can be told: an answer that claims a thing which nothing in
+#: the annotation supports is invalid. Guesses, words of other kinds and mended spelling are let through.
+things_of_the_annotation: Rule = Check("a thing that the annotation does not hold", _invented)
+
+
 def _look(pair: Pair, facts: Facts, taken: frozenset[str], weigh: Weigh) -> tuple[float, list[str]]:
     """A pair's score, and what in it is not supported, the gravest first."""
     supported = _START + sum(map(facts.supports, content(pair.answer)))
@@ -75,12 +102,16 @@ def _foreign(text: str, facts: Facts, taken: frozenset[str], weigh: Weigh) -> It
     """Each word or number that nothing supports, with its weight."""
     found = words(text)
     for place, word in enumerate(found):
-        told = word.stem in taken or is_common(word.stem) or facts.supports(word.stem) or facts.allows(word.stem)
-        if word.value is None and not told:
+        if word.value is None and not _is_told(word, facts, taken):
             yield f"'{word.text}'", weigh(word, found[:place])
     for number, counts in numbers(found):
         if doubt := facts.doubt(number, counts):
             yield number.text, _NUMBER * doubt
+
+
+def _is_told(word: Word, facts: Facts, taken: frozenset[str]) -> bool:
+    """Whether a word is supported, or is none that says something of its own."""
+    return word.stem in taken or is_common(word.stem) or facts.supports(word.stem) or facts.allows(word.stem)
 
 
 def _weight(word: Word, before: Sequence[Word]) -> float:

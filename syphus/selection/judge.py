@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
+from syphus.judging import one_object, set_apart
 from syphus.selection.candidates import Background, Candidate, Heuristic
 from syphus.types import Message
 
@@ -53,37 +53,30 @@ class Verdict:
 
 def rubric_messages(candidate: Candidate) -> list[Message]:
     """What a judge is asked about a candidate: the rubric, then the candidate as data."""
-    data = json.dumps(
+    mark, data = set_apart(
         {
             "annotation": candidate.query.text,
             "pairs": [{"question": pair.instruction, "answer": pair.answer} for pair in candidate.pairs],
-        },
-        ensure_ascii=False,
-        indent=1,
+        }
     )
-    mark = _mark(data)
     criteria = "\n".join(f"- {name}: {meaning}" for name, meaning in CRITERIA.items())
     form = json.dumps({**dict.fromkeys(CRITERIA, HIGHEST), "reason": "one sentence"})
     system = _SYSTEM.format(lowest=LOWEST, highest=HIGHEST, criteria=criteria, mark=mark, form=form)
-    return [Message(role="system", content=system), Message(role="user", content=f"{mark}\n{data}\n{mark}")]
+    return [Message(role="system", content=system), Message(role="user", content=data)]
 
 
 def read_verdict(text: str) -> Verdict:
     """Reads a judge's answer: one JSON object, alone or in a code fence. Raises nothing."""
-    bare = text.strip()
-    if bare.startswith("```") and bare.endswith("```"):
-        bare = bare[3:-3].removeprefix("json").strip()
-    try:
-        value = json.loads(bare)
-    except (ValueError, RecursionError):
+    value = one_object(text)
+    if value is None:
         return Verdict(problem="not one JSON object")
-    if not isinstance(value, dict):
-        return Verdict(problem="not one JSON object")
+    scores: dict[str, int] = {}
     for name in CRITERIA:
         number = value.get(name)
         if not isinstance(number, int) or isinstance(number, bool) or not LOWEST <= number <= HIGHEST:
             return Verdict(problem=f"{name} is not a whole number from {LOWEST} to {HIGHEST}")
-    return Verdict({name: value[name] for name in CRITERIA}, str(value.get("reason", "")))
+        scores[name] = number
+    return Verdict(scores, str(value.get("reason", "")))
 
 
 def judged(verdicts: Mapping[str, Verdict], weight: float = 3.0, floor: float = 0.0) -> Heuristic:
@@ -97,8 +90,3 @@ def judged(verdicts: Mapping[str, Verdict], weight: float = 3.0, floor: float = 
         return (mean - LOWEST) / (HIGHEST - LOWEST), verdict.reason
 
     return Heuristic("judge", weight, score, "A model judges the pairs by a rubric.", floor)
-
-
-def _mark(data: str) -> str:
-    """A mark that follows from the data, so that nothing in the data can hold it."""
-    return f"=== {blake2b(data.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"

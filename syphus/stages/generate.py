@@ -147,10 +147,10 @@ class Generate:
             for number, pair in enumerate(cleaned.pairs, 1)
         ]
         self._check_ids(query, [pair.id for pair in named])
-        related = [
+        related = tuple(
             Pair(pair.instruction, pair.answer, pair.id, self._related(named, number))
             for number, pair in enumerate(named, 1)
-        ]
+        )
         return Judgement(Outcome(State.OK, related, repairs=dict(cleaned.repairs)))
 
     def _taught_to(self, query: Query) -> frozenset[str]:
@@ -193,8 +193,9 @@ class Generate:
 def _rejected(problems: Sequence[str], places: Sequence[str] = (), rules: tuple[str, ...] = ()) -> Judgement:
     """An invalid answer: `problems` are counted, `places` say where, to the model and to whoever looks it up."""
     told = places or problems
-    outcome = Outcome(State.INVALID, reason=problems[0], detail="\n".join(places or problems[1:]))
-    return Judgement(outcome, again=True, feedback="; ".join(told), rejected_by=rules)
+    detail = "\n".join(places or problems[1:])
+    outcome = Outcome(State.INVALID, reason=problems[0], detail=detail, rejected_by=rules)
+    return Judgement(outcome, again=True, feedback="; ".join(told))
 
 
 def rules_of(dataset: AbstractDataset) -> tuple[Rule, ...]:

@@ -5,6 +5,7 @@ for gets its second chance, and no request is sent.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from syphus.ledger.records import Answer, Records, Row
 from syphus.ledger.store import Store
@@ -24,7 +25,9 @@ def rejudge(store: Store, records: Records, stage: Stage, tick: Callable[[int], 
         except PluginFaultError as fault:
             outcome = fault.outcome
         if outcome != old:
-            records.replace_outcome(row.n, outcome)
+            known = f"{old.reason}\n{old.detail}"  # what it was rejected by before has been counted
+            rejected_by = tuple(rule for rule in outcome.rejected_by if rule not in known)
+            records.replace_outcome(row.n, replace(outcome, rejected_by=rejected_by))
             changed += 1
         if read % 1000 == 0:
             tick(read)

@@ -28,6 +28,7 @@ def _row(report: LanguageReport) -> tuple[str, ...]:
     ]
     shown = [*reasons[:_REASONS], *(["..."] if len(reasons) > _REASONS else [])]
     pending = f"{counts.states[State.PENDING]:,} pending" if counts.states[State.PENDING] else ""
+    judged = f"{report.judged.total:,} judged, {report.judged.bad.total():,} bad" if report.judged else ""
     return (
         *(
             report.code,
@@ -35,5 +36,5 @@ def _row(report: LanguageReport) -> tuple[str, ...]:
             f"{counts.retried:,} asked again",
             f"{tokens / ok:,.0f} tokens a pair" if ok else "-",
         ),
-        *(pending, "   ".join(shown)),
+        *(judged, pending, "   ".join(shown)),
     )

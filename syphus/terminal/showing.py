@@ -40,9 +40,9 @@ def _texts(content: object) -> Iterator[str]:
         yield str(part["text"] if "text" in part else part["image_url"]["url"])
 
 
-def sizes_as_text(sizes: Sizes | None) -> str:
+def sizes_as_text(sizes: Sizes) -> str:
     """The shortest and the longest query, a line each."""
-    told = zip(Sizes._fields, sizes or (), strict=False)
+    told = zip(Sizes._fields, sizes, strict=True)
     return "".join(
         f"{which}: {printable(name)}, about {tokens} tokens of annotation\n" for which, (name, tokens) in told
     )

@@ -11,17 +11,20 @@ identify.py      its language, where the script does not say
 copies.py        English that was left standing
 kept.py          code, addresses, placeholders, formulas
 numbers.py       the same numbers, in any writing
+source_numbers.py  those of the source, with all that they can mean
 number_words.py  numbers in words, by language
 units.py         the same units
 layout.py        lines, markup, choices, quotes, emoji
 remarks.py       what a model adds: comments, labels, escapes, JSON
 pairing.py       instruction and answer: swapped, merged, answered
 terms.py         the glossary
+
+judge.py         a model as a second reader: what it is asked, and its verdict
 """
 
 from syphus.translation.check import check_translation
 from syphus.translation.features import Features
-from syphus.translation.identify import require_identifier
+from syphus.translation.identify import is_english, require_identifier
 from syphus.translation.languages import LANGUAGES, Language
 from syphus.translation.reasons import REASONS, Reason
 from syphus.translation.types import Checked, Fault, Place, Term, Translatable
@@ -38,5 +41,6 @@ __all__ = [
     "Term",
     "Translatable",
     "check_translation",
+    "is_english",
     "require_identifier",
 ]

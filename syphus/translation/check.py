@@ -23,7 +23,9 @@ from syphus.translation.units import other_units
 
 _GRAVITY = {reason: number for number, reason in enumerate(Reason)}
 _SHORT_END = 12  # characters of a source from which on a full stop at its end must have its like
-_UNFINISHED = tuple(",;:،؛、，；-–—(（「『«„“/+=&@")
+_UNFINISHED = tuple(",;:،؛、，；-–—(（「『«„/+=&@")
+_SAID = 8  # characters from which on half a text is no doubled word
+_ENDS = tuple(".!?。！？؟")
 _ELIDED = re.compile(r"(?<!\w)\w{1,2}['’]$")
 _SIGNS = "\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652"  # Arabic ones, which follow letters
 _SHRUNK, _LONG_SHRUNK, _LONG = 0.62, 0.7, 100  # of the usual length, for a text with fewer sentences; from so long on
@@ -86,7 +88,7 @@ def _other_text(source: SourceText, there: Shape, language: Language, place: Pla
     yield from _whole(source, there, language, place)
     yield from unlike(source.kept, there.kept)
     yield from unlike_numbers(source.numbers, without_line_numbers(there.plain), language.code)
-    for detail in other_units(source.units, there.plain):
+    for detail in other_units(source.units, there.plain, language.code):
         yield Reason.UNITS, detail
     yield from unlike_layout(source.layout, there.layout, source.text, there.text)
 
@@ -96,7 +98,7 @@ def _in_language(source: SourceText, there: Shape, language: Language, place: Pl
     found = letters(there.unquoted, language.scripts)
     if not sum(found):
         return
-    wrong = foreign(there.unquoted, language.scripts, found)
+    wrong = foreign(there.unquoted, language.scripts, language.strange, found)
     if wrong and source.copy.stays and not found.other:
         notes.append(f"{place}: taken for a name, which may stay in Latin letters")
     elif wrong:
@@ -127,6 +129,8 @@ def _whole(source: SourceText, there: Shape, language: Language, place: Place) -
         yield Reason.TOO_SHORT, f"{there.length} characters for {source.length}"
     elif there.length > most:
         yield Reason.TOO_LONG, f"{there.length} characters for {source.length}"
+    elif _twice(there.text) and not _twice(source.text):
+        yield Reason.TOO_LONG, "all of it is there twice"
     if source.ends and source.length >= _SHORT_END and _unfinished(there.text):
         yield Reason.CUT_OFF, f"ends in {there.text.rstrip()[-12:]}"
     elif source.ends_in_question and place == "answer" and not there.ends_as_question:
@@ -139,6 +143,14 @@ def _lost_a_sentence(source: SourceText, there: Shape, language: Language) -> bo
     usual = math.sqrt(language.length[0] * language.length[1]) * source.length
     part = _LONG_SHRUNK if source.length >= _LONG else _SHRUNK
     return there.length < part * usual and there.sentences < source.sentences
+
+
+def _twice(text: str) -> bool:
+    """Whether a text says the same again; a word that is doubled, as many are, is none."""
+    text = text.strip()
+    half = len(text) // 2
+    first = text[:half].strip()
+    return (half >= _SAID or first.endswith(_ENDS)) and first == text[-half:].strip()
 
 
 def _unfinished(text: str) -> bool:

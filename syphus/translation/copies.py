@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_RUN = 6  # words in a row that are the same in both by no chance, in the same script
-_RUN_ELSEWHERE = 4  # the same where the language has another script
+_ENGLISH_WORD = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)*")
+_RUN = 4  # words in a row that are the same in both by no chance
+_WHOLE = 3  # words of a whole text that are the same by no chance, in the same script
+#: Words that say in the same script that a run is English, and no name or loan.
+_ENGLISH_WORDS = (
+    "the and is are with of this that it has have there which they their from for to on but she he his her not no be"
+    " been were than more some its by you your"
+)
+_ENGLISH = frozenset(_ENGLISH_WORDS.split())
 _SMALL = {
     "of",
     "the",
@@ -79,35 +86,38 @@ def _ordinary(word: str) -> bool:
     return word in _ORDINARY or word in _SMALL or word.removesuffix("s") in _ORDINARY
 
 
-def runs(in_words: list[str], length: int) -> frozenset[tuple[str, ...]]:
-    """All stretches of so many words, in small letters; those that are all capitalised are names and titles."""
+def runs(in_words: list[str]) -> frozenset[tuple[str, ...]]:
+    """All stretches of words, in small letters; those that are mostly capitalised are names and titles."""
     small = [word.lower() for word in in_words]
     return frozenset(
-        tuple(small[i : i + length])
-        for i in range(len(small) - length + 1)
-        if sum(word[0].islower() for word in in_words[i : i + length]) > length // 2
+        tuple(small[i : i + _RUN])
+        for i in range(len(small) - _RUN + 1)
+        if sum(word[0].islower() for word in in_words[i : i + _RUN]) > _RUN // 2
     )
 
 
 class Copyable:
-    """What is needed of an English text to find it again: its words, and its stretches of them."""
+    """What is needed of an English text to find it again: the whole, and its stretches of words."""
 
-    __slots__ = ("elsewhere", "same_script", "stays")
+    __slots__ = ("elsewhere", "same_script", "stays", "whole")
 
     def __init__(self, text: str, unquoted: str) -> None:
         found = words(unquoted)
         self.stays = may_stay(found) if unquoted.strip() == text.strip() else not found
-        self.same_script = runs(found, _RUN)
-        self.elsewhere = runs(found, _RUN_ELSEWHERE)
+        self.whole = () if self.stays else tuple(word.lower() for word in found)
+        self.elsewhere = runs(found)
+        self.same_script = frozenset(run for run in self.elsewhere if not _ENGLISH.isdisjoint(run))
 
 
 def stretch(source: Copyable, unquoted: str, latin: bool) -> str:
-    """A stretch of English in a translation, or ""."""
-    known, length = (source.same_script, _RUN) if latin else (source.elsewhere, _RUN_ELSEWHERE)
-    if not known:
-        return ""
-    small = words(unquoted.lower())
-    for i in range(len(small) - length + 1):
-        if tuple(small[i : i + length]) in known:
-            return " ".join(small[i : i + length])
+    """A stretch of English in a translation, or all of it; else ""."""
+    known, least = (source.same_script, _WHOLE) if latin else (source.elsewhere, 1)
+    small = (_WORD if latin else _ENGLISH_WORD).findall(unquoted.lower())
+    for run in zip(*(small[i:] for i in range(_RUN)), strict=False) if known else ():
+        if run in known:
+            return " ".join(run)
+    length = len(source.whole)
+    if least <= length <= len(small) and length < 2 * _RUN:  # a longer one is found by its stretches
+        whole = " ".join(source.whole)
+        return whole if f" {whole} " in f" {' '.join(small)} " else ""
     return ""

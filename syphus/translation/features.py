@@ -7,14 +7,16 @@ import re
 from syphus.translation.copies import Copyable, normal
 from syphus.translation.kept import take_out
 from syphus.translation.layout import layout, without_line_numbers, without_quotes
-from syphus.translation.numbers import SourceNumbers, ascii_digits
+from syphus.translation.numbers import plain_digits
 from syphus.translation.remarks import Remarks
+from syphus.translation.source_numbers import SourceNumbers
 from syphus.translation.types import Translatable
 from syphus.translation.units import with_units
 
 _DIGITS = re.compile(r"\d+")
 _QUESTION = re.compile("[?？؟]")
 _ENDS_AS_QUESTION = re.compile(r"(?:か|かな|吗|嗎|呢|까|나요|가요|는가)\s*[。.]?\s*$")
+_BEHIND_THE_END = " \n\t\"'”’»)"
 _SENTENCE = re.compile(r"[.!?؟;:؛](?=[\s\"”»)]|$)|[。！？；：]")
 
 
@@ -27,7 +29,7 @@ class Shape:
         self.text = text
         self.normal = normal(text)
         plain, self.kept = take_out(text)
-        self.plain = ascii_digits(plain)
+        self.plain = plain_digits(plain)
         self.layout = layout(text, self.plain)
         self.unquoted = without_quotes(self.plain) if self.layout.quoted else self.plain
         self.length = len(plain.strip())
@@ -58,7 +60,7 @@ class SourceText(Shape):
         self.remarks = Remarks(text)
         self.said = any(map(str.isalnum, text))
         self.ends_in_question = text.rstrip().endswith("?")
-        self.ends = text.rstrip().endswith((".", "!", "?", *self.layout.emoji))
+        self.ends = text.rstrip(_BEHIND_THE_END).endswith((".", "!", "?", *self.layout.emoji))
 
 
 class Features:

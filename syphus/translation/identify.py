@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 _LONGEST = 120  # characters are enough, and a longer text costs more
 _CANDIDATES = 5
 _SHORT, _LONG = 20, 45  # letters: below the first nothing is certain, above the second nearly everything is
+_LATIN = re.compile("[A-Za-z]")
 _NOT_LETTERS = re.compile(r"[\W\d_]+")
 #: Languages that the model takes for others which are close to them: none of these speaks against a language.
 _CLOSE = {
     "zh": {"wuu", "yue", "ja"}, "de": {"als", "bar", "nds", "lb", "ksh", "pfl"}, "ar": {"arz"}, "fr": {"wa", "frp"},
     "es": {"ast", "an", "lad", "ext"}, "ja": {"zh"},
 }  # fmt: skip
+#: Languages that a model may have written instead. The model knows a hundred more, and takes short texts for them.
+_RIVAL_CODES = (
+    "en zh ja ko es pt gl ca fr it ro de nl sv no da fi is hu pl cs sk sl hr sr bs bg mk ru uk be lt lv et el tr az sq"
+    " ga cy eu ar fa ur ps ckb he hi bn mr ta te th vi id ms tl sw af hy ka kk uz mn"
+)
+_RIVALS = frozenset(_RIVAL_CODES.split())
 
 
 def require_identifier() -> None:
@@ -52,6 +59,15 @@ def _detector() -> LangDetector:
     return LangDetector(LangDetectConfig(max_input_length=None, normalize_input=False, model="lite"))
 
 
+def is_english(*texts: str) -> bool:
+    """Whether any of the texts may well be English: a sign in any language may be the answer to an English question.
+
+    What has no Latin letters is not English, or what is in another language for certain.
+    """
+    said = [text for text in texts if any(map(str.isalpha, text))]
+    return not said or any(_LATIN.search(text) and identify(text, "en").right is not False for text in said)
+
+
 def identify(text: str, code: str) -> Identified:
     """Judges the language of a text; one that is short or could be several is `None` rather than wrong."""
     words = _NOT_LETTERS.sub(" ", text).strip()
@@ -66,7 +82,7 @@ def identify(text: str, code: str) -> Identified:
     close = _CLOSE.get(code, set())
     own = scores.get(code, 0.0) + sum(scores.get(each, 0.0) for each in close)
     best, score = max(
-        ((lang, score) for lang, score in scores.items() if lang != code and lang not in close),
+        ((lang, score) for lang, score in scores.items() if lang in _RIVALS and lang != code and lang not in close),
         key=lambda each: each[1],
         default=("", 0.0),
     )

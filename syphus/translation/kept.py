@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from syphus.translation.reasons import Reason
 
-_HINT = re.compile(r"[`{<$%@\[]|://|www\.")  # nearly all texts have none of them, and need no second look
+_ENDINGS = r"\.(?:com|org|net|edu|gov|info)(?![\w-])"  # of addresses without a scheme: those that are no words
+# nearly all texts have none of these, and need no second look
+_HINT = re.compile(rf"[`{{<$%@\[]|://|www\.|{_ENDINGS}")
 _KEPT = re.compile(
     r"(?P<code>```.*?(?:```|\Z)|`[^`\n]+`)"
-    r"|(?P<link>(?:https?://|www\.)[A-Za-z0-9\-._~:/?\#@!$&*+,;=%]+|[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)"
+    r"|(?P<link>(?:https?://|www\.)[A-Za-z0-9\-._~:/?\#@!$&*+,;=%]+|[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+    rf"|(?<![A-Za-z0-9.-])[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*{_ENDINGS}(?:/[A-Za-z0-9\-._~:/?\#@!$&*+,;=%]*)?)"
     r"|(?P<mark>\{\{[^{}\n]{1,60}\}\}|\{[^{}\n\"':]{0,40}\}"  # {{user}}, {name}
     r"|%\(\w+\)[sdif]|(?<![\d%])%(?:\.\d)?[sdifx](?![A-Za-z])"  # %(name)s, %s
     r"|</?\w[\w-]*[ ]?/?>|<\|\w+\|>"  # <image>, <|end|>
@@ -48,11 +51,16 @@ def take_out(text: str) -> Kept:
     return Kept(_KEPT.sub(put, text), things)
 
 
+def differ(these: Counter[Any], those: Counter[Any]) -> bool:
+    """Whether two counts are unequal; nearly all are one and the same empty one, for which no `==` is needed."""
+    return these is not those and these != those
+
+
 def unlike(
     source: Counter[tuple[Reason, str]], translated: Counter[tuple[Reason, str]]
 ) -> Iterator[tuple[Reason, str]]:
     """What is missing or new, each with its reason: ({name} is missing), ({nombre} is new)."""
-    if source == translated:
+    if not differ(source, translated):
         return
     for reason, thing in source - translated:
         yield reason, f"{_short(thing)} is missing"

@@ -9,6 +9,14 @@ from syphus.translation.scripts import Script
 
 Tone = Literal["formal", "informal"]
 
+#: Letters that are Traditional Chinese alone; the most frequent ones, of which every sentence has some.
+_TRADITIONAL = (
+    "這們來個時說為對會學國過發經麼還沒點樣樂東車門開關頭見長馬鳥魚風飛龍電話語讓誰請謝觀視覺邊裡後從給"
+    "無動實現問間體當與進種裝處輛紅綠藍黃顏隻條張雙幾歲號書畫寫讀聽聲買賣錢鐘錶燈燭樹葉樓牆階層"
+    "圖園場報紙筆帶褲襯貓豬雞鴨穀麥麵飯廳廚臥師醫員親爺媽孫兒歡興奮壞舊熱溫濕雲霧"
+)
+#: Letters that Persian, Urdu, Pashto and Kurdish write, and Arabic not: each of their sentences has some.
+_STRANGE_ARABIC = "پچژگکیےہھںٹڈڑټډړږښڼۍېګەێۆڕڵ"
 _SLACK = 12  # characters that a text of any length may differ by: "Yes." is "はい、そうです。"
 
 
@@ -21,7 +29,8 @@ class Language:
     `sample` translates `SAMPLE`; `formal` and `informal` say to the model how the reader is addressed, and `tone`
     which of the two holds unless the user says otherwise.
 
-    `by_script`: no other language that a model may write is in these scripts, and no identifier is asked;
+    `strange` are letters of its script that are those of other languages;
+    `by_script`: no other language that a model may write is in these scripts and letters, and no identifier is asked;
     `announces`: patterns of "translation", by which a comment of the model is known; `shared`: short answers, in small
     letters, that are the same word in English ("No." in Spanish).
     """
@@ -35,6 +44,7 @@ class Language:
     formal: str
     informal: str
     tone: Tone = "formal"
+    strange: str = ""
     rtl: bool = False
     by_script: bool = False
     announces: tuple[str, ...] = ()
@@ -65,7 +75,7 @@ _ALL = (
         "图片中有多少人坐在桌子旁？有两位女士坐在那里，还有一个孩子站着。",
         formal="Simplified characters; address the reader as 您.",
         informal="Simplified characters; address the reader as 你.",
-        tone="informal", by_script=True, announces=("翻译", "译文", "翻譯", "譯文"),
+        tone="informal", strange=_TRADITIONAL, by_script=True, announces=("翻译", "译文", "翻譯", "譯文"),
     ),
     Language(
         "ja", "Japanese", "日本語", ("Han", "Kana"), (0.27, 0.98),
@@ -111,7 +121,7 @@ _ALL = (
         "كم عدد الأشخاص الجالسين إلى الطاولة في الصورة؟ تجلس هناك امرأتان، ويقف طفل.",
         formal="Modern Standard Arabic, with formal address where the reader is spoken to.",
         informal="Modern Standard Arabic, with plain address.",
-        tone="informal", rtl=True, announces=("ترجم",),
+        tone="informal", strange=_STRANGE_ARABIC, rtl=True, by_script=True, announces=("ترجم",),
     ),
 )  # fmt: skip
 

@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from syphus.translation.kept import differ
 from syphus.translation.reasons import Reason
 
-_LINE_MARK = re.compile(r"[ \t]*(?:(#{1,6})[ \t]|([-*+•])[ \t]|(\d{1,3})[.)．、]|(>)|(\|))")
-_LINE_NUMBER = re.compile(r"^[ \t]*\d{1,3}[.)．、](?=\D)", re.MULTILINE)
+_LINE_MARK = re.compile(r"[ \t]*(?:(#{1,6})[ \t]|([-*+•])[ \t]|(\d{1,3})[.)．）、](?!\d)|(>)|(\|))")
+_LINE_NUMBER = re.compile(r"^[ \t]*\d{1,3}[.)．）、](?=\D)", re.MULTILINE)
+_MAY_LABEL = re.compile(r"[A-HＡ-Ｈ](?:[.．)）:：、。]|\s*$)")
 _LABEL = re.compile(r"(?:^|(?<=[\s(（]))([A-HＡ-Ｈ])(?=[.．)）:：、](?:[\s*]|[^\x00-\x7f]|$))")
 _SURE_LABEL = re.compile(
     r"(?:^[ \t]*[(（]?|[(（](?=\w[)）]))([A-HＡ-Ｈ])(?=[.．)）:：、](?:[\s*]|[^\x00-\x7f]|$))", re.MULTILINE
@@ -75,6 +77,8 @@ def labels(text: str) -> tuple[str, ...]:
 
     One inside of a line is a label only with others beside it or in brackets: "plan B." is none.
     """
+    if not _MAY_LABEL.search(text):
+        return ()
     if alone := _ALONE.fullmatch(text):
         return (alone[1].translate(_WIDE),)
     found = tuple(letter.translate(_WIDE) for letter in _LABEL.findall(text))
@@ -96,7 +100,7 @@ def unlike_layout(source: Layout, there: Layout, before: str, after: str) -> Ite
         yield Reason.QUOTES, f"{source.quoted} in quotes became {there.quoted}"
     elif _in_quotes(after) and not _in_quotes(before):
         yield Reason.QUOTES, "all of it is in quotes"
-    if source.emoji == there.emoji:
+    if not differ(source.emoji, there.emoji):
         return
     for emoji in (source.emoji - there.emoji) + (there.emoji - source.emoji):
         yield Reason.EMOJI, f"{emoji} is {'missing' if source.emoji[emoji] > there.emoji[emoji] else 'new'}"

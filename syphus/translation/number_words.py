@@ -22,39 +22,33 @@ def _tokens(text: str) -> list[str]:
 
 _ARABIC_SIGNS = dict.fromkeys(range(0x64B, 0x653))  # short vowels, which are mostly not written
 _ARABIC_PREFIX = re.compile(r"^[وفبلك]?(?:ال|لل)?(?=..)")
+_ARABIC_TEN = re.compile(r" (?=عشرة?\b)")  # eleven is "one ten", in two words
 
 
 def _arabic_tokens(text: str) -> list[str]:
-    words = re.findall(r"[^\W\d_]+", text.translate(_ARABIC_SIGNS))
+    words = re.findall(r"[^\W\d]+", _ARABIC_TEN.sub("_", text.translate(_ARABIC_SIGNS)))
     return [*words, *(_ARABIC_PREFIX.sub("", word) for word in words)]
 
 
 _KOREAN = re.compile(
     r"(?<![가-힣])(?:열|스물)?(?:다섯|여섯|일곱|여덟|아홉|하나|열|스무|둘|셋|넷|첫|다음"
     r"|[한두세네](?=\s|명|개|번|마리|대|장|권|살|시|잔|병|사람|배|째|분|쌍|가지|곳|줄|판|달|해)"
-    r"|[일이삼사오육칠팔구십]+(?=\s?(?:명|개월|번|년|월|분|층|인|배|위|등|세기)))"
+    r"|[일이삼사오육칠팔구십백천]+(?=\s?(?:명|개월|번|년|월|분|층|인|배|위|등|세기)|\s일))"
 )
-
-
-def _korean_tokens(text: str) -> list[str]:
-    return _KOREAN.findall(text)
+_SINO_KOREAN = "일이삼사오육칠팔구십백천"
+_AS_HAN = str.maketrans(_SINO_KOREAN, "一二三四五六七八九十百千")
 
 
 _HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2, "両": 2}
 _LONGEST_NUMBER = 30  # characters
 _HAN_SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
-_HAN = re.compile(f"[{''.join((*_HAN_DIGITS, *_HAN_SCALES))}]+|[双雙俩半]|ひとつ|ふたつ|ひとり|ふたり|みっつ")
-_HAN_WORDS = {
-    "双": 2.0,
-    "雙": 2.0,
-    "俩": 2.0,
-    "半": 0.5,
-    "ひとつ": 1.0,
-    "ひとり": 1.0,
-    "ふたつ": 2.0,
-    "ふたり": 2.0,
-    "みっつ": 3.0,
-}
+_HAN_NUMERALS = "".join((*_HAN_DIGITS, *_HAN_SCALES))
+_HAN_WORDS = _words("1 ひとつ ひとり,2 双 雙 俩 ふたつ ふたり,3 みっつ,0.5 半")
+_HAN = re.compile("|".join((f"[{_HAN_NUMERALS}]+", *_HAN_WORDS)))
+
+
+def _is_han(token: str) -> bool:
+    return not token.strip(_HAN_NUMERALS)
 
 
 def han_number(text: str) -> float:
@@ -74,6 +68,12 @@ def han_number(text: str) -> float:
     return float(whole + part + digit)
 
 
+def _korean_tokens(text: str) -> list[str]:
+    """The numbers in words, those of Chinese origin in Chinese, as which they are read."""
+    found = _KOREAN.findall(text.replace("백일", "백 일"))  # the hundredth day
+    return [each if each.strip(_SINO_KOREAN) else each.translate(_AS_HAN) for each in found]
+
+
 def _han_tokens(text: str) -> list[str]:
     return _HAN.findall(text)
 
@@ -82,14 +82,16 @@ def _han_tokens(text: str) -> list[str]:
 class NumberWords:
     """How a language writes numbers in words.
 
-    `values` are whole words; `scales` stand behind digits ("2.5 million", "250万") and multiply them; `tokens` takes a
-    text apart into what is looked up; a number of `silent` can be in the grammar alone (the Arabic dual).
+    `values` are whole words; `scales` stand behind digits ("2.5 million", "250万") and multiply them, those of
+    `doubtful` perhaps; `tokens` takes a text apart into what is looked up; a number of `silent` can be in the grammar
+    alone (the Arabic dual).
     """
 
     values: Mapping[str, float]
     scales: Mapping[str, float]
     tokens: Callable[[str], list[str]] = _tokens
     silent: frozenset[float] = frozenset({1.0})
+    doubtful: frozenset[str] = frozenset()
     han: bool = False
     scale: re.Pattern[str] = field(init=False)
 
@@ -105,9 +107,8 @@ class NumberWords:
 
     def found(self, text: str) -> set[float]:
         """The values of all number words in a text."""
-        if self.han:
-            return {_HAN_WORDS.get(each) or han_number(each) for each in self.tokens(text)}
-        return {self.values[each] for each in self.tokens(text) if each in self.values}
+        known, found = self.values, self.tokens(text)
+        return {known[each] if each in known else han_number(each) for each in found if each in known or _is_han(each)}
 
 
 #: English, with the ordinals. "second" is left out: it is a unit as well.
@@ -126,17 +127,19 @@ PERHAPS: dict[str, tuple[float, ...]] = {
     "triple": (3,),
     "noon": (12,), "midday": (12,), "midnight": (0, 12, 24), "eve": (24,), "january": (1,), "february": (2,),
     "march": (3,), "april": (4,), "may": (5,), "june": (6,), "july": (7,), "august": (8,), "september": (9,),
-    "october": (10,), "november": (11,), "december": (12,), "hundred": (100,), "thousand": (1000,),
-    "hundreds": (100,), "thousands": (1000,), "millions": (1e6, 100, 1e4), "zero": (0,), "other": (1,), "else": (1,),
+    "october": (10,), "november": (11,), "december": (12,), "hundreds": (100,),
+    "thousands": (1000,), "millions": (1e6, 100, 1e4), "zero": (0,), "other": (1,), "else": (1,),
     "jan": (1,), "feb": (2,), "mar": (3,), "apr": (4,), "jun": (6,), "jul": (7,), "aug": (8,), "sep": (9,),
     "sept": (9,), "oct": (10,), "nov": (11,), "dec": (12,), "trio": (3,), "decade": (10,), "decades": (10,),
-    "only": (1,), "each": (1,), "same": (1,), "another": (1,), "someone": (1,), "alone": (1,), "last": (1,),
+    "twenties": (20,), "thirties": (30,), "forties": (40,), "fifties": (50,), "sixties": (60,), "seventies": (70,),
+    "eighties": (80,), "nineties": (90,), "only": (1,), "each": (1,), "same": (1,), "another": (1,),
+    "someone": (1,), "alone": (1,), "last": (1,),
 }  # fmt: skip
 
 _CJK_SCALES = {"十": 10, "百": 100, "千": 1e3, "万": 1e4, "萬": 1e4, "亿": 1e8, "億": 1e8,
                "百万": 1e6, "千万": 1e7, "百萬": 1e6, "千萬": 1e7, "十万": 1e5, "十亿": 1e9, "十億": 1e9,
                "百亿": 1e10, "百億": 1e10, "千亿": 1e11, "千億": 1e11, "兆": 1e12}  # fmt: skip
-_HAN_NUMBERS = NumberWords({}, _CJK_SCALES, _han_tokens, han=True)
+_HAN_NUMBERS = NumberWords(_HAN_WORDS, _CJK_SCALES, _han_tokens, han=True)
 
 NUMBER_WORDS: dict[str, NumberWords] = {
     "zh": _HAN_NUMBERS,
@@ -182,13 +185,13 @@ NUMBER_WORDS: dict[str, NumberWords] = {
     ),
     "ko": NumberWords(
         _words(
-            "1 한 하나 첫 일,2 두 둘 이,3 세 셋 삼,4 네 넷 사,5 다섯 오,6 여섯 육,7 일곱 칠,8 여덟 팔,"
-            "9 아홉 구,10 열 십,11 열한 열하나 십일,12 열두 열둘 십이,13 열세 열셋,14 열네,15 열다섯,"
-            "20 스무 이십,30 삼십"
+            "1 한 하나 첫,2 두 둘,3 세 셋,4 네 넷,5 다섯,6 여섯,7 일곱,8 여덟,9 아홉,10 열,11 열한 열하나,12 열두 열둘,"
+            "13 열세 열셋,14 열네,15 열다섯,20 스무"
         ),
         {"십": 10, "백": 100, "천": 1e3, "만": 1e4, "억": 1e8, "조": 1e12, "백만": 1e6, "천만": 1e7,
          "십만": 1e5, "십억": 1e9},
         _korean_tokens,
+        doubtful=frozenset({"만"}),  # "7만" is 70,000, or the 7 alone
     ),
     "ar": NumberWords(
         _words(
@@ -197,7 +200,12 @@ NUMBER_WORDS: dict[str, NumberWords] = {
             "7 سبع سبعة سابع سابعة,8 ثمان ثماني ثمانية ثامن ثامنة,9 تسع تسعة تاسع تاسعة,"
             "10 عشر عشرة عاشر عاشرة,20 عشرون عشرين,30 ثلاثون ثلاثين,40 أربعون أربعين,50 خمسون خمسين,"
             "60 ستون ستين,70 سبعون سبعين,80 ثمانون ثمانين,90 تسعون تسعين,100 مئة مائة,1000 ألف,0.5 نصف,"
-            "12 دزينة"
+            "11 أحد_عشر إحدى_عشرة حادي_عشر حادية_عشرة,"
+            "12 اثنا_عشر اثني_عشر اثنتا_عشرة اثنتي_عشرة ثاني_عشر ثانية_عشرة دزينة,"
+            "13 ثلاثة_عشر ثلاث_عشرة ثالث_عشر ثالثة_عشرة,14 أربعة_عشر أربع_عشرة رابع_عشر رابعة_عشرة,"
+            "15 خمسة_عشر خمس_عشرة خامس_عشر خامسة_عشرة,16 ستة_عشر ست_عشرة سادس_عشر سادسة_عشرة,"
+            "17 سبعة_عشر سبع_عشرة سابع_عشر سابعة_عشرة,18 ثمانية_عشر ثماني_عشرة ثمان_عشرة ثامن_عشر ثامنة_عشرة,"
+            "19 تسعة_عشر تسع_عشرة تاسع_عشر تاسعة_عشرة"
         ),
         {"ألف": 1e3, "آلاف": 1e3, "ألفًا": 1e3, "مليون": 1e6, "ملايين": 1e6, "مليونًا": 1e6,
          "مليار": 1e9, "مليارات": 1e9},

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from syphus.translation.number_words import ENGLISH, NUMBER_WORDS, PERHAPS, NumberWords
+from syphus.translation.number_words import NUMBER_WORDS, NumberWords
 from syphus.translation.reasons import Reason
+from syphus.translation.source_numbers import TIME, Number, SourceNumbers
 
 #: Digits of other scripts, and the signs that go with them, as ASCII ones.
 _TO_ASCII = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９०१२३४५६७८९٫٬．，：", "0123456789" * 4 + ".,.,:")
@@ -15,127 +16,27 @@ _GROUPS = r"\d{1,3}(?:[\u00a0\u202f '’]\d{3})+(?!\d)(?:[.,]\d+)?"
 _GAPS = re.compile(r"[\u00a0\u202f '’]")
 _POINT = re.compile("[.,]")
 _DIGITS = re.compile(rf"{_GROUPS}|\d+(?:[.,]\d+)*")
-_ENGLISH_NUMBER = re.compile(
-    r"(?P<digits>\d+(?:[.,]\d+)*)"
-    r"(?:[ -]?(?P<scale>thousand|million|billion|trillion|hundred|k|M|bn)(?![A-Za-z]))?(?P<decade>s\b)?"
-)
-_ENGLISH_SCALES = {
-    "hundred": 1e2,
-    "k": 1e3,
-    "thousand": 1e3,
-    "m": 1e6,
-    "million": 1e6,
-    "bn": 1e9,
-    "billion": 1e9,
-    "trillion": 1e12,
-}
-_TIME = re.compile(r"(?<![\d:])(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])")
-_FRACTION = re.compile(r"(?<![\d/])([1-9])/([2-9])(?![\d/])")
-_HALF_OF_DAY = re.compile(r"\d\s?[ap]\.?m\b|\b(?:afternoon|evening|night|noon|morning|o'clock)\b", re.I)
-_WORD = re.compile(r"[a-z]+")
+_MIXED = re.compile(r"(?<![\d.,/])(\d{1,3})(?:[ \u00a0\u202f]([1-9])/([2-9])(?![\d/])|[ \u00a0\u202f]?([½⅓⅔¼¾⅛]))")
+_PARTS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅛": "1/8"}
+_SLANTED = re.compile(rf"[/{''.join(_PARTS)}]")
+_PART = re.compile(f"[{''.join(_PARTS)}]")
 _ROMAN = re.compile(r"(?<![^\W\d_])[IVXLC]+(?=e\b|er\b|ème\b|\b)")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _LARGEST_WORD = 12  # up to here a number is one word in every language
 
 
-def ascii_digits(text: str) -> str:
-    """The text with the digits of all scripts as ASCII ones."""
-    return text if text.isascii() else text.translate(_TO_ASCII)
+def plain_digits(text: str) -> str:
+    """The text with the digits of all scripts as ASCII ones, and 1 1/2 and 1½ as 1.5."""
+    if not text.isascii():
+        text = text.translate(_TO_ASCII)
+    if not _SLANTED.search(text):
+        return text
+    return _PART.sub(lambda part: _PARTS[part[0]], _MIXED.sub(_decimal, text))
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number in digits: how it is written, and all that it can mean; a word behind it multiplies by `scale`."""
-
-    written: str
-    values: frozenset[float]
-    scale: float = 1.0
-    of_a_time: bool = False
-    vague: bool = False  #: "in his 20s", which is a word of its own in many languages
-
-    def meant(self, scaled: bool) -> frozenset[float]:
-        """What it can mean; its plain digits as well where the language's own words for scales are not known."""
-        if self.scale == 1.0:
-            return self.values
-        large = frozenset(round(value * self.scale, 6) for value in self.values)
-        return large if scaled else large | self.values
-
-
-class SourceNumbers:
-    """The numbers of an English text: in digits, in words, and those that its words may become."""
-
-    __slots__ = ("digits", "perhaps", "times", "words")
-
-    def __init__(self, text: str) -> None:
-        small = text.lower()
-        words = _WORD.findall(small)
-        self.words, parts = _english_words(words)
-        self.perhaps = _perhaps(words, self.words) | parts
-        self.times: tuple[str, ...] = ()
-        self.digits: tuple[Number, ...] = ()
-        if any(c.isdigit() for c in text):
-            self.times = tuple(found[0] for found in _TIME.finditer(text))
-            self.digits = tuple(_english_digits(text))
-
-
-def _english_words(words: list[str]) -> tuple[frozenset[float], frozenset[float]]:
-    """Values of number words and of the parts of longer ones: "two hundred" is 200, and its parts are 2 and 100."""
-    values: set[float] = set()
-    parts: set[float] = set()
-    before = 0.0
-    for word in words:
-        value = ENGLISH.get(word, 0.0)
-        if 20 <= before < 100 and 0 < value < 10:
-            parts |= {before, value}
-            value += before
-        elif value >= 100 and before:
-            parts |= {before, value}
-            value *= before
-        if value:
-            values.add(value)
-        before = value
-    return frozenset(values - parts), frozenset(parts)
-
-
-def _perhaps(words: list[str], in_words: frozenset[float]) -> set[float]:
-    """Numbers that the words may become: 12 from "noon", 2.5 from "two and a half", 4 from "half past three".
-
-    The first floor is the second in countries that call the ground floor so.
-    """
-    values = {value for word in words if word in PERHAPS for value in PERHAPS[word]}
-    if "half" in words:
-        values |= {value + more for value in in_words for more in (0.5, 1)}
-    if ("to" in words and "quarter" in words) or "floor" in words or "floors" in words:
-        values |= {value + more for value in in_words for more in (-1, 1)} | {1}
-    return values
-
-
-def _english_digits(text: str) -> Iterable[Number]:
-    halves = bool(_HALF_OF_DAY.search(text))
-    times = [found.span() for found in _TIME.finditer(text)]
-    hours = {start for start, _ in times}
-    for found in _ENGLISH_NUMBER.finditer(text):
-        of_a_time = any(start <= found.start() < end for start, end in times)
-        hour = found.start() in hours or (halves and not times)
-        fraction = _FRACTION.search(text, max(0, found.start() - 2), found.end() + 2)
-        for written, value in _english_values(found["digits"]):
-            values = {value}
-            if hour and (halves or value > 12) and value <= 24:
-                values |= {value + 12 if value < 12 else value - 12}
-            if found["decade"]:
-                values |= {value % 100, value + 1900}
-            if fraction:
-                values.add(round(int(fraction[1]) / int(fraction[2]), 6))
-            scale = _ENGLISH_SCALES.get((found["scale"] or "").lower(), 1.0)
-            yield Number(written, frozenset(values), scale, of_a_time, bool(found["decade"]) and value < 100)
-
-
-def _english_values(digits: str) -> list[tuple[str, float]]:
-    """A comma groups thousands, a point begins the decimals; anything else ("1,2" "3.11.4") is several numbers."""
-    plain = digits.replace(",", "")
-    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?", digits):
-        return [(digits, round(float(plain), 6))]
-    return [(part, float(part)) for part in re.split("[.,]", digits)]
+def _decimal(mixed: re.Match[str]) -> str:
+    above, below = (mixed[2], mixed[3]) if mixed[2] else _PARTS[mixed[4]].split("/")
+    return f"{int(mixed[1]) + int(above) / int(below):.6g}"
 
 
 def _readings(digits: str) -> list[frozenset[float]]:
@@ -167,7 +68,8 @@ def translated_digits(text: str, words: NumberWords | None) -> list[Number]:
         values = _readings(found[0])
         scale, end = _scale(text, found.end(), words) if words else (1.0, found.end())
         made = [Number(found[0], each) for each in values]
-        made[-1] = Number(found[0], values[-1], scale)
+        doubtful = words is not None and text[found.end() : end] in words.doubtful
+        made[-1] = Number(found[0], values[-1], scale, doubtful=doubtful)
         if numbers and joined == found.start() and numbers[-1].scale > 1 and len(made) == 1:
             made = [_sum(numbers.pop(), made[0])]  # 5만 4,320
         numbers += made
@@ -195,16 +97,20 @@ def unlike_numbers(source: SourceNumbers, text: str, code: str) -> list[tuple[Re
     there = translated_digits(text, words)
     if not source.digits and not there and not source.words:
         return []
-    missing, extra, used = _pair_up(source.digits, there, words is not None)
-    in_words = words.found(text) if words and (missing or source.words) else set()
+    alone, extra, used = _pair_up(source.digits, there, words is not None)
+    in_words = words.found(text) if words and (alone or source.words) else set()
     silent = words.silent if words else frozenset({1.0})
-    allowed = in_words | silent | {float(each) for each in _romans(text)} if missing else in_words
-    missing = [number for number in missing if not _in_words(number, allowed, source)]
+    allowed = in_words | {float(each) for each in _romans(text)} if alone else in_words
+    if not extra:  # else that may be what has become of one that seems to be silent, or a month
+        allowed = allowed | silent | {value for number in alone if number.of_a_date for value in number.values}
+    missing = [n for n in alone if not (n.vague and not extra) and not _in_words(n, allowed, source)]
     known = source.words | source.perhaps | used
-    extra = [number for number in extra if not number.meant(False) & known]
+    extra = [number for number in extra if not (number.meant(False) & known or number.written == "00")]
     faults = [(Reason.TIMES if n.of_a_time else Reason.NUMBERS, f"{n.written} is missing") for n in missing]
     faults += [(Reason.NUMBERS, f"{n.written} is new") for n in extra]
-    return faults or _changed_words(source, there, in_words, silent) or _changed_times(source, text)
+    if words and not faults:
+        faults = _changed_words(source, there, in_words, silent, alone)
+    return faults or _changed_times(source, text)
 
 
 def _pair_up(
@@ -241,8 +147,6 @@ def _in_words(number: Number, allowed: set[float], source: SourceNumbers) -> boo
     """Whether a number is there after all: in words, as a part of a phrase ("half past"), or as a full hour."""
     if number.meant(True) & allowed or (0.5 in allowed and any(value % 1 == 0.5 for value in number.values)):
         return True
-    if number.vague:
-        return True
     if number.of_a_time:
         value = next(iter(number.values))
         return value == 0 or (value == 30 and 0.5 in allowed) or (value in (15, 45) and bool({4.0, 0.25} & allowed))
@@ -256,26 +160,34 @@ def _romans(text: str) -> Iterable[int]:
 
 
 def _changed_words(
-    source: SourceNumbers, there: list[Number], in_words: set[float], silent: frozenset[float]
+    source: SourceNumbers, there: list[Number], in_words: set[float], silent: frozenset[float], alone: list[Number]
 ) -> list[tuple[Reason, str]]:
-    """A "two" that became "three": one number word is missing and another is new. Either alone proves nothing."""
+    """A "two" that became "three": one number word is missing and another is new. Either alone proves nothing.
+
+    `alone` are numbers of the source in digits that are not in digits in the translation.
+    """
     in_digits = {value for number in there for value in number.meant(False)}
     gone = {v for v in source.words if 1 < v <= _LARGEST_WORD} - in_words - in_digits - silent
-    known = source.words | source.perhaps | {v for number in source.digits for v in number.meant(False)}
+    if not gone:
+        return []
+    known = source.words | source.parts | source.perhaps | {v for number in alone for v in number.meant(False)}
     new = {v for v in in_words if 1 < v <= _LARGEST_WORD} - known
-    if gone and new:
+    certain = Counter(min(number.values) for number in there if len(number.values) == 1)
+    new |= {v for v, n in certain.items() if v <= _LARGEST_WORD and n > source.counts[v]} - source.perhaps
+    if new:
         return [(Reason.NUMBERS, f"{min(gone):g} is missing, {min(new):g} is new")]
     return []
 
 
 def _changed_times(source: SourceNumbers, text: str) -> list[tuple[Reason, str]]:
-    """3:05 that became 5:03: the same digits, in another time."""
+    """3:05 that became 5:03: the same digits, in another time. A full hour may be a number alone ("7 p.m.")."""
     if not source.times:
         return []
     wanted = {tuple(map(int, time.split(":"))) for time in source.times}
     near = {(hour % 12, *rest) for hour, *rest in wanted}
-    for found in _TIME.finditer(text):
+    hours = {value % 12 for number in source.digits if not number.of_a_time for value in number.values}
+    for found in TIME.finditer(text):
         hour, *rest = (int(each) for each in found.groups() if each)
-        if (hour % 12, *rest) not in near:
+        if (hour % 12, *rest) not in near and not (hour % 12 in hours and not any(rest)):
             return [(Reason.TIMES, f"{found[0]} is new")]
     return []

@@ -6,6 +6,7 @@ import math
 import re
 
 from syphus.translation.features import Features, Shape
+from syphus.translation.kept import differ
 from syphus.translation.languages import Language
 from syphus.translation.reasons import Reason
 from syphus.translation.types import Fault
@@ -67,8 +68,8 @@ def _unfit(before: Shape, after: Shape, ratio: float) -> float:
     """How badly a text fits as the translation of another, by their outsides alone; 0 is perfectly."""
     cost = abs(math.log((after.length + _SMOOTH) / (before.length * ratio + _SMOOTH)))
     cost += before.asks != after.ends_as_question
-    cost += before.kept != after.kept
-    cost += before.layout.emoji != after.layout.emoji
+    cost += differ(before.kept, after.kept)
+    cost += differ(before.layout.emoji, after.layout.emoji)
     cost += before.layout.lines != after.layout.lines
     cost += before.layout.labels != after.layout.labels
     return cost + (before.digits != after.digits)

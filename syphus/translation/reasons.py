@@ -49,8 +49,8 @@ REASONS: dict[Reason, Told] = {
         "Write only the translated text into the field, without JSON inside of it.",
     ),
     Reason.ESCAPED: Told(
-        "Characters are escaped (\\u4f60, &amp;, %20) that the source writes as they are.",
-        "Write every character as itself, never escaped.",
+        "Characters are escaped (\\u4f60, &amp;, %20) that the source writes as they are, or cannot be seen at all.",
+        "Write every character as itself, never escaped, and none that cannot be seen.",
     ),
     Reason.SWAPPED: Told(
         "The instruction stands where the answer belongs, and the answer where the instruction does.",

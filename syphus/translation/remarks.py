@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
+#: Signs that no text has and nobody sees: control characters, blanks without a width, turned directions.
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202d\u202e\ufeff]")
 _ESCAPES = re.compile(
     r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\[nrt\"]|&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[0-9a-fA-F]{1,6});"
     r"|(?:%[0-9A-F]{2}){2,}|%20|\ufffd|Ã[\x80-\xbf]|â€"
@@ -47,9 +49,10 @@ def _comments(own: tuple[str, ...], said: frozenset[int]) -> re.Pattern[str]:
 class Remarks:
     """What a source says itself of all this; a translation may then say so, too."""
 
-    __slots__ = ("escapes", "json", "labelled", "noted", "said")
+    __slots__ = ("escapes", "json", "labelled", "noted", "said", "unseen")
 
     def __init__(self, text: str) -> None:
+        self.unseen = frozenset(_UNSEEN.findall(text))
         self.escapes = set(_ESCAPES.findall(text)) if _may_escape(text) else set()
         self.json = bool(_JSON.search(text))
         self.labelled = bool(_ENGLISH_LABEL.match(text))
@@ -62,7 +65,9 @@ def _may_escape(text: str) -> bool:
 
 
 def escapes(source: Remarks, text: str) -> str:
-    """An escape that the source does not have, or ""."""
+    """An escape that the source does not have, or a sign that nobody sees; else ""."""
+    if (unseen := _UNSEEN.search(text)) and unseen[0] not in source.unseen:
+        return f"U+{ord(unseen[0]):04X}"
     if not _may_escape(text):
         return ""
     return next((found for found in _ESCAPES.findall(text) if found not in source.escapes), "")

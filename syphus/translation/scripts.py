@@ -24,9 +24,16 @@ _LETTERS: dict[Script, str] = {
 _SHARE_OF_OTHERS = 0.2  # of all letters, that other scripts may have: a sign in the picture, say
 _SHARE_OF_OWN = 0.25  # of all letters, at the least, where English names and signs stand beside them
 _ENOUGH_HAN = 8  # characters of Han that no Japanese writes without any kana
+_SHOWN = 20  # characters, of what speaks against a text
+_FEW_STRANGE = 0.05  # of the letters of its script, that a language itself does not write: in a name, say
 _ONLY_CHINESE = re.compile(
     "[这们哪么图颜车说为对时绿蓝边话头吗没还红黄钟页丢张长门问间个几纸钥匙动东两谁给让过进远连达选适难题马鸟鱼风飞龙齐]"
 )
+
+
+@cache
+def _strange(letters: str) -> re.Pattern[str]:
+    return re.compile(f"[{letters}]")
 
 
 class Letters(NamedTuple):
@@ -61,8 +68,11 @@ def _count(pattern: re.Pattern[str], text: str) -> int:
     return sum(map(len, pattern.findall(text)))
 
 
-def foreign(text: str, scripts: tuple[Script, ...], found: Letters) -> str:
-    """What speaks against the script of a text, or ""; `found` are its letters."""
+def foreign(text: str, scripts: tuple[Script, ...], strange: str, found: Letters) -> str:
+    """What speaks against the script of a text, or ""; `found` are its letters.
+
+    `strange` are letters of the script that are not those of the language.
+    """
     every = sum(found)
     if not every:
         return ""
@@ -70,6 +80,8 @@ def foreign(text: str, scripts: tuple[Script, ...], found: Letters) -> str:
         return f"{found.other} of {every} letters are of another script"
     if found.own < _SHARE_OF_OWN * every:
         return f"{found.own} of {every} letters are of the script"
+    if strange and len(there := _strange(strange).findall(text)) > _FEW_STRANGE * found.own:
+        return f"{' '.join(dict.fromkeys(there))[:_SHOWN]} are letters of another language"
     if "Kana" in scripts and not _patterns(("Kana",))[0].search(text):
         return "no kana" if found.own >= _ENOUGH_HAN or _ONLY_CHINESE.search(text) else ""
     return ""

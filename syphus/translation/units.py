@@ -1,6 +1,7 @@
 """The same units: a number that was in feet is not in metres.
 
-Only units that are known on both sides are compared: what is not in the table is taken on trust.
+Only units that are known on both sides are compared: what is not in the table is taken on trust. Signs that no text
+leaves out (%, $, €) must be there, too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 #: By unit: how it is written in English and in the languages of the table, symbols first.
 _WRITTEN = {
     "km": (
-        "km kilometers kilometer kilometres kilometre kilómetros kilómetro kilomètres kilomètre 公里 "
+        "km km/h kmh kilometers kilometer kilometres kilometre kilómetros kilómetro kilomètres kilomètre 公里 "
         "千米 キロメートル キロ 킬로미터 كم كيلومتر كيلومترات كيلومترًا"
     ),
     "m": "m meters meter metres metre metros metro mètres mètre Metern 米 メートル 미터 متر أمتار مترًا",
@@ -23,7 +24,7 @@ _WRITTEN = {
         "mm millimeters millimeter millimetres milímetros milímetro Millimeter Millimetern millimètres "
         "millimètre 毫米 ミリメートル ミリ 밀리미터 ملم مم مليمتر مليمترات"
     ),
-    "mile": "miles mile mi millas milla Meilen Meile 英里 マイル 마일 ميل أميال ميلًا",
+    "mile": "miles mile mi mph millas milla Meilen Meile 英里 マイル 마일 ميل أميال ميلًا",
     "foot": "feet foot ft pies pie Fuß pieds pied 英尺 フィート 피트 قدم أقدام قدمًا",
     "inch": "inches inch pulgadas pulgada Zoll pouces pouce 英寸 インチ 인치 بوصة بوصات",
     "yard": "yards yard yd yardas yarda 码 ヤード 야드 ياردة ياردات",
@@ -68,6 +69,13 @@ _BEHIND = re.compile(
     re.IGNORECASE,
 )
 _BEFORE = re.compile(rf"([$€£¥])\s?({_NUMBER})")
+#: How those signs are written in the languages whose words for them are all here.
+_SIGNS = {
+    "%": re.compile("[%％٪]|百分|パーセント|퍼센트|프로|prozent|por ?cien|pour[ -]?cent|الم(?:ئة|ائة|ئه)|بالم", re.I),
+    "$": re.compile(r"\$|usd|d[oó]lar|dollar|美金|[元块]|ドル|달러|불|دولار", re.I),
+    "€": re.compile("€|eur|欧元|歐元|ユーロ|유로|يورو", re.I),
+}
+_COMPLETE = frozenset({"zh", "ja", "es", "de", "fr", "ko", "ar"})
 
 
 def with_units(text: str) -> dict[str, set[str]]:
@@ -84,11 +92,15 @@ def _bare(number: str) -> str:
     return re.sub(r"\D", "", number)
 
 
-def other_units(source: dict[str, set[str]], text: str) -> Iterator[str]:
-    """Numbers whose unit is another one in the translation ("30 m became foot")."""
+def other_units(source: dict[str, set[str]], text: str, code: str) -> Iterator[str]:
+    """Numbers whose unit is another one in the translation ("30 m became foot"), or whose sign is gone."""
     if not source:
         return
     for number, units in with_units(text).items():
         wanted = source.get(number)
         if wanted and not units & wanted:
             yield f"{number} {sorted(wanted)[0]} became {sorted(units)[0]}"
+    if code in _COMPLETE:
+        for sign in {sign for units in source.values() for sign in units & _SIGNS.keys()}:
+            if not _SIGNS[sign].search(text):
+                yield f"{sign} is missing"

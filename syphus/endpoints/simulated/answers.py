@@ -12,12 +12,14 @@ from syphus.endpoints.simulated.chat import Chat
 from syphus.endpoints.simulated.facts import facts
 from syphus.endpoints.simulated.lessons import Obedience, failing, failure
 from syphus.endpoints.simulated.prompts import Prompt
-from syphus.endpoints.simulated.scene import DEFECTS, Scene
+from syphus.endpoints.simulated.scene import DEFECTS, Scene, Spoiling
 from syphus.endpoints.simulated.tasks import DESCRIPTION, VERDICT
+from syphus.endpoints.simulated.translating.opinion import OPINION
 from syphus.endpoints.simulated.wearer import told_to_wearer
 from syphus.types import Usage
 
-_TASKS = (VERDICT, DESCRIPTION)  # are always done well
+_UNSPOILT = Spoiling()
+_TASKS = (VERDICT, DESCRIPTION, OPINION)  # are always done well
 _CORRECTED_SHARE = 0.1  # of the defects are left once a turn has said that the answer could not be used
 
 
@@ -42,7 +44,7 @@ class Manners:
     cold_sloppiness: float
     obedience: Obedience = "form"
     cold_failures: float = 0.0
-    translation_damage: float = 0.0
+    spoiling: Spoiling = _UNSPOILT
 
     def share(self, prompt: Prompt) -> float:
         """The share of answers to prompts such as `prompt` that have a defect."""
@@ -117,8 +119,8 @@ def _scene(prompt: Prompt, annotation: str, random: Random) -> Scene:
 
 def _write(prompt: Prompt, random: Random, manners: Manners) -> str:
     form = prompt.style.form
-    if form.damaged is not None and manners.translation_damage:
-        return form.damaged(_scene(prompt, prompt.annotation, random), random, manners.translation_damage)
+    if form.spoilt is not None and any(manners.spoiling):
+        return form.spoilt(_scene(prompt, prompt.annotation, random), random, manners.spoiling)
     if kind := manners.failure(prompt, random):
         write = failing(kind, form, prompt.style.lessons)
     else:

@@ -28,6 +28,7 @@ from syphus.endpoints.simulated.faults import FAULTS, Cost
 from syphus.endpoints.simulated.prompts import Prompt, PromptBook
 from syphus.endpoints.simulated.rate import Limits, Refusal
 from syphus.endpoints.simulated.replies import Rejected, Reply, Wire, json_reply, openai_error
+from syphus.endpoints.simulated.scene import Spoiling
 from syphus.endpoints.simulated.settings import Simulation, as_options, changed
 from syphus.endpoints.simulated.wire import deliver
 from syphus.types import Usage
@@ -94,7 +95,7 @@ class Endpoint:
             simulation.cold_sloppiness,
             simulation.obedience,
             simulation.cold_failures,
-            simulation.translation_damage,
+            Spoiling(simulation.translation_damage, simulation.translation_slips),
         )
         if given & {"all", "keep_requests"}:
             self.requests = deque(self.requests, simulation.keep_requests)

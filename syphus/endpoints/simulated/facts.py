@@ -21,7 +21,8 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])\s*(?=\S)")
 _CANDIDATE = " - Human role: "  # what could be done in a scene is not what is there
 _BOX = re.compile(r"\[[\d\s.,-]+\]$")
 _INSTRUCTION = re.compile(
-    r"\b(questions?|answers?|please|you (?:should|must|are)|do not|don't|generate|instructions?|format|json|pairs?)\b",
+    r"\b(questions?|answers?|please|you (?:should|must|are)|do not|don't|generate|instructions?|format|json"
+    r"|pairs?(?! of\b))\b",
     re.IGNORECASE,
 )
 _SKIPPED_KEYS = frozenset({"timestamp", "timestamps", "time", "tags", "objects", "id", "duration", "candidates"})

@@ -17,6 +17,7 @@ from syphus.endpoints.simulated.scene import Form, Scene, chatter, leak, some_pa
 from syphus.endpoints.simulated.special_forms import BLOCKS, CHOICES, CONVERSATIONS, KEYED_LINES, PLAIN_TEXT
 from syphus.endpoints.simulated.tasks import DESCRIPTION, VERDICT
 from syphus.endpoints.simulated.translating.form import TRANSLATIONS
+from syphus.endpoints.simulated.translating.opinion import OPINION
 from syphus.types import Pair
 
 _HEADER = re.compile(r"^\s*[*#\s]*(question|answer)\b[ \d*]*:", re.IGNORECASE | re.MULTILINE)
@@ -153,6 +154,7 @@ JSON_ARRAY = Form(
 FORMS: list[Form] = [
     TRANSLATIONS,
     VERDICT,
+    OPINION,
     DESCRIPTION,
     CONVERSATIONS,
     CHOICES,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from syphus.endpoints.simulated.wording import lowered, pairs
 from syphus.types import Pair
@@ -27,6 +28,13 @@ class Scene:
 Writer = Callable[[Scene, Random], str]
 
 
+class Spoiling(NamedTuple):
+    """Shares of what is in an answer that are spoilt: so that it can be seen, or only by who understands it."""
+
+    damage: float = 0.0
+    slips: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """One form of an answer."""
@@ -36,7 +44,7 @@ class Form:
     asked: Callable[[str], bool]  #: does a system message ask for it?
     write: Writer
     defects: Mapping[str, Writer]  #: by name; every form has the names of `DEFECTS`
-    damaged: Callable[[Scene, Random, float], str] | None = None  #: with this share of what is in it spoilt
+    spoilt: Callable[[Scene, Random, Spoiling], str] | None = None
 
 
 DEFECTS = ("chatter", "unpaired", "numbered_headers", "greeting", "leak_phrase", "one_pair")

@@ -43,6 +43,7 @@ class Simulation:
     sloppiness: float = 0.01  #: share of answers with a defect of form; 0 switches all defects off
     cold_sloppiness: float = 0.35  #: the same where no in-context example shows the form
     translation_damage: float = 0.0  #: share of translations, in each language, that are no good, in ten ways
+    translation_slips: float = 0.0  #: share that say something else, which only a judge sees
 
     obedience: Obedience = "form"  #: what in-context examples do: they show the form; or teach the task; or nothing
     cold_failures: float = 0.6  #: share of answers that fail without good examples; not where `obedience` is form

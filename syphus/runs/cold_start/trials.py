@@ -6,14 +6,13 @@ from its beginning, and sends only what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from syphus.errors import ProviderError
 from syphus.ledger.inputs import accept, register
 from syphus.ledger.sample import Answered, answered
 from syphus.ledger.store import Store
@@ -21,10 +20,9 @@ from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import Stage
 from syphus.runs.asking import Asker
 from syphus.runs.prepare import Prepared
-from syphus.sampling import Sampling
 from syphus.selection import Candidate, Verdict, read_verdict
 from syphus.stages.generate import parser_digest
-from syphus.stages.judge import PLAIN, STRICT, Judge, to_judge
+from syphus.stages.judge import OF_CANDIDATES, TEMPERATURE, Judge, to_judge
 from syphus.stages.propose import Propose, labelled, unlabelled
 from syphus.types import Prefix, Query, State, Usage
 
@@ -47,7 +45,6 @@ class Trials:
         self._store = store
         self._asker = Asker(self._prepared, store, observer, simulation=_simulation(prepared))
         self._parser = parser_digest(prepared.plugin.path)
-        self._takes_schema = True
 
     def close(self) -> None:
         """Lets go of the images."""
@@ -97,25 +94,12 @@ class Trials:
         return [Tried(_candidate(stage, told, number), told.usage) for told in self._answers(stage, settings, rows)]
 
     def judge(self, name: str, candidates: Sequence[Candidate]) -> dict[str, Verdict]:
-        """The model's verdicts on candidates, by their keys. Raises the `SyphusError` that stopped it.
-
-        A server that takes no schema for an answer is asked without: what comes is read as strictly.
-        """
-        try:
-            return self._judged(name, candidates, STRICT if self._takes_schema else PLAIN)
-        except ProviderError as error:
-            if not self._takes_schema or "response_format" not in str(error):
-                raise
-            self._takes_schema = False
-            return self._judged(name, candidates, PLAIN)
-
-    def _judged(self, name: str, candidates: Sequence[Candidate], own: Mapping[str, object]) -> dict[str, Verdict]:
+        """The model's verdicts on candidates, by their keys. Raises the `SyphusError` that stopped it."""
         sampling = self._asker.sampling
-        parameters = {name: value for name, value in own.items() if name not in sampling.adapted}
-        parameters = {**sampling.parameters, **parameters}
+        parameters = {**sampling.parameters, "temperature": TEMPERATURE}
         settings = {"model": sampling.model, "simulated": self._prepared.options.offline, **parameters}
         rows = list({each.key: to_judge(each, _digest(settings)) for each in candidates}.values())
-        told = self._answers(Judge(name, Sampling(sampling.model, parameters)), settings, rows)
+        told = self._answers(Judge(name, sampling, OF_CANDIDATES), settings, rows)
         return {each.query.id: read_verdict(each.detail) for each in told if each.state is State.OK}
 
     def _answers(self, stage: Stage, settings: dict[str, object], rows: Sequence[Query]) -> list[Answered]:
@@ -127,7 +111,7 @@ class Trials:
             stopped_by = self._asker.ask(stage, settings, report)
             if stopped_by is not None:
                 raise stopped_by
-        return answered(self._store, stage.name)
+        return list(answered(self._store, stage.name))
 
 
 def _simulation(prepared: Prepared) -> Simulation | None:

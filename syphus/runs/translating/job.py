@@ -2,7 +2,7 @@
 
 find     where the pairs are (place.py), which languages, tone and terms (wanted.py)
 open     the ledger: its settings, the pairs as they are now (pairs.py), translations that changed checks judge anew
-ask      the rounds (rounds.py)
+ask      the rounds (rounds.py), and a judge about a share of what came of them (second_reading.py)
 finish   the files (files.py), and the numbers
 """
 
@@ -18,8 +18,8 @@ import orjson
 from syphus.errors import InterruptError, RunError, SyphusError
 from syphus.formats.mimicit import VERSION
 from syphus.formats.report import Report, Translated, make_report, write_report
+from syphus.formats.translation import FOUND_BAD, TRANSLATE, known_languages
 from syphus.formats.translation import LANGUAGES as LANGUAGES_META
-from syphus.formats.translation import TRANSLATE, known_languages
 from syphus.formats.translation_page import FILE as PAGE
 from syphus.formats.translation_page import write_page
 from syphus.ledger.inputs import InputCheck, accept, register, reject
@@ -41,6 +41,7 @@ from syphus.runs.translating.outcome import Chosen
 from syphus.runs.translating.pairs import pairs_of_file, pairs_of_run
 from syphus.runs.translating.place import Place, find_place
 from syphus.runs.translating.rounds import Rounds
+from syphus.runs.translating.second_reading import second_reading
 from syphus.stages.generate import Generate
 from syphus.stages.translating import asking
 from syphus.stages.translating.judging import checks_digest
@@ -102,8 +103,13 @@ class _Translation:
             for line in opening(self._means, self._place, report, self._plan, self._store):
                 self._observer.say(line)
             stopped_by = self._rounds.ask()
+        elif self._means.options.judge_translations:
+            self._observer.say("Nothing to translate.")
         else:
             self._observer.say("Nothing to translate: no request was made.")
+        if stopped_by is None:
+            stopped_by = second_reading(self._store, self._means, self._asker, self._observer)
+            self._rounds.settle()
         return self._finish(stopped_by)
 
     def _settings(self) -> dict[str, object]:
@@ -181,7 +187,7 @@ class _Translation:
 
     def _reopen(self) -> None:
         states = self._means.options.retry
-        count = reopen_parts(self._store, TRANSLATE, self._codes, states)
+        count = reopen_parts(self._store, TRANSLATE, self._codes, states, FOUND_BAD)
         self._observer.say(f"Translations to be asked for again ({', '.join(states)}): {count:,}.")
 
     def _report(self) -> Report:

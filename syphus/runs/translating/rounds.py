@@ -61,8 +61,12 @@ class Rounds:
             stage_again = Again(self._store, self._sampling, self._plan)
             stopped_by = self._asker.ask(stage_again, self._settings, report, trusted=True)
             self._account(self._names)
-        settle_queries(self._store, TRANSLATE, self._names, NOT_YET)
+        self.settle()
         return stopped_by
+
+    def settle(self) -> None:
+        """A pair is ok that is so in all languages of this session."""
+        settle_queries(self._store, TRANSLATE, self._names, NOT_YET)
 
     @property
     def _sampling(self) -> Sampling:

@@ -24,11 +24,12 @@ from syphus.stages.translating.answers import Members, read_members, translation
 from syphus.stages.translating.asking import Ask, Item, Target, ask_for_items, ask_for_languages
 from syphus.stages.translating.judging import Source
 from syphus.stages.translating.pieces import Piece, dump, load, piece_id, piece_of
-from syphus.translation import Term, Translatable
+from syphus.translation import Term, Translatable, is_english
 from syphus.types import Completion, Outcome, Request, State
 
 NOT_YET = "not in every language"
 NOTHING = "nothing to translate"
+NOT_ENGLISH = "not English"
 
 _MORE = "more languages"
 _ROUNDS_SEEN, _CHARACTERS_SEEN = 3, 300  # of a conversation, and of each round
@@ -116,6 +117,8 @@ class Translate(_Translating):
             return Outcome(State.FAILED, reason=BAD_ROW, detail=row.query.problem)
         if not (piece.source.instruction.strip() or piece.source.answer.strip()):
             return Outcome(State.FAILED, reason=NOTHING)
+        if not is_english(piece.source.instruction, piece.source.answer):
+            return Outcome(State.FAILED, reason=NOT_ENGLISH)
         names = self._next(piece, parts)
         if not names:
             return self._outcome({name: part.state for name, part in parts.items()})

@@ -70,3 +70,10 @@ def damaged(source: Texts, made: Texts, code: str, random: Random) -> Texts:
     names = random.sample(list(DAMAGES), len(DAMAGES))
     found = (DAMAGES[name](source, made, code, random) for name in names)
     return next(spoilt for spoilt in found if spoilt is not None)
+
+
+def slipped(source: Texts, made: Texts, code: str) -> Texts:
+    """A translation whose longer text says something else: it has the words that are those of the other field."""
+    field = max(made, key=lambda name: len(made[name]))
+    other = "answer" if field == "instruction" else "instruction"
+    return {**made, field: made_up(source[field], code, other)}

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.endpoints.simulated.scene import Form, Scene, Writer, chatter
-from syphus.endpoints.simulated.translating.damage import Texts, damaged
+from syphus.endpoints.simulated.scene import Form, Scene, Spoiling, Writer, chatter
+from syphus.endpoints.simulated.translating.damage import Texts, damaged, slipped
 from syphus.endpoints.simulated.translating.made_up import made_up
 from syphus.endpoints.simulated.translating.words import WORDS
 
@@ -62,11 +62,13 @@ def _write(scene: Scene, random: Random) -> str:
     return orjson.dumps(made).decode() if made else chatter(scene, random)
 
 
-def _damaged(scene: Scene, random: Random, share: float) -> str:
+def _spoilt(scene: Scene, random: Random, share: Spoiling) -> str:
     made = _translated(scene.annotation)
     for key, job in _jobs(scene.annotation).items():
-        if random.random() < share:
+        if random.random() < share.damage:
             made[key] = damaged(job.source, made[key], job.code, random)
+        elif share.slips and random.random() < share.slips:
+            made[key] = slipped(job.source, made[key], job.code)
     return orjson.dumps(made).decode() if made else chatter(scene, random)
 
 
@@ -103,5 +105,5 @@ TRANSLATIONS = Form(
         "leak_phrase": _only(-1),
         "one_pair": _only(1),
     },
-    damaged=_damaged,
+    spoilt=_spoilt,
 )

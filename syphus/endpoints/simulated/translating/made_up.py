@@ -16,16 +16,20 @@ _FENCE = re.compile(r"(```.*?(?:```|\Z))", re.DOTALL)
 _KEPT = re.compile(
     r"`[^`\n]+`"
     r"|(?:https?://|www\.)[^\s<>()]*[\w/]|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+    r"|[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|info)\b(?:/[^\s<>()]*[\w/])?"
     r"|\{\{[^{}\n]{1,60}\}\}|\{[^{}\n]{0,40}\}|%\(\w+\)[sdif]|(?<![\d%])%[sdif](?![A-Za-z])"
     r"|</?\w[\w-]*[ ]?/?>|<\|\w+\|>"
     r"|\[\w+\]|\$[^\s$](?:[^$\n]*[^\s$])?\$(?!\d)"
     r"|\"[^\"\n]+\"|\u201c[^\u201d\n]+\u201d|(?<!\w)'[^'\n]{1,80}'(?!\w)|\u2018[^\u2019\n]+\u2019"
     r"|(?:^|(?<=[\s(]))[A-H][.):](?=\s|$)|^\(?[A-H]\)?$"
     r"|[$€£¥]?\s?[-+]?\d+(?:[.,:/]\d+)*(?:\s?(?:%|°[CF]?|[ap]\.?m\b)|\s(?:thousand|million|billion)\b)?"
+    r"(?:\s(?:percent|dollars?|euros?)\b)?"
     r"|\*\*|[#>|*]+|[()\[\]]|[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55]+"
 )
 _SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _SCALED = re.compile(r"([\d.,]*\d)\s(thousand|million|billion)")
+_SIGNS = {"percent": "%", "dollar": "$", "euro": "€"}
+_SPELT = re.compile(r"(percent|dollar|euro)s?$")
 _LINE = re.compile(r"(\s*(?:[-*+•]\s|\d{1,3}[.)]\s|#{1,6}\s|>\s?)?)(.*?)(\s*)\Z", re.DOTALL)
 _ENDS = ".?!"
 _SENTENCE = re.compile(r"([^.?!,;:\n]*)([.?!,;:\n]+|\Z)")
@@ -56,7 +60,10 @@ class _Maker:
         parts: list[str] = []
         at = 0
         for kept in _KEPT.finditer(said):
-            parts += [self._spoken(said[at : kept.start()], begins=not at), _SCALED.sub(_digits, kept[0])]
+            parts += [
+                self._spoken(said[at : kept.start()], begins=not at),
+                _SPELT.sub(_sign, _SCALED.sub(_digits, kept[0])),
+            ]
             at = kept.end()
         parts.append(self._spoken(said[at:], begins=not at))
         return mark + "".join(parts) + end
@@ -97,3 +104,8 @@ class _Maker:
 def _digits(found: re.Match[str]) -> str:
     """`2.5 million` as 2500000."""
     return f"{float(found[1].replace(',', '')) * _SCALES[found[2]]:.0f}"
+
+
+def _sign(spelt: re.Match[str]) -> str:
+    """`30 percent` as 30 %."""
+    return _SIGNS[spelt[1]]

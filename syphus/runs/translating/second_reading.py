@@ -1,0 +1,109 @@
+"""A model reads a share of the translations and says what is wrong with them: what no rule can see.
+
+Which ones is drawn by lot from their ids, so it is the same ones for the same pairs, and more of them for a larger
+share. Each text is paid for once. What is found bad is no good from then on, as if a rule had seen it: it leaves the
+files, and `--retry invalid` asks for it again, with the judge's reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from syphus.endpoints.answers import BYTES_PER_TOKEN
+from syphus.errors import SyphusError
+from syphus.formats.judged import JUDGE
+from syphus.formats.report import Report
+from syphus.formats.translation import FOUND_BAD, TRANSLATE
+from syphus.ledger.inputs import accept, register
+from syphus.ledger.parts import parts_of_all, replace_parts
+from syphus.ledger.sample import answered
+from syphus.ledger.sessions import get_meta, set_meta
+from syphus.ledger.store import Store
+from syphus.ledger.summary import average_size
+from syphus.pipeline.engine import Observer
+from syphus.runs.asking import Asker
+from syphus.runs.forecast import Forecast
+from syphus.runs.opening import forecast_line
+from syphus.runs.prepare import Means
+from syphus.stages.judge import TEMPERATURE, Judge
+from syphus.stages.translating.reading import OF_TRANSLATIONS, read_of, to_read
+from syphus.text import many
+from syphus.translation.judge import NO_FAULT, read_opinion
+from syphus.types import Query, State, Usage
+
+_SHARE = f"{JUDGE} share"  # meta: the largest that was ever wanted
+_ANSWER = 40  # tokens of a verdict, about
+
+
+def second_reading(store: Store, means: Means, asker: Asker, observer: Observer) -> SyphusError | None:
+    """Has the share that is wanted judged, and takes over what was found; returns what stopped it.
+
+    Where none is wanted nobody is asked: only what has changed since it was judged is no longer counted as judged.
+    """
+    wanted, before = means.options.judge_translations, float(str(get_meta(store, _SHARE) or 0))
+    share = max(wanted, before)
+    if not share:
+        return None
+    register(store, JUDGE, _drawn(store, share), lambda _: True, lambda _: None)
+    set_meta(store, _SHARE, str(share))
+    accept(store, JUDGE)
+    stopped_by = _ask(store, means, asker, observer) if wanted else None
+    _take_over(store)
+    return stopped_by
+
+
+def _drawn(store: Store, share: float) -> Iterator[Query]:
+    """The translations that are good by rule, or were until a judge saw them, as far as the lot is theirs."""
+    for held in parts_of_all(store, TRANSLATE, (State.OK, State.INVALID)):
+        for language, state, reason, text in held.parts:
+            if (state is State.OK and _lot(language, held.id) < share) or reason.startswith(FOUND_BAD):
+                yield to_read(held.n, held.id, language, held.text, text)
+
+
+def _lot(language: str, name: str) -> float:
+    """A number from 0 on, and below 1."""
+    digest = hashlib.blake2b(f"{language}/{name}".encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64
+
+
+def _ask(store: Store, means: Means, asker: Asker, observer: Observer) -> SyphusError | None:
+    report = asker.report(JUDGE, brief=True)
+    pending = report.counts.states[State.PENDING]
+    if not pending:
+        return None
+    observer.say(f"{means.config.model} judges {many(pending, 'translation')}{_forecast(store, means, report)}.")
+    sampling = asker.sampling
+    settings = {
+        "model": sampling.model,
+        "simulated": means.options.offline,
+        **sampling.parameters,
+        "temperature": TEMPERATURE,
+    }
+    return asker.ask(Judge(JUDGE, sampling, OF_TRANSLATIONS), settings, report)
+
+
+def _forecast(store: Store, means: Means, report: Report) -> str:
+    if means.options.offline:
+        return ""
+    count = report.counts.states[State.PENDING]
+    rubric = sum(len(message["content"].encode()) for message in OF_TRANSLATIONS.messages(_EXAMPLE))
+    usage = Usage(int(count * (rubric + average_size(store, JUDGE)) / BYTES_PER_TOKEN), count * _ANSWER)
+    cost = means.price.of(usage) if means.price else None
+    return f": {forecast_line(Forecast(usage, cost, cost, None), None)}"
+
+
+_EXAMPLE = to_read(1, "", "de", '["",""]', '["",""]')
+
+
+def _take_over(store: Store) -> None:
+    """What was found bad is invalid, and its reason is what the model is told."""
+    found = []
+    for each in answered(store, JUDGE):
+        opinion = read_opinion(each.detail) if each.state is State.OK else None
+        if opinion is not None and opinion.fault != NO_FAULT:
+            n, language = read_of(each.query)
+            reason, detail = f"{FOUND_BAD}{opinion.fault}", f"{opinion.fault}: {opinion.reason}"
+            found.append((n, language, State.INVALID, reason, detail))
+    replace_parts(store, found)
+    store.commit()
