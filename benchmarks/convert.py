@@ -1,12 +1,13 @@
 """How fast `convert` makes image stores, of made-up media, beside what else does the same work in the same run.
 
-    python benchmarks/convert.py [6000] [6]
+    python benchmarks/convert.py [6000] [20]
 
-The numbers are those of stills (640 x 480 JPEG) and of videos (60 s at 30 frames a second, H.264). "Bare" is Pillow
-alone in as many processes as there are cores: decode, resize, encode, and nothing is kept. "The original's way" is a
-pool of eight threads, PNG, base64, and one JSON file. Of videos, what else there is decodes every frame: PyAV in as
-many processes, one frame a second resized and encoded; the same with every frame made RGB, as OpenCV's `read` does, by
-which the original reads; and `ffmpeg -vf fps=1`, where it is installed, with its own threads.
+The numbers are those of stills (640 x 480 JPEG) and of videos (60 s at 30 frames a second, H.264), which are encoded in
+several ways: how much of a video can be left out depends on its key frames and its B frames. "Bare" is Pillow alone in
+as many processes as there are cores: decode, resize, encode, and nothing is kept. "The original's way" is a pool of
+eight threads, PNG, base64, and one JSON file. Of videos, what else there is decodes every frame: PyAV in as many
+processes, one frame a second resized and encoded; the same with every frame made RGB, as OpenCV's `read` does, by which
+the original reads; and `ffmpeg -vf fps=1`, where it is installed, with its own threads.
 
 On a machine that does other things as well, the ratio of CPU seconds is the one to look at.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import random
 import resource
 import shutil
@@ -38,6 +40,13 @@ from PIL import Image
 
 SIZE, QUALITY, THREADS = (224, 224), 90, 8
 RATE, SECONDS, WIDE, HIGH = 30, 60, 640, 360
+VIDEOS = {
+    "a key frame every second": {"g": "30"},
+    "every 2 s": {"g": "60"},
+    "every 5 s": {"g": "150"},
+    "as libx264 does by itself": {},
+    "without B frames": {"bf": "0"},
+}
 
 
 def make_stills(folder: Path, count: int, size: tuple[int, int] = (640, 480), different: int = 50) -> Path:
@@ -60,26 +69,34 @@ def make_stills(folder: Path, count: int, size: tuple[int, int] = (640, 480), di
     return folder
 
 
-def make_videos(folder: Path, count: int) -> Path:
-    """Videos of a camera that moves over a picture with grain; libx264, a key frame every two seconds at least."""
+def make_videos(folder: Path, count: int, **options: str) -> Path:
+    """The same video under several names: a camera moves over a scene with texture, in which things move on their own;
+    libx264, half a megabit a second, as web sites deliver this size.
+    """
     folder.mkdir(parents=True)
-    for number in range(count):
-        rng = numpy.random.default_rng(number)
-        coarse = Image.fromarray(rng.integers(0, 256, (24, 40, 3), numpy.uint8))
-        ground = numpy.asarray(coarse.resize((2 * WIDE, 2 * HIGH), Image.Resampling.BICUBIC)).astype(numpy.int16)
-        grain = rng.normal(0, 9, (2 * HIGH, 2 * WIDE, 1)).astype(numpy.int16)
-        with av.open(folder / f"v_{number:04}.mp4", "w") as container:
-            stream = container.add_stream("libx264", rate=Fraction(RATE), options={"crf": "18", "g": str(2 * RATE)})
-            assert isinstance(stream, VideoStream)
-            stream.width, stream.height, stream.pix_fmt = WIDE, HIGH, "yuv420p"
-            for frame in range(RATE * SECONDS):
-                x, y = (int(WIDE * abs(frame / t % 2 - 1) * 0.9) for t in (700, 900))
-                y = min(y, HIGH)
-                down, right = rng.integers(0, (HIGH, WIDE))
-                noise = grain[down : down + HIGH, right : right + WIDE]
-                picture = numpy.clip(ground[y : y + HIGH, x : x + WIDE] + noise, 0, 255)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture.astype(numpy.uint8))))
-            container.mux(stream.encode(None))
+    rng = numpy.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (48, 80, 3), numpy.uint8))
+    scene = numpy.asarray(coarse.resize((2 * WIDE, 2 * HIGH), Image.Resampling.BICUBIC)).astype(numpy.int16)
+    scene += rng.normal(0, 12, (2 * HIGH, 2 * WIDE, 1)).astype(numpy.int16)
+    noise = rng.normal(0, 2, (2 * HIGH, 2 * WIDE, 1)).astype(numpy.int16)  # of the camera
+    first = folder / "v_0000.mp4"
+    with av.open(first, "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(RATE), options=options)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = WIDE, HIGH, "yuv420p"
+        for frame in range(RATE * SECONDS):
+            x, y = (int(WIDE * abs(frame / t % 2 - 1) * 0.9) for t in (700, 900))
+            y = min(y, HIGH)
+            down, right = rng.integers(0, (HIGH, WIDE))
+            picture = scene[y : y + HIGH, x : x + WIDE] + noise[down : down + HIGH, right : right + WIDE]
+            for thing in range(3):
+                left, top = (2 + thing) * frame % WIDE, int(HIGH / 2 + 90 * math.sin(frame / (20 + 7 * thing)))
+                picture[max(0, top - 25) : top + 25, max(0, left - 20) : left + 20] = 60 + 40 * thing
+            shown = numpy.clip(picture, 0, 255).astype(numpy.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shown)))
+        container.mux(stream.encode(None))
+    for number in range(1, count):
+        (folder / f"v_{number:04}.mp4").hardlink_to(first)
     return folder
 
 
@@ -187,9 +204,9 @@ def stills(folder: Path, count: int) -> None:
     show("stills", "images", count, costs)
 
 
-def videos(folder: Path, count: int) -> None:
-    paths = sorted(make_videos(folder / "videos", count).iterdir())
-    size = sum(path.stat().st_size for path in paths) / len(paths)
+def videos(folder: Path, count: int, what: str, **options: str) -> None:
+    paths = sorted(make_videos(folder / "videos", count, **options).iterdir())
+    rate = paths[0].stat().st_size * 8 / SECONDS / 1e6
     costs = {
         "convert": converted("DenseCaptions.video", folder / "videos", folder / "DC.parquet"),
         "every frame decoded": cost(lambda: every_frame(paths, _plain)),
@@ -198,15 +215,17 @@ def videos(folder: Path, count: int) -> None:
     if shutil.which("ffmpeg"):
         (folder / "ffmpeg").mkdir()
         costs["ffmpeg -vf fps=1"] = cost(lambda: by_ffmpeg(paths, folder / "ffmpeg"))
-    show(f"videos of {size * 8 / SECONDS / 1e6:.1f} Mbit/s", "seconds of video", count * SECONDS, costs)
+    show(f"videos, {what}, {rate:.1f} Mbit/s", "seconds of video", count * SECONDS, costs)
 
 
 def main() -> None:
     counts = [int(each) for each in sys.argv[1:]]
     with tempfile.TemporaryDirectory() as temporary:
         stills(Path(temporary), counts[0] if counts else 6_000)
+    for what, options in VIDEOS.items():
         print()
-        videos(Path(temporary), counts[1] if counts[1:] else 6)
+        with tempfile.TemporaryDirectory() as temporary:
+            videos(Path(temporary), counts[1] if counts[1:] else 20, what, **options)
 
 
 if __name__ == "__main__":

@@ -46,19 +46,21 @@ def write_video(
     codec: str = "libx264",
     base: Fraction = Fraction(1, 12800),
     rotation: int = 0,
+    rate: Fraction = Fraction(30),
+    wide: int = _WIDE,
     **options: str,
 ) -> Path:
     """A video with numbered frames at these seconds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(path, "w") as container:
-        stream = container.add_stream(codec, rate=Fraction(30), options={"preset": "ultrafast", **options})
+        stream = container.add_stream(codec, rate=rate, options={"preset": "ultrafast", **options})
         assert isinstance(stream, VideoStream)
-        stream.width, stream.height, stream.pix_fmt = _WIDE, _HIGH, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = wide, _HIGH, "yuv420p"
         stream.codec_context.time_base = base
         if rotation:
             stream.set_display_rotation(rotation)
         for number, time in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(numpy.asarray(numbered(number)))
+            frame = av.VideoFrame.from_ndarray(numpy.asarray(numbered(number).resize((wide, _HIGH))))
             frame.pts, frame.time_base = round(Fraction(time) / base), base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -36,7 +36,7 @@ from syphus.terminal.converting import ConversionMeter
 hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
 
 PLUGIN = '''
-from syphus import AbstractDataset, Frame, Still, image_files, video_files
+from syphus import AbstractDataset, Frame, Still, image_files, read_json, video_files
 
 
 class Kitchens(AbstractDataset):
@@ -61,12 +61,35 @@ class Clips(Kitchens):
                 yield Frame(f"KI_IMG_{file.stem}_{second}", file, second)
 
 
+class Rows(Kitchens):
+    """Rows of a file."""
+
+    def _load_query_inputs(self, path):
+        return read_json(path)
+
+
 class Wrong(Kitchens):
     """Says nothing that can be meant."""
 
     def _load_images(self, path):
         yield Still("KI_IMG_1", "a.jpg")
         yield "a.jpg"
+'''
+
+
+SECONDS = '''
+from syphus import AbstractDataset, Frame, video_files
+
+
+class Seconds(AbstractDataset):
+    """Every second of a video by a name of its own."""
+
+    def _load_query_inputs(self, path):
+        return []
+
+    def _load_images(self, path):
+        for file in video_files(path):
+            yield from (Frame(f"SE_IMG_{second}", file, second) for second in range(400))
 '''
 
 
@@ -179,6 +202,18 @@ def test_stores_go_over_into_each_other_and_back(tmp_path: Path, convert: Callab
     assert numbers_in(out / "parts") == numbers_in(out / "KI.parquet")
 
 
+def test_a_store_made_of_another_does_not_touch_the_list_of_that(
+    tmp_path: Path, convert: Callable[..., Converted]
+) -> None:
+    photos(tmp_path / "photos", 2)
+    (tmp_path / "photos" / "empty.jpg").touch()
+    listed = convert("KI.parquet").files[1]
+    for output in ("KI.json", "KI"):
+        assert convert(output, from_=tmp_path / "out" / "KI.parquet").skipped == 0
+    assert skipped(listed) == {"KI_IMG_empty": "0 bytes"}
+    assert convert("KI.parquet").skipped == 1
+
+
 def test_the_same_command_again_does_nothing_and_another_one_is_refused(
     tmp_path: Path, convert: Callable[..., Converted]
 ) -> None:
@@ -230,7 +265,7 @@ def test_a_folder_of_bad_files_is_listed_and_costs_no_good_one(
     (folder / "x" / "up").symlink_to(folder, target_is_directory=True)
     done = convert("KI.parquet")
     assert numbers_in(tmp_path / "out" / "KI.parquet") == {"KI_IMG_a0": 0, "KI_IMG_a1": 1}
-    assert done.files[1] == tmp_path / "out" / "KI.skipped.jsonl"
+    assert done.files[1] == tmp_path / "out" / "KI.parquet.skipped.jsonl"
     reasons = skipped(done.files[1])
     cut = reasons.pop("KI_IMG_d_cut")
     assert cut.startswith("truncated: ")
@@ -259,7 +294,7 @@ def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(
         (tmp_path / "photos" / name).touch()
     with pytest.raises(InputError, match=r"2 of 10 images can't be taken, more than --max_bad 0\.1\. .*skipped\.jsonl"):
         convert("KI.parquet", max_bad=0.1)
-    assert len(skipped(tmp_path / "out" / "KI.skipped.jsonl")) == 2
+    assert len(skipped(tmp_path / "out" / "KI.parquet.skipped.jsonl")) == 2
     assert not (tmp_path / "out" / "KI.parquet").exists()
     assert convert("KI.parquet", max_bad=0.2).images == 8
     with pytest.raises(InputError, match=r"1 of 9 images"):
@@ -269,44 +304,82 @@ def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(
 def test_where_nothing_is_good_there_is_no_store(tmp_path: Path, convert: Callable[..., Converted]) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").touch()
-    with pytest.raises(InputError, match=r"None of the images can be taken\. .*KI\.skipped\.jsonl says why"):
+    with pytest.raises(InputError, match=r"None of the images can be taken\. .*KI\.parquet\.skipped\.jsonl says why"):
         convert("KI.parquet")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["KI.skipped.jsonl"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["KI.parquet.skipped.jsonl"]
 
 
-def test_a_decoder_that_crashes_or_hangs_costs_one_file(tmp_path: Path, convert: Callable[..., Converted]) -> None:
-    """The process that decodes is killed, and stopped, while it is at a file."""
-    photos(tmp_path / "photos", 30)
-    write_video(tmp_path / "photos" / "long.mp4", every(30, 20))
+def at_work() -> list[int]:
+    """The processes that decode for this one."""
+    here, found = str(os.getpid()), []
+    for each in Path("/proc").iterdir():
+        if each.name.isdigit() and (each / "stat").exists():
+            parent = (each / "stat").read_text("utf-8").rpartition(")")[2].split()[1]
+            found += [int(each.name)] * (parent == here and b"images.worker" in (each / "cmdline").read_bytes())
+    return found
 
-    def at_work() -> list[int]:
-        here, found = str(os.getpid()), []
-        for each in Path("/proc").iterdir():
-            if each.name.isdigit() and (each / "stat").exists():
-                parent = (each / "stat").read_text("utf-8").rpartition(")")[2].split()[1]
-                found += [int(each.name)] * (parent == here and b"images.worker" in (each / "cmdline").read_bytes())
-        return found
 
+def struck(wish: Conversion, number: signal.Signals) -> Converted:
+    """Converts, while the process that decodes gets a signal after the third image."""
     hit: list[int] = []
 
-    def strike(number: signal.Signals) -> Callable[[Any], None]:
-        def tick(progress: Any) -> None:
-            if progress.images == 3 and not hit:
-                hit.extend(at_work())
-                for process in hit:
-                    os.kill(process, number)
+    def tick(progress: Progress) -> None:
+        if progress.images == 3 and not hit:
+            hit.extend(at_work())
+            for process in hit:
+                os.kill(process, number)
 
-        return tick
+    done = convert_as(wish, tick, lambda _: None, lambda *_: None)
+    assert len(hit) == 1
+    return done
 
-    base = {"name": "Kitchens.kitchens", "image_path": str(tmp_path / "photos"), "num_threads": 1, "timeout": 2.0}
-    for number, told in ((signal.SIGSEGV, "the decoder crashed (SIGSEGV)"), (signal.SIGSTOP, "took more than 2 s")):
-        hit.clear()
-        output = tmp_path / "out" / f"{number.name}.parquet"
-        wish = Conversion(output=output, datasets_dir=(tmp_path / "datasets",), **base)  # type: ignore[arg-type]
-        done = convert_as(wish, strike(number), lambda _: None, lambda *_: None)
-        assert len(hit) == 1
-        assert done.images + done.skipped == 30
-        assert list(skipped(done.files[1]).values()) == [told]
+
+ENDS: dict[signal.Signals, str] = {
+    signal.SIGSEGV: "the decoder crashed (SIGSEGV)",
+    signal.SIGSTOP: "took more than 2 s",
+    signal.SIGKILL: "",  # Linux does so where memory is short: that is no fault of the file
+}
+
+
+@pytest.mark.parametrize(("number", "told"), ENDS.items(), ids=str)
+def test_a_decoder_that_crashes_or_hangs_costs_one_file_and_one_that_is_killed_none(
+    tmp_path: Path, plugins: Path, number: signal.Signals, told: str
+) -> None:
+    photos(tmp_path / "photos", 30)
+    wish = Conversion(
+        name="Kitchens.kitchens",
+        image_path=str(tmp_path / "photos"),
+        output=tmp_path / "KI.parquet",
+        datasets_dir=(plugins,),
+        num_threads=1,
+        timeout=2.0,
+    )
+    done = struck(wish, number)
+    assert done.images + done.skipped == 30
+    reasons = [reason for file in done.files[1:] for reason in skipped(file).values()]
+    assert reasons in ([], [told])  # it may have been between two
+
+
+@pytest.mark.parametrize(("number", "told"), ENDS.items(), ids=str)
+def test_a_decoder_that_ends_in_the_middle_of_a_video_costs_its_other_frames_or_none(
+    tmp_path: Path, plugins: Path, number: signal.Signals, told: str
+) -> None:
+    write_video(tmp_path / "videos" / "v.mp4", every(1, 400))
+    (plugins / "seconds.py").write_text(SECONDS, "utf-8")
+    wish = Conversion(
+        name="Seconds.seconds",
+        image_path=str(tmp_path / "videos"),
+        output=tmp_path / "SE.parquet",
+        datasets_dir=(plugins,),
+        num_threads=1,
+        timeout=2.0,
+    )
+    done = struck(wish, number)
+    listed = {name: reason for file in done.files[1:] for name, reason in skipped(file).items()}
+    assert set(listed.values()) == ({told} if told else set())
+    taken = numbers_in(tmp_path / "SE.parquet")
+    assert taken == {f"SE_IMG_{second}": second for second in range(len(taken))}
+    assert sorted([*taken, *listed]) == sorted(f"SE_IMG_{second}" for second in range(400))
 
 
 def test_frames_of_a_plugin_are_taken_at_its_seconds(tmp_path: Path, convert: Callable[..., Converted]) -> None:
@@ -331,6 +404,9 @@ def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Call
         convert("KI.parquet", image_path=str(tmp_path / "none"))
     with pytest.raises(InputError, match="no image file in it"):
         convert("KI.parquet", image_path=str(tmp_path / "out"))
+    (tmp_path / "none.json").write_text("[]", "utf-8")
+    with pytest.raises(InputError, match=r"no images in .*photos that .*none.json names"):
+        convert("KI.parquet", name="Rows.kitchens", query_inputs_path=str(tmp_path / "none.json"))
     refused: dict[str, Mapping[str, object]] = {
         "Which images": {"name": ""},
         "Where are the images": {"image_path": ""},
@@ -343,6 +419,32 @@ def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Call
         with pytest.raises(ConfigError, match=told):
             convert("KI.parquet", **how)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_where_nothing_is_done_yet_other_settings_are_no_others(
+    tmp_path: Path, convert: Callable[..., Converted]
+) -> None:
+    photos(tmp_path / "photos", 2)
+    (tmp_path / "no.json").write_text("[]", "utf-8")
+    with pytest.raises(InputError, match=r'no\.json: byte 0: one object of "image id": "base64" is expected'):
+        convert("KI.parquet", from_=tmp_path / "no.json")
+    assert convert("KI.parquet").images == 2
+
+
+def test_a_folder_whose_first_part_was_killed_is_free(
+    tmp_path: Path, plugins: Path, convert: Callable[..., Converted]
+) -> None:
+    photos(tmp_path / "photos", 3)
+    killed = [*_main("SIGKILL", "os.rename", "part-00000", "1"), "convert", *command("--output", "out/KI")]
+    assert finish(killed, tmp_path).returncode == -signal.SIGKILL
+    left = list((tmp_path / "out" / "KI").iterdir())
+    assert [file.name for file in left] == [".part.partial"]
+    (tmp_path / "out" / "new").mkdir()
+    (tmp_path / "out" / "new" / left[0].name).touch()
+    for name, restart in (("KI", False), ("new", True)):
+        assert convert(name, size="32", restart=restart).images == 3
+        names = sorted(file.name for file in (tmp_path / "out" / name).iterdir())
+        assert names == ["_index.sqlite", "part-00000.parquet"]
 
 
 def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, convert: Callable[..., Converted]) -> None:
@@ -420,7 +522,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, plugins: Path) -> None:
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert (told["images"], told["skipped"], told["new"]) == (2, 1, 2)
-    assert told["files"] == ["KI.parquet", "KI.skipped.jsonl"]
+    assert told["files"] == ["KI.parquet", "KI.parquet.skipped.jsonl"]
     again = syphus(tmp_path, "convert", *command("--output", "KI.parquet"))
     assert again.stdout.splitlines()[1] == "Nothing to do: it is all there already."
     wrong = syphus(tmp_path, "convert", *command("--output", "x.parquet", "--size", "big"))

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 
 from syphus.errors import ConfigError
 from syphus.images.look import Look, make_look
-from syphus.images.pixels import BadImageError, convert_still, read_file
+from syphus.images.pixels import BadImageError, convert_still, measure, read_file
 
 
 def encoded(image: Image.Image, kind: str = "JPEG", **how: Any) -> bytes:
@@ -108,6 +108,13 @@ def animated(kind: str) -> bytes:
     return encoded(numbered(1), kind, save_all=True, append_images=others, duration=100)
 
 
+def flipped() -> bytes:
+    """A PNG with one bit wrong, in the middle of its pixels."""
+    data = bytearray(encoded(numbered(1).effect_spread(40), "PNG"))
+    data[len(data) // 2] ^= 1
+    return bytes(data)
+
+
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "text": (lambda: b"<html>404 Not Found</html>", "not an image"),
     "script": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
@@ -116,6 +123,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut jpeg": (lambda: encoded(numbered(1).resize((640, 480)))[:3000], "truncated: "),
     "cut png": (lambda: encoded(numbered(1).effect_spread(40), "PNG")[:2000], "truncated: "),
     "cut right jpeg": (lambda: encoded(numbered(1).resize((224, 224)))[:2000], "truncated: "),
+    "flipped png": (flipped, "broken: "),
     "cmyk": (lambda: encoded(numbered(1).convert("CMYK")), "CMYK"),
     "grey 16": (lambda: encoded(Image.new("I;16", (9, 9), 40_000), "PNG"), "16 bit or more a channel"),
     "tiff 16": (lambda: encoded(Image.new("I;16", (9, 9), 40_000), "TIFF"), "16 bit or more a channel"),
@@ -131,6 +139,18 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
 @pytest.mark.parametrize(("make", "told"), BAD.values(), ids=BAD)
 def test_a_bad_image_has_a_reason(make: Callable[[], bytes], told: str) -> None:
     assert reason(make()).startswith(told)
+
+
+def test_a_png_is_looked_at_to_its_end_before_it_is_shown_to_a_model() -> None:
+    with pytest.raises(BadImageError, match="broken"):
+        measure(flipped(), Look(size=None))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    png = encoded(numbered(5), "PNG", exif=exif)
+    start = png.index(b"eXIf") - 4
+    chunk, end = png[start : start + 12 + int.from_bytes(png[start : start + 4])], png.index(b"IEND") - 4
+    late = png[:start] + png[start + len(chunk) : end] + chunk + png[end:]
+    assert measure(late, Look(size=None)) == (96, 192, "")
 
 
 def test_colours_of_16_bits_are_told_too() -> None:

@@ -11,6 +11,7 @@ jobs.py        what goes to them and comes back
 worker.py      such a process
 pixels.py      an image file: decoded, turned, resized, encoded once
 video.py       frames of a video at given seconds
+packets.py     when each frame of a video is shown, without decoding any
 timeline.py    which frames these are, and what has to be decoded for them
 photos from the web:
 download.py    gets them, politely

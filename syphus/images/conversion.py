@@ -67,7 +67,7 @@ class Conversion:
     @property
     def skipped(self) -> Path:
         """The list of what could not be taken."""
-        return self.output.with_name(f"{self.output.name.removesuffix(self.kind)}.skipped.jsonl")
+        return self.output.with_name(f"{self.output.name}.skipped.jsonl")
 
 
 def check(wish: Conversion) -> None:

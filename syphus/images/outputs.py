@@ -7,19 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from syphus.errors import RunError
 from syphus.formats.files import replacing
 from syphus.formats.parquet import require_pyarrow
 from syphus.images import index
 from syphus.images.encoding import to_base64
-from syphus.images.parts import parquet_writer
+from syphus.images.parts import PARTIAL, parquet_writer
 from syphus.images.state import State
 from syphus.images.store import read_images
+
+_INDEX_PARTIAL = f".{index.FILE}.partial"
+_UNFINISHED = (PARTIAL, _INDEX_PARTIAL)
 
 
 def finish_folder(folder: Path, state: State) -> None:
     """Puts the index into a folder of parts."""
-    temporary = folder / f".{index.FILE}.partial"
+    temporary = folder / _INDEX_PARTIAL
     temporary.unlink(missing_ok=True)
     index.write_index(temporary, state.parts, state.places())
     temporary.replace(folder / index.FILE)
@@ -62,7 +64,8 @@ def write_skipped(target: Path, state: State) -> None:
             file.write(f"{entry}\n".encode())
 
 
-def check_free(target: Path, own: bool) -> None:
-    """Raises `RunError` where the target is something that would be written over. `own`: parts of ours may be there."""
-    if target.is_dir() and not own and any(target.iterdir()):
-        raise RunError(f"{target} is there already, and is not empty. Name another one with --output.")
+def is_free(target: Path) -> bool:
+    """Whether nothing is there that would be written over; what a killed conversion has not finished is nothing."""
+    if target.is_dir():
+        return all(each.name in _UNFINISHED for each in target.iterdir())
+    return not target.exists()

@@ -12,6 +12,7 @@ from syphus.images.columns import BASE64, ID, IMAGE, INDEX
 from syphus.images.encoding import to_base64
 from syphus.ledger.store import storage_faults, sync_folder
 
+PARTIAL = ".part.partial"  #: the part that is being written
 GROUP_BYTES = 2_000_000  #: of a row group: what has to be read for one image
 _GROUP_ROWS = 1_000
 _MARK = b"syphus"  # the key of what is noted in a file
@@ -29,7 +30,7 @@ class PartWriter:
         self._limit = limit
         self._raw = layout == "datasets"
         self._schema = schema(self._pyarrow, self._raw, note)
-        self._temporary = folder / ".part.partial"
+        self._temporary = folder / PARTIAL
         self._writer: Any = None
         self.part = part
         self._start()

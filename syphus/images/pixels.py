@@ -71,14 +71,14 @@ def convert_still(data: bytes, look: Look) -> bytes:
 def measure(data: bytes, look: Look) -> tuple[int, int, str]:
     """Width and height of an image file when upright, and its format where it needs nothing but a smaller size.
 
-    The format is "" where the picture must be turned or is not RGB. Nothing is decoded but the head. Raises
-    `BadImageError`.
+    The format is "" where the picture must be turned or is not RGB. Nothing is decoded but the head, and PNG, which may
+    say at its end how it is turned. Raises `BadImageError`.
     """
     with _broken(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         _check(image, data, look)
-        turned = _orientation(image) not in (0, 1)
-        width, height = image.size[::-1] if _orientation(image) >= _SIDEWAYS else image.size
-        return width, height, "" if turned or image.mode != "RGB" else image.format or ""
+        orientation = _orientation(image)
+        width, height = image.size[::-1] if orientation >= _SIDEWAYS else image.size
+        return width, height, "" if orientation not in (0, 1) or image.mode != "RGB" else image.format or ""
 
 
 def encode(image: Image.Image, look: Look) -> bytes:
@@ -126,6 +126,8 @@ def _depth(image: Image.Image, data: bytes) -> int:
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "PNG":
+        image.load()  # Pillow does this itself, for EXIF at the end: a broken picture must not pass for broken EXIF
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 - broken EXIF raises anything, and says nothing about the picture

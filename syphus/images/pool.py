@@ -2,7 +2,8 @@
 
 A file that crashes a process or keeps it for too long is that file's fault: it gets a reason, the process is started
 anew, and goes on with what else it had. (`concurrent.futures` gives up the whole pool then, and can't say which file it
-was.) No more than a window of answers is held: a process that is far ahead waits.
+was.) A process that somebody has killed, as Linux does where memory is short, may do its file once more. No more than a
+window of answers is held: a process that is far ahead waits.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ Result: TypeAlias = tuple[float, bytes | str]  #: a key, and the image or the re
 _STARTING = 120.0  # seconds that a process may take to be there
 _AHEAD = 4  # stills that a process has got besides the one that it is at
 _WINDOW = 1 << 26  # bytes of answers that wait for their turn
+_KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 
 
 class _Task:
@@ -38,11 +40,28 @@ class _Task:
         self.job = job
         self.done = False
         self.bytes = 0
+        self.is_repeated = False
         self._results: deque[Result] = deque()
+        self._count = self._known = 0
 
     def put(self, result: Result) -> None:
+        if self._known:  # it came already, before the job was begun anew
+            self._known -= 1
+            return
+        self._count += 1
         self._results.append(result)
         self.bytes += len(result[1])
+
+    def fail(self, reason: str) -> None:
+        """Gives the rest of the file a reason."""
+        self._known = 0
+        self.put((-1, reason))
+        self.done = True
+
+    def repeat(self) -> None:
+        """Expects all answers once more: those that have come are the same again."""
+        self.is_repeated = True
+        self._known = self._count
 
     def taken(self) -> Iterator[Result]:
         """Takes all there are."""
@@ -77,19 +96,30 @@ class _Process:
 
     def fail(self, reason: str) -> None:
         """Gives its job a reason, and starts anew with the others."""
-        self.end()
-        self.tasks[0].put((-1, reason))
-        self.tasks.popleft().done = True
-        self._start()
-        waiting, self.tasks = self.tasks, deque()
-        for task in waiting:
-            self.give(task)
+        self.tasks[0].fail(reason)
+        self.tasks.popleft()
+        self._renew()
+
+    def die(self) -> None:
+        """It has died: whose fault that is, how it ended says."""
+        if self._process.wait() in _KILLED and not self.tasks[0].is_repeated:
+            self.tasks[0].repeat()
+            self._renew()
+        else:
+            self.fail(self.fate())
 
     def fate(self) -> str:
         """Why it died, once it has."""
         code = self._process.wait()
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"the decoder crashed ({name})"
+
+    def _renew(self) -> None:
+        self.end()
+        self._start()
+        waiting, self.tasks = self.tasks, deque()
+        for task in waiting:
+            self.give(task)
 
     def end(self) -> None:
         self.connection.close()
@@ -190,7 +220,7 @@ class Pool:
                 raise ConfigError(
                     f"Images can't be decoded here: {process.fate()} before it began. Does `import PIL.Image` work?"
                 ) from None
-            process.fail(process.fate())
+            process.die()
             return
         process.heard = time.monotonic()
         number, key, image = answer

@@ -7,8 +7,8 @@ two that are as near: so the number in an image's id is its second at any frame 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -41,6 +41,11 @@ class Timeline(NamedTuple):
         near = self.times[max(0, after - 1) : after + 1]
         return min(near, key=lambda time: (abs(time - wanted), time))
 
+    def around(self, second: float, reach: float) -> Sequence[int]:
+        """The times of the frames that are no further from a second than `reach` seconds."""
+        first, last = (self.times[0] + Fraction(each) / self.base for each in (second - reach, second + reach))
+        return self.times[bisect_left(self.times, first) : bisect_right(self.times, last)]
+
 
 def timeline(times: Sequence[int], last_duration: int, base: Fraction) -> Timeline:
     """The timeline of frames at these times, in any order. Where the last one's duration is unknown (0), it is taken to
@@ -51,7 +56,7 @@ def timeline(times: Sequence[int], last_duration: int, base: Fraction) -> Timeli
     return Timeline(ordered, base, ordered[-1] + (last_duration or gap))
 
 
-def needed(times: Sequence[int], keys: Sequence[bool], wanted: set[int]) -> bytearray:
+def needed(times: Sequence[int], keys: Sequence[int], wanted: Collection[int]) -> bytearray:
     """For each packet, in decoding order, 1 where it has to be decoded for the frames at the `wanted` times, or 0.
 
     A key frame begins a group of pictures, of which nothing is needed after the last that is wanted. Pictures that are

@@ -1,17 +1,16 @@
 """Frames of a video at given seconds, decoding as little of it as its container and codec allow.
 
-The packets are read twice. The first time only their times are looked at, which costs a hundredth of decoding them; so
-it is known which frame is nearest to each second. The second time, of each group of pictures no more is decoded than up
-to the last frame that is wanted, and frames that no other refers to are left out unless they are wanted themselves.
-Where that does not bring all frames to light (a broken file, packets without times), all of it is decoded.
+The packets are read twice. The first time only their times are looked at, so it is known which frame is nearest to
+each second. The second time, of each group of pictures no more is decoded than up to the last frame that is wanted, and
+frames that no other refers to are left out unless they are wanted themselves. Around frames that do not come to light
+so (a broken spot), everything is decoded, and the nearest that there is stands in. Where packets have no times, or
+nothing comes to light, all of it is decoded.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -19,123 +18,50 @@ from typing import TypeAlias
 
 import av
 from av.container import InputContainer
-from av.video.frame import VideoFrame
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
 from syphus.images.look import Look
-from syphus.images.pixels import BadImageError, check_pixels, encode
-from syphus.images.timeline import LONGEST, Timeline, needed, timeline
+from syphus.images.packets import Packets, data_packets, open_video, read_packets, video_stream
+from syphus.images.pixels import BadImageError, encode
+from syphus.images.timeline import LONGEST, Timeline, needed
 
 Found: TypeAlias = tuple[float, bytes | str]  #: a second, and its image or the reason why there is none
 
-# No playlists, which lead to other files, and nothing but files.
-_CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,nut,h264,hevc,m4v,mpegvideo,dv,wtv,mxf,ivf"
-_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _NEAR = 1.0  # seconds; how far from a second a frame may be that stands in for one that can't be decoded
-_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _TURNS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
 _RATE = 25  # frames a second where nothing says it
-
-av.logging.set_level(av.logging.PANIC)  # what is wrong with a file is told by us
 
 
 def frames(path: Path, seconds: Sequence[float] | None, look: Look, threads: int = 1) -> Iterator[Found]:
     """Yields each of the `seconds`, which ascend, with its image or why it has none; without, all seconds there are.
 
-    Raises `BadImageError` for a file that is no video.
+    They come in their order, but for those that could not be decoded at once: they follow. Raises `BadImageError` for a
+    file that is no video.
     """
-    with closing(_open(path)) as container:
-        stream = _stream(container, look)
-        packets = _packets(container, stream)
-        known = _timeline(container, stream, packets)
+    with closing(open_video(path)) as container:
+        packets = read_packets(container, video_stream(container, look))
+    known = packets.timeline
     if known is None:
-        yield from _decoded(path, seconds, look, threads, None)
+        yield from _decoded(path, seconds, look, threads)
         return
     wanted, over = _wanted(known, known.every_second() if seconds is None else seconds)
     left = dict(wanted)
     for time, image in _chosen(path, packets, wanted, look, threads):
         yield from ((second, image) for second in left.pop(time))
     if left:
+        if all(packets.keys):  # which may be the default of a file that does not say
+            packets.distrust_keys()
         missing = sorted(second for each in left.values() for second in each)
-        yield from _decoded(path, missing, look, threads, known)
+        near = {time for second in missing for time in known.around(second, _NEAR)}
+        plan = needed(packets.times, packets.keys, near) if len(left) < len(wanted) else None
+        yield from _decoded(path, missing, look, threads, known, plan)
     yield from ((second, f"the video ends at {known.seconds:.2f} s") for second in over)
     if seconds is None:
         yield from _cut_off(known, packets.stated)
-
-
-class _Packets:
-    """What the packets of a stream say in decoding order: the time of each frame, and whether it is a key frame."""
-
-    def __init__(self) -> None:
-        self.times: list[int] = []
-        self.keys: list[bool] = []
-        self.last_duration = 0
-        self.count = 0  #: with those that have no time
-        self.stated = 0.0  #: how long the video should be, in seconds, by its header; 0 where it does not say
-
-
-def _open(path: Path) -> InputContainer:
-    try:
-        return av.open(f"file:{path.absolute()}", container_options=_OPTIONS, metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise BadImageError(f"not a video: {_told(error)}") from error
-
-
-def _stream(container: InputContainer, look: Look) -> VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            check_pixels(stream.codec_context.width, stream.codec_context.height, look)
-            return stream
-    raise BadImageError("no video in it")
-
-
-def _packets(container: InputContainer, stream: VideoStream) -> _Packets:
-    """Everything up to where the file breaks."""
-    found = _Packets()
-    latest = None
-    try:
-        for packet in container.demux(stream):
-            if not packet.size or packet.is_discard:
-                continue
-            found.count += 1
-            if packet.pts is None:
-                continue
-            found.times.append(packet.pts)
-            found.keys.append(packet.is_keyframe)
-            if latest is None or packet.pts >= latest:
-                latest, found.last_duration = packet.pts, packet.duration or 0
-    except av.FFmpegError:
-        pass  # the frames after this are told as missing
-    if not found.count:
-        raise BadImageError("no frames in it")
-    return found
-
-
-def _timeline(container: InputContainer, stream: VideoStream, packets: _Packets) -> Timeline | None:
-    """None where not every frame has a time of its own."""
-    packets.stated = _stated(container, stream)
-    if len(set(packets.times)) < packets.count or not stream.time_base:
-        return None
-    return _checked(timeline(packets.times, packets.last_duration, stream.time_base))
-
-
-def _stated(container: InputContainer, stream: VideoStream) -> float:
-    """How long the video should be: MP4 and AVI say it of the stream, Matroska in a tag; what is said of the whole file
-    may be about longer sound.
-    """
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if tag := _TAG.match(stream.metadata.get("DURATION", "")):
-        return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
-    return (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
-
-
-def _checked(known: Timeline) -> Timeline:
-    if known.seconds > LONGEST:
-        raise BadImageError(f"it would last {known.seconds:,.0f} seconds")
-    return known
 
 
 def _wanted(known: Timeline, seconds: Sequence[float]) -> tuple[dict[int, list[float]], list[float]]:
@@ -152,48 +78,43 @@ def _wanted(known: Timeline, seconds: Sequence[float]) -> tuple[dict[int, list[f
 
 
 def _chosen(
-    path: Path, packets: _Packets, wanted: dict[int, list[float]], look: Look, threads: int
+    path: Path, packets: Packets, wanted: Collection[int], look: Look, threads: int
 ) -> Iterator[tuple[int, bytes]]:
-    """The frames at the wanted times, up to one that does not come out when as little as possible is decoded."""
-    coming = deque(sorted(wanted))
-    plan = needed(packets.times, packets.keys, set(wanted))
-    number = -1
-    with closing(_open(path)) as container:
-        stream = _threaded(_stream(container, look), threads)
-        context, painter = stream.codec_context, _Painter(stream, look)
-        try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    if packet.is_discard:
-                        continue
-                    number += 1
-                    if packet.pts != packets.times[number] or not plan[number]:
-                        continue
-                    context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
-                for frame in context.decode(packet if packet.size else None):
-                    if frame.pts is None or frame.pts < coming[0] or frame.is_corrupt:
-                        continue
-                    if frame.pts > coming[0]:  # one has not come out
-                        return
-                    yield coming.popleft(), painter.image(frame)
-                    if not coming:
-                        return
-        except (av.FFmpegError, IndexError):
-            return  # the rest is tried by decoding everything
+    """The frames at the wanted times, as far as they come out when as little as possible is decoded."""
+    plan = needed(packets.times, packets.keys, wanted)
+    keys = {time for time, is_key in zip(packets.times, packets.keys, strict=True) if is_key}
+    left = set(wanted)
+    with closing(open_video(path)) as container:
+        stream = _ready(video_stream(container, look), look, threads)
+        painter = _Painter(stream, look)
+        for frame in _frames(container, stream, plan, wanted):
+            if frame.pts in keys and frame.pict_type != PictureType.I:
+                packets.distrust_keys()
+                return
+            if frame.pts in left and not frame.is_corrupt:
+                left.remove(frame.pts)
+                yield frame.pts, painter.image(frame)
+                if not left:
+                    return
 
 
 def _decoded(
-    path: Path, seconds: Sequence[float] | None, look: Look, threads: int, known: Timeline | None
+    path: Path,
+    seconds: Sequence[float] | None,
+    look: Look,
+    threads: int,
+    known: Timeline | None = None,
+    plan: Sequence[int] | None = None,
 ) -> Iterator[Found]:
-    """The same by decoding every frame: of those that can be decoded, the nearest to each second."""
+    """The same by decoding every frame of the `plan`: of those that can be decoded, the nearest to each second."""
     start = float(known.times[0] * known.base) if known else None
     before: tuple[float, VideoFrame] | None = None
     left = list(seconds) if seconds is not None else None
     number = 0
-    with closing(_open(path)) as container:
-        stream = _threaded(_stream(container, look), threads)
+    with closing(open_video(path)) as container:
+        stream = _ready(video_stream(container, look), look, threads)
         painter = _Painter(stream, look)
-        for time, frame in _times(container, stream):
+        for time, frame in _timed(stream, _frames(container, stream, plan)):
             start = time if start is None else start
             at = time - start
             if at > LONGEST:
@@ -204,42 +125,65 @@ def _decoded(
                     number += 1
             while left and left[0] <= at:
                 yield _nearer(left.pop(0), before, (at, frame), painter)
+            if left == []:
+                return
             before = at, frame
-        if before is None:
+        if before is None and plan is None:
             raise BadImageError("no frame can be decoded")
         for second in left or ():
             yield _nearer(second, before, before, painter)
 
 
-def _times(container: InputContainer, stream: VideoStream) -> Iterator[tuple[float, VideoFrame]]:
-    """The frames that can be decoded, with their times; where they have none, as the frame rate says."""
-    rate = stream.average_rate or stream.guessed_rate or Fraction(_RATE)
-    number = 0
-    demuxed = container.demux(stream)
-    while True:
-        try:
-            packet = next(demuxed, None)
-        except av.FFmpegError:
-            return
-        if packet is None:
-            return
-        try:
-            found = stream.codec_context.decode(packet if packet.size else None)
-        except av.FFmpegError:
+def _frames(
+    container: InputContainer,
+    stream: VideoStream,
+    plan: Sequence[int] | None = None,
+    wanted: Collection[int] | None = None,
+) -> Iterator[VideoFrame]:
+    """The frames of the packets that have a 1 in the `plan`, as far as they can be decoded. With `wanted`, those at
+    other times may be missing where no frame refers to them.
+    """
+    context = stream.codec_context
+    gap = False
+    for number, packet in enumerate(data_packets(container, stream)):
+        if plan is not None and not plan[number]:
+            gap = True
             continue
-        for frame in found:
-            if not frame.is_corrupt:
-                yield (number / float(rate) if frame.time is None else frame.time), frame
-            number += 1
+        if gap and packet.is_keyframe:  # as after a seek, or the decoder looks for what was left out
+            yield from _decoded_of(context, None)
+            context.flush_buffers()
+        gap = False
+        if wanted is not None:
+            context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+        yield from _decoded_of(context, packet)
+    yield from _decoded_of(context, None)
+
+
+def _decoded_of(context: VideoCodecContext, packet: av.Packet[VideoStream] | None) -> Sequence[VideoFrame]:
+    try:
+        return context.decode(packet)
+    except av.FFmpegError:
+        return ()
+
+
+def _timed(stream: VideoStream, found: Iterator[VideoFrame]) -> Iterator[tuple[float, VideoFrame]]:
+    """Those that are not broken, with their times; where they have none, as the frame rate says."""
+    gap = 1 / (stream.average_rate or stream.guessed_rate or Fraction(_RATE))
+    for number, frame in enumerate(found):
+        if not frame.is_corrupt:  # the last ones have a `pts`, but no `time`
+            yield float(number * gap if frame.pts is None else frame.pts * (stream.time_base or gap)), frame
 
 
 def _nearer(
-    second: float, before: tuple[float, VideoFrame] | None, after: tuple[float, VideoFrame], painter: _Painter
+    second: float,
+    before: tuple[float, VideoFrame] | None,
+    after: tuple[float, VideoFrame] | None,
+    painter: _Painter,
 ) -> Found:
-    at, frame = min((each for each in (before, after) if each), key=lambda each: (abs(each[0] - second), each[0]))
-    if abs(at - second) > _NEAR:
+    near = [each for each in (before, after) if each and abs(each[0] - second) <= _NEAR]
+    if not near:
         return second, "no frame near this second can be decoded"
-    return second, painter.image(frame)
+    return second, painter.image(min(near, key=lambda each: abs(each[0] - second))[1])
 
 
 def _cut_off(known: Timeline, stated: float) -> Iterator[Found]:
@@ -249,7 +193,8 @@ def _cut_off(known: Timeline, stated: float) -> Iterator[Found]:
             yield second, f"truncated: the video breaks off at {known.seconds:.2f} s of {stated:.2f} s"
 
 
-def _threaded(stream: VideoStream, threads: int) -> VideoStream:
+def _ready(stream: VideoStream, look: Look, threads: int) -> VideoStream:
+    stream.codec_context.options = {"max_pixels": str(look.most_pixels)}  # in the middle, a frame may become larger
     stream.codec_context.thread_count = threads
     stream.thread_type = "FRAME" if threads > 1 else "NONE"
     return stream
@@ -272,7 +217,3 @@ class _Painter:
         scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation="LANCZOS")
         image: Image.Image = scaled.to_image()  # type: ignore[no-untyped-call]  # its types leave it out
         return encode(image.transpose(_TURNS[turned - 1]) if turned else image, self._look)
-
-
-def _told(error: Exception) -> str:
-    return str(getattr(error, "strerror", "") or error)[:80]

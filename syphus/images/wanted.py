@@ -22,9 +22,6 @@ class Wanted:
     def __contains__(self, image_id: str) -> bool:
         return self._db.execute("SELECT 1 FROM wanted WHERE id = ?", (image_id,)).fetchone() is not None
 
-    def __len__(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM wanted").fetchone()[0])
-
     def __iter__(self) -> Iterator[str]:
         for (name,) in self._db.execute("SELECT id FROM wanted ORDER BY id"):
             yield name
@@ -37,7 +34,3 @@ class Wanted:
         numbers = (name[len(video.prefix) :] for (name,) in rows)
         found = sorted(int(number) for number in numbers if number.isascii() and number.isdecimal())
         return [second for second in found if video.id(second) in self]
-
-    def close(self) -> None:
-        """Forgets them."""
-        self._db.close()

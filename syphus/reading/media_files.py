@@ -9,24 +9,9 @@ from pathlib import Path
 from syphus.errors import InputError
 from syphus.reading.frames import natural
 
-IMAGES = frozenset(
-    (
-        ".jpg",
-        ".jpeg",
-        ".jfif",
-        ".jpe",
-        ".png",
-        ".gif",
-        ".webp",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".jp2",
-        ".avif",
-    )
-)
+IMAGES = frozenset((
+    ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif",
+))  # fmt: skip
 VIDEOS = frozenset((
     ".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".flv", ".wmv", ".asf",
     ".3gp", ".ogv", ".ogg", ".vob", ".mxf", ".f4v",

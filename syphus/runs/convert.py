@@ -15,6 +15,7 @@ from syphus.images import outputs
 from syphus.images.catalog import Listing
 from syphus.images.conversion import Conversion, check
 from syphus.images.index import FILE as INDEX
+from syphus.images.jobs import require_decoders
 from syphus.images.parts import PartWriter, note_of
 from syphus.images.state import Position, State
 from syphus.images.store import part_paths
@@ -54,6 +55,8 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: C
     more than `max_bad` of the images are bad; `StorageError` where the disk fails. What is done stays done.
     """
     check(wish)
+    if not wish.from_:
+        require_decoders(videos=False)
     require_pyarrow("An image store")
     if wish.restart:
         _forget(wish)
@@ -64,13 +67,14 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: C
     with storage_faults(wish.work):
         wish.work.mkdir(parents=True, exist_ok=True)
     with closing(State(wish.work)) as state:
-        if state.settings and state.settings != settings:
+        if state.settings != settings and state.position != Position():
             raise RunError(
                 f"{wish.output} was begun with other settings, or from other files than there are now. Give the same "
                 "ones again, or --restart to begin anew."
             )
-        if not state.settings:
-            outputs.check_free(wish.output, own=False)
+        if state.settings != settings:
+            if wish.output.is_dir() and not outputs.is_free(wish.output):
+                raise RunError(f"{wish.output} is there already, and is not empty. Name another one with --output.")
             state.begin(settings)
         elif state.images or state.skipped:
             say(f"Going on after {state.images:,} images.")
@@ -155,7 +159,7 @@ def _put_in_place(wish: Conversion, state: State) -> Converted:
 
 def _finished(wish: Conversion, settings: str) -> Converted | None:
     """What is there already, where it is what was asked for; None where there is nothing. Raises `RunError`."""
-    if not wish.output.exists() or (wish.output.is_dir() and not any(wish.output.iterdir())):
+    if outputs.is_free(wish.output):
         return None
     pyarrow = require_pyarrow("An image store")
     if wish.kind == ".json":
@@ -169,7 +173,7 @@ def _finished(wish: Conversion, settings: str) -> Converted | None:
     if noted != {settings}:
         hint = "--restart writes it anew." if all(noted) else "Name another one with --output."
         raise RunError(f"{wish.output} is there already, and is something else. {hint}")
-    skipped = sum(1 for _ in wish.skipped.open("rb")) if wish.skipped.is_file() else 0
+    skipped = len(wish.skipped.read_bytes().splitlines()) if wish.skipped.is_file() else 0
     files = (wish.output, *([wish.skipped] if skipped else []))
     return Converted(images, skipped, 0, sum(map(file_size, paths)), len(paths), files)
 

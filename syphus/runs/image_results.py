@@ -48,7 +48,8 @@ class Files:
         self.listing = list_units(self._units())
         require_decoders(self.listing.videos > 0)
         if not self.listing.units:
-            raise InputError(f"{plugin.name}: no images in {wish.image_path}{' that are named' * bool(self.wanted)}")
+            named = f" that {wish.query_inputs_path} names" if wish.query_inputs_path else ""
+            raise InputError(f"{plugin.name}: no images in {wish.image_path}{named}")
 
     def results(self, position: Position) -> Iterator[ImageResult]:
         """Everything from a position on."""
@@ -70,17 +71,20 @@ class Files:
         self, results: Iterable[tuple[int, float, bytes | str]], shown: dict[int, Unit], position: Position
     ) -> Iterator[ImageResult]:
         at, count, done = position.units, 0, position.done
+        known: set[float] = set()  # keys of the unit that have come
         for number, key, image in results:
             while at < number:
                 done += file_size(shown.pop(at).path)
                 at, count = at + 1, 0
+                known.clear()
             count += 1
+            known.add(key)
             if number == position.units and count <= position.results:
                 continue
             unit = shown[number]
             if image == MISSING and unit.urls:
                 image = self._why_missing(unit.path)
-            for ids, told in _told(unit, key):
+            for ids, told in _told(unit, key, known):
                 yield ImageResult(ids, image, told, Position(number, count, done))
 
     def _why_missing(self, path: Path) -> str:
@@ -138,17 +142,16 @@ def _named(dataset: AbstractDataset, annotations: str) -> Iterator[str]:
         yield from query.image_ids
 
 
-def _told(unit: Unit, key: float) -> Iterator[tuple[Sequence[str], dict[str, object]]]:
-    """The ids that a result is for; where it is about the whole file, each id of the file, if they are known."""
+def _told(unit: Unit, key: float, known: set[float]) -> Iterator[tuple[Sequence[str], dict[str, object]]]:
+    """The ids that a result is for; where it is about the rest of the file, each id of that, if they are known."""
     path: dict[str, object] = {"path": str(unit.path)}
     if key >= 0:
         second = {"second": key} if unit.is_video else {}
         ids = unit.ids_of(key)
         yield ids, {"id": ids[0], **path, **second}
     elif unit.ids:
-        for own in unit.ids.values():
-            for name in own:
-                yield [name], {"id": name, **path}
+        for name in (name for own, names in unit.ids.items() if own not in known for name in names):
+            yield [name], {"id": name, **path}
     else:
         yield [], path
 

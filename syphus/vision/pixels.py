@@ -22,7 +22,7 @@ def file_bytes(name: str, path: Path) -> bytes:
 
 
 def measured(name: str, data: bytes) -> tuple[int, int, str]:
-    """Width and height when upright, and the format where it can go out as it is, else ""; nothing is decoded."""
+    """Width and height when upright, and the format where it can go out as it is, else ""."""
     with _named(name):
         return measure(data, _AS_IT_IS)
 
