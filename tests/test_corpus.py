@@ -28,7 +28,7 @@ from syphus.corpus.finding import find_groups, language
 from syphus.corpus.mix import mix
 from syphus.corpus.page import _binned, write_page
 from syphus.corpus.pictures import Depth, faults
-from syphus.corpus.stats import count, mean, median, words
+from syphus.corpus.stats import count, mean, median
 from syphus.corpus.verify import Summary, verify
 from syphus.errors import ConfigError, InputError
 from syphus.reading.nested import read_nested_items

@@ -17,6 +17,7 @@ from syphus.errors import InputError
 from syphus.reading.text_files import read_text
 
 FILE = "frames.txt"
+_DIGITS = re.compile(r"\d+")
 _LARGEST = 1 << 28  # bytes; some three million frames
 
 
@@ -66,6 +67,15 @@ def frame_name(frame: PurePath) -> str:
     return "_".join(frame.with_suffix("").parts)
 
 
-def natural(name: str) -> list[tuple[int, str]]:
-    """For sorting: frame 9 comes before frame 10, whether their numbers have zeros before them or not."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+def natural(name: str) -> str:
+    """For sorting: frame 9 comes before frame 10, whether their numbers have zeros before them or not.
+
+    A number is its length and its digits; what has the same numbers is sorted as text. A text takes a quarter of the
+    memory that a list of numbers and texts would, and of a folder all names are sorted together.
+    """
+    return _DIGITS.sub(_sortable, name) + f"\0\0{name}"
+
+
+def _sortable(digits: re.Match[str]) -> str:
+    number = str(int(digits[0]))
+    return f"\0{len(number):03}{number}"

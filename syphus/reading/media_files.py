@@ -16,6 +16,7 @@ VIDEOS = frozenset((
     ".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".flv", ".wmv", ".asf",
     ".3gp", ".ogv", ".ogg", ".vob", ".mxf", ".f4v",
 ))  # fmt: skip
+_FILE, _FOLDER = "-d"
 
 
 def image_files(folder: str | Path) -> Iterator[Path]:
@@ -46,16 +47,16 @@ def _below(folder: str, above: set[str]) -> Iterator[str]:
     """
     try:
         with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: natural(entry.name))
+            shown = (entry for entry in entries if not entry.name.startswith("."))
+            ordered = sorted(f"{natural(entry.name)}{_FOLDER if _is_folder(entry) else _FILE}" for entry in shown)
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}") from error
-    for entry in ordered:
-        if entry.name.startswith("."):
-            continue
-        if not _is_folder(entry):
-            yield entry.path
-        elif (real := os.path.realpath(entry.path)) not in above:
-            yield from _below(entry.path, above | {real})
+    for each in ordered:
+        path = os.path.join(folder, each[each.rindex("\0") + 1 : -1])  # noqa: PTH118 - as above
+        if each[-1] == _FILE:
+            yield path
+        elif (real := os.path.realpath(path)) not in above:
+            yield from _below(path, above | {real})
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
