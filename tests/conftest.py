@@ -7,6 +7,6 @@ import os
 import pytest
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:  # noqa: ARG001 - as the hook is declared
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than there are cores, as many tests wait for a timeout or another process more than they compute."""
     return (os.cpu_count() or 1) + 1
