@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,11 @@ def test_a_plugin_that_fails_on_all_records_is_told_so(tmp_path: Path) -> None:
     assert ran.exit_code == 2
     assert str(ran.error).startswith(f'{tmp_path}/in.json: record 1001 (line 1001): "id" must be text')
     assert str(ran.error).endswith("; the plugin fails on more than 1,000 records")
+
+
+def test_a_record_that_comes_twice_is_asked_about_without_pillow_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)  # as where the extra `images` is not installed
+    ran = run_bad(tmp_path, LOADING["field"], json.dumps([GOOD, GOOD]))
+    assert (ran.exit_code, ran.states) == (0, {OK: 2})

@@ -64,6 +64,8 @@ class Album:
 
     def look(self, queries: Sequence[Query]) -> list[Query]:
         """The queries, their pictures looked at. Raises `UsageError` where the store can't be read."""
+        if not any(query.images for query in queries):
+            return list(queries)  # nor is Pillow needed
         _require_pillow()
         if any(picture.id for query in queries for picture in query.images):
             self.prepare()
