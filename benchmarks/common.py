@@ -2,7 +2,7 @@
 
 The server is any that speaks the chat route and has `/config`, `/reset` and `/stats` beside it, as
 `python main.py simulate` has; for figures of speed it must be a fast one (a single-threaded C server that answers
-50,000 requests a second was used for those in the README, with answers of eight pairs). It runs on one core, the
+50,000 requests a second was used for those in docs/figures.md, with answers of eight pairs). It runs on one core, the
 client on the other.
 """
 

@@ -209,10 +209,17 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 def test_the_tree_in_the_readme_is_the_tree() -> None:
     tree = next(block.text for block in blocks("README.md") if block.language == "text")
-    rooms = re.findall(r"^  (\S+)", tree, re.MULTILINE)
-    folders = re.findall(r"^(\S+)", tree, re.MULTILINE)
-    for name in folders:
+    told = re.findall(r"^(\S+)", tree, re.MULTILINE)
+    for name in told:
         assert (ROOT / name).exists(), name
+    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    folders = {f"{Path(name).parts[0]}/" for name in kept if "/" in name and not name.startswith(".")}
+    assert folders == {name for name in told if name.endswith("/")}
+
+
+def test_the_rooms_in_the_design_note_are_the_packages() -> None:
+    tree = next(block.text for block in blocks("docs/design.md") if block.language == "text")
+    rooms = re.findall(r"^(\S+)", tree, re.MULTILINE)
     for name in rooms:
         assert (ROOT / "syphus" / name).exists(), name
     packages = {path.parent.name for path in (ROOT / "syphus").glob("*/__init__.py")}
@@ -240,10 +247,25 @@ def test_the_examples_in_the_readme_are_true(tmp_path: Path) -> None:
     assert list(next(iter(pair.values()))) == list(next(iter(made.values())))
 
 
+def figures(page: str) -> list[str]:
+    """The lines between the marks."""
+    found = re.search(r"<!-- figures: begin -->\n(.*)<!-- figures: end -->", text(page), re.DOTALL)
+    assert found is not None
+    return found[1].splitlines()
+
+
 def test_the_readme_makes_up_no_figures() -> None:
-    figures = re.search(r"<!-- figures: begin -->\n(.*)<!-- figures: end -->", text("README.md"), re.DOTALL)
-    assert figures is not None
-    assert "benchmarks/" in figures[1]
+    own = [line for line in figures("README.md") if line.startswith("| ")]
+    assert len(own) > 1
+    assert set(own) <= set(figures("docs/figures.md"))
+
+
+def test_every_figure_is_between_the_marks_and_is_printed_by_a_script() -> None:
+    assert "benchmarks/" in "\n".join(figures("docs/figures.md"))
+    for page in ("README.md", "docs/figures.md"):
+        _, _, below = text(page).partition("| what | reached |")
+        rows = re.findall(r"^\| .*", below, re.MULTILINE)
+        assert set(rows) <= set(figures(page)), page
 
 
 def test_every_shipped_dataset_is_in_the_table_and_has_a_page_that_names_it_and_runs_its_example() -> None:
