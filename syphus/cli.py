@@ -76,7 +76,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except typer.TyperException as error:  # the command line itself
         message = error.format_message().rstrip(".")
-        say(f"{message}{'' if message.endswith('?') else '.'} See {program()} --help.")
+        context: typer.Context | None = getattr(error, "ctx", None)
+        command = f" {context.info_name}" if context is not None and context.parent is not None else ""
+        say(f"{message}{'' if message.endswith('?') else '.'} See {program()}{command} --help.")
         sys.exit(UsageError.exit_code)
     finally:
         flush_streams()

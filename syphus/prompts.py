@@ -45,7 +45,8 @@ def find_prompt(name: str, folders: Iterable[Path]) -> Path:
         for ending in ENDINGS:
             if (folder / f"{name}{ending}").is_file():
                 return folder / f"{name}{ending}"
-    raise PromptError(f"no prompt file {name}.yaml (or .json) in {', '.join(map(str, looked))}")
+    where = ", ".join(map(str, looked))
+    raise PromptError(f"no prompt file {name}.yaml (or .json) in {where}; write one, or name one with --prompt_path")
 
 
 def read_prompt(path: str | Path) -> Mapping[str, object]:

@@ -326,7 +326,7 @@ WRONG = {
     f"{R} --config odd.yaml": "odd.yaml: modell is not a setting",
     f"{R} --offline --dataset_version a/b": "--dataset_version 'a/b': it names a folder; ...",
     "status .": ". is no run: it holds no run.sqlite.",
-    "status": f"Missing argument 'FOLDER'. See {TYPED} --help.",
+    "status": f"Missing argument 'FOLDER'. See {TYPED} status --help.",
     "simulate --set rmp=60": "There is no setting 'rmp'. Known are: seed, ...",
     "simulate --set rpm": "--set rpm: NAME=VALUE is needed; `--set help` lists the names.",
     "simulate --set rpm=fast": "rpm=fast can't be read as float.",

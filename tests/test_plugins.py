@@ -391,7 +391,8 @@ def test_a_prompt_that_is_nowhere_names_the_places(tmp_path: Path, folder: Path)
         load_prefix(find_plugin("Toy.mine", [folder]).create())
     assert (
         str(caught.value)
-        == f"no prompt file mine.yaml (or .json) in {folder.parent / 'prompts'}, prompts, {shipped('prompts')}"
+        == f"no prompt file mine.yaml (or .json) in {folder.parent / 'prompts'}, prompts, {shipped('prompts')}; "
+        "write one, or name one with --prompt_path"
     )
 
 

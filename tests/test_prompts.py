@@ -185,7 +185,8 @@ def test_a_prompt_is_found_in_the_first_folder_that_has_it(tmp_path: Path) -> No
     assert find_prompt("q", [one, two]) == one / "q.yml"
     with pytest.raises(PromptError) as caught:
         find_prompt("r", [one, two, one / ".." / "two"])
-    assert str(caught.value) == f"no prompt file r.yaml (or .json) in {one}, {two}"
+    told = f"no prompt file r.yaml (or .json) in {one}, {two}"
+    assert str(caught.value) == f"{told}; write one, or name one with --prompt_path"
 
 
 BAD_FILES = {

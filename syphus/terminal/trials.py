@@ -21,7 +21,7 @@ def searched(ended: Ended, command: str) -> list[str]:
     lines = [str(ended.stopped_by)] if ended.stopped_by is not None else []
     if found.satisfactory:
         lines.append(f"Satisfactory: {many(len(found.examples), 'in-context example')}.")
-    else:
+    elif found.best or found.missing:  # otherwise nothing was proven, one way or the other
         lines.append("Not satisfactory." + (" The best set is kept." if found.best else ""))
         lines += shortcomings(found)
     lines.append(f"{many(spending.requests, 'request')}, {cost} in this run so far")

@@ -59,9 +59,12 @@ def _verdict(found: Found, under_way: str) -> str:
         return f'<p class="verdict">{escape(under_way)}</p>\n'
     if found.satisfactory:
         return '<p class="verdict good">Satisfactory: a set of in-context examples was found and proven.</p>\n'
+    if not found.best and not found.missing:
+        return '<p class="verdict">Stopped before anything was proven.</p>\n'
     items = [f"<li>Missing: {escape(each)}</li>" for each in found.missing]
     items += [f"<li>To try: {escape(each)}</li>" for each in found.advice]
-    return f'<div class="verdict bad">Not satisfactory. The best set is kept.<ul>{"".join(items)}</ul></div>\n'
+    kept = " The best set is kept." if found.best else ""
+    return f'<div class="verdict bad">Not satisfactory.{kept}<ul>{"".join(items)}</ul></div>\n'
 
 
 def _cost(report: Report) -> str:
