@@ -54,6 +54,7 @@ class Cold:
     folder: Path
     lines: list[str]
     found: Found = field(default_factory=Found)
+    told: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -99,7 +100,7 @@ def search(
         ended = cold_start(given, how, {}, listener, pinned=pinned, reviewer=reviewer, write=write)
     except SyphusError as error:
         return Cold(error.exit_code, error, given.folder, listener.lines)
-    return Cold(ended.exit_code, ended.stopped_by, given.folder, listener.lines, ended.found)
+    return Cold(ended.exit_code, ended.stopped_by, given.folder, listener.lines, ended.found, searched(ended, ""))
 
 
 def said(cold: Cold, text: str) -> bool:

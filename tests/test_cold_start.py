@@ -24,7 +24,6 @@ from syphus.sampling import Sampling
 from syphus.secrets import Vault
 from syphus.selection import Scored, sample_by_lot
 from syphus.stages.propose import Propose
-from syphus.terminal.trials import searched
 from syphus.types import Message, Pair, Prefix, Query, State
 
 GOOD = "in_context:\n- role: user\n  content: the old sailor is painting a boat\n- role: assistant\n  content:\n"
@@ -331,7 +330,7 @@ def test_a_person_accepts_rejects_and_edits_before_the_proof_and_is_asked_once(t
         assert endpoint.stats.requests == SMALL["sample"]
         page = (left.folder / "cold_start.html").read_text("utf-8")
         assert "Stopped before anything was proven" in page
-        assert "atisfactory" not in page + "".join(searched(left, "the command"))
+        assert "atisfactory" not in page + "".join(left.told)
         back = Scripted(*[Decision(ACCEPT)] * 9)
         cold = search(given, {"rounds": 1}, reviewer=back)
     decided = leaves.shown[:3]
