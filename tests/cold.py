@@ -18,6 +18,7 @@ from syphus.options import Options
 from syphus.runs.cold_start.command import cold_start
 from syphus.runs.cold_start.plan import Found, Plan
 from syphus.runs.cold_start.review import Reviewer
+from syphus.terminal.trials import searched
 
 SYSTEM = """\
 You are told what a photo shows. Write one to five pairs of a question and an answer:

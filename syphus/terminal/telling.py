@@ -111,9 +111,8 @@ def standing(report: Report, working: bool = False) -> list[str]:
 
 def cleaning(done: Cleaning) -> list[str]:
     """A run before and after it was cleaned once more, and what the rules did."""
-    lines = [f"before  {line}" for line in summary(done.before)[:1]] + [
-        f"after   {line}" for line in summary(done.after)
-    ]
+    before, (after, *rest) = summary(done.before)[0], summary(done.after)
+    lines = [f"before  {before}", f"after   {after}", *rest]
     lines.append(f"{many(done.changed, 'query has', 'queries have')} another outcome now.")
     for what, counts in done.after.rules.items():
         if counts:
