@@ -111,8 +111,8 @@ def standing(report: Report, working: bool = False) -> list[str]:
 
 def cleaning(done: Cleaning) -> list[str]:
     """A run before and after it was cleaned once more, and what the rules did."""
-    before, (after, *rest) = summary(done.before)[0], summary(done.after)
-    lines = [f"before  {before}", f"after   {after}", *rest]
+    lines = [f"before  {summary(done.before)[0]}"]
+    lines += [line if line == MADE_UP else f"after   {line}" for line in summary(done.after)]
     lines.append(f"{many(done.changed, 'query has', 'queries have')} another outcome now.")
     for what, counts in done.after.rules.items():
         if counts:
