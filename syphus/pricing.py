@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -49,6 +49,17 @@ class Prices:
         if model.startswith((SIMULATED, LOCAL)):
             return Price(0.0, 0.0, 0.0)
         return self._prices.get(model) or self._prices.get(_DATE.sub("", model))
+
+    def cost(self, uses: Iterable[tuple[str, str, Usage]]) -> float | None:
+        """Dollars for some uses of models; None where a price is not known.
+
+        A use is the model's name as the server gave it, the name that was asked for, whose price holds where the
+        server's has none, and the tokens.
+        """
+        priced = [(self.find(model) or self.find(asked), usage) for model, asked, usage in uses]
+        if any(price is None for price, _ in priced):
+            return None
+        return round(sum(price.of(usage) for price, usage in priced if price is not None), 6)
 
 
 class _PriceList(BaseModel):

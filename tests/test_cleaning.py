@@ -189,6 +189,13 @@ def test_a_long_text_of_an_example_is_a_copy_and_a_short_one_is_none() -> None:
     assert general("It shows it.") == []
 
 
+def test_a_copy_is_found_with_any_apostrophe_and_the_first_of_several_is_told() -> None:
+    taught = recognisable(["It\u2019s the tall man who holds the large blue umbrella.", TAUGHT])
+    pairs = [Pair("Who?", "It's the tall man who holds the large blue umbrella."), Pair("What?", TAUGHT)]
+    found = clean(pairs, GENERAL_RULES, Context(Query("q", ""), taught)).rejections
+    assert found == {"copies an in-context example": "answer 1: It's the tall man who holds the large blue umbrella."}
+
+
 CASES: list[tuple[Rule, list[str], list[str]]] = [
     (
         no_timestamps,

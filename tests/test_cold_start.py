@@ -89,6 +89,7 @@ def test_the_json_has_each_candidate_with_its_scores_and_its_fate(done: tuple[Co
 NASTY = (
     "plain", " spaces \n around \n", "tab\there: # no comment", "true", "12:30", "- a\n\n  b\n", "\n\nbegins late",
     "木の下に猫\n'quoted' \"twice\"", "ends in a line\n", "trailing \nblank",
+    "a\u2028b\nc", "a\x85b", "a\u2029\n\nb", "\U0001f408\n\u200f\u0642\u0637\u0629",
 )  # fmt: skip
 
 

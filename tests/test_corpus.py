@@ -435,6 +435,10 @@ YAMLS: dict[str, tuple[object, str]] = {
         {"IMAGE_TEXT": {"A": {"mimicit_path": "SD"}}},
         "IMAGE_TEXT.A: missing setting: images_path",
     ),
+    "a path that no disk can hold": (
+        {"TEXT_ONLY": {"A": {"mimicit_path": "a" * 300}}},
+        f"TEXT_ONLY.A: no such file: mimicit_path '{'a' * 300}'",
+    ),
     "no file": ({"TEXT_ONLY": {"A": {"mimicit_path": "gone"}}}, "TEXT_ONLY.A: no such file: mimicit_path 'gone'"),
     "empty path": (
         {"TEXT_ONLY": {"A": {"mimicit_path": "SD", "train_config_path": ""}}},

@@ -13,9 +13,11 @@ from harness import Ran, server
 from image_rows import ask, picture, shown, write_picture, write_store
 
 from syphus.endpoints.simulated import SimulatedServer
+from syphus.errors import ImageError
 from syphus.ledger.store import FILE
 from syphus.runs.status import read_query
-from syphus.types import State
+from syphus.types import Picture, State
+from syphus.vision.places import Places
 
 JPEG_IN_BASE64 = b"/9j/"  # how every JPEG begins there
 
@@ -299,3 +301,8 @@ def test_more_images_than_a_request_can_hold_are_not_sent(tmp_path: Path, endpoi
     ran = ask(tmp_path, endpoint, [{"id": "1", "images": [str(good)]}, {"id": "3", "images": [str(p) for p in paths]}])
     assert ran.states == {State.OK: 1, State.FAILED: 1}
     assert query(ran, "3")["detail"] == "3 images: larger than 50 MB together: a request of 68 MB"
+
+
+def test_an_id_that_is_too_long_for_a_file_name_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="missing in"):
+        Places(tmp_path, None).read(Picture(id="猫" * 100))

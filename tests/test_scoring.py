@@ -25,7 +25,7 @@ from syphus.selection import (
 from syphus.selection.form import wanted_pairs
 from syphus.selection.things import kin, support
 from syphus.selection.variety import question_type
-from syphus.selection.words import content, stem
+from syphus.selection.words import content, stem, words
 from syphus.types import Message, Pair, Picture, Query, State
 
 KITCHEN = (
@@ -97,6 +97,12 @@ def test_lines_of_boxes_count_and_their_numbers_are_no_numbers() -> None:
     assert grounded("Three ducks fly.", boxes)[0] > grounded("Five ducks fly.", boxes)[0]
     assert "five" in grounded("Five birds fly.", boxes)[1]
     assert "0.1" in grounded("The birds fly at 0.1 of the width.", boxes)[1]
+
+
+def test_a_figure_that_is_no_decimal_digit_is_no_number() -> None:
+    for figure in ("²", "①", "①A"):
+        assert words(figure)[0].value is None
+        assert grounded(f"The room has 30 m {figure}.")[0] <= 1
 
 
 def test_the_numbers_of_a_list_count_nothing() -> None:

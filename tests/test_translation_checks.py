@@ -24,6 +24,8 @@ from syphus.translation import (
 )
 from syphus.translation.languages import SAMPLE
 from syphus.translation.scripts import letters
+from syphus.translation.terms import missing_terms
+from syphus.translation.units import other_units
 
 PAGE = Path(__file__).parent.parent / "docs" / "translation-checks.md"
 PARTS = ("tuning", "held_out", "further")
@@ -457,3 +459,15 @@ def test_what_the_page_says_cannot_be_seen_is_not_seen(example: tuple[str, str, 
 @pytest.mark.parametrize("example", examples("Rejected, and yet right"), ids=lambda example: example[0])
 def test_what_the_page_says_is_rejected_wrongly_is_rejected(example: tuple[str, str, str, str]) -> None:
     assert page_check(*example[1:]) != []
+
+
+def test_missing_signs_are_told_in_one_order() -> None:
+    assert list(other_units({"1": {"€"}, "2": {"%"}, "3": {"$"}}, "1, 2, 3", "de")) == [
+        "$ is missing", "% is missing", "€ is missing",
+    ]  # fmt: skip
+
+
+def test_a_term_without_letters_must_stand_there_too() -> None:
+    terms = [Term("arrow", {"de": "→"})]
+    assert list(missing_terms("The arrow.", "Der Pfeil.", terms, "de")) == ["arrow is to be →"]
+    assert list(missing_terms("The arrow.", "Der →.", terms, "de")) == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from syphus.cleaning.leaks import speaks_of_its_notes
-from syphus.cleaning.rules import Check, Context, Reject, Repair, Rule, at, in_small_letters, parts
+from syphus.cleaning.rules import Check, Context, Reject, Repair, Rule, at, in_small_letters, parts, straight
 from syphus.types import Pair
 
 _NOT_SAID = r"(?<![\"\u201c])"  # by somebody in the image
@@ -42,9 +42,10 @@ def _repeated_questions(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
 def _copied(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     """Whole texts of the examples; they are looked for in everything at once, since hardly any answer has one."""
     everything = in_small_letters(pairs)
-    for example in context.examples:
-        if example in everything:
-            yield next((at(place, text) for place, text in parts(pairs) if example in text.lower()), example)
+    copied = [example for example in context.examples if example in everything]
+    for place, text in parts(pairs) if copied else ():
+        if any(example in straight(text.lower()) for example in copied):
+            yield at(place, text)
 
 
 GENERAL_RULES: tuple[Rule, ...] = (

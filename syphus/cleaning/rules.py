@@ -132,11 +132,11 @@ def in_small_letters(pairs: Sequence[Pair]) -> str:
 
 
 def recognisable(texts: Iterable[str]) -> frozenset[str]:
-    """Those that are long enough to be known again, in small letters and without the mark at their end.
+    """Those that are long enough to be known again, as `in_small_letters` writes them, without the mark at their end.
 
     A short question such as "What is on the table?" is asked twice by chance.
     """
-    return frozenset(text.lower().strip().rstrip(".!?") for text in texts if text.count(" ") >= _LONG)
+    return frozenset(straight(text.lower()).strip().rstrip(".!?") for text in texts if text.count(" ") >= _LONG)
 
 
 def _may_find(rule: Repair | Reject, small: str) -> bool:

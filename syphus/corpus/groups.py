@@ -13,6 +13,7 @@ that does not exist, an unknown group or an empty one ends it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -127,8 +128,8 @@ def _part(name: str, settings: dict[str, object]) -> Part:
 
 
 def _exists(path: object) -> bool:
-    return isinstance(path, str) and path != "" and Path(path).exists()
+    return isinstance(path, str) and path != "" and os.path.exists(path)  # noqa: PTH110 - `Path` raises where a name is too long
 
 
 def _is_file(path: object) -> bool:
-    return isinstance(path, str) and Path(path).is_file()
+    return isinstance(path, str) and os.path.isfile(path)  # noqa: PTH113 - as above

@@ -107,7 +107,7 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
         spending,
         sessions(store, stage),
         specs(store, stage),
-        _cost(spending, prices),
+        prices.cost((use.model, use.asked, use.usage) for use in spending.models),
         count_rules(store, stage),
         calls_without_end(store),
         relation_facts(store),
@@ -177,11 +177,3 @@ def _session(session: Session) -> dict[str, object]:
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def _cost(spending: Spending, prices: Prices) -> float | None:
-    """By the names that the server gave its models, or else by the name that was asked for."""
-    priced = [(prices.find(use.model) or prices.find(use.asked), use.usage) for use in spending.models]
-    if any(price is None for price, _ in priced):
-        return None
-    return round(sum(price.of(usage) for price, usage in priced if price is not None), 6)

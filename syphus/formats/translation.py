@@ -91,7 +91,14 @@ def as_json(report: TranslationReport) -> dict[str, object]:
 def _language(store: Store, code: str, counts: PartCounts, uses: list[PartUse], prices: Prices) -> LanguageReport:
     usage = sum((use.usage for use in uses), Usage())
     answers = sum(use.answers for use in uses)
-    return LanguageReport(code, counts, answers, usage, _cost(uses, prices), _sample(store, code))
+    return LanguageReport(
+        code,
+        counts,
+        answers,
+        usage,
+        prices.cost((use.model, use.asked, use.usage) for use in uses),
+        _sample(store, code),
+    )
 
 
 def _language_as_json(report: LanguageReport) -> dict[str, object]:
@@ -115,13 +122,6 @@ def _language_as_json(report: LanguageReport) -> dict[str, object]:
             for pair in report.sample
         ],
     }
-
-
-def _cost(uses: list[PartUse], prices: Prices) -> float | None:
-    priced = [(prices.find(use.model) or prices.find(use.asked), use.usage) for use in uses]
-    if any(price is None for price, _ in priced):
-        return None
-    return round(sum(price.of(usage) for price, usage in priced if price is not None), 6)
 
 
 def _sample(store: Store, code: str) -> list[Shown]:

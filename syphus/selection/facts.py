@@ -68,7 +68,7 @@ def read_facts(annotation: str) -> Facts:
             for each in counts:
                 counted[each] = counted.get(each, frozenset()) | {number.value}
     values = frozenset(word.value for word in found if word.value is not None)
-    digits = frozenset(word.text for word in found if word.text[0].isdigit())
+    digits = frozenset(word.text for word in found if word.text[0].isdecimal())
     labelled = Counter(stem(label.split()[-1].casefold()) for label in _COUNTED.findall(annotation))
     return Facts(frozenset(word.stem for word in found), values, digits, counted, labelled)
 
@@ -76,7 +76,7 @@ def read_facts(annotation: str) -> Facts:
 def numbers(found: Sequence[Word]) -> Iterator[tuple[Word, frozenset[str]]]:
     """The numbers among some words, each with the stems of what it may count: the next words that carry meaning."""
     for place, word in enumerate(found):
-        if word.value is not None or word.text[0].isdigit():
+        if word.value is not None or word.text[0].isdecimal():
             yield word, frozenset() if word.last else frozenset(_counted(found[place + 1 : place + 1 + _REACH]))
 
 

@@ -117,7 +117,7 @@ def _latin(text: str) -> bool:
 def _value(word: str) -> float | None:
     if word in NUMBERS:
         return NUMBERS[word]
-    if not word[0].isdigit() or ":" in word:
+    if not word[0].isdecimal() or ":" in word:
         return None
     plain = word.replace(",", "") if re.fullmatch(r"\d{1,3}(?:,\d{3})+", word) else word.replace(",", ".")
     return float(plain) if plain.count(".") <= 1 else None

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from syphus import cleaning, parsing
+from syphus import cleaning, parsing, selection
 from syphus.cleaning import GENERAL_RULES, Context, Rule, clean
 from syphus.cleaning.rules import recognisable
 from syphus.endpoints.answers import unusable
@@ -209,7 +209,7 @@ def asking_helps(reason: str) -> bool:
 
 
 def parser_digest(plugin: Path) -> str:
-    """16 hex digits that change with the code that reads answers: Syphus's parser and the plugin's file."""
-    rooms = [Path(str(room.__file__)).parent for room in (cleaning, parsing)]
+    """16 hex digits that change with the code that reads answers: Syphus's parser and rules, and the plugin's file."""
+    rooms = [Path(str(room.__file__)).parent for room in (cleaning, parsing, selection)]
     files = [*(file for room in rooms for file in sorted(room.glob("*.py"))), plugin]
     return hashlib.blake2b(b"\0".join(file.read_bytes() for file in files), digest_size=8).hexdigest()

@@ -45,8 +45,8 @@ def _folded(text: str) -> str:
 def _has(text: str, wanted: str) -> bool:
     if wanted in text or wanted.replace(" ", "") in text.replace(" ", ""):
         return True
-    words = _WORD.findall(text)
-    return all(_inflected(each, words) for each in _WORD.findall(wanted))
+    words, parts = _WORD.findall(text), _WORD.findall(wanted)
+    return bool(parts) and all(_inflected(each, words) for each in parts)
 
 
 def _inflected(wanted: str, words: list[str]) -> bool:

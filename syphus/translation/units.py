@@ -101,6 +101,6 @@ def other_units(source: dict[str, set[str]], text: str, code: str) -> Iterator[s
         if wanted and not units & wanted:
             yield f"{number} {sorted(wanted)[0]} became {sorted(units)[0]}"
     if code in _COMPLETE:
-        for sign in {sign for units in source.values() for sign in units & _SIGNS.keys()}:
+        for sign in sorted({sign for units in source.values() for sign in units & _SIGNS.keys()}):
             if not _SIGNS[sign].search(text):
                 yield f"{sign} is missing"

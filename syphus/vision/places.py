@@ -107,7 +107,8 @@ class Places:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ImageError(name, "an id that leads out of the folder")
         for ending in (*ENDINGS, *(ending.upper() for ending in ENDINGS)):
-            if (path := self._images / f"{name}{ending}").is_file():
+            path = self._images / f"{name}{ending}"
+            if os.path.isfile(path):  # noqa: PTH113 - `Path` raises where a name is too long
                 return _read(path, name)
         found = self._sources.find(name) if self._sources else None
         if found is not None:

@@ -19,6 +19,8 @@ from syphus.types import Prefix
 
 FILE = "prompt.yaml"  #: in the run's folder
 
+_OTHER_BREAKS = frozenset("\x85\u2028\u2029")
+
 
 class _Dumper(yaml.SafeDumper):
     """Texts of several lines as blocks, where YAML can keep every character of them so."""
@@ -26,6 +28,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     style = "|" if "\n" in text else None
+    if not _OTHER_BREAKS.isdisjoint(text):  # which a reader of YAML would take for line ends
+        style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
