@@ -59,7 +59,8 @@ class _Commands(TyperGroup):
             go_on = f" Go on with the same command: {command_given()}" if goes_on else ""
             raise InterruptError(f"Stopped.{go_on}") from None
         except (ProviderError, BudgetError, StorageError, InterruptError) as error:
-            if ctx.invoked_subcommand not in _GO_ON or isinstance(error, OutputError):
+            # What the Hub refuses says itself what to do.
+            if ctx.invoked_subcommand not in _GO_ON - {"push"} or isinstance(error, OutputError):
                 raise
             from syphus.terminal.telling import going_on
 
