@@ -15,7 +15,16 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from syphus.errors import ConfigError, InterruptError, SyphusError, UsageError
+from syphus.errors import (
+    BudgetError,
+    ConfigError,
+    InterruptError,
+    OutputError,
+    ProviderError,
+    StorageError,
+    SyphusError,
+    UsageError,
+)
 from syphus.options import Options
 from syphus.terminal.command_line import with_options
 from syphus.terminal.corpus_commands import mix, stats, verify
@@ -35,6 +44,9 @@ from syphus.terminal.translate_command import is_translation, translate, transla
 from syphus.terminal.trial_commands import cold_start, compare, describe
 from syphus.version import __version__
 
+#: Commands that go on where they were stopped; None is the main job.
+_GO_ON = {None, "cold-start", "compare", "convert", "describe", "push", "translate"}
+
 
 class _Commands(TyperGroup):
     """The commands, each of which can be stopped: the loop of the main job listens for that itself."""
@@ -43,9 +55,18 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            goes_on = ctx.invoked_subcommand in (None, convert.__name__)
+            goes_on = ctx.invoked_subcommand in _GO_ON
             go_on = f" Go on with the same command: {command_given()}" if goes_on else ""
             raise InterruptError(f"Stopped.{go_on}") from None
+        except (ProviderError, BudgetError, StorageError, InterruptError) as error:
+            # What the Hub refuses says itself what to do.
+            if ctx.invoked_subcommand not in _GO_ON - {"push"} or isinstance(error, OutputError):
+                raise
+            from syphus.terminal.telling import going_on
+
+            say(str(error))
+            say(going_on(error, command_given()))
+            raise typer.Exit(error.exit_code) from None
 
 
 app = typer.Typer(

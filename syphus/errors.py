@@ -13,6 +13,7 @@
     ├── ProviderError         exit 3   the endpoint will not answer anybody: key, quota, deployment, outage
     ├── BudgetError           exit 4   the budget is spent
     ├── StorageError          exit 5   the disk: full, broken, gone
+    │   └── OutputError                stdout, when the work itself is done
     └── InterruptError        exit 130 Ctrl-C, or another signal to stop
 
 The text of each is one line for a person: what is wrong, where, and what to do. An outcome of a single row is no
@@ -91,6 +92,10 @@ class StorageError(SyphusError):
     """The ledger can't be written. Nothing after the last commit counts as done."""
 
     exit_code = 5
+
+
+class OutputError(StorageError):
+    """stdout is a file that can't take the results."""
 
 
 class InterruptError(SyphusError):

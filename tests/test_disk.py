@@ -106,6 +106,36 @@ def test_a_disk_that_is_full_before_the_first_request_is_told_before_it(tmp_path
         goes_on(tmp_path, watch, simulated.url)
 
 
+@pytest.mark.parametrize("command_name", ["translate", "cold-start", "compare"])
+def test_a_disk_that_fills_up_in_another_stage_tells_what_was_kept_and_how_to_go_on(
+    tmp_path: Path, command_name: str
+) -> None:
+    with server() as simulated:
+        run_rows(tmp_path, simulated.url, ROWS)
+        arguments = command(tmp_path, simulated.url, ROWS)
+        at = arguments.index("--name")
+        prompts = [part for name in ("a", "b") for part in ("--prompt", str(other_prompt(tmp_path / f"{name}.yaml")))]
+        if command_name == "translate":
+            config = arguments[arguments.index("--config") + 1]
+            arguments[at:] = ["translate", str(tmp_path / RUN), "--config", config, "--languages", "de"]
+        else:
+            arguments[at:at] = [command_name, *(prompts if command_name == "compare" else [])]
+        size = (tmp_path / RUN / "run.sqlite").stat().st_size + 40_000
+        limit = (size, size)
+        ended = finish(arguments, tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    assert (ended.returncode, "Traceback" in ended.stderr) == (5, False)
+    lines = ended.stderr.splitlines()
+    assert len([line for line in lines if "can't be written" in line]) == 1
+    assert lines[-1].startswith("Go on with the same command: ")
+    kept = {"translate": r"80 pairs in 1 language: 80 = ", "cold-start": r"\d+ requests, ", "compare": ""}[command_name]
+    assert any(re.match(kept, line) for line in lines)
+
+
+def other_prompt(path: Path) -> Path:
+    path.write_text(f"system_message: Write pairs, as {path.stem} does.\n", "utf-8")
+    return path
+
+
 def test_an_export_that_can_not_be_written_loses_nothing(tmp_path: Path) -> None:
     with server() as simulated:
         watch = Watch(simulated)

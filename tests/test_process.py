@@ -123,6 +123,19 @@ def test_a_signal_before_the_first_request_is_one_line_that_says_how_to_go_on(
         assert finish(plain, tmp_path).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "subcommand", [["cold-start"], ["describe"], ["compare", "--prompt", "a.yaml", "--prompt", "b.yaml"]]
+)
+def test_each_command_that_goes_on_after_a_signal_says_how(tmp_path: Path, subcommand: list[str]) -> None:
+    arguments = command(tmp_path, "http://127.0.0.1:9", 4, killed_at=("import", "syphus.runs", 1), by=signal.SIGINT)
+    at = arguments.index("--name")
+    arguments[at:at] = subcommand
+    ended = finish(arguments, tmp_path)
+    assert ended.returncode == 130
+    assert ended.stderr.startswith("Stopped. Go on with the same command: ")
+    assert f"main.py {subcommand[0]} " in ended.stderr
+
+
 def test_ctrl_c_while_the_first_modules_are_imported_is_one_line(tmp_path: Path) -> None:
     arguments = command(tmp_path, "", 4, killed_at=("import", "typer", 1), by=signal.SIGINT)
     ended = finish(arguments, tmp_path)

@@ -11,7 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from syphus.endpoints.answers import BYTES_PER_TOKEN
-from syphus.errors import ConfigError, InputError, StorageError, SyphusError, UsageError
+from syphus.errors import ConfigError, InputError, SyphusError, UsageError
 from syphus.ledger.sample import askable, queries_called
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
@@ -179,7 +179,7 @@ def _ask(
         try:
             with closing(Trials(prepared, store, observer)) as trials:
                 tried = trials.ask(f"compare {prefix_digest(prepared.prefix)} {model}", prepared.prefix, queries)
-        except (UsageError, StorageError):
+        except UsageError:
             raise
         except SyphusError as error:
             return error

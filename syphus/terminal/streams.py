@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from syphus.errors import StorageError
+from syphus.errors import OutputError
 from syphus.text import printable
 
 
@@ -50,12 +50,12 @@ class _Results(io.FileIO):
                 self._lost = True
             except OSError as error:
                 self._lost = True
-                raise StorageError(f"stdout can't be written: {error.strerror}.") from error
+                raise OutputError(f"stdout can't be written: {error.strerror}.") from error
         return memoryview(data).nbytes
 
 
 def write_out(data: bytes) -> None:
-    """Writes a result to stdout. Raises `StorageError` where stdout is a file that can't take it."""
+    """Writes a result to stdout. Raises `OutputError` where stdout is a file that can't take it."""
     sys.stdout.buffer.write(data)
     sys.stdout.flush()
 

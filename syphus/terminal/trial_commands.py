@@ -82,7 +82,7 @@ def compare(
     done = measure(options, prompt, model or [], sample, os.environ, observer)
     if options.json:
         print_as_json(as_json(done))
-    else:
+    elif done.variants:
         print_lines(*compared(done))
     if done.simulated:
         observer.say(MADE_UP)

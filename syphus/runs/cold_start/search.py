@@ -78,7 +78,7 @@ class Search:
     def _stopped_by(self, reviews: Reviews, examples: Sequence[Candidate]) -> SyphusError | None:
         try:
             self._loop.run(reviews, examples)
-        except (UsageError, StorageError):
+        except UsageError:
             raise
         except SyphusError as error:
             return error
@@ -104,13 +104,15 @@ class Search:
         return Loop(plan, message, self._store, self._trials, self._scorer, self._observer.say, self._show)
 
     def _ended(self, stopped_by: SyphusError | None) -> Ended:
+        if lost := isinstance(stopped_by, StorageError):
+            self._store.check_place()  # of a ledger that has gone there is nothing to tell
         loop, report = self._loop, self._trials.asker.report(NAME)
         found = Found(tuple(loop.rounds), loop.best)
         if not found.satisfactory:
             tips = tuple(advice(loop.rounds, loop.best)) if stopped_by is None else ()
             found = replace(found, missing=tuple(missing(loop.rounds, loop.best, stopped_by is not None)), advice=tips)
         prefix = loop.best.prefix if loop.best else self._prepared.prefix
-        if isinstance(stopped_by, InterruptError) and stopped_by.at_once:
+        if lost or (isinstance(stopped_by, InterruptError) and stopped_by.at_once):
             return Ended(found, report, stopped_by, (), prefix)
         return Ended(found, report, stopped_by, self._files(found, report, prefix), prefix)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from syphus.errors import InterruptError, RunError, SyphusError
+from syphus.errors import InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.mimicit import VERSION
 from syphus.formats.report import Report, Translated, make_report, write_report
 from syphus.formats.translation import FOUND_BAD, TRANSLATE, known_languages
@@ -69,7 +69,11 @@ def translate(
 
 def translate_in(store: Store, place: Place, means: Means, observer: Observer) -> Translated:
     """The same in a ledger that is open."""
-    return _Translation(store, place, means, observer).carry_out()
+    translation = _Translation(store, place, means, observer)
+    try:
+        return translation.carry_out()
+    except StorageError as fault:
+        return translation.what_is_left(fault)
 
 
 class _Translation:
@@ -111,6 +115,17 @@ class _Translation:
             stopped_by = second_reading(self._store, self._means, self._asker, self._observer)
             self._rounds.settle()
         return self._finish(stopped_by)
+
+    def what_is_left(self, fault: StorageError) -> Translated:
+        """After the disk failed: what it holds. Raises `fault` where that can't be said any more."""
+        try:
+            self._store.check_place()
+            report = self._report()
+        except StorageError:
+            raise fault from None
+        if report.translation is None:
+            raise fault
+        return Translated(report, fault, (), self._codes, {}, {}, self._means.options.partial)
 
     def _settings(self) -> dict[str, object]:
         """What the answers depend on; languages and splitting do not count: each answer is for some of them."""
