@@ -133,7 +133,7 @@ class SceneNavigation(AbstractDataset):
 def _activities(file: Path, least: int) -> list[str]:
     """The candidates file, UTF-8; blank lines don't count."""
     activities = []
-    for number, line in enumerate(read_text(file, 1 << 24).splitlines(), 1):
+    for number, line in enumerate(read_text(file, 1 << 24).split("\n"), 1):
         activity, role, who = line.strip().partition(_ROLE)
         if line.strip() and not (activity and role and who):
             raise InputError(f"{file}: line {number}: <Activity>{_ROLE}<Role> is expected")

@@ -25,7 +25,7 @@ from syphus.formats.source import Source
 from syphus.types import SIMULATED
 
 _GROUP = 20_000  # rows that are held at once, as Arrow has them
-_BATCH = 1_000  # rows that are held as Python has them, which takes ten times the space
+_BATCH = 250  # rows that are held as Python has them, which takes ten times the space
 _COLUMNS = ("id", "instruction", "answer", "image_ids", "rel_ins_ids", "query", "model", "simulated")
 
 

@@ -136,7 +136,7 @@ async def _ask_for_all(
             observer.say(f"{lane.endpoint.host} was left out: {lane.parked}")
     if writer.unsaved:
         names = ", ".join(writer.unsaved[:5]) + (", ..." if len(writer.unsaved) > 5 else "")
-        observer.say(f"{len(writer.unsaved)} answers came that could not be saved: {names}")
+        observer.say(f"{many(len(writer.unsaved), 'answer')} came that could not be saved: {names}")
     return stopped_by
 
 
