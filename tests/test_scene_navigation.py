@@ -84,7 +84,7 @@ def test_a_description_more_leaves_the_others_in_their_order(dataset: AbstractDa
 
 def test_the_user_brings_other_candidates(dataset: AbstractDataset, tmp_path: Path) -> None:
     path = save(tmp_path / "a.json", {"scene0000_00": scan(["a bed."])})
-    own = [f"Activity {number} - Human role: Role {number}" for number in range(9)]
+    own = [f"Activity {number} - Human role: Role\u2028{number}" for number in range(9)]
     (tmp_path / "candidates.txt").write_text("\n\n".join(own) + "\n", encoding="utf-8")
     (query,) = queries(dataset, path)
     candidates = query.meta["candidates"]
