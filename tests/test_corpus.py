@@ -508,10 +508,42 @@ def test_a_mixture_is_drawn_from_by_its_samples(tmp_path: Path) -> None:
     assert check(out)[0] == []
 
 
+def test_a_folder_is_mixed_with_what_stands_beside_its_pairs(tmp_path: Path) -> None:
+    """The group is reckoned from the images that can be loaded; translations, with the same ids, stay out."""
+    out, made = tmp_path / "data.yaml", dict[str, dict[str, object]]()
+    for name, images in (("SD", ["SD_IMG_1", "SD_IMG_2"]), ("LA", ["SD_IMG_1"]), ("TE", ["none beside it"])):
+        folder = tmp_path / name
+        folder.mkdir()
+        pairs = {f"{name}_INS_{number}": entry(image_ids=images[:number]) for number in (1, 2)}
+        made[name] = {"mimicit_path": str(save(folder, pairs, f"{name}_instructions.json"))}
+        save(folder, pairs, f"{name}_instructions_zh.json")
+        if name != "TE":
+            kept = store(folder, *images)
+            made[name]["images_path"] = str(kept.rename(folder / f"{name}.parquet"))
+    train = tmp_path / "SD" / "SD_train.json"
+    train.write_text('{"SD_INS_1": []}', "utf-8")
+    made["SD"] |= {"train_config_path": str(train), "num_samples": 5}
+    folders = [f"{tmp_path / 'SD'},num_samples=5", str(tmp_path / "LA"), str(tmp_path / "TE")]
+    assert [share[:4] for share in mix(out, folders, print).shares] == [
+        ("VIDEO_TEXT", "SD", 1, 5),
+        ("IMAGE_TEXT", "LA", 2, 2),
+        ("TEXT_ONLY", "TE", 2, 2),
+    ]
+    assert yaml.safe_load(out.read_text("utf-8")) == {
+        "VIDEO_TEXT": {"SD": made["SD"]},
+        "IMAGE_TEXT": {"LA": made["LA"]},
+        "TEXT_ONLY": {"TE": made["TE"]},
+    }
+    chinese = tmp_path / "LA" / "LA_instructions_zh.json"
+    assert [share[:2] for share in mix(out, [str(chinese)], print).shares] == [("IMAGE_TEXT", "LA_zh")]
+
+
 @pytest.mark.parametrize(
     ("dataset", "told"),
     [
-        ("SD", "a dataset is told as NAME=GROUP:"),
+        ("SD", "SD: no such file or folder; a dataset is told as [NAME=GROUP:]"),
+        ("A=SD", "a dataset is told as [NAME=GROUP:]"),
+        ("gone/", "gone/: no such file or folder"),
         ("A=IMAGES:SD", "unknown group IMAGES"),
         ("A=IMAGE_TEXT:SD", "IMAGE_TEXT needs images=FILE"),
         ("A=TEXT_ONLY:gone.json", "no such file: gone.json"),
@@ -599,7 +631,7 @@ def test_the_commands_end_with_1_where_something_is_wrong_and_json_is_for_progra
     wrong = {"file": "SD_instructions.json", "id": "SD_INS_1", "kind": "the answer is empty", "detail": ""}
     all_of_it = {"findings": [wrong], **told, "problems": {"the answer is empty": 1}}
     assert (done.returncode, json.loads(done.stdout)) == (1, all_of_it)
-    done = command(tmp_path, "mix", "out.yaml", "A=TEXT_ONLY:SD_instructions.json", "--json")
+    done = command(tmp_path, "mix", "A=TEXT_ONLY:SD_instructions.json", "--output", "out.yaml", "--json")
     made = json.loads(done.stdout)
     assert (done.returncode, made["shares"]) == (
         1,
@@ -614,6 +646,6 @@ def test_the_commands_end_with_1_where_something_is_wrong_and_json_is_for_progra
 
 
 def test_what_can_not_be_looked_at_is_one_line(tmp_path: Path) -> None:
-    for arguments in (("verify", "gone"), ("stats", "gone"), ("mix", "out.yaml", "gone"), ("stats", ".")):
+    for arguments in (("verify", "gone"), ("stats", "gone"), ("mix", "gone", "--output", "out.yaml"), ("stats", ".")):
         done = command(tmp_path, *arguments)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

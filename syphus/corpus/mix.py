@@ -7,19 +7,23 @@ loader, `pipeline/mimicit_utils/mimicit_dataset.py` and `data.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
 from syphus.corpus.described import description_beside
-from syphus.corpus.groups import GROUPS, TEXT_ONLY, read_groups
+from syphus.corpus.entries import list_of
+from syphus.corpus.finding import find_groups, language
+from syphus.corpus.groups import GROUPS, TEXT_ONLY, Part, read_groups
 from syphus.corpus.verify import Summary, Tell, verify
 from syphus.errors import ConfigError
 from syphus.formats.files import replacing
+from syphus.formats.mimicit import group_of
+from syphus.reading.nested import read_nested_items
 
-FORM = "NAME=GROUP:INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]"
+FORM = "[NAME=GROUP:]INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]"
 
 _SETTINGS = {"images": "images_path", "train": "train_config_path", "num_samples": "num_samples"}
 
@@ -44,14 +48,17 @@ class Mixture(NamedTuple):
 def mix(path: Path, datasets: Sequence[str], tell: Tell) -> Mixture:
     """Writes a data yaml of the datasets, each told as in `FORM`, with absolute paths, and checks all that it names.
 
+    Without name and group, the name is `XX` of `XX_instructions.json`, what stands beside belongs to it, and the group
+    is reckoned from its images; a folder stands for all such files in it that are no translations.
+
     Raises `ConfigError`, before anything is written, for a dataset that is not told so, or a file that is not there.
     """
     groups: dict[str, dict[str, dict[str, object]]] = {}
     for text in datasets:
-        group, name, settings = _dataset(text)
-        if name in groups.setdefault(group, {}):
-            raise ConfigError(f"{text}: {group} has a {name} already")
-        groups[group][name] = settings
+        for group, name, settings in _datasets(text):
+            if name in groups.setdefault(group, {}):
+                raise ConfigError(f"{text}: {group} has a {name} already; give it another name: NAME={group}:FILE")
+            groups[group][name] = settings
     with replacing(path) as file:
         file.write(yaml.safe_dump(groups, sort_keys=False, allow_unicode=True, width=1_000).encode())
     read, found = read_groups(path)
@@ -69,26 +76,67 @@ def shares(summary: Summary) -> list[Share]:
     return [Share(*row, row[-1] / total if total else 0.0) for row in rows]
 
 
-def _dataset(text: str) -> tuple[str, str, dict[str, object]]:
+def _datasets(text: str) -> Iterator[tuple[str, str, dict[str, object]]]:
     """Group, name, and settings as the yaml has them."""
-    name, equals, rest = text.partition("=")
-    group, colon, told = rest.partition(":")
-    file, *more = told.split(",")
-    if not (name and equals and colon and file):
+    place, *more = text.split(",")
+    if Path(place).exists():
+        parts = [part for group in find_groups([Path(place)])[0] for part in group.parts]
+        if Path(place).is_dir():
+            parts = [part for part in parts if not language(part.instructions)]
+        if more and len(parts) > 1:
+            raise ConfigError(f"{text}: {place} holds {len(parts)} instruction files; tell of each what belongs to it")
+        for part in parts:
+            code = language(part.instructions)
+            settings = _beside(text, part) | _told(text, more)
+            most = _most_images(part.instructions) if "images_path" in settings else 0
+            yield group_of(most), f"{part.name}_{code}" if code else part.name, settings
+        return
+    name, equals, rest = place.partition("=")
+    group, colon, file = rest.partition(":")
+    if not equals:
+        raise ConfigError(f"{text}: no such file or folder; a dataset is told as {FORM}")
+    if not (name and colon and file):
         raise ConfigError(f"{text}: a dataset is told as {FORM}")
     if group not in GROUPS:
         raise ConfigError(f"{text}: unknown group {group}; there is {', '.join(GROUPS)}")
-    settings: dict[str, object] = {"mimicit_path": _absolute(text, file)}
+    settings = {"mimicit_path": _absolute(text, file)} | _told(text, more) | _described(Path(file))
+    if group != TEXT_ONLY and "images_path" not in settings:
+        raise ConfigError(f"{text}: {group} needs images=FILE")
+    yield group, name, settings
+
+
+def _beside(text: str, part: Part) -> dict[str, object]:
+    """The settings of an instruction file by what stands beside it."""
+    settings: dict[str, object] = {"mimicit_path": _absolute(text, str(part.instructions))}
+    if part.images:
+        settings["images_path"] = _absolute(text, str(part.images[0]))
+    if part.train:
+        settings["train_config_path"] = _absolute(text, str(part.train))
+    return settings | _described(part.instructions)
+
+
+def _described(instructions: Path) -> dict[str, object]:
+    described = description_beside(instructions)
+    return {"task_description": described} if described else {}
+
+
+def _told(text: str, more: Sequence[str]) -> dict[str, object]:
+    settings: dict[str, object] = {}
     for setting in more:
         key, _, value = setting.partition("=")
         if key not in _SETTINGS:
             raise ConfigError(f"{text}: unknown setting {key!r}; there is {', '.join(_SETTINGS)}")
         settings[_SETTINGS[key]] = _samples(text, value) if key == "num_samples" else _absolute(text, value)
-    if described := description_beside(Path(file)):
-        settings["task_description"] = described
-    if group != TEXT_ONLY and "images_path" not in settings:
-        raise ConfigError(f"{text}: {group} needs images=FILE")
-    return group, name, settings
+    return settings
+
+
+def _most_images(instructions: Path) -> int:
+    """Of any pair, as far as the group depends on it; the file is left where two are found."""
+    most = 0
+    for _, entry in read_nested_items(instructions, "data"):
+        if (most := max(most, len(list_of(entry, "image_ids")))) > 1:
+            break
+    return most
 
 
 def _absolute(text: str, path: str) -> str:

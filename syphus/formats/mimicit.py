@@ -41,6 +41,11 @@ def file_names(short_name: str) -> tuple[str, str]:
     return f"{short_name}_instructions.json", f"{short_name}_train.json"
 
 
+def group_of(most_images: int) -> str:
+    """The group of the data yaml for pairs that have so many images at the most, counted where these can be loaded."""
+    return {0: "TEXT_ONLY", 1: "IMAGE_TEXT"}.get(most_images, "VIDEO_TEXT")
+
+
 def header(report: Report) -> dict[str, object]:
     """The free part of the file, `meta`: where the dataset comes from, and whether a model really made it."""
     newest = report.settings[-1] if report.settings else {}

@@ -9,6 +9,7 @@ import orjson
 import yaml
 
 from syphus.formats.files import replacing
+from syphus.formats.mimicit import group_of
 
 _ALONE = """\
 # There was no image store {store}, so this is TEXT_ONLY. With one, add `images_path`, and make it IMAGE_TEXT
@@ -31,9 +32,8 @@ def data_yaml(path: Path, english: Path, translated: Path, train: Path | None, n
     """
     images = english.with_name(f"{english.name.partition('_instructions')[0]}.parquet")
     entry = {"mimicit_path": str(translated.absolute())}
-    group = "TEXT_ONLY"
+    group = group_of(most_images if images.exists() else 0)
     if images.exists() and most_images:
-        group = "IMAGE_TEXT" if most_images == 1 else "VIDEO_TEXT"
         entry["images_path"] = str(images.absolute())
     if train is not None:
         entry["train_config_path"] = str(train.absolute())

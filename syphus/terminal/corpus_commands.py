@@ -43,15 +43,15 @@ def verify(
 
 
 def mix(
-    out: Annotated[Path, typer.Argument(metavar="OUT.yaml", help="The data yaml to write.")],
     datasets: Annotated[
         list[str],
         typer.Argument(
             metavar="DATASET...",
-            help="Each as NAME=GROUP:INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]; groups are "
-            "IMAGE_TEXT, TEXT_ONLY, VIDEO_TEXT and IMAGE_TEXT_IN_CONTEXT.",
+            help="Folders with MIMIC-IT files, or each as [NAME=GROUP:]INSTRUCTIONS.json[,images=FILE][,train=FILE]"
+            "[,num_samples=N]; groups are IMAGE_TEXT, TEXT_ONLY, VIDEO_TEXT and IMAGE_TEXT_IN_CONTEXT.",
         ),
     ],
+    output: Annotated[Path, typer.Option(metavar="FILE.yaml", help="The data yaml to write.")],
     json: Annotated[bool, typer.Option("--json", help="Print shares and findings as JSON.")] = False,
 ) -> None:
     """Writes a data yaml for Otter's loader, checks its files, and says how often each dataset will be drawn from."""
@@ -59,7 +59,7 @@ def mix(
     from syphus.terminal.corpus import Findings, as_json, checked, mixture
 
     findings = Findings(json)
-    made = write(out, datasets, findings.tell)
+    made = write(output, datasets, findings.tell)
     numbers = {"shares": [share._asdict() for share in made.shares], **as_json(made.summary)}
     findings.end(numbers, [*mixture(made.shares), checked(made.summary)])
     raise typer.Exit(1 if made.summary.problems else 0)
