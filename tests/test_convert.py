@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import sys
 import threading
@@ -26,7 +27,7 @@ from media import every, number_of, numbered, skipped, write_still, write_video
 from PIL import Image
 from processes import MAIN, environment, finish, start, syphus
 
-from syphus.errors import ConfigError, InputError, PluginError, RunError
+from syphus.errors import ConfigError, InputError, PluginError, RunError, StorageError
 from syphus.images.conversion import Conversion
 from syphus.images.store import open_store
 from syphus.runs.convert import Converted, Progress
@@ -339,6 +340,30 @@ ENDS: dict[signal.Signals, str] = {
     signal.SIGSTOP: "took more than 2 s",
     signal.SIGKILL: "",  # Linux does so where memory is short: that is no fault of the file
 }
+
+
+@pytest.mark.parametrize("output", ["KI.parquet", "KI", "KI.json"])
+def test_a_disk_that_fills_up_at_any_file_is_one_line_and_the_same_command_goes_on(
+    tmp_path: Path, convert: Callable[..., Converted], output: str
+) -> None:
+    noise(tmp_path / "photos", 24)
+    (tmp_path / "photos" / "torn.jpg").touch()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    told = set()
+    for limit in (0, 4_096, 20_000, 70_000, 400_000, 1_000_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            convert(output, part_mb=1)
+        except StorageError as error:
+            told.add(str(error).count("\n"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert told == {0}
+    convert(output, part_mb=1)
+    convert(f"again-{output}", part_mb=1)
+    first, second = (tmp_path / "out" / name for name in (output, f"again-{output}"))
+    assert digest(first) == digest(second) if first.is_dir() else first.read_bytes() == second.read_bytes()
+    assert skipped(tmp_path / "out" / f"{output}.skipped.jsonl") == {"KI_IMG_torn": "0 bytes"}
 
 
 @pytest.mark.parametrize(("number", "told"), ENDS.items(), ids=str)

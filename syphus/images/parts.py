@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,12 @@ class PartWriter:
     def close(self) -> None:
         """Drops what is not finished."""
         if self._writer is not None:
-            self._writer.close()
-            self._file.close()
+            for opened in (self._writer, self._file):
+                with suppress(OSError):  # a full disk, which `add` has told of
+                    opened.close()
             self._writer = None
-        self._temporary.unlink(missing_ok=True)
+        with storage_faults(self._temporary):
+            self._temporary.unlink(missing_ok=True)
 
     def _start(self) -> None:
         self._writer = None

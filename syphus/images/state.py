@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from syphus.errors import RunError
+from syphus.errors import RunError, StorageError
+from syphus.ledger.store import storage_faults
 
 FILE = "state.sqlite"
 _SCHEMA = """
@@ -36,10 +37,15 @@ class Position(NamedTuple):
 
 
 class State:
-    """The state of the conversion in a folder, for one process at a time. Raises `RunError` for a second one."""
+    """The state of the conversion in a folder, for one process at a time. Raises `RunError` for a second one.
+
+    Whatever writes raises `StorageError` where the disk fails.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._db = sqlite3.connect(folder / FILE, timeout=0)
+        self._path = folder / FILE
+        with storage_faults(self._path):
+            self._db = sqlite3.connect(self._path, timeout=0)
         try:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -47,10 +53,12 @@ class State:
             self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
         except sqlite3.OperationalError as error:
             self._db.close()
-            raise RunError(f"Another process is at work in {folder}, or it can't be written: {error}.") from error
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise RunError(f"Another process is at work in {folder}.") from error
+            raise StorageError(f"{self._path} can't be written: {error}.") from error
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise RunError(f"{folder / FILE} is broken ({error}); --restart begins anew.") from error
+            raise RunError(f"{self._path} is broken ({error}); --restart begins anew.") from error
         self.images, self.skipped = self._one("SELECT coalesce(sum(images), 0), coalesce(sum(skipped), 0) FROM part")
 
     @property
@@ -61,7 +69,7 @@ class State:
 
     def begin(self, settings: str) -> None:
         """Notes the settings."""
-        with self._db:
+        with storage_faults(self._path), self._db:
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('settings', ?)", (settings,))
 
     @property
@@ -77,25 +85,27 @@ class State:
 
     def claim(self, image_id: str, part: int, group: int, row: int) -> bool:
         """Notes where an image will be; False where the id is taken."""
-        taken = self._db.execute("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", (image_id, part, group, row))
+        with storage_faults(self._path):
+            taken = self._db.execute("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", (image_id, part, group, row))
         self.images += taken.rowcount
         return taken.rowcount == 1
 
     def skip(self, image_id: str, entry: dict[str, object]) -> None:
         """Notes what is not in the store, and why."""
-        self._db.execute(
-            "INSERT INTO skipped (id, entry) VALUES (?, ?)", (image_id, json.dumps(entry, ensure_ascii=False))
-        )
+        told = json.dumps(entry, ensure_ascii=False)
+        with storage_faults(self._path):
+            self._db.execute("INSERT INTO skipped (id, entry) VALUES (?, ?)", (image_id, told))
         self.skipped += 1
 
     def commit(self, name: str, size: int, position: Position) -> None:
         """Everything since the last commit is in a part of this name, which is in its place ("": there was nothing)."""
         images, skipped = self._one("SELECT coalesce(sum(images), 0), coalesce(sum(skipped), 0) FROM part")
-        self._db.execute(
-            "INSERT INTO part (name, bytes, images, skipped, units, results, done) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (name, size, self.images - images, self.skipped - skipped, *position),
-        )
-        self._db.commit()
+        with storage_faults(self._path):
+            self._db.execute(
+                "INSERT INTO part (name, bytes, images, skipped, units, results, done) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (name, size, self.images - images, self.skipped - skipped, *position),
+            )
+            self._db.commit()
 
     def entries(self) -> Iterator[str]:
         """What was skipped, each as a line of JSON."""
