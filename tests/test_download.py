@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import threading
 import time
 from collections import Counter
@@ -16,10 +17,10 @@ from aiohttp import web
 from media import skipped, write_json, write_still
 
 from syphus.corpus.stores import image_ids
-from syphus.errors import ProviderError
+from syphus.errors import ProviderError, StorageError
 from syphus.images.conversion import Conversion
 from syphus.images.download import Fetched, Manners, download
-from syphus.images.downloads import Downloads
+from syphus.images.downloads import FILE, Downloads
 from syphus.runs.convert import convert
 
 QUICK = Manners(per_second=500, first_wait=0.01, timeout=1.0, longest_wait=0.2)
@@ -151,6 +152,23 @@ def test_where_nothing_can_be_got_at_all_it_stops(tmp_path: Path, flickr: Flickr
     with pytest.raises(ProviderError, match=r"No photo can be downloaded \(127\.0\.0\.1:\d+: status 500\)"):
         get(tmp_path / "photos", flickr, *["dead"] * 60)
     assert len(flickr.asked) < 60
+
+
+def test_notes_or_a_photo_that_can_not_be_written_are_one_line(tmp_path: Path, flickr: Flickr) -> None:
+    folder = tmp_path / "photos"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (0, 100, 1_000, 12_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            with pytest.raises(StorageError, match=r"can't be written: [^\n]+\.$"):
+                get(folder, flickr, "good", "gone")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    (folder / FILE).write_text("no database " * 100, "utf-8")
+    with pytest.raises(StorageError, match=FILE):
+        get(folder, flickr, "good")
+    (folder / FILE).unlink()
+    assert get(folder, flickr, "good", "gone") == Fetched(new=1, there=0, gone=1, failed=0)
 
 
 def test_a_photo_never_lands_outside_of_its_folder(tmp_path: Path, flickr: Flickr) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
+
+from syphus.ledger.store import storage_faults
 
 FILE = ".downloads.sqlite"
 _SMALL = 1 << 16  # bytes; a placeholder is small
@@ -15,27 +18,32 @@ CREATE TABLE IF NOT EXISTS small (digest BLOB NOT NULL, path TEXT NOT NULL, PRIM
 
 
 class Downloads:
-    """The notes of a folder, made as soon as something is learned. Paths are kept relative to the folder."""
+    """The notes of a folder, made as soon as something is learned. Paths are kept relative to the folder.
+
+    Raises `StorageError` where the disk fails, or the file is broken.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._db = sqlite3.connect(folder / FILE, isolation_level=None)
-        self._db.execute("PRAGMA synchronous = OFF")  # what is lost by a power cut is learned again
-        self._db.executescript(_SCHEMA)
+        self._path = folder / FILE
+        with storage_faults(self._path):
+            self._db = sqlite3.connect(self._path, isolation_level=None)
+            self._db.execute("PRAGMA synchronous = OFF")  # what is lost by a power cut is learned again
+            self._db.executescript(_SCHEMA)
 
     def is_gone(self, path: Path) -> bool:
         """Whether it is known that nobody will get this photo."""
-        found = self._db.execute("SELECT gone FROM missing WHERE path = ?", (self._name(path),)).fetchone()
+        found = self._run("SELECT gone FROM missing WHERE path = ?", (self._name(path),)).fetchone()
         return bool(found and found[0])
 
     def reason(self, path: Path) -> str:
         """Why a photo could not be had; "" where nobody has tried."""
-        row = self._db.execute("SELECT reason, gone FROM missing WHERE path = ?", (self._name(path),)).fetchone()
+        row = self._run("SELECT reason, gone FROM missing WHERE path = ?", (self._name(path),)).fetchone()
         return "" if row is None else f"expired: {row[0]}" if row[1] else f"could not be downloaded: {row[0]}"
 
     def note(self, path: Path, reason: str, *, gone: bool) -> None:
         """Notes why a photo could not be had."""
-        self._db.execute("INSERT OR REPLACE INTO missing VALUES (?, ?, ?)", (self._name(path), reason, gone))
+        self._run("INSERT OR REPLACE INTO missing VALUES (?, ?, ?)", (self._name(path), reason, gone))
 
     def same_as(self, path: Path, digest: bytes, size: int) -> list[Path]:
         """Other photos that are the very same small file, once there are several: then none is a photo, and all these
@@ -43,8 +51,8 @@ class Downloads:
         """
         if size > _SMALL:
             return []
-        self._db.execute("INSERT OR IGNORE INTO small VALUES (?, ?)", (digest, self._name(path)))
-        names = [name for (name,) in self._db.execute("SELECT path FROM small WHERE digest = ?", (digest,))]
+        self._run("INSERT OR IGNORE INTO small VALUES (?, ?)", (digest, self._name(path)))
+        names = [name for (name,) in self._run("SELECT path FROM small WHERE digest = ?", (digest,))]
         if len(names) < _ALIKE:
             return []
         others = [self._folder / name for name in names if name != self._name(path)]
@@ -55,6 +63,10 @@ class Downloads:
     def close(self) -> None:
         """Closes the file."""
         self._db.close()
+
+    def _run(self, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
+        with storage_faults(self._path):
+            return self._db.execute(sql, values)
 
     def _name(self, path: Path) -> str:
         return str(path.relative_to(self._folder)) if path.is_relative_to(self._folder) else str(path)

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
 
+from syphus.ledger.temporary import temporary_database
 from syphus.types import Frame, Still, Video
+
+_CACHE = 32_000  # KiB
 
 Listing = Callable[[Path], Iterable[Still | Frame | Video]]
 
@@ -39,7 +42,7 @@ class Sources:
 
     def _listed(self) -> sqlite3.Connection:
         stills = ((each.id, str(each.path)) for each in self._listing(self._folder) if isinstance(each, Still))
-        db = sqlite3.connect("", check_same_thread=False)
+        db = temporary_database(_CACHE)
         db.execute("CREATE TABLE still (id TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID")
         db.executemany("INSERT OR IGNORE INTO still VALUES (?, ?)", stills)
         return db
