@@ -252,11 +252,20 @@ def test_a_run_that_was_moved_away_and_back_goes_on_with_all_it_had(tmp_path: Pa
 
 def test_a_damaged_ledger_is_one_line_and_no_request(tmp_path: Path) -> None:
     (tmp_path / RUN).mkdir(parents=True)
-    (tmp_path / RUN / "run.sqlite").write_bytes(b"\0garbage" * 1000)
+    ledger = tmp_path / RUN / "run.sqlite"
+    ledger.write_bytes(b"\0garbage" * 1000)
     with server() as simulated:
         ended = finish(command(tmp_path, simulated.url, ROWS), tmp_path)
         assert (ended.returncode, simulated.stats.requests) == (2, 0)
-    assert ended.stderr == f"{tmp_path / RUN / 'run.sqlite'} can't be used as a ledger: file is not a database.\n"
+    hint = "Put a sound copy of it back, with its -wal file if there is one."
+    assert ended.stderr == f"{ledger} can't be used as a ledger: file is not a database. {hint}\n"
+    for damaged, told in (
+        (b"\0garbage" * 1000, "can't be read as a ledger: file is not a database."),
+        (b"", "is empty."),
+    ):
+        ledger.write_bytes(damaged)
+        with pytest.raises(RunError, match=re.escape(f"{ledger} {told} {hint}")):
+            read_status(ledger.parent)
 
 
 def test_a_temporary_file_that_can_not_grow_is_told(tmp_path: Path) -> None:

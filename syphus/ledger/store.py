@@ -20,6 +20,7 @@ from syphus.ledger.part_tables import TABLES
 FILE = "run.sqlite"
 FORMAT = 1  #: goes up when the tables change their meaning
 LOCK = "run.lock"
+_PUT_BACK = " Put a sound copy of it back, with its -wal file if there is one."
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -159,7 +160,7 @@ def open_for_writing(folder: Path) -> Store:
             _prepare(writer, path)
             reader = opened.enter_context(contextlib.closing(_connect(path, "ro")))
         except (sqlite3.Error, OSError) as error:
-            raise RunError(f"{path} can't be used as a ledger: {error}.") from error
+            raise RunError(f"{path} can't be used as a ledger: {error}.{_remedy(error)}") from error
         opened.pop_all()
         return Store(folder, reader, writer, lock)
 
@@ -172,15 +173,22 @@ def open_for_reading(folder: Path) -> Store:
     path = folder / FILE
     if not path.is_file():
         raise RunError(f"{folder} is no run: it holds no {FILE}.")
+    if not path.stat().st_size:
+        raise RunError(f"{path} is empty.{_PUT_BACK}")
     working = path.with_name(f"{FILE}-wal").exists()
     with contextlib.ExitStack() as opened:
         try:
             reader = opened.enter_context(contextlib.closing(_connect(path, "ro" if working else "ro&immutable=1")))
             _check_format(reader, path)
         except sqlite3.Error as error:
-            raise RunError(f"{path} can't be read as a ledger: {error}.") from error
+            raise RunError(f"{path} can't be read as a ledger: {error}.{_remedy(error)}") from error
         opened.pop_all()
         return Store(folder, reader, None, None)
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about a ledger that is damaged; nothing for one that can't be opened, which says so itself."""
+    return _PUT_BACK if type(error) is sqlite3.DatabaseError else ""
 
 
 def is_working(folder: Path) -> bool:
