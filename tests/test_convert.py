@@ -320,8 +320,10 @@ def at_work() -> list[int]:
     return found
 
 
-def struck(wish: Conversion, number: signal.Signals) -> Converted:
+def struck(number: signal.Signals, name: str, media: Path, output: Path, plugins: Path) -> Converted:
     """Converts, while the process that decodes gets a signal after the third image."""
+    where = {"name": name, "image_path": str(media), "output": output, "datasets_dir": (plugins,)}
+    wish = Conversion(**where, num_threads=1, timeout=2.0)  # type: ignore[arg-type]  # a dict has one type of value
     hit: list[int] = []
 
     def tick(progress: Progress) -> None:
@@ -371,15 +373,7 @@ def test_a_decoder_that_crashes_or_hangs_costs_one_file_and_one_that_is_killed_n
     tmp_path: Path, plugins: Path, number: signal.Signals, told: str
 ) -> None:
     photos(tmp_path / "photos", 30)
-    wish = Conversion(
-        name="Kitchens.kitchens",
-        image_path=str(tmp_path / "photos"),
-        output=tmp_path / "KI.parquet",
-        datasets_dir=(plugins,),
-        num_threads=1,
-        timeout=2.0,
-    )
-    done = struck(wish, number)
+    done = struck(number, "Kitchens.kitchens", tmp_path / "photos", tmp_path / "KI.parquet", plugins)
     assert done.images + done.skipped == 30
     reasons = [reason for file in done.files[1:] for reason in skipped(file).values()]
     assert reasons in ([], [told])  # it may have been between two
@@ -391,15 +385,7 @@ def test_a_decoder_that_ends_in_the_middle_of_a_video_costs_its_other_frames_or_
 ) -> None:
     write_video(tmp_path / "videos" / "v.mp4", every(1, 400))
     (plugins / "seconds.py").write_text(SECONDS, "utf-8")
-    wish = Conversion(
-        name="Seconds.seconds",
-        image_path=str(tmp_path / "videos"),
-        output=tmp_path / "SE.parquet",
-        datasets_dir=(plugins,),
-        num_threads=1,
-        timeout=2.0,
-    )
-    done = struck(wish, number)
+    done = struck(number, "Seconds.seconds", tmp_path / "videos", tmp_path / "SE.parquet", plugins)
     listed = {name: reason for file in done.files[1:] for name, reason in skipped(file).items()}
     assert set(listed.values()) == ({told} if told else set())
     taken = numbers_in(tmp_path / "SE.parquet")

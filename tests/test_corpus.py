@@ -544,6 +544,7 @@ def test_a_folder_is_mixed_with_what_stands_beside_its_pairs(tmp_path: Path) -> 
         ("SD", "SD: no such file or folder; a dataset is told as [NAME=GROUP:]"),
         ("A=SD", "a dataset is told as [NAME=GROUP:]"),
         ("gone/", "gone/: no such file or folder"),
+        ("data.yaml", "data.yaml: a data yaml; tell the datasets that it names"),
         ("A=IMAGES:SD", "unknown group IMAGES"),
         ("A=IMAGE_TEXT:SD", "IMAGE_TEXT needs images=FILE"),
         ("A=TEXT_ONLY:gone.json", "no such file: gone.json"),

@@ -16,7 +16,7 @@ import yaml
 from syphus.corpus.described import description_beside
 from syphus.corpus.entries import list_of
 from syphus.corpus.finding import find_groups, language
-from syphus.corpus.groups import GROUPS, TEXT_ONLY, Part, read_groups
+from syphus.corpus.groups import ENDINGS, GROUPS, TEXT_ONLY, Part, read_groups
 from syphus.corpus.verify import Summary, Tell, verify
 from syphus.errors import ConfigError
 from syphus.formats.files import replacing
@@ -79,6 +79,8 @@ def shares(summary: Summary) -> list[Share]:
 def _datasets(text: str) -> Iterator[tuple[str, str, dict[str, object]]]:
     """Group, name, and settings as the yaml has them."""
     place, *more = text.split(",")
+    if Path(place).suffix in ENDINGS:
+        raise ConfigError(f"{text}: a data yaml; tell the datasets that it names")
     if Path(place).exists():
         parts = [part for group in find_groups([Path(place)])[0] for part in group.parts]
         if Path(place).is_dir():
