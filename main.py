@@ -3,7 +3,7 @@
 import sys
 
 try:
-    from syphus.cli import main
+    from syphus.cli.app import main
 
     if __name__ == "__main__":
         main()

@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 
 from common import table
 
-from syphus.endpoints.simulated import Simulation, serve_in_thread
-from syphus.options import Options
+from syphus.cold_start.command import cold_start
+from syphus.cold_start.plan import Plan
+from syphus.cold_start.search import Ended
+from syphus.config.options import Options
+from syphus.main_job import run
 from syphus.pipeline.engine import Observer
-from syphus.runs.cold_start.command import cold_start
-from syphus.runs.cold_start.plan import Plan
-from syphus.runs.cold_start.search import Ended
-from syphus.runs.job import run
+from syphus.simulator import Simulation, serve_in_thread
 
 SEEN, UNSEEN = 400, 200
 ROWS = SEEN + UNSEEN

@@ -20,9 +20,8 @@ import numpy
 from common import table
 from numpy.typing import NDArray
 
-from syphus.reading.vector_files import read_vectors
-from syphus.relations.distinct import TOP
-from syphus.relations.neighbours import cells, flat, recall, search
+from syphus.relations.neighbours import TOP, cells, flat, recall, search
+from syphus.relations.vector_files import read_vectors
 
 KEPT, STEP, THEMES = 10, 10, 20
 

@@ -23,9 +23,9 @@ from pathlib import Path
 from common import ROOT, measured, table
 from PIL import Image, ImageFilter
 
-from syphus.image_tokens import ImageRules
+from syphus.endpoints.image_tokens import ImageRules
+from syphus.images.prompt.attachments import Album
 from syphus.types import Picture, Query
-from syphus.vision.album import Album
 
 PHOTOS = 200  # different ones; a query shows one of them, and says something else
 _PLUGIN = """

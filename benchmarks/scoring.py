@@ -22,7 +22,7 @@ from typing import Any
 from common import table
 from damage import DAMAGES, Sample, damaged
 
-from syphus.selection import Background, Candidate, Scored, score_all
+from syphus.answers.scoring import Background, Candidate, Scored, score_all
 from syphus.types import Pair, Query
 
 SEEDS = range(5)

@@ -24,13 +24,13 @@ import orjson
 from common import Server, report, run, table, write_annotations
 from pydantic import SecretStr
 
-from syphus.config import EndpointConfig
+from syphus.config.secrets import Vault
+from syphus.config.settings import EndpointConfig
 from syphus.endpoints.remote import RemoteEndpoint
+from syphus.endpoints.request import Sampling
 from syphus.plugins.contract import load_prefix
-from syphus.plugins.finding import find_plugin
-from syphus.prompts import render_messages
-from syphus.sampling import Sampling
-from syphus.secrets import Vault
+from syphus.plugins.discovery import find_plugin
+from syphus.plugins.prompts import render_messages
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 

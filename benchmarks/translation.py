@@ -26,10 +26,9 @@ from typing import Any
 
 from common import ROOT, Run, Server, measured, table
 
-from syphus.endpoints.simulated.answers import count_tokens
-from syphus.endpoints.simulated.translating.damage import damaged
-from syphus.endpoints.simulated.translating.made_up import made_up
-from syphus.translation import LANGUAGES, Features, Translatable, check_translation
+from syphus.answers.translation import LANGUAGES, Features, Translatable, check_translation
+from syphus.simulator.answers import count_tokens
+from syphus.simulator.translation.made_up import damaged, made_up
 
 PAIRS, THREADS, DAMAGE = 1000, 32, 0.1
 _THINGS = ("red bicycle", "wooden bench", "street lamp", "yellow taxi", "small dog", "glass door", "market stall")

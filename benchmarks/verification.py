@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from damaged_translations import samples
 
-from syphus.translation import LANGUAGES, Features, check_translation
-from syphus.translation.identify import identify
+from syphus.answers.translation import LANGUAGES, Features, check_translation
+from syphus.answers.translation.identify import identify
 
 
 def once(cached: bool) -> int:

@@ -19,8 +19,8 @@ import pyarrow.parquet
 from common import ROOT, measured, table
 from PIL import Image
 
-from syphus.images.columns import BASE64, INDEX
-from syphus.images.parts import parquet_writer, schema
+from syphus.images.parquet_store import BASE64, INDEX
+from syphus.images.writer import parquet_writer, schema
 
 PER_QUERY = 4
 PHOTOS, GROUP = 200, 150  # different photos; images in a row group

@@ -21,11 +21,11 @@ from syphus import (
 )
 from syphus.cleaning import Context
 from syphus.errors import InputError
+from syphus.io.media import Frames, frame_name, listing
+from syphus.io.records import beginning, name, name_field, record_error
+from syphus.io.text_files import read_text
 from syphus.parsing import Conversation, parse_conversations
-from syphus.plugins.drawing import drawn
-from syphus.reading.frames import Frames, frame_name, listing
-from syphus.reading.records import beginning, name, name_field, record_error
-from syphus.reading.text_files import read_text
+from syphus.plugins.stable_choice import drawn
 
 _ROLE = " - Human role: "
 _CONVERSATIONS, _ROUNDS = 3, 3  # what the prompt asks for

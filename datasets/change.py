@@ -10,8 +10,8 @@ from typing import Any, TypeGuard
 from syphus import AbstractDataset, Still, field, image_files, read_json, read_json_items, texts
 from syphus.cleaning import images_in_order, no_boxes, numbers_of_the_annotation, pairs_between
 from syphus.errors import InputError
-from syphus.reading.coco import CITATION, HOMEPAGE, LICENCE, Coco, coco_files
-from syphus.reading.records import name, name_field, record_error
+from syphus.io.coco import CITATION, HOMEPAGE, LICENCE, Coco, coco_files
+from syphus.io.records import name, name_field, record_error
 from syphus.selection import things_of_the_annotation
 
 

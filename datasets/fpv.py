@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from syphus import AbstractDataset, Reject, Video, field, read_json_items, texts, video_files
 from syphus.cleaning import asked_by_the_wearer, no_letters_for_people, no_timestamps, pairs_between
-from syphus.reading.records import Record, name, record_error
+from syphus.io.records import Record, name, record_error
 
 WINDOW = 16  # seconds of a clip, and its frames
 _PASSES = ("narration_pass_1", "narration_pass_2")

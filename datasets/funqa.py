@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from syphus import AbstractDataset, Check, Pair, Parsed, Query, Reject, Video, field, read_json, video_files
+from syphus.answers.cleaning.rules import folded
 from syphus.cleaning import Context, answers_of_words, no_timestamps, pairs_between
-from syphus.cleaning.rules import folded
+from syphus.io.media import Frames, listing
+from syphus.io.records import name, record_error
 from syphus.parsing import Choice, parse_choices, parse_keyed_lines
-from syphus.reading.frames import Frames, listing
-from syphus.reading.records import name, record_error
 
 KEYS = ("CH2Eng Translation", *(f"Expansion_with_Eng_{number}" for number in range(1, 6)))
 _IN_ENGLISH = Reject("not in English", r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", part="answer")

@@ -34,10 +34,10 @@ from syphus import (
 )
 from syphus.cleaning import Rule, no_boxes
 from syphus.errors import InputError
+from syphus.io.coco import CITATION, Coco, coco_files
+from syphus.io.records import beginning, read_json_lists, record_error
 from syphus.parsing import parse_pairs, parse_plain_text
-from syphus.plugins.drawing import drawn
-from syphus.reading.coco import CITATION, Coco, coco_files
-from syphus.reading.records import beginning, read_json_lists, record_error
+from syphus.plugins.stable_choice import drawn
 from syphus.selection import things_of_the_annotation
 
 _COCO_FILE = re.compile(r"\{\s*\"(?:info|licenses|images|annotations|categories|type)\"")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from syphus import (
+from syphus import (  # fmt: skip
     AbstractDataset,
     Pair,
     Reject,
@@ -21,10 +21,10 @@ from syphus import (
     read_jsonl,
     texts,
     video_files,
-)  # fmt: skip
+)
 from syphus.cleaning import instead_of, no_names_of_the_annotation, no_timestamps, pairs_between
 from syphus.errors import InputError
-from syphus.reading.records import Record, name, name_field, record_error
+from syphus.io.records import Record, name, name_field, record_error
 
 
 class DenseCaptions(AbstractDataset):

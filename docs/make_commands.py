@@ -17,9 +17,9 @@ FILE = ROOT / "docs" / "commands.md"
 
 sys.path.insert(0, str(ROOT))
 
-from syphus.cli import app, main_job  # noqa: E402 - it is found only now
-from syphus.options import Options  # noqa: E402
-from syphus.terminal.simulate import explanation  # noqa: E402
+from syphus.cli.app import app, main_job  # noqa: E402 - it is found only now
+from syphus.cli.simulate import explanation  # noqa: E402
+from syphus.config.options import Options  # noqa: E402
 
 _BEGINNING = """\
 <!-- Written by docs/make_commands.py from the command line itself. Change the help texts there, not here. -->

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 MADE_UP = "Answered by the simulated endpoint: made-up text, not a model."
 
@@ -51,3 +52,11 @@ def span(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def short_path(path: Path) -> str:
+    """A path as short as it is clear: relative to the current folder where it is below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

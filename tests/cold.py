@@ -12,13 +12,13 @@ from typing import Any
 
 from harness import HERE, Listener, server, write_config, write_rows
 
-from syphus.endpoints.simulated import SimulatedServer
+from syphus.cli.cold_start import searched
+from syphus.cold_start.command import cold_start
+from syphus.cold_start.plan import Found, Plan
+from syphus.cold_start.review import Reviewer
+from syphus.config.options import Options
 from syphus.errors import SyphusError
-from syphus.options import Options
-from syphus.runs.cold_start.command import cold_start
-from syphus.runs.cold_start.plan import Found, Plan
-from syphus.runs.cold_start.review import Reviewer
-from syphus.terminal.trials import searched
+from syphus.simulator import SimulatedServer
 
 SYSTEM = """\
 You are told what a photo shows. Write one to five pairs of a question and an answer:

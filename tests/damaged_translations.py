@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from syphus.translation import LANGUAGES, Reason, Translatable
+from syphus.answers.translation import LANGUAGES, Reason, Translatable
 
 _FOLDER = Path(__file__).parent / "translations"
 

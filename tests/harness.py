@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from syphus.endpoints.simulated import SimulatedServer, Simulation, serve_in_thread
+from syphus.config.options import Options
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
-from syphus.options import Options
+from syphus.main_job import run
 from syphus.pipeline.engine import Observer
-from syphus.runs.job import run
 from syphus.runs.status import read_status
+from syphus.simulator import SimulatedServer, Simulation, serve_in_thread
 from syphus.types import State
 
 HERE = Path(__file__).parent

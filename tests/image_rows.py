@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from harness import Ran, run_rows
 from PIL import Image
 
-from syphus.endpoints.simulated import SimulatedServer
+from syphus.simulator import SimulatedServer
 
 
 def picture(width: int, height: int, seed: int = 0, form: str = "JPEG", mode: str = "RGB", coarse: int = 16) -> bytes:

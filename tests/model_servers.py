@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from syphus.pipeline.limits import Bucket, Ticket
+from syphus.pipeline.rate_limits import Bucket, Ticket
 
 
 @dataclass

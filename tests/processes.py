@@ -41,7 +41,7 @@ if __name__ == "__main__":
 
 from harness import write_config, write_rows  # noqa: E402 - the script above is not slowed down by them
 
-from syphus.endpoints.simulated import Record, SimulatedServer, Stats  # noqa: E402
+from syphus.simulator import Record, SimulatedServer, Stats  # noqa: E402
 
 
 def command(
@@ -85,7 +85,7 @@ def start(arguments: list[str], folder: Path, **how: Any) -> Iterator[subprocess
 
 
 _WARM = multiprocessing.get_context("forkserver")
-_WARM.set_forkserver_preload(["syphus.cli", "syphus.runs.job", "syphus.terminal.telling", "syphus.endpoints.remote"])
+_WARM.set_forkserver_preload(["syphus.cli", "syphus.main_job", "syphus.cli.summary", "syphus.endpoints.remote"])
 
 
 def syphus(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

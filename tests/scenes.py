@@ -7,8 +7,8 @@ from random import Random
 
 from damage import Sample
 
-from syphus.parsing.pairs import parse_pairs, render_pairs
-from syphus.selection import Candidate
+from syphus.answers.parsing.pairs import parse_pairs, render_pairs
+from syphus.answers.scoring import Candidate
 from syphus.types import Message, Pair, Query, State
 
 WHO = (

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from syphus.parsing import choices, conversations, keyed_lines, pairs, plain_text
+from syphus.answers.parsing import choices, conversations, keyed_lines, pairs, plain_text
 
 ANSWERS = Path(__file__).parent / "data" / "answers"
 KEYS = ("Translation", "Rewording_1", "Rewording_2")

@@ -7,8 +7,8 @@ import json
 import pytest
 from multidict import CIMultiDict
 
-from syphus.endpoints.answers import judge_answer, unusable
-from syphus.endpoints.verdicts import Action, Verdict
+from syphus.endpoints.classify import Action, Verdict
+from syphus.endpoints.completions import judge_answer, unusable
 from syphus.types import Outcome, State
 
 

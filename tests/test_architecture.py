@@ -19,24 +19,22 @@ PACKAGE = ROOT / "syphus"
 #: From top to bottom: a room, which is a package or a module of `syphus`, imports from those below it and from itself.
 LAYERS = (
     ("cli",),
-    ("terminal",),
+    ("main_job",),
+    ("cold_start", "relations", "translation"),
     ("runs",),
-    ("stages",),
     ("pipeline",),
-    ("corpus", "hub"),
-    ("vision",),
-    ("images",),
     ("formats",),
-    ("endpoints", "ledger", "plugins"),
-    ("pricing",),
-    ("config", "prompts", "sampling", "selection"),
-    ("image_tokens",),
-    ("cleaning", "environment", "parsing", "reading", "relations", "secrets", "text", "translation"),
-    ("judging", "options"),
+    ("images",),
+    ("simulator",),
+    ("endpoints",),
+    ("config", "ledger", "plugins"),
+    ("cleaning", "parsing", "selection"),  # what plugins import, under names that do not change
+    ("answers", "io"),
+    ("text",),
     ("errors", "types", "version"),
 )
 HEAVY = ("PIL", "aiofiles", "aiohttp", "av", "httpx2", "openai", "orjson", "pyarrow", "pydantic", "rich", "tenacity")
-LONGEST_MODULE, LONGEST_FUNCTION = 300, 50  # lines
+LONGEST_MODULE, LONGEST_FUNCTION = 400, 50  # lines
 
 
 def module_name(path: Path) -> str:

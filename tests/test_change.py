@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from syphus.answers.parsing.pairs import parse_pairs
 from syphus.errors import InputError
-from syphus.parsing.pairs import parse_pairs
 from syphus.plugins.contract import AbstractDataset, load_prefix, queries
-from syphus.plugins.finding import find_plugin, shipped
+from syphus.plugins.discovery import find_plugin, shipped
 
 REAL_DATA = os.environ.get("SYPHUS_REAL_DATA")
 EXAMPLE = shipped("examples") / "spot_the_difference.json"

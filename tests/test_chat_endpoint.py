@@ -13,11 +13,11 @@ from harness import KEY, run_rows, server
 from token_command import command, runs, token
 from wire import GOOD, Seen, completion, in_thread, reply, serving
 
-from syphus.config import EndpointConfig
+from syphus.config.secrets import Vault
+from syphus.config.settings import EndpointConfig
 from syphus.endpoints.remote import RemoteEndpoint
 from syphus.endpoints.transport import Reply
 from syphus.runs.status import read_query
-from syphus.secrets import Vault
 
 BODIES = (b'{"one": 1}', '{"zwei": "ü 猫"}'.encode(), b'{ "three" :\n3, "three": 3 }', b"[" + b"1," * 50_000 + b"1]")
 AZURE = {"kind": "azure", "deployment": "mini", "api_version": "2024-10-21"}

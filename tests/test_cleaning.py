@@ -11,7 +11,7 @@ import pytest
 from harness import run_rows, server
 
 from syphus import Check, Pair, Query, Reject, Repair
-from syphus.cleaning import (
+from syphus.answers.cleaning import (
     GENERAL_RULES,
     Context,
     Rule,
@@ -20,7 +20,6 @@ from syphus.cleaning import (
     clean,
     images_in_order,
     instead_of,
-    leaks,
     no_boxes,
     no_letters_for_people,
     no_names,
@@ -28,7 +27,8 @@ from syphus.cleaning import (
     numbers_of_the_annotation,
     pairs_between,
 )
-from syphus.cleaning.rules import recognisable
+from syphus.answers.cleaning import general as leaks
+from syphus.answers.cleaning.rules import recognisable
 from syphus.types import Picture, State
 
 TAUGHT = "It shows a very long answer that stands in the in-context examples."

@@ -23,9 +23,9 @@ from harness import HERE, KEY, server, write_config, write_rows
 from processes import MAIN, environment, finish, start, syphus, typed
 from wire import completion, in_thread, reply, serving
 
-from syphus.endpoints.simulated import SimulatedServer
+from syphus.config.options import Options
 from syphus.errors import ConfigError
-from syphus.options import Options
+from syphus.simulator import SimulatedServer
 
 TYPED = typed(str(MAIN))
 Done = subprocess.CompletedProcess[str]

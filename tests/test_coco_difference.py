@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from syphus import Pair
-from syphus.cleaning import Context, clean
+from syphus.answers.cleaning import Context, clean
 from syphus.errors import InputError
 from syphus.plugins.contract import AbstractDataset, load_prefix, queries
-from syphus.plugins.finding import find_plugin, shipped
+from syphus.plugins.discovery import find_plugin, shipped
 from syphus.types import Query
 
 EXAMPLES = shipped("examples")

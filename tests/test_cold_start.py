@@ -12,18 +12,19 @@ from browser import shown
 from cold import SMALL, SYSTEM, Cold, bare_prompt, options, said, search, stages, teachable, texts
 from harness import HERE, write_rows
 
+from syphus.answers.parsing import render_pairs
+from syphus.answers.scoring import Scored
+from syphus.cold_start.plan import Found, Plan
+from syphus.cold_start.prompt_file import write_prompt
+from syphus.cold_start.propose import Propose
+from syphus.cold_start.review import ACCEPT, EDIT, REJECT, Decision
+from syphus.cold_start.selection import sample_by_lot
+from syphus.config.secrets import Vault
+from syphus.endpoints.request import Sampling
 from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError, StorageError
-from syphus.parsing import render_pairs
-from syphus.plugins.finding import find_plugin
-from syphus.prompts import read_prompt, to_prefix
-from syphus.runs.cold_start.plan import Found, Plan
-from syphus.runs.cold_start.prompt_file import write_prompt
-from syphus.runs.cold_start.review import ACCEPT, EDIT, REJECT, Decision
+from syphus.plugins.discovery import find_plugin
+from syphus.plugins.prompts import read_prompt, to_prefix
 from syphus.runs.status import read_status
-from syphus.sampling import Sampling
-from syphus.secrets import Vault
-from syphus.selection import Scored, sample_by_lot
-from syphus.stages.propose import Propose
 from syphus.types import Message, Pair, Prefix, Query, State
 
 GOOD = "in_context:\n- role: user\n  content: the old sailor is painting a boat\n- role: assistant\n  content:\n"

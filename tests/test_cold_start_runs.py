@@ -15,14 +15,14 @@ from cold import bare_prompt, options, teachable, texts
 from harness import HERE, Listener, write_rows
 from processes import Watch, command, environment, finish, start, syphus
 
+from syphus.cli.cold_start import _edited
+from syphus.cold_start.command import WORTHWHILE
+from syphus.config.options import Options
 from syphus.errors import ConfigError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import Finished
-from syphus.options import Options
-from syphus.prompts import read_prompt, to_prefix
-from syphus.runs.cold_start.before import WORTHWHILE
-from syphus.runs.job import run
+from syphus.main_job import run
+from syphus.plugins.prompts import read_prompt, to_prefix
 from syphus.runs.status import read_status
-from syphus.terminal.review import _edited
 
 ROWS = WORTHWHILE + 10
 

@@ -11,13 +11,13 @@ import yaml
 from cold import SYSTEM, options, teachable, texts
 from harness import Listener, run_rows, server
 
-from syphus.corpus.described import describe_in, description_beside
-from syphus.corpus.mix import mix
-from syphus.endpoints.simulated import SimulatedServer
+from syphus.cli.cold_start import compared
+from syphus.cold_start.compare import Compared, as_json, compare
 from syphus.errors import BudgetError, ConfigError, RunError
-from syphus.runs.compare import Compared, as_json, compare
+from syphus.formats.mimicit.descriptions import describe_in, description_beside
+from syphus.formats.mimicit.mix import mix
 from syphus.runs.describe import Described, describe
-from syphus.terminal.trials import compared
+from syphus.simulator import SimulatedServer
 
 PAIRS = [("What is the sailor doing?", "He is painting a boat."), ("Where is the boat?", "It is at the harbour.")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from syphus.config import Config, EndpointConfig, load_config
+from syphus.config.settings import Config, EndpointConfig, load_config
 from syphus.errors import ConfigError
 
 KEY = "sk-canary-0123456789abcdef"

@@ -27,12 +27,12 @@ from media import every, number_of, numbered, skipped, write_still, write_video
 from PIL import Image
 from processes import MAIN, environment, finish, start, syphus
 
+from syphus.cli.convert import ConversionMeter
 from syphus.errors import ConfigError, InputError, PluginError, RunError, StorageError
-from syphus.images.conversion import Conversion
+from syphus.images.convert import Converted, Progress
+from syphus.images.convert import convert as convert_as
+from syphus.images.options import Conversion
 from syphus.images.store import open_store
-from syphus.runs.convert import Converted, Progress
-from syphus.runs.convert import convert as convert_as
-from syphus.terminal.converting import ConversionMeter
 
 hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
 

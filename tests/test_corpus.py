@@ -24,15 +24,15 @@ from browser import shown
 from PIL import Image
 from processes import syphus
 
-from syphus.corpus.finding import find_groups, language
-from syphus.corpus.mix import mix
-from syphus.corpus.page import _binned, write_page
-from syphus.corpus.pictures import Depth, faults
-from syphus.corpus.stats import count, mean, median
-from syphus.corpus.verify import Summary, verify
+from syphus.cli.mimicit import HEADS, checked, numbers
 from syphus.errors import ConfigError, InputError
-from syphus.reading.nested import read_nested_items
-from syphus.terminal.corpus import HEADS, checked, numbers
+from syphus.formats.mimicit.discovery import find_groups, language
+from syphus.formats.mimicit.images import Depth, faults
+from syphus.formats.mimicit.mix import mix
+from syphus.formats.mimicit.stats import count, mean, median
+from syphus.formats.mimicit.stats_page import _binned, write_page
+from syphus.formats.mimicit.verify import Summary, verify
+from syphus.io.records import read_nested_items
 from syphus.text import in_words
 
 GOOD = {

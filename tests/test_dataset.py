@@ -10,8 +10,8 @@ from types import MappingProxyType
 import pytest
 
 from syphus.errors import InputError, PluginError, PromptError, UsageError
+from syphus.io.records import read_json, read_jsonl
 from syphus.plugins.contract import AbstractDataset, load_prefix, plugin_code, queries
-from syphus.reading.records import read_json, read_jsonl
 from syphus.types import Pair, Parsed, Query
 
 Rows = Iterable[Mapping[str, object]]

@@ -18,10 +18,9 @@ from harness import run_rows, server
 from processes import Watch, command, finish, start
 
 from syphus.errors import RunError, StorageError
-from syphus.formats.files import replacing
+from syphus.io.durable import replacing, temporary_database
 from syphus.ledger.records import Records
 from syphus.ledger.store import open_for_reading
-from syphus.ledger.temporary import temporary_database
 from syphus.runs.status import read_status
 from syphus.types import State
 

@@ -32,13 +32,13 @@ from typer.core import TyperGroup
 
 import syphus
 from syphus import errors
-from syphus.cli import app
-from syphus.config import Config, EmbeddingsConfig, EndpointConfig, load_config
-from syphus.options import Options
+from syphus.cli.app import app
+from syphus.config.options import Options
+from syphus.config.settings import Config, EmbeddingsConfig, EndpointConfig, load_config
+from syphus.main_job import run
 from syphus.pipeline.engine import Observer
 from syphus.plugins.contract import AbstractDataset
-from syphus.plugins.finding import list_plugins
-from syphus.runs.job import run
+from syphus.plugins.discovery import list_plugins
 from syphus.types import State
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -326,7 +326,7 @@ def test_the_entry_point_of_the_tutorial_is_found(checkout: Path, environ: dict[
 
 
 def test_every_variable_that_is_read_is_on_the_configuration_page_and_no_other() -> None:
-    sources = [path.read_text("utf-8") for path in (ROOT / "syphus").rglob("*.py") if "simulated" not in path.parts]
+    sources = [path.read_text("utf-8") for path in (ROOT / "syphus").rglob("*.py") if "simulator" not in path.parts]
     read = set(re.findall(r"\"((?:OPENAI|AZURE|SYPHUS|SSL|REQUESTS|CURL)_[A-Z_]+)\"", "".join(sources)))
     told = set(table("docs/configuration.md", "## The environment"))
     proxies = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}  # the standard library reads these

@@ -16,12 +16,11 @@ import pytest
 from aiohttp import web
 from media import skipped, write_json, write_still
 
-from syphus.corpus.stores import image_ids
 from syphus.errors import ProviderError, StorageError
-from syphus.images.conversion import Conversion
-from syphus.images.download import Fetched, Manners, download
-from syphus.images.downloads import FILE, Downloads
-from syphus.runs.convert import convert
+from syphus.formats.mimicit.images import image_ids
+from syphus.images.convert import convert
+from syphus.images.download import FILE, Downloads, Fetched, Manners, download
+from syphus.images.options import Conversion
 
 QUICK = Manners(per_second=500, first_wait=0.01, timeout=1.0, longest_wait=0.2)
 

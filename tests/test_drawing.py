@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from syphus.plugins.drawing import drawn
+from syphus.plugins.stable_choice import drawn
 
 LETTERS = list("abcdefghij")
 

@@ -16,12 +16,12 @@ import openai
 import pytest
 from harness import KEY, Ran, run_rows, server
 
+from syphus.endpoints.classify import Action, Verdict
 from syphus.endpoints.embeddings import EmbeddingsJudge, pack, unpack
-from syphus.endpoints.simulated import SimulatedServer
-from syphus.endpoints.verdicts import Action, Verdict
 from syphus.errors import BudgetError, ConfigError, ProviderError
+from syphus.ledger.batches import vectors, without_vectors
 from syphus.ledger.store import open_for_reading
-from syphus.ledger.vectors import vectors, without_vectors
+from syphus.simulator import SimulatedServer
 from syphus.types import Relation, Request, State
 
 STAGE = "embed vectors"

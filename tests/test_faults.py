@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 from harness import KEY, run_rows, server
 
-from syphus.endpoints.simulated import FAULTS
+from syphus.simulator import FAULTS
 from syphus.types import State
 
 OK, INVALID, TRUNCATED, REFUSED, FAILED, PENDING = State

@@ -20,15 +20,15 @@ from huggingface_hub import DatasetCard
 
 from syphus.errors import ConfigError, RunError, StorageError
 from syphus.formats.conversations import conversations
-from syphus.formats.ids import distinct
 from syphus.formats.llava import write_llava
-from syphus.formats.mimicit import write_files
+from syphus.formats.mimicit.ids import distinct
+from syphus.formats.mimicit.writer import write_files
 from syphus.formats.parquet import write_parquet
+from syphus.formats.registry import FORMATS
 from syphus.formats.source import Source
-from syphus.formats.table import FORMATS
 from syphus.formats.train import Keys
-from syphus.ledger.pairs import Kept
 from syphus.ledger.results import Result
+from syphus.ledger.serialization import Kept
 from syphus.runs.export import export_run
 from syphus.types import Train
 

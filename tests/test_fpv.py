@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from syphus import Pair
-from syphus.cleaning import Context, clean
-from syphus.endpoints.simulated.wearer import told_to_wearer
+from syphus.answers.cleaning import Context, clean
 from syphus.errors import InputError
 from syphus.plugins.contract import AbstractDataset, queries
-from syphus.plugins.finding import find_plugin, shipped
+from syphus.plugins.discovery import find_plugin, shipped
+from syphus.simulator.wording import told_to_wearer
 from syphus.types import Query
 
 

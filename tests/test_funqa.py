@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from syphus.cleaning import Context, clean
+from syphus.answers.cleaning import Context, clean
 from syphus.errors import InputError
 from syphus.plugins.contract import AbstractDataset, queries
-from syphus.plugins.finding import find_plugin
-from syphus.stages.generate import rules_of
+from syphus.plugins.discovery import find_plugin
+from syphus.runs.generate import rules_of
 from syphus.types import Pair, Query
 
 VIDEO = "H_A_101_1433_1631"

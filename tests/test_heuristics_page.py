@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from scenes import candidate
 
-from syphus.selection import HEURISTICS, Background, Candidate, score_all
-from syphus.selection.proof import Thresholds
+from syphus.answers.scoring import HEURISTICS, Background, Candidate, score_all
+from syphus.cold_start.proof import Thresholds
 from syphus.types import Message, Pair, Query
 
 PAGE = (Path(__file__).parent.parent / "docs" / "heuristics.md").read_text("utf-8")

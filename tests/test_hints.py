@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 from multidict import CIMultiDict
 
-from syphus.endpoints.hints import duration, retry_wait, stated_limits
+from syphus.endpoints.rate_limit_headers import duration, retry_wait, stated_limits
 
 NOW = 1_790_000_000.0
 

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 from media import every, skipped, write_json, write_still, write_video
 
-from syphus.corpus.stores import image_ids
-from syphus.images.conversion import Conversion
+from syphus.formats.mimicit.images import image_ids
+from syphus.images.convert import convert
+from syphus.images.options import Conversion
+from syphus.io.media import Frames
+from syphus.io.records import read_json, read_json_items, read_json_lists, read_jsonl
 from syphus.plugins.contract import queries
-from syphus.plugins.finding import find_plugin
-from syphus.reading.frames import Frames
-from syphus.reading.records import read_json, read_json_items, read_json_lists, read_jsonl
-from syphus.runs.convert import convert
+from syphus.plugins.discovery import find_plugin
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syphus.image_tokens import ImageRules
+from syphus.endpoints.image_tokens import ImageRules
 
 
 @pytest.mark.parametrize(

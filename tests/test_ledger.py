@@ -11,9 +11,8 @@ import pytest
 
 from syphus.errors import InputError
 from syphus.ledger.inputs import InputCheck, accept, register, reject
-from syphus.ledger.lookup import look_up
 from syphus.ledger.records import Attempts, Entry, Paid, Records, Row, reopen
-from syphus.ledger.results import accepted
+from syphus.ledger.results import accepted, look_up
 from syphus.ledger.sessions import begin_session, end_session, get_meta, last_settings, sessions, set_meta, specs
 from syphus.ledger.store import Store, open_for_writing
 from syphus.ledger.summary import count_queries, count_spending

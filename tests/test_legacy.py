@@ -10,12 +10,12 @@ from textwrap import indent
 
 import pytest
 
+from syphus.answers.parsing.pairs import parse_pairs
 from syphus.errors import InputError, PluginError, PromptError
-from syphus.parsing.pairs import parse_pairs
 from syphus.plugins.contract import AbstractDataset, load_prefix, queries
-from syphus.plugins.finding import find_plugin, list_plugins
+from syphus.plugins.discovery import find_plugin, list_plugins
 from syphus.plugins.legacy import LegacyDataset
-from syphus.prompts import render_messages
+from syphus.plugins.prompts import render_messages
 
 # A plugin in the shape of the first Syphus: positional arguments under several names, everything read in a list.
 VIDEO = """

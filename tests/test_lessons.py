@@ -9,16 +9,17 @@ from random import Random
 import pytest
 from cold import SYSTEM, texts
 
-from syphus.endpoints.simulated import Simulation, changed
-from syphus.endpoints.simulated.answers import Manners, answer
-from syphus.endpoints.simulated.chat import Body, read_chat
-from syphus.endpoints.simulated.forms import QUESTION_ANSWER
-from syphus.endpoints.simulated.lessons import FAILURES, Lesson, Obedience, failure, lessons
-from syphus.endpoints.simulated.prompts import PromptBook
-from syphus.endpoints.simulated.scene import DEFECTS, Scene
-from syphus.endpoints.simulated.wording import pairs
-from syphus.parsing import parse_pairs, render_pairs
-from syphus.selection import VERDICT_SCHEMA, Candidate, read_verdict, rubric_messages
+from syphus.answers.parsing import parse_pairs, render_pairs
+from syphus.answers.scoring import Candidate
+from syphus.cold_start.rubric import VERDICT_SCHEMA, read_verdict, rubric_messages
+from syphus.simulator import Simulation, changed
+from syphus.simulator.answers import Manners, answer
+from syphus.simulator.chat_request import Body, read_chat
+from syphus.simulator.forms import QUESTION_ANSWER
+from syphus.simulator.learning import FAILURES, Lesson, Obedience, failure, lessons
+from syphus.simulator.prompts import PromptBook
+from syphus.simulator.scene import DEFECTS, Scene
+from syphus.simulator.wording import pairs
 from syphus.types import Pair, Query
 
 ASKED = "the old sailor is painting a wooden boat\nthe masked nurse is washing an iron stove"

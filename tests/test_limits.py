@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from model_servers import LimitedServer, play_limits
 
-from syphus.pipeline.limits import Bucket
+from syphus.pipeline.rate_limits import Bucket
 
 PROMPT, MAX_TOKENS, USED = 150.0, 3200.0, 350.0
 WORST = PROMPT + MAX_TOKENS

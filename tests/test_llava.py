@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from harness import Listener
 
-from syphus.cleaning import Context, clean
+from syphus.answers.cleaning import Context, clean
+from syphus.answers.parsing import parse_pairs, parse_plain_text
+from syphus.config.options import Options
 from syphus.errors import InputError, NoEndpointError
-from syphus.options import Options
-from syphus.parsing import parse_pairs, parse_plain_text
+from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, queries
-from syphus.plugins.finding import find_plugin, shipped
-from syphus.runs.job import run
+from syphus.plugins.discovery import find_plugin, shipped
+from syphus.runs.generate import rules_of
 from syphus.runs.status import read_status
-from syphus.stages.generate import rules_of
 from syphus.types import Pair, Query, State
 
 REAL_DATA = os.environ.get("SYPHUS_REAL_DATA")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syphus.pipeline.outage import FIRST_CONTACT, LONGEST_PROBE, SUSPICIOUS, Health
+from syphus.pipeline.health import FIRST_CONTACT, LONGEST_PROBE, SUSPICIOUS, Health
 
 
 def healthy(now: float = 10.0) -> Health:

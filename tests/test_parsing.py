@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from syphus.parsing import pairs as parser
-from syphus.parsing.json_answers import find_json, read_documents
-from syphus.parsing.pairs import parse_pairs, render_pairs
-from syphus.parsing.sections import find_headers, header_pattern, split_sections
+from syphus.answers.parsing import pairs as parser
+from syphus.answers.parsing.json_answers import find_json, read_documents
+from syphus.answers.parsing.pairs import parse_pairs, render_pairs
+from syphus.answers.parsing.sections import find_headers, header_pattern, split_sections
 from syphus.types import Pair, Parsed
 
 ANSWERS = Path(__file__).parent / "data" / "answers"

@@ -16,7 +16,7 @@ from media import number_of, numbered
 from PIL import Image, ImageCms
 
 from syphus.errors import ConfigError
-from syphus.images.look import Look, make_look
+from syphus.images.options import Look, make_look
 from syphus.images.pixels import BadImageError, convert_still, measure, read_file
 
 

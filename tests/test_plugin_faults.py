@@ -8,7 +8,7 @@ import pytest
 from harness import HERE, KEY, Ran, run_rows, server, write_rows
 
 from syphus.errors import PluginError
-from syphus.plugins.finding import find_plugin
+from syphus.plugins.discovery import find_plugin
 from syphus.types import State
 
 OK, INVALID, TRUNCATED, REFUSED, FAILED, PENDING = State

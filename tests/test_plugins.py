@@ -12,7 +12,7 @@ import pytest
 
 from syphus.errors import PluginError, PromptError
 from syphus.plugins.contract import load_prefix, queries
-from syphus.plugins.finding import PluginInfo, find_plugin, list_plugins, shipped
+from syphus.plugins.discovery import PluginInfo, find_plugin, list_plugins, shipped
 
 TOY = '''
 from syphus.plugins.contract import AbstractDataset

@@ -9,12 +9,12 @@ import pytest
 from harness import run_rows, server
 from wire import completion, in_thread, reply, serving
 
-from syphus.config import PricePerMillion
-from syphus.pricing import load_prices, price_date
-from syphus.reading.yaml_files import read_yaml
+from syphus.config.pricing import load_prices, price_date
+from syphus.config.settings import PricePerMillion
+from syphus.io.yaml_files import read_yaml
 from syphus.types import Usage
 
-SHIPPED = Path(__file__).resolve().parent.parent / "syphus" / "prices.yaml"
+SHIPPED = Path(__file__).resolve().parent.parent / "syphus" / "config" / "prices.yaml"
 MINI = PricePerMillion(input=0.15, cached_input=0.075, output=0.60)
 OWN = {"mine": PricePerMillion(input=1.0, output=3.0), "mine-2026-01-31": PricePerMillion(input=9.0, output=9.0)}
 

@@ -21,7 +21,7 @@ import pytest
 from harness import HERE, run_rows, server
 from processes import Watch, command, environment, finish, start, typed
 
-from syphus.pipeline.clock import LONGEST_GAP, AwakeClock
+from syphus.pipeline.deadlines import LONGEST_GAP, AwakeClock
 from syphus.runs.status import read_status
 from syphus.types import State
 
@@ -100,7 +100,7 @@ def test_a_run_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
 
 #: Before the loop, which listens for itself.
 EARLY = {
-    "import": ("import", "syphus.runs.job", 1),
+    "import": ("import", "syphus.main_job", 1),
     "input": ("open", "rows.jsonl", 1),
     "ledger": ("sqlite3.connect", "run.sqlite", 1),
 }

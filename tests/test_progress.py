@@ -13,15 +13,13 @@ from pathlib import Path
 import pytest
 from harness import HERE
 
-from syphus.pipeline.budget import Budget
+from syphus.cli.progress import LiveObserver, Meter, PlainObserver, make_observer
+from syphus.config.pricing import Price
+from syphus.pipeline.admission import Gate
+from syphus.pipeline.budget import Budget, TokenEstimate
+from syphus.pipeline.endpoint_state import Lane
 from syphus.pipeline.engine import View
-from syphus.pipeline.estimate import TokenEstimate
-from syphus.pipeline.gate import Gate
-from syphus.pipeline.lane import Lane
-from syphus.pipeline.tally import Tally
-from syphus.pricing import Price
-from syphus.terminal.meter import Meter
-from syphus.terminal.progress import LiveObserver, PlainObserver, make_observer
+from syphus.pipeline.stats import Tally
 from syphus.types import State, Usage
 
 ROOT = HERE.parent

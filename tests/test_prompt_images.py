@@ -12,12 +12,12 @@ import pytest
 from harness import Ran, server
 from image_rows import ask, picture, shown, write_picture, write_store
 
-from syphus.endpoints.simulated import SimulatedServer
 from syphus.errors import ImageError
+from syphus.images.prompt.lookup import Places
 from syphus.ledger.store import FILE
 from syphus.runs.status import read_query
+from syphus.simulator import SimulatedServer
 from syphus.types import Picture, State
-from syphus.vision.places import Places
 
 JPEG_IN_BASE64 = b"/9j/"  # how every JPEG begins there
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from syphus.answers.parsing.pairs import parse_pairs
 from syphus.errors import PromptError
-from syphus.parsing.pairs import parse_pairs
-from syphus.prompts import find_prompt, prefix_digest, read_prompt, render_messages, to_prefix
+from syphus.plugins.prompts import find_prompt, prefix_digest, read_prompt, render_messages, to_prefix
 from syphus.types import Message, Pair, Prefix
 
 USER = {"role": "user", "content": "a car is gone"}

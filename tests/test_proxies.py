@@ -14,9 +14,9 @@ from proxy import proxying
 from wire import Seen, Wire, completion, in_thread, listen, reply, serving
 from yarl import URL
 
+from syphus.config.secrets import Vault
 from syphus.endpoints.transport import NoReplyError, Reply, Transport, proxy_for
 from syphus.errors import ConfigError
-from syphus.secrets import Vault
 
 PASSWORD = "geheim/w:ö%t"  # every character of it is encoded in a URL
 ENCODED = "geheim%2Fw%3A%C3%B6%25t"

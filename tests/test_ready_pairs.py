@@ -9,9 +9,9 @@ from typing import Any
 from harness import HERE, KEY, Listener, Ran, run_rows, server, write_config
 from processes import syphus
 
+from syphus.config.options import Options
 from syphus.errors import NoEndpointError, SyphusError
-from syphus.options import Options
-from syphus.runs.job import run
+from syphus.main_job import run
 from syphus.types import State
 
 GOOD = [["What is there?", "A bird."], ["Why?", "It is hungry, the user (you) see."]]

@@ -10,16 +10,7 @@ from pathlib import Path
 import pytest
 
 from syphus.errors import InputError
-from syphus.reading.records import (
-    Record,
-    field,
-    position,
-    read_json,
-    read_json_items,
-    read_json_lists,
-    read_jsonl,
-    texts,
-)
+from syphus.io.records import Record, field, position, read_json, read_json_items, read_json_lists, read_jsonl, texts
 
 RECORDS = [
     {"id": 1, "text": "a → b\u2028c"},

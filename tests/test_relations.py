@@ -16,19 +16,18 @@ import pytest
 from harness import HERE, Listener, Ran, server, write_config
 from typer.testing import CliRunner
 
-from syphus.cli import app
+from syphus.cli.app import app
+from syphus.config.options import Options
 from syphus.errors import ConfigError, InputError, PluginError, RunError, SyphusError
-from syphus.formats.related import related_anew
+from syphus.formats.context import related_anew
 from syphus.formats.train import Keys
-from syphus.ledger.pairs import Kept
 from syphus.ledger.results import Result
-from syphus.options import Options
-from syphus.reading.vector_files import read_vectors
-from syphus.relations.distinct import distinct
-from syphus.relations.neighbours import cells, flat, neighbours, recall, search
+from syphus.ledger.serialization import Kept
+from syphus.main_job import run
+from syphus.relations.neighbours import cells, distinct, flat, neighbours, recall, search
+from syphus.relations.vector_files import read_vectors
 from syphus.runs.clean import clean_run
 from syphus.runs.export import export_run
-from syphus.runs.job import run
 from syphus.types import Relation, Train
 
 PLUGINS = (HERE / "plugins",)

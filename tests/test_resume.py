@@ -14,7 +14,7 @@ from wire import Seen, completion, in_thread, reply, serving
 
 from syphus.errors import ConfigError, RunError
 from syphus.ledger.store import open_for_writing
-from syphus.runs.projections import open_pairs
+from syphus.runs.outputs import open_pairs
 from syphus.types import State
 
 OK, INVALID, TRUNCATED, REFUSED, FAILED, PENDING = State

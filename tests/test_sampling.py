@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from syphus.sampling import KEY_BYTES, Sampling
+from syphus.endpoints.request import KEY_BYTES, Sampling
 from syphus.types import Message, Request
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,7 +135,7 @@ def test_folder_hash_seed_and_imports_change_nothing(tmp_path: Path) -> None:
         "model, parameters, messages = json.loads(sys.stdin.read())\n"
         "print(Sampling(model, parameters).request(messages).key.hex())\n"
     )
-    for folder, seed, first in ((tmp_path, "1", "import openai, yaml"), (ROOT, "77", "import syphus.runs.job")):
+    for folder, seed, first in ((tmp_path, "1", "import openai, yaml"), (ROOT, "77", "import syphus.main_job")):
         ran = subprocess.run(
             [sys.executable, "-c", program.format(first=first)],
             input=json.dumps([MODEL, PARAMETERS, MESSAGES]),

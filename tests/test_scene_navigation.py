@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from harness import Listener
 
+from syphus.config.options import Options
+from syphus.config.secrets import Vault
+from syphus.endpoints.request import Sampling
 from syphus.errors import InputError, RunError
 from syphus.ledger.records import Row
-from syphus.options import Options
+from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, load_prefix, queries
-from syphus.plugins.finding import find_plugin, shipped
-from syphus.runs.job import run
-from syphus.sampling import Sampling
-from syphus.secrets import Vault
-from syphus.stages.generate import Generate
+from syphus.plugins.discovery import find_plugin, shipped
+from syphus.runs.generate import Generate
 from syphus.types import Completion, Outcome, Query, State, Usage
 
 EXAMPLES = shipped("examples") / "scene_navigation"

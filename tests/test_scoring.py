@@ -9,23 +9,22 @@ import pytest
 from damage import DAMAGES, Sample, damaged
 from scenes import EXAMPLES, SYSTEM, planted, samples
 
-from syphus.cleaning import GENERAL_RULES, Context, clean, pairs_between
-from syphus.errors import PluginError
-from syphus.selection import (
+from syphus.answers.cleaning import GENERAL_RULES, Context, clean, pairs_between
+from syphus.answers.scoring import (
     HEURISTICS,
-    STRATEGIES,
     Background,
     Candidate,
     Heuristic,
     Scored,
-    choose,
     score_all,
     things_of_the_annotation,
 )
-from syphus.selection.form import wanted_pairs
-from syphus.selection.things import kin, support
-from syphus.selection.variety import question_type
-from syphus.selection.words import content, stem, words
+from syphus.answers.scoring.form import wanted_pairs
+from syphus.answers.scoring.lexicon import kin, support
+from syphus.answers.scoring.variety import question_type
+from syphus.answers.scoring.words import content, stem, words
+from syphus.cold_start.selection import STRATEGIES, choose
+from syphus.errors import PluginError
 from syphus.types import Message, Pair, Picture, Query, State
 
 KITCHEN = (

@@ -12,12 +12,11 @@ from openai import _exceptions
 from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
 
-from syphus.config import EndpointConfig
-from syphus.endpoints.remote import RemoteEndpoint
-from syphus.endpoints.sdk_errors import explained, in_our_terms
+from syphus.config.secrets import Vault
+from syphus.config.settings import EndpointConfig
+from syphus.endpoints.remote import RemoteEndpoint, explained, in_our_terms
 from syphus.endpoints.transport import NoReplyError
 from syphus.errors import ConfigError
-from syphus.secrets import Vault
 
 HOST = "api.example"
 KEY = "sk-canary-0123456789abcdef"

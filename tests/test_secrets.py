@@ -19,9 +19,9 @@ import pytest
 from harness import HERE, write_rows
 from processes import MAIN, environment, finish, syphus
 
+from syphus.config.secrets import Vault
 from syphus.ledger.sessions import sessions
 from syphus.ledger.store import open_for_reading
-from syphus.secrets import Vault
 
 CANARY = "sk-canary/7f3a+91-The.End_0123456789=="
 PIECE = 12  #: characters of a form that is cut out of a longer text

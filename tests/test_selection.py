@@ -10,26 +10,10 @@ from random import Random
 
 import pytest
 
-from syphus.selection import (
-    VERDICT_SCHEMA,
-    Background,
-    Candidate,
-    Proof,
-    Scored,
-    Thresholds,
-    choose,
-    hurting,
-    judged,
-    paired_bootstrap,
-    proven,
-    read_verdict,
-    rubric_messages,
-    sample_by_lot,
-    sample_spread,
-    score_all,
-    share_interval,
-    tokens,
-)
+from syphus.answers.scoring import Background, Candidate, Scored, score_all
+from syphus.cold_start.proof import Proof, Thresholds, hurting, paired_bootstrap, proven, share_interval
+from syphus.cold_start.rubric import VERDICT_SCHEMA, judged, read_verdict, rubric_messages
+from syphus.cold_start.selection import choose, sample_by_lot, sample_spread, tokens
 from syphus.types import Pair, Query, State
 
 

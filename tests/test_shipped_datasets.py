@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from harness import HERE, Listener
 
-from syphus.cleaning import Context, clean
+from syphus.answers.cleaning import Context, clean
+from syphus.config.options import Options
 from syphus.errors import InputError
-from syphus.options import Options
+from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, files_read, load_prefix, queries
-from syphus.plugins.finding import find_plugin, list_plugins, shipped
-from syphus.runs.job import run
+from syphus.plugins.discovery import find_plugin, list_plugins, shipped
+from syphus.runs.generate import rules_of
 from syphus.runs.status import read_status
-from syphus.stages.generate import rules_of
 from syphus.types import Query, State
 
 NAMES = [

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from syphus.endpoints.simulated.answers import Answer, Manners, answer
-from syphus.endpoints.simulated.chat import Body, read_chat
-from syphus.endpoints.simulated.facts import MOST_FACTS, facts, subject
-from syphus.endpoints.simulated.prompts import Prompt, PromptBook
+from syphus.simulator.answers import Answer, Manners, answer
+from syphus.simulator.chat_request import Body, read_chat
+from syphus.simulator.facts import MOST_FACTS, facts, subject
+from syphus.simulator.prompts import Prompt, PromptBook
 
 SYSTEM = "Two images of a car park are described by what changed. Write questions and answers about the differences."
 ANNOTATION = "the blue car has moved\na person appeared in the second picture\nthe grey van is gone"

@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from syphus.endpoints.simulated import FAULTS, Record, SimulatedServer, Simulation, serve_in_thread
-from syphus.endpoints.simulated.faults import Cost
+from syphus.simulator import FAULTS, Record, SimulatedServer, Simulation, serve_in_thread
+from syphus.simulator.faults import Cost
 
 KEY = "sk-simulated-0123456789abcdef"
 EXAMPLE = "Question: What moved?\nAnswer: A bike did.\n\nQuestion: Where to?\nAnswer: To the left."

@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
-from syphus.endpoints.simulated.forms import FORMS, form_of
-from syphus.endpoints.simulated.scene import DEFECTS, Form, Scene
-from syphus.parsing import parse_choices, parse_conversations, parse_keyed_lines, parse_pairs, parse_plain_text
+from syphus.answers.parsing import parse_choices, parse_conversations, parse_keyed_lines, parse_pairs, parse_plain_text
 from syphus.plugins.contract import load_prefix
-from syphus.plugins.finding import find_plugin
+from syphus.plugins.discovery import find_plugin
+from syphus.simulator.forms import FORMS, form_of
+from syphus.simulator.scene import DEFECTS, Form, Scene
 
 FACTS = ("The bed stands by the window.", "A lamp hangs over the desk.", "The door is open.")
 ANNOTATION = "Sentences:\nthe bed stands by the window.\n\nCandidate activities:\n" + "\n".join(

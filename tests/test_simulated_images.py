@@ -11,8 +11,8 @@ import pytest
 from harness import server
 from image_rows import picture
 
-from syphus.endpoints.simulated import SimulatedServer
-from syphus.endpoints.simulated.images import LARGEST_IMAGE, LARGEST_REQUEST
+from syphus.simulator import SimulatedServer
+from syphus.simulator.chat_request import LARGEST_IMAGE, LARGEST_REQUEST
 from syphus.text import without_images
 
 

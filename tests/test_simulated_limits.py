@@ -8,8 +8,8 @@ from typing import TypeVar
 import aiohttp
 import pytest
 
-from syphus.endpoints.simulated import SimulatedServer, Simulation, serve
-from syphus.endpoints.simulated.rate import Limits, duration
+from syphus.simulator import SimulatedServer, Simulation, serve
+from syphus.simulator.rate import Limits, duration
 
 Result = TypeVar("Result")
 Said = tuple[int, dict[str, str], dict[str, object]]

@@ -11,7 +11,7 @@ import pytest
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
-from syphus.endpoints.simulated import SimulatedServer, Simulation, serve
+from syphus.simulator import SimulatedServer, Simulation, serve
 
 Result = TypeVar("Result")
 VERSION = "2024-10-21"

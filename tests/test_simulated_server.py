@@ -16,16 +16,8 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
-from syphus.endpoints.simulated import (
-    CLIENT_LEFT,
-    SimulatedServer,
-    Simulation,
-    changed,
-    run_simulated,
-    serve,
-    serve_in_thread,
-)
 from syphus.errors import ConfigError
+from syphus.simulator import CLIENT_LEFT, SimulatedServer, Simulation, changed, run_simulated, serve, serve_in_thread
 
 Result = TypeVar("Result")
 

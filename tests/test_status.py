@@ -11,16 +11,16 @@ import pytest
 from harness import HERE, Ran, run_rows, server
 from processes import command, start, syphus
 
-from syphus.config import load_config
+from syphus.cli.summary import closing, standing
+from syphus.config.settings import load_config
+from syphus.endpoints.request import Sampling
 from syphus.errors import InputError, RunError
 from syphus.formats.report import Finished, as_json
 from syphus.plugins.contract import load_prefix
-from syphus.plugins.finding import find_plugin
-from syphus.prompts import prefix_digest, render_messages
+from syphus.plugins.discovery import find_plugin
+from syphus.plugins.prompts import prefix_digest, render_messages
 from syphus.runs.settings import sampling_parameters
 from syphus.runs.status import read_query, read_status
-from syphus.sampling import Sampling
-from syphus.terminal.telling import closing, standing
 from syphus.types import State
 from syphus.version import __version__
 

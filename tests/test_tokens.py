@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from token_command import LIFE, command, runs, token
 
-from syphus.endpoints.tokens import MARGIN, UNKNOWN_LIFE, TokenSource
+from syphus.config.secrets import Vault
+from syphus.endpoints.entra_tokens import MARGIN, UNKNOWN_LIFE, TokenSource
 from syphus.errors import ConfigError
-from syphus.secrets import Vault
 
 NOW = 1_790_000_000.0
 

@@ -16,17 +16,17 @@ from browser import shown
 from harness import Listener, run_rows, server, write_config
 from processes import Watch, command, start, syphus
 
-from syphus.corpus.finding import find_groups
-from syphus.corpus.verify import verify
-from syphus.endpoints.simulated import SimulatedServer
+from syphus.answers.translation import LANGUAGES
+from syphus.config.options import Options
 from syphus.errors import InputError, SyphusError
-from syphus.formats.translation import TranslationReport
-from syphus.options import Options
+from syphus.formats.mimicit.discovery import find_groups
+from syphus.formats.mimicit.verify import verify
+from syphus.formats.translation_report import TranslationReport
 from syphus.runs.status import read_query, read_status
-from syphus.runs.translating.job import translate
-from syphus.runs.translating.place import find_place
-from syphus.stages.translating.pieces import LONGEST
-from syphus.translation import LANGUAGES
+from syphus.simulator import SimulatedServer
+from syphus.translation.chunks import LONGEST
+from syphus.translation.files import find_place
+from syphus.translation.job import translate
 from syphus.types import State
 
 SEVEN = list(LANGUAGES)

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from syphus.endpoints.simulated.translating.damage import DAMAGES, damaged
-from syphus.endpoints.simulated.translating.made_up import made_up
-from syphus.endpoints.simulated.translating.words import WORDS
+from syphus.answers.translation import LANGUAGES, Term, Translatable, check_translation
 from syphus.errors import ConfigError
-from syphus.runs.translating.pairs import pairs_of_file
-from syphus.runs.translating.wanted import glossary, languages, targets
-from syphus.stages.translating.answers import MISSING, NO_JSON, NOT_VALID, read_members, translation
-from syphus.stages.translating.asking import ask_for_languages
-from syphus.stages.translating.pieces import SourcePair, join, piece_of, queries, split
-from syphus.translation import LANGUAGES, Term, Translatable, check_translation
+from syphus.simulator.translation.made_up import DAMAGES, WORDS, damaged, made_up
+from syphus.translation.chunks import SourcePair, join, piece_of, queries, split
+from syphus.translation.options import glossary, languages, targets
+from syphus.translation.prompts import ask_for_languages
+from syphus.translation.responses import MISSING, NO_JSON, NOT_VALID, read_members, translation
+from syphus.translation.source_pairs import pairs_of_file
 
 SOURCE = Translatable("Who is it?", "A man.")
 ZH = '"zh": {"instruction": "他是谁\uff1f", "answer": "一个男人。"}'

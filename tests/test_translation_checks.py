@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from damaged_translations import DAMAGES, MORE_DAMAGES, Damage, damaged, samples
 
-from syphus.translation import (
+from syphus.answers.translation import (
     LANGUAGES,
     REASONS,
     Checked,
@@ -22,10 +22,10 @@ from syphus.translation import (
     check_translation,
     require_identifier,
 )
-from syphus.translation.languages import SAMPLE
-from syphus.translation.scripts import letters
-from syphus.translation.terms import missing_terms
-from syphus.translation.units import other_units
+from syphus.answers.translation.check import missing_terms
+from syphus.answers.translation.identify import letters
+from syphus.answers.translation.languages import SAMPLE
+from syphus.answers.translation.units import other_units
 
 PAGE = Path(__file__).parent.parent / "docs" / "translation-checks.md"
 PARTS = ("tuning", "held_out", "further")

@@ -14,8 +14,8 @@ import pytest
 from wire import Seen, Wire, listen, read_request, reply, serving
 from yarl import URL
 
+from syphus.config.secrets import Vault
 from syphus.endpoints.transport import LARGEST_ANSWER, NoReplyError, Reply, Transport
-from syphus.secrets import Vault
 
 T = TypeVar("T")
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

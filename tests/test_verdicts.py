@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from syphus.endpoints.answers import judge_answer, unusable
-from syphus.endpoints.hints import retry_wait, stated_limits
-from syphus.endpoints.verdicts import Action, Verdict, judge_error, judge_no_reply
-from syphus.reading.yaml_files import read_yaml
+from syphus.endpoints.classify import Action, Verdict, judge_error, judge_no_reply
+from syphus.endpoints.completions import judge_answer, unusable
+from syphus.endpoints.rate_limit_headers import retry_wait, stated_limits
+from syphus.io.yaml_files import read_yaml
 from syphus.types import State
 
 NOW = 1_800_000_000.0

@@ -12,13 +12,13 @@ import pytest
 from harness import Listener
 
 from syphus import Pair
-from syphus.cleaning import Context, clean
+from syphus.answers.cleaning import Context, clean
+from syphus.config.options import Options
 from syphus.errors import InputError
-from syphus.options import Options
+from syphus.io.text_files import Tolerance
+from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, leave_out, queries
-from syphus.plugins.finding import find_plugin, shipped
-from syphus.reading.places import Tolerance
-from syphus.runs.job import run
+from syphus.plugins.discovery import find_plugin, shipped
 from syphus.runs.status import read_status
 from syphus.types import Query
 

@@ -16,9 +16,9 @@ import pytest
 from media import every, number_of, write_video
 from PIL import Image
 
-from syphus.images.look import Look
+from syphus.images.options import Look
+from syphus.images.packets import needed, timeline
 from syphus.images.pixels import BadImageError
-from syphus.images.timeline import needed, timeline
 from syphus.images.video import frames
 
 MILLI, TICK = Fraction(1, 1000), Fraction(1, 25)

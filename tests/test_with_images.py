@@ -12,17 +12,17 @@ import pytest
 from harness import HERE, Listener, run_rows, server
 from image_rows import ask, picture, shown, write_picture, write_store
 
-from syphus.endpoints.simulated import SimulatedServer
+from syphus.cli.summary import as_text
+from syphus.config.options import Options
 from syphus.errors import ConfigError, PluginError, PromptError, RunError
-from syphus.options import Options
+from syphus.main_job import run
 from syphus.plugins.contract import queries, shipped
-from syphus.plugins.finding import find_plugin
+from syphus.plugins.discovery import find_plugin
+from syphus.plugins.prompts import prefix_digest, to_prefix
 from syphus.plugins.rows import to_query
-from syphus.prompts import prefix_digest, to_prefix
-from syphus.runs.job import run
 from syphus.runs.preview import Shown, preview
 from syphus.runs.status import read_status
-from syphus.terminal.showing import as_text
+from syphus.simulator import SimulatedServer
 from syphus.types import Picture, State
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from syphus.errors import ConfigError, PromptError
-from syphus.reading.yaml_files import MAX_BYTES, read_yaml
+from syphus.io.yaml_files import MAX_BYTES, read_yaml
 
 
 def save(folder: Path, text: str | bytes) -> Path:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from syphus.endpoints.answers import decoded, malformed, not_a, read_usage, storable
-from syphus.endpoints.verdicts import Action, Verdict
+from syphus.endpoints.classify import Action, Verdict
+from syphus.endpoints.completions import decoded, malformed, not_a, read_usage, storable
 from syphus.text import many, one_line
 from syphus.types import Completion, Request
 

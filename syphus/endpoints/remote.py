@@ -9,7 +9,8 @@ thirds of a call's CPU time (docs/design.md).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -19,16 +20,52 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import SecretStr
 from yarl import URL
 
-from syphus.config import EndpointConfig
-from syphus.endpoints.sdk_errors import in_our_terms
+from syphus.config.secrets import Vault
+from syphus.config.settings import EndpointConfig
+from syphus.endpoints.classify import Verdict
+from syphus.endpoints.entra_tokens import TokenSource, token_source
 from syphus.endpoints.services import CHAT, Service
-from syphus.endpoints.tokens import TokenSource, token_source
-from syphus.endpoints.transport import Reply, Transport
-from syphus.endpoints.verdicts import Verdict
+from syphus.endpoints.transport import NoReplyError, Reply, Transport
 from syphus.errors import ConfigError
-from syphus.secrets import Vault
-from syphus.text import without_images
+from syphus.text import one_line, without_images
 from syphus.types import Request
+
+# FOLDED from sdk_errors.py:
+# What the official SDK raises, in our terms.
+#
+# The SDK prepares requests and sends none (`remote.py`), so nothing has gone out and nothing was billed when it fails:
+# the settings are wrong, or whoever signs the requests could not be reached.
+
+_RAISED = (
+    openai.OpenAIError,
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    ValueError,  # arguments, among them characters that can't stand in a header
+    TypeError,
+)
+
+
+@contextmanager
+def in_our_terms(host: str, vault: Vault) -> Iterator[None]:
+    """Around every use of the SDK: raises `ConfigError` or `NoReplyError` for whatever it raises, without secrets."""
+    try:
+        yield
+    except _RAISED as error:
+        raise explained(error, host, vault) from error
+
+
+def explained(error: Exception, host: str, vault: Vault) -> ConfigError | NoReplyError:
+    """What an exception of the SDK means for the endpoint `host`."""
+    said = one_line(vault.scrub(str(error))) or type(error).__name__
+    match error:
+        case openai.APITimeoutError() | httpx2.TimeoutException():
+            return NoReplyError("timeout", f"signing the request: {said}")
+        case openai.APIConnectionError() | httpx2.HTTPError():
+            return NoReplyError("reset", f"signing the request: {said}")
+        case openai.APIStatusError():
+            return ConfigError(f"Signing a request to {host} was refused ({error.status_code}): {said}")
+    return ConfigError(f"A request to {host} can't be prepared: {said}")
+
 
 _NO_KEY = "none"  # a server of one's own often wants no key, but the SDK would then take one from the environment
 _OF_THE_TRANSPORT = {"content-length", "host", "connection", "transfer-encoding", "accept-encoding"}  # it sets these

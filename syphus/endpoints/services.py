@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from syphus.endpoints.answers import judge_answer
+from syphus.endpoints.classify import Verdict
+from syphus.endpoints.completions import judge_answer
 from syphus.endpoints.embeddings import EmbeddingsJudge
-from syphus.endpoints.verdicts import Verdict
 from syphus.types import Request
 
 

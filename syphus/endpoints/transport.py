@@ -26,8 +26,8 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
+from syphus.config.secrets import Vault
 from syphus.errors import ConfigError
-from syphus.secrets import Vault
 
 LARGE = 1 << 20  #: bytes; a larger request is sent in pieces, so that the others get their turn
 LARGEST_ANSWER = 32 * 2**20  #: bytes; a chat completion is a few kilobytes, and an endless body must end somewhere

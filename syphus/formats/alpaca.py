@@ -13,8 +13,8 @@ from pathlib import Path
 import orjson
 
 from syphus.formats.chat import placeholders
-from syphus.formats.files import replacing
 from syphus.formats.source import Source
+from syphus.io.durable import replacing
 
 
 def write_alpaca(folder: Path, source: Source) -> tuple[str, ...]:

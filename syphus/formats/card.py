@@ -14,11 +14,11 @@ from pathlib import Path
 import yaml
 
 from syphus.errors import InputError
-from syphus.formats.files import replacing
+from syphus.formats.registry import Format
 from syphus.formats.report import Report
-from syphus.formats.table import Format
+from syphus.io.durable import replacing
+from syphus.io.text_files import read_text
 from syphus.plugins.contract import AbstractDataset, plugin_name
-from syphus.reading.text_files import read_text
 from syphus.text import dollars, many
 from syphus.types import State
 

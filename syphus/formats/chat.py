@@ -15,8 +15,8 @@ from pathlib import Path
 import orjson
 
 from syphus.formats.conversations import conversations
-from syphus.formats.files import replacing
 from syphus.formats.source import Source
+from syphus.io.durable import replacing
 
 
 def write_chat(folder: Path, source: Source) -> tuple[str, ...]:

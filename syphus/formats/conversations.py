@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from syphus.ledger.pairs import Kept
+from syphus.ledger.serialization import Kept
 
 
 def conversations(pairs: Sequence[Kept]) -> list[list[Kept]]:

@@ -16,10 +16,10 @@ from pathlib import Path
 import orjson
 
 from syphus.formats.conversations import conversations
-from syphus.formats.files import replacing
-from syphus.formats.ids import distinct
+from syphus.formats.mimicit.ids import distinct
 from syphus.formats.source import Source
-from syphus.ledger.pairs import Kept
+from syphus.io.durable import replacing
+from syphus.ledger.serialization import Kept
 
 IMAGE = "<image>"
 

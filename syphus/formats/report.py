@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.config.pricing import Prices
 from syphus.errors import SyphusError
-from syphus.formats.files import replacing
-from syphus.formats.translation import TranslationReport, read_translation
-from syphus.formats.translation import as_json as translation_as_json
+from syphus.formats.translation_report import TranslationReport, read_translation
+from syphus.formats.translation_report import as_json as translation_as_json
+from syphus.io.durable import replacing
 from syphus.ledger.relations import relation_facts
 from syphus.ledger.sessions import Session, calls_without_end, sessions, specs
 from syphus.ledger.store import Store
 from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, count_spending
-from syphus.pricing import Prices
 from syphus.types import SIMULATED, Pair, State
 
 _COLD_START = "cold start"  # how its stages begin; what they found is in every request of the main job

@@ -10,22 +10,89 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
-from syphus.endpoints.hints import retry_wait
+from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.endpoints.transport import ssl_context
 from syphus.errors import ProviderError
-from syphus.images.downloads import Downloads
-from syphus.ledger.store import storage_faults
+from syphus.io.durable import storage_faults
 from syphus.version import __version__
+
+# FOLDED from downloads.py:
+# What was learned about photos while they were downloaded: an SQLite file in their folder, `.downloads.sqlite`.
+
+FILE = ".downloads.sqlite"
+_SMALL = 1 << 16  # bytes; a placeholder is small
+_ALIKE = 3  # photos that are the very same file are none
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS missing (path TEXT PRIMARY KEY, reason TEXT NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS small (digest BLOB NOT NULL, path TEXT NOT NULL, PRIMARY KEY (digest, path)) WITHOUT ROWID;
+"""
+
+
+class Downloads:
+    """The notes of a folder, made as soon as something is learned. Paths are kept relative to the folder.
+
+    Raises `StorageError` where the disk fails, or the file is broken.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / FILE
+        with storage_faults(self._path):
+            self._db = sqlite3.connect(self._path, isolation_level=None)
+            self._db.execute("PRAGMA synchronous = OFF")  # what is lost by a power cut is learned again
+            self._db.executescript(_SCHEMA)
+
+    def is_gone(self, path: Path) -> bool:
+        """Whether it is known that nobody will get this photo."""
+        found = self._run("SELECT gone FROM missing WHERE path = ?", (self._name(path),)).fetchone()
+        return bool(found and found[0])
+
+    def reason(self, path: Path) -> str:
+        """Why a photo could not be had; "" where nobody has tried."""
+        row = self._run("SELECT reason, gone FROM missing WHERE path = ?", (self._name(path),)).fetchone()
+        return "" if row is None else f"expired: {row[0]}" if row[1] else f"could not be downloaded: {row[0]}"
+
+    def note(self, path: Path, reason: str, *, gone: bool) -> None:
+        """Notes why a photo could not be had."""
+        self._run("INSERT OR REPLACE INTO missing VALUES (?, ?, ?)", (self._name(path), reason, gone))
+
+    def same_as(self, path: Path, digest: bytes, size: int) -> list[Path]:
+        """Other photos that are the very same small file, once there are several: then none is a photo, and all these
+        are noted as gone.
+        """
+        if size > _SMALL:
+            return []
+        self._run("INSERT OR IGNORE INTO small VALUES (?, ?)", (digest, self._name(path)))
+        names = [name for (name,) in self._run("SELECT path FROM small WHERE digest = ?", (digest,))]
+        if len(names) < _ALIKE:
+            return []
+        others = [self._folder / name for name in names if name != self._name(path)]
+        for other in others:
+            self.note(other, "the same picture as other photos: a placeholder", gone=True)
+        return others
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def _run(self, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
+        with storage_faults(self._path):
+            return self._db.execute(sql, values)
+
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self._folder)) if path.is_relative_to(self._folder) else str(path)
+
 
 Wish: TypeAlias = tuple[Path, tuple[str, ...]]  #: where a photo belongs, and where it can be had, the best first
 

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from syphus.ledger.temporary import temporary_database
+from syphus.io.durable import temporary_database
 
 FILE = "_index.sqlite"
 _CACHE = 32_000  # KiB of an index that is not kept

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from syphus.images.jobs import MISSING
-from syphus.images.look import Look
+from syphus.images.options import Look
+from syphus.images.worker_protocol import MISSING
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 _LARGEST_FILE = 1 << 28  # bytes

@@ -22,8 +22,8 @@ from types import TracebackType
 from typing import TypeAlias
 
 from syphus.errors import ConfigError
-from syphus.images.jobs import READY, Answer, Job
-from syphus.images.look import Look
+from syphus.images.options import Look
+from syphus.images.worker_protocol import READY, Answer, Job
 
 Result: TypeAlias = tuple[float, bytes | str]  #: a key, and the image or the reason
 

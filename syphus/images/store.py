@@ -15,9 +15,9 @@ from threading import Lock
 
 from syphus.errors import InputError
 from syphus.images.index import Index, Place, make_index, open_index
-from syphus.images.json_text import JsonText
-from syphus.images.part_files import PartFiles
-from syphus.reading.frames import natural
+from syphus.images.json_store import JsonText
+from syphus.images.parquet_store import PartFiles
+from syphus.io.media import natural
 
 
 class ImageStore:

@@ -24,10 +24,18 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
-from syphus.images.look import Look
-from syphus.images.packets import Packets, data_packets, open_video, read_packets, video_stream
+from syphus.images.options import Look
+from syphus.images.packets import (
+    LONGEST,
+    Packets,
+    Timeline,
+    data_packets,
+    needed,
+    open_video,
+    read_packets,
+    video_stream,
+)
 from syphus.images.pixels import BadImageError, encode
-from syphus.images.timeline import LONGEST, Timeline, needed
 
 Found: TypeAlias = tuple[float, bytes | str]  #: a second, and its image or the reason why there is none
 

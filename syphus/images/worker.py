@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from syphus.images.jobs import MISSING, READY, Answer, Job
-from syphus.images.look import Look
+from syphus.images.options import Look
 from syphus.images.pixels import BadImageError, convert_still, read_file
+from syphus.images.worker_protocol import MISSING, READY, Answer, Job
 
 
 def answers(job: Job, look: Look) -> Iterator[Answer]:

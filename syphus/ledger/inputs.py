@@ -18,9 +18,9 @@ from typing import NamedTuple
 import orjson
 
 from syphus.errors import InputError
-from syphus.ledger.pairs import dump_pairs
-from syphus.ledger.pictures import dump_pictures, identity
-from syphus.ledger.store import Store, storage_faults
+from syphus.io.durable import storage_faults
+from syphus.ledger.serialization import dump_pairs, dump_pictures, identity
+from syphus.ledger.store import Store
 from syphus.types import Query
 
 _BATCH = 1000

@@ -9,7 +9,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from syphus.ledger.store import Store, storage_faults
+from syphus.io.durable import storage_faults
+from syphus.ledger.store import Store
 from syphus.types import State, Usage
 
 _BATCH = 256
@@ -273,3 +274,8 @@ def open_parts(store: Store, stage: str, name: str) -> Iterator[Open]:
             return
         yield from map(Open._make, rows)
         after = rows[-1][0]
+
+
+def piece_id(pair: str, number: int) -> str:
+    """What the ledger calls a piece of a long pair."""
+    return f"{pair}#{number}"

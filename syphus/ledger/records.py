@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.ledger.pairs import dump_pairs, load_pairs
+from syphus.io.durable import storage_faults
 from syphus.ledger.parts import Part, write_parts
-from syphus.ledger.pictures import load_pictures
-from syphus.ledger.store import Store, storage_faults
+from syphus.ledger.serialization import dump_pairs, load_pairs, load_pictures
+from syphus.ledger.store import Store
 from syphus.types import Completion, Outcome, Query, State, Usage
 
 ANSWERED = "answered"  #: the cause that requests with an answer are counted under

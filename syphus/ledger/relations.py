@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.io.durable import storage_faults
 from syphus.ledger.sessions import get_meta, set_meta
-from syphus.ledger.store import Store, storage_faults
+from syphus.ledger.store import Store
 from syphus.types import Relation, Train
 
 _CHOICE = "relation"  # meta: what was chosen, JSON

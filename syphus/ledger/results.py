@@ -7,8 +7,13 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.ledger.pairs import Kept, load_kept
+from syphus.io.durable import storage_faults
+from syphus.ledger.parts import parts_of
+from syphus.ledger.records import QUERY_COLUMNS, QUERY_TABLES, query_of
+from syphus.ledger.serialization import Kept, as_values, load_kept, load_pairs, load_pictures
 from syphus.ledger.store import Store
+from syphus.ledger.summary import has_parts
+from syphus.types import Pair, Picture, Query, State, Usage
 
 _BATCH = 256
 
@@ -88,3 +93,145 @@ def rejected(store: Store, stage: str) -> Iterator[Rejected]:
 def _result(query: str, image_ids: str, pairs: str, model: str, nearest: str | None = None) -> Result:
     ids = None if nearest is None else orjson.loads(nearest)
     return Result(query, tuple(orjson.loads(image_ids)), load_kept(pairs), model, ids)
+
+
+# FOLDED from sample.py:
+# What samples are drawn from: the queries of a stage that a model can be asked about, and what came of asking some.
+
+_AT_ONCE = 500
+
+_ASKABLE = (
+    "SELECT id, text FROM query JOIN annotation USING (n) WHERE stage = ? AND position IS NOT NULL AND problem = '' "
+    "AND ready = '[]' AND trim(text) <> '' ORDER BY position"
+)
+_ANSWERED = (
+    f"SELECT position, {QUERY_COLUMNS}, state, reason, coalesce(result.pairs, '[]'), coalesce(answer.text, ''), "
+    "coalesce(model, ''), coalesce(prompt_tokens, 0), coalesce(completion_tokens, 0), coalesce(cached_tokens, 0), "
+    "coalesce(reasoning_tokens, 0), coalesce(estimated, 0), coalesce(detail, '') "
+    f"FROM {QUERY_TABLES} "
+    "LEFT JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer "
+    "WHERE stage = ? AND position > ? ORDER BY position LIMIT ?"
+)
+
+
+class Answered(NamedTuple):
+    """A query and what came of it: `pairs` where they were accepted, the raw `text` of its newest answer, if any."""
+
+    query: Query
+    state: State
+    reason: str
+    pairs: tuple[Pair, ...]
+    text: str
+    model: str  #: as the server called itself
+    usage: Usage
+    detail: str
+
+
+def askable(store: Store, stage: str) -> Iterator[tuple[str, str]]:
+    """Id and text of each query that a model can be asked about, in the order of the input; one at a time."""
+    with storage_faults(store.path):
+        yield from store.reader.execute(_ASKABLE, (stage,))
+
+
+def different(store: Store, stage: str, most: int) -> int:
+    """How many different texts a model can be asked about, counted up to `most`."""
+    texts: set[str] = set()
+    for _, text in askable(store, stage):
+        texts.add(text)
+        if len(texts) == most:
+            break
+    return len(texts)
+
+
+def queries_called(store: Store, stage: str, names: Sequence[str]) -> list[Query]:
+    """The queries with these ids, in this order. Raises KeyError where there is none of that name."""
+    found: dict[str, Query] = {}
+    for start in range(0, len(names), _AT_ONCE):
+        some = names[start : start + _AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        with storage_faults(store.path):
+            rows = store.reader.execute(
+                f"SELECT {QUERY_COLUMNS} FROM {QUERY_TABLES} WHERE stage = ? AND id IN ({marks})",
+                (stage, *some),
+            ).fetchall()
+        found |= {row[0]: query_of(*row) for row in rows}
+    return [found[name] for name in names]
+
+
+def answered(store: Store, stage: str) -> Iterator[Answered]:
+    """What came of each query of a stage, in their order; those that are still pending come without an answer."""
+    after = -1
+    while rows := store.read(_ANSWERED, stage, after, _AT_ONCE):
+        yield from (_answered(*columns) for _, *columns in rows)
+        after = rows[-1][0]
+
+
+def _answered(*columns: str | int) -> Answered:
+    name, text, image_ids, meta, problem, ready = map(str, columns[:6])
+    state, reason, pairs, answer, model = map(str, columns[7:12])
+    usage = Usage(*(int(count) for count in columns[12:17]))
+    query = query_of(name, text, image_ids, meta, problem, ready, str(columns[6]) if columns[6] else None)
+    return Answered(query, State(state), reason, load_pairs(pairs), answer, model, usage, str(columns[17]))
+
+
+# FOLDED from lookup.py:
+# Everything that the ledger knows of one query.
+
+_QUERY = (
+    "SELECT query.n, id, position, text, image_ids, meta, state, reason, detail, attempts, result.pairs, "
+    "query.answer FROM query JOIN annotation USING (n) LEFT JOIN result USING (n) WHERE id = ? AND stage = ?"
+)
+_ANSWERS = (
+    "SELECT answer.n, hex(key), sample, text, finish_reason, refusal, flags, model, response_id, prompt_tokens, "
+    "completion_tokens, answer.seconds, strftime('%Y-%m-%dT%H:%M:%SZ', started, 'unixepoch'), endpoint, version, "
+    "settings FROM answer JOIN session ON session.id = answer.session JOIN spec ON spec.id = session.spec "
+    "WHERE key = (SELECT key FROM answer WHERE n = ?) ORDER BY sample"
+)
+
+
+def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
+    """One query as JSON values, with the answers to its newest request and what they were asked with; or None."""
+    with storage_faults(store.path):
+        row = store.reader.execute(_QUERY, (query, stage)).fetchone()
+        if row is None:
+            return None
+        images = _pictures(store, row[0])
+        answers = store.reader.execute(_ANSWERS, (row[-1],)).fetchall()
+    parts = parts_of(store, row[0]) if has_parts(store, stage) else {}
+    _, name, position, text, image_ids, meta, state, reason, detail, attempts, pairs, newest = row
+    return {
+        "id": name,
+        "row": None if position is None else position + 1,
+        "annotation": text,
+        "image_ids": orjson.loads(image_ids),
+        **({"images": [as_values(picture) for picture in images]} if images else {}),
+        "meta": orjson.loads(meta),
+        "state": state,
+        "reason": reason,
+        "detail": detail or "",
+        "requests": attempts,
+        "pairs": [
+            {"id": pair.id, "instruction": pair.instruction, "answer": pair.answer}
+            for pair in load_pairs(pairs or "[]")
+        ],
+        **({"parts": {part: kept._asdict() for part, kept in parts.items()}} if parts else {}),
+        "answers": [_answer(*answer, newest=newest) for answer in answers],
+    }
+
+
+def _pictures(store: Store, n: int) -> tuple[Picture, ...]:
+    """The images of a query; none in a ledger from before there were any."""
+    there = store.reader.execute("SELECT 1 FROM sqlite_schema WHERE name = 'picture'").fetchone()
+    row = there and store.reader.execute("SELECT images FROM picture WHERE n = ?", (n,)).fetchone()
+    return load_pictures(row[0]) if row else ()
+
+
+def _answer(n: int, *columns: object, newest: int) -> dict[str, object]:
+    names = ("request", "sample", "text", "finish_reason", "refusal", "flags", "model", "response_id", "prompt_tokens",
+             "completion_tokens", "seconds", "session", "endpoint", "syphus", "settings")  # fmt: skip
+    answer = dict(zip(names, columns, strict=True))
+    settings = orjson.loads(str(answer["settings"]))
+    answer["request"] = str(answer["request"]).lower()
+    answer["flags"] = orjson.loads(str(answer["flags"]))
+    answer["settings"] = {name: value for name, value in settings.items() if name != "prompt_text"}
+    return {**answer, "newest": n == newest}

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.ledger.store import Store, storage_faults
+from syphus.io.durable import storage_faults
+from syphus.ledger.store import Store
 
 Settings = Mapping[str, object]  #: JSON values; what answers depend on, and the prompt in full
 

@@ -8,14 +8,33 @@ the kernel may have dropped the very pages that a second one would claim to have
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from syphus.errors import RunError, StorageError
-from syphus.ledger.part_tables import TABLES
+from syphus.io.durable import storage_faults, sync_folder
+
+# FOLDED from part_tables.py:
+# The tables of parts (`parts.py`), which ledgers of before do not have.
+
+#: Made in every ledger that is opened for writing and has not got them yet.
+TABLES = """
+-- the parts of queries, by name: `asked` answers were judged for it, `opened` of them before it was last asked anew by
+-- hand; `text` is what the newest one has of it, and `answer` its number
+CREATE TABLE IF NOT EXISTS part (
+    n INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, asked INTEGER NOT NULL, opened INTEGER NOT NULL,
+    reason TEXT NOT NULL, detail TEXT NOT NULL, text TEXT NOT NULL, answer INTEGER,
+    PRIMARY KEY (n, name)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS part_open ON part (name, n) WHERE state = 'pending';
+
+-- what the parts have cost: the tokens of an answer are shared by those that it was asked for
+CREATE TABLE IF NOT EXISTS part_spending (
+    session INTEGER NOT NULL, name TEXT NOT NULL, model TEXT NOT NULL, asked INTEGER NOT NULL,
+    prompt_tokens REAL NOT NULL, cached_tokens REAL NOT NULL, completion_tokens REAL NOT NULL,
+    PRIMARY KEY (session, name, model)) WITHOUT ROWID;
+"""
+
 
 FILE = "run.sqlite"
 FORMAT = 1  #: goes up when the tables change their meaning
@@ -203,26 +222,6 @@ def is_working(folder: Path) -> bool:
     except (OSError, ImportError):  # there is none, or the disk or the system knows no locks
         return False
     return False
-
-
-@contextlib.contextmanager
-def storage_faults(path: Path) -> Iterator[None]:
-    """Turns what SQLite and the file system raise into `StorageError`, in one line."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StorageError(f"{path} can't be written: {error}.") from error
-    except OSError as error:
-        raise StorageError(f"{error.filename or path} can't be written: {error.strerror}.") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """The name of a new file survives a power cut only once its folder was synced."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -10,26 +10,24 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from syphus.config import Config, EndpointConfig
+from syphus.config.secrets import Vault
+from syphus.config.settings import Config, EndpointConfig
 from syphus.endpoints.services import Service
 from syphus.errors import ConfigError, InterruptError, SyphusError
-from syphus.formats.pairs_jsonl import PairsFile
+from syphus.formats.run_files import PairsFile
 from syphus.ledger.records import Records
 from syphus.ledger.store import Store
-from syphus.pipeline.budget import Budget
-from syphus.pipeline.caller import Caller
-from syphus.pipeline.clock import AwakeClock
-from syphus.pipeline.deadlines import Deadlines
-from syphus.pipeline.estimate import TokenEstimate
-from syphus.pipeline.feed import Feed
-from syphus.pipeline.gate import Gate
-from syphus.pipeline.lane import Lane
+from syphus.pipeline.admission import Gate
+from syphus.pipeline.budget import Budget, TokenEstimate
+from syphus.pipeline.deadlines import AwakeClock, Deadlines
+from syphus.pipeline.endpoint_state import Lane
 from syphus.pipeline.loop import Loop
 from syphus.pipeline.retry import Retry
+from syphus.pipeline.sender import Caller
 from syphus.pipeline.stage import Stage
-from syphus.pipeline.tally import Tally
+from syphus.pipeline.stats import Tally
+from syphus.pipeline.work_queue import Feed
 from syphus.pipeline.writer import Writer
-from syphus.secrets import Vault
 from syphus.text import many
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from syphus.endpoints.verdicts import Action, Verdict
+from syphus.endpoints.classify import Action, Verdict
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.records import Entry, Paid, Records
-from syphus.pipeline.caller import Caller, Result
-from syphus.pipeline.feed import Feed, Job
-from syphus.pipeline.gate import Gate, GateClosedError
+from syphus.pipeline.admission import Gate, GateClosedError
 from syphus.pipeline.retry import Retry
+from syphus.pipeline.sender import Caller, Result
 from syphus.pipeline.stage import Judgement, PluginFaultError, Stage, unsent
-from syphus.pipeline.tally import Tally
+from syphus.pipeline.stats import Tally
+from syphus.pipeline.work_queue import Feed, Job
 from syphus.pipeline.writer import Writer
 from syphus.types import Completion, Outcome, Request, State
 

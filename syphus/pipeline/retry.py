@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 
-from syphus.endpoints.verdicts import Verdict
+from syphus.endpoints.classify import Verdict
 
 LONGEST = 30.0  #: seconds; no wait is longer, unless a server asks for it
 BUDGET, REFILL = 100.0, 0.2  #: retries that are free, and how many each answer earns: a fifth of all calls in the end

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from syphus.errors import StorageError
-from syphus.formats.pairs_jsonl import PairsFile
+from syphus.formats.run_files import PairsFile
+from syphus.io.durable import storage_faults
 from syphus.ledger.records import Attempts, Entry, Records
-from syphus.ledger.store import Store, storage_faults
+from syphus.ledger.store import Store
 
 GROUP = 12  #: entries that are committed at once
 

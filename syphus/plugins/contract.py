@@ -9,17 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from syphus.cleaning.rules import Rule
+from syphus.answers.cleaning.rules import Rule
+from syphus.answers.parsing.pairs import parse_pairs
 from syphus.errors import InputError, PluginError, PromptError, UsageError
-from syphus.parsing.pairs import parse_pairs
-from syphus.plugins.code import PluginCode
+from syphus.io.text_files import Tolerance, tolerated
+from syphus.plugins.prompts import find_prompt, read_prompt, to_prefix
 from syphus.plugins.rows import to_query
-from syphus.prompts import find_prompt, read_prompt, to_prefix
-from syphus.reading.places import Tolerance, tolerated
+from syphus.plugins.sandbox import PluginCode
 from syphus.types import Frame, Pair, Parsed, Prefix, Query, Relation, Still, Train, Video
 
 if TYPE_CHECKING:  # hardly a plugin has one, and every command would load the whole room
-    from syphus.selection.candidates import Heuristic
+    from syphus.answers.scoring.candidates import Heuristic
 
 MOST_LEFT_OUT = 1_000  #: records that a plugin may fail on: the input is read once more for each
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from syphus.plugins.contract import AbstractDataset, as_rows, beside, home, plugin_name, prompt_file
-from syphus.prompts import ENDINGS, read_prompt, to_prefix
+from syphus.plugins.prompts import ENDINGS, read_prompt, to_prefix
 from syphus.types import Prefix
 
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")

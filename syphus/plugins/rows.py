@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from syphus.errors import InputError, PluginError
-from syphus.reading.text_files import text_problem
+from syphus.io.text_files import text_problem
 from syphus.types import Pair, Picture, Query
 
 _LONGEST_NUMBER = 1700  # bits; 512 digits

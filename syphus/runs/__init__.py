@@ -25,3 +25,9 @@ convert.py      an image store from its files to its parts
 image_results.py  the images that go into it, from any point on
 clean.py        its answers judged once more
 """
+
+from __future__ import annotations
+
+
+# FOLDED from __init__.py:
+# The stages: each says where its queries come from, how they are rendered, and what it accepts.

@@ -2,25 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from syphus.config.secrets import Vault
+from syphus.endpoints.request import Sampling
 from syphus.errors import RunError
 from syphus.formats.report import Report, make_report
-from syphus.ledger.records import Records
+from syphus.ledger.records import Answer, Records, Row
 from syphus.ledger.relations import kept_choice
 from syphus.ledger.sessions import last_settings, set_meta
 from syphus.ledger.store import Store, open_for_reading, open_for_writing
 from syphus.pipeline.engine import Observer
-from syphus.plugins.finding import LoadedPlugin, find_plugin
-from syphus.runs.prices import kept_prices
-from syphus.runs.projections import forget_exports, forget_pairs, write_exports
-from syphus.sampling import Sampling
-from syphus.secrets import Vault
-from syphus.stages.generate import Generate, parser_digest
-from syphus.stages.rejudge import rejudge
-from syphus.types import Message, Prefix
+from syphus.pipeline.stage import PluginFaultError, Stage
+from syphus.plugins.discovery import LoadedPlugin, find_plugin
+from syphus.runs.generate import Generate, parser_digest
+from syphus.runs.outputs import forget_exports, forget_pairs, write_exports
+from syphus.runs.settings import kept_prices
+from syphus.types import Message, Outcome, Prefix
+
+# FOLDED from rejudge.py:
+# Judging what is in the ledger again: when the parser, a rule or the plugin has changed, every answer that was paid
+# for gets its second chance, and no request is sent.
+
+
+def rejudge(store: Store, records: Records, stage: Stage, tick: Callable[[int], None]) -> int:
+    """Judges the newest answer of every query that has an outcome from one; returns how many outcomes changed. Commits.
+
+    Pairs that a query brought along are judged like an answer. `tick` is told the number of answers read, now and then.
+    """
+    changed = 0
+    for read, (row, old, answer) in enumerate(records.judged(), 1):
+        try:
+            outcome = _judge(stage, row, answer)
+        except PluginFaultError as fault:
+            outcome = fault.outcome
+        if outcome != old:
+            known = f"{old.reason}\n{old.detail}"  # what it was rejected by before has been counted
+            rejected_by = tuple(rule for rule in outcome.rejected_by if rule not in known)
+            records.replace_outcome(row.n, replace(outcome, rejected_by=rejected_by))
+            changed += 1
+        if read % 1000 == 0:
+            tick(read)
+    store.commit()
+    return changed
+
+
+def _judge(stage: Stage, row: Row, answer: Answer | None) -> Outcome:
+    if answer is not None:
+        return stage.judge(row, answer.completion).outcome
+    outcome = stage.request(row, None)
+    assert isinstance(outcome, Outcome), "a row with pairs of its own asks nobody"
+    return outcome
+
 
 PARSER = f"{Generate.name} parser"  #: meta: a digest of the code that the answers were read with
 

@@ -8,19 +8,20 @@ from pathlib import Path
 from syphus.errors import ConfigError, RunError
 from syphus.formats.card import FILE as CARD
 from syphus.formats.card import write_card
-from syphus.formats.mimicit import header
-from syphus.formats.parquet import require_pyarrow
+from syphus.formats.context import related, train
+from syphus.formats.mimicit.writer import header
+from syphus.formats.registry import FORMATS
 from syphus.formats.report import make_report
 from syphus.formats.source import Source
-from syphus.formats.table import FORMATS
+from syphus.io.durable import storage_faults
+from syphus.io.parquet import require_pyarrow
 from syphus.ledger.relations import kept_choice
 from syphus.ledger.results import most_images
-from syphus.ledger.store import Store, open_for_reading, storage_faults
-from syphus.plugins.finding import find_plugin
-from syphus.runs.prices import kept_prices
-from syphus.runs.projections import short_path
-from syphus.runs.related import related, train
-from syphus.stages.generate import Generate
+from syphus.ledger.store import Store, open_for_reading
+from syphus.plugins.discovery import find_plugin
+from syphus.runs.generate import Generate
+from syphus.runs.settings import kept_prices
+from syphus.text import short_path
 
 FOLDER = "export"  #: below the run's folder, where none is named
 

@@ -11,17 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from syphus.config.options import Options
 from syphus.errors import InputError, RunError, UsageError
+from syphus.images.prompt.attachments import Album
+from syphus.io.text_files import Tolerance
 from syphus.ledger.inputs import InputCheck, accept, register, reject
 from syphus.ledger.relations import forget_nearest
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
-from syphus.options import Options
 from syphus.plugins.contract import AbstractDataset, beside, files_read, leave_out, queries
-from syphus.reading.places import Tolerance
-from syphus.runs.projections import forget_exports, forget_pairs
+from syphus.runs.outputs import forget_exports, forget_pairs
 from syphus.types import Picture, Query
-from syphus.vision.album import Album
 
 T = TypeVar("T")
 

@@ -7,19 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from syphus.config import Config, EndpointConfig, load_config, make_config, section
+from syphus.config.options import Options
+from syphus.config.pricing import Price, load_prices
+from syphus.config.secrets import Vault
+from syphus.config.settings import Config, EndpointConfig, load_config, make_config, section
+from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
-from syphus.image_tokens import ImageRules
-from syphus.options import Options
+from syphus.images.prompt.attachments import IMAGES, Album, look_at_examples
 from syphus.plugins.contract import AbstractDataset, load_prefix, shipped, take_name_of_set
-from syphus.plugins.finding import LoadedPlugin, find_plugin
-from syphus.plugins.images import image_sources
-from syphus.pricing import Price, load_prices
+from syphus.plugins.discovery import LoadedPlugin, find_plugin
+from syphus.plugins.image_sources import image_sources
 from syphus.runs.settings import run_settings
-from syphus.secrets import Vault
 from syphus.types import Frame, Prefix, Relation, Still, Video
-from syphus.vision.album import IMAGES, Album
-from syphus.vision.examples import look_at_examples
 
 _SIMULATED_MODEL = "chat"
 _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")

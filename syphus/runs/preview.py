@@ -9,20 +9,20 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.endpoints.answers import BYTES_PER_TOKEN
+from syphus.config.options import Options
+from syphus.endpoints.completions import BYTES_PER_TOKEN
+from syphus.endpoints.request import Sampling
 from syphus.errors import ConfigError
+from syphus.images.prompt.attachments import Album
+from syphus.io.text_files import Tolerance
 from syphus.ledger.records import Row
-from syphus.options import Options
 from syphus.pipeline.stage import PluginFaultError
 from syphus.plugins.contract import leave_out
-from syphus.reading.places import Tolerance
+from syphus.runs.generate import Generate
 from syphus.runs.inputs import check_any, input_queries, wanted
 from syphus.runs.prepare import Prepared, prepare
 from syphus.runs.settings import sampling_parameters
-from syphus.sampling import Sampling
-from syphus.stages.generate import Generate
 from syphus.types import Outcome, Query, State
-from syphus.vision.album import Album
 
 
 class Shown(NamedTuple):

@@ -2,16 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from syphus.errors import ConfigError, RunError
+from syphus.config.secrets import Vault
+from syphus.errors import ConfigError, ProviderError, RunError, SyphusError
 from syphus.formats.card import FILE as CARD
 from syphus.formats.card import PAIRS, SIMULATED, front_matter
-from syphus.hub import Pushed, push_files, require_hub
 from syphus.ledger.store import FILE as LEDGER
 from syphus.runs.export import FOLDER, export_run
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+# FOLDED from hub.py:
+# Files to a dataset repository of the Hugging Face Hub, with `huggingface_hub`, which knows how to send them.
+#
+# One commit for all files, so that nobody loads half a dataset. The library sends large files first, each
+# under its hash;
+# after a stop, what the Hub has of them is not sent again. Where to and with which token is the library's
+# business, too:
+# HF_ENDPOINT, HF_TOKEN, or what `hf auth login` has left. Needs `pip install syphus[hub]`.
+
+_KIND = "dataset"
+_PIECE = 1 << 20  # bytes that are hashed at once
+
+
+class Pushed(NamedTuple):
+    """What was done: the address, the names of the files that were sent, their bytes, and how many were there."""
+
+    url: str
+    sent: list[str]
+    size: int
+    there: int
+
+
+def require_hub() -> None:
+    """Raises `ConfigError` where huggingface_hub is not installed, or nobody is logged in."""
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise ConfigError("push needs huggingface_hub: pip install 'syphus[hub]'") from error
+    if not huggingface_hub.get_token():
+        raise ConfigError("There is no token of the Hub: set HF_TOKEN, or type: hf auth login")
+
+
+def push_files(files: Mapping[str, Path], repo: str, private: bool, revision: str | None, progress: bool) -> Pushed:
+    """Sends files, each under the name that it is to have, and makes the repository where there is none.
+
+    Those that are there with the same content are left out. `revision` is a branch that is there already, `progress`
+    shows bars on stderr. Raises `ConfigError` for a repository or branch that can't be used, `ProviderError` where the
+    Hub refuses or can't be reached.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub.hf_api import RepoFile
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of what is told here
+    if not progress:
+        disable_progress_bars()
+    api = HfApi()
+    with _told(api, repo, revision):
+        url = str(api.create_repo(repo, repo_type=_KIND, private=private or None, exist_ok=True))
+        _check_private(api, repo, private)
+        there = api.get_paths_info(repo, list(files), repo_type=_KIND, revision=revision)
+        known = {each.path: each for each in there if isinstance(each, RepoFile)}
+        new = {name: path for name, path in files.items() if name not in known or not _same(path, known[name])}
+        if new:
+            additions = [CommitOperationAdd(name, str(path)) for name, path in new.items()]
+            message = f"Upload {', '.join(new)}" if len(new) < 5 else f"Upload {len(new)} files"
+            api.create_commit(repo, additions, commit_message=message, repo_type=_KIND, revision=revision)
+    return Pushed(url, list(new), sum(path.stat().st_size for path in new.values()), len(files) - len(new))
+
+
+def _check_private(api: HfApi, repo: str, private: bool) -> None:
+    if private and not api.repo_info(repo, repo_type=_KIND).private:
+        raise ConfigError(f"{repo} is there already, and public: --private can't change that. Nothing was sent.")
+
+
+def _same(path: Path, there: RepoFile) -> bool:
+    """Whether the file has the content that is there: by SHA-256 where it is large, as git names it otherwise."""
+    if path.stat().st_size != there.size:
+        return False
+    made = hashlib.sha256() if there.lfs else hashlib.sha1(b"blob %d\0" % there.size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            made.update(piece)
+    return made.hexdigest() == (there.lfs.sha256 if there.lfs else there.blob_id)
+
+
+@contextlib.contextmanager
+def _told(api: HfApi, repo: str, revision: str | None) -> Iterator[None]:
+    """Makes one line of whatever the library raises, without the token."""
+    from huggingface_hub import get_token
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
+
+    vault = Vault([get_token() or ""])
+    try:
+        yield
+    except SyphusError:
+        raise
+    except HFValidationError as error:
+        raise ConfigError(f"--repo {repo}: USER/NAME is expected ({str(error).rstrip('.')}).") from error
+    except RevisionNotFoundError as error:
+        raise ConfigError(f"{repo} has no branch {revision}; make it there first.") from error
+    except Exception as error:  # the library's own, those of its http client, which changes, and of the one for Xet
+        cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+        status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else 0
+        said = cause.server_message if isinstance(cause, HfHubHTTPError) else str(cause)
+        told = vault.scrub(" ".join((said or type(cause).__name__).split())).rstrip(".")
+        raise ProviderError(f"{_REFUSED.get(status, _FAILED).format(api.endpoint, repo)} ({told}).") from error
+
+
+_FAILED = "{0} can't take the files of {1} now; the same command goes on"
+_REFUSED = {
+    401: "{0} does not take the token: set HF_TOKEN, or type: hf auth login",
+    403: "{0} does not let this token write to {1}",
+    404: "{0} has no {1}, or this token may not see it",
+}
+
 
 FORMAT = "parquet"  #: of a run, where none is named
 

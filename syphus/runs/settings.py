@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from syphus.config import Config
+import orjson
+
+from syphus.config.pricing import Prices, load_prices
+from syphus.config.settings import Config, PricePerMillion
 from syphus.errors import RunError
-from syphus.ledger.sessions import made_up
+from syphus.ledger.sessions import get_meta, made_up, set_meta
 from syphus.ledger.store import Store
-from syphus.prompts import plain_turns, prefix_digest
+from syphus.plugins.prompts import plain_turns, prefix_digest
 from syphus.types import Prefix
 
 _NOT_COMPARED = ("dataset", "prompt_text")
@@ -67,3 +70,21 @@ def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list
 
 def _shown(value: object) -> str:
     return "unset" if value is None else str(value)
+
+
+# FOLDED from prices.py:
+# The prices that a run's cost is told with, kept with the run.
+
+_META = "prices"
+
+
+def keep_prices(store: Store, own: Mapping[str, PricePerMillion]) -> None:
+    """Notes the config's own prices with the run, so that its cost can be told without the config. Not committed."""
+    if own:
+        set_meta(store, _META, orjson.dumps({name: price.model_dump() for name, price in own.items()}).decode())
+
+
+def kept_prices(store: Store) -> Prices:
+    """The prices that a run's cost is told with."""
+    kept = orjson.loads(str(get_meta(store, _META) or "{}"))
+    return load_prices({name: PricePerMillion.model_validate(price) for name, price in kept.items()})

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from syphus.errors import InputError
 from syphus.formats.report import Report, make_report
-from syphus.formats.translation import TRANSLATE
-from syphus.ledger.lookup import look_up
+from syphus.formats.translation_report import TRANSLATE
+from syphus.ledger.parts import piece_id
+from syphus.ledger.results import look_up
 from syphus.ledger.store import Store, is_working, open_for_reading
-from syphus.runs.prices import kept_prices
-from syphus.stages.generate import Generate
-from syphus.stages.translating.pieces import piece_id
+from syphus.runs.generate import Generate
+from syphus.runs.settings import kept_prices
 
 
 def read_status(folder: Path) -> Report:

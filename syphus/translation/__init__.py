@@ -1,46 +1,25 @@
-"""Languages, and whether a translation is one. Pure functions: no network, no ledger.
+"""Translating the pairs of a run, or of any MIMIC-IT file.
 
-types.py         what is compared (Translatable), what is found (Fault, Checked), the glossary (Term)
-reasons.py       the closed list of what can be wrong with a translation, with what the model is told
-languages.py     the table of languages: a new one is one entry
-check.py         check_translation: all checks of one pair in one language
-features.py      what the checks need to know of a text; of a source once for all languages
-
-scripts.py       the script of a text
-identify.py      its language, where the script does not say
-copies.py        English that was left standing
-kept.py          code, addresses, placeholders, formulas
-numbers.py       the same numbers, in any writing
-source_numbers.py  those of the source, with all that they can mean
-number_words.py  numbers in words, by language
-units.py         the same units
-layout.py        lines, markup, choices, quotes, emoji
-remarks.py       what a model adds: comments, labels, escapes, JSON
-pairing.py       instruction and answer: swapped, merged, answered
-terms.py         the glossary
-
-judge.py         a model as a second reader: what it is asked, and its verdict
+job.py      the whole, from the folder or the file to the translated files
+wanted.py   languages, tone and glossary, as the user says them
+place.py    where the pairs are, and where everything goes
+pairs.py    the pairs, one by one, with their context
+rounds.py   what is asked when
+second_reading.py  a model judges a share of the translations
+outcome.py  the pairs that are translated, and which of them go out
+files.py    the files in each language, the one in all of them, the data yaml
+page.py     pairs beside their source, to look at
 """
 
-from syphus.translation.check import check_translation
-from syphus.translation.features import Features
-from syphus.translation.identify import is_english, require_identifier
-from syphus.translation.languages import LANGUAGES, Language
-from syphus.translation.reasons import REASONS, Reason
-from syphus.translation.types import Checked, Fault, Place, Term, Translatable
+from __future__ import annotations
 
-__all__ = [
-    "LANGUAGES",
-    "REASONS",
-    "Checked",
-    "Fault",
-    "Features",
-    "Language",
-    "Place",
-    "Reason",
-    "Term",
-    "Translatable",
-    "check_translation",
-    "is_english",
-    "require_identifier",
-]
+
+# FOLDED from __init__.py:
+# Translation as a stage: pairs are asked for in all languages at once, each language is judged by itself.
+#
+# pieces.py   pairs as queries: one a pair, several for a long one
+# asking.py   what the model is asked
+# answers.py  what it has written, as far as it can be read
+# judging.py  what a translation is worth
+# stage.py    the two stages: pairs in all their languages, and what was no good once more
+# recheck.py  what the ledger holds, judged by today's checks

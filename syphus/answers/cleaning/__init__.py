@@ -1,0 +1,46 @@
+"""Rules between parsing and the result: what is repaired in a pair, and what makes an answer invalid. Pure functions.
+
+rules.py     the three kinds of rule, and how they are applied
+general.py   rules that hold for every dataset
+leaks.py     the one of them that finds words about the notes a model was given
+names.py     the one that finds names of the annotation
+library.py   rules that plugins choose from: numbers, timestamps, persons, counts of pairs
+"""
+
+from syphus.answers.cleaning.general import GENERAL_RULES
+from syphus.answers.cleaning.library import (
+    answers_of_words,
+    asked_by_the_wearer,
+    images_in_order,
+    instead_of,
+    no_boxes,
+    no_letters_for_people,
+    no_names,
+    no_names_of_the_annotation,
+    no_timestamps,
+    numbers_of_the_annotation,
+    pairs_between,
+)
+from syphus.answers.cleaning.rules import Check, Cleaned, Context, Reject, Repair, Rule, clean
+
+__all__ = [
+    "GENERAL_RULES",
+    "Check",
+    "Cleaned",
+    "Context",
+    "Reject",
+    "Repair",
+    "Rule",
+    "answers_of_words",
+    "asked_by_the_wearer",
+    "clean",
+    "images_in_order",
+    "instead_of",
+    "no_boxes",
+    "no_letters_for_people",
+    "no_names",
+    "no_names_of_the_annotation",
+    "no_timestamps",
+    "numbers_of_the_annotation",
+    "pairs_between",
+]

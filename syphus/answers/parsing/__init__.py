@@ -1,0 +1,34 @@
+"""Reading what a model wrote: text in, pairs out, or the reasons why not. Pure functions.
+
+pairs.py         parse_pairs and render_pairs, and all the rules
+conversations.py conversations of rounds, with activity, role and reason
+choices.py       multiple-choice questions
+keyed_lines.py   texts under given keys
+plain_text.py    one plain text
+sections.py      lines with headers ("Question 1:") and the text under them
+json_answers.py  JSON that must be right to the letter
+fences.py        code fences
+answer_text.py   thinking blocks, white space, characters that can't be meant
+"""
+
+from syphus.answers.parsing.choices import Choice, Choices, parse_choices
+from syphus.answers.parsing.conversations import Conversation, Conversations, Round, parse_conversations
+from syphus.answers.parsing.keyed_lines import KeyedLines, parse_keyed_lines
+from syphus.answers.parsing.pairs import parse_pairs, render_pairs
+from syphus.answers.parsing.plain_text import PlainText, parse_plain_text
+
+__all__ = [
+    "Choice",
+    "Choices",
+    "Conversation",
+    "Conversations",
+    "KeyedLines",
+    "PlainText",
+    "Round",
+    "parse_choices",
+    "parse_conversations",
+    "parse_keyed_lines",
+    "parse_pairs",
+    "parse_plain_text",
+    "render_pairs",
+]

@@ -1,0 +1,190 @@
+r"""Multiple-choice questions out of a model's answer.
+
+    Question: Why is it funny?        **Question 1:** Why is it funny?      1. Question: Why is it funny?
+    Options 1: He falls.              **Options:**                             (A) He falls.
+    Options 2: He sings.              1. He falls.                             (B) He sings.
+    Answer: 1                         2. He sings.                             Answer: (A) He falls.
+                                      **Answer:** Option 1
+
+Options are counted up from 1 or from A: under headers, as lines under `Options:`, or as the last lines of the question.
+The answer is the number or letter of an option, with the option's text behind it or without; or that text alone. Where
+options are numbers or letters themselves, an answer that is the place of one and the text of another is a problem.
+
+Texts are kept byte for byte, but for the white space around them, or the answer has a problem.
+
+Problems, besides those of code fences, thinking blocks and characters (see `pairs.py`): "answer is empty", "no question
+with options", "text under no question", "empty question", "question without options", "options are not counted up",
+"text between options", "empty option", "two options are the same", "an option is marked" (as the right one), "question
+without an answer", "two answers to one question", "answer is no option", "answer may be two options", "answer and its
+text are different options", "line that may be a header".
+
+Notes: "thinking block", "text before the first question", "text after the last fence", "explanation of an answer".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from syphus.answers.parsing.answer_text import character_problems, is_empty, once, readable, strip
+from syphus.answers.parsing.sections import find_headers, header_pattern, split_sections
+
+_HEADERS = header_pattern("question|options?|choices?|(?:correct[ \t]+)?answer|explanation")
+_NUMBER = re.compile(r"(\d{1,4})\D*\Z")  # of an option's header, behind its word
+_LINE = re.compile(r"(?:[-*\u2022][ \t]++)?[(\[*]*+(\d{1,2}|[A-Z])[)\].:]++\**+(?=[ \t]|\Z)")
+_CHOSEN = re.compile(
+    r"(?:options?[ \t]*+)?[(\[*]*+(\d{1,2}|[A-Za-z])(?![\w'])[)\]*.:,\-\u2013\u2014 \t]*+", re.IGNORECASE
+)
+_MARKED = re.compile(r"[\u2713\u2714\u2705]|[(\[*](?:correct|right)(?: answer| option)?[)\]*]", re.IGNORECASE)
+
+
+class Choice(NamedTuple):
+    """A question, the options, and the place of the right one among them, from 1."""
+
+    question: str
+    options: tuple[str, ...]
+    answer: int
+
+
+class Choices(NamedTuple):
+    """What was read out of one answer; `problems` and `notes` as in `Parsed`."""
+
+    choices: tuple[Choice, ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _Part(NamedTuple):
+    kind: str
+    number: int  # of an option's header; 0 where it has none
+    text: str
+
+
+def parse_choices(text: str) -> Choices:
+    """Reads the multiple-choice questions of a model's answer; the module's text has the form and the rules.
+
+    Takes the answer as it came. Gives the questions that are whole, the problems (any one makes the answer invalid as a
+    whole) and harmless notes. Raises nothing, whatever the text holds.
+    """
+    answer = readable(text)
+    if not answer.text:
+        return Choices((), answer.problems, answer.notes)
+    body = "\n" + answer.text
+    headers = find_headers(body, _HEADERS)
+    split = split_sections(body, headers)
+    parts = [
+        _Part(_kind(header.kind), _number(body[header.start : header.end]), section.text)
+        for header, section in zip(headers, split.sections, strict=False)
+    ]
+    problems = [*answer.problems, *split.problems]
+    if len(headers) != len(split.sections) or any(header.kind.endswith("?") for header in headers):
+        problems.append("line that may be a header")
+    choices, wrong = _choices(parts)
+    problems += wrong + character_problems([section.text for section in split.sections])
+    notes = [*answer.notes]
+    notes += ["text before the first question"] * (split.before and bool(parts))
+    notes += ["text after the last fence"] * split.after
+    notes += ["explanation of an answer"] * any(part.kind == "explanation" for part in parts)
+    return Choices(tuple(choices), once(problems), once(notes))
+
+
+def _kind(word: str) -> str:
+    return "option" if word.startswith(("option", "choice")) else word.split()[-1]
+
+
+def _number(header: str) -> int:
+    behind = re.search(r"(?:options?|choices?)(.*)", header, re.IGNORECASE | re.DOTALL)
+    found = _NUMBER.search(behind[1]) if behind else None
+    return int(found[1]) if found else 0
+
+
+def _choices(parts: Sequence[_Part]) -> tuple[list[Choice], list[str]]:
+    """The questions that are whole, and what is wrong with the others."""
+    groups = list(_by_question(parts))
+    choices, problems = [], ["no question with options"] * (not groups)
+    if parts and parts[0].kind != "question":
+        problems.append("text under no question")
+    for group in groups:
+        question, options, wrong = _options(group)
+        problems += ["empty question"] * is_empty(question) + wrong
+        number, unanswered = _answer([part.text for part in group if part.kind == "answer"], options)
+        problems += unanswered
+        if not wrong and not unanswered and not is_empty(question):
+            choices.append(Choice(question, tuple(options), number))
+    return choices, problems
+
+
+def _by_question(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
+    starts = [index for index, part in enumerate(parts) if part.kind == "question"]
+    for start, end in zip(starts, [*starts[1:], len(parts)], strict=False):
+        yield list(parts[start:end])
+
+
+def _options(group: Sequence[_Part]) -> tuple[str, list[str], list[str]]:
+    """The question, its options, and what is wrong with these."""
+    question = group[0].text
+    headed = [part for part in group if part.kind == "option"]
+    if len(headed) == 1 and not headed[0].number:
+        rest, marks, options = _enumerated(headed[0].text)
+        wrong = ["text between options"] * bool(rest)
+    elif headed:
+        marks, options, wrong = [str(part.number) for part in headed], [part.text for part in headed], []
+    else:
+        question, marks, options = _enumerated(question)
+        wrong = []
+    if len(options) < 2:
+        return question, options, wrong or ["question without options"]
+    counted = marks in ([str(number + 1) for number in range(len(marks))], [_letter(n) for n in range(len(marks))])
+    wrong += ["options are not counted up"] * (not counted)
+    wrong += ["empty option"] * any(map(is_empty, options))
+    wrong += ["two options are the same"] * (len(set(map(_bare, options))) < len(options))
+    wrong += ["an option is marked"] * any(map(_MARKED.search, options))
+    return question, options, wrong
+
+
+def _enumerated(text: str) -> tuple[str, list[str], list[str]]:
+    """What stands before the enumerated lines at the end of a text, the marks of these lines, and their texts."""
+    lines = text.split("\n")
+    found = [(index, match) for index, line in enumerate(lines) if (match := _LINE.match(strip(line)))]
+    if not found:
+        return text, [], []
+    starts = [index for index, _ in found]
+    options = []
+    for (start, match), end in zip(found, [*starts[1:], len(lines)], strict=True):
+        lines[start] = strip(lines[start])[match.end() :]
+        options.append(strip("\n".join(lines[start:end])))
+    return strip("\n".join(lines[: starts[0]])), [match[1] for _, match in found], options
+
+
+def _answer(texts: Sequence[str], options: Sequence[str]) -> tuple[int, list[str]]:
+    """The number of the right option, from 1, and what is wrong with the answer."""
+    if not texts:
+        return 0, ["question without an answer"]
+    if len(texts) > 1:
+        return 0, ["two answers to one question"]
+    bare = [_bare(option) for option in options]
+    by_text = bare.index(_bare(texts[0])) + 1 if _bare(texts[0]) in bare else 0
+    chosen = _CHOSEN.match(texts[0])
+    by_place = _place(chosen[1]) if chosen else 0
+    if chosen is None or not 1 <= by_place <= len(options):
+        return by_text, ["answer is no option"] * (not by_text)
+    rest = _bare(texts[0][chosen.end() :])
+    if by_text and not rest and by_text != by_place:
+        return 0, ["answer may be two options"]
+    if by_text or not rest or rest == bare[by_place - 1]:
+        return by_text or by_place, []
+    return 0, ["answer and its text are different options" if rest in bare else "answer is no option"]
+
+
+def _place(mark: str) -> int:
+    return int(mark) if mark.isdigit() else ord(mark.upper()) - ord("A") + 1
+
+
+def _letter(place: int) -> str:
+    return chr(ord("A") + place)
+
+
+def _bare(text: str) -> str:
+    """An option as it may be repeated behind its number: in quotes, in bold, without its full stop."""
+    return text.strip(" \t\r\n.\"'*()\u201c\u201d").casefold()

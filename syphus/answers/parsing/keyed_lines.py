@@ -1,0 +1,117 @@
+r"""Texts under given keys out of a model's answer, as lines or as a JSON object.
+
+    CH2Eng Translation: He falls.           **CH2Eng Translation:** He falls.      {"CH2Eng Translation": "He falls.",
+    Expansion_with_Eng_1: A man falls.      **Expansion with Eng 1:** A man ...     "Expansion_with_Eng_1": "A man ..."}
+
+Keys are matched in any case, with a space or nothing for `_`, and in any order. A key of the family that was not asked
+for (`Expansion_with_Eng_6`) is a problem. Texts are kept byte for byte, but for the white space around them.
+
+Problems, besides those of JSON, code fences, thinking blocks and characters (see `pairs.py`): "answer is empty", "no
+key", "missing: KEY", "empty: KEY", "twice: KEY", "unknown key", "value is not text", "line that may be a header".
+
+Notes: "thinking block", "text before the first key", "text after the last fence", "text after the JSON".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from syphus.answers.parsing.answer_text import Remainder, character_problems, is_empty, once, readable, strip
+from syphus.answers.parsing.json_answers import decoding_problems, find_json, is_fence_or_nothing, read_documents
+from syphus.answers.parsing.sections import Header, find_headers, header_pattern, split_sections
+
+_NUMBER_AT_END = re.compile(r"\d+\Z")
+
+
+class KeyedLines(NamedTuple):
+    """What was read out of one answer: a text for each key that has one; `problems` and `notes` as in `Parsed`."""
+
+    texts: dict[str, str]
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _Read(NamedTuple):
+    items: list[tuple[str, str]]  # keys as they were written, and texts
+    problems: list[str]
+    notes: list[str]
+
+
+def parse_keyed_lines(text: str, keys: Sequence[str]) -> KeyedLines:
+    """Reads the texts under `keys`; the module's text has the form and the rules.
+
+    Takes the answer as it came. Gives the texts that could be read, by their keys and in the order of these, the
+    problems (any one makes the answer invalid as a whole) and harmless notes. Raises nothing, whatever the text holds.
+    """
+    answer = readable(text)
+    if not answer.text:
+        return KeyedLines({}, answer.problems, answer.notes)
+    body = "\n" + answer.text
+    headers = find_headers(body, header_pattern("|".join(_patterns(keys))))
+    start = find_json(body, 0, headers[0].start if headers else len(body))
+    read = _from_lines(body, headers) if start < 0 else _from_json(body, start)
+    return _by_key(read, keys, answer)
+
+
+def _patterns(keys: Iterable[str]) -> list[str]:
+    """The longer first; a number at the end stands for any, so that a key too many is seen."""
+    patterns = {
+        re.sub(r"(?:\\[ _-]|_)+", r"[ \\t_]?", re.escape(_NUMBER_AT_END.sub("", key)))
+        + (r"\d{1,4}" if _NUMBER_AT_END.search(key) else "")
+        for key in keys
+    }
+    return sorted(patterns, key=len, reverse=True)
+
+
+def _from_lines(body: str, headers: Sequence[Header]) -> _Read:
+    split = split_sections(body, headers)
+    items = [(section.kind, section.text) for section in split.sections]
+    problems = ["no key"] * (not items) + split.problems
+    problems += ["line that may be a header"] * any(header.kind.endswith("?") for header in headers)
+    problems += character_problems([text for _, text in items])
+    notes = ["text before the first key"] * split.before + ["text after the last fence"] * split.after
+    return _Read(items, problems, notes if items else [])
+
+
+def _from_json(body: str, start: int) -> _Read:
+    read = read_documents(body, start)
+    document = read.values[0] if len(read.values) == 1 else None
+    problems = list(read.problems)
+    if not isinstance(document, dict):
+        return _Read([], problems or ["no key"], [])
+    items = [(key, text) for key, text in document.items() if isinstance(text, str)]
+    problems += ["value is not text"] * (len(items) < len(document))
+    problems += decoding_problems([text for _, text in items])
+    rest = body[read.end :]
+    problems += ["two JSON documents"] * (find_json(body, read.end, len(body)) >= 0)
+    notes = [] if is_fence_or_nothing(body[:start]) else ["text before the first key"]
+    notes += ["text after the JSON"] * (not is_fence_or_nothing(rest))
+    return _Read([(key, strip(text)) for key, text in items], problems, notes)
+
+
+def _by_key(read: _Read, keys: Sequence[str], answer: Remainder) -> KeyedLines:
+    """The texts by the keys that were asked for."""
+    names = {_folded(key): key for key in keys}
+    found: dict[str, str] = {}
+    problems = [*answer.problems, *read.problems]
+    for written, text in read.items:
+        key = names.get(_folded(written))
+        if key is None:
+            problems.append("unknown key")
+        elif key in found:
+            problems.append(f"twice: {key}")
+        elif is_empty(text):
+            problems.append(f"empty: {key}")
+            found[key] = ""
+        else:
+            found[key] = text
+    if read.items:
+        problems += [f"missing: {key}" for key in keys if key not in found]
+    texts = {key: found[key] for key in keys if found.get(key)}
+    return KeyedLines(texts, once(problems), once((*answer.notes, *read.notes)))
+
+
+def _folded(key: str) -> str:
+    return re.sub(r"[\s_-]+", "", key).casefold()

@@ -1,0 +1,183 @@
+"""Grounding: what an answer says that the annotation does not support.
+
+The words that carry meaning are compared by their stems. Supported is what the annotation has, what means the same, and
+what it has a kind of ("bird" by "duck"); parts of what it has ("wing") and words of the system message are passed over.
+Of the rest, numbers and names weigh most, then things that can be seen ("violin"), then nouns behind "a", "several" or
+a number, and least all other words, for an answer may reason. In other languages than English, where things and names
+can't be told, all words weigh the same. What stands in a sentence with "might" or "likely" is
+told as a guess, and weighs less.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from functools import lru_cache
+
+from syphus.answers.cleaning.rules import Check, Context, Rule
+from syphus.answers.scoring.annotation_facts import Facts, numbers, read_facts
+from syphus.answers.scoring.candidates import Background, Candidate
+from syphus.answers.scoring.lexicon import is_thing, same
+from syphus.answers.scoring.words import Word, comparable, content, is_common, seems_english, stem, words
+from syphus.types import Pair
+
+#: What each weighs that is not supported, where a supported word is 1.
+_NUMBER, _NAME, _THING, _MENTIONED, _WORD = 2.0, 2.0, 1.5, 0.6, 0.15
+_FOREIGN_WORD = 0.5  #: of another language than English
+_START = 0.3  #: is supported of any answer, so that an answer like "Yes." is not held to be made up
+_GUESSED = 0.3  #: of its weight is left in a sentence that guesses
+_EACH = 0.9  #: is left of the score for each number, name and thing that is not supported, and not guessed
+_LETTERS = re.compile(r"[a-z]+")
+_SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+|\n+")
+_GUESS = re.compile(
+    r"\b(?:may|might|could|can|would|should|perhaps|maybe|possibly|probably|potentially|(?:un)?likely|suggest(?:s|ing)?"
+    r"|indicat(?:es?|ing)|impl(?:y|ies)|seem(?:s|ingly)?|appears? to|if|such as|often|usually|typically|generally)\b",
+    re.IGNORECASE,
+)
+_INTRODUCING = frozenset(("a", "an", "another", "some", "several", "many", "few"))
+_ABSTRACT = ("ance", "ence", "ing", "ion", "ism", "ity", "ment", "ness", "ship")
+_ADJECTIVE = ("al", "ed", "ful", "ic", "ive", "ly", "ous")
+_REACH = 3  #: words before a noun among which its article is
+_NOT_COMPARED = 0.5  #: where the annotation and the answer are not of one script
+_MOST_NAMED = 5
+_MISSPELT = 0.8  #: how alike "umbrela" and "umbrella" are at the least
+
+Weigh = Callable[[Word, Sequence[Word]], float]
+"""Gives the weight of a word that is not supported, from the words before it."""
+
+
+def grounding(candidate: Candidate, background: Background) -> tuple[float, str]:
+    """The mean over the pairs, and the worst of them, half each."""
+    if not candidate.pairs:
+        return 0.0, "no pair"
+    annotation = candidate.query.text
+    told = " ".join(pair.answer for pair in candidate.pairs)
+    if not comparable(annotation, told):
+        return _NOT_COMPARED, "the annotation has no words to compare with"
+    facts, taken = read_facts(annotation), content(background.system_message)
+    weigh = _weight if seems_english(told) else _weight_abroad
+    found = [_look(pair, facts, taken, weigh) for pair in candidate.pairs]
+    scores = [score for score, _ in found]
+    foreign = list(dict.fromkeys(word for _, named in found for word in named))
+    return (sum(scores) / len(scores) + min(scores)) / 2, _told(foreign)
+
+
+def _invented(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    annotation, answers = context.query.text, " ".join(pair.answer for pair in pairs)
+    new = set(_LETTERS.findall(answers.lower())).difference(_LETTERS.findall(annotation.lower()))
+    if context.query.images or not any(is_thing(word) and not is_common(stem(word)) for word in new):
+        return  # a model that sees the images knows more
+    if not comparable(annotation, answers):
+        return
+    facts = read_facts(annotation)
+    for number, pair in enumerate(pairs, 1):
+        for sentence in _SENTENCE.split(pair.answer):
+            if _GUESS.search(sentence):
+                continue
+            for word in words(sentence):
+                made_up = is_thing(word.text) and not _is_told(word, facts, frozenset())
+                if made_up and not get_close_matches(word.stem, facts.stems, 1, _MISSPELT):
+                    yield f"answer {number}: {word.text}"
+
+
+#: A rule of cleaning for annotations that hold all that can be told: an answer that claims a thing which nothing in
+#: the annotation supports is invalid. Guesses, words of other kinds and mended spelling are let through.
+things_of_the_annotation: Rule = Check("a thing that the annotation does not hold", _invented)
+
+
+def _look(pair: Pair, facts: Facts, taken: frozenset[str], weigh: Weigh) -> tuple[float, list[str]]:
+    """A pair's score, and what in it is not supported, the gravest first."""
+    supported = _START + sum(map(facts.supports, content(pair.answer)))
+    foreign: dict[str, float] = {}
+    for sentence in _SENTENCE.split(pair.answer):
+        share = _GUESSED if _GUESS.search(sentence) else 1.0
+        for told, weight in _foreign(sentence, facts, taken, weigh):
+            foreign[told] = max(foreign.get(told, 0.0), share * weight)
+    hard = sum(weight >= 1 for weight in foreign.values())
+    score = supported / (supported + sum(foreign.values()))
+    return score * _EACH**hard, sorted(foreign, key=lambda told: -foreign[told])
+
+
+def _foreign(text: str, facts: Facts, taken: frozenset[str], weigh: Weigh) -> Iterator[tuple[str, float]]:
+    """Each word or number that nothing supports, with its weight."""
+    found = words(text)
+    for place, word in enumerate(found):
+        if word.value is None and not _is_told(word, facts, taken):
+            yield f"'{word.text}'", weigh(word, found[:place])
+    for number, counts in numbers(found):
+        if doubt := facts.doubt(number, counts):
+            yield number.text, _NUMBER * doubt
+
+
+def _is_told(word: Word, facts: Facts, taken: frozenset[str]) -> bool:
+    """Whether a word is supported, or is none that says something of its own."""
+    return word.stem in taken or is_common(word.stem) or facts.supports(word.stem) or facts.allows(word.stem)
+
+
+def _weight(word: Word, before: Sequence[Word]) -> float:
+    if word.name or is_thing(word.text):
+        return _NAME if word.name else _THING
+    return _MENTIONED if _is_mentioned(word, before) else _WORD
+
+
+def _weight_abroad(word: Word, before: Sequence[Word]) -> float:  # noqa: ARG001 - as the other
+    return _FOREIGN_WORD
+
+
+def _is_mentioned(word: Word, before: Sequence[Word]) -> bool:
+    """Whether a word seems a noun that is spoken of for the first time: "a small xylophone", "several drones"."""
+    if word.text.endswith(_ABSTRACT + _ADJECTIVE):
+        return False
+    for other in reversed(before[-_REACH:]):
+        if other.last:
+            return False
+        if other.text in _INTRODUCING or other.value is not None:
+            return True
+    return False
+
+
+def _told(foreign: list[str]) -> str:
+    more = f" and {len(foreign) - _MOST_NAMED} more" if len(foreign) > _MOST_NAMED else ""
+    return f"not in the annotation: {', '.join(foreign[:_MOST_NAMED])}{more}" if foreign else ""
+
+
+# FOLDED from coverage.py:
+# Coverage: how much of what the annotation says comes up in the pairs.
+
+_ENOUGH = 0.9  #: of the words is all of them: a synonym here and there
+_ASKED = 0.5  #: counts a word that only a question has
+_FEW, _HARDLY = 4, 0.1  #: words of an annotation that can be said in others ("nothing differs"); the least score then
+_COVERAGE_NOT_COMPARED = 0.5
+_STATEMENT = re.compile(r"\n+|(?<=[.!?])[\s\"]+|\",\s*\"")
+_KEYS = ("annotation", "caption", "description", "duration", "id", "sentence", "tag", "timestamp", "title")
+
+
+def coverage(candidate: Candidate, _: Background) -> tuple[float, str]:
+    """The mean over the annotation's statements of the share of their words that come up, where 90% is all."""
+    annotation = candidate.query.text
+    said = statements(annotation)
+    if not said or not comparable(annotation, " ".join(pair.answer for pair in candidate.pairs)):
+        return _COVERAGE_NOT_COMPARED, "the annotation has no words to compare with"
+    answered = _spoken_of(pair.answer for pair in candidate.pairs)
+    asked = _spoken_of(pair.instruction for pair in candidate.pairs) - answered
+    shares = [(len(each & answered) + _ASKED * len(each & asked)) / len(each) for each in said]
+    missing = sum(not share for share in shares)
+    score = min(1.0, sum(shares) / len(shares) / _ENOUGH)
+    if len(frozenset[str]().union(*said)) < _FEW:
+        score = max(score, _HARDLY)
+    note = f"nothing of {missing} of {len(said)} statements comes up" if missing else ""
+    return score, note
+
+
+def _spoken_of(texts: Iterable[str]) -> frozenset[str]:
+    """The stems of some texts, and of other words for the same things."""
+    stems = frozenset[str]().union(*map(content, texts))
+    return stems.union(*(same().get(each, ()) for each in stems))
+
+
+@lru_cache(maxsize=4_000)
+def statements(annotation: str) -> tuple[frozenset[str], ...]:
+    """The annotation's lines and sentences, each as the stems of its words, no two alike, without names of fields."""
+    keys = frozenset(map(stem, _KEYS))
+    return tuple(dict.fromkeys(filter(None, (content(each) - keys for each in _STATEMENT.split(annotation)))))

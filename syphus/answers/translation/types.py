@@ -1,0 +1,170 @@
+"""The values of this room. All are frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+# FOLDED from reasons.py:
+# The closed list of what can be wrong with a translation; from the gravest to the lightest.
+
+
+class Reason(StrEnum):
+    """What is wrong. The values are short, and can be counted."""
+
+    EMPTY = "empty"
+    JSON = "left-over JSON"
+    ESCAPED = "escaped characters"
+    SWAPPED = "instruction and answer swapped"
+    MERGED = "instruction and answer in one"
+    COPIED = "copy of the source"
+    WRONG_SCRIPT = "wrong script"
+    WRONG_LANGUAGE = "wrong language"
+    COMMENT = "comment of the model"
+    ANSWERED = "answered instead of translated"
+    TOO_SHORT = "too short"
+    TOO_LONG = "too long"
+    CUT_OFF = "cut off"
+    PLACEHOLDERS = "placeholders"
+    CODE = "code"
+    LINKS = "links"
+    TIMES = "times"
+    NUMBERS = "numbers"
+    UNITS = "units"
+    CHOICES = "choices"
+    LAYOUT = "layout"
+    QUOTES = "quotes"
+    EMOJI = "emoji"
+    TERMS = "terms"
+
+
+class Told(NamedTuple):
+    """A reason in words: `meaning` for people and reports, `advice` for the model that is asked again."""
+
+    meaning: str
+    advice: str
+
+
+REASONS: dict[Reason, Told] = {
+    Reason.EMPTY: Told("Nothing is there, or only dots.", "Translate the whole text."),
+    Reason.JSON: Told(
+        "Keys, braces or quotes of the structured answer are inside of the text.",
+        "Write only the translated text into the field, without JSON inside of it.",
+    ),
+    Reason.ESCAPED: Told(
+        "Characters are escaped (\\u4f60, &amp;, %20) that the source writes as they are, or cannot be seen at all.",
+        "Write every character as itself, never escaped, and none that cannot be seen.",
+    ),
+    Reason.SWAPPED: Told(
+        "The instruction stands where the answer belongs, and the answer where the instruction does.",
+        "Translate the instruction in its own field and the answer in its own.",
+    ),
+    Reason.MERGED: Told(
+        "One field holds both texts, or both hold the same.",
+        "Keep instruction and answer apart: each field holds the translation of its own text alone.",
+    ),
+    Reason.COPIED: Told(
+        "The English text, or a good part of it, stands there untranslated.", "Translate it; do not repeat the English."
+    ),
+    Reason.WRONG_SCRIPT: Told(
+        "The text is not written in the script of the language.", "Write in the language and script asked for."
+    ),
+    Reason.WRONG_LANGUAGE: Told("The text is in another language.", "Write in the language asked for, and no other."),
+    Reason.COMMENT: Told(
+        'The model says something of its own ("Here is the translation:").',
+        "Write the translation alone, with nothing before or after it.",
+    ),
+    Reason.ANSWERED: Told(
+        "The instruction is a question in the source, and here it is something else.",
+        "Do not answer the question: translate it, so that it stays a question.",
+    ),
+    Reason.TOO_SHORT: Told("Much shorter than such a text is in this language.", "Translate all of it, to the end."),
+    Reason.TOO_LONG: Told(
+        "Much longer than such a text is in this language.", "Add nothing that the text does not say."
+    ),
+    Reason.CUT_OFF: Told("The text stops before its end.", "Translate all of it, to the last word."),
+    Reason.PLACEHOLDERS: Told(
+        "A placeholder ({name}, %s, <image>, [1], $x$) is missing, changed or new.",
+        "Keep placeholders exactly as they are in the source.",
+    ),
+    Reason.CODE: Told(
+        "Code between backticks is not the code of the source.", "Keep code exactly as it is, untranslated."
+    ),
+    Reason.LINKS: Told("A web or e-mail address is missing, changed or new.", "Keep addresses exactly as they are."),
+    Reason.TIMES: Told("A time or timestamp is missing, changed or new.", "Keep all times and timestamps as they are."),
+    Reason.NUMBERS: Told("A number is missing, changed or new.", "Keep all numbers as they are."),
+    Reason.UNITS: Told("The unit of a number is another one.", "Keep all units; convert nothing."),
+    Reason.CHOICES: Told(
+        "The letters or numbers of the choices are not those of the source.",
+        "Keep the letters or numbers of the choices.",
+    ),
+    Reason.LAYOUT: Told(
+        "Lines, list items, headings or markup are not those of the source.",
+        "Keep line breaks, lists, headings, bold and other markup as they are.",
+    ),
+    Reason.QUOTES: Told("What is in quotes is no longer, or something new is.", "Keep quotes around what is quoted."),
+    Reason.EMOJI: Told("An emoji is missing, changed or new.", "Keep every emoji."),
+    Reason.TERMS: Told(
+        "A term of the glossary is not written as it is there.", "Write the terms as the glossary does."
+    ),
+}
+
+
+Place = Literal["instruction", "answer", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class Translatable:
+    """A pair of texts: the English source, or its translation."""
+
+    instruction: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong: its reason, where it is, and what was found there ("1,200 is missing")."""
+
+    reason: Reason
+    place: Place
+    detail: str = ""
+
+    @property
+    def told(self) -> str:
+        """What the model is told when it is asked again, in English: place, advice, detail."""
+        place = "instruction and answer" if self.place == "both" else self.place
+        return f"{place}: {REASONS[self.reason].advice}" + (f" ({self.detail})" if self.detail else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the checks say about one translation: every fault, and notes on what could not be judged for certain.
+
+    A note is a short line ("answer: too short to tell its language"), and never a reason to reject.
+    """
+
+    faults: tuple[Fault, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing is wrong."""
+        return not self.faults
+
+    @property
+    def reason(self) -> str:
+        """The reason of the first fault, which is the gravest one; "" where there is none."""
+        return self.faults[0].reason.value if self.faults else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """An entry of the glossary: an English name or phrase, and how it is to be written, by the code of the language.
+
+    A language that is not in `wanted` may write it as it likes.
+    """
+
+    source: str
+    wanted: Mapping[str, str] = field(default_factory=dict)

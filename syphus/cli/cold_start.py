@@ -1,0 +1,224 @@
+"""The commands that try prompts: cold-start, compare and describe. Thin, as those in cli.py."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from syphus.answers.parsing.pairs import render_pairs
+from syphus.answers.scoring import Scored
+from syphus.cli.mimicit import columns
+from syphus.cli.options import with_options
+from syphus.cli.streams import command_given, print_as_json, print_lines, say
+from syphus.cli.summary import going_on
+from syphus.cold_start.conclusion import shortcomings
+from syphus.cold_start.review import ACCEPT, EDIT, REJECT, Decision
+from syphus.cold_start.search import Ended
+from syphus.config.options import Options
+from syphus.errors import ConfigError, InterruptError
+from syphus.text import MADE_UP, dollars, many, one_line
+
+if TYPE_CHECKING:
+    from syphus.cold_start.compare import Compared
+
+# FOLDED from trials.py:
+# The sentences and tables after a cold start or a comparison.
+
+
+def searched(ended: Ended, command: str) -> list[str]:
+    """How a cold start ended: what was found or is missing, what to try, what it has cost, where it is."""
+    found, spending = ended.found, ended.report.spending
+    cost = "cost unknown" if ended.report.cost is None else dollars(ended.report.cost)
+    lines = [str(ended.stopped_by)] if ended.stopped_by is not None else []
+    if found.satisfactory:
+        lines.append(f"Satisfactory: {many(len(found.examples), 'in-context example')}.")
+    elif found.best or found.missing:  # otherwise nothing was proven, one way or the other
+        lines.append("Not satisfactory." + (" The best set is kept." if found.best else ""))
+        lines += shortcomings(found)
+    lines.append(f"{many(spending.requests, 'request')}, {cost} in this run so far")
+    if ended.report.simulated:
+        lines.append(MADE_UP)
+    if ended.files:
+        lines.append(f"Files: {', '.join(ended.files)}")
+    return [*lines, going_on(ended.stopped_by, command)] if ended.stopped_by is not None else lines
+
+
+def compared(done: Compared) -> list[str]:
+    """The table: a line a number, a column a prompt and model; then each against the first."""
+    head = ["", *(each.name for each in done.variants)]
+    rows = [head, *([name, *cells] for name, cells in done.rows())]
+    lines = columns(rows, 1)
+    lines += [one_line(f"{name}: {told}", 300) for name, told in done.against_the_first()]
+    return lines
+
+
+# FOLDED from review.py:
+# A person's review of candidates, in the terminal: each is shown, and a letter decides; `e` opens an editor.
+
+_ASKED = "[a]ccept, [r]eject, [e]dit, [q]uit? "
+_LEFT = "The review was left. What was decided is kept; go on with the same command."
+
+
+class TerminalReviewer:
+    """Shows candidates on stderr, and reads a line of stdin for each."""
+
+    def decide(self, scored: Scored, number: int, count: int, problem: str) -> Decision:
+        """The person's decision. Raises `InterruptError` where there is no more to be read, or at `q`."""
+        if problem:
+            say(f"That can't be an example: {problem}.")
+        else:
+            self._show(scored, number, count)
+        while True:
+            match self._read():
+                case "a" | "accept":
+                    return Decision(ACCEPT)
+                case "r" | "reject":
+                    return Decision(REJECT)
+                case "e" | "edit":
+                    edited = _edited(_text(scored))
+                    return Decision(EDIT, edited) if edited != _text(scored) else Decision(ACCEPT)
+                case "q" | "quit" | None:
+                    raise InterruptError(_LEFT)
+
+    def _show(self, scored: Scored, number: int, count: int) -> None:
+        candidate = scored.candidate
+        say(f"--- example {number} of {count}: query {candidate.query.id}, score {scored.total:.2f}")
+        say(candidate.user_turn)
+        say("---")
+        say(_text(scored))
+        for name, note in scored.notes.items():
+            say(f"  {name} {scored.scores[name]:.2f}: {note}")
+
+    def _read(self) -> str | None:
+        """A word, in small letters; None at the end of the input."""
+        sys.stderr.write(_ASKED)
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not sys.stdin.isatty():
+            say(line.strip())
+        return line.strip().lower() if line else None
+
+
+def _text(scored: Scored) -> str:
+    candidate = scored.candidate
+    return candidate.answer.strip() if not candidate.pairs else render_pairs(candidate.pairs)
+
+
+def _edited(text: str) -> str:
+    """The text as it comes out of the person's editor. Raises `ConfigError` where there is none."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "example.txt"
+        path.write_text(f"{text}\n", encoding="utf-8")
+        try:
+            subprocess.run([*shlex.split(editor), str(path)], check=True)  # noqa: S603 - the person's own editor
+        except (OSError, subprocess.CalledProcessError) as error:
+            why = error.strerror if isinstance(error, OSError) else f"exit code {error.returncode}"
+            raise ConfigError(f"The editor {editor!r} (VISUAL or EDITOR) failed: {why}.") from error
+        return path.read_text(encoding="utf-8").strip()
+
+
+@with_options
+def cold_start(
+    options: Options,
+    rounds: Annotated[int, typer.Option(metavar="N", help="Rounds at the most.")] = 3,
+    examples: Annotated[int, typer.Option(metavar="N", help="In-context examples to look for.")] = 3,
+    sample: Annotated[
+        int, typer.Option(metavar="N", help="Queries that are asked in each round, to choose from.")
+    ] = 24,
+    answers: Annotated[int, typer.Option(metavar="N", help="Answers to each of them.")] = 1,
+    held_out: Annotated[int, typer.Option(metavar="N", help="Other queries, which prove the set.")] = 40,
+    tokens: Annotated[int, typer.Option(metavar="N", help="Tokens that the examples may have together.")] = 2000,
+    strategy: Annotated[str, typer.Option(metavar="NAME", help="How to choose: diverse, best or random.")] = "diverse",
+    judge: Annotated[bool, typer.Option("--judge", help="Have the model judge the answers, too.")] = False,
+    pinned: Annotated[str, typer.Option(metavar="FILE", help="A prompt file whose examples are in every set.")] = "",
+    review: Annotated[
+        bool, typer.Option("--review", help="Accept, reject or edit the examples before the proof.")
+    ] = False,
+    write_prompt: Annotated[
+        bool, typer.Option("--write-prompt", help="Put the prompt where the dataset's own is; that is kept as .old.")
+    ] = False,
+) -> None:
+    """Looks for in-context examples for a prompt, and proves that they help; exit 1 where they do not."""
+    from syphus.cli.progress import make_observer
+    from syphus.cold_start.command import cold_start as search
+    from syphus.cold_start.plan import Plan
+    from syphus.cold_start.results_json import as_json
+
+    plan = Plan(
+        rounds=rounds,
+        sample=sample,
+        answers=answers,
+        held_out=held_out,
+        examples=examples,
+        tokens=tokens,
+        strategy=strategy,
+        judge=judge,
+        seed=options.seed,
+    )
+    observer, reviewer = make_observer(), TerminalReviewer() if review else None
+    ended = search(options, plan, os.environ, observer, pinned=pinned, reviewer=reviewer, write=write_prompt)
+    for line in searched(ended, command_given()):
+        observer.say(line)
+    if options.json:
+        print_as_json(as_json(ended.found, ended.report))
+    raise typer.Exit(ended.exit_code)
+
+
+@with_options
+def compare(
+    options: Options,
+    prompt: Annotated[list[str], typer.Option(metavar="FILE", help="A prompt file; given several times.")],
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="A model; may be given several times.")
+    ] = None,
+    sample: Annotated[int, typer.Option(metavar="N", help="Queries that each is asked.")] = 40,
+) -> None:
+    """Asks the same queries with several prompts or models: which answers are better, and what do they cost?"""
+    from syphus.cli.progress import make_observer
+    from syphus.cli.summary import going_on
+    from syphus.cold_start.compare import as_json
+    from syphus.cold_start.compare import compare as measure
+
+    observer = make_observer()
+    done = measure(options, prompt, model or [], sample, os.environ, observer)
+    if options.json:
+        print_as_json(as_json(done))
+    elif done.variants:
+        print_lines(*compared(done))
+    if done.simulated:
+        observer.say(MADE_UP)
+    if done.stopped_by is not None:
+        observer.say(str(done.stopped_by))
+        observer.say(going_on(done.stopped_by, command_given()))
+        raise typer.Exit(done.stopped_by.exit_code)
+
+
+@with_options
+def describe(
+    options: Options,
+    sample: Annotated[int, typer.Option(metavar="N", help="Pairs that the model is shown, at the most.")] = 30,
+    into: Annotated[
+        str, typer.Option("--into", metavar="DATA.yaml", help="A data yaml; this run's dataset gets the descriptions.")
+    ] = "",
+) -> None:
+    """Has the model describe the task of a finished run's pairs, in short and at length."""
+    from syphus.cli.progress import make_observer
+    from syphus.runs.describe import describe as ask
+
+    observer = make_observer()
+    done = ask(options, sample, into, os.environ, observer)
+    if options.json:
+        print_as_json({"short": done.short, "long": done.long, "simulated": done.simulated})
+    else:
+        print_lines(f"Short: {done.short}", f"Long: {done.long}")
+    if done.simulated:
+        observer.say(MADE_UP)
+    observer.say(f"Files: {', '.join(done.files)}")

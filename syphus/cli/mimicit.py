@@ -1,0 +1,181 @@
+"""The commands about MIMIC-IT files: verify, mix and stats. Thin, as those in cli.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import orjson
+import typer
+
+from syphus.cli.streams import print_as_json, print_lines, print_text
+from syphus.formats.mimicit.data_yaml import Finding
+from syphus.formats.mimicit.images import Depth
+from syphus.formats.mimicit.mix import Share
+from syphus.formats.mimicit.stats import Counted, mean
+from syphus.formats.mimicit.verify import Summary
+from syphus.text import many
+
+# FOLDED from corpus.py:
+# What people read about MIMIC-IT files: the summary of a check, the shares of a mixture, the table of numbers.
+
+LOOKED = {Depth.NONE: "not decoded", Depth.QUICK: "looked at", Depth.FULL: "decoded"}
+_HEAD = '{"findings": ['
+HEADS = ("dataset", "language", "images", "instructions", "pairs per query", "words of a question", "of an answer")
+
+
+class Findings:
+    """Tells findings as they come, which may be millions, and the rest at the end: as lines, or as one JSON object."""
+
+    def __init__(self, json: bool) -> None:
+        self._json = json
+        self._told = 0
+
+    def tell(self, finding: Finding) -> None:
+        """Tells one."""
+        if self._json:
+            print_text(f"{',' if self._told else _HEAD}\n{orjson.dumps(finding._asdict()).decode()}")
+            self._told += 1
+        else:
+            print_lines(str(finding))
+
+    def end(self, numbers: Mapping[str, object], lines: Sequence[str]) -> None:
+        """Ends the object with the numbers, or tells the lines."""
+        if self._json:
+            print_text(f"{'' if self._told else _HEAD}\n],\n{orjson.dumps(numbers).decode()[1:]}\n")
+        else:
+            print_lines(*lines)
+
+
+def checked(summary: Summary) -> str:
+    """What was looked at, and what was found, in one line."""
+    pairs = sum(part.pairs for part in summary.parts)
+    images = "images not checked"
+    if summary.images is not None:
+        images = f"{many(summary.images, 'image')} {LOOKED[summary.depth]}"
+    seen = f"{many(pairs, 'pair')} in {many(len(summary.parts), 'file')}, {images}"
+    found = ", ".join(f"{times:,} {kind}" for kind, times in summary.problems.most_common())
+    return f"{seen}: {many(summary.problems.total(), 'problem')}{f' ({found})' if found else ''}"
+
+
+def as_json(summary: Summary) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "pairs": sum(part.pairs for part in summary.parts),
+        "files": [str(part.part.instructions) for part in summary.parts],
+        "images": summary.images,
+        "decode": summary.depth.value,
+        "problems": dict(summary.problems.most_common()),
+    }
+
+
+def mixture(shares: Sequence[Share]) -> list[str]:
+    """One line a dataset: what can be drawn, how many samples that was made, and its share of all."""
+    rows = [("group", "dataset", "pairs", "samples", "share")]
+    rows += [(s.group, s.name, f"{s.pairs:,}", f"{s.samples:,}", f"{s.ratio:.1%}") for s in shares]
+    return columns(rows, 2)
+
+
+def numbers(counted: Sequence[Counted]) -> list[tuple[str, ...]]:
+    """The table without its heads: a row for each file."""
+    return [
+        (
+            each.name,
+            each.language or "-",
+            f"{each.images:,}",
+            f"{each.pairs:,}",
+            f"{mean(each.pairs_per_query):.1f}",
+            f"{mean(each.question_words):.1f}",
+            f"{mean(each.answer_words):.1f}",
+        )
+        for each in counted
+    ]
+
+
+def columns(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Rows of equal length in columns, the first `left` of them to the left."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+CorpusPaths = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="Folders with MIMIC-IT files, instruction files, data yamls.")
+]
+
+
+def verify(
+    paths: CorpusPaths,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="An image store, parquet or JSON; may be given several times."),
+    ] = None,
+    decode: Annotated[
+        Literal["quick", "full", "none"],
+        typer.Option(help="How images are looked at: head, checksums and end; decoded; or not at all."),
+    ] = "quick",
+    allow_unused: Annotated[
+        bool, typer.Option("--allow-unused", help="A store may hold images that no pair names.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print summary and findings as JSON.")] = False,
+) -> None:
+    """Checks MIMIC-IT files, whoever wrote them; exit 1 where something is wrong."""
+    from syphus.formats.mimicit.discovery import find_groups
+    from syphus.formats.mimicit.images import Depth
+    from syphus.formats.mimicit.verify import verify as check
+
+    groups, found = find_groups(paths, images or ())
+    findings = Findings(json)
+    summary = check(groups, found, findings.tell, Depth(decode), allow_unused)
+    findings.end(as_json(summary), [checked(summary)])
+    raise typer.Exit(1 if summary.problems else 0)
+
+
+def mix(
+    datasets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATASET...",
+            help="Folders with MIMIC-IT files, or each as [NAME=GROUP:]INSTRUCTIONS.json[,images=FILE][,train=FILE]"
+            "[,num_samples=N]; groups are IMAGE_TEXT, TEXT_ONLY, VIDEO_TEXT and IMAGE_TEXT_IN_CONTEXT.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option(metavar="FILE.yaml", help="The data yaml to write.")],
+    json: Annotated[bool, typer.Option("--json", help="Print shares and findings as JSON.")] = False,
+) -> None:
+    """Writes a data yaml for Otter's loader, checks its files, and says how often each dataset will be drawn from."""
+    from syphus.formats.mimicit.mix import mix as write
+
+    findings = Findings(json)
+    made = write(output, datasets, findings.tell)
+    numbers = {"shares": [share._asdict() for share in made.shares], **as_json(made.summary)}
+    findings.end(numbers, [*mixture(made.shares), checked(made.summary)])
+    raise typer.Exit(1 if made.summary.problems else 0)
+
+
+def stats(
+    paths: CorpusPaths,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures of lengths and openings.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """Counts images, pairs, queries and words of MIMIC-IT files."""
+    from syphus.formats.mimicit.discovery import find_groups
+    from syphus.formats.mimicit.stats import as_json, count
+    from syphus.formats.mimicit.stats_page import write_page
+
+    counted = count(find_groups(paths)[0])
+    rows = numbers(counted)
+    if html is not None:
+        write_page(html, counted, HEADS, rows)
+    if json:
+        print_as_json([as_json(each) for each in counted])
+    else:
+        print_lines(*columns([HEADS, *rows], 2))

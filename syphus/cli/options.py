@@ -1,0 +1,94 @@
+"""From the fields of `Options` to options on the command line, for every command that takes them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Container
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from syphus.config.options import Options
+from syphus.errors import ConfigError
+from syphus.images.options import Conversion
+from syphus.types import Relation, State
+
+_METAVARS: dict[object, str] = {
+    str: "TEXT", str | None: "TEXT", int: "N", int | None: "N", float: "X", float | None: "X", Path: "PATH",
+    Path | None: "PATH", tuple[Path, ...]: "FOLDER", tuple[State, ...]: "STATES",
+    Relation | None: "RELATION",
+}  # fmt: skip
+RETRIED = (State.FAILED, State.INVALID, State.REFUSED, State.TRUNCATED)
+
+
+def with_options(command: Callable[..., None], without: Container[str] = ()) -> Callable[..., None]:
+    """Gives a command, which takes `options`, the fields of `Options`, but for some, as options on the command line."""
+    return with_fields(Options, without)(command)
+
+
+def with_fields(
+    kind: type[Options] | type[Conversion], without: Container[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The same for the fields of another dataclass, which are declared as those of `Options` are.
+
+    typer makes options from a function's parameters; this writes those parameters, so that each option is declared
+    once, and has the same name, default and help in every command. A parameter of the command's own goes before the
+    option of that name.
+    """
+    hints = get_type_hints(kind)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True).parameters
+        mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in own.items() if name != "options"]
+        taken = [each for each in fields(kind) if each.name not in own and each.name not in without]
+
+        def run(**values: Any) -> None:  # what typer has read, and checked by the parameters below
+            given: dict[str, Any] = {each.name: _value(values.pop(each.name), hints[each.name]) for each in taken}
+            command(**values, options=kind(**given))
+
+        shared = [_parameter(each, hints[each.name]) for each in taken]
+        vars(run)["__signature__"] = inspect.Signature([*mine, *shared])
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        return run
+
+    return decorate
+
+
+def _parameter(option: Field[object], hint: object) -> inspect.Parameter:
+    flag = f"--{option.name.rstrip('_').replace('_', '-')}"  # `from_` is --from
+    read_as: object = {tuple[Path, ...]: list[Path], tuple[State, ...]: str, Relation | None: str | None}.get(
+        hint, hint
+    )  # type: ignore[call-overload]  # a hint can be anything, and is only looked up
+    default = [] if read_as == list[Path] else "" if hint == tuple[State, ...] else option.default
+    metavar = "PATH" if option.name.endswith("_path") else _METAVARS.get(hint)
+    how = typer.Option(flag, *option.metadata["flags"], help=option.metadata["help"], metavar=metavar)
+    return inspect.Parameter(
+        option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[read_as, how]
+    )
+
+
+def _value(value: object, hint: object) -> object:
+    if hint == tuple[State, ...]:
+        return _states(str(value))
+    if hint == Relation | None:
+        return None if value is None else _relation(str(value))
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _states(text: str) -> tuple[State, ...]:
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in RETRIED:
+            raise ConfigError(f"--retry {name}: there is {', '.join(RETRIED)}.")
+    return tuple(State(name) for name in names)
+
+
+def _relation(text: str) -> Relation:
+    """By its name, its words joined however people join them."""
+    name = " ".join(text.lower().replace("-", " ").replace("_", " ").split())
+    if name not in list(Relation):
+        there = ", ".join(each.replace(" ", "-") for each in Relation)
+        raise ConfigError(f"--relate {text}: there is {there}.")
+    return Relation(name)

@@ -1,0 +1,242 @@
+"""The sentences that people read after a run, and about one; those before it are in runs/opening.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from syphus.cli.mimicit import columns
+from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
+from syphus.formats.report import Finished, Report
+from syphus.formats.translation_report import TRANSLATE, LanguageReport, TranslationReport
+from syphus.ledger.records import ANSWERED
+from syphus.pipeline.stage import IMAGE
+from syphus.plugins.discovery import PluginInfo
+from syphus.runs.generate import PLUGIN, asking_helps
+from syphus.runs.preview import Shown, Sizes
+from syphus.text import MADE_UP, dollars, many, one_line, printable
+from syphus.types import State
+
+if TYPE_CHECKING:
+    from syphus.runs.clean import Cleaning
+
+# FOLDED from languages.py:
+# What people read about translations: where the pairs stand in each language.
+
+_LANGUAGES_REASONS = 3  #: of each language that are shown
+
+
+def numbers(report: TranslationReport) -> list[str]:
+    """How many pairs there are in each language, which adds up, and why the others are not."""
+    total = report.pairs * len(report.languages)
+    states = {state: sum(each.counts.states[state] for each in report.languages) for state in State}
+    parts = " + ".join(f"{states[state]:,} {state}" for state in State)
+    what = f"{many(report.pairs, 'pair')} in {many(len(report.languages), 'language')}"
+    rows = [_row(each) for each in report.languages]
+    return [f"{what}: {total:,} = {parts}", *(f"  {line}" for line in columns(rows, 1))]
+
+
+def _row(report: LanguageReport) -> tuple[str, ...]:
+    counts, ok = report.counts, report.ok
+    tokens = report.usage.prompt_tokens + report.usage.completion_tokens
+    reasons = [
+        f"{n:,} {one_line(reason, 60)}" for found in counts.reasons.values() for reason, n in found.most_common()
+    ]
+    shown = [*reasons[:_LANGUAGES_REASONS], *(["..."] if len(reasons) > _LANGUAGES_REASONS else [])]
+    pending = f"{counts.states[State.PENDING]:,} pending" if counts.states[State.PENDING] else ""
+    judged = f"{report.judged.total:,} judged, {report.judged.bad.total():,} bad" if report.judged else ""
+    return (
+        *(
+            report.code,
+            f"{ok:,} ok",
+            f"{counts.retried:,} asked again",
+            f"{tokens / ok:,.0f} tokens a pair" if ok else "-",
+        ),
+        *(judged, pending, "   ".join(shown)),
+    )
+
+
+_MENDED = {PLUGIN: "the plugin is mended", IMAGE: "the images are there"}
+_REASONS = 4  #: of each state that are shown
+_RETRY = re.compile(r" (?:--retry[ =](?:'[^']*'|\S+)|'--retry=[^']*')")  # as shlex quotes it
+
+
+def summary(report: Report) -> list[str]:
+    """The states, which add up, the cost, and why rows are not ok."""
+    counts = report.counts
+    parts = " + ".join(f"{counts.states[state]:,} {state}" for state in State)
+    paid = f"{cost(report)} over {many(len(report.sessions), 'session')}"
+    lines = [f"{many(counts.total, 'query', 'queries')} = {parts}    {many(counts.pairs, 'pair')}    {paid}"]
+    lines += [_reasons(report, state) for state in State if report.counts.reasons.get(state)]
+    if counts.shared:
+        shared = many(counts.shared, "query shares", "queries share")
+        lines.append(f"{shared} the answer of another one that asks the very same.")
+    if report.simulated:
+        lines.append(MADE_UP)
+    return lines
+
+
+def closing(finished: Finished, command: str) -> list[str]:
+    """How a run ended: the cause if it was stopped, what was kept, where it is, and the command that goes on.
+
+    `command` is the one that was given. Going on is without its `--retry`: those rows are pending now, and to ask once
+    more for those that have an answer again would be to pay twice.
+    """
+    report, states = finished.report, finished.report.counts.states
+    lines = [str(finished.stopped_by)] if finished.stopped_by is not None else []
+    lines += summary(report)
+    if report.simulated and finished.sample:
+        lines += [line for pair in finished.sample for line in (f"  {pair.instruction}", f"    {pair.answer}")]
+    lines += closing_files(finished.files)
+    again, command = _worth_asking(report), without_retry(command)
+    if isinstance(finished.stopped_by, UnsatisfactoryError):
+        return lines  # what to do instead is in its words
+    if states[State.PENDING] or finished.stopped_by is not None:
+        lines.append(going_on(finished.stopped_by, command))
+    else:
+        lines += [f"Ask those again: {command} --retry {again}"] if again else []
+        lines += [f"Once {what}: {command} --retry {State.FAILED}" for what in _to_be_mended(report)]
+    return lines
+
+
+def closing_files(files: Sequence[str]) -> list[str]:
+    """Where the files are, a line for each folder."""
+    folders: dict[Path, list[str]] = {}
+    for path in map(Path, files):
+        folders.setdefault(path.parent, []).append(path.name)
+    return [f"Files in {folder}: {', '.join(names)}" for folder, names in folders.items()]
+
+
+def going_on(stopped_by: SyphusError | None, command: str) -> str:
+    """The command that goes on after a stop, without its `--retry`; a budget that is spent needs a higher number."""
+    command = without_retry(command)
+    if not isinstance(stopped_by, BudgetError):
+        return f"Go on with the same command: {command}"
+    option = "requests" if "requests" in str(stopped_by) else "cost"
+    unlimited = re.sub(rf" --max[-_]{option}[ =]\S+", "", command)
+    return f"Go on with a higher number at the end: {unlimited} --max-{option}"
+
+
+def without_retry(command: str) -> str:
+    """A command without its `--retry`."""
+    return _RETRY.sub("", command)
+
+
+def standing(report: Report, working: bool = False) -> list[str]:
+    """Where a run stands, for `status`; `working` says that a process has it open at the moment."""
+    session = report.sessions[-1] if report.sessions else None
+    lines = summary(report) if report.stage != TRANSLATE else [cost(report)]
+    if report.translation is not None:
+        lines += numbers(report.translation)
+    errors = {cause: count for cause, count in report.spending.causes.items() if cause != ANSWERED}
+    if errors:
+        told = ", ".join(f"{count:,} {cause}" for cause, count in sorted(errors.items(), key=lambda item: -item[1]))
+        lines.append(f"{report.spending.requests:,} requests, without an answer: {told}")
+    if working:
+        return [*lines, "A process is working on it."]
+    if session is not None and session.stopped:
+        lines.append(f"The last session ended: {session.stopped}")
+    elif session is not None and session.ended is None:
+        lines.append("The last session was killed; the run's command goes on.")
+    if again := _worth_asking(report):
+        lines.append(f"To ask those again, add --retry {again} to the run's command.")
+    lines += [f"Once {what}, add --retry {State.FAILED} to the run's command." for what in _to_be_mended(report)]
+    return lines
+
+
+def cleaning(done: Cleaning) -> list[str]:
+    """A run before and after it was cleaned once more, and what the rules did."""
+    lines = [f"before  {summary(done.before)[0]}"]
+    lines += [line if line == MADE_UP else f"after   {line}" for line in summary(done.after)]
+    lines.append(f"{many(done.changed, 'query has', 'queries have')} another outcome now.")
+    for what, counts in done.after.rules.items():
+        if counts:
+            lines.append(f"{what}: " + ", ".join(f"{count:,} {rule}" for rule, count in counts.items()))
+    return lines
+
+
+def _worth_asking(report: Report) -> str:
+    """The states, as `--retry` takes them, with rows that may fare better the next time."""
+    invalid = [State.INVALID] if report.counts.states[State.INVALID] else []
+    failed = [State.FAILED] if any(map(asking_helps, report.counts.reasons.get(State.FAILED, ()))) else []
+    return ",".join(invalid + failed)
+
+
+def _to_be_mended(report: Report) -> list[str]:
+    """What must be mended for rows that have failed, where none has for a reason that passes by itself."""
+    failed = report.counts.reasons.get(State.FAILED, ())
+    found = [what for start, what in _MENDED.items() if any(reason.startswith(start) for reason in failed)]
+    return [" and ".join(found)] if found and not any(map(asking_helps, failed)) else []
+
+
+def listing(plugins: Sequence[PluginInfo]) -> list[str]:
+    """One line a dataset, in columns."""
+    rows = [(each.name, each.short_name or "-", _about(each), each.path) for each in plugins]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
+    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+
+
+def _about(plugin: PluginInfo) -> str:
+    return f"broken: {plugin.error}" if plugin.error else one_line(plugin.description, 80)
+
+
+def _reasons(report: Report, state: State) -> str:
+    reasons = report.counts.reasons[state]
+    shown = [f"{count:,} {one_line(reason, 100)}" for reason, count in reasons.most_common(_REASONS)]
+    if len(reasons) > _REASONS:
+        shown.append(f"{len(reasons) - _REASONS} more reasons")
+    return f"{state:<10}" + "   ".join(shown)
+
+
+def cost(report: Report) -> str:
+    """What a run has cost, over all its stages."""
+    if report.cost is None:
+        return "cost unknown"
+    unknown = report.spending.unknown_tokens
+    return dollars(report.cost) + (f" (and up to {unknown:,} tokens without an answer)" if unknown else "")
+
+
+# FOLDED from showing.py:
+# A preview as people read it.
+
+_COLOURS = {"system": "\033[35m", "user": "\033[36m", "assistant": "\033[32m"}
+_PLAIN = "\033[0m"
+
+
+def as_text(shown: Shown, colours: bool) -> str:
+    """The messages of one query, each below its role, and what goes with them; or why it is not sent."""
+    return "".join(f"{line}\n" for line in _lines(shown, colours))
+
+
+def _lines(shown: Shown, colours: bool) -> Iterator[str]:
+    yield f"=== {printable(shown.id)}"
+    for message in shown.messages:
+        colour, plain = (_COLOURS.get(str(message["role"]), ""), _PLAIN) if colours else ("", "")
+        yield f"{colour}--- {message['role']}{plain}"
+        yield from map(printable, _texts(message["content"]))
+    if shown.problem:
+        yield f"not sent: {printable(shown.problem)}"
+    else:
+        yield f"--- {orjson.dumps(shown.parameters).decode()}, about {shown.tokens:,} tokens"
+    yield ""
+
+
+def _texts(content: object) -> Iterator[str]:
+    """The text of a message, or of its parts; of an image what it is."""
+    if not isinstance(content, list):
+        yield str(content)
+        return
+    for part in content:
+        yield str(part["text"] if "text" in part else part["image_url"]["url"])
+
+
+def sizes_as_text(sizes: Sizes) -> str:
+    """The shortest and the longest query, a line each."""
+    told = zip(Sizes._fields, sizes, strict=True)
+    return "".join(
+        f"{which}: {printable(name)}, about {tokens} tokens of annotation\n" for which, (name, tokens) in told
+    )

@@ -1,0 +1,172 @@
+"""The command `cold-start`: from its options to a prompt that a person can read, and a page that shows why it is so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from syphus.cold_start.conclusion import Conclusion, asked_for, concluded, shortcomings
+from syphus.cold_start.plan import FEWEST_QUERIES, Plan
+from syphus.cold_start.prompt_file import FILE, prompt_text
+from syphus.cold_start.review import Reviewer
+from syphus.cold_start.search import Ended, Search
+from syphus.config.options import ALWAYS, Options
+from syphus.errors import BudgetError, ConfigError, StorageError, SyphusError, UnsatisfactoryError
+from syphus.io.durable import replacing, storage_faults
+from syphus.ledger.results import different
+from syphus.ledger.sessions import last_settings
+from syphus.ledger.store import Store
+from syphus.pipeline.engine import Observer
+from syphus.plugins.contract import AbstractDataset, prompt_file, shipped
+from syphus.runs.generate import Generate
+from syphus.runs.inputs import check_input
+from syphus.runs.prepare import Prepared, prepare
+from syphus.runs.session import opened
+from syphus.runs.settings import refuse_mixing
+from syphus.text import many, short_path
+from syphus.types import Prefix
+
+
+def cold_start(
+    options: Options,
+    plan: Plan,
+    environ: Mapping[str, str],
+    observer: Observer,
+    *,
+    pinned: str = "",
+    reviewer: Reviewer | None = None,
+    write: bool = False,
+) -> Ended:
+    """Looks for in-context examples, whether or not the prompt has some; see `Search` for what it raises.
+
+    `pinned` is a prompt file whose examples are in every set; `write` puts a satisfactory prompt where the dataset's
+    own is, and keeps that as `*.old`.
+    """
+    prepared = prepare(options, environ)
+    if prepared.no_endpoint is not None:
+        raise prepared.no_endpoint
+    place = own_prompt(prepared) if write else None
+    with opened(prepared.options.folder) as store:
+        refuse_mixing(store, prepared.options.offline)
+        own = sum(turn["role"] == "assistant" for turn in prepared.prefix.in_context)
+        if own and not pinned:
+            left_out = f"{many(own, 'in-context example')} of the prompt {'is' if own == 1 else 'are'} left out"
+            observer.say(f"{left_out}; --pinned FILE keeps those of a file.")
+        ended = Search(prepared, plan, store, observer).run(pinned, reviewer)
+    if place is None:
+        return ended
+    if not ended.found.satisfactory:
+        observer.say(f"{place} was not written: the set is not satisfactory.")
+        return ended
+    try:
+        _put(place, prompt_text(prepared.plugin.name, ended.prefix, ended.found).encode(), observer)
+    except StorageError as error:
+        return ended._replace(stopped_by=error)
+    return ended._replace(files=(*ended.files, short_path(place)))
+
+
+def own_prompt(prepared: Prepared) -> Path:
+    """Where the dataset's prompt file is, or belongs: never inside of an installed Syphus.
+
+    Raises `ConfigError` where the plugin makes its prompt itself.
+    """
+    dataset = prepared.dataset
+    if type(dataset)._load_prefix is not AbstractDataset._load_prefix:
+        raise ConfigError(f"--write-prompt: {prepared.plugin.name} makes its prompt itself, and reads no file.")
+    source = Path(prepared.options.prompt_path or prompt_file(dataset, dataset.prompt, needed=True))
+    if source.resolve().is_relative_to(shipped("prompts").resolve()) and "builtin" in source.resolve().parts:
+        source = Path("prompts") / source.name
+    return source.with_suffix(".yaml")
+
+
+def _put(place: Path, prompt: bytes, observer: Observer) -> None:
+    """Writes it there; what was there is kept beside it, and nothing that was kept before is written over."""
+    with storage_faults(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        before = place.read_bytes() if place.exists() else prompt
+        if before != prompt:
+            names = (f"{place.name}.old{number}" for number in ("", *range(2, 10_000)))
+            old = next(path for path in map(place.with_name, names) if not path.exists())
+            old.write_bytes(before)
+            observer.say(f"The prompt that was there is kept as {short_path(old)}.")
+    with replacing(place) as file:
+        file.write(prompt)
+
+
+# FOLDED from before.py:
+# The cold start before the main job: where the prompt has no in-context examples, or where it is told to.
+#
+# It is the same as that of the command `cold-start`, in the same folder and within the same budget;
+# whichever comes first
+# does it, and the other takes what was found.
+
+WORTHWHILE = 100  #: different queries from which on it is done unasked: for fewer it would cost more than they do
+
+
+def with_examples(prepared: Prepared, store: Store, observer: Observer) -> Prepared | SyphusError:
+    """The run with in-context examples that were found for it, or without; or what keeps it from being begun.
+
+    Raises `UsageError` and `StorageError`.
+    """
+    prefix = prepared.prefix
+    begun = last_settings(store, Generate.name)
+    known = concluded(store)
+    wanted = asked_for(prefix.system_message, prepared.config.model)
+    if known is not None and (known.edited or (known.asked_for == wanted and (known.satisfactory or begun))):
+        return _known(prepared, known, store, observer)
+    if begun is not None and not prepared.options.accept_changes:
+        return prepared  # it goes on as it was begun; what has changed in it is told as ever
+    if not _worthwhile(prepared, store, observer):
+        return prepared
+    ended = Search(prepared, Plan(seed=prepared.options.seed), store, observer).run()
+    return _after(ended, prepared, store, observer)
+
+
+def _known(prepared: Prepared, known: Conclusion, store: Store, observer: Observer) -> Prepared:
+    how = "which was edited by hand" if known.edited else "which a cold start has found"
+    observer.say(f"The in-context examples are those of {short_path(store.folder / FILE)}, {how}.")
+    return _taught(prepared, known.prefix)
+
+
+def _worthwhile(prepared: Prepared, store: Store, observer: Observer) -> bool:
+    """Whether to do it: with `auto` only where the queries are so many that it is a small part of their cost."""
+    plugin = prepared.plugin.digest()
+    with closing(prepared.album(store.folder)) as album:
+        check_input(store, Generate.name, prepared.dataset, prepared.options, plugin, observer.reading, album)
+    found = different(store, Generate.name, WORTHWHILE)
+    if prepared.options.cold_start == ALWAYS and found:
+        return True
+    if found >= WORTHWHILE:
+        observer.say(
+            "The prompt has no in-context examples: they are looked for first (--cold-start never goes without)."
+        )
+        return True
+    if found:
+        told = many(found, "different query", "different queries")
+        hint = " (--cold-start always does)" if found >= FEWEST_QUERIES else ""
+        observer.say(f"The prompt has no in-context examples. For {told} none are looked for{hint}.")
+    return False
+
+
+def _after(ended: Ended, prepared: Prepared, store: Store, observer: Observer) -> Prepared | SyphusError:
+    stopped_by = ended.stopped_by
+    if ended.found.satisfactory:
+        observer.say(f"Satisfactory. Files: {', '.join(ended.files)}")
+        return _taught(prepared, ended.prefix)
+    if stopped_by is not None and not isinstance(stopped_by, BudgetError):
+        return stopped_by
+    for line in shortcomings(ended.found):
+        observer.say(line)
+    if stopped_by is not None:
+        return stopped_by
+    best = f" Its best set is in {short_path(store.folder / FILE)}: edit that," if ended.files else " Go on"
+    return UnsatisfactoryError(
+        "The cold start has found no satisfactory in-context examples, and nothing was generated."
+        f"{best} or go without: --cold-start never."
+    )
+
+
+def _taught(prepared: Prepared, prefix: Prefix) -> Prepared:
+    return replace(prepared, prefix=prefix)

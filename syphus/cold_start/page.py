@@ -1,0 +1,236 @@
+"""The report page of a cold start: one HTML file that needs no network and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from statistics import mean
+
+from syphus.answers.scoring import Heuristic, Scored
+from syphus.cold_start.plan import Found, Round
+from syphus.cold_start.proof import Proof
+from syphus.cold_start.propose import by_whom
+from syphus.formats.report import Report
+from syphus.io.durable import replacing
+from syphus.text import MADE_UP, dollars, many
+from syphus.types import State
+
+# FOLDED from page_style.py:
+# How the report page looks, by day and by night.
+
+STYLE = """
+:root { color-scheme: light dark; --bar: #4878a8; --line: #8884; --good: #2e8b5722; --bad: #c0392b22; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+h2 { margin: 2.5rem 0 .5rem; } h4 { margin: .3rem 0; }
+table { border-collapse: collapse; } th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); }
+th, td { text-align: left; vertical-align: top; } td small { display: block; opacity: .7; max-width: 30rem; }
+.wide { overflow-x: auto; } .verdict { padding: .8rem 1rem; border-radius: .4rem; background: var(--line); }
+.verdict.good { background: var(--good); } .verdict.bad { background: var(--bad); }
+details { border: 1px solid var(--line); border-radius: .4rem; padding: .3rem .8rem; margin: .4rem 0; }
+details.good { background: var(--good); } details.bad { background: var(--bad); }
+summary { cursor: pointer; overflow-wrap: anywhere; } summary i { opacity: .8; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--line); padding: .6rem; border-radius: .3rem; }
+dl { margin: .5rem 0; } dt { font-weight: 600; } dd { margin: 0 0 .5rem 1rem; } dt, dd { overflow-wrap: anywhere; }
+.two { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; } .two > div { min-width: 0; }
+@media (max-width: 50rem) { .two { grid-template-columns: 1fr; } }
+.state { font-weight: 600; } .bar { display: inline-block; width: 6rem; height: .7rem; background: var(--line); }
+.bar span { display: block; height: 100%; background: var(--bar); }
+"""
+
+
+FILE = "cold_start.html"
+
+
+_INTRODUCTION = """
+<p>Without in-context examples a model keeps to the form now and then, and makes things up. This is the search for
+answers of its own that are good enough to be shown to it as examples. In each round it is asked about some queries. The
+answers, the <b>candidates</b>, get a <b>score</b> from 0 (bad) to 1 (good) by the heuristics below, and a few good ones
+that differ become <b>the set</b>. Other queries, which were <b>held out</b> and never become an example, are then asked
+with the set and without it. The <b>gain</b> is by how much the score is higher with it.</p>
+"""
+
+
+def write_page(
+    path: Path, title: str, found: Found, report: Report, heuristics: Sequence[Heuristic], under_way: str = ""
+) -> None:
+    """Writes the page, UTF-8. Raises `StorageError` where the disk fails.
+
+    `heuristics` are those that it was scored by, `under_way` says what is still going on.
+    """
+    parts = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
+        f"<title>{escape(title)}</title>\n",
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n",
+        _verdict(found, under_way),
+        _cost(report),
+        _INTRODUCTION,
+        _rounds(found),
+        _set(found),
+        _heuristics(found, heuristics),
+        _side_by_side(found),
+        *(_candidates(each, found) for each in found.rounds),
+        "</body>\n</html>\n",
+    ]
+    with replacing(path) as file:
+        file.write("".join(parts).encode(errors="backslashreplace"))
+
+
+def _verdict(found: Found, under_way: str) -> str:
+    if under_way:
+        return f'<p class="verdict">{escape(under_way)}</p>\n'
+    if found.satisfactory:
+        return '<p class="verdict good">Satisfactory: a set of in-context examples was found and proven.</p>\n'
+    if not found.best and not found.missing:
+        return '<p class="verdict">Stopped before anything was proven.</p>\n'
+    items = [f"<li>Missing: {escape(each)}</li>" for each in found.missing]
+    items += [f"<li>To try: {escape(each)}</li>" for each in found.advice]
+    kept = " The best set is kept." if found.best else ""
+    return f'<div class="verdict bad">Not satisfactory.{kept}<ul>{"".join(items)}</ul></div>\n'
+
+
+def _cost(report: Report) -> str:
+    spending = report.spending
+    cost = "cost unknown" if report.cost is None else dollars(report.cost)
+    told = f"{many(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
+    told += f"{spending.usage.completion_tokens:,} out, {cost} so far in this run"
+    made_up = f" {MADE_UP}" if report.simulated else ""
+    return f"<p>{escape(told)}.{made_up}</p>\n"
+
+
+def _rounds(found: Found) -> str:
+    heads = ("round", "candidates", "valid", "chosen", "valid with the set", "without", "score with the set", "without",
+             "gain, with its 95% interval", "copies", "")  # fmt: skip
+    rows = [_row(each) for each in found.rounds]
+    message = f"<pre>{escape(found.rounds[-1].asked_with.system_message)}</pre>\n" if found.rounds else ""
+    return f"<h2>Rounds</h2>\n{table(heads, rows)}<h4>The system message</h4>\n{message}"
+
+
+def _row(round_: Round) -> list[str]:
+    new = [each for each in round_.scored if each.candidate.round == round_.number]
+    valid = sum(each.candidate.state is State.OK for each in new)
+    cells = [str(round_.number), str(len(new)), str(valid), str(len(round_.chosen))]
+    proof = round_.proof
+    if proof is None:
+        return [*cells, *["-"] * 6, "not proven"]
+    gain = f"{proof.gain.mean:+.3f} ({proof.gain.low:+.3f} to {proof.gain.high:+.3f})"
+    scores = [f"{proof.valid_share:.0%}", f"{proof.plain_share:.0%}", f"{proof.mean_score:.2f}"]
+    return [*cells, *scores, f"{proof.plain_score:.2f}", gain, str(proof.copies), _word(proof)]
+
+
+def _word(proof: Proof) -> str:
+    return "satisfactory" if proof.satisfactory else "not satisfactory"
+
+
+def _set(found: Found) -> str:
+    if found.best is None:
+        return "<h2>The set</h2>\n<p>No answer could become an in-context example.</p>\n"
+    chosen = found.best.chosen
+    cards = "".join(_card(each, f"example {number}") for number, each in enumerate(chosen, 1))
+    return f"<h2>The set</h2>\n<p>Of round {found.best.number}.</p>\n{cards}"
+
+
+def _heuristics(found: Found, heuristics: Sequence[Heuristic]) -> str:
+    best = found.best
+    groups = [("candidates", best.scored if best else found.rounds[-1].scored if found.rounds else ())]
+    groups += [("without examples", best.without), ("with the set", best.with_set)] if best and best.proof else []
+    rows = []
+    for heuristic in heuristics:
+        name = heuristic.name
+        means = [[each.scores[name] for each in scored if name in each.scores] for _, scored in groups]
+        if any(means):
+            told = f"{escape(name)}<small>{escape(heuristic.explained)}</small>"
+            numbers = [f"{heuristic.weight:g}", f"{heuristic.floor:g}" if heuristic.floor else ""]
+            rows.append([told, *numbers, *(_bar(mean(each)) if each else "-" for each in means)])
+    heads = ["heuristic", "weight", "floor", *(each for each, _ in groups)]
+    told = "An answer's score is the weighted mean; below a floor it is never chosen, and its score is halved."
+    return f"<h2>Scores by heuristic</h2>\n<p>{told}</p>\n{table(heads, rows, raw=True)}"
+
+
+def _side_by_side(found: Found) -> str:
+    best = found.best
+    if best is None or best.proof is None:
+        return ""
+    other = {each.candidate.query.id: each for each in best.without}
+    pairs = [(scored, other.get(scored.candidate.query.id)) for scored in best.with_set]
+    blocks = []
+    for scored, plain in sorted(pairs, key=lambda pair: pair[0].total - (pair[1].total if pair[1] else 0)):
+        change = f"{scored.total:.2f}, without {plain.total:.2f}" if plain else f"{scored.total:.2f}"
+        blocks.append(
+            f"<details><summary>{escape(scored.candidate.query.id)} <b>score {change}</b></summary>\n"
+            f"{_annotation(scored)}"
+            f'<div class="two"><div><h4>without examples</h4>{_answer(plain) if plain else "-"}</div>'
+            f"<div><h4>with the set</h4>{_answer(scored)}</div></div></details>\n"
+        )
+    told = "<p>Those that gain the least by the set come first.</p>"
+    return f"<h2>Held-out queries, without and with the set</h2>\n{told}\n{''.join(blocks)}"
+
+
+def _candidates(round_: Round, found: Found) -> str:
+    fates = {**found.rounds[-1].fates, **round_.fates}
+    new = [each for each in round_.scored if each.candidate.round in (round_.number, 0)]
+    cards = "".join(_card(each, _fate(each, fates), closed=True) for each in sorted(new, key=lambda each: -each.total))
+    asked = sum(turn["role"] == "assistant" for turn in round_.asked_with.in_context)
+    told = f"Proposed with {many(asked, 'in-context example')}, the best first."
+    return f"<h2>Candidates of round {round_.number}</h2>\n<p>{told}</p>\n{cards}"
+
+
+def _fate(scored: Scored, fates: Mapping[str, str]) -> str:
+    if told := fates.get(scored.candidate.key):
+        return told
+    if scored.barred:
+        return f"never: {', '.join(scored.barred)}"
+    return "not taken: others are better, or more different from each other"
+
+
+def _card(scored: Scored, told: str, closed: bool = False) -> str:
+    candidate = scored.candidate
+    kind = "good" if told.startswith(("taken", "pinned", "example")) else "bad" if scored.barred else ""
+    head = f"{escape(candidate.query.id)} <b>score {scored.total:.2f}</b> <i>{escape(told)}</i>"
+    by = f"round {candidate.round}, {by_whom(candidate.model)}" if candidate.round else "by hand"
+    return (
+        f'<details class="{kind}"{"" if closed else " open"}><summary>{head}</summary>\n'
+        f"<p><small>{escape(by)}</small></p>\n{_annotation(scored)}{_answer(scored)}</details>\n"
+    )
+
+
+def _annotation(scored: Scored) -> str:
+    return f"<pre>{escape(scored.candidate.user_turn)}</pre>\n"
+
+
+def _answer(scored: Scored) -> str:
+    candidate = scored.candidate
+    if candidate.state is State.OK:
+        shown = "".join(
+            f"<dt>{escape(pair.instruction)}</dt><dd>{escape(pair.answer)}</dd>" for pair in candidate.pairs
+        )
+        body = f"<dl>{shown}</dl>"
+    else:
+        body = (
+            f'<p class="state">{candidate.state}: {escape(candidate.reason)}</p><pre>{escape(candidate.answer)}</pre>'
+        )
+    return f"{body}{_scores(scored)}"
+
+
+def _scores(scored: Scored) -> str:
+    rows = [
+        [escape(name), _bar(score), escape(scored.notes.get(name, "")), "bars it" if name in scored.barred else ""]
+        for name, score in scored.scores.items()
+        if score < 1 or name in scored.notes
+    ]
+    if not rows:
+        return "<p><small>Every score is 1.</small></p>\n"
+    return table(["heuristic", "", "why", ""], rows, raw=True)
+
+
+def _bar(share: float) -> str:
+    return f'<span class="bar"><span style="width:{100 * share:.0f}%"></span></span> {share:.2f}'
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], raw: bool = False) -> str:
+    """An HTML table; cells are text, or with `raw` HTML."""
+    tell = str if raw else escape
+    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{tell(cell)}</td>' for cell in row)}</tr>\n" for row in rows)
+    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}</table></div>\n'

@@ -1,0 +1,170 @@
+"""What a cold start is to do, and what comes of it: values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from syphus.answers.scoring import Candidate, Scored
+from syphus.cold_start.proof import FEWEST, Hurt, Proof, Thresholds
+from syphus.cold_start.selection import STRATEGIES
+from syphus.endpoints.completions import BYTES_PER_TOKEN
+from syphus.errors import ConfigError, InputError
+from syphus.runs.forecast import SPREAD, USUAL_ANSWER, prefix_tokens
+from syphus.runs.prepare import Prepared
+from syphus.text import dollars, many
+from syphus.types import Prefix, Usage
+
+NAME = "cold start"  #: how the names of its stages begin
+FEWEST_QUERIES = 2 * FEWEST  #: different ones, that a sample and a held-out part can be made of
+_TO_A_COPY = 40  #: answers of which one may copy an example
+TOKENS = 2_000  #: that all in-context examples may have together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a cold start goes about it. Raises `ConfigError` for numbers that make no sense."""
+
+    rounds: int = 3  #: at the most
+    sample: int = 24  #: queries that are asked in each round, for candidates
+    answers: int = 1  #: to each of them
+    held_out: int = 40  #: queries that prove the set, and never become an example
+    examples: int = 3
+    tokens: int = TOKENS
+    strategy: str = "diverse"
+    judge: bool = False
+    seed: int = 0
+    thresholds: Thresholds | None = None  #: None: as `wanted` says
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "sample", "answers", "held_out", "examples", "tokens"):
+            least = FEWEST if name == "held_out" else 1
+            if getattr(self, name) < least:
+                told = f"--{name.replace('_', '-')} {getattr(self, name)}"
+                raise ConfigError(f"{told}: a number from {least} on is needed.")
+        if self.strategy not in STRATEGIES:
+            raise ConfigError(f"--strategy {self.strategy}: there is {', '.join(STRATEGIES)}.")
+
+    @property
+    def wanted(self) -> Thresholds:
+        """What satisfactory means; of 40 answers one may copy an example, which is chance, and of fewer none."""
+        return self.thresholds or Thresholds(copies=self.held_out // _TO_A_COPY)
+
+    @property
+    def different(self) -> int:
+        """How many different queries are enough: more make no difference to the plan."""
+        return 2 * max(self.sample, self.held_out)
+
+    def fitting(self, different: int) -> Plan:
+        """The same for an input with so many different queries, at least half of which are left to choose from.
+
+        Raises `InputError` where there are too few.
+        """
+        if different < FEWEST_QUERIES:
+            raise InputError(
+                f"{many(different, 'different query', 'different queries')} can be asked about: too few for a cold "
+                f"start, which needs {FEWEST_QUERIES} to choose from and to prove with. Write the examples by hand."
+            )
+        held_out = min(self.held_out, different // 2)
+        return replace(self, held_out=held_out, sample=min(self.sample, different - held_out))
+
+    def requests(self, rounds: int | None = None, judged: bool | None = None) -> int:
+        """How many requests so many rounds take at the most, the first of which has no set to go by.
+
+        A round proposes, judges where that is wanted, and proves; a round that is not the last also asks without each
+        example.
+        """
+        rounds = self.rounds if rounds is None else rounds
+        candidates = self.sample * self.answers
+        each = candidates * (1 + (self.judge if judged is None else judged)) + self.held_out
+        return self.held_out + rounds * each + (rounds - 1) * self.examples * self.held_out
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round: its candidates, all that were scored in it; the chosen ones, and what the proof has shown.
+
+    `asked_with` is the prompt that the candidates were proposed with. `fates` says in a few words what became of each
+    candidate, by its key.
+    """
+
+    number: int
+    asked_with: Prefix
+    scored: tuple[Scored, ...]
+    chosen: tuple[Scored, ...] = ()
+    prefix: Prefix = field(default_factory=lambda: Prefix(""))
+    proof: Proof | None = None
+    with_set: tuple[Scored, ...] = ()
+    without: tuple[Scored, ...] = ()
+    hurts: tuple[Hurt, ...] = ()
+    fates: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def proposed(self) -> int:
+        """Candidates that came up in this round."""
+        return sum(each.candidate.round == self.number for each in self.scored)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a cold start has come to. `best` is the round whose set is kept; None where no answer could be chosen.
+
+    `missing` is what keeps it from being satisfactory, `advice` what to try.
+    """
+
+    rounds: tuple[Round, ...] = ()
+    best: Round | None = None
+    missing: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+    @property
+    def satisfactory(self) -> bool:
+        """Whether the best set has been proven, and nothing is missing."""
+        return self.best is not None and self.best.proof is not None and self.best.proof.satisfactory
+
+    @property
+    def examples(self) -> tuple[Candidate, ...]:
+        """The chosen examples."""
+        return tuple(each.candidate for each in self.best.chosen) if self.best else ()
+
+
+# FOLDED from forecast.py:
+# What a cold start will take at the most, before it costs anything.
+
+
+def forecast_lines(prepared: Prepared, plan: Plan, askable: int, annotation_bytes: float) -> list[str]:
+    """Where from, how much at the least and at the most; `annotation_bytes` is the size of an average annotation.
+
+    `plan` fits the input. Says so where the budget will not do for one round.
+    """
+    options, model = prepared.options, prepared.config.model
+    least, most = plan.requests(1), plan.requests()
+    of_all = f"{plan.sample} of {many(askable, 'query', 'queries')}"
+    what = f"{of_all} a round to choose from, {plan.held_out} others to prove with"
+    lines = [f"{options.name} {options.dataset_version}: cold start: {what}, {model} at {prepared.endpoint}"]
+    many_requests = f"{least:,} requests for one round" + (
+        f", {most:,} at the most for {plan.rounds}" if plan.rounds > 1 else " at the most"
+    )
+    if options.max_requests is not None and options.max_requests < least:
+        lines.append(f"--max-requests {options.max_requests} will not do for one round.")
+    if options.offline:
+        return [*lines, many_requests]
+    asked = annotation_bytes / BYTES_PER_TOKEN
+    examples = min(plan.tokens, plan.examples * (asked + USUAL_ANSWER)) / 2  # the first queries are asked without
+    each = Usage(
+        int(prefix_tokens(Prefix(prepared.prefix.system_message), prepared.image_rules) + examples + asked),
+        int(USUAL_ANSWER),
+    )
+    lines.append(f"{many_requests}; {_cost(prepared, each, least, most)}")
+    return lines
+
+
+def _cost(prepared: Prepared, each: Usage, least: int, most: int) -> str:
+    tokens = each.prompt_tokens + each.completion_tokens
+    fewest, all_of_them = (f"{count * tokens / 1000:,.0f}k" for count in (least, most))
+    told = f"about {fewest}{f' to {all_of_them}' if most > least else ''} tokens"
+    if prepared.price is None:
+        return f"{told}, cost unknown (no price for this model)"
+    price = prepared.price.of(each)
+    low, high = dollars(least * price * (1 - SPREAD)), dollars(most * price * (1 + SPREAD))
+    return f"{told}, {low} to {high}" if low != high else f"{told}, {high}"

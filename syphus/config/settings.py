@@ -1,0 +1,289 @@
+"""Where the settings come from: the environment that users know, or a YAML file, checked before anything is sent.
+
+    endpoint:                      # or `endpoints:` with a list of these
+      kind: azure                  # openai (also any compatible server) or azure
+      base_url: https://my-resource.openai.azure.com
+      deployment: gpt-4o-mini
+      api_version: "2024-10-21"
+      api_key: ${AZURE_OPENAI_API_KEY}
+      requests_per_minute: 500
+    model: gpt-4o-mini
+    temperature: 0.7
+    embeddings: {model: text-embedding-3-small, dimensions: 512}   # may have an `endpoint:` of its own
+    prices:
+      gpt-4o-mini: {input: 0.15, cached_input: 0.075, output: 0.60}   # dollars a million tokens
+
+Unknown keys are errors. `${VAR}` is read in `api_key` and `token`, so that no key has to stand in a file; elsewhere in
+an endpoint it is an error, for it would go out as it stands. Keys never come from the command line, where every process
+list would show them. Trust a config as you would a program: it says where a key goes, and may name a command to run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from syphus.config.environment import OFFICIAL, Described, describe
+from syphus.errors import ConfigError, NoEndpointError
+from syphus.io.yaml_files import read_yaml
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_AZURE_VERSION = "2024-10-21"  # the newest that Azure calls generally available for chat completions
+_OF_THE_REQUEST = ("model", "messages", "temperature", "top_p", "max_tokens", "seed")
+_ONE_WHOLE_ANSWER = ("n", "stream", "stream_options")
+_PLAINLY = {  # pydantic's types of error
+    "extra_forbidden": "is not a setting",
+    "missing": "is missing",
+    "model_type": "should be a mapping of settings",
+    "tuple_type": "should be a list",
+    "too_short": "should hold at least one",
+}
+
+
+def _resolved(secret: SecretStr, info: ValidationInfo) -> SecretStr:
+    """With `${VAR}` taken from the environment that a file is read with; secrets from elsewhere stay as they are."""
+    environ: Mapping[str, str] | None = info.context
+
+    def value(match: re.Match[str]) -> str:
+        found = (environ or {}).get(match[1], "")
+        if not found.strip():
+            raise ValueError(f"needs the environment variable {match[1]}, which is not set")
+        return found
+
+    text = secret.get_secret_value()
+    text = (text if environ is None else _VARIABLE.sub(value, text)).strip()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("is empty, or holds characters that no key has; was it copied whole?")
+    return SecretStr(text)
+
+
+def _plain(text: str) -> str:
+    if found := _VARIABLE.search(text):
+        raise ValueError(f"holds {found[0]}, which is read in api_key and token only")
+    if not text.isprintable():
+        raise ValueError("holds control characters")
+    return text
+
+
+def _header(text: str) -> str:
+    if not text.isascii():
+        raise ValueError("holds letters that can't stand in a header")
+    return _plain(text)
+
+
+Secret = Annotated[SecretStr, AfterValidator(_resolved)]
+Plain = Annotated[str, AfterValidator(_plain)]
+Header = Annotated[str, AfterValidator(_header)]
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class EndpointConfig(_Checked):
+    """One server: where it is, how it is entered, what it allows."""
+
+    kind: Literal["openai", "azure"] = "openai"
+    base_url: Plain = OFFICIAL
+    deployment: Plain = ""
+    api_version: Plain = _AZURE_VERSION
+    api_key: Secret | None = None
+    token: Secret | None = None  #: an Entra token
+    token_command: tuple[Plain, ...] = Field(default=(), strict=False)  #: prints an Entra token
+    organization: Header = ""
+    project: Header = ""
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    verify_tls: bool = True
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        """Nothing of it is shown: people paste keys and passwords into it."""
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+        except ValueError:
+            usable = False
+        if not usable or " " in text:
+            raise ValueError("is no address such as https://host/v1")
+        if "@" in parts.netloc:
+            raise ValueError("holds a user name or password; use api_key")
+        if parts.query or parts.fragment or parts.path.rstrip("/").endswith(("/chat/completions", "/embeddings")):
+            raise ValueError("should end before /chat/completions or /embeddings, and before ?")
+        return text
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        path = urlsplit(self.base_url).path.rstrip("/")
+        credentials = [each for each in (self.api_key, self.token, self.token_command) if each]
+        if len(credentials) > 1:
+            raise ValueError("has several of api_key, token and token_command; use one of them")
+        if not credentials and (self.kind == "azure" or self.base_url == OFFICIAL):
+            raise ValueError("needs an api_key, a token or a token_command")
+        if self.kind == "azure" and not self.deployment:
+            raise ValueError("needs a deployment, for it is of the kind azure")
+        if self.kind == "azure" and ("/openai/deployments" in path or path.endswith("/openai/v1")):
+            raise ValueError("needs a base_url of the resource alone: https://my-resource.openai.azure.com")
+        return self
+
+    @property
+    def host(self) -> str:
+        """Host and port, as people know the endpoint; several Azure deployments share one, so theirs is added."""
+        host = urlsplit(self.base_url).netloc
+        return f"{host}/{self.deployment}" if self.deployment else host
+
+    @property
+    def secrets(self) -> list[str]:
+        """Its key or its token, for whoever has to see to it that they are never shown."""
+        return [secret.get_secret_value() for secret in (self.api_key, self.token) if secret is not None]
+
+
+class EmbeddingsConfig(_Checked):
+    """Where vectors of texts come from; what is not said here is as for the main job."""
+
+    model: Plain = ""
+    endpoints: tuple[EndpointConfig, ...] = Field(default=(), strict=False)
+    dimensions: int | None = Field(default=None, gt=0, lt=2**16)
+    batch: int = Field(default=64, gt=0, le=2048)  #: texts in one request, at the most
+    local: Plain = ""  #: a model of sentence-transformers, in this process; no endpoint is asked then
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_several(cls, given: object) -> object:
+        if not isinstance(given, dict) or "endpoint" not in given:
+            return given
+        if "endpoints" in given:
+            raise ValueError("has endpoint and endpoints; use one of them")
+        return {**{k: v for k, v in given.items() if k != "endpoint"}, "endpoints": [given["endpoint"]]}
+
+
+class PricePerMillion(_Checked):
+    """Dollars a million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cached_input: float | None = Field(default=None, ge=0)
+
+
+class Config(_Checked):
+    """Everything that a run can be told about its endpoint and its sampling."""
+
+    endpoints: tuple[EndpointConfig, ...] = Field(min_length=1, strict=False)
+    model: Plain = Field(min_length=1)
+    temperature: float | None = Field(default=0.7, ge=0, le=2)
+    top_p: float | None = Field(default=0.95, gt=0, le=1)
+    max_tokens: int | None = Field(default=3200, gt=0, lt=2**31)
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    extra_body: dict[str, JsonValue] = {}  #: further fields of the request, such as `reasoning_effort`
+    image_size: int | None = Field(default=None, ge=0)  #: longest side, in pixels; 0 is as they are
+    image_detail: Literal["low", "high", "auto"] | None = None
+    image_tokens: int | None = Field(
+        default=None, gt=0
+    )  #: tokens of an image, where the usual ways of counting are wrong
+    max_images: int | None = Field(default=None, gt=0)  #: of more, so many evenly spaced ones go out
+    prices: dict[str, PricePerMillion] = {}
+    embeddings: EmbeddingsConfig | None = None  #: vectors of texts, for relations
+    timeout: float = Field(default=180.0, gt=0)  #: seconds that one attempt may take in all
+    first_wait: float = Field(default=0.5, gt=0)  #: seconds before the second attempt; doubles with each further one
+    max_wait: float = Field(default=600.0, gt=0)  #: seconds; a server that asks for more stops the run
+    max_outage: float = Field(default=900.0, gt=0)  #: seconds without a single answer that stop the run
+    plugin_timeout: float = Field(default=10.0, ge=0.1)  #: seconds that a plugin's hook may take for one row
+    max_attempts: int = Field(default=6, gt=0)  #: attempts of one row at errors that may be its own fault
+
+    @field_validator("extra_body")
+    @classmethod
+    def _only_further(cls, fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        try:
+            whole = orjson.loads(orjson.dumps(fields)) == fields  # NaN comes back as null
+        except (orjson.JSONEncodeError, RecursionError):
+            whole = False
+        if not whole:
+            raise ValueError("holds what strict JSON can't: NaN, an infinity, a huge number or broken text")
+        for name in fields:
+            if name in _OF_THE_REQUEST:
+                raise ValueError(f"holds {name}, which is set outside of it")
+            if name in _ONE_WHOLE_ANSWER:
+                raise ValueError(f"holds {name}: what is asked for is one answer, in one piece")
+        return fields
+
+
+def load_config(path: Path | None, overrides: Mapping[str, object], environ: Mapping[str, str]) -> Config:
+    """The configuration from a YAML file, or else from the environment; `overrides` are the options of the command.
+
+    An option goes before the file, and the file before the environment. Raises `ConfigError` with one line.
+    """
+    data = _read(path) if path is not None else {}
+    given = {name: value for name, value in overrides.items() if value is not None}
+    described: Described | None = None
+    if not data.keys() & {"endpoint", "endpoints"}:
+        described = describe(environ, str(given.get("model") or ""), str(data.get("model") or ""))
+        data["endpoints"] = [described.endpoint]
+        data.setdefault("model", described.model)
+    if not (given.get("model") or data.get("model")):
+        raise NoEndpointError("No model is named. Pass --model, put `model:` into the config, or set OPENAI_MODEL.")
+    if described is not None:
+        return make_config(data, given, path, described.variables)
+    return make_config(data, given, path, environ=environ)
+
+
+def section(path: Path, name: str) -> object:
+    """One setting of a config as it stands there; None where it is not set. Raises `ConfigError`."""
+    return _read(path).get(name)
+
+
+def _read(path: Path) -> dict[str, object]:
+    read = read_yaml(path)
+    if not isinstance(read, dict):
+        raise ConfigError(f"{path}: a config is a mapping of settings")
+    return dict(read)
+
+
+def make_config(
+    data: Mapping[str, object],
+    given: Mapping[str, object],
+    path: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """The checked configuration: `data` from the file at `path`, or made up, under the options that were `given`.
+
+    `variables` says by setting which variable it came from; `environ` is what `${VAR}` is read from, if anything.
+    Raises `ConfigError` with one line, which shows no value: it could be a secret.
+    """
+    where = f"{path or 'settings'}"
+    if "endpoint" in data:
+        if "endpoints" in data:
+            raise ConfigError(f"{where}: endpoint and endpoints are both given; use one of them")
+        data = {**data, "endpoints": [data["endpoint"]]}
+    settings = {name: value for name, value in {**data, **given}.items() if name != "endpoint"}
+    try:
+        return Config.model_validate(settings, context=environ)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        message = _PLAINLY.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        place = ".".join(str(part) for part in first["loc"])
+        if place in given:
+            place = f"--{place.replace('_', '-')}"
+        elif variables is not None and place.startswith("endpoints.0"):
+            place = variables.get(place.removeprefix("endpoints.0."), "The endpoint in the environment")
+        else:
+            place = f"{where}: {place.replace('endpoints.0', 'endpoint', 1) if 'endpoint' in data else place}"
+        raise ConfigError(f"{place} {message}") from None

@@ -1,0 +1,165 @@
+"""Reading a 200: what the model wrote, why it stopped, and what it cost. Nothing that the server says is taken on
+trust.
+
+A body that is no chat completion (an HTML login page, cut JSON, an event stream nobody asked for) is a RETRY: the
+answer was probably produced and billed, so it counts as "maybe billed". Usage that is missing, null or zero is
+estimated, and marked so.
+
+What was paid for is read even where it is not quite JSON: servers in Python write NaN and half surrogate pairs without
+a thought, others a byte order mark or a broken letter. Text that can't be kept as it came is kept with such letters
+spelt out, and is flagged, so that it never passes for a good answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import orjson
+
+from syphus.endpoints.classify import Action, Verdict, filter_flags
+from syphus.text import one_line, without_images
+from syphus.types import Completion, Outcome, State, Usage
+
+COMPLETE = frozenset({"", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"})  #: finish reasons
+CUT_OFF = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit"})
+FILTERED = frozenset({"content_filter", "safety", "blocklist", "prohibited_content", "recitation", "sensitive"})
+BROKEN_TEXT = "text that is no UTF-8"  #: a flag
+
+_MOST_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
+
+BYTES_PER_TOKEN = 4  #: the usual rule of thumb for English, where no server has reported anything yet
+
+
+def judge_answer(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> Verdict:
+    """ANSWER with the completion, or RETRY where the body is not one. `prompt_bytes` is the size of what was sent."""
+    try:
+        data = decoded(body)
+    except (ValueError, RecursionError):
+        return malformed(body, headers)
+    if not isinstance(data, dict) or not isinstance(data.get("choices"), list) or _failed(data):
+        return not_a("chat completion", data, body)
+    return Verdict(Action.ANSWER, "", completion=_completion(data, prompt_bytes))
+
+
+def not_a(wanted: str, data: object, body: bytes) -> Verdict:
+    """The verdict on `data`, read from `body`, that is not what was `wanted`."""
+    if isinstance(data, dict) and data.get("error"):
+        error = str(data["error"]).encode("utf-8", "replace")
+        return Verdict(Action.RETRY, "error inside a 200", _beginning(error), maybe_billed=True)
+    return Verdict(Action.RETRY, f"not a {wanted}", _beginning(body), maybe_billed=True)
+
+
+def decoded(body: bytes) -> object:
+    """The JSON in a body, also where it is only nearly so. Raises `ValueError` where it is none."""
+    try:
+        data: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        data = json.loads(body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape"))
+    return data
+
+
+def _failed(data: dict[str, object]) -> bool:
+    return bool(data.get("error")) and not data["choices"]
+
+
+def malformed(body: bytes, headers: Mapping[str, str]) -> Verdict:
+    """The verdict on a body that is no JSON at all."""
+    kind = headers.get("content-type", "").partition(";")[0]
+    if not body:
+        cause = "empty body"
+    elif kind in ("text/html", "text/event-stream"):
+        cause = f"{kind} instead of JSON"
+    else:
+        cause = "malformed JSON"
+    return Verdict(Action.RETRY, cause, _beginning(body), maybe_billed=True)
+
+
+def _beginning(body: bytes) -> str:
+    """What a body begins with, as one line that shows no image."""
+    return one_line(without_images(body[:10_000])[:200].decode("utf-8", "replace"))
+
+
+def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
+    choices = data["choices"]
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    message = choice.get("message")
+    message = message if isinstance(message, dict) else {}
+    raw = _text(message.get("content"))
+    text = storable(raw)
+    broken = (BROKEN_TEXT,) if text != raw else ()
+    filters = choice.get("content_filter_results")
+    did_not_run = ("filter did not run",) if isinstance(filters, dict) and filters.get("error") else ()
+    return Completion(
+        text=text,
+        finish_reason=storable(one_line(str(choice.get("finish_reason") or ""), 80)),
+        model=storable(one_line(str(data.get("model") or ""), 200)),
+        usage=read_usage(data.get("usage"), prompt_bytes, len(text.encode())),
+        refusal=storable(_text(message.get("refusal"))),
+        flags=filter_flags(filters) + did_not_run + broken,
+        response_id=storable(one_line(str(data.get("id") or ""), 200)),
+    )
+
+
+def _text(content: object) -> str:
+    """Content is a string, null, or a list of typed parts (some compatible servers)."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def storable(text: str) -> str:
+    """The text with what has no place in UTF-8, such as half of a surrogate pair, spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def read_usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
+    """What a reply says that it cost; guessed from the sizes, and marked so, where it does not say."""
+    reported = usage if isinstance(usage, dict) else {}
+    prompt, completion = _count(reported.get("prompt_tokens")), _count(reported.get("completion_tokens"))
+    estimated = 0
+    if not prompt:
+        prompt = estimated = -(-prompt_bytes // BYTES_PER_TOKEN)
+    if not completion and answer_bytes:
+        completion = -(-answer_bytes // BYTES_PER_TOKEN)
+        estimated += completion
+    return Usage(
+        prompt,
+        completion,
+        min(_detail(reported, "prompt_tokens_details", "cached_tokens"), prompt),
+        min(_detail(reported, "completion_tokens_details", "reasoning_tokens"), completion),
+        estimated,
+    )
+
+
+def _detail(usage: dict[str, object], group: str, name: str) -> int:
+    details = usage.get(group)
+    return _count(details.get(name)) if isinstance(details, dict) else 0
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS else 0
+
+
+def unusable(completion: Completion) -> Outcome | None:
+    """The outcome of an answer that is not worth parsing: cut off, filtered, a refusal, broken, or nothing at all.
+
+    Else None. A reason to finish that nobody knows is no sign of a whole answer; none at all says nothing.
+    """
+    reason = completion.finish_reason.lower()
+    if reason in FILTERED:
+        flags = ", ".join(completion.flags)
+        return Outcome(State.REFUSED, reason="content filter on the answer" + (f" ({flags})" if flags else ""))
+    if reason in CUT_OFF:
+        if completion.text.strip():
+            return Outcome(State.TRUNCATED, reason="cut off at max_tokens")
+        return Outcome(State.TRUNCATED, reason="max_tokens used up before the answer began")
+    if completion.refusal:
+        return Outcome(State.REFUSED, reason="refusal", detail=completion.refusal)
+    if not completion.text.strip():
+        return Outcome(State.REFUSED, reason="empty answer")
+    if reason not in COMPLETE:
+        return Outcome(State.INVALID, reason=f"finish reason {one_line(completion.finish_reason, 40)}")
+    if BROKEN_TEXT in completion.flags:
+        return Outcome(State.INVALID, reason=BROKEN_TEXT)
+    return None

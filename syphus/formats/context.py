@@ -1,0 +1,99 @@
+"""The pairs of a run with their context, and its train file, as the ledger says that they were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import orjson
+
+from syphus.errors import RunError
+from syphus.formats.conversations import conversations
+from syphus.formats.train import Keys, Own, TrainFile, own_entries
+from syphus.ledger.relations import kept_choice, kept_train, made_from, newest_outcome
+from syphus.ledger.results import Result, accepted
+from syphus.ledger.serialization import Kept
+from syphus.ledger.store import Store
+from syphus.ledger.summary import count_queries
+from syphus.types import Relation, State, Train
+
+# FOLDED from related.py:
+# Pairs with another context than the one that their plugin's `related` gave: by a rule, within each query.
+
+
+def related_anew(results: Iterable[Result], relation: Relation) -> Iterator[Result]:
+    """The results, their pairs related by `relation`: siblings, earlier rounds or none."""
+    for result in results:
+        numbers = _RULES[relation](result.pairs)
+        pairs = [pair._replace(related=each) for pair, each in zip(result.pairs, numbers, strict=True)]
+        yield result._replace(pairs=pairs)
+
+
+def _siblings(pairs: Sequence[Kept]) -> list[list[int]]:
+    every = range(1, len(pairs) + 1)
+    return [[other for other in every if other != number] for number in every]
+
+
+def _earlier(pairs: Sequence[Kept]) -> list[list[int]]:
+    numbers = {pair.id: number for number, pair in enumerate(pairs, 1)}
+    earlier: dict[int, list[int]] = {}
+    for conversation in conversations(pairs):
+        rounds = [numbers[pair.id] for pair in conversation]
+        earlier.update({number: rounds[:place] for place, number in enumerate(rounds)})
+    return [earlier[number] for number in range(1, len(pairs) + 1)]
+
+
+def _none(pairs: Sequence[Kept]) -> list[list[int]]:
+    return [[] for _ in pairs]
+
+
+_RULES = {Relation.SIBLINGS: _siblings, Relation.EARLIER: _earlier, Relation.NONE: _none}
+
+
+def related(store: Store, stage: str) -> Iterator[Result]:
+    """The accepted pairs of a stage, in the order of the input, with the context that was chosen for them.
+
+    Nearest ones that are not of these very pairs are no context: then there is none, until they are found anew.
+    """
+    choice = kept_choice(store)
+    relation = choice.relation if choice else None
+    if relation is None:
+        return accepted(store, stage)
+    if not relation.nearest:
+        return related_anew(accepted(store, stage), relation)
+    if is_current(store, stage, relation):
+        return accepted(store, stage, nearest=True)
+    return (result._replace(nearest=[()] * len(result.pairs)) for result in accepted(store, stage))
+
+
+def train(store: Store, stage: str) -> TrainFile:
+    """What the train file has: the user's own once all queries have an outcome, otherwise by the plugin's rule.
+
+    Raises `RunError` where the user's own does not fit the pairs.
+    """
+    own = checked_train(store, stage)
+    if own is None:
+        choice = kept_choice(store)
+        return Keys(choice.train if choice else Train())
+    entries, problems = own
+    if problems:
+        raise RunError(f"The train file of this run does not fit its pairs: {problems[0]} ({len(problems):,} in all).")
+    return Own(entries)
+
+
+def checked_train(store: Store, stage: str) -> tuple[list[tuple[str, list[str]]], list[str]] | None:
+    """The entries of the user's own train file, and what is wrong with them, a line each; None where it is not used."""
+    own = kept_train(store)
+    if own is None or count_queries(store, stage).states[State.PENDING]:
+        return None
+    return own_entries(own, related(store, stage))
+
+
+def is_current(store: Store, stage: str, relation: Relation, vectors: str = "") -> bool:
+    """Whether the nearest that are kept are of these very pairs; and of these very `vectors`, if it is said which."""
+    kept = orjson.loads(made_from(store) or "[]")
+    return bool(kept) and kept[::2] == [relation, newest_outcome(store, stage)] and vectors in ("", kept[1])
+
+
+def origin(store: Store, stage: str, relation: Relation, vectors: str) -> str:
+    """What nearest are made from, as `is_current` looks at it."""
+    return orjson.dumps([relation, vectors, newest_outcome(store, stage)]).decode()

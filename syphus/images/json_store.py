@@ -1,0 +1,73 @@
+"""Where each image is in a JSON file, `{"SD_IMG_00058_1": "<base64>", ...}`, which stays on the disk.
+
+UTF-8, with or without a byte order mark. What is anything but one object of texts is an `InputError`.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from syphus.errors import InputError
+from syphus.images.parquet_store import from_base64
+
+_TEXT = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_SPACE = rb"[ \t\r\n]*+"
+_START = re.compile(rb"(?:\xef\xbb\xbf)?" + _SPACE + rb"\{" + _SPACE)
+_ITEM = re.compile(_TEXT + _SPACE + rb":" + _SPACE + _TEXT + _SPACE + rb"([,}])" + _SPACE)
+
+
+class JsonText:
+    """The file, open. Raises `InputError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:  # an empty file can't be mapped
+            raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'the file is empty'}") from error
+
+    def places(self) -> Iterator[tuple[str, int, int, int]]:
+        """Every id with 0, and where its base64 begins and how long it is, in bytes."""
+        start = _START.match(self._map)
+        if start is None:
+            self._fail(0)
+        at = start.end()
+        if self._map[at : at + 1] == b"}":
+            return
+        while True:
+            item = _ITEM.match(self._map, at)
+            if item is None:
+                self._fail(at)
+            yield self._name(item[1], at), 0, item.start(2), item.end(2) - item.start(2)
+            at = item.end()
+            if item[3] == b"}":
+                break
+        if at != len(self._map):
+            self._fail(at)
+
+    def read(self, start: int, length: int, image_id: str) -> bytes:
+        """One image."""
+        text = self._map[start : start + length]
+        try:
+            return from_base64(json.loads(b'"%b"' % text) if b"\\" in text else text.decode("ascii"))
+        except ValueError as error:
+            raise InputError(f"{self._path}: {image_id}: no image in base64") from error
+
+    def close(self) -> None:
+        """Closes it."""
+        self._map.close()
+
+    def _name(self, text: bytes, at: int) -> str:
+        try:
+            return str(json.loads(b'"%b"' % text))
+        except ValueError:
+            self._fail(at)
+
+    def _fail(self, at: int) -> NoReturn:
+        raise InputError(f'{self._path}: byte {at:,}: one object of "image id": "base64" is expected')

@@ -1,0 +1,130 @@
+"""How far a conversion has got: one SQLite file in its work folder, with a commit for each part of the store.
+
+After a crash, what was written since the last commit is as if it had never been; that part is made again, with the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from syphus.errors import RunError, StorageError
+from syphus.io.durable import storage_faults
+
+FILE = "state.sqlite"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS part (
+    n INTEGER PRIMARY KEY, name TEXT NOT NULL, bytes INTEGER NOT NULL, images INTEGER NOT NULL,
+    skipped INTEGER NOT NULL, units INTEGER NOT NULL, results INTEGER NOT NULL, done INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS place (
+    id TEXT PRIMARY KEY, part INTEGER NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS skipped (n INTEGER PRIMARY KEY, id TEXT, entry TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS skipped_id ON skipped (id);
+"""
+
+
+class Position(NamedTuple):
+    """How much of the sources is in the parts: whole units, the results of the next one, and bytes of files."""
+
+    units: int = 0
+    results: int = 0
+    done: int = 0
+
+
+class State:
+    """The state of the conversion in a folder, for one process at a time. Raises `RunError` for a second one.
+
+    Whatever writes raises `StorageError` where the disk fails.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        with storage_faults(self._path):
+            self._db = sqlite3.connect(self._path, timeout=0)
+        try:
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA cache_size = -32000")  # KiB
+            self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise RunError(f"Another process is at work in {folder}.") from error
+            raise StorageError(f"{self._path} can't be written: {error}.") from error
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise RunError(f"{self._path} is broken ({error}); --restart begins anew.") from error
+        self.images, self.skipped = self._one("SELECT coalesce(sum(images), 0), coalesce(sum(skipped), 0) FROM part")
+
+    @property
+    def settings(self) -> str:
+        """What the parts were made with; "" where there is nothing yet."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'settings'").fetchone()
+        return str(row[0]) if row else ""
+
+    def begin(self, settings: str) -> None:
+        """Notes the settings."""
+        with storage_faults(self._path), self._db:
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('settings', ?)", (settings,))
+
+    @property
+    def position(self) -> Position:
+        """Where to go on."""
+        row = self._db.execute("SELECT units, results, done FROM part ORDER BY n DESC LIMIT 1").fetchone()
+        return Position(*row) if row else Position()
+
+    @property
+    def parts(self) -> list[tuple[str, int]]:
+        """Names and bytes of the parts that are whole, in their order; the last commit may have had none."""
+        return self._db.execute("SELECT name, bytes FROM part WHERE name != '' ORDER BY n").fetchall()
+
+    def claim(self, image_id: str, part: int, group: int, row: int) -> bool:
+        """Notes where an image will be; False where the id is taken."""
+        with storage_faults(self._path):
+            taken = self._db.execute("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", (image_id, part, group, row))
+        self.images += taken.rowcount
+        return taken.rowcount == 1
+
+    def skip(self, image_id: str, entry: dict[str, object]) -> None:
+        """Notes what is not in the store, and why."""
+        told = json.dumps(entry, ensure_ascii=False)
+        with storage_faults(self._path):
+            self._db.execute("INSERT INTO skipped (id, entry) VALUES (?, ?)", (image_id, told))
+        self.skipped += 1
+
+    def commit(self, name: str, size: int, position: Position) -> None:
+        """Everything since the last commit is in a part of this name, which is in its place ("": there was nothing)."""
+        images, skipped = self._one("SELECT coalesce(sum(images), 0), coalesce(sum(skipped), 0) FROM part")
+        with storage_faults(self._path):
+            self._db.execute(
+                "INSERT INTO part (name, bytes, images, skipped, units, results, done) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (name, size, self.images - images, self.skipped - skipped, *position),
+            )
+            self._db.commit()
+
+    def entries(self) -> Iterator[str]:
+        """What was skipped, each as a line of JSON."""
+        for (entry,) in self._db.execute("SELECT entry FROM skipped ORDER BY n"):
+            yield entry
+
+    def places(self) -> Iterator[tuple[str, int, int, int]]:
+        """Where the images are, in the order of their ids."""
+        yield from self._db.execute("SELECT id, part, a, b FROM place ORDER BY id")
+
+    def accounts_for(self, image_id: str) -> bool:
+        """Whether an image is in the store, or was skipped by its id."""
+        found = "SELECT 1 FROM place WHERE id = ?1 UNION ALL SELECT 1 FROM skipped WHERE id = ?1"
+        return self._db.execute(found, (image_id,)).fetchone() is not None
+
+    def close(self) -> None:
+        """Closes the file; what was not committed is forgotten."""
+        self._db.close()
+
+    def _one(self, query: str) -> tuple[int, int]:
+        row: tuple[int, int] = self._db.execute(query).fetchone()
+        return row

@@ -1,0 +1,222 @@
+"""The pictures of a run: looked at when the input is read, marked in a request, encoded when its call goes.
+
+A request must have its key before anybody knows whether it will be sent, and keys are asked for by the thousand when a
+run goes on. So a mark stands for each image: the hash of its content and what it goes out as. Only a call that has its
+place in flight gets the image itself, so memory holds as many as there are calls in flight, and no more.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache, partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from syphus.endpoints.image_tokens import ImageRules
+from syphus.errors import ConfigError, ImageError, PromptError
+from syphus.images.options import Look
+from syphus.images.pixels import BadImageError, convert_still, measure, read_file
+from syphus.images.prompt.lookup import Listing, Places, digest_of
+from syphus.types import Message, Picture, Prefix, Query
+
+# FOLDED from pixels.py:
+# An image as its bytes, its measures, or a data URL; what is wrong with it is an `ImageError`.
+
+_AS_IT_IS = Look(size=None)
+
+
+def file_bytes(name: str, path: Path) -> bytes:
+    """The bytes of an image file."""
+    with _named(name):
+        return read_file(path)
+
+
+def measured(name: str, data: bytes) -> tuple[int, int, str]:
+    """Width and height when upright, and the format where it can go out as it is, else ""."""
+    with _named(name):
+        return measure(data, _AS_IT_IS)
+
+
+def encoded(name: str, data: bytes, width: int, height: int, form: str) -> bytes:
+    """The data URL (RFC 2397) of an image of this size, in pixels; encoded anew only where that is needed."""
+    with _named(name):
+        ready = convert_still(data, replace(_AS_IT_IS, size=(width, height), passing=(form,)))
+    return b"data:image/%b;base64,%b" % (form.lower().encode(), base64.b64encode(ready))
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except BadImageError as error:
+        raise ImageError(name, str(error)) from error
+
+
+IMAGES = "images"  #: the folder in a run's folder with the images that its plugin has handed over
+LARGEST_REQUEST = 50_000_000  #: bytes; what OpenAI takes in one request
+_READERS = 8  # threads that look at images: disks, above all those of a network, are slow one by one
+_REMEMBERED = 32  # encoded images: those of the in-context examples go out with every call
+_AS_THEY_ARE = ("JPEG", "PNG", "WEBP")  # what every provider takes; also GIF, which may be animated
+_MARK = re.compile(rb'"url":"(image:([0-9a-f]{32}):(\d+)x(\d+):([A-Z]+))"')
+
+
+class Mark(NamedTuple):
+    """What stands for an image in a request: its content, and the size and the format in which it goes out."""
+
+    digest: str
+    width: int
+    height: int
+    format: str
+
+    def __str__(self) -> str:
+        return f"image:{self.digest}:{self.width}x{self.height}:{self.format}"
+
+
+class Album:
+    """The pictures of a run. `close` it, which closes the store.
+
+    `images` is the image store or folder that the user has named, `kept` the folder for images that a plugin hands
+    over; without it they stay in memory. `listing` gives the images in a folder with their ids.
+    """
+
+    def __init__(
+        self,
+        rules: ImageRules,
+        images: Path | None = None,
+        kept: Path | None = None,
+        listing: Listing | None = None,
+    ) -> None:
+        self.rules = rules
+        self._places = Places(images, kept, listing)
+        self._data_url = lru_cache(_REMEMBERED)(self._encoded)
+        self.seen = 0  #: images that could be read
+        self.problem = ""  #: of the first that could not
+
+    def look(self, queries: Sequence[Query]) -> list[Query]:
+        """The queries, their pictures looked at. Raises `UsageError` where the store can't be read."""
+        if not any(query.images for query in queries):
+            return list(queries)  # nor is Pillow needed
+        _require_pillow()
+        if any(picture.id for query in queries for picture in query.images):
+            self.prepare()
+        with ThreadPoolExecutor(_READERS, "images") as readers:
+            found = iter(list(readers.map(self._looked_at, (picture for query in queries for picture in query.images))))
+        looked_at = [replace(query, images=tuple(next(found) for _ in query.images)) for query in queries]
+        self._count(picture for query in looked_at for picture in query.images)
+        return looked_at
+
+    def prepare(self) -> None:
+        """Opens the store, or lists the folder, before threads want it. Raises `UsageError` where that fails."""
+        self._places.prepare()
+
+    def known(self, pictures: Sequence[Picture]) -> Sequence[Picture]:
+        """The pictures, those tried once more that could not be read. Raises `ImageError`."""
+        known = [picture if picture.digest else self._looked_at(picture) for picture in pictures]
+        bad = next((picture for picture in known if picture.problem), None)
+        if bad is not None:
+            raise ImageError(bad.name, bad.problem)
+        return known
+
+    def mark(self, picture: Picture) -> Mark:
+        """What stands for a picture that was looked at."""
+        size = self.rules.size(picture.width, picture.height)
+        same = size == (picture.width, picture.height) and picture.format in _AS_THEY_ARE
+        return Mark(picture.digest, *size, picture.format if same else "JPEG")
+
+    def tokens(self, picture: Picture) -> int:
+        """The tokens that it will take, about; 0 where it can't be read."""
+        return self.rules.tokens(*self.mark(picture)[1:3]) if picture.digest else 0
+
+    def whole(self, body: bytes, pictures: Iterable[Picture]) -> Callable[[], bytes]:
+        """What gives the request that `body` is, with the pictures in the place of their marks."""
+        return partial(self._whole, body, {str(self.mark(picture)): picture for picture in pictures})
+
+    def told(self, body: bytes) -> bytes:
+        """A request for people: in the place of each mark what the image is."""
+
+        def words(mark: re.Match[bytes]) -> bytes:
+            width, height = int(mark[3]), int(mark[4])
+            tokens = self.rules.tokens(width, height)
+            return b'"url":"<image %dx%d %b, about %d tokens>"' % (width, height, mark[5], tokens)
+
+        return _MARK.sub(words, body)
+
+    def sync(self) -> None:
+        """Images that were handed over are on the disk from now on."""
+        self._places.sync()
+
+    def close(self) -> None:
+        """Closes the store."""
+        self._places.close()
+
+    def _looked_at(self, picture: Picture) -> Picture:
+
+        digest = digest_of(picture.data) if picture.data else ""  # of what can't be read a second time
+        try:
+            data = self._places.read(picture)
+            width, height, form = measured(picture.name, data)
+        except ImageError as error:
+            problem = str(error).removeprefix(f"{picture.name}: ")
+            return replace(picture, data=b"", digest=digest, problem=problem)
+        if picture.data and self._places.keeps:
+            self._places.keep(digest, picture.data)
+            picture = replace(picture, data=b"")
+        return replace(picture, digest=digest or digest_of(data), width=width, height=height, format=form, problem="")
+
+    def _count(self, pictures: Iterable[Picture]) -> None:
+        for picture in pictures:
+            self.seen += not picture.problem
+            if picture.problem and not self.problem:
+                self.problem = f"{picture.name}: {picture.problem}"
+
+    def _whole(self, body: bytes, pictures: Mapping[str, Picture]) -> bytes:
+        parts, at = [], 0
+        for mark in _MARK.finditer(body):
+            parts += [body[at : mark.start(1)], self._data_url(pictures[mark[1].decode()])]
+            at = mark.end(1)
+        whole = b"".join([*parts, body[at:]])
+        if len(whole) > LARGEST_REQUEST:
+            told = f"larger than {LARGEST_REQUEST // 1_000_000} MB together: a request of {len(whole) / 1e6:,.0f} MB"
+            raise ImageError(f"{len(pictures)} images", told)
+        return whole
+
+    def _encoded(self, picture: Picture) -> bytes:
+        """The image as a data URL (RFC 2397), checked against what it was when the input was read."""
+        data, mark = self._places.read(picture), self.mark(picture)
+        if digest_of(data) != picture.digest:
+            raise ImageError(picture.name, "changed since the input was read: --check-input reads it again")
+        return encoded(picture.name, data, mark.width, mark.height, mark.format)
+
+
+def _require_pillow() -> None:
+    """Raises `ConfigError` where there is none."""
+    if find_spec("PIL") is None:
+        raise ConfigError("Images in a prompt need Pillow: pip install 'syphus[images]'")
+
+
+# FOLDED from examples.py:
+# The images of the in-context examples: looked at before anything else is done, since every query would go without.
+
+
+def look_at_examples(prefix: Prefix, rules: ImageRules) -> Prefix:
+    """The prefix, its images looked at. Raises `PromptError` for one that can't be read, and `ConfigError`."""
+    if not any("images" in turn for turn in prefix.in_context):
+        return prefix
+    album = Album(rules)
+    turns = tuple(_looked_at(turn, album) for turn in prefix.in_context)
+    if album.problem:
+        raise PromptError(f"An in-context example shows an image that can't be read: {album.problem}.")
+    return replace(prefix, in_context=turns)
+
+
+def _looked_at(turn: Message, album: Album) -> Message:
+    if "images" not in turn:
+        return turn
+    (query,) = album.look([Query("example", turn["content"], images=tuple(turn["images"]))])
+    return Message(role=turn["role"], content=turn["content"], images=query.images)

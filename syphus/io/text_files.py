@@ -1,0 +1,164 @@
+"""Text out of files: UTF-8 (with or without a byte order mark), UTF-16 with a byte order mark, gzipped or not, by what
+is in them and not by their names.
+
+Bytes are read in chunks and decoded strictly. What goes wrong half way is kept as a `fault`, so that a reader can first
+make use of everything before it, and then name the record that it stopped at.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from syphus.errors import InputError
+
+_EXPANSION = 200  # a gzip file may grow by this factor; annotations grow by 4 to 30, bombs by 1,000
+_FREE_EXPANSION = 1 << 26  # bytes that any gzip file may expand to
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+
+class TextSource:
+    """The text of the file at `path`, chunk by chunk; `fault` says why it ended before its time, or is empty.
+
+    Raises InputError when the file can't be opened. Whoever opens it closes it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.fault = ""
+        if Path(path).is_dir():
+            raise InputError(f"{path} is a folder; a file is needed")
+        try:
+            size = Path(path).stat().st_size
+            self._raw = Path(path).open("rb")  # noqa: SIM115 - whoever opens the source closes it
+            zipped = self._raw.peek(2).startswith(b"\x1f\x8b")
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from error
+        self._file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=self._raw) if zipped else self._raw
+        self._left = max(_FREE_EXPANSION, _EXPANSION * size) if zipped else None
+        self._decode: Callable[[bytes, bool], str] | None = None
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+        self._raw.close()
+
+    def read(self, size: int) -> str:
+        """The text of the next `size` bytes or so; "" only at the end and after a fault."""
+        while True:
+            data = self._bytes(size)
+            text = self._clean(self._text(data))
+            if text or not data:  # bytes without text are a byte order mark, or a part of a character
+                return text
+
+    def _bytes(self, size: int) -> bytes:
+        if self.fault:
+            return b""
+        try:
+            data = self._file.read(size)
+        except (OSError, EOFError, zlib.error) as error:
+            self.fault = f"can't be read: {error}"
+            return b""
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                self.fault = f"expands to more than {_EXPANSION} times its size: refused as a compression bomb"
+                return b""
+        return data
+
+    def _text(self, data: bytes) -> str:
+        if self._decode is None:
+            bom, encoding = next(((bom, name) for bom, name in _BOMS if data.startswith(bom)), (b"", "utf-8"))
+            self._decode, data = codecs.getincrementaldecoder(encoding)().decode, data[len(bom) :]
+        try:
+            return self._decode(data, not data and not self.fault)
+        except UnicodeDecodeError as error:
+            self.fault = f"invalid {error.encoding.upper()} ({error.reason})"
+            return error.object[: error.start].decode(error.encoding)
+
+    def _clean(self, text: str) -> str:
+        before, nul, _ = text.partition("\0")
+        if nul:
+            self.fault = "NUL bytes: a torn file, or UTF-16 without a byte order mark"
+        return before
+
+
+def read_text(path: str | Path, limit: int) -> str:
+    """The whole text of a small file. Raises InputError, also when it is larger than `limit` bytes."""
+    source = TextSource(str(path))
+    try:
+        text = source.read(limit)
+        if source.read(4) and not source.fault:
+            raise InputError(f"{path}: larger than {limit:,} bytes")
+    finally:
+        source.close()
+    if source.fault:
+        raise InputError(f"{path}: line {text.count(chr(10)) + 1}: {source.fault}")
+    return text
+
+
+def text_problem(text: str) -> str:
+    """What keeps `text` from being written as strict JSON in UTF-8, or "" when nothing does."""
+    if "\0" in text:
+        return "holds a NUL character"
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            return f"holds half a surrogate pair (U+{ord(text[error.start]):04X})"
+    return ""
+
+
+# FOLDED from places.py:
+# Where a record stands, and which records are passed over.
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a record stands: the file as it was named, the number of the record and its first line, both from 1.
+
+    `part` is the key of the list that it is an element of, where the file is an object of lists.
+    """
+
+    path: str
+    number: int
+    line: int
+    part: str = ""
+
+    @property
+    def record(self) -> tuple[str, int]:
+        """The file, with the key of the list where there is one, and the number: what no other record has."""
+        return _named(self.path, self.part), self.number
+
+    def __str__(self) -> str:
+        return f"{_named(self.path, self.part)} record {self.number} (line {self.line})"
+
+
+@dataclass(slots=True)
+class Tolerance:
+    """What is passed over, instead of ending the reading at the first.
+
+    `found` collects what is wrong with bad lines and with the records of `left_out` (by `Position.record`) as they come
+    by. `several` files are read side by side: a record that is left out would shift one against the other.
+    """
+
+    found: list[str] = field(default_factory=list)
+    left_out: dict[tuple[str, int], str] = field(default_factory=dict)
+    several: bool = False
+
+    def told(self, path: str, part: str, number: int) -> str:
+        """Why a record is left out, or ""."""
+        return self.left_out.get((_named(path, part), number), "") if self.left_out else ""
+
+
+tolerated: ContextVar[Tolerance | None] = ContextVar("tolerated", default=None)
+
+
+def _named(path: str, part: str) -> str:
+    return f"{path}: {part}," if part else f"{path}:"

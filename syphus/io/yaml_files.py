@@ -1,0 +1,111 @@
+"""YAML as people mean it: plain data, read safely and strictly.
+
+Scalars are those of YAML 1.2, and only these are not text: `true` and `false`; `null`, `~` and nothing; whole numbers
+without leading zeros; decimal numbers. So `NO`, `12:30:00`, `2024-02-01`, `007`, `1_000` and `.inf` stay text. `3.10`
+is the number 3.1: whoever means a version puts it in quotes.
+
+Refused, because no settings file needs it: anchors and aliases (a few lines can expand to gigabytes), tags such as
+`!!python/...`, duplicate keys, keys that are not text, several documents, more than a megabyte.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from syphus.errors import ConfigError, InputError, UsageError
+from syphus.io.text_files import read_text
+
+MAX_BYTES = 1 << 20
+
+_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+
+
+def read_yaml(path: str | Path, error: type[UsageError] = ConfigError) -> object:
+    """The one document of a YAML file in UTF-8 (or UTF-16 with a byte order mark); None for an empty file.
+
+    Gives dict, list, str, int, float, bool and None. Raises `error` with one line: `file:line:column: what is wrong`.
+    """
+    try:
+        text = read_text(path, MAX_BYTES)
+        return _document(yaml.parse(text, yaml.SafeLoader))
+    except InputError as problem:
+        raise error(str(problem)) from problem
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        told = str(problem.problem or problem.context)
+        hint = '; put text that holds ": " in quotes' if told.startswith("mapping values are not allowed") else ""
+        raise error(f"{path}{place}: {told}{hint}") from problem
+    except yaml.reader.ReaderError as problem:
+        raise error(f"{path}: the control character U+{problem.character:04X} is not allowed") from problem
+    except RecursionError as problem:
+        raise error(f"{path}: nested too deeply") from problem
+
+
+def _document(events: Iterator[yaml.Event]) -> object:
+    value, documents = None, 0
+    for event in events:
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                raise _refusal(event, "only one document is allowed")
+            value = _value(next(events), events)
+    return value
+
+
+def _value(event: yaml.Event, events: Iterator[yaml.Event]) -> object:
+    """The value that begins with `event`; the events that belong to it are taken from `events`."""
+    if isinstance(event, yaml.AliasEvent) or (isinstance(event, yaml.NodeEvent) and event.anchor):
+        raise _refusal(event, "anchors (&) and aliases (*) are not allowed; quote the text if it begins with one")
+    if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag:
+        raise _refusal(event, "tags (!) are not allowed; quote the text if it begins with one")
+    if isinstance(event, yaml.ScalarEvent):
+        return _scalar(event)
+    if isinstance(event, yaml.SequenceStartEvent):
+        return [_value(inner, events) for inner in _until(yaml.SequenceEndEvent, events)]
+    mapping: dict[str, object] = {}
+    for inner in _until(yaml.MappingEndEvent, events):
+        key = _value(inner, events)
+        if not isinstance(key, str):
+            raise _refusal(inner, "a key must be text; put it in quotes")
+        if key in mapping:
+            raise _refusal(inner, f'duplicate key "{key}"')
+        mapping[key] = _value(next(events), events)
+    return mapping
+
+
+def _until(end: type[yaml.Event], events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
+    for event in events:
+        if isinstance(event, end):
+            return
+        yield event
+
+
+def _scalar(event: yaml.ScalarEvent) -> object:
+    text: str = event.value
+    if not event.implicit[0]:  # in quotes, or a block
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    try:
+        if _INT.fullmatch(text):
+            return int(text)
+        if not _FLOAT.fullmatch(text):
+            return text
+        if math.isinf(number := float(text)):
+            raise _refusal(event, "the number is too large; put it in quotes if it is text")
+        return number
+    except ValueError as error:
+        raise _refusal(event, "a number with thousands of digits; put it in quotes if it is text") from error
+
+
+def _refusal(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
+    mark = event.start_mark
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark if isinstance(mark, yaml.Mark) else None)

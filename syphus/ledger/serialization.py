@@ -1,0 +1,69 @@
+"""Pairs as the ledger keeps them: [[id, instruction, answer, related numbers], ...], JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import NamedTuple
+
+import orjson
+
+from syphus.types import Pair, Picture
+
+
+class Kept(NamedTuple):
+    """A pair as it is kept: what a `Pair` has, in the order of the JSON.
+
+    A tuple, since every export makes millions of them: one takes a fifth of the time of a `Pair`.
+    """
+
+    id: str
+    instruction: str
+    answer: str
+    related: Sequence[int] = ()
+
+    def as_pair(self) -> Pair:
+        """The same as a `Pair`."""
+        return Pair(self.instruction, self.answer, self.id, tuple(self.related))
+
+
+def load_kept(text: str) -> list[Kept]:
+    """Reads what `dump_pairs` wrote, for those that only look at it."""
+    return list(map(Kept._make, orjson.loads(text)))
+
+
+def load_pairs(text: str) -> tuple[Pair, ...]:
+    """Reads what `dump_pairs` wrote."""
+    return tuple(kept.as_pair() for kept in load_kept(text))
+
+
+def dump_pairs(pairs: Sequence[Pair]) -> str:
+    """Writes pairs."""
+    return orjson.dumps([(pair.id, pair.instruction, pair.answer, pair.related) for pair in pairs]).decode()
+
+
+# FOLDED from pictures.py:
+# The images of a query as the ledger keeps them: where each is and what it was, as JSON, never the image itself.
+
+_KEPT = {field.name: field.default for field in fields(Picture) if field.name != "data"}
+
+
+def dump_pictures(pictures: Sequence[Picture]) -> str:
+    """A JSON array of objects; "" where there are none."""
+    return orjson.dumps([as_values(picture) for picture in pictures]).decode() if pictures else ""
+
+
+def load_pictures(text: str | None) -> tuple[Picture, ...]:
+    """What `dump_pictures` has written."""
+    return tuple(Picture(**values) for values in orjson.loads(text)) if text else ()
+
+
+def as_values(picture: Picture) -> dict[str, str | int]:
+    """One picture as JSON values, without what does not hold for it."""
+    return {name: value for name, empty in _KEPT.items() if (value := getattr(picture, name)) != empty}
+
+
+def identity(pictures: Iterable[Picture]) -> str:
+    """What makes other pictures of them: their content, or where they should be as long as that can't be read."""
+    return "\0".join(each.digest or each.path or each.id or hashlib.blake2b(each.data).hexdigest() for each in pictures)

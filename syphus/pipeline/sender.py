@@ -1,0 +1,143 @@
+"""One call: through the gate, to the endpoint, to a verdict; and everybody who counts hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from syphus.endpoints.classify import Action, Verdict, judge_error, judge_no_reply
+from syphus.endpoints.rate_limit_headers import retry_wait
+from syphus.endpoints.transport import NoReplyError
+from syphus.errors import ConfigError, ProviderError
+from syphus.ledger.records import ANSWERED
+from syphus.pipeline.admission import Admission, Gate
+from syphus.pipeline.deadlines import Deadlines
+from syphus.pipeline.endpoint_state import Lane
+from syphus.pipeline.retry import Retry
+from syphus.pipeline.stats import Tally
+from syphus.pipeline.writer import Writer
+from syphus.types import Request
+
+_AT_ONCE = ("unknown host", "TLS", "proxy")  #: wrong settings rather than bad luck, where there was never an answer
+
+
+class Result(NamedTuple):
+    """What came of a call: the verdict, where it was made, and the seconds that it took."""
+
+    verdict: Verdict
+    lane: Lane
+    seconds: float
+
+
+class Caller:
+    """Makes calls. `clock` is monotonic, in seconds; `max_wait` the longest pause that a server may ask for."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        deadlines: Deadlines,
+        retry: Retry,
+        writer: Writer,
+        tally: Tally,
+        clock: Callable[[], float],
+        max_wait: float,
+    ) -> None:
+        self._gate = gate
+        self._deadlines = deadlines
+        self._retry = retry
+        self._writer = writer
+        self._tally = tally
+        self._clock = clock
+        self._max_wait = max_wait
+        self._encoding = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def call(self, row: int, request: Request) -> Result:
+        """Asks once for row number `row`.
+
+        Raises `BudgetError`, `GateClosedError` where calls are over, and `ImageError` where its images can't be sent.
+        """
+        admission = await self._gate.admit(request.size)
+        body = await self._whole(request, admission) if request.whole else request.body
+        lane, began = admission.lane, admission.call.sent
+        headers: Mapping[str, str] = {}
+        verdict = Verdict(Action.RETRY, "interrupted", maybe_billed=True)
+        try:
+            async with self._deadlines.limit():
+                reply = await lane.endpoint.send(body)
+            headers = reply.headers
+            if 200 <= reply.status < 300:  # gateways answer with 201 or 202, too
+                verdict = lane.endpoint.judge(reply.body, request, headers)
+            else:
+                verdict = judge_error(reply.status, headers, reply.body, lane.endpoint.host, time.time())
+                if verdict.stray and lane.health.proven:  # a proxy's or a gateway's bad moment stops no run
+                    verdict = replace(verdict, action=Action.RETRY)
+        except NoReplyError as error:
+            verdict = judge_no_reply(error.kind, error.message, error.sent)
+        except ConfigError as error:  # the request could not be signed
+            verdict = Verdict(Action.STOP, "not signed", str(error), "Put that right")
+        except TimeoutError:
+            verdict = judge_no_reply("timeout", f"no answer within {self._deadlines.seconds:g} s", sent=True)
+        finally:
+            self._account(admission, request, headers, verdict)
+            self._tell(lane, admission, row, headers, verdict)
+            self._gate.changed()
+        return Result(verdict, lane, self._clock() - began)
+
+    async def _whole(self, request: Request, admission: Admission) -> bytes:
+        """The request with its images, which only a call in flight holds; threads make it, one a core."""
+        assert request.whole is not None
+        try:
+            async with self._encoding:
+                return await asyncio.to_thread(request.whole)
+        except BaseException:
+            self._gate.withdraw(admission)
+            raise
+
+    def _account(self, admission: Admission, request: Request, headers: Mapping[str, str], verdict: Verdict) -> None:
+        """Limits, money and counts."""
+        usage = verdict.completion.usage if verdict.completion else None
+        used = float(usage.prompt_tokens + usage.completion_tokens) if usage else None
+        admission.lane.leave(admission.call, headers, used, self._clock())
+        self._gate.budget.settle(admission.money, usage, verdict.maybe_billed)
+        self._tally.requests += 1
+        if usage is not None:
+            self._gate.estimate.learn(request.size, usage)
+            self._tally.usage += usage
+            self._retry.answered()
+            self._writer.count(ANSWERED)
+        else:
+            self._tally.errors[verdict.cause] += 1
+            self._writer.count(verdict.cause, verdict.maybe_billed, admission.call.worst)
+
+    def _tell(self, lane: Lane, admission: Admission, row: int, headers: Mapping[str, str], verdict: Verdict) -> None:
+        """The lane hears how its endpoint is doing."""
+        now = self._clock()
+        if verdict.action is Action.ANSWER or verdict.row_caused:
+            lane.health.good(now)
+        elif verdict.action is Action.PAUSE:
+            self._pause(lane, admission, headers, verdict, now)
+        elif verdict.action is Action.RETRY and verdict.cause != "interrupted":
+            lane.health.bad(row, admission.call.sent, now)
+            if not lane.health.proven and verdict.cause in _AT_ONCE:
+                lane.parked = ConfigError(f"{lane.endpoint.host} can't be reached: {verdict.cause}: {verdict.message}.")
+        if verdict.action in (Action.RETRY, Action.PAUSE) and lane.parked is None and lane.health.given_up(now):
+            since = f"No usable answer from {lane.endpoint.host} for {lane.health.silent_for(now):.0f} s"
+            lane.parked = ProviderError(f"{since}: {verdict.cause} {verdict.message}".rstrip() + ".")
+
+    def _pause(
+        self, lane: Lane, admission: Admission, headers: Mapping[str, str], verdict: Verdict, now: float
+    ) -> None:
+        hint = retry_wait(headers, verdict.message, time.time())
+        if hint is not None and hint > self._max_wait:
+            until = datetime.fromtimestamp(time.time() + hint).astimezone()
+            lane.parked = ProviderError(
+                f"{lane.endpoint.host} asks to wait {hint:,.0f} s ({verdict.cause}). "
+                f"Come back at {until:%Y-%m-%d %H:%M}."
+            )
+            return
+        lane.refused(admission.call, verdict.limit, self._retry.pause(hint, lane.refusals), now)

@@ -1,0 +1,65 @@
+"""Where a plugin's images are: what `_load_images` gives, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from syphus.errors import PluginError
+from syphus.io.text_files import text_problem
+from syphus.plugins.contract import AbstractDataset, plugin_code, plugin_name
+from syphus.plugins.rows import MAX_ID
+from syphus.types import Frame, Still, Video
+
+_END = object()
+_MOST_DIGITS = 20
+
+
+def image_sources(dataset: AbstractDataset, path: str) -> Iterator[Still | Frame | Video]:
+    """Yields what a plugin says of its images, read from `path`.
+
+    Raises InputError or PluginError, in one line, for the first that can't be meant, or that the plugin fails on.
+    """
+    code = plugin_code(dataset)
+    given = code.run(dataset._load_images, path)
+    if not isinstance(given, Iterable):
+        raise PluginError(f"{code.name}: _load_images must return or yield Still, Frame or Video")
+    sources = code.run(iter, given)
+    try:
+        while (source := code.run(next, sources, _END)) is not _END:
+            code.row += 1
+            if problem := _problem(source):
+                raise PluginError(f"{code.place()}: _load_images: {problem} ({plugin_name(type(dataset))})")
+            assert isinstance(source, Still | Frame | Video)  # _problem has looked
+            yield source
+    finally:
+        code.run(getattr(sources, "close", bool))
+
+
+def _problem(source: object) -> str:
+    if isinstance(source, Still):
+        if any(not isinstance(url, str) or not url.startswith(("http://", "https://")) for url in source.urls):
+            return f"a URL must begin with http:// or https://, not {source.urls!r:.80}"
+        return _no_id(source.id) or _no_path(source.path)
+    if isinstance(source, Frame):
+        second = source.second
+        if not isinstance(second, int | float) or not math.isfinite(second) or second < 0:
+            return f"a second must be a number from 0 on, not {second!r:.40}"
+        return _no_id(source.id) or _no_path(source.video)
+    if isinstance(source, Video):
+        if type(source.digits) is not int or not 0 < source.digits <= _MOST_DIGITS:
+            return f"digits must be a number from 1 to {_MOST_DIGITS}, not {source.digits!r:.40}"
+        return _no_id(source.prefix) or _no_path(source.path)
+    return f"Still, Frame or Video is expected, this is {type(source).__name__}"
+
+
+def _no_id(name: object) -> str:
+    if not isinstance(name, str) or not name or len(name) > MAX_ID:
+        return f"an id must be text of up to {MAX_ID} characters, not {name!r:.60}"
+    problem = text_problem(name)
+    return f"the id {name!r:.60} {problem}" if problem else ""
+
+
+def _no_path(path: object) -> str:
+    return "" if isinstance(path, str | Path) and str(path) and "\0" not in str(path) else f"no path: {path!r:.60}"

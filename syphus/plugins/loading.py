@@ -1,0 +1,158 @@
+"""From a source file or an entry point to plugin classes, and from a class to a dataset."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.machinery import SourceFileLoader
+from importlib.metadata import EntryPoint
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import ParamSpec, TypeGuard, TypeVar
+
+from syphus.errors import PluginError, UsageError
+from syphus.plugins.contract import AbstractDataset
+from syphus.plugins.legacy import LegacyDataset, original_modules
+from syphus.plugins.prompts import ENDINGS
+from syphus.plugins.sandbox import PluginCode, misdeclared, one_line, time_limit
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+IMPORT_SECONDS = 60.0  #: that a plugin's file, with all that it imports, may take
+
+_loading = threading.RLock()  # a module is in sys.modules before it is whole
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPlugin:
+    """The class of a plugin. `name` is what `--name` takes, `path` its source file."""
+
+    name: str
+    cls: type[AbstractDataset]
+    path: Path
+
+    def create(self, prompt_path: str | Path = "", query_inputs_path: str | Path = "") -> AbstractDataset:
+        """Constructs the dataset. The paths are the user's, relative to the current folder; "" leaves it to the plugin.
+
+        Raises PluginError with the plugin's own line when its constructor fails, or for an attribute that is not as the
+        contract has it.
+        """
+        paths = _of_user(str(prompt_path), (*ENDINGS, ".py")), _of_user(str(query_inputs_path), ("",))
+        dataset = PluginCode(self.name, {str(self.path)}).run(self._construct, *paths)
+        if problem := misdeclared(dataset):
+            raise PluginError(f"{self.name}: {problem}")
+        return dataset
+
+    def problem(self) -> str:
+        """Why it can't be constructed, or ""."""
+        return f"{self.name} does not implement _load_query_inputs" if inspect.isabstract(self.cls) else ""
+
+    def digest(self) -> str:
+        """16 hex digits that change with the source file."""
+        return blake2b(self.path.read_bytes(), digest_size=8).hexdigest()
+
+    def _construct(self, prompt_path: str, query_inputs_path: str) -> AbstractDataset:
+        """Gives the constructor what it takes: by name, or in the order of the first Syphus, where the names vary."""
+        given = {"name": self.cls.__name__, "prompt_path": prompt_path, "query_inputs_path": query_inputs_path}
+        takes = [each for each in inspect.signature(self.cls).parameters.values() if each.kind not in _VARIADIC]
+        legacy = issubclass(self.cls, LegacyDataset)
+        keys = list(given) if legacy else [each.name for each in takes]
+        passed = {
+            key: each.name
+            for key, each in zip(keys, takes, strict=False)
+            if key in given and (each.default is each.empty or (given[key] and key != "name"))
+        }
+        with original_modules(self.path.parent.parent) if legacy else nullcontext():
+            dataset = self.cls(**{name: given[key] for key, name in passed.items()})
+        if prompt_path and "prompt_path" not in passed:
+            dataset.prompt_path = prompt_path
+        if query_inputs_path and "query_inputs_path" not in passed:
+            dataset.query_inputs_path = query_inputs_path
+        return dataset
+
+
+def load_file(path: Path, seconds: float = IMPORT_SECONDS) -> ModuleType:
+    """The module of a plugin's source file, which is run once in a process, and anew when it was edited.
+
+    Raises PluginError, a short one: `your_dataset.py:7 KeyError: 'caption'`; also where it takes more than `seconds`.
+    """
+    path = path.resolve()
+    source = path.read_bytes() if path.is_file() else b""
+    digest = blake2b(str(path).encode(errors="surrogateescape") + b"\0" + source, digest_size=6).hexdigest()
+    name = f"_syphus_plugin_{digest}.{path.stem}"
+    with _loading:
+        if name not in sys.modules:
+            with time_limit(seconds):
+                _load(PluginCode(path.name, {str(path)}), _execute, name, path)
+        return sys.modules[name]
+
+
+def plugins_of(module: ModuleType, stem: str) -> list[LoadedPlugin]:
+    """The plugins that a module defines itself, in their order; base classes for others in the module don't count."""
+    own = [each for each in vars(module).values() if _is_dataset(each) and each.__module__ == module.__name__]
+    plugins = [each for each in dict.fromkeys(own) if not (inspect.isabstract(each) and _has_heirs(each, own))]
+    return [LoadedPlugin(f"{each.__name__}.{stem}", each, Path(module.__file__ or stem)) for each in plugins]
+
+
+def load_entry_point(point: EntryPoint, seconds: float = IMPORT_SECONDS) -> list[LoadedPlugin]:
+    """The plugins that an installed package offers, as a class or a module. Raises PluginError as `load_file` does."""
+    with time_limit(seconds):
+        offered: object = _load(PluginCode(point.value, ()), point.load)
+    stem = point.module.rpartition(".")[2]
+    if isinstance(offered, ModuleType):
+        return plugins_of(offered, stem)
+    if not _is_dataset(offered):
+        raise PluginError(f"{point.value} is no AbstractDataset")
+    return [LoadedPlugin(f"{offered.__name__}.{stem}", offered, Path(inspect.getfile(offered)))]
+
+
+class _Loader(SourceFileLoader):
+    """Always compiles: no `__pycache__` in the user's folder, and no stale one."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _execute(name: str, path: Path) -> None:
+    loader = _Loader(name, str(path))
+    spec = spec_from_loader(name, loader)
+    assert spec is not None  # a file loader always gives one
+    module = module_from_spec(spec)
+    legacy = b"abstract_dataset" in path.read_bytes()
+    sys.modules[name] = module
+    try:
+        with original_modules(path.parent.parent) if legacy else nullcontext():
+            loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+def _load(code: PluginCode, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return code.run(function, *args, **kwargs)
+    except UsageError as error:
+        cause = error.__cause__ or error
+        raise PluginError(f"{code.where(cause)} {one_line(cause)}") from cause
+
+
+def _is_dataset(value: object) -> TypeGuard[type[AbstractDataset]]:
+    return isinstance(value, type) and issubclass(value, AbstractDataset)
+
+
+def _has_heirs(base: type, classes: Iterable[type]) -> bool:
+    return any(issubclass(each, base) and each is not base for each in classes)
+
+
+def _of_user(path: str, endings: tuple[str, ...]) -> str:
+    """The path as it is; absolute if nothing is there, so that it is never looked for beside the plugin."""
+    return str(Path(path).absolute()) if path and path.endswith(endings) and not Path(path).exists() else path

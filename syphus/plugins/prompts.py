@@ -1,0 +1,211 @@
+"""Prompt files, and how a query is rendered into the messages that go out.
+
+A prompt file is YAML or JSON, data only:
+
+    system_message: |-
+      You are shown ...
+    in_context:
+      - role: user
+        content: a person is gone
+      - role: assistant
+        content:
+          - question: Who has left?
+            answer: A person.
+
+A user turn may have `images`, a list of files; relative paths start at the folder of the prompt file.
+An assistant turn is text, or a list. Pairs of question and answer, by any of the keys that JSON answers may have, are
+rendered exactly as `parse_pairs` reads them, so that the model is taught what is parsed; objects with other keys, which
+must be the same in the whole turn, line by line as `key: text`, with a blank line between objects. What is written is
+sent: nothing is stripped, and nothing in it is ever taken for a template.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from syphus.answers.parsing.pairs import ANSWER_KEYS, QUESTION_KEYS, render_pairs
+from syphus.errors import InputError, PromptError
+from syphus.io.text_files import read_text, text_problem
+from syphus.io.yaml_files import MAX_BYTES, read_yaml
+from syphus.types import Message, Pair, Picture, Prefix
+
+ENDINGS = (".yaml", ".yml", ".json")
+
+_log = logging.getLogger(__name__)
+
+
+def find_prompt(name: str, folders: Iterable[Path]) -> Path:
+    """The prompt file `name` plus one of ENDINGS, from the first of `folders` that has one. Raises PromptError."""
+    looked = list({folder.resolve(): folder for folder in reversed(list(folders))}.values())[::-1]
+    for folder in looked:
+        for ending in ENDINGS:
+            if (folder / f"{name}{ending}").is_file():
+                return folder / f"{name}{ending}"
+    where = ", ".join(map(str, looked))
+    raise PromptError(f"no prompt file {name}.yaml (or .json) in {where}; write one, or name one with --prompt_path")
+
+
+def read_prompt(path: str | Path) -> Mapping[str, object]:
+    """The object in a prompt file, not yet checked; see `to_prefix`. Raises PromptError with file, line and column."""
+    ending = Path(path).suffix.lower()
+    if ending not in ENDINGS:
+        raise PromptError(f"{path}: a prompt file ends in {', '.join(ENDINGS)}")
+    data = _read_json(path) if ending == ".json" else read_yaml(path, PromptError)
+    if not isinstance(data, dict):
+        raise PromptError(f'{path}: a prompt is an object with "system_message" and "in_context"')
+    return data
+
+
+def to_prefix(data: object, where: str, *, lenient: bool = False, folder: Path = Path()) -> Prefix:
+    """The prefix that `data` describes: `{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`.
+
+    `in_context` may be left out. `folder` is where relative paths of images start; nobody has looked at these yet.
+    Raises PromptError, which begins with `where` and names the turn. `lenient` is for prompts of the first Syphus:
+    unknown keys and assistant turns that nobody asked for are warned of, not refused.
+    """
+    if not isinstance(data, Mapping):
+        raise PromptError(f'{where}: a prompt is an object with "system_message" and "in_context"')
+    _check_keys(data, where, lenient)
+    turns = data.get("in_context", ())
+    if not isinstance(turns, Sequence) or isinstance(turns, str):
+        raise PromptError(f'{where}: "in_context" must be a list of turns')
+    messages = tuple(_turn(turn, f"{where}: turn {number}", folder) for number, turn in enumerate(turns, 1))
+    _check_order(messages, where, lenient)
+    return Prefix(_text(data["system_message"], f"{where}: system_message"), messages)
+
+
+def render_messages(prefix: Prefix, user_text: str, images: Sequence[Picture] = ()) -> list[Message]:
+    """The messages of one request. An empty system message is left out. The dicts are shared: don't change them."""
+    system = [Message(role="system", content=prefix.system_message)] if prefix.system_message else []
+    asked = Message(role="user", content=user_text)
+    if images:
+        asked["images"] = images
+    return [*system, *prefix.in_context, asked]
+
+
+def plain_turns(prefix: Prefix) -> list[dict[str, object]]:
+    """The in-context examples as JSON values, an image as the hash of its content, wherever it is."""
+    return [
+        {**turn, "images": [image.digest for image in turn["images"]]} if "images" in turn else {**turn}
+        for turn in prefix.in_context
+    ]
+
+
+def prefix_digest(prefix: Prefix) -> str:
+    """16 hex digits that change with every character of the prefix, and with its images."""
+    canonical = json.dumps([prefix.system_message, plain_turns(prefix)], ensure_ascii=False, sort_keys=True)
+    return blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+
+def _read_json(path: str | Path) -> object:
+    def strict(items: list[tuple[str, object]]) -> dict[str, object]:
+        keys = [key for key, _ in items]
+        double = next((key for key in keys if keys.count(key) > 1), None)
+        if double is not None:
+            raise PromptError(f'{path}: duplicate key "{double}"')
+        return dict(items)
+
+    try:
+        return json.loads(read_text(path, MAX_BYTES), object_pairs_hook=strict)
+    except InputError as problem:
+        raise PromptError(str(problem)) from problem
+    except json.JSONDecodeError as problem:
+        raise PromptError(f"{path}:{problem.lineno}:{problem.colno}: {problem.msg}") from problem
+    except (ValueError, RecursionError) as problem:
+        raise PromptError(f"{path}: {problem}") from problem
+
+
+def _check_keys(data: Mapping[object, object], where: str, lenient: bool) -> None:
+    if "system_message" not in data:
+        raise PromptError(f'{where}: no "system_message" (it may be empty text)')
+    unknown = [str(key) for key in data if key not in ("system_message", "in_context")]
+    if unknown and not lenient:
+        raise PromptError(f'{where}: unknown key "{unknown[0]}"; a prompt has "system_message" and "in_context"')
+    if unknown:
+        _log.warning("%s: not used: %s", where, ", ".join(unknown))
+
+
+def _turn(turn: object, where: str, folder: Path) -> Message:
+    if not isinstance(turn, Mapping) or set(turn) - {"images"} != {"role", "content"}:
+        raise PromptError(f'{where}: a turn is an object with "role" and "content", a user\'s also with "images"')
+    role, content = turn["role"], turn["content"]
+    if role not in ("user", "assistant"):
+        raise PromptError(f'{where}: the role is "{role}"; only user and assistant are allowed')
+    if role == "assistant" and isinstance(content, list):
+        content = _render(content, where)
+    text = _text(content, where)
+    images = _images(turn["images"], role, where, folder) if "images" in turn else ()
+    if not text.strip() and not images:
+        raise PromptError(f"{where}: the content is empty")
+    return Message(role=role, content=text, images=images) if images else Message(role=role, content=text)
+
+
+def _images(paths: object, role: str, where: str, folder: Path) -> tuple[Picture, ...]:
+    if role != "user":
+        raise PromptError(f"{where}: only a user turn has images")
+    if not isinstance(paths, list) or not paths:
+        raise PromptError(f'{where}: "images" is a list of files')
+    return tuple(Picture(str(folder / _text(path, f"{where}: images"))) for path in paths)
+
+
+def _text(text: object, where: str) -> str:
+    if not isinstance(text, str):
+        raise PromptError(f"{where}: text is expected, this is {text!r:.40}; put it in quotes")
+    if problem := text_problem(text):
+        raise PromptError(f"{where}: {problem}")
+    return text
+
+
+def _render(objects: list[object], where: str) -> str:
+    """A list of objects as the text of an assistant turn."""
+    items: list[dict[str, str]] = []
+    for number, item in enumerate(objects, 1):
+        if not isinstance(item, Mapping) or not item:
+            raise PromptError(f"{where}: item {number} must be an object such as {{question: ..., answer: ...}}")
+        items.append({str(key): _text(text, f'{where}: item {number}, "{key}"') for key, text in item.items()})
+        _check_item(items[-1], items[0], f"{where}: item {number}")
+    pairs = [pair for pair in map(_as_pair, items) if pair is not None]
+    if len(pairs) == len(items):
+        return render_pairs(pairs)
+    return "\n\n".join("\n".join(f"{key}: {text}" for key, text in item.items()) for item in items)
+
+
+def _check_item(item: Mapping[str, str], first: Mapping[str, str], where: str) -> None:
+    """A key that is mistyped would go out as it is, and show the model a form that nobody reads."""
+    keys, expected = ({key.casefold() for key in each} for each in (item, first))
+    if keys != expected:
+        raise PromptError(f"{where} has the keys {', '.join(item)}, item 1 has {', '.join(first)}: all must be alike")
+    named = {key for key in keys & (QUESTION_KEYS | ANSWER_KEYS) if len(key) > 1}  # a and b may be choices
+    if named and not (keys & QUESTION_KEYS and keys & ANSWER_KEYS):
+        raise PromptError(f'{where} has the keys {", ".join(item)}: a pair has "question" and "answer"')
+    empty = next((key for key, text in item.items() if not text.strip()), None)
+    if empty is not None:
+        raise PromptError(f'{where}: "{empty}" is empty')
+
+
+def _as_pair(item: Mapping[str, str]) -> Pair | None:
+    """The pair that an object is, by any of the keys that pairs are read by; None where it is something else."""
+    questions = [text for key, text in item.items() if key.casefold() in QUESTION_KEYS]
+    answers = [text for key, text in item.items() if key.casefold() in ANSWER_KEYS]
+    return Pair(questions[0], answers[0]) if len(questions) == len(answers) == 1 and len(item) == 2 else None
+
+
+def _check_order(messages: Sequence[Message], where: str, lenient: bool) -> None:
+    """Users and assistants take turns, a user first and an assistant last."""
+    before = "assistant"
+    for number, message in enumerate(messages, 1):
+        role = message["role"]
+        if role == before and not (lenient and role == "assistant"):
+            wanted = "user" if role == "assistant" else "assistant"
+            raise PromptError(
+                f"{where}: turn {number} is a second {role} turn; a turn of the {wanted} is missing before it"
+            )
+        if role == before:
+            _log.warning("%s: turn %d: nobody asked for this assistant turn (a key written twice?)", where, number)
+        before = role
+    if before == "user":
+        raise PromptError(f"{where}: turn {len(messages)} is not answered; the last turn must be the assistant's")

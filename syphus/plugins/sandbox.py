@@ -1,0 +1,248 @@
+"""Running a stranger's code: what a plugin prints, raises or exits with never reaches the core as it is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+
+from syphus.answers.cleaning.rules import Check, Reject, Repair
+from syphus.errors import InputError, PluginError, SyphusError, UsageError
+from syphus.io.json_stream import position, position_of_failure, trail
+from syphus.io.text_files import Position, text_problem
+
+if TYPE_CHECKING:
+    from syphus.plugins.contract import AbstractDataset
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_NETWORK = frozenset({"socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname"})
+_offline: ContextVar[bool] = ContextVar("offline", default=False)
+
+
+class PluginCode:
+    """The code of one plugin, called `name` in messages; `files` are the source files that are the plugin's own.
+
+    It runs in a `contextvars` context of its own, so that the record one plugin is at is never taken for another's.
+    `row` is the number of the row under way, from 1, or 0.
+    """
+
+    def __init__(self, name: str, files: Collection[str]) -> None:
+        self.name = name
+        self.row = 0
+        self._files = files
+        self._context = copy_context()
+        self._context.run(trail.set, (None,))
+
+    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls `function`. What it prints goes to stderr, and the current folder is again what it was.
+
+        What it raises, SystemExit too, becomes one line with the traceback as its cause: an InputError if a record was
+        in use, otherwise a PluginError. Errors of Syphus itself pass.
+        """
+        before = self._context.get(trail)
+        try:
+            with _printing, _same_folder():
+                return self._context.run(function, *args, **kwargs)
+        except SyphusError as error:
+            self._context.run(traceback.clear_frames, error.__traceback__)
+            raise
+        except (Exception, SystemExit) as error:
+            told = self._told(error, self._context.run(position_of_failure, before))
+            self._context.run(traceback.clear_frames, error.__traceback__)  # they may hold open files, and gigabytes
+            raise told from error
+
+    def place(self) -> str:
+        """The record under way, if a reader knows it, or else the plugin and the number of the row."""
+        return self._place(self._context.run(position))
+
+    def where(self, error: BaseException) -> str:
+        """`file.py:line`: the plugin's own line that raised."""
+        if isinstance(error, SyntaxError) and error.filename and error.filename in self._files:
+            return f"{Path(error.filename).name}:{error.lineno}"
+        frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        readable = [place for place in frames if not place[0].startswith("<")] or [("unknown", 0)]
+        own = [place for place in frames if place[0] in self._files] or readable
+        file, line = own[-1]
+        return f"{Path(file).name}:{line}"
+
+    def _told(self, error: BaseException, record: Position | None) -> UsageError:
+        told = f"{self._place(record)}: {one_line(error)} ({self.where(error)})"
+        return InputError(told, record.record) if record else PluginError(told)
+
+    def _place(self, record: Position | None) -> str:
+        return str(record or self.name) + (f": row {self.row}" if self.row and not record else "")
+
+
+class _ToStderr:
+    """What is printed goes to stderr while any thread is in here: the first sets it so, the last one puts it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._stdout = sys.stdout
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._stdout, sys.stdout = sys.stdout, sys.stderr
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                sys.stdout = self._stdout
+
+
+_printing = _ToStderr()
+
+
+class _same_folder:  # noqa: N801 - it is used like a function; contextlib's would cost more than what it guards
+    """Paths of the run are relative to the current folder: a plugin that changes it must not move the output."""
+
+    __slots__ = ("_folder",)
+
+    def __enter__(self) -> None:
+        self._folder = _current_folder()
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder and self._folder != _current_folder():
+            os.chdir(self._folder)
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - called for every row
+    except OSError:  # it was removed
+        return ""
+
+
+def one_line(error: BaseException) -> str:
+    """`KeyError: 'caption'`: an exception as one short line."""
+    told = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = " ".join(told.split())
+    return f"{type(error).__name__}: {text:.300}" if text else type(error).__name__
+
+
+@contextmanager
+def no_network() -> Iterator[None]:
+    """While it lasts, code of this thread that connects or looks up a host gets an OSError."""
+    _watch_network()
+    token = _offline.set(True)
+    try:
+        yield
+    finally:
+        _offline.reset(token)
+
+
+@cache  # an audit hook stays for the life of the process
+def _watch_network() -> None:
+    sys.addaudithook(_refuse_network)
+
+
+def _refuse_network(event: str, _: tuple[object, ...]) -> None:
+    if event in _NETWORK and _offline.get():
+        raise OSError("plugins are loaded for a listing without the network")
+
+
+class PluginTimeoutError(Exception):
+    """Raised into a plugin's code by `time_limit`."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Interrupts Python code that runs longer, with a PluginTimeoutError raised inside of it.
+
+    A signal does it, so there is no limit off the main thread, nor where there are no such signals (Windows).
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _expect_alarms()
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@cache  # installing a handler costs more than the hooks that it guards
+def _expect_alarms() -> None:
+    signal.signal(signal.SIGALRM, _interrupt)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - the signature of signal handlers
+    raise PluginTimeoutError("it took too long, and was interrupted")
+
+
+# FOLDED from returned.py:
+# What a plugin's hooks have returned, and what its attributes hold, checked against the contract to the last value.
+#
+# Each function but one takes the name of the hook, to tell it, and what came. Raises `TypeError` or `ValueError`.
+
+RETURNED_T = TypeVar("RETURNED_T")
+
+
+def checked(hook: str, value: object, kind: type[RETURNED_T]) -> RETURNED_T:
+    """A value of the type that the contract names."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{hook} must return {kind.__name__}, it returned {type(value).__name__}")
+    return value
+
+
+def checked_text(hook: str, value: object) -> str:
+    """Text, which has to fit into JSON."""
+    text = checked(hook, value, str)
+    if problem := text_problem(text):
+        raise ValueError(f"{hook} returned text that {problem}")
+    return text
+
+
+def checked_texts(hook: str, values: object) -> tuple[str, ...]:
+    """A list of such texts."""
+    return tuple(checked_text(hook, value) for value in _listed(hook, values))
+
+
+def checked_numbers(hook: str, values: object, highest: int) -> tuple[int, ...]:
+    """A list of numbers from 1 to `highest`."""
+    numbers = tuple(checked(hook, value, int) for value in _listed(hook, values))
+    if any(not 1 <= number <= highest for number in numbers):
+        raise ValueError(f"{hook} must return numbers from 1 to {highest}, it returned {list(numbers)}")
+    return numbers
+
+
+def _listed(hook: str, values: object) -> Sequence[object]:
+    if not isinstance(values, (list, tuple)):
+        raise TypeError(f"{hook} must return a list, it returned {type(values).__name__}")
+    return values
+
+
+def misdeclared(dataset: AbstractDataset) -> str:
+    """What is wrong with the lists among a dataset's attributes, or ""."""
+    kinds: dict[str, tuple[type, ...]] = {"rules": (Repair, Reject, Check), "without_rules": (str,)}
+    if dataset.heuristics != ():
+        from syphus.answers.scoring.candidates import Heuristic  # hardly a plugin has one
+
+        kinds["heuristics"] = (Heuristic,)
+    return next(filter(None, (_misdeclared(name, getattr(dataset, name), each) for name, each in kinds.items())), "")
+
+
+def _misdeclared(name: str, values: object, kinds: tuple[type, ...]) -> str:
+    if not isinstance(values, (list, tuple)):
+        comma = "; a tuple of one has a comma behind it" if isinstance(values, kinds) else ""
+        return f"{name} must be a list or tuple, it is {type(values).__name__}{comma}"
+    wrong = next((place for place, each in enumerate(values) if not isinstance(each, kinds)), None)
+    if wrong is None:
+        return ""
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+    return f"{name} must hold {wanted}, number {wrong + 1} is {type(values[wrong]).__name__}"

@@ -1,0 +1,79 @@
+"""Vectors from a model of sentence-transformers, in this process: for those who have one installed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from hashlib import blake2b
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol
+
+import orjson
+
+from syphus.endpoints.embeddings import pack, usable
+from syphus.endpoints.request import KEY_BYTES
+from syphus.errors import ConfigError
+from syphus.ledger.records import Entry, Paid, Records
+from syphus.ledger.sessions import Settings, begin_session, end_session
+from syphus.ledger.store import Store
+from syphus.text import one_line
+from syphus.types import LOCAL, Completion, Outcome, State, Usage
+from syphus.version import __version__
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+
+class Model(Protocol):
+    """What is asked of a model, whoever made it."""
+
+    def encode(self, sentences: Sequence[str]) -> NDArray[numpy.float32]:
+        """A vector for each text: an array of shape (texts, dimension)."""
+        ...
+
+
+def require_local(name: str) -> None:
+    """Raises `ConfigError` where there is nothing to load a model with."""
+    if find_spec("sentence_transformers") is None:
+        raise ConfigError(f"{_said(name)} needs sentence-transformers: pip install sentence-transformers")
+
+
+def load_model(name: str) -> Model:
+    """A model of sentence-transformers by its name or its folder. Raises `ConfigError` where there is none."""
+    from sentence_transformers import SentenceTransformer  # brings torch along
+
+    try:
+        model: Model = SentenceTransformer(name)
+    except Exception as error:  # whatever the library, or one under it, raises
+        raise ConfigError(f"{_said(name)} can't be loaded: {one_line(str(error))}") from error
+    return model
+
+
+def embed_locally(name: str, stage: str, settings: Settings, store: Store) -> None:
+    """Makes the vectors of all pending batches of a stage, and commits them batch by batch.
+
+    Raises `ConfigError` where the model can't be loaded or gives no usable vectors.
+    """
+    model = load_model(name)
+    began = time.time()
+    session = begin_session(store, stage, settings, 0, "this machine", __version__, began)
+    records = Records(store, stage, session)
+    for row in records.pending():
+        before = time.monotonic()
+        texts: list[str] = orjson.loads(row.query.text)
+        try:
+            vectors = usable(model.encode(texts), len(texts))
+        except ValueError as error:
+            raise ConfigError(f"{_said(name)} gave {error}.") from error
+        key = blake2b(f"{stage}\0{row.query.text}".encode(), digest_size=KEY_BYTES).digest()
+        completion = Completion(pack(vectors), "", f"{LOCAL}{name}", Usage())
+        paid = Paid(records.new_number(), key, 0, completion, time.monotonic() - before)
+        records.write(Entry(row, Outcome(State.OK), 0, paid))
+        store.commit()
+    now = time.time()
+    end_session(store, session, "", now - began, now)
+
+
+def _said(name: str) -> str:
+    return f"`embeddings: {{local: {name}}}`"

@@ -1,0 +1,215 @@
+"""The main stage: a plugin's queries become pairs of instruction and response."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from syphus.answers import cleaning, parsing
+from syphus.answers import scoring as selection
+from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, clean
+from syphus.answers.cleaning.rules import recognisable
+from syphus.config.secrets import Vault
+from syphus.endpoints.completions import unusable
+from syphus.endpoints.request import Sampling
+from syphus.errors import ImageError, UsageError
+from syphus.formats.run_files import pair_lines
+from syphus.images.prompt.attachments import Album
+from syphus.ledger.records import Answer, Row
+from syphus.pipeline.stage import IMAGE, Judgement, PluginFaultError, unsent
+from syphus.plugins.contract import AbstractDataset, plugin_code
+from syphus.plugins.prompts import render_messages
+from syphus.plugins.sandbox import checked, checked_numbers, checked_text, checked_texts, time_limit
+from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Parsed, Picture, Prefix, Query, Request, State
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BAD_ROW = "bad row"  #: the reason of a row that can't be read
+EMPTY = "the annotation is empty"
+PLUGIN = "plugin: "  #: how the reason of a row begins that the plugin's code failed on
+
+_REMEMBERED = 1_000  # ids of pairs that later ones are compared with at once; the export compares all
+
+_CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
+
+
+class Generate:
+    """Asks with the dataset's prefix, parses with its parser, accepts what its checks accept."""
+
+    name = "generate"
+
+    def __init__(
+        self,
+        dataset: AbstractDataset,
+        prefix: Prefix,
+        sampling: Sampling,
+        vault: Vault,
+        share_answers: bool = True,
+        hook_seconds: float = 10.0,
+        album: Album | None = None,
+    ) -> None:
+        self._dataset = dataset
+        self._prefix = prefix
+        self._sampling = sampling
+        self._vault = vault
+        self._share_answers = share_answers
+        self._hook_seconds = hook_seconds
+        self._album = album
+        self._code = plugin_code(dataset)
+        self._rules = rules_of(dataset)
+        by_example = list(self._taught_texts())
+        self._taught = recognisable(text for _, texts in by_example for text in texts)
+        self._own = {asked: recognisable(texts) for asked, texts in by_example}
+        self._named: dict[str, str] = {}  # the first ids of pairs, with their queries
+
+    def request(self, row: Row, last: Answer | None) -> Request | Outcome:
+        """The prefix, then the query; after an answer that was no good, also that answer and what was wrong."""
+        if row.query.problem:
+            return Outcome(State.FAILED, reason=BAD_ROW, detail=row.query.problem)
+        if row.query.pairs:  # they are here already: nobody is asked, and they are cleaned like all others
+            return self._hook(self._accept, row.query, row.query.pairs).outcome
+        if not row.query.text.strip() and not row.query.images:
+            return Outcome(State.FAILED, reason=EMPTY)
+        try:
+            images = self._images(row.query) if row.query.images else ()
+        except ImageError as error:
+            return unsent(error)
+        messages = render_messages(self._prefix, self._hook(self._render, row.query), images)
+        owner = "" if self._share_answers else row.query.id
+        if last is None or not row.reason:
+            return self._sampling.request(messages, row.used, owner)
+        wrong = Message(role="assistant", content=last.completion.text)
+        correction = Message(role="user", content=_CORRECTION.format(row.reason))
+        return self._sampling.request([*messages, wrong, correction], row.used, owner)
+
+    def judge(self, row: Row, completion: Completion) -> Judgement:
+        """Pairs, or why not."""
+        outcome = unusable(completion)
+        if outcome is not None:
+            luck = outcome.state in (State.REFUSED, State.INVALID) and not outcome.reason.startswith("content")
+            return Judgement(outcome, again=luck)
+        return self._hook(self._read, row.query, completion.text)
+
+    def lines(self, row: Row, outcome: Outcome, model: str) -> str:
+        """The accepted pairs, a line each."""
+        return pair_lines(row.query.id, row.query.image_ids, outcome.pairs, model.startswith(SIMULATED))
+
+    def adapt(self, parameter: str) -> bool:
+        """Does without a sampling parameter that the model does not take."""
+        return self._sampling.adapt(parameter)
+
+    def _images(self, query: Query) -> Sequence[Picture]:
+        assert self._album is not None, "whoever asks about images has an album"
+        return self._album.known(query.images)
+
+    def _taught_texts(self) -> Iterator[tuple[str, list[str]]]:
+        """What each in-context example was asked, and the texts that the plugin's parser finds in it."""
+        asked = ""
+        for message in self._prefix.in_context:
+            if message["role"] == "user":
+                asked = message["content"]
+                continue
+            with suppress(UsageError), time_limit(self._hook_seconds):  # an example need not have the form of an answer
+                yield asked, self._code.run(self._texts_of_example, message["content"], Query("example", asked))
+
+    def _texts_of_example(self, answer: str, query: Query) -> list[str]:
+        """What is in the example itself: a parser may put texts of its own beside those that it reads."""
+        parsed = checked("parse_response", self._dataset.parse_response(answer, query), Parsed)
+        return [text for pair in parsed.pairs for text in (pair.instruction, pair.answer) if text in answer]
+
+    def _render(self, query: Query) -> str:
+        return checked_text("render_query", self._dataset.render_query(query))
+
+    def _read(self, query: Query, text: str) -> Judgement:
+        """The plugin's own part in judging an answer."""
+        parsed = checked("parse_response", self._dataset.parse_response(text, query), Parsed)
+        problems = checked_texts("parse_response", parsed.problems)
+        if problems or not parsed.pairs:
+            return _rejected(problems or ("no pairs",))
+        for pair in parsed.pairs:
+            checked_texts("parse_response", (pair.instruction, pair.answer, pair.id))
+        return self._accept(query, parsed.pairs)
+
+    def _accept(self, query: Query, pairs: Sequence[Pair]) -> Judgement:
+        """Cleans the pairs, checks them, and gives them names and relations."""
+        cleaned = clean(pairs, self._rules, Context(query, self._taught_to(query)))
+        own = checked_texts("check_pairs", self._dataset.check_pairs(query, cleaned.pairs))
+        if cleaned.rejections or own:
+            places = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
+            return _rejected((*cleaned.rejections, *own), (*places, *own), tuple(cleaned.rejections))
+        named = [
+            Pair(pair.instruction, pair.answer, pair.id or self._name(query, number))
+            for number, pair in enumerate(cleaned.pairs, 1)
+        ]
+        self._check_ids(query, [pair.id for pair in named])
+        related = tuple(
+            Pair(pair.instruction, pair.answer, pair.id, self._related(named, number))
+            for number, pair in enumerate(named, 1)
+        )
+        return Judgement(Outcome(State.OK, related, repairs=dict(cleaned.repairs)))
+
+    def _taught_to(self, query: Query) -> frozenset[str]:
+        """What an answer may not copy: for a query that has become an example, all but what is its own."""
+        rendered = type(self._dataset).render_query is not AbstractDataset.render_query
+        own = self._own.get(self._render(query) if rendered and self._own else query.text)
+        return self._taught - own if own else self._taught
+
+    def _name(self, query: Query, number: int) -> str:
+        return checked_text("instruction_id", self._dataset.instruction_id(query, number))
+
+    def _related(self, pairs: Sequence[Pair], number: int) -> tuple[int, ...]:
+        return checked_numbers("related", self._dataset.related(pairs, number), len(pairs))
+
+    def _check_ids(self, query: Query, names: list[str]) -> None:
+        """A plugin that names pairs alike does so from the start; found at the export, it would all be paid for."""
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"instruction_id names two pairs {name!r}")
+            other = self._named.get(name, query.id)
+            if other != query.id:
+                raise ValueError(f"instruction_id names pairs of {other!r} and of {query.id!r} {name!r}")
+        if len(self._named) < _REMEMBERED:
+            self._named.update(dict.fromkeys(names, query.id))
+
+    def _hook(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang."""
+        try:
+            with time_limit(self._hook_seconds):
+                return self._code.run(hook, *args, **kwargs)
+        except UsageError as error:
+            detail = "".join(traceback.format_exception(error.__cause__ or error))
+            raise PluginFaultError(self._safe(str(error)), self._safe(detail)) from error
+
+    def _safe(self, told: str) -> str:
+        """What a plugin raised, fit for the ledger: without a key, and what is no UTF-8 written out."""
+        return self._vault.scrub(told).encode(errors="backslashreplace").decode()
+
+
+def _rejected(problems: Sequence[str], places: Sequence[str] = (), rules: tuple[str, ...] = ()) -> Judgement:
+    """An invalid answer: `problems` are counted, `places` say where, to the model and to whoever looks it up."""
+    told = places or problems
+    detail = "\n".join(places or problems[1:])
+    outcome = Outcome(State.INVALID, reason=problems[0], detail=detail, rejected_by=rules)
+    return Judgement(outcome, again=True, feedback="; ".join(told))
+
+
+def rules_of(dataset: AbstractDataset) -> tuple[Rule, ...]:
+    """The rules of cleaning that hold for a dataset: its own, and the general ones that it has not put aside."""
+    return (*dataset.rules, *(rule for rule in GENERAL_RULES if rule.name not in dataset.without_rules))
+
+
+def asking_helps(reason: str) -> bool:
+    """Whether a row that has failed for this reason may fare better when it is asked again, with nothing mended."""
+    return reason not in (BAD_ROW, EMPTY) and not reason.startswith((PLUGIN, IMAGE))
+
+
+def parser_digest(plugin: Path) -> str:
+    """16 hex digits that change with the code that reads answers: Syphus's parser and rules, and the plugin's file."""
+    rooms = [Path(str(room.__file__)).parent for room in (cleaning, parsing, selection)]
+    files = [*(file for room in rooms for file in sorted(room.glob("*.py"))), plugin]
+    return hashlib.blake2b(b"\0".join(file.read_bytes() for file in files), digest_size=8).hexdigest()

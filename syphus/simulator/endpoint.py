@@ -1,0 +1,254 @@
+"""The routes of the simulated endpoint, and what it remembers."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+
+import orjson
+from aiohttp import web
+
+from syphus.simulator.answers import Answer, Manners, answer
+from syphus.simulator.auth import Caller, caller, check_chat
+from syphus.simulator.chat_request import Chat, images_of, read_chat
+from syphus.simulator.completion import Case, good_reply
+from syphus.simulator.embeddings import ROUTE as EMBEDDINGS
+from syphus.simulator.embeddings import Texts, embeddings_object, read_texts
+from syphus.simulator.fault_choice import Chooser
+from syphus.simulator.faults import FAULTS, Cost
+from syphus.simulator.prompts import Prompt, PromptBook
+from syphus.simulator.rate import Limits, Refusal
+from syphus.simulator.replies import Rejected, Reply, Wire, deliver, json_reply, openai_error
+from syphus.simulator.scene import Spoiling
+from syphus.simulator.settings import Simulation, as_options, changed
+from syphus.simulator.stats import CLIENT_LEFT, Record, Stats
+from syphus.types import Usage
+
+_CROWDED_WAIT = 1.0  # seconds that a request above max_concurrency is told to wait
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request to a model on its way: what is known of it so far."""
+
+    number: int
+    at: float
+    id: str  #: of the request and of its completion
+    prompt: Prompt | None = None
+    fault: str = ""
+    cost: Cost = Cost.FREE
+    usage: Usage = field(default_factory=Usage)
+    status: int = CLIENT_LEFT
+    images: tuple[str, ...] = ()
+
+    def record(self) -> Record:
+        billed = self.cost is not Cost.FREE
+        usage = self.usage if billed else Usage()
+        return Record(
+            number=self.number,
+            at=self.at,
+            status=self.status,
+            fault=self.fault,
+            key=self.prompt.key.hex() if self.prompt else "",
+            billed=billed,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
+            last_user=self.prompt.last_user if self.prompt else "",
+            request_id=f"req_{self.id}",
+            images=self.images,
+        )
+
+
+class Endpoint:
+    """A simulated endpoint without its sockets: `handle` answers one HTTP request."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._run = secrets.token_hex(10)  # ids must differ between two endpoints that one client meets
+        self._ids = count(1)
+        self._busy: set[asyncio.Task[object]] = set()
+        self.simulation = simulation
+        self.stats = Stats()
+        self.requests: deque[Record] = deque()
+        self.reset()
+        self._apply({"all"})
+
+    def configure(self, options: Mapping[str, object]) -> None:
+        """Change settings by name, as `changed` does. What is set starts afresh: limits full, a script at its start."""
+        self.simulation = changed(self.simulation, options)
+        self._apply(set(options))
+
+    def _apply(self, given: set[str]) -> None:
+        simulation = self.simulation
+        self._manners = Manners(
+            simulation.seed,
+            simulation.sloppiness,
+            simulation.cold_sloppiness,
+            simulation.obedience,
+            simulation.cold_failures,
+            Spoiling(simulation.translation_damage, simulation.translation_slips),
+        )
+        if given & {"all", "keep_requests"}:
+            self.requests = deque(self.requests, simulation.keep_requests)
+        if given & {"all", "rpm", "tpm", "burst_seconds"}:
+            self._limits = Limits(simulation.rpm, simulation.tpm, simulation.burst_seconds, time.monotonic())
+        if given & {"all", "seed", "script"}:
+            self._chooser = Chooser(simulation.seed)
+            self._latency = Random(f"latency/{simulation.seed}")
+        if given & {"all", "capacity"}:
+            self._places = asyncio.Semaphore(simulation.capacity) if simulation.capacity else nullcontext()
+
+    def reset(self) -> None:
+        """Forget everything that was seen: counters, bill, messages, the prompt cache. The settings stay."""
+        self.stats = Stats(in_flight=self.stats.in_flight)
+        self.requests = deque(maxlen=self.simulation.keep_requests)
+        self._book = PromptBook()
+        self._answered: set[bytes] = set()
+        self._started = time.monotonic()
+
+    def stop(self) -> None:
+        """Let go of every request that is being answered."""
+        for task in self._busy:
+            task.cancel()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request on whatever route."""
+        path, method = request.path, request.method
+        if path.endswith(("/chat/completions", EMBEDDINGS)) and method == "POST":
+            return await self._tracked(request)
+        if path == "/config":
+            reply = self._config(dict(request.query), await request.read())
+        elif method == "GET" and path.endswith("/models") and self.simulation.list_models:
+            reply = self._models()
+        elif method == "GET" and path == "/stats":
+            reply = json_reply(200, self.stats.as_dict())
+        elif path == "/reset":
+            self.reset()
+            reply = json_reply(200, {})
+        else:
+            reply = openai_error(404, f"Invalid URL ({method} {path})")
+        return await deliver(request, reply, {}, 0, 0)
+
+    def _config(self, query: dict[str, str], body: bytes) -> Reply:
+        try:
+            options = orjson.loads(body) if body else {}
+            if options or query:
+                self.configure({**options, **query})
+        except (TypeError, ValueError) as error:
+            return openai_error(400, str(error))
+        return json_reply(200, as_options(self.simulation))
+
+    def _models(self) -> Reply:
+        names = self.simulation.models or ("chat",)
+        models = [{"id": name, "object": "model", "created": 0, "owned_by": "simulated"} for name in names]
+        return json_reply(200, {"object": "list", "data": models})
+
+    async def _tracked(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request to a model and write it into the bill, whatever becomes of it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._busy.add(task)
+        self.stats.start()
+        call = _Call(self.stats.requests, time.monotonic() - self._started, f"{self._run}{next(self._ids):012x}")
+        try:
+            reply = await self._reply(request, call)
+            headers = {"x-request-id": f"req_{call.id}", "x-syphus-simulated": "1"}
+            if self.simulation.state_limits:
+                headers |= self._limits.headers()
+            call.status = reply.seen_status
+            return await deliver(request, reply, headers, self.simulation.hang_seconds, self.simulation.drip_seconds)
+        finally:
+            self._busy.discard(task)
+            self._enter(call)
+
+    def _enter(self, call: _Call) -> None:
+        record = call.record()
+        self.requests.append(record)
+        self.stats.end(record)
+        if call.prompt and call.cost is Cost.ANSWERED and call.status == 200:
+            self.stats.ok += 1
+            self._answered.add(call.prompt.key)
+
+    async def _reply(self, request: web.BaseRequest, call: _Call) -> Reply:
+        raw = await request.content.read()
+        simulation = self.simulation
+        if simulation.down:
+            call.fault = "down"
+            return Reply(200, wire=Wire.RESET)
+        try:
+            who = caller(request, simulation)
+            texts = read_texts(raw) if request.path.endswith(EMBEDDINGS) else None
+            chat = texts.chat if texts else read_chat(raw, simulation.vision)
+            check_chat(chat, who, simulation)
+        except Rejected as rejected:
+            return rejected.reply
+        call.images = tuple(str(image) for message in chat.messages for image in images_of(message))
+        call.prompt = prompt = self._look(chat)
+        if refusal := self._over_limit(chat, prompt):
+            return refusal.reply(_name(chat, who), who.api_version if who.azure else None)
+        return await self._answer(chat, texts, prompt, who, call)
+
+    def _look(self, chat: Chat) -> Prompt:
+        prompt = self._book.read(chat.messages)
+        self.stats.unique += not prompt.repeated
+        self.stats.dup_requests += prompt.repeated
+        self.stats.dup_after_ok += prompt.key in self._answered
+        return prompt
+
+    def _over_limit(self, chat: Chat, prompt: Prompt) -> Refusal | None:
+        most = self.simulation.max_concurrency
+        if most and self.stats.in_flight > most:
+            return Refusal("concurrency", _CROWDED_WAIT)
+        expected = chat.n * chat.max_tokens if self.simulation.charge == "max" else 0
+        return self._limits.admit(prompt.tokens + expected, time.monotonic())
+
+    async def _answer(self, chat: Chat, texts: Texts | None, prompt: Prompt, who: Caller, call: _Call) -> Reply:
+        simulation = self.simulation
+        written = Answer((), (), Usage(prompt.tokens)) if texts else answer(chat, prompt, self._manners)
+        name = _name(chat, who)
+        case = Case(
+            chat=chat,
+            prompt=prompt,
+            answer=written,
+            seed=simulation.seed,
+            name=name,
+            embeddings=embeddings_object(texts, name, prompt.tokens) if texts else None,
+            azure=who.azure,
+            key=who.key,
+            api_version=who.api_version,
+            id=f"chatcmpl-{call.id}",
+            created=int(time.time()),
+            retry_after=simulation.retry_after,
+            redirect_to=simulation.redirect_to,
+        )
+        call.fault = self._chooser.fault(prompt, simulation)
+        fault = FAULTS.get(call.fault)
+        reply = fault.play(case) if fault else good_reply(case)
+        call.cost = fault.cost if fault else Cost.ANSWERED
+        call.usage = reply.usage or case.answer.usage
+        if simulation.charge == "usage" and call.cost is not Cost.FREE:
+            self._limits.settle(call.usage.completion_tokens)
+        if call.cost is not Cost.FREE:
+            await self._work()
+        return reply
+
+    async def _work(self) -> None:
+        """Take as long as an answer takes, and wait for a place before if all are taken."""
+        simulation = self.simulation
+        if not simulation.latency and not simulation.capacity:
+            return
+        seconds = simulation.latency * math.exp(self._latency.gauss(0, simulation.latency_sigma))
+        async with self._places:
+            await asyncio.sleep(seconds)
+
+
+def _name(chat: Chat, who: Caller) -> str:
+    return chat.model or who.deployment or "chat"

@@ -1,0 +1,196 @@
+"""Rate limits that pass, quotas that do not, and the hints at when to come back, sensible and otherwise."""
+
+from __future__ import annotations
+
+import math
+from email.utils import formatdate
+
+from syphus.simulator.completion import Case, completion
+from syphus.simulator.faults.table import Cost, fault, fixed
+from syphus.simulator.rate import duration, limit_error, limit_error_azure, seconds_text
+from syphus.simulator.replies import Reply, json_reply, openai_error
+
+_QUOTA = (
+    "You exceeded your current quota, please check your plan and billing details. For more information on this "
+    "error, read the "
+    "docs: https://platform.openai.com/docs/guides/error-codes/api-errors."
+)
+_API_VERSION = "2024-10-21"  # in Azure's words on a route that has none
+_SLOW_DOWN = "Slow down: the request rate increased too quickly. Reduce your request rate and increase it gradually."
+
+
+def _limited(case: Case, headers: dict[str, str], wait: float | None = None) -> Reply:
+    """A 429 on tokens a minute with just these hints, and `wait` in its message."""
+    return limit_error(case.name, "tokens", wait, headers)
+
+
+def _retry_after(case: Case) -> dict[str, str]:
+    return {"retry-after": seconds_text(case.retry_after)}
+
+
+def _milliseconds(case: Case) -> dict[str, str]:
+    return {"retry-after-ms": str(math.ceil(case.retry_after * 1000))}
+
+
+@fault()
+def rate_limit(case: Case) -> Reply:
+    """429 rate_limit_exceeded with Retry-After in seconds and retry-after-ms."""
+    return _limited(case, {**_retry_after(case), **_milliseconds(case)}, case.retry_after)
+
+
+@fault()
+def rate_limit_azure(case: Case) -> Reply:
+    """429 as Azure writes it: code "429" as a string, "have exceeded token rate limit"."""
+    return limit_error_azure("token", case.api_version or _API_VERSION, case.retry_after)
+
+
+@fault()
+def rate_limit_ms(case: Case) -> Reply:
+    """429 with retry-after-ms as the only hint."""
+    return _limited(case, _milliseconds(case))
+
+
+@fault()
+def rate_limit_reset_headers(case: Case) -> Reply:
+    """429 with the hint only in the x-ratelimit-reset headers."""
+    reset = {"limit": "200000", "remaining": "0", "reset": duration(case.retry_after)}
+    return _limited(case, {f"x-ratelimit-{name}-tokens": text for name, text in reset.items()})
+
+
+@fault()
+def rate_limit_date(case: Case) -> Reply:
+    """429 with Retry-After as an HTTP date."""
+    return _limited(case, {"retry-after": formatdate(case.created + math.ceil(case.retry_after), usegmt=True)})
+
+
+@fault()
+def rate_limit_gateway(case: Case) -> Reply:
+    """429 through a gateway: type throttling_error, code "429", and the hint only in llm_provider-retry-after."""
+    text = "litellm.RateLimitError: RateLimitError: OpenAIException - Rate limit reached on tokens per min (TPM)."
+    headers = {"llm_provider-retry-after": seconds_text(case.retry_after)}
+    return openai_error(429, text, "throttling_error", code="429", headers=headers)
+
+
+@fault()
+def rate_limit_message(case: Case) -> Reply:
+    """429 with the hint only in the message."""
+    return _limited(case, {}, case.retry_after)
+
+
+@fault()
+def request_too_large(case: Case) -> Reply:
+    """429 rate_limit_exceeded that never passes: this one request is larger than the limit of a minute."""
+    text = (
+        f"Request too large for {case.name} in organization org-simulated on tokens per min (TPM): "
+        "Limit 200, "
+        f"Requested {case.prompt.tokens}. The input or output tokens must be reduced in order to run successfully."
+    )
+    return openai_error(429, text, "tokens", code="rate_limit_exceeded")
+
+
+@fault()
+def slow_down(case: Case) -> Reply:
+    """429 slow_down: the rate grew too fast, whatever the limits are."""
+    return openai_error(429, _SLOW_DOWN, "rate_limit_error", code="slow_down", headers=_retry_after(case))
+
+
+@fault()
+def slow_down_503(case: Case) -> Reply:
+    """503 slow_down."""
+    return openai_error(503, _SLOW_DOWN, "service_unavailable_error", code="slow_down", headers=_retry_after(case))
+
+
+@fault()
+def payment_retry(case: Case) -> Reply:
+    """402 with Retry-After: it passes by itself."""
+    return openai_error(402, "The spending window is used up.", "rate_limit_error", headers=_retry_after(case))
+
+
+@fault()
+def quota_words(case: Case) -> Reply:
+    """429 with quota-like words but the code of a rate limit: it passes in a moment."""
+    return openai_error(
+        429, "INSUFFICIENT QUOTA", "rate_limit_error", code="rate_limit_exceeded", headers=_retry_after(case)
+    )
+
+
+@fault(Cost.ANSWERED)
+def limits_minus_one(case: Case) -> Reply:
+    """A good answer whose x-ratelimit headers are all -1."""
+    kinds = (
+        "limit-requests",
+        "limit-tokens",
+        "remaining-requests",
+        "remaining-tokens",
+        "reset-requests",
+        "reset-tokens",
+    )
+    return json_reply(200, completion(case), {f"x-ratelimit-{kind}": "-1" for kind in kinds})
+
+
+fixed("rate_limit_bare", "429 with no body and no hint.", Reply(429))
+fixed(
+    "overloaded",
+    "503 server_is_overloaded.",
+    openai_error(
+        503,
+        "Our servers are currently overloaded. Please try again later.",
+        "service_unavailable_error",
+        code="server_is_overloaded",
+    ),
+)
+for _code, _message in {
+    "insufficient_quota": _QUOTA,
+    "credit_balance_exhausted": "Your organization has no prepaid credits remaining. Add credits to continue.",
+    "organization_spend_limit_exceeded": "Your organization reached its enforced monthly spend limit.",
+    "project_spend_limit_exceeded": "Your project reached its enforced monthly spend limit.",
+    "organization_usage_limit_exceeded": "Your organization reached its approved monthly usage limit.",
+}.items():
+    fixed(
+        _code,
+        f"429 {_code}, of type insufficient_quota.",
+        openai_error(429, _message, "insufficient_quota", code=_code),
+    )
+fixed(
+    "quota_gateway",
+    'insufficient_quota through a gateway: 429, type throttling_error, code "429"; only the words are left.',
+    openai_error(
+        429, f"litellm.RateLimitError: RateLimitError: OpenAIException - {_QUOTA}", "throttling_error", code="429"
+    ),
+)
+fixed(
+    "payment_required",
+    "402: the balance is empty.",
+    openai_error(402, "Insufficient Balance", "unknown_error", code="invalid_request_error"),
+)
+fixed(
+    "quota_403",
+    "403 of Azure's API gateway: the call volume is used up.",
+    json_reply(
+        403,
+        {"statusCode": 403, "message": "Out of call volume quota. Quota will be replenished in 5.03:23:11."},
+        {"retry-after": "444191"},
+    ),
+)
+
+
+@fault()
+def retry_after_long(case: Case) -> Reply:
+    """429 of Azure with a Retry-After of a day."""
+    return limit_error_azure("token", case.api_version or _API_VERSION, 86_400)
+
+
+def _add_hint(name: str, about: str, hint: str) -> None:
+    text = "Rate limit reached for requests. Please try again later."
+    fixed(
+        name,
+        f"429 with {about}.",
+        openai_error(429, text, "requests", code="rate_limit_exceeded", headers={"retry-after": hint}),
+    )
+
+
+_add_hint("retry_after_zero", "Retry-After 0", "0")
+_add_hint("retry_after_negative", "a negative Retry-After", "-5")
+_add_hint("retry_after_nan", "Retry-After nan", "nan")
+_add_hint("retry_after_huge", "Retry-After 1e9", "1e9")
+_add_hint("retry_after_past", "a Retry-After date in the past", "Thu, 01 Jan 2015 00:00:00 GMT")

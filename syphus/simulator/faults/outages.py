@@ -1,0 +1,142 @@
+"""Servers, gateways and connections that fail, and answers that get broken on their way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from syphus.simulator.completion import EVENT_STREAM, Case, completion, event_stream
+from syphus.simulator.faults.table import Cost, add, fault, fixed
+from syphus.simulator.replies import Reply, Wire, html_reply, json_reply, openai_error
+
+_LOGIN = (
+    b"<!DOCTYPE html><html><head><title>Sign in to the network</title></head><body><form method='post' action='/login'>"
+    b"<input name='user'><input name='password' type='password'></form></body></html>"
+)
+
+
+def _llama_error(message: str) -> Reply:
+    return json_reply(500, {"error": {"code": 500, "message": message, "type": "server_error"}})
+
+
+fixed(
+    "json_schema_500",
+    "500 for a response_format that llama-cpp-python does not know: the request is at fault.",
+    openai_error(
+        500,
+        "[{'type': 'literal_error', 'loc': ('body', 'response_format', 'type'), "
+        "'msg': \"Input should be 'text' or 'json_object'\"}]",
+        "internal_server_error",
+    ),
+)
+fixed(
+    "image_500",
+    "500 of llama-server for an image it can't read: the request is at fault.",
+    _llama_error("image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"),
+)
+fixed(
+    "peg_500",
+    "500 of llama-server for its own model's output.",
+    _llama_error("The model produced output that does not match the expected peg-native format"),
+)
+fixed(
+    "bad_body_500",
+    "500 of llama-server for a body that is not JSON: the request is at fault.",
+    _llama_error(
+        "[json.exception.parse_error.101] parse error at line 1, column 1: attempting to parse an empty input"
+    ),
+)
+fixed(
+    "server_error",
+    "500 server_error.",
+    openai_error(500, "The server had an error while processing your request. Sorry about that!", "server_error"),
+)
+fixed("html_502", "502 with the HTML page of a proxy.", html_reply(502, "502 Bad Gateway"))
+fixed("empty_500", "500 with no body.", Reply(500))
+fixed(
+    "unavailable_503",
+    "503: the engine is overloaded, no code.",
+    openai_error(503, "The engine is currently overloaded, please try again later", "server_error"),
+)
+fixed("gateway_timeout_504", "504 with the HTML page of a proxy.", html_reply(504, "504 Gateway Time-out"))
+fixed(
+    "request_timeout_408", "408.", openai_error(408, "Timed out generating response. Please try again.", "server_error")
+)
+fixed("conflict_409", "409.", openai_error(409, "The resource was updated by another request.", code="conflict"))
+fixed("too_early_425", "425.", openai_error(425, "Too early: try again once the connection is set up.", "server_error"))
+fixed(
+    "overloaded_529",
+    "529 overloaded_error.",
+    json_reply(529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+)
+fixed(
+    "login_page",
+    "200 with the HTML login page of a captive portal.",
+    Reply(200, _LOGIN, content_type="text/html; charset=utf-8"),
+)
+fixed("empty_200", "200 with no body.", Reply(200))
+fixed(
+    "wrong_schema",
+    "200 with JSON that is no completion.",
+    json_reply(200, {"status": "ok", "result": {"queued": True}}),
+)
+fixed("reset", "The connection is reset before any byte.", Reply(200, wire=Wire.RESET))
+fixed("disconnect", "The connection is closed before any byte.", Reply(200, wire=Wire.DISCONNECT))
+fixed("hang", "Not a byte until the client leaves.", Reply(200, wire=Wire.HANG))
+fixed("endless", "200, and white space for ever.", Reply(200, wire=Wire.ENDLESS))
+
+
+@fault()
+def redirect_307(case: Case) -> Reply:
+    """307 to another host."""
+    return Reply(307, headers={"location": case.redirect_to})
+
+
+@fault()
+def redirect_308(case: Case) -> Reply:
+    """308 to another host."""
+    return Reply(308, headers={"location": case.redirect_to})
+
+
+@fault(Cost.LOST)
+def malformed_json(case: Case) -> Reply:
+    """200 whose JSON stops half-way, though the body is complete as HTTP."""
+    body = _whole(case).body
+    return Reply(200, body[: len(body) // 2])
+
+
+@fault(Cost.ANSWERED)
+def wrong_content_type(case: Case) -> Reply:
+    """A good answer, declared as text/plain."""
+    return replace(_whole(case), content_type="text/plain; charset=utf-8")
+
+
+@fault(Cost.ANSWERED)
+def sse(case: Case) -> Reply:
+    """The answer as an event stream that nobody asked for."""
+    return Reply(200, event_stream(case), content_type=EVENT_STREAM)
+
+
+@fault(Cost.LOST)
+def sse_error(case: Case) -> Reply:
+    """An event stream with an error object in the middle."""
+    return Reply(200, event_stream(case, error=True), content_type=EVENT_STREAM)
+
+
+@fault(Cost.LOST)
+def sse_cut(case: Case) -> Reply:
+    """An event stream that ends without finish_reason and [DONE]."""
+    return Reply(200, event_stream(case, done=False), content_type=EVENT_STREAM)
+
+
+def _whole(case: Case) -> Reply:
+    return json_reply(200, completion(case))
+
+
+def _add_broken(name: str, about: str, wire: Wire) -> None:
+    add(name, about, lambda case: replace(_whole(case), wire=wire), Cost.LOST)
+
+
+_add_broken("reset_mid_body", "Half the answer, then a reset.", Wire.RESET_MID_BODY)
+_add_broken("cut_body", "Half the answer under the Content-Length of the whole, then the end.", Wire.CUT)
+_add_broken("hang_mid_body", "Half the answer, then nothing.", Wire.HANG_MID_BODY)
+_add_broken("drip", "The answer, a byte at a time.", Wire.DRIP)

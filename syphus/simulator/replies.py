@@ -1,0 +1,155 @@
+"""What goes back over the wire, and the two error shapes that clients of OpenAI and of Azure know."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+
+from syphus.types import Usage
+
+JSON = "application/json"
+
+
+class Wire(Enum):
+    """How a reply is put on the connection."""
+
+    WHOLE = auto()  #: status, headers and body, as it should be
+    RESET = auto()  #: a TCP reset before any byte
+    DISCONNECT = auto()  #: an orderly close before any byte
+    RESET_MID_BODY = auto()  #: half the body, then a TCP reset
+    CUT = auto()  #: a Content-Length for the whole body, half of it, then an orderly close
+    HANG = auto()  #: no byte until the client leaves or the time is up
+    HANG_MID_BODY = auto()  #: half the body, then nothing
+    DRIP = auto()  #: one byte at a time
+    ENDLESS = auto()  #: white space for ever, in a body that never ends
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP answer: status, body in bytes, extra headers, and how it is delivered."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = JSON
+    wire: Wire = Wire.WHOLE
+    usage: Usage | None = None  #: what it truly cost, where that is not what the written answer costs
+
+    @property
+    def seen_status(self) -> int:
+        """The status that the client gets to see; 0 where not a byte arrives."""
+        return 0 if self.wire in {Wire.RESET, Wire.DISCONNECT, Wire.HANG} else self.status
+
+
+class Rejected(Exception):  # noqa: N818 - it carries a reply, which may be no error of ours
+    """A request that is answered with `reply` and nothing else."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
+def json_reply(status: int, content: object, headers: Mapping[str, str] | None = None) -> Reply:
+    """`content` as a JSON reply."""
+    return Reply(status, orjson.dumps(content), headers or {})
+
+
+def openai_error(
+    status: int,
+    message: str,
+    kind: str | None = "invalid_request_error",
+    *,
+    code: str | None = None,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    """An error as api.openai.com writes it: message, type, param and code, all four always there."""
+    return json_reply(status, {"error": {"message": message, "type": kind, "param": param, "code": code}}, headers)
+
+
+def azure_error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Reply:
+    """An error of the Azure front end: code (a string, even where it is a number) and message, nothing else."""
+    return json_reply(status, {"error": {"code": code, "message": message}}, headers)
+
+
+def html_reply(status: int, title: str) -> Reply:
+    """The page of a proxy in between, which knows nothing of JSON."""
+    head, page_body = f"<head><title>{title}</title></head>", f"<body><center><h1>{title}</h1></center></body>"
+    page = f"<html>\r\n{head}\r\n{page_body}\r\n</html>\r\n"
+    return Reply(status, page.encode(), content_type="text/html; charset=UTF-8")
+
+
+# FOLDED from wire.py:
+# Putting a reply on the connection, whole or broken in just the way that its `Wire` says.
+
+_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # closing with this sends a reset
+
+
+async def deliver(
+    request: web.BaseRequest, reply: Reply, headers: dict[str, str], hang_seconds: float, drip_seconds: float
+) -> web.Response:
+    """Send `reply` with `headers`, and return what aiohttp wants from a handler even where the connection is gone.
+
+    A hanging connection is closed after `hang_seconds`; a dripping one sends a byte, an endless one a blank, every
+    `drip_seconds`.
+    """
+    if reply.wire is Wire.WHOLE:
+        return web.Response(
+            status=reply.status,
+            body=reply.body,
+            headers={**headers, **reply.headers, "Content-Type": reply.content_type},
+        )
+    transport = request.transport
+    if transport is None:  # the client has left
+        return web.Response()
+    match reply.wire:
+        case Wire.HANG:
+            await asyncio.sleep(hang_seconds)
+        case Wire.RESET_MID_BODY | Wire.CUT | Wire.HANG_MID_BODY:
+            transport.write(_head(reply, headers) + reply.body[: len(reply.body) // 2])
+            await asyncio.sleep(hang_seconds if reply.wire is Wire.HANG_MID_BODY else 0)
+        case Wire.DRIP:
+            transport.write(_head(reply, headers))
+            await _drip(transport, reply.body, drip_seconds)
+        case Wire.ENDLESS:
+            transport.write(_head(reply, headers, endless=True))
+            while not transport.is_closing():
+                transport.write(b"1\r\n \r\n")
+                await asyncio.sleep(drip_seconds)
+    if reply.wire in {Wire.RESET, Wire.RESET_MID_BODY}:
+        _reset(transport)
+    transport.close()
+    return web.Response()
+
+
+async def _drip(transport: asyncio.Transport, body: bytes, seconds: float) -> None:
+    for place in range(len(body)):
+        transport.write(body[place : place + 1])
+        await asyncio.sleep(seconds)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
+
+
+def _head(reply: Reply, headers: dict[str, str], *, endless: bool = False) -> bytes:
+    framing = "Transfer-Encoding: chunked" if endless else f"Content-Length: {len(reply.body)}"
+    lines = [
+        f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
+        f"Content-Type: {reply.content_type}",
+        framing,
+    ]
+    lines += [f"{name}: {text}" for name, text in {**headers, **reply.headers}.items()]
+    return "\r\n".join([*lines, "", ""]).encode()

@@ -1,0 +1,140 @@
+"""A simulated endpoint on a loopback socket: in the caller's event loop, in a thread of its own, or alone in the
+foreground.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from threading import Thread
+
+from aiohttp import web
+
+from syphus.errors import ConfigError
+from syphus.simulator.endpoint import Endpoint
+from syphus.simulator.settings import Simulation
+from syphus.simulator.stats import Record, Stats
+
+_HOST = "127.0.0.1"
+_SHUTDOWN_SECONDS = 0.2  # for connections that are closed already; requests are let go before
+_BACKLOG = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedServer:
+    """A simulated endpoint that is listening. `stats` and `requests` may be read from any thread."""
+
+    port: int
+    endpoint: Endpoint
+
+    @property
+    def host_url(self) -> str:
+        """The address without a path, as AZURE_OPENAI_ENDPOINT wants it."""
+        return f"http://{_HOST}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The base URL, as OPENAI_BASE_URL wants it."""
+        return f"{self.host_url}/v1"
+
+    @property
+    def stats(self) -> Stats:
+        """The counters."""
+        return self.endpoint.stats
+
+    @property
+    def requests(self) -> Sequence[Record]:
+        """The bill: the latest requests, oldest first, each entered when it is over."""
+        return list(self.endpoint.requests)
+
+    def configure(self, **options: object) -> None:
+        """Change settings by name while it runs. Raises ValueError as `Simulation` does."""
+        self.endpoint.configure(options)
+
+    def reset(self) -> None:
+        """Forget everything that was seen."""
+        self.endpoint.reset()
+
+
+@asynccontextmanager
+async def serve(simulation: Simulation | None = None, port: int = 0) -> AsyncIterator[SimulatedServer]:
+    """A simulated endpoint on 127.0.0.1 in the running event loop, at `port` or any free one. Raises OSError if the
+    port is taken.
+
+    Leaving the context closes it at once, however many connections still wait for something.
+    """
+    endpoint = Endpoint(simulation or Simulation())
+    server = web.Server(endpoint.handle, handler_cancellation=True, access_log=None)
+    runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, _HOST, port, backlog=_BACKLOG).start()
+        yield SimulatedServer(runner.addresses[0][1], endpoint)
+    finally:
+        endpoint.stop()
+        await runner.cleanup()
+
+
+@contextmanager
+def serve_in_thread(simulation: Simulation | None = None, port: int = 0) -> Iterator[SimulatedServer]:
+    """As `serve`, in an event loop and a thread of its own, for callers that are not asynchronous."""
+    started: Future[tuple[SimulatedServer, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        async with serve(simulation, port) as server:
+            started.set_result((server, asyncio.get_running_loop(), stop))
+            await stop.wait()
+
+    def main() -> None:
+        try:
+            asyncio.run(run())
+        except OSError as error:
+            started.set_exception(error)
+
+    thread = Thread(target=main, name="simulated endpoint", daemon=True)
+    thread.start()
+    server, loop, stop = started.result()
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+def run_simulated(simulation: Simulation, port: int) -> None:
+    """Serve until Ctrl-C or SIGTERM, after printing one line that says where and how to point a client at it.
+
+    Raises `ConfigError` if the port can't be had.
+    """
+    try:
+        asyncio.run(_run(simulation, port))
+    except KeyboardInterrupt:
+        return
+    except OSError as error:
+        raise ConfigError(
+            f"Port {port} of {_HOST} can't be used ({error.strerror}). Choose another with --port."
+        ) from error
+
+
+async def _run(simulation: Simulation, port: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with serve(simulation, port) as server:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, stop.set)
+            except NotImplementedError:  # Windows, where Ctrl-C arrives as KeyboardInterrupt
+                continue
+        key = "(the one you set)" if simulation.key else "any"
+        sys.stdout.write(
+            f"Simulated endpoint (made-up answers, no model): OPENAI_BASE_URL={server.url} OPENAI_API_KEY={key}  "
+            f"Azure: {server.host_url}  counters: {server.host_url}/stats  stop with Ctrl-C\n"
+        )
+        sys.stdout.flush()
+        await stop.wait()

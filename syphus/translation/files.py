@@ -1,0 +1,198 @@
+"""The translated files, from the ledger alone: the same ledger gives the same bytes.
+
+XX_instructions_zh.json ...  the pairs in each language, with the ids, images and context of the English ones
+XX_train_zh.json ...         the train file, where there is an English one
+XX_multilingual.parquet      English and all languages in one table, where pyarrow is installed
+XX_zh.yaml ...               the data yaml of each
+translation.html             pairs beside their source
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import orjson
+
+from syphus.errors import ConfigError, InputError, RunError
+from syphus.formats.mimicit.discovery import language, prefix
+from syphus.formats.mimicit.writer import data_yaml, write_entry
+from syphus.io.durable import replacing
+from syphus.io.parquet import require_pyarrow, write_rows
+from syphus.io.records import read_json_items
+from syphus.ledger.store import FILE, Store
+from syphus.text import short_path
+from syphus.translation.results import Chosen, TranslatedPair, translated_pairs
+from syphus.types import SIMULATED
+
+# FOLDED from multilingual.py:
+# One Parquet table of a dataset in all its languages: a pair in a language a row.
+#
+# id, language, instruction, answer   string; the language as its code, "en" for the source
+# image_ids, rel_ins_ids              list<string>
+# model                               string; who translated it, as the server named it, "" for the source
+# simulated                           bool; whether the simulated endpoint made the translation up
+
+ENGLISH = "en"
+COLUMNS = ("id", "language", "instruction", "answer", "image_ids", "rel_ins_ids", "model", "simulated")
+
+_GROUP = 4_000  # rows that are held at once: there are eight for each pair, with all its images
+
+
+def write_table(path: Path, rows: Iterator[tuple[object, ...]]) -> None:
+    """Writes rows with `COLUMNS`.
+
+    Raises `ConfigError` without pyarrow, `StorageError` where the disk fails.
+    """
+    pyarrow = require_pyarrow("Parquet")
+    text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
+    types = (text, text, text, text, texts, texts, text, pyarrow.bool_())
+    write_rows(path, dict(zip(COLUMNS, types, strict=True)), rows, _GROUP)
+
+
+# FOLDED from place.py:
+# Where the pairs are, and where the translations and their ledger go.
+#
+# A run's folder      its pairs are those of its ledger, which keeps the translations too; the files go
+# beside the English
+# Any other file      XX_instructions.json: its ledger is in XX_instructions.translation/ beside it, and so
+# are the files
+# With --output-dir   the same, in that folder
+
+MARK = "_instructions"
+
+
+class Place(NamedTuple):
+    """`ledger` is the folder of the ledger, `english` the file of the pairs, `files` where the translated ones go.
+
+    Of a run, the pairs are in the ledger itself.
+    """
+
+    ledger: Path
+    english: Path
+    files: Path
+    is_run: bool
+
+    @property
+    def prefix(self) -> str:
+        """`SD` of `SD_instructions.json`, or all of a name that is put together otherwise."""
+        return prefix(self.english) or self.english.stem
+
+
+def find_place(path: Path, output: Path | None = None) -> Place:
+    """What a folder or a file means. Raises `InputError` where there are no pairs, or no single file of them."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    english = _english(path) if path.is_dir() else path
+    if language(english):
+        raise InputError(f"{english} is a translation already: its name says {language(english)}")
+    if (english.parent / FILE).is_file() and MARK in english.name:
+        if output is not None:
+            raise InputError(f"{english.parent} is a run: its translations are kept in it, and go nowhere else")
+        return run_place(english.parent, english)
+    files = output or english.parent
+    return Place(files / f"{english.stem}.translation", english, files, is_run=False)
+
+
+def run_place(folder: Path, english: Path) -> Place:
+    """That of a run."""
+    return Place(folder, english, folder, is_run=True)
+
+
+def _english(folder: Path) -> Path:
+    found = [file for file in sorted(folder.glob(f"*{MARK}.json")) if not language(file)]
+    if len(found) == 1:
+        return found[0]
+    if (folder / FILE).is_file() and not found:
+        raise RunError(f"{folder} holds no pairs yet.")
+    what = f"holds several: {', '.join(file.name for file in found)}; name one" if found else f"holds no XX{MARK}.json"
+    raise InputError(f"{folder} {what}")
+
+
+Meta = Mapping[str, object]
+
+
+def write_files(store: Store, place: Place, codes: Sequence[str], chosen: Chosen, meta: Meta) -> tuple[str, ...]:
+    """Writes the files in these languages; returns their paths, as short as they are clear.
+
+    Raises `StorageError` where the disk fails.
+    """
+    codes = [code for code in codes if chosen.written[code]]
+    paths = {code: place.files / f"{place.prefix}{MARK}_{code}.json" for code in codes}
+    most_images = _write_languages(store, paths, chosen, meta)
+    trains = {code: path for code in codes if (path := _write_train(place, code, chosen)) is not None}
+    written = [*paths.values(), *trains.values()]
+    if codes:
+        with contextlib.suppress(ConfigError):  # without pyarrow there is no table
+            require_pyarrow("")
+            table = place.files / f"{place.prefix}_multilingual.parquet"
+            write_table(table, _rows(store, codes, chosen))
+            written.append(table)
+    for code in codes:
+        yaml = place.files / f"{place.prefix}_{code}.yaml"
+        data_yaml(yaml, place.english, paths[code], trains.get(code), f"{place.prefix}_{code}", most_images)
+        written.append(yaml)
+    return tuple(short_path(path) for path in written)
+
+
+def _write_languages(store: Store, paths: Mapping[str, Path], chosen: Chosen, meta: Meta) -> int:
+    """One pass for all languages; returns the largest number of images that a pair has."""
+    most_images = 0
+    with contextlib.ExitStack() as opened:
+        files = {code: opened.enter_context(replacing(path)) for code, path in paths.items()}
+        for code, file in files.items():
+            file.write(b'{"meta":' + orjson.dumps({**meta, "language": code}) + b',"data":{')
+        begun: set[str] = set()
+        for pair in translated_pairs(store):
+            most_images = max(most_images, len(pair.image_ids))
+            for code in _going_out(pair, files, chosen):
+                write_entry(files[code], pair.id, _entry(code, pair, chosen), first=code not in begun)
+                begun.add(code)
+        for file in files.values():
+            file.write(b"\n}}\n")
+    return most_images
+
+
+def _going_out(pair: TranslatedPair, files: Mapping[str, IO[bytes]], chosen: Chosen) -> Iterator[str]:
+    return (code for code in files if code in pair.texts and chosen.has(code, pair.id))
+
+
+def _entry(code: str, pair: TranslatedPair, chosen: Chosen) -> dict[str, object]:
+    text = pair.texts[code]
+    return {
+        "instruction": text.instruction,
+        "answer": text.answer,
+        "image_ids": pair.image_ids,
+        "rel_ins_ids": chosen.related(code, pair),
+    }
+
+
+def _write_train(place: Place, code: str, chosen: Chosen) -> Path | None:
+    """The English train file with the pairs that go out."""
+    english = place.english.with_name(f"{place.prefix}_train.json")
+    if not english.is_file():
+        return None
+    path = place.files / f"{place.prefix}_train_{code}.json"
+    first = True
+    with replacing(path) as file:
+        file.write(b"{")
+        for name, context in read_json_items(english):
+            if chosen.has(code, name) and isinstance(context, list):
+                write_entry(file, name, [each for each in context if chosen.has(code, str(each))], first)
+                first = False
+        file.write(b"\n}\n")
+    return path
+
+
+def _rows(store: Store, codes: Sequence[str], chosen: Chosen) -> Iterator[tuple[object, ...]]:
+    for pair in translated_pairs(store):
+        source, images = pair.source, list(pair.image_ids)
+        yield (pair.id, ENGLISH, source.instruction, source.answer, images, list(pair.related), "", False)
+        for code in codes:
+            if code in pair.texts and chosen.has(code, pair.id):
+                text, model = pair.texts[code], pair.models[code]
+                related = chosen.related(code, pair)
+                simulated = model.startswith(SIMULATED)
+                yield (pair.id, code, text.instruction, text.answer, images, related, model, simulated)

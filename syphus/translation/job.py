@@ -1,0 +1,301 @@
+"""Translating, from start to end.
+
+find     where the pairs are (place.py), which languages, tone and terms (wanted.py)
+open     the ledger: its settings, the pairs as they are now (pairs.py), translations that changed checks judge anew
+ask      the rounds (rounds.py), and a judge about a share of what came of them (second_reading.py)
+finish   the files (files.py), and the numbers
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from syphus.answers.translation import LANGUAGES, Translatable
+from syphus.config.options import Options
+from syphus.errors import InterruptError, RunError, StorageError, SyphusError
+from syphus.formats.mimicit.writer import VERSION
+from syphus.formats.report import Report, Translated, make_report, write_report
+from syphus.formats.translation_report import FOUND_BAD, TRANSLATE, known_languages
+from syphus.formats.translation_report import LANGUAGES as LANGUAGES_META
+from syphus.io.durable import storage_faults
+from syphus.ledger.inputs import InputCheck, accept, register, reject
+from syphus.ledger.parts import reopen_parts
+from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
+from syphus.ledger.store import Store
+from syphus.ledger.summary import average_size
+from syphus.pipeline.engine import Observer
+from syphus.runs.forecast import Forecast, forecast_line, paid_twice
+from syphus.runs.generate import Generate
+from syphus.runs.prepare import Means, prepare_means
+from syphus.runs.session import Asker, opened
+from syphus.runs.settings import differences, kept_prices, sampling_parameters
+from syphus.text import many, short_path
+from syphus.translation import options as wanted
+from syphus.translation import prompts as asking
+from syphus.translation.files import Place, find_place, write_files
+from syphus.translation.judge import judge_share
+from syphus.translation.page import FILE as PAGE
+from syphus.translation.page import write_page
+from syphus.translation.prompts import ask_for_languages
+from syphus.translation.responses import checks_digest, recheck
+from syphus.translation.results import Chosen
+from syphus.translation.rounds import Rounds
+from syphus.translation.source_pairs import pairs_of_file, pairs_of_run
+from syphus.translation.stage import Plan, answer_tokens
+from syphus.types import State, Usage
+
+# FOLDED from opening.py:
+# The sentences before translating: what will happen, and what it will take.
+
+_SPREAD = 0.3  # of the cost, either way
+
+
+def opening(means: Means, place: Place, report: Report, plan: Plan, store: Store) -> list[str]:
+    """What will happen and what it will cost."""
+    assert report.translation is not None
+    codes = list(plan.targets)
+    what = f"{many(report.translation.pairs, 'pair')} into {many(len(codes), 'language')} ({', '.join(codes)})"
+    lines = [f"{place.english.name}: {what}, {means.config.model} at {means.endpoint}"]
+    pending = report.counts.states[State.PENDING]
+    done = sum(each.ok for each in report.translation.languages if each.code in codes)
+    left = report.translation.pairs * len(codes) - done
+    if report.sessions:
+        lines.append(f"Resuming: {done:,} translations done, {left:,} to go{paid_twice(report)}.")
+    if not means.options.offline and pending:
+        limits = [endpoint.requests_per_minute for endpoint in means.config.endpoints]
+        rate = sum(limit for limit in limits if limit) if all(limits) else None
+        each = min(len(codes), -(-left // pending))  # languages of a pair that are still to be asked for
+        lines.append(forecast_line(_forecast(means, plan, pending, each, average_size(store, TRANSLATE), rate), rate))
+    return lines
+
+
+def _forecast(means: Means, plan: Plan, pairs: int, languages: int, size: float, rate: float | None) -> Forecast:
+    """For so many pairs of so many bytes, in so many languages each, without what is asked again."""
+    typical = Translatable("x" * int(size), "")
+    together = min(languages, plan.fitting(typical))
+    requests = pairs * -(-languages // together)
+    ask = ask_for_languages(typical, list(plan.targets.values())[:together], (), ())
+    prompt = sum(len(message["content"].encode()) for message in ask.messages) // 4
+    usage = Usage(requests * prompt, int(pairs * languages * answer_tokens(typical)))
+    cost = means.price.of(usage) if means.price else None
+    low, high = (None, None) if cost is None else (cost * (1 - _SPREAD), cost * (1 + _SPREAD))
+    return Forecast(usage, low, high, requests / rate if rate else None)
+
+
+MOST_ROUNDS = 6  #: further translations of a text into a language, where the user does not say
+
+_INPUT, _CHECKS = f"{TRANSLATE} input", f"{TRANSLATE} checks"  # meta: fingerprints of the pairs and of the checks
+
+
+def translate(
+    path: Path, output: Path | None, options: Options, environ: Mapping[str, str], observer: Observer
+) -> Translated:
+    """Translates the pairs of a run's folder, or of a MIMIC-IT file; `output` is the folder for those of a file.
+
+    Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost.
+    """
+    place, means = find_place(path, output), prepare_means(options, environ)
+    wanted.check_wanted(options)
+    with opened(place.ledger) as store:
+        return translate_in(store, place, means, observer)
+
+
+def translate_in(store: Store, place: Place, means: Means, observer: Observer) -> Translated:
+    """The same in a ledger that is open."""
+    translation = _Translation(store, place, means, observer)
+    try:
+        return translation.carry_out()
+    except StorageError as fault:
+        return translation.what_is_left(fault)
+
+
+class _Translation:
+    def __init__(self, store: Store, place: Place, means: Means, observer: Observer) -> None:
+        self._store, self._place, self._means, self._observer = store, place, means, observer
+        options = means.options
+        self._codes = wanted.languages(options.languages, known_languages(store))
+        self._terms = wanted.glossary(options.glossary)
+        self._asker = Asker(means, store, observer)
+        rounds = MOST_ROUNDS if options.max_rounds is None else options.max_rounds
+        self._plan = Plan(
+            wanted.targets(self._codes, options.tone),
+            self._terms,
+            options.per_language,
+            rounds + 1,
+            means.config.max_tokens,
+        )
+        self._rounds = Rounds(store, self._asker, self._plan, self._settings(), observer)
+
+    def carry_out(self) -> Translated:
+        self._settle_settings()
+        self._register()
+        self._note_languages()
+        self._judge_anew()
+        if self._means.options.retry:
+            self._reopen()
+        stopped_by: SyphusError | None = None
+        pending = self._rounds.ready()
+        if pending or self._rounds.waiting():
+            report = self._report()
+            for line in opening(self._means, self._place, report, self._plan, self._store):
+                self._observer.say(line)
+            stopped_by = self._rounds.ask()
+        elif self._means.options.judge_translations:
+            self._observer.say("Nothing to translate.")
+        else:
+            self._observer.say("Nothing to translate: no request was made.")
+        if stopped_by is None:
+            stopped_by = judge_share(self._store, self._means, self._asker, self._observer)
+            self._rounds.settle()
+        return self._finish(stopped_by)
+
+    def what_is_left(self, fault: StorageError) -> Translated:
+        """After the disk failed: what it holds. Raises `fault` where that can't be said any more."""
+        try:
+            self._store.check_place()
+            report = self._report()
+        except StorageError:
+            raise fault from None
+        if report.translation is None:
+            raise fault
+        return Translated(report, fault, (), self._codes, {}, {}, self._means.options.partial)
+
+    def _settings(self) -> dict[str, object]:
+        """What the answers depend on; languages and splitting do not count: each answer is for some of them."""
+        config, options = self._means.config, self._means.options
+        terms = [[term.source, dict(term.wanted)] for term in self._terms]
+        tone = options.tone.replace(" ", "").lower()
+        return {
+            "dataset": self._place.prefix,
+            "model": config.model,
+            **sampling_parameters(config),
+            "prompt": _digest([asking.SYSTEM]),
+            "tone": tone or None,
+            "glossary": _digest(terms) if terms else None,
+            "simulated": options.offline,
+        }
+
+    def _settle_settings(self) -> None:
+        """Translations that were made under other settings need a decision, as pairs do."""
+        before, now = last_settings(self._store, TRANSLATE), self._settings()
+        if before is None:
+            return
+        if before.get("simulated") != now["simulated"]:
+            kind = "made-up" if before.get("simulated") else "real"
+            raise RunError(f"{self._store.folder} holds {kind} translations, which are never mixed with others.")
+        changes = differences(before, now)
+        if changes and not self._means.options.accept_changes:
+            raise RunError(
+                f"The translations in {self._store.folder} were made with other settings: {'; '.join(changes)}. "
+                "Add --accept-changes to go on with the new ones for what is left."
+            )
+
+    def _register(self) -> None:
+        """The pairs as they are now: a changed one is asked for anew, one that has gone leaves the files."""
+        now = _fingerprint(self._store, self._place)
+        if now == get_meta(self._store, _INPUT) and not self._means.options.check_input:
+            return
+        known = bool(sessions(self._store, TRANSLATE))
+        try:
+            check = self._read()
+        except BaseException:
+            reject(self._store)
+            raise
+        set_meta(self._store, _INPUT, now)
+        accept(self._store, TRANSLATE)
+        if known and (check.new or check.changed or check.gone):
+            told = f"{check.new:,} new, {check.changed:,} changed, {check.gone:,} gone"
+            self._observer.say(f"The pairs have changed: {told}.")
+
+    def _read(self) -> InputCheck:
+        place, allow_bad = self._place, self._means.options.allow_bad_rows
+        pairs = pairs_of_run(self._store) if place.is_run else pairs_of_file(place.english, allow_bad)
+        check = register(self._store, TRANSLATE, pairs, lambda _: True, self._observer.reading)
+        if not check.read:
+            raise RunError(f"{place.english} holds no pairs.")
+        return check
+
+    def _note_languages(self) -> None:
+        known = known_languages(self._store)
+        every = [code for code in LANGUAGES if code in known or code in self._codes]
+        set_meta(self._store, LANGUAGES_META, ",".join(every))
+        self._store.commit()
+
+    def _judge_anew(self) -> None:
+        """Changed checks cost nothing: what is here is judged again."""
+        now, before = checks_digest(self._terms), get_meta(self._store, _CHECKS)
+        if now == before:
+            return
+        if before is not None:
+            changed = recheck(self._store, self._terms, self._observer.reading)
+            told = f"translations were judged again, {changed:,} differ now"
+            self._observer.say(f"The checks or the glossary have changed: {told}.")
+        set_meta(self._store, _CHECKS, now)
+        self._store.commit()
+
+    def _reopen(self) -> None:
+        states = self._means.options.retry
+        count = reopen_parts(self._store, TRANSLATE, self._codes, states, FOUND_BAD)
+        self._observer.say(f"Translations to be asked for again ({', '.join(states)}): {count:,}.")
+
+    def _report(self) -> Report:
+        return make_report(self._store, TRANSLATE, kept_prices(self._store))
+
+    def _finish(self, stopped_by: SyphusError | None) -> Translated:
+        options, report = self._means.options, self._report()
+        codes = known_languages(self._store)
+        if isinstance(stopped_by, InterruptError) and stopped_by.at_once:
+            return Translated(report, stopped_by, (), self._codes, {}, {}, options.partial)
+        with Chosen(self._store, codes, options.partial) as chosen:
+            files = write_files(self._store, self._place, codes, chosen, self._meta(report))
+        return Translated(
+            report,
+            stopped_by,
+            (*files, *self._write_reports(report)),
+            self._codes,
+            chosen.written,
+            chosen.with_gaps,
+            options.partial,
+        )
+
+    def _write_reports(self, report: Report) -> Sequence[str]:
+        folder = self._place.ledger
+        main = make_report(self._store, Generate.name, kept_prices(self._store)) if self._place.is_run else report
+        write_report(folder / "report.json", main)
+        if report.translation is not None:
+            write_page(folder / PAGE, self._place.english.stem, report.translation, report.simulated)
+        return [short_path(folder / name) for name in ("report.json", PAGE)]
+
+    def _meta(self, report: Report) -> dict[str, object]:
+        started = report.sessions[0].started if report.sessions else 0.0
+        return {
+            "version": VERSION,
+            "time": f"{datetime.fromtimestamp(started, UTC):%Y-%m}",
+            "author": "Syphus",
+            "translated_from": self._place.english.name,
+            "models": report.models,
+            "simulated": report.simulated,
+        }
+
+
+def _fingerprint(store: Store, place: Place) -> str:
+    """What the registered pairs were made from."""
+    if not place.is_run:
+        stat = place.english.stat()
+        return f"{place.english.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+    with storage_faults(store.path):
+        row = store.reader.execute(
+            "SELECT count(*), max(seq), sum(pairs), sum(position) FROM query WHERE stage = ? AND state = 'ok' "
+            "AND position IS NOT NULL",
+            (Generate.name,),
+        ).fetchone()
+    return "|".join(map(str, (*row, get_meta(store, f"{Generate.name} input"))))
+
+
+def _digest(value: object) -> str:
+    return hashlib.blake2b(orjson.dumps(value), digest_size=8).hexdigest()
