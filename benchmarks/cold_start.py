@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 from common import table
 
 from syphus.cold_start.command import cold_start
-from syphus.cold_start.plan import Plan
-from syphus.cold_start.search import Ended
+from syphus.cold_start.plan import SearchPlan
+from syphus.cold_start.search import ColdStartResult
 from syphus.config.options import Options
 from syphus.main_job import run
 from syphus.pipeline.engine import Observer
@@ -91,7 +91,7 @@ MADE: dict[str, Callable[[random.Random], object]] = {
 class Trial(NamedTuple):
     """One seed: how the search ended, and the valid share on unseen queries without examples and with the set."""
 
-    ended: Ended
+    ended: ColdStartResult
     plain: float
     taught: float
     seconds: float
@@ -123,7 +123,7 @@ def seeds(name: str, path: Path, count: int, obedience: Any, folder: Path) -> It
                 seed=seed,
             )
             began = time.monotonic()
-            ended = cold_start(options, Plan(seed=seed), {}, Observer())
+            ended = cold_start(options, SearchPlan(seed=seed), {}, Observer())
             seconds = time.monotonic() - began
             plain = taught = 0.0
             if obedience == "examples":
@@ -146,7 +146,7 @@ def told(name: str, what: str, trials: list[Trial]) -> tuple[str, ...]:
         f"{statistics.mean(rounds):.2f}, most {max(rounds)}",
         f"{min(e.plain for e in trials):.1%} to {max(e.plain for e in trials):.1%}",
         f"{min(e.taught for e in trials):.1%} to {max(e.taught for e in trials):.1%}",
-        f"{statistics.mean(requests):.0f}, most {max(requests)} (told: {Plan().requests()})",
+        f"{statistics.mean(requests):.0f}, most {max(requests)} (told: {SearchPlan().requests()})",
         f"{statistics.mean(e.seconds for e in trials):.1f}",
     )
 

@@ -24,8 +24,8 @@ from common import ROOT, measured, table
 from PIL import Image, ImageFilter
 
 from syphus.endpoints.image_tokens import ImageRules
-from syphus.images.prompt.attachments import Album
-from syphus.types import Picture, Query
+from syphus.images.prompt.attachments import ImageAttachments
+from syphus.types import PromptImage, Query
 
 PHOTOS = 200  # different ones; a query shows one of them, and says something else
 _PLUGIN = """
@@ -74,10 +74,10 @@ def bare(folder: Path, count: int) -> float:
 
 def looked_at(folder: Path, count: int) -> float:
     """Images a second that are looked at when the input is read."""
-    album = Album(ImageRules("gpt-4o"), folder)
-    queries = [Query(str(n), "x", images=(Picture(f"{n % PHOTOS}.jpg"),)) for n in range(count)]
+    attachments = ImageAttachments(ImageRules("gpt-4o"), folder)
+    queries = [Query(str(n), "x", images=(PromptImage(f"{n % PHOTOS}.jpg"),)) for n in range(count)]
     began = time.monotonic()
-    assert not album.look(queries)[0].images[0].problem
+    assert not attachments.look(queries)[0].images[0].problem
     return count / (time.monotonic() - began)
 
 

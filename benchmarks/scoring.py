@@ -22,7 +22,7 @@ from typing import Any
 from common import table
 from damage import DAMAGES, Sample, damaged
 
-from syphus.answers.scoring import Background, Candidate, Scored, score_all
+from syphus.answers.scoring import Candidate, Scored, ScoringContext, score_all
 from syphus.types import Pair, Query
 
 SEEDS = range(5)
@@ -48,7 +48,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def scored(samples: Sequence[Sample]) -> list[Scored]:
     candidates = [Candidate(each.query, (each.pair,), each.pair.answer) for each in samples]
-    return score_all(candidates, Background())
+    return score_all(candidates, ScoringContext())
 
 
 def above(right: Sequence[float], copies: Sequence[tuple[int, Sample]]) -> list[float]:
@@ -92,7 +92,7 @@ def seconds(samples: Sequence[Sample]) -> float:
         candidates.append(
             Candidate(Query(f"{number}", f"{query.text}\n{number}"), (Pair(pair.instruction, text),), text)
         )
-    background = Background(others=tuple(candidates))
+    background = ScoringContext(others=tuple(candidates))
     start = time.perf_counter()
     score_all(candidates, background)
     return time.perf_counter() - start

@@ -24,10 +24,10 @@ import orjson
 from common import Server, report, run, table, write_annotations
 from pydantic import SecretStr
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
 from syphus.endpoints.remote import RemoteEndpoint
-from syphus.endpoints.request import Sampling
+from syphus.endpoints.request import RequestBuilder
 from syphus.plugins.contract import load_prefix
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import render_messages
@@ -38,7 +38,7 @@ Ask = Callable[[bytes], Awaitable[bytes]]
 def bodies(count: int) -> list[bytes]:
     """The very requests that the pipeline sends for the first `count` queries."""
     prefix = load_prefix(find_plugin("SpotTheDifference.change").create())
-    sampling = Sampling("gpt-4o-mini", {"temperature": 0.7, "top_p": 0.95, "max_tokens": 3200})
+    sampling = RequestBuilder("gpt-4o-mini", {"temperature": 0.7, "top_p": 0.95, "max_tokens": 3200})
     return [
         sampling.request(render_messages(prefix, f"#id={i} the blue car has moved " * 3)).body for i in range(count)
     ]
@@ -91,7 +91,7 @@ async def sdk_post(server: Server, threads: int, requests: list[bytes]) -> tuple
 async def our_endpoint(server: Server, threads: int, requests: list[bytes]) -> tuple[float, float]:
     """Syphus's endpoint alone: what the SDK prepared, replayed over aiohttp."""
     config = EndpointConfig(base_url=f"{server.url}/v1", api_key=SecretStr("sk-benchmark-0123456789"))
-    endpoint = RemoteEndpoint(config, threads, Vault())
+    endpoint = RemoteEndpoint(config, threads, SecretRedactor())
 
     async def ask(body: bytes) -> bytes:
         return (await endpoint.send(body)).body

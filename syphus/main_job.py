@@ -17,30 +17,30 @@ from collections.abc import Mapping
 from syphus.config.options import AUTO, NEVER, Options
 from syphus.errors import ConfigError, InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.context import checked_train
-from syphus.formats.report import Finished, Report, make_report
-from syphus.formats.train import told
+from syphus.formats.report import Report, RunResult, make_report
+from syphus.formats.train import describe_rule
 from syphus.ledger.records import reopen
 from syphus.ledger.results import accepted
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import asks_nobody, average_images, average_size
 from syphus.pipeline.engine import Observer
-from syphus.relations.relate import Plan, check_images, plan_relation, relate, settle_choice
-from syphus.runs.clean import PARSER, judge_anew, reader
+from syphus.relations.relate import RelationPlan, check_images, plan_relation, relate, settle_choice
+from syphus.runs.clean import PARSER, reader, rejudge_run
 from syphus.runs.forecast import opening
-from syphus.runs.generate import Generate
+from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_input
 from syphus.runs.outputs import forget_exports, open_pairs, write_exports
-from syphus.runs.prepare import Prepared, prepare
-from syphus.runs.session import Asker, opened
+from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.session import StageRunner, open_run
 from syphus.runs.settings import differences, kept_prices, refuse_mixing
-from syphus.text import many
+from syphus.text import pluralize
 from syphus.types import State
 
-STAGE = Generate.name
+STAGE = GenerateStage.name
 
 
-def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Finished:
+def run(options: Options, environ: Mapping[str, str], observer: Observer) -> RunResult:
     """The whole job. Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost."""
     prepared = prepare(options, environ)
     plan = plan_relation(prepared)
@@ -49,26 +49,26 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Fin
         from syphus.translation.options import check_wanted
 
         check_wanted(options)  # before the first pair is paid for
-    with opened(prepared.options.folder) as store:
+    with open_run(prepared.options.folder) as store:
         try:
             refuse_mixing(store, prepared.options.offline)
             taught = _with_examples(prepared, store, observer)
             if isinstance(taught, SyphusError):
-                return Finished(make_report(store, STAGE, kept_prices(store)), taught, (), [])
+                return RunResult(make_report(store, STAGE, kept_prices(store)), taught, (), [])
             with contextlib.closing(_Job(taught, plan, store, observer)) as job:
                 finished = job.carry_out()
         except StorageError as error:
             return _what_is_left(store, error)
         if not options.languages or finished.stopped_by is not None or not finished.report.counts.pairs:
             return finished
-        from syphus.translation.files import run_place
+        from syphus.translation.files import run_paths
         from syphus.translation.job import translate_in
 
         english = store.folder / f"{prepared.dataset.short_name}_instructions.json"
-        return finished._replace(translated=translate_in(store, run_place(store.folder, english), prepared, observer))
+        return finished._replace(translated=translate_in(store, run_paths(store.folder, english), prepared, observer))
 
 
-def _with_examples(prepared: Prepared, store: Store, observer: Observer) -> Prepared | SyphusError:
+def _with_examples(prepared: PreparedRun, store: Store, observer: Observer) -> PreparedRun | SyphusError:
     mode = prepared.options.cold_start
     if mode == NEVER or (mode == AUTO and prepared.prefix.in_context):
         return prepared
@@ -78,24 +78,24 @@ def _with_examples(prepared: Prepared, store: Store, observer: Observer) -> Prep
 
 
 class _Job:
-    def __init__(self, prepared: Prepared, plan: Plan, store: Store, observer: Observer) -> None:
+    def __init__(self, prepared: PreparedRun, plan: RelationPlan, store: Store, observer: Observer) -> None:
         self._prepared = prepared
         self._plan = plan
         self._options = prepared.options
         self._store = store
         self._observer = observer
-        self._asker = Asker(prepared, store, observer)
-        self._stage = Generate(
+        self._runner = StageRunner(prepared, store, observer)
+        self._stage = GenerateStage(
             prepared.dataset,
             prepared.prefix,
-            self._asker.sampling,
-            self._asker.vault,
+            self._runner.sampling,
+            self._runner.redactor,
             share_answers=not prepared.options.no_sharing,
             hook_seconds=prepared.config.plugin_timeout,
-            album=self._asker.album,
+            attachments=self._runner.attachments,
         )
 
-    def carry_out(self) -> Finished:
+    def carry_out(self) -> RunResult:
         self._settle_settings()
         self._open_input()
         check_images(self._store, STAGE, self._plan, bool(self._pending() or self._options.retry))
@@ -118,10 +118,10 @@ class _Job:
 
     def close(self) -> None:
         """Lets go of the images."""
-        self._asker.close()
+        self._runner.close()
 
     def _report(self) -> Report:
-        return self._asker.report(STAGE)
+        return self._runner.report(STAGE)
 
     def _settle_settings(self) -> None:
         """A run whose answers were made under other settings needs a decision."""
@@ -138,8 +138,8 @@ class _Job:
     def _open_input(self) -> None:
         plugin = self._prepared.plugin.digest()
         known = bool(sessions(self._store, STAGE))
-        tick, album = self._observer.reading, self._asker.album
-        check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, tick, album)
+        tick, attachments = self._observer.reading, self._runner.attachments
+        check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, tick, attachments)
         if check is not None and known and (check.new or check.changed or check.gone):
             self._observer.say(
                 f"The input has changed: {check.new:,} new, {check.changed:,} changed, {check.gone:,} gone."
@@ -152,7 +152,7 @@ class _Job:
         if now == before:
             return
         if sessions(self._store, STAGE):
-            changed = judge_anew(self._store, self._stage, self._prepared.plugin, name, self._observer)
+            changed = rejudge_run(self._store, self._stage, self._prepared.plugin, name, self._observer)
             only_names = now.split()[0] == before.split()[0]
             why = f"The pairs are named {name}" if only_names else "The parser or the plugin has changed"
             self._observer.say(f"{why}: answers were read again, {changed:,} differ now.")
@@ -178,14 +178,14 @@ class _Job:
         asking = not asks_nobody(self._store, STAGE)
         if asking and prepared.no_endpoint is not None:
             raise prepared.no_endpoint
-        images = average_images(self._store, STAGE, self._asker.album.tokens)
+        images = average_images(self._store, STAGE, self._runner.attachments.tokens)
         if images:
-            self._asker.album.prepare()
+            self._runner.attachments.prepare()
         for line in opening(prepared, report, average_size(self._store, STAGE), images, asking):
             self._observer.say(line)
-        return self._asker.ask(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
+        return self._runner.ask(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
 
-    def _finish(self, report: Report, stopped_by: SyphusError | None) -> Finished:
+    def _finish(self, report: Report, stopped_by: SyphusError | None) -> RunResult:
         files: tuple[str, ...] = ()
         if not (isinstance(stopped_by, InterruptError) and stopped_by.at_once):
             problems = self._train_problems()
@@ -193,20 +193,20 @@ class _Job:
             if problems and stopped_by is None:
                 stopped_by = RunError(f"{problems} in {self._options.train}: there is no train file.")
         first = itertools.islice(accepted(self._store, STAGE), 2)
-        return Finished(report, stopped_by, files, [pair.as_pair() for result in first for pair in result.pairs[:1]])
+        return RunResult(report, stopped_by, files, [pair.as_pair() for result in first for pair in result.pairs[:1]])
 
     def _train_problems(self) -> str:
         """How many problems the user's own train file has, each of which is told; "" where there are none."""
         _, problems = checked_train(self._store, STAGE) or ([], [])
-        for line in told(problems):
+        for line in describe_rule(problems):
             self._observer.say(f"{self._options.train}: {line}")
-        return many(len(problems), "problem") if problems else ""
+        return pluralize(len(problems), "problem") if problems else ""
 
 
-def _what_is_left(store: Store, fault: StorageError) -> Finished:
+def _what_is_left(store: Store, fault: StorageError) -> RunResult:
     """After the disk failed: what it holds. Raises `fault` where that can't be said any more."""
     try:
         store.check_place()
-        return Finished(make_report(store, STAGE, kept_prices(store)), fault, (), [])
+        return RunResult(make_report(store, STAGE, kept_prices(store)), fault, (), [])
     except StorageError:
         raise fault from None

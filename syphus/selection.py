@@ -2,12 +2,12 @@
 
 from syphus.answers.scoring import (
     HEURISTICS,
-    Background,
     Candidate,
     Heuristic,
     Scored,
+    ScoringContext,
     score_all,
     things_of_the_annotation,
 )
 
-__all__ = ["HEURISTICS", "Background", "Candidate", "Heuristic", "Scored", "score_all", "things_of_the_annotation"]
+__all__ = ["HEURISTICS", "Candidate", "Heuristic", "Scored", "ScoringContext", "score_all", "things_of_the_annotation"]

@@ -35,17 +35,17 @@ def in_words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def dollars(amount: float) -> str:
+def format_dollars(amount: float) -> str:
     """`$1,234.50`; what is not nothing is never shown as nothing."""
     return f"${amount:,.2f}" if amount >= 0.005 or not amount else "less than $0.01"
 
 
-def many(count: int, one: str, more: str = "") -> str:
+def pluralize(count: int, one: str, more: str = "") -> str:
     """`1 query`, `1,204 queries`; without `more`, an s is put behind."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`45 s`, `12 min`, `2.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"

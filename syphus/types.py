@@ -16,7 +16,7 @@ LOCAL = "local:"  #: how the names of models begin that run in the process itsel
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PromptImage:
     """One image that goes out with a query: where it is, and what it was when the input was read.
 
     It is in a file (`path`), in the image store (`id`), or was handed over (`data`). Once it was looked at, `digest` is
@@ -44,7 +44,7 @@ class Message(TypedDict):
 
     role: str
     content: str
-    images: NotRequired[Sequence[Picture]]
+    images: NotRequired[Sequence[PromptImage]]
 
 
 class State(StrEnum):
@@ -116,7 +116,7 @@ class Query:
     meta: Mapping[str, object] = field(default_factory=dict)
     problem: str = ""
     pairs: tuple[Pair, ...] = ()
-    images: tuple[Picture, ...] = ()
+    images: tuple[PromptImage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class Video:
 
 
 @dataclass(frozen=True, slots=True)
-class Prefix:
+class PromptTemplate:
     """What every query of a dataset is asked with: the system message and the in-context examples, in turns."""
 
     system_message: str

@@ -14,7 +14,7 @@ from harness import HERE, Listener, server, write_config, write_rows
 
 from syphus.cli.cold_start import searched
 from syphus.cold_start.command import cold_start
-from syphus.cold_start.plan import Found, Plan
+from syphus.cold_start.plan import SearchPlan, SearchResult
 from syphus.cold_start.review import Reviewer
 from syphus.config.options import Options
 from syphus.errors import SyphusError
@@ -54,7 +54,7 @@ class Cold:
     error: SyphusError | None
     folder: Path
     lines: list[str]
-    found: Found = field(default_factory=Found)
+    found: SearchResult = field(default_factory=SearchResult)
     told: list[str] = field(default_factory=list)
 
 
@@ -96,7 +96,7 @@ def search(
 ) -> Cold:
     """The command `cold-start`, in this process."""
     listener = Listener()
-    how = Plan(**{**SMALL, "seed": given.seed, **(plan or {})})
+    how = SearchPlan(**{**SMALL, "seed": given.seed, **(plan or {})})
     try:
         ended = cold_start(given, how, {}, listener, pinned=pinned, reviewer=reviewer, write=write)
     except SyphusError as error:

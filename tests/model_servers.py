@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from syphus.pipeline.rate_limits import Bucket, Ticket
+from syphus.pipeline.rate_limits import Ticket, TokenBucket
 
 
 @dataclass
@@ -57,7 +57,7 @@ def play_limits(server: LimitedServer, worst: float, rows: int, threads: int = 2
     """Sends `rows` requests through a `Bucket`, as the loop does, and back again when they are refused."""
     events: list[tuple[float, int, str, tuple[Ticket | None, float]]] = []
     count, in_flight, pending, sent, refused = 0, 0, rows, 0, 0
-    bucket: Bucket | None = None
+    bucket: TokenBucket | None = None
     answers: list[float] = []
     paused, wake = 0.0, -1.0
 
@@ -94,7 +94,7 @@ def play_limits(server: LimitedServer, worst: float, rows: int, threads: int = 2
             in_flight -= 1
             answers.append(now)
             if bucket is None:
-                bucket = Bucket(server.per_minute, now, remaining, worst)
+                bucket = TokenBucket(server.per_minute, now, remaining, worst)
             elif ticket is not None:
                 bucket.observe(server.per_minute, remaining, ticket, in_flight, now)
         elif kind == "refuse":

@@ -41,7 +41,7 @@ if __name__ == "__main__":
 
 from harness import write_config, write_rows  # noqa: E402 - the script above is not slowed down by them
 
-from syphus.simulator import Record, SimulatedServer, Stats  # noqa: E402
+from syphus.simulator import RequestRecord, ServerStats, SimulatedServer  # noqa: E402
 
 
 def command(
@@ -123,7 +123,7 @@ def finish(arguments: list[str], folder: Path, **how: Any) -> subprocess.Complet
     return subprocess.CompletedProcess(arguments, process.returncode, out or "", err or "")
 
 
-class Watch(Stats):
+class Watch(ServerStats):
     """The counters of a server, which do something at a given request.
 
     It is done in the server's own thread: at that very moment, while nothing else is received or answered.
@@ -144,7 +144,7 @@ class Watch(Stats):
         super().start()
         self._ring("request", self.requests)
 
-    def end(self, record: Record) -> None:
+    def end(self, record: RequestRecord) -> None:
         super().end(record)
         self.over += 1
         self._ring("answer", self.over)

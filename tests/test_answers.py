@@ -7,8 +7,8 @@ import json
 import pytest
 from multidict import CIMultiDict
 
-from syphus.endpoints.classify import Action, Verdict
-from syphus.endpoints.completions import judge_answer, unusable
+from syphus.endpoints.classify import Action, ReplyVerdict
+from syphus.endpoints.completions import classify_answer, unusable
 from syphus.types import Outcome, State
 
 
@@ -27,8 +27,8 @@ def chosen(message: object, finish_reason: object = "stop", **fields: object) ->
     return answer(choices=[{"message": message, "finish_reason": finish_reason, **fields}])
 
 
-def read(body: object, prompt_bytes: int = 400, content_type: str = "application/json") -> Verdict:
-    return judge_answer(
+def read(body: object, prompt_bytes: int = 400, content_type: str = "application/json") -> ReplyVerdict:
+    return classify_answer(
         body if isinstance(body, bytes) else json.dumps(body).encode(),
         prompt_bytes,
         CIMultiDict({"Content-Type": content_type}),

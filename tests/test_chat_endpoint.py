@@ -13,7 +13,7 @@ from harness import KEY, run_rows, server
 from token_command import command, runs, token
 from wire import GOOD, Seen, completion, in_thread, reply, serving
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
 from syphus.endpoints.remote import RemoteEndpoint
 from syphus.endpoints.transport import Reply
@@ -33,7 +33,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def send_all(config: EndpointConfig, bodies: tuple[bytes, ...] = BODIES) -> list[Reply]:
-    endpoint = RemoteEndpoint(config, 4, Vault())
+    endpoint = RemoteEndpoint(config, 4, SecretRedactor())
     try:
         return [await endpoint.send(body) for body in bodies]
     finally:
@@ -236,7 +236,7 @@ def test_many_requests_that_are_refused_at_once_renew_the_token_once(tmp_path: P
 
         async with serving(answer) as wire:
             given = {"base_url": wire.url, "token_command": command(tmp_path, "bare"), **AZURE}
-            endpoint = RemoteEndpoint(EndpointConfig.model_validate(given), 64, Vault())
+            endpoint = RemoteEndpoint(EndpointConfig.model_validate(given), 64, SecretRedactor())
 
             async def ask() -> tuple[int, bool]:
                 await endpoint.send(b"{}")
@@ -253,7 +253,9 @@ def test_many_requests_that_are_refused_at_once_renew_the_token_once(tmp_path: P
 
 def test_a_key_can_not_be_renewed() -> None:
     async def main() -> bool:
-        endpoint = RemoteEndpoint(EndpointConfig.model_validate({"base_url": "http://h", "api_key": KEY}), 1, Vault())
+        endpoint = RemoteEndpoint(
+            EndpointConfig.model_validate({"base_url": "http://h", "api_key": KEY}), 1, SecretRedactor()
+        )
         await endpoint.close()
         return endpoint.renew()
 

@@ -29,7 +29,7 @@ from syphus.answers.cleaning import (
 )
 from syphus.answers.cleaning import general as leaks
 from syphus.answers.cleaning.rules import recognisable
-from syphus.types import Picture, State
+from syphus.types import PromptImage, State
 
 TAUGHT = "It shows a very long answer that stands in the in-context examples."
 
@@ -246,7 +246,7 @@ def test_rules_to_choose_from(rule: Rule, bad: list[str], fine: list[str]) -> No
 
 
 def test_a_number_may_be_counted_in_images_that_the_model_sees() -> None:
-    seen, pair = Query("q", "3 cars", images=(Picture(id="seen"),)), Pair("?", "There are 4 cars.")
+    seen, pair = Query("q", "3 cars", images=(PromptImage(id="seen"),)), Pair("?", "There are 4 cars.")
     assert clean([pair], [numbers_of_the_annotation], Context(seen)).rejections == {}
 
 

@@ -14,18 +14,18 @@ from harness import HERE, write_rows
 
 from syphus.answers.parsing import render_pairs
 from syphus.answers.scoring import Scored
-from syphus.cold_start.plan import Found, Plan
+from syphus.cold_start.plan import SearchPlan, SearchResult
 from syphus.cold_start.prompt_file import write_prompt
-from syphus.cold_start.propose import Propose
+from syphus.cold_start.propose import ProposeStage
 from syphus.cold_start.review import ACCEPT, EDIT, REJECT, Decision
-from syphus.cold_start.selection import sample_by_lot
-from syphus.config.secrets import Vault
-from syphus.endpoints.request import Sampling
+from syphus.cold_start.selection import sample_random
+from syphus.config.secrets import SecretRedactor
+from syphus.endpoints.request import RequestBuilder
 from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError, StorageError
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import read_prompt, to_prefix
 from syphus.runs.status import read_status
-from syphus.types import Message, Pair, Prefix, Query, State
+from syphus.types import Message, Pair, PromptTemplate, Query, State
 
 GOOD = "in_context:\n- role: user\n  content: the old sailor is painting a boat\n- role: assistant\n  content:\n"
 GOOD += "  - question: What is the old sailor doing?\n    answer: The old sailor is painting a boat.\n"
@@ -49,7 +49,7 @@ def test_a_set_is_found_and_proven(done: tuple[Cold, int]) -> None:
     assert proof.valid_share >= 0.95 > 0.85 > proof.plain_share
     assert proof.gain.low > 0
     assert len(cold.found.examples) == 3
-    assert requests <= Plan(**SMALL).requests()
+    assert requests <= SearchPlan(**SMALL).requests()
     assert said(cold, "requests for one round")
     assert said(cold, "satisfactory")
 
@@ -99,8 +99,8 @@ def test_a_prompt_reads_back_whatever_stands_in_it(tmp_path: Path, text: str) ->
     answer = render_pairs([Pair("What is it?", text.strip() or "x"), Pair("Why?", "Because: # of that.")])
     turns = [Message(role="user", content=text), Message(role="assistant", content=answer)]
     turns += [Message(role="user", content="again"), Message(role="assistant", content=text)]
-    prefix = Prefix(text, tuple(turns))
-    write_prompt(tmp_path / "prompt.yaml", "Rows.rows", prefix, Found(missing=("this: and that",)))
+    prefix = PromptTemplate(text, tuple(turns))
+    write_prompt(tmp_path / "prompt.yaml", "Rows.rows", prefix, SearchResult(missing=("this: and that",)))
     assert to_prefix(read_prompt(tmp_path / "prompt.yaml"), "p") == prefix
 
 
@@ -108,9 +108,11 @@ def test_a_query_that_has_become_an_example_may_be_answered_as_in_it_and_no_othe
     told = render_pairs(
         [Pair("What is the old sailor doing over there?", "He is painting the boat of his father blue.")]
     )
-    prefix = Prefix("", (Message(role="user", content="a sailor paints"), Message(role="assistant", content=told)))
+    prefix = PromptTemplate(
+        "", (Message(role="user", content="a sailor paints"), Message(role="assistant", content=told))
+    )
     dataset = find_plugin("Rows.rows", [HERE / "plugins"]).create()
-    stage = Propose("test", dataset, prefix, Sampling("m", {}), Vault())
+    stage = ProposeStage("test", dataset, prefix, RequestBuilder("m", {}), SecretRedactor())
     assert stage.verdict(Query("own", "a sailor paints"), told).state is State.OK
     assert stage.verdict(Query("other", "a nurse sings"), told).reason == "copies an in-context example"
 
@@ -199,7 +201,7 @@ def test_an_endpoint_that_learns_nothing_ends_it_at_the_limit_with_the_cause(tmp
         assert any("valid share" in each for each in cold.found.missing)
         assert any("of 24 answers: " in each for each in cold.found.missing)
         assert any("system message" in each for each in cold.found.advice)
-        assert endpoint.stats.requests <= Plan(**{**SMALL, "rounds": 2}).requests()
+        assert endpoint.stats.requests <= SearchPlan(**{**SMALL, "rounds": 2}).requests()
         text = (cold.folder / "prompt.yaml").read_text("utf-8")
         assert "# NOT satisfactory: valid share" in text
         assert to_prefix(read_prompt(cold.folder / "prompt.yaml"), "p") == cold.found.best.prefix
@@ -281,7 +283,7 @@ def test_pinned_examples_are_in_every_set_and_judged_beside_the_others(tmp_path:
 
 def test_a_pinned_example_proves_nothing_and_a_set_of_nothing_else_is_proven_once(tmp_path: Path) -> None:
     mine = tmp_path / "mine.json"
-    text = texts(14)[sample_by_lot(texts(14).items(), 7, "0 held out")[0]]  # it would be held out
+    text = texts(14)[sample_random(texts(14).items(), 7, "0 held out")[0]]  # it would be held out
     turns = [{"role": "user", "content": text}, {"role": "assistant", "content": "Question: Who?\nAnswer: A man."}]
     mine.write_text(json.dumps({"system_message": "", "in_context": turns}), "utf-8")
     with teachable(obedience="never") as endpoint:
@@ -379,9 +381,9 @@ def test_too_few_queries_and_senseless_numbers_are_refused_before_anything_is_se
             assert not few.folder.exists()
         assert endpoint.stats.requests == 0
     with pytest.raises(ConfigError, match="--held-out 5: a number from 6 on"):
-        Plan(held_out=5)
+        SearchPlan(held_out=5)
     with pytest.raises(ConfigError, match="--strategy worst: there is diverse, best, random"):
-        Plan(strategy="worst")
+        SearchPlan(strategy="worst")
 
 
 def test_rows_that_repeat_each_other_are_counted_once(tmp_path: Path) -> None:

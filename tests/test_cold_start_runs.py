@@ -19,7 +19,7 @@ from syphus.cli.cold_start import _edited
 from syphus.cold_start.command import WORTHWHILE
 from syphus.config.options import Options
 from syphus.errors import ConfigError, SyphusError, UnsatisfactoryError
-from syphus.formats.report import Finished
+from syphus.formats.report import RunResult
 from syphus.main_job import run
 from syphus.plugins.prompts import read_prompt, to_prefix
 from syphus.runs.status import read_status
@@ -27,7 +27,7 @@ from syphus.runs.status import read_status
 ROWS = WORTHWHILE + 10
 
 
-def generate(given: Options) -> tuple[Finished | SyphusError, list[str]]:
+def generate(given: Options) -> tuple[RunResult | SyphusError, list[str]]:
     """The main job, in this process."""
     listener = Listener()
     try:
@@ -36,9 +36,9 @@ def generate(given: Options) -> tuple[Finished | SyphusError, list[str]]:
         return error, listener.lines
 
 
-def finished(given: Options) -> Finished:
+def finished(given: Options) -> RunResult:
     done, lines = generate(given)
-    assert isinstance(done, Finished), lines
+    assert isinstance(done, RunResult), lines
     return done
 
 
@@ -46,7 +46,7 @@ def test_the_main_job_finds_examples_first_and_a_finished_run_asks_nothing_more(
     with teachable() as endpoint:
         given = options(tmp_path, endpoint, rows=ROWS)
         done, lines = generate(given)
-        assert isinstance(done, Finished)
+        assert isinstance(done, RunResult)
         assert done.exit_code == 0
         assert any("no in-context examples: they are looked for first" in line for line in lines)
         assert any(f"{ROWS} queries, 3 in-context examples" in line for line in lines)
@@ -56,7 +56,7 @@ def test_the_main_job_finds_examples_first_and_a_finished_run_asks_nothing_more(
         assert text["in_context"] == list(prompt.in_context)
         asked = endpoint.stats.requests
         again, lines = generate(given)
-        assert isinstance(again, Finished)
+        assert isinstance(again, RunResult)
         assert (again.exit_code, endpoint.stats.requests) == (0, asked)
         assert lines[-1] == "Nothing to do: no request was made."
         assert endpoint.stats.dup_after_ok == 0
@@ -77,7 +77,7 @@ def test_rows_that_are_all_the_same_are_asked_without(tmp_path: Path) -> None:
         given = options(tmp_path, endpoint)
         write_rows(tmp_path / "rows.jsonl", {f"r{row}": "a cat sleeps on a sofa" for row in range(ROWS)})
         done, lines = generate(given)
-    assert isinstance(done, Finished), lines
+    assert isinstance(done, RunResult), lines
     assert done.report.counts.total == ROWS
     assert any("For 1 different query none are looked for." in line for line in lines)
 
@@ -101,7 +101,7 @@ def test_nothing_is_generated_with_a_set_that_does_not_satisfy_until_a_person_ha
     with teachable(obedience="never") as endpoint:
         given = options(tmp_path, endpoint, rows=ROWS)
         done, lines = generate(given)
-        assert isinstance(done, Finished)
+        assert isinstance(done, RunResult)
         assert isinstance(done.stopped_by, UnsatisfactoryError)
         assert done.exit_code == 1
         assert done.report.counts.states["pending"] == ROWS  # type: ignore[index]  # a State is its text
@@ -112,7 +112,7 @@ def test_nothing_is_generated_with_a_set_that_does_not_satisfy_until_a_person_ha
         path = given.folder / "prompt.yaml"
         path.write_text(path.read_text("utf-8").replace("photo", "picture"), "utf-8")
         done, lines = generate(given)
-        assert isinstance(done, Finished)
+        assert isinstance(done, RunResult)
         assert any("edited by hand" in line for line in lines)
         assert done.report.counts.states["ok"] > ROWS / 4  # type: ignore[index]
         text: Any = done.report.settings[0]["prompt_text"]

@@ -12,11 +12,11 @@ from cold import SYSTEM, options, teachable, texts
 from harness import Listener, run_rows, server
 
 from syphus.cli.cold_start import compared
-from syphus.cold_start.compare import Compared, as_json, compare
+from syphus.cold_start.compare import ComparisonResult, as_json, compare
 from syphus.errors import BudgetError, ConfigError, RunError
 from syphus.formats.mimicit.descriptions import describe_in, description_beside
 from syphus.formats.mimicit.mix import mix
-from syphus.runs.describe import Described, describe
+from syphus.runs.describe import DescriptionResult, describe
 from syphus.simulator import SimulatedServer
 
 PAIRS = [("What is the sailor doing?", "He is painting a boat."), ("Where is the boat?", "It is at the harbour.")]
@@ -33,7 +33,7 @@ def prompt(folder: Path, name: str, examples: int) -> str:
     return str(path)
 
 
-def measured(folder: Path, endpoint: SimulatedServer, models: tuple[str, ...] = (), **more: Any) -> Compared:
+def measured(folder: Path, endpoint: SimulatedServer, models: tuple[str, ...] = (), **more: Any) -> ComparisonResult:
     prompts = [prompt(folder, "bare", 0), prompt(folder, "taught", 3)]
     return compare(options(folder, endpoint, **more), prompts, models, 30, {}, Listener())
 
@@ -115,7 +115,7 @@ def test_one_prompt_alone_is_nothing_to_compare(tmp_path: Path) -> None:
         compare(options(tmp_path, endpoint), [prompt(tmp_path, "bare", 0)], (), 30, {}, Listener())
 
 
-def described(folder: Path, endpoint: SimulatedServer, into: str = "", **more: Any) -> Described:
+def described(folder: Path, endpoint: SimulatedServer, into: str = "", **more: Any) -> DescriptionResult:
     """Describes the run of `run_rows` in a folder."""
     rows = {"query_inputs_path": str(folder / "rows.jsonl"), "prompt_path": ""}
     return describe(options(folder, endpoint, rows=4, **rows, **more), 30, into, {}, Listener())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from model_servers import play_concurrency
 
-from syphus.pipeline.concurrency import FLOOR, Concurrency
+from syphus.pipeline.concurrency import FLOOR, AdaptiveConcurrency
 
 
 def test_a_queueing_server_is_kept_busy_without_a_long_queue() -> None:
-    adaptive = Concurrency(256)
+    adaptive = AdaptiveConcurrency(256)
     rate, _, limit = play_concurrency(
         lambda: adaptive.limit, adaptive.answered, adaptive.refused, lambda now: 40, seconds=600
     )
@@ -17,7 +17,7 @@ def test_a_queueing_server_is_kept_busy_without_a_long_queue() -> None:
 
 
 def test_a_server_that_takes_everything_gets_everything() -> None:
-    adaptive = Concurrency(256)
+    adaptive = AdaptiveConcurrency(256)
     *_, limit = play_concurrency(
         lambda: adaptive.limit, adaptive.answered, adaptive.refused, lambda now: 10_000, seconds=120
     )
@@ -25,7 +25,7 @@ def test_a_server_that_takes_everything_gets_everything() -> None:
 
 
 def test_a_server_that_refuses_is_refused_rarely_and_used_well() -> None:
-    adaptive = Concurrency(256)
+    adaptive = AdaptiveConcurrency(256)
     rate, refused, limit = play_concurrency(
         lambda: adaptive.limit, adaptive.answered, adaptive.refused, lambda now: 1000, seconds=600, refuse_above=60
     )
@@ -34,7 +34,7 @@ def test_a_server_that_refuses_is_refused_rarely_and_used_well() -> None:
 
 
 def test_a_server_that_recovers_is_used_again() -> None:
-    adaptive = Concurrency(256)
+    adaptive = AdaptiveConcurrency(256)
     *_, limit = play_concurrency(
         lambda: adaptive.limit, adaptive.answered, adaptive.refused, lambda now: 20 if now < 400 else 120, seconds=1200
     )
@@ -42,7 +42,7 @@ def test_a_server_that_recovers_is_used_again() -> None:
 
 
 def test_calls_of_one_episode_cut_the_limit_once() -> None:
-    adaptive = Concurrency(100)
+    adaptive = AdaptiveConcurrency(100)
     before = adaptive.limit
     for call in range(16):
         adaptive.refused(sent=0.0, now=1.0 + call / 100)
@@ -50,14 +50,14 @@ def test_calls_of_one_episode_cut_the_limit_once() -> None:
 
 
 def test_the_limit_has_a_floor() -> None:
-    adaptive = Concurrency(100)
+    adaptive = AdaptiveConcurrency(100)
     for second in range(50):
         adaptive.refused(sent=second, now=second + 0.5)
     assert adaptive.limit == FLOOR
 
 
 def test_it_does_not_climb_where_the_limit_is_not_used() -> None:
-    adaptive = Concurrency(100)
+    adaptive = AdaptiveConcurrency(100)
     for answer in range(1000):
         adaptive.answered(in_flight=3, now=answer / 10)
     assert adaptive.limit == 16

@@ -29,9 +29,9 @@ from processes import MAIN, environment, finish, start, syphus
 
 from syphus.cli.convert import ConversionMeter
 from syphus.errors import ConfigError, InputError, PluginError, RunError, StorageError
-from syphus.images.convert import Converted, Progress
+from syphus.images.convert import ConversionProgress, ConversionResult
 from syphus.images.convert import convert as convert_as
-from syphus.images.options import Conversion
+from syphus.images.options import ConvertOptions
 from syphus.images.store import open_store
 
 hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
@@ -103,13 +103,13 @@ def plugins(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def convert(tmp_path: Path, plugins: Path) -> Callable[..., Converted]:
+def convert(tmp_path: Path, plugins: Path) -> Callable[..., ConversionResult]:
     """Converts `photos` to `out`, in this process but for the decoding."""
 
-    def work(output: str, name: str = "Kitchens.kitchens", **how: Any) -> Converted:
+    def work(output: str, name: str = "Kitchens.kitchens", **how: Any) -> ConversionResult:
         source = {} if "from_" in how else {"name": name, "image_path": str(tmp_path / "photos")}
         given = {"num_threads": 1, "datasets_dir": (plugins,), **source, **how}
-        wish = Conversion(output=tmp_path / "out" / output, **given)
+        wish = ConvertOptions(output=tmp_path / "out" / output, **given)
         return convert_as(wish, lambda _: None, lambda _: None, lambda *_: None)
 
     (tmp_path / "out").mkdir()
@@ -144,7 +144,9 @@ def numbers_in(path: Path) -> dict[str, int]:
     return {name: number_of(base64.b64decode(text)) for name, text in frame["base64"].items()}
 
 
-def test_a_folder_becomes_a_file_that_pandas_opens_by_id(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+def test_a_folder_becomes_a_file_that_pandas_opens_by_id(
+    tmp_path: Path, convert: Callable[..., ConversionResult]
+) -> None:
     photos(tmp_path / "photos", 12)
     done = convert("KI.parquet")
     assert (done.images, done.skipped, done.new, done.files) == (12, 0, 12, (tmp_path / "out" / "KI.parquet",))
@@ -157,7 +159,7 @@ def test_a_folder_becomes_a_file_that_pandas_opens_by_id(tmp_path: Path, convert
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["KI.parquet"]
 
 
-def test_otters_loader_opens_the_file_batch_by_batch(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+def test_otters_loader_opens_the_file_batch_by_batch(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
     """As its newest loader does: batches of a ParquetFile, each to pandas, put together."""
     photos(tmp_path / "photos", 3)
     convert("KI.parquet")
@@ -166,7 +168,7 @@ def test_otters_loader_opens_the_file_batch_by_batch(tmp_path: Path, convert: Ca
     assert number_of(base64.urlsafe_b64decode(images.loc["KI_IMG_a2"]["base64"])) == 2
 
 
-def test_every_library_opens_the_layouts(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+def test_every_library_opens_the_layouts(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
 
     photos(tmp_path / "photos", 40)
     noise(tmp_path / "photos", 20)
@@ -188,7 +190,7 @@ def test_every_library_opens_the_layouts(tmp_path: Path, convert: Callable[..., 
         assert len(store) == len(other) == 60
 
 
-def test_stores_go_over_into_each_other_and_back(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+def test_stores_go_over_into_each_other_and_back(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
     photos(tmp_path / "photos", 9)
     convert("KI.parquet")
     out = tmp_path / "out"
@@ -204,7 +206,7 @@ def test_stores_go_over_into_each_other_and_back(tmp_path: Path, convert: Callab
 
 
 def test_a_store_made_of_another_does_not_touch_the_list_of_that(
-    tmp_path: Path, convert: Callable[..., Converted]
+    tmp_path: Path, convert: Callable[..., ConversionResult]
 ) -> None:
     photos(tmp_path / "photos", 2)
     (tmp_path / "photos" / "empty.jpg").touch()
@@ -216,7 +218,7 @@ def test_a_store_made_of_another_does_not_touch_the_list_of_that(
 
 
 def test_the_same_command_again_does_nothing_and_another_one_is_refused(
-    tmp_path: Path, convert: Callable[..., Converted]
+    tmp_path: Path, convert: Callable[..., ConversionResult]
 ) -> None:
     photos(tmp_path / "photos", 3)
     convert("KI.parquet")
@@ -234,7 +236,7 @@ def test_the_same_command_again_does_nothing_and_another_one_is_refused(
     assert convert("KI", restart=True).new == 4
 
 
-def test_what_is_not_ours_is_never_written_over(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+def test_what_is_not_ours_is_never_written_over(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
     photos(tmp_path / "photos", 1)
     mine = tmp_path / "out" / "mine"
     mine.mkdir()
@@ -248,7 +250,7 @@ def test_what_is_not_ours_is_never_written_over(tmp_path: Path, convert: Callabl
 
 
 def test_a_folder_of_bad_files_is_listed_and_costs_no_good_one(
-    tmp_path: Path, convert: Callable[..., Converted]
+    tmp_path: Path, convert: Callable[..., ConversionResult]
 ) -> None:
     folder, outside = tmp_path / "photos", tmp_path / "secret"
     photos(folder, 2)
@@ -288,7 +290,7 @@ def test_a_folder_of_bad_files_is_listed_and_costs_no_good_one(
 
 
 def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(
-    tmp_path: Path, convert: Callable[..., Converted]
+    tmp_path: Path, convert: Callable[..., ConversionResult]
 ) -> None:
     photos(tmp_path / "photos", 8)
     for name in ("b.jpg", "c.jpg"):
@@ -302,7 +304,7 @@ def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(
         convert("strict.parquet", max_bad=0)
 
 
-def test_where_nothing_is_good_there_is_no_store(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+def test_where_nothing_is_good_there_is_no_store(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").touch()
     with pytest.raises(InputError, match=r"None of the images can be taken\. .*KI\.parquet\.skipped\.jsonl says why"):
@@ -320,13 +322,13 @@ def at_work() -> list[int]:
     return found
 
 
-def struck(number: signal.Signals, name: str, media: Path, output: Path, plugins: Path) -> Converted:
+def struck(number: signal.Signals, name: str, media: Path, output: Path, plugins: Path) -> ConversionResult:
     """Converts, while the process that decodes gets a signal after the third image."""
     where = {"name": name, "image_path": str(media), "output": output, "datasets_dir": (plugins,)}
-    wish = Conversion(**where, num_threads=1, timeout=2.0)  # type: ignore[arg-type]  # a dict has one type of value
+    wish = ConvertOptions(**where, num_threads=1, timeout=2.0)  # type: ignore[arg-type]  # a dict has one type of value
     hit: list[int] = []
 
-    def tick(progress: Progress) -> None:
+    def tick(progress: ConversionProgress) -> None:
         if progress.images == 3 and not hit:
             hit.extend(at_work())
             for process in hit:
@@ -346,7 +348,7 @@ ENDS: dict[signal.Signals, str] = {
 
 @pytest.mark.parametrize("output", ["KI.parquet", "KI", "KI.json"])
 def test_a_disk_that_fills_up_at_any_file_is_one_line_and_the_same_command_goes_on(
-    tmp_path: Path, convert: Callable[..., Converted], output: str
+    tmp_path: Path, convert: Callable[..., ConversionResult], output: str
 ) -> None:
     noise(tmp_path / "photos", 24)
     (tmp_path / "photos" / "torn.jpg").touch()
@@ -393,21 +395,23 @@ def test_a_decoder_that_ends_in_the_middle_of_a_video_costs_its_other_frames_or_
     assert sorted([*taken, *listed]) == sorted(f"SE_IMG_{second}" for second in range(400))
 
 
-def test_frames_of_a_plugin_are_taken_at_its_seconds(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+def test_frames_of_a_plugin_are_taken_at_its_seconds(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
     write_video(tmp_path / "photos" / "v.mp4", every(10, 2.2))
     done = convert("KI.parquet", name="Clips.kitchens")
     assert numbers_in(tmp_path / "out" / "KI.parquet") == {"KI_IMG_v_0": 0, "KI_IMG_v_1": 10, "KI_IMG_v_2.5": 21}
     assert done.skipped == 0
 
 
-def test_annotations_say_what_is_wanted_and_what_is_missing(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+def test_annotations_say_what_is_wanted_and_what_is_missing(
+    tmp_path: Path, convert: Callable[..., ConversionResult]
+) -> None:
     photos(tmp_path / "photos", 12)
     done = convert("KI.parquet", query_inputs_path=str(tmp_path / "any.json"))
     assert numbers_in(tmp_path / "out" / "KI.parquet") == {"KI_IMG_a1": 1, "KI_IMG_a10": 10}
     assert skipped(done.files[1]) == {"KI_IMG_lost": "no file for it"}
 
 
-def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
     photos(tmp_path / "photos", 1)
     with pytest.raises(PluginError, match=r"_load_images: Still, Frame or Video is expected, this is str \(Wrong\."):
         convert("KI.parquet", name="Wrong.kitchens")
@@ -433,7 +437,7 @@ def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Call
 
 
 def test_where_nothing_is_done_yet_other_settings_are_no_others(
-    tmp_path: Path, convert: Callable[..., Converted]
+    tmp_path: Path, convert: Callable[..., ConversionResult]
 ) -> None:
     photos(tmp_path / "photos", 2)
     (tmp_path / "no.json").write_text("[]", "utf-8")
@@ -443,7 +447,7 @@ def test_where_nothing_is_done_yet_other_settings_are_no_others(
 
 
 def test_a_folder_whose_first_part_was_killed_is_free(
-    tmp_path: Path, plugins: Path, convert: Callable[..., Converted]
+    tmp_path: Path, plugins: Path, convert: Callable[..., ConversionResult]
 ) -> None:
     photos(tmp_path / "photos", 3)
     killed = [*_main("SIGKILL", "os.rename", "part-00000", "1"), "convert", *command("--output", "out/KI")]
@@ -458,7 +462,7 @@ def test_a_folder_whose_first_part_was_killed_is_free(
         assert names == ["_index.sqlite", "part-00000.parquet"]
 
 
-def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
     photos(tmp_path / "photos", 20)
     waiting, go_on = threading.Event(), threading.Event()
 
@@ -466,7 +470,7 @@ def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, convert: Ca
         waiting.set()
         go_on.wait(30)
 
-    wish = Conversion(
+    wish = ConvertOptions(
         output=tmp_path / "out" / "KI.parquet",
         name="Kitchens.kitchens",
         image_path=str(tmp_path / "photos"),
@@ -550,7 +554,7 @@ def test_a_decoder_that_can_not_start_is_no_fault_of_the_files(tmp_path: Path, p
     assert (done.returncode, done.stderr) == (2, f"{told} Does `import PIL.Image` work?\n")
 
 
-def test_the_order_does_not_depend_on_who_is_first(tmp_path: Path, convert: Callable[..., Converted]) -> None:
+def test_the_order_does_not_depend_on_who_is_first(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
     """Large and small files in turns, with one process and with three."""
     rng = random.Random(0)
     for number in range(30):
@@ -564,9 +568,9 @@ def test_the_order_does_not_depend_on_who_is_first(tmp_path: Path, convert: Call
 def test_progress_has_a_rate_and_an_end_and_is_told_at_its_time(tmp_path: Path) -> None:
     stream = io.StringIO()
     meter = ConversionMeter(stream)
-    meter.tick(Progress(100, 2, 0.2))
+    meter.tick(ConversionProgress(100, 2, 0.2))
     assert stream.getvalue() == ""  # it is not time yet
-    line = meter.line(time.monotonic() + 10, Progress(1100, 3, 0.6))
+    line = meter.line(time.monotonic() + 10, ConversionProgress(1100, 3, 0.6))
     assert re.fullmatch(r"1,100 images  3 skipped  60%  (99|100)/s  left 10 s", line)
     meter.say("two\x1b[2Jlines")
     assert stream.getvalue() == "two [2Jlines\n"

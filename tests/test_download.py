@@ -19,10 +19,10 @@ from media import skipped, write_json, write_still
 from syphus.errors import ProviderError, StorageError
 from syphus.formats.mimicit.images import image_ids
 from syphus.images.convert import convert
-from syphus.images.download import FILE, Downloads, Fetched, Manners, download
-from syphus.images.options import Conversion
+from syphus.images.download import FILE, DownloadLog, DownloadPolicy, DownloadResult, download
+from syphus.images.options import ConvertOptions
 
-QUICK = Manners(per_second=500, first_wait=0.01, timeout=1.0, longest_wait=0.2)
+QUICK = DownloadPolicy(per_second=500, first_wait=0.01, timeout=1.0, longest_wait=0.2)
 
 
 class Flickr:
@@ -94,7 +94,7 @@ def flickr(tmp_path: Path) -> Iterator[Flickr]:
         yield running
 
 
-def get(folder: Path, flickr: Flickr, *kinds: str, manners: Manners = QUICK) -> Fetched:
+def get(folder: Path, flickr: Flickr, *kinds: str, manners: DownloadPolicy = QUICK) -> DownloadResult:
     """Downloads `KIND/NUMBER` as `KIND_NUMBER.jpg`; of several with commas, the first that can be had."""
     wishes = []
     for number, kind in enumerate(kinds):
@@ -104,7 +104,7 @@ def get(folder: Path, flickr: Flickr, *kinds: str, manners: Manners = QUICK) -> 
 
 
 def reasons(folder: Path, *names: str) -> dict[str, str]:
-    notes = Downloads(folder)
+    notes = DownloadLog(folder)
     found = {name: notes.reason(folder / name) for name in names}
     notes.close()
     return found
@@ -113,7 +113,7 @@ def reasons(folder: Path, *names: str) -> dict[str, str]:
 def test_what_is_there_is_got_once_and_what_is_not_has_a_reason(tmp_path: Path, flickr: Flickr) -> None:
     folder = tmp_path / "photos"
     kinds = ("good", "busy", "broken", "cut", "none,good", "gone", "unavailable", "circle", "elsewhere", "page", "dead")
-    assert get(folder, flickr, *kinds) == Fetched(new=5, there=0, gone=5, failed=1)
+    assert get(folder, flickr, *kinds) == DownloadResult(new=5, there=0, gone=5, failed=1)
     assert sorted(path.name for path in folder.glob("*.jpg")) == [
         *("broken_2.jpg", "busy_1.jpg", "cut_3.jpg", "good_0.jpg", "none,good_4.jpg"),
     ]
@@ -128,21 +128,23 @@ def test_what_is_there_is_got_once_and_what_is_not_has_a_reason(tmp_path: Path, 
         "x.jpg": "",
     }
     before = flickr.asked.copy()
-    assert get(folder, flickr, *kinds) == Fetched(new=0, there=5, gone=5, failed=1)
+    assert get(folder, flickr, *kinds) == DownloadResult(new=0, there=5, gone=5, failed=1)
     assert set((flickr.asked - before).keys()) == {"/dead/10.jpg"}
     assert flickr.asked["/dead/10.jpg"] == 2 * QUICK.attempts
 
 
 def test_a_placeholder_is_known_by_being_the_same_file_again(tmp_path: Path, flickr: Flickr) -> None:
     folder = tmp_path / "photos"
-    done = get(folder, flickr, "same", "good", "same", "same", "same", manners=Manners(per_second=500, at_once=1))
+    done = get(
+        folder, flickr, "same", "good", "same", "same", "same", manners=DownloadPolicy(per_second=500, at_once=1)
+    )
     assert done.gone == 2
     assert [path.name for path in folder.glob("*.jpg")] == ["good_1.jpg"]
     assert reasons(folder, "same_0.jpg")["same_0.jpg"] == "expired: the same picture as other photos: a placeholder"
 
 
 def test_requests_keep_to_the_rate(tmp_path: Path, flickr: Flickr) -> None:
-    get(tmp_path / "photos", flickr, *["good"] * 12, manners=Manners(per_second=40))
+    get(tmp_path / "photos", flickr, *["good"] * 12, manners=DownloadPolicy(per_second=40))
     gaps = [later - earlier for earlier, later in zip(flickr.times, flickr.times[1:], strict=False)]
     assert sum(gaps) >= 11 / 40 * 0.9
 
@@ -167,7 +169,7 @@ def test_notes_or_a_photo_that_can_not_be_written_are_one_line(tmp_path: Path, f
     with pytest.raises(StorageError, match=FILE):
         get(folder, flickr, "good")
     (folder / FILE).unlink()
-    assert get(folder, flickr, "good", "gone") == Fetched(new=1, there=0, gone=1, failed=0)
+    assert get(folder, flickr, "good", "gone") == DownloadResult(new=1, there=0, gone=1, failed=0)
 
 
 def test_a_photo_never_lands_outside_of_its_folder(tmp_path: Path, flickr: Flickr) -> None:
@@ -186,7 +188,7 @@ def test_an_album_is_downloaded_and_converted_and_goes_on_after_a_stop(tmp_path:
     sis = write_json(tmp_path / "sis.json", {"images": photos, "albums": [], "annotations": []})
 
     def work(**how: Any) -> tuple[list[str], dict[str, str]]:
-        wish = Conversion(
+        wish = ConvertOptions(
             output=tmp_path / "VST.parquet",
             name="VisualStoryTelling.video",
             image_path=str(sis),

@@ -16,8 +16,8 @@ import openai
 import pytest
 from harness import KEY, Ran, run_rows, server
 
-from syphus.endpoints.classify import Action, Verdict
-from syphus.endpoints.embeddings import EmbeddingsJudge, pack, unpack
+from syphus.endpoints.classify import Action, ReplyVerdict
+from syphus.endpoints.embeddings import EmbeddingsReader, pack, unpack
 from syphus.errors import BudgetError, ConfigError, ProviderError
 from syphus.ledger.batches import vectors, without_vectors
 from syphus.ledger.store import open_for_reading
@@ -34,9 +34,9 @@ def reply(*embeddings: object, **fields: object) -> bytes:
     return json.dumps({"data": data, "model": "m", "usage": {"prompt_tokens": 7}, **fields}).encode()
 
 
-def judged(body: bytes, texts: int = 2, dimension: int = 0) -> Verdict:
+def judged(body: bytes, texts: int = 2, dimension: int = 0) -> ReplyVerdict:
     request = Request(b"key", json.dumps({"input": ["text"] * texts}).encode())
-    return EmbeddingsJudge(dimension)(body, request, {})
+    return EmbeddingsReader(dimension)(body, request, {})
 
 
 def as_base64(*values: float) -> str:

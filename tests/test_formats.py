@@ -25,10 +25,10 @@ from syphus.formats.mimicit.ids import distinct
 from syphus.formats.mimicit.writer import write_files
 from syphus.formats.parquet import write_parquet
 from syphus.formats.registry import FORMATS
-from syphus.formats.source import Source
-from syphus.formats.train import Keys
-from syphus.ledger.results import Result
-from syphus.ledger.serialization import Kept
+from syphus.formats.source import ExportSource
+from syphus.formats.train import RuleTrainFile
+from syphus.ledger.results import QueryResult
+from syphus.ledger.serialization import StoredPair
 from syphus.runs.export import export_run
 from syphus.types import Train
 
@@ -58,8 +58,8 @@ def loaded(card: Path, cache: Path) -> Any:
     return library.load_dataset(str(card), split="train", cache_dir=str(cache))
 
 
-def source(*results: Result, images: int = 1) -> Source:
-    return Source("XX", lambda: iter(results), lambda: images, {}, lambda: Keys(Train()))
+def source(*results: QueryResult, images: int = 1) -> ExportSource:
+    return ExportSource("XX", lambda: iter(results), lambda: images, {}, lambda: RuleTrainFile(Train()))
 
 
 def test_mimicit_is_what_the_run_wrote_at_its_end(folder: Path) -> None:
@@ -69,10 +69,10 @@ def test_mimicit_is_what_the_run_wrote_at_its_end(folder: Path) -> None:
 
 
 def test_mimicit_is_written_to_the_byte(tmp_path: Path) -> None:
-    mutual = [Kept("XX_INS_a_1", "q?", 'ö "1', (2,)), Kept("XX_INS_a_2", "r?", "b", (1,))]
-    later = [Kept("XX_INS_b_1", "s?", "c", ()), Kept("XX_INS_b_2", "t?", "d", (1,))]
-    results = Result("a", ("XX_IMG_1",), mutual, "m"), Result("b", (), later, "m")
-    write_files(tmp_path, "XX", iter(results), {"version": "0.0.1"}, Keys(Train()))
+    mutual = [StoredPair("XX_INS_a_1", "q?", 'ö "1', (2,)), StoredPair("XX_INS_a_2", "r?", "b", (1,))]
+    later = [StoredPair("XX_INS_b_1", "s?", "c", ()), StoredPair("XX_INS_b_2", "t?", "d", (1,))]
+    results = QueryResult("a", ("XX_IMG_1",), mutual, "m"), QueryResult("b", (), later, "m")
+    write_files(tmp_path, "XX", iter(results), {"version": "0.0.1"}, RuleTrainFile(Train()))
     assert (tmp_path / "XX_instructions.json").read_text("utf-8") == (
         '{"meta":{"version":"0.0.1"},"data":{\n'
         '"XX_INS_a_1":{"instruction":"q?","answer":"ö \\"1","image_ids":["XX_IMG_1"],"rel_ins_ids":["XX_INS_a_2"]},\n'
@@ -87,7 +87,7 @@ def test_mimicit_is_written_to_the_byte(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1_000, 1_001, 2_000])
 def test_mimicit_is_whole_however_many_pairs_there_are(tmp_path: Path, count: int) -> None:
-    results = (Result(f"{i}", (), [Kept(f"XX_INS_{i}_1", "q?", "a")], "m") for i in range(count))
+    results = (QueryResult(f"{i}", (), [StoredPair(f"XX_INS_{i}_1", "q?", "a")], "m") for i in range(count))
     write_files(tmp_path, "XX", results, {}, None)
     text = (tmp_path / "XX_instructions.json").read_text("utf-8")
     assert list(json.loads(text)["data"]) == [f"XX_INS_{i}_1" for i in range(count)]
@@ -147,15 +147,15 @@ def test_the_hubs_own_reader_reads_the_card(folder: Path, name: str) -> None:
 
 
 def test_datasets_keeps_the_images_whichever_record_has_none(tmp_path: Path) -> None:
-    none = Result("1", (), [Kept("XX_INS_1", "q?", "a")], "m")
-    two = Result("2", ("XX_IMG_1", "XX_IMG_2"), [Kept("XX_INS_2", "q?", "a")], "m")
+    none = QueryResult("1", (), [StoredPair("XX_INS_1", "q?", "a")], "m")
+    two = QueryResult("2", ("XX_IMG_1", "XX_IMG_2"), [StoredPair("XX_INS_2", "q?", "a")], "m")
     (tmp_path / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: XX*\n---\n", "utf-8")
     write_llava(tmp_path, source(none, two, images=2))
     assert loaded(tmp_path, tmp_path / "cache")["image"] == [None, ["XX_IMG_1", "XX_IMG_2"]]
 
 
 def test_parquet_has_groups_of_rows_that_pyarrow_reads_one_by_one(tmp_path: Path) -> None:
-    results = [Result(f"{i}", ("XX_IMG_1",), [Kept(f"XX_INS_{i}_1", "q?", "ä")], "m") for i in range(20_500)]
+    results = [QueryResult(f"{i}", ("XX_IMG_1",), [StoredPair(f"XX_INS_{i}_1", "q?", "ä")], "m") for i in range(20_500)]
     write_parquet(tmp_path, source(*results))
     with pyarrow.parquet.ParquetFile(tmp_path / "XX.parquet") as file:
         groups = [file.read_row_group(number) for number in range(file.num_row_groups)]
@@ -194,7 +194,7 @@ def test_parquet_has_the_declared_columns_and_pandas_reads_it(folder: Path) -> N
 
 
 def test_parquet_columns_have_their_type_where_all_is_empty(tmp_path: Path) -> None:
-    write_parquet(tmp_path, source(Result("q", (), [Kept("XX_INS_q_1", "q?", "a")], "")))
+    write_parquet(tmp_path, source(QueryResult("q", (), [StoredPair("XX_INS_q_1", "q?", "a")], "")))
     row = pandas.read_parquet(tmp_path / "XX.parquet").iloc[0]
     assert (row["model"], row["simulated"], list(row["image_ids"])) == ("", False, [])
 
@@ -252,23 +252,23 @@ def test_the_card_states_the_licence_of_the_plugin(
 
 def test_pairs_that_are_each_others_context_are_one_conversation() -> None:
     alone, first, second, third = (
-        Kept("1", "a", "A"),
-        Kept("2", "b", "B"),
-        Kept("3", "c", "C", (2,)),
-        Kept("4", "d", "D", (3,)),
+        StoredPair("1", "a", "A"),
+        StoredPair("2", "b", "B"),
+        StoredPair("3", "c", "C", (2,)),
+        StoredPair("4", "d", "D", (3,)),
     )
     assert conversations([alone, first, second, third]) == [[alone], [first, second, third]]
-    mutual = [Kept("1", "a", "A", (2, 3)), Kept("2", "b", "B", (1, 3)), Kept("3", "c", "C", (1, 2))]
+    mutual = [StoredPair("1", "a", "A", (2, 3)), StoredPair("2", "b", "B", (1, 3)), StoredPair("3", "c", "C", (1, 2))]
     assert conversations(mutual) == [mutual]
     assert conversations([]) == []
 
 
 def test_llava_image_is_of_one_type_and_marks_are_as_many_as_images(tmp_path: Path) -> None:
-    one = Result("1", ("XX_IMG_1",), [Kept("XX_INS_1", "q <im<image>age>?", "a")], "m")
-    two = Result("2", ("XX_IMG_1", "XX_IMG_2"), [Kept("XX_INS_2", "q?", "a")], "m")
-    none = Result("3", (), [Kept("XX_INS_3", "q?", "a")], "m")
+    one = QueryResult("1", ("XX_IMG_1",), [StoredPair("XX_INS_1", "q <im<image>age>?", "a")], "m")
+    two = QueryResult("2", ("XX_IMG_1", "XX_IMG_2"), [StoredPair("XX_INS_2", "q?", "a")], "m")
+    none = QueryResult("3", (), [StoredPair("XX_INS_3", "q?", "a")], "m")
 
-    def images(*results: Result, most: int) -> list[tuple[object, str]]:
+    def images(*results: QueryResult, most: int) -> list[tuple[object, str]]:
         write_llava(tmp_path, source(*results, images=most))
         records = json.loads((tmp_path / "XX_llava.json").read_text("utf-8"))
         return [(record.get("image"), record["conversations"][0]["value"]) for record in records]
@@ -292,7 +292,9 @@ def test_llava_image_is_of_one_type_and_marks_are_as_many_as_images(tmp_path: Pa
     ],
 )
 def test_an_id_that_comes_twice_is_named_with_both_queries(ids: list[list[str]], twice: tuple[str, str] | None) -> None:
-    results = [Result(f"{i}", (), [Kept(name, "q?", "a") for name in names], "m") for i, names in enumerate(ids)]
+    results = [
+        QueryResult(f"{i}", (), [StoredPair(name, "q?", "a") for name in names], "m") for i, names in enumerate(ids)
+    ]
     with (
         pytest.raises(RunError, match=f"of the queries {twice[0]} have the same id '{twice[1]}'")
         if twice
@@ -302,7 +304,7 @@ def test_an_id_that_comes_twice_is_named_with_both_queries(ids: list[list[str]],
 
 
 def test_ids_that_come_twice_end_the_export_and_leave_no_file(tmp_path: Path) -> None:
-    same = Result("1", (), [Kept("XX_INS_1", "q?", "a")], "m")
+    same = QueryResult("1", (), [StoredPair("XX_INS_1", "q?", "a")], "m")
     for write in (write_llava, write_parquet):
         with pytest.raises(RunError, match="have the same id 'XX_INS_1'"):
             write(tmp_path, source(same, same))

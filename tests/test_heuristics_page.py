@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scenes import candidate
 
-from syphus.answers.scoring import HEURISTICS, Background, Candidate, score_all
+from syphus.answers.scoring import HEURISTICS, Candidate, ScoringContext, score_all
 from syphus.cold_start.proof import Thresholds
 from syphus.types import Message, Pair, Query
 
@@ -20,7 +20,7 @@ EXAMPLES = [block for block in BLOCKS if block[0] not in ("annotation", "good")]
 
 _KNIGHT = "Question: What does he do?\nAnswer: A knight polishes his dented helmet."
 _OTHER = Candidate(Query("o", "A dragon."), (Pair("Who is it?", "A sleepy dragon guards the silver treasure."),), "")
-BACKGROUND = Background(
+BACKGROUND = ScoringContext(
     "Write exactly three pairs of a question and an answer.",
     (Message(role="user", content="A knight."), Message(role="assistant", content=_KNIGHT)),
     others=(_OTHER,),

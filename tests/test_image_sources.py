@@ -13,7 +13,7 @@ from media import every, skipped, write_json, write_still, write_video
 
 from syphus.formats.mimicit.images import image_ids
 from syphus.images.convert import convert
-from syphus.images.options import Conversion
+from syphus.images.options import ConvertOptions
 from syphus.io.media import Frames
 from syphus.io.records import read_json, read_json_items, read_json_lists, read_jsonl
 from syphus.plugins.contract import queries
@@ -30,7 +30,7 @@ def named(name: str, annotations: Path) -> set[str]:
 
 def store_of(folder: Path, name: str, images: Path, **how: Any) -> tuple[list[str], dict[str, str]]:
     """The ids of the store that is made of the images, in its order, and what was skipped."""
-    wish = Conversion(output=folder / "store.parquet", name=name, image_path=str(images), num_threads=1, **how)
+    wish = ConvertOptions(output=folder / "store.parquet", name=name, image_path=str(images), num_threads=1, **how)
     done = convert(wish, lambda _: None, lambda _: None, lambda *_: None)
     return list(image_ids(wish.output)), skipped(done.files[1]) if done.skipped else {}
 

@@ -11,7 +11,7 @@ import pytest
 
 from syphus.errors import InputError
 from syphus.ledger.inputs import InputCheck, accept, register, reject
-from syphus.ledger.records import Attempts, Entry, Paid, Records, Row, reopen
+from syphus.ledger.records import Attempts, Entry, NewAnswer, Records, Row, reopen
 from syphus.ledger.results import accepted, look_up
 from syphus.ledger.sessions import begin_session, end_session, get_meta, last_settings, sessions, set_meta, specs
 from syphus.ledger.store import Store, open_for_writing
@@ -50,7 +50,7 @@ def answer(store: Store, row: Row, outcome: Outcome | None, again: str = "") -> 
     """Gives a row a paid answer and commits; returns the number of the answer."""
     records = Records(store, STAGE, 1)
     completion = Completion("the text", "stop", "some-model", Usage(10, 5, 2, 1), "", ("hate: low",), "id-1")
-    paid = Paid(records.new_number(), f"key of {row.query.id}".encode(), row.used, completion, 0.5)
+    paid = NewAnswer(records.new_number(), f"key of {row.query.id}".encode(), row.used, completion, 0.5)
     records.write(Entry(row, outcome, 1, paid, again=again))
     attempts = Attempts()
     attempts.add("answered", maybe_billed=False, tokens=0)

@@ -13,7 +13,7 @@ from syphus.answers.parsing import parse_pairs, render_pairs
 from syphus.answers.scoring import Candidate
 from syphus.cold_start.rubric import VERDICT_SCHEMA, read_verdict, rubric_messages
 from syphus.simulator import Simulation, changed
-from syphus.simulator.answers import Manners, answer
+from syphus.simulator.answers import ModelBehaviour, answer
 from syphus.simulator.chat_request import Body, read_chat
 from syphus.simulator.forms import QUESTION_ANSWER
 from syphus.simulator.learning import FAILURES, Lesson, Obedience, failure, lessons
@@ -72,7 +72,7 @@ def test_an_example_with_fewer_pairs_than_there_is_to_tell_counts_as_too_few_bes
     assert lessons([(ASKED, RIGHT)], QUESTION_ANSWER) == (Lesson(ASKED, RIGHT, ()),)
 
 
-def written(annotation: str, examples: list[tuple[str, str]], manners: Manners) -> str:
+def written(annotation: str, examples: list[tuple[str, str]], manners: ModelBehaviour) -> str:
     turns: list[Body] = [{"role": "system", "content": SYSTEM}]
     for asked, told in examples:
         turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": told}]
@@ -81,15 +81,15 @@ def written(annotation: str, examples: list[tuple[str, str]], manners: Manners) 
 
 
 def test_answers_are_the_same_for_the_same_messages_and_seed() -> None:
-    manners = Manners(3, 0, 0, "examples", 0.6)
+    manners = ModelBehaviour(3, 0, 0, "examples", 0.6)
     rows = texts(40).values()
     first = [written(text, [], manners) for text in rows]
     assert first == [written(text, [], manners) for text in rows]
-    assert first != [written(text, [], Manners(4, 0, 0, "examples", 0.6)) for text in rows]
+    assert first != [written(text, [], ModelBehaviour(4, 0, 0, "examples", 0.6)) for text in rows]
 
 
 def test_good_examples_give_whole_pairs_that_repeat_no_question_of_theirs() -> None:
-    manners = Manners(3, 0, 0, "examples", 0.0)
+    manners = ModelBehaviour(3, 0, 0, "examples", 0.0)
     example = "Question: What can you tell me about the old sailor?\nAnswer: The old sailor is painting a boat.\n"
     for text in texts(40).values():
         parsed = parse_pairs(written(f"{text}\nthe old sailor is asleep", [(ASKED, example * 2)], manners))
@@ -119,7 +119,9 @@ def test_a_verdict_is_asked_for_and_given_in_its_form() -> None:
     for candidate in (good, bad):
         system, user = rubric_messages(candidate)
         chat = read_chat(json.dumps({"model": "m", "messages": [system, user]}).encode())
-        verdict = read_verdict(answer(chat, PromptBook().read(chat.messages), Manners(0, 0, 0, "never", 1.0)).texts[0])
+        verdict = read_verdict(
+            answer(chat, PromptBook().read(chat.messages), ModelBehaviour(0, 0, 0, "never", 1.0)).texts[0]
+        )
         assert (verdict.problem, set(verdict.scores)) == ("", set(VERDICT_SCHEMA["required"]) - {"reason"})  # type: ignore[call-overload]  # a JSON schema
         scores.append(sum(verdict.scores.values()))
     assert scores[0] > scores[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from model_servers import LimitedServer, play_limits
 
-from syphus.pipeline.rate_limits import Bucket
+from syphus.pipeline.rate_limits import TokenBucket
 
 PROMPT, MAX_TOKENS, USED = 150.0, 3200.0, 350.0
 WORST = PROMPT + MAX_TOKENS
@@ -46,7 +46,7 @@ def test_a_saved_up_bucket_is_spent_instead_of_only_its_refill() -> None:
 
 
 def test_a_limit_that_the_user_gave_is_kept_from_the_first_second_on() -> None:
-    bucket = Bucket(600, now=0.0)
+    bucket = TokenBucket(600, now=0.0)
     sent = 0
     for tick in range(601):  # a minute in tenths of a second
         while bucket.wait(1.0, tick / 10) == 0:
@@ -56,14 +56,14 @@ def test_a_limit_that_the_user_gave_is_kept_from_the_first_second_on() -> None:
 
 
 def test_a_request_larger_than_the_bucket_goes_when_the_bucket_is_full() -> None:
-    bucket = Bucket(600, now=0.0, remaining=5.0)
+    bucket = TokenBucket(600, now=0.0, remaining=5.0)
     bucket.take(5.0)
     assert bucket.wait(50.0, now=0.0) > 0
     assert bucket.wait(50.0, now=10.0) == 0
 
 
 def test_unused_tokens_are_given_back_where_no_header_tells() -> None:
-    bucket = Bucket(60_000, now=0.0)
+    bucket = TokenBucket(60_000, now=0.0)
     while bucket.wait(900.0, 0.0) == 0:
         ticket = bucket.take(900.0)
     assert bucket.wait(900.0, 0.0) > 0

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from syphus.pipeline.health import FIRST_CONTACT, LONGEST_PROBE, SUSPICIOUS, Health
+from syphus.pipeline.health import FIRST_CONTACT, LONGEST_PROBE, SUSPICIOUS, EndpointHealth
 
 
-def healthy(now: float = 10.0) -> Health:
-    health = Health(max_outage=900.0, first_wait=0.5, now=0.0)
+def healthy(now: float = 10.0) -> EndpointHealth:
+    health = EndpointHealth(max_outage=900.0, first_wait=0.5, now=0.0)
     health.good(now)
     return health
 
 
-def down(now: float = 20.0) -> Health:
+def down(now: float = 20.0) -> EndpointHealth:
     health = healthy()
     for row in range(SUSPICIOUS):
         health.bad(row, sent=now - 1, now=now)
@@ -56,7 +56,7 @@ def test_tries_are_further_and_further_apart_and_an_answer_ends_it() -> None:
 
 
 def test_an_endpoint_that_never_answered_is_given_up_after_a_few_tries_and_another_after_a_while() -> None:
-    health = Health(max_outage=900.0, first_wait=0.5, now=0.0)
+    health = EndpointHealth(max_outage=900.0, first_wait=0.5, now=0.0)
     for number in range(FIRST_CONTACT):
         assert not health.given_up(float(number))
         health.bad(1, sent=float(number), now=float(number))

@@ -16,7 +16,7 @@ from media import number_of, numbered
 from PIL import Image, ImageCms
 
 from syphus.errors import ConfigError
-from syphus.images.options import Look, make_look
+from syphus.images.options import EncodeOptions, make_encode_options
 from syphus.images.pixels import BadImageError, convert_still, measure, read_file
 
 
@@ -30,15 +30,15 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-def reason(data: bytes, look: Look | None = None) -> str:
+def reason(data: bytes, look: EncodeOptions | None = None) -> str:
     with pytest.raises(BadImageError) as caught:
-        convert_still(data, look or Look())
+        convert_still(data, look or EncodeOptions())
     return str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "GIF", "JPEG2000"])
 def test_an_image_of_any_kind_becomes_a_jpeg_of_224(kind: str) -> None:
-    made = opened(done := convert_still(encoded(numbered(1234), kind), Look()))
+    made = opened(done := convert_still(encoded(numbered(1234), kind), EncodeOptions()))
     assert (made.format, made.mode, made.size) == ("JPEG", "RGB", (224, 224))
     assert number_of(done) == 1234
 
@@ -46,25 +46,28 @@ def test_an_image_of_any_kind_becomes_a_jpeg_of_224(kind: str) -> None:
 def test_the_pixels_are_those_of_a_plain_lanczos_resize() -> None:
     source = encoded(numbered(5).resize((640, 480)), quality=95)
     wanted = encoded(opened(source).resize((224, 224), Image.Resampling.LANCZOS), quality=90)
-    assert convert_still(source, Look()) == wanted
+    assert convert_still(source, EncodeOptions()) == wanted
 
 
 def test_an_image_that_is_right_passes_unchanged() -> None:
     right = encoded(numbered(7).resize((224, 224)), quality=31, comment=b"as it came")
-    assert convert_still(right, Look()) == right
-    assert convert_still(right, make_look((224, 224), False, "png", 90, 10**8, False)) != right
+    assert convert_still(right, EncodeOptions()) == right
+    assert convert_still(right, make_encode_options((224, 224), False, "png", 90, 10**8, False)) != right
     png = encoded(numbered(7), "PNG")
-    assert convert_still(png, make_look(None, False, "", 90, 10**8, False)) == png
-    assert opened(convert_still(png, make_look(None, False, "jpeg", 90, 10**8, False))).format == "JPEG"
+    assert convert_still(png, make_encode_options(None, False, "", 90, 10**8, False)) == png
+    assert opened(convert_still(png, make_encode_options(None, False, "jpeg", 90, 10**8, False))).format == "JPEG"
     grey = encoded(Image.new("L", (224, 224)))
-    assert opened(convert_still(grey, Look())).mode == "RGB"
+    assert opened(convert_still(grey, EncodeOptions())).mode == "RGB"
 
 
 def test_the_aspect_is_kept_where_it_is_asked_for() -> None:
     source = encoded(numbered(7).resize((400, 100)))
-    assert opened(convert_still(source, make_look((224, 224), True, "", 90, 10**8, False))).size == (224, 56)
-    assert opened(convert_still(source, make_look((100, 50), False, "png", 90, 10**8, False))).size == (100, 50)
-    assert opened(convert_still(source, make_look(None, False, "", 90, 10**8, False))).size == (400, 100)
+    assert opened(convert_still(source, make_encode_options((224, 224), True, "", 90, 10**8, False))).size == (224, 56)
+    assert opened(convert_still(source, make_encode_options((100, 50), False, "png", 90, 10**8, False))).size == (
+        100,
+        50,
+    )
+    assert opened(convert_still(source, make_encode_options(None, False, "", 90, 10**8, False))).size == (400, 100)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -76,11 +79,11 @@ def test_a_photo_is_turned_upright(orientation: int) -> None:
     stored = upright.transpose(Image.Transpose(turn[orientation])) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    made = opened(convert_still(encoded(stored, exif=exif), Look(size=(120, 80)))).convert("L")
+    made = opened(convert_still(encoded(stored, exif=exif), EncodeOptions(size=(120, 80)))).convert("L")
     corners = [made.getpixel(at) for at in ((100, 10), (10, 10), (100, 70), (10, 70))]
     assert [isinstance(level, int) and level < 99 for level in corners] == [True, False, False, False]
     assert made.size == (120, 80)
-    kept = opened(convert_still(encoded(stored, exif=exif), Look(size=None)))
+    kept = opened(convert_still(encoded(stored, exif=exif), EncodeOptions(size=None)))
     assert kept.getexif().get(0x0112, 1) == 1
 
 
@@ -89,7 +92,7 @@ def test_transparent_parts_become_white() -> None:
     palette = Image.new("P", (50, 50), 3)
     palette.putpalette([0, 0, 0] * 4)
     for data in (encoded(clear, "PNG"), encoded(palette, "PNG", transparency=3), encoded(clear, "WEBP", lossless=True)):
-        assert opened(convert_still(data, Look(format="PNG"))).getpixel((9, 9)) == (255, 255, 255)
+        assert opened(convert_still(data, EncodeOptions(format="PNG"))).getpixel((9, 9)) == (255, 255, 255)
 
 
 def bomb() -> bytes:
@@ -143,14 +146,14 @@ def test_a_bad_image_has_a_reason(make: Callable[[], bytes], told: str) -> None:
 
 def test_a_png_is_looked_at_to_its_end_before_it_is_shown_to_a_model() -> None:
     with pytest.raises(BadImageError, match="broken"):
-        measure(flipped(), Look(size=None))
+        measure(flipped(), EncodeOptions(size=None))
     exif = Image.Exif()
     exif[0x0112] = 6
     png = encoded(numbered(5), "PNG", exif=exif)
     start = png.index(b"eXIf") - 4
     chunk, end = png[start : start + 12 + int.from_bytes(png[start : start + 4])], png.index(b"IEND") - 4
     late = png[:start] + png[start + len(chunk) : end] + chunk + png[end:]
-    assert measure(late, Look(size=None)) == (96, 192, "")
+    assert measure(late, EncodeOptions(size=None)) == (96, 192, "")
 
 
 def test_colours_of_16_bits_are_told_too() -> None:
@@ -161,11 +164,11 @@ def test_colours_of_16_bits_are_told_too() -> None:
     head = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     assert reason(data) == "16 bit or more a channel"
-    assert opened(convert_still(data, Look(format="PNG", lenient=True))).getpixel((4, 4)) == (255, 128, 1)
+    assert opened(convert_still(data, EncodeOptions(format="PNG", lenient=True))).getpixel((4, 4)) == (255, 128, 1)
 
 
 def test_what_is_a_guess_is_taken_by_the_lenient() -> None:
-    lenient = Look(format="PNG", lenient=True)
+    lenient = EncodeOptions(format="PNG", lenient=True)
     assert number_of(convert_still(animated("GIF"), lenient)) == 1
     assert number_of(convert_still(encoded(numbered(77).convert("CMYK")), lenient)) == 77
     grey = encoded(Image.new("I;16", (9, 9), 40_000), "PNG")
@@ -175,13 +178,13 @@ def test_what_is_a_guess_is_taken_by_the_lenient() -> None:
 
 def test_a_photo_with_its_previews_is_a_photo() -> None:
     photo = encoded(numbered(9), "MPO", save_all=True, append_images=[numbered(1)])
-    assert number_of(convert_still(photo, Look())) == 9
+    assert number_of(convert_still(photo, EncodeOptions())) == 9
 
 
 def test_metadata_that_is_broken_spoils_no_photo() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = encoded(numbered(9), exif=b"Exif\0\0nonsense", icc_profile=profile)
-    made = convert_still(data, make_look((224, 224), False, "png", 90, 10**8, False))
+    made = convert_still(data, make_encode_options((224, 224), False, "png", 90, 10**8, False))
     assert number_of(made) == 9
     assert opened(made).info == {}
 
@@ -206,6 +209,6 @@ def test_files_that_are_none_have_a_reason_at_once(tmp_path: Path) -> None:
 
 def test_options_that_make_no_sense_are_told() -> None:
     with pytest.raises(ConfigError, match=r"--image_format gif: there is jpeg and png\."):
-        make_look(None, False, "gif", 90, 1, False)
+        make_encode_options(None, False, "gif", 90, 1, False)
     with pytest.raises(ConfigError, match=r"--size: up to 16,384 pixels"):
-        make_look((20_000, 5), False, "", 90, 1, False)
+        make_encode_options((20_000, 5), False, "", 90, 1, False)

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from harness import HERE
 
-from syphus.cli.progress import LiveObserver, Meter, PlainObserver, make_observer
+from syphus.cli.progress import LiveObserver, PlainObserver, ProgressFormatter, make_observer
 from syphus.config.pricing import Price
-from syphus.pipeline.admission import Gate
+from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
-from syphus.pipeline.endpoint_state import Lane
-from syphus.pipeline.engine import View
-from syphus.pipeline.stats import Tally
+from syphus.pipeline.endpoint_state import EndpointState
+from syphus.pipeline.engine import RunView
+from syphus.pipeline.stats import SessionStats
 from syphus.types import State, Usage
 
 ROOT = HERE.parent
@@ -55,18 +55,18 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def view(watch: Watch) -> View:
-    lane = Lane(Nowhere(), 8, 0.0, {}, max_outage=60.0, first_wait=0.5)  # type: ignore[arg-type]  # see Nowhere
+def view(watch: Watch) -> RunView:
+    lane = EndpointState(Nowhere(), 8, 0.0, {}, max_outage=60.0, first_wait=0.5)  # type: ignore[arg-type]  # see Nowhere
     budget = Budget(Price(1e-6, 1e-6, 1e-6), None, None, cost=2.0, requests=0)
-    tally = Tally(total=1000, before=Counter({State.OK: 600, State.PENDING: 400}))
-    return View(tally, Gate([lane], budget, TokenEstimate(100), watch), watch)
+    stats = SessionStats(total=1000, before=Counter({State.OK: 600, State.PENDING: 400}))
+    return RunView(stats, AdmissionController([lane], budget, TokenEstimate(100), watch), watch)
 
 
-def test_the_time_left_comes_from_this_sessions_rate_alone(view: View, watch: Watch) -> None:
-    meter = Meter(view)
+def test_the_time_left_comes_from_this_sessions_rate_alone(view: RunView, watch: Watch) -> None:
+    meter = ProgressFormatter(view)
     for second in range(1, 61):
         watch.now = float(second)
-        view.tally.states[State.OK] += 2
+        view.stats.states[State.OK] += 2
         meter.read()
     assert meter.done == 720
     assert meter.rate() == pytest.approx(2.0, rel=0.02)
@@ -74,32 +74,32 @@ def test_the_time_left_comes_from_this_sessions_rate_alone(view: View, watch: Wa
     assert meter.line().startswith("720/1,000")
 
 
-def test_the_line_has_states_cost_and_errors_by_cause(view: View, watch: Watch) -> None:
-    view.tally.states.update({State.OK: 5, State.INVALID: 2})
-    view.tally.errors.update({"rate limit": 12, "timeout": 3})
-    view.tally.usage = Usage(40_000, 2_000)
+def test_the_line_has_states_cost_and_errors_by_cause(view: RunView, watch: Watch) -> None:
+    view.stats.states.update({State.OK: 5, State.INVALID: 2})
+    view.stats.errors.update({"rate limit": 12, "timeout": 3})
+    view.stats.usage = Usage(40_000, 2_000)
     watch.now = 1.0
-    line = Meter(view).line()
+    line = ProgressFormatter(view).line()
     for part in ("ok 605", "invalid 2", "42k tokens", "$2.00", "12 rate limit", "3 timeout"):
         assert part in line
 
 
-def test_a_pause_is_told_with_the_time_it_ends(view: View, watch: Watch) -> None:
+def test_a_pause_is_told_with_the_time_it_ends(view: RunView, watch: Watch) -> None:
     lane = view.gate.lanes[0]
     lane.refused(lane.enter(100.0, 0.0), "tokens", wait=37.0, now=0.0)
-    assert "waiting until" in Meter(view).trouble()
-    assert "api.example.com asks for it (tokens)" in Meter(view).trouble()
+    assert "waiting until" in ProgressFormatter(view).trouble()
+    assert "api.example.com asks for it (tokens)" in ProgressFormatter(view).trouble()
     watch.now = 38.0
-    assert Meter(view).trouble() == ""
+    assert ProgressFormatter(view).trouble() == ""
 
 
-def test_an_outage_is_told_with_the_time_it_began(view: View, watch: Watch) -> None:
+def test_an_outage_is_told_with_the_time_it_began(view: RunView, watch: Watch) -> None:
     lane = view.gate.lanes[0]
     lane.health.good(0.0)
     for row in range(5):
         lane.health.bad(row, 0.0, 1.0)
     watch.now = 2.0
-    assert "api.example.com down since" in Meter(view).trouble()
+    assert "api.example.com down since" in ProgressFormatter(view).trouble()
 
 
 def test_without_a_terminal_there_are_plain_lines() -> None:

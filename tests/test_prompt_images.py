@@ -13,11 +13,11 @@ from harness import Ran, server
 from image_rows import ask, picture, shown, write_picture, write_store
 
 from syphus.errors import ImageError
-from syphus.images.prompt.lookup import Places
+from syphus.images.prompt.lookup import ImageLookup
 from syphus.ledger.store import FILE
 from syphus.runs.status import read_query
 from syphus.simulator import SimulatedServer
-from syphus.types import Picture, State
+from syphus.types import PromptImage, State
 
 JPEG_IN_BASE64 = b"/9j/"  # how every JPEG begins there
 
@@ -305,4 +305,4 @@ def test_more_images_than_a_request_can_hold_are_not_sent(tmp_path: Path, endpoi
 
 def test_an_id_that_is_too_long_for_a_file_name_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="missing in"):
-        Places(tmp_path, None).read(Picture(id="猫" * 100))
+        ImageLookup(tmp_path, None).read(PromptImage(id="猫" * 100))

@@ -9,7 +9,7 @@ import pytest
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.errors import PromptError
 from syphus.plugins.prompts import find_prompt, prefix_digest, read_prompt, render_messages, to_prefix
-from syphus.types import Message, Pair, Prefix
+from syphus.types import Message, Pair, PromptTemplate
 
 USER = {"role": "user", "content": "a car is gone"}
 ANSWER = {"role": "assistant", "content": "Question: What?\nAnswer: A car."}
@@ -82,7 +82,7 @@ def test_an_empty_system_message_is_left_out() -> None:
 
 
 def test_a_prompt_without_examples_is_a_prompt() -> None:
-    assert to_prefix({"system_message": "You see."}, "p") == Prefix("You see.", ())
+    assert to_prefix({"system_message": "You see."}, "p") == PromptTemplate("You see.", ())
 
 
 def turn(**changes: object) -> dict[str, object]:
@@ -164,12 +164,12 @@ def test_the_digest_changes_with_every_part_and_only_then() -> None:
     def of(system: str, *contents: str) -> str:
         roles = ["user", "assistant"] * len(contents)
         turns = [Message(role=role, content=text) for role, text in zip(roles, contents, strict=False)]
-        return prefix_digest(Prefix(system, tuple(turns)))
+        return prefix_digest(PromptTemplate(system, tuple(turns)))
 
     digests = {of("s"), of("s "), of("s", "a", "b"), of("s", "a", "b\n"), of("s", "ab", ""), of("", "s", "a"), of("ü")}
     assert len(digests) == 7
     assert of("s", "a", "b") == prefix_digest(
-        Prefix("s", (Message(content="a", role="user"), Message(content="b", role="assistant")))
+        PromptTemplate("s", (Message(content="a", role="user"), Message(content="b", role="assistant")))
     )
     assert len(of("s")) == 16
 

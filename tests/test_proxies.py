@@ -14,7 +14,7 @@ from proxy import proxying
 from wire import Seen, Wire, completion, in_thread, listen, reply, serving
 from yarl import URL
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.transport import NoReplyError, Reply, Transport, proxy_for
 from syphus.errors import ConfigError
 
@@ -56,8 +56,8 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-async def post(url: str, vault: Vault | None = None, verify: bool = True) -> Reply:
-    transport = Transport(url, 4, vault or Vault(), verify, connect_timeout=5.0)
+async def post(url: str, redactor: SecretRedactor | None = None, verify: bool = True) -> Reply:
+    transport = Transport(url, 4, redactor or SecretRedactor(), verify, connect_timeout=5.0)
     try:
         replies = [await transport.post(URL(url), {"Authorization": f"Bearer {KEY}"}, b"{}") for _ in range(2)]
         return replies[-1]
@@ -65,9 +65,9 @@ async def post(url: str, vault: Vault | None = None, verify: bool = True) -> Rep
         await transport.close()
 
 
-def refusal(url: str, vault: Vault | None = None, verify: bool = True) -> NoReplyError:
+def refusal(url: str, redactor: SecretRedactor | None = None, verify: bool = True) -> NoReplyError:
     with pytest.raises(NoReplyError) as error:
-        asyncio.run(post(url, vault, verify))
+        asyncio.run(post(url, redactor, verify))
     assert "\n" not in str(error.value)
     return error.value
 
@@ -89,7 +89,7 @@ def through(
     inner_tls: ssl.SSLContext | None = None,
     own_tls: ssl.SSLContext | None = None,
     verify: bool = True,
-    vault: Vault | None = None,
+    redactor: SecretRedactor | None = None,
 ) -> Met:
     """Asks a server while `variables` are set, in which PROXY and SERVER stand for the host and port of each."""
 
@@ -101,7 +101,7 @@ def through(
             for name, value in variables.items():
                 address = value.replace("PROXY", f"127.0.0.1:{proxy.port}")
                 monkeypatch.setenv(name, address.replace("SERVER", f"127.0.0.1:{server.port}"))
-            return Met(await post(f"{server.url}/v1", vault, verify), server, proxy)
+            return Met(await post(f"{server.url}/v1", redactor, verify), server, proxy)
 
     return asyncio.run(main())
 
@@ -207,10 +207,12 @@ def test_a_proxy_gets_its_user_and_password_and_the_server_does_not(
 
 
 def test_the_password_is_told_to_the_vault_in_every_form_that_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    vault = Vault()
-    met = through(monkeypatch, {"HTTP_PROXY": f"http://u:{ENCODED}@PROXY"}, credentials=f"u:{PASSWORD}", vault=vault)
+    redactor = SecretRedactor()
+    met = through(
+        monkeypatch, {"HTTP_PROXY": f"http://u:{ENCODED}@PROXY"}, credentials=f"u:{PASSWORD}", redactor=redactor
+    )
     sent = met.proxy.seen[0]["Proxy-Authorization"]
-    assert vault.scrub(f"{PASSWORD} {ENCODED} {sent}") == "[secret] [secret] Basic [secret]"
+    assert redactor.scrub(f"{PASSWORD} {ENCODED} {sent}") == "[secret] [secret] Basic [secret]"
 
 
 def test_a_tunnel_without_the_right_password_is_refused_with_what_to_do(

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 from syphus.cli.app import app
 from syphus.config.options import Options
 from syphus.errors import ConfigError, InputError, PluginError, RunError, SyphusError
-from syphus.formats.context import related_anew
-from syphus.formats.train import Keys
-from syphus.ledger.results import Result
-from syphus.ledger.serialization import Kept
+from syphus.formats.context import with_relation
+from syphus.formats.train import RuleTrainFile
+from syphus.ledger.results import QueryResult
+from syphus.ledger.serialization import StoredPair
 from syphus.main_job import run
 from syphus.relations.neighbours import cells, distinct, flat, neighbours, recall, search
 from syphus.relations.vector_files import read_vectors
@@ -78,14 +78,14 @@ def test_doubles_and_what_was_not_found_are_passed_over_and_ten_are_kept() -> No
 # By rule
 
 
-def train_entries(results: Iterable[Result], rule: Train) -> list[tuple[str, list[str]]]:
-    keys = Keys(rule)
+def train_entries(results: Iterable[QueryResult], rule: Train) -> list[tuple[str, list[str]]]:
+    keys = RuleTrainFile(rule)
     return [entry for result in results for entry in keys.of(result, result.contexts())]
 
 
-def result(*related: Sequence[int], nearest: Sequence[Sequence[str]] | None = None) -> Result:
-    pairs = [Kept(f"p{number}", f"q{number}", "a", each) for number, each in enumerate(related, 1)]
-    return Result("q", (), pairs, "", nearest)
+def result(*related: Sequence[int], nearest: Sequence[Sequence[str]] | None = None) -> QueryResult:
+    pairs = [StoredPair(f"p{number}", f"q{number}", "a", each) for number, each in enumerate(related, 1)]
+    return QueryResult("q", (), pairs, "", nearest)
 
 
 TALKS = result([], [], [1], [2], [1, 3])  # two conversations: 1, 3, 5 and 2, 4
@@ -100,7 +100,7 @@ TALKS = result([], [], [1], [2], [1, 3])  # two conversations: 1, 3, 5 and 2, 4
     ],
 )
 def test_pairs_of_a_query_are_related_by_rule(relation: Relation, contexts: list[str]) -> None:
-    (found,) = related_anew([TALKS], relation)
+    (found,) = with_relation([TALKS], relation)
     assert ["".join(name[1:] for name in each) for each in found.contexts()] == contexts
 
 
@@ -123,7 +123,7 @@ def test_the_keys_of_a_train_file_by_rule(rule: Train, entries: dict[str, str]) 
 def test_a_pair_that_was_the_context_of_another_is_no_key_within_its_query_or_beyond() -> None:
     mutual = result([2, 3], [1, 3], [1, 2])
     assert train_entries([mutual], Train()) == [("p1", ["p2", "p3"])]
-    again = Result("r", (), [Kept("p9", "q", "a")], "", [["p1"]])
+    again = QueryResult("r", (), [StoredPair("p9", "q", "a")], "", [["p1"]])
     first = result([], [], nearest=[["p9"], []])
     assert [name for name, _ in train_entries([first, again], Train())] == ["p1", "p2"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from syphus.endpoints.request import KEY_BYTES, Sampling
+from syphus.endpoints.request import KEY_BYTES, RequestBuilder
 from syphus.types import Message, Request
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,7 +39,7 @@ def request(
     owner: str = "",
     adapted: tuple[str, ...] = (),
 ) -> Request:
-    return Sampling(model, PARAMETERS if parameters is None else parameters, adapted).request(
+    return RequestBuilder(model, PARAMETERS if parameters is None else parameters, adapted).request(
         MESSAGES if messages is None else messages, sample, owner
     )
 
@@ -153,7 +153,7 @@ def test_folder_hash_seed_and_imports_change_nothing(tmp_path: Path) -> None:
 
 
 def test_max_tokens_goes_out_by_its_newer_name() -> None:
-    sampling = Sampling(MODEL, PARAMETERS)
+    sampling = RequestBuilder(MODEL, PARAMETERS)
     assert sampling.adapt("max_tokens")
     assert "max_tokens" not in sampling.parameters
     assert sampling.parameters["max_completion_tokens"] == 3200
@@ -162,28 +162,28 @@ def test_max_tokens_goes_out_by_its_newer_name() -> None:
 
 @pytest.mark.parametrize("name", ["temperature", "top_p"])
 def test_any_other_parameter_is_left_to_the_model(name: str) -> None:
-    sampling = Sampling(MODEL, PARAMETERS)
+    sampling = RequestBuilder(MODEL, PARAMETERS)
     assert sampling.adapt(name)
     assert sampling.parameters == {k: v for k, v in PARAMETERS.items() if v is not None and k != name}
 
 
 def test_a_parameter_that_is_not_sent_can_not_be_left_out() -> None:
-    sampling = Sampling(MODEL, {**PARAMETERS, "top_p": None})
+    sampling = RequestBuilder(MODEL, {**PARAMETERS, "top_p": None})
     assert not sampling.adapt("top_p")
     assert not sampling.adapt("seed")
     assert sampling.adapted == []
 
 
 def test_calls_that_were_in_flight_may_ask_for_the_same_again() -> None:
-    sampling = Sampling(MODEL, PARAMETERS)
+    sampling = RequestBuilder(MODEL, PARAMETERS)
     assert [sampling.adapt("temperature"), sampling.adapt("temperature")] == [True, True]
     assert sampling.adapted == ["temperature"]
 
 
 def test_a_later_session_starts_with_what_an_earlier_one_learnt() -> None:
-    first = Sampling(MODEL, PARAMETERS)
+    first = RequestBuilder(MODEL, PARAMETERS)
     first.adapt("max_tokens")
     first.adapt("top_p")
-    later = Sampling(MODEL, PARAMETERS, first.adapted)
+    later = RequestBuilder(MODEL, PARAMETERS, first.adapted)
     assert later.parameters == first.parameters
     assert later.request(MESSAGES) == first.request(MESSAGES)

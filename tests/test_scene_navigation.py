@@ -12,14 +12,14 @@ import pytest
 from harness import Listener
 
 from syphus.config.options import Options
-from syphus.config.secrets import Vault
-from syphus.endpoints.request import Sampling
+from syphus.config.secrets import SecretRedactor
+from syphus.endpoints.request import RequestBuilder
 from syphus.errors import InputError, RunError
 from syphus.ledger.records import Row
 from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, load_prefix, queries
 from syphus.plugins.discovery import find_plugin, shipped
-from syphus.runs.generate import Generate
+from syphus.runs.generate import GenerateStage
 from syphus.types import Completion, Outcome, Query, State, Usage
 
 EXAMPLES = shipped("examples") / "scene_navigation"
@@ -231,7 +231,7 @@ def test_answers_that_are_nothing_but_lists_are_rejected(dataset: AbstractDatase
 
 
 def judged(dataset: AbstractDataset, text: str) -> Outcome:
-    stage = Generate(dataset, load_prefix(dataset), Sampling("m", {}), Vault())
+    stage = GenerateStage(dataset, load_prefix(dataset), RequestBuilder("m", {}), SecretRedactor())
     return stage.judge(Row(1, ROOM), Completion(text, "stop", "m", Usage())).outcome
 
 

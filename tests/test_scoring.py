@@ -12,10 +12,10 @@ from scenes import EXAMPLES, SYSTEM, planted, samples
 from syphus.answers.cleaning import GENERAL_RULES, Context, clean, pairs_between
 from syphus.answers.scoring import (
     HEURISTICS,
-    Background,
     Candidate,
     Heuristic,
     Scored,
+    ScoringContext,
     score_all,
     things_of_the_annotation,
 )
@@ -25,7 +25,7 @@ from syphus.answers.scoring.variety import question_type
 from syphus.answers.scoring.words import content, stem, words
 from syphus.cold_start.selection import STRATEGIES, choose
 from syphus.errors import PluginError
-from syphus.types import Message, Pair, Picture, Query, State
+from syphus.types import Message, Pair, PromptImage, Query, State
 
 KITCHEN = (
     "Two men repair an old bicycle in a kitchen.\nA cat sleeps on the green sofa.\nsomebody left four cups on the table"
@@ -37,9 +37,9 @@ def made(*answers: str, text: str = KITCHEN, query: str = "q") -> Candidate:
     return Candidate(Query(query, text), pairs, "\n".join(answers))
 
 
-def look(name: str, candidate: Candidate, background: Background | None = None) -> tuple[float, str]:
+def look(name: str, candidate: Candidate, background: ScoringContext | None = None) -> tuple[float, str]:
     heuristic = next(each for each in HEURISTICS if each.name == name)
-    return heuristic.score(candidate, background or Background())
+    return heuristic.score(candidate, background or ScoringContext())
 
 
 def grounded(answer: str, text: str = KITCHEN) -> tuple[float, str]:
@@ -82,7 +82,7 @@ def test_what_it_does_not_support_is_named_and_costs(answer: str, named: str) ->
 
 
 def test_an_answer_with_nothing_of_the_annotation_is_barred() -> None:
-    (scored,) = score_all([made("Seven elephants march through the supermarket.")], Background())
+    (scored,) = score_all([made("Seven elephants march through the supermarket.")], ScoringContext())
     assert "grounding" in scored.barred
 
 
@@ -122,7 +122,7 @@ def test_the_worst_pair_pulls_the_score_down() -> None:
 
 
 def test_words_of_the_system_message_are_no_inventions() -> None:
-    told = Background("You see frames of a surveillance helicopter.")
+    told = ScoringContext("You see frames of a surveillance helicopter.")
     assert "'helicopter'" in grounded("The helicopter shows two men.")[1]
     assert look("grounding", made("The helicopter shows two men."), told)[1] == ""
 
@@ -178,7 +178,7 @@ def test_a_word_that_only_a_question_has_covers_half() -> None:
 
 
 def test_an_annotation_of_a_word_or_two_may_be_said_in_others() -> None:
-    (scored,) = score_all([made("The two images show the very same.", text="no difference anywhere")], Background())
+    (scored,) = score_all([made("The two images show the very same.", text="no difference anywhere")], ScoringContext())
     assert scored.barred == ()
 
 
@@ -226,21 +226,21 @@ def test_a_question_has_a_type(question: str, kind: str) -> None:
     ],
 )
 def test_the_number_of_pairs_is_the_one_that_the_message_states(message: str, bounds: tuple[int, int | None]) -> None:
-    assert wanted_pairs(Background(message)) == bounds
+    assert wanted_pairs(ScoringContext(message)) == bounds
 
 
 def test_a_rule_goes_before_the_message_and_the_others_speak_where_neither_does() -> None:
-    assert wanted_pairs(Background("Write two pairs.", rules=(pairs_between(4),))) == (4, None)
-    assert wanted_pairs(Background("Write two pairs.", rules=(pairs_between(4),), least=1, most=9)) == (1, 9)
-    assert wanted_pairs(Background(others=(made(*"abcdefgh"), made(*"abcdef"), made()))) == (3, None)
-    short = look("number of pairs", made("a"), Background("Write three pairs."))
+    assert wanted_pairs(ScoringContext("Write two pairs.", rules=(pairs_between(4),))) == (4, None)
+    assert wanted_pairs(ScoringContext("Write two pairs.", rules=(pairs_between(4),), least=1, most=9)) == (1, 9)
+    assert wanted_pairs(ScoringContext(others=(made(*"abcdefgh"), made(*"abcdef"), made()))) == (3, None)
+    short = look("number of pairs", made("a"), ScoringContext("Write three pairs."))
     assert short == (0.25, "1 of 3")
-    assert look("number of pairs", made(*"abcdef"), Background("Write three pairs."))[0] == 0.5
-    assert wanted_pairs(Background(others=(made("a"), made("b"), made()))) == (1, 1)  # as of a description
+    assert look("number of pairs", made(*"abcdef"), ScoringContext("Write three pairs."))[0] == 0.5
+    assert wanted_pairs(ScoringContext(others=(made("a"), made("b"), made()))) == (1, 1)  # as of a description
 
 
 def test_an_answer_that_breaks_a_rule_is_barred_with_the_rules_name_and_place() -> None:
-    (scored,) = score_all([made("I'm sorry, I can't see it.")], Background(rules=GENERAL_RULES))
+    (scored,) = score_all([made("I'm sorry, I can't see it.")], ScoringContext(rules=GENERAL_RULES))
     assert "keeps the rules" in scored.barred
     assert scored.notes["keeps the rules"].startswith("refuses (answer 1: ")
 
@@ -248,7 +248,7 @@ def test_an_answer_that_breaks_a_rule_is_barred_with_the_rules_name_and_place() 
 @pytest.mark.parametrize("state", [State.INVALID, State.TRUNCATED, State.REFUSED, State.FAILED, State.PENDING])
 def test_only_an_accepted_answer_can_be_chosen(state: State) -> None:
     query, pairs = Query("q", KITCHEN), made("Two men repair a bicycle.").pairs
-    (scored,) = score_all([Candidate(query, pairs, "x", state, "why not")], Background())
+    (scored,) = score_all([Candidate(query, pairs, "x", state, "why not")], ScoringContext())
     assert scored.notes["keeps the rules"] == "why not"
     assert "keeps the rules" in scored.barred
     assert choose([scored]) == []
@@ -272,7 +272,7 @@ TAUGHT = (
 
 
 def test_phrases_of_an_example_are_copies_unless_the_annotation_has_them() -> None:
-    background = Background(examples=TAUGHT)
+    background = ScoringContext(examples=TAUGHT)
     score, note = look("copies no example", made("Two men. The knight polishes his dented helmet."), background)
     assert score < 0.8
     assert note == "from an example: the knight polishes his dented"
@@ -283,14 +283,14 @@ def test_phrases_of_an_example_are_copies_unless_the_annotation_has_them() -> No
 def test_phrases_of_another_querys_answer_are_copies_and_of_the_same_annotation_are_not() -> None:
     one = made("A sleepy dragon guards the silver treasure.", text="a dragon guards a silver treasure", query="a")
     copy, twin = made(one.answer, query="b"), made(one.answer, text=one.query.text, query="c")
-    background = Background(others=(one, copy, twin))
+    background = ScoringContext(others=(one, copy, twin))
     scores = [look("copies no other", each, background)[0] for each in (one, copy, twin)]
     assert scores[1] < 0.8 < scores[0] == scores[2] == 1.0
     first, second = (made("Brave dragons guard silver coins.", text="a dragon", query=name) for name in "ab")
-    assert look("copies no other", first, Background(others=(first, second))) == (1.0, "")
+    assert look("copies no other", first, ScoringContext(others=(first, second))) == (1.0, "")
     stock = "There are no differences between the two images."
     twice = (made(stock, query="a"), made(stock, text="another", query="b"))
-    assert look("copies no other", twice[0], Background(others=twice)) == (1.0, "")
+    assert look("copies no other", twice[0], ScoringContext(others=twice)) == (1.0, "")
 
 
 @pytest.mark.parametrize(
@@ -320,9 +320,11 @@ def test_the_total_is_the_weighted_mean_and_halved_where_a_floor_is_missed() -> 
         Heuristic("b", 1, lambda *_: (0.2, "low"), "B."),
         Heuristic("shown", 0, lambda *_: (0, ""), "Shown alone."),
     )
-    (scored,) = score_all([made("x")], Background(), table)
+    (scored,) = score_all([made("x")], ScoringContext(), table)
     assert (scored.total, scored.barred, dict(scored.notes)) == (0.8, (), {"b": "low"})
-    (barred,) = score_all([made("x")], Background(), table, [Heuristic("b", 1, lambda *_: (0.2, ""), "B.", floor=0.3)])
+    (barred,) = score_all(
+        [made("x")], ScoringContext(), table, [Heuristic("b", 1, lambda *_: (0.2, ""), "B.", floor=0.3)]
+    )
     assert (barred.total, barred.barred) == (0.4, ("b",))
 
 
@@ -330,7 +332,7 @@ def test_the_total_is_the_weighted_mean_and_halved_where_a_floor_is_missed() -> 
 def test_a_heuristic_that_returns_something_else_is_named(result: object) -> None:
     odd = Heuristic("odd", 1, lambda *_: result, "Odd.")  # type: ignore[arg-type]  # that is the point
     with pytest.raises(PluginError, match="heuristic 'odd' must return a number from 0 to 1 and a text, it returned"):
-        score_all([made("x")], Background(), extra=[odd])
+        score_all([made("x")], ScoringContext(), extra=[odd])
 
 
 def test_every_heuristic_has_its_own_name_and_says_what_it_looks_at() -> None:
@@ -340,7 +342,7 @@ def test_every_heuristic_has_its_own_name_and_says_what_it_looks_at() -> None:
 
 def total(sample: Sample) -> float:
     candidate = Candidate(sample.query, (sample.pair,), sample.pair.answer)
-    (scored,) = score_all([candidate], Background(SYSTEM, least=1))
+    (scored,) = score_all([candidate], ScoringContext(SYSTEM, least=1))
     return scored.total
 
 
@@ -356,7 +358,7 @@ def test_a_good_answer_stands_above_its_damaged_copy(kind: str) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_none_of_fifty_bad_candidates_among_two_hundred_is_chosen_and_they_rank_low(seed: int) -> None:
     candidates, bad = planted(200, 50, seed)
-    scored = score_all(candidates, Background(SYSTEM, EXAMPLES, others=tuple(candidates)))
+    scored = score_all(candidates, ScoringContext(SYSTEM, EXAMPLES, others=tuple(candidates)))
     middle = median(each.total for each in scored)
     below = [each.total < middle for each in scored if each.candidate.key in bad]
     assert sum(below) >= 0.95 * len(below)
@@ -393,14 +395,14 @@ def test_a_thing_that_the_annotation_does_not_hold_is_rejected(answer: str, foun
         return cleaned.rejections.get(things_of_the_annotation.name)
 
     assert rejected(Query("q", NOTES)) == found
-    assert rejected(Query("q", NOTES, images=(Picture(id="seen"),))) is None
+    assert rejected(Query("q", NOTES, images=(PromptImage(id="seen"),))) is None
     assert rejected(Query("q", "一辆黑色的车不见了")) is None
 
 
 def test_numbers_that_two_annotations_have_are_no_copies() -> None:
     text = "The clock on the tower shows ten past four."
     others = tuple(made(f"It seems that {text.lower()}", text=f"{text} {more}", query=more) for more in ("A", "B"))
-    assert look("copies no other", others[0], Background(others=others)) == (1.0, "")
+    assert look("copies no other", others[0], ScoringContext(others=others)) == (1.0, "")
 
 
 # An answer against itself, and the form of a question.
@@ -417,14 +419,14 @@ def test_what_is_said_again_costs_in_one_answer_and_in_the_next() -> None:
 
 
 def test_an_example_with_too_few_pairs_is_barred_and_one_with_too_many_is_not() -> None:
-    asked = Background("Write three to five pairs.")
+    asked = ScoringContext("Write three to five pairs.")
     totals = [score_all([made(*["Two men repair a bicycle."] * count)], asked)[0] for count in (1, 2, 3, 9)]
     assert ["number of pairs" in each.barred for each in totals] == [True, False, False, False]
 
 
 def test_one_question_varies_enough_where_one_is_wanted() -> None:
-    assert look("variety", made("A cat."), Background("Write exactly one question."))[0] == 1.0
-    assert look("variety", made("A cat."), Background("Write two questions."))[0] == 0.5
+    assert look("variety", made("A cat."), ScoringContext("Write exactly one question."))[0] == 1.0
+    assert look("variety", made("A cat."), ScoringContext("Write two questions."))[0] == 0.5
 
 
 def test_the_number_of_an_option_is_no_number_of_things() -> None:
@@ -515,7 +517,7 @@ ABROAD: dict[str, tuple[list[str], list[str], list[str]]] = {
 def test_in_other_languages_what_is_there_stands_above_what_is_not(language: str) -> None:
     lines, told, invented = ABROAD[language]
     annotation = "\n".join(lines)
-    good, bad = score_all([made(*told, text=annotation), made(*invented, text=annotation)], Background())
+    good, bad = score_all([made(*told, text=annotation), made(*invented, text=annotation)], ScoringContext())
     assert not good.barred, good.scores
     assert good.scores["length"] > 0.85
     assert bad.barred

@@ -12,7 +12,7 @@ from openai import _exceptions
 from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
 from syphus.endpoints.remote import RemoteEndpoint, explained, in_our_terms
 from syphus.endpoints.transport import NoReplyError
@@ -105,15 +105,15 @@ def test_every_exception_of_the_sdk_is_classified() -> None:
 
 @pytest.mark.parametrize("name", CLASSIFIED)
 def test_each_becomes_one_line_without_a_secret(name: str) -> None:
-    vault = Vault()
-    vault.keep(KEY)
+    redactor = SecretRedactor()
+    redactor.keep(KEY)
     make, is_right = CLASSIFIED[name]
     error = make(raised_by_the_sdk()[name])
-    meaning = explained(error, HOST, vault)
+    meaning = explained(error, HOST, redactor)
     assert is_right(meaning), repr(meaning)
     assert str(meaning).isprintable()
     assert KEY not in str(meaning)
-    with pytest.raises(type(meaning), match=r"^[^\n]+$"), in_our_terms(HOST, vault):
+    with pytest.raises(type(meaning), match=r"^[^\n]+$"), in_our_terms(HOST, redactor):
         raise error
 
 
@@ -128,7 +128,7 @@ def test_every_subclass_that_is_loaded_is_caught() -> None:
         error = kind.__new__(kind)
         if isinstance(error, openai.APIStatusError):
             error.status_code = 400
-        with pytest.raises((ConfigError, NoReplyError)), in_our_terms(HOST, Vault()):
+        with pytest.raises((ConfigError, NoReplyError)), in_our_terms(HOST, SecretRedactor()):
             raise error
 
 
@@ -143,13 +143,16 @@ def test_every_subclass_that_is_loaded_is_caught() -> None:
     ],
 )
 def test_what_comes_from_below_the_sdk_is_caught_too(error: Exception) -> None:
-    with pytest.raises((ConfigError, NoReplyError), match=r"can't be prepared|signing"), in_our_terms(HOST, Vault()):
+    with (
+        pytest.raises((ConfigError, NoReplyError), match=r"can't be prepared|signing"),
+        in_our_terms(HOST, SecretRedactor()),
+    ):
         raise error
 
 
 def test_our_own_errors_pass() -> None:
     for error in (ConfigError("ours"), NoReplyError("reset")):
-        with pytest.raises(type(error)) as passed, in_our_terms(HOST, Vault()):
+        with pytest.raises(type(error)) as passed, in_our_terms(HOST, SecretRedactor()):
             raise error
         assert passed.value is error
 
@@ -171,7 +174,7 @@ def configured(**settings: object) -> EndpointConfig:
 )
 def test_settings_that_the_sdk_can_not_send_are_one_line(config: EndpointConfig) -> None:
     async def send() -> None:
-        endpoint = RemoteEndpoint(config, 1, Vault())
+        endpoint = RemoteEndpoint(config, 1, SecretRedactor())
         try:
             await endpoint.send(b"{}")
         finally:
@@ -190,6 +193,6 @@ def test_two_credentials_that_got_past_the_config_are_one_line() -> None:
 
     async def main() -> None:
         with pytest.raises(ConfigError, match="mutually exclusive"):
-            RemoteEndpoint(both, 1, Vault())
+            RemoteEndpoint(both, 1, SecretRedactor())
 
     asyncio.run(main())

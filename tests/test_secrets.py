@@ -19,7 +19,7 @@ import pytest
 from harness import HERE, write_rows
 from processes import MAIN, environment, finish, syphus
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.ledger.sessions import sessions
 from syphus.ledger.store import open_for_reading
 
@@ -224,9 +224,9 @@ def test_a_key_on_the_command_line_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("secret", [CANARY, "0123456789abcdef0123456789abcdef", 'a"b\\c/d+é-0123456789'])
 def test_a_secret_is_blanked_in_every_form(secret: str) -> None:
-    vault = Vault()
-    vault.keep("")
-    vault.keep(secret)
+    redactor = SecretRedactor()
+    redactor.keep("")
+    redactor.keep(secret)
     shown = [
         secret,
         quote(secret, safe=""),
@@ -237,51 +237,51 @@ def test_a_secret_is_blanked_in_every_form(secret: str) -> None:
         base64.urlsafe_b64encode(secret.encode()).decode(),
     ]
     for form in shown:
-        assert vault.scrub(f"before {form}, after {form}") == "before [secret], after [secret]"
-        assert vault.scrub_error(f"<{form}>".encode()) == b"<[secret]>"
-        assert vault.scrub_answer(f"<{form}>".encode()) == b"<[secret]>"
+        assert redactor.scrub(f"before {form}, after {form}") == "before [secret], after [secret]"
+        assert redactor.scrub_error(f"<{form}>".encode()) == b"<[secret]>"
+        assert redactor.scrub_answer(f"<{form}>".encode()) == b"<[secret]>"
 
 
 @pytest.mark.parametrize("before", ["", "1", "12", "Bearer ", "user:"])
 def test_a_secret_within_something_in_base64_is_blanked(before: str) -> None:
-    vault = Vault()
-    vault.keep(CANARY)
+    redactor = SecretRedactor()
+    redactor.keep(CANARY)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        scrubbed = vault.scrub(encode(f"{before}{CANARY}!".encode()).decode())
+        scrubbed = redactor.scrub(encode(f"{before}{CANARY}!".encode()).decode())
         assert "[secret]" in scrubbed
         assert len(scrubbed.replace("[secret]", "")) <= 4 * (len(before) + 3) / 3 + 4
 
 
 def test_the_longest_of_several_secrets_goes_first() -> None:
-    vault = Vault()
-    vault.keep("secret-one")
-    vault.keep("secret-one-and-more")
-    assert vault.scrub("secret-one-and-more, secret-one") == "[secret], [secret]"
+    redactor = SecretRedactor()
+    redactor.keep("secret-one")
+    redactor.keep("secret-one-and-more")
+    assert redactor.scrub("secret-one-and-more, secret-one") == "[secret], [secret]"
 
 
 def test_keys_that_are_ordinary_words_stay_in_answers() -> None:
-    vault = Vault()
+    redactor = SecretRedactor()
     for word in ("none", "x", "EMPTY", "ollama"):
-        vault.keep(word)
-    assert vault.scrub("none of the EMPTY boxes") == "none of the EMPTY boxes"
-    assert vault.scrub_answer(b"ollama is a word") == b"ollama is a word"
-    assert vault.scrub_error(b"wrong key: ollama") == b"wrong key: [secret]"
+        redactor.keep(word)
+    assert redactor.scrub("none of the EMPTY boxes") == "none of the EMPTY boxes"
+    assert redactor.scrub_answer(b"ollama is a word") == b"ollama is a word"
+    assert redactor.scrub_error(b"wrong key: ollama") == b"wrong key: [secret]"
 
 
 @pytest.mark.parametrize(
     "spell", [lambda c: f"\\u{ord(c):04x}", lambda c: f"\\u{ord(c):04X}", lambda c: f"%{ord(c):02X}"]
 )
 def test_a_secret_is_blanked_however_its_letters_are_spelt(spell: Callable[[str], str]) -> None:
-    vault = Vault()
-    vault.keep(CANARY)
+    redactor = SecretRedactor()
+    redactor.keep(CANARY)
     for spelt in ("".join(map(spell, CANARY)), "".join(c if c.isalnum() else spell(c) for c in CANARY)):
-        assert vault.scrub(f"key {spelt}, wrong") == "key [secret], wrong"
-        assert vault.scrub_error(f'{{"a": "{spelt}"}}'.encode()) == b'{"a": "[secret]"}'
-        assert vault.scrub_answer(f'{{"a": "{spelt}"}}'.encode()) == b'{"a": "[secret]"}'
+        assert redactor.scrub(f"key {spelt}, wrong") == "key [secret], wrong"
+        assert redactor.scrub_error(f'{{"a": "{spelt}"}}'.encode()) == b'{"a": "[secret]"}'
+        assert redactor.scrub_answer(f'{{"a": "{spelt}"}}'.encode()) == b'{"a": "[secret]"}'
 
 
 def test_an_answer_without_a_secret_stays_as_it_came() -> None:
-    vault = Vault()
-    vault.keep(CANARY)
+    redactor = SecretRedactor()
+    redactor.keep(CANARY)
     for body in (b'{"a": "\\u0041 50% \\\\u0042 %41"}', b"\xff\xfe %zz \\u00"):
-        assert vault.scrub_answer(body) == body
+        assert redactor.scrub_answer(body) == body

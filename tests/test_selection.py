@@ -10,10 +10,10 @@ from random import Random
 
 import pytest
 
-from syphus.answers.scoring import Background, Candidate, Scored, score_all
+from syphus.answers.scoring import Candidate, Scored, ScoringContext, score_all
 from syphus.cold_start.proof import Proof, Thresholds, hurting, paired_bootstrap, proven, share_interval
 from syphus.cold_start.rubric import VERDICT_SCHEMA, judged, read_verdict, rubric_messages
-from syphus.cold_start.selection import choose, sample_by_lot, sample_spread, tokens
+from syphus.cold_start.selection import choose, sample_random, sample_spread, tokens
 from syphus.types import Pair, Query, State
 
 
@@ -106,7 +106,7 @@ def rows(count: int) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("draw", [sample_spread, sample_by_lot])
+@pytest.mark.parametrize("draw", [sample_spread, sample_random])
 def test_a_sample_is_spread_over_the_lengths_in_proportion_and_is_not_the_first(draw: Draw) -> None:
     sample = draw(rows(5000), 20, "1")
     assert len(set(sample)) == 20
@@ -133,11 +133,11 @@ def test_texts_without_words_of_their_own_are_all_alike_to_a_spread_sample() -> 
 
 def test_what_is_drawn_by_lot_is_as_all_are() -> None:
     data = [(f"{n}", f"there is no other {n}" if n % 50 == 0 else f"the w{n % 40} and x{n}") for n in range(5_000)]
-    rare = [sum(int(name) % 50 == 0 for name in sample_by_lot(data, 100, f"{seed}")) for seed in range(20)]
+    rare = [sum(int(name) % 50 == 0 for name in sample_random(data, 100, f"{seed}")) for seed in range(20)]
     assert 10 <= sum(rare) <= 80  # of 2,000; 40 on average
 
 
-@pytest.mark.parametrize("draw", [sample_spread, sample_by_lot])
+@pytest.mark.parametrize("draw", [sample_spread, sample_random])
 def test_a_sample_is_the_same_for_a_lot_whatever_the_order_and_another_for_another(draw: Draw) -> None:
     data = rows(500)
     once = draw(data, 10, "5")
@@ -145,7 +145,7 @@ def test_a_sample_is_the_same_for_a_lot_whatever_the_order_and_another_for_anoth
     assert not set(once) >= set(draw(data, 10, "6"))
 
 
-@pytest.mark.parametrize("draw", [sample_spread, sample_by_lot])
+@pytest.mark.parametrize("draw", [sample_spread, sample_random])
 def test_no_text_is_sampled_twice(draw: Draw) -> None:
     data = [(f"{i:02}", f"text {i % 7}") for i in range(100)]
     assert sorted(draw(data, 9, "1")) == [f"{i:02}" for i in range(7)]
@@ -290,7 +290,7 @@ def test_what_is_no_verdict_is_a_problem(text: str, problem: str) -> None:
 def test_verdicts_are_one_more_heuristic() -> None:
     one, other = (Candidate(Query(name, "a cat"), (Pair("What?", "A cat."),), name) for name in "ab")
     judge = judged({one.key: read_verdict(VERDICT)})
-    first, second = score_all([one, other], Background(), extra=[judge])
+    first, second = score_all([one, other], ScoringContext(), extra=[judge])
     assert (first.scores["judge"], first.notes["judge"]) == (0.625, "Fine.")
     assert (second.scores["judge"], second.notes["judge"]) == (0.5, "not judged")
 

@@ -5,17 +5,17 @@ import re
 
 import pytest
 
-from syphus.simulator.answers import Answer, Manners, answer
+from syphus.simulator.answers import ModelBehaviour, SimulatedAnswer, answer
 from syphus.simulator.chat_request import Body, read_chat
 from syphus.simulator.facts import MOST_FACTS, facts, subject
-from syphus.simulator.prompts import Prompt, PromptBook
+from syphus.simulator.prompts import PromptBook, ReadPrompt
 
 SYSTEM = "Two images of a car park are described by what changed. Write questions and answers about the differences."
 ANNOTATION = "the blue car has moved\na person appeared in the second picture\nthe grey van is gone"
 TIGHT = "Question: What moved?\nAnswer: A bike did.\nQuestion: Where to?\nAnswer: To the left."
 LOOSE = "Question: What moved?\nAnswer: A bike did.\n\nQuestion: Where to?\nAnswer: To the left.\n"
 ARRAY = json.dumps([{"question": "What moved?", "answer": "A bike did."}] * 2)
-NEAT = Manners(seed=0, sloppiness=0, cold_sloppiness=0)
+NEAT = ModelBehaviour(seed=0, sloppiness=0, cold_sloppiness=0)
 
 
 def messages(example: str = "", system: str = SYSTEM, annotation: str = ANNOTATION) -> list[Body]:
@@ -26,14 +26,14 @@ def messages(example: str = "", system: str = SYSTEM, annotation: str = ANNOTATI
 
 
 def ask(
-    turns: list[Body], manners: Manners = NEAT, book: PromptBook | None = None, **more: object
-) -> tuple[Answer, Prompt]:
+    turns: list[Body], manners: ModelBehaviour = NEAT, book: PromptBook | None = None, **more: object
+) -> tuple[SimulatedAnswer, ReadPrompt]:
     chat = read_chat(json.dumps({"model": "m", "messages": turns, **more}).encode())
     prompt = (book or PromptBook()).read(chat.messages)
     return answer(chat, prompt, manners), prompt
 
 
-def text(turns: list[Body], manners: Manners = NEAT, **more: object) -> str:
+def text(turns: list[Body], manners: ModelBehaviour = NEAT, **more: object) -> str:
     return ask(turns, manners, None, **more)[0].texts[0]
 
 
@@ -47,7 +47,7 @@ def pairs(written: str) -> list[tuple[str, str]]:
 
 def test_the_same_request_gets_the_same_text_and_another_seed_another() -> None:
     assert text(messages(TIGHT)) == text(messages(TIGHT))
-    texts = {text(messages(TIGHT), Manners(seed, 0, 0)) for seed in range(5)}
+    texts = {text(messages(TIGHT), ModelBehaviour(seed, 0, 0)) for seed in range(5)}
     assert len(texts) > 1
     assert text(messages(TIGHT)) != text(messages(TIGHT), seed=7)
 
@@ -115,10 +115,12 @@ def test_the_number_of_pairs_lies_between_those_of_the_examples() -> None:
     assert counts == {2, 3, 4}
 
 
-def defects(turns_of: list[list[Body]], manners: Manners) -> float:
+def defects(turns_of: list[list[Body]], manners: ModelBehaviour) -> float:
     """The share of `turns_of` that is answered with something else than without sloppiness."""
     book = PromptBook()
-    spoilt = [ask(turns, manners, book)[0].texts != ask(turns, Manners(0, 0, 0), book)[0].texts for turns in turns_of]
+    spoilt = [
+        ask(turns, manners, book)[0].texts != ask(turns, ModelBehaviour(0, 0, 0), book)[0].texts for turns in turns_of
+    ]
     return sum(spoilt) / len(spoilt)
 
 
@@ -129,7 +131,7 @@ def numbered(example: str = "", tail: tuple[Body, ...] = ()) -> list[list[Body]]
 # What is drawn follows from the prompt, so these shares are the same every time; the bounds leave room for other
 # wording. A defect does not always show: where there is one pair anyway, "only one pair" changes nothing.
 def test_without_examples_about_a_third_has_a_defect_with_them_about_one_in_a_hundred() -> None:
-    usual = Manners(0, 0.01, 0.35)
+    usual = ModelBehaviour(0, 0.01, 0.35)
     assert 0.25 < defects(numbered(), usual) < 0.42
     assert 0.002 < defects(numbered(TIGHT), usual) < 0.03
     assert defects(numbered(TIGHT), NEAT) == 0
@@ -143,7 +145,7 @@ def test_after_a_correction_the_form_is_kept_better_and_the_first_annotation_is_
             "content": "Your answer could not be used: no question was found. Write question and answer lines.",
         },
     )
-    assert defects(numbered(tail=tail), Manners(0, 0.01, 0.35)) < 0.08
+    assert defects(numbered(tail=tail), ModelBehaviour(0, 0.01, 0.35)) < 0.08
     written, prompt = ask([*messages(), *tail])
     assert prompt.annotation == ANNOTATION
     assert "car" in written.texts[0] or "van" in written.texts[0] or "person" in written.texts[0]

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from syphus.simulator import FAULTS, Record, SimulatedServer, Simulation, serve_in_thread
+from syphus.simulator import FAULTS, RequestRecord, SimulatedServer, Simulation, serve_in_thread
 from syphus.simulator.faults import Cost
 
 KEY = "sk-simulated-0123456789abcdef"
@@ -108,7 +108,7 @@ def play(server: SimulatedServer, fault: str) -> Seen:
     return send(server, PATIENCE if fault.startswith("hang") else 5.0)
 
 
-def entry(server: SimulatedServer) -> Record:
+def entry(server: SimulatedServer) -> RequestRecord:
     """The latest entry of the bill; the connection may be gone a moment before it is made."""
     deadline = time.monotonic() + 5
     while server.stats.in_flight:

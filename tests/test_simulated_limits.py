@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from syphus.simulator import SimulatedServer, Simulation, serve
-from syphus.simulator.rate import Limits, duration
+from syphus.simulator.rate import RateLimits, duration
 
 Result = TypeVar("Result")
 Said = tuple[int, dict[str, str], dict[str, object]]
@@ -50,7 +50,7 @@ def test_a_duration_is_written_as_openai_writes_it(seconds: float, expected: str
 
 
 def test_requests_flow_in_evenly_and_a_refused_one_costs_nothing() -> None:
-    limits = Limits(rpm=60, tpm=0, burst_seconds=2, now=0)
+    limits = RateLimits(rpm=60, tpm=0, burst_seconds=2, now=0)
     assert [limits.admit(1, 0) is None for _ in range(3)] == [True, True, False]
     refusal = limits.admit(1, 0.25)
     assert refusal is not None
@@ -62,7 +62,7 @@ def test_requests_flow_in_evenly_and_a_refused_one_costs_nothing() -> None:
 
 
 def test_tokens_are_charged_at_admission_and_settled_afterwards() -> None:
-    limits = Limits(rpm=0, tpm=600, burst_seconds=60, now=0)
+    limits = RateLimits(rpm=0, tpm=600, burst_seconds=60, now=0)
     assert limits.admit(500, 0) is None
     limits.settle(200)
     refusal = limits.admit(100, 0)
@@ -73,7 +73,7 @@ def test_tokens_are_charged_at_admission_and_settled_afterwards() -> None:
 
 
 def test_a_request_larger_than_the_bucket_passes_when_it_is_full() -> None:
-    limits = Limits(rpm=0, tpm=600, burst_seconds=10, now=0)
+    limits = RateLimits(rpm=0, tpm=600, burst_seconds=10, now=0)
     assert limits.admit(300, 0) is None
     assert limits.admit(300, 10) is not None
     assert limits.admit(300, 30) is None

@@ -13,9 +13,9 @@ from processes import command, start, syphus
 
 from syphus.cli.summary import closing, standing
 from syphus.config.settings import load_config
-from syphus.endpoints.request import Sampling
+from syphus.endpoints.request import RequestBuilder
 from syphus.errors import InputError, RunError
-from syphus.formats.report import Finished, as_json
+from syphus.formats.report import RunResult, as_json
 from syphus.plugins.contract import load_prefix
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import prefix_digest, render_messages
@@ -106,7 +106,9 @@ def test_a_query_shows_all_that_its_pairs_come_from(tmp_path: Path) -> None:
     (answer,) = told["answers"]
     prefix = load_prefix(find_plugin("Rows.rows", [HERE / "plugins"]).create())
     config = load_config(tmp_path / "config.json", {}, {})
-    sent = Sampling(config.model, sampling_parameters(config)).request(render_messages(prefix, told["annotation"]))
+    sent = RequestBuilder(config.model, sampling_parameters(config)).request(
+        render_messages(prefix, told["annotation"])
+    )
     entry = ran.data["RW_INS_r000_1"]
     assert {name: told[name] for name in ("id", "row", "annotation", "image_ids", "meta", "state", "requests")} == {
         "id": "r000",
@@ -176,7 +178,7 @@ def test_only_what_can_help_is_advised(tmp_path: Path, texts: dict[str, str], ad
         ran = run_rows(tmp_path, simulated.url, texts, datasets_dir=(datasets,), prompt_path=prompt)
     assert (ran.exit_code, ran.states[State.FAILED]) == (1, sum(text != "a cat sits" for text in texts.values()))
     assert [line for line in standing(ran.report) if "--retry" in line] == advised
-    told = closing(Finished(ran.report, None, (), []), "CMD --retry invalid")
+    told = closing(RunResult(ran.report, None, (), []), "CMD --retry invalid")
     assert [line for line in told if "--retry" in line] == [
         line.replace(", add", ": CMD").replace(" to the run's command.", "").replace("To ask", "Ask")
         for line in advised

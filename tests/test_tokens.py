@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from token_command import LIFE, command, runs, token
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.entra_tokens import MARGIN, UNKNOWN_LIFE, TokenSource
 from syphus.errors import ConfigError
 
@@ -27,10 +27,10 @@ class Clock:
 
 
 def source(
-    folder: Path, how: str, clock: Clock | None = None, vault: Vault | None = None, life: float = LIFE
+    folder: Path, how: str, clock: Clock | None = None, redactor: SecretRedactor | None = None, life: float = LIFE
 ) -> TokenSource:
     given = command(folder, how, life, NOW)
-    return TokenSource(given, vault or Vault(), clock or Clock(), timeout=20.0, first_wait=0.001)
+    return TokenSource(given, redactor or SecretRedactor(), clock or Clock(), timeout=20.0, first_wait=0.001)
 
 
 def ask(tokens: TokenSource, times: int = 1) -> list[str]:
@@ -86,12 +86,12 @@ def test_a_token_that_was_refused_is_renewed(tmp_path: Path) -> None:
 
 
 def test_every_token_is_told_to_the_vault(tmp_path: Path) -> None:
-    vault = Vault()
-    tokens = source(tmp_path, "az", vault=vault)
+    redactor = SecretRedactor()
+    tokens = source(tmp_path, "az", redactor=redactor)
     ask(tokens)
     tokens.forget()
     ask(tokens)
-    assert vault.scrub(f"{token(1)} and {token(2)}") == "[secret] and [secret]"
+    assert redactor.scrub(f"{token(1)} and {token(2)}") == "[secret] and [secret]"
 
 
 def test_a_command_that_fails_is_tried_three_times_and_its_last_words_are_shown(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_an_end_that_makes_no_sense_is_an_unknown_one(tmp_path: Path, expires: s
 
 @pytest.mark.parametrize("name", ["nowhere-to-be-found", "."])
 def test_a_command_that_can_not_be_started_is_said_so(name: str) -> None:
-    said = refusal(TokenSource((name, "--secret", "hunter2"), Vault()))
+    said = refusal(TokenSource((name, "--secret", "hunter2"), SecretRedactor()))
     assert said.startswith(f"The token command {name} can't be started: ")
     assert "hunter2" not in said
 
@@ -170,7 +170,7 @@ async def until(reached: Callable[[], bool]) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
 def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     async def main() -> str:
-        tokens = TokenSource(command(tmp_path, "hang"), Vault(), timeout=1.0)
+        tokens = TokenSource(command(tmp_path, "hang"), SecretRedactor(), timeout=1.0)
         asking = asyncio.create_task(tokens())
         await until((tmp_path / "hangs").exists)
         with pytest.raises(ConfigError) as error:  # although its child holds the output open
@@ -185,7 +185,7 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
 def test_a_call_that_is_given_up_ends_the_command(tmp_path: Path) -> None:
     async def main() -> None:
-        tokens = TokenSource(command(tmp_path, "hang"), Vault())
+        tokens = TokenSource(command(tmp_path, "hang"), SecretRedactor())
         asking = asyncio.create_task(tokens())
         await until((tmp_path / "hangs").exists)
         asking.cancel()
@@ -200,7 +200,7 @@ def test_a_call_that_is_given_up_ends_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize("turns", range(1, 9))
 def test_a_call_that_is_given_up_while_the_command_starts_ends_it(tmp_path: Path, turns: int) -> None:
     async def main() -> None:
-        asking = asyncio.create_task(TokenSource(command(tmp_path, "hang"), Vault())())
+        asking = asyncio.create_task(TokenSource(command(tmp_path, "hang"), SecretRedactor())())
         for _ in range(turns):  # of the event loop
             await asyncio.sleep(0)
         asking.cancel()
@@ -224,7 +224,7 @@ def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
 def test_a_call_that_is_given_up_does_not_wait_for_what_has_left_the_session(tmp_path: Path) -> None:
     async def main() -> None:
-        asking = asyncio.create_task(TokenSource(command(tmp_path, "leave"), Vault())())
+        asking = asyncio.create_task(TokenSource(command(tmp_path, "leave"), SecretRedactor())())
         await until((tmp_path / "hangs").exists)
         asking.cancel()
         ended, _ = await asyncio.wait([asking], timeout=10)
@@ -242,7 +242,7 @@ def test_the_signals_of_the_terminal_do_not_reach_the_command(tmp_path: Path) ->
     """Ctrl-C is for the run: the command is in a session of its own."""
 
     async def main() -> int:
-        tokens = TokenSource(command(tmp_path, "hang"), Vault())
+        tokens = TokenSource(command(tmp_path, "hang"), SecretRedactor())
         asking = asyncio.create_task(tokens())
         await until((tmp_path / "hangs").exists)
         session = os.getsid(int((tmp_path / "run-1").read_text("utf-8")))

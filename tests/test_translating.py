@@ -25,7 +25,7 @@ from syphus.formats.translation_report import TranslationReport
 from syphus.runs.status import read_query, read_status
 from syphus.simulator import SimulatedServer
 from syphus.translation.chunks import LONGEST
-from syphus.translation.files import find_place
+from syphus.translation.files import find_paths
 from syphus.translation.job import translate
 from syphus.types import State
 
@@ -470,15 +470,15 @@ def test_the_command_takes_a_folder_and_the_name_in_the_first_syphus_works(tmp_p
 
 def test_a_place_is_a_run_a_file_or_a_folder_with_one(tmp_path: Path) -> None:
     file = write(tmp_path, pairs(1))
-    assert find_place(tmp_path) == find_place(file)
-    assert find_place(file).ledger == tmp_path / "TR_instructions.translation"
-    elsewhere = find_place(file, tmp_path / "out")
+    assert find_paths(tmp_path) == find_paths(file)
+    assert find_paths(file).ledger == tmp_path / "TR_instructions.translation"
+    elsewhere = find_paths(file, tmp_path / "out")
     assert (elsewhere.ledger, elsewhere.files) == (tmp_path / "out" / "TR_instructions.translation", tmp_path / "out")
     shutil.copy(file, tmp_path / "XX_instructions.json")
     shutil.copy(file, tmp_path / "TR_instructions_ja.json")
     for path, told in ((tmp_path, "holds several"), (tmp_path / "TR_instructions_ja.json", "translation already")):
         with pytest.raises(InputError, match=told):
-            find_place(path)
+            find_paths(path)
 
 
 def test_the_page_shows_right_to_left_as_it_is_read(tmp_path: Path) -> None:

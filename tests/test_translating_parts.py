@@ -9,7 +9,7 @@ import pytest
 from syphus.answers.translation import LANGUAGES, Term, Translatable, check_translation
 from syphus.errors import ConfigError
 from syphus.simulator.translation.made_up import DAMAGES, WORDS, damaged, made_up
-from syphus.translation.chunks import SourcePair, join, piece_of, queries, split
+from syphus.translation.chunks import SourcePair, chunk_of, join, queries, split
 from syphus.translation.options import glossary, languages, targets
 from syphus.translation.prompts import ask_for_languages
 from syphus.translation.responses import MISSING, NO_JSON, NOT_VALID, read_members, translation
@@ -79,7 +79,7 @@ def test_pieces_are_joined_as_the_language_joins_sentences() -> None:
 
 def test_a_long_pair_is_several_queries_that_know_what_they_belong_to() -> None:
     pair = SourcePair("p", Translatable("What happens?", "He walks on. " * 500), ("i1",), ("q",), ("q",))
-    made = [piece_of(query.id, query.text, query.meta) for query in queries(pair)]
+    made = [chunk_of(query.id, query.text, query.meta) for query in queries(pair)]
     assert {(piece.pair, piece.of) for piece in made} == {("p", len(made))}
     assert made[0].source == Translatable("What happens?", "")
     assert made[0].related == ("q",)

@@ -13,7 +13,7 @@ from damaged_translations import DAMAGES, MORE_DAMAGES, Damage, damaged, samples
 from syphus.answers.translation import (
     LANGUAGES,
     REASONS,
-    Checked,
+    CheckResult,
     Features,
     Language,
     Reason,
@@ -78,7 +78,7 @@ def test_what_else_models_do_is_caught(part: str) -> None:
     assert right.total() >= 0.99 * there.total(), missed
 
 
-def checked(code: str, source: tuple[str, str], translated: tuple[str, str], *terms: Term) -> Checked:
+def checked(code: str, source: tuple[str, str], translated: tuple[str, str], *terms: Term) -> CheckResult:
     return check_translation(Translatable(*source), Translatable(*translated), LANGUAGES[code], terms)
 
 

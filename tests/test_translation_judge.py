@@ -12,10 +12,10 @@ from harness import run_rows, server
 from test_translating import Done, pairs, run, write
 
 from syphus.answers.translation import LANGUAGES, Translatable
-from syphus.answers.translation.judge import judge_messages, read_opinion
+from syphus.answers.translation.judge import judge_messages, read_verdict
 from syphus.config.options import Options
 from syphus.errors import ConfigError
-from syphus.formats.translation_report import Bad, Judged
+from syphus.formats.translation_report import BadTranslation, JudgedCounts
 from syphus.translation.page import write_page
 from syphus.types import State
 
@@ -26,7 +26,7 @@ def verdicts(simulated: Any, since: int = 0) -> list[dict[str, Any]]:
     return [json.loads(user.split("\n", 1)[1].rsplit("\n", 1)[0]) for user in users if user.startswith("===")]
 
 
-def judged(done: Done, code: str) -> Judged:
+def judged(done: Done, code: str) -> JudgedCounts:
     found = next(each.judged for each in done.numbers.languages if each.code == code)
     assert found is not None
     return found
@@ -130,9 +130,9 @@ def test_what_a_judge_writes_is_text_on_the_page(tmp_path: Path) -> None:
     with server() as simulated:
         done = run(write(tmp_path, pairs(1)), simulated.url, languages="ar", judge_translations=1)
     texts = ("<b>asked</b>", "answered & gone")
-    bad = Bad("<i>id", "meaning", "<script>alert(1)</script>", texts, texts)
+    bad = BadTranslation("<i>id", "meaning", "<script>alert(1)</script>", texts, texts)
     (language,) = done.numbers.languages
-    language = language._replace(judged=Judged(1, Counter(meaning=1), 0, 0, [bad]))
+    language = language._replace(judged=JudgedCounts(1, Counter(meaning=1), 0, 0, [bad]))
     write_page(tmp_path / "page.html", "TR", done.numbers._replace(languages=[language]), simulated=False)
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "<script" not in page
@@ -161,7 +161,7 @@ def test_what_is_judged_is_data_and_cannot_end_its_marks() -> None:
     ],
 )
 def test_a_verdict_is_read_strictly(text: str, fault: str, problem: str) -> None:
-    opinion = read_opinion(text)
+    opinion = read_verdict(text)
     assert (opinion.fault, opinion.problem) == (fault, problem)
 
 

@@ -14,7 +14,7 @@ import pytest
 from wire import Seen, Wire, listen, read_request, reply, serving
 from yarl import URL
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.transport import LARGEST_ANSWER, NoReplyError, Reply, Transport
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def post(url: str, body: bytes = b"{}", connect_timeout: float = 5.0) -> Reply:
-    transport = Transport(url, 4, Vault(), connect_timeout=connect_timeout)
+    transport = Transport(url, 4, SecretRedactor(), connect_timeout=connect_timeout)
     try:
         return await transport.post(URL(url), {"Authorization": "Bearer sk-x"}, body)
     finally:
@@ -97,7 +97,7 @@ def test_a_redirect_is_not_followed(status: str) -> None:
 def test_cookies_are_not_kept() -> None:
     async def main() -> list[Seen]:
         async with serving(lambda _: reply(headers={"Set-Cookie": "who=me; Path=/"})) as wire:
-            transport = Transport(wire.url, 4, Vault())
+            transport = Transport(wire.url, 4, SecretRedactor())
             for _ in range(2):
                 await transport.post(URL(wire.url), {}, b"{}")
             await transport.close()
@@ -257,7 +257,7 @@ def test_a_server_that_accepts_and_never_shakes_hands_is_given_up_and_nothing_wa
 
 async def in_turns(wire: Wire, turns: int, between: Callable[[], Awaitable[object]]) -> list[int]:
     """The statuses of so many requests, one after the other over one transport."""
-    transport = Transport(wire.url, 4, Vault())
+    transport = Transport(wire.url, 4, SecretRedactor())
     statuses = []
     for _ in range(turns):
         statuses.append((await transport.post(URL(wire.url), {}, b"{}")).status)
@@ -301,7 +301,7 @@ def test_a_request_is_never_sent_twice_by_itself() -> None:
 
     async def main() -> tuple[list[Seen], NoReplyError]:
         async with serving(lambda _: reply() if len(wire.seen) == 1 else b"") as wire:
-            transport = Transport(wire.url, 4, Vault())
+            transport = Transport(wire.url, 4, SecretRedactor())
             await transport.post(URL(wire.url), {}, b"1")
             with pytest.raises(NoReplyError) as error:
                 await transport.post(URL(wire.url), {}, b"2")
@@ -326,7 +326,7 @@ def test_five_hundred_at_once_are_in_flight_at_once() -> None:
             await writer.drain()
 
         async with listen(talk) as wire, asyncio.timeout(20):
-            transport = Transport(wire.url, count, Vault())
+            transport = Transport(wire.url, count, SecretRedactor())
             url = URL(wire.url)
             got = await asyncio.gather(*(transport.post(url, {}, str(n).encode()) for n in range(count)))
             await transport.close()

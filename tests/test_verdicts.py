@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from syphus.endpoints.classify import Action, Verdict, judge_error, judge_no_reply
-from syphus.endpoints.completions import judge_answer, unusable
+from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
+from syphus.endpoints.completions import classify_answer, unusable
 from syphus.endpoints.rate_limit_headers import retry_wait, stated_limits
 from syphus.io.yaml_files import read_yaml
 from syphus.types import State
@@ -43,8 +43,8 @@ def error(message: str, kind: str | None = None, code: str | int | None = None, 
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def judge(status: int, body: object, headers: Mapping[str, str] | None = None) -> Verdict:
-    return judge_error(status, CIMultiDict(headers or {}), raw(body), HOST, NOW)
+def judge(status: int, body: object, headers: Mapping[str, str] | None = None) -> ReplyVerdict:
+    return classify_error(status, CIMultiDict(headers or {}), raw(body), HOST, NOW)
 
 
 @pytest.mark.parametrize("known", [pytest.param(known, id=known["reply"]) for known in KNOWN])
@@ -103,7 +103,7 @@ def test_what_a_stranger_writes_can_not_move_the_cursor_or_fill_the_screen() -> 
 
 def test_no_reply_is_tried_again_and_may_have_been_billed_if_it_was_sent() -> None:
     for sent in (True, False):
-        verdict = judge_no_reply("reset", "the connection closed", sent)
+        verdict = classify_no_reply("reset", "the connection closed", sent)
         assert (verdict.action, verdict.cause, verdict.message) == (Action.RETRY, "reset", "the connection closed")
         assert verdict.maybe_billed is sent
 
@@ -176,13 +176,13 @@ def test_no_body_and_no_header_of_a_stranger_raises_an_exception(seed: int) -> N
             body = mutated(body, rng)
         data = broken(raw(body), rng)
         headers = CIMultiDict({rng.choice(HEADERS): rng.choice(HEADER_VALUES) for _ in range(3)})
-        verdict = judge_error(rng.choice(STATUSES), headers, data, HOST, NOW)
+        verdict = classify_error(rng.choice(STATUSES), headers, data, HOST, NOW)
         assert verdict.cause
         assert len(verdict.cause) < 1000
         retry_wait(headers, verdict.message, 1_790_000_000.0)
         for what in ("requests", "tokens"):
             stated_limits(headers, what)
-        read_as_answer = judge_answer(data, len(data), headers)
+        read_as_answer = classify_answer(data, len(data), headers)
         if read_as_answer.completion is not None:
             unusable(read_as_answer.completion)
             assert read_as_answer.completion.usage.prompt_tokens >= 0

@@ -241,12 +241,12 @@ def test_no_name_of_the_example_comes_out(tmp_path: Path) -> None:
 # Visual story telling
 
 
-def photo(name: str, album: str = "44", **more: object) -> dict[str, object]:
-    return {"id": name, "album_id": album, "title": f"t{name}", "tags": "fair xmas", "url_o": "https://x", **more}
+def photo(name: str, attachments: str = "44", **more: object) -> dict[str, object]:
+    return {"id": name, "album_id": attachments, "title": f"t{name}", "tags": "fair xmas", "url_o": "https://x", **more}
 
 
-def said(name: str, text: str, album: str = "44") -> list[dict[str, object]]:
-    return [{"photo_flickr_id": name, "album_id": album, "text": text, "original_text": "X", "story_id": "1"}]
+def said(name: str, text: str, attachments: str = "44") -> list[dict[str, object]]:
+    return [{"photo_flickr_id": name, "album_id": attachments, "text": text, "original_text": "X", "story_id": "1"}]
 
 
 def vist(images: Sequence[object], albums: Sequence[object], annotations: Sequence[object]) -> dict[str, object]:
@@ -307,11 +307,11 @@ def test_of_several_lists_only_the_record_at_fault_is_left_out(tmp_path: Path) -
     )
     dataset, tolerance = create("VisualStoryTelling"), Tolerance()
     leave_out(dataset, path, tolerance)
-    bad, album = queries(dataset, path, tolerance)
+    bad, attachments = queries(dataset, path, tolerance)
     assert bad.problem.endswith('in.json: images, record 2 (line 1): no "album_id"')
-    assert album.image_ids == ("VST_IMG_1", "VST_IMG_3")
-    assert '["one .", "x ."]' in album.text
-    assert '["three ."]' in album.text
+    assert attachments.image_ids == ("VST_IMG_1", "VST_IMG_3")
+    assert '["one .", "x ."]' in attachments.text
+    assert '["three ."]' in attachments.text
 
 
 def test_what_is_kept_of_a_large_file_is_its_text(tmp_path: Path) -> None:

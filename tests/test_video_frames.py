@@ -16,7 +16,7 @@ import pytest
 from media import every, number_of, write_video
 from PIL import Image
 
-from syphus.images.options import Look
+from syphus.images.options import EncodeOptions
 from syphus.images.packets import needed, timeline
 from syphus.images.pixels import BadImageError
 from syphus.images.video import frames
@@ -26,7 +26,7 @@ MILLI, TICK = Fraction(1, 1000), Fraction(1, 25)
 
 def taken(path: Path, seconds: Sequence[float] | None = None) -> dict[float, int | str]:
     """The number of the frame, or the reason, for each second."""
-    found = sorted(frames(path, seconds, Look()), key=lambda each: each[0])
+    found = sorted(frames(path, seconds, EncodeOptions()), key=lambda each: each[0])
     assert len({second for second, _ in found}) == len(found)
     return {second: number_of(image) if isinstance(image, bytes) else image for second, image in found}
 
@@ -60,7 +60,7 @@ def test_each_second_has_its_nearest_frame(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, times, **how)  # type: ignore[arg-type]  # options of the encoders
     found = taken(path)
     assert found == {second: nearest(times, second) for second in range(len(found))}
-    assert [second for second, _ in frames(path, None, Look())] == list(found)
+    assert [second for second, _ in frames(path, None, EncodeOptions())] == list(found)
     if len(times) > 1:
         last = times[-1] - times[0]
         assert len(found) in (math.floor(last) + 1, math.ceil(last + (last / (len(times) - 1))))
@@ -106,7 +106,7 @@ def test_the_timeline_of_one_frame_has_second_0() -> None:
 def test_a_turned_video_is_turned_back(tmp_path: Path, degrees: int) -> None:
     """The bars of frame 0 are black, above grey: where the grey is tells the way it was turned."""
     path = write_video(tmp_path / "a.mp4", every(10, 1), rotation=degrees)
-    ((_, image),) = frames(path, [0], Look(size=None))
+    ((_, image),) = frames(path, [0], EncodeOptions(size=None))
     assert isinstance(image, bytes)
     shown = Image.open(io.BytesIO(image)).convert("L")
     width, height = shown.size
@@ -151,7 +151,7 @@ def test_a_broken_middle_costs_the_seconds_in_it(tmp_path: Path) -> None:
         s: 25 * s for s in (0, 1, 2, 3, 8, 9, 10, 11)
     }
     assert list(found) == list(range(12))
-    order = [second for second, _ in frames(path, None, Look())]
+    order = [second for second, _ in frames(path, None, EncodeOptions())]
     assert order == [0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 5, 6]  # the rest is not decoded once more
 
 
@@ -192,9 +192,9 @@ def test_a_frame_that_is_suddenly_enormous_is_not_decoded(tmp_path: Path) -> Non
                 packet.stream = stream
                 target.mux(packet)
     told = "no frame near this second can be decoded"
-    found = list(frames(tmp_path / "bomb.mkv", [0, 3, 6], Look(most_pixels=20_000)))
+    found = list(frames(tmp_path / "bomb.mkv", [0, 3, 6], EncodeOptions(most_pixels=20_000)))
     assert [each for _, each in found if isinstance(each, str)] == [told]
-    assert len(list(frames(tmp_path / "bomb.mkv", [0, 3, 6], Look()))) == 3
+    assert len(list(frames(tmp_path / "bomb.mkv", [0, 3, 6], EncodeOptions()))) == 3
 
 
 def test_broken_videos_do_not_hang_where_threads_decode_them(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_broken_videos_do_not_hang_where_threads_decode_them(tmp_path: Path) -> 
             data[rng.randrange(first, last)] ^= 1 << rng.randrange(8)
         path = tmp_path / f"{number}.mp4"
         path.write_bytes(data)
-        assert {second for second, _ in frames(path, None, Look(), threads=2)} == set(range(8))
+        assert {second for second, _ in frames(path, None, EncodeOptions(), threads=2)} == set(range(8))
     assert av.logging.get_level() is None  # or they would, once in some thousand
 
 
@@ -233,7 +233,7 @@ def test_what_is_no_video_has_a_reason(tmp_path: Path) -> None:
     told = {}
     for name in ("list.mp4", "list.m3u8", "cut.mp4", "sound.mp4", "future.mkv"):
         with pytest.raises(BadImageError) as caught:
-            list(frames(tmp_path / name, None, Look()))
+            list(frames(tmp_path / name, None, EncodeOptions()))
         told[name] = str(caught.value).partition(":")[0]
     assert told == {
         "list.mp4": "not a video",
@@ -243,4 +243,4 @@ def test_what_is_no_video_has_a_reason(tmp_path: Path) -> None:
         "future.mkv": "in a codec that is unknown",
     }
     with pytest.raises(BadImageError, match="192 x 96 pixels, more than 9,000 in all"):
-        list(frames(good, None, Look(most_pixels=9_000)))
+        list(frames(good, None, EncodeOptions(most_pixels=9_000)))

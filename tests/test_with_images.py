@@ -20,10 +20,10 @@ from syphus.plugins.contract import queries, shipped
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import prefix_digest, to_prefix
 from syphus.plugins.rows import to_query
-from syphus.runs.preview import Shown, preview
+from syphus.runs.preview import PreviewedQuery, preview
 from syphus.runs.status import read_status
 from syphus.simulator import SimulatedServer
-from syphus.types import Picture, State
+from syphus.types import PromptImage, State
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +197,7 @@ def test_a_preview_says_what_an_image_is_and_shows_none(tmp_path: Path) -> None:
     path = write_picture(tmp_path / "a.jpg", 2000, 1000)
     given = [{"id": "r", "text": "a car", "images": [str(path)]}, {"id": "s", "text": "b", "images": ["gone.jpg"]}]
     rows.write_text("\n".join(map(json.dumps, given)), "utf-8")
-    every: list[Shown] = []
+    every: list[PreviewedQuery] = []
     options = Options(
         name="Pictures.pictures",
         query_inputs_path=str(rows),
@@ -234,4 +234,9 @@ def test_images_of_another_form_are_refused(images: object, told: str) -> None:
 
 def test_images_may_be_paths_bytes_and_ids() -> None:
     query = to_query({"id": 1, "sentences": "x", "images": ["a.jpg", Path("b.jpg"), b"\xff\xd8", {"id": "X_IMG_1"}]})
-    assert query.images == (Picture("a.jpg"), Picture("b.jpg"), Picture(data=b"\xff\xd8"), Picture(id="X_IMG_1"))
+    assert query.images == (
+        PromptImage("a.jpg"),
+        PromptImage("b.jpg"),
+        PromptImage(data=b"\xff\xd8"),
+        PromptImage(id="X_IMG_1"),
+    )

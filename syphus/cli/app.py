@@ -168,11 +168,11 @@ def preview(
 ) -> None:
     """Prints the exact messages that would go out; sends nothing."""
     from syphus.cli.summary import as_text, sizes_as_text
-    from syphus.runs.preview import Shown
+    from syphus.runs.preview import PreviewedQuery
     from syphus.runs.preview import preview as look
 
     if options.json:
-        every: list[Shown] = []
+        every: list[PreviewedQuery] = []
         look(options, os.environ, count, every.append)
         print_as_json([shown._asdict() for shown in every])
         return

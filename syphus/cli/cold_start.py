@@ -20,29 +20,29 @@ from syphus.cli.streams import command_given, print_as_json, print_lines, say
 from syphus.cli.summary import going_on
 from syphus.cold_start.conclusion import shortcomings
 from syphus.cold_start.review import ACCEPT, EDIT, REJECT, Decision
-from syphus.cold_start.search import Ended
+from syphus.cold_start.search import ColdStartResult
 from syphus.config.options import Options
 from syphus.errors import ConfigError, InterruptError
-from syphus.text import MADE_UP, dollars, many, one_line
+from syphus.text import MADE_UP, format_dollars, one_line, pluralize
 
 if TYPE_CHECKING:
-    from syphus.cold_start.compare import Compared
+    from syphus.cold_start.compare import ComparisonResult
 
 # FOLDED from trials.py:
 # The sentences and tables after a cold start or a comparison.
 
 
-def searched(ended: Ended, command: str) -> list[str]:
+def searched(ended: ColdStartResult, command: str) -> list[str]:
     """How a cold start ended: what was found or is missing, what to try, what it has cost, where it is."""
     found, spending = ended.found, ended.report.spending
-    cost = "cost unknown" if ended.report.cost is None else dollars(ended.report.cost)
+    cost = "cost unknown" if ended.report.cost is None else format_dollars(ended.report.cost)
     lines = [str(ended.stopped_by)] if ended.stopped_by is not None else []
     if found.satisfactory:
-        lines.append(f"Satisfactory: {many(len(found.examples), 'in-context example')}.")
+        lines.append(f"Satisfactory: {pluralize(len(found.examples), 'in-context example')}.")
     elif found.best or found.missing:  # otherwise nothing was proven, one way or the other
         lines.append("Not satisfactory." + (" The best set is kept." if found.best else ""))
         lines += shortcomings(found)
-    lines.append(f"{many(spending.requests, 'request')}, {cost} in this run so far")
+    lines.append(f"{pluralize(spending.requests, 'request')}, {cost} in this run so far")
     if ended.report.simulated:
         lines.append(MADE_UP)
     if ended.files:
@@ -50,7 +50,7 @@ def searched(ended: Ended, command: str) -> list[str]:
     return [*lines, going_on(ended.stopped_by, command)] if ended.stopped_by is not None else lines
 
 
-def compared(done: Compared) -> list[str]:
+def compared(done: ComparisonResult) -> list[str]:
     """The table: a line a number, a column a prompt and model; then each against the first."""
     head = ["", *(each.name for each in done.variants)]
     rows = [head, *([name, *cells] for name, cells in done.rows())]
@@ -149,10 +149,10 @@ def cold_start(
     """Looks for in-context examples for a prompt, and proves that they help; exit 1 where they do not."""
     from syphus.cli.progress import make_observer
     from syphus.cold_start.command import cold_start as search
-    from syphus.cold_start.plan import Plan
+    from syphus.cold_start.plan import SearchPlan
     from syphus.cold_start.results_json import as_json
 
-    plan = Plan(
+    plan = SearchPlan(
         rounds=rounds,
         sample=sample,
         answers=answers,

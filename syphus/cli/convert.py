@@ -11,9 +11,9 @@ import typer
 
 from syphus.cli.options import with_fields
 from syphus.cli.streams import print_as_json, print_lines
-from syphus.images.convert import Converted, Progress
-from syphus.images.options import Conversion
-from syphus.text import many, printable, span
+from syphus.images.convert import ConversionProgress, ConversionResult
+from syphus.images.options import ConvertOptions
+from syphus.text import format_duration, pluralize, printable
 
 _LIVE_EVERY, _PLAIN_EVERY = 0.5, 30.0  # seconds
 
@@ -24,11 +24,11 @@ class ConversionMeter:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        self._began: tuple[float, Progress] | None = None
+        self._began: tuple[float, ConversionProgress] | None = None
         self._shown_at = time.monotonic()
         self._drawn = False
 
-    def tick(self, progress: Progress) -> None:
+    def tick(self, progress: ConversionProgress) -> None:
         """Called for each image; shows a line when it is time for one."""
         now = time.monotonic()
         if self._began is None:
@@ -43,19 +43,19 @@ class ConversionMeter:
         now = time.monotonic()
         if now - self._shown_at >= (_LIVE_EVERY if self._live else _PLAIN_EVERY):
             self._shown_at = now
-            self._draw(f"{many(seen, 'photo')}, {new:,} downloaded")
+            self._draw(f"{pluralize(seen, 'photo')}, {new:,} downloaded")
 
-    def line(self, now: float, progress: Progress) -> str:
+    def line(self, now: float, progress: ConversionProgress) -> str:
         """`12,300 images  3 skipped  41%  480/s  left 2 min`."""
         began, first = self._began or (now, progress)
         seconds, done = now - began, progress.share - first.share
-        parts = [many(progress.images, "image")]
+        parts = [pluralize(progress.images, "image")]
         parts += [f"{progress.skipped:,} skipped"] if progress.skipped else []
         parts.append(f"{progress.share:.0%}")
         if seconds > 0:
             parts.append(f"{(progress.images - first.images) / seconds:,.0f}/s")
         if done > 0:
-            parts.append(f"left {span(seconds * (1 - progress.share) / done)}")
+            parts.append(f"left {format_duration(seconds * (1 - progress.share) / done)}")
         return "  ".join(parts)
 
     def say(self, line: str) -> None:
@@ -81,12 +81,12 @@ class ConversionMeter:
             pass  # nobody reads it any more
 
 
-def closing(done: Converted, seconds: float) -> list[str]:
+def closing(done: ConversionResult, seconds: float) -> list[str]:
     """How it ended, in numbers."""
-    parts = f" in {many(done.parts, 'part')}" if done.parts > 1 else ""
+    parts = f" in {pluralize(done.parts, 'part')}" if done.parts > 1 else ""
     size = f"{done.bytes / 1e6:,.1f} MB" if done.bytes < 1e9 else f"{done.bytes / 1e9:,.2f} GB"
     each = f", {done.bytes / done.images / 1000:,.1f} kB each" if done.images else ""
-    lines = [f"{many(done.images, 'image')}{parts}, {size}{each}; {done.skipped:,} skipped"]
+    lines = [f"{pluralize(done.images, 'image')}{parts}, {size}{each}; {done.skipped:,} skipped"]
     if done.new:
         lines.append(f"{done.new:,} of them now, {done.new / max(seconds, 1e-9):,.0f}/s")
     else:
@@ -95,7 +95,7 @@ def closing(done: Converted, seconds: float) -> list[str]:
     return lines
 
 
-def as_json(done: Converted) -> dict[str, object]:
+def as_json(done: ConversionResult) -> dict[str, object]:
     """The same for programs."""
     return {**done._asdict(), "files": [str(file) for file in done.files]}
 
@@ -104,8 +104,8 @@ def as_json(done: Converted) -> dict[str, object]:
 # The command that makes image stores: convert. Thin, as those in cli.py.
 
 
-@with_fields(Conversion)
-def convert(options: Conversion) -> None:
+@with_fields(ConvertOptions)
+def convert(options: ConvertOptions) -> None:
     """Makes the image store of a dataset from its stills or videos; the same command goes on after a stop."""
     from syphus.images.convert import convert as work
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from syphus.cli.streams import print_lines
-from syphus.text import many
+from syphus.text import pluralize
 
 RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
 PluginFolders = Annotated[
@@ -51,10 +51,10 @@ def push(
     datasets_dir: PluginFolders = None,
 ) -> None:
     """Sends the pairs of a run, with their card, to the Hugging Face Hub; what is there already is not sent again."""
-    from syphus.runs.push import Target
+    from syphus.runs.push import PushTarget
     from syphus.runs.push import push as send
 
-    target = Target(repo, private, revision)
+    target = PushTarget(repo, private, revision)
     done = send(folder, form, target, allow_simulated, datasets_dir or (), sys.stderr.isatty())
     size = f" ({done.size / 1e6:,.1f} MB)" if done.sent else ""
-    print_lines(f"{done.url}: {many(len(done.sent), 'file')} sent{size}, {done.there:,} there already")
+    print_lines(f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.there:,} there already")

@@ -10,12 +10,12 @@ import orjson
 import typer
 
 from syphus.cli.streams import print_as_json, print_lines, print_text
-from syphus.formats.mimicit.data_yaml import Finding
+from syphus.formats.mimicit.data_yaml import DataYamlFinding
 from syphus.formats.mimicit.images import Depth
 from syphus.formats.mimicit.mix import Share
-from syphus.formats.mimicit.stats import Counted, mean
+from syphus.formats.mimicit.stats import MimicitCounts, mean
 from syphus.formats.mimicit.verify import Summary
-from syphus.text import many
+from syphus.text import pluralize
 
 # FOLDED from corpus.py:
 # What people read about MIMIC-IT files: the summary of a check, the shares of a mixture, the table of numbers.
@@ -25,14 +25,14 @@ _HEAD = '{"findings": ['
 HEADS = ("dataset", "language", "images", "instructions", "pairs per query", "words of a question", "of an answer")
 
 
-class Findings:
+class FindingPrinter:
     """Tells findings as they come, which may be millions, and the rest at the end: as lines, or as one JSON object."""
 
     def __init__(self, json: bool) -> None:
         self._json = json
         self._told = 0
 
-    def tell(self, finding: Finding) -> None:
+    def tell(self, finding: DataYamlFinding) -> None:
         """Tells one."""
         if self._json:
             print_text(f"{',' if self._told else _HEAD}\n{orjson.dumps(finding._asdict()).decode()}")
@@ -53,10 +53,10 @@ def checked(summary: Summary) -> str:
     pairs = sum(part.pairs for part in summary.parts)
     images = "images not checked"
     if summary.images is not None:
-        images = f"{many(summary.images, 'image')} {LOOKED[summary.depth]}"
-    seen = f"{many(pairs, 'pair')} in {many(len(summary.parts), 'file')}, {images}"
+        images = f"{pluralize(summary.images, 'image')} {LOOKED[summary.depth]}"
+    seen = f"{pluralize(pairs, 'pair')} in {pluralize(len(summary.parts), 'file')}, {images}"
     found = ", ".join(f"{times:,} {kind}" for kind, times in summary.problems.most_common())
-    return f"{seen}: {many(summary.problems.total(), 'problem')}{f' ({found})' if found else ''}"
+    return f"{seen}: {pluralize(summary.problems.total(), 'problem')}{f' ({found})' if found else ''}"
 
 
 def as_json(summary: Summary) -> dict[str, object]:
@@ -77,7 +77,7 @@ def mixture(shares: Sequence[Share]) -> list[str]:
     return columns(rows, 2)
 
 
-def numbers(counted: Sequence[Counted]) -> list[tuple[str, ...]]:
+def numbers(counted: Sequence[MimicitCounts]) -> list[tuple[str, ...]]:
     """The table without its heads: a row for each file."""
     return [
         (
@@ -131,7 +131,7 @@ def verify(
     from syphus.formats.mimicit.verify import verify as check
 
     groups, found = find_groups(paths, images or ())
-    findings = Findings(json)
+    findings = FindingPrinter(json)
     summary = check(groups, found, findings.tell, Depth(decode), allow_unused)
     findings.end(as_json(summary), [checked(summary)])
     raise typer.Exit(1 if summary.problems else 0)
@@ -152,7 +152,7 @@ def mix(
     """Writes a data yaml for Otter's loader, checks its files, and says how often each dataset will be drawn from."""
     from syphus.formats.mimicit.mix import mix as write
 
-    findings = Findings(json)
+    findings = FindingPrinter(json)
     made = write(output, datasets, findings.tell)
     numbers = {"shares": [share._asdict() for share in made.shares], **as_json(made.summary)}
     findings.end(numbers, [*mixture(made.shares), checked(made.summary)])

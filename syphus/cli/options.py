@@ -12,7 +12,7 @@ import typer
 
 from syphus.config.options import Options
 from syphus.errors import ConfigError
-from syphus.images.options import Conversion
+from syphus.images.options import ConvertOptions
 from syphus.types import Relation, State
 
 _METAVARS: dict[object, str] = {
@@ -29,7 +29,7 @@ def with_options(command: Callable[..., None], without: Container[str] = ()) -> 
 
 
 def with_fields(
-    kind: type[Options] | type[Conversion], without: Container[str] = ()
+    kind: type[Options] | type[ConvertOptions], without: Container[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The same for the fields of another dataclass, which are declared as those of `Options` are.
 

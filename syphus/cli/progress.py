@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TextIO
 
-from syphus.pipeline.engine import Observer, View
-from syphus.text import dollars, printable, span
+from syphus.pipeline.engine import Observer, RunView
+from syphus.text import format_dollars, format_duration, printable
 from syphus.types import State
 
 if TYPE_CHECKING:
@@ -27,23 +27,23 @@ _CAUSES = 3  #: that are shown
 _WORTH_TELLING = 5.0  #: seconds that a limit holds everything
 
 
-class Meter:
+class ProgressFormatter:
     """Takes a reading of the run whenever it is asked for a line."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: RunView) -> None:
         self._view = view
         self._readings: deque[tuple[float, int]] = deque([(view.clock(), 0)])
 
     @property
     def done(self) -> int:
         """Queries with an outcome, over all sessions."""
-        tally = self._view.tally
-        return tally.total - tally.before[State.PENDING] + tally.done
+        stats = self._view.stats
+        return stats.total - stats.before[State.PENDING] + stats.done
 
     def read(self) -> None:
         """Notes where the run is, for the rate."""
         now = self._view.clock()
-        self._readings.append((now, self._view.tally.done))
+        self._readings.append((now, self._view.stats.done))
         while len(self._readings) > 2 and now - self._readings[0][0] > RATE_OVER:
             self._readings.popleft()
 
@@ -54,27 +54,27 @@ class Meter:
 
     def counts(self) -> str:
         """`ok 5,180  invalid 21  asked again 3  498/min  61k tokens  $2.07  left 16 min`."""
-        tally, budget = self._view.tally, self._view.gate.budget
+        stats, budget = self._view.stats, self._view.gate.budget
         parts = [
-            f"{state} {tally.in_state(state):,}"
+            f"{state} {stats.in_state(state):,}"
             for state in State
-            if state is not State.PENDING and (tally.in_state(state) or state is State.OK)
+            if state is not State.PENDING and (stats.in_state(state) or state is State.OK)
         ]
-        if tally.again:
-            parts.append(f"asked again {tally.again:,}")
+        if stats.again:
+            parts.append(f"asked again {stats.again:,}")
         rate = self.rate()
         parts.append(f"{rate * 60:,.0f}/min" if rate < 20 else f"{rate:,.0f}/s")
-        usage = tally.usage
+        usage = stats.usage
         parts.append(f"{(usage.prompt_tokens + usage.completion_tokens) / 1000:,.0f}k tokens")
         if budget.price is not None and budget.cost:
-            parts.append(dollars(budget.cost))
+            parts.append(format_dollars(budget.cost))
         if rate > 0:
-            parts.append(f"left {span((tally.total - self.done) / rate)}")
+            parts.append(f"left {format_duration((stats.total - self.done) / rate)}")
         return "  ".join(parts)
 
     def trouble(self) -> str:
         """Errors by cause, and what is being waited for; empty where all is well."""
-        parts = [f"{count:,} {cause}" for cause, count in self._view.tally.errors.most_common(_CAUSES)]
+        parts = [f"{count:,} {cause}" for cause, count in self._view.stats.errors.most_common(_CAUSES)]
         now = self._view.clock()
         for lane in self._view.gate.lanes:
             host = lane.endpoint.host
@@ -99,7 +99,7 @@ class Meter:
         """Everything in one line."""
         self.read()
         trouble = self.trouble()
-        return f"{self.done:,}/{self._view.tally.total:,}  {self.counts()}" + (f"  [{trouble}]" if trouble else "")
+        return f"{self.done:,}/{self._view.stats.total:,}  {self.counts()}" + (f"  [{trouble}]" if trouble else "")
 
 
 def _at(seconds: float) -> str:
@@ -140,7 +140,7 @@ class PlainObserver(Observer):
             self.say(f"reading: {rows:,} rows")
 
     @contextlib.asynccontextmanager
-    async def watching(self, view: View) -> AsyncIterator[None]:
+    async def watching(self, view: RunView) -> AsyncIterator[None]:
         """Shows how far the run is, on a timer of its own."""
         task = asyncio.create_task(self._show(view))
         try:
@@ -150,8 +150,8 @@ class PlainObserver(Observer):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def _show(self, view: View) -> None:
-        meter = Meter(view)
+    async def _show(self, view: RunView) -> None:
+        meter = ProgressFormatter(view)
         while True:
             await asyncio.sleep(PLAIN_EVERY)
             self.say(meter.line())
@@ -171,18 +171,18 @@ class LiveObserver(PlainObserver):
         else:
             self._bar.console.print(printable(line), markup=False, highlight=False)
 
-    async def _show(self, view: View) -> None:
+    async def _show(self, view: RunView) -> None:
         from rich.console import Console  # only a terminal needs it, and it takes its time to import
         from rich.progress import BarColumn, Progress, TextColumn
 
-        meter, console = Meter(view), Console(file=self._stream)
+        meter, console = ProgressFormatter(view), Console(file=self._stream)
         columns = (
             *([BarColumn(bar_width=24)] if console.width >= _ROOM_FOR_A_BAR else []),
             TextColumn("{task.fields[counts]}", markup=False),
             TextColumn("{task.fields[trouble]}", markup=False, style="yellow"),
         )
         with Progress(*columns, console=console, auto_refresh=False) as self._bar:
-            task = self._bar.add_task("", total=view.tally.total, counts="", trouble="")
+            task = self._bar.add_task("", total=view.stats.total, counts="", trouble="")
             try:
                 while True:
                     self._draw(self._bar, task, meter)
@@ -192,7 +192,7 @@ class LiveObserver(PlainObserver):
                 self._bar = None
 
     @staticmethod
-    def _draw(bar: Progress, task: TaskID, meter: Meter) -> None:
+    def _draw(bar: Progress, task: TaskID, meter: ProgressFormatter) -> None:
         meter.read()
         counts = f"{meter.done:,}/{bar.tasks[task].total:,.0f}  {meter.counts()}"
         bar.update(task, completed=meter.done, counts=counts, trouble=meter.trouble(), refresh=True)

@@ -11,18 +11,18 @@ import orjson
 
 from syphus.cli.mimicit import columns
 from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
-from syphus.formats.report import Finished, Report
+from syphus.formats.report import Report, RunResult
 from syphus.formats.translation_report import TRANSLATE, LanguageReport, TranslationReport
 from syphus.ledger.records import ANSWERED
 from syphus.pipeline.stage import IMAGE
 from syphus.plugins.discovery import PluginInfo
 from syphus.runs.generate import PLUGIN, asking_helps
-from syphus.runs.preview import Shown, Sizes
-from syphus.text import MADE_UP, dollars, many, one_line, printable
+from syphus.runs.preview import PreviewedQuery, PreviewSizes
+from syphus.text import MADE_UP, format_dollars, one_line, pluralize, printable
 from syphus.types import State
 
 if TYPE_CHECKING:
-    from syphus.runs.clean import Cleaning
+    from syphus.runs.clean import CleaningResult
 
 # FOLDED from languages.py:
 # What people read about translations: where the pairs stand in each language.
@@ -35,7 +35,7 @@ def numbers(report: TranslationReport) -> list[str]:
     total = report.pairs * len(report.languages)
     states = {state: sum(each.counts.states[state] for each in report.languages) for state in State}
     parts = " + ".join(f"{states[state]:,} {state}" for state in State)
-    what = f"{many(report.pairs, 'pair')} in {many(len(report.languages), 'language')}"
+    what = f"{pluralize(report.pairs, 'pair')} in {pluralize(len(report.languages), 'language')}"
     rows = [_row(each) for each in report.languages]
     return [f"{what}: {total:,} = {parts}", *(f"  {line}" for line in columns(rows, 1))]
 
@@ -69,18 +69,18 @@ def summary(report: Report) -> list[str]:
     """The states, which add up, the cost, and why rows are not ok."""
     counts = report.counts
     parts = " + ".join(f"{counts.states[state]:,} {state}" for state in State)
-    paid = f"{cost(report)} over {many(len(report.sessions), 'session')}"
-    lines = [f"{many(counts.total, 'query', 'queries')} = {parts}    {many(counts.pairs, 'pair')}    {paid}"]
+    paid = f"{cost(report)} over {pluralize(len(report.sessions), 'session')}"
+    lines = [f"{pluralize(counts.total, 'query', 'queries')} = {parts}    {pluralize(counts.pairs, 'pair')}    {paid}"]
     lines += [_reasons(report, state) for state in State if report.counts.reasons.get(state)]
     if counts.shared:
-        shared = many(counts.shared, "query shares", "queries share")
+        shared = pluralize(counts.shared, "query shares", "queries share")
         lines.append(f"{shared} the answer of another one that asks the very same.")
     if report.simulated:
         lines.append(MADE_UP)
     return lines
 
 
-def closing(finished: Finished, command: str) -> list[str]:
+def closing(finished: RunResult, command: str) -> list[str]:
     """How a run ended: the cause if it was stopped, what was kept, where it is, and the command that goes on.
 
     `command` is the one that was given. Going on is without its `--retry`: those rows are pending now, and to ask once
@@ -148,11 +148,11 @@ def standing(report: Report, working: bool = False) -> list[str]:
     return lines
 
 
-def cleaning(done: Cleaning) -> list[str]:
+def cleaning(done: CleaningResult) -> list[str]:
     """A run before and after it was cleaned once more, and what the rules did."""
     lines = [f"before  {summary(done.before)[0]}"]
     lines += [line if line == MADE_UP else f"after   {line}" for line in summary(done.after)]
-    lines.append(f"{many(done.changed, 'query has', 'queries have')} another outcome now.")
+    lines.append(f"{pluralize(done.changed, 'query has', 'queries have')} another outcome now.")
     for what, counts in done.after.rules.items():
         if counts:
             lines.append(f"{what}: " + ", ".join(f"{count:,} {rule}" for rule, count in counts.items()))
@@ -197,7 +197,7 @@ def cost(report: Report) -> str:
     if report.cost is None:
         return "cost unknown"
     unknown = report.spending.unknown_tokens
-    return dollars(report.cost) + (f" (and up to {unknown:,} tokens without an answer)" if unknown else "")
+    return format_dollars(report.cost) + (f" (and up to {unknown:,} tokens without an answer)" if unknown else "")
 
 
 # FOLDED from showing.py:
@@ -207,12 +207,12 @@ _COLOURS = {"system": "\033[35m", "user": "\033[36m", "assistant": "\033[32m"}
 _PLAIN = "\033[0m"
 
 
-def as_text(shown: Shown, colours: bool) -> str:
+def as_text(shown: PreviewedQuery, colours: bool) -> str:
     """The messages of one query, each below its role, and what goes with them; or why it is not sent."""
     return "".join(f"{line}\n" for line in _lines(shown, colours))
 
 
-def _lines(shown: Shown, colours: bool) -> Iterator[str]:
+def _lines(shown: PreviewedQuery, colours: bool) -> Iterator[str]:
     yield f"=== {printable(shown.id)}"
     for message in shown.messages:
         colour, plain = (_COLOURS.get(str(message["role"]), ""), _PLAIN) if colours else ("", "")
@@ -234,9 +234,9 @@ def _texts(content: object) -> Iterator[str]:
         yield str(part["text"] if "text" in part else part["image_url"]["url"])
 
 
-def sizes_as_text(sizes: Sizes) -> str:
+def sizes_as_text(sizes: PreviewSizes) -> str:
     """The shortest and the longest query, a line each."""
-    told = zip(Sizes._fields, sizes, strict=True)
+    told = zip(PreviewSizes._fields, sizes, strict=True)
     return "".join(
         f"{which}: {printable(name)}, about {tokens} tokens of annotation\n" for which, (name, tokens) in told
     )

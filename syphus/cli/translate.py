@@ -16,8 +16,8 @@ from syphus.cli.streams import command_given, print_as_json
 from syphus.cli.summary import closing_files, cost, going_on, numbers, without_retry
 from syphus.config.options import Options
 from syphus.errors import ConfigError
-from syphus.formats.report import Translated
-from syphus.text import MADE_UP, many
+from syphus.formats.report import TranslationResult
+from syphus.text import MADE_UP, pluralize
 from syphus.types import State
 
 # FOLDED from translating.py:
@@ -26,17 +26,20 @@ from syphus.types import State
 _BY_LANGUAGE = re.compile(r"(.*)_([a-z]{2})(\.[a-z]+)")
 
 
-def closing(done: Translated, command: str) -> list[str]:
+def closing(done: TranslationResult, command: str) -> list[str]:
     """How it ended: the cause if it was stopped, the languages, the files, and the command that goes on."""
     report = done.report
     lines = [str(done.stopped_by)] if done.stopped_by is not None else []
     assert report.translation is not None
-    lines += [*numbers(report.translation), f"{cost(report)} over {many(len(report.sessions), 'session')}, in all."]
+    lines += [
+        *numbers(report.translation),
+        f"{cost(report)} over {pluralize(len(report.sessions), 'session')}, in all.",
+    ]
     if report.simulated:
         lines.append(MADE_UP)
     gaps = sum(done.with_gaps.values())
     if gaps:
-        what = many(gaps, "translated round lacks", "translated rounds lack")
+        what = pluralize(gaps, "translated round lacks", "translated rounds lack")
         kept = "kept, as --partial says" if done.partial else "left out; --partial keeps them"
         lines.append(f"{what} earlier rounds in the same language: {kept}.")
     lines += closing_files(_together(done.files))

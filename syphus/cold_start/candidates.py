@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from syphus.answers.scoring import HEURISTICS, Background, Candidate, Heuristic, Scored, score_all
-from syphus.cold_start.plan import Plan
+from syphus.answers.scoring import HEURISTICS, Candidate, Heuristic, Scored, ScoringContext, score_all
+from syphus.cold_start.plan import SearchPlan
 from syphus.cold_start.review import Reviews
-from syphus.cold_start.rubric import Verdict, judged
+from syphus.cold_start.rubric import RubricVerdict, judged
 from syphus.cold_start.selection import choose
 from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.runs.generate import rules_of
-from syphus.types import Prefix
+from syphus.types import PromptTemplate
 
 # FOLDED from scoring.py:
 # Scoring for a dataset: its rules, its own heuristics, and a judge's verdicts where there are any.
@@ -33,30 +33,30 @@ class Scorer:
     def score(
         self,
         candidates: Sequence[Candidate],
-        asked_with: Prefix,
+        asked_with: PromptTemplate,
         others: Sequence[Candidate] = (),
-        verdicts: Mapping[str, Verdict] | None = None,
+        verdicts: Mapping[str, RubricVerdict] | None = None,
     ) -> list[Scored]:
         """Scores answers to `asked_with`; `others` are compared with, besides the candidates themselves.
 
         Raises `PluginError` where a heuristic of the plugin's fails.
         """
         everybody = tuple({each.key: each for each in (*candidates, *others)}.values())
-        background = Background(asked_with.system_message, asked_with.in_context, self._rules, everybody)
+        background = ScoringContext(asked_with.system_message, asked_with.in_context, self._rules, everybody)
         return self._code.run(score_all, candidates, background, extra=self._extra(verdicts))
 
-    def _extra(self, verdicts: Mapping[str, Verdict] | None) -> list[Heuristic]:
+    def _extra(self, verdicts: Mapping[str, RubricVerdict] | None) -> list[Heuristic]:
         return [*self._dataset.heuristics, *([judged(verdicts)] if verdicts is not None else [])]
 
 
 TAKEN, PINNED = "taken", "pinned"
 
 
-class Pool:
+class CandidatePool:
     """Candidates with their scores, by their keys. `pinned` ones are always in the set."""
 
     def __init__(
-        self, plan: Plan, plain: Prefix, scorer: Scorer, reviews: Reviews, pinned: Sequence[Candidate]
+        self, plan: SearchPlan, plain: PromptTemplate, scorer: Scorer, reviews: Reviews, pinned: Sequence[Candidate]
     ) -> None:
         self._plan = plan
         self._plain = plain
@@ -76,7 +76,9 @@ class Pool:
         """The ids of the queries that were asked."""
         return {each.candidate.query.id for each in self._scored.values()}
 
-    def add(self, found: Sequence[Candidate], asked_with: Prefix, verdicts: Mapping[str, Verdict] | None) -> None:
+    def add(
+        self, found: Sequence[Candidate], asked_with: PromptTemplate, verdicts: Mapping[str, RubricVerdict] | None
+    ) -> None:
         """Scores new candidates, which were asked with a prompt, among those that are here."""
         others = [each.candidate for each in self._scored.values()]
         for scored in self._scorer.score(found, asked_with, others, verdicts):

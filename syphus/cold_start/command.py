@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from syphus.cold_start.conclusion import Conclusion, asked_for, concluded, shortcomings
-from syphus.cold_start.plan import FEWEST_QUERIES, Plan
+from syphus.cold_start.plan import FEWEST_QUERIES, SearchPlan
 from syphus.cold_start.prompt_file import FILE, prompt_text
 from syphus.cold_start.review import Reviewer
-from syphus.cold_start.search import Ended, Search
+from syphus.cold_start.search import ColdStart, ColdStartResult
 from syphus.config.options import ALWAYS, Options
 from syphus.errors import BudgetError, ConfigError, StorageError, SyphusError, UnsatisfactoryError
 from syphus.io.durable import replacing, storage_faults
@@ -20,25 +20,25 @@ from syphus.ledger.sessions import last_settings
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
 from syphus.plugins.contract import AbstractDataset, prompt_file, shipped
-from syphus.runs.generate import Generate
+from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_input
-from syphus.runs.prepare import Prepared, prepare
-from syphus.runs.session import opened
+from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.session import open_run
 from syphus.runs.settings import refuse_mixing
-from syphus.text import many, short_path
-from syphus.types import Prefix
+from syphus.text import pluralize, short_path
+from syphus.types import PromptTemplate
 
 
 def cold_start(
     options: Options,
-    plan: Plan,
+    plan: SearchPlan,
     environ: Mapping[str, str],
     observer: Observer,
     *,
     pinned: str = "",
     reviewer: Reviewer | None = None,
     write: bool = False,
-) -> Ended:
+) -> ColdStartResult:
     """Looks for in-context examples, whether or not the prompt has some; see `Search` for what it raises.
 
     `pinned` is a prompt file whose examples are in every set; `write` puts a satisfactory prompt where the dataset's
@@ -48,13 +48,13 @@ def cold_start(
     if prepared.no_endpoint is not None:
         raise prepared.no_endpoint
     place = own_prompt(prepared) if write else None
-    with opened(prepared.options.folder) as store:
+    with open_run(prepared.options.folder) as store:
         refuse_mixing(store, prepared.options.offline)
         own = sum(turn["role"] == "assistant" for turn in prepared.prefix.in_context)
         if own and not pinned:
-            left_out = f"{many(own, 'in-context example')} of the prompt {'is' if own == 1 else 'are'} left out"
+            left_out = f"{pluralize(own, 'in-context example')} of the prompt {'is' if own == 1 else 'are'} left out"
             observer.say(f"{left_out}; --pinned FILE keeps those of a file.")
-        ended = Search(prepared, plan, store, observer).run(pinned, reviewer)
+        ended = ColdStart(prepared, plan, store, observer).run(pinned, reviewer)
     if place is None:
         return ended
     if not ended.found.satisfactory:
@@ -67,7 +67,7 @@ def cold_start(
     return ended._replace(files=(*ended.files, short_path(place)))
 
 
-def own_prompt(prepared: Prepared) -> Path:
+def own_prompt(prepared: PreparedRun) -> Path:
     """Where the dataset's prompt file is, or belongs: never inside of an installed Syphus.
 
     Raises `ConfigError` where the plugin makes its prompt itself.
@@ -105,13 +105,13 @@ def _put(place: Path, prompt: bytes, observer: Observer) -> None:
 WORTHWHILE = 100  #: different queries from which on it is done unasked: for fewer it would cost more than they do
 
 
-def with_examples(prepared: Prepared, store: Store, observer: Observer) -> Prepared | SyphusError:
+def with_examples(prepared: PreparedRun, store: Store, observer: Observer) -> PreparedRun | SyphusError:
     """The run with in-context examples that were found for it, or without; or what keeps it from being begun.
 
     Raises `UsageError` and `StorageError`.
     """
     prefix = prepared.prefix
-    begun = last_settings(store, Generate.name)
+    begun = last_settings(store, GenerateStage.name)
     known = concluded(store)
     wanted = asked_for(prefix.system_message, prepared.config.model)
     if known is not None and (known.edited or (known.asked_for == wanted and (known.satisfactory or begun))):
@@ -120,22 +120,24 @@ def with_examples(prepared: Prepared, store: Store, observer: Observer) -> Prepa
         return prepared  # it goes on as it was begun; what has changed in it is told as ever
     if not _worthwhile(prepared, store, observer):
         return prepared
-    ended = Search(prepared, Plan(seed=prepared.options.seed), store, observer).run()
+    ended = ColdStart(prepared, SearchPlan(seed=prepared.options.seed), store, observer).run()
     return _after(ended, prepared, store, observer)
 
 
-def _known(prepared: Prepared, known: Conclusion, store: Store, observer: Observer) -> Prepared:
+def _known(prepared: PreparedRun, known: Conclusion, store: Store, observer: Observer) -> PreparedRun:
     how = "which was edited by hand" if known.edited else "which a cold start has found"
     observer.say(f"The in-context examples are those of {short_path(store.folder / FILE)}, {how}.")
     return _taught(prepared, known.prefix)
 
 
-def _worthwhile(prepared: Prepared, store: Store, observer: Observer) -> bool:
+def _worthwhile(prepared: PreparedRun, store: Store, observer: Observer) -> bool:
     """Whether to do it: with `auto` only where the queries are so many that it is a small part of their cost."""
     plugin = prepared.plugin.digest()
-    with closing(prepared.album(store.folder)) as album:
-        check_input(store, Generate.name, prepared.dataset, prepared.options, plugin, observer.reading, album)
-    found = different(store, Generate.name, WORTHWHILE)
+    with closing(prepared.attachments(store.folder)) as attachments:
+        check_input(
+            store, GenerateStage.name, prepared.dataset, prepared.options, plugin, observer.reading, attachments
+        )
+    found = different(store, GenerateStage.name, WORTHWHILE)
     if prepared.options.cold_start == ALWAYS and found:
         return True
     if found >= WORTHWHILE:
@@ -144,13 +146,15 @@ def _worthwhile(prepared: Prepared, store: Store, observer: Observer) -> bool:
         )
         return True
     if found:
-        told = many(found, "different query", "different queries")
+        told = pluralize(found, "different query", "different queries")
         hint = " (--cold-start always does)" if found >= FEWEST_QUERIES else ""
         observer.say(f"The prompt has no in-context examples. For {told} none are looked for{hint}.")
     return False
 
 
-def _after(ended: Ended, prepared: Prepared, store: Store, observer: Observer) -> Prepared | SyphusError:
+def _after(
+    ended: ColdStartResult, prepared: PreparedRun, store: Store, observer: Observer
+) -> PreparedRun | SyphusError:
     stopped_by = ended.stopped_by
     if ended.found.satisfactory:
         observer.say(f"Satisfactory. Files: {', '.join(ended.files)}")
@@ -168,5 +172,5 @@ def _after(ended: Ended, prepared: Prepared, store: Store, observer: Observer) -
     )
 
 
-def _taught(prepared: Prepared, prefix: Prefix) -> Prepared:
+def _taught(prepared: PreparedRun, prefix: PromptTemplate) -> PreparedRun:
     return replace(prepared, prefix=prefix)

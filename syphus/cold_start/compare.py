@@ -13,8 +13,8 @@ from typing import NamedTuple
 from syphus.answers.scoring import Scored
 from syphus.cold_start.candidates import Scorer
 from syphus.cold_start.proof import FEWEST, Interval, paired_bootstrap, share_interval
-from syphus.cold_start.selection import sample_by_lot
-from syphus.cold_start.trials import Trials, Tried
+from syphus.cold_start.selection import sample_random
+from syphus.cold_start.trials import TrialResult, TrialRunner
 from syphus.config.options import Options
 from syphus.config.pricing import Price
 from syphus.endpoints.completions import BYTES_PER_TOKEN
@@ -25,12 +25,12 @@ from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
 from syphus.plugins.prompts import prefix_digest
 from syphus.runs.forecast import forecast, prefix_tokens
-from syphus.runs.generate import Generate
+from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_input
-from syphus.runs.prepare import Prepared, prepare
-from syphus.runs.session import opened
+from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.session import open_run
 from syphus.runs.settings import refuse_mixing
-from syphus.text import dollars, many
+from syphus.text import format_dollars, pluralize
 from syphus.types import SIMULATED, Query, State
 
 _DRAWS = 1_000
@@ -43,7 +43,7 @@ class Variant(NamedTuple):
     prompt: str
     model: str
     price: Price | None
-    tried: Sequence[Tried]
+    tried: Sequence[TrialResult]
     scored: Sequence[Scored]
 
     def numbers(self, seed: int) -> dict[str, Interval]:
@@ -65,7 +65,7 @@ class Variant(NamedTuple):
         return found
 
 
-class Compared(NamedTuple):
+class ComparisonResult(NamedTuple):
     """What was compared, as far as it came, and what stopped it, if anything."""
 
     variants: tuple[Variant, ...]
@@ -108,7 +108,7 @@ def compare(
     count: int,
     environ: Mapping[str, str],
     observer: Observer,
-) -> Compared:
+) -> ComparisonResult:
     """Asks `count` sampled queries with each prompt file and each model, within the run's budget.
 
     Raises `UsageError` where nothing could be sent, `StorageError` where the disk failed.
@@ -123,30 +123,30 @@ def compare(
     first = variants[0][1]
     if first.no_endpoint is not None:
         raise first.no_endpoint
-    with opened(first.options.folder) as store:
+    with open_run(first.options.folder) as store:
         refuse_mixing(store, options.offline)
-        with closing(first.album(store.folder)) as album:
+        with closing(first.attachments(store.folder)) as attachments:
             plugin = first.plugin.digest()
-            check_input(store, Generate.name, first.dataset, first.options, plugin, observer.reading, album)
+            check_input(store, GenerateStage.name, first.dataset, first.options, plugin, observer.reading, attachments)
         names = _sample(variants, store, count)
         if not names:
             raise InputError(f"{options.name} holds no query that a model could be asked about.")
-        queries = queries_called(store, Generate.name, names)
-        for line in _forecast(variants, len(queries), average_size(store, Generate.name)):
+        queries = queries_called(store, GenerateStage.name, names)
+        for line in _forecast(variants, len(queries), average_size(store, GenerateStage.name)):
             observer.say(line)
         done: list[Variant] = []
         stopped_by = _ask(variants, queries, store, observer, done.append)
-        return Compared(tuple(done), len(queries), options.seed, stopped_by)
+        return ComparisonResult(tuple(done), len(queries), options.seed, stopped_by)
 
 
-def _sample(variants: Sequence[tuple[str, Prepared]], store: Store, count: int) -> list[str]:
+def _sample(variants: Sequence[tuple[str, PreparedRun]], store: Store, count: int) -> list[str]:
     """The ids of queries that none of the prompts has for an example, and that were not drawn for a cold start."""
     shown = {turn["content"] for _, prepared in variants for turn in prepared.prefix.in_context}
-    rows = ((name, text) for name, text in askable(store, Generate.name) if text not in shown)
-    return sample_by_lot(rows, count, f"{variants[0][1].options.seed} compare")
+    rows = ((name, text) for name, text in askable(store, GenerateStage.name) if text not in shown)
+    return sample_random(rows, count, f"{variants[0][1].options.seed} compare")
 
 
-def as_json(done: Compared) -> dict[str, object]:
+def as_json(done: ComparisonResult) -> dict[str, object]:
     """The comparison for programs: means with the bounds of their 95% intervals."""
     return {
         "queries": done.queries,
@@ -170,7 +170,7 @@ def number(interval: Interval) -> dict[str, float]:
 
 
 def _ask(
-    variants: Sequence[tuple[str, Prepared]],
+    variants: Sequence[tuple[str, PreparedRun]],
     queries: Sequence[Query],
     store: Store,
     observer: Observer,
@@ -179,7 +179,7 @@ def _ask(
     for name, (prompt, prepared) in zip(_names(variants), variants, strict=True):
         model = prepared.config.model
         try:
-            with closing(Trials(prepared, store, observer)) as trials:
+            with closing(TrialRunner(prepared, store, observer)) as trials:
                 tried = trials.ask(f"compare {prefix_digest(prepared.prefix)} {model}", prepared.prefix, queries)
         except UsageError:
             raise
@@ -190,7 +190,7 @@ def _ask(
     return None
 
 
-def _names(variants: Sequence[tuple[str, Prepared]]) -> Iterator[str]:
+def _names(variants: Sequence[tuple[str, PreparedRun]]) -> Iterator[str]:
     """The prompt's name, or its path where others have that name, too; and the model where there are several."""
     prompts = {prompt for prompt, _ in variants}
     stems = Counter(Path(prompt).stem for prompt in prompts)
@@ -200,9 +200,9 @@ def _names(variants: Sequence[tuple[str, Prepared]]) -> Iterator[str]:
         yield f"{name} {prepared.config.model}" if several else name
 
 
-def _forecast(variants: Sequence[tuple[str, Prepared]], count: int, size: float) -> Iterator[str]:
+def _forecast(variants: Sequence[tuple[str, PreparedRun]], count: int, size: float) -> Iterator[str]:
     options = variants[0][1].options
-    told = f"{many(len(variants), 'variant')}, {many(count, 'query', 'queries')} each: "
+    told = f"{pluralize(len(variants), 'variant')}, {pluralize(count, 'query', 'queries')} each: "
     yield f"{options.name} {options.dataset_version}: {told}{len(variants) * count:,} requests at the most"
     if options.offline:
         return
@@ -213,7 +213,9 @@ def _forecast(variants: Sequence[tuple[str, Prepared]], count: int, size: float)
     ]
     tokens = sum(each.usage.prompt_tokens + each.usage.completion_tokens for each in expected)
     costs = [each.high for each in expected if each.high is not None]
-    cost = f"up to {dollars(sum(costs))}" if len(costs) == len(expected) else "cost unknown (a model has no price)"
+    cost = (
+        f"up to {format_dollars(sum(costs))}" if len(costs) == len(expected) else "cost unknown (a model has no price)"
+    )
     yield f"about {tokens / 1000:,.0f}k tokens, {cost}"
 
 

@@ -12,14 +12,14 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.scoring import Scored
-from syphus.cold_start.plan import Found, Round
+from syphus.cold_start.plan import Round, SearchResult
 from syphus.cold_start.prompt_file import FILE, write_prompt
 from syphus.errors import RunError
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.plugins.prompts import prefix_digest, read_prompt, to_prefix
 from syphus.text import one_line
-from syphus.types import Message, Prefix, State
+from syphus.types import Message, PromptTemplate, State
 
 _META = "cold start"  # meta: JSON
 
@@ -28,7 +28,7 @@ class Conclusion(NamedTuple):
     """A prompt that was found for a system message and a model. `edited` says that a person has changed its file."""
 
     asked_for: str
-    prefix: Prefix
+    prefix: PromptTemplate
     satisfactory: bool
     missing: tuple[str, ...]
     edited: bool = False
@@ -36,10 +36,10 @@ class Conclusion(NamedTuple):
 
 def asked_for(system_message: str, model: str) -> str:
     """What a cold start is for: a prompt that was proven with one model is not proven with another."""
-    return f"{prefix_digest(Prefix(system_message))} {model}"
+    return f"{prefix_digest(PromptTemplate(system_message))} {model}"
 
 
-def conclude(store: Store, name: str, wanted: str, prefix: Prefix, found: Found) -> Path:
+def conclude(store: Store, name: str, wanted: str, prefix: PromptTemplate, found: SearchResult) -> Path:
     """Keeps what was found, and writes `prompt.yaml`; gives its path. Commits.
 
     Raises `RunError` where a person has edited that file: it is never written over.
@@ -67,7 +67,7 @@ def concluded(store: Store) -> Conclusion | None:
         return None
     path = store.folder / FILE
     turns: list[Message] = kept["in_context"]  # type: ignore[assignment]  # as `conclude` has written it
-    prefix = Prefix(str(kept["system_message"]), tuple(turns))
+    prefix = PromptTemplate(str(kept["system_message"]), tuple(turns))
     missing = tuple(map(str, kept["missing"]))  # type: ignore[call-overload]  # as above
     edited = path.is_file() and _digest(path.read_bytes()) != kept["file"]
     if edited:
@@ -148,7 +148,7 @@ def _causes(answers: Sequence[Scored]) -> list[str]:
     return [*told, *low[:_MOST_TOLD]]
 
 
-def shortcomings(found: Found) -> list[str]:
+def shortcomings(found: SearchResult) -> list[str]:
     """What is missing and what to try, a line each."""
     missing = [f"  missing: {each}" for each in found.missing]
     return [*missing, *(f"  to try:  {each}" for each in found.advice)]

@@ -8,12 +8,12 @@ from pathlib import Path
 from statistics import mean
 
 from syphus.answers.scoring import Heuristic, Scored
-from syphus.cold_start.plan import Found, Round
+from syphus.cold_start.plan import Round, SearchResult
 from syphus.cold_start.proof import Proof
 from syphus.cold_start.propose import by_whom
 from syphus.formats.report import Report
 from syphus.io.durable import replacing
-from syphus.text import MADE_UP, dollars, many
+from syphus.text import MADE_UP, format_dollars, pluralize
 from syphus.types import State
 
 # FOLDED from page_style.py:
@@ -52,7 +52,7 @@ with the set and without it. The <b>gain</b> is by how much the score is higher 
 
 
 def write_page(
-    path: Path, title: str, found: Found, report: Report, heuristics: Sequence[Heuristic], under_way: str = ""
+    path: Path, title: str, found: SearchResult, report: Report, heuristics: Sequence[Heuristic], under_way: str = ""
 ) -> None:
     """Writes the page, UTF-8. Raises `StorageError` where the disk fails.
 
@@ -77,7 +77,7 @@ def write_page(
         file.write("".join(parts).encode(errors="backslashreplace"))
 
 
-def _verdict(found: Found, under_way: str) -> str:
+def _verdict(found: SearchResult, under_way: str) -> str:
     if under_way:
         return f'<p class="verdict">{escape(under_way)}</p>\n'
     if found.satisfactory:
@@ -92,14 +92,14 @@ def _verdict(found: Found, under_way: str) -> str:
 
 def _cost(report: Report) -> str:
     spending = report.spending
-    cost = "cost unknown" if report.cost is None else dollars(report.cost)
-    told = f"{many(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
+    cost = "cost unknown" if report.cost is None else format_dollars(report.cost)
+    told = f"{pluralize(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
     told += f"{spending.usage.completion_tokens:,} out, {cost} so far in this run"
     made_up = f" {MADE_UP}" if report.simulated else ""
     return f"<p>{escape(told)}.{made_up}</p>\n"
 
 
-def _rounds(found: Found) -> str:
+def _rounds(found: SearchResult) -> str:
     heads = ("round", "candidates", "valid", "chosen", "valid with the set", "without", "score with the set", "without",
              "gain, with its 95% interval", "copies", "")  # fmt: skip
     rows = [_row(each) for each in found.rounds]
@@ -123,7 +123,7 @@ def _word(proof: Proof) -> str:
     return "satisfactory" if proof.satisfactory else "not satisfactory"
 
 
-def _set(found: Found) -> str:
+def _set(found: SearchResult) -> str:
     if found.best is None:
         return "<h2>The set</h2>\n<p>No answer could become an in-context example.</p>\n"
     chosen = found.best.chosen
@@ -131,7 +131,7 @@ def _set(found: Found) -> str:
     return f"<h2>The set</h2>\n<p>Of round {found.best.number}.</p>\n{cards}"
 
 
-def _heuristics(found: Found, heuristics: Sequence[Heuristic]) -> str:
+def _heuristics(found: SearchResult, heuristics: Sequence[Heuristic]) -> str:
     best = found.best
     groups = [("candidates", best.scored if best else found.rounds[-1].scored if found.rounds else ())]
     groups += [("without examples", best.without), ("with the set", best.with_set)] if best and best.proof else []
@@ -148,7 +148,7 @@ def _heuristics(found: Found, heuristics: Sequence[Heuristic]) -> str:
     return f"<h2>Scores by heuristic</h2>\n<p>{told}</p>\n{table(heads, rows, raw=True)}"
 
 
-def _side_by_side(found: Found) -> str:
+def _side_by_side(found: SearchResult) -> str:
     best = found.best
     if best is None or best.proof is None:
         return ""
@@ -167,12 +167,12 @@ def _side_by_side(found: Found) -> str:
     return f"<h2>Held-out queries, without and with the set</h2>\n{told}\n{''.join(blocks)}"
 
 
-def _candidates(round_: Round, found: Found) -> str:
+def _candidates(round_: Round, found: SearchResult) -> str:
     fates = {**found.rounds[-1].fates, **round_.fates}
     new = [each for each in round_.scored if each.candidate.round in (round_.number, 0)]
     cards = "".join(_card(each, _fate(each, fates), closed=True) for each in sorted(new, key=lambda each: -each.total))
     asked = sum(turn["role"] == "assistant" for turn in round_.asked_with.in_context)
-    told = f"Proposed with {many(asked, 'in-context example')}, the best first."
+    told = f"Proposed with {pluralize(asked, 'in-context example')}, the best first."
     return f"<h2>Candidates of round {round_.number}</h2>\n<p>{told}</p>\n{cards}"
 
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from syphus.answers.scoring import Candidate, Scored
-from syphus.cold_start.proof import FEWEST, Hurt, Proof, Thresholds
+from syphus.cold_start.proof import FEWEST, AblationResult, Proof, Thresholds
 from syphus.cold_start.selection import STRATEGIES
 from syphus.endpoints.completions import BYTES_PER_TOKEN
 from syphus.errors import ConfigError, InputError
 from syphus.runs.forecast import SPREAD, USUAL_ANSWER, prefix_tokens
-from syphus.runs.prepare import Prepared
-from syphus.text import dollars, many
-from syphus.types import Prefix, Usage
+from syphus.runs.prepare import PreparedRun
+from syphus.text import format_dollars, pluralize
+from syphus.types import PromptTemplate, Usage
 
 NAME = "cold start"  #: how the names of its stages begin
 FEWEST_QUERIES = 2 * FEWEST  #: different ones, that a sample and a held-out part can be made of
@@ -22,7 +22,7 @@ TOKENS = 2_000  #: that all in-context examples may have together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class SearchPlan:
     """How a cold start goes about it. Raises `ConfigError` for numbers that make no sense."""
 
     rounds: int = 3  #: at the most
@@ -55,15 +55,15 @@ class Plan:
         """How many different queries are enough: more make no difference to the plan."""
         return 2 * max(self.sample, self.held_out)
 
-    def fitting(self, different: int) -> Plan:
+    def fitting(self, different: int) -> SearchPlan:
         """The same for an input with so many different queries, at least half of which are left to choose from.
 
         Raises `InputError` where there are too few.
         """
         if different < FEWEST_QUERIES:
             raise InputError(
-                f"{many(different, 'different query', 'different queries')} can be asked about: too few for a cold "
-                f"start, which needs {FEWEST_QUERIES} to choose from and to prove with. Write the examples by hand."
+                f"{pluralize(different, 'different query', 'different queries')} can be asked about: too few for a "
+                f"cold start, which needs {FEWEST_QUERIES} to choose from and to prove with. Write the examples by hand."
             )
         held_out = min(self.held_out, different // 2)
         return replace(self, held_out=held_out, sample=min(self.sample, different - held_out))
@@ -89,14 +89,14 @@ class Round:
     """
 
     number: int
-    asked_with: Prefix
+    asked_with: PromptTemplate
     scored: tuple[Scored, ...]
     chosen: tuple[Scored, ...] = ()
-    prefix: Prefix = field(default_factory=lambda: Prefix(""))
+    prefix: PromptTemplate = field(default_factory=lambda: PromptTemplate(""))
     proof: Proof | None = None
     with_set: tuple[Scored, ...] = ()
     without: tuple[Scored, ...] = ()
-    hurts: tuple[Hurt, ...] = ()
+    hurts: tuple[AblationResult, ...] = ()
     fates: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -106,7 +106,7 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a cold start has come to. `best` is the round whose set is kept; None where no answer could be chosen.
 
     `missing` is what keeps it from being satisfactory, `advice` what to try.
@@ -132,14 +132,14 @@ class Found:
 # What a cold start will take at the most, before it costs anything.
 
 
-def forecast_lines(prepared: Prepared, plan: Plan, askable: int, annotation_bytes: float) -> list[str]:
+def forecast_lines(prepared: PreparedRun, plan: SearchPlan, askable: int, annotation_bytes: float) -> list[str]:
     """Where from, how much at the least and at the most; `annotation_bytes` is the size of an average annotation.
 
     `plan` fits the input. Says so where the budget will not do for one round.
     """
     options, model = prepared.options, prepared.config.model
     least, most = plan.requests(1), plan.requests()
-    of_all = f"{plan.sample} of {many(askable, 'query', 'queries')}"
+    of_all = f"{plan.sample} of {pluralize(askable, 'query', 'queries')}"
     what = f"{of_all} a round to choose from, {plan.held_out} others to prove with"
     lines = [f"{options.name} {options.dataset_version}: cold start: {what}, {model} at {prepared.endpoint}"]
     many_requests = f"{least:,} requests for one round" + (
@@ -152,19 +152,19 @@ def forecast_lines(prepared: Prepared, plan: Plan, askable: int, annotation_byte
     asked = annotation_bytes / BYTES_PER_TOKEN
     examples = min(plan.tokens, plan.examples * (asked + USUAL_ANSWER)) / 2  # the first queries are asked without
     each = Usage(
-        int(prefix_tokens(Prefix(prepared.prefix.system_message), prepared.image_rules) + examples + asked),
+        int(prefix_tokens(PromptTemplate(prepared.prefix.system_message), prepared.image_rules) + examples + asked),
         int(USUAL_ANSWER),
     )
     lines.append(f"{many_requests}; {_cost(prepared, each, least, most)}")
     return lines
 
 
-def _cost(prepared: Prepared, each: Usage, least: int, most: int) -> str:
+def _cost(prepared: PreparedRun, each: Usage, least: int, most: int) -> str:
     tokens = each.prompt_tokens + each.completion_tokens
     fewest, all_of_them = (f"{count * tokens / 1000:,.0f}k" for count in (least, most))
     told = f"about {fewest}{f' to {all_of_them}' if most > least else ''} tokens"
     if prepared.price is None:
         return f"{told}, cost unknown (no price for this model)"
     price = prepared.price.of(each)
-    low, high = dollars(least * price * (1 - SPREAD)), dollars(most * price * (1 + SPREAD))
+    low, high = format_dollars(least * price * (1 - SPREAD)), format_dollars(most * price * (1 + SPREAD))
     return f"{told}, {low} to {high}" if low != high else f"{told}, {high}"

@@ -9,13 +9,13 @@ import yaml
 
 from syphus.answers.parsing.pairs import parse_pairs, render_pairs
 from syphus.answers.scoring import Candidate, Scored
-from syphus.cold_start.plan import Found
-from syphus.cold_start.propose import BY_HAND, Propose, by_whom
+from syphus.cold_start.plan import SearchResult
+from syphus.cold_start.propose import BY_HAND, ProposeStage, by_whom
 from syphus.errors import PromptError
 from syphus.io.durable import replacing
 from syphus.plugins.prompts import read_prompt, to_prefix
 from syphus.text import one_line
-from syphus.types import Message, Prefix, Query
+from syphus.types import Message, PromptTemplate, Query
 
 FILE = "prompt.yaml"  #: in the run's folder
 
@@ -36,7 +36,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 _Dumper.add_representer(str, _text)
 
 
-def prompt_text(name: str, prefix: Prefix, found: Found) -> str:
+def prompt_text(name: str, prefix: PromptTemplate, found: SearchResult) -> str:
     """The file, YAML. It reads back as exactly this `prefix`."""
     lines = [f"# {line}" for line in _heading(name, found)]
     lines += _dumped({"system_message": prefix.system_message}).splitlines()
@@ -51,7 +51,7 @@ def prompt_text(name: str, prefix: Prefix, found: Found) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_prompt(path: Path, name: str, prefix: Prefix, found: Found) -> bytes:
+def write_prompt(path: Path, name: str, prefix: PromptTemplate, found: SearchResult) -> bytes:
     """Writes it, UTF-8; gives what was written. Raises `StorageError`, `PromptError` where it does not read back."""
     data = prompt_text(name, prefix, found).encode()
     with replacing(path) as file:
@@ -61,7 +61,7 @@ def write_prompt(path: Path, name: str, prefix: Prefix, found: Found) -> bytes:
     return data
 
 
-def _heading(name: str, found: Found) -> Iterator[str]:
+def _heading(name: str, found: SearchResult) -> Iterator[str]:
     yield f"What {name} asks with: the in-context examples were found by a cold start."
     yield "Every word of it can be edited; what is written is sent."
     proof = found.best.proof if found.best else None
@@ -102,16 +102,16 @@ def _dumped(value: object) -> str:
 # In-context examples: from chosen candidates to the turns of a prompt, and from what a person wrote to candidates.
 
 
-def with_examples(system_message: str, candidates: Iterable[Candidate], stage: Propose) -> Prefix:
+def with_examples(system_message: str, candidates: Iterable[Candidate], stage: ProposeStage) -> PromptTemplate:
     """The prompt with these candidates as its in-context examples."""
     turns: list[Message] = []
     for each in candidates:
         turns.append(Message(role="user", content=each.user_turn))
         turns.append(Message(role="assistant", content=stage.example(each.query, each.pairs, each.answer)))
-    return Prefix(system_message, tuple(turns))
+    return PromptTemplate(system_message, tuple(turns))
 
 
-def pinned(path: str, stage: Propose) -> list[Candidate]:
+def pinned(path: str, stage: ProposeStage) -> list[Candidate]:
     """The in-context examples of a prompt file, as candidates of round 0. Raises `PromptError`."""
     prefix = to_prefix(read_prompt(path), path)
     if any("images" in turn for turn in prefix.in_context):
@@ -122,7 +122,7 @@ def pinned(path: str, stage: Propose) -> list[Candidate]:
     return found
 
 
-def _by_hand(turns: Sequence[Message], stage: Propose) -> list[Candidate]:
+def _by_hand(turns: Sequence[Message], stage: ProposeStage) -> list[Candidate]:
     asked = [turn["content"] for turn in turns if turn["role"] == "user"]
     told = [turn["content"] for turn in turns if turn["role"] == "assistant"]
     return [
@@ -131,7 +131,7 @@ def _by_hand(turns: Sequence[Message], stage: Propose) -> list[Candidate]:
     ]
 
 
-def by_hand(query: Query, answer: str, stage: Propose) -> Candidate:
+def by_hand(query: Query, answer: str, stage: ProposeStage) -> Candidate:
     """What a person wrote as the answer to a query."""
     outcome = stage.verdict(query, answer)
     pairs = tuple(outcome.pairs) or stage.pairs(query, answer)

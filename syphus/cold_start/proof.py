@@ -55,7 +55,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Hurt:
+class AblationResult:
     """An example that does harm: by how much the mean score is higher without it; `certain` if more than by chance."""
 
     example: str
@@ -116,7 +116,7 @@ def proven(
     return Proof(share, mean, gain, copies, not missing, tuple(missing), *plain, asked=len(with_set))
 
 
-def hurting(full: Sequence[Scored], without_one: Mapping[str, Sequence[Scored]], seed: int) -> list[Hurt]:
+def hurting(full: Sequence[Scored], without_one: Mapping[str, Sequence[Scored]], seed: int) -> list[AblationResult]:
     """The examples without which the held-out queries fare better, the worst first.
 
     `full` are the answers with the whole set; `without_one` those without one example, by the example's name.
@@ -128,7 +128,7 @@ def hurting(full: Sequence[Scored], without_one: Mapping[str, Sequence[Scored]],
         both = sorted(base.keys() & left.keys())
         if both:
             gain = paired_bootstrap([left[q] for q in both], [base[q] for q in both], seed)
-            found += [Hurt(name, gain, gain.low > 0)] if gain.mean > 0 else []
+            found += [AblationResult(name, gain, gain.low > 0)] if gain.mean > 0 else []
     return sorted(found, key=lambda hurt: (-hurt.gain.mean, hurt.example))
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from syphus.answers.parsing.pairs import render_pairs
-from syphus.config.secrets import Vault
-from syphus.endpoints.request import Sampling
-from syphus.images.prompt.attachments import Album
-from syphus.ledger.records import Answer, Row
+from syphus.config.secrets import SecretRedactor
+from syphus.endpoints.request import RequestBuilder
+from syphus.images.prompt.attachments import ImageAttachments
+from syphus.ledger.records import Row, StoredAnswer
 from syphus.pipeline.stage import Judgement, PluginFaultError
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.sandbox import checked
-from syphus.runs.generate import Generate
-from syphus.types import SIMULATED, Completion, Outcome, Pair, Parsed, Prefix, Query, Request, Usage
+from syphus.runs.generate import GenerateStage
+from syphus.types import SIMULATED, Completion, Outcome, Pair, Parsed, PromptTemplate, Query, Request, Usage
 
 BY_HAND = "a person"  #: the model of what a person wrote
 
@@ -39,24 +39,24 @@ def unlabelled(query: Query) -> Query:
     return replace(query, id=str(query.meta["query"]), meta=meta)
 
 
-class Propose(Generate):
+class ProposeStage(GenerateStage):
     """Asks labelled queries with `prefix`, and judges their answers as the main stage would."""
 
     def __init__(
         self,
         name: str,
         dataset: AbstractDataset,
-        prefix: Prefix,
-        sampling: Sampling,
-        vault: Vault,
+        prefix: PromptTemplate,
+        sampling: RequestBuilder,
+        redactor: SecretRedactor,
         share_answers: bool = True,
         hook_seconds: float = 10.0,
-        album: Album | None = None,
+        attachments: ImageAttachments | None = None,
     ) -> None:
-        super().__init__(dataset, prefix, sampling, vault, share_answers, hook_seconds, album)
+        super().__init__(dataset, prefix, sampling, redactor, share_answers, hook_seconds, attachments)
         self.name = name
 
-    def request(self, row: Row, last: Answer | None) -> Request | Outcome:
+    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """As the main stage's; a further answer to the same query is another sample of it."""
         number = row.query.meta["number"]
         assert isinstance(number, int)

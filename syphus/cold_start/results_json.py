@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 
 from syphus.answers.scoring import Scored
-from syphus.cold_start.plan import Found, Round
+from syphus.cold_start.plan import Round, SearchResult
 from syphus.cold_start.proof import Proof
 from syphus.formats.report import Report
 from syphus.io.durable import replacing
@@ -16,13 +16,13 @@ from syphus.types import State
 FILE = "cold_start.json"
 
 
-def write_json(path: Path, found: Found, report: Report) -> None:
+def write_json(path: Path, found: SearchResult, report: Report) -> None:
     """Writes it, indented, in UTF-8. Raises `StorageError` where the disk fails."""
     with replacing(path) as file:
         file.write(orjson.dumps(as_json(found, report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
-def as_json(found: Found, report: Report) -> dict[str, object]:
+def as_json(found: SearchResult, report: Report) -> dict[str, object]:
     """JSON values. Scores are from 0 to 1, `cost` is dollars of the whole run, None where a price is not known."""
     return {
         "satisfactory": found.satisfactory,

@@ -12,25 +12,25 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from syphus.answers.scoring import Candidate, Scored
-from syphus.cold_start.candidates import Pool, Scorer
-from syphus.cold_start.plan import NAME, Plan, Round
+from syphus.cold_start.candidates import CandidatePool, Scorer
+from syphus.cold_start.plan import NAME, Round, SearchPlan
 from syphus.cold_start.prompt_file import with_examples
-from syphus.cold_start.proof import Hurt, Proof, hurting, proven
+from syphus.cold_start.proof import AblationResult, Proof, hurting, proven
 from syphus.cold_start.review import Reviews
-from syphus.cold_start.rubric import Verdict
-from syphus.cold_start.selection import sample_by_lot, sample_spread
-from syphus.cold_start.trials import Trials
+from syphus.cold_start.rubric import RubricVerdict
+from syphus.cold_start.selection import sample_random, sample_spread
+from syphus.cold_start.trials import TrialRunner
 from syphus.ledger.results import askable, queries_called
 from syphus.ledger.store import Store
-from syphus.runs.generate import Generate
-from syphus.text import many
-from syphus.types import Prefix, Query, State
+from syphus.runs.generate import GenerateStage
+from syphus.text import pluralize
+from syphus.types import PromptTemplate, Query, State
 
 # FOLDED from proving.py:
 # Proving a set: the held-out queries are asked with it, without any example, and without each of its examples.
 
 
-class Proven(NamedTuple):
+class ProofResult(NamedTuple):
     """A proof, and the answers that it was made from."""
 
     proof: Proof
@@ -41,7 +41,9 @@ class Proven(NamedTuple):
 class Prover:
     """Proves sets on the `held_out` queries. Each method raises the `SyphusError` that stopped it."""
 
-    def __init__(self, plan: Plan, plain: Prefix, trials: Trials, scorer: Scorer, held_out: Sequence[Query]) -> None:
+    def __init__(
+        self, plan: SearchPlan, plain: PromptTemplate, trials: TrialRunner, scorer: Scorer, held_out: Sequence[Query]
+    ) -> None:
         self._plan = plan
         self._plain = plain
         self._trials = trials
@@ -49,18 +51,18 @@ class Prover:
         self._held_out = held_out
         self._stage = trials.stage(NAME, plain)
 
-    def prefix(self, chosen: Sequence[Scored]) -> Prefix:
+    def prefix(self, chosen: Sequence[Scored]) -> PromptTemplate:
         """The prompt with these examples."""
         return with_examples(self._plain.system_message, [each.candidate for each in chosen], self._stage)
 
-    def prove(self, number: int, chosen: Sequence[Scored]) -> Proven:
+    def prove(self, number: int, chosen: Sequence[Scored]) -> ProofResult:
         """Asks with the set and without; what was asked without is asked once in all rounds."""
         without = self._asked(f"{NAME} without", self._plain, number)
         with_set = self._asked(f"{NAME} {number} with", self.prefix(chosen), number)
         proof = proven(with_set, without, self._plan.seed, self._plan.wanted)
-        return Proven(proof, with_set, without)
+        return ProofResult(proof, with_set, without)
 
-    def hurts(self, number: int, chosen: Sequence[Scored], with_set: Sequence[Scored]) -> list[Hurt]:
+    def hurts(self, number: int, chosen: Sequence[Scored], with_set: Sequence[Scored]) -> list[AblationResult]:
         """Leaves out one example after the other; gives those without which answers are better, the worst first."""
         if len(chosen) < 2:
             return []
@@ -70,12 +72,12 @@ class Prover:
             left[each.candidate.key] = self._asked(f"{NAME} {number} without example {place}", prefix, number)
         return hurting(with_set, left, self._plan.seed)
 
-    def _asked(self, name: str, prefix: Prefix, number: int) -> tuple[Scored, ...]:
+    def _asked(self, name: str, prefix: PromptTemplate, number: int) -> tuple[Scored, ...]:
         tried = self._trials.ask(name, prefix, self._held_out, 1, number)
         return tuple(self._scorer.score([each.candidate for each in tried], prefix))
 
 
-class Loop:
+class SearchLoop:
     """Looks for in-context examples to a system message, by a plan that fits the input.
 
     `say` is told what happens, `seen` that there is more to see in `rounds`.
@@ -83,22 +85,22 @@ class Loop:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: SearchPlan,
         system_message: str,
         store: Store,
-        trials: Trials,
+        trials: TrialRunner,
         scorer: Scorer,
         say: Callable[[str], None],
         seen: Callable[[], None],
     ) -> None:
         self._plan = plan
-        self._plain = Prefix(system_message)
+        self._plain = PromptTemplate(system_message)
         self._store = store
         self._trials = trials
         self._scorer = scorer
         self._say = say
         self._seen = seen
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: dict[str, RubricVerdict] = {}
         self.rounds: list[Round] = []
 
     @property
@@ -112,7 +114,7 @@ class Loop:
         Raises the `SyphusError` that stopped it.
         """
         held_out = self._held_out(pinned)
-        pool = Pool(self._plan, self._plain, self._scorer, reviews, pinned)
+        pool = CandidatePool(self._plan, self._plain, self._scorer, reviews, pinned)
         prover = Prover(self._plan, self._plain, self._trials, self._scorer, held_out)
         for number in range(1, self._plan.rounds + 1):
             self._propose(number, pool, held_out)
@@ -135,7 +137,7 @@ class Loop:
 
     # The steps.
 
-    def _propose(self, number: int, pool: Pool, held_out: Sequence[Query]) -> None:
+    def _propose(self, number: int, pool: CandidatePool, held_out: Sequence[Query]) -> None:
         asked_with = self.best.prefix if self.best else self._plain
         sample = self._sample(number, pool, held_out)
         tried = self._trials.ask(
@@ -149,7 +151,7 @@ class Loop:
         self.rounds.append(Round(number, asked_with, pool.scored, fates=pool.fates([])))
         self._seen()
         valid = sum(each.state is State.OK for each in found)
-        self._say(f"round {number}: {many(len(found), 'answer')} to choose from, {valid} of them valid")
+        self._say(f"round {number}: {pluralize(len(found), 'answer')} to choose from, {valid} of them valid")
 
     def _prove(self, prover: Prover) -> None:
         last = self.rounds[-1]
@@ -164,10 +166,10 @@ class Loop:
         proof = self.rounds[-1].proof
         return proof is not None and proof.satisfactory
 
-    def _replace(self, pool: Pool, prover: Prover) -> None:
+    def _replace(self, pool: CandidatePool, prover: Prover) -> None:
         """Takes out the examples without which the held-out queries fare better; where none is found, the weakest."""
         last = self.rounds[-1]
-        hurts: list[Hurt] = prover.hurts(last.number, last.chosen, last.with_set)
+        hurts: list[AblationResult] = prover.hurts(last.number, last.chosen, last.with_set)
         own = pool.replaceable(last.chosen)
         names = {each.candidate.key for each in own}
         why = {each.example: f"hurts: {each.gain.mean:+.2f} without it" for each in hurts if each.example in names}
@@ -181,11 +183,11 @@ class Loop:
     def _held_out(self, pinned: Sequence[Candidate]) -> list[Query]:
         """Queries that prove the set, none of which a person has put there as an example."""
         shown, stage = {each.user_turn for each in pinned}, self._trials.stage(NAME, self._plain)
-        rows, wanted = askable(self._store, Generate.name), self._plan.held_out
-        drawn = self._queries(sample_by_lot(rows, wanted + len(shown), f"{self._plan.seed} held out"))
+        rows, wanted = askable(self._store, GenerateStage.name), self._plan.held_out
+        drawn = self._queries(sample_random(rows, wanted + len(shown), f"{self._plan.seed} held out"))
         return [query for query in drawn if stage.asked(query) not in shown][:wanted]
 
-    def _sample(self, number: int, pool: Pool, held_out: Sequence[Query]) -> list[Query]:
+    def _sample(self, number: int, pool: CandidatePool, held_out: Sequence[Query]) -> list[Query]:
         """Queries that were not asked yet, as long as there are some; the held-out ones never."""
         apart, used = {query.text for query in held_out}, pool.queries
         names: list[str] = []
@@ -194,14 +196,14 @@ class Loop:
                 break
             rows = (
                 (name, text)
-                for name, text in askable(self._store, Generate.name)
+                for name, text in askable(self._store, GenerateStage.name)
                 if text not in apart and (name not in used) is fresh
             )
             names += sample_spread(rows, self._plan.sample - len(names), f"{self._plan.seed} round {number}")
         return self._queries(names)
 
     def _queries(self, names: Sequence[str]) -> list[Query]:
-        return queries_called(self._store, Generate.name, names)
+        return queries_called(self._store, GenerateStage.name, names)
 
     def _change(self, **fields: object) -> None:
         self.rounds[-1] = replace(self.rounds[-1], **fields)  # type: ignore[arg-type]  # fields of a Round, by name

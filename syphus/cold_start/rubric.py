@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from syphus.answers.parsing.json_answers import one_object, set_apart
-from syphus.answers.scoring.candidates import Background, Candidate, Heuristic
+from syphus.answers.scoring.candidates import Candidate, Heuristic, ScoringContext
 from syphus.runs.judge import Rubric
 from syphus.types import Message, Query
 
@@ -44,7 +44,7 @@ Answer with one JSON object and nothing else: {form}"""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RubricVerdict:
     """A judge's numbers by criterion, and its reason; or the `problem` because of which it can't be used."""
 
     scores: Mapping[str, int] = field(default_factory=dict)
@@ -66,25 +66,25 @@ def rubric_messages(candidate: Candidate) -> list[Message]:
     return [Message(role="system", content=system), Message(role="user", content=data)]
 
 
-def read_verdict(text: str) -> Verdict:
+def read_verdict(text: str) -> RubricVerdict:
     """Reads a judge's answer: one JSON object, alone or in a code fence. Raises nothing."""
     value = one_object(text)
     if value is None:
-        return Verdict(problem="not one JSON object")
+        return RubricVerdict(problem="not one JSON object")
     scores: dict[str, int] = {}
     for name in CRITERIA:
         number = value.get(name)
         if not isinstance(number, int) or isinstance(number, bool) or not LOWEST <= number <= HIGHEST:
-            return Verdict(problem=f"{name} is not a whole number from {LOWEST} to {HIGHEST}")
+            return RubricVerdict(problem=f"{name} is not a whole number from {LOWEST} to {HIGHEST}")
         scores[name] = number
-    return Verdict(scores, str(value.get("reason", "")))
+    return RubricVerdict(scores, str(value.get("reason", "")))
 
 
-def judged(verdicts: Mapping[str, Verdict], weight: float = 3.0, floor: float = 0.0) -> Heuristic:
+def judged(verdicts: Mapping[str, RubricVerdict], weight: float = 3.0, floor: float = 0.0) -> Heuristic:
     """The heuristic "judge": the mean of a verdict's numbers. `verdicts` are by `Candidate.key`; 0.5 without one."""
 
-    def score(candidate: Candidate, _: Background) -> tuple[float, str]:
-        verdict = verdicts.get(candidate.key, Verdict(problem="not judged"))
+    def score(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
+        verdict = verdicts.get(candidate.key, RubricVerdict(problem="not judged"))
         if verdict.problem:
             return 0.5, verdict.problem
         mean = sum(verdict.scores.values()) / len(verdict.scores)

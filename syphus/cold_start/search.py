@@ -12,33 +12,33 @@ from syphus.cold_start import page
 from syphus.cold_start import results_json as as_json
 from syphus.cold_start.candidates import Scorer
 from syphus.cold_start.conclusion import advice, asked_for, conclude, missing, refuse_edited
-from syphus.cold_start.plan import NAME, Found, Plan, forecast_lines
+from syphus.cold_start.plan import NAME, SearchPlan, SearchResult, forecast_lines
 from syphus.cold_start.prompt_file import by_hand, pinned
 from syphus.cold_start.review import Reviewer, Reviews
-from syphus.cold_start.rounds import Loop
+from syphus.cold_start.rounds import SearchLoop
 from syphus.cold_start.selection import tokens
-from syphus.cold_start.trials import Trials
+from syphus.cold_start.trials import TrialRunner
 from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
 from syphus.formats.report import Report
 from syphus.ledger.results import askable, different
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
-from syphus.runs.generate import Generate
+from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_input
-from syphus.runs.prepare import Prepared
+from syphus.runs.prepare import PreparedRun
 from syphus.text import short_path
-from syphus.types import Prefix
+from syphus.types import PromptTemplate
 
 
-class Ended(NamedTuple):
+class ColdStartResult(NamedTuple):
     """How a cold start ended: what it has come to, what it was stopped by, if anything, and its files."""
 
-    found: Found
+    found: SearchResult
     report: Report
     stopped_by: SyphusError | None
     files: tuple[str, ...]
-    prefix: Prefix  #: with the best set
+    prefix: PromptTemplate  #: with the best set
 
     @property
     def exit_code(self) -> int:
@@ -48,20 +48,20 @@ class Ended(NamedTuple):
         return 0 if self.found.satisfactory else 1
 
 
-class Search:
+class ColdStart:
     """Carries out a cold start for `prepared`, whose own in-context examples are left out."""
 
-    def __init__(self, prepared: Prepared, plan: Plan, store: Store, observer: Observer) -> None:
+    def __init__(self, prepared: PreparedRun, plan: SearchPlan, store: Store, observer: Observer) -> None:
         self._prepared = replace(prepared, prefix=replace(prepared.prefix, in_context=()))
         self._plan = plan
         self._store = store
         self._observer = observer
-        self._trials = Trials(self._prepared, store, observer)
+        self._trials = TrialRunner(self._prepared, store, observer)
         self._scorer = Scorer(prepared.dataset)
         self._title = f"Cold start: {prepared.options.name} {prepared.options.dataset_version}"
         self._loop = self._loop_by(plan)
 
-    def run(self, pinned_path: str = "", reviewer: Reviewer | None = None) -> Ended:
+    def run(self, pinned_path: str = "", reviewer: Reviewer | None = None) -> ColdStartResult:
         """Reads the input, says what it will take, and goes round.
 
         Raises `UsageError` where nothing could be sent, and `StorageError` where the disk failed.
@@ -86,37 +86,37 @@ class Search:
 
     def _open_input(self) -> None:
         plugin = self._prepared.plugin.digest()
-        given = (self._store, Generate.name, self._prepared.dataset, self._prepared.options, plugin)
-        check_input(*given, self._observer.reading, self._trials.asker.album)
+        given = (self._store, GenerateStage.name, self._prepared.dataset, self._prepared.options, plugin)
+        check_input(*given, self._observer.reading, self._trials.runner.attachments)
 
     def _fit(self, pinned: Sequence[Candidate]) -> None:
         """Makes the plan fit the input, and says what it will take."""
-        plan = self._plan.fitting(different(self._store, Generate.name, self._plan.different))
+        plan = self._plan.fitting(different(self._store, GenerateStage.name, self._plan.different))
         self._loop = self._loop_by(plan)
-        total = sum(1 for _ in askable(self._store, Generate.name))
-        for line in forecast_lines(self._prepared, plan, total, average_size(self._store, Generate.name)):
+        total = sum(1 for _ in askable(self._store, GenerateStage.name))
+        for line in forecast_lines(self._prepared, plan, total, average_size(self._store, GenerateStage.name)):
             self._observer.say(line)
         if (size := sum(map(tokens, pinned))) > plan.tokens:
             self._observer.say(f"The pinned examples have about {size:,} tokens, more than --tokens {plan.tokens}.")
 
-    def _loop_by(self, plan: Plan) -> Loop:
+    def _loop_by(self, plan: SearchPlan) -> SearchLoop:
         message = self._prepared.prefix.system_message
-        return Loop(plan, message, self._store, self._trials, self._scorer, self._observer.say, self._show)
+        return SearchLoop(plan, message, self._store, self._trials, self._scorer, self._observer.say, self._show)
 
-    def _ended(self, stopped_by: SyphusError | None) -> Ended:
+    def _ended(self, stopped_by: SyphusError | None) -> ColdStartResult:
         if lost := isinstance(stopped_by, StorageError):
             self._store.check_place()  # of a ledger that has gone there is nothing to tell
-        loop, report = self._loop, self._trials.asker.report(NAME)
-        found = Found(tuple(loop.rounds), loop.best)
+        loop, report = self._loop, self._trials.runner.report(NAME)
+        found = SearchResult(tuple(loop.rounds), loop.best)
         if not found.satisfactory:
             tips = tuple(advice(loop.rounds, loop.best)) if stopped_by is None else ()
             found = replace(found, missing=tuple(missing(loop.rounds, loop.best, stopped_by is not None)), advice=tips)
         prefix = loop.best.prefix if loop.best else self._prepared.prefix
         if lost or (isinstance(stopped_by, InterruptError) and stopped_by.at_once):
-            return Ended(found, report, stopped_by, (), prefix)
-        return Ended(found, report, stopped_by, self._files(found, report, prefix), prefix)
+            return ColdStartResult(found, report, stopped_by, (), prefix)
+        return ColdStartResult(found, report, stopped_by, self._files(found, report, prefix), prefix)
 
-    def _files(self, found: Found, report: Report, prefix: Prefix) -> tuple[str, ...]:
+    def _files(self, found: SearchResult, report: Report, prefix: PromptTemplate) -> tuple[str, ...]:
         folder, options = self._store.folder, self._prepared.options
         paths = [folder / page.FILE, folder / as_json.FILE]
         page.write_page(paths[0], self._title, found, report, self._scorer.heuristics)
@@ -127,7 +127,7 @@ class Search:
         return tuple(short_path(path) for path in paths)
 
     def _show(self) -> None:
-        found = Found(tuple(self._loop.rounds), self._loop.best)
+        found = SearchResult(tuple(self._loop.rounds), self._loop.best)
         told = f"Round {len(found.rounds)} of at most {self._plan.rounds} is under way."
-        report, path = self._trials.asker.report(NAME), self._store.folder / page.FILE
+        report, path = self._trials.runner.report(NAME), self._store.folder / page.FILE
         page.write_page(path, self._title, found, report, self._scorer.heuristics, told)

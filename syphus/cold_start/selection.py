@@ -39,12 +39,12 @@ def diverse(remaining: Sequence[Scored], taken: Sequence[Scored], random: Random
     return max(remaining, key=worth)  # the first of equals, which is the best
 
 
-def by_lot(remaining: Sequence[Scored], taken: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001
+def random(remaining: Sequence[Scored], taken: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001
     """Any that may be chosen: what the others are compared with."""
     return random.choice(remaining)
 
 
-STRATEGIES: dict[str, Strategy] = {"diverse": diverse, "best": best, "random": by_lot}
+STRATEGIES: dict[str, Strategy] = {"diverse": diverse, "best": best, "random": random}
 
 
 def choose(
@@ -115,7 +115,7 @@ Pick = Callable[[list[Drawn], list[Drawn]], Drawn]
 """Gives the next of a pool, which is never empty and in the order of the lots, after those that are taken."""
 
 
-def sample_by_lot(queries: Iterable[Drawn], count: int, lot: str) -> list[str]:
+def sample_random(queries: Iterable[Drawn], count: int, lot: str) -> list[str]:
     """The ids of `count` queries, or of as many as there are: what is measured on them holds for all.
 
     Takes id and text of each query.

@@ -14,70 +14,70 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from syphus.answers.scoring import Candidate
-from syphus.cold_start.propose import Propose, labelled, unlabelled
-from syphus.cold_start.rubric import OF_CANDIDATES, Verdict, read_verdict, to_judge
+from syphus.cold_start.propose import ProposeStage, labelled, unlabelled
+from syphus.cold_start.rubric import OF_CANDIDATES, RubricVerdict, read_verdict, to_judge
 from syphus.ledger.inputs import accept, register
-from syphus.ledger.results import Answered, answered
+from syphus.ledger.results import AnsweredQuery, answered
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import Stage
 from syphus.runs.generate import parser_digest
-from syphus.runs.judge import TEMPERATURE, Judge
-from syphus.runs.prepare import Prepared
-from syphus.runs.session import Asker
-from syphus.types import Prefix, Query, State, Usage
+from syphus.runs.judge import TEMPERATURE, JudgeStage
+from syphus.runs.prepare import PreparedRun
+from syphus.runs.session import StageRunner
+from syphus.types import PromptTemplate, Query, State, Usage
 
 if TYPE_CHECKING:
     from syphus.simulator.settings import Simulation
 
 
-class Tried(NamedTuple):
+class TrialResult(NamedTuple):
     """A candidate, and the tokens of its answer."""
 
     candidate: Candidate
     usage: Usage
 
 
-class Trials:
+class TrialRunner:
     """Asks the model of `prepared` about sampled queries, within the run's budget."""
 
-    def __init__(self, prepared: Prepared, store: Store, observer: Observer) -> None:
+    def __init__(self, prepared: PreparedRun, store: Store, observer: Observer) -> None:
         self._prepared = replace(prepared, options=replace(prepared.options, max_rounds=0))
         self._store = store
-        self._asker = Asker(self._prepared, store, observer, simulation=_simulation(prepared))
+        self._runner = StageRunner(self._prepared, store, observer, simulation=_simulation(prepared))
         self._parser = parser_digest(prepared.plugin.path)
 
     def close(self) -> None:
         """Lets go of the images."""
-        self._asker.close()
+        self._runner.close()
 
     @property
-    def asker(self) -> Asker:
+    def runner(self) -> StageRunner:
         """What asks."""
-        return self._asker
+        return self._runner
 
-    def stage(self, name: str, prefix: Prefix) -> Propose:
+    def stage(self, name: str, prefix: PromptTemplate) -> ProposeStage:
         """The stage that asks with a prompt."""
-        return Propose(
+        return ProposeStage(
             name,
             self._prepared.dataset,
             prefix,
-            self._asker.sampling,
-            self._asker.vault,
+            self._runner.sampling,
+            self._runner.redactor,
             share_answers=not self._prepared.options.no_sharing,
             hook_seconds=self._prepared.config.plugin_timeout,
-            album=self._asker.album,
+            attachments=self._runner.attachments,
         )
 
     def ask(
         self,
         name: str,
-        prefix: Prefix,
+        prefix: PromptTemplate,
         queries: Sequence[Query],
         answers: int = 1,
         number: int = 1,
         before: Collection[str] = (),
-    ) -> list[Tried]:
+    ) -> list[TrialResult]:
         """Asks for so many answers to each query, in round `number`; gives what came of all, in the same order.
 
         The queries that have the ids in `before` were asked in earlier rounds, and are asked for further answers.
@@ -92,30 +92,32 @@ class Trials:
             for query in queries
             for copy in range(answers)
         ]
-        return [Tried(_candidate(stage, told, number), told.usage) for told in self._answers(stage, settings, rows)]
+        return [
+            TrialResult(_candidate(stage, told, number), told.usage) for told in self._answers(stage, settings, rows)
+        ]
 
-    def judge(self, name: str, candidates: Sequence[Candidate]) -> dict[str, Verdict]:
+    def judge(self, name: str, candidates: Sequence[Candidate]) -> dict[str, RubricVerdict]:
         """The model's verdicts on candidates, by their keys. Raises the `SyphusError` that stopped it."""
-        sampling = self._asker.sampling
+        sampling = self._runner.sampling
         parameters = {**sampling.parameters, "temperature": TEMPERATURE}
         settings = {"model": sampling.model, "simulated": self._prepared.options.offline, **parameters}
         rows = list({each.key: to_judge(each, _digest(settings)) for each in candidates}.values())
-        told = self._answers(Judge(name, sampling, OF_CANDIDATES), settings, rows)
+        told = self._answers(JudgeStage(name, sampling, OF_CANDIDATES), settings, rows)
         return {each.query.id: read_verdict(each.detail) for each in told if each.state is State.OK}
 
-    def _answers(self, stage: Stage, settings: dict[str, object], rows: Sequence[Query]) -> list[Answered]:
+    def _answers(self, stage: Stage, settings: dict[str, object], rows: Sequence[Query]) -> list[AnsweredQuery]:
         everything: Callable[[int], bool] = lambda _: True  # noqa: E731 - it has its type so
         register(self._store, stage.name, rows, everything, lambda _: None)
         accept(self._store, stage.name)
-        report = self._asker.report(stage.name)
+        report = self._runner.report(stage.name)
         if report.counts.states[State.PENDING]:
-            stopped_by = self._asker.ask(stage, settings, report)
+            stopped_by = self._runner.ask(stage, settings, report)
             if stopped_by is not None:
                 raise stopped_by
         return list(answered(self._store, stage.name))
 
 
-def _simulation(prepared: Prepared) -> Simulation | None:
+def _simulation(prepared: PreparedRun) -> Simulation | None:
     """What answers where no model does: an endpoint that learns from in-context examples."""
     if not prepared.options.offline:
         return None
@@ -124,7 +126,7 @@ def _simulation(prepared: Prepared) -> Simulation | None:
     return Simulation(seed=prepared.options.seed, obedience="examples")
 
 
-def _candidate(stage: Propose, told: Answered, number: int) -> Candidate:
+def _candidate(stage: ProposeStage, told: AnsweredQuery, number: int) -> Candidate:
     query = unlabelled(told.query)
     pairs = tuple(told.pairs) or (stage.pairs(query, told.text) if told.text else ())
     asked = stage.asked(query)

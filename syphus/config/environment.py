@@ -27,7 +27,7 @@ _OPENAI = ("", "open_ai", "openai", "local")
 _ENTRA = ("azure_ad", "azuread")
 
 
-class Described(NamedTuple):
+class EnvironmentEndpoint(NamedTuple):
     """An endpoint in the words of the config file, its model ("" if none is named), and each setting's variable."""
 
     endpoint: dict[str, object]
@@ -35,7 +35,7 @@ class Described(NamedTuple):
     variables: dict[str, str]
 
 
-def describe(environ: Mapping[str, str], option: str, model: str) -> Described:
+def describe(environ: Mapping[str, str], option: str, model: str) -> EnvironmentEndpoint:
     """The endpoint in `environ`; `option` is --model, which goes before everything else, `model` the config file's.
 
     Raises `NoEndpointError` where there is none, and `ConfigError` where there is half of one.
@@ -59,10 +59,10 @@ def describe(environ: Mapping[str, str], option: str, model: str) -> Described:
         )
     usual = _USUAL_MODEL if found.get("base_url", OFFICIAL) == OFFICIAL else ""
     named = variables.settings(model=("OPENAI_MODEL", "OPENAI_API_ENGINE")).get("model", usual)
-    return Described({"kind": "openai", **found}, str(named), variables.used)
+    return EnvironmentEndpoint({"kind": "openai", **found}, str(named), variables.used)
 
 
-def _azure(variables: _Variables, kind: str, option: str, model: str) -> Described:
+def _azure(variables: _Variables, kind: str, option: str, model: str) -> EnvironmentEndpoint:
     found = variables.settings(
         base_url=("AZURE_OPENAI_ENDPOINT", "OPENAI_API_BASE", "OPENAI_BASE_URL"),
         api_version=("OPENAI_API_VERSION", "AZURE_OPENAI_API_VERSION"),
@@ -84,7 +84,7 @@ def _azure(variables: _Variables, kind: str, option: str, model: str) -> Describ
             "AZURE_OPENAI_AD_TOKEN, or SYPHUS_TOKEN_COMMAND."
         )
     named = variables.settings(model=("OPENAI_MODEL",)).get("model", found["deployment"])
-    return Described({"kind": "azure", **found, **credential}, str(named), variables.used)
+    return EnvironmentEndpoint({"kind": "azure", **found, **credential}, str(named), variables.used)
 
 
 class _Variables:

@@ -20,7 +20,7 @@ _SHORTEST = 6  #: characters; blanking shorter ones ("x", "none", "EMPTY" of loc
 _UNMISTAKABLE = 16  #: characters; a shorter "key" of a local server may be a word that an answer really says
 
 
-class Vault:
+class SecretRedactor:
     """The secrets of one run."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:

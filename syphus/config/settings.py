@@ -40,7 +40,7 @@ from pydantic import (
     model_validator,
 )
 
-from syphus.config.environment import OFFICIAL, Described, describe
+from syphus.config.environment import OFFICIAL, EnvironmentEndpoint, describe
 from syphus.errors import ConfigError, NoEndpointError
 from syphus.io.yaml_files import read_yaml
 
@@ -232,7 +232,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
     """
     data = _read(path) if path is not None else {}
     given = {name: value for name, value in overrides.items() if value is not None}
-    described: Described | None = None
+    described: EnvironmentEndpoint | None = None
     if not data.keys() & {"endpoint", "endpoints"}:
         described = describe(environ, str(given.get("model") or ""), str(data.get("model") or ""))
         data["endpoints"] = [described.endpoint]

@@ -44,7 +44,7 @@ RATE_CODES = frozenset({"rate_limit_exceeded", "slow_down", "server_is_overloade
 _LONGEST = 10_000  # characters of a message that are looked at
 
 
-class Problem(NamedTuple):
+class ErrorBody(NamedTuple):
     """What an error says: its words, its code (or else its type), the parameter it is about, Azure's inner error."""
 
     message: str
@@ -53,21 +53,21 @@ class Problem(NamedTuple):
     inner: Mapping[str, object]
 
 
-def read_problem(body: bytes) -> Problem:
+def read_error_body(body: bytes) -> ErrorBody:
     """The error in a body of any shape: OpenAI's, Azure's, vLLM's, FastAPI's, a bare string, HTML or nothing."""
     try:
         data: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return Problem(body[:_LONGEST].decode("utf-8", "replace").strip(), "", "", {})
+        return ErrorBody(body[:_LONGEST].decode("utf-8", "replace").strip(), "", "", {})
     if not isinstance(data, dict):
-        return Problem(_words(data), "", "", {})
+        return ErrorBody(_words(data), "", "", {})
     error = data.get("error") or data
     if isinstance(error, dict):
         return _problem(error)
-    return Problem(_words(error), _name(data.get("code")), "", {})
+    return ErrorBody(_words(error), _name(data.get("code")), "", {})
 
 
-def _problem(error: dict[str, object]) -> Problem:
+def _problem(error: dict[str, object]) -> ErrorBody:
     code, kind = _name(error.get("code")), _name(error.get("type"))
     named = code or kind
     if kind in QUOTA_CODES and code not in RATE_CODES and code not in QUOTA_CODES:
@@ -76,7 +76,7 @@ def _problem(error: dict[str, object]) -> Problem:
     if isinstance(inner, dict) and isinstance(inner.get("innererror"), dict):
         inner = inner["innererror"]
     message = error.get("message") or error.get("detail") or error.get("Message") or ""
-    return Problem(_words(message), named, _name(error.get("param")), inner if isinstance(inner, dict) else {})
+    return ErrorBody(_words(message), named, _name(error.get("param")), inner if isinstance(inner, dict) else {})
 
 
 def _words(value: object) -> str:
@@ -101,7 +101,7 @@ class Action(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReplyVerdict:
     """What to do, and how to tell it. `cause` is short and countable, `message` one line for a person, `advice` what
     helps.
     """
@@ -156,26 +156,26 @@ _REFUSED_PARAMETER = (
 )
 
 
-def judge_error(status: int, headers: Mapping[str, str], body: bytes, host: str, now: float) -> Verdict:
+def classify_error(status: int, headers: Mapping[str, str], body: bytes, host: str, now: float) -> ReplyVerdict:
     """The verdict on a reply whose status is not 200.
 
     `body` holds no secret any more; `host` names the endpoint to people; `now` is the wall clock, in seconds.
     """
-    problem = read_problem(body)
+    problem = read_error_body(body)
     words = problem.message.lower()
     told = f"{host} ({status} {problem.code})" if problem.code else f"{host} ({status})"
     if _is_quota(status, headers, problem, words, now):
         why = problem.code if problem.code in QUOTA_CODES else one_line(problem.message)
-        return Verdict(Action.STOP, "out of credit", f"Out of credit at {host} ({why}).", "Top up")
+        return ReplyVerdict(Action.STOP, "out of credit", f"Out of credit at {host} ({why}).", "Top up")
     if status == 429 and "request too large" in words:
-        return Verdict(Action.RECORD, "larger than the limit of a minute", problem.message, row_caused=True)
+        return ReplyVerdict(Action.RECORD, "larger than the limit of a minute", problem.message, row_caused=True)
     if status == 429 or (status == 402 and "retry-after" in headers):
-        return Verdict(Action.PAUSE, "rate limit", problem.message, limit=_which_limit(problem, words))
+        return ReplyVerdict(Action.PAUSE, "rate limit", problem.message, limit=_which_limit(problem, words))
     if problem.code in ("server_is_overloaded", "slow_down") or status == 529:
-        return Verdict(Action.PAUSE, "overloaded", problem.message, limit="overload")
+        return ReplyVerdict(Action.PAUSE, "overloaded", problem.message, limit="overload")
     if status >= 400 and any(phrase in words for phrase in _NO_IMAGES):
         message = f"The model takes no images, says {told}: {one_line(problem.message)}"
-        return Verdict(Action.STOP, "no images", message, "Use a model that sees, or leave the images out")
+        return ReplyVerdict(Action.STOP, "no images", message, "Use a model that sees, or leave the images out")
     if status in (401, 403, 404, 407) or 300 <= status < 400:
         verdict = _judge_access(status, headers, problem, words, told)
         own = 400 <= status != 407 and body.lstrip().startswith(b"{")
@@ -185,12 +185,12 @@ def judge_error(status: int, headers: Mapping[str, str], body: bytes, host: str,
     return _judge_rejected(status, problem, words, told)
 
 
-def judge_no_reply(kind: str, message: str, sent: bool) -> Verdict:
+def classify_no_reply(kind: str, message: str, sent: bool) -> ReplyVerdict:
     """The verdict where no reply came; the arguments are those of `NoReplyError`."""
-    return Verdict(Action.RETRY, kind, message, maybe_billed=sent)
+    return ReplyVerdict(Action.RETRY, kind, message, maybe_billed=sent)
 
 
-def _is_quota(status: int, headers: Mapping[str, str], problem: Problem, words: str, now: float) -> bool:
+def _is_quota(status: int, headers: Mapping[str, str], problem: ErrorBody, words: str, now: float) -> bool:
     if problem.code in RATE_CODES:
         return False
     if problem.code in QUOTA_CODES:
@@ -204,7 +204,7 @@ def _is_quota(status: int, headers: Mapping[str, str], problem: Problem, words: 
     return retry_wait(headers, problem.message, now) is None  # Gemini says these words of a minute's limit, too
 
 
-def _which_limit(problem: Problem, words: str) -> str:
+def _which_limit(problem: ErrorBody, words: str) -> str:
     if problem.code == "slow_down":
         return "overload"
     if "token" in words:
@@ -212,12 +212,12 @@ def _which_limit(problem: Problem, words: str) -> str:
     return "requests" if "request" in words or "call rate" in words else ""
 
 
-def _judge_access(status: int, headers: Mapping[str, str], problem: Problem, words: str, told: str) -> Verdict:
+def _judge_access(status: int, headers: Mapping[str, str], problem: ErrorBody, words: str, told: str) -> ReplyVerdict:
     if _filtered(problem, words):
         return _refused(problem)
     if 300 <= status < 400:
         where = one_line(headers.get("location", "elsewhere"))
-        return Verdict(
+        return ReplyVerdict(
             Action.STOP,
             "redirect",
             f"{told} redirects to {where}; the key is not sent there.",
@@ -227,18 +227,18 @@ def _judge_access(status: int, headers: Mapping[str, str], problem: Problem, wor
         why = (
             "" if problem.code in ("", "invalid_api_key") else f": {one_line(problem.message)}"
         )  # which echoes the key
-        return Verdict(
+        return ReplyVerdict(
             Action.STOP, "key refused", f"The key was refused by {told}{why}.", "Set another key", expired_token=True
         )
     if status == 407:
-        return Verdict(
+        return ReplyVerdict(
             Action.STOP,
             "proxy",
             f"The proxy on the way to {told} wants a user and a password.",
             "Set HTTP_PROXY=http://USER:PASSWORD@HOST:PORT",
         )
     if status == 403:
-        return Verdict(
+        return ReplyVerdict(
             Action.STOP,
             "access denied",
             f"Access was denied by {told}: {one_line(problem.message)}",
@@ -246,7 +246,7 @@ def _judge_access(status: int, headers: Mapping[str, str], problem: Problem, wor
             expired_token=True,
         )
     what = "model or deployment" if problem.code.lower() in _MODEL_CODES or "model" in words else "address"
-    return Verdict(
+    return ReplyVerdict(
         Action.STOP,
         f"unknown {what}",
         f"The {what} is not known to {told}: {one_line(problem.message)}",
@@ -254,21 +254,21 @@ def _judge_access(status: int, headers: Mapping[str, str], problem: Problem, wor
     )
 
 
-def _judge_server_error(status: int, problem: Problem, words: str, headers: Mapping[str, str]) -> Verdict:
+def _judge_server_error(status: int, problem: ErrorBody, words: str, headers: Mapping[str, str]) -> ReplyVerdict:
     message = one_line(problem.message) or "no message"
     if status == 500 and any(phrase in words for phrase in _ROW_500_PHRASES):
-        return Verdict(Action.RETRY, "server error 500 about the request", message, tries=3, row_caused=True)
+        return ReplyVerdict(Action.RETRY, "server error 500 about the request", message, tries=3, row_caused=True)
     if status == 503 and ("retry-after" in headers or "retry-after-ms" in headers):
-        return Verdict(Action.PAUSE, "overloaded", message, limit="overload")
-    return Verdict(Action.RETRY, f"server error {status}", message, maybe_billed=status in (408, 504))
+        return ReplyVerdict(Action.PAUSE, "overloaded", message, limit="overload")
+    return ReplyVerdict(Action.RETRY, f"server error {status}", message, maybe_billed=status in (408, 504))
 
 
-def _judge_rejected(status: int, problem: Problem, words: str, told: str) -> Verdict:
+def _judge_rejected(status: int, problem: ErrorBody, words: str, told: str) -> ReplyVerdict:
     """400, 413, 422 and other client errors: about this row, unless a sampling parameter is refused."""
     if _filtered(problem, words):
         return _refused(problem)
     if problem.code == "OperationNotSupported":
-        return Verdict(
+        return ReplyVerdict(
             Action.STOP,
             "operation not supported",
             f"{told}: {one_line(problem.message)}",
@@ -277,20 +277,22 @@ def _judge_rejected(status: int, problem: Problem, words: str, told: str) -> Ver
     if problem.code in ("context_length_exceeded", "exceed_context_size_error") or any(
         p in words for p in _CONTEXT_PHRASES
     ):
-        return Verdict(Action.RECORD, "context too long", problem.message, row_caused=True)
+        return ReplyVerdict(Action.RECORD, "context too long", problem.message, row_caused=True)
     if problem.code in _IMAGE_CODES or problem.code.startswith(_IMAGE_CODE_STARTS):
-        return Verdict(Action.RECORD, f"image not accepted: {problem.code}", f"{told}: {one_line(problem.message)}")
+        return ReplyVerdict(
+            Action.RECORD, f"image not accepted: {problem.code}", f"{told}: {one_line(problem.message)}"
+        )
     parameter = _refused_parameter(problem, words)
     if parameter:
-        return Verdict(Action.ADAPT, f"{parameter} not supported", problem.message, parameter=parameter)
+        return ReplyVerdict(Action.ADAPT, f"{parameter} not supported", problem.message, parameter=parameter)
     if problem.param in (*_SAMPLING, "model"):
         message = f"{told} does not take this {problem.param}: {one_line(problem.message)}"
-        return Verdict(Action.STOP, f"bad {problem.param}", message, f"Change {problem.param}")
+        return ReplyVerdict(Action.STOP, f"bad {problem.param}", message, f"Change {problem.param}")
     cause = f"rejected {status}: {one_line(problem.message, 80)}"
-    return Verdict(Action.RECORD, cause, f"{told}: {one_line(problem.message)}")
+    return ReplyVerdict(Action.RECORD, cause, f"{told}: {one_line(problem.message)}")
 
 
-def _refused_parameter(problem: Problem, words: str) -> str:
+def _refused_parameter(problem: ErrorBody, words: str) -> str:
     if problem.param == "response_format" or "json_schema" in words:  # "is enabled only for api versions ..."
         return "response_format"
     if problem.code not in ("unsupported_parameter", "unsupported_value") and not any(
@@ -302,7 +304,7 @@ def _refused_parameter(problem: Problem, words: str) -> str:
     return next((name for name in _SAMPLING if name in words), "")
 
 
-def _filtered(problem: Problem, words: str) -> bool:
+def _filtered(problem: ErrorBody, words: str) -> bool:
     if (
         problem.code in ("content_filter", "image_content_policy_violation")
         or problem.inner.get("code") == "ResponsibleAIPolicyViolation"
@@ -311,10 +313,10 @@ def _filtered(problem: Problem, words: str) -> bool:
     return any(phrase in words for phrase in _FILTER_PHRASES)
 
 
-def _refused(problem: Problem) -> Verdict:
+def _refused(problem: ErrorBody) -> ReplyVerdict:
     categories = filter_flags(problem.inner.get("content_filter_result"))
     cause = "content filter on the prompt" + (f" ({', '.join(categories)})" if categories else "")
-    return Verdict(Action.RECORD, cause, problem.message, state=State.REFUSED, row_caused=True)
+    return ReplyVerdict(Action.RECORD, cause, problem.message, state=State.REFUSED, row_caused=True)
 
 
 def filter_flags(results: object) -> tuple[str, ...]:

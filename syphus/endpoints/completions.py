@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from syphus.endpoints.classify import Action, Verdict, filter_flags
+from syphus.endpoints.classify import Action, ReplyVerdict, filter_flags
 from syphus.text import one_line, without_images
 from syphus.types import Completion, Outcome, State, Usage
 
@@ -31,7 +31,7 @@ _MOST_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
 BYTES_PER_TOKEN = 4  #: the usual rule of thumb for English, where no server has reported anything yet
 
 
-def judge_answer(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> Verdict:
+def classify_answer(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> ReplyVerdict:
     """ANSWER with the completion, or RETRY where the body is not one. `prompt_bytes` is the size of what was sent."""
     try:
         data = decoded(body)
@@ -39,15 +39,15 @@ def judge_answer(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> 
         return malformed(body, headers)
     if not isinstance(data, dict) or not isinstance(data.get("choices"), list) or _failed(data):
         return not_a("chat completion", data, body)
-    return Verdict(Action.ANSWER, "", completion=_completion(data, prompt_bytes))
+    return ReplyVerdict(Action.ANSWER, "", completion=_completion(data, prompt_bytes))
 
 
-def not_a(wanted: str, data: object, body: bytes) -> Verdict:
+def not_a(wanted: str, data: object, body: bytes) -> ReplyVerdict:
     """The verdict on `data`, read from `body`, that is not what was `wanted`."""
     if isinstance(data, dict) and data.get("error"):
         error = str(data["error"]).encode("utf-8", "replace")
-        return Verdict(Action.RETRY, "error inside a 200", _beginning(error), maybe_billed=True)
-    return Verdict(Action.RETRY, f"not a {wanted}", _beginning(body), maybe_billed=True)
+        return ReplyVerdict(Action.RETRY, "error inside a 200", _beginning(error), maybe_billed=True)
+    return ReplyVerdict(Action.RETRY, f"not a {wanted}", _beginning(body), maybe_billed=True)
 
 
 def decoded(body: bytes) -> object:
@@ -63,7 +63,7 @@ def _failed(data: dict[str, object]) -> bool:
     return bool(data.get("error")) and not data["choices"]
 
 
-def malformed(body: bytes, headers: Mapping[str, str]) -> Verdict:
+def malformed(body: bytes, headers: Mapping[str, str]) -> ReplyVerdict:
     """The verdict on a body that is no JSON at all."""
     kind = headers.get("content-type", "").partition(";")[0]
     if not body:
@@ -72,7 +72,7 @@ def malformed(body: bytes, headers: Mapping[str, str]) -> Verdict:
         cause = f"{kind} instead of JSON"
     else:
         cause = "malformed JSON"
-    return Verdict(Action.RETRY, cause, _beginning(body), maybe_billed=True)
+    return ReplyVerdict(Action.RETRY, cause, _beginning(body), maybe_billed=True)
 
 
 def _beginning(body: bytes) -> str:

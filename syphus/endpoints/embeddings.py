@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from syphus.endpoints.classify import Action, Verdict
+from syphus.endpoints.classify import Action, ReplyVerdict
 from syphus.endpoints.completions import decoded, malformed, not_a, read_usage, storable
-from syphus.text import many, one_line
+from syphus.text import one_line, pluralize
 from syphus.types import Completion, Request
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 _TRIES = 3  # of texts that get no usable vectors; then they are tried in smaller batches
 
 
-class EmbeddingsJudge:
+class EmbeddingsReader:
     """Judges replies. `dimension` is what all vectors must have; 0 until the first reply has shown it."""
 
     def __init__(self, dimension: int = 0) -> None:
         self.dimension = dimension
 
-    def __call__(self, body: bytes, request: Request, headers: Mapping[str, str]) -> Verdict:
+    def __call__(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
         """ANSWER with the vectors, RETRY where the body does not hold one for each text, STOP for another dimension."""
         try:
             data = decoded(body)
@@ -48,12 +48,12 @@ class EmbeddingsJudge:
         try:
             vectors = _vectors(data["data"], len(orjson.loads(request.body)["input"]))
         except ValueError as error:
-            return Verdict(Action.RETRY, str(error), tries=_TRIES, maybe_billed=True, row_caused=True)
+            return ReplyVerdict(Action.RETRY, str(error), tries=_TRIES, maybe_billed=True, row_caused=True)
         found = vectors.shape[1]
         if self.dimension not in (0, found):
             told = f"The server gives vectors of {found} dimensions, where {self.dimension} are expected"
             advice = "Name the model that the first vectors are from, or another number of dimensions"
-            return Verdict(Action.STOP, "another dimension", told, advice, maybe_billed=True)
+            return ReplyVerdict(Action.STOP, "another dimension", told, advice, maybe_billed=True)
         self.dimension = found
         completion = Completion(
             text=pack(vectors),
@@ -62,7 +62,7 @@ class EmbeddingsJudge:
             usage=read_usage(data.get("usage"), len(request.body), 0),
             response_id=storable(one_line(str(data.get("id") or ""), 200)),
         )
-        return Verdict(Action.ANSWER, "", completion=completion)
+        return ReplyVerdict(Action.ANSWER, "", completion=completion)
 
 
 def pack(vectors: Vectors) -> str:
@@ -85,7 +85,7 @@ def _vectors(items: Sequence[object], count: int) -> Vectors:
     import numpy
 
     if len(items) != count:
-        raise ValueError(f"{many(len(items), 'vector')} for {many(count, 'text')}")
+        raise ValueError(f"{pluralize(len(items), 'vector')} for {pluralize(count, 'text')}")
     rows: list[Vectors | None] = [None] * count
     for place, item in enumerate(items):
         index = item.get("index", place) if isinstance(item, dict) else None
@@ -102,7 +102,7 @@ def usable(vectors: Vectors, count: int) -> Vectors:
     import numpy
 
     if vectors.ndim != 2 or len(vectors) != count:
-        raise ValueError(f"{many(len(vectors), 'vector')} for {many(count, 'text')}")
+        raise ValueError(f"{pluralize(len(vectors), 'vector')} for {pluralize(count, 'text')}")
     if not numpy.isfinite(vectors).all():
         raise ValueError("vectors that are not finite")
     if not vectors.any(axis=1).all():

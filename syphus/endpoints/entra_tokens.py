@@ -20,7 +20,7 @@ from collections.abc import Callable
 import orjson
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
 from syphus.errors import ConfigError
 from syphus.text import one_line
@@ -78,13 +78,13 @@ class TokenSource:
     def __init__(
         self,
         command: tuple[str, ...],
-        vault: Vault,
+        redactor: SecretRedactor,
         clock: Callable[[], float] = time.time,
         timeout: float = COMMAND_TIMEOUT,
         first_wait: float = 0.5,
     ) -> None:
         self._command = command
-        self._vault = vault
+        self._redactor = redactor
         self._clock = clock
         self._timeout = timeout
         self._attempts = _ATTEMPTS.copy(wait=wait_exponential(multiplier=first_wait, max=5))
@@ -99,7 +99,7 @@ class TokenSource:
                 with attempt:
                     self._token, life = self._read(await self._ask())
             self._good_until = self._clock() + life - min(MARGIN, life / 2)
-            self._vault.keep(self._token)
+            self._redactor.keep(self._token)
         return self._token
 
     def holds(self) -> bool:
@@ -127,7 +127,7 @@ class TokenSource:
         finally:
             await _end(starting)
         if code := transport.get_returncode():
-            said = self._vault.scrub(printed.err.decode("utf-8", "replace")).strip().splitlines()
+            said = self._redactor.scrub(printed.err.decode("utf-8", "replace")).strip().splitlines()
             raise _FailedError(f"{self._shown} failed ({code}): {one_line(said[-1]) if said else ''}")
         return bytes(printed.out).strip()
 
@@ -170,6 +170,6 @@ async def _end(starting: asyncio.Future[tuple[asyncio.SubprocessTransport, _Prin
     transport.close()
 
 
-def token_source(config: EndpointConfig, vault: Vault) -> TokenSource | None:
+def token_source(config: EndpointConfig, redactor: SecretRedactor) -> TokenSource | None:
     """Where this endpoint's Entra tokens come from, or None where it is entered with a key or a fixed token."""
-    return TokenSource(config.token_command, vault) if config.token_command else None
+    return TokenSource(config.token_command, redactor) if config.token_command else None

@@ -22,7 +22,7 @@ _UNITS = {"m": 60.0, "ms": 0.001, "millisecond": 0.001, "minute": 60.0, "s": 1.0
 _WORDS = re.compile(r"(?:retry|try again) (?:after|in) ((?:\d+(?:\.\d+)?\s*[a-z]*\s*)+)")
 
 
-class Limits(NamedTuple):
+class StatedLimits(NamedTuple):
     """What a server says of one of its limits: allowed a minute, and left now. Either may be unknown (None)."""
 
     per_minute: float | None
@@ -47,13 +47,13 @@ def retry_wait(headers: Mapping[str, str], message: str, now: float) -> float | 
     return next((hint for hint in hints if hint is not None), None)
 
 
-def stated_limits(headers: Mapping[str, str], what: str) -> Limits:
+def stated_limits(headers: Mapping[str, str], what: str) -> StatedLimits:
     """The `x-ratelimit-*` headers for `what` ("requests" or "tokens"); a negative or zero limit states nothing."""
     limit = _number(headers.get(f"x-ratelimit-limit-{what}"))
     remaining = _number(headers.get(f"x-ratelimit-remaining-{what}"))
     if limit is None or limit <= 0:
-        return Limits(None, None)
-    return Limits(limit, remaining if remaining is not None and 0 <= remaining <= limit else None)
+        return StatedLimits(None, None)
+    return StatedLimits(limit, remaining if remaining is not None and 0 <= remaining <= limit else None)
 
 
 def duration(text: str) -> float | None:

@@ -20,9 +20,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import SecretStr
 from yarl import URL
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
-from syphus.endpoints.classify import Verdict
+from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.entra_tokens import TokenSource, token_source
 from syphus.endpoints.services import CHAT, Service
 from syphus.endpoints.transport import NoReplyError, Reply, Transport
@@ -46,17 +46,17 @@ _RAISED = (
 
 
 @contextmanager
-def in_our_terms(host: str, vault: Vault) -> Iterator[None]:
+def in_our_terms(host: str, redactor: SecretRedactor) -> Iterator[None]:
     """Around every use of the SDK: raises `ConfigError` or `NoReplyError` for whatever it raises, without secrets."""
     try:
         yield
     except _RAISED as error:
-        raise explained(error, host, vault) from error
+        raise explained(error, host, redactor) from error
 
 
-def explained(error: Exception, host: str, vault: Vault) -> ConfigError | NoReplyError:
+def explained(error: Exception, host: str, redactor: SecretRedactor) -> ConfigError | NoReplyError:
     """What an exception of the SDK means for the endpoint `host`."""
-    said = one_line(vault.scrub(str(error))) or type(error).__name__
+    said = one_line(redactor.scrub(str(error))) or type(error).__name__
     match error:
         case openai.APITimeoutError() | httpx2.TimeoutException():
             return NoReplyError("timeout", f"signing the request: {said}")
@@ -71,7 +71,7 @@ _NO_KEY = "none"  # a server of one's own often wants no key, but the SDK would 
 _OF_THE_TRANSPORT = {"content-length", "host", "connection", "transfer-encoding", "accept-encoding"}  # it sets these
 
 
-class Prepared(NamedTuple):
+class PreparedRequest(NamedTuple):
     """How a request to this endpoint goes out: everything but its body."""
 
     url: URL
@@ -84,18 +84,20 @@ class RemoteEndpoint:
     Raises `ConfigError` for settings that the SDK or the transport can't work with.
     """
 
-    def __init__(self, config: EndpointConfig, connections: int, vault: Vault, service: Service = CHAT) -> None:
+    def __init__(
+        self, config: EndpointConfig, connections: int, redactor: SecretRedactor, service: Service = CHAT
+    ) -> None:
         self.config = config
         self._service = service
         self.host = config.host
-        self._vault = vault
-        self._tokens = token_source(config, vault)
+        self._redactor = redactor
+        self._tokens = token_source(config, redactor)
         pretended = httpx2.AsyncClient(transport=httpx2.MockTransport(self._note), trust_env=False)
-        with in_our_terms(self.host, vault):
-            self._client = _sdk_client(config, pretended, self._tokens, vault)
-        self._transport = Transport(config.base_url, connections, vault, config.verify_tls)
-        self._prepared: Prepared | None = None
-        self._refused: Prepared | None = None
+        with in_our_terms(self.host, redactor):
+            self._client = _sdk_client(config, pretended, self._tokens, redactor)
+        self._transport = Transport(config.base_url, connections, redactor, config.verify_tls)
+        self._prepared: PreparedRequest | None = None
+        self._refused: PreparedRequest | None = None
         self._fault: ConfigError | None = None
         self._preparing = asyncio.Lock()
 
@@ -110,13 +112,13 @@ class RemoteEndpoint:
             prepared = await self._prepare()
         reply = await self._transport.post(prepared.url, prepared.headers, body)
         if 200 <= reply.status < 300:
-            return reply._replace(body=self._vault.scrub_answer(reply.body))
+            return reply._replace(body=self._redactor.scrub_answer(reply.body))
         if reply.status in (401, 403):
             self._refused = prepared
-        headers = CIMultiDict((name, self._vault.scrub(value)) for name, value in reply.headers.items())
-        return Reply(reply.status, headers, self._vault.scrub_error(without_images(reply.body)))
+        headers = CIMultiDict((name, self._redactor.scrub(value)) for name, value in reply.headers.items())
+        return Reply(reply.status, headers, self._redactor.scrub_error(without_images(reply.body)))
 
-    def judge(self, body: bytes, request: Request, headers: Mapping[str, str]) -> Verdict:
+    def judge(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
         """What the body of a good reply to a request is worth."""
         return self._service.judge(body, request, headers)
 
@@ -137,7 +139,7 @@ class RemoteEndpoint:
     def _holds(self) -> bool:
         return self._tokens is None or self._tokens.holds()
 
-    async def _prepare(self) -> Prepared:
+    async def _prepare(self) -> PreparedRequest:
         """Signs a request anew, unless somebody else was faster; after a failure nobody tries again."""
         async with self._preparing:
             if self._fault is not None:
@@ -153,7 +155,7 @@ class RemoteEndpoint:
 
     async def _have_it_prepared(self) -> None:
         headers = {"Content-Type": "application/json"}
-        with in_our_terms(self.host, self._vault):
+        with in_our_terms(self.host, self._redactor):
             await self._client.post(
                 self._service.route, cast_to=httpx2.Response, content=b"{}", options={"headers": headers}
             )
@@ -161,15 +163,15 @@ class RemoteEndpoint:
     def _note(self, request: httpx2.Request) -> httpx2.Response:
         """Where the SDK believes that it sends to."""
         headers = CIMultiDict((k, v) for k, v in request.headers.multi_items() if k.lower() not in _OF_THE_TRANSPORT)
-        self._prepared = Prepared(URL(str(request.url), encoded=True), CIMultiDictProxy(headers))
+        self._prepared = PreparedRequest(URL(str(request.url), encoded=True), CIMultiDictProxy(headers))
         return httpx2.Response(200)
 
 
 def _sdk_client(
-    config: EndpointConfig, client: httpx2.AsyncClient, tokens: TokenSource | None, vault: Vault
+    config: EndpointConfig, client: httpx2.AsyncClient, tokens: TokenSource | None, redactor: SecretRedactor
 ) -> openai.AsyncOpenAI:
     """The official client for this endpoint, which takes nothing from the environment that the config does not say."""
-    key, token = _revealed(config.api_key, vault), _revealed(config.token, vault)
+    key, token = _revealed(config.api_key, redactor), _revealed(config.token, redactor)
     sdk: openai.AsyncOpenAI
     if config.kind == "azure":
         sdk = openai.AsyncAzureOpenAI(
@@ -190,8 +192,8 @@ def _sdk_client(
     return sdk
 
 
-def _revealed(secret: SecretStr | None, vault: Vault) -> str | None:
+def _revealed(secret: SecretStr | None, redactor: SecretRedactor) -> str | None:
     if secret is None:
         return None
-    vault.keep(secret.get_secret_value())
+    redactor.keep(secret.get_secret_value())
     return secret.get_secret_value()

@@ -9,32 +9,32 @@ from typing import Protocol
 import orjson
 
 from syphus.endpoints.image_tokens import ImageRules
-from syphus.types import Message, Picture, Request
+from syphus.types import Message, PromptImage, Request
 
 _BYTES_PER_TOKEN = 4  # as everywhere, before anything was learnt
 _PART = 100  # bytes of JSON around an image, about, of which the model gets to see none
 KEY_BYTES = 16  #: of BLAKE2b; the chance that two of a billion requests collide is 1 in 10^20
 
 
-class Pictures(Protocol):
+class PromptImages(Protocol):
     """What makes images ready to go: `vision.Album` is the one."""
 
     rules: ImageRules
 
-    def mark(self, picture: Picture) -> object:
+    def mark(self, picture: PromptImage) -> object:
         """What stands for an image until it goes: as text, its content and what it goes out as."""
         ...
 
-    def tokens(self, picture: Picture) -> int:
+    def tokens(self, picture: PromptImage) -> int:
         """The tokens that it will take, about."""
         ...
 
-    def whole(self, body: bytes, pictures: Iterable[Picture]) -> Callable[[], bytes]:
+    def whole(self, body: bytes, pictures: Iterable[PromptImage]) -> Callable[[], bytes]:
         """What puts the images in the place of their marks."""
         ...
 
 
-class Sampling:
+class RequestBuilder:
     """The parameters that go out with every request; `None` leaves one out. `pictures` makes its images ready.
 
     Some models don't take all of them. `adapt` makes do without: `max_tokens` is then sent by its newer name, any other
@@ -46,7 +46,7 @@ class Sampling:
         model: str,
         parameters: Mapping[str, object],
         adapted: Iterable[str] = (),
-        pictures: Pictures | None = None,
+        pictures: PromptImages | None = None,
     ) -> None:
         self.model = model
         self._pictures = pictures

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from syphus.endpoints.classify import Verdict
-from syphus.endpoints.completions import judge_answer
-from syphus.endpoints.embeddings import EmbeddingsJudge
+from syphus.endpoints.classify import ReplyVerdict
+from syphus.endpoints.completions import classify_answer
+from syphus.endpoints.embeddings import EmbeddingsReader
 from syphus.types import Request
 
 
@@ -19,12 +19,12 @@ class Service(NamedTuple):
     """
 
     route: str
-    judge: Callable[[bytes, Request, Mapping[str, str]], Verdict]
+    judge: Callable[[bytes, Request, Mapping[str, str]], ReplyVerdict]
     writes: bool
 
 
-def _judge_chat(body: bytes, request: Request, headers: Mapping[str, str]) -> Verdict:
-    return judge_answer(body, request.size, headers)
+def _judge_chat(body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
+    return classify_answer(body, request.size, headers)
 
 
 CHAT = Service("/chat/completions", _judge_chat, writes=True)
@@ -32,4 +32,4 @@ CHAT = Service("/chat/completions", _judge_chat, writes=True)
 
 def embeddings(dimension: int = 0) -> Service:
     """Vectors of texts. All must have one `dimension`: this one, or with 0 that of the first reply."""
-    return Service("/embeddings", EmbeddingsJudge(dimension), writes=False)
+    return Service("/embeddings", EmbeddingsReader(dimension), writes=False)

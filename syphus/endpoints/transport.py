@@ -26,7 +26,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.errors import ConfigError
 
 LARGE = 1 << 20  #: bytes; a larger request is sent in pieces, so that the others get their turn
@@ -69,13 +69,13 @@ class Transport:
         self,
         base_url: str,
         connections: int,
-        vault: Vault,
+        redactor: SecretRedactor,
         verify: bool = True,
         connect_timeout: float = CONNECT_TIMEOUT,
     ) -> None:
         proxy = proxy_for(base_url)
         self._proxy = proxy.with_user(None) if proxy else None
-        self._to_proxy = _credentials(proxy, vault) if proxy else {}
+        self._to_proxy = _credentials(proxy, redactor) if proxy else {}
         self._tunnelled = urlsplit(base_url).scheme == "https"
         self._connect_timeout = connect_timeout
         self._session = aiohttp.ClientSession(
@@ -193,13 +193,13 @@ def ssl_context() -> ssl.SSLContext:
         raise ConfigError(f"{variable}={named} can't be read as certificates: {error.strerror}") from error
 
 
-def _credentials(proxy: URL, vault: Vault) -> dict[str, str]:
+def _credentials(proxy: URL, redactor: SecretRedactor) -> dict[str, str]:
     """The header that lets us in, in UTF-8; aiohttp's own knows Latin-1 alone."""
     if not proxy.user:
         return {}
     both = f"{proxy.user}:{proxy.password or ''}"
-    vault.keep(proxy.password or "")
-    vault.keep(both)  # which goes out in base64
+    redactor.keep(proxy.password or "")
+    redactor.keep(both)  # which goes out in base64
     return {"Proxy-Authorization": f"Basic {base64.b64encode(both.encode()).decode()}"}
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import orjson
 
 from syphus.formats.chat import placeholders
-from syphus.formats.source import Source
+from syphus.formats.source import ExportSource
 from syphus.io.durable import replacing
 
 
-def write_alpaca(folder: Path, source: Source) -> tuple[str, ...]:
+def write_alpaca(folder: Path, source: ExportSource) -> tuple[str, ...]:
     """Writes `XX_alpaca.jsonl` in UTF-8; returns its name. Raises `StorageError` where the disk fails."""
     name = f"{source.name}_alpaca.jsonl"
     with replacing(folder / name) as file:

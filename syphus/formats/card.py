@@ -19,7 +19,7 @@ from syphus.formats.report import Report
 from syphus.io.durable import replacing
 from syphus.io.text_files import read_text
 from syphus.plugins.contract import AbstractDataset, plugin_name
-from syphus.text import dollars, many
+from syphus.text import format_dollars, pluralize
 from syphus.types import State
 
 FILE = "README.md"
@@ -91,7 +91,9 @@ def _facts(report: Report) -> str:
     counts, newest = report.counts, report.settings[-1] if report.settings else {}
     others = [f"{counts.states[state]:,} {state}" for state in State if state is not State.OK and counts.states[state]]
     models = [
-        f"`{use.model}` ({many(use.answers, 'answer')})" for use in report.spending.models if use.stage == report.stage
+        f"`{use.model}` ({pluralize(use.answers, 'answer')})"
+        for use in report.spending.models
+        if use.stage == report.stage
     ]
     usage = report.spending.usage
     rows = {
@@ -100,7 +102,7 @@ def _facts(report: Report) -> str:
         "Models": ", ".join(models) or "none: the source has the pairs",
         "Prompt": f"`{newest.get('prompt', '')}`",
         "Tokens": f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out",
-        "Cost": "unknown" if report.cost is None else dollars(report.cost),
+        "Cost": "unknown" if report.cost is None else format_dollars(report.cost),
         "Simulated": "yes" if report.simulated else "no",
         "Made with": ", ".join(sorted({f"Syphus {session.version}" for session in report.sessions})),
     }

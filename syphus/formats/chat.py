@@ -15,11 +15,11 @@ from pathlib import Path
 import orjson
 
 from syphus.formats.conversations import conversations
-from syphus.formats.source import Source
+from syphus.formats.source import ExportSource
 from syphus.io.durable import replacing
 
 
-def write_chat(folder: Path, source: Source) -> tuple[str, ...]:
+def write_chat(folder: Path, source: ExportSource) -> tuple[str, ...]:
     """Writes `XX_chat.jsonl` in UTF-8; returns its name. Raises `StorageError` where the disk fails."""
     name = f"{source.name}_chat.jsonl"
     with replacing(folder / name) as file:

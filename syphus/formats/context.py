@@ -8,10 +8,10 @@ import orjson
 
 from syphus.errors import RunError
 from syphus.formats.conversations import conversations
-from syphus.formats.train import Keys, Own, TrainFile, own_entries
+from syphus.formats.train import OwnTrainFile, RuleTrainFile, TrainFile, own_entries
 from syphus.ledger.relations import kept_choice, kept_train, made_from, newest_outcome
-from syphus.ledger.results import Result, accepted
-from syphus.ledger.serialization import Kept
+from syphus.ledger.results import QueryResult, accepted
+from syphus.ledger.serialization import StoredPair
 from syphus.ledger.store import Store
 from syphus.ledger.summary import count_queries
 from syphus.types import Relation, State, Train
@@ -20,7 +20,7 @@ from syphus.types import Relation, State, Train
 # Pairs with another context than the one that their plugin's `related` gave: by a rule, within each query.
 
 
-def related_anew(results: Iterable[Result], relation: Relation) -> Iterator[Result]:
+def with_relation(results: Iterable[QueryResult], relation: Relation) -> Iterator[QueryResult]:
     """The results, their pairs related by `relation`: siblings, earlier rounds or none."""
     for result in results:
         numbers = _RULES[relation](result.pairs)
@@ -28,12 +28,12 @@ def related_anew(results: Iterable[Result], relation: Relation) -> Iterator[Resu
         yield result._replace(pairs=pairs)
 
 
-def _siblings(pairs: Sequence[Kept]) -> list[list[int]]:
+def _siblings(pairs: Sequence[StoredPair]) -> list[list[int]]:
     every = range(1, len(pairs) + 1)
     return [[other for other in every if other != number] for number in every]
 
 
-def _earlier(pairs: Sequence[Kept]) -> list[list[int]]:
+def _earlier(pairs: Sequence[StoredPair]) -> list[list[int]]:
     numbers = {pair.id: number for number, pair in enumerate(pairs, 1)}
     earlier: dict[int, list[int]] = {}
     for conversation in conversations(pairs):
@@ -42,14 +42,14 @@ def _earlier(pairs: Sequence[Kept]) -> list[list[int]]:
     return [earlier[number] for number in range(1, len(pairs) + 1)]
 
 
-def _none(pairs: Sequence[Kept]) -> list[list[int]]:
+def _none(pairs: Sequence[StoredPair]) -> list[list[int]]:
     return [[] for _ in pairs]
 
 
 _RULES = {Relation.SIBLINGS: _siblings, Relation.EARLIER: _earlier, Relation.NONE: _none}
 
 
-def related(store: Store, stage: str) -> Iterator[Result]:
+def related(store: Store, stage: str) -> Iterator[QueryResult]:
     """The accepted pairs of a stage, in the order of the input, with the context that was chosen for them.
 
     Nearest ones that are not of these very pairs are no context: then there is none, until they are found anew.
@@ -59,7 +59,7 @@ def related(store: Store, stage: str) -> Iterator[Result]:
     if relation is None:
         return accepted(store, stage)
     if not relation.nearest:
-        return related_anew(accepted(store, stage), relation)
+        return with_relation(accepted(store, stage), relation)
     if is_current(store, stage, relation):
         return accepted(store, stage, nearest=True)
     return (result._replace(nearest=[()] * len(result.pairs)) for result in accepted(store, stage))
@@ -73,11 +73,11 @@ def train(store: Store, stage: str) -> TrainFile:
     own = checked_train(store, stage)
     if own is None:
         choice = kept_choice(store)
-        return Keys(choice.train if choice else Train())
+        return RuleTrainFile(choice.train if choice else Train())
     entries, problems = own
     if problems:
         raise RunError(f"The train file of this run does not fit its pairs: {problems[0]} ({len(problems):,} in all).")
-    return Own(entries)
+    return OwnTrainFile(entries)
 
 
 def checked_train(store: Store, stage: str) -> tuple[list[tuple[str, list[str]]], list[str]] | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from syphus.ledger.serialization import Kept
+from syphus.ledger.serialization import StoredPair
 
 
-def conversations(pairs: Sequence[Kept]) -> list[list[Kept]]:
+def conversations(pairs: Sequence[StoredPair]) -> list[list[StoredPair]]:
     """The pairs of one query as conversations: those that are each other's context, directly or not, in their order.
 
     So the rounds of a conversation stay together, and a pair without context is a conversation of its own.
@@ -19,7 +19,7 @@ def conversations(pairs: Sequence[Kept]) -> list[list[Kept]]:
             if mine != its:
                 first, second = sorted((mine, its))
                 leader = [first if each == second else each for each in leader]
-    found: dict[int, list[Kept]] = {}
+    found: dict[int, list[StoredPair]] = {}
     for number, pair in enumerate(pairs):
         found.setdefault(leader[number], []).append(pair)
     return list(found.values())

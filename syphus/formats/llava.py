@@ -17,14 +17,14 @@ import orjson
 
 from syphus.formats.conversations import conversations
 from syphus.formats.mimicit.ids import distinct
-from syphus.formats.source import Source
+from syphus.formats.source import ExportSource
 from syphus.io.durable import replacing
-from syphus.ledger.serialization import Kept
+from syphus.ledger.serialization import StoredPair
 
 IMAGE = "<image>"
 
 
-def write_llava(folder: Path, source: Source) -> tuple[str, ...]:
+def write_llava(folder: Path, source: ExportSource) -> tuple[str, ...]:
     """Writes `XX_llava.json` in UTF-8; returns its name.
 
     Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
@@ -49,7 +49,7 @@ def _image(image_ids: Sequence[str], most: int) -> dict[str, object]:
     return {"image": image_ids[0] if most == 1 else image_ids}
 
 
-def _turns(pairs: Sequence[Kept], images: int) -> list[dict[str, str]]:
+def _turns(pairs: Sequence[StoredPair], images: int) -> list[dict[str, str]]:
     turns = []
     for number, pair in enumerate(pairs):
         marks = "" if number else f"{IMAGE}\n" * images

@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from syphus.formats.mimicit.ids import distinct
-from syphus.formats.source import Source
+from syphus.formats.source import ExportSource
 from syphus.io.parquet import require_pyarrow, write_rows
 from syphus.types import SIMULATED
 
 _COLUMNS = ("id", "instruction", "answer", "image_ids", "rel_ins_ids", "query", "model", "simulated")
 
 
-def write_parquet(folder: Path, source: Source) -> tuple[str, ...]:
+def write_parquet(folder: Path, source: ExportSource) -> tuple[str, ...]:
     """Writes `XX.parquet`; returns its name.
 
     Raises `ConfigError` without pyarrow, `RunError` where two pairs have the same id, `StorageError` where the disk
@@ -35,7 +35,7 @@ def write_parquet(folder: Path, source: Source) -> tuple[str, ...]:
     return (name,)
 
 
-def _rows(source: Source) -> Iterator[tuple[object, ...]]:
+def _rows(source: ExportSource) -> Iterator[tuple[object, ...]]:
     for result in distinct(source.results()):
         simulated = result.model.startswith(SIMULATED)
         for pair, related in zip(result.pairs, result.contexts(), strict=True):

@@ -11,7 +11,7 @@ from syphus.formats.chat import write_chat
 from syphus.formats.llava import write_llava
 from syphus.formats.mimicit.writer import write_mimicit
 from syphus.formats.parquet import write_parquet
-from syphus.formats.source import Source
+from syphus.formats.source import ExportSource
 
 
 class Format(NamedTuple):
@@ -20,7 +20,7 @@ class Format(NamedTuple):
     `tabular`: whether `datasets.load_dataset` makes a table of the first of them.
     """
 
-    write: Callable[[Path, Source], tuple[str, ...]]
+    write: Callable[[Path, ExportSource], tuple[str, ...]]
     about: str
     tabular: bool = True
 

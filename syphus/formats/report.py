@@ -55,7 +55,7 @@ class Report(NamedTuple):
         return sum(session.seconds for session in self.sessions)
 
 
-class Translated(NamedTuple):
+class TranslationResult(NamedTuple):
     """How it ended: in numbers, by what it was stopped, if anything, its files, and what went out by language.
 
     `with_gaps` are rounds whose earlier rounds are missing; they went out only where that was wanted.
@@ -78,14 +78,14 @@ class Translated(NamedTuple):
         return 0 if numbers is not None and numbers.done(self.codes) else 1
 
 
-class Finished(NamedTuple):
+class RunResult(NamedTuple):
     """How a run ended: in numbers, and by what it was stopped, if anything."""
 
     report: Report
     stopped_by: SyphusError | None
     files: tuple[str, ...]  #: written at the end, the MIMIC-IT dataset first
     sample: list[Pair]  #: a few of the pairs
-    translated: Translated | None = None  #: where that was asked for, too
+    translated: TranslationResult | None = None  #: where that was asked for, too
 
     @property
     def exit_code(self) -> int:

@@ -14,8 +14,8 @@ import orjson
 from aiofiles.threadpool.binary import AsyncFileIO
 
 from syphus.io.durable import replacing
-from syphus.ledger.results import Rejected
-from syphus.ledger.serialization import Kept
+from syphus.ledger.results import RejectedAnswer
+from syphus.ledger.serialization import StoredPair
 from syphus.types import Pair
 
 FILE = "pairs.jsonl"
@@ -47,7 +47,7 @@ class PairsFile:
             await self._file.close()
 
 
-def pair_lines(query: str, image_ids: Sequence[str], pairs: Sequence[Pair | Kept], simulated: bool) -> str:
+def pair_lines(query: str, image_ids: Sequence[str], pairs: Sequence[Pair | StoredPair], simulated: bool) -> str:
     """One line a pair of a query, JSON in UTF-8: id, query, instruction, answer, image_ids; made-up ones say so."""
     mark = {"simulated": True} if simulated else {}
     lines = []
@@ -68,7 +68,7 @@ def pair_lines(query: str, image_ids: Sequence[str], pairs: Sequence[Pair | Kept
 INVALID_JSON_FILE = "invalid.json"
 
 
-def write_invalid(path: Path, rejected: Iterable[Rejected]) -> None:
+def write_invalid(path: Path, rejected: Iterable[RejectedAnswer]) -> None:
     """Writes the file, one query a line, in UTF-8. Raises `StorageError` where the disk fails."""
     with replacing(path) as file:
         file.write(b"[")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from syphus.formats.train import TrainFile
-from syphus.ledger.results import Result
+from syphus.ledger.results import QueryResult
 
 
-class Source(NamedTuple):
+class ExportSource(NamedTuple):
     """A run on its way out. `name` is the plugin's `short_name`, with which the names of files begin.
 
     `results` gives the accepted pairs, query by query, in input order, `train` the entries of the train file,
@@ -17,7 +17,7 @@ class Source(NamedTuple):
     """
 
     name: str
-    results: Callable[[], Iterator[Result]]
+    results: Callable[[], Iterator[QueryResult]]
     most_images: Callable[[], int]
     meta: dict[str, object]
     train: Callable[[], TrainFile]

@@ -12,20 +12,20 @@ from typing import NamedTuple
 
 from syphus.formats.conversations import conversations
 from syphus.ledger.relations import Entries
-from syphus.ledger.results import Result
+from syphus.ledger.results import QueryResult
 from syphus.types import Train
 
 MOST_TOLD = 20  #: problems of a train file that are told one by one
 
 
-class Keys:
+class RuleTrainFile:
     """Goes through the pairs of a run, in their order, and says which are keys of the train file by a rule."""
 
     def __init__(self, rule: Train) -> None:
         self._rule = rule
         self._seen: set[str] = set()  # what was the context of a key
 
-    def of(self, result: Result, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:
+    def of(self, result: QueryResult, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:
         """The keys among the pairs of the next query, with their context out of the `contexts` of all."""
         if result.nearest is None:
             self._seen.clear()  # the context of a pair is in its own query
@@ -44,12 +44,12 @@ class Keys:
         return iter(())
 
 
-class Own(NamedTuple):
+class OwnTrainFile(NamedTuple):
     """The entries of the user's own file, which come in its own order, behind all queries."""
 
     entries: Sequence[tuple[str, list[str]]]
 
-    def of(self, result: Result, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:  # noqa: ARG002 - as `Keys`
+    def of(self, result: QueryResult, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:  # noqa: ARG002 - as `Keys`
         """Nothing yet."""
         return iter(())
 
@@ -58,10 +58,10 @@ class Own(NamedTuple):
         return iter(self.entries)
 
 
-TrainFile = Keys | Own
+TrainFile = RuleTrainFile | OwnTrainFile
 
 
-def own_entries(own: Entries, results: Iterable[Result]) -> tuple[list[tuple[str, list[str]]], list[str]]:
+def own_entries(own: Entries, results: Iterable[QueryResult]) -> tuple[list[tuple[str, list[str]]], list[str]]:
     """The entries of a user's own file, with the context of the pairs where it names none, and what is wrong with it.
 
     Every problem is one line; it holds the ids of all pairs in memory.
@@ -80,7 +80,7 @@ def own_entries(own: Entries, results: Iterable[Result]) -> tuple[list[tuple[str
     return entries, problems
 
 
-def told(problems: Sequence[str]) -> list[str]:
+def describe_rule(problems: Sequence[str]) -> list[str]:
     """The problems for a person: the first of them, and how many more there are."""
     more = len(problems) - MOST_TOLD
     return [*problems[:MOST_TOLD], *([f"... and {more:,} more"] if more > 0 else [])]
@@ -96,7 +96,7 @@ def _problems(name: str, context: Sequence[str], known: dict[str, list[str] | No
             yield f"{name}: unknown context: {other}"
 
 
-def _last_rounds(result: Result) -> set[str]:
+def _last_rounds(result: QueryResult) -> set[str]:
     return {conversation[-1].id for conversation in conversations(result.pairs)}
 
 

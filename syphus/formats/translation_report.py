@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.answers.translation.judge import FAULTS, NO_FAULT, read_opinion
+from syphus.answers.translation.judge import FAULTS, NO_FAULT, read_verdict
 from syphus.config.pricing import Prices
 from syphus.io.durable import storage_faults
 from syphus.ledger.results import answered
@@ -27,7 +27,7 @@ JUDGE = "judge translations"  #: the name of the stage
 JUDGED_SHOWN = 20  #: bad ones of each language, at the most
 
 
-class Bad(NamedTuple):
+class BadTranslation(NamedTuple):
     """A translation that was found bad, beside its source: each instruction and answer."""
 
     id: str
@@ -37,14 +37,14 @@ class Bad(NamedTuple):
     translation: tuple[str, str]
 
 
-class Judged(NamedTuple):
+class JudgedCounts(NamedTuple):
     """The findings in one language. `unclear` are answers that are no verdict, `waiting` were not judged yet."""
 
     good: int
     bad: Counter[str]  #: by fault
     unclear: int
     waiting: int
-    shown: list[Bad]  #: the first of those that are bad
+    shown: list[BadTranslation]  #: the first of those that are bad
 
     @property
     def total(self) -> int:
@@ -52,12 +52,12 @@ class Judged(NamedTuple):
         return self.good + self.bad.total()
 
 
-def read_judged(store: Store) -> dict[str, Judged]:
+def read_judged(store: Store) -> dict[str, JudgedCounts]:
     """By language; a language of which nothing was to be judged is not there."""
-    found: dict[str, Judged] = {}
+    found: dict[str, JudgedCounts] = {}
     for each in answered(store, JUDGE):
         code, name = each.query.id.split(" ", 1)
-        so_far = found.get(code) or Judged(0, Counter(), 0, 0, [])
+        so_far = found.get(code) or JudgedCounts(0, Counter(), 0, 0, [])
         if each.state is State.PENDING:
             found[code] = so_far._replace(waiting=so_far.waiting + 1)
         elif each.state is not State.OK:
@@ -67,18 +67,18 @@ def read_judged(store: Store) -> dict[str, Judged]:
     return found
 
 
-def _with_verdict(so_far: Judged, name: str, texts: str, detail: str) -> Judged:
-    opinion = read_opinion(detail)
+def _with_verdict(so_far: JudgedCounts, name: str, texts: str, detail: str) -> JudgedCounts:
+    opinion = read_verdict(detail)
     if opinion.fault == NO_FAULT:
         return so_far._replace(good=so_far.good + 1)
     so_far.bad[opinion.fault] += 1
     if len(so_far.shown) < JUDGED_SHOWN:
         source, translation = (tuple(each) for each in orjson.loads(texts))
-        so_far.shown.append(Bad(name, opinion.fault, opinion.reason, source, translation))
+        so_far.shown.append(BadTranslation(name, opinion.fault, opinion.reason, source, translation))
     return so_far
 
 
-def judged_as_json(judged: Judged) -> dict[str, object]:
+def judged_as_json(judged: JudgedCounts) -> dict[str, object]:
     """The findings as JSON values."""
     return {
         "good": judged.good,
@@ -106,7 +106,7 @@ LANGUAGES = "languages"  #: meta: the codes of all languages that were ever aske
 SHOWN = 20  #: pairs of each language
 
 
-class Shown(NamedTuple):
+class SamplePair(NamedTuple):
     """A pair beside its source: each instruction and answer."""
 
     id: str
@@ -122,8 +122,8 @@ class LanguageReport(NamedTuple):
     answers: int  #: that it was asked for in
     usage: Usage  #: its share of their tokens
     cost: float | None
-    sample: list[Shown]
-    judged: Judged | None = None  #: where a judge was asked about some
+    sample: list[SamplePair]
+    judged: JudgedCounts | None = None  #: where a judge was asked about some
 
     @property
     def ok(self) -> int:
@@ -204,7 +204,7 @@ def _language_as_json(report: LanguageReport) -> dict[str, object]:
     }
 
 
-def _sample(store: Store, code: str) -> list[Shown]:
+def _sample(store: Store, code: str) -> list[SamplePair]:
     """Pairs drawn by lot, the same ones for the same ledger."""
     random = Random(f"sample/{code}")  # what is drawn is a place among the numbers: there may be a million of them
     with storage_faults(store.path):
@@ -231,5 +231,5 @@ _NEXT = (
 )
 
 
-def _shown(name: str, source: str, translated: str) -> Shown:
-    return Shown(name, tuple(orjson.loads(source)), tuple(orjson.loads(translated)))
+def _shown(name: str, source: str, translated: str) -> SamplePair:
+    return SamplePair(name, tuple(orjson.loads(source)), tuple(orjson.loads(translated)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from syphus.images.worker_protocol import Job
+from syphus.images.worker_protocol import ImageJob
 from syphus.io.durable import temporary_database
 from syphus.types import Frame, Still, Video
 
@@ -20,7 +20,7 @@ _CACHE = 32_000  # KiB
 _LAST = "\U0010ffff"
 
 
-class Wanted:
+class RequestedImages:
     """Ids by the million, in a temporary file."""
 
     def __init__(self, ids: Iterable[str]) -> None:
@@ -46,7 +46,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class ConversionUnit:
     """One file, and the ids of what is taken from it: of a still under the key 0, of a video under its seconds.
 
     A video without `ids` is taken whole, and names its seconds itself.
@@ -62,13 +62,13 @@ class Unit:
         """The ids of the image under a key."""
         return self.ids.get(key) or ([self.video.id(int(key))] if self.video else [])
 
-    def job(self, number: int, roots: Sequence[str], threads: int) -> Job:
+    def job(self, number: int, roots: Sequence[str], threads: int) -> ImageJob:
         """The same for a process that decodes."""
         seconds = list(self.ids) if self.is_video and self.ids else None
-        return Job(number, str(self.path), tuple(roots), self.is_video, seconds, threads)
+        return ImageJob(number, str(self.path), tuple(roots), self.is_video, seconds, threads)
 
 
-class Listing(NamedTuple):
+class SourceListing(NamedTuple):
     """All units in numbers: how many there are, how many of them videos, their bytes, and a digest of it all."""
 
     units: int
@@ -77,7 +77,9 @@ class Listing(NamedTuple):
     digest: str
 
 
-def units(sources: Iterable[Still | Frame | Video], roots: Sequence[Path], wanted: Wanted | None) -> Iterator[Unit]:
+def units(
+    sources: Iterable[Still | Frame | Video], roots: Sequence[Path], wanted: RequestedImages | None
+) -> Iterator[ConversionUnit]:
     """Yields the units in the order of the sources; frames of a video that come one after the other are one unit.
 
     Relative paths start at the first of the `roots` that has them. With `wanted`, what it does not name is left out.
@@ -95,16 +97,16 @@ def units(sources: Iterable[Still | Frame | Video], roots: Sequence[Path], wante
             of = path
             frames.setdefault(source.second, []).append(source.id)
         elif isinstance(source, Still):
-            yield Unit(path, {0: [source.id]}, urls=source.urls)
+            yield ConversionUnit(path, {0: [source.id]}, urls=source.urls)
         elif wanted is None:
-            yield Unit(path, video=source, is_video=True)
+            yield ConversionUnit(path, video=source, is_video=True)
         elif seconds := wanted.seconds(source):
-            yield Unit(path, {second: [source.id(second)] for second in seconds}, is_video=True)
+            yield ConversionUnit(path, {second: [source.id(second)] for second in seconds}, is_video=True)
     if of is not None:
         yield _of_frames(of, frames)
 
 
-def list_units(found: Iterable[Unit]) -> Listing:
+def list_units(found: Iterable[ConversionUnit]) -> SourceListing:
     """Counts them, and hashes what the result depends on: ids, paths, and sizes and times of the files."""
     digest = hashlib.blake2b(digest_size=16)
     count = videos = size = 0
@@ -119,11 +121,11 @@ def list_units(found: Iterable[Unit]) -> Listing:
             told = ""
         named = unit.video or sorted(unit.ids.items())
         digest.update(f"{unit.path}\0{named}\0{told}\n".encode(errors="surrogateescape"))
-    return Listing(count, videos, size, digest.hexdigest())
+    return SourceListing(count, videos, size, digest.hexdigest())
 
 
-def _of_frames(path: Path, frames: dict[float, list[str]]) -> Unit:
-    return Unit(path, dict(sorted(frames.items())), is_video=True)
+def _of_frames(path: Path, frames: dict[float, list[str]]) -> ConversionUnit:
+    return ConversionUnit(path, dict(sorted(frames.items())), is_video=True)
 
 
 def _placed(path: Path, roots: Sequence[Path]) -> Path:

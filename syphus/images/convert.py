@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from syphus.errors import InputError, RunError
 from syphus.images import writer as outputs
-from syphus.images.catalog import Listing
+from syphus.images.catalog import SourceListing
 from syphus.images.index import FILE as INDEX
-from syphus.images.options import Conversion, check
-from syphus.images.progress import Position, State
-from syphus.images.results import Files, ImageResult, Stored, file_size
+from syphus.images.options import ConvertOptions, check
+from syphus.images.progress import ConversionState, SourcePosition
+from syphus.images.results import FileResults, ImageResult, StoreResults, file_size
 from syphus.images.store import part_paths
 from syphus.images.worker_protocol import require_decoders
 from syphus.images.writer import PartWriter, note_of
@@ -26,7 +26,7 @@ _FORMAT = 1  # goes up when the same settings give other bytes
 _ENOUGH = 100  # images, before their share that is bad means something
 
 
-class Progress(NamedTuple):
+class ConversionProgress(NamedTuple):
     """How far it is: images, skipped ones, and the share of the work that is done."""
 
     images: int
@@ -34,7 +34,7 @@ class Progress(NamedTuple):
     share: float
 
 
-class Converted(NamedTuple):
+class ConversionResult(NamedTuple):
     """What came out. `new` is what this start did of it."""
 
     images: int
@@ -45,10 +45,12 @@ class Converted(NamedTuple):
     files: tuple[Path, ...]
 
 
-Tick = Callable[[Progress], None]
+Tick = Callable[[ConversionProgress], None]
 
 
-def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: Callable[[int, int], None]) -> Converted:
+def convert(
+    wish: ConvertOptions, tick: Tick, say: Callable[[str], None], fetched: Callable[[int, int], None]
+) -> ConversionResult:
     """Converts, or goes on where the same command was stopped; `fetched` hears of photos that are downloaded before.
 
     Raises `UsageError` for what can't be meant, for other settings or sources than those before the stop, and where
@@ -60,14 +62,14 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: C
     require_pyarrow("An image store")
     if wish.restart:
         _forget(wish)
-    sources = Stored(wish.from_) if wish.from_ else Files(wish, say, fetched)
+    sources = StoreResults(wish.from_) if wish.from_ else FileResults(wish, say, fetched)
     settings = _settings(wish, sources.listing)
     if not wish.work.exists() and (done := _finished(wish, settings)):
         return done
     with storage_faults(wish.work):
         wish.work.mkdir(parents=True, exist_ok=True)
-    with closing(State(wish.work)) as state:
-        if state.settings != settings and state.position != Position():
+    with closing(ConversionState(wish.work)) as state:
+        if state.settings != settings and state.position != SourcePosition():
             raise RunError(
                 f"{wish.output} was begun with other settings, or from other files than there are now. Give the same "
                 "ones again, or --restart to begin anew."
@@ -89,13 +91,15 @@ def convert(wish: Conversion, tick: Tick, say: Callable[[str], None], fetched: C
     return done
 
 
-def _settings(wish: Conversion, listing: Listing) -> str:
+def _settings(wish: ConvertOptions, listing: SourceListing) -> str:
     """A digest of everything that the bytes depend on."""
     told = repr((_FORMAT, wish.look, wish.layout, wish.kind, wish.part_mb, bool(wish.from_), listing.digest))
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 
-def _fill(wish: Conversion, state: State, sources: Files | Stored, settings: str, tick: Tick) -> None:
+def _fill(
+    wish: ConvertOptions, state: ConversionState, sources: FileResults | StoreResults, settings: str, tick: Tick
+) -> None:
     """Makes all parts that are still to be made."""
     folder = wish.work if wish.kind else wish.output
     with storage_faults(folder):
@@ -106,7 +110,7 @@ def _fill(wish: Conversion, state: State, sources: Files | Stored, settings: str
         for result in sources.results(position):
             position = result.position
             _take(result, state, writer)
-            tick(Progress(state.images, state.skipped, min(1.0, position.done / whole)))
+            tick(ConversionProgress(state.images, state.skipped, min(1.0, position.done / whole)))
             _stop_if_bad(wish, state, at_least=_ENOUGH)
             if writer.full:
                 state.commit(*writer.finish(), position)
@@ -114,12 +118,12 @@ def _fill(wish: Conversion, state: State, sources: Files | Stored, settings: str
             if not state.accounts_for(name):
                 state.skip(name, {"id": name, "reason": "no file for it"})
         _stop_if_bad(wish, state, at_least=1)
-        state.commit(*writer.finish(), Position(1 << 62, 0, whole))
+        state.commit(*writer.finish(), SourcePosition(1 << 62, 0, whole))
     finally:
         writer.close()
 
 
-def _take(result: ImageResult, state: State, writer: PartWriter) -> None:
+def _take(result: ImageResult, state: ConversionState, writer: PartWriter) -> None:
     if isinstance(result.image, str):
         for name in result.ids or [""]:
             state.skip(name, {**result.told, **({"id": name} if name else {}), "reason": result.image})
@@ -131,7 +135,7 @@ def _take(result: ImageResult, state: State, writer: PartWriter) -> None:
             state.skip(name, {**result.told, "id": name, "reason": "the id comes twice; the first is kept"})
 
 
-def _stop_if_bad(wish: Conversion, state: State, at_least: int) -> None:
+def _stop_if_bad(wish: ConvertOptions, state: ConversionState, at_least: int) -> None:
     seen = max(at_least, state.images + state.skipped)
     if state.skipped > wish.max_bad * seen:
         outputs.write_skipped(wish.skipped, state)
@@ -141,7 +145,7 @@ def _stop_if_bad(wish: Conversion, state: State, at_least: int) -> None:
         )
 
 
-def _put_in_place(wish: Conversion, state: State) -> Converted:
+def _put_in_place(wish: ConvertOptions, state: ConversionState) -> ConversionResult:
     """The last step."""
     outputs.write_skipped(wish.skipped, state)
     files = [wish.skipped] if state.skipped else []
@@ -154,10 +158,10 @@ def _put_in_place(wish: Conversion, state: State) -> Converted:
     else:
         outputs.finish_folder(wish.output, state)
     size = file_size(wish.output) if wish.kind else sum(size for _, size in state.parts)
-    return Converted(state.images, state.skipped, 0, size, len(parts), (wish.output, *files))
+    return ConversionResult(state.images, state.skipped, 0, size, len(parts), (wish.output, *files))
 
 
-def _finished(wish: Conversion, settings: str) -> Converted | None:
+def _finished(wish: ConvertOptions, settings: str) -> ConversionResult | None:
     """What is there already, where it is what was asked for; None where there is nothing. Raises `RunError`."""
     if outputs.is_free(wish.output):
         return None
@@ -175,15 +179,15 @@ def _finished(wish: Conversion, settings: str) -> Converted | None:
         raise RunError(f"{wish.output} is there already, and is something else. {hint}")
     skipped = len(wish.skipped.read_bytes().splitlines()) if wish.skipped.is_file() else 0
     files = (wish.output, *([wish.skipped] if skipped else []))
-    return Converted(images, skipped, 0, sum(map(file_size, paths)), len(paths), files)
+    return ConversionResult(images, skipped, 0, sum(map(file_size, paths)), len(paths), files)
 
 
-def _remove_work(wish: Conversion) -> None:
+def _remove_work(wish: ConvertOptions) -> None:
     with storage_faults(wish.work):
         shutil.rmtree(wish.work)
 
 
-def _forget(wish: Conversion) -> None:
+def _forget(wish: ConvertOptions) -> None:
     """Removes what an earlier conversion has left, and nothing else: a part is known by its note."""
     pyarrow = require_pyarrow("An image store")
     with storage_faults(wish.output):

@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS small (digest BLOB NOT NULL, path TEXT NOT NULL, PRIM
 """
 
 
-class Downloads:
+class DownloadLog:
     """The notes of a folder, made as soon as something is learned. Paths are kept relative to the folder.
 
     Raises `StorageError` where the disk fails, or the file is broken.
@@ -106,7 +106,7 @@ _HOPELESS = 20  # failures in a row without any photo before
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class DownloadPolicy:
     """How hard servers are asked: requests a second, how many at once, attempts for a photo, and waits in seconds."""
 
     per_second: float = 5.0
@@ -117,7 +117,7 @@ class Manners:
     longest_wait: float = 300.0
 
 
-class Fetched(NamedTuple):
+class DownloadResult(NamedTuple):
     """What came of it, in numbers; `there` had been got before."""
 
     new: int
@@ -139,22 +139,27 @@ class _FailedError(Exception):
 
 
 def download(
-    wishes: Iterable[Wish], folder: Path, manners: Manners, tick: Callable[[int, int], None], seed: int = 0
-) -> Fetched:
+    wishes: Iterable[Wish], folder: Path, manners: DownloadPolicy, tick: Callable[[int, int], None], seed: int = 0
+) -> DownloadResult:
     """Gets what is not in the folder yet; `tick` hears how many photos were looked at, and how many of them got.
 
     Raises `ProviderError` where nothing can be got at all, `StorageError` where the disk fails.
     """
     with storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with closing(Downloads(folder)) as downloads:
+    with closing(DownloadLog(folder)) as downloads:
         getter = _Getter(folder.resolve(), manners, downloads, tick, random.Random(seed))
         return asyncio.run(getter.get_all(wishes))
 
 
 class _Getter:
     def __init__(
-        self, folder: Path, manners: Manners, downloads: Downloads, tick: Callable[[int, int], None], rng: random.Random
+        self,
+        folder: Path,
+        manners: DownloadPolicy,
+        downloads: DownloadLog,
+        tick: Callable[[int, int], None],
+        rng: random.Random,
     ) -> None:
         self._folder = folder
         self._manners = manners
@@ -166,7 +171,7 @@ class _Getter:
         self._in_a_row = 0
         self._counts = {"new": 0, "there": 0, "gone": 0, "failed": 0}
 
-    async def get_all(self, wishes: Iterable[Wish]) -> Fetched:
+    async def get_all(self, wishes: Iterable[Wish]) -> DownloadResult:
         queue: asyncio.Queue[Wish | None] = asyncio.Queue(4 * self._manners.at_once)
         timeout = aiohttp.ClientTimeout(total=self._manners.timeout)
         headers = {"User-Agent": f"syphus/{__version__} (research datasets)", "Accept": "image/*"}
@@ -178,7 +183,7 @@ class _Getter:
                 await self._share_out(wishes, queue)
             except BaseExceptionGroup as group:  # the first fault is the cause
                 raise group.exceptions[0] from None
-        return Fetched(**self._counts)
+        return DownloadResult(**self._counts)
 
     async def _share_out(self, wishes: Iterable[Wish], queue: asyncio.Queue[Wish | None]) -> None:
         async with asyncio.TaskGroup() as group:

@@ -22,7 +22,7 @@ CREATE TABLE place (id TEXT PRIMARY KEY, part INTEGER NOT NULL, a INTEGER NOT NU
 """
 
 
-class Place(NamedTuple):
+class ImageLocation(NamedTuple):
     """The number of the file; of its row groups and of the row in it, or of a text's beginning and length."""
 
     part: int
@@ -30,16 +30,16 @@ class Place(NamedTuple):
     b: int
 
 
-class Index:
+class ImageIndex:
     """The table, in a file or for as long as it is open."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
-    def find(self, image_id: str) -> Place | None:
+    def find(self, image_id: str) -> ImageLocation | None:
         """Where an image is."""
         row = self._db.execute("SELECT part, a, b FROM place WHERE id = ?", (image_id,)).fetchone()
-        return Place(*row) if row else None
+        return ImageLocation(*row) if row else None
 
     def __len__(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM place").fetchone()[0])
@@ -49,7 +49,7 @@ class Index:
         self._db.close()
 
 
-def open_index(folder: Path, parts: Sequence[Path]) -> Index | None:
+def open_index(folder: Path, parts: Sequence[Path]) -> ImageIndex | None:
     """The index that is kept in a folder, if it speaks of just these parts."""
     path = folder / FILE
     if not path.is_file():
@@ -60,18 +60,18 @@ def open_index(folder: Path, parts: Sequence[Path]) -> Index | None:
     except sqlite3.Error:
         return None
     if said == [(part.name, part.stat().st_size) for part in parts]:
-        return Index(db)
+        return ImageIndex(db)
     db.close()
     return None
 
 
-def make_index(places: Iterable[tuple[str, int, int, int]]) -> Index:
+def make_index(places: Iterable[tuple[str, int, int, int]]) -> ImageIndex:
     """An index for as long as it is open, in SQLite's own temporary file. Of equal ids, the first counts."""
     db = temporary_database(_CACHE)
     db.executescript(_SCHEMA)
     db.executemany("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", places)
     db.commit()
-    return Index(db)
+    return ImageIndex(db)
 
 
 def write_index(path: Path, parts: Iterable[tuple[str, int]], places: Iterable[tuple[str, int, int, int]]) -> None:

@@ -21,7 +21,7 @@ _START = re.compile(rb"(?:\xef\xbb\xbf)?" + _SPACE + rb"\{" + _SPACE)
 _ITEM = re.compile(_TEXT + _SPACE + rb":" + _SPACE + _TEXT + _SPACE + rb"([,}])" + _SPACE)
 
 
-class JsonText:
+class JsonStore:
     """The file, open. Raises `InputError`."""
 
     def __init__(self, path: Path) -> None:

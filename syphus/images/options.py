@@ -18,7 +18,7 @@ LARGEST_SIDE = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class EncodeOptions:
     """What images become.
 
     `size` is (width, height) in pixels, None for that of the source; with `keep_aspect` the picture fits into it.
@@ -44,9 +44,9 @@ class Look:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def make_look(
+def make_encode_options(
     size: tuple[int, int] | None, keep_aspect: bool, image_format: str, quality: int, most_pixels: int, lenient: bool
-) -> Look:
+) -> EncodeOptions:
     """A look as a user tells it; where no format is named, images that keep their size keep theirs, JPEG or PNG.
 
     Raises `ConfigError`.
@@ -66,7 +66,7 @@ def make_look(
     if size is not None and max(size) > LARGEST_SIDE:
         raise ConfigError(f"--size: up to {LARGEST_SIDE:,} pixels.")
     passing = ("JPEG", "PNG") if size is None and named is None else (named or "JPEG",)
-    return Look(size, keep_aspect, named or "JPEG", quality, passing, most_pixels, lenient)
+    return EncodeOptions(size, keep_aspect, named or "JPEG", quality, passing, most_pixels, lenient)
 
 
 LAYOUTS = ("base64", "datasets")  #: of the columns, by `columns.py`
@@ -75,7 +75,7 @@ _SIZE = re.compile(r"(\d{1,5})(?:x(\d{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conversion:
+class ConvertOptions:
     """The options of `convert`."""
 
     name: str = option("", "The dataset: YourDataset.your_dataset, or your_dataset.YourDataset.")
@@ -105,13 +105,15 @@ class Conversion:
     json: bool = option(False, "Print the summary as JSON.")
 
     @property
-    def look(self) -> Look:
+    def look(self) -> EncodeOptions:
         """What images become. Raises `ConfigError`."""
         found = _SIZE.fullmatch(self.size)
         if not found or not int(found[1]) or int(found[2] or 1) < 1:
             raise ConfigError(f"--size {self.size}: a number of pixels, or two as in 336x224.")
         size = None if self.original else (int(found[1]), int(found[2] or found[1]))
-        return make_look(size, self.keep_aspect, self.image_format, self.quality, self.max_pixels, self.lenient)
+        return make_encode_options(
+            size, self.keep_aspect, self.image_format, self.quality, self.max_pixels, self.lenient
+        )
 
     @property
     def kind(self) -> str:
@@ -129,7 +131,7 @@ class Conversion:
         return self.output.with_name(f"{self.output.name}.skipped.jsonl")
 
 
-def check(wish: Conversion) -> None:
+def check(wish: ConvertOptions) -> None:
     """Raises `UsageError` for what can't be meant."""
     _check_source(wish)
     if not wish.output.name:
@@ -147,7 +149,7 @@ def check(wish: Conversion) -> None:
         )
 
 
-def _check_source(wish: Conversion) -> None:
+def _check_source(wish: ConvertOptions) -> None:
     if bool(wish.from_) == bool(wish.name):
         raise ConfigError("Which images? Add --name and --image_path for those of a dataset, or --from for a store.")
     if wish.name and not wish.image_path:

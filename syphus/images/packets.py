@@ -16,7 +16,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from syphus.images.options import Look
+from syphus.images.options import EncodeOptions
 from syphus.images.pixels import BadImageError, check_pixels
 
 # FOLDED from timeline.py:
@@ -127,7 +127,7 @@ def open_video(path: Path) -> InputContainer:
         raise BadImageError(f"not a video: {_told(error)}") from error
 
 
-def video_stream(container: InputContainer, look: Look) -> VideoStream:
+def video_stream(container: InputContainer, look: EncodeOptions) -> VideoStream:
     """The first that is not a picture of the cover. Raises `BadImageError`."""
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:

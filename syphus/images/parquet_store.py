@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from syphus.errors import InputError
-from syphus.images.index import Place
+from syphus.images.index import ImageLocation
 from syphus.io.parquet import require_pyarrow
 
 # FOLDED from columns.py:
@@ -26,7 +26,7 @@ INDEX = "__index_level_0__"  #: how pandas calls an index without a name
 _INDEXES = (INDEX, "__null_dask_index__")
 
 
-class Columns(NamedTuple):
+class StoreColumns(NamedTuple):
     """The names of both columns; `raw` where the images are bytes instead of base64."""
 
     ids: str
@@ -34,7 +34,7 @@ class Columns(NamedTuple):
     raw: bool
 
 
-def columns(schema: Any) -> Columns | None:
+def columns(schema: Any) -> StoreColumns | None:
     """The columns of an image store by its Arrow schema; None where it has no ids that are text.
 
     Whether there are images in it, `schema.names` says.
@@ -43,7 +43,7 @@ def columns(schema: Any) -> Columns | None:
     ids = ID if raw and ID in schema.names else _index(schema)
     if ids not in schema.names or str(schema.field(ids).type) not in {"string", "large_string"}:
         return None
-    return Columns(ids, IMAGE if raw else BASE64, raw)
+    return StoreColumns(ids, IMAGE if raw else BASE64, raw)
 
 
 def _index(schema: Any) -> str:
@@ -76,13 +76,13 @@ _OPEN_FILES = 8
 _BATCH = 1_000  # images
 
 
-class PartFiles:
+class ParquetStore:
     """Parquet files by their number, of which a few are open. Raises `InputError` where one is no image store."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._pyarrow = require_pyarrow("An image store of Parquet")
         self._paths = paths
-        self._open: OrderedDict[int, tuple[Any, Columns]] = OrderedDict()
+        self._open: OrderedDict[int, tuple[Any, StoreColumns]] = OrderedDict()
 
     def ids(self) -> Iterator[tuple[str, int, int, int]]:
         """Every id with its file, row group and row."""
@@ -103,7 +103,7 @@ class PartFiles:
                     for name, value in zip(batch.column(names.ids).to_pylist(), values, strict=True):
                         yield name, _bytes(value, path, name)
 
-    def read(self, place: Place, image_id: str) -> bytes:
+    def read(self, place: ImageLocation, image_id: str) -> bytes:
         """One image."""
         file, names = self._file(place.part)
         path = self._paths[place.part]
@@ -116,7 +116,7 @@ class PartFiles:
         while self._open:
             self._open.popitem()[1][0].close()
 
-    def _file(self, number: int) -> tuple[Any, Columns]:
+    def _file(self, number: int) -> tuple[Any, StoreColumns]:
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from syphus.images.options import Look
+from syphus.images.options import EncodeOptions
 from syphus.images.worker_protocol import MISSING
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
@@ -54,7 +54,7 @@ def read_file(path: Path) -> bytes:
     return data
 
 
-def convert_still(data: bytes, look: Look) -> bytes:
+def convert_still(data: bytes, look: EncodeOptions) -> bytes:
     """The bytes of an image file as the store wants them; the same bytes where they are right already."""
     with _broken(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         found = image.format or ""
@@ -68,7 +68,7 @@ def convert_still(data: bytes, look: Look) -> bytes:
         return data if right else encode(image if upright else ImageOps.exif_transpose(image), look)
 
 
-def measure(data: bytes, look: Look) -> tuple[int, int, str]:
+def measure(data: bytes, look: EncodeOptions) -> tuple[int, int, str]:
     """Width and height of an image file when upright, and its format where it needs nothing but a smaller size.
 
     The format is "" where the picture must be turned or is not RGB. Nothing is decoded but the head, and PNG, which may
@@ -81,7 +81,7 @@ def measure(data: bytes, look: Look) -> tuple[int, int, str]:
         return width, height, "" if orientation not in (0, 1) or image.mode != "RGB" else image.format or ""
 
 
-def encode(image: Image.Image, look: Look) -> bytes:
+def encode(image: Image.Image, look: EncodeOptions) -> bytes:
     """A decoded picture, resized and encoded. Transparent parts become white."""
     plain = _rgb(image)
     size = look.target(*plain.size)
@@ -96,13 +96,13 @@ def encode(image: Image.Image, look: Look) -> bytes:
     return encoded.getvalue()
 
 
-def check_pixels(width: int, height: int, look: Look) -> None:
+def check_pixels(width: int, height: int, look: EncodeOptions) -> None:
     """Raises `BadImageError` for more pixels than may be."""
     if width * height > look.most_pixels:
         raise BadImageError(f"{width:,} x {height:,} pixels, more than {look.most_pixels:,} in all")
 
 
-def _check(image: Image.Image, data: bytes, look: Look) -> None:
+def _check(image: Image.Image, data: bytes, look: EncodeOptions) -> None:
     check_pixels(*image.size, look)
     if look.lenient:
         return

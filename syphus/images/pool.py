@@ -22,8 +22,8 @@ from types import TracebackType
 from typing import TypeAlias
 
 from syphus.errors import ConfigError
-from syphus.images.options import Look
-from syphus.images.worker_protocol import READY, Answer, Job
+from syphus.images.options import EncodeOptions
+from syphus.images.worker_protocol import READY, Answer, ImageJob
 
 Result: TypeAlias = tuple[float, bytes | str]  #: a key, and the image or the reason
 
@@ -36,7 +36,7 @@ _KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 class _Task:
     """A job that was handed out, and its answers that nobody has taken yet."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ImageJob) -> None:
         self.job = job
         self.done = False
         self.bytes = 0
@@ -74,7 +74,7 @@ class _Task:
 class _Process:
     """One process, what it has to do, and when it was last heard of."""
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: EncodeOptions) -> None:
         self._look = look
         self.tasks: deque[_Task] = deque()
         self.heard = 0.0
@@ -88,7 +88,7 @@ class _Process:
         with suppress(OSError):  # it has just died: it is seen at the next look at it
             self.connection.send(task.job)
 
-    def takes(self, job: Job) -> bool:
+    def takes(self, job: ImageJob) -> bool:
         """Whether it may get another job: of videos one at a time, whose frames would fill the window."""
         if job.is_video or (self.tasks and self.tasks[-1].job.is_video):
             return not self.tasks
@@ -143,10 +143,10 @@ class _Process:
             self.connection.send(self._look)
 
 
-class Pool:
+class DecoderPool:
     """`count` processes for images of this look; `seconds` is how long the next image of one may take."""
 
-    def __init__(self, look: Look, count: int, seconds: float) -> None:
+    def __init__(self, look: EncodeOptions, count: int, seconds: float) -> None:
         self._seconds = seconds
         self._listened = time.monotonic()
         with ExitStack() as started:  # where one can't be started, the others go, too
@@ -156,7 +156,7 @@ class Pool:
                 started.callback(self._processes[-1].end)
             started.pop_all()
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> DecoderPool:
         return self
 
     def __exit__(
@@ -165,7 +165,7 @@ class Pool:
         for process in self._processes:
             process.end()
 
-    def results(self, jobs: Iterable[Job]) -> Iterator[tuple[int, float, bytes | str]]:
+    def results(self, jobs: Iterable[ImageJob]) -> Iterator[tuple[int, float, bytes | str]]:
         """Yields the number of the job, the key and the image or the reason: jobs in their order, a video's frames as
         they come. A reason for the whole file has the key -1.
         """

@@ -28,7 +28,7 @@ CREATE INDEX IF NOT EXISTS skipped_id ON skipped (id);
 """
 
 
-class Position(NamedTuple):
+class SourcePosition(NamedTuple):
     """How much of the sources is in the parts: whole units, the results of the next one, and bytes of files."""
 
     units: int = 0
@@ -36,7 +36,7 @@ class Position(NamedTuple):
     done: int = 0
 
 
-class State:
+class ConversionState:
     """The state of the conversion in a folder, for one process at a time. Raises `RunError` for a second one.
 
     Whatever writes raises `StorageError` where the disk fails.
@@ -73,10 +73,10 @@ class State:
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('settings', ?)", (settings,))
 
     @property
-    def position(self) -> Position:
+    def position(self) -> SourcePosition:
         """Where to go on."""
         row = self._db.execute("SELECT units, results, done FROM part ORDER BY n DESC LIMIT 1").fetchone()
-        return Position(*row) if row else Position()
+        return SourcePosition(*row) if row else SourcePosition()
 
     @property
     def parts(self) -> list[tuple[str, int]]:
@@ -97,7 +97,7 @@ class State:
             self._db.execute("INSERT INTO skipped (id, entry) VALUES (?, ?)", (image_id, told))
         self.skipped += 1
 
-    def commit(self, name: str, size: int, position: Position) -> None:
+    def commit(self, name: str, size: int, position: SourcePosition) -> None:
         """Everything since the last commit is in a part of this name, which is in its place ("": there was nothing)."""
         images, skipped = self._one("SELECT coalesce(sum(images), 0), coalesce(sum(skipped), 0) FROM part")
         with storage_faults(self._path):

@@ -14,16 +14,18 @@ from pathlib import Path
 from threading import Lock
 
 from syphus.errors import InputError
-from syphus.images.index import Index, Place, make_index, open_index
-from syphus.images.json_store import JsonText
-from syphus.images.parquet_store import PartFiles
+from syphus.images.index import ImageIndex, ImageLocation, make_index, open_index
+from syphus.images.json_store import JsonStore
+from syphus.images.parquet_store import ParquetStore
 from syphus.io.media import natural
 
 
 class ImageStore:
     """An open store, for any thread. Images are the bytes of image files (JPEG, PNG), as they went in."""
 
-    def __init__(self, index: Index, read: Callable[[Place, str], bytes], close: Callable[[], None]) -> None:
+    def __init__(
+        self, index: ImageIndex, read: Callable[[ImageLocation, str], bytes], close: Callable[[], None]
+    ) -> None:
         self._index = index
         self._read = read
         self._close = close
@@ -64,10 +66,10 @@ def open_store(path: Path) -> ImageStore:
     Raises `InputError` where it can't be read or is none, `ConfigError` where pyarrow is missing.
     """
     if path.is_file() and path.suffix != ".parquet":
-        text = JsonText(path)
+        text = JsonStore(path)
         return ImageStore(make_index(text.places()), lambda place, name: text.read(place.a, place.b, name), text.close)
     paths = part_paths(path)
-    files = PartFiles(paths)
+    files = ParquetStore(paths)
     index = open_index(path, paths) if path.is_dir() else None
     return ImageStore(index or make_index(files.ids()), files.read, files.close)
 
@@ -75,14 +77,14 @@ def open_store(path: Path) -> ImageStore:
 def read_images(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yields every id with its image, in the order of the store, in constant memory. Raises as `open_store` does."""
     if path.is_file() and path.suffix != ".parquet":
-        text = JsonText(path)
+        text = JsonStore(path)
         try:
             for name, _, start, length in text.places():
                 yield name, text.read(start, length, name)
         finally:
             text.close()
         return
-    files = PartFiles(part_paths(path))
+    files = ParquetStore(part_paths(path))
     try:
         yield from files.images()
     finally:

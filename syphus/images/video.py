@@ -24,7 +24,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
-from syphus.images.options import Look
+from syphus.images.options import EncodeOptions
 from syphus.images.packets import (
     LONGEST,
     Packets,
@@ -44,7 +44,7 @@ _TURNS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose
 _RATE = 25  # frames a second where nothing says it
 
 
-def frames(path: Path, seconds: Sequence[float] | None, look: Look, threads: int = 1) -> Iterator[Found]:
+def frames(path: Path, seconds: Sequence[float] | None, look: EncodeOptions, threads: int = 1) -> Iterator[Found]:
     """Yields each of the `seconds`, which ascend, with its image or why it has none; without, all seconds there are.
 
     They come in their order, but for those that could not be decoded at once: they follow. Raises `BadImageError` for a
@@ -86,7 +86,7 @@ def _wanted(known: Timeline, seconds: Sequence[float]) -> tuple[dict[int, list[f
 
 
 def _chosen(
-    path: Path, packets: Packets, wanted: Collection[int], look: Look, threads: int
+    path: Path, packets: Packets, wanted: Collection[int], look: EncodeOptions, threads: int
 ) -> Iterator[tuple[int, bytes]]:
     """The frames at the wanted times, as far as they come out when as little as possible is decoded."""
     plan = needed(packets.times, packets.keys, wanted)
@@ -109,7 +109,7 @@ def _chosen(
 def _decoded(
     path: Path,
     seconds: Sequence[float] | None,
-    look: Look,
+    look: EncodeOptions,
     threads: int,
     known: Timeline | None = None,
     plan: Sequence[int] | None = None,
@@ -201,7 +201,7 @@ def _cut_off(known: Timeline, stated: float) -> Iterator[Found]:
             yield second, f"truncated: the video breaks off at {known.seconds:.2f} s of {stated:.2f} s"
 
 
-def _ready(stream: VideoStream, look: Look, threads: int) -> VideoStream:
+def _ready(stream: VideoStream, look: EncodeOptions, threads: int) -> VideoStream:
     stream.codec_context.options = {"max_pixels": str(look.most_pixels)}  # in the middle, a frame may become larger
     stream.codec_context.thread_count = threads
     stream.thread_type = "FRAME" if threads > 1 else "NONE"
@@ -211,7 +211,7 @@ def _ready(stream: VideoStream, look: Look, threads: int) -> VideoStream:
 class _Painter:
     """Makes images of the frames of one stream, upright, and its pixels square: what is set up for this is kept."""
 
-    def __init__(self, stream: VideoStream, look: Look) -> None:
+    def __init__(self, stream: VideoStream, look: EncodeOptions) -> None:
         self._ratio = stream.sample_aspect_ratio or Fraction(1)
         self._look = look
         self._scaler = VideoReformatter()

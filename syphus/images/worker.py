@@ -15,12 +15,12 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from syphus.images.options import Look
+from syphus.images.options import EncodeOptions
 from syphus.images.pixels import BadImageError, convert_still, read_file
-from syphus.images.worker_protocol import MISSING, READY, Answer, Job
+from syphus.images.worker_protocol import MISSING, READY, Answer, ImageJob
 
 
-def answers(job: Job, look: Look) -> Iterator[Answer]:
+def answers(job: ImageJob, look: EncodeOptions) -> Iterator[Answer]:
     """The answers to a job, without the last."""
     try:
         path = _inside(Path(job.path), job.roots)
@@ -54,10 +54,10 @@ def _inside(path: Path, roots: Sequence[str]) -> Path:
 
 def serve(connection: Connection) -> None:
     """Works until nobody is there any more."""
-    look: Look = connection.recv()
+    look: EncodeOptions = connection.recv()
     connection.send((READY, None, ""))
     while True:
-        job: Job = connection.recv()
+        job: ImageJob = connection.recv()
         for answer in answers(job, look):
             connection.send(answer)
         connection.send((job.number, None, ""))

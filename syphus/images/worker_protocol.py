@@ -14,7 +14,7 @@ MISSING = "missing"  #: the reason for a file that is not there
 Answer: TypeAlias = tuple[int, float | None, bytes | str]
 
 
-class Job(NamedTuple):
+class ImageJob(NamedTuple):
     """A file to convert. A still is answered under the key 0, a video's frame under its second.
 
     `roots` are the folders that may be read, as their true paths; `seconds` are those that are wanted of a video, None

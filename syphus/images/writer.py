@@ -11,7 +11,7 @@ from typing import Any
 
 from syphus.images import index
 from syphus.images.parquet_store import BASE64, ID, IMAGE, INDEX, to_base64
-from syphus.images.progress import State
+from syphus.images.progress import ConversionState
 from syphus.images.store import read_images
 from syphus.io.durable import replacing, storage_faults, sync_folder
 from syphus.io.parquet import require_pyarrow
@@ -167,7 +167,7 @@ _INDEX_PARTIAL = f".{index.FILE}.partial"
 _UNFINISHED = (PARTIAL, _INDEX_PARTIAL)
 
 
-def finish_folder(folder: Path, state: State) -> None:
+def finish_folder(folder: Path, state: ConversionState) -> None:
     """Puts the index into a folder of parts."""
     temporary = folder / _INDEX_PARTIAL
     temporary.unlink(missing_ok=True)
@@ -202,7 +202,7 @@ def join_json(parts: Sequence[Path], target: Path) -> None:
         file.write(b"\n}\n" if parts else b"{}\n")
 
 
-def write_skipped(target: Path, state: State) -> None:
+def write_skipped(target: Path, state: ConversionState) -> None:
     """What was skipped, a JSON object a line; no file where it is nothing."""
     if not state.skipped:
         target.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ class Part(NamedTuple):
     text: str = ""
 
 
-class Kept(NamedTuple):
+class StoredPart(NamedTuple):
     """A part as the ledger has it; `asks` were made since it was last asked anew by hand, `asked` in all."""
 
     state: State
@@ -70,13 +70,13 @@ def write_parts(
     )
 
 
-def parts_of(store: Store, n: int) -> dict[str, Kept]:
+def parts_of(store: Store, n: int) -> dict[str, StoredPart]:
     """The parts of a query, by name, as they were committed."""
     with storage_faults(store.path):
         rows = store.reader.execute(
             "SELECT name, state, asked - opened, asked, reason, detail, text FROM part WHERE n = ?", (n,)
         )
-        return {name: Kept(State(state), *rest) for name, state, *rest in rows}
+        return {name: StoredPart(State(state), *rest) for name, state, *rest in rows}
 
 
 def texts_of(store: Store, numbers: Iterable[int]) -> dict[int, tuple[str, str, str]]:
@@ -183,7 +183,7 @@ def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-class Taken(NamedTuple):
+class PartWithText(NamedTuple):
     """One query with its parts that are as wanted, by name: text and model (the server's name)."""
 
     id: str
@@ -193,7 +193,7 @@ class Taken(NamedTuple):
     parts: dict[str, tuple[str, str]]
 
 
-def with_parts(store: Store, stage: str, state: State) -> Iterator[Taken]:
+def with_parts(store: Store, stage: str, state: State) -> Iterator[PartWithText]:
     """The queries of a stage in the order of the input, each with its parts in this state."""
     after = -1
     while True:
@@ -213,11 +213,11 @@ def with_parts(store: Store, stage: str, state: State) -> Iterator[Taken]:
         parts: dict[int, dict[str, tuple[str, str]]] = {}
         for n, name, text, model in found:
             parts.setdefault(n, {})[name] = (text, model)
-        yield from (Taken(name, text, images, meta, parts.get(n, {})) for _, n, name, text, images, meta in rows)
+        yield from (PartWithText(name, text, images, meta, parts.get(n, {})) for _, n, name, text, images, meta in rows)
         after = rows[-1][0]
 
 
-class Held(NamedTuple):
+class PartRow(NamedTuple):
     """A query with those of its parts that are in the states asked for: (name, state, reason, text)."""
 
     n: int
@@ -226,7 +226,7 @@ class Held(NamedTuple):
     parts: list[tuple[str, State, str, str]]
 
 
-def parts_of_all(store: Store, stage: str, states: Sequence[State]) -> Iterator[Held]:
+def parts_of_all(store: Store, stage: str, states: Sequence[State]) -> Iterator[PartRow]:
     """The queries of a stage that have parts in these states, with these parts."""
     after = 0
     while True:
@@ -246,11 +246,11 @@ def parts_of_all(store: Store, stage: str, states: Sequence[State]) -> Iterator[
         parts: dict[int, list[tuple[str, State, str, str]]] = {}
         for n, name, state, reason, text in found:
             parts.setdefault(n, []).append((name, State(state), reason, text))
-        yield from (Held(n, name, text, parts[n]) for n, name, text in rows if n in parts)
+        yield from (PartRow(n, name, text, parts[n]) for n, name, text in rows if n in parts)
         after = rows[-1][0]
 
 
-class Open(NamedTuple):
+class OpenPart(NamedTuple):
     """A part that is to be asked for again: of which query, how often it was, and the query's text."""
 
     n: int
@@ -259,7 +259,7 @@ class Open(NamedTuple):
     text: str
 
 
-def open_parts(store: Store, stage: str, name: str) -> Iterator[Open]:
+def open_parts(store: Store, stage: str, name: str) -> Iterator[OpenPart]:
     """The parts of one name that are to be asked for again, by the number of their query."""
     after = 0
     while True:
@@ -272,10 +272,10 @@ def open_parts(store: Store, stage: str, name: str) -> Iterator[Open]:
             ).fetchall()
         if not rows:
             return
-        yield from map(Open._make, rows)
+        yield from map(OpenPart._make, rows)
         after = rows[-1][0]
 
 
-def piece_id(pair: str, number: int) -> str:
+def chunk_id(pair: str, number: int) -> str:
     """What the ledger calls a piece of a long pair."""
     return f"{pair}#{number}"

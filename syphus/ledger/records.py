@@ -37,7 +37,7 @@ class Row(NamedTuple):
     reason: str = ""
 
 
-class Answer(NamedTuple):
+class StoredAnswer(NamedTuple):
     """A paid answer: `n` is its number in the ledger."""
 
     n: int
@@ -45,7 +45,7 @@ class Answer(NamedTuple):
     seconds: float
 
 
-class Paid(NamedTuple):
+class NewAnswer(NamedTuple):
     """An answer that has just come: its number (from `new_number`), the request, and how long it took."""
 
     n: int
@@ -67,7 +67,7 @@ class Entry(NamedTuple):
     row: Row
     outcome: Outcome | None
     requests: int
-    paid: Paid | None = None
+    paid: NewAnswer | None = None
     reused: int | None = None
     again: str = ""
     lines: str = ""
@@ -134,7 +134,7 @@ class Records:
             for place, n, used, opened, last, reason, *query in rows
         ]
 
-    def find(self, key: bytes, sample: int) -> Answer | None:
+    def find(self, key: bytes, sample: int) -> StoredAnswer | None:
         """The answer to this very request, if it was ever paid for."""
         with storage_faults(self._store.path):
             found = self._store.reader.execute(
@@ -142,14 +142,14 @@ class Records:
             ).fetchone()
         return _answer(found) if found else None
 
-    def get(self, n: int) -> Answer:
+    def get(self, n: int) -> StoredAnswer:
         """An answer by its number."""
         with storage_faults(self._store.path):
             return _answer(
                 self._store.reader.execute(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE n = ?", (n,)).fetchone()
             )
 
-    def judged(self) -> Iterator[tuple[Row, Outcome, Answer | None]]:
+    def judged(self) -> Iterator[tuple[Row, Outcome, StoredAnswer | None]]:
         """The queries whose outcome comes from an answer, or from pairs that they brought along, with both.
 
         They come in the order of the input.
@@ -217,7 +217,7 @@ class Records:
         n, self._next_answer = self._next_answer, self._next_answer + 1
         return n
 
-    def _add_answer(self, paid: Paid) -> None:
+    def _add_answer(self, paid: NewAnswer) -> None:
         c, u = paid.completion, paid.completion.usage
         flags = orjson.dumps(c.flags).decode()
         tokens = (u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.reasoning_tokens, u.estimated)
@@ -283,10 +283,10 @@ def query_of(
     return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem, pairs, pictures)
 
 
-def _answer(columns: tuple[int, str, str, str, str, str, str, int, int, int, int, int, float]) -> Answer:
+def _answer(columns: tuple[int, str, str, str, str, str, str, int, int, int, int, int, float]) -> StoredAnswer:
     n, text, finish_reason, refusal, flags, model, response_id, *tokens, seconds = columns
     usage = Usage(*(int(count) for count in tokens))
-    return Answer(
+    return StoredAnswer(
         n, Completion(text, finish_reason, model, usage, refusal, tuple(orjson.loads(flags)), response_id), seconds
     )
 

@@ -10,20 +10,20 @@ import orjson
 from syphus.io.durable import storage_faults
 from syphus.ledger.parts import parts_of
 from syphus.ledger.records import QUERY_COLUMNS, QUERY_TABLES, query_of
-from syphus.ledger.serialization import Kept, as_values, load_kept, load_pairs, load_pictures
+from syphus.ledger.serialization import StoredPair, as_values, load_kept, load_pairs, load_pictures
 from syphus.ledger.store import Store
 from syphus.ledger.summary import has_parts
-from syphus.types import Pair, Picture, Query, State, Usage
+from syphus.types import Pair, PromptImage, Query, State, Usage
 
 _BATCH = 256
 
 
-class Result(NamedTuple):
+class QueryResult(NamedTuple):
     """The pairs of one query. `model` is the name that the server gave, "" where none was asked."""
 
     query: str
     image_ids: tuple[str, ...]
-    pairs: list[Kept]
+    pairs: list[StoredPair]
     model: str
     nearest: Sequence[Sequence[str]] | None = None  #: of each pair the ids of others; None where `related` says it
 
@@ -48,7 +48,7 @@ _REJECTED = (
 )
 
 
-def accepted(store: Store, stage: str, nearest: bool = False) -> Iterator[Result]:
+def accepted(store: Store, stage: str, nearest: bool = False) -> Iterator[QueryResult]:
     """The accepted pairs of a stage, query by query, in the order of the input; if wanted with their nearest."""
     after, select = -1, _WITH_NEAREST if nearest else _SELECT
     while rows := store.read(select + "position > ? ORDER BY position LIMIT ?", stage, after, _BATCH):
@@ -56,7 +56,7 @@ def accepted(store: Store, stage: str, nearest: bool = False) -> Iterator[Result
         after = rows[-1][0]
 
 
-def accepted_since(store: Store, stage: str, seq: int) -> Iterator[Result]:
+def accepted_since(store: Store, stage: str, seq: int) -> Iterator[QueryResult]:
     """The accepted pairs of the outcomes after number `seq`, in the order in which they came."""
     for _, *columns in store.read(_SELECT + "seq > ? ORDER BY seq", stage, seq):
         yield _result(*columns)
@@ -72,7 +72,7 @@ def most_images(store: Store, stage: str) -> int:
     return int(most or 0)
 
 
-class Rejected(NamedTuple):
+class RejectedAnswer(NamedTuple):
     """A query whose answer could not be taken: why, the places, and the raw answer ("" where it brought its pairs)."""
 
     query: str
@@ -82,17 +82,17 @@ class Rejected(NamedTuple):
     answer: str
 
 
-def rejected(store: Store, stage: str) -> Iterator[Rejected]:
+def rejected(store: Store, stage: str) -> Iterator[RejectedAnswer]:
     """The queries that ended invalid, in the order of the input."""
     after = -1
     while rows := store.read(_REJECTED, stage, after, _BATCH):
-        yield from (Rejected(*columns) for _, *columns in rows)
+        yield from (RejectedAnswer(*columns) for _, *columns in rows)
         after = rows[-1][0]
 
 
-def _result(query: str, image_ids: str, pairs: str, model: str, nearest: str | None = None) -> Result:
+def _result(query: str, image_ids: str, pairs: str, model: str, nearest: str | None = None) -> QueryResult:
     ids = None if nearest is None else orjson.loads(nearest)
-    return Result(query, tuple(orjson.loads(image_ids)), load_kept(pairs), model, ids)
+    return QueryResult(query, tuple(orjson.loads(image_ids)), load_kept(pairs), model, ids)
 
 
 # FOLDED from sample.py:
@@ -114,7 +114,7 @@ _ANSWERED = (
 )
 
 
-class Answered(NamedTuple):
+class AnsweredQuery(NamedTuple):
     """A query and what came of it: `pairs` where they were accepted, the raw `text` of its newest answer, if any."""
 
     query: Query
@@ -158,7 +158,7 @@ def queries_called(store: Store, stage: str, names: Sequence[str]) -> list[Query
     return [found[name] for name in names]
 
 
-def answered(store: Store, stage: str) -> Iterator[Answered]:
+def answered(store: Store, stage: str) -> Iterator[AnsweredQuery]:
     """What came of each query of a stage, in their order; those that are still pending come without an answer."""
     after = -1
     while rows := store.read(_ANSWERED, stage, after, _AT_ONCE):
@@ -166,12 +166,12 @@ def answered(store: Store, stage: str) -> Iterator[Answered]:
         after = rows[-1][0]
 
 
-def _answered(*columns: str | int) -> Answered:
+def _answered(*columns: str | int) -> AnsweredQuery:
     name, text, image_ids, meta, problem, ready = map(str, columns[:6])
     state, reason, pairs, answer, model = map(str, columns[7:12])
     usage = Usage(*(int(count) for count in columns[12:17]))
     query = query_of(name, text, image_ids, meta, problem, ready, str(columns[6]) if columns[6] else None)
-    return Answered(query, State(state), reason, load_pairs(pairs), answer, model, usage, str(columns[17]))
+    return AnsweredQuery(query, State(state), reason, load_pairs(pairs), answer, model, usage, str(columns[17]))
 
 
 # FOLDED from lookup.py:
@@ -219,7 +219,7 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
     }
 
 
-def _pictures(store: Store, n: int) -> tuple[Picture, ...]:
+def _pictures(store: Store, n: int) -> tuple[PromptImage, ...]:
     """The images of a query; none in a ledger from before there were any."""
     there = store.reader.execute("SELECT 1 FROM sqlite_schema WHERE name = 'picture'").fetchone()
     row = there and store.reader.execute("SELECT images FROM picture WHERE n = ?", (n,)).fetchone()

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.types import Pair, Picture
+from syphus.types import Pair, PromptImage
 
 
-class Kept(NamedTuple):
+class StoredPair(NamedTuple):
     """A pair as it is kept: what a `Pair` has, in the order of the JSON.
 
     A tuple, since every export makes millions of them: one takes a fifth of the time of a `Pair`.
@@ -28,9 +28,9 @@ class Kept(NamedTuple):
         return Pair(self.instruction, self.answer, self.id, tuple(self.related))
 
 
-def load_kept(text: str) -> list[Kept]:
+def load_kept(text: str) -> list[StoredPair]:
     """Reads what `dump_pairs` wrote, for those that only look at it."""
-    return list(map(Kept._make, orjson.loads(text)))
+    return list(map(StoredPair._make, orjson.loads(text)))
 
 
 def load_pairs(text: str) -> tuple[Pair, ...]:
@@ -46,24 +46,24 @@ def dump_pairs(pairs: Sequence[Pair]) -> str:
 # FOLDED from pictures.py:
 # The images of a query as the ledger keeps them: where each is and what it was, as JSON, never the image itself.
 
-_KEPT = {field.name: field.default for field in fields(Picture) if field.name != "data"}
+_KEPT = {field.name: field.default for field in fields(PromptImage) if field.name != "data"}
 
 
-def dump_pictures(pictures: Sequence[Picture]) -> str:
+def dump_pictures(pictures: Sequence[PromptImage]) -> str:
     """A JSON array of objects; "" where there are none."""
     return orjson.dumps([as_values(picture) for picture in pictures]).decode() if pictures else ""
 
 
-def load_pictures(text: str | None) -> tuple[Picture, ...]:
+def load_pictures(text: str | None) -> tuple[PromptImage, ...]:
     """What `dump_pictures` has written."""
-    return tuple(Picture(**values) for values in orjson.loads(text)) if text else ()
+    return tuple(PromptImage(**values) for values in orjson.loads(text)) if text else ()
 
 
-def as_values(picture: Picture) -> dict[str, str | int]:
+def as_values(picture: PromptImage) -> dict[str, str | int]:
     """One picture as JSON values, without what does not hold for it."""
     return {name: value for name, empty in _KEPT.items() if (value := getattr(picture, name)) != empty}
 
 
-def identity(pictures: Iterable[Picture]) -> str:
+def identity(pictures: Iterable[PromptImage]) -> str:
     """What makes other pictures of them: their content, or where they should be as long as that can't be read."""
     return "\0".join(each.digest or each.path or each.id or hashlib.blake2b(each.data).hexdigest() for each in pictures)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from syphus.io.durable import storage_faults
 from syphus.ledger.serialization import load_pictures
 from syphus.ledger.store import Store
-from syphus.types import Picture, State, Usage
+from syphus.types import PromptImage, State, Usage
 
 
 class ModelUse(NamedTuple):
@@ -124,7 +124,7 @@ def average_size(store: Store, stage: str) -> float:
     return float(mean or 0.0)
 
 
-def average_images(store: Store, stage: str, tokens: Callable[[Picture], int]) -> float:
+def average_images(store: Store, stage: str, tokens: Callable[[PromptImage], int]) -> float:
     """Tokens of the images of an average query that is still to be asked about, from the first thousand."""
     rows = store.read(
         "SELECT images FROM query LEFT JOIN picture USING (n) WHERE stage = ? AND state = 'pending' "

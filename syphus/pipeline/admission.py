@@ -15,26 +15,26 @@ from typing import NamedTuple
 
 from syphus.errors import BudgetError
 from syphus.pipeline.budget import Budget, TokenEstimate
-from syphus.pipeline.endpoint_state import Call, Lane
+from syphus.pipeline.endpoint_state import Call, EndpointState
 
 
-class GateClosedError(Exception):
+class AdmissionClosedError(Exception):
     """No more calls are let through."""
 
 
 class Admission(NamedTuple):
     """Leave to make one call: where, and what it has reserved."""
 
-    lane: Lane
+    lane: EndpointState
     call: Call
     money: float
 
 
-class Gate:
+class AdmissionController:
     """Admits calls to one or several endpoints, each when its lane allows it."""
 
     def __init__(
-        self, lanes: Sequence[Lane], budget: Budget, estimate: TokenEstimate, clock: Callable[[], float]
+        self, lanes: Sequence[EndpointState], budget: Budget, estimate: TokenEstimate, clock: Callable[[], float]
     ) -> None:
         self.lanes = lanes
         self.budget = budget
@@ -66,7 +66,7 @@ class Gate:
                 if affordable and wait <= 0:
                     return Admission(lane, lane.enter(prompt + most, self._clock()), self.budget.reserve(prompt, most))
                 await self._wait(wait if affordable else math.inf)
-        raise GateClosedError
+        raise AdmissionClosedError
 
     def withdraw(self, admission: Admission) -> None:
         """An admitted call will not be made after all."""
@@ -83,7 +83,7 @@ class Gate:
         self._closed = True
         self._changed.set()
 
-    def _soonest(self, worst: float) -> tuple[Lane, float]:
+    def _soonest(self, worst: float) -> tuple[EndpointState, float]:
         """The lane that is free first; among free ones the one with the smallest part of its places taken."""
         now = self._clock()
         waits = [(lane.wait(worst, now), lane.in_flight / lane.limit, i) for i, lane in enumerate(self.lanes)]

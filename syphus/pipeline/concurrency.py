@@ -20,7 +20,7 @@ USED = 0.8  #: of the limit in flight counts as used
 PATIENCE = 20  #: rounds of answers at one limit before a higher one is tried again
 
 
-class Concurrency:
+class AdaptiveConcurrency:
     """A limit on the calls in flight, at most `ceiling`; with `adaptive=False` it is always the ceiling."""
 
     def __init__(self, ceiling: int, adaptive: bool = True) -> None:

@@ -11,13 +11,13 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-from syphus.endpoints.classify import Verdict
+from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.rate_limit_headers import stated_limits
 from syphus.endpoints.transport import Reply
 from syphus.errors import SyphusError
-from syphus.pipeline.concurrency import Concurrency
-from syphus.pipeline.health import Health
-from syphus.pipeline.rate_limits import Bucket, Ticket
+from syphus.pipeline.concurrency import AdaptiveConcurrency
+from syphus.pipeline.health import EndpointHealth
+from syphus.pipeline.rate_limits import Ticket, TokenBucket
 from syphus.types import Request
 
 
@@ -30,7 +30,7 @@ class Endpoint(Protocol):
         """Posts one request; raises `NoReplyError` where no reply came."""
         ...
 
-    def judge(self, body: bytes, request: Request, headers: Mapping[str, str]) -> Verdict:
+    def judge(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
         """What the body of a good reply to a request is worth."""
         ...
 
@@ -51,7 +51,7 @@ class Call(NamedTuple):
     tickets: Mapping[str, Ticket]
 
 
-class Lane:
+class EndpointState:
     """An endpoint and everything that holds a call back from it. Times are seconds of a monotonic clock."""
 
     def __init__(
@@ -64,15 +64,15 @@ class Lane:
         first_wait: float,
     ) -> None:
         self.endpoint = endpoint
-        self.health = Health(max_outage, first_wait, now)
+        self.health = EndpointHealth(max_outage, first_wait, now)
         self.in_flight = 0
         self.parked: SyphusError | None = None  #: why no call goes here any more
         self.paused_until = 0.0
         self.waiting_for = ""  #: what the server asked to wait for, to show
         self.refusals = 0  #: in a row
         self._given = per_minute
-        self._buckets = {what: Bucket(limit, now) for what, limit in per_minute.items()}
-        self._concurrency = Concurrency(threads, adaptive=not per_minute)
+        self._buckets = {what: TokenBucket(limit, now) for what, limit in per_minute.items()}
+        self._concurrency = AdaptiveConcurrency(threads, adaptive=not per_minute)
 
     @property
     def limit(self) -> int:
@@ -133,7 +133,7 @@ class Lane:
             return
         limit = min(stated.per_minute, self._given.get(what, math.inf))
         if bucket is None:
-            self._buckets[what] = Bucket(limit, now, stated.remaining, _charge(what, call.worst))
+            self._buckets[what] = TokenBucket(limit, now, stated.remaining, _charge(what, call.worst))
         elif ticket is not None and stated.remaining is not None:
             bucket.observe(limit, stated.remaining, ticket, self.in_flight, now)
 

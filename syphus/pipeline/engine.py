@@ -10,31 +10,31 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig
 from syphus.endpoints.services import Service
 from syphus.errors import ConfigError, InterruptError, SyphusError
 from syphus.formats.run_files import PairsFile
 from syphus.ledger.records import Records
 from syphus.ledger.store import Store
-from syphus.pipeline.admission import Gate
+from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
-from syphus.pipeline.endpoint_state import Lane
+from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import Loop
 from syphus.pipeline.retry import Retry
-from syphus.pipeline.sender import Caller
+from syphus.pipeline.sender import RequestSender
 from syphus.pipeline.stage import Stage
-from syphus.pipeline.stats import Tally
-from syphus.pipeline.work_queue import Feed
+from syphus.pipeline.stats import SessionStats
+from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
-from syphus.text import many
+from syphus.text import pluralize
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class StageRun:
     """What a stage is run with: at most `threads` calls in flight, which have `drain` seconds after a Ctrl-C."""
 
     stage: Stage
@@ -43,8 +43,8 @@ class Work:
     records: Records
     pairs: PairsFile | None  #: grows with the answers, for people to watch
     budget: Budget
-    tally: Tally
-    vault: Vault
+    stats: SessionStats
+    redactor: SecretRedactor
     threads: int
     max_rounds: int
     trusted: bool  #: the newest session had the same settings and endpoint, and the run has answers
@@ -53,11 +53,11 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class RunView:
     """What can be seen of a running stage from outside."""
 
-    tally: Tally
-    gate: Gate
+    stats: SessionStats
+    gate: AdmissionController
     clock: Callable[[], float]
 
 
@@ -71,18 +71,18 @@ class Observer:
         """One line for a person, now."""
 
     @contextlib.asynccontextmanager
-    async def watching(self, view: View) -> AsyncIterator[None]:  # noqa: ARG002 - for those who do look
+    async def watching(self, view: RunView) -> AsyncIterator[None]:  # noqa: ARG002 - for those who do look
         """Entered while the stage runs."""
         yield
 
 
-async def run_stage(work: Work, config: Config, observer: Observer) -> SyphusError | None:
+async def run_stage(work: StageRun, config: Config, observer: Observer) -> SyphusError | None:
     """Asks for every pending row. Returns None when each has its outcome, or else what stopped the run.
 
     Raises `StorageError` where the ledger could not be written.
     """
     clock = AwakeClock()
-    lanes: list[Lane] = []
+    lanes: list[EndpointState] = []
     async with contextlib.AsyncExitStack() as opened:
         try:
             for endpoint in config.endpoints:
@@ -94,11 +94,11 @@ async def run_stage(work: Work, config: Config, observer: Observer) -> SyphusErr
 
 
 async def _ask_for_all(
-    work: Work, config: Config, observer: Observer, lanes: list[Lane], clock: AwakeClock
+    work: StageRun, config: Config, observer: Observer, lanes: list[EndpointState], clock: AwakeClock
 ) -> SyphusError | None:
     estimate = TokenEstimate(config.max_tokens if work.service.writes else 0)
-    gate = Gate(lanes, work.budget, estimate, clock)
-    feed = Feed(work.records.pending(), window=4 * work.threads, clock=clock)
+    gate = AdmissionController(lanes, work.budget, estimate, clock)
+    queue = WorkQueue(work.records.pending(), window=4 * work.threads, clock=clock)
     retry = Retry(config.max_attempts, config.first_wait, random.Random(work.seed))
     loop: Loop | None = None
 
@@ -111,22 +111,22 @@ async def _ask_for_all(
     writer = Writer(work.store, work.records, work.pairs, storage_failed)
     with _few_collections():
         async with Deadlines(config.timeout, clock) as deadlines, writer:
-            caller = Caller(gate, deadlines, retry, writer, work.tally, clock, config.max_wait)
+            caller = RequestSender(gate, deadlines, retry, writer, work.stats, clock, config.max_wait)
             loop = Loop(
                 work.stage,
-                feed,
+                queue,
                 gate,
                 caller,
                 work.records,
                 writer,
                 retry,
-                work.tally,
+                work.stats,
                 clock,
                 work.max_rounds,
                 work.trusted,
             )
             with _signals(loop, gate, work.drain, observer):
-                async with observer.watching(View(work.tally, gate, clock)):
+                async with observer.watching(RunView(work.stats, gate, clock)):
                     await loop.run(work.threads)
     stopped_by = writer.fault or loop.stopped_by
     for lane in lanes:
@@ -134,11 +134,11 @@ async def _ask_for_all(
             observer.say(f"{lane.endpoint.host} was left out: {lane.parked}")
     if writer.unsaved:
         names = ", ".join(writer.unsaved[:5]) + (", ..." if len(writer.unsaved) > 5 else "")
-        observer.say(f"{many(len(writer.unsaved), 'answer')} came that could not be saved: {names}")
+        observer.say(f"{pluralize(len(writer.unsaved), 'answer')} came that could not be saved: {names}")
     return stopped_by
 
 
-def _lane(endpoint: EndpointConfig, work: Work, config: Config, now: float) -> Lane:
+def _lane(endpoint: EndpointConfig, work: StageRun, config: Config, now: float) -> EndpointState:
     from syphus.endpoints.remote import RemoteEndpoint  # the SDK takes its time to load: what is refused needs not wait
 
     given: Mapping[str, float | None] = {
@@ -146,8 +146,8 @@ def _lane(endpoint: EndpointConfig, work: Work, config: Config, now: float) -> L
         "tokens": endpoint.tokens_per_minute,
     }
     per_minute = {what: limit for what, limit in given.items() if limit is not None}
-    remote = RemoteEndpoint(endpoint, connections=work.threads, vault=work.vault, service=work.service)
-    return Lane(remote, work.threads, now, per_minute, config.max_outage, config.first_wait)
+    remote = RemoteEndpoint(endpoint, connections=work.threads, redactor=work.redactor, service=work.service)
+    return EndpointState(remote, work.threads, now, per_minute, config.max_outage, config.first_wait)
 
 
 @contextlib.contextmanager
@@ -167,7 +167,7 @@ def _few_collections() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _signals(loop: Loop, gate: Gate, drain: float, observer: Observer) -> Iterator[None]:
+def _signals(loop: Loop, gate: AdmissionController, drain: float, observer: Observer) -> Iterator[None]:
     """The first Ctrl-C sends nothing more and waits for the calls in flight, the second leaves at once."""
     running = asyncio.get_running_loop()
 
@@ -178,7 +178,7 @@ def _signals(loop: Loop, gate: Gate, drain: float, observer: Observer) -> Iterat
             return
         loop.stop(InterruptError(f"Stopped by {number.name}."))
         if gate.in_flight:
-            calls = many(gate.in_flight, "call")
+            calls = pluralize(gate.in_flight, "call")
             observer.say(f"stopping: {calls} in flight, up to {drain:g} s (again to leave at once)")
         running.call_later(drain, loop.abandon)
 

@@ -16,7 +16,7 @@ LONGEST_PROBE = 60.0  #: seconds between two tries while it is down
 FIRST_CONTACT = 4  #: tries at an endpoint that was never reached
 
 
-class Health:
+class EndpointHealth:
     """The health of one endpoint. Times are seconds of a monotonic clock."""
 
     def __init__(self, max_outage: float, first_wait: float, now: float) -> None:

@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from syphus.endpoints.classify import Action, Verdict
+from syphus.endpoints.classify import Action, ReplyVerdict
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
-from syphus.ledger.records import Entry, Paid, Records
-from syphus.pipeline.admission import Gate, GateClosedError
+from syphus.ledger.records import Entry, NewAnswer, Records
+from syphus.pipeline.admission import AdmissionClosedError, AdmissionController
 from syphus.pipeline.retry import Retry
-from syphus.pipeline.sender import Caller, Result
+from syphus.pipeline.sender import RequestSender, SendResult
 from syphus.pipeline.stage import Judgement, PluginFaultError, Stage, unsent
-from syphus.pipeline.stats import Tally
-from syphus.pipeline.work_queue import Feed, Job
+from syphus.pipeline.stats import SessionStats
+from syphus.pipeline.work_queue import WorkItem, WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.types import Completion, Outcome, Request, State
 
@@ -36,30 +36,30 @@ class Loop:
     def __init__(
         self,
         stage: Stage,
-        feed: Feed,
-        gate: Gate,
-        caller: Caller,
+        queue: WorkQueue,
+        gate: AdmissionController,
+        caller: RequestSender,
         records: Records,
         writer: Writer,
         retry: Retry,
-        tally: Tally,
+        stats: SessionStats,
         clock: Callable[[], float],
         max_rounds: int,
         trusted: bool,
     ) -> None:
         self._stage = stage
-        self._feed = feed
+        self._queue = queue
         self._gate = gate
         self._caller = caller
         self._records = records
         self._writer = writer
         self._retry = retry
-        self._tally = tally
+        self._stats = stats
         self._clock = clock
         self._max_rounds = max_rounds
         self._trusted = trusted
         self._asking: dict[tuple[bytes, int], asyncio.Event] = {}
-        self._suspects: list[tuple[Job, Outcome, SyphusError]] = []
+        self._suspects: list[tuple[WorkItem, Outcome, SyphusError]] = []
         self._succeeded = False
         self._plugin_faults = 0
         self._opened = asyncio.Event()
@@ -80,7 +80,7 @@ class Loop:
             self.abandon()
             await asyncio.gather(*self._workers, return_exceptions=True)
         if self._suspects and self.stopped_by is None:
-            if self._tally.before[State.OK]:  # an earlier session has shown that rows do get through
+            if self._stats.before[State.OK]:  # an earlier session has shown that rows do get through
                 await self._save_suspects()
             else:
                 self.stop(self._suspects[0][2])
@@ -89,7 +89,7 @@ class Loop:
         """Sends nothing more; calls in flight are still waited for. The first reason counts."""
         if self.stopped_by is None:
             self.stopped_by = error
-        self._feed.close()
+        self._queue.close()
         self._gate.close()
         self._opened.set()
 
@@ -103,12 +103,12 @@ class Loop:
         if not alone:
             await self._opened.wait()
         try:
-            while (job := await self._feed.next()) is not None:
+            while (job := await self._queue.next()) is not None:
                 await self._carry(job)
         finally:
             self._opened.set()
 
-    async def _carry(self, job: Job) -> None:
+    async def _carry(self, job: WorkItem) -> None:
         try:
             request = self._stage.request(job.row, self._records.get(job.row.last) if job.row.last else None)
         except PluginFaultError as fault:
@@ -122,7 +122,7 @@ class Loop:
         name = (request.key, request.sample)
         if name in self._asking:  # another row asks the very same: its answer will do for both
             await self._asking[name].wait()
-            self._feed.later(job, self._clock())
+            self._queue.later(job, self._clock())
             return
         known = self._records.find(*name)
         if known is not None:
@@ -135,11 +135,11 @@ class Loop:
             del self._asking[name]
             event.set()
 
-    async def _ask(self, job: Job, request: Request) -> None:
+    async def _ask(self, job: WorkItem, request: Request) -> None:
         try:
             result = await self._caller.call(job.row.n, request)
-        except (GateClosedError, BudgetError) as error:
-            self._feed.done()
+        except (AdmissionClosedError, BudgetError) as error:
+            self._queue.done()
             if isinstance(error, BudgetError):
                 self.stop(error)
             return
@@ -152,7 +152,9 @@ class Loop:
             self._opened.set()
         match verdict.action:
             case Action.ANSWER if verdict.completion is not None:
-                paid = Paid(self._records.new_number(), request.key, request.sample, verdict.completion, result.seconds)
+                paid = NewAnswer(
+                    self._records.new_number(), request.key, request.sample, verdict.completion, result.seconds
+                )
                 await self._judge(job, verdict.completion, paid=paid)
             case Action.RECORD:
                 await self._record(job, verdict)
@@ -161,37 +163,37 @@ class Loop:
             case Action.ADAPT:
                 if not self._stage.adapt(verdict.parameter):
                     lane.parked = ProviderError(f"{lane.endpoint.host} takes no {verdict.parameter}: {verdict.message}")
-                self._feed.later(job, self._clock())
+                self._queue.later(job, self._clock())
             case Action.STOP:
                 self._sign_anew_or_park(job, result)
             case _:  # a pause holds the whole lane and costs the row nothing
-                self._feed.later(job, self._clock())
+                self._queue.later(job, self._clock())
         if all(lane.parked for lane in self._gate.lanes):
             self.stop(self._gate.lanes[0].parked or ProviderError(verdict.message))
 
-    async def _retry_or_fail(self, job: Job, result: Result) -> None:
+    async def _retry_or_fail(self, job: WorkItem, result: SendResult) -> None:
         """A row burns an attempt only where its endpoint is not down for everybody."""
         verdict = result.verdict
         health = result.lane.health
         if health.down_since is not None and not verdict.row_caused:
-            self._feed.later(job, health.probe_at)  # so that the next try is another row's
+            self._queue.later(job, health.probe_at)  # so that the next try is another row's
             return
         job.attempts += 1
         if self._retry.exhausted(job.attempts, verdict):
             reason = f"{verdict.cause}, {job.attempts} attempts"
             await self._settle(job, Outcome(State.FAILED, reason=reason, detail=verdict.message))
         else:
-            self._feed.later(job, self._clock() + self._retry.wait(job.attempts))
+            self._queue.later(job, self._clock() + self._retry.wait(job.attempts))
 
-    def _sign_anew_or_park(self, job: Job, result: Result) -> None:
+    def _sign_anew_or_park(self, job: WorkItem, result: SendResult) -> None:
         verdict, lane = result.verdict, result.lane
         if verdict.expired_token and not job.signed_anew and lane.endpoint.renew():
             job.signed_anew = True
         else:
             lane.parked = ProviderError(f"{verdict.message.rstrip('.')}. {verdict.advice}, then run the same command.")
-        self._feed.later(job, self._clock())
+        self._queue.later(job, self._clock())
 
-    async def _record(self, job: Job, verdict: Verdict) -> None:
+    async def _record(self, job: WorkItem, verdict: ReplyVerdict) -> None:
         outcome = Outcome(verdict.state, reason=verdict.cause, detail=verdict.message)
         if verdict.row_caused or self._succeeded or self._trusted:
             await self._settle(job, outcome)
@@ -200,7 +202,7 @@ class Loop:
             self._suspect(job, outcome, ProviderError(message))
 
     async def _judge(
-        self, job: Job, completion: Completion, paid: Paid | None = None, reused: int | None = None
+        self, job: WorkItem, completion: Completion, paid: NewAnswer | None = None, reused: int | None = None
     ) -> None:
         """An answer is there, bought now or before: what is it worth?"""
         try:
@@ -213,24 +215,24 @@ class Loop:
             again = judgement.feedback
             entry = self._entry(job, None, judgement, completion, paid, reused)._replace(again=again)
             if await self._writer.put(entry):
-                self._tally.again += 1
+                self._stats.again += 1
                 number = paid.n if paid else reused
                 next_round = row._replace(used=row.used + 1, last=number, reason=again)
-                self._feed.later(Job(next_round), self._clock())
+                self._queue.later(WorkItem(next_round), self._clock())
             return
         self._succeeded = True
         # first of all: it is paid for
         await self._save(self._entry(job, judgement.outcome, judgement, completion, paid, reused))
-        self._feed.done()
+        self._queue.done()
         await self._save_suspects()
 
     def _entry(
         self,
-        job: Job,
+        job: WorkItem,
         outcome: Outcome | None,
         judgement: Judgement,
         completion: Completion,
-        paid: Paid | None,
+        paid: NewAnswer | None,
         reused: int | None,
     ) -> Entry:
         """What an answer comes to: an outcome, or with none another round."""
@@ -244,7 +246,7 @@ class Loop:
         )
 
     async def _plugin_failed(
-        self, job: Job, fault: PluginFaultError, paid: Paid | None = None, reused: int | None = None
+        self, job: WorkItem, fault: PluginFaultError, paid: NewAnswer | None = None, reused: int | None = None
     ) -> None:
         self._plugin_faults += 1
         error = PluginError(f"The plugin fails on every row: {fault.reason}.")
@@ -255,10 +257,10 @@ class Loop:
         if not self._succeeded and self._plugin_faults >= SAME_FATE:
             self.stop(error)
 
-    def _suspect(self, job: Job, outcome: Outcome, error: SyphusError) -> None:
+    def _suspect(self, job: WorkItem, outcome: Outcome, error: SyphusError) -> None:
         """A failure before the first success: the row's own, or everybody's? Until that is known it stays pending."""
         self._suspects.append((job, outcome, error))
-        self._feed.done()
+        self._queue.done()
         if len(self._suspects) >= SAME_FATE:
             self.stop(error)
 
@@ -268,16 +270,18 @@ class Loop:
             job, outcome, _ = self._suspects.pop()
             await self._save(Entry(job.row, outcome, job.requests))
 
-    async def _settle(self, job: Job, outcome: Outcome, paid: Paid | None = None, reused: int | None = None) -> None:
+    async def _settle(
+        self, job: WorkItem, outcome: Outcome, paid: NewAnswer | None = None, reused: int | None = None
+    ) -> None:
         """The outcome of a row without an answer that could be judged."""
         lines = self._stage.lines(job.row, outcome, "") if outcome.pairs else ""
         await self._save(
             Entry(job.row, outcome, job.requests, paid, reused, lines=lines, rejected_by=outcome.rejected_by)
         )
-        self._feed.done()
+        self._queue.done()
 
     async def _save(self, entry: Entry) -> None:
         assert entry.outcome is not None
         if await self._writer.put(entry):
-            self._tally.states[entry.outcome.state] += 1
-            self._tally.pairs += len(entry.outcome.pairs)
+            self._stats.states[entry.outcome.state] += 1
+            self._stats.pairs += len(entry.outcome.pairs)

@@ -34,7 +34,7 @@ class Ticket(NamedTuple):
     mended: float  #: all corrections of the level up to then
 
 
-class Bucket:
+class TokenBucket:
     """A copy of one of the server's buckets.
 
     `per_minute` is the limit; `remaining` what the server said is left, or None for a limit that the user gave.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 
-from syphus.endpoints.classify import Verdict
+from syphus.endpoints.classify import ReplyVerdict
 
 LONGEST = 30.0  #: seconds; no wait is longer, unless a server asks for it
 BUDGET, REFILL = 100.0, 0.2  #: retries that are free, and how many each answer earns: a fifth of all calls in the end
@@ -29,7 +29,7 @@ class Retry:
         self._rng = rng
         self._budget = BUDGET
 
-    def exhausted(self, attempts: int, verdict: Verdict) -> bool:
+    def exhausted(self, attempts: int, verdict: ReplyVerdict) -> bool:
         """Whether a row that has failed `attempts` times gets no other try."""
         return attempts >= (min(verdict.tries, self.max_attempts) if verdict.tries else self.max_attempts)
 

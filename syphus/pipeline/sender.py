@@ -10,40 +10,40 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from syphus.endpoints.classify import Action, Verdict, judge_error, judge_no_reply
+from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.endpoints.transport import NoReplyError
 from syphus.errors import ConfigError, ProviderError
 from syphus.ledger.records import ANSWERED
-from syphus.pipeline.admission import Admission, Gate
+from syphus.pipeline.admission import Admission, AdmissionController
 from syphus.pipeline.deadlines import Deadlines
-from syphus.pipeline.endpoint_state import Lane
+from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.retry import Retry
-from syphus.pipeline.stats import Tally
+from syphus.pipeline.stats import SessionStats
 from syphus.pipeline.writer import Writer
 from syphus.types import Request
 
 _AT_ONCE = ("unknown host", "TLS", "proxy")  #: wrong settings rather than bad luck, where there was never an answer
 
 
-class Result(NamedTuple):
+class SendResult(NamedTuple):
     """What came of a call: the verdict, where it was made, and the seconds that it took."""
 
-    verdict: Verdict
-    lane: Lane
+    verdict: ReplyVerdict
+    lane: EndpointState
     seconds: float
 
 
-class Caller:
+class RequestSender:
     """Makes calls. `clock` is monotonic, in seconds; `max_wait` the longest pause that a server may ask for."""
 
     def __init__(
         self,
-        gate: Gate,
+        gate: AdmissionController,
         deadlines: Deadlines,
         retry: Retry,
         writer: Writer,
-        tally: Tally,
+        stats: SessionStats,
         clock: Callable[[], float],
         max_wait: float,
     ) -> None:
@@ -51,12 +51,12 @@ class Caller:
         self._deadlines = deadlines
         self._retry = retry
         self._writer = writer
-        self._tally = tally
+        self._stats = stats
         self._clock = clock
         self._max_wait = max_wait
         self._encoding = asyncio.Semaphore(os.cpu_count() or 1)
 
-    async def call(self, row: int, request: Request) -> Result:
+    async def call(self, row: int, request: Request) -> SendResult:
         """Asks once for row number `row`.
 
         Raises `BudgetError`, `GateClosedError` where calls are over, and `ImageError` where its images can't be sent.
@@ -65,7 +65,7 @@ class Caller:
         body = await self._whole(request, admission) if request.whole else request.body
         lane, began = admission.lane, admission.call.sent
         headers: Mapping[str, str] = {}
-        verdict = Verdict(Action.RETRY, "interrupted", maybe_billed=True)
+        verdict = ReplyVerdict(Action.RETRY, "interrupted", maybe_billed=True)
         try:
             async with self._deadlines.limit():
                 reply = await lane.endpoint.send(body)
@@ -73,20 +73,20 @@ class Caller:
             if 200 <= reply.status < 300:  # gateways answer with 201 or 202, too
                 verdict = lane.endpoint.judge(reply.body, request, headers)
             else:
-                verdict = judge_error(reply.status, headers, reply.body, lane.endpoint.host, time.time())
+                verdict = classify_error(reply.status, headers, reply.body, lane.endpoint.host, time.time())
                 if verdict.stray and lane.health.proven:  # a proxy's or a gateway's bad moment stops no run
                     verdict = replace(verdict, action=Action.RETRY)
         except NoReplyError as error:
-            verdict = judge_no_reply(error.kind, error.message, error.sent)
+            verdict = classify_no_reply(error.kind, error.message, error.sent)
         except ConfigError as error:  # the request could not be signed
-            verdict = Verdict(Action.STOP, "not signed", str(error), "Put that right")
+            verdict = ReplyVerdict(Action.STOP, "not signed", str(error), "Put that right")
         except TimeoutError:
-            verdict = judge_no_reply("timeout", f"no answer within {self._deadlines.seconds:g} s", sent=True)
+            verdict = classify_no_reply("timeout", f"no answer within {self._deadlines.seconds:g} s", sent=True)
         finally:
             self._account(admission, request, headers, verdict)
             self._tell(lane, admission, row, headers, verdict)
             self._gate.changed()
-        return Result(verdict, lane, self._clock() - began)
+        return SendResult(verdict, lane, self._clock() - began)
 
     async def _whole(self, request: Request, admission: Admission) -> bytes:
         """The request with its images, which only a call in flight holds; threads make it, one a core."""
@@ -98,23 +98,27 @@ class Caller:
             self._gate.withdraw(admission)
             raise
 
-    def _account(self, admission: Admission, request: Request, headers: Mapping[str, str], verdict: Verdict) -> None:
+    def _account(
+        self, admission: Admission, request: Request, headers: Mapping[str, str], verdict: ReplyVerdict
+    ) -> None:
         """Limits, money and counts."""
         usage = verdict.completion.usage if verdict.completion else None
         used = float(usage.prompt_tokens + usage.completion_tokens) if usage else None
         admission.lane.leave(admission.call, headers, used, self._clock())
         self._gate.budget.settle(admission.money, usage, verdict.maybe_billed)
-        self._tally.requests += 1
+        self._stats.requests += 1
         if usage is not None:
             self._gate.estimate.learn(request.size, usage)
-            self._tally.usage += usage
+            self._stats.usage += usage
             self._retry.answered()
             self._writer.count(ANSWERED)
         else:
-            self._tally.errors[verdict.cause] += 1
+            self._stats.errors[verdict.cause] += 1
             self._writer.count(verdict.cause, verdict.maybe_billed, admission.call.worst)
 
-    def _tell(self, lane: Lane, admission: Admission, row: int, headers: Mapping[str, str], verdict: Verdict) -> None:
+    def _tell(
+        self, lane: EndpointState, admission: Admission, row: int, headers: Mapping[str, str], verdict: ReplyVerdict
+    ) -> None:
         """The lane hears how its endpoint is doing."""
         now = self._clock()
         if verdict.action is Action.ANSWER or verdict.row_caused:
@@ -130,7 +134,7 @@ class Caller:
             lane.parked = ProviderError(f"{since}: {verdict.cause} {verdict.message}".rstrip() + ".")
 
     def _pause(
-        self, lane: Lane, admission: Admission, headers: Mapping[str, str], verdict: Verdict, now: float
+        self, lane: EndpointState, admission: Admission, headers: Mapping[str, str], verdict: ReplyVerdict, now: float
     ) -> None:
         hint = retry_wait(headers, verdict.message, time.time())
         if hint is not None and hint > self._max_wait:

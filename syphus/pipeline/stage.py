@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from syphus.errors import ImageError
 from syphus.ledger.parts import Part
-from syphus.ledger.records import Answer, Row
+from syphus.ledger.records import Row, StoredAnswer
 from syphus.types import Completion, Outcome, Request, State
 
 IMAGE = "image: "  #: how the reason of a row begins whose image can't be sent
@@ -48,7 +48,7 @@ class Stage(Protocol):
 
     name: str
 
-    def request(self, row: Row, last: Answer | None) -> Request | Outcome:
+    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """The request for a row, or its outcome where there is nothing to ask.
 
         `last` is its newest answer, where one was no good. Raises `PluginFaultError`.

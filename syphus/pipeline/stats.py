@@ -9,7 +9,7 @@ from syphus.types import State, Usage
 
 
 @dataclass(slots=True)
-class Tally:
+class SessionStats:
     """Counted by the loop, read by the progress display, the report and the tests."""
 
     total: int = 0  #: queries of the run

@@ -17,7 +17,7 @@ from syphus.ledger.records import Row
 
 
 @dataclass(slots=True)
-class Job:
+class WorkItem:
     """A row on its way to an outcome. `attempts` count towards its limit, `requests` all that were made."""
 
     row: Row
@@ -26,21 +26,21 @@ class Job:
     signed_anew: bool = False
 
 
-class Feed:
+class WorkQueue:
     """Hands out jobs to workers until none is left, or until it is closed."""
 
     def __init__(self, fresh: Iterator[Row], window: int, clock: Callable[[], float]) -> None:
         self._fresh: Iterator[Row] | None = fresh
         self._window = window
         self._clock = clock
-        self._later: list[tuple[float, int, Job]] = []
+        self._later: list[tuple[float, int, WorkItem]] = []
         self._open = 0
         self._count = 0
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self.closed = False
 
-    async def next(self) -> Job | None:
+    async def next(self) -> WorkItem | None:
         """The next job, or None when there is no more to do."""
         async with self._turn:
             while not self.closed:
@@ -53,7 +53,7 @@ class Feed:
                 await self._wait()
         return None
 
-    def later(self, job: Job, due: float) -> None:
+    def later(self, job: WorkItem, due: float) -> None:
         """Brings a job back at `due`, or as soon after as there is a worker."""
         self._count += 1
         heapq.heappush(self._later, (due, self._count, job))
@@ -70,12 +70,12 @@ class Feed:
         self.closed = True
         self._changed.set()
 
-    def _due(self) -> Job | None:
+    def _due(self) -> WorkItem | None:
         if self._later and self._later[0][0] <= self._clock():
             return heapq.heappop(self._later)[2]
         return None
 
-    def _fresh_one(self) -> Job | None:
+    def _fresh_one(self) -> WorkItem | None:
         if self._fresh is None or self._open >= self._window:
             return None
         row = next(self._fresh, None)
@@ -83,7 +83,7 @@ class Feed:
             self._fresh = None
             return None
         self._open += 1
-        return Job(row)
+        return WorkItem(row)
 
     async def _wait(self) -> None:
         seconds = max(0.0, self._later[0][0] - self._clock()) if self._later else None

@@ -16,7 +16,7 @@ from syphus.io.text_files import Tolerance, tolerated
 from syphus.plugins.prompts import find_prompt, read_prompt, to_prefix
 from syphus.plugins.rows import to_query
 from syphus.plugins.sandbox import PluginCode
-from syphus.types import Frame, Pair, Parsed, Prefix, Query, Relation, Still, Train, Video
+from syphus.types import Frame, Pair, Parsed, PromptTemplate, Query, Relation, Still, Train, Video
 
 if TYPE_CHECKING:  # hardly a plugin has one, and every command would load the whole room
     from syphus.answers.scoring.candidates import Heuristic
@@ -128,7 +128,7 @@ class AbstractDataset(ABC):
     def _rows(self, path: str) -> Iterable[object]:
         return as_rows(self, self._load_query_inputs(path))
 
-    def _prefix(self, path: str) -> Prefix:
+    def _prefix(self, path: str) -> PromptTemplate:
         own = type(self)._load_prefix is not AbstractDataset._load_prefix
         source = path or prompt_file(self, self.prompt, needed=not own)
         folder = Path(source).parent if source else home(self)
@@ -205,7 +205,7 @@ def _next_fault(dataset: AbstractDataset, path: str | Path, tolerance: Tolerance
     return None
 
 
-def load_prefix(dataset: AbstractDataset, path: str | Path = "") -> Prefix:
+def load_prefix(dataset: AbstractDataset, path: str | Path = "") -> PromptTemplate:
     """The checked system message and in-context examples of a plugin, from the prompt file at `path`.
 
     Without a path it is the plugin's own: `prompt_path`, or else `prompt` in `prompts/` beside the plugin's folder, in

@@ -20,7 +20,7 @@ from types import ModuleType
 
 from syphus.plugins.contract import AbstractDataset, as_rows, beside, home, plugin_name, prompt_file
 from syphus.plugins.prompts import ENDINGS, read_prompt, to_prefix
-from syphus.types import Prefix
+from syphus.types import PromptTemplate
 
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
@@ -82,7 +82,7 @@ class LegacyDataset(AbstractDataset):
     def _rows(self, path: str) -> Iterator[object]:
         return _renamed(self._read_inputs(path) if path not in ("", self.query_inputs_path) else self.query_inputs)
 
-    def _prefix(self, path: str) -> Prefix:
+    def _prefix(self, path: str) -> PromptTemplate:
         other = path not in ("", self.prompt_path)
         where = path or self.prompt_path or plugin_name(type(self))
         return to_prefix(self._read_prompt(path) if other else self.prompt, where, lenient=True)

@@ -31,7 +31,7 @@ from syphus.answers.parsing.pairs import ANSWER_KEYS, QUESTION_KEYS, render_pair
 from syphus.errors import InputError, PromptError
 from syphus.io.text_files import read_text, text_problem
 from syphus.io.yaml_files import MAX_BYTES, read_yaml
-from syphus.types import Message, Pair, Picture, Prefix
+from syphus.types import Message, Pair, PromptImage, PromptTemplate
 
 ENDINGS = (".yaml", ".yml", ".json")
 
@@ -60,7 +60,7 @@ def read_prompt(path: str | Path) -> Mapping[str, object]:
     return data
 
 
-def to_prefix(data: object, where: str, *, lenient: bool = False, folder: Path = Path()) -> Prefix:
+def to_prefix(data: object, where: str, *, lenient: bool = False, folder: Path = Path()) -> PromptTemplate:
     """The prefix that `data` describes: `{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`.
 
     `in_context` may be left out. `folder` is where relative paths of images start; nobody has looked at these yet.
@@ -75,10 +75,10 @@ def to_prefix(data: object, where: str, *, lenient: bool = False, folder: Path =
         raise PromptError(f'{where}: "in_context" must be a list of turns')
     messages = tuple(_turn(turn, f"{where}: turn {number}", folder) for number, turn in enumerate(turns, 1))
     _check_order(messages, where, lenient)
-    return Prefix(_text(data["system_message"], f"{where}: system_message"), messages)
+    return PromptTemplate(_text(data["system_message"], f"{where}: system_message"), messages)
 
 
-def render_messages(prefix: Prefix, user_text: str, images: Sequence[Picture] = ()) -> list[Message]:
+def render_messages(prefix: PromptTemplate, user_text: str, images: Sequence[PromptImage] = ()) -> list[Message]:
     """The messages of one request. An empty system message is left out. The dicts are shared: don't change them."""
     system = [Message(role="system", content=prefix.system_message)] if prefix.system_message else []
     asked = Message(role="user", content=user_text)
@@ -87,7 +87,7 @@ def render_messages(prefix: Prefix, user_text: str, images: Sequence[Picture] = 
     return [*system, *prefix.in_context, asked]
 
 
-def plain_turns(prefix: Prefix) -> list[dict[str, object]]:
+def plain_turns(prefix: PromptTemplate) -> list[dict[str, object]]:
     """The in-context examples as JSON values, an image as the hash of its content, wherever it is."""
     return [
         {**turn, "images": [image.digest for image in turn["images"]]} if "images" in turn else {**turn}
@@ -95,7 +95,7 @@ def plain_turns(prefix: Prefix) -> list[dict[str, object]]:
     ]
 
 
-def prefix_digest(prefix: Prefix) -> str:
+def prefix_digest(prefix: PromptTemplate) -> str:
     """16 hex digits that change with every character of the prefix, and with its images."""
     canonical = json.dumps([prefix.system_message, plain_turns(prefix)], ensure_ascii=False, sort_keys=True)
     return blake2b(canonical.encode(), digest_size=8).hexdigest()
@@ -144,12 +144,12 @@ def _turn(turn: object, where: str, folder: Path) -> Message:
     return Message(role=role, content=text, images=images) if images else Message(role=role, content=text)
 
 
-def _images(paths: object, role: str, where: str, folder: Path) -> tuple[Picture, ...]:
+def _images(paths: object, role: str, where: str, folder: Path) -> tuple[PromptImage, ...]:
     if role != "user":
         raise PromptError(f"{where}: only a user turn has images")
     if not isinstance(paths, list) or not paths:
         raise PromptError(f'{where}: "images" is a list of files')
-    return tuple(Picture(str(folder / _text(path, f"{where}: images"))) for path in paths)
+    return tuple(PromptImage(str(folder / _text(path, f"{where}: images"))) for path in paths)
 
 
 def _text(text: object, where: str) -> str:

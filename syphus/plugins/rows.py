@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from syphus.errors import InputError, PluginError
 from syphus.io.text_files import text_problem
-from syphus.types import Pair, Picture, Query
+from syphus.types import Pair, PromptImage, Query
 
 _LONGEST_NUMBER = 1700  # bits; 512 digits
 MAX_ID = 512  # characters; the longest ids in use are file names
@@ -71,24 +71,24 @@ def _image_ids(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _images(value: object) -> tuple[Picture, ...]:
+def _images(value: object) -> tuple[PromptImage, ...]:
     if not isinstance(value, (list, tuple)):
         raise PluginError(f'"images" must be a list, this is {type(value).__name__}')
     return tuple(map(_picture, value))
 
 
-def _picture(value: object) -> Picture:
+def _picture(value: object) -> PromptImage:
     """An image by its path, its bytes, or its id."""
     if isinstance(value, (bytes, bytearray, memoryview)) and len(value):
-        return Picture(data=bytes(value))
+        return PromptImage(data=bytes(value))
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, str) and value:
-        return Picture(path=_clean(value, "images"))
+        return PromptImage(path=_clean(value, "images"))
     name = value.get("id") if isinstance(value, Mapping) and len(value) == 1 else None
     if not isinstance(name, str) or not name:
         raise PluginError(f'"images" must hold paths, bytes or {{"id": "..."}}, {value!r:.60} is none of them')
-    return Picture(id=_clean(name, "images"))
+    return PromptImage(id=_clean(name, "images"))
 
 
 def _pairs(value: object) -> tuple[Pair, ...]:

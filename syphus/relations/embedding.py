@@ -17,15 +17,15 @@ from syphus.endpoints.request import KEY_BYTES
 from syphus.endpoints.services import embeddings
 from syphus.errors import ConfigError, SyphusError
 from syphus.ledger.batches import add_batches, drop_pending, held, split, vectors
-from syphus.ledger.records import Answer, Row
+from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import Judgement
 from syphus.relations.local_model import embed_locally, require_local
 from syphus.runs.forecast import about_tokens
-from syphus.runs.prepare import Prepared
-from syphus.runs.session import Asker
-from syphus.text import dollars, many
+from syphus.runs.prepare import PreparedRun
+from syphus.runs.session import StageRunner
+from syphus.text import format_dollars, pluralize
 from syphus.types import LOCAL, Completion, Outcome, Request, State, Usage
 
 # FOLDED from embed.py:
@@ -38,7 +38,7 @@ WORDS = 256  #: of a text that are looked at, as for the sets of LLaVA in MIMIC-
 _BATCH_TOKENS = 32_000  # of a batch, about; the largest request that OpenAI takes has 300,000
 
 
-class Embed:
+class EmbedStage:
     """Asks `model` for vectors, of its own number of `dimensions` or of this one."""
 
     def __init__(self, name: str, model: str, dimensions: int | None) -> None:
@@ -47,7 +47,7 @@ class Embed:
         if dimensions is not None:
             self._fields["dimensions"] = dimensions
 
-    def request(self, row: Row, last: Answer | None) -> Request:  # noqa: ARG002  an answer is good, or there is none
+    def request(self, row: Row, last: StoredAnswer | None) -> Request:  # noqa: ARG002  an answer is good, or there is none
         """The texts of the batch."""
         fields = {**self._fields, "input": orjson.loads(row.query.text)}
         body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
@@ -92,10 +92,10 @@ _SIMULATED_MODEL = "embedding"
 
 
 @dataclass(frozen=True, slots=True)
-class Embedding:
+class EmbeddingSource:
     """Where vectors come from: the endpoint and the model of `prepared.config`, or a `local` model in this process."""
 
-    prepared: Prepared
+    prepared: PreparedRun
     dimensions: int | None
     batch: int
     local: str
@@ -122,7 +122,7 @@ class Embedding:
         return {"model": self.model, "dimensions": self.dimensions, "simulated": self.prepared.options.offline}
 
 
-def find_embedding(prepared: Prepared) -> Embedding:
+def find_embedding(prepared: PreparedRun) -> EmbeddingSource:
     """Where a run's vectors come from: its config's `embeddings`, and for the rest as its answers.
 
     Raises `ConfigError` where nothing says so, or where a budget could not be kept.
@@ -130,7 +130,7 @@ def find_embedding(prepared: Prepared) -> Embedding:
     options, given = prepared.options, prepared.config.embeddings or EmbeddingsConfig()
     if given.local and options.embedding_model is None and not options.offline:
         require_local(given.local)
-        return Embedding(prepared, given.dimensions, given.batch, given.local)
+        return EmbeddingSource(prepared, given.dimensions, given.batch, given.local)
     model = options.embedding_model or given.model
     config = prepared.config.model_copy(update={"model": model or _SIMULATED_MODEL})
     if not options.offline:
@@ -141,10 +141,10 @@ def find_embedding(prepared: Prepared) -> Embedding:
             f"--max-cost needs the price of {config.model}, which is not known. "
             "Add it under `prices:` in a --config file (`output: 0`), or use --max-requests."
         )
-    return Embedding(found, given.dimensions, given.batch, "")
+    return EmbeddingSource(found, given.dimensions, given.batch, "")
 
 
-def embed(source: Embedding, store: Store, texts: Iterable[str], observer: Observer) -> SyphusError | None:
+def embed(source: EmbeddingSource, store: Store, texts: Iterable[str], observer: Observer) -> SyphusError | None:
     """Has a vector made for every text that none was asked for yet; returns what stopped it, None when all is done.
 
     Batches that fail are split, down to the texts that are at fault. Raises `StorageError` where the disk failed.
@@ -163,12 +163,12 @@ def embed(source: Embedding, store: Store, texts: Iterable[str], observer: Obser
     return _ask(source, store, observer)
 
 
-def _ask(source: Embedding, store: Store, observer: Observer) -> SyphusError | None:
+def _ask(source: EmbeddingSource, store: Store, observer: Observer) -> SyphusError | None:
     service = embeddings(source.dimensions or _dimension(store, source.stage))
-    asker = Asker(source.prepared, store, observer, service)
+    runner = StageRunner(source.prepared, store, observer, service)
     while True:
-        stage = Embed(source.stage, source.prepared.config.model, source.dimensions)
-        stopped_by = asker.ask(stage, source.settings, asker.report(stage.name))
+        stage = EmbedStage(source.stage, source.prepared.config.model, source.dimensions)
+        stopped_by = runner.ask(stage, source.settings, runner.report(stage.name))
         if stopped_by is not None or not split(store, stage.name):
             return stopped_by
 
@@ -180,7 +180,7 @@ def _dimension(store: Store, stage: str) -> int:
     return 0
 
 
-def _config(prepared: Prepared, given: EmbeddingsConfig, model: str) -> Config:
+def _config(prepared: PreparedRun, given: EmbeddingsConfig, model: str) -> Config:
     """The main job's, with the endpoints and the model of embeddings."""
     endpoints = given.endpoints
     if not endpoints:
@@ -204,16 +204,16 @@ def _deployed(endpoint: EndpointConfig, model: str) -> EndpointConfig:
     return endpoint.model_copy(update={"deployment": model}) if endpoint.kind == "azure" else endpoint
 
 
-def _opening(source: Embedding, missing: list[str], known: int) -> list[str]:
+def _opening(source: EmbeddingSource, missing: list[str], known: int) -> list[str]:
     prepared = source.prepared
     where = "in this process" if source.local else f"at {prepared.endpoint}"
     have = f", {known:,} are there" if known else ""
-    lines = [f"Vectors of {many(len(missing), 'text')}{have}: {source.model} {where}"]
+    lines = [f"Vectors of {pluralize(len(missing), 'text')}{have}: {source.model} {where}"]
     if source.local or prepared.options.offline:
         return lines
     tokens = sum(len(text.encode()) for text in missing) // BYTES_PER_TOKEN
     price = prepared.price
     cost = "cost unknown (no price for this model)"
     if price is not None:
-        cost = f"{dollars(price.of(Usage(tokens)))} (prices of {price_date()})"
+        cost = f"{format_dollars(price.of(Usage(tokens)))} (prices of {price_date()})"
     return [*lines, f"about {about_tokens(tokens)} tokens, {cost}"]

@@ -13,7 +13,7 @@ import orjson
 from syphus.endpoints.embeddings import pack, usable
 from syphus.endpoints.request import KEY_BYTES
 from syphus.errors import ConfigError
-from syphus.ledger.records import Entry, Paid, Records
+from syphus.ledger.records import Entry, NewAnswer, Records
 from syphus.ledger.sessions import Settings, begin_session, end_session
 from syphus.ledger.store import Store
 from syphus.text import one_line
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Model(Protocol):
+class EmbeddingModel(Protocol):
     """What is asked of a model, whoever made it."""
 
     def encode(self, sentences: Sequence[str]) -> NDArray[numpy.float32]:
@@ -39,12 +39,12 @@ def require_local(name: str) -> None:
         raise ConfigError(f"{_said(name)} needs sentence-transformers: pip install sentence-transformers")
 
 
-def load_model(name: str) -> Model:
+def load_model(name: str) -> EmbeddingModel:
     """A model of sentence-transformers by its name or its folder. Raises `ConfigError` where there is none."""
     from sentence_transformers import SentenceTransformer  # brings torch along
 
     try:
-        model: Model = SentenceTransformer(name)
+        model: EmbeddingModel = SentenceTransformer(name)
     except Exception as error:  # whatever the library, or one under it, raises
         raise ConfigError(f"{_said(name)} can't be loaded: {one_line(str(error))}") from error
     return model
@@ -68,7 +68,7 @@ def embed_locally(name: str, stage: str, settings: Settings, store: Store) -> No
             raise ConfigError(f"{_said(name)} gave {error}.") from error
         key = blake2b(f"{stage}\0{row.query.text}".encode(), digest_size=KEY_BYTES).digest()
         completion = Completion(pack(vectors), "", f"{LOCAL}{name}", Usage())
-        paid = Paid(records.new_number(), key, 0, completion, time.monotonic() - before)
+        paid = NewAnswer(records.new_number(), key, 0, completion, time.monotonic() - before)
         records.write(Entry(row, Outcome(State.OK), 0, paid))
         store.commit()
     now = time.time()

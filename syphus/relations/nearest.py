@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from syphus.endpoints.embeddings import unpack
 from syphus.ledger.batches import vectors
-from syphus.ledger.results import Result, accepted
+from syphus.ledger.results import QueryResult, accepted
 from syphus.ledger.store import Store
 from syphus.relations.embedding import embedded
 from syphus.relations.neighbours import TOP, distinct, neighbours
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-Keys = Callable[[Result], list[str]]  # what each pair of a query has its vector by; "" for nothing
+Keys = Callable[[QueryResult], list[str]]  # what each pair of a query has its vector by; "" for nothing
 
 
-class Compared(NamedTuple):
+class NearestResult(NamedTuple):
     """What was compared: how many vectors, and how many pairs have none. `rows` are queries with the ids of the nearest
     of each of their pairs.
     """
@@ -31,23 +31,23 @@ class Compared(NamedTuple):
     rows: Iterator[tuple[str, list[list[str]]]]
 
 
-def texts_of(result: Result) -> list[str]:
+def texts_of(result: QueryResult) -> list[str]:
     """The text that stands for each pair: what is embedded of its instruction."""
     return [embedded(pair.instruction) for pair in result.pairs]
 
 
-def images_of(result: Result) -> list[str]:
+def images_of(result: QueryResult) -> list[str]:
     """The image that stands for each pair: the first of its query."""
     return [result.image_ids[0] if result.image_ids else ""] * len(result.pairs)
 
 
-def nearest_by_text(store: Store, stage: str, space: str) -> Compared:
+def nearest_by_text(store: Store, stage: str, space: str) -> NearestResult:
     """By the vectors of a stage of embeddings, called `space`. Texts that differ in case or white space are doubles."""
     known = ((text, row) for texts, packed in vectors(store, space) for text, row in _rows(texts, packed))
     return _compared(store, stage, texts_of, known, lambda text: " ".join(text.casefold().split()))
 
 
-def nearest_by_image(store: Store, stage: str, file: Path) -> Compared:
+def nearest_by_image(store: Store, stage: str, file: Path) -> NearestResult:
     """By the vectors in a file. Raises `InputError` where it can't be read."""
     ids, rows = read_vectors(file)
     return _compared(store, stage, images_of, zip(ids, rows, strict=True), str)
@@ -63,7 +63,7 @@ def _compared(
     keys: Keys,
     known: Iterator[tuple[str, NDArray[numpy.float32]]],
     label: Callable[[str], str],
-) -> Compared:
+) -> NearestResult:
     first: dict[str, str] = {}  # the first pair that has a key stands for all that have it
     pairs = 0
     for result in accepted(store, stage):
@@ -83,7 +83,7 @@ def _compared(
             yield result.query, [context[numbers[key]] if key in numbers else [] for key in keys(result)]
 
     without = sum(not ids for _, related in rows() for ids in related)
-    return Compared(len(names), without, rows())
+    return NearestResult(len(names), without, rows())
 
 
 def _matrix(

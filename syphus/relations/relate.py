@@ -20,13 +20,13 @@ from syphus.ledger.relations import Choice, Entries, keep_choice, keep_nearest
 from syphus.ledger.results import accepted
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
-from syphus.relations.embedding import Embedding, embed, find_embedding
+from syphus.relations.embedding import EmbeddingSource, embed, find_embedding
 from syphus.relations.nearest import nearest_by_image, nearest_by_text, texts_of
 from syphus.relations.neighbours import require_libraries
 from syphus.relations.vector_files import read_vectors
 from syphus.runs.outputs import forget_exports
-from syphus.runs.prepare import Prepared
-from syphus.text import many, one_line
+from syphus.runs.prepare import PreparedRun
+from syphus.text import one_line, pluralize
 from syphus.types import Relation
 
 # FOLDED from own_train.py:
@@ -65,11 +65,11 @@ _NO_IMAGES = "nearest by image needs a vector for each image: --image-embeddings
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RelationPlan:
     """What is wanted: a relation, the source of its vectors, and perhaps the user's own train file."""
 
     choice: Choice
-    embedding: Embedding | None
+    embedding: EmbeddingSource | None
     images: Path | None
     own_train: Entries | None
     again: bool  #: texts that got no vector are asked about again
@@ -85,7 +85,7 @@ class Plan:
         return f"{self.images.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def plan_relation(prepared: Prepared) -> Plan:
+def plan_relation(prepared: PreparedRun) -> RelationPlan:
     """What a run's options and its plugin want. Raises `UsageError` where that can't be had."""
     options, relation = prepared.options, prepared.relation
     if relation is not None and relation.nearest:
@@ -95,7 +95,7 @@ def plan_relation(prepared: Prepared) -> Plan:
     if images is not None:
         read_vectors(images)  # what is wrong with it is told before anything is asked
     own = read_train(options.train) if options.train is not None else None
-    return Plan(
+    return RelationPlan(
         Choice(relation, prepared.dataset.short_name, prepared.dataset.train),
         embedding,
         images,
@@ -104,21 +104,21 @@ def plan_relation(prepared: Prepared) -> Plan:
     )
 
 
-def settle_choice(store: Store, plan: Plan) -> None:
+def settle_choice(store: Store, plan: RelationPlan) -> None:
     """Notes in the ledger what is wanted; without another look at it, exports and cleaning go by that. Commits."""
     if keep_choice(store, plan.choice, plan.own_train):
         forget_exports(store)
         store.commit()
 
 
-def check_images(store: Store, stage: str, plan: Plan, pending: bool) -> None:
+def check_images(store: Store, stage: str, plan: RelationPlan, pending: bool) -> None:
     """Raises `ConfigError` where the nearest by image must be found, and no vectors were brought."""
     wanted = plan.choice.relation is Relation.IMAGE and plan.images is None
     if wanted and (pending or not is_current(store, stage, Relation.IMAGE)):
         raise ConfigError(_NO_IMAGES)
 
 
-def relate(store: Store, stage: str, plan: Plan, observer: Observer) -> SyphusError | None:
+def relate(store: Store, stage: str, plan: RelationPlan, observer: Observer) -> SyphusError | None:
     """Finds the nearest of each pair, where that is wanted and not in the ledger yet; returns what stopped it.
 
     Raises `StorageError` where the disk failed.
@@ -138,7 +138,7 @@ def relate(store: Store, stage: str, plan: Plan, observer: Observer) -> SyphusEr
     return None
 
 
-def _keep(store: Store, stage: str, plan: Plan, relation: Relation, observer: Observer) -> None:
+def _keep(store: Store, stage: str, plan: RelationPlan, relation: Relation, observer: Observer) -> None:
     if plan.embedding is not None:
         found = nearest_by_text(store, stage, plan.embedding.stage)
         _tell_of_failures(store, plan.embedding.stage, observer)
@@ -149,13 +149,13 @@ def _keep(store: Store, stage: str, plan: Plan, relation: Relation, observer: Ob
     facts = {"from": plan.vectors, "vectors": found.vectors, "pairs_without_context": found.without}
     forget_exports(store)
     keep_nearest(store, found.rows, stage, origin(store, stage, relation, plan.vectors), facts)
-    line = f"{relation}: {many(found.vectors, 'vector')} compared"
+    line = f"{relation}: {pluralize(found.vectors, 'vector')} compared"
     if found.without:
-        line += f"; {many(found.without, 'pair has', 'pairs have')} no context, for want of a vector or of others"
+        line += f"; {pluralize(found.without, 'pair has', 'pairs have')} no context, for want of a vector or of others"
     observer.say(f"{line}.")
 
 
 def _tell_of_failures(store: Store, stage: str, observer: Observer) -> None:
     reasons = Counter(reason for _, reason in without_vectors(store, stage))
     for reason, count in reasons.most_common():
-        observer.say(f"{many(count, 'text')} got no vector: {one_line(reason)}. Ask again with --retry failed.")
+        observer.say(f"{pluralize(count, 'text')} got no vector: {one_line(reason)}. Ask again with --retry failed.")

@@ -7,21 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from syphus.config.secrets import Vault
-from syphus.endpoints.request import Sampling
+from syphus.config.secrets import SecretRedactor
+from syphus.endpoints.request import RequestBuilder
 from syphus.errors import RunError
 from syphus.formats.report import Report, make_report
-from syphus.ledger.records import Answer, Records, Row
+from syphus.ledger.records import Records, Row, StoredAnswer
 from syphus.ledger.relations import kept_choice
 from syphus.ledger.sessions import last_settings, set_meta
 from syphus.ledger.store import Store, open_for_reading, open_for_writing
 from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import PluginFaultError, Stage
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
-from syphus.runs.generate import Generate, parser_digest
+from syphus.runs.generate import GenerateStage, parser_digest
 from syphus.runs.outputs import forget_exports, forget_pairs, write_exports
 from syphus.runs.settings import kept_prices
-from syphus.types import Message, Outcome, Prefix
+from syphus.types import Message, Outcome, PromptTemplate
 
 # FOLDED from rejudge.py:
 # Judging what is in the ledger again: when the parser, a rule or the plugin has changed, every answer that was paid
@@ -50,7 +50,7 @@ def rejudge(store: Store, records: Records, stage: Stage, tick: Callable[[int], 
     return changed
 
 
-def _judge(stage: Stage, row: Row, answer: Answer | None) -> Outcome:
+def _judge(stage: Stage, row: Row, answer: StoredAnswer | None) -> Outcome:
     if answer is not None:
         return stage.judge(row, answer.completion).outcome
     outcome = stage.request(row, None)
@@ -58,10 +58,10 @@ def _judge(stage: Stage, row: Row, answer: Answer | None) -> Outcome:
     return outcome
 
 
-PARSER = f"{Generate.name} parser"  #: meta: a digest of the code that the answers were read with
+PARSER = f"{GenerateStage.name} parser"  #: meta: a digest of the code that the answers were read with
 
 
-class Cleaning(NamedTuple):
+class CleaningResult(NamedTuple):
     """A run before and after, how many queries have another outcome now, and its files."""
 
     before: Report
@@ -70,7 +70,7 @@ class Cleaning(NamedTuple):
     files: tuple[str, ...]
 
 
-def clean_run(folder: Path, datasets_dir: Iterable[Path], observer: Observer) -> Cleaning:
+def clean_run(folder: Path, datasets_dir: Iterable[Path], observer: Observer) -> CleaningResult:
     """Judges every answer of the run in `folder` again, and writes its files again where that changed something.
 
     Raises `RunError` where the folder is no run or holds none of a dataset, `PluginError` where that is not found.
@@ -78,7 +78,7 @@ def clean_run(folder: Path, datasets_dir: Iterable[Path], observer: Observer) ->
     open_for_reading(folder).close()  # a folder that is no run must not become one
     store = open_for_writing(folder)
     try:
-        settings = last_settings(store, Generate.name)
+        settings = last_settings(store, GenerateStage.name)
         if settings is None:
             raise RunError(f"{folder} holds no answers yet.")
         plugin = find_plugin(str(settings["dataset"]), datasets_dir)
@@ -93,30 +93,30 @@ def reader(plugin: LoadedPlugin, short_name: str) -> str:
     return digest if short_name == plugin.cls.short_name else f"{digest} {short_name}"
 
 
-def judge_anew(store: Store, stage: Generate, plugin: LoadedPlugin, short_name: str, observer: Observer) -> int:
+def rejudge_run(store: Store, stage: GenerateStage, plugin: LoadedPlugin, short_name: str, observer: Observer) -> int:
     """Reads every answer again; returns how many queries have another outcome now. Commits."""
     forget_pairs(store)
     forget_exports(store)
-    changed = rejudge(store, Records(store, Generate.name, session=0), stage, observer.reading)
+    changed = rejudge(store, Records(store, GenerateStage.name, session=0), stage, observer.reading)
     set_meta(store, PARSER, reader(plugin, short_name))
     store.commit()
     return changed
 
 
-def _clean(store: Store, plugin: LoadedPlugin, prefix: Prefix, observer: Observer) -> Cleaning:
-    before = make_report(store, Generate.name, kept_prices(store))
+def _clean(store: Store, plugin: LoadedPlugin, prefix: PromptTemplate, observer: Observer) -> CleaningResult:
+    before = make_report(store, GenerateStage.name, kept_prices(store))
     dataset, choice = plugin.create(), kept_choice(store)
     if choice is not None:
         dataset.short_name = choice.short_name
-    stage = Generate(dataset, prefix, Sampling("", {}, []), Vault())  # nobody is asked
-    changed = judge_anew(store, stage, plugin, dataset.short_name, observer)
-    after = make_report(store, Generate.name, kept_prices(store))
-    return Cleaning(before, after, changed, write_exports(store, Generate.name, dataset.short_name, after))
+    stage = GenerateStage(dataset, prefix, RequestBuilder("", {}, []), SecretRedactor())  # nobody is asked
+    changed = rejudge_run(store, stage, plugin, dataset.short_name, observer)
+    after = make_report(store, GenerateStage.name, kept_prices(store))
+    return CleaningResult(before, after, changed, write_exports(store, GenerateStage.name, dataset.short_name, after))
 
 
-def _prefix(settings: dict[str, object]) -> Prefix:
+def _prefix(settings: dict[str, object]) -> PromptTemplate:
     """The prompt that the answers were asked with, as the ledger keeps it."""
     text = settings["prompt_text"]
     assert isinstance(text, dict)
     turns = [Message(role=turn["role"], content=turn["content"]) for turn in text["in_context"]]
-    return Prefix(str(text["system_message"]), tuple(turns))
+    return PromptTemplate(str(text["system_message"]), tuple(turns))

@@ -11,18 +11,18 @@ from typing import NamedTuple
 from syphus.answers.parsing import parse_keyed_lines, render_pairs
 from syphus.config.options import Options
 from syphus.endpoints.completions import BYTES_PER_TOKEN, unusable
-from syphus.endpoints.request import Sampling
+from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError, RunError, UnsatisfactoryError
 from syphus.formats.mimicit.descriptions import describe_in, write_description
 from syphus.ledger.inputs import accept, register
-from syphus.ledger.records import Answer, Row
-from syphus.ledger.results import Answered, accepted, answered
+from syphus.ledger.records import Row, StoredAnswer
+from syphus.ledger.results import AnsweredQuery, accepted, answered
 from syphus.ledger.store import Store, open_for_reading
 from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import Judgement
-from syphus.runs.generate import Generate
-from syphus.runs.prepare import Prepared, prepare
-from syphus.runs.session import Asker, opened
+from syphus.runs.generate import GenerateStage
+from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.session import StageRunner, open_run
 from syphus.runs.settings import refuse_mixing
 from syphus.text import short_path
 from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Query, Request, State
@@ -56,15 +56,15 @@ def to_describe(pairs: Sequence[Pair]) -> Query:
     return Query("task description", render_pairs(pairs))
 
 
-class Describe:
+class DescribeStage:
     """Asks for both texts; they are kept as the `detail` of the outcome, under their keys."""
 
     name = "describe"
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: RequestBuilder) -> None:
         self._sampling = sampling
 
-    def request(self, row: Row, last: Answer | None) -> Request | Outcome:
+    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """The task, then the pairs; after an answer that was no good, also that and what was wrong."""
         messages = [Message(role="system", content=_SYSTEM), Message(role="user", content=row.query.text)]
         if last is not None and row.reason:
@@ -96,7 +96,7 @@ class Describe:
         return self._sampling.adapt(parameter)
 
 
-class Described(NamedTuple):
+class DescriptionResult(NamedTuple):
     """Both texts, the files that have them now, and whether no model has written them."""
 
     short: str
@@ -105,7 +105,9 @@ class Described(NamedTuple):
     simulated: bool
 
 
-def describe(options: Options, count: int, into: str, environ: Mapping[str, str], observer: Observer) -> Described:
+def describe(
+    options: Options, count: int, into: str, environ: Mapping[str, str], observer: Observer
+) -> DescriptionResult:
     """Asks about at most `count` pairs of the run, drawn by `--seed`, and about no more than 2,048 tokens of them.
 
     Raises the `SyphusError` that stopped it: `RunError` where there are no pairs.
@@ -119,7 +121,7 @@ def describe(options: Options, count: int, into: str, environ: Mapping[str, str]
         raise prepared.no_endpoint
     folder = prepared.options.folder
     open_for_reading(folder).close()  # a folder that is no run must not become one
-    with opened(folder) as store:
+    with open_run(folder) as store:
         refuse_mixing(store, options.offline)
         told = _ask(prepared, store, count, observer)
         texts, simulated = parse_keyed_lines(told.detail, KEYS).texts, told.model.startswith(SIMULATED)
@@ -127,22 +129,22 @@ def describe(options: Options, count: int, into: str, environ: Mapping[str, str]
     if into:
         describe_in(Path(into), folder)
         files.append(Path(into))
-    return Described(texts["Short"], texts["Long"], tuple(map(short_path, files)), simulated)
+    return DescriptionResult(texts["Short"], texts["Long"], tuple(map(short_path, files)), simulated)
 
 
-def _ask(prepared: Prepared, store: Store, count: int, observer: Observer) -> Answered:
+def _ask(prepared: PreparedRun, store: Store, count: int, observer: Observer) -> AnsweredQuery:
     pairs = list(_sample(store, count, prepared.options.seed))
     if not pairs:
         raise RunError(f"{store.folder} holds no pairs yet.")
-    asker = Asker(prepared, store, observer)
-    stage = Describe(asker.sampling)
+    runner = StageRunner(prepared, store, observer)
+    stage = DescribeStage(runner.sampling)
     register(store, stage.name, [to_describe(pairs)], lambda _: True, lambda _: None)
     accept(store, stage.name)
-    report = asker.report(stage.name)
+    report = runner.report(stage.name)
     if report.counts.states[State.PENDING]:
         observer.say(f"One request about {len(pairs)} of the run's pairs, and one more where its answer is no good.")
-        settings = {**asker.sampling.parameters, "model": asker.sampling.model, "simulated": prepared.options.offline}
-        if stopped_by := asker.ask(stage, settings, report):
+        settings = {**runner.sampling.parameters, "model": runner.sampling.model, "simulated": prepared.options.offline}
+        if stopped_by := runner.ask(stage, settings, report):
             raise stopped_by
     (told,) = answered(store, stage.name)
     if told.state is not State.OK:
@@ -154,7 +156,7 @@ def _sample(store: Store, count: int, seed: int) -> Iterator[Pair]:
     """Pairs drawn by lot, as many as there is room for; the same for a seed."""
 
     def lots() -> Iterator[tuple[bytes, str, Pair]]:
-        for result in accepted(store, Generate.name):
+        for result in accepted(store, GenerateStage.name):
             for pair in result.pairs:
                 yield hashlib.blake2b(f"{seed}\0{pair.id}".encode(), digest_size=8).digest(), pair.id, pair.as_pair()
 

@@ -12,14 +12,14 @@ from syphus.formats.context import related, train
 from syphus.formats.mimicit.writer import header
 from syphus.formats.registry import FORMATS
 from syphus.formats.report import make_report
-from syphus.formats.source import Source
+from syphus.formats.source import ExportSource
 from syphus.io.durable import storage_faults
 from syphus.io.parquet import require_pyarrow
 from syphus.ledger.relations import kept_choice
 from syphus.ledger.results import most_images
 from syphus.ledger.store import Store, open_for_reading
 from syphus.plugins.discovery import find_plugin
-from syphus.runs.generate import Generate
+from syphus.runs.generate import GenerateStage
 from syphus.runs.settings import kept_prices
 from syphus.text import short_path
 
@@ -56,16 +56,16 @@ def _check(formats: Sequence[str]) -> None:
 
 
 def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: Iterable[Path]) -> tuple[str, ...]:
-    report = make_report(store, Generate.name, kept_prices(store))
+    report = make_report(store, GenerateStage.name, kept_prices(store))
     if not report.counts.pairs:
         raise RunError(f"{store.folder} holds no pairs yet.")
     plugin = find_plugin(str(report.settings[-1]["dataset"]), datasets_dir).cls
-    source = Source(
+    source = ExportSource(
         choice.short_name if (choice := kept_choice(store)) else plugin.short_name,
-        lambda: related(store, Generate.name),
-        lambda: most_images(store, Generate.name),
+        lambda: related(store, GenerateStage.name),
+        lambda: most_images(store, GenerateStage.name),
         header(report),
-        lambda: train(store, Generate.name),
+        lambda: train(store, GenerateStage.name),
     )
     written = []
     for name in dict.fromkeys(formats):

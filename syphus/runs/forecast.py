@@ -8,9 +8,9 @@ from syphus.config.pricing import Price, price_date
 from syphus.endpoints.completions import BYTES_PER_TOKEN
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.formats.report import Report
-from syphus.runs.prepare import Prepared
-from syphus.text import dollars, many
-from syphus.types import Prefix, State, Usage
+from syphus.runs.prepare import PreparedRun
+from syphus.text import format_dollars, pluralize
+from syphus.types import PromptTemplate, State, Usage
 
 USUAL_ANSWER = 250.0  #: tokens, where no in-context example shows how long an answer is
 CACHED_FROM, CACHED_STEP = 1024, 128  #: tokens: OpenAI's prompt cache takes prefixes from 1,024 on, in steps of 128
@@ -27,7 +27,12 @@ class Forecast(NamedTuple):
 
 
 def forecast(
-    rows: int, tokens_a_row: float, prefix: Prefix, fixed: int, price: Price | None, requests_per_minute: float | None
+    rows: int,
+    tokens_a_row: float,
+    prefix: PromptTemplate,
+    fixed: int,
+    price: Price | None,
+    requests_per_minute: float | None,
 ) -> Forecast:
     """For `rows` queries of `tokens_a_row` tokens on average, behind a prefix of `fixed` tokens."""
     prompt = int(rows * (fixed + tokens_a_row))
@@ -42,7 +47,7 @@ def forecast(
     )
 
 
-def prefix_tokens(prefix: Prefix, rules: ImageRules) -> int:
+def prefix_tokens(prefix: PromptTemplate, rules: ImageRules) -> int:
     """Tokens, about, of what every request begins with."""
     shown = [image for message in prefix.in_context for image in message.get("images", ())]
     images = sum(rules.tokens(*rules.size(image.width, image.height)) for image in shown)
@@ -50,7 +55,7 @@ def prefix_tokens(prefix: Prefix, rules: ImageRules) -> int:
     return sum(len(text.encode()) for text in texts) // BYTES_PER_TOKEN + 4 * len(texts) + images
 
 
-def _answer_tokens(prefix: Prefix) -> float:
+def _answer_tokens(prefix: PromptTemplate) -> float:
     shown = [len(m["content"].encode()) for m in prefix.in_context if m["role"] == "assistant"]
     return sum(shown) / len(shown) / BYTES_PER_TOKEN if shown else USUAL_ANSWER
 
@@ -60,7 +65,7 @@ def _answer_tokens(prefix: Prefix) -> float:
 
 
 def opening(
-    prepared: Prepared, report: Report, annotation_bytes: float, image_tokens: float = 0.0, asking: bool = True
+    prepared: PreparedRun, report: Report, annotation_bytes: float, image_tokens: float = 0.0, asking: bool = True
 ) -> list[str]:
     """What will happen and what it will cost.
 
@@ -69,7 +74,7 @@ def opening(
     """
     options, counts, config = prepared.options, report.counts, prepared.config
     examples = sum(message["role"] == "assistant" for message in prepared.prefix.in_context)
-    what = f"{many(counts.total, 'query', 'queries')}, {many(examples, 'in-context example')}"
+    what = f"{pluralize(counts.total, 'query', 'queries')}, {pluralize(examples, 'in-context example')}"
     whom = f"{config.model} at {prepared.endpoint}" if asking else "nobody is asked: the rows bring their pairs"
     lines = [f"{options.name} {options.dataset_version}: {what}, {whom}"]
     pending = counts.states[State.PENDING]
@@ -90,7 +95,7 @@ def paid_twice(report: Report) -> str:
     """A warning, or "": after a crash, calls that were in flight may have been answered, and billed, to nobody."""
     if not report.cut_off:
         return ""
-    calls = many(report.cut_off, "call")
+    calls = pluralize(report.cut_off, "call")
     return f"; up to {calls} in flight when it was killed may have been paid for without an answer"
 
 
@@ -105,7 +110,7 @@ def forecast_line(expected: Forecast, rate: float | None) -> str:
     if expected.low is None or expected.high is None:
         parts.append("cost unknown (no price for this model)")
     else:
-        low, high = dollars(expected.low), dollars(expected.high)
+        low, high = format_dollars(expected.low), format_dollars(expected.high)
         parts.append(f"{low} to {high} (prices of {price_date()})" if low != high else high)
     if rate is not None and expected.minutes is not None:
         parts.append(f"about {expected.minutes:,.0f} min at {rate:,.0f} requests/min")

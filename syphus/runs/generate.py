@@ -13,18 +13,30 @@ from syphus.answers import cleaning, parsing
 from syphus.answers import scoring as selection
 from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, clean
 from syphus.answers.cleaning.rules import recognisable
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.completions import unusable
-from syphus.endpoints.request import Sampling
+from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ImageError, UsageError
 from syphus.formats.run_files import pair_lines
-from syphus.images.prompt.attachments import Album
-from syphus.ledger.records import Answer, Row
+from syphus.images.prompt.attachments import ImageAttachments
+from syphus.ledger.records import Row, StoredAnswer
 from syphus.pipeline.stage import IMAGE, Judgement, PluginFaultError, unsent
 from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.plugins.prompts import render_messages
 from syphus.plugins.sandbox import checked, checked_numbers, checked_text, checked_texts, time_limit
-from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Parsed, Picture, Prefix, Query, Request, State
+from syphus.types import (
+    SIMULATED,
+    Completion,
+    Message,
+    Outcome,
+    Pair,
+    Parsed,
+    PromptImage,
+    PromptTemplate,
+    Query,
+    Request,
+    State,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,7 +50,7 @@ _REMEMBERED = 1_000  # ids of pairs that later ones are compared with at once; t
 _CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
 
 
-class Generate:
+class GenerateStage:
     """Asks with the dataset's prefix, parses with its parser, accepts what its checks accept."""
 
     name = "generate"
@@ -46,20 +58,20 @@ class Generate:
     def __init__(
         self,
         dataset: AbstractDataset,
-        prefix: Prefix,
-        sampling: Sampling,
-        vault: Vault,
+        prefix: PromptTemplate,
+        sampling: RequestBuilder,
+        redactor: SecretRedactor,
         share_answers: bool = True,
         hook_seconds: float = 10.0,
-        album: Album | None = None,
+        attachments: ImageAttachments | None = None,
     ) -> None:
         self._dataset = dataset
         self._prefix = prefix
         self._sampling = sampling
-        self._vault = vault
+        self._redactor = redactor
         self._share_answers = share_answers
         self._hook_seconds = hook_seconds
-        self._album = album
+        self._attachments = attachments
         self._code = plugin_code(dataset)
         self._rules = rules_of(dataset)
         by_example = list(self._taught_texts())
@@ -67,7 +79,7 @@ class Generate:
         self._own = {asked: recognisable(texts) for asked, texts in by_example}
         self._named: dict[str, str] = {}  # the first ids of pairs, with their queries
 
-    def request(self, row: Row, last: Answer | None) -> Request | Outcome:
+    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """The prefix, then the query; after an answer that was no good, also that answer and what was wrong."""
         if row.query.problem:
             return Outcome(State.FAILED, reason=BAD_ROW, detail=row.query.problem)
@@ -103,9 +115,9 @@ class Generate:
         """Does without a sampling parameter that the model does not take."""
         return self._sampling.adapt(parameter)
 
-    def _images(self, query: Query) -> Sequence[Picture]:
-        assert self._album is not None, "whoever asks about images has an album"
-        return self._album.known(query.images)
+    def _images(self, query: Query) -> Sequence[PromptImage]:
+        assert self._attachments is not None, "whoever asks about images has an album"
+        return self._attachments.known(query.images)
 
     def _taught_texts(self) -> Iterator[tuple[str, list[str]]]:
         """What each in-context example was asked, and the texts that the plugin's parser finds in it."""
@@ -187,7 +199,7 @@ class Generate:
 
     def _safe(self, told: str) -> str:
         """What a plugin raised, fit for the ledger: without a key, and what is no UTF-8 written out."""
-        return self._vault.scrub(told).encode(errors="backslashreplace").decode()
+        return self._redactor.scrub(told).encode(errors="backslashreplace").decode()
 
 
 def _rejected(problems: Sequence[str], places: Sequence[str] = (), rules: tuple[str, ...] = ()) -> Judgement:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from syphus.config.options import Options
 from syphus.errors import InputError, RunError, UsageError
-from syphus.images.prompt.attachments import Album
+from syphus.images.prompt.attachments import ImageAttachments
 from syphus.io.text_files import Tolerance
 from syphus.ledger.inputs import InputCheck, accept, register, reject
 from syphus.ledger.relations import forget_nearest
@@ -21,7 +21,7 @@ from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.plugins.contract import AbstractDataset, beside, files_read, leave_out, queries
 from syphus.runs.outputs import forget_exports, forget_pairs
-from syphus.types import Picture, Query
+from syphus.types import PromptImage, Query
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def check_input(
     options: Options,
     plugin: str,
     tick: Callable[[int], None],
-    album: Album | None = None,
+    attachments: ImageAttachments | None = None,
 ) -> InputCheck | None:
     """Registers the input where it may have changed; None where it is known to be the same.
 
@@ -47,16 +47,16 @@ def check_input(
     if now and now == get_meta(store, f"{stage} {_META}") and not options.check_input:
         return None
     try:
-        check = _registered(store, stage, dataset, options, tick, album)
+        check = _registered(store, stage, dataset, options, tick, attachments)
         check_any(check.read, dataset, options)
-        if album is not None:
-            _check_images(album)
+        if attachments is not None:
+            _check_images(attachments)
         _decide(check, options)
     except BaseException:
         reject(store)
         raise
-    if album is not None and album.seen:
-        album.sync()
+    if attachments is not None and attachments.seen:
+        attachments.sync()
     set_meta(store, f"{stage} {_META}", now)
     if check.changed or check.gone:
         forget_pairs(store)
@@ -110,10 +110,10 @@ def _images_as_they_are(options: Options) -> str:
     return str(asked) if options.images is None else f"{_state(options.images)}|{asked}"
 
 
-def _check_images(album: Album) -> None:
+def _check_images(attachments: ImageAttachments) -> None:
     """Where no image at all can be read, it is not the images."""
-    if album.problem and not album.seen:
-        raise InputError(f"No image can be read, the first is {album.problem}. See --images. Nothing was sent.")
+    if attachments.problem and not attachments.seen:
+        raise InputError(f"No image can be read, the first is {attachments.problem}. See --images. Nothing was sent.")
 
 
 def _decide(check: InputCheck, options: Options) -> None:
@@ -136,12 +136,12 @@ def _registered(
     dataset: AbstractDataset,
     options: Options,
     tick: Callable[[int], None],
-    album: Album | None,
+    attachments: ImageAttachments | None,
 ) -> InputCheck:
     """Registers, and once more without the records that the plugin fails on, where bad rows are allowed."""
     tolerance = Tolerance() if options.allow_bad_rows else None
     given = (dataset, options, tolerance)
-    look = album.look if album is not None else None
+    look = attachments.look if attachments is not None else None
     try:
         return register(store, stage, input_queries(*given), wanted(*given), tick, look)
     except UsageError as fault:
@@ -162,7 +162,7 @@ def with_images(query: Query, options: Options) -> Query:
     """The query with the images that its ids name, if they are wanted and it has none; not more than are wanted."""
     images = query.images
     if options.with_images and not images:
-        images = tuple(Picture(id=name) for name in query.image_ids)
+        images = tuple(PromptImage(id=name) for name in query.image_ids)
     if options.max_images and len(images) > options.max_images:
         images = tuple(evenly(images, options.max_images))
     return replace(query, images=images)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from syphus.endpoints.completions import unusable
-from syphus.endpoints.request import Sampling
-from syphus.ledger.records import Answer, Row
+from syphus.endpoints.request import RequestBuilder
+from syphus.ledger.records import Row, StoredAnswer
 from syphus.pipeline.stage import Judgement
 from syphus.types import Completion, Message, Outcome, Query, Request, State
 
@@ -22,13 +22,13 @@ class Rubric(NamedTuple):
     problem: Callable[[str], str]
 
 
-class Judge:
+class JudgeStage:
     """Asks for verdicts; they are kept as the `detail` of their outcomes.
 
     A server that takes no schema for an answer is asked without: what comes is read as strictly.
     """
 
-    def __init__(self, name: str, sampling: Sampling, rubric: Rubric) -> None:
+    def __init__(self, name: str, sampling: RequestBuilder, rubric: Rubric) -> None:
         self.name = name
         self._sampling = sampling
         self._rubric = rubric
@@ -38,7 +38,7 @@ class Judge:
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
 
-    def request(self, row: Row, last: Answer | None) -> Request | Outcome:  # noqa: ARG002 - nothing is asked again
+    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:  # noqa: ARG002 - nothing is asked again
         """The rubric, then what is judged as data."""
         return self._sampling.request(self._rubric.messages(row.query), row.used, offered=self._own)
 

@@ -21,7 +21,7 @@ from syphus.formats.run_files import FILE, PairsFile, pair_lines, write_invalid
 from syphus.formats.run_files import FILE as INVALID_FILE
 from syphus.io.durable import replacing, storage_faults
 from syphus.ledger.records import highest_seq
-from syphus.ledger.results import Result, accepted, accepted_since, rejected
+from syphus.ledger.results import QueryResult, accepted, accepted_since, rejected
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.text import short_path
@@ -113,5 +113,5 @@ def _rewrite_pairs(store: Store, stage: str, seq: int) -> PairsFile:
     return PairsFile(path, seq, size)
 
 
-def _lines(result: Result) -> bytes:
+def _lines(result: QueryResult) -> bytes:
     return pair_lines(result.query, result.image_ids, result.pairs, result.model.startswith(SIMULATED)).encode()

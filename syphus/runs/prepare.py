@@ -9,22 +9,22 @@ from pathlib import Path
 
 from syphus.config.options import Options
 from syphus.config.pricing import Price, load_prices
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig, load_config, make_config, section
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
-from syphus.images.prompt.attachments import IMAGES, Album, look_at_examples
+from syphus.images.prompt.attachments import IMAGES, ImageAttachments, look_at_examples
 from syphus.plugins.contract import AbstractDataset, load_prefix, shipped, take_name_of_set
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.plugins.image_sources import image_sources
 from syphus.runs.settings import run_settings
-from syphus.types import Frame, Prefix, Relation, Still, Video
+from syphus.types import Frame, PromptTemplate, Relation, Still, Video
 
 _SIMULATED_MODEL = "chat"
 _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
 
 
-class Means:
+class RunContext:
     """What asking takes: an endpoint, and what the user has said about it."""
 
     __slots__ = ()
@@ -39,14 +39,14 @@ class Means:
         config = self.config
         return ImageRules(config.model, config.image_size, config.image_detail, config.image_tokens)
 
-    def album(self, folder: Path | None = None) -> Album:
+    def attachments(self, folder: Path | None = None) -> ImageAttachments:
         """The pictures of the run in `folder`; without one, those of a preview. Close it."""
-        return Album(self.image_rules, None, folder / IMAGES if folder else None)
+        return ImageAttachments(self.image_rules, None, folder / IMAGES if folder else None)
 
     @property
-    def vault(self) -> Vault:
+    def redactor(self) -> SecretRedactor:
         """The secrets of the config, to be blanked wherever they turn up."""
-        return Vault(secret for endpoint in self.config.endpoints for secret in endpoint.secrets)
+        return SecretRedactor(secret for endpoint in self.config.endpoints for secret in endpoint.secrets)
 
     @property
     def price(self) -> Price | None:
@@ -64,13 +64,13 @@ class Means:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared(Means):
+class PreparedRun(RunContext):
     """A run, ready to open its ledger."""
 
     options: Options
     plugin: LoadedPlugin
     dataset: AbstractDataset
-    prefix: Prefix
+    prefix: PromptTemplate
     config: Config
     no_endpoint: NoEndpointError | None = None
 
@@ -86,18 +86,18 @@ class Prepared(Means):
         options = self.options
         return run_settings(options.name, self.config, self.prefix, options.offline, options.with_images)
 
-    def album(self, folder: Path | None = None) -> Album:
+    def attachments(self, folder: Path | None = None) -> ImageAttachments:
         """The pictures of the run in `folder`; without one, those of a preview. Close it."""
         kept = folder / IMAGES if folder else None
         own = type(self.dataset)._load_images is not AbstractDataset._load_images
-        return Album(self.image_rules, self.options.images, kept, self._listing if own else None)
+        return ImageAttachments(self.image_rules, self.options.images, kept, self._listing if own else None)
 
     def _listing(self, folder: Path) -> Iterator[Still | Frame | Video]:
         return image_sources(self.dataset, str(folder.absolute()))
 
 
 @dataclass(frozen=True, slots=True)
-class Connection(Means):
+class EndpointContext(RunContext):
     """An endpoint, for asking about something that is no dataset of a plugin."""
 
     options: Options
@@ -105,7 +105,7 @@ class Connection(Means):
     no_endpoint: NoEndpointError | None = None
 
 
-def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
+def prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
     """Finds and checks plugin, prompt and endpoint. Raises `UsageError`."""
     if not options.name:
         raise ConfigError("Which dataset? Add --name; the command `datasets` lists them.")
@@ -131,12 +131,12 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
     take_name_of_set(dataset, options.relate or dataset.relation)
     prefix = load_prefix(dataset, options.prompt_path)
     try:
-        prepared = Prepared(options, plugin, dataset, prefix, _config(options, environ))
+        prepared = PreparedRun(options, plugin, dataset, prefix, _config(options, environ))
     except NoEndpointError as error:
         if not plugin.cls.brings_pairs:
             raise
         given = {"embeddings": section(options.config, "embeddings")} if options.config else {}
-        prepared = Prepared(options, plugin, dataset, prefix, _nowhere("none", given, environ), error)
+        prepared = PreparedRun(options, plugin, dataset, prefix, _nowhere("none", given, environ), error)
     prepared = replace(
         prepared,
         options=replace(options, max_images=prepared.config.max_images),
@@ -146,14 +146,14 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Prepared:
     return prepared
 
 
-def prepare_means(options: Options, environ: Mapping[str, str]) -> Connection:
+def prepare_endpoint(options: Options, environ: Mapping[str, str]) -> EndpointContext:
     """Finds and checks the endpoint, for asking about something that is no dataset of a plugin. Raises `UsageError`."""
-    means = Connection(replace(options, num_threads=max(1, options.num_threads)), _config(options, environ))
+    means = EndpointContext(replace(options, num_threads=max(1, options.num_threads)), _config(options, environ))
     check_budget(means)
     return means
 
 
-def check_budget(means: Means) -> None:
+def check_budget(means: RunContext) -> None:
     """Sees to it that a budget in dollars can be kept. Raises `ConfigError`."""
     if means.options.max_cost is not None and means.price is None:
         raise ConfigError(

@@ -11,21 +11,21 @@ import orjson
 
 from syphus.config.options import Options
 from syphus.endpoints.completions import BYTES_PER_TOKEN
-from syphus.endpoints.request import Sampling
+from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError
-from syphus.images.prompt.attachments import Album
+from syphus.images.prompt.attachments import ImageAttachments
 from syphus.io.text_files import Tolerance
 from syphus.ledger.records import Row
 from syphus.pipeline.stage import PluginFaultError
 from syphus.plugins.contract import leave_out
-from syphus.runs.generate import Generate
+from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_any, input_queries, wanted
-from syphus.runs.prepare import Prepared, prepare
+from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.settings import sampling_parameters
 from syphus.types import Outcome, Query, State
 
 
-class Shown(NamedTuple):
+class PreviewedQuery(NamedTuple):
     """What would be sent for a query, or the `problem` that keeps it from being sent. `tokens` are an estimate.
 
     `messages` are as they go out, but an image's URL says what it is: `<image 640x480 JPEG, about 765 tokens>`.
@@ -38,27 +38,31 @@ class Shown(NamedTuple):
     problem: str = ""
 
 
-class Sizes(NamedTuple):
+class PreviewSizes(NamedTuple):
     """The ids of the queries with the shortest and with the longest annotation, and their tokens, about."""
 
     shortest: tuple[str, int]
     longest: tuple[str, int]
 
 
-def preview(options: Options, environ: Mapping[str, str], count: int, show: Callable[[Shown], None]) -> Sizes:
+def preview(
+    options: Options, environ: Mapping[str, str], count: int, show: Callable[[PreviewedQuery], None]
+) -> PreviewSizes:
     """Shows the first `count` queries that a run would take; returns the sizes of all those.
 
     Needs no endpoint. Raises `UsageError`.
     """
     prepared = _prepared(options, environ)
-    with contextlib.closing(prepared.album()) as album:
-        return _preview(prepared, album, count, show)
+    with contextlib.closing(prepared.attachments()) as attachments:
+        return _preview(prepared, attachments, count, show)
 
 
-def _preview(prepared: Prepared, album: Album, count: int, show: Callable[[Shown], None]) -> Sizes:
+def _preview(
+    prepared: PreparedRun, attachments: ImageAttachments, count: int, show: Callable[[PreviewedQuery], None]
+) -> PreviewSizes:
     options = prepared.options
-    sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), pictures=album)
-    stage = Generate(prepared.dataset, prepared.prefix, sampling, prepared.vault, album=album)
+    sampling = RequestBuilder(prepared.config.model, sampling_parameters(prepared.config), pictures=attachments)
+    stage = GenerateStage(prepared.dataset, prepared.prefix, sampling, prepared.redactor, attachments=attachments)
     tolerance = Tolerance() if options.allow_bad_rows else None
     if tolerance is not None:
         leave_out(prepared.dataset, prepared.options.query_inputs_path, tolerance)
@@ -70,16 +74,16 @@ def _preview(prepared: Prepared, album: Album, count: int, show: Callable[[Shown
         if not is_wanted(position):
             continue
         if shown < count:
-            show(_shown(query, stage, album))
+            show(_shown(query, stage, attachments))
         shown += 1
         size = (query.id, -(-len(query.text.encode()) // BYTES_PER_TOKEN))
         shortest = size if shown == 1 or size[1] < shortest[1] else shortest
         longest = size if shown == 1 or size[1] > longest[1] else longest
     check_any(read, prepared.dataset, prepared.options)
-    return Sizes(shortest, longest)
+    return PreviewSizes(shortest, longest)
 
 
-def _prepared(options: Options, environ: Mapping[str, str]) -> Prepared:
+def _prepared(options: Options, environ: Mapping[str, str]) -> PreparedRun:
     try:
         return prepare(options, environ)
     except ConfigError:
@@ -88,16 +92,18 @@ def _prepared(options: Options, environ: Mapping[str, str]) -> Prepared:
         return prepare(replace(options, offline=True, config=None), environ)  # the messages are the same anywhere
 
 
-def _shown(query: Query, stage: Generate, album: Album) -> Shown:
+def _shown(query: Query, stage: GenerateStage, attachments: ImageAttachments) -> PreviewedQuery:
     if query.images:
-        (query,) = album.look([query])
+        (query,) = attachments.look([query])
     try:
         request = stage.request(Row(0, query), None)
     except PluginFaultError as fault:
-        return Shown(query.id, [], {}, 0, fault.reason)
+        return PreviewedQuery(query.id, [], {}, 0, fault.reason)
     if isinstance(request, Outcome) and request.state is State.OK:
-        return Shown(query.id, [], {}, 0, "it brings its pairs along")
+        return PreviewedQuery(query.id, [], {}, 0, "it brings its pairs along")
     if isinstance(request, Outcome):
-        return Shown(query.id, [], {}, 0, f"{request.reason}: {request.detail}" if request.detail else request.reason)
-    body = orjson.loads(album.told(request.body))
-    return Shown(query.id, body.pop("messages"), body, request.size // BYTES_PER_TOKEN)
+        return PreviewedQuery(
+            query.id, [], {}, 0, f"{request.reason}: {request.detail}" if request.detail else request.reason
+        )
+    body = orjson.loads(attachments.told(request.body))
+    return PreviewedQuery(query.id, body.pop("messages"), body, request.size // BYTES_PER_TOKEN)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from syphus.config.secrets import Vault
+from syphus.config.secrets import SecretRedactor
 from syphus.errors import ConfigError, ProviderError, RunError, SyphusError
 from syphus.formats.card import FILE as CARD
 from syphus.formats.card import PAIRS, SIMULATED, front_matter
@@ -33,7 +33,7 @@ _KIND = "dataset"
 _PIECE = 1 << 20  # bytes that are hashed at once
 
 
-class Pushed(NamedTuple):
+class PushResult(NamedTuple):
     """What was done: the address, the names of the files that were sent, their bytes, and how many were there."""
 
     url: str
@@ -52,7 +52,7 @@ def require_hub() -> None:
         raise ConfigError("There is no token of the Hub: set HF_TOKEN, or type: hf auth login")
 
 
-def push_files(files: Mapping[str, Path], repo: str, private: bool, revision: str | None, progress: bool) -> Pushed:
+def push_files(files: Mapping[str, Path], repo: str, private: bool, revision: str | None, progress: bool) -> PushResult:
     """Sends files, each under the name that it is to have, and makes the repository where there is none.
 
     Those that are there with the same content are left out. `revision` is a branch that is there already, `progress`
@@ -77,7 +77,7 @@ def push_files(files: Mapping[str, Path], repo: str, private: bool, revision: st
             additions = [CommitOperationAdd(name, str(path)) for name, path in new.items()]
             message = f"Upload {', '.join(new)}" if len(new) < 5 else f"Upload {len(new)} files"
             api.create_commit(repo, additions, commit_message=message, repo_type=_KIND, revision=revision)
-    return Pushed(url, list(new), sum(path.stat().st_size for path in new.values()), len(files) - len(new))
+    return PushResult(url, list(new), sum(path.stat().st_size for path in new.values()), len(files) - len(new))
 
 
 def _check_private(api: HfApi, repo: str, private: bool) -> None:
@@ -102,7 +102,7 @@ def _told(api: HfApi, repo: str, revision: str | None) -> Iterator[None]:
     from huggingface_hub import get_token
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
 
-    vault = Vault([get_token() or ""])
+    redactor = SecretRedactor([get_token() or ""])
     try:
         yield
     except SyphusError:
@@ -115,7 +115,7 @@ def _told(api: HfApi, repo: str, revision: str | None) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
         status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else 0
         said = cause.server_message if isinstance(cause, HfHubHTTPError) else str(cause)
-        told = vault.scrub(" ".join((said or type(cause).__name__).split())).rstrip(".")
+        told = redactor.scrub(" ".join((said or type(cause).__name__).split())).rstrip(".")
         raise ProviderError(f"{_REFUSED.get(status, _FAILED).format(api.endpoint, repo)} ({told}).") from error
 
 
@@ -130,7 +130,7 @@ _REFUSED = {
 FORMAT = "parquet"  #: of a run, where none is named
 
 
-class Target(NamedTuple):
+class PushTarget(NamedTuple):
     """Where to: the repository as USER/NAME, whether it must be private, and a branch (None: the usual one)."""
 
     repo: str
@@ -139,8 +139,8 @@ class Target(NamedTuple):
 
 
 def push(
-    folder: Path, form: str, target: Target, allow_simulated: bool, datasets_dir: Iterable[Path], progress: bool
-) -> Pushed:
+    folder: Path, form: str, target: PushTarget, allow_simulated: bool, datasets_dir: Iterable[Path], progress: bool
+) -> PushResult:
     """Sends a folder that `export` has written; a run's folder is exported first, in the format `form`.
 
     Raises `RunError` for data that was made up, unless that is allowed, `ConfigError` for a folder without a card, and

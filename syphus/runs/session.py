@@ -22,7 +22,7 @@ import orjson
 
 from syphus.config.pricing import Price
 from syphus.config.settings import Config
-from syphus.endpoints.request import Sampling
+from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.services import CHAT, Service
 from syphus.errors import StorageError, SyphusError, UsageError
 from syphus.formats.report import Report, make_report
@@ -32,12 +32,12 @@ from syphus.ledger.records import Records
 from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, last_settings, set_meta, was_used
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
 from syphus.pipeline.budget import Budget, TokenEstimate
-from syphus.pipeline.engine import Observer, Work, run_stage
+from syphus.pipeline.engine import Observer, StageRun, run_stage
 from syphus.pipeline.stage import Stage
-from syphus.pipeline.stats import Tally
-from syphus.runs.prepare import Means
+from syphus.pipeline.stats import SessionStats
+from syphus.runs.prepare import RunContext
 from syphus.runs.settings import keep_prices, kept_prices, sampling_parameters
-from syphus.text import many
+from syphus.text import pluralize
 from syphus.types import State
 from syphus.version import __version__
 
@@ -74,7 +74,7 @@ def fitting_threads(threads: int, each: int) -> tuple[int, str]:
     fewer = max(1, (soft - taken) // each)
     return (
         fewer,
-        f"Only {soft:,} files may be open at once (ulimit -n): {many(fewer, 'call')} in flight, not {threads:,}.",
+        f"Only {soft:,} files may be open at once (ulimit -n): {pluralize(fewer, 'call')} in flight, not {threads:,}.",
     )
 
 
@@ -88,7 +88,7 @@ def _open_now() -> int:
 ROUNDS = 1  #: further answers for a query, where the user does not say
 
 
-class Asker:
+class StageRunner:
     """Asks one model, that of `prepared.config`, for any stage of the run in `store`.
 
     `sampling` is what requests are made with, and `album` their images; what the model turns out not to take is kept
@@ -98,7 +98,7 @@ class Asker:
 
     def __init__(
         self,
-        prepared: Means,
+        prepared: RunContext,
         store: Store,
         observer: Observer,
         service: Service = CHAT,
@@ -111,13 +111,15 @@ class Asker:
         self._service = service
         self._adapted = f"adapted {prepared.config.model}"  # meta: the sampling parameters that the model does not take
         adapted = orjson.loads(str(get_meta(store, self._adapted) or "[]"))
-        self.album = prepared.album(store.folder)
-        self.sampling = Sampling(prepared.config.model, sampling_parameters(prepared.config), adapted, self.album)
-        self.vault = prepared.vault
+        self.attachments = prepared.attachments(store.folder)
+        self.sampling = RequestBuilder(
+            prepared.config.model, sampling_parameters(prepared.config), adapted, self.attachments
+        )
+        self.redactor = prepared.redactor
 
     def close(self) -> None:
         """Lets go of the images."""
-        self.album.close()
+        self.attachments.close()
 
     def report(self, stage: str, brief: bool = False) -> Report:
         """A stage in numbers, and what the run has cost so far; `brief` without translations."""
@@ -153,20 +155,22 @@ class Asker:
         end_session(self._store, session, str(stopped_by or ""), seconds, began + seconds)
         return stopped_by
 
-    def _work(self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None, trusted: bool) -> Work:
+    def _work(
+        self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None, trusted: bool
+    ) -> StageRun:
         prepared, options = self._prepared, self._prepared.options
         threads = self._fitting_threads()
         keep_prices(self._store, prepared.config.prices)
         session = begin_session(self._store, stage.name, settings, threads, prepared.endpoint, __version__, time.time())
-        return Work(
+        return StageRun(
             stage=stage,
             service=self._service,
             store=self._store,
             records=Records(self._store, stage.name, session),
             pairs=pairs,
             budget=self._budget(report),
-            tally=Tally(report.counts.total, Counter(report.counts.states)),
-            vault=self.vault,
+            stats=SessionStats(report.counts.total, Counter(report.counts.states)),
+            redactor=self.redactor,
             threads=threads,
             max_rounds=ROUNDS if options.max_rounds is None else options.max_rounds,
             trusted=trusted,
@@ -211,7 +215,7 @@ class Asker:
             self._observer.say(told)
         return threads
 
-    async def _session(self, work: Work) -> SyphusError | None:
+    async def _session(self, work: StageRun) -> SyphusError | None:
         async with self._endpoint() as config:
             return await run_stage(work, config, self._observer)
 
@@ -244,7 +248,7 @@ def _run_anywhere(session: Coroutine[None, None, SyphusError | None]) -> SyphusE
 
 
 @contextlib.contextmanager
-def opened(folder: Path) -> Iterator[Store]:
+def open_run(folder: Path) -> Iterator[Store]:
     """The run's ledger, open for writing.
 
     Where a `UsageError` ends the block before any stage has asked anything, the folders that were made for it go again.

@@ -12,14 +12,14 @@ from syphus.errors import RunError
 from syphus.ledger.sessions import get_meta, made_up, set_meta
 from syphus.ledger.store import Store
 from syphus.plugins.prompts import plain_turns, prefix_digest
-from syphus.types import Prefix
+from syphus.types import PromptTemplate
 
 _NOT_COMPARED = ("dataset", "prompt_text")
 _OF_IMAGES = ("image_size", "image_detail", "max_images")
 
 
 def run_settings(
-    dataset: str, config: Config, prefix: Prefix, simulated: bool, with_images: bool = False
+    dataset: str, config: Config, prefix: PromptTemplate, simulated: bool, with_images: bool = False
 ) -> dict[str, object]:
     """The settings of a run, JSON values, the prompt in full."""
     return {

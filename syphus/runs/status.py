@@ -8,10 +8,10 @@ from pathlib import Path
 from syphus.errors import InputError
 from syphus.formats.report import Report, make_report
 from syphus.formats.translation_report import TRANSLATE
-from syphus.ledger.parts import piece_id
+from syphus.ledger.parts import chunk_id
 from syphus.ledger.results import look_up
 from syphus.ledger.store import Store, is_working, open_for_reading
-from syphus.runs.generate import Generate
+from syphus.runs.generate import GenerateStage
 from syphus.runs.settings import kept_prices
 
 
@@ -19,7 +19,7 @@ def read_status(folder: Path) -> Report:
     """The numbers of a run. Raises `RunError` where the folder is none."""
     store = open_for_reading(folder)
     try:
-        report = make_report(store, Generate.name, kept_prices(store))
+        report = make_report(store, GenerateStage.name, kept_prices(store))
         if report.translation is None or report.counts.total:
             return report
         return make_report(store, TRANSLATE, kept_prices(store))  # of a file, whose pairs come from elsewhere
@@ -40,7 +40,7 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
     """
     store = open_for_reading(folder)
     try:
-        found = look_up(store, Generate.name, query) or look_up(store, TRANSLATE, query) or _pieces(store, query)
+        found = look_up(store, GenerateStage.name, query) or look_up(store, TRANSLATE, query) or _pieces(store, query)
     finally:
         store.close()
     if found is None:
@@ -50,6 +50,6 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
 
 def _pieces(store: Store, pair: str) -> dict[str, object] | None:
     """A long pair, which was translated in pieces."""
-    found = takewhile(bool, (look_up(store, TRANSLATE, piece_id(pair, number)) for number in count(1)))
+    found = takewhile(bool, (look_up(store, TRANSLATE, chunk_id(pair, number)) for number in count(1)))
     pieces = list(found)
     return {"id": pair, "pieces": pieces} if pieces else None

@@ -12,15 +12,15 @@ it is made up.
 from syphus.simulator.faults import FAULTS
 from syphus.simulator.server import SimulatedServer, run_simulated, serve, serve_in_thread
 from syphus.simulator.settings import Simulation, changed
-from syphus.simulator.stats import CLIENT_LEFT, Record, Stats
+from syphus.simulator.stats import CLIENT_LEFT, RequestRecord, ServerStats
 
 __all__ = [
     "CLIENT_LEFT",
     "FAULTS",
-    "Record",
+    "RequestRecord",
+    "ServerStats",
     "SimulatedServer",
     "Simulation",
-    "Stats",
     "changed",
     "run_simulated",
     "serve",

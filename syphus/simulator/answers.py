@@ -8,23 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from syphus.simulator.chat_request import Chat
+from syphus.simulator.chat_request import ChatRequest
 from syphus.simulator.facts import facts
 from syphus.simulator.learning import Obedience, failing, failure
-from syphus.simulator.prompts import Prompt
-from syphus.simulator.scene import DEFECTS, Scene, Spoiling
+from syphus.simulator.prompts import ReadPrompt
+from syphus.simulator.scene import DEFECTS, DefectShares, Scene
 from syphus.simulator.special_forms import DESCRIPTION, VERDICT
 from syphus.simulator.translation.form import OPINION
 from syphus.simulator.wording import told_to_wearer
 from syphus.types import Usage
 
-_UNSPOILT = Spoiling()
+_UNSPOILT = DefectShares()
 _TASKS = (VERDICT, DESCRIPTION, OPINION)  # are always done well
 _CORRECTED_SHARE = 0.1  # of the defects are left once a turn has said that the answer could not be used
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SimulatedAnswer:
     """The choices of one completion, and what they cost."""
 
     texts: tuple[str, ...]
@@ -33,7 +33,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class ModelBehaviour:
     """How well the simulated model keeps to the form: the share of answers with a defect, with and without in-context
     examples. `obedience` says what else they do for it: see `lessons.py`; `cold_failures` is the share of answers that
     fail where there are none.
@@ -44,9 +44,9 @@ class Manners:
     cold_sloppiness: float
     obedience: Obedience = "form"
     cold_failures: float = 0.0
-    spoiling: Spoiling = _UNSPOILT
+    spoiling: DefectShares = _UNSPOILT
 
-    def share(self, prompt: Prompt) -> float:
+    def share(self, prompt: ReadPrompt) -> float:
         """The share of answers to prompts such as `prompt` that have a defect."""
         if not self.sloppiness:
             return 0.0
@@ -55,7 +55,7 @@ class Manners:
         share = self.sloppiness if prompt.style.shown else self.cold_sloppiness
         return share * _CORRECTED_SHARE if prompt.corrected else share
 
-    def failure(self, prompt: Prompt, random: Random) -> str:
+    def failure(self, prompt: ReadPrompt, random: Random) -> str:
         """How the next answer fails, of `lessons.FAILURES`; "" where it does not."""
         if self.obedience == "form" or prompt.style.form in _TASKS:
             return ""
@@ -63,13 +63,13 @@ class Manners:
         return failure(prompt.style.lessons, self.obedience, cold, random)
 
 
-def answer(chat: Chat, prompt: Prompt, manners: Manners) -> Answer:
+def answer(chat: ChatRequest, prompt: ReadPrompt, manners: ModelBehaviour) -> SimulatedAnswer:
     """The `chat.n` choices for `prompt`, each cut at `chat.max_tokens`."""
     written = [_write(prompt, _random(chat, prompt, manners.seed, index), manners) for index in range(chat.n)]
     return cut(written, chat, prompt)
 
 
-def defective(defect: str, chat: Chat, prompt: Prompt, seed: int) -> Answer:
+def defective(defect: str, chat: ChatRequest, prompt: ReadPrompt, seed: int) -> SimulatedAnswer:
     """As `answer`, with the named one of `DEFECTS` in every choice."""
     written = []
     for index in range(chat.n):
@@ -78,18 +78,18 @@ def defective(defect: str, chat: Chat, prompt: Prompt, seed: int) -> Answer:
     return cut(written, chat, prompt)
 
 
-def about(annotation: str, chat: Chat, prompt: Prompt, seed: int) -> Answer:
+def about(annotation: str, chat: ChatRequest, prompt: ReadPrompt, seed: int) -> SimulatedAnswer:
     """A well-formed answer to `prompt`, but about another annotation."""
     random = _random(chat, prompt, seed, 0)
     return cut([prompt.style.form.write(_scene(prompt, annotation, random), random)] * chat.n, chat, prompt)
 
 
-def cut(texts: Sequence[str], chat: Chat, prompt: Prompt) -> Answer:
+def cut(texts: Sequence[str], chat: ChatRequest, prompt: ReadPrompt) -> SimulatedAnswer:
     """`texts` as the choices of a completion: what is longer than `chat.max_tokens` is cut there."""
     kept = [_shortened(text, chat.max_tokens) for text in texts]
     reasons = tuple("stop" if short == text else "length" for short, text in zip(kept, texts, strict=True))
     completion_tokens = sum(count_tokens(text) for text in kept)
-    return Answer(tuple(kept), reasons, Usage(prompt.tokens, completion_tokens, prompt.cached_tokens))
+    return SimulatedAnswer(tuple(kept), reasons, Usage(prompt.tokens, completion_tokens, prompt.cached_tokens))
 
 
 def count_tokens(text: str) -> int:
@@ -103,11 +103,11 @@ def _shortened(text: str, max_tokens: int) -> str:
     return text.encode()[: 4 * max_tokens].decode(errors="ignore")
 
 
-def _random(chat: Chat, prompt: Prompt, seed: int, index: int) -> Random:
+def _random(chat: ChatRequest, prompt: ReadPrompt, seed: int, index: int) -> Random:
     return Random(f"{seed}/{chat.seed}/{index}/{prompt.key.hex()}")
 
 
-def _scene(prompt: Prompt, annotation: str, random: Random) -> Scene:
+def _scene(prompt: ReadPrompt, annotation: str, random: Random) -> Scene:
     found, style = facts(annotation), prompt.style
     if style.to_wearer:
         found = list(dict.fromkeys(map(told_to_wearer, found)))
@@ -117,7 +117,7 @@ def _scene(prompt: Prompt, annotation: str, random: Random) -> Scene:
     return Scene(found, count, style.about_change, style.example, annotation, style.asked)
 
 
-def _write(prompt: Prompt, random: Random, manners: Manners) -> str:
+def _write(prompt: ReadPrompt, random: Random, manners: ModelBehaviour) -> str:
     form = prompt.style.form
     if form.spoilt is not None and any(manners.spoiling):
         return form.spoilt(_scene(prompt, prompt.annotation, random), random, manners.spoiling)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from syphus.simulator.chat_request import Chat, unsupported_parameter, unsupported_value
+from syphus.simulator.chat_request import ChatRequest, unsupported_parameter, unsupported_value
 from syphus.simulator.faults.refusals import (
     BAD_API_VERSION,
     NO_TOKEN_AZURE,
@@ -29,7 +29,7 @@ _NO_KEY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Client:
     """Who asks, and by which route. `deployment` and `api_version` are "" on the OpenAI route."""
 
     key: str
@@ -38,7 +38,7 @@ class Caller:
     api_version: str
 
 
-def caller(request: web.BaseRequest, simulation: Simulation) -> Caller:
+def caller(request: web.BaseRequest, simulation: Simulation) -> Client:
     """The caller behind `request`. Raises `Rejected` for a missing or wrong key, an unknown deployment or api-
     version.
     """
@@ -48,7 +48,7 @@ def caller(request: web.BaseRequest, simulation: Simulation) -> Caller:
     if not path.startswith("/openai/"):
         if not key or key != (simulation.key or key):
             raise Rejected(wrong_key(masked(key)) if key else openai_error(401, _NO_KEY))
-        return Caller(key, azure=False, deployment="", api_version="")
+        return Client(key, azure=False, deployment="", api_version="")
     own = request.headers.get("api-key", "")
     if simulation.key not in {"", own, key}:
         raise Rejected(WRONG_KEY_AZURE)
@@ -57,19 +57,19 @@ def caller(request: web.BaseRequest, simulation: Simulation) -> Caller:
     return _azure_caller(own or key, path, request.query.get("api-version", ""), simulation)
 
 
-def _azure_caller(key: str, path: str, version: str, simulation: Simulation) -> Caller:
+def _azure_caller(key: str, path: str, version: str, simulation: Simulation) -> Client:
     rest = path.partition("/deployments/")[2]
     if not rest:  # the newer /openai/v1/ route has no deployment in its path and needs no version
-        return Caller(key, azure=True, deployment="", api_version=version)
+        return Client(key, azure=True, deployment="", api_version=version)
     if not version or (simulation.api_versions and version not in simulation.api_versions):
         raise Rejected(BAD_API_VERSION)
     deployment = rest.partition("/")[0]
     if simulation.deployments and deployment not in simulation.deployments:
         raise Rejected(UNKNOWN_DEPLOYMENT)
-    return Caller(key, azure=True, deployment=deployment, api_version=version)
+    return Client(key, azure=True, deployment=deployment, api_version=version)
 
 
-def check_chat(chat: Chat, who: Caller, simulation: Simulation) -> None:
+def check_chat(chat: ChatRequest, who: Client, simulation: Simulation) -> None:
     """Raises `Rejected` for a model or a parameter that this endpoint does not take."""
     if simulation.models and not who.deployment and chat.model not in simulation.models:
         raise Rejected(unknown_model(chat.model))

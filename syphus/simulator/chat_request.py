@@ -13,7 +13,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.endpoints.image_tokens import ImageRules
-from syphus.simulator.replies import Rejected, Reply, openai_error
+from syphus.simulator.replies import Rejected, SimulatedReply, openai_error
 
 # FOLDED from images.py:
 # The images in a chat request: checked as OpenAI checks them, and from then on what is known of them.
@@ -105,7 +105,7 @@ _NOT_JSON = (
 
 
 @dataclass(frozen=True, slots=True)
-class Chat:
+class ChatRequest:
     """A chat request that can be answered. `max_tokens` is 0 where the client set no limit, `model` "" where it named
     none. In `messages` an image is a part of the type "seen_image", with what is known of it.
     """
@@ -125,7 +125,7 @@ class Chat:
         return messages[-1].get("content") if isinstance(messages, list) else None
 
 
-def read_chat(raw: bytes, vision: bool = True) -> Chat:
+def read_chat(raw: bytes, vision: bool = True) -> ChatRequest:
     """The request in `raw` (JSON, UTF-8), to a model with or without `vision`.
 
     Raises `Rejected` with the 400 that OpenAI gives for a body that is not JSON, has no messages, or has a parameter of
@@ -142,7 +142,7 @@ def read_chat(raw: bytes, vision: bool = True) -> Chat:
         text = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
         raise bad_request(text, "max_tokens", "invalid_parameter_combination")
     model = body.get("model")
-    return Chat(
+    return ChatRequest(
         body=body,
         messages=messages,
         model=model if isinstance(model, str) else "",
@@ -271,14 +271,14 @@ def _check_count(body: Body, name: str, highest: int | None) -> int:
     return value
 
 
-def unsupported_parameter(name: str) -> Reply:
+def unsupported_parameter(name: str) -> SimulatedReply:
     """The 400 of a model that does not know parameter `name` (the newer ones want max_completion_tokens)."""
     instead = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""
     text = f"Unsupported parameter: '{name}' is not supported with this model.{instead}"
     return openai_error(400, text, param=name, code="unsupported_parameter")
 
 
-def unsupported_value(name: str, value: object) -> Reply:
+def unsupported_value(name: str, value: object) -> SimulatedReply:
     """The 400 of a model that takes only the default for parameter `name`."""
     only = "Only the default (1) value is supported."
     text = f"Unsupported value: '{name}' does not support {value} with this model. {only}"

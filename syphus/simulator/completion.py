@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import orjson
 
-from syphus.simulator.answers import Answer
-from syphus.simulator.chat_request import Chat
-from syphus.simulator.prompts import Prompt
-from syphus.simulator.replies import Reply, json_reply
+from syphus.simulator.answers import SimulatedAnswer
+from syphus.simulator.chat_request import ChatRequest
+from syphus.simulator.prompts import ReadPrompt
+from syphus.simulator.replies import SimulatedReply, json_reply
 from syphus.types import Usage
 
 Json = dict[str, object]
@@ -23,9 +23,9 @@ CATEGORIES = ("hate", "self_harm", "sexual", "violence")
 class Case:
     """One request that got past the door, with the answer that was written for it: all that a fault can play with."""
 
-    chat: Chat
-    prompt: Prompt
-    answer: Answer
+    chat: ChatRequest
+    prompt: ReadPrompt
+    answer: SimulatedAnswer
     seed: int
     name: str  #: the model or deployment that was asked for; "chat" where none was named
     azure: bool
@@ -43,7 +43,7 @@ class Case:
         return f"simulated-{self.name}"
 
 
-def completion(case: Case, answer: Answer | None = None) -> Json:
+def completion(case: Case, answer: SimulatedAnswer | None = None) -> Json:
     """The completion object with `answer` (by default the one that was written for `case`)."""
     if case.embeddings is not None:
         return dict(case.embeddings)
@@ -104,10 +104,10 @@ def usage_object(usage: Usage) -> Json:
     }
 
 
-def good_reply(case: Case) -> Reply:
+def good_reply(case: Case) -> SimulatedReply:
     """The ordinary 200, as a stream of events if the client asked for one."""
     return (
-        Reply(200, event_stream(case), content_type=EVENT_STREAM)
+        SimulatedReply(200, event_stream(case), content_type=EVENT_STREAM)
         if case.chat.stream
         else json_reply(200, completion(case))
     )

@@ -15,7 +15,7 @@ from functools import lru_cache
 from hashlib import shake_128
 from typing import NamedTuple
 
-from syphus.simulator.chat_request import Body, Chat, bad_request, parse_body
+from syphus.simulator.chat_request import Body, ChatRequest, bad_request, parse_body
 from syphus.types import SIMULATED
 
 ROUTE = "/embeddings"
@@ -27,16 +27,16 @@ _SHORT = 3  # letters of a word that says little
 _OWN = 0.05  # weight of what is a text's own, whatever its words
 
 
-class Texts(NamedTuple):
+class EmbeddingsRequest(NamedTuple):
     """A request for embeddings. `chat` is the same as a chat would have it, for limits, faults and the bill."""
 
-    chat: Chat
+    chat: ChatRequest
     texts: list[str]
     dimension: int
     base64: bool
 
 
-def read_texts(raw: bytes) -> Texts:
+def read_texts(raw: bytes) -> EmbeddingsRequest:
     """The request in `raw` (JSON, UTF-8). Raises `Rejected` with the 400 that OpenAI gives for a bad one."""
     body = parse_body(raw)
     texts = _input(body)
@@ -49,11 +49,13 @@ def read_texts(raw: bytes) -> Texts:
         raise bad_request(f"Invalid value: '{encoding}'. {supported}", "encoding_format", "invalid_value")
     model = body.get("model")
     messages: list[Body] = [{"role": "user", "content": "\n".join(texts)}]
-    chat = Chat(body, messages, model if isinstance(model, str) else "", max_tokens=0, n=1, seed=None, stream=False)
-    return Texts(chat, texts, dimension, encoding == "base64")
+    chat = ChatRequest(
+        body, messages, model if isinstance(model, str) else "", max_tokens=0, n=1, seed=None, stream=False
+    )
+    return EmbeddingsRequest(chat, texts, dimension, encoding == "base64")
 
 
-def embeddings_object(asked: Texts, name: str, tokens: int) -> dict[str, object]:
+def embeddings_object(asked: EmbeddingsRequest, name: str, tokens: int) -> dict[str, object]:
     """The whole answer, as OpenAI writes it; `name` is the model or deployment that was asked for."""
     vectors = [embedding(text, asked.dimension) for text in asked.texts]
     data = [

@@ -16,20 +16,20 @@ from random import Random
 import orjson
 from aiohttp import web
 
-from syphus.simulator.answers import Answer, Manners, answer
-from syphus.simulator.auth import Caller, caller, check_chat
-from syphus.simulator.chat_request import Chat, images_of, read_chat
+from syphus.simulator.answers import ModelBehaviour, SimulatedAnswer, answer
+from syphus.simulator.auth import Client, caller, check_chat
+from syphus.simulator.chat_request import ChatRequest, images_of, read_chat
 from syphus.simulator.completion import Case, good_reply
 from syphus.simulator.embeddings import ROUTE as EMBEDDINGS
-from syphus.simulator.embeddings import Texts, embeddings_object, read_texts
-from syphus.simulator.fault_choice import Chooser
+from syphus.simulator.embeddings import EmbeddingsRequest, embeddings_object, read_texts
+from syphus.simulator.fault_choice import FaultChooser
 from syphus.simulator.faults import FAULTS, Cost
-from syphus.simulator.prompts import Prompt, PromptBook
-from syphus.simulator.rate import Limits, Refusal
-from syphus.simulator.replies import Rejected, Reply, Wire, deliver, json_reply, openai_error
-from syphus.simulator.scene import Spoiling
+from syphus.simulator.prompts import PromptBook, ReadPrompt
+from syphus.simulator.rate import RateLimits, Refusal
+from syphus.simulator.replies import Delivery, Rejected, SimulatedReply, deliver, json_reply, openai_error
+from syphus.simulator.scene import DefectShares
 from syphus.simulator.settings import Simulation, as_options, changed
-from syphus.simulator.stats import CLIENT_LEFT, Record, Stats
+from syphus.simulator.stats import CLIENT_LEFT, RequestRecord, ServerStats
 from syphus.types import Usage
 
 _CROWDED_WAIT = 1.0  # seconds that a request above max_concurrency is told to wait
@@ -42,17 +42,17 @@ class _Call:
     number: int
     at: float
     id: str  #: of the request and of its completion
-    prompt: Prompt | None = None
+    prompt: ReadPrompt | None = None
     fault: str = ""
     cost: Cost = Cost.FREE
     usage: Usage = field(default_factory=Usage)
     status: int = CLIENT_LEFT
     images: tuple[str, ...] = ()
 
-    def record(self) -> Record:
+    def record(self) -> RequestRecord:
         billed = self.cost is not Cost.FREE
         usage = self.usage if billed else Usage()
-        return Record(
+        return RequestRecord(
             number=self.number,
             at=self.at,
             status=self.status,
@@ -68,7 +68,7 @@ class _Call:
         )
 
 
-class Endpoint:
+class SimulatedEndpoint:
     """A simulated endpoint without its sockets: `handle` answers one HTTP request."""
 
     def __init__(self, simulation: Simulation) -> None:
@@ -76,8 +76,8 @@ class Endpoint:
         self._ids = count(1)
         self._busy: set[asyncio.Task[object]] = set()
         self.simulation = simulation
-        self.stats = Stats()
-        self.requests: deque[Record] = deque()
+        self.stats = ServerStats()
+        self.requests: deque[RequestRecord] = deque()
         self.reset()
         self._apply({"all"})
 
@@ -88,27 +88,27 @@ class Endpoint:
 
     def _apply(self, given: set[str]) -> None:
         simulation = self.simulation
-        self._manners = Manners(
+        self._manners = ModelBehaviour(
             simulation.seed,
             simulation.sloppiness,
             simulation.cold_sloppiness,
             simulation.obedience,
             simulation.cold_failures,
-            Spoiling(simulation.translation_damage, simulation.translation_slips),
+            DefectShares(simulation.translation_damage, simulation.translation_slips),
         )
         if given & {"all", "keep_requests"}:
             self.requests = deque(self.requests, simulation.keep_requests)
         if given & {"all", "rpm", "tpm", "burst_seconds"}:
-            self._limits = Limits(simulation.rpm, simulation.tpm, simulation.burst_seconds, time.monotonic())
+            self._limits = RateLimits(simulation.rpm, simulation.tpm, simulation.burst_seconds, time.monotonic())
         if given & {"all", "seed", "script"}:
-            self._chooser = Chooser(simulation.seed)
+            self._chooser = FaultChooser(simulation.seed)
             self._latency = Random(f"latency/{simulation.seed}")
         if given & {"all", "capacity"}:
             self._places = asyncio.Semaphore(simulation.capacity) if simulation.capacity else nullcontext()
 
     def reset(self) -> None:
         """Forget everything that was seen: counters, bill, messages, the prompt cache. The settings stay."""
-        self.stats = Stats(in_flight=self.stats.in_flight)
+        self.stats = ServerStats(in_flight=self.stats.in_flight)
         self.requests = deque(maxlen=self.simulation.keep_requests)
         self._book = PromptBook()
         self._answered: set[bytes] = set()
@@ -137,7 +137,7 @@ class Endpoint:
             reply = openai_error(404, f"Invalid URL ({method} {path})")
         return await deliver(request, reply, {}, 0, 0)
 
-    def _config(self, query: dict[str, str], body: bytes) -> Reply:
+    def _config(self, query: dict[str, str], body: bytes) -> SimulatedReply:
         try:
             options = orjson.loads(body) if body else {}
             if options or query:
@@ -146,7 +146,7 @@ class Endpoint:
             return openai_error(400, str(error))
         return json_reply(200, as_options(self.simulation))
 
-    def _models(self) -> Reply:
+    def _models(self) -> SimulatedReply:
         names = self.simulation.models or ("chat",)
         models = [{"id": name, "object": "model", "created": 0, "owned_by": "simulated"} for name in names]
         return json_reply(200, {"object": "list", "data": models})
@@ -177,12 +177,12 @@ class Endpoint:
             self.stats.ok += 1
             self._answered.add(call.prompt.key)
 
-    async def _reply(self, request: web.BaseRequest, call: _Call) -> Reply:
+    async def _reply(self, request: web.BaseRequest, call: _Call) -> SimulatedReply:
         raw = await request.content.read()
         simulation = self.simulation
         if simulation.down:
             call.fault = "down"
-            return Reply(200, wire=Wire.RESET)
+            return SimulatedReply(200, wire=Delivery.RESET)
         try:
             who = caller(request, simulation)
             texts = read_texts(raw) if request.path.endswith(EMBEDDINGS) else None
@@ -196,23 +196,25 @@ class Endpoint:
             return refusal.reply(_name(chat, who), who.api_version if who.azure else None)
         return await self._answer(chat, texts, prompt, who, call)
 
-    def _look(self, chat: Chat) -> Prompt:
+    def _look(self, chat: ChatRequest) -> ReadPrompt:
         prompt = self._book.read(chat.messages)
         self.stats.unique += not prompt.repeated
         self.stats.dup_requests += prompt.repeated
         self.stats.dup_after_ok += prompt.key in self._answered
         return prompt
 
-    def _over_limit(self, chat: Chat, prompt: Prompt) -> Refusal | None:
+    def _over_limit(self, chat: ChatRequest, prompt: ReadPrompt) -> Refusal | None:
         most = self.simulation.max_concurrency
         if most and self.stats.in_flight > most:
             return Refusal("concurrency", _CROWDED_WAIT)
         expected = chat.n * chat.max_tokens if self.simulation.charge == "max" else 0
         return self._limits.admit(prompt.tokens + expected, time.monotonic())
 
-    async def _answer(self, chat: Chat, texts: Texts | None, prompt: Prompt, who: Caller, call: _Call) -> Reply:
+    async def _answer(
+        self, chat: ChatRequest, texts: EmbeddingsRequest | None, prompt: ReadPrompt, who: Client, call: _Call
+    ) -> SimulatedReply:
         simulation = self.simulation
-        written = Answer((), (), Usage(prompt.tokens)) if texts else answer(chat, prompt, self._manners)
+        written = SimulatedAnswer((), (), Usage(prompt.tokens)) if texts else answer(chat, prompt, self._manners)
         name = _name(chat, who)
         case = Case(
             chat=chat,
@@ -250,5 +252,5 @@ class Endpoint:
             await asyncio.sleep(seconds)
 
 
-def _name(chat: Chat, who: Caller) -> str:
+def _name(chat: ChatRequest, who: Client) -> str:
     return chat.model or who.deployment or "chat"

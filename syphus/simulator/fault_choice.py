@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 
-from syphus.simulator.prompts import Prompt
+from syphus.simulator.prompts import ReadPrompt
 from syphus.simulator.settings import OK, Simulation
 
 
-class Chooser:
+class FaultChooser:
     """Chooses by script, then by the text of the message, then by chance. Counts the requests that it was asked
     about.
     """
@@ -19,7 +19,7 @@ class Chooser:
         self._seen: set[bytes] = set()
         self._random = Random(f"faults/{seed}")
 
-    def fault(self, prompt: Prompt, simulation: Simulation) -> str:
+    def fault(self, prompt: ReadPrompt, simulation: Simulation) -> str:
         """The name of the fault that `prompt` meets under `simulation`, "" for none."""
         place = self._asked
         self._asked += 1
@@ -29,7 +29,7 @@ class Chooser:
             return "" if chosen == OK else chosen
         return self._poison(prompt, simulation) or _drawn(draw, simulation.faults)
 
-    def _poison(self, prompt: Prompt, simulation: Simulation) -> str:
+    def _poison(self, prompt: ReadPrompt, simulation: Simulation) -> str:
         found = _matching(simulation.poison, prompt)
         if found or not simulation.poison_once:
             return found
@@ -38,7 +38,7 @@ class Chooser:
         return _matching(simulation.poison_once, prompt) if first else ""
 
 
-def _matching(poison: Mapping[str, str], prompt: Prompt) -> str:
+def _matching(poison: Mapping[str, str], prompt: ReadPrompt) -> str:
     """The fault for the last user message, or for the annotation whose answer that message corrects."""
     return next((name for text, name in poison.items() if text in prompt.last_user or text in prompt.annotation), "")
 

@@ -41,7 +41,7 @@ _CACHE_FLOOR, _CACHE_STEP = 1024, 128  # tokens, as OpenAI documents its prompt 
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class PromptStyle:
     """What the system message and the in-context examples ask for."""
 
     form: Form
@@ -57,13 +57,13 @@ class Style:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class ReadPrompt:
     """One chat prompt. `key` is a hash of all its messages; `annotation` the user turn that is asked about, which is
     not `last_user` where an answer is being corrected; `repeated` says that the same messages were sent before.
     """
 
     key: bytes
-    style: Style
+    style: PromptStyle
     annotation: str
     last_user: str
     corrected: bool
@@ -90,9 +90,9 @@ class PromptBook:
 
     def __init__(self) -> None:
         self._seen: dict[bytes, bool] = {}  # hash of a beginning -> it was a whole prompt
-        self._prefixes: OrderedDict[bytes, tuple[_Walk, Style]] = OrderedDict()
+        self._prefixes: OrderedDict[bytes, tuple[_Walk, PromptStyle]] = OrderedDict()
 
-    def read(self, messages: Sequence[Body]) -> Prompt:
+    def read(self, messages: Sequence[Body]) -> ReadPrompt:
         """What `messages` ask for."""
         asking = _asking_turn(messages)
         start, style = self._prefix(messages[:asking])
@@ -101,7 +101,7 @@ class PromptBook:
         self._seen[end.chain] = True
         annotation, last = text_of(messages[asking]), text_of(messages[-1])
         corrected = asking < len(messages) - 1
-        return Prompt(
+        return ReadPrompt(
             key=end.chain,
             style=_demanded(style, f"{annotation}\n{last}" if corrected else last),
             annotation=annotation,
@@ -112,7 +112,7 @@ class PromptBook:
             repeated=repeated,
         )
 
-    def _prefix(self, messages: Sequence[Body]) -> tuple[_Walk, Style]:
+    def _prefix(self, messages: Sequence[Body]) -> tuple[_Walk, PromptStyle]:
         key = blake2b(orjson.dumps(messages), digest_size=16).digest()
         known = self._prefixes.get(key)
         if known is None:
@@ -161,12 +161,12 @@ def _asking_turn(messages: Sequence[Body]) -> int:
     return place
 
 
-def _style(messages: Sequence[Body]) -> Style:
+def _style(messages: Sequence[Body]) -> PromptStyle:
     system_message = "\n".join(text_of(message) for message in messages if message["role"] in {"system", "developer"})
     examples = [text_of(message) for message in messages if message["role"] == "assistant"]
     form, shown = form_of(examples, system_message)
     counts = [count for count in map(form.shown, examples) if count] or [1, _MOST_WITHOUT_EXAMPLES]
-    style = Style(
+    style = PromptStyle(
         form=form,
         shown=shown,
         example=examples[-1] if shown and examples else "",
@@ -187,7 +187,7 @@ def _examples(messages: Sequence[Body]) -> list[tuple[str, str]]:
     return [(text_of(asked), text_of(answer)) for asked, answer in turns if answer["role"] == "assistant"]
 
 
-def _demanded(style: Style, text: str) -> Style:
+def _demanded(style: PromptStyle, text: str) -> PromptStyle:
     """`style` with the number of pairs that `text` asks for in so many words, if it does."""
     match = _DEMAND.search(text)
     if match is None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from syphus.simulator.replies import Reply, azure_error, openai_error
+from syphus.simulator.replies import SimulatedReply, azure_error, openai_error
 
 _LONG = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)", "concurrency": "concurrent requests"}
 
@@ -34,7 +34,7 @@ def hints(wait: float) -> dict[str, str]:
     return {"retry-after": str(math.ceil(wait)), "retry-after-ms": str(math.ceil(wait * 1000))}
 
 
-def limit_error(model: str, kind: str, wait: float | None, headers: Mapping[str, str] | None = None) -> Reply:
+def limit_error(model: str, kind: str, wait: float | None, headers: Mapping[str, str] | None = None) -> SimulatedReply:
     """The 429 of OpenAI on `kind`: requests, tokens or concurrency. The message tells the `wait`, unless it is None."""
     when = "later" if wait is None else f"in {duration(wait)}"
     text = (
@@ -46,7 +46,7 @@ def limit_error(model: str, kind: str, wait: float | None, headers: Mapping[str,
     )
 
 
-def limit_error_azure(kind: str, api_version: str, wait: float) -> Reply:
+def limit_error_azure(kind: str, api_version: str, wait: float) -> SimulatedReply:
     """The 429 of Azure on `kind`: token, call or concurrency."""
     text = (
         f"Requests to the ChatCompletions_Create Operation under Azure OpenAI API version {api_version} have "
@@ -58,7 +58,7 @@ def limit_error_azure(kind: str, api_version: str, wait: float) -> Reply:
 
 
 @dataclass(slots=True)
-class Bucket:
+class LimitBucket:
     """One limit a minute. It holds `per_minute * burst_seconds / 60`, refills evenly, and may go below zero when it
     settles up.
     """
@@ -98,7 +98,7 @@ class Refusal:
     kind: str
     wait: float
 
-    def reply(self, model: str, api_version: str | None) -> Reply:
+    def reply(self, model: str, api_version: str | None) -> SimulatedReply:
         """The 429; Azure's where there is an `api_version`."""
         if api_version is None:
             return limit_error(model, self.kind, self.wait, hints(self.wait))
@@ -107,12 +107,12 @@ class Refusal:
         )
 
 
-class Limits:
+class RateLimits:
     """Requests and tokens a minute; 0 is no limit. Both start full at `now` (seconds of a monotonic clock)."""
 
     def __init__(self, rpm: float, tpm: float, burst_seconds: float, now: float) -> None:
         self._buckets = {
-            kind: Bucket(limit, burst_seconds, math.inf, now)
+            kind: LimitBucket(limit, burst_seconds, math.inf, now)
             for kind, limit in (("requests", rpm), ("tokens", tpm))
             if limit
         }

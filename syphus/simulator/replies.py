@@ -19,7 +19,7 @@ from syphus.types import Usage
 JSON = "application/json"
 
 
-class Wire(Enum):
+class Delivery(Enum):
     """How a reply is put on the connection."""
 
     WHOLE = auto()  #: status, headers and body, as it should be
@@ -34,33 +34,33 @@ class Wire(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SimulatedReply:
     """One HTTP answer: status, body in bytes, extra headers, and how it is delivered."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
-    wire: Wire = Wire.WHOLE
+    wire: Delivery = Delivery.WHOLE
     usage: Usage | None = None  #: what it truly cost, where that is not what the written answer costs
 
     @property
     def seen_status(self) -> int:
         """The status that the client gets to see; 0 where not a byte arrives."""
-        return 0 if self.wire in {Wire.RESET, Wire.DISCONNECT, Wire.HANG} else self.status
+        return 0 if self.wire in {Delivery.RESET, Delivery.DISCONNECT, Delivery.HANG} else self.status
 
 
 class Rejected(Exception):  # noqa: N818 - it carries a reply, which may be no error of ours
     """A request that is answered with `reply` and nothing else."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: SimulatedReply) -> None:
         super().__init__(reply.status)
         self.reply = reply
 
 
-def json_reply(status: int, content: object, headers: Mapping[str, str] | None = None) -> Reply:
+def json_reply(status: int, content: object, headers: Mapping[str, str] | None = None) -> SimulatedReply:
     """`content` as a JSON reply."""
-    return Reply(status, orjson.dumps(content), headers or {})
+    return SimulatedReply(status, orjson.dumps(content), headers or {})
 
 
 def openai_error(
@@ -71,21 +71,21 @@ def openai_error(
     code: str | None = None,
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Reply:
+) -> SimulatedReply:
     """An error as api.openai.com writes it: message, type, param and code, all four always there."""
     return json_reply(status, {"error": {"message": message, "type": kind, "param": param, "code": code}}, headers)
 
 
-def azure_error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Reply:
+def azure_error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> SimulatedReply:
     """An error of the Azure front end: code (a string, even where it is a number) and message, nothing else."""
     return json_reply(status, {"error": {"code": code, "message": message}}, headers)
 
 
-def html_reply(status: int, title: str) -> Reply:
+def html_reply(status: int, title: str) -> SimulatedReply:
     """The page of a proxy in between, which knows nothing of JSON."""
     head, page_body = f"<head><title>{title}</title></head>", f"<body><center><h1>{title}</h1></center></body>"
     page = f"<html>\r\n{head}\r\n{page_body}\r\n</html>\r\n"
-    return Reply(status, page.encode(), content_type="text/html; charset=UTF-8")
+    return SimulatedReply(status, page.encode(), content_type="text/html; charset=UTF-8")
 
 
 # FOLDED from wire.py:
@@ -95,14 +95,14 @@ _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # clo
 
 
 async def deliver(
-    request: web.BaseRequest, reply: Reply, headers: dict[str, str], hang_seconds: float, drip_seconds: float
+    request: web.BaseRequest, reply: SimulatedReply, headers: dict[str, str], hang_seconds: float, drip_seconds: float
 ) -> web.Response:
     """Send `reply` with `headers`, and return what aiohttp wants from a handler even where the connection is gone.
 
     A hanging connection is closed after `hang_seconds`; a dripping one sends a byte, an endless one a blank, every
     `drip_seconds`.
     """
-    if reply.wire is Wire.WHOLE:
+    if reply.wire is Delivery.WHOLE:
         return web.Response(
             status=reply.status,
             body=reply.body,
@@ -112,20 +112,20 @@ async def deliver(
     if transport is None:  # the client has left
         return web.Response()
     match reply.wire:
-        case Wire.HANG:
+        case Delivery.HANG:
             await asyncio.sleep(hang_seconds)
-        case Wire.RESET_MID_BODY | Wire.CUT | Wire.HANG_MID_BODY:
+        case Delivery.RESET_MID_BODY | Delivery.CUT | Delivery.HANG_MID_BODY:
             transport.write(_head(reply, headers) + reply.body[: len(reply.body) // 2])
-            await asyncio.sleep(hang_seconds if reply.wire is Wire.HANG_MID_BODY else 0)
-        case Wire.DRIP:
+            await asyncio.sleep(hang_seconds if reply.wire is Delivery.HANG_MID_BODY else 0)
+        case Delivery.DRIP:
             transport.write(_head(reply, headers))
             await _drip(transport, reply.body, drip_seconds)
-        case Wire.ENDLESS:
+        case Delivery.ENDLESS:
             transport.write(_head(reply, headers, endless=True))
             while not transport.is_closing():
                 transport.write(b"1\r\n \r\n")
                 await asyncio.sleep(drip_seconds)
-    if reply.wire in {Wire.RESET, Wire.RESET_MID_BODY}:
+    if reply.wire in {Delivery.RESET, Delivery.RESET_MID_BODY}:
         _reset(transport)
     transport.close()
     return web.Response()
@@ -144,7 +144,7 @@ def _reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _head(reply: Reply, headers: dict[str, str], *, endless: bool = False) -> bytes:
+def _head(reply: SimulatedReply, headers: dict[str, str], *, endless: bool = False) -> bytes:
     framing = "Transfer-Encoding: chunked" if endless else f"Content-Length: {len(reply.body)}"
     lines = [
         f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",

@@ -28,7 +28,7 @@ class Scene:
 Writer = Callable[[Scene, Random], str]
 
 
-class Spoiling(NamedTuple):
+class DefectShares(NamedTuple):
     """Shares of what is in an answer that are spoilt: so that it can be seen, or only by who understands it."""
 
     damage: float = 0.0
@@ -44,7 +44,7 @@ class Form:
     asked: Callable[[str], bool]  #: does a system message ask for it?
     write: Writer
     defects: Mapping[str, Writer]  #: by name; every form has the names of `DEFECTS`
-    spoilt: Callable[[Scene, Random, Spoiling], str] | None = None
+    spoilt: Callable[[Scene, Random, DefectShares], str] | None = None
 
 
 DEFECTS = ("chatter", "unpaired", "numbered_headers", "greeting", "leak_phrase", "one_pair")

@@ -16,9 +16,9 @@ from threading import Thread
 from aiohttp import web
 
 from syphus.errors import ConfigError
-from syphus.simulator.endpoint import Endpoint
+from syphus.simulator.endpoint import SimulatedEndpoint
 from syphus.simulator.settings import Simulation
-from syphus.simulator.stats import Record, Stats
+from syphus.simulator.stats import RequestRecord, ServerStats
 
 _HOST = "127.0.0.1"
 _SHUTDOWN_SECONDS = 0.2  # for connections that are closed already; requests are let go before
@@ -30,7 +30,7 @@ class SimulatedServer:
     """A simulated endpoint that is listening. `stats` and `requests` may be read from any thread."""
 
     port: int
-    endpoint: Endpoint
+    endpoint: SimulatedEndpoint
 
     @property
     def host_url(self) -> str:
@@ -43,12 +43,12 @@ class SimulatedServer:
         return f"{self.host_url}/v1"
 
     @property
-    def stats(self) -> Stats:
+    def stats(self) -> ServerStats:
         """The counters."""
         return self.endpoint.stats
 
     @property
-    def requests(self) -> Sequence[Record]:
+    def requests(self) -> Sequence[RequestRecord]:
         """The bill: the latest requests, oldest first, each entered when it is over."""
         return list(self.endpoint.requests)
 
@@ -68,7 +68,7 @@ async def serve(simulation: Simulation | None = None, port: int = 0) -> AsyncIte
 
     Leaving the context closes it at once, however many connections still wait for something.
     """
-    endpoint = Endpoint(simulation or Simulation())
+    endpoint = SimulatedEndpoint(simulation or Simulation())
     server = web.Server(endpoint.handle, handler_cancellation=True, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()

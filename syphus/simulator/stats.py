@@ -9,7 +9,7 @@ CLIENT_LEFT = 499  #: the status of a request whose client went away before its 
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RequestRecord:
     """One chat request. `at` is in seconds since the start, `status` 0 where not even a status line was sent, `key` a
     hash of the messages in hex ("" where they could not be read), `billed` whether an answer was made; the tokens are 0
     if not.
@@ -30,7 +30,7 @@ class Record:
 
 
 @dataclass(slots=True)
-class Stats:
+class ServerStats:
     """Counters since the start or the last reset.
 
     `ok` are complete answers that arrived; `dup_requests` had messages that were seen before, `dup_after_ok` messages
@@ -57,7 +57,7 @@ class Stats:
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
 
-    def end(self, record: Record) -> None:
+    def end(self, record: RequestRecord) -> None:
         """A request is over."""
         self.in_flight -= 1
         self.by_status[record.status] += 1

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.translation import Language, Translatable
-from syphus.ledger.parts import piece_id
+from syphus.ledger.parts import chunk_id
 from syphus.types import Query
 
 LONGEST = 3_000  #: characters of English that are translated in one go: about 1,500 tokens in most languages
@@ -30,7 +30,7 @@ class SourcePair(NamedTuple):
     context: tuple[str, ...] = ()
 
 
-class Piece(NamedTuple):
+class Chunk(NamedTuple):
     """What one query is about: a pair, or number `number` of the `of` pieces of a long one.
 
     A piece has text in one field alone, unless it is the whole; `gap` is what stands before it in that field.
@@ -57,16 +57,16 @@ def queries(pair: SourcePair) -> Iterator[Query]:
         meta: dict[str, object] = {"pair": pair.id, "piece": number, "of": len(parts), "gap": gap}
         first = number == 1
         meta |= {key: value for key, value in whole.items() if value and first}
-        yield Query(piece_id(pair.id, number), dump(source), pair.image_ids if first else (), meta)
+        yield Query(chunk_id(pair.id, number), dump(source), pair.image_ids if first else (), meta)
 
 
-def piece_of(name: str, text: str, meta: Mapping[str, object]) -> Piece:
+def chunk_of(name: str, text: str, meta: Mapping[str, object]) -> Chunk:
     """The piece that a query of the ledger is about."""
     number, of = meta.get("piece", 1), meta.get("of", 1)
     assert isinstance(number, int)
     assert isinstance(of, int)
     pair, gap = str(meta.get("pair", name)), str(meta.get("gap", ""))
-    return Piece(pair, load(text), _texts(meta, "rel"), _texts(meta, "context"), number, of, gap)
+    return Chunk(pair, load(text), _texts(meta, "rel"), _texts(meta, "context"), number, of, gap)
 
 
 def dump(texts: Translatable) -> str:

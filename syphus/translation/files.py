@@ -24,7 +24,7 @@ from syphus.io.parquet import require_pyarrow, write_rows
 from syphus.io.records import read_json_items
 from syphus.ledger.store import FILE, Store
 from syphus.text import short_path
-from syphus.translation.results import Chosen, TranslatedPair, translated_pairs
+from syphus.translation.results import ExportedPairs, TranslatedPair, translated_pairs
 from syphus.types import SIMULATED
 
 # FOLDED from multilingual.py:
@@ -64,7 +64,7 @@ def write_table(path: Path, rows: Iterator[tuple[object, ...]]) -> None:
 MARK = "_instructions"
 
 
-class Place(NamedTuple):
+class TranslationPaths(NamedTuple):
     """`ledger` is the folder of the ledger, `english` the file of the pairs, `files` where the translated ones go.
 
     Of a run, the pairs are in the ledger itself.
@@ -81,7 +81,7 @@ class Place(NamedTuple):
         return prefix(self.english) or self.english.stem
 
 
-def find_place(path: Path, output: Path | None = None) -> Place:
+def find_paths(path: Path, output: Path | None = None) -> TranslationPaths:
     """What a folder or a file means. Raises `InputError` where there are no pairs, or no single file of them."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
@@ -91,14 +91,14 @@ def find_place(path: Path, output: Path | None = None) -> Place:
     if (english.parent / FILE).is_file() and MARK in english.name:
         if output is not None:
             raise InputError(f"{english.parent} is a run: its translations are kept in it, and go nowhere else")
-        return run_place(english.parent, english)
+        return run_paths(english.parent, english)
     files = output or english.parent
-    return Place(files / f"{english.stem}.translation", english, files, is_run=False)
+    return TranslationPaths(files / f"{english.stem}.translation", english, files, is_run=False)
 
 
-def run_place(folder: Path, english: Path) -> Place:
+def run_paths(folder: Path, english: Path) -> TranslationPaths:
     """That of a run."""
-    return Place(folder, english, folder, is_run=True)
+    return TranslationPaths(folder, english, folder, is_run=True)
 
 
 def _english(folder: Path) -> Path:
@@ -114,7 +114,9 @@ def _english(folder: Path) -> Path:
 Meta = Mapping[str, object]
 
 
-def write_files(store: Store, place: Place, codes: Sequence[str], chosen: Chosen, meta: Meta) -> tuple[str, ...]:
+def write_files(
+    store: Store, place: TranslationPaths, codes: Sequence[str], chosen: ExportedPairs, meta: Meta
+) -> tuple[str, ...]:
     """Writes the files in these languages; returns their paths, as short as they are clear.
 
     Raises `StorageError` where the disk fails.
@@ -137,7 +139,7 @@ def write_files(store: Store, place: Place, codes: Sequence[str], chosen: Chosen
     return tuple(short_path(path) for path in written)
 
 
-def _write_languages(store: Store, paths: Mapping[str, Path], chosen: Chosen, meta: Meta) -> int:
+def _write_languages(store: Store, paths: Mapping[str, Path], chosen: ExportedPairs, meta: Meta) -> int:
     """One pass for all languages; returns the largest number of images that a pair has."""
     most_images = 0
     with contextlib.ExitStack() as opened:
@@ -155,11 +157,11 @@ def _write_languages(store: Store, paths: Mapping[str, Path], chosen: Chosen, me
     return most_images
 
 
-def _going_out(pair: TranslatedPair, files: Mapping[str, IO[bytes]], chosen: Chosen) -> Iterator[str]:
+def _going_out(pair: TranslatedPair, files: Mapping[str, IO[bytes]], chosen: ExportedPairs) -> Iterator[str]:
     return (code for code in files if code in pair.texts and chosen.has(code, pair.id))
 
 
-def _entry(code: str, pair: TranslatedPair, chosen: Chosen) -> dict[str, object]:
+def _entry(code: str, pair: TranslatedPair, chosen: ExportedPairs) -> dict[str, object]:
     text = pair.texts[code]
     return {
         "instruction": text.instruction,
@@ -169,7 +171,7 @@ def _entry(code: str, pair: TranslatedPair, chosen: Chosen) -> dict[str, object]
     }
 
 
-def _write_train(place: Place, code: str, chosen: Chosen) -> Path | None:
+def _write_train(place: TranslationPaths, code: str, chosen: ExportedPairs) -> Path | None:
     """The English train file with the pairs that go out."""
     english = place.english.with_name(f"{place.prefix}_train.json")
     if not english.is_file():
@@ -186,7 +188,7 @@ def _write_train(place: Place, code: str, chosen: Chosen) -> Path | None:
     return path
 
 
-def _rows(store: Store, codes: Sequence[str], chosen: Chosen) -> Iterator[tuple[object, ...]]:
+def _rows(store: Store, codes: Sequence[str], chosen: ExportedPairs) -> Iterator[tuple[object, ...]]:
     for pair in translated_pairs(store):
         source, images = pair.source, list(pair.image_ids)
         yield (pair.id, ENGLISH, source.instruction, source.answer, images, list(pair.related), "", False)

@@ -19,7 +19,7 @@ from syphus.answers.translation import LANGUAGES, Translatable
 from syphus.config.options import Options
 from syphus.errors import InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.mimicit.writer import VERSION
-from syphus.formats.report import Report, Translated, make_report, write_report
+from syphus.formats.report import Report, TranslationResult, make_report, write_report
 from syphus.formats.translation_report import FOUND_BAD, TRANSLATE, known_languages
 from syphus.formats.translation_report import LANGUAGES as LANGUAGES_META
 from syphus.io.durable import storage_faults
@@ -30,23 +30,23 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
 from syphus.runs.forecast import Forecast, forecast_line, paid_twice
-from syphus.runs.generate import Generate
-from syphus.runs.prepare import Means, prepare_means
-from syphus.runs.session import Asker, opened
+from syphus.runs.generate import GenerateStage
+from syphus.runs.prepare import RunContext, prepare_endpoint
+from syphus.runs.session import StageRunner, open_run
 from syphus.runs.settings import differences, kept_prices, sampling_parameters
-from syphus.text import many, short_path
+from syphus.text import pluralize, short_path
 from syphus.translation import options as wanted
 from syphus.translation import prompts as asking
-from syphus.translation.files import Place, find_place, write_files
+from syphus.translation.files import TranslationPaths, find_paths, write_files
 from syphus.translation.judge import judge_share
 from syphus.translation.page import FILE as PAGE
 from syphus.translation.page import write_page
 from syphus.translation.prompts import ask_for_languages
 from syphus.translation.responses import checks_digest, recheck
-from syphus.translation.results import Chosen
+from syphus.translation.results import ExportedPairs
 from syphus.translation.rounds import Rounds
 from syphus.translation.source_pairs import pairs_of_file, pairs_of_run
-from syphus.translation.stage import Plan, answer_tokens
+from syphus.translation.stage import TranslationPlan, answer_tokens
 from syphus.types import State, Usage
 
 # FOLDED from opening.py:
@@ -55,11 +55,15 @@ from syphus.types import State, Usage
 _SPREAD = 0.3  # of the cost, either way
 
 
-def opening(means: Means, place: Place, report: Report, plan: Plan, store: Store) -> list[str]:
+def opening(
+    means: RunContext, place: TranslationPaths, report: Report, plan: TranslationPlan, store: Store
+) -> list[str]:
     """What will happen and what it will cost."""
     assert report.translation is not None
     codes = list(plan.targets)
-    what = f"{many(report.translation.pairs, 'pair')} into {many(len(codes), 'language')} ({', '.join(codes)})"
+    what = (
+        f"{pluralize(report.translation.pairs, 'pair')} into {pluralize(len(codes), 'language')} ({', '.join(codes)})"
+    )
     lines = [f"{place.english.name}: {what}, {means.config.model} at {means.endpoint}"]
     pending = report.counts.states[State.PENDING]
     done = sum(each.ok for each in report.translation.languages if each.code in codes)
@@ -74,7 +78,9 @@ def opening(means: Means, place: Place, report: Report, plan: Plan, store: Store
     return lines
 
 
-def _forecast(means: Means, plan: Plan, pairs: int, languages: int, size: float, rate: float | None) -> Forecast:
+def _forecast(
+    means: RunContext, plan: TranslationPlan, pairs: int, languages: int, size: float, rate: float | None
+) -> Forecast:
     """For so many pairs of so many bytes, in so many languages each, without what is asked again."""
     typical = Translatable("x" * int(size), "")
     together = min(languages, plan.fitting(typical))
@@ -94,18 +100,18 @@ _INPUT, _CHECKS = f"{TRANSLATE} input", f"{TRANSLATE} checks"  # meta: fingerpri
 
 def translate(
     path: Path, output: Path | None, options: Options, environ: Mapping[str, str], observer: Observer
-) -> Translated:
+) -> TranslationResult:
     """Translates the pairs of a run's folder, or of a MIMIC-IT file; `output` is the folder for those of a file.
 
     Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost.
     """
-    place, means = find_place(path, output), prepare_means(options, environ)
+    place, means = find_paths(path, output), prepare_endpoint(options, environ)
     wanted.check_wanted(options)
-    with opened(place.ledger) as store:
+    with open_run(place.ledger) as store:
         return translate_in(store, place, means, observer)
 
 
-def translate_in(store: Store, place: Place, means: Means, observer: Observer) -> Translated:
+def translate_in(store: Store, place: TranslationPaths, means: RunContext, observer: Observer) -> TranslationResult:
     """The same in a ledger that is open."""
     translation = _Translation(store, place, means, observer)
     try:
@@ -115,23 +121,23 @@ def translate_in(store: Store, place: Place, means: Means, observer: Observer) -
 
 
 class _Translation:
-    def __init__(self, store: Store, place: Place, means: Means, observer: Observer) -> None:
+    def __init__(self, store: Store, place: TranslationPaths, means: RunContext, observer: Observer) -> None:
         self._store, self._place, self._means, self._observer = store, place, means, observer
         options = means.options
         self._codes = wanted.languages(options.languages, known_languages(store))
         self._terms = wanted.glossary(options.glossary)
-        self._asker = Asker(means, store, observer)
+        self._runner = StageRunner(means, store, observer)
         rounds = MOST_ROUNDS if options.max_rounds is None else options.max_rounds
-        self._plan = Plan(
+        self._plan = TranslationPlan(
             wanted.targets(self._codes, options.tone),
             self._terms,
             options.per_language,
             rounds + 1,
             means.config.max_tokens,
         )
-        self._rounds = Rounds(store, self._asker, self._plan, self._settings(), observer)
+        self._rounds = Rounds(store, self._runner, self._plan, self._settings(), observer)
 
-    def carry_out(self) -> Translated:
+    def carry_out(self) -> TranslationResult:
         self._settle_settings()
         self._register()
         self._note_languages()
@@ -150,11 +156,11 @@ class _Translation:
         else:
             self._observer.say("Nothing to translate: no request was made.")
         if stopped_by is None:
-            stopped_by = judge_share(self._store, self._means, self._asker, self._observer)
+            stopped_by = judge_share(self._store, self._means, self._runner, self._observer)
             self._rounds.settle()
         return self._finish(stopped_by)
 
-    def what_is_left(self, fault: StorageError) -> Translated:
+    def what_is_left(self, fault: StorageError) -> TranslationResult:
         """After the disk failed: what it holds. Raises `fault` where that can't be said any more."""
         try:
             self._store.check_place()
@@ -163,7 +169,7 @@ class _Translation:
             raise fault from None
         if report.translation is None:
             raise fault
-        return Translated(report, fault, (), self._codes, {}, {}, self._means.options.partial)
+        return TranslationResult(report, fault, (), self._codes, {}, {}, self._means.options.partial)
 
     def _settings(self) -> dict[str, object]:
         """What the answers depend on; languages and splitting do not count: each answer is for some of them."""
@@ -246,14 +252,14 @@ class _Translation:
     def _report(self) -> Report:
         return make_report(self._store, TRANSLATE, kept_prices(self._store))
 
-    def _finish(self, stopped_by: SyphusError | None) -> Translated:
+    def _finish(self, stopped_by: SyphusError | None) -> TranslationResult:
         options, report = self._means.options, self._report()
         codes = known_languages(self._store)
         if isinstance(stopped_by, InterruptError) and stopped_by.at_once:
-            return Translated(report, stopped_by, (), self._codes, {}, {}, options.partial)
-        with Chosen(self._store, codes, options.partial) as chosen:
+            return TranslationResult(report, stopped_by, (), self._codes, {}, {}, options.partial)
+        with ExportedPairs(self._store, codes, options.partial) as chosen:
             files = write_files(self._store, self._place, codes, chosen, self._meta(report))
-        return Translated(
+        return TranslationResult(
             report,
             stopped_by,
             (*files, *self._write_reports(report)),
@@ -265,7 +271,7 @@ class _Translation:
 
     def _write_reports(self, report: Report) -> Sequence[str]:
         folder = self._place.ledger
-        main = make_report(self._store, Generate.name, kept_prices(self._store)) if self._place.is_run else report
+        main = make_report(self._store, GenerateStage.name, kept_prices(self._store)) if self._place.is_run else report
         write_report(folder / "report.json", main)
         if report.translation is not None:
             write_page(folder / PAGE, self._place.english.stem, report.translation, report.simulated)
@@ -283,7 +289,7 @@ class _Translation:
         }
 
 
-def _fingerprint(store: Store, place: Place) -> str:
+def _fingerprint(store: Store, place: TranslationPaths) -> str:
     """What the registered pairs were made from."""
     if not place.is_run:
         stat = place.english.stat()
@@ -292,9 +298,9 @@ def _fingerprint(store: Store, place: Place) -> str:
         row = store.reader.execute(
             "SELECT count(*), max(seq), sum(pairs), sum(position) FROM query WHERE stage = ? AND state = 'ok' "
             "AND position IS NOT NULL",
-            (Generate.name,),
+            (GenerateStage.name,),
         ).fetchone()
-    return "|".join(map(str, (*row, get_meta(store, f"{Generate.name} input"))))
+    return "|".join(map(str, (*row, get_meta(store, f"{GenerateStage.name} input"))))
 
 
 def _digest(value: object) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.translation import LANGUAGES, Translatable
-from syphus.answers.translation.judge import NO_FAULT, OPINION_SCHEMA, judge_messages, read_opinion
+from syphus.answers.translation.judge import NO_FAULT, OPINION_SCHEMA, judge_messages, read_verdict
 from syphus.endpoints.completions import BYTES_PER_TOKEN
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
@@ -27,17 +27,17 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
 from syphus.runs.forecast import Forecast, forecast_line
-from syphus.runs.judge import TEMPERATURE, Judge, Rubric
-from syphus.runs.prepare import Means
-from syphus.runs.session import Asker
-from syphus.text import many
+from syphus.runs.judge import TEMPERATURE, JudgeStage, Rubric
+from syphus.runs.prepare import RunContext
+from syphus.runs.session import StageRunner
+from syphus.text import pluralize
 from syphus.types import Message, Query, State, Usage
 
 # FOLDED from reading.py:
 # Translations as queries to a judge, and what it says of them.
 
 
-class Read(NamedTuple):
+class JudgedPart(NamedTuple):
     """The translation that a query is about: part `language` of query number `n`."""
 
     n: int
@@ -49,11 +49,11 @@ def to_read(n: int, name: str, language: str, source: str, translated: str) -> Q
     return Query(f"{language} {name}", f"[{source},{translated}]", meta={"n": n, "language": language})
 
 
-def read_of(query: Query) -> Read:
+def read_of(query: Query) -> JudgedPart:
     """What `to_read` was told of it."""
     n = query.meta["n"]
     assert isinstance(n, int)
-    return Read(n, str(query.meta["language"]))
+    return JudgedPart(n, str(query.meta["language"]))
 
 
 def _messages(query: Query) -> list[Message]:
@@ -61,14 +61,14 @@ def _messages(query: Query) -> list[Message]:
     return judge_messages(source, translated, LANGUAGES[read_of(query).language])
 
 
-OF_TRANSLATIONS = Rubric(_messages, OPINION_SCHEMA, lambda text: read_opinion(text).problem)
+OF_TRANSLATIONS = Rubric(_messages, OPINION_SCHEMA, lambda text: read_verdict(text).problem)
 
 
 _SHARE = f"{JUDGE} share"  # meta: the largest that was ever wanted
 _ANSWER = 40  # tokens of a verdict, about
 
 
-def judge_share(store: Store, means: Means, asker: Asker, observer: Observer) -> SyphusError | None:
+def judge_share(store: Store, means: RunContext, runner: StageRunner, observer: Observer) -> SyphusError | None:
     """Has the share that is wanted judged, and takes over what was found; returns what stopped it.
 
     Where none is wanted nobody is asked: only what has changed since it was judged is no longer counted as judged.
@@ -80,7 +80,7 @@ def judge_share(store: Store, means: Means, asker: Asker, observer: Observer) ->
     register(store, JUDGE, _drawn(store, share), lambda _: True, lambda _: None)
     set_meta(store, _SHARE, str(share))
     accept(store, JUDGE)
-    stopped_by = _ask(store, means, asker, observer) if wanted else None
+    stopped_by = _ask(store, means, runner, observer) if wanted else None
     _take_over(store)
     return stopped_by
 
@@ -99,23 +99,23 @@ def _lot(language: str, name: str) -> float:
     return int.from_bytes(digest) / 2**64
 
 
-def _ask(store: Store, means: Means, asker: Asker, observer: Observer) -> SyphusError | None:
-    report = asker.report(JUDGE, brief=True)
+def _ask(store: Store, means: RunContext, runner: StageRunner, observer: Observer) -> SyphusError | None:
+    report = runner.report(JUDGE, brief=True)
     pending = report.counts.states[State.PENDING]
     if not pending:
         return None
-    observer.say(f"{means.config.model} judges {many(pending, 'translation')}{_forecast(store, means, report)}.")
-    sampling = asker.sampling
+    observer.say(f"{means.config.model} judges {pluralize(pending, 'translation')}{_forecast(store, means, report)}.")
+    sampling = runner.sampling
     settings = {
         "model": sampling.model,
         "simulated": means.options.offline,
         **sampling.parameters,
         "temperature": TEMPERATURE,
     }
-    return asker.ask(Judge(JUDGE, sampling, OF_TRANSLATIONS), settings, report)
+    return runner.ask(JudgeStage(JUDGE, sampling, OF_TRANSLATIONS), settings, report)
 
 
-def _forecast(store: Store, means: Means, report: Report) -> str:
+def _forecast(store: Store, means: RunContext, report: Report) -> str:
     if means.options.offline:
         return ""
     count = report.counts.states[State.PENDING]
@@ -132,7 +132,7 @@ def _take_over(store: Store) -> None:
     """What was found bad is invalid, and its reason is what the model is told."""
     found = []
     for each in answered(store, JUDGE):
-        opinion = read_opinion(each.detail) if each.state is State.OK else None
+        opinion = read_verdict(each.detail) if each.state is State.OK else None
         if opinion is not None and opinion.fault != NO_FAULT:
             n, language = read_of(each.query)
             reason, detail = f"{FOUND_BAD}{opinion.fault}", f"{opinion.fault}: {opinion.reason}"

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from syphus.answers.translation import LANGUAGES
 from syphus.answers.translation.judge import FAULTS
-from syphus.formats.translation_report import Bad, Judged, LanguageReport, Shown, TranslationReport
+from syphus.formats.translation_report import (
+    BadTranslation,
+    JudgedCounts,
+    LanguageReport,
+    SamplePair,
+    TranslationReport,
+)
 from syphus.io.durable import replacing
 from syphus.text import MADE_UP
 from syphus.types import State
@@ -91,21 +97,21 @@ def _section(report: LanguageReport) -> str:
     return f'<h2 id="{report.code}">{_name(report.code)}</h2>\n{told}{judged}{table}'
 
 
-def _judged(code: str, judged: Judged) -> str:
+def _judged(code: str, judged: JudgedCounts) -> str:
     """What the judge has found, and the bad ones with its reason."""
     faults = ", ".join(f"{judged.bad[fault]:,} {fault}" for fault in FAULTS if judged.bad[fault])
     bad = f" ({faults})" if faults else ""
     more = "".join(f", {n:,} {what}" for n, what in ((judged.unclear, "unclear"), (judged.waiting, "waiting")) if n)
     told = f"<p>Judged by a model: {judged.good:,} good, {judged.bad.total():,} bad{bad}{more}.</p>\n"
-    rows = "".join(_pair(code, Shown(each.id, each.source, each.translation), _why(each)) for each in judged.shown)
+    rows = "".join(_pair(code, SamplePair(each.id, each.source, each.translation), _why(each)) for each in judged.shown)
     return f'{told}<table class="pairs bad">\n{rows}</table>\n<p>Some that were accepted:</p>\n' if rows else told
 
 
-def _why(bad: Bad) -> str:
+def _why(bad: BadTranslation) -> str:
     return f" &middot; <b>{escape(bad.fault)}</b>: {escape(bad.reason)}"
 
 
-def _pair(code: str, pair: Shown, why: str = "") -> str:
+def _pair(code: str, pair: SamplePair, why: str = "") -> str:
     direction = "rtl" if LANGUAGES[code].rtl else "ltr"
     return (
         f'<tr><td class="id" colspan="2">{escape(pair.id)}{why}</td></tr>\n'

@@ -60,7 +60,7 @@ class Item(NamedTuple):
     asked: int
 
 
-class Ask(NamedTuple):
+class TranslationPrompt(NamedTuple):
     """The messages, and the schema of the answer as `response_format` takes it."""
 
     messages: list[Message]
@@ -69,21 +69,21 @@ class Ask(NamedTuple):
 
 def ask_for_languages(
     source: Translatable, targets: Sequence[Target], earlier: Sequence[str], terms: Sequence[Term]
-) -> Ask:
+) -> TranslationPrompt:
     """One pair in several languages."""
     fields, codes = _fields(source), [target.language.code for target in targets]
     form = _BY_LANGUAGE.format(fields=_shown(fields))
     user = {"languages": codes, **_texts(source), **_extras(earlier, _terms(source, terms, codes))}
-    return Ask(_messages(targets, form, user), _schema(dict.fromkeys(codes, fields)))
+    return TranslationPrompt(_messages(targets, form, user), _schema(dict.fromkeys(codes, fields)))
 
 
-def ask_for_items(items: Sequence[Item], terms: Sequence[Term]) -> Ask:
+def ask_for_items(items: Sequence[Item], terms: Sequence[Term]) -> TranslationPrompt:
     """Several texts, in a language each, numbered from 1."""
     user = {str(number): _item(item, terms) for number, item in enumerate(items, 1)}
     targets = list({item.target.language.code: item.target for item in items}.values())
     fields = {number: _fields(item.source) for number, item in zip(user, items, strict=True)}
     form = _BY_NUMBER.format(fields=_shown(FIELDS))
-    return Ask(_messages(targets, form, user), _schema(fields))
+    return TranslationPrompt(_messages(targets, form, user), _schema(fields))
 
 
 def terms_in(source: Translatable, terms: Sequence[Term]) -> list[Term]:

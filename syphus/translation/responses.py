@@ -30,14 +30,14 @@ from syphus.types import State
 # model is told.
 
 
-class Verdict(NamedTuple):
+class TranslationOutcome(NamedTuple):
     """Nothing where the translation is good."""
 
     reason: str = ""
     detail: str = ""
 
 
-class Source:
+class SourceChecker:
     """A source with what the checks know of it, worked out once for all its languages."""
 
     def __init__(self, source: Translatable, terms: Sequence[Term]) -> None:
@@ -45,10 +45,10 @@ class Source:
         self._features = Features(source)
         self._terms = terms_in(source, terms) if terms else []
 
-    def judge(self, translated: Translatable, language: Language) -> Verdict:
+    def judge(self, translated: Translatable, language: Language) -> TranslationOutcome:
         """Whether this is its translation."""
         checked = check_translation(self._features, translated, language, self._terms)
-        return Verdict(checked.reason, "\n".join(fault.told for fault in checked.faults))
+        return TranslationOutcome(checked.reason, "\n".join(fault.told for fault in checked.faults))
 
 
 def checks_digest(terms: Sequence[Term]) -> str:
@@ -68,7 +68,7 @@ _COLON, _COMMA = re.compile(r"\s*:\s*"), re.compile(r"\s*(,?)\s*")
 _DECODER = json.JSONDecoder(strict=False)
 
 
-class Members(NamedTuple):
+class AnswerMembers(NamedTuple):
     """The members of the object up to where it can be read, and why it ended there ("" where that is its end)."""
 
     values: dict[str, object]
@@ -76,12 +76,12 @@ class Members(NamedTuple):
     state: State = State.INVALID  #: of what is missing, once it is not asked for any more
 
 
-def read_members(text: str) -> Members:
+def read_members(text: str) -> AnswerMembers:
     """Reads the object that an answer is, with whatever stands around it."""
     answer = readable(text)
     start = _START.search(answer.text)
     if start is None:
-        return Members({}, answer.problems[0] if answer.problems else NO_JSON)
+        return AnswerMembers({}, answer.problems[0] if answer.problems else NO_JSON)
     values: dict[str, object] = {}
     at, problem = start.end(), ""
     while answer.text[at : at + 1] != "}":
@@ -89,20 +89,20 @@ def read_members(text: str) -> Members:
             key, at = _DECODER.raw_decode(answer.text, at)
             colon = _COLON.match(answer.text, at)
             if colon is None or not isinstance(key, str):
-                return Members(values, NOT_VALID)
+                return AnswerMembers(values, NOT_VALID)
             value, at = _DECODER.raw_decode(answer.text, colon.end())
         except (ValueError, RecursionError):
-            return Members(values, NOT_VALID)
+            return AnswerMembers(values, NOT_VALID)
         if key in values:
             problem = "the same key twice"
         values[key] = value
         comma = _COMMA.match(answer.text, at)
         assert comma is not None
         at = comma.end()
-    return Members(values, problem)
+    return AnswerMembers(values, problem)
 
 
-def translation(members: Members, name: str, source: Translatable) -> Translatable | str:
+def translation(members: AnswerMembers, name: str, source: Translatable) -> Translatable | str:
     """The texts under `name`, or in a few words why there are none; a text that the source has not got is left out."""
     if name not in members.values:
         return members.problem or MISSING
@@ -131,7 +131,7 @@ def recheck(store: Store, terms: Sequence[Term], tick: Callable[[int], None]) ->
     """
     changed = 0
     for read, held in enumerate(parts_of_all(store, TRANSLATE, (State.OK, State.INVALID)), 1):
-        texts = Source(load(held.text), terms)
+        texts = SourceChecker(load(held.text), terms)
         judged = []
         for name, state, reason, text in held.parts:
             if not text or name not in LANGUAGES:

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.translation import LANGUAGES, Translatable
-from syphus.formats.mimicit.ids import Names
+from syphus.formats.mimicit.ids import IdSet
 from syphus.formats.translation_report import TRANSLATE
-from syphus.ledger.parts import Taken, with_parts
+from syphus.ledger.parts import PartWithText, with_parts
 from syphus.ledger.store import Store
-from syphus.translation.chunks import Piece, join, load, piece_of
+from syphus.translation.chunks import Chunk, chunk_of, join, load
 from syphus.types import State
 
 
@@ -34,22 +34,22 @@ class TranslatedPair(NamedTuple):
 
 def translated_pairs(store: Store) -> Iterator[TranslatedPair]:
     """All pairs, in the order of the input, whether or not they are translated."""
-    pieces: list[tuple[Piece, Taken]] = []
+    pieces: list[tuple[Chunk, PartWithText]] = []
     for taken in with_parts(store, TRANSLATE, State.OK):
-        piece = piece_of(taken.id, taken.text, orjson.loads(taken.meta))
+        piece = chunk_of(taken.id, taken.text, orjson.loads(taken.meta))
         pieces.append((piece, taken))
         if piece.number == piece.of:
             yield _whole(pieces)
             pieces = []
 
 
-class Chosen:
+class ExportedPairs:
     """Which pairs go out, by language; use it as a context manager. `partial` keeps rounds without earlier ones."""
 
     def __init__(self, store: Store, codes: Sequence[str], partial: bool) -> None:
         self.written = dict.fromkeys(codes, 0)
         self.with_gaps = dict.fromkeys(codes, 0)  #: rounds without all of their earlier ones, kept or not
-        self._names = Names()
+        self._names = IdSet()
         for pair in translated_pairs(store):
             for code in pair.texts.keys() & self.written.keys():
                 gaps = any(not self.has(code, name) for name in pair.context)
@@ -58,7 +58,7 @@ class Chosen:
                     self._names.add(_key(code, pair.id))
                     self.written[code] += 1
 
-    def __enter__(self) -> Chosen:
+    def __enter__(self) -> ExportedPairs:
         return self
 
     def __exit__(self, *reason: object) -> None:
@@ -77,7 +77,7 @@ def _key(code: str, name: str) -> str:
     return f"{code} {name}"
 
 
-def _whole(pieces: list[tuple[Piece, Taken]]) -> TranslatedPair:
+def _whole(pieces: list[tuple[Chunk, PartWithText]]) -> TranslatedPair:
     first, taken = pieces[0]
     codes = [code for code in taken.parts if code in LANGUAGES and all(code in each.parts for _, each in pieces)]
     if len(pieces) == 1:
@@ -90,7 +90,7 @@ def _whole(pieces: list[tuple[Piece, Taken]]) -> TranslatedPair:
     return TranslatedPair(first.pair, source, images, first.related, first.context, texts, models)
 
 
-def _joined(pieces: list[tuple[Piece, Translatable]], code: str) -> Translatable:
+def _joined(pieces: list[tuple[Chunk, Translatable]], code: str) -> Translatable:
     """The pieces of each field as one text; "" is English."""
     fields = []
     for field in ("instruction", "answer"):

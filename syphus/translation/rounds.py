@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from syphus.endpoints.request import Sampling
+from syphus.endpoints.request import RequestBuilder
 from syphus.errors import SyphusError
 from syphus.formats.translation_report import AGAIN, TRANSLATE
 from syphus.ledger.batches import Batch, account_for_batches, register_batches
@@ -12,10 +12,10 @@ from syphus.ledger.parts import give_parts_the_state_of_their_query, open_parts,
 from syphus.ledger.sessions import Settings, get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
-from syphus.runs.session import Asker
-from syphus.text import many
+from syphus.runs.session import StageRunner
+from syphus.text import pluralize
 from syphus.translation.chunks import load
-from syphus.translation.stage import NOT_YET, Again, Plan, Translate, answer_tokens
+from syphus.translation.stage import NOT_YET, RetryTranslateStage, TranslateStage, TranslationPlan, answer_tokens
 from syphus.types import State
 
 TOGETHER = 8  #: texts that are asked for again in one request, at the most
@@ -26,9 +26,11 @@ _NO_BOUND = 1_000_000  # rounds: the stage itself knows when a pair has all its 
 class Rounds:
     """Asks for everything that `plan` wants and the ledger has not got yet."""
 
-    def __init__(self, store: Store, asker: Asker, plan: Plan, settings: Settings, observer: Observer) -> None:
+    def __init__(
+        self, store: Store, runner: StageRunner, plan: TranslationPlan, settings: Settings, observer: Observer
+    ) -> None:
         self._store = store
-        self._asker = asker
+        self._runner = runner
         self._plan = plan
         self._settings = settings
         self._observer = observer
@@ -40,7 +42,7 @@ class Rounds:
         self._account([name for name in before.split(",") if name])  # of a session that was killed
         set_meta(self._store, _ASKED, ",".join(self._names))
         reopen_queries(self._store, TRANSLATE, self._names)
-        return self._asker.report(TRANSLATE, brief=True).counts.states[State.PENDING]
+        return self._runner.report(TRANSLATE, brief=True).counts.states[State.PENDING]
 
     def waiting(self) -> bool:
         """Whether there is anything to be asked for again."""
@@ -48,18 +50,18 @@ class Rounds:
 
     def ask(self) -> SyphusError | None:
         """All rounds; returns what stopped them, None when there is nothing to be asked any more."""
-        report = self._asker.report(TRANSLATE, brief=True)
+        report = self._runner.report(TRANSLATE, brief=True)
         stopped_by = None
         if report.counts.states[State.PENDING]:
-            stage = Translate(self._store, self._sampling, self._plan)
-            stopped_by = self._asker.ask(stage, self._settings, report, max_rounds=_NO_BOUND)
+            stage = TranslateStage(self._store, self._sampling, self._plan)
+            stopped_by = self._runner.ask(stage, self._settings, report, max_rounds=_NO_BOUND)
             self._account(self._names)
         while stopped_by is None and register_batches(self._store, AGAIN, self._batches()):
-            report = self._asker.report(AGAIN, brief=True)
+            report = self._runner.report(AGAIN, brief=True)
             pending = report.counts.states[State.PENDING]
-            self._observer.say(f"Asking again for what was no good: {many(pending, 'request')}.")
-            stage_again = Again(self._store, self._sampling, self._plan)
-            stopped_by = self._asker.ask(stage_again, self._settings, report, trusted=True)
+            self._observer.say(f"Asking again for what was no good: {pluralize(pending, 'request')}.")
+            stage_again = RetryTranslateStage(self._store, self._sampling, self._plan)
+            stopped_by = self._runner.ask(stage_again, self._settings, report, trusted=True)
             self._account(self._names)
         self.settle()
         return stopped_by
@@ -69,8 +71,8 @@ class Rounds:
         settle_queries(self._store, TRANSLATE, self._names, NOT_YET)
 
     @property
-    def _sampling(self) -> Sampling:
-        return self._asker.sampling
+    def _sampling(self) -> RequestBuilder:
+        return self._runner.sampling
 
     def _account(self, names: Sequence[str]) -> None:
         """What ended without an answer that could be judged; `names` are the languages that the session asked for."""

@@ -13,7 +13,7 @@ from syphus.formats.mimicit.verify import list_of
 from syphus.io.records import Record, field, read_nested_items
 from syphus.ledger.results import accepted
 from syphus.ledger.store import Store
-from syphus.runs.generate import Generate
+from syphus.runs.generate import GenerateStage
 from syphus.translation.chunks import SourcePair, queries
 from syphus.types import Query
 
@@ -22,7 +22,7 @@ _TOGETHER = 200  # pairs about the same images that are looked at together, at t
 
 def pairs_of_run(store: Store) -> Iterator[Query]:
     """The accepted pairs of the run in a ledger. Raises `RunError` where two have the same id."""
-    for result in distinct(accepted(store, Generate.name)):
+    for result in distinct(accepted(store, GenerateStage.name)):
         names = [pair.id for pair in result.pairs]
         group = [
             SourcePair(

@@ -14,16 +14,16 @@ import orjson
 
 from syphus.answers.translation import Term, Translatable, is_english
 from syphus.endpoints.completions import BYTES_PER_TOKEN, unusable
-from syphus.endpoints.request import Sampling
+from syphus.endpoints.request import RequestBuilder
 from syphus.formats.translation_report import AGAIN, TRANSLATE
-from syphus.ledger.parts import Kept, Part, named_texts, parts_of, piece_id, texts_of
-from syphus.ledger.records import Answer, Row
+from syphus.ledger.parts import Part, StoredPart, chunk_id, named_texts, parts_of, texts_of
+from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
 from syphus.pipeline.stage import Judgement
 from syphus.runs.generate import BAD_ROW
-from syphus.translation.chunks import Piece, dump, load, piece_of
-from syphus.translation.prompts import Ask, Item, Target, ask_for_items, ask_for_languages
-from syphus.translation.responses import Members, Source, read_members, translation
+from syphus.translation.chunks import Chunk, chunk_of, dump, load
+from syphus.translation.prompts import Item, Target, TranslationPrompt, ask_for_items, ask_for_languages
+from syphus.translation.responses import AnswerMembers, SourceChecker, read_members, translation
 from syphus.types import Completion, Outcome, Request, State
 
 NOT_YET = "not in every language"
@@ -37,7 +37,7 @@ _FRAME = 15  # tokens of keys and braces around it
 _USUAL_TOKENS = 4_096  # that an answer may have, where nobody says
 
 
-class Plan(NamedTuple):
+class TranslationPlan(NamedTuple):
     """What is translated, and how: the same for all pairs."""
 
     targets: Mapping[str, Target]
@@ -66,7 +66,7 @@ def answer_tokens(source: Translatable) -> float:
 class _Translating:
     """What both stages share. The ledger alone says what has been asked: nothing is remembered here."""
 
-    def __init__(self, store: Store, sampling: Sampling, plan: Plan) -> None:
+    def __init__(self, store: Store, sampling: RequestBuilder, plan: TranslationPlan) -> None:
         self._store = store
         self._sampling = sampling
         self._plan = plan
@@ -79,20 +79,22 @@ class _Translating:
         """Does without a sampling parameter, or a schema, that the model does not take."""
         return self._sampling.adapt(parameter)
 
-    def _request(self, ask: Ask, sample: int) -> Request:
+    def _request(self, ask: TranslationPrompt, sample: int) -> Request:
         return self._sampling.request(ask.messages, sample, offered={"response_format": ask.schema})
 
-    def _earlier(self, piece: Piece) -> tuple[str, ...]:
+    def _earlier(self, piece: Chunk) -> tuple[str, ...]:
         """What came before: the last rounds of the conversation, or the piece before of a long text."""
         names = piece.context[-_ROUNDS_SEEN:]
         if piece.number > 1:
-            names = tuple(dict.fromkeys((piece_id(piece.pair, 1), piece_id(piece.pair, piece.number - 1))))
-        found = named_texts(self._store, TRANSLATE, [*names, *(piece_id(name, 1) for name in names)])
-        known = [each if each in found else piece_id(each, 1) for each in names]
+            names = tuple(dict.fromkeys((chunk_id(piece.pair, 1), chunk_id(piece.pair, piece.number - 1))))
+        found = named_texts(self._store, TRANSLATE, [*names, *(chunk_id(name, 1) for name in names)])
+        known = [each if each in found else chunk_id(each, 1) for each in names]
         texts = [load(found[each]) for each in known if each in found]
         return tuple(_shortened(f"{text.instruction} {text.answer}".strip()) for text in texts)
 
-    def _judged(self, n: int, name: str, key: str, kept: Kept | None, source: Source, members: Members) -> Part:
+    def _judged(
+        self, n: int, name: str, key: str, kept: StoredPart | None, source: SourceChecker, members: AnswerMembers
+    ) -> Part:
         """Part `name` of query `n` after one more answer, which has it under `key`."""
         given = translation(members, key, source.texts)
         last = (kept.asks if kept else 0) + 1 >= self._plan.most_asks
@@ -104,12 +106,12 @@ class _Translating:
         return Part(n, name, State.INVALID if last else State.PENDING, verdict.reason, verdict.detail, dump(given))
 
 
-class Translate(_Translating):
+class TranslateStage(_Translating):
     """A query is a pair, or a piece of a long one; its parts are the languages."""
 
     name = TRANSLATE
 
-    def request(self, row: Row, last: Answer | None) -> Request | Outcome:  # noqa: ARG002 - the parts say it all
+    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:  # noqa: ARG002 - the parts say it all
         """All languages that the pair was not asked for yet, as many as fit into one answer."""
         piece, parts = _piece(row), parts_of(self._store, row.n)
         if row.query.problem:
@@ -129,14 +131,14 @@ class Translate(_Translating):
         """Each language by itself; of an answer that was cut off, those that are whole."""
         piece, kept = _piece(row), parts_of(self._store, row.n)
         names, bad = self._next(piece, kept), unusable(completion)
-        source = Source(piece.source, self._plan.terms)
+        source = SourceChecker(piece.source, self._plan.terms)
         members = _members(completion, bad)
         parts = tuple(self._judged(row.n, name, name, kept.get(name), source, members) for name in names)
         states = {name: part.state for name, part in kept.items()} | {part.name: part.state for part in parts}
         more = len(self._open(kept)) > len(names)
         return Judgement(self._outcome(states), again=more, feedback=_MORE, parts=parts)
 
-    def _open(self, kept: Mapping[str, Kept]) -> list[str]:
+    def _open(self, kept: Mapping[str, StoredPart]) -> list[str]:
         """The languages that were not asked for yet."""
         return [
             name
@@ -144,7 +146,7 @@ class Translate(_Translating):
             if name not in kept or (kept[name].state is State.PENDING and not kept[name].asks)
         ]
 
-    def _next(self, piece: Piece, kept: Mapping[str, Kept]) -> list[str]:
+    def _next(self, piece: Chunk, kept: Mapping[str, StoredPart]) -> list[str]:
         return self._open(kept)[: self._plan.fitting(piece.source)]
 
     def _outcome(self, states: Mapping[str, State]) -> Outcome:
@@ -153,12 +155,12 @@ class Translate(_Translating):
         return Outcome(State.INVALID, reason=NOT_YET)
 
 
-class Again(_Translating):
+class RetryTranslateStage(_Translating):
     """A query is a batch: parts of other queries, by number and name, whose last translation was no good."""
 
     name = AGAIN
 
-    def request(self, row: Row, last: Answer | None) -> Request | Outcome:  # noqa: ARG002 - the parts say it all
+    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:  # noqa: ARG002 - the parts say it all
         """All texts of the batch, each with its language and with what was wrong."""
         items = [self._item(piece, name, kept) for _, name, piece, kept in self._batch(row)]
         return self._request(ask_for_items(items, self._plan.terms), row.used)
@@ -168,22 +170,22 @@ class Again(_Translating):
         members = _members(completion, unusable(completion))
         parts = []
         for number, (n, name, piece, kept) in enumerate(self._batch(row), 1):
-            source = Source(piece.source, self._plan.terms)
+            source = SourceChecker(piece.source, self._plan.terms)
             parts.append(self._judged(n, name, str(number), kept, source, members))
         good = sum(part.state is State.OK for part in parts)
         done = Outcome(State.OK) if good == len(parts) else Outcome(State.INVALID, reason=NOT_YET)
         return Judgement(done, parts=tuple(parts))
 
-    def _batch(self, row: Row) -> list[tuple[int, str, Piece, Kept]]:
+    def _batch(self, row: Row) -> list[tuple[int, str, Chunk, StoredPart]]:
         wanted = batch_of(row.query.meta)
         texts = texts_of(self._store, {n for n, _ in wanted})
         found = []
         for n, name in wanted:
             row_name, text, meta = texts[n]
-            found.append((n, name, piece_of(row_name, text, orjson.loads(meta)), parts_of(self._store, n)[name]))
+            found.append((n, name, chunk_of(row_name, text, orjson.loads(meta)), parts_of(self._store, n)[name]))
         return found
 
-    def _item(self, piece: Piece, name: str, kept: Kept) -> Item:
+    def _item(self, piece: Chunk, name: str, kept: StoredPart) -> Item:
         rejected = kept.detail or kept.reason
         return Item(piece.source, self._plan.targets[name], self._earlier(piece), rejected, kept.asked)
 
@@ -195,15 +197,15 @@ def batch_of(meta: Mapping[str, object]) -> list[tuple[int, str]]:
     return [(n, name) for n, name in parts]
 
 
-def _members(completion: Completion, bad: Outcome | None) -> Members:
+def _members(completion: Completion, bad: Outcome | None) -> AnswerMembers:
     if bad is None:
         return read_members(completion.text)
     whole = read_members(completion.text).values if bad.state is State.TRUNCATED else {}
-    return Members(whole, bad.reason, bad.state)
+    return AnswerMembers(whole, bad.reason, bad.state)
 
 
-def _piece(row: Row) -> Piece:
-    return piece_of(row.query.id, row.query.text, row.query.meta)
+def _piece(row: Row) -> Chunk:
+    return chunk_of(row.query.id, row.query.text, row.query.meta)
 
 
 def _shortened(text: str) -> str:

@@ -19,16 +19,16 @@ words.py         stems, numbers and names of a text
 common_words.py  words that say nothing of an annotation's own
 """
 
-from syphus.answers.scoring.candidates import Background, Candidate, Heuristic, Scored
+from syphus.answers.scoring.candidates import Candidate, Heuristic, Scored, ScoringContext
 from syphus.answers.scoring.grounding import things_of_the_annotation
 from syphus.answers.scoring.score import HEURISTICS, score_all
 
 __all__ = [
     "HEURISTICS",
-    "Background",
     "Candidate",
     "Heuristic",
     "Scored",
+    "ScoringContext",
     "score_all",
     "things_of_the_annotation",
 ]

@@ -19,7 +19,7 @@ KNOWN, SUBSET, PERHAPS, FOREIGN = 0.0, 0.15, 0.25, 1.0  #: how far a number is f
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class AnnotationFacts:
     """The stems of an annotation; its numbers, alone and by the stems that they count; lines like `dog: [box]`."""
 
     stems: frozenset[str]
@@ -59,7 +59,7 @@ class Facts:
 
 
 @lru_cache(maxsize=4_000)
-def read_facts(annotation: str) -> Facts:
+def read_annotation_facts(annotation: str) -> AnnotationFacts:
     """The facts of an annotation as the model gets to see it."""
     found = words(annotation)
     counted: dict[str, frozenset[float]] = {}
@@ -70,7 +70,7 @@ def read_facts(annotation: str) -> Facts:
     values = frozenset(word.value for word in found if word.value is not None)
     digits = frozenset(word.text for word in found if word.text[0].isdecimal())
     labelled = Counter(stem(label.split()[-1].casefold()) for label in _COUNTED.findall(annotation))
-    return Facts(frozenset(word.stem for word in found), values, digits, counted, labelled)
+    return AnnotationFacts(frozenset(word.stem for word in found), values, digits, counted, labelled)
 
 
 def numbers(found: Sequence[Word]) -> Iterator[tuple[Word, frozenset[str]]]:

@@ -43,7 +43,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # one is only equal to itself, so that work on it can be remembered
-class Background:
+class ScoringContext:
     """What candidates are compared with.
 
     `examples` are the in-context turns that the candidates were made with, `rules` the dataset's rules of cleaning,
@@ -75,7 +75,7 @@ class Heuristic:
 
     name: str
     weight: float
-    score: Callable[[Candidate, Background], tuple[float, str]]
+    score: Callable[[Candidate, ScoringContext], tuple[float, str]]
     explained: str
     floor: float = 0.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
-from syphus.answers.scoring.candidates import Background, Candidate
+from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.words import Word, is_common, words
 
 _LENGTH = 5  #: words in a row
@@ -14,13 +14,13 @@ _OWN_WORDS = 2  #: of them that carry meaning and are not in the annotation: the
 Phrase = tuple[str, ...]
 
 
-def no_copy_of_examples(candidate: Candidate, background: Background) -> tuple[float, str]:
+def no_copy_of_examples(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
     """1 less the share of an answer's phrases that an example has, too: the mean and the worst, half each."""
     known = _of_examples(background)
     return _judged(candidate, known.__contains__, "from an example")
 
 
-def no_copy_of_others(candidate: Candidate, background: Background) -> tuple[float, str]:
+def no_copy_of_others(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
     """1 less the share of an answer's phrases that another query's answer has, too: mean and worst, half each."""
     known = _of_others(background)
     here = candidate.query.text
@@ -31,7 +31,7 @@ def no_copy_of_others(candidate: Candidate, background: Background) -> tuple[flo
     return _judged(candidate, elsewhere, "from another query")
 
 
-def no_repeats(candidate: Candidate, _: Background) -> tuple[float, str]:
+def no_repeats(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """1 less the share of the phrases that have been in an answer of the candidate before."""
     said: set[Phrase] = set()
     again, count = [], 0
@@ -60,12 +60,12 @@ def _telling(phrase: Phrase, own: frozenset[str]) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _of_examples(background: Background) -> frozenset[Phrase]:
+def _of_examples(background: ScoringContext) -> frozenset[Phrase]:
     return frozenset(_stems(phrase) for text in background.taught for phrase in _phrases(text))
 
 
 @lru_cache(maxsize=4)
-def _of_others(background: Background) -> Mapping[Phrase, set[str]]:
+def _of_others(background: ScoringContext) -> Mapping[Phrase, set[str]]:
     """The annotations to which a phrase was answered."""
     known: dict[Phrase, set[str]] = {}
     for other in background.others:

@@ -10,7 +10,7 @@ from statistics import median
 from syphus.answers.cleaning import GENERAL_RULES
 from syphus.answers.cleaning.rules import Context, Rule, clean, parts, recognisable
 from syphus.answers.parsing.pairs import parse_pairs
-from syphus.answers.scoring.candidates import Background, Candidate
+from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.words import NUMBERS
 from syphus.text import in_words
 from syphus.types import State
@@ -29,7 +29,7 @@ _STATED = re.compile(
 )
 
 
-def parses(candidate: Candidate, _: Background) -> tuple[float, str]:
+def parses(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """1 where pairs could be read out of a whole answer."""
     cut = candidate.state not in (State.OK, State.INVALID)
     if candidate.pairs and not cut:
@@ -37,7 +37,7 @@ def parses(candidate: Candidate, _: Background) -> tuple[float, str]:
     return 0.0, candidate.reason or (candidate.state if cut else "no pairs")
 
 
-def keeps_rules(candidate: Candidate, background: Background) -> tuple[float, str]:
+def keeps_rules(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
     """1 where the stage accepted the answer, and no rule of cleaning rejects anything in it."""
     if candidate.state is not State.OK:
         return 0.0, candidate.reason or candidate.state
@@ -45,7 +45,7 @@ def keeps_rules(candidate: Candidate, background: Background) -> tuple[float, st
     return (0.0 if rejections else 1.0), "; ".join(f"{rule} ({at})" if at else rule for rule, at in rejections.items())
 
 
-def pairs(candidate: Candidate, background: Background) -> tuple[float, str]:
+def pairs(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
     """1 within the wanted number of pairs, less with each that is missing, and down to a half with more than wanted."""
     least, most = wanted_pairs(background)
     count = len(candidate.pairs)
@@ -57,7 +57,7 @@ def pairs(candidate: Candidate, background: Background) -> tuple[float, str]:
     return 1.0, ""
 
 
-def length(candidate: Candidate, _: Background) -> tuple[float, str]:
+def length(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """The mean over the answers: less than six words cost, and so do more than three hundred."""
     counts = [len(in_words(pair.answer)) for pair in candidate.pairs]
     if not counts:
@@ -67,7 +67,7 @@ def length(candidate: Candidate, _: Background) -> tuple[float, str]:
     return sum(scores) / len(scores), f"an answer of {worst} word{'s' * (worst != 1)}" if min(scores) < 1 else ""
 
 
-def whole(candidate: Candidate, _: Background) -> tuple[float, str]:
+def whole(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """The share of the answers that end as a sentence does."""
     cut = [pair.answer for pair in candidate.pairs if not _ENDS.search(pair.answer.rstrip())]
     if not candidate.pairs:
@@ -77,7 +77,7 @@ def whole(candidate: Candidate, _: Background) -> tuple[float, str]:
 
 
 @lru_cache(maxsize=4)
-def wanted_pairs(background: Background) -> Bounds:
+def wanted_pairs(background: ScoringContext) -> Bounds:
     """The least and the most pairs: as the background says, or its rules, or its system message, or others do."""
     if background.least is not None or background.most is not None:
         return background.least or 1, background.most
@@ -104,7 +104,7 @@ def _of_message(message: str) -> Bounds | None:
     return max(first, 1), None if (word or "").lower() == "at least" else last
 
 
-def _of_others(background: Background) -> Bounds:
+def _of_others(background: ScoringContext) -> Bounds:
     counts = [len(each.pairs) for each in background.others if each.pairs]
     if len(counts) > 1 == max(counts):
         return 1, 1
@@ -116,7 +116,7 @@ def _number(text: str) -> int:
 
 
 @lru_cache(maxsize=4)
-def _taught(background: Background) -> frozenset[str]:
+def _taught(background: ScoringContext) -> frozenset[str]:
     pairs_of = [pair for text in background.taught for pair in parse_pairs(text).pairs]
     return recognisable(text for pair in pairs_of for text in (pair.instruction, pair.answer))
 
@@ -135,7 +135,7 @@ _SYNTAX = re.compile(r"\[\s*\d+(?:\.\d+)?\s*,")
 _STRONG = tuple(rule for rule in GENERAL_RULES if rule.name == "speaks of its notes")
 
 
-def no_leak(candidate: Candidate, _: Background) -> tuple[float, str]:
+def no_leak(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """1 where nothing speaks of notes, 0 where something does."""
     rejections = clean(candidate.pairs, _STRONG, Context(candidate.query)).rejections
     if rejections:

@@ -16,8 +16,8 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 from syphus.answers.cleaning.rules import Check, Context, Rule
-from syphus.answers.scoring.annotation_facts import Facts, numbers, read_facts
-from syphus.answers.scoring.candidates import Background, Candidate
+from syphus.answers.scoring.annotation_facts import AnnotationFacts, numbers, read_annotation_facts
+from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.lexicon import is_thing, same
 from syphus.answers.scoring.words import Word, comparable, content, is_common, seems_english, stem, words
 from syphus.types import Pair
@@ -47,7 +47,7 @@ Weigh = Callable[[Word, Sequence[Word]], float]
 """Gives the weight of a word that is not supported, from the words before it."""
 
 
-def grounding(candidate: Candidate, background: Background) -> tuple[float, str]:
+def grounding(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
     """The mean over the pairs, and the worst of them, half each."""
     if not candidate.pairs:
         return 0.0, "no pair"
@@ -55,7 +55,7 @@ def grounding(candidate: Candidate, background: Background) -> tuple[float, str]
     told = " ".join(pair.answer for pair in candidate.pairs)
     if not comparable(annotation, told):
         return _NOT_COMPARED, "the annotation has no words to compare with"
-    facts, taken = read_facts(annotation), content(background.system_message)
+    facts, taken = read_annotation_facts(annotation), content(background.system_message)
     weigh = _weight if seems_english(told) else _weight_abroad
     found = [_look(pair, facts, taken, weigh) for pair in candidate.pairs]
     scores = [score for score, _ in found]
@@ -70,7 +70,7 @@ def _invented(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
         return  # a model that sees the images knows more
     if not comparable(annotation, answers):
         return
-    facts = read_facts(annotation)
+    facts = read_annotation_facts(annotation)
     for number, pair in enumerate(pairs, 1):
         for sentence in _SENTENCE.split(pair.answer):
             if _GUESS.search(sentence):
@@ -86,7 +86,7 @@ def _invented(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
 things_of_the_annotation: Rule = Check("a thing that the annotation does not hold", _invented)
 
 
-def _look(pair: Pair, facts: Facts, taken: frozenset[str], weigh: Weigh) -> tuple[float, list[str]]:
+def _look(pair: Pair, facts: AnnotationFacts, taken: frozenset[str], weigh: Weigh) -> tuple[float, list[str]]:
     """A pair's score, and what in it is not supported, the gravest first."""
     supported = _START + sum(map(facts.supports, content(pair.answer)))
     foreign: dict[str, float] = {}
@@ -99,7 +99,7 @@ def _look(pair: Pair, facts: Facts, taken: frozenset[str], weigh: Weigh) -> tupl
     return score * _EACH**hard, sorted(foreign, key=lambda told: -foreign[told])
 
 
-def _foreign(text: str, facts: Facts, taken: frozenset[str], weigh: Weigh) -> Iterator[tuple[str, float]]:
+def _foreign(text: str, facts: AnnotationFacts, taken: frozenset[str], weigh: Weigh) -> Iterator[tuple[str, float]]:
     """Each word or number that nothing supports, with its weight."""
     found = words(text)
     for place, word in enumerate(found):
@@ -110,7 +110,7 @@ def _foreign(text: str, facts: Facts, taken: frozenset[str], weigh: Weigh) -> It
             yield number.text, _NUMBER * doubt
 
 
-def _is_told(word: Word, facts: Facts, taken: frozenset[str]) -> bool:
+def _is_told(word: Word, facts: AnnotationFacts, taken: frozenset[str]) -> bool:
     """Whether a word is supported, or is none that says something of its own."""
     return word.stem in taken or is_common(word.stem) or facts.supports(word.stem) or facts.allows(word.stem)
 
@@ -153,7 +153,7 @@ _STATEMENT = re.compile(r"\n+|(?<=[.!?])[\s\"]+|\",\s*\"")
 _KEYS = ("annotation", "caption", "description", "duration", "id", "sentence", "tag", "timestamp", "title")
 
 
-def coverage(candidate: Candidate, _: Background) -> tuple[float, str]:
+def coverage(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """The mean over the annotation's statements of the share of their words that come up, where 90% is all."""
     annotation = candidate.query.text
     said = statements(annotation)

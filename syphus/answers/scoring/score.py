@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from syphus.answers.scoring import copying, form, grounding, variety
 from syphus.answers.scoring import form as leaks
 from syphus.answers.scoring import grounding as coverage
-from syphus.answers.scoring.candidates import Background, Candidate, Heuristic, Scored
+from syphus.answers.scoring.candidates import Candidate, Heuristic, Scored, ScoringContext
 from syphus.errors import PluginError
 
 # FOLDED from heuristics.py:
@@ -36,7 +36,7 @@ _BARRED = 0.5  #: of its total is left to a candidate that can't be chosen, so t
 
 def score_all(
     candidates: Iterable[Candidate],
-    background: Background,
+    background: ScoringContext,
     heuristics: Sequence[Heuristic] = HEURISTICS,
     extra: Sequence[Heuristic] = (),
 ) -> list[Scored]:
@@ -50,7 +50,7 @@ def score_all(
     return [_scored(candidate, background, table) for candidate in candidates]
 
 
-def _scored(candidate: Candidate, background: Background, table: Sequence[Heuristic]) -> Scored:
+def _scored(candidate: Candidate, background: ScoringContext, table: Sequence[Heuristic]) -> Scored:
     results = {each.name: _checked(each, each.score(candidate, background)) for each in table}
     barred = tuple(each.name for each in table if results[each.name][0] < each.floor)
     weights = sum(each.weight for each in table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import combinations
 
-from syphus.answers.scoring.candidates import Background, Candidate
+from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.form import wanted_pairs
 from syphus.answers.scoring.words import alike, content
 
@@ -35,7 +35,7 @@ def question_type(question: str) -> str:
     return next((name for name, pattern in _PATTERNS.items() if pattern.match(start)), "tell")
 
 
-def variety(candidate: Candidate, background: Background) -> tuple[float, str]:
+def variety(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
     """The mean of: different openings, different types, and the distance between the questions' words.
 
     Of one question alone nothing can be said; where one is wanted, that is no fault.

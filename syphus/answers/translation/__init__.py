@@ -26,19 +26,19 @@ from syphus.answers.translation.check import check_translation
 from syphus.answers.translation.features import Features
 from syphus.answers.translation.identify import is_english, require_identifier
 from syphus.answers.translation.languages import LANGUAGES, Language
-from syphus.answers.translation.types import REASONS, Checked, Fault, Place, Reason, Term, Translatable
+from syphus.answers.translation.types import REASONS, CheckResult, Place, Reason, Term, Translatable, TranslationFault
 
 __all__ = [
     "LANGUAGES",
     "REASONS",
-    "Checked",
-    "Fault",
+    "CheckResult",
     "Features",
     "Language",
     "Place",
     "Reason",
     "Term",
     "Translatable",
+    "TranslationFault",
     "check_translation",
     "is_english",
     "require_identifier",

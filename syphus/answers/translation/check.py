@@ -16,7 +16,7 @@ from syphus.answers.translation.languages import Language
 from syphus.answers.translation.layout import unlike_layout, without_line_numbers
 from syphus.answers.translation.numbers import unlike_numbers
 from syphus.answers.translation.remarks import comment, escapes, left_over_json
-from syphus.answers.translation.types import Checked, Fault, Place, Reason, Term, Translatable
+from syphus.answers.translation.types import CheckResult, Place, Reason, Term, Translatable, TranslationFault
 from syphus.answers.translation.units import other_units
 
 # FOLDED from pairing.py:
@@ -30,17 +30,17 @@ _LONG_ENOUGH = 4  # characters of a text that stands in the other one by no chan
 _QUESTION_INSIDE = re.compile(r"[?？؟].*\w", re.DOTALL)
 
 
-def pair_faults(source: Features, instruction: Shape, answer: Shape, language: Language) -> list[Fault]:
+def pair_faults(source: Features, instruction: Shape, answer: Shape, language: Language) -> list[TranslationFault]:
     """Swapped, merged, or answered; the first that is found."""
     if _same(source, instruction, answer):
-        return [Fault(Reason.MERGED, "both")]
+        return [TranslationFault(Reason.MERGED, "both")]
     if _swapped(source, instruction, answer, language):
-        return [Fault(Reason.SWAPPED, "both")]
+        return [TranslationFault(Reason.SWAPPED, "both")]
     if _merged(source, instruction, answer):
-        return [Fault(Reason.MERGED, "both")]
+        return [TranslationFault(Reason.MERGED, "both")]
     question = source.instruction
     if question.asks and not instruction.ends_as_question and not _REQUEST.search(question.text):
-        return [Fault(Reason.ANSWERED, "instruction", "no question mark")]
+        return [TranslationFault(Reason.ANSWERED, "instruction", "no question mark")]
     return []
 
 
@@ -156,7 +156,7 @@ _Found = Iterator[tuple[Reason, str]]
 
 def check_translation(
     source: Translatable | Features, translated: Translatable, language: Language, terms: Sequence[Term] = ()
-) -> Checked:
+) -> CheckResult:
     """Looks for everything that shows `translated` not to be the translation of `source` into `language`.
 
     `terms` is the glossary. Who checks several languages of one source makes its `Features` once and gives these.
@@ -172,23 +172,23 @@ def check_translation(
     if not any(fault.reason is Reason.EMPTY for fault in faults):
         faults += pair_faults(features, instruction, answer, language)
     faults.sort(key=lambda fault: _GRAVITY[fault.reason])
-    return Checked(tuple(faults), tuple(notes))
+    return CheckResult(tuple(faults), tuple(notes))
 
 
 def _text_faults(
     source: SourceText, there: Shape, language: Language, terms: Sequence[Term], place: Place, notes: list[str]
-) -> Iterator[Fault]:
+) -> Iterator[TranslationFault]:
     if source.said and not any(map(str.isalnum, there.text)):
-        yield Fault(Reason.EMPTY, place, there.text.strip())
+        yield TranslationFault(Reason.EMPTY, place, there.text.strip())
         return
     if there.normal == source.normal:
         checks = _same_text(source, language, place, notes)
     else:
         checks = _other_text(source, there, language, place, notes)
     for reason, detail in checks:
-        yield Fault(reason, place, detail)
+        yield TranslationFault(reason, place, detail)
     for detail in missing_terms(source.text, there.text, terms, language.code) if terms else ():
-        yield Fault(Reason.TERMS, place, detail)
+        yield TranslationFault(Reason.TERMS, place, detail)
 
 
 def _same_text(source: SourceText, language: Language, place: Place, notes: list[str]) -> _Found:

@@ -96,7 +96,7 @@ def runs(in_words: list[str]) -> frozenset[tuple[str, ...]]:
     )
 
 
-class Copyable:
+class UntranslatedFinder:
     """What is needed of an English text to find it again: the whole, and its stretches of words."""
 
     __slots__ = ("elsewhere", "same_script", "stays", "whole")
@@ -109,7 +109,7 @@ class Copyable:
         self.same_script = frozenset(run for run in self.elsewhere if not _ENGLISH.isdisjoint(run))
 
 
-def stretch(source: Copyable, unquoted: str, latin: bool) -> str:
+def stretch(source: UntranslatedFinder, unquoted: str, latin: bool) -> str:
     """A stretch of English in a translation, or all of it; else ""."""
     known, least = (source.same_script, _WHOLE) if latin else (source.elsewhere, 1)
     small = (_WORD if latin else _ENGLISH_WORD).findall(unquoted.lower())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from syphus.answers.translation.copies import Copyable, normal
+from syphus.answers.translation.copies import UntranslatedFinder, normal
 from syphus.answers.translation.kept import take_out
 from syphus.answers.translation.layout import layout, without_line_numbers, without_quotes
 from syphus.answers.translation.numbers import plain_digits
@@ -54,7 +54,7 @@ class SourceText(Shape):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.copy = Copyable(text, self.unquoted)
+        self.copy = UntranslatedFinder(text, self.unquoted)
         self.numbers = SourceNumbers(without_line_numbers(self.plain))
         self.units = with_units(self.plain)
         self.remarks = Remarks(text)

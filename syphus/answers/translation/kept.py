@@ -26,7 +26,7 @@ _KEPT = re.compile(
 _REASONS = {"code": Reason.CODE, "link": Reason.LINKS, "mark": Reason.PLACEHOLDERS}
 
 
-class Kept(NamedTuple):
+class ProtectedSpans(NamedTuple):
     """A text without what is kept, and what that is: (reason, text) with how often it is there."""
 
     plain: str
@@ -36,10 +36,10 @@ class Kept(NamedTuple):
 _NOTHING: Counter[tuple[Reason, str]] = Counter()
 
 
-def take_out(text: str) -> Kept:
+def take_out(text: str) -> ProtectedSpans:
     """Takes out what a translation keeps; each leaves a blank behind."""
     if not _HINT.search(text):
-        return Kept(text, _NOTHING)
+        return ProtectedSpans(text, _NOTHING)
     things: Counter[tuple[Reason, str]] = Counter()
 
     def put(found: re.Match[str]) -> str:
@@ -48,7 +48,7 @@ def take_out(text: str) -> Kept:
         things[reason, bare] += 1
         return " " + thing[len(bare) :]
 
-    return Kept(_KEPT.sub(put, text), things)
+    return ProtectedSpans(_KEPT.sub(put, text), things)
 
 
 def differ(these: Counter[Any], those: Counter[Any]) -> bool:

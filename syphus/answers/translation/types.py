@@ -40,73 +40,83 @@ class Reason(StrEnum):
     TERMS = "terms"
 
 
-class Told(NamedTuple):
+class ReasonText(NamedTuple):
     """A reason in words: `meaning` for people and reports, `advice` for the model that is asked again."""
 
     meaning: str
     advice: str
 
 
-REASONS: dict[Reason, Told] = {
-    Reason.EMPTY: Told("Nothing is there, or only dots.", "Translate the whole text."),
-    Reason.JSON: Told(
+REASONS: dict[Reason, ReasonText] = {
+    Reason.EMPTY: ReasonText("Nothing is there, or only dots.", "Translate the whole text."),
+    Reason.JSON: ReasonText(
         "Keys, braces or quotes of the structured answer are inside of the text.",
         "Write only the translated text into the field, without JSON inside of it.",
     ),
-    Reason.ESCAPED: Told(
+    Reason.ESCAPED: ReasonText(
         "Characters are escaped (\\u4f60, &amp;, %20) that the source writes as they are, or cannot be seen at all.",
         "Write every character as itself, never escaped, and none that cannot be seen.",
     ),
-    Reason.SWAPPED: Told(
+    Reason.SWAPPED: ReasonText(
         "The instruction stands where the answer belongs, and the answer where the instruction does.",
         "Translate the instruction in its own field and the answer in its own.",
     ),
-    Reason.MERGED: Told(
+    Reason.MERGED: ReasonText(
         "One field holds both texts, or both hold the same.",
         "Keep instruction and answer apart: each field holds the translation of its own text alone.",
     ),
-    Reason.COPIED: Told(
+    Reason.COPIED: ReasonText(
         "The English text, or a good part of it, stands there untranslated.", "Translate it; do not repeat the English."
     ),
-    Reason.WRONG_SCRIPT: Told(
+    Reason.WRONG_SCRIPT: ReasonText(
         "The text is not written in the script of the language.", "Write in the language and script asked for."
     ),
-    Reason.WRONG_LANGUAGE: Told("The text is in another language.", "Write in the language asked for, and no other."),
-    Reason.COMMENT: Told(
+    Reason.WRONG_LANGUAGE: ReasonText(
+        "The text is in another language.", "Write in the language asked for, and no other."
+    ),
+    Reason.COMMENT: ReasonText(
         'The model says something of its own ("Here is the translation:").',
         "Write the translation alone, with nothing before or after it.",
     ),
-    Reason.ANSWERED: Told(
+    Reason.ANSWERED: ReasonText(
         "The instruction is a question in the source, and here it is something else.",
         "Do not answer the question: translate it, so that it stays a question.",
     ),
-    Reason.TOO_SHORT: Told("Much shorter than such a text is in this language.", "Translate all of it, to the end."),
-    Reason.TOO_LONG: Told(
+    Reason.TOO_SHORT: ReasonText(
+        "Much shorter than such a text is in this language.", "Translate all of it, to the end."
+    ),
+    Reason.TOO_LONG: ReasonText(
         "Much longer than such a text is in this language.", "Add nothing that the text does not say."
     ),
-    Reason.CUT_OFF: Told("The text stops before its end.", "Translate all of it, to the last word."),
-    Reason.PLACEHOLDERS: Told(
+    Reason.CUT_OFF: ReasonText("The text stops before its end.", "Translate all of it, to the last word."),
+    Reason.PLACEHOLDERS: ReasonText(
         "A placeholder ({name}, %s, <image>, [1], $x$) is missing, changed or new.",
         "Keep placeholders exactly as they are in the source.",
     ),
-    Reason.CODE: Told(
+    Reason.CODE: ReasonText(
         "Code between backticks is not the code of the source.", "Keep code exactly as it is, untranslated."
     ),
-    Reason.LINKS: Told("A web or e-mail address is missing, changed or new.", "Keep addresses exactly as they are."),
-    Reason.TIMES: Told("A time or timestamp is missing, changed or new.", "Keep all times and timestamps as they are."),
-    Reason.NUMBERS: Told("A number is missing, changed or new.", "Keep all numbers as they are."),
-    Reason.UNITS: Told("The unit of a number is another one.", "Keep all units; convert nothing."),
-    Reason.CHOICES: Told(
+    Reason.LINKS: ReasonText(
+        "A web or e-mail address is missing, changed or new.", "Keep addresses exactly as they are."
+    ),
+    Reason.TIMES: ReasonText(
+        "A time or timestamp is missing, changed or new.", "Keep all times and timestamps as they are."
+    ),
+    Reason.NUMBERS: ReasonText("A number is missing, changed or new.", "Keep all numbers as they are."),
+    Reason.UNITS: ReasonText("The unit of a number is another one.", "Keep all units; convert nothing."),
+    Reason.CHOICES: ReasonText(
         "The letters or numbers of the choices are not those of the source.",
         "Keep the letters or numbers of the choices.",
     ),
-    Reason.LAYOUT: Told(
+    Reason.LAYOUT: ReasonText(
         "Lines, list items, headings or markup are not those of the source.",
         "Keep line breaks, lists, headings, bold and other markup as they are.",
     ),
-    Reason.QUOTES: Told("What is in quotes is no longer, or something new is.", "Keep quotes around what is quoted."),
-    Reason.EMOJI: Told("An emoji is missing, changed or new.", "Keep every emoji."),
-    Reason.TERMS: Told(
+    Reason.QUOTES: ReasonText(
+        "What is in quotes is no longer, or something new is.", "Keep quotes around what is quoted."
+    ),
+    Reason.EMOJI: ReasonText("An emoji is missing, changed or new.", "Keep every emoji."),
+    Reason.TERMS: ReasonText(
         "A term of the glossary is not written as it is there.", "Write the terms as the glossary does."
     ),
 }
@@ -124,7 +134,7 @@ class Translatable:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TranslationFault:
     """One thing that is wrong: its reason, where it is, and what was found there ("1,200 is missing")."""
 
     reason: Reason
@@ -139,13 +149,13 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckResult:
     """What the checks say about one translation: every fault, and notes on what could not be judged for certain.
 
     A note is a short line ("answer: too short to tell its language"), and never a reason to reject.
     """
 
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[TranslationFault, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

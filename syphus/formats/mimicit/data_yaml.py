@@ -30,7 +30,7 @@ _FILES = ("mimicit_path", "train_config_path")
 _KEYS = (*_FILES, "images_path", "num_samples", "task_description")
 
 
-class Part(NamedTuple):
+class MixturePart(NamedTuple):
     """One dataset of a group: its files, and how many samples are drawn from it (all of them where it is not said)."""
 
     name: str
@@ -40,15 +40,15 @@ class Part(NamedTuple):
     samples: int | None = None
 
 
-class Group(NamedTuple):
+class MixtureGroup(NamedTuple):
     """What is loaded together, and shares its ids. `kind` is one of `GROUPS`, or "" for a file by itself."""
 
     place: str  #: the file that says so
     kind: str
-    parts: tuple[Part, ...]
+    parts: tuple[MixturePart, ...]
 
 
-class Finding(NamedTuple):
+class DataYamlFinding(NamedTuple):
     """Something that is wrong: in which file, with which id ("" where it is the file), what, and the details.
 
     `kind` is one of a few texts that can be counted.
@@ -65,7 +65,7 @@ class Finding(NamedTuple):
         )  # one line, whatever is in it
 
 
-def read_groups(path: Path) -> tuple[list[Group], list[Finding]]:
+def read_groups(path: Path) -> tuple[list[MixtureGroup], list[DataYamlFinding]]:
     """The groups of a data yaml, as far as they can be loaded, and what is wrong with it.
 
     Paths are taken from the current folder, as the loader takes them. Raises `ConfigError` where it is no YAML at all.
@@ -73,21 +73,24 @@ def read_groups(path: Path) -> tuple[list[Group], list[Finding]]:
     document = read_yaml(path)
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: groups are expected at the top ({', '.join(GROUPS)}), this is {kind_of(document)}")
-    findings: list[Finding] = []
+    findings: list[DataYamlFinding] = []
     groups = []
     for kind, body in document.items():
         if kind not in GROUPS:
-            findings.append(Finding(str(path), kind, "unknown group", f"there is {', '.join(GROUPS)}"))
+            findings.append(DataYamlFinding(str(path), kind, "unknown group", f"there is {', '.join(GROUPS)}"))
         elif not isinstance(body, dict) or not body:
-            findings.append(Finding(str(path), kind, "empty group"))
+            findings.append(DataYamlFinding(str(path), kind, "empty group"))
         else:
             parts = []
             for name, settings in body.items():
-                wrong = [Finding(str(path), f"{kind}.{name}", what, detail) for what, detail in _wrong(kind, settings)]
+                wrong = [
+                    DataYamlFinding(str(path), f"{kind}.{name}", what, detail)
+                    for what, detail in _wrong(kind, settings)
+                ]
                 findings += wrong
                 if isinstance(settings, dict) and _is_file(settings.get("mimicit_path")):
                     parts.append(_part(name, settings))
-            groups.append(Group(str(path), kind, tuple(parts)))
+            groups.append(MixtureGroup(str(path), kind, tuple(parts)))
     return groups, findings
 
 
@@ -116,9 +119,9 @@ def _wrong(kind: str, settings: object) -> Iterator[tuple[str, str]]:
         yield "task_description is no list of texts", "the loader takes one element of it"
 
 
-def _part(name: str, settings: dict[str, object]) -> Part:
+def _part(name: str, settings: dict[str, object]) -> MixturePart:
     train, images, samples = (settings.get(key) for key in ("train_config_path", "images_path", "num_samples"))
-    return Part(
+    return MixturePart(
         name,
         Path(str(settings["mimicit_path"])),
         Path(str(train)) if _is_file(train) else None,

@@ -6,21 +6,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from syphus.errors import InputError
-from syphus.formats.mimicit.data_yaml import ENDINGS, Finding, Group, Part, read_groups
+from syphus.formats.mimicit.data_yaml import ENDINGS, DataYamlFinding, MixtureGroup, MixturePart, read_groups
 from syphus.ledger.store import FILE as LEDGER
 
 _MARK = "_instructions"
 
 
-def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[list[Group], list[Finding]]:
+def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[list[MixtureGroup], list[DataYamlFinding]]:
     """The groups behind the paths, and what is wrong with the data yamls among them.
 
     A folder stands for the instruction files in it. Each of these is a group of its own, with `XX_train.json` and the
     image store (`XX.parquet` or `XX.json`) beside it. The image stores `images` are added to every dataset. Raises
     `InputError` where there is nothing, `ConfigError` where a yaml is broken.
     """
-    groups: list[Group] = []
-    findings: list[Finding] = []
+    groups: list[MixtureGroup] = []
+    findings: list[DataYamlFinding] = []
     for path in paths:
         if path.suffix in ENDINGS:
             found, wrong = read_groups(path)
@@ -61,15 +61,15 @@ def _instructions(path: Path) -> list[Path]:
     return found
 
 
-def _alone(path: Path) -> Group:
+def _alone(path: Path) -> MixtureGroup:
     short, code = prefix(path), language(path)
     own = path.with_name(f"{short}_train_{code}.json")
     train = own if code and own.is_file() else path.with_name(f"{short}_train.json")
     beside = [path.with_name(f"{short}{ending}") for ending in (".parquet", ".json")]
     stores = tuple(store for store in beside if store.exists() and store != path)
-    part = Part(short, path, train if train.is_file() else None, stores)
-    return Group(str(path), "", (part,))
+    part = MixturePart(short, path, train if train.is_file() else None, stores)
+    return MixtureGroup(str(path), "", (part,))
 
 
-def _with(group: Group, images: Sequence[Path]) -> Group:
+def _with(group: MixtureGroup, images: Sequence[Path]) -> MixtureGroup:
     return group._replace(parts=tuple(part._replace(images=(*images, *part.images)) for part in group.parts))

@@ -15,7 +15,7 @@ import orjson
 
 from syphus.errors import RunError
 from syphus.io.durable import temporary_database
-from syphus.ledger.results import Result
+from syphus.ledger.results import QueryResult
 
 _CACHE = 2_000  # KiB
 _BATCH = 32  # queries that are noted together: so few are still at hand when they are written
@@ -26,7 +26,7 @@ _SHARED = (
 )
 
 
-def distinct(results: Iterable[Result]) -> Iterator[Result]:
+def distinct(results: Iterable[QueryResult]) -> Iterator[QueryResult]:
     """Hands the results on; raises `RunError` behind the last, if the id of a pair is another's, too."""
     left = iter(results)
     with closing(temporary_database(_CACHE)) as db:
@@ -37,7 +37,7 @@ def distinct(results: Iterable[Result]) -> Iterator[Result]:
         _look_at_shared(db)
 
 
-def _noted(result: Result) -> Iterator[tuple[str, bytes, str]]:
+def _noted(result: QueryResult) -> Iterator[tuple[str, bytes, str]]:
     """The ids of a query: what they begin with, how those go on that begin so, and the query."""
     ends: dict[str, list[str]] = {}
     for pair in result.pairs:
@@ -79,7 +79,7 @@ _MISSING_ONCE = """SELECT value, owner, place, reason, min(wanted.rowid) AS firs
     WHERE value NOT IN (SELECT name FROM name) GROUP BY value ORDER BY first"""
 
 
-class Names:
+class IdSet:
     """What there is, and what is wanted. Names are wanted by an owner, in a place, for a reason: all plain text.
 
     Raises `StorageError` where the disk fails.
@@ -90,7 +90,7 @@ class Names:
         self._db.execute("CREATE TABLE name (name TEXT PRIMARY KEY) WITHOUT ROWID")
         self._db.execute("CREATE TABLE wanted (names TEXT, owner TEXT, place TEXT, reason TEXT)")
 
-    def __enter__(self) -> Names:
+    def __enter__(self) -> IdSet:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import yaml
 
 from syphus.errors import ConfigError
-from syphus.formats.mimicit.data_yaml import ENDINGS, GROUPS, TEXT_ONLY, Part, read_groups
+from syphus.formats.mimicit.data_yaml import ENDINGS, GROUPS, TEXT_ONLY, MixturePart, read_groups
 from syphus.formats.mimicit.descriptions import description_beside
 from syphus.formats.mimicit.discovery import find_groups, language
 from syphus.formats.mimicit.verify import Summary, Tell, list_of, verify
@@ -106,7 +106,7 @@ def _datasets(text: str) -> Iterator[tuple[str, str, dict[str, object]]]:
     yield group, name, settings
 
 
-def _beside(text: str, part: Part) -> dict[str, object]:
+def _beside(text: str, part: MixturePart) -> dict[str, object]:
     """The settings of an instruction file by what stands beside it."""
     settings: dict[str, object] = {"mimicit_path": _absolute(text, str(part.instructions))}
     if part.images:

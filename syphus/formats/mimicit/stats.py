@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from syphus.formats.mimicit.data_yaml import Group
+from syphus.formats.mimicit.data_yaml import MixtureGroup
 from syphus.formats.mimicit.discovery import language, prefix
-from syphus.formats.mimicit.ids import Names
+from syphus.formats.mimicit.ids import IdSet
 from syphus.formats.mimicit.verify import list_of
 from syphus.io.records import field, read_nested_items
 from syphus.text import in_words
@@ -17,7 +17,7 @@ from syphus.text import in_words
 _OPENING = 2  # words
 
 
-class Counted(NamedTuple):
+class MimicitCounts(NamedTuple):
     """One instruction file. The counters say how many queries, or texts, have so many pairs, or words.
 
     A query is pairs that stand together, have the same images, and the same id but for what is behind its last "_".
@@ -39,18 +39,18 @@ class Counted(NamedTuple):
         return sum(self.pairs_per_query.values())
 
 
-def count(groups: Iterable[Group]) -> list[Counted]:
+def count(groups: Iterable[MixtureGroup]) -> list[MimicitCounts]:
     """Counts every file of the groups once. Raises `InputError` where a file or a pair can't be read."""
     parts = {part.instructions: part for group in groups for part in group.parts}
     return [count_file(path) for path in parts]
 
 
-def count_file(path: Path) -> Counted:
+def count_file(path: Path) -> MimicitCounts:
     """Counts one file. Raises `InputError` where it or a pair can't be read."""
     pairs, run, last = 0, 0, ([""], "")
     per_query, questions, answers = Counter[int](), Counter[int](), Counter[int]()
     openings = Counter[str]()
-    with Names() as images:
+    with IdSet() as images:
         for name, entry in read_nested_items(path, "data"):
             pairs += 1
             asked = in_words(field(entry, "instruction", str))
@@ -66,7 +66,7 @@ def count_file(path: Path) -> Counted:
             run += 1
         per_query[run] += 1
         del per_query[0]  # before the first pair there was none
-        return Counted(
+        return MimicitCounts(
             *(prefix(path), language(path), str(path), len(images), pairs),
             *(per_query, questions, answers, openings),
         )
@@ -88,7 +88,7 @@ def median(counter: Counter[int]) -> int:
     return 0
 
 
-def as_json(counted: Counted) -> dict[str, object]:
+def as_json(counted: MimicitCounts) -> dict[str, object]:
     """The numbers as JSON values."""
     return {
         "dataset": counted.name,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from syphus.formats.mimicit.stats import Counted, mean
+from syphus.formats.mimicit.stats import MimicitCounts, mean
 from syphus.io.durable import replacing
 from syphus.text import one_line
 
@@ -27,7 +27,9 @@ svg rect { fill: var(--bar); } svg text { font-size: 12px; fill: currentColor; }
 """
 
 
-def write_page(path: Path, counted: Sequence[Counted], heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def write_page(
+    path: Path, counted: Sequence[MimicitCounts], heads: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
     """Writes the page, UTF-8: the table with `heads` and `rows`, and pictures of each file.
 
     Raises `StorageError` where the disk fails.
@@ -50,7 +52,7 @@ def _cells(tag: str, cells: Sequence[str]) -> str:
     return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells)
 
 
-def _section(counted: Counted) -> str:
+def _section(counted: MimicitCounts) -> str:
     title = f"{counted.name} {counted.language}".strip()
     pictures = [
         _picture("Words of a question", _binned(counted.question_words)),

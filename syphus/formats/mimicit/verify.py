@@ -12,9 +12,9 @@ from typing import NamedTuple, TypeAlias
 from syphus.errors import InputError
 from syphus.formats.card import FILE as CARD
 from syphus.formats.card import PAIRS, front_matter
-from syphus.formats.mimicit.data_yaml import TEXT_ONLY, Finding, Group, Part
+from syphus.formats.mimicit.data_yaml import TEXT_ONLY, DataYamlFinding, MixtureGroup, MixturePart
 from syphus.formats.mimicit.discovery import language, originals
-from syphus.formats.mimicit.ids import Names
+from syphus.formats.mimicit.ids import IdSet
 from syphus.formats.mimicit.images import Depth, faults, image_ids, images, require_pillow
 from syphus.io.records import Record, Repeated, kind_of, read_json_items, read_nested_items
 
@@ -24,7 +24,7 @@ from syphus.io.records import Record, Repeated, kind_of, read_json_items, read_n
 # Several datasets may share a store, in groups of their own: so this is known only when all pairs have been seen.
 
 
-def unused(used: Names, stores: Iterable[Path]) -> Iterator[Finding]:
+def unused(used: IdSet, stores: Iterable[Path]) -> Iterator[DataYamlFinding]:
     """A finding for each store that has images besides those `used`, with the first of them and their number."""
     for store in dict.fromkeys(stores):
         first, count = "", 0
@@ -34,7 +34,7 @@ def unused(used: Names, stores: Iterable[Path]) -> Iterator[Finding]:
                     first, count = first or name, count + 1
         if count:
             more = f", and {count - 1:,} more" if count > 1 else ""
-            yield Finding(str(store), "", "images that no pair names", f"{first}{more}")
+            yield DataYamlFinding(str(store), "", "images that no pair names", f"{first}{more}")
 
 
 # FOLDED from entries.py:
@@ -85,7 +85,7 @@ def _absent(entry: dict[str, Record], key: str, wanted: str) -> tuple[str, str]:
     return f'"{key}" must be {wanted}', f"this is {kind_of(value)}"
 
 
-Tell = Callable[[Finding], None]
+Tell = Callable[[DataYamlFinding], None]
 Wanted: TypeAlias = tuple[list[str], str, str, str]
 
 _BATCH = 5_000  # pairs that are looked at together: most relations lead no further
@@ -94,8 +94,8 @@ _BATCH = 5_000  # pairs that are looked at together: most relations lead no furt
 class PartCount(NamedTuple):
     """One dataset: its pairs, and the keys of its train file (None without one)."""
 
-    group: Group
-    part: Part
+    group: MixtureGroup
+    part: MixturePart
     pairs: int
     trained: int | None
 
@@ -113,8 +113,8 @@ class Summary(NamedTuple):
 
 
 def verify(
-    groups: Sequence[Group],
-    found: Iterable[Finding],
+    groups: Sequence[MixtureGroup],
+    found: Iterable[DataYamlFinding],
     tell: Tell,
     depth: Depth = Depth.NONE,
     allow_unused: bool = False,
@@ -129,13 +129,13 @@ def verify(
         require_pillow()  # before the pairs are read
     kinds: Counter[str] = Counter()
 
-    def told(finding: Finding) -> None:
+    def told(finding: DataYamlFinding) -> None:
         kinds[finding.kind] += 1
         tell(finding)
 
     for finding in found:
         told(finding)
-    with Names() as used:
+    with IdSet() as used:
         checked = [_Check(group, told, depth, None if allow_unused else used) for group in groups]
         parts = [count for check in checked for count in check.carry_out()]
         if not allow_unused and all(check.has_all_pairs for check in checked):
@@ -148,7 +148,7 @@ def verify(
 class _Check:
     """The check of one group, whose datasets share their ids."""
 
-    def __init__(self, group: Group, tell: Tell, depth: Depth, used: Names | None) -> None:
+    def __init__(self, group: MixtureGroup, tell: Tell, depth: Depth, used: IdSet | None) -> None:
         self.stored: int | None = None
         self._used = used
         self._group = group
@@ -164,7 +164,7 @@ class _Check:
         return self._broken.isdisjoint(part.instructions for part in self._group.parts)
 
     def carry_out(self) -> list[PartCount]:
-        with Names() as pairs, Names() as images:
+        with IdSet() as pairs, IdSet() as images:
             counts = []
             for part in self._group.parts:
                 count = self._pairs(part, pairs, images)
@@ -173,14 +173,16 @@ class _Check:
                 self._card(part, count)
             if self.has_all_pairs:
                 for name, owner, place, reason in pairs.missing():
-                    self._tell(Finding(place, owner, reason, "" if name == owner else name))
+                    self._tell(DataYamlFinding(place, owner, reason, "" if name == owner else name))
             self._stores(images)
         if self._group.kind.startswith("IMAGE_TEXT") and len(self._counts) > 1:
             detail = f"from {min(self._counts)} to {max(self._counts)}; the loader stacks a batch"
-            self._tell(Finding(self._group.place, self._group.kind, "pairs differ in their number of images", detail))
+            self._tell(
+                DataYamlFinding(self._group.place, self._group.kind, "pairs differ in their number of images", detail)
+            )
         return counts
 
-    def _pairs(self, part: Part, pairs: Names, images: Names) -> int:
+    def _pairs(self, part: MixturePart, pairs: IdSet, images: IdSet) -> int:
         """Looks at every pair of a file; returns how many there are."""
         place, count = str(part.instructions), 0
         for batch in _batches(self._whole(part.instructions, _items(part.instructions))):
@@ -191,9 +193,9 @@ class _Check:
             seen: set[str] = set()  # images, in this batch
             for name, entry in batch:
                 if not pairs.add(name):
-                    self._tell(Finding(place, name, "the id comes twice"))
+                    self._tell(DataYamlFinding(place, name, "the id comes twice"))
                 for kind, detail in problems(name, entry, self._needs_images):
-                    self._tell(Finding(place, name, kind, detail))
+                    self._tell(DataYamlFinding(place, name, kind, detail))
                 if others := [other for other in list_of(entry, "rel_ins_ids") if other not in known]:
                     wanted.append((others, name, place, "unknown context"))
                 own = list_of(entry, "image_ids")
@@ -207,41 +209,41 @@ class _Check:
                 if self._used is not None:
                     self._used.add_all(seen)
         if not count and part.instructions not in self._broken:
-            self._tell(Finding(place, "", "no pairs"))
+            self._tell(DataYamlFinding(place, "", "no pairs"))
         return count
 
-    def _train(self, path: Path, pairs: Names) -> int:
+    def _train(self, path: Path, pairs: IdSet) -> int:
         """Looks at every key of a train file and its context; returns how many keys there are."""
         place, count = str(path), 0
-        with Names() as keys:
+        with IdSet() as keys:
             for batch in _batches(self._whole(path, read_json_items(path))):
                 count += len(batch)
                 wanted: list[Wanted] = []
                 for name, context in batch:
                     if not keys.add(name):
-                        self._tell(Finding(place, name, "the id comes twice"))
+                        self._tell(DataYamlFinding(place, name, "the id comes twice"))
                     wanted.append(([name], name, place, "unknown pair"))
                     if not (isinstance(context, list) and all(isinstance(each, str) for each in context)):
                         detail = f"this is {kind_of(context)}"
-                        self._tell(Finding(place, name, "the context must be a list of text", detail))
+                        self._tell(DataYamlFinding(place, name, "the context must be a list of text", detail))
                     else:
                         wanted.append((context, name, place, "unknown context"))
                 pairs.want(wanted)
         return count
 
-    def _stores(self, known: Names) -> None:
+    def _stores(self, known: IdSet) -> None:
         paths = dict.fromkeys(path for part in self._group.parts for path in part.images)
         for path in paths:
             for name, fault in self._looked_at(path):
                 if not known.add(name):
-                    self._tell(Finding(str(path), name, "the image comes twice"))
+                    self._tell(DataYamlFinding(str(path), name, "the image comes twice"))
                 if fault:
-                    self._tell(Finding(str(path), name, "the image can't be decoded", fault))
+                    self._tell(DataYamlFinding(str(path), name, "the image can't be decoded", fault))
         if paths:
             self.stored = len(known)
         if self._broken.isdisjoint(paths):
             for name, owner, place, reason in known.missing(once=True):
-                self._tell(Finding(place, owner, reason, name))
+                self._tell(DataYamlFinding(place, owner, reason, name))
 
     def _looked_at(self, path: Path) -> Iterator[tuple[str, str]]:
         """The ids in a store, each with what is wrong with its image."""
@@ -249,12 +251,14 @@ class _Check:
             return ((name, "") for name in self._whole(path, image_ids(path)))
         return faults(self._whole(path, images(path)), self._depth)
 
-    def _card(self, part: Part, count: int) -> None:
+    def _card(self, part: MixturePart, count: int) -> None:
         card = part.instructions.with_name(CARD)
         counted = part.instructions not in self._broken and not language(part.instructions)
         said = _said(card) if counted else None
         if said is not None and said != count and len(originals(card.parent)) == 1:  # a card of several tells their sum
-            self._tell(Finding(str(card), "", "the card has another count", f"{said:,}, the file has {count:,} pairs"))
+            self._tell(
+                DataYamlFinding(str(card), "", "the card has another count", f"{said:,}, the file has {count:,} pairs")
+            )
 
     def _whole(self, path: Path, items: Iterator[Record]) -> Iterator[Record]:
         """The items up to where the file breaks, which is told, and remembered."""
@@ -262,7 +266,7 @@ class _Check:
             yield from items
         except InputError as error:
             self._broken.add(path)
-            self._tell(Finding(str(path), "", "can't be read", str(error).removeprefix(f"{path}: ")))
+            self._tell(DataYamlFinding(str(path), "", "can't be read", str(error).removeprefix(f"{path}: ")))
 
 
 def _batches(items: Iterator[Record]) -> Iterator[list[Record]]:

@@ -20,16 +20,16 @@ import yaml
 
 from syphus.formats.mimicit.ids import distinct
 from syphus.formats.report import Report
-from syphus.formats.source import Source
+from syphus.formats.source import ExportSource
 from syphus.formats.train import TrainFile
 from syphus.io.durable import replacing
-from syphus.ledger.results import Result
+from syphus.ledger.results import QueryResult
 
 VERSION = "0.0.1"  #: of the format
 _PIECE = 1_000  # items that are written at once
 
 
-def write_mimicit(folder: Path, source: Source) -> tuple[str, ...]:
+def write_mimicit(folder: Path, source: ExportSource) -> tuple[str, ...]:
     """Writes both files; returns their names.
 
     Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
@@ -63,7 +63,7 @@ def header(report: Report) -> dict[str, object]:
 
 
 def write_files(
-    folder: Path, short_name: str, results: Iterable[Result], meta: Mapping[str, object], train: TrainFile | None
+    folder: Path, short_name: str, results: Iterable[QueryResult], meta: Mapping[str, object], train: TrainFile | None
 ) -> tuple[str, str]:
     """Writes `XX_instructions.json` and `XX_train.json` in one pass, UTF-8, one entry a line; returns their names.
 
@@ -87,7 +87,7 @@ def write_files(
     return names
 
 
-def _add_entries(entries: _Items, result: Result, contexts: Sequence[Sequence[str]]) -> None:
+def _add_entries(entries: _Items, result: QueryResult, contexts: Sequence[Sequence[str]]) -> None:
     image_ids = result.image_ids
     for (name, instruction, answer, _), context in zip(result.pairs, contexts, strict=True):
         entry = {"instruction": instruction, "answer": answer, "image_ids": image_ids, "rel_ins_ids": context}

@@ -20,15 +20,15 @@ from typing import NamedTuple
 
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, ImageError, PromptError
-from syphus.images.options import Look
+from syphus.images.options import EncodeOptions
 from syphus.images.pixels import BadImageError, convert_still, measure, read_file
-from syphus.images.prompt.lookup import Listing, Places, digest_of
-from syphus.types import Message, Picture, Prefix, Query
+from syphus.images.prompt.lookup import ImageLookup, Listing, digest_of
+from syphus.types import Message, PromptImage, PromptTemplate, Query
 
 # FOLDED from pixels.py:
 # An image as its bytes, its measures, or a data URL; what is wrong with it is an `ImageError`.
 
-_AS_IT_IS = Look(size=None)
+_AS_IT_IS = EncodeOptions(size=None)
 
 
 def file_bytes(name: str, path: Path) -> bytes:
@@ -66,7 +66,7 @@ _AS_THEY_ARE = ("JPEG", "PNG", "WEBP")  # what every provider takes; also GIF, w
 _MARK = re.compile(rb'"url":"(image:([0-9a-f]{32}):(\d+)x(\d+):([A-Z]+))"')
 
 
-class Mark(NamedTuple):
+class ImagePlaceholder(NamedTuple):
     """What stands for an image in a request: its content, and the size and the format in which it goes out."""
 
     digest: str
@@ -78,7 +78,7 @@ class Mark(NamedTuple):
         return f"image:{self.digest}:{self.width}x{self.height}:{self.format}"
 
 
-class Album:
+class ImageAttachments:
     """The pictures of a run. `close` it, which closes the store.
 
     `images` is the image store or folder that the user has named, `kept` the folder for images that a plugin hands
@@ -93,7 +93,7 @@ class Album:
         listing: Listing | None = None,
     ) -> None:
         self.rules = rules
-        self._places = Places(images, kept, listing)
+        self._places = ImageLookup(images, kept, listing)
         self._data_url = lru_cache(_REMEMBERED)(self._encoded)
         self.seen = 0  #: images that could be read
         self.problem = ""  #: of the first that could not
@@ -115,7 +115,7 @@ class Album:
         """Opens the store, or lists the folder, before threads want it. Raises `UsageError` where that fails."""
         self._places.prepare()
 
-    def known(self, pictures: Sequence[Picture]) -> Sequence[Picture]:
+    def known(self, pictures: Sequence[PromptImage]) -> Sequence[PromptImage]:
         """The pictures, those tried once more that could not be read. Raises `ImageError`."""
         known = [picture if picture.digest else self._looked_at(picture) for picture in pictures]
         bad = next((picture for picture in known if picture.problem), None)
@@ -123,17 +123,17 @@ class Album:
             raise ImageError(bad.name, bad.problem)
         return known
 
-    def mark(self, picture: Picture) -> Mark:
+    def mark(self, picture: PromptImage) -> ImagePlaceholder:
         """What stands for a picture that was looked at."""
         size = self.rules.size(picture.width, picture.height)
         same = size == (picture.width, picture.height) and picture.format in _AS_THEY_ARE
-        return Mark(picture.digest, *size, picture.format if same else "JPEG")
+        return ImagePlaceholder(picture.digest, *size, picture.format if same else "JPEG")
 
-    def tokens(self, picture: Picture) -> int:
+    def tokens(self, picture: PromptImage) -> int:
         """The tokens that it will take, about; 0 where it can't be read."""
         return self.rules.tokens(*self.mark(picture)[1:3]) if picture.digest else 0
 
-    def whole(self, body: bytes, pictures: Iterable[Picture]) -> Callable[[], bytes]:
+    def whole(self, body: bytes, pictures: Iterable[PromptImage]) -> Callable[[], bytes]:
         """What gives the request that `body` is, with the pictures in the place of their marks."""
         return partial(self._whole, body, {str(self.mark(picture)): picture for picture in pictures})
 
@@ -155,7 +155,7 @@ class Album:
         """Closes the store."""
         self._places.close()
 
-    def _looked_at(self, picture: Picture) -> Picture:
+    def _looked_at(self, picture: PromptImage) -> PromptImage:
 
         digest = digest_of(picture.data) if picture.data else ""  # of what can't be read a second time
         try:
@@ -169,13 +169,13 @@ class Album:
             picture = replace(picture, data=b"")
         return replace(picture, digest=digest or digest_of(data), width=width, height=height, format=form, problem="")
 
-    def _count(self, pictures: Iterable[Picture]) -> None:
+    def _count(self, pictures: Iterable[PromptImage]) -> None:
         for picture in pictures:
             self.seen += not picture.problem
             if picture.problem and not self.problem:
                 self.problem = f"{picture.name}: {picture.problem}"
 
-    def _whole(self, body: bytes, pictures: Mapping[str, Picture]) -> bytes:
+    def _whole(self, body: bytes, pictures: Mapping[str, PromptImage]) -> bytes:
         parts, at = [], 0
         for mark in _MARK.finditer(body):
             parts += [body[at : mark.start(1)], self._data_url(pictures[mark[1].decode()])]
@@ -186,7 +186,7 @@ class Album:
             raise ImageError(f"{len(pictures)} images", told)
         return whole
 
-    def _encoded(self, picture: Picture) -> bytes:
+    def _encoded(self, picture: PromptImage) -> bytes:
         """The image as a data URL (RFC 2397), checked against what it was when the input was read."""
         data, mark = self._places.read(picture), self.mark(picture)
         if digest_of(data) != picture.digest:
@@ -204,19 +204,19 @@ def _require_pillow() -> None:
 # The images of the in-context examples: looked at before anything else is done, since every query would go without.
 
 
-def look_at_examples(prefix: Prefix, rules: ImageRules) -> Prefix:
+def look_at_examples(prefix: PromptTemplate, rules: ImageRules) -> PromptTemplate:
     """The prefix, its images looked at. Raises `PromptError` for one that can't be read, and `ConfigError`."""
     if not any("images" in turn for turn in prefix.in_context):
         return prefix
-    album = Album(rules)
-    turns = tuple(_looked_at(turn, album) for turn in prefix.in_context)
-    if album.problem:
-        raise PromptError(f"An in-context example shows an image that can't be read: {album.problem}.")
+    attachments = ImageAttachments(rules)
+    turns = tuple(_looked_at(turn, attachments) for turn in prefix.in_context)
+    if attachments.problem:
+        raise PromptError(f"An in-context example shows an image that can't be read: {attachments.problem}.")
     return replace(prefix, in_context=turns)
 
 
-def _looked_at(turn: Message, album: Album) -> Message:
+def _looked_at(turn: Message, attachments: ImageAttachments) -> Message:
     if "images" not in turn:
         return turn
-    (query,) = album.look([Query("example", turn["content"], images=tuple(turn["images"]))])
+    (query,) = attachments.look([Query("example", turn["content"], images=tuple(turn["images"]))])
     return Message(role=turn["role"], content=turn["content"], images=query.images)

@@ -16,7 +16,7 @@ from threading import Lock, get_ident
 from syphus.errors import ImageError, UsageError
 from syphus.images.store import ImageStore, open_store
 from syphus.io.durable import storage_faults, temporary_database
-from syphus.types import Frame, Picture, Still, Video
+from syphus.types import Frame, PromptImage, Still, Video
 
 # FOLDED from sources.py:
 # The image files of a dataset as its source has them, by the ids that its plugin gives them.
@@ -26,7 +26,7 @@ _CACHE = 32_000  # KiB
 Listing = Callable[[Path], Iterable[Still | Frame | Video]]
 
 
-class Sources:
+class SourceIndex:
     """Paths by id, for any thread: `listing` is asked once, when the first id is looked for.
 
     They are kept in a temporary file, not in memory. Frames of videos are left out: they need a store.
@@ -62,7 +62,7 @@ class Sources:
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")  #: of image files, also in capitals
 
 
-class Places:
+class ImageLookup:
     """Reads images. `images` is a store, or a folder of image files; `kept` the folder for what is handed over.
 
     Relative paths start at `images` where that is a folder of image files, otherwise at the current folder. An id is
@@ -71,14 +71,14 @@ class Places:
 
     def __init__(self, images: Path | None, kept: Path | None, listing: Listing | None = None) -> None:
         self._images = images = images.absolute() if images else None  # a plugin may be in another folder just then
-        self._sources = Sources(images, listing) if images and listing else None
+        self._sources = SourceIndex(images, listing) if images and listing else None
         self._kept = kept.absolute() if kept else None
         self._is_store = images is not None and (images.is_file() or any(images.glob("*.parquet")))
         self._start = Path.cwd() if images is None or self._is_store else images
         self._store: ImageStore | None = None
         self._opening = Lock()
 
-    def read(self, picture: Picture) -> bytes:
+    def read(self, picture: PromptImage) -> bytes:
         """The bytes of an image file, from any thread. Raises `ImageError`."""
         if picture.data:
             return picture.data

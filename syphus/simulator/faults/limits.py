@@ -8,7 +8,7 @@ from email.utils import formatdate
 from syphus.simulator.completion import Case, completion
 from syphus.simulator.faults.table import Cost, fault, fixed
 from syphus.simulator.rate import duration, limit_error, limit_error_azure, seconds_text
-from syphus.simulator.replies import Reply, json_reply, openai_error
+from syphus.simulator.replies import SimulatedReply, json_reply, openai_error
 
 _QUOTA = (
     "You exceeded your current quota, please check your plan and billing details. For more information on this "
@@ -19,7 +19,7 @@ _API_VERSION = "2024-10-21"  # in Azure's words on a route that has none
 _SLOW_DOWN = "Slow down: the request rate increased too quickly. Reduce your request rate and increase it gradually."
 
 
-def _limited(case: Case, headers: dict[str, str], wait: float | None = None) -> Reply:
+def _limited(case: Case, headers: dict[str, str], wait: float | None = None) -> SimulatedReply:
     """A 429 on tokens a minute with just these hints, and `wait` in its message."""
     return limit_error(case.name, "tokens", wait, headers)
 
@@ -33,38 +33,38 @@ def _milliseconds(case: Case) -> dict[str, str]:
 
 
 @fault()
-def rate_limit(case: Case) -> Reply:
+def rate_limit(case: Case) -> SimulatedReply:
     """429 rate_limit_exceeded with Retry-After in seconds and retry-after-ms."""
     return _limited(case, {**_retry_after(case), **_milliseconds(case)}, case.retry_after)
 
 
 @fault()
-def rate_limit_azure(case: Case) -> Reply:
+def rate_limit_azure(case: Case) -> SimulatedReply:
     """429 as Azure writes it: code "429" as a string, "have exceeded token rate limit"."""
     return limit_error_azure("token", case.api_version or _API_VERSION, case.retry_after)
 
 
 @fault()
-def rate_limit_ms(case: Case) -> Reply:
+def rate_limit_ms(case: Case) -> SimulatedReply:
     """429 with retry-after-ms as the only hint."""
     return _limited(case, _milliseconds(case))
 
 
 @fault()
-def rate_limit_reset_headers(case: Case) -> Reply:
+def rate_limit_reset_headers(case: Case) -> SimulatedReply:
     """429 with the hint only in the x-ratelimit-reset headers."""
     reset = {"limit": "200000", "remaining": "0", "reset": duration(case.retry_after)}
     return _limited(case, {f"x-ratelimit-{name}-tokens": text for name, text in reset.items()})
 
 
 @fault()
-def rate_limit_date(case: Case) -> Reply:
+def rate_limit_date(case: Case) -> SimulatedReply:
     """429 with Retry-After as an HTTP date."""
     return _limited(case, {"retry-after": formatdate(case.created + math.ceil(case.retry_after), usegmt=True)})
 
 
 @fault()
-def rate_limit_gateway(case: Case) -> Reply:
+def rate_limit_gateway(case: Case) -> SimulatedReply:
     """429 through a gateway: type throttling_error, code "429", and the hint only in llm_provider-retry-after."""
     text = "litellm.RateLimitError: RateLimitError: OpenAIException - Rate limit reached on tokens per min (TPM)."
     headers = {"llm_provider-retry-after": seconds_text(case.retry_after)}
@@ -72,13 +72,13 @@ def rate_limit_gateway(case: Case) -> Reply:
 
 
 @fault()
-def rate_limit_message(case: Case) -> Reply:
+def rate_limit_message(case: Case) -> SimulatedReply:
     """429 with the hint only in the message."""
     return _limited(case, {}, case.retry_after)
 
 
 @fault()
-def request_too_large(case: Case) -> Reply:
+def request_too_large(case: Case) -> SimulatedReply:
     """429 rate_limit_exceeded that never passes: this one request is larger than the limit of a minute."""
     text = (
         f"Request too large for {case.name} in organization org-simulated on tokens per min (TPM): "
@@ -89,25 +89,25 @@ def request_too_large(case: Case) -> Reply:
 
 
 @fault()
-def slow_down(case: Case) -> Reply:
+def slow_down(case: Case) -> SimulatedReply:
     """429 slow_down: the rate grew too fast, whatever the limits are."""
     return openai_error(429, _SLOW_DOWN, "rate_limit_error", code="slow_down", headers=_retry_after(case))
 
 
 @fault()
-def slow_down_503(case: Case) -> Reply:
+def slow_down_503(case: Case) -> SimulatedReply:
     """503 slow_down."""
     return openai_error(503, _SLOW_DOWN, "service_unavailable_error", code="slow_down", headers=_retry_after(case))
 
 
 @fault()
-def payment_retry(case: Case) -> Reply:
+def payment_retry(case: Case) -> SimulatedReply:
     """402 with Retry-After: it passes by itself."""
     return openai_error(402, "The spending window is used up.", "rate_limit_error", headers=_retry_after(case))
 
 
 @fault()
-def quota_words(case: Case) -> Reply:
+def quota_words(case: Case) -> SimulatedReply:
     """429 with quota-like words but the code of a rate limit: it passes in a moment."""
     return openai_error(
         429, "INSUFFICIENT QUOTA", "rate_limit_error", code="rate_limit_exceeded", headers=_retry_after(case)
@@ -115,7 +115,7 @@ def quota_words(case: Case) -> Reply:
 
 
 @fault(Cost.ANSWERED)
-def limits_minus_one(case: Case) -> Reply:
+def limits_minus_one(case: Case) -> SimulatedReply:
     """A good answer whose x-ratelimit headers are all -1."""
     kinds = (
         "limit-requests",
@@ -128,7 +128,7 @@ def limits_minus_one(case: Case) -> Reply:
     return json_reply(200, completion(case), {f"x-ratelimit-{kind}": "-1" for kind in kinds})
 
 
-fixed("rate_limit_bare", "429 with no body and no hint.", Reply(429))
+fixed("rate_limit_bare", "429 with no body and no hint.", SimulatedReply(429))
 fixed(
     "overloaded",
     "503 server_is_overloaded.",
@@ -175,7 +175,7 @@ fixed(
 
 
 @fault()
-def retry_after_long(case: Case) -> Reply:
+def retry_after_long(case: Case) -> SimulatedReply:
     """429 of Azure with a Retry-After of a day."""
     return limit_error_azure("token", case.api_version or _API_VERSION, 86_400)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from syphus.simulator.completion import EVENT_STREAM, Case, completion, event_stream
 from syphus.simulator.faults.table import Cost, add, fault, fixed
-from syphus.simulator.replies import Reply, Wire, html_reply, json_reply, openai_error
+from syphus.simulator.replies import Delivery, SimulatedReply, html_reply, json_reply, openai_error
 
 _LOGIN = (
     b"<!DOCTYPE html><html><head><title>Sign in to the network</title></head><body><form method='post' action='/login'>"
@@ -14,7 +14,7 @@ _LOGIN = (
 )
 
 
-def _llama_error(message: str) -> Reply:
+def _llama_error(message: str) -> SimulatedReply:
     return json_reply(500, {"error": {"code": 500, "message": message, "type": "server_error"}})
 
 
@@ -51,7 +51,7 @@ fixed(
     openai_error(500, "The server had an error while processing your request. Sorry about that!", "server_error"),
 )
 fixed("html_502", "502 with the HTML page of a proxy.", html_reply(502, "502 Bad Gateway"))
-fixed("empty_500", "500 with no body.", Reply(500))
+fixed("empty_500", "500 with no body.", SimulatedReply(500))
 fixed(
     "unavailable_503",
     "503: the engine is overloaded, no code.",
@@ -71,72 +71,72 @@ fixed(
 fixed(
     "login_page",
     "200 with the HTML login page of a captive portal.",
-    Reply(200, _LOGIN, content_type="text/html; charset=utf-8"),
+    SimulatedReply(200, _LOGIN, content_type="text/html; charset=utf-8"),
 )
-fixed("empty_200", "200 with no body.", Reply(200))
+fixed("empty_200", "200 with no body.", SimulatedReply(200))
 fixed(
     "wrong_schema",
     "200 with JSON that is no completion.",
     json_reply(200, {"status": "ok", "result": {"queued": True}}),
 )
-fixed("reset", "The connection is reset before any byte.", Reply(200, wire=Wire.RESET))
-fixed("disconnect", "The connection is closed before any byte.", Reply(200, wire=Wire.DISCONNECT))
-fixed("hang", "Not a byte until the client leaves.", Reply(200, wire=Wire.HANG))
-fixed("endless", "200, and white space for ever.", Reply(200, wire=Wire.ENDLESS))
+fixed("reset", "The connection is reset before any byte.", SimulatedReply(200, wire=Delivery.RESET))
+fixed("disconnect", "The connection is closed before any byte.", SimulatedReply(200, wire=Delivery.DISCONNECT))
+fixed("hang", "Not a byte until the client leaves.", SimulatedReply(200, wire=Delivery.HANG))
+fixed("endless", "200, and white space for ever.", SimulatedReply(200, wire=Delivery.ENDLESS))
 
 
 @fault()
-def redirect_307(case: Case) -> Reply:
+def redirect_307(case: Case) -> SimulatedReply:
     """307 to another host."""
-    return Reply(307, headers={"location": case.redirect_to})
+    return SimulatedReply(307, headers={"location": case.redirect_to})
 
 
 @fault()
-def redirect_308(case: Case) -> Reply:
+def redirect_308(case: Case) -> SimulatedReply:
     """308 to another host."""
-    return Reply(308, headers={"location": case.redirect_to})
+    return SimulatedReply(308, headers={"location": case.redirect_to})
 
 
 @fault(Cost.LOST)
-def malformed_json(case: Case) -> Reply:
+def malformed_json(case: Case) -> SimulatedReply:
     """200 whose JSON stops half-way, though the body is complete as HTTP."""
     body = _whole(case).body
-    return Reply(200, body[: len(body) // 2])
+    return SimulatedReply(200, body[: len(body) // 2])
 
 
 @fault(Cost.ANSWERED)
-def wrong_content_type(case: Case) -> Reply:
+def wrong_content_type(case: Case) -> SimulatedReply:
     """A good answer, declared as text/plain."""
     return replace(_whole(case), content_type="text/plain; charset=utf-8")
 
 
 @fault(Cost.ANSWERED)
-def sse(case: Case) -> Reply:
+def sse(case: Case) -> SimulatedReply:
     """The answer as an event stream that nobody asked for."""
-    return Reply(200, event_stream(case), content_type=EVENT_STREAM)
+    return SimulatedReply(200, event_stream(case), content_type=EVENT_STREAM)
 
 
 @fault(Cost.LOST)
-def sse_error(case: Case) -> Reply:
+def sse_error(case: Case) -> SimulatedReply:
     """An event stream with an error object in the middle."""
-    return Reply(200, event_stream(case, error=True), content_type=EVENT_STREAM)
+    return SimulatedReply(200, event_stream(case, error=True), content_type=EVENT_STREAM)
 
 
 @fault(Cost.LOST)
-def sse_cut(case: Case) -> Reply:
+def sse_cut(case: Case) -> SimulatedReply:
     """An event stream that ends without finish_reason and [DONE]."""
-    return Reply(200, event_stream(case, done=False), content_type=EVENT_STREAM)
+    return SimulatedReply(200, event_stream(case, done=False), content_type=EVENT_STREAM)
 
 
-def _whole(case: Case) -> Reply:
+def _whole(case: Case) -> SimulatedReply:
     return json_reply(200, completion(case))
 
 
-def _add_broken(name: str, about: str, wire: Wire) -> None:
+def _add_broken(name: str, about: str, wire: Delivery) -> None:
     add(name, about, lambda case: replace(_whole(case), wire=wire), Cost.LOST)
 
 
-_add_broken("reset_mid_body", "Half the answer, then a reset.", Wire.RESET_MID_BODY)
-_add_broken("cut_body", "Half the answer under the Content-Length of the whole, then the end.", Wire.CUT)
-_add_broken("hang_mid_body", "Half the answer, then nothing.", Wire.HANG_MID_BODY)
-_add_broken("drip", "The answer, a byte at a time.", Wire.DRIP)
+_add_broken("reset_mid_body", "Half the answer, then a reset.", Delivery.RESET_MID_BODY)
+_add_broken("cut_body", "Half the answer under the Content-Length of the whole, then the end.", Delivery.CUT)
+_add_broken("hang_mid_body", "Half the answer, then nothing.", Delivery.HANG_MID_BODY)
+_add_broken("drip", "The answer, a byte at a time.", Delivery.DRIP)

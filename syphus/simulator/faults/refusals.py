@@ -7,7 +7,7 @@ from __future__ import annotations
 from syphus.simulator.chat_request import BROKEN, NO_VISION
 from syphus.simulator.completion import Case, Json, filter_results
 from syphus.simulator.faults.table import fault, fixed
-from syphus.simulator.replies import Reply, azure_error, html_reply, json_reply, openai_error
+from syphus.simulator.replies import SimulatedReply, azure_error, html_reply, json_reply, openai_error
 
 _FILTERED = (
     "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please modify "
@@ -18,7 +18,7 @@ _FILTERED = (
 _WINDOW = 128  # tokens; the context window of the model that plays `context_length`
 
 
-def wrong_key(shown: str) -> Reply:
+def wrong_key(shown: str) -> SimulatedReply:
     """OpenAI's 401 for a key that it does not know; `shown` is what the message tells of the key."""
     text = f"Incorrect API key provided: {shown}. You can find your API key at https://platform.openai.com/account/api-keys."
     return openai_error(401, text, code="invalid_api_key")
@@ -31,7 +31,7 @@ def masked(key: str) -> str:
     return f"{key[:8]}{'*' * (len(key) - 12)}{key[-4:]}" if len(key) > 16 else "*" * len(key)
 
 
-def unknown_model(name: str) -> Reply:
+def unknown_model(name: str) -> SimulatedReply:
     """OpenAI's 404 for a model that is not there, or not for this key."""
     return openai_error(
         404, f"The model `{name}` does not exist or you do not have access to it.", code="model_not_found"
@@ -64,45 +64,45 @@ BAD_API_VERSION = azure_error(404, "404", "Resource not found")
 
 
 @fault()
-def invalid_key(case: Case) -> Reply:
+def invalid_key(case: Case) -> SimulatedReply:
     """401 invalid_api_key; its message echoes a part of the key."""
     return wrong_key(masked(case.key))
 
 
 @fault()
-def invalid_key_echo(case: Case) -> Reply:
+def invalid_key_echo(case: Case) -> SimulatedReply:
     """401 invalid_api_key; its message echoes the whole key."""
     return wrong_key(case.key)
 
 
 @fault()
-def model_not_found(case: Case) -> Reply:
+def model_not_found(case: Case) -> SimulatedReply:
     """404 model_not_found."""
     return unknown_model(case.name)
 
 
 @fault()
-def model_forbidden(case: Case) -> Reply:
+def model_forbidden(case: Case) -> SimulatedReply:
     """403 model_not_found: the project may not use this model."""
     text = f"Project `proj_simulated` does not have access to model `{case.name}`"
     return openai_error(403, text, code="model_not_found")
 
 
 @fault()
-def context_length(case: Case) -> Reply:
+def context_length(case: Case) -> SimulatedReply:
     """400 context_length_exceeded."""
     return openai_error(400, _too_long(case), param="messages", code="context_length_exceeded")
 
 
 @fault()
-def context_length_gateway(case: Case) -> Reply:
+def context_length_gateway(case: Case) -> SimulatedReply:
     """context_length_exceeded through a gateway: 400, code "400"; only the words are left."""
     text = f"litellm.BadRequestError: litellm.ContextWindowExceededError: OpenAIException - {_too_long(case)}"
     return openai_error(400, text, None, code="400")
 
 
 @fault()
-def context_length_llama(case: Case) -> Reply:
+def context_length_llama(case: Case) -> SimulatedReply:
     """400 exceed_context_size_error of llama-server, with both sizes."""
     needed = case.prompt.tokens + _WINDOW
     error: Json = {
@@ -117,7 +117,7 @@ def context_length_llama(case: Case) -> Reply:
 
 
 @fault()
-def bad_parameter(case: Case) -> Reply:
+def bad_parameter(case: Case) -> SimulatedReply:
     """400 with the name of the parameter."""
     text = f"Invalid value: 'temperature' cannot be used with {case.name}."
     return openai_error(400, text, param="temperature", code="invalid_value")
@@ -131,7 +131,7 @@ def _too_long(case: Case) -> str:
     )
 
 
-def _content_filter(filtered: str) -> Reply:
+def _content_filter(filtered: str) -> SimulatedReply:
     verdict = {**filter_results(filtered), "jailbreak": {"filtered": False, "detected": False}}
     error: Json = {"message": _FILTERED, "type": None, "param": "prompt", "code": "content_filter", "status": 400}
     error["innererror"] = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": verdict}
@@ -178,7 +178,7 @@ fixed("content_filter_string", "400 content_filter whose body is a bare JSON str
 fixed(
     "content_filter_text",
     "400 content_filter in JSON, declared as text/plain.",
-    Reply(400, _content_filter("violence").body, content_type="text/plain; charset=utf-8"),
+    SimulatedReply(400, _content_filter("violence").body, content_type="text/plain; charset=utf-8"),
 )
 fixed(
     "content_filter_gateway",
@@ -204,7 +204,7 @@ fixed(
 
 
 @fault()
-def request_echo(case: Case) -> Reply:
+def request_echo(case: Case) -> SimulatedReply:
     """422 of FastAPI that writes what it was asked into its answer, with the images in it."""
     asked = case.chat.asked
     return json_reply(422, {"detail": [{"input": asked, "type": "literal_error", "loc": ["body", "messages"]}]})

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from syphus.simulator.completion import Case
-from syphus.simulator.replies import Reply
+from syphus.simulator.replies import SimulatedReply
 
-Play = Callable[[Case], Reply]
+Play = Callable[[Case], SimulatedReply]
 
 
 class Cost(Enum):
@@ -40,10 +40,10 @@ def add(name: str, about: str, play: Play, cost: Cost = Cost.FREE) -> None:
     FAULTS[name] = Fault(about, play, cost)
 
 
-def fixed(name: str, about: str, reply: Reply) -> None:
+def fixed(name: str, about: str, reply: SimulatedReply) -> None:
     """Put a fault into the table that always makes the same reply, and no answer."""
 
-    def play(_: Case) -> Reply:
+    def play(_: Case) -> SimulatedReply:
         return reply
 
     add(name, about, play)

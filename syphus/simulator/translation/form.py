@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.simulator.scene import DEFECTS, Form, Scene, Spoiling, Writer, chatter
+from syphus.simulator.scene import DEFECTS, DefectShares, Form, Scene, Writer, chatter
 from syphus.simulator.translation.made_up import WORDS, Texts, damaged, made_up, slipped
 
 _FIELDS = ("instruction", "answer")
@@ -61,7 +61,7 @@ def _write(scene: Scene, random: Random) -> str:
     return orjson.dumps(made).decode() if made else chatter(scene, random)
 
 
-def _spoilt(scene: Scene, random: Random, share: Spoiling) -> str:
+def _spoilt(scene: Scene, random: Random, share: DefectShares) -> str:
     made = _translated(scene.annotation)
     for key, job in _jobs(scene.annotation).items():
         if random.random() < share.damage:
