@@ -12,7 +12,7 @@ from functools import partial
 
 from common import ROOT, table
 
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from damaged_translations import samples
 

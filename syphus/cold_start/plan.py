@@ -63,7 +63,8 @@ class SearchPlan:
         if different < FEWEST_QUERIES:
             raise InputError(
                 f"{pluralize(different, 'different query', 'different queries')} can be asked about: too few for a "
-                f"cold start, which needs {FEWEST_QUERIES} to choose from and to prove with. Write the examples by hand."
+                f"cold start, which needs {FEWEST_QUERIES} to choose from and to prove with. "
+                "Write the examples by hand."
             )
         held_out = min(self.held_out, different // 2)
         return replace(self, held_out=held_out, sample=min(self.sample, different - held_out))

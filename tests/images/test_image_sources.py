@@ -19,7 +19,7 @@ from syphus.io.records import read_json, read_json_items, read_json_lists, read_
 from syphus.plugins.contract import queries
 from syphus.plugins.discovery import find_plugin
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def named(name: str, annotations: Path) -> set[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "syphus"
 
 #: From top to bottom: a room, which is a package or a module of `syphus`, imports from those below it and from itself.

@@ -27,7 +27,7 @@ from syphus.answers.translation.identify import letters
 from syphus.answers.translation.languages import SAMPLE
 from syphus.answers.translation.units import other_units
 
-PAGE = Path(__file__).parent.parent / "docs" / "translation-checks.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "translation-checks.md"
 PARTS = ("tuning", "held_out", "further")
 
 

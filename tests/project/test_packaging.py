@@ -86,7 +86,7 @@ def test_the_installed_command_lists_what_is_shipped_and_what_is_in_the_current_
     installed: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "datasets").mkdir()
-    (tmp_path / "datasets" / "rows.py").write_bytes((ROOT / "tests" / "plugins" / "rows.py").read_bytes())
+    (tmp_path / "datasets" / "rows.py").write_bytes((ROOT / "tests" / "support" / "plugins" / "rows.py").read_bytes())
     listed = json.loads(run(tmp_path, installed / "syphus", "datasets", "--json").stdout)
     assert {"SpotTheDifference.change", "DenseCaptions.video", "Rows.rows"} <= {each["name"] for each in listed}
     assert {each["error"] for each in listed} == {""}

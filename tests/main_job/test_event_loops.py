@@ -13,13 +13,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import run_rows, server
+from harness import HERE, run_rows, server
 
-TESTS = Path(__file__).parent
+TESTS = HERE
 HEAD = """
 import asyncio, gc, hashlib, itertools, json, sys, threading
 from pathlib import Path
-from harness import run_rows, server
+from harness import HERE, run_rows, server
 from wire import in_thread, reply, serving
 
 folder = Path(sys.argv[1])

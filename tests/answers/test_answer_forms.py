@@ -7,16 +7,16 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+from harness import HERE
 
 from syphus.answers.parsing import choices, conversations, keyed_lines, pairs, plain_text
 
-ANSWERS = Path(__file__).parent / "data" / "answers"
+ANSWERS = HERE / "data" / "answers"
 KEYS = ("Translation", "Rewording_1", "Rewording_2")
 
 

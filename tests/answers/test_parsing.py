@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from harness import HERE
 
 from syphus.answers.parsing import pairs as parser
 from syphus.answers.parsing.json_answers import find_json, read_documents
@@ -18,12 +19,12 @@ from syphus.answers.parsing.pairs import parse_pairs, render_pairs
 from syphus.answers.parsing.sections import find_headers, header_pattern, split_sections
 from syphus.types import Pair, Parsed
 
-ANSWERS = Path(__file__).parent / "data" / "answers"
+ANSWERS = HERE / "data" / "answers"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of the corpus; tests/data/answers/README.md says how to write one."""
+    """One entry of the corpus; tests/support/data/answers/README.md says how to write one."""
 
     name: str
     answer: str

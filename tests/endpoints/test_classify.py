@@ -6,10 +6,10 @@ import copy
 import json
 import random
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import HERE
 from multidict import CIMultiDict
 
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
@@ -27,7 +27,7 @@ CONTEXT = "This model's maximum context length is 128000 tokens."
 
 def known_replies() -> list[dict[str, Any]]:
     """Error replies as they are seen on the wire, each with its verdict."""
-    replies = read_yaml(Path(__file__).parent / "data" / "replies" / "errors.yaml")
+    replies = read_yaml(HERE / "data" / "replies" / "errors.yaml")
     assert isinstance(replies, list)
     return replies
 

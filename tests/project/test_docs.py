@@ -41,7 +41,7 @@ from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.discovery import list_plugins
 from syphus.types import State
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 TYPED = [page for page in PAGES if "```console" in (ROOT / page).read_text("utf-8")]
 
@@ -365,7 +365,7 @@ def offline_run(folder: Path) -> Path:
     options = Options(
         name="Rows.rows",
         query_inputs_path=str(write_rows(folder / "rows.jsonl", 4)),
-        datasets_dir=(ROOT / "tests" / "plugins",),
+        datasets_dir=(ROOT / "tests" / "support" / "plugins",),
         output_dir=folder / "output",
         offline=True,
     )

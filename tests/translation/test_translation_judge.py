@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from harness import run_rows, server
-from test_translating import Done, pairs, run, write
+from translation_runs import Done, pairs, run, write
 
 from syphus.answers.translation import LANGUAGES, Translatable
 from syphus.answers.translation.judge import judge_messages, read_verdict

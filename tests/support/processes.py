@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-MAIN = HERE.parent / "main.py"
+MAIN = HERE.parents[1] / "main.py"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 from syphus.endpoints.request import KEY_BYTES, RequestBuilder
 from syphus.types import Message, Request
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MODEL = "gpt-4o-mini"
 PARAMETERS: dict[str, object] = {
     "temperature": 0.7,

@@ -12,7 +12,7 @@ from syphus.answers.scoring import HEURISTICS, Candidate, ScoringContext, score_
 from syphus.cold_start.proof import Thresholds
 from syphus.types import Message, Pair, Query
 
-PAGE = (Path(__file__).parent.parent / "docs" / "heuristics.md").read_text("utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "heuristics.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```text (.+)\n((?:.*\n)*?)```\n(?:\n> (.+)\n)?", PAGE, re.MULTILINE)
 ANNOTATION = next(text for name, text, _ in BLOCKS if name == "annotation")
 GOOD = next(text for name, text, _ in BLOCKS if name == "good")

@@ -23,7 +23,7 @@ class {name}(AbstractDataset):
     def _load_query_inputs(self, path):
         return [{{"id": 1, "sentences": "from {name}"}}]
 '''
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from syphus.config.settings import PricePerMillion
 from syphus.io.yaml_files import read_yaml
 from syphus.types import Usage
 
-SHIPPED = Path(__file__).resolve().parent.parent / "syphus" / "config" / "prices.yaml"
+SHIPPED = Path(__file__).resolve().parents[2] / "syphus" / "config" / "prices.yaml"
 MINI = PricePerMillion(input=0.15, cached_input=0.075, output=0.60)
 OWN = {"mine": PricePerMillion(input=1.0, output=3.0), "mine-2026-01-31": PricePerMillion(input=9.0, output=9.0)}
 

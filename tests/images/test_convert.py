@@ -23,6 +23,7 @@ import dask.dataframe
 import pandas
 import pyarrow.parquet
 import pytest
+from harness import HERE
 from media import every, number_of, numbered, skipped, write_still, write_video
 from PIL import Image
 from processes import MAIN, environment, finish, start, syphus
@@ -511,7 +512,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
 
 def _main(*killed_at: str) -> list[str]:
-    script = [str(Path(__file__).parent / "processes.py"), *killed_at] if killed_at else [str(MAIN)]
+    script = [str(HERE / "processes.py"), *killed_at] if killed_at else [str(MAIN)]
     return [sys.executable, *script]
 
 
