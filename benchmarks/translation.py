@@ -27,7 +27,7 @@ from typing import Any
 from common import ROOT, Run, Server, measured, table
 
 from syphus.answers.translation import LANGUAGES, Features, Translatable, check_translation
-from syphus.simulator.answers import count_tokens
+from syphus.simulator.model_answers import count_tokens
 from syphus.simulator.translation.made_up import damaged, made_up
 
 PAIRS, THREADS, DAMAGE = 1000, 32, 0.1

@@ -20,7 +20,7 @@ from common import ROOT, measured, table
 from PIL import Image
 
 from syphus.images.parquet_store import BASE64, INDEX
-from syphus.images.writer import parquet_writer, schema
+from syphus.images.part_writer import parquet_writer, schema
 
 PER_QUERY = 4
 PHOTOS, GROUP = 200, 150  # different photos; images in a row group

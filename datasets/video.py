@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from syphus import (  # fmt: skip
+from syphus import (
     AbstractDataset,
     Pair,
     Reject,

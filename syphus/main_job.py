@@ -32,8 +32,8 @@ from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_input
 from syphus.runs.outputs import forget_exports, open_pairs, write_exports
 from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.run_settings import differences, kept_prices, refuse_mixing
 from syphus.runs.session import StageRunner, open_run
-from syphus.runs.settings import differences, kept_prices, refuse_mixing
 from syphus.text import pluralize
 from syphus.types import State
 

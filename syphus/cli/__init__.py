@@ -1,17 +1,16 @@
 """What people see and type.
 
-command_line.py     options on the command line, from the fields of `Options`
-corpus_commands.py  verify, mix and stats
-run_commands.py     export and push
-image_commands.py   convert
-converting.py       how far it is, and what came out
-telling.py          the sentences after a run, and about one
-showing.py          the messages that would go out
-corpus.py           the sentences and tables about MIMIC-IT files
-progress.py         what is shown while it works
-meter.py            how far, how fast, what it waits for
-streams.py          stdout and stderr, in whatever state they are
-simulate.py         the simulated endpoint as a command
+app.py         the commands
+cold_start.py  the commands that try prompts
+commands.py    the commands besides the main job
+convert.py     what is shown while images are converted, and what is said at the end
+mimicit.py     the commands about MIMIC-IT files
+parameters.py  from the fields of `Options` to options on the command line, for every command that takes them
+progress.py    what is shown while it works
+simulate.py    the simulated endpoint as a command
+streams.py     stdout and stderr, in whatever state they are
+summary.py     the sentences that people read after a run, and about one
+translate.py   the command `translate`
 """
 
 from syphus.cli.app import app, main, main_job

@@ -15,11 +15,23 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from syphus.cli.cold_start import cold_start, compare, describe
-from syphus.cli.convert import convert
-from syphus.cli.export import PluginFolders, RunFolder, export, push
-from syphus.cli.mimicit import mix, stats, verify
-from syphus.cli.options import with_options
+from syphus.cli.commands import (
+    PluginFolders,
+    RunFolder,
+    cold_start,
+    compare,
+    convert,
+    describe,
+    export,
+    is_translation,
+    mix,
+    push,
+    stats,
+    translate,
+    translate_as_dataset,
+    verify,
+)
+from syphus.cli.parameters import with_options
 from syphus.cli.streams import (
     command_given,
     flush_streams,
@@ -30,7 +42,6 @@ from syphus.cli.streams import (
     program,
     say,
 )
-from syphus.cli.translate import is_translation, translate, translate_as_dataset
 from syphus.config.options import Options
 from syphus.errors import (
     BudgetError,

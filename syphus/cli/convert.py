@@ -7,12 +7,7 @@ import sys
 import time
 from typing import TextIO
 
-import typer
-
-from syphus.cli.options import with_fields
-from syphus.cli.streams import print_as_json, print_lines
 from syphus.images.convert import ConversionProgress, ConversionResult
-from syphus.images.options import ConvertOptions
 from syphus.text import format_duration, pluralize, printable
 
 _LIVE_EVERY, _PLAIN_EVERY = 0.5, 30.0  # seconds
@@ -102,20 +97,3 @@ def as_json(done: ConversionResult) -> dict[str, object]:
 
 # FOLDED from image_commands.py:
 # The command that makes image stores: convert. Thin, as those in cli.py.
-
-
-@with_fields(ConvertOptions)
-def convert(options: ConvertOptions) -> None:
-    """Makes the image store of a dataset from its stills or videos; the same command goes on after a stop."""
-    from syphus.images.convert import convert as work
-
-    meter, began = ConversionMeter(), time.monotonic()
-    try:
-        done = work(options, meter.tick, meter.say, meter.fetched)
-    finally:
-        meter.end()
-    if options.json:
-        print_as_json(as_json(done))
-    else:
-        print_lines(*closing(done, time.monotonic() - began))
-    raise typer.Exit(1 if done.skipped else 0)

@@ -23,8 +23,8 @@ from syphus.plugins.contract import AbstractDataset, prompt_file, shipped
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_input
 from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import open_run
-from syphus.runs.settings import refuse_mixing
 from syphus.text import pluralize, short_path
 from syphus.types import PromptTemplate
 

@@ -28,8 +28,8 @@ from syphus.runs.forecast import forecast, prefix_tokens
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_input
 from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import open_run
-from syphus.runs.settings import refuse_mixing
 from syphus.text import format_dollars, pluralize
 from syphus.types import SIMULATED, Query, State
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.scoring import Scored
-from syphus.cold_start.plan import Round, SearchResult
+from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.cold_start.prompt_file import FILE, write_prompt
 from syphus.errors import RunError
 from syphus.ledger.sessions import get_meta, set_meta
@@ -128,14 +128,14 @@ _TRY_STATE = {
 }
 
 
-def missing(rounds: Sequence[Round], best: Round | None, stopped: bool) -> list[str]:
+def missing(rounds: Sequence[SearchRound], best: SearchRound | None, stopped: bool) -> list[str]:
     """What keeps the best set from being satisfactory, and why; `stopped` before it could be known."""
     if best is not None:
         return [*(best.proof.missing if best.proof else ["the set was not proven"]), *_causes(best.with_set)]
     return [] if stopped else ["no answer could become an example", *_causes(_all(rounds))]
 
 
-def _all(rounds: Sequence[Round]) -> list[Scored]:
+def _all(rounds: Sequence[SearchRound]) -> list[Scored]:
     """All candidates, each once."""
     return list({each.candidate.key: each for round_ in rounds for each in round_.scored}.values())
 
@@ -154,7 +154,7 @@ def shortcomings(found: SearchResult) -> list[str]:
     return [*missing, *(f"  to try:  {each}" for each in found.advice)]
 
 
-def advice(rounds: Sequence[Round], best: Round | None) -> list[str]:
+def advice(rounds: Sequence[SearchRound], best: SearchRound | None) -> list[str]:
     """What to try, the likeliest first."""
     if best is None:
         return [*_of_answers(_all(rounds)), "write one example by hand, and pin it: --pinned FILE"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 
 from syphus.answers.scoring import Heuristic, Scored
-from syphus.cold_start.plan import Round, SearchResult
+from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.cold_start.proof import Proof
 from syphus.cold_start.propose import by_whom
 from syphus.formats.report import Report
@@ -107,7 +107,7 @@ def _rounds(found: SearchResult) -> str:
     return f"<h2>Rounds</h2>\n{table(heads, rows)}<h4>The system message</h4>\n{message}"
 
 
-def _row(round_: Round) -> list[str]:
+def _row(round_: SearchRound) -> list[str]:
     new = [each for each in round_.scored if each.candidate.round == round_.number]
     valid = sum(each.candidate.state is State.OK for each in new)
     cells = [str(round_.number), str(len(new)), str(valid), str(len(round_.chosen))]
@@ -167,7 +167,7 @@ def _side_by_side(found: SearchResult) -> str:
     return f"<h2>Held-out queries, without and with the set</h2>\n{told}\n{''.join(blocks)}"
 
 
-def _candidates(round_: Round, found: SearchResult) -> str:
+def _candidates(round_: SearchRound, found: SearchResult) -> str:
     fates = {**found.rounds[-1].fates, **round_.fates}
     new = [each for each in round_.scored if each.candidate.round in (round_.number, 0)]
     cards = "".join(_card(each, _fate(each, fates), closed=True) for each in sorted(new, key=lambda each: -each.total))

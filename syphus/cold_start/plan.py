@@ -82,7 +82,7 @@ class SearchPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class SearchRound:
     """One round: its candidates, all that were scored in it; the chosen ones, and what the proof has shown.
 
     `asked_with` is the prompt that the candidates were proposed with. `fates` says in a few words what became of each
@@ -113,8 +113,8 @@ class SearchResult:
     `missing` is what keeps it from being satisfactory, `advice` what to try.
     """
 
-    rounds: tuple[Round, ...] = ()
-    best: Round | None = None
+    rounds: tuple[SearchRound, ...] = ()
+    best: SearchRound | None = None
     missing: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
 

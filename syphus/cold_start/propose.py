@@ -15,7 +15,7 @@ from syphus.images.prompt.attachments import ImageAttachments
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.pipeline.stage import Judgement, PluginFaultError
 from syphus.plugins.contract import AbstractDataset
-from syphus.plugins.sandbox import checked
+from syphus.plugins.hook_results import checked
 from syphus.runs.generate import GenerateStage
 from syphus.types import SIMULATED, Completion, Outcome, Pair, Parsed, PromptTemplate, Query, Request, Usage
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 
 from syphus.answers.scoring import Scored
-from syphus.cold_start.plan import Round, SearchResult
+from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.cold_start.proof import Proof
 from syphus.formats.report import Report
 from syphus.io.durable import replacing
@@ -37,7 +37,7 @@ def as_json(found: SearchResult, report: Report) -> dict[str, object]:
     }
 
 
-def _round(round_: Round) -> dict[str, object]:
+def _round(round_: SearchRound) -> dict[str, object]:
     return {
         "round": round_.number,
         "candidates": [

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.candidates import CandidatePool, Scorer
-from syphus.cold_start.plan import NAME, Round, SearchPlan
+from syphus.cold_start.plan import NAME, SearchPlan, SearchRound
 from syphus.cold_start.prompt_file import with_examples
 from syphus.cold_start.proof import AblationResult, Proof, hurting, proven
 from syphus.cold_start.review import Reviews
@@ -101,10 +101,10 @@ class SearchLoop:
         self._say = say
         self._seen = seen
         self._verdicts: dict[str, RubricVerdict] = {}
-        self.rounds: list[Round] = []
+        self.rounds: list[SearchRound] = []
 
     @property
-    def best(self) -> Round | None:
+    def best(self) -> SearchRound | None:
         """The round with the best set so far; one that is not proven only where there is no other."""
         return max((each for each in self.rounds if each.chosen), key=_worth, default=None)
 
@@ -148,7 +148,7 @@ class SearchLoop:
             usable = [each.candidate for each in self._scorer.score(found, asked_with) if not each.barred]
             self._verdicts |= self._trials.judge(f"{NAME} {number} judge", usable)
         pool.add(found, asked_with, self._verdicts if self._plan.judge else None)
-        self.rounds.append(Round(number, asked_with, pool.scored, fates=pool.fates([])))
+        self.rounds.append(SearchRound(number, asked_with, pool.scored, fates=pool.fates([])))
         self._seen()
         valid = sum(each.state is State.OK for each in found)
         self._say(f"round {number}: {pluralize(len(found), 'answer')} to choose from, {valid} of them valid")
@@ -210,7 +210,7 @@ class SearchLoop:
         self._seen()
 
 
-def _worth(round_: Round) -> tuple[bool, bool, float]:
+def _worth(round_: SearchRound) -> tuple[bool, bool, float]:
     proof = round_.proof
     if proof is None:
         return False, False, 0.0

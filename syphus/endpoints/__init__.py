@@ -1,14 +1,13 @@
 """The servers that answer, and what their replies mean.
 
-remote.py     an endpoint at OpenAI, Azure OpenAI or a compatible server
-services.py   what it is asked for: chat completions, embeddings
-sdk_errors.py what the SDK raises, in our terms
-tokens.py     Entra tokens
-transport.py  what carries the bytes: connections, proxies, certificates
-problems.py   an error's body: its words, its code
-verdicts.py   an error reply: retry, pause, record or stop
-answers.py    a good reply: the completion, its finish reason, its usage
-embeddings.py a good reply: vectors
-hints.py      how long to wait, which limits are stated
-simulated/    an endpoint that makes its answers up
+classify.py            what a reply means for the row and for the run
+completions.py         reading a 200: what the model wrote, why it stopped, and what it cost
+embeddings.py          a good reply: vectors
+entra_tokens.py        entra tokens for Azure that a command prints, renewed before they expire
+image_tokens.py        how images go to a model
+rate_limit_headers.py  how long a server asks to be left alone, and what limits it states
+remote.py              an endpoint at OpenAI, Azure OpenAI or a compatible server
+request.py             the sampling parameters, the exact body of a request, and its key
+services.py            what it is asked for: chat completions, embeddings
+transport.py           what carries the bytes: connections, proxies, certificates
 """

@@ -18,7 +18,7 @@ from syphus.ledger.results import RejectedAnswer
 from syphus.ledger.serialization import StoredPair
 from syphus.types import Pair
 
-FILE = "pairs.jsonl"
+PAIRS_FILE = "pairs.jsonl"
 
 
 class PairsFile:
@@ -65,7 +65,7 @@ def pair_lines(query: str, image_ids: Sequence[str], pairs: Sequence[Pair | Stor
 #
 # The name is the original's (arXiv 2305.03726v2, 5.3), which has what is in it asked again: that is `--retry invalid`.
 
-INVALID_JSON_FILE = "invalid.json"
+INVALID_FILE = "invalid.json"
 
 
 def write_invalid(path: Path, rejected: Iterable[RejectedAnswer]) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.answers.translation.judge import FAULTS, NO_FAULT, read_verdict
+from syphus.answers.translation.judge_prompt import FAULTS, NO_FAULT, read_verdict
 from syphus.config.pricing import Prices
 from syphus.io.durable import storage_faults
 from syphus.ledger.results import answered

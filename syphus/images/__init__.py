@@ -1,30 +1,23 @@
 """Image stores: from a dataset's stills and videos to base64 by image id, and one image back out of millions.
 
 what is asked for:
-conversion.py  the options of `convert`
-look.py        what images become
-catalog.py     the files to be converted, with the ids of what is taken from them
-wanted.py      the ids that annotations name
-decoding:
-pool.py        several processes, and what they give in order
-jobs.py        what goes to them and comes back
-worker.py      such a process
-pixels.py      an image file: decoded, turned, resized, encoded once
-video.py       frames of a video at given seconds
-packets.py     when each frame of a video is shown, without decoding any
-timeline.py    which frames these are, and what has to be decoded for them
-photos from the web:
-download.py    gets them, politely
-downloads.py   remembers what is gone
-writing a store:
-parts.py       part by part, each in one piece
-state.py       how far it is
-outputs.py     from the parts to one file, a folder or JSON
-reading a store:
-store.py       open_store: one image by its id, whatever the store is
-columns.py     which columns of a Parquet file hold the ids and the images
-index.py       where each id is
-part_files.py  Parquet files, read a row group at a time
-json_text.py   where each image is in a JSON file
-encoding.py    base64
+
+catalog.py          the files to be converted, with the ids of what is taken from them
+convert.py          from a dataset's stills and videos to its image store, part by part
+convert_options.py  what is to be converted, and how
+download.py         gets them, politely
+index.py            where each id is
+json_store.py       where each image is in a JSON file, `{"SD_IMG_00058_1": "<base64>", ...}`, which stays on the disk
+packets.py          when each frame of a video is shown, without decoding any
+parquet_store.py    the Parquet files of a store, read a row group at a time
+part_writer.py      writing a store part by part
+pixels.py           an image file: decoded, turned, resized, encoded once
+pool.py             several processes, and what they give in order
+progress.py         how far a conversion has got
+prompt/             images in the prompt
+store.py            open_store: one image by its id, whatever the store is
+unit_results.py     the images that go into a store, one by one in their order, from any point on
+video.py            frames of a video at given seconds
+worker.py           such a process
+worker_protocol.py  what goes to a process that decodes, and what comes back
 """

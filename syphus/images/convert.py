@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syphus.errors import InputError, RunError
-from syphus.images import writer as outputs
+from syphus.images import part_writer as outputs
 from syphus.images.catalog import SourceListing
+from syphus.images.convert_options import ConvertOptions, check
 from syphus.images.index import FILE as INDEX
-from syphus.images.options import ConvertOptions, check
+from syphus.images.part_writer import PartWriter, note_of
 from syphus.images.progress import ConversionState, SourcePosition
-from syphus.images.results import FileResults, ImageResult, StoreResults, file_size
 from syphus.images.store import part_paths
+from syphus.images.unit_results import FileResults, ImageResult, StoreResults, file_size
 from syphus.images.worker_protocol import require_decoders
-from syphus.images.writer import PartWriter, note_of
 from syphus.io.durable import storage_faults
 from syphus.io.parquet import require_pyarrow
 

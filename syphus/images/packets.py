@@ -16,7 +16,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from syphus.images.options import EncodeOptions
+from syphus.images.convert_options import EncodeOptions
 from syphus.images.pixels import BadImageError, check_pixels
 
 # FOLDED from timeline.py:

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TypeAlias
 
 from syphus.errors import ConfigError
-from syphus.images.options import EncodeOptions
+from syphus.images.convert_options import EncodeOptions
 from syphus.images.worker_protocol import READY, Answer, ImageJob
 
 Result: TypeAlias = tuple[float, bytes | str]  #: a key, and the image or the reason

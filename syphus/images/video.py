@@ -24,7 +24,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
-from syphus.images.options import EncodeOptions
+from syphus.images.convert_options import EncodeOptions
 from syphus.images.packets import (
     LONGEST,
     Packets,

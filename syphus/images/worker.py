@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from syphus.images.options import EncodeOptions
+from syphus.images.convert_options import EncodeOptions
 from syphus.images.pixels import BadImageError, convert_still, read_file
 from syphus.images.worker_protocol import MISSING, READY, Answer, ImageJob
 

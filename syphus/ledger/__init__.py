@@ -11,4 +11,15 @@ It is the only truth. Every other file of a run can be deleted and written again
     relations.py  how pairs are related, and the nearest of each
     temporary.py  a database that keeps nothing, for what is too much for the memory
     summary.py    counts, for people and for report.json
+
+batches.py        A stage whose queries are batches of parts of another stage
+inputs.py         registering the input
+parts.py          parts of a query that have an outcome each, such as the languages that a pair is translated into
+records.py        answers, outcomes and spending
+relations.py      how the pairs of a run are related
+results.py        what a run has to show
+serialization.py  pairs as the ledger keeps them
+sessions.py       the starts and ends of the command over one run, the settings they worked with, and small facts abou
+store.py          the ledger's file
+summary.py        counts of a run, from the ledger alone
 """

@@ -25,7 +25,7 @@ _BATCH = 1000
 Entries = list[tuple[str, list[str] | None]]  #: of a train file: ids, with their context where it names one
 
 
-class Choice(NamedTuple):
+class RelationChoice(NamedTuple):
     """How pairs are related, None being as the plugin's `related` says; how the set is called, and its train file."""
 
     relation: Relation | None
@@ -33,7 +33,7 @@ class Choice(NamedTuple):
     train: Train
 
 
-def keep_choice(store: Store, choice: Choice, own_train: Entries | None) -> bool:
+def keep_choice(store: Store, choice: RelationChoice, own_train: Entries | None) -> bool:
     """Notes what was chosen, and the user's own train file if there is one, without committing.
 
     Returns whether it is another choice than before.
@@ -47,13 +47,13 @@ def keep_choice(store: Store, choice: Choice, own_train: Entries | None) -> bool
     return True
 
 
-def kept_choice(store: Store) -> Choice | None:
+def kept_choice(store: Store) -> RelationChoice | None:
     """What was chosen; None where the run has not come so far."""
     kept = get_meta(store, _CHOICE)
     if kept is None:
         return None
     relation, short_name, train = orjson.loads(str(kept))
-    return Choice(Relation(relation) if relation else None, short_name, Train(**train))
+    return RelationChoice(Relation(relation) if relation else None, short_name, Train(**train))
 
 
 def kept_train(store: Store) -> Entries | None:

@@ -24,8 +24,8 @@ from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import Loop
 from syphus.pipeline.retry import Retry
 from syphus.pipeline.sender import RequestSender
+from syphus.pipeline.session_stats import SessionStats
 from syphus.pipeline.stage import Stage
-from syphus.pipeline.stats import SessionStats
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.text import pluralize

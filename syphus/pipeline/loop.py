@@ -18,8 +18,8 @@ from syphus.ledger.records import Entry, NewAnswer, Records
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController
 from syphus.pipeline.retry import Retry
 from syphus.pipeline.sender import RequestSender, SendResult
+from syphus.pipeline.session_stats import SessionStats
 from syphus.pipeline.stage import Judgement, PluginFaultError, Stage, unsent
-from syphus.pipeline.stats import SessionStats
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.types import Completion, Outcome, Request, State

@@ -19,7 +19,7 @@ from syphus.pipeline.admission import Admission, AdmissionController
 from syphus.pipeline.deadlines import Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.retry import Retry
-from syphus.pipeline.stats import SessionStats
+from syphus.pipeline.session_stats import SessionStats
 from syphus.pipeline.writer import Writer
 from syphus.types import Request
 

@@ -18,9 +18,10 @@ from typing import ParamSpec, TypeGuard, TypeVar
 
 from syphus.errors import PluginError, UsageError
 from syphus.plugins.contract import AbstractDataset
+from syphus.plugins.hook_results import misdeclared
 from syphus.plugins.legacy import LegacyDataset, original_modules
 from syphus.plugins.prompts import ENDINGS
-from syphus.plugins.sandbox import PluginCode, misdeclared, one_line, time_limit
+from syphus.plugins.sandbox import PluginCode, one_line, time_limit
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,20 +7,19 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
-from syphus.answers.cleaning.rules import Check, Reject, Repair
 from syphus.errors import InputError, PluginError, SyphusError, UsageError
 from syphus.io.json_stream import position, position_of_failure, trail
-from syphus.io.text_files import Position, text_problem
+from syphus.io.text_files import Position
 
 if TYPE_CHECKING:
-    from syphus.plugins.contract import AbstractDataset
+    pass
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -183,66 +182,3 @@ def _expect_alarms() -> None:
 
 def _interrupt(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - the signature of signal handlers
     raise PluginTimeoutError("it took too long, and was interrupted")
-
-
-# FOLDED from returned.py:
-# What a plugin's hooks have returned, and what its attributes hold, checked against the contract to the last value.
-#
-# Each function but one takes the name of the hook, to tell it, and what came. Raises `TypeError` or `ValueError`.
-
-RETURNED_T = TypeVar("RETURNED_T")
-
-
-def checked(hook: str, value: object, kind: type[RETURNED_T]) -> RETURNED_T:
-    """A value of the type that the contract names."""
-    if not isinstance(value, kind):
-        raise TypeError(f"{hook} must return {kind.__name__}, it returned {type(value).__name__}")
-    return value
-
-
-def checked_text(hook: str, value: object) -> str:
-    """Text, which has to fit into JSON."""
-    text = checked(hook, value, str)
-    if problem := text_problem(text):
-        raise ValueError(f"{hook} returned text that {problem}")
-    return text
-
-
-def checked_texts(hook: str, values: object) -> tuple[str, ...]:
-    """A list of such texts."""
-    return tuple(checked_text(hook, value) for value in _listed(hook, values))
-
-
-def checked_numbers(hook: str, values: object, highest: int) -> tuple[int, ...]:
-    """A list of numbers from 1 to `highest`."""
-    numbers = tuple(checked(hook, value, int) for value in _listed(hook, values))
-    if any(not 1 <= number <= highest for number in numbers):
-        raise ValueError(f"{hook} must return numbers from 1 to {highest}, it returned {list(numbers)}")
-    return numbers
-
-
-def _listed(hook: str, values: object) -> Sequence[object]:
-    if not isinstance(values, (list, tuple)):
-        raise TypeError(f"{hook} must return a list, it returned {type(values).__name__}")
-    return values
-
-
-def misdeclared(dataset: AbstractDataset) -> str:
-    """What is wrong with the lists among a dataset's attributes, or ""."""
-    kinds: dict[str, tuple[type, ...]] = {"rules": (Repair, Reject, Check), "without_rules": (str,)}
-    if dataset.heuristics != ():
-        from syphus.answers.scoring.candidates import Heuristic  # hardly a plugin has one
-
-        kinds["heuristics"] = (Heuristic,)
-    return next(filter(None, (_misdeclared(name, getattr(dataset, name), each) for name, each in kinds.items())), "")
-
-
-def _misdeclared(name: str, values: object, kinds: tuple[type, ...]) -> str:
-    if not isinstance(values, (list, tuple)):
-        comma = "; a tuple of one has a comma behind it" if isinstance(values, kinds) else ""
-        return f"{name} must be a list or tuple, it is {type(values).__name__}{comma}"
-    wrong = next((place for place, each in enumerate(values) if not isinstance(each, kinds)), None)
-    if wrong is None:
-        return ""
-    wanted = " or ".join(kind.__name__ for kind in kinds)
-    return f"{name} must hold {wanted}, number {wrong + 1} is {type(values[wrong]).__name__}"

@@ -16,7 +16,7 @@ from syphus.errors import ConfigError, InputError, SyphusError
 from syphus.formats.context import is_current, origin
 from syphus.io.records import beginning, kind_of, read_json, read_json_items
 from syphus.ledger.batches import drop_failed, without_vectors
-from syphus.ledger.relations import Choice, Entries, keep_choice, keep_nearest
+from syphus.ledger.relations import Entries, RelationChoice, keep_choice, keep_nearest
 from syphus.ledger.results import accepted
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
@@ -68,7 +68,7 @@ _NO_IMAGES = "nearest by image needs a vector for each image: --image-embeddings
 class RelationPlan:
     """What is wanted: a relation, the source of its vectors, and perhaps the user's own train file."""
 
-    choice: Choice
+    choice: RelationChoice
     embedding: EmbeddingSource | None
     images: Path | None
     own_train: Entries | None
@@ -96,7 +96,7 @@ def plan_relation(prepared: PreparedRun) -> RelationPlan:
         read_vectors(images)  # what is wrong with it is told before anything is asked
     own = read_train(options.train) if options.train is not None else None
     return RelationPlan(
-        Choice(relation, prepared.dataset.short_name, prepared.dataset.train),
+        RelationChoice(relation, prepared.dataset.short_name, prepared.dataset.train),
         embedding,
         images,
         own,

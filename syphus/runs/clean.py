@@ -20,7 +20,7 @@ from syphus.pipeline.stage import PluginFaultError, Stage
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.runs.generate import GenerateStage, parser_digest
 from syphus.runs.outputs import forget_exports, forget_pairs, write_exports
-from syphus.runs.settings import kept_prices
+from syphus.runs.run_settings import kept_prices
 from syphus.types import Message, Outcome, PromptTemplate
 
 # FOLDED from rejudge.py:

@@ -22,8 +22,8 @@ from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import Judgement
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import StageRunner, open_run
-from syphus.runs.settings import refuse_mixing
 from syphus.text import short_path
 from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Query, Request, State
 

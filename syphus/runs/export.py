@@ -20,7 +20,7 @@ from syphus.ledger.results import most_images
 from syphus.ledger.store import Store, open_for_reading
 from syphus.plugins.discovery import find_plugin
 from syphus.runs.generate import GenerateStage
-from syphus.runs.settings import kept_prices
+from syphus.runs.run_settings import kept_prices
 from syphus.text import short_path
 
 FOLDER = "export"  #: below the run's folder, where none is named

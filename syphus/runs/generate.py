@@ -22,8 +22,9 @@ from syphus.images.prompt.attachments import ImageAttachments
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.pipeline.stage import IMAGE, Judgement, PluginFaultError, unsent
 from syphus.plugins.contract import AbstractDataset, plugin_code
+from syphus.plugins.hook_results import checked, checked_numbers, checked_text, checked_texts
 from syphus.plugins.prompts import render_messages
-from syphus.plugins.sandbox import checked, checked_numbers, checked_text, checked_texts, time_limit
+from syphus.plugins.sandbox import time_limit
 from syphus.types import (
     SIMULATED,
     Completion,

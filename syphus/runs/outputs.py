@@ -17,8 +17,7 @@ import orjson
 from syphus.formats.context import related, train
 from syphus.formats.mimicit.writer import file_names, header, write_files
 from syphus.formats.report import Report, write_report
-from syphus.formats.run_files import FILE, PairsFile, pair_lines, write_invalid
-from syphus.formats.run_files import FILE as INVALID_FILE
+from syphus.formats.run_files import INVALID_FILE, PAIRS_FILE, PairsFile, pair_lines, write_invalid
 from syphus.io.durable import replacing, storage_faults
 from syphus.ledger.records import highest_seq
 from syphus.ledger.results import QueryResult, accepted, accepted_since, rejected
@@ -52,7 +51,7 @@ def write_exports(
     if not with_train:
         (folder / names[1]).unlink(missing_ok=True)
     if not report.counts.states[State.PENDING]:
-        writers[FILE,] = lambda: _rewrite_pairs(store, stage, seq)
+        writers[PAIRS_FILE,] = lambda: _rewrite_pairs(store, stage, seq)
     if report.counts.states[State.INVALID]:
         writers[INVALID_FILE,] = lambda: write_invalid(folder / INVALID_FILE, rejected(store, stage))
     else:
@@ -66,12 +65,12 @@ def write_exports(
     if known != {"seq": seq, "sizes": sizes}:
         set_meta(store, _EXPORTED, orjson.dumps({"seq": seq, "sizes": sizes}).decode())
         store.commit()
-    return tuple(short_path(folder / name) for name in dict.fromkeys((*sizes, FILE, "report.json")))
+    return tuple(short_path(folder / name) for name in dict.fromkeys((*sizes, PAIRS_FILE, "report.json")))
 
 
 def open_pairs(store: Store, stage: str) -> PairsFile:
     """The growing pairs.jsonl: cut back to what the ledger vouches for, and brought up to its newest outcome."""
-    path = store.folder / FILE
+    path = store.folder / PAIRS_FILE
     seq, size = (int(part) for part in str(get_meta(store, _PAIRS) or "-1 0").split())
     with storage_faults(path):
         if seq < 0 or not path.exists() or path.stat().st_size < size:
@@ -101,7 +100,7 @@ def _size(path: Path) -> int:
 
 def _rewrite_pairs(store: Store, stage: str, seq: int) -> PairsFile:
     """In the order of the input. The ledger does not vouch for the file while it changes."""
-    path = store.folder / FILE
+    path = store.folder / PAIRS_FILE
     forget_pairs(store)
     store.commit()
     with replacing(path) as file:

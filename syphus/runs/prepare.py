@@ -17,7 +17,7 @@ from syphus.images.prompt.attachments import IMAGES, ImageAttachments, look_at_e
 from syphus.plugins.contract import AbstractDataset, load_prefix, shipped, take_name_of_set
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.plugins.image_sources import image_sources
-from syphus.runs.settings import run_settings
+from syphus.runs.run_settings import run_settings
 from syphus.types import Frame, PromptTemplate, Relation, Still, Video
 
 _SIMULATED_MODEL = "chat"

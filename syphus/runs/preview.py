@@ -21,7 +21,7 @@ from syphus.plugins.contract import leave_out
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_any, input_queries, wanted
 from syphus.runs.prepare import PreparedRun, prepare
-from syphus.runs.settings import sampling_parameters
+from syphus.runs.run_settings import sampling_parameters
 from syphus.types import Outcome, Query, State
 
 

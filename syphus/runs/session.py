@@ -33,10 +33,10 @@ from syphus.ledger.sessions import Settings, begin_session, end_session, get_met
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.engine import Observer, StageRun, run_stage
+from syphus.pipeline.session_stats import SessionStats
 from syphus.pipeline.stage import Stage
-from syphus.pipeline.stats import SessionStats
 from syphus.runs.prepare import RunContext
-from syphus.runs.settings import keep_prices, kept_prices, sampling_parameters
+from syphus.runs.run_settings import keep_prices, kept_prices, sampling_parameters
 from syphus.text import pluralize
 from syphus.types import State
 from syphus.version import __version__

@@ -12,7 +12,7 @@ from syphus.ledger.parts import chunk_id
 from syphus.ledger.results import look_up
 from syphus.ledger.store import Store, is_working, open_for_reading
 from syphus.runs.generate import GenerateStage
-from syphus.runs.settings import kept_prices
+from syphus.runs.run_settings import kept_prices
 
 
 def read_status(folder: Path) -> Report:

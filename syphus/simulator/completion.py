@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from syphus.simulator.answers import SimulatedAnswer
 from syphus.simulator.chat_request import ChatRequest
-from syphus.simulator.prompts import ReadPrompt
+from syphus.simulator.model_answers import SimulatedAnswer
+from syphus.simulator.prompt_reader import ReadPrompt
 from syphus.simulator.replies import SimulatedReply, json_reply
 from syphus.types import Usage
 

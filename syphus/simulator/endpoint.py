@@ -16,7 +16,6 @@ from random import Random
 import orjson
 from aiohttp import web
 
-from syphus.simulator.answers import ModelBehaviour, SimulatedAnswer, answer
 from syphus.simulator.auth import Client, caller, check_chat
 from syphus.simulator.chat_request import ChatRequest, images_of, read_chat
 from syphus.simulator.completion import Case, good_reply
@@ -24,7 +23,8 @@ from syphus.simulator.embeddings import ROUTE as EMBEDDINGS
 from syphus.simulator.embeddings import EmbeddingsRequest, embeddings_object, read_texts
 from syphus.simulator.fault_choice import FaultChooser
 from syphus.simulator.faults import FAULTS, Cost
-from syphus.simulator.prompts import PromptBook, ReadPrompt
+from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, answer
+from syphus.simulator.prompt_reader import PromptBook, ReadPrompt
 from syphus.simulator.rate import RateLimits, Refusal
 from syphus.simulator.replies import Delivery, Rejected, SimulatedReply, deliver, json_reply, openai_error
 from syphus.simulator.scene import DefectShares

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 
-from syphus.simulator.prompts import ReadPrompt
+from syphus.simulator.prompt_reader import ReadPrompt
 from syphus.simulator.settings import OK, Simulation
 
 

@@ -32,8 +32,8 @@ from syphus.pipeline.engine import Observer
 from syphus.runs.forecast import Forecast, forecast_line, paid_twice
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import RunContext, prepare_endpoint
+from syphus.runs.run_settings import differences, kept_prices, sampling_parameters
 from syphus.runs.session import StageRunner, open_run
-from syphus.runs.settings import differences, kept_prices, sampling_parameters
 from syphus.text import pluralize, short_path
 from syphus.translation import options as wanted
 from syphus.translation import prompts as asking

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.translation import LANGUAGES, Translatable
-from syphus.answers.translation.judge import NO_FAULT, OPINION_SCHEMA, judge_messages, read_verdict
+from syphus.answers.translation.judge_prompt import NO_FAULT, OPINION_SCHEMA, judge_messages, read_verdict
 from syphus.endpoints.completions import BYTES_PER_TOKEN
 from syphus.errors import SyphusError
 from syphus.formats.report import Report

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from syphus.answers.translation import LANGUAGES
-from syphus.answers.translation.judge import FAULTS
+from syphus.answers.translation.judge_prompt import FAULTS
 from syphus.formats.translation_report import (
     BadTranslation,
     JudgedCounts,

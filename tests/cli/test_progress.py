@@ -11,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from harness import HERE
 
 from syphus.cli.progress import LiveObserver, PlainObserver, ProgressFormatter, make_observer
 from syphus.config.pricing import Price
@@ -19,10 +18,10 @@ from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.engine import RunView
-from syphus.pipeline.stats import SessionStats
+from syphus.pipeline.session_stats import SessionStats
 from syphus.types import State, Usage
 
-ROOT = HERE.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Watch:

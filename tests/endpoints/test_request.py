@@ -131,9 +131,9 @@ def test_folder_hash_seed_and_imports_change_nothing(tmp_path: Path) -> None:
     program = (
         "import json, sys\n"
         "{first}\n"
-        "from syphus.sampling import Sampling\n"
+        "from syphus.endpoints.request import RequestBuilder\n"
         "model, parameters, messages = json.loads(sys.stdin.read())\n"
-        "print(Sampling(model, parameters).request(messages).key.hex())\n"
+        "print(RequestBuilder(model, parameters).request(messages).key.hex())\n"
     )
     for folder, seed, first in ((tmp_path, "1", "import openai, yaml"), (ROOT, "77", "import syphus.main_job")):
         ran = subprocess.run(

@@ -32,7 +32,7 @@ from syphus.cli.convert import ConversionMeter
 from syphus.errors import ConfigError, InputError, PluginError, RunError, StorageError
 from syphus.images.convert import ConversionProgress, ConversionResult
 from syphus.images.convert import convert as convert_as
-from syphus.images.options import ConvertOptions
+from syphus.images.convert_options import ConvertOptions
 from syphus.images.store import open_store
 
 hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins

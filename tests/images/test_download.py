@@ -19,8 +19,8 @@ from media import skipped, write_json, write_still
 from syphus.errors import ProviderError, StorageError
 from syphus.formats.mimicit.images import image_ids
 from syphus.images.convert import convert
+from syphus.images.convert_options import ConvertOptions
 from syphus.images.download import FILE, DownloadLog, DownloadPolicy, DownloadResult, download
-from syphus.images.options import ConvertOptions
 
 QUICK = DownloadPolicy(per_second=500, first_wait=0.01, timeout=1.0, longest_wait=0.2)
 

@@ -13,7 +13,7 @@ from media import every, skipped, write_json, write_still, write_video
 
 from syphus.formats.mimicit.images import image_ids
 from syphus.images.convert import convert
-from syphus.images.options import ConvertOptions
+from syphus.images.convert_options import ConvertOptions
 from syphus.io.media import Frames
 from syphus.io.records import read_json, read_json_items, read_json_lists, read_jsonl
 from syphus.plugins.contract import queries

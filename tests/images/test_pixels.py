@@ -16,7 +16,7 @@ from media import number_of, numbered
 from PIL import Image, ImageCms
 
 from syphus.errors import ConfigError
-from syphus.images.options import EncodeOptions, make_encode_options
+from syphus.images.convert_options import EncodeOptions, make_encode_options
 from syphus.images.pixels import BadImageError, convert_still, measure, read_file
 
 

@@ -16,7 +16,7 @@ import pytest
 from media import every, number_of, write_video
 from PIL import Image
 
-from syphus.images.options import EncodeOptions
+from syphus.images.convert_options import EncodeOptions
 from syphus.images.packets import needed, timeline
 from syphus.images.pixels import BadImageError
 from syphus.images.video import frames

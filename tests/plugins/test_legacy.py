@@ -323,7 +323,7 @@ def test_a_module_of_that_name_that_somebody_else_has_is_left_alone(
 
 def test_reading_an_old_plugins_input_through_the_new_readers_tells_the_record(home: Path) -> None:
     body = """def _load_query_inputs(self, path):
-    from syphus.reading.records import read_jsonl
+    from syphus.io.records import read_jsonl
     return [{"id": row["vid"], "sentences": row["no"]} for row in read_jsonl(path)]
 """
     add(home, body)

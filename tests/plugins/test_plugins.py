@@ -319,7 +319,7 @@ def test_a_name_in_a_file_and_in_a_package_is_a_clash(folder: Path, monkeypatch:
 HUGGING_FACE = """
 import sys
 sys.path.insert(0, {site!r})
-from syphus.plugins.finding import find_plugin, list_plugins
+from syphus.plugins.discovery import find_plugin, list_plugins
 plugin = find_plugin("User.uses", [{folder!r}])
 list_plugins([{folder!r}])
 find_plugin("SpotTheDifference.change").create()
@@ -332,7 +332,7 @@ assert {folder!r} not in sys.path
 WITHOUT = """
 import sys
 before = list(sys.path)
-from syphus.plugins.finding import find_plugin, list_plugins
+from syphus.plugins.discovery import find_plugin, list_plugins
 find_plugin("Toy.mine", [{folder!r}]).create()
 list_plugins([{folder!r}])
 assert "datasets" not in sys.modules and sys.path == before
@@ -361,7 +361,7 @@ def test_in_a_wheel_what_is_shipped_is_inside_the_package(tmp_path: Path) -> Non
     inside = tmp_path / "syphus" / "builtin" / "prompts"
     inside.mkdir(parents=True)
     shutil.copytree(ROOT / "syphus", tmp_path / "syphus", dirs_exist_ok=True)
-    script = "from syphus.plugins.finding import shipped; print(shipped('prompts'), shipped('examples'))"
+    script = "from syphus.plugins.discovery import shipped; print(shipped('prompts'), shipped('examples'))"
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(inside), str(tmp_path / "examples")]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -35,6 +37,8 @@ LAYERS = (
 )
 HEAVY = ("PIL", "aiofiles", "aiohttp", "av", "httpx2", "openai", "orjson", "pyarrow", "pydantic", "rich", "tenacity")
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 50  # lines
+MOST_ROOMS, MOST_MODULES = 15, 252
+SHARED_FILE_NAMES = {"__init__", "stage", "types", "page"}  #: names that more than two files may have
 
 
 def module_name(path: Path) -> str:
@@ -70,6 +74,32 @@ def room(name: str) -> str:
 
 def test_every_room_has_its_layer() -> None:
     assert {room(name) for name in modules()} - {""} == {each for layer in LAYERS for each in layer}
+
+
+def test_the_package_has_few_rooms_and_few_modules() -> None:
+    assert len([path for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]) <= MOST_ROOMS
+    assert len(modules()) <= MOST_MODULES
+
+
+def test_no_file_name_is_used_more_than_twice() -> None:
+    names = Counter(path.stem for path in modules().values())
+    assert {name: count for name, count in names.items() if count > 2 and name not in SHARED_FILE_NAMES} == {}
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    classes = [node.name for name in modules() for node in tree(name).body if isinstance(node, ast.ClassDef)]
+    assert {name for name, count in Counter(classes).items() if count > 1 and not name.startswith("_")} == set()
+
+
+@pytest.mark.parametrize(
+    "package", [name for name, path in modules().items() if path.stem == "__init__" and "." in name]
+)
+def test_the_map_of_a_room_names_each_of_its_files(package: str) -> None:
+    folder = modules()[package].parent
+    files = {path.name for path in folder.glob("*.py")} - {"__init__.py"}
+    rooms = {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
+    docstring = ast.get_docstring(tree(package)) or ""
+    assert re.findall(r"^(\w+(?:\.py|/)) ", docstring, re.MULTILINE) == sorted(files | rooms)
 
 
 def test_imports_point_down() -> None:

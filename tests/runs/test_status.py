@@ -19,7 +19,7 @@ from syphus.formats.report import RunResult, as_json
 from syphus.plugins.contract import load_prefix
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import prefix_digest, render_messages
-from syphus.runs.settings import sampling_parameters
+from syphus.runs.run_settings import sampling_parameters
 from syphus.runs.status import read_query, read_status
 from syphus.types import State
 from syphus.version import __version__

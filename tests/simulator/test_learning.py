@@ -13,11 +13,11 @@ from syphus.answers.parsing import parse_pairs, render_pairs
 from syphus.answers.scoring import Candidate
 from syphus.cold_start.rubric import VERDICT_SCHEMA, read_verdict, rubric_messages
 from syphus.simulator import Simulation, changed
-from syphus.simulator.answers import ModelBehaviour, answer
 from syphus.simulator.chat_request import Body, read_chat
 from syphus.simulator.forms import QUESTION_ANSWER
 from syphus.simulator.learning import FAILURES, Lesson, Obedience, failure, lessons
-from syphus.simulator.prompts import PromptBook
+from syphus.simulator.model_answers import ModelBehaviour, answer
+from syphus.simulator.prompt_reader import PromptBook
 from syphus.simulator.scene import DEFECTS, Scene
 from syphus.simulator.wording import pairs
 from syphus.types import Pair, Query

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from syphus.simulator.answers import ModelBehaviour, SimulatedAnswer, answer
 from syphus.simulator.chat_request import Body, read_chat
 from syphus.simulator.facts import MOST_FACTS, facts, subject
-from syphus.simulator.prompts import PromptBook, ReadPrompt
+from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, answer
+from syphus.simulator.prompt_reader import PromptBook, ReadPrompt
 
 SYSTEM = "Two images of a car park are described by what changed. Write questions and answers about the differences."
 ANNOTATION = "the blue car has moved\na person appeared in the second picture\nthe grey van is gone"

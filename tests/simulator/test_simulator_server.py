@@ -273,9 +273,7 @@ def test_a_port_that_is_taken_is_said_so_in_every_way_to_start() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_alone_it_says_where_it_is_and_leaves_cleanly(number: signal.Signals) -> None:
-    code = (
-        "from syphus.endpoints.simulated import Simulation, run_simulated; run_simulated(Simulation(key='secret'), 0)"
-    )
+    code = "from syphus.simulator import Simulation, run_simulated; run_simulated(Simulation(key='secret'), 0)"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
     )

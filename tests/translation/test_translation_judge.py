@@ -12,7 +12,7 @@ from harness import run_rows, server
 from translation_runs import Done, pairs, run, write
 
 from syphus.answers.translation import LANGUAGES, Translatable
-from syphus.answers.translation.judge import judge_messages, read_verdict
+from syphus.answers.translation.judge_prompt import judge_messages, read_verdict
 from syphus.config.options import Options
 from syphus.errors import ConfigError
 from syphus.formats.translation_report import BadTranslation, JudgedCounts

@@ -1,10 +1,8 @@
 """Rules between parsing and the result: what is repaired in a pair, and what makes an answer invalid. Pure functions.
 
-rules.py     the three kinds of rule, and how they are applied
-general.py   rules that hold for every dataset
-leaks.py     the one of them that finds words about the notes a model was given
-names.py     the one that finds names of the annotation
-library.py   rules that plugins choose from: numbers, timestamps, persons, counts of pairs
+general.py  rules that hold for every dataset
+library.py  rules that plugins choose from: numbers, timestamps, persons, counts of pairs
+rules.py    the three kinds of rule, and how they are applied
 """
 
 from syphus.answers.cleaning.general import GENERAL_RULES

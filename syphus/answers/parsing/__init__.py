@@ -1,14 +1,13 @@
 """Reading what a model wrote: text in, pairs out, or the reasons why not. Pure functions.
 
-pairs.py         parse_pairs and render_pairs, and all the rules
-conversations.py conversations of rounds, with activity, role and reason
-choices.py       multiple-choice questions
-keyed_lines.py   texts under given keys
-plain_text.py    one plain text
-sections.py      lines with headers ("Question 1:") and the text under them
-json_answers.py  JSON that must be right to the letter
-fences.py        code fences
-answer_text.py   thinking blocks, white space, characters that can't be meant
+answer_text.py    thinking blocks, white space, characters that can't be meant
+choices.py        multiple-choice questions
+conversations.py  conversations of rounds, with activity, role and reason
+json_answers.py   JSON that must be right to the letter
+keyed_lines.py    texts under given keys
+pairs.py          parse_pairs and render_pairs, and all the rules
+plain_text.py     one plain text
+sections.py       lines with headers ("Question 1:") and the text under them
 """
 
 from syphus.answers.parsing.choices import Choice, Choices, parse_choices

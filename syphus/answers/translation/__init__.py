@@ -1,25 +1,19 @@
 """Languages, and whether a translation is one. Pure functions: no network, no ledger.
 
-types.py         what is compared (Translatable), what is found (Fault, Checked), the glossary (Term)
-reasons.py       the closed list of what can be wrong with a translation, with what the model is told
-languages.py     the table of languages: a new one is one entry
-check.py         check_translation: all checks of one pair in one language
-features.py      what the checks need to know of a text; of a source once for all languages
-
-scripts.py       the script of a text
-identify.py      its language, where the script does not say
-copies.py        English that was left standing
-kept.py          code, addresses, placeholders, formulas
-numbers.py       the same numbers, in any writing
+check.py           check_translation: all checks of one pair in one language
+copies.py          English that was left standing
+features.py        what the checks need to know of a text; of a source once for all languages
+identify.py        its language, where the script does not say
+judge_prompt.py    A model as a second reader of a translation
+kept.py            code, addresses, placeholders, formulas
+languages.py       the table of languages: a new one is one entry
+layout.py          lines, markup, choices, quotes, emoji
+number_words.py    numbers in words, by language
+numbers.py         the same numbers, in any writing
+remarks.py         what a model adds: comments, labels, escapes, JSON
 source_numbers.py  those of the source, with all that they can mean
-number_words.py  numbers in words, by language
-units.py         the same units
-layout.py        lines, markup, choices, quotes, emoji
-remarks.py       what a model adds: comments, labels, escapes, JSON
-pairing.py       instruction and answer: swapped, merged, answered
-terms.py         the glossary
-
-judge.py         a model as a second reader: what it is asked, and its verdict
+types.py           what is compared (Translatable), what is found (Fault, Checked), the glossary (Term)
+units.py           the same units
 """
 
 from syphus.answers.translation.check import check_translation

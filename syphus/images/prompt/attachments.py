@@ -7,11 +7,9 @@ place in flight gets the image itself, so memory holds as many as there are call
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
 from importlib.util import find_spec
@@ -20,43 +18,8 @@ from typing import NamedTuple
 
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, ImageError, PromptError
-from syphus.images.options import EncodeOptions
-from syphus.images.pixels import BadImageError, convert_still, measure, read_file
 from syphus.images.prompt.lookup import ImageLookup, Listing, digest_of
 from syphus.types import Message, PromptImage, PromptTemplate, Query
-
-# FOLDED from pixels.py:
-# An image as its bytes, its measures, or a data URL; what is wrong with it is an `ImageError`.
-
-_AS_IT_IS = EncodeOptions(size=None)
-
-
-def file_bytes(name: str, path: Path) -> bytes:
-    """The bytes of an image file."""
-    with _named(name):
-        return read_file(path)
-
-
-def measured(name: str, data: bytes) -> tuple[int, int, str]:
-    """Width and height when upright, and the format where it can go out as it is, else ""."""
-    with _named(name):
-        return measure(data, _AS_IT_IS)
-
-
-def encoded(name: str, data: bytes, width: int, height: int, form: str) -> bytes:
-    """The data URL (RFC 2397) of an image of this size, in pixels; encoded anew only where that is needed."""
-    with _named(name):
-        ready = convert_still(data, replace(_AS_IT_IS, size=(width, height), passing=(form,)))
-    return b"data:image/%b;base64,%b" % (form.lower().encode(), base64.b64encode(ready))
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    try:
-        yield
-    except BadImageError as error:
-        raise ImageError(name, str(error)) from error
-
 
 IMAGES = "images"  #: the folder in a run's folder with the images that its plugin has handed over
 LARGEST_REQUEST = 50_000_000  #: bytes; what OpenAI takes in one request
@@ -160,6 +123,8 @@ class ImageAttachments:
         digest = digest_of(picture.data) if picture.data else ""  # of what can't be read a second time
         try:
             data = self._places.read(picture)
+            from syphus.images.prompt.encode import measured
+
             width, height, form = measured(picture.name, data)
         except ImageError as error:
             problem = str(error).removeprefix(f"{picture.name}: ")
@@ -191,6 +156,8 @@ class ImageAttachments:
         data, mark = self._places.read(picture), self.mark(picture)
         if digest_of(data) != picture.digest:
             raise ImageError(picture.name, "changed since the input was read: --check-input reads it again")
+        from syphus.images.prompt.encode import encoded
+
         return encoded(picture.name, data, mark.width, mark.height, mark.format)
 
 

@@ -164,6 +164,6 @@ def digest_of(data: bytes) -> str:
 
 
 def _read(path: Path, name: str) -> bytes:
-    from syphus.images.prompt.attachments import file_bytes  # Pillow takes its time to load, and not every run needs it
+    from syphus.images.prompt.encode import file_bytes  # Pillow takes its time to load, and not every run needs it
 
     return file_bytes(name, path)

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from syphus.simulator.answers import SimulatedAnswer, about, defective
 from syphus.simulator.completion import Case, choice, completion, filter_results
 from syphus.simulator.faults.table import Cost, Play, add, fault
+from syphus.simulator.model_answers import SimulatedAnswer, about, defective
 from syphus.simulator.replies import SimulatedReply, json_reply
 from syphus.simulator.scene import DEFECTS
 from syphus.types import Usage

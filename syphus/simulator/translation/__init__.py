@@ -1,8 +1,5 @@
 """Translations for show: made-up text in the language asked for, which keeps what a translation keeps.
 
-form.py      the form of an answer: translations as JSON
-made_up.py   text in a language, as long as a translation would be
-words.py     the words that it is made of
-damage.py    what models do wrong when they translate
-opinion.py   what a judge says of such translations
+form.py     the form of an answer: translations as JSON
+made_up.py  text in a language, as long as a translation would be
 """

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from syphus.errors import InputError
 from syphus.images.catalog import ConversionUnit, RequestedImages, SourceListing, list_units, units
+from syphus.images.convert_options import ConvertOptions
 from syphus.images.download import FILE, DownloadLog
-from syphus.images.options import ConvertOptions
 from syphus.images.pool import DecoderPool
 from syphus.images.progress import SourcePosition
 from syphus.images.store import part_paths, read_images

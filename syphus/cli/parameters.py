@@ -12,7 +12,7 @@ import typer
 
 from syphus.config.options import Options
 from syphus.errors import ConfigError
-from syphus.images.options import ConvertOptions
+from syphus.images.convert_options import ConvertOptions
 from syphus.types import Relation, State
 
 _METAVARS: dict[object, str] = {

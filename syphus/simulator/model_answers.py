@@ -11,7 +11,7 @@ from random import Random
 from syphus.simulator.chat_request import ChatRequest
 from syphus.simulator.facts import facts
 from syphus.simulator.learning import Obedience, failing, failure
-from syphus.simulator.prompts import ReadPrompt
+from syphus.simulator.prompt_reader import ReadPrompt
 from syphus.simulator.scene import DEFECTS, DefectShares, Scene
 from syphus.simulator.special_forms import DESCRIPTION, VERDICT
 from syphus.simulator.translation.form import OPINION
