@@ -33,7 +33,7 @@ from syphus.runs.inputs import check_input
 from syphus.runs.outputs import forget_exports, open_pairs, write_exports
 from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import differences, kept_prices, refuse_mixing
-from syphus.runs.session import StageRunner, open_run
+from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize
 from syphus.types import State
 
@@ -49,7 +49,7 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Run
         from syphus.translation.options import check_wanted
 
         check_wanted(options)  # before the first pair is paid for
-    with open_run(prepared.options.folder) as store:
+    with open_run_folder(prepared.options.folder) as store:
         try:
             refuse_mixing(store, prepared.options.offline)
             taught = _with_examples(prepared, store, observer)

@@ -54,6 +54,11 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def install_hint(extra: str) -> str:
+    """How to install what an extra of the package brings, with and without a checkout."""
+    return f"pip install 'syphus[{extra}]' (in a checkout: pip install -e '.[{extra}]')"
+
+
 def short_path(path: Path) -> str:
     """A path as short as it is clear: relative to the current folder where it is below it."""
     try:

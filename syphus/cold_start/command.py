@@ -24,7 +24,7 @@ from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_input
 from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
-from syphus.runs.session import open_run
+from syphus.runs.session import open_run_folder
 from syphus.text import pluralize, short_path
 from syphus.types import PromptTemplate
 
@@ -48,7 +48,7 @@ def cold_start(
     if prepared.no_endpoint is not None:
         raise prepared.no_endpoint
     place = own_prompt(prepared) if write else None
-    with open_run(prepared.options.folder) as store:
+    with open_run_folder(prepared.options.folder) as store:
         refuse_mixing(store, prepared.options.offline)
         own = sum(turn["role"] == "assistant" for turn in prepared.prefix.in_context)
         if own and not pinned:

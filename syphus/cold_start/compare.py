@@ -29,7 +29,7 @@ from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_input
 from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
-from syphus.runs.session import open_run
+from syphus.runs.session import open_run_folder
 from syphus.text import format_dollars, pluralize
 from syphus.types import SIMULATED, Query, State
 
@@ -123,7 +123,7 @@ def compare(
     first = variants[0][1]
     if first.no_endpoint is not None:
         raise first.no_endpoint
-    with open_run(first.options.folder) as store:
+    with open_run_folder(first.options.folder) as store:
         refuse_mixing(store, options.offline)
         with closing(first.attachments(store.folder)) as attachments:
             plugin = first.plugin.digest()

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import NamedTuple, TypeAlias
 
 from syphus.errors import ConfigError
+from syphus.text import install_hint
 
 READY = -1  #: the number of the first answer of a process, before any job: it has started
 MISSING = "missing"  #: the reason for a file that is not there
@@ -33,4 +34,4 @@ def require_decoders(videos: bool) -> None:
     """Raises `ConfigError` where what decodes images, or `videos`, is not installed."""
     for module, name in (("PIL", "Pillow"), *([("av", "PyAV")] if videos else [])):
         if find_spec(module) is None:
-            raise ConfigError(f"Converting images needs {name}: pip install 'syphus[images]'")
+            raise ConfigError(f"Converting images needs {name}: {install_hint('images')}")

@@ -12,6 +12,7 @@ import orjson
 
 from syphus.errors import ConfigError
 from syphus.io.durable import replacing
+from syphus.text import install_hint
 
 _GROUP = 20_000  # rows that are held at once, as Arrow has them
 
@@ -25,7 +26,7 @@ def require_pyarrow(what: str) -> Any:  # a module without types
         import pyarrow.json
         import pyarrow.parquet  # noqa: F401 - loads that part, too
     except ImportError as error:
-        raise ConfigError(f"{what} needs pyarrow: pip install 'syphus[parquet]'") from error
+        raise ConfigError(f"{what} needs pyarrow: {install_hint('parquet')}") from error
     return pyarrow
 
 

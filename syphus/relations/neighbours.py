@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from syphus.errors import ConfigError
+from syphus.text import install_hint
 
 if TYPE_CHECKING:
     import numpy
@@ -38,7 +39,7 @@ def require_libraries() -> None:
         import faiss  # noqa: F401
         import numpy  # noqa: F401
     except ImportError as error:
-        raise ConfigError(f"The nearest pairs need {error.name}: pip install 'syphus[relations]'") from error
+        raise ConfigError(f"The nearest pairs need {error.name}: {install_hint('relations')}") from error
 
 
 def neighbours(vectors: Vectors, top: int) -> Numbers:

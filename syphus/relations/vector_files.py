@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from syphus.errors import ConfigError, InputError
 from syphus.io.text_files import read_text
+from syphus.text import install_hint
 
 if TYPE_CHECKING:
     import numpy
@@ -76,7 +77,7 @@ def _parquet(path: Path) -> tuple[list[str], Any]:
         import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
-        raise ConfigError("--image-embeddings with Parquet needs pyarrow: pip install 'syphus[parquet]'") from error
+        raise ConfigError(f"--image-embeddings with Parquet needs pyarrow: {install_hint('parquet')}") from error
     table = pyarrow.parquet.read_table(path)
     types = {name: table.schema.field(name).type for name in table.column_names}
     texts = [

@@ -23,7 +23,7 @@ from syphus.pipeline.stage import Judgement
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
-from syphus.runs.session import StageRunner, open_run
+from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import short_path
 from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Query, Request, State
 
@@ -121,7 +121,7 @@ def describe(
         raise prepared.no_endpoint
     folder = prepared.options.folder
     open_for_reading(folder).close()  # a folder that is no run must not become one
-    with open_run(folder) as store:
+    with open_run_folder(folder) as store:
         refuse_mixing(store, options.offline)
         told = _ask(prepared, store, count, observer)
         texts, simulated = parse_keyed_lines(told.detail, KEYS).texts, told.model.startswith(SIMULATED)

@@ -15,6 +15,7 @@ from syphus.formats.card import FILE as CARD
 from syphus.formats.card import PAIRS, SIMULATED, front_matter
 from syphus.ledger.store import FILE as LEDGER
 from syphus.runs.export import FOLDER, export_run
+from syphus.text import install_hint
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -47,7 +48,7 @@ def require_hub() -> None:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise ConfigError("push needs huggingface_hub: pip install 'syphus[hub]'") from error
+        raise ConfigError(f"push needs huggingface_hub: {install_hint('hub')}") from error
     if not huggingface_hub.get_token():
         raise ConfigError("There is no token of the Hub: set HF_TOKEN, or type: hf auth login")
 

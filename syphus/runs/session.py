@@ -248,7 +248,7 @@ def _run_anywhere(session: Coroutine[None, None, SyphusError | None]) -> SyphusE
 
 
 @contextlib.contextmanager
-def open_run(folder: Path) -> Iterator[Store]:
+def open_run_folder(folder: Path) -> Iterator[Store]:
     """The run's ledger, open for writing.
 
     Where a `UsageError` ends the block before any stage has asked anything, the folders that were made for it go again.

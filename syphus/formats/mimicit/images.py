@@ -23,6 +23,7 @@ from syphus.images.parquet_store import columns
 from syphus.images.store import part_paths
 from syphus.io.parquet import require_pyarrow
 from syphus.io.records import read_json_items
+from syphus.text import install_hint
 
 if TYPE_CHECKING:
     from PIL.Image import Image as ImageFile
@@ -53,7 +54,9 @@ def require_pillow() -> None:
     try:
         import PIL.Image  # noqa: F401  whether it can be
     except ImportError as error:
-        raise ConfigError("A look at images needs Pillow: pip install 'syphus[images]', or --decode none") from error
+        raise ConfigError(
+            f"Checking images needs Pillow: {install_hint('images')}; or skip them with --decode none"
+        ) from error
 
 
 def faults(images: Iterable[tuple[str, object]], depth: Depth) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, ImageError, PromptError
 from syphus.images.prompt.lookup import ImageLookup, Listing, digest_of
+from syphus.text import install_hint
 from syphus.types import Message, PromptImage, PromptTemplate, Query
 
 IMAGES = "images"  #: the folder in a run's folder with the images that its plugin has handed over
@@ -164,7 +165,7 @@ class ImageAttachments:
 def _require_pillow() -> None:
     """Raises `ConfigError` where there is none."""
     if find_spec("PIL") is None:
-        raise ConfigError("Images in a prompt need Pillow: pip install 'syphus[images]'")
+        raise ConfigError(f"Images in a prompt need Pillow: {install_hint('images')}")
 
 
 # FOLDED from examples.py:
