@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from syphus.answers import cleaning, parsing
-from syphus.answers import scoring as selection
 from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, clean
 from syphus.answers.cleaning.rules import recognisable
+from syphus.answers.code_digest import ACCEPTANCE_FILES, code_digest
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.completions import unusable
 from syphus.endpoints.request import RequestBuilder
@@ -222,7 +220,5 @@ def asking_helps(reason: str) -> bool:
 
 
 def parser_digest(plugin: Path) -> str:
-    """16 hex digits that change with the code that reads answers: Syphus's parser and rules, and the plugin's file."""
-    rooms = [Path(str(room.__file__)).parent for room in (cleaning, parsing, selection)]
-    files = [*(file for room in rooms for file in sorted(room.glob("*.py"))), plugin]
-    return hashlib.blake2b(b"\0".join(file.read_bytes() for file in files), digest_size=8).hexdigest()
+    """Return 16 hex digits that change with the code that judges answers: the parsers, the rules, the plugin's file."""
+    return code_digest((*ACCEPTANCE_FILES, plugin))

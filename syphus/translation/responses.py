@@ -5,16 +5,14 @@ Each member is a translation that is judged by itself. So nothing is repaired, a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import orjson
 
-from syphus.answers import translation as translation_checks
+from syphus.answers.code_digest import TRANSLATION_CHECK_FILES, code_digest
 from syphus.answers.parsing.answer_text import readable, strip
 from syphus.answers.parsing.json_answers import decoding_problems
 from syphus.answers.translation import LANGUAGES, Features, Language, Term, Translatable, check_translation
@@ -52,11 +50,9 @@ class SourceChecker:
 
 
 def checks_digest(terms: Sequence[Term]) -> str:
-    """16 hex digits that change with the code of the checks, and with the glossary."""
-    folder = Path(str(translation_checks.__file__)).parent
-    files = [*sorted(folder.glob("*.py")), Path(__file__)]
-    known = orjson.dumps([(term.source, dict(term.wanted)) for term in terms], option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(b"\0".join([known, *(file.read_bytes() for file in files)]), digest_size=8).hexdigest()
+    """Return 16 hex digits that change with the code of the translation checks, and with the glossary."""
+    glossary = orjson.dumps([(term.source, dict(term.wanted)) for term in terms], option=orjson.OPT_SORT_KEYS)
+    return code_digest(TRANSLATION_CHECK_FILES, glossary)
 
 
 NO_JSON = "no JSON object"

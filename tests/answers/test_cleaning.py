@@ -27,7 +27,7 @@ from syphus.answers.cleaning import (
     numbers_of_the_annotation,
     pairs_between,
 )
-from syphus.answers.cleaning import general as leaks
+from syphus.answers.cleaning import general_rules as leaks
 from syphus.answers.cleaning.rules import recognisable
 from syphus.types import PromptImage, State
 

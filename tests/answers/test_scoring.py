@@ -19,7 +19,7 @@ from syphus.answers.scoring import (
     score_all,
     things_of_the_annotation,
 )
-from syphus.answers.scoring.form import wanted_pairs
+from syphus.answers.scoring.basic_quality import wanted_pairs
 from syphus.answers.scoring.lexicon import kin, support
 from syphus.answers.scoring.variety import question_type
 from syphus.answers.scoring.words import content, stem, words

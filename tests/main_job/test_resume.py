@@ -13,7 +13,9 @@ from processes import Watch, command, start
 from wire import Seen, completion, in_thread, reply, serving
 
 from syphus.errors import ConfigError, RunError
+from syphus.ledger.sessions import set_meta
 from syphus.ledger.store import open_for_writing
+from syphus.runs.clean import PARSER
 from syphus.runs.outputs import open_pairs
 from syphus.types import State
 
@@ -239,6 +241,33 @@ def test_a_changed_parser_reads_every_answer_again_and_asks_for_none(tmp_path: P
         again = run_rows(tmp_path, simulated.url, TEXTS, **shared)
         assert simulated.stats.requests == len(TEXTS)
     assert (again.exit_code, again.states) == (0, {OK: 4})
+    assert again.data == first.data
+
+
+def test_another_comment_in_the_plugin_judges_nothing_again(tmp_path: Path) -> None:
+    plugin = tmp_path / "datasets" / "rows.py"
+    plugin.parent.mkdir()
+    source = (HERE / "plugins" / "rows.py").read_text("utf-8")
+    plugin.write_text(source, "utf-8")
+    shared: dict[str, Any] = {"datasets_dir": (plugin.parent,), "prompt_path": str(HERE / "prompts" / "rows.yaml")}
+    with server() as simulated:
+        run_rows(tmp_path, simulated.url, TEXTS, **shared)
+        plugin.write_text(f"# another comment\n{source}", "utf-8")
+        again = run_rows(tmp_path, simulated.url, TEXTS, **shared)
+        assert simulated.stats.requests == len(TEXTS)
+    assert not any("has changed" in line for line in again.lines)
+
+
+def test_answers_judged_by_an_older_version_are_judged_again_without_a_request(tmp_path: Path) -> None:
+    with server() as simulated:
+        first = run_rows(tmp_path, simulated.url, TEXTS)
+        store = open_for_writing(first.folder)
+        set_meta(store, PARSER, "0123456789abcdef")
+        store.commit()
+        store.close()
+        again = run_rows(tmp_path, simulated.url, TEXTS)
+        assert simulated.stats.requests == len(TEXTS)
+    assert any("answers were read again, 0 differ now" in line for line in again.lines)
     assert again.data == first.data
 
 

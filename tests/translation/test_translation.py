@@ -19,6 +19,8 @@ from syphus.answers.translation import LANGUAGES
 from syphus.errors import InputError
 from syphus.formats.mimicit.discovery import find_groups
 from syphus.formats.mimicit.verify import verify
+from syphus.ledger.sessions import set_meta
+from syphus.ledger.store import open_for_writing
 from syphus.runs.status import read_query
 from syphus.simulator import SimulatedServer
 from syphus.translation.chunks import LONGEST
@@ -243,6 +245,20 @@ def test_rounds_see_the_earlier_ones_and_wait_for_them(tmp_path: Path) -> None:
     assert whole.exit_code == 1
     again = run(file, simulated.url, languages="es")
     assert list(again.data("es")) == ["TR_INS_0"]
+
+
+def test_translations_judged_by_an_older_version_are_judged_again_without_a_request(tmp_path: Path) -> None:
+    file = write(tmp_path, pairs(3))
+    with server() as simulated:
+        first = run(file, simulated.url)
+        store = open_for_writing(first.ledger)
+        set_meta(store, "translate checks", "0123456789abcdef")
+        store.commit()
+        store.close()
+        again = run(file, simulated.url)
+        assert simulated.stats.requests == 3
+    assert "The checks or the glossary have changed: translations were judged again, 0 differ now." in again.lines
+    assert again.data("fr") == first.data("fr")
 
 
 def test_a_glossary_is_in_the_prompt_is_verified_and_judges_what_was_there_before(tmp_path: Path) -> None:

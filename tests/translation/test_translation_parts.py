@@ -8,7 +8,7 @@ import pytest
 
 from syphus.answers.translation import LANGUAGES, Term, Translatable, check_translation
 from syphus.errors import ConfigError
-from syphus.simulator.translation.made_up import DAMAGES, WORDS, damaged, made_up
+from syphus.simulator.translation.made_up import DAMAGES, WORDS, damaged, filler_words, made_up
 from syphus.translation.chunks import SourcePair, chunk_of, join, queries, split
 from syphus.translation.options import glossary, languages, targets
 from syphus.translation.prompts import ask_for_languages
@@ -133,6 +133,16 @@ def test_only_the_terms_of_the_text_are_sent() -> None:
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
+def test_a_language_without_filler_words_is_made_up_of_its_sample(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    filler_words.cache_clear()
+    monkeypatch.delitem(WORDS, code)
+    source = Translatable("Is {name} at gate 12?", "Yes, {name} has been waiting there. It is five past three.")
+    made = Translatable(made_up(source.instruction, code, "instruction"), made_up(source.answer, code, "answer"))
+    filler_words.cache_clear()
+    assert check_translation(source, made, LANGUAGES[code]).ok
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
 def test_every_language_can_be_made_up_and_every_damage_is_seen(code: str) -> None:
     from random import Random
 
@@ -147,4 +157,3 @@ def test_every_language_can_be_made_up_and_every_damage_is_seen(code: str) -> No
         assert spoilt is not None, name
         assert not check_translation(source, Translatable(**spoilt), LANGUAGES[code]).ok, name
     assert damaged(texts, made, code, Random(1)) != made
-    assert code in WORDS

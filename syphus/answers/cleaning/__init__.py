@@ -1,12 +1,11 @@
 """Rules between parsing and the result: what is repaired in a pair, and what makes an answer invalid. Pure functions.
 
-general.py  rules that hold for every dataset
-library.py  rules that plugins choose from: numbers, timestamps, persons, counts of pairs
-rules.py    the three kinds of rule, and how they are applied
+dataset_rules.py  rules that plugins choose from
+general_rules.py  rules that hold for every dataset
+rules.py          the three kinds of rule, and how they are applied
 """
 
-from syphus.answers.cleaning.general import GENERAL_RULES
-from syphus.answers.cleaning.library import (
+from syphus.answers.cleaning.dataset_rules import (
     answers_of_words,
     asked_by_the_wearer,
     images_in_order,
@@ -19,6 +18,7 @@ from syphus.answers.cleaning.library import (
     numbers_of_the_annotation,
     pairs_between,
 )
+from syphus.answers.cleaning.general_rules import GENERAL_RULES
 from syphus.answers.cleaning.rules import Check, Cleaned, Context, Reject, Repair, Rule, clean
 
 __all__ = [

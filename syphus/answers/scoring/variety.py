@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from itertools import combinations
 
+from syphus.answers.scoring.basic_quality import wanted_pairs
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
-from syphus.answers.scoring.form import wanted_pairs
 from syphus.answers.scoring.words import alike, content
 
 _ALONE = 0.5  #: one question can't vary

@@ -1,19 +1,19 @@
 """Languages, and whether a translation is one. Pure functions: no network, no ledger.
 
-check.py           check_translation: all checks of one pair in one language
-copies.py          English that was left standing
-features.py        what the checks need to know of a text; of a source once for all languages
-identify.py        its language, where the script does not say
-judge_prompt.py    A model as a second reader of a translation
-kept.py            code, addresses, placeholders, formulas
-languages.py       the table of languages: a new one is one entry
-layout.py          lines, markup, choices, quotes, emoji
-number_words.py    numbers in words, by language
-numbers.py         the same numbers, in any writing
-remarks.py         what a model adds: comments, labels, escapes, JSON
-source_numbers.py  those of the source, with all that they can mean
-types.py           what is compared (Translatable), what is found (Fault, Checked), the glossary (Term)
-units.py           the same units
+check.py            check_translation: all checks of one pair in one language
+features.py         what the checks need to know of a text; of a source once for all languages
+identify.py         its language, where the script does not say
+judge_prompt.py     A model as a second reader of a translation
+languages.py        the table of languages: a new one is one entry
+layout.py           lines, markup, choices, quotes, emoji
+model_artifacts.py  what a model adds of its own
+number_words.py     numbers in words, by language
+numbers.py          the same numbers, in any writing
+protected_spans.py  what a translation keeps letter by letter
+source_numbers.py   those of the source, with all that they can mean
+types.py            what is compared (Translatable), what is found (Fault, Checked), the glossary (Term)
+units.py            the same units
+untranslated.py     english that was left standing
 """
 
 from syphus.answers.translation.check import check_translation

@@ -8,16 +8,16 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from syphus.answers.translation.copies import stretch
 from syphus.answers.translation.features import Features, Shape, SourceText
 from syphus.answers.translation.identify import foreign, identify, letters
-from syphus.answers.translation.kept import differ, unlike
 from syphus.answers.translation.languages import Language
 from syphus.answers.translation.layout import unlike_layout, without_line_numbers
+from syphus.answers.translation.model_artifacts import comment, escapes, left_over_json
 from syphus.answers.translation.numbers import unlike_numbers
-from syphus.answers.translation.remarks import comment, escapes, left_over_json
+from syphus.answers.translation.protected_spans import differ, unlike
 from syphus.answers.translation.types import CheckResult, Place, Reason, Term, Translatable, TranslationFault
 from syphus.answers.translation.units import other_units
+from syphus.answers.translation.untranslated import stretch
 
 # FOLDED from pairing.py:
 # Instruction and answer together: each in its own place, and a question still a question.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from syphus.answers.translation.copies import UntranslatedFinder, normal
-from syphus.answers.translation.kept import take_out
 from syphus.answers.translation.layout import layout, without_line_numbers, without_quotes
+from syphus.answers.translation.model_artifacts import Remarks
 from syphus.answers.translation.numbers import plain_digits
-from syphus.answers.translation.remarks import Remarks
+from syphus.answers.translation.protected_spans import take_out
 from syphus.answers.translation.source_numbers import SourceNumbers
 from syphus.answers.translation.types import Translatable
 from syphus.answers.translation.units import with_units
+from syphus.answers.translation.untranslated import UntranslatedFinder, normal
 
 _DIGITS = re.compile(r"\d+")
 _QUESTION = re.compile("[?？؟]")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from syphus.answers.translation.kept import differ
+from syphus.answers.translation.protected_spans import differ
 from syphus.answers.translation.types import Reason
 
 _LINE_MARK = re.compile(r"[ \t]*(?:(#{1,6})[ \t]|([-*+•])[ \t]|(\d{1,3})[.)．）、](?!\d)|(>)|(\|))")

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.answers.translation import LANGUAGES
 from syphus.simulator.scene import DEFECTS, DefectShares, Form, Scene, Writer, chatter
-from syphus.simulator.translation.made_up import WORDS, Texts, damaged, made_up, slipped
+from syphus.simulator.translation.made_up import Texts, damaged, filler_words, made_up, slipped
 
 _FIELDS = ("instruction", "answer")
 
@@ -45,7 +46,7 @@ def _jobs(message: str) -> dict[str, _Job]:
     else:
         items = {key: item for key, item in content.items() if isinstance(item, dict) and "language" in item}
         jobs = {key: _Job(item["language"], _texts(item), item.get("terms", {})) for key, item in items.items()}
-    return {key: job for key, job in jobs.items() if job.code in WORDS}
+    return {key: job for key, job in jobs.items() if job.code in LANGUAGES}
 
 
 def _texts(item: dict[str, str]) -> Texts:
@@ -117,9 +118,9 @@ _JSON = re.compile(r"\{.*\}", re.DOTALL)
 
 def _says_something_else(text: str, code: str, field: str) -> str:
     """A word that belongs to the other field, where most of the text's words do; else ""."""
-    if code not in WORDS:
+    if code not in LANGUAGES:
         return ""
-    filling, place, small = WORDS[code].filling, field == "instruction", text.lower()
+    filling, place, small = filler_words(code).filling, field == "instruction", text.lower()
     own = sum(len(word) for word in filling[place::2] if word.lower() in small)
     strange = [word for word in filling[not place :: 2] if word.lower() in small]
     return strange[0] if sum(map(len, strange)) > own else ""

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from random import Random
 from typing import NamedTuple
 
 from syphus.answers.translation import LANGUAGES
+from syphus.answers.translation.number_words import NUMBER_WORDS
 
 # FOLDED from words.py:
 # Words by language, of which made-up translations are put together, and how a sentence ends.
 #
-# To let the simulated endpoint translate into another language, add an entry.
+# A language without an entry is filled with the words of its sample text.
 
 
 class FillerWords(NamedTuple):
@@ -30,6 +32,7 @@ def _of(*lines: str) -> tuple[str, ...]:
     return tuple(" ".join(lines).split())
 
 
+_QUESTION_MARKS = "?\uff1f\u061f"
 _SOLID = ("\u3002", "\uff1f", "\uff01")
 
 WORDS: dict[str, FillerWords] = {
@@ -123,9 +126,21 @@ def made_up(text: str, code: str, field: str = "") -> str:
     return "".join(part if n % 2 else "\n".join(map(maker.line, part.split("\n"))) for n, part in enumerate(parts))
 
 
+@cache
+def filler_words(code: str) -> FillerWords:
+    """Return the filler words of a language; without an entry in `WORDS`, those of its sample text but the numbers."""
+    if code in WORDS:
+        return WORDS[code]
+    sample, numbers = LANGUAGES[code].sample, NUMBER_WORDS.get(code)
+    found = re.findall(r"[^\W\d_]+" if " " in sample else r"[^\W\d_]{2}", sample)  # pairs where no blank parts words
+    words = tuple(word for word in found if numbers is None or not numbers.found(word))
+    question = next((char for char in sample if char in _QUESTION_MARKS), "?")
+    return FillerWords(words, (sample[-1], question, "!"), " " if " " in sample else "")
+
+
 class _Maker:
     def __init__(self, code: str, field: str, random: Random) -> None:
-        self._words: FillerWords = WORDS[code]
+        self._words = filler_words(code)
         self._filling = self._words.filling[field == "instruction" :: 2]
         least, most = LANGUAGES[code].length
         self._ratio = (least * most) ** 0.5

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from syphus.answers.scoring import copying, form, grounding, variety
-from syphus.answers.scoring import form as leaks
+from syphus.answers.scoring import basic_quality as form
+from syphus.answers.scoring import basic_quality as leaks
+from syphus.answers.scoring import copying, grounding, variety
 from syphus.answers.scoring import grounding as coverage
 from syphus.answers.scoring.candidates import Candidate, Heuristic, Scored, ScoringContext
 from syphus.errors import PluginError
