@@ -20,6 +20,8 @@ The text of each is one line for a person: what is wrong, where, and what to do.
 exception: it is an `Outcome`. Exit 0 means all done, 1 finished with rows that are not ok.
 """
 
+from typing import Literal
+
 
 class SyphusError(Exception):
     """The root. `exit_code` is what the process ends with."""
@@ -83,9 +85,13 @@ class ProviderError(SyphusError):
 
 
 class BudgetError(SyphusError):
-    """The next request might cost more than is left of the budget."""
+    """The next request might exceed the budget. `limit` names the budget: "requests" or "cost"."""
 
     exit_code = 4
+
+    def __init__(self, message: str, limit: Literal["requests", "cost"]) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class StorageError(SyphusError):

@@ -15,6 +15,11 @@ SIMULATED = "simulated-"  #: how the names of models begin whose answers are mad
 LOCAL = "local:"  #: how the names of models begin that run in the process itself, for free
 
 
+def is_simulated(model: str) -> bool:
+    """Return whether a model of this name is the simulator, whose answers are made up."""
+    return model.startswith(SIMULATED)
+
+
 @dataclass(frozen=True, slots=True)
 class PromptImage:
     """One image that goes out with a query: where it is, and what it was when the input was read.

@@ -13,10 +13,9 @@ from syphus.cli.mimicit import columns
 from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import Report, RunResult
 from syphus.formats.translation_report import TRANSLATE, LanguageReport, TranslationReport
+from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import ANSWERED
-from syphus.pipeline.stage import IMAGE
 from syphus.plugins.discovery import PluginInfo
-from syphus.runs.generate import PLUGIN, asking_helps
 from syphus.runs.preview import PreviewedQuery, PreviewSizes
 from syphus.text import MADE_UP, format_dollars, one_line, pluralize, printable
 from syphus.types import State
@@ -60,7 +59,7 @@ def _row(report: LanguageReport) -> tuple[str, ...]:
     )
 
 
-_MENDED = {PLUGIN: "the plugin is mended", IMAGE: "the images are there"}
+_MENDED = {ReasonKind.PLUGIN: "the plugin is mended", ReasonKind.IMAGE: "the images are there"}
 _REASONS = 4  #: of each state that are shown
 _RETRY = re.compile(r" (?:--retry[ =](?:'[^']*'|\S+)|'--retry=[^']*')")  # as shlex quotes it
 
@@ -116,9 +115,8 @@ def going_on(stopped_by: SyphusError | None, command: str) -> str:
     command = without_retry(command)
     if not isinstance(stopped_by, BudgetError):
         return f"Go on with the same command: {command}"
-    option = "requests" if "requests" in str(stopped_by) else "cost"
-    unlimited = re.sub(rf" --max[-_]{option}[ =]\S+", "", command)
-    return f"Go on with a higher number at the end: {unlimited} --max-{option}"
+    unlimited = re.sub(rf" --max[-_]{stopped_by.limit}[ =]\S+", "", command)
+    return f"Go on with a higher number at the end: {unlimited} --max-{stopped_by.limit}"
 
 
 def without_retry(command: str) -> str:
@@ -162,15 +160,20 @@ def cleaning(done: CleaningResult) -> list[str]:
 def _worth_asking(report: Report) -> str:
     """The states, as `--retry` takes them, with rows that may fare better the next time."""
     invalid = [State.INVALID] if report.counts.states[State.INVALID] else []
-    failed = [State.FAILED] if any(map(asking_helps, report.counts.reasons.get(State.FAILED, ()))) else []
+    failed = [State.FAILED] if any(kind.is_fixed_by_retry for kind in _kinds_of_failures(report)) else []
     return ",".join(invalid + failed)
 
 
 def _to_be_mended(report: Report) -> list[str]:
     """What must be mended for rows that have failed, where none has for a reason that passes by itself."""
-    failed = report.counts.reasons.get(State.FAILED, ())
-    found = [what for start, what in _MENDED.items() if any(reason.startswith(start) for reason in failed)]
-    return [" and ".join(found)] if found and not any(map(asking_helps, failed)) else []
+    failures = _kinds_of_failures(report)
+    found = [what for kind, what in _MENDED.items() if kind in failures]
+    return [" and ".join(found)] if found and not any(kind.is_fixed_by_retry for kind in failures) else []
+
+
+def _kinds_of_failures(report: Report) -> set[ReasonKind]:
+    """Return the kinds of the reasons for which queries have failed."""
+    return {ReasonKind.parse(reason) for reason in report.counts.reasons.get(State.FAILED, ())}
 
 
 def listing(plugins: Sequence[PluginInfo]) -> list[str]:

@@ -31,7 +31,7 @@ from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import open_run_folder
 from syphus.text import format_dollars, pluralize
-from syphus.types import SIMULATED, Query, State
+from syphus.types import Query, State, is_simulated
 
 _DRAWS = 1_000
 
@@ -76,7 +76,7 @@ class ComparisonResult(NamedTuple):
     @property
     def simulated(self) -> bool:
         """Whether there are answers that no model has given."""
-        return any(each.candidate.model.startswith(SIMULATED) for variant in self.variants for each in variant.tried)
+        return any(is_simulated(each.candidate.model) for variant in self.variants for each in variant.tried)
 
     def rows(self) -> list[tuple[str, list[str]]]:
         """The table: each number by its name, told for each variant."""

@@ -17,7 +17,7 @@ from syphus.pipeline.stage import Judgement, PluginFaultError
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.hook_results import checked
 from syphus.runs.generate import GenerateStage
-from syphus.types import SIMULATED, Completion, Outcome, Pair, Parsed, PromptTemplate, Query, Request, Usage
+from syphus.types import Completion, Outcome, Pair, Parsed, PromptTemplate, Query, Request, Usage, is_simulated
 
 BY_HAND = "a person"  #: the model of what a person wrote
 
@@ -109,4 +109,4 @@ class ProposeStage(GenerateStage):
 
 def by_whom(model: str) -> str:
     """The model of a candidate for people."""
-    return f"{model} (made up)" if model.startswith(SIMULATED) else model
+    return f"{model} (made up)" if is_simulated(model) else model

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from syphus.config.settings import PricePerMillion
 from syphus.io.yaml_files import read_yaml
-from syphus.types import LOCAL, SIMULATED, Usage
+from syphus.types import LOCAL, Usage, is_simulated
 
 _FILE = Path(__file__).with_name("prices.yaml")
 _MILLION = 1_000_000
@@ -46,7 +46,7 @@ class Prices:
 
     def find(self, model: str) -> Price | None:
         """The price of a model, or None where it is not known."""
-        if model.startswith((SIMULATED, LOCAL)):
+        if is_simulated(model) or model.startswith(LOCAL):
             return Price(0.0, 0.0, 0.0)
         return self._prices.get(model) or self._prices.get(_DATE.sub("", model))
 

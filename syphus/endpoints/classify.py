@@ -23,6 +23,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.endpoints.rate_limit_headers import retry_wait
+from syphus.ledger.reasons import ReasonKind
 from syphus.text import one_line
 from syphus.types import Completion, State
 
@@ -315,7 +316,7 @@ def _filtered(problem: ErrorBody, words: str) -> bool:
 
 def _refused(problem: ErrorBody) -> ReplyVerdict:
     categories = filter_flags(problem.inner.get("content_filter_result"))
-    cause = "content filter on the prompt" + (f" ({', '.join(categories)})" if categories else "")
+    cause = f"{ReasonKind.CONTENT_FILTER}prompt" + (f" ({', '.join(categories)})" if categories else "")
     return ReplyVerdict(Action.RECORD, cause, problem.message, state=State.REFUSED, row_caused=True)
 
 

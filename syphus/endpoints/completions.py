@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import orjson
 
 from syphus.endpoints.classify import Action, ReplyVerdict, filter_flags
+from syphus.ledger.reasons import ReasonKind
 from syphus.text import one_line, without_images
 from syphus.types import Completion, Outcome, State, Usage
 
@@ -149,7 +150,7 @@ def unusable(completion: Completion) -> Outcome | None:
     reason = completion.finish_reason.lower()
     if reason in FILTERED:
         flags = ", ".join(completion.flags)
-        return Outcome(State.REFUSED, reason="content filter on the answer" + (f" ({flags})" if flags else ""))
+        return Outcome(State.REFUSED, reason=f"{ReasonKind.CONTENT_FILTER}answer" + (f" ({flags})" if flags else ""))
     if reason in CUT_OFF:
         if completion.text.strip():
             return Outcome(State.TRUNCATED, reason="cut off at max_tokens")

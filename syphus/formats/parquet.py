@@ -16,7 +16,7 @@ from pathlib import Path
 from syphus.formats.mimicit.ids import distinct
 from syphus.formats.source import ExportSource
 from syphus.io.parquet import require_pyarrow, write_rows
-from syphus.types import SIMULATED
+from syphus.types import is_simulated
 
 _COLUMNS = ("id", "instruction", "answer", "image_ids", "rel_ins_ids", "query", "model", "simulated")
 
@@ -37,7 +37,7 @@ def write_parquet(folder: Path, source: ExportSource) -> tuple[str, ...]:
 
 def _rows(source: ExportSource) -> Iterator[tuple[object, ...]]:
     for result in distinct(source.results()):
-        simulated = result.model.startswith(SIMULATED)
+        simulated = is_simulated(result.model)
         for pair, related in zip(result.pairs, result.contexts(), strict=True):
             yield (
                 *(pair.id, pair.instruction, pair.answer, result.image_ids, related),

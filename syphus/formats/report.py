@@ -19,7 +19,7 @@ from syphus.ledger.relations import relation_facts
 from syphus.ledger.sessions import Session, calls_without_end, sessions, specs
 from syphus.ledger.store import Store
 from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, count_spending
-from syphus.types import SIMULATED, Pair, State
+from syphus.types import Pair, State, is_simulated
 
 _COLD_START = "cold start"  # how its stages begin; what they found is in every request of the main job
 
@@ -47,7 +47,7 @@ class Report(NamedTuple):
     def simulated(self) -> bool:
         """Whether any answer of this stage, or of the cold start before it, was made up by the simulated endpoint."""
         own = (use for use in self.spending.models if use.stage == self.stage or use.stage.startswith(_COLD_START))
-        return any(use.model.startswith(SIMULATED) for use in own)
+        return any(is_simulated(use.model) for use in own)
 
     @property
     def seconds(self) -> float:

@@ -99,7 +99,6 @@ def judged_as_json(judged: JudgedCounts) -> dict[str, object]:
 
 
 TRANSLATE, AGAIN = "translate", "translate again"  #: the names of the two stages
-FOUND_BAD = "judge: "  #: how the reason of a translation begins that a judge has found bad
 IN_PIECES = '"of":'  #: in the meta of the queries that are pieces of a long pair, and of no others
 LANGUAGES = "languages"  #: meta: the codes of all languages that were ever asked for, with commas
 

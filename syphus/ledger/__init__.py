@@ -15,6 +15,7 @@ It is the only truth. Every other file of a run can be deleted and written again
 batches.py        A stage whose queries are batches of parts of another stage
 inputs.py         registering the input
 parts.py          parts of a query that have an outcome each, such as the languages that a pair is translated into
+reasons.py        the reasons of outcomes that code acts on, in the spelling that ledgers hold
 records.py        answers, outcomes and spending
 relations.py      how the pairs of a run are related
 results.py        what a run has to show

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from syphus.io.durable import storage_faults
+from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.store import Store
 from syphus.types import State, Usage
 
@@ -112,17 +113,19 @@ def replace_parts(store: Store, parts: Iterable[tuple[int, str, State, str, str]
         )
 
 
-def reopen_parts(store: Store, stage: str, names: Sequence[str], states: Sequence[State], told: str) -> int:
+def reopen_parts(
+    store: Store, stage: str, names: Sequence[str], states: Sequence[State], with_feedback: ReasonKind
+) -> int:
     """Makes parts in these states pending again, to be asked as often as new ones; returns how many. Commits.
 
-    Those whose reason begins with `told` count as asked for once, so that they are asked for again with the reason.
+    Parts with a reason of the kind `with_feedback` count as asked once, so that the next request gives the reason.
     """
     condition = f"state IN ({_marks(states)}) AND name IN ({_marks(names)}) AND n IN ({_CURRENT})"
     with storage_faults(store.path):
         count = store.writer.execute(
             "UPDATE part SET state = 'pending', opened = asked - (substr(reason, 1, length(?1)) = ?1), reason = '' "
             f"WHERE {condition}",
-            (told, *states, *names, stage),
+            (with_feedback, *states, *names, stage),
         ).rowcount
     store.commit()
     return count

@@ -61,7 +61,7 @@ class AdmissionController:
                 self._changed.clear()
                 affordable = self.budget.affords(prompt, most)
                 if not affordable and self.in_flight == 0:
-                    raise BudgetError(self._spent())
+                    raise self._budget_error()
                 lane, wait = self._soonest(prompt + most)
                 if affordable and wait <= 0:
                     return Admission(lane, lane.enter(prompt + most, self._clock()), self.budget.reserve(prompt, most))
@@ -96,8 +96,9 @@ class AdmissionController:
             async with asyncio.timeout(None if math.isinf(seconds) else seconds):
                 await self._changed.wait()
 
-    def _spent(self) -> str:
+    def _budget_error(self) -> BudgetError:
         budget = self.budget
         if budget.max_requests is not None and budget.requests >= budget.max_requests:
-            return f"The budget of {budget.max_requests:,} requests is spent."
-        return f"The next call might pass the budget of ${budget.max_cost:g}: ${budget.cost:.4f} are spent."
+            return BudgetError(f"The budget of {budget.max_requests:,} requests is spent.", "requests")
+        message = f"The next call might pass the budget of ${budget.max_cost:g}: ${budget.cost:.4f} are spent."
+        return BudgetError(message, "cost")

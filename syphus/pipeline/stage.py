@@ -6,10 +6,9 @@ from typing import NamedTuple, Protocol
 
 from syphus.errors import ImageError
 from syphus.ledger.parts import Part
+from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.types import Completion, Outcome, Request, State
-
-IMAGE = "image: "  #: how the reason of a row begins whose image can't be sent
 
 
 class Judgement(NamedTuple):
@@ -35,12 +34,12 @@ class PluginFaultError(Exception):
     @property
     def outcome(self) -> Outcome:
         """What it makes of its row."""
-        return Outcome(State.FAILED, reason=f"plugin: {self.reason}", detail=self.detail)
+        return Outcome(State.FAILED, reason=f"{ReasonKind.PLUGIN}{self.reason}", detail=self.detail)
 
 
 def unsent(error: ImageError) -> Outcome:
     """The outcome of a row whose image can't be sent: it is never asked about without."""
-    return Outcome(State.FAILED, reason=f"{IMAGE}{error.why}", detail=str(error))
+    return Outcome(State.FAILED, reason=f"{ReasonKind.IMAGE}{error.why}", detail=str(error))
 
 
 class Stage(Protocol):

@@ -25,7 +25,7 @@ from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import short_path
-from syphus.types import SIMULATED, Completion, Message, Outcome, Pair, Query, Request, State
+from syphus.types import Completion, Message, Outcome, Pair, Query, Request, State, is_simulated
 
 # FOLDED from describe.py:
 # What a dataset teaches, described from a sample of its pairs: the `task_description` of MIMIC-IT's data yaml.
@@ -124,7 +124,7 @@ def describe(
     with open_run_folder(folder) as store:
         refuse_mixing(store, options.offline)
         told = _ask(prepared, store, count, observer)
-        texts, simulated = parse_keyed_lines(told.detail, KEYS).texts, told.model.startswith(SIMULATED)
+        texts, simulated = parse_keyed_lines(told.detail, KEYS).texts, is_simulated(told.model)
         files = [write_description(folder, texts["Short"], texts["Long"], simulated)]
     if into:
         describe_in(Path(into), folder)

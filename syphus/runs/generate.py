@@ -17,14 +17,14 @@ from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ImageError, UsageError
 from syphus.formats.run_files import pair_lines
 from syphus.images.prompt.attachments import ImageAttachments
+from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
-from syphus.pipeline.stage import IMAGE, Judgement, PluginFaultError, unsent
+from syphus.pipeline.stage import Judgement, PluginFaultError, unsent
 from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.plugins.hook_results import checked, checked_numbers, checked_text, checked_texts
 from syphus.plugins.prompts import render_messages
 from syphus.plugins.sandbox import time_limit
 from syphus.types import (
-    SIMULATED,
     Completion,
     Message,
     Outcome,
@@ -35,14 +35,11 @@ from syphus.types import (
     Query,
     Request,
     State,
+    is_simulated,
 )
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-BAD_ROW = "bad row"  #: the reason of a row that can't be read
-EMPTY = "the annotation is empty"
-PLUGIN = "plugin: "  #: how the reason of a row begins that the plugin's code failed on
 
 _REMEMBERED = 1_000  # ids of pairs that later ones are compared with at once; the export compares all
 
@@ -81,11 +78,11 @@ class GenerateStage:
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """The prefix, then the query; after an answer that was no good, also that answer and what was wrong."""
         if row.query.problem:
-            return Outcome(State.FAILED, reason=BAD_ROW, detail=row.query.problem)
+            return Outcome(State.FAILED, reason=ReasonKind.BAD_ROW, detail=row.query.problem)
         if row.query.pairs:  # they are here already: nobody is asked, and they are cleaned like all others
             return self._hook(self._accept, row.query, row.query.pairs).outcome
         if not row.query.text.strip() and not row.query.images:
-            return Outcome(State.FAILED, reason=EMPTY)
+            return Outcome(State.FAILED, reason=ReasonKind.EMPTY_ANNOTATION)
         try:
             images = self._images(row.query) if row.query.images else ()
         except ImageError as error:
@@ -102,13 +99,13 @@ class GenerateStage:
         """Pairs, or why not."""
         outcome = unusable(completion)
         if outcome is not None:
-            luck = outcome.state in (State.REFUSED, State.INVALID) and not outcome.reason.startswith("content")
-            return Judgement(outcome, again=luck)
+            filtered = ReasonKind.parse(outcome.reason) is ReasonKind.CONTENT_FILTER
+            return Judgement(outcome, again=outcome.state in (State.REFUSED, State.INVALID) and not filtered)
         return self._hook(self._read, row.query, completion.text)
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:
         """The accepted pairs, a line each."""
-        return pair_lines(row.query.id, row.query.image_ids, outcome.pairs, model.startswith(SIMULATED))
+        return pair_lines(row.query.id, row.query.image_ids, outcome.pairs, is_simulated(model))
 
     def adapt(self, parameter: str) -> bool:
         """Does without a sampling parameter that the model does not take."""
@@ -212,11 +209,6 @@ def _rejected(problems: Sequence[str], places: Sequence[str] = (), rules: tuple[
 def rules_of(dataset: AbstractDataset) -> tuple[Rule, ...]:
     """The rules of cleaning that hold for a dataset: its own, and the general ones that it has not put aside."""
     return (*dataset.rules, *(rule for rule in GENERAL_RULES if rule.name not in dataset.without_rules))
-
-
-def asking_helps(reason: str) -> bool:
-    """Whether a row that has failed for this reason may fare better when it is asked again, with nothing mended."""
-    return reason not in (BAD_ROW, EMPTY) and not reason.startswith((PLUGIN, IMAGE))
 
 
 def parser_digest(plugin: Path) -> str:

@@ -24,7 +24,7 @@ from syphus.ledger.results import QueryResult, accepted, accepted_since, rejecte
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.text import short_path
-from syphus.types import SIMULATED, State
+from syphus.types import State, is_simulated
 
 _PAIRS = "pairs_file"  # meta: "<newest outcome in it> <its size>"; seq -1 says that it must be written anew
 _EXPORTED = "exported"  # meta: the newest outcome in the exports, and the size of each
@@ -113,4 +113,4 @@ def _rewrite_pairs(store: Store, stage: str, seq: int) -> PairsFile:
 
 
 def _lines(result: QueryResult) -> bytes:
-    return pair_lines(result.query, result.image_ids, result.pairs, result.model.startswith(SIMULATED)).encode()
+    return pair_lines(result.query, result.image_ids, result.pairs, is_simulated(result.model)).encode()

@@ -25,7 +25,7 @@ from syphus.io.records import read_json_items
 from syphus.ledger.store import FILE, Store
 from syphus.text import short_path
 from syphus.translation.results import ExportedPairs, TranslatedPair, translated_pairs
-from syphus.types import SIMULATED
+from syphus.types import is_simulated
 
 # FOLDED from multilingual.py:
 # One Parquet table of a dataset in all its languages: a pair in a language a row.
@@ -196,5 +196,5 @@ def _rows(store: Store, codes: Sequence[str], chosen: ExportedPairs) -> Iterator
             if code in pair.texts and chosen.has(code, pair.id):
                 text, model = pair.texts[code], pair.models[code]
                 related = chosen.related(code, pair)
-                simulated = model.startswith(SIMULATED)
+                simulated = is_simulated(model)
                 yield (pair.id, code, text.instruction, text.answer, images, related, model, simulated)

@@ -20,11 +20,12 @@ from syphus.config.options import Options
 from syphus.errors import InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.mimicit.writer import VERSION
 from syphus.formats.report import Report, TranslationResult, make_report, write_report
-from syphus.formats.translation_report import FOUND_BAD, TRANSLATE, known_languages
 from syphus.formats.translation_report import LANGUAGES as LANGUAGES_META
+from syphus.formats.translation_report import TRANSLATE, known_languages
 from syphus.io.durable import storage_faults
 from syphus.ledger.inputs import InputCheck, accept, register, reject
 from syphus.ledger.parts import reopen_parts
+from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
@@ -246,7 +247,7 @@ class _Translation:
 
     def _reopen(self) -> None:
         states = self._means.options.retry
-        count = reopen_parts(self._store, TRANSLATE, self._codes, states, FOUND_BAD)
+        count = reopen_parts(self._store, TRANSLATE, self._codes, states, ReasonKind.JUDGE)
         self._observer.say(f"Translations to be asked for again ({', '.join(states)}): {count:,}.")
 
     def _report(self) -> Report:

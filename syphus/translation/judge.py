@@ -18,9 +18,10 @@ from syphus.answers.translation.judge_prompt import NO_FAULT, OPINION_SCHEMA, ju
 from syphus.endpoints.completions import BYTES_PER_TOKEN
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
-from syphus.formats.translation_report import FOUND_BAD, JUDGE, TRANSLATE
+from syphus.formats.translation_report import JUDGE, TRANSLATE
 from syphus.ledger.inputs import accept, register
 from syphus.ledger.parts import parts_of_all, replace_parts
+from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.results import answered
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
@@ -89,7 +90,8 @@ def _drawn(store: Store, share: float) -> Iterator[Query]:
     """The translations that are good by rule, or were until a judge saw them, as far as the lot is theirs."""
     for held in parts_of_all(store, TRANSLATE, (State.OK, State.INVALID)):
         for language, state, reason, text in held.parts:
-            if (state is State.OK and _lot(language, held.id) < share) or reason.startswith(FOUND_BAD):
+            rejected = ReasonKind.parse(reason) is ReasonKind.JUDGE
+            if rejected or (state is State.OK and _lot(language, held.id) < share):
                 yield to_read(held.n, held.id, language, held.text, text)
 
 
@@ -135,7 +137,7 @@ def _take_over(store: Store) -> None:
         opinion = read_verdict(each.detail) if each.state is State.OK else None
         if opinion is not None and opinion.fault != NO_FAULT:
             n, language = read_of(each.query)
-            reason, detail = f"{FOUND_BAD}{opinion.fault}", f"{opinion.fault}: {opinion.reason}"
+            reason, detail = f"{ReasonKind.JUDGE}{opinion.fault}", f"{opinion.fault}: {opinion.reason}"
             found.append((n, language, State.INVALID, reason, detail))
     replace_parts(store, found)
     store.commit()

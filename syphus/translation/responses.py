@@ -16,8 +16,9 @@ from syphus.answers.code_digest import TRANSLATION_CHECK_FILES, code_digest
 from syphus.answers.parsing.answer_text import readable, strip
 from syphus.answers.parsing.json_answers import decoding_problems
 from syphus.answers.translation import LANGUAGES, Features, Language, Term, Translatable, check_translation
-from syphus.formats.translation_report import FOUND_BAD, TRANSLATE
+from syphus.formats.translation_report import TRANSLATE
 from syphus.ledger.parts import parts_of_all, replace_parts
+from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.store import Store
 from syphus.translation.chunks import load
 from syphus.translation.prompts import terms_in
@@ -133,7 +134,7 @@ def recheck(store: Store, terms: Sequence[Term], tick: Callable[[int], None]) ->
             if not text or name not in LANGUAGES:
                 continue
             verdict = texts.judge(load(text), LANGUAGES[name])
-            if not verdict.reason and reason.startswith(FOUND_BAD):
+            if not verdict.reason and ReasonKind.parse(reason) is ReasonKind.JUDGE:
                 continue  # what no rule sees
             now = State.INVALID if verdict.reason else State.OK
             if (now, verdict.reason) != (state, reason):

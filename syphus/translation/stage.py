@@ -17,10 +17,10 @@ from syphus.endpoints.completions import BYTES_PER_TOKEN, unusable
 from syphus.endpoints.request import RequestBuilder
 from syphus.formats.translation_report import AGAIN, TRANSLATE
 from syphus.ledger.parts import Part, StoredPart, chunk_id, named_texts, parts_of, texts_of
+from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
 from syphus.pipeline.stage import Judgement
-from syphus.runs.generate import BAD_ROW
 from syphus.translation.chunks import Chunk, chunk_of, dump, load
 from syphus.translation.prompts import Item, Target, TranslationPrompt, ask_for_items, ask_for_languages
 from syphus.translation.responses import AnswerMembers, SourceChecker, read_members, translation
@@ -115,7 +115,7 @@ class TranslateStage(_Translating):
         """All languages that the pair was not asked for yet, as many as fit into one answer."""
         piece, parts = _piece(row), parts_of(self._store, row.n)
         if row.query.problem:
-            return Outcome(State.FAILED, reason=BAD_ROW, detail=row.query.problem)
+            return Outcome(State.FAILED, reason=ReasonKind.BAD_ROW, detail=row.query.problem)
         if not (piece.source.instruction.strip() or piece.source.answer.strip()):
             return Outcome(State.FAILED, reason=NOTHING)
         if not is_english(piece.source.instruction, piece.source.answer):
