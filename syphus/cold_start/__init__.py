@@ -8,7 +8,6 @@ page.py          the report page; page_style.py is how it looks
 plan.py          what it is to do, and what comes of it: values
 prompt_file.py   the prompt as a file
 proof.py         proving a set of in-context examples on queries that are not in it
-propose.py       asking sampled queries with any prompt, to see what it is worth
 results_json.py  what a cold start has come to, for programs
 review.py        a person's word on candidates
 rounds.py        the loop

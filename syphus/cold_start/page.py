@@ -10,7 +10,7 @@ from statistics import mean
 from syphus.answers.scoring import Heuristic, Scored
 from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.cold_start.proof import Proof
-from syphus.cold_start.propose import by_whom
+from syphus.cold_start.trials import by_whom
 from syphus.formats.report import Report
 from syphus.io.durable import replacing
 from syphus.text import MADE_UP, format_dollars, pluralize

@@ -10,7 +10,7 @@ import yaml
 from syphus.answers.parsing.pairs import parse_pairs, render_pairs
 from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.plan import SearchResult
-from syphus.cold_start.propose import BY_HAND, ProposeStage, by_whom
+from syphus.cold_start.trials import BY_HAND, ProposeStage, by_whom
 from syphus.errors import PromptError
 from syphus.io.durable import replacing
 from syphus.plugins.prompts import read_prompt, to_prefix
