@@ -90,7 +90,7 @@ def test_a_name_with_a_slash_is_told_before_anything_is_sent(tmp_path: Path, nam
             list(queries(find_plugin(name, installed="none").create(), source))
 
 
-PAGES = {page: page.read_text("utf-8") for page in (HERE.parent / "docs" / "datasets").glob("*.md")}
+PAGES = {page: page.read_text("utf-8") for page in (HERE.parents[1] / "docs" / "datasets").glob("*.md")}
 
 
 def test_homepage_licence_and_citation_are_those_of_its_page(dataset: AbstractDataset) -> None:

@@ -346,7 +346,7 @@ def test_without_pyarrow_there_is_one_line_and_nothing_is_written(folder: Path, 
     program = "import sys; sys.modules['pyarrow'] = None; from syphus.cli import main; main()"
     command = ["main.py", "export", str(folder), "--format", "chat,parquet", "--datasets-dir", str(PLUGINS[0])]
     done = subprocess.run(
-        [sys.executable, "-c", program, *command[1:]], capture_output=True, text=True, check=False, cwd=HERE.parent
+        [sys.executable, "-c", program, *command[1:]], capture_output=True, text=True, check=False, cwd=HERE.parents[1]
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert (

@@ -32,7 +32,11 @@ sys.stdin.read()
 def another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that has the run open until its stdin is closed."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE.parent
+        [sys.executable, "-c", HOLD, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=HERE.parents[1],
     )
     with process:
         assert process.stdout is not None

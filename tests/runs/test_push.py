@@ -134,7 +134,7 @@ def test_without_network_without_a_card_and_for_a_public_repository_there_is_one
 
 def test_without_the_library_there_is_one_line(folder: Path) -> None:
     program = "import sys; sys.modules['huggingface_hub'] = None; from syphus.cli import main; main()"
-    done = finish([sys.executable, "-c", program, *typed(folder)[2:]], HERE.parent)
+    done = finish([sys.executable, "-c", program, *typed(folder)[2:]], HERE.parents[1])
     assert (done.returncode, done.stderr) == (
         2,
         "push needs huggingface_hub: pip install 'syphus[hub]' (in a checkout: pip install -e '.[hub]')\n",
