@@ -206,7 +206,7 @@ class _Job:
 def _what_is_left(store: Store, fault: StorageError) -> RunResult:
     """After the disk failed: what it holds. Raises `fault` where that can't be said any more."""
     try:
-        store.check_place()
+        store.check_files()
         return RunResult(make_report(store, STAGE, kept_prices(store)), fault, (), [])
     except StorageError:
         raise fault from None

@@ -105,7 +105,7 @@ class ColdStart:
 
     def _ended(self, stopped_by: SyphusError | None) -> ColdStartResult:
         if lost := isinstance(stopped_by, StorageError):
-            self._store.check_place()  # of a ledger that has gone there is nothing to tell
+            self._store.check_files()  # of a ledger that has gone there is nothing to tell
         loop, report = self._loop, self._trials.runner.report(NAME)
         found = SearchResult(tuple(loop.rounds), loop.best)
         if not found.satisfactory:

@@ -13,7 +13,6 @@ import orjson
 
 from syphus.answers.translation.judge_prompt import FAULTS, NO_FAULT, read_verdict
 from syphus.config.pricing import Prices
-from syphus.io.durable import storage_faults
 from syphus.ledger.results import answered
 from syphus.ledger.sessions import get_meta
 from syphus.ledger.store import Store
@@ -206,18 +205,17 @@ def _language_as_json(report: LanguageReport) -> dict[str, object]:
 def _sample(store: Store, code: str) -> list[SamplePair]:
     """Pairs drawn by lot, the same ones for the same ledger."""
     random = Random(f"sample/{code}")  # what is drawn is a place among the numbers: there may be a million of them
-    with storage_faults(store.path):
-        least, most = store.reader.execute(
-            "SELECT min(n), max(n) FROM query WHERE stage = ? AND position IS NOT NULL", (TRANSLATE,)
-        ).fetchone()
-        found: dict[int, tuple[str, str, str]] = {}
-        for _ in range(3 * SHOWN if least is not None else 0):
-            row = store.reader.execute(_NEXT, (code, random.randint(least, most), TRANSLATE)).fetchone()
-            if row is not None and len(found) < SHOWN:
-                found[row[0]] = row[1:]
-        if found and len(found) < SHOWN:  # few pairs: all of them
-            rows = store.reader.execute(_NEXT.replace("LIMIT 1", f"LIMIT {SHOWN}"), (code, least, TRANSLATE))
-            found |= {n: tuple(rest) for n, *rest in rows}
+    ((least, most),) = store.read(
+        "SELECT min(n), max(n) FROM query WHERE stage = ? AND position IS NOT NULL", TRANSLATE
+    )
+    found: dict[int, tuple[str, str, str]] = {}
+    for _ in range(3 * SHOWN if least is not None else 0):
+        row = store.read_one(_NEXT, code, random.randint(least, most), TRANSLATE)
+        if row is not None and len(found) < SHOWN:
+            found[row[0]] = row[1:]
+    if found and len(found) < SHOWN:  # few pairs: all of them
+        rows = store.read(_NEXT.replace("LIMIT 1", f"LIMIT {SHOWN}"), code, least, TRANSLATE)
+        found |= {n: tuple(rest) for n, *rest in rows}
     return [_shown(*found[n]) for n in sorted(found)[:SHOWN]]
 
 

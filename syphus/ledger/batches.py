@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-from syphus.io.durable import storage_faults
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 
@@ -21,22 +20,18 @@ def register_batches(store: Store, stage: str, batches: Iterable[Batch]) -> int:
     A batch that was asked for has left its outcome with its parts; one that was not can be dropped.
     """
     pending = "stage = ? AND state = 'pending'"
-    with storage_faults(store.path):
-        db = store.writer
-        db.execute(f"DELETE FROM annotation WHERE n IN (SELECT n FROM query WHERE {pending})", (stage,))
-        db.execute(f"DELETE FROM query WHERE {pending}", (stage,))
-        n = int(db.execute("SELECT coalesce(max(n), 0) FROM query").fetchone()[0])
-        last = "SELECT coalesce(max(position), -1) FROM query WHERE stage = ?"
-        first = int(db.execute(last, (stage,)).fetchone()[0]) + 1
-        count = 0
-        for count, batch in enumerate(batches, 1):
-            meta = orjson.dumps({"parts": batch}).decode()
-            position = first + count - 1
-            db.execute(
-                "INSERT INTO query (n, stage, id, position, digest, checked) VALUES (?, ?, ?, ?, x'', 0)",
-                (n + count, stage, str(position), position),
-            )
-            db.execute("INSERT INTO annotation VALUES (?, '', '[]', ?, '', '[]')", (n + count, meta))
+    store.execute(f"DELETE FROM annotation WHERE n IN (SELECT n FROM query WHERE {pending})", stage)
+    store.execute(f"DELETE FROM query WHERE {pending}", stage)
+    last_n, last_position = _last_numbers(store, stage)
+    count = 0
+    for count, batch in enumerate(batches, 1):
+        meta = orjson.dumps({"parts": batch}).decode()
+        position = last_position + count
+        store.execute(
+            "INSERT INTO query (n, stage, id, position, digest, checked) VALUES (?, ?, ?, ?, x'', 0)",
+            *(last_n + count, stage, str(position), position),
+        )
+        store.execute("INSERT INTO annotation VALUES (?, '', '[]', ?, '', '[]')", last_n + count, meta)
     store.commit()
     return count
 
@@ -53,15 +48,14 @@ def account_for_batches(store: Store, stage: str) -> None:
         "LEFT JOIN result USING (n) WHERE stage = ? AND state IN ('failed', 'refused', 'truncated') AND seq > ? "
         "ORDER BY seq"
     )
-    with storage_faults(store.path):
-        for seq, state, reason, detail, meta in store.reader.execute(ended, (stage, get_meta(store, known) or 0)):
-            parts = orjson.loads(meta)["parts"]
-            after = state if len(parts) == 1 else "pending"
-            store.writer.executemany(
-                "UPDATE part SET state = ?, asked = asked + 1, reason = ?, detail = ? WHERE n = ? AND name = ?",
-                [(after, reason, detail, n, name) for n, name in parts],
-            )
-            set_meta(store, known, seq)
+    for seq, state, reason, detail, meta in store.read(ended, stage, get_meta(store, known) or 0):
+        parts = orjson.loads(meta)["parts"]
+        after = state if len(parts) == 1 else "pending"
+        store.executemany(
+            "UPDATE part SET state = ?, asked = asked + 1, reason = ?, detail = ? WHERE n = ? AND name = ?",
+            [(after, reason, detail, n, name) for n, name in parts],
+        )
+        set_meta(store, known, seq)
     store.commit()
 
 
@@ -84,17 +78,15 @@ _WITHOUT = "stage = ? AND state IN ('failed', 'refused', 'invalid') AND position
 
 def drop_pending(store: Store, stage: str) -> None:
     """Forgets batches that nobody has answered. Commits."""
-    with storage_faults(store.path):
-        pending = "SELECT n FROM query WHERE stage = ? AND state = 'pending'"
-        store.writer.execute(f"DELETE FROM annotation WHERE n IN ({pending})", (stage,))
-        store.writer.execute("DELETE FROM query WHERE stage = ? AND state = 'pending'", (stage,))
+    pending = "SELECT n FROM query WHERE stage = ? AND state = 'pending'"
+    store.execute(f"DELETE FROM annotation WHERE n IN ({pending})", stage)
+    store.execute("DELETE FROM query WHERE stage = ? AND state = 'pending'", stage)
     store.commit()
 
 
 def drop_failed(store: Store, stage: str) -> int:
     """Forgets that texts got no vector, so that they are asked about again; returns how many batches. Commits."""
-    with storage_faults(store.path):
-        count = store.writer.execute(f"UPDATE query SET position = NULL WHERE {_WITHOUT}", (stage,)).rowcount
+    count = store.execute(f"UPDATE query SET position = NULL WHERE {_WITHOUT}", stage).rowcount
     store.commit()
     return count
 
@@ -107,29 +99,24 @@ def held(store: Store, stage: str) -> Iterator[list[str]]:
 
 def add_batches(store: Store, stage: str, batches: Iterable[Sequence[str]]) -> None:
     """Makes batches pending. Commits."""
-    with storage_faults(store.path):
-        db = store.writer
-        n = db.execute("SELECT coalesce(max(n), 0) FROM query").fetchone()[0]
-        position = db.execute("SELECT coalesce(max(position), -1) FROM query WHERE stage = ?", (stage,)).fetchone()[0]
-        for number, batch in enumerate(batches, 1):
-            text = orjson.dumps(batch).decode()
-            digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-            db.execute(
-                "INSERT INTO query (n, stage, id, position, digest, checked) VALUES (?, ?, ?, ?, ?, 1)",
-                (n + number, stage, f"batch {position + number}", position + number, digest),
-            )
-            db.execute("INSERT INTO annotation VALUES (?, ?, '[]', '{}', '', '[]')", (n + number, text))
+    n, position = _last_numbers(store, stage)
+    for number, batch in enumerate(batches, 1):
+        text = orjson.dumps(batch).decode()
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        store.execute(
+            "INSERT INTO query (n, stage, id, position, digest, checked) VALUES (?, ?, ?, ?, ?, 1)",
+            *(n + number, stage, f"batch {position + number}", position + number, digest),
+        )
+        store.execute("INSERT INTO annotation VALUES (?, ?, '[]', '{}', '', '[]')", n + number, text)
     store.commit()
 
 
 def split(store: Store, stage: str) -> int:
     """Puts batches of several texts that have failed into two halves each; returns how many. Commits."""
-    with storage_faults(store.path):
-        rows = store.writer.execute(
-            f"SELECT n, text FROM query JOIN annotation USING (n) WHERE {_WITHOUT} AND json_array_length(text) > 1",
-            (stage,),
-        ).fetchall()
-        store.writer.executemany("UPDATE query SET position = NULL WHERE n = ?", [(n,) for n, _ in rows])
+    rows = store.read_uncommitted(
+        f"SELECT n, text FROM query JOIN annotation USING (n) WHERE {_WITHOUT} AND json_array_length(text) > 1", stage
+    )
+    store.executemany("UPDATE query SET position = NULL WHERE n = ?", [(n,) for n, _ in rows])
     texts = [orjson.loads(text) for _, text in rows]
     add_batches(store, stage, [half for each in texts for half in (each[: len(each) // 2], each[len(each) // 2 :])])
     return len(rows)
@@ -137,10 +124,9 @@ def split(store: Store, stage: str) -> int:
 
 def without_vectors(store: Store, stage: str) -> list[tuple[str, str]]:
     """The texts that no vector was given for, each with the reason."""
-    with storage_faults(store.path):
-        rows = store.reader.execute(
-            f"SELECT text, reason FROM query JOIN annotation USING (n) WHERE {_WITHOUT} ORDER BY position", (stage,)
-        ).fetchall()
+    rows = store.read(
+        f"SELECT text, reason FROM query JOIN annotation USING (n) WHERE {_WITHOUT} ORDER BY position", stage
+    )
     return [(text, reason) for texts, reason in rows for text in orjson.loads(texts)]
 
 
@@ -151,11 +137,12 @@ def vectors(store: Store, stage: str) -> Iterator[tuple[list[str], str]]:
 
 
 def _rows(store: Store, sql: str, stage: str) -> Iterator[tuple[Any, ...]]:
-    after = -1
-    while True:
-        with storage_faults(store.path):
-            rows = store.reader.execute(sql, (stage, after, _READ)).fetchall()
-        if not rows:
-            return
+    for rows in store.read_in_batches(sql, stage, size=_READ):
         yield from rows
-        after = rows[-1][0]
+
+
+def _last_numbers(store: Store, stage: str) -> tuple[int, int]:
+    """Return the highest number of any query (0 if there is none) and the last position of this stage (or -1)."""
+    ((n,),) = store.read_uncommitted("SELECT coalesce(max(n), 0) FROM query")
+    ((position,),) = store.read_uncommitted("SELECT coalesce(max(position), -1) FROM query WHERE stage = ?", stage)
+    return n, position

@@ -8,7 +8,6 @@ known, and a resumed run of a million finished rows finds the unfinished ones at
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,6 @@ from typing import NamedTuple
 import orjson
 
 from syphus.errors import InputError
-from syphus.io.durable import storage_faults
 from syphus.ledger.serialization import dump_pairs, dump_pictures, identity
 from syphus.ledger.store import Store
 from syphus.types import Query
@@ -80,30 +78,26 @@ def register(
     them. `tick` is told the number of rows read, now and then; `look` looks at the images of queries of this run.
     Raises `InputError` where two rows have one id.
     """
-    with storage_faults(store.path):
-        return _Registration(store.writer, stage, look).run(queries, wanted, tick)
+    return _Registration(store, stage, look).run(queries, wanted, tick)
 
 
 def accept(store: Store, stage: str) -> None:
     """Changed rows are asked anew, rows that have gone leave the result (their answers stay), and all is committed."""
-    with storage_faults(store.path):
-        db = store.writer
-        changed = "SELECT n FROM query WHERE stage = ?1 AND changed"
-        db.execute(f"DELETE FROM result WHERE n IN ({changed})", (stage,))
-        db.execute(f"DELETE FROM part WHERE n IN ({changed})", (stage,))
-        db.execute(
-            "UPDATE query SET state = 'pending', used = 0, opened = 0, attempts = 0, answer = NULL, reason = '', "
-            f"pairs = 0, seq = NULL, changed = 0 WHERE n IN ({changed})",
-            (stage,),
-        )
-        db.execute("UPDATE query SET position = NULL WHERE stage = ?1 AND checked < (" + _LAST_CHECK + ")", (stage,))
+    changed = "SELECT n FROM query WHERE stage = ?1 AND changed"
+    store.execute(f"DELETE FROM result WHERE n IN ({changed})", stage)
+    store.execute(f"DELETE FROM part WHERE n IN ({changed})", stage)
+    store.execute(
+        "UPDATE query SET state = 'pending', used = 0, opened = 0, attempts = 0, answer = NULL, reason = '', "
+        f"pairs = 0, seq = NULL, changed = 0 WHERE n IN ({changed})",
+        stage,
+    )
+    store.execute("UPDATE query SET position = NULL WHERE stage = ?1 AND checked < (" + _LAST_CHECK + ")", stage)
     store.commit()
 
 
 def reject(store: Store) -> None:
     """Leaves the ledger as it was before `register`."""
-    with storage_faults(store.path):
-        store.writer.rollback()
+    store.rollback()
 
 
 _LAST_CHECK = "SELECT max(checked) FROM query WHERE stage = ?1"
@@ -116,12 +110,14 @@ class _Seen(NamedTuple):
 
 
 class _Registration:
-    def __init__(self, db: sqlite3.Connection, stage: str, look: Look | None) -> None:
-        self._db = db
+    def __init__(self, store: Store, stage: str, look: Look | None) -> None:
+        self._store = store
         self._look = look
         self._stage = stage
-        self._check_number = (db.execute(_LAST_CHECK, (stage,)).fetchone()[0] or 0) + 1
-        self._next_n = (db.execute("SELECT max(n) FROM query").fetchone()[0] or 0) + 1
+        ((last_check,),) = store.read_uncommitted(_LAST_CHECK, stage)
+        ((last_n,),) = store.read_uncommitted("SELECT max(n) FROM query")
+        self._check_number = (last_check or 0) + 1
+        self._next_n = (last_n or 0) + 1
         self._copies: Counter[str] = Counter()
         self.check = InputCheck()
 
@@ -158,9 +154,9 @@ class _Registration:
         """What the ledger knows of these ids and of other spellings of them."""
         spellings = {spelling for each in ids for spelling in _spellings(each)}
         marks = ", ".join("?" * len(spellings))
-        rows = self._db.execute(
+        rows = self._store.read_uncommitted(
             f"SELECT n, id, digest, checked, position FROM query WHERE id IN ({marks}) AND stage = ?",
-            (*spellings, self._stage),
+            *(*spellings, self._stage),
         )
         return {known.id: known for known in map(_Known._make, rows)}
 
@@ -206,11 +202,11 @@ class _Registration:
     def _insert(self, rows: list[_Incoming]) -> None:
         numbered = list(enumerate(rows, self._next_n))
         self._next_n += len(rows)
-        self._db.executemany(
+        self._store.executemany(
             "INSERT INTO query (n, stage, id, position, digest, checked) VALUES (?, ?, ?, ?, ?, ?)",
             [(n, self._stage, r.query.id, r.position, r.digest, self._check_number) for n, r in numbered],
         )
-        self._db.executemany(
+        self._store.executemany(
             "INSERT INTO annotation (n, text, image_ids, meta, problem, ready) VALUES (?, ?, ?, ?, ?, ?)",
             [(n, r.query.text, r.image_ids, r.meta, r.query.problem, r.ready) for n, r in numbered],
         )
@@ -219,24 +215,24 @@ class _Registration:
 
     def _update(self, rows: list[tuple[_Known, _Incoming]]) -> None:
         self.check.moved += sum(known.position != row.position for known, row in rows)
-        self._db.executemany(
+        self._store.executemany(
             "UPDATE query SET position = ?, checked = ? WHERE n = ?",
             [(row.position, self._check_number, known.n) for known, row in rows],
         )
         other = [(known, row) for known, row in rows if known.digest != row.digest]
-        self._db.executemany(
+        self._store.executemany(
             "UPDATE query SET digest = ?, changed = (state <> 'pending' OR used > 0) WHERE n = ?",
             [(row.digest, known.n) for known, row in other],
         )
-        self._db.executemany(
+        self._store.executemany(
             "UPDATE annotation SET text = ?, image_ids = ?, meta = ?, problem = ?, ready = ? WHERE n = ?",
             [(row.query.text, row.image_ids, row.meta, row.query.problem, row.ready, known.n) for known, row in other],
         )
-        self._db.executemany("DELETE FROM picture WHERE n = ?", [(known.n,) for known, row in other])
+        self._store.executemany("DELETE FROM picture WHERE n = ?", [(known.n,) for known, row in other])
         self._put_pictures((known.n, row) for known, row in rows)  # the same images may be in another place now
 
     def _put_pictures(self, rows: Iterable[tuple[int, _Incoming]]) -> None:
-        self._db.executemany(
+        self._store.executemany(
             "INSERT OR REPLACE INTO picture VALUES (?, ?)", [(n, row.pictures) for n, row in rows if row.pictures]
         )
 
@@ -244,16 +240,16 @@ class _Registration:
         stage = (self._stage, self._check_number)
         never_asked = "stage = ? AND checked < ? AND state = 'pending' AND used = 0"
         for table in ("annotation", "picture"):
-            self._db.execute(f"DELETE FROM {table} WHERE n IN (SELECT n FROM query WHERE {never_asked})", stage)
-        self._db.execute(f"DELETE FROM query WHERE {never_asked}", stage)
+            self._store.execute(f"DELETE FROM {table} WHERE n IN (SELECT n FROM query WHERE {never_asked})", *stage)
+        self._store.execute(f"DELETE FROM query WHERE {never_asked}", *stage)
         self.check.changed = self._name_some("changed")
         self.check.gone = self._name_some("checked < ? AND position IS NOT NULL", self._check_number)
 
     def _name_some(self, condition: str, *values: int) -> int:
         """How many rows it holds for; the check's examples name some of them."""
-        rows = self._db.execute(
-            f"SELECT id FROM query WHERE stage = ? AND {condition}", (self._stage, *values)
-        ).fetchall()
+        rows = self._store.read_uncommitted(
+            f"SELECT id FROM query WHERE stage = ? AND {condition}", self._stage, *values
+        )
         self.check.examples += [row[0] for row in rows[:_EXAMPLES]]
         return len(rows)
 

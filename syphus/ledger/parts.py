@@ -5,16 +5,12 @@ A part is there once it was asked for. `pending` means that its last answer was 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from syphus.io.durable import storage_faults
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.store import Store
 from syphus.types import State, Usage
-
-_BATCH = 256
 
 
 class Part(NamedTuple):
@@ -40,10 +36,10 @@ class StoredPart(NamedTuple):
 
 
 def write_parts(
-    db: sqlite3.Connection, session: int, parts: Sequence[Part], answer: int | None, model: str, usage: Usage | None
+    store: Store, session: int, parts: Sequence[Part], answer: int | None, model: str, usage: Usage | None
 ) -> None:
     """Writes parts into the open transaction; `usage` is what the answer has cost, None where it was here before."""
-    db.executemany(
+    store.executemany(
         "INSERT INTO part VALUES (?, ?, ?, 1, 0, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, "
         "asked = asked + 1, reason = excluded.reason, detail = excluded.detail, text = excluded.text, "
         "answer = excluded.answer",
@@ -53,7 +49,7 @@ def write_parts(
         return
     whole = sum(len(part.text.encode()) + 1 for part in parts)
     shares = [(part.name, 1 / len(parts), (len(part.text.encode()) + 1) / whole) for part in parts]
-    db.executemany(
+    store.executemany(
         "INSERT INTO part_spending VALUES (?, ?, ?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SET asked = asked + 1, "
         "prompt_tokens = prompt_tokens + excluded.prompt_tokens, cached_tokens = cached_tokens + "
         "excluded.cached_tokens, completion_tokens = completion_tokens + excluded.completion_tokens",
@@ -73,44 +69,38 @@ def write_parts(
 
 def parts_of(store: Store, n: int) -> dict[str, StoredPart]:
     """The parts of a query, by name, as they were committed."""
-    with storage_faults(store.path):
-        rows = store.reader.execute(
-            "SELECT name, state, asked - opened, asked, reason, detail, text FROM part WHERE n = ?", (n,)
-        )
-        return {name: StoredPart(State(state), *rest) for name, state, *rest in rows}
+    rows = store.read("SELECT name, state, asked - opened, asked, reason, detail, text FROM part WHERE n = ?", n)
+    return {name: StoredPart(State(state), *rest) for name, state, *rest in rows}
 
 
 def texts_of(store: Store, numbers: Iterable[int]) -> dict[int, tuple[str, str, str]]:
     """Id, text and meta (JSON) of queries by their numbers."""
     wanted = list(numbers)
-    with storage_faults(store.path):
-        rows = store.reader.execute(
-            f"SELECT n, id, annotation.text, meta FROM query JOIN annotation USING (n) WHERE n IN ({_marks(wanted)})",
-            wanted,
-        )
-        return {n: (name, text, meta) for n, name, text, meta in rows}
+    rows = store.read(
+        f"SELECT n, id, annotation.text, meta FROM query JOIN annotation USING (n) WHERE n IN ({_marks(wanted)})",
+        *wanted,
+    )
+    return {n: (name, text, meta) for n, name, text, meta in rows}
 
 
 def named_texts(store: Store, stage: str, ids: Sequence[str]) -> dict[str, str]:
     """The texts of queries of a stage by their ids, as far as there are such."""
     if not ids:
         return {}
-    with storage_faults(store.path):
-        rows = store.reader.execute(
-            f"SELECT id, annotation.text FROM query JOIN annotation USING (n) WHERE id IN ({_marks(ids)}) "
-            "AND stage = ? AND position IS NOT NULL",
-            (*ids, stage),
-        )
-        return dict(rows.fetchall())
+    rows = store.read(
+        f"SELECT id, annotation.text FROM query JOIN annotation USING (n) WHERE id IN ({_marks(ids)}) "
+        "AND stage = ? AND position IS NOT NULL",
+        *(*ids, stage),
+    )
+    return dict(rows)
 
 
 def replace_parts(store: Store, parts: Iterable[tuple[int, str, State, str, str]]) -> None:
     """Other outcomes from the same answers, as (n, name, state, reason, detail); without committing."""
-    with storage_faults(store.path):
-        store.writer.executemany(
-            "UPDATE part SET state = ?, reason = ?, detail = ? WHERE n = ? AND name = ?",
-            [(state, reason, detail, n, name) for n, name, state, reason, detail in parts],
-        )
+    store.executemany(
+        "UPDATE part SET state = ?, reason = ?, detail = ? WHERE n = ? AND name = ?",
+        [(state, reason, detail, n, name) for n, name, state, reason, detail in parts],
+    )
 
 
 def reopen_parts(
@@ -121,12 +111,11 @@ def reopen_parts(
     Parts with a reason of the kind `with_feedback` count as asked once, so that the next request gives the reason.
     """
     condition = f"state IN ({_marks(states)}) AND name IN ({_marks(names)}) AND n IN ({_CURRENT})"
-    with storage_faults(store.path):
-        count = store.writer.execute(
-            "UPDATE part SET state = 'pending', opened = asked - (substr(reason, 1, length(?1)) = ?1), reason = '' "
-            f"WHERE {condition}",
-            (with_feedback, *states, *names, stage),
-        ).rowcount
+    count = store.execute(
+        "UPDATE part SET state = 'pending', opened = asked - (substr(reason, 1, length(?1)) = ?1), reason = '' "
+        f"WHERE {condition}",
+        *(with_feedback, *states, *names, stage),
+    ).rowcount
     store.commit()
     return count
 
@@ -134,15 +123,14 @@ def reopen_parts(
 def give_parts_the_state_of_their_query(store: Store, stage: str, names: Sequence[str]) -> None:
     """Where a query ended without an answer that could be judged, so have its parts that were not asked for yet."""
     ended = "stage = ? AND position IS NOT NULL AND state IN ('truncated', 'refused', 'failed')"
-    with storage_faults(store.path):
-        for name in names:
-            store.writer.execute(
-                "INSERT INTO part SELECT n, ?, state, 1, 0, reason, coalesce(detail, ''), '', answer FROM query "
-                f"LEFT JOIN result USING (n) WHERE {ended} ON CONFLICT DO UPDATE SET state = excluded.state, "
-                "asked = asked + 1, reason = excluded.reason, detail = excluded.detail "
-                "WHERE part.state = 'pending' AND part.asked = part.opened",
-                (name, stage),
-            )
+    for name in names:
+        store.execute(
+            "INSERT INTO part SELECT n, ?, state, 1, 0, reason, coalesce(detail, ''), '', answer FROM query "
+            f"LEFT JOIN result USING (n) WHERE {ended} ON CONFLICT DO UPDATE SET state = excluded.state, "
+            "asked = asked + 1, reason = excluded.reason, detail = excluded.detail "
+            "WHERE part.state = 'pending' AND part.asked = part.opened",
+            *(name, stage),
+        )
     store.commit()
 
 
@@ -152,12 +140,11 @@ def reopen_queries(store: Store, stage: str, names: Sequence[str]) -> int:
         f"SELECT n FROM part WHERE name IN ({_marks(names)}) AND (state <> 'pending' OR asked > opened) "
         "GROUP BY n HAVING count(*) = ?"
     )
-    with storage_faults(store.path):
-        count = store.writer.execute(
-            "UPDATE query SET state = 'pending', opened = used, attempts = 0, reason = '', seq = NULL "
-            f"WHERE stage = ? AND state <> 'pending' AND position IS NOT NULL AND n NOT IN ({done})",
-            (stage, *names, len(names)),
-        ).rowcount
+    count = store.execute(
+        "UPDATE query SET state = 'pending', opened = used, attempts = 0, reason = '', seq = NULL "
+        f"WHERE stage = ? AND state <> 'pending' AND position IS NOT NULL AND n NOT IN ({done})",
+        *(stage, *names, len(names)),
+    ).rowcount
     store.commit()
     return count
 
@@ -167,15 +154,13 @@ def settle_queries(store: Store, stage: str, names: Sequence[str], reason: str) 
     done = f"SELECT n FROM part WHERE name IN ({_marks(names)}) AND state = 'ok' GROUP BY n HAVING count(*) = ?"
     judged = "stage = ? AND state = ? AND position IS NOT NULL"
     given = (*names, len(names))
-    with storage_faults(store.path):
-        db = store.writer
-        db.execute(
-            f"UPDATE query SET state = 'ok', reason = '' WHERE {judged} AND n IN ({done})", (stage, "invalid", *given)
-        )
-        db.execute(
-            f"UPDATE query SET state = 'invalid', reason = ? WHERE {judged} AND n NOT IN ({done})",
-            (reason, stage, "ok", *given),
-        )
+    store.execute(
+        f"UPDATE query SET state = 'ok', reason = '' WHERE {judged} AND n IN ({done})", stage, "invalid", *given
+    )
+    store.execute(
+        f"UPDATE query SET state = 'invalid', reason = ? WHERE {judged} AND n NOT IN ({done})",
+        *(reason, stage, "ok", *given),
+    )
     store.commit()
 
 
@@ -198,26 +183,21 @@ class PartWithText(NamedTuple):
 
 def with_parts(store: Store, stage: str, state: State) -> Iterator[PartWithText]:
     """The queries of a stage in the order of the input, each with its parts in this state."""
-    after = -1
-    while True:
-        with storage_faults(store.path):
-            rows = store.reader.execute(
-                "SELECT position, n, id, annotation.text, image_ids, meta FROM query JOIN annotation USING (n) "
-                "WHERE stage = ? AND position > ? ORDER BY position LIMIT ?",
-                (stage, after, _BATCH),
-            ).fetchall()
-            if not rows:
-                return
-            found = store.reader.execute(
-                "SELECT part.n, name, part.text, coalesce(model, '') FROM part "
-                f"LEFT JOIN answer ON answer.n = part.answer WHERE part.state = ? AND part.n IN ({_marks(rows)})",
-                (state, *(row[1] for row in rows)),
-            ).fetchall()
+    batches = store.read_in_batches(
+        "SELECT position, n, id, annotation.text, image_ids, meta FROM query JOIN annotation USING (n) "
+        "WHERE stage = ? AND position > ? ORDER BY position LIMIT ?",
+        stage,
+    )
+    for rows in batches:
+        found = store.read(
+            "SELECT part.n, name, part.text, coalesce(model, '') FROM part "
+            f"LEFT JOIN answer ON answer.n = part.answer WHERE part.state = ? AND part.n IN ({_marks(rows)})",
+            *(state, *(row[1] for row in rows)),
+        )
         parts: dict[int, dict[str, tuple[str, str]]] = {}
         for n, name, text, model in found:
             parts.setdefault(n, {})[name] = (text, model)
         yield from (PartWithText(name, text, images, meta, parts.get(n, {})) for _, n, name, text, images, meta in rows)
-        after = rows[-1][0]
 
 
 class PartRow(NamedTuple):
@@ -231,26 +211,21 @@ class PartRow(NamedTuple):
 
 def parts_of_all(store: Store, stage: str, states: Sequence[State]) -> Iterator[PartRow]:
     """The queries of a stage that have parts in these states, with these parts."""
-    after = 0
-    while True:
-        with storage_faults(store.path):
-            rows = store.reader.execute(
-                "SELECT n, id, annotation.text FROM query JOIN annotation USING (n) WHERE stage = ? AND n > ? "
-                "AND position IS NOT NULL ORDER BY n LIMIT ?",
-                (stage, after, _BATCH),
-            ).fetchall()
-            found = store.reader.execute(
-                f"SELECT n, name, state, reason, text FROM part WHERE state IN ({_marks(states)}) "
-                f"AND n IN ({_marks(rows)}) ORDER BY n, name",
-                (*states, *(row[0] for row in rows)),
-            ).fetchall()
-        if not rows:
-            return
+    batches = store.read_in_batches(
+        "SELECT n, id, annotation.text FROM query JOIN annotation USING (n) WHERE stage = ? AND n > ? "
+        "AND position IS NOT NULL ORDER BY n LIMIT ?",
+        stage,
+    )
+    for rows in batches:
+        found = store.read(
+            f"SELECT n, name, state, reason, text FROM part WHERE state IN ({_marks(states)}) "
+            f"AND n IN ({_marks(rows)}) ORDER BY n, name",
+            *(*states, *(row[0] for row in rows)),
+        )
         parts: dict[int, list[tuple[str, State, str, str]]] = {}
         for n, name, state, reason, text in found:
             parts.setdefault(n, []).append((name, State(state), reason, text))
         yield from (PartRow(n, name, text, parts[n]) for n, name, text in rows if n in parts)
-        after = rows[-1][0]
 
 
 class OpenPart(NamedTuple):
@@ -264,19 +239,14 @@ class OpenPart(NamedTuple):
 
 def open_parts(store: Store, stage: str, name: str) -> Iterator[OpenPart]:
     """The parts of one name that are to be asked for again, by the number of their query."""
-    after = 0
-    while True:
-        with storage_faults(store.path):
-            rows = store.reader.execute(
-                "SELECT part.n, name, part.asked - part.opened, annotation.text FROM part JOIN query USING (n) "
-                "JOIN annotation USING (n) WHERE part.state = 'pending' AND part.asked > part.opened AND stage = ? "
-                "AND position IS NOT NULL AND name = ? AND part.n > ? ORDER BY part.n LIMIT ?",
-                (stage, name, after, _BATCH),
-            ).fetchall()
-        if not rows:
-            return
+    batches = store.read_in_batches(
+        "SELECT part.n, name, part.asked - part.opened, annotation.text FROM part JOIN query USING (n) "
+        "JOIN annotation USING (n) WHERE part.state = 'pending' AND part.asked > part.opened AND stage = ? "
+        "AND position IS NOT NULL AND name = ? AND part.n > ? ORDER BY part.n LIMIT ?",
+        *(stage, name),
+    )
+    for rows in batches:
         yield from map(OpenPart._make, rows)
-        after = rows[-1][0]
 
 
 def chunk_id(pair: str, number: int) -> str:

@@ -12,14 +12,12 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.io.durable import storage_faults
 from syphus.ledger.parts import Part, write_parts
 from syphus.ledger.serialization import dump_pairs, load_pairs, load_pictures
 from syphus.ledger.store import Store
 from syphus.types import Completion, Outcome, Query, State, Usage
 
 ANSWERED = "answered"  #: the cause that requests with an answer are counted under
-_BATCH = 256
 
 
 class Row(NamedTuple):
@@ -114,64 +112,41 @@ class Records:
         self._store = store
         self._stage = stage
         self.session = session
-        with storage_faults(store.path):
-            self._next_answer = _highest(store, "SELECT max(n) FROM answer") + 1
-            self._next_seq = highest_seq(store) + 1
+        self._next_answer = _highest(store, "SELECT max(n) FROM answer") + 1
+        self._next_seq = highest_seq(store) + 1
 
     def pending(self) -> Iterator[Row]:
         """The queries without an outcome, in the order of the input, as they were when this was called."""
-        after = -1
-        while batch := self._pending_after(after):
-            for position, row in batch:
-                yield row
-                after = position
-
-    def _pending_after(self, position: int) -> list[tuple[int, Row]]:
-        with storage_faults(self._store.path):
-            rows = self._store.reader.execute(_PENDING, (self._stage, position, _BATCH)).fetchall()
-        return [
-            (place, Row(n, query_of(*query), used, opened, last, reason))
-            for place, n, used, opened, last, reason, *query in rows
-        ]
+        for rows in self._store.read_in_batches(_PENDING, self._stage):
+            for _, n, used, opened, last, reason, *query in rows:
+                yield Row(n, query_of(*query), used, opened, last, reason)
 
     def find(self, key: bytes, sample: int) -> StoredAnswer | None:
         """The answer to this very request, if it was ever paid for."""
-        with storage_faults(self._store.path):
-            found = self._store.reader.execute(
-                f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE key = ? AND sample = ?", (key, sample)
-            ).fetchone()
+        found = self._store.read_one(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE key = ? AND sample = ?", key, sample)
         return _answer(found) if found else None
 
     def get(self, n: int) -> StoredAnswer:
         """An answer by its number."""
-        with storage_faults(self._store.path):
-            return _answer(
-                self._store.reader.execute(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE n = ?", (n,)).fetchone()
-            )
+        (columns,) = self._store.read(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE n = ?", n)
+        return _answer(columns)
 
     def judged(self) -> Iterator[tuple[Row, Outcome, StoredAnswer | None]]:
         """The queries whose outcome comes from an answer, or from pairs that they brought along, with both.
 
         They come in the order of the input.
         """
-        after = -1
-        while True:
-            with storage_faults(self._store.path):
-                rows = self._store.reader.execute(_JUDGED, (self._stage, after, _BATCH)).fetchall()
-            if not rows:
-                return
+        for rows in self._store.read_in_batches(_JUDGED, self._stage):
             for _, n, used, opened, last, state, reason, pairs, detail, repairs, *rest in rows:
                 done = orjson.loads(repairs or "{}")
                 old = Outcome(State(state), load_pairs(pairs or "[]"), reason, detail or "", done)
                 answer = _answer(tuple(rest[7:])) if last is not None else None
                 yield Row(n, query_of(*rest[:7]), used, opened, last), old, answer
-            after = rows[-1][0]
 
     def replace_outcome(self, n: int, outcome: Outcome) -> None:
         """Another outcome from the same answer, without committing."""
-        with storage_faults(self._store.path):
-            self._put_outcome(n, outcome)
-            self._count_rejections(outcome.rejected_by)
+        self._put_outcome(n, outcome)
+        self._count_rejections(outcome.rejected_by)
 
     def write(self, entry: Entry) -> None:
         """Writes an entry into the open transaction."""
@@ -180,20 +155,20 @@ class Records:
             answer = entry.paid.n
             self._add_answer(entry.paid)
         if entry.outcome is None:
-            self._store.writer.execute(
+            self._store.execute(
                 "UPDATE query SET used = used + 1, reason = ?, answer = ?, attempts = attempts + ? WHERE n = ?",
-                (entry.again, answer, entry.requests, entry.row.n),
+                *(entry.again, answer, entry.requests, entry.row.n),
             )
         else:
             self._set_outcome(entry.row.n, entry.outcome, answer, entry.requests)
         if entry.parts:
             usage = entry.paid.completion.usage if entry.paid else None
-            write_parts(self._store.writer, self.session, entry.parts, answer, entry.model, usage)
+            write_parts(self._store, self.session, entry.parts, answer, entry.model, usage)
         self._count_rejections(entry.rejected_by)
 
     def write_attempts(self, attempts: Attempts) -> None:
         """Adds requests that were made."""
-        self._store.writer.executemany(
+        self._store.executemany(
             "INSERT INTO attempt VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "requests = requests + excluded.requests, maybe_billed = maybe_billed + excluded.maybe_billed, "
             "unknown_tokens = unknown_tokens + excluded.unknown_tokens",
@@ -205,7 +180,7 @@ class Records:
 
     def write_pairs_file(self, seq: int, size: int) -> None:
         """Notes that pairs.jsonl holds all outcomes up to `seq` in its first `size` bytes."""
-        self._store.writer.execute("INSERT OR REPLACE INTO meta VALUES ('pairs_file', ?)", (f"{seq} {size}",))
+        self._store.execute("INSERT OR REPLACE INTO meta VALUES ('pairs_file', ?)", f"{seq} {size}")
 
     @property
     def last_seq(self) -> int:
@@ -221,57 +196,54 @@ class Records:
         c, u = paid.completion, paid.completion.usage
         flags = orjson.dumps(c.flags).decode()
         tokens = (u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.reasoning_tokens, u.estimated)
-        self._store.writer.execute(
+        self._store.execute(
             "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (paid.n, paid.key, paid.sample, c.text, c.finish_reason, c.refusal, flags, c.model, c.response_id, *tokens,
-             paid.seconds, self.session),
+            paid.n, paid.key, paid.sample, c.text, c.finish_reason, c.refusal, flags, c.model, c.response_id, *tokens,
+            paid.seconds, self.session,
         )  # fmt: skip
 
     def _set_outcome(self, n: int, outcome: Outcome, answer: int | None, requests: int) -> None:
-        self._store.writer.execute(
+        self._store.execute(
             "UPDATE query SET answer = ?, used = used + ?, attempts = attempts + ? WHERE n = ?",
-            (answer, answer is not None, requests, n),
+            *(answer, answer is not None, requests, n),
         )
         self._put_outcome(n, outcome)
 
     def _count_rejections(self, rules: Sequence[str]) -> None:
         if rules:
-            self._store.writer.executemany(
+            self._store.executemany(
                 "INSERT INTO rejection VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1",
                 [(self.session, rule) for rule in rules],
             )
 
     def _put_outcome(self, n: int, outcome: Outcome) -> None:
         seq, self._next_seq = self._next_seq, self._next_seq + 1
-        db = self._store.writer
-        db.execute(
+        self._store.execute(
             "UPDATE query SET state = ?, reason = ?, pairs = ?, seq = ? WHERE n = ?",
-            (outcome.state, outcome.reason, len(outcome.pairs), seq, n),
+            *(outcome.state, outcome.reason, len(outcome.pairs), seq, n),
         )
         if outcome.pairs or outcome.detail or outcome.repairs:
             pairs, repairs = dump_pairs(outcome.pairs), orjson.dumps(outcome.repairs).decode()
-            db.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?)", (n, pairs, outcome.detail, repairs))
+            self._store.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?)", n, pairs, outcome.detail, repairs)
         else:
-            db.execute("DELETE FROM result WHERE n = ?", (n,))
+            self._store.execute("DELETE FROM result WHERE n = ?", n)
 
 
 def reopen(store: Store, stage: str, states: Sequence[State]) -> int:
     """Makes the queries in these states pending again, with a fresh answer each; returns how many. Commits."""
     marks = ", ".join("?" * len(states))
-    with storage_faults(store.path):
-        count = store.writer.execute(
-            f"UPDATE query SET state = 'pending', opened = used, attempts = 0, reason = '', pairs = 0, seq = NULL "
-            f"WHERE stage = ? AND state IN ({marks}) AND position IS NOT NULL",
-            (stage, *states),
-        ).rowcount
+    count = store.execute(
+        f"UPDATE query SET state = 'pending', opened = used, attempts = 0, reason = '', pairs = 0, seq = NULL "
+        f"WHERE stage = ? AND state IN ({marks}) AND position IS NOT NULL",
+        *(stage, *states),
+    ).rowcount
     store.commit()
     return count
 
 
 def highest_seq(store: Store) -> int:
     """The running number of the newest outcome; 0 before the first."""
-    with storage_faults(store.path):
-        return _highest(store, "SELECT max(seq) FROM query")
+    return _highest(store, "SELECT max(seq) FROM query")
 
 
 def query_of(
@@ -292,5 +264,4 @@ def _answer(columns: tuple[int, str, str, str, str, str, str, int, int, int, int
 
 
 def _highest(store: Store, sql: str) -> int:
-    value = store.reader.execute(sql).fetchone()[0]
-    return int(value) if value is not None else 0
+    return int(store.read_value(sql) or 0)

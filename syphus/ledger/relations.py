@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.io.durable import storage_faults
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.types import Relation, Train
@@ -66,8 +65,7 @@ def kept_train(store: Store) -> Entries | None:
 
 def newest_outcome(store: Store, stage: str) -> int:
     """The running number of the newest outcome of a stage."""
-    with storage_faults(store.path):
-        return int(store.reader.execute("SELECT max(seq) FROM query WHERE stage = ?", (stage,)).fetchone()[0] or 0)
+    return int(store.read_value("SELECT max(seq) FROM query WHERE stage = ?", stage) or 0)
 
 
 def made_from(store: Store) -> str:
@@ -103,14 +101,12 @@ def keep_nearest(
 
     `made_from` and `facts` (JSON values) are kept with them. Commits.
     """
-    with storage_faults(store.path):
-        db = store.writer
-        db.execute("DELETE FROM nearest")
-        for batch in _batches(rows):
-            db.executemany(
-                "INSERT INTO nearest SELECT n, ? FROM query WHERE id = ? AND stage = ?",
-                [(orjson.dumps(related).decode(), query, stage) for query, related in batch],
-            )
+    store.execute("DELETE FROM nearest")
+    for batch in _batches(rows):
+        store.executemany(
+            "INSERT INTO nearest SELECT n, ? FROM query WHERE id = ? AND stage = ?",
+            [(orjson.dumps(related).decode(), query, stage) for query, related in batch],
+        )
     set_meta(store, _NEAREST, made_from)
     set_meta(store, _FACTS, orjson.dumps(facts).decode())
     store.commit()

@@ -7,15 +7,12 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.io.durable import storage_faults
 from syphus.ledger.parts import parts_of
 from syphus.ledger.records import QUERY_COLUMNS, QUERY_TABLES, query_of
 from syphus.ledger.serialization import StoredPair, as_values, load_kept, load_pairs, load_pictures
 from syphus.ledger.store import Store
 from syphus.ledger.summary import has_parts
 from syphus.types import Pair, PromptImage, Query, State, Usage
-
-_BATCH = 256
 
 
 class QueryResult(NamedTuple):
@@ -50,10 +47,9 @@ _REJECTED = (
 
 def accepted(store: Store, stage: str, nearest: bool = False) -> Iterator[QueryResult]:
     """The accepted pairs of a stage, query by query, in the order of the input; if wanted with their nearest."""
-    after, select = -1, _WITH_NEAREST if nearest else _SELECT
-    while rows := store.read(select + "position > ? ORDER BY position LIMIT ?", stage, after, _BATCH):
+    select = _WITH_NEAREST if nearest else _SELECT
+    for rows in store.read_in_batches(select + "position > ? ORDER BY position LIMIT ?", stage):
         yield from (_result(*columns) for _, *columns in rows)
-        after = rows[-1][0]
 
 
 def accepted_since(store: Store, stage: str, seq: int) -> Iterator[QueryResult]:
@@ -64,7 +60,7 @@ def accepted_since(store: Store, stage: str, seq: int) -> Iterator[QueryResult]:
 
 def most_images(store: Store, stage: str) -> int:
     """The largest number of images that any of the accepted queries has."""
-    ((most,),) = store.read(
+    most = store.read_value(
         "SELECT max(json_array_length(image_ids)) FROM query JOIN annotation USING (n) "
         "WHERE stage = ? AND state = 'ok' AND position IS NOT NULL",
         stage,
@@ -84,10 +80,8 @@ class RejectedAnswer(NamedTuple):
 
 def rejected(store: Store, stage: str) -> Iterator[RejectedAnswer]:
     """The queries that ended invalid, in the order of the input."""
-    after = -1
-    while rows := store.read(_REJECTED, stage, after, _BATCH):
+    for rows in store.read_in_batches(_REJECTED, stage):
         yield from (RejectedAnswer(*columns) for _, *columns in rows)
-        after = rows[-1][0]
 
 
 def _result(query: str, image_ids: str, pairs: str, model: str, nearest: str | None = None) -> QueryResult:
@@ -129,8 +123,7 @@ class AnsweredQuery(NamedTuple):
 
 def askable(store: Store, stage: str) -> Iterator[tuple[str, str]]:
     """Id and text of each query that a model can be asked about, in the order of the input; one at a time."""
-    with storage_faults(store.path):
-        yield from store.reader.execute(_ASKABLE, (stage,))
+    yield from store.stream(_ASKABLE, stage)
 
 
 def different(store: Store, stage: str, most: int) -> int:
@@ -149,21 +142,17 @@ def queries_called(store: Store, stage: str, names: Sequence[str]) -> list[Query
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
         marks = ", ".join("?" * len(some))
-        with storage_faults(store.path):
-            rows = store.reader.execute(
-                f"SELECT {QUERY_COLUMNS} FROM {QUERY_TABLES} WHERE stage = ? AND id IN ({marks})",
-                (stage, *some),
-            ).fetchall()
+        rows = store.read(
+            f"SELECT {QUERY_COLUMNS} FROM {QUERY_TABLES} WHERE stage = ? AND id IN ({marks})", stage, *some
+        )
         found |= {row[0]: query_of(*row) for row in rows}
     return [found[name] for name in names]
 
 
 def answered(store: Store, stage: str) -> Iterator[AnsweredQuery]:
     """What came of each query of a stage, in their order; those that are still pending come without an answer."""
-    after = -1
-    while rows := store.read(_ANSWERED, stage, after, _AT_ONCE):
+    for rows in store.read_in_batches(_ANSWERED, stage):
         yield from (_answered(*columns) for _, *columns in rows)
-        after = rows[-1][0]
 
 
 def _answered(*columns: str | int) -> AnsweredQuery:
@@ -191,12 +180,11 @@ _ANSWERS = (
 
 def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
     """One query as JSON values, with the answers to its newest request and what they were asked with; or None."""
-    with storage_faults(store.path):
-        row = store.reader.execute(_QUERY, (query, stage)).fetchone()
-        if row is None:
-            return None
-        images = _pictures(store, row[0])
-        answers = store.reader.execute(_ANSWERS, (row[-1],)).fetchall()
+    row = store.read_one(_QUERY, query, stage)
+    if row is None:
+        return None
+    images = _pictures(store, row[0])
+    answers = store.read(_ANSWERS, row[-1])
     parts = parts_of(store, row[0]) if has_parts(store, stage) else {}
     _, name, position, text, image_ids, meta, state, reason, detail, attempts, pairs, newest = row
     return {
@@ -221,9 +209,8 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
 
 def _pictures(store: Store, n: int) -> tuple[PromptImage, ...]:
     """The images of a query; none in a ledger from before there were any."""
-    there = store.reader.execute("SELECT 1 FROM sqlite_schema WHERE name = 'picture'").fetchone()
-    row = there and store.reader.execute("SELECT images FROM picture WHERE n = ?", (n,)).fetchone()
-    return load_pictures(row[0]) if row else ()
+    exists = store.read("SELECT 1 FROM sqlite_schema WHERE name = 'picture'")
+    return load_pictures(store.read_value("SELECT images FROM picture WHERE n = ?", n)) if exists else ()
 
 
 def _answer(n: int, *columns: object, newest: int) -> dict[str, object]:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.io.durable import storage_faults
 from syphus.ledger.store import Store
 
 Settings = Mapping[str, object]  #: JSON values; what answers depend on, and the prompt in full
@@ -28,25 +27,22 @@ class Session(NamedTuple):
 
 def get_meta(store: Store, name: str) -> object:
     """A small fact about the run, or None."""
-    with storage_faults(store.path):
-        row = store.reader.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    return row[0] if row else None
+    value: object = store.read_value("SELECT value FROM meta WHERE name = ?", name)
+    return value
 
 
 def set_meta(store: Store, name: str, value: str | float | bytes | None) -> None:
     """Notes a small fact, without committing."""
-    with storage_faults(store.path):
-        store.writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+    store.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
 
 
 def last_settings(store: Store, stage: str) -> dict[str, object] | None:
     """The settings that the newest session of a stage worked with; None where there was none."""
-    with storage_faults(store.path):
-        row = store.reader.execute(
-            "SELECT settings FROM session JOIN spec ON spec = spec.id WHERE stage = ? ORDER BY session.id DESC",
-            (stage,),
-        ).fetchone()
-    return dict(orjson.loads(row[0])) if row else None
+    settings = store.read_value(
+        "SELECT settings FROM session JOIN spec ON spec = spec.id WHERE stage = ? ORDER BY session.id DESC LIMIT 1",
+        stage,
+    )
+    return dict(orjson.loads(settings)) if settings else None
 
 
 def begin_session(
@@ -54,14 +50,12 @@ def begin_session(
 ) -> int:
     """Notes the start of a session; returns its number. `now` is seconds since the epoch. Commits."""
     text = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS).decode()
-    with storage_faults(store.path):
-        db = store.writer
-        db.execute("INSERT OR IGNORE INTO spec (created, settings) VALUES (?, ?)", (now, text))
-        spec = db.execute("SELECT id FROM spec WHERE settings = ?", (text,)).fetchone()[0]
-        session = db.execute(
-            "INSERT INTO session (stage, spec, started, threads, endpoint, version) VALUES (?, ?, ?, ?, ?, ?)",
-            (stage, spec, now, threads, endpoint, version),
-        ).lastrowid
+    store.execute("INSERT OR IGNORE INTO spec (created, settings) VALUES (?, ?)", now, text)
+    ((spec,),) = store.read_uncommitted("SELECT id FROM spec WHERE settings = ?", text)
+    session = store.execute(
+        "INSERT INTO session (stage, spec, started, threads, endpoint, version) VALUES (?, ?, ?, ?, ?, ?)",
+        *(stage, spec, now, threads, endpoint, version),
+    ).lastrowid
     store.commit()
     assert session is not None
     return session
@@ -69,54 +63,46 @@ def begin_session(
 
 def end_session(store: Store, session: int, stopped: str, seconds: float, now: float) -> None:
     """Notes how a session ended: `stopped` is empty where nothing was left to do. Commits."""
-    with storage_faults(store.path):
-        store.writer.execute(
-            "UPDATE session SET ended = ?, stopped = ?, seconds = ? WHERE id = ?", (now, stopped, seconds, session)
-        )
+    store.execute("UPDATE session SET ended = ?, stopped = ?, seconds = ? WHERE id = ?", now, stopped, seconds, session)
     store.commit()
 
 
 def sessions(store: Store, stage: str) -> list[Session]:
     """All sessions of a stage, oldest first."""
-    with storage_faults(store.path):
-        rows = store.reader.execute(
-            "SELECT id, started, ended, threads, endpoint, version, stopped, seconds FROM session WHERE stage = ? "
-            "ORDER BY id",
-            (stage,),
-        )
-        return [Session(*row) for row in rows]
+    rows = store.read(
+        "SELECT id, started, ended, threads, endpoint, version, stopped, seconds FROM session WHERE stage = ? "
+        "ORDER BY id",
+        stage,
+    )
+    return [Session(*row) for row in rows]
 
 
 def was_used(store: Store) -> bool:
     """Whether any stage has ever begun to ask."""
-    with storage_faults(store.path):
-        return store.reader.execute("SELECT 1 FROM session LIMIT 1").fetchone() is not None
+    return store.read_one("SELECT 1 FROM session LIMIT 1") is not None
 
 
 def made_up(store: Store) -> bool | None:
     """Whether the answers of the newest session that says so were made up; None where none does."""
-    with storage_faults(store.path):
-        row = store.reader.execute(
-            "SELECT settings ->> 'simulated' FROM session JOIN spec ON spec = spec.id "
-            "WHERE settings ->> 'simulated' IS NOT NULL ORDER BY session.id DESC LIMIT 1"
-        ).fetchone()
+    row = store.read_one(
+        "SELECT settings ->> 'simulated' FROM session JOIN spec ON spec = spec.id "
+        "WHERE settings ->> 'simulated' IS NOT NULL ORDER BY session.id DESC LIMIT 1"
+    )
     return bool(row[0]) if row else None
 
 
 def calls_without_end(store: Store) -> int:
     """Calls, of all stages, that were in flight at the most when sessions were killed, or that are now."""
-    with storage_faults(store.path):
-        calls = store.reader.execute(
-            "SELECT sum(min(threads, (SELECT count(*) FROM query WHERE query.stage = session.stage AND "
-            "position IS NOT NULL))) FROM session WHERE ended IS NULL"
-        ).fetchone()[0]
+    calls = store.read_value(
+        "SELECT sum(min(threads, (SELECT count(*) FROM query WHERE query.stage = session.stage AND "
+        "position IS NOT NULL))) FROM session WHERE ended IS NULL"
+    )
     return int(calls or 0)
 
 
 def specs(store: Store, stage: str) -> list[dict[str, object]]:
     """The settings of all sessions of a stage, oldest first, each once."""
-    with storage_faults(store.path):
-        rows = store.reader.execute(
-            "SELECT settings FROM spec WHERE id IN (SELECT spec FROM session WHERE stage = ?) ORDER BY id", (stage,)
-        )
-        return [dict(orjson.loads(row[0])) for row in rows]
+    rows = store.read(
+        "SELECT settings FROM spec WHERE id IN (SELECT spec FROM session WHERE stage = ?) ORDER BY id", stage
+    )
+    return [dict(orjson.loads(row[0])) for row in rows]

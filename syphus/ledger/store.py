@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,6 +36,8 @@ CREATE TABLE IF NOT EXISTS part_spending (
     PRIMARY KEY (session, name, model)) WITHOUT ROWID;
 """
 
+
+Columns = tuple[Any, ...]  #: of one row, as SQLite gives them
 
 FILE = "run.sqlite"
 FORMAT = 1  #: goes up when the tables change their meaning
@@ -102,52 +105,104 @@ CREATE TABLE IF NOT EXISTS nearest (n INTEGER PRIMARY KEY, related TEXT NOT NULL
 
 
 class Store:
-    """An open ledger. `writer` is None where it was opened for reading; `reader` never sees what is not committed."""
+    """An open ledger: one connection that reads what is committed, and one that writes, unless it is open for reading.
+
+    Every method raises `StorageError` if the disk fails, and those that write raise `RunError` if the ledger is open
+    for reading only.
+    """
 
     def __init__(
         self, folder: Path, reader: sqlite3.Connection, writer: sqlite3.Connection | None, lock: IO[str] | None
     ):
         self.folder = folder
         self.path = folder / FILE
-        self.reader = reader
+        self._reader = reader
         self._writer = writer
         self._lock = lock
         beside = (folder / f"{FILE}-wal", folder / LOCK) if lock else ()
-        places = (each.absolute() for each in (self.path, *beside))  # a plugin may be in another folder just then
-        self._places = {each: _inode(each) for each in places if each.exists()}
+        paths = (each.absolute() for each in (self.path, *beside))  # a plugin may change the current folder
+        self._inodes = {each: _inode(each) for each in paths if each.exists()}
+
+    def read(self, sql: str, *values: object) -> list[Columns]:
+        """Return all rows that a query finds in what is committed."""
+        with storage_faults(self.path):
+            return self._reader.execute(sql, values).fetchall()
+
+    def read_one(self, sql: str, *values: object) -> Columns | None:
+        """Return the first row that a query finds in what is committed, or None."""
+        with storage_faults(self.path):
+            row: Columns | None = self._reader.execute(sql, values).fetchone()
+        return row
+
+    def read_value(self, sql: str, *values: object) -> Any:
+        """Return the first column of the first row that a query finds in what is committed, or None."""
+        row = self.read_one(sql, *values)
+        return row[0] if row else None
+
+    def stream(self, sql: str, *values: object) -> Iterator[Columns]:
+        """Yield the rows of a query one at a time; while it is not exhausted, no new commits are seen."""
+        with storage_faults(self.path):
+            yield from self._reader.execute(sql, values)
+
+    def read_in_batches(self, sql: str, *values: object, after: int = -1, size: int = 256) -> Iterator[list[Columns]]:
+        """Yield the rows of a query in lists of up to `size`, so that commits can go on in between.
+
+        The first column must be an integer that the rows are sorted by, and the last two parameters of `sql` are the
+        value to continue after and the limit: `... AND position > ? ORDER BY position LIMIT ?`.
+        """
+        while rows := self.read(sql, *values, after, size):
+            yield rows
+            after = rows[-1][0]
+
+    def read_uncommitted(self, sql: str, *values: object) -> list[Columns]:
+        """Return all rows that a query finds, those of the open transaction included."""
+        return self.execute(sql, *values).fetchall()
+
+    def begin_snapshot(self) -> None:
+        """Let all further reads see the ledger as it is now."""
+        self.read("BEGIN")
+
+    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        """Write into the open transaction."""
+        with storage_faults(self.path):
+            return self._writing.execute(sql, values)
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Write into the open transaction, once for each row of parameters."""
+        with storage_faults(self.path):
+            self._writing.executemany(sql, rows)
+
+    def commit(self) -> None:
+        """Make everything written so far durable.
+
+        May be called in a thread of its own while nothing else writes.
+        """
+        with storage_faults(self.path):
+            self._writing.commit()
+        self.check_files()
+
+    def rollback(self) -> None:
+        """Drop everything written since the last commit."""
+        with storage_faults(self.path):
+            self._writing.rollback()
 
     @property
-    def writer(self) -> sqlite3.Connection:
-        """The one connection that writes."""
+    def _writing(self) -> sqlite3.Connection:
         if self._writer is None:
             raise RunError(f"{self.path} is open for reading only.")
         return self._writer
 
-    def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """All rows that a query gives, of what is committed. Raises `StorageError`."""
-        with storage_faults(self.path):
-            return self.reader.execute(sql, values).fetchall()
-
-    def commit(self) -> None:
-        """Makes everything written so far durable; raises `StorageError` where that did not happen.
-
-        May be called from a thread of its own, while nothing else uses `writer`.
-        """
-        with storage_faults(self.path):
-            self.writer.commit()
-        self.check_place()
-
     def close(self) -> None:
         """Closes the file and lets go of the folder."""
-        for connection in (self.reader, self._writer):  # the last to close writes the log back into the file
+        for connection in (self._reader, self._writer):  # the last to close writes the log back into the file
             if connection is not None:
                 connection.close()
         if self._lock is not None:
             self._lock.close()
 
-    def check_place(self) -> None:
+    def check_files(self) -> None:
         """Raises `StorageError` where the file, or one that belongs to it, was removed or replaced meanwhile."""
-        for path, inode in self._places.items():
+        for path, inode in self._inodes.items():
             try:
                 now = _inode(path)
             except OSError as error:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from syphus.io.durable import storage_faults
 from syphus.ledger.serialization import load_pictures
 from syphus.ledger.store import Store
 from syphus.types import PromptImage, State, Usage
@@ -56,7 +55,7 @@ def count_queries(store: Store, stage: str) -> Counts:
         "WHERE stage = ? AND position IS NOT NULL GROUP BY state, reason",
         stage,
     )
-    ((distinct,),) = store.read(
+    distinct = store.read_value(
         "SELECT count(DISTINCT answer) FROM query WHERE stage = ? AND position IS NOT NULL", stage
     )
     states: dict[State, int] = dict.fromkeys(State, 0)
@@ -116,7 +115,7 @@ def asks_nobody(store: Store, stage: str) -> bool:
 
 def average_size(store: Store, stage: str) -> float:
     """Bytes of an average annotation that is still to be asked about, from the first thousand."""
-    ((mean,),) = store.read(
+    mean = store.read_value(
         "SELECT avg(length(CAST(text AS BLOB))) FROM (SELECT text FROM query JOIN annotation USING (n) "
         "WHERE stage = ? AND state = 'pending' ORDER BY position LIMIT 1000)",
         stage,
@@ -176,27 +175,24 @@ _WHOLES = (
 
 def has_parts(store: Store, stage: str) -> bool:
     """Whether a stage with parts was ever begun in this ledger, which may be from before there were parts."""
-    with storage_faults(store.path):
-        if not store.reader.execute("SELECT 1 FROM sqlite_schema WHERE name = 'part'").fetchone():
-            return False
-        return store.reader.execute("SELECT 1 FROM query WHERE stage = ? LIMIT 1", (stage,)).fetchone() is not None
+    if not store.read("SELECT 1 FROM sqlite_schema WHERE name = 'part'"):
+        return False
+    return store.read_one("SELECT 1 FROM query WHERE stage = ? LIMIT 1", stage) is not None
 
 
 def count_wholes(store: Store, stage: str, in_pieces: str) -> int:
     """How many there are; `in_pieces` is a text that only the meta of a piece holds."""
-    with storage_faults(store.path):
-        return int(store.reader.execute(_WHOLES, (f"%{in_pieces}%", stage)).fetchone()[0])
+    return int(store.read_value(_WHOLES, f"%{in_pieces}%", stage))
 
 
 def count_parts(store: Store, stage: str, names: list[str], in_pieces: str) -> dict[str, PartCounts]:
     """Counts the parts of each name."""
     whole = count_wholes(store, stage, in_pieces)
     counts = {name: PartCounts(dict.fromkeys(State, 0), {}, 0) for name in names}
-    with storage_faults(store.path):
-        rows = [
-            *store.reader.execute(_SINGLE, (stage, f"%{in_pieces}%")),
-            *store.reader.execute(_IN_PIECES, (stage, f"%{in_pieces}%")),
-        ]
+    rows = [
+        *store.read(_SINGLE, stage, f"%{in_pieces}%"),
+        *store.read(_IN_PIECES, stage, f"%{in_pieces}%"),
+    ]
     for name, state, reason, count, retried in rows:
         if name in counts:
             counts[name] = _with(counts[name], State(state), reason, count, retried)
@@ -207,14 +203,13 @@ def count_parts(store: Store, stage: str, names: list[str], in_pieces: str) -> d
 
 def count_part_spending(store: Store) -> list[PartUse]:
     """What the parts of each name have cost, by model."""
-    with storage_faults(store.path):
-        rows = store.reader.execute(
-            "SELECT name, model, coalesce(settings ->> 'model', ''), sum(asked), sum(prompt_tokens), "
-            "sum(completion_tokens), sum(cached_tokens) FROM part_spending "
-            "LEFT JOIN session ON session.id = part_spending.session "
-            "LEFT JOIN spec ON spec.id = session.spec GROUP BY 1, 2, 3"
-        )
-        return [PartUse(name, model, asked, n, Usage(*map(round, tokens))) for name, model, asked, n, *tokens in rows]
+    rows = store.read(
+        "SELECT name, model, coalesce(settings ->> 'model', ''), sum(asked), sum(prompt_tokens), "
+        "sum(completion_tokens), sum(cached_tokens) FROM part_spending "
+        "LEFT JOIN session ON session.id = part_spending.session "
+        "LEFT JOIN spec ON spec.id = session.spec GROUP BY 1, 2, 3"
+    )
+    return [PartUse(name, model, asked, n, Usage(*map(round, tokens))) for name, model, asked, n, *tokens in rows]
 
 
 def _with(counts: PartCounts, state: State, reason: str, count: int, retried: int) -> PartCounts:

@@ -90,12 +90,11 @@ class Writer:
 
     async def _commit(self, entries: list[Entry]) -> None:
         attempts, self._attempts = self._attempts, Attempts()
-        with storage_faults(self._store.path):
-            for entry in entries:
-                self._records.write(entry)
-            self._records.write_attempts(attempts)
-            if self._pairs is not None:
-                self._records.write_pairs_file(self._pairs.seq, self._pairs.size)
+        for entry in entries:
+            self._records.write(entry)
+        self._records.write_attempts(attempts)
+        if self._pairs is not None:
+            self._records.write_pairs_file(self._pairs.seq, self._pairs.size)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit)
 
     async def _show(self, entries: list[Entry]) -> None:

@@ -38,8 +38,7 @@ def export_run(
     _check(formats)
     store = open_for_reading(folder)
     try:
-        with storage_faults(store.path):
-            store.reader.execute("BEGIN")  # all files from one and the same moment
+        store.begin_snapshot()  # so that all files show the same moment
         return _export(store, formats, output or folder / FOLDER, datasets_dir)
     finally:
         store.close()

@@ -22,7 +22,6 @@ from syphus.formats.mimicit.writer import VERSION
 from syphus.formats.report import Report, TranslationResult, make_report, write_report
 from syphus.formats.translation_report import LANGUAGES as LANGUAGES_META
 from syphus.formats.translation_report import TRANSLATE, known_languages
-from syphus.io.durable import storage_faults
 from syphus.ledger.inputs import InputCheck, accept, register, reject
 from syphus.ledger.parts import reopen_parts
 from syphus.ledger.reasons import ReasonKind
@@ -164,7 +163,7 @@ class _Translation:
     def what_is_left(self, fault: StorageError) -> TranslationResult:
         """After the disk failed: what it holds. Raises `fault` where that can't be said any more."""
         try:
-            self._store.check_place()
+            self._store.check_files()
             report = self._report()
         except StorageError:
             raise fault from None
@@ -295,13 +294,12 @@ def _fingerprint(store: Store, place: TranslationPaths) -> str:
     if not place.is_run:
         stat = place.english.stat()
         return f"{place.english.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-    with storage_faults(store.path):
-        row = store.reader.execute(
-            "SELECT count(*), max(seq), sum(pairs), sum(position) FROM query WHERE stage = ? AND state = 'ok' "
-            "AND position IS NOT NULL",
-            (GenerateStage.name,),
-        ).fetchone()
-    return "|".join(map(str, (*row, get_meta(store, f"{GenerateStage.name} input"))))
+    (totals,) = store.read(
+        "SELECT count(*), max(seq), sum(pairs), sum(position) FROM query WHERE stage = ? AND state = 'ok' "
+        "AND position IS NOT NULL",
+        GenerateStage.name,
+    )
+    return "|".join(map(str, (*totals, get_meta(store, f"{GenerateStage.name} input"))))
 
 
 def _digest(value: object) -> str:

@@ -67,7 +67,7 @@ def test_a_closed_ledger_is_one_file_and_an_empty_lock(tmp_path: Path) -> None:
 
 def test_commits_are_durable_before_they_return(tmp_path: Path) -> None:
     store = open_for_writing(tmp_path)
-    mode = [store.writer.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    mode = [store.read_uncommitted(f"PRAGMA {name}")[0][0] for name in ("journal_mode", "synchronous")]
     store.close()
     assert mode == ["wal", 2]  # 2 is FULL
 
@@ -282,16 +282,16 @@ def test_a_file_of_the_ledger_that_is_removed_while_it_works_is_missed_at_the_ne
 ) -> None:
     store = open_for_writing(tmp_path)
     try:
-        store.writer.execute("INSERT INTO meta VALUES ('a', 1)")
+        store.execute("INSERT INTO meta VALUES ('a', 1)")
         store.commit()
         (tmp_path / name).unlink()
-        store.writer.execute("INSERT INTO meta VALUES ('b', 1)")
+        store.execute("INSERT INTO meta VALUES ('b', 1)")
         with pytest.raises(StorageError, match=f"{name} has gone while the run was working"):
             store.commit()
     finally:
         store.close()
     if name != "run.sqlite":  # all that was committed is there when it was closed
         store = open_for_reading(tmp_path)
-        names = store.reader.execute("SELECT name FROM meta WHERE name IN ('a', 'b') ORDER BY name").fetchall()
+        names = store.read("SELECT name FROM meta WHERE name IN ('a', 'b') ORDER BY name")
         store.close()
         assert names == [("a",), ("b",)]
