@@ -440,7 +440,7 @@ def test_a_train_file_that_is_none_is_refused_before_anything_is_asked(content: 
 
 KILLED = """
 import os, sys
-sys.path.insert(0, {here!r})
+sys.path[:0] = {paths!r}
 from pathlib import Path
 import test_relations
 from syphus.ledger.store import Store
@@ -464,7 +464,12 @@ def test_a_kill_at_any_moment_pays_no_text_twice_and_ends_in_the_same_bytes(comm
     with server() as simulated:
         whole = talk(tmp_path / "whole", url=simulated.url, relate=Relation.TEXT, **SMALL)
         simulated.reset()
-        given = {"here": str(HERE), "folder": str(tmp_path), "url": simulated.url, "commits": commits}
+        given = {
+            "paths": [str(HERE), str(Path(__file__).parent)],
+            "folder": str(tmp_path),
+            "url": simulated.url,
+            "commits": commits,
+        }
         killed = subprocess.run([sys.executable, "-c", KILLED.format(**given)], capture_output=True, check=False)
         assert killed.returncode == -9, killed.stderr
         done = talk(tmp_path, url=simulated.url, relate=Relation.TEXT, **SMALL)
