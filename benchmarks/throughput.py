@@ -26,7 +26,7 @@ from pydantic import SecretStr
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
-from syphus.endpoints.remote import RemoteEndpoint
+from syphus.endpoints.remote_endpoint import RemoteEndpoint
 from syphus.endpoints.request import RequestBuilder
 from syphus.plugins.contract import load_prefix
 from syphus.plugins.discovery import find_plugin
@@ -38,10 +38,8 @@ Ask = Callable[[bytes], Awaitable[bytes]]
 def bodies(count: int) -> list[bytes]:
     """The very requests that the pipeline sends for the first `count` queries."""
     prefix = load_prefix(find_plugin("SpotTheDifference.change").create())
-    sampling = RequestBuilder("gpt-4o-mini", {"temperature": 0.7, "top_p": 0.95, "max_tokens": 3200})
-    return [
-        sampling.request(render_messages(prefix, f"#id={i} the blue car has moved " * 3)).body for i in range(count)
-    ]
+    builder = RequestBuilder("gpt-4o-mini", {"temperature": 0.7, "top_p": 0.95, "max_tokens": 3200})
+    return [builder.request(render_messages(prefix, f"#id={i} the blue car has moved " * 3)).body for i in range(count)]
 
 
 async def drive(ask: Ask, threads: int, requests: list[bytes]) -> tuple[float, float]:

@@ -88,7 +88,7 @@ class _Job:
         self._stage = GenerateStage(
             prepared.dataset,
             prepared.prefix,
-            self._runner.sampling,
+            self._runner.request_builder,
             self._runner.redactor,
             share_answers=not prepared.options.no_sharing,
             hook_seconds=prepared.config.plugin_timeout,

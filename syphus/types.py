@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NotRequired, TypedDict
 
 SIMULATED = "simulated-"  #: how the names of models begin whose answers are made up
+BYTES_PER_TOKEN = 4  #: rule of thumb for English text, until a server has reported its usage
 LOCAL = "local:"  #: how the names of models begin that run in the process itself, for free
 
 

@@ -38,7 +38,7 @@ class ProgressFormatter:
     def done(self) -> int:
         """Queries with an outcome, over all sessions."""
         stats = self._view.stats
-        return stats.total - stats.before[State.PENDING] + stats.done
+        return stats.total - stats.states_before[State.PENDING] + stats.done
 
     def read(self) -> None:
         """Notes where the run is, for the rate."""
@@ -54,14 +54,14 @@ class ProgressFormatter:
 
     def counts(self) -> str:
         """`ok 5,180  invalid 21  asked again 3  498/min  61k tokens  $2.07  left 16 min`."""
-        stats, budget = self._view.stats, self._view.gate.budget
+        stats, budget = self._view.stats, self._view.admission.budget
         parts = [
             f"{state} {stats.in_state(state):,}"
             for state in State
             if state is not State.PENDING and (stats.in_state(state) or state is State.OK)
         ]
-        if stats.again:
-            parts.append(f"asked again {stats.again:,}")
+        if stats.asked_again:
+            parts.append(f"asked again {stats.asked_again:,}")
         rate = self.rate()
         parts.append(f"{rate * 60:,.0f}/min" if rate < 20 else f"{rate:,.0f}/s")
         usage = stats.usage
@@ -76,23 +76,27 @@ class ProgressFormatter:
         """Errors by cause, and what is being waited for; empty where all is well."""
         parts = [f"{count:,} {cause}" for cause, count in self._view.stats.errors.most_common(_CAUSES)]
         now = self._view.clock()
-        for lane in self._view.gate.lanes:
+        for lane in self._view.admission.endpoint_states:
             host = lane.endpoint.host
-            if lane.parked is not None:
+            if lane.disabled_by is not None:
                 parts.append(f"{host} is left out")
             elif lane.health.down_since is not None:
                 parts.append(f"{host} down since {_at(lane.health.down_since - now)}")
             elif lane.paused_until > now + 1:
-                what = f" ({lane.waiting_for})" if lane.waiting_for else ""
+                what = f" ({lane.paused_for})" if lane.paused_for else ""
                 parts.append(f"waiting until {_at(lane.paused_until - now)}: {host} asks for it{what}")
-        held = self._view.gate.held_until - now
+        held = self._view.admission.waiting_until - now
         if held > _WORTH_TELLING and not parts:
             parts.append(f"waiting until {_at(held)} for the limit{self._limits()}")
         return "  ".join(parts)
 
     def _limits(self) -> str:
         """` of 60 requests and 90,000 tokens a minute`."""
-        stated = [f"{limit:,.6g} {what}" for lane in self._view.gate.lanes for what, limit in lane.per_minute.items()]
+        stated = [
+            f"{limit:,.6g} {what}"
+            for lane in self._view.admission.endpoint_states
+            for what, limit in lane.per_minute.items()
+        ]
         return f" of {' and '.join(stated)} a minute" if stated else ""
 
     def line(self) -> str:

@@ -17,7 +17,6 @@ from syphus.cold_start.selection import sample_random
 from syphus.cold_start.trials import TrialResult, TrialRunner
 from syphus.config.options import Options
 from syphus.config.pricing import Price
-from syphus.endpoints.completions import BYTES_PER_TOKEN
 from syphus.errors import ConfigError, InputError, SyphusError, UsageError
 from syphus.ledger.results import askable, queries_called
 from syphus.ledger.store import Store
@@ -31,7 +30,7 @@ from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import open_run_folder
 from syphus.text import format_dollars, pluralize
-from syphus.types import Query, State, is_simulated
+from syphus.types import BYTES_PER_TOKEN, Query, State, is_simulated
 
 _DRAWS = 1_000
 

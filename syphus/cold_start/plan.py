@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.proof import FEWEST, AblationResult, Proof, Thresholds
 from syphus.cold_start.selection import STRATEGIES
-from syphus.endpoints.completions import BYTES_PER_TOKEN
 from syphus.errors import ConfigError, InputError
 from syphus.runs.forecast import SPREAD, USUAL_ANSWER, prefix_tokens
 from syphus.runs.prepare import PreparedRun
 from syphus.text import format_dollars, pluralize
-from syphus.types import PromptTemplate, Usage
+from syphus.types import BYTES_PER_TOKEN, PromptTemplate, Usage
 
 NAME = "cold start"  #: how the names of its stages begin
 FEWEST_QUERIES = 2 * FEWEST  #: different ones, that a sample and a held-out part can be made of

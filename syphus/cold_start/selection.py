@@ -12,11 +12,11 @@ from statistics import median
 from syphus.answers.scoring.candidates import Candidate, Scored
 from syphus.answers.scoring.variety import question_type
 from syphus.answers.scoring.words import alike, content
+from syphus.types import BYTES_PER_TOKEN
 
 Strategy = Callable[[Sequence[Scored], Sequence[Scored], Random], Scored]
 """Gives the next of `remaining`, which is never empty and best first, after those that are `taken`."""
 
-BYTES_PER_TOKEN = 4  #: a guess
 _DIFFERENCE = 0.4  #: how much being unlike those already taken counts; the rest is the total
 _OF_INPUT = 0.6  #: of likeness is that of the annotations, the rest that of the kinds of questions
 

@@ -70,13 +70,13 @@ class ProposeStage(GenerateStage):
         name: str,
         dataset: AbstractDataset,
         prefix: PromptTemplate,
-        sampling: RequestBuilder,
+        request_builder: RequestBuilder,
         redactor: SecretRedactor,
         share_answers: bool = True,
         hook_seconds: float = 10.0,
         attachments: ImageAttachments | None = None,
     ) -> None:
-        super().__init__(dataset, prefix, sampling, redactor, share_answers, hook_seconds, attachments)
+        super().__init__(dataset, prefix, request_builder, redactor, share_answers, hook_seconds, attachments)
         self.name = name
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
@@ -166,7 +166,7 @@ class TrialRunner:
             name,
             self._prepared.dataset,
             prefix,
-            self._runner.sampling,
+            self._runner.request_builder,
             self._runner.redactor,
             share_answers=not self._prepared.options.no_sharing,
             hook_seconds=self._prepared.config.plugin_timeout,
@@ -202,7 +202,7 @@ class TrialRunner:
 
     def judge(self, name: str, candidates: Sequence[Candidate]) -> dict[str, RubricVerdict]:
         """The model's verdicts on candidates, by their keys. Raises the `SyphusError` that stopped it."""
-        sampling = self._runner.sampling
+        sampling = self._runner.request_builder
         parameters = {**sampling.parameters, "temperature": TEMPERATURE}
         settings = {"model": sampling.model, "simulated": self._prepared.options.offline, **parameters}
         rows = list({each.key: to_judge(each, _digest(settings)) for each in candidates}.values())

@@ -1,13 +1,13 @@
-"""The servers that answer, and what their replies mean.
+"""The model servers: sending requests, and reading what they reply.
 
-classify.py            what a reply means for the row and for the run
-completions.py         reading a 200: what the model wrote, why it stopped, and what it cost
-embeddings.py          a good reply: vectors
-entra_tokens.py        entra tokens for Azure that a command prints, renewed before they expire
-image_tokens.py        how images go to a model
-rate_limit_headers.py  how long a server asks to be left alone, and what limits it states
-remote.py              an endpoint at OpenAI, Azure OpenAI or a compatible server
-request.py             the sampling parameters, the exact body of a request, and its key
-services.py            what it is asked for: chat completions, embeddings
-transport.py           what carries the bytes: connections, proxies, certificates
+chat_reply.py          reads a chat completion: the text, why it ended, and its token usage
+classify.py            decides what a reply means: answer, retry, pause, or stop
+embeddings_reply.py    reads a reply with embeddings, and packs vectors into text
+entra_tokens.py        Entra ID tokens for Azure, printed by a command and renewed before they expire
+image_tokens.py        the size in which an image is sent, and the tokens that it takes
+rate_limit_headers.py  parses Retry-After and x-ratelimit-* headers
+remote_endpoint.py     an endpoint at OpenAI, Azure OpenAI or a compatible server
+request.py             builds the body of a request, and its key
+routes.py              the API routes: chat completions and embeddings
+transport.py           HTTP: connections, proxies, certificates
 """

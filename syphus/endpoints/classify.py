@@ -61,15 +61,15 @@ def read_error_body(body: bytes) -> ErrorBody:
     except orjson.JSONDecodeError:
         return ErrorBody(body[:_LONGEST].decode("utf-8", "replace").strip(), "", "", {})
     if not isinstance(data, dict):
-        return ErrorBody(_words(data), "", "", {})
+        return ErrorBody(_as_text(data), "", "", {})
     error = data.get("error") or data
     if isinstance(error, dict):
         return _problem(error)
-    return ErrorBody(_words(error), _name(data.get("code")), "", {})
+    return ErrorBody(_as_text(error), _identifier(data.get("code")), "", {})
 
 
 def _problem(error: dict[str, object]) -> ErrorBody:
-    code, kind = _name(error.get("code")), _name(error.get("type"))
+    code, kind = _identifier(error.get("code")), _identifier(error.get("type"))
     named = code or kind
     if kind in QUOTA_CODES and code not in RATE_CODES and code not in QUOTA_CODES:
         named = kind
@@ -77,15 +77,17 @@ def _problem(error: dict[str, object]) -> ErrorBody:
     if isinstance(inner, dict) and isinstance(inner.get("innererror"), dict):
         inner = inner["innererror"]
     message = error.get("message") or error.get("detail") or error.get("Message") or ""
-    return ErrorBody(_words(message), named, _name(error.get("param")), inner if isinstance(inner, dict) else {})
+    return ErrorBody(
+        _as_text(message), named, _identifier(error.get("param")), inner if isinstance(inner, dict) else {}
+    )
 
 
-def _words(value: object) -> str:
+def _as_text(value: object) -> str:
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     return text[:_LONGEST]
 
 
-def _name(value: object) -> str:
+def _identifier(value: object) -> str:
     """A code, type or parameter; gateways write numbers and Python's None into these fields."""
     return one_line(value, 80) if isinstance(value, str) and value != "None" and not value.isdecimal() else ""
 
@@ -115,11 +117,11 @@ class ReplyVerdict:
     completion: Completion | None = None  #: for ANSWER
     parameter: str = ""  #: for ADAPT
     limit: str = ""  #: for PAUSE: "requests" or "tokens", where the server says which
-    tries: int = 0  #: attempts that this cause is worth; 0 leaves it to the policy
+    max_attempts: int = 0  #: attempts that this cause is worth; 0 leaves it to the policy
     maybe_billed: bool = False  #: an answer was probably produced, and paid for, but did not arrive
-    row_caused: bool = False  #: says nothing of the endpoint's health
-    expired_token: bool = False  #: a new token may help, once
-    stray: bool = False  #: perhaps not the endpoint's own words: something on the way has answered
+    caused_by_row: bool = False  #: says nothing of the endpoint's health
+    maybe_expired_token: bool = False  #: a new token may help, once
+    maybe_from_proxy: bool = False  #: perhaps not the endpoint's own words: something on the way has answered
 
 
 _QUOTA_PHRASES = ("exceeded your current quota", "check your plan and billing details", "spend limit has been reached")
@@ -169,7 +171,7 @@ def classify_error(status: int, headers: Mapping[str, str], body: bytes, host: s
         why = problem.code if problem.code in QUOTA_CODES else one_line(problem.message)
         return ReplyVerdict(Action.STOP, "out of credit", f"Out of credit at {host} ({why}).", "Top up")
     if status == 429 and "request too large" in words:
-        return ReplyVerdict(Action.RECORD, "larger than the limit of a minute", problem.message, row_caused=True)
+        return ReplyVerdict(Action.RECORD, "larger than the limit of a minute", problem.message, caused_by_row=True)
     if status == 429 or (status == 402 and "retry-after" in headers):
         return ReplyVerdict(Action.PAUSE, "rate limit", problem.message, limit=_which_limit(problem, words))
     if problem.code in ("server_is_overloaded", "slow_down") or status == 529:
@@ -178,12 +180,12 @@ def classify_error(status: int, headers: Mapping[str, str], body: bytes, host: s
         message = f"The model takes no images, says {told}: {one_line(problem.message)}"
         return ReplyVerdict(Action.STOP, "no images", message, "Use a model that sees, or leave the images out")
     if status in (401, 403, 404, 407) or 300 <= status < 400:
-        verdict = _judge_access(status, headers, problem, words, told)
+        verdict = _classify_access_error(status, headers, problem, words, told)
         own = 400 <= status != 407 and body.lstrip().startswith(b"{")
-        return verdict if own else replace(verdict, stray=True)
+        return verdict if own else replace(verdict, maybe_from_proxy=True)
     if status >= 500 or status in (408, 409, 425):
-        return _judge_server_error(status, problem, words, headers)
-    return _judge_rejected(status, problem, words, told)
+        return _classify_server_error(status, problem, words, headers)
+    return _classify_rejection(status, problem, words, told)
 
 
 def classify_no_reply(kind: str, message: str, sent: bool) -> ReplyVerdict:
@@ -213,9 +215,11 @@ def _which_limit(problem: ErrorBody, words: str) -> str:
     return "requests" if "request" in words or "call rate" in words else ""
 
 
-def _judge_access(status: int, headers: Mapping[str, str], problem: ErrorBody, words: str, told: str) -> ReplyVerdict:
-    if _filtered(problem, words):
-        return _refused(problem)
+def _classify_access_error(
+    status: int, headers: Mapping[str, str], problem: ErrorBody, words: str, told: str
+) -> ReplyVerdict:
+    if _is_filtered(problem, words):
+        return _filter_verdict(problem)
     if 300 <= status < 400:
         where = one_line(headers.get("location", "elsewhere"))
         return ReplyVerdict(
@@ -229,7 +233,11 @@ def _judge_access(status: int, headers: Mapping[str, str], problem: ErrorBody, w
             "" if problem.code in ("", "invalid_api_key") else f": {one_line(problem.message)}"
         )  # which echoes the key
         return ReplyVerdict(
-            Action.STOP, "key refused", f"The key was refused by {told}{why}.", "Set another key", expired_token=True
+            Action.STOP,
+            "key refused",
+            f"The key was refused by {told}{why}.",
+            "Set another key",
+            maybe_expired_token=True,
         )
     if status == 407:
         return ReplyVerdict(
@@ -244,7 +252,7 @@ def _judge_access(status: int, headers: Mapping[str, str], problem: ErrorBody, w
             "access denied",
             f"Access was denied by {told}: {one_line(problem.message)}",
             "Ask for access, or use another endpoint",
-            expired_token=True,
+            maybe_expired_token=True,
         )
     what = "model or deployment" if problem.code.lower() in _MODEL_CODES or "model" in words else "address"
     return ReplyVerdict(
@@ -255,19 +263,21 @@ def _judge_access(status: int, headers: Mapping[str, str], problem: ErrorBody, w
     )
 
 
-def _judge_server_error(status: int, problem: ErrorBody, words: str, headers: Mapping[str, str]) -> ReplyVerdict:
+def _classify_server_error(status: int, problem: ErrorBody, words: str, headers: Mapping[str, str]) -> ReplyVerdict:
     message = one_line(problem.message) or "no message"
     if status == 500 and any(phrase in words for phrase in _ROW_500_PHRASES):
-        return ReplyVerdict(Action.RETRY, "server error 500 about the request", message, tries=3, row_caused=True)
+        return ReplyVerdict(
+            Action.RETRY, "server error 500 about the request", message, max_attempts=3, caused_by_row=True
+        )
     if status == 503 and ("retry-after" in headers or "retry-after-ms" in headers):
         return ReplyVerdict(Action.PAUSE, "overloaded", message, limit="overload")
     return ReplyVerdict(Action.RETRY, f"server error {status}", message, maybe_billed=status in (408, 504))
 
 
-def _judge_rejected(status: int, problem: ErrorBody, words: str, told: str) -> ReplyVerdict:
+def _classify_rejection(status: int, problem: ErrorBody, words: str, told: str) -> ReplyVerdict:
     """400, 413, 422 and other client errors: about this row, unless a sampling parameter is refused."""
-    if _filtered(problem, words):
-        return _refused(problem)
+    if _is_filtered(problem, words):
+        return _filter_verdict(problem)
     if problem.code == "OperationNotSupported":
         return ReplyVerdict(
             Action.STOP,
@@ -278,7 +288,7 @@ def _judge_rejected(status: int, problem: ErrorBody, words: str, told: str) -> R
     if problem.code in ("context_length_exceeded", "exceed_context_size_error") or any(
         p in words for p in _CONTEXT_PHRASES
     ):
-        return ReplyVerdict(Action.RECORD, "context too long", problem.message, row_caused=True)
+        return ReplyVerdict(Action.RECORD, "context too long", problem.message, caused_by_row=True)
     if problem.code in _IMAGE_CODES or problem.code.startswith(_IMAGE_CODE_STARTS):
         return ReplyVerdict(
             Action.RECORD, f"image not accepted: {problem.code}", f"{told}: {one_line(problem.message)}"
@@ -305,7 +315,7 @@ def _refused_parameter(problem: ErrorBody, words: str) -> str:
     return next((name for name in _SAMPLING if name in words), "")
 
 
-def _filtered(problem: ErrorBody, words: str) -> bool:
+def _is_filtered(problem: ErrorBody, words: str) -> bool:
     if (
         problem.code in ("content_filter", "image_content_policy_violation")
         or problem.inner.get("code") == "ResponsibleAIPolicyViolation"
@@ -314,10 +324,10 @@ def _filtered(problem: ErrorBody, words: str) -> bool:
     return any(phrase in words for phrase in _FILTER_PHRASES)
 
 
-def _refused(problem: ErrorBody) -> ReplyVerdict:
+def _filter_verdict(problem: ErrorBody) -> ReplyVerdict:
     categories = filter_flags(problem.inner.get("content_filter_result"))
     cause = f"{ReasonKind.CONTENT_FILTER}prompt" + (f" ({', '.join(categories)})" if categories else "")
-    return ReplyVerdict(Action.RECORD, cause, problem.message, state=State.REFUSED, row_caused=True)
+    return ReplyVerdict(Action.RECORD, cause, problem.message, state=State.REFUSED, caused_by_row=True)
 
 
 def filter_flags(results: object) -> tuple[str, ...]:

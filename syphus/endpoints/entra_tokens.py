@@ -25,8 +25,8 @@ from syphus.config.settings import EndpointConfig
 from syphus.errors import ConfigError
 from syphus.text import one_line
 
-UNKNOWN_LIFE = 300.0  #: seconds
-MARGIN = 120.0  #: seconds before its end at which a token is renewed; of a short life, half
+DEFAULT_LIFETIME = 300.0  #: seconds
+RENEWAL_MARGIN = 120.0  #: seconds before its end at which a token is renewed; of a short life, half
 COMMAND_TIMEOUT = 60.0  #: seconds
 LAST_WORDS = 1.0  #: seconds for output that is still on its way when a command has ended
 
@@ -94,19 +94,19 @@ class TokenSource:
 
     async def __call__(self) -> str:
         """A token that still holds; raises `ConfigError` where the command gives none."""
-        if not self.holds():
+        if not self.is_valid():
             async for attempt in self._attempts.copy():  # its state lives on the instance
                 with attempt:
                     self._token, life = self._read(await self._ask())
-            self._good_until = self._clock() + life - min(MARGIN, life / 2)
+            self._good_until = self._clock() + life - min(RENEWAL_MARGIN, life / 2)
             self._redactor.keep(self._token)
         return self._token
 
-    def holds(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether the last token can still be used."""
         return bool(self._token) and self._clock() < self._good_until
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """The token was refused: the next request gets a new one."""
         self._token = ""
 
@@ -133,7 +133,7 @@ class TokenSource:
 
     def _read(self, printed: bytes) -> tuple[str, float]:
         """The token, and the seconds that it will hold. What was printed is never shown: it may be half a token."""
-        token, life = printed.decode("utf-8", "replace"), UNKNOWN_LIFE
+        token, life = printed.decode("utf-8", "replace"), DEFAULT_LIFETIME
         if printed.startswith(b"{"):
             try:
                 data = orjson.loads(printed)
@@ -150,8 +150,8 @@ def _life(expires_on: object, now: float) -> float:
     try:
         life = float(str(expires_on)) - now
     except ValueError:
-        return UNKNOWN_LIFE
-    return life if life > 0 and math.isfinite(life) else UNKNOWN_LIFE  # our clock may be wrong: the server will say
+        return DEFAULT_LIFETIME
+    return life if life > 0 and math.isfinite(life) else DEFAULT_LIFETIME  # our clock may be wrong: the server will say
 
 
 async def _end(starting: asyncio.Future[tuple[asyncio.SubprocessTransport, _Printed]]) -> None:

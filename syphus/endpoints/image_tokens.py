@@ -59,20 +59,20 @@ class ImageRules:
     """
 
     model: str
-    longest: int | None = None
+    max_side: int | None = None
     detail: str | None = None
-    flat: int | None = None
+    tokens_per_image: int | None = None
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """The width and height in pixels that an image of this size goes out with; never larger than it is."""
-        if self.longest is not None:
-            return _within(width, height, self.longest) if self.longest else (width, height)
+        if self.max_side is not None:
+            return _within(width, height, self.max_side) if self.max_side else (width, height)
         return self._seen(width, height)
 
     def tokens(self, width: int, height: int) -> int:
         """The tokens that an image takes which goes out with this size."""
-        if self.flat is not None:
-            return self.flat
+        if self.tokens_per_image is not None:
+            return self.tokens_per_image
         wide, high = self._seen(width, height)
         match self._rule:
             case Tiles(base, each):

@@ -15,7 +15,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-LONGEST = 7 * 86_400.0  #: seconds; nobody means a wait of more than a week, so a longer hint is nonsense
+MAX_HINT = 7 * 86_400.0  #: seconds; nobody means a wait of more than a week, so a longer hint is nonsense
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|millisecond|second|minute|hour|day|s|m|h|d)s?")
 _UNITS = {"m": 60.0, "ms": 0.001, "millisecond": 0.001, "minute": 60.0, "s": 1.0, "h": 3600.0, "d": 86_400.0}
@@ -56,7 +56,7 @@ def stated_limits(headers: Mapping[str, str], what: str) -> StatedLimits:
     return StatedLimits(limit, remaining if remaining is not None and 0 <= remaining <= limit else None)
 
 
-def duration(text: str) -> float | None:
+def parse_duration(text: str) -> float | None:
     """Seconds in OpenAI's duration form ("6m0s", "120ms"), in words ("2 minutes") or as a bare number ("10"); else
     None.
     """
@@ -75,7 +75,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _sensible(value: float | None, scale: float = 1.0) -> float | None:
-    return value * scale if value is not None and 0 < value * scale <= LONGEST else None
+    return value * scale if value is not None and 0 < value * scale <= MAX_HINT else None
 
 
 def _seconds_or_date(text: str | None, now: float) -> float | None:
@@ -99,7 +99,7 @@ def _date(text: str | None) -> float | None:
 
 def _reset(headers: Mapping[str, str]) -> float | None:
     waits = [
-        duration(headers.get(f"x-ratelimit-reset-{what}", ""))
+        parse_duration(headers.get(f"x-ratelimit-reset-{what}", ""))
         for what in ("requests", "tokens")
         if _number(headers.get(f"x-ratelimit-remaining-{what}")) == 0
     ]
@@ -108,4 +108,4 @@ def _reset(headers: Mapping[str, str]) -> float | None:
 
 def _in_words(message: str) -> float | None:
     found = _WORDS.search(message.lower())
-    return _sensible(duration(found[1])) if found else None
+    return _sensible(parse_duration(found[1])) if found else None

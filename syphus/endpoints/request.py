@@ -9,9 +9,8 @@ from typing import Protocol
 import orjson
 
 from syphus.endpoints.image_tokens import ImageRules
-from syphus.types import Message, PromptImage, Request
+from syphus.types import BYTES_PER_TOKEN, Message, PromptImage, Request
 
-_BYTES_PER_TOKEN = 4  # as everywhere, before anything was learnt
 _PART = 100  # bytes of JSON around an image, about, of which the model gets to see none
 KEY_BYTES = 16  #: of BLAKE2b; the chance that two of a billion requests collide is 1 in 10^20
 
@@ -46,10 +45,10 @@ class RequestBuilder:
         model: str,
         parameters: Mapping[str, object],
         adapted: Iterable[str] = (),
-        pictures: PromptImages | None = None,
+        images: PromptImages | None = None,
     ) -> None:
         self.model = model
-        self._pictures = pictures
+        self._pictures = images
         self._asked = {name: value for name, value in parameters.items() if value is not None}
         self._offered: set[str] = set()
         self.adapted: list[str] = list(dict.fromkeys(adapted))
@@ -75,7 +74,7 @@ class RequestBuilder:
         messages: Sequence[Message],
         sample: int = 0,
         owner: str = "",
-        offered: Mapping[str, object] | None = None,
+        extra_fields: Mapping[str, object] | None = None,
     ) -> Request:
         """The request for these messages: its key is the hash of the very bytes that are sent.
 
@@ -86,7 +85,7 @@ class RequestBuilder:
         """
         shown = [picture for message in messages for picture in message.get("images", ())]
         turns = [self._in_parts(message) for message in messages] if shown else messages
-        own = {name: value for name, value in (offered or {}).items() if name not in self.adapted}
+        own = {name: value for name, value in (extra_fields or {}).items() if name not in self.adapted}
         self._offered.update(own)
         fields = {"model": self.model, "messages": turns, **self.parameters, **own}
         body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
@@ -95,7 +94,7 @@ class RequestBuilder:
         if not shown:
             return Request(key.digest(), body, sample)
         assert self._pictures is not None, "a stage with images has an album"
-        takes = sum(_BYTES_PER_TOKEN * self._pictures.tokens(picture) - _PART for picture in shown)
+        takes = sum(BYTES_PER_TOKEN * self._pictures.tokens(picture) - _PART for picture in shown)
         return Request(key.digest(), body, sample, self._pictures.whole(body, shown), takes)
 
     def _in_parts(self, message: Message) -> Mapping[str, object]:

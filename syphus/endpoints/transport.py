@@ -29,10 +29,10 @@ from yarl import URL
 from syphus.config.secrets import SecretRedactor
 from syphus.errors import ConfigError
 
-LARGE = 1 << 20  #: bytes; a larger request is sent in pieces, so that the others get their turn
-LARGEST_ANSWER = 32 * 2**20  #: bytes; a chat completion is a few kilobytes, and an endless body must end somewhere
+MAX_UNCHUNKED_BYTES = 1 << 20  #: bytes; a larger request is sent in pieces, so that the others get their turn
+MAX_REPLY_BYTES = 32 * 2**20  #: bytes; a chat completion is a few kilobytes, and an endless body must end somewhere
 CONNECT_TIMEOUT = 20.0  #: seconds for DNS, TCP, proxy and TLS together
-IDLE = 4.0  #: seconds that an idle connection is kept; uvicorn (vLLM) and Node close theirs after 5
+KEEPALIVE = 4.0  #: seconds that an idle connection is kept; uvicorn (vLLM) and Node close theirs after 5
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _UNKNOWN_ISSUER = {2, 18, 19, 20, 21}  # X509_V_ERR_*: naming an authority helps against these
 
@@ -80,7 +80,7 @@ class Transport:
         self._connect_timeout = connect_timeout
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=connections, ssl=_secure(base_url, self._proxy, verify), keepalive_timeout=IDLE
+                limit=connections, ssl=_secure(base_url, self._proxy, verify), keepalive_timeout=KEEPALIVE
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout),
@@ -100,7 +100,7 @@ class Transport:
         try:
             async with self._session.post(
                 url,
-                data=body if len(body) <= LARGE else io.BytesIO(body),
+                data=body if len(body) <= MAX_UNCHUNKED_BYTES else io.BytesIO(body),
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy,
@@ -143,15 +143,15 @@ class Transport:
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     length = response.content_length
-    if length is not None and length <= LARGEST_ANSWER and "Content-Encoding" not in response.headers:
+    if length is not None and length <= MAX_REPLY_BYTES and "Content-Encoding" not in response.headers:
         return await response.read()
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():
         parts.append(part)
         size += len(part)
-        if size > LARGEST_ANSWER:
-            raise NoReplyError("too large", f"more than {LARGEST_ANSWER >> 20} MiB", sent=True)
+        if size > MAX_REPLY_BYTES:
+            raise NoReplyError("too large", f"more than {MAX_REPLY_BYTES >> 20} MiB", sent=True)
     return b"".join(parts)
 
 

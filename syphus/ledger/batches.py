@@ -61,7 +61,7 @@ def account_for_batches(store: Store, stage: str) -> None:
 
 # FOLDED from vectors.py:
 # Batches of texts and their vectors. A batch is a query of its stage, whose text is a JSON list of texts, and its
-# answer is one vector for each, packed by `endpoints.embeddings.pack`.
+# answer is one vector for each, packed by `endpoints.embeddings_reply.pack_vectors`.
 
 _READ = 16  # batches at a time
 _HELD = (

@@ -1,18 +1,18 @@
-"""The one loop that every stage runs on, and its parts.
+"""The loop that takes each row to its outcome, for every stage, and the parts of that loop.
 
-admission.py       where calls wait until they may go
-budget.py          money and requests
-concurrency.py     calls in flight, where no limits are stated
-deadlines.py       the end of an attempt
-endpoint_state.py  one endpoint as the loop sees it
-engine.py          puts the loop together, runs it, listens for Ctrl-C
-health.py          whether an endpoint is down
-loop.py            a row's way from the ledger to its outcome
-rate_limits.py     requests a minute and tokens a minute
-retry.py           how often, and how long to wait
-sender.py          one call
-session_stats.py   what has happened so far in this session
-stage.py           what the loop asks of a stage
-work_queue.py      where workers get their next row
-writer.py          commits in groups
+admission.py       holds each request back until the limits and the budget allow it
+budget.py          the money and the requests that a run may spend, and the estimate of a request's tokens
+concurrency.py     adapts the number of concurrent requests where a server states no limits
+deadlines.py       the timeout of a request, by a clock that does not count sleep
+endpoint_state.py  the state of one endpoint: limits, requests in flight, pauses, health
+engine.py          runs a stage: builds the loop, handles Ctrl-C
+health.py          detects that an endpoint is down
+loop.py            takes each row from the ledger to its outcome
+rate_limits.py     token buckets for requests per minute and tokens per minute
+retry.py           how often a row is retried, and the wait before each retry
+sender.py          sends one request and records its result
+session_stats.py   the counters of a session
+stage.py           what a stage implements
+work_queue.py      the queue that the workers take rows from
+writer.py          writes results to the ledger, several in one commit
 """

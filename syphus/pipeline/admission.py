@@ -22,59 +22,65 @@ class AdmissionClosedError(Exception):
     """No more calls are let through."""
 
 
-class Admission(NamedTuple):
+class Permit(NamedTuple):
     """Leave to make one call: where, and what it has reserved."""
 
-    lane: EndpointState
+    endpoint_state: EndpointState
     call: Call
-    money: float
+    reserved_cost: float
 
 
 class AdmissionController:
     """Admits calls to one or several endpoints, each when its lane allows it."""
 
     def __init__(
-        self, lanes: Sequence[EndpointState], budget: Budget, estimate: TokenEstimate, clock: Callable[[], float]
+        self,
+        endpoint_states: Sequence[EndpointState],
+        budget: Budget,
+        estimate: TokenEstimate,
+        clock: Callable[[], float],
     ) -> None:
-        self.lanes = lanes
+        self.endpoint_states = endpoint_states
         self.budget = budget
         self.estimate = estimate
         self._clock = clock
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._closed = False
-        self.held_until = 0.0  #: when the first in line may go, if nothing changes before
+        self.waiting_until = 0.0  #: when the first in line may go, if nothing changes before
 
     @property
     def in_flight(self) -> int:
         """Calls out at the moment."""
-        return sum(lane.in_flight for lane in self.lanes)
+        return sum(lane.in_flight for lane in self.endpoint_states)
 
-    async def admit(self, size: int) -> Admission:
+    async def admit(self, size: int) -> Permit:
         """Waits until a request of `size` bytes may go.
 
         Raises `BudgetError` where it never may, `GateClosedError` where nothing may any more.
         """
-        prompt, most = self.estimate.prompt(size), self.estimate.max_tokens
+        prompt, most = self.estimate.prompt_tokens(size), self.estimate.max_tokens
         async with self._turn:
             while not self._closed:
                 self._changed.clear()
-                affordable = self.budget.affords(prompt, most)
+                affordable = self.budget.can_afford(prompt, most)
                 if not affordable and self.in_flight == 0:
                     raise self._budget_error()
                 lane, wait = self._soonest(prompt + most)
                 if affordable and wait <= 0:
-                    return Admission(lane, lane.enter(prompt + most, self._clock()), self.budget.reserve(prompt, most))
+                    return Permit(
+                        lane, lane.start_call(prompt + most, self._clock()), self.budget.reserve(prompt, most)
+                    )
                 await self._wait(wait if affordable else math.inf)
         raise AdmissionClosedError
 
-    def withdraw(self, admission: Admission) -> None:
+    def cancel(self, permit: Permit) -> None:
         """An admitted call will not be made after all."""
-        admission.lane.withdraw(admission.call)
-        self.budget.withdraw(admission.money)
-        self.changed()
+        permit.endpoint_state.cancel_call(permit.call)
+        self.budget.cancel(permit.reserved_cost)
+        self.notify()
 
-    def changed(self) -> None:
+    def notify(self) -> None:
         """A call came back, or a limit moved: whoever is first in line looks again."""
         self._changed.set()
 
@@ -86,12 +92,15 @@ class AdmissionController:
     def _soonest(self, worst: float) -> tuple[EndpointState, float]:
         """The lane that is free first; among free ones the one with the smallest part of its places taken."""
         now = self._clock()
-        waits = [(lane.wait(worst, now), lane.in_flight / lane.limit, i) for i, lane in enumerate(self.lanes)]
+        waits = [
+            (lane.wait(worst, now), lane.in_flight / lane.max_in_flight, i)
+            for i, lane in enumerate(self.endpoint_states)
+        ]
         wait, _, i = min(waits)
-        return self.lanes[i], wait
+        return self.endpoint_states[i], wait
 
     async def _wait(self, seconds: float) -> None:
-        self.held_until = self._clock() + seconds if math.isfinite(seconds) else 0.0
+        self.waiting_until = self._clock() + seconds if math.isfinite(seconds) else 0.0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if math.isinf(seconds) else seconds):
                 await self._changed.wait()

@@ -7,8 +7,7 @@ that may have been billed without an answer keep their reservation: nobody gives
 from __future__ import annotations
 
 from syphus.config.pricing import Price
-from syphus.endpoints.completions import BYTES_PER_TOKEN
-from syphus.types import Usage
+from syphus.types import BYTES_PER_TOKEN, Usage
 
 
 class Budget:
@@ -24,7 +23,7 @@ class Budget:
         self.requests = requests
         self._reserved = 0.0
 
-    def affords(self, prompt_tokens: float, max_tokens: float) -> bool:
+    def can_afford(self, prompt_tokens: float, max_tokens: float) -> bool:
         """Whether one more call fits, in the worst case."""
         if self.max_requests is not None and self.requests >= self.max_requests:
             return False
@@ -39,7 +38,7 @@ class Budget:
         self._reserved += amount
         return amount
 
-    def withdraw(self, reserved: float) -> None:
+    def cancel(self, reserved: float) -> None:
         """A call that has reserved is not made."""
         self.requests -= 1
         self._reserved -= reserved
@@ -67,16 +66,16 @@ class TokenEstimate:
         self.max_tokens = _UNLIMITED if max_tokens is None else max_tokens  #: 0 where nothing is written
         self._learned = False
         self.bytes_per_token = float(BYTES_PER_TOKEN)
-        self.completion = 0.0  #: tokens of an average answer; 0 before the first
+        self.completion_tokens = 0.0  #: tokens of an average answer; 0 before the first
         self.cached_share = 0.0  #: of the prompt tokens, out of the provider's prompt cache
 
-    def prompt(self, size: int) -> float:
+    def prompt_tokens(self, size: int) -> float:
         """Prompt tokens of a request of `size` bytes."""
         return size / self.bytes_per_token
 
-    def worst(self, size: int) -> float:
+    def worst_case(self, size: int) -> float:
         """The most tokens that it can be charged: the prompt, and an answer as long as it may be."""
-        return self.prompt(size) + self.max_tokens
+        return self.prompt_tokens(size) + self.max_tokens
 
     def learn(self, size: int, usage: Usage) -> None:
         """An answer to a request of `size` bytes reported its usage."""
@@ -85,5 +84,5 @@ class TokenEstimate:
         step = _LEARN if self._learned else 1.0
         self._learned = True
         self.bytes_per_token += step * (size / usage.prompt_tokens - self.bytes_per_token)
-        self.completion += step * (usage.completion_tokens - self.completion)
+        self.completion_tokens += step * (usage.completion_tokens - self.completion_tokens)
         self.cached_share += step * (usage.cached_tokens / usage.prompt_tokens - self.cached_share)

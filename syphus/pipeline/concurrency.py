@@ -11,8 +11,8 @@ The ideas are TCP's (slow start, multiplicative decrease) and the hill climbing 
 
 from __future__ import annotations
 
-FIRST = 16  #: calls in flight to begin with
-FLOOR = 2
+INITIAL_LIMIT = 16  #: calls in flight to begin with
+MIN_LIMIT = 2
 CUT = 0.7  #: of the limit is left after a refusal
 DOUBLE, STEP = 2.0, 1.5  #: the climb before and after the first setback
 GAIN = 0.1  #: of what a climb could bring at the most must come, or it is taken back
@@ -26,7 +26,7 @@ class AdaptiveConcurrency:
     def __init__(self, ceiling: int, adaptive: bool = True) -> None:
         self.ceiling = ceiling
         self.adaptive = adaptive
-        self._limit = float(min(FIRST, ceiling))
+        self._limit = float(min(INITIAL_LIMIT, ceiling))
         self._step = DOUBLE
         self._climbed_from: tuple[float, float] | None = None  # the limit and its answers a second, until judged
         self._calm = PATIENCE  # rounds since the last move; the first climb need not wait
@@ -39,7 +39,7 @@ class AdaptiveConcurrency:
         """The calls that may be in flight now."""
         return int(self._limit) if self.adaptive else self.ceiling
 
-    def answered(self, in_flight: int, now: float) -> None:
+    def record_answer(self, in_flight: int, now: float) -> None:
         """A call came back with an answer; `in_flight` calls were out at that moment, itself included.
 
         The first answers after a move still belong to calls from before it, so a round is the second half of them.
@@ -55,11 +55,11 @@ class AdaptiveConcurrency:
             if in_flight >= USED * self._limit:
                 self._judge(rate)
 
-    def refused(self, sent: float, now: float) -> None:
+    def record_refusal(self, sent_at: float, now: float) -> None:
         """The server would not take a call that left at `sent`: cuts the limit, once for all calls of that time."""
-        if self.adaptive and sent >= self._cut_at:
+        if self.adaptive and sent_at >= self._cut_at:
             self._cut_at = now
-            self._set_back(max(float(FLOOR), self._limit * CUT))
+            self._set_back(max(float(MIN_LIMIT), self._limit * CUT))
 
     def _judge(self, rate: float) -> None:
         """One round at this limit brought `rate` answers a second."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-LONGEST_TICK = 1.0  #: seconds
+MAX_TICK = 1.0  #: seconds
 
 
 class Deadlines:
@@ -40,7 +40,7 @@ class Deadlines:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(min(LONGEST_TICK, self.seconds / 4))
+            await asyncio.sleep(min(MAX_TICK, self.seconds / 4))
             now = self._clock()
             for timeout in [timeout for timeout, end in self._ends.items() if end <= now]:
                 del self._ends[timeout]
@@ -75,7 +75,7 @@ class _Limit:
 # leaves out such gaps. Somebody must look at it every second or so, or idling would look like sleeping:
 # `Deadlines` does.
 
-LONGEST_GAP = 4.0  #: seconds between two looks; more was sleep
+MAX_GAP = 4.0  #: seconds between two looks; more was sleep
 
 
 class AwakeClock:
@@ -90,6 +90,6 @@ class AwakeClock:
         """The time now, without the gaps."""
         now = self._monotonic()
         gap, self._last = now - self._last, now
-        if gap > LONGEST_GAP:
+        if gap > MAX_GAP:
             self._slept += gap - 1.0
         return now - self._slept

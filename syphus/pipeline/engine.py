@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig
-from syphus.endpoints.services import Service
+from syphus.endpoints.routes import ApiRoute
 from syphus.errors import ConfigError, InterruptError, SyphusError
 from syphus.formats.run_files import PairsFile
 from syphus.ledger.records import Records
@@ -22,7 +22,7 @@ from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import Loop
-from syphus.pipeline.retry import Retry
+from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
 from syphus.pipeline.session_stats import SessionStats
 from syphus.pipeline.stage import Stage
@@ -38,7 +38,7 @@ class StageRun:
     """What a stage is run with: at most `threads` calls in flight, which have `drain` seconds after a Ctrl-C."""
 
     stage: Stage
-    service: Service
+    route: ApiRoute
     store: Store
     records: Records
     pairs: PairsFile | None  #: grows with the answers, for people to watch
@@ -49,7 +49,7 @@ class StageRun:
     max_rounds: int
     trusted: bool  #: the newest session had the same settings and endpoint, and the run has answers
     seed: int
-    drain: float
+    drain_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class RunView:
     """What can be seen of a running stage from outside."""
 
     stats: SessionStats
-    gate: AdmissionController
+    admission: AdmissionController
     clock: Callable[[], float]
 
 
@@ -96,10 +96,10 @@ async def run_stage(work: StageRun, config: Config, observer: Observer) -> Syphu
 async def _ask_for_all(
     work: StageRun, config: Config, observer: Observer, lanes: list[EndpointState], clock: AwakeClock
 ) -> SyphusError | None:
-    estimate = TokenEstimate(config.max_tokens if work.service.writes else 0)
+    estimate = TokenEstimate(config.max_tokens if work.route.generates_text else 0)
     gate = AdmissionController(lanes, work.budget, estimate, clock)
     queue = WorkQueue(work.records.pending(), window=4 * work.threads, clock=clock)
-    retry = Retry(config.max_attempts, config.first_wait, random.Random(work.seed))
+    retry = RetryPolicy(config.max_attempts, config.first_wait, random.Random(work.seed))
     loop: Loop | None = None
 
     def storage_failed() -> None:
@@ -125,28 +125,30 @@ async def _ask_for_all(
                 work.max_rounds,
                 work.trusted,
             )
-            with _signals(loop, gate, work.drain, observer):
+            with _signals(loop, gate, work.drain_seconds, observer):
                 async with observer.watching(RunView(work.stats, gate, clock)):
                     await loop.run(work.threads)
     stopped_by = writer.fault or loop.stopped_by
     for lane in lanes:
-        if lane.parked is not None and lane.parked is not stopped_by:
-            observer.say(f"{lane.endpoint.host} was left out: {lane.parked}")
-    if writer.unsaved:
-        names = ", ".join(writer.unsaved[:5]) + (", ..." if len(writer.unsaved) > 5 else "")
-        observer.say(f"{pluralize(len(writer.unsaved), 'answer')} came that could not be saved: {names}")
+        if lane.disabled_by is not None and lane.disabled_by is not stopped_by:
+            observer.say(f"{lane.endpoint.host} was left out: {lane.disabled_by}")
+    if writer.unsaved_ids:
+        names = ", ".join(writer.unsaved_ids[:5]) + (", ..." if len(writer.unsaved_ids) > 5 else "")
+        observer.say(f"{pluralize(len(writer.unsaved_ids), 'answer')} came that could not be saved: {names}")
     return stopped_by
 
 
 def _lane(endpoint: EndpointConfig, work: StageRun, config: Config, now: float) -> EndpointState:
-    from syphus.endpoints.remote import RemoteEndpoint  # the SDK takes its time to load: what is refused needs not wait
+    from syphus.endpoints.remote_endpoint import (
+        RemoteEndpoint,  # the SDK takes its time to load: what is refused needs not wait
+    )
 
     given: Mapping[str, float | None] = {
         "requests": endpoint.requests_per_minute,
         "tokens": endpoint.tokens_per_minute,
     }
     per_minute = {what: limit for what, limit in given.items() if limit is not None}
-    remote = RemoteEndpoint(endpoint, connections=work.threads, redactor=work.redactor, service=work.service)
+    remote = RemoteEndpoint(endpoint, connections=work.threads, redactor=work.redactor, route=work.route)
     return EndpointState(remote, work.threads, now, per_minute, config.max_outage, config.first_wait)
 
 

@@ -11,9 +11,9 @@ same moment, when nothing else is in flight any more, and say nothing about the 
 
 from __future__ import annotations
 
-SUSPICIOUS = 5  #: different rows that must fail in a row
-LONGEST_PROBE = 60.0  #: seconds between two tries while it is down
-FIRST_CONTACT = 4  #: tries at an endpoint that was never reached
+OUTAGE_THRESHOLD = 5  #: different rows that must fail in a row
+MAX_PROBE_INTERVAL = 60.0  #: seconds between two tries while it is down
+MAX_FIRST_ATTEMPTS = 4  #: tries at an endpoint that was never reached
 
 
 class EndpointHealth:
@@ -25,37 +25,37 @@ class EndpointHealth:
         self._good_at = now  # the newest answer, or the start
         self._failed: set[int] = set()
         self._failures = 0
-        self.proven = False  #: it has answered at least once
+        self.has_answered = False  #: it has answered at least once
         self.down_since: float | None = None
         self.probe_at = 0.0  #: while it is down: not before then
 
-    def good(self, now: float) -> None:
+    def record_answer(self, now: float) -> None:
         """An answer came."""
-        self.proven = True
+        self.has_answered = True
         self.down_since = None
         self._good_at = now
         self._failed.clear()
         self._failures = 0
 
-    def bad(self, row: int, sent: float, now: float) -> None:
+    def record_failure(self, row: int, sent_at: float, now: float) -> None:
         """`row` got no answer to a call that left at `sent`, and perhaps not through its own fault."""
-        if sent < (self._good_at if self.down_since is None else self.down_since):
+        if sent_at < (self._good_at if self.down_since is None else self.down_since):
             return  # what happened since is newer
         self._failures += 1
-        if len(self._failed) < SUSPICIOUS:
+        if len(self._failed) < OUTAGE_THRESHOLD:
             self._failed.add(row)
-        if self.down_since is None and (len(self._failed) >= SUSPICIOUS or not self.proven):
+        if self.down_since is None and (len(self._failed) >= OUTAGE_THRESHOLD or not self.has_answered):
             self.down_since = now
             self._failures = 1
         if self.down_since is not None:
-            self.probe_at = now + min(LONGEST_PROBE, self._first_wait * 2 ** min(self._failures, 12))
+            self.probe_at = now + min(MAX_PROBE_INTERVAL, self._first_wait * 2 ** min(self._failures, 12))
 
-    def given_up(self, now: float) -> bool:
+    def should_give_up(self, now: float) -> bool:
         """No row will succeed here soon; ask after a call without an answer."""
-        if not self.proven and self._failures >= FIRST_CONTACT:
+        if not self.has_answered and self._failures >= MAX_FIRST_ATTEMPTS:
             return True
-        return self.silent_for(now) > self._max_outage
+        return self.seconds_since_answer(now) > self._max_outage
 
-    def silent_for(self, now: float) -> float:
+    def seconds_since_answer(self, now: float) -> float:
         """Seconds since the last answer."""
         return now - self._good_at

@@ -16,10 +16,10 @@ from syphus.endpoints.classify import Action, ReplyVerdict
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.records import Entry, NewAnswer, Records
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController
-from syphus.pipeline.retry import Retry
+from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender, SendResult
 from syphus.pipeline.session_stats import SessionStats
-from syphus.pipeline.stage import Judgement, PluginFaultError, Stage, unsent
+from syphus.pipeline.stage import Judgement, PluginFaultError, Stage, image_failure
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.types import Completion, Outcome, Request, State
@@ -41,7 +41,7 @@ class Loop:
         caller: RequestSender,
         records: Records,
         writer: Writer,
-        retry: Retry,
+        retry: RetryPolicy,
         stats: SessionStats,
         clock: Callable[[], float],
         max_rounds: int,
@@ -80,7 +80,7 @@ class Loop:
             self.abandon()
             await asyncio.gather(*self._workers, return_exceptions=True)
         if self._suspects and self.stopped_by is None:
-            if self._stats.before[State.OK]:  # an earlier session has shown that rows do get through
+            if self._stats.states_before[State.OK]:  # an earlier session has shown that rows do get through
                 await self._save_suspects()
             else:
                 self.stop(self._suspects[0][2])
@@ -103,7 +103,7 @@ class Loop:
         if not alone:
             await self._opened.wait()
         try:
-            while (job := await self._queue.next()) is not None:
+            while (job := await self._queue.get()) is not None:
                 await self._carry(job)
         finally:
             self._opened.set()
@@ -122,7 +122,7 @@ class Loop:
         name = (request.key, request.sample)
         if name in self._asking:  # another row asks the very same: its answer will do for both
             await self._asking[name].wait()
-            self._queue.later(job, self._clock())
+            self._queue.put_back(job, self._clock())
             return
         known = self._records.find(*name)
         if known is not None:
@@ -137,18 +137,18 @@ class Loop:
 
     async def _ask(self, job: WorkItem, request: Request) -> None:
         try:
-            result = await self._caller.call(job.row.n, request)
+            result = await self._caller.send(job.row.n, request)
         except (AdmissionClosedError, BudgetError) as error:
-            self._queue.done()
+            self._queue.task_done()
             if isinstance(error, BudgetError):
                 self.stop(error)
             return
         except ImageError as error:
-            await self._settle(job, unsent(error))
+            await self._settle(job, image_failure(error))
             return
         job.requests += 1
-        verdict, lane = result.verdict, result.lane
-        if verdict.action is Action.ANSWER or verdict.row_caused:
+        verdict, lane = result.verdict, result.endpoint_state
+        if verdict.action is Action.ANSWER or verdict.caused_by_row:
             self._opened.set()
         match verdict.action:
             case Action.ANSWER if verdict.completion is not None:
@@ -162,40 +162,44 @@ class Loop:
                 await self._retry_or_fail(job, result)
             case Action.ADAPT:
                 if not self._stage.adapt(verdict.parameter):
-                    lane.parked = ProviderError(f"{lane.endpoint.host} takes no {verdict.parameter}: {verdict.message}")
-                self._queue.later(job, self._clock())
+                    lane.disabled_by = ProviderError(
+                        f"{lane.endpoint.host} takes no {verdict.parameter}: {verdict.message}"
+                    )
+                self._queue.put_back(job, self._clock())
             case Action.STOP:
                 self._sign_anew_or_park(job, result)
             case _:  # a pause holds the whole lane and costs the row nothing
-                self._queue.later(job, self._clock())
-        if all(lane.parked for lane in self._gate.lanes):
-            self.stop(self._gate.lanes[0].parked or ProviderError(verdict.message))
+                self._queue.put_back(job, self._clock())
+        if all(lane.disabled_by for lane in self._gate.endpoint_states):
+            self.stop(self._gate.endpoint_states[0].disabled_by or ProviderError(verdict.message))
 
     async def _retry_or_fail(self, job: WorkItem, result: SendResult) -> None:
         """A row burns an attempt only where its endpoint is not down for everybody."""
         verdict = result.verdict
-        health = result.lane.health
-        if health.down_since is not None and not verdict.row_caused:
-            self._queue.later(job, health.probe_at)  # so that the next try is another row's
+        health = result.endpoint_state.health
+        if health.down_since is not None and not verdict.caused_by_row:
+            self._queue.put_back(job, health.probe_at)  # so that the next try is another row's
             return
         job.attempts += 1
         if self._retry.exhausted(job.attempts, verdict):
             reason = f"{verdict.cause}, {job.attempts} attempts"
             await self._settle(job, Outcome(State.FAILED, reason=reason, detail=verdict.message))
         else:
-            self._queue.later(job, self._clock() + self._retry.wait(job.attempts))
+            self._queue.put_back(job, self._clock() + self._retry.wait(job.attempts))
 
     def _sign_anew_or_park(self, job: WorkItem, result: SendResult) -> None:
-        verdict, lane = result.verdict, result.lane
-        if verdict.expired_token and not job.signed_anew and lane.endpoint.renew():
-            job.signed_anew = True
+        verdict, lane = result.verdict, result.endpoint_state
+        if verdict.maybe_expired_token and not job.token_renewed and lane.endpoint.renew_token():
+            job.token_renewed = True
         else:
-            lane.parked = ProviderError(f"{verdict.message.rstrip('.')}. {verdict.advice}, then run the same command.")
-        self._queue.later(job, self._clock())
+            lane.disabled_by = ProviderError(
+                f"{verdict.message.rstrip('.')}. {verdict.advice}, then run the same command."
+            )
+        self._queue.put_back(job, self._clock())
 
     async def _record(self, job: WorkItem, verdict: ReplyVerdict) -> None:
         outcome = Outcome(verdict.state, reason=verdict.cause, detail=verdict.message)
-        if verdict.row_caused or self._succeeded or self._trusted:
+        if verdict.caused_by_row or self._succeeded or self._trusted:
             await self._settle(job, outcome)
         else:
             message = f"The first requests were all rejected: {verdict.message} Check the settings."
@@ -211,19 +215,19 @@ class Loop:
             await self._plugin_failed(job, fault, paid, reused)
             return
         row = job.row
-        if judgement.again and row.used - row.opened < self._max_rounds:
+        if judgement.ask_again and row.used - row.opened < self._max_rounds:
             again = judgement.feedback
             entry = self._entry(job, None, judgement, completion, paid, reused)._replace(again=again)
             if await self._writer.put(entry):
-                self._stats.again += 1
+                self._stats.asked_again += 1
                 number = paid.n if paid else reused
                 next_round = row._replace(used=row.used + 1, last=number, reason=again)
-                self._queue.later(WorkItem(next_round), self._clock())
+                self._queue.put_back(WorkItem(next_round), self._clock())
             return
         self._succeeded = True
         # first of all: it is paid for
         await self._save(self._entry(job, judgement.outcome, judgement, completion, paid, reused))
-        self._queue.done()
+        self._queue.task_done()
         await self._save_suspects()
 
     def _entry(
@@ -260,7 +264,7 @@ class Loop:
     def _suspect(self, job: WorkItem, outcome: Outcome, error: SyphusError) -> None:
         """A failure before the first success: the row's own, or everybody's? Until that is known it stays pending."""
         self._suspects.append((job, outcome, error))
-        self._queue.done()
+        self._queue.task_done()
         if len(self._suspects) >= SAME_FATE:
             self.stop(error)
 
@@ -278,7 +282,7 @@ class Loop:
         await self._save(
             Entry(job.row, outcome, job.requests, paid, reused, lines=lines, rejected_by=outcome.rejected_by)
         )
-        self._queue.done()
+        self._queue.task_done()
 
     async def _save(self, entry: Entry) -> None:
         assert entry.outcome is not None

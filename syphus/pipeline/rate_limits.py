@@ -24,14 +24,14 @@ WORST_CASE = 0.75  #: a share above this is measured noise around 1
 FULL = 0.98  #: of the fullest that was seen: above this a bucket may be overflowing, and tells nothing
 
 
-class Ticket(NamedTuple):
+class Reservation(NamedTuple):
     """What one bucket noted when a request went: hand it back with the reply."""
 
-    worst: float  #: the most that it can be charged
-    left: float  #: the level after it went
-    sent: float  #: when
+    worst_case: float  #: the most that it can be charged
+    level: float  #: the level after it went
+    sent_at: float  #: when
     total: float  #: the worst cases of all requests up to this one
-    mended: float  #: all corrections of the level up to then
+    corrections: float  #: all corrections of the level up to then
 
 
 class TokenBucket:
@@ -42,43 +42,45 @@ class TokenBucket:
     by less, that tells how the server charges.
     """
 
-    def __init__(self, per_minute: float, now: float, remaining: float | None = None, first_worst: float = 1.0) -> None:
+    def __init__(
+        self, per_minute: float, now: float, remaining: float | None = None, first_worst_case: float = 1.0
+    ) -> None:
         self.rate = per_minute / 60
         self._burst = SHORT_BURST_SECONDS if remaining is None else BURST_SECONDS
         self.capacity = max(1.0, self.rate * self._burst)
         self.share = 1.0  #: of the worst case that a request seems to be charged
         if remaining is not None:
             self.capacity = max(1.0, min(self.capacity, remaining + 1))
-            if 0 < per_minute - remaining <= first_worst:
-                self.share = max(LEAST_SHARE, (per_minute - remaining) / first_worst)
+            if 0 < per_minute - remaining <= first_worst_case:
+                self.share = max(LEAST_SHARE, (per_minute - remaining) / first_worst_case)
         self.level = self.capacity if remaining is None else min(self.capacity, remaining)
         self._at = now
         self._total = 0.0
         self._mended = 0.0
         self._miss_then = self._miss_now = 0.0
         self._fullest = 0.0
-        self._window: tuple[Ticket, float, float, float, int] | None = None
+        self._window: tuple[Reservation, float, float, float, int] | None = None
 
-    def wait(self, worst: float, now: float) -> float:
+    def wait(self, worst_case: float, now: float) -> float:
         """Seconds until a request that is charged `worst` at the most can go; 0 is now."""
         self._fill(now)
-        needed = min(self.share * worst + RESERVE * self.capacity, self.capacity)
+        needed = min(self.share * worst_case + RESERVE * self.capacity, self.capacity)
         missing = needed - self.level
-        return 0.0 if missing <= 0 else missing / self.rate + min(0.05, GUARD * self.share * worst / self.rate)
+        return 0.0 if missing <= 0 else missing / self.rate + min(0.05, GUARD * self.share * worst_case / self.rate)
 
-    def take(self, worst: float) -> Ticket:
+    def reserve(self, worst_case: float) -> Reservation:
         """Takes a request's charge out of the copy, at the time of the last `wait`."""
-        self.level -= self.share * worst
-        self._total += worst
-        return Ticket(worst, self.level, self._at, self._total, self._mended)
+        self.level -= self.share * worst_case
+        self._total += worst_case
+        return Reservation(worst_case, self.level, self._at, self._total, self._mended)
 
-    def settle(self, ticket: Ticket, used: float) -> None:
+    def settle(self, ticket: Reservation, used: float) -> None:
         """The request is over and was charged `used`: for limits that no header reports."""
-        self.level = min(self.capacity, self.level + self.share * ticket.worst - used)
-        if used and ticket.worst > 1:
-            self.share = min(1.0, self.share + 0.05 * (1.1 * used / ticket.worst - self.share))
+        self.level = min(self.capacity, self.level + self.share * ticket.worst_case - used)
+        if used and ticket.worst_case > 1:
+            self.share = min(1.0, self.share + 0.05 * (1.1 * used / ticket.worst_case - self.share))
 
-    def observe(self, per_minute: float, remaining: float, ticket: Ticket, in_flight: int, now: float) -> None:
+    def observe(self, per_minute: float, remaining: float, ticket: Reservation, in_flight: int, now: float) -> None:
         """Pulls the copy towards the server's word.
 
         Servers state what was left when they admitted the request, or when they replied. Which of the two shows in
@@ -90,17 +92,17 @@ class TokenBucket:
         self.capacity = min(max(1.0, self.rate * self._burst), max(self.capacity, remaining + 1))
         self._fullest = max(self._fullest, remaining)
         seen = min(remaining, self.capacity)
-        if_then, if_now = seen - (ticket.left + self._mended - ticket.mended), seen - self.level
+        if_then, if_now = seen - (ticket.level + self._mended - ticket.corrections), seen - self.level
         self._miss_then += 0.05 * (abs(if_then) - self._miss_then)
         self._miss_now += 0.05 * (abs(if_now) - self._miss_now)
         error = if_then if self._miss_then <= self._miss_now else if_now
         before = self.level
         self.level = min(self.capacity, self.level + error / (in_flight + 1))
         self._mended += self.level - before
-        if ticket.worst > 1:
+        if ticket.worst_case > 1:
             self._learn_share(remaining, error, ticket, now)
 
-    def overdrawn(self, now: float) -> None:
+    def record_refusal(self, now: float) -> None:
         """A 429 said that nothing is left."""
         self._fill(now)
         no_bursts = self.level > RESERVE * self.capacity and self._fullest <= self.rate * BURST_SECONDS
@@ -113,14 +115,14 @@ class TokenBucket:
         self.level = min(self.capacity, self.level + (now - self._at) * self.rate)
         self._at = now
 
-    def _learn_share(self, remaining: float, error: float, ticket: Ticket, now: float) -> None:
+    def _learn_share(self, remaining: float, error: float, ticket: Reservation, now: float) -> None:
         """What was taken out in a window of replies, over the worst cases that were sent in it.
 
         Counted twice, for servers that report the level at admission and at the reply: where both counts agree, the
         flow is steady, and the share is known. A bucket that stays full under load says that the share is smaller.
         """
         if remaining >= FULL * self._fullest:
-            if error > 2 * ticket.worst:
+            if error > 2 * ticket.worst_case:
                 self.share = max(LEAST_SHARE, 0.97 * self.share)
             self._window = None
             return
@@ -131,8 +133,10 @@ class TokenBucket:
         self._window = (first, at_first, began, total, replies + 1)
         if replies < 20 or now - began < 1.0 or ticket.total <= first.total:
             return
-        by_admission = (self.rate * (ticket.sent - first.sent) + at_first - remaining) / (ticket.total - first.total)
-        by_reply = (self.rate * (now - began) + at_first - remaining) / max(self._total - total, ticket.worst)
+        by_admission = (self.rate * (ticket.sent_at - first.sent_at) + at_first - remaining) / (
+            ticket.total - first.total
+        )
+        by_reply = (self.rate * (now - began) + at_first - remaining) / max(self._total - total, ticket.worst_case)
         if abs(by_admission - by_reply) < 0.2 * by_reply:
             share = (self.share + (by_admission + by_reply) / 2) / 2
             self.share = 1.0 if share > WORST_CASE else max(LEAST_SHARE, share)

@@ -13,13 +13,13 @@ class SessionStats:
     """Counted by the loop, read by the progress display, the report and the tests."""
 
     total: int = 0  #: queries of the run
-    before: Counter[State] = field(default_factory=Counter)  #: states when the session began
+    states_before: Counter[State] = field(default_factory=Counter)  #: states when the session began
     states: Counter[State] = field(default_factory=Counter)  #: outcomes of this session
     pairs: int = 0
     requests: int = 0
     errors: Counter[str] = field(default_factory=Counter)  #: requests without an answer, by cause
     usage: Usage = field(default_factory=Usage)
-    again: int = 0  #: answers that were no good and were asked for once more
+    asked_again: int = 0  #: answers that were no good and were asked for once more
 
     @property
     def done(self) -> int:
@@ -28,4 +28,4 @@ class SessionStats:
 
     def in_state(self, state: State) -> int:
         """Queries in this state now, over all sessions."""
-        return self.before[state] + self.states[state]
+        return self.states_before[state] + self.states[state]

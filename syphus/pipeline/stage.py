@@ -18,7 +18,7 @@ class Judgement(NamedTuple):
     """
 
     outcome: Outcome
-    again: bool = False
+    ask_again: bool = False
     feedback: str = ""
     parts: tuple[Part, ...] = ()  #: what becomes of each part, where the row is one of several
 
@@ -37,7 +37,7 @@ class PluginFaultError(Exception):
         return Outcome(State.FAILED, reason=f"{ReasonKind.PLUGIN}{self.reason}", detail=self.detail)
 
 
-def unsent(error: ImageError) -> Outcome:
+def image_failure(error: ImageError) -> Outcome:
     """The outcome of a row whose image can't be sent: it is never asked about without."""
     return Outcome(State.FAILED, reason=f"{ReasonKind.IMAGE}{error.why}", detail=str(error))
 

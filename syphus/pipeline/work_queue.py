@@ -23,7 +23,7 @@ class WorkItem:
     row: Row
     attempts: int = 0
     requests: int = 0
-    signed_anew: bool = False
+    token_renewed: bool = False
 
 
 class WorkQueue:
@@ -40,7 +40,7 @@ class WorkQueue:
         self._changed = asyncio.Event()
         self.closed = False
 
-    async def next(self) -> WorkItem | None:
+    async def get(self) -> WorkItem | None:
         """The next job, or None when there is no more to do."""
         async with self._turn:
             while not self.closed:
@@ -53,13 +53,13 @@ class WorkQueue:
                 await self._wait()
         return None
 
-    def later(self, job: WorkItem, due: float) -> None:
+    def put_back(self, job: WorkItem, due: float) -> None:
         """Brings a job back at `due`, or as soon after as there is a worker."""
         self._count += 1
         heapq.heappush(self._later, (due, self._count, job))
         self._changed.set()
 
-    def done(self) -> None:
+    def task_done(self) -> None:
         """A job has its outcome, or is given up for this session."""
         self._open -= 1
         if not self._open or self._open == self._window - 1:

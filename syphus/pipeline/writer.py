@@ -38,7 +38,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "commit")
         self._task: asyncio.Task[None] | None = None
         self.fault: StorageError | None = None
-        self.unsaved: list[str] = []  #: ids of the rows whose answers came and could not be written
+        self.unsaved_ids: list[str] = []  #: ids of the rows whose answers came and could not be written
 
     async def __aenter__(self) -> Writer:
         self._task = asyncio.create_task(self._run())
@@ -63,7 +63,7 @@ class Writer:
         self._work.set()
         return await saved
 
-    def count(self, cause: str, maybe_billed: bool = False, tokens: float = 0.0) -> None:
+    def count_request(self, cause: str, maybe_billed: bool = False, tokens: float = 0.0) -> None:
         """Counts a request by what came of it; goes to the disk with the next commit."""
         self._attempts.add(cause, maybe_billed, tokens)
         self._work.set()
@@ -104,7 +104,7 @@ class Writer:
                 await self._pairs.append(lines, self._records.last_seq)
 
     def _lose(self, entries: Iterable[Entry]) -> None:
-        self.unsaved += [entry.row.query.id for entry in entries if entry.paid is not None]
+        self.unsaved_ids += [entry.row.query.id for entry in entries if entry.paid is not None]
 
     def _unforeseen(self, error: Exception) -> StorageError:
         return StorageError(f"{self._store.path} can't be written: {type(error).__name__}: {error}.")

@@ -11,10 +11,9 @@ import orjson
 from syphus.config.environment import OFFICIAL
 from syphus.config.pricing import price_date
 from syphus.config.settings import Config, EmbeddingsConfig, EndpointConfig
-from syphus.endpoints.completions import BYTES_PER_TOKEN
-from syphus.endpoints.embeddings import unpack
+from syphus.endpoints.embeddings_reply import unpack_vectors
 from syphus.endpoints.request import KEY_BYTES
-from syphus.endpoints.services import embeddings
+from syphus.endpoints.routes import embeddings_route
 from syphus.errors import ConfigError, SyphusError
 from syphus.ledger.batches import add_batches, drop_pending, held, split, vectors
 from syphus.ledger.records import Row, StoredAnswer
@@ -26,7 +25,7 @@ from syphus.runs.forecast import about_tokens
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.session import StageRunner
 from syphus.text import format_dollars, pluralize
-from syphus.types import LOCAL, Completion, Outcome, Request, State, Usage
+from syphus.types import BYTES_PER_TOKEN, LOCAL, Completion, Outcome, Request, State, Usage
 
 # FOLDED from embed.py:
 # The stage that asks for vectors of texts: a query is a batch of texts, and its answer one vector for each.
@@ -164,7 +163,7 @@ def embed(source: EmbeddingSource, store: Store, texts: Iterable[str], observer:
 
 
 def _ask(source: EmbeddingSource, store: Store, observer: Observer) -> SyphusError | None:
-    service = embeddings(source.dimensions or _dimension(store, source.stage))
+    service = embeddings_route(source.dimensions or _dimension(store, source.stage))
     runner = StageRunner(source.prepared, store, observer, service)
     while True:
         stage = EmbedStage(source.stage, source.prepared.config.model, source.dimensions)
@@ -176,7 +175,7 @@ def _ask(source: EmbeddingSource, store: Store, observer: Observer) -> SyphusErr
 def _dimension(store: Store, stage: str) -> int:
     """That of the vectors that are there already; 0 where there are none."""
     for texts, packed in vectors(store, stage):
-        return int(unpack(packed, len(texts)).shape[1])
+        return int(unpack_vectors(packed, len(texts)).shape[1])
     return 0
 
 

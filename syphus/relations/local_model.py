@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
-from syphus.endpoints.embeddings import pack, usable
+from syphus.endpoints.embeddings_reply import check_vectors, pack_vectors
 from syphus.endpoints.request import KEY_BYTES
 from syphus.errors import ConfigError
 from syphus.ledger.records import Entry, NewAnswer, Records
@@ -63,11 +63,11 @@ def embed_locally(name: str, stage: str, settings: Settings, store: Store) -> No
         before = time.monotonic()
         texts: list[str] = orjson.loads(row.query.text)
         try:
-            vectors = usable(model.encode(texts), len(texts))
+            vectors = check_vectors(model.encode(texts), len(texts))
         except ValueError as error:
             raise ConfigError(f"{_said(name)} gave {error}.") from error
         key = blake2b(f"{stage}\0{row.query.text}".encode(), digest_size=KEY_BYTES).digest()
-        completion = Completion(pack(vectors), "", f"{LOCAL}{name}", Usage())
+        completion = Completion(pack_vectors(vectors), "", f"{LOCAL}{name}", Usage())
         paid = NewAnswer(records.new_number(), key, 0, completion, time.monotonic() - before)
         records.write(Entry(row, Outcome(State.OK), 0, paid))
         store.commit()

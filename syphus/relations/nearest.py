@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from syphus.endpoints.embeddings import unpack
+from syphus.endpoints.embeddings_reply import unpack_vectors
 from syphus.ledger.batches import vectors
 from syphus.ledger.results import QueryResult, accepted
 from syphus.ledger.store import Store
@@ -54,7 +54,7 @@ def nearest_by_image(store: Store, stage: str, file: Path) -> NearestResult:
 
 
 def _rows(texts: Sequence[str], packed: str) -> Iterator[tuple[str, NDArray[numpy.float32]]]:
-    return zip(texts, unpack(packed, len(texts)), strict=True)
+    return zip(texts, unpack_vectors(packed, len(texts)), strict=True)
 
 
 def _compared(

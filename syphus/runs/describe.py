@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from syphus.answers.parsing import parse_keyed_lines, render_pairs
 from syphus.config.options import Options
-from syphus.endpoints.completions import BYTES_PER_TOKEN, unusable
+from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError, RunError, UnsatisfactoryError
 from syphus.formats.mimicit.descriptions import describe_in, write_description
@@ -25,7 +25,7 @@ from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import short_path
-from syphus.types import Completion, Message, Outcome, Pair, Query, Request, State, is_simulated
+from syphus.types import BYTES_PER_TOKEN, Completion, Message, Outcome, Pair, Query, Request, State, is_simulated
 
 # FOLDED from describe.py:
 # What a dataset teaches, described from a sample of its pairs: the `task_description` of MIMIC-IT's data yaml.
@@ -61,8 +61,8 @@ class DescribeStage:
 
     name = "describe"
 
-    def __init__(self, sampling: RequestBuilder) -> None:
-        self._sampling = sampling
+    def __init__(self, request_builder: RequestBuilder) -> None:
+        self._request_builder = request_builder
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """The task, then the pairs; after an answer that was no good, also that and what was wrong."""
@@ -70,13 +70,13 @@ class DescribeStage:
         if last is not None and row.reason:
             messages.append(Message(role="assistant", content=last.completion.text))
             messages.append(Message(role="user", content=_AGAIN.format(row.reason)))
-        return self._sampling.request(messages, row.used)
+        return self._request_builder.request(messages, row.used)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002 - there is one row
         """Both texts, or why not."""
-        outcome = unusable(completion)
+        outcome = unusable_outcome(completion)
         if outcome is not None:
-            return Judgement(outcome, again=outcome.state in (State.REFUSED, State.INVALID))
+            return Judgement(outcome, ask_again=outcome.state in (State.REFUSED, State.INVALID))
         read = parse_keyed_lines(completion.text, KEYS)
         problems = [*read.problems] or [
             f"{key} has {count} words, at most {MOST_WORDS[key]} are wanted"
@@ -84,7 +84,7 @@ class DescribeStage:
             if (count := len(read.texts[key].split())) > MOST_WORDS[key]
         ]
         if problems:
-            return Judgement(Outcome(State.INVALID, reason=problems[0]), again=True, feedback="; ".join(problems))
+            return Judgement(Outcome(State.INVALID, reason=problems[0]), ask_again=True, feedback="; ".join(problems))
         return Judgement(Outcome(State.OK, detail="\n".join(f"{key}: {read.texts[key]}" for key in KEYS)))
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - no pairs
@@ -93,7 +93,7 @@ class DescribeStage:
 
     def adapt(self, parameter: str) -> bool:
         """Does without a sampling parameter that the model does not take."""
-        return self._sampling.adapt(parameter)
+        return self._request_builder.adapt(parameter)
 
 
 class DescriptionResult(NamedTuple):
@@ -137,13 +137,17 @@ def _ask(prepared: PreparedRun, store: Store, count: int, observer: Observer) ->
     if not pairs:
         raise RunError(f"{store.folder} holds no pairs yet.")
     runner = StageRunner(prepared, store, observer)
-    stage = DescribeStage(runner.sampling)
+    stage = DescribeStage(runner.request_builder)
     register(store, stage.name, [to_describe(pairs)], lambda _: True, lambda _: None)
     accept(store, stage.name)
     report = runner.report(stage.name)
     if report.counts.states[State.PENDING]:
         observer.say(f"One request about {len(pairs)} of the run's pairs, and one more where its answer is no good.")
-        settings = {**runner.sampling.parameters, "model": runner.sampling.model, "simulated": prepared.options.offline}
+        settings = {
+            **runner.request_builder.parameters,
+            "model": runner.request_builder.model,
+            "simulated": prepared.options.offline,
+        }
         if stopped_by := runner.ask(stage, settings, report):
             raise stopped_by
     (told,) = answered(store, stage.name)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from syphus.config.pricing import Price, price_date
-from syphus.endpoints.completions import BYTES_PER_TOKEN
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.formats.report import Report
 from syphus.runs.prepare import PreparedRun
 from syphus.text import format_dollars, pluralize
-from syphus.types import PromptTemplate, State, Usage
+from syphus.types import BYTES_PER_TOKEN, PromptTemplate, State, Usage
 
 USUAL_ANSWER = 250.0  #: tokens, where no in-context example shows how long an answer is
 CACHED_FROM, CACHED_STEP = 1024, 128  #: tokens: OpenAI's prompt cache takes prefixes from 1,024 on, in steps of 128

@@ -12,14 +12,14 @@ from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, clean
 from syphus.answers.cleaning.rules import recognisable
 from syphus.answers.code_digest import ACCEPTANCE_FILES, code_digest
 from syphus.config.secrets import SecretRedactor
-from syphus.endpoints.completions import unusable
+from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ImageError, UsageError
 from syphus.formats.run_files import pair_lines
 from syphus.images.prompt.attachments import ImageAttachments
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
-from syphus.pipeline.stage import Judgement, PluginFaultError, unsent
+from syphus.pipeline.stage import Judgement, PluginFaultError, image_failure
 from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.plugins.hook_results import checked, checked_numbers, checked_text, checked_texts
 from syphus.plugins.prompts import render_messages
@@ -55,7 +55,7 @@ class GenerateStage:
         self,
         dataset: AbstractDataset,
         prefix: PromptTemplate,
-        sampling: RequestBuilder,
+        request_builder: RequestBuilder,
         redactor: SecretRedactor,
         share_answers: bool = True,
         hook_seconds: float = 10.0,
@@ -63,7 +63,7 @@ class GenerateStage:
     ) -> None:
         self._dataset = dataset
         self._prefix = prefix
-        self._sampling = sampling
+        self._request_builder = request_builder
         self._redactor = redactor
         self._share_answers = share_answers
         self._hook_seconds = hook_seconds
@@ -86,21 +86,21 @@ class GenerateStage:
         try:
             images = self._images(row.query) if row.query.images else ()
         except ImageError as error:
-            return unsent(error)
+            return image_failure(error)
         messages = render_messages(self._prefix, self._hook(self._render, row.query), images)
         owner = "" if self._share_answers else row.query.id
         if last is None or not row.reason:
-            return self._sampling.request(messages, row.used, owner)
+            return self._request_builder.request(messages, row.used, owner)
         wrong = Message(role="assistant", content=last.completion.text)
         correction = Message(role="user", content=_CORRECTION.format(row.reason))
-        return self._sampling.request([*messages, wrong, correction], row.used, owner)
+        return self._request_builder.request([*messages, wrong, correction], row.used, owner)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Pairs, or why not."""
-        outcome = unusable(completion)
+        outcome = unusable_outcome(completion)
         if outcome is not None:
             filtered = ReasonKind.parse(outcome.reason) is ReasonKind.CONTENT_FILTER
-            return Judgement(outcome, again=outcome.state in (State.REFUSED, State.INVALID) and not filtered)
+            return Judgement(outcome, ask_again=outcome.state in (State.REFUSED, State.INVALID) and not filtered)
         return self._hook(self._read, row.query, completion.text)
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:
@@ -109,7 +109,7 @@ class GenerateStage:
 
     def adapt(self, parameter: str) -> bool:
         """Does without a sampling parameter that the model does not take."""
-        return self._sampling.adapt(parameter)
+        return self._request_builder.adapt(parameter)
 
     def _images(self, query: Query) -> Sequence[PromptImage]:
         assert self._attachments is not None, "whoever asks about images has an album"
@@ -203,7 +203,7 @@ def _rejected(problems: Sequence[str], places: Sequence[str] = (), rules: tuple[
     told = places or problems
     detail = "\n".join(places or problems[1:])
     outcome = Outcome(State.INVALID, reason=problems[0], detail=detail, rejected_by=rules)
-    return Judgement(outcome, again=True, feedback="; ".join(told))
+    return Judgement(outcome, ask_again=True, feedback="; ".join(told))
 
 
 def rules_of(dataset: AbstractDataset) -> tuple[Rule, ...]:

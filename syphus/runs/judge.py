@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from syphus.endpoints.completions import unusable
+from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.pipeline.stage import Judgement
@@ -28,9 +28,9 @@ class JudgeStage:
     A server that takes no schema for an answer is asked without: what comes is read as strictly.
     """
 
-    def __init__(self, name: str, sampling: RequestBuilder, rubric: Rubric) -> None:
+    def __init__(self, name: str, request_builder: RequestBuilder, rubric: Rubric) -> None:
         self.name = name
-        self._sampling = sampling
+        self._request_builder = request_builder
         self._rubric = rubric
         schema = {"name": "verdict", "strict": True, "schema": rubric.schema}
         self._own = {
@@ -40,11 +40,11 @@ class JudgeStage:
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:  # noqa: ARG002 - nothing is asked again
         """The rubric, then what is judged as data."""
-        return self._sampling.request(self._rubric.messages(row.query), row.used, offered=self._own)
+        return self._request_builder.request(self._rubric.messages(row.query), row.used, extra_fields=self._own)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002 - a verdict is read by itself
         """A verdict that can be read is kept; anything else counts as none."""
-        outcome = unusable(completion)
+        outcome = unusable_outcome(completion)
         if outcome is not None:
             return Judgement(outcome)
         problem = self._rubric.problem(completion.text)
@@ -58,4 +58,4 @@ class JudgeStage:
 
     def adapt(self, parameter: str) -> bool:
         """Does without a sampling parameter, or a schema, that the model does not take."""
-        return self._sampling.adapt(parameter)
+        return self._request_builder.adapt(parameter)

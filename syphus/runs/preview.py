@@ -10,7 +10,6 @@ from typing import NamedTuple
 import orjson
 
 from syphus.config.options import Options
-from syphus.endpoints.completions import BYTES_PER_TOKEN
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError
 from syphus.images.prompt.attachments import ImageAttachments
@@ -22,7 +21,7 @@ from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import check_any, input_queries, wanted
 from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import sampling_parameters
-from syphus.types import Outcome, Query, State
+from syphus.types import BYTES_PER_TOKEN, Outcome, Query, State
 
 
 class PreviewedQuery(NamedTuple):
@@ -61,7 +60,7 @@ def _preview(
     prepared: PreparedRun, attachments: ImageAttachments, count: int, show: Callable[[PreviewedQuery], None]
 ) -> PreviewSizes:
     options = prepared.options
-    sampling = RequestBuilder(prepared.config.model, sampling_parameters(prepared.config), pictures=attachments)
+    sampling = RequestBuilder(prepared.config.model, sampling_parameters(prepared.config), images=attachments)
     stage = GenerateStage(prepared.dataset, prepared.prefix, sampling, prepared.redactor, attachments=attachments)
     tolerance = Tolerance() if options.allow_bad_rows else None
     if tolerance is not None:

@@ -23,7 +23,7 @@ import orjson
 from syphus.config.pricing import Price
 from syphus.config.settings import Config
 from syphus.endpoints.request import RequestBuilder
-from syphus.endpoints.services import CHAT, Service
+from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
 from syphus.errors import StorageError, SyphusError, UsageError
 from syphus.formats.report import Report, make_report
 from syphus.formats.run_files import PairsFile
@@ -101,18 +101,18 @@ class StageRunner:
         prepared: RunContext,
         store: Store,
         observer: Observer,
-        service: Service = CHAT,
+        route: ApiRoute = CHAT_ROUTE,
         simulation: Simulation | None = None,
     ) -> None:
         self._prepared = prepared
         self._simulation = simulation
         self._store = store
         self._observer = observer
-        self._service = service
+        self._service = route
         self._adapted = f"adapted {prepared.config.model}"  # meta: the sampling parameters that the model does not take
         adapted = orjson.loads(str(get_meta(store, self._adapted) or "[]"))
         self.attachments = prepared.attachments(store.folder)
-        self.sampling = RequestBuilder(
+        self.request_builder = RequestBuilder(
             prepared.config.model, sampling_parameters(prepared.config), adapted, self.attachments
         )
         self.redactor = prepared.redactor
@@ -150,7 +150,7 @@ class StageRunner:
         stopped_by = _run_anywhere(self._session(work))
         if isinstance(stopped_by, StorageError):
             raise stopped_by
-        set_meta(self._store, self._adapted, orjson.dumps(self.sampling.adapted).decode())
+        set_meta(self._store, self._adapted, orjson.dumps(self.request_builder.adapted).decode())
         seconds = time.monotonic() - clock
         end_session(self._store, session, str(stopped_by or ""), seconds, began + seconds)
         return stopped_by
@@ -164,7 +164,7 @@ class StageRunner:
         session = begin_session(self._store, stage.name, settings, threads, prepared.endpoint, __version__, time.time())
         return StageRun(
             stage=stage,
-            service=self._service,
+            route=self._service,
             store=self._store,
             records=Records(self._store, stage.name, session),
             pairs=pairs,
@@ -175,7 +175,7 @@ class StageRunner:
             max_rounds=ROUNDS if options.max_rounds is None else options.max_rounds,
             trusted=trusted,
             seed=options.seed,
-            drain=options.drain,
+            drain_seconds=options.drain,
         )
 
     def _budget(self, report: Report) -> Budget:

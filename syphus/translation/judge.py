@@ -15,7 +15,6 @@ import orjson
 
 from syphus.answers.translation import LANGUAGES, Translatable
 from syphus.answers.translation.judge_prompt import NO_FAULT, OPINION_SCHEMA, judge_messages, read_verdict
-from syphus.endpoints.completions import BYTES_PER_TOKEN
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
 from syphus.formats.translation_report import JUDGE, TRANSLATE
@@ -32,7 +31,7 @@ from syphus.runs.judge import TEMPERATURE, JudgeStage, Rubric
 from syphus.runs.prepare import RunContext
 from syphus.runs.session import StageRunner
 from syphus.text import pluralize
-from syphus.types import Message, Query, State, Usage
+from syphus.types import BYTES_PER_TOKEN, Message, Query, State, Usage
 
 # FOLDED from reading.py:
 # Translations as queries to a judge, and what it says of them.
@@ -107,7 +106,7 @@ def _ask(store: Store, means: RunContext, runner: StageRunner, observer: Observe
     if not pending:
         return None
     observer.say(f"{means.config.model} judges {pluralize(pending, 'translation')}{_forecast(store, means, report)}.")
-    sampling = runner.sampling
+    sampling = runner.request_builder
     settings = {
         "model": sampling.model,
         "simulated": means.options.offline,

@@ -72,7 +72,7 @@ class Rounds:
 
     @property
     def _sampling(self) -> RequestBuilder:
-        return self._runner.sampling
+        return self._runner.request_builder
 
     def _account(self, names: Sequence[str]) -> None:
         """What ended without an answer that could be judged; `names` are the languages that the session asked for."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.translation import Term, Translatable, is_english
-from syphus.endpoints.completions import BYTES_PER_TOKEN, unusable
+from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.formats.translation_report import AGAIN, TRANSLATE
 from syphus.ledger.parts import Part, StoredPart, chunk_id, named_texts, parts_of, texts_of
@@ -24,7 +24,7 @@ from syphus.pipeline.stage import Judgement
 from syphus.translation.chunks import Chunk, chunk_of, dump, load
 from syphus.translation.prompts import Item, Target, TranslationPrompt, ask_for_items, ask_for_languages
 from syphus.translation.responses import AnswerMembers, SourceChecker, read_members, translation
-from syphus.types import Completion, Outcome, Request, State
+from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, Request, State
 
 NOT_YET = "not in every language"
 NOTHING = "nothing to translate"
@@ -80,7 +80,7 @@ class _Translating:
         return self._sampling.adapt(parameter)
 
     def _request(self, ask: TranslationPrompt, sample: int) -> Request:
-        return self._sampling.request(ask.messages, sample, offered={"response_format": ask.schema})
+        return self._sampling.request(ask.messages, sample, extra_fields={"response_format": ask.schema})
 
     def _earlier(self, piece: Chunk) -> tuple[str, ...]:
         """What came before: the last rounds of the conversation, or the piece before of a long text."""
@@ -130,13 +130,13 @@ class TranslateStage(_Translating):
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Each language by itself; of an answer that was cut off, those that are whole."""
         piece, kept = _piece(row), parts_of(self._store, row.n)
-        names, bad = self._next(piece, kept), unusable(completion)
+        names, bad = self._next(piece, kept), unusable_outcome(completion)
         source = SourceChecker(piece.source, self._plan.terms)
         members = _members(completion, bad)
         parts = tuple(self._judged(row.n, name, name, kept.get(name), source, members) for name in names)
         states = {name: part.state for name, part in kept.items()} | {part.name: part.state for part in parts}
         more = len(self._open(kept)) > len(names)
-        return Judgement(self._outcome(states), again=more, feedback=_MORE, parts=parts)
+        return Judgement(self._outcome(states), ask_again=more, feedback=_MORE, parts=parts)
 
     def _open(self, kept: Mapping[str, StoredPart]) -> list[str]:
         """The languages that were not asked for yet."""
@@ -167,7 +167,7 @@ class RetryTranslateStage(_Translating):
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Each text by itself."""
-        members = _members(completion, unusable(completion))
+        members = _members(completion, unusable_outcome(completion))
         parts = []
         for number, (n, name, piece, kept) in enumerate(self._batch(row), 1):
             source = SourceChecker(piece.source, self._plan.terms)

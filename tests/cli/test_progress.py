@@ -41,7 +41,7 @@ class Nowhere:
     async def send(self, body: bytes) -> None:
         raise AssertionError
 
-    def renew(self) -> bool:
+    def renew_token(self) -> bool:
         return False
 
     async def close(self) -> None:
@@ -57,7 +57,7 @@ def watch() -> Watch:
 def view(watch: Watch) -> RunView:
     lane = EndpointState(Nowhere(), 8, 0.0, {}, max_outage=60.0, first_wait=0.5)  # type: ignore[arg-type]  # see Nowhere
     budget = Budget(Price(1e-6, 1e-6, 1e-6), None, None, cost=2.0, requests=0)
-    stats = SessionStats(total=1000, before=Counter({State.OK: 600, State.PENDING: 400}))
+    stats = SessionStats(total=1000, states_before=Counter({State.OK: 600, State.PENDING: 400}))
     return RunView(stats, AdmissionController([lane], budget, TokenEstimate(100), watch), watch)
 
 
@@ -84,8 +84,8 @@ def test_the_line_has_states_cost_and_errors_by_cause(view: RunView, watch: Watc
 
 
 def test_a_pause_is_told_with_the_time_it_ends(view: RunView, watch: Watch) -> None:
-    lane = view.gate.lanes[0]
-    lane.refused(lane.enter(100.0, 0.0), "tokens", wait=37.0, now=0.0)
+    lane = view.admission.endpoint_states[0]
+    lane.pause(lane.start_call(100.0, 0.0), "tokens", wait=37.0, now=0.0)
     assert "waiting until" in ProgressFormatter(view).trouble()
     assert "api.example.com asks for it (tokens)" in ProgressFormatter(view).trouble()
     watch.now = 38.0
@@ -93,10 +93,10 @@ def test_a_pause_is_told_with_the_time_it_ends(view: RunView, watch: Watch) -> N
 
 
 def test_an_outage_is_told_with_the_time_it_began(view: RunView, watch: Watch) -> None:
-    lane = view.gate.lanes[0]
-    lane.health.good(0.0)
+    lane = view.admission.endpoint_states[0]
+    lane.health.record_answer(0.0)
     for row in range(5):
-        lane.health.bad(row, 0.0, 1.0)
+        lane.health.record_failure(row, 0.0, 1.0)
     watch.now = 2.0
     assert "api.example.com down since" in ProgressFormatter(view).trouble()
 

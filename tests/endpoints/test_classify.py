@@ -12,8 +12,8 @@ import pytest
 from harness import HERE
 from multidict import CIMultiDict
 
+from syphus.endpoints.chat_reply import classify_chat_reply, unusable_outcome
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
-from syphus.endpoints.completions import classify_answer, unusable
 from syphus.endpoints.rate_limit_headers import retry_wait, stated_limits
 from syphus.io.yaml_files import read_yaml
 from syphus.types import State
@@ -182,7 +182,7 @@ def test_no_body_and_no_header_of_a_stranger_raises_an_exception(seed: int) -> N
         retry_wait(headers, verdict.message, 1_790_000_000.0)
         for what in ("requests", "tokens"):
             stated_limits(headers, what)
-        read_as_answer = classify_answer(data, len(data), headers)
+        read_as_answer = classify_chat_reply(data, len(data), headers)
         if read_as_answer.completion is not None:
-            unusable(read_as_answer.completion)
+            unusable_outcome(read_as_answer.completion)
             assert read_as_answer.completion.usage.prompt_tokens >= 0

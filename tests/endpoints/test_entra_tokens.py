@@ -12,7 +12,7 @@ import pytest
 from token_command import LIFE, command, runs, token
 
 from syphus.config.secrets import SecretRedactor
-from syphus.endpoints.entra_tokens import MARGIN, UNKNOWN_LIFE, TokenSource
+from syphus.endpoints.entra_tokens import DEFAULT_LIFETIME, RENEWAL_MARGIN, TokenSource
 from syphus.errors import ConfigError
 
 NOW = 1_790_000_000.0
@@ -57,31 +57,31 @@ def test_every_form_of_a_token_is_read_and_the_command_asked_once(tmp_path: Path
 @pytest.mark.parametrize(
     ("how", "life", "holds"),
     [
-        ("az", LIFE, LIFE - MARGIN),
+        ("az", LIFE, LIFE - RENEWAL_MARGIN),
         ("az", 100.0, 50.0),  # a short life is halved
-        ("az", -5.0, UNKNOWN_LIFE - MARGIN),  # our clock is wrong, or the command's
-        ("bare", LIFE, UNKNOWN_LIFE - MARGIN),
-        ("azd", LIFE, UNKNOWN_LIFE - MARGIN),
+        ("az", -5.0, DEFAULT_LIFETIME - RENEWAL_MARGIN),  # our clock is wrong, or the command's
+        ("bare", LIFE, DEFAULT_LIFETIME - RENEWAL_MARGIN),
+        ("azd", LIFE, DEFAULT_LIFETIME - RENEWAL_MARGIN),
     ],
 )
 def test_a_token_is_renewed_before_it_ends(tmp_path: Path, how: str, life: float, holds: float) -> None:
     clock = Clock()
     tokens = source(tmp_path, how, clock, life=life)
-    assert not tokens.holds()
+    assert not tokens.is_valid()
     assert ask(tokens) == [token(1)]
     clock.now += holds - 0.5
-    assert tokens.holds()
+    assert tokens.is_valid()
     assert ask(tokens) == [token(1)]
     clock.now += 1.0
-    assert not tokens.holds()
+    assert not tokens.is_valid()
     assert ask(tokens) == [token(2)]
 
 
 def test_a_token_that_was_refused_is_renewed(tmp_path: Path) -> None:
     tokens = source(tmp_path, "az")
     assert ask(tokens) == [token(1)]
-    tokens.forget()
-    assert not tokens.holds()
+    tokens.discard()
+    assert not tokens.is_valid()
     assert ask(tokens) == [token(2)]
 
 
@@ -89,7 +89,7 @@ def test_every_token_is_told_to_the_vault(tmp_path: Path) -> None:
     redactor = SecretRedactor()
     tokens = source(tmp_path, "az", redactor=redactor)
     ask(tokens)
-    tokens.forget()
+    tokens.discard()
     ask(tokens)
     assert redactor.scrub(f"{token(1)} and {token(2)}") == "[secret] and [secret]"
 
@@ -141,8 +141,8 @@ def test_an_end_that_makes_no_sense_is_an_unknown_one(tmp_path: Path, expires: s
         refusal(tokens)
         return
     assert ask(tokens) == ["abc"]
-    clock.now += UNKNOWN_LIFE - MARGIN - 1
-    assert tokens.holds()
+    clock.now += DEFAULT_LIFETIME - RENEWAL_MARGIN - 1
+    assert tokens.is_valid()
 
 
 @pytest.mark.parametrize("name", ["nowhere-to-be-found", "."])

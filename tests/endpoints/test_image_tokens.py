@@ -33,10 +33,10 @@ def test_an_image_goes_out_as_the_model_sees_it(
 
 
 def test_what_the_user_says_goes_before_what_the_model_sees() -> None:
-    assert ImageRules("gpt-4o", longest=100).size(400, 200) == (100, 50)
-    assert ImageRules("gpt-4o", longest=1000).size(400, 200) == (400, 200)
-    assert ImageRules("gpt-4o", longest=0).size(9000, 10) == (9000, 10)
-    assert ImageRules("llava", flat=576).tokens(9000, 10) == 576
+    assert ImageRules("gpt-4o", max_side=100).size(400, 200) == (100, 50)
+    assert ImageRules("gpt-4o", max_side=1000).size(400, 200) == (400, 200)
+    assert ImageRules("gpt-4o", max_side=0).size(9000, 10) == (9000, 10)
+    assert ImageRules("llava", tokens_per_image=576).tokens(9000, 10) == 576
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1-nano"])

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 from multidict import CIMultiDict
 
-from syphus.endpoints.rate_limit_headers import duration, retry_wait, stated_limits
+from syphus.endpoints.rate_limit_headers import parse_duration, retry_wait, stated_limits
 
 NOW = 1_790_000_000.0
 
@@ -74,7 +74,7 @@ def test_the_words_are_the_last_resort(message: str, seconds: float | None) -> N
     ("text", "seconds"), [("6m0s", 360.0), ("1s", 1.0), ("120ms", 0.12), ("10", 10.0), ("1h2m3s", 3723.0), ("x", None)]
 )
 def test_durations_are_read_in_every_form(text: str, seconds: float | None) -> None:
-    assert duration(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 def test_limits_are_read_by_name() -> None:

@@ -153,31 +153,31 @@ def test_folder_hash_seed_and_imports_change_nothing(tmp_path: Path) -> None:
 
 
 def test_max_tokens_goes_out_by_its_newer_name() -> None:
-    sampling = RequestBuilder(MODEL, PARAMETERS)
-    assert sampling.adapt("max_tokens")
-    assert "max_tokens" not in sampling.parameters
-    assert sampling.parameters["max_completion_tokens"] == 3200
-    assert sampling.parameters["temperature"] == 0.7
+    builder = RequestBuilder(MODEL, PARAMETERS)
+    assert builder.adapt("max_tokens")
+    assert "max_tokens" not in builder.parameters
+    assert builder.parameters["max_completion_tokens"] == 3200
+    assert builder.parameters["temperature"] == 0.7
 
 
 @pytest.mark.parametrize("name", ["temperature", "top_p"])
 def test_any_other_parameter_is_left_to_the_model(name: str) -> None:
-    sampling = RequestBuilder(MODEL, PARAMETERS)
-    assert sampling.adapt(name)
-    assert sampling.parameters == {k: v for k, v in PARAMETERS.items() if v is not None and k != name}
+    builder = RequestBuilder(MODEL, PARAMETERS)
+    assert builder.adapt(name)
+    assert builder.parameters == {k: v for k, v in PARAMETERS.items() if v is not None and k != name}
 
 
 def test_a_parameter_that_is_not_sent_can_not_be_left_out() -> None:
-    sampling = RequestBuilder(MODEL, {**PARAMETERS, "top_p": None})
-    assert not sampling.adapt("top_p")
-    assert not sampling.adapt("seed")
-    assert sampling.adapted == []
+    builder = RequestBuilder(MODEL, {**PARAMETERS, "top_p": None})
+    assert not builder.adapt("top_p")
+    assert not builder.adapt("seed")
+    assert builder.adapted == []
 
 
 def test_calls_that_were_in_flight_may_ask_for_the_same_again() -> None:
-    sampling = RequestBuilder(MODEL, PARAMETERS)
-    assert [sampling.adapt("temperature"), sampling.adapt("temperature")] == [True, True]
-    assert sampling.adapted == ["temperature"]
+    builder = RequestBuilder(MODEL, PARAMETERS)
+    assert [builder.adapt("temperature"), builder.adapt("temperature")] == [True, True]
+    assert builder.adapted == ["temperature"]
 
 
 def test_a_later_session_starts_with_what_an_earlier_one_learnt() -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
-from syphus.endpoints.remote import RemoteEndpoint, explained, in_our_terms
+from syphus.endpoints.remote_endpoint import RemoteEndpoint, translate_sdk_error, translate_sdk_errors
 from syphus.endpoints.transport import NoReplyError
 from syphus.errors import ConfigError
 
@@ -109,11 +109,11 @@ def test_each_becomes_one_line_without_a_secret(name: str) -> None:
     redactor.keep(KEY)
     make, is_right = CLASSIFIED[name]
     error = make(raised_by_the_sdk()[name])
-    meaning = explained(error, HOST, redactor)
+    meaning = translate_sdk_error(error, HOST, redactor)
     assert is_right(meaning), repr(meaning)
     assert str(meaning).isprintable()
     assert KEY not in str(meaning)
-    with pytest.raises(type(meaning), match=r"^[^\n]+$"), in_our_terms(HOST, redactor):
+    with pytest.raises(type(meaning), match=r"^[^\n]+$"), translate_sdk_errors(HOST, redactor):
         raise error
 
 
@@ -128,7 +128,7 @@ def test_every_subclass_that_is_loaded_is_caught() -> None:
         error = kind.__new__(kind)
         if isinstance(error, openai.APIStatusError):
             error.status_code = 400
-        with pytest.raises((ConfigError, NoReplyError)), in_our_terms(HOST, SecretRedactor()):
+        with pytest.raises((ConfigError, NoReplyError)), translate_sdk_errors(HOST, SecretRedactor()):
             raise error
 
 
@@ -145,14 +145,14 @@ def test_every_subclass_that_is_loaded_is_caught() -> None:
 def test_what_comes_from_below_the_sdk_is_caught_too(error: Exception) -> None:
     with (
         pytest.raises((ConfigError, NoReplyError), match=r"can't be prepared|signing"),
-        in_our_terms(HOST, SecretRedactor()),
+        translate_sdk_errors(HOST, SecretRedactor()),
     ):
         raise error
 
 
 def test_our_own_errors_pass() -> None:
     for error in (ConfigError("ours"), NoReplyError("reset")):
-        with pytest.raises(type(error)) as passed, in_our_terms(HOST, SecretRedactor()):
+        with pytest.raises(type(error)) as passed, translate_sdk_errors(HOST, SecretRedactor()):
             raise error
         assert passed.value is error
 

@@ -15,7 +15,7 @@ from wire import Seen, Wire, listen, read_request, reply, serving
 from yarl import URL
 
 from syphus.config.secrets import SecretRedactor
-from syphus.endpoints.transport import LARGEST_ANSWER, NoReplyError, Reply, Transport
+from syphus.endpoints.transport import MAX_REPLY_BYTES, NoReplyError, Reply, Transport
 
 T = TypeVar("T")
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -144,8 +144,8 @@ def test_only_what_can_be_unpacked_is_asked_for() -> None:
 
 
 def test_an_answer_that_unpacks_to_more_than_any_answer_is_given_up() -> None:
-    bomb = gzip.compress(bytes(LARGEST_ANSWER + 1), compresslevel=1)
-    assert len(bomb) < LARGEST_ANSWER / 100
+    bomb = gzip.compress(bytes(MAX_REPLY_BYTES + 1), compresslevel=1)
+    assert len(bomb) < MAX_REPLY_BYTES / 100
     error = failed_after(reply(bomb, headers={"Content-Encoding": "gzip"}))
     assert (str(error), error.sent) == ("too large: more than 32 MiB", True)
 
@@ -164,12 +164,12 @@ def test_an_endless_body_is_given_up() -> None:
 
 
 def test_a_body_that_is_announced_too_large_is_not_read_to_its_end() -> None:
-    said = f"HTTP/1.1 200 OK\r\nContent-Length: {10**12}\r\n\r\n".encode() + bytes(LARGEST_ANSWER + 1)
+    said = f"HTTP/1.1 200 OK\r\nContent-Length: {10**12}\r\n\r\n".encode() + bytes(MAX_REPLY_BYTES + 1)
     assert failed_after(said).kind == "too large"
 
 
 def test_the_largest_answer_is_read() -> None:
-    assert len(answered(reply(bytes(LARGEST_ANSWER))).body) == LARGEST_ANSWER
+    assert len(answered(reply(bytes(MAX_REPLY_BYTES))).body) == MAX_REPLY_BYTES
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import pytest
 from harness import HERE, run_rows, server
 from processes import Watch, command, environment, finish, start, typed
 
-from syphus.pipeline.deadlines import LONGEST_GAP, AwakeClock
+from syphus.pipeline.deadlines import MAX_GAP, AwakeClock
 from syphus.runs.status import read_status
 from syphus.types import State
 
@@ -188,7 +188,7 @@ def test_a_sleeping_laptop_times_no_call_out(tmp_path: Path) -> None:
         watch = Watch(simulated)
         arguments = command(tmp_path, simulated.url, 24, config={"timeout": 3.0})
         with start(arguments, tmp_path) as process:
-            wake = threading.Timer(LONGEST_GAP + 0.3, lambda: process.send_signal(signal.SIGCONT))
+            wake = threading.Timer(MAX_GAP + 0.3, lambda: process.send_signal(signal.SIGCONT))
 
             def sleep() -> None:
                 process.send_signal(signal.SIGSTOP)
@@ -209,8 +209,8 @@ def test_the_clock_leaves_out_what_was_slept() -> None:
     assert clock() - begin == 10.0
     time[0] += 26 * 3600.0
     assert clock() - begin == 11.0  # one second of it may have been work
-    time[0] += LONGEST_GAP
-    assert clock() - begin == 11.0 + LONGEST_GAP
+    time[0] += MAX_GAP
+    assert clock() - begin == 11.0 + MAX_GAP
 
 
 def test_the_clock_never_goes_back() -> None:

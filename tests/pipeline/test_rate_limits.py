@@ -50,14 +50,14 @@ def test_a_limit_that_the_user_gave_is_kept_from_the_first_second_on() -> None:
     sent = 0
     for tick in range(601):  # a minute in tenths of a second
         while bucket.wait(1.0, tick / 10) == 0:
-            bucket.take(1.0)
+            bucket.reserve(1.0)
             sent += 1
     assert 590 <= sent <= 612
 
 
 def test_a_request_larger_than_the_bucket_goes_when_the_bucket_is_full() -> None:
     bucket = TokenBucket(600, now=0.0, remaining=5.0)
-    bucket.take(5.0)
+    bucket.reserve(5.0)
     assert bucket.wait(50.0, now=0.0) > 0
     assert bucket.wait(50.0, now=10.0) == 0
 
@@ -65,7 +65,7 @@ def test_a_request_larger_than_the_bucket_goes_when_the_bucket_is_full() -> None
 def test_unused_tokens_are_given_back_where_no_header_tells() -> None:
     bucket = TokenBucket(60_000, now=0.0)
     while bucket.wait(900.0, 0.0) == 0:
-        ticket = bucket.take(900.0)
+        ticket = bucket.reserve(900.0)
     assert bucket.wait(900.0, 0.0) > 0
     bucket.settle(ticket, used=50.0)
     assert bucket.wait(900.0, 0.0) == 0

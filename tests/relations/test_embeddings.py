@@ -17,7 +17,7 @@ import pytest
 from harness import KEY, Ran, run_rows, server
 
 from syphus.endpoints.classify import Action, ReplyVerdict
-from syphus.endpoints.embeddings import EmbeddingsReader, pack, unpack
+from syphus.endpoints.embeddings_reply import EmbeddingsClassifier, pack_vectors, unpack_vectors
 from syphus.errors import BudgetError, ConfigError, ProviderError
 from syphus.ledger.batches import vectors, without_vectors
 from syphus.ledger.store import open_for_reading
@@ -36,7 +36,7 @@ def reply(*embeddings: object, **fields: object) -> bytes:
 
 def judged(body: bytes, texts: int = 2, dimension: int = 0) -> ReplyVerdict:
     request = Request(b"key", json.dumps({"input": ["text"] * texts}).encode())
-    return EmbeddingsReader(dimension)(body, request, {})
+    return EmbeddingsClassifier(dimension)(body, request, {})
 
 
 def as_base64(*values: float) -> str:
@@ -47,7 +47,7 @@ def test_vectors_are_kept_with_length_1_whatever_form_they_come_in() -> None:
     verdict = judged(reply([3.0, 4.0], as_base64(0, -2)))
     assert verdict.action is Action.ANSWER
     assert verdict.completion is not None
-    assert unpack(verdict.completion.text, 2) == pytest.approx(numpy.array([[0.6, 0.8], [0, -1]]), abs=1e-3)
+    assert unpack_vectors(verdict.completion.text, 2) == pytest.approx(numpy.array([[0.6, 0.8], [0, -1]]), abs=1e-3)
     assert verdict.completion.usage.prompt_tokens == 7
     assert verdict.completion.usage.completion_tokens == verdict.completion.usage.estimated == 0
 
@@ -56,7 +56,7 @@ def test_the_index_says_which_text_a_vector_is_of() -> None:
     swapped = json.dumps({"data": [{"index": 1, "embedding": [1, 0]}, {"index": 0, "embedding": [0, 1]}]}).encode()
     verdict = judged(swapped)
     assert verdict.completion is not None
-    assert unpack(verdict.completion.text, 2).tolist() == [[0, 1], [1, 0]]
+    assert unpack_vectors(verdict.completion.text, 2).tolist() == [[0, 1], [1, 0]]
     assert verdict.completion.usage.estimated  # no usage was told
 
 
@@ -93,7 +93,7 @@ def test_vectors_of_another_dimension_stop_the_run() -> None:
 def test_sixteen_bits_are_enough_for_a_cosine() -> None:
     random = numpy.random.default_rng(0)
     exact = random.standard_normal((200, 512)).astype(numpy.float32)
-    kept = unpack(pack(exact), 200)
+    kept = unpack_vectors(pack_vectors(exact), 200)
     exact /= numpy.linalg.norm(exact, axis=1, keepdims=True)
     assert numpy.abs(kept @ kept.T - exact @ exact.T).max() < 1e-4
 

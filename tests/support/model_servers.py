@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from syphus.pipeline.rate_limits import Ticket, TokenBucket
+from syphus.pipeline.rate_limits import Reservation, TokenBucket
 
 
 @dataclass
@@ -55,13 +55,13 @@ class Played:
 
 def play_limits(server: LimitedServer, worst: float, rows: int, threads: int = 256) -> Played:
     """Sends `rows` requests through a `Bucket`, as the loop does, and back again when they are refused."""
-    events: list[tuple[float, int, str, tuple[Ticket | None, float]]] = []
+    events: list[tuple[float, int, str, tuple[Reservation | None, float]]] = []
     count, in_flight, pending, sent, refused = 0, 0, rows, 0, 0
     bucket: TokenBucket | None = None
     answers: list[float] = []
     paused, wake = 0.0, -1.0
 
-    def push(when: float, kind: str, ticket: Ticket | None = None, value: float = 0.0) -> None:
+    def push(when: float, kind: str, ticket: Reservation | None = None, value: float = 0.0) -> None:
         nonlocal count
         count += 1
         heapq.heappush(events, (when, count, kind, (ticket, value)))
@@ -76,7 +76,7 @@ def play_limits(server: LimitedServer, worst: float, rows: int, threads: int = 2
                     push(wake, "wake")
                 return
             in_flight, pending, sent = in_flight + 1, pending - 1, sent + 1
-            ticket = bucket.take(worst) if bucket else None
+            ticket = bucket.reserve(worst) if bucket else None
             push(now + server.wire + server.rng.random() * server.jitter, "arrive", ticket)
 
     send(0.0)
@@ -100,7 +100,7 @@ def play_limits(server: LimitedServer, worst: float, rows: int, threads: int = 2
         elif kind == "refuse":
             in_flight, pending = in_flight - 1, pending + 1
             assert bucket is not None
-            bucket.overdrawn(now)
+            bucket.record_refusal(now)
             paused = now + value * (1 + 0.25 * server.rng.random())
         send(now)
     end = answers[-1]

@@ -85,7 +85,9 @@ def start(arguments: list[str], folder: Path, **how: Any) -> Iterator[subprocess
 
 
 _WARM = multiprocessing.get_context("forkserver")
-_WARM.set_forkserver_preload(["syphus.cli", "syphus.main_job", "syphus.cli.summary", "syphus.endpoints.remote"])
+_WARM.set_forkserver_preload(
+    ["syphus.cli", "syphus.main_job", "syphus.cli.summary", "syphus.endpoints.remote_endpoint"]
+)
 
 
 def syphus(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from syphus.endpoints.chat_reply import decode_json, invalid_json, read_usage, storable, unexpected_body
 from syphus.endpoints.classify import Action, ReplyVerdict
-from syphus.endpoints.completions import decoded, malformed, not_a, read_usage, storable
 from syphus.text import one_line, pluralize
 from syphus.types import Completion, Request
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _TRIES = 3  # of texts that get no usable vectors; then they are tried in smaller batches
 
 
-class EmbeddingsReader:
+class EmbeddingsClassifier:
     """Judges replies. `dimension` is what all vectors must have; 0 until the first reply has shown it."""
 
     def __init__(self, dimension: int = 0) -> None:
@@ -40,15 +40,15 @@ class EmbeddingsReader:
     def __call__(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
         """ANSWER with the vectors, RETRY where the body does not hold one for each text, STOP for another dimension."""
         try:
-            data = decoded(body)
+            data = decode_json(body)
         except (ValueError, RecursionError):
-            return malformed(body, headers)
+            return invalid_json(body, headers)
         if not isinstance(data, dict) or not isinstance(data.get("data"), list):
-            return not_a("list of embeddings", data, body)
+            return unexpected_body("list of embeddings", data, body)
         try:
             vectors = _vectors(data["data"], len(orjson.loads(request.body)["input"]))
         except ValueError as error:
-            return ReplyVerdict(Action.RETRY, str(error), tries=_TRIES, maybe_billed=True, row_caused=True)
+            return ReplyVerdict(Action.RETRY, str(error), max_attempts=_TRIES, maybe_billed=True, caused_by_row=True)
         found = vectors.shape[1]
         if self.dimension not in (0, found):
             told = f"The server gives vectors of {found} dimensions, where {self.dimension} are expected"
@@ -56,7 +56,7 @@ class EmbeddingsReader:
             return ReplyVerdict(Action.STOP, "another dimension", told, advice, maybe_billed=True)
         self.dimension = found
         completion = Completion(
-            text=pack(vectors),
+            text=pack_vectors(vectors),
             finish_reason="",
             model=storable(one_line(str(data.get("model") or ""), 200)),
             usage=read_usage(data.get("usage"), len(request.body), 0),
@@ -65,7 +65,7 @@ class EmbeddingsReader:
         return ReplyVerdict(Action.ANSWER, "", completion=completion)
 
 
-def pack(vectors: Vectors) -> str:
+def pack_vectors(vectors: Vectors) -> str:
     """Vectors, of whatever length but 0, as an answer's text: base64 of 16-bit floats, one vector after the other."""
     import numpy
 
@@ -73,7 +73,7 @@ def pack(vectors: Vectors) -> str:
     return b64encode((vectors / lengths).astype("<f2").tobytes()).decode()
 
 
-def unpack(text: str, count: int) -> Vectors:
+def unpack_vectors(text: str, count: int) -> Vectors:
     """The `count` vectors in an answer's text: an array of shape (count, dimension), 32-bit floats."""
     import numpy
 
@@ -94,10 +94,10 @@ def _vectors(items: Sequence[object], count: int) -> Vectors:
         rows[index] = _vector(item.get("embedding"))
     if len({len(row) for row in rows if row is not None}) != 1:
         raise ValueError("vectors of several dimensions")
-    return usable(numpy.stack([row for row in rows if row is not None]), count)
+    return check_vectors(numpy.stack([row for row in rows if row is not None]), count)
 
 
-def usable(vectors: Vectors, count: int) -> Vectors:
+def check_vectors(vectors: Vectors, count: int) -> Vectors:
     """`vectors` themselves. Raises `ValueError` with a short reason where they are not `count` that can be compared."""
     import numpy
 

@@ -7,8 +7,8 @@ import json
 import pytest
 from multidict import CIMultiDict
 
+from syphus.endpoints.chat_reply import classify_chat_reply, unusable_outcome
 from syphus.endpoints.classify import Action, ReplyVerdict
-from syphus.endpoints.completions import classify_answer, unusable
 from syphus.types import Outcome, State
 
 
@@ -28,7 +28,7 @@ def chosen(message: object, finish_reason: object = "stop", **fields: object) ->
 
 
 def read(body: object, prompt_bytes: int = 400, content_type: str = "application/json") -> ReplyVerdict:
-    return classify_answer(
+    return classify_chat_reply(
         body if isinstance(body, bytes) else json.dumps(body).encode(),
         prompt_bytes,
         CIMultiDict({"Content-Type": content_type}),
@@ -107,14 +107,14 @@ def test_an_answer_that_is_not_worth_parsing_has_its_outcome(body: object, state
     verdict = read(body)
     assert verdict.action is Action.ANSWER
     assert verdict.completion is not None
-    outcome = unusable(verdict.completion)
+    outcome = unusable_outcome(verdict.completion)
     assert (outcome and outcome.state, outcome.reason if outcome else "") == (state, reason)
 
 
 def test_a_refusal_keeps_its_words() -> None:
     completion = read(chosen({"content": None, "refusal": "I can't help with that."})).completion
     assert completion is not None
-    outcome = unusable(completion)
+    outcome = unusable_outcome(completion)
     assert outcome is not None
     assert outcome.detail == "I can't help with that."
 
@@ -123,7 +123,7 @@ def test_a_filter_that_did_not_run_is_flagged_and_the_answer_counts() -> None:
     completion = read(chosen({"content": "fine"}, content_filter_results={"error": {"code": "x"}})).completion
     assert completion is not None
     assert completion.flags == ("filter did not run",)
-    assert unusable(completion) is None
+    assert unusable_outcome(completion) is None
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_an_answer_that_is_not_quite_json_was_paid_for_and_is_kept(body: bytes, 
     assert completion is not None
     assert completion.text == text
     completion.text.encode()
-    outcome = unusable(completion)
+    outcome = unusable_outcome(completion)
     assert outcome == (None if text == "fine" else Outcome(State.INVALID, reason="text that is no UTF-8"))
 
 
@@ -198,5 +198,5 @@ def test_an_answer_that_is_not_quite_json_was_paid_for_and_is_kept(body: bytes, 
 def test_only_a_known_reason_to_finish_is_a_whole_answer(reason: object, state: State | None) -> None:
     completion = read(chosen({"content": "Answer: The car moved to the left side of the"}, reason)).completion
     assert completion is not None
-    outcome = unusable(completion)
+    outcome = unusable_outcome(completion)
     assert (outcome.state if outcome else None) == state

@@ -20,7 +20,7 @@ import orjson
 from syphus.endpoints.classify import Action, ReplyVerdict, filter_flags
 from syphus.ledger.reasons import ReasonKind
 from syphus.text import one_line, without_images
-from syphus.types import Completion, Outcome, State, Usage
+from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, State, Usage
 
 COMPLETE = frozenset({"", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"})  #: finish reasons
 CUT_OFF = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit"})
@@ -29,29 +29,27 @@ BROKEN_TEXT = "text that is no UTF-8"  #: a flag
 
 _MOST_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
 
-BYTES_PER_TOKEN = 4  #: the usual rule of thumb for English, where no server has reported anything yet
 
-
-def classify_answer(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> ReplyVerdict:
+def classify_chat_reply(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> ReplyVerdict:
     """ANSWER with the completion, or RETRY where the body is not one. `prompt_bytes` is the size of what was sent."""
     try:
-        data = decoded(body)
+        data = decode_json(body)
     except (ValueError, RecursionError):
-        return malformed(body, headers)
+        return invalid_json(body, headers)
     if not isinstance(data, dict) or not isinstance(data.get("choices"), list) or _failed(data):
-        return not_a("chat completion", data, body)
+        return unexpected_body("chat completion", data, body)
     return ReplyVerdict(Action.ANSWER, "", completion=_completion(data, prompt_bytes))
 
 
-def not_a(wanted: str, data: object, body: bytes) -> ReplyVerdict:
+def unexpected_body(expected: str, data: object, body: bytes) -> ReplyVerdict:
     """The verdict on `data`, read from `body`, that is not what was `wanted`."""
     if isinstance(data, dict) and data.get("error"):
         error = str(data["error"]).encode("utf-8", "replace")
-        return ReplyVerdict(Action.RETRY, "error inside a 200", _beginning(error), maybe_billed=True)
-    return ReplyVerdict(Action.RETRY, f"not a {wanted}", _beginning(body), maybe_billed=True)
+        return ReplyVerdict(Action.RETRY, "error inside a 200", _excerpt(error), maybe_billed=True)
+    return ReplyVerdict(Action.RETRY, f"not a {expected}", _excerpt(body), maybe_billed=True)
 
 
-def decoded(body: bytes) -> object:
+def decode_json(body: bytes) -> object:
     """The JSON in a body, also where it is only nearly so. Raises `ValueError` where it is none."""
     try:
         data: object = orjson.loads(body)
@@ -64,7 +62,7 @@ def _failed(data: dict[str, object]) -> bool:
     return bool(data.get("error")) and not data["choices"]
 
 
-def malformed(body: bytes, headers: Mapping[str, str]) -> ReplyVerdict:
+def invalid_json(body: bytes, headers: Mapping[str, str]) -> ReplyVerdict:
     """The verdict on a body that is no JSON at all."""
     kind = headers.get("content-type", "").partition(";")[0]
     if not body:
@@ -73,10 +71,10 @@ def malformed(body: bytes, headers: Mapping[str, str]) -> ReplyVerdict:
         cause = f"{kind} instead of JSON"
     else:
         cause = "malformed JSON"
-    return ReplyVerdict(Action.RETRY, cause, _beginning(body), maybe_billed=True)
+    return ReplyVerdict(Action.RETRY, cause, _excerpt(body), maybe_billed=True)
 
 
-def _beginning(body: bytes) -> str:
+def _excerpt(body: bytes) -> str:
     """What a body begins with, as one line that shows no image."""
     return one_line(without_images(body[:10_000])[:200].decode("utf-8", "replace"))
 
@@ -142,7 +140,7 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS else 0
 
 
-def unusable(completion: Completion) -> Outcome | None:
+def unusable_outcome(completion: Completion) -> Outcome | None:
     """The outcome of an answer that is not worth parsing: cut off, filtered, a refusal, broken, or nothing at all.
 
     Else None. A reason to finish that nobody knows is no sign of a whole answer; none at all says nothing.

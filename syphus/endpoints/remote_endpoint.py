@@ -24,7 +24,7 @@ from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
 from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.entra_tokens import TokenSource, token_source
-from syphus.endpoints.services import CHAT, Service
+from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
 from syphus.endpoints.transport import NoReplyError, Reply, Transport
 from syphus.errors import ConfigError
 from syphus.text import one_line, without_images
@@ -46,15 +46,15 @@ _RAISED = (
 
 
 @contextmanager
-def in_our_terms(host: str, redactor: SecretRedactor) -> Iterator[None]:
+def translate_sdk_errors(host: str, redactor: SecretRedactor) -> Iterator[None]:
     """Around every use of the SDK: raises `ConfigError` or `NoReplyError` for whatever it raises, without secrets."""
     try:
         yield
     except _RAISED as error:
-        raise explained(error, host, redactor) from error
+        raise translate_sdk_error(error, host, redactor) from error
 
 
-def explained(error: Exception, host: str, redactor: SecretRedactor) -> ConfigError | NoReplyError:
+def translate_sdk_error(error: Exception, host: str, redactor: SecretRedactor) -> ConfigError | NoReplyError:
     """What an exception of the SDK means for the endpoint `host`."""
     said = one_line(redactor.scrub(str(error))) or type(error).__name__
     match error:
@@ -85,15 +85,15 @@ class RemoteEndpoint:
     """
 
     def __init__(
-        self, config: EndpointConfig, connections: int, redactor: SecretRedactor, service: Service = CHAT
+        self, config: EndpointConfig, connections: int, redactor: SecretRedactor, route: ApiRoute = CHAT_ROUTE
     ) -> None:
         self.config = config
-        self._service = service
+        self._service = route
         self.host = config.host
         self._redactor = redactor
         self._tokens = token_source(config, redactor)
         pretended = httpx2.AsyncClient(transport=httpx2.MockTransport(self._note), trust_env=False)
-        with in_our_terms(self.host, redactor):
+        with translate_sdk_errors(self.host, redactor):
             self._client = _sdk_client(config, pretended, self._tokens, redactor)
         self._transport = Transport(config.base_url, connections, redactor, config.verify_tls)
         self._prepared: PreparedRequest | None = None
@@ -118,17 +118,17 @@ class RemoteEndpoint:
         headers = CIMultiDict((name, self._redactor.scrub(value)) for name, value in reply.headers.items())
         return Reply(reply.status, headers, self._redactor.scrub_error(without_images(reply.body)))
 
-    def judge(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
+    def classify(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
         """What the body of a good reply to a request is worth."""
-        return self._service.judge(body, request, headers)
+        return self._service.classify(body, request, headers)
 
-    def renew(self) -> bool:
+    def renew_token(self) -> bool:
         """Has the next request signed anew; False where that would give the same (a fixed key).
 
         Of many requests that are refused at once, only the first renews the token.
         """
         if self._tokens and self._refused is self._prepared:
-            self._tokens.forget()
+            self._tokens.discard()
         return self._tokens is not None
 
     async def close(self) -> None:
@@ -137,7 +137,7 @@ class RemoteEndpoint:
         await self._transport.close()
 
     def _holds(self) -> bool:
-        return self._tokens is None or self._tokens.holds()
+        return self._tokens is None or self._tokens.is_valid()
 
     async def _prepare(self) -> PreparedRequest:
         """Signs a request anew, unless somebody else was faster; after a failure nobody tries again."""
@@ -155,9 +155,9 @@ class RemoteEndpoint:
 
     async def _have_it_prepared(self) -> None:
         headers = {"Content-Type": "application/json"}
-        with in_our_terms(self.host, self._redactor):
+        with translate_sdk_errors(self.host, self._redactor):
             await self._client.post(
-                self._service.route, cast_to=httpx2.Response, content=b"{}", options={"headers": headers}
+                self._service.path, cast_to=httpx2.Response, content=b"{}", options={"headers": headers}
             )
 
     def _note(self, request: httpx2.Request) -> httpx2.Response:

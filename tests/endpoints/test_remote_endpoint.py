@@ -15,7 +15,7 @@ from wire import GOOD, Seen, completion, in_thread, reply, serving
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
-from syphus.endpoints.remote import RemoteEndpoint
+from syphus.endpoints.remote_endpoint import RemoteEndpoint
 from syphus.endpoints.transport import Reply
 from syphus.runs.status import read_query
 
@@ -240,7 +240,7 @@ def test_many_requests_that_are_refused_at_once_renew_the_token_once(tmp_path: P
 
             async def ask() -> tuple[int, bool]:
                 await endpoint.send(b"{}")
-                renewed = endpoint.renew()
+                renewed = endpoint.renew_token()
                 return (await endpoint.send(b"{}")).status, renewed
 
             done = await asyncio.gather(*(ask() for _ in range(64)))
@@ -257,7 +257,7 @@ def test_a_key_can_not_be_renewed() -> None:
             EndpointConfig.model_validate({"base_url": "http://h", "api_key": KEY}), 1, SecretRedactor()
         )
         await endpoint.close()
-        return endpoint.renew()
+        return endpoint.renew_token()
 
     assert not asyncio.run(main())
 
