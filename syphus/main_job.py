@@ -16,9 +16,9 @@ from collections.abc import Mapping
 
 from syphus.config.options import AUTO, NEVER, Options
 from syphus.errors import ConfigError, InterruptError, RunError, StorageError, SyphusError
-from syphus.formats.context import checked_train
+from syphus.formats.context import check_own_train_file
 from syphus.formats.report import Report, RunResult, make_report
-from syphus.formats.train import describe_rule
+from syphus.formats.train import summarize_problems
 from syphus.ledger.records import reopen
 from syphus.ledger.results import accepted
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
@@ -46,9 +46,9 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Run
     plan = plan_relation(prepared)
     if options.languages:
         # Here and below: loading what most runs do without would delay the first request of all.
-        from syphus.translation.options import check_wanted
+        from syphus.translation.options import check_options
 
-        check_wanted(options)  # before the first pair is paid for
+        check_options(options)  # before the first pair is paid for
     with open_run_folder(prepared.options.folder) as store:
         try:
             refuse_mixing(store, prepared.options.offline)
@@ -197,8 +197,8 @@ class _Job:
 
     def _train_problems(self) -> str:
         """How many problems the user's own train file has, each of which is told; "" where there are none."""
-        _, problems = checked_train(self._store, STAGE) or ([], [])
-        for line in describe_rule(problems):
+        _, problems = check_own_train_file(self._store, STAGE) or ([], [])
+        for line in summarize_problems(problems):
             self._observer.say(f"{self._options.train}: {line}")
         return pluralize(len(problems), "problem") if problems else ""
 

@@ -60,12 +60,12 @@ def verify(
     """Checks MIMIC-IT files, whoever wrote them; exit 1 where something is wrong."""
     from syphus.cli.mimicit import FindingPrinter, as_json, checked
     from syphus.formats.mimicit.discovery import find_groups
-    from syphus.formats.mimicit.images import Depth
+    from syphus.formats.mimicit.images import DecodeLevel
     from syphus.formats.mimicit.verify import verify as check
 
     groups, found = find_groups(paths, images or ())
     findings = FindingPrinter(json)
-    summary = check(groups, found, findings.tell, Depth(decode), allow_unused)
+    summary = check(groups, found, findings.tell, DecodeLevel(decode), allow_unused)
     findings.end(as_json(summary), [checked(summary)])
     raise typer.Exit(1 if summary.problems else 0)
 
@@ -103,13 +103,13 @@ def stats(
     """Counts images, pairs, queries and words of MIMIC-IT files."""
     from syphus.cli.mimicit import HEADS, columns, numbers
     from syphus.formats.mimicit.discovery import find_groups
-    from syphus.formats.mimicit.stats import as_json, count
-    from syphus.formats.mimicit.stats_page import write_page
+    from syphus.formats.mimicit.stats import as_json, count_files
+    from syphus.formats.mimicit.stats_page import write_stats_page
 
-    counted = count(find_groups(paths)[0])
+    counted = count_files(find_groups(paths)[0])
     rows = numbers(counted)
     if html is not None:
-        write_page(html, counted, HEADS, rows)
+        write_stats_page(html, counted, HEADS, rows)
     if json:
         print_as_json([as_json(each) for each in counted])
     else:

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from syphus.cli.streams import print_lines, print_text
-from syphus.formats.mimicit.data_yaml import DataYamlFinding
-from syphus.formats.mimicit.images import Depth
-from syphus.formats.mimicit.mix import Share
+from syphus.formats.mimicit.data_yaml import Finding
+from syphus.formats.mimicit.images import DecodeLevel
+from syphus.formats.mimicit.mix import MixtureShare
 from syphus.formats.mimicit.stats import MimicitCounts, mean
-from syphus.formats.mimicit.verify import Summary
+from syphus.formats.mimicit.verify import VerifySummary
 from syphus.text import pluralize
 
 # FOLDED from corpus.py:
 # What people read about MIMIC-IT files: the summary of a check, the shares of a mixture, the table of numbers.
 
-LOOKED = {Depth.NONE: "not decoded", Depth.QUICK: "looked at", Depth.FULL: "decoded"}
+LOOKED = {DecodeLevel.NONE: "not decoded", DecodeLevel.QUICK: "looked at", DecodeLevel.FULL: "decoded"}
 _HEAD = '{"findings": ['
 HEADS = ("dataset", "language", "images", "instructions", "pairs per query", "words of a question", "of an answer")
 
@@ -29,7 +29,7 @@ class FindingPrinter:
         self._json = json
         self._told = 0
 
-    def tell(self, finding: DataYamlFinding) -> None:
+    def tell(self, finding: Finding) -> None:
         """Tells one."""
         if self._json:
             print_text(f"{',' if self._told else _HEAD}\n{orjson.dumps(finding._asdict()).decode()}")
@@ -45,29 +45,29 @@ class FindingPrinter:
             print_lines(*lines)
 
 
-def checked(summary: Summary) -> str:
+def checked(summary: VerifySummary) -> str:
     """What was looked at, and what was found, in one line."""
     pairs = sum(part.pairs for part in summary.parts)
     images = "images not checked"
     if summary.images is not None:
-        images = f"{pluralize(summary.images, 'image')} {LOOKED[summary.depth]}"
+        images = f"{pluralize(summary.images, 'image')} {LOOKED[summary.decode]}"
     seen = f"{pluralize(pairs, 'pair')} in {pluralize(len(summary.parts), 'file')}, {images}"
     found = ", ".join(f"{times:,} {kind}" for kind, times in summary.problems.most_common())
     return f"{seen}: {pluralize(summary.problems.total(), 'problem')}{f' ({found})' if found else ''}"
 
 
-def as_json(summary: Summary) -> dict[str, object]:
+def as_json(summary: VerifySummary) -> dict[str, object]:
     """The same for programs."""
     return {
         "pairs": sum(part.pairs for part in summary.parts),
         "files": [str(part.part.instructions) for part in summary.parts],
         "images": summary.images,
-        "decode": summary.depth.value,
+        "decode": summary.decode.value,
         "problems": dict(summary.problems.most_common()),
     }
 
 
-def mixture(shares: Sequence[Share]) -> list[str]:
+def mixture(shares: Sequence[MixtureShare]) -> list[str]:
     """One line a dataset: what can be drawn, how many samples that was made, and its share of all."""
     rows = [("group", "dataset", "pairs", "samples", "share")]
     rows += [(s.group, s.name, f"{s.pairs:,}", f"{s.samples:,}", f"{s.ratio:.1%}") for s in shares]

@@ -12,7 +12,7 @@ import orjson
 from syphus.cli.mimicit import columns
 from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import Report, RunResult
-from syphus.formats.translation_report import TRANSLATE, LanguageReport, TranslationReport
+from syphus.formats.translation_report import TRANSLATE_STAGE, LanguageReport, TranslationReport
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import ANSWERED
 from syphus.plugins.discovery import PluginInfo
@@ -127,7 +127,7 @@ def without_retry(command: str) -> str:
 def standing(report: Report, working: bool = False) -> list[str]:
     """Where a run stands, for `status`; `working` says that a process has it open at the moment."""
     session = report.sessions[-1] if report.sessions else None
-    lines = summary(report) if report.stage != TRANSLATE else [cost(report)]
+    lines = summary(report) if report.stage != TRANSLATE_STAGE else [cost(report)]
     if report.translation is not None:
         lines += numbers(report.translation)
     errors = {cause: count for cause, count in report.spending.causes.items() if cause != ANSWERED}

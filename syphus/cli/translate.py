@@ -27,7 +27,7 @@ def closing(done: TranslationResult, command: str) -> list[str]:
     ]
     if report.simulated:
         lines.append(MADE_UP)
-    gaps = sum(done.with_gaps.values())
+    gaps = sum(done.missing_context.values())
     if gaps:
         what = pluralize(gaps, "translated round lacks", "translated rounds lack")
         kept = "kept, as --partial says" if done.partial else "left out; --partial keeps them"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from syphus.formats.chat import placeholders
+from syphus.formats.chat import image_placeholders
 from syphus.formats.source import ExportSource
 from syphus.io.durable import replacing
 
@@ -22,7 +22,7 @@ def write_alpaca(folder: Path, source: ExportSource) -> tuple[str, ...]:
     name = f"{source.name}_alpaca.jsonl"
     with replacing(folder / name) as file:
         for result in source.results():
-            images = placeholders(result.image_ids)
+            images = image_placeholders(result.image_ids)
             for pair in result.pairs:
                 line = {"instruction": pair.instruction, "input": images, "output": pair.answer}
                 file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

@@ -22,9 +22,9 @@ from syphus.plugins.contract import AbstractDataset, plugin_name
 from syphus.text import format_dollars, pluralize
 from syphus.types import State
 
-FILE = "README.md"
-SIMULATED = "simulated"  #: the tag of what a model did not write
-PAIRS = "pairs"  #: the key of our own: how many there are
+CARD_FILE = "README.md"
+SIMULATED_TAG = "simulated"  #: the tag of what a model did not write
+PAIRS_KEY = "pairs"  #: the key of our own: how many there are
 
 _MOST_BYTES = 1 << 20  # of a card that is read
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
@@ -36,11 +36,11 @@ def write_card(folder: Path, plugin: type[AbstractDataset], report: Report, form
     """Writes the card beside the `files` of one format. Raises `StorageError` where the disk fails."""
     matter = yaml.safe_dump(_front_matter(plugin, report, form, files), sort_keys=False, allow_unicode=True, width=120)
     parts = [f"---\n{matter}---\n", f"# {plugin_name(plugin)}\n", *_paragraphs(plugin, report, form, files)]
-    with replacing(folder / FILE) as file:
+    with replacing(folder / CARD_FILE) as file:
         file.write("\n".join(parts).encode())
 
 
-def front_matter(card: Path) -> dict[str, object]:
+def read_front_matter(card: Path) -> dict[str, object]:
     """What stands between the first two lines of "---" of a card, whoever wrote it; {} where nothing can be read."""
     with suppress(InputError, yaml.YAMLError):
         begin, _, rest = read_text(card, _MOST_BYTES).partition("---\n")
@@ -56,13 +56,13 @@ def _front_matter(
     size = next((name for limit, name in _SIZES if pairs < limit), "n>100M")
     matter: dict[str, object] = {"pretty_name": plugin_name(plugin), **_licence(plugin.licence)}
     matter["task_categories"] = ["visual-question-answering"]
-    matter["tags"] = ["mimic-it", "synthetic", *([SIMULATED] if report.simulated else [])]
+    matter["tags"] = ["mimic-it", "synthetic", *([SIMULATED_TAG] if report.simulated else [])]
     matter["size_categories"] = [size]
     if form.tabular:
         matter["configs"] = [{"config_name": "default", "data_files": [{"split": "train", "path": files[0]}]}]
     else:
         matter["viewer"] = False
-    return {**matter, PAIRS: pairs}
+    return {**matter, PAIRS_KEY: pairs}
 
 
 def _licence(licence: str) -> dict[str, object]:
@@ -77,7 +77,7 @@ def _paragraphs(plugin: type[AbstractDataset], report: Report, form: Format, fil
     return [
         f"{plugin.description}\n",
         *([made_up] if report.simulated else []),
-        f"Pairs of an instruction and a response about images. {names}: {form.about}.\n",
+        f"Pairs of an instruction and a response about images. {names}: {form.description}.\n",
         _facts(report),
         *_prompts(report),
         "## Source\n",

@@ -24,7 +24,7 @@ def write_chat(folder: Path, source: ExportSource) -> tuple[str, ...]:
     name = f"{source.name}_chat.jsonl"
     with replacing(folder / name) as file:
         for result in source.results():
-            images = placeholders(result.image_ids)
+            images = image_placeholders(result.image_ids)
             for pairs in conversations(result.pairs):
                 messages = []
                 for number, pair in enumerate(pairs):
@@ -35,6 +35,6 @@ def write_chat(folder: Path, source: ExportSource) -> tuple[str, ...]:
     return (name,)
 
 
-def placeholders(image_ids: Sequence[str]) -> str:
+def image_placeholders(image_ids: Sequence[str]) -> str:
     """A line for each image, where there is only text: `[image: SD_IMG_00058_1]`."""
     return "\n".join(f"[image: {image}]" for image in image_ids)

@@ -8,7 +8,7 @@ import orjson
 
 from syphus.errors import RunError
 from syphus.formats.conversations import conversations
-from syphus.formats.train import OwnTrainFile, RuleTrainFile, TrainFile, own_entries
+from syphus.formats.train import OwnTrainFile, RuleTrainFile, TrainFile, resolve_own_entries
 from syphus.ledger.relations import kept_choice, kept_train, made_from, newest_outcome
 from syphus.ledger.results import QueryResult, accepted
 from syphus.ledger.serialization import StoredPair
@@ -20,7 +20,7 @@ from syphus.types import Relation, State, Train
 # Pairs with another context than the one that their plugin's `related` gave: by a rule, within each query.
 
 
-def with_relation(results: Iterable[QueryResult], relation: Relation) -> Iterator[QueryResult]:
+def apply_relation(results: Iterable[QueryResult], relation: Relation) -> Iterator[QueryResult]:
     """The results, their pairs related by `relation`: siblings, earlier rounds or none."""
     for result in results:
         numbers = _RULES[relation](result.pairs)
@@ -49,7 +49,7 @@ def _none(pairs: Sequence[StoredPair]) -> list[list[int]]:
 _RULES = {Relation.SIBLINGS: _siblings, Relation.EARLIER: _earlier, Relation.NONE: _none}
 
 
-def related(store: Store, stage: str) -> Iterator[QueryResult]:
+def pairs_with_context(store: Store, stage: str) -> Iterator[QueryResult]:
     """The accepted pairs of a stage, in the order of the input, with the context that was chosen for them.
 
     Nearest ones that are not of these very pairs are no context: then there is none, until they are found anew.
@@ -59,18 +59,18 @@ def related(store: Store, stage: str) -> Iterator[QueryResult]:
     if relation is None:
         return accepted(store, stage)
     if not relation.nearest:
-        return with_relation(accepted(store, stage), relation)
-    if is_current(store, stage, relation):
+        return apply_relation(accepted(store, stage), relation)
+    if is_nearest_current(store, stage, relation):
         return accepted(store, stage, nearest=True)
     return (result._replace(nearest=[()] * len(result.pairs)) for result in accepted(store, stage))
 
 
-def train(store: Store, stage: str) -> TrainFile:
+def read_train_file(store: Store, stage: str) -> TrainFile:
     """What the train file has: the user's own once all queries have an outcome, otherwise by the plugin's rule.
 
     Raises `RunError` where the user's own does not fit the pairs.
     """
-    own = checked_train(store, stage)
+    own = check_own_train_file(store, stage)
     if own is None:
         choice = kept_choice(store)
         return RuleTrainFile(choice.train if choice else Train())
@@ -80,20 +80,20 @@ def train(store: Store, stage: str) -> TrainFile:
     return OwnTrainFile(entries)
 
 
-def checked_train(store: Store, stage: str) -> tuple[list[tuple[str, list[str]]], list[str]] | None:
+def check_own_train_file(store: Store, stage: str) -> tuple[list[tuple[str, list[str]]], list[str]] | None:
     """The entries of the user's own train file, and what is wrong with them, a line each; None where it is not used."""
     own = kept_train(store)
     if own is None or count_queries(store, stage).states[State.PENDING]:
         return None
-    return own_entries(own, related(store, stage))
+    return resolve_own_entries(own, pairs_with_context(store, stage))
 
 
-def is_current(store: Store, stage: str, relation: Relation, vectors: str = "") -> bool:
+def is_nearest_current(store: Store, stage: str, relation: Relation, vectors: str = "") -> bool:
     """Whether the nearest that are kept are of these very pairs; and of these very `vectors`, if it is said which."""
     kept = orjson.loads(made_from(store) or "[]")
     return bool(kept) and kept[::2] == [relation, newest_outcome(store, stage)] and vectors in ("", kept[1])
 
 
-def origin(store: Store, stage: str, relation: Relation, vectors: str) -> str:
+def nearest_fingerprint(store: Store, stage: str, relation: Relation, vectors: str) -> str:
     """What nearest are made from, as `is_current` looks at it."""
     return orjson.dumps([relation, vectors, newest_outcome(store, stage)]).decode()

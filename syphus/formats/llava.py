@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 
 from syphus.formats.conversations import conversations
-from syphus.formats.mimicit.ids import distinct
+from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.source import ExportSource
 from syphus.io.durable import replacing
 from syphus.ledger.serialization import StoredPair
@@ -29,10 +29,10 @@ def write_llava(folder: Path, source: ExportSource) -> tuple[str, ...]:
 
     Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
     """
-    name, most = f"{source.name}_llava.json", source.most_images()
+    name, most = f"{source.name}_llava.json", source.max_images()
     with replacing(folder / name) as file:
         separator = b"[\n"
-        for result in distinct(source.results()):
+        for result in check_unique(source.results()):
             image = _image(result.image_ids, most)
             for pairs in conversations(result.pairs):
                 turns = _turns(pairs, len(result.image_ids))

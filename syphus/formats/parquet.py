@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from syphus.formats.mimicit.ids import distinct
+from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.source import ExportSource
 from syphus.io.parquet import require_pyarrow, write_rows
 from syphus.types import is_simulated
@@ -36,7 +36,7 @@ def write_parquet(folder: Path, source: ExportSource) -> tuple[str, ...]:
 
 
 def _rows(source: ExportSource) -> Iterator[tuple[object, ...]]:
-    for result in distinct(source.results()):
+    for result in check_unique(source.results()):
         simulated = is_simulated(result.model)
         for pair, related in zip(result.pairs, result.contexts(), strict=True):
             yield (

@@ -21,7 +21,7 @@ class Format(NamedTuple):
     """
 
     write: Callable[[Path, ExportSource], tuple[str, ...]]
-    about: str
+    description: str
     tabular: bool = True
 
 

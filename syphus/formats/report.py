@@ -34,7 +34,9 @@ class Report(NamedTuple):
     settings: list[dict[str, object]]
     cost: float | None
     rules: dict[str, dict[str, int]]  #: "repairs" and "rejections" by the rule of cleaning
-    cut_off: int  #: calls, of all stages, that were in flight at the most when sessions were killed, or that are now
+    unfinished_calls: (
+        int  #: calls, of all stages, that were in flight at the most when sessions were killed, or that are now
+    )
     relations: dict[str, object]  #: how pairs are related, and from which vectors; empty where the plugin says it
     translation: TranslationReport | None = None
 
@@ -64,9 +66,9 @@ class TranslationResult(NamedTuple):
     report: Report
     stopped_by: SyphusError | None
     files: tuple[str, ...]
-    codes: list[str]
+    languages: list[str]
     written: Mapping[str, int]
-    with_gaps: Mapping[str, int]
+    missing_context: Mapping[str, int]
     partial: bool
 
     @property
@@ -75,7 +77,7 @@ class TranslationResult(NamedTuple):
         if self.stopped_by is not None:
             return self.stopped_by.exit_code
         numbers = self.report.translation
-        return 0 if numbers is not None and numbers.done(self.codes) else 1
+        return 0 if numbers is not None and numbers.done(self.languages) else 1
 
 
 class RunResult(NamedTuple):
@@ -138,7 +140,7 @@ def as_json(report: Report) -> dict[str, object]:
         "requests": spending.requests,
         "requests_by_outcome": dict(spending.causes.most_common()),
         "maybe_billed_without_answer": {"requests": spending.maybe_billed, "tokens": spending.unknown_tokens},
-        "in_flight_in_sessions_without_an_end": report.cut_off,
+        "in_flight_in_sessions_without_an_end": report.unfinished_calls,
         "tokens": {
             "prompt": usage.prompt_tokens,
             "cached": usage.cached_tokens,

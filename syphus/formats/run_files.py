@@ -68,7 +68,7 @@ def pair_lines(query: str, image_ids: Sequence[str], pairs: Sequence[Pair | Stor
 INVALID_FILE = "invalid.json"
 
 
-def write_invalid(path: Path, rejected: Iterable[RejectedAnswer]) -> None:
+def write_invalid_file(path: Path, rejected: Iterable[RejectedAnswer]) -> None:
     """Writes the file, one query a line, in UTF-8. Raises `StorageError` where the disk fails."""
     with replacing(path) as file:
         file.write(b"[")

@@ -18,6 +18,6 @@ class ExportSource(NamedTuple):
 
     name: str
     results: Callable[[], Iterator[QueryResult]]
-    most_images: Callable[[], int]
+    max_images: Callable[[], int]
     meta: dict[str, object]
     train: Callable[[], TrainFile]

@@ -15,7 +15,7 @@ from syphus.ledger.relations import Entries
 from syphus.ledger.results import QueryResult
 from syphus.types import Train
 
-MOST_TOLD = 20  #: problems of a train file that are told one by one
+MAX_PROBLEMS_SHOWN = 20  #: problems of a train file that are told one by one
 
 
 class RuleTrainFile:
@@ -25,7 +25,7 @@ class RuleTrainFile:
         self._rule = rule
         self._seen: set[str] = set()  # what was the context of a key
 
-    def of(self, result: QueryResult, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:
+    def entries(self, result: QueryResult, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:
         """The keys among the pairs of the next query, with their context out of the `contexts` of all."""
         if result.nearest is None:
             self._seen.clear()  # the context of a pair is in its own query
@@ -39,7 +39,7 @@ class RuleTrainFile:
                 self._seen.update(context)
             yield pair.id, _kept(context, self._rule)
 
-    def rest(self) -> Iterator[tuple[str, list[str]]]:
+    def remaining(self) -> Iterator[tuple[str, list[str]]]:
         """Nothing: all keys have been said with their queries."""
         return iter(())
 
@@ -47,21 +47,21 @@ class RuleTrainFile:
 class OwnTrainFile(NamedTuple):
     """The entries of the user's own file, which come in its own order, behind all queries."""
 
-    entries: Sequence[tuple[str, list[str]]]
+    own_entries: Sequence[tuple[str, list[str]]]
 
-    def of(self, result: QueryResult, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:  # noqa: ARG002 - as `Keys`
+    def entries(self, result: QueryResult, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:  # noqa: ARG002 - as `Keys`
         """Nothing yet."""
         return iter(())
 
-    def rest(self) -> Iterator[tuple[str, list[str]]]:
+    def remaining(self) -> Iterator[tuple[str, list[str]]]:
         """All of them."""
-        return iter(self.entries)
+        return iter(self.own_entries)
 
 
 TrainFile = RuleTrainFile | OwnTrainFile
 
 
-def own_entries(own: Entries, results: Iterable[QueryResult]) -> tuple[list[tuple[str, list[str]]], list[str]]:
+def resolve_own_entries(own: Entries, results: Iterable[QueryResult]) -> tuple[list[tuple[str, list[str]]], list[str]]:
     """The entries of a user's own file, with the context of the pairs where it names none, and what is wrong with it.
 
     Every problem is one line; it holds the ids of all pairs in memory.
@@ -80,10 +80,10 @@ def own_entries(own: Entries, results: Iterable[QueryResult]) -> tuple[list[tupl
     return entries, problems
 
 
-def describe_rule(problems: Sequence[str]) -> list[str]:
+def summarize_problems(problems: Sequence[str]) -> list[str]:
     """The problems for a person: the first of them, and how many more there are."""
-    more = len(problems) - MOST_TOLD
-    return [*problems[:MOST_TOLD], *([f"... and {more:,} more"] if more > 0 else [])]
+    more = len(problems) - MAX_PROBLEMS_SHOWN
+    return [*problems[:MAX_PROBLEMS_SHOWN], *([f"... and {more:,} more"] if more > 0 else [])]
 
 
 def _problems(name: str, context: Sequence[str], known: dict[str, list[str] | None]) -> Iterator[str]:

@@ -22,8 +22,8 @@ from syphus.types import State, Usage
 # FOLDED from judged.py:
 # What a judge has said of translations, by language; from the ledger alone.
 
-JUDGE = "judge translations"  #: the name of the stage
-JUDGED_SHOWN = 20  #: bad ones of each language, at the most
+JUDGE_STAGE = "judge translations"  #: the name of the stage
+MAX_BAD_SHOWN = 20  #: bad ones of each language, at the most
 
 
 class BadTranslation(NamedTuple):
@@ -42,7 +42,7 @@ class JudgedCounts(NamedTuple):
     good: int
     bad: Counter[str]  #: by fault
     unclear: int
-    waiting: int
+    pending: int
     shown: list[BadTranslation]  #: the first of those that are bad
 
     @property
@@ -51,14 +51,14 @@ class JudgedCounts(NamedTuple):
         return self.good + self.bad.total()
 
 
-def read_judged(store: Store) -> dict[str, JudgedCounts]:
+def read_verdicts(store: Store) -> dict[str, JudgedCounts]:
     """By language; a language of which nothing was to be judged is not there."""
     found: dict[str, JudgedCounts] = {}
-    for each in answered(store, JUDGE):
+    for each in answered(store, JUDGE_STAGE):
         code, name = each.query.id.split(" ", 1)
         so_far = found.get(code) or JudgedCounts(0, Counter(), 0, 0, [])
         if each.state is State.PENDING:
-            found[code] = so_far._replace(waiting=so_far.waiting + 1)
+            found[code] = so_far._replace(pending=so_far.pending + 1)
         elif each.state is not State.OK:
             found[code] = so_far._replace(unclear=so_far.unclear + 1)
         else:
@@ -71,7 +71,7 @@ def _with_verdict(so_far: JudgedCounts, name: str, texts: str, detail: str) -> J
     if opinion.fault == NO_FAULT:
         return so_far._replace(good=so_far.good + 1)
     so_far.bad[opinion.fault] += 1
-    if len(so_far.shown) < JUDGED_SHOWN:
+    if len(so_far.shown) < MAX_BAD_SHOWN:
         source, translation = (tuple(each) for each in orjson.loads(texts))
         so_far.shown.append(BadTranslation(name, opinion.fault, opinion.reason, source, translation))
     return so_far
@@ -83,7 +83,7 @@ def judged_as_json(judged: JudgedCounts) -> dict[str, object]:
         "good": judged.good,
         "bad": {fault: judged.bad[fault] for fault in FAULTS if judged.bad[fault]},
         "unclear": judged.unclear,
-        "waiting": judged.waiting,
+        "waiting": judged.pending,
         "found": [
             {
                 "id": each.id,
@@ -97,11 +97,11 @@ def judged_as_json(judged: JudgedCounts) -> dict[str, object]:
     }
 
 
-TRANSLATE, AGAIN = "translate", "translate again"  #: the names of the two stages
-IN_PIECES = '"of":'  #: in the meta of the queries that are pieces of a long pair, and of no others
-LANGUAGES = "languages"  #: meta: the codes of all languages that were ever asked for, with commas
+TRANSLATE_STAGE, RETRY_STAGE = "translate", "translate again"  #: the names of the two stages
+CHUNK_MARK = '"of":'  #: in the meta of the queries that are pieces of a long pair, and of no others
+LANGUAGES_KEY = "languages"  #: meta: the codes of all languages that were ever asked for, with commas
 
-SHOWN = 20  #: pairs of each language
+SAMPLE_SIZE = 20  #: pairs of each language
 
 
 class SamplePair(NamedTuple):
@@ -142,23 +142,23 @@ class TranslationReport(NamedTuple):
 
 def known_languages(store: Store) -> list[str]:
     """The codes of all languages that this folder was ever to have, in their order."""
-    return [code for code in str(get_meta(store, LANGUAGES) or "").split(",") if code]
+    return [code for code in str(get_meta(store, LANGUAGES_KEY) or "").split(",") if code]
 
 
 def read_translation(store: Store, prices: Prices) -> TranslationReport | None:
     """The numbers; None where nothing was ever to be translated."""
     codes = known_languages(store)
-    if not codes or not has_parts(store, TRANSLATE):
+    if not codes or not has_parts(store, TRANSLATE_STAGE):
         return None
-    counts, uses = count_parts(store, TRANSLATE, codes, IN_PIECES), count_part_spending(store)
-    judged = read_judged(store)
+    counts, uses = count_parts(store, TRANSLATE_STAGE, codes, CHUNK_MARK), count_part_spending(store)
+    judged = read_verdicts(store)
     languages = [
         _language(store, code, counts[code], [u for u in uses if u.name == code], prices)._replace(
             judged=judged.get(code)
         )
         for code in codes
     ]
-    return TranslationReport(count_wholes(store, TRANSLATE, IN_PIECES), languages)
+    return TranslationReport(count_wholes(store, TRANSLATE_STAGE, CHUNK_MARK), languages)
 
 
 def as_json(report: TranslationReport) -> dict[str, object]:
@@ -206,17 +206,17 @@ def _sample(store: Store, code: str) -> list[SamplePair]:
     """Pairs drawn by lot, the same ones for the same ledger."""
     random = Random(f"sample/{code}")  # what is drawn is a place among the numbers: there may be a million of them
     ((least, most),) = store.read(
-        "SELECT min(n), max(n) FROM query WHERE stage = ? AND position IS NOT NULL", TRANSLATE
+        "SELECT min(n), max(n) FROM query WHERE stage = ? AND position IS NOT NULL", TRANSLATE_STAGE
     )
     found: dict[int, tuple[str, str, str]] = {}
-    for _ in range(3 * SHOWN if least is not None else 0):
-        row = store.read_one(_NEXT, code, random.randint(least, most), TRANSLATE)
-        if row is not None and len(found) < SHOWN:
+    for _ in range(3 * SAMPLE_SIZE if least is not None else 0):
+        row = store.read_one(_NEXT, code, random.randint(least, most), TRANSLATE_STAGE)
+        if row is not None and len(found) < SAMPLE_SIZE:
             found[row[0]] = row[1:]
-    if found and len(found) < SHOWN:  # few pairs: all of them
-        rows = store.read(_NEXT.replace("LIMIT 1", f"LIMIT {SHOWN}"), code, least, TRANSLATE)
+    if found and len(found) < SAMPLE_SIZE:  # few pairs: all of them
+        rows = store.read(_NEXT.replace("LIMIT 1", f"LIMIT {SAMPLE_SIZE}"), code, least, TRANSLATE_STAGE)
         found |= {n: tuple(rest) for n, *rest in rows}
-    return [_shown(*found[n]) for n in sorted(found)[:SHOWN]]
+    return [_shown(*found[n]) for n in sorted(found)[:SAMPLE_SIZE]]
 
 
 # The joins in this order: the next part of that language is at hand, and the query is then known by its number.

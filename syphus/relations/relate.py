@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syphus.errors import ConfigError, InputError, SyphusError
-from syphus.formats.context import is_current, origin
+from syphus.formats.context import is_nearest_current, nearest_fingerprint
 from syphus.io.records import beginning, kind_of, read_json, read_json_items
 from syphus.ledger.batches import drop_failed, without_vectors
 from syphus.ledger.relations import Entries, RelationChoice, keep_choice, keep_nearest
@@ -114,7 +114,7 @@ def settle_choice(store: Store, plan: RelationPlan) -> None:
 def check_images(store: Store, stage: str, plan: RelationPlan, pending: bool) -> None:
     """Raises `ConfigError` where the nearest by image must be found, and no vectors were brought."""
     wanted = plan.choice.relation is Relation.IMAGE and plan.images is None
-    if wanted and (pending or not is_current(store, stage, Relation.IMAGE)):
+    if wanted and (pending or not is_nearest_current(store, stage, Relation.IMAGE)):
         raise ConfigError(_NO_IMAGES)
 
 
@@ -127,7 +127,7 @@ def relate(store: Store, stage: str, plan: RelationPlan, observer: Observer) -> 
     again = plan.again and plan.embedding is not None and drop_failed(store, plan.embedding.stage)
     if relation is None or not relation.nearest:
         return None
-    if is_current(store, stage, relation, plan.vectors) and not again:
+    if is_nearest_current(store, stage, relation, plan.vectors) and not again:
         return None
     if plan.embedding is not None:
         texts = (text for result in accepted(store, stage) for text in texts_of(result) if text)
@@ -148,7 +148,7 @@ def _keep(store: Store, stage: str, plan: RelationPlan, relation: Relation, obse
         found = nearest_by_image(store, stage, plan.images)
     facts = {"from": plan.vectors, "vectors": found.vectors, "pairs_without_context": found.without}
     forget_exports(store)
-    keep_nearest(store, found.rows, stage, origin(store, stage, relation, plan.vectors), facts)
+    keep_nearest(store, found.rows, stage, nearest_fingerprint(store, stage, relation, plan.vectors), facts)
     line = f"{relation}: {pluralize(found.vectors, 'vector')} compared"
     if found.without:
         line += f"; {pluralize(found.without, 'pair has', 'pairs have')} no context, for want of a vector or of others"

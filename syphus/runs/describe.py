@@ -13,7 +13,7 @@ from syphus.config.options import Options
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError, RunError, UnsatisfactoryError
-from syphus.formats.mimicit.descriptions import describe_in, write_description
+from syphus.formats.mimicit.descriptions import add_description, write_description
 from syphus.ledger.inputs import accept, register
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.results import AnsweredQuery, accepted, answered
@@ -127,7 +127,7 @@ def describe(
         texts, simulated = parse_keyed_lines(told.detail, KEYS).texts, is_simulated(told.model)
         files = [write_description(folder, texts["Short"], texts["Long"], simulated)]
     if into:
-        describe_in(Path(into), folder)
+        add_description(Path(into), folder)
         files.append(Path(into))
     return DescriptionResult(texts["Short"], texts["Long"], tuple(map(short_path, files)), simulated)
 

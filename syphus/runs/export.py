@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from syphus.errors import ConfigError, RunError
-from syphus.formats.card import FILE as CARD
-from syphus.formats.card import write_card
-from syphus.formats.context import related, train
-from syphus.formats.mimicit.writer import header
+from syphus.formats.card import CARD_FILE, write_card
+from syphus.formats.context import pairs_with_context, read_train_file
+from syphus.formats.mimicit.writer import dataset_meta
 from syphus.formats.registry import FORMATS
 from syphus.formats.report import make_report
 from syphus.formats.source import ExportSource
@@ -61,10 +60,10 @@ def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: It
     plugin = find_plugin(str(report.settings[-1]["dataset"]), datasets_dir).cls
     source = ExportSource(
         choice.short_name if (choice := kept_choice(store)) else plugin.short_name,
-        lambda: related(store, GenerateStage.name),
+        lambda: pairs_with_context(store, GenerateStage.name),
         lambda: most_images(store, GenerateStage.name),
-        header(report),
-        lambda: train(store, GenerateStage.name),
+        dataset_meta(report),
+        lambda: read_train_file(store, GenerateStage.name),
     )
     written = []
     for name in dict.fromkeys(formats):
@@ -73,5 +72,5 @@ def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: It
             place.mkdir(parents=True, exist_ok=True)
         files = FORMATS[name].write(place, source)
         write_card(place, plugin, report, FORMATS[name], files)
-        written += [short_path(place / file) for file in (*files, CARD)]
+        written += [short_path(place / file) for file in (*files, CARD_FILE)]
     return tuple(written)

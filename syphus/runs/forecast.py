@@ -92,9 +92,9 @@ def opening(
 
 def paid_twice(report: Report) -> str:
     """A warning, or "": after a crash, calls that were in flight may have been answered, and billed, to nobody."""
-    if not report.cut_off:
+    if not report.unfinished_calls:
         return ""
-    calls = pluralize(report.cut_off, "call")
+    calls = pluralize(report.unfinished_calls, "call")
     return f"; up to {calls} in flight when it was killed may have been paid for without an answer"
 
 

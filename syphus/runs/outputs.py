@@ -14,10 +14,10 @@ from pathlib import Path
 
 import orjson
 
-from syphus.formats.context import related, train
-from syphus.formats.mimicit.writer import file_names, header, write_files
+from syphus.formats.context import pairs_with_context, read_train_file
+from syphus.formats.mimicit.writer import dataset_meta, file_names, write_dataset
 from syphus.formats.report import Report, write_report
-from syphus.formats.run_files import INVALID_FILE, PAIRS_FILE, PairsFile, pair_lines, write_invalid
+from syphus.formats.run_files import INVALID_FILE, PAIRS_FILE, PairsFile, pair_lines, write_invalid_file
 from syphus.io.durable import replacing, storage_faults
 from syphus.ledger.records import highest_seq
 from syphus.ledger.results import QueryResult, accepted, accepted_since, rejected
@@ -44,8 +44,12 @@ def write_exports(
     folder = store.folder
     names = file_names(short_name)
     writers: dict[tuple[str, ...], Callable[[], object]] = {
-        names if with_train else names[:1]: lambda: write_files(
-            folder, short_name, related(store, stage), header(report), train(store, stage) if with_train else None
+        names if with_train else names[:1]: lambda: write_dataset(
+            folder,
+            short_name,
+            pairs_with_context(store, stage),
+            dataset_meta(report),
+            read_train_file(store, stage) if with_train else None,
         )
     }
     if not with_train:
@@ -53,7 +57,7 @@ def write_exports(
     if not report.counts.states[State.PENDING]:
         writers[PAIRS_FILE,] = lambda: _rewrite_pairs(store, stage, seq)
     if report.counts.states[State.INVALID]:
-        writers[INVALID_FILE,] = lambda: write_invalid(folder / INVALID_FILE, rejected(store, stage))
+        writers[INVALID_FILE,] = lambda: write_invalid_file(folder / INVALID_FILE, rejected(store, stage))
     else:
         (folder / INVALID_FILE).unlink(missing_ok=True)
     known = orjson.loads(str(get_meta(store, _EXPORTED) or "{}"))

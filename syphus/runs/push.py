@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from syphus.config.secrets import SecretRedactor
 from syphus.errors import ConfigError, ProviderError, RunError, SyphusError
-from syphus.formats.card import FILE as CARD
-from syphus.formats.card import PAIRS, SIMULATED, front_matter
+from syphus.formats.card import CARD_FILE, PAIRS_KEY, SIMULATED_TAG, read_front_matter
 from syphus.ledger.store import FILE as LEDGER
 from syphus.runs.export import FOLDER, export_run
 from syphus.text import install_hint
@@ -153,11 +152,11 @@ def push(
         folder = folder / FOLDER / (form or FORMAT)
     elif form:
         raise ConfigError(f"{folder} is no run; --format {form} is for the folders of runs.")
-    card = front_matter(folder / CARD)
-    if PAIRS not in card:  # all that is in the folder goes out: it must be one that was made for that
-        raise ConfigError(f"{folder} holds no {CARD} of pairs: push takes a run, or a folder that export has written.")
+    card = read_front_matter(folder / CARD_FILE)
+    if PAIRS_KEY not in card:  # all that is in the folder goes out: it must be one that was made for that
+        raise ConfigError(f"{folder} holds no {CARD_FILE} with pairs: push takes the folder of a run, or of an export.")
     tags = card.get("tags")
-    if isinstance(tags, list) and SIMULATED in tags and not allow_simulated:
+    if isinstance(tags, list) and SIMULATED_TAG in tags and not allow_simulated:
         raise RunError(f"{folder} was made up by the simulated endpoint; --allow-simulated sends it all the same.")
     return push_files(_files(folder), target.repo, target.private, target.revision, progress)
 

@@ -181,7 +181,7 @@ class StageRunner:
     def _budget(self, report: Report) -> Budget:
         """The run's, over all stages and sessions; of calls that a crash cut off each counts as made."""
         options = self._prepared.options
-        requests = report.spending.requests + report.cut_off
+        requests = report.spending.requests + report.unfinished_calls
         return Budget(self._prepared.price, options.max_cost, options.max_requests, self._spent(report), requests)
 
     def _spent(self, report: Report) -> float:
@@ -193,7 +193,7 @@ class StageRunner:
         completion = min(spending.unknown_tokens, spending.maybe_billed * longest)
         answers = sum(use.answers for use in spending.models)
         prompt = spending.usage.prompt_tokens / answers if answers else 0.0
-        lost = price.worst(report.cut_off * prompt, report.cut_off * longest)
+        lost = price.worst(report.unfinished_calls * prompt, report.unfinished_calls * longest)
         return (report.cost or 0.0) + price.worst(spending.unknown_tokens - completion, completion) + lost
 
     def _dearest(self, report: Report) -> Price | None:

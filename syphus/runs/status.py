@@ -7,7 +7,7 @@ from pathlib import Path
 
 from syphus.errors import InputError
 from syphus.formats.report import Report, make_report
-from syphus.formats.translation_report import TRANSLATE
+from syphus.formats.translation_report import TRANSLATE_STAGE
 from syphus.ledger.parts import chunk_id
 from syphus.ledger.results import look_up
 from syphus.ledger.store import Store, is_working, open_for_reading
@@ -22,7 +22,7 @@ def read_status(folder: Path) -> Report:
         report = make_report(store, GenerateStage.name, kept_prices(store))
         if report.translation is None or report.counts.total:
             return report
-        return make_report(store, TRANSLATE, kept_prices(store))  # of a file, whose pairs come from elsewhere
+        return make_report(store, TRANSLATE_STAGE, kept_prices(store))  # of a file, whose pairs come from elsewhere
     finally:
         store.close()
 
@@ -40,7 +40,9 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
     """
     store = open_for_reading(folder)
     try:
-        found = look_up(store, GenerateStage.name, query) or look_up(store, TRANSLATE, query) or _pieces(store, query)
+        found = (
+            look_up(store, GenerateStage.name, query) or look_up(store, TRANSLATE_STAGE, query) or _pieces(store, query)
+        )
     finally:
         store.close()
     if found is None:
@@ -50,6 +52,6 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
 
 def _pieces(store: Store, pair: str) -> dict[str, object] | None:
     """A long pair, which was translated in pieces."""
-    found = takewhile(bool, (look_up(store, TRANSLATE, chunk_id(pair, number)) for number in count(1)))
+    found = takewhile(bool, (look_up(store, TRANSLATE_STAGE, chunk_id(pair, number)) for number in count(1)))
     pieces = list(found)
     return {"id": pair, "pieces": pieces} if pieces else None

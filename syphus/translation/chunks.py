@@ -12,7 +12,7 @@ from syphus.answers.translation import Language, Translatable
 from syphus.ledger.parts import chunk_id
 from syphus.types import Query
 
-LONGEST = 3_000  #: characters of English that are translated in one go: about 1,500 tokens in most languages
+MAX_CHARACTERS = 3_000  #: characters of English that are translated in one go: about 1,500 tokens in most languages
 
 _SOLID = ("Han", "Kana")  # scripts that put no space between sentences
 _SEAMS = (re.compile(r"\n[ \t]*\n\s*"), re.compile(r"\n\s*"), re.compile(r"(?<=[.!?])[ \t]+"), re.compile(r"[ \t]+"))
@@ -36,51 +36,51 @@ class Chunk(NamedTuple):
     A piece has text in one field alone, unless it is the whole; `gap` is what stands before it in that field.
     """
 
-    pair: str
+    pair_id: str
     source: Translatable
     related: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
     number: int = 1
-    of: int = 1
-    gap: str = ""
+    total: int = 1
+    separator: str = ""
 
 
-def queries(pair: SourcePair) -> Iterator[Query]:
+def pair_queries(pair: SourcePair) -> Iterator[Query]:
     """The pair as queries for the ledger."""
     whole: dict[str, object] = {"rel": pair.related, "context": pair.context}
-    if max(len(pair.source.instruction), len(pair.source.answer)) <= LONGEST:
-        yield Query(pair.id, dump(pair.source), pair.image_ids, {k: v for k, v in whole.items() if v})
+    if max(len(pair.source.instruction), len(pair.source.answer)) <= MAX_CHARACTERS:
+        yield Query(pair.id, dump_texts(pair.source), pair.image_ids, {k: v for k, v in whole.items() if v})
         return
-    asked = [(gap, Translatable(text, "")) for gap, text in split(pair.source.instruction) if text]
-    parts = [*asked, *((gap, Translatable("", text)) for gap, text in split(pair.source.answer) if text)]
+    asked = [(gap, Translatable(text, "")) for gap, text in split_text(pair.source.instruction) if text]
+    parts = [*asked, *((gap, Translatable("", text)) for gap, text in split_text(pair.source.answer) if text)]
     for number, (gap, source) in enumerate(parts, 1):
         meta: dict[str, object] = {"pair": pair.id, "piece": number, "of": len(parts), "gap": gap}
         first = number == 1
         meta |= {key: value for key, value in whole.items() if value and first}
-        yield Query(chunk_id(pair.id, number), dump(source), pair.image_ids if first else (), meta)
+        yield Query(chunk_id(pair.id, number), dump_texts(source), pair.image_ids if first else (), meta)
 
 
-def chunk_of(name: str, text: str, meta: Mapping[str, object]) -> Chunk:
+def parse_chunk(name: str, text: str, meta: Mapping[str, object]) -> Chunk:
     """The piece that a query of the ledger is about."""
     number, of = meta.get("piece", 1), meta.get("of", 1)
     assert isinstance(number, int)
     assert isinstance(of, int)
     pair, gap = str(meta.get("pair", name)), str(meta.get("gap", ""))
-    return Chunk(pair, load(text), _texts(meta, "rel"), _texts(meta, "context"), number, of, gap)
+    return Chunk(pair, load_texts(text), _texts(meta, "rel"), _texts(meta, "context"), number, of, gap)
 
 
-def dump(texts: Translatable) -> str:
+def dump_texts(texts: Translatable) -> str:
     """Both texts, as the ledger keeps them: a JSON array."""
     return orjson.dumps([texts.instruction, texts.answer]).decode()
 
 
-def load(text: str) -> Translatable:
+def load_texts(text: str) -> Translatable:
     """Reads what `dump` wrote."""
     instruction, answer = orjson.loads(text)
     return Translatable(instruction, answer)
 
 
-def split(text: str, longest: int = LONGEST) -> list[tuple[str, str]]:
+def split_text(text: str, longest: int = MAX_CHARACTERS) -> list[tuple[str, str]]:
     """A text in pieces of at most so many characters, each with what stands between it and the one before.
 
     It is cut between paragraphs, or else lines, sentences, words; not inside of a code block, if that can be.
@@ -93,7 +93,7 @@ def split(text: str, longest: int = LONGEST) -> list[tuple[str, str]]:
     return [*pieces, (gap, text)]
 
 
-def join(parts: list[tuple[str, str]], language: Language) -> str:
+def join_chunks(parts: list[tuple[str, str]], language: Language) -> str:
     """The translated pieces of one text, each with its gap, as one text."""
     solid = any(script in _SOLID for script in language.scripts)
     return "".join(text if solid and not gap.strip(" ") else gap + text for gap, text in parts)

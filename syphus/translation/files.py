@@ -17,14 +17,14 @@ from typing import IO, NamedTuple
 import orjson
 
 from syphus.errors import ConfigError, InputError, RunError
-from syphus.formats.mimicit.discovery import language, prefix
-from syphus.formats.mimicit.writer import data_yaml, write_entry
+from syphus.formats.mimicit.discovery import file_language, file_prefix
+from syphus.formats.mimicit.writer import write_data_yaml, write_entry
 from syphus.io.durable import replacing
 from syphus.io.parquet import require_pyarrow, write_rows
 from syphus.io.records import read_json_items
 from syphus.ledger.store import FILE, Store
 from syphus.text import short_path
-from syphus.translation.results import ExportedPairs, TranslatedPair, translated_pairs
+from syphus.translation.results import ExportedPairs, TranslatedPair, read_translated_pairs
 from syphus.types import is_simulated
 
 # FOLDED from multilingual.py:
@@ -61,7 +61,7 @@ def write_table(path: Path, rows: Iterator[tuple[object, ...]]) -> None:
 # are the files
 # With --output-dir   the same, in that folder
 
-MARK = "_instructions"
+INSTRUCTIONS = "_instructions"
 
 
 class TranslationPaths(NamedTuple):
@@ -72,13 +72,13 @@ class TranslationPaths(NamedTuple):
 
     ledger: Path
     english: Path
-    files: Path
+    output: Path
     is_run: bool
 
     @property
     def prefix(self) -> str:
         """`SD` of `SD_instructions.json`, or all of a name that is put together otherwise."""
-        return prefix(self.english) or self.english.stem
+        return file_prefix(self.english) or self.english.stem
 
 
 def find_paths(path: Path, output: Path | None = None) -> TranslationPaths:
@@ -86,9 +86,9 @@ def find_paths(path: Path, output: Path | None = None) -> TranslationPaths:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     english = _english(path) if path.is_dir() else path
-    if language(english):
-        raise InputError(f"{english} is a translation already: its name says {language(english)}")
-    if (english.parent / FILE).is_file() and MARK in english.name:
+    if file_language(english):
+        raise InputError(f"{english} is a translation already: its name says {file_language(english)}")
+    if (english.parent / FILE).is_file() and INSTRUCTIONS in english.name:
         if output is not None:
             raise InputError(f"{english.parent} is a run: its translations are kept in it, and go nowhere else")
         return run_paths(english.parent, english)
@@ -102,19 +102,23 @@ def run_paths(folder: Path, english: Path) -> TranslationPaths:
 
 
 def _english(folder: Path) -> Path:
-    found = [file for file in sorted(folder.glob(f"*{MARK}.json")) if not language(file)]
+    found = [file for file in sorted(folder.glob(f"*{INSTRUCTIONS}.json")) if not file_language(file)]
     if len(found) == 1:
         return found[0]
     if (folder / FILE).is_file() and not found:
         raise RunError(f"{folder} holds no pairs yet.")
-    what = f"holds several: {', '.join(file.name for file in found)}; name one" if found else f"holds no XX{MARK}.json"
+    what = (
+        f"holds several: {', '.join(file.name for file in found)}; name one"
+        if found
+        else f"holds no XX{INSTRUCTIONS}.json"
+    )
     raise InputError(f"{folder} {what}")
 
 
 Meta = Mapping[str, object]
 
 
-def write_files(
+def write_translations(
     store: Store, place: TranslationPaths, codes: Sequence[str], chosen: ExportedPairs, meta: Meta
 ) -> tuple[str, ...]:
     """Writes the files in these languages; returns their paths, as short as they are clear.
@@ -122,19 +126,19 @@ def write_files(
     Raises `StorageError` where the disk fails.
     """
     codes = [code for code in codes if chosen.written[code]]
-    paths = {code: place.files / f"{place.prefix}{MARK}_{code}.json" for code in codes}
+    paths = {code: place.output / f"{place.prefix}{INSTRUCTIONS}_{code}.json" for code in codes}
     most_images = _write_languages(store, paths, chosen, meta)
     trains = {code: path for code in codes if (path := _write_train(place, code, chosen)) is not None}
     written = [*paths.values(), *trains.values()]
     if codes:
         with contextlib.suppress(ConfigError):  # without pyarrow there is no table
             require_pyarrow("")
-            table = place.files / f"{place.prefix}_multilingual.parquet"
+            table = place.output / f"{place.prefix}_multilingual.parquet"
             write_table(table, _rows(store, codes, chosen))
             written.append(table)
     for code in codes:
-        yaml = place.files / f"{place.prefix}_{code}.yaml"
-        data_yaml(yaml, place.english, paths[code], trains.get(code), f"{place.prefix}_{code}", most_images)
+        yaml = place.output / f"{place.prefix}_{code}.yaml"
+        write_data_yaml(yaml, place.english, paths[code], trains.get(code), f"{place.prefix}_{code}", most_images)
         written.append(yaml)
     return tuple(short_path(path) for path in written)
 
@@ -147,7 +151,7 @@ def _write_languages(store: Store, paths: Mapping[str, Path], chosen: ExportedPa
         for code, file in files.items():
             file.write(b'{"meta":' + orjson.dumps({**meta, "language": code}) + b',"data":{')
         begun: set[str] = set()
-        for pair in translated_pairs(store):
+        for pair in read_translated_pairs(store):
             most_images = max(most_images, len(pair.image_ids))
             for code in _going_out(pair, files, chosen):
                 write_entry(files[code], pair.id, _entry(code, pair, chosen), first=code not in begun)
@@ -167,7 +171,7 @@ def _entry(code: str, pair: TranslatedPair, chosen: ExportedPairs) -> dict[str, 
         "instruction": text.instruction,
         "answer": text.answer,
         "image_ids": pair.image_ids,
-        "rel_ins_ids": chosen.related(code, pair),
+        "rel_ins_ids": chosen.context(code, pair),
     }
 
 
@@ -176,7 +180,7 @@ def _write_train(place: TranslationPaths, code: str, chosen: ExportedPairs) -> P
     english = place.english.with_name(f"{place.prefix}_train.json")
     if not english.is_file():
         return None
-    path = place.files / f"{place.prefix}_train_{code}.json"
+    path = place.output / f"{place.prefix}_train_{code}.json"
     first = True
     with replacing(path) as file:
         file.write(b"{")
@@ -189,12 +193,12 @@ def _write_train(place: TranslationPaths, code: str, chosen: ExportedPairs) -> P
 
 
 def _rows(store: Store, codes: Sequence[str], chosen: ExportedPairs) -> Iterator[tuple[object, ...]]:
-    for pair in translated_pairs(store):
+    for pair in read_translated_pairs(store):
         source, images = pair.source, list(pair.image_ids)
         yield (pair.id, ENGLISH, source.instruction, source.answer, images, list(pair.related), "", False)
         for code in codes:
             if code in pair.texts and chosen.has(code, pair.id):
                 text, model = pair.texts[code], pair.models[code]
-                related = chosen.related(code, pair)
+                related = chosen.context(code, pair)
                 simulated = is_simulated(model)
                 yield (pair.id, code, text.instruction, text.answer, images, related, model, simulated)

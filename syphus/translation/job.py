@@ -18,10 +18,9 @@ import orjson
 from syphus.answers.translation import LANGUAGES, Translatable
 from syphus.config.options import Options
 from syphus.errors import InterruptError, RunError, StorageError, SyphusError
-from syphus.formats.mimicit.writer import VERSION
+from syphus.formats.mimicit.writer import FORMAT_VERSION
 from syphus.formats.report import Report, TranslationResult, make_report, write_report
-from syphus.formats.translation_report import LANGUAGES as LANGUAGES_META
-from syphus.formats.translation_report import TRANSLATE, known_languages
+from syphus.formats.translation_report import LANGUAGES_KEY, TRANSLATE_STAGE, known_languages
 from syphus.ledger.inputs import InputCheck, accept, register, reject
 from syphus.ledger.parts import reopen_parts
 from syphus.ledger.reasons import ReasonKind
@@ -37,16 +36,15 @@ from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize, short_path
 from syphus.translation import options as wanted
 from syphus.translation import prompts as asking
-from syphus.translation.files import TranslationPaths, find_paths, write_files
-from syphus.translation.judge import judge_share
-from syphus.translation.page import FILE as PAGE
-from syphus.translation.page import write_page
-from syphus.translation.prompts import ask_for_languages
+from syphus.translation.files import TranslationPaths, find_paths, write_translations
+from syphus.translation.judge import judge_sample
+from syphus.translation.page import PAGE_FILE, write_page
+from syphus.translation.prompts import languages_prompt
 from syphus.translation.responses import checks_digest, recheck
 from syphus.translation.results import ExportedPairs
 from syphus.translation.rounds import Rounds
-from syphus.translation.source_pairs import pairs_of_file, pairs_of_run
-from syphus.translation.stage import TranslationPlan, answer_tokens
+from syphus.translation.source_pairs import read_file_pairs, read_run_pairs
+from syphus.translation.stage import TranslationPlan, estimate_answer_tokens
 from syphus.types import State, Usage
 
 # FOLDED from opening.py:
@@ -55,7 +53,7 @@ from syphus.types import State, Usage
 _SPREAD = 0.3  # of the cost, either way
 
 
-def opening(
+def opening_lines(
     means: RunContext, place: TranslationPaths, report: Report, plan: TranslationPlan, store: Store
 ) -> list[str]:
     """What will happen and what it will cost."""
@@ -74,7 +72,9 @@ def opening(
         limits = [endpoint.requests_per_minute for endpoint in means.config.endpoints]
         rate = sum(limit for limit in limits if limit) if all(limits) else None
         each = min(len(codes), -(-left // pending))  # languages of a pair that are still to be asked for
-        lines.append(forecast_line(_forecast(means, plan, pending, each, average_size(store, TRANSLATE), rate), rate))
+        lines.append(
+            forecast_line(_forecast(means, plan, pending, each, average_size(store, TRANSLATE_STAGE), rate), rate)
+        )
     return lines
 
 
@@ -83,19 +83,22 @@ def _forecast(
 ) -> Forecast:
     """For so many pairs of so many bytes, in so many languages each, without what is asked again."""
     typical = Translatable("x" * int(size), "")
-    together = min(languages, plan.fitting(typical))
+    together = min(languages, plan.languages_per_answer(typical))
     requests = pairs * -(-languages // together)
-    ask = ask_for_languages(typical, list(plan.targets.values())[:together], (), ())
+    ask = languages_prompt(typical, list(plan.targets.values())[:together], (), ())
     prompt = sum(len(message["content"].encode()) for message in ask.messages) // 4
-    usage = Usage(requests * prompt, int(pairs * languages * answer_tokens(typical)))
+    usage = Usage(requests * prompt, int(pairs * languages * estimate_answer_tokens(typical)))
     cost = means.price.of(usage) if means.price else None
     low, high = (None, None) if cost is None else (cost * (1 - _SPREAD), cost * (1 + _SPREAD))
     return Forecast(usage, low, high, requests / rate if rate else None)
 
 
-MOST_ROUNDS = 6  #: further translations of a text into a language, where the user does not say
+DEFAULT_ROUNDS = 6  #: further translations of a text into a language, where the user does not say
 
-_INPUT, _CHECKS = f"{TRANSLATE} input", f"{TRANSLATE} checks"  # meta: fingerprints of the pairs and of the checks
+_INPUT, _CHECKS = (
+    f"{TRANSLATE_STAGE} input",
+    f"{TRANSLATE_STAGE} checks",
+)  # meta: fingerprints of the pairs and of the checks
 
 
 def translate(
@@ -106,7 +109,7 @@ def translate(
     Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost.
     """
     place, means = find_paths(path, output), prepare_endpoint(options, environ)
-    wanted.check_wanted(options)
+    wanted.check_options(options)
     with open_run_folder(place.ledger) as store:
         return translate_in(store, place, means, observer)
 
@@ -124,12 +127,12 @@ class _Translation:
     def __init__(self, store: Store, place: TranslationPaths, means: RunContext, observer: Observer) -> None:
         self._store, self._place, self._means, self._observer = store, place, means, observer
         options = means.options
-        self._codes = wanted.languages(options.languages, known_languages(store))
-        self._terms = wanted.glossary(options.glossary)
+        self._codes = wanted.parse_languages(options.languages, known_languages(store))
+        self._terms = wanted.read_glossary(options.glossary)
         self._runner = StageRunner(means, store, observer)
-        rounds = MOST_ROUNDS if options.max_rounds is None else options.max_rounds
+        rounds = DEFAULT_ROUNDS if options.max_rounds is None else options.max_rounds
         self._plan = TranslationPlan(
-            wanted.targets(self._codes, options.tone),
+            wanted.build_targets(self._codes, options.tone),
             self._terms,
             options.per_language,
             rounds + 1,
@@ -145,18 +148,18 @@ class _Translation:
         if self._means.options.retry:
             self._reopen()
         stopped_by: SyphusError | None = None
-        pending = self._rounds.ready()
-        if pending or self._rounds.waiting():
+        pending = self._rounds.prepare()
+        if pending or self._rounds.has_retries():
             report = self._report()
-            for line in opening(self._means, self._place, report, self._plan, self._store):
+            for line in opening_lines(self._means, self._place, report, self._plan, self._store):
                 self._observer.say(line)
-            stopped_by = self._rounds.ask()
+            stopped_by = self._rounds.run()
         elif self._means.options.judge_translations:
             self._observer.say("Nothing to translate.")
         else:
             self._observer.say("Nothing to translate: no request was made.")
         if stopped_by is None:
-            stopped_by = judge_share(self._store, self._means, self._runner, self._observer)
+            stopped_by = judge_sample(self._store, self._means, self._runner, self._observer)
             self._rounds.settle()
         return self._finish(stopped_by)
 
@@ -188,7 +191,7 @@ class _Translation:
 
     def _settle_settings(self) -> None:
         """Translations that were made under other settings need a decision, as pairs do."""
-        before, now = last_settings(self._store, TRANSLATE), self._settings()
+        before, now = last_settings(self._store, TRANSLATE_STAGE), self._settings()
         if before is None:
             return
         if before.get("simulated") != now["simulated"]:
@@ -206,22 +209,22 @@ class _Translation:
         now = _fingerprint(self._store, self._place)
         if now == get_meta(self._store, _INPUT) and not self._means.options.check_input:
             return
-        known = bool(sessions(self._store, TRANSLATE))
+        known = bool(sessions(self._store, TRANSLATE_STAGE))
         try:
             check = self._read()
         except BaseException:
             reject(self._store)
             raise
         set_meta(self._store, _INPUT, now)
-        accept(self._store, TRANSLATE)
+        accept(self._store, TRANSLATE_STAGE)
         if known and (check.new or check.changed or check.gone):
             told = f"{check.new:,} new, {check.changed:,} changed, {check.gone:,} gone"
             self._observer.say(f"The pairs have changed: {told}.")
 
     def _read(self) -> InputCheck:
         place, allow_bad = self._place, self._means.options.allow_bad_rows
-        pairs = pairs_of_run(self._store) if place.is_run else pairs_of_file(place.english, allow_bad)
-        check = register(self._store, TRANSLATE, pairs, lambda _: True, self._observer.reading)
+        pairs = read_run_pairs(self._store) if place.is_run else read_file_pairs(place.english, allow_bad)
+        check = register(self._store, TRANSLATE_STAGE, pairs, lambda _: True, self._observer.reading)
         if not check.read:
             raise RunError(f"{place.english} holds no pairs.")
         return check
@@ -229,7 +232,7 @@ class _Translation:
     def _note_languages(self) -> None:
         known = known_languages(self._store)
         every = [code for code in LANGUAGES if code in known or code in self._codes]
-        set_meta(self._store, LANGUAGES_META, ",".join(every))
+        set_meta(self._store, LANGUAGES_KEY, ",".join(every))
         self._store.commit()
 
     def _judge_anew(self) -> None:
@@ -246,11 +249,11 @@ class _Translation:
 
     def _reopen(self) -> None:
         states = self._means.options.retry
-        count = reopen_parts(self._store, TRANSLATE, self._codes, states, ReasonKind.JUDGE)
+        count = reopen_parts(self._store, TRANSLATE_STAGE, self._codes, states, ReasonKind.JUDGE)
         self._observer.say(f"Translations to be asked for again ({', '.join(states)}): {count:,}.")
 
     def _report(self) -> Report:
-        return make_report(self._store, TRANSLATE, kept_prices(self._store))
+        return make_report(self._store, TRANSLATE_STAGE, kept_prices(self._store))
 
     def _finish(self, stopped_by: SyphusError | None) -> TranslationResult:
         options, report = self._means.options, self._report()
@@ -258,14 +261,14 @@ class _Translation:
         if isinstance(stopped_by, InterruptError) and stopped_by.at_once:
             return TranslationResult(report, stopped_by, (), self._codes, {}, {}, options.partial)
         with ExportedPairs(self._store, codes, options.partial) as chosen:
-            files = write_files(self._store, self._place, codes, chosen, self._meta(report))
+            files = write_translations(self._store, self._place, codes, chosen, self._meta(report))
         return TranslationResult(
             report,
             stopped_by,
             (*files, *self._write_reports(report)),
             self._codes,
             chosen.written,
-            chosen.with_gaps,
+            chosen.missing_context,
             options.partial,
         )
 
@@ -274,13 +277,13 @@ class _Translation:
         main = make_report(self._store, GenerateStage.name, kept_prices(self._store)) if self._place.is_run else report
         write_report(folder / "report.json", main)
         if report.translation is not None:
-            write_page(folder / PAGE, self._place.english.stem, report.translation, report.simulated)
-        return [short_path(folder / name) for name in ("report.json", PAGE)]
+            write_page(folder / PAGE_FILE, self._place.english.stem, report.translation, report.simulated)
+        return [short_path(folder / name) for name in ("report.json", PAGE_FILE)]
 
     def _meta(self, report: Report) -> dict[str, object]:
         started = report.sessions[0].started if report.sessions else 0.0
         return {
-            "version": VERSION,
+            "version": FORMAT_VERSION,
             "time": f"{datetime.fromtimestamp(started, UTC):%Y-%m}",
             "author": "Syphus",
             "translated_from": self._place.english.name,

@@ -17,7 +17,7 @@ from syphus.answers.translation import LANGUAGES, Translatable
 from syphus.answers.translation.judge_prompt import NO_FAULT, OPINION_SCHEMA, judge_messages, read_verdict
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
-from syphus.formats.translation_report import JUDGE, TRANSLATE
+from syphus.formats.translation_report import JUDGE_STAGE, TRANSLATE_STAGE
 from syphus.ledger.inputs import accept, register
 from syphus.ledger.parts import parts_of_all, replace_parts
 from syphus.ledger.reasons import ReasonKind
@@ -44,12 +44,12 @@ class JudgedPart(NamedTuple):
     language: str
 
 
-def to_read(n: int, name: str, language: str, source: str, translated: str) -> Query:
+def judge_query(n: int, name: str, language: str, source: str, translated: str) -> Query:
     """Part `language` of query `name`, number `n`, as a query to a judge; both texts as `pieces.dump` writes them."""
     return Query(f"{language} {name}", f"[{source},{translated}]", meta={"n": n, "language": language})
 
 
-def read_of(query: Query) -> JudgedPart:
+def judged_part(query: Query) -> JudgedPart:
     """What `to_read` was told of it."""
     n = query.meta["n"]
     assert isinstance(n, int)
@@ -58,17 +58,17 @@ def read_of(query: Query) -> JudgedPart:
 
 def _messages(query: Query) -> list[Message]:
     source, translated = (Translatable(*texts) for texts in orjson.loads(query.text))
-    return judge_messages(source, translated, LANGUAGES[read_of(query).language])
+    return judge_messages(source, translated, LANGUAGES[judged_part(query).language])
 
 
-OF_TRANSLATIONS = Rubric(_messages, OPINION_SCHEMA, lambda text: read_verdict(text).problem)
+TRANSLATION_RUBRIC = Rubric(_messages, OPINION_SCHEMA, lambda text: read_verdict(text).problem)
 
 
-_SHARE = f"{JUDGE} share"  # meta: the largest that was ever wanted
+_SHARE = f"{JUDGE_STAGE} share"  # meta: the largest that was ever wanted
 _ANSWER = 40  # tokens of a verdict, about
 
 
-def judge_share(store: Store, means: RunContext, runner: StageRunner, observer: Observer) -> SyphusError | None:
+def judge_sample(store: Store, means: RunContext, runner: StageRunner, observer: Observer) -> SyphusError | None:
     """Has the share that is wanted judged, and takes over what was found; returns what stopped it.
 
     Where none is wanted nobody is asked: only what has changed since it was judged is no longer counted as judged.
@@ -77,9 +77,9 @@ def judge_share(store: Store, means: RunContext, runner: StageRunner, observer: 
     share = max(wanted, before)
     if not share:
         return None
-    register(store, JUDGE, _drawn(store, share), lambda _: True, lambda _: None)
+    register(store, JUDGE_STAGE, _drawn(store, share), lambda _: True, lambda _: None)
     set_meta(store, _SHARE, str(share))
-    accept(store, JUDGE)
+    accept(store, JUDGE_STAGE)
     stopped_by = _ask(store, means, runner, observer) if wanted else None
     _take_over(store)
     return stopped_by
@@ -87,11 +87,11 @@ def judge_share(store: Store, means: RunContext, runner: StageRunner, observer: 
 
 def _drawn(store: Store, share: float) -> Iterator[Query]:
     """The translations that are good by rule, or were until a judge saw them, as far as the lot is theirs."""
-    for held in parts_of_all(store, TRANSLATE, (State.OK, State.INVALID)):
+    for held in parts_of_all(store, TRANSLATE_STAGE, (State.OK, State.INVALID)):
         for language, state, reason, text in held.parts:
             rejected = ReasonKind.parse(reason) is ReasonKind.JUDGE
             if rejected or (state is State.OK and _lot(language, held.id) < share):
-                yield to_read(held.n, held.id, language, held.text, text)
+                yield judge_query(held.n, held.id, language, held.text, text)
 
 
 def _lot(language: str, name: str) -> float:
@@ -101,7 +101,7 @@ def _lot(language: str, name: str) -> float:
 
 
 def _ask(store: Store, means: RunContext, runner: StageRunner, observer: Observer) -> SyphusError | None:
-    report = runner.report(JUDGE, brief=True)
+    report = runner.report(JUDGE_STAGE, brief=True)
     pending = report.counts.states[State.PENDING]
     if not pending:
         return None
@@ -113,29 +113,29 @@ def _ask(store: Store, means: RunContext, runner: StageRunner, observer: Observe
         **sampling.parameters,
         "temperature": TEMPERATURE,
     }
-    return runner.ask(JudgeStage(JUDGE, sampling, OF_TRANSLATIONS), settings, report)
+    return runner.ask(JudgeStage(JUDGE_STAGE, sampling, TRANSLATION_RUBRIC), settings, report)
 
 
 def _forecast(store: Store, means: RunContext, report: Report) -> str:
     if means.options.offline:
         return ""
     count = report.counts.states[State.PENDING]
-    rubric = sum(len(message["content"].encode()) for message in OF_TRANSLATIONS.messages(_EXAMPLE))
-    usage = Usage(int(count * (rubric + average_size(store, JUDGE)) / BYTES_PER_TOKEN), count * _ANSWER)
+    rubric = sum(len(message["content"].encode()) for message in TRANSLATION_RUBRIC.messages(_EXAMPLE))
+    usage = Usage(int(count * (rubric + average_size(store, JUDGE_STAGE)) / BYTES_PER_TOKEN), count * _ANSWER)
     cost = means.price.of(usage) if means.price else None
     return f": {forecast_line(Forecast(usage, cost, cost, None), None)}"
 
 
-_EXAMPLE = to_read(1, "", "de", '["",""]', '["",""]')
+_EXAMPLE = judge_query(1, "", "de", '["",""]', '["",""]')
 
 
 def _take_over(store: Store) -> None:
     """What was found bad is invalid, and its reason is what the model is told."""
     found = []
-    for each in answered(store, JUDGE):
+    for each in answered(store, JUDGE_STAGE):
         opinion = read_verdict(each.detail) if each.state is State.OK else None
         if opinion is not None and opinion.fault != NO_FAULT:
-            n, language = read_of(each.query)
+            n, language = judged_part(each.query)
             reason, detail = f"{ReasonKind.JUDGE}{opinion.fault}", f"{opinion.fault}: {opinion.reason}"
             found.append((n, language, State.INVALID, reason, detail))
     replace_parts(store, found)

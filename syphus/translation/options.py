@@ -17,14 +17,14 @@ _TONES = ("formal", "informal")
 _CODES = ", ".join(LANGUAGES)
 
 
-def check_wanted(options: Options) -> None:
+def check_options(options: Options) -> None:
     """Sees to it that what the user says makes sense, and that translations can be checked. Raises `ConfigError`."""
     require_identifier()
-    targets(languages(options.languages, ()), options.tone)
-    glossary(options.glossary)
+    build_targets(parse_languages(options.languages, ()), options.tone)
+    read_glossary(options.glossary)
 
 
-def languages(told: str, known: Sequence[str]) -> list[str]:
+def parse_languages(told: str, known: Sequence[str]) -> list[str]:
     """The codes that `--languages` names; where it names none, those that the folder has already, or all there are.
 
     Raises `ConfigError` for a language that there is not.
@@ -40,7 +40,7 @@ def languages(told: str, known: Sequence[str]) -> list[str]:
     return [code for code in LANGUAGES if code in names]
 
 
-def targets(codes: Sequence[str], tone: str) -> dict[str, Target]:
+def build_targets(codes: Sequence[str], tone: str) -> dict[str, Target]:
     """The languages with what `--tone` says of them: a tone for all, or `zh=formal,de=informal`, or nothing.
 
     Raises `ConfigError`.
@@ -56,7 +56,7 @@ def targets(codes: Sequence[str], tone: str) -> dict[str, Target]:
     return {code: Target(LANGUAGES[code], notes[code]) for code in codes}
 
 
-def glossary(path: Path | None) -> list[Term]:
+def read_glossary(path: Path | None) -> list[Term]:
     """The terms of a YAML file. Raises `ConfigError` with the term that is wrong.
 
     A term is written the same everywhere (`MIMIC-IT: MIMIC-IT`), or by language (`answer sheet: {de: Antwortbogen}`).

@@ -19,7 +19,7 @@ from syphus.io.durable import replacing
 from syphus.text import MADE_UP
 from syphus.types import State
 
-FILE = "translation.html"
+PAGE_FILE = "translation.html"
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
@@ -101,7 +101,7 @@ def _judged(code: str, judged: JudgedCounts) -> str:
     """What the judge has found, and the bad ones with its reason."""
     faults = ", ".join(f"{judged.bad[fault]:,} {fault}" for fault in FAULTS if judged.bad[fault])
     bad = f" ({faults})" if faults else ""
-    more = "".join(f", {n:,} {what}" for n, what in ((judged.unclear, "unclear"), (judged.waiting, "waiting")) if n)
+    more = "".join(f", {n:,} {what}" for n, what in ((judged.unclear, "unclear"), (judged.pending, "waiting")) if n)
     told = f"<p>Judged by a model: {judged.good:,} good, {judged.bad.total():,} bad{bad}{more}.</p>\n"
     rows = "".join(_pair(code, SamplePair(each.id, each.source, each.translation), _why(each)) for each in judged.shown)
     return f'{told}<table class="pairs bad">\n{rows}</table>\n<p>Some that were accepted:</p>\n' if rows else told

@@ -47,7 +47,7 @@ class Target(NamedTuple):
         return f"- {self.language.code}: {self.language.name} ({self.language.own_name}). {self.note}"
 
 
-class Item(NamedTuple):
+class RetryItem(NamedTuple):
     """One text and the language that it is asked for in once more.
 
     `earlier` are texts that came before it, `rejected` says what was wrong with its `asked` translations so far.
@@ -57,7 +57,7 @@ class Item(NamedTuple):
     target: Target
     earlier: tuple[str, ...]
     rejected: str
-    asked: int
+    attempts: int
 
 
 class TranslationPrompt(NamedTuple):
@@ -67,7 +67,7 @@ class TranslationPrompt(NamedTuple):
     schema: dict[str, object]
 
 
-def ask_for_languages(
+def languages_prompt(
     source: Translatable, targets: Sequence[Target], earlier: Sequence[str], terms: Sequence[Term]
 ) -> TranslationPrompt:
     """One pair in several languages."""
@@ -77,7 +77,7 @@ def ask_for_languages(
     return TranslationPrompt(_messages(targets, form, user), _schema(dict.fromkeys(codes, fields)))
 
 
-def ask_for_items(items: Sequence[Item], terms: Sequence[Term]) -> TranslationPrompt:
+def items_prompt(items: Sequence[RetryItem], terms: Sequence[Term]) -> TranslationPrompt:
     """Several texts, in a language each, numbered from 1."""
     user = {str(number): _item(item, terms) for number, item in enumerate(items, 1)}
     targets = list({item.target.language.code: item.target for item in items}.values())
@@ -86,16 +86,16 @@ def ask_for_items(items: Sequence[Item], terms: Sequence[Term]) -> TranslationPr
     return TranslationPrompt(_messages(targets, form, user), _schema(fields))
 
 
-def terms_in(source: Translatable, terms: Sequence[Term]) -> list[Term]:
+def terms_in_source(source: Translatable, terms: Sequence[Term]) -> list[Term]:
     """The terms of the glossary that occur in the source."""
     text = f"{source.instruction}\n{source.answer}"
     return [term for term in terms if re.search(rf"(?<!\w){re.escape(term.source)}", text, re.IGNORECASE)]
 
 
-def _item(item: Item, terms: Sequence[Term]) -> dict[str, object]:
+def _item(item: RetryItem, terms: Sequence[Term]) -> dict[str, object]:
     code = item.target.language.code
     wanted = {term: written[code] for term, written in _terms(item.source, terms, [code]).items()}
-    rejected = f"translations so far: {item.asked}; the last one: {item.rejected}" if item.asked else ""
+    rejected = f"translations so far: {item.attempts}; the last one: {item.rejected}" if item.attempts else ""
     return {
         "language": code,
         **_texts(item.source),
@@ -106,7 +106,7 @@ def _item(item: Item, terms: Sequence[Term]) -> dict[str, object]:
 
 def _terms(source: Translatable, terms: Sequence[Term], codes: Sequence[str]) -> dict[str, dict[str, str]]:
     found = {term.source: {code: term.wanted[code] for code in codes if code in term.wanted} for term in terms}
-    present = {term.source for term in terms_in(source, terms)} if terms else set()
+    present = {term.source for term in terms_in_source(source, terms)} if terms else set()
     return {term: wanted for term, wanted in found.items() if wanted and term in present}
 
 

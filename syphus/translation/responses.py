@@ -16,12 +16,12 @@ from syphus.answers.code_digest import TRANSLATION_CHECK_FILES, code_digest
 from syphus.answers.parsing.answer_text import readable, strip
 from syphus.answers.parsing.json_answers import decoding_problems
 from syphus.answers.translation import LANGUAGES, Features, Language, Term, Translatable, check_translation
-from syphus.formats.translation_report import TRANSLATE
+from syphus.formats.translation_report import TRANSLATE_STAGE
 from syphus.ledger.parts import parts_of_all, replace_parts
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.store import Store
-from syphus.translation.chunks import load
-from syphus.translation.prompts import terms_in
+from syphus.translation.chunks import load_texts
+from syphus.translation.prompts import terms_in_source
 from syphus.types import State
 
 # FOLDED from judging.py:
@@ -29,7 +29,7 @@ from syphus.types import State
 # model is told.
 
 
-class TranslationOutcome(NamedTuple):
+class CheckOutcome(NamedTuple):
     """Nothing where the translation is good."""
 
     reason: str = ""
@@ -42,12 +42,12 @@ class SourceChecker:
     def __init__(self, source: Translatable, terms: Sequence[Term]) -> None:
         self.texts = source
         self._features = Features(source)
-        self._terms = terms_in(source, terms) if terms else []
+        self._terms = terms_in_source(source, terms) if terms else []
 
-    def judge(self, translated: Translatable, language: Language) -> TranslationOutcome:
+    def check(self, translated: Translatable, language: Language) -> CheckOutcome:
         """Whether this is its translation."""
         checked = check_translation(self._features, translated, language, self._terms)
-        return TranslationOutcome(checked.reason, "\n".join(fault.told for fault in checked.faults))
+        return CheckOutcome(checked.reason, "\n".join(fault.told for fault in checked.faults))
 
 
 def checks_digest(terms: Sequence[Term]) -> str:
@@ -99,7 +99,7 @@ def read_members(text: str) -> AnswerMembers:
     return AnswerMembers(values, problem)
 
 
-def translation(members: AnswerMembers, name: str, source: Translatable) -> Translatable | str:
+def read_translation(members: AnswerMembers, name: str, source: Translatable) -> Translatable | str:
     """The texts under `name`, or in a few words why there are none; a text that the source has not got is left out."""
     if name not in members.values:
         return members.problem or MISSING
@@ -127,13 +127,13 @@ def recheck(store: Store, terms: Sequence[Term], tick: Callable[[int], None]) ->
     What is no longer good is invalid from now on, and asked for again with `--retry invalid`.
     """
     changed = 0
-    for read, held in enumerate(parts_of_all(store, TRANSLATE, (State.OK, State.INVALID)), 1):
-        texts = SourceChecker(load(held.text), terms)
+    for read, held in enumerate(parts_of_all(store, TRANSLATE_STAGE, (State.OK, State.INVALID)), 1):
+        texts = SourceChecker(load_texts(held.text), terms)
         judged = []
         for name, state, reason, text in held.parts:
             if not text or name not in LANGUAGES:
                 continue
-            verdict = texts.judge(load(text), LANGUAGES[name])
+            verdict = texts.check(load_texts(text), LANGUAGES[name])
             if not verdict.reason and ReasonKind.parse(reason) is ReasonKind.JUDGE:
                 continue  # what no rule sees
             now = State.INVALID if verdict.reason else State.OK

@@ -13,10 +13,10 @@ import orjson
 
 from syphus.answers.translation import LANGUAGES, Translatable
 from syphus.formats.mimicit.ids import IdSet
-from syphus.formats.translation_report import TRANSLATE
+from syphus.formats.translation_report import TRANSLATE_STAGE
 from syphus.ledger.parts import PartWithText, with_parts
 from syphus.ledger.store import Store
-from syphus.translation.chunks import Chunk, chunk_of, join, load
+from syphus.translation.chunks import Chunk, join_chunks, load_texts, parse_chunk
 from syphus.types import State
 
 
@@ -32,13 +32,13 @@ class TranslatedPair(NamedTuple):
     models: dict[str, str]
 
 
-def translated_pairs(store: Store) -> Iterator[TranslatedPair]:
+def read_translated_pairs(store: Store) -> Iterator[TranslatedPair]:
     """All pairs, in the order of the input, whether or not they are translated."""
     pieces: list[tuple[Chunk, PartWithText]] = []
-    for taken in with_parts(store, TRANSLATE, State.OK):
-        piece = chunk_of(taken.id, taken.text, orjson.loads(taken.meta))
+    for taken in with_parts(store, TRANSLATE_STAGE, State.OK):
+        piece = parse_chunk(taken.id, taken.text, orjson.loads(taken.meta))
         pieces.append((piece, taken))
-        if piece.number == piece.of:
+        if piece.number == piece.total:
             yield _whole(pieces)
             pieces = []
 
@@ -48,12 +48,12 @@ class ExportedPairs:
 
     def __init__(self, store: Store, codes: Sequence[str], partial: bool) -> None:
         self.written = dict.fromkeys(codes, 0)
-        self.with_gaps = dict.fromkeys(codes, 0)  #: rounds without all of their earlier ones, kept or not
+        self.missing_context = dict.fromkeys(codes, 0)  #: rounds without all of their earlier ones, kept or not
         self._names = IdSet()
-        for pair in translated_pairs(store):
+        for pair in read_translated_pairs(store):
             for code in pair.texts.keys() & self.written.keys():
                 gaps = any(not self.has(code, name) for name in pair.context)
-                self.with_gaps[code] += gaps
+                self.missing_context[code] += gaps
                 if partial or not gaps:
                     self._names.add(_key(code, pair.id))
                     self.written[code] += 1
@@ -68,7 +68,7 @@ class ExportedPairs:
         """Whether a pair goes out in a language."""
         return _key(code, name) in self._names
 
-    def related(self, code: str, pair: TranslatedPair) -> list[str]:
+    def context(self, code: str, pair: TranslatedPair) -> list[str]:
         """The context of a pair, as far as it goes out."""
         return [name for name in pair.related if self.has(code, name)]
 
@@ -81,19 +81,21 @@ def _whole(pieces: list[tuple[Chunk, PartWithText]]) -> TranslatedPair:
     first, taken = pieces[0]
     codes = [code for code in taken.parts if code in LANGUAGES and all(code in each.parts for _, each in pieces)]
     if len(pieces) == 1:
-        source, texts = first.source, {code: load(taken.parts[code][0]) for code in codes}
+        source, texts = first.source, {code: load_texts(taken.parts[code][0]) for code in codes}
     else:
         source = _joined([(piece, piece.source) for piece, _ in pieces], "")
-        texts = {code: _joined([(piece, load(each.parts[code][0])) for piece, each in pieces], code) for code in codes}
+        texts = {
+            code: _joined([(piece, load_texts(each.parts[code][0])) for piece, each in pieces], code) for code in codes
+        }
     models = {code: taken.parts[code][1] for code in codes}
     images = tuple(orjson.loads(taken.image_ids))
-    return TranslatedPair(first.pair, source, images, first.related, first.context, texts, models)
+    return TranslatedPair(first.pair_id, source, images, first.related, first.context, texts, models)
 
 
 def _joined(pieces: list[tuple[Chunk, Translatable]], code: str) -> Translatable:
     """The pieces of each field as one text; "" is English."""
     fields = []
     for field in ("instruction", "answer"):
-        parts = [(piece.gap, getattr(text, field)) for piece, text in pieces if getattr(piece.source, field)]
-        fields.append(join(parts, LANGUAGES[code]) if code else "".join(gap + text for gap, text in parts))
+        parts = [(piece.separator, getattr(text, field)) for piece, text in pieces if getattr(piece.source, field)]
+        fields.append(join_chunks(parts, LANGUAGES[code]) if code else "".join(gap + text for gap, text in parts))
     return Translatable(*fields)

@@ -8,21 +8,21 @@ from pathlib import Path
 
 from syphus.answers.translation import Translatable
 from syphus.errors import InputError
-from syphus.formats.mimicit.ids import distinct
-from syphus.formats.mimicit.verify import list_of
+from syphus.formats.mimicit.ids import check_unique
+from syphus.formats.mimicit.verify import text_list
 from syphus.io.records import Record, field, read_nested_items
 from syphus.ledger.results import accepted
 from syphus.ledger.store import Store
 from syphus.runs.generate import GenerateStage
-from syphus.translation.chunks import SourcePair, queries
+from syphus.translation.chunks import SourcePair, pair_queries
 from syphus.types import Query
 
 _TOGETHER = 200  # pairs about the same images that are looked at together, at the most
 
 
-def pairs_of_run(store: Store) -> Iterator[Query]:
+def read_run_pairs(store: Store) -> Iterator[Query]:
     """The accepted pairs of the run in a ledger. Raises `RunError` where two have the same id."""
-    for result in distinct(accepted(store, GenerateStage.name)):
+    for result in check_unique(accepted(store, GenerateStage.name)):
         names = [pair.id for pair in result.pairs]
         group = [
             SourcePair(
@@ -36,7 +36,7 @@ def pairs_of_run(store: Store) -> Iterator[Query]:
         yield from _queries(group)
 
 
-def pairs_of_file(path: Path, allow_bad: bool) -> Iterator[Query]:
+def read_file_pairs(path: Path, allow_bad: bool) -> Iterator[Query]:
     """The pairs of a MIMIC-IT file. Raises `InputError` for one that is none; with `allow_bad` it has a problem."""
     group: list[SourcePair] = []
     for name, entry in read_nested_items(path, "data"):
@@ -58,11 +58,11 @@ def pairs_of_file(path: Path, allow_bad: bool) -> Iterator[Query]:
 
 def _pair(name: str, entry: Record) -> SourcePair:
     source = Translatable(field(entry, "instruction", str), field(entry, "answer", str))
-    return SourcePair(name, source, tuple(list_of(entry, "image_ids")), tuple(list_of(entry, "rel_ins_ids")))
+    return SourcePair(name, source, tuple(text_list(entry, "image_ids")), tuple(text_list(entry, "rel_ins_ids")))
 
 
 def _queries(group: Iterable[SourcePair]) -> Iterator[Query]:
-    return chain.from_iterable(map(queries, _with_context(list(group))))
+    return chain.from_iterable(map(pair_queries, _with_context(list(group))))
 
 
 def _with_context(group: list[SourcePair]) -> Iterator[SourcePair]:

@@ -15,18 +15,18 @@ import orjson
 from syphus.answers.translation import Term, Translatable, is_english
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
-from syphus.formats.translation_report import AGAIN, TRANSLATE
+from syphus.formats.translation_report import RETRY_STAGE, TRANSLATE_STAGE
 from syphus.ledger.parts import Part, StoredPart, chunk_id, named_texts, parts_of, texts_of
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
 from syphus.pipeline.stage import Judgement
-from syphus.translation.chunks import Chunk, chunk_of, dump, load
-from syphus.translation.prompts import Item, Target, TranslationPrompt, ask_for_items, ask_for_languages
-from syphus.translation.responses import AnswerMembers, SourceChecker, read_members, translation
+from syphus.translation.chunks import Chunk, dump_texts, load_texts, parse_chunk
+from syphus.translation.prompts import RetryItem, Target, TranslationPrompt, items_prompt, languages_prompt
+from syphus.translation.responses import AnswerMembers, SourceChecker, read_members, read_translation
 from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, Request, State
 
-NOT_YET = "not in every language"
+INCOMPLETE = "not in every language"
 NOTHING = "nothing to translate"
 NOT_ENGLISH = "not English"
 
@@ -43,22 +43,22 @@ class TranslationPlan(NamedTuple):
     targets: Mapping[str, Target]
     terms: Sequence[Term]
     per_language: bool
-    most_asks: int  #: translations of a text into a language that are asked for at the most
+    max_attempts: int  #: translations of a text into a language that are asked for at the most
     max_tokens: int | None
 
     @property
-    def room(self) -> float:
+    def answer_tokens(self) -> float:
         """Tokens that an answer may have."""
         return (self.max_tokens or _USUAL_TOKENS) * 0.95
 
-    def fitting(self, source: Translatable) -> int:
+    def languages_per_answer(self, source: Translatable) -> int:
         """How many translations of a source fit into one answer."""
         if self.per_language:
             return 1
-        return max(1, int(self.room / answer_tokens(source)))
+        return max(1, int(self.answer_tokens / estimate_answer_tokens(source)))
 
 
-def answer_tokens(source: Translatable) -> float:
+def estimate_answer_tokens(source: Translatable) -> float:
     """Tokens, about, that one translation takes."""
     return _FRAME + _GROWTH * len((source.instruction + source.answer).encode()) / BYTES_PER_TOKEN
 
@@ -86,30 +86,32 @@ class _Translating:
         """What came before: the last rounds of the conversation, or the piece before of a long text."""
         names = piece.context[-_ROUNDS_SEEN:]
         if piece.number > 1:
-            names = tuple(dict.fromkeys((chunk_id(piece.pair, 1), chunk_id(piece.pair, piece.number - 1))))
-        found = named_texts(self._store, TRANSLATE, [*names, *(chunk_id(name, 1) for name in names)])
+            names = tuple(dict.fromkeys((chunk_id(piece.pair_id, 1), chunk_id(piece.pair_id, piece.number - 1))))
+        found = named_texts(self._store, TRANSLATE_STAGE, [*names, *(chunk_id(name, 1) for name in names)])
         known = [each if each in found else chunk_id(each, 1) for each in names]
-        texts = [load(found[each]) for each in known if each in found]
+        texts = [load_texts(found[each]) for each in known if each in found]
         return tuple(_shortened(f"{text.instruction} {text.answer}".strip()) for text in texts)
 
     def _judged(
         self, n: int, name: str, key: str, kept: StoredPart | None, source: SourceChecker, members: AnswerMembers
     ) -> Part:
         """Part `name` of query `n` after one more answer, which has it under `key`."""
-        given = translation(members, key, source.texts)
-        last = (kept.asks if kept else 0) + 1 >= self._plan.most_asks
+        given = read_translation(members, key, source.texts)
+        last = (kept.asks if kept else 0) + 1 >= self._plan.max_attempts
         if isinstance(given, str):
             return Part(n, name, members.state if last else State.PENDING, given)
-        verdict = source.judge(given, self._plan.targets[name].language)
+        verdict = source.check(given, self._plan.targets[name].language)
         if not verdict.reason:
-            return Part(n, name, State.OK, text=dump(given))
-        return Part(n, name, State.INVALID if last else State.PENDING, verdict.reason, verdict.detail, dump(given))
+            return Part(n, name, State.OK, text=dump_texts(given))
+        return Part(
+            n, name, State.INVALID if last else State.PENDING, verdict.reason, verdict.detail, dump_texts(given)
+        )
 
 
 class TranslateStage(_Translating):
     """A query is a pair, or a piece of a long one; its parts are the languages."""
 
-    name = TRANSLATE
+    name = TRANSLATE_STAGE
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:  # noqa: ARG002 - the parts say it all
         """All languages that the pair was not asked for yet, as many as fit into one answer."""
@@ -124,7 +126,7 @@ class TranslateStage(_Translating):
         if not names:
             return self._outcome({name: part.state for name, part in parts.items()})
         targets = [self._plan.targets[name] for name in names]
-        ask = ask_for_languages(piece.source, targets, self._earlier(piece), self._plan.terms)
+        ask = languages_prompt(piece.source, targets, self._earlier(piece), self._plan.terms)
         return self._request(ask, row.used)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
@@ -147,23 +149,23 @@ class TranslateStage(_Translating):
         ]
 
     def _next(self, piece: Chunk, kept: Mapping[str, StoredPart]) -> list[str]:
-        return self._open(kept)[: self._plan.fitting(piece.source)]
+        return self._open(kept)[: self._plan.languages_per_answer(piece.source)]
 
     def _outcome(self, states: Mapping[str, State]) -> Outcome:
         if all(states.get(name) is State.OK for name in self._plan.targets):
             return Outcome(State.OK)
-        return Outcome(State.INVALID, reason=NOT_YET)
+        return Outcome(State.INVALID, reason=INCOMPLETE)
 
 
 class RetryTranslateStage(_Translating):
     """A query is a batch: parts of other queries, by number and name, whose last translation was no good."""
 
-    name = AGAIN
+    name = RETRY_STAGE
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:  # noqa: ARG002 - the parts say it all
         """All texts of the batch, each with its language and with what was wrong."""
         items = [self._item(piece, name, kept) for _, name, piece, kept in self._batch(row)]
-        return self._request(ask_for_items(items, self._plan.terms), row.used)
+        return self._request(items_prompt(items, self._plan.terms), row.used)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Each text by itself."""
@@ -173,7 +175,7 @@ class RetryTranslateStage(_Translating):
             source = SourceChecker(piece.source, self._plan.terms)
             parts.append(self._judged(n, name, str(number), kept, source, members))
         good = sum(part.state is State.OK for part in parts)
-        done = Outcome(State.OK) if good == len(parts) else Outcome(State.INVALID, reason=NOT_YET)
+        done = Outcome(State.OK) if good == len(parts) else Outcome(State.INVALID, reason=INCOMPLETE)
         return Judgement(done, parts=tuple(parts))
 
     def _batch(self, row: Row) -> list[tuple[int, str, Chunk, StoredPart]]:
@@ -182,12 +184,12 @@ class RetryTranslateStage(_Translating):
         found = []
         for n, name in wanted:
             row_name, text, meta = texts[n]
-            found.append((n, name, chunk_of(row_name, text, orjson.loads(meta)), parts_of(self._store, n)[name]))
+            found.append((n, name, parse_chunk(row_name, text, orjson.loads(meta)), parts_of(self._store, n)[name]))
         return found
 
-    def _item(self, piece: Chunk, name: str, kept: StoredPart) -> Item:
+    def _item(self, piece: Chunk, name: str, kept: StoredPart) -> RetryItem:
         rejected = kept.detail or kept.reason
-        return Item(piece.source, self._plan.targets[name], self._earlier(piece), rejected, kept.asked)
+        return RetryItem(piece.source, self._plan.targets[name], self._earlier(piece), rejected, kept.asked)
 
 
 def batch_of(meta: Mapping[str, object]) -> list[tuple[int, str]]:
@@ -205,7 +207,7 @@ def _members(completion: Completion, bad: Outcome | None) -> AnswerMembers:
 
 
 def _piece(row: Row) -> Chunk:
-    return chunk_of(row.query.id, row.query.text, row.query.meta)
+    return parse_chunk(row.query.id, row.query.text, row.query.meta)
 
 
 def _shortened(text: str) -> str:

@@ -14,7 +14,7 @@ from harness import Listener, run_rows, server
 from syphus.cli.cold_start import compared
 from syphus.cold_start.compare import ComparisonResult, as_json, compare
 from syphus.errors import BudgetError, ConfigError, RunError
-from syphus.formats.mimicit.descriptions import describe_in, description_beside
+from syphus.formats.mimicit.descriptions import add_description, read_description
 from syphus.formats.mimicit.mix import mix
 from syphus.runs.describe import DescriptionResult, describe
 from syphus.simulator import SimulatedServer
@@ -137,7 +137,7 @@ def test_a_run_is_described_once_and_its_data_yaml_says_so(tmp_path: Path) -> No
     instructions = ran.folder / "RW_instructions.json"
     mix(out, [f"RW=TEXT_ONLY:{instructions}"], lambda _: None)
     entry = yaml.safe_load(out.read_text("utf-8"))["TEXT_ONLY"]["RW"]
-    assert entry["task_description"] == [told.short, told.long] == description_beside(instructions)
+    assert entry["task_description"] == [told.short, told.long] == read_description(instructions)
 
 
 def test_a_description_goes_into_a_data_yaml_that_is_there(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_description_goes_into_a_data_yaml_that_is_there(tmp_path: Path) -> No
     entry = yaml.safe_load(out.read_text("utf-8"))["TEXT_ONLY"]["RW"]
     assert entry["task_description"] == [told.short, told.long]
     with pytest.raises(ConfigError, match="names no pairs of"):
-        describe_in(out, tmp_path)
+        add_description(out, tmp_path)
 
 
 def test_there_is_nothing_to_describe_without_a_run_or_without_pairs(tmp_path: Path) -> None:

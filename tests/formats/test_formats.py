@@ -21,8 +21,8 @@ from huggingface_hub import DatasetCard
 from syphus.errors import ConfigError, RunError, StorageError
 from syphus.formats.conversations import conversations
 from syphus.formats.llava import write_llava
-from syphus.formats.mimicit.ids import distinct
-from syphus.formats.mimicit.writer import write_files
+from syphus.formats.mimicit.ids import check_unique
+from syphus.formats.mimicit.writer import write_dataset
 from syphus.formats.parquet import write_parquet
 from syphus.formats.registry import FORMATS
 from syphus.formats.source import ExportSource
@@ -72,7 +72,7 @@ def test_mimicit_is_written_to_the_byte(tmp_path: Path) -> None:
     mutual = [StoredPair("XX_INS_a_1", "q?", 'ö "1', (2,)), StoredPair("XX_INS_a_2", "r?", "b", (1,))]
     later = [StoredPair("XX_INS_b_1", "s?", "c", ()), StoredPair("XX_INS_b_2", "t?", "d", (1,))]
     results = QueryResult("a", ("XX_IMG_1",), mutual, "m"), QueryResult("b", (), later, "m")
-    write_files(tmp_path, "XX", iter(results), {"version": "0.0.1"}, RuleTrainFile(Train()))
+    write_dataset(tmp_path, "XX", iter(results), {"version": "0.0.1"}, RuleTrainFile(Train()))
     assert (tmp_path / "XX_instructions.json").read_text("utf-8") == (
         '{"meta":{"version":"0.0.1"},"data":{\n'
         '"XX_INS_a_1":{"instruction":"q?","answer":"ö \\"1","image_ids":["XX_IMG_1"],"rel_ins_ids":["XX_INS_a_2"]},\n'
@@ -88,7 +88,7 @@ def test_mimicit_is_written_to_the_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1, 999, 1_000, 1_001, 2_000])
 def test_mimicit_is_whole_however_many_pairs_there_are(tmp_path: Path, count: int) -> None:
     results = (QueryResult(f"{i}", (), [StoredPair(f"XX_INS_{i}_1", "q?", "a")], "m") for i in range(count))
-    write_files(tmp_path, "XX", results, {}, None)
+    write_dataset(tmp_path, "XX", results, {}, None)
     text = (tmp_path / "XX_instructions.json").read_text("utf-8")
     assert list(json.loads(text)["data"]) == [f"XX_INS_{i}_1" for i in range(count)]
     assert not (tmp_path / "XX_train.json").exists()
@@ -300,7 +300,7 @@ def test_an_id_that_comes_twice_is_named_with_both_queries(ids: list[list[str]],
         if twice
         else nullcontext()
     ):
-        assert list(distinct(results)) == results
+        assert list(check_unique(results)) == results
 
 
 def test_ids_that_come_twice_end_the_export_and_leave_no_file(tmp_path: Path) -> None:

@@ -26,12 +26,12 @@ from processes import syphus
 
 from syphus.cli.mimicit import HEADS, checked, numbers
 from syphus.errors import ConfigError, InputError
-from syphus.formats.mimicit.discovery import find_groups, language
-from syphus.formats.mimicit.images import Depth, faults
+from syphus.formats.mimicit.discovery import file_language, find_groups
+from syphus.formats.mimicit.images import DecodeLevel, check_images
 from syphus.formats.mimicit.mix import mix
-from syphus.formats.mimicit.stats import count, mean, median
-from syphus.formats.mimicit.stats_page import _binned, write_page
-from syphus.formats.mimicit.verify import Summary, verify
+from syphus.formats.mimicit.stats import count_files, mean, median
+from syphus.formats.mimicit.stats_page import histogram, write_stats_page
+from syphus.formats.mimicit.verify import VerifySummary, verify
 from syphus.io.records import read_nested_items
 from syphus.text import in_words
 
@@ -71,7 +71,9 @@ def store(folder: Path, *names: str) -> Path:
     return path
 
 
-def check(*paths: Path, images: tuple[Path, ...] = (), depth: Depth = Depth.QUICK) -> tuple[list[str], Summary]:
+def check(
+    *paths: Path, images: tuple[Path, ...] = (), depth: DecodeLevel = DecodeLevel.QUICK
+) -> tuple[list[str], VerifySummary]:
     """What is found, with the folder left out, and the summary."""
     told: list[str] = []
     groups, found = find_groups(paths, images)
@@ -191,7 +193,7 @@ def test_stores_of_every_layout_are_read(tmp_path: Path) -> None:
     assert check(tmp_path)[0] == ["SD.parquet: can't be read: an image has null as its id"]
     pyarrow.parquet.write_table(pyarrow.table({"jpg": [PICTURE], "__null_dask_index__": ["SD_IMG_1"]}), folder)
     assert check(tmp_path)[0][0] == "SD.parquet: can't be read: no column base64"
-    assert check(tmp_path, depth=Depth.NONE)[0] == ["SD_instructions.json: SD_INS_3: unknown image: SD_IMG_2"]
+    assert check(tmp_path, depth=DecodeLevel.NONE)[0] == ["SD_instructions.json: SD_INS_3: unknown image: SD_IMG_2"]
     folder.write_bytes(b"no parquet at all")
     assert check(tmp_path)[0][0].startswith("SD.parquet: can't be read: ")
 
@@ -230,8 +232,8 @@ IMAGES: dict[str, tuple[object, str]] = {  # what is in the store, and what is s
 }
 
 
-@pytest.mark.parametrize("depth", [Depth.QUICK, Depth.FULL])
-def test_an_image_that_does_not_decode_is_found_with_its_id(tmp_path: Path, depth: Depth) -> None:
+@pytest.mark.parametrize("depth", [DecodeLevel.QUICK, DecodeLevel.FULL])
+def test_an_image_that_does_not_decode_is_found_with_its_id(tmp_path: Path, depth: DecodeLevel) -> None:
     stored = {
         name: base64.b64encode(value).decode() if isinstance(value, bytes) else value
         for name, (value, _) in IMAGES.items()
@@ -260,7 +262,7 @@ def test_a_jpeg_decoded_small_has_the_faults_that_pillow_finds_in_all_of_it() ->
         return False
 
     images = [damage(number % 3) for number in range(150)]
-    told = [bool(fault) for _, fault in faults((("", image) for image in images), Depth.FULL)]
+    told = [bool(fault) for _, fault in check_images((("", image) for image in images), DecodeLevel.FULL)]
     assert told == [found(image) for image in images]
     assert 50 <= sum(told) < 150  # what is cut off is always found
 
@@ -281,7 +283,7 @@ def test_images_of_a_large_store_are_looked_at_in_its_order(tmp_path: Path) -> N
     save(tmp_path, {"SD_INS_1": entry(image_ids=names)})
     frame = pandas.DataFrame({"base64": [bad if n % 50 == 7 else good for n in range(300)]}, index=names)
     frame.to_parquet(tmp_path / "SD.parquet", engine="pyarrow")
-    found, summary = check(tmp_path, depth=Depth.FULL)
+    found, summary = check(tmp_path, depth=DecodeLevel.FULL)
     assert [line.split(": ")[1] for line in found] == [f"SD_IMG_{n}" for n in range(7, 300, 50)]
     assert summary.images == 300
 
@@ -572,7 +574,7 @@ def test_a_file_is_counted(tmp_path: Path) -> None:
     data = {f"SD_INS_{query}_{n}": entry(image_ids=[f"SD_IMG_{query}"]) for query in (1, 2) for n in range(query + 1)}
     save(tmp_path, data)
     save(tmp_path, {"SD_INS_1_0": entry(instruction="什么?", answer="一辆 red 车。")}, "SD_instructions_zh.json")
-    english, chinese = count(find_groups([tmp_path])[0])
+    english, chinese = count_files(find_groups([tmp_path])[0])
     assert numbers([english, chinese]) == [
         ("SD", "-", "2", "5", "2.5", "1.0", "2.0"),
         ("SD", "zh", "1", "1", "1.0", "2.0", "4.0"),
@@ -584,34 +586,34 @@ def test_a_file_is_counted(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_counted_and_a_bad_pair_is_told(tmp_path: Path) -> None:
     path = save(tmp_path, {})
-    (counted,) = count(find_groups([path])[0])
+    (counted,) = count_files(find_groups([path])[0])
     assert (counted.pairs, counted.queries, counted.images, mean(counted.answer_words)) == (0, 0, 0, 0.0)
-    write_page(tmp_path / "page.html", [counted], HEADS, numbers([counted]))
+    write_stats_page(tmp_path / "page.html", [counted], HEADS, numbers([counted]))
     save(tmp_path, {"SD_INS_1": entry(answer=3)})
     with pytest.raises(InputError, match=re.escape(f"{path}: record 1")):
-        count(find_groups([path])[0])
+        count_files(find_groups([path])[0])
 
 
 def test_words_and_middles() -> None:
     assert in_words("It's a well-known car, isn\u2019t it?") == ["It's", "a", "well-known", "car", "isn\u2019t", "it"]
     assert in_words("赤い車 3") == ["赤", "い", "車", "3"]
     assert (median(Counter([1, 2, 9])), median(Counter([1, 2])), median(Counter())) == (2, 1, 0)
-    assert language(Path("a/XX_instructions_zh.json")) == "zh"
-    assert language(Path("a/XX_instructions.json")) == ""
+    assert file_language(Path("a/XX_instructions_zh.json")) == "zh"
+    assert file_language(Path("a/XX_instructions.json")) == ""
 
 
 @pytest.mark.parametrize("values", [[5], [1, 2, 3], list(range(1_000)), [0] * 500 + [10_000], [7, 7, 8]])
 def test_bars_are_few_and_count_everything(values: list[int]) -> None:
-    bars = _binned(Counter(values))
+    bars = histogram(Counter(values))
     assert sum(times for _, times in bars) == len(values)
     assert len(bars) <= 20
 
 
 def test_the_page_is_whole_in_a_browser(tmp_path: Path) -> None:
     save(tmp_path, {f"SD_INS_{n}": entry(instruction=f"<b>Is</b> it & {n}?") for n in range(30)})
-    counted = count(find_groups([tmp_path])[0])
+    counted = count_files(find_groups([tmp_path])[0])
     page_file = tmp_path / "page.html"
-    write_page(page_file, counted, HEADS, numbers(counted))
+    write_stats_page(page_file, counted, HEADS, numbers(counted))
     with shown(page_file) as page:
         assert page.locator("svg").count() == 4
         assert page.locator("table tr").count() == 2

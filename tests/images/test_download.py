@@ -17,7 +17,7 @@ from aiohttp import web
 from media import skipped, write_json, write_still
 
 from syphus.errors import ProviderError, StorageError
-from syphus.formats.mimicit.images import image_ids
+from syphus.formats.mimicit.images import read_image_ids
 from syphus.images.convert import convert
 from syphus.images.convert_options import ConvertOptions
 from syphus.images.download import FILE, DownloadLog, DownloadPolicy, DownloadResult, download
@@ -199,7 +199,7 @@ def test_an_album_is_downloaded_and_converted_and_goes_on_after_a_stop(tmp_path:
             **how,
         )
         done = convert(wish, lambda _: None, lambda _: None, lambda *_: None)
-        return list(image_ids(wish.output)), skipped(done.files[1])
+        return list(read_image_ids(wish.output)), skipped(done.files[1])
 
     (tmp_path / "photos").mkdir()
     write_still(tmp_path / "photos" / "1.jpg")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from media import every, skipped, write_json, write_still, write_video
 
-from syphus.formats.mimicit.images import image_ids
+from syphus.formats.mimicit.images import read_image_ids
 from syphus.images.convert import convert
 from syphus.images.convert_options import ConvertOptions
 from syphus.io.media import Frames
@@ -32,7 +32,7 @@ def store_of(folder: Path, name: str, images: Path, **how: Any) -> tuple[list[st
     """The ids of the store that is made of the images, in its order, and what was skipped."""
     wish = ConvertOptions(output=folder / "store.parquet", name=name, image_path=str(images), num_threads=1, **how)
     done = convert(wish, lambda _: None, lambda _: None, lambda *_: None)
-    return list(image_ids(wish.output)), skipped(done.files[1]) if done.skipped else {}
+    return list(read_image_ids(wish.output)), skipped(done.files[1]) if done.skipped else {}
 
 
 def stills(folder: Path, names: set[str]) -> None:

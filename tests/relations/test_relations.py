@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from syphus.cli.app import app
 from syphus.config.options import Options
 from syphus.errors import ConfigError, InputError, PluginError, RunError, SyphusError
-from syphus.formats.context import with_relation
+from syphus.formats.context import apply_relation
 from syphus.formats.train import RuleTrainFile
 from syphus.ledger.results import QueryResult
 from syphus.ledger.serialization import StoredPair
@@ -80,7 +80,7 @@ def test_doubles_and_what_was_not_found_are_passed_over_and_ten_are_kept() -> No
 
 def train_entries(results: Iterable[QueryResult], rule: Train) -> list[tuple[str, list[str]]]:
     keys = RuleTrainFile(rule)
-    return [entry for result in results for entry in keys.of(result, result.contexts())]
+    return [entry for result in results for entry in keys.entries(result, result.contexts())]
 
 
 def result(*related: Sequence[int], nearest: Sequence[Sequence[str]] | None = None) -> QueryResult:
@@ -100,7 +100,7 @@ TALKS = result([], [], [1], [2], [1, 3])  # two conversations: 1, 3, 5 and 2, 4
     ],
 )
 def test_pairs_of_a_query_are_related_by_rule(relation: Relation, contexts: list[str]) -> None:
-    (found,) = with_relation([TALKS], relation)
+    (found,) = apply_relation([TALKS], relation)
     assert ["".join(name[1:] for name in each) for each in found.contexts()] == contexts
 
 

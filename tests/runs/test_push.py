@@ -125,7 +125,7 @@ def test_without_network_without_a_card_and_for_a_public_repository_there_is_one
     for readme in ("", "# A checkout, and not a dataset\n"):
         (tmp_path / "README.md").write_text(readme, "utf-8")
         done = push(hub, tmp_path)
-        assert (done.returncode, done.stderr.count("holds no README.md of pairs"), hub.files) == (2, 1, {})
+        assert (done.returncode, done.stderr.count("holds no README.md with pairs"), hub.files) == (2, 1, {})
     gone = Hub(url="http://127.0.0.1:9")
     done = push(gone, folder, "--allow-simulated")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done.stderr

@@ -23,7 +23,7 @@ from syphus.ledger.sessions import set_meta
 from syphus.ledger.store import open_for_writing
 from syphus.runs.status import read_query
 from syphus.simulator import SimulatedServer
-from syphus.translation.chunks import LONGEST
+from syphus.translation.chunks import MAX_CHARACTERS
 from syphus.translation.files import find_paths
 from syphus.types import State
 
@@ -203,7 +203,7 @@ def test_languages_that_do_not_fit_into_one_answer_are_asked_for_one_after_the_o
 def test_a_long_pair_is_translated_in_pieces_and_put_together_again(tmp_path: Path) -> None:
     paragraph = "A man walks along the quiet street and looks at the houses. " * 20
     answer = "\n\n".join([paragraph.strip()] * 5)
-    assert len(answer) > 2 * LONGEST
+    assert len(answer) > 2 * MAX_CHARACTERS
     data = {"TR_INS_1": entry("What happens in the video?", answer)} | pairs(1)
     with server() as simulated:
         done = run(write(tmp_path, data), simulated.url, languages="zh,de", max_tokens=8000)
@@ -414,7 +414,7 @@ def test_a_place_is_a_run_a_file_or_a_folder_with_one(tmp_path: Path) -> None:
     assert find_paths(tmp_path) == find_paths(file)
     assert find_paths(file).ledger == tmp_path / "TR_instructions.translation"
     elsewhere = find_paths(file, tmp_path / "out")
-    assert (elsewhere.ledger, elsewhere.files) == (tmp_path / "out" / "TR_instructions.translation", tmp_path / "out")
+    assert (elsewhere.ledger, elsewhere.output) == (tmp_path / "out" / "TR_instructions.translation", tmp_path / "out")
     shutil.copy(file, tmp_path / "XX_instructions.json")
     shutil.copy(file, tmp_path / "TR_instructions_ja.json")
     for path, told in ((tmp_path, "holds several"), (tmp_path / "TR_instructions_ja.json", "translation already")):

@@ -88,7 +88,7 @@ def test_a_verdict_is_of_one_text_and_changed_checks_do_not_take_it_back(tmp_pat
         data[gone]["answer"] = "There is nothing beside it at all, as far as one can see."
         changed = run(write(tmp_path, data), simulated.url, glossary=terms, accept_changes=True)
     now = judged(changed, "de")
-    assert (now.total, now.waiting) == (11, 1)  # it was not to be judged this time
+    assert (now.total, now.pending) == (11, 1)  # it was not to be judged this time
     assert changed.states("de")[State.OK] == 12 - (bad - 1)
 
 
@@ -97,7 +97,7 @@ def test_the_budget_holds_and_the_next_session_goes_on(tmp_path: Path) -> None:
     with server() as simulated:
         done = run(file, simulated.url, languages="ko", judge_translations=1, max_requests=11)
         assert (done.exit_code, simulated.stats.requests) == (4, 11)
-        assert (judged(done, "ko").good, judged(done, "ko").waiting) == (3, 5)
+        assert (judged(done, "ko").good, judged(done, "ko").pending) == (3, 5)
         done = run(file, simulated.url, languages="ko", judge_translations=1)
         assert (done.exit_code, simulated.stats.requests, judged(done, "ko").good) == (0, 16, 8)
 

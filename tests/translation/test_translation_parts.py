@@ -9,11 +9,11 @@ import pytest
 from syphus.answers.translation import LANGUAGES, Term, Translatable, check_translation
 from syphus.errors import ConfigError
 from syphus.simulator.translation.made_up import DAMAGES, WORDS, damaged, filler_words, made_up
-from syphus.translation.chunks import SourcePair, chunk_of, join, queries, split
-from syphus.translation.options import glossary, languages, targets
-from syphus.translation.prompts import ask_for_languages
-from syphus.translation.responses import MISSING, NO_JSON, NOT_VALID, read_members, translation
-from syphus.translation.source_pairs import pairs_of_file
+from syphus.translation.chunks import SourcePair, join_chunks, pair_queries, parse_chunk, split_text
+from syphus.translation.options import build_targets, parse_languages, read_glossary
+from syphus.translation.prompts import languages_prompt
+from syphus.translation.responses import MISSING, NO_JSON, NOT_VALID, read_members, read_translation
+from syphus.translation.source_pairs import read_file_pairs
 
 SOURCE = Translatable("Who is it?", "A man.")
 ZH = '"zh": {"instruction": "他是谁\uff1f", "answer": "一个男人。"}'
@@ -46,19 +46,19 @@ def test_what_stands_under_a_key_is_a_translation_or_says_why_not() -> None:
     members = read_members(
         '{"a": {"instruction": "x", "answer": " y\\n"}, "b": [], "c": {"instruction": 3}, "d": "\\\\u"}'
     )
-    assert translation(members, "a", SOURCE) == Translatable("x", "y")
-    assert translation(members, "a", Translatable("", "A man.")) == Translatable("", "y")
-    assert translation(members, "b", SOURCE) == "not an object with the texts"
-    assert translation(members, "c", SOURCE) == "the instruction is no text"
-    assert translation(members, "e", SOURCE) == MISSING
+    assert read_translation(members, "a", SOURCE) == Translatable("x", "y")
+    assert read_translation(members, "a", Translatable("", "A man.")) == Translatable("", "y")
+    assert read_translation(members, "b", SOURCE) == "not an object with the texts"
+    assert read_translation(members, "c", SOURCE) == "the instruction is no text"
+    assert read_translation(members, "e", SOURCE) == MISSING
     broken = read_members('{"a": {"instruction": "x", "answer": "half \\ud83d"}}')
-    assert translation(broken, "a", SOURCE) == "half of a surrogate pair"
+    assert read_translation(broken, "a", SOURCE) == "half of a surrogate pair"
 
 
 @pytest.mark.parametrize("longest", [40, 97, 300])
 def test_a_text_is_cut_at_its_seams_and_nothing_of_it_is_lost(longest: int) -> None:
     text = "One sentence here. And another one!\nA line of its own\n\nA paragraph, which goes on and on. " * 6
-    pieces = split(text, longest)
+    pieces = split_text(text, longest)
     assert "".join(gap + piece for gap, piece in pieces) == text
     assert all(len(piece) <= longest for _, piece in pieces)
     assert all(piece[-1:] in ".!n" or not piece for _, piece in pieces[:-1])  # n: of "own"
@@ -66,25 +66,25 @@ def test_a_text_is_cut_at_its_seams_and_nothing_of_it_is_lost(longest: int) -> N
 
 def test_a_code_block_stays_in_one_piece() -> None:
     block = "```\n" + "x = 1\n" * 10 + "```"
-    pieces = [piece for _, piece in split(f"{'Some words first. ' * 6}\n{block}\n{'And more. ' * 5}", 170)]
+    pieces = [piece for _, piece in split_text(f"{'Some words first. ' * 6}\n{block}\n{'And more. ' * 5}", 170)]
     assert block in "\n".join(pieces)
     assert all(piece.count("```") % 2 == 0 for piece in pieces)
 
 
 def test_pieces_are_joined_as_the_language_joins_sentences() -> None:
     parts = [("", "甲。"), (" ", "乙。"), ("\n\n", "丙。")]
-    assert join(parts, LANGUAGES["zh"]) == "甲。乙。\n\n丙。"
-    assert join(parts, LANGUAGES["ko"]) == "甲。 乙。\n\n丙。"
+    assert join_chunks(parts, LANGUAGES["zh"]) == "甲。乙。\n\n丙。"
+    assert join_chunks(parts, LANGUAGES["ko"]) == "甲。 乙。\n\n丙。"
 
 
 def test_a_long_pair_is_several_queries_that_know_what_they_belong_to() -> None:
     pair = SourcePair("p", Translatable("What happens?", "He walks on. " * 500), ("i1",), ("q",), ("q",))
-    made = [chunk_of(query.id, query.text, query.meta) for query in queries(pair)]
-    assert {(piece.pair, piece.of) for piece in made} == {("p", len(made))}
+    made = [parse_chunk(query.id, query.text, query.meta) for query in pair_queries(pair)]
+    assert {(piece.pair_id, piece.total) for piece in made} == {("p", len(made))}
     assert made[0].source == Translatable("What happens?", "")
     assert made[0].related == ("q",)
     assert not made[1].related
-    assert "".join(piece.gap + piece.source.answer for piece in made[1:]) == "He walks on. " * 500
+    assert "".join(piece.separator + piece.source.answer for piece in made[1:]) == "He walks on. " * 500
 
 
 def test_only_rounds_see_what_came_before_not_pairs_that_name_each_other(tmp_path: Path) -> None:
@@ -99,36 +99,36 @@ def test_only_rounds_see_what_came_before_not_pairs_that_name_each_other(tmp_pat
     ]
     path = tmp_path / "T_instructions.json"
     path.write_text(f'{{"meta": {{}}, "data": {{{", ".join(lines)}}}}}', "utf-8")
-    seen = {query.id: query.meta.get("context", ()) for query in pairs_of_file(path, allow_bad=False)}
+    seen = {query.id: query.meta.get("context", ()) for query in read_file_pairs(path, allow_bad=False)}
     assert seen == {"r0": (), "r1": ("r0",), "r2": ("r0", "r1"), "m1": (), "m2": (), "s": ()}
 
 
 def test_the_user_says_which_languages() -> None:
-    assert languages("", []) == languages("all", ["zh"]) == list(LANGUAGES)
-    assert languages("", ["ko"]) == ["ko"]
-    assert languages("ar, ZH", []) == ["zh", "ar"]
+    assert parse_languages("", []) == parse_languages("all", ["zh"]) == list(LANGUAGES)
+    assert parse_languages("", ["ko"]) == ["ko"]
+    assert parse_languages("ar, ZH", []) == ["zh", "ar"]
 
 
 def test_the_user_says_how_the_reader_is_addressed() -> None:
-    notes = {code: target.note for code, target in targets(["de", "fr"], "formal,fr=informal").items()}
+    notes = {code: target.note for code, target in build_targets(["de", "fr"], "formal,fr=informal").items()}
     assert notes == {"de": LANGUAGES["de"].formal, "fr": LANGUAGES["fr"].informal}
 
 
 def test_a_glossary_is_read_and_its_faults_are_named(tmp_path: Path) -> None:
     path = tmp_path / "terms.yaml"
     path.write_text("MIMIC-IT: MIMIC-IT\nanswer sheet: {de: Antwortbogen}\n", "utf-8")
-    same, by_language = glossary(path)
+    same, by_language = read_glossary(path)
     assert same == Term("MIMIC-IT", dict.fromkeys(LANGUAGES, "MIMIC-IT"))
     assert by_language == Term("answer sheet", {"de": "Antwortbogen"})
     for text, told in (("a: {xx: b}", "no language xx"), ("a: 3", "text is expected"), ("- a", "terms are expected")):
         path.write_text(text, "utf-8")
         with pytest.raises(ConfigError, match=told):
-            glossary(path)
+            read_glossary(path)
 
 
 def test_only_the_terms_of_the_text_are_sent() -> None:
     terms = [Term("red hat", {"zh": "红帽子"}), Term("blue", {"zh": "蓝"}), Term("red", {"de": "rot"})]
-    ask = ask_for_languages(Translatable("The Red Hats?", "Yes."), list(targets(["zh"], "").values()), (), terms)
+    ask = languages_prompt(Translatable("The Red Hats?", "Yes."), list(build_targets(["zh"], "").values()), (), terms)
     assert '"terms":{"red hat":{"zh":"红帽子"}}' in ask.messages[1]["content"]
 
 

@@ -43,12 +43,12 @@ class MixturePart(NamedTuple):
 class MixtureGroup(NamedTuple):
     """What is loaded together, and shares its ids. `kind` is one of `GROUPS`, or "" for a file by itself."""
 
-    place: str  #: the file that says so
+    source: str  #: the file that says so
     kind: str
     parts: tuple[MixturePart, ...]
 
 
-class DataYamlFinding(NamedTuple):
+class Finding(NamedTuple):
     """Something that is wrong: in which file, with which id ("" where it is the file), what, and the details.
 
     `kind` is one of a few texts that can be counted.
@@ -65,7 +65,7 @@ class DataYamlFinding(NamedTuple):
         )  # one line, whatever is in it
 
 
-def read_groups(path: Path) -> tuple[list[MixtureGroup], list[DataYamlFinding]]:
+def read_groups(path: Path) -> tuple[list[MixtureGroup], list[Finding]]:
     """The groups of a data yaml, as far as they can be loaded, and what is wrong with it.
 
     Paths are taken from the current folder, as the loader takes them. Raises `ConfigError` where it is no YAML at all.
@@ -73,20 +73,17 @@ def read_groups(path: Path) -> tuple[list[MixtureGroup], list[DataYamlFinding]]:
     document = read_yaml(path)
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: groups are expected at the top ({', '.join(GROUPS)}), this is {kind_of(document)}")
-    findings: list[DataYamlFinding] = []
+    findings: list[Finding] = []
     groups = []
     for kind, body in document.items():
         if kind not in GROUPS:
-            findings.append(DataYamlFinding(str(path), kind, "unknown group", f"there is {', '.join(GROUPS)}"))
+            findings.append(Finding(str(path), kind, "unknown group", f"there is {', '.join(GROUPS)}"))
         elif not isinstance(body, dict) or not body:
-            findings.append(DataYamlFinding(str(path), kind, "empty group"))
+            findings.append(Finding(str(path), kind, "empty group"))
         else:
             parts = []
             for name, settings in body.items():
-                wrong = [
-                    DataYamlFinding(str(path), f"{kind}.{name}", what, detail)
-                    for what, detail in _wrong(kind, settings)
-                ]
+                wrong = [Finding(str(path), f"{kind}.{name}", what, detail) for what, detail in _wrong(kind, settings)]
                 findings += wrong
                 if isinstance(settings, dict) and _is_file(settings.get("mimicit_path")):
                     parts.append(_part(name, settings))

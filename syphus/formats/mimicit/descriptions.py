@@ -11,7 +11,7 @@ from syphus.errors import ConfigError
 from syphus.io.durable import replacing
 from syphus.io.yaml_files import read_yaml
 
-FILE = "task_description.json"  #: beside the pairs: {"short": ..., "long": ..., "simulated": ...}
+DESCRIPTION_FILE = "task_description.json"  #: beside the pairs: {"short": ..., "long": ..., "simulated": ...}
 _KEY = "task_description"
 
 
@@ -20,19 +20,19 @@ def write_description(folder: Path, short: str, long: str, simulated: bool) -> P
 
     Raises `StorageError` where the disk fails.
     """
-    path = folder / FILE
+    path = folder / DESCRIPTION_FILE
     told = {"short": short, "long": long, "simulated": simulated}
     with replacing(path) as file:
         file.write(orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return path
 
 
-def description_beside(instructions: Path) -> list[str]:
+def read_description(instructions: Path) -> list[str]:
     """The description of a file of pairs, as the data yaml has it: a list of texts, of which the loader draws one.
 
     Nothing where there is none. Raises `ConfigError` where the file is something else.
     """
-    path = instructions.parent / FILE
+    path = instructions.parent / DESCRIPTION_FILE
     if not path.is_file():
         return []
     try:
@@ -42,7 +42,7 @@ def description_beside(instructions: Path) -> list[str]:
         raise ConfigError(f'{path}: an object with "short" and "long" is expected') from error
 
 
-def describe_in(path: Path, folder: Path) -> int:
+def add_description(path: Path, folder: Path) -> int:
     """Puts the description of the run in `folder` into a data yaml, for each dataset whose pairs are that run's.
 
     Gives how many there are. The file is written anew: comments in it do not stay. Raises `ConfigError` where the file
@@ -56,7 +56,7 @@ def describe_in(path: Path, folder: Path) -> int:
     if not ours:
         raise ConfigError(f"{path} names no pairs of {folder}: none of its mimicit_path is in there.")
     for each in ours:
-        each[_KEY] = description_beside(folder / FILE)
+        each[_KEY] = read_description(folder / DESCRIPTION_FILE)
     with replacing(path) as file:
         file.write(yaml.safe_dump(groups, sort_keys=False, allow_unicode=True, width=1_000).encode())
     return len(ours)

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from syphus.errors import InputError
-from syphus.formats.mimicit.data_yaml import ENDINGS, DataYamlFinding, MixtureGroup, MixturePart, read_groups
+from syphus.formats.mimicit.data_yaml import ENDINGS, Finding, MixtureGroup, MixturePart, read_groups
 from syphus.ledger.store import FILE as LEDGER
 
 _MARK = "_instructions"
 
 
-def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[list[MixtureGroup], list[DataYamlFinding]]:
+def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[list[MixtureGroup], list[Finding]]:
     """The groups behind the paths, and what is wrong with the data yamls among them.
 
     A folder stands for the instruction files in it. Each of these is a group of its own, with `XX_train.json` and the
@@ -20,7 +20,7 @@ def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[lis
     `InputError` where there is nothing, `ConfigError` where a yaml is broken.
     """
     groups: list[MixtureGroup] = []
-    findings: list[DataYamlFinding] = []
+    findings: list[Finding] = []
     for path in paths:
         if path.suffix in ENDINGS:
             found, wrong = read_groups(path)
@@ -31,19 +31,19 @@ def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[lis
     return [_with(group, images) for group in groups], findings
 
 
-def language(path: Path) -> str:
+def file_language(path: Path) -> str:
     """`zh` of `SD_instructions_zh.json`; "" where the name says none."""
     return path.name.partition(".")[0].partition(_MARK)[2].lstrip("_")
 
 
-def prefix(path: Path) -> str:
+def file_prefix(path: Path) -> str:
     """`SD` of `SD_instructions_zh.json`."""
     return path.name.partition(".")[0].partition(_MARK)[0]
 
 
-def originals(folder: Path) -> list[Path]:
+def untranslated_files(folder: Path) -> list[Path]:
     """The instruction files of a folder that are in the language they were made in."""
-    return [path for path in sorted(folder.glob(f"*{_MARK}*.json")) if not language(path)]
+    return [path for path in sorted(folder.glob(f"*{_MARK}*.json")) if not file_language(path)]
 
 
 def _instructions(path: Path) -> list[Path]:
@@ -62,7 +62,7 @@ def _instructions(path: Path) -> list[Path]:
 
 
 def _alone(path: Path) -> MixtureGroup:
-    short, code = prefix(path), language(path)
+    short, code = file_prefix(path), file_language(path)
     own = path.with_name(f"{short}_train_{code}.json")
     train = own if code and own.is_file() else path.with_name(f"{short}_train.json")
     beside = [path.with_name(f"{short}{ending}") for ending in (".parquet", ".json")]

@@ -26,7 +26,7 @@ _SHARED = (
 )
 
 
-def distinct(results: Iterable[QueryResult]) -> Iterator[QueryResult]:
+def check_unique(results: Iterable[QueryResult]) -> Iterator[QueryResult]:
     """Hands the results on; raises `RunError` behind the last, if the id of a pair is another's, too."""
     left = iter(results)
     with closing(temporary_database(_CACHE)) as db:
@@ -110,7 +110,7 @@ class IdSet:
     def __contains__(self, name: str) -> bool:
         return self._db.execute("SELECT 1 FROM name WHERE name = ?", (name,)).fetchone() is not None
 
-    def want(self, wanted: Iterable[tuple[Sequence[str], str, str, str]]) -> None:
+    def require(self, wanted: Iterable[tuple[Sequence[str], str, str, str]]) -> None:
         """Notes (names, owner, place, reason)."""
         rows = ((orjson.dumps(names).decode(), *rest) for names, *rest in wanted)
         self._db.executemany("INSERT INTO wanted VALUES (?, ?, ?, ?)", rows)

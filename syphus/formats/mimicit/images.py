@@ -37,7 +37,7 @@ _LETTERS = string.ascii_letters.encode() + string.digits.encode() + b"+/"
 _MOST_PIXELS = 89_478_485  # from which on Pillow speaks of a decompression bomb
 
 
-class Depth(StrEnum):
+class DecodeLevel(StrEnum):
     """How closely an image is looked at.
 
     A quick look is at the head, the checksums (PNG has some) and the end; what is odd, or has neither, is decoded. It
@@ -59,7 +59,7 @@ def require_pillow() -> None:
         ) from error
 
 
-def faults(images: Iterable[tuple[str, object]], depth: Depth) -> Iterator[tuple[str, str]]:
+def check_images(images: Iterable[tuple[str, object]], depth: DecodeLevel) -> Iterator[tuple[str, str]]:
     """The id of every image with what is wrong with it, "" where nothing is, in the order of the store.
 
     Images are told by id and base64, or bytes; a few MB of them are held at once. Needs Pillow.
@@ -87,24 +87,24 @@ def _batches(images: Iterable[tuple[str, object]]) -> Iterator[list[tuple[str, o
     yield batch
 
 
-def _looked_at(batch: Iterable[tuple[str, object]], depth: Depth) -> list[tuple[str, str]]:
+def _looked_at(batch: Iterable[tuple[str, object]], depth: DecodeLevel) -> list[tuple[str, str]]:
     return [(name, _fault(encoded, depth)) for name, encoded in batch]
 
 
-def _fault(encoded: object, depth: Depth) -> str:
+def _fault(encoded: object, depth: DecodeLevel) -> str:
     """What is wrong with one image, in a few words."""
     from PIL import Image  # here, as below: only who has images needs it
 
     if not isinstance(encoded, (str, bytes)):
         return "text is expected"
-    if depth is Depth.QUICK and isinstance(encoded, str) and _has_both_ends(encoded):
+    if depth is DecodeLevel.QUICK and isinstance(encoded, str) and _has_both_ends(encoded):
         return ""
     try:
         data = encoded if isinstance(encoded, bytes) else _bytes(encoded)
     except (binascii.Error, ValueError) as error:
         return f"no base64: {error}"
     try:
-        if depth is Depth.FULL or not _looks_whole(data):
+        if depth is DecodeLevel.FULL or not _looks_whole(data):
             with Image.open(io.BytesIO(data)) as image:
                 _check_size(image)
                 image.draft("L", (1, 1))  # of JPEG every bit is read, but only an eighth of each side is made of it
@@ -175,7 +175,7 @@ def _told(error: Exception) -> str:
 _IDS, _IMAGES = 10_000, 64  # rows that are held at once
 
 
-def image_ids(path: Path) -> Iterator[str]:
+def read_image_ids(path: Path) -> Iterator[str]:
     """Yields the ids in the order of the store, in constant memory, repeated ones too.
 
     Raises `InputError` where it can't be read or has no index of text, `ConfigError` where pyarrow is missing.
@@ -183,7 +183,7 @@ def image_ids(path: Path) -> Iterator[str]:
     return (name for name, _ in _items(path, with_images=False))
 
 
-def images(path: Path) -> Iterator[tuple[str, object]]:
+def read_images(path: Path) -> Iterator[tuple[str, object]]:
     """Yields each id with its image: base64 as it stands in the store, or raw bytes (JSON may hold anything).
 
     Raises as `image_ids`. A store without a column of images can't be read.

@@ -15,19 +15,19 @@ import yaml
 
 from syphus.errors import ConfigError
 from syphus.formats.mimicit.data_yaml import ENDINGS, GROUPS, TEXT_ONLY, MixturePart, read_groups
-from syphus.formats.mimicit.descriptions import description_beside
-from syphus.formats.mimicit.discovery import find_groups, language
-from syphus.formats.mimicit.verify import Summary, Tell, list_of, verify
-from syphus.formats.mimicit.writer import group_of
+from syphus.formats.mimicit.descriptions import read_description
+from syphus.formats.mimicit.discovery import file_language, find_groups
+from syphus.formats.mimicit.verify import OnFinding, VerifySummary, text_list, verify
+from syphus.formats.mimicit.writer import group_for_images
 from syphus.io.durable import replacing
 from syphus.io.records import read_nested_items
 
-FORM = "[NAME=GROUP:]INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]"
+DATASET_SYNTAX = "[NAME=GROUP:]INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]"
 
 _SETTINGS = {"images": "images_path", "train": "train_config_path", "num_samples": "num_samples"}
 
 
-class Share(NamedTuple):
+class MixtureShare(NamedTuple):
     """One dataset of a mixture: what can be drawn, what it was made to be, and its share of all that is drawn."""
 
     group: str
@@ -40,11 +40,11 @@ class Share(NamedTuple):
 class Mixture(NamedTuple):
     """What a data yaml makes of its datasets, and what is wrong with them."""
 
-    shares: list[Share]
-    summary: Summary
+    shares: list[MixtureShare]
+    summary: VerifySummary
 
 
-def mix(path: Path, datasets: Sequence[str], tell: Tell) -> Mixture:
+def mix(path: Path, datasets: Sequence[str], tell: OnFinding) -> Mixture:
     """Writes a data yaml of the datasets, each told as in `FORM`, with absolute paths, and checks all that it names.
 
     Without name and group, the name is `XX` of `XX_instructions.json`, what stands beside belongs to it, and the group
@@ -65,14 +65,14 @@ def mix(path: Path, datasets: Sequence[str], tell: Tell) -> Mixture:
     return Mixture(shares(summary), summary)
 
 
-def shares(summary: Summary) -> list[Share]:
+def shares(summary: VerifySummary) -> list[MixtureShare]:
     """How often each dataset will be drawn from; pairs are the keys of the train file, where there is one."""
     rows = []
     for group, part, pairs, trained in summary.parts:
         available = pairs if trained is None else trained
         rows.append((group.kind, part.name, available, part.samples or available))
     total = sum(samples for *_, samples in rows)
-    return [Share(*row, row[-1] / total if total else 0.0) for row in rows]
+    return [MixtureShare(*row, row[-1] / total if total else 0.0) for row in rows]
 
 
 def _datasets(text: str) -> Iterator[tuple[str, str, dict[str, object]]]:
@@ -83,21 +83,21 @@ def _datasets(text: str) -> Iterator[tuple[str, str, dict[str, object]]]:
     if Path(place).exists():
         parts = [part for group in find_groups([Path(place)])[0] for part in group.parts]
         if Path(place).is_dir():
-            parts = [part for part in parts if not language(part.instructions)]
+            parts = [part for part in parts if not file_language(part.instructions)]
         if more and len(parts) > 1:
             raise ConfigError(f"{text}: {place} holds {len(parts)} instruction files; tell of each what belongs to it")
         for part in parts:
-            code = language(part.instructions)
+            code = file_language(part.instructions)
             settings = _beside(text, part) | _told(text, more)
             most = _most_images(part.instructions) if "images_path" in settings else 0
-            yield group_of(most), f"{part.name}_{code}" if code else part.name, settings
+            yield group_for_images(most), f"{part.name}_{code}" if code else part.name, settings
         return
     name, equals, rest = place.partition("=")
     group, colon, file = rest.partition(":")
     if not equals:
-        raise ConfigError(f"{text}: no such file or folder; a dataset is told as {FORM}")
+        raise ConfigError(f"{text}: no such file or folder; a dataset is told as {DATASET_SYNTAX}")
     if not (name and colon and file):
-        raise ConfigError(f"{text}: a dataset is told as {FORM}")
+        raise ConfigError(f"{text}: a dataset is told as {DATASET_SYNTAX}")
     if group not in GROUPS:
         raise ConfigError(f"{text}: unknown group {group}; there is {', '.join(GROUPS)}")
     settings = {"mimicit_path": _absolute(text, file)} | _told(text, more) | _described(Path(file))
@@ -117,7 +117,7 @@ def _beside(text: str, part: MixturePart) -> dict[str, object]:
 
 
 def _described(instructions: Path) -> dict[str, object]:
-    described = description_beside(instructions)
+    described = read_description(instructions)
     return {"task_description": described} if described else {}
 
 
@@ -135,7 +135,7 @@ def _most_images(instructions: Path) -> int:
     """Of any pair, as far as the group depends on it; the file is left where two are found."""
     most = 0
     for _, entry in read_nested_items(instructions, "data"):
-        if (most := max(most, len(list_of(entry, "image_ids")))) > 1:
+        if (most := max(most, len(text_list(entry, "image_ids")))) > 1:
             break
     return most
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syphus.formats.mimicit.data_yaml import MixtureGroup
-from syphus.formats.mimicit.discovery import language, prefix
+from syphus.formats.mimicit.discovery import file_language, file_prefix
 from syphus.formats.mimicit.ids import IdSet
-from syphus.formats.mimicit.verify import list_of
+from syphus.formats.mimicit.verify import text_list
 from syphus.io.records import field, read_nested_items
 from syphus.text import in_words
 
@@ -39,7 +39,7 @@ class MimicitCounts(NamedTuple):
         return sum(self.pairs_per_query.values())
 
 
-def count(groups: Iterable[MixtureGroup]) -> list[MimicitCounts]:
+def count_files(groups: Iterable[MixtureGroup]) -> list[MimicitCounts]:
     """Counts every file of the groups once. Raises `InputError` where a file or a pair can't be read."""
     parts = {part.instructions: part for group in groups for part in group.parts}
     return [count_file(path) for path in parts]
@@ -57,7 +57,7 @@ def count_file(path: Path) -> MimicitCounts:
             questions[len(asked)] += 1
             answers[len(in_words(field(entry, "answer", str)))] += 1
             openings[" ".join(asked[:_OPENING]).lower()] += 1
-            own = list_of(entry, "image_ids")
+            own = text_list(entry, "image_ids")
             query = (own, name.rpartition("_")[0])
             if query != last:
                 per_query[run] += 1
@@ -67,7 +67,7 @@ def count_file(path: Path) -> MimicitCounts:
         per_query[run] += 1
         del per_query[0]  # before the first pair there was none
         return MimicitCounts(
-            *(prefix(path), language(path), str(path), len(images), pairs),
+            *(file_prefix(path), file_language(path), str(path), len(images), pairs),
             *(per_query, questions, answers, openings),
         )
 

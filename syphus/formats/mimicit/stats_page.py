@@ -27,7 +27,7 @@ svg rect { fill: var(--bar); } svg text { font-size: 12px; fill: currentColor; }
 """
 
 
-def write_page(
+def write_stats_page(
     path: Path, counted: Sequence[MimicitCounts], heads: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
     """Writes the page, UTF-8: the table with `heads` and `rows`, and pictures of each file.
@@ -55,9 +55,9 @@ def _cells(tag: str, cells: Sequence[str]) -> str:
 def _section(counted: MimicitCounts) -> str:
     title = f"{counted.name} {counted.language}".strip()
     pictures = [
-        _picture("Words of a question", _binned(counted.question_words)),
-        _picture("Words of an answer", _binned(counted.answer_words)),
-        _picture("Pairs per query", _binned(counted.pairs_per_query)),
+        _picture("Words of a question", histogram(counted.question_words)),
+        _picture("Words of an answer", histogram(counted.answer_words)),
+        _picture("Pairs per query", histogram(counted.pairs_per_query)),
         _picture("How questions begin", counted.openings.most_common(_BINS)),
     ]
     told = f"{counted.pairs:,} pairs, {mean(counted.pairs_per_query):.1f} per query. {counted.file}"
@@ -67,7 +67,7 @@ def _section(counted: MimicitCounts) -> str:
     )  # fmt: skip
 
 
-def _binned(counter: Counter[int]) -> list[tuple[str, int]]:
+def histogram(counter: Counter[int]) -> list[tuple[str, int]]:
     """So few bars that they can be looked at; the last takes the longest hundredth, however long it is."""
     if not counter:
         return []

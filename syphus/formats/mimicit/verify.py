@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from syphus.errors import InputError
-from syphus.formats.card import FILE as CARD
-from syphus.formats.card import PAIRS, front_matter
-from syphus.formats.mimicit.data_yaml import TEXT_ONLY, DataYamlFinding, MixtureGroup, MixturePart
-from syphus.formats.mimicit.discovery import language, originals
+from syphus.formats.card import CARD_FILE, PAIRS_KEY, read_front_matter
+from syphus.formats.mimicit.data_yaml import TEXT_ONLY, Finding, MixtureGroup, MixturePart
+from syphus.formats.mimicit.discovery import file_language, untranslated_files
 from syphus.formats.mimicit.ids import IdSet
-from syphus.formats.mimicit.images import Depth, faults, image_ids, images, require_pillow
+from syphus.formats.mimicit.images import DecodeLevel, check_images, read_image_ids, read_images, require_pillow
 from syphus.io.records import Record, Repeated, kind_of, read_json_items, read_nested_items
 
 # FOLDED from unused.py:
@@ -24,17 +23,17 @@ from syphus.io.records import Record, Repeated, kind_of, read_json_items, read_n
 # Several datasets may share a store, in groups of their own: so this is known only when all pairs have been seen.
 
 
-def unused(used: IdSet, stores: Iterable[Path]) -> Iterator[DataYamlFinding]:
+def unused_images(used: IdSet, stores: Iterable[Path]) -> Iterator[Finding]:
     """A finding for each store that has images besides those `used`, with the first of them and their number."""
     for store in dict.fromkeys(stores):
         first, count = "", 0
         with suppress(InputError):  # it was told before that it can't be read
-            for name in image_ids(store):
+            for name in read_image_ids(store):
                 if name not in used:
                     first, count = first or name, count + 1
         if count:
             more = f", and {count - 1:,} more" if count > 1 else ""
-            yield DataYamlFinding(str(store), "", "images that no pair names", f"{first}{more}")
+            yield Finding(str(store), "", "images that no pair names", f"{first}{more}")
 
 
 # FOLDED from entries.py:
@@ -43,7 +42,7 @@ def unused(used: IdSet, stores: Iterable[Path]) -> Iterator[DataYamlFinding]:
 _TEXTS, _LISTS = ("instruction", "answer"), ("image_ids", "rel_ins_ids")
 
 
-def problems(name: str, entry: Record, images: bool | None) -> Iterator[tuple[str, str]]:
+def entry_problems(name: str, entry: Record, images: bool | None) -> Iterator[tuple[str, str]]:
     """Kind and detail of each; nothing for a good pair. `images`: whether it must have some, None where nobody says."""
     if not isinstance(entry, dict):
         yield "no object", f"this is {kind_of(entry)}"
@@ -63,14 +62,14 @@ def problems(name: str, entry: Record, images: bool | None) -> Iterator[tuple[st
             yield _absent(entry, key, "a list of text")
     if images and entry.get("image_ids") == []:
         yield "no images", ""
-    related = list_of(entry, "rel_ins_ids")
+    related = text_list(entry, "rel_ins_ids")
     if name in related:
         yield "names itself as its context", ""
     if len(related) > 1 and len(set(related)) < len(related):
         yield "names a context twice", next(each for each in related if related.count(each) > 1)
 
 
-def list_of(entry: Record, key: str) -> list[str]:
+def text_list(entry: Record, key: str) -> list[str]:
     """The texts in a list of an entry, whatever the entry is."""
     values = entry.get(key) if isinstance(entry, dict) else None
     return [each for each in values if type(each) is str] if type(values) is list else []
@@ -85,7 +84,7 @@ def _absent(entry: dict[str, Record], key: str, wanted: str) -> tuple[str, str]:
     return f'"{key}" must be {wanted}', f"this is {kind_of(value)}"
 
 
-Tell = Callable[[DataYamlFinding], None]
+OnFinding = Callable[[Finding], None]
 Wanted: TypeAlias = tuple[list[str], str, str, str]
 
 _BATCH = 5_000  # pairs that are looked at together: most relations lead no further
@@ -100,7 +99,7 @@ class PartCount(NamedTuple):
     trained: int | None
 
 
-class Summary(NamedTuple):
+class VerifySummary(NamedTuple):
     """All of it in numbers. `images` is how many the stores hold, None where there is no store to look into.
 
     `depth` is how closely those were looked at.
@@ -109,27 +108,27 @@ class Summary(NamedTuple):
     parts: list[PartCount]
     images: int | None
     problems: Counter[str]
-    depth: Depth = Depth.NONE
+    decode: DecodeLevel = DecodeLevel.NONE
 
 
 def verify(
     groups: Sequence[MixtureGroup],
-    found: Iterable[DataYamlFinding],
-    tell: Tell,
-    depth: Depth = Depth.NONE,
+    found: Iterable[Finding],
+    tell: OnFinding,
+    depth: DecodeLevel = DecodeLevel.NONE,
     allow_unused: bool = False,
-) -> Summary:
+) -> VerifySummary:
     """Checks everything in the groups; each fault, those `found` before too, is told as soon as it is seen.
 
     `depth` is how closely images are looked at. An image that no pair names is a fault unless they are allowed. What
     can't be read is a fault, too. Raises `ConfigError` where parquet files are to be read without pyarrow, or images
     without Pillow.
     """
-    if depth is not Depth.NONE and any(part.images for group in groups for part in group.parts):
+    if depth is not DecodeLevel.NONE and any(part.images for group in groups for part in group.parts):
         require_pillow()  # before the pairs are read
     kinds: Counter[str] = Counter()
 
-    def told(finding: DataYamlFinding) -> None:
+    def told(finding: Finding) -> None:
         kinds[finding.kind] += 1
         tell(finding)
 
@@ -139,16 +138,18 @@ def verify(
         checked = [_Check(group, told, depth, None if allow_unused else used) for group in groups]
         parts = [count for check in checked for count in check.carry_out()]
         if not allow_unused and all(check.has_all_pairs for check in checked):
-            for finding in unused(used, (store for group in groups for part in group.parts for store in part.images)):
+            for finding in unused_images(
+                used, (store for group in groups for part in group.parts for store in part.images)
+            ):
                 told(finding)
     stores = [check.stored for check in checked if check.stored is not None]
-    return Summary(parts, sum(stores) if stores else None, kinds, depth if stores else Depth.NONE)
+    return VerifySummary(parts, sum(stores) if stores else None, kinds, depth if stores else DecodeLevel.NONE)
 
 
 class _Check:
     """The check of one group, whose datasets share their ids."""
 
-    def __init__(self, group: MixtureGroup, tell: Tell, depth: Depth, used: IdSet | None) -> None:
+    def __init__(self, group: MixtureGroup, tell: OnFinding, depth: DecodeLevel, used: IdSet | None) -> None:
         self.stored: int | None = None
         self._used = used
         self._group = group
@@ -173,13 +174,11 @@ class _Check:
                 self._card(part, count)
             if self.has_all_pairs:
                 for name, owner, place, reason in pairs.missing():
-                    self._tell(DataYamlFinding(place, owner, reason, "" if name == owner else name))
+                    self._tell(Finding(place, owner, reason, "" if name == owner else name))
             self._stores(images)
         if self._group.kind.startswith("IMAGE_TEXT") and len(self._counts) > 1:
             detail = f"from {min(self._counts)} to {max(self._counts)}; the loader stacks a batch"
-            self._tell(
-                DataYamlFinding(self._group.place, self._group.kind, "pairs differ in their number of images", detail)
-            )
+            self._tell(Finding(self._group.source, self._group.kind, "pairs differ in their number of images", detail))
         return counts
 
     def _pairs(self, part: MixturePart, pairs: IdSet, images: IdSet) -> int:
@@ -193,23 +192,23 @@ class _Check:
             seen: set[str] = set()  # images, in this batch
             for name, entry in batch:
                 if not pairs.add(name):
-                    self._tell(DataYamlFinding(place, name, "the id comes twice"))
-                for kind, detail in problems(name, entry, self._needs_images):
-                    self._tell(DataYamlFinding(place, name, kind, detail))
-                if others := [other for other in list_of(entry, "rel_ins_ids") if other not in known]:
+                    self._tell(Finding(place, name, "the id comes twice"))
+                for kind, detail in entry_problems(name, entry, self._needs_images):
+                    self._tell(Finding(place, name, kind, detail))
+                if others := [other for other in text_list(entry, "rel_ins_ids") if other not in known]:
                     wanted.append((others, name, place, "unknown context"))
-                own = list_of(entry, "image_ids")
+                own = text_list(entry, "image_ids")
                 self._counts.add(len(own))
                 if new := [image for image in own if image not in seen]:
                     images_wanted.append((new, name, place, "unknown image"))
                     seen.update(new)
-            pairs.want(wanted)
+            pairs.require(wanted)
             if any(each.images for each in self._group.parts):
-                images.want(images_wanted)
+                images.require(images_wanted)
                 if self._used is not None:
                     self._used.add_all(seen)
         if not count and part.instructions not in self._broken:
-            self._tell(DataYamlFinding(place, "", "no pairs"))
+            self._tell(Finding(place, "", "no pairs"))
         return count
 
     def _train(self, path: Path, pairs: IdSet) -> int:
@@ -221,14 +220,14 @@ class _Check:
                 wanted: list[Wanted] = []
                 for name, context in batch:
                     if not keys.add(name):
-                        self._tell(DataYamlFinding(place, name, "the id comes twice"))
+                        self._tell(Finding(place, name, "the id comes twice"))
                     wanted.append(([name], name, place, "unknown pair"))
                     if not (isinstance(context, list) and all(isinstance(each, str) for each in context)):
                         detail = f"this is {kind_of(context)}"
-                        self._tell(DataYamlFinding(place, name, "the context must be a list of text", detail))
+                        self._tell(Finding(place, name, "the context must be a list of text", detail))
                     else:
                         wanted.append((context, name, place, "unknown context"))
-                pairs.want(wanted)
+                pairs.require(wanted)
         return count
 
     def _stores(self, known: IdSet) -> None:
@@ -236,29 +235,29 @@ class _Check:
         for path in paths:
             for name, fault in self._looked_at(path):
                 if not known.add(name):
-                    self._tell(DataYamlFinding(str(path), name, "the image comes twice"))
+                    self._tell(Finding(str(path), name, "the image comes twice"))
                 if fault:
-                    self._tell(DataYamlFinding(str(path), name, "the image can't be decoded", fault))
+                    self._tell(Finding(str(path), name, "the image can't be decoded", fault))
         if paths:
             self.stored = len(known)
         if self._broken.isdisjoint(paths):
             for name, owner, place, reason in known.missing(once=True):
-                self._tell(DataYamlFinding(place, owner, reason, name))
+                self._tell(Finding(place, owner, reason, name))
 
     def _looked_at(self, path: Path) -> Iterator[tuple[str, str]]:
         """The ids in a store, each with what is wrong with its image."""
-        if self._depth is Depth.NONE:
-            return ((name, "") for name in self._whole(path, image_ids(path)))
-        return faults(self._whole(path, images(path)), self._depth)
+        if self._depth is DecodeLevel.NONE:
+            return ((name, "") for name in self._whole(path, read_image_ids(path)))
+        return check_images(self._whole(path, read_images(path)), self._depth)
 
     def _card(self, part: MixturePart, count: int) -> None:
-        card = part.instructions.with_name(CARD)
-        counted = part.instructions not in self._broken and not language(part.instructions)
+        card = part.instructions.with_name(CARD_FILE)
+        counted = part.instructions not in self._broken and not file_language(part.instructions)
         said = _said(card) if counted else None
-        if said is not None and said != count and len(originals(card.parent)) == 1:  # a card of several tells their sum
-            self._tell(
-                DataYamlFinding(str(card), "", "the card has another count", f"{said:,}, the file has {count:,} pairs")
-            )
+        if (
+            said is not None and said != count and len(untranslated_files(card.parent)) == 1
+        ):  # a card of several tells their sum
+            self._tell(Finding(str(card), "", "the card has another count", f"{said:,}, the file has {count:,} pairs"))
 
     def _whole(self, path: Path, items: Iterator[Record]) -> Iterator[Record]:
         """The items up to where the file breaks, which is told, and remembered."""
@@ -266,7 +265,7 @@ class _Check:
             yield from items
         except InputError as error:
             self._broken.add(path)
-            self._tell(DataYamlFinding(str(path), "", "can't be read", str(error).removeprefix(f"{path}: ")))
+            self._tell(Finding(str(path), "", "can't be read", str(error).removeprefix(f"{path}: ")))
 
 
 def _batches(items: Iterator[Record]) -> Iterator[list[Record]]:
@@ -280,5 +279,5 @@ def _items(path: Path) -> Iterator[tuple[str, Record]]:
 
 def _said(card: Path) -> int | None:
     """How many pairs a dataset card speaks of, in the front matter that Syphus writes; None where it does not."""
-    said = front_matter(card).get(PAIRS)
+    said = read_front_matter(card).get(PAIRS_KEY)
     return said if isinstance(said, int) else None

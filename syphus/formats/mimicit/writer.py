@@ -18,14 +18,14 @@ from typing import IO
 import orjson
 import yaml
 
-from syphus.formats.mimicit.ids import distinct
+from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.report import Report
 from syphus.formats.source import ExportSource
 from syphus.formats.train import TrainFile
 from syphus.io.durable import replacing
 from syphus.ledger.results import QueryResult
 
-VERSION = "0.0.1"  #: of the format
+FORMAT_VERSION = "0.0.1"  #: of the format
 _PIECE = 1_000  # items that are written at once
 
 
@@ -34,7 +34,7 @@ def write_mimicit(folder: Path, source: ExportSource) -> tuple[str, ...]:
 
     Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
     """
-    return write_files(folder, source.name, source.results(), source.meta, source.train())
+    return write_dataset(folder, source.name, source.results(), source.meta, source.train())
 
 
 def file_names(short_name: str) -> tuple[str, str]:
@@ -42,17 +42,17 @@ def file_names(short_name: str) -> tuple[str, str]:
     return f"{short_name}_instructions.json", f"{short_name}_train.json"
 
 
-def group_of(most_images: int) -> str:
+def group_for_images(most_images: int) -> str:
     """The group of the data yaml for pairs that have so many images at the most, counted where these can be loaded."""
     return {0: "TEXT_ONLY", 1: "IMAGE_TEXT"}.get(most_images, "VIDEO_TEXT")
 
 
-def header(report: Report) -> dict[str, object]:
+def dataset_meta(report: Report) -> dict[str, object]:
     """The free part of the file, `meta`: where the dataset comes from, and whether a model really made it."""
     newest = report.settings[-1] if report.settings else {}
     started = report.sessions[0].started if report.sessions else 0.0
     return {
-        "version": VERSION,
+        "version": FORMAT_VERSION,
         "time": f"{datetime.fromtimestamp(started, UTC):%Y-%m}",
         "author": "Syphus",
         "dataset": newest.get("dataset", ""),
@@ -62,7 +62,7 @@ def header(report: Report) -> dict[str, object]:
     }
 
 
-def write_files(
+def write_dataset(
     folder: Path, short_name: str, results: Iterable[QueryResult], meta: Mapping[str, object], train: TrainFile | None
 ) -> tuple[str, str]:
     """Writes `XX_instructions.json` and `XX_train.json` in one pass, UTF-8, one entry a line; returns their names.
@@ -75,14 +75,14 @@ def write_files(
         head = b'{"meta":' + orjson.dumps(meta) + b',"data":{'
         entries = _Items(files.enter_context(replacing(folder / names[0])), head, b"\n}}\n")
         keys = _Items(files.enter_context(replacing(folder / names[1])), b"{", b"\n}\n") if train else None
-        for result in distinct(results):
+        for result in check_unique(results):
             contexts = result.contexts()
             _add_entries(entries, result, contexts)
             if train and keys:
-                keys.add_all(train.of(result, contexts))
+                keys.add_all(train.entries(result, contexts))
         entries.close()
         if train and keys:
-            keys.add_all(train.rest())
+            keys.add_all(train.remaining())
             keys.close()
     return names
 
@@ -142,7 +142,9 @@ def write_entry(file: IO[bytes], name: str, value: object, first: bool) -> None:
     file.write(orjson.dumps(name) + b":" + orjson.dumps(value))
 
 
-def data_yaml(path: Path, english: Path, translated: Path, train: Path | None, name: str, most_images: int) -> None:
+def write_data_yaml(
+    path: Path, english: Path, translated: Path, train: Path | None, name: str, most_images: int
+) -> None:
     """Writes the data yaml of a dataset in one language, with its train file.
 
     It is one for each language, as the pairs have the same ids in all of them, and Otter's loader keeps one of each id.
@@ -151,7 +153,7 @@ def data_yaml(path: Path, english: Path, translated: Path, train: Path | None, n
     """
     images = english.with_name(f"{english.name.partition('_instructions')[0]}.parquet")
     entry = {"mimicit_path": str(translated.absolute())}
-    group = group_of(most_images if images.exists() else 0)
+    group = group_for_images(most_images if images.exists() else 0)
     if images.exists() and most_images:
         entry["images_path"] = str(images.absolute())
     if train is not None:
