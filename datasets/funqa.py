@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from syphus import AbstractDataset, Check, Pair, Parsed, Query, Reject, Video, field, read_json, video_files
-from syphus.answers.cleaning.rules import folded
+from syphus.answers.cleaning.rules import normalize_words
 from syphus.cleaning import Context, answers_of_words, no_timestamps, pairs_between
 from syphus.io.media import Frames, listing
 from syphus.io.records import name, record_error
@@ -28,9 +28,9 @@ _QUESTIONS, _OPTIONS = 5, 5  # of multiple choice
 def _same_wording(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
     seen: set[str] = set()
     for number, pair in enumerate(pairs, 1):
-        if folded(pair.answer) in seen:
+        if normalize_words(pair.answer) in seen:
             yield f"answer {number}"
-        seen.add(folded(pair.answer))
+        seen.add(normalize_words(pair.answer))
 
 
 def _same_place(pairs: Sequence[Pair], _: Context) -> Iterator[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from syphus.answers.parsing.json_answers import one_object, set_apart
+from syphus.answers.parsing.json_answers import delimit_data, read_single_object
 from syphus.answers.scoring.candidates import Candidate, Heuristic, ScoringContext
 from syphus.runs.judge import Rubric
 from syphus.types import Message, Query
@@ -54,7 +54,7 @@ class RubricVerdict:
 
 def rubric_messages(candidate: Candidate) -> list[Message]:
     """What a judge is asked about a candidate: the rubric, then the candidate as data."""
-    mark, data = set_apart(
+    mark, data = delimit_data(
         {
             "annotation": candidate.query.text,
             "pairs": [{"question": pair.instruction, "answer": pair.answer} for pair in candidate.pairs],
@@ -68,7 +68,7 @@ def rubric_messages(candidate: Candidate) -> list[Message]:
 
 def read_verdict(text: str) -> RubricVerdict:
     """Reads a judge's answer: one JSON object, alone or in a code fence. Raises nothing."""
-    value = one_object(text)
+    value = read_single_object(text)
     if value is None:
         return RubricVerdict(problem="not one JSON object")
     scores: dict[str, int] = {}

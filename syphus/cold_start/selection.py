@@ -11,7 +11,7 @@ from statistics import median
 
 from syphus.answers.scoring.candidates import Candidate, Scored
 from syphus.answers.scoring.variety import question_type
-from syphus.answers.scoring.words import alike, content
+from syphus.answers.scoring.words import content_stems, jaccard_similarity
 from syphus.types import BYTES_PER_TOKEN
 
 Strategy = Callable[[Sequence[Scored], Sequence[Scored], Random], Scored]
@@ -87,8 +87,8 @@ def tokens(candidate: Candidate) -> int:
 def likeness(one: Candidate, other: Candidate) -> float:
     """0 to 1: how much two have in common, in the words of the annotation and in the kinds of their questions."""
     kinds = [frozenset(question_type(pair.instruction) for pair in each.pairs) for each in (one, other)]
-    texts = alike(content(one.query.text), content(other.query.text))
-    return _OF_INPUT * texts + (1 - _OF_INPUT) * alike(*kinds)
+    texts = jaccard_similarity(content_stems(one.query.text), content_stems(other.query.text))
+    return _OF_INPUT * texts + (1 - _OF_INPUT) * jaccard_similarity(*kinds)
 
 
 def _rank(scored: Scored) -> tuple[float, str, str]:
@@ -137,8 +137,8 @@ def _furthest(pool: list[Drawn], taken: list[Drawn]) -> Drawn:
 
 def _likeness(one: str, other: str) -> float:
     """0 to 1; texts without words that carry meaning ("there is no difference") are all alike."""
-    bags = content(one), content(other)
-    return alike(*bags) if any(bags) else 1.0
+    bags = content_stems(one), content_stems(other)
+    return jaccard_similarity(*bags) if any(bags) else 1.0
 
 
 def _sample(queries: Iterable[Drawn], count: int, lot: str, most: int, pick: Pick) -> list[str]:

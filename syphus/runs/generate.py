@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, clean
-from syphus.answers.cleaning.rules import recognisable
+from syphus.answers.cleaning.rules import distinctive_texts
 from syphus.answers.code_digest import ACCEPTANCE_FILES, code_digest
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.chat_reply import unusable_outcome
@@ -71,8 +71,8 @@ class GenerateStage:
         self._code = plugin_code(dataset)
         self._rules = rules_of(dataset)
         by_example = list(self._taught_texts())
-        self._taught = recognisable(text for _, texts in by_example for text in texts)
-        self._own = {asked: recognisable(texts) for asked, texts in by_example}
+        self._taught = distinctive_texts(text for _, texts in by_example for text in texts)
+        self._own = {asked: distinctive_texts(texts) for asked, texts in by_example}
         self._named: dict[str, str] = {}  # the first ids of pairs, with their queries
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:

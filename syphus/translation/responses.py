@@ -13,7 +13,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.code_digest import TRANSLATION_CHECK_FILES, code_digest
-from syphus.answers.parsing.answer_text import readable, strip
+from syphus.answers.parsing.answer_text import extract_answer, strip
 from syphus.answers.parsing.json_answers import decoding_problems
 from syphus.answers.translation import LANGUAGES, Features, Language, Term, Translatable, check_translation
 from syphus.formats.translation_report import TRANSLATE_STAGE
@@ -75,7 +75,7 @@ class AnswerMembers(NamedTuple):
 
 def read_members(text: str) -> AnswerMembers:
     """Reads the object that an answer is, with whatever stands around it."""
-    answer = readable(text)
+    answer = extract_answer(text)
     start = _START.search(answer.text)
     if start is None:
         return AnswerMembers({}, answer.problems[0] if answer.problems else NO_JSON)

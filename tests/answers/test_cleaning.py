@@ -28,14 +28,14 @@ from syphus.answers.cleaning import (
     pairs_between,
 )
 from syphus.answers.cleaning import general_rules as leaks
-from syphus.answers.cleaning.rules import recognisable
+from syphus.answers.cleaning.rules import distinctive_texts
 from syphus.types import PromptImage, State
 
 TAUGHT = "It shows a very long answer that stands in the in-context examples."
 
 
 def rejections(pairs: Sequence[Pair], *rules: Rule, text: str = "") -> dict[str, str]:
-    return clean(pairs, rules, Context(Query("q", text), recognisable([TAUGHT, "It shows it."]))).rejections
+    return clean(pairs, rules, Context(Query("q", text), distinctive_texts([TAUGHT, "It shows it."]))).rejections
 
 
 def general(answer: str, question: str = "What is there?") -> list[str]:
@@ -190,7 +190,7 @@ def test_a_long_text_of_an_example_is_a_copy_and_a_short_one_is_none() -> None:
 
 
 def test_a_copy_is_found_with_any_apostrophe_and_the_first_of_several_is_told() -> None:
-    taught = recognisable(["It\u2019s the tall man who holds the large blue umbrella.", TAUGHT])
+    taught = distinctive_texts(["It\u2019s the tall man who holds the large blue umbrella.", TAUGHT])
     pairs = [Pair("Who?", "It's the tall man who holds the large blue umbrella."), Pair("What?", TAUGHT)]
     found = clean(pairs, GENERAL_RULES, Context(Query("q", ""), taught)).rejections
     assert found == {"copies an in-context example": "answer 1: It's the tall man who holds the large blue umbrella."}
@@ -341,7 +341,7 @@ FOUND = [
 
 
 def test_a_quick_look_never_misses_what_the_pattern_finds() -> None:
-    assert [leak for leak in LEAKS if not any(word in leak.lower() for word in leaks._NEEDS)] == []
+    assert [leak for leak in LEAKS if not any(word in leak.lower() for word in leaks._LEAK_NEEDS)] == []
     for rule in SHIPPED:
         found = [text for text in FOUND if re.search(rule.pattern, text, re.IGNORECASE)]
         assert found, rule

@@ -19,10 +19,10 @@ from syphus.answers.scoring import (
     score_all,
     things_of_the_annotation,
 )
-from syphus.answers.scoring.basic_quality import wanted_pairs
-from syphus.answers.scoring.lexicon import kin, support
+from syphus.answers.scoring.basic_quality import expected_pairs
+from syphus.answers.scoring.lexicon import related_words, supporting_words
 from syphus.answers.scoring.variety import question_type
-from syphus.answers.scoring.words import content, stem, words
+from syphus.answers.scoring.words import content_stems, stem, tokenize
 from syphus.cold_start.selection import STRATEGIES, choose
 from syphus.errors import PluginError
 from syphus.types import Message, Pair, PromptImage, Query, State
@@ -100,7 +100,7 @@ def test_lines_of_boxes_count_and_their_numbers_are_no_numbers() -> None:
 
 def test_a_figure_that_is_no_decimal_digit_is_no_number() -> None:
     for figure in ("²", "①", "①A"):
-        assert words(figure)[0].value is None
+        assert tokenize(figure)[0].value is None
         assert grounded(f"The room has 30 m {figure}.")[0] <= 1
 
 
@@ -136,11 +136,11 @@ def test_another_language_is_not_compared(text: str) -> None:
 
 
 def test_kinds_are_below_each_other_and_never_in_a_circle_of_unlike_things() -> None:
-    assert {stem("duck"), stem("penguin")} <= support()[stem("bird")] <= support()[stem("animal")]
-    assert stem("bird") not in support()[stem("duck")]
-    assert stem("bird") in kin()[stem("duck")]
-    assert stem("car") not in support()[stem("person")]
-    assert stem("plate") not in support()[stem("food")]
+    assert {stem("duck"), stem("penguin")} <= supporting_words()[stem("bird")] <= supporting_words()[stem("animal")]
+    assert stem("bird") not in supporting_words()[stem("duck")]
+    assert stem("bird") in related_words()[stem("duck")]
+    assert stem("car") not in supporting_words()[stem("person")]
+    assert stem("plate") not in supporting_words()[stem("food")]
 
 
 def test_irregular_forms_and_spellings_share_a_stem() -> None:
@@ -152,7 +152,7 @@ def test_irregular_forms_and_spellings_share_a_stem() -> None:
         ("sat", "sitting"),
     ):
         assert stem(one) == stem(other)
-    assert content("In the image, there are some of these.") == frozenset()
+    assert content_stems("In the image, there are some of these.") == frozenset()
 
 
 # The others.
@@ -226,17 +226,17 @@ def test_a_question_has_a_type(question: str, kind: str) -> None:
     ],
 )
 def test_the_number_of_pairs_is_the_one_that_the_message_states(message: str, bounds: tuple[int, int | None]) -> None:
-    assert wanted_pairs(ScoringContext(message)) == bounds
+    assert expected_pairs(ScoringContext(message)) == bounds
 
 
 def test_a_rule_goes_before_the_message_and_the_others_speak_where_neither_does() -> None:
-    assert wanted_pairs(ScoringContext("Write two pairs.", rules=(pairs_between(4),))) == (4, None)
-    assert wanted_pairs(ScoringContext("Write two pairs.", rules=(pairs_between(4),), least=1, most=9)) == (1, 9)
-    assert wanted_pairs(ScoringContext(others=(made(*"abcdefgh"), made(*"abcdef"), made()))) == (3, None)
+    assert expected_pairs(ScoringContext("Write two pairs.", rules=(pairs_between(4),))) == (4, None)
+    assert expected_pairs(ScoringContext("Write two pairs.", rules=(pairs_between(4),), least=1, most=9)) == (1, 9)
+    assert expected_pairs(ScoringContext(others=(made(*"abcdefgh"), made(*"abcdef"), made()))) == (3, None)
     short = look("number of pairs", made("a"), ScoringContext("Write three pairs."))
     assert short == (0.25, "1 of 3")
     assert look("number of pairs", made(*"abcdef"), ScoringContext("Write three pairs."))[0] == 0.5
-    assert wanted_pairs(ScoringContext(others=(made("a"), made("b"), made()))) == (1, 1)  # as of a description
+    assert expected_pairs(ScoringContext(others=(made("a"), made("b"), made()))) == (1, 1)  # as of a description
 
 
 def test_an_answer_that_breaks_a_rule_is_barred_with_the_rules_name_and_place() -> None:

@@ -1,7 +1,9 @@
-"""Rules between parsing and the result: what is repaired in a pair, and what makes an answer invalid. Pure functions.
+"""Cleaning rules, applied between parsing and the result: repairs to pairs, and faults that make an answer invalid.
 
-dataset_rules.py  rules that plugins choose from
-general_rules.py  rules that hold for every dataset
+Pure functions.
+
+dataset_rules.py  rules that plugins choose from: numbers, timestamps, people, counts of pairs
+general_rules.py  rules that apply to every dataset
 rules.py          the three kinds of rule, and how they are applied
 """
 

@@ -1,9 +1,9 @@
-"""Rules as data: a pattern that is repaired, a pattern that is rejected, or a check in code; each with a name.
+"""The three kinds of cleaning rule, and how they are applied. Every rule has a name.
 
-MIMIC-IT's authors clean by hand (arXiv 2305.03726v2, 5.3): people look for patterns of errors in each dataset, repair
-what regular expressions can ("the user (you)" becomes "you"), and have the rest asked again. Here the patterns are the
-plugin's data, every use of one is counted under its name, and a rejected answer is asked for again with the name and
-the place as the reason.
+MIMIC-IT's authors clean by hand (arXiv 2305.03726v2, 5.3): they look for error patterns in each dataset, repair what
+regular expressions can ("the user (you)" becomes "you"), and ask for the rest again. Here the patterns are data of the
+plugin. Every match is counted under the name of its rule. A rejected answer is asked for again, and the prompt names
+the rule and the place.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from syphus.types import Pair, Query
 
 Part = Literal["instruction", "answer", "both"]
 
-_LONG = 7  # blanks in a text that nobody writes twice by chance
-_QUOTED = 60  # characters of what a rule found that are shown
+_MIN_SPACES = 7  # a text with fewer spaces may be the same by chance
+_MAX_SHOWN = 60  # characters of a match that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What rules may look at besides the pairs: the query, and the pairs of the in-context examples."""
+    """What a rule may look at besides the pairs: the query, and the texts of the in-context examples."""
 
     query: Query
-    examples: frozenset[str] = frozenset()  #: texts of the in-context examples, made by `recognisable`
+    examples: frozenset[str] = frozenset()  #: made by `distinctive_texts`
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Writes `replacement`, as `re.sub` takes it, over whatever `pattern` finds, in any case of letters.
+    """Replaces every match of `pattern`, ignoring case, by `replacement`, as in `re.sub`.
 
-    One of the words of `needs`, in small letters, is in everything that the pattern can find: looking for them is a
-    hundred times as fast, and nearly every answer has none. Empty says nothing about it.
+    `needs` is an optional speed-up: lower-case words of which every possible match contains at least one. Nearly every
+    answer has none of them, and searching for words is a hundred times as fast as searching for the pattern.
     """
 
     name: str
@@ -48,9 +48,9 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Whatever `pattern` finds, in any case of letters unless it is `exact`, makes the answer invalid.
+    """Makes the answer invalid where `pattern` matches. Case is ignored unless `exact` is set.
 
-    Apostrophes are straight in what it looks at. `needs` is as for a repair.
+    The pattern sees the text with straight apostrophes. `needs` is as in `Repair`.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A rejection in code: `find` gives the place of everything that is wrong ("answer 2: 1987"), "" for the whole."""
+    """A rejection in code: `find` yields the place of each fault ("answer 2: 1987"), or "" for the whole answer."""
 
     name: str
     find: Callable[[Sequence[Pair], Context], Iterable[str]]
@@ -73,7 +73,7 @@ Rule = Repair | Reject | Check
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """The pairs after all repairs; how often each repair was made; the rules that reject, each with its first place."""
+    """The repaired pairs, the number of repairs by rule, and the first place of a fault by each rule that rejects."""
 
     pairs: tuple[Pair, ...]
     repairs: Counter[str] = field(default_factory=Counter)
@@ -81,28 +81,28 @@ class Cleaned:
 
 
 def clean(pairs: Sequence[Pair], rules: Iterable[Rule], context: Context) -> Cleaned:
-    """Applies all repairs, in their order, and then looks for everything that rejects."""
+    """Apply all repairs in order, then collect the rules that reject the repaired pairs."""
     cleaned = tuple(pairs)
     repairs: Counter[str] = Counter()
     rejections: dict[str, str] = {}
     rules = tuple(rules)
-    small = in_small_letters(cleaned)
+    lowered = lowercase_texts(cleaned)
     for rule in rules:
-        if isinstance(rule, Repair) and _may_find(rule, small):
+        if isinstance(rule, Repair) and _could_match(rule, lowered):
             cleaned, count = _repair(cleaned, rule)
             repairs[rule.name] += count
-            small = in_small_letters(cleaned) if count else small
+            lowered = lowercase_texts(cleaned) if count else lowered
     for rule in rules:
-        if not isinstance(rule, Repair) and (isinstance(rule, Check) or _may_find(rule, small)):
-            places = _found(cleaned, rule) if isinstance(rule, Reject) else rule.find(cleaned, context)
+        if not isinstance(rule, Repair) and (isinstance(rule, Check) or _could_match(rule, lowered)):
+            places = _match_places(cleaned, rule) if isinstance(rule, Reject) else rule.find(cleaned, context)
             place = next(iter(places), None)
             if place is not None:
                 rejections.setdefault(rule.name, place)
     return Cleaned(cleaned, +repairs, rejections)
 
 
-def parts(pairs: Sequence[Pair], part: Part = "both") -> Iterable[tuple[str, str]]:
-    """The texts of some pairs, each with its place: ("question 1", ...), ("answer 1", ...), ("question 2", ...)."""
+def texts_with_places(pairs: Sequence[Pair], part: Part = "both") -> Iterable[tuple[str, str]]:
+    """Yield each text of the pairs with its place: ("question 1", ...), ("answer 1", ...), ("question 2", ...)."""
     for number, pair in enumerate(pairs, 1):
         if part != "answer":
             yield f"question {number}", pair.instruction
@@ -110,41 +110,44 @@ def parts(pairs: Sequence[Pair], part: Part = "both") -> Iterable[tuple[str, str
             yield f"answer {number}", pair.answer
 
 
-def at(place: str, found: str) -> str:
-    """What was found, and where, in a few words for the report and for the model."""
+def describe_match(place: str, found: str) -> str:
+    """Return the place and the match as one short line for the report and for the model."""
     found = " ".join(found.split())
-    return f"{place}: {found if len(found) <= _QUOTED else found[:_QUOTED] + '...'}"
+    return f"{place}: {found if len(found) <= _MAX_SHOWN else found[:_MAX_SHOWN] + '...'}"
 
 
-def folded(text: str) -> str:
-    """A text for comparing: words alone, in small letters, with single spaces."""
+def normalize_words(text: str) -> str:
+    """Return the words of a text in lower case with single spaces between them, for comparison."""
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
-def straight(text: str) -> str:
-    """A text with straight apostrophes, as patterns have them: models write "I\u2019m sorry" as well."""
+def straighten_apostrophes(text: str) -> str:
+    """Return the text with straight apostrophes, as in the patterns: models also write "I\u2019m sorry"."""
     return text.replace("\u2019", "'")
 
 
-def in_small_letters(pairs: Sequence[Pair]) -> str:
-    """All texts, one after the other, in small letters and with straight apostrophes."""
-    return straight("\n".join([text for pair in pairs for text in (pair.instruction, pair.answer)]).lower())
+def lowercase_texts(pairs: Sequence[Pair]) -> str:
+    """Return all texts of the pairs in one string, in lower case and with straight apostrophes."""
+    texts = [text for pair in pairs for text in (pair.instruction, pair.answer)]
+    return straighten_apostrophes("\n".join(texts).lower())
 
 
-def recognisable(texts: Iterable[str]) -> frozenset[str]:
-    """Those that are long enough to be known again, as `in_small_letters` writes them, without the mark at their end.
+def distinctive_texts(texts: Iterable[str]) -> frozenset[str]:
+    """Return the texts that are too long to be repeated by chance, for the rule against copied examples.
 
-    A short question such as "What is on the table?" is asked twice by chance.
+    They are written as by `lowercase_texts`, without the punctuation at the end. A short question such as "What is on
+    the table?" may be asked twice by chance and is left out.
     """
-    return frozenset(straight(text.lower()).strip().rstrip(".!?") for text in texts if text.count(" ") >= _LONG)
+    long = [text for text in texts if text.count(" ") >= _MIN_SPACES]
+    return frozenset(straighten_apostrophes(text.lower()).strip().rstrip(".!?") for text in long)
 
 
-def _may_find(rule: Repair | Reject, small: str) -> bool:
-    return not rule.needs or any(word in small for word in rule.needs)
+def _could_match(rule: Repair | Reject, lowered: str) -> bool:
+    return not rule.needs or any(word in lowered for word in rule.needs)
 
 
 def _repair(pairs: tuple[Pair, ...], rule: Repair) -> tuple[tuple[Pair, ...], int]:
-    pattern = _compiled(rule.pattern, False)
+    pattern = _compile(rule.pattern, False)
     repaired, total = [], 0
     for pair in pairs:
         instruction, answer = pair.instruction, pair.answer
@@ -158,13 +161,13 @@ def _repair(pairs: tuple[Pair, ...], rule: Repair) -> tuple[tuple[Pair, ...], in
     return tuple(repaired), total
 
 
-def _found(pairs: tuple[Pair, ...], rule: Reject) -> Iterable[str]:
-    pattern = _compiled(rule.pattern, rule.exact)
-    for place, text in parts(pairs, rule.part):
-        if match := pattern.search(straight(text)):
-            yield at(place, match[0])
+def _match_places(pairs: tuple[Pair, ...], rule: Reject) -> Iterable[str]:
+    pattern = _compile(rule.pattern, rule.exact)
+    for place, text in texts_with_places(pairs, rule.part):
+        if match := pattern.search(straighten_apostrophes(text)):
+            yield describe_match(place, match[0])
 
 
 @cache
-def _compiled(pattern: str, exact: bool) -> re.Pattern[str]:
+def _compile(pattern: str, exact: bool) -> re.Pattern[str]:
     return re.compile(pattern, 0 if exact else re.IGNORECASE)

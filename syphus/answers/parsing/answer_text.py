@@ -22,7 +22,7 @@ _CLOSING_AT_LINE_END = re.compile(_TAG.format("/") + r"[ \t\r]*+(?:\n|\Z)", re.I
 _ANY_AT_LINE_START = re.compile(r"\n[ \t]*+" + _TAG.format("/?"), re.IGNORECASE)
 
 
-class Remainder(NamedTuple):
+class AnswerText(NamedTuple):
     """What is left of an answer to be read, and what was found out on the way (as in `Parsed`)."""
 
     text: str
@@ -40,19 +40,19 @@ def is_empty(text: str) -> bool:
     return not text or (text[0] in _INVISIBLE and not text.strip(_INVISIBLE))
 
 
-def skip_thinking(text: str) -> Remainder:
+def skip_thinking(text: str) -> AnswerText:
     """Gives what follows the thinking blocks (`<think>...</think>`) that an answer begins with.
 
     Where a chat template has put the opening tag into the prompt, all up to a `</think>` at the end of a line is the
     block. A tag at the start of a later line is a problem: what is answer there, and what is not, can't be told.
     """
     if "<" not in text and "[" not in text:
-        return Remainder(text)
+        return AnswerText(text)
     start = 0
     while opening := _OPENING.match(text, start):
         closing = _CLOSING.search(text, opening.end())
         if closing is None:
-            return Remainder("", ("thinking block without an end",))
+            return AnswerText("", ("thinking block without an end",))
         start = closing.end()
     if (
         not start
@@ -62,18 +62,18 @@ def skip_thinking(text: str) -> Remainder:
         start = closing.end()
     rest = text[start:]
     problems = ("thinking block inside the answer",) if _ANY_AT_LINE_START.search("\n" + rest) else ()
-    return Remainder(rest, problems, ("thinking block",) if start else ())
+    return AnswerText(rest, problems, ("thinking block",) if start else ())
 
 
-def readable(text: str) -> Remainder:
+def extract_answer(text: str) -> AnswerText:
     """Gives what there is to read in an answer, without byte order mark and thinking blocks. Where that is nothing, the
     text is empty and there is a problem.
     """
     answer = skip_thinking(text.removeprefix("\ufeff"))
-    return Remainder("", answer.problems or ("answer is empty",), answer.notes) if is_empty(answer.text) else answer
+    return AnswerText("", answer.problems or ("answer is empty",), answer.notes) if is_empty(answer.text) else answer
 
 
-def once(texts: Iterable[str]) -> tuple[str, ...]:
+def unique(texts: Iterable[str]) -> tuple[str, ...]:
     """Gives each text once, in the order of the first."""
     return tuple(dict.fromkeys(texts))
 

@@ -27,7 +27,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from syphus.answers.parsing.answer_text import character_problems, is_empty, once, readable, strip
+from syphus.answers.parsing.answer_text import character_problems, extract_answer, is_empty, strip, unique
 from syphus.answers.parsing.sections import find_headers, header_pattern, split_sections
 
 _HEADERS = header_pattern("question|options?|choices?|(?:correct[ \t]+)?answer|explanation")
@@ -67,83 +67,83 @@ def parse_choices(text: str) -> Choices:
     Takes the answer as it came. Gives the questions that are whole, the problems (any one makes the answer invalid as a
     whole) and harmless notes. Raises nothing, whatever the text holds.
     """
-    answer = readable(text)
+    answer = extract_answer(text)
     if not answer.text:
         return Choices((), answer.problems, answer.notes)
     body = "\n" + answer.text
     headers = find_headers(body, _HEADERS)
     split = split_sections(body, headers)
     parts = [
-        _Part(_kind(header.kind), _number(body[header.start : header.end]), section.text)
+        _Part(_section_kind(header.kind), _header_number(body[header.start : header.end]), section.text)
         for header, section in zip(headers, split.sections, strict=False)
     ]
     problems = [*answer.problems, *split.problems]
     if len(headers) != len(split.sections) or any(header.kind.endswith("?") for header in headers):
         problems.append("line that may be a header")
-    choices, wrong = _choices(parts)
+    choices, wrong = _read_choices(parts)
     problems += wrong + character_problems([section.text for section in split.sections])
     notes = [*answer.notes]
     notes += ["text before the first question"] * (split.before and bool(parts))
     notes += ["text after the last fence"] * split.after
     notes += ["explanation of an answer"] * any(part.kind == "explanation" for part in parts)
-    return Choices(tuple(choices), once(problems), once(notes))
+    return Choices(tuple(choices), unique(problems), unique(notes))
 
 
-def _kind(word: str) -> str:
+def _section_kind(word: str) -> str:
     return "option" if word.startswith(("option", "choice")) else word.split()[-1]
 
 
-def _number(header: str) -> int:
+def _header_number(header: str) -> int:
     behind = re.search(r"(?:options?|choices?)(.*)", header, re.IGNORECASE | re.DOTALL)
     found = _NUMBER.search(behind[1]) if behind else None
     return int(found[1]) if found else 0
 
 
-def _choices(parts: Sequence[_Part]) -> tuple[list[Choice], list[str]]:
+def _read_choices(parts: Sequence[_Part]) -> tuple[list[Choice], list[str]]:
     """The questions that are whole, and what is wrong with the others."""
-    groups = list(_by_question(parts))
+    groups = list(_group_by_question(parts))
     choices, problems = [], ["no question with options"] * (not groups)
     if parts and parts[0].kind != "question":
         problems.append("text under no question")
     for group in groups:
-        question, options, wrong = _options(group)
+        question, options, wrong = _read_options(group)
         problems += ["empty question"] * is_empty(question) + wrong
-        number, unanswered = _answer([part.text for part in group if part.kind == "answer"], options)
+        number, unanswered = _read_answer([part.text for part in group if part.kind == "answer"], options)
         problems += unanswered
         if not wrong and not unanswered and not is_empty(question):
             choices.append(Choice(question, tuple(options), number))
     return choices, problems
 
 
-def _by_question(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
+def _group_by_question(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
     starts = [index for index, part in enumerate(parts) if part.kind == "question"]
     for start, end in zip(starts, [*starts[1:], len(parts)], strict=False):
         yield list(parts[start:end])
 
 
-def _options(group: Sequence[_Part]) -> tuple[str, list[str], list[str]]:
+def _read_options(group: Sequence[_Part]) -> tuple[str, list[str], list[str]]:
     """The question, its options, and what is wrong with these."""
     question = group[0].text
     headed = [part for part in group if part.kind == "option"]
     if len(headed) == 1 and not headed[0].number:
-        rest, marks, options = _enumerated(headed[0].text)
+        rest, marks, options = _split_enumerated(headed[0].text)
         wrong = ["text between options"] * bool(rest)
     elif headed:
         marks, options, wrong = [str(part.number) for part in headed], [part.text for part in headed], []
     else:
-        question, marks, options = _enumerated(question)
+        question, marks, options = _split_enumerated(question)
         wrong = []
     if len(options) < 2:
         return question, options, wrong or ["question without options"]
     counted = marks in ([str(number + 1) for number in range(len(marks))], [_letter(n) for n in range(len(marks))])
     wrong += ["options are not counted up"] * (not counted)
     wrong += ["empty option"] * any(map(is_empty, options))
-    wrong += ["two options are the same"] * (len(set(map(_bare, options))) < len(options))
+    wrong += ["two options are the same"] * (len(set(map(_normalize_option, options))) < len(options))
     wrong += ["an option is marked"] * any(map(_MARKED.search, options))
     return question, options, wrong
 
 
-def _enumerated(text: str) -> tuple[str, list[str], list[str]]:
+def _split_enumerated(text: str) -> tuple[str, list[str], list[str]]:
     """What stands before the enumerated lines at the end of a text, the marks of these lines, and their texts."""
     lines = text.split("\n")
     found = [(index, match) for index, line in enumerate(lines) if (match := _LINE.match(strip(line)))]
@@ -157,19 +157,19 @@ def _enumerated(text: str) -> tuple[str, list[str], list[str]]:
     return strip("\n".join(lines[: starts[0]])), [match[1] for _, match in found], options
 
 
-def _answer(texts: Sequence[str], options: Sequence[str]) -> tuple[int, list[str]]:
+def _read_answer(texts: Sequence[str], options: Sequence[str]) -> tuple[int, list[str]]:
     """The number of the right option, from 1, and what is wrong with the answer."""
     if not texts:
         return 0, ["question without an answer"]
     if len(texts) > 1:
         return 0, ["two answers to one question"]
-    bare = [_bare(option) for option in options]
-    by_text = bare.index(_bare(texts[0])) + 1 if _bare(texts[0]) in bare else 0
+    bare = [_normalize_option(option) for option in options]
+    by_text = bare.index(_normalize_option(texts[0])) + 1 if _normalize_option(texts[0]) in bare else 0
     chosen = _CHOSEN.match(texts[0])
-    by_place = _place(chosen[1]) if chosen else 0
+    by_place = _option_number(chosen[1]) if chosen else 0
     if chosen is None or not 1 <= by_place <= len(options):
         return by_text, ["answer is no option"] * (not by_text)
-    rest = _bare(texts[0][chosen.end() :])
+    rest = _normalize_option(texts[0][chosen.end() :])
     if by_text and not rest and by_text != by_place:
         return 0, ["answer may be two options"]
     if by_text or not rest or rest == bare[by_place - 1]:
@@ -177,7 +177,7 @@ def _answer(texts: Sequence[str], options: Sequence[str]) -> tuple[int, list[str
     return 0, ["answer and its text are different options" if rest in bare else "answer is no option"]
 
 
-def _place(mark: str) -> int:
+def _option_number(mark: str) -> int:
     return int(mark) if mark.isdigit() else ord(mark.upper()) - ord("A") + 1
 
 
@@ -185,6 +185,6 @@ def _letter(place: int) -> str:
     return chr(ord("A") + place)
 
 
-def _bare(text: str) -> str:
+def _normalize_option(text: str) -> str:
     """An option as it may be repeated behind its number: in quotes, in bold, without its full stop."""
     return text.strip(" \t\r\n.\"'*()\u201c\u201d").casefold()

@@ -33,7 +33,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from syphus.answers.parsing.answer_text import character_problems, is_empty, once, readable, strip
+from syphus.answers.parsing.answer_text import character_problems, extract_answer, is_empty, strip, unique
 from syphus.answers.parsing.sections import Header, Section, find_headers, header_pattern, split_sections
 
 _TITLE = re.compile(
@@ -77,7 +77,7 @@ def parse_conversations(text: str) -> Conversations:
     Takes the answer as it came. Gives the conversations that are whole, the problems (any one makes the answer invalid
     as a whole) and harmless notes. Raises nothing, whatever the text holds.
     """
-    answer = readable(text)
+    answer = extract_answer(text)
     if not answer.text:
         return Conversations((), answer.problems, answer.notes)
     body = "\n" + answer.text
@@ -98,7 +98,7 @@ def parse_conversations(text: str) -> Conversations:
         conversations += [conversation] if conversation and not wrong else []
     problems += character_problems([section.text for section in split.sections])
     notes += ["text after the last fence"] * split.after
-    return Conversations(tuple(conversations), once(problems), once(notes))
+    return Conversations(tuple(conversations), unique(problems), unique(notes))
 
 
 def _find(body: str) -> tuple[list[Header], list[str]]:

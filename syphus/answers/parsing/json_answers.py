@@ -116,7 +116,7 @@ def decoding_problems(texts: Sequence[str]) -> list[str]:
 # What judges share: what is judged is set apart as data, and their answer is one JSON object, read strictly.
 
 
-def set_apart(data: object) -> tuple[str, str]:
+def delimit_data(data: object) -> tuple[str, str]:
     """JSON values as the text of a message, between two lines with a mark; the mark, then the text.
 
     The mark follows from the data, so that nothing in the data can hold it.
@@ -126,7 +126,7 @@ def set_apart(data: object) -> tuple[str, str]:
     return mark, f"{mark}\n{text}\n{mark}"
 
 
-def one_object(text: str) -> Mapping[str, object] | None:
+def read_single_object(text: str) -> Mapping[str, object] | None:
     """The JSON object that an answer is, alone or in a code fence; None for anything else. Raises nothing."""
     bare = text.strip()
     if bare.startswith("```") and bare.endswith("```"):

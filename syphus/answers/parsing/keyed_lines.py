@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from syphus.answers.parsing.answer_text import Remainder, character_problems, is_empty, once, readable, strip
+from syphus.answers.parsing.answer_text import AnswerText, character_problems, extract_answer, is_empty, strip, unique
 from syphus.answers.parsing.json_answers import decoding_problems, find_json, is_fence_or_nothing, read_documents
 from syphus.answers.parsing.sections import Header, find_headers, header_pattern, split_sections
 
@@ -45,17 +45,17 @@ def parse_keyed_lines(text: str, keys: Sequence[str]) -> KeyedLines:
     Takes the answer as it came. Gives the texts that could be read, by their keys and in the order of these, the
     problems (any one makes the answer invalid as a whole) and harmless notes. Raises nothing, whatever the text holds.
     """
-    answer = readable(text)
+    answer = extract_answer(text)
     if not answer.text:
         return KeyedLines({}, answer.problems, answer.notes)
     body = "\n" + answer.text
-    headers = find_headers(body, header_pattern("|".join(_patterns(keys))))
+    headers = find_headers(body, header_pattern("|".join(_key_patterns(keys))))
     start = find_json(body, 0, headers[0].start if headers else len(body))
     read = _from_lines(body, headers) if start < 0 else _from_json(body, start)
-    return _by_key(read, keys, answer)
+    return _assign_keys(read, keys, answer)
 
 
-def _patterns(keys: Iterable[str]) -> list[str]:
+def _key_patterns(keys: Iterable[str]) -> list[str]:
     """The longer first; a number at the end stands for any, so that a key too many is seen."""
     patterns = {
         re.sub(r"(?:\\[ _-]|_)+", r"[ \\t_]?", re.escape(_NUMBER_AT_END.sub("", key)))
@@ -91,13 +91,13 @@ def _from_json(body: str, start: int) -> _Read:
     return _Read([(key, strip(text)) for key, text in items], problems, notes)
 
 
-def _by_key(read: _Read, keys: Sequence[str], answer: Remainder) -> KeyedLines:
+def _assign_keys(read: _Read, keys: Sequence[str], answer: AnswerText) -> KeyedLines:
     """The texts by the keys that were asked for."""
-    names = {_folded(key): key for key in keys}
+    names = {_normalize_key(key): key for key in keys}
     found: dict[str, str] = {}
     problems = [*answer.problems, *read.problems]
     for written, text in read.items:
-        key = names.get(_folded(written))
+        key = names.get(_normalize_key(written))
         if key is None:
             problems.append("unknown key")
         elif key in found:
@@ -110,8 +110,8 @@ def _by_key(read: _Read, keys: Sequence[str], answer: Remainder) -> KeyedLines:
     if read.items:
         problems += [f"missing: {key}" for key in keys if key not in found]
     texts = {key: found[key] for key in keys if found.get(key)}
-    return KeyedLines(texts, once(problems), once((*answer.notes, *read.notes)))
+    return KeyedLines(texts, unique(problems), unique((*answer.notes, *read.notes)))
 
 
-def _folded(key: str) -> str:
+def _normalize_key(key: str) -> str:
     return re.sub(r"[\s_-]+", "", key).casefold()

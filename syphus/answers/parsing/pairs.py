@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from syphus.answers.parsing.answer_text import character_problems, is_empty, once, readable, strip
+from syphus.answers.parsing.answer_text import character_problems, extract_answer, is_empty, strip, unique
 from syphus.answers.parsing.json_answers import decoding_problems, find_json, is_fence_or_nothing, read_documents
 from syphus.answers.parsing.sections import Header, Section, find_headers, header_pattern, split_sections
 from syphus.types import Pair, Parsed
@@ -53,7 +53,7 @@ def parse_pairs(text: str) -> Parsed:
     Takes the answer as it came. Gives the pairs that could be read, the problems (any one makes the answer invalid as a
     whole) and harmless notes. Raises nothing, whatever the text holds.
     """
-    answer = readable(text)
+    answer = extract_answer(text)
     if not answer.text:
         return Parsed((), answer.problems, answer.notes)
     body = "\n" + answer.text
@@ -92,7 +92,7 @@ def _from_lines(body: str, headers: Sequence[Header], problems: list[str]) -> Pa
     pairs, unpaired = _pair_up(split.sections)
     problems = problems + split.problems + unpaired + character_problems([section.text for section in split.sections])
     notes = ["text before the first question"] * split.before + ["text after the last fence"] * split.after
-    return Parsed(tuple(pairs), once(problems), tuple(notes) if split.sections else ())
+    return Parsed(tuple(pairs), unique(problems), tuple(notes) if split.sections else ())
 
 
 def _pair_up(sections: Sequence[Section]) -> tuple[list[Pair], list[str]]:
@@ -141,10 +141,10 @@ def _from_json(body: str, start: int, headers: Sequence[Header]) -> Parsed:
         has_other_keys = has_other_keys or _has_other_keys(item)
     problems += decoding_problems(decoded)
     if not read.problems:
-        wrong, more_notes = _look_behind(body, start, read.end)
+        wrong, more_notes = _check_after_json(body, start, read.end)
         problems += wrong + ["pairs outside of the JSON"] * any(header.start >= read.end for header in headers)
         notes += more_notes
-    return Parsed(tuple(pairs), once(problems), once(notes + ["other keys in the JSON"] * has_other_keys))
+    return Parsed(tuple(pairs), unique(problems), unique(notes + ["other keys in the JSON"] * has_other_keys))
 
 
 def _items(values: Sequence[object]) -> tuple[Sequence[object], bool]:
@@ -193,7 +193,7 @@ def _read_item(item: object) -> tuple[list[str], list[str]]:
     return texts, [problem for problem, found in problems.items() if found]
 
 
-def _look_behind(body: str, start: int, end: int) -> tuple[list[str], list[str]]:
+def _check_after_json(body: str, start: int, end: int) -> tuple[list[str], list[str]]:
     """Gives the problems and notes about what stands behind the JSON, which was read from `start` to `end`."""
     document = body[start:end]
     notes = []

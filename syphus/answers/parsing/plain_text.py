@@ -15,16 +15,16 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from syphus.answers.parsing.answer_text import character_problems, readable, strip
+from syphus.answers.parsing.answer_text import character_problems, extract_answer, strip
 from syphus.answers.parsing.sections import find_headers, header_pattern
 
 _HEADERS = header_pattern("question|answer|instruction|response|(?:detailed |image )?description|caption|title")
 _HEADING = re.compile(
     r"\n[ \t]*+(?:#{1,6}[ \t]|(?:[-*\u2022][ \t]++)?\*\*[^*\n]++(?:(?<=:)\*\*|\*\*(?::|[ \t\r]*+(?:\n|\Z))))"
 )
-_IN_A_LIST = re.compile(r"\n[ \t]*+(?:[-*\u2022]|\d{1,3}[.)])[ \t]")
+_LIST_ITEM = re.compile(r"\n[ \t]*+(?:[-*\u2022]|\d{1,3}[.)])[ \t]")
 _JSON = re.compile(r"[\[{]\s*+[\"\]}]")
-_SPEAKS = re.compile(
+_PREAMBLE = re.compile(
     r"(?:sure|certainly|of course|absolutely|okay)[!,.:]"
     r"|(?:sure|certainly|here is|here's|here are)\b[^\n]*[:!](?:\n|\Z)"
     r"|(?:here is|here's|here are|below is)\b[^\n.:]*\b(?:description|caption|account|paragraphs?)\b",
@@ -42,7 +42,7 @@ class PlainText(NamedTuple):
 
 def parse_plain_text(text: str) -> PlainText:
     """Reads an answer as one text; the module's text has the rules. Takes the answer as it came. Raises nothing."""
-    answer = readable(text)
+    answer = extract_answer(text)
     if not answer.text:
         return PlainText("", answer.problems, answer.notes)
     read = strip(answer.text)
@@ -51,9 +51,9 @@ def parse_plain_text(text: str) -> PlainText:
         "code fence in plain text": "```" in read,
         "heading in plain text": _HEADING.search(body) is not None,
         "header in plain text": bool(find_headers(body, _HEADERS)),
-        "list in plain text": len(_IN_A_LIST.findall(body)) > 1,
+        "list in plain text": len(_LIST_ITEM.findall(body)) > 1,
         "JSON in plain text": _JSON.match(read) is not None,
-        "speaks before it begins": _SPEAKS.match(read) is not None,
+        "speaks before it begins": _PREAMBLE.match(read) is not None,
     }
     found = tuple(problem for problem, is_there in problems.items() if is_there)
     return PlainText(read, (*answer.problems, *found, *character_problems([read])), answer.notes)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from statistics import median
 
 from syphus.answers.cleaning import GENERAL_RULES
-from syphus.answers.cleaning.rules import Context, Rule, clean, parts, recognisable
+from syphus.answers.cleaning.rules import Context, Rule, clean, distinctive_texts, texts_with_places
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.words import NUMBERS
@@ -20,9 +20,9 @@ Bounds = tuple[int, int | None]
 _SHORT, _LONG = 6, 300  #: words of an answer: fewer or more cost
 _CLOSING = "['\"\u201d\u2019)\\]*]"  # quotation marks, brackets, the asterisks of Markdown
 _ENDS = re.compile(rf"[.!?\u2026\u3002\uff01\uff1f\u0964]{_CLOSING}*\Z")  # with those of Chinese and Hindi
-_RULE = re.compile(r"not (?:(at least) )?(\d+)(?: to (\d+))? pairs?")
+_COUNT_RULE = re.compile(r"not (?:(at least) )?(\d+)(?: to (\d+))? pairs?")
 _COUNT = rf"(\d+|{'|'.join(NUMBERS)})"
-_STATED = re.compile(
+_STATED_COUNT = re.compile(
     rf"(?:\b(exactly|at least|at most|up to) )?\b{_COUNT}(?: (?:to|or|and) {_COUNT}|-{_COUNT})? "
     r"(?:different |short |such )?(?:pairs?|questions?|question[- ](?:and[- ])?answer)\b",
     re.IGNORECASE,
@@ -37,17 +37,17 @@ def parses(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     return 0.0, candidate.reason or (candidate.state if cut else "no pairs")
 
 
-def keeps_rules(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
+def keeps_rules(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
     """1 where the stage accepted the answer, and no rule of cleaning rejects anything in it."""
     if candidate.state is not State.OK:
         return 0.0, candidate.reason or candidate.state
-    rejections = clean(candidate.pairs, background.rules, Context(candidate.query, _taught(background))).rejections
+    rejections = clean(candidate.pairs, context.rules, Context(candidate.query, _example_texts(context))).rejections
     return (0.0 if rejections else 1.0), "; ".join(f"{rule} ({at})" if at else rule for rule, at in rejections.items())
 
 
-def pairs(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
+def number_of_pairs(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
     """1 within the wanted number of pairs, less with each that is missing, and down to a half with more than wanted."""
-    least, most = wanted_pairs(background)
+    least, most = expected_pairs(context)
     count = len(candidate.pairs)
     wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
     if count < least:
@@ -57,7 +57,7 @@ def pairs(candidate: Candidate, background: ScoringContext) -> tuple[float, str]
     return 1.0, ""
 
 
-def length(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
+def answer_length(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """The mean over the answers: less than six words cost, and so do more than three hundred."""
     counts = [len(in_words(pair.answer)) for pair in candidate.pairs]
     if not counts:
@@ -67,7 +67,7 @@ def length(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     return sum(scores) / len(scores), f"an answer of {worst} word{'s' * (worst != 1)}" if min(scores) < 1 else ""
 
 
-def whole(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
+def whole_sentences(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """The share of the answers that end as a sentence does."""
     cut = [pair.answer for pair in candidate.pairs if not _ENDS.search(pair.answer.rstrip())]
     if not candidate.pairs:
@@ -77,23 +77,27 @@ def whole(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
 
 
 @lru_cache(maxsize=4)
-def wanted_pairs(background: ScoringContext) -> Bounds:
+def expected_pairs(context: ScoringContext) -> Bounds:
     """The least and the most pairs: as the background says, or its rules, or its system message, or others do."""
-    if background.least is not None or background.most is not None:
-        return background.least or 1, background.most
-    return _of_rules(background.rules) or _of_message(background.system_message) or _of_others(background)
+    if context.least is not None or context.most is not None:
+        return context.least or 1, context.most
+    return (
+        _bounds_from_rules(context.rules)
+        or _bounds_from_message(context.system_message)
+        or _bounds_from_others(context)
+    )
 
 
-def _of_rules(rules: Iterable[Rule]) -> Bounds | None:
-    found = next(filter(None, (_RULE.fullmatch(rule.name) for rule in rules)), None)
+def _bounds_from_rules(rules: Iterable[Rule]) -> Bounds | None:
+    found = next(filter(None, (_COUNT_RULE.fullmatch(rule.name) for rule in rules)), None)
     if found is None:
         return None
     least = int(found[2])
     return least, None if found[1] else int(found[3] or least)
 
 
-def _of_message(message: str) -> Bounds | None:
-    found = _STATED.search(message)
+def _bounds_from_message(message: str) -> Bounds | None:
+    found = _STATED_COUNT.search(message)
     if found is None:
         return None
     word, least, *others = found.groups()
@@ -104,8 +108,8 @@ def _of_message(message: str) -> Bounds | None:
     return max(first, 1), None if (word or "").lower() == "at least" else last
 
 
-def _of_others(background: ScoringContext) -> Bounds:
-    counts = [len(each.pairs) for each in background.others if each.pairs]
+def _bounds_from_others(context: ScoringContext) -> Bounds:
+    counts = [len(each.pairs) for each in context.others if each.pairs]
     if len(counts) > 1 == max(counts):
         return 1, 1
     return (max(1, int(median(counts)) // 2) if counts else 1), None
@@ -116,9 +120,9 @@ def _number(text: str) -> int:
 
 
 @lru_cache(maxsize=4)
-def _taught(background: ScoringContext) -> frozenset[str]:
-    pairs_of = [pair for text in background.taught for pair in parse_pairs(text).pairs]
-    return recognisable(text for pair in pairs_of for text in (pair.instruction, pair.answer))
+def _example_texts(context: ScoringContext) -> frozenset[str]:
+    pairs_of = [pair for text in context.example_answers for pair in parse_pairs(text).pairs]
+    return distinctive_texts(text for pair in pairs_of for text in (pair.instruction, pair.answer))
 
 
 # FOLDED from leaks.py:
@@ -128,21 +132,21 @@ _NOTES = (
     "descriptions?|captions?|annotations?|narrations?|metadata|bounding box(?:es)?|coordinates?|sentences?|notes?"
     "|prompts?"
 )
-_SPOKEN_OF = re.compile(
+_MENTIONED_NOTES = re.compile(
     rf"\b(?:the|this|these|those|your) (?:given |provided |above )?({_NOTES})\b(?! of (?:the|this|a)\b)", re.IGNORECASE
 )
 _SYNTAX = re.compile(r"\[\s*\d+(?:\.\d+)?\s*,")
-_STRONG = tuple(rule for rule in GENERAL_RULES if rule.name == "speaks of its notes")
+_NOTES_RULES = tuple(rule for rule in GENERAL_RULES if rule.name == "speaks of its notes")
 
 
 def no_leak(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """1 where nothing speaks of notes, 0 where something does."""
-    rejections = clean(candidate.pairs, _STRONG, Context(candidate.query)).rejections
+    rejections = clean(candidate.pairs, _NOTES_RULES, Context(candidate.query)).rejections
     if rejections:
         return 0.0, next(iter(rejections.values()))
     annotation = candidate.query.text.casefold()
-    for place, text in parts(candidate.pairs):
-        found = _SPOKEN_OF.search(text)
+    for place, text in texts_with_places(candidate.pairs):
+        found = _MENTIONED_NOTES.search(text)
         if found and found[1].casefold().rstrip("s") not in annotation:
             return 0.0, f"{place}: {found[0]}"
         if _SYNTAX.search(text):

@@ -59,7 +59,7 @@ class ScoringContext:
     most: int | None = None
 
     @property
-    def taught(self) -> tuple[str, ...]:
+    def example_answers(self) -> tuple[str, ...]:
         """The answers in the in-context examples."""
         return tuple(turn["content"] for turn in self.examples if turn["role"] == "assistant")
 

@@ -6,29 +6,29 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
-from syphus.answers.scoring.words import Word, is_common, words
+from syphus.answers.scoring.words import Word, is_common, tokenize
 
 _LENGTH = 5  #: words in a row
-_OWN_WORDS = 2  #: of them that carry meaning and are not in the annotation: the rest comes by chance
+_MIN_DISTINCTIVE = 2  #: of them that carry meaning and are not in the annotation: the rest comes by chance
 
 Phrase = tuple[str, ...]
 
 
-def no_copy_of_examples(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
+def no_copy_of_examples(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
     """1 less the share of an answer's phrases that an example has, too: the mean and the worst, half each."""
-    known = _of_examples(background)
-    return _judged(candidate, known.__contains__, "from an example")
+    known = _example_phrases(context)
+    return _score_copies(candidate, known.__contains__, "from an example")
 
 
-def no_copy_of_others(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
+def no_copy_of_others(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
     """1 less the share of an answer's phrases that another query's answer has, too: mean and worst, half each."""
-    known = _of_others(background)
+    known = _phrases_of_others(context)
     here = candidate.query.text
 
     def elsewhere(phrase: Phrase) -> bool:
         return any(text != here for text in known.get(phrase, ()))
 
-    return _judged(candidate, elsewhere, "from another query")
+    return _score_copies(candidate, elsewhere, "from another query")
 
 
 def no_repeats(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
@@ -40,35 +40,35 @@ def no_repeats(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
             count += 1
             again += [phrase] if _stems(phrase) in said else []
             said.add(_stems(phrase))
-    return 1 - len(again) / max(count, 1), f"said again: {_told(again[0])}" if again else ""
+    return 1 - len(again) / max(count, 1), f"said again: {_phrase_text(again[0])}" if again else ""
 
 
-def _judged(candidate: Candidate, is_foreign: Callable[[Phrase], bool], where: str) -> tuple[float, str]:
-    own = frozenset(word.stem for word in words(candidate.query.text))
+def _score_copies(candidate: Candidate, is_foreign: Callable[[Phrase], bool], where: str) -> tuple[float, str]:
+    own = frozenset(word.stem for word in tokenize(candidate.query.text))
     shares, found = [], []
     for pair in candidate.pairs:
         phrases = list(_phrases(pair.answer))
-        copied = [phrase for phrase in phrases if is_foreign(_stems(phrase)) and _telling(_stems(phrase), own)]
+        copied = [phrase for phrase in phrases if is_foreign(_stems(phrase)) and _is_distinctive(_stems(phrase), own)]
         shares.append(1 - len(copied) / max(len(phrases), 1))
         found += copied[:1]
     score = (sum(shares) / len(shares) + min(shares)) / 2 if shares else 1.0
-    return score, f"{where}: {_told(found[0])}" if found else ""
+    return score, f"{where}: {_phrase_text(found[0])}" if found else ""
 
 
-def _telling(phrase: Phrase, own: frozenset[str]) -> bool:
-    return sum(not is_common(stemmed) and stemmed not in own for stemmed in phrase) >= _OWN_WORDS
-
-
-@lru_cache(maxsize=4)
-def _of_examples(background: ScoringContext) -> frozenset[Phrase]:
-    return frozenset(_stems(phrase) for text in background.taught for phrase in _phrases(text))
+def _is_distinctive(phrase: Phrase, own: frozenset[str]) -> bool:
+    return sum(not is_common(stemmed) and stemmed not in own for stemmed in phrase) >= _MIN_DISTINCTIVE
 
 
 @lru_cache(maxsize=4)
-def _of_others(background: ScoringContext) -> Mapping[Phrase, set[str]]:
+def _example_phrases(context: ScoringContext) -> frozenset[Phrase]:
+    return frozenset(_stems(phrase) for text in context.example_answers for phrase in _phrases(text))
+
+
+@lru_cache(maxsize=4)
+def _phrases_of_others(context: ScoringContext) -> Mapping[Phrase, set[str]]:
     """The annotations to which a phrase was answered."""
     known: dict[Phrase, set[str]] = {}
-    for other in background.others:
+    for other in context.others:
         for pair in other.pairs:
             for phrase in _phrases(pair.answer):
                 known.setdefault(_stems(phrase), set()).add(other.query.text)
@@ -76,12 +76,12 @@ def _of_others(background: ScoringContext) -> Mapping[Phrase, set[str]]:
 
 
 def _phrases(text: str) -> Iterator[tuple[Word, ...]]:
-    found = words(text)
+    found = tokenize(text)
     for start in range(len(found) - _LENGTH + 1):
         yield found[start : start + _LENGTH]
 
 
-def _told(phrase: tuple[Word, ...]) -> str:
+def _phrase_text(phrase: tuple[Word, ...]) -> str:
     return " ".join(word.text for word in phrase)
 
 

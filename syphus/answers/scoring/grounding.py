@@ -19,15 +19,15 @@ from functools import cache, lru_cache
 
 from syphus.answers.cleaning.rules import Check, Context, Rule
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
-from syphus.answers.scoring.lexicon import is_thing, kin, parts, same, support
-from syphus.answers.scoring.words import Word, comparable, content, is_common, seems_english, stem, words
+from syphus.answers.scoring.lexicon import is_thing, related_words, supporting_words, synonyms, wholes_of_parts
+from syphus.answers.scoring.words import Word, are_comparable, content_stems, is_common, seems_english, stem, tokenize
 from syphus.types import Pair
 
 # FOLDED from annotation_facts.py:
 # What an annotation supports: its words with their kin, and its numbers with what they count.
 
-_COUNTED = re.compile(r"^[ \t]*([^\W\d_][\w -]{0,30}):[ \t]*\[", re.MULTILINE)
-_ANNOTATION_FACTS_REACH = 4  #: words behind a number that it may count
+_BOX_LABEL = re.compile(r"^[ \t]*([^\W\d_][\w -]{0,30}):[ \t]*\[", re.MULTILINE)
+_MAX_COUNTED_WORDS = 4  #: words behind a number that it may count
 _FRAMES = ("image", "picture", "photo", "frame", "video", "clip", "scene", "panel")
 
 KNOWN, SUBSET, PERHAPS, FOREIGN = 0.0, 0.15, 0.25, 1.0  #: how far a number is from being supported
@@ -45,13 +45,13 @@ class AnnotationFacts:
 
     def supports(self, stemmed: str) -> bool:
         """Whether the annotation has the word, one that means the same, or a kind of it."""
-        return stemmed in self.stems or not self.stems.isdisjoint(support().get(stemmed, ()))
+        return stemmed in self.stems or not self.stems.isdisjoint(supporting_words().get(stemmed, ()))
 
-    def allows(self, stemmed: str) -> bool:
+    def has_whole_of(self, stemmed: str) -> bool:
         """Whether it is a part of something that the annotation has."""
-        return not self.stems.isdisjoint(parts().get(stemmed, ()))
+        return not self.stems.isdisjoint(wholes_of_parts().get(stemmed, ()))
 
-    def doubt(self, number: Word, counts: frozenset[str]) -> float:
+    def number_doubt(self, number: Word, counts: frozenset[str]) -> float:
         """From KNOWN to FOREIGN: `counts` are the stems of what the number seems to count.
 
         One is known of everything, and two is what many a plural may mean. A lower number than the annotation has may
@@ -61,7 +61,7 @@ class AnnotationFacts:
             return KNOWN if number.text in self.digits else FOREIGN
         if number.value in (0, 1) or counts & _frames():
             return KNOWN
-        kinds = counts.union(*(kin().get(each, ()) for each in counts))
+        kinds = counts.union(*(related_words().get(each, ()) for each in counts))
         told = frozenset[float]().union(*(self.counted.get(each, frozenset()) for each in kinds))
         most = sum(self.labelled[each] for each in kinds)
         if number.value in told or number.value == most:
@@ -76,31 +76,31 @@ class AnnotationFacts:
 @lru_cache(maxsize=4_000)
 def read_annotation_facts(annotation: str) -> AnnotationFacts:
     """The facts of an annotation as the model gets to see it."""
-    found = words(annotation)
+    found = tokenize(annotation)
     counted: dict[str, frozenset[float]] = {}
-    for number, counts in numbers(found):
+    for number, counts in counted_numbers(found):
         if number.value is not None:
             for each in counts:
                 counted[each] = counted.get(each, frozenset()) | {number.value}
     values = frozenset(word.value for word in found if word.value is not None)
     digits = frozenset(word.text for word in found if word.text[0].isdecimal())
-    labelled = Counter(stem(label.split()[-1].casefold()) for label in _COUNTED.findall(annotation))
+    labelled = Counter(stem(label.split()[-1].casefold()) for label in _BOX_LABEL.findall(annotation))
     return AnnotationFacts(frozenset(word.stem for word in found), values, digits, counted, labelled)
 
 
-def numbers(found: Sequence[Word]) -> Iterator[tuple[Word, frozenset[str]]]:
+def counted_numbers(found: Sequence[Word]) -> Iterator[tuple[Word, frozenset[str]]]:
     """The numbers among some words, each with the stems of what it may count: the next words that carry meaning."""
     for place, word in enumerate(found):
         if word.value is not None or word.text[0].isdecimal():
             yield (
                 word,
                 frozenset()
-                if word.last
-                else frozenset(_counted(found[place + 1 : place + 1 + _ANNOTATION_FACTS_REACH])),
+                if word.ends_phrase
+                else frozenset(_counted_stems(found[place + 1 : place + 1 + _MAX_COUNTED_WORDS])),
             )
 
 
-def _counted(behind: Sequence[Word]) -> Iterator[str]:
+def _counted_stems(behind: Sequence[Word]) -> Iterator[str]:
     """The stems of the first words in a row that carry meaning: "large passenger jets" of "three large ... jets in"."""
     begun = False
     for word in behind:
@@ -108,7 +108,7 @@ def _counted(behind: Sequence[Word]) -> Iterator[str]:
         if telling:
             yield word.stem
         begun = begun or telling
-        if word.last or word.value is not None or (begun and not telling):
+        if word.ends_phrase or word.value is not None or (begun and not telling):
             return
 
 
@@ -142,97 +142,97 @@ Weigh = Callable[[Word, Sequence[Word]], float]
 """Gives the weight of a word that is not supported, from the words before it."""
 
 
-def grounding(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
+def grounding(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
     """The mean over the pairs, and the worst of them, half each."""
     if not candidate.pairs:
         return 0.0, "no pair"
     annotation = candidate.query.text
     told = " ".join(pair.answer for pair in candidate.pairs)
-    if not comparable(annotation, told):
+    if not are_comparable(annotation, told):
         return _NOT_COMPARED, "the annotation has no words to compare with"
-    facts, taken = read_annotation_facts(annotation), content(background.system_message)
-    weigh = _weight if seems_english(told) else _weight_abroad
-    found = [_look(pair, facts, taken, weigh) for pair in candidate.pairs]
+    facts, taken = read_annotation_facts(annotation), content_stems(context.system_message)
+    weigh = _weigh_english if seems_english(told) else _weigh_other_language
+    found = [_score_pair(pair, facts, taken, weigh) for pair in candidate.pairs]
     scores = [score for score, _ in found]
     foreign = list(dict.fromkeys(word for _, named in found for word in named))
-    return (sum(scores) / len(scores) + min(scores)) / 2, _told(foreign)
+    return (sum(scores) / len(scores) + min(scores)) / 2, _describe_unsupported(foreign)
 
 
-def _invented(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     annotation, answers = context.query.text, " ".join(pair.answer for pair in pairs)
     new = set(_LETTERS.findall(answers.lower())).difference(_LETTERS.findall(annotation.lower()))
     if context.query.images or not any(is_thing(word) and not is_common(stem(word)) for word in new):
         return  # a model that sees the images knows more
-    if not comparable(annotation, answers):
+    if not are_comparable(annotation, answers):
         return
     facts = read_annotation_facts(annotation)
     for number, pair in enumerate(pairs, 1):
         for sentence in _SENTENCE.split(pair.answer):
             if _GUESS.search(sentence):
                 continue
-            for word in words(sentence):
-                made_up = is_thing(word.text) and not _is_told(word, facts, frozenset())
+            for word in tokenize(sentence):
+                made_up = is_thing(word.text) and not _is_supported(word, facts, frozenset())
                 if made_up and not get_close_matches(word.stem, facts.stems, 1, _MISSPELT):
                     yield f"answer {number}: {word.text}"
 
 
 #: A rule of cleaning for annotations that hold all that can be told: an answer that claims a thing which nothing in
 #: the annotation supports is invalid. Guesses, words of other kinds and mended spelling are let through.
-things_of_the_annotation: Rule = Check("a thing that the annotation does not hold", _invented)
+things_of_the_annotation: Rule = Check("a thing that the annotation does not hold", _find_invented_things)
 
 
-def _look(pair: Pair, facts: AnnotationFacts, taken: frozenset[str], weigh: Weigh) -> tuple[float, list[str]]:
+def _score_pair(pair: Pair, facts: AnnotationFacts, taken: frozenset[str], weigh: Weigh) -> tuple[float, list[str]]:
     """A pair's score, and what in it is not supported, the gravest first."""
-    supported = _START + sum(map(facts.supports, content(pair.answer)))
+    supported = _START + sum(map(facts.supports, content_stems(pair.answer)))
     foreign: dict[str, float] = {}
     for sentence in _SENTENCE.split(pair.answer):
         share = _GUESSED if _GUESS.search(sentence) else 1.0
-        for told, weight in _foreign(sentence, facts, taken, weigh):
+        for told, weight in _unsupported(sentence, facts, taken, weigh):
             foreign[told] = max(foreign.get(told, 0.0), share * weight)
     hard = sum(weight >= 1 for weight in foreign.values())
     score = supported / (supported + sum(foreign.values()))
     return score * _EACH**hard, sorted(foreign, key=lambda told: -foreign[told])
 
 
-def _foreign(text: str, facts: AnnotationFacts, taken: frozenset[str], weigh: Weigh) -> Iterator[tuple[str, float]]:
+def _unsupported(text: str, facts: AnnotationFacts, taken: frozenset[str], weigh: Weigh) -> Iterator[tuple[str, float]]:
     """Each word or number that nothing supports, with its weight."""
-    found = words(text)
+    found = tokenize(text)
     for place, word in enumerate(found):
-        if word.value is None and not _is_told(word, facts, taken):
+        if word.value is None and not _is_supported(word, facts, taken):
             yield f"'{word.text}'", weigh(word, found[:place])
-    for number, counts in numbers(found):
-        if doubt := facts.doubt(number, counts):
+    for number, counts in counted_numbers(found):
+        if doubt := facts.number_doubt(number, counts):
             yield number.text, _NUMBER * doubt
 
 
-def _is_told(word: Word, facts: AnnotationFacts, taken: frozenset[str]) -> bool:
+def _is_supported(word: Word, facts: AnnotationFacts, taken: frozenset[str]) -> bool:
     """Whether a word is supported, or is none that says something of its own."""
-    return word.stem in taken or is_common(word.stem) or facts.supports(word.stem) or facts.allows(word.stem)
+    return word.stem in taken or is_common(word.stem) or facts.supports(word.stem) or facts.has_whole_of(word.stem)
 
 
-def _weight(word: Word, before: Sequence[Word]) -> float:
-    if word.name or is_thing(word.text):
-        return _NAME if word.name else _THING
-    return _MENTIONED if _is_mentioned(word, before) else _WORD
+def _weigh_english(word: Word, before: Sequence[Word]) -> float:
+    if word.is_name or is_thing(word.text):
+        return _NAME if word.is_name else _THING
+    return _MENTIONED if _is_introduced(word, before) else _WORD
 
 
-def _weight_abroad(word: Word, before: Sequence[Word]) -> float:  # noqa: ARG001 - as the other
+def _weigh_other_language(word: Word, before: Sequence[Word]) -> float:  # noqa: ARG001 - as the other
     return _FOREIGN_WORD
 
 
-def _is_mentioned(word: Word, before: Sequence[Word]) -> bool:
+def _is_introduced(word: Word, before: Sequence[Word]) -> bool:
     """Whether a word seems a noun that is spoken of for the first time: "a small xylophone", "several drones"."""
     if word.text.endswith(_ABSTRACT + _ADJECTIVE):
         return False
     for other in reversed(before[-_REACH:]):
-        if other.last:
+        if other.ends_phrase:
             return False
         if other.text in _INTRODUCING or other.value is not None:
             return True
     return False
 
 
-def _told(foreign: list[str]) -> str:
+def _describe_unsupported(foreign: list[str]) -> str:
     more = f" and {len(foreign) - _MOST_NAMED} more" if len(foreign) > _MOST_NAMED else ""
     return f"not in the annotation: {', '.join(foreign[:_MOST_NAMED])}{more}" if foreign else ""
 
@@ -252,10 +252,10 @@ def coverage(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """The mean over the annotation's statements of the share of their words that come up, where 90% is all."""
     annotation = candidate.query.text
     said = statements(annotation)
-    if not said or not comparable(annotation, " ".join(pair.answer for pair in candidate.pairs)):
+    if not said or not are_comparable(annotation, " ".join(pair.answer for pair in candidate.pairs)):
         return _COVERAGE_NOT_COMPARED, "the annotation has no words to compare with"
-    answered = _spoken_of(pair.answer for pair in candidate.pairs)
-    asked = _spoken_of(pair.instruction for pair in candidate.pairs) - answered
+    answered = _mentioned_stems(pair.answer for pair in candidate.pairs)
+    asked = _mentioned_stems(pair.instruction for pair in candidate.pairs) - answered
     shares = [(len(each & answered) + _ASKED * len(each & asked)) / len(each) for each in said]
     missing = sum(not share for share in shares)
     score = min(1.0, sum(shares) / len(shares) / _ENOUGH)
@@ -265,14 +265,14 @@ def coverage(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     return score, note
 
 
-def _spoken_of(texts: Iterable[str]) -> frozenset[str]:
+def _mentioned_stems(texts: Iterable[str]) -> frozenset[str]:
     """The stems of some texts, and of other words for the same things."""
-    stems = frozenset[str]().union(*map(content, texts))
-    return stems.union(*(same().get(each, ()) for each in stems))
+    stems = frozenset[str]().union(*map(content_stems, texts))
+    return stems.union(*(synonyms().get(each, ()) for each in stems))
 
 
 @lru_cache(maxsize=4_000)
 def statements(annotation: str) -> tuple[frozenset[str], ...]:
     """The annotation's lines and sentences, each as the stems of its words, no two alike, without names of fields."""
     keys = frozenset(map(stem, _KEYS))
-    return tuple(dict.fromkeys(filter(None, (content(each) - keys for each in _STATEMENT.split(annotation)))))
+    return tuple(dict.fromkeys(filter(None, (content_stems(each) - keys for each in _STATEMENT.split(annotation)))))

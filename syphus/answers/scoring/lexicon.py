@@ -123,7 +123,7 @@ computer: keyboard screen monitor
 table: surface top leg
 land: ground sky horizon grass
 """
-_ALSO_OTHERWISE = frozenset(
+_AMBIGUOUS = frozenset(
     ("light", "watch", "fire", "step", "park", "swing", "slide", "present", "note", "card", "letter", "board", "post")
 )
 
@@ -131,58 +131,58 @@ _ALSO_OTHERWISE = frozenset(
 @cache
 def is_thing(word: str) -> bool:
     """Whether a word in small letters surely names a thing: as it is listed, or in the plural."""
-    listed = _listed()
+    listed = _all_words()
     single = {word, word.removesuffix("s"), word.removesuffix("es"), IRREGULAR.get(word, word)}
-    return bool(single & listed) and not single & _ALSO_OTHERWISE
+    return bool(single & listed) and not single & _AMBIGUOUS
 
 
 @cache
-def support() -> Mapping[str, frozenset[str]]:
+def supporting_words() -> Mapping[str, frozenset[str]]:
     """By the stem of a thing, the stems that support it in an annotation besides itself; of every thing there is."""
-    kinds, same = _read(_KINDS)
+    kinds, same = _parse_table(_KINDS)
     known: dict[str, set[str]] = {}
     for kind, things in kinds.items():
         known.setdefault(kind, set()).update(things)
         for thing in things:
             known.setdefault(thing, set()).update(same.get(thing, ()))
-    closed = {thing: _below(thing, known, same) for thing in known}
+    closed = {thing: _all_kinds(thing, known, same) for thing in known}
     return {thing: frozenset(found - {thing}) for thing, found in closed.items()}
 
 
 @cache
-def same() -> Mapping[str, frozenset[str]]:
+def synonyms() -> Mapping[str, frozenset[str]]:
     """By the stem of a thing, the others that are one with it: they support each other."""
-    known = support()
+    known = supporting_words()
     return {thing: frozenset(each for each in below if thing in known.get(each, ())) for thing, below in known.items()}
 
 
 @cache
-def kin() -> Mapping[str, frozenset[str]]:
+def related_words() -> Mapping[str, frozenset[str]]:
     """By the stem of a thing, what supports it and what it supports: three ducks may be the three birds."""
-    known = {thing: set(below) for thing, below in support().items()}
-    for thing, below in support().items():
+    known = {thing: set(below) for thing, below in supporting_words().items()}
+    for thing, below in supporting_words().items():
         for each in below:
             known.setdefault(each, set()).add(thing)
     return {thing: frozenset(found) for thing, found in known.items()}
 
 
 @cache
-def parts() -> Mapping[str, frozenset[str]]:
+def wholes_of_parts() -> Mapping[str, frozenset[str]]:
     """By the stem of a part, the stems of the wholes, and of all their kinds, that allow it."""
-    wholes, _ = _read(_PARTS)
+    wholes, _ = _parse_table(_PARTS)
     known: dict[str, set[str]] = {}
     for whole, things in wholes.items():
         for thing in things:
-            known.setdefault(thing, set()).update({whole}, support().get(whole, ()))
+            known.setdefault(thing, set()).update({whole}, supporting_words().get(whole, ()))
     return {part: frozenset(found) for part, found in known.items()}
 
 
 @cache
-def _listed() -> frozenset[str]:
+def _all_words() -> frozenset[str]:
     return frozenset(re.findall(r"[\w-]+", _KINDS))
 
 
-def _read(table: str) -> tuple[dict[str, list[str]], dict[str, set[str]]]:
+def _parse_table(table: str) -> tuple[dict[str, list[str]], dict[str, set[str]]]:
     """The members of each line, and of each member those that are one with it; all as stems."""
     kinds: dict[str, list[str]] = {}
     same: dict[str, set[str]] = {}
@@ -196,7 +196,7 @@ def _read(table: str) -> tuple[dict[str, list[str]], dict[str, set[str]]]:
     return kinds, same
 
 
-def _below(thing: str, known: Mapping[str, set[str]], same: Mapping[str, set[str]]) -> set[str]:
+def _all_kinds(thing: str, known: Mapping[str, set[str]], same: Mapping[str, set[str]]) -> set[str]:
     """The thing, what is one with it, and everything that these are kinds of, down to the last."""
     found: set[str] = set()
     waiting = [thing]

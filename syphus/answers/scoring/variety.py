@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from itertools import combinations
 
-from syphus.answers.scoring.basic_quality import wanted_pairs
+from syphus.answers.scoring.basic_quality import expected_pairs
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
-from syphus.answers.scoring.words import alike, content
+from syphus.answers.scoring.words import content_stems, jaccard_similarity
 
 _ALONE = 0.5  #: one question can't vary
 _YES_NO = "is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might"
@@ -35,26 +35,26 @@ def question_type(question: str) -> str:
     return next((name for name, pattern in _PATTERNS.items() if pattern.match(start)), "tell")
 
 
-def variety(candidate: Candidate, background: ScoringContext) -> tuple[float, str]:
+def variety(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
     """The mean of: different openings, different types, and the distance between the questions' words.
 
     Of one question alone nothing can be said; where one is wanted, that is no fault.
     """
     questions = [pair.instruction for pair in candidate.pairs]
-    if len(questions) == 1 == wanted_pairs(background)[1]:
+    if len(questions) == 1 == expected_pairs(context)[1]:
         return 1.0, ""
     if len(questions) < 2:
         return (_ALONE if questions else 0.0), "one question" if questions else "no question"
     openings = [" ".join(question.casefold().split()[:2]) for question in questions]
     types = [question_type(question) for question in questions]
-    bags = [content(question) for question in questions]
-    distance = [1 - alike(one, other) for one, other in combinations(bags, 2)]
-    shares = (_different(openings), _different(types, 4), sum(distance) / len(distance))
+    bags = [content_stems(question) for question in questions]
+    distance = [1 - jaccard_similarity(one, other) for one, other in combinations(bags, 2)]
+    shares = (_share_of_different(openings), _share_of_different(types, 4), sum(distance) / len(distance))
     often = max(types, key=types.count)
     note = f"{types.count(often)} of {len(types)} ask {often!r}" if 2 * types.count(often) > len(types) > 2 else ""
     return sum(shares) / len(shares), note
 
 
-def _different(values: list[str], enough: int = 8) -> float:
+def _share_of_different(values: list[str], enough: int = 8) -> float:
     """0 where all are the same, 1 where all are different, or as many as one can wish for."""
     return (len(set(values)) - 1) / (min(len(values), enough) - 1) if len(set(values)) < enough else 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from syphus.answers.parsing.json_answers import one_object, set_apart
+from syphus.answers.parsing.json_answers import delimit_data, read_single_object
 from syphus.answers.translation.languages import Language
 from syphus.answers.translation.types import Translatable
 from syphus.types import Message
@@ -55,7 +55,7 @@ class TranslationVerdict(NamedTuple):
 def judge_messages(source: Translatable, translated: Translatable, language: Language) -> list[Message]:
     """What a judge is asked about a translation: what can be wrong, then the two as data."""
     pair = {"language": language.code, "source": _texts(source), "translation": _texts(translated)}
-    mark, data = set_apart(pair)
+    mark, data = delimit_data(pair)
     system = _SYSTEM.format(
         language=f"{language.name} ({language.own_name})",
         faults="\n".join(f"- {name}: {meaning}" for name, meaning in FAULTS.items()),
@@ -67,7 +67,7 @@ def judge_messages(source: Translatable, translated: Translatable, language: Lan
 
 def read_verdict(text: str) -> TranslationVerdict:
     """Reads a judge's answer: one JSON object, alone or in a code fence. Raises nothing."""
-    value = one_object(text)
+    value = read_single_object(text)
     if value is None:
         return TranslationVerdict(problem="not one JSON object")
     fault = value.get("fault")
