@@ -129,7 +129,7 @@ def seeds(name: str, path: Path, count: int, obedience: Any, folder: Path) -> It
             if obedience == "examples":
                 found = place / NAMES[name] / "v1" / "prompt.yaml"
                 bare = place / "bare.json"
-                bare.write_text(json.dumps({"system_message": ended.prefix.system_message}), encoding="utf-8")
+                bare.write_text(json.dumps({"system_message": ended.template.system_message}), encoding="utf-8")
                 plain = valid_share(replace(options, dataset_version="bare"), str(bare))
                 taught = valid_share(replace(options, dataset_version="taught"), str(found))
             yield Trial(ended, plain, taught, seconds)
@@ -146,7 +146,7 @@ def told(name: str, what: str, trials: list[Trial]) -> tuple[str, ...]:
         f"{statistics.mean(rounds):.2f}, most {max(rounds)}",
         f"{min(e.plain for e in trials):.1%} to {max(e.plain for e in trials):.1%}",
         f"{min(e.taught for e in trials):.1%} to {max(e.taught for e in trials):.1%}",
-        f"{statistics.mean(requests):.0f}, most {max(requests)} (told: {SearchPlan().requests()})",
+        f"{statistics.mean(requests):.0f}, most {max(requests)} (told: {SearchPlan().max_requests()})",
         f"{statistics.mean(e.seconds for e in trials):.1f}",
     )
 

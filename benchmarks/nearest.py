@@ -20,7 +20,7 @@ import numpy
 from common import table
 from numpy.typing import NDArray
 
-from syphus.relations.neighbours import TOP, cells, flat, recall, search
+from syphus.relations.neighbours import TOP, approximate_index, exact_index, recall, search_index
 from syphus.relations.vector_files import read_vectors
 
 KEPT, STEP, THEMES = 10, 10, 20
@@ -62,12 +62,12 @@ def measure(vectors: Vectors) -> tuple[str, ...]:
     """One row of the table."""
     count, dimension = vectors.shape
     began = seconds()
-    true = search(flat(vectors), vectors, TOP, STEP)
+    true = search_index(exact_index(vectors), vectors, TOP, STEP)
     exact = (seconds() - began) * STEP
     began = seconds()
-    index = cells(vectors)
+    index = approximate_index(vectors)
     built = seconds()
-    found = search(index, vectors, TOP)
+    found = search_index(index, vectors, TOP)
     done = seconds()
     build, asked = built - began, done - built
     return (

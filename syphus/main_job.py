@@ -25,14 +25,14 @@ from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import asks_nobody, average_images, average_size
 from syphus.pipeline.engine import Observer
-from syphus.relations.relate import RelationPlan, check_images, plan_relation, relate, settle_choice
-from syphus.runs.clean import PARSER, reader, rejudge_run
-from syphus.runs.forecast import opening
+from syphus.relations.relate import RelationPlan, check_images, plan_relation, record_choice, relate
+from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
+from syphus.runs.forecast import forecast_lines
 from syphus.runs.generate import GenerateStage
-from syphus.runs.inputs import check_input
-from syphus.runs.outputs import forget_exports, open_pairs, write_exports
+from syphus.runs.inputs import sync_input
+from syphus.runs.outputs import invalidate_exports, open_pairs, write_exports
 from syphus.runs.prepare import PreparedRun, prepare
-from syphus.runs.run_settings import differences, kept_prices, refuse_mixing
+from syphus.runs.run_settings import changed_settings, refuse_mixing, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize
 from syphus.types import State
@@ -54,7 +54,7 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Run
             refuse_mixing(store, prepared.options.offline)
             taught = _with_examples(prepared, store, observer)
             if isinstance(taught, SyphusError):
-                return RunResult(make_report(store, STAGE, kept_prices(store)), taught, (), [])
+                return RunResult(make_report(store, STAGE, stored_prices(store)), taught, (), [])
             with contextlib.closing(_Job(taught, plan, store, observer)) as job:
                 finished = job.carry_out()
         except StorageError as error:
@@ -70,11 +70,11 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Run
 
 def _with_examples(prepared: PreparedRun, store: Store, observer: Observer) -> PreparedRun | SyphusError:
     mode = prepared.options.cold_start
-    if mode == NEVER or (mode == AUTO and prepared.prefix.in_context):
+    if mode == NEVER or (mode == AUTO and prepared.template.in_context):
         return prepared
-    from syphus.cold_start.command import with_examples
+    from syphus.cold_start.command import ensure_examples
 
-    return with_examples(prepared, store, observer)
+    return ensure_examples(prepared, store, observer)
 
 
 class _Job:
@@ -87,7 +87,7 @@ class _Job:
         self._runner = StageRunner(prepared, store, observer)
         self._stage = GenerateStage(
             prepared.dataset,
-            prepared.prefix,
+            prepared.template,
             self._runner.request_builder,
             self._runner.redactor,
             share_answers=not prepared.options.no_sharing,
@@ -99,7 +99,7 @@ class _Job:
         self._settle_settings()
         self._open_input()
         check_images(self._store, STAGE, self._plan, bool(self._pending() or self._options.retry))
-        settle_choice(self._store, self._plan)
+        record_choice(self._store, self._plan)
         self._judge_anew()
         if self._options.retry:
             self._reopen()
@@ -128,7 +128,7 @@ class _Job:
         before, now = last_settings(self._store, STAGE), self._prepared.settings
         if before is None:
             return
-        changes = differences(before, now)
+        changes = changed_settings(before, now)
         if changes and not self._options.accept_changes:
             raise RunError(
                 f"{self._store.folder} was made with other settings: {'; '.join(changes)}. Use --dataset_version for a "
@@ -139,7 +139,7 @@ class _Job:
         plugin = self._prepared.plugin.digest()
         known = bool(sessions(self._store, STAGE))
         tick, attachments = self._observer.reading, self._runner.attachments
-        check = check_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, tick, attachments)
+        check = sync_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, tick, attachments)
         if check is not None and known and (check.new or check.changed or check.gone):
             self._observer.say(
                 f"The input has changed: {check.new:,} new, {check.changed:,} changed, {check.gone:,} gone."
@@ -148,7 +148,7 @@ class _Job:
     def _judge_anew(self) -> None:
         """A changed parser costs nothing: every answer that is here is read again."""
         name = self._prepared.dataset.short_name
-        now, before = reader(self._prepared.plugin, name), str(get_meta(self._store, PARSER))
+        now, before = parser_version(self._prepared.plugin, name), str(get_meta(self._store, PARSER_META))
         if now == before:
             return
         if sessions(self._store, STAGE):
@@ -157,7 +157,7 @@ class _Job:
             why = f"The pairs are named {name}" if only_names else "The parser or the plugin has changed"
             self._observer.say(f"{why}: answers were read again, {changed:,} differ now.")
         else:
-            set_meta(self._store, PARSER, now)
+            set_meta(self._store, PARSER_META, now)
             self._store.commit()
 
     def _reopen(self) -> None:
@@ -168,7 +168,7 @@ class _Job:
                     f"Truncated answers would be cut off at {now} tokens once more. "
                     f"Add --max-tokens with more than {before}, and --accept-changes."
                 )
-        forget_exports(self._store)
+        invalidate_exports(self._store)
         count = reopen(self._store, STAGE, self._options.retry)
         self._observer.say(f"To be asked again ({', '.join(self._options.retry)}): {count:,}.")
 
@@ -181,9 +181,9 @@ class _Job:
         images = average_images(self._store, STAGE, self._runner.attachments.tokens)
         if images:
             self._runner.attachments.prepare()
-        for line in opening(prepared, report, average_size(self._store, STAGE), images, asking):
+        for line in forecast_lines(prepared, report, average_size(self._store, STAGE), images, asking):
             self._observer.say(line)
-        return self._runner.ask(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
+        return self._runner.run(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
 
     def _finish(self, report: Report, stopped_by: SyphusError | None) -> RunResult:
         files: tuple[str, ...] = ()
@@ -207,6 +207,6 @@ def _what_is_left(store: Store, fault: StorageError) -> RunResult:
     """After the disk failed: what it holds. Raises `fault` where that can't be said any more."""
     try:
         store.check_files()
-        return RunResult(make_report(store, STAGE, kept_prices(store)), fault, (), [])
+        return RunResult(make_report(store, STAGE, stored_prices(store)), fault, (), [])
     except StorageError:
         raise fault from None

@@ -202,7 +202,7 @@ def status(
     """Tells where a run stands, while it works or afterwards."""
     from syphus.cli.summary import standing
     from syphus.formats.report import as_json
-    from syphus.runs.status import at_work, read_query, read_status
+    from syphus.runs.status import is_running, read_query, read_status
 
     if query:
         print_as_json(read_query(folder, query))
@@ -211,7 +211,7 @@ def status(
     if json:
         print_as_json(as_json(report))
     else:
-        print_lines(*standing(report, at_work(folder, report)))
+        print_lines(*standing(report, is_running(folder, report)))
 
 
 @app.command()

@@ -15,7 +15,7 @@ from syphus.answers.scoring import Scored
 from syphus.cli.mimicit import columns
 from syphus.cli.streams import say
 from syphus.cli.summary import going_on
-from syphus.cold_start.conclusion import shortcomings
+from syphus.cold_start.conclusion import shortcoming_lines
 from syphus.cold_start.review import ACCEPT, EDIT, REJECT, Decision
 from syphus.cold_start.search import ColdStartResult
 from syphus.errors import ConfigError, InterruptError
@@ -37,7 +37,7 @@ def searched(ended: ColdStartResult, command: str) -> list[str]:
         lines.append(f"Satisfactory: {pluralize(len(found.examples), 'in-context example')}.")
     elif found.best or found.missing:  # otherwise nothing was proven, one way or the other
         lines.append("Not satisfactory." + (" The best set is kept." if found.best else ""))
-        lines += shortcomings(found)
+        lines += shortcoming_lines(found)
     lines.append(f"{pluralize(spending.requests, 'request')}, {cost} in this run so far")
     if ended.report.simulated:
         lines.append(MADE_UP)
@@ -51,7 +51,7 @@ def compared(done: ComparisonResult) -> list[str]:
     head = ["", *(each.name for each in done.variants)]
     rows = [head, *([name, *cells] for name, cells in done.rows())]
     lines = columns(rows, 1)
-    lines += [one_line(f"{name}: {told}", 300) for name, told in done.against_the_first()]
+    lines += [one_line(f"{name}: {told}", 300) for name, told in done.gain_lines()]
     return lines
 
 

@@ -318,4 +318,4 @@ def push(
     target = PushTarget(repo, private, revision)
     done = send(folder, form, target, allow_simulated, datasets_dir or (), sys.stderr.isatty())
     size = f" ({done.size / 1e6:,.1f} MB)" if done.sent else ""
-    print_lines(f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.there:,} there already")
+    print_lines(f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.unchanged:,} there already")

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from syphus.answers.scoring import HEURISTICS, Candidate, Heuristic, Scored, ScoringContext, score_all
 from syphus.cold_start.plan import SearchPlan
 from syphus.cold_start.review import Reviews
-from syphus.cold_start.rubric import RubricVerdict, judged
+from syphus.cold_start.rubric import RubricVerdict, judge_heuristic
 from syphus.cold_start.selection import choose
 from syphus.plugins.contract import AbstractDataset, plugin_code
-from syphus.runs.generate import rules_of
+from syphus.runs.generate import cleaning_rules
 from syphus.types import PromptTemplate
 
 # FOLDED from scoring.py:
@@ -23,7 +23,7 @@ class Scorer:
     def __init__(self, dataset: AbstractDataset) -> None:
         self._dataset = dataset
         self._code = plugin_code(dataset)
-        self._rules = rules_of(dataset)
+        self._rules = cleaning_rules(dataset)
 
     @property
     def heuristics(self) -> list[Heuristic]:
@@ -46,7 +46,7 @@ class Scorer:
         return self._code.run(score_all, candidates, background, extra=self._extra(verdicts))
 
     def _extra(self, verdicts: Mapping[str, RubricVerdict] | None) -> list[Heuristic]:
-        return [*self._dataset.heuristics, *([judged(verdicts)] if verdicts is not None else [])]
+        return [*self._dataset.heuristics, *([judge_heuristic(verdicts)] if verdicts is not None else [])]
 
 
 TAKEN, PINNED = "taken", "pinned"

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from syphus.cold_start.conclusion import Conclusion, asked_for, concluded, shortcomings
+from syphus.cold_start.conclusion import SavedPrompt, load_saved_prompt, search_key, shortcoming_lines
 from syphus.cold_start.plan import FEWEST_QUERIES, SearchPlan
 from syphus.cold_start.prompt_file import FILE, prompt_text
 from syphus.cold_start.review import Reviewer
@@ -21,7 +21,7 @@ from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
 from syphus.plugins.contract import AbstractDataset, prompt_file, shipped
 from syphus.runs.generate import GenerateStage
-from syphus.runs.inputs import check_input
+from syphus.runs.inputs import sync_input
 from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import open_run_folder
@@ -47,10 +47,10 @@ def cold_start(
     prepared = prepare(options, environ)
     if prepared.no_endpoint is not None:
         raise prepared.no_endpoint
-    place = own_prompt(prepared) if write else None
+    place = prompt_destination(prepared) if write else None
     with open_run_folder(prepared.options.folder) as store:
         refuse_mixing(store, prepared.options.offline)
-        own = sum(turn["role"] == "assistant" for turn in prepared.prefix.in_context)
+        own = sum(turn["role"] == "assistant" for turn in prepared.template.in_context)
         if own and not pinned:
             left_out = f"{pluralize(own, 'in-context example')} of the prompt {'is' if own == 1 else 'are'} left out"
             observer.say(f"{left_out}; --pinned FILE keeps those of a file.")
@@ -61,13 +61,13 @@ def cold_start(
         observer.say(f"{place} was not written: the set is not satisfactory.")
         return ended
     try:
-        _put(place, prompt_text(prepared.plugin.name, ended.prefix, ended.found).encode(), observer)
+        _put(place, prompt_text(prepared.plugin.name, ended.template, ended.found).encode(), observer)
     except StorageError as error:
         return ended._replace(stopped_by=error)
     return ended._replace(files=(*ended.files, short_path(place)))
 
 
-def own_prompt(prepared: PreparedRun) -> Path:
+def prompt_destination(prepared: PreparedRun) -> Path:
     """Where the dataset's prompt file is, or belongs: never inside of an installed Syphus.
 
     Raises `ConfigError` where the plugin makes its prompt itself.
@@ -102,18 +102,18 @@ def _put(place: Path, prompt: bytes, observer: Observer) -> None:
 # whichever comes first
 # does it, and the other takes what was found.
 
-WORTHWHILE = 100  #: different queries from which on it is done unasked: for fewer it would cost more than they do
+MIN_QUERIES_UNASKED = 100  #: different ones; for fewer, a search would cost more than the run
 
 
-def with_examples(prepared: PreparedRun, store: Store, observer: Observer) -> PreparedRun | SyphusError:
+def ensure_examples(prepared: PreparedRun, store: Store, observer: Observer) -> PreparedRun | SyphusError:
     """The run with in-context examples that were found for it, or without; or what keeps it from being begun.
 
     Raises `UsageError` and `StorageError`.
     """
-    prefix = prepared.prefix
+    prefix = prepared.template
     begun = last_settings(store, GenerateStage.name)
-    known = concluded(store)
-    wanted = asked_for(prefix.system_message, prepared.config.model)
+    known = load_saved_prompt(store)
+    wanted = search_key(prefix.system_message, prepared.config.model)
     if known is not None and (known.edited or (known.asked_for == wanted and (known.satisfactory or begun))):
         return _known(prepared, known, store, observer)
     if begun is not None and not prepared.options.accept_changes:
@@ -124,23 +124,21 @@ def with_examples(prepared: PreparedRun, store: Store, observer: Observer) -> Pr
     return _after(ended, prepared, store, observer)
 
 
-def _known(prepared: PreparedRun, known: Conclusion, store: Store, observer: Observer) -> PreparedRun:
+def _known(prepared: PreparedRun, known: SavedPrompt, store: Store, observer: Observer) -> PreparedRun:
     how = "which was edited by hand" if known.edited else "which a cold start has found"
     observer.say(f"The in-context examples are those of {short_path(store.folder / FILE)}, {how}.")
-    return _taught(prepared, known.prefix)
+    return _taught(prepared, known.template)
 
 
 def _worthwhile(prepared: PreparedRun, store: Store, observer: Observer) -> bool:
     """Whether to do it: with `auto` only where the queries are so many that it is a small part of their cost."""
     plugin = prepared.plugin.digest()
     with closing(prepared.attachments(store.folder)) as attachments:
-        check_input(
-            store, GenerateStage.name, prepared.dataset, prepared.options, plugin, observer.reading, attachments
-        )
-    found = different(store, GenerateStage.name, WORTHWHILE)
+        sync_input(store, GenerateStage.name, prepared.dataset, prepared.options, plugin, observer.reading, attachments)
+    found = different(store, GenerateStage.name, MIN_QUERIES_UNASKED)
     if prepared.options.cold_start == ALWAYS and found:
         return True
-    if found >= WORTHWHILE:
+    if found >= MIN_QUERIES_UNASKED:
         observer.say(
             "The prompt has no in-context examples: they are looked for first (--cold-start never goes without)."
         )
@@ -158,10 +156,10 @@ def _after(
     stopped_by = ended.stopped_by
     if ended.found.satisfactory:
         observer.say(f"Satisfactory. Files: {', '.join(ended.files)}")
-        return _taught(prepared, ended.prefix)
+        return _taught(prepared, ended.template)
     if stopped_by is not None and not isinstance(stopped_by, BudgetError):
         return stopped_by
-    for line in shortcomings(ended.found):
+    for line in shortcoming_lines(ended.found):
         observer.say(line)
     if stopped_by is not None:
         return stopped_by
@@ -173,4 +171,4 @@ def _after(
 
 
 def _taught(prepared: PreparedRun, prefix: PromptTemplate) -> PreparedRun:
-    return replace(prepared, prefix=prefix)
+    return replace(prepared, template=prefix)

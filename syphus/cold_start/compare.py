@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from syphus.answers.scoring import Scored
 from syphus.cold_start.candidates import Scorer
-from syphus.cold_start.proof import FEWEST, Interval, paired_bootstrap, share_interval
+from syphus.cold_start.proof import MIN_QUERIES, Interval, paired_bootstrap, share_interval
 from syphus.cold_start.selection import sample_random
 from syphus.cold_start.trials import TrialResult, TrialRunner
 from syphus.config.options import Options
@@ -23,9 +23,9 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
 from syphus.plugins.prompts import prefix_digest
-from syphus.runs.forecast import forecast, prefix_tokens
+from syphus.runs.forecast import forecast, template_tokens
 from syphus.runs.generate import GenerateStage
-from syphus.runs.inputs import check_input
+from syphus.runs.inputs import sync_input
 from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import open_run_folder
@@ -42,14 +42,14 @@ class Variant(NamedTuple):
     prompt: str
     model: str
     price: Price | None
-    tried: Sequence[TrialResult]
+    trials: Sequence[TrialResult]
     scored: Sequence[Scored]
 
     def numbers(self, seed: int) -> dict[str, Interval]:
         """Each number with its interval, by Wilson or by bootstrap over the queries; costs where the price is known."""
-        answers = [each.candidate for each in self.tried]
+        answers = [each.candidate for each in self.trials]
         pairs = [float(len(each.pairs)) if each.state is State.OK else 0.0 for each in answers]
-        tokens = [float(each.usage.prompt_tokens + each.usage.completion_tokens) for each in self.tried]
+        tokens = [float(each.usage.prompt_tokens + each.usage.completion_tokens) for each in self.trials]
         found = {
             "valid share": share_interval([each.state is State.OK for each in answers]),
             "pairs a query": _mean(pairs, seed),
@@ -60,7 +60,7 @@ class Variant(NamedTuple):
         if any(pairs):
             found["tokens a pair"] = _ratio(tokens, pairs, seed)
         if any(pairs) and self.price is not None:
-            found["dollars a pair"] = _ratio([self.price.of(each.usage) for each in self.tried], pairs, seed)
+            found["dollars a pair"] = _ratio([self.price.of(each.usage) for each in self.trials], pairs, seed)
         return found
 
 
@@ -75,7 +75,7 @@ class ComparisonResult(NamedTuple):
     @property
     def simulated(self) -> bool:
         """Whether there are answers that no model has given."""
-        return any(is_simulated(each.candidate.model) for variant in self.variants for each in variant.tried)
+        return any(is_simulated(each.candidate.model) for variant in self.variants for each in variant.trials)
 
     def rows(self) -> list[tuple[str, list[str]]]:
         """The table: each number by its name, told for each variant."""
@@ -95,7 +95,7 @@ class ComparisonResult(NamedTuple):
             if each
         ]
 
-    def against_the_first(self) -> list[tuple[str, str]]:
+    def gain_lines(self) -> list[tuple[str, str]]:
         """The same in words."""
         return [(name, _verdict(gain, self.variants[0].name, self.queries)) for name, gain in self.gains()]
 
@@ -126,7 +126,7 @@ def compare(
         refuse_mixing(store, options.offline)
         with closing(first.attachments(store.folder)) as attachments:
             plugin = first.plugin.digest()
-            check_input(store, GenerateStage.name, first.dataset, first.options, plugin, observer.reading, attachments)
+            sync_input(store, GenerateStage.name, first.dataset, first.options, plugin, observer.reading, attachments)
         names = _sample(variants, store, count)
         if not names:
             raise InputError(f"{options.name} holds no query that a model could be asked about.")
@@ -140,7 +140,7 @@ def compare(
 
 def _sample(variants: Sequence[tuple[str, PreparedRun]], store: Store, count: int) -> list[str]:
     """The ids of queries that none of the prompts has for an example, and that were not drawn for a cold start."""
-    shown = {turn["content"] for _, prepared in variants for turn in prepared.prefix.in_context}
+    shown = {turn["content"] for _, prepared in variants for turn in prepared.template.in_context}
     rows = ((name, text) for name, text in askable(store, GenerateStage.name) if text not in shown)
     return sample_random(rows, count, f"{variants[0][1].options.seed} compare")
 
@@ -155,15 +155,15 @@ def as_json(done: ComparisonResult) -> dict[str, object]:
                 "name": each.name,
                 "prompt": each.prompt,
                 "model": each.model,
-                "numbers": {name: number(interval) for name, interval in each.numbers(done.seed).items()},
+                "numbers": {name: interval_json(interval) for name, interval in each.numbers(done.seed).items()},
             }
             for each in done.variants
         ],
-        "score_against_the_first": {name: number(interval) for name, interval in done.gains()},
+        "score_against_the_first": {name: interval_json(interval) for name, interval in done.gains()},
     }
 
 
-def number(interval: Interval) -> dict[str, float]:
+def interval_json(interval: Interval) -> dict[str, float]:
     """An interval as JSON values."""
     return {"mean": interval.mean, "low": interval.low, "high": interval.high}
 
@@ -179,12 +179,12 @@ def _ask(
         model = prepared.config.model
         try:
             with closing(TrialRunner(prepared, store, observer)) as trials:
-                tried = trials.ask(f"compare {prefix_digest(prepared.prefix)} {model}", prepared.prefix, queries)
+                tried = trials.run(f"compare {prefix_digest(prepared.template)} {model}", prepared.template, queries)
         except UsageError:
             raise
         except SyphusError as error:
             return error
-        scored = Scorer(prepared.dataset).score([each.candidate for each in tried], prepared.prefix)
+        scored = Scorer(prepared.dataset).score([each.candidate for each in tried], prepared.template)
         done(Variant(name, prompt, model, prepared.price, tried, scored))
     return None
 
@@ -207,7 +207,7 @@ def _forecast(variants: Sequence[tuple[str, PreparedRun]], count: int, size: flo
         return
     asked = size / BYTES_PER_TOKEN
     expected = [
-        forecast(count, asked, each.prefix, prefix_tokens(each.prefix, each.image_rules), each.price, None)
+        forecast(count, asked, each.template, template_tokens(each.template, each.image_rules), each.price, None)
         for _, each in variants
     ]
     tokens = sum(each.usage.prompt_tokens + each.usage.completion_tokens for each in expected)
@@ -246,7 +246,7 @@ def interval_values(interval: Interval) -> tuple[float, float, float]:
 
 def _verdict(gain: Interval, first: str, queries: int) -> str:
     told = f"score {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) against {first}: "
-    if queries < FEWEST:
+    if queries < MIN_QUERIES:
         return f"{told}too few queries to tell that from chance"
     if gain.low > 0:
         return f"{told}better, by more than chance"

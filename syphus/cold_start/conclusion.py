@@ -24,22 +24,22 @@ from syphus.types import Message, PromptTemplate, State
 _META = "cold start"  # meta: JSON
 
 
-class Conclusion(NamedTuple):
+class SavedPrompt(NamedTuple):
     """A prompt that was found for a system message and a model. `edited` says that a person has changed its file."""
 
     asked_for: str
-    prefix: PromptTemplate
+    template: PromptTemplate
     satisfactory: bool
     missing: tuple[str, ...]
     edited: bool = False
 
 
-def asked_for(system_message: str, model: str) -> str:
+def search_key(system_message: str, model: str) -> str:
     """What a cold start is for: a prompt that was proven with one model is not proven with another."""
     return f"{prefix_digest(PromptTemplate(system_message))} {model}"
 
 
-def conclude(store: Store, name: str, wanted: str, prefix: PromptTemplate, found: SearchResult) -> Path:
+def save_prompt(store: Store, name: str, wanted: str, prefix: PromptTemplate, found: SearchResult) -> Path:
     """Keeps what was found, and writes `prompt.yaml`; gives its path. Commits.
 
     Raises `RunError` where a person has edited that file: it is never written over.
@@ -60,7 +60,7 @@ def conclude(store: Store, name: str, wanted: str, prefix: PromptTemplate, found
     return path
 
 
-def concluded(store: Store) -> Conclusion | None:
+def load_saved_prompt(store: Store) -> SavedPrompt | None:
     """What was found, with the file as it is now; None where there was no cold start."""
     kept = _kept(store)
     if not kept:
@@ -72,7 +72,7 @@ def concluded(store: Store) -> Conclusion | None:
     edited = path.is_file() and _digest(path.read_bytes()) != kept["file"]
     if edited:
         prefix = to_prefix(read_prompt(path), str(path))
-    return Conclusion(str(kept["asked_for"]), prefix, kept["satisfactory"] is True, missing, edited)
+    return SavedPrompt(str(kept["asked_for"]), prefix, kept["satisfactory"] is True, missing, edited)
 
 
 def refuse_edited(store: Store) -> None:
@@ -128,7 +128,7 @@ _TRY_STATE = {
 }
 
 
-def missing(rounds: Sequence[SearchRound], best: SearchRound | None, stopped: bool) -> list[str]:
+def find_shortcomings(rounds: Sequence[SearchRound], best: SearchRound | None, stopped: bool) -> list[str]:
     """What keeps the best set from being satisfactory, and why; `stopped` before it could be known."""
     if best is not None:
         return [*(best.proof.missing if best.proof else ["the set was not proven"]), *_causes(best.with_set)]
@@ -148,13 +148,13 @@ def _causes(answers: Sequence[Scored]) -> list[str]:
     return [*told, *low[:_MOST_TOLD]]
 
 
-def shortcomings(found: SearchResult) -> list[str]:
+def shortcoming_lines(found: SearchResult) -> list[str]:
     """What is missing and what to try, a line each."""
     missing = [f"  missing: {each}" for each in found.missing]
     return [*missing, *(f"  to try:  {each}" for each in found.advice)]
 
 
-def advice(rounds: Sequence[SearchRound], best: SearchRound | None) -> list[str]:
+def suggest_fixes(rounds: Sequence[SearchRound], best: SearchRound | None) -> list[str]:
     """What to try, the likeliest first."""
     if best is None:
         return [*_of_answers(_all(rounds)), "write one example by hand, and pin it: --pinned FILE"]

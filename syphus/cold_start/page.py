@@ -10,7 +10,7 @@ from statistics import mean
 from syphus.answers.scoring import Heuristic, Scored
 from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.cold_start.proof import Proof
-from syphus.cold_start.trials import by_whom
+from syphus.cold_start.trials import describe_model
 from syphus.formats.report import Report
 from syphus.io.durable import replacing
 from syphus.text import MADE_UP, format_dollars, pluralize
@@ -188,7 +188,7 @@ def _card(scored: Scored, told: str, closed: bool = False) -> str:
     candidate = scored.candidate
     kind = "good" if told.startswith(("taken", "pinned", "example")) else "bad" if scored.barred else ""
     head = f"{escape(candidate.query.id)} <b>score {scored.total:.2f}</b> <i>{escape(told)}</i>"
-    by = f"round {candidate.round}, {by_whom(candidate.model)}" if candidate.round else "by hand"
+    by = f"round {candidate.round}, {describe_model(candidate.model)}" if candidate.round else "by hand"
     return (
         f'<details class="{kind}"{"" if closed else " open"}><summary>{head}</summary>\n'
         f"<p><small>{escape(by)}</small></p>\n{_annotation(scored)}{_answer(scored)}</details>\n"

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from syphus.answers.scoring import Candidate, Scored
-from syphus.cold_start.proof import FEWEST, AblationResult, Proof, Thresholds
+from syphus.cold_start.proof import MIN_QUERIES, AblationResult, Proof, Thresholds
 from syphus.cold_start.selection import STRATEGIES
 from syphus.errors import ConfigError, InputError
-from syphus.runs.forecast import SPREAD, USUAL_ANSWER, prefix_tokens
+from syphus.runs.forecast import SPREAD, TYPICAL_ANSWER_TOKENS, template_tokens
 from syphus.runs.prepare import PreparedRun
 from syphus.text import format_dollars, pluralize
 from syphus.types import BYTES_PER_TOKEN, PromptTemplate, Usage
 
-NAME = "cold start"  #: how the names of its stages begin
-FEWEST_QUERIES = 2 * FEWEST  #: different ones, that a sample and a held-out part can be made of
+STAGE_PREFIX = "cold start"  #: how the names of its stages begin
+FEWEST_QUERIES = 2 * MIN_QUERIES  #: different ones, that a sample and a held-out part can be made of
 _TO_A_COPY = 40  #: answers of which one may copy an example
-TOKENS = 2_000  #: that all in-context examples may have together
+MAX_EXAMPLE_TOKENS = 2_000  #: that all in-context examples may have together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class SearchPlan:
     answers: int = 1  #: to each of them
     held_out: int = 40  #: queries that prove the set, and never become an example
     examples: int = 3
-    tokens: int = TOKENS
+    tokens: int = MAX_EXAMPLE_TOKENS
     strategy: str = "diverse"
     judge: bool = False
     seed: int = 0
@@ -37,7 +37,7 @@ class SearchPlan:
 
     def __post_init__(self) -> None:
         for name in ("rounds", "sample", "answers", "held_out", "examples", "tokens"):
-            least = FEWEST if name == "held_out" else 1
+            least = MIN_QUERIES if name == "held_out" else 1
             if getattr(self, name) < least:
                 told = f"--{name.replace('_', '-')} {getattr(self, name)}"
                 raise ConfigError(f"{told}: a number from {least} on is needed.")
@@ -45,16 +45,16 @@ class SearchPlan:
             raise ConfigError(f"--strategy {self.strategy}: there is {', '.join(STRATEGIES)}.")
 
     @property
-    def wanted(self) -> Thresholds:
+    def effective_thresholds(self) -> Thresholds:
         """What satisfactory means; of 40 answers one may copy an example, which is chance, and of fewer none."""
         return self.thresholds or Thresholds(copies=self.held_out // _TO_A_COPY)
 
     @property
-    def different(self) -> int:
+    def enough_queries(self) -> int:
         """How many different queries are enough: more make no difference to the plan."""
         return 2 * max(self.sample, self.held_out)
 
-    def fitting(self, different: int) -> SearchPlan:
+    def fit_to(self, different: int) -> SearchPlan:
         """The same for an input with so many different queries, at least half of which are left to choose from.
 
         Raises `InputError` where there are too few.
@@ -68,7 +68,7 @@ class SearchPlan:
         held_out = min(self.held_out, different // 2)
         return replace(self, held_out=held_out, sample=min(self.sample, different - held_out))
 
-    def requests(self, rounds: int | None = None, judged: bool | None = None) -> int:
+    def max_requests(self, rounds: int | None = None, judged: bool | None = None) -> int:
         """How many requests so many rounds take at the most, the first of which has no set to go by.
 
         A round proposes, judges where that is wanted, and proves; a round that is not the last also asks without each
@@ -92,11 +92,11 @@ class SearchRound:
     asked_with: PromptTemplate
     scored: tuple[Scored, ...]
     chosen: tuple[Scored, ...] = ()
-    prefix: PromptTemplate = field(default_factory=lambda: PromptTemplate(""))
+    template: PromptTemplate = field(default_factory=lambda: PromptTemplate(""))
     proof: Proof | None = None
     with_set: tuple[Scored, ...] = ()
     without: tuple[Scored, ...] = ()
-    hurts: tuple[AblationResult, ...] = ()
+    harmful: tuple[AblationResult, ...] = ()
     fates: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -132,13 +132,13 @@ class SearchResult:
 # What a cold start will take at the most, before it costs anything.
 
 
-def forecast_lines(prepared: PreparedRun, plan: SearchPlan, askable: int, annotation_bytes: float) -> list[str]:
+def search_forecast(prepared: PreparedRun, plan: SearchPlan, askable: int, annotation_bytes: float) -> list[str]:
     """Where from, how much at the least and at the most; `annotation_bytes` is the size of an average annotation.
 
     `plan` fits the input. Says so where the budget will not do for one round.
     """
     options, model = prepared.options, prepared.config.model
-    least, most = plan.requests(1), plan.requests()
+    least, most = plan.max_requests(1), plan.max_requests()
     of_all = f"{plan.sample} of {pluralize(askable, 'query', 'queries')}"
     what = f"{of_all} a round to choose from, {plan.held_out} others to prove with"
     lines = [f"{options.name} {options.dataset_version}: cold start: {what}, {model} at {prepared.endpoint}"]
@@ -150,10 +150,10 @@ def forecast_lines(prepared: PreparedRun, plan: SearchPlan, askable: int, annota
     if options.offline:
         return [*lines, many_requests]
     asked = annotation_bytes / BYTES_PER_TOKEN
-    examples = min(plan.tokens, plan.examples * (asked + USUAL_ANSWER)) / 2  # the first queries are asked without
+    examples = min(plan.tokens, plan.examples * (asked + TYPICAL_ANSWER_TOKENS)) / 2
     each = Usage(
-        int(prefix_tokens(PromptTemplate(prepared.prefix.system_message), prepared.image_rules) + examples + asked),
-        int(USUAL_ANSWER),
+        int(template_tokens(PromptTemplate(prepared.template.system_message), prepared.image_rules) + examples + asked),
+        int(TYPICAL_ANSWER_TOKENS),
     )
     lines.append(f"{many_requests}; {_cost(prepared, each, least, most)}")
     return lines

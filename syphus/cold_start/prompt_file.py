@@ -10,7 +10,7 @@ import yaml
 from syphus.answers.parsing.pairs import parse_pairs, render_pairs
 from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.plan import SearchResult
-from syphus.cold_start.trials import BY_HAND, ProposeStage, by_whom
+from syphus.cold_start.trials import BY_HAND, TrialStage, describe_model
 from syphus.errors import PromptError
 from syphus.io.durable import replacing
 from syphus.plugins.prompts import read_prompt, to_prefix
@@ -80,8 +80,8 @@ def _provenance(number: int, chosen: Sequence[Scored]) -> Iterator[str]:
     scored = chosen[number - 1]
     candidate = scored.candidate
     round_ = f"round {candidate.round}" if candidate.round else "by hand"
-    query = one_line(candidate.query.id, 60)
-    yield f"{number}: query {query}, {round_}, {one_line(by_whom(candidate.model), 60)}, score {scored.total:.2f}"
+    query, model = one_line(candidate.query.id, 60), one_line(describe_model(candidate.model), 60)
+    yield f"{number}: query {query}, {round_}, {model}, score {scored.total:.2f}"
     low = [f"{name} {score:.2f}" for name, score in scored.scores.items() if score < 1]
     yield f"   below 1: {', '.join(low)}" if low else "   every score is 1"
 
@@ -102,16 +102,16 @@ def _dumped(value: object) -> str:
 # In-context examples: from chosen candidates to the turns of a prompt, and from what a person wrote to candidates.
 
 
-def with_examples(system_message: str, candidates: Iterable[Candidate], stage: ProposeStage) -> PromptTemplate:
+def make_template(system_message: str, candidates: Iterable[Candidate], stage: TrialStage) -> PromptTemplate:
     """The prompt with these candidates as its in-context examples."""
     turns: list[Message] = []
     for each in candidates:
         turns.append(Message(role="user", content=each.user_turn))
-        turns.append(Message(role="assistant", content=stage.example(each.query, each.pairs, each.answer)))
+        turns.append(Message(role="assistant", content=stage.example_text(each.query, each.pairs, each.answer)))
     return PromptTemplate(system_message, tuple(turns))
 
 
-def pinned(path: str, stage: ProposeStage) -> list[Candidate]:
+def read_pinned(path: str, stage: TrialStage) -> list[Candidate]:
     """The in-context examples of a prompt file, as candidates of round 0. Raises `PromptError`."""
     prefix = to_prefix(read_prompt(path), path)
     if any("images" in turn for turn in prefix.in_context):
@@ -122,18 +122,18 @@ def pinned(path: str, stage: ProposeStage) -> list[Candidate]:
     return found
 
 
-def _by_hand(turns: Sequence[Message], stage: ProposeStage) -> list[Candidate]:
+def _by_hand(turns: Sequence[Message], stage: TrialStage) -> list[Candidate]:
     asked = [turn["content"] for turn in turns if turn["role"] == "user"]
     told = [turn["content"] for turn in turns if turn["role"] == "assistant"]
     return [
-        by_hand(Query(f"pinned {number}", question), answer, stage)
+        candidate_by_hand(Query(f"pinned {number}", question), answer, stage)
         for number, (question, answer) in enumerate(zip(asked, told, strict=True), 1)
     ]
 
 
-def by_hand(query: Query, answer: str, stage: ProposeStage) -> Candidate:
+def candidate_by_hand(query: Query, answer: str, stage: TrialStage) -> Candidate:
     """What a person wrote as the answer to a query."""
-    outcome = stage.verdict(query, answer)
-    pairs = tuple(outcome.pairs) or stage.pairs(query, answer)
-    asked = stage.asked(query) if not query.id.startswith("pinned ") else ""
+    outcome = stage.judge_text(query, answer)
+    pairs = tuple(outcome.pairs) or stage.read_pairs(query, answer)
+    asked = stage.user_turn(query) if not query.id.startswith("pinned ") else ""
     return Candidate(query, pairs, answer, outcome.state, outcome.reason, BY_HAND, 0, asked)

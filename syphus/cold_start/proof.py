@@ -10,7 +10,7 @@ from random import Random
 from syphus.answers.scoring.candidates import Scored
 from syphus.types import State
 
-FEWEST = 6  #: queries that can tell a difference from chance: of fewer, all may go the same way by it
+MIN_QUERIES = 6  #: queries that can tell a difference from chance: of fewer, all may go the same way by it
 
 _Z = 1.96  # standard deviations that hold 95% of a normal distribution
 
@@ -89,7 +89,7 @@ def share_interval(values: Sequence[bool]) -> Interval:
     return Interval(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
 
 
-def proven(
+def prove(
     with_set: Sequence[Scored], without: Sequence[Scored], seed: int, thresholds: Thresholds = Thresholds()
 ) -> Proof:
     """Compares the held-out queries' answers with the set and without it, scored by the same heuristics.
@@ -116,7 +116,9 @@ def proven(
     return Proof(share, mean, gain, copies, not missing, tuple(missing), *plain, asked=len(with_set))
 
 
-def hurting(full: Sequence[Scored], without_one: Mapping[str, Sequence[Scored]], seed: int) -> list[AblationResult]:
+def find_harmful(
+    full: Sequence[Scored], without_one: Mapping[str, Sequence[Scored]], seed: int
+) -> list[AblationResult]:
     """The examples without which the held-out queries fare better, the worst first.
 
     `full` are the answers with the whole set; `without_one` those without one example, by the example's name.

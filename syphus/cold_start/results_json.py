@@ -47,7 +47,7 @@ def _round(round_: SearchRound) -> dict[str, object]:
         ],
         "chosen": [each.candidate.key for each in round_.chosen],
         "proof": _proof(round_.proof) if round_.proof else None,
-        "hurts": {each.example: each.gain.mean for each in round_.hurts},
+        "hurts": {each.example: each.gain.mean for each in round_.harmful},
     }
 
 

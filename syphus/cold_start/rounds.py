@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.candidates import CandidatePool, Scorer
-from syphus.cold_start.plan import NAME, SearchPlan, SearchRound
-from syphus.cold_start.prompt_file import with_examples
-from syphus.cold_start.proof import AblationResult, Proof, hurting, proven
+from syphus.cold_start.plan import STAGE_PREFIX, SearchPlan, SearchRound
+from syphus.cold_start.prompt_file import make_template
+from syphus.cold_start.proof import AblationResult, Proof, find_harmful, prove
 from syphus.cold_start.review import Reviews
 from syphus.cold_start.rubric import RubricVerdict
 from syphus.cold_start.selection import sample_random, sample_spread
@@ -49,17 +49,17 @@ class Prover:
         self._trials = trials
         self._scorer = scorer
         self._held_out = held_out
-        self._stage = trials.stage(NAME, plain)
+        self._stage = trials.stage(STAGE_PREFIX, plain)
 
     def prefix(self, chosen: Sequence[Scored]) -> PromptTemplate:
         """The prompt with these examples."""
-        return with_examples(self._plain.system_message, [each.candidate for each in chosen], self._stage)
+        return make_template(self._plain.system_message, [each.candidate for each in chosen], self._stage)
 
     def prove(self, number: int, chosen: Sequence[Scored]) -> ProofResult:
         """Asks with the set and without; what was asked without is asked once in all rounds."""
-        without = self._asked(f"{NAME} without", self._plain, number)
-        with_set = self._asked(f"{NAME} {number} with", self.prefix(chosen), number)
-        proof = proven(with_set, without, self._plan.seed, self._plan.wanted)
+        without = self._asked(f"{STAGE_PREFIX} without", self._plain, number)
+        with_set = self._asked(f"{STAGE_PREFIX} {number} with", self.prefix(chosen), number)
+        proof = prove(with_set, without, self._plan.seed, self._plan.effective_thresholds)
         return ProofResult(proof, with_set, without)
 
     def hurts(self, number: int, chosen: Sequence[Scored], with_set: Sequence[Scored]) -> list[AblationResult]:
@@ -69,11 +69,11 @@ class Prover:
         left = {}
         for place, each in enumerate(chosen, 1):
             prefix = self.prefix([other for other in chosen if other is not each])
-            left[each.candidate.key] = self._asked(f"{NAME} {number} without example {place}", prefix, number)
-        return hurting(with_set, left, self._plan.seed)
+            left[each.candidate.key] = self._asked(f"{STAGE_PREFIX} {number} without example {place}", prefix, number)
+        return find_harmful(with_set, left, self._plan.seed)
 
     def _asked(self, name: str, prefix: PromptTemplate, number: int) -> tuple[Scored, ...]:
-        tried = self._trials.ask(name, prefix, self._held_out, 1, number)
+        tried = self._trials.run(name, prefix, self._held_out, 1, number)
         return tuple(self._scorer.score([each.candidate for each in tried], prefix))
 
 
@@ -120,7 +120,7 @@ class SearchLoop:
             self._propose(number, pool, held_out)
             chosen, last = pool.choose(number), number == self._plan.rounds
             prefix, fates = prover.prefix(chosen), pool.fates(chosen)
-            self._change(scored=pool.scored, chosen=tuple(chosen), prefix=prefix, fates=fates)
+            self._change(scored=pool.scored, chosen=tuple(chosen), template=prefix, fates=fates)
             if not chosen or (len(chosen) < self._plan.examples and not last):
                 self._say(
                     f"round {number}: {len(chosen)} of {self._plan.examples} examples found, nothing to prove yet"
@@ -138,15 +138,15 @@ class SearchLoop:
     # The steps.
 
     def _propose(self, number: int, pool: CandidatePool, held_out: Sequence[Query]) -> None:
-        asked_with = self.best.prefix if self.best else self._plain
+        asked_with = self.best.template if self.best else self._plain
         sample = self._sample(number, pool, held_out)
-        tried = self._trials.ask(
-            f"{NAME} {number} propose", asked_with, sample, self._plan.answers, number, pool.queries
+        tried = self._trials.run(
+            f"{STAGE_PREFIX} {number} propose", asked_with, sample, self._plan.answers, number, pool.queries
         )
         found = [each.candidate for each in tried]
         if self._plan.judge:
             usable = [each.candidate for each in self._scorer.score(found, asked_with) if not each.barred]
-            self._verdicts |= self._trials.judge(f"{NAME} {number} judge", usable)
+            self._verdicts |= self._trials.judge(f"{STAGE_PREFIX} {number} judge", usable)
         pool.add(found, asked_with, self._verdicts if self._plan.judge else None)
         self.rounds.append(SearchRound(number, asked_with, pool.scored, fates=pool.fates([])))
         self._seen()
@@ -182,10 +182,10 @@ class SearchLoop:
 
     def _held_out(self, pinned: Sequence[Candidate]) -> list[Query]:
         """Queries that prove the set, none of which a person has put there as an example."""
-        shown, stage = {each.user_turn for each in pinned}, self._trials.stage(NAME, self._plain)
+        shown, stage = {each.user_turn for each in pinned}, self._trials.stage(STAGE_PREFIX, self._plain)
         rows, wanted = askable(self._store, GenerateStage.name), self._plan.held_out
         drawn = self._queries(sample_random(rows, wanted + len(shown), f"{self._plan.seed} held out"))
-        return [query for query in drawn if stage.asked(query) not in shown][:wanted]
+        return [query for query in drawn if stage.user_turn(query) not in shown][:wanted]
 
     def _sample(self, number: int, pool: CandidatePool, held_out: Sequence[Query]) -> list[Query]:
         """Queries that were not asked yet, as long as there are some; the held-out ones never."""

@@ -80,7 +80,7 @@ def read_verdict(text: str) -> RubricVerdict:
     return RubricVerdict(scores, str(value.get("reason", "")))
 
 
-def judged(verdicts: Mapping[str, RubricVerdict], weight: float = 3.0, floor: float = 0.0) -> Heuristic:
+def judge_heuristic(verdicts: Mapping[str, RubricVerdict], weight: float = 3.0, floor: float = 0.0) -> Heuristic:
     """The heuristic "judge": the mean of a verdict's numbers. `verdicts` are by `Candidate.key`; 0.5 without one."""
 
     def score(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
@@ -93,7 +93,7 @@ def judged(verdicts: Mapping[str, RubricVerdict], weight: float = 3.0, floor: fl
     return Heuristic("judge", weight, score, "A model judges the pairs by a rubric.", floor)
 
 
-def to_judge(candidate: Candidate, asked_with: str) -> Query:
+def judge_query(candidate: Candidate, asked_with: str) -> Query:
     """A candidate as a query to a judge; `asked_with` is a digest of the judge's settings."""
     system, user = rubric_messages(candidate)
     meta = {"rubric": system["content"], "asked with": asked_with}
@@ -105,4 +105,4 @@ def _about_candidate(query: Query) -> list[Message]:
 
 
 #: For candidates as in-context examples.
-OF_CANDIDATES = Rubric(_about_candidate, VERDICT_SCHEMA, lambda text: read_verdict(text).problem)
+CANDIDATE_RUBRIC = Rubric(_about_candidate, VERDICT_SCHEMA, lambda text: read_verdict(text).problem)

@@ -15,7 +15,7 @@ import orjson
 
 from syphus.answers.parsing.pairs import render_pairs
 from syphus.answers.scoring import Candidate
-from syphus.cold_start.rubric import OF_CANDIDATES, RubricVerdict, read_verdict, to_judge
+from syphus.cold_start.rubric import CANDIDATE_RUBRIC, RubricVerdict, judge_query, read_verdict
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.request import RequestBuilder
 from syphus.images.prompt.attachments import ImageAttachments
@@ -62,7 +62,7 @@ def unlabelled(query: Query) -> Query:
     return replace(query, id=str(query.meta["query"]), meta=meta)
 
 
-class ProposeStage(GenerateStage):
+class TrialStage(GenerateStage):
     """Asks labelled queries with `prefix`, and judges their answers as the main stage would."""
 
     def __init__(
@@ -95,14 +95,14 @@ class ProposeStage(GenerateStage):
 
     # What a candidate is made of.
 
-    def asked(self, query: Query) -> str:
+    def user_turn(self, query: Query) -> str:
         """The user turn of a query, without its label; its text where the plugin fails on it."""
         try:
             return self._hook(self._render, query)
         except PluginFaultError:
             return query.text
 
-    def pairs(self, query: Query, text: str) -> tuple[Pair, ...]:
+    def read_pairs(self, query: Query, text: str) -> tuple[Pair, ...]:
         """What can be read out of an answer, whatever is wrong with it; nothing where the plugin fails on it."""
         try:
             parsed = self._hook(self._dataset.parse_response, text, query)
@@ -110,14 +110,14 @@ class ProposeStage(GenerateStage):
         except (PluginFaultError, TypeError):
             return ()
 
-    def verdict(self, query: Query, text: str) -> Outcome:
+    def judge_text(self, query: Query, text: str) -> Outcome:
         """What a text that a person wrote would be worth as the answer to a query."""
         try:
             return super().judge(Row(0, query), Completion(text, "stop", BY_HAND, Usage())).outcome
         except PluginFaultError as fault:
             return fault.outcome
 
-    def example(self, query: Query, pairs: tuple[Pair, ...], answer: str) -> str:
+    def example_text(self, query: Query, pairs: tuple[Pair, ...], answer: str) -> str:
         """An answer as an in-context example shows it.
 
         Where Syphus's own parser reads the answers, its pairs in the form that is taught, cleaned and without what
@@ -125,12 +125,12 @@ class ProposeStage(GenerateStage):
         """
         own = type(self._dataset).parse_response is not AbstractDataset.parse_response
         shown = answer.strip() if own else render_pairs(pairs)
-        if not own and self.pairs(query, shown) != tuple(Pair(pair.instruction, pair.answer) for pair in pairs):
+        if not own and self.read_pairs(query, shown) != tuple(Pair(pair.instruction, pair.answer) for pair in pairs):
             return answer.strip()
         return shown
 
 
-def by_whom(model: str) -> str:
+def describe_model(model: str) -> str:
     """The model of a candidate for people."""
     return f"{model} (made up)" if is_simulated(model) else model
 
@@ -160,9 +160,9 @@ class TrialRunner:
         """What asks."""
         return self._runner
 
-    def stage(self, name: str, prefix: PromptTemplate) -> ProposeStage:
+    def stage(self, name: str, prefix: PromptTemplate) -> TrialStage:
         """The stage that asks with a prompt."""
-        return ProposeStage(
+        return TrialStage(
             name,
             self._prepared.dataset,
             prefix,
@@ -173,7 +173,7 @@ class TrialRunner:
             attachments=self._runner.attachments,
         )
 
-    def ask(
+    def run(
         self,
         name: str,
         prefix: PromptTemplate,
@@ -189,7 +189,7 @@ class TrialRunner:
         Raises the `SyphusError` that stopped it.
         """
         stage = self.stage(name, prefix)
-        settings = replace(self._prepared, prefix=prefix).settings
+        settings = replace(self._prepared, template=prefix).settings
         asked_with = _digest([settings, self._parser])
         rows = [
             labelled(query, copy + answers * (number - 1) * (query.id in before), asked_with)
@@ -205,8 +205,8 @@ class TrialRunner:
         sampling = self._runner.request_builder
         parameters = {**sampling.parameters, "temperature": TEMPERATURE}
         settings = {"model": sampling.model, "simulated": self._prepared.options.offline, **parameters}
-        rows = list({each.key: to_judge(each, _digest(settings)) for each in candidates}.values())
-        told = self._answers(JudgeStage(name, sampling, OF_CANDIDATES), settings, rows)
+        rows = list({each.key: judge_query(each, _digest(settings)) for each in candidates}.values())
+        told = self._answers(JudgeStage(name, sampling, CANDIDATE_RUBRIC), settings, rows)
         return {each.query.id: read_verdict(each.detail) for each in told if each.state is State.OK}
 
     def _answers(self, stage: Stage, settings: dict[str, object], rows: Sequence[Query]) -> list[AnsweredQuery]:
@@ -215,7 +215,7 @@ class TrialRunner:
         accept(self._store, stage.name)
         report = self._runner.report(stage.name)
         if report.counts.states[State.PENDING]:
-            stopped_by = self._runner.ask(stage, settings, report)
+            stopped_by = self._runner.run(stage, settings, report)
             if stopped_by is not None:
                 raise stopped_by
         return list(answered(self._store, stage.name))
@@ -230,10 +230,10 @@ def _simulation(prepared: PreparedRun) -> Simulation | None:
     return Simulation(seed=prepared.options.seed, obedience="examples")
 
 
-def _candidate(stage: ProposeStage, told: AnsweredQuery, number: int) -> Candidate:
+def _candidate(stage: TrialStage, told: AnsweredQuery, number: int) -> Candidate:
     query = unlabelled(told.query)
-    pairs = tuple(told.pairs) or (stage.pairs(query, told.text) if told.text else ())
-    asked = stage.asked(query)
+    pairs = tuple(told.pairs) or (stage.read_pairs(query, told.text) if told.text else ())
+    asked = stage.user_turn(query)
     return Candidate(
         query,
         pairs,

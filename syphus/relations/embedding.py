@@ -21,7 +21,7 @@ from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import Judgement
 from syphus.relations.local_model import embed_locally, require_local
-from syphus.runs.forecast import about_tokens
+from syphus.runs.forecast import format_tokens
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.session import StageRunner
 from syphus.text import format_dollars, pluralize
@@ -65,13 +65,13 @@ class EmbedStage:
         return parameter == "encoding_format" and self._fields.pop(parameter, None) is not None
 
 
-def embedded(text: str) -> str:
+def embedded_part(text: str) -> str:
     """The part of a text that its vector is made from."""
     words = text.split(maxsplit=WORDS)
     return " ".join(words[:WORDS])
 
 
-def batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+def make_batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
     """Texts in batches of at most `size` texts and 32,000 tokens, or of one text."""
     batch: list[str] = []
     tokens = 0
@@ -121,7 +121,7 @@ class EmbeddingSource:
         return {"model": self.model, "dimensions": self.dimensions, "simulated": self.prepared.options.offline}
 
 
-def find_embedding(prepared: PreparedRun) -> EmbeddingSource:
+def find_embedding_source(prepared: PreparedRun) -> EmbeddingSource:
     """Where a run's vectors come from: its config's `embeddings`, and for the rest as its answers.
 
     Raises `ConfigError` where nothing says so, or where a budget could not be kept.
@@ -143,7 +143,7 @@ def find_embedding(prepared: PreparedRun) -> EmbeddingSource:
     return EmbeddingSource(found, given.dimensions, given.batch, "")
 
 
-def embed(source: EmbeddingSource, store: Store, texts: Iterable[str], observer: Observer) -> SyphusError | None:
+def embed_texts(source: EmbeddingSource, store: Store, texts: Iterable[str], observer: Observer) -> SyphusError | None:
     """Has a vector made for every text that none was asked for yet; returns what stopped it, None when all is done.
 
     Batches that fail are split, down to the texts that are at fault. Raises `StorageError` where the disk failed.
@@ -155,7 +155,7 @@ def embed(source: EmbeddingSource, store: Store, texts: Iterable[str], observer:
         return None
     for line in _opening(source, missing, len(known)):
         observer.say(line)
-    add_batches(store, source.stage, batches(missing, source.batch))
+    add_batches(store, source.stage, make_batches(missing, source.batch))
     if source.local:
         embed_locally(source.local, source.stage, source.settings, store)
         return None
@@ -167,7 +167,7 @@ def _ask(source: EmbeddingSource, store: Store, observer: Observer) -> SyphusErr
     runner = StageRunner(source.prepared, store, observer, service)
     while True:
         stage = EmbedStage(source.stage, source.prepared.config.model, source.dimensions)
-        stopped_by = runner.ask(stage, source.settings, runner.report(stage.name))
+        stopped_by = runner.run(stage, source.settings, runner.report(stage.name))
         if stopped_by is not None or not split(store, stage.name):
             return stopped_by
 
@@ -215,4 +215,4 @@ def _opening(source: EmbeddingSource, missing: list[str], known: int) -> list[st
     cost = "cost unknown (no price for this model)"
     if price is not None:
         cost = f"{format_dollars(price.of(Usage(tokens)))} (prices of {price_date()})"
-    return [*lines, f"about {about_tokens(tokens)} tokens, {cost}"]
+    return [*lines, f"about {format_tokens(tokens)} tokens, {cost}"]

@@ -10,8 +10,8 @@ from syphus.endpoints.embeddings_reply import unpack_vectors
 from syphus.ledger.batches import vectors
 from syphus.ledger.results import QueryResult, accepted
 from syphus.ledger.store import Store
-from syphus.relations.embedding import embedded
-from syphus.relations.neighbours import TOP, distinct, neighbours
+from syphus.relations.embedding import embedded_part
+from syphus.relations.neighbours import TOP, distinct_neighbours, nearest_neighbours
 from syphus.relations.vector_files import read_vectors
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class NearestResult(NamedTuple):
 
 def texts_of(result: QueryResult) -> list[str]:
     """The text that stands for each pair: what is embedded of its instruction."""
-    return [embedded(pair.instruction) for pair in result.pairs]
+    return [embedded_part(pair.instruction) for pair in result.pairs]
 
 
 def images_of(result: QueryResult) -> list[str]:
@@ -73,10 +73,12 @@ def _compared(
                 first.setdefault(key, pair.id)
     names, matrix = _matrix(first, known)
     labels = [label(key) for key in names]
-    order = neighbours(matrix, TOP)
+    order = nearest_neighbours(matrix, TOP)
     ids = [first[key] for key in names]
     numbers = {key: number for number, key in enumerate(names)}
-    context = [[ids[other] for other in distinct(row.tolist(), own, labels)] for own, row in enumerate(order)]
+    context = [
+        [ids[other] for other in distinct_neighbours(row.tolist(), own, labels)] for own, row in enumerate(order)
+    ]
 
     def rows() -> Iterator[tuple[str, list[list[str]]]]:
         for result in accepted(store, stage):

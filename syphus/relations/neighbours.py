@@ -42,7 +42,7 @@ def require_libraries() -> None:
         raise ConfigError(f"The nearest pairs need {error.name}: {install_hint('relations')}") from error
 
 
-def neighbours(vectors: Vectors, top: int) -> Numbers:
+def nearest_neighbours(vectors: Vectors, top: int) -> Numbers:
     """The numbers of the `top` nearest of each vector, the nearest first, never itself; equal ones by their number.
 
     `vectors` has a row for each, of any length but 0; they are scaled to length 1 where they stand. A row is shorter
@@ -54,11 +54,11 @@ def neighbours(vectors: Vectors, top: int) -> Numbers:
     if len(vectors) < 2:
         return numpy.empty((len(vectors), 0), numpy.int64)
     faiss.normalize_L2(vectors)
-    index = flat(vectors) if len(vectors) < EXACT_BELOW else cells(vectors)
-    return search(index, vectors, top)
+    index = exact_index(vectors) if len(vectors) < EXACT_BELOW else approximate_index(vectors)
+    return search_index(index, vectors, top)
 
 
-def search(index: Any, vectors: Vectors, top: int, step: int = 1) -> Numbers:  # Any: faiss comes without types
+def search_index(index: Any, vectors: Vectors, top: int, step: int = 1) -> Numbers:  # Any: faiss comes without types
     """The `top` nearest of every `step`-th vector in an index that holds them all."""
     import numpy
 
@@ -73,7 +73,7 @@ def search(index: Any, vectors: Vectors, top: int, step: int = 1) -> Numbers:  #
     return found
 
 
-def flat(vectors: Vectors) -> Any:
+def exact_index(vectors: Vectors) -> Any:
     """An exact index of vectors of length 1."""
     import faiss
 
@@ -82,7 +82,7 @@ def flat(vectors: Vectors) -> Any:
     return index
 
 
-def cells(vectors: Vectors) -> Any:
+def approximate_index(vectors: Vectors) -> Any:
     """An approximate index of vectors of length 1."""
     import faiss
 
@@ -121,7 +121,7 @@ TOP = 50  #: of the nearest that are looked at
 KEPT = 10  #: of them that are kept
 
 
-def distinct(nearest: Iterable[int], own: int, labels: Sequence[object]) -> list[int]:
+def distinct_neighbours(nearest: Iterable[int], own: int, labels: Sequence[object]) -> list[int]:
     """Of `nearest`, the nearest first, the first ten whose label neither number `own` nor one before them has.
 
     `labels[i]` is what number i is known by: two with the same label are doubles. -1 is nothing.

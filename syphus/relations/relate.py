@@ -20,11 +20,11 @@ from syphus.ledger.relations import Entries, RelationChoice, keep_choice, keep_n
 from syphus.ledger.results import accepted
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
-from syphus.relations.embedding import EmbeddingSource, embed, find_embedding
+from syphus.relations.embedding import EmbeddingSource, embed_texts, find_embedding_source
 from syphus.relations.nearest import nearest_by_image, nearest_by_text, texts_of
 from syphus.relations.neighbours import require_libraries
 from syphus.relations.vector_files import read_vectors
-from syphus.runs.outputs import forget_exports
+from syphus.runs.outputs import invalidate_exports
 from syphus.runs.prepare import PreparedRun
 from syphus.text import one_line, pluralize
 from syphus.types import Relation
@@ -35,7 +35,7 @@ from syphus.types import Relation
 # {"SD_INS_00058_67c0ba_1": ["SD_INS_00058_67c0ba_2"], ...}   or only the ids: ["SD_INS_00058_67c0ba_1", ...]
 
 
-def read_train(path: Path) -> Entries:
+def read_train_file(path: Path) -> Entries:
     """The entries of a user's file. Raises `InputError` for one that is none, or where an id comes twice."""
     entries = list(_entries(path))
     seen: set[str] = set()
@@ -70,19 +70,19 @@ class RelationPlan:
 
     choice: RelationChoice
     embedding: EmbeddingSource | None
-    images: Path | None
-    own_train: Entries | None
-    again: bool  #: texts that got no vector are asked about again
+    image_vectors: Path | None
+    train_entries: Entries | None
+    retry_failed: bool  #: texts that got no vector are asked about again
 
     @property
     def vectors(self) -> str:
         """What the vectors are made from, as the ledger notes it."""
         if self.embedding is not None:
             return self.embedding.space
-        if self.images is None:
+        if self.image_vectors is None:
             return ""
-        stat = self.images.stat()
-        return f"{self.images.name} {stat.st_size} {stat.st_mtime_ns}"
+        stat = self.image_vectors.stat()
+        return f"{self.image_vectors.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def plan_relation(prepared: PreparedRun) -> RelationPlan:
@@ -90,11 +90,11 @@ def plan_relation(prepared: PreparedRun) -> RelationPlan:
     options, relation = prepared.options, prepared.relation
     if relation is not None and relation.nearest:
         require_libraries()
-    embedding = find_embedding(prepared) if relation is Relation.TEXT else None
+    embedding = find_embedding_source(prepared) if relation is Relation.TEXT else None
     images = options.image_embeddings if relation is Relation.IMAGE else None
     if images is not None:
         read_vectors(images)  # what is wrong with it is told before anything is asked
-    own = read_train(options.train) if options.train is not None else None
+    own = read_train_file(options.train) if options.train is not None else None
     return RelationPlan(
         RelationChoice(relation, prepared.dataset.short_name, prepared.dataset.train),
         embedding,
@@ -104,16 +104,16 @@ def plan_relation(prepared: PreparedRun) -> RelationPlan:
     )
 
 
-def settle_choice(store: Store, plan: RelationPlan) -> None:
+def record_choice(store: Store, plan: RelationPlan) -> None:
     """Notes in the ledger what is wanted; without another look at it, exports and cleaning go by that. Commits."""
-    if keep_choice(store, plan.choice, plan.own_train):
-        forget_exports(store)
+    if keep_choice(store, plan.choice, plan.train_entries):
+        invalidate_exports(store)
         store.commit()
 
 
 def check_images(store: Store, stage: str, plan: RelationPlan, pending: bool) -> None:
     """Raises `ConfigError` where the nearest by image must be found, and no vectors were brought."""
-    wanted = plan.choice.relation is Relation.IMAGE and plan.images is None
+    wanted = plan.choice.relation is Relation.IMAGE and plan.image_vectors is None
     if wanted and (pending or not is_nearest_current(store, stage, Relation.IMAGE)):
         raise ConfigError(_NO_IMAGES)
 
@@ -124,14 +124,14 @@ def relate(store: Store, stage: str, plan: RelationPlan, observer: Observer) -> 
     Raises `StorageError` where the disk failed.
     """
     relation = plan.choice.relation
-    again = plan.again and plan.embedding is not None and drop_failed(store, plan.embedding.stage)
+    again = plan.retry_failed and plan.embedding is not None and drop_failed(store, plan.embedding.stage)
     if relation is None or not relation.nearest:
         return None
     if is_nearest_current(store, stage, relation, plan.vectors) and not again:
         return None
     if plan.embedding is not None:
         texts = (text for result in accepted(store, stage) for text in texts_of(result) if text)
-        stopped_by = embed(plan.embedding, store, texts, observer)
+        stopped_by = embed_texts(plan.embedding, store, texts, observer)
         if stopped_by is not None:
             return stopped_by
     _keep(store, stage, plan, relation, observer)
@@ -142,12 +142,12 @@ def _keep(store: Store, stage: str, plan: RelationPlan, relation: Relation, obse
     if plan.embedding is not None:
         found = nearest_by_text(store, stage, plan.embedding.stage)
         _tell_of_failures(store, plan.embedding.stage, observer)
-    elif plan.images is None:  # the pairs were current until a changed plugin read the answers anew
+    elif plan.image_vectors is None:  # the pairs were current until a changed plugin read the answers anew
         raise ConfigError(_NO_IMAGES)
     else:
-        found = nearest_by_image(store, stage, plan.images)
+        found = nearest_by_image(store, stage, plan.image_vectors)
     facts = {"from": plan.vectors, "vectors": found.vectors, "pairs_without_context": found.without}
-    forget_exports(store)
+    invalidate_exports(store)
     keep_nearest(store, found.rows, stage, nearest_fingerprint(store, stage, relation, plan.vectors), facts)
     line = f"{relation}: {pluralize(found.vectors, 'vector')} compared"
     if found.without:

@@ -19,8 +19,8 @@ from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import PluginFaultError, Stage
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.runs.generate import GenerateStage, parser_digest
-from syphus.runs.outputs import forget_exports, forget_pairs, write_exports
-from syphus.runs.run_settings import kept_prices
+from syphus.runs.outputs import invalidate_exports, invalidate_pairs, write_exports
+from syphus.runs.run_settings import stored_prices
 from syphus.types import Message, Outcome, PromptTemplate
 
 # FOLDED from rejudge.py:
@@ -58,7 +58,7 @@ def _judge(stage: Stage, row: Row, answer: StoredAnswer | None) -> Outcome:
     return outcome
 
 
-PARSER = f"{GenerateStage.name} parser"  #: meta: a digest of the code that the answers were read with
+PARSER_META = f"{GenerateStage.name} parser"  #: meta: a digest of the code that the answers were read with
 
 
 class CleaningResult(NamedTuple):
@@ -87,7 +87,7 @@ def clean_run(folder: Path, datasets_dir: Iterable[Path], observer: Observer) ->
         store.close()
 
 
-def reader(plugin: LoadedPlugin, short_name: str) -> str:
+def parser_version(plugin: LoadedPlugin, short_name: str) -> str:
     """What answers are read with, as the ledger notes it: the code, and the name of the set where it is not usual."""
     digest = parser_digest(plugin.path)
     return digest if short_name == plugin.cls.short_name else f"{digest} {short_name}"
@@ -95,22 +95,22 @@ def reader(plugin: LoadedPlugin, short_name: str) -> str:
 
 def rejudge_run(store: Store, stage: GenerateStage, plugin: LoadedPlugin, short_name: str, observer: Observer) -> int:
     """Reads every answer again; returns how many queries have another outcome now. Commits."""
-    forget_pairs(store)
-    forget_exports(store)
+    invalidate_pairs(store)
+    invalidate_exports(store)
     changed = rejudge(store, Records(store, GenerateStage.name, session=0), stage, observer.reading)
-    set_meta(store, PARSER, reader(plugin, short_name))
+    set_meta(store, PARSER_META, parser_version(plugin, short_name))
     store.commit()
     return changed
 
 
 def _clean(store: Store, plugin: LoadedPlugin, prefix: PromptTemplate, observer: Observer) -> CleaningResult:
-    before = make_report(store, GenerateStage.name, kept_prices(store))
+    before = make_report(store, GenerateStage.name, stored_prices(store))
     dataset, choice = plugin.create(), kept_choice(store)
     if choice is not None:
         dataset.short_name = choice.short_name
     stage = GenerateStage(dataset, prefix, RequestBuilder("", {}, []), SecretRedactor())  # nobody is asked
     changed = rejudge_run(store, stage, plugin, dataset.short_name, observer)
-    after = make_report(store, GenerateStage.name, kept_prices(store))
+    after = make_report(store, GenerateStage.name, stored_prices(store))
     return CleaningResult(before, after, changed, write_exports(store, GenerateStage.name, dataset.short_name, after))
 
 

@@ -34,8 +34,8 @@ from syphus.types import BYTES_PER_TOKEN, Completion, Message, Outcome, Pair, Qu
 # form the answers have; in fewer than 100 words, and in fewer than 500.
 
 KEYS = ("Short", "Long")
-MOST_WORDS = {"Short": 100, "Long": 500}
-MOST_TOKENS = 2048  #: of the pairs that are shown
+MAX_WORDS = {"Short": 100, "Long": 500}
+MAX_TOKENS = 2048  #: of the pairs that are shown
 
 _SYSTEM = """\
 You describe what a dataset for training vision-language models teaches. You are shown some of its pairs of a question \
@@ -51,7 +51,7 @@ Long: one paragraph of fewer than 500 words"""
 _AGAIN = "That answer can't be used: {}. Answer again, in exactly the form that was asked for."
 
 
-def to_describe(pairs: Sequence[Pair]) -> Query:
+def description_query(pairs: Sequence[Pair]) -> Query:
     """A sample of pairs as the one query of this stage."""
     return Query("task description", render_pairs(pairs))
 
@@ -79,9 +79,9 @@ class DescribeStage:
             return Judgement(outcome, ask_again=outcome.state in (State.REFUSED, State.INVALID))
         read = parse_keyed_lines(completion.text, KEYS)
         problems = [*read.problems] or [
-            f"{key} has {count} words, at most {MOST_WORDS[key]} are wanted"
+            f"{key} has {count} words, at most {MAX_WORDS[key]} are wanted"
             for key in KEYS
-            if (count := len(read.texts[key].split())) > MOST_WORDS[key]
+            if (count := len(read.texts[key].split())) > MAX_WORDS[key]
         ]
         if problems:
             return Judgement(Outcome(State.INVALID, reason=problems[0]), ask_again=True, feedback="; ".join(problems))
@@ -138,7 +138,7 @@ def _ask(prepared: PreparedRun, store: Store, count: int, observer: Observer) ->
         raise RunError(f"{store.folder} holds no pairs yet.")
     runner = StageRunner(prepared, store, observer)
     stage = DescribeStage(runner.request_builder)
-    register(store, stage.name, [to_describe(pairs)], lambda _: True, lambda _: None)
+    register(store, stage.name, [description_query(pairs)], lambda _: True, lambda _: None)
     accept(store, stage.name)
     report = runner.report(stage.name)
     if report.counts.states[State.PENDING]:
@@ -148,7 +148,7 @@ def _ask(prepared: PreparedRun, store: Store, count: int, observer: Observer) ->
             "model": runner.request_builder.model,
             "simulated": prepared.options.offline,
         }
-        if stopped_by := runner.ask(stage, settings, report):
+        if stopped_by := runner.run(stage, settings, report):
             raise stopped_by
     (told,) = answered(store, stage.name)
     if told.state is not State.OK:
@@ -164,7 +164,7 @@ def _sample(store: Store, count: int, seed: int) -> Iterator[Pair]:
             for pair in result.pairs:
                 yield hashlib.blake2b(f"{seed}\0{pair.id}".encode(), digest_size=8).digest(), pair.id, pair.as_pair()
 
-    left = MOST_TOKENS
+    left = MAX_TOKENS
     for _, _, pair in heapq.nsmallest(count, lots(), key=lambda each: each[:2]):
         left -= len(render_pairs([pair]).encode()) // BYTES_PER_TOKEN + 1
         if left >= 0:

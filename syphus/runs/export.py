@@ -19,7 +19,7 @@ from syphus.ledger.results import most_images
 from syphus.ledger.store import Store, open_for_reading
 from syphus.plugins.discovery import find_plugin
 from syphus.runs.generate import GenerateStage
-from syphus.runs.run_settings import kept_prices
+from syphus.runs.run_settings import stored_prices
 from syphus.text import short_path
 
 FOLDER = "export"  #: below the run's folder, where none is named
@@ -54,7 +54,7 @@ def _check(formats: Sequence[str]) -> None:
 
 
 def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: Iterable[Path]) -> tuple[str, ...]:
-    report = make_report(store, GenerateStage.name, kept_prices(store))
+    report = make_report(store, GenerateStage.name, stored_prices(store))
     if not report.counts.pairs:
         raise RunError(f"{store.folder} holds no pairs yet.")
     plugin = find_plugin(str(report.settings[-1]["dataset"]), datasets_dir).cls

@@ -11,7 +11,7 @@ from syphus.runs.prepare import PreparedRun
 from syphus.text import format_dollars, pluralize
 from syphus.types import BYTES_PER_TOKEN, PromptTemplate, State, Usage
 
-USUAL_ANSWER = 250.0  #: tokens, where no in-context example shows how long an answer is
+TYPICAL_ANSWER_TOKENS = 250.0  #: tokens, where no in-context example shows how long an answer is
 CACHED_FROM, CACHED_STEP = 1024, 128  #: tokens: OpenAI's prompt cache takes prefixes from 1,024 on, in steps of 128
 SPREAD = 0.2  #: of the cost, either way
 
@@ -46,7 +46,7 @@ def forecast(
     )
 
 
-def prefix_tokens(prefix: PromptTemplate, rules: ImageRules) -> int:
+def template_tokens(prefix: PromptTemplate, rules: ImageRules) -> int:
     """Tokens, about, of what every request begins with."""
     shown = [image for message in prefix.in_context for image in message.get("images", ())]
     images = sum(rules.tokens(*rules.size(image.width, image.height)) for image in shown)
@@ -56,14 +56,14 @@ def prefix_tokens(prefix: PromptTemplate, rules: ImageRules) -> int:
 
 def _answer_tokens(prefix: PromptTemplate) -> float:
     shown = [len(m["content"].encode()) for m in prefix.in_context if m["role"] == "assistant"]
-    return sum(shown) / len(shown) / BYTES_PER_TOKEN if shown else USUAL_ANSWER
+    return sum(shown) / len(shown) / BYTES_PER_TOKEN if shown else TYPICAL_ANSWER_TOKENS
 
 
 # FOLDED from opening.py:
 # The sentences before a run: what will happen, and what it will take.
 
 
-def opening(
+def forecast_lines(
     prepared: PreparedRun, report: Report, annotation_bytes: float, image_tokens: float = 0.0, asking: bool = True
 ) -> list[str]:
     """What will happen and what it will cost.
@@ -72,25 +72,25 @@ def opening(
     every row that is left brings its own pairs.
     """
     options, counts, config = prepared.options, report.counts, prepared.config
-    examples = sum(message["role"] == "assistant" for message in prepared.prefix.in_context)
+    examples = sum(message["role"] == "assistant" for message in prepared.template.in_context)
     what = f"{pluralize(counts.total, 'query', 'queries')}, {pluralize(examples, 'in-context example')}"
     whom = f"{config.model} at {prepared.endpoint}" if asking else "nobody is asked: the rows bring their pairs"
     lines = [f"{options.name} {options.dataset_version}: {what}, {whom}"]
     pending = counts.states[State.PENDING]
     if report.sessions:
-        lines.append(f"Resuming: {counts.total - pending:,} done, {pending:,} to go{paid_twice(report)}.")
+        lines.append(f"Resuming: {counts.total - pending:,} done, {pending:,} to go{crash_warning(report)}.")
     if asking and not all(endpoint.verify_tls for endpoint in config.endpoints):
         lines.append("TLS certificates are NOT checked (verify_tls: false): anybody on the way can read the key.")
     if asking and not options.offline:
         limits = [endpoint.requests_per_minute for endpoint in config.endpoints]
         rate = sum(limit for limit in limits if limit) if all(limits) else None
-        fixed = prefix_tokens(prepared.prefix, prepared.image_rules)
+        fixed = template_tokens(prepared.template, prepared.image_rules)
         shown = annotation_bytes / BYTES_PER_TOKEN + image_tokens
-        lines.append(forecast_line(forecast(pending, shown, prepared.prefix, fixed, prepared.price, rate), rate))
+        lines.append(format_forecast(forecast(pending, shown, prepared.template, fixed, prepared.price, rate), rate))
     return lines
 
 
-def paid_twice(report: Report) -> str:
+def crash_warning(report: Report) -> str:
     """A warning, or "": after a crash, calls that were in flight may have been answered, and billed, to nobody."""
     if not report.unfinished_calls:
         return ""
@@ -98,13 +98,13 @@ def paid_twice(report: Report) -> str:
     return f"; up to {calls} in flight when it was killed may have been paid for without an answer"
 
 
-def forecast_line(expected: Forecast, rate: float | None) -> str:
+def format_forecast(expected: Forecast, rate: float | None) -> str:
     """Tokens, cost and time, about; `rate` is requests a minute."""
     usage = expected.usage
-    cached = f" ({about_tokens(usage.cached_tokens)} from the prompt cache)" if usage.cached_tokens else ""
+    cached = f" ({format_tokens(usage.cached_tokens)} from the prompt cache)" if usage.cached_tokens else ""
     parts = [
-        f"about {about_tokens(usage.prompt_tokens)} tokens in{cached}",
-        f"{about_tokens(usage.completion_tokens)} out",
+        f"about {format_tokens(usage.prompt_tokens)} tokens in{cached}",
+        f"{format_tokens(usage.completion_tokens)} out",
     ]
     if expected.low is None or expected.high is None:
         parts.append("cost unknown (no price for this model)")
@@ -116,7 +116,7 @@ def forecast_line(expected: Forecast, rate: float | None) -> str:
     return ", ".join(parts)
 
 
-def about_tokens(count: int) -> str:
+def format_tokens(count: int) -> str:
     """`1.2k`, `3.4M`."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if count >= size:

@@ -69,7 +69,7 @@ class GenerateStage:
         self._hook_seconds = hook_seconds
         self._attachments = attachments
         self._code = plugin_code(dataset)
-        self._rules = rules_of(dataset)
+        self._rules = cleaning_rules(dataset)
         by_example = list(self._taught_texts())
         self._taught = distinctive_texts(text for _, texts in by_example for text in texts)
         self._own = {asked: distinctive_texts(texts) for asked, texts in by_example}
@@ -206,7 +206,7 @@ def _rejected(problems: Sequence[str], places: Sequence[str] = (), rules: tuple[
     return Judgement(outcome, ask_again=True, feedback="; ".join(told))
 
 
-def rules_of(dataset: AbstractDataset) -> tuple[Rule, ...]:
+def cleaning_rules(dataset: AbstractDataset) -> tuple[Rule, ...]:
     """The rules of cleaning that hold for a dataset: its own, and the general ones that it has not put aside."""
     return (*dataset.rules, *(rule for rule in GENERAL_RULES if rule.name not in dataset.without_rules))
 

@@ -62,9 +62,9 @@ def write_exports(
         (folder / INVALID_FILE).unlink(missing_ok=True)
     known = orjson.loads(str(get_meta(store, _EXPORTED) or "{}"))
     for files, write in writers.items():
-        if known.get("seq") != seq or any(known["sizes"].get(name) != _size(folder / name) for name in files):
+        if known.get("seq") != seq or any(known["sizes"].get(name) != _file_size(folder / name) for name in files):
             write()
-    sizes = {name: _size(folder / name) for files in writers for name in files}
+    sizes = {name: _file_size(folder / name) for files in writers for name in files}
     write_report(folder / "report.json", report)
     if known != {"seq": seq, "sizes": sizes}:
         set_meta(store, _EXPORTED, orjson.dumps({"seq": seq, "sizes": sizes}).decode())
@@ -87,17 +87,17 @@ def open_pairs(store: Store, stage: str) -> PairsFile:
             return PairsFile(path, highest_seq(store), file.tell())
 
 
-def forget_pairs(store: Store) -> None:
+def invalidate_pairs(store: Store) -> None:
     """Outcomes that are in pairs.jsonl have changed: it must be written anew. Without committing."""
     set_meta(store, _PAIRS, "-1 0")
 
 
-def forget_exports(store: Store) -> None:
+def invalidate_exports(store: Store) -> None:
     """The ledger has changed in a way that its newest outcome does not show. Without committing."""
     set_meta(store, _EXPORTED, "{}")
 
 
-def _size(path: Path) -> int:
+def _file_size(path: Path) -> int:
     """Bytes; -1 where there is no file."""
     return path.stat().st_size if path.exists() else -1
 
@@ -105,7 +105,7 @@ def _size(path: Path) -> int:
 def _rewrite_pairs(store: Store, stage: str, seq: int) -> PairsFile:
     """In the order of the input. The ledger does not vouch for the file while it changes."""
     path = store.folder / PAIRS_FILE
-    forget_pairs(store)
+    invalidate_pairs(store)
     store.commit()
     with replacing(path) as file:
         for result in accepted(store, stage):

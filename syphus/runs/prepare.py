@@ -70,7 +70,7 @@ class PreparedRun(RunContext):
     options: Options
     plugin: LoadedPlugin
     dataset: AbstractDataset
-    prefix: PromptTemplate
+    template: PromptTemplate
     config: Config
     no_endpoint: NoEndpointError | None = None
 
@@ -84,7 +84,7 @@ class PreparedRun(RunContext):
     def settings(self) -> dict[str, object]:
         """What the answers will depend on."""
         options = self.options
-        return run_settings(options.name, self.config, self.prefix, options.offline, options.with_images)
+        return run_settings(options.name, self.config, self.template, options.offline, options.with_images)
 
     def attachments(self, folder: Path | None = None) -> ImageAttachments:
         """The pictures of the run in `folder`; without one, those of a preview. Close it."""
@@ -140,7 +140,7 @@ def prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
     prepared = replace(
         prepared,
         options=replace(options, max_images=prepared.config.max_images),
-        prefix=look_at_examples(prefix, prepared.image_rules),
+        template=look_at_examples(prefix, prepared.image_rules),
     )
     check_budget(prepared)
     return prepared

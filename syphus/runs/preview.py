@@ -18,7 +18,7 @@ from syphus.ledger.records import Row
 from syphus.pipeline.stage import PluginFaultError
 from syphus.plugins.contract import leave_out
 from syphus.runs.generate import GenerateStage
-from syphus.runs.inputs import check_any, input_queries, wanted
+from syphus.runs.inputs import input_queries, require_rows, row_selector
 from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import sampling_parameters
 from syphus.types import BYTES_PER_TOKEN, Outcome, Query, State
@@ -61,12 +61,12 @@ def _preview(
 ) -> PreviewSizes:
     options = prepared.options
     sampling = RequestBuilder(prepared.config.model, sampling_parameters(prepared.config), images=attachments)
-    stage = GenerateStage(prepared.dataset, prepared.prefix, sampling, prepared.redactor, attachments=attachments)
+    stage = GenerateStage(prepared.dataset, prepared.template, sampling, prepared.redactor, attachments=attachments)
     tolerance = Tolerance() if options.allow_bad_rows else None
     if tolerance is not None:
         leave_out(prepared.dataset, prepared.options.query_inputs_path, tolerance)
     given = (prepared.dataset, prepared.options, tolerance)
-    is_wanted, shown, read = wanted(*given), 0, 0
+    is_wanted, shown, read = row_selector(*given), 0, 0
     shortest = longest = ("", 0)
     for position, query in enumerate(input_queries(*given)):
         read += 1
@@ -78,7 +78,7 @@ def _preview(
         size = (query.id, -(-len(query.text.encode()) // BYTES_PER_TOKEN))
         shortest = size if shown == 1 or size[1] < shortest[1] else shortest
         longest = size if shown == 1 or size[1] > longest[1] else longest
-    check_any(read, prepared.dataset, prepared.options)
+    require_rows(read, prepared.dataset, prepared.options)
     return PreviewSizes(shortest, longest)
 
 

@@ -39,7 +39,7 @@ class PushResult(NamedTuple):
     url: str
     sent: list[str]
     size: int
-    there: int
+    unchanged: int
 
 
 def require_hub() -> None:
@@ -127,7 +127,7 @@ _REFUSED = {
 }
 
 
-FORMAT = "parquet"  #: of a run, where none is named
+DEFAULT_FORMAT = "parquet"  #: of a run, where none is named
 
 
 class PushTarget(NamedTuple):
@@ -148,8 +148,8 @@ def push(
     """
     require_hub()
     if (folder / LEDGER).is_file():
-        export_run(folder, [form or FORMAT], None, datasets_dir)
-        folder = folder / FOLDER / (form or FORMAT)
+        export_run(folder, [form or DEFAULT_FORMAT], None, datasets_dir)
+        folder = folder / FOLDER / (form or DEFAULT_FORMAT)
     elif form:
         raise ConfigError(f"{folder} is no run; --format {form} is for the folders of runs.")
     card = read_front_matter(folder / CARD_FILE)

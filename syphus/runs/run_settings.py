@@ -15,7 +15,7 @@ from syphus.plugins.prompts import plain_turns, prefix_digest
 from syphus.types import PromptTemplate
 
 _NOT_COMPARED = ("dataset", "prompt_text")
-_OF_IMAGES = ("image_size", "image_detail", "max_images")
+_IMAGE_SETTINGS = ("image_size", "image_detail", "max_images")
 
 
 def run_settings(
@@ -35,7 +35,7 @@ def run_settings(
 
 def _image_settings(config: Config, with_images: bool) -> dict[str, object]:
     """How images go out, where anybody has said so: most runs have none, and those of before knew nothing of them."""
-    said = {name: getattr(config, name) for name in _OF_IMAGES if getattr(config, name) is not None}
+    said = {name: getattr(config, name) for name in _IMAGE_SETTINGS if getattr(config, name) is not None}
     return {"with_images": True, **said} if with_images else said
 
 
@@ -58,7 +58,7 @@ def sampling_parameters(config: Config) -> dict[str, object]:
     }
 
 
-def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+def changed_settings(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """What answers made before would not have in common with new ones: "temperature 0.7, now 0.2"."""
     names = [name for name in {**before, **now} if name not in _NOT_COMPARED]
     return [
@@ -78,13 +78,13 @@ def _shown(value: object) -> str:
 _META = "prices"
 
 
-def keep_prices(store: Store, own: Mapping[str, PricePerMillion]) -> None:
+def store_prices(store: Store, own: Mapping[str, PricePerMillion]) -> None:
     """Notes the config's own prices with the run, so that its cost can be told without the config. Not committed."""
     if own:
         set_meta(store, _META, orjson.dumps({name: price.model_dump() for name, price in own.items()}).decode())
 
 
-def kept_prices(store: Store) -> Prices:
+def stored_prices(store: Store) -> Prices:
     """The prices that a run's cost is told with."""
     kept = orjson.loads(str(get_meta(store, _META) or "{}"))
     return load_prices({name: PricePerMillion.model_validate(price) for name, price in kept.items()})

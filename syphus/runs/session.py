@@ -36,7 +36,7 @@ from syphus.pipeline.engine import Observer, StageRun, run_stage
 from syphus.pipeline.session_stats import SessionStats
 from syphus.pipeline.stage import Stage
 from syphus.runs.prepare import RunContext
-from syphus.runs.run_settings import keep_prices, kept_prices, sampling_parameters
+from syphus.runs.run_settings import sampling_parameters, store_prices, stored_prices
 from syphus.text import pluralize
 from syphus.types import State
 from syphus.version import __version__
@@ -49,10 +49,10 @@ if TYPE_CHECKING:
 #
 # Running out of them looks like a broken network in the middle of a run, so it is settled before the first request.
 
-SPARE = 20  #: for files that are opened later: pairs.jsonl, exports, lookups of hosts, what a plugin reads
+SPARE_DESCRIPTORS = 20  #: for files that are opened later: pairs.jsonl, exports, lookups of hosts, what a plugin reads
 
 
-def fitting_threads(threads: int, each: int) -> tuple[int, str]:
+def limit_threads(threads: int, each: int) -> tuple[int, str]:
     """How many of `threads` calls may be in flight, each taking `each` descriptors; if not all, a line for a person.
 
     Raises the limit of this process first, as far as the system allows. Windows has no such limit.
@@ -61,7 +61,7 @@ def fitting_threads(threads: int, each: int) -> tuple[int, str]:
         import resource  # POSIX only
     except ImportError:
         return threads, ""
-    taken = _open_now() + SPARE
+    taken = _open_now() + SPARE_DESCRIPTORS
     needed = taken + threads * each
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < needed:
@@ -85,7 +85,7 @@ def _open_now() -> int:
         return 3
 
 
-ROUNDS = 1  #: further answers for a query, where the user does not say
+DEFAULT_ROUNDS = 1  #: further answers for a query, where the user does not say
 
 
 class StageRunner:
@@ -123,9 +123,9 @@ class StageRunner:
 
     def report(self, stage: str, brief: bool = False) -> Report:
         """A stage in numbers, and what the run has cost so far; `brief` without translations."""
-        return make_report(self._store, stage, kept_prices(self._store), brief)
+        return make_report(self._store, stage, stored_prices(self._store), brief)
 
-    def ask(
+    def run(
         self,
         stage: Stage,
         settings: Settings,
@@ -160,7 +160,7 @@ class StageRunner:
     ) -> StageRun:
         prepared, options = self._prepared, self._prepared.options
         threads = self._fitting_threads()
-        keep_prices(self._store, prepared.config.prices)
+        store_prices(self._store, prepared.config.prices)
         session = begin_session(self._store, stage.name, settings, threads, prepared.endpoint, __version__, time.time())
         return StageRun(
             stage=stage,
@@ -172,7 +172,7 @@ class StageRunner:
             stats=SessionStats(report.counts.total, Counter(report.counts.states)),
             redactor=self.redactor,
             threads=threads,
-            max_rounds=ROUNDS if options.max_rounds is None else options.max_rounds,
+            max_rounds=DEFAULT_ROUNDS if options.max_rounds is None else options.max_rounds,
             trusted=trusted,
             seed=options.seed,
             drain_seconds=options.drain,
@@ -198,7 +198,7 @@ class StageRunner:
 
     def _dearest(self, report: Report) -> Price | None:
         """The highest price of a model that the run has asked, for what nobody knows who was asked for it."""
-        prices = kept_prices(self._store)
+        prices = stored_prices(self._store)
         asked = [self._prepared.price, *(prices.find(use.asked) for use in report.spending.models)]
         return max((price for price in asked if price), key=lambda price: price.worst(1, 1), default=None)
 
@@ -210,7 +210,7 @@ class StageRunner:
     def _fitting_threads(self) -> int:
         prepared = self._prepared
         each = 2 if prepared.options.offline else len(prepared.config.endpoints)  # offline: both ends are ours
-        threads, told = fitting_threads(prepared.options.num_threads, each)
+        threads, told = limit_threads(prepared.options.num_threads, each)
         if told:
             self._observer.say(told)
         return threads

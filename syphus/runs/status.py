@@ -12,22 +12,22 @@ from syphus.ledger.parts import chunk_id
 from syphus.ledger.results import look_up
 from syphus.ledger.store import Store, is_working, open_for_reading
 from syphus.runs.generate import GenerateStage
-from syphus.runs.run_settings import kept_prices
+from syphus.runs.run_settings import stored_prices
 
 
 def read_status(folder: Path) -> Report:
     """The numbers of a run. Raises `RunError` where the folder is none."""
     store = open_for_reading(folder)
     try:
-        report = make_report(store, GenerateStage.name, kept_prices(store))
+        report = make_report(store, GenerateStage.name, stored_prices(store))
         if report.translation is None or report.counts.total:
             return report
-        return make_report(store, TRANSLATE_STAGE, kept_prices(store))  # of a file, whose pairs come from elsewhere
+        return make_report(store, TRANSLATE_STAGE, stored_prices(store))  # of a file, whose pairs come from elsewhere
     finally:
         store.close()
 
 
-def at_work(folder: Path, report: Report) -> bool:
+def is_running(folder: Path, report: Report) -> bool:
     """Whether the run is working at the moment; after a session that has ended nobody's lock needs to be tried."""
     may_be = report.translation is not None or any(session.ended is None for session in report.sessions[-1:])
     return may_be and is_working(folder)
@@ -41,7 +41,9 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
     store = open_for_reading(folder)
     try:
         found = (
-            look_up(store, GenerateStage.name, query) or look_up(store, TRANSLATE_STAGE, query) or _pieces(store, query)
+            look_up(store, GenerateStage.name, query)
+            or look_up(store, TRANSLATE_STAGE, query)
+            or _find_chunks(store, query)
         )
     finally:
         store.close()
@@ -50,7 +52,7 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
     return found
 
 
-def _pieces(store: Store, pair: str) -> dict[str, object] | None:
+def _find_chunks(store: Store, pair: str) -> dict[str, object] | None:
     """A long pair, which was translated in pieces."""
     found = takewhile(bool, (look_up(store, TRANSLATE_STAGE, chunk_id(pair, number)) for number in count(1)))
     pieces = list(found)

@@ -28,10 +28,10 @@ from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
-from syphus.runs.forecast import Forecast, forecast_line, paid_twice
+from syphus.runs.forecast import Forecast, crash_warning, format_forecast
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import RunContext, prepare_endpoint
-from syphus.runs.run_settings import differences, kept_prices, sampling_parameters
+from syphus.runs.run_settings import changed_settings, sampling_parameters, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize, short_path
 from syphus.translation import options as wanted
@@ -67,13 +67,13 @@ def opening_lines(
     done = sum(each.ok for each in report.translation.languages if each.code in codes)
     left = report.translation.pairs * len(codes) - done
     if report.sessions:
-        lines.append(f"Resuming: {done:,} translations done, {left:,} to go{paid_twice(report)}.")
+        lines.append(f"Resuming: {done:,} translations done, {left:,} to go{crash_warning(report)}.")
     if not means.options.offline and pending:
         limits = [endpoint.requests_per_minute for endpoint in means.config.endpoints]
         rate = sum(limit for limit in limits if limit) if all(limits) else None
         each = min(len(codes), -(-left // pending))  # languages of a pair that are still to be asked for
         lines.append(
-            forecast_line(_forecast(means, plan, pending, each, average_size(store, TRANSLATE_STAGE), rate), rate)
+            format_forecast(_forecast(means, plan, pending, each, average_size(store, TRANSLATE_STAGE), rate), rate)
         )
     return lines
 
@@ -197,7 +197,7 @@ class _Translation:
         if before.get("simulated") != now["simulated"]:
             kind = "made-up" if before.get("simulated") else "real"
             raise RunError(f"{self._store.folder} holds {kind} translations, which are never mixed with others.")
-        changes = differences(before, now)
+        changes = changed_settings(before, now)
         if changes and not self._means.options.accept_changes:
             raise RunError(
                 f"The translations in {self._store.folder} were made with other settings: {'; '.join(changes)}. "
@@ -253,7 +253,7 @@ class _Translation:
         self._observer.say(f"Translations to be asked for again ({', '.join(states)}): {count:,}.")
 
     def _report(self) -> Report:
-        return make_report(self._store, TRANSLATE_STAGE, kept_prices(self._store))
+        return make_report(self._store, TRANSLATE_STAGE, stored_prices(self._store))
 
     def _finish(self, stopped_by: SyphusError | None) -> TranslationResult:
         options, report = self._means.options, self._report()
@@ -274,7 +274,9 @@ class _Translation:
 
     def _write_reports(self, report: Report) -> Sequence[str]:
         folder = self._place.ledger
-        main = make_report(self._store, GenerateStage.name, kept_prices(self._store)) if self._place.is_run else report
+        main = (
+            make_report(self._store, GenerateStage.name, stored_prices(self._store)) if self._place.is_run else report
+        )
         write_report(folder / "report.json", main)
         if report.translation is not None:
             write_page(folder / PAGE_FILE, self._place.english.stem, report.translation, report.simulated)

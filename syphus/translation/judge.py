@@ -26,7 +26,7 @@ from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
-from syphus.runs.forecast import Forecast, forecast_line
+from syphus.runs.forecast import Forecast, format_forecast
 from syphus.runs.judge import TEMPERATURE, JudgeStage, Rubric
 from syphus.runs.prepare import RunContext
 from syphus.runs.session import StageRunner
@@ -113,7 +113,7 @@ def _ask(store: Store, means: RunContext, runner: StageRunner, observer: Observe
         **sampling.parameters,
         "temperature": TEMPERATURE,
     }
-    return runner.ask(JudgeStage(JUDGE_STAGE, sampling, TRANSLATION_RUBRIC), settings, report)
+    return runner.run(JudgeStage(JUDGE_STAGE, sampling, TRANSLATION_RUBRIC), settings, report)
 
 
 def _forecast(store: Store, means: RunContext, report: Report) -> str:
@@ -123,7 +123,7 @@ def _forecast(store: Store, means: RunContext, report: Report) -> str:
     rubric = sum(len(message["content"].encode()) for message in TRANSLATION_RUBRIC.messages(_EXAMPLE))
     usage = Usage(int(count * (rubric + average_size(store, JUDGE_STAGE)) / BYTES_PER_TOKEN), count * _ANSWER)
     cost = means.price.of(usage) if means.price else None
-    return f": {forecast_line(Forecast(usage, cost, cost, None), None)}"
+    return f": {format_forecast(Forecast(usage, cost, cost, None), None)}"
 
 
 _EXAMPLE = judge_query(1, "", "de", '["",""]', '["",""]')

@@ -60,14 +60,14 @@ class Rounds:
         stopped_by = None
         if report.counts.states[State.PENDING]:
             stage = TranslateStage(self._store, self._sampling, self._plan)
-            stopped_by = self._runner.ask(stage, self._settings, report, max_rounds=_NO_BOUND)
+            stopped_by = self._runner.run(stage, self._settings, report, max_rounds=_NO_BOUND)
             self._account(self._names)
         while stopped_by is None and register_batches(self._store, RETRY_STAGE, self._batches()):
             report = self._runner.report(RETRY_STAGE, brief=True)
             pending = report.counts.states[State.PENDING]
             self._observer.say(f"Asking again for what was no good: {pluralize(pending, 'request')}.")
             stage_again = RetryTranslateStage(self._store, self._sampling, self._plan)
-            stopped_by = self._runner.ask(stage_again, self._settings, report, trusted=True)
+            stopped_by = self._runner.run(stage_again, self._settings, report, trusted=True)
             self._account(self._names)
         self.settle()
         return stopped_by

@@ -18,7 +18,7 @@ from syphus.cold_start.plan import SearchPlan, SearchResult
 from syphus.cold_start.prompt_file import write_prompt
 from syphus.cold_start.review import ACCEPT, EDIT, REJECT, Decision
 from syphus.cold_start.selection import sample_random
-from syphus.cold_start.trials import ProposeStage
+from syphus.cold_start.trials import TrialStage
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError, StorageError
@@ -49,7 +49,7 @@ def test_a_set_is_found_and_proven(done: tuple[Cold, int]) -> None:
     assert proof.valid_share >= 0.95 > 0.85 > proof.plain_share
     assert proof.gain.low > 0
     assert len(cold.found.examples) == 3
-    assert requests <= SearchPlan(**SMALL).requests()
+    assert requests <= SearchPlan(**SMALL).max_requests()
     assert said(cold, "requests for one round")
     assert said(cold, "satisfactory")
 
@@ -68,7 +68,7 @@ def test_the_prompt_file_says_where_each_example_is_from_and_reads_back(done: tu
     assert cold.found.best is not None
     path = cold.folder / "prompt.yaml"
     prefix = to_prefix(read_prompt(path), str(path))
-    assert prefix == cold.found.best.prefix
+    assert prefix == cold.found.best.template
     assert prefix.system_message == SYSTEM
     asked = texts(80)
     comments = [line for line in path.read_text("utf-8").splitlines() if line.lstrip().startswith("#")]
@@ -112,9 +112,9 @@ def test_a_query_that_has_become_an_example_may_be_answered_as_in_it_and_no_othe
         "", (Message(role="user", content="a sailor paints"), Message(role="assistant", content=told))
     )
     dataset = find_plugin("Rows.rows", [HERE / "plugins"]).create()
-    stage = ProposeStage("test", dataset, prefix, RequestBuilder("m", {}), SecretRedactor())
-    assert stage.verdict(Query("own", "a sailor paints"), told).state is State.OK
-    assert stage.verdict(Query("other", "a nurse sings"), told).reason == "copies an in-context example"
+    stage = TrialStage("test", dataset, prefix, RequestBuilder("m", {}), SecretRedactor())
+    assert stage.judge_text(Query("own", "a sailor paints"), told).state is State.OK
+    assert stage.judge_text(Query("other", "a nurse sings"), told).reason == "copies an in-context example"
 
 
 class Page(HTMLParser):
@@ -201,10 +201,10 @@ def test_an_endpoint_that_learns_nothing_ends_it_at_the_limit_with_the_cause(tmp
         assert any("valid share" in each for each in cold.found.missing)
         assert any("of 24 answers: " in each for each in cold.found.missing)
         assert any("system message" in each for each in cold.found.advice)
-        assert endpoint.stats.requests <= SearchPlan(**{**SMALL, "rounds": 2}).requests()
+        assert endpoint.stats.requests <= SearchPlan(**{**SMALL, "rounds": 2}).max_requests()
         text = (cold.folder / "prompt.yaml").read_text("utf-8")
         assert "# NOT satisfactory: valid share" in text
-        assert to_prefix(read_prompt(cold.folder / "prompt.yaml"), "p") == cold.found.best.prefix
+        assert to_prefix(read_prompt(cold.folder / "prompt.yaml"), "p") == cold.found.best.template
         assert "Not satisfactory" in (cold.folder / "cold_start.html").read_text("utf-8")
 
 
@@ -277,7 +277,7 @@ def test_pinned_examples_are_in_every_set_and_judged_beside_the_others(tmp_path:
     assert len(cold.found.examples) == 2
     assert cold.found.best is not None
     assert cold.found.best.fates[first.key] == "pinned"
-    assert cold.found.best.prefix.in_context[0]["content"] == "the old sailor is painting a boat"
+    assert cold.found.best.template.in_context[0]["content"] == "the old sailor is painting a boat"
     assert "by hand, a person, score" in (cold.folder / "prompt.yaml").read_text("utf-8")
 
 
@@ -439,7 +439,7 @@ def test_the_prompt_is_put_where_the_datasets_own_is_when_asked(tmp_path: Path) 
         cold = search(given, write=True)
     own, old = Path(given.prompt_path), Path(f"{given.prompt_path}.old")
     assert cold.found.best is not None
-    assert to_prefix(read_prompt(own), "p") == cold.found.best.prefix
+    assert to_prefix(read_prompt(own), "p") == cold.found.best.template
     assert "in_context" not in old.read_text("utf-8")
     assert said(cold, "is kept as")
 

@@ -16,7 +16,7 @@ from harness import HERE, Listener, write_rows
 from processes import Watch, command, environment, finish, start, syphus
 
 from syphus.cli.cold_start import _edited
-from syphus.cold_start.command import WORTHWHILE
+from syphus.cold_start.command import MIN_QUERIES_UNASKED
 from syphus.config.options import Options
 from syphus.errors import ConfigError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import RunResult
@@ -24,7 +24,7 @@ from syphus.main_job import run
 from syphus.plugins.prompts import read_prompt, to_prefix
 from syphus.runs.status import read_status
 
-ROWS = WORTHWHILE + 10
+ROWS = MIN_QUERIES_UNASKED + 10
 
 
 def generate(given: Options) -> tuple[RunResult | SyphusError, list[str]]:

@@ -42,7 +42,7 @@ def test_the_same_queries_are_asked_and_the_better_prompt_is_told_from_chance(tm
     with teachable() as endpoint:
         done = measured(tmp_path, endpoint)
         bare, taught = done.variants
-        assert [each.candidate.query.id for each in bare.tried] == [each.candidate.query.id for each in taught.tried]
+        assert [each.candidate.query.id for each in bare.trials] == [each.candidate.query.id for each in taught.trials]
         numbers = taught.numbers(0)
         assert numbers["valid share"].mean > 0.9 > bare.numbers(0)["valid share"].mean
         assert numbers["tokens a pair"].low <= numbers["tokens a pair"].mean <= numbers["tokens a pair"].high
@@ -85,7 +85,7 @@ def test_no_query_is_asked_that_a_prompt_has_for_an_example(tmp_path: Path) -> N
     with teachable() as endpoint:
         prompts = [prompt(tmp_path, "bare", 0), str(given)]
         done = compare(options(tmp_path, endpoint, rows=40), prompts, (), 40, {}, Listener())
-    asked = {each.candidate.query.text for each in done.variants[0].tried}
+    asked = {each.candidate.query.text for each in done.variants[0].trials}
     assert (len(asked), shown in asked) == (39, False)
 
 

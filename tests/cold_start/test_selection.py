@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from syphus.answers.scoring import Candidate, Scored, ScoringContext, score_all
-from syphus.cold_start.proof import Proof, Thresholds, hurting, paired_bootstrap, proven, share_interval
-from syphus.cold_start.rubric import VERDICT_SCHEMA, judged, read_verdict, rubric_messages
+from syphus.cold_start.proof import Proof, Thresholds, find_harmful, paired_bootstrap, prove, share_interval
+from syphus.cold_start.rubric import VERDICT_SCHEMA, judge_heuristic, read_verdict, rubric_messages
 from syphus.cold_start.selection import choose, sample_random, sample_spread, tokens
 from syphus.types import Pair, Query, State
 
@@ -194,8 +194,8 @@ def test_the_interval_misses_the_truth_as_often_as_its_level_says() -> None:
     assert 10 <= missed <= 35
 
 
-def prove(with_set: list[Scored], without: list[Scored]) -> Proof:
-    return proven(with_set, without, seed=1)
+def prove_sets(with_set: list[Scored], without: list[Scored]) -> Proof:
+    return prove(with_set, without, seed=1)
 
 
 GOOD = [scored(f"{i}", 0.8 + i / 200) for i in range(20)]
@@ -203,7 +203,7 @@ PLAIN = [scored(f"{i}", 0.5 + i % 3 / 20, invalid=i % 2) for i in range(20)]
 
 
 def test_a_set_that_helps_is_satisfactory() -> None:
-    proof = prove(GOOD, PLAIN)
+    proof = prove_sets(GOOD, PLAIN)
     assert proof.satisfactory
     assert (proof.missing, proof.valid_share, proof.copies, proof.asked) == ((), 1.0, 0, 20)
     assert (proof.plain_share, round(proof.plain_score, 2)) == (0.5, 0.55)
@@ -212,7 +212,7 @@ def test_a_set_that_helps_is_satisfactory() -> None:
 
 def test_everything_that_is_missing_is_named() -> None:
     bad = [scored(f"{i}", 0.5, invalid=i < 2, copies=i == 3) for i in range(20)]
-    assert prove(bad, GOOD).missing == (
+    assert prove_sets(bad, GOOD).missing == (
         "valid share 90%, at least 95% is wanted",
         "mean score 0.50, at least 0.60 is wanted",
         "no better than without examples by more than chance: -0.36 to -0.33",
@@ -222,14 +222,14 @@ def test_everything_that_is_missing_is_named() -> None:
 
 def test_a_gain_that_may_be_chance_is_none_unless_it_is_not_asked_for() -> None:
     noisy = [scored(f"{i}", 0.8 + i / 200 + (0.2 if i % 2 else -0.19)) for i in range(20)]
-    assert prove(noisy, GOOD).gain.mean > 0
-    assert [line[:9] for line in prove(noisy, GOOD).missing] == ["no better"]
-    assert proven(noisy, GOOD, 1, Thresholds(gain=-0.2)).satisfactory
+    assert prove_sets(noisy, GOOD).gain.mean > 0
+    assert [line[:9] for line in prove_sets(noisy, GOOD).missing] == ["no better"]
+    assert prove(noisy, GOOD, 1, Thresholds(gain=-0.2)).satisfactory
 
 
 def test_nothing_asked_proves_nothing() -> None:
-    assert not prove([], []).satisfactory
-    assert not prove(GOOD, [scored("other", 0.1)]).satisfactory
+    assert not prove_sets([], []).satisfactory
+    assert not prove_sets(GOOD, [scored("other", 0.1)]).satisfactory
 
 
 def test_the_example_that_hurts_is_found_and_whether_it_is_certain() -> None:
@@ -237,7 +237,7 @@ def test_the_example_that_hurts_is_found_and_whether_it_is_certain() -> None:
     random = Random(1)
     chance = [scored(f"{i}", 0.801 + i / 200 + random.gauss(0, 0.05)) for i in range(20)]
     worse = [scored(f"{i}", 0.2) for i in range(20)]
-    found = hurting(GOOD, {"bad": better, "good": worse, "perhaps": chance}, seed=1)
+    found = find_harmful(GOOD, {"bad": better, "good": worse, "perhaps": chance}, seed=1)
     assert (found[0].example, found[0].certain) == ("bad", True)
     assert "good" not in {hurt.example for hurt in found}
     assert not any(hurt.certain for hurt in found[1:])
@@ -289,7 +289,7 @@ def test_what_is_no_verdict_is_a_problem(text: str, problem: str) -> None:
 
 def test_verdicts_are_one_more_heuristic() -> None:
     one, other = (Candidate(Query(name, "a cat"), (Pair("What?", "A cat."),), name) for name in "ab")
-    judge = judged({one.key: read_verdict(VERDICT)})
+    judge = judge_heuristic({one.key: read_verdict(VERDICT)})
     first, second = score_all([one, other], ScoringContext(), extra=[judge])
     assert (first.scores["judge"], first.notes["judge"]) == (0.625, "Fine.")
     assert (second.scores["judge"], second.notes["judge"]) == (0.5, "not judged")

@@ -11,7 +11,7 @@ from syphus.answers.cleaning import Context, clean
 from syphus.errors import InputError
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.discovery import find_plugin
-from syphus.runs.generate import rules_of
+from syphus.runs.generate import cleaning_rules
 from syphus.types import Pair, Query
 
 VIDEO = "H_A_101_1433_1631"
@@ -70,7 +70,7 @@ def test_a_translation_is_six_answers_to_the_question_of_the_record() -> None:
 
 
 def rejected(kind: str, *pairs: Pair) -> list[str]:
-    return list(clean(pairs, rules_of(dataset(kind)), Context(Query("q", ""))).rejections)
+    return list(clean(pairs, cleaning_rules(dataset(kind)), Context(Query("q", ""))).rejections)
 
 
 @pytest.mark.parametrize("kind", ["mcqa", "dia"])

@@ -18,7 +18,7 @@ from syphus.errors import InputError, NoEndpointError
 from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.discovery import find_plugin, shipped
-from syphus.runs.generate import rules_of
+from syphus.runs.generate import cleaning_rules
 from syphus.runs.status import read_status
 from syphus.types import Pair, Query, State
 
@@ -280,5 +280,5 @@ def test_no_real_answer_is_rejected_or_changed() -> None:
         assert parse_pairs(block).problems == ()
         if record["type"] != "complex":  # those are never read as plain text, and one of them holds a list
             assert parse_plain_text(pair.answer) == (pair.answer, (), ())
-        cleaned = clean([pair], rules_of(dataset(kinds[record["type"]])), Context(Query("q", "")))
+        cleaned = clean([pair], cleaning_rules(dataset(kinds[record["type"]])), Context(Query("q", "")))
         assert (cleaned.pairs, cleaned.rejections) == ((pair,), {})

@@ -15,7 +15,7 @@ from syphus.errors import InputError
 from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, files_read, load_prefix, queries
 from syphus.plugins.discovery import find_plugin, list_plugins, shipped
-from syphus.runs.generate import rules_of
+from syphus.runs.generate import cleaning_rules
 from syphus.runs.status import read_status
 from syphus.types import Query, State
 
@@ -39,7 +39,7 @@ def test_what_an_in_context_example_shows_would_be_accepted(dataset: AbstractDat
         query = Query("example", asked)
         parsed = dataset.parse_response(answered, query)
         assert (parsed.problems, parsed.notes) == ((), ())
-        cleaned = clean(parsed.pairs, rules_of(dataset), Context(query))
+        cleaned = clean(parsed.pairs, cleaning_rules(dataset), Context(query))
         assert (cleaned.rejections, cleaned.repairs) == ({}, {})
         assert not dataset.check_pairs(query, cleaned.pairs)
 

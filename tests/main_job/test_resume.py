@@ -15,7 +15,7 @@ from wire import Seen, completion, in_thread, reply, serving
 from syphus.errors import ConfigError, RunError
 from syphus.ledger.sessions import set_meta
 from syphus.ledger.store import open_for_writing
-from syphus.runs.clean import PARSER
+from syphus.runs.clean import PARSER_META
 from syphus.runs.outputs import open_pairs
 from syphus.types import State
 
@@ -262,7 +262,7 @@ def test_answers_judged_by_an_older_version_are_judged_again_without_a_request(t
     with server() as simulated:
         first = run_rows(tmp_path, simulated.url, TEXTS)
         store = open_for_writing(first.folder)
-        set_meta(store, PARSER, "0123456789abcdef")
+        set_meta(store, PARSER_META, "0123456789abcdef")
         store.commit()
         store.close()
         again = run_rows(tmp_path, simulated.url, TEXTS)

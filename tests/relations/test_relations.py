@@ -24,7 +24,14 @@ from syphus.formats.train import RuleTrainFile
 from syphus.ledger.results import QueryResult
 from syphus.ledger.serialization import StoredPair
 from syphus.main_job import run
-from syphus.relations.neighbours import cells, distinct, flat, neighbours, recall, search
+from syphus.relations.neighbours import (
+    approximate_index,
+    distinct_neighbours,
+    exact_index,
+    nearest_neighbours,
+    recall,
+    search_index,
+)
 from syphus.relations.vector_files import read_vectors
 from syphus.runs.clean import clean_run
 from syphus.runs.export import export_run
@@ -44,17 +51,22 @@ def made(count: int, dimension: int, spread: float) -> Any:
 
 def test_the_nearest_come_by_cosine_without_itself() -> None:
     vectors = numpy.array([[1, 0], [10, 1], [0, 2], [1, 3], [-5, 0]], numpy.float32)
-    assert neighbours(vectors, 3).tolist() == [[1, 3, 2], [0, 3, 2], [3, 1, 0], [2, 1, 0], [2, 3, 1]]
+    assert nearest_neighbours(vectors, 3).tolist() == [[1, 3, 2], [0, 3, 2], [3, 1, 0], [2, 1, 0], [2, 3, 1]]
 
 
 def test_equal_ones_come_by_their_number_and_few_are_few() -> None:
-    assert neighbours(numpy.ones((4, 3), numpy.float32), 50).tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
-    assert neighbours(numpy.ones((1, 3), numpy.float32), 50).shape == (1, 0)
-    assert neighbours(numpy.ones((0, 0), numpy.float32), 50).shape == (0, 0)
+    assert nearest_neighbours(numpy.ones((4, 3), numpy.float32), 50).tolist() == [
+        [1, 2, 3],
+        [0, 2, 3],
+        [0, 1, 3],
+        [0, 1, 2],
+    ]
+    assert nearest_neighbours(numpy.ones((1, 3), numpy.float32), 50).shape == (1, 0)
+    assert nearest_neighbours(numpy.ones((0, 0), numpy.float32), 50).shape == (0, 0)
 
 
 def test_many_doubles_push_nothing_wrong_in() -> None:
-    found = neighbours(numpy.ones((60, 2), numpy.float32), 5)
+    found = nearest_neighbours(numpy.ones((60, 2), numpy.float32), 5)
     assert all(number not in row for number, row in enumerate(found.tolist()))
 
 
@@ -62,8 +74,8 @@ def test_many_doubles_push_nothing_wrong_in() -> None:
 def test_the_approximate_index_finds_nearly_all_and_the_same_each_time(spread: float) -> None:
     vectors = made(4_000, 32, spread)
     vectors /= numpy.linalg.norm(vectors, axis=1, keepdims=True)
-    exact = search(flat(vectors), vectors, 50, step=10)
-    once, twice = (search(cells(vectors), vectors, 50, step=10) for _ in range(2))
+    exact = search_index(exact_index(vectors), vectors, 50, step=10)
+    once, twice = (search_index(approximate_index(vectors), vectors, 50, step=10) for _ in range(2))
     assert (once == twice).all()
     assert recall(once[:, :10], exact[:, :10]) >= 0.98
     assert all(10 * place not in row for place, row in enumerate(once.tolist()))
@@ -71,8 +83,8 @@ def test_the_approximate_index_finds_nearly_all_and_the_same_each_time(spread: f
 
 def test_doubles_and_what_was_not_found_are_passed_over_and_ten_are_kept() -> None:
     labels = ["a", "b", "a", "b", "c", *map(str, range(30))]
-    assert distinct([2, 1, 3, -1, 4], 0, labels) == [1, 4]
-    assert distinct(range(5, 35), 0, labels) == list(range(5, 15))
+    assert distinct_neighbours([2, 1, 3, -1, 4], 0, labels) == [1, 4]
+    assert distinct_neighbours(range(5, 35), 0, labels) == list(range(5, 15))
 
 
 # By rule
