@@ -27,7 +27,8 @@ from typing import NamedTuple
 
 import pytest
 import typer.main
-from harness import server, write_rows
+from harness import HERE, server, write_rows
+from processes import warm_python
 from typer.core import TyperGroup
 
 import syphus
@@ -101,7 +102,9 @@ def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of somebody whose `python` is this one, and whose endpoint is the simulated one."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', "utf-8")
+    real, warm = shlex.quote(sys.executable), f"{shlex.quote(str(HERE / 'warm_python.py'))} call {warm_python()}"
+    switch = f'if [ "$1" = main.py ]; then exec {real} -S -E {warm} "$@"; else exec {real} "$@"; fi'
+    (programs / "python").write_text(f"#!/bin/sh\n{switch}\n", "utf-8")
     (programs / "python").chmod(0o755)
     with server() as endpoint:
         yield {

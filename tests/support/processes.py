@@ -6,18 +6,22 @@ process opens a file whose path holds "report.json" for the first time. The name
 
 from __future__ import annotations
 
-import multiprocessing
+import atexit
+import io
 import os
 import runpy
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 HERE = Path(__file__).parent
 MAIN = HERE.parents[1] / "main.py"
@@ -40,6 +44,7 @@ if __name__ == "__main__":
 
 
 from harness import write_config, write_rows  # noqa: E402 - the script above is not slowed down by them
+from warm_python import call  # noqa: E402
 
 from syphus.simulator import RequestRecord, ServerStats, SimulatedServer  # noqa: E402
 
@@ -74,55 +79,139 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def start(arguments: list[str], folder: Path, **how: Any) -> Iterator[subprocess.Popen[str]]:
-    """Starts a command in `folder`; its stdout and stderr are text in pipes unless told otherwise."""
-    usual: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment(), "text": True}
-    with subprocess.Popen(arguments, cwd=folder, encoding="utf-8", **{**usual, **how}) as process:
-        try:
-            yield process
-        finally:
-            process.kill()  # where a test has failed; otherwise it has ended
+def start(arguments: list[str], folder: Path, cold: bool = False, **how: Any) -> Iterator[AnyProcess]:
+    """Starts a command in `folder`; its stdout and stderr are text in pipes unless told otherwise.
+
+    A command of `main.py` is forked from a server that has loaded its modules, which takes longer than most commands
+    do. `cold` starts a new Python, and so does everything that a fork can't do.
+    """
+    usual: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment(), **how}
+    if cold or not _can_be_forked(arguments, usual):
+        with subprocess.Popen(arguments, cwd=folder, encoding="utf-8", text=True, **usual) as process:
+            try:
+                yield process
+            finally:
+                process.kill()  # where a test has failed; otherwise it has ended
+        return
+    forked = ForkedProcess(arguments[1:], folder, usual["env"], usual["stdout"], usual["stderr"])
+    try:
+        yield forked
+    finally:
+        forked.close()
 
 
-_WARM = multiprocessing.get_context("forkserver")
-_WARM.set_forkserver_preload(
-    ["syphus.cli", "syphus.main_job", "syphus.cli.summary", "syphus.endpoints.remote_endpoint"]
-)
+def _can_be_forked(arguments: list[str], how: Mapping[str, Any]) -> bool:
+    """Whether the command needs nothing that only the start of a Python can give it."""
+    scripts = {str(MAIN), str(Path(__file__))}
+    as_usual = arguments[0] == sys.executable and arguments[1] in scripts and set(how) == {"stdout", "stderr", "env"}
+    loads = arguments[1] != str(MAIN) and arguments[3] == "import"  # is to be killed while it loads a module
+    return as_usual and not loads and not any(name.startswith(("LC_", "LANG", "PYTHON")) for name in how["env"])
+
+
+@cache
+def warm_python() -> str:
+    """The address of this test process's server of warm_python.py, which ends with the process."""
+    folder = tempfile.mkdtemp(prefix="syphus")
+    address = str(Path(folder, "socket"))
+    program = [sys.executable, str(HERE / "warm_python.py"), "serve", address]
+    server = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment())
+    assert server.stdin is not None
+    assert server.stdout is not None
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(server.wait)
+    atexit.register(server.stdin.close)  # the last one registered goes first
+    assert server.stdout.readline() == b"ready\n"
+    return address
+
+
+class ForkedProcess:
+    """`python SCRIPT ...`, forked by `warm_python`; has what tests use of `subprocess.Popen`."""
+
+    def __init__(
+        self, arguments: list[str], folder: Path, env: Mapping[str, str], out: int | IO[Any], err: int | IO[Any]
+    ) -> None:
+        self.args = arguments
+        self.stdout, out_end = _pipe(out)
+        self.stderr, err_end = (None, out_end) if err == subprocess.STDOUT else _pipe(err)
+        with Path(os.devnull).open("rb") as nothing:
+            ends = (nothing.fileno(), out_end, err_end)
+            self._connection = call(warm_python(), arguments, str(folder), dict(env), ends)
+        for given, end in ((out, out_end), (err, err_end)):
+            if given in (subprocess.PIPE, subprocess.DEVNULL):
+                os.close(end)
+        self._told = self._connection.makefile("rb", buffering=0)
+        self.pid = int(self._told.readline())
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it works."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for the end. Raises `TimeoutExpired`."""
+        if self.returncode is None:
+            if not select.select([self._connection], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self.returncode = int(self._told.readline())
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Ends it."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """What it writes until it ends; both pipes are read at once, so that none fills up."""
+        with ThreadPoolExecutor(2) as readers:
+            reading = [readers.submit(pipe.read) if pipe else None for pipe in (self.stdout, self.stderr)]
+            try:
+                self.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+            out, err = (each.result() if each else "" for each in reading)
+        return out, err
+
+    def close(self) -> None:
+        """Ends it, where a test has failed, and lets go of the pipes."""
+        self.kill()
+        self.wait()
+        self._told.close()
+        self._connection.close()
+        for pipe in (self.stdout, self.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def _pipe(given: int | IO[Any]) -> tuple[IO[str] | None, int]:
+    """What the test reads, if anything, and the descriptor that the process writes to."""
+    if given == subprocess.PIPE:
+        ours, theirs = os.pipe()
+        return io.TextIOWrapper(io.FileIO(ours), encoding="utf-8"), theirs
+    if given == subprocess.DEVNULL:
+        return None, os.open(os.devnull, os.O_WRONLY)
+    return None, given if isinstance(given, int) else given.fileno()
+
+
+AnyProcess = subprocess.Popen[str] | ForkedProcess
 
 
 def syphus(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """`python main.py` with these arguments in `folder`, in a process of its own that has its modules already.
-
-    Loading them takes longer than what most commands do, so a server that has loaded them forks for each command.
-    """
-    with tempfile.TemporaryDirectory() as files:
-        streams = [Path(files, name) for name in ("out", "err")]
-        process = _WARM.Process(target=_be_main, args=(folder, arguments, dict(env or environment()), streams))
-        process.start()
-        process.join(60)
-        if process.exitcode is None:
-            process.kill()
-            raise TimeoutError(arguments)
-        out, err = (path.read_text("utf-8") for path in streams)
-    return subprocess.CompletedProcess(list(arguments), process.exitcode, out, err)
-
-
-def _be_main(folder: Path, arguments: tuple[str, ...], env: dict[str, str], streams: list[Path]) -> None:
-    os.environ.clear()
-    os.environ.update(env)
-    os.chdir(folder)
-    for number, path in enumerate(streams, 1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
-    sys.argv[:] = [str(MAIN), *arguments]
-    sys.path[0] = str(MAIN.parent)
-    runpy.run_path(str(MAIN), run_name="__main__")
+    """`python main.py` with these arguments in `folder`, in a process of its own."""
+    return finish([sys.executable, str(MAIN), *arguments], folder, env=env or environment())
 
 
 def finish(arguments: list[str], folder: Path, **how: Any) -> subprocess.CompletedProcess[str]:
     """Starts a command and waits for its end."""
     with start(arguments, folder, **how) as process:
         out, err = process.communicate(timeout=60)
-    return subprocess.CompletedProcess(arguments, process.returncode, out or "", err or "")
+    return subprocess.CompletedProcess(arguments, process.returncode or 0, out or "", err or "")
 
 
 class Watch(ServerStats):
