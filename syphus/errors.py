@@ -1,36 +1,36 @@
-"""Everything that can stop a command, by name.
+"""Everything that can stop a command.
 
     SyphusError
-    ├── UsageError            exit 2   nothing was sent
+    ├── UsageError            exit 2   something must be fixed before anything is sent
     │   ├── ConfigError                the endpoint, an option or the YAML config
-    │   │   └── NoEndpointError        nothing says where to ask
+    │   │   └── NoEndpointError        no endpoint or no model is configured
     │   ├── InputError                 the annotations
-    │   │   └── ImageError             an image that goes out with a query
+    │   │   └── ImageError             an image that is sent with a query
     │   ├── PromptError                a prompt file
     │   ├── PluginError                a dataset plugin
     │   └── RunError                   the run's folder: locked, unwritable, other settings, newer format
-    ├── UnsatisfactoryError        exit 1   no satisfactory in-context examples were found
-    ├── ProviderError         exit 3   the endpoint will not answer anybody: key, quota, deployment, outage
+    ├── UnsatisfactoryError   exit 1   no satisfactory in-context examples were found
+    ├── ProviderError         exit 3   the endpoint answers nobody: key, quota, deployment, outage
     ├── BudgetError           exit 4   the budget is spent
     ├── StorageError          exit 5   the disk: full, broken, gone
-    │   └── OutputError                stdout, when the work itself is done
+    │   └── OutputError                stdout can't take the results, although the work is done
     └── InterruptError        exit 130 Ctrl-C, or another signal to stop
 
-The text of each is one line for a person: what is wrong, where, and what to do. An outcome of a single row is no
-exception: it is an `Outcome`. Exit 0 means all done, 1 finished with rows that are not ok.
+Each message is one line for a person: what is wrong, where, and what to do. The failure of a single row is not an
+error but an `Outcome`. Exit code 0 means that all is done, 1 that some rows did not end as ok.
 """
 
 from typing import Literal
 
 
 class SyphusError(Exception):
-    """The root. `exit_code` is what the process ends with."""
+    """The base class. `exit_code` is the exit code of the process."""
 
     exit_code = 1
 
 
 class UsageError(SyphusError):
-    """Something has to be put right before anything can be sent."""
+    """Something must be fixed before anything can be sent."""
 
     exit_code = 2
 
@@ -40,26 +40,29 @@ class ConfigError(UsageError):
 
 
 class NoEndpointError(ConfigError):
-    """Neither the environment nor a config says whom to ask: there is no endpoint, or no model."""
+    """Neither the environment nor a config file names an endpoint, or none names a model."""
 
 
 class InputError(UsageError):
     """The annotations can't be read; the message names the file and the record.
 
-    `record` is the file and the number of the one record that is at fault; None where it is more than a record.
+    `record` is the file and number of the record at fault, or None if the fault is not in a single record.
     """
 
-    def __init__(self, told: str, record: tuple[str, int] | None = None) -> None:
-        super().__init__(told)
+    def __init__(self, message: str, record: tuple[str, int] | None = None) -> None:
+        super().__init__(message)
         self.record = record
 
 
 class ImageError(InputError):
-    """An image can't be sent: `why` in a few words that can be counted. Of a query, it is that row's outcome."""
+    """An image can't be sent. For an image of a query this becomes the outcome of its row.
 
-    def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"{name}: {why}")
-        self.why = why.partition(":")[0]
+    `reason` is the problem without its details, so that equal reasons can be counted.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}")
+        self.reason = problem.partition(":")[0]
 
 
 class PromptError(UsageError):
@@ -67,7 +70,7 @@ class PromptError(UsageError):
 
 
 class PluginError(UsageError):
-    """A dataset plugin is missing, broken, or does not keep its contract."""
+    """A dataset plugin is missing, broken, or breaks its contract."""
 
 
 class RunError(UsageError):
@@ -75,17 +78,17 @@ class RunError(UsageError):
 
 
 class UnsatisfactoryError(SyphusError):
-    """What came back is not good enough to go on with; more of the same would be paid for in vain."""
+    """The answers so far are not good enough to continue; more of them would be a waste of money."""
 
 
 class ProviderError(SyphusError):
-    """No row can succeed at this endpoint now. Rows without an outcome stay pending."""
+    """No row can succeed at this endpoint at present. Rows without an outcome stay pending."""
 
     exit_code = 3
 
 
 class BudgetError(SyphusError):
-    """The next request might exceed the budget. `limit` names the budget: "requests" or "cost"."""
+    """The next request might exceed the budget. `limit` names the one that is spent."""
 
     exit_code = 4
 
@@ -101,11 +104,11 @@ class StorageError(SyphusError):
 
 
 class OutputError(StorageError):
-    """stdout is a file that can't take the results."""
+    """stdout is a file that can't be written."""
 
 
 class InterruptError(SyphusError):
-    """Somebody asked the run to stop; `at_once` if it was said twice."""
+    """The run was asked to stop. `immediate` is set after a second signal."""
 
     exit_code = 130
-    at_once = False
+    immediate = False

@@ -187,7 +187,7 @@ class _Job:
 
     def _finish(self, report: Report, stopped_by: SyphusError | None) -> RunResult:
         files: tuple[str, ...] = ()
-        if not (isinstance(stopped_by, InterruptError) and stopped_by.at_once):
+        if not (isinstance(stopped_by, InterruptError) and stopped_by.immediate):
             problems = self._train_problems()
             files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report, not problems)
             if problems and stopped_by is None:

@@ -1,4 +1,4 @@
-"""The values that flow from a plugin to the result. All are frozen: nothing changes behind anybody's back.
+"""The values that flow from a plugin to the result. All are frozen, so nothing changes behind a caller's back.
 
 Query --render--> Request --send--> Completion --parse, accept--> Outcome
 """
@@ -11,9 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict
 
-SIMULATED = "simulated-"  #: how the names of models begin whose answers are made up
+SIMULATED = "simulated-"  #: prefix of simulated models
 BYTES_PER_TOKEN = 4  #: rule of thumb for English text, until a server has reported its usage
-LOCAL = "local:"  #: how the names of models begin that run in the process itself, for free
+LOCAL = "local:"  #: prefix of models that run in this process, for free
 
 
 def is_simulated(model: str) -> bool:
@@ -22,125 +22,62 @@ def is_simulated(model: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptImage:
-    """One image that goes out with a query: where it is, and what it was when the input was read.
+class Pair:
+    """One instruction and its response, exactly as the model wrote them."""
 
-    It is in a file (`path`), in the image store (`id`), or was handed over (`data`). Once it was looked at, `digest` is
-    a hash of its content in hex, under which what was handed over is kept; `width` and `height` are its pixels when
-    upright, `format` the one in which it can go out as it is, if it can. A `problem` says why it can't be read.
+    instruction: str
+    answer: str
+    id: str = ""  #: set once the pair is accepted
+    related: tuple[int, ...] = ()  #: the pairs of the same query that are its context, by their numbers from 1
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One row of the input: what the model is asked about."""
+
+    id: str  #: unique in the dataset and stable between runs
+    text: str  #: the annotation as the model sees it
+    image_ids: tuple[str, ...] = ()  #: keys in the image store
+    meta: Mapping[str, object] = field(default_factory=dict)  #: JSON values that the plugin wants to find again
+    problem: str = ""  #: why the model can't be asked about this row
+    pairs: tuple[Pair, ...] = ()  #: pairs that the row already has; no model is asked then
+    images: tuple[PromptImage, ...] = ()  #: shown to the model with the text
+
+
+@dataclass(frozen=True, slots=True)
+class PromptImage:
+    """An image that is sent with a query: a file (`path`), an entry of the image store (`id`), or its content (`data`).
+
+    The other fields are set when the input is read and the image is inspected.
     """
 
     path: str = ""
     id: str = ""
     data: bytes = b""
-    digest: str = ""
-    width: int = 0
+    digest: str = ""  #: hash of the content, in hex
+    width: int = 0  #: in pixels, after rotation by EXIF
     height: int = 0
-    format: str = ""
-    problem: str = ""
+    format: str = ""  #: set if the image can be sent as it is
+    problem: str = ""  #: why the image can't be read
 
     @property
     def name(self) -> str:
-        """What people know it by."""
+        """The name to show to people."""
         return self.path or self.id or f"image {self.digest[:8]}".rstrip()
-
-
-class Message(TypedDict):
-    """One turn of a chat: `role` is system, user or assistant; `content` is its text, `images` go out before it."""
-
-    role: str
-    content: str
-    images: NotRequired[Sequence[PromptImage]]
-
-
-class State(StrEnum):
-    """Where a query stands. There are no other states, and every query is in exactly one."""
-
-    OK = "ok"  #: pairs were accepted
-    INVALID = "invalid"  #: an answer came, and could not be parsed or was rejected
-    TRUNCATED = "truncated"  #: the answer was cut off at max_tokens
-    REFUSED = "refused"  #: a refusal, or a content filter on the prompt or the answer
-    FAILED = "failed"  #: this row can't be answered, or its attempts ran out
-    PENDING = "pending"  #: no outcome yet; an outage, a stop or a crash leaves rows here
-
-
-class Relation(StrEnum):
-    """Which pairs are a pair's context, its `rel_ins_ids`."""
-
-    SIBLINGS = "siblings"  #: all other pairs of its query
-    EARLIER = "earlier rounds"  #: those before it in its conversation, the first of them first
-    NONE = "none"
-    TEXT = "nearest by text"  #: those whose instructions are nearest to its own, the nearest first
-    IMAGE = "nearest by image"  #: those whose first images are nearest to its own, the nearest first
-
-    @property
-    def nearest(self) -> bool:
-        """Whether it relates pairs of different queries."""
-        return self in (Relation.TEXT, Relation.IMAGE)
-
-
-@dataclass(frozen=True, slots=True)
-class Train:
-    """Which pairs are the keys of `XX_train.json`, and how much of its context each keeps.
-
-    `keys`: "firsts" (pairs that were no key's context yet, in their order), "every", or "last rounds" (the last pair
-    of each conversation, if it has any context). With `first` or `last`, a key keeps exactly so many of its context,
-    the first or the last of them; less is repeated, and a key without any is left out. 0 keeps all.
-    """
-
-    keys: Literal["firsts", "every", "last rounds"] = "firsts"
-    first: int = 0
-    last: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One instruction and its response, exactly as the model wrote them.
-
-    An accepted pair has an `id`, and names the `related` pairs of the same query by their numbers, from 1.
-    """
-
-    instruction: str
-    answer: str
-    id: str = ""
-    related: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One row of the input: what the model is asked about.
-
-    `id` is unique in its dataset and stable over runs, `text` the annotation as the model gets to see it, `image_ids`
-    the keys of its images in the image store, `meta` whatever else the plugin wants to find again (JSON values only).
-    A row with a `problem` can't be asked about, and this says why. One that brings its own `pairs` needs no model.
-    `images` are shown to the model together with the text.
-    """
-
-    id: str
-    text: str
-    image_ids: tuple[str, ...] = ()
-    meta: Mapping[str, object] = field(default_factory=dict)
-    problem: str = ""
-    pairs: tuple[Pair, ...] = ()
-    images: tuple[PromptImage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """An image of a dataset: its id, and the file that it is in.
-
-    Relative paths start at the folder of the images. Where the file may be missing, `urls` are where it can be had, the
-    best first; `convert --download` puts it at `path`.
-    """
+    """A dataset image that is a file."""
 
     id: str
-    path: str | Path
-    urls: tuple[str, ...] = ()
+    path: str | Path  #: relative to the folder of the images
+    urls: tuple[str, ...] = ()  #: where `convert --download` finds a missing file, best first
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An image that is the frame of a video nearest to a second of it."""
+    """A dataset image that is the video frame nearest to a point in time."""
 
     id: str
     video: str | Path
@@ -149,92 +86,99 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """An image for every second of a video, from second 0 on; its id is `prefix` and the second in so many `digits`."""
+    """A dataset image for each second of a video, from second 0."""
 
     path: str | Path
-    prefix: str
+    prefix: str  #: of the ids; the second follows, padded with zeros to `digits`
     digits: int = 4
 
     def id(self, second: int) -> str:
-        """`DC_IMG_v_abc123_0007`."""
+        """Return an id such as `DC_IMG_v_abc123_0007`."""
         return f"{self.prefix}{second:0{self.digits}}"
+
+
+class Relation(StrEnum):
+    """Which pairs are the context of a pair: its `rel_ins_ids`."""
+
+    SIBLINGS = "siblings"  #: all other pairs of the same query
+    EARLIER = "earlier rounds"  #: the pairs before it in the conversation, in their order
+    NONE = "none"
+    TEXT = "nearest by text"  #: pairs with the most similar instructions, nearest first
+    IMAGE = "nearest by image"  #: pairs with the most similar first images, nearest first
+
+    @property
+    def is_nearest(self) -> bool:
+        """Whether this relates pairs of different queries."""
+        return self in (Relation.TEXT, Relation.IMAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """Which pairs become the keys of `XX_train.json`, and how much context each keeps.
+
+    Keys are `"firsts"` (pairs that are not yet in the context of an earlier key), `"every"` pair, or `"last rounds"`
+    (the last pair of each conversation that has context). With `first` or `last`, each key keeps exactly that many
+    context pairs from the start or the end: a shorter context is repeated, and a key without context is left out.
+    """
+
+    keys: Literal["firsts", "every", "last rounds"] = "firsts"
+    first: int = 0  #: 0 keeps all
+    last: int = 0
+
+
+class Message(TypedDict):
+    """One turn of a chat."""
+
+    role: str  #: system, user or assistant
+    content: str
+    images: NotRequired[Sequence[PromptImage]]  #: sent before the content
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTemplate:
-    """What every query of a dataset is asked with: the system message and the in-context examples, in turns."""
+    """What every request of a dataset begins with: the system message and the in-context examples, as turns."""
 
     system_message: str
     in_context: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """What was read out of one answer.
-
-    `problems` are the reasons why it can't be taken ("question without an answer"): an answer with problems is invalid
-    as a whole, so that nothing is dropped silently. `notes` are harmless ("text before the first question").
-    """
-
-    pairs: tuple[Pair, ...] = ()
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens of one call or of many: usages add up with `+`.
-
-    `cached_tokens` is a part of `prompt_tokens`, `reasoning_tokens` a part of `completion_tokens`; `estimated` counts
-    the tokens that no server reported and that we guessed.
-    """
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    estimated: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.reasoning_tokens + other.reasoning_tokens,
-            self.estimated + other.estimated,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
-    """One chat request, ready to go.
+    """One chat request, ready to send."""
 
-    `body` is the exact JSON that is sent, `key` its hash: the name of its answer for ever. `sample` tells apart the
-    answers to one and the same body: it is the number of answers that the query had before this one.
-
-    A request with images has marks in the place of them in its `body`. `whole` then gives what is sent; it blocks, and
-    raises `ImageError`. `image_bytes` is how much text would take as many tokens as the images do.
-    """
-
-    key: bytes
-    body: bytes
-    sample: int = 0
-    whole: Callable[[], bytes] | None = None
-    image_bytes: int = 0
+    key: bytes  #: hash of `body`; the answer is stored under it
+    body: bytes  #: the exact JSON that is sent; an image is represented by a placeholder
+    sample: int = 0  #: how many answers the query had before; tells answers to the same body apart
+    load_body: Callable[[], bytes] | None = None  #: body with images; blocks, and raises `ImageError`
+    image_bytes: int = 0  #: bytes of text that would take as many tokens as the images
 
     @property
     def size(self) -> int:
-        """Bytes, of which about four are a token."""
+        """Size in bytes for estimates; about four bytes make a token."""
         return len(self.body) + self.image_bytes
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call or of many; usages can be added."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0  #: part of `prompt_tokens`
+    reasoning_tokens: int = 0  #: part of `completion_tokens`
+    estimated: int = 0  #: tokens that no server reported, so they are our estimate
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer as it came: paid for, whatever it is worth. `model` is the name that the server gave."""
+    """One answer as it came. It is paid for, whatever it is worth."""
 
     text: str
     finish_reason: str
-    model: str
+    model: str  #: the server's name for it
     usage: Usage
     refusal: str = ""
     flags: tuple[str, ...] = ()  #: content filter categories that cut the answer ("hate: high"), "filter did not run"
@@ -242,16 +186,32 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a query: its accepted pairs, or why there are none.
+class Parsed:
+    """What a parser found in one answer. Any problem makes the whole answer invalid: nothing is dropped silently."""
 
-    `reason` is one short line that can be counted, `detail` everything else worth keeping; `repairs` says which rules
-    of cleaning have changed the pairs, and how often; `rejected_by` which of them have found no way to take them.
-    """
+    pairs: tuple[Pair, ...] = ()
+    problems: tuple[str, ...] = ()  #: such as "question without an answer"
+    notes: tuple[str, ...] = ()  #: harmless, such as "text before the first question"
+
+
+class State(StrEnum):
+    """The state of a query. Every query is in exactly one."""
+
+    OK = "ok"  #: pairs were accepted
+    INVALID = "invalid"  #: an answer came, but could not be parsed or was rejected
+    TRUNCATED = "truncated"  #: the answer was cut off at max_tokens
+    REFUSED = "refused"  #: the model refused, or a content filter stopped the prompt or the answer
+    FAILED = "failed"  #: this row can't be answered, or its attempts ran out
+    PENDING = "pending"  #: no outcome yet; outages, stops and crashes leave rows here
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a query: its accepted pairs, or why it has none."""
 
     state: State
     pairs: tuple[Pair, ...] = ()
-    reason: str = ""
+    reason: str = ""  #: one short line, so that equal reasons can be counted
     detail: str = ""
-    repairs: Mapping[str, int] = field(default_factory=dict)
-    rejected_by: tuple[str, ...] = field(default=(), compare=False)  # counted, and not kept with the outcome
+    repairs: Mapping[str, int] = field(default_factory=dict)  #: cleaning rules that changed the pairs, and how often
+    rejected_by: tuple[str, ...] = field(default=(), compare=False)  #: cleaning rules; counted, not stored

@@ -116,7 +116,7 @@ class ColdStart:
                 found, missing=tuple(find_shortcomings(loop.rounds, loop.best, stopped_by is not None)), advice=tips
             )
         prefix = loop.best.template if loop.best else self._prepared.template
-        if lost or (isinstance(stopped_by, InterruptError) and stopped_by.at_once):
+        if lost or (isinstance(stopped_by, InterruptError) and stopped_by.immediate):
             return ColdStartResult(found, report, stopped_by, (), prefix)
         return ColdStartResult(found, report, stopped_by, self._files(found, report, prefix), prefix)
 

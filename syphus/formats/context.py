@@ -58,7 +58,7 @@ def pairs_with_context(store: Store, stage: str) -> Iterator[QueryResult]:
     relation = choice.relation if choice else None
     if relation is None:
         return accepted(store, stage)
-    if not relation.nearest:
+    if not relation.is_nearest:
         return apply_relation(accepted(store, stage), relation)
     if is_nearest_current(store, stage, relation):
         return accepted(store, stage, nearest=True)

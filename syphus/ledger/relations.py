@@ -86,7 +86,9 @@ def relation_facts(store: Store) -> dict[str, object]:
     choice = kept_choice(store)
     if choice is None or choice.relation is None:
         return {}
-    facts = orjson.loads(str(get_meta(store, _FACTS) or "{}")) if choice.relation.nearest and made_from(store) else {}
+    facts = (
+        orjson.loads(str(get_meta(store, _FACTS) or "{}")) if choice.relation.is_nearest and made_from(store) else {}
+    )
     return {"relation": choice.relation, **facts}
 
 

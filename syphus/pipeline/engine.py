@@ -175,7 +175,7 @@ def _signals(loop: Loop, gate: AdmissionController, drain: float, observer: Obse
 
     def stop(number: signal.Signals) -> None:
         if isinstance(loop.stopped_by, InterruptError):
-            loop.stopped_by.at_once = True
+            loop.stopped_by.immediate = True
             loop.abandon()
             return
         loop.stop(InterruptError(f"Stopped by {number.name}."))

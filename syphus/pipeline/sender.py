@@ -62,7 +62,7 @@ class RequestSender:
         Raises `BudgetError`, `GateClosedError` where calls are over, and `ImageError` where its images can't be sent.
         """
         admission = await self._gate.admit(request.size)
-        body = await self._whole(request, admission) if request.whole else request.body
+        body = await self._whole(request, admission) if request.load_body else request.body
         lane, began = admission.endpoint_state, admission.call.sent_at
         headers: Mapping[str, str] = {}
         verdict = ReplyVerdict(Action.RETRY, "interrupted", maybe_billed=True)
@@ -92,10 +92,10 @@ class RequestSender:
 
     async def _whole(self, request: Request, admission: Permit) -> bytes:
         """The request with its images, which only a call in flight holds; threads make it, one a core."""
-        assert request.whole is not None
+        assert request.load_body is not None
         try:
             async with self._encoding:
-                return await asyncio.to_thread(request.whole)
+                return await asyncio.to_thread(request.load_body)
         except BaseException:
             self._gate.cancel(admission)
             raise

@@ -39,7 +39,7 @@ class PluginFaultError(Exception):
 
 def image_failure(error: ImageError) -> Outcome:
     """The outcome of a row whose image can't be sent: it is never asked about without."""
-    return Outcome(State.FAILED, reason=f"{ReasonKind.IMAGE}{error.why}", detail=str(error))
+    return Outcome(State.FAILED, reason=f"{ReasonKind.IMAGE}{error.reason}", detail=str(error))
 
 
 class Stage(Protocol):

@@ -88,7 +88,7 @@ class RelationPlan:
 def plan_relation(prepared: PreparedRun) -> RelationPlan:
     """What a run's options and its plugin want. Raises `UsageError` where that can't be had."""
     options, relation = prepared.options, prepared.relation
-    if relation is not None and relation.nearest:
+    if relation is not None and relation.is_nearest:
         require_libraries()
     embedding = find_embedding_source(prepared) if relation is Relation.TEXT else None
     images = options.image_embeddings if relation is Relation.IMAGE else None
@@ -125,7 +125,7 @@ def relate(store: Store, stage: str, plan: RelationPlan, observer: Observer) -> 
     """
     relation = plan.choice.relation
     again = plan.retry_failed and plan.embedding is not None and drop_failed(store, plan.embedding.stage)
-    if relation is None or not relation.nearest:
+    if relation is None or not relation.is_nearest:
         return None
     if is_nearest_current(store, stage, relation, plan.vectors) and not again:
         return None

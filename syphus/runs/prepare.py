@@ -78,7 +78,7 @@ class PreparedRun(RunContext):
     def relation(self) -> Relation | None:
         """The relation of the pairs, where another one is wanted than the plugin's `related` gives."""
         own = Relation(self.dataset.relation) if self.dataset.relation else None
-        return self.options.relate or (own if own is not None and own.nearest else None)
+        return self.options.relate or (own if own is not None and own.is_nearest else None)
 
     @property
     def settings(self) -> dict[str, object]:

@@ -258,7 +258,7 @@ class _Translation:
     def _finish(self, stopped_by: SyphusError | None) -> TranslationResult:
         options, report = self._means.options, self._report()
         codes = known_languages(self._store)
-        if isinstance(stopped_by, InterruptError) and stopped_by.at_once:
+        if isinstance(stopped_by, InterruptError) and stopped_by.immediate:
             return TranslationResult(report, stopped_by, (), self._codes, {}, {}, options.partial)
         with ExportedPairs(self._store, codes, options.partial) as chosen:
             files = write_translations(self._store, self._place, codes, chosen, self._meta(report))
