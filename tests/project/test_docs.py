@@ -1,11 +1,13 @@
 """The documentation is true: what it says to type is typed here, and what it says comes out comes out.
 
-A fenced block of a page is, by what stands behind the fence:
+A fenced block of a page is, by its language and by the line above it:
 
-- `console`: commands behind `$`, run one after the other by bash, and what they print. `...` stands for anything, a
-  line of dots for any lines; `# exit 4` behind a command is its exit code, 0 where there is none.
-- a language and a file's name: that file, written before the next command is run; with `>>`, added to it.
-- `text`, or a language alone: to be looked at; tests of their own look at what can be checked.
+- `console`: commands after `$`, which bash runs one after the other, and their output. Costs, times, sizes, rates and
+  shares may differ from those on the page; a line `...` stands for lines that the page leaves out. A comment, which
+  GitHub hides, gives the exit codes of the commands, 0 where it gives none: `<!-- exit codes: 0 4 -->`.
+- below a line `**path/of/the/file**`: a file, which is written before the next command runs; with `(at the end)`,
+  the text is appended to it.
+- any other: only shown; tests of their own check what can be checked.
 
 Everything is run in a copy of the checkout, at a simulated endpoint that is called api.openai.com in the pages.
 """
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,24 +49,35 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 TYPED = [page for page in PAGES if "```console" in (ROOT / page).read_text("utf-8")]
 
-_FENCE = re.compile(r"^```(\w+)(?: +(>>)? *(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_EXIT = re.compile(r"\s+# exit (\d+)$")
+_BLOCK = re.compile(
+    r"(?:^\*\*(?P<file>\S+)\*\*(?P<append> \(at the end\))?\n\n)?"
+    r"(?:^<!-- exit codes: (?P<exit_codes>[\d ]+) -->\n\n)?"
+    r"^```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_MEASURED = re.compile(
+    r"\d+\.\d+k?"  # costs, scores, rates, and times and sizes that are no whole number
+    r"|\d+(?=%|k? tokens|/s| s\b| min\b| [kM]B| requests, \$| asked again| judged|    \$| pairs    \$)"
+    r"|(?<=\()\d+ to \d+(?=\))|\d+(?= \(\d+ to \d+\))"  # an estimate and its bounds
+    r"|\b[0-9a-f]{16}\b"  # a digest
+)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z_-]+)")
 _ELSEWHERE = {"help", "check", "resource"}  # options of other programs
 
 
 class Block(NamedTuple):
-    """A fenced block: its language, the file that it is or (`>>`) goes to the end of, its text."""
+    """A fenced block: its language, the file that it is or is appended to, the exit codes of its commands, its text."""
 
     language: str
-    how: str
     file: str
+    append: bool
+    exit_codes: tuple[int, ...]
     text: str
 
 
 class Step(NamedTuple):
-    """A command of a page, and what the page says comes out."""
+    """A command of a page, and the exit code and the output that the page gives."""
 
     command: str
     exit_code: int
@@ -71,17 +85,27 @@ class Step(NamedTuple):
 
 
 def blocks(page: str) -> list[Block]:
-    return [Block(*found) for found in _FENCE.findall((ROOT / page).read_text("utf-8"))]
+    return [
+        Block(
+            found["language"],
+            found["file"] or "",
+            bool(found["append"]),
+            tuple(map(int, (found["exit_codes"] or "").split())),
+            found["text"],
+        )
+        for found in _BLOCK.finditer((ROOT / page).read_text("utf-8"))
+    ]
 
 
 def steps(block: Block) -> Iterator[Step]:
     """The commands of a `console` block; a command ends where its line does not end in a backslash."""
-    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+    parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]
+    assert len(block.exit_codes) <= len(parts), block.text
+    for part, exit_code in zip_longest(parts, block.exit_codes, fillvalue=0):
+        assert isinstance(part, str)
         lines = part.splitlines(keepends=True)
         last = next(number for number, line in enumerate(lines) if not line.endswith("\\\n"))
-        command = "".join(lines[: last + 1]).strip()
-        code = _EXIT.search(command)
-        yield Step(_EXIT.sub("", command), int(code[1]) if code else 0, "".join(lines[last + 1 :]))
+        yield Step("".join(lines[: last + 1]).strip(), int(exit_code), "".join(lines[last + 1 :]))
 
 
 @pytest.fixture
@@ -125,7 +149,9 @@ def carry_out(page: str, folder: Path, environ: Mapping[str, str]) -> None:
         if block.file:
             path = folder / block.file
             script.append(f"mkdir -p {shlex.quote(str(path.parent))}")
-            script.append(f"cat {block.how or '>'} {shlex.quote(str(path))} <<'END OF FILE'\n{block.text}END OF FILE")
+            script.append(
+                f"cat {'>>' if block.append else '>'} {shlex.quote(str(path))} <<'END OF FILE'\n{block.text}END OF FILE"
+            )
         elif block.language == "console":
             for step in steps(block):
                 script.append(f"printf '\\n<<<%s>>>\\n' {len(every)}; {step.command}\nprintf '\\n<<<exit %s>>>\\n' $?")
@@ -133,7 +159,8 @@ def carry_out(page: str, folder: Path, environ: Mapping[str, str]) -> None:
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)], cwd=folder, env=dict(environ), capture_output=True, timeout=120, check=False
     )
-    output = done.stdout.decode().replace(host, "api.openai.com").replace(sys.executable, "python")  # the script above
+    output = done.stdout.decode().replace(host, "api.openai.com").replace(str(folder), "/home/you/syphus")
+    output = output.replace(sys.executable, "python")  # the script above
     ran = re.findall(r"\n<<<(\d+)>>>\n(.*?)\n<<<exit (\d+)>>>\n", output, re.DOTALL)
     assert len(ran) == len(every), done.stderr.decode()
     for step, (_, printed, code) in zip(every, ran, strict=True):
@@ -141,14 +168,17 @@ def carry_out(page: str, folder: Path, environ: Mapping[str, str]) -> None:
         assert int(code) == step.exit_code, f"$ {step.command}\n{printed}"
 
 
-def matches(told: str, printed: str) -> bool:
-    """Whether a page tells the truth about what is printed; blank lines don't count."""
-    lines = [line.rstrip() for line in told.splitlines() if line.strip()]
-    pattern = "".join(
-        r"(?s:.*)" if line == "..." else r"[^\n]*".join(map(re.escape, line.split("..."))) + "\n" for line in lines
-    )
-    text = "".join(f"{line.rstrip()}\n" for line in printed.splitlines() if line.strip())
+def matches(shown: str, printed: str) -> bool:
+    """Whether a page shows what is printed; blank lines and the width of columns don't count."""
+    lines = [normal(line) for line in shown.splitlines() if line.strip()]
+    pattern = "".join(r"(?s:.*)" if line == "..." else re.escape(line) + "\n" for line in lines)
+    text = "".join(f"{normal(line)}\n" for line in printed.splitlines() if line.strip())
     return re.fullmatch(pattern, text) is not None
+
+
+def normal(line: str) -> str:
+    """A line without what differs from run to run."""
+    return re.sub(r" +", " ", _MEASURED.sub("0", line.rstrip()))
 
 
 @pytest.mark.parametrize("page", TYPED)

@@ -13,10 +13,10 @@ from syphus.cold_start.proof import Thresholds
 from syphus.types import Message, Pair, Query
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "heuristics.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```text (.+)\n((?:.*\n)*?)```\n(?:\n> (.+)\n)?", PAGE, re.MULTILINE)
-ANNOTATION = next(text for name, text, _ in BLOCKS if name == "annotation")
-GOOD = next(text for name, text, _ in BLOCKS if name == "good")
-EXAMPLES = [block for block in BLOCKS if block[0] not in ("annotation", "good")]
+BLOCKS = re.findall(r"^\*\*(.+)\*\*\n\n```text\n((?:.*\n)*?)```\n(?:\n> (.+)\n)?", PAGE, re.MULTILINE)
+ANNOTATION = next(text for name, text, _ in BLOCKS if name == "The annotation")
+GOOD = next(text for name, text, _ in BLOCKS if name == "A good answer")
+EXAMPLES = [block for block in BLOCKS if block[0] not in ("The annotation", "A good answer")]
 
 _KNIGHT = "Question: What does he do?\nAnswer: A knight polishes his dented helmet."
 _OTHER = Candidate(Query("o", "A dragon."), (Pair("Who is it?", "A sleepy dragon guards the silver treasure."),), "")
@@ -29,7 +29,7 @@ BACKGROUND = ScoringContext(
 
 @pytest.mark.parametrize(("named", "text", "note"), EXAMPLES)
 def test_an_example_gets_the_score_and_the_note_of_the_page(named: str, text: str, note: str) -> None:
-    name, _, score = named.rpartition(" ")
+    name, _, score = named.rpartition(": ")
     (scored,) = score_all([candidate(Query("q", ANNOTATION), text)], BACKGROUND)
     assert (f"{scored.scores[name]:.2f}", scored.notes.get(name, "")) == (score, note)
 
@@ -45,7 +45,7 @@ def test_every_heuristic_is_in_the_table_with_its_numbers_and_has_an_example() -
         link = each.name.replace(" ", "-")
         assert f"| [`{each.name}`](#{link}) | {each.weight:g} | {each.floor or ''} | {each.explained} |" in PAGE
         assert f"\n## `{each.name}`\n" in PAGE
-    assert {name.rpartition(" ")[0] for name, _, _ in EXAMPLES} == {each.name for each in HEURISTICS}
+    assert {name.rpartition(": ")[0] for name, _, _ in EXAMPLES} == {each.name for each in HEURISTICS}
 
 
 def test_the_page_names_the_thresholds_of_the_proof() -> None:
