@@ -1,13 +1,13 @@
-"""Reading what a model wrote: text in, pairs out, or the reasons why not. Pure functions.
+"""Parsers of model answers: text in; pairs, or the problems that prevent reading them, out. Pure functions.
 
-answer_text.py    thinking blocks, white space, characters that can't be meant
+answer_text.py    thinking blocks, white space, characters that are never allowed
 choices.py        multiple-choice questions
-conversations.py  conversations of rounds, with activity, role and reason
-json_answers.py   JSON that must be right to the letter
+conversations.py  conversations in rounds, with activity, role and reason
+json_answers.py   strict JSON
 keyed_lines.py    texts under given keys
-pairs.py          parse_pairs and render_pairs, and all the rules
+pairs.py          question and answer pairs: parse_pairs and render_pairs
 plain_text.py     one plain text
-sections.py       lines with headers ("Question 1:") and the text under them
+sections.py       headers ("Question 1:") and the text below them
 """
 
 from syphus.answers.parsing.choices import Choice, Choices, parse_choices

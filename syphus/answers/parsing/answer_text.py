@@ -1,6 +1,4 @@
-"""What every reader of answers needs: white space, thinking blocks, and characters that must not get into a data
-set.
-"""
+"""What every parser needs: white space, thinking blocks, and characters that must not get into a dataset."""
 
 from __future__ import annotations
 
@@ -8,12 +6,12 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-# str.strip() would also take form feeds and other control characters, and these must be seen, not lost.
+# str.strip() would also remove form feeds and other control characters, which must be reported instead.
 _WHITE_SPACE = "\t\n\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _INVISIBLE = _WHITE_SPACE + "\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r")
 
-# <think> of most reasoning models, [THINK] of Mistral's, and what others are told to write.
+# <think> is used by most reasoning models, [THINK] by Mistral's; prompts ask for the others.
 _TAG = r"[<\[]{}(?:think(?:ing)?|thoughts?|reasoning)[>\]]"
 _OPENING = re.compile(r"\s*" + _TAG.format(""), re.IGNORECASE)
 _ANY_OPENING = re.compile(_TAG.format(""), re.IGNORECASE)
@@ -23,7 +21,7 @@ _ANY_AT_LINE_START = re.compile(r"\n[ \t]*+" + _TAG.format("/?"), re.IGNORECASE)
 
 
 class AnswerText(NamedTuple):
-    """What is left of an answer to be read, and what was found out on the way (as in `Parsed`)."""
+    """The part of an answer that is to be parsed, with problems and notes as in `Parsed`."""
 
     text: str
     problems: tuple[str, ...] = ()
@@ -31,20 +29,20 @@ class AnswerText(NamedTuple):
 
 
 def strip(text: str) -> str:
-    """Gives the text without the white space around it; control characters other than tab and line ends stay."""
+    """Return the text without surrounding white space. Control characters other than tab and line ends stay."""
     return text.strip(_WHITE_SPACE)
 
 
 def is_empty(text: str) -> bool:
-    """Says whether there is nothing to see in a text: nothing, white space, zero-width characters."""
+    """Return whether a text has nothing visible: only white space and zero-width characters, if anything."""
     return not text or (text[0] in _INVISIBLE and not text.strip(_INVISIBLE))
 
 
 def skip_thinking(text: str) -> AnswerText:
-    """Gives what follows the thinking blocks (`<think>...</think>`) that an answer begins with.
+    """Return what follows the thinking blocks (`<think>...</think>`) at the start of an answer.
 
-    Where a chat template has put the opening tag into the prompt, all up to a `</think>` at the end of a line is the
-    block. A tag at the start of a later line is a problem: what is answer there, and what is not, can't be told.
+    Some chat templates put the opening tag into the prompt: then the block ends at a `</think>` at the end of a line.
+    A tag at the start of a later line is a problem, because the answer can no longer be told from the thinking.
     """
     if "<" not in text and "[" not in text:
         return AnswerText(text)
@@ -66,21 +64,23 @@ def skip_thinking(text: str) -> AnswerText:
 
 
 def extract_answer(text: str) -> AnswerText:
-    """Gives what there is to read in an answer, without byte order mark and thinking blocks. Where that is nothing, the
-    text is empty and there is a problem.
+    """Return the text of an answer without byte order mark and thinking blocks.
+
+    If nothing is left, the text is empty and there is a problem.
     """
     answer = skip_thinking(text.removeprefix("\ufeff"))
     return AnswerText("", answer.problems or ("answer is empty",), answer.notes) if is_empty(answer.text) else answer
 
 
 def unique(texts: Iterable[str]) -> tuple[str, ...]:
-    """Gives each text once, in the order of the first."""
+    """Return the texts without duplicates, in order."""
     return tuple(dict.fromkeys(texts))
 
 
 def character_problems(texts: Iterable[str]) -> list[str]:
-    """Names what no text of a data set may hold: control characters (but tab, line ends) and halves of surrogate
-    pairs.
+    """Return the problems of characters that no dataset may contain: control characters and lone surrogates.
+
+    Tabs and line ends are allowed.
     """
     try:
         encoded = "".join(texts).encode()

@@ -1,4 +1,4 @@
-r"""Multiple-choice questions out of a model's answer.
+r"""Parses multiple-choice questions.
 
     Question: Why is it funny?        **Question 1:** Why is it funny?      1. Question: Why is it funny?
     Options 1: He falls.              **Options:**                             (A) He falls.
@@ -6,11 +6,11 @@ r"""Multiple-choice questions out of a model's answer.
     Answer: 1                         2. He sings.                             Answer: (A) He falls.
                                       **Answer:** Option 1
 
-Options are counted up from 1 or from A: under headers, as lines under `Options:`, or as the last lines of the question.
-The answer is the number or letter of an option, with the option's text behind it or without; or that text alone. Where
-options are numbers or letters themselves, an answer that is the place of one and the text of another is a problem.
+Options are numbered from 1 or lettered from A: each below a header, as lines below `Options:`, or as the last lines of
+the question. The answer is the number or letter of an option, optionally followed by its text, or the text alone. If
+options are themselves numbers or letters, an answer that is the place of one and the text of another is a problem.
 
-Texts are kept byte for byte, but for the white space around them, or the answer has a problem.
+Texts are kept byte for byte, without surrounding white space, or the answer has a problem.
 
 Problems, besides those of code fences, thinking blocks and characters (see `pairs.py`): "answer is empty", "no question
 with options", "text under no question", "empty question", "question without options", "options are not counted up",
@@ -31,7 +31,7 @@ from syphus.answers.parsing.answer_text import character_problems, extract_answe
 from syphus.answers.parsing.sections import find_headers, header_pattern, split_sections
 
 _HEADERS = header_pattern("question|options?|choices?|(?:correct[ \t]+)?answer|explanation")
-_NUMBER = re.compile(r"(\d{1,4})\D*\Z")  # of an option's header, behind its word
+_NUMBER = re.compile(r"(\d{1,4})\D*\Z")  # in the header of an option, after its word
 _LINE = re.compile(r"(?:[-*\u2022][ \t]++)?[(\[*]*+(\d{1,2}|[A-Z])[)\].:]++\**+(?=[ \t]|\Z)")
 _CHOSEN = re.compile(
     r"(?:options?[ \t]*+)?[(\[*]*+(\d{1,2}|[A-Za-z])(?![\w'])[)\]*.:,\-\u2013\u2014 \t]*+", re.IGNORECASE
@@ -40,7 +40,7 @@ _MARKED = re.compile(r"[\u2713\u2714\u2705]|[(\[*](?:correct|right)(?: answer| o
 
 
 class Choice(NamedTuple):
-    """A question, the options, and the place of the right one among them, from 1."""
+    """A question, its options, and the number of the right one, counted from 1."""
 
     question: str
     options: tuple[str, ...]
@@ -48,7 +48,7 @@ class Choice(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """What was read out of one answer; `problems` and `notes` as in `Parsed`."""
+    """The choices of one answer; `problems` and `notes` as in `Parsed`."""
 
     choices: tuple[Choice, ...] = ()
     problems: tuple[str, ...] = ()
@@ -57,15 +57,15 @@ class Choices(NamedTuple):
 
 class _Part(NamedTuple):
     kind: str
-    number: int  # of an option's header; 0 where it has none
+    number: int  # of an option; 0 if its header has none
     text: str
 
 
 def parse_choices(text: str) -> Choices:
-    """Reads the multiple-choice questions of a model's answer; the module's text has the form and the rules.
+    """Parse the multiple-choice questions of an unchanged model answer; the module docstring has the form and rules.
 
-    Takes the answer as it came. Gives the questions that are whole, the problems (any one makes the answer invalid as a
-    whole) and harmless notes. Raises nothing, whatever the text holds.
+    Returns the complete questions, the problems (any problem makes the whole answer invalid) and harmless notes. Raises
+    nothing.
     """
     answer = extract_answer(text)
     if not answer.text:
@@ -94,13 +94,13 @@ def _section_kind(word: str) -> str:
 
 
 def _header_number(header: str) -> int:
-    behind = re.search(r"(?:options?|choices?)(.*)", header, re.IGNORECASE | re.DOTALL)
-    found = _NUMBER.search(behind[1]) if behind else None
+    after_word = re.search(r"(?:options?|choices?)(.*)", header, re.IGNORECASE | re.DOTALL)
+    found = _NUMBER.search(after_word[1]) if after_word else None
     return int(found[1]) if found else 0
 
 
 def _read_choices(parts: Sequence[_Part]) -> tuple[list[Choice], list[str]]:
-    """The questions that are whole, and what is wrong with the others."""
+    """Return the complete questions, and the problems of the others."""
     groups = list(_group_by_question(parts))
     choices, problems = [], ["no question with options"] * (not groups)
     if parts and parts[0].kind != "question":
@@ -122,7 +122,7 @@ def _group_by_question(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
 
 
 def _read_options(group: Sequence[_Part]) -> tuple[str, list[str], list[str]]:
-    """The question, its options, and what is wrong with these."""
+    """Return the question, its options, and their problems."""
     question = group[0].text
     headed = [part for part in group if part.kind == "option"]
     if len(headed) == 1 and not headed[0].number:
@@ -144,7 +144,7 @@ def _read_options(group: Sequence[_Part]) -> tuple[str, list[str], list[str]]:
 
 
 def _split_enumerated(text: str) -> tuple[str, list[str], list[str]]:
-    """What stands before the enumerated lines at the end of a text, the marks of these lines, and their texts."""
+    """Return the text before the enumerated lines at the end of a text, the marks of these lines, and their texts."""
     lines = text.split("\n")
     found = [(index, match) for index, line in enumerate(lines) if (match := _LINE.match(strip(line)))]
     if not found:
@@ -158,7 +158,7 @@ def _split_enumerated(text: str) -> tuple[str, list[str], list[str]]:
 
 
 def _read_answer(texts: Sequence[str], options: Sequence[str]) -> tuple[int, list[str]]:
-    """The number of the right option, from 1, and what is wrong with the answer."""
+    """Return the number of the right option, counted from 1, and the problems of the answer."""
     if not texts:
         return 0, ["question without an answer"]
     if len(texts) > 1:
@@ -186,5 +186,5 @@ def _letter(place: int) -> str:
 
 
 def _normalize_option(text: str) -> str:
-    """An option as it may be repeated behind its number: in quotes, in bold, without its full stop."""
+    """Return an option in the form for comparing: without quotes, bold marks and full stop, ignoring case."""
     return text.strip(" \t\r\n.\"'*()\u201c\u201d").casefold()

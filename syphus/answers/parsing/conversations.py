@@ -1,4 +1,4 @@
-r"""Conversations of rounds out of a model's answer: the form of scene navigation.
+r"""Parses conversations in rounds, as in scene navigation.
 
     Conversation 1 - Hold a party          ### Conversation 1: Hold a party      **Conversation 1 - Hold a party**
     Human role: A college student          - **Human role:** A college student   **Role**: A college student
@@ -8,14 +8,14 @@ r"""Conversations of rounds out of a model's answer: the form of scene navigatio
     Assistant: On the two sofas.           **Assistant:** On the two sofas.      User: Where can we sit?
     Round 2: ...                           ...                                   Assistant: ...
 
-Rules for what could be read in two ways:
+Rules for ambiguous text:
 
-- `Conversation 1` and `Round 1` begin their line, and a dash, a colon or the end of the line follows the number.
-- Role, reason and activity are headers before the first round only: later, `Reason: ...` is what somebody says.
-- The role may stand behind the activity, as in a list of candidates: `Hold a party - Human role: A college student`.
-- A round is what a human says and what the assistant answers. `Round 1` may be missing, and has a title at most.
+- `Conversation 1` and `Round 1` are at the start of a line, and a dash, a colon or the end of the line follows.
+- Role, reason and activity are headers only before the first round. Later, `Reason: ...` is part of what is said.
+- The role may follow the activity on one line, as in a list: `Hold a party - Human role: A college student`.
+- A round is one utterance of the human and the assistant's answer. `Round 1` is optional and may only have a title.
 
-What is said is kept byte for byte, but for the white space around it, or the answer has a problem.
+Utterances are kept byte for byte, without surrounding white space, or the answer has a problem.
 
 Problems, besides those of code fences, thinking blocks and characters (see `pairs.py`): "answer is empty", "no
 conversation", "text under no conversation", "conversation without an activity", "conversation without a role",
@@ -44,18 +44,18 @@ _TITLE = re.compile(
 _FIELDS = header_pattern(r"human role|role|activity|reason(?:[ \t]+for[ \t]+[^\n:]{0,60})?|human|user|assistant")
 _KINDS = {"human role": "role", "user": "human"}
 _TITLE_LABEL = re.compile(r"activity[ \t]*+:[ \t]*+", re.IGNORECASE)
-_ROLE_BEHIND = re.compile(r"[-\u2013\u2014,;(][ \t]*+human role[ \t]*+:", re.IGNORECASE)
+_ROLE_IN_TITLE = re.compile(r"[-\u2013\u2014,;(][ \t]*+human role[ \t]*+:", re.IGNORECASE)
 
 
 class Round(NamedTuple):
-    """What a human says, and what the assistant answers."""
+    """One utterance of the human, and the assistant's answer."""
 
     human: str
     assistant: str
 
 
 class Conversation(NamedTuple):
-    """One conversation: what is done, who asks, why it fits, and the rounds in their order."""
+    """One conversation: the activity, the role of the human, the reason why it fits, and the rounds in order."""
 
     activity: str
     role: str
@@ -64,7 +64,7 @@ class Conversation(NamedTuple):
 
 
 class Conversations(NamedTuple):
-    """What was read out of one answer; `problems` and `notes` as in `Parsed`."""
+    """The conversations of one answer; `problems` and `notes` as in `Parsed`."""
 
     conversations: tuple[Conversation, ...] = ()
     problems: tuple[str, ...] = ()
@@ -72,19 +72,19 @@ class Conversations(NamedTuple):
 
 
 def parse_conversations(text: str) -> Conversations:
-    """Reads the conversations of a model's answer; the module's text has the form and the rules.
+    """Parse the conversations of an unchanged model answer; the module docstring has the form and the rules.
 
-    Takes the answer as it came. Gives the conversations that are whole, the problems (any one makes the answer invalid
-    as a whole) and harmless notes. Raises nothing, whatever the text holds.
+    Returns the complete conversations, the problems (any problem makes the whole answer invalid) and harmless notes.
+    Raises nothing.
     """
     answer = extract_answer(text)
     if not answer.text:
         return Conversations((), answer.problems, answer.notes)
     body = "\n" + answer.text
-    headers, counted = _find(body)
+    headers, numbering_problems = _find_headers(body)
     split = split_sections(body, headers)
-    groups = list(_by_conversation(split.sections))
-    problems = [*answer.problems, *counted, *split.problems]
+    groups = list(_group_by_conversation(split.sections))
+    problems = [*answer.problems, *numbering_problems, *split.problems]
     problems += ["line that may be a header"] * any(header.kind.endswith("?") for header in headers)
     conversations, notes = [], list(answer.notes)
     if not groups:
@@ -92,37 +92,37 @@ def parse_conversations(text: str) -> Conversations:
     elif split.before:
         notes.append("text before the first conversation")
     for group in groups:
-        conversation, wrong, title = _read(group)
+        conversation, wrong, has_title = _read_conversation(group)
         problems += wrong
-        notes += ["title of a round"] * title
+        notes += ["title of a round"] * has_title
         conversations += [conversation] if conversation and not wrong else []
     problems += character_problems([section.text for section in split.sections])
     notes += ["text after the last fence"] * split.after
     return Conversations(tuple(conversations), unique(problems), unique(notes))
 
 
-def _find(body: str) -> tuple[list[Header], list[str]]:
-    """The headers in their order, and the problems with their numbers."""
+def _find_headers(body: str) -> tuple[list[Header], list[str]]:
+    """Return the headers in order, and the problems of their numbers."""
     titles, numbers = [], []
     for match in _TITLE.finditer(body):
-        opened, word, number, before, behind = match.groups()
-        closing = "" if before or behind else opened[::-1]
+        opened, word, number, before, after = match.groups()
+        closing = "" if before or after else opened[::-1]
         titles.append(Header(match.start(), match.end(), word.lower(), closing))
         numbers.append((word.lower(), int(number)))
     headers: list[Header] = []
-    talking = True  # before the first conversation nothing has a role or a reason
+    in_rounds = True  # there is no role or reason before the first conversation
     for header in sorted([*titles, *find_headers(body, _FIELDS)]):
         kind = "reason" if header.kind.startswith("reason ") else _KINDS.get(header.kind, header.kind)
         if kind in ("conversation", "round", "human", "assistant"):
-            talking = kind != "conversation"
-        elif talking and not kind.startswith(("human", "assistant")):
+            in_rounds = kind != "conversation"
+        elif in_rounds and not kind.startswith(("human", "assistant")):
             continue
         headers.append(header._replace(kind=kind))
-    return headers, _counting_problems(numbers)
+    return headers, _numbering_problems(numbers)
 
 
-def _counting_problems(numbers: Sequence[tuple[str, int]]) -> list[str]:
-    """What is wrong with the numbers of conversations and rounds: gaps are not, and steps back are."""
+def _numbering_problems(numbers: Sequence[tuple[str, int]]) -> list[str]:
+    """Return the problems of the numbers of conversations and rounds: gaps are allowed, steps back are not."""
     problems = []
     last = {"conversation": 0, "round": 0}
     for word, number in numbers:
@@ -134,8 +134,8 @@ def _counting_problems(numbers: Sequence[tuple[str, int]]) -> list[str]:
     return problems
 
 
-def _by_conversation(sections: Sequence[Section]) -> Iterator[list[Section]]:
-    """The sections of each conversation; those before the first are a group only where something speaks there."""
+def _group_by_conversation(sections: Sequence[Section]) -> Iterator[list[Section]]:
+    """Yield the sections of each conversation; the first group also has the sections before it."""
     group: list[Section] = []
     started = False
     for section in sections:
@@ -148,8 +148,8 @@ def _by_conversation(sections: Sequence[Section]) -> Iterator[list[Section]]:
         yield group
 
 
-def _read(group: Sequence[Section]) -> tuple[Conversation | None, list[str], bool]:
-    """One conversation, what is wrong with it, and whether a round of it has a title."""
+def _read_conversation(group: Sequence[Section]) -> tuple[Conversation | None, list[str], bool]:
+    """Return one conversation, its problems, and whether one of its rounds has a title."""
     problems: list[str] = []
     found: dict[str, list[str]] = {"activity": [], "role": [], "reason": []}
     first = next(index for index, section in enumerate(group) if section.kind == "conversation")
@@ -157,13 +157,13 @@ def _read(group: Sequence[Section]) -> tuple[Conversation | None, list[str], boo
         problems.append("text under no conversation")
     for section in group[first:]:
         if section.kind == "conversation":
-            activity, role, rest = _title(section.text)
+            activity, role, has_rest = _split_title(section.text)
             found["activity"] += [activity] * bool(activity)
             found["role"] += [role] * bool(role)
-            problems += ["text of no speaker"] * rest
+            problems += ["text of no speaker"] * has_rest
         elif section.kind in found:
             found[section.kind].append(section.text)
-    rounds, wrong, has_title = _rounds(group[first:])
+    rounds, wrong, has_title = _read_rounds(group[first:])
     problems += _field_problems(found) + wrong
     problems += ["conversation without a round"] * (not rounds and not wrong)
     if problems:
@@ -171,17 +171,17 @@ def _read(group: Sequence[Section]) -> tuple[Conversation | None, list[str], boo
     return Conversation(found["activity"][0], found["role"][0], found["reason"][0], tuple(rounds)), [], has_title
 
 
-def _title(text: str) -> tuple[str, str, bool]:
-    """The activity and the role in the line of a conversation, and whether there is more than that line."""
+def _split_title(text: str) -> tuple[str, str, bool]:
+    """Return the activity and the role in the title of a conversation, and whether more lines follow."""
     line, _, rest = text.partition("\n")
     line = strip(line)
     label = _TITLE_LABEL.match(line)
     line = line[label.end() :] if label else line
-    behind = _ROLE_BEHIND.search(line)
-    if behind is None:
-        return line, "", bool(strip(rest))
-    role = strip(line[behind.end() :])
-    return strip(line[: behind.start()]), role.removesuffix(")") if behind[0][0] == "(" else role, bool(strip(rest))
+    has_rest, match = bool(strip(rest)), _ROLE_IN_TITLE.search(line)
+    if match is None:
+        return line, "", has_rest
+    role = strip(line[match.end() :])
+    return strip(line[: match.start()]), role.removesuffix(")") if match[0][0] == "(" else role, has_rest
 
 
 def _field_problems(found: dict[str, list[str]]) -> list[str]:
@@ -195,13 +195,13 @@ def _field_problems(found: dict[str, list[str]]) -> list[str]:
     return problems
 
 
-def _rounds(sections: Sequence[Section]) -> tuple[list[Round], list[str], bool]:
-    """The exchanges of a conversation, what is wrong with them, and whether a round has a title."""
+def _read_rounds(sections: Sequence[Section]) -> tuple[list[Round], list[str], bool]:
+    """Return the rounds of a conversation, their problems, and whether one of them has a title."""
     rounds: list[Round] = []
     problems: list[str] = []
     human: str | None = None
-    wanted = "assistant without a human"
-    in_round = -1  # exchanges under the heading of the round at hand; before any heading they are not counted
+    unexpected = "assistant without a human"  # the problem if an answer comes now
+    in_round = -1  # exchanges below the heading of the current round; -1 before any heading
     has_title = False
     for kind, text in [*sections, Section("round", "")]:
         if kind == "round":
@@ -209,14 +209,14 @@ def _rounds(sections: Sequence[Section]) -> tuple[list[Round], list[str], bool]:
             problems += ["human without an assistant"] * unanswered + ["empty round"] * (
                 in_round == 0 and not unanswered
             )
-            human, wanted, in_round = None, "assistant without a human", 0
+            human, unexpected, in_round = None, "assistant without a human", 0
             has_title = has_title or bool(text)
             problems += ["text of no speaker"] * ("\n" in text)
         elif kind == "human":
             problems += ["human without an assistant"] * (human is not None)
-            human, wanted = text, "two answers of the assistant"
+            human, unexpected = text, "two answers of the assistant"
         elif kind == "assistant" and human is None:
-            problems.append(wanted)
+            problems.append(unexpected)
         elif kind == "assistant" and human is not None:
             problems += ["empty human"] * is_empty(human) + ["empty assistant"] * is_empty(text)
             problems += ["two exchanges in one round"] * (in_round == 1)

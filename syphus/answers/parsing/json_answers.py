@@ -1,9 +1,9 @@
-"""JSON in a model's answer, read so strictly that it can't be read wrongly.
+"""Reads JSON in model answers strictly, and finds code fences.
 
-Tolerated is what leaves every string as it was written: prose and a code fence around the JSON, line breaks inside a
-string, a comma before a closing bracket. Everything else that is not JSON is a problem and is never repaired, because a
-repair makes an answer that was cut off look complete. The standard library reads it: orjson neither names duplicate
-keys nor says where a document ends.
+Only deviations that leave every string unchanged are accepted: prose and a code fence around the JSON, line breaks in a
+string, a comma before a closing bracket. Everything else is a problem and is never repaired, because a repair makes a
+truncated answer look complete. The standard library parses the JSON: orjson neither reports duplicate keys nor says
+where a document ends.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from syphus.answers.parsing.answer_text import character_problems, strip
 
-# At the start of a line a bracket begins JSON where a quote or another bracket follows, or nothing on its line; behind
-# prose on the same line only where a first key follows: `[Note]` and `{x}` are prose.
+# At the start of a line, a bracket begins JSON if a quote, another bracket or the end of the line follows. After prose
+# on the same line, it does so only if a first key follows: `[Note]` and `{x}` are prose.
 _START = re.compile(
     r"\n(?:[ \t>]*+([\[{])(?=\s*+(?:[\"'\[\]{}]|\Z)|[ \t]*+\r?\n)"
     r"|[^\n\[{]*+((?:\[\s*+)?\{)(?=\s*+\"[^\"\n]{0,40}+\"\s*+:))"
@@ -25,7 +25,7 @@ _START = re.compile(
 _NEXT = re.compile(r"\s*+,?\s*+(?=\{)")
 _STRING_OR_TRAILING_COMMA = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|,(?=\s*+[\]}])', re.DOTALL)
 _FENCE = re.compile(r"`{3,}[ \t]*+\w*+")
-# \frac decodes to a form feed, which is a control character. These commands hide behind tabs and line ends.
+# `\frac` decodes to a form feed, which is found as a control character. These commands decode to tabs and line ends.
 _LATEX = re.compile(
     r"\t(?:imes|heta|ext(?:bf|it|rm|tt)?|anh?|au|op?|ilde|riangle)(?![a-z])"
     r"|\n(?:abla|eq|eg|ot(?:in)?|mid|leq|geq|onumber|ewline|earrow|warrow|parallel|subseteq)(?![a-z])"
@@ -34,7 +34,7 @@ _LATEX = re.compile(
 
 
 class Documents(NamedTuple):
-    """The JSON documents that follow each other in a text, and where the last one ends."""
+    """Consecutive JSON documents in a text, and the position where the last one ends."""
 
     values: list[object]
     end: int
@@ -46,15 +46,15 @@ class _DuplicateKeyError(ValueError):
 
 
 def _object(members: list[tuple[str, object]]) -> dict[str, object]:
-    """Makes an object of its members, and refuses to choose between two of the same name."""
-    made = dict(members)
-    if len(made) != len(members):
+    """Build an object from its members. Raises `_DuplicateKeyError` if a key is there twice."""
+    value = dict(members)
+    if len(value) != len(members):
         raise _DuplicateKeyError
-    return made
+    return value
 
 
 def _refuse(constant: str) -> object:
-    """Refuses NaN and Infinity, which JSON does not have."""
+    """Reject NaN and Infinity, which are not JSON."""
     raise ValueError(constant)
 
 
@@ -62,18 +62,16 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse, s
 
 
 def find_json(text: str, start: int, end: int) -> int:
-    """Gives where the first JSON array or object between `start` and `end` begins, or -1.
+    """Return where the first JSON array or object between `start` and `end` begins, or -1.
 
-    `text` has to begin with a line break.
+    `text` must begin with a line break.
     """
     found = _START.search(text, start, end)
     return found.start(found.lastindex or 0) if found else -1
 
 
 def read_documents(text: str, start: int) -> Documents:
-    """Reads the JSON document at `start`; where it is an object, also the objects that follow it at once (JSON
-    Lines).
-    """
+    """Read the JSON document at `start`, and the objects that directly follow if it is an object (JSON Lines)."""
     values: list[object] = []
     is_repaired = False
     while True:
@@ -95,31 +93,30 @@ def read_documents(text: str, start: int) -> Documents:
 
 
 def _blank_comma(found: re.Match[str]) -> str:
-    """Keeps a string as it is, and puts a blank for a comma, so that every position stays."""
+    """Keep a string, and replace a comma by a space, so that all positions stay the same."""
     return " " if found[0] == "," else found[0]
 
 
 def is_fence_or_nothing(text: str) -> bool:
-    """Says whether nothing but backticks, perhaps with a language, stands before the JSON or behind it."""
+    """Return whether the text before or after the JSON is empty or only a code fence, possibly with a language."""
     return not text.strip("` \t\r\n>") or bool(_FENCE.fullmatch(text.strip("> \t\r\n")))
 
 
 def decoding_problems(texts: Sequence[str]) -> list[str]:
-    r"""Names what decoding made of a backslash that was not meant as an escape (`\frac`, `\theta`, `\nabla`, `\ud800`).
+    r"""Return the problems of backslashes that were not meant as escapes (`\frac`, `\theta`, `\nabla`, `\ud800`).
 
-    Wants the texts as they were decoded: a `\theta` at the start of one is lost when its white space is stripped.
+    `texts` are the decoded texts before stripping: a `\theta` at the start is lost when white space is stripped.
     """
     return character_problems(texts) + ["LaTeX command decoded as an escape"] * any(map(_LATEX.search, texts))
 
 
-# FOLDED from judging.py:
-# What judges share: what is judged is set apart as data, and their answer is one JSON object, read strictly.
+# For prompts that ask a model to judge something: the data is delimited, and the answer is one JSON object.
 
 
 def delimit_data(data: object) -> tuple[str, str]:
-    """JSON values as the text of a message, between two lines with a mark; the mark, then the text.
+    """Return a mark, and the data as JSON text between two lines with this mark.
 
-    The mark follows from the data, so that nothing in the data can hold it.
+    The mark is a digest of the data, so that the data cannot contain it.
     """
     text = json.dumps(data, ensure_ascii=False, indent=1)
     mark = f"=== {blake2b(text.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
@@ -127,7 +124,7 @@ def delimit_data(data: object) -> tuple[str, str]:
 
 
 def read_single_object(text: str) -> Mapping[str, object] | None:
-    """The JSON object that an answer is, alone or in a code fence; None for anything else. Raises nothing."""
+    """Return the only JSON object of an answer, alone or in a code fence; None for anything else. Raises nothing."""
     bare = text.strip()
     if bare.startswith("```") and bare.endswith("```"):
         bare = bare[3:-3].removeprefix("json").strip()
@@ -138,14 +135,11 @@ def read_single_object(text: str) -> Mapping[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-# FOLDED from fences.py:
-# The code fences of a text.
-
 _TICKS = re.compile(r"`{3,}")
 
 
 class Fence(NamedTuple):
-    """A fence in a text: from `start` (its backticks) to `end` (the end of its line)."""
+    """A code fence in a text, from `start` (its backticks) to `end` (the end of its line)."""
 
     start: int
     end: int
@@ -153,10 +147,10 @@ class Fence(NamedTuple):
 
 
 def find_fences(text: str) -> Iterator[Fence]:
-    """Finds the lines with an odd number of runs of three backticks or more; the last run opens or closes a fence.
+    """Yield the fences of a text: lines with an odd number of runs of three or more backticks.
 
-    A run with something behind it (```` ```python ````) opens one, and so does a run that is shorter than the one that
-    opened the innermost fence: fences stand inside of each other.
+    The last run of the line opens or closes the fence. A run followed by text (```` ```python ````) opens one, and so
+    does a run that is shorter than the one that opened the innermost fence, since fences can be nested.
     """
     open_runs: list[int] = []
     line_end = 0

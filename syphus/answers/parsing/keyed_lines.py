@@ -1,10 +1,10 @@
-r"""Texts under given keys out of a model's answer, as lines or as a JSON object.
+r"""Parses texts under given keys, as lines or as a JSON object.
 
     CH2Eng Translation: He falls.           **CH2Eng Translation:** He falls.      {"CH2Eng Translation": "He falls.",
     Expansion_with_Eng_1: A man falls.      **Expansion with Eng 1:** A man ...     "Expansion_with_Eng_1": "A man ..."}
 
-Keys are matched in any case, with a space or nothing for `_`, and in any order. A key of the family that was not asked
-for (`Expansion_with_Eng_6`) is a problem. Texts are kept byte for byte, but for the white space around them.
+Keys may come in any order and any case, with a space or nothing for `_`. A numbered key that was not asked for
+(`Expansion_with_Eng_6`) is a problem. Texts are kept byte for byte, without surrounding white space.
 
 Problems, besides those of JSON, code fences, thinking blocks and characters (see `pairs.py`): "answer is empty", "no
 key", "missing: KEY", "empty: KEY", "twice: KEY", "unknown key", "value is not text", "line that may be a header".
@@ -26,7 +26,7 @@ _NUMBER_AT_END = re.compile(r"\d+\Z")
 
 
 class KeyedLines(NamedTuple):
-    """What was read out of one answer: a text for each key that has one; `problems` and `notes` as in `Parsed`."""
+    """The texts of one answer by their keys; `problems` and `notes` as in `Parsed`."""
 
     texts: dict[str, str]
     problems: tuple[str, ...] = ()
@@ -34,16 +34,16 @@ class KeyedLines(NamedTuple):
 
 
 class _Read(NamedTuple):
-    items: list[tuple[str, str]]  # keys as they were written, and texts
+    items: list[tuple[str, str]]  # keys as written, and texts
     problems: list[str]
     notes: list[str]
 
 
 def parse_keyed_lines(text: str, keys: Sequence[str]) -> KeyedLines:
-    """Reads the texts under `keys`; the module's text has the form and the rules.
+    """Parse the texts under `keys` in an unchanged model answer; the module docstring has the form and rules.
 
-    Takes the answer as it came. Gives the texts that could be read, by their keys and in the order of these, the
-    problems (any one makes the answer invalid as a whole) and harmless notes. Raises nothing, whatever the text holds.
+    Returns the texts that could be read in the order of `keys`, the problems (any problem makes the whole answer
+    invalid) and harmless notes. Raises nothing.
     """
     answer = extract_answer(text)
     if not answer.text:
@@ -56,7 +56,7 @@ def parse_keyed_lines(text: str, keys: Sequence[str]) -> KeyedLines:
 
 
 def _key_patterns(keys: Iterable[str]) -> list[str]:
-    """The longer first; a number at the end stands for any, so that a key too many is seen."""
+    """Return the patterns of the keys, longest first. A final number matches any, so that extra keys are found."""
     patterns = {
         re.sub(r"(?:\\[ _-]|_)+", r"[ \\t_]?", re.escape(_NUMBER_AT_END.sub("", key)))
         + (r"\d{1,4}" if _NUMBER_AT_END.search(key) else "")
@@ -92,7 +92,7 @@ def _from_json(body: str, start: int) -> _Read:
 
 
 def _assign_keys(read: _Read, keys: Sequence[str], answer: AnswerText) -> KeyedLines:
-    """The texts by the keys that were asked for."""
+    """Assign the texts to the requested keys."""
     names = {_normalize_key(key): key for key in keys}
     found: dict[str, str] = {}
     problems = [*answer.problems, *read.problems]

@@ -1,33 +1,33 @@
-"""Question and answer pairs out of a model's answer, whatever of the usual forms it comes in, or the reason why not.
+"""Parses question and answer pairs in all their usual forms.
 
-The line form is what in-context examples teach (see `render_pairs`), and what models make of it:
+The line form is the one of in-context examples (see `render_pairs`), with the variations that models write:
 
     Question: What is on the table?      1. **Question:** What is ...      ### Question 1      Question:
     Answer: A red cup.                   **Answer:** A red cup.            What is on ...      What is on the table?
                                                                            ### Answer 1        ===
                                                                            A red cup.          Answer: ...
 
-JSON is read where it begins before the first header: an array of pairs, an object that holds one, a single pair, or
-JSON Lines, with the keys question and answer, instruction and response or output, q and a.
+JSON is read if it begins before the first header: an array of pairs, an object with one array of pairs, a single pair,
+or JSON Lines. The keys are question and answer, instruction and response or output, or q and a.
 
-Rules for what could be read in two ways:
+Rules for ambiguous text:
 
-- A header begins its line: `The question: why?` is text. What a model says behind its last answer can't be told from
-  that answer, so it stays.
-- `Q:` and `A:` are headers only where no `Question:` and no `Answer:` is. Where a `B:` is as well, they may be choices
-  or speakers, and that is a problem.
-- Rules (`---`, `===`) on the last lines before a header or the end belong to the layout. So do labels that count on
-  (`### Pair 2`, `2.`) where the first of them stands before the first header.
-- All other text is kept byte for byte, but for the white space around it, or the answer has a problem. Nothing is
+- A header is at the start of its line: `The question: why?` is text. Remarks after the last answer cannot be told from
+  that answer, so they stay.
+- `Q:` and `A:` are headers only if there is no `Question:` and no `Answer:`. If there is also a `B:`, they may be
+  choices or speakers, which is a problem.
+- Horizontal rules (`---`, `===`) on the last lines before a header or the end are layout. So are numbered labels
+  (`### Pair 2`, `2.`) if the first of them is before the first header.
+- All other text is kept byte for byte, without surrounding white space, or the answer has a problem. Nothing is
   repaired.
 
-Problems are short and always spelt the same, to be counted: "answer is empty", "no question and answer pair",
-"question without an answer", "answer without a question", "two answers to one question", "empty question", "empty
-answer", "line that may be a header", "A: and B: may be choices or speakers", "header inside a code fence", "code fence
-without an end", "text between code fences", "text behind a separator", "heading between pairs", "thinking block without
-an end", "thinking block inside the answer", "not valid JSON", "duplicate key in the JSON", "two JSON documents", "pairs
-outside of the JSON", "JSON item that is no pair", "two questions in one JSON item", "question is not text", "answer is
-not text", "LaTeX command decoded as an escape", "control character", "half of a surrogate pair".
+Problems are short and always worded the same, so that they can be counted: "answer is empty", "no question and answer
+pair", "question without an answer", "answer without a question", "two answers to one question", "empty question",
+"empty answer", "line that may be a header", "A: and B: may be choices or speakers", "header inside a code fence", "code
+fence without an end", "text between code fences", "text behind a separator", "heading between pairs", "thinking block
+without an end", "thinking block inside the answer", "not valid JSON", "duplicate key in the JSON", "two JSON
+documents", "pairs outside of the JSON", "JSON item that is no pair", "two questions in one JSON item", "question is not
+text", "answer is not text", "LaTeX command decoded as an escape", "control character", "half of a surrogate pair".
 
 Notes: "thinking block", "text before the first question", "text after the last fence", "text after the JSON", "other
 keys in the JSON", "the same JSON twice".
@@ -48,10 +48,10 @@ ANSWER_KEYS = frozenset({"answer", "response", "output", "a"})
 
 
 def parse_pairs(text: str) -> Parsed:
-    """Reads the question and answer pairs of a model's answer; the module's text has the forms and the rules.
+    """Parse the question and answer pairs of an unchanged model answer; the module docstring has the forms and rules.
 
-    Takes the answer as it came. Gives the pairs that could be read, the problems (any one makes the answer invalid as a
-    whole) and harmless notes. Raises nothing, whatever the text holds.
+    Returns the pairs that could be read, the problems (any problem makes the whole answer invalid) and harmless notes.
+    Raises nothing.
     """
     answer = extract_answer(text)
     if not answer.text:
@@ -66,16 +66,16 @@ def parse_pairs(text: str) -> Parsed:
 
 
 def render_pairs(pairs: Iterable[Pair]) -> str:
-    """Writes pairs as in-context examples show them: `Question: ...`, `Answer: ...`, a blank line between pairs.
+    """Write pairs as in in-context examples: `Question: ...`, `Answer: ...`, a blank line between pairs.
 
-    `parse_pairs` gives the same pairs back, unless a text of theirs has white space around it, a line that looks like a
-    header, a rule as its last line, or a code fence without an end.
+    `parse_pairs` returns the same pairs, unless one of their texts has surrounding white space, a line that looks like
+    a header, a horizontal rule as its last line, or an unclosed code fence.
     """
     return "\n\n".join(f"Question: {pair.instruction}\nAnswer: {pair.answer}" for pair in pairs)
 
 
 def _choose_headers(found: list[Header]) -> tuple[list[Header], list[str]]:
-    """Leaves out the short headers where there is a long one, and names why what is left may be no header."""
+    """Drop short headers if there are long ones, and name the problems that remain."""
     kinds = {header.kind for header in found}
     if kinds <= {"question", "answer"} or kinds <= {"q", "a"}:
         return found, []
@@ -87,7 +87,7 @@ def _choose_headers(found: list[Header]) -> tuple[list[Header], list[str]]:
 
 
 def _from_lines(body: str, headers: Sequence[Header], problems: list[str]) -> Parsed:
-    """Reads the line form."""
+    """Parse the line form."""
     split = split_sections(body, headers)
     pairs, unpaired = _pair_up(split.sections)
     problems = problems + split.problems + unpaired + character_problems([section.text for section in split.sections])
@@ -96,18 +96,18 @@ def _from_lines(body: str, headers: Sequence[Header], problems: list[str]) -> Pa
 
 
 def _pair_up(sections: Sequence[Section]) -> tuple[list[Pair], list[str]]:
-    """Joins each question with the answer that follows it at once."""
+    """Join each question with the answer that directly follows it."""
     pairs: list[Pair] = []
     problems: list[str] = []
     question: str | None = None
-    wanted = "answer without a question"
+    unexpected = "answer without a question"
     for kind, text in sections:
         if kind[0] == "q":
             if question is not None:
                 problems.append("question without an answer")
-            question, wanted = text, "two answers to one question"
+            question, unexpected = text, "two answers to one question"
         elif question is None:
-            problems.append(wanted)
+            problems.append(unexpected)
         else:
             problems += _add_pair(pairs, question, text)
             question = None
@@ -117,7 +117,7 @@ def _pair_up(sections: Sequence[Section]) -> tuple[list[Pair], list[str]]:
 
 
 def _add_pair(pairs: list[Pair], question: str, answer: str) -> list[str]:
-    """Adds a pair when both of it say something, and names what is empty when not."""
+    """Add a pair, or return the problems if one of its texts is empty."""
     if is_empty(question) or is_empty(answer):
         return ["empty question"] * is_empty(question) + ["empty answer"] * is_empty(answer)
     pairs.append(Pair(question, answer))
@@ -125,7 +125,7 @@ def _add_pair(pairs: list[Pair], question: str, answer: str) -> list[str]:
 
 
 def _from_json(body: str, start: int, headers: Sequence[Header]) -> Parsed:
-    """Reads the JSON form."""
+    """Parse the JSON form."""
     read = read_documents(body, start)
     problems = list(read.problems)
     notes = [] if is_fence_or_nothing(body[:start]) else ["text before the first question"]
@@ -141,14 +141,14 @@ def _from_json(body: str, start: int, headers: Sequence[Header]) -> Parsed:
         has_other_keys = has_other_keys or _has_other_keys(item)
     problems += decoding_problems(decoded)
     if not read.problems:
-        wrong, more_notes = _check_after_json(body, start, read.end)
-        problems += wrong + ["pairs outside of the JSON"] * any(header.start >= read.end for header in headers)
+        after_json, more_notes = _check_after_json(body, start, read.end)
+        problems += after_json + ["pairs outside of the JSON"] * any(header.start >= read.end for header in headers)
         notes += more_notes
     return Parsed(tuple(pairs), unique(problems), unique(notes + ["other keys in the JSON"] * has_other_keys))
 
 
 def _items(values: Sequence[object]) -> tuple[Sequence[object], bool]:
-    """Gives what should be the pairs: the documents, or the array in the only one; and whether that has other keys."""
+    """Return what should be pairs (the documents, or the array in the only one), and whether there are other keys."""
     if len(values) != 1:
         return (values if all(map(_is_like_a_pair, values)) else []), False
     document = values[0]
@@ -165,18 +165,18 @@ def _is_like_a_pair(value: object) -> bool:
 
 
 def _has_other_keys(item: object) -> bool:
-    """Says whether a pair has members that are neither question nor answer."""
+    """Return whether a pair has members that are neither question nor answer."""
     names = QUESTION_KEYS | ANSWER_KEYS
     return isinstance(item, dict) and _is_like_a_pair(item) and any(key.strip().lower() not in names for key in item)
 
 
 def _values(item: dict[str, object], names: frozenset[str]) -> list[object]:
-    """Gives the values of all keys that are one of the names, in any case."""
+    """Return the values of all keys that are in `names`, ignoring case."""
     return [value for key, value in item.items() if key.strip().lower() in names]
 
 
 def _read_item(item: object) -> tuple[list[str], list[str]]:
-    """Gives an item's question and answer as they were decoded, and why they are no pair."""
+    """Return the decoded question and answer of an item, and the problems that prevent a pair."""
     members = item if isinstance(item, dict) else {}
     questions, answers = _values(members, QUESTION_KEYS), _values(members, ANSWER_KEYS)
     if not questions and not answers:
@@ -194,7 +194,7 @@ def _read_item(item: object) -> tuple[list[str], list[str]]:
 
 
 def _check_after_json(body: str, start: int, end: int) -> tuple[list[str], list[str]]:
-    """Gives the problems and notes about what stands behind the JSON, which was read from `start` to `end`."""
+    """Return problems and notes about the text after the JSON, which was read from `start` to `end`."""
     document = body[start:end]
     notes = []
     again = find_json(body, end, len(body))

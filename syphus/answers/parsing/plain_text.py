@@ -1,6 +1,6 @@
-"""An answer that is one plain text, such as a description of an image.
+"""Parses an answer that is one plain text, such as a description of an image.
 
-The text is kept byte for byte, but for the white space around it, or it has a problem.
+The text is kept byte for byte, without surrounding white space, or it has a problem.
 
 Problems, besides those of thinking blocks and characters (see `pairs.py`): "answer is empty", "code fence in plain
 text", "heading in plain text" (`# Place`, `**Place:** ...`), "header in plain text" (`Question:`, `Description:`,
@@ -33,7 +33,7 @@ _PREAMBLE = re.compile(
 
 
 class PlainText(NamedTuple):
-    """What was read out of one answer; `problems` and `notes` as in `Parsed`."""
+    """The text of one answer; `problems` and `notes` as in `Parsed`."""
 
     text: str = ""
     problems: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class PlainText(NamedTuple):
 
 
 def parse_plain_text(text: str) -> PlainText:
-    """Reads an answer as one text; the module's text has the rules. Takes the answer as it came. Raises nothing."""
+    """Parse an unchanged model answer as one text; the module docstring has the rules. Raises nothing."""
     answer = extract_answer(text)
     if not answer.text:
         return PlainText("", answer.problems, answer.notes)

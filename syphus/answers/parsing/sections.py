@@ -1,12 +1,12 @@
-r"""A text cut at its headers: what a line such as `**Question 1:**` looks like, and what stands under which header.
+r"""Splits a text at its headers, such as `**Question 1:**`, into sections.
 
-Nothing here knows what a header means. A reader of one form of answer makes its pattern with `header_pattern`, finds
-the headers with `find_headers` and cuts the text with `split_sections`. The text has to begin with a line break, so
-that every line has one before it: a pattern that begins with a plain `\n` is searched much faster than one with `^`.
+Nothing here knows the meaning of a header. A parser builds its pattern with `header_pattern`, finds the headers with
+`find_headers` and splits the text with `split_sections`. The text must begin with a line break, so that each line has
+one before it: a pattern that begins with a plain `\n` is searched much faster than one that begins with `^`.
 
-Lines end with `\n` or `\r\n` and with nothing else: U+2028, form feeds and the like are ordinary characters. Every
-pattern takes linear time on any input; that is what the possessive quantifiers (`*+`) are for. The looks at a single
-character before a search are there because finding one takes a tenth of the time of finding three.
+Lines end with `\n` or `\r\n` only: U+2028, form feeds and the like are ordinary characters. Every pattern takes linear
+time on any input, thanks to possessive quantifiers (`*+`). Some searches are preceded by a search for one character,
+because that takes a tenth of the time of a search for three.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import NamedTuple
 from syphus.answers.parsing.answer_text import strip
 from syphus.answers.parsing.json_answers import Fence, find_fences
 
-_SPACE = r" \t\xa0\u202f\u3000\u200b\u200e\u200f\u2060\ufeff"  # and what stands unseen before right-to-left text
-_EMPHASIS = re.compile(r"(?<!\S)[*_](?=\s)|_(?=\d)|([*_]+)")  # a bullet and `question_1` are matched, not captured
+_SPACE = r" \t\xa0\u202f\u3000\u200b\u200e\u200f\u2060\ufeff"  # and invisible marks before right-to-left text
+_EMPHASIS = re.compile(r"(?<!\S)[*_](?=\s)|_(?=\d)|([*_]+)")  # a bullet and the _ of `question_1` are not captured
 _CLOSING = re.compile(r"([*_]+)|[ \t]+([*_]+)(?=\s)")
-_RULE = re.compile(r"={3,}|-{3,}|\*{3,}|#{3,}|\u2014{3,}|\u2500{3,}|>[> \t]*+")  # ">" is an empty line of a quotation
+_RULE = re.compile(r"={3,}|-{3,}|\*{3,}|#{3,}|\u2014{3,}|\u2500{3,}|>[> \t]*+")  # ">" is an empty quoted line
 _RULE_ENDS = "=-*#\u2014\u2500>"
 _LABEL = re.compile(r"(\D{0,60})1(\D{0,20})")
 _HEADING = re.compile(r"#{1,6}[ \t][^\n]*|\*\*[^*\n]*[^*\n.!?]\*\*|[^\n]*[:\uff1a]")
@@ -30,11 +30,11 @@ _SEPARATOR_INSIDE = re.compile(r"\n===[ \t\r]*+\n")
 
 
 class Header(NamedTuple):
-    """A header in a text: from `start` (the line break before it) to `end` (where its text begins).
+    """A header in a text, from `start` (the line break before it) to `end` (where its text begins).
 
-    `kind` is its word in lower case, with a `?` behind it where the line may be a header and is in no known form.
-    `closing` are the bold or italic marks that were opened before the word and have still to close. A header without a
-    kind begins what belongs to no header.
+    `kind` is its word in lower case, followed by `?` if the line may be a header but has no known form. `closing` are
+    the bold or italic marks that were opened before the word and not yet closed. A header without a kind begins text
+    that belongs to no header.
     """
 
     start: int
@@ -44,14 +44,14 @@ class Header(NamedTuple):
 
 
 class Section(NamedTuple):
-    """What stands under one header, without the white space around it."""
+    """The text below one header, without surrounding white space."""
 
     kind: str
     text: str
 
 
 class Split(NamedTuple):
-    """A text cut at its headers; `before` and `after` say whether there is text that belongs to none of them."""
+    """A text split at its headers; `before` and `after` say whether there is text outside the sections."""
 
     sections: list[Section]
     before: bool
@@ -60,34 +60,34 @@ class Split(NamedTuple):
 
 
 def header_pattern(words: str) -> re.Pattern[str]:
-    """Compiles the pattern of all headers with one of `words` (alternatives of a regular expression, any case).
+    """Compile the pattern of all headers with one of `words` (regular expression alternatives, case is ignored).
 
-    Before the word may stand spaces, list bullets, `#`, `>`, bold or italic marks and a number (`1.`, `(1)`), behind it
-    a number. Then comes a colon, ASCII or full-width; `find_headers` says which lines need none.
+    The word may follow spaces, list bullets, `#`, `>`, bold or italic marks and a number (`1.`, `(1)`), and a number
+    may follow the word. Then comes a colon, ASCII or full-width; `find_headers` describes the lines that need none.
     """
     marks = rf"[{_SPACE}*_]*+"
     number_before = rf"(?:[(\[]?\d{{1,4}}+[.):\]\u3001]{marks})?+"
-    number_behind = r"(?:[#(]?\d{1,4}+\)?)?+"
+    number_after = r"(?:[#(]?\d{1,4}+\)?)?+"
     unknown = r"(?:(?<=\d)|(?=[(\[#\u2116]|[\-\u2013\u2014] |no?\.? ?\d|number ?\d))[^\n:\uff1a]{0,60}+[:\uff1a]"
     return re.compile(
-        rf"\n([{_SPACE}>#*_+\-\u2022]*+{number_before})({words})({marks}{number_behind}{marks})"
+        rf"\n([{_SPACE}>#*_+\-\u2022]*+{number_before})({words})({marks}{number_after}{marks})"
         rf"(?:([:\uff1a])|(?=\r?(?:\n|\Z))|(?={unknown}))",
         re.IGNORECASE,
     )
 
 
 def find_headers(text: str, pattern: re.Pattern[str]) -> list[Header]:
-    """Finds the headers of a pattern made by `header_pattern`.
+    """Find the headers of a pattern that was made by `header_pattern`.
 
-    A word of more than one letter needs no colon where it stands alone on its line as a markdown heading
-    (`### Question 2`) or in bold or italics (`**Question 2**`). It may be a header where something like a number stands
-    before the colon (`Question 2a:`, `Answer (b):`).
+    A word of more than one letter needs no colon if it is alone on its line as a Markdown heading (`### Question 2`) or
+    in bold or italics (`**Question 2**`). It may be a header if something like a number is before the colon
+    (`Question 2a:`, `Answer (b):`).
     """
     headers = []
     for match in pattern.finditer(text):
-        before, word, behind, colon = match.groups()
+        before, word, after, colon = match.groups()
         start, end = match.span()
-        if colon and not before and not behind:
+        if colon and not before and not after:
             headers.append(Header(start, end, word.lower()))
         elif colon or len(word) > 1:
             headers += _marked_header(text, match)
@@ -95,9 +95,9 @@ def find_headers(text: str, pattern: re.Pattern[str]) -> list[Header]:
 
 
 def _marked_header(text: str, match: re.Match[str]) -> list[Header]:
-    """Makes the header of a match with marks or numbers around the word, or without a colon, if it is one."""
-    before, word, behind, colon = match.groups()
-    marks = [run for run in [*_EMPHASIS.findall(before), *_EMPHASIS.findall(behind)] if run]
+    """Return the header of a match that has marks or numbers around the word, or no colon; empty if it is not one."""
+    before, word, after, colon = match.groups()
+    marks = [run for run in [*_EMPHASIS.findall(before), *_EMPHASIS.findall(after)] if run]
     closing = marks[-1][::-1] if len(marks) % 2 else ""
     header = Header(match.start(), match.end(), word.lower(), closing)
     if colon and closing and (found := _CLOSING.match(text, header.end)) and closing in found.groups():
@@ -110,11 +110,12 @@ def _marked_header(text: str, match: re.Match[str]) -> list[Header]:
 
 
 def split_sections(text: str, headers: Sequence[Header]) -> Split:
-    """Cuts a text at its headers.
+    """Split a text at its headers.
 
-    A code fence that opens under no header wraps sections: its lines are nobody's, and its end ends the section. One
-    that opens under a header is text there, and a header inside of it is a problem. Rules and counting labels that
-    stand before a header or at the end belong to nobody either; other headings there are a problem.
+    A code fence that opens outside any section wraps sections: its lines belong to no section, and its end closes the
+    last one. A fence that opens inside a section is part of that text, and a header inside the fence is a problem.
+    Horizontal rules and numbered labels before a header or at the end belong to no section; other headings there are a
+    problem.
     """
     bounds, problems = _with_fences(text, headers) if "`" in text else (headers, [])
     label = _find_label(text[: headers[0].start]) if headers and headers[0].start else None
@@ -126,13 +127,13 @@ def split_sections(text: str, headers: Sequence[Header]) -> Split:
     else:
         pieces = [Section(bound.kind, _piece(text, bound, end)) for bound, end in zip(bounds, ends, strict=True)]
     problems += ["heading between pairs"] * _has_heading(bounds, pieces)
-    if "=" in text and _has_text_behind_separator(text, bounds, ends, pieces):
+    if "=" in text and _has_text_after_separator(text, bounds, ends, pieces):
         problems.append("text behind a separator")
     return _without_outside(pieces, problems) if bounds is not headers else Split(pieces, False, False, problems)
 
 
 def _without_outside(pieces: Sequence[Section], problems: list[str]) -> Split:
-    """Takes out the pieces under no header, and says where there was text in them."""
+    """Drop the pieces that belong to no header, and note where they had text."""
     under_header = [index for index, piece in enumerate(pieces) if piece.kind] or [len(pieces)]
     outside = [index for index, piece in enumerate(pieces) if piece.text and not piece.kind]
     if any(under_header[0] < index < len(pieces) - 1 for index in outside):
@@ -143,10 +144,10 @@ def _without_outside(pieces: Sequence[Section], problems: list[str]) -> Split:
 
 
 def _with_fences(text: str, headers: Sequence[Header]) -> tuple[list[Header], list[str]]:
-    """Adds the fences that wrap sections to the headers, as headers without a kind, and takes out headers in code."""
+    """Add the fences that wrap sections to the headers, as headers without a kind, and drop headers in code."""
     bounds: list[Header] = []
     problems: list[str] = []
-    wraps: list[bool] = []  # of the fences that are open, the outermost first
+    wraps: list[bool] = []  # one for each open fence, outermost first
     marks: list[Header | Fence] = [*headers, *find_fences(text)]
     for mark in sorted(marks, key=lambda mark: mark.start):
         under_header = bool(bounds and bounds[-1].kind)
@@ -166,7 +167,7 @@ def _with_fences(text: str, headers: Sequence[Header]) -> tuple[list[Header], li
 
 
 def _find_label(text: str) -> re.Match[str] | None:
-    """Finds the label before the first header: a line with a 1 in it, which may count on before the headers to come."""
+    """Find the label before the first header: a line with a 1 that may be repeated with higher numbers later."""
     lines = (strip(line) for line in reversed(text.split("\n")))
     return _LABEL.fullmatch(next((line for line in lines if line and not line.startswith("```")), ""))
 
@@ -174,7 +175,7 @@ def _find_label(text: str) -> re.Match[str] | None:
 def _pieces_without_labels(
     text: str, bounds: Sequence[Header], ends: Sequence[int], label: re.Match[str]
 ) -> list[Section]:
-    """Cuts a text like `split_sections`, and takes the labels that count on (`### Pair 2`, `2.`) for layout."""
+    """Split a text like `split_sections`, treating numbered labels (`### Pair 2`, `2.`) as layout."""
     pieces = []
     first_kind = next((bound.kind for bound in bounds if bound.kind), "")
     number = 1
@@ -185,7 +186,7 @@ def _pieces_without_labels(
 
 
 def _piece(text: str, bound: Header, end: int, label: str = "") -> str:
-    """Gives what stands between a header and the next one, without the layout behind it."""
+    """Return the text between a header and the next one, without the layout at its end."""
     piece = strip(text[bound.end : end])
     if piece and (piece[-1] in _RULE_ENDS or (label and piece.endswith(label))):
         piece = strip(text[bound.end : _before_layout(text, bound.end, end, label)])
@@ -193,9 +194,9 @@ def _piece(text: str, bound: Header, end: int, label: str = "") -> str:
 
 
 def _before_layout(text: str, start: int, end: int, label: str) -> int:
-    """Finds the end of a section's text, before the rules and the label that lead to the next header.
+    """Return the end of a section's text, before the horizontal rules and the label of the next header.
 
-    What stands on the header's own line is text, whatever it looks like.
+    The rest of the header's own line is always text.
     """
     while (line_start := text.rfind("\n", start, end)) >= 0:
         line = strip(text[line_start:end])
@@ -208,9 +209,9 @@ def _before_layout(text: str, start: int, end: int, label: str) -> int:
 
 
 def _without_closing(text: str, marks: str) -> str:
-    """Takes away the marks that close a header's bold or italics, at the end of the first line or of the text.
+    """Remove the marks that close a header's bold or italics, at the end of the first line or of the text.
 
-    They close the header only where their number is odd: `**Question: see **this**` ends in marks of its own.
+    They belong to the header only if their number is odd: `**Question: see **this**` ends in marks of its own.
     """
     first_line = strip(text.partition("\n")[0])
     for part in (first_line, text):
@@ -220,8 +221,10 @@ def _without_closing(text: str, marks: str) -> str:
 
 
 def _has_heading(bounds: Sequence[Header], pieces: Sequence[Section]) -> bool:
-    """Says whether a text ends in a heading of the next pair, which is nobody's text: a paragraph of one line that is a
-    markdown heading, in bold or ends in a colon, or that begins with the word of such a line before the first header.
+    """Return whether a section ends in a heading of the next pair, which belongs to no section.
+
+    That is a paragraph of one line that is a Markdown heading, is bold, ends in a colon, or begins with the same word
+    as such a line before the first header.
     """
     first_kind = next((bound.kind for bound in bounds if bound.kind), "")
     lead = _KIND_OF_PAIR.match(strip(pieces[0].text.rpartition("\n")[2])) if pieces and not pieces[0].kind else None
@@ -234,10 +237,10 @@ def _has_heading(bounds: Sequence[Header], pieces: Sequence[Section]) -> bool:
     return False
 
 
-def _has_text_behind_separator(
+def _has_text_after_separator(
     text: str, bounds: Sequence[Header], ends: Sequence[int], pieces: Sequence[Section]
 ) -> bool:
-    """Says whether `===` ends sections, as in the form of LLaVA, and one of them goes on behind it."""
+    """Return whether `===` ends sections, as in LLaVA's format, and one of them continues after it."""
     if not any(_SEPARATOR_INSIDE.search(piece.text) for piece in pieces):
         return False
     return any(strip(text[bound.end : end]).endswith("===") for bound, end in zip(bounds, ends, strict=True))
