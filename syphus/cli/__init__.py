@@ -3,14 +3,11 @@
 app.py         the commands
 cold_start.py  the commands that try prompts
 commands.py    the commands besides the main job
-convert.py     what is shown while images are converted, and what is said at the end
 mimicit.py     the commands about MIMIC-IT files
 parameters.py  from the fields of `Options` to options on the command line, for every command that takes them
-progress.py    what is shown while it works
 simulate.py    the simulated endpoint as a command
 streams.py     stdout and stderr, in whatever state they are
 summary.py     the sentences that people read after a run, and about one
-translate.py   the command `translate`
 """
 
 from syphus.cli.app import app, main, main_job

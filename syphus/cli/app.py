@@ -134,10 +134,10 @@ def main_job(
         return
     if is_translation(options.name):  # as the first Syphus has it
         translate_as_dataset(options)
-    from syphus.cli.progress import make_observer
-    from syphus.cli.summary import closing
+    from syphus.cli.summary import closing, translation_summary
     from syphus.formats.report import as_json
     from syphus.main_job import run
+    from syphus.progress import make_observer
 
     observer = make_observer()
     finished = run(options, os.environ, observer)
@@ -145,10 +145,8 @@ def main_job(
         observer.say(line)
     report = finished.report
     if finished.translated is not None:
-        from syphus.cli.translate import closing as closing_of_translation
-
         report = report._replace(translation=finished.translated.report.translation)
-        for line in closing_of_translation(finished.translated, command_given()):
+        for line in translation_summary(finished.translated, command_given()):
             observer.say(line)
     if options.json:
         print_as_json(as_json(report))
@@ -221,9 +219,9 @@ def clean(
     json: Annotated[bool, typer.Option("--json", help="Print both reports as JSON.")] = False,
 ) -> None:
     """Judges every answer of a run again, by today's rules and plugin; sends nothing."""
-    from syphus.cli.progress import make_observer
     from syphus.cli.summary import cleaning
     from syphus.formats.report import as_json
+    from syphus.progress import make_observer
     from syphus.runs.clean import clean_run
 
     done = clean_run(folder, datasets_dir or (), make_observer())

@@ -119,18 +119,20 @@ def stats(
 @with_fields(ConvertOptions)
 def convert(options: ConvertOptions) -> None:
     """Makes the image store of a dataset from its stills or videos; the same command goes on after a stop."""
-    from syphus.cli.convert import ConversionMeter, as_json, closing
+    from syphus.cli.summary import conversion_as_json, conversion_summary
     from syphus.images.convert import convert as work
+    from syphus.progress import ConversionMeter, make_observer
 
-    meter, began = ConversionMeter(), time.monotonic()
+    observer, began = make_observer(), time.monotonic()
+    meter = ConversionMeter(observer)
     try:
-        done = work(options, meter.tick, meter.say, meter.fetched)
+        done = work(options, meter.tick, observer.say, meter.fetched)
     finally:
-        meter.end()
+        observer.close()
     if options.json:
-        print_as_json(as_json(done))
+        print_as_json(conversion_as_json(done))
     else:
-        print_lines(*closing(done, time.monotonic() - began))
+        print_lines(*conversion_summary(done, time.monotonic() - began))
     raise typer.Exit(1 if done.skipped else 0)
 
 
@@ -157,10 +159,10 @@ def cold_start(
 ) -> None:
     """Looks for in-context examples for a prompt, and proves that they help; exit 1 where they do not."""
     from syphus.cli.cold_start import TerminalReviewer, searched
-    from syphus.cli.progress import make_observer
     from syphus.cold_start.command import cold_start as search
     from syphus.cold_start.plan import SearchPlan
     from syphus.cold_start.results_json import as_json
+    from syphus.progress import make_observer
 
     plan = SearchPlan(
         rounds=rounds,
@@ -193,9 +195,9 @@ def compare(
 ) -> None:
     """Asks the same queries with several prompts or models: which answers are better, and what do they cost?"""
     from syphus.cli.cold_start import compared
-    from syphus.cli.progress import make_observer
     from syphus.cold_start.compare import as_json
     from syphus.cold_start.compare import compare as measure
+    from syphus.progress import make_observer
 
     observer = make_observer()
     done = measure(options, prompt, model or [], sample, os.environ, observer)
@@ -222,7 +224,7 @@ def describe(
     ] = "",
 ) -> None:
     """Has the model describe the task of a finished run's pairs, in short and at length."""
-    from syphus.cli.progress import make_observer
+    from syphus.progress import make_observer
     from syphus.runs.describe import describe as ask
 
     observer = make_observer()
@@ -265,14 +267,14 @@ def translate_as_dataset(options: Options) -> NoReturn:
 
 
 def _carry_out(path: Path, output: Path | None, options: Options) -> NoReturn:
-    from syphus.cli.progress import make_observer
-    from syphus.cli.translate import closing
+    from syphus.cli.summary import translation_summary
     from syphus.formats.report import as_json
+    from syphus.progress import make_observer
     from syphus.translation.job import translate as run
 
     observer = make_observer()
     done = run(path, output, options, os.environ, observer)
-    for line in closing(done, command_given()):
+    for line in translation_summary(done, command_given()):
         observer.say(line)
     if options.json:
         print_as_json(as_json(done.report))

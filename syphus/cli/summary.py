@@ -11,7 +11,7 @@ import orjson
 
 from syphus.cli.mimicit import columns
 from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
-from syphus.formats.report import Report, RunResult
+from syphus.formats.report import Report, RunResult, TranslationResult
 from syphus.formats.translation_report import TRANSLATE_STAGE, LanguageReport, TranslationReport
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import ANSWERED
@@ -21,6 +21,7 @@ from syphus.text import MADE_UP, format_dollars, one_line, pluralize, printable
 from syphus.types import State
 
 if TYPE_CHECKING:
+    from syphus.images.convert import ConversionResult
     from syphus.runs.clean import CleaningResult
 
 # FOLDED from languages.py:
@@ -201,6 +202,67 @@ def cost(report: Report) -> str:
         return "cost unknown"
     unknown = report.spending.unknown_tokens
     return format_dollars(report.cost) + (f" (and up to {unknown:,} tokens without an answer)" if unknown else "")
+
+
+_BY_LANGUAGE = re.compile(r"(.*)_([a-z]{2})(\.[a-z]+)")
+
+
+def translation_summary(done: TranslationResult, command: str) -> list[str]:
+    """How it ended: the cause if it was stopped, the languages, the files, and the command that goes on."""
+    report = done.report
+    lines = [str(done.stopped_by)] if done.stopped_by is not None else []
+    assert report.translation is not None
+    lines += [
+        *numbers(report.translation),
+        f"{cost(report)} over {pluralize(len(report.sessions), 'session')}, in all.",
+    ]
+    if report.simulated:
+        lines.append(MADE_UP)
+    gaps = sum(done.missing_context.values())
+    if gaps:
+        what = pluralize(gaps, "translated round lacks", "translated rounds lack")
+        kept = "kept, as --partial says" if done.partial else "left out; --partial keeps them"
+        lines.append(f"{what} earlier rounds in the same language: {kept}.")
+    lines += closing_files(_together(done.files))
+    states = {state: sum(each.counts.states[state] for each in report.translation.languages) for state in State}
+    if done.stopped_by is not None:
+        lines.append(going_on(done.stopped_by, command))
+    elif bad := [
+        state.value for state in (State.INVALID, State.TRUNCATED, State.REFUSED, State.FAILED) if states[state]
+    ]:
+        lines.append(f"Ask those again: {without_retry(command)} --retry {','.join(bad)}")
+    return lines
+
+
+def _together(files: Sequence[str]) -> list[str]:
+    """`SD_instructions_zh.json` and the others of its kind as `SD_instructions_{zh,ja}.json`."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for file in files:
+        found = _BY_LANGUAGE.fullmatch(file)
+        kinds.setdefault((found[1], found[3]) if found else (file, ""), []).append(found[2] if found else "")
+    return [
+        f"{name}_{{{','.join(codes)}}}{end}" if len(codes) > 1 else f"{name}_{codes[0]}{end}" if codes[0] else name
+        for (name, end), codes in kinds.items()
+    ]
+
+
+def conversion_summary(done: ConversionResult, seconds: float) -> list[str]:
+    """How it ended, in numbers."""
+    parts = f" in {pluralize(done.parts, 'part')}" if done.parts > 1 else ""
+    size = f"{done.bytes / 1e6:,.1f} MB" if done.bytes < 1e9 else f"{done.bytes / 1e9:,.2f} GB"
+    each = f", {done.bytes / done.images / 1000:,.1f} kB each" if done.images else ""
+    lines = [f"{pluralize(done.images, 'image')}{parts}, {size}{each}; {done.skipped:,} skipped"]
+    if done.new:
+        lines.append(f"{done.new:,} of them now, {done.new / max(seconds, 1e-9):,.0f}/s")
+    else:
+        lines.append("Nothing to do: it is all there already.")
+    lines.append(f"Files: {', '.join(map(str, done.files))}")
+    return lines
+
+
+def conversion_as_json(done: ConversionResult) -> dict[str, object]:
+    """The same for programs."""
+    return {**done._asdict(), "files": [str(file) for file in done.files]}
 
 
 # FOLDED from showing.py:

@@ -163,6 +163,47 @@ def _answered(*columns: str | int) -> AnsweredQuery:
     return AnsweredQuery(query, State(state), reason, load_pairs(pairs), answer, model, usage, str(columns[17]))
 
 
+_RAW = (
+    "SELECT answer.n, text, model, finish_reason, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, "
+    "estimated, answer.seconds, stage, coalesce(json_extract(settings, '$.model'), '') FROM answer "
+    "JOIN session ON session.id = answer.session JOIN spec ON spec.id = session.spec "
+    "WHERE answer.n > ? ORDER BY answer.n LIMIT ?"
+)
+_NEWEST = (  # query has no index on it; a table of its own, on the disk if it is large, has
+    "DROP TABLE IF EXISTS temp.newest_answer",
+    "CREATE TEMP TABLE newest_answer AS SELECT answer, id FROM query WHERE answer IS NOT NULL",
+    "CREATE INDEX temp.newest_answer_n ON newest_answer (answer)",
+)
+
+
+class RawAnswer(NamedTuple):
+    """An answer as it came. `asked` is the name of the model in the settings, `queries` those whose newest it is."""
+
+    text: str
+    model: str
+    finish_reason: str
+    usage: Usage
+    seconds: float
+    stage: str
+    asked: str
+    queries: tuple[str, ...]
+
+
+def raw_answers(store: Store) -> Iterator[RawAnswer]:
+    """All answers of a run, of all its stages, in the order in which they came."""
+    for statement in _NEWEST:
+        store.read(statement)
+    for rows in store.read_in_batches(_RAW):
+        queries: dict[int, list[str]] = {}
+        newest = "SELECT answer, id FROM newest_answer WHERE answer BETWEEN ? AND ?"
+        for answer, query in store.read(newest, rows[0][0], rows[-1][0]):
+            queries.setdefault(answer, []).append(query)
+        for n, text, model, finish_reason, *columns in rows:
+            *tokens, seconds, stage, asked = columns
+            names = tuple(queries.get(n, ()))
+            yield RawAnswer(text, model, finish_reason, Usage(*tokens), seconds, stage, asked, names)
+
+
 # FOLDED from lookup.py:
 # Everything that the ledger knows of one query.
 

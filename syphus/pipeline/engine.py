@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import random
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig
@@ -21,7 +23,7 @@ from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
-from syphus.pipeline.loop import Loop
+from syphus.pipeline.loop import REQUEST_LOG, Loop
 from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
 from syphus.pipeline.session_stats import SessionStats
@@ -52,6 +54,10 @@ class StageRun:
     drain_seconds: float
 
 
+def _do_nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class RunView:
     """What can be seen of a running stage from outside."""
@@ -59,6 +65,7 @@ class RunView:
     stats: SessionStats
     admission: AdmissionController
     clock: Callable[[], float]
+    stop: Callable[[], None] = _do_nothing  #: acts like Ctrl-C; may be called from any thread
 
 
 class Observer:
@@ -125,8 +132,8 @@ async def _ask_for_all(
                 work.max_rounds,
                 work.trusted,
             )
-            with _signals(loop, gate, work.drain_seconds, observer):
-                async with observer.watching(RunView(work.stats, gate, clock)):
+            with _signals(loop, gate, work.drain_seconds, observer) as stop, _redacted_log(work.redactor):
+                async with observer.watching(RunView(work.stats, gate, clock, stop)):
                     await loop.run(work.threads)
     stopped_by = writer.fault or loop.stopped_by
     for lane in lanes:
@@ -169,8 +176,11 @@ def _few_collections() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _signals(loop: Loop, gate: AdmissionController, drain: float, observer: Observer) -> Iterator[None]:
-    """The first Ctrl-C sends nothing more and waits for the calls in flight, the second leaves at once."""
+def _signals(loop: Loop, gate: AdmissionController, drain: float, observer: Observer) -> Iterator[Callable[[], None]]:
+    """The first Ctrl-C sends nothing more and waits for the calls in flight, the second leaves at once.
+
+    Yields a function that does the same from any thread.
+    """
     running = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
@@ -192,8 +202,28 @@ def _signals(loop: Loop, gate: AdmissionController, drain: float, observer: Obse
                 running.add_signal_handler(number, stop, number)
                 before[number] = handler
     try:
-        yield
+        yield partial(_call_in, running, partial(stop, signal.SIGINT))
     finally:
         for number, handler in before.items():
             running.remove_signal_handler(number)
             signal.signal(number, handler)  # the loop leaves the system's own behind
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(function)
+
+
+@contextlib.contextmanager
+def _redacted_log(redactor: SecretRedactor) -> Iterator[None]:
+    """Keep secrets out of the debug messages about requests."""
+
+    def redact(record: logging.LogRecord) -> bool:
+        record.msg, record.args = redactor.scrub(record.getMessage()), ()
+        return True
+
+    REQUEST_LOG.addFilter(redact)
+    try:
+        yield
+    finally:
+        REQUEST_LOG.removeFilter(redact)

@@ -10,6 +10,7 @@ answer is committed before its worker goes on, so a crash can lose at most as ma
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from syphus.endpoints.classify import Action, ReplyVerdict
@@ -24,6 +25,7 @@ from syphus.pipeline.work_queue import WorkItem, WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.types import Completion, Outcome, Request, State
 
+REQUEST_LOG = logging.getLogger("syphus.requests")  #: gets each request and outcome as a debug message
 SAME_FATE = 5  #: rows that all fail before any succeeds: then it is not the rows
 
 
@@ -147,6 +149,7 @@ class Loop:
             await self._settle(job, image_failure(error))
             return
         job.requests += 1
+        REQUEST_LOG.debug("%s: %s", job.row.query.id, result)
         verdict, lane = result.verdict, result.endpoint_state
         if verdict.action is Action.ANSWER or verdict.caused_by_row:
             self._opened.set()
@@ -287,5 +290,6 @@ class Loop:
     async def _save(self, entry: Entry) -> None:
         assert entry.outcome is not None
         if await self._writer.put(entry):
+            REQUEST_LOG.debug("%s: %s %s", entry.row.query.id, entry.outcome.state, entry.outcome.reason)
             self._stats.states[entry.outcome.state] += 1
             self._stats.pairs += len(entry.outcome.pairs)

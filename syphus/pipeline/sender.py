@@ -33,6 +33,18 @@ class SendResult(NamedTuple):
     endpoint_state: EndpointState
     seconds: float
 
+    def __str__(self) -> str:
+        """Return `answered in 1.2 s, 350 + 120 tokens (api.openai.com)`, or what went wrong."""
+        verdict = self.verdict
+        what = verdict.action.name.lower() if verdict.completion is None else "answered"
+        parts = [f"{what} in {self.seconds:.1f} s"]
+        if verdict.completion is not None:
+            usage = verdict.completion.usage
+            parts.append(f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens")
+        else:
+            parts.append(": ".join(text for text in (verdict.cause, verdict.message) if text))
+        return f"{', '.join(parts)} ({self.endpoint_state.endpoint.host})"
+
 
 class RequestSender:
     """Makes calls. `clock` is monotonic, in seconds; `max_wait` the longest pause that a server may ask for."""

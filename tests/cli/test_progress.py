@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from syphus.cli.progress import LiveObserver, PlainObserver, ProgressFormatter, make_observer
 from syphus.config.pricing import Price
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.engine import RunView
 from syphus.pipeline.session_stats import SessionStats
+from syphus.progress import LiveObserver, PlainObserver, ProgressFormatter, make_observer
 from syphus.types import State, Usage
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -28,12 +28,12 @@ from media import every, number_of, numbered, skipped, write_still, write_video
 from PIL import Image
 from processes import MAIN, environment, finish, start, syphus
 
-from syphus.cli.convert import ConversionMeter
 from syphus.errors import ConfigError, InputError, PluginError, RunError, StorageError
 from syphus.images.convert import ConversionProgress, ConversionResult
 from syphus.images.convert import convert as convert_as
 from syphus.images.convert_options import ConvertOptions
 from syphus.images.store import open_store
+from syphus.progress import ConversionMeter, make_observer
 
 hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
 
@@ -568,10 +568,11 @@ def test_the_order_does_not_depend_on_who_is_first(tmp_path: Path, convert: Call
 
 def test_progress_has_a_rate_and_an_end_and_is_told_at_its_time(tmp_path: Path) -> None:
     stream = io.StringIO()
-    meter = ConversionMeter(stream)
+    observer = make_observer(stream)
+    meter = ConversionMeter(observer)
     meter.tick(ConversionProgress(100, 2, 0.2))
     assert stream.getvalue() == ""  # it is not time yet
     line = meter.line(time.monotonic() + 10, ConversionProgress(1100, 3, 0.6))
     assert re.fullmatch(r"1,100 images  3 skipped  60%  (99|100)/s  left 10 s", line)
-    meter.say("two\x1b[2Jlines")
+    observer.say("two\x1b[2Jlines")
     assert stream.getvalue() == "two [2Jlines\n"

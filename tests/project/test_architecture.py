@@ -21,6 +21,7 @@ PACKAGE = ROOT / "syphus"
 #: From top to bottom: a room, which is a package or a module of `syphus`, imports from those below it and from itself.
 LAYERS = (
     ("cli",),
+    ("progress",),
     ("main_job",),
     ("cold_start", "relations", "translation"),
     ("runs",),

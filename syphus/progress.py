@@ -1,0 +1,427 @@
+"""What people see while Syphus works: a live line on a terminal or in a notebook, plain lines anywhere else.
+
+Everything goes to stderr, and to a log file if there is one. The displays read the numbers of the work and never touch
+them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol, TextIO
+
+from syphus.errors import ConfigError
+from syphus.pipeline.engine import Observer, RunView
+from syphus.text import format_dollars, format_duration, pluralize, printable
+from syphus.types import State
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from syphus.images.convert import ConversionProgress
+
+RATE_OVER = 120.0  #: seconds that the rate is averaged over
+PLAIN_EVERY = 30.0  #: seconds between two plain lines
+LIVE_EVERY = 0.25
+_READING_EVERY = 5.0
+_TOP_CAUSES = 3  #: causes of errors that are shown
+_NOTABLE_WAIT = 5.0  #: seconds; a shorter wait for a limit is not shown
+_BAR_WIDTH = 24
+_COLUMNS_FOR_BAR = 100  #: a narrower terminal gets no bar
+
+
+class ProgressFormatter:
+    """Formats the progress of a run: how far it is, how fast, and what it is waiting for."""
+
+    def __init__(self, view: RunView) -> None:
+        self._view = view
+        self._readings: deque[tuple[float, int]] = deque([(view.clock(), 0)])
+
+    @property
+    def done(self) -> int:
+        """Queries with an outcome, over all sessions."""
+        stats = self._view.stats
+        return stats.total - stats.states_before[State.PENDING] + stats.done
+
+    @property
+    def total(self) -> int:
+        """Queries of the run."""
+        return self._view.stats.total
+
+    def read(self) -> None:
+        """Record the current progress, for the rate."""
+        now = self._view.clock()
+        self._readings.append((now, self._view.stats.done))
+        while len(self._readings) > 2 and now - self._readings[0][0] > RATE_OVER:
+            self._readings.popleft()
+
+    def rate(self) -> float:
+        """Return the outcomes per second of this session, averaged over the last two minutes."""
+        (began, before), (now, done) = self._readings[0], self._readings[-1]
+        return (done - before) / (now - began) if now > began else 0.0
+
+    def counts(self) -> str:
+        """Return `ok 5,180  invalid 21  retried 3  498/min  61k tokens  $2.07  left 16 min`."""
+        stats, budget = self._view.stats, self._view.admission.budget
+        parts = [
+            f"{state} {stats.in_state(state):,}"
+            for state in State
+            if state is not State.PENDING and (stats.in_state(state) or state is State.OK)
+        ]
+        if stats.asked_again:
+            parts.append(f"retried {stats.asked_again:,}")
+        rate = self.rate()
+        parts.append(f"{rate * 60:,.0f}/min" if rate < 20 else f"{rate:,.0f}/s")
+        usage = stats.usage
+        parts.append(f"{(usage.prompt_tokens + usage.completion_tokens) / 1000:,.0f}k tokens")
+        if budget.price is not None and budget.cost:
+            parts.append(format_dollars(budget.cost))
+        if rate > 0:
+            parts.append(f"left {format_duration((stats.total - self.done) / rate)}")
+        return "  ".join(parts)
+
+    def trouble(self) -> str:
+        """Return the errors by cause, and what the run is waiting for; "" if all is well."""
+        parts = [f"{count:,} {cause}" for cause, count in self._view.stats.errors.most_common(_TOP_CAUSES)]
+        now = self._view.clock()
+        for lane in self._view.admission.endpoint_states:
+            host = lane.endpoint.host
+            if lane.disabled_by is not None:
+                parts.append(f"{host} is left out")
+            elif lane.health.down_since is not None:
+                parts.append(f"{host} down since {_clock_time(lane.health.down_since - now)}")
+            elif lane.paused_until > now + 1:
+                limit = f" ({lane.paused_for})" if lane.paused_for else ""
+                parts.append(f"waiting until {_clock_time(lane.paused_until - now)}: {host} asks for it{limit}")
+        held = self._view.admission.waiting_until - now
+        if held > _NOTABLE_WAIT and not parts:
+            parts.append(f"waiting until {_clock_time(held)} for the limit{self._limits()}")
+        return "  ".join(parts)
+
+    def _limits(self) -> str:
+        """Return ` of 60 requests and 90,000 tokens a minute`."""
+        stated = [
+            f"{limit:,.6g} {what}"
+            for lane in self._view.admission.endpoint_states
+            for what, limit in lane.per_minute.items()
+        ]
+        return f" of {' and '.join(stated)} a minute" if stated else ""
+
+    def line(self) -> str:
+        """Return everything in one line."""
+        self.read()
+        trouble = self.trouble()
+        return f"{self.done:,}/{self.total:,}  {self.counts()}" + (f"  [{trouble}]" if trouble else "")
+
+
+def _clock_time(seconds: float) -> str:
+    """Return the wall-clock time in `seconds` from now; negative for the past."""
+    return f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
+
+
+class _Stream(Protocol):
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
+class PlainObserver(Observer):
+    """Writes plain lines: to a pipe, a log file, or a terminal without cursor control."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+        self._shown_at = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Write a line. A reader that has gone away does not stop the run."""
+        self._write(f"{printable(line)}\n")
+
+    def reading(self, rows: int) -> None:
+        """Show how many rows have been read, every few seconds."""
+        if self._is_due(_READING_EVERY):
+            self.say(f"reading: {rows:,} rows")
+
+    def converting(self, line: str) -> None:
+        """Show the progress of a conversion, every now and then."""
+        if self._is_due(PLAIN_EVERY):
+            self.say(line)
+
+    @contextlib.asynccontextmanager
+    async def watching(self, view: RunView) -> AsyncIterator[None]:
+        """Show the progress of a stage while it runs."""
+        task = asyncio.create_task(self._show(view))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def close(self) -> None:
+        """End the display."""
+
+    async def _show(self, view: RunView) -> None:
+        formatter = ProgressFormatter(view)
+        while True:
+            await asyncio.sleep(PLAIN_EVERY)
+            self.say(formatter.line())
+
+    def _is_due(self, every: float) -> bool:
+        now = time.monotonic()
+        if now - self._shown_at < every:
+            return False
+        self._shown_at = now
+        return True
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+            self._stream.flush()
+
+
+class OneLineObserver(PlainObserver):
+    """Redraws one line in place: in a notebook, whose output knows a carriage return and little else."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._drawn = 0  # characters of the line that stands there
+
+    def say(self, line: str) -> None:
+        """Write a line above the one that is redrawn."""
+        self.close()
+        super().say(line)
+
+    def reading(self, rows: int) -> None:
+        """Show how many rows have been read."""
+        if self._is_due(2 * LIVE_EVERY):
+            self._draw(f"reading: {rows:,} rows")
+
+    def converting(self, line: str) -> None:
+        """Show the progress of a conversion."""
+        if self._is_due(2 * LIVE_EVERY):
+            self._draw(line)
+
+    def close(self) -> None:
+        """Remove the line that is redrawn."""
+        if self._drawn:
+            self._write(f"\r{' ' * self._drawn}\r")
+            self._drawn = 0
+
+    async def _show(self, view: RunView) -> None:
+        formatter = ProgressFormatter(view)
+        try:
+            while True:
+                self._draw(_bar(formatter) + formatter.line())
+                await asyncio.sleep(2 * LIVE_EVERY)
+        finally:
+            self._draw(_bar(formatter) + formatter.line())
+            self._write("\n")
+            self._drawn = 0
+
+    def _draw(self, line: str) -> None:
+        line = printable(line)
+        self._write(f"\r{line.ljust(self._drawn)}")
+        self._drawn = len(line)
+
+
+def _bar(formatter: ProgressFormatter) -> str:
+    done = _BAR_WIDTH * formatter.done // max(1, formatter.total)
+    return f"{'━' * done}{'╌' * (_BAR_WIDTH - done)} "
+
+
+class LiveObserver(OneLineObserver):
+    """Redraws a bar and its numbers on a terminal; other lines scroll above it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._terminal = stream
+        self._progress: Progress | None = None
+
+    def say(self, line: str) -> None:
+        """Write a line above the bar, if there is one."""
+        if self._progress is None:
+            super().say(line)
+        else:
+            self._progress.console.print(printable(line), markup=False, highlight=False)
+
+    async def _show(self, view: RunView) -> None:
+        from rich.console import Console  # only a terminal needs it, and it takes its time to import
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        formatter, console = ProgressFormatter(view), Console(file=self._terminal)
+        columns = (
+            *([BarColumn(bar_width=_BAR_WIDTH)] if console.width >= _COLUMNS_FOR_BAR else []),
+            TextColumn("{task.fields[counts]}", markup=False),
+            TextColumn("{task.fields[trouble]}", markup=False, style="yellow"),
+        )
+        with Progress(*columns, console=console, auto_refresh=False) as self._progress:
+            task = self._progress.add_task("", total=view.stats.total, counts="", trouble="")
+            try:
+                while True:
+                    self._update(self._progress, task, formatter)
+                    await asyncio.sleep(LIVE_EVERY)
+            finally:
+                self._update(self._progress, task, formatter)
+                self._progress = None
+
+    @staticmethod
+    def _update(bar: Progress, task: TaskID, formatter: ProgressFormatter) -> None:
+        formatter.read()
+        counts = f"{formatter.done:,}/{formatter.total:,}  {formatter.counts()}"
+        bar.update(task, completed=formatter.done, counts=counts, trouble=formatter.trouble(), refresh=True)
+
+    def _draw(self, line: str) -> None:
+        self._write(f"\r\033[K{printable(line)}")
+        self._drawn = 1
+
+    def close(self) -> None:
+        """Remove the line that is redrawn."""
+        if self._drawn:
+            self._write("\r\033[K")
+            self._drawn = 0
+
+
+class ObserverGroup(PlainObserver):
+    """Passes everything on to several observers, such as a terminal and a log file."""
+
+    def __init__(self, *observers: PlainObserver) -> None:
+        self._observers = observers
+
+    def say(self, line: str) -> None:
+        """Write a line to each."""
+        for observer in self._observers:
+            observer.say(line)
+
+    def reading(self, rows: int) -> None:
+        """Show how many rows have been read, on each."""
+        for observer in self._observers:
+            observer.reading(rows)
+
+    def converting(self, line: str) -> None:
+        """Show the progress of a conversion, on each."""
+        for observer in self._observers:
+            observer.converting(line)
+
+    @contextlib.asynccontextmanager
+    async def watching(self, view: RunView) -> AsyncIterator[None]:
+        """Show the progress of a stage while it runs, on each."""
+        async with contextlib.AsyncExitStack() as shown:
+            for observer in self._observers:
+                await shown.enter_async_context(observer.watching(view))
+            yield
+
+    def close(self) -> None:
+        """End each display."""
+        for observer in self._observers:
+            observer.close()
+
+
+class _Timestamped:
+    """The stream of a log file: each line begins with the time."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, text: str, /) -> int:
+        now = f"{datetime.now().astimezone().isoformat(timespec='seconds')} "
+        return self._file.write("".join(f"{now}{line}\n" for line in text.splitlines()))
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+class _DebugLines(logging.Handler):
+    """Shows the debug messages of Syphus as lines."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__(logging.DEBUG)
+        self._observer = observer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._observer.say(record.getMessage())
+
+
+def make_observer(stream: TextIO | None = None) -> PlainObserver:
+    """Return the display that suits the stream: a terminal, a notebook, or anything else. By default it is stderr."""
+    stream = stream or sys.stderr
+    if type(stream).__module__.startswith("ipykernel"):
+        return OneLineObserver(stream)
+    live = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return LiveObserver(stream) if live else PlainObserver(stream)
+
+
+@contextlib.contextmanager
+def open_observer(quiet: bool = False, verbose: bool = False, log_file: Path | None = None) -> Iterator[PlainObserver]:
+    """Open a display on stderr, unless `quiet`, and a log file if one is named; `verbose` adds each request's outcome.
+
+    The log file is appended to, and gets everything even if `quiet`. Raises `ConfigError` if it can't be written.
+    """
+    with contextlib.ExitStack() as opened:
+        observers = [] if quiet else [make_observer()]
+        if log_file is not None:
+            observers.append(PlainObserver(_Timestamped(opened.enter_context(_open_log(log_file)))))
+        observer = observers[0] if len(observers) == 1 else ObserverGroup(*observers)
+        opened.callback(observer.close)
+        if verbose:
+            opened.enter_context(_debug_lines(observer))
+        yield observer
+
+
+def _open_log(path: Path) -> IO[str]:
+    try:
+        return path.open("a", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigError(f"--log-file {path} can't be written: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def _debug_lines(observer: Observer) -> Iterator[None]:
+    logger, handler = logging.getLogger("syphus"), _DebugLines(observer)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+
+
+class ConversionMeter:
+    """Formats the progress of an image conversion for an observer."""
+
+    def __init__(self, observer: PlainObserver) -> None:
+        self._observer = observer
+        self._began: tuple[float, ConversionProgress] | None = None
+
+    def tick(self, progress: ConversionProgress) -> None:
+        """Take the progress after an image."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now, progress
+        self._observer.converting(self.line(now, progress))
+
+    def fetched(self, photos: int, new: int) -> None:
+        """Take the progress of a download after a photo."""
+        self._observer.converting(f"{pluralize(photos, 'photo')}, {new:,} downloaded")
+
+    def line(self, now: float, progress: ConversionProgress) -> str:
+        """Return `12,300 images  3 skipped  41%  480/s  left 2 min`."""
+        began, first = self._began or (now, progress)
+        seconds, done = now - began, progress.share - first.share
+        parts = [pluralize(progress.images, "image")]
+        parts += [f"{progress.skipped:,} skipped"] if progress.skipped else []
+        parts.append(f"{progress.share:.0%}")
+        if seconds > 0:
+            parts.append(f"{(progress.images - first.images) / seconds:,.0f}/s")
+        if done > 0:
+            parts.append(f"left {format_duration(seconds * (1 - progress.share) / done)}")
+        return "  ".join(parts)
