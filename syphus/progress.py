@@ -20,13 +20,11 @@ from typing import IO, TYPE_CHECKING, Protocol, TextIO
 
 from syphus.errors import ConfigError
 from syphus.pipeline.engine import Observer, RunView
-from syphus.text import format_dollars, format_duration, pluralize, printable
+from syphus.text import format_dollars, format_duration, printable
 from syphus.types import State
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-    from syphus.images.convert import ConversionProgress
 
 RATE_OVER = 120.0  #: seconds that the rate is averaged over
 PLAIN_EVERY = 30.0  #: seconds between two plain lines
@@ -393,35 +391,3 @@ def _debug_lines(observer: Observer) -> Iterator[None]:
     finally:
         logger.setLevel(before)
         logger.removeHandler(handler)
-
-
-class ConversionMeter:
-    """Formats the progress of an image conversion for an observer."""
-
-    def __init__(self, observer: PlainObserver) -> None:
-        self._observer = observer
-        self._began: tuple[float, ConversionProgress] | None = None
-
-    def tick(self, progress: ConversionProgress) -> None:
-        """Take the progress after an image."""
-        now = time.monotonic()
-        if self._began is None:
-            self._began = now, progress
-        self._observer.converting(self.line(now, progress))
-
-    def fetched(self, photos: int, new: int) -> None:
-        """Take the progress of a download after a photo."""
-        self._observer.converting(f"{pluralize(photos, 'photo')}, {new:,} downloaded")
-
-    def line(self, now: float, progress: ConversionProgress) -> str:
-        """Return `12,300 images  3 skipped  41%  480/s  left 2 min`."""
-        began, first = self._began or (now, progress)
-        seconds, done = now - began, progress.share - first.share
-        parts = [pluralize(progress.images, "image")]
-        parts += [f"{progress.skipped:,} skipped"] if progress.skipped else []
-        parts.append(f"{progress.share:.0%}")
-        if seconds > 0:
-            parts.append(f"{(progress.images - first.images) / seconds:,.0f}/s")
-        if done > 0:
-            parts.append(f"left {format_duration(seconds * (1 - progress.share) / done)}")
-        return "  ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ from syphus.images.unit_results import FileResults, ImageResult, StoreResults, f
 from syphus.images.worker_protocol import require_decoders
 from syphus.io.durable import storage_faults
 from syphus.io.parquet import require_pyarrow
+from syphus.text import format_duration, pluralize
 
 _FORMAT = 1  # goes up when the same settings give other bytes
 _ENOUGH = 100  # images, before their share that is bad means something
@@ -43,6 +45,38 @@ class ConversionResult(NamedTuple):
     bytes: int
     parts: int
     files: tuple[Path, ...]
+
+
+class ConversionMeter:
+    """Formats the progress of a conversion, and passes each line to `show`."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._began: tuple[float, ConversionProgress] | None = None
+
+    def tick(self, progress: ConversionProgress) -> None:
+        """Take the progress after an image."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now, progress
+        self._show(self.line(now, progress))
+
+    def fetched(self, photos: int, new: int) -> None:
+        """Take the progress of a download after a photo."""
+        self._show(f"{pluralize(photos, 'photo')}, {new:,} downloaded")
+
+    def line(self, now: float, progress: ConversionProgress) -> str:
+        """Return `12,300 images  3 skipped  41%  480/s  left 2 min`."""
+        began, first = self._began or (now, progress)
+        seconds, done = now - began, progress.share - first.share
+        parts = [pluralize(progress.images, "image")]
+        parts += [f"{progress.skipped:,} skipped"] if progress.skipped else []
+        parts.append(f"{progress.share:.0%}")
+        if seconds > 0:
+            parts.append(f"{(progress.images - first.images) / seconds:,.0f}/s")
+        if done > 0:
+            parts.append(f"left {format_duration(seconds * (1 - progress.share) / done)}")
+        return "  ".join(parts)
 
 
 Tick = Callable[[ConversionProgress], None]

@@ -11,6 +11,7 @@ outputs.py       the files of a run besides its ledger
 prepare.py       plugin, prompt, endpoint: what can be wrong before a request is sent
 preview.py       the messages that would go out
 push.py          the same to the Hugging Face Hub
+reader.py        a run open for reading in Python: pairs, outcomes, raw answers, numbers
 run_settings.py  what answers depend on, as the ledger keeps it, and how to say that it has changed
 session.py       asking
 status.py        where a run stands

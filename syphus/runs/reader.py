@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from syphus.errors import ConfigError
-from syphus.formats.context import related
+from syphus.formats.context import pairs_with_context
 from syphus.formats.report import Report, as_json
 from syphus.ledger.results import answered, raw_answers
 from syphus.ledger.store import open_for_reading
@@ -119,7 +119,7 @@ class RunReader:
 
     def pairs(self) -> Iterator[PairRecord]:
         """Iterate over the accepted pairs, in the order of the input."""
-        for result in related(self._store, GenerateStage.name):
+        for result in pairs_with_context(self._store, GenerateStage.name):
             for pair, context in zip(result.pairs, result.contexts(), strict=True):
                 yield PairRecord(
                     id=pair.id,
