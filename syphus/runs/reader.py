@@ -16,8 +16,8 @@ from syphus.formats.report import Report, as_json
 from syphus.ledger.results import answered, raw_answers
 from syphus.ledger.store import open_for_reading
 from syphus.runs.generate import GenerateStage
-from syphus.runs.run_settings import kept_prices
-from syphus.runs.status import at_work, read_status
+from syphus.runs.run_settings import stored_prices
+from syphus.runs.status import is_running, read_status
 
 if TYPE_CHECKING:
     import pandas
@@ -112,7 +112,7 @@ class RunReader:
             pairs=report.counts.pairs,
             cost=report.cost,
             requests=report.spending.requests,
-            working=at_work(self.folder, report),
+            working=is_running(self.folder, report),
             simulated=report.simulated,
             report=report,
         )
@@ -145,7 +145,7 @@ class RunReader:
 
     def answers(self) -> Iterator[AnswerRecord]:
         """Iterate over all answers that the run has paid for, in the order in which they came."""
-        prices = kept_prices(self._store)
+        prices = stored_prices(self._store)
         for raw in raw_answers(self._store):
             yield AnswerRecord(
                 text=raw.text,
