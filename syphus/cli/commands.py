@@ -103,8 +103,7 @@ def stats(
     """Counts images, pairs, queries and words of MIMIC-IT files."""
     from syphus.cli.mimicit import HEADS, columns, numbers
     from syphus.formats.mimicit.discovery import find_groups
-    from syphus.formats.mimicit.stats import as_json, count_files
-    from syphus.formats.mimicit.stats_page import write_stats_page
+    from syphus.formats.mimicit.stats import as_json, count_files, write_stats_page
 
     counted = count_files(find_groups(paths)[0])
     rows = numbers(counted)

@@ -1,17 +1,19 @@
-"""The files that leave a run: each format is one function over rows of the ledger.
+"""Writes the files that leave a run: datasets in several formats, dataset cards, and reports.
 
-alpaca.py              alpaca's format
-card.py                the dataset card beside each
-chat.py                openAI's fine-tuning format
-context.py             the pairs of a run with their context, and its train file, as the ledger says that they were ch
-conversations.py       the pairs of a query that belong together
-llava.py               LLaVA's conversations, which ShareGPT's form is, too
-mimicit/               MIMIC-IT files, whoever wrote them
-parquet.py             parquet
-registry.py            the formats that a run can be exported in, in one place
-report.py              the run in numbers
-run_files.py           `pairs.jsonl`
-source.py              what they are written from
-train.py               the keys of a train file
-translation_report.py  translations in numbers
+To add a format, see `registry.py`.
+
+alpaca.py              the Alpaca format
+card.py                the dataset card, a README.md for the Hugging Face Hub
+chat.py                OpenAI's fine-tuning format
+context.py             the pairs of a run with their context, and its train file, as the ledger says
+conversations.py       groups the pairs of a query into conversations
+llava.py               the LLaVA format, which ShareGPT shares
+mimicit/               MIMIC-IT files, by any author: writes, reads, checks, counts and mixes them
+parquet.py             the Parquet format
+registry.py            the table of formats for `export --format`
+report.py              `report.json`: what a run did and what it cost
+run_files.py           `pairs.jsonl`, which grows during a run, and `invalid.json`
+source.py              what a format gets: pairs, image counts, metadata, train file
+train.py               the keys of `XX_train.json`, by a rule or from the user's own file
+translation_report.py  the translation section of the report: counts, cost, verdicts and a sample per language
 """

@@ -1,15 +1,23 @@
-"""Translating the pairs of a run, or of any MIMIC-IT file.
+"""Translates the pairs of a run, or of any MIMIC-IT file, into other languages.
 
-chunks.py        pairs as texts to translate
-files.py         the files in each language, the one in all of them, the data yaml
-job.py           the whole, from the folder or the file to the translated files
-judge.py         A model reads a share of the translations and says what is wrong with them
-options.py       languages, tone and glossary, as the user says them
-page.py          pairs beside their source, to look at
-prompts.py       what the model is asked
-responses.py     what a model has written
-results.py       the pairs that are translated, and which of them go out in each language
-rounds.py        what is asked when
-source_pairs.py  the pairs that are to be translated, one by one, each with the rounds of its conversation that came b
-stage.py         the two stages of translation
+checks.py        checks translations by rule, on arrival and again when the checks or the glossary have changed
+chunks.py        splits a pair that is too long for one answer, and joins its translated chunks
+files.py         finds the input, and writes the translated files
+job.py           the whole job, from a folder or file to the translated files and the report
+judge.py         has a model judge a sample of the accepted translations
+options.py       parses languages, tone and glossary
+page.py          writes the HTML page that shows pairs beside their translations
+prompts.py       the prompts that ask for translations
+responses.py     reads the answers
+results.py       reads the translated pairs, and decides which are exported in each language
+rounds.py        the order of the requests: all pairs first, then retries in batches
+source_pairs.py  reads the pairs to translate
+stage.py         the two stages of the request loop: translate, and translate again
+
+Judging translations with a model uses one part of each of four layers:
+
+- `translation/judge.py` draws the sample, asks, and rejects the translations that the judge found bad.
+- `answers/translation/judge_prompt.py` holds the prompt, and reads a verdict. It is pure text in, value out.
+- `runs/judge.py` is the stage that asks any judge about anything. Cold start uses it too.
+- `formats/translation_report.py` counts the verdicts for the report, which `status` shows for every run.
 """

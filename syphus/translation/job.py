@@ -36,11 +36,11 @@ from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize, short_path
 from syphus.translation import options as wanted
 from syphus.translation import prompts as asking
+from syphus.translation.checks import checks_digest, recheck
 from syphus.translation.files import TranslationPaths, find_paths, write_translations
 from syphus.translation.judge import judge_sample
 from syphus.translation.page import PAGE_FILE, write_page
 from syphus.translation.prompts import languages_prompt
-from syphus.translation.responses import checks_digest, recheck
 from syphus.translation.results import ExportedPairs
 from syphus.translation.rounds import Rounds
 from syphus.translation.source_pairs import read_file_pairs, read_run_pairs

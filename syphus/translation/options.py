@@ -1,4 +1,4 @@
-"""Languages, tone and glossary, as the user says them."""
+"""Parses the options of a translation: languages, tone and glossary."""
 
 from __future__ import annotations
 
@@ -18,64 +18,66 @@ _CODES = ", ".join(LANGUAGES)
 
 
 def check_options(options: Options) -> None:
-    """Sees to it that what the user says makes sense, and that translations can be checked. Raises `ConfigError`."""
+    """Check the options, and that the package for language identification is installed. Raises `ConfigError`."""
     require_identifier()
     build_targets(parse_languages(options.languages, ()), options.tone)
     read_glossary(options.glossary)
 
 
-def parse_languages(told: str, known: Sequence[str]) -> list[str]:
-    """The codes that `--languages` names; where it names none, those that the folder has already, or all there are.
+def parse_languages(text: str, known: Sequence[str]) -> list[str]:
+    """Return the codes that `--languages` names; if it names none, the `known` ones of the folder, or else all.
 
-    Raises `ConfigError` for a language that there is not.
+    Raises `ConfigError` for an unknown language.
     """
-    names = [name.strip().lower() for name in told.split(",") if name.strip()]
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
     if not names:
         return list(known or LANGUAGES)
     if ALL in names:
         return list(LANGUAGES)
     for name in names:
         if name not in LANGUAGES:
-            raise ConfigError(f"--languages {name}: there is {_CODES}, and {ALL}.")
+            raise ConfigError(f"--languages {name}: unknown language; use {_CODES} or {ALL}.")
     return [code for code in LANGUAGES if code in names]
 
 
 def build_targets(codes: Sequence[str], tone: str) -> dict[str, Target]:
-    """The languages with what `--tone` says of them: a tone for all, or `zh=formal,de=informal`, or nothing.
+    """Return the languages by code, each with the tone that `--tone` sets.
 
-    Raises `ConfigError`.
+    `tone` is one tone for all, or `zh=formal,de=informal`, or empty for the default of each language. Raises
+    `ConfigError`.
     """
     tones = {code: LANGUAGES[code].tone for code in codes}
     for part in (part.strip().lower() for part in tone.split(",") if part.strip()):
-        code, equals, own = part.rpartition("=")
-        if own not in _TONES or (equals and code not in LANGUAGES):
-            raise ConfigError(f"--tone {part}: formal or informal, or one of them by language: zh=formal,de=informal.")
+        code, equals, value = part.rpartition("=")
+        if value not in _TONES or (equals and code not in LANGUAGES):
+            raise ConfigError(f"--tone {part}: use formal or informal, or set it by language: zh=formal,de=informal.")
         for each in [code] if equals else codes:
-            tones[each] = "formal" if own == "formal" else "informal"
+            tones[each] = "formal" if value == "formal" else "informal"
     notes = {code: getattr(LANGUAGES[code], tones[code]) for code in codes}
     return {code: Target(LANGUAGES[code], notes[code]) for code in codes}
 
 
 def read_glossary(path: Path | None) -> list[Term]:
-    """The terms of a YAML file. Raises `ConfigError` with the term that is wrong.
+    """Read the terms of a YAML file. Raises `ConfigError`, which names the bad term.
 
-    A term is written the same everywhere (`MIMIC-IT: MIMIC-IT`), or by language (`answer sheet: {de: Antwortbogen}`).
+    A term has one translation for all languages (`MIMIC-IT: MIMIC-IT`), or one for each
+    (`answer sheet: {de: Antwortbogen}`).
     """
     if path is None:
         return []
     document = read_yaml(path)
     if not isinstance(document, Mapping):
-        raise ConfigError(f"{path}: terms are expected at the top (English: translation), this is {kind_of(document)}")
-    return [_term(path, source, wanted) for source, wanted in document.items()]
+        raise ConfigError(f"{path}: expected an object of terms (English: translation), found {kind_of(document)}")
+    return [_read_term(path, source, translation) for source, translation in document.items()]
 
 
-def _term(path: Path, source: str, wanted: object) -> Term:
-    by_language = dict.fromkeys(LANGUAGES, wanted) if isinstance(wanted, str) else wanted
+def _read_term(path: Path, source: str, translation: object) -> Term:
+    by_language = dict.fromkeys(LANGUAGES, translation) if isinstance(translation, str) else translation
     if not source.strip() or not isinstance(by_language, Mapping):
-        raise ConfigError(f'{path}: "{source}": text is expected, or a text for each language, as in {{zh: 参数}}')
+        raise ConfigError(f'{path}: "{source}": expected text, or a text for each language, as in {{zh: 参数}}')
     for code, text in by_language.items():
         if code not in LANGUAGES:
-            raise ConfigError(f'{path}: "{source}": there is no language {code}; there is {_CODES}')
+            raise ConfigError(f'{path}: "{source}": unknown language {code}; use {_CODES}')
         if not isinstance(text, str) or not text.strip():
             raise ConfigError(f'{path}: "{source}": {code} must be text')
     return Term(source, {str(code): str(text) for code, text in by_language.items()})

@@ -1,7 +1,7 @@
-"""What the model is asked: one pair in several languages, or several texts in a language each.
+"""The translation prompts: one pair into several languages, or several texts into one language each.
 
-The source is paid for once for all its languages, and the instructions once for several texts. Every answer is one JSON
-object; where the server can be held to a schema it is given one.
+A request pays for a source once for all its languages, and for the instructions once for several texts. Every answer is
+one JSON object; the request offers a JSON schema of it, for servers that can enforce one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from syphus.types import Message
 
 FIELDS = ("instruction", "answer")
 
-#: What every request begins with, but for the languages and the form of the answer.
+#: The system message of every request. Request keys hash it: a changed byte pays for every answer again.
 SYSTEM = """\
 You are a professional translator. You translate training data of vision-language models from English: a pair is an \
 instruction, mostly a question about images or videos that you don't see, and its answer.
@@ -36,21 +36,22 @@ _BY_NUMBER = '{{"NUMBER": {{{fields}}}, ...}}, with all numbers, and with the fi
 
 
 class Target(NamedTuple):
-    """A language to translate into, and how its reader is addressed."""
+    """A language to translate into. `note` says how to address the reader."""
 
     language: Language
     note: str
 
     @property
     def line(self) -> str:
-        """What the model is told of it."""
+        """The line of the system message for this language."""
         return f"- {self.language.code}: {self.language.name} ({self.language.own_name}). {self.note}"
 
 
 class RetryItem(NamedTuple):
-    """One text and the language that it is asked for in once more.
+    """One text to translate again into one language.
 
-    `earlier` are texts that came before it, `rejected` says what was wrong with its `asked` translations so far.
+    `earlier` holds the texts before it, `attempts` counts its translations so far, `rejected` says what was wrong with
+    the last one.
     """
 
     source: Translatable
@@ -61,7 +62,7 @@ class RetryItem(NamedTuple):
 
 
 class TranslationPrompt(NamedTuple):
-    """The messages, and the schema of the answer as `response_format` takes it."""
+    """The messages, and the `response_format` with the schema of the answer."""
 
     messages: list[Message]
     schema: dict[str, object]
@@ -70,24 +71,24 @@ class TranslationPrompt(NamedTuple):
 def languages_prompt(
     source: Translatable, targets: Sequence[Target], earlier: Sequence[str], terms: Sequence[Term]
 ) -> TranslationPrompt:
-    """One pair in several languages."""
+    """Return the prompt that asks for one pair in several languages."""
     fields, codes = _fields(source), [target.language.code for target in targets]
-    form = _BY_LANGUAGE.format(fields=_shown(fields))
+    form = _BY_LANGUAGE.format(fields=_example(fields))
     user = {"languages": codes, **_texts(source), **_extras(earlier, _terms(source, terms, codes))}
     return TranslationPrompt(_messages(targets, form, user), _schema(dict.fromkeys(codes, fields)))
 
 
 def items_prompt(items: Sequence[RetryItem], terms: Sequence[Term]) -> TranslationPrompt:
-    """Several texts, in a language each, numbered from 1."""
+    """Return the prompt that asks for several texts, numbered from 1, in one language each."""
     user = {str(number): _item(item, terms) for number, item in enumerate(items, 1)}
     targets = list({item.target.language.code: item.target for item in items}.values())
     fields = {number: _fields(item.source) for number, item in zip(user, items, strict=True)}
-    form = _BY_NUMBER.format(fields=_shown(FIELDS))
+    form = _BY_NUMBER.format(fields=_example(FIELDS))
     return TranslationPrompt(_messages(targets, form, user), _schema(fields))
 
 
 def terms_in_source(source: Translatable, terms: Sequence[Term]) -> list[Term]:
-    """The terms of the glossary that occur in the source."""
+    """Return the glossary terms that occur in the source."""
     text = f"{source.instruction}\n{source.answer}"
     return [term for term in terms if re.search(rf"(?<!\w){re.escape(term.source)}", text, re.IGNORECASE)]
 
@@ -119,11 +120,11 @@ def _texts(source: Translatable) -> dict[str, object]:
 
 
 def _fields(source: Translatable) -> tuple[str, ...]:
-    """The fields that have text; a piece of a long text has one alone."""
+    """Return the fields that have text; a chunk of a long pair has only one."""
     return tuple(field for field in FIELDS if getattr(source, field).strip())
 
 
-def _shown(fields: Sequence[str]) -> str:
+def _example(fields: Sequence[str]) -> str:
     return ", ".join(f'"{field}": "..."' for field in fields)
 
 
@@ -133,7 +134,10 @@ def _messages(targets: Sequence[Target], form: str, user: Mapping[str, object]) 
 
 
 def _schema(members: Mapping[str, Sequence[str]]) -> dict[str, object]:
-    """Source: "Structured outputs" of OpenAI: with `strict`, every key is required and no other allowed."""
+    """Return the `response_format` for an object with these members and their fields.
+
+    Source: OpenAI's guide "Structured outputs": with `strict`, every key is required and no other is allowed.
+    """
     properties = {name: _object({key: {"type": "string"} for key in fields}) for name, fields in members.items()}
     schema = {"name": "translations", "strict": True, "schema": _object(properties)}
     return {"type": "json_schema", "json_schema": schema}

@@ -21,9 +21,10 @@ from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
 from syphus.pipeline.stage import Judgement
+from syphus.translation.checks import SourceChecker, feedback
 from syphus.translation.chunks import Chunk, dump_texts, load_texts, parse_chunk
 from syphus.translation.prompts import RetryItem, Target, TranslationPrompt, items_prompt, languages_prompt
-from syphus.translation.responses import AnswerMembers, SourceChecker, read_members, read_translation
+from syphus.translation.responses import AnswerMembers, read_members, read_translation
 from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, Request, State
 
 INCOMPLETE = "not in every language"
@@ -100,11 +101,11 @@ class _Translating:
         last = (kept.asks if kept else 0) + 1 >= self._plan.max_attempts
         if isinstance(given, str):
             return Part(n, name, members.state if last else State.PENDING, given)
-        verdict = source.check(given, self._plan.targets[name].language)
-        if not verdict.reason:
+        result = source.check(given, self._plan.targets[name].language)
+        if result.ok:
             return Part(n, name, State.OK, text=dump_texts(given))
         return Part(
-            n, name, State.INVALID if last else State.PENDING, verdict.reason, verdict.detail, dump_texts(given)
+            n, name, State.INVALID if last else State.PENDING, result.reason, feedback(result), dump_texts(given)
         )
 
 

@@ -29,8 +29,7 @@ from syphus.errors import ConfigError, InputError
 from syphus.formats.mimicit.discovery import file_language, find_groups
 from syphus.formats.mimicit.images import DecodeLevel, check_images
 from syphus.formats.mimicit.mix import mix
-from syphus.formats.mimicit.stats import count_files, mean, median
-from syphus.formats.mimicit.stats_page import histogram, write_stats_page
+from syphus.formats.mimicit.stats import count_files, histogram, mean, median, write_stats_page
 from syphus.formats.mimicit.verify import VerifySummary, verify
 from syphus.io.records import read_nested_items
 from syphus.text import in_words

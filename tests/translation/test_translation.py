@@ -283,7 +283,7 @@ def test_a_glossary_is_in_the_prompt_is_verified_and_judges_what_was_there_befor
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"languages": "zh,tlh"}, "--languages tlh: there is zh, ja,"),
+        ({"languages": "zh,tlh"}, "--languages tlh: unknown language; use zh, ja,"),
         ({"tone": "zh=rude"}, "--tone zh=rude"),
         ({"retry": (State.FAILED,), "glossary": Path("none.yaml")}, "none.yaml"),
     ],

@@ -120,9 +120,13 @@ def test_a_glossary_is_read_and_its_faults_are_named(tmp_path: Path) -> None:
     same, by_language = read_glossary(path)
     assert same == Term("MIMIC-IT", dict.fromkeys(LANGUAGES, "MIMIC-IT"))
     assert by_language == Term("answer sheet", {"de": "Antwortbogen"})
-    for text, told in (("a: {xx: b}", "no language xx"), ("a: 3", "text is expected"), ("- a", "terms are expected")):
+    for text, message in (
+        ("a: {xx: b}", '"a": unknown language xx; use zh, ja, '),
+        ("a: 3", '"a": expected text, or a text for each language'),
+        ("- a", "expected an object of terms"),
+    ):
         path.write_text(text, "utf-8")
-        with pytest.raises(ConfigError, match=told):
+        with pytest.raises(ConfigError, match=message):
             read_glossary(path)
 
 

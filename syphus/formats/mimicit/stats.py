@@ -1,9 +1,13 @@
-"""MIMIC-IT files in numbers: images, pairs, queries and words, from one pass over each file."""
+"""Counts the images, pairs, queries and words of MIMIC-IT files, as JSON and as an HTML page.
+
+Each file is read once. The page has a table and charts, and needs no network and no script.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,16 +15,32 @@ from syphus.formats.mimicit.data_yaml import MixtureGroup
 from syphus.formats.mimicit.discovery import file_language, file_prefix
 from syphus.formats.mimicit.ids import IdSet
 from syphus.formats.mimicit.verify import text_list
+from syphus.io.durable import replacing
 from syphus.io.records import field, read_nested_items
-from syphus.text import in_words
+from syphus.text import in_words, one_line
 
-_OPENING = 2  # words
+_OPENING_WORDS = 2  # of an instruction
+
+_MAX_BARS = 20  # of a chart
+_WIDTH, _LABEL_WIDTH, _BAR_HEIGHT = 340, 120, 18  # pixels
+_LABEL_LENGTH = 18  # characters
+
+_STYLE = """
+:root { color-scheme: light dark; --bar: #4878a8; --line: #8884; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; } th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); }
+th, td { text-align: right; } th:first-child, td:first-child { text-align: left; }
+p { overflow-wrap: anywhere; } .wide { overflow-x: auto; }
+.charts { display: flex; flex-wrap: wrap; gap: 1rem 3rem; }
+figure { margin: 0; } figcaption { font-weight: 600; } svg { max-width: 100%; }
+svg rect { fill: var(--bar); } svg text { font-size: 12px; fill: currentColor; }
+"""
 
 
 class MimicitCounts(NamedTuple):
-    """One instruction file. The counters say how many queries, or texts, have so many pairs, or words.
+    """The counts of one instruction file. A counter maps a number of pairs, or words, to how often it occurs.
 
-    A query is pairs that stand together, have the same images, and the same id but for what is behind its last "_".
+    A query is a row of neighbouring pairs with the same images and the same id up to its last "_".
     """
 
     name: str
@@ -35,37 +55,37 @@ class MimicitCounts(NamedTuple):
 
     @property
     def queries(self) -> int:
-        """How many there are."""
+        """The number of queries."""
         return sum(self.pairs_per_query.values())
 
 
 def count_files(groups: Iterable[MixtureGroup]) -> list[MimicitCounts]:
-    """Counts every file of the groups once. Raises `InputError` where a file or a pair can't be read."""
+    """Count each file of the groups once. Raises `InputError` if a file or a pair can't be read."""
     parts = {part.instructions: part for group in groups for part in group.parts}
     return [count_file(path) for path in parts]
 
 
 def count_file(path: Path) -> MimicitCounts:
-    """Counts one file. Raises `InputError` where it or a pair can't be read."""
-    pairs, run, last = 0, 0, ([""], "")
+    """Count one file. Raises `InputError` if the file or a pair can't be read."""
+    pairs, pairs_of_query, last = 0, 0, ([""], "")
     per_query, questions, answers = Counter[int](), Counter[int](), Counter[int]()
     openings = Counter[str]()
     with IdSet() as images:
         for name, entry in read_nested_items(path, "data"):
             pairs += 1
-            asked = in_words(field(entry, "instruction", str))
-            questions[len(asked)] += 1
+            question = in_words(field(entry, "instruction", str))
+            questions[len(question)] += 1
             answers[len(in_words(field(entry, "answer", str)))] += 1
-            openings[" ".join(asked[:_OPENING]).lower()] += 1
-            own = text_list(entry, "image_ids")
-            query = (own, name.rpartition("_")[0])
+            openings[" ".join(question[:_OPENING_WORDS]).lower()] += 1
+            image_ids = text_list(entry, "image_ids")
+            query = (image_ids, name.rpartition("_")[0])
             if query != last:
-                per_query[run] += 1
-                images.add_all(own)
-                run, last = 0, query
-            run += 1
-        per_query[run] += 1
-        del per_query[0]  # before the first pair there was none
+                per_query[pairs_of_query] += 1
+                images.add_all(image_ids)
+                pairs_of_query, last = 0, query
+            pairs_of_query += 1
+        per_query[pairs_of_query] += 1
+        del per_query[0]  # counted before the first pair
         return MimicitCounts(
             *(file_prefix(path), file_language(path), str(path), len(images), pairs),
             *(per_query, questions, answers, openings),
@@ -73,13 +93,13 @@ def count_file(path: Path) -> MimicitCounts:
 
 
 def mean(counter: Counter[int]) -> float:
-    """The mean of the numbers that were counted; 0 of none."""
+    """Return the mean of the counted numbers; 0 if there are none."""
     total = counter.total()
     return sum(value * times for value, times in counter.items()) / total if total else 0.0
 
 
 def median(counter: Counter[int]) -> int:
-    """The lower median of the numbers that were counted; 0 of none."""
+    """Return the lower median of the counted numbers; 0 if there are none."""
     left = (counter.total() + 1) // 2
     for value in sorted(counter):
         left -= counter[value]
@@ -89,7 +109,7 @@ def median(counter: Counter[int]) -> int:
 
 
 def as_json(counted: MimicitCounts) -> dict[str, object]:
-    """The numbers as JSON values."""
+    """Return the counts as JSON values."""
     return {
         "dataset": counted.name,
         "language": counted.language or None,
@@ -97,12 +117,96 @@ def as_json(counted: MimicitCounts) -> dict[str, object]:
         "images": counted.images,
         "instructions": counted.pairs,
         "queries": counted.queries,
-        "pairs_per_query": _spread(counted.pairs_per_query),
-        "question_words": _spread(counted.question_words),
-        "answer_words": _spread(counted.answer_words),
+        "pairs_per_query": _distribution(counted.pairs_per_query),
+        "question_words": _distribution(counted.question_words),
+        "answer_words": _distribution(counted.answer_words),
         "openings": dict(counted.openings.most_common(20)),
     }
 
 
-def _spread(counter: Counter[int]) -> dict[str, float]:
+def _distribution(counter: Counter[int]) -> dict[str, float]:
     return {"mean": round(mean(counter), 2), "median": median(counter), "max": max(counter, default=0)}
+
+
+def write_stats_page(
+    path: Path, counted: Sequence[MimicitCounts], heads: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    """Write the page in UTF-8: a table with `heads` and `rows`, and charts for each file.
+
+    Raises `StorageError` if the disk fails.
+    """
+    parts = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>MIMIC-IT statistics</title>\n',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>MIMIC-IT statistics</h1>\n",
+        f'<div class="wide"><table>\n<tr>{_cells("th", heads)}</tr>\n',
+        *(f"<tr>{_cells('td', row)}</tr>\n" for row in rows),
+        "</table></div>\n",
+        *(_section(each) for each in counted),
+        "</body>\n</html>\n",
+    ]
+    with replacing(path) as file:
+        file.write("".join(parts).encode())
+
+
+def _cells(tag: str, cells: Sequence[str]) -> str:
+    return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells)
+
+
+def _section(counted: MimicitCounts) -> str:
+    title = f"{counted.name} {counted.language}".strip()
+    charts = [
+        _chart("Words per question", histogram(counted.question_words)),
+        _chart("Words per answer", histogram(counted.answer_words)),
+        _chart("Pairs per query", histogram(counted.pairs_per_query)),
+        _chart("First words of questions", counted.openings.most_common(_MAX_BARS)),
+    ]
+    summary = f"{counted.pairs:,} pairs, {mean(counted.pairs_per_query):.1f} per query. {counted.file}"
+    return (
+        f"<h2>{escape(title)}</h2>\n<p>{escape(summary)}</p>\n"
+        f'<div class="charts">\n{"".join(charts)}</div>\n'
+    )  # fmt: skip
+
+
+def histogram(counter: Counter[int]) -> list[tuple[str, int]]:
+    """Return at most 20 bars as (label, count). The last bar also takes the highest hundredth of the numbers."""
+    if not counter:
+        return []
+    first, end = min(counter), _percentile_99(counter) + 1
+    step = -(-(end - first) // _MAX_BARS)
+    bars = []
+    for low in range(first, end, step):
+        last = low + step >= end
+        times = sum(counter[value] for value in counter if low <= value and (last or value < low + step))
+        high = max(counter) if last else low + step - 1
+        bars.append((f"{low}" if low == high else f"{low} to {high}", times))
+    return bars
+
+
+def _percentile_99(counter: Counter[int]) -> int:
+    left = counter.total() * 99 / 100
+    for value in sorted(counter):
+        left -= counter[value]
+        if left <= 0:
+            return value
+    return max(counter)
+
+
+def _chart(title: str, bars: Sequence[tuple[str, int]]) -> str:
+    """Draw one bar per line: label, bar, count."""
+    highest = max((times for _, times in bars), default=1)
+    lines = []
+    for row, (label, times) in enumerate(bars):
+        short = escape(one_line(label, _LABEL_LENGTH))
+        y, width = row * _BAR_HEIGHT, round(times / highest * (_WIDTH - _LABEL_WIDTH - 70))
+        lines.append(
+            f'<text x="{_LABEL_WIDTH - 8}" y="{y + 13}" text-anchor="end">{short}</text>'
+            f'<rect x="{_LABEL_WIDTH}" y="{y + 2}" width="{width}" height="{_BAR_HEIGHT - 4}"/>'
+            f'<text x="{_LABEL_WIDTH + width + 6}" y="{y + 13}">{times:,}</text>\n'
+        )
+    height = max(1, len(bars)) * _BAR_HEIGHT
+    return (
+        f"<figure><figcaption>{escape(title)}</figcaption>\n"
+        f'<svg width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'aria-label="{escape(title)}">\n{"".join(lines)}</svg></figure>\n'
+    )
