@@ -23,7 +23,7 @@ from syphus.ledger.records import reopen
 from syphus.ledger.results import accepted
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
-from syphus.ledger.summary import asks_nobody, average_images, average_size
+from syphus.ledger.summary import average_images, average_size, needs_no_model
 from syphus.pipeline.engine import Observer
 from syphus.relations.relate import RelationPlan, check_images, plan_relation, record_choice, relate
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
@@ -140,9 +140,9 @@ class _Job:
         known = bool(sessions(self._store, STAGE))
         tick, attachments = self._observer.reading, self._runner.attachments
         check = sync_input(self._store, STAGE, self._prepared.dataset, self._options, plugin, tick, attachments)
-        if check is not None and known and (check.new or check.changed or check.gone):
+        if check is not None and known and (check.new or check.changed or check.removed):
             self._observer.say(
-                f"The input has changed: {check.new:,} new, {check.changed:,} changed, {check.gone:,} gone."
+                f"The input has changed: {check.new:,} new, {check.changed:,} changed, {check.removed:,} gone."
             )
 
     def _judge_anew(self) -> None:
@@ -175,7 +175,7 @@ class _Job:
     def _ask(self, report: Report) -> SyphusError | None:
         """One session of the loop; returns what stopped it. Raises `StorageError` where the disk failed."""
         prepared = self._prepared
-        asking = not asks_nobody(self._store, STAGE)
+        asking = not needs_no_model(self._store, STAGE)
         if asking and prepared.no_endpoint is not None:
             raise prepared.no_endpoint
         images = average_images(self._store, STAGE, self._runner.attachments.tokens)

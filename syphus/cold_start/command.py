@@ -15,7 +15,7 @@ from syphus.cold_start.search import ColdStart, ColdStartResult
 from syphus.config.options import ALWAYS, Options
 from syphus.errors import BudgetError, ConfigError, StorageError, SyphusError, UnsatisfactoryError
 from syphus.io.durable import replacing, storage_faults
-from syphus.ledger.results import different
+from syphus.ledger.results import count_distinct_texts
 from syphus.ledger.sessions import last_settings
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
@@ -135,7 +135,7 @@ def _worthwhile(prepared: PreparedRun, store: Store, observer: Observer) -> bool
     plugin = prepared.plugin.digest()
     with closing(prepared.attachments(store.folder)) as attachments:
         sync_input(store, GenerateStage.name, prepared.dataset, prepared.options, plugin, observer.reading, attachments)
-    found = different(store, GenerateStage.name, MIN_QUERIES_UNASKED)
+    found = count_distinct_texts(store, GenerateStage.name, MIN_QUERIES_UNASKED)
     if prepared.options.cold_start == ALWAYS and found:
         return True
     if found >= MIN_QUERIES_UNASKED:

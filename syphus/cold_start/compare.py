@@ -18,7 +18,7 @@ from syphus.cold_start.trials import TrialResult, TrialRunner
 from syphus.config.options import Options
 from syphus.config.pricing import Price
 from syphus.errors import ConfigError, InputError, SyphusError, UsageError
-from syphus.ledger.results import askable, queries_called
+from syphus.ledger.results import askable_queries, queries_by_id
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
@@ -130,7 +130,7 @@ def compare(
         names = _sample(variants, store, count)
         if not names:
             raise InputError(f"{options.name} holds no query that a model could be asked about.")
-        queries = queries_called(store, GenerateStage.name, names)
+        queries = queries_by_id(store, GenerateStage.name, names)
         for line in _forecast(variants, len(queries), average_size(store, GenerateStage.name)):
             observer.say(line)
         done: list[Variant] = []
@@ -141,7 +141,7 @@ def compare(
 def _sample(variants: Sequence[tuple[str, PreparedRun]], store: Store, count: int) -> list[str]:
     """The ids of queries that none of the prompts has for an example, and that were not drawn for a cold start."""
     shown = {turn["content"] for _, prepared in variants for turn in prepared.template.in_context}
-    rows = ((name, text) for name, text in askable(store, GenerateStage.name) if text not in shown)
+    rows = ((name, text) for name, text in askable_queries(store, GenerateStage.name) if text not in shown)
     return sample_random(rows, count, f"{variants[0][1].options.seed} compare")
 
 

@@ -20,7 +20,7 @@ from syphus.cold_start.review import Reviews
 from syphus.cold_start.rubric import RubricVerdict
 from syphus.cold_start.selection import sample_random, sample_spread
 from syphus.cold_start.trials import TrialRunner
-from syphus.ledger.results import askable, queries_called
+from syphus.ledger.results import askable_queries, queries_by_id
 from syphus.ledger.store import Store
 from syphus.runs.generate import GenerateStage
 from syphus.text import pluralize
@@ -183,7 +183,7 @@ class SearchLoop:
     def _held_out(self, pinned: Sequence[Candidate]) -> list[Query]:
         """Queries that prove the set, none of which a person has put there as an example."""
         shown, stage = {each.user_turn for each in pinned}, self._trials.stage(STAGE_PREFIX, self._plain)
-        rows, wanted = askable(self._store, GenerateStage.name), self._plan.held_out
+        rows, wanted = askable_queries(self._store, GenerateStage.name), self._plan.held_out
         drawn = self._queries(sample_random(rows, wanted + len(shown), f"{self._plan.seed} held out"))
         return [query for query in drawn if stage.user_turn(query) not in shown][:wanted]
 
@@ -196,14 +196,14 @@ class SearchLoop:
                 break
             rows = (
                 (name, text)
-                for name, text in askable(self._store, GenerateStage.name)
+                for name, text in askable_queries(self._store, GenerateStage.name)
                 if text not in apart and (name not in used) is fresh
             )
             names += sample_spread(rows, self._plan.sample - len(names), f"{self._plan.seed} round {number}")
         return self._queries(names)
 
     def _queries(self, names: Sequence[str]) -> list[Query]:
-        return queries_called(self._store, GenerateStage.name, names)
+        return queries_by_id(self._store, GenerateStage.name, names)
 
     def _change(self, **fields: object) -> None:
         self.rounds[-1] = replace(self.rounds[-1], **fields)  # type: ignore[arg-type]  # fields of a Round, by name

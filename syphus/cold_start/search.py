@@ -20,7 +20,7 @@ from syphus.cold_start.selection import tokens
 from syphus.cold_start.trials import TrialRunner
 from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
 from syphus.formats.report import Report
-from syphus.ledger.results import askable, different
+from syphus.ledger.results import askable_queries, count_distinct_texts
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
@@ -93,9 +93,9 @@ class ColdStart:
 
     def _fit(self, pinned: Sequence[Candidate]) -> None:
         """Makes the plan fit the input, and says what it will take."""
-        plan = self._plan.fit_to(different(self._store, GenerateStage.name, self._plan.enough_queries))
+        plan = self._plan.fit_to(count_distinct_texts(self._store, GenerateStage.name, self._plan.enough_queries))
         self._loop = self._loop_by(plan)
-        total = sum(1 for _ in askable(self._store, GenerateStage.name))
+        total = sum(1 for _ in askable_queries(self._store, GenerateStage.name))
         for line in search_forecast(self._prepared, plan, total, average_size(self._store, GenerateStage.name)):
             self._observer.say(line)
         if (size := sum(map(tokens, pinned))) > plan.tokens:

@@ -19,9 +19,9 @@ from syphus.cold_start.rubric import CANDIDATE_RUBRIC, RubricVerdict, judge_quer
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.request import RequestBuilder
 from syphus.images.prompt.attachments import ImageAttachments
-from syphus.ledger.inputs import accept, register
+from syphus.ledger.inputs import accept_input, register
 from syphus.ledger.records import Row, StoredAnswer
-from syphus.ledger.results import AnsweredQuery, answered
+from syphus.ledger.results import AnsweredQuery, answered_queries
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import Judgement, PluginFaultError, Stage
@@ -212,13 +212,13 @@ class TrialRunner:
     def _answers(self, stage: Stage, settings: dict[str, object], rows: Sequence[Query]) -> list[AnsweredQuery]:
         everything: Callable[[int], bool] = lambda _: True  # noqa: E731 - it has its type so
         register(self._store, stage.name, rows, everything, lambda _: None)
-        accept(self._store, stage.name)
+        accept_input(self._store, stage.name)
         report = self._runner.report(stage.name)
         if report.counts.states[State.PENDING]:
             stopped_by = self._runner.run(stage, settings, report)
             if stopped_by is not None:
                 raise stopped_by
-        return list(answered(self._store, stage.name))
+        return list(answered_queries(self._store, stage.name))
 
 
 def _simulation(prepared: PreparedRun) -> Simulation | None:

@@ -9,7 +9,7 @@ import orjson
 from syphus.errors import RunError
 from syphus.formats.conversations import conversations
 from syphus.formats.train import OwnTrainFile, RuleTrainFile, TrainFile, resolve_own_entries
-from syphus.ledger.relations import kept_choice, kept_train, made_from, newest_outcome
+from syphus.ledger.relations import latest_outcome, nearest_source, stored_choice, stored_train
 from syphus.ledger.results import QueryResult, accepted
 from syphus.ledger.serialization import StoredPair
 from syphus.ledger.store import Store
@@ -54,7 +54,7 @@ def pairs_with_context(store: Store, stage: str) -> Iterator[QueryResult]:
 
     Nearest ones that are not of these very pairs are no context: then there is none, until they are found anew.
     """
-    choice = kept_choice(store)
+    choice = stored_choice(store)
     relation = choice.relation if choice else None
     if relation is None:
         return accepted(store, stage)
@@ -72,7 +72,7 @@ def read_train_file(store: Store, stage: str) -> TrainFile:
     """
     own = check_own_train_file(store, stage)
     if own is None:
-        choice = kept_choice(store)
+        choice = stored_choice(store)
         return RuleTrainFile(choice.train if choice else Train())
     entries, problems = own
     if problems:
@@ -82,7 +82,7 @@ def read_train_file(store: Store, stage: str) -> TrainFile:
 
 def check_own_train_file(store: Store, stage: str) -> tuple[list[tuple[str, list[str]]], list[str]] | None:
     """The entries of the user's own train file, and what is wrong with them, a line each; None where it is not used."""
-    own = kept_train(store)
+    own = stored_train(store)
     if own is None or count_queries(store, stage).states[State.PENDING]:
         return None
     return resolve_own_entries(own, pairs_with_context(store, stage))
@@ -90,10 +90,10 @@ def check_own_train_file(store: Store, stage: str) -> tuple[list[tuple[str, list
 
 def is_nearest_current(store: Store, stage: str, relation: Relation, vectors: str = "") -> bool:
     """Whether the nearest that are kept are of these very pairs; and of these very `vectors`, if it is said which."""
-    kept = orjson.loads(made_from(store) or "[]")
-    return bool(kept) and kept[::2] == [relation, newest_outcome(store, stage)] and vectors in ("", kept[1])
+    kept = orjson.loads(nearest_source(store) or "[]")
+    return bool(kept) and kept[::2] == [relation, latest_outcome(store, stage)] and vectors in ("", kept[1])
 
 
 def nearest_fingerprint(store: Store, stage: str, relation: Relation, vectors: str) -> str:
     """What nearest are made from, as `is_current` looks at it."""
-    return orjson.dumps([relation, vectors, newest_outcome(store, stage)]).decode()
+    return orjson.dumps([relation, vectors, latest_outcome(store, stage)]).decode()

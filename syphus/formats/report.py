@@ -15,8 +15,8 @@ from syphus.errors import SyphusError
 from syphus.formats.translation_report import TranslationReport, read_translation
 from syphus.formats.translation_report import as_json as translation_as_json
 from syphus.io.durable import replacing
-from syphus.ledger.relations import relation_facts
-from syphus.ledger.sessions import Session, calls_without_end, sessions, specs
+from syphus.ledger.relations import describe_relation
+from syphus.ledger.sessions import Session, all_settings, sessions, unfinished_calls
 from syphus.ledger.store import Store
 from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, count_spending
 from syphus.types import Pair, State, is_simulated
@@ -108,11 +108,11 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
         count_queries(store, stage),
         spending,
         sessions(store, stage),
-        specs(store, stage),
-        prices.cost((use.model, use.asked, use.usage) for use in spending.models),
+        all_settings(store, stage),
+        prices.cost((use.model, use.configured_model, use.usage) for use in spending.models),
         count_rules(store, stage),
-        calls_without_end(store),
-        relation_facts(store),
+        unfinished_calls(store),
+        describe_relation(store),
         None if brief else read_translation(store, prices),
     )
 

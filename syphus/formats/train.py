@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from syphus.formats.conversations import conversations
-from syphus.ledger.relations import Entries
+from syphus.ledger.relations import TrainEntries
 from syphus.ledger.results import QueryResult
 from syphus.types import Train
 
@@ -61,7 +61,9 @@ class OwnTrainFile(NamedTuple):
 TrainFile = RuleTrainFile | OwnTrainFile
 
 
-def resolve_own_entries(own: Entries, results: Iterable[QueryResult]) -> tuple[list[tuple[str, list[str]]], list[str]]:
+def resolve_own_entries(
+    own: TrainEntries, results: Iterable[QueryResult]
+) -> tuple[list[tuple[str, list[str]]], list[str]]:
     """The entries of a user's own file, with the context of the pairs where it names none, and what is wrong with it.
 
     Every problem is one line; it holds the ids of all pairs in memory.

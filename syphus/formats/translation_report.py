@@ -13,7 +13,7 @@ import orjson
 
 from syphus.answers.translation.judge_prompt import FAULTS, NO_FAULT, read_verdict
 from syphus.config.pricing import Prices
-from syphus.ledger.results import answered
+from syphus.ledger.results import answered_queries
 from syphus.ledger.sessions import get_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import PartCounts, PartUse, count_part_spending, count_parts, count_wholes, has_parts
@@ -54,7 +54,7 @@ class JudgedCounts(NamedTuple):
 def read_verdicts(store: Store) -> dict[str, JudgedCounts]:
     """By language; a language of which nothing was to be judged is not there."""
     found: dict[str, JudgedCounts] = {}
-    for each in answered(store, JUDGE_STAGE):
+    for each in answered_queries(store, JUDGE_STAGE):
         code, name = each.query.id.split(" ", 1)
         so_far = found.get(code) or JudgedCounts(0, Counter(), 0, 0, [])
         if each.state is State.PENDING:
@@ -174,7 +174,7 @@ def _language(store: Store, code: str, counts: PartCounts, uses: list[PartUse], 
         counts,
         answers,
         usage,
-        prices.cost((use.model, use.asked, use.usage) for use in uses),
+        prices.cost((use.model, use.configured_model, use.usage) for use in uses),
         _sample(store, code),
     )
 

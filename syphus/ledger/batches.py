@@ -11,10 +11,10 @@ import orjson
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 
-Batch = Sequence[tuple[int, str]]  #: parts, by the number of their query and their name
+PartBatch = Sequence[tuple[int, str]]  #: parts, by the number of their query and their name
 
 
-def register_batches(store: Store, stage: str, batches: Iterable[Batch]) -> int:
+def replace_part_batches(store: Store, stage: str, batches: Iterable[PartBatch]) -> int:
     """Takes the batches in as the pending queries of the stage, instead of those that were; returns how many. Commits.
 
     A batch that was asked for has left its outcome with its parts; one that was not can be dropped.
@@ -36,7 +36,7 @@ def register_batches(store: Store, stage: str, batches: Iterable[Batch]) -> int:
     return count
 
 
-def account_for_batches(store: Store, stage: str) -> None:
+def settle_failed_part_batches(store: Store, stage: str) -> None:
     """Tells the parts of batches that ended in an error, without an answer to be judged. Commits.
 
     A part that was alone ends as its batch did; of several, who knows whose fault it was: they have been asked for once
@@ -76,7 +76,7 @@ _ANSWERED = (
 _WITHOUT = "stage = ? AND state IN ('failed', 'refused', 'invalid') AND position IS NOT NULL"
 
 
-def drop_pending(store: Store, stage: str) -> None:
+def delete_pending_text_batches(store: Store, stage: str) -> None:
     """Forgets batches that nobody has answered. Commits."""
     pending = "SELECT n FROM query WHERE stage = ? AND state = 'pending'"
     store.execute(f"DELETE FROM annotation WHERE n IN ({pending})", stage)
@@ -84,20 +84,20 @@ def drop_pending(store: Store, stage: str) -> None:
     store.commit()
 
 
-def drop_failed(store: Store, stage: str) -> int:
+def forget_failed_text_batches(store: Store, stage: str) -> int:
     """Forgets that texts got no vector, so that they are asked about again; returns how many batches. Commits."""
     count = store.execute(f"UPDATE query SET position = NULL WHERE {_WITHOUT}", stage).rowcount
     store.commit()
     return count
 
 
-def held(store: Store, stage: str) -> Iterator[list[str]]:
+def registered_texts(store: Store, stage: str) -> Iterator[list[str]]:
     """The texts of every batch, whether it has vectors or never will."""
     for _, texts in _rows(store, _HELD, stage):
         yield orjson.loads(texts)
 
 
-def add_batches(store: Store, stage: str, batches: Iterable[Sequence[str]]) -> None:
+def add_text_batches(store: Store, stage: str, batches: Iterable[Sequence[str]]) -> None:
     """Makes batches pending. Commits."""
     n, position = _last_numbers(store, stage)
     for number, batch in enumerate(batches, 1):
@@ -111,18 +111,20 @@ def add_batches(store: Store, stage: str, batches: Iterable[Sequence[str]]) -> N
     store.commit()
 
 
-def split(store: Store, stage: str) -> int:
+def split_failed_text_batches(store: Store, stage: str) -> int:
     """Puts batches of several texts that have failed into two halves each; returns how many. Commits."""
     rows = store.read_uncommitted(
         f"SELECT n, text FROM query JOIN annotation USING (n) WHERE {_WITHOUT} AND json_array_length(text) > 1", stage
     )
     store.executemany("UPDATE query SET position = NULL WHERE n = ?", [(n,) for n, _ in rows])
     texts = [orjson.loads(text) for _, text in rows]
-    add_batches(store, stage, [half for each in texts for half in (each[: len(each) // 2], each[len(each) // 2 :])])
+    add_text_batches(
+        store, stage, [half for each in texts for half in (each[: len(each) // 2], each[len(each) // 2 :])]
+    )
     return len(rows)
 
 
-def without_vectors(store: Store, stage: str) -> list[tuple[str, str]]:
+def texts_without_vector(store: Store, stage: str) -> list[tuple[str, str]]:
     """The texts that no vector was given for, each with the reason."""
     rows = store.read(
         f"SELECT text, reason FROM query JOIN annotation USING (n) WHERE {_WITHOUT} ORDER BY position", stage
@@ -130,7 +132,7 @@ def without_vectors(store: Store, stage: str) -> list[tuple[str, str]]:
     return [(text, reason) for texts, reason in rows for text in orjson.loads(texts)]
 
 
-def vectors(store: Store, stage: str) -> Iterator[tuple[list[str], str]]:
+def texts_with_vectors(store: Store, stage: str) -> Iterator[tuple[list[str], str]]:
     """The texts of each batch that is answered, with the packed vectors."""
     for _, texts, packed in _rows(store, _ANSWERED, stage):
         yield orjson.loads(texts), packed

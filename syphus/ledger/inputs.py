@@ -17,7 +17,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.errors import InputError
-from syphus.ledger.serialization import dump_pairs, dump_pictures, identity
+from syphus.ledger.serialization import dump_images, dump_pairs, images_identity
 from syphus.ledger.store import Store
 from syphus.types import Query
 
@@ -26,7 +26,7 @@ _HEAVY = 32 << 20  # bytes of images
 _EXAMPLES = 3  #: ids that a message names
 
 
-Look = Callable[[Sequence[Query]], Sequence[Query]]  #: the same queries, their images looked at
+ImageInspector = Callable[[Sequence[Query]], Sequence[Query]]  #: the same queries, their images looked at
 
 
 @dataclass(slots=True)
@@ -38,10 +38,10 @@ class InputCheck:
     """
 
     read: int = 0
-    taken: int = 0
+    selected: int = 0
     new: int = 0
     changed: int = 0
-    gone: int = 0
+    removed: int = 0
     moved: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -68,9 +68,9 @@ def register(
     store: Store,
     stage: str,
     queries: Iterable[Query],
-    wanted: Callable[[int], bool],
-    tick: Callable[[int], None],
-    look: Look | None = None,
+    is_selected: Callable[[int], bool],
+    on_progress: Callable[[int], None],
+    inspect_images: ImageInspector | None = None,
 ) -> InputCheck:
     """Reads all queries into the ledger, without committing, so that the caller can still `reject`.
 
@@ -78,10 +78,10 @@ def register(
     them. `tick` is told the number of rows read, now and then; `look` looks at the images of queries of this run.
     Raises `InputError` where two rows have one id.
     """
-    return _Registration(store, stage, look).run(queries, wanted, tick)
+    return _Registration(store, stage, inspect_images).run(queries, is_selected, on_progress)
 
 
-def accept(store: Store, stage: str) -> None:
+def accept_input(store: Store, stage: str) -> None:
     """Changed rows are asked anew, rows that have gone leave the result (their answers stay), and all is committed."""
     changed = "SELECT n FROM query WHERE stage = ?1 AND changed"
     store.execute(f"DELETE FROM result WHERE n IN ({changed})", stage)
@@ -95,7 +95,7 @@ def accept(store: Store, stage: str) -> None:
     store.commit()
 
 
-def reject(store: Store) -> None:
+def reject_input(store: Store) -> None:
     """Leaves the ledger as it was before `register`."""
     store.rollback()
 
@@ -110,7 +110,7 @@ class _Seen(NamedTuple):
 
 
 class _Registration:
-    def __init__(self, store: Store, stage: str, look: Look | None) -> None:
+    def __init__(self, store: Store, stage: str, look: ImageInspector | None) -> None:
         self._store = store
         self._look = look
         self._stage = stage
@@ -130,7 +130,7 @@ class _Registration:
             self._insert(new)
             self._update(old)
             self.check.read += len(rows)
-            self.check.taken += len(new) + len(old)
+            self.check.selected += len(new) + len(old)
             tick(self.check.read)
         self._find_gone()
         return self.check
@@ -243,7 +243,7 @@ class _Registration:
             self._store.execute(f"DELETE FROM {table} WHERE n IN (SELECT n FROM query WHERE {never_asked})", *stage)
         self._store.execute(f"DELETE FROM query WHERE {never_asked}", *stage)
         self.check.changed = self._name_some("changed")
-        self.check.gone = self._name_some("checked < ? AND position IS NOT NULL", self._check_number)
+        self.check.removed = self._name_some("checked < ? AND position IS NOT NULL", self._check_number)
 
     def _name_some(self, condition: str, *values: int) -> int:
         """How many rows it holds for; the check's examples name some of them."""
@@ -274,9 +274,9 @@ def _incoming(query: Query, position: int) -> _Incoming:
     ready = dump_pairs(query.pairs)
     content = f"{query.text}\0{image_ids}\0{meta}\0{query.problem}\0{ready}"
     if query.images:
-        content += f"\0{identity(query.images)}"
+        content += f"\0{images_identity(query.images)}"
     digest = hashlib.blake2b(content.encode(), digest_size=8).digest()
-    return _Incoming(query, position, digest, image_ids, meta, ready, dump_pictures(query.images))
+    return _Incoming(query, position, digest, image_ids, meta, ready, dump_images(query.images))
 
 
 def _spellings(name: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from syphus.ledger.store import Store
 from syphus.types import State, Usage
 
 
-class Part(NamedTuple):
+class PartOutcome(NamedTuple):
     """What an answer makes of one part of query number `n`. `reason` is short and can be counted, `detail` the rest."""
 
     n: int
@@ -36,7 +36,7 @@ class StoredPart(NamedTuple):
 
 
 def write_parts(
-    store: Store, session: int, parts: Sequence[Part], answer: int | None, model: str, usage: Usage | None
+    store: Store, session: int, parts: Sequence[PartOutcome], answer: int | None, model: str, usage: Usage | None
 ) -> None:
     """Writes parts into the open transaction; `usage` is what the answer has cost, None where it was here before."""
     store.executemany(
@@ -73,7 +73,7 @@ def parts_of(store: Store, n: int) -> dict[str, StoredPart]:
     return {name: StoredPart(State(state), *rest) for name, state, *rest in rows}
 
 
-def texts_of(store: Store, numbers: Iterable[int]) -> dict[int, tuple[str, str, str]]:
+def texts_by_number(store: Store, numbers: Iterable[int]) -> dict[int, tuple[str, str, str]]:
     """Id, text and meta (JSON) of queries by their numbers."""
     wanted = list(numbers)
     rows = store.read(
@@ -83,7 +83,7 @@ def texts_of(store: Store, numbers: Iterable[int]) -> dict[int, tuple[str, str, 
     return {n: (name, text, meta) for n, name, text, meta in rows}
 
 
-def named_texts(store: Store, stage: str, ids: Sequence[str]) -> dict[str, str]:
+def texts_by_id(store: Store, stage: str, ids: Sequence[str]) -> dict[str, str]:
     """The texts of queries of a stage by their ids, as far as there are such."""
     if not ids:
         return {}
@@ -95,7 +95,7 @@ def named_texts(store: Store, stage: str, ids: Sequence[str]) -> dict[str, str]:
     return dict(rows)
 
 
-def replace_parts(store: Store, parts: Iterable[tuple[int, str, State, str, str]]) -> None:
+def update_parts(store: Store, parts: Iterable[tuple[int, str, State, str, str]]) -> None:
     """Other outcomes from the same answers, as (n, name, state, reason, detail); without committing."""
     store.executemany(
         "UPDATE part SET state = ?, reason = ?, detail = ? WHERE n = ? AND name = ?",
@@ -120,7 +120,7 @@ def reopen_parts(
     return count
 
 
-def give_parts_the_state_of_their_query(store: Store, stage: str, names: Sequence[str]) -> None:
+def copy_query_states_to_parts(store: Store, stage: str, names: Sequence[str]) -> None:
     """Where a query ended without an answer that could be judged, so have its parts that were not asked for yet."""
     ended = "stage = ? AND position IS NOT NULL AND state IN ('truncated', 'refused', 'failed')"
     for name in names:
@@ -134,7 +134,7 @@ def give_parts_the_state_of_their_query(store: Store, stage: str, names: Sequenc
     store.commit()
 
 
-def reopen_queries(store: Store, stage: str, names: Sequence[str]) -> int:
+def reopen_queries_with_missing_parts(store: Store, stage: str, names: Sequence[str]) -> int:
     """Makes those queries pending that have a part which was not asked for yet; returns how many. Commits."""
     done = (
         f"SELECT n FROM part WHERE name IN ({_marks(names)}) AND (state <> 'pending' OR asked > opened) "
@@ -171,7 +171,7 @@ def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-class PartWithText(NamedTuple):
+class QueryPartTexts(NamedTuple):
     """One query with its parts that are as wanted, by name: text and model (the server's name)."""
 
     id: str
@@ -181,7 +181,7 @@ class PartWithText(NamedTuple):
     parts: dict[str, tuple[str, str]]
 
 
-def with_parts(store: Store, stage: str, state: State) -> Iterator[PartWithText]:
+def queries_with_part_texts(store: Store, stage: str, state: State) -> Iterator[QueryPartTexts]:
     """The queries of a stage in the order of the input, each with its parts in this state."""
     batches = store.read_in_batches(
         "SELECT position, n, id, annotation.text, image_ids, meta FROM query JOIN annotation USING (n) "
@@ -197,10 +197,12 @@ def with_parts(store: Store, stage: str, state: State) -> Iterator[PartWithText]
         parts: dict[int, dict[str, tuple[str, str]]] = {}
         for n, name, text, model in found:
             parts.setdefault(n, {})[name] = (text, model)
-        yield from (PartWithText(name, text, images, meta, parts.get(n, {})) for _, n, name, text, images, meta in rows)
+        yield from (
+            QueryPartTexts(name, text, images, meta, parts.get(n, {})) for _, n, name, text, images, meta in rows
+        )
 
 
-class PartRow(NamedTuple):
+class QueryPartStates(NamedTuple):
     """A query with those of its parts that are in the states asked for: (name, state, reason, text)."""
 
     n: int
@@ -209,7 +211,7 @@ class PartRow(NamedTuple):
     parts: list[tuple[str, State, str, str]]
 
 
-def parts_of_all(store: Store, stage: str, states: Sequence[State]) -> Iterator[PartRow]:
+def queries_with_part_states(store: Store, stage: str, states: Sequence[State]) -> Iterator[QueryPartStates]:
     """The queries of a stage that have parts in these states, with these parts."""
     batches = store.read_in_batches(
         "SELECT n, id, annotation.text FROM query JOIN annotation USING (n) WHERE stage = ? AND n > ? "
@@ -225,10 +227,10 @@ def parts_of_all(store: Store, stage: str, states: Sequence[State]) -> Iterator[
         parts: dict[int, list[tuple[str, State, str, str]]] = {}
         for n, name, state, reason, text in found:
             parts.setdefault(n, []).append((name, State(state), reason, text))
-        yield from (PartRow(n, name, text, parts[n]) for n, name, text in rows if n in parts)
+        yield from (QueryPartStates(n, name, text, parts[n]) for n, name, text in rows if n in parts)
 
 
-class OpenPart(NamedTuple):
+class PendingPart(NamedTuple):
     """A part that is to be asked for again: of which query, how often it was, and the query's text."""
 
     n: int
@@ -237,7 +239,7 @@ class OpenPart(NamedTuple):
     text: str
 
 
-def open_parts(store: Store, stage: str, name: str) -> Iterator[OpenPart]:
+def pending_parts(store: Store, stage: str, name: str) -> Iterator[PendingPart]:
     """The parts of one name that are to be asked for again, by the number of their query."""
     batches = store.read_in_batches(
         "SELECT part.n, name, part.asked - part.opened, annotation.text FROM part JOIN query USING (n) "
@@ -246,7 +248,7 @@ def open_parts(store: Store, stage: str, name: str) -> Iterator[OpenPart]:
         *(stage, name),
     )
     for rows in batches:
-        yield from map(OpenPart._make, rows)
+        yield from map(PendingPart._make, rows)
 
 
 def chunk_id(pair: str, number: int) -> str:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.ledger.parts import Part, write_parts
-from syphus.ledger.serialization import dump_pairs, load_pairs, load_pictures
+from syphus.ledger.parts import PartOutcome, write_parts
+from syphus.ledger.serialization import dump_pairs, load_images, load_pairs
 from syphus.ledger.store import Store
 from syphus.types import Completion, Outcome, Query, State, Usage
 
@@ -65,16 +65,16 @@ class Entry(NamedTuple):
     row: Row
     outcome: Outcome | None
     requests: int
-    paid: NewAnswer | None = None
-    reused: int | None = None
-    again: str = ""
-    lines: str = ""
+    new_answer: NewAnswer | None = None
+    reused_answer: int | None = None
+    retry_reason: str = ""
+    pair_lines: str = ""
     rejected_by: tuple[str, ...] = ()
-    parts: tuple[Part, ...] = ()
+    parts: tuple[PartOutcome, ...] = ()
     model: str = ""
 
 
-class Attempts:
+class RequestCounts:
     """Requests by what came of them, since the last commit."""
 
     def __init__(self) -> None:
@@ -119,19 +119,19 @@ class Records:
         """The queries without an outcome, in the order of the input, as they were when this was called."""
         for rows in self._store.read_in_batches(_PENDING, self._stage):
             for _, n, used, opened, last, reason, *query in rows:
-                yield Row(n, query_of(*query), used, opened, last, reason)
+                yield Row(n, query_from_columns(*query), used, opened, last, reason)
 
-    def find(self, key: bytes, sample: int) -> StoredAnswer | None:
+    def find_answer(self, key: bytes, sample: int) -> StoredAnswer | None:
         """The answer to this very request, if it was ever paid for."""
         found = self._store.read_one(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE key = ? AND sample = ?", key, sample)
         return _answer(found) if found else None
 
-    def get(self, n: int) -> StoredAnswer:
+    def get_answer(self, n: int) -> StoredAnswer:
         """An answer by its number."""
         (columns,) = self._store.read(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE n = ?", n)
         return _answer(columns)
 
-    def judged(self) -> Iterator[tuple[Row, Outcome, StoredAnswer | None]]:
+    def answered_rows(self) -> Iterator[tuple[Row, Outcome, StoredAnswer | None]]:
         """The queries whose outcome comes from an answer, or from pairs that they brought along, with both.
 
         They come in the order of the input.
@@ -141,7 +141,7 @@ class Records:
                 done = orjson.loads(repairs or "{}")
                 old = Outcome(State(state), load_pairs(pairs or "[]"), reason, detail or "", done)
                 answer = _answer(tuple(rest[7:])) if last is not None else None
-                yield Row(n, query_of(*rest[:7]), used, opened, last), old, answer
+                yield Row(n, query_from_columns(*rest[:7]), used, opened, last), old, answer
 
     def replace_outcome(self, n: int, outcome: Outcome) -> None:
         """Another outcome from the same answer, without committing."""
@@ -150,23 +150,23 @@ class Records:
 
     def write(self, entry: Entry) -> None:
         """Writes an entry into the open transaction."""
-        answer = entry.reused
-        if entry.paid is not None:
-            answer = entry.paid.n
-            self._add_answer(entry.paid)
+        answer = entry.reused_answer
+        if entry.new_answer is not None:
+            answer = entry.new_answer.n
+            self._add_answer(entry.new_answer)
         if entry.outcome is None:
             self._store.execute(
                 "UPDATE query SET used = used + 1, reason = ?, answer = ?, attempts = attempts + ? WHERE n = ?",
-                *(entry.again, answer, entry.requests, entry.row.n),
+                *(entry.retry_reason, answer, entry.requests, entry.row.n),
             )
         else:
             self._set_outcome(entry.row.n, entry.outcome, answer, entry.requests)
         if entry.parts:
-            usage = entry.paid.completion.usage if entry.paid else None
+            usage = entry.new_answer.completion.usage if entry.new_answer else None
             write_parts(self._store, self.session, entry.parts, answer, entry.model, usage)
         self._count_rejections(entry.rejected_by)
 
-    def write_attempts(self, attempts: Attempts) -> None:
+    def write_request_counts(self, attempts: RequestCounts) -> None:
         """Adds requests that were made."""
         self._store.executemany(
             "INSERT INTO attempt VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -178,7 +178,7 @@ class Records:
             ],
         )
 
-    def write_pairs_file(self, seq: int, size: int) -> None:
+    def note_pairs_file(self, seq: int, size: int) -> None:
         """Notes that pairs.jsonl holds all outcomes up to `seq` in its first `size` bytes."""
         self._store.execute("INSERT OR REPLACE INTO meta VALUES ('pairs_file', ?)", f"{seq} {size}")
 
@@ -187,7 +187,7 @@ class Records:
         """The running number of the newest outcome."""
         return self._next_seq - 1
 
-    def new_number(self) -> int:
+    def next_answer_number(self) -> int:
         """The number of the next answer."""
         n, self._next_answer = self._next_answer, self._next_answer + 1
         return n
@@ -246,12 +246,12 @@ def highest_seq(store: Store) -> int:
     return _highest(store, "SELECT max(seq) FROM query")
 
 
-def query_of(
+def query_from_columns(
     name: str, text: str, image_ids: str, meta: str, problem: str, ready: str, images: str | None = None
 ) -> Query:
     """A query from the columns `QUERY_COLUMNS` of `QUERY_TABLES`."""
     pairs = load_pairs(ready) if ready != "[]" else ()
-    pictures = load_pictures(images) if images else ()
+    pictures = load_images(images) if images else ()
     return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem, pairs, pictures)
 
 

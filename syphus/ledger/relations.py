@@ -21,7 +21,7 @@ _NEAREST = "nearest"  # meta: what the nearest were made from
 _FACTS = "nearest facts"  # meta: what is told of them, JSON
 _BATCH = 1000
 
-Entries = list[tuple[str, list[str] | None]]  #: of a train file: ids, with their context where it names one
+TrainEntries = list[tuple[str, list[str] | None]]  #: of a train file: ids, with their context where it names one
 
 
 class RelationChoice(NamedTuple):
@@ -32,7 +32,7 @@ class RelationChoice(NamedTuple):
     train: Train
 
 
-def keep_choice(store: Store, choice: RelationChoice, own_train: Entries | None) -> bool:
+def store_choice(store: Store, choice: RelationChoice, own_train: TrainEntries | None) -> bool:
     """Notes what was chosen, and the user's own train file if there is one, without committing.
 
     Returns whether it is another choice than before.
@@ -46,7 +46,7 @@ def keep_choice(store: Store, choice: RelationChoice, own_train: Entries | None)
     return True
 
 
-def kept_choice(store: Store) -> RelationChoice | None:
+def stored_choice(store: Store) -> RelationChoice | None:
     """What was chosen; None where the run has not come so far."""
     kept = get_meta(store, _CHOICE)
     if kept is None:
@@ -55,7 +55,7 @@ def kept_choice(store: Store) -> RelationChoice | None:
     return RelationChoice(Relation(relation) if relation else None, short_name, Train(**train))
 
 
-def kept_train(store: Store) -> Entries | None:
+def stored_train(store: Store) -> TrainEntries | None:
     """The user's own train file, if there is one."""
     packed = get_meta(store, _OWN_TRAIN)
     if not isinstance(packed, bytes):
@@ -63,36 +63,38 @@ def kept_train(store: Store) -> Entries | None:
     return [(name, context) for name, context in orjson.loads(zlib.decompress(packed))]
 
 
-def newest_outcome(store: Store, stage: str) -> int:
+def latest_outcome(store: Store, stage: str) -> int:
     """The running number of the newest outcome of a stage."""
     return int(store.read_value("SELECT max(seq) FROM query WHERE stage = ?", stage) or 0)
 
 
-def made_from(store: Store) -> str:
+def nearest_source(store: Store) -> str:
     """What the nearest that are kept were made from, as it was given to `keep_nearest`; "" where there are none."""
     return str(get_meta(store, _NEAREST) or "")
 
 
-def forget_nearest(store: Store) -> None:
+def invalidate_nearest(store: Store) -> None:
     """The pairs have changed in a way that their newest outcome does not show. Without committing."""
     set_meta(store, _NEAREST, "")
 
 
-def relation_facts(store: Store) -> dict[str, object]:
+def describe_relation(store: Store) -> dict[str, object]:
     """How the pairs are related, JSON values: the name of the relation, and what is known of its vectors.
 
     Nothing where it is as the plugin's `related` says.
     """
-    choice = kept_choice(store)
+    choice = stored_choice(store)
     if choice is None or choice.relation is None:
         return {}
     facts = (
-        orjson.loads(str(get_meta(store, _FACTS) or "{}")) if choice.relation.is_nearest and made_from(store) else {}
+        orjson.loads(str(get_meta(store, _FACTS) or "{}"))
+        if choice.relation.is_nearest and nearest_source(store)
+        else {}
     )
     return {"relation": choice.relation, **facts}
 
 
-def keep_nearest(
+def store_nearest(
     store: Store,
     rows: Iterable[tuple[str, Sequence[Sequence[str]]]],
     stage: str,

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import orjson
 
 from syphus.ledger.parts import parts_of
-from syphus.ledger.records import QUERY_COLUMNS, QUERY_TABLES, query_of
-from syphus.ledger.serialization import StoredPair, as_values, load_kept, load_pairs, load_pictures
+from syphus.ledger.records import QUERY_COLUMNS, QUERY_TABLES, query_from_columns
+from syphus.ledger.serialization import StoredPair, image_as_json, load_images, load_pairs, load_stored_pairs
 from syphus.ledger.store import Store
 from syphus.ledger.summary import has_parts
 from syphus.types import Pair, PromptImage, Query, State, Usage
@@ -58,7 +58,7 @@ def accepted_since(store: Store, stage: str, seq: int) -> Iterator[QueryResult]:
         yield _result(*columns)
 
 
-def most_images(store: Store, stage: str) -> int:
+def max_images_per_query(store: Store, stage: str) -> int:
     """The largest number of images that any of the accepted queries has."""
     most = store.read_value(
         "SELECT max(json_array_length(image_ids)) FROM query JOIN annotation USING (n) "
@@ -86,7 +86,7 @@ def rejected(store: Store, stage: str) -> Iterator[RejectedAnswer]:
 
 def _result(query: str, image_ids: str, pairs: str, model: str, nearest: str | None = None) -> QueryResult:
     ids = None if nearest is None else orjson.loads(nearest)
-    return QueryResult(query, tuple(orjson.loads(image_ids)), load_kept(pairs), model, ids)
+    return QueryResult(query, tuple(orjson.loads(image_ids)), load_stored_pairs(pairs), model, ids)
 
 
 # FOLDED from sample.py:
@@ -121,22 +121,22 @@ class AnsweredQuery(NamedTuple):
     detail: str
 
 
-def askable(store: Store, stage: str) -> Iterator[tuple[str, str]]:
+def askable_queries(store: Store, stage: str) -> Iterator[tuple[str, str]]:
     """Id and text of each query that a model can be asked about, in the order of the input; one at a time."""
     yield from store.stream(_ASKABLE, stage)
 
 
-def different(store: Store, stage: str, most: int) -> int:
+def count_distinct_texts(store: Store, stage: str, most: int) -> int:
     """How many different texts a model can be asked about, counted up to `most`."""
     texts: set[str] = set()
-    for _, text in askable(store, stage):
+    for _, text in askable_queries(store, stage):
         texts.add(text)
         if len(texts) == most:
             break
     return len(texts)
 
 
-def queries_called(store: Store, stage: str, names: Sequence[str]) -> list[Query]:
+def queries_by_id(store: Store, stage: str, names: Sequence[str]) -> list[Query]:
     """The queries with these ids, in this order. Raises KeyError where there is none of that name."""
     found: dict[str, Query] = {}
     for start in range(0, len(names), _AT_ONCE):
@@ -145,11 +145,11 @@ def queries_called(store: Store, stage: str, names: Sequence[str]) -> list[Query
         rows = store.read(
             f"SELECT {QUERY_COLUMNS} FROM {QUERY_TABLES} WHERE stage = ? AND id IN ({marks})", stage, *some
         )
-        found |= {row[0]: query_of(*row) for row in rows}
+        found |= {row[0]: query_from_columns(*row) for row in rows}
     return [found[name] for name in names]
 
 
-def answered(store: Store, stage: str) -> Iterator[AnsweredQuery]:
+def answered_queries(store: Store, stage: str) -> Iterator[AnsweredQuery]:
     """What came of each query of a stage, in their order; those that are still pending come without an answer."""
     for rows in store.read_in_batches(_ANSWERED, stage):
         yield from (_answered(*columns) for _, *columns in rows)
@@ -159,7 +159,7 @@ def _answered(*columns: str | int) -> AnsweredQuery:
     name, text, image_ids, meta, problem, ready = map(str, columns[:6])
     state, reason, pairs, answer, model = map(str, columns[7:12])
     usage = Usage(*(int(count) for count in columns[12:17]))
-    query = query_of(name, text, image_ids, meta, problem, ready, str(columns[6]) if columns[6] else None)
+    query = query_from_columns(name, text, image_ids, meta, problem, ready, str(columns[6]) if columns[6] else None)
     return AnsweredQuery(query, State(state), reason, load_pairs(pairs), answer, model, usage, str(columns[17]))
 
 
@@ -219,7 +219,7 @@ _ANSWERS = (
 )
 
 
-def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
+def describe_query(store: Store, stage: str, query: str) -> dict[str, object] | None:
     """One query as JSON values, with the answers to its newest request and what they were asked with; or None."""
     row = store.read_one(_QUERY, query, stage)
     if row is None:
@@ -233,7 +233,7 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
         "row": None if position is None else position + 1,
         "annotation": text,
         "image_ids": orjson.loads(image_ids),
-        **({"images": [as_values(picture) for picture in images]} if images else {}),
+        **({"images": [image_as_json(picture) for picture in images]} if images else {}),
         "meta": orjson.loads(meta),
         "state": state,
         "reason": reason,
@@ -251,7 +251,7 @@ def look_up(store: Store, stage: str, query: str) -> dict[str, object] | None:
 def _pictures(store: Store, n: int) -> tuple[PromptImage, ...]:
     """The images of a query; none in a ledger from before there were any."""
     exists = store.read("SELECT 1 FROM sqlite_schema WHERE name = 'picture'")
-    return load_pictures(store.read_value("SELECT images FROM picture WHERE n = ?", n)) if exists else ()
+    return load_images(store.read_value("SELECT images FROM picture WHERE n = ?", n)) if exists else ()
 
 
 def _answer(n: int, *columns: object, newest: int) -> dict[str, object]:

@@ -28,14 +28,14 @@ class StoredPair(NamedTuple):
         return Pair(self.instruction, self.answer, self.id, tuple(self.related))
 
 
-def load_kept(text: str) -> list[StoredPair]:
+def load_stored_pairs(text: str) -> list[StoredPair]:
     """Reads what `dump_pairs` wrote, for those that only look at it."""
     return list(map(StoredPair._make, orjson.loads(text)))
 
 
 def load_pairs(text: str) -> tuple[Pair, ...]:
     """Reads what `dump_pairs` wrote."""
-    return tuple(kept.as_pair() for kept in load_kept(text))
+    return tuple(kept.as_pair() for kept in load_stored_pairs(text))
 
 
 def dump_pairs(pairs: Sequence[Pair]) -> str:
@@ -49,21 +49,21 @@ def dump_pairs(pairs: Sequence[Pair]) -> str:
 _KEPT = {field.name: field.default for field in fields(PromptImage) if field.name != "data"}
 
 
-def dump_pictures(pictures: Sequence[PromptImage]) -> str:
+def dump_images(pictures: Sequence[PromptImage]) -> str:
     """A JSON array of objects; "" where there are none."""
-    return orjson.dumps([as_values(picture) for picture in pictures]).decode() if pictures else ""
+    return orjson.dumps([image_as_json(picture) for picture in pictures]).decode() if pictures else ""
 
 
-def load_pictures(text: str | None) -> tuple[PromptImage, ...]:
+def load_images(text: str | None) -> tuple[PromptImage, ...]:
     """What `dump_pictures` has written."""
     return tuple(PromptImage(**values) for values in orjson.loads(text)) if text else ()
 
 
-def as_values(picture: PromptImage) -> dict[str, str | int]:
+def image_as_json(picture: PromptImage) -> dict[str, str | int]:
     """One picture as JSON values, without what does not hold for it."""
     return {name: value for name, empty in _KEPT.items() if (value := getattr(picture, name)) != empty}
 
 
-def identity(pictures: Iterable[PromptImage]) -> str:
+def images_identity(pictures: Iterable[PromptImage]) -> str:
     """What makes other pictures of them: their content, or where they should be as long as that can't be read."""
     return "\0".join(each.digest or each.path or each.id or hashlib.blake2b(each.data).hexdigest() for each in pictures)

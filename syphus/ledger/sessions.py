@@ -77,12 +77,12 @@ def sessions(store: Store, stage: str) -> list[Session]:
     return [Session(*row) for row in rows]
 
 
-def was_used(store: Store) -> bool:
+def has_sessions(store: Store) -> bool:
     """Whether any stage has ever begun to ask."""
     return store.read_one("SELECT 1 FROM session LIMIT 1") is not None
 
 
-def made_up(store: Store) -> bool | None:
+def is_simulated_run(store: Store) -> bool | None:
     """Whether the answers of the newest session that says so were made up; None where none does."""
     row = store.read_one(
         "SELECT settings ->> 'simulated' FROM session JOIN spec ON spec = spec.id "
@@ -91,7 +91,7 @@ def made_up(store: Store) -> bool | None:
     return bool(row[0]) if row else None
 
 
-def calls_without_end(store: Store) -> int:
+def unfinished_calls(store: Store) -> int:
     """Calls, of all stages, that were in flight at the most when sessions were killed, or that are now."""
     calls = store.read_value(
         "SELECT sum(min(threads, (SELECT count(*) FROM query WHERE query.stage = session.stage AND "
@@ -100,7 +100,7 @@ def calls_without_end(store: Store) -> int:
     return int(calls or 0)
 
 
-def specs(store: Store, stage: str) -> list[dict[str, object]]:
+def all_settings(store: Store, stage: str) -> list[dict[str, object]]:
     """The settings of all sessions of a stage, oldest first, each once."""
     rows = store.read(
         "SELECT settings FROM spec WHERE id IN (SELECT spec FROM session WHERE stage = ?) ORDER BY id", stage

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from syphus.ledger.serialization import load_pictures
+from syphus.ledger.serialization import load_images
 from syphus.ledger.store import Store
 from syphus.types import PromptImage, State, Usage
 
@@ -18,7 +18,7 @@ class ModelUse(NamedTuple):
 
     stage: str
     model: str
-    asked: str
+    configured_model: str
     answers: int
     usage: Usage
 
@@ -103,7 +103,7 @@ def count_rules(store: Store, stage: str) -> dict[str, dict[str, int]]:
     return {"repairs": dict(repairs), "rejections": dict(rejections)}
 
 
-def asks_nobody(store: Store, stage: str) -> bool:
+def needs_no_model(store: Store, stage: str) -> bool:
     """Whether every pending query brings its own pairs."""
     asking = store.read(
         "SELECT 1 FROM query JOIN annotation USING (n) WHERE stage = ? AND state = 'pending' "
@@ -130,7 +130,7 @@ def average_images(store: Store, stage: str, tokens: Callable[[PromptImage], int
         "ORDER BY position LIMIT 1000",
         stage,
     )
-    return sum(tokens(picture) for row in rows for picture in load_pictures(row[0])) / max(1, len(rows))
+    return sum(tokens(picture) for row in rows for picture in load_images(row[0])) / max(1, len(rows))
 
 
 # FOLDED from part_counts.py:
@@ -150,7 +150,7 @@ class PartUse(NamedTuple):
 
     name: str
     model: str
-    asked: str
+    configured_model: str
     answers: int
     usage: Usage
 
@@ -180,18 +180,18 @@ def has_parts(store: Store, stage: str) -> bool:
     return store.read_one("SELECT 1 FROM query WHERE stage = ? LIMIT 1", stage) is not None
 
 
-def count_wholes(store: Store, stage: str, in_pieces: str) -> int:
+def count_wholes(store: Store, stage: str, chunk_marker: str) -> int:
     """How many there are; `in_pieces` is a text that only the meta of a piece holds."""
-    return int(store.read_value(_WHOLES, f"%{in_pieces}%", stage))
+    return int(store.read_value(_WHOLES, f"%{chunk_marker}%", stage))
 
 
-def count_parts(store: Store, stage: str, names: list[str], in_pieces: str) -> dict[str, PartCounts]:
+def count_parts(store: Store, stage: str, names: list[str], chunk_marker: str) -> dict[str, PartCounts]:
     """Counts the parts of each name."""
-    whole = count_wholes(store, stage, in_pieces)
+    whole = count_wholes(store, stage, chunk_marker)
     counts = {name: PartCounts(dict.fromkeys(State, 0), {}, 0) for name in names}
     rows = [
-        *store.read(_SINGLE, stage, f"%{in_pieces}%"),
-        *store.read(_IN_PIECES, stage, f"%{in_pieces}%"),
+        *store.read(_SINGLE, stage, f"%{chunk_marker}%"),
+        *store.read(_IN_PIECES, stage, f"%{chunk_marker}%"),
     ]
     for name, state, reason, count, retried in rows:
         if name in counts:

@@ -112,7 +112,7 @@ class Loop:
 
     async def _carry(self, job: WorkItem) -> None:
         try:
-            request = self._stage.request(job.row, self._records.get(job.row.last) if job.row.last else None)
+            request = self._stage.request(job.row, self._records.get_answer(job.row.last) if job.row.last else None)
         except PluginFaultError as fault:
             await self._plugin_failed(job, fault)
             return
@@ -126,7 +126,7 @@ class Loop:
             await self._asking[name].wait()
             self._queue.put_back(job, self._clock())
             return
-        known = self._records.find(*name)
+        known = self._records.find_answer(*name)
         if known is not None:
             await self._judge(job, known.completion, reused=known.n)
             return
@@ -156,7 +156,7 @@ class Loop:
         match verdict.action:
             case Action.ANSWER if verdict.completion is not None:
                 paid = NewAnswer(
-                    self._records.new_number(), request.key, request.sample, verdict.completion, result.seconds
+                    self._records.next_answer_number(), request.key, request.sample, verdict.completion, result.seconds
                 )
                 await self._judge(job, verdict.completion, paid=paid)
             case Action.RECORD:
@@ -220,7 +220,7 @@ class Loop:
         row = job.row
         if judgement.ask_again and row.used - row.opened < self._max_rounds:
             again = judgement.feedback
-            entry = self._entry(job, None, judgement, completion, paid, reused)._replace(again=again)
+            entry = self._entry(job, None, judgement, completion, paid, reused)._replace(retry_reason=again)
             if await self._writer.put(entry):
                 self._stats.asked_again += 1
                 number = paid.n if paid else reused
@@ -246,7 +246,7 @@ class Loop:
         lines = self._stage.lines(job.row, outcome, completion.model) if outcome and outcome.pairs else ""
         return Entry(
             *(job.row, outcome, job.requests, paid, reused),
-            lines=lines,
+            pair_lines=lines,
             rejected_by=judgement.outcome.rejected_by,
             parts=judgement.parts,
             model=completion.model,
@@ -283,7 +283,7 @@ class Loop:
         """The outcome of a row without an answer that could be judged."""
         lines = self._stage.lines(job.row, outcome, "") if outcome.pairs else ""
         await self._save(
-            Entry(job.row, outcome, job.requests, paid, reused, lines=lines, rejected_by=outcome.rejected_by)
+            Entry(job.row, outcome, job.requests, paid, reused, pair_lines=lines, rejected_by=outcome.rejected_by)
         )
         self._queue.task_done()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from syphus.errors import ImageError
-from syphus.ledger.parts import Part
+from syphus.ledger.parts import PartOutcome
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.types import Completion, Outcome, Request, State
@@ -20,7 +20,7 @@ class Judgement(NamedTuple):
     outcome: Outcome
     ask_again: bool = False
     feedback: str = ""
-    parts: tuple[Part, ...] = ()  #: what becomes of each part, where the row is one of several
+    parts: tuple[PartOutcome, ...] = ()  #: what becomes of each part, where the row is one of several
 
 
 class PluginFaultError(Exception):

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from syphus.errors import StorageError
 from syphus.formats.run_files import PairsFile
 from syphus.io.durable import storage_faults
-from syphus.ledger.records import Attempts, Entry, Records
+from syphus.ledger.records import Entry, Records, RequestCounts
 from syphus.ledger.store import Store
 
 GROUP = 12  #: entries that are committed at once
@@ -32,7 +32,7 @@ class Writer:
         self._pairs = pairs
         self._on_fault = on_fault
         self._waiting: list[_Waiting] = []
-        self._attempts = Attempts()
+        self._attempts = RequestCounts()
         self._work = asyncio.Event()
         self._closing = False
         self._thread = ThreadPoolExecutor(1, "commit")
@@ -89,22 +89,22 @@ class Writer:
                 _release(left, False)
 
     async def _commit(self, entries: list[Entry]) -> None:
-        attempts, self._attempts = self._attempts, Attempts()
+        attempts, self._attempts = self._attempts, RequestCounts()
         for entry in entries:
             self._records.write(entry)
-        self._records.write_attempts(attempts)
+        self._records.write_request_counts(attempts)
         if self._pairs is not None:
-            self._records.write_pairs_file(self._pairs.seq, self._pairs.size)
+            self._records.note_pairs_file(self._pairs.seq, self._pairs.size)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit)
 
     async def _show(self, entries: list[Entry]) -> None:
-        lines = "".join(entry.lines for entry in entries)
+        lines = "".join(entry.pair_lines for entry in entries)
         if lines and self._pairs is not None:
             with storage_faults(self._pairs.path):
                 await self._pairs.append(lines, self._records.last_seq)
 
     def _lose(self, entries: Iterable[Entry]) -> None:
-        self.unsaved_ids += [entry.row.query.id for entry in entries if entry.paid is not None]
+        self.unsaved_ids += [entry.row.query.id for entry in entries if entry.new_answer is not None]
 
     def _unforeseen(self, error: Exception) -> StorageError:
         return StorageError(f"{self._store.path} can't be written: {type(error).__name__}: {error}.")

@@ -15,7 +15,13 @@ from syphus.endpoints.embeddings_reply import unpack_vectors
 from syphus.endpoints.request import KEY_BYTES
 from syphus.endpoints.routes import embeddings_route
 from syphus.errors import ConfigError, SyphusError
-from syphus.ledger.batches import add_batches, drop_pending, held, split, vectors
+from syphus.ledger.batches import (
+    add_text_batches,
+    delete_pending_text_batches,
+    registered_texts,
+    split_failed_text_batches,
+    texts_with_vectors,
+)
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
@@ -148,14 +154,14 @@ def embed_texts(source: EmbeddingSource, store: Store, texts: Iterable[str], obs
 
     Batches that fail are split, down to the texts that are at fault. Raises `StorageError` where the disk failed.
     """
-    drop_pending(store, source.stage)
-    known = {text for batch in held(store, source.stage) for text in batch}
+    delete_pending_text_batches(store, source.stage)
+    known = {text for batch in registered_texts(store, source.stage) for text in batch}
     missing = [text for text in dict.fromkeys(texts) if text not in known]
     if not missing:
         return None
     for line in _opening(source, missing, len(known)):
         observer.say(line)
-    add_batches(store, source.stage, make_batches(missing, source.batch))
+    add_text_batches(store, source.stage, make_batches(missing, source.batch))
     if source.local:
         embed_locally(source.local, source.stage, source.settings, store)
         return None
@@ -168,13 +174,13 @@ def _ask(source: EmbeddingSource, store: Store, observer: Observer) -> SyphusErr
     while True:
         stage = EmbedStage(source.stage, source.prepared.config.model, source.dimensions)
         stopped_by = runner.run(stage, source.settings, runner.report(stage.name))
-        if stopped_by is not None or not split(store, stage.name):
+        if stopped_by is not None or not split_failed_text_batches(store, stage.name):
             return stopped_by
 
 
 def _dimension(store: Store, stage: str) -> int:
     """That of the vectors that are there already; 0 where there are none."""
-    for texts, packed in vectors(store, stage):
+    for texts, packed in texts_with_vectors(store, stage):
         return int(unpack_vectors(packed, len(texts)).shape[1])
     return 0
 

@@ -68,7 +68,7 @@ def embed_locally(name: str, stage: str, settings: Settings, store: Store) -> No
             raise ConfigError(f"{_said(name)} gave {error}.") from error
         key = blake2b(f"{stage}\0{row.query.text}".encode(), digest_size=KEY_BYTES).digest()
         completion = Completion(pack_vectors(vectors), "", f"{LOCAL}{name}", Usage())
-        paid = NewAnswer(records.new_number(), key, 0, completion, time.monotonic() - before)
+        paid = NewAnswer(records.next_answer_number(), key, 0, completion, time.monotonic() - before)
         records.write(Entry(row, Outcome(State.OK), 0, paid))
         store.commit()
     now = time.time()

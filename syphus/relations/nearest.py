@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from syphus.endpoints.embeddings_reply import unpack_vectors
-from syphus.ledger.batches import vectors
+from syphus.ledger.batches import texts_with_vectors
 from syphus.ledger.results import QueryResult, accepted
 from syphus.ledger.store import Store
 from syphus.relations.embedding import embedded_part
@@ -43,7 +43,7 @@ def images_of(result: QueryResult) -> list[str]:
 
 def nearest_by_text(store: Store, stage: str, space: str) -> NearestResult:
     """By the vectors of a stage of embeddings, called `space`. Texts that differ in case or white space are doubles."""
-    known = ((text, row) for texts, packed in vectors(store, space) for text, row in _rows(texts, packed))
+    known = ((text, row) for texts, packed in texts_with_vectors(store, space) for text, row in _rows(texts, packed))
     return _compared(store, stage, texts_of, known, lambda text: " ".join(text.casefold().split()))
 
 

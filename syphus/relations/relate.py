@@ -15,8 +15,8 @@ from pathlib import Path
 from syphus.errors import ConfigError, InputError, SyphusError
 from syphus.formats.context import is_nearest_current, nearest_fingerprint
 from syphus.io.records import beginning, kind_of, read_json, read_json_items
-from syphus.ledger.batches import drop_failed, without_vectors
-from syphus.ledger.relations import Entries, RelationChoice, keep_choice, keep_nearest
+from syphus.ledger.batches import forget_failed_text_batches, texts_without_vector
+from syphus.ledger.relations import RelationChoice, TrainEntries, store_choice, store_nearest
 from syphus.ledger.results import accepted
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
@@ -35,7 +35,7 @@ from syphus.types import Relation
 # {"SD_INS_00058_67c0ba_1": ["SD_INS_00058_67c0ba_2"], ...}   or only the ids: ["SD_INS_00058_67c0ba_1", ...]
 
 
-def read_train_file(path: Path) -> Entries:
+def read_train_file(path: Path) -> TrainEntries:
     """The entries of a user's file. Raises `InputError` for one that is none, or where an id comes twice."""
     entries = list(_entries(path))
     seen: set[str] = set()
@@ -71,7 +71,7 @@ class RelationPlan:
     choice: RelationChoice
     embedding: EmbeddingSource | None
     image_vectors: Path | None
-    train_entries: Entries | None
+    train_entries: TrainEntries | None
     retry_failed: bool  #: texts that got no vector are asked about again
 
     @property
@@ -106,7 +106,7 @@ def plan_relation(prepared: PreparedRun) -> RelationPlan:
 
 def record_choice(store: Store, plan: RelationPlan) -> None:
     """Notes in the ledger what is wanted; without another look at it, exports and cleaning go by that. Commits."""
-    if keep_choice(store, plan.choice, plan.train_entries):
+    if store_choice(store, plan.choice, plan.train_entries):
         invalidate_exports(store)
         store.commit()
 
@@ -124,7 +124,7 @@ def relate(store: Store, stage: str, plan: RelationPlan, observer: Observer) -> 
     Raises `StorageError` where the disk failed.
     """
     relation = plan.choice.relation
-    again = plan.retry_failed and plan.embedding is not None and drop_failed(store, plan.embedding.stage)
+    again = plan.retry_failed and plan.embedding is not None and forget_failed_text_batches(store, plan.embedding.stage)
     if relation is None or not relation.is_nearest:
         return None
     if is_nearest_current(store, stage, relation, plan.vectors) and not again:
@@ -148,7 +148,7 @@ def _keep(store: Store, stage: str, plan: RelationPlan, relation: Relation, obse
         found = nearest_by_image(store, stage, plan.image_vectors)
     facts = {"from": plan.vectors, "vectors": found.vectors, "pairs_without_context": found.without}
     invalidate_exports(store)
-    keep_nearest(store, found.rows, stage, nearest_fingerprint(store, stage, relation, plan.vectors), facts)
+    store_nearest(store, found.rows, stage, nearest_fingerprint(store, stage, relation, plan.vectors), facts)
     line = f"{relation}: {pluralize(found.vectors, 'vector')} compared"
     if found.without:
         line += f"; {pluralize(found.without, 'pair has', 'pairs have')} no context, for want of a vector or of others"
@@ -156,6 +156,6 @@ def _keep(store: Store, stage: str, plan: RelationPlan, relation: Relation, obse
 
 
 def _tell_of_failures(store: Store, stage: str, observer: Observer) -> None:
-    reasons = Counter(reason for _, reason in without_vectors(store, stage))
+    reasons = Counter(reason for _, reason in texts_without_vector(store, stage))
     for reason, count in reasons.most_common():
         observer.say(f"{pluralize(count, 'text')} got no vector: {one_line(reason)}. Ask again with --retry failed.")

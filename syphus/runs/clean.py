@@ -12,7 +12,7 @@ from syphus.endpoints.request import RequestBuilder
 from syphus.errors import RunError
 from syphus.formats.report import Report, make_report
 from syphus.ledger.records import Records, Row, StoredAnswer
-from syphus.ledger.relations import kept_choice
+from syphus.ledger.relations import stored_choice
 from syphus.ledger.sessions import last_settings, set_meta
 from syphus.ledger.store import Store, open_for_reading, open_for_writing
 from syphus.pipeline.engine import Observer
@@ -34,7 +34,7 @@ def rejudge(store: Store, records: Records, stage: Stage, tick: Callable[[int], 
     Pairs that a query brought along are judged like an answer. `tick` is told the number of answers read, now and then.
     """
     changed = 0
-    for read, (row, old, answer) in enumerate(records.judged(), 1):
+    for read, (row, old, answer) in enumerate(records.answered_rows(), 1):
         try:
             outcome = _judge(stage, row, answer)
         except PluginFaultError as fault:
@@ -105,7 +105,7 @@ def rejudge_run(store: Store, stage: GenerateStage, plugin: LoadedPlugin, short_
 
 def _clean(store: Store, plugin: LoadedPlugin, prefix: PromptTemplate, observer: Observer) -> CleaningResult:
     before = make_report(store, GenerateStage.name, stored_prices(store))
-    dataset, choice = plugin.create(), kept_choice(store)
+    dataset, choice = plugin.create(), stored_choice(store)
     if choice is not None:
         dataset.short_name = choice.short_name
     stage = GenerateStage(dataset, prefix, RequestBuilder("", {}, []), SecretRedactor())  # nobody is asked

@@ -14,9 +14,9 @@ from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError, RunError, UnsatisfactoryError
 from syphus.formats.mimicit.descriptions import add_description, write_description
-from syphus.ledger.inputs import accept, register
+from syphus.ledger.inputs import accept_input, register
 from syphus.ledger.records import Row, StoredAnswer
-from syphus.ledger.results import AnsweredQuery, accepted, answered
+from syphus.ledger.results import AnsweredQuery, accepted, answered_queries
 from syphus.ledger.store import Store, open_for_reading
 from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import Judgement
@@ -139,7 +139,7 @@ def _ask(prepared: PreparedRun, store: Store, count: int, observer: Observer) ->
     runner = StageRunner(prepared, store, observer)
     stage = DescribeStage(runner.request_builder)
     register(store, stage.name, [description_query(pairs)], lambda _: True, lambda _: None)
-    accept(store, stage.name)
+    accept_input(store, stage.name)
     report = runner.report(stage.name)
     if report.counts.states[State.PENDING]:
         observer.say(f"One request about {len(pairs)} of the run's pairs, and one more where its answer is no good.")
@@ -150,7 +150,7 @@ def _ask(prepared: PreparedRun, store: Store, count: int, observer: Observer) ->
         }
         if stopped_by := runner.run(stage, settings, report):
             raise stopped_by
-    (told,) = answered(store, stage.name)
+    (told,) = answered_queries(store, stage.name)
     if told.state is not State.OK:
         raise UnsatisfactoryError(f"No description came of it: {told.reason}. Another --seed asks about other pairs.")
     return told

@@ -14,8 +14,8 @@ from syphus.formats.report import make_report
 from syphus.formats.source import ExportSource
 from syphus.io.durable import storage_faults
 from syphus.io.parquet import require_pyarrow
-from syphus.ledger.relations import kept_choice
-from syphus.ledger.results import most_images
+from syphus.ledger.relations import stored_choice
+from syphus.ledger.results import max_images_per_query
 from syphus.ledger.store import Store, open_for_reading
 from syphus.plugins.discovery import find_plugin
 from syphus.runs.generate import GenerateStage
@@ -59,9 +59,9 @@ def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: It
         raise RunError(f"{store.folder} holds no pairs yet.")
     plugin = find_plugin(str(report.settings[-1]["dataset"]), datasets_dir).cls
     source = ExportSource(
-        choice.short_name if (choice := kept_choice(store)) else plugin.short_name,
+        choice.short_name if (choice := stored_choice(store)) else plugin.short_name,
         lambda: pairs_with_context(store, GenerateStage.name),
-        lambda: most_images(store, GenerateStage.name),
+        lambda: max_images_per_query(store, GenerateStage.name),
         dataset_meta(report),
         lambda: read_train_file(store, GenerateStage.name),
     )

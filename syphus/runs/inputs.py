@@ -15,8 +15,8 @@ from syphus.config.options import Options
 from syphus.errors import InputError, RunError, UsageError
 from syphus.images.prompt.attachments import ImageAttachments
 from syphus.io.text_files import Tolerance
-from syphus.ledger.inputs import InputCheck, accept, register, reject
-from syphus.ledger.relations import forget_nearest
+from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
+from syphus.ledger.relations import invalidate_nearest
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.plugins.contract import AbstractDataset, beside, files_read, leave_out, queries
@@ -53,17 +53,17 @@ def sync_input(
             _check_images(attachments)
         _check_changes(check, options)
     except BaseException:
-        reject(store)
+        reject_input(store)
         raise
     if attachments is not None and attachments.seen:
         attachments.sync()
     set_meta(store, f"{stage} {_META}", now)
-    if check.changed or check.gone:
+    if check.changed or check.removed:
         invalidate_pairs(store)
     invalidate_exports(store)  # rows may have moved, or come back
-    if check.changed or check.gone or check.moved:
-        forget_nearest(store)
-    accept(store, stage)
+    if check.changed or check.removed or check.moved:
+        invalidate_nearest(store)
+    accept_input(store, stage)
     return check
 
 
@@ -117,8 +117,8 @@ def _check_images(attachments: ImageAttachments) -> None:
 
 
 def _check_changes(check: InputCheck, options: Options) -> None:
-    if (check.changed or check.gone) and not options.accept_changes:
-        found = [f"{check.changed:,} changed"] * bool(check.changed) + [f"{check.gone:,} gone"] * bool(check.gone)
+    if (check.changed or check.removed) and not options.accept_changes:
+        found = [f"{check.changed:,} changed"] * bool(check.changed) + [f"{check.removed:,} gone"] * bool(check.removed)
         raise RunError(
             f"Rows that are already done are not in the input as they were: {', '.join(found)} "
             f"({', '.join(check.examples)}). Use --dataset_version for a new run, or --accept-changes to ask the "
@@ -147,7 +147,7 @@ def _register(
     except UsageError as fault:
         if tolerance is None:
             raise
-        reject(store)
+        reject_input(store)
         leave_out(dataset, options.query_inputs_path, tolerance, fault)
         return register(store, stage, input_queries(*given), row_selector(*given), tick, look)
 

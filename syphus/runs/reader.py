@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from syphus.errors import ConfigError
 from syphus.formats.context import pairs_with_context
 from syphus.formats.report import Report, as_json
-from syphus.ledger.results import answered, raw_answers
+from syphus.ledger.results import answered_queries, raw_answers
 from syphus.ledger.store import open_for_reading
 from syphus.runs.generate import GenerateStage
 from syphus.runs.run_settings import stored_prices
@@ -133,7 +133,7 @@ class RunReader:
 
     def outcomes(self) -> Iterator[OutcomeRecord]:
         """Iterate over the queries and what became of each, in the order of the input."""
-        for each in answered(self._store, GenerateStage.name):
+        for each in answered_queries(self._store, GenerateStage.name):
             yield OutcomeRecord(
                 query=each.query.id,
                 annotation=each.query.text,

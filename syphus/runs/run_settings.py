@@ -9,7 +9,7 @@ import orjson
 from syphus.config.pricing import Prices, load_prices
 from syphus.config.settings import Config, PricePerMillion
 from syphus.errors import RunError
-from syphus.ledger.sessions import get_meta, made_up, set_meta
+from syphus.ledger.sessions import get_meta, is_simulated_run, set_meta
 from syphus.ledger.store import Store
 from syphus.plugins.prompts import plain_turns, prefix_digest
 from syphus.types import PromptTemplate
@@ -41,7 +41,7 @@ def _image_settings(config: Config, with_images: bool) -> dict[str, object]:
 
 def refuse_mixing(store: Store, simulated: bool) -> None:
     """Raises `RunError` where the run's answers, of whatever stage, are made up and new ones would not be, or so."""
-    before = made_up(store)
+    before = is_simulated_run(store)
     if before not in (None, simulated):
         kind = "made-up answers of the simulated endpoint" if before else "answers of a real model"
         raise RunError(f"{store.folder} holds {kind}, which are never mixed. Use another --dataset_version.")

@@ -29,7 +29,7 @@ from syphus.formats.report import Report, make_report
 from syphus.formats.run_files import PairsFile
 from syphus.images.prompt.attachments import IMAGES
 from syphus.ledger.records import Records
-from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, last_settings, set_meta, was_used
+from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, has_sessions, last_settings, set_meta
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.engine import Observer, StageRun, run_stage
@@ -199,7 +199,7 @@ class StageRunner:
     def _dearest(self, report: Report) -> Price | None:
         """The highest price of a model that the run has asked, for what nobody knows who was asked for it."""
         prices = stored_prices(self._store)
-        asked = [self._prepared.price, *(prices.find(use.asked) for use in report.spending.models)]
+        asked = [self._prepared.price, *(prices.find(use.configured_model) for use in report.spending.models)]
         return max((price for price in asked if price), key=lambda price: price.worst(1, 1), default=None)
 
     def _trusted(self, stage: str, settings: Settings, report: Report) -> bool:
@@ -259,7 +259,7 @@ def open_run_folder(folder: Path) -> Iterator[Store]:
     try:
         yield store
     except UsageError:
-        in_vain = folder in new and not was_used(store)
+        in_vain = folder in new and not has_sessions(store)
         store.close()
         if in_vain:
             _remove(folder, new)

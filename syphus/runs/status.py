@@ -9,7 +9,7 @@ from syphus.errors import InputError
 from syphus.formats.report import Report, make_report
 from syphus.formats.translation_report import TRANSLATE_STAGE
 from syphus.ledger.parts import chunk_id
-from syphus.ledger.results import look_up
+from syphus.ledger.results import describe_query
 from syphus.ledger.store import Store, is_working, open_for_reading
 from syphus.runs.generate import GenerateStage
 from syphus.runs.run_settings import stored_prices
@@ -41,8 +41,8 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
     store = open_for_reading(folder)
     try:
         found = (
-            look_up(store, GenerateStage.name, query)
-            or look_up(store, TRANSLATE_STAGE, query)
+            describe_query(store, GenerateStage.name, query)
+            or describe_query(store, TRANSLATE_STAGE, query)
             or _find_chunks(store, query)
         )
     finally:
@@ -54,6 +54,6 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
 
 def _find_chunks(store: Store, pair: str) -> dict[str, object] | None:
     """A long pair, which was translated in pieces."""
-    found = takewhile(bool, (look_up(store, TRANSLATE_STAGE, chunk_id(pair, number)) for number in count(1)))
+    found = takewhile(bool, (describe_query(store, TRANSLATE_STAGE, chunk_id(pair, number)) for number in count(1)))
     pieces = list(found)
     return {"id": pair, "pieces": pieces} if pieces else None

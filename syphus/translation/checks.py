@@ -17,7 +17,7 @@ from syphus.answers.translation import (
     check_translation,
 )
 from syphus.formats.translation_report import TRANSLATE_STAGE
-from syphus.ledger.parts import parts_of_all, replace_parts
+from syphus.ledger.parts import queries_with_part_states, update_parts
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.store import Store
 from syphus.translation.chunks import load_texts
@@ -58,7 +58,7 @@ def recheck(store: Store, terms: Sequence[Term], progress: Callable[[int], None]
     stays invalid, because no rule sees what the judge saw.
     """
     changed = 0
-    for number, query in enumerate(parts_of_all(store, TRANSLATE_STAGE, (State.OK, State.INVALID)), 1):
+    for number, query in enumerate(queries_with_part_states(store, TRANSLATE_STAGE, (State.OK, State.INVALID)), 1):
         checker = SourceChecker(load_texts(query.text), terms)
         updates = []
         for code, state, reason, text in query.parts:
@@ -71,7 +71,7 @@ def recheck(store: Store, terms: Sequence[Term], progress: Callable[[int], None]
             if (new_state, result.reason) != (state, reason):
                 updates.append((query.n, code, new_state, result.reason, feedback(result)))
         changed += len(updates)
-        replace_parts(store, updates)
+        update_parts(store, updates)
         if number % _PROGRESS_STEP == 0:
             progress(number)
     store.commit()

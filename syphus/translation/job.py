@@ -21,7 +21,7 @@ from syphus.errors import InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.mimicit.writer import FORMAT_VERSION
 from syphus.formats.report import Report, TranslationResult, make_report, write_report
 from syphus.formats.translation_report import LANGUAGES_KEY, TRANSLATE_STAGE, known_languages
-from syphus.ledger.inputs import InputCheck, accept, register, reject
+from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
 from syphus.ledger.parts import reopen_parts
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
@@ -213,12 +213,12 @@ class _Translation:
         try:
             check = self._read()
         except BaseException:
-            reject(self._store)
+            reject_input(self._store)
             raise
         set_meta(self._store, _INPUT, now)
-        accept(self._store, TRANSLATE_STAGE)
-        if known and (check.new or check.changed or check.gone):
-            told = f"{check.new:,} new, {check.changed:,} changed, {check.gone:,} gone"
+        accept_input(self._store, TRANSLATE_STAGE)
+        if known and (check.new or check.changed or check.removed):
+            told = f"{check.new:,} new, {check.changed:,} changed, {check.removed:,} gone"
             self._observer.say(f"The pairs have changed: {told}.")
 
     def _read(self) -> InputCheck:

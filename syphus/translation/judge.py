@@ -18,10 +18,10 @@ from syphus.answers.translation.judge_prompt import NO_FAULT, OPINION_SCHEMA, ju
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
 from syphus.formats.translation_report import JUDGE_STAGE, TRANSLATE_STAGE
-from syphus.ledger.inputs import accept, register
-from syphus.ledger.parts import parts_of_all, replace_parts
+from syphus.ledger.inputs import accept_input, register
+from syphus.ledger.parts import queries_with_part_states, update_parts
 from syphus.ledger.reasons import ReasonKind
-from syphus.ledger.results import answered
+from syphus.ledger.results import answered_queries
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
@@ -79,7 +79,7 @@ def judge_sample(store: Store, means: RunContext, runner: StageRunner, observer:
         return None
     register(store, JUDGE_STAGE, _drawn(store, share), lambda _: True, lambda _: None)
     set_meta(store, _SHARE, str(share))
-    accept(store, JUDGE_STAGE)
+    accept_input(store, JUDGE_STAGE)
     stopped_by = _ask(store, means, runner, observer) if wanted else None
     _take_over(store)
     return stopped_by
@@ -87,7 +87,7 @@ def judge_sample(store: Store, means: RunContext, runner: StageRunner, observer:
 
 def _drawn(store: Store, share: float) -> Iterator[Query]:
     """The translations that are good by rule, or were until a judge saw them, as far as the lot is theirs."""
-    for held in parts_of_all(store, TRANSLATE_STAGE, (State.OK, State.INVALID)):
+    for held in queries_with_part_states(store, TRANSLATE_STAGE, (State.OK, State.INVALID)):
         for language, state, reason, text in held.parts:
             rejected = ReasonKind.parse(reason) is ReasonKind.JUDGE
             if rejected or (state is State.OK and _lot(language, held.id) < share):
@@ -132,11 +132,11 @@ _EXAMPLE = judge_query(1, "", "de", '["",""]', '["",""]')
 def _take_over(store: Store) -> None:
     """What was found bad is invalid, and its reason is what the model is told."""
     found = []
-    for each in answered(store, JUDGE_STAGE):
+    for each in answered_queries(store, JUDGE_STAGE):
         opinion = read_verdict(each.detail) if each.state is State.OK else None
         if opinion is not None and opinion.fault != NO_FAULT:
             n, language = judged_part(each.query)
             reason, detail = f"{ReasonKind.JUDGE}{opinion.fault}", f"{opinion.fault}: {opinion.reason}"
             found.append((n, language, State.INVALID, reason, detail))
-    replace_parts(store, found)
+    update_parts(store, found)
     store.commit()

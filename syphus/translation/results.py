@@ -14,7 +14,7 @@ import orjson
 from syphus.answers.translation import LANGUAGES, Translatable
 from syphus.formats.mimicit.ids import IdSet
 from syphus.formats.translation_report import TRANSLATE_STAGE
-from syphus.ledger.parts import PartWithText, with_parts
+from syphus.ledger.parts import QueryPartTexts, queries_with_part_texts
 from syphus.ledger.store import Store
 from syphus.translation.chunks import Chunk, join_chunks, load_texts, parse_chunk
 from syphus.types import State
@@ -34,8 +34,8 @@ class TranslatedPair(NamedTuple):
 
 def read_translated_pairs(store: Store) -> Iterator[TranslatedPair]:
     """All pairs, in the order of the input, whether or not they are translated."""
-    pieces: list[tuple[Chunk, PartWithText]] = []
-    for taken in with_parts(store, TRANSLATE_STAGE, State.OK):
+    pieces: list[tuple[Chunk, QueryPartTexts]] = []
+    for taken in queries_with_part_texts(store, TRANSLATE_STAGE, State.OK):
         piece = parse_chunk(taken.id, taken.text, orjson.loads(taken.meta))
         pieces.append((piece, taken))
         if piece.number == piece.total:
@@ -77,7 +77,7 @@ def _key(code: str, name: str) -> str:
     return f"{code} {name}"
 
 
-def _whole(pieces: list[tuple[Chunk, PartWithText]]) -> TranslatedPair:
+def _whole(pieces: list[tuple[Chunk, QueryPartTexts]]) -> TranslatedPair:
     first, taken = pieces[0]
     codes = [code for code in taken.parts if code in LANGUAGES and all(code in each.parts for _, each in pieces)]
     if len(pieces) == 1:

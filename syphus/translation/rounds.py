@@ -7,8 +7,13 @@ from collections.abc import Iterator, Sequence
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import SyphusError
 from syphus.formats.translation_report import RETRY_STAGE, TRANSLATE_STAGE
-from syphus.ledger.batches import Batch, account_for_batches, register_batches
-from syphus.ledger.parts import give_parts_the_state_of_their_query, open_parts, reopen_queries, settle_queries
+from syphus.ledger.batches import PartBatch, replace_part_batches, settle_failed_part_batches
+from syphus.ledger.parts import (
+    copy_query_states_to_parts,
+    pending_parts,
+    reopen_queries_with_missing_parts,
+    settle_queries,
+)
 from syphus.ledger.sessions import Settings, get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
@@ -47,12 +52,12 @@ class Rounds:
         before = str(get_meta(self._store, _ASKED) or "")
         self._account([name for name in before.split(",") if name])  # of a session that was killed
         set_meta(self._store, _ASKED, ",".join(self._names))
-        reopen_queries(self._store, TRANSLATE_STAGE, self._names)
+        reopen_queries_with_missing_parts(self._store, TRANSLATE_STAGE, self._names)
         return self._runner.report(TRANSLATE_STAGE, brief=True).counts.states[State.PENDING]
 
     def has_retries(self) -> bool:
         """Whether there is anything to be asked for again."""
-        return any(True for name in self._names for _ in open_parts(self._store, TRANSLATE_STAGE, name))
+        return any(True for name in self._names for _ in pending_parts(self._store, TRANSLATE_STAGE, name))
 
     def run(self) -> SyphusError | None:
         """All rounds; returns what stopped them, None when there is nothing to be asked any more."""
@@ -62,7 +67,7 @@ class Rounds:
             stage = TranslateStage(self._store, self._sampling, self._plan)
             stopped_by = self._runner.run(stage, self._settings, report, max_rounds=_NO_BOUND)
             self._account(self._names)
-        while stopped_by is None and register_batches(self._store, RETRY_STAGE, self._batches()):
+        while stopped_by is None and replace_part_batches(self._store, RETRY_STAGE, self._batches()):
             report = self._runner.report(RETRY_STAGE, brief=True)
             pending = report.counts.states[State.PENDING]
             self._observer.say(f"Asking again for what was no good: {pluralize(pending, 'request')}.")
@@ -82,16 +87,16 @@ class Rounds:
 
     def _account(self, names: Sequence[str]) -> None:
         """What ended without an answer that could be judged; `names` are the languages that the session asked for."""
-        give_parts_the_state_of_their_query(self._store, TRANSLATE_STAGE, names)
-        account_for_batches(self._store, RETRY_STAGE)
+        copy_query_states_to_parts(self._store, TRANSLATE_STAGE, names)
+        settle_failed_part_batches(self._store, RETRY_STAGE)
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[PartBatch]:
         """Parts that were no good once, as many as fit into an answer; those that were no good twice, one by one."""
         most = 1 if self._plan.per_language else MAX_BATCH
         batch: list[tuple[int, str]] = []
         room = 0.0
         for name in self._names:
-            for part in open_parts(self._store, TRANSLATE_STAGE, name):
+            for part in pending_parts(self._store, TRANSLATE_STAGE, name):
                 if part.asks > 1:
                     yield [(part.n, part.name)]
                     continue

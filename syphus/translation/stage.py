@@ -16,7 +16,7 @@ from syphus.answers.translation import Term, Translatable, is_english
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.formats.translation_report import RETRY_STAGE, TRANSLATE_STAGE
-from syphus.ledger.parts import Part, StoredPart, chunk_id, named_texts, parts_of, texts_of
+from syphus.ledger.parts import PartOutcome, StoredPart, chunk_id, parts_of, texts_by_id, texts_by_number
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
@@ -88,23 +88,23 @@ class _Translating:
         names = piece.context[-_ROUNDS_SEEN:]
         if piece.number > 1:
             names = tuple(dict.fromkeys((chunk_id(piece.pair_id, 1), chunk_id(piece.pair_id, piece.number - 1))))
-        found = named_texts(self._store, TRANSLATE_STAGE, [*names, *(chunk_id(name, 1) for name in names)])
+        found = texts_by_id(self._store, TRANSLATE_STAGE, [*names, *(chunk_id(name, 1) for name in names)])
         known = [each if each in found else chunk_id(each, 1) for each in names]
         texts = [load_texts(found[each]) for each in known if each in found]
         return tuple(_shortened(f"{text.instruction} {text.answer}".strip()) for text in texts)
 
     def _judged(
         self, n: int, name: str, key: str, kept: StoredPart | None, source: SourceChecker, members: AnswerMembers
-    ) -> Part:
+    ) -> PartOutcome:
         """Part `name` of query `n` after one more answer, which has it under `key`."""
         given = read_translation(members, key, source.texts)
         last = (kept.asks if kept else 0) + 1 >= self._plan.max_attempts
         if isinstance(given, str):
-            return Part(n, name, members.state if last else State.PENDING, given)
+            return PartOutcome(n, name, members.state if last else State.PENDING, given)
         result = source.check(given, self._plan.targets[name].language)
         if result.ok:
-            return Part(n, name, State.OK, text=dump_texts(given))
-        return Part(
+            return PartOutcome(n, name, State.OK, text=dump_texts(given))
+        return PartOutcome(
             n, name, State.INVALID if last else State.PENDING, result.reason, feedback(result), dump_texts(given)
         )
 
@@ -181,7 +181,7 @@ class RetryTranslateStage(_Translating):
 
     def _batch(self, row: Row) -> list[tuple[int, str, Chunk, StoredPart]]:
         wanted = batch_of(row.query.meta)
-        texts = texts_of(self._store, {n for n, _ in wanted})
+        texts = texts_by_number(self._store, {n for n, _ in wanted})
         found = []
         for n, name in wanted:
             row_name, text, meta = texts[n]

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from syphus.errors import InputError
-from syphus.ledger.inputs import InputCheck, accept, register, reject
-from syphus.ledger.records import Attempts, Entry, NewAnswer, Records, Row, reopen
-from syphus.ledger.results import accepted, look_up
-from syphus.ledger.sessions import begin_session, end_session, get_meta, last_settings, sessions, set_meta, specs
+from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
+from syphus.ledger.records import Entry, NewAnswer, Records, RequestCounts, Row, reopen
+from syphus.ledger.results import accepted, describe_query
+from syphus.ledger.sessions import all_settings, begin_session, end_session, get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store, open_for_writing
 from syphus.ledger.summary import count_queries, count_spending
 from syphus.types import Completion, Outcome, Pair, Query, State, Usage
@@ -40,7 +40,7 @@ def offered(store: Store, *queries: Query, wanted: Callable[[int], bool] = lambd
 
 def taken(store: Store, *queries: Query, wanted: Callable[[int], bool] = lambda position: True) -> InputCheck:
     check = offered(store, *queries, wanted=wanted)
-    accept(store, STAGE)
+    accept_input(store, STAGE)
     return check
 
 
@@ -52,11 +52,11 @@ def answer(store: Store, row: Row, outcome: Outcome | None, again: str = "") -> 
     """Gives a row a paid answer and commits; returns the number of the answer."""
     records = Records(store, STAGE, 1)
     completion = Completion("the text", "stop", "some-model", Usage(10, 5, 2, 1), "", ("hate: low",), "id-1")
-    paid = NewAnswer(records.new_number(), f"key of {row.query.id}".encode(), row.used, completion, 0.5)
-    records.write(Entry(row, outcome, 1, paid, again=again))
-    attempts = Attempts()
+    paid = NewAnswer(records.next_answer_number(), f"key of {row.query.id}".encode(), row.used, completion, 0.5)
+    records.write(Entry(row, outcome, 1, paid, retry_reason=again))
+    attempts = RequestCounts()
     attempts.add("answered", maybe_billed=False, tokens=0)
-    records.write_attempts(attempts)
+    records.write_request_counts(attempts)
     store.commit()
     return paid.n
 
@@ -80,7 +80,7 @@ def test_queries_come_back_as_they_were_given_in_the_order_of_the_input(tmp_path
     with ledger(tmp_path) as store:
         check = taken(store, C, odd, B, A)
         found = [row.query for row in Records(store, STAGE, 1).pending()]
-    assert (check.read, check.new, check.changed, check.gone) == (4, 4, 0, 0)
+    assert (check.read, check.new, check.changed, check.removed) == (4, 4, 0, 0)
     assert found == [C, odd, B, A]
 
 
@@ -89,7 +89,7 @@ def test_a_second_look_at_the_same_input_finds_nothing(tmp_path: Path) -> None:
         taken(store, A, B, C)
         finish(store, Outcome(OK, PAIRS))
         check = taken(store, A, B, C)
-        assert (check.read, check.new, check.changed, check.gone) == (3, 0, 0, 0)
+        assert (check.read, check.new, check.changed, check.removed) == (3, 0, 0, 0)
         assert states(store) == {OK: 3}
 
 
@@ -98,7 +98,7 @@ def test_new_changed_and_gone_rows_are_counted_and_named(tmp_path: Path) -> None
         taken(store, A, B, C)
         finish(store, Outcome(OK, PAIRS))
         check = offered(store, Query("a", "a cat, larger"), Query("d", "a fish"), C)
-    assert (check.new, check.changed, check.gone) == (1, 1, 1)
+    assert (check.new, check.changed, check.removed) == (1, 1, 1)
     assert check.examples == ["a", "b"]
 
 
@@ -117,7 +117,7 @@ def test_a_row_that_moved_keeps_its_outcome(tmp_path: Path) -> None:
         taken(store, A, B)
         finish(store, Outcome(OK, PAIRS))
         check = taken(store, C, B, A)
-        assert (check.new, check.changed, check.gone) == (1, 0, 0)
+        assert (check.new, check.changed, check.removed) == (1, 0, 0)
         assert [result.query for result in accepted(store, STAGE)] == ["b", "a"]
         assert rows_of(store) == ["c"]
 
@@ -148,7 +148,7 @@ def test_rows_that_were_never_asked_may_change_and_go_without_a_word(tmp_path: P
     with ledger(tmp_path) as store:
         taken(store, A, B, C)
         check = taken(store, Query("a", "another cat"), C)
-        assert (check.changed, check.gone) == (0, 0)
+        assert (check.changed, check.removed) == (0, 0)
         assert [row.query.text for row in Records(store, STAGE, 1).pending()] == ["another cat", "a bird"]
 
 
@@ -156,7 +156,7 @@ def test_a_row_that_waits_for_its_second_answer_does_not_go_without_a_word(tmp_p
     with ledger(tmp_path) as store:
         taken(store, A, B)
         answer(store, next(Records(store, STAGE, 1).pending()), None, again="too short")
-        assert offered(store, B).gone == 1
+        assert offered(store, B).removed == 1
 
 
 def dump(store: Store) -> list[str]:
@@ -171,7 +171,7 @@ def test_rejecting_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
         finish(store, Outcome(OK, PAIRS))
         before = dump(store)
         offered(store, Query("a", "other"), C, Query("e", "new"))
-        reject(store)
+        reject_input(store)
         assert dump(store) == before
 
 
@@ -183,7 +183,7 @@ def test_an_input_that_breaks_off_leaves_the_ledger_as_it_was(tmp_path: Path) ->
     with ledger(tmp_path) as store:
         with pytest.raises(InputError, match="2501"):
             register(store, STAGE, rows(), lambda position: True, lambda count: None)
-        reject(store)
+        reject_input(store)
         assert count_queries(store, STAGE).total == 0
 
 
@@ -210,7 +210,7 @@ def test_a_row_written_twice_becomes_a_second_one(tmp_path: Path, apart: int) ->
         assert check.new == apart + 3
         assert [name for name in rows_of(store) if name[0] == "a"] == ["a", "a_2", "a_3"]
         again = taken(store, A, *between, A, A)
-        assert (again.new, again.changed, again.gone) == (0, 0, 0)
+        assert (again.new, again.changed, again.removed) == (0, 0, 0)
 
 
 def test_a_copy_does_not_take_the_name_of_another_row(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_only_the_wanted_slice_is_registered_and_a_wider_one_keeps_it(tmp_path: 
         assert rows_of(store) == ["3", "4"]
         finish(store, Outcome(OK, PAIRS))
         check = taken(store, *queries, wanted=lambda position: position < 3)
-        assert (check.new, check.changed, check.gone) == (3, 0, 0)
+        assert (check.new, check.changed, check.removed) == (3, 0, 0)
         assert rows_of(store) == ["0", "1", "2"]
         changed = [*queries[:3], Query("3", "changed outside of the slice"), *queries[4:]]
         assert offered(store, *changed, wanted=lambda position: position < 3).changed == 1
@@ -239,21 +239,21 @@ def test_an_answer_and_its_outcome_come_back_as_they_were_written(tmp_path: Path
         begin_session(store, "s", {"model": "m"}, 4, "host", "1.0", 100.0)
         number = answer(store, row, Outcome(OK, PAIRS, detail="a note"))
         records = Records(store, STAGE, 1)
-        found = records.find(b"key of b", 0)
+        found = records.find_answer(b"key of b", 0)
         assert found is not None
-        assert found == records.get(number)
+        assert found == records.get_answer(number)
         assert found.completion.usage == Usage(10, 5, 2, 1)
         assert found.completion.flags == ("hate: low",)
-        assert records.find(b"key of b", 1) is None
+        assert records.find_answer(b"key of b", 1) is None
         (result,) = accepted(store, STAGE)
         assert (result.query, result.image_ids, tuple(pair.as_pair() for pair in result.pairs)) == (
             "b",
             ("IMG_b",),
             PAIRS,
         )
-        ((_, outcome, _),) = records.judged()
+        ((_, outcome, _),) = records.answered_rows()
         assert (outcome.state, tuple(outcome.pairs), outcome.detail) == (OK, PAIRS, "a note")
-        looked_up = look_up(store, STAGE, "b")
+        looked_up = describe_query(store, STAGE, "b")
         assert looked_up is not None
         assert (looked_up["state"], looked_up["requests"], looked_up["meta"]) == ("ok", 1, {"film": "Zug"})
 
@@ -309,10 +309,10 @@ def test_spending_adds_up_over_sessions_and_causes(tmp_path: Path) -> None:
     with ledger(tmp_path) as store:
         taken(store, A, B)
         for session, (cause, billed) in enumerate([("answered", False), ("timeout", True), ("timeout", True)], 1):
-            attempts = Attempts()
+            attempts = RequestCounts()
             attempts.add(cause, billed, 100.7)
             attempts.add("reset", maybe_billed=False, tokens=50)
-            Records(store, STAGE, session).write_attempts(attempts)
+            Records(store, STAGE, session).write_request_counts(attempts)
             store.commit()
         finish(store, Outcome(OK, PAIRS))
         spending = count_spending(store)
@@ -344,7 +344,7 @@ def test_sessions_keep_their_settings_and_how_they_ended(tmp_path: Path) -> None
         begin_session(store, "s", {"model": "n", "temperature": 0.5}, 8, "two", "1.1", 300.0)
         found = [(each.ended, each.threads, each.stopped) for each in sessions(store, "s")]
         assert found == [(110.0, 4, "Stopped by SIGINT."), (None, 8, ""), (None, 8, "")]
-        assert specs(store, "s") == [{"model": "m", "temperature": 0.5}, {"model": "n", "temperature": 0.5}]
+        assert all_settings(store, "s") == [{"model": "m", "temperature": 0.5}, {"model": "n", "temperature": 0.5}]
         assert last_settings(store, "s") == {"model": "n", "temperature": 0.5}
         set_meta(store, "colour", "red")
         store.commit()

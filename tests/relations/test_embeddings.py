@@ -19,7 +19,7 @@ from harness import KEY, Ran, run_rows, server
 from syphus.endpoints.classify import Action, ReplyVerdict
 from syphus.endpoints.embeddings_reply import EmbeddingsClassifier, pack_vectors, unpack_vectors
 from syphus.errors import BudgetError, ConfigError, ProviderError
-from syphus.ledger.batches import vectors, without_vectors
+from syphus.ledger.batches import texts_with_vectors, texts_without_vector
 from syphus.ledger.store import open_for_reading
 from syphus.simulator import SimulatedServer
 from syphus.types import Relation, Request, State
@@ -179,7 +179,7 @@ def instructions(ran: Ran) -> set[str]:
 def held(folder: Path) -> list[str]:
     store = open_for_reading(folder)
     try:
-        return [text for texts, _ in vectors(store, STAGE) for text in texts]
+        return [text for texts, _ in texts_with_vectors(store, STAGE) for text in texts]
     finally:
         store.close()
 
@@ -281,7 +281,7 @@ def test_a_batch_that_fails_for_one_text_is_split_down_to_it(fault: str, tmp_pat
         kept = held(ran.folder)
         assert sorted(kept) == sorted(instructions(first) - {bad})
         store = open_for_reading(ran.folder)
-        assert [text for text, _ in without_vectors(store, STAGE)] == [bad]
+        assert [text for text, _ in texts_without_vector(store, STAGE)] == [bad]
         store.close()
         assert any(line.startswith("1 text got no vector: ") for line in ran.lines)
         asked = simulated.stats.requests
