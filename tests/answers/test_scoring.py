@@ -165,8 +165,8 @@ def test_coverage_is_the_share_of_the_statements_that_come_up() -> None:
     scores = [look("coverage", made(answer)) for answer in (everything, "Two men repair a bicycle.", "It is dark.")]
     assert scores[0] == (1.0, "")
     assert 0.2 < scores[1][0] < 0.4
-    assert scores[1][1] == "nothing of 2 of 3 statements comes up"
-    assert scores[2] == (0.0, "nothing of 3 of 3 statements comes up")
+    assert scores[1][1] == "2 of 3 statements not mentioned"
+    assert scores[2] == (0.0, "3 of 3 statements not mentioned")
 
 
 def test_a_word_that_only_a_question_has_covers_half() -> None:
@@ -415,7 +415,7 @@ def test_what_is_said_again_costs_in_one_answer_and_in_the_next() -> None:
     for again in (made(told, other, f"It seems that {told.lower()}"), made(f"{told} {told}", other)):
         score, note = look("repeats nothing", again)
         assert score < 0.8
-        assert note == "said again: two men repair an old"
+        assert note == "repeated: two men repair an old"
 
 
 def test_an_example_with_too_few_pairs_is_barred_and_one_with_too_many_is_not() -> None:

@@ -1,13 +1,13 @@
-"""Which answers make good in-context examples: scored by heuristics, chosen as a set, proven. Pure functions.
+"""Scores answers by heuristics, to find those that make good in-context examples. Pure functions.
 
-basic_quality.py  the form of an answer
-candidates.py     a candidate, what it is compared with, a heuristic, a score
-copying.py        heuristics: phrases of an example, or of another query's answer
-grounding.py      heuristic and rule of cleaning: what the annotation does not support
-heuristics.py     candidates scored by all heuristics
-lexicon.py        things that can be seen, and how they hang together
-variety.py        heuristic: questions of different kinds
-words.py          stems, numbers and names of a text
+basic_quality.py  heuristics: parses, rules, number of pairs, length, whole sentences, no leak
+candidates.py     the types: candidate, scoring context, heuristic, score
+copying.py        heuristics: copies of examples and of other answers, repetitions
+grounding.py      heuristics: grounding and coverage; the cleaning rule against invented things
+heuristics.py     the table of heuristics, and score_all
+lexicon.py        visible things with their synonyms, kinds and parts
+variety.py        heuristic: questions of different types
+words.py          tokens of a text, with their stems, numbers and names
 """
 
 from syphus.answers.scoring.candidates import Candidate, Heuristic, Scored, ScoringContext

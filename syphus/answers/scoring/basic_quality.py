@@ -1,4 +1,4 @@
-"""The form of an answer: it can be read, has as many pairs as it should, breaks no rule, is long enough and whole."""
+"""Heuristics for basic quality: parses, keeps the rules, number of pairs, length, whole sentences, no leak."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from statistics import median
 
-from syphus.answers.cleaning import GENERAL_RULES
+from syphus.answers.cleaning.general_rules import no_mention_of_notes
 from syphus.answers.cleaning.rules import Context, Rule, clean, distinctive_texts, texts_with_places
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
@@ -17,9 +17,9 @@ from syphus.types import State
 
 Bounds = tuple[int, int | None]
 
-_SHORT, _LONG = 6, 300  #: words of an answer: fewer or more cost
+_SHORT, _LONG = 6, 300  #: words of an answer: fewer or more lower the score
 _CLOSING = "['\"\u201d\u2019)\\]*]"  # quotation marks, brackets, the asterisks of Markdown
-_ENDS = re.compile(rf"[.!?\u2026\u3002\uff01\uff1f\u0964]{_CLOSING}*\Z")  # with those of Chinese and Hindi
+_ENDS = re.compile(rf"[.!?\u2026\u3002\uff01\uff1f\u0964]{_CLOSING}*\Z")  # Chinese and Hindi included
 _COUNT_RULE = re.compile(r"not (?:(at least) )?(\d+)(?: to (\d+))? pairs?")
 _COUNT = rf"(\d+|{'|'.join(NUMBERS)})"
 _STATED_COUNT = re.compile(
@@ -30,35 +30,36 @@ _STATED_COUNT = re.compile(
 
 
 def parses(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
-    """1 where pairs could be read out of a whole answer."""
-    cut = candidate.state not in (State.OK, State.INVALID)
-    if candidate.pairs and not cut:
+    """Return 1 if the answer is complete and pairs could be parsed from it, else 0."""
+    incomplete = candidate.state not in (State.OK, State.INVALID)
+    if candidate.pairs and not incomplete:
         return 1.0, ""
-    return 0.0, candidate.reason or (candidate.state if cut else "no pairs")
+    return 0.0, candidate.reason or (candidate.state if incomplete else "no pairs")
 
 
 def keeps_rules(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
-    """1 where the stage accepted the answer, and no rule of cleaning rejects anything in it."""
+    """Return 1 if the answer was accepted and no cleaning rule rejects it, else 0."""
     if candidate.state is not State.OK:
         return 0.0, candidate.reason or candidate.state
     rejections = clean(candidate.pairs, context.rules, Context(candidate.query, _example_texts(context))).rejections
-    return (0.0 if rejections else 1.0), "; ".join(f"{rule} ({at})" if at else rule for rule, at in rejections.items())
+    notes = (f"{rule} ({place})" if place else rule for rule, place in rejections.items())
+    return (0.0 if rejections else 1.0), "; ".join(notes)
 
 
 def number_of_pairs(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
-    """1 within the wanted number of pairs, less with each that is missing, and down to a half with more than wanted."""
+    """Return 1 for the expected number of pairs, less for each missing one, and at least 0.5 if there are too many."""
     least, most = expected_pairs(context)
     count = len(candidate.pairs)
-    wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+    expected = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
     if count < least:
-        return count / (least + 1), f"{count} of {wanted}"
+        return count / (least + 1), f"{count} of {expected}"
     if most is not None and count > most:
-        return max(0.5, 1 - (count - most) / most), f"{count}, wanted are {wanted}"
+        return max(0.5, 1 - (count - most) / most), f"{count} instead of {expected}"
     return 1.0, ""
 
 
 def answer_length(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
-    """The mean over the answers: less than six words cost, and so do more than three hundred."""
+    """Return the mean over the answers; those below 6 or above 300 words score less than 1."""
     counts = [len(in_words(pair.answer)) for pair in candidate.pairs]
     if not counts:
         return 0.0, "no pair"
@@ -68,17 +69,20 @@ def answer_length(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
 
 
 def whole_sentences(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
-    """The share of the answers that end as a sentence does."""
-    cut = [pair.answer for pair in candidate.pairs if not _ENDS.search(pair.answer.rstrip())]
+    """Return the share of answers that end with a complete sentence."""
+    incomplete = [pair.answer for pair in candidate.pairs if not _ENDS.search(pair.answer.rstrip())]
     if not candidate.pairs:
         return 0.0, "no pair"
-    note = f"ends in the middle: ...{cut[0][-20:]}" if cut else ""
-    return 1 - len(cut) / len(candidate.pairs), note
+    note = f"ends in mid-sentence: ...{incomplete[0][-20:]}" if incomplete else ""
+    return 1 - len(incomplete) / len(candidate.pairs), note
 
 
 @lru_cache(maxsize=4)
 def expected_pairs(context: ScoringContext) -> Bounds:
-    """The least and the most pairs: as the background says, or its rules, or its system message, or others do."""
+    """Return the minimum and maximum number of pairs (None: no maximum).
+
+    They come from the context itself, or from its rules, its system message, or the other candidates, in this order.
+    """
     if context.least is not None or context.most is not None:
         return context.least or 1, context.most
     return (
@@ -125,8 +129,7 @@ def _example_texts(context: ScoringContext) -> frozenset[str]:
     return distinctive_texts(text for pair in pairs_of for text in (pair.instruction, pair.answer))
 
 
-# FOLDED from leaks.py:
-# Leaks: a pair that speaks of the notes which the model was given, or shows their syntax.
+# Leaks: pairs that mention the notes that the model was given, or show their syntax.
 
 _NOTES = (
     "descriptions?|captions?|annotations?|narrations?|metadata|bounding box(?:es)?|coordinates?|sentences?|notes?"
@@ -136,12 +139,11 @@ _MENTIONED_NOTES = re.compile(
     rf"\b(?:the|this|these|those|your) (?:given |provided |above )?({_NOTES})\b(?! of (?:the|this|a)\b)", re.IGNORECASE
 )
 _SYNTAX = re.compile(r"\[\s*\d+(?:\.\d+)?\s*,")
-_NOTES_RULES = tuple(rule for rule in GENERAL_RULES if rule.name == "speaks of its notes")
 
 
 def no_leak(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
-    """1 where nothing speaks of notes, 0 where something does."""
-    rejections = clean(candidate.pairs, _NOTES_RULES, Context(candidate.query)).rejections
+    """Return 0 if a text mentions the notes or shows coordinates, else 1."""
+    rejections = clean(candidate.pairs, (no_mention_of_notes,), Context(candidate.query)).rejections
     if rejections:
         return 0.0, next(iter(rejections.values()))
     annotation = candidate.query.text.casefold()

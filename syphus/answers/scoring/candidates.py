@@ -1,4 +1,4 @@
-"""The values of scoring and selecting: a candidate, what it is compared with, a heuristic, a score."""
+"""The types of scoring: a candidate, the context that it is scored in, a heuristic, and a score."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from syphus.types import Message, Pair, Query, State
 class Candidate:
     """One answer to one query, which may become an in-context example.
 
-    `pairs` are what was read out of `answer`, the raw completion; an answer that was rejected may come with its pairs
-    or without them. `state` and `reason` are its outcome as the stage judged it. `asked` is the user turn where it is
-    not the query's text. Raise the number of the `round` with every new proposal; 0 is what a person wrote.
+    `pairs` were parsed from `answer`, the raw completion; a rejected answer may have pairs or none. `state` and
+    `reason` are its outcome. `asked` is the user turn if it differs from the query's text. `round` counts the
+    proposals; 0 stands for an answer that a person wrote.
     """
 
     query: Query
@@ -32,23 +32,23 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """16 hex digits for the query and the answer: the candidate's name in reports and verdicts."""
-        told = f"{self.query.id}\0{self.answer}".encode(errors="surrogatepass")
-        return blake2b(told, digest_size=8).hexdigest()
+        """16 hex digits that identify the query and the answer in reports and verdicts."""
+        identity = f"{self.query.id}\0{self.answer}".encode(errors="surrogatepass")
+        return blake2b(identity, digest_size=8).hexdigest()
 
     @property
     def user_turn(self) -> str:
-        """What the model was asked: the user turn of the in-context example that this would be."""
+        """What the model was asked, which becomes the user turn of the in-context example."""
         return self.asked or self.query.text
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # one is only equal to itself, so that work on it can be remembered
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity, so that results for it can be cached
 class ScoringContext:
     """What candidates are compared with.
 
-    `examples` are the in-context turns that the candidates were made with, `rules` the dataset's rules of cleaning,
-    `others` all candidates, the scored one among them or not. `least` and `most` bound the number of pairs; where both
-    are None, the rules or else the system message say it (`form.wanted_pairs`).
+    `examples` are the in-context turns in the prompt of the candidates, `rules` the dataset's cleaning rules, `others`
+    all candidates, with or without the scored one. `least` and `most` bound the number of pairs; if both are None,
+    `expected_pairs` derives the bounds from the rules or the system message.
     """
 
     system_message: str = ""
@@ -66,11 +66,11 @@ class ScoringContext:
 
 @dataclass(frozen=True, slots=True)
 class Heuristic:
-    """One named way to look at a candidate.
+    """One named criterion for candidates.
 
-    `score` gives a number from 0 to 1, where 1 is good, and a note in a few words why it is not ("" where nothing is to
-    be said). A candidate that scores below `floor` is never chosen, whatever its total. `explained` is one sentence for
-    the report. Raises ValueError for numbers that make no sense.
+    `score` returns a number from 0 (bad) to 1 (good) and a short note that explains a low score, or "". A candidate
+    with a score below `floor` is never chosen, whatever its total. `explained` is one sentence for the report.
+    Raises `ValueError` if the weight is negative or infinite, or the floor is not from 0 to 1.
     """
 
     name: str
@@ -81,16 +81,16 @@ class Heuristic:
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < inf or not 0 <= self.floor <= 1:
-            told = f"weight {self.weight:g} and floor {self.floor:g}"
-            raise ValueError(f"heuristic {self.name!r}: {told}; a weight is 0 or more, a floor is from 0 to 1")
+            given = f"weight {self.weight:g} and floor {self.floor:g}"
+            raise ValueError(f"heuristic {self.name!r}: {given}; a weight is 0 or more, a floor is from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A candidate with its scores, 0 to 1, by the names of the heuristics, and the notes that are not empty.
+    """A candidate with its scores (0 to 1) and its non-empty notes, both by the name of the heuristic.
 
-    `total` is the weighted mean of the scores; it is halved where the candidate is `barred`: these are the heuristics
-    whose floor it does not reach, and it is never chosen.
+    `total` is the weighted mean of the scores. `barred` names the heuristics whose floor the candidate does not reach:
+    if there is one, the candidate is never chosen and its total is halved.
     """
 
     candidate: Candidate

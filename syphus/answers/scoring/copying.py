@@ -1,4 +1,4 @@
-"""Copying: what an answer has from an in-context example, from another query's answer, or from itself."""
+"""Heuristics against copying: from an in-context example, from another query's answer, or from the answer itself."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from functools import lru_cache
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.words import Word, is_common, tokenize
 
-_LENGTH = 5  #: words in a row
-_MIN_DISTINCTIVE = 2  #: of them that carry meaning and are not in the annotation: the rest comes by chance
+_LENGTH = 5  #: consecutive words in a phrase
+_MIN_DISTINCTIVE = 2  #: words that must carry meaning and not be in the annotation; other phrases match by chance
 
 Phrase = tuple[str, ...]
 
 
 def no_copy_of_examples(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
-    """1 less the share of an answer's phrases that an example has, too: the mean and the worst, half each."""
+    """Return 1 minus the share of phrases that an example has, too: half the mean, half the worst answer."""
     known = _example_phrases(context)
     return _score_copies(candidate, known.__contains__, "from an example")
 
 
 def no_copy_of_others(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
-    """1 less the share of an answer's phrases that another query's answer has, too: mean and worst, half each."""
+    """Return 1 minus the share of phrases that another query's answer has, too: half the mean, half the worst."""
     known = _phrases_of_others(context)
     here = candidate.query.text
 
@@ -32,15 +32,15 @@ def no_copy_of_others(candidate: Candidate, context: ScoringContext) -> tuple[fl
 
 
 def no_repeats(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
-    """1 less the share of the phrases that have been in an answer of the candidate before."""
-    said: set[Phrase] = set()
-    again, count = [], 0
+    """Return 1 minus the share of phrases that came before in the candidate's answers."""
+    earlier: set[Phrase] = set()
+    repeated, count = [], 0
     for pair in candidate.pairs:
         for phrase in _phrases(pair.answer):
             count += 1
-            again += [phrase] if _stems(phrase) in said else []
-            said.add(_stems(phrase))
-    return 1 - len(again) / max(count, 1), f"said again: {_phrase_text(again[0])}" if again else ""
+            repeated += [phrase] if _stems(phrase) in earlier else []
+            earlier.add(_stems(phrase))
+    return 1 - len(repeated) / max(count, 1), f"repeated: {_phrase_text(repeated[0])}" if repeated else ""
 
 
 def _score_copies(candidate: Candidate, is_foreign: Callable[[Phrase], bool], where: str) -> tuple[float, str]:
@@ -66,7 +66,7 @@ def _example_phrases(context: ScoringContext) -> frozenset[Phrase]:
 
 @lru_cache(maxsize=4)
 def _phrases_of_others(context: ScoringContext) -> Mapping[Phrase, set[str]]:
-    """The annotations to which a phrase was answered."""
+    """Return, by phrase, the annotations whose answers contain it."""
     known: dict[Phrase, set[str]] = {}
     for other in context.others:
         for pair in other.pairs:

@@ -1,44 +1,50 @@
-"""Candidates scored by all heuristics."""
+"""The table of all heuristics, and `score_all`, which scores candidates by them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from syphus.answers.scoring import basic_quality as form
-from syphus.answers.scoring import basic_quality as leaks
-from syphus.answers.scoring import copying, grounding, variety
-from syphus.answers.scoring import grounding as coverage
+from syphus.answers.scoring import basic_quality, copying, grounding
 from syphus.answers.scoring.candidates import Candidate, Heuristic, Scored, ScoringContext
+from syphus.answers.scoring.variety import variety
 from syphus.errors import PluginError
 
-# FOLDED from heuristics.py:
-# The table of heuristics. Each is one small function in a module of its subject.
-
 HEURISTICS: tuple[Heuristic, ...] = (
-    Heuristic("parses", 2, form.parses, "Pairs could be read out of a whole answer.", floor=1.0),
-    Heuristic("keeps the rules", 2, form.keeps_rules, "No rule of cleaning rejects anything in it.", floor=1.0),
+    Heuristic(
+        "parses", 2, basic_quality.parses, "The answer is complete, and pairs could be parsed from it.", floor=1.0
+    ),
+    Heuristic("keeps the rules", 2, basic_quality.keeps_rules, "No cleaning rule rejects it.", floor=1.0),
     Heuristic(
         "number of pairs",
         1,
-        form.number_of_pairs,
+        basic_quality.number_of_pairs,
         "It has as many pairs as the rules or the system message ask for.",
-        0.5,
+        floor=0.5,
     ),
     Heuristic("grounding", 5, grounding.grounding, "The annotation supports what the answers say.", floor=0.4),
-    Heuristic("coverage", 4, coverage.coverage, "What the annotation says comes up.", floor=0.05),
-    Heuristic("variety", 1, variety.variety, "The questions begin, ask and are about different things."),
-    Heuristic("length", 0.5, form.answer_length, "The answers are neither a word or two nor a page."),
-    Heuristic("whole sentences", 2, form.whole_sentences, "The answers end as sentences do."),
-    Heuristic("copies no example", 1, copying.no_copy_of_examples, "No phrase is an in-context example's.", floor=0.8),
-    Heuristic("copies no other", 1, copying.no_copy_of_others, "No phrase is another query's.", floor=0.8),
-    Heuristic("repeats nothing", 1, copying.no_repeats, "No answer says again what another, or itself, has said."),
-    Heuristic("no leak", 1, leaks.no_leak, "Nothing speaks of the notes that the model was given.", floor=1.0),
+    Heuristic("coverage", 4, grounding.coverage, "The pairs cover what the annotation says.", floor=0.05),
+    Heuristic("variety", 1, variety, "The questions differ in their openings, types and words."),
+    Heuristic("length", 0.5, basic_quality.answer_length, "The answers are neither too short nor too long."),
+    Heuristic("whole sentences", 2, basic_quality.whole_sentences, "The answers end with complete sentences."),
+    Heuristic(
+        "copies no example",
+        1,
+        copying.no_copy_of_examples,
+        "No phrase is copied from an in-context example.",
+        floor=0.8,
+    ),
+    Heuristic(
+        "copies no other",
+        1,
+        copying.no_copy_of_others,
+        "No phrase is copied from the answer to another query.",
+        floor=0.8,
+    ),
+    Heuristic("repeats nothing", 1, copying.no_repeats, "No answer repeats itself or another answer."),
+    Heuristic("no leak", 1, basic_quality.no_leak, "Nothing mentions the notes that the model was given.", floor=1.0),
 )
 
-
-_BARRED_FACTOR = (
-    0.5  #: of its total is left to a candidate that can't be chosen, so that it stands below those that can
-)
+_BARRED_FACTOR = 0.5  #: multiplies the total of a candidate that may not be chosen
 
 
 def score_all(
@@ -47,11 +53,11 @@ def score_all(
     heuristics: Sequence[Heuristic] = HEURISTICS,
     extra: Sequence[Heuristic] = (),
 ) -> list[Scored]:
-    """Scores each candidate, in the order they come.
+    """Score each candidate, in order.
 
-    `extra` are more heuristics: a plugin's own, a judge's verdicts. One with the name of another takes its place, and
-    one of weight 0 is shown and not counted. What a heuristic raises is not caught: run a plugin's by `PluginCode.run`.
-    Raises PluginError where one returns something else than a number from 0 to 1 and a text.
+    `extra` are more heuristics, such as a plugin's own or a judge's scores. A heuristic replaces an earlier one of the
+    same name, and one of weight 0 is shown but not counted. Exceptions of heuristics pass through: run those of a
+    plugin through `PluginCode.run`. Raises `PluginError` if one does not return a number from 0 to 1 and a text.
     """
     table = list({each.name: each for each in (*heuristics, *extra)}.values())
     return [_score(candidate, context, table) for candidate in candidates]

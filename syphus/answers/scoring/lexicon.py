@@ -1,9 +1,9 @@
-"""Things that can be seen, and how they hang together: common sense for comparing answers with annotations. English.
+"""English words for visible things and their relations: common knowledge for comparing answers with annotations.
 
-A line of `_KINDS` is `kind: thing thing/same`: an annotation with any of the things supports an answer that names the
-kind, never the other way round; things joined by `/` are one. A line of `_PARTS` is `whole: part part`: an annotation
-with the whole allows its parts, which are neither supported nor held against the answer.
-A word that is here and that nothing supports is a thing that was made up, unless it may well mean something else.
+A line of `_KINDS` is `kind: thing thing/synonym`. An annotation with one of the things supports an answer that names
+the kind, never the other way round. A line of `_PARTS` is `whole: part part`. An annotation with the whole allows its
+parts: they count neither for nor against the answer. A word of this lexicon that nothing supports is an invented thing,
+unless it has other common meanings.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ _AMBIGUOUS = frozenset(
 
 @cache
 def is_thing(word: str) -> bool:
-    """Whether a word in small letters surely names a thing: as it is listed, or in the plural."""
+    """Return whether a lower-case word certainly names a thing of the lexicon, in the singular or plural."""
     listed = _all_words()
     single = {word, word.removesuffix("s"), word.removesuffix("es"), IRREGULAR.get(word, word)}
     return bool(single & listed) and not single & _AMBIGUOUS
@@ -138,7 +138,7 @@ def is_thing(word: str) -> bool:
 
 @cache
 def supporting_words() -> Mapping[str, frozenset[str]]:
-    """By the stem of a thing, the stems that support it in an annotation besides itself; of every thing there is."""
+    """Return, by the stem of each thing, the other stems in an annotation that support it: synonyms and kinds."""
     kinds, same = _parse_table(_KINDS)
     known: dict[str, set[str]] = {}
     for kind, things in kinds.items():
@@ -151,14 +151,14 @@ def supporting_words() -> Mapping[str, frozenset[str]]:
 
 @cache
 def synonyms() -> Mapping[str, frozenset[str]]:
-    """By the stem of a thing, the others that are one with it: they support each other."""
+    """Return the synonyms by the stem of a thing: they support each other."""
     known = supporting_words()
     return {thing: frozenset(each for each in below if thing in known.get(each, ())) for thing, below in known.items()}
 
 
 @cache
 def related_words() -> Mapping[str, frozenset[str]]:
-    """By the stem of a thing, what supports it and what it supports: three ducks may be the three birds."""
+    """Return, by the stem of a thing, what supports it and what it supports: three ducks may be the three birds."""
     known = {thing: set(below) for thing, below in supporting_words().items()}
     for thing, below in supporting_words().items():
         for each in below:
@@ -168,7 +168,7 @@ def related_words() -> Mapping[str, frozenset[str]]:
 
 @cache
 def wholes_of_parts() -> Mapping[str, frozenset[str]]:
-    """By the stem of a part, the stems of the wholes, and of all their kinds, that allow it."""
+    """Return, by the stem of a part, the stems of its wholes and of all their kinds."""
     wholes, _ = _parse_table(_PARTS)
     known: dict[str, set[str]] = {}
     for whole, things in wholes.items():
@@ -183,7 +183,7 @@ def _all_words() -> frozenset[str]:
 
 
 def _parse_table(table: str) -> tuple[dict[str, list[str]], dict[str, set[str]]]:
-    """The members of each line, and of each member those that are one with it; all as stems."""
+    """Return the members of each line, and the synonyms of each member, all as stems."""
     kinds: dict[str, list[str]] = {}
     same: dict[str, set[str]] = {}
     for line in table.replace("\n    ", " ").split("\n"):
@@ -197,7 +197,7 @@ def _parse_table(table: str) -> tuple[dict[str, list[str]], dict[str, set[str]]]
 
 
 def _all_kinds(thing: str, known: Mapping[str, set[str]], same: Mapping[str, set[str]]) -> set[str]:
-    """The thing, what is one with it, and everything that these are kinds of, down to the last."""
+    """Return the thing, its synonyms, and all kinds of these, recursively."""
     found: set[str] = set()
     waiting = [thing]
     while waiting:

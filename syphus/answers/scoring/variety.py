@@ -1,4 +1,4 @@
-"""Variety of the questions: their openings, their types, and how far they are from each other."""
+"""Heuristic for the variety of questions: their openings, their types, and how different their words are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from syphus.answers.scoring.basic_quality import expected_pairs
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.words import content_stems, jaccard_similarity
 
-_ALONE = 0.5  #: one question can't vary
+_ALONE = 0.5  #: the score of a single question, which can't vary
 _YES_NO = "is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might"
 _TYPES = {
     "how many": r"how many|how much|what (?:is the )?number",
@@ -30,15 +30,15 @@ _PATTERNS = {name: re.compile(rf"(?:{_TYPES[name]})\b", re.IGNORECASE) for name 
 
 
 def question_type(question: str) -> str:
-    """One of a dozen kinds, by its beginning: "how many", "why", "yes or no"; "tell" where it is no question."""
+    """Return one of a dozen types by the first words: "how many", "why", "yes or no"; "tell" for other texts."""
     start = question.strip()
     return next((name for name, pattern in _PATTERNS.items() if pattern.match(start)), "tell")
 
 
 def variety(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
-    """The mean of: different openings, different types, and the distance between the questions' words.
+    """Return the mean of the variety of openings, the variety of types, and the distance between the questions' words.
 
-    Of one question alone nothing can be said; where one is wanted, that is no fault.
+    A single question scores 0.5, or 1 if exactly one is expected.
     """
     questions = [pair.instruction for pair in candidate.pairs]
     if len(questions) == 1 == expected_pairs(context)[1]:
@@ -47,14 +47,14 @@ def variety(candidate: Candidate, context: ScoringContext) -> tuple[float, str]:
         return (_ALONE if questions else 0.0), "one question" if questions else "no question"
     openings = [" ".join(question.casefold().split()[:2]) for question in questions]
     types = [question_type(question) for question in questions]
-    bags = [content_stems(question) for question in questions]
-    distance = [1 - jaccard_similarity(one, other) for one, other in combinations(bags, 2)]
-    shares = (_share_of_different(openings), _share_of_different(types, 4), sum(distance) / len(distance))
-    often = max(types, key=types.count)
-    note = f"{types.count(often)} of {len(types)} ask {often!r}" if 2 * types.count(often) > len(types) > 2 else ""
+    stems = [content_stems(question) for question in questions]
+    distances = [1 - jaccard_similarity(one, other) for one, other in combinations(stems, 2)]
+    shares = (_share_of_different(openings), _share_of_different(types, 4), sum(distances) / len(distances))
+    common = max(types, key=types.count)
+    note = f"{types.count(common)} of {len(types)} ask {common!r}" if 2 * types.count(common) > len(types) > 2 else ""
     return sum(shares) / len(shares), note
 
 
 def _share_of_different(values: list[str], enough: int = 8) -> float:
-    """0 where all are the same, 1 where all are different, or as many as one can wish for."""
+    """Return 0 if all values are the same, and 1 if all, or at least `enough`, are different."""
     return (len(set(values)) - 1) / (min(len(values), enough) - 1) if len(set(values)) < enough else 1.0

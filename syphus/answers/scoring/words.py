@@ -1,8 +1,8 @@
-"""The words of a text: which carry meaning, by their stems, and which numbers there are.
+"""Splits a text into words, with their stems and their numeric values.
 
-Stems are Snowball's for English. Chinese and Japanese, which have no spaces, and Korean, whose endings vary, are taken
-in overlapping pairs of characters, as search engines do it, apart from what is mostly grammar; a run of katakana is a
-word.
+Stems are those of Snowball for English. Chinese and Japanese, which have no spaces, and Korean, whose endings vary, are
+split into overlapping pairs of characters, as in search engines, without characters that are mostly grammar. A run of
+katakana is one word.
 """
 
 from __future__ import annotations
@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 
-# FOLDED from common_words.py:
-# Words that say nothing of an annotation's own: answers may use them whatever it holds. English.
-#
-# They are function words, words of time and degree, what is said of any image or video, and the words that
-# reasoning and
-# guessing need. What is not here and not in the annotation counts against an answer.
+# English words that carry no meaning of their own, so that an answer may use them whatever the annotation says:
+# function words, words of time and degree, words for any image or video, and words for reasoning and guessing. Any
+# other word that is not in the annotation counts against an answer.
 
 _FUNCTION = """
     a an the this that these those here there it its itself he him his himself she her hers herself they them their
@@ -85,7 +82,7 @@ NUMBERS = {
     "thousand": 1000.0,
 }  # fmt: skip
 
-#: Forms that no stemmer joins, each with the word whose stem it shares.
+#: Irregular forms that a stemmer does not recognise, each with its base form.
 _IRREGULAR = """
     men:man women:woman children:child feet:foot teeth:tooth mice:mouse geese:goose people:person persons:person
     knives:knife wives:wife wolves:wolf shelves:shelf loaves:loaf halves:half scarves:scarf calves:calf
@@ -106,29 +103,29 @@ IRREGULAR = {form: base for form, _, base in (pair.partition(":") for pair in _I
 _WORD = re.compile("\\d+(?:[.,:]\\d+)*|[^\\W\\d_]+(?:['\u2019][^\\W\\d_]+)*")
 _ENDS_SENTENCE = re.compile(r"(?:\A|[.!?:;\"“(\n-])\W*\Z")
 _LABEL = re.compile(r"^[ \t]*\(?\d{1,2}[.)](?=\s)", re.MULTILINE)
-_RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\u3005]+|[\uac00-\ud7a3]+|[\u30a1-\u30fa\u30fc]+")  # of one script
+_RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\u3005]+|[\uac00-\ud7a3]+|[\u30a1-\u30fa\u30fc]+")  # in one script
 _GRAMMAR = re.compile("[的了在是着和与及或也都就很吗呢吧啊之而且但这那有个只位张]|正在|可以|其他")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
 _BOX = re.compile(r"\[\s*-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?)*\s*\]")
 
 _HARDLY_ENGLISH, _ENGLISH = 0.2, 0.25  #: shares of function words
-_ENOUGH = 8  #: words, before their language is guessed
+_ENOUGH_WORDS = 8  #: before their language is guessed
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of a text: in small letters, its stem, its value where it is a number, whether it seems a name."""
+    """One word of a text, in lower case: its stem, its value if it is a number, and whether it seems to be a name."""
 
     text: str
     stem: str
     value: float | None = None
     is_name: bool = False
-    ends_phrase: bool = False  #: before a punctuation mark, or the end
+    ends_phrase: bool = False  #: followed by a punctuation mark, or last
 
 
 @lru_cache(maxsize=20_000)
 def tokenize(text: str) -> tuple[Word, ...]:
-    """All words, in their order, without coordinates in brackets and the numbers of a list's items."""
+    """Return all words in order, without coordinates in brackets and the numbers of list items."""
     text = _LABEL.sub(" ", _BOX.sub(" ", text))
     found: list[Word] = []
     for match in _WORD.finditer(text):
@@ -144,7 +141,7 @@ def tokenize(text: str) -> tuple[Word, ...]:
 
 
 def _split_characters(run: str) -> Iterator[Word]:
-    """The words of a run of letters of such a script; what is hiragana is grammar."""
+    """Yield the words of a run of Chinese, Japanese or Korean characters; hiragana is left out as grammar."""
     for part in _RUN.findall(_GRAMMAR.sub(" ", run)):
         pairs = [part] if "\u30a0" < part[0] < "\u3100" or len(part) == 1 else map("".join, pairwise(part))
         yield from (Word(each, each) for each in pairs)
@@ -152,33 +149,33 @@ def _split_characters(run: str) -> Iterator[Word]:
 
 @lru_cache(maxsize=20_000)
 def content_stems(text: str) -> frozenset[str]:
-    """The stems of the words that carry meaning: no function words, no numbers, nothing that is said of any image."""
+    """Return the stems of the words that carry meaning, without numbers and common words."""
     return frozenset(w.stem for w in tokenize(text) if w.value is None and not is_common(w.stem))
 
 
 @lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
-    """The stem of a word in small letters: "riding" and "ride" have the same, and so have "men" and "man"."""
+    """Return the stem of a lower-case word; "riding" and "ride" have the same stem, and so have "men" and "man"."""
     return _stemmer()(IRREGULAR.get(word, word))
 
 
 def is_common(stemmed: str) -> bool:
-    """Whether a stem is that of a word which says nothing of an annotation's own."""
+    """Return whether a stem is that of a word without a meaning of its own."""
     return len(stemmed) < 2 or stemmed in _common_stems()
 
 
 def jaccard_similarity(one: Collection[str], other: Collection[str]) -> float:
-    """Jaccard's index: what two sets have in common of all that they have; 0 where there is nothing."""
+    """Return the Jaccard index of two collections: the share of their elements that both have; 0 if both are empty."""
     both = set(one) | set(other)
     return len(set(one) & set(other)) / len(both) if both else 0.0
 
 
 @lru_cache(maxsize=20_000)
 def are_comparable(annotation: str, text: str) -> bool:
-    """Whether the words of two texts can be compared: the annotation has some, and both seem to be of one language.
+    """Return whether two texts can be compared: the annotation has words, and both seem to be in one language.
 
-    They don't seem so where the scripts differ, or where the annotation is without English function words, the text is
-    full of them, and they have no other word in common.
+    They are in different languages if the scripts differ, or if the annotation has no English function words, the text
+    has many, and they have no other word in common.
     """
     known, said = content_stems(annotation), content_stems(text)
     if not known or not said:
@@ -188,13 +185,13 @@ def are_comparable(annotation: str, text: str) -> bool:
 
 
 def seems_english(text: str) -> bool:
-    """Whether a text has English function words, or is too short to tell."""
+    """Return whether a text has English function words, or is too short to tell."""
     return _function_word_share(text) >= _HARDLY_ENGLISH
 
 
 def _function_word_share(text: str) -> float:
     found = tokenize(text)
-    return sum(word.text in COMMON for word in found) / len(found) if len(found) >= _ENOUGH else 0.5
+    return sum(word.text in COMMON for word in found) / len(found) if len(found) >= _ENOUGH_WORDS else 0.5
 
 
 def _mostly_latin(text: str) -> bool:
@@ -218,7 +215,7 @@ def _common_stems() -> frozenset[str]:
 
 @cache
 def _stemmer() -> Callable[[str], str]:
-    import snowballstemmer  # here, for it loads all its languages
+    import snowballstemmer  # imported late, because it loads all its languages
 
     stemmer: Callable[[str], str] = snowballstemmer.stemmer("english").stemWord
     return stemmer
