@@ -45,8 +45,7 @@ def cold_start(
     own is, and keeps that as `*.old`.
     """
     prepared = prepare(options, environ)
-    if prepared.no_endpoint is not None:
-        raise prepared.no_endpoint
+    prepared.require_endpoint()
     place = prompt_destination(prepared) if write else None
     with open_run_folder(prepared.options.folder) as store:
         refuse_mixing(store, prepared.options.offline)
@@ -132,9 +131,8 @@ def _known(prepared: PreparedRun, known: SavedPrompt, store: Store, observer: Ob
 
 def _worthwhile(prepared: PreparedRun, store: Store, observer: Observer) -> bool:
     """Whether to do it: with `auto` only where the queries are so many that it is a small part of their cost."""
-    plugin = prepared.plugin.digest()
     with closing(prepared.attachments(store.folder)) as attachments:
-        sync_input(store, GenerateStage.name, prepared.dataset, prepared.options, plugin, observer.reading, attachments)
+        sync_input(store, GenerateStage.name, prepared, observer.reading, attachments)
     found = count_distinct_texts(store, GenerateStage.name, MIN_QUERIES_UNASKED)
     if prepared.options.cold_start == ALWAYS and found:
         return True

@@ -120,13 +120,11 @@ def compare(
     if len(variants) < 2:
         raise ConfigError("There is nothing to compare: give --prompt or --model at least twice.")
     first = variants[0][1]
-    if first.no_endpoint is not None:
-        raise first.no_endpoint
+    first.require_endpoint()
     with open_run_folder(first.options.folder) as store:
         refuse_mixing(store, options.offline)
         with closing(first.attachments(store.folder)) as attachments:
-            plugin = first.plugin.digest()
-            sync_input(store, GenerateStage.name, first.dataset, first.options, plugin, observer.reading, attachments)
+            sync_input(store, GenerateStage.name, first, observer.reading, attachments)
         names = _sample(variants, store, count)
         if not names:
             raise InputError(f"{options.name} holds no query that a model could be asked about.")

@@ -1,8 +1,7 @@
-"""The loop: sample, propose, score, choose, prove; and once more while that is not satisfactory.
+"""The loop of a cold start: sample, propose, score, choose, prove; and again while the set is not satisfactory.
 
-Everything that it does follows from the queries, the prompt, the settings, the seed, a person's decisions and the
-answers in the ledger. So it is simply carried out again from its beginning, whatever stopped it: what was asked is
-there.
+Everything it does follows from the queries, the prompt, the settings, the seed, the reviewer's decisions and the
+answers in the ledger. So after a stop it simply runs again from its beginning: what was asked is there.
 """
 
 from __future__ import annotations
@@ -26,9 +25,6 @@ from syphus.runs.generate import GenerateStage
 from syphus.text import pluralize
 from syphus.types import PromptTemplate, Query, State
 
-# FOLDED from proving.py:
-# Proving a set: the held-out queries are asked with it, without any example, and without each of its examples.
-
 
 class ProofResult(NamedTuple):
     """A proof, and the answers that it was made from."""
@@ -39,7 +35,11 @@ class ProofResult(NamedTuple):
 
 
 class Prover:
-    """Proves sets on the `held_out` queries. Each method raises the `SyphusError` that stopped it."""
+    """Proves sets of examples on the `held_out` queries.
+
+    They are asked with the set, without any example, and without each single example. Each method raises the
+    `SyphusError` that stopped it.
+    """
 
     def __init__(
         self, plan: SearchPlan, plain: PromptTemplate, trials: TrialRunner, scorer: Scorer, held_out: Sequence[Query]
@@ -51,36 +51,37 @@ class Prover:
         self._held_out = held_out
         self._stage = trials.stage(STAGE_PREFIX, plain)
 
-    def prefix(self, chosen: Sequence[Scored]) -> PromptTemplate:
-        """The prompt with these examples."""
+    def template(self, chosen: Sequence[Scored]) -> PromptTemplate:
+        """Return the prompt with these examples."""
         return make_template(self._plain.system_message, [each.candidate for each in chosen], self._stage)
 
     def prove(self, number: int, chosen: Sequence[Scored]) -> ProofResult:
-        """Asks with the set and without; what was asked without is asked once in all rounds."""
-        without = self._asked(f"{STAGE_PREFIX} without", self._plain, number)
-        with_set = self._asked(f"{STAGE_PREFIX} {number} with", self.prefix(chosen), number)
+        """Ask with the set and without examples; what was asked without examples is shared by all rounds."""
+        without = self._score_answers(f"{STAGE_PREFIX} without", self._plain, number)
+        with_set = self._score_answers(f"{STAGE_PREFIX} {number} with", self.template(chosen), number)
         proof = prove(with_set, without, self._plan.seed, self._plan.effective_thresholds)
         return ProofResult(proof, with_set, without)
 
-    def hurts(self, number: int, chosen: Sequence[Scored], with_set: Sequence[Scored]) -> list[AblationResult]:
-        """Leaves out one example after the other; gives those without which answers are better, the worst first."""
+    def find_harmful(self, number: int, chosen: Sequence[Scored], with_set: Sequence[Scored]) -> list[AblationResult]:
+        """Leave out one example at a time; return those without which answers are better, the worst first."""
         if len(chosen) < 2:
             return []
-        left = {}
-        for place, each in enumerate(chosen, 1):
-            prefix = self.prefix([other for other in chosen if other is not each])
-            left[each.candidate.key] = self._asked(f"{STAGE_PREFIX} {number} without example {place}", prefix, number)
-        return find_harmful(with_set, left, self._plan.seed)
+        answers = {}
+        for position, each in enumerate(chosen, 1):
+            template = self.template([other for other in chosen if other is not each])
+            name = f"{STAGE_PREFIX} {number} without example {position}"
+            answers[each.candidate.key] = self._score_answers(name, template, number)
+        return find_harmful(with_set, answers, self._plan.seed)
 
-    def _asked(self, name: str, prefix: PromptTemplate, number: int) -> tuple[Scored, ...]:
-        tried = self._trials.run(name, prefix, self._held_out, 1, number)
-        return tuple(self._scorer.score([each.candidate for each in tried], prefix))
+    def _score_answers(self, name: str, template: PromptTemplate, number: int) -> tuple[Scored, ...]:
+        trials = self._trials.run(name, template, self._held_out, 1, number)
+        return tuple(self._scorer.score([each.candidate for each in trials], template))
 
 
 class SearchLoop:
-    """Looks for in-context examples to a system message, by a plan that fits the input.
+    """Searches for in-context examples for a system message, by a plan that fits the input.
 
-    `say` is told what happens, `seen` that there is more to see in `rounds`.
+    `say` gets each line of progress; `on_change` is called whenever `rounds` has changed.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class SearchLoop:
         trials: TrialRunner,
         scorer: Scorer,
         say: Callable[[str], None],
-        seen: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         self._plan = plan
         self._plain = PromptTemplate(system_message)
@@ -99,118 +100,121 @@ class SearchLoop:
         self._trials = trials
         self._scorer = scorer
         self._say = say
-        self._seen = seen
+        self._on_change = on_change
         self._verdicts: dict[str, RubricVerdict] = {}
         self.rounds: list[SearchRound] = []
 
     @property
     def best(self) -> SearchRound | None:
-        """The round with the best set so far; one that is not proven only where there is no other."""
-        return max((each for each in self.rounds if each.chosen), key=_worth, default=None)
+        """The round with the best set so far; an unproven set only if there is no other."""
+        return max((each for each in self.rounds if each.chosen), key=_rank, default=None)
 
     def run(self, reviews: Reviews, pinned: Sequence[Candidate] = ()) -> None:
-        """Goes round until a set is satisfactory, or the rounds are over.
-
-        Raises the `SyphusError` that stopped it.
-        """
-        held_out = self._held_out(pinned)
+        """Run rounds until a set is satisfactory or no round is left. Raises the `SyphusError` that stopped it."""
+        held_out = self._draw_held_out(pinned)
         pool = CandidatePool(self._plan, self._plain, self._scorer, reviews, pinned)
         prover = Prover(self._plan, self._plain, self._trials, self._scorer, held_out)
         for number in range(1, self._plan.rounds + 1):
             self._propose(number, pool, held_out)
-            chosen, last = pool.choose(number), number == self._plan.rounds
-            prefix, fates = prover.prefix(chosen), pool.fates(chosen)
-            self._change(scored=pool.scored, chosen=tuple(chosen), template=prefix, fates=fates)
-            if not chosen or (len(chosen) < self._plan.examples and not last):
+            chosen, is_last = pool.choose(number), number == self._plan.rounds
+            self._update(
+                replace(
+                    self.rounds[-1],
+                    scored=pool.scored,
+                    chosen=tuple(chosen),
+                    template=prover.template(chosen),
+                    fates=pool.fates(chosen),
+                )
+            )
+            if not chosen or (len(chosen) < self._plan.examples and not is_last):
                 self._say(
                     f"round {number}: {len(chosen)} of {self._plan.examples} examples found, nothing to prove yet"
                 )
                 continue
             self._prove(prover)
-            if self._satisfied():
+            if self._is_satisfied():
                 return
             if not pool.replaceable(chosen):
-                self._say("Each example was put there by a person: there is none to replace.")
+                self._say("All examples were pinned or edited by hand: none can be replaced.")
                 return
-            if not last:
-                self._replace(pool, prover)
+            if not is_last:
+                self._replace_examples(pool, prover)
 
-    # The steps.
+    # The steps of a round.
 
     def _propose(self, number: int, pool: CandidatePool, held_out: Sequence[Query]) -> None:
         asked_with = self.best.template if self.best else self._plain
-        sample = self._sample(number, pool, held_out)
-        tried = self._trials.run(
-            f"{STAGE_PREFIX} {number} propose", asked_with, sample, self._plan.answers, number, pool.queries
-        )
-        found = [each.candidate for each in tried]
+        sample = self._draw_sample(number, pool, held_out)
+        name = f"{STAGE_PREFIX} {number} propose"
+        trials = self._trials.run(name, asked_with, sample, self._plan.answers, number, pool.queries)
+        candidates = [each.candidate for each in trials]
         if self._plan.judge:
-            usable = [each.candidate for each in self._scorer.score(found, asked_with) if not each.barred]
+            usable = [each.candidate for each in self._scorer.score(candidates, asked_with) if not each.barred]
             self._verdicts |= self._trials.judge(f"{STAGE_PREFIX} {number} judge", usable)
-        pool.add(found, asked_with, self._verdicts if self._plan.judge else None)
+        pool.add(candidates, asked_with, self._verdicts if self._plan.judge else None)
         self.rounds.append(SearchRound(number, asked_with, pool.scored, fates=pool.fates([])))
-        self._seen()
-        valid = sum(each.state is State.OK for each in found)
-        self._say(f"round {number}: {pluralize(len(found), 'answer')} to choose from, {valid} of them valid")
+        self._on_change()
+        valid = sum(each.state is State.OK for each in candidates)
+        self._say(f"round {number}: {pluralize(len(candidates), 'answer')} to choose from, {valid} of them valid")
 
     def _prove(self, prover: Prover) -> None:
         last = self.rounds[-1]
         proof, with_set, without = prover.prove(last.number, last.chosen)
-        self._change(proof=proof, with_set=with_set, without=without)
+        self._update(replace(last, proof=proof, with_set=with_set, without=without))
         shares = f"{proof.valid_share:.0%} valid with the set, {proof.plain_share:.0%} without"
         gain = f"score {proof.mean_score:.2f}, {proof.gain.mean:+.2f} ({proof.gain.low:+.2f} to {proof.gain.high:+.2f})"
-        told = "satisfactory" if proof.satisfactory else f"not satisfactory: {'; '.join(proof.missing)}"
-        self._say(f"round {last.number}: {shares}, {gain}: {told}")
+        verdict = "satisfactory" if proof.satisfactory else f"not satisfactory: {'; '.join(proof.missing)}"
+        self._say(f"round {last.number}: {shares}, {gain}: {verdict}")
 
-    def _satisfied(self) -> bool:
+    def _is_satisfied(self) -> bool:
         proof = self.rounds[-1].proof
         return proof is not None and proof.satisfactory
 
-    def _replace(self, pool: CandidatePool, prover: Prover) -> None:
-        """Takes out the examples without which the held-out queries fare better; where none is found, the weakest."""
+    def _replace_examples(self, pool: CandidatePool, prover: Prover) -> None:
+        """Drop the examples without which the held-out answers are better; if there are none, the weakest example."""
         last = self.rounds[-1]
-        hurts: list[AblationResult] = prover.hurts(last.number, last.chosen, last.with_set)
-        own = pool.replaceable(last.chosen)
-        names = {each.candidate.key for each in own}
-        why = {each.example: f"hurts: {each.gain.mean:+.2f} without it" for each in hurts if each.example in names}
+        harmful = prover.find_harmful(last.number, last.chosen, last.with_set)
+        replaceable = pool.replaceable(last.chosen)
+        keys = {each.candidate.key for each in replaceable}
+        why = {each.example: f"hurts: {each.gain.mean:+.2f} without it" for each in harmful if each.example in keys}
         if not why:
-            why = {each.candidate.key: "the weakest of a set that did not do" for each in own[:1]}
+            why = {each.candidate.key: "the weakest of an unsatisfactory set" for each in replaceable[:1]}
         pool.drop(why)
-        self._change(hurts=tuple(hurts), fates={**last.fates, **why})
+        self._update(replace(last, harmful=tuple(harmful), fates={**last.fates, **why}))
 
     # The queries.
 
-    def _held_out(self, pinned: Sequence[Candidate]) -> list[Query]:
-        """Queries that prove the set, none of which a person has put there as an example."""
+    def _draw_held_out(self, pinned: Sequence[Candidate]) -> list[Query]:
+        """Draw the queries that prove the set; none of them is a pinned example."""
         shown, stage = {each.user_turn for each in pinned}, self._trials.stage(STAGE_PREFIX, self._plain)
-        rows, wanted = askable_queries(self._store, GenerateStage.name), self._plan.held_out
-        drawn = self._queries(sample_random(rows, wanted + len(shown), f"{self._plan.seed} held out"))
-        return [query for query in drawn if stage.user_turn(query) not in shown][:wanted]
+        rows, count = askable_queries(self._store, GenerateStage.name), self._plan.held_out
+        drawn = self._queries(sample_random(rows, count + len(shown), f"{self._plan.seed} held out"))
+        return [query for query in drawn if stage.user_turn(query) not in shown][:count]
 
-    def _sample(self, number: int, pool: CandidatePool, held_out: Sequence[Query]) -> list[Query]:
-        """Queries that were not asked yet, as long as there are some; the held-out ones never."""
-        apart, used = {query.text for query in held_out}, pool.queries
-        names: list[str] = []
+    def _draw_sample(self, number: int, pool: CandidatePool, held_out: Sequence[Query]) -> list[Query]:
+        """Draw queries for candidates, first those that were not asked yet; never the held-out ones."""
+        excluded, used = {query.text for query in held_out}, pool.queries
+        ids: list[str] = []
         for fresh in (True, False):
-            if len(names) == self._plan.sample:
+            if len(ids) == self._plan.sample:
                 break
             rows = (
-                (name, text)
-                for name, text in askable_queries(self._store, GenerateStage.name)
-                if text not in apart and (name not in used) is fresh
+                (query_id, text)
+                for query_id, text in askable_queries(self._store, GenerateStage.name)
+                if text not in excluded and (query_id not in used) is fresh
             )
-            names += sample_spread(rows, self._plan.sample - len(names), f"{self._plan.seed} round {number}")
-        return self._queries(names)
+            ids += sample_spread(rows, self._plan.sample - len(ids), f"{self._plan.seed} round {number}")
+        return self._queries(ids)
 
-    def _queries(self, names: Sequence[str]) -> list[Query]:
-        return queries_by_id(self._store, GenerateStage.name, names)
+    def _queries(self, ids: Sequence[str]) -> list[Query]:
+        return queries_by_id(self._store, GenerateStage.name, ids)
 
-    def _change(self, **fields: object) -> None:
-        self.rounds[-1] = replace(self.rounds[-1], **fields)  # type: ignore[arg-type]  # fields of a Round, by name
-        self._seen()
+    def _update(self, round_: SearchRound) -> None:
+        self.rounds[-1] = round_
+        self._on_change()
 
 
-def _worth(round_: SearchRound) -> tuple[bool, bool, float]:
+def _rank(round_: SearchRound) -> tuple[bool, bool, float]:
     proof = round_.proof
     if proof is None:
         return False, False, 0.0

@@ -87,9 +87,8 @@ class ColdStart:
         return None
 
     def _open_input(self) -> None:
-        plugin = self._prepared.plugin.digest()
-        given = (self._store, GenerateStage.name, self._prepared.dataset, self._prepared.options, plugin)
-        sync_input(*given, self._observer.reading, self._trials.runner.attachments)
+        attachments = self._trials.runner.attachments
+        sync_input(self._store, GenerateStage.name, self._prepared, self._observer.reading, attachments)
 
     def _fit(self, pinned: Sequence[Candidate]) -> None:
         """Makes the plan fit the input, and says what it will take."""

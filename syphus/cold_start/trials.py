@@ -1,12 +1,16 @@
-"""Trials: sampled queries asked with a prompt, under a stage's name, and what came back as candidates.
+"""Trials: ask sampled queries with any prompt, and turn the answers into candidates.
 
-What is in the ledger already is not asked again: the whole of a cold start or a comparison can be carried out once more
-from its beginning, and sends only what is missing.
+A trial asks as the main stage does, but never asks for a correction: that would hide what a prompt is worth. Queries
+are registered with a label, so that one query can be asked several times, and is asked again when the prompt, the model
+or the parser is another one. The plugin sees its own queries, without the label.
+
+Answers that are in the ledger are not asked for again. So a whole cold start or comparison can be repeated from its
+beginning, and sends only what is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,9 +20,6 @@ import orjson
 from syphus.answers.parsing.pairs import render_pairs
 from syphus.answers.scoring import Candidate
 from syphus.cold_start.rubric import CANDIDATE_RUBRIC, RubricVerdict, judge_query, read_verdict
-from syphus.config.secrets import SecretRedactor
-from syphus.endpoints.request import RequestBuilder
-from syphus.images.prompt.attachments import ImageAttachments
 from syphus.ledger.inputs import accept_input, register
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.results import AnsweredQuery, answered_queries
@@ -27,7 +28,7 @@ from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import Judgement, PluginFaultError, Stage
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.hook_results import checked
-from syphus.runs.generate import GenerateStage, parser_digest
+from syphus.runs.generate import GenerateStage, GenerationContext, parser_digest
 from syphus.runs.judge import TEMPERATURE, JudgeStage
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.session import StageRunner
@@ -36,102 +37,87 @@ from syphus.types import Completion, Outcome, Pair, Parsed, PromptTemplate, Quer
 if TYPE_CHECKING:
     from syphus.simulator.settings import Simulation
 
-# FOLDED from propose.py:
-# Asking sampled queries with any prompt, to see what it is worth: as the main stage does, but nothing is asked again.
-#
-# Queries are registered with a label, so that one query can be asked several times, and is asked anew when it is to be
-# asked with something else. The plugin sees its own queries, without the label.
-
-BY_HAND = "a person"  #: the model of what a person wrote
+BY_HAND = "a person"  #: the model name of an answer that a person wrote
 
 
-def labelled(query: Query, number: int, asked_with: str) -> Query:
-    """The query as it is registered: the `number`th answer to it, from 0, asked with what has the digest `asked_with`.
+def label_query(query: Query, number: int, asked_with: str) -> Query:
+    """Return the query as it is registered for its answer `number`, from 0.
 
-    The ledger asks again where the digest is another.
+    `asked_with` is a digest of the prompt, the model and the parser: the ledger asks again if it is another one.
     """
     name = f"{query.id} answer {number + 1}" if number else query.id
     label = {"query": query.id, "number": number, "asked with": asked_with, "meta": dict(query.meta)}
     return replace(query, id=name, meta=label)
 
 
-def unlabelled(query: Query) -> Query:
-    """The query as the plugin gave it."""
+def remove_label(query: Query) -> Query:
+    """Return the query as the plugin gave it."""
     meta = query.meta["meta"]
     assert isinstance(meta, dict)
     return replace(query, id=str(query.meta["query"]), meta=meta)
 
 
 class TrialStage(GenerateStage):
-    """Asks labelled queries with `prefix`, and judges their answers as the main stage would."""
+    """Ask labelled queries with the template of `context`, and judge their answers as the main stage would."""
 
-    def __init__(
-        self,
-        name: str,
-        dataset: AbstractDataset,
-        prefix: PromptTemplate,
-        request_builder: RequestBuilder,
-        redactor: SecretRedactor,
-        share_answers: bool = True,
-        hook_seconds: float = 10.0,
-        attachments: ImageAttachments | None = None,
-    ) -> None:
-        super().__init__(dataset, prefix, request_builder, redactor, share_answers, hook_seconds, attachments)
+    def __init__(self, name: str, context: GenerationContext) -> None:
+        super().__init__(context)
         self.name = name
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
-        """As the main stage's; a further answer to the same query is another sample of it."""
+        """Return the main stage's request; a further answer to the same query is another sample of it."""
         number = row.query.meta["number"]
         assert isinstance(number, int)
-        return super().request(row._replace(query=unlabelled(row.query), used=row.used + number), last)
+        return super().request(row._replace(query=remove_label(row.query), used=row.used + number), last)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
-        """As the main stage's."""
-        return super().judge(row._replace(query=unlabelled(row.query)), completion)
+        """Judge an answer as the main stage does."""
+        return super().judge(row._replace(query=remove_label(row.query)), completion)
 
-    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - nothing of it is a result
-        """None."""
+    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - trials are no result of the run
+        """Return no lines."""
         return ""
 
-    # What a candidate is made of.
+    # The parts of a candidate.
 
     def user_turn(self, query: Query) -> str:
-        """The user turn of a query, without its label; its text where the plugin fails on it."""
+        """Return the user turn of a query without its label; its text if the plugin fails on it."""
         try:
-            return self._hook(self._render, query)
+            return self._call_hook(self._render, query)
         except PluginFaultError:
             return query.text
 
     def read_pairs(self, query: Query, text: str) -> tuple[Pair, ...]:
-        """What can be read out of an answer, whatever is wrong with it; nothing where the plugin fails on it."""
+        """Return the pairs in an answer even if it is invalid; none if the plugin fails on it."""
         try:
-            parsed = self._hook(self._dataset.parse_response, text, query)
+            parsed = self._call_hook(self._dataset.parse_response, text, query)
             return checked("parse_response", parsed, Parsed).pairs
         except (PluginFaultError, TypeError):
             return ()
 
     def judge_text(self, query: Query, text: str) -> Outcome:
-        """What a text that a person wrote would be worth as the answer to a query."""
+        """Judge a text that a person wrote as the answer to a query."""
         try:
             return super().judge(Row(0, query), Completion(text, "stop", BY_HAND, Usage())).outcome
         except PluginFaultError as fault:
             return fault.outcome
 
     def example_text(self, query: Query, pairs: tuple[Pair, ...], answer: str) -> str:
-        """An answer as an in-context example shows it.
+        """Return an answer as an in-context example shows it.
 
-        Where Syphus's own parser reads the answers, its pairs in the form that is taught, cleaned and without what
-        stood around them; where the plugin reads them itself, the answer as it came.
+        If Syphus's own parser reads the answers, this is the cleaned pairs in the form that the parser expects, without
+        the text around them. If the plugin reads them, it is the answer as it came.
         """
-        own = type(self._dataset).parse_response is not AbstractDataset.parse_response
-        shown = answer.strip() if own else render_pairs(pairs)
-        if not own and self.read_pairs(query, shown) != tuple(Pair(pair.instruction, pair.answer) for pair in pairs):
+        plugin_parses = type(self._dataset).parse_response is not AbstractDataset.parse_response
+        if plugin_parses:
             return answer.strip()
-        return shown
+        rendered = render_pairs(pairs)
+        reads_back = self.read_pairs(query, rendered) == tuple(Pair(pair.instruction, pair.answer) for pair in pairs)
+        return rendered if reads_back else answer.strip()
 
 
 def describe_model(model: str) -> str:
-    """The model of a candidate for people."""
+    """Return the model of a candidate as text for people."""
     return f"{model} (made up)" if is_simulated(model) else model
 
 
@@ -143,7 +129,7 @@ class TrialResult(NamedTuple):
 
 
 class TrialRunner:
-    """Asks the model of `prepared` about sampled queries, within the run's budget."""
+    """Ask the model of `prepared` about sampled queries, within the run's budget. `close` it."""
 
     def __init__(self, prepared: PreparedRun, store: Store, observer: Observer) -> None:
         self._prepared = replace(prepared, options=replace(prepared.options, max_rounds=0))
@@ -152,66 +138,56 @@ class TrialRunner:
         self._parser = parser_digest(prepared.plugin.path)
 
     def close(self) -> None:
-        """Lets go of the images."""
+        """Release the images."""
         self._runner.close()
 
     @property
     def runner(self) -> StageRunner:
-        """What asks."""
+        """The runner that sends the requests."""
         return self._runner
 
-    def stage(self, name: str, prefix: PromptTemplate) -> TrialStage:
-        """The stage that asks with a prompt."""
-        return TrialStage(
-            name,
-            self._prepared.dataset,
-            prefix,
-            self._runner.request_builder,
-            self._runner.redactor,
-            share_answers=not self._prepared.options.no_sharing,
-            hook_seconds=self._prepared.config.plugin_timeout,
-            attachments=self._runner.attachments,
-        )
+    def stage(self, name: str, template: PromptTemplate) -> TrialStage:
+        """Return a stage that asks with `template`."""
+        prepared = replace(self._prepared, template=template)
+        runner = self._runner
+        return TrialStage(name, GenerationContext.of_run(prepared, runner.request_builder, runner.attachments))
 
     def run(
         self,
         name: str,
-        prefix: PromptTemplate,
+        template: PromptTemplate,
         queries: Sequence[Query],
         answers: int = 1,
         number: int = 1,
-        before: Collection[str] = (),
+        asked_before: Collection[str] = (),
     ) -> list[TrialResult]:
-        """Asks for so many answers to each query, in round `number`; gives what came of all, in the same order.
+        """Ask for `answers` answers to each query in round `number`; return all results, in the order of the queries.
 
-        The queries that have the ids in `before` were asked in earlier rounds, and are asked for further answers.
-
-        Raises the `SyphusError` that stopped it.
+        The queries with ids in `asked_before` were asked in earlier rounds, and are asked for further answers. Raises
+        the `SyphusError` that stopped it.
         """
-        stage = self.stage(name, prefix)
-        settings = replace(self._prepared, template=prefix).settings
+        stage = self.stage(name, template)
+        settings = replace(self._prepared, template=template).settings
         asked_with = _digest([settings, self._parser])
         rows = [
-            labelled(query, copy + answers * (number - 1) * (query.id in before), asked_with)
+            label_query(query, copy + answers * (number - 1) * (query.id in asked_before), asked_with)
             for query in queries
             for copy in range(answers)
         ]
-        return [
-            TrialResult(_candidate(stage, told, number), told.usage) for told in self._answers(stage, settings, rows)
-        ]
+        answered_rows = self._answer(stage, settings, rows)
+        return [TrialResult(_candidate(stage, answer, number), answer.usage) for answer in answered_rows]
 
     def judge(self, name: str, candidates: Sequence[Candidate]) -> dict[str, RubricVerdict]:
-        """The model's verdicts on candidates, by their keys. Raises the `SyphusError` that stopped it."""
-        sampling = self._runner.request_builder
-        parameters = {**sampling.parameters, "temperature": TEMPERATURE}
-        settings = {"model": sampling.model, "simulated": self._prepared.options.offline, **parameters}
+        """Return the model's verdicts on candidates, by their keys. Raises the `SyphusError` that stopped it."""
+        builder = self._runner.request_builder
+        parameters = {**builder.parameters, "temperature": TEMPERATURE}
+        settings = {"model": builder.model, "simulated": self._prepared.options.offline, **parameters}
         rows = list({each.key: judge_query(each, _digest(settings)) for each in candidates}.values())
-        told = self._answers(JudgeStage(name, sampling, CANDIDATE_RUBRIC), settings, rows)
-        return {each.query.id: read_verdict(each.detail) for each in told if each.state is State.OK}
+        answers = self._answer(JudgeStage(name, builder, CANDIDATE_RUBRIC), settings, rows)
+        return {each.query.id: read_verdict(each.detail) for each in answers if each.state is State.OK}
 
-    def _answers(self, stage: Stage, settings: dict[str, object], rows: Sequence[Query]) -> list[AnsweredQuery]:
-        everything: Callable[[int], bool] = lambda _: True  # noqa: E731 - it has its type so
-        register(self._store, stage.name, rows, everything, lambda _: None)
+    def _answer(self, stage: Stage, settings: dict[str, object], rows: Sequence[Query]) -> list[AnsweredQuery]:
+        register(self._store, stage.name, rows, _take_all, lambda _: None)
         accept_input(self._store, stage.name)
         report = self._runner.report(stage.name)
         if report.counts.states[State.PENDING]:
@@ -221,28 +197,31 @@ class TrialRunner:
         return list(answered_queries(self._store, stage.name))
 
 
+def _take_all(_: int) -> bool:
+    return True
+
+
 def _simulation(prepared: PreparedRun) -> Simulation | None:
-    """What answers where no model does: an endpoint that learns from in-context examples."""
+    """Return the simulator of an offline cold start: it learns from in-context examples."""
     if not prepared.options.offline:
         return None
-    from syphus.simulator.settings import Simulation  # only who works offline needs it
+    from syphus.simulator.settings import Simulation  # loaded only for --offline
 
     return Simulation(seed=prepared.options.seed, obedience="examples")
 
 
-def _candidate(stage: TrialStage, told: AnsweredQuery, number: int) -> Candidate:
-    query = unlabelled(told.query)
-    pairs = tuple(told.pairs) or (stage.read_pairs(query, told.text) if told.text else ())
-    asked = stage.user_turn(query)
+def _candidate(stage: TrialStage, answer: AnsweredQuery, number: int) -> Candidate:
+    query = remove_label(answer.query)
+    user_turn = stage.user_turn(query)
     return Candidate(
         query,
-        pairs,
-        told.text,
-        told.state,
-        told.reason,
-        told.model,
+        tuple(answer.pairs) or (stage.read_pairs(query, answer.text) if answer.text else ()),
+        answer.text,
+        answer.state,
+        answer.reason,
+        answer.model,
         number,
-        asked if asked != query.text else "",
+        user_turn if user_turn != query.text else "",
     )
 
 

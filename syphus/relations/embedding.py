@@ -140,7 +140,7 @@ def find_embedding_source(prepared: PreparedRun) -> EmbeddingSource:
     config = prepared.config.model_copy(update={"model": model or _SIMULATED_MODEL})
     if not options.offline:
         config = _config(prepared, given, model)
-    found = replace(prepared, config=config, no_endpoint=None)
+    found = replace(prepared, config=config, endpoint_error=None)
     if options.max_cost is not None and found.price is None:
         raise ConfigError(
             f"--max-cost needs the price of {config.model}, which is not known. "
@@ -189,8 +189,7 @@ def _config(prepared: PreparedRun, given: EmbeddingsConfig, model: str) -> Confi
     """The main job's, with the endpoints and the model of embeddings."""
     endpoints = given.endpoints
     if not endpoints:
-        if prepared.no_endpoint is not None:
-            raise prepared.no_endpoint
+        prepared.require_endpoint()
         endpoints = prepared.config.endpoints
     if not model:
         if any(endpoint.base_url != OFFICIAL for endpoint in endpoints):

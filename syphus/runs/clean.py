@@ -1,4 +1,4 @@
-"""Cleaning a run once more: every answer that it holds is judged anew by today's parser, rules and plugin, for free."""
+"""Clean a run again: judge every stored answer with today's parser, rules and plugin. No request is sent."""
 
 from __future__ import annotations
 
@@ -18,20 +18,60 @@ from syphus.ledger.store import Store, open_for_reading, open_for_writing
 from syphus.pipeline.engine import Observer
 from syphus.pipeline.stage import PluginFaultError, Stage
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
-from syphus.runs.generate import GenerateStage, parser_digest
+from syphus.runs.generate import GenerateStage, GenerationContext, parser_digest
 from syphus.runs.outputs import invalidate_exports, invalidate_pairs, write_exports
 from syphus.runs.run_settings import stored_prices
 from syphus.types import Message, Outcome, PromptTemplate
 
-# FOLDED from rejudge.py:
-# Judging what is in the ledger again: when the parser, a rule or the plugin has changed, every answer that was paid
-# for gets its second chance, and no request is sent.
+PARSER_META = f"{GenerateStage.name} parser"  #: meta: a digest of the code that judged the answers
+
+
+class CleaningResult(NamedTuple):
+    """The reports of a run before and after, how many queries changed outcome, and the run's files."""
+
+    before: Report
+    after: Report
+    changed: int
+    files: tuple[str, ...]
+
+
+def clean_run(folder: Path, datasets_dir: Iterable[Path], observer: Observer) -> CleaningResult:
+    """Judge every answer of the run in `folder` again, and update its files.
+
+    Raises `RunError` if the folder is no run of a dataset, `PluginError` if the dataset's plugin is not found.
+    """
+    open_for_reading(folder).close()  # a folder that is no run must not become one
+    store = open_for_writing(folder)
+    try:
+        settings = last_settings(store, GenerateStage.name)
+        if settings is None:
+            raise RunError(f"{folder} holds no answers yet.")
+        plugin = find_plugin(str(settings["dataset"]), datasets_dir)
+        return _clean(store, plugin, _stored_template(settings), observer)
+    finally:
+        store.close()
+
+
+def parser_version(plugin: LoadedPlugin, short_name: str) -> str:
+    """Return the version of the judging code as the ledger stores it, with the pairs' name if it is not the default."""
+    digest = parser_digest(plugin.path)
+    return digest if short_name == plugin.cls.short_name else f"{digest} {short_name}"
+
+
+def rejudge_run(store: Store, stage: GenerateStage, plugin: LoadedPlugin, short_name: str, observer: Observer) -> int:
+    """Judge every answer of a run again; return how many queries changed outcome. Commits."""
+    invalidate_pairs(store)
+    invalidate_exports(store)
+    changed = rejudge(store, Records(store, GenerateStage.name, session=0), stage, observer.reading)
+    set_meta(store, PARSER_META, parser_version(plugin, short_name))
+    store.commit()
+    return changed
 
 
 def rejudge(store: Store, records: Records, stage: Stage, tick: Callable[[int], None]) -> int:
-    """Judges the newest answer of every query that has an outcome from one; returns how many outcomes changed. Commits.
+    """Judge the newest answer of every query that has an outcome; return how many outcomes changed. Commits.
 
-    Pairs that a query brought along are judged like an answer. `tick` is told the number of answers read, now and then.
+    Pairs that a query brought along are judged like an answer. `tick` gets the number of answers read so far.
     """
     changed = 0
     for read, (row, old, answer) in enumerate(records.answered_rows(), 1):
@@ -40,8 +80,8 @@ def rejudge(store: Store, records: Records, stage: Stage, tick: Callable[[int], 
         except PluginFaultError as fault:
             outcome = fault.outcome
         if outcome != old:
-            known = f"{old.reason}\n{old.detail}"  # what it was rejected by before has been counted
-            rejected_by = tuple(rule for rule in outcome.rejected_by if rule not in known)
+            counted = f"{old.reason}\n{old.detail}"  # holds the rules that already count as rejections of this query
+            rejected_by = tuple(rule for rule in outcome.rejected_by if rule not in counted)
             records.replace_outcome(row.n, replace(outcome, rejected_by=rejected_by))
             changed += 1
         if read % 1000 == 0:
@@ -54,68 +94,24 @@ def _judge(stage: Stage, row: Row, answer: StoredAnswer | None) -> Outcome:
     if answer is not None:
         return stage.judge(row, answer.completion).outcome
     outcome = stage.request(row, None)
-    assert isinstance(outcome, Outcome), "a row with pairs of its own asks nobody"
+    assert isinstance(outcome, Outcome), "a row with its own pairs needs no request"
     return outcome
 
 
-PARSER_META = f"{GenerateStage.name} parser"  #: meta: a digest of the code that the answers were read with
-
-
-class CleaningResult(NamedTuple):
-    """A run before and after, how many queries have another outcome now, and its files."""
-
-    before: Report
-    after: Report
-    changed: int
-    files: tuple[str, ...]
-
-
-def clean_run(folder: Path, datasets_dir: Iterable[Path], observer: Observer) -> CleaningResult:
-    """Judges every answer of the run in `folder` again, and writes its files again where that changed something.
-
-    Raises `RunError` where the folder is no run or holds none of a dataset, `PluginError` where that is not found.
-    """
-    open_for_reading(folder).close()  # a folder that is no run must not become one
-    store = open_for_writing(folder)
-    try:
-        settings = last_settings(store, GenerateStage.name)
-        if settings is None:
-            raise RunError(f"{folder} holds no answers yet.")
-        plugin = find_plugin(str(settings["dataset"]), datasets_dir)
-        return _clean(store, plugin, _prefix(settings), observer)
-    finally:
-        store.close()
-
-
-def parser_version(plugin: LoadedPlugin, short_name: str) -> str:
-    """What answers are read with, as the ledger notes it: the code, and the name of the set where it is not usual."""
-    digest = parser_digest(plugin.path)
-    return digest if short_name == plugin.cls.short_name else f"{digest} {short_name}"
-
-
-def rejudge_run(store: Store, stage: GenerateStage, plugin: LoadedPlugin, short_name: str, observer: Observer) -> int:
-    """Reads every answer again; returns how many queries have another outcome now. Commits."""
-    invalidate_pairs(store)
-    invalidate_exports(store)
-    changed = rejudge(store, Records(store, GenerateStage.name, session=0), stage, observer.reading)
-    set_meta(store, PARSER_META, parser_version(plugin, short_name))
-    store.commit()
-    return changed
-
-
-def _clean(store: Store, plugin: LoadedPlugin, prefix: PromptTemplate, observer: Observer) -> CleaningResult:
+def _clean(store: Store, plugin: LoadedPlugin, template: PromptTemplate, observer: Observer) -> CleaningResult:
     before = make_report(store, GenerateStage.name, stored_prices(store))
     dataset, choice = plugin.create(), stored_choice(store)
     if choice is not None:
         dataset.short_name = choice.short_name
-    stage = GenerateStage(dataset, prefix, RequestBuilder("", {}, []), SecretRedactor())  # nobody is asked
-    changed = rejudge_run(store, stage, plugin, dataset.short_name, observer)
+    unused = RequestBuilder("", {}, [])  # nothing is sent
+    context = GenerationContext(dataset=dataset, template=template, request_builder=unused, redactor=SecretRedactor())
+    changed = rejudge_run(store, GenerateStage(context), plugin, dataset.short_name, observer)
     after = make_report(store, GenerateStage.name, stored_prices(store))
     return CleaningResult(before, after, changed, write_exports(store, GenerateStage.name, dataset.short_name, after))
 
 
-def _prefix(settings: dict[str, object]) -> PromptTemplate:
-    """The prompt that the answers were asked with, as the ledger keeps it."""
+def _stored_template(settings: dict[str, object]) -> PromptTemplate:
+    """Return the prompt that the answers were asked with, as the ledger stores it."""
     text = settings["prompt_text"]
     assert isinstance(text, dict)
     turns = [Message(role=turn["role"], content=turn["content"]) for turn in text["in_context"]]

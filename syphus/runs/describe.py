@@ -117,8 +117,7 @@ def describe(
     if into and not Path(into).is_file():
         raise ConfigError(f"--into {into}: there is no such file; `mix` writes one.")
     prepared = prepare(options, environ)
-    if prepared.no_endpoint is not None:
-        raise prepared.no_endpoint
+    prepared.require_endpoint()
     folder = prepared.options.folder
     open_for_reading(folder).close()  # a folder that is no run must not become one
     with open_run_folder(folder) as store:

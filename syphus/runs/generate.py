@@ -1,10 +1,11 @@
-"""The main stage: a plugin's queries become pairs of instruction and response."""
+"""The main stage: turn a plugin's queries into pairs of instruction and response."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -24,6 +25,7 @@ from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.plugins.hook_results import checked, checked_numbers, checked_text, checked_texts
 from syphus.plugins.prompts import render_messages
 from syphus.plugins.sandbox import time_limit
+from syphus.runs.prepare import PreparedRun
 from syphus.types import (
     Completion,
     Message,
@@ -41,117 +43,142 @@ from syphus.types import (
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_REMEMBERED = 1_000  # ids of pairs that later ones are compared with at once; the export compares all
+_REMEMBERED_IDS = 1_000  # pair ids that new ones are compared with at once; the export compares all
 
 _CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationContext:
+    """What a stage needs to ask about the queries of a dataset and to judge the answers.
+
+    With `share_answers`, queries with identical requests share one answer. `hook_seconds` limits each call of a plugin
+    hook. `attachments` holds the images of the queries; without it, no query may have images.
+    """
+
+    dataset: AbstractDataset
+    template: PromptTemplate
+    request_builder: RequestBuilder
+    redactor: SecretRedactor
+    attachments: ImageAttachments | None = None
+    share_answers: bool = True
+    hook_seconds: float = 10.0
+
+    @classmethod
+    def of_run(
+        cls, prepared: PreparedRun, request_builder: RequestBuilder, attachments: ImageAttachments
+    ) -> GenerationContext:
+        """Return the context of a run's main stage."""
+        return cls(
+            dataset=prepared.dataset,
+            template=prepared.template,
+            request_builder=request_builder,
+            redactor=prepared.redactor,
+            attachments=attachments,
+            share_answers=not prepared.options.no_sharing,
+            hook_seconds=prepared.config.plugin_timeout,
+        )
+
+
 class GenerateStage:
-    """Asks with the dataset's prefix, parses with its parser, accepts what its checks accept."""
+    """Ask with the dataset's prompt, parse with its parser, and accept what its checks accept."""
 
     name = "generate"
 
-    def __init__(
-        self,
-        dataset: AbstractDataset,
-        prefix: PromptTemplate,
-        request_builder: RequestBuilder,
-        redactor: SecretRedactor,
-        share_answers: bool = True,
-        hook_seconds: float = 10.0,
-        attachments: ImageAttachments | None = None,
-    ) -> None:
-        self._dataset = dataset
-        self._prefix = prefix
-        self._request_builder = request_builder
-        self._redactor = redactor
-        self._share_answers = share_answers
-        self._hook_seconds = hook_seconds
-        self._attachments = attachments
-        self._code = plugin_code(dataset)
-        self._rules = cleaning_rules(dataset)
-        by_example = list(self._taught_texts())
-        self._taught = distinctive_texts(text for _, texts in by_example for text in texts)
-        self._own = {asked: distinctive_texts(texts) for asked, texts in by_example}
-        self._named: dict[str, str] = {}  # the first ids of pairs, with their queries
+    def __init__(self, context: GenerationContext) -> None:
+        self._context = context
+        self._dataset = context.dataset
+        self._code = plugin_code(context.dataset)
+        self._rules = cleaning_rules(context.dataset)
+        texts_by_question = list(self._example_texts())
+        self._example_answers = distinctive_texts(text for _, texts in texts_by_question for text in texts)
+        self._answers_by_question = {question: distinctive_texts(texts) for question, texts in texts_by_question}
+        self._query_of_pair: dict[str, str] = {}  # of the first pair ids
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
-        """The prefix, then the query; after an answer that was no good, also that answer and what was wrong."""
-        if row.query.problem:
-            return Outcome(State.FAILED, reason=ReasonKind.BAD_ROW, detail=row.query.problem)
-        if row.query.pairs:  # they are here already: nobody is asked, and they are cleaned like all others
-            return self._hook(self._accept, row.query, row.query.pairs).outcome
-        if not row.query.text.strip() and not row.query.images:
+        """Return the prompt and the query; after an unusable answer, also that answer and what was wrong with it.
+
+        A row that can't be asked about, or that brings its pairs, has an outcome instead.
+        """
+        context, query = self._context, row.query
+        if query.problem:
+            return Outcome(State.FAILED, reason=ReasonKind.BAD_ROW, detail=query.problem)
+        if query.pairs:  # no request is needed; they are cleaned like all others
+            return self._call_hook(self._accept, query, query.pairs).outcome
+        if not query.text.strip() and not query.images:
             return Outcome(State.FAILED, reason=ReasonKind.EMPTY_ANNOTATION)
         try:
-            images = self._images(row.query) if row.query.images else ()
+            images = self._images(query) if query.images else ()
         except ImageError as error:
             return image_failure(error)
-        messages = render_messages(self._prefix, self._hook(self._render, row.query), images)
-        owner = "" if self._share_answers else row.query.id
+        messages = render_messages(context.template, self._call_hook(self._render, query), images)
+        owner = "" if context.share_answers else query.id
         if last is None or not row.reason:
-            return self._request_builder.request(messages, row.used, owner)
-        wrong = Message(role="assistant", content=last.completion.text)
+            return context.request_builder.request(messages, row.used, owner)
+        unusable = Message(role="assistant", content=last.completion.text)
         correction = Message(role="user", content=_CORRECTION.format(row.reason))
-        return self._request_builder.request([*messages, wrong, correction], row.used, owner)
+        return context.request_builder.request([*messages, unusable, correction], row.used, owner)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
-        """Pairs, or why not."""
+        """Return the pairs of an answer, or why there are none."""
         outcome = unusable_outcome(completion)
         if outcome is not None:
             filtered = ReasonKind.parse(outcome.reason) is ReasonKind.CONTENT_FILTER
             return Judgement(outcome, ask_again=outcome.state in (State.REFUSED, State.INVALID) and not filtered)
-        return self._hook(self._read, row.query, completion.text)
+        return self._call_hook(self._parse_and_accept, row.query, completion.text)
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:
-        """The accepted pairs, a line each."""
+        """Return the accepted pairs, one line each."""
         return pair_lines(row.query.id, row.query.image_ids, outcome.pairs, is_simulated(model))
 
     def adapt(self, parameter: str) -> bool:
-        """Does without a sampling parameter that the model does not take."""
-        return self._request_builder.adapt(parameter)
+        """Stop sending a sampling parameter that the model does not accept; False if it was not sent."""
+        return self._context.request_builder.adapt(parameter)
 
     def _images(self, query: Query) -> Sequence[PromptImage]:
-        assert self._attachments is not None, "whoever asks about images has an album"
-        return self._attachments.known(query.images)
+        assert self._context.attachments is not None, "a stage whose queries have images needs attachments"
+        return self._context.attachments.known(query.images)
 
-    def _taught_texts(self) -> Iterator[tuple[str, list[str]]]:
-        """What each in-context example was asked, and the texts that the plugin's parser finds in it."""
-        asked = ""
-        for message in self._prefix.in_context:
+    def _example_texts(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the question of each in-context example, and the texts that the plugin's parser finds in its answer."""
+        question = ""
+        for message in self._context.template.in_context:
             if message["role"] == "user":
-                asked = message["content"]
+                question = message["content"]
                 continue
-            with suppress(UsageError), time_limit(self._hook_seconds):  # an example need not have the form of an answer
-                yield asked, self._code.run(self._texts_of_example, message["content"], Query("example", asked))
+            # An example need not have the form of an answer.
+            with suppress(UsageError), time_limit(self._context.hook_seconds):
+                query = Query("example", question)
+                yield question, self._code.run(self._texts_of_example, message["content"], query)
 
     def _texts_of_example(self, answer: str, query: Query) -> list[str]:
-        """What is in the example itself: a parser may put texts of its own beside those that it reads."""
+        """Return the texts that stand in the example itself: a parser may add texts of its own."""
         parsed = checked("parse_response", self._dataset.parse_response(answer, query), Parsed)
         return [text for pair in parsed.pairs for text in (pair.instruction, pair.answer) if text in answer]
 
     def _render(self, query: Query) -> str:
         return checked_text("render_query", self._dataset.render_query(query))
 
-    def _read(self, query: Query, text: str) -> Judgement:
-        """The plugin's own part in judging an answer."""
+    def _parse_and_accept(self, query: Query, text: str) -> Judgement:
+        """Judge an answer with the plugin's own code."""
         parsed = checked("parse_response", self._dataset.parse_response(text, query), Parsed)
         problems = checked_texts("parse_response", parsed.problems)
         if problems or not parsed.pairs:
-            return _rejected(problems or ("no pairs",))
+            return _reject(problems or ("no pairs",))
         for pair in parsed.pairs:
             checked_texts("parse_response", (pair.instruction, pair.answer, pair.id))
         return self._accept(query, parsed.pairs)
 
     def _accept(self, query: Query, pairs: Sequence[Pair]) -> Judgement:
-        """Cleans the pairs, checks them, and gives them names and relations."""
-        cleaned = clean(pairs, self._rules, Context(query, self._taught_to(query)))
-        own = checked_texts("check_pairs", self._dataset.check_pairs(query, cleaned.pairs))
-        if cleaned.rejections or own:
-            places = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
-            return _rejected((*cleaned.rejections, *own), (*places, *own), tuple(cleaned.rejections))
+        """Clean the pairs, check them, and give them their ids and relations."""
+        cleaned = clean(pairs, self._rules, Context(query, self._forbidden_texts(query)))
+        problems = checked_texts("check_pairs", self._dataset.check_pairs(query, cleaned.pairs))
+        if cleaned.rejections or problems:
+            located = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
+            rules = tuple(cleaned.rejections)
+            return _reject((*cleaned.rejections, *problems), (*located, *problems), rules)
         named = [
-            Pair(pair.instruction, pair.answer, pair.id or self._name(query, number))
+            Pair(pair.instruction, pair.answer, pair.id or self._pair_id(query, number))
             for number, pair in enumerate(cleaned.pairs, 1)
         ]
         self._check_ids(query, [pair.id for pair in named])
@@ -161,53 +188,54 @@ class GenerateStage:
         )
         return Judgement(Outcome(State.OK, related, repairs=dict(cleaned.repairs)))
 
-    def _taught_to(self, query: Query) -> frozenset[str]:
-        """What an answer may not copy: for a query that has become an example, all but what is its own."""
-        rendered = type(self._dataset).render_query is not AbstractDataset.render_query
-        own = self._own.get(self._render(query) if rendered and self._own else query.text)
-        return self._taught - own if own else self._taught
+    def _forbidden_texts(self, query: Query) -> frozenset[str]:
+        """Return the example texts that an answer must not copy: not those of an example made from this very query."""
+        renders = type(self._dataset).render_query is not AbstractDataset.render_query
+        question = self._render(query) if renders and self._answers_by_question else query.text
+        own_texts = self._answers_by_question.get(question)
+        return self._example_answers - own_texts if own_texts else self._example_answers
 
-    def _name(self, query: Query, number: int) -> str:
+    def _pair_id(self, query: Query, number: int) -> str:
         return checked_text("instruction_id", self._dataset.instruction_id(query, number))
 
     def _related(self, pairs: Sequence[Pair], number: int) -> tuple[int, ...]:
         return checked_numbers("related", self._dataset.related(pairs, number), len(pairs))
 
-    def _check_ids(self, query: Query, names: list[str]) -> None:
-        """A plugin that names pairs alike does so from the start; found at the export, it would all be paid for."""
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"instruction_id names two pairs {name!r}")
-            other = self._named.get(name, query.id)
+    def _check_ids(self, query: Query, ids: list[str]) -> None:
+        """Refuse duplicate ids early: found at the export, all answers would have been paid for."""
+        for pair_id in ids:
+            if ids.count(pair_id) > 1:
+                raise ValueError(f"instruction_id names two pairs {pair_id!r}")
+            other = self._query_of_pair.get(pair_id, query.id)
             if other != query.id:
-                raise ValueError(f"instruction_id names pairs of {other!r} and of {query.id!r} {name!r}")
-        if len(self._named) < _REMEMBERED:
-            self._named.update(dict.fromkeys(names, query.id))
+                raise ValueError(f"instruction_id names pairs of {other!r} and of {query.id!r} {pair_id!r}")
+        if len(self._query_of_pair) < _REMEMBERED_IDS:
+            self._query_of_pair.update(dict.fromkeys(ids, query.id))
 
-    def _hook(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs the plugin's code for one row: what it raises is that row's fault alone, and it may not hang."""
+    def _call_hook(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run code for one row within a time limit. Raises `PluginFaultError`, which fails only this row."""
         try:
-            with time_limit(self._hook_seconds):
+            with time_limit(self._context.hook_seconds):
                 return self._code.run(hook, *args, **kwargs)
         except UsageError as error:
             detail = "".join(traceback.format_exception(error.__cause__ or error))
-            raise PluginFaultError(self._safe(str(error)), self._safe(detail)) from error
+            raise PluginFaultError(self._redact(str(error)), self._redact(detail)) from error
 
-    def _safe(self, told: str) -> str:
-        """What a plugin raised, fit for the ledger: without a key, and what is no UTF-8 written out."""
-        return self._redactor.scrub(told).encode(errors="backslashreplace").decode()
+    def _redact(self, text: str) -> str:
+        """Make a plugin's error text fit for the ledger: without secrets, and with invalid UTF-8 escaped."""
+        return self._context.redactor.scrub(text).encode(errors="backslashreplace").decode()
 
 
-def _rejected(problems: Sequence[str], places: Sequence[str] = (), rules: tuple[str, ...] = ()) -> Judgement:
-    """An invalid answer: `problems` are counted, `places` say where, to the model and to whoever looks it up."""
-    told = places or problems
-    detail = "\n".join(places or problems[1:])
+def _reject(problems: Sequence[str], located: Sequence[str] = (), rules: tuple[str, ...] = ()) -> Judgement:
+    """Reject an answer. `problems` are counted; `located` also says where, to the model and to a reader of the run."""
+    feedback = "; ".join(located or problems)
+    detail = "\n".join(located or problems[1:])
     outcome = Outcome(State.INVALID, reason=problems[0], detail=detail, rejected_by=rules)
-    return Judgement(outcome, ask_again=True, feedback="; ".join(told))
+    return Judgement(outcome, ask_again=True, feedback=feedback)
 
 
 def cleaning_rules(dataset: AbstractDataset) -> tuple[Rule, ...]:
-    """The rules of cleaning that hold for a dataset: its own, and the general ones that it has not put aside."""
+    """Return the cleaning rules of a dataset: its own, and the general ones that it does not switch off."""
     return (*dataset.rules, *(rule for rule in GENERAL_RULES if rule.name not in dataset.without_rules))
 
 

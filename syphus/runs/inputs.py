@@ -1,4 +1,4 @@
-"""Whether the input is in the ledger as it is now, and if not, bringing it there before anything is sent."""
+"""Bring the input of a run into its ledger, before anything is sent."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.plugins.contract import AbstractDataset, beside, files_read, leave_out, queries
 from syphus.runs.outputs import invalidate_exports, invalidate_pairs
+from syphus.runs.prepare import PreparedRun
 from syphus.types import PromptImage, Query
 
 T = TypeVar("T")
@@ -31,24 +32,23 @@ _META = "input"  # meta: the fingerprint of the input that the ledger holds
 def sync_input(
     store: Store,
     stage: str,
-    dataset: AbstractDataset,
-    options: Options,
-    plugin: str,
+    prepared: PreparedRun,
     tick: Callable[[int], None],
     attachments: ImageAttachments | None = None,
 ) -> InputCheck | None:
-    """Registers the input where it may have changed; None where it is known to be the same.
+    """Register the input if it may have changed; return None if it is known to be the same.
 
-    `plugin` is a digest of the plugin's source; the `album` looks at images. Raises `InputError` for a bad row, and
-    `RunError` where rows that have an outcome have changed or gone and `--accept-changes` is not given; the ledger is
-    then as it was.
+    `attachments` reads the images of the queries; `tick` gets the number of rows read. Raises `InputError` for a bad
+    row, and `RunError` if rows that have an outcome have changed or are gone without `--accept-changes`. The ledger is
+    then unchanged.
     """
-    now = fingerprint(dataset, options, plugin)
-    if now and now == get_meta(store, f"{stage} {_META}") and not options.check_input:
+    options = prepared.options
+    fingerprint = input_fingerprint(prepared)
+    if fingerprint and fingerprint == get_meta(store, f"{stage} {_META}") and not options.check_input:
         return None
     try:
-        check = _register(store, stage, dataset, options, tick, attachments)
-        require_rows(check.read, dataset, options)
+        check = _register(store, stage, prepared, tick, attachments)
+        require_rows(check.read, prepared.dataset, options)
         if attachments is not None:
             _check_images(attachments)
         _check_changes(check, options)
@@ -57,47 +57,48 @@ def sync_input(
         raise
     if attachments is not None and attachments.seen:
         attachments.sync()
-    set_meta(store, f"{stage} {_META}", now)
+    set_meta(store, f"{stage} {_META}", fingerprint)
     if check.changed or check.removed:
         invalidate_pairs(store)
-    invalidate_exports(store)  # rows may have moved, or come back
+    invalidate_exports(store)  # rows may have moved or come back
     if check.changed or check.removed or check.moved:
         invalidate_nearest(store)
     accept_input(store, stage)
     return check
 
 
-def require_rows(read: int, dataset: AbstractDataset, options: Options) -> None:
-    """Raises `InputError` where an input of so many rows leaves nothing to ask about."""
-    if not read:
+def require_rows(count: int, dataset: AbstractDataset, options: Options) -> None:
+    """Raise `InputError` if an input of `count` rows leaves none to ask about."""
+    if not count:
         raise InputError(f"{_input_path(dataset, options) or options.name} holds no queries. Nothing was sent.")
     end = _slice_end(options)
-    if options.slice_start >= (read if end is None else min(end, read)):
+    if options.slice_start >= (count if end is None else min(end, count)):
         raise InputError(
             f"--slice-start {options.slice_start} and --slice-end {options.slice_end} leave none of the "
-            f"{read:,} rows. Nothing was sent."
+            f"{count:,} rows. Nothing was sent."
         )
 
 
-def fingerprint(dataset: AbstractDataset, options: Options, plugin: str) -> str:
-    """What the registered input was made from; "" where that is no file, and nobody can say quickly."""
+def input_fingerprint(prepared: PreparedRun) -> str:
+    """Return what the registered input is made from; "" if it is no file, so that a change can't be seen quickly."""
+    dataset, options = prepared.dataset, prepared.options
     source = _input_path(dataset, options)
     if not Path(source).is_file():
         return ""
     try:
         files = "|".join(map(_file_state, files_read(dataset, source)))
-    except UsageError:  # whoever reads the input says so better
+    except UsageError:  # reading the input gives the better message
         return ""
     selection = (
         options.slice_start, options.slice_end, options.random_sample, options.seed, options.allow_bad_rows,
     )  # fmt: skip
     images = f"|{_images_state(options)}" if options.images or options.with_images or options.max_images else ""
-    return f"{files}|{plugin}|{selection}{images}"
+    return f"{files}|{prepared.plugin.digest()}|{selection}{images}"
 
 
 def _file_state(path: Path) -> str:
-    """A file as it is now, or that it is not there."""
-    name = os.fsencode(path.resolve()).decode("utf-8", "backslashreplace")  # in any locale the same
+    """Return path, size and modification time of a file; "-" for both if it is missing."""
+    name = os.fsencode(path.resolve()).decode("utf-8", "backslashreplace")  # the same in any locale
     if not path.exists():
         return f"{name}|-"
     stat = path.stat()
@@ -105,24 +106,26 @@ def _file_state(path: Path) -> str:
 
 
 def _images_state(options: Options) -> str:
-    """What can be said of the images at a glance: not whether a file among others has changed."""
-    asked = (options.with_images, options.max_images)
-    return str(asked) if options.images is None else f"{_file_state(options.images)}|{asked}"
+    """Return what is known of the images without reading them. A changed file in a folder of images is not seen."""
+    requested = (options.with_images, options.max_images)
+    return str(requested) if options.images is None else f"{_file_state(options.images)}|{requested}"
 
 
 def _check_images(attachments: ImageAttachments) -> None:
-    """Where no image at all can be read, it is not the images."""
+    """Raise `InputError` if no image at all can be read: then the path is wrong, not the images."""
     if attachments.problem and not attachments.seen:
         raise InputError(f"No image can be read, the first is {attachments.problem}. See --images. Nothing was sent.")
 
 
 def _check_changes(check: InputCheck, options: Options) -> None:
     if (check.changed or check.removed) and not options.accept_changes:
-        found = [f"{check.changed:,} changed"] * bool(check.changed) + [f"{check.removed:,} gone"] * bool(check.removed)
+        changes = [f"{check.changed:,} changed"] * bool(check.changed) + [f"{check.removed:,} gone"] * bool(
+            check.removed
+        )
         raise RunError(
-            f"Rows that are already done are not in the input as they were: {', '.join(found)} "
-            f"({', '.join(check.examples)}). Use --dataset_version for a new run, or --accept-changes to ask the "
-            "changed ones again and leave out those that are gone."
+            f"Finished rows differ from those in the input: {', '.join(changes)} "
+            f"({', '.join(check.examples)}). Use --dataset_version for a new run, or --accept-changes to ask about "
+            "the changed rows again and leave out those that are gone."
         )
 
 
@@ -133,33 +136,36 @@ def _input_path(dataset: AbstractDataset, options: Options) -> str:
 def _register(
     store: Store,
     stage: str,
-    dataset: AbstractDataset,
-    options: Options,
+    prepared: PreparedRun,
     tick: Callable[[int], None],
     attachments: ImageAttachments | None,
 ) -> InputCheck:
-    """Registers, and once more without the records that the plugin fails on, where bad rows are allowed."""
+    """Register all rows. If bad rows are allowed and the plugin fails on some, register again without those."""
+    dataset, options = prepared.dataset, prepared.options
     tolerance = Tolerance() if options.allow_bad_rows else None
-    given = (dataset, options, tolerance)
+    source = (dataset, options, tolerance)
     look = attachments.look if attachments is not None else None
     try:
-        return register(store, stage, input_queries(*given), row_selector(*given), tick, look)
+        return register(store, stage, input_queries(*source), row_selector(*source), tick, look)
     except UsageError as fault:
         if tolerance is None:
             raise
         reject_input(store)
         leave_out(dataset, options.query_inputs_path, tolerance, fault)
-        return register(store, stage, input_queries(*given), row_selector(*given), tick, look)
+        return register(store, stage, input_queries(*source), row_selector(*source), tick, look)
 
 
 def input_queries(dataset: AbstractDataset, options: Options, tolerance: Tolerance | None) -> Iterator[Query]:
-    """All rows of the input as queries, with a `tolerance` bad ones too. Raises `UsageError`."""
-    found = queries(dataset, options.query_inputs_path, tolerance)
-    return map(partial(add_images, options=options), found) if options.with_images or options.max_images else found
+    """Return all rows of the input as queries; with a `tolerance`, bad ones too. Raises `UsageError`."""
+    rows = queries(dataset, options.query_inputs_path, tolerance)
+    return map(partial(add_images, options=options), rows) if options.with_images or options.max_images else rows
 
 
 def add_images(query: Query, options: Options) -> Query:
-    """The query with the images that its ids name, if they are wanted and it has none; not more than are wanted."""
+    """Return the query with the images that its ids name, if `--with-images` asks for them and it has none.
+
+    `--max-images` limits their number.
+    """
     images = query.images
     if options.with_images and not images:
         images = tuple(PromptImage(id=name) for name in query.image_ids)
@@ -169,13 +175,14 @@ def add_images(query: Query, options: Options) -> Query:
 
 
 def evenly_spaced(items: Sequence[T], count: int) -> list[T]:
-    """So many of the items, at even distances, the first of them first."""
-    return [items[place * len(items) // count] for place in range(count)]
+    """Return `count` of the items at even distances, beginning with the first."""
+    return [items[index * len(items) // count] for index in range(count)]
 
 
 def row_selector(dataset: AbstractDataset, options: Options, tolerance: Tolerance | None) -> Callable[[int], bool]:
-    """Says of a position whether it is in the slice; with `random_sample` the slice of the rows in a random order,
-    which is the same for a seed.
+    """Return a function that says whether the row at a position, from 0, is selected.
+
+    `random_sample` takes the slice of the rows in a random order, which is the same for the same seed.
     """
     start, end = options.slice_start, _slice_end(options)
     if not options.random_sample or (start == 0 and end is None):
@@ -191,6 +198,6 @@ def _slice_end(options: Options) -> int | None:
     return options.slice_end if options.slice_end >= 0 else None
 
 
-def _random_rank(name: str, seed: int) -> bytes:
-    """A place in a random order that stays when other rows come and go."""
-    return hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest()
+def _random_rank(query_id: str, seed: int) -> bytes:
+    """Return the rank of a query in a random order that does not depend on the other rows."""
+    return hashlib.blake2b(f"{seed}\0{query_id}".encode(), digest_size=8).digest()

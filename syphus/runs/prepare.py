@@ -1,4 +1,4 @@
-"""Everything about a run that can be found out, and be wrong, before a request is sent."""
+"""Prepare a run: find and check its plugin, prompt and endpoint before a request is sent."""
 
 from __future__ import annotations
 
@@ -25,88 +25,94 @@ _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
 
 
 class RunContext:
-    """What asking takes: an endpoint, and what the user has said about it."""
+    """What every session needs: an endpoint and the user's options."""
 
     __slots__ = ()
 
     options: Options
     config: Config
-    no_endpoint: NoEndpointError | None  #: raised where somebody must be asked after all
+    endpoint_error: NoEndpointError | None  #: why there is no endpoint, for a run that may not need one
+
+    def require_endpoint(self) -> None:
+        """Raise `NoEndpointError` if there is no endpoint."""
+        if self.endpoint_error is not None:
+            raise self.endpoint_error
 
     @property
     def image_rules(self) -> ImageRules:
-        """How images go to the model."""
+        """How images are sent to the model."""
         config = self.config
         return ImageRules(config.model, config.image_size, config.image_detail, config.image_tokens)
 
     def attachments(self, folder: Path | None = None) -> ImageAttachments:
-        """The pictures of the run in `folder`; without one, those of a preview. Close it."""
+        """Return the images of the run in `folder`; without a folder, those of a preview. Close them."""
         return ImageAttachments(self.image_rules, None, folder / IMAGES if folder else None)
 
     @property
     def redactor(self) -> SecretRedactor:
-        """The secrets of the config, to be blanked wherever they turn up."""
+        """Blanks the secrets of the config wherever they turn up."""
         return SecretRedactor(secret for endpoint in self.config.endpoints for secret in endpoint.secrets)
 
     @property
     def price(self) -> Price | None:
-        """The price of the model, if it is known; made-up answers are free."""
+        """The price of the model if it is known; simulated answers are free."""
         return Price(0.0, 0.0, 0.0) if self.options.offline else load_prices(self.config.prices).find(self.config.model)
 
     @property
     def endpoint(self) -> str:
-        """Where the answers come from, for people."""
+        """Where the answers come from, as text for people."""
         if self.options.offline:
             return "the simulated endpoint (made-up text, not a model)"
-        if self.no_endpoint is not None:
+        if self.endpoint_error is not None:
             return "no endpoint: the pairs are in the annotations"
         return ", ".join(endpoint.host for endpoint in self.config.endpoints)
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun(RunContext):
-    """A run, ready to open its ledger."""
+    """A run that is ready to open its ledger."""
 
     options: Options
     plugin: LoadedPlugin
     dataset: AbstractDataset
     template: PromptTemplate
     config: Config
-    no_endpoint: NoEndpointError | None = None
+    endpoint_error: NoEndpointError | None = None
 
     @property
     def relation(self) -> Relation | None:
-        """The relation of the pairs, where another one is wanted than the plugin's `related` gives."""
-        own = Relation(self.dataset.relation) if self.dataset.relation else None
-        return self.options.relate or (own if own is not None and own.is_nearest else None)
+        """The relation of the pairs, if it is another one than the plugin's `related` gives."""
+        default = Relation(self.dataset.relation) if self.dataset.relation else None
+        return self.options.relate or (default if default is not None and default.is_nearest else None)
 
     @property
     def settings(self) -> dict[str, object]:
-        """What the answers will depend on."""
+        """What the answers depend on."""
         options = self.options
         return run_settings(options.name, self.config, self.template, options.offline, options.with_images)
 
     def attachments(self, folder: Path | None = None) -> ImageAttachments:
-        """The pictures of the run in `folder`; without one, those of a preview. Close it."""
-        kept = folder / IMAGES if folder else None
-        own = type(self.dataset)._load_images is not AbstractDataset._load_images
-        return ImageAttachments(self.image_rules, self.options.images, kept, self._listing if own else None)
+        """Return the images of the run in `folder`; without a folder, those of a preview. Close them."""
+        copies = folder / IMAGES if folder else None
+        lists_images = type(self.dataset)._load_images is not AbstractDataset._load_images
+        sources = self._image_sources if lists_images else None
+        return ImageAttachments(self.image_rules, self.options.images, copies, sources)
 
-    def _listing(self, folder: Path) -> Iterator[Still | Frame | Video]:
+    def _image_sources(self, folder: Path) -> Iterator[Still | Frame | Video]:
         return image_sources(self.dataset, str(folder.absolute()))
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointContext(RunContext):
-    """An endpoint, for asking about something that is no dataset of a plugin."""
+    """An endpoint without a dataset plugin, for the translation of a file."""
 
     options: Options
     config: Config
-    no_endpoint: NoEndpointError | None = None
+    endpoint_error: NoEndpointError | None = None
 
 
 def prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
-    """Finds and checks plugin, prompt and endpoint. Raises `UsageError`."""
+    """Find and check plugin, prompt and endpoint. Raises `UsageError`."""
     if not options.name:
         raise ConfigError("Which dataset? Add --name; the command `datasets` lists them.")
     if not _FILE_NAME.fullmatch(options.dataset_version):
@@ -123,44 +129,45 @@ def prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
         options,
         name=plugin.name,
         query_inputs_path=_input_path(options, plugin),
-        num_threads=max(1, options.num_threads),  # the first Syphus asked one by one with 0
+        num_threads=max(1, options.num_threads),  # 0 means one, as in the first Syphus
     )
     dataset = plugin.create(options.prompt_path, options.query_inputs_path)
     if dataset.relation not in ("", *Relation):
-        raise PluginError(f"{plugin.name}: relation {dataset.relation!r}: there is {', '.join(Relation)}")
+        raise PluginError(f"{plugin.name}: relation {dataset.relation!r}: it must be one of {', '.join(Relation)}")
     take_name_of_set(dataset, options.relate or dataset.relation)
-    prefix = load_prefix(dataset, options.prompt_path)
+    template = load_prefix(dataset, options.prompt_path)
     try:
-        prepared = PreparedRun(options, plugin, dataset, prefix, _config(options, environ))
+        prepared = PreparedRun(options, plugin, dataset, template, _config(options, environ))
     except NoEndpointError as error:
         if not plugin.cls.brings_pairs:
             raise
-        given = {"embeddings": section(options.config, "embeddings")} if options.config else {}
-        prepared = PreparedRun(options, plugin, dataset, prefix, _nowhere("none", given, environ), error)
+        values = {"embeddings": section(options.config, "embeddings")} if options.config else {}
+        config = _config_without_endpoint("none", values, environ)
+        prepared = PreparedRun(options, plugin, dataset, template, config, error)
     prepared = replace(
         prepared,
         options=replace(options, max_images=prepared.config.max_images),
-        template=look_at_examples(prefix, prepared.image_rules),
+        template=look_at_examples(template, prepared.image_rules),
     )
     check_budget(prepared)
     return prepared
 
 
 def prepare_endpoint(options: Options, environ: Mapping[str, str]) -> EndpointContext:
-    """Finds and checks the endpoint, for asking about something that is no dataset of a plugin. Raises `UsageError`."""
-    means = EndpointContext(replace(options, num_threads=max(1, options.num_threads)), _config(options, environ))
-    check_budget(means)
-    return means
+    """Find and check the endpoint, without a dataset plugin. Raises `UsageError`."""
+    context = EndpointContext(replace(options, num_threads=max(1, options.num_threads)), _config(options, environ))
+    check_budget(context)
+    return context
 
 
-def check_budget(means: RunContext) -> None:
-    """Sees to it that a budget in dollars can be kept. Raises `ConfigError`."""
-    if means.options.max_cost is not None and means.price is None:
+def check_budget(context: RunContext) -> None:
+    """Raise `ConfigError` if a budget in dollars can't be kept."""
+    if context.options.max_cost is not None and context.price is None:
         raise ConfigError(
-            f"--max-cost needs the price of {means.config.model}, which is not known. "
+            f"--max-cost needs the price of {context.config.model}, which is not known. "
             "Add it under `prices:` in a --config file, or use --max-requests."
         )
-    if means.options.max_cost is not None and means.config.max_tokens is None:
+    if context.options.max_cost is not None and context.config.max_tokens is None:
         raise ConfigError("--max-cost needs a bound on what one answer can cost: set max_tokens.")
 
 
@@ -195,7 +202,8 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
         "max_attempts": options.max_attempts,
     }
     if options.offline:
-        return _nowhere(_SIMULATED_MODEL, {name: value for name, value in overrides.items() if value is not None})
+        values = {name: value for name, value in overrides.items() if value is not None}
+        return _config_without_endpoint(_SIMULATED_MODEL, values)
     config = load_config(options.config, overrides, environ)
     limits = {
         name: value
@@ -205,7 +213,9 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
     return config.model_copy(update={"endpoints": tuple(e.model_copy(update=limits) for e in config.endpoints)})
 
 
-def _nowhere(model: str, given: Mapping[str, object], environ: Mapping[str, str] | None = None) -> Config:
-    """A configuration without an endpoint of the user's."""
+def _config_without_endpoint(
+    model: str, values: Mapping[str, object], environ: Mapping[str, str] | None = None
+) -> Config:
+    """Return a configuration that needs no endpoint from the user."""
     endpoint = EndpointConfig(base_url="http://127.0.0.1")
-    return make_config({"model": model, "endpoints": (endpoint,)}, given, environ=environ)
+    return make_config({"model": model, "endpoints": (endpoint,)}, values, environ=environ)

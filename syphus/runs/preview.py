@@ -1,4 +1,4 @@
-"""The exact messages that would go out, for a few queries: nothing is sent, and nothing is written."""
+"""Show the exact messages of the first queries of a run. Nothing is sent, and nothing is written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from syphus.io.text_files import Tolerance
 from syphus.ledger.records import Row
 from syphus.pipeline.stage import PluginFaultError
 from syphus.plugins.contract import leave_out
-from syphus.runs.generate import GenerateStage
+from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import input_queries, require_rows, row_selector
 from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import sampling_parameters
@@ -25,9 +25,9 @@ from syphus.types import BYTES_PER_TOKEN, Outcome, Query, State
 
 
 class PreviewedQuery(NamedTuple):
-    """What would be sent for a query, or the `problem` that keeps it from being sent. `tokens` are an estimate.
+    """What would be sent for a query, or the `problem` that prevents it. `tokens` is an estimate.
 
-    `messages` are as they go out, but an image's URL says what it is: `<image 640x480 JPEG, about 765 tokens>`.
+    `messages` are as they would be sent, but an image's URL describes it: `<image 640x480 JPEG, about 765 tokens>`.
     """
 
     id: str
@@ -38,7 +38,7 @@ class PreviewedQuery(NamedTuple):
 
 
 class PreviewSizes(NamedTuple):
-    """The ids of the queries with the shortest and with the longest annotation, and their tokens, about."""
+    """The queries with the shortest and with the longest annotation: id and estimated tokens of each."""
 
     shortest: tuple[str, int]
     longest: tuple[str, int]
@@ -47,11 +47,11 @@ class PreviewSizes(NamedTuple):
 def preview(
     options: Options, environ: Mapping[str, str], count: int, show: Callable[[PreviewedQuery], None]
 ) -> PreviewSizes:
-    """Shows the first `count` queries that a run would take; returns the sizes of all those.
+    """Show the first `count` queries of a run; return the sizes over all of its queries.
 
     Needs no endpoint. Raises `UsageError`.
     """
-    prepared = _prepared(options, environ)
+    prepared = _prepare(options, environ)
     with contextlib.closing(prepared.attachments()) as attachments:
         return _preview(prepared, attachments, count, show)
 
@@ -59,50 +59,53 @@ def preview(
 def _preview(
     prepared: PreparedRun, attachments: ImageAttachments, count: int, show: Callable[[PreviewedQuery], None]
 ) -> PreviewSizes:
-    options = prepared.options
-    sampling = RequestBuilder(prepared.config.model, sampling_parameters(prepared.config), images=attachments)
-    stage = GenerateStage(prepared.dataset, prepared.template, sampling, prepared.redactor, attachments=attachments)
+    dataset, options = prepared.dataset, prepared.options
+    builder = RequestBuilder(prepared.config.model, sampling_parameters(prepared.config), images=attachments)
+    stage = GenerateStage(GenerationContext.of_run(prepared, builder, attachments))
     tolerance = Tolerance() if options.allow_bad_rows else None
     if tolerance is not None:
-        leave_out(prepared.dataset, prepared.options.query_inputs_path, tolerance)
-    given = (prepared.dataset, prepared.options, tolerance)
-    is_wanted, shown, read = row_selector(*given), 0, 0
+        leave_out(dataset, options.query_inputs_path, tolerance)
+    source = (dataset, options, tolerance)
+    is_selected, selected, read = row_selector(*source), 0, 0
     shortest = longest = ("", 0)
-    for position, query in enumerate(input_queries(*given)):
+    for position, query in enumerate(input_queries(*source)):
         read += 1
-        if not is_wanted(position):
+        if not is_selected(position):
             continue
-        if shown < count:
-            show(_shown(query, stage, attachments))
-        shown += 1
+        if selected < count:
+            show(_preview_query(query, stage, attachments))
+        selected += 1
         size = (query.id, -(-len(query.text.encode()) // BYTES_PER_TOKEN))
-        shortest = size if shown == 1 or size[1] < shortest[1] else shortest
-        longest = size if shown == 1 or size[1] > longest[1] else longest
-    require_rows(read, prepared.dataset, prepared.options)
+        shortest = size if selected == 1 or size[1] < shortest[1] else shortest
+        longest = size if selected == 1 or size[1] > longest[1] else longest
+    require_rows(read, dataset, options)
     return PreviewSizes(shortest, longest)
 
 
-def _prepared(options: Options, environ: Mapping[str, str]) -> PreparedRun:
+def _prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
     try:
         return prepare(options, environ)
     except ConfigError:
-        if options.config is not None:  # what it says is wanted
+        if options.config is not None:  # the user gave it: report what is wrong with it
             raise
         return prepare(replace(options, offline=True, config=None), environ)  # the messages are the same anywhere
 
 
-def _shown(query: Query, stage: GenerateStage, attachments: ImageAttachments) -> PreviewedQuery:
+def _preview_query(query: Query, stage: GenerateStage, attachments: ImageAttachments) -> PreviewedQuery:
     if query.images:
         (query,) = attachments.look([query])
     try:
         request = stage.request(Row(0, query), None)
     except PluginFaultError as fault:
         return PreviewedQuery(query.id, [], {}, 0, fault.reason)
-    if isinstance(request, Outcome) and request.state is State.OK:
-        return PreviewedQuery(query.id, [], {}, 0, "it brings its pairs along")
     if isinstance(request, Outcome):
-        return PreviewedQuery(
-            query.id, [], {}, 0, f"{request.reason}: {request.detail}" if request.detail else request.reason
-        )
+        return PreviewedQuery(query.id, [], {}, 0, _describe(request))
     body = orjson.loads(attachments.told(request.body))
     return PreviewedQuery(query.id, body.pop("messages"), body, request.size // BYTES_PER_TOKEN)
+
+
+def _describe(outcome: Outcome) -> str:
+    """Say why nothing would be sent."""
+    if outcome.state is State.OK:
+        return "it brings its pairs along"
+    return f"{outcome.reason}: {outcome.detail}" if outcome.detail else outcome.reason

@@ -214,7 +214,7 @@ def test_rows_that_are_not_ok_end_with_1_and_are_asked_again_on_request(
     before = endpoint.stats.requests
     repeated = cli(folder, *again(done))
     assert endpoint.stats.requests - before == 3  # one answer is asked for twice: --max-rounds
-    assert "To be asked again (invalid, failed): 2." in repeated.stderr
+    assert "Rows to retry (invalid, failed): 2." in repeated.stderr
     assert again(repeated).count("--retry") == 1
     cli(folder, *ROWS, "--config", "config.json")
     assert endpoint.stats.requests - before == 3

@@ -24,6 +24,7 @@ from syphus.endpoints.request import RequestBuilder
 from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError, StorageError
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import read_prompt, to_prefix
+from syphus.runs.generate import GenerationContext
 from syphus.runs.status import read_status
 from syphus.types import Message, Pair, PromptTemplate, Query, State
 
@@ -108,11 +109,14 @@ def test_a_query_that_has_become_an_example_may_be_answered_as_in_it_and_no_othe
     told = render_pairs(
         [Pair("What is the old sailor doing over there?", "He is painting the boat of his father blue.")]
     )
-    prefix = PromptTemplate(
-        "", (Message(role="user", content="a sailor paints"), Message(role="assistant", content=told))
+    turns = (Message(role="user", content="a sailor paints"), Message(role="assistant", content=told))
+    context = GenerationContext(
+        dataset=find_plugin("Rows.rows", [HERE / "plugins"]).create(),
+        template=PromptTemplate("", turns),
+        request_builder=RequestBuilder("m", {}),
+        redactor=SecretRedactor(),
     )
-    dataset = find_plugin("Rows.rows", [HERE / "plugins"]).create()
-    stage = TrialStage("test", dataset, prefix, RequestBuilder("m", {}), SecretRedactor())
+    stage = TrialStage("test", context)
     assert stage.judge_text(Query("own", "a sailor paints"), told).state is State.OK
     assert stage.judge_text(Query("other", "a nurse sings"), told).reason == "copies an in-context example"
 

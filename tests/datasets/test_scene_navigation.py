@@ -19,7 +19,7 @@ from syphus.ledger.records import Row
 from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, load_prefix, queries
 from syphus.plugins.discovery import find_plugin, shipped
-from syphus.runs.generate import GenerateStage
+from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.types import Completion, Outcome, Query, State, Usage
 
 EXAMPLES = shipped("examples") / "scene_navigation"
@@ -231,7 +231,9 @@ def test_answers_that_are_nothing_but_lists_are_rejected(dataset: AbstractDatase
 
 
 def judged(dataset: AbstractDataset, text: str) -> Outcome:
-    stage = GenerateStage(dataset, load_prefix(dataset), RequestBuilder("m", {}), SecretRedactor())
+    template, builder = load_prefix(dataset), RequestBuilder("m", {})
+    context = GenerationContext(dataset=dataset, template=template, request_builder=builder, redactor=SecretRedactor())
+    stage = GenerateStage(context)
     return stage.judge(Row(1, ROOM), Completion(text, "stop", "m", Usage())).outcome
 
 
