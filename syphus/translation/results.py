@@ -1,7 +1,7 @@
-"""The pairs that are translated, and which of them go out in each language.
+"""Reads the translated pairs, and decides which of them are exported in each language.
 
-A pair goes out in a language once all of it is translated and was accepted. A round of a conversation needs its earlier
-rounds, too: without them it would be another training sample than the English one.
+A pair is exported in a language when all of it was translated and accepted. A round of a conversation also needs its
+earlier rounds: without them it would be a different training sample from the English one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from syphus.types import State
 
 
 class TranslatedPair(NamedTuple):
-    """A pair with its accepted translations and who wrote them, by language."""
+    """A pair, with its accepted translations and the models that wrote them by language."""
 
     id: str
     source: Translatable
@@ -33,69 +33,74 @@ class TranslatedPair(NamedTuple):
 
 
 def read_translated_pairs(store: Store) -> Iterator[TranslatedPair]:
-    """All pairs, in the order of the input, whether or not they are translated."""
-    pieces: list[tuple[Chunk, QueryPartTexts]] = []
-    for taken in queries_with_part_texts(store, TRANSLATE_STAGE, State.OK):
-        piece = parse_chunk(taken.id, taken.text, orjson.loads(taken.meta))
-        pieces.append((piece, taken))
-        if piece.number == piece.total:
-            yield _whole(pieces)
-            pieces = []
+    """Yield all pairs in input order, translated or not."""
+    chunks: list[tuple[Chunk, QueryPartTexts]] = []
+    for query in queries_with_part_texts(store, TRANSLATE_STAGE, State.OK):
+        chunk = parse_chunk(query.id, query.text, orjson.loads(query.meta))
+        chunks.append((chunk, query))
+        if chunk.number == chunk.total:
+            yield _translated_pair(chunks)
+            chunks = []
 
 
 class ExportedPairs:
-    """Which pairs go out, by language; use it as a context manager. `partial` keeps rounds without earlier ones."""
+    """Says which pairs are exported in each language. Use it as a context manager.
+
+    `partial` also exports rounds of a conversation whose earlier rounds are missing.
+    """
 
     def __init__(self, store: Store, codes: Sequence[str], partial: bool) -> None:
         self.written = dict.fromkeys(codes, 0)
-        self.missing_context = dict.fromkeys(codes, 0)  #: rounds without all of their earlier ones, kept or not
-        self._names = IdSet()
+        self.missing_context = dict.fromkeys(codes, 0)  #: rounds with a missing earlier round, exported or not
+        self._exported = IdSet()
         for pair in read_translated_pairs(store):
             for code in pair.texts.keys() & self.written.keys():
-                gaps = any(not self.has(code, name) for name in pair.context)
-                self.missing_context[code] += gaps
-                if partial or not gaps:
-                    self._names.add(_key(code, pair.id))
+                is_incomplete = any(not self.has(code, pair_id) for pair_id in pair.context)
+                self.missing_context[code] += is_incomplete
+                if partial or not is_incomplete:
+                    self._exported.add(_key(code, pair.id))
                     self.written[code] += 1
 
     def __enter__(self) -> ExportedPairs:
         return self
 
     def __exit__(self, *reason: object) -> None:
-        self._names.__exit__(*reason)
+        self._exported.__exit__(*reason)
 
-    def has(self, code: str, name: str) -> bool:
-        """Whether a pair goes out in a language."""
-        return _key(code, name) in self._names
+    def has(self, code: str, pair_id: str) -> bool:
+        """Return whether a pair is exported in a language."""
+        return _key(code, pair_id) in self._exported
 
     def context(self, code: str, pair: TranslatedPair) -> list[str]:
-        """The context of a pair, as far as it goes out."""
-        return [name for name in pair.related if self.has(code, name)]
+        """Return the ids of a pair's context that are exported in a language."""
+        return [pair_id for pair_id in pair.related if self.has(code, pair_id)]
 
 
-def _key(code: str, name: str) -> str:
-    return f"{code} {name}"
+def _key(code: str, pair_id: str) -> str:
+    return f"{code} {pair_id}"
 
 
-def _whole(pieces: list[tuple[Chunk, QueryPartTexts]]) -> TranslatedPair:
-    first, taken = pieces[0]
-    codes = [code for code in taken.parts if code in LANGUAGES and all(code in each.parts for _, each in pieces)]
-    if len(pieces) == 1:
-        source, texts = first.source, {code: load_texts(taken.parts[code][0]) for code in codes}
+def _translated_pair(chunks: list[tuple[Chunk, QueryPartTexts]]) -> TranslatedPair:
+    """Join the chunks of one pair. A language counts if every chunk was accepted in it."""
+    first, query = chunks[0]
+    codes = [code for code in query.parts if code in LANGUAGES and all(code in each.parts for _, each in chunks)]
+    if len(chunks) == 1:
+        source, texts = first.source, {code: load_texts(query.parts[code][0]) for code in codes}
     else:
-        source = _joined([(piece, piece.source) for piece, _ in pieces], "")
+        source = _join([(chunk, chunk.source) for chunk, _ in chunks], "")
         texts = {
-            code: _joined([(piece, load_texts(each.parts[code][0])) for piece, each in pieces], code) for code in codes
+            code: _join([(chunk, load_texts(each.parts[code][0])) for chunk, each in chunks], code) for code in codes
         }
-    models = {code: taken.parts[code][1] for code in codes}
-    images = tuple(orjson.loads(taken.image_ids))
+    models = {code: query.parts[code][1] for code in codes}
+    images = tuple(orjson.loads(query.image_ids))
     return TranslatedPair(first.pair_id, source, images, first.related, first.context, texts, models)
 
 
-def _joined(pieces: list[tuple[Chunk, Translatable]], code: str) -> Translatable:
-    """The pieces of each field as one text; "" is English."""
+def _join(chunks: list[tuple[Chunk, Translatable]], code: str) -> Translatable:
+    """Join the texts of the chunks, field by field. `code` is "" for English."""
     fields = []
     for field in ("instruction", "answer"):
-        parts = [(piece.separator, getattr(text, field)) for piece, text in pieces if getattr(piece.source, field)]
-        fields.append(join_chunks(parts, LANGUAGES[code]) if code else "".join(gap + text for gap, text in parts))
+        parts = [(chunk.separator, getattr(text, field)) for chunk, text in chunks if getattr(chunk.source, field)]
+        english = "".join(separator + text for separator, text in parts)
+        fields.append(join_chunks(parts, LANGUAGES[code]) if code else english)
     return Translatable(*fields)

@@ -1,4 +1,4 @@
-"""What is asked when: each pair in all its languages, then what was no good together with others, then alone."""
+"""The order of the requests: each pair in all languages, then rejected translations in batches, then one by one."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from syphus.translation.stage import (
 )
 from syphus.types import State
 
-MAX_BATCH = 8  #: texts that are asked for again in one request, at the most
-_ASKED = f"{TRANSLATE_STAGE} asked for"  # meta: the languages of the last session
-_NO_BOUND = 1_000_000  # rounds: the stage itself knows when a pair has all its languages
+MAX_BATCH = 8  #: texts in one retry request
+_LAST_LANGUAGES = f"{TRANSLATE_STAGE} asked for"  # meta: the languages of the last session
+_NO_LIMIT = 1_000_000  # rounds: the stage itself stops when a pair has all its languages
 
 
 class Rounds:
-    """Asks for everything that `plan` wants and the ledger has not got yet."""
+    """Asks for all translations of a plan that the ledger does not have yet."""
 
     def __init__(
         self, store: Store, runner: StageRunner, plan: TranslationPlan, settings: Settings, observer: Observer
@@ -45,66 +45,66 @@ class Rounds:
         self._plan = plan
         self._settings = settings
         self._observer = observer
-        self._names = list(plan.targets)
+        self._codes = list(plan.targets)
 
     def prepare(self) -> int:
-        """Makes ready what is to be asked; returns how many pairs, or pieces, there are to be asked about at first."""
-        before = str(get_meta(self._store, _ASKED) or "")
-        self._account([name for name in before.split(",") if name])  # of a session that was killed
-        set_meta(self._store, _ASKED, ",".join(self._names))
-        reopen_queries_with_missing_parts(self._store, TRANSLATE_STAGE, self._names)
+        """Prepare the ledger for this session; return how many pairs, or chunks of pairs, await their first request."""
+        before = str(get_meta(self._store, _LAST_LANGUAGES) or "")
+        self._account([code for code in before.split(",") if code])  # the last session may have been killed
+        set_meta(self._store, _LAST_LANGUAGES, ",".join(self._codes))
+        reopen_queries_with_missing_parts(self._store, TRANSLATE_STAGE, self._codes)
         return self._runner.report(TRANSLATE_STAGE, brief=True).counts.states[State.PENDING]
 
     def has_retries(self) -> bool:
-        """Whether there is anything to be asked for again."""
-        return any(True for name in self._names for _ in pending_parts(self._store, TRANSLATE_STAGE, name))
+        """Return whether any translation awaits a retry."""
+        return any(True for code in self._codes for _ in pending_parts(self._store, TRANSLATE_STAGE, code))
 
     def run(self) -> SyphusError | None:
-        """All rounds; returns what stopped them, None when there is nothing to be asked any more."""
+        """Run all rounds; return what stopped them, or None if nothing is left to ask."""
         report = self._runner.report(TRANSLATE_STAGE, brief=True)
         stopped_by = None
         if report.counts.states[State.PENDING]:
-            stage = TranslateStage(self._store, self._sampling, self._plan)
-            stopped_by = self._runner.run(stage, self._settings, report, max_rounds=_NO_BOUND)
-            self._account(self._names)
+            stage = TranslateStage(self._store, self._request_builder, self._plan)
+            stopped_by = self._runner.run(stage, self._settings, report, max_rounds=_NO_LIMIT)
+            self._account(self._codes)
         while stopped_by is None and replace_part_batches(self._store, RETRY_STAGE, self._batches()):
             report = self._runner.report(RETRY_STAGE, brief=True)
             pending = report.counts.states[State.PENDING]
-            self._observer.say(f"Asking again for what was no good: {pluralize(pending, 'request')}.")
-            stage_again = RetryTranslateStage(self._store, self._sampling, self._plan)
-            stopped_by = self._runner.run(stage_again, self._settings, report, trusted=True)
-            self._account(self._names)
+            self._observer.say(f"Retrying rejected translations: {pluralize(pending, 'request')}.")
+            retry_stage = RetryTranslateStage(self._store, self._request_builder, self._plan)
+            stopped_by = self._runner.run(retry_stage, self._settings, report, trusted=True)
+            self._account(self._codes)
         self.settle()
         return stopped_by
 
     def settle(self) -> None:
-        """A pair is ok that is so in all languages of this session."""
-        settle_queries(self._store, TRANSLATE_STAGE, self._names, INCOMPLETE)
+        """Make each pair ok that is ok in all languages of this session."""
+        settle_queries(self._store, TRANSLATE_STAGE, self._codes, INCOMPLETE)
 
     @property
-    def _sampling(self) -> RequestBuilder:
+    def _request_builder(self) -> RequestBuilder:
         return self._runner.request_builder
 
-    def _account(self, names: Sequence[str]) -> None:
-        """What ended without an answer that could be judged; `names` are the languages that the session asked for."""
-        copy_query_states_to_parts(self._store, TRANSLATE_STAGE, names)
+    def _account(self, codes: Sequence[str]) -> None:
+        """Settle the parts whose request ended without an answer, in the languages `codes` of a session."""
+        copy_query_states_to_parts(self._store, TRANSLATE_STAGE, codes)
         settle_failed_part_batches(self._store, RETRY_STAGE)
 
     def _batches(self) -> Iterator[PartBatch]:
-        """Parts that were no good once, as many as fit into an answer; those that were no good twice, one by one."""
-        most = 1 if self._plan.per_language else MAX_BATCH
+        """Yield batches of parts that were rejected once, as many as fit into one answer, and later retries alone."""
+        max_size = 1 if self._plan.per_language else MAX_BATCH
         batch: list[tuple[int, str]] = []
-        room = 0.0
-        for name in self._names:
-            for part in pending_parts(self._store, TRANSLATE_STAGE, name):
+        tokens_left = 0.0
+        for code in self._codes:
+            for part in pending_parts(self._store, TRANSLATE_STAGE, code):
                 if part.asks > 1:
                     yield [(part.n, part.name)]
                     continue
                 tokens = estimate_answer_tokens(load_texts(part.text))
-                if batch and (len(batch) == most or tokens > room):
+                if batch and (len(batch) == max_size or tokens > tokens_left):
                     yield batch
                     batch = []
-                room = (room if batch else self._plan.answer_tokens) - tokens
+                tokens_left = (tokens_left if batch else self._plan.answer_tokens) - tokens
                 batch.append((part.n, part.name))
         if batch:
             yield batch

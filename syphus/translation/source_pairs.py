@@ -1,4 +1,4 @@
-"""The pairs that are to be translated, one by one, each with the rounds of its conversation that came before it."""
+"""Reads the pairs to translate, each with the earlier rounds of its conversation."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from syphus.runs.generate import GenerateStage
 from syphus.translation.chunks import SourcePair, pair_queries
 from syphus.types import Query
 
-_TOGETHER = 200  # pairs about the same images that are looked at together, at the most
+_MAX_GROUP = 200  # pairs about the same images that are searched for conversations together
 
 
 def read_run_pairs(store: Store) -> Iterator[Query]:
-    """The accepted pairs of the run in a ledger. Raises `RunError` where two have the same id."""
+    """Yield the accepted pairs of the run in a ledger. Raises `RunError` if two pairs have the same id."""
     for result in check_unique(accepted(store, GenerateStage.name)):
-        names = [pair.id for pair in result.pairs]
+        ids = [pair.id for pair in result.pairs]
         group = [
             SourcePair(
                 pair.id,
                 Translatable(pair.instruction, pair.answer),
                 result.image_ids,
-                tuple(names[number - 1] for number in pair.related),
+                tuple(ids[number - 1] for number in pair.related),
             )
             for pair in result.pairs
         ]
@@ -37,11 +37,14 @@ def read_run_pairs(store: Store) -> Iterator[Query]:
 
 
 def read_file_pairs(path: Path, allow_bad: bool) -> Iterator[Query]:
-    """The pairs of a MIMIC-IT file. Raises `InputError` for one that is none; with `allow_bad` it has a problem."""
+    """Yield the pairs of a MIMIC-IT file.
+
+    Raises `InputError` for a bad pair; with `allow_bad`, yields a query with a `problem` instead.
+    """
     group: list[SourcePair] = []
     for name, entry in read_nested_items(path, "data"):
         try:
-            pair = _pair(name, entry)
+            pair = _read_pair(name, entry)
         except InputError as error:
             if not allow_bad:
                 raise
@@ -49,14 +52,14 @@ def read_file_pairs(path: Path, allow_bad: bool) -> Iterator[Query]:
             group = []
             yield Query(name, '["",""]', problem=str(error))
             continue
-        if group and (group[-1].image_ids != pair.image_ids or len(group) == _TOGETHER):
+        if group and (group[-1].image_ids != pair.image_ids or len(group) == _MAX_GROUP):
             yield from _queries(group)
             group = []
         group.append(pair)
     yield from _queries(group)
 
 
-def _pair(name: str, entry: Record) -> SourcePair:
+def _read_pair(name: str, entry: Record) -> SourcePair:
     source = Translatable(field(entry, "instruction", str), field(entry, "answer", str))
     return SourcePair(name, source, tuple(text_list(entry, "image_ids")), tuple(text_list(entry, "rel_ins_ids")))
 
@@ -66,9 +69,12 @@ def _queries(group: Iterable[SourcePair]) -> Iterator[Query]:
 
 
 def _with_context(group: list[SourcePair]) -> Iterator[SourcePair]:
-    """Rounds of a conversation name the earlier ones and are not named by them; pairs that name each other are none."""
+    """Fill in the context: the related pairs that come earlier and do not name this pair in turn.
+
+    The rounds of a conversation name only earlier rounds. Pairs that name each other are no conversation.
+    """
     earlier: dict[str, SourcePair] = {}
     for pair in group:
-        context = [name for name in pair.related if name in earlier and pair.id not in earlier[name].related]
+        context = [other for other in pair.related if other in earlier and pair.id not in earlier[other].related]
         yield pair._replace(context=tuple(context))
         earlier[pair.id] = pair
