@@ -28,7 +28,7 @@ from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
 from syphus.endpoints.remote_endpoint import RemoteEndpoint
 from syphus.endpoints.request import RequestBuilder
-from syphus.plugins.contract import load_prefix
+from syphus.plugins.contract import load_prompt_template
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import render_messages
 
@@ -37,7 +37,7 @@ Ask = Callable[[bytes], Awaitable[bytes]]
 
 def bodies(count: int) -> list[bytes]:
     """The very requests that the pipeline sends for the first `count` queries."""
-    prefix = load_prefix(find_plugin("SpotTheDifference.change").create())
+    prefix = load_prompt_template(find_plugin("SpotTheDifference.change").create())
     builder = RequestBuilder("gpt-4o-mini", {"temperature": 0.7, "top_p": 0.95, "max_tokens": 3200})
     return [builder.request(render_messages(prefix, f"#id={i} the blue car has moved " * 3)).body for i in range(count)]
 

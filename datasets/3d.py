@@ -21,11 +21,11 @@ from syphus import (
 )
 from syphus.cleaning import Context
 from syphus.errors import InputError
-from syphus.io.media import Frames, frame_name, listing
-from syphus.io.records import beginning, name, name_field, record_error
+from syphus.io.media import Frames, frame_name, listing_path
+from syphus.io.records import check_name, name_field, read_beginning, record_error
 from syphus.io.text_files import read_text
 from syphus.parsing import Conversation, parse_conversations
-from syphus.plugins.stable_choice import drawn
+from syphus.plugins.stable_choice import choose_stably
 
 _ROLE = " - Human role: "
 _CONVERSATIONS, _ROUNDS = 3, 3  # what the prompt asks for
@@ -86,15 +86,15 @@ class SceneNavigation(AbstractDataset):
             key = f"{self.seed}/{scene}"
             yield {
                 "id": scene,
-                "sentences": drawn(described, self.descriptions, key),
+                "sentences": choose_stably(described, self.descriptions, key),
                 "image_ids": [f"SN_IMG_{frame}" for frame in frames.names(scene)],
-                "meta": {"candidates": drawn(activities, self.candidates, key)},
+                "meta": {"candidates": choose_stably(activities, self.candidates, key)},
             }
 
     def _also_reads(self, path: str) -> Iterator[Path]:
         yield Path(path).parent / "candidates.txt"
         yield self._candidates_file(path)
-        yield listing(path)
+        yield listing_path(path)
 
     def _load_images(self, path: str) -> Iterator[Still]:
         """ScanNet's frames, `<scene>/color/000100.jpg`, of the first scan of each scene or of those that are named."""
@@ -112,7 +112,7 @@ class SceneNavigation(AbstractDataset):
         """The rounds of all conversations; before each a round 0, which is made of the activity and the reason."""
         read = parse_conversations(text)
         problems = [*read.problems] or _unexpected(read.conversations, _candidates(query))
-        asked = drawn(ROUND_0, len(read.conversations), query.id)
+        asked = choose_stably(ROUND_0, len(read.conversations), query.id)
         pairs = [
             Pair(question, answer, f"SN_INS_{query.id.removesuffix('_00')}_activity{activity}_round{number}")
             for activity, (conversation, template) in enumerate(zip(read.conversations, asked, strict=False))
@@ -145,9 +145,12 @@ def _activities(file: Path, least: int) -> list[str]:
 
 def _scenes(path: str) -> Iterator[tuple[str, list[str]]]:
     """The scenes with their descriptions, from either of the two shapes."""
-    if beginning(path).startswith("{"):
+    if read_beginning(path).startswith("{"):
         for scene, record in read_json_items(path):
-            yield name(scene, "the id of a scene"), [_description(item) for item in field(record, "description", list)]
+            yield (
+                check_name(scene, "the id of a scene"),
+                [_description(item) for item in field(record, "description", list)],
+            )
         return
     scenes: dict[str, list[str]] = {}
     for record in read_json(path):

@@ -11,7 +11,7 @@ from syphus import AbstractDataset, Still, field, image_files, read_json, read_j
 from syphus.cleaning import images_in_order, no_boxes, numbers_of_the_annotation, pairs_between
 from syphus.errors import InputError
 from syphus.io.coco import CITATION, HOMEPAGE, LICENCE, Coco, coco_files
-from syphus.io.records import name, name_field, record_error
+from syphus.io.records import check_name, name_field, record_error
 from syphus.selection import things_of_the_annotation
 
 
@@ -76,7 +76,7 @@ class CocoSpotTheDifference(AbstractDataset):
             if key in _COCO_KEYS:
                 named[key] = field({key: value}, key, _COCO_KEYS[key])
             else:
-                pair = name(key, "the id of a pair")
+                pair = check_name(key, "the id of a pair")
                 yield {"id": pair, "sentences": field(value, "sentences", str), "image_ids": _images(pair, value)}
         if named:
             yield from _from_coco(Path(path), named)

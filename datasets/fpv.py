@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from syphus import AbstractDataset, Reject, Video, field, read_json_items, texts, video_files
 from syphus.cleaning import asked_by_the_wearer, no_letters_for_people, no_timestamps, pairs_between
-from syphus.io.records import Record, name, record_error
+from syphus.io.records import Record, check_name, record_error
 
 WINDOW = 16  # seconds of a clip, and its frames
 _PASSES = ("narration_pass_1", "narration_pass_2")
@@ -59,7 +59,7 @@ class EGO4D(AbstractDataset):
         """One query a clip."""
         for video, record in read_json_items(path, "videos"):
             clips = _clips(record) if "clips" in _video(record) else _windows(record)
-            frames = _frames("", name(video, "the id of a video"))
+            frames = _frames("", check_name(video, "the id of a video"))
             for number, start, narrations in clips:
                 yield {
                     "id": f"{video}_clip{number:06}",

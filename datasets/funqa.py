@@ -16,8 +16,8 @@ from typing import Any
 from syphus import AbstractDataset, Check, Pair, Parsed, Query, Reject, Video, field, read_json, video_files
 from syphus.answers.cleaning.rules import normalize_words
 from syphus.cleaning import Context, answers_of_words, no_timestamps, pairs_between
-from syphus.io.media import Frames, listing
-from syphus.io.records import name, record_error
+from syphus.io.media import Frames, listing_path
+from syphus.io.records import check_name, record_error
 from syphus.parsing import Choice, parse_choices, parse_keyed_lines
 
 KEYS = ("CH2Eng Translation", *(f"Expansion_with_Eng_{number}" for number in range(1, 6)))
@@ -80,7 +80,7 @@ class FunQA_translation(AbstractDataset):  # noqa: N801  the field's name for it
             }
 
     def _also_reads(self, path: str) -> list[Path]:
-        return [listing(path)]
+        return [listing_path(path)]
 
     def _load_images(self, path: str) -> Iterator[Video]:
         """The videos of a folder."""
@@ -120,7 +120,7 @@ class _ByVideo(AbstractDataset):
             }
 
     def _also_reads(self, path: str) -> list[Path]:
-        return [listing(path)]
+        return [listing_path(path)]
 
     def _load_images(self, path: str) -> Iterator[Video]:
         """The videos of a folder."""
@@ -180,7 +180,7 @@ def _video(record: Any) -> str:
     video = PurePosixPath(field(record, "visual_input", str)).name.partition(".")[0]
     if not video:
         raise record_error('"visual_input" names no video')
-    return name(video, '"visual_input"')
+    return check_name(video, '"visual_input"')
 
 
 def _task(record: Any) -> str:

@@ -35,9 +35,9 @@ from syphus import (
 from syphus.cleaning import Rule, no_boxes
 from syphus.errors import InputError
 from syphus.io.coco import CITATION, Coco, coco_files
-from syphus.io.records import beginning, read_json_lists, record_error
+from syphus.io.records import read_beginning, read_json_lists, record_error
 from syphus.parsing import parse_pairs, parse_plain_text
-from syphus.plugins.stable_choice import drawn
+from syphus.plugins.stable_choice import choose_stably
 from syphus.selection import things_of_the_annotation
 
 _COCO_FILE = re.compile(r"\{\s*\"(?:info|licenses|images|annotations|categories|type)\"")
@@ -89,7 +89,7 @@ class _Llava(AbstractDataset):
                 yield {**row, "sentences": texts(record, "captions") + (_boxes(record) if self.with_boxes else [])}
 
     def _also_reads(self, path: str) -> list[Path]:
-        return [_instances(Path(path))] if _COCO_FILE.match(beginning(path)) else []
+        return [_instances(Path(path))] if _COCO_FILE.match(read_beginning(path)) else []
 
     def _load_images(self, path: str) -> Iterator[Still]:
         """COCO's photos: those of a folder; or those that a JSON file names, LLaVA-Instruct or an object whose keys are
@@ -97,7 +97,7 @@ class _Llava(AbstractDataset):
         """
         if Path(path).is_dir():
             yield from (Still(_image_key(f"{image:012}"), file) for image, file in coco_files(path))
-        elif beginning(path).startswith("{") and not _COCO_FILE.match(beginning(path)):
+        elif read_beginning(path).startswith("{") and not _COCO_FILE.match(read_beginning(path)):
             yield from (Still(_image_key(f"{key:0>12}"), f"{key:0>12}.jpg") for key, _ in read_json_items(path))
         else:
             images = dict.fromkeys(_image(record) for record in _records(path))  # several conversations may share one
@@ -159,7 +159,7 @@ class LlavaDetail(_Llava):
         read = parse_plain_text(text)
         if read.problems:
             return Parsed((), read.problems, read.notes)
-        return Parsed((Pair(drawn(DESCRIBE, 1, query.id)[0], read.text),), (), read.notes)
+        return Parsed((Pair(choose_stably(DESCRIBE, 1, query.id)[0], read.text),), (), read.notes)
 
 
 class LlavaReasoning(_Llava):
@@ -194,7 +194,7 @@ def _records(path: str) -> Iterator[Any]:
         for file in files:
             yield from _from_coco(file)
         return
-    start = beginning(path)
+    start = read_beginning(path)
     if _COCO_FILE.match(start):
         yield from _from_coco(Path(path))
     else:

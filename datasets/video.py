@@ -24,7 +24,7 @@ from syphus import (
 )
 from syphus.cleaning import instead_of, no_names_of_the_annotation, no_timestamps, pairs_between
 from syphus.errors import InputError
-from syphus.io.records import Record, name, name_field, record_error
+from syphus.io.records import Record, check_name, name_field, record_error
 
 
 class DenseCaptions(AbstractDataset):
@@ -49,7 +49,7 @@ class DenseCaptions(AbstractDataset):
         """One query a video; its images are the frames of its seconds, from second 0 on."""
         for video, record in read_json_items(path):
             sentences, times = texts(record, "sentences"), _times(record)
-            frames = _seconds("", name(video, "the id of a video"))
+            frames = _seconds("", check_name(video, "the id of a video"))
             if len(times) != len(sentences):
                 raise record_error(f"{len(times)} timestamps and {len(sentences)} sentences")
             yield {

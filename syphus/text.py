@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-MADE_UP = "Answered by the simulated endpoint: made-up text, not a model."
+SIMULATED_NOTICE = "Answered by the simulated endpoint: made-up text, not a model."
 
 _CODED = re.compile(rb"(?:data:image\\?/[\w.+-]+;base64,)?(?<![A-Za-z0-9+/_\\-])[A-Za-z0-9+/_\\-]{200,}+={0,2}")
 
@@ -14,7 +14,7 @@ _WORD = re.compile(
 )
 
 
-def without_images(data: bytes) -> bytes:
+def strip_images(data: bytes) -> bytes:
     """What a server has sent, without images in base64: some write the whole request into their errors."""
     return _CODED.sub(b"<image>", data)
 
@@ -30,7 +30,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
-def in_words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Its words; a letter of a script without spaces counts as one."""
     return _WORD.findall(text)
 
@@ -40,9 +40,9 @@ def format_dollars(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 0.005 or not amount else "less than $0.01"
 
 
-def pluralize(count: int, one: str, more: str = "") -> str:
+def pluralize(count: int, singular: str, plural: str = "") -> str:
     """`1 query`, `1,204 queries`; without `more`, an s is put behind."""
-    return f"{count:,} {one if count == 1 else more or one + 's'}"
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def format_duration(seconds: float) -> str:

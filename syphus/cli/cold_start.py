@@ -19,7 +19,7 @@ from syphus.cold_start.conclusion import shortcoming_lines
 from syphus.cold_start.review import ACCEPT, EDIT, REJECT, Decision
 from syphus.cold_start.search import ColdStartResult
 from syphus.errors import ConfigError, InterruptError
-from syphus.text import MADE_UP, format_dollars, one_line, pluralize
+from syphus.text import SIMULATED_NOTICE, format_dollars, one_line, pluralize
 
 if TYPE_CHECKING:
     from syphus.cold_start.compare import ComparisonResult
@@ -40,7 +40,7 @@ def searched(ended: ColdStartResult, command: str) -> list[str]:
         lines += shortcoming_lines(found)
     lines.append(f"{pluralize(spending.requests, 'request')}, {cost} in this run so far")
     if ended.report.simulated:
-        lines.append(MADE_UP)
+        lines.append(SIMULATED_NOTICE)
     if ended.files:
         lines.append(f"Files: {', '.join(ended.files)}")
     return [*lines, going_on(ended.stopped_by, command)] if ended.stopped_by is not None else lines

@@ -16,7 +16,7 @@ from syphus.cli.streams import command_given, print_as_json, print_lines
 from syphus.config.options import Options
 from syphus.errors import ConfigError
 from syphus.images.convert_options import ConvertOptions
-from syphus.text import MADE_UP, pluralize
+from syphus.text import SIMULATED_NOTICE, pluralize
 
 CorpusPaths = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Folders with MIMIC-IT files, instruction files, data yamls.")
@@ -206,7 +206,7 @@ def compare(
     elif done.variants:
         print_lines(*compared(done))
     if done.simulated:
-        observer.say(MADE_UP)
+        observer.say(SIMULATED_NOTICE)
     if done.stopped_by is not None:
         observer.say(str(done.stopped_by))
         from syphus.cli.summary import going_on
@@ -234,7 +234,7 @@ def describe(
     else:
         print_lines(f"Short: {done.short}", f"Long: {done.long}")
     if done.simulated:
-        observer.say(MADE_UP)
+        observer.say(SIMULATED_NOTICE)
     observer.say(f"Files: {', '.join(done.files)}")
 
 

@@ -17,7 +17,7 @@ from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import ANSWERED
 from syphus.plugins.discovery import PluginInfo
 from syphus.runs.preview import PreviewedQuery, PreviewSizes
-from syphus.text import MADE_UP, format_dollars, one_line, pluralize, printable
+from syphus.text import SIMULATED_NOTICE, format_dollars, one_line, pluralize, printable
 from syphus.types import State
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def summary(report: Report) -> list[str]:
         shared = pluralize(counts.shared, "query shares", "queries share")
         lines.append(f"{shared} the answer of another one that asks the very same.")
     if report.simulated:
-        lines.append(MADE_UP)
+        lines.append(SIMULATED_NOTICE)
     return lines
 
 
@@ -150,7 +150,7 @@ def standing(report: Report, working: bool = False) -> list[str]:
 def cleaning(done: CleaningResult) -> list[str]:
     """A run before and after it was cleaned once more, and what the rules did."""
     lines = [f"before  {summary(done.before)[0]}"]
-    lines += [line if line == MADE_UP else f"after   {line}" for line in summary(done.after)]
+    lines += [line if line == SIMULATED_NOTICE else f"after   {line}" for line in summary(done.after)]
     lines.append(f"{pluralize(done.changed, 'query has', 'queries have')} another outcome now.")
     for what, counts in done.after.rules.items():
         if counts:
@@ -217,7 +217,7 @@ def translation_summary(done: TranslationResult, command: str) -> list[str]:
         f"{cost(report)} over {pluralize(len(report.sessions), 'session')}, in all.",
     ]
     if report.simulated:
-        lines.append(MADE_UP)
+        lines.append(SIMULATED_NOTICE)
     gaps = sum(done.missing_context.values())
     if gaps:
         what = pluralize(gaps, "translated round lacks", "translated rounds lack")

@@ -14,12 +14,12 @@ from syphus.cold_start.review import Reviewer
 from syphus.cold_start.search import ColdStart, ColdStartResult
 from syphus.config.options import ALWAYS, Options
 from syphus.errors import BudgetError, ConfigError, StorageError, SyphusError, UnsatisfactoryError
-from syphus.io.durable import replacing, storage_faults
+from syphus.io.durable import replace_file, storage_faults
 from syphus.ledger.results import count_distinct_texts
 from syphus.ledger.sessions import last_settings
 from syphus.ledger.store import Store
 from syphus.pipeline.engine import Observer
-from syphus.plugins.contract import AbstractDataset, prompt_file, shipped
+from syphus.plugins.contract import AbstractDataset, prompt_file, shipped_folder
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import sync_input
 from syphus.runs.prepare import PreparedRun, prepare
@@ -75,7 +75,7 @@ def prompt_destination(prepared: PreparedRun) -> Path:
     if type(dataset)._load_prefix is not AbstractDataset._load_prefix:
         raise ConfigError(f"--write-prompt: {prepared.plugin.name} makes its prompt itself, and reads no file.")
     source = Path(prepared.options.prompt_path or prompt_file(dataset, dataset.prompt, needed=True))
-    if source.resolve().is_relative_to(shipped("prompts").resolve()) and "builtin" in source.resolve().parts:
+    if source.resolve().is_relative_to(shipped_folder("prompts").resolve()) and "builtin" in source.resolve().parts:
         source = Path("prompts") / source.name
     return source.with_suffix(".yaml")
 
@@ -90,7 +90,7 @@ def _put(place: Path, prompt: bytes, observer: Observer) -> None:
             old = next(path for path in map(place.with_name, names) if not path.exists())
             old.write_bytes(before)
             observer.say(f"The prompt that was there is kept as {short_path(old)}.")
-    with replacing(place) as file:
+    with replace_file(place) as file:
         file.write(prompt)
 
 

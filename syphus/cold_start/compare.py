@@ -22,7 +22,7 @@ from syphus.ledger.results import askable_queries, queries_by_id
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
-from syphus.plugins.prompts import prefix_digest
+from syphus.plugins.prompts import prompt_digest
 from syphus.runs.forecast import forecast, template_tokens
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import sync_input
@@ -60,7 +60,7 @@ class Variant(NamedTuple):
         if any(pairs):
             found["tokens a pair"] = _ratio(tokens, pairs, seed)
         if any(pairs) and self.price is not None:
-            found["dollars a pair"] = _ratio([self.price.of(each.usage) for each in self.trials], pairs, seed)
+            found["dollars a pair"] = _ratio([self.price.cost(each.usage) for each in self.trials], pairs, seed)
         return found
 
 
@@ -177,7 +177,7 @@ def _ask(
         model = prepared.config.model
         try:
             with closing(TrialRunner(prepared, store, observer)) as trials:
-                tried = trials.run(f"compare {prefix_digest(prepared.template)} {model}", prepared.template, queries)
+                tried = trials.run(f"compare {prompt_digest(prepared.template)} {model}", prepared.template, queries)
         except UsageError:
             raise
         except SyphusError as error:

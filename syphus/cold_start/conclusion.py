@@ -17,7 +17,7 @@ from syphus.cold_start.prompt_file import FILE, write_prompt
 from syphus.errors import RunError
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
-from syphus.plugins.prompts import prefix_digest, read_prompt, to_prefix
+from syphus.plugins.prompts import prompt_digest, read_prompt, to_prompt_template
 from syphus.text import one_line
 from syphus.types import Message, PromptTemplate, State
 
@@ -36,7 +36,7 @@ class SavedPrompt(NamedTuple):
 
 def search_key(system_message: str, model: str) -> str:
     """What a cold start is for: a prompt that was proven with one model is not proven with another."""
-    return f"{prefix_digest(PromptTemplate(system_message))} {model}"
+    return f"{prompt_digest(PromptTemplate(system_message))} {model}"
 
 
 def save_prompt(store: Store, name: str, wanted: str, prefix: PromptTemplate, found: SearchResult) -> Path:
@@ -71,7 +71,7 @@ def load_saved_prompt(store: Store) -> SavedPrompt | None:
     missing = tuple(map(str, kept["missing"]))  # type: ignore[call-overload]  # as above
     edited = path.is_file() and _digest(path.read_bytes()) != kept["file"]
     if edited:
-        prefix = to_prefix(read_prompt(path), str(path))
+        prefix = to_prompt_template(read_prompt(path), str(path))
     return SavedPrompt(str(kept["asked_for"]), prefix, kept["satisfactory"] is True, missing, edited)
 
 

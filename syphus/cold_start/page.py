@@ -12,8 +12,8 @@ from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.cold_start.proof import Proof
 from syphus.cold_start.trials import describe_model
 from syphus.formats.report import Report
-from syphus.io.durable import replacing
-from syphus.text import MADE_UP, format_dollars, pluralize
+from syphus.io.durable import replace_file
+from syphus.text import SIMULATED_NOTICE, format_dollars, pluralize
 from syphus.types import State
 
 # FOLDED from page_style.py:
@@ -73,7 +73,7 @@ def write_page(
         *(_candidates(each, found) for each in found.rounds),
         "</body>\n</html>\n",
     ]
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write("".join(parts).encode(errors="backslashreplace"))
 
 
@@ -95,7 +95,7 @@ def _cost(report: Report) -> str:
     cost = "cost unknown" if report.cost is None else format_dollars(report.cost)
     told = f"{pluralize(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
     told += f"{spending.usage.completion_tokens:,} out, {cost} so far in this run"
-    made_up = f" {MADE_UP}" if report.simulated else ""
+    made_up = f" {SIMULATED_NOTICE}" if report.simulated else ""
     return f"<p>{escape(told)}.{made_up}</p>\n"
 
 

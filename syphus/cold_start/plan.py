@@ -165,6 +165,6 @@ def _cost(prepared: PreparedRun, each: Usage, least: int, most: int) -> str:
     told = f"about {fewest}{f' to {all_of_them}' if most > least else ''} tokens"
     if prepared.price is None:
         return f"{told}, cost unknown (no price for this model)"
-    price = prepared.price.of(each)
+    price = prepared.price.cost(each)
     low, high = format_dollars(least * price * (1 - SPREAD)), format_dollars(most * price * (1 + SPREAD))
     return f"{told}, {low} to {high}" if low != high else f"{told}, {high}"

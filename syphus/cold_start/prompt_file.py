@@ -12,8 +12,8 @@ from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.plan import SearchResult
 from syphus.cold_start.trials import BY_HAND, TrialStage, describe_model
 from syphus.errors import PromptError
-from syphus.io.durable import replacing
-from syphus.plugins.prompts import read_prompt, to_prefix
+from syphus.io.durable import replace_file
+from syphus.plugins.prompts import read_prompt, to_prompt_template
 from syphus.text import one_line
 from syphus.types import Message, PromptTemplate, Query
 
@@ -54,9 +54,9 @@ def prompt_text(name: str, prefix: PromptTemplate, found: SearchResult) -> str:
 def write_prompt(path: Path, name: str, prefix: PromptTemplate, found: SearchResult) -> bytes:
     """Writes it, UTF-8; gives what was written. Raises `StorageError`, `PromptError` where it does not read back."""
     data = prompt_text(name, prefix, found).encode()
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(data)
-    if to_prefix(read_prompt(path), str(path)) != prefix:
+    if to_prompt_template(read_prompt(path), str(path)) != prefix:
         raise PromptError(f"{path} can't hold this prompt: it does not read back as it was written")
     return data
 
@@ -113,7 +113,7 @@ def make_template(system_message: str, candidates: Iterable[Candidate], stage: T
 
 def read_pinned(path: str, stage: TrialStage) -> list[Candidate]:
     """The in-context examples of a prompt file, as candidates of round 0. Raises `PromptError`."""
-    prefix = to_prefix(read_prompt(path), path)
+    prefix = to_prompt_template(read_prompt(path), path)
     if any("images" in turn for turn in prefix.in_context):
         raise PromptError(f"{path}: an in-context example with images can't be pinned; leave the images out")
     found = _by_hand(prefix.in_context, stage)

@@ -10,7 +10,7 @@ from syphus.answers.scoring import Scored
 from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.cold_start.proof import Proof
 from syphus.formats.report import Report
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 from syphus.types import State
 
 FILE = "cold_start.json"
@@ -18,7 +18,7 @@ FILE = "cold_start.json"
 
 def write_json(path: Path, found: SearchResult, report: Report) -> None:
     """Writes it, indented, in UTF-8. Raises `StorageError` where the disk fails."""
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(orjson.dumps(as_json(found, report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 

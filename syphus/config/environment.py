@@ -35,7 +35,7 @@ class EnvironmentEndpoint(NamedTuple):
     variables: dict[str, str]
 
 
-def describe(environ: Mapping[str, str], option: str, model: str) -> EnvironmentEndpoint:
+def endpoint_from_environment(environ: Mapping[str, str], option: str, model: str) -> EnvironmentEndpoint:
     """The endpoint in `environ`; `option` is --model, which goes before everything else, `model` the config file's.
 
     Raises `NoEndpointError` where there is none, and `ConfigError` where there is half of one.

@@ -26,12 +26,12 @@ class Price(NamedTuple):
     cached_input: float
     output: float
 
-    def of(self, usage: Usage) -> float:
+    def cost(self, usage: Usage) -> float:
         """Dollars for a usage."""
         fresh = usage.prompt_tokens - usage.cached_tokens
         return fresh * self.input + usage.cached_tokens * self.cached_input + usage.completion_tokens * self.output
 
-    def worst(self, prompt_tokens: float, max_tokens: float) -> float:
+    def max_cost(self, prompt_tokens: float, max_tokens: float) -> float:
         """Dollars that a call can cost at the most."""
         return prompt_tokens * self.input + max_tokens * self.output
 
@@ -59,7 +59,7 @@ class Prices:
         priced = [(self.find(model) or self.find(asked), usage) for model, asked, usage in uses]
         if any(price is None for price, _ in priced):
             return None
-        return round(sum(price.of(usage) for price, usage in priced if price is not None), 6)
+        return round(sum(price.cost(usage) for price, usage in priced if price is not None), 6)
 
 
 class _PriceList(BaseModel):

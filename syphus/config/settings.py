@@ -40,7 +40,7 @@ from pydantic import (
     model_validator,
 )
 
-from syphus.config.environment import OFFICIAL, EnvironmentEndpoint, describe
+from syphus.config.environment import OFFICIAL, EnvironmentEndpoint, endpoint_from_environment
 from syphus.errors import ConfigError, NoEndpointError
 from syphus.io.yaml_files import read_yaml
 
@@ -234,17 +234,17 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
     given = {name: value for name, value in overrides.items() if value is not None}
     described: EnvironmentEndpoint | None = None
     if not data.keys() & {"endpoint", "endpoints"}:
-        described = describe(environ, str(given.get("model") or ""), str(data.get("model") or ""))
+        described = endpoint_from_environment(environ, str(given.get("model") or ""), str(data.get("model") or ""))
         data["endpoints"] = [described.endpoint]
         data.setdefault("model", described.model)
     if not (given.get("model") or data.get("model")):
         raise NoEndpointError("No model is named. Pass --model, put `model:` into the config, or set OPENAI_MODEL.")
     if described is not None:
-        return make_config(data, given, path, described.variables)
-    return make_config(data, given, path, environ=environ)
+        return validate_config(data, given, path, described.variables)
+    return validate_config(data, given, path, environ=environ)
 
 
-def section(path: Path, name: str) -> object:
+def read_setting(path: Path, name: str) -> object:
     """One setting of a config as it stands there; None where it is not set. Raises `ConfigError`."""
     return _read(path).get(name)
 
@@ -256,9 +256,9 @@ def _read(path: Path) -> dict[str, object]:
     return dict(read)
 
 
-def make_config(
+def validate_config(
     data: Mapping[str, object],
-    given: Mapping[str, object],
+    overrides: Mapping[str, object],
     path: Path | None = None,
     variables: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
@@ -273,14 +273,14 @@ def make_config(
         if "endpoints" in data:
             raise ConfigError(f"{where}: endpoint and endpoints are both given; use one of them")
         data = {**data, "endpoints": [data["endpoint"]]}
-    settings = {name: value for name, value in {**data, **given}.items() if name != "endpoint"}
+    settings = {name: value for name, value in {**data, **overrides}.items() if name != "endpoint"}
     try:
         return Config.model_validate(settings, context=environ)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         message = _PLAINLY.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
         place = ".".join(str(part) for part in first["loc"])
-        if place in given:
+        if place in overrides:
             place = f"--{place.replace('_', '-')}"
         elif variables is not None and place.startswith("endpoints.0"):
             place = variables.get(place.removeprefix("endpoints.0."), "The endpoint in the environment")

@@ -19,7 +19,7 @@ import orjson
 
 from syphus.endpoints.classify import Action, ReplyVerdict, filter_flags
 from syphus.ledger.reasons import ReasonKind
-from syphus.text import one_line, without_images
+from syphus.text import one_line, strip_images
 from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, State, Usage
 
 COMPLETE = frozenset({"", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"})  #: finish reasons
@@ -76,7 +76,7 @@ def invalid_json(body: bytes, headers: Mapping[str, str]) -> ReplyVerdict:
 
 def _excerpt(body: bytes) -> str:
     """What a body begins with, as one line that shows no image."""
-    return one_line(without_images(body[:10_000])[:200].decode("utf-8", "replace"))
+    return one_line(strip_images(body[:10_000])[:200].decode("utf-8", "replace"))
 
 
 def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:

@@ -27,7 +27,7 @@ from syphus.endpoints.entra_tokens import TokenSource, token_source
 from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
 from syphus.endpoints.transport import NoReplyError, Reply, Transport
 from syphus.errors import ConfigError
-from syphus.text import one_line, without_images
+from syphus.text import one_line, strip_images
 from syphus.types import Request
 
 # FOLDED from sdk_errors.py:
@@ -116,7 +116,7 @@ class RemoteEndpoint:
         if reply.status in (401, 403):
             self._refused = prepared
         headers = CIMultiDict((name, self._redactor.scrub(value)) for name, value in reply.headers.items())
-        return Reply(reply.status, headers, self._redactor.scrub_error(without_images(reply.body)))
+        return Reply(reply.status, headers, self._redactor.scrub_error(strip_images(reply.body)))
 
     def classify(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
         """What the body of a good reply to a request is worth."""

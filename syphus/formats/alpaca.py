@@ -14,13 +14,13 @@ import orjson
 
 from syphus.formats.chat import image_placeholders
 from syphus.formats.source import ExportSource
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 
 
 def write_alpaca(folder: Path, source: ExportSource) -> tuple[str, ...]:
     """Writes `XX_alpaca.jsonl` in UTF-8; returns its name. Raises `StorageError` where the disk fails."""
     name = f"{source.name}_alpaca.jsonl"
-    with replacing(folder / name) as file:
+    with replace_file(folder / name) as file:
         for result in source.results():
             images = image_placeholders(result.image_ids)
             for pair in result.pairs:

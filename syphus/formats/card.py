@@ -16,7 +16,7 @@ import yaml
 from syphus.errors import InputError
 from syphus.formats.registry import Format
 from syphus.formats.report import Report
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 from syphus.io.text_files import read_text
 from syphus.plugins.contract import AbstractDataset, plugin_name
 from syphus.text import format_dollars, pluralize
@@ -36,7 +36,7 @@ def write_card(folder: Path, plugin: type[AbstractDataset], report: Report, form
     """Writes the card beside the `files` of one format. Raises `StorageError` where the disk fails."""
     matter = yaml.safe_dump(_front_matter(plugin, report, form, files), sort_keys=False, allow_unicode=True, width=120)
     parts = [f"---\n{matter}---\n", f"# {plugin_name(plugin)}\n", *_paragraphs(plugin, report, form, files)]
-    with replacing(folder / CARD_FILE) as file:
+    with replace_file(folder / CARD_FILE) as file:
         file.write("\n".join(parts).encode())
 
 

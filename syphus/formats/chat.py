@@ -16,13 +16,13 @@ import orjson
 
 from syphus.formats.conversations import conversations
 from syphus.formats.source import ExportSource
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 
 
 def write_chat(folder: Path, source: ExportSource) -> tuple[str, ...]:
     """Writes `XX_chat.jsonl` in UTF-8; returns its name. Raises `StorageError` where the disk fails."""
     name = f"{source.name}_chat.jsonl"
-    with replacing(folder / name) as file:
+    with replace_file(folder / name) as file:
         for result in source.results():
             images = image_placeholders(result.image_ids)
             for pairs in conversations(result.pairs):

@@ -18,7 +18,7 @@ import orjson
 from syphus.formats.conversations import conversations
 from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.source import ExportSource
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 from syphus.ledger.serialization import StoredPair
 
 IMAGE = "<image>"
@@ -30,7 +30,7 @@ def write_llava(folder: Path, source: ExportSource) -> tuple[str, ...]:
     Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
     """
     name, most = f"{source.name}_llava.json", source.max_images()
-    with replacing(folder / name) as file:
+    with replace_file(folder / name) as file:
         separator = b"[\n"
         for result in check_unique(source.results()):
             image = _image(result.image_ids, most)

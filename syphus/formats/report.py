@@ -14,7 +14,7 @@ from syphus.config.pricing import Prices
 from syphus.errors import SyphusError
 from syphus.formats.translation_report import TranslationReport, read_translation
 from syphus.formats.translation_report import as_json as translation_as_json
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 from syphus.ledger.relations import describe_relation
 from syphus.ledger.sessions import Session, all_settings, sessions, unfinished_calls
 from syphus.ledger.store import Store
@@ -119,7 +119,7 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
 
 def write_report(path: Path, report: Report) -> None:
     """Writes `report.json`, indented, in UTF-8."""
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(orjson.dumps(as_json(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 

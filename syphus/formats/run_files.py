@@ -13,7 +13,7 @@ import aiofiles
 import orjson
 from aiofiles.threadpool.binary import AsyncFileIO
 
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 from syphus.ledger.results import RejectedAnswer
 from syphus.ledger.serialization import StoredPair
 from syphus.types import Pair
@@ -70,7 +70,7 @@ INVALID_FILE = "invalid.json"
 
 def write_invalid_file(path: Path, rejected: Iterable[RejectedAnswer]) -> None:
     """Writes the file, one query a line, in UTF-8. Raises `StorageError` where the disk fails."""
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(b"[")
         for number, each in enumerate(rejected):
             entry = {

@@ -13,7 +13,7 @@ from syphus.images import index
 from syphus.images.parquet_store import BASE64, ID, IMAGE, INDEX, to_base64
 from syphus.images.progress import ConversionState
 from syphus.images.store import read_images
-from syphus.io.durable import replacing, storage_faults, sync_folder
+from syphus.io.durable import replace_file, storage_faults, sync_folder
 from syphus.io.parquet import require_pyarrow
 
 PARTIAL = ".part.partial"  #: the part that is being written
@@ -179,7 +179,7 @@ def join_parquet(parts: Sequence[Path], target: Path) -> None:
     """One Parquet file of several, row group by row group; no image is decoded."""
     pyarrow = require_pyarrow("An image store")
     schema = pyarrow.parquet.read_schema(parts[0])
-    with replacing(target) as file, parquet_writer(pyarrow, file, schema) as writer:
+    with replace_file(target) as file, parquet_writer(pyarrow, file, schema) as writer:
         for part in parts:
             _copy_groups(pyarrow, part, schema, writer)
 
@@ -194,7 +194,7 @@ def _copy_groups(pyarrow: Any, part: Path, schema: Any, writer: Any) -> None:
 def join_json(parts: Sequence[Path], target: Path) -> None:
     """`{"SD_IMG_00058_1": "<base64>", ...}`, an image a line."""
     between = b"{"
-    with replacing(target) as file:
+    with replace_file(target) as file:
         for part in parts:
             for name, data in read_images(part):
                 file.write(between + f'\n{json.dumps(name, ensure_ascii=False)}: "{to_base64(data)}"'.encode())
@@ -207,7 +207,7 @@ def write_skipped(target: Path, state: ConversionState) -> None:
     if not state.skipped:
         target.unlink(missing_ok=True)
         return
-    with replacing(target) as file:
+    with replace_file(target) as file:
         for entry in state.entries():
             file.write(f"{entry}\n".encode())
 

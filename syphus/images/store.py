@@ -17,7 +17,7 @@ from syphus.errors import InputError
 from syphus.images.index import ImageIndex, ImageLocation, make_index, open_index
 from syphus.images.json_store import JsonStore
 from syphus.images.parquet_store import ParquetStore
-from syphus.io.media import natural
+from syphus.io.media import natural_sort_key
 
 
 class ImageStore:
@@ -98,7 +98,7 @@ def part_paths(path: Path) -> list[Path]:
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder")
     found = [each for each in path.glob("*.parquet") if not each.name.startswith((".", "_"))]
-    parts = sorted(found, key=lambda each: natural(each.name))  # dask's part.10 comes after its part.9
+    parts = sorted(found, key=lambda each: natural_sort_key(each.name))  # dask's part.10 comes after its part.9
     if not parts:
         raise InputError(f"{path}: a folder without a parquet file")
     return parts

@@ -13,7 +13,7 @@ from syphus.errors import RunError, StorageError
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replace_file(path: Path) -> Iterator[IO[bytes]]:
     """Opens a file that takes the place of `path` when the block ends well; otherwise `path` stays as it was.
 
     Raises `StorageError` where the disk fails, `RunError` where another process has begun to write the same file.

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from syphus.errors import InputError
-from syphus.io.text_files import Position, TextSource, tolerated
+from syphus.io.text_files import Position, TextSource, bad_records
 
 # FOLDED from json_scan.py:
 # One JSON value out of a text, by the standard library's C scanner, and what strict JSON does not allow.
@@ -52,7 +52,7 @@ def scan_key(text: str, start: int) -> tuple[str, int]:
     key, end = DECODER.raw_decode(text, start)
     colon = _COLON.match(text, end)
     if colon is None:
-        raise json.JSONDecodeError("Expecting ':'", text, skip(text, end))
+        raise json.JSONDecodeError("Expecting ':'", text, skip_space(text, end))
     return key, colon.end()
 
 
@@ -63,13 +63,13 @@ def scan_item(text: str, start: int, values: json.JSONDecoder = DECODER) -> tupl
     return (key, value), end
 
 
-def skip(text: str, start: int) -> int:
+def skip_space(text: str, start: int) -> int:
     """The place of the first character from `start` on that is no white space."""
     found = _SPACE.match(text, start)
     return found.end() if found else start
 
 
-def fault(error: Exception, start: int) -> tuple[str, int]:
+def describe_failure(error: Exception, start: int) -> tuple[str, int]:
     """What a failed scan says for a person, and the character at which the text stopped making sense."""
     if isinstance(error, json.JSONDecodeError):
         return error.msg, error.pos
@@ -78,7 +78,7 @@ def fault(error: Exception, start: int) -> tuple[str, int]:
     return ("a whole number with thousands of digits" if "integer string" in str(error) else str(error)), start
 
 
-def surrogate(value: Record) -> str:
+def find_surrogate(value: Record) -> str:
     """Names the half of a surrogate pair that a value holds, or gives ""."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
@@ -107,7 +107,7 @@ class JsonReader:
         self.start = 0
         self.number = 0  # of the record last handed out
         self.part = ""  # the key of the list that it is from
-        self.seen: set[str] = set()  # the keys of all lists so far
+        self.list_keys: set[str] = set()  # the keys of all lists so far
         self._line = 1  # of the first character of `text`
         self._size = _CHUNK
         self._stuck = -1  # the record that the last chunk was read for
@@ -142,7 +142,7 @@ class JsonReader:
             if first == "[":
                 self.start += 1
                 self.part = key
-                self.seen.add(key)
+                self.list_keys.add(key)
                 yield from ((key, value) for value in self._until("]", DECODER.raw_decode))
                 self.part = ""
             else:
@@ -185,12 +185,12 @@ class JsonReader:
             try:
                 value, end = scan(self.text, self.start)
             except (ValueError, RecursionError) as error:
-                self._need(*fault(error, self.start))
+                self._need(*describe_failure(error, self.start))
                 continue
             found = _BEHIND[closing].match(self.text, end)
             if found is not None:
                 return value, found
-            self._need(f"Expecting ',' or '{closing}'", skip(self.text, end))
+            self._need(f"Expecting ',' or '{closing}'", skip_space(self.text, end))
 
     def lines(self) -> Iterator[Record]:
         """The value on each line that is not blank."""
@@ -213,8 +213,8 @@ class JsonReader:
                         yield value
             self.start = end + 1
         self._done = True
-        if self.source.fault:
-            raise self._error(self.source.fault)
+        if self.source.problem:
+            raise self._error(self.source.problem)
 
     def position(self) -> Position:
         """The place of the record last handed out."""
@@ -222,48 +222,48 @@ class JsonReader:
 
     def close(self) -> None:
         """Closes the text. If that happens half way, the place of the last record stays known until the next one."""
-        others = tuple(other for other in trail.get() if other is not self)
-        half_way = trail.get()[-1] is self and not self._done
-        trail.set((*others, self.position()) if half_way else others)
+        others = tuple(other for other in open_readers.get() if other is not self)
+        half_way = open_readers.get()[-1] is self and not self._done
+        open_readers.set((*others, self.position()) if half_way else others)
         self.source.close()
 
     def _note(self, value: Record) -> bool:
         """Keeps account of a value that is about to be handed out; False where it is to be left out."""
-        if self._doubtful and (problem := surrogate(value)):
+        if self._doubtful and (problem := find_surrogate(value)):
             raise self._error(problem)
         self.number += 1
-        tolerance = tolerated.get()
-        if tolerance is not None and (told := tolerance.told(self.source.path, self.part, self.number)):
-            tolerance.found.append(told)
+        tolerance = bad_records.get()
+        if tolerance is not None and (told := tolerance.skip_reason(self.source.path, self.part, self.number)):
+            tolerance.problems.append(told)
             return False
-        if trail.get()[-1] is not self:
-            open_ones = [other for other in trail.get() if other is not self and not isinstance(other, Position)]
+        if open_readers.get()[-1] is not self:
+            open_ones = [other for other in open_readers.get() if other is not self and not isinstance(other, Position)]
             if tolerance is not None and any(open_ones):
-                tolerance.several = True
-            trail.set((*open_ones, self))
+                tolerance.has_parallel_files = True
+            open_readers.set((*open_ones, self))
         return True
 
     def _tolerate(self, error: InputError) -> None:
         """A bad line ends the reading, unless the caller collects them."""
-        tolerance = tolerated.get()
-        if tolerance is None or self.source.fault:
+        tolerance = bad_records.get()
+        if tolerance is None or self.source.problem:
             raise error
         self.number += 1
-        tolerance.found.append(str(error))
+        tolerance.problems.append(str(error))
 
     def _parse(self, line: str, torn: bool) -> Record:
         try:
             return DECODER.decode(line)
         except (ValueError, RecursionError) as error:
-            problem, at = fault(error, 0)
+            problem, at = describe_failure(error, 0)
             told = f"the last line is torn: {problem}" if torn else problem
-            raise self._error(self.source.fault or told, self.start + at) from error
+            raise self._error(self.source.problem or told, self.start + at) from error
 
     def _open(self, bracket: str) -> str:
         """Passes over the opening bracket; returns the first character after it."""
         first = self._peek()
         if not first:
-            raise InputError(f"{self.source.path}: {self.source.fault or 'the file is empty'}")
+            raise InputError(f"{self.source.path}: {self.source.problem or 'the file is empty'}")
         if first != bracket:
             found, wanted = _TOPS.get(first, "something else"), _TOPS[bracket]
             raise InputError(f"{self.source.path}: {wanted} is expected at the top of the file, this is {found}")
@@ -273,15 +273,15 @@ class JsonReader:
     def _close(self) -> None:
         """Sees to it that nothing follows the closing bracket."""
         self._done = True
-        if self._peek() or self.source.fault:
-            problem = self.source.fault or "text after the end of the JSON value"
+        if self._peek() or self.source.problem:
+            problem = self.source.problem or "text after the end of the JSON value"
             raise InputError(f"{self.source.path}: line {self._line_of(self.start)}: {problem}")
 
     def _peek(self) -> str:
         """The next character that is no white space, or "" at the end."""
-        self.start = skip(self.text, self.start)
+        self.start = skip_space(self.text, self.start)
         while self.start == len(self.text) and self._fill():
-            self.start = skip(self.text, self.start)
+            self.start = skip_space(self.text, self.start)
         return self.text[self.start : self.start + 1]
 
     def _need(self, problem: str, at: int) -> None:
@@ -291,8 +291,8 @@ class JsonReader:
         at -= self.start
         if not self._fill():
             torn = at >= len(self.text.rstrip()) or problem.startswith("Unterminated")
-            raise self._error(self.source.fault or ("the file ends within this record" if torn else problem), at)
-        self.start = skip(self.text, 0)
+            raise self._error(self.source.problem or ("the file ends within this record" if torn else problem), at)
+        self.start = skip_space(self.text, 0)
 
     def _fill(self) -> bool:
         """Drops what is done with and reads on, twice as much each time for the same record. False at the end."""
@@ -319,11 +319,11 @@ class JsonReader:
         return InputError(f"{where}: {problem}")
 
 
-Trail: TypeAlias = tuple[JsonReader | Position | None, ...]
+OpenReaders: TypeAlias = tuple[JsonReader | Position | None, ...]
 
 # The readers under way in this context, the one that handed out last at the end; None stands for no reader at all. A
 # Position is where a reader stood when it was closed half way: an exception closes readers before anybody can ask.
-trail: ContextVar[Trail] = ContextVar("trail", default=(None,))
+open_readers: ContextVar[OpenReaders] = ContextVar("trail", default=(None,))
 
 
 def position() -> Position | None:
@@ -332,13 +332,13 @@ def position() -> Position | None:
     Several readers may be open at once: it is the one that handed out last, and when that one is done, the one before.
     The memory of it lives in the current `contextvars` context: runs with a context each never mix it up.
     """
-    reader = next((each for each in reversed(trail.get()) if isinstance(each, JsonReader)), None)
+    reader = next((each for each in reversed(open_readers.get()) if isinstance(each, JsonReader)), None)
     return reader.position() if reader else None
 
 
-def position_of_failure(before: Trail | None) -> Position | None:
+def position_of_failure(before: OpenReaders | None) -> Position | None:
     """Where the record came from whose use has failed; `before` is the trail as it was before that was tried."""
-    last = trail.get()[-1]
+    last = open_readers.get()[-1]
     if isinstance(last, Position) and not (before and last is before[-1]):
         return last
     return position()

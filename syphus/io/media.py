@@ -23,7 +23,7 @@ _DIGITS = re.compile(r"\d+")
 _LARGEST = 1 << 28  # bytes; some three million frames
 
 
-def listing(path: str | Path) -> Path:
+def listing_path(path: str | Path) -> Path:
     """Where the listing beside the annotations at `path` would be."""
     return Path(path).parent / FILE
 
@@ -35,7 +35,7 @@ class Frames:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._listing = listing(path)
+        self._listing = listing_path(path)
         self._names: dict[str, list[str]] = {}
         if not self._listing.is_file():
             return
@@ -43,7 +43,7 @@ class Frames:
             if line.strip():
                 self._add(PurePosixPath(line.strip()), number)
         for names in self._names.values():
-            names.sort(key=natural)
+            names.sort(key=natural_sort_key)
 
     def names(self, of: str) -> list[str]:
         """All frames of a scene or a video, in the order of their numbers; none where there is no listing.
@@ -69,7 +69,7 @@ def frame_name(frame: PurePath) -> str:
     return "_".join(frame.with_suffix("").parts)
 
 
-def natural(name: str) -> str:
+def natural_sort_key(name: str) -> str:
     """For sorting: frame 9 comes before frame 10, whether their numbers have zeros before them or not.
 
     A number is its length and its digits; what has the same numbers is sorted as text. A text takes a quarter of the
@@ -125,7 +125,9 @@ def _below(folder: str, above: set[str]) -> Iterator[str]:
     try:
         with os.scandir(folder) as entries:
             shown = (entry for entry in entries if not entry.name.startswith("."))
-            ordered = sorted(f"{natural(entry.name)}{_FOLDER if _is_folder(entry) else _FILE}" for entry in shown)
+            ordered = sorted(
+                f"{natural_sort_key(entry.name)}{_FOLDER if _is_folder(entry) else _FILE}" for entry in shown
+            )
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}") from error
     for each in ordered:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from syphus.errors import ConfigError
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 from syphus.text import install_hint
 
 _GROUP = 20_000  # rows that are held at once, as Arrow has them
@@ -38,7 +38,7 @@ def write_rows(path: Path, columns: Mapping[str, Any], rows: Iterator[tuple[obje
     pyarrow = require_pyarrow("Parquet")
     schema = pyarrow.schema(list(columns.items()))
     tables = _tables(pyarrow, schema, rows)
-    with replacing(path) as file, pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+    with replace_file(path) as file, pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         while some := list(islice(tables, group // _BATCH)):
             writer.write_table(pyarrow.concat_tables(some))
 

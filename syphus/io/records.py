@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 __all__ = [
     "Position",
     "Record",
-    "beginning",
+    "check_name",
     "field",
-    "kind_of",
-    "name",
     "name_field",
     "position",
+    "read_beginning",
     "read_json",
     "read_json_items",
     "read_json_lists",
     "read_jsonl",
     "record_error",
     "texts",
+    "type_name",
 ]
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ def read_json_lists(path: str | Path, *keys: str) -> Iterator[tuple[str, Record]
     with closing(_reader(path)) as reader:
         yield from ((key, value) for key, value in reader.lists() if key in keys)
         for key in keys:
-            if key not in reader.seen:
+            if key not in reader.list_keys:
                 raise InputError(f'{path}: no list "{key}"')
 
 
@@ -90,7 +90,7 @@ def read_jsonl(path: str | Path) -> Iterator[Record]:
         yield from reader.lines()
 
 
-def beginning(path: str | Path, characters: int = 200) -> str:
+def read_beginning(path: str | Path, characters: int = 200) -> str:
     """The first characters of the text of a file, without white space before them, to tell shapes apart: "[" begins an
     array. Raises InputError.
     """
@@ -104,13 +104,13 @@ def field(record: Record, key: str, kind: type[T]) -> T:
     As in JSON, a whole number will do for a float, and true is no number.
     """
     if not isinstance(record, dict):
-        raise record_error(f"an object is expected, this is {kind_of(record)}")
+        raise record_error(f"an object is expected, this is {type_name(record)}")
     if key not in record:
         raise record_error(f'no "{key}"')
     value: T = record[key]
     if type(value) is kind or (kind is float and type(value) is int):
         return value
-    raise record_error(f'"{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {kind_of(value)}')
+    raise record_error(f'"{key}" must be {_TYPES.get(kind, kind.__name__)}, this is {type_name(value)}')
 
 
 def texts(record: Record, key: str) -> list[str]:
@@ -118,11 +118,11 @@ def texts(record: Record, key: str) -> list[str]:
     values: list[str] = field(record, key, list)
     for value in values:
         if not isinstance(value, str):
-            raise record_error(f'"{key}" must be a list of text, it holds {kind_of(value)}')
+            raise record_error(f'"{key}" must be a list of text, it holds {type_name(value)}')
     return values
 
 
-def name(text: str, what: str) -> str:
+def check_name(text: str, what: str) -> str:
     """`text`, a name in a source that becomes part of ids and of the names of image files; otherwise an InputError."""
     if text and not _NO_NAME.search(text):
         return text
@@ -131,7 +131,7 @@ def name(text: str, what: str) -> str:
 
 def name_field(record: Record, key: str) -> str:
     """`record[key]` if it is a name, as `name` wants it."""
-    return name(field(record, key, str), f'"{key}"')
+    return check_name(field(record, key, str), f'"{key}"')
 
 
 def _reader(path: str | Path) -> JsonReader:
@@ -151,7 +151,7 @@ def record_error(problem: str) -> InputError:
     return InputError(f"{here or 'record'}: {problem}", here.record if here else None)
 
 
-def kind_of(value: object) -> str:
+def type_name(value: object) -> str:
     """What a JSON value is, in words for a person."""
     return "null" if value is None else _TYPES.get(type(value), "something else")
 
@@ -163,7 +163,7 @@ def kind_of(value: object) -> str:
 # would keep the last and say nothing.
 
 
-class Repeated(dict[str, Record]):
+class DuplicateKeyObject(dict[str, Record]):
     """A JSON object in which a key came more than once; the last one counts, as everywhere."""
 
 
@@ -197,7 +197,7 @@ class _NestedReader(JsonReader):
 
 def _object(items: list[tuple[str, Record]]) -> dict[str, Record]:
     found = dict(items)
-    return found if len(found) == len(items) else Repeated(found)
+    return found if len(found) == len(items) else DuplicateKeyObject(found)
 
 
 _DECODER = decoder(_object)

@@ -31,7 +31,7 @@ class TextSource:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.fault = ""
+        self.problem = ""
         if Path(path).is_dir():
             raise InputError(f"{path} is a folder; a file is needed")
         try:
@@ -58,17 +58,17 @@ class TextSource:
                 return text
 
     def _bytes(self, size: int) -> bytes:
-        if self.fault:
+        if self.problem:
             return b""
         try:
             data = self._file.read(size)
         except (OSError, EOFError, zlib.error) as error:
-            self.fault = f"can't be read: {error}"
+            self.problem = f"can't be read: {error}"
             return b""
         if self._left is not None:
             self._left -= len(data)
             if self._left < 0:
-                self.fault = f"expands to more than {_EXPANSION} times its size: refused as a compression bomb"
+                self.problem = f"expands to more than {_EXPANSION} times its size: refused as a compression bomb"
                 return b""
         return data
 
@@ -77,15 +77,15 @@ class TextSource:
             bom, encoding = next(((bom, name) for bom, name in _BOMS if data.startswith(bom)), (b"", "utf-8"))
             self._decode, data = codecs.getincrementaldecoder(encoding)().decode, data[len(bom) :]
         try:
-            return self._decode(data, not data and not self.fault)
+            return self._decode(data, not data and not self.problem)
         except UnicodeDecodeError as error:
-            self.fault = f"invalid {error.encoding.upper()} ({error.reason})"
+            self.problem = f"invalid {error.encoding.upper()} ({error.reason})"
             return error.object[: error.start].decode(error.encoding)
 
     def _clean(self, text: str) -> str:
         before, nul, _ = text.partition("\0")
         if nul:
-            self.fault = "NUL bytes: a torn file, or UTF-16 without a byte order mark"
+            self.problem = "NUL bytes: a torn file, or UTF-16 without a byte order mark"
         return before
 
 
@@ -94,12 +94,12 @@ def read_text(path: str | Path, limit: int) -> str:
     source = TextSource(str(path))
     try:
         text = source.read(limit)
-        if source.read(4) and not source.fault:
+        if source.read(4) and not source.problem:
             raise InputError(f"{path}: larger than {limit:,} bytes")
     finally:
         source.close()
-    if source.fault:
-        raise InputError(f"{path}: line {text.count(chr(10)) + 1}: {source.fault}")
+    if source.problem:
+        raise InputError(f"{path}: line {text.count(chr(10)) + 1}: {source.problem}")
     return text
 
 
@@ -141,23 +141,23 @@ class Position:
 
 
 @dataclass(slots=True)
-class Tolerance:
+class BadRecords:
     """What is passed over, instead of ending the reading at the first.
 
     `found` collects what is wrong with bad lines and with the records of `left_out` (by `Position.record`) as they come
     by. `several` files are read side by side: a record that is left out would shift one against the other.
     """
 
-    found: list[str] = field(default_factory=list)
-    left_out: dict[tuple[str, int], str] = field(default_factory=dict)
-    several: bool = False
+    problems: list[str] = field(default_factory=list)
+    skipped: dict[tuple[str, int], str] = field(default_factory=dict)
+    has_parallel_files: bool = False
 
-    def told(self, path: str, part: str, number: int) -> str:
+    def skip_reason(self, path: str, part: str, number: int) -> str:
         """Why a record is left out, or ""."""
-        return self.left_out.get((_named(path, part), number), "") if self.left_out else ""
+        return self.skipped.get((_named(path, part), number), "") if self.skipped else ""
 
 
-tolerated: ContextVar[Tolerance | None] = ContextVar("tolerated", default=None)
+bad_records: ContextVar[BadRecords | None] = ContextVar("tolerated", default=None)
 
 
 def _named(path: str, part: str) -> str:

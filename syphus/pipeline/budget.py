@@ -29,12 +29,12 @@ class Budget:
             return False
         if self.max_cost is None or self.price is None:
             return True
-        return self.cost + self._reserved + self.price.worst(prompt_tokens, max_tokens) <= self.max_cost
+        return self.cost + self._reserved + self.price.max_cost(prompt_tokens, max_tokens) <= self.max_cost
 
     def reserve(self, prompt_tokens: float, max_tokens: float) -> float:
         """A call leaves; returns what it reserved, for `settle`."""
         self.requests += 1
-        amount = self.price.worst(prompt_tokens, max_tokens) if self.price else 0.0
+        amount = self.price.max_cost(prompt_tokens, max_tokens) if self.price else 0.0
         self._reserved += amount
         return amount
 
@@ -47,7 +47,7 @@ class Budget:
         """A call is over: with an answer, with nothing, or perhaps billed without an answer."""
         self._reserved -= reserved
         if usage is not None and self.price is not None:
-            self.cost += self.price.of(usage)
+            self.cost += self.price.cost(usage)
         elif maybe_billed:
             self.cost += reserved
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from syphus.answers.cleaning.rules import Rule
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.errors import InputError, PluginError, PromptError, UsageError
-from syphus.io.text_files import Tolerance, tolerated
-from syphus.plugins.prompts import find_prompt, read_prompt, to_prefix
+from syphus.io.text_files import BadRecords, bad_records
+from syphus.plugins.prompts import find_prompt, read_prompt, to_prompt_template
 from syphus.plugins.rows import to_query
 from syphus.plugins.sandbox import PluginCode
 from syphus.types import Frame, Pair, Parsed, PromptTemplate, Query, Relation, Still, Train, Video
@@ -21,7 +21,7 @@ from syphus.types import Frame, Pair, Parsed, PromptTemplate, Query, Relation, S
 if TYPE_CHECKING:  # hardly a plugin has one, and every command would load the whole room
     from syphus.answers.scoring.candidates import Heuristic
 
-MOST_LEFT_OUT = 1_000  #: records that a plugin may fail on: the input is read once more for each
+MAX_SKIPPED_RECORDS = 1_000  #: records that a plugin may fail on: the input is read once more for each
 
 _END = object()
 
@@ -126,16 +126,16 @@ class AbstractDataset(ABC):
     # The two that the core calls; plugins leave them alone.
 
     def _rows(self, path: str) -> Iterable[object]:
-        return as_rows(self, self._load_query_inputs(path))
+        return check_rows(self, self._load_query_inputs(path))
 
     def _prefix(self, path: str) -> PromptTemplate:
         own = type(self)._load_prefix is not AbstractDataset._load_prefix
         source = path or prompt_file(self, self.prompt, needed=not own)
-        folder = Path(source).parent if source else home(self)
-        return to_prefix(self._load_prefix(source), source or plugin_name(type(self)), folder=folder)
+        folder = Path(source).parent if source else plugin_root(self)
+        return to_prompt_template(self._load_prefix(source), source or plugin_name(type(self)), folder=folder)
 
 
-def queries(dataset: AbstractDataset, path: str | Path = "", tolerance: Tolerance | None = None) -> Iterator[Query]:
+def queries(dataset: AbstractDataset, path: str | Path = "", tolerance: BadRecords | None = None) -> Iterator[Query]:
     """The rows of a plugin as checked queries, one by one, read from `path` or else from where the plugin says.
 
     Raises InputError or PluginError for the first row that is not as `AbstractDataset._load_query_inputs` wants it, or
@@ -144,10 +144,10 @@ def queries(dataset: AbstractDataset, path: str | Path = "", tolerance: Toleranc
     instead, called "bad row 812"; for a record that the plugin fails on see `leave_out`.
     """
     code = plugin_code(dataset)
-    code.run(tolerated.set, tolerance)
-    found = tolerance.found if tolerance else []
+    code.run(bad_records.set, tolerance)
+    found = tolerance.problems if tolerance else []
     found.clear()
-    source = str(path) or beside(dataset, dataset.query_inputs_path)
+    source = str(path) or resolve_path(dataset, dataset.query_inputs_path)
     rows = code.run(lambda: iter(dataset._rows(source)))
     try:
         while True:
@@ -169,14 +169,14 @@ def queries(dataset: AbstractDataset, path: str | Path = "", tolerance: Toleranc
         code.run(getattr(rows, "close", bool))
 
 
-def files_read(dataset: AbstractDataset, path: str) -> list[Path]:
+def input_files(dataset: AbstractDataset, path: str) -> list[Path]:
     """The file at `path`, and what else the plugin says it reads. Raises what `queries` would raise."""
     others = plugin_code(dataset).run(lambda: [Path(each) for each in dataset._also_reads(path)])
     return [Path(path), *others]
 
 
-def leave_out(
-    dataset: AbstractDataset, path: str | Path, tolerance: Tolerance, fault: UsageError | None = None
+def skip_failing_records(
+    dataset: AbstractDataset, path: str | Path, tolerance: BadRecords, fault: UsageError | None = None
 ) -> None:
     """Has `queries`, which may have ended with `fault`, leave out all records that the plugin fails on.
 
@@ -186,18 +186,20 @@ def leave_out(
     error = fault or _next_fault(dataset, path, tolerance)
     while error is not None:
         record = error.record if isinstance(error, InputError) else None
-        if isinstance(error, InputError) and (record is None or record in tolerance.left_out):
+        if isinstance(error, InputError) and (record is None or record in tolerance.skipped):
             raise error
-        if record is None or tolerance.several:
+        if record is None or tolerance.has_parallel_files:
             why = "several files are read side by side" if record else "no record of read_json or its like is at fault"
             raise type(error)(f"{error}; --allow-bad-rows can't help here: {why}") from error.__cause__
-        if len(tolerance.left_out) == MOST_LEFT_OUT:
-            raise InputError(f"{error}; the plugin fails on more than {MOST_LEFT_OUT:,} records") from error.__cause__
-        tolerance.left_out[record] = str(error)
+        if len(tolerance.skipped) == MAX_SKIPPED_RECORDS:
+            raise InputError(
+                f"{error}; the plugin fails on more than {MAX_SKIPPED_RECORDS:,} records"
+            ) from error.__cause__
+        tolerance.skipped[record] = str(error)
         error = _next_fault(dataset, path, tolerance)
 
 
-def _next_fault(dataset: AbstractDataset, path: str | Path, tolerance: Tolerance) -> UsageError | None:
+def _next_fault(dataset: AbstractDataset, path: str | Path, tolerance: BadRecords) -> UsageError | None:
     try:
         deque(queries(dataset, path, tolerance), maxlen=0)
     except (InputError, PluginError) as error:
@@ -205,7 +207,7 @@ def _next_fault(dataset: AbstractDataset, path: str | Path, tolerance: Tolerance
     return None
 
 
-def load_prefix(dataset: AbstractDataset, path: str | Path = "") -> PromptTemplate:
+def load_prompt_template(dataset: AbstractDataset, path: str | Path = "") -> PromptTemplate:
     """The checked system message and in-context examples of a plugin, from the prompt file at `path`.
 
     Without a path it is the plugin's own: `prompt_path`, or else `prompt` in `prompts/` beside the plugin's folder, in
@@ -225,42 +227,42 @@ def plugin_code(dataset: AbstractDataset) -> PluginCode:
     return PluginCode(plugin_name(type(dataset)), files)
 
 
-def take_name_of_set(dataset: AbstractDataset, relation: str) -> None:
+def apply_short_name(dataset: AbstractDataset, relation: str) -> None:
     """Gives the dataset the `short_name` that it has with this relation, if that is another than usual."""
     dataset.short_name = dataset.set_names.get(relation, dataset.short_name)
 
 
-def shipped(kind: Literal["datasets", "prompts", "examples"]) -> Path:
+def shipped_folder(kind: Literal["datasets", "prompts", "examples"]) -> Path:
     """The folder of what comes with Syphus: in a checkout beside the package, in the wheel inside of it."""
     package = Path(__file__).parent.parent
     inside = package / "builtin" / kind
     return inside if inside.is_dir() else package.parent / kind
 
 
-def home(dataset: AbstractDataset) -> Path:
+def plugin_root(dataset: AbstractDataset) -> Path:
     """The folder above the plugin's `datasets/`."""
     return Path(_file(type(dataset))).parent.parent
 
 
-def beside(dataset: AbstractDataset, path: str) -> str:
+def resolve_path(dataset: AbstractDataset, path: str) -> str:
     """A path that a plugin names: as it is if that exists, otherwise from `home` if that does."""
-    there = home(dataset) / path
+    there = plugin_root(dataset) / path
     return str(there) if path and there.exists() and not Path(path).exists() else str(path)
 
 
 def prompt_file(dataset: AbstractDataset, name: str, *, needed: bool) -> str:
     """The plugin's own prompt file; when there is none, PromptError if it is `needed`, otherwise ""."""
     if dataset.prompt_path:
-        return beside(dataset, dataset.prompt_path)
+        return resolve_path(dataset, dataset.prompt_path)
     try:
-        return str(find_prompt(name, [home(dataset) / "prompts", Path("prompts"), shipped("prompts")]))
+        return str(find_prompt(name, [plugin_root(dataset) / "prompts", Path("prompts"), shipped_folder("prompts")]))
     except PromptError:
         if needed:
             raise
         return ""
 
 
-def as_rows(dataset: AbstractDataset, rows: object) -> Iterable[object]:
+def check_rows(dataset: AbstractDataset, rows: object) -> Iterable[object]:
     """What `_load_query_inputs` gave, if it can be a series of rows. Raises PluginError."""
     if not isinstance(rows, Iterable) or isinstance(rows, (str, Mapping)):
         name = plugin_name(type(dataset))
@@ -272,7 +274,7 @@ def _checked(row: object, code: PluginCode) -> Query:
     try:
         return to_query(row)
     except UsageError as error:
-        raise type(error)(f"{code.place()}: {error} ({code.name})") from None
+        raise type(error)(f"{code.location()}: {error} ({code.name})") from None
 
 
 def _bad_row(code: PluginCode, problem: str) -> Query:

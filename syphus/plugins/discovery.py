@@ -20,14 +20,14 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from syphus.errors import PluginError
-from syphus.plugins.contract import shipped
-from syphus.plugins.loading import IMPORT_SECONDS, LoadedPlugin, load_entry_point, load_file, plugins_of
+from syphus.plugins.contract import shipped_folder
+from syphus.plugins.loading import IMPORT_SECONDS, LoadedPlugin, load_entry_point, load_file, plugins_in
 from syphus.plugins.sandbox import no_network
 
-__all__ = ["LoadedPlugin", "PluginInfo", "find_plugin", "list_plugins", "shipped"]
+__all__ = ["LoadedPlugin", "PluginInfo", "find_plugin", "list_plugins", "shipped_folder"]
 
 GROUP = "syphus.datasets"
-SWITCH = "SYPHUS_PLUGINS"
+PLUGINS_VARIABLE = "SYPHUS_PLUGINS"
 
 _NAME = re.compile(r"([\w-]+)\.([\w-]+)")
 _NO_DATASETS = frozenset(("NamedTuple", "TypedDict", "Protocol", "Enum", "StrEnum", "IntEnum", "Exception", "ABC"))
@@ -96,7 +96,7 @@ def _candidates(one: str, other: str, folders: Sequence[Path], points: Sequence[
 
 def _is_shipped(path: Path) -> bool:
     """Shipped plugins give way to those of the user's with the same name."""
-    return path.resolve().parent == shipped("datasets").resolve()
+    return path.resolve().parent == shipped_folder("datasets").resolve()
 
 
 def _in_files(names: dict[str, str], folders: Sequence[Path]) -> Iterator[LoadedPlugin]:
@@ -111,7 +111,7 @@ def _in_file(file: Path, name: str) -> list[LoadedPlugin]:
         module = load_file(file)
     except PluginError as error:
         raise PluginError(f"{file} can't be loaded: {error}") from error.__cause__
-    found = [plugin for plugin in plugins_of(module, file.stem) if plugin.name == name]
+    found = [plugin for plugin in plugins_in(module, file.stem) if plugin.name == name]
     cls = vars(module).get(name.partition(".")[0])
     if not found and isinstance(cls, type) and cls.__module__ == module.__name__:
         raise PluginError(f"{file}: {cls.__name__} does not inherit from AbstractDataset")
@@ -128,7 +128,7 @@ def _listed(source: Path | EntryPoint, seconds: float) -> list[PluginInfo]:
     place = str(source) if isinstance(source, Path) else source.value
     try:
         if isinstance(source, Path):
-            plugins = plugins_of(load_file(source, seconds), source.stem)
+            plugins = plugins_in(load_file(source, seconds), source.stem)
         else:
             plugins = load_entry_point(source, seconds)
     except PluginError as error:
@@ -147,7 +147,7 @@ def _folders(folders: Iterable[str | Path]) -> list[Path]:
     for folder in own:
         if not folder.is_dir():
             raise PluginError(f"there is no folder {folder} to look for datasets in")
-    every = [folder for folder in (*own, Path("datasets"), shipped("datasets")) if folder.is_dir()]
+    every = [folder for folder in (*own, Path("datasets"), shipped_folder("datasets")) if folder.is_dir()]
     return list({folder.resolve(): folder for folder in reversed(every)}.values())[::-1]
 
 
@@ -168,7 +168,7 @@ def _speaks_of_syphus(file: Path) -> bool:
 
 
 def _installed(installed: str | None) -> list[EntryPoint]:
-    wanted = os.environ.get(SWITCH) if installed is None else installed
+    wanted = os.environ.get(PLUGINS_VARIABLE) if installed is None else installed
     points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
     return [point for point in points if wanted is None or point.name in wanted.split(",")]
 

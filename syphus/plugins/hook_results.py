@@ -49,7 +49,7 @@ def _listed(hook: str, values: object) -> Sequence[object]:
     return values
 
 
-def misdeclared(dataset: AbstractDataset) -> str:
+def find_bad_attribute(dataset: AbstractDataset) -> str:
     """What is wrong with the lists among a dataset's attributes, or ""."""
     kinds: dict[str, tuple[type, ...]] = {"rules": (Repair, Reject, Check), "without_rules": (str,)}
     if dataset.heuristics != ():

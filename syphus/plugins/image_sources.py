@@ -30,7 +30,7 @@ def image_sources(dataset: AbstractDataset, path: str) -> Iterator[Still | Frame
         while (source := code.run(next, sources, _END)) is not _END:
             code.row += 1
             if problem := _problem(source):
-                raise PluginError(f"{code.place()}: _load_images: {problem} ({plugin_name(type(dataset))})")
+                raise PluginError(f"{code.location()}: _load_images: {problem} ({plugin_name(type(dataset))})")
             assert isinstance(source, Still | Frame | Video)  # _problem has looked
             yield source
     finally:

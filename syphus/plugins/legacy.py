@@ -18,8 +18,8 @@ from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
 
-from syphus.plugins.contract import AbstractDataset, as_rows, beside, home, plugin_name, prompt_file
-from syphus.plugins.prompts import ENDINGS, read_prompt, to_prefix
+from syphus.plugins.contract import AbstractDataset, check_rows, plugin_name, plugin_root, prompt_file, resolve_path
+from syphus.plugins.prompts import ENDINGS, read_prompt, to_prompt_template
 from syphus.types import PromptTemplate
 
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
@@ -35,7 +35,7 @@ class LegacyDataset(AbstractDataset):
 
     def __init__(self, name: str = "", prompt_path: str = "", query_inputs_path: str = "") -> None:
         super().__init__(name, prompt_path, query_inputs_path)
-        self.query_inputs_path = beside(self, self.query_inputs_path)
+        self.query_inputs_path = resolve_path(self, self.query_inputs_path)
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
@@ -57,13 +57,13 @@ class LegacyDataset(AbstractDataset):
         return self._read_inputs(self.query_inputs_path)
 
     def _read_prompt(self, path: str) -> Mapping[str, object]:
-        with original_modules(home(self)):
+        with legacy_modules(plugin_root(self)):
             return self._load_prefix(path)
 
     def _read_inputs(self, path: str) -> list[object]:
         """A plugin that shuffles does it alike on every run."""
-        with original_modules(home(self)), _seeded():
-            return list(as_rows(self, self._load_query_inputs(path)))
+        with legacy_modules(plugin_root(self)), _seeded():
+            return list(check_rows(self, self._load_query_inputs(path)))
 
     def _load_prefix(self, path: str) -> Mapping[str, object]:
         return self._load_prompt(path)
@@ -76,7 +76,7 @@ class LegacyDataset(AbstractDataset):
             data = _of_module(vars(importlib.import_module(path)))
         else:
             data = read_prompt(path)
-        prefix = to_prefix(data, path, lenient=True)
+        prefix = to_prompt_template(data, path, lenient=True)
         return {"system_message": prefix.system_message, "in_context": list(prefix.in_context)}
 
     def _rows(self, path: str) -> Iterator[object]:
@@ -85,7 +85,7 @@ class LegacyDataset(AbstractDataset):
     def _prefix(self, path: str) -> PromptTemplate:
         other = path not in ("", self.prompt_path)
         where = path or self.prompt_path or plugin_name(type(self))
-        return to_prefix(self._read_prompt(path) if other else self.prompt, where, lenient=True)
+        return to_prompt_template(self._read_prompt(path) if other else self.prompt, where, lenient=True)
 
     def __iter__(self) -> Iterator[dict[str, object]]:
         for index in range(len(self)):
@@ -106,7 +106,7 @@ class LegacyDataset(AbstractDataset):
 
 
 @contextmanager
-def original_modules(folder: Path) -> Iterator[None]:
+def legacy_modules(folder: Path) -> Iterator[None]:
     """While it lasts, `abstract_dataset` is LegacyDataset's module, and `prompts` the one here or in `folder`.
 
     Before and after, modules of these names are whatever they are to everybody else.

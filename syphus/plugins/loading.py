@@ -18,10 +18,10 @@ from typing import ParamSpec, TypeGuard, TypeVar
 
 from syphus.errors import PluginError, UsageError
 from syphus.plugins.contract import AbstractDataset
-from syphus.plugins.hook_results import misdeclared
-from syphus.plugins.legacy import LegacyDataset, original_modules
+from syphus.plugins.hook_results import find_bad_attribute
+from syphus.plugins.legacy import LegacyDataset, legacy_modules
 from syphus.plugins.prompts import ENDINGS
-from syphus.plugins.sandbox import PluginCode, one_line, time_limit
+from syphus.plugins.sandbox import PluginCode, exception_as_line, time_limit
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class LoadedPlugin:
         """
         paths = _of_user(str(prompt_path), (*ENDINGS, ".py")), _of_user(str(query_inputs_path), ("",))
         dataset = PluginCode(self.name, {str(self.path)}).run(self._construct, *paths)
-        if problem := misdeclared(dataset):
+        if problem := find_bad_attribute(dataset):
             raise PluginError(f"{self.name}: {problem}")
         return dataset
 
@@ -71,7 +71,7 @@ class LoadedPlugin:
             for key, each in zip(keys, takes, strict=False)
             if key in given and (each.default is each.empty or (given[key] and key != "name"))
         }
-        with original_modules(self.path.parent.parent) if legacy else nullcontext():
+        with legacy_modules(self.path.parent.parent) if legacy else nullcontext():
             dataset = self.cls(**{name: given[key] for key, name in passed.items()})
         if prompt_path and "prompt_path" not in passed:
             dataset.prompt_path = prompt_path
@@ -96,7 +96,7 @@ def load_file(path: Path, seconds: float = IMPORT_SECONDS) -> ModuleType:
         return sys.modules[name]
 
 
-def plugins_of(module: ModuleType, stem: str) -> list[LoadedPlugin]:
+def plugins_in(module: ModuleType, stem: str) -> list[LoadedPlugin]:
     """The plugins that a module defines itself, in their order; base classes for others in the module don't count."""
     own = [each for each in vars(module).values() if _is_dataset(each) and each.__module__ == module.__name__]
     plugins = [each for each in dict.fromkeys(own) if not (inspect.isabstract(each) and _has_heirs(each, own))]
@@ -109,7 +109,7 @@ def load_entry_point(point: EntryPoint, seconds: float = IMPORT_SECONDS) -> list
         offered: object = _load(PluginCode(point.value, ()), point.load)
     stem = point.module.rpartition(".")[2]
     if isinstance(offered, ModuleType):
-        return plugins_of(offered, stem)
+        return plugins_in(offered, stem)
     if not _is_dataset(offered):
         raise PluginError(f"{point.value} is no AbstractDataset")
     return [LoadedPlugin(f"{offered.__name__}.{stem}", offered, Path(inspect.getfile(offered)))]
@@ -131,7 +131,7 @@ def _execute(name: str, path: Path) -> None:
     legacy = b"abstract_dataset" in path.read_bytes()
     sys.modules[name] = module
     try:
-        with original_modules(path.parent.parent) if legacy else nullcontext():
+        with legacy_modules(path.parent.parent) if legacy else nullcontext():
             loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
@@ -143,7 +143,7 @@ def _load(code: PluginCode, function: Callable[P, T], *args: P.args, **kwargs: P
         return code.run(function, *args, **kwargs)
     except UsageError as error:
         cause = error.__cause__ or error
-        raise PluginError(f"{code.where(cause)} {one_line(cause)}") from cause
+        raise PluginError(f"{code.raising_line(cause)} {exception_as_line(cause)}") from cause
 
 
 def _is_dataset(value: object) -> TypeGuard[type[AbstractDataset]]:

@@ -60,7 +60,7 @@ def read_prompt(path: str | Path) -> Mapping[str, object]:
     return data
 
 
-def to_prefix(data: object, where: str, *, lenient: bool = False, folder: Path = Path()) -> PromptTemplate:
+def to_prompt_template(data: object, where: str, *, lenient: bool = False, folder: Path = Path()) -> PromptTemplate:
     """The prefix that `data` describes: `{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`.
 
     `in_context` may be left out. `folder` is where relative paths of images start; nobody has looked at these yet.
@@ -87,7 +87,7 @@ def render_messages(prefix: PromptTemplate, user_text: str, images: Sequence[Pro
     return [*system, *prefix.in_context, asked]
 
 
-def plain_turns(prefix: PromptTemplate) -> list[dict[str, object]]:
+def turns_as_json(prefix: PromptTemplate) -> list[dict[str, object]]:
     """The in-context examples as JSON values, an image as the hash of its content, wherever it is."""
     return [
         {**turn, "images": [image.digest for image in turn["images"]]} if "images" in turn else {**turn}
@@ -95,9 +95,9 @@ def plain_turns(prefix: PromptTemplate) -> list[dict[str, object]]:
     ]
 
 
-def prefix_digest(prefix: PromptTemplate) -> str:
+def prompt_digest(prefix: PromptTemplate) -> str:
     """16 hex digits that change with every character of the prefix, and with its images."""
-    canonical = json.dumps([prefix.system_message, plain_turns(prefix)], ensure_ascii=False, sort_keys=True)
+    canonical = json.dumps([prefix.system_message, turns_as_json(prefix)], ensure_ascii=False, sort_keys=True)
     return blake2b(canonical.encode(), digest_size=8).hexdigest()
 
 

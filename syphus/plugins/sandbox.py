@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 from syphus.errors import InputError, PluginError, SyphusError, UsageError
-from syphus.io.json_stream import position, position_of_failure, trail
+from syphus.io.json_stream import open_readers, position, position_of_failure
 from syphus.io.text_files import Position
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class PluginCode:
         self.row = 0
         self._files = files
         self._context = copy_context()
-        self._context.run(trail.set, (None,))
+        self._context.run(open_readers.set, (None,))
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls `function`. What it prints goes to stderr, and the current folder is again what it was.
@@ -48,7 +48,7 @@ class PluginCode:
         What it raises, SystemExit too, becomes one line with the traceback as its cause: an InputError if a record was
         in use, otherwise a PluginError. Errors of Syphus itself pass.
         """
-        before = self._context.get(trail)
+        before = self._context.get(open_readers)
         try:
             with _printing, _same_folder():
                 return self._context.run(function, *args, **kwargs)
@@ -60,11 +60,11 @@ class PluginCode:
             self._context.run(traceback.clear_frames, error.__traceback__)  # they may hold open files, and gigabytes
             raise told from error
 
-    def place(self) -> str:
+    def location(self) -> str:
         """The record under way, if a reader knows it, or else the plugin and the number of the row."""
         return self._place(self._context.run(position))
 
-    def where(self, error: BaseException) -> str:
+    def raising_line(self, error: BaseException) -> str:
         """`file.py:line`: the plugin's own line that raised."""
         if isinstance(error, SyntaxError) and error.filename and error.filename in self._files:
             return f"{Path(error.filename).name}:{error.lineno}"
@@ -75,7 +75,7 @@ class PluginCode:
         return f"{Path(file).name}:{line}"
 
     def _told(self, error: BaseException, record: Position | None) -> UsageError:
-        told = f"{self._place(record)}: {one_line(error)} ({self.where(error)})"
+        told = f"{self._place(record)}: {exception_as_line(error)} ({self.raising_line(error)})"
         return InputError(told, record.record) if record else PluginError(told)
 
     def _place(self, record: Position | None) -> str:
@@ -126,7 +126,7 @@ def _current_folder() -> str:
         return ""
 
 
-def one_line(error: BaseException) -> str:
+def exception_as_line(error: BaseException) -> str:
     """`KeyError: 'caption'`: an exception as one short line."""
     told = error.msg if isinstance(error, SyntaxError) else str(error)
     text = " ".join(told.split())

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def drawn(options: Sequence[T], count: int, key: str) -> list[T]:
+def choose_stably(options: Sequence[T], count: int, key: str) -> list[T]:
     """`count` of the options (all, where there are fewer), in an order that follows from `key` alone.
 
     An option's place in the order depends on the key and on what the option is, so that one that is added or taken away

@@ -219,5 +219,5 @@ def _opening(source: EmbeddingSource, missing: list[str], known: int) -> list[st
     price = prepared.price
     cost = "cost unknown (no price for this model)"
     if price is not None:
-        cost = f"{format_dollars(price.of(Usage(tokens)))} (prices of {price_date()})"
+        cost = f"{format_dollars(price.cost(Usage(tokens)))} (prices of {price_date()})"
     return [*lines, f"about {format_tokens(tokens)} tokens, {cost}"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from syphus.errors import ConfigError, InputError, SyphusError
 from syphus.formats.context import is_nearest_current, nearest_fingerprint
-from syphus.io.records import beginning, kind_of, read_json, read_json_items
+from syphus.io.records import read_beginning, read_json, read_json_items, type_name
 from syphus.ledger.batches import forget_failed_text_batches, texts_without_vector
 from syphus.ledger.relations import RelationChoice, TrainEntries, store_choice, store_nearest
 from syphus.ledger.results import accepted
@@ -49,15 +49,15 @@ def read_train_file(path: Path) -> TrainEntries:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, list[str] | None]]:
-    if beginning(path).startswith("["):
+    if read_beginning(path).startswith("["):
         for name in read_json(path):
             if not isinstance(name, str):
-                raise InputError(f"{path}: a list of ids is expected; this is {kind_of(name)}: {name!r:.60}")
+                raise InputError(f"{path}: a list of ids is expected; this is {type_name(name)}: {name!r:.60}")
             yield name, None
         return
     for name, context in read_json_items(path):
         if not isinstance(context, list) or not all(isinstance(each, str) for each in context):
-            raise InputError(f"{path}: {name}: the context must be a list of ids; this is {kind_of(context)}")
+            raise InputError(f"{path}: {name}: the context must be a list of ids; this is {type_name(context)}")
         yield name, context
 
 

@@ -37,7 +37,7 @@ def forecast(
     prompt = int(rows * (fixed + tokens_a_row))
     cached = int((rows - 1) * (fixed // CACHED_STEP * CACHED_STEP)) if fixed >= CACHED_FROM and rows > 1 else 0
     usage = Usage(prompt, int(rows * _answer_tokens(prefix)), cached)
-    cost = price.of(usage) if price else None
+    cost = price.cost(usage) if price else None
     return Forecast(
         usage,
         cost * (1 - SPREAD) if cost is not None else None,

@@ -14,12 +14,12 @@ from typing import TypeVar
 from syphus.config.options import Options
 from syphus.errors import InputError, RunError, UsageError
 from syphus.images.prompt.attachments import ImageAttachments
-from syphus.io.text_files import Tolerance
+from syphus.io.text_files import BadRecords
 from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
 from syphus.ledger.relations import invalidate_nearest
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
-from syphus.plugins.contract import AbstractDataset, beside, files_read, leave_out, queries
+from syphus.plugins.contract import AbstractDataset, input_files, queries, resolve_path, skip_failing_records
 from syphus.runs.outputs import invalidate_exports, invalidate_pairs
 from syphus.runs.prepare import PreparedRun
 from syphus.types import PromptImage, Query
@@ -86,7 +86,7 @@ def input_fingerprint(prepared: PreparedRun) -> str:
     if not Path(source).is_file():
         return ""
     try:
-        files = "|".join(map(_file_state, files_read(dataset, source)))
+        files = "|".join(map(_file_state, input_files(dataset, source)))
     except UsageError:  # reading the input gives the better message
         return ""
     selection = (
@@ -130,7 +130,7 @@ def _check_changes(check: InputCheck, options: Options) -> None:
 
 
 def _input_path(dataset: AbstractDataset, options: Options) -> str:
-    return options.query_inputs_path or beside(dataset, dataset.query_inputs_path)
+    return options.query_inputs_path or resolve_path(dataset, dataset.query_inputs_path)
 
 
 def _register(
@@ -142,7 +142,7 @@ def _register(
 ) -> InputCheck:
     """Register all rows. If bad rows are allowed and the plugin fails on some, register again without those."""
     dataset, options = prepared.dataset, prepared.options
-    tolerance = Tolerance() if options.allow_bad_rows else None
+    tolerance = BadRecords() if options.allow_bad_rows else None
     source = (dataset, options, tolerance)
     look = attachments.look if attachments is not None else None
     try:
@@ -151,11 +151,11 @@ def _register(
         if tolerance is None:
             raise
         reject_input(store)
-        leave_out(dataset, options.query_inputs_path, tolerance, fault)
+        skip_failing_records(dataset, options.query_inputs_path, tolerance, fault)
         return register(store, stage, input_queries(*source), row_selector(*source), tick, look)
 
 
-def input_queries(dataset: AbstractDataset, options: Options, tolerance: Tolerance | None) -> Iterator[Query]:
+def input_queries(dataset: AbstractDataset, options: Options, tolerance: BadRecords | None) -> Iterator[Query]:
     """Return all rows of the input as queries; with a `tolerance`, bad ones too. Raises `UsageError`."""
     rows = queries(dataset, options.query_inputs_path, tolerance)
     return map(partial(add_images, options=options), rows) if options.with_images or options.max_images else rows
@@ -179,7 +179,7 @@ def evenly_spaced(items: Sequence[T], count: int) -> list[T]:
     return [items[index * len(items) // count] for index in range(count)]
 
 
-def row_selector(dataset: AbstractDataset, options: Options, tolerance: Tolerance | None) -> Callable[[int], bool]:
+def row_selector(dataset: AbstractDataset, options: Options, tolerance: BadRecords | None) -> Callable[[int], bool]:
     """Return a function that says whether the row at a position, from 0, is selected.
 
     `random_sample` takes the slice of the rows in a random order, which is the same for the same seed.

@@ -18,7 +18,7 @@ from syphus.formats.context import pairs_with_context, read_train_file
 from syphus.formats.mimicit.writer import dataset_meta, file_names, write_dataset
 from syphus.formats.report import Report, write_report
 from syphus.formats.run_files import INVALID_FILE, PAIRS_FILE, PairsFile, pair_lines, write_invalid_file
-from syphus.io.durable import replacing, storage_faults
+from syphus.io.durable import replace_file, storage_faults
 from syphus.ledger.records import highest_seq
 from syphus.ledger.results import QueryResult, accepted, accepted_since, rejected
 from syphus.ledger.sessions import get_meta, set_meta
@@ -107,7 +107,7 @@ def _rewrite_pairs(store: Store, stage: str, seq: int) -> PairsFile:
     path = store.folder / PAIRS_FILE
     invalidate_pairs(store)
     store.commit()
-    with replacing(path) as file:
+    with replace_file(path) as file:
         for result in accepted(store, stage):
             file.write(_lines(result))
         size = file.tell()

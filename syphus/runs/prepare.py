@@ -10,11 +10,11 @@ from pathlib import Path
 from syphus.config.options import Options
 from syphus.config.pricing import Price, load_prices
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import Config, EndpointConfig, load_config, make_config, section
+from syphus.config.settings import Config, EndpointConfig, load_config, validate_config
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
 from syphus.images.prompt.attachments import IMAGES, ImageAttachments, look_at_examples
-from syphus.plugins.contract import AbstractDataset, load_prefix, shipped, take_name_of_set
+from syphus.plugins.contract import AbstractDataset, apply_short_name, load_prompt_template, shipped_folder
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.plugins.image_sources import image_sources
 from syphus.runs.run_settings import run_settings
@@ -134,14 +134,14 @@ def prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
     dataset = plugin.create(options.prompt_path, options.query_inputs_path)
     if dataset.relation not in ("", *Relation):
         raise PluginError(f"{plugin.name}: relation {dataset.relation!r}: it must be one of {', '.join(Relation)}")
-    take_name_of_set(dataset, options.relate or dataset.relation)
-    template = load_prefix(dataset, options.prompt_path)
+    apply_short_name(dataset, options.relate or dataset.relation)
+    template = load_prompt_template(dataset, options.prompt_path)
     try:
         prepared = PreparedRun(options, plugin, dataset, template, _config(options, environ))
     except NoEndpointError as error:
         if not plugin.cls.brings_pairs:
             raise
-        values = {"embeddings": section(options.config, "embeddings")} if options.config else {}
+        values = {"embeddings": read_setting(options.config, "embeddings")} if options.config else {}
         config = _config_without_endpoint("none", values, environ)
         prepared = PreparedRun(options, plugin, dataset, template, config, error)
     prepared = replace(
@@ -186,7 +186,7 @@ def _input_path(options: Options, plugin: LoadedPlugin) -> str:
     if not plugin.cls.example:
         raise InputError(f"{plugin.name} ships no example input.")
     beside = plugin.path.parent.parent / "examples" / plugin.cls.example
-    return str(beside if beside.exists() else shipped("examples") / plugin.cls.example)
+    return str(beside if beside.exists() else shipped_folder("examples") / plugin.cls.example)
 
 
 def _config(options: Options, environ: Mapping[str, str]) -> Config:
@@ -218,4 +218,4 @@ def _config_without_endpoint(
 ) -> Config:
     """Return a configuration that needs no endpoint from the user."""
     endpoint = EndpointConfig(base_url="http://127.0.0.1")
-    return make_config({"model": model, "endpoints": (endpoint,)}, values, environ=environ)
+    return validate_config({"model": model, "endpoints": (endpoint,)}, values, environ=environ)

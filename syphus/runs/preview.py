@@ -13,10 +13,10 @@ from syphus.config.options import Options
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError
 from syphus.images.prompt.attachments import ImageAttachments
-from syphus.io.text_files import Tolerance
+from syphus.io.text_files import BadRecords
 from syphus.ledger.records import Row
 from syphus.pipeline.stage import PluginFaultError
-from syphus.plugins.contract import leave_out
+from syphus.plugins.contract import skip_failing_records
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import input_queries, require_rows, row_selector
 from syphus.runs.prepare import PreparedRun, prepare
@@ -62,9 +62,9 @@ def _preview(
     dataset, options = prepared.dataset, prepared.options
     builder = RequestBuilder(prepared.config.model, sampling_parameters(prepared.config), images=attachments)
     stage = GenerateStage(GenerationContext.of_run(prepared, builder, attachments))
-    tolerance = Tolerance() if options.allow_bad_rows else None
+    tolerance = BadRecords() if options.allow_bad_rows else None
     if tolerance is not None:
-        leave_out(dataset, options.query_inputs_path, tolerance)
+        skip_failing_records(dataset, options.query_inputs_path, tolerance)
     source = (dataset, options, tolerance)
     is_selected, selected, read = row_selector(*source), 0, 0
     shortest = longest = ("", 0)

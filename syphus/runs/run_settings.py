@@ -11,7 +11,7 @@ from syphus.config.settings import Config, PricePerMillion
 from syphus.errors import RunError
 from syphus.ledger.sessions import get_meta, is_simulated_run, set_meta
 from syphus.ledger.store import Store
-from syphus.plugins.prompts import plain_turns, prefix_digest
+from syphus.plugins.prompts import prompt_digest, turns_as_json
 from syphus.types import PromptTemplate
 
 _NOT_COMPARED = ("dataset", "prompt_text")
@@ -26,9 +26,9 @@ def run_settings(
         "dataset": dataset,
         "model": config.model,
         **sampling_parameters(config),
-        "prompt": prefix_digest(prefix),
+        "prompt": prompt_digest(prefix),
         "simulated": simulated,
-        "prompt_text": {"system_message": prefix.system_message, "in_context": plain_turns(prefix)},
+        "prompt_text": {"system_message": prefix.system_message, "in_context": turns_as_json(prefix)},
         **_image_settings(config, with_images),
     }
 

@@ -193,14 +193,14 @@ class StageRunner:
         completion = min(spending.unknown_tokens, spending.maybe_billed * longest)
         answers = sum(use.answers for use in spending.models)
         prompt = spending.usage.prompt_tokens / answers if answers else 0.0
-        lost = price.worst(report.unfinished_calls * prompt, report.unfinished_calls * longest)
-        return (report.cost or 0.0) + price.worst(spending.unknown_tokens - completion, completion) + lost
+        lost = price.max_cost(report.unfinished_calls * prompt, report.unfinished_calls * longest)
+        return (report.cost or 0.0) + price.max_cost(spending.unknown_tokens - completion, completion) + lost
 
     def _dearest(self, report: Report) -> Price | None:
         """The highest price of a model that the run has asked, for what nobody knows who was asked for it."""
         prices = stored_prices(self._store)
         asked = [self._prepared.price, *(prices.find(use.configured_model) for use in report.spending.models)]
-        return max((price for price in asked if price), key=lambda price: price.worst(1, 1), default=None)
+        return max((price for price in asked if price), key=lambda price: price.max_cost(1, 1), default=None)
 
     def _trusted(self, stage: str, settings: Settings, report: Report) -> bool:
         """Whether these very settings have brought answers before; asked before the session begins."""

@@ -19,7 +19,7 @@ import orjson
 from syphus.errors import ConfigError, InputError, RunError
 from syphus.formats.mimicit.discovery import file_language, file_prefix
 from syphus.formats.mimicit.writer import write_data_yaml, write_entry
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 from syphus.io.parquet import require_pyarrow, write_rows
 from syphus.io.records import read_json_items
 from syphus.ledger.store import FILE, Store
@@ -147,7 +147,7 @@ def _write_languages(store: Store, paths: Mapping[str, Path], chosen: ExportedPa
     """One pass for all languages; returns the largest number of images that a pair has."""
     most_images = 0
     with contextlib.ExitStack() as opened:
-        files = {code: opened.enter_context(replacing(path)) for code, path in paths.items()}
+        files = {code: opened.enter_context(replace_file(path)) for code, path in paths.items()}
         for code, file in files.items():
             file.write(b'{"meta":' + orjson.dumps({**meta, "language": code}) + b',"data":{')
         begun: set[str] = set()
@@ -182,7 +182,7 @@ def _write_train(place: TranslationPaths, code: str, chosen: ExportedPairs) -> P
         return None
     path = place.output / f"{place.prefix}_train_{code}.json"
     first = True
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(b"{")
         for name, context in read_json_items(english):
             if chosen.has(code, name) and isinstance(context, list):

@@ -88,7 +88,7 @@ def _forecast(
     ask = languages_prompt(typical, list(plan.targets.values())[:together], (), ())
     prompt = sum(len(message["content"].encode()) for message in ask.messages) // 4
     usage = Usage(requests * prompt, int(pairs * languages * estimate_answer_tokens(typical)))
-    cost = means.price.of(usage) if means.price else None
+    cost = means.price.cost(usage) if means.price else None
     low, high = (None, None) if cost is None else (cost * (1 - _SPREAD), cost * (1 + _SPREAD))
     return Forecast(usage, low, high, requests / rate if rate else None)
 

@@ -122,7 +122,7 @@ def _forecast(store: Store, means: RunContext, report: Report) -> str:
     count = report.counts.states[State.PENDING]
     rubric = sum(len(message["content"].encode()) for message in TRANSLATION_RUBRIC.messages(_EXAMPLE))
     usage = Usage(int(count * (rubric + average_size(store, JUDGE_STAGE)) / BYTES_PER_TOKEN), count * _ANSWER)
-    cost = means.price.of(usage) if means.price else None
+    cost = means.price.cost(usage) if means.price else None
     return f": {format_forecast(Forecast(usage, cost, cost, None), None)}"
 
 

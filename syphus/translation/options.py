@@ -8,7 +8,7 @@ from pathlib import Path
 from syphus.answers.translation import LANGUAGES, Term, require_identifier
 from syphus.config.options import Options
 from syphus.errors import ConfigError
-from syphus.io.records import kind_of
+from syphus.io.records import type_name
 from syphus.io.yaml_files import read_yaml
 from syphus.translation.prompts import Target
 
@@ -67,7 +67,7 @@ def read_glossary(path: Path | None) -> list[Term]:
         return []
     document = read_yaml(path)
     if not isinstance(document, Mapping):
-        raise ConfigError(f"{path}: expected an object of terms (English: translation), found {kind_of(document)}")
+        raise ConfigError(f"{path}: expected an object of terms (English: translation), found {type_name(document)}")
     return [_read_term(path, source, translation) for source, translation in document.items()]
 
 

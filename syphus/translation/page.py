@@ -15,8 +15,8 @@ from syphus.formats.translation_report import (
     SamplePair,
     TranslationReport,
 )
-from syphus.io.durable import replacing
-from syphus.text import MADE_UP
+from syphus.io.durable import replace_file
+from syphus.text import SIMULATED_NOTICE
 from syphus.types import State
 
 PAGE_FILE = "translation.html"
@@ -50,7 +50,7 @@ _HEADS = (
 def write_page(path: Path, title: str, report: TranslationReport, simulated: bool) -> None:
     """Writes the page, UTF-8. Raises `StorageError` where the disk fails."""
     links = "".join(f'<a href="#{each.code}">{_name(each.code)}</a>' for each in report.languages)
-    made_up = f"<p>{MADE_UP}</p>\n" if simulated else ""
+    made_up = f"<p>{SIMULATED_NOTICE}</p>\n" if simulated else ""
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
         f"<title>{escape(title)} in other languages</title>\n",
@@ -63,7 +63,7 @@ def write_page(path: Path, title: str, report: TranslationReport, simulated: boo
         *(_section(each) for each in report.languages),
         "</body>\n</html>\n",
     ]
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write("".join(parts).encode())
 
 

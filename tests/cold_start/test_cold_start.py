@@ -23,7 +23,7 @@ from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError, StorageError
 from syphus.plugins.discovery import find_plugin
-from syphus.plugins.prompts import read_prompt, to_prefix
+from syphus.plugins.prompts import read_prompt, to_prompt_template
 from syphus.runs.generate import GenerationContext
 from syphus.runs.status import read_status
 from syphus.types import Message, Pair, PromptTemplate, Query, State
@@ -68,7 +68,7 @@ def test_the_prompt_file_says_where_each_example_is_from_and_reads_back(done: tu
     cold = done[0]
     assert cold.found.best is not None
     path = cold.folder / "prompt.yaml"
-    prefix = to_prefix(read_prompt(path), str(path))
+    prefix = to_prompt_template(read_prompt(path), str(path))
     assert prefix == cold.found.best.template
     assert prefix.system_message == SYSTEM
     asked = texts(80)
@@ -102,7 +102,7 @@ def test_a_prompt_reads_back_whatever_stands_in_it(tmp_path: Path, text: str) ->
     turns += [Message(role="user", content="again"), Message(role="assistant", content=text)]
     prefix = PromptTemplate(text, tuple(turns))
     write_prompt(tmp_path / "prompt.yaml", "Rows.rows", prefix, SearchResult(missing=("this: and that",)))
-    assert to_prefix(read_prompt(tmp_path / "prompt.yaml"), "p") == prefix
+    assert to_prompt_template(read_prompt(tmp_path / "prompt.yaml"), "p") == prefix
 
 
 def test_a_query_that_has_become_an_example_may_be_answered_as_in_it_and_no_other() -> None:
@@ -208,7 +208,7 @@ def test_an_endpoint_that_learns_nothing_ends_it_at_the_limit_with_the_cause(tmp
         assert endpoint.stats.requests <= SearchPlan(**{**SMALL, "rounds": 2}).max_requests()
         text = (cold.folder / "prompt.yaml").read_text("utf-8")
         assert "# NOT satisfactory: valid share" in text
-        assert to_prefix(read_prompt(cold.folder / "prompt.yaml"), "p") == cold.found.best.template
+        assert to_prompt_template(read_prompt(cold.folder / "prompt.yaml"), "p") == cold.found.best.template
         assert "Not satisfactory" in (cold.folder / "cold_start.html").read_text("utf-8")
 
 
@@ -443,7 +443,7 @@ def test_the_prompt_is_put_where_the_datasets_own_is_when_asked(tmp_path: Path) 
         cold = search(given, write=True)
     own, old = Path(given.prompt_path), Path(f"{given.prompt_path}.old")
     assert cold.found.best is not None
-    assert to_prefix(read_prompt(own), "p") == cold.found.best.template
+    assert to_prompt_template(read_prompt(own), "p") == cold.found.best.template
     assert "in_context" not in old.read_text("utf-8")
     assert said(cold, "is kept as")
 

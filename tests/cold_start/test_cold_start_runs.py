@@ -21,7 +21,7 @@ from syphus.config.options import Options
 from syphus.errors import ConfigError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import RunResult
 from syphus.main_job import run
-from syphus.plugins.prompts import read_prompt, to_prefix
+from syphus.plugins.prompts import read_prompt, to_prompt_template
 from syphus.runs.status import read_status
 
 ROWS = MIN_QUERIES_UNASKED + 10
@@ -51,7 +51,7 @@ def test_the_main_job_finds_examples_first_and_a_finished_run_asks_nothing_more(
         assert any("no in-context examples: they are looked for first" in line for line in lines)
         assert any(f"{ROWS} queries, 3 in-context examples" in line for line in lines)
         (settings,) = done.report.settings
-        prompt = to_prefix(read_prompt(given.folder / "prompt.yaml"), "p")
+        prompt = to_prompt_template(read_prompt(given.folder / "prompt.yaml"), "p")
         text: Any = settings["prompt_text"]
         assert text["in_context"] == list(prompt.in_context)
         asked = endpoint.stats.requests
@@ -86,7 +86,7 @@ def test_always_does_it_for_few_and_for_a_prompt_with_examples(tmp_path: Path) -
     with teachable() as endpoint:
         given = options(tmp_path, endpoint, rows=60, cold_start="always", prompt_path="")
         assert finished(given).exit_code == 0
-        assert len(to_prefix(read_prompt(given.folder / "prompt.yaml"), "p").in_context) == 6
+        assert len(to_prompt_template(read_prompt(given.folder / "prompt.yaml"), "p").in_context) == 6
 
 
 def test_a_run_that_was_begun_without_examples_goes_on_as_it_was(tmp_path: Path) -> None:

@@ -55,25 +55,25 @@ def test_cached_tokens_cost_their_own_price_and_are_not_counted_twice() -> None:
     price = load_prices({"m": MINI}).find("m")
     assert price is not None
     usage = Usage(prompt_tokens=1_000_000, completion_tokens=500_000, cached_tokens=400_000, reasoning_tokens=300_000)
-    assert price.of(usage) == pytest.approx(0.6 * 0.15 + 0.4 * 0.075 + 0.5 * 0.60)
+    assert price.cost(usage) == pytest.approx(0.6 * 0.15 + 0.4 * 0.075 + 0.5 * 0.60)
 
 
 def test_without_a_price_for_cached_tokens_they_cost_the_full_one() -> None:
     price = load_prices(OWN).find("mine")
     assert price is not None
-    assert price.of(Usage(prompt_tokens=1000, cached_tokens=1000)) == pytest.approx(0.001)
+    assert price.cost(Usage(prompt_tokens=1000, cached_tokens=1000)) == pytest.approx(0.001)
 
 
 def test_the_worst_case_takes_no_cache_for_granted() -> None:
     price = load_prices({"m": MINI}).find("m")
     assert price is not None
-    assert price.worst(1_000_000, 1_000_000) == pytest.approx(0.75)
+    assert price.max_cost(1_000_000, 1_000_000) == pytest.approx(0.75)
 
 
 def test_made_up_answers_are_free() -> None:
     price = load_prices({}).find("simulated-gpt-4o")
     assert price is not None
-    assert price.of(Usage(1000, 1000)) == 0.0
+    assert price.cost(Usage(1000, 1000)) == 0.0
 
 
 def test_the_shipped_list_is_dated_and_every_price_in_it_is_plausible() -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.errors import InputError
-from syphus.plugins.contract import AbstractDataset, load_prefix, queries
-from syphus.plugins.discovery import find_plugin, shipped
+from syphus.plugins.contract import AbstractDataset, load_prompt_template, queries
+from syphus.plugins.discovery import find_plugin, shipped_folder
 
 REAL_DATA = os.environ.get("SYPHUS_REAL_DATA")
-EXAMPLE = shipped("examples") / "spot_the_difference.json"
+EXAMPLE = shipped_folder("examples") / "spot_the_difference.json"
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_record_of_another_shape_is_told_with_its_number(
 
 
 def test_the_prompt_teaches_what_is_parsed(dataset: AbstractDataset) -> None:
-    prefix = load_prefix(dataset)
+    prefix = load_prompt_template(dataset)
     answers = [parse_pairs(message["content"]) for message in prefix.in_context if message["role"] == "assistant"]
     assert [len(answer.pairs) for answer in answers] == [4, 1, 1]
     assert all(not answer.problems and not answer.notes for answer in answers)
@@ -99,7 +99,7 @@ def test_the_made_up_examples_have_the_true_shape(dataset: AbstractDataset) -> N
     found = list(queries(dataset, EXAMPLE))
     assert len(found) == len({query.id for query in found}) == 24
     assert sorted(Counter(query.image_ids for query in found).values()) == [1] * 22 + [2]
-    prompted = " ".join(message["content"] for message in load_prefix(dataset).in_context)
+    prompted = " ".join(message["content"] for message in load_prompt_template(dataset).in_context)
     assert not any(line in prompted for query in found for line in query.text.splitlines())
 
 

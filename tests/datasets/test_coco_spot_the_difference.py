@@ -12,11 +12,11 @@ import pytest
 from syphus import Pair
 from syphus.answers.cleaning import Context, clean
 from syphus.errors import InputError
-from syphus.plugins.contract import AbstractDataset, load_prefix, queries
-from syphus.plugins.discovery import find_plugin, shipped
+from syphus.plugins.contract import AbstractDataset, load_prompt_template, queries
+from syphus.plugins.discovery import find_plugin, shipped_folder
 from syphus.types import Query
 
-EXAMPLES = shipped("examples")
+EXAMPLES = shipped_folder("examples")
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_missing_coco_file_is_told(dataset: AbstractDataset, tmp_path: Path) -
 
 
 def test_the_prompt_tells_the_truth_about_boxes(dataset: AbstractDataset) -> None:
-    prefix = load_prefix(dataset)
+    prefix = load_prompt_template(dataset)
     assert "`name: [x, y, width, height]`" in prefix.system_message
     assert "in pixels" in prefix.system_message
     assert "ormali" not in prefix.system_message

@@ -11,7 +11,7 @@ from syphus import Pair
 from syphus.answers.cleaning import Context, clean
 from syphus.errors import InputError
 from syphus.plugins.contract import AbstractDataset, queries
-from syphus.plugins.discovery import find_plugin, shipped
+from syphus.plugins.discovery import find_plugin, shipped_folder
 from syphus.simulator.wording import told_to_wearer
 from syphus.types import Query
 
@@ -124,7 +124,7 @@ def test_a_bad_video_is_told_with_its_place(
 
 
 def test_the_made_up_narrations_are_read(dataset: AbstractDataset) -> None:
-    found = list(queries(dataset, shipped("examples") / "ego4d_narrations.json"))
+    found = list(queries(dataset, shipped_folder("examples") / "ego4d_narrations.json"))
     assert len(found) == len({query.id for query in found}) == 13
     assert not [query.text for query in found if "#" in query.text]
     assert all(len(query.image_ids) == 16 for query in found)

@@ -17,13 +17,13 @@ from syphus.config.options import Options
 from syphus.errors import InputError, NoEndpointError
 from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, queries
-from syphus.plugins.discovery import find_plugin, shipped
+from syphus.plugins.discovery import find_plugin, shipped_folder
 from syphus.runs.generate import cleaning_rules
 from syphus.runs.status import read_status
 from syphus.types import Pair, Query, State
 
 REAL_DATA = os.environ.get("SYPHUS_REAL_DATA")
-EXAMPLES = shipped("examples")
+EXAMPLES = shipped_folder("examples")
 KINDS = {"Conversation": "LACONV", "Detail": "LADD", "Reasoning": "LACR"}
 
 

@@ -17,12 +17,12 @@ from syphus.endpoints.request import RequestBuilder
 from syphus.errors import InputError, RunError
 from syphus.ledger.records import Row
 from syphus.main_job import run
-from syphus.plugins.contract import AbstractDataset, load_prefix, queries
-from syphus.plugins.discovery import find_plugin, shipped
+from syphus.plugins.contract import AbstractDataset, load_prompt_template, queries
+from syphus.plugins.discovery import find_plugin, shipped_folder
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.types import Completion, Outcome, Query, State, Usage
 
-EXAMPLES = shipped("examples") / "scene_navigation"
+EXAMPLES = shipped_folder("examples") / "scene_navigation"
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_answers_that_are_nothing_but_lists_are_rejected(dataset: AbstractDatase
 
 
 def judged(dataset: AbstractDataset, text: str) -> Outcome:
-    template, builder = load_prefix(dataset), RequestBuilder("m", {})
+    template, builder = load_prompt_template(dataset), RequestBuilder("m", {})
     context = GenerationContext(dataset=dataset, template=template, request_builder=builder, redactor=SecretRedactor())
     stage = GenerateStage(context)
     return stage.judge(Row(1, ROOM), Completion(text, "stop", "m", Usage())).outcome
@@ -241,7 +241,7 @@ def test_what_is_copied_from_the_example_is_found_in_any_form_of_answer(dataset:
     text = "\n".join(conversation(n, n + 4) for n in (1, 2, 3))
     assert judged(dataset, text).state is State.OK  # round 0 is ours, and in every answer
     taught = "Yes, the couch under the window. It is away from the long table, and the small round table in front of it"
-    (whole,) = [line for line in load_prefix(dataset).in_context[1]["content"].splitlines() if taught in line]
+    (whole,) = [line for line in load_prompt_template(dataset).in_context[1]["content"].splitlines() if taught in line]
     copied = text.replace("Assistant: answer 6.2.", whole)
     assert judged(dataset, copied).reason == "copies an in-context example"
 

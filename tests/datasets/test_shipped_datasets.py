@@ -13,8 +13,8 @@ from syphus.answers.cleaning import Context, clean
 from syphus.config.options import Options
 from syphus.errors import InputError
 from syphus.main_job import run
-from syphus.plugins.contract import AbstractDataset, files_read, load_prefix, queries
-from syphus.plugins.discovery import find_plugin, list_plugins, shipped
+from syphus.plugins.contract import AbstractDataset, input_files, load_prompt_template, queries
+from syphus.plugins.discovery import find_plugin, list_plugins, shipped_folder
 from syphus.runs.generate import cleaning_rules
 from syphus.runs.status import read_status
 from syphus.types import Query, State
@@ -22,7 +22,7 @@ from syphus.types import Query, State
 NAMES = [
     plugin.name
     for plugin in list_plugins(installed="none")
-    if Path(plugin.path).resolve().parent == shipped("datasets")
+    if Path(plugin.path).resolve().parent == shipped_folder("datasets")
 ]
 
 
@@ -32,7 +32,7 @@ def dataset(request: pytest.FixtureRequest) -> AbstractDataset:
 
 
 def test_what_an_in_context_example_shows_would_be_accepted(dataset: AbstractDataset) -> None:
-    prefix = load_prefix(dataset)
+    prefix = load_prompt_template(dataset)
     turns = [message["content"] for message in prefix.in_context]
     assert turns
     for asked, answered in zip(turns[::2], turns[1::2], strict=True):
@@ -45,9 +45,11 @@ def test_what_an_in_context_example_shows_would_be_accepted(dataset: AbstractDat
 
 
 def test_the_example_input_is_not_in_the_prompt(dataset: AbstractDataset) -> None:
-    prompted = " ".join(message["content"] for message in load_prefix(dataset).in_context)
+    prompted = " ".join(message["content"] for message in load_prompt_template(dataset).in_context)
     lines = [
-        line for query in queries(dataset, shipped("examples") / dataset.example) for line in query.text.split("\n")
+        line
+        for query in queries(dataset, shipped_folder("examples") / dataset.example)
+        for line in query.text.split("\n")
     ]
     assert [line for line in lines if line.count(" ") >= 3 and line in prompted] == []
 
@@ -123,8 +125,8 @@ OTHERS = {
 @pytest.mark.parametrize(("name", "example", "others"), [(*key, others) for key, others in OTHERS.items()])
 def test_a_plugin_names_the_other_files_that_it_reads(name: str, example: str, others: list[str]) -> None:
     plugin = find_plugin(next(each for each in NAMES if each.startswith(f"{name}.")), installed="none").create()
-    folder = shipped("examples")
-    assert files_read(plugin, str(folder / example)) == [folder / each for each in (example, *others)]
+    folder = shipped_folder("examples")
+    assert input_files(plugin, str(folder / example)) == [folder / each for each in (example, *others)]
 
 
 def test_the_example_runs_offline_to_the_last_pair(dataset: AbstractDataset, tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_the_example_runs_offline_to_the_last_pair(dataset: AbstractDataset, tmp
     finished = run(options, {}, listener)
     assert (finished.exit_code, finished.stopped_by) == (0, None), listener.lines
     counts = read_status(options.folder).counts
-    asked = list(queries(dataset, shipped("examples") / dataset.example))
+    asked = list(queries(dataset, shipped_folder("examples") / dataset.example))
     assert counts.states[State.OK] == counts.total == len(asked)
     assert 12 <= len(asked) <= 24
     made = json.loads((options.folder / f"{dataset.short_name}_instructions.json").read_text("utf-8"))["data"]

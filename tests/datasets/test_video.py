@@ -15,10 +15,10 @@ from syphus import Pair
 from syphus.answers.cleaning import Context, clean
 from syphus.config.options import Options
 from syphus.errors import InputError
-from syphus.io.text_files import Tolerance
+from syphus.io.text_files import BadRecords
 from syphus.main_job import run
-from syphus.plugins.contract import AbstractDataset, leave_out, queries
-from syphus.plugins.discovery import find_plugin, shipped
+from syphus.plugins.contract import AbstractDataset, queries, skip_failing_records
+from syphus.plugins.discovery import find_plugin, shipped_folder
 from syphus.runs.status import read_status
 from syphus.types import Query
 
@@ -227,7 +227,9 @@ def test_names_that_no_list_has_are_known_by_the_annotation(annotation: str, ans
 def test_no_name_of_the_example_comes_out(tmp_path: Path) -> None:
     options = Options(name="TVCaptions.video", example=True, offline=True, output_dir=tmp_path)
     run(options, {}, Listener())
-    asked = "".join(query.text for query in queries(create("TVCaptions"), shipped("examples") / "tv_captions.jsonl"))
+    asked = "".join(
+        query.text for query in queries(create("TVCaptions"), shipped_folder("examples") / "tv_captions.jsonl")
+    )
     assert "Sheldon" in asked
     made = (options.folder / "pairs.jsonl").read_text("utf-8")
     told = " ".join(json.loads(line)["answer"] for line in made.splitlines())
@@ -305,8 +307,8 @@ def test_of_several_lists_only_the_record_at_fault_is_left_out(tmp_path: Path) -
     path = write(
         tmp_path / "in.json", vist(images, [ALBUM], [said("1", "one ."), said("3", "three ."), said("1", "x .")])
     )
-    dataset, tolerance = create("VisualStoryTelling"), Tolerance()
-    leave_out(dataset, path, tolerance)
+    dataset, tolerance = create("VisualStoryTelling"), BadRecords()
+    skip_failing_records(dataset, path, tolerance)
     bad, attachments = queries(dataset, path, tolerance)
     assert bad.problem.endswith('in.json: images, record 2 (line 1): no "album_id"')
     assert attachments.image_ids == ("VST_IMG_1", "VST_IMG_3")

@@ -32,7 +32,7 @@ from syphus.formats.mimicit.mix import mix
 from syphus.formats.mimicit.stats import count_files, histogram, mean, median, write_stats_page
 from syphus.formats.mimicit.verify import VerifySummary, verify
 from syphus.io.records import read_nested_items
-from syphus.text import in_words
+from syphus.text import split_words
 
 GOOD = {
     "SD_INS_1": {"instruction": "What?", "answer": "A car.", "image_ids": ["SD_IMG_1"], "rel_ins_ids": ["SD_INS_2"]},
@@ -594,8 +594,15 @@ def test_an_empty_file_is_counted_and_a_bad_pair_is_told(tmp_path: Path) -> None
 
 
 def test_words_and_middles() -> None:
-    assert in_words("It's a well-known car, isn\u2019t it?") == ["It's", "a", "well-known", "car", "isn\u2019t", "it"]
-    assert in_words("赤い車 3") == ["赤", "い", "車", "3"]
+    assert split_words("It's a well-known car, isn\u2019t it?") == [
+        "It's",
+        "a",
+        "well-known",
+        "car",
+        "isn\u2019t",
+        "it",
+    ]
+    assert split_words("赤い車 3") == ["赤", "い", "車", "3"]
     assert (median(Counter([1, 2, 9])), median(Counter([1, 2])), median(Counter())) == (2, 1, 0)
     assert file_language(Path("a/XX_instructions_zh.json")) == "zh"
     assert file_language(Path("a/XX_instructions.json")) == ""

@@ -16,9 +16,9 @@ from syphus.cli.summary import as_text
 from syphus.config.options import Options
 from syphus.errors import ConfigError, PluginError, PromptError, RunError
 from syphus.main_job import run
-from syphus.plugins.contract import queries, shipped
+from syphus.plugins.contract import queries, shipped_folder
 from syphus.plugins.discovery import find_plugin
-from syphus.plugins.prompts import prefix_digest, to_prefix
+from syphus.plugins.prompts import prompt_digest, to_prompt_template
 from syphus.plugins.rows import to_query
 from syphus.runs.preview import PreviewedQuery, preview
 from syphus.runs.status import read_status
@@ -40,7 +40,7 @@ def _afresh(endpoint: SimulatedServer) -> None:
 def named_by(dataset: str) -> list[str]:
     """The images that the example annotations of a shipped dataset name."""
     plugin = find_plugin(dataset)
-    rows = queries(plugin.create(), shipped("examples") / plugin.cls.example)
+    rows = queries(plugin.create(), shipped_folder("examples") / plugin.cls.example)
     return list(dict.fromkeys(name for query in rows for name in query.image_ids))
 
 
@@ -91,7 +91,7 @@ def test_images_of_a_dataset_reach_the_server_in_the_order_of_its_rows(
         with_images=True, max_requests=3, num_threads=1,
     )  # fmt: skip
     plugin = find_plugin("SpotTheDifference.change")
-    rows = list(queries(plugin.create(), shipped("examples") / plugin.cls.example))[:3]
+    rows = list(queries(plugin.create(), shipped_folder("examples") / plugin.cls.example))[:3]
     assert shown(endpoint) == [tuple(sizes[name] for name in row.image_ids) for row in rows]
     assert ran.states[State.OK] == 3
 
@@ -178,7 +178,7 @@ def test_an_example_without_its_image_is_refused(tmp_path: Path, endpoint: Simul
 )
 def test_a_wrong_turn_is_named(turn: Mapping[str, object], told: str) -> None:
     with pytest.raises(PromptError, match=told):
-        to_prefix({"system_message": "", "in_context": [turn]}, "p")
+        to_prompt_template({"system_message": "", "in_context": [turn]}, "p")
 
 
 def test_a_prompt_without_images_has_the_digest_that_it_always_had() -> None:
@@ -186,7 +186,10 @@ def test_a_prompt_without_images_has_the_digest_that_it_always_had() -> None:
         {"role": "user", "content": "a cat · 猫"},
         {"role": "assistant", "content": "Question: Who?\nAnswer: A cat."},
     ]
-    assert prefix_digest(to_prefix({"system_message": "Write pairs.", "in_context": turns}, "p")) == "7eef2d46ce181b60"
+    assert (
+        prompt_digest(to_prompt_template({"system_message": "Write pairs.", "in_context": turns}, "p"))
+        == "7eef2d46ce181b60"
+    )
 
 
 # Preview

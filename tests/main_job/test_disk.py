@@ -18,7 +18,7 @@ from harness import run_rows, server
 from processes import Watch, command, finish, start
 
 from syphus.errors import RunError, StorageError
-from syphus.io.durable import replacing, temporary_database
+from syphus.io.durable import replace_file, temporary_database
 from syphus.ledger.records import Records
 from syphus.ledger.store import open_for_reading
 from syphus.runs.status import read_status
@@ -169,14 +169,14 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path.write_bytes(b"old")
 
     def half() -> None:
-        with replacing(path) as file:
+        with replace_file(path) as file:
             file.write(b"new, but only half of it")
             raise OSError(28, "No space left on device")
 
     with pytest.raises(StorageError, match="No space left"):
         half()
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"old", [path])
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(b"new")
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"new", [path])
 
@@ -186,9 +186,9 @@ def test_of_two_that_write_the_same_file_the_first_gives_way(tmp_path: Path) -> 
     path = tmp_path / "report.json"
 
     def first(second: ExitStack) -> None:
-        with replacing(path) as file:
+        with replace_file(path) as file:
             file.write(b"the first")
-            second.enter_context(replacing(path)).write(b"the second")
+            second.enter_context(replace_file(path)).write(b"the second")
 
     with ExitStack() as second:
         with pytest.raises(RunError, match="is being written by another process"):
@@ -199,7 +199,7 @@ def test_of_two_that_write_the_same_file_the_first_gives_way(tmp_path: Path) -> 
 
 def test_a_file_that_can_not_be_written_is_called_by_its_own_name(tmp_path: Path) -> None:
     path = tmp_path / "gone" / "page.html"
-    with pytest.raises(StorageError, match=re.escape(f"{path} can't be written: No such file")), replacing(path):
+    with pytest.raises(StorageError, match=re.escape(f"{path} can't be written: No such file")), replace_file(path):
         pass
 
 

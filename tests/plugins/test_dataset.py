@@ -11,7 +11,7 @@ import pytest
 
 from syphus.errors import InputError, PluginError, PromptError, UsageError
 from syphus.io.records import read_json, read_jsonl
-from syphus.plugins.contract import AbstractDataset, load_prefix, plugin_code, queries
+from syphus.plugins.contract import AbstractDataset, load_prompt_template, plugin_code, queries
 from syphus.types import Pair, Parsed, Query
 
 Rows = Iterable[Mapping[str, object]]
@@ -341,7 +341,7 @@ def test_the_constructor_stores_and_reads_nothing() -> None:
     assert [query.text for query in queries(dataset)] == ["no.json"]
     assert [query.text for query in queries(dataset, "other.json")] == ["other.json"]
     with pytest.raises(PromptError, match=r"no\.yaml: No such file"):
-        load_prefix(dataset)
+        load_prompt_template(dataset)
 
 
 def test_a_constructor_that_does_not_call_the_base_is_fine(tmp_path: Path) -> None:
@@ -351,16 +351,16 @@ def test_a_constructor_that_does_not_call_the_base_is_fine(tmp_path: Path) -> No
 
     assert [query.id for query in queries(Silent())] == ["1"]
     with pytest.raises(PromptError, match=r"no prompt file test_dataset\.yaml"):
-        load_prefix(Silent())
+        load_prompt_template(Silent())
 
 
 def test_the_prefix_is_read_from_the_path_that_is_given(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("system_message: You see.\n", encoding="utf-8")
-    assert load_prefix(toy(), path).system_message == "You see."
+    assert load_prompt_template(toy(), path).system_message == "You see."
     path.write_text("system_message: 3\n", encoding="utf-8")
     with pytest.raises(PromptError) as caught:
-        load_prefix(toy(), path)
+        load_prompt_template(toy(), path)
     assert str(caught.value) == f"{path}: system_message: text is expected, this is 3; put it in quotes"
 
 
@@ -374,9 +374,9 @@ def test_a_prefix_of_the_plugins_own_needs_no_file_and_is_checked_as_well() -> N
     class Wrong(Own):
         prefix: Mapping[str, object] = {"system": ""}
 
-    assert load_prefix(Own(lambda _: [])).system_message == "You see."
+    assert load_prompt_template(Own(lambda _: [])).system_message == "You see."
     with pytest.raises(PromptError, match=r'Wrong\.test_dataset: no "system_message"'):
-        load_prefix(Wrong(lambda _: []))
+        load_prompt_template(Wrong(lambda _: []))
 
 
 def test_a_prefix_that_fails_is_told_with_the_plugins_line() -> None:
@@ -385,4 +385,4 @@ def test_a_prefix_that_fails_is_told_with_the_plugins_line() -> None:
             raise ValueError(path)
 
     with pytest.raises(PluginError, match=r"Own\.test_dataset: ValueError: x \(test_dataset\.py:\d+\)"):
-        load_prefix(Own(lambda _: []), "x")
+        load_prompt_template(Own(lambda _: []), "x")

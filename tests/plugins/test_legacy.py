@@ -12,7 +12,7 @@ import pytest
 
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.errors import InputError, PluginError, PromptError
-from syphus.plugins.contract import AbstractDataset, load_prefix, queries
+from syphus.plugins.contract import AbstractDataset, load_prompt_template, queries
 from syphus.plugins.discovery import find_plugin, list_plugins
 from syphus.plugins.legacy import LegacyDataset
 from syphus.plugins.prompts import render_messages
@@ -126,7 +126,7 @@ def test_a_plugin_runs_unchanged_from_here_and_from_elsewhere(
         monkeypatch.chdir(home)
     dataset = create(home, "Clips.video")
     assert [query.text for query in queries(dataset)] == [text for _, text in ROWS]
-    prefix = load_prefix(dataset)
+    prefix = load_prompt_template(dataset)
     assert [message["content"] for message in render_messages(prefix, "x")] == [
         "You watch.",
         "1. a man waves\n",
@@ -170,10 +170,10 @@ def test_the_users_paths_go_before_the_plugins_own_whatever_their_names(home: Pa
     prompt.write_text(json.dumps({**PROMPT, "system_message": "Mine."}), encoding="utf-8")
     for dataset in (create(home, "Clips.video", "p.json", "rows.jsonl"), create(home, "Clips.video", prompt, rows)):
         assert [query.text for query in queries(dataset)] == ["mine"]
-        assert load_prefix(dataset).system_message == "Mine."
+        assert load_prompt_template(dataset).system_message == "Mine."
     dataset = create(home, "Clips.video")
-    assert load_prefix(dataset).system_message == "You watch."
-    assert load_prefix(dataset, prompt).system_message == "Mine."
+    assert load_prompt_template(dataset).system_message == "You watch."
+    assert load_prompt_template(dataset, prompt).system_message == "Mine."
     assert [query.text for query in queries(dataset, rows)] == ["mine"]
 
 
@@ -182,7 +182,7 @@ def test_the_users_prompt_is_never_looked_for_beside_the_plugin(home: Path) -> N
     dataset = create(home, "Clips.video", "p.json")
     for path in ("", "p.json"):
         with pytest.raises(PromptError, match=r"p\.json: No such file"):
-            load_prefix(dataset, path)
+            load_prompt_template(dataset, path)
 
 
 def test_shuffled_rows_come_in_the_same_order_on_every_run(home: Path) -> None:
@@ -198,7 +198,7 @@ def test_shuffled_rows_come_in_the_same_order_on_every_run(home: Path) -> None:
 
 def test_a_prompt_module_is_read_by_the_plugins_own_hands(home: Path) -> None:
     dataset = create(home, "Translations.translate")
-    prefix = load_prefix(dataset)
+    prefix = load_prompt_template(dataset)
     assert prefix.system_message == "You translate."
     assert [query.id for query in queries(dataset)] == ["X_INS_1", "X_INS_2"]
     assert "prompts" not in sys.modules
@@ -209,9 +209,12 @@ def test_a_prompt_module_is_read_by_the_plugins_own_hands(home: Path) -> None:
 def test_a_prompt_module_may_be_given_by_its_dotted_name_or_its_path(home: Path, named: str) -> None:
     constructor = f"def __init__(self, name='M', prompt='{named}', rows=''): super().__init__(name, prompt, rows)\n"
     add(home, constructor + NO_ROWS)
-    assert load_prefix(create(home, "Mine.mine")).system_message == "You translate."
-    assert load_prefix(create(home, "Clips.video", home / "prompts/translation.py")).system_message == "You translate."
-    assert load_prefix(create(home, "Clips.video", "prompts.translation")).system_message == "You translate."
+    assert load_prompt_template(create(home, "Mine.mine")).system_message == "You translate."
+    assert (
+        load_prompt_template(create(home, "Clips.video", home / "prompts/translation.py")).system_message
+        == "You translate."
+    )
+    assert load_prompt_template(create(home, "Clips.video", "prompts.translation")).system_message == "You translate."
 
 
 def test_assistant_turns_that_nobody_asked_for_are_warned_of(home: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -220,7 +223,7 @@ def test_assistant_turns_that_nobody_asked_for_are_warned_of(home: Path, caplog:
         'system_message = ""\nper_example_prefix = None\n' + lost, encoding="utf-8"
     )
     with caplog.at_level(logging.WARNING):
-        prefix = load_prefix(create(home, "Clips.video", "prompts.lost"))
+        prefix = load_prompt_template(create(home, "Clips.video", "prompts.lost"))
     assert [message["role"] for message in prefix.in_context] == ["assistant", "assistant"]
     assert "turn 2: nobody asked for this assistant turn" in caplog.text
 
@@ -231,16 +234,16 @@ def test_a_plugin_as_the_documents_had_it_needs_no_constructor(home: Path) -> No
     assert [(query.id, query.text) for query in queries(dataset)] == [("1", "no path")]
     assert [query.text for query in queries(dataset, "a.json")] == ["a.json"]
     with pytest.raises(PromptError, match=r"no prompt file mine\.yaml"):
-        load_prefix(dataset)
+        load_prompt_template(dataset)
     (home / "prompts" / "mine.json").write_text(json.dumps(PROMPT), encoding="utf-8")
-    assert load_prefix(dataset).system_message == "You watch."
+    assert load_prompt_template(dataset).system_message == "You watch."
 
 
 def test_the_documents_name_for_loading_the_prompt_works_as_well(home: Path) -> None:
     own = "def _load_prefix(self, path): return {'system_message': 'Own.', 'in_context': []}\n"
     add(home, own + "def _load_query_inputs(self, path): yield {'id': 1, 'sentences': 'x'}\n")
     dataset = create(home, "Mine.mine")
-    assert load_prefix(dataset).system_message == "Own."
+    assert load_prompt_template(dataset).system_message == "Own."
     assert len(list(queries(dataset))) == len(list(queries(dataset))) == 1  # a generator is kept as a list
 
 
@@ -248,7 +251,7 @@ def test_what_plugins_may_say_today_works_in_an_old_one_too(home: Path) -> None:
     today = "short_name = 'MY'\nprompt = 'clips'\nquery_inputs_path = 'annotations/clips'\n"
     add(home, "'Mine.'\n" + today + PATH)
     dataset = create(home, "Mine.mine")
-    assert load_prefix(dataset).system_message == "You watch."
+    assert load_prompt_template(dataset).system_message == "You watch."
     assert [query.text for query in queries(dataset)] == [str(home / "annotations" / "clips")]
     info = next(info for info in list_plugins([home / "datasets"]) if info.name == "Mine.mine")
     assert (info.short_name, info.description, info.error) == ("MY", "Mine.", "")
@@ -258,7 +261,7 @@ def test_a_subclass_in_the_same_file_keeps_the_prompt_file_of_its_base(home: Pat
     add(home, f"prompt = 'clips'\n{NO_ROWS}")
     with (home / "datasets" / "mine.py").open("a", encoding="utf-8") as file:
         file.write("class Heir(Mine): ...\n")
-    assert load_prefix(create(home, "Heir.mine")).system_message == "You watch."
+    assert load_prompt_template(create(home, "Heir.mine")).system_message == "You watch."
 
 
 def test_listing_constructs_and_reads_nothing(home: Path) -> None:
@@ -284,7 +287,7 @@ def test_a_bad_row_is_told_with_its_number(home: Path) -> None:
 def test_a_prompt_that_is_wrong_names_its_file(home: Path) -> None:
     (home / "prompts" / "clips.json").write_text('{"system_message": "", "in_context": [{}]}', encoding="utf-8")
     with pytest.raises(PromptError, match=r"first/prompts/clips\.json: turn 1: a turn is an object"):
-        load_prefix(create(home, "Clips.video"))
+        load_prompt_template(create(home, "Clips.video"))
 
 
 def test_a_constructor_may_use_what_the_base_has_loaded(home: Path) -> None:
@@ -297,7 +300,7 @@ def test_a_constructor_may_use_what_the_base_has_loaded(home: Path) -> None:
     add(home, constructor + rows)
     dataset = create(home, "Mine.mine")
     assert len(list(queries(dataset))) == 1
-    assert load_prefix(dataset).in_context == ()
+    assert load_prompt_template(dataset).in_context == ()
 
 
 def test_the_old_name_can_be_imported_only_while_a_plugin_is_loaded(home: Path) -> None:
@@ -315,7 +318,7 @@ def test_a_module_of_that_name_that_somebody_else_has_is_left_alone(
     monkeypatch.syspath_prepend(tmp_path)
     theirs = [__import__("abstract_dataset"), __import__("prompts")]
     try:
-        assert load_prefix(create(home, "Translations.translate")).system_message == "You translate."
+        assert load_prompt_template(create(home, "Translations.translate")).system_message == "You translate."
         assert [sys.modules["abstract_dataset"], sys.modules["prompts"]] == theirs
     finally:
         del sys.modules["abstract_dataset"], sys.modules["prompts"]

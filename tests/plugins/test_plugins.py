@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from syphus.errors import PluginError, PromptError
-from syphus.plugins.contract import load_prefix, queries
-from syphus.plugins.discovery import PluginInfo, find_plugin, list_plugins, shipped
+from syphus.plugins.contract import load_prompt_template, queries
+from syphus.plugins.discovery import PluginInfo, find_plugin, list_plugins, shipped_folder
 
 TOY = '''
 from syphus.plugins.contract import AbstractDataset
@@ -61,7 +61,7 @@ def refused(name: str, *folders: Path) -> str:
 
 def others(infos: list[PluginInfo]) -> list[PluginInfo]:
     """Without the shipped ones."""
-    return [info for info in infos if not Path(info.path).is_relative_to(shipped("datasets"))]
+    return [info for info in infos if not Path(info.path).is_relative_to(shipped_folder("datasets"))]
 
 
 @pytest.mark.parametrize("name", ["Toy.mine", "mine.Toy"])
@@ -81,7 +81,7 @@ def test_a_module_may_have_any_file_name(folder: Path, module: str) -> None:
 
 def test_the_shipped_plugins_and_those_in_the_current_folder_are_found(tmp_path: Path) -> None:
     add(tmp_path / "cwd" / "datasets", "mine")
-    assert find_plugin("SpotTheDifference.change").path == shipped("datasets") / "change.py"
+    assert find_plugin("SpotTheDifference.change").path == shipped_folder("datasets") / "change.py"
     assert find_plugin("Toy.mine").path == tmp_path / "cwd" / "datasets" / "mine.py"
     assert [info.path for info in others(list_plugins())] == ["datasets/mine.py"]
 
@@ -176,7 +176,7 @@ def test_an_unknown_name_is_answered_with_those_that_are_there(folder: Path, nam
     add(folder, "broken", "class Half(AbstractDataset")
     told = refused(name, folder)
     assert told.startswith(f'there is no dataset "{name}"; there are ')
-    assert told.endswith(f" (in {folder}, {shipped('datasets')})")
+    assert told.endswith(f" (in {folder}, {shipped_folder('datasets')})")
     assert "SpotTheDifference.change, TVCaptions.video, Toy.mine, " in told
     assert not [each for each in ("Narration", "_ByVideo", "_Llava") if f" {each}." in told]
 
@@ -375,23 +375,23 @@ def prompt(folder: Path, name: str, system: str) -> Path:
 def test_the_prompt_is_looked_for_from_the_nearest_place_on(tmp_path: Path, folder: Path) -> None:
     add(folder, "spot_the_difference")
     plugin = find_plugin("Toy.spot_the_difference", [folder])
-    assert load_prefix(plugin.create()).system_message.startswith("You write training data")  # the shipped one
+    assert load_prompt_template(plugin.create()).system_message.startswith("You write training data")  # the shipped one
     prompt(tmp_path / "cwd" / "prompts", "spot_the_difference", "here")
-    assert load_prefix(plugin.create()).system_message == "here"
+    assert load_prompt_template(plugin.create()).system_message == "here"
     prompt(folder.parent / "prompts", "spot_the_difference", "beside")
-    assert load_prefix(plugin.create()).system_message == "beside"
+    assert load_prompt_template(plugin.create()).system_message == "beside"
     given = prompt(tmp_path, "given", "given")
-    assert load_prefix(plugin.create(given)).system_message == "given"
-    assert load_prefix(plugin.create(), given).system_message == "given"
+    assert load_prompt_template(plugin.create(given)).system_message == "given"
+    assert load_prompt_template(plugin.create(), given).system_message == "given"
 
 
 def test_a_prompt_that_is_nowhere_names_the_places(tmp_path: Path, folder: Path) -> None:
     add(folder, "mine")
     with pytest.raises(PromptError) as caught:
-        load_prefix(find_plugin("Toy.mine", [folder]).create())
+        load_prompt_template(find_plugin("Toy.mine", [folder]).create())
     assert (
         str(caught.value)
-        == f"no prompt file mine.yaml (or .json) in {folder.parent / 'prompts'}, prompts, {shipped('prompts')}; "
+        == f"no prompt file mine.yaml (or .json) in {folder.parent / 'prompts'}, prompts, {shipped_folder('prompts')}; "
         "write one, or name one with --prompt_path"
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.errors import PromptError
-from syphus.plugins.prompts import find_prompt, prefix_digest, read_prompt, render_messages, to_prefix
+from syphus.plugins.prompts import find_prompt, prompt_digest, read_prompt, render_messages, to_prompt_template
 from syphus.types import Message, Pair, PromptTemplate
 
 USER = {"role": "user", "content": "a car is gone"}
@@ -22,7 +22,7 @@ def prompt(*turns: object, system: object = "You see.") -> dict[str, object]:
 
 def assistant(content: object) -> str:
     """How the content of an assistant turn is rendered."""
-    return to_prefix(prompt(USER, {"role": "assistant", "content": content}), "p").in_context[1]["content"]
+    return to_prompt_template(prompt(USER, {"role": "assistant", "content": content}), "p").in_context[1]["content"]
 
 
 def test_a_prompt_is_the_same_in_yaml_and_in_json(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_prompt_is_the_same_in_yaml_and_in_json(tmp_path: Path) -> None:
         '  - {question: "Sure?", answer: "Yes: very."}\n',
         encoding="utf-8",
     )
-    one, other = (to_prefix(read_prompt(tmp_path / name), name) for name in ("p.json", "p.yaml"))
+    one, other = (to_prompt_template(read_prompt(tmp_path / name), name) for name in ("p.json", "p.yaml"))
     assert one == other
     assert one.system_message == "You see."
     assert [message["role"] for message in one.in_context] == ["user", "assistant"]
@@ -68,7 +68,7 @@ def test_pairs_by_other_names_are_rendered_in_the_form_that_is_read(keys: tuple[
 
 def test_text_is_sent_as_it_is_written() -> None:
     text = "  {{7*7}} {0.__class__} %s ${HOME} \n<a>ü</a> \n"
-    prefix = to_prefix(
+    prefix = to_prompt_template(
         prompt({"role": "user", "content": text}, {"role": "assistant", "content": text}, system=text), "p"
     )
     messages = render_messages(prefix, text)
@@ -77,12 +77,12 @@ def test_text_is_sent_as_it_is_written() -> None:
 
 
 def test_an_empty_system_message_is_left_out() -> None:
-    prefix = to_prefix(prompt(USER, ANSWER, system=""), "p")
+    prefix = to_prompt_template(prompt(USER, ANSWER, system=""), "p")
     assert [message["role"] for message in render_messages(prefix, "x")] == ["user", "assistant", "user"]
 
 
 def test_a_prompt_without_examples_is_a_prompt() -> None:
-    assert to_prefix({"system_message": "You see."}, "p") == PromptTemplate("You see.", ())
+    assert to_prompt_template({"system_message": "You see."}, "p") == PromptTemplate("You see.", ())
 
 
 def turn(**changes: object) -> dict[str, object]:
@@ -139,14 +139,14 @@ BAD = {
 @pytest.mark.parametrize(("data", "problem"), BAD.values(), ids=BAD)
 def test_a_wrong_prompt_is_told_with_its_turn(data: object, problem: str) -> None:
     with pytest.raises(PromptError) as caught:
-        to_prefix(data, "p")
+        to_prompt_template(data, "p")
     assert str(caught.value).startswith(problem)
 
 
 def test_of_a_lenient_prompt_what_is_odd_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     data = {**prompt(ANSWER, ANSWER), "per_example_prefix": None}
     with caplog.at_level(logging.WARNING):
-        prefix = to_prefix(data, "p", lenient=True)
+        prefix = to_prompt_template(data, "p", lenient=True)
     assert [message["role"] for message in prefix.in_context] == ["assistant", "assistant"]
     assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
         "p: not used: per_example_prefix",
@@ -157,18 +157,18 @@ def test_of_a_lenient_prompt_what_is_odd_is_warned_of(caplog: pytest.LogCaptureF
 
 def test_two_user_turns_are_an_error_even_for_a_lenient_prompt() -> None:
     with pytest.raises(PromptError, match="turn 2 is a second user turn"):
-        to_prefix(prompt(USER, USER, ANSWER), "p", lenient=True)
+        to_prompt_template(prompt(USER, USER, ANSWER), "p", lenient=True)
 
 
 def test_the_digest_changes_with_every_part_and_only_then() -> None:
     def of(system: str, *contents: str) -> str:
         roles = ["user", "assistant"] * len(contents)
         turns = [Message(role=role, content=text) for role, text in zip(roles, contents, strict=False)]
-        return prefix_digest(PromptTemplate(system, tuple(turns)))
+        return prompt_digest(PromptTemplate(system, tuple(turns)))
 
     digests = {of("s"), of("s "), of("s", "a", "b"), of("s", "a", "b\n"), of("s", "ab", ""), of("", "s", "a"), of("ü")}
     assert len(digests) == 7
-    assert of("s", "a", "b") == prefix_digest(
+    assert of("s", "a", "b") == prompt_digest(
         PromptTemplate("s", (Message(content="a", role="user"), Message(content="b", role="assistant")))
     )
     assert len(of("s")) == 16

@@ -16,9 +16,9 @@ from syphus.config.settings import load_config
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import InputError, RunError
 from syphus.formats.report import RunResult, as_json
-from syphus.plugins.contract import load_prefix
+from syphus.plugins.contract import load_prompt_template
 from syphus.plugins.discovery import find_plugin
-from syphus.plugins.prompts import prefix_digest, render_messages
+from syphus.plugins.prompts import prompt_digest, render_messages
 from syphus.runs.run_settings import sampling_parameters
 from syphus.runs.status import read_query, read_status
 from syphus.types import State
@@ -104,7 +104,7 @@ def test_a_query_shows_all_that_its_pairs_come_from(tmp_path: Path) -> None:
         host = simulated.url.split("/")[2]
     told: dict[str, Any] = json.loads("\n".join(status(ran.folder, "--query", "r000")))
     (answer,) = told["answers"]
-    prefix = load_prefix(find_plugin("Rows.rows", [HERE / "plugins"]).create())
+    prefix = load_prompt_template(find_plugin("Rows.rows", [HERE / "plugins"]).create())
     config = load_config(tmp_path / "config.json", {}, {})
     sent = RequestBuilder(config.model, sampling_parameters(config)).request(
         render_messages(prefix, told["annotation"])
@@ -124,7 +124,7 @@ def test_a_query_shows_all_that_its_pairs_come_from(tmp_path: Path) -> None:
     assert answer["request"] == sent.key.hex()
     assert (answer["model"], answer["endpoint"], answer["syphus"]) == ("simulated-chat", host, __version__)
     assert (answer["finish_reason"], answer["newest"]) == ("stop", True)
-    assert (answer["settings"]["prompt"], answer["settings"]["model"]) == (prefix_digest(prefix), "chat")
+    assert (answer["settings"]["prompt"], answer["settings"]["model"]) == (prompt_digest(prefix), "chat")
     assert answer["session"] == json.loads((ran.folder / "report.json").read_text("utf-8"))["sessions"][0][
         "started"
     ].replace("+00:00", "Z")

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from syphus.answers.parsing import parse_choices, parse_conversations, parse_keyed_lines, parse_pairs, parse_plain_text
-from syphus.plugins.contract import load_prefix
+from syphus.plugins.contract import load_prompt_template
 from syphus.plugins.discovery import find_plugin
 from syphus.simulator.forms import FORMS, form_of
 from syphus.simulator.scene import DEFECTS, Form, Scene
@@ -30,7 +30,7 @@ SHIPPED = {
 
 def shown_by(name: str) -> tuple[Form, Scene]:
     """The form that a shipped prompt is answered in, and a scene to write about."""
-    prefix = load_prefix(find_plugin(name, installed="none").create())
+    prefix = load_prompt_template(find_plugin(name, installed="none").create())
     examples = [message["content"] for message in prefix.in_context if message["role"] == "assistant"]
     form, shown = form_of(examples, prefix.system_message)
     assert shown

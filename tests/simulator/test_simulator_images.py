@@ -13,7 +13,7 @@ from image_rows import picture
 
 from syphus.simulator import SimulatedServer
 from syphus.simulator.chat_request import LARGEST_IMAGE, LARGEST_REQUEST
-from syphus.text import without_images
+from syphus.text import strip_images
 
 
 @pytest.fixture(scope="module")
@@ -91,5 +91,5 @@ def test_a_request_that_is_too_large_is_refused(endpoint: SimulatedServer) -> No
 def test_images_are_taken_out_of_what_a_server_says_and_words_are_not() -> None:
     said = b"words of a sentence, a-path/with/folders and a key_of_some_letters " * 50
     for url in (url_of(picture(300, 200)), url_of(picture(300, 200)).replace("/", "\\/")):
-        assert without_images(said + b'"url": "' + url.encode() + b'" ' + said) == said + b'"url": "<image>" ' + said
-    assert without_images(said) == said
+        assert strip_images(said + b'"url": "' + url.encode() + b'" ' + said) == said + b'"url": "<image>" ' + said
+    assert strip_images(said) == said

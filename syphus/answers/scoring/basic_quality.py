@@ -12,7 +12,7 @@ from syphus.answers.cleaning.rules import Context, Rule, clean, distinctive_text
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.words import NUMBERS
-from syphus.text import in_words
+from syphus.text import split_words
 from syphus.types import State
 
 Bounds = tuple[int, int | None]
@@ -60,7 +60,7 @@ def number_of_pairs(candidate: Candidate, context: ScoringContext) -> tuple[floa
 
 def answer_length(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """Return the mean over the answers; those below 6 or above 300 words score less than 1."""
-    counts = [len(in_words(pair.answer)) for pair in candidate.pairs]
+    counts = [len(split_words(pair.answer)) for pair in candidate.pairs]
     if not counts:
         return 0.0, "no pair"
     scores = [min(1.0, count / _SHORT, _LONG / max(count, 1)) for count in counts]

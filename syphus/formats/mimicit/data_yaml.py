@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syphus.errors import ConfigError
-from syphus.io.records import kind_of
+from syphus.io.records import type_name
 from syphus.io.yaml_files import read_yaml
 
 TEXT_ONLY = "TEXT_ONLY"
@@ -72,7 +72,9 @@ def read_groups(path: Path) -> tuple[list[MixtureGroup], list[Finding]]:
     """
     document = read_yaml(path)
     if not isinstance(document, dict):
-        raise ConfigError(f"{path}: groups are expected at the top ({', '.join(GROUPS)}), this is {kind_of(document)}")
+        raise ConfigError(
+            f"{path}: groups are expected at the top ({', '.join(GROUPS)}), this is {type_name(document)}"
+        )
     findings: list[Finding] = []
     groups = []
     for kind, body in document.items():
@@ -94,7 +96,7 @@ def read_groups(path: Path) -> tuple[list[MixtureGroup], list[Finding]]:
 def _wrong(kind: str, settings: object) -> Iterator[tuple[str, str]]:
     """What the loader would stumble over, as kind and detail."""
     if not isinstance(settings, dict):
-        yield "no dataset", f"an object is expected, this is {kind_of(settings)}"
+        yield "no dataset", f"an object is expected, this is {type_name(settings)}"
         return
     needed = ("mimicit_path",) if kind == TEXT_ONLY else ("mimicit_path", "images_path")
     yield from (("missing setting", key) for key in needed if key not in settings)

@@ -8,7 +8,7 @@ import orjson
 import yaml
 
 from syphus.errors import ConfigError
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 from syphus.io.yaml_files import read_yaml
 
 DESCRIPTION_FILE = "task_description.json"  #: beside the pairs: {"short": ..., "long": ..., "simulated": ...}
@@ -22,7 +22,7 @@ def write_description(folder: Path, short: str, long: str, simulated: bool) -> P
     """
     path = folder / DESCRIPTION_FILE
     told = {"short": short, "long": long, "simulated": simulated}
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return path
 
@@ -57,7 +57,7 @@ def add_description(path: Path, folder: Path) -> int:
         raise ConfigError(f"{path} names no pairs of {folder}: none of its mimicit_path is in there.")
     for each in ours:
         each[_KEY] = read_description(folder / DESCRIPTION_FILE)
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(yaml.safe_dump(groups, sort_keys=False, allow_unicode=True, width=1_000).encode())
     return len(ours)
 

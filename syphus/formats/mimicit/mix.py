@@ -19,7 +19,7 @@ from syphus.formats.mimicit.descriptions import read_description
 from syphus.formats.mimicit.discovery import file_language, find_groups
 from syphus.formats.mimicit.verify import OnFinding, VerifySummary, text_list, verify
 from syphus.formats.mimicit.writer import group_for_images
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 from syphus.io.records import read_nested_items
 
 DATASET_SYNTAX = "[NAME=GROUP:]INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]"
@@ -58,7 +58,7 @@ def mix(path: Path, datasets: Sequence[str], tell: OnFinding) -> Mixture:
             if name in groups.setdefault(group, {}):
                 raise ConfigError(f"{text}: {group} has a {name} already; give it another name: NAME={group}:FILE")
             groups[group][name] = settings
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(yaml.safe_dump(groups, sort_keys=False, allow_unicode=True, width=1_000).encode())
     read, found = read_groups(path)
     summary = verify(read, found, tell, allow_unused=True)

@@ -15,9 +15,9 @@ from syphus.formats.mimicit.data_yaml import MixtureGroup
 from syphus.formats.mimicit.discovery import file_language, file_prefix
 from syphus.formats.mimicit.ids import IdSet
 from syphus.formats.mimicit.verify import text_list
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 from syphus.io.records import field, read_nested_items
-from syphus.text import in_words, one_line
+from syphus.text import one_line, split_words
 
 _OPENING_WORDS = 2  # of an instruction
 
@@ -73,9 +73,9 @@ def count_file(path: Path) -> MimicitCounts:
     with IdSet() as images:
         for name, entry in read_nested_items(path, "data"):
             pairs += 1
-            question = in_words(field(entry, "instruction", str))
+            question = split_words(field(entry, "instruction", str))
             questions[len(question)] += 1
-            answers[len(in_words(field(entry, "answer", str)))] += 1
+            answers[len(split_words(field(entry, "answer", str)))] += 1
             openings[" ".join(question[:_OPENING_WORDS]).lower()] += 1
             image_ids = text_list(entry, "image_ids")
             query = (image_ids, name.rpartition("_")[0])
@@ -145,7 +145,7 @@ def write_stats_page(
         *(_section(each) for each in counted),
         "</body>\n</html>\n",
     ]
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write("".join(parts).encode())
 
 

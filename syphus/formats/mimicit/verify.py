@@ -15,7 +15,7 @@ from syphus.formats.mimicit.data_yaml import TEXT_ONLY, Finding, MixtureGroup, M
 from syphus.formats.mimicit.discovery import file_language, untranslated_files
 from syphus.formats.mimicit.ids import IdSet
 from syphus.formats.mimicit.images import DecodeLevel, check_images, read_image_ids, read_images, require_pillow
-from syphus.io.records import Record, Repeated, kind_of, read_json_items, read_nested_items
+from syphus.io.records import DuplicateKeyObject, Record, read_json_items, read_nested_items, type_name
 
 # FOLDED from unused.py:
 # Images that are in a store and that no pair names, over everything that is checked together.
@@ -45,9 +45,9 @@ _TEXTS, _LISTS = ("instruction", "answer"), ("image_ids", "rel_ins_ids")
 def entry_problems(name: str, entry: Record, images: bool | None) -> Iterator[tuple[str, str]]:
     """Kind and detail of each; nothing for a good pair. `images`: whether it must have some, None where nobody says."""
     if not isinstance(entry, dict):
-        yield "no object", f"this is {kind_of(entry)}"
+        yield "no object", f"this is {type_name(entry)}"
         return
-    if isinstance(entry, Repeated):
+    if isinstance(entry, DuplicateKeyObject):
         yield "a key comes twice", ""
     for key in _TEXTS:
         text = entry.get(key)
@@ -80,8 +80,11 @@ def _absent(entry: dict[str, Record], key: str, wanted: str) -> tuple[str, str]:
         return f'no "{key}"', ""
     value = entry[key]
     if key in _LISTS and type(value) is list:
-        return f'"{key}" must be {wanted}', f"it holds {kind_of(next(each for each in value if type(each) is not str))}"
-    return f'"{key}" must be {wanted}', f"this is {kind_of(value)}"
+        return (
+            f'"{key}" must be {wanted}',
+            f"it holds {type_name(next(each for each in value if type(each) is not str))}",
+        )
+    return f'"{key}" must be {wanted}', f"this is {type_name(value)}"
 
 
 OnFinding = Callable[[Finding], None]
@@ -223,7 +226,7 @@ class _Check:
                         self._tell(Finding(place, name, "the id comes twice"))
                     wanted.append(([name], name, place, "unknown pair"))
                     if not (isinstance(context, list) and all(isinstance(each, str) for each in context)):
-                        detail = f"this is {kind_of(context)}"
+                        detail = f"this is {type_name(context)}"
                         self._tell(Finding(place, name, "the context must be a list of text", detail))
                     else:
                         wanted.append((context, name, place, "unknown context"))

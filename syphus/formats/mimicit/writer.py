@@ -22,7 +22,7 @@ from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.report import Report
 from syphus.formats.source import ExportSource
 from syphus.formats.train import TrainFile
-from syphus.io.durable import replacing
+from syphus.io.durable import replace_file
 from syphus.ledger.results import QueryResult
 
 FORMAT_VERSION = "0.0.1"  #: of the format
@@ -73,8 +73,8 @@ def write_dataset(
     names = file_names(short_name)
     with ExitStack() as files:
         head = b'{"meta":' + orjson.dumps(meta) + b',"data":{'
-        entries = _Items(files.enter_context(replacing(folder / names[0])), head, b"\n}}\n")
-        keys = _Items(files.enter_context(replacing(folder / names[1])), b"{", b"\n}\n") if train else None
+        entries = _Items(files.enter_context(replace_file(folder / names[0])), head, b"\n}}\n")
+        keys = _Items(files.enter_context(replace_file(folder / names[1])), b"{", b"\n}\n") if train else None
         for result in check_unique(results):
             contexts = result.contexts()
             _add_entries(entries, result, contexts)
@@ -159,6 +159,6 @@ def write_data_yaml(
     if train is not None:
         entry["train_config_path"] = str(train.absolute())
     told = _ALONE.format(store=images.name) if group == "TEXT_ONLY" and most_images else ""
-    with replacing(path) as file:
+    with replace_file(path) as file:
         text = yaml.safe_dump({group: {name: entry}}, sort_keys=False, allow_unicode=True, width=1_000)
         file.write(f"{told}{text}".encode())
