@@ -77,7 +77,7 @@ def looked_at(folder: Path, count: int) -> float:
     attachments = ImageAttachments(ImageRules("gpt-4o"), folder)
     queries = [Query(str(n), "x", images=(PromptImage(f"{n % PHOTOS}.jpg"),)) for n in range(count)]
     began = time.monotonic()
-    assert not attachments.look(queries)[0].images[0].problem
+    assert not attachments.inspect(queries)[0].images[0].problem
     return count / (time.monotonic() - began)
 
 

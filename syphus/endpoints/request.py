@@ -20,15 +20,15 @@ class PromptImages(Protocol):
 
     rules: ImageRules
 
-    def mark(self, picture: PromptImage) -> object:
+    def placeholder(self, image: PromptImage) -> object:
         """What stands for an image until it goes: as text, its content and what it goes out as."""
         ...
 
-    def tokens(self, picture: PromptImage) -> int:
+    def tokens(self, image: PromptImage) -> int:
         """The tokens that it will take, about."""
         ...
 
-    def whole(self, body: bytes, pictures: Iterable[PromptImage]) -> Callable[[], bytes]:
+    def body_builder(self, body: bytes, images: Iterable[PromptImage]) -> Callable[[], bytes]:
         """What puts the images in the place of their marks."""
         ...
 
@@ -95,7 +95,7 @@ class RequestBuilder:
             return Request(key.digest(), body, sample)
         assert self._pictures is not None, "a stage with images has an album"
         takes = sum(BYTES_PER_TOKEN * self._pictures.tokens(picture) - _PART for picture in shown)
-        return Request(key.digest(), body, sample, self._pictures.whole(body, shown), takes)
+        return Request(key.digest(), body, sample, self._pictures.body_builder(body, shown), takes)
 
     def _in_parts(self, message: Message) -> Mapping[str, object]:
         """A message with images, as the API wants it: a part for each, then one for the text, if there is any."""
@@ -106,6 +106,7 @@ class RequestBuilder:
         detail = self._pictures.rules.detail
         more = {} if detail is None else {"detail": detail}
         parts: list[object] = [
-            {"type": "image_url", "image_url": {"url": str(self._pictures.mark(image)), **more}} for image in images
+            {"type": "image_url", "image_url": {"url": str(self._pictures.placeholder(image)), **more}}
+            for image in images
         ]
         return {"role": message["role"], "content": [*parts, *([{"type": "text", "text": text}] if text else [])]}

@@ -1,4 +1,7 @@
-"""From a dataset's stills and videos to its image store, part by part: what is done is not done again after a stop."""
+"""Build an image store from a dataset's stills and videos, or from another store, and resume after a stop.
+
+The store is written part by part. Each finished part is committed to the state file, and is never made again.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,24 @@ from typing import NamedTuple
 
 from syphus.errors import InputError, RunError
 from syphus.images import part_writer as outputs
-from syphus.images.catalog import SourceListing
-from syphus.images.convert_options import ConvertOptions, check
+from syphus.images.convert_options import ConvertOptions, check_options
+from syphus.images.convert_state import ConversionState, SourcePosition
 from syphus.images.index import FILE as INDEX
-from syphus.images.part_writer import PartWriter, note_of
-from syphus.images.progress import ConversionState, SourcePosition
+from syphus.images.part_writer import PartWriter, read_note
 from syphus.images.store import part_paths
-from syphus.images.unit_results import FileResults, ImageResult, StoreResults, file_size
+from syphus.images.unit_results import DatasetResults, ImageResult, StoreResults, file_size
+from syphus.images.work_list import SourceSummary
 from syphus.images.worker_protocol import require_decoders
 from syphus.io.durable import storage_faults
 from syphus.io.parquet import require_pyarrow
 from syphus.text import format_duration, pluralize
 
-_FORMAT = 1  # goes up when the same settings give other bytes
-_ENOUGH = 100  # images, before their share that is bad means something
+_FORMAT = 1  # increase it when the same settings give other bytes
+_MIN_SAMPLE = 100  # images; the share of bad ones among fewer says little
 
 
 class ConversionProgress(NamedTuple):
-    """How far it is: images, skipped ones, and the share of the work that is done."""
+    """How far a conversion is: images, skipped images, and the share of the work that is done, from 0 to 1."""
 
     images: int
     skipped: int
@@ -37,7 +40,7 @@ class ConversionProgress(NamedTuple):
 
 
 class ConversionResult(NamedTuple):
-    """What came out. `new` is what this start did of it."""
+    """What a conversion wrote. `new` counts the images of this run; the others were there before it."""
 
     images: int
     skipped: int
@@ -79,159 +82,195 @@ class ConversionMeter:
         return "  ".join(parts)
 
 
-Tick = Callable[[ConversionProgress], None]
+ProgressCallback = Callable[[ConversionProgress], None]
 
 
 def convert(
-    wish: ConvertOptions, tick: Tick, say: Callable[[str], None], fetched: Callable[[int, int], None]
+    options: ConvertOptions,
+    on_progress: ProgressCallback,
+    on_message: Callable[[str], None],
+    on_download: Callable[[int, int], None],
 ) -> ConversionResult:
-    """Converts, or goes on where the same command was stopped; `fetched` hears of photos that are downloaded before.
+    """Convert the images, or resume the same conversion after a stop.
 
-    Raises `UsageError` for what can't be meant, for other settings or sources than those before the stop, and where
-    more than `max_bad` of the images are bad; `StorageError` where the disk fails. What is done stays done.
+    `on_download` gets the numbers of photos checked and downloaded so far, before the conversion starts. Raises
+    `UsageError` for bad options, for settings or sources that differ from those before the stop, and if more than
+    `max_bad` of the images are bad; `StorageError` if the disk fails. Finished parts are kept.
     """
-    check(wish)
-    if not wish.from_:
+    check_options(options)
+    if not options.from_:
         require_decoders(videos=False)
     require_pyarrow("An image store")
-    if wish.restart:
-        _forget(wish)
-    sources = StoreResults(wish.from_) if wish.from_ else FileResults(wish, say, fetched)
-    settings = _settings(wish, sources.listing)
-    if not wish.work.exists() and (done := _finished(wish, settings)):
-        return done
-    with storage_faults(wish.work):
-        wish.work.mkdir(parents=True, exist_ok=True)
-    with closing(ConversionState(wish.work)) as state:
-        if state.settings != settings and state.position != SourcePosition():
-            raise RunError(
-                f"{wish.output} was begun with other settings, or from other files than there are now. Give the same "
-                "ones again, or --restart to begin anew."
-            )
+    if options.restart:
+        _remove_previous(options)
+    sources = StoreResults(options.from_) if options.from_ else DatasetResults(options, on_message, on_download)
+    settings = settings_digest(options, sources.summary)
+    if not options.work_dir.exists() and (existing := _existing_result(options, settings)):
+        return existing
+    with storage_faults(options.work_dir):
+        options.work_dir.mkdir(parents=True, exist_ok=True)
+    with closing(ConversionState(options.work_dir)) as state:
         if state.settings != settings:
-            if wish.output.is_dir() and not outputs.is_free(wish.output):
-                raise RunError(f"{wish.output} is there already, and is not empty. Name another one with --output.")
-            state.begin(settings)
+            _begin(options, state, settings)
         elif state.images or state.skipped:
-            say(f"Going on after {state.images:,} images.")
-        before = state.images
-        _fill(wish, state, sources, settings, tick)
+            on_message(f"Resuming after {state.images:,} images.")
+        images_before = state.images
+        _write_parts(options, state, sources, settings, on_progress)
         if not state.images:
-            outputs.write_skipped(wish.skipped, state)
-            _remove_work(wish)
-            raise InputError(f"None of the images can be taken. {wish.skipped} says why.")
-        done = _put_in_place(wish, state)._replace(new=state.images - before)
-    _remove_work(wish)
-    return done
+            outputs.write_skipped(options.skipped_path, state)
+            _remove_work_dir(options)
+            raise InputError(f"None of the images can be used. {options.skipped_path} says why.")
+        result = _write_output(options, state)._replace(new=state.images - images_before)
+    _remove_work_dir(options)
+    return result
 
 
-def _settings(wish: ConvertOptions, listing: SourceListing) -> str:
-    """A digest of everything that the bytes depend on."""
-    told = repr((_FORMAT, wish.look, wish.layout, wish.kind, wish.part_mb, bool(wish.from_), listing.digest))
-    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+def settings_digest(options: ConvertOptions, sources: SourceSummary) -> str:
+    """Return a digest of everything that the bytes of the store depend on.
+
+    State files and finished stores hold it, so the hashed text must not change. It still spells the names that the
+    options had at first.
+    """
+    encode = options.encode_options
+    encoding = (
+        f"Look(size={encode.size}, keep_aspect={encode.keep_aspect}, format={encode.format!r}, "
+        f"quality={encode.quality}, passing={encode.passthrough_formats}, most_pixels={encode.max_pixels}, "
+        f"lenient={encode.lenient})"
+    )
+    rest = (options.layout, options.file_type, options.part_mb, bool(options.from_), sources.digest)
+    text = f"({_FORMAT}, {encoding}, {', '.join(map(repr, rest))})"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _fill(
-    wish: ConvertOptions, state: ConversionState, sources: FileResults | StoreResults, settings: str, tick: Tick
+def _begin(options: ConvertOptions, state: ConversionState, settings: str) -> None:
+    """Note the settings of a new conversion. Raises `RunError` if another one was begun, or something is there."""
+    if state.position != SourcePosition():
+        raise RunError(
+            f"{options.output} was begun with other settings, or its source files have changed. Use the same settings "
+            "and files, or start over with --restart."
+        )
+    if options.output.is_dir() and not outputs.is_free(options.output):
+        raise RunError(f"{options.output} already exists and is not empty. Choose another --output.")
+    state.begin(settings)
+
+
+def _write_parts(
+    options: ConvertOptions,
+    state: ConversionState,
+    sources: DatasetResults | StoreResults,
+    settings: str,
+    on_progress: ProgressCallback,
 ) -> None:
-    """Makes all parts that are still to be made."""
-    folder = wish.work if wish.kind else wish.output
+    """Write all parts that are still missing."""
+    folder = options.work_dir if options.file_type else options.output
     with storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    writer = PartWriter(folder, wish.layout, wish.part_mb * 1_000_000, settings, len(state.parts))
-    position, whole = state.position, max(1, sources.listing.bytes)
+    writer = PartWriter(folder, options.layout, options.part_mb * 1_000_000, settings, len(state.parts))
+    position, total_bytes = state.position, max(1, sources.summary.bytes)
     try:
         for result in sources.results(position):
             position = result.position
-            _take(result, state, writer)
-            tick(ConversionProgress(state.images, state.skipped, min(1.0, position.done / whole)))
-            _stop_if_bad(wish, state, at_least=_ENOUGH)
-            if writer.full:
+            _add(result, state, writer)
+            on_progress(ConversionProgress(state.images, state.skipped, min(1.0, position.done / total_bytes)))
+            _stop_if_bad(options, state, at_least=_MIN_SAMPLE)
+            if writer.is_full:
                 state.commit(*writer.finish(), position)
-        for name in sources.wanted or ():
-            if not state.accounts_for(name):
-                state.skip(name, {"id": name, "reason": "no file for it"})
-        _stop_if_bad(wish, state, at_least=1)
-        state.commit(*writer.finish(), SourcePosition(1 << 62, 0, whole))
+        for image_id in sources.requested or ():
+            if not state.is_known(image_id):
+                state.add_skipped(image_id, {"id": image_id, "reason": "no file for it"})
+        _stop_if_bad(options, state, at_least=1)
+        state.commit(*writer.finish(), SourcePosition(1 << 62, 0, total_bytes))
     finally:
         writer.close()
 
 
-def _take(result: ImageResult, state: ConversionState, writer: PartWriter) -> None:
+def _add(result: ImageResult, state: ConversionState, writer: PartWriter) -> None:
+    """Add one image under each of its ids, or note why it is skipped."""
     if isinstance(result.image, str):
-        for name in result.ids or [""]:
-            state.skip(name, {**result.told, **({"id": name} if name else {}), "reason": result.image})
+        for image_id in result.ids or [""]:
+            named = {"id": image_id} if image_id else {}
+            state.add_skipped(image_id, {**result.context, **named, "reason": result.image})
         return
-    for name in result.ids:
-        if state.claim(name, *writer.place):
-            writer.add(name, result.image)
+    for image_id in result.ids:
+        if state.add_image(image_id, *writer.next_location):
+            writer.add(image_id, result.image)
         else:
-            state.skip(name, {**result.told, "id": name, "reason": "the id comes twice; the first is kept"})
+            reason = "duplicate id; the first image is kept"
+            state.add_skipped(image_id, {**result.context, "id": image_id, "reason": reason})
 
 
-def _stop_if_bad(wish: ConvertOptions, state: ConversionState, at_least: int) -> None:
-    seen = max(at_least, state.images + state.skipped)
-    if state.skipped > wish.max_bad * seen:
-        outputs.write_skipped(wish.skipped, state)
+def _stop_if_bad(options: ConvertOptions, state: ConversionState, at_least: int) -> None:
+    total = state.images + state.skipped
+    if state.skipped > options.max_bad * max(at_least, total):
+        outputs.write_skipped(options.skipped_path, state)
         raise InputError(
-            f"{state.skipped:,} of {state.images + state.skipped:,} images can't be taken, more than --max_bad "
-            f"{wish.max_bad:g}. {wish.skipped} says why."
+            f"{state.skipped:,} of {total:,} images can't be used, more than --max_bad {options.max_bad:g}. "
+            f"{options.skipped_path} says why."
         )
 
 
-def _put_in_place(wish: ConvertOptions, state: ConversionState) -> ConversionResult:
-    """The last step."""
-    outputs.write_skipped(wish.skipped, state)
-    files = [wish.skipped] if state.skipped else []
-    folder = wish.work if wish.kind else wish.output
+def _write_output(options: ConvertOptions, state: ConversionState) -> ConversionResult:
+    """Turn the finished parts into the output."""
+    outputs.write_skipped(options.skipped_path, state)
+    files = [options.skipped_path] if state.skipped else []
+    folder = options.work_dir if options.file_type else options.output
     parts = [folder / name for name, _ in state.parts]
-    if wish.kind == ".parquet":
-        outputs.join_parquet(parts, wish.output)
-    elif wish.kind == ".json":
-        outputs.join_json(parts, wish.output)
+    if options.file_type == ".parquet":
+        outputs.join_parquet(parts, options.output)
+    elif options.file_type == ".json":
+        outputs.join_json(parts, options.output)
     else:
-        outputs.finish_folder(wish.output, state)
-    size = file_size(wish.output) if wish.kind else sum(size for _, size in state.parts)
-    return ConversionResult(state.images, state.skipped, 0, size, len(parts), (wish.output, *files))
+        outputs.finish_folder(options.output, state)
+    size = file_size(options.output) if options.file_type else sum(size for _, size in state.parts)
+    return ConversionResult(state.images, state.skipped, 0, size, len(parts), (options.output, *files))
 
 
-def _finished(wish: ConvertOptions, settings: str) -> ConversionResult | None:
-    """What is there already, where it is what was asked for; None where there is nothing. Raises `RunError`."""
-    if outputs.is_free(wish.output):
+def _existing_result(options: ConvertOptions, settings: str) -> ConversionResult | None:
+    """Return the result of an earlier run with the same settings; None if there is no output yet.
+
+    Raises `RunError` if the output is something else.
+    """
+    if outputs.is_free(options.output):
         return None
     pyarrow = require_pyarrow("An image store")
-    if wish.kind == ".json":
-        raise RunError(f"{wish.output} is there already. --restart writes it anew.")
+    if options.file_type == ".json":
+        raise RunError(f"{options.output} already exists. Use --restart to overwrite it.")
     try:
-        paths = part_paths(wish.output)
-        noted = {note_of(pyarrow, path) for path in paths}
+        paths = part_paths(options.output)
+        notes = {read_note(pyarrow, path) for path in paths}
         images = sum(pyarrow.parquet.read_metadata(path).num_rows for path in paths)
     except (pyarrow.ArrowException, OSError, InputError):
-        noted = {""}
-    if noted != {settings}:
-        hint = "--restart writes it anew." if all(noted) else "Name another one with --output."
-        raise RunError(f"{wish.output} is there already, and is something else. {hint}")
-    skipped = len(wish.skipped.read_bytes().splitlines()) if wish.skipped.is_file() else 0
-    files = (wish.output, *([wish.skipped] if skipped else []))
+        notes = {""}
+    if notes != {settings}:
+        if all(notes):
+            raise RunError(
+                f"{options.output} already exists, with other settings or from other files. Use --restart to overwrite "
+                "it."
+            )
+        raise RunError(
+            f"{options.output} already exists, and not all of it was written by convert. Choose another --output."
+        )
+    skipped = len(options.skipped_path.read_bytes().splitlines()) if options.skipped_path.is_file() else 0
+    files = (options.output, options.skipped_path) if skipped else (options.output,)
     return ConversionResult(images, skipped, 0, sum(map(file_size, paths)), len(paths), files)
 
 
-def _remove_work(wish: ConvertOptions) -> None:
-    with storage_faults(wish.work):
-        shutil.rmtree(wish.work)
+def _remove_work_dir(options: ConvertOptions) -> None:
+    with storage_faults(options.work_dir):
+        shutil.rmtree(options.work_dir)
 
 
-def _forget(wish: ConvertOptions) -> None:
-    """Removes what an earlier conversion has left, and nothing else: a part is known by its note."""
+def _remove_previous(options: ConvertOptions) -> None:
+    """Remove what an earlier conversion left, and nothing else: a part is recognized by its note."""
     pyarrow = require_pyarrow("An image store")
-    with storage_faults(wish.output):
-        shutil.rmtree(wish.work, ignore_errors=True)
-        wish.skipped.unlink(missing_ok=True)
-        parts = [*wish.output.glob("part-*.parquet")] if wish.output.is_dir() else []
-        for file in parts:
-            if note_of(pyarrow, file):
-                file.unlink()
+    with storage_faults(options.output):
+        shutil.rmtree(options.work_dir, ignore_errors=True)
+        options.skipped_path.unlink(missing_ok=True)
+        parts = [*options.output.glob("part-*.parquet")] if options.output.is_dir() else []
+        for part in parts:
+            if read_note(pyarrow, part):
+                part.unlink()
         if parts:
-            (wish.output / INDEX).unlink(missing_ok=True)
-        if wish.kind and wish.output.is_file():
-            wish.output.unlink()
+            (options.output / INDEX).unlink(missing_ok=True)
+        if options.file_type and options.output.is_file():
+            options.output.unlink()

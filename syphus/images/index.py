@@ -1,7 +1,7 @@
-"""Where each image of a store is: an SQLite table of id, file, and two numbers that mean something to the store.
+"""Where each image of a store is: an SQLite table of id, file, and two numbers whose meaning depends on the store.
 
-A folder of parts has it in `_index.sqlite`, with the names and sizes of the parts it speaks of: where these are not the
-same any more, it is passed over. Names that begin with `_` are no data to pandas, dask, pyarrow and `datasets`.
+A folder of parts keeps it in `_index.sqlite`, with the names and sizes of its parts. If these have changed since, the
+index is ignored. Because of the leading `_`, pandas, dask, pyarrow and `datasets` do not read it as data.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from syphus.io.durable import temporary_database
 
 FILE = "_index.sqlite"
-_CACHE = 32_000  # KiB of an index that is not kept
+_CACHE = 32_000  # KiB, for a temporary index
 _SCHEMA = """
 CREATE TABLE part (n INTEGER PRIMARY KEY, name TEXT NOT NULL, bytes INTEGER NOT NULL);
 CREATE TABLE place (id TEXT PRIMARY KEY, part INTEGER NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL) WITHOUT ROWID;
@@ -23,7 +23,7 @@ CREATE TABLE place (id TEXT PRIMARY KEY, part INTEGER NOT NULL, a INTEGER NOT NU
 
 
 class ImageLocation(NamedTuple):
-    """The number of the file; of its row groups and of the row in it, or of a text's beginning and length."""
+    """Where an image is: the number of its file, then row group and row (Parquet) or byte offset and length (JSON)."""
 
     part: int
     a: int
@@ -31,13 +31,13 @@ class ImageLocation(NamedTuple):
 
 
 class ImageIndex:
-    """The table, in a file or for as long as it is open."""
+    """An open index."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
     def find(self, image_id: str) -> ImageLocation | None:
-        """Where an image is."""
+        """Return the location of an image; None if the store does not have it."""
         row = self._db.execute("SELECT part, a, b FROM place WHERE id = ?", (image_id,)).fetchone()
         return ImageLocation(*row) if row else None
 
@@ -45,39 +45,39 @@ class ImageIndex:
         return int(self._db.execute("SELECT count(*) FROM place").fetchone()[0])
 
     def close(self) -> None:
-        """Closes it."""
+        """Close the index. A temporary one is deleted."""
         self._db.close()
 
 
 def open_index(folder: Path, parts: Sequence[Path]) -> ImageIndex | None:
-    """The index that is kept in a folder, if it speaks of just these parts."""
+    """Open the index of a folder; None if there is none, or if it was written for other parts than these."""
     path = folder / FILE
     if not path.is_file():
         return None
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
-        said = db.execute("SELECT name, bytes FROM part ORDER BY n").fetchall()
+        indexed = db.execute("SELECT name, bytes FROM part ORDER BY n").fetchall()
     except sqlite3.Error:
         return None
-    if said == [(part.name, part.stat().st_size) for part in parts]:
+    if indexed == [(part.name, part.stat().st_size) for part in parts]:
         return ImageIndex(db)
     db.close()
     return None
 
 
-def make_index(places: Iterable[tuple[str, int, int, int]]) -> ImageIndex:
-    """An index for as long as it is open, in SQLite's own temporary file. Of equal ids, the first counts."""
+def make_index(locations: Iterable[tuple[str, int, int, int]]) -> ImageIndex:
+    """Build a temporary index from (id, part, a, b). The first of several equal ids wins."""
     db = temporary_database(_CACHE)
     db.executescript(_SCHEMA)
-    db.executemany("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", places)
+    db.executemany("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", locations)
     db.commit()
     return ImageIndex(db)
 
 
-def write_index(path: Path, parts: Iterable[tuple[str, int]], places: Iterable[tuple[str, int, int, int]]) -> None:
-    """Writes an index to keep. `places` come in the order of their ids, so the same store has the same bytes."""
+def write_index(path: Path, parts: Iterable[tuple[str, int]], locations: Iterable[tuple[str, int, int, int]]) -> None:
+    """Write an index file. `locations` must be sorted by id, so that equal stores have equal bytes."""
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("PRAGMA journal_mode = OFF")
         db.executescript(_SCHEMA)
         db.executemany("INSERT INTO part VALUES (?, ?, ?)", ((n, *part) for n, part in enumerate(parts)))
-        db.executemany("INSERT INTO place VALUES (?, ?, ?, ?)", places)
+        db.executemany("INSERT INTO place VALUES (?, ?, ?, ?)", locations)

@@ -1,6 +1,6 @@
-"""Where each image is in a JSON file, `{"SD_IMG_00058_1": "<base64>", ...}`, which stays on the disk.
+"""Read a JSON store, `{"SD_IMG_00058_1": "<base64>", ...}`, without loading it: the file is mapped into memory.
 
-UTF-8, with or without a byte order mark. What is anything but one object of texts is an `InputError`.
+The file is UTF-8, with or without a byte order mark. Anything but one object of strings raises `InputError`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ITEM = re.compile(_TEXT + _SPACE + rb":" + _SPACE + _TEXT + _SPACE + rb"([,}])"
 
 
 class JsonStore:
-    """The file, open. Raises `InputError`."""
+    """An open JSON store. Raises `InputError` if the file can't be read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -32,8 +32,8 @@ class JsonStore:
         except (OSError, ValueError) as error:  # an empty file can't be mapped
             raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'the file is empty'}") from error
 
-    def places(self) -> Iterator[tuple[str, int, int, int]]:
-        """Every id with 0, and where its base64 begins and how long it is, in bytes."""
+    def locations(self) -> Iterator[tuple[str, int, int, int]]:
+        """Yield (id, 0, offset, length) of every image; the last two locate its base64 text in the file, in bytes."""
         start = _START.match(self._map)
         if start is None:
             self._fail(0)
@@ -52,15 +52,15 @@ class JsonStore:
             self._fail(at)
 
     def read(self, start: int, length: int, image_id: str) -> bytes:
-        """One image."""
+        """Decode the image whose base64 text is at `start`; `image_id` is for error messages."""
         text = self._map[start : start + length]
         try:
             return from_base64(json.loads(b'"%b"' % text) if b"\\" in text else text.decode("ascii"))
         except ValueError as error:
-            raise InputError(f"{self._path}: {image_id}: no image in base64") from error
+            raise InputError(f"{self._path}: {image_id}: not an image in base64") from error
 
     def close(self) -> None:
-        """Closes it."""
+        """Close the file."""
         self._map.close()
 
     def _name(self, text: bytes, at: int) -> str:
@@ -70,4 +70,4 @@ class JsonStore:
             self._fail(at)
 
     def _fail(self, at: int) -> NoReturn:
-        raise InputError(f'{self._path}: byte {at:,}: one object of "image id": "base64" is expected')
+        raise InputError(f'{self._path}: byte {at:,}: expected one object of "image id": "base64"')

@@ -1,4 +1,7 @@
-"""Writing a store part by part: each is a Parquet file that takes its place in one piece."""
+"""Write the Parquet parts of a store, and turn them into the output: a folder, one Parquet file, or one JSON file.
+
+A part appears under its name only when it is complete and synced.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from syphus.images import index
+from syphus.images.convert_state import ConversionState
 from syphus.images.parquet_store import BASE64, ID, IMAGE, INDEX, to_base64
-from syphus.images.progress import ConversionState
 from syphus.images.store import read_images
 from syphus.io.durable import replace_file, storage_faults, sync_folder
 from syphus.io.parquet import require_pyarrow
 
 PARTIAL = ".part.partial"  #: the part that is being written
-GROUP_BYTES = 2_000_000  #: of a row group: what has to be read for one image
+GROUP_BYTES = 2_000_000  #: of a row group, all of which is read for one image
 _GROUP_ROWS = 1_000
-_MARK = b"syphus"  # the key of what is noted in a file
+_NOTE_KEY = b"syphus"  # of the note in a file's metadata
+_INDEX_PARTIAL = f".{index.FILE}.partial"
+_UNFINISHED = (PARTIAL, _INDEX_PARTIAL)
 
 
 class PartWriter:
-    """The parts of a store in a folder, from number `part` on; none has more than `limit` bytes of images.
+    """Writes the parts of a store into a folder, from number `part` on; a part is full at `limit` bytes of images.
 
-    The bytes depend on what is added, in which order, and on nothing else. `note` is kept in every file.
+    The bytes depend on what is added, in which order, and on nothing else. Every file holds the `note`.
     """
 
     def __init__(self, folder: Path, layout: str, limit: int, note: str, part: int = 0) -> None:
@@ -40,27 +45,27 @@ class PartWriter:
         self._start()
 
     @property
-    def place(self) -> tuple[int, int, int]:
-        """Part, row group and row of the image that is added next."""
+    def next_location(self) -> tuple[int, int, int]:
+        """Part, row group and row of the next image."""
         return self.part, self._group, len(self._ids)
 
     @property
-    def full(self) -> bool:
-        """Whether the part has to be finished."""
+    def is_full(self) -> bool:
+        """Whether the part must be finished."""
         return self._bytes >= self._limit
 
     def add(self, image_id: str, data: bytes) -> None:
-        """Adds an image. Raises `StorageError` where the disk fails."""
+        """Add an image. Raises `StorageError` if the disk fails."""
         self._ids.append(image_id)
         self._images.append({"bytes": data, "path": None} if self._raw else to_base64(data))
         size = len(data) if self._raw else len(data) * 4 // 3
         self._group_bytes += size
         self._bytes += size
-        if self._group_bytes >= GROUP_BYTES or len(self._ids) == _GROUP_ROWS or self.full:
+        if self._group_bytes >= GROUP_BYTES or len(self._ids) == _GROUP_ROWS or self.is_full:
             self._write_group()
 
     def finish(self) -> tuple[str, int]:
-        """Puts the part in its place; returns its name and size, ("", 0) where nothing was added to it."""
+        """Finish the part, and return its name and size in bytes; ("", 0) if nothing was added to it."""
         self._write_group()
         if self._writer is None:
             return "", 0
@@ -78,11 +83,11 @@ class PartWriter:
         return name, size
 
     def close(self) -> None:
-        """Drops what is not finished."""
+        """Delete the unfinished part."""
         if self._writer is not None:
-            for opened in (self._writer, self._file):
-                with suppress(OSError):  # a full disk, which `add` has told of
-                    opened.close()
+            for file in (self._writer, self._file):
+                with suppress(OSError):  # of a full disk, which `add` has already raised
+                    file.close()
             self._writer = None
         with storage_faults(self._temporary):
             self._temporary.unlink(missing_ok=True)
@@ -112,7 +117,7 @@ class PartWriter:
 
 
 def parquet_writer(pyarrow: Any, file: object, schema: Any) -> Any:
-    """A writer of one row group for each batch. Bounds are kept for ids alone: those of images would be images."""
+    """Return a writer of one row group per batch. Only ids get statistics: the bounds of images would be images."""
     raw = IMAGE in schema.names
     ids = ID if raw else INDEX
     return pyarrow.parquet.ParquetWriter(
@@ -126,24 +131,24 @@ def parquet_writer(pyarrow: Any, file: object, schema: Any) -> Any:
 
 
 def schema(pyarrow: Any, raw: bool, note: str) -> Any:
-    """The Arrow schema of a store, with what pandas or `datasets` look for in it."""
+    """Return the Arrow schema of a store, with the metadata that pandas or `datasets` look for."""
     text = pyarrow.string()
     if raw:
         image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", text)])
         features = {ID: {"dtype": "string", "_type": "Value"}, IMAGE: {"_type": "Image"}}
-        noted = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
-        return pyarrow.schema([(ID, text), (IMAGE, image)], metadata={**noted, _MARK: note.encode()})
-    noted = {b"pandas": json.dumps(_PANDAS).encode()}
-    return pyarrow.schema([(BASE64, text), (INDEX, text)], metadata={**noted, _MARK: note.encode()})
+        metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+        return pyarrow.schema([(ID, text), (IMAGE, image)], metadata={**metadata, _NOTE_KEY: note.encode()})
+    metadata = {b"pandas": json.dumps(_PANDAS).encode()}
+    return pyarrow.schema([(BASE64, text), (INDEX, text)], metadata={**metadata, _NOTE_KEY: note.encode()})
 
 
-def note_of(pyarrow: Any, path: Path) -> str:
-    """What was noted in a file that this module wrote; "" in any other."""
+def read_note(pyarrow: Any, path: Path) -> str:
+    """Return the note in a file that this module wrote; "" for any other file."""
     try:
         metadata = pyarrow.parquet.read_schema(path).metadata or {}
     except (pyarrow.ArrowException, OSError):
         return ""
-    return str(metadata.get(_MARK, b"").decode())
+    return str(metadata.get(_NOTE_KEY, b"").decode())
 
 
 def _column(name: str | None, field: str) -> dict[str, object]:
@@ -160,23 +165,16 @@ _PANDAS = {
 }
 
 
-# FOLDED from outputs.py:
-# The last step: from the parts of a store to what was asked for.
-
-_INDEX_PARTIAL = f".{index.FILE}.partial"
-_UNFINISHED = (PARTIAL, _INDEX_PARTIAL)
-
-
 def finish_folder(folder: Path, state: ConversionState) -> None:
-    """Puts the index into a folder of parts."""
+    """Write the index of a folder of parts."""
     temporary = folder / _INDEX_PARTIAL
     temporary.unlink(missing_ok=True)
-    index.write_index(temporary, state.parts, state.places())
+    index.write_index(temporary, state.parts, state.locations())
     temporary.replace(folder / index.FILE)
 
 
 def join_parquet(parts: Sequence[Path], target: Path) -> None:
-    """One Parquet file of several, row group by row group; no image is decoded."""
+    """Join the parts into one Parquet file, row group by row group, without decoding an image."""
     pyarrow = require_pyarrow("An image store")
     schema = pyarrow.parquet.read_schema(parts[0])
     with replace_file(target) as file, parquet_writer(pyarrow, file, schema) as writer:
@@ -192,28 +190,28 @@ def _copy_groups(pyarrow: Any, part: Path, schema: Any, writer: Any) -> None:
 
 
 def join_json(parts: Sequence[Path], target: Path) -> None:
-    """`{"SD_IMG_00058_1": "<base64>", ...}`, an image a line."""
-    between = b"{"
+    """Join the parts into one JSON file, `{"SD_IMG_00058_1": "<base64>", ...}`, one image per line."""
+    separator = b"{"
     with replace_file(target) as file:
         for part in parts:
-            for name, data in read_images(part):
-                file.write(between + f'\n{json.dumps(name, ensure_ascii=False)}: "{to_base64(data)}"'.encode())
-                between = b","
+            for image_id, data in read_images(part):
+                file.write(separator + f'\n{json.dumps(image_id, ensure_ascii=False)}: "{to_base64(data)}"'.encode())
+                separator = b","
         file.write(b"\n}\n" if parts else b"{}\n")
 
 
 def write_skipped(target: Path, state: ConversionState) -> None:
-    """What was skipped, a JSON object a line; no file where it is nothing."""
+    """Write the skipped images, one JSON object per line; remove the file if there are none."""
     if not state.skipped:
         target.unlink(missing_ok=True)
         return
     with replace_file(target) as file:
-        for entry in state.entries():
+        for entry in state.skipped_entries():
             file.write(f"{entry}\n".encode())
 
 
 def is_free(target: Path) -> bool:
-    """Whether nothing is there that would be written over; what a killed conversion has not finished is nothing."""
+    """Return whether there is nothing to overwrite. Unfinished files of a killed conversion do not count."""
     if target.is_dir():
-        return all(each.name in _UNFINISHED for each in target.iterdir())
+        return all(path.name in _UNFINISHED for path in target.iterdir())
     return not target.exists()

@@ -1,7 +1,7 @@
-"""The pixels of an image store: decoded, turned upright, made RGB, resized and encoded once.
+"""Decode an image file, rotate it upright, convert it to RGB, resize it, and encode it once.
 
-What can't be taken as it is meant is a `BadImageError` that says why. Formats are those that a photo comes in;
-PostScript and the like, which Pillow would start other programs for, are none of them.
+An image that can't be used raises `BadImageError` with the reason. Only the formats of photos are accepted: for
+PostScript and the like, Pillow would start other programs.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from syphus.images.convert_options import EncodeOptions
 from syphus.images.worker_protocol import MISSING
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-_LARGEST_FILE = 1 << 28  # bytes
-_GAP = 3.0  # how many times the wanted size a picture keeps when a decoder or a box filter shrinks it first
-_ORIENTATION = 0x0112  # EXIF
-_SIDEWAYS = 5  # from this orientation on, width and height change places
-_BITS_PER_SAMPLE = 258  # TIFF
-_PNG_DEPTH = 24  # the byte of a PNG that says how many bits a channel has
+_MAX_FILE_BYTES = 1 << 28
+_REDUCING_GAP = 3.0  # a decoder or box filter may first shrink an image to this many times the target size
+_ORIENTATION = 0x0112  # EXIF tag
+_FIRST_SIDEWAYS = 5  # from this orientation on, width and height are swapped
+_BITS_PER_SAMPLE = 258  # TIFF tag
+_PNG_DEPTH = 24  # offset of the byte of a PNG that holds the bits per channel
 
-Image.init()  # Pillow knows a few of them from the start
-Image.MAX_IMAGE_PIXELS = None  # ours is said below, and is a reason instead of a warning
+Image.init()  # registers all formats; by default, Pillow knows only a few
+Image.MAX_IMAGE_PIXELS = None  # `check_pixels` raises an error instead of a warning
 
 
 class BadImageError(Exception):
-    """Why an image can't be taken, in a few words."""
+    """Why an image can't be used, in a few words."""
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of an image file. Raises `BadImageError`; never waits for a pipe."""
+    """Read an image file. Raises `BadImageError`; never blocks on a pipe."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise BadImageError("no file")
-            if found.st_size > _LARGEST_FILE:
-                raise BadImageError(f"a file of more than {_LARGEST_FILE >> 20} MiB")
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BadImageError("not a regular file")
+            if status.st_size > _MAX_FILE_BYTES:
+                raise BadImageError(f"a file of more than {_MAX_FILE_BYTES >> 20} MiB")
             data = file.read()
     except FileNotFoundError as error:
         raise BadImageError(MISSING) from error
@@ -54,69 +54,73 @@ def read_file(path: Path) -> bytes:
     return data
 
 
-def convert_still(data: bytes, look: EncodeOptions) -> bytes:
-    """The bytes of an image file as the store wants them; the same bytes where they are right already."""
-    with _broken(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-        found = image.format or ""
-        _check(image, data, look)
+def convert_still(data: bytes, options: EncodeOptions) -> bytes:
+    """Convert the bytes of an image file; return them unchanged if they already are what the options ask for."""
+    with _image_errors(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        _check(image, data, options)
         upright = _orientation(image) in (0, 1)
-        right = found in look.passing and image.mode == "RGB" and image.size == look.target(*image.size) and upright
-        if look.size is not None and not right:
-            wide, high = image.size if upright else image.size[::-1]
-            image.draft("RGB", _at_least(look.target(wide, high)))
-        image.load()
-        return data if right else encode(image if upright else ImageOps.exif_transpose(image), look)
+        unchanged = (
+            upright
+            and image.format in options.passthrough_formats
+            and image.mode == "RGB"
+            and image.size == options.target_size(*image.size)
+        )
+        if options.size is not None and not unchanged:
+            width, height = options.target_size(*(image.size if upright else image.size[::-1]))
+            image.draft("RGB", (round(width * _REDUCING_GAP), round(height * _REDUCING_GAP)))
+        image.load()  # even if nothing changes: a broken image must not pass
+        return data if unchanged else encode(image if upright else ImageOps.exif_transpose(image), options)
 
 
-def measure(data: bytes, look: EncodeOptions) -> tuple[int, int, str]:
-    """Width and height of an image file when upright, and its format where it needs nothing but a smaller size.
+def measure(data: bytes, options: EncodeOptions) -> tuple[int, int, str]:
+    """Return width and height in pixels when upright, and the format if the file needs nothing but a smaller size.
 
-    The format is "" where the picture must be turned or is not RGB. Nothing is decoded but the head, and PNG, which may
-    say at its end how it is turned. Raises `BadImageError`.
+    The format is "" if the image must be rotated or is not RGB. Only the header is decoded, except for PNG, which may
+    hold its orientation at the end. Raises `BadImageError`.
     """
-    with _broken(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-        _check(image, data, look)
+    with _image_errors(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        _check(image, data, options)
         orientation = _orientation(image)
-        width, height = image.size[::-1] if orientation >= _SIDEWAYS else image.size
+        width, height = image.size[::-1] if orientation >= _FIRST_SIDEWAYS else image.size
         return width, height, "" if orientation not in (0, 1) or image.mode != "RGB" else image.format or ""
 
 
-def encode(image: Image.Image, look: EncodeOptions) -> bytes:
-    """A decoded picture, resized and encoded. Transparent parts become white."""
+def encode(image: Image.Image, options: EncodeOptions) -> bytes:
+    """Resize and encode a decoded image. Transparent parts become white; metadata is dropped."""
     plain = _rgb(image)
-    size = look.target(*plain.size)
+    size = options.target_size(*plain.size)
     if plain.size != size:
-        plain = plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=_GAP)
-    plain.info = {}  # comments and profiles would be written, too
+        plain = plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
+    plain.info = {}  # or Pillow writes comments and profiles
     encoded = io.BytesIO()
-    if look.format == "PNG":
+    if options.format == "PNG":
         plain.save(encoded, "PNG")
     else:
-        plain.save(encoded, "JPEG", quality=look.quality)
+        plain.save(encoded, "JPEG", quality=options.quality)
     return encoded.getvalue()
 
 
-def check_pixels(width: int, height: int, look: EncodeOptions) -> None:
-    """Raises `BadImageError` for more pixels than may be."""
-    if width * height > look.most_pixels:
-        raise BadImageError(f"{width:,} x {height:,} pixels, more than {look.most_pixels:,} in all")
+def check_pixels(width: int, height: int, options: EncodeOptions) -> None:
+    """Raise `BadImageError` if an image has too many pixels."""
+    if width * height > options.max_pixels:
+        raise BadImageError(f"{width:,} x {height:,} pixels, more than {options.max_pixels:,} in all")
 
 
-def _check(image: Image.Image, data: bytes, look: EncodeOptions) -> None:
-    check_pixels(*image.size, look)
-    if look.lenient:
+def _check(image: Image.Image, data: bytes, options: EncodeOptions) -> None:
+    check_pixels(*image.size, options)
+    if options.lenient:
         return
-    pictures = getattr(image, "n_frames", 1) if image.format != "MPO" else 1  # a photo and its previews
-    if pictures > 1:
-        raise BadImageError(f"animated or in parts: {pictures} pictures")
+    frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1  # MPO is a photo with previews
+    if frames > 1:
+        raise BadImageError(f"animated or in parts: {frames} pictures")
     if image.mode == "CMYK":
         raise BadImageError("CMYK")
     if image.mode[:1] in ("I", "F") or _depth(image, data) > 8:
-        raise BadImageError("16 bit or more a channel")
+        raise BadImageError("16 bits or more per channel")
 
 
 def _depth(image: Image.Image, data: bytes) -> int:
-    """Bits a channel, where Pillow would drop the lower ones without a word."""
+    """Return the bits per channel. Pillow would drop all above 8 silently."""
     if image.format == "PNG":
         return data[_PNG_DEPTH]
     if image.format == "TIFF":
@@ -127,21 +131,17 @@ def _depth(image: Image.Image, data: bytes) -> int:
 
 def _orientation(image: Image.Image) -> int:
     if image.format == "PNG":
-        image.load()  # Pillow does this itself, for EXIF at the end: a broken picture must not pass for broken EXIF
+        image.load()  # as getexif does, for EXIF at the end: a broken image must not be taken for broken EXIF
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - broken EXIF raises anything, and says nothing about the picture
+    except Exception:  # noqa: BLE001 - broken EXIF raises anything; the image may still be fine
         return 1
-
-
-def _at_least(size: tuple[int, int]) -> tuple[int, int]:
-    return round(size[0] * _GAP), round(size[1] * _GAP)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I"):  # Pillow cuts off everything above 255
+    if image.mode.startswith("I"):  # a plain conversion clips everything above 255
         return image.convert("I").point(lambda value: value / 256, "L").convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -151,16 +151,16 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _broken() -> Iterator[None]:
-    """Whatever a decoder raises becomes a reason."""
+def _image_errors() -> Iterator[None]:
+    """Turn whatever a decoder raises into a `BadImageError`."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # of odd metadata
+        with warnings.catch_warnings(action="ignore"):  # about odd metadata
             yield
     except BadImageError:
         raise
     except UnidentifiedImageError as error:
         raise BadImageError("not an image") from error
     except Exception as error:
-        said = " ".join(str(error).split())
-        truncated = "truncated" in said.lower() or isinstance(error, EOFError)
-        raise BadImageError(f"truncated: {said:.80}" if truncated else f"broken: {said:.80}") from error
+        message = " ".join(str(error).split())
+        truncated = "truncated" in message.lower() or isinstance(error, EOFError)
+        raise BadImageError(f"truncated: {message:.80}" if truncated else f"broken: {message:.80}") from error

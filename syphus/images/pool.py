@@ -1,9 +1,9 @@
-"""Several processes that decode files side by side, and their answers in the order of the jobs.
+"""Run several decoder processes, and return their results in the order of the jobs.
 
-A file that crashes a process or keeps it for too long is that file's fault: it gets a reason, the process is started
-anew, and goes on with what else it had. (`concurrent.futures` gives up the whole pool then, and can't say which file it
-was.) A process that somebody has killed, as Linux does where memory is short, may do its file once more. No more than a
-window of answers is held: a process that is far ahead waits.
+If a file crashes a process or takes too long, only that file fails: the process is restarted and continues with its
+other jobs. (`concurrent.futures` gives up the whole pool in that case, and can't say which file it was.) If a process
+was killed from outside, as Linux does when memory runs out, its file gets a second try. Only a window of results is
+held in memory: a process that is far ahead waits.
 """
 
 from __future__ import annotations
@@ -25,46 +25,46 @@ from syphus.errors import ConfigError
 from syphus.images.convert_options import EncodeOptions
 from syphus.images.worker_protocol import READY, Answer, ImageJob
 
-Result: TypeAlias = tuple[float, bytes | str]  #: a key, and the image or the reason
+Result: TypeAlias = tuple[float, bytes | str]  #: a key, and the image or the reason why there is none
 
-_STARTING = 120.0  # seconds that a process may take to be there
-_AHEAD = 4  # stills that a process has got besides the one that it is at
-_WINDOW = 1 << 26  # bytes of answers that wait for their turn
+_START_SECONDS = 120.0  # that a process may take to start
+_PREFETCH = 4  # stills that are queued in a process besides the current one
+_WINDOW = 1 << 26  # bytes of results that wait for their turn
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 
 
 class _Task:
-    """A job that was handed out, and its answers that nobody has taken yet."""
+    """A job that was sent to a process, and its results that were not taken yet."""
 
     def __init__(self, job: ImageJob) -> None:
         self.job = job
         self.done = False
         self.bytes = 0
-        self.is_repeated = False
+        self.is_retried = False
         self._results: deque[Result] = deque()
-        self._count = self._known = 0
+        self._count = self._to_skip = 0
 
     def put(self, result: Result) -> None:
-        if self._known:  # it came already, before the job was begun anew
-            self._known -= 1
+        if self._to_skip:
+            self._to_skip -= 1
             return
         self._count += 1
         self._results.append(result)
         self.bytes += len(result[1])
 
     def fail(self, reason: str) -> None:
-        """Gives the rest of the file a reason."""
-        self._known = 0
+        """End the job: the reason stands for all further results."""
+        self._to_skip = 0
         self.put((-1, reason))
         self.done = True
 
-    def repeat(self) -> None:
-        """Expects all answers once more: those that have come are the same again."""
-        self.is_repeated = True
-        self._known = self._count
+    def expect_retry(self) -> None:
+        """Expect all results a second time, and skip those that have already come."""
+        self.is_retried = True
+        self._to_skip = self._count
 
-    def taken(self) -> Iterator[Result]:
-        """Takes all there are."""
+    def take_results(self) -> Iterator[Result]:
+        """Yield and remove the results that have come so far."""
         while self._results:
             result = self._results.popleft()
             self.bytes -= len(result[1])
@@ -72,56 +72,56 @@ class _Task:
 
 
 class _Process:
-    """One process, what it has to do, and when it was last heard of."""
+    """A decoder process with its tasks; `last_heard` is when it last sent something."""
 
-    def __init__(self, look: EncodeOptions) -> None:
-        self._look = look
+    def __init__(self, options: EncodeOptions) -> None:
+        self._options = options
         self.tasks: deque[_Task] = deque()
-        self.heard = 0.0
+        self.last_heard = 0.0
         self.ready = False
         self._start()
 
-    def give(self, task: _Task) -> None:
+    def send(self, task: _Task) -> None:
         if not self.tasks:
-            self.heard = time.monotonic()
+            self.last_heard = time.monotonic()
         self.tasks.append(task)
-        with suppress(OSError):  # it has just died: it is seen at the next look at it
+        with suppress(OSError):  # the process has just died, which the next `recv` notices
             self.connection.send(task.job)
 
-    def takes(self, job: ImageJob) -> bool:
-        """Whether it may get another job: of videos one at a time, whose frames would fill the window."""
+    def accepts(self, job: ImageJob) -> bool:
+        """Return whether it can queue another job. A video must be its only job: the frames fill the window."""
         if job.is_video or (self.tasks and self.tasks[-1].job.is_video):
             return not self.tasks
-        return len(self.tasks) <= _AHEAD
+        return len(self.tasks) <= _PREFETCH
 
     def fail(self, reason: str) -> None:
-        """Gives its job a reason, and starts anew with the others."""
+        """Fail the current task, and restart with the others."""
         self.tasks[0].fail(reason)
         self.tasks.popleft()
-        self._renew()
+        self._restart()
 
-    def die(self) -> None:
-        """It has died: whose fault that is, how it ended says."""
-        if self._process.wait() in _KILLED and not self.tasks[0].is_repeated:
-            self.tasks[0].repeat()
-            self._renew()
+    def handle_exit(self) -> None:
+        """Retry the current task if the process was killed from outside; otherwise fail it."""
+        if self._process.wait() in _KILLED and not self.tasks[0].is_retried:
+            self.tasks[0].expect_retry()
+            self._restart()
         else:
-            self.fail(self.fate())
+            self.fail(self.exit_reason())
 
-    def fate(self) -> str:
-        """Why it died, once it has."""
+    def exit_reason(self) -> str:
+        """Wait until the process has ended, and return why."""
         code = self._process.wait()
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"the decoder crashed ({name})"
 
-    def _renew(self) -> None:
-        self.end()
+    def _restart(self) -> None:
+        self.kill()
         self._start()
-        waiting, self.tasks = self.tasks, deque()
-        for task in waiting:
-            self.give(task)
+        pending, self.tasks = self.tasks, deque()
+        for task in pending:
+            self.send(task)
 
-    def end(self) -> None:
+    def kill(self) -> None:
         self.connection.close()
         self._process.kill()
         self._process.wait()
@@ -129,31 +129,31 @@ class _Process:
     def _start(self) -> None:
         self.connection, theirs = Pipe()
         paths = [str(Path(__file__).parent.parent.parent), os.environ.get("PYTHONPATH", "")]
-        self._process = subprocess.Popen(  # noqa: S603 - this Python and a module of ours
+        self._process = subprocess.Popen(  # noqa: S603 - this Python and our own module
             [sys.executable, "-P", "-m", "syphus.images.worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
             stdin=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,  # decoders warn of all kinds of things; what counts is a reason
+            stderr=subprocess.DEVNULL,  # decoders print warnings of all kinds
         )
         theirs.close()
         self.ready = False
-        self.heard = time.monotonic()
+        self.last_heard = time.monotonic()
         with suppress(OSError):
-            self.connection.send(self._look)
+            self.connection.send(self._options)
 
 
 class DecoderPool:
-    """`count` processes for images of this look; `seconds` is how long the next image of one may take."""
+    """`count` decoder processes; each may take up to `timeout` seconds for its next image."""
 
-    def __init__(self, look: EncodeOptions, count: int, seconds: float) -> None:
-        self._seconds = seconds
-        self._listened = time.monotonic()
-        with ExitStack() as started:  # where one can't be started, the others go, too
+    def __init__(self, options: EncodeOptions, count: int, timeout: float) -> None:
+        self._timeout = timeout
+        self._listened_at = time.monotonic()
+        with ExitStack() as started:  # if one can't be started, kill the others
             self._processes = []
             for _ in range(count):
-                self._processes.append(_Process(look))
-                started.callback(self._processes[-1].end)
+                self._processes.append(_Process(options))
+                started.callback(self._processes[-1].kill)
             started.pop_all()
 
     def __enter__(self) -> DecoderPool:
@@ -163,66 +163,73 @@ class DecoderPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self._processes:
-            process.end()
+            process.kill()
 
     def results(self, jobs: Iterable[ImageJob]) -> Iterator[tuple[int, float, bytes | str]]:
-        """Yields the number of the job, the key and the image or the reason: jobs in their order, a video's frames as
-        they come. A reason for the whole file has the key -1.
+        """Yield job number, key, and the image or the reason why there is none.
+
+        Jobs come in order, the frames of a video as they are decoded. The key -1 is for a reason that concerns the
+        whole file, or the rest of it.
         """
-        coming = iter(jobs)
-        following = next(coming, None)
+        remaining = iter(jobs)
+        next_job = next(remaining, None)
         tasks: deque[_Task] = deque()
-        most = len(self._processes) * (2 * _AHEAD + 2)
-        while tasks or following is not None:
-            while following is not None and len(tasks) < most:
-                free = min((each for each in self._processes if each.takes(following)), key=_busy, default=None)
-                if free is None:
+        max_tasks = len(self._processes) * (2 * _PREFETCH + 2)
+        while tasks or next_job is not None:
+            while next_job is not None and len(tasks) < max_tasks:
+                available = [process for process in self._processes if process.accepts(next_job)]
+                if not available:
                     break
-                tasks.append(_Task(following))
-                free.give(tasks[-1])
-                following = next(coming, None)
+                tasks.append(_Task(next_job))
+                min(available, key=lambda process: len(process.tasks)).send(tasks[-1])
+                next_job = next(remaining, None)
             first = tasks[0]
-            for result in first.taken():
+            for result in first.take_results():
                 yield first.job.number, *result
             if first.done:
                 tasks.popleft()
             else:
                 self._listen(first, sum(task.bytes for task in tasks) > _WINDOW)
 
-    def _listen(self, first: _Task, full: bool) -> None:
-        """Waits for the next answers; for none but the first task's where the window is `full`."""
-        away = time.monotonic() - self._listened  # they may have waited for us
+    def _listen(self, first: _Task, window_is_full: bool) -> None:
+        """Receive the next answers, and fail what takes too long. If the window is full, hear the first task only."""
+        away = time.monotonic() - self._listened_at  # meanwhile, the processes may have waited for us
         for process in self._processes:
-            process.heard += away
-        heard = [each for each in self._processes if each.tasks and (not full or each.tasks[0] is first)]
-        if full:
-            for process in self._processes:  # who is not listened to is not late
-                process.heard = time.monotonic() if process not in heard else process.heard
-        due = min(map(self._due, heard))
-        ready = wait([each.connection for each in heard], max(0.0, due - time.monotonic()))
-        for process in heard:
+            process.last_heard += away
+        listening = [
+            process
+            for process in self._processes
+            if process.tasks and (not window_is_full or process.tasks[0] is first)
+        ]
+        if window_is_full:
+            listening = [process for process in listening if process.tasks[0] is first]
+            for process in self._processes:  # a process that we do not listen to is not late
+                process.last_heard = time.monotonic() if process not in listening else process.last_heard
+        deadline = min(map(self._deadline, listening))
+        ready = wait([process.connection for process in listening], max(0.0, deadline - time.monotonic()))
+        for process in listening:
             if process.connection in ready:
-                self._hear(process)
-            elif time.monotonic() > self._due(process):
-                process.fail(f"took more than {self._seconds:g} s")
-        self._listened = time.monotonic()
+                self._receive(process)
+            elif time.monotonic() > self._deadline(process):
+                process.fail(f"took more than {self._timeout:g} s")
+        self._listened_at = time.monotonic()
 
-    def _due(self, process: _Process) -> float:
-        """When it will have been silent for too long."""
-        return process.heard + (self._seconds if process.ready else _STARTING)
+    def _deadline(self, process: _Process) -> float:
+        return process.last_heard + (self._timeout if process.ready else _START_SECONDS)
 
     @staticmethod
-    def _hear(process: _Process) -> None:
+    def _receive(process: _Process) -> None:
         try:
             answer: Answer = process.connection.recv()
         except (EOFError, OSError):
             if not process.ready:
                 raise ConfigError(
-                    f"Images can't be decoded here: {process.fate()} before it began. Does `import PIL.Image` work?"
+                    f"Images can't be decoded here: {process.exit_reason()} before it was ready. "
+                    "Does `import PIL.Image` work?"
                 ) from None
-            process.die()
+            process.handle_exit()
             return
-        process.heard = time.monotonic()
+        process.last_heard = time.monotonic()
         number, key, image = answer
         if number == READY:
             process.ready = True
@@ -230,7 +237,3 @@ class DecoderPool:
             process.tasks.popleft().done = True
         else:
             process.tasks[0].put((key, image))
-
-
-def _busy(process: _Process) -> int:
-    return len(process.tasks)

@@ -1,15 +1,16 @@
-"""One image by its id, out of a store of any size and layout, which is never loaded.
+"""Open a store of any kind and size, and read single images by id. The store is never loaded as a whole.
 
     with open_store(Path("DC")) as store:
         jpeg = store["DC_IMG_v_abc123_0007"]
 
-A store is a Parquet file, a folder of Parquet files (as Syphus, dask or pandas write them), or a JSON file. Where a
-folder has Syphus's index, the first image is there at once; otherwise the ids are read once, to a temporary file.
+A store is a Parquet file, a folder of Parquet files (as Syphus, dask or pandas write them), or a JSON file. If a
+folder has an index that Syphus wrote, opening it is instant; otherwise all ids are read once, into a temporary file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Lock
 
@@ -21,7 +22,7 @@ from syphus.io.media import natural_sort_key
 
 
 class ImageStore:
-    """An open store, for any thread. Images are the bytes of image files (JPEG, PNG), as they went in."""
+    """An open store; any thread may use it. Images are the bytes of image files (JPEG, PNG), as they were stored."""
 
     def __init__(
         self, index: ImageIndex, read: Callable[[ImageLocation, str], bytes], close: Callable[[], None]
@@ -36,12 +37,12 @@ class ImageStore:
             return self._index.find(image_id) is not None
 
     def __getitem__(self, image_id: str) -> bytes:
-        """Raises `KeyError` where it is not there, `InputError` where the store is broken."""
+        """Return an image. Raises `KeyError` if the store does not have it, `InputError` if the store is damaged."""
         with self._lock:
-            place = self._index.find(image_id)
-            if place is None:
+            location = self._index.find(image_id)
+            if location is None:
                 raise KeyError(image_id)
-            return self._read(place, image_id)
+            return self._read(location, image_id)
 
     def __len__(self) -> int:
         with self._lock:
@@ -54,51 +55,48 @@ class ImageStore:
         self.close()
 
     def close(self) -> None:
-        """Closes its files."""
+        """Close the files of the store."""
         with self._lock:
             self._index.close()
             self._close()
 
 
 def open_store(path: Path) -> ImageStore:
-    """Opens a store; whoever does closes it.
+    """Open a store. The caller closes it.
 
-    Raises `InputError` where it can't be read or is none, `ConfigError` where pyarrow is missing.
+    Raises `InputError` if it can't be read or is not a store, `ConfigError` if pyarrow is missing.
     """
     if path.is_file() and path.suffix != ".parquet":
-        text = JsonStore(path)
-        return ImageStore(make_index(text.places()), lambda place, name: text.read(place.a, place.b, name), text.close)
+        json_store = JsonStore(path)
+        return ImageStore(
+            make_index(json_store.locations()),
+            lambda location, image_id: json_store.read(location.a, location.b, image_id),
+            json_store.close,
+        )
     paths = part_paths(path)
-    files = ParquetStore(paths)
+    parquet_store = ParquetStore(paths)
     index = open_index(path, paths) if path.is_dir() else None
-    return ImageStore(index or make_index(files.ids()), files.read, files.close)
+    return ImageStore(index or make_index(parquet_store.locations()), parquet_store.read, parquet_store.close)
 
 
 def read_images(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yields every id with its image, in the order of the store, in constant memory. Raises as `open_store` does."""
+    """Yield every id with its image, in the order of the store, in constant memory. Raises as `open_store` does."""
     if path.is_file() and path.suffix != ".parquet":
-        text = JsonStore(path)
-        try:
-            for name, _, start, length in text.places():
-                yield name, text.read(start, length, name)
-        finally:
-            text.close()
+        with closing(JsonStore(path)) as json_store:
+            for image_id, _, start, length in json_store.locations():
+                yield image_id, json_store.read(start, length, image_id)
         return
-    files = ParquetStore(part_paths(path))
-    try:
-        yield from files.images()
-    finally:
-        files.close()
+    with closing(ParquetStore(part_paths(path))) as parquet_store:
+        yield from parquet_store.images()
 
 
 def part_paths(path: Path) -> list[Path]:
-    """The Parquet files of a store, in their order. Raises `InputError` where there is none."""
+    """Return the Parquet files of a store in natural order. Raises `InputError` if there are none."""
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder")
-    found = [each for each in path.glob("*.parquet") if not each.name.startswith((".", "_"))]
-    parts = sorted(found, key=lambda each: natural_sort_key(each.name))  # dask's part.10 comes after its part.9
+    parts = [part for part in path.glob("*.parquet") if not part.name.startswith((".", "_"))]
     if not parts:
         raise InputError(f"{path}: a folder without a parquet file")
-    return parts
+    return sorted(parts, key=lambda part: natural_sort_key(part.name))  # dask's part.10 comes after its part.9

@@ -1,4 +1,4 @@
-"""The images that go into a store, one by one in their order, from any point on."""
+"""The images that go into a store, one by one in a fixed order, from any position on."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syphus.errors import InputError
-from syphus.images.catalog import ConversionUnit, RequestedImages, SourceListing, list_units, units
 from syphus.images.convert_options import ConvertOptions
-from syphus.images.download import FILE, DownloadLog
+from syphus.images.convert_state import SourcePosition
+from syphus.images.download_log import FILE, DownloadLog
 from syphus.images.pool import DecoderPool
-from syphus.images.progress import SourcePosition
 from syphus.images.store import part_paths, read_images
+from syphus.images.work_list import (
+    ConversionUnit,
+    RequestedImages,
+    SourceSummary,
+    conversion_units,
+    summarize_units,
+)
 from syphus.images.worker_protocol import MISSING, ImageJob, require_decoders
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.discovery import find_plugin
@@ -24,142 +30,164 @@ from syphus.plugins.image_sources import image_sources
 
 
 class ImageResult(NamedTuple):
-    """An image with its ids, or the reason why there is none; and where the sources are after it."""
+    """An image with its ids, or the reason why it is skipped.
+
+    `context` is what a skipped image is listed with, such as its file; `position` is the position after this result.
+    """
 
     ids: Sequence[str]
     image: bytes | str
-    told: dict[str, object]
+    context: dict[str, object]
     position: SourcePosition
 
 
-class FileResults:
-    """The files of a dataset."""
+class DatasetResults:
+    """Images decoded from the files of a dataset. Creating it downloads missing photos if `options` ask for that."""
 
-    def __init__(self, wish: ConvertOptions, say: Callable[[str], None], tick: Callable[[int, int], None]) -> None:
-        plugin = find_plugin(wish.name, wish.datasets_dir)
-        self._wish = wish
-        self._dataset = plugin.create("", wish.query_inputs_path)
-        self._dataset.query_inputs_path = wish.query_inputs_path
-        self._roots = _roots(wish)
-        self.wanted = RequestedImages(_named(self._dataset, wish.query_inputs_path)) if wish.query_inputs_path else None
-        if wish.download:
-            self._download(say, tick)
-        self.listing = list_units(self._units())
-        require_decoders(self.listing.videos > 0)
-        if not self.listing.units:
-            named = f" that {wish.query_inputs_path} names" if wish.query_inputs_path else ""
-            raise InputError(f"{plugin.name}: no images in {wish.image_path}{named}")
+    def __init__(
+        self, options: ConvertOptions, on_message: Callable[[str], None], on_download: Callable[[int, int], None]
+    ) -> None:
+        plugin = find_plugin(options.name, options.datasets_dir)
+        self._options = options
+        self._dataset = plugin.create("", options.query_inputs_path)
+        self._dataset.query_inputs_path = options.query_inputs_path
+        self._roots = _roots(options)
+        self.requested: RequestedImages | None = None
+        if options.query_inputs_path:
+            self.requested = RequestedImages(_image_ids(self._dataset, options.query_inputs_path))
+        if options.download:
+            self._download(on_message, on_download)
+        self.summary = summarize_units(self._units())
+        require_decoders(self.summary.videos > 0)
+        if not self.summary.units:
+            named = f" that {options.query_inputs_path} names" if options.query_inputs_path else ""
+            raise InputError(f"{plugin.name}: no images in {options.image_path}{named}")
 
     def results(self, position: SourcePosition) -> Iterator[ImageResult]:
-        """Everything from a position on."""
-        following = islice(self._units(), position.units, None)
-        shown: dict[int, ConversionUnit] = {}
-        processes = self._wish.num_threads or os.cpu_count() or 1
-        threads = max(1, processes // self.listing.videos) if self.listing.videos else 1
+        """Yield all results after a position."""
+        remaining = islice(self._units(), position.units, None)
+        units: dict[int, ConversionUnit] = {}
+        processes = self._options.num_threads or os.cpu_count() or 1
+        threads = max(1, processes // self.summary.videos) if self.summary.videos else 1
         roots = [os.path.realpath(root) for root in self._roots]
 
         def jobs() -> Iterator[ImageJob]:
-            for number, unit in enumerate(following, position.units):
-                shown[number] = unit
+            for number, unit in enumerate(remaining, position.units):
+                units[number] = unit
                 yield unit.job(number, roots, threads)
 
-        with DecoderPool(self._wish.look, min(processes, self.listing.units), self._wish.timeout) as pool:
-            yield from self._placed(pool.results(jobs()), shown, position)
+        count = min(processes, self.summary.units)
+        with DecoderPool(self._options.encode_options, count, self._options.timeout) as pool:
+            yield from self._with_ids(pool.results(jobs()), units, position)
 
-    def _placed(
+    def _with_ids(
         self,
         results: Iterable[tuple[int, float, bytes | str]],
-        shown: dict[int, ConversionUnit],
+        units: dict[int, ConversionUnit],
         position: SourcePosition,
     ) -> Iterator[ImageResult]:
-        at, count, done = position.units, 0, position.done
-        known: set[float] = set()  # keys of the unit that have come
+        """Add ids and positions to the results of the pool; `units` are those handed out so far, by number."""
+        current, count, done = position.units, 0, position.done
+        finished_keys: set[float] = set()  # of the current unit
         for number, key, image in results:
-            while at < number:
-                done += file_size(shown.pop(at).path)
-                at, count = at + 1, 0
-                known.clear()
+            while current < number:
+                done += file_size(units.pop(current).path)
+                current, count = current + 1, 0
+                finished_keys.clear()
             count += 1
-            known.add(key)
+            finished_keys.add(key)
             if number == position.units and count <= position.results:
-                continue
-            unit = shown[number]
+                continue  # committed before the stop
+            unit = units[number]
             if image == MISSING and unit.urls:
-                image = self._why_missing(unit.path)
-            for ids, told in _told(unit, key, known):
-                yield ImageResult(ids, image, told, SourcePosition(number, count, done))
+                image = self._missing_reason(unit.path)
+            for ids, context in _ids_and_context(unit, key, finished_keys):
+                yield ImageResult(ids, image, context, SourcePosition(number, count, done))
 
-    def _why_missing(self, path: Path) -> str:
+    def _missing_reason(self, path: Path) -> str:
         if not (self._roots[0] / FILE).is_file():
             return "missing; --download gets it"
-        with closing(DownloadLog(self._roots[0])) as downloads:
-            return downloads.reason(path) or MISSING
+        with closing(DownloadLog(self._roots[0])) as log:
+            return log.reason(path) or MISSING
 
-    def _download(self, say: Callable[[str], None], tick: Callable[[int, int], None]) -> None:
-        from syphus.images.download import DownloadPolicy, download  # aiohttp takes its time to import
+    def _download(self, on_message: Callable[[str], None], on_progress: Callable[[int, int], None]) -> None:
+        from syphus.images.download import DownloadPolicy, download  # here, as aiohttp is slow to import
 
-        wishes = ((unit.path, unit.urls) for unit in self._units() if unit.urls)
-        manners = DownloadPolicy(per_second=self._wish.requests_per_second)
-        got = download(wishes, self._roots[0], manners, tick)
-        say(f"Downloaded {got.new:,}; {got.there:,} were there, {got.gone:,} are expired, {got.failed:,} failed.")
+        photos = ((unit.path, unit.urls) for unit in self._units() if unit.urls)
+        policy = DownloadPolicy(per_second=self._options.requests_per_second)
+        result = download(photos, self._roots[0], policy, on_progress)
+        on_message(
+            f"Downloaded {result.new:,} photos; {result.present:,} were already present, {result.gone:,} are expired, "
+            f"{result.failed:,} failed."
+        )
 
     def _units(self) -> Iterator[ConversionUnit]:
-        path = Path(self._wish.image_path).absolute()  # so that paths made of it start nowhere else
-        return units(image_sources(self._dataset, str(path)), self._roots, self.wanted)
+        path = Path(self._options.image_path).absolute()  # so that paths built from it do not depend on the roots
+        return conversion_units(image_sources(self._dataset, str(path)), self._roots, self.requested)
 
 
 class StoreResults:
-    """The images of another store."""
+    """The images of another store, unchanged; each is a unit of its own."""
 
-    wanted = None
+    requested = None
 
     def __init__(self, source: Path) -> None:
         self._source = source
         files = part_paths(source) if source.is_dir() or source.suffix == ".parquet" else [source]
         if not source.exists():
             raise InputError(f"{source}: no such file or folder")
-        found = [file.stat() for file in files]
-        told = "".join(
-            f"{file.absolute()}\0{each.st_size} {each.st_mtime_ns}\n" for file, each in zip(files, found, strict=True)
+        statuses = [file.stat() for file in files]
+        text = "".join(
+            f"{file.absolute()}\0{status.st_size} {status.st_mtime_ns}\n"
+            for file, status in zip(files, statuses, strict=True)
         )
-        digest = hashlib.blake2b(told.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-        self.listing = SourceListing(len(files), 0, sum(each.st_size for each in found), digest)
+        digest = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+        self.summary = SourceSummary(len(files), 0, sum(status.st_size for status in statuses), digest)
 
     def results(self, position: SourcePosition) -> Iterator[ImageResult]:
-        """Everything from a position on; a unit is an image."""
+        """Yield all images after a position."""
         done = position.done
-        for number, (name, image) in enumerate(islice(read_images(self._source), position.units, None), position.units):
+        remaining = islice(read_images(self._source), position.units, None)
+        for number, (image_id, image) in enumerate(remaining, position.units + 1):
             done += len(image) * 4 // 3
-            yield ImageResult([name], image or "0 bytes", {"id": name}, SourcePosition(number + 1, 0, done))
+            yield ImageResult([image_id], image or "0 bytes", {"id": image_id}, SourcePosition(number, 0, done))
 
 
-def _roots(wish: ConvertOptions) -> list[Path]:
-    """The folders that may be read: those that the user names, and the one of the images."""
-    path = Path(wish.image_path)
-    return [*wish.image_root, path if path.is_dir() else path.parent]
+def file_size(path: Path) -> int:
+    """Return the size of a file in bytes; 0 if there is no file."""
+    with suppress(OSError, ValueError):
+        return path.stat().st_size
+    return 0
 
 
-def _named(dataset: AbstractDataset, annotations: str) -> Iterator[str]:
+def _roots(options: ConvertOptions) -> list[Path]:
+    """Return the folders that may be read: those that the user names, and the folder of the images."""
+    path = Path(options.image_path)
+    return [*options.image_root, path if path.is_dir() else path.parent]
+
+
+def _image_ids(dataset: AbstractDataset, annotations: str) -> Iterator[str]:
     for query in queries(dataset, annotations):
         yield from query.image_ids
 
 
-def _told(unit: ConversionUnit, key: float, known: set[float]) -> Iterator[tuple[Sequence[str], dict[str, object]]]:
-    """The ids that a result is for; where it is about the rest of the file, each id of that, if they are known."""
-    path: dict[str, object] = {"path": str(unit.path)}
+def _ids_and_context(
+    unit: ConversionUnit, key: float, finished_keys: set[float]
+) -> Iterator[tuple[Sequence[str], dict[str, object]]]:
+    """Yield the ids of a result, with the context that it is listed with.
+
+    A result with a negative key is about the rest of the file: it yields each id that has no result yet, if the ids are
+    known.
+    """
+    context: dict[str, object] = {"path": str(unit.path)}
     if key >= 0:
         second = {"second": key} if unit.is_video else {}
         ids = unit.ids_of(key)
-        yield ids, {"id": ids[0], **path, **second}
+        yield ids, {"id": ids[0], **context, **second}
     elif unit.ids:
-        for name in (name for own, names in unit.ids.items() if own not in known for name in names):
-            yield [name], {"id": name, **path}
+        for unit_key, ids in unit.ids.items():
+            if unit_key not in finished_keys:
+                for image_id in ids:
+                    yield [image_id], {"id": image_id, **context}
     else:
-        yield [], path
-
-
-def file_size(path: Path) -> int:
-    """Bytes; 0 where there is no file."""
-    with suppress(OSError, ValueError):
-        return path.stat().st_size
-    return 0
+        yield [], context

@@ -1,4 +1,4 @@
-"""What goes to a process that decodes, and what comes back."""
+"""The messages between the pool and a decoder process."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import NamedTuple, TypeAlias
 from syphus.errors import ConfigError
 from syphus.text import install_hint
 
-READY = -1  #: the number of the first answer of a process, before any job: it has started
-MISSING = "missing"  #: the reason for a file that is not there
+READY = -1  #: the job number of a process's first answer, which says that it has started
+MISSING = "missing"  #: the reason for a file that does not exist
 
+#: Job number, key, and an image or the reason why there is none; the key None ends a job.
 Answer: TypeAlias = tuple[int, float | None, bytes | str]
 
 
 class ImageJob(NamedTuple):
-    """A file to convert. A still is answered under the key 0, a video's frame under its second.
+    """A file to convert. The answer to a still has the key 0; the answers to a video have their seconds as keys.
 
-    `roots` are the folders that may be read, as their true paths; `seconds` are those that are wanted of a video, None
-    all of them. `threads` is how many cores its decoder may use.
+    `roots` are the real paths of the folders that may be read. `seconds` are the requested seconds of a video, or None
+    for all of them. `threads` is the number of cores that its decoder may use.
     """
 
     number: int
@@ -31,7 +32,7 @@ class ImageJob(NamedTuple):
 
 
 def require_decoders(videos: bool) -> None:
-    """Raises `ConfigError` where what decodes images, or `videos`, is not installed."""
+    """Raise `ConfigError` if the library that decodes images, or `videos`, is not installed."""
     for module, name in (("PIL", "Pillow"), *([("av", "PyAV")] if videos else [])):
         if find_spec(module) is None:
             raise ConfigError(f"Converting images needs {name}: {install_hint('images')}")

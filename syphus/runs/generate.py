@@ -137,7 +137,7 @@ class GenerateStage:
 
     def _images(self, query: Query) -> Sequence[PromptImage]:
         assert self._context.attachments is not None, "a stage whose queries have images needs attachments"
-        return self._context.attachments.known(query.images)
+        return self._context.attachments.inspected(query.images)
 
     def _example_texts(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the question of each in-context example, and the texts that the plugin's parser finds in its answer."""

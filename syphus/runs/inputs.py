@@ -55,7 +55,7 @@ def sync_input(
     except BaseException:
         reject_input(store)
         raise
-    if attachments is not None and attachments.seen:
+    if attachments is not None and attachments.readable:
         attachments.sync()
     set_meta(store, f"{stage} {_META}", fingerprint)
     if check.changed or check.removed:
@@ -113,8 +113,10 @@ def _images_state(options: Options) -> str:
 
 def _check_images(attachments: ImageAttachments) -> None:
     """Raise `InputError` if no image at all can be read: then the path is wrong, not the images."""
-    if attachments.problem and not attachments.seen:
-        raise InputError(f"No image can be read, the first is {attachments.problem}. See --images. Nothing was sent.")
+    if attachments.first_problem and not attachments.readable:
+        raise InputError(
+            f"No image can be read, the first is {attachments.first_problem}. See --images. Nothing was sent."
+        )
 
 
 def _check_changes(check: InputCheck, options: Options) -> None:
@@ -144,7 +146,7 @@ def _register(
     dataset, options = prepared.dataset, prepared.options
     tolerance = BadRecords() if options.allow_bad_rows else None
     source = (dataset, options, tolerance)
-    look = attachments.look if attachments is not None else None
+    look = attachments.inspect if attachments is not None else None
     try:
         return register(store, stage, input_queries(*source), row_selector(*source), tick, look)
     except UsageError as fault:

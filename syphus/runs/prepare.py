@@ -13,7 +13,7 @@ from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig, load_config, validate_config
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
-from syphus.images.prompt.attachments import IMAGES, ImageAttachments, look_at_examples
+from syphus.images.prompt.attachments import IMAGES_FOLDER, ImageAttachments, inspect_example_images
 from syphus.plugins.contract import AbstractDataset, apply_short_name, load_prompt_template, shipped_folder
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.plugins.image_sources import image_sources
@@ -46,7 +46,7 @@ class RunContext:
 
     def attachments(self, folder: Path | None = None) -> ImageAttachments:
         """Return the images of the run in `folder`; without a folder, those of a preview. Close them."""
-        return ImageAttachments(self.image_rules, None, folder / IMAGES if folder else None)
+        return ImageAttachments(self.image_rules, None, folder / IMAGES_FOLDER if folder else None)
 
     @property
     def redactor(self) -> SecretRedactor:
@@ -93,7 +93,7 @@ class PreparedRun(RunContext):
 
     def attachments(self, folder: Path | None = None) -> ImageAttachments:
         """Return the images of the run in `folder`; without a folder, those of a preview. Close them."""
-        copies = folder / IMAGES if folder else None
+        copies = folder / IMAGES_FOLDER if folder else None
         lists_images = type(self.dataset)._load_images is not AbstractDataset._load_images
         sources = self._image_sources if lists_images else None
         return ImageAttachments(self.image_rules, self.options.images, copies, sources)
@@ -147,7 +147,7 @@ def prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
     prepared = replace(
         prepared,
         options=replace(options, max_images=prepared.config.max_images),
-        template=look_at_examples(template, prepared.image_rules),
+        template=inspect_example_images(template, prepared.image_rules),
     )
     check_budget(prepared)
     return prepared

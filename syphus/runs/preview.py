@@ -93,14 +93,14 @@ def _prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
 
 def _preview_query(query: Query, stage: GenerateStage, attachments: ImageAttachments) -> PreviewedQuery:
     if query.images:
-        (query,) = attachments.look([query])
+        (query,) = attachments.inspect([query])
     try:
         request = stage.request(Row(0, query), None)
     except PluginFaultError as fault:
         return PreviewedQuery(query.id, [], {}, 0, fault.reason)
     if isinstance(request, Outcome):
         return PreviewedQuery(query.id, [], {}, 0, _describe(request))
-    body = orjson.loads(attachments.told(request.body))
+    body = orjson.loads(attachments.describe(request.body))
     return PreviewedQuery(query.id, body.pop("messages"), body, request.size // BYTES_PER_TOKEN)
 
 

@@ -27,7 +27,7 @@ from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
 from syphus.errors import StorageError, SyphusError, UsageError
 from syphus.formats.report import Report, make_report
 from syphus.formats.run_files import PairsFile
-from syphus.images.prompt.attachments import IMAGES
+from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.ledger.records import Records
 from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, has_sessions, last_settings, set_meta
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
@@ -270,7 +270,7 @@ def open_run_folder(folder: Path) -> Iterator[Store]:
 
 def _remove(folder: Path, new: list[Path]) -> None:
     with contextlib.suppress(OSError):  # somebody else has put something there: then it stays
-        shutil.rmtree(folder / IMAGES, ignore_errors=True)
+        shutil.rmtree(folder / IMAGES_FOLDER, ignore_errors=True)
         for name in (f"{FILE}-wal", f"{FILE}-shm", FILE, LOCK):
             (folder / name).unlink(missing_ok=True)
         for each in new:

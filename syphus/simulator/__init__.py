@@ -14,7 +14,6 @@ completion.py     the completion object, as OpenAI writes it, with what Azure ad
 embeddings.py     made-up embeddings
 endpoint.py       the routes of the simulated endpoint, and what it remembers
 facts.py          what an annotation says, as plain sentences, and what each sentence is about
-fault_choice.py   which fault a request meets
 faults/           everything that can go wrong at an endpoint, by name
 forms.py          the forms that an answer can be asked for in
 learning.py       what a simulated model learns from in-context examples

@@ -21,14 +21,13 @@ from syphus.simulator.chat_request import ChatRequest, images_of, read_chat
 from syphus.simulator.completion import Case, good_reply
 from syphus.simulator.embeddings import ROUTE as EMBEDDINGS
 from syphus.simulator.embeddings import EmbeddingsRequest, embeddings_object, read_texts
-from syphus.simulator.fault_choice import FaultChooser
 from syphus.simulator.faults import FAULTS, Cost
 from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, answer
 from syphus.simulator.prompt_reader import PromptBook, ReadPrompt
 from syphus.simulator.rate import RateLimits, Refusal
 from syphus.simulator.replies import Delivery, Rejected, SimulatedReply, deliver, json_reply, openai_error
 from syphus.simulator.scene import DefectShares
-from syphus.simulator.settings import Simulation, as_options, changed
+from syphus.simulator.settings import OK, Simulation, as_options, changed
 from syphus.simulator.stats import CLIENT_LEFT, RequestRecord, ServerStats
 from syphus.types import Usage
 
@@ -254,3 +253,45 @@ class SimulatedEndpoint:
 
 def _name(chat: ChatRequest, who: Client) -> str:
     return chat.model or who.deployment or "chat"
+
+
+class FaultChooser:
+    """Chooses by script, then by the text of the message, then by chance. Counts the requests that it was asked
+    about.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._asked = 0
+        self._seen: set[bytes] = set()
+        self._random = Random(f"faults/{seed}")
+
+    def fault(self, prompt: ReadPrompt, simulation: Simulation) -> str:
+        """The name of the fault that `prompt` meets under `simulation`, "" for none."""
+        place = self._asked
+        self._asked += 1
+        draw = self._random.random()  # always one a request, so that a script shifts nothing
+        if place < len(simulation.script):
+            chosen = simulation.script[place]
+            return "" if chosen == OK else chosen
+        return self._poison(prompt, simulation) or _drawn(draw, simulation.faults)
+
+    def _poison(self, prompt: ReadPrompt, simulation: Simulation) -> str:
+        found = _matching(simulation.poison, prompt)
+        if found or not simulation.poison_once:
+            return found
+        first = prompt.key not in self._seen
+        self._seen.add(prompt.key)
+        return _matching(simulation.poison_once, prompt) if first else ""
+
+
+def _matching(poison: Mapping[str, str], prompt: ReadPrompt) -> str:
+    """The fault for the last user message, or for the annotation whose answer that message corrects."""
+    return next((name for text, name in poison.items() if text in prompt.last_user or text in prompt.annotation), "")
+
+
+def _drawn(draw: float, shares: Mapping[str, float]) -> str:
+    for name, share in shares.items():
+        draw -= share
+        if draw < 0:
+            return name
+    return ""

@@ -29,11 +29,13 @@ from PIL import Image
 from processes import MAIN, environment, finish, start, syphus
 
 from syphus.errors import ConfigError, InputError, PluginError, RunError, StorageError
-from syphus.images.convert import ConversionMeter, ConversionProgress, ConversionResult
+from syphus.images.convert import ConversionMeter, ConversionProgress, ConversionResult, settings_digest
 from syphus.images.convert import convert as convert_as
 from syphus.images.convert_options import ConvertOptions
 from syphus.images.store import open_store
+from syphus.images.work_list import ConversionUnit, SourceSummary, summarize_units
 from syphus.progress import make_observer
+from syphus.types import Video
 
 hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
 
@@ -227,14 +229,33 @@ def test_the_same_command_again_does_nothing_and_another_one_is_refused(
     before = digest(tmp_path / "out")
     assert (convert("KI.parquet").new, convert("KI").new) == (0, 0)
     for name in ("KI.parquet", "KI"):
-        with pytest.raises(RunError, match="is there already, and is something else"):
+        with pytest.raises(
+            RunError, match=r"already exists, with other settings or from other files\. Use --restart to overwrite it"
+        ):
             convert(name, size="99")
     write_still(tmp_path / "photos" / "b.jpg", 99)
-    with pytest.raises(RunError, match="is there already"):
+    with pytest.raises(RunError, match="already exists, with other settings or from other files"):
         convert("KI.parquet")
     assert digest(tmp_path / "out") == before
     assert convert("KI.parquet", restart=True).new == 4
     assert convert("KI", restart=True).new == 4
+
+
+def test_a_conversion_that_an_earlier_version_began_is_recognized() -> None:
+    """State files and finished stores hold these digests: a renamed option must not change them."""
+    units = [
+        ConversionUnit(Path("v.mp4"), video=Video("v.mp4", "DC_IMG_v_"), is_video=True),
+        ConversionUnit(Path("w.mp4"), {2.5: ["B"]}, is_video=True),
+        ConversionUnit(Path("a.jpg"), {0: ["A"]}, urls=("https://a",)),
+    ]
+    sources = SourceSummary(units=3, videos=2, bytes=0, digest="78d33818562b43855d0b8ea1e2c140ae")
+    assert summarize_units(units) == sources
+    options = ConvertOptions(name="K.k", output=Path("out/KI.parquet"))
+    assert settings_digest(options, sources) == "8a5f0a21047a26cbd01a7530473594fa"
+    other = ConvertOptions(
+        from_=Path("x"), output=Path("out/KI"), original=True, keep_aspect=True, layout="datasets", lenient=True
+    )
+    assert settings_digest(other, sources) == "02926904b4335a8d4c2394f71027cc3f"
 
 
 def test_what_is_not_ours_is_never_written_over(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
@@ -245,7 +266,9 @@ def test_what_is_not_ours_is_never_written_over(tmp_path: Path, convert: Callabl
     pandas.DataFrame({"a": [1]}).to_parquet(mine / "part-00000.parquet")
     before = digest(tmp_path / "out")
     for restart in (False, True):
-        with pytest.raises(RunError, match=r"mine is there already, and is something else\. Name another one"):
+        with pytest.raises(
+            RunError, match=r"mine already exists, and not all of it was written by convert\. Choose another"
+        ):
             convert("mine", restart=restart)
     assert digest(tmp_path / "out") == before
 
@@ -276,13 +299,13 @@ def test_a_folder_of_bad_files_is_listed_and_costs_no_good_one(
     assert reasons == {
         "KI_IMG_b_text": "not an image",
         "KI_IMG_c_empty": "0 bytes",
-        "KI_IMG_e_link": "leads out of the folder of the images",
-        "KI_IMG_key": "leads out of the folder of the images",
+        "KI_IMG_e_link": "outside the folder of the images",
+        "KI_IMG_key": "outside the folder of the images",
         "KI_IMG_g_none": "missing",
-        "KI_IMG_h_circle": "leads nowhere",
-        "KI_IMG_i_pipe": "no file",
+        "KI_IMG_h_circle": "broken link or path",
+        "KI_IMG_i_pipe": "not a regular file",
         "KI_IMG_j_cmyk": "CMYK",
-        "KI_IMG_a1": "the id comes twice; the first is kept",
+        "KI_IMG_a1": "duplicate id; the first image is kept",
     }
     assert done.skipped == 10
     taken = convert("more.parquet", image_root=(outside,), lenient=True)
@@ -296,7 +319,7 @@ def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(
     photos(tmp_path / "photos", 8)
     for name in ("b.jpg", "c.jpg"):
         (tmp_path / "photos" / name).touch()
-    with pytest.raises(InputError, match=r"2 of 10 images can't be taken, more than --max_bad 0\.1\. .*skipped\.jsonl"):
+    with pytest.raises(InputError, match=r"2 of 10 images can't be used, more than --max_bad 0\.1\. .*skipped\.jsonl"):
         convert("KI.parquet", max_bad=0.1)
     assert len(skipped(tmp_path / "out" / "KI.parquet.skipped.jsonl")) == 2
     assert not (tmp_path / "out" / "KI.parquet").exists()
@@ -308,7 +331,7 @@ def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(
 def test_where_nothing_is_good_there_is_no_store(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").touch()
-    with pytest.raises(InputError, match=r"None of the images can be taken\. .*KI\.parquet\.skipped\.jsonl says why"):
+    with pytest.raises(InputError, match=r"None of the images can be used\. .*KI\.parquet\.skipped\.jsonl says why"):
         convert("KI.parquet")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["KI.parquet.skipped.jsonl"]
 
@@ -424,11 +447,11 @@ def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Call
     with pytest.raises(InputError, match=r"no images in .*photos that .*none.json names"):
         convert("KI.parquet", name="Rows.kitchens", query_inputs_path=str(tmp_path / "none.json"))
     refused: dict[str, Mapping[str, object]] = {
-        "Which images": {"name": ""},
+        "Which images. Add --name and --image_path to convert a dataset, or --from to convert a store": {"name": ""},
         "Where are the images": {"image_path": ""},
-        "--part_mb 5000: a number from 1 to 1,900": {"part_mb": 5000},
-        "--layout x": {"layout": "x"},
-        "--max_bad is a share": {"max_bad": 2},
+        "--part_mb 5000: must be a number from 1 to 1,900": {"part_mb": 5000},
+        "--layout x: must be base64 or datasets": {"layout": "x"},
+        "--max_bad must be a share from 0 to 1": {"max_bad": 2},
         "--download needs a folder": {"download": True},
     }
     for told, how in refused.items():
@@ -442,7 +465,7 @@ def test_where_nothing_is_done_yet_other_settings_are_no_others(
 ) -> None:
     photos(tmp_path / "photos", 2)
     (tmp_path / "no.json").write_text("[]", "utf-8")
-    with pytest.raises(InputError, match=r'no\.json: byte 0: one object of "image id": "base64" is expected'):
+    with pytest.raises(InputError, match=r'no\.json: byte 0: expected one object of "image id": "base64"'):
         convert("KI.parquet", from_=tmp_path / "no.json")
     assert convert("KI.parquet").images == 2
 
@@ -480,7 +503,7 @@ def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, convert: Ca
     first = threading.Thread(target=convert_as, args=(wish, tick, lambda _: None, lambda *_: None))
     first.start()
     assert waiting.wait(30)
-    with pytest.raises(RunError, match="Another process is at work"):
+    with pytest.raises(RunError, match="Another process is using"):
         convert("KI.parquet")
     go_on.set()
     first.join()
@@ -542,7 +565,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, plugins: Path) -> None:
     again = syphus(tmp_path, "convert", *command("--output", "KI.parquet"))
     assert again.stdout.splitlines()[1] == "Nothing to do: it is all there already."
     wrong = syphus(tmp_path, "convert", *command("--output", "x.parquet", "--size", "big"))
-    assert (wrong.returncode, wrong.stderr) == (2, "--size big: a number of pixels, or two as in 336x224.\n")
+    assert (wrong.returncode, wrong.stderr) == (2, "--size big: must be a number of pixels, or two as in 336x224.\n")
 
 
 def test_a_decoder_that_can_not_start_is_no_fault_of_the_files(tmp_path: Path, plugins: Path) -> None:
@@ -551,7 +574,7 @@ def test_a_decoder_that_can_not_start_is_no_fault_of_the_files(tmp_path: Path, p
     (tmp_path / "broken" / "PIL" / "__init__.py").write_text("raise ImportError('libjpeg.so is missing')", "utf-8")
     environ = environment(PYTHONPATH=str(tmp_path / "broken"))
     done = finish([*_main(), "convert", *command("--output", "KI.parquet")], tmp_path, env=environ)
-    told = "Images can't be decoded here: the decoder crashed (exit code 1) before it began."
+    told = "Images can't be decoded here: the decoder crashed (exit code 1) before it was ready."
     assert (done.returncode, done.stderr) == (2, f"{told} Does `import PIL.Image` work?\n")
 
 

@@ -20,9 +20,10 @@ from syphus.errors import ProviderError, StorageError
 from syphus.formats.mimicit.images import read_image_ids
 from syphus.images.convert import convert
 from syphus.images.convert_options import ConvertOptions
-from syphus.images.download import FILE, DownloadLog, DownloadPolicy, DownloadResult, download
+from syphus.images.download import DownloadPolicy, DownloadResult, download
+from syphus.images.download_log import FILE, DownloadLog
 
-QUICK = DownloadPolicy(per_second=500, first_wait=0.01, timeout=1.0, longest_wait=0.2)
+QUICK = DownloadPolicy(per_second=500, first_wait=0.01, timeout=1.0, max_pause=0.2)
 
 
 class Flickr:
@@ -113,7 +114,7 @@ def reasons(folder: Path, *names: str) -> dict[str, str]:
 def test_what_is_there_is_got_once_and_what_is_not_has_a_reason(tmp_path: Path, flickr: Flickr) -> None:
     folder = tmp_path / "photos"
     kinds = ("good", "busy", "broken", "cut", "none,good", "gone", "unavailable", "circle", "elsewhere", "page", "dead")
-    assert get(folder, flickr, *kinds) == DownloadResult(new=5, there=0, gone=5, failed=1)
+    assert get(folder, flickr, *kinds) == DownloadResult(new=5, present=0, gone=5, failed=1)
     assert sorted(path.name for path in folder.glob("*.jpg")) == [
         *("broken_2.jpg", "busy_1.jpg", "cut_3.jpg", "good_0.jpg", "none,good_4.jpg"),
     ]
@@ -121,14 +122,14 @@ def test_what_is_there_is_got_once_and_what_is_not_has_a_reason(tmp_path: Path, 
     assert reasons(folder, *names) == {
         "gone_5.jpg": "expired: status 410",
         "unavailable_6.jpg": "expired: Flickr's picture for photos that are not available",
-        "circle_7.jpg": "expired: leads in a circle",
-        "elsewhere_8.jpg": "expired: leads to no web page",
-        "page_9.jpg": "expired: no image but text/html",
+        "circle_7.jpg": "expired: redirects in a circle",
+        "elsewhere_8.jpg": "expired: redirects to something that is not a web page",
+        "page_9.jpg": "expired: not an image but text/html",
         "dead_10.jpg": "could not be downloaded: status 500",
         "x.jpg": "",
     }
     before = flickr.asked.copy()
-    assert get(folder, flickr, *kinds) == DownloadResult(new=0, there=5, gone=5, failed=1)
+    assert get(folder, flickr, *kinds) == DownloadResult(new=0, present=5, gone=5, failed=1)
     assert set((flickr.asked - before).keys()) == {"/dead/10.jpg"}
     assert flickr.asked["/dead/10.jpg"] == 2 * QUICK.attempts
 
@@ -136,7 +137,7 @@ def test_what_is_there_is_got_once_and_what_is_not_has_a_reason(tmp_path: Path, 
 def test_a_placeholder_is_known_by_being_the_same_file_again(tmp_path: Path, flickr: Flickr) -> None:
     folder = tmp_path / "photos"
     done = get(
-        folder, flickr, "same", "good", "same", "same", "same", manners=DownloadPolicy(per_second=500, at_once=1)
+        folder, flickr, "same", "good", "same", "same", "same", manners=DownloadPolicy(per_second=500, concurrency=1)
     )
     assert done.gone == 2
     assert [path.name for path in folder.glob("*.jpg")] == ["good_1.jpg"]
@@ -169,7 +170,7 @@ def test_notes_or_a_photo_that_can_not_be_written_are_one_line(tmp_path: Path, f
     with pytest.raises(StorageError, match=FILE):
         get(folder, flickr, "good")
     (folder / FILE).unlink()
-    assert get(folder, flickr, "good", "gone") == DownloadResult(new=1, there=0, gone=1, failed=0)
+    assert get(folder, flickr, "good", "gone") == DownloadResult(new=1, present=0, gone=1, failed=0)
 
 
 def test_a_photo_never_lands_outside_of_its_folder(tmp_path: Path, flickr: Flickr) -> None:

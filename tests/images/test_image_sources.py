@@ -228,7 +228,7 @@ def test_paths_out_of_the_roots_are_refused_whatever_a_plugin_says(tmp_path: Pat
     plugins = (tmp_path / "plugins",)
     found, bad = store_of(tmp_path, "Elsewhere.elsewhere", tmp_path / "photos", datasets_dir=plugins)
     assert found == ["E_0"]
-    out = "leads out of the folder of the images"
+    out = "outside the folder of the images"
     assert bad == {"E_1": out, "E_2": out, "E_3": out, "E_4": out, "E_5": "missing"}
 
 

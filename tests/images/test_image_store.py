@@ -74,11 +74,11 @@ def test_an_image_is_found_by_its_id_in_stores_of_every_layout(tmp_path: Path, w
 
 BROKEN = {
     "nothing": ("", "the file is empty"),
-    "array": ('["a"]', 'byte 0: one object of "image id": "base64" is expected'),
-    "nested": ('{"a": {"base64": "QQ=="}}', 'byte 1: one object of "image id": "base64" is expected'),
-    "torn": ('{"a": "QQ==", "b": "QQ', 'byte 14: one object of "image id": "base64" is expected'),
-    "more": ('{"a": "QQ=="} {}', 'byte 14: one object of "image id": "base64" is expected'),
-    "half a letter": ('{"\\ud800x\\": "QQ=="}', 'byte 1: one object of "image id": "base64" is expected'),
+    "array": ('["a"]', 'byte 0: expected one object of "image id": "base64"'),
+    "nested": ('{"a": {"base64": "QQ=="}}', 'byte 1: expected one object of "image id": "base64"'),
+    "torn": ('{"a": "QQ==", "b": "QQ', 'byte 14: expected one object of "image id": "base64"'),
+    "more": ('{"a": "QQ=="} {}', 'byte 14: expected one object of "image id": "base64"'),
+    "half a letter": ('{"\\ud800x\\": "QQ=="}', 'byte 1: expected one object of "image id": "base64"'),
 }
 
 
@@ -95,7 +95,7 @@ def test_a_broken_image_is_told_with_its_id(tmp_path: Path) -> None:
     (tmp_path / "XX.json").write_text('{"a": "QQ=", "b": "Q\\/=="}', "utf-8")
     with open_store(tmp_path / "XX.json") as store:
         assert store["b"] == b"C"
-        with pytest.raises(InputError, match=r"XX\.json: a: no image in base64"):
+        with pytest.raises(InputError, match=r"XX\.json: a: not an image in base64"):
             store["a"]
 
 
@@ -105,7 +105,7 @@ def test_what_is_no_store_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a folder without a parquet file"):
         open_store(tmp_path)
     pyarrow.parquet.write_table(pyarrow.table({"base64": ["QQ=="], "id": ["a"]}), tmp_path / "XX.parquet")
-    with pytest.raises(InputError, match="no image store: it needs a column base64, and the ids as its index"):
+    with pytest.raises(InputError, match="not an image store: it needs a column base64, and the ids as its index"):
         open_store(tmp_path)
     (tmp_path / "XX.parquet").write_bytes(b"no parquet at all")
     with pytest.raises(InputError, match=r"XX\.parquet: "):

@@ -128,9 +128,9 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut right jpeg": (lambda: encoded(numbered(1).resize((224, 224)))[:2000], "truncated: "),
     "flipped png": (flipped, "broken: "),
     "cmyk": (lambda: encoded(numbered(1).convert("CMYK")), "CMYK"),
-    "grey 16": (lambda: encoded(Image.new("I;16", (9, 9), 40_000), "PNG"), "16 bit or more a channel"),
-    "tiff 16": (lambda: encoded(Image.new("I;16", (9, 9), 40_000), "TIFF"), "16 bit or more a channel"),
-    "float": (lambda: encoded(Image.new("F", (9, 9), 0.5), "TIFF"), "16 bit or more a channel"),
+    "grey 16": (lambda: encoded(Image.new("I;16", (9, 9), 40_000), "PNG"), "16 bits or more per channel"),
+    "tiff 16": (lambda: encoded(Image.new("I;16", (9, 9), 40_000), "TIFF"), "16 bits or more per channel"),
+    "float": (lambda: encoded(Image.new("F", (9, 9), 0.5), "TIFF"), "16 bits or more per channel"),
     "gif": (lambda: animated("GIF"), "animated or in parts: 3 pictures"),
     "webp": (lambda: animated("WEBP"), "animated or in parts: 3 pictures"),
     "apng": (lambda: animated("PNG"), "animated or in parts: 3 pictures"),
@@ -163,7 +163,7 @@ def test_colours_of_16_bits_are_told_too() -> None:
     rows = b"".join(b"\0" + struct.pack(">HHH", 65535, 32768, 256) * 8 for _ in range(8))
     head = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    assert reason(data) == "16 bit or more a channel"
+    assert reason(data) == "16 bits or more per channel"
     assert opened(convert_still(data, EncodeOptions(format="PNG", lenient=True))).getpixel((4, 4)) == (255, 128, 1)
 
 
@@ -201,14 +201,14 @@ def test_files_that_are_none_have_a_reason_at_once(tmp_path: Path) -> None:
         found[name] = str(caught.value)
     assert found == {
         "empty.jpg": "0 bytes",
-        "pipe.jpg": "no file",
+        "pipe.jpg": "not a regular file",
         "huge.jpg": "a file of more than 256 MiB",
         "none.jpg": "missing",
     }
 
 
 def test_options_that_make_no_sense_are_told() -> None:
-    with pytest.raises(ConfigError, match=r"--image_format gif: there is jpeg and png\."):
+    with pytest.raises(ConfigError, match=r"--image_format gif: must be jpeg or png\."):
         make_encode_options(None, False, "gif", 90, 1, False)
-    with pytest.raises(ConfigError, match=r"--size: up to 16,384 pixels"):
+    with pytest.raises(ConfigError, match=r"--size: at most 16,384 pixels"):
         make_encode_options((20_000, 5), False, "", 90, 1, False)

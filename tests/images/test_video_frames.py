@@ -17,9 +17,9 @@ from media import every, number_of, write_video
 from PIL import Image
 
 from syphus.images.convert_options import EncodeOptions
-from syphus.images.packets import needed, timeline
 from syphus.images.pixels import BadImageError
 from syphus.images.video import frames
+from syphus.images.video_timeline import make_timeline, packets_to_decode
 
 MILLI, TICK = Fraction(1, 1000), Fraction(1, 25)
 
@@ -87,7 +87,11 @@ def test_no_more_is_decoded_than_needed() -> None:
     keys = [True, False, False, False, True, False, False, False, False, False, False]
 
     def decoded(*wanted: int) -> list[int]:
-        return [time for time, is_needed in zip(times, needed(times, keys, set(wanted)), strict=True) if is_needed]
+        return [
+            time
+            for time, is_needed in zip(times, packets_to_decode(times, keys, set(wanted)), strict=True)
+            if is_needed
+        ]
 
     assert decoded(0) == [0]
     assert decoded(1) == [0, 3, 1]
@@ -97,7 +101,7 @@ def test_no_more_is_decoded_than_needed() -> None:
 
 
 def test_the_timeline_of_one_frame_has_second_0() -> None:
-    known = timeline([900], 0, Fraction(1, 90_000))
+    known = make_timeline([900], 0, Fraction(1, 90_000))
     assert list(known.every_second()) == [0]
     assert known.nearest(0) == 900
 
@@ -192,7 +196,7 @@ def test_a_frame_that_is_suddenly_enormous_is_not_decoded(tmp_path: Path) -> Non
                 packet.stream = stream
                 target.mux(packet)
     told = "no frame near this second can be decoded"
-    found = list(frames(tmp_path / "bomb.mkv", [0, 3, 6], EncodeOptions(most_pixels=20_000)))
+    found = list(frames(tmp_path / "bomb.mkv", [0, 3, 6], EncodeOptions(max_pixels=20_000)))
     assert [each for _, each in found if isinstance(each, str)] == [told]
     assert len(list(frames(tmp_path / "bomb.mkv", [0, 3, 6], EncodeOptions()))) == 3
 
@@ -239,8 +243,8 @@ def test_what_is_no_video_has_a_reason(tmp_path: Path) -> None:
         "list.mp4": "not a video",
         "list.m3u8": "not a video",
         "cut.mp4": "not a video",
-        "sound.mp4": "no video in it",
-        "future.mkv": "in a codec that is unknown",
+        "sound.mp4": "no video stream",
+        "future.mkv": "unknown codec",
     }
     with pytest.raises(BadImageError, match="192 x 96 pixels, more than 9,000 in all"):
-        list(frames(good, None, EncodeOptions(most_pixels=9_000)))
+        list(frames(good, None, EncodeOptions(max_pixels=9_000)))

@@ -125,7 +125,7 @@ def test_an_id_leads_to_no_file_outside_of_the_folder(tmp_path: Path, endpoint: 
     rows = [{"id": name, "images": [{"id": name}]} for name in ("a", "../secret", str(tmp_path / "secret"))]
     ran = ask(tmp_path, endpoint, rows, images=tmp_path / "images")
     assert ran.states == {State.OK: 1, State.FAILED: 2}
-    assert ran.reasons == ["image: an id that leads out of the folder"]
+    assert ran.reasons == ["image: an id that leads outside the folder"]
 
 
 # In-context examples

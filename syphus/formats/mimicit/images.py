@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syphus.errors import ConfigError, InputError
-from syphus.images.parquet_store import columns
+from syphus.images.parquet_store import store_columns
 from syphus.images.store import part_paths
 from syphus.io.parquet import require_pyarrow
 from syphus.io.records import read_json_items
@@ -203,7 +203,7 @@ def _parquet(path: Path, with_images: bool) -> Iterator[tuple[str, object]]:
     pyarrow = require_pyarrow(str(path))
     try:
         with pyarrow.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:  # a column may be 2 GB
-            names = columns(file.schema_arrow)
+            names = store_columns(file.schema_arrow)
             if names is None:
                 raise InputError(f"{path}: no index of text; the ids must be the index, as pandas writes it")
             if with_images and names.images not in file.schema_arrow.names:

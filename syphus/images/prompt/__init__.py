@@ -1,6 +1,6 @@
-"""Images in the prompt: looked at when the input is read, and made ready to go when their call goes.
+"""Images in the prompt: inspected when the input is read, encoded when their request is sent.
 
-attachments.py  the pictures of a run
-encode.py       an image as its bytes, its size, or a data URL; what is wrong with it is an `ImageError`
-lookup.py       where the images of a query are, and their bytes
+attachments.py  the images of a run: inspects them, and puts them into requests in place of their placeholders
+encode.py       the bytes of an image file, its size, and its data URL
+lookup.py       finds the images of a query: files, the image store, or images that a plugin hands over
 """

@@ -1,8 +1,9 @@
-"""The pictures of a run: looked at when the input is read, marked in a request, encoded when its call goes.
+"""The images of a run: inspected when the input is read, encoded only when their request is sent.
 
-A request must have its key before anybody knows whether it will be sent, and keys are asked for by the thousand when a
-run goes on. So a mark stands for each image: the hash of its content and what it goes out as. Only a call that has its
-place in flight gets the image itself, so memory holds as many as there are calls in flight, and no more.
+A request needs its key before it is known whether it will be sent, and a resumed run needs keys by the thousand. So a
+request is first built with a placeholder for each image: the hash of its content, and the size and format in which it
+will be sent. The image itself is read and encoded only when the request is in flight, so memory holds no more images
+than there are requests in flight.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from typing import NamedTuple
 
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, ImageError, PromptError
-from syphus.images.prompt.lookup import ImageLookup, Listing, digest_of
+from syphus.images.prompt.lookup import ImageLister, ImageLookup, digest_of
 from syphus.text import install_hint
 from syphus.types import Message, PromptImage, PromptTemplate, Query
 
-IMAGES = "images"  #: the folder in a run's folder with the images that its plugin has handed over
-LARGEST_REQUEST = 50_000_000  #: bytes; what OpenAI takes in one request
-_READERS = 8  # threads that look at images: disks, above all those of a network, are slow one by one
-_REMEMBERED = 32  # encoded images: those of the in-context examples go out with every call
-_AS_THEY_ARE = ("JPEG", "PNG", "WEBP")  # what every provider takes; also GIF, which may be animated
-_MARK = re.compile(rb'"url":"(image:([0-9a-f]{32}):(\d+)x(\d+):([A-Z]+))"')
+IMAGES_FOLDER = "images"  #: in a run's folder: the images that its plugin has handed over
+MAX_REQUEST_BYTES = 50_000_000  #: OpenAI's limit for one request
+_READERS = 8  # threads that read images: disks, above all network disks, are slow one file at a time
+_CACHED_IMAGES = 32  # encoded ones: the images of in-context examples are sent with every request
+_SENT_UNCHANGED = ("JPEG", "PNG", "WEBP")  # every provider accepts these; GIF too, but it may be animated
+_PLACEHOLDER = re.compile(rb'"url":"(image:([0-9a-f]{32}):(\d+)x(\d+):([A-Z]+))"')
 
 
 class ImagePlaceholder(NamedTuple):
-    """What stands for an image in a request: its content, and the size and the format in which it goes out."""
+    """What stands for an image in a request: the hash of its content, and the size and format in which it is sent."""
 
     digest: str
     width: int
@@ -43,148 +44,154 @@ class ImagePlaceholder(NamedTuple):
 
 
 class ImageAttachments:
-    """The pictures of a run. `close` it, which closes the store.
+    """The images of a run. Close it after use: that closes the image store.
 
-    `images` is the image store or folder that the user has named, `kept` the folder for images that a plugin hands
-    over; without it they stay in memory. `listing` gives the images in a folder with their ids.
+    `images` is the image store or folder that the user named. `keep_folder` is for images that a plugin hands over;
+    without it they stay in memory. `lister` yields the images in a folder with their ids.
     """
 
     def __init__(
         self,
         rules: ImageRules,
         images: Path | None = None,
-        kept: Path | None = None,
-        listing: Listing | None = None,
+        keep_folder: Path | None = None,
+        lister: ImageLister | None = None,
     ) -> None:
         self.rules = rules
-        self._places = ImageLookup(images, kept, listing)
-        self._data_url = lru_cache(_REMEMBERED)(self._encoded)
-        self.seen = 0  #: images that could be read
-        self.problem = ""  #: of the first that could not
+        self._lookup = ImageLookup(images, keep_folder, lister)
+        self._cached_data_url = lru_cache(_CACHED_IMAGES)(self._data_url)
+        self.readable = 0  #: number of images that could be read
+        self.first_problem = ""  #: with the first image that could not be read
 
-    def look(self, queries: Sequence[Query]) -> list[Query]:
-        """The queries, their pictures looked at. Raises `UsageError` where the store can't be read."""
+    def inspect(self, queries: Sequence[Query]) -> list[Query]:
+        """Return the queries with the hash and size of each image, or its problem.
+
+        Raises `UsageError` if the image store can't be read.
+        """
         if not any(query.images for query in queries):
-            return list(queries)  # nor is Pillow needed
+            return list(queries)  # Pillow is not needed
         _require_pillow()
-        if any(picture.id for query in queries for picture in query.images):
+        if any(image.id for query in queries for image in query.images):
             self.prepare()
+        images = [image for query in queries for image in query.images]
         with ThreadPoolExecutor(_READERS, "images") as readers:
-            found = iter(list(readers.map(self._looked_at, (picture for query in queries for picture in query.images))))
-        looked_at = [replace(query, images=tuple(next(found) for _ in query.images)) for query in queries]
-        self._count(picture for query in looked_at for picture in query.images)
-        return looked_at
+            inspected = list(readers.map(self._inspect, images))
+        self._count(inspected)
+        remaining = iter(inspected)
+        return [replace(query, images=tuple(next(remaining) for _ in query.images)) for query in queries]
 
     def prepare(self) -> None:
-        """Opens the store, or lists the folder, before threads want it. Raises `UsageError` where that fails."""
-        self._places.prepare()
+        """Open the store, or list the folder, before threads use it. Raises `UsageError` if that fails."""
+        self._lookup.prepare()
 
-    def known(self, pictures: Sequence[PromptImage]) -> Sequence[PromptImage]:
-        """The pictures, those tried once more that could not be read. Raises `ImageError`."""
-        known = [picture if picture.digest else self._looked_at(picture) for picture in pictures]
-        bad = next((picture for picture in known if picture.problem), None)
-        if bad is not None:
-            raise ImageError(bad.name, bad.problem)
-        return known
+    def inspected(self, images: Sequence[PromptImage]) -> Sequence[PromptImage]:
+        """Return the images, and retry those that could not be read. Raises `ImageError` if one still can't be read."""
+        inspected = [image if image.digest else self._inspect(image) for image in images]
+        unreadable = next((image for image in inspected if image.problem), None)
+        if unreadable is not None:
+            raise ImageError(unreadable.name, unreadable.problem)
+        return inspected
 
-    def mark(self, picture: PromptImage) -> ImagePlaceholder:
-        """What stands for a picture that was looked at."""
-        size = self.rules.size(picture.width, picture.height)
-        same = size == (picture.width, picture.height) and picture.format in _AS_THEY_ARE
-        return ImagePlaceholder(picture.digest, *size, picture.format if same else "JPEG")
+    def placeholder(self, image: PromptImage) -> ImagePlaceholder:
+        """Return the placeholder of an inspected image."""
+        size = self.rules.size(image.width, image.height)
+        unchanged = size == (image.width, image.height) and image.format in _SENT_UNCHANGED
+        return ImagePlaceholder(image.digest, *size, image.format if unchanged else "JPEG")
 
-    def tokens(self, picture: PromptImage) -> int:
-        """The tokens that it will take, about; 0 where it can't be read."""
-        return self.rules.tokens(*self.mark(picture)[1:3]) if picture.digest else 0
+    def tokens(self, image: PromptImage) -> int:
+        """Estimate the tokens of an image; 0 if it can't be read."""
+        return self.rules.tokens(*self.placeholder(image)[1:3]) if image.digest else 0
 
-    def whole(self, body: bytes, pictures: Iterable[PromptImage]) -> Callable[[], bytes]:
-        """What gives the request that `body` is, with the pictures in the place of their marks."""
-        return partial(self._whole, body, {str(self.mark(picture)): picture for picture in pictures})
+    def body_builder(self, body: bytes, images: Iterable[PromptImage]) -> Callable[[], bytes]:
+        """Return a function that returns the body with its images in place of the placeholders."""
+        return partial(self._build_body, body, {str(self.placeholder(image)): image for image in images})
 
-    def told(self, body: bytes) -> bytes:
-        """A request for people: in the place of each mark what the image is."""
+    def describe(self, body: bytes) -> bytes:
+        """Return a request body for display: each placeholder becomes the size, format and tokens of its image."""
 
-        def words(mark: re.Match[bytes]) -> bytes:
-            width, height = int(mark[3]), int(mark[4])
+        def description(placeholder: re.Match[bytes]) -> bytes:
+            width, height = int(placeholder[3]), int(placeholder[4])
             tokens = self.rules.tokens(width, height)
-            return b'"url":"<image %dx%d %b, about %d tokens>"' % (width, height, mark[5], tokens)
+            return b'"url":"<image %dx%d %b, about %d tokens>"' % (width, height, placeholder[5], tokens)
 
-        return _MARK.sub(words, body)
+        return _PLACEHOLDER.sub(description, body)
 
     def sync(self) -> None:
-        """Images that were handed over are on the disk from now on."""
-        self._places.sync()
+        """Make sure that the images that a plugin handed over are on disk."""
+        self._lookup.sync()
 
     def close(self) -> None:
-        """Closes the store."""
-        self._places.close()
+        """Close the image store."""
+        self._lookup.close()
 
-    def _looked_at(self, picture: PromptImage) -> PromptImage:
-
-        digest = digest_of(picture.data) if picture.data else ""  # of what can't be read a second time
+    def _inspect(self, image: PromptImage) -> PromptImage:
+        digest = digest_of(image.data) if image.data else ""  # now, as the data can't be read a second time
         try:
-            data = self._places.read(picture)
-            from syphus.images.prompt.encode import measured
+            data = self._lookup.read(image)
+            from syphus.images.prompt.encode import measure_image  # here, as it needs Pillow
 
-            width, height, form = measured(picture.name, data)
+            width, height, image_format = measure_image(image.name, data)
         except ImageError as error:
-            problem = str(error).removeprefix(f"{picture.name}: ")
-            return replace(picture, data=b"", digest=digest, problem=problem)
-        if picture.data and self._places.keeps:
-            self._places.keep(digest, picture.data)
-            picture = replace(picture, data=b"")
-        return replace(picture, digest=digest or digest_of(data), width=width, height=height, format=form, problem="")
+            problem = str(error).removeprefix(f"{image.name}: ")
+            return replace(image, data=b"", digest=digest, problem=problem)
+        if image.data and self._lookup.can_keep:
+            self._lookup.keep(digest, image.data)
+            image = replace(image, data=b"")
+        return replace(
+            image, digest=digest or digest_of(data), width=width, height=height, format=image_format, problem=""
+        )
 
-    def _count(self, pictures: Iterable[PromptImage]) -> None:
-        for picture in pictures:
-            self.seen += not picture.problem
-            if picture.problem and not self.problem:
-                self.problem = f"{picture.name}: {picture.problem}"
+    def _count(self, images: Iterable[PromptImage]) -> None:
+        for image in images:
+            self.readable += not image.problem
+            if image.problem and not self.first_problem:
+                self.first_problem = f"{image.name}: {image.problem}"
 
-    def _whole(self, body: bytes, pictures: Mapping[str, PromptImage]) -> bytes:
-        parts, at = [], 0
-        for mark in _MARK.finditer(body):
-            parts += [body[at : mark.start(1)], self._data_url(pictures[mark[1].decode()])]
-            at = mark.end(1)
-        whole = b"".join([*parts, body[at:]])
-        if len(whole) > LARGEST_REQUEST:
-            told = f"larger than {LARGEST_REQUEST // 1_000_000} MB together: a request of {len(whole) / 1e6:,.0f} MB"
-            raise ImageError(f"{len(pictures)} images", told)
-        return whole
+    def _build_body(self, body: bytes, images: Mapping[str, PromptImage]) -> bytes:
+        pieces, position = [], 0
+        for placeholder in _PLACEHOLDER.finditer(body):
+            pieces += [
+                body[position : placeholder.start(1)],
+                self._cached_data_url(images[placeholder[1].decode()]),
+            ]
+            position = placeholder.end(1)
+        full_body = b"".join([*pieces, body[position:]])
+        if len(full_body) > MAX_REQUEST_BYTES:
+            limit, size = MAX_REQUEST_BYTES // 1_000_000, len(full_body) / 1e6
+            raise ImageError(f"{len(images)} images", f"larger than {limit} MB together: a request of {size:,.0f} MB")
+        return full_body
 
-    def _encoded(self, picture: PromptImage) -> bytes:
-        """The image as a data URL (RFC 2397), checked against what it was when the input was read."""
-        data, mark = self._places.read(picture), self.mark(picture)
-        if digest_of(data) != picture.digest:
-            raise ImageError(picture.name, "changed since the input was read: --check-input reads it again")
-        from syphus.images.prompt.encode import encoded
+    def _data_url(self, image: PromptImage) -> bytes:
+        """Return the image as a data URL. Raises `ImageError` if it changed since it was inspected."""
+        data, placeholder = self._lookup.read(image), self.placeholder(image)
+        if digest_of(data) != image.digest:
+            raise ImageError(image.name, "changed since the input was read: --check-input reads it again")
+        from syphus.images.prompt.encode import data_url
 
-        return encoded(picture.name, data, mark.width, mark.height, mark.format)
+        return data_url(image.name, data, placeholder.width, placeholder.height, placeholder.format)
+
+
+def inspect_example_images(template: PromptTemplate, rules: ImageRules) -> PromptTemplate:
+    """Return the template with the images of its in-context examples inspected.
+
+    Raises `PromptError` if one can't be read, since every query would be sent without it; `ConfigError` without Pillow.
+    """
+    if not any("images" in turn for turn in template.in_context):
+        return template
+    attachments = ImageAttachments(rules)
+    turns = tuple(_inspect_turn(turn, attachments) for turn in template.in_context)
+    if attachments.first_problem:
+        raise PromptError(f"An in-context example shows an image that can't be read: {attachments.first_problem}.")
+    return replace(template, in_context=turns)
+
+
+def _inspect_turn(turn: Message, attachments: ImageAttachments) -> Message:
+    if "images" not in turn:
+        return turn
+    (query,) = attachments.inspect([Query("example", turn["content"], images=tuple(turn["images"]))])
+    return Message(role=turn["role"], content=turn["content"], images=query.images)
 
 
 def _require_pillow() -> None:
-    """Raises `ConfigError` where there is none."""
     if find_spec("PIL") is None:
         raise ConfigError(f"Images in a prompt need Pillow: {install_hint('images')}")
-
-
-# FOLDED from examples.py:
-# The images of the in-context examples: looked at before anything else is done, since every query would go without.
-
-
-def look_at_examples(prefix: PromptTemplate, rules: ImageRules) -> PromptTemplate:
-    """The prefix, its images looked at. Raises `PromptError` for one that can't be read, and `ConfigError`."""
-    if not any("images" in turn for turn in prefix.in_context):
-        return prefix
-    attachments = ImageAttachments(rules)
-    turns = tuple(_looked_at(turn, attachments) for turn in prefix.in_context)
-    if attachments.problem:
-        raise PromptError(f"An in-context example shows an image that can't be read: {attachments.problem}.")
-    return replace(prefix, in_context=turns)
-
-
-def _looked_at(turn: Message, attachments: ImageAttachments) -> Message:
-    if "images" not in turn:
-        return turn
-    (query,) = attachments.look([Query("example", turn["content"], images=tuple(turn["images"]))])
-    return Message(role=turn["role"], content=turn["content"], images=query.images)

@@ -1,4 +1,4 @@
-"""An image as its bytes, its size, or a data URL; what is wrong with it is an `ImageError`."""
+"""The bytes of an image file, its size, and its data URL. A problem with an image raises `ImageError` with its name."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from syphus.errors import ImageError
 from syphus.images.convert_options import EncodeOptions
 from syphus.images.pixels import BadImageError, convert_still, measure, read_file
 
-_AS_IT_IS = EncodeOptions(size=None)
+_UNCHANGED = EncodeOptions(size=None)
 
 
-def file_bytes(name: str, path: Path) -> bytes:
-    """The bytes of an image file."""
-    with _named(name):
+def read_image_file(name: str, path: Path) -> bytes:
+    """Read an image file."""
+    with _image_errors(name):
         return read_file(path)
 
 
-def measured(name: str, data: bytes) -> tuple[int, int, str]:
-    """Width and height when upright, and the format where it can go out as it is, else ""."""
-    with _named(name):
-        return measure(data, _AS_IT_IS)
+def measure_image(name: str, data: bytes) -> tuple[int, int, str]:
+    """Return width and height when upright, and the format if the file can be sent as it is, else ""."""
+    with _image_errors(name):
+        return measure(data, _UNCHANGED)
 
 
-def encoded(name: str, data: bytes, width: int, height: int, form: str) -> bytes:
-    """The data URL (RFC 2397) of an image of this size, in pixels; encoded anew only where that is needed."""
-    with _named(name):
-        ready = convert_still(data, replace(_AS_IT_IS, size=(width, height), passing=(form,)))
-    return b"data:image/%b;base64,%b" % (form.lower().encode(), base64.b64encode(ready))
+def data_url(name: str, data: bytes, width: int, height: int, image_format: str) -> bytes:
+    """Return the data URL (RFC 2397) of an image in this size in pixels. It is encoded again only if necessary."""
+    with _image_errors(name):
+        options = replace(_UNCHANGED, size=(width, height), passthrough_formats=(image_format,))
+        encoded = convert_still(data, options)
+    return b"data:image/%b;base64,%b" % (image_format.lower().encode(), base64.b64encode(encoded))
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
+def _image_errors(name: str) -> Iterator[None]:
     try:
         yield
     except BadImageError as error:

@@ -1,7 +1,7 @@
-"""Where the images of a query are, and their bytes: files, the image store, or what a plugin has handed over.
+"""Find the images of a query: files, images in the image store, or images that a plugin hands over.
 
-What was handed over is kept in the run's folder, in a file that is called by the hash of its content, so that a run
-goes on without its plugin; the ledger holds names only. One image that a thousand rows bring along is kept once.
+The latter are kept in the run's folder, in files named by the hash of their content, so that a resumed run does not
+need its plugin; the ledger holds only names. An image that a thousand rows share is kept once.
 """
 
 from __future__ import annotations
@@ -12,101 +12,70 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock, get_ident
+from typing import TypeAlias
 
 from syphus.errors import ImageError, UsageError
 from syphus.images.store import ImageStore, open_store
 from syphus.io.durable import storage_faults, temporary_database
 from syphus.types import Frame, PromptImage, Still, Video
 
-# FOLDED from sources.py:
-# The image files of a dataset as its source has them, by the ids that its plugin gives them.
-
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")  #: of image files, also in upper case
 _CACHE = 32_000  # KiB
 
-Listing = Callable[[Path], Iterable[Still | Frame | Video]]
-
-
-class SourceIndex:
-    """Paths by id, for any thread: `listing` is asked once, when the first id is looked for.
-
-    They are kept in a temporary file, not in memory. Frames of videos are left out: they need a store.
-    """
-
-    def __init__(self, folder: Path, listing: Listing) -> None:
-        self._folder = folder
-        self._listing = listing
-        self._lock = Lock()
-        self._db: sqlite3.Connection | None = None
-
-    def find(self, name: str) -> Path | None:
-        """The file of an image. Raises `UsageError` where the plugin fails on the folder."""
-        with self._lock:
-            if self._db is None:
-                self._db = self._listed()
-            row = self._db.execute("SELECT path FROM still WHERE id = ?", (name,)).fetchone()
-        return self._folder / row[0] if row else None
-
-    def close(self) -> None:
-        """Forgets them."""
-        if self._db is not None:
-            self._db.close()
-
-    def _listed(self) -> sqlite3.Connection:
-        stills = ((each.id, str(each.path)) for each in self._listing(self._folder) if isinstance(each, Still))
-        db = temporary_database(_CACHE)
-        db.execute("CREATE TABLE still (id TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID")
-        db.executemany("INSERT OR IGNORE INTO still VALUES (?, ?)", stills)
-        return db
-
-
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")  #: of image files, also in capitals
+#: Yields the images in a folder, with the ids that the plugin gives them.
+ImageLister: TypeAlias = Callable[[Path], Iterable[Still | Frame | Video]]
 
 
 class ImageLookup:
-    """Reads images. `images` is a store, or a folder of image files; `kept` the folder for what is handed over.
+    """Reads images. `images` is an image store or a folder; `keep_folder` is for images that a plugin hands over.
 
-    Relative paths start at `images` where that is a folder of image files, otherwise at the current folder. An id is
-    looked up in the store; in a folder it is the name of a file, without its ending, or one that `listing` knows.
+    Relative paths start at `images` if that is a folder of image files, otherwise at the current folder. An id is
+    looked up in the store; in a folder, it is the name of a file without its suffix, or one that `lister` knows.
     """
 
-    def __init__(self, images: Path | None, kept: Path | None, listing: Listing | None = None) -> None:
-        self._images = images = images.absolute() if images else None  # a plugin may be in another folder just then
-        self._sources = SourceIndex(images, listing) if images and listing else None
-        self._kept = kept.absolute() if kept else None
+    def __init__(self, images: Path | None, keep_folder: Path | None, lister: ImageLister | None = None) -> None:
+        self._images = images = images.absolute() if images else None  # a plugin may change the current folder
+        self._listed_files = ListedFiles(images, lister) if images and lister else None
+        self._keep_folder = keep_folder.absolute() if keep_folder else None
         self._is_store = images is not None and (images.is_file() or any(images.glob("*.parquet")))
-        self._start = Path.cwd() if images is None or self._is_store else images
+        self._base = Path.cwd() if images is None or self._is_store else images
         self._store: ImageStore | None = None
-        self._opening = Lock()
+        self._store_lock = Lock()
 
-    def read(self, picture: PromptImage) -> bytes:
-        """The bytes of an image file, from any thread. Raises `ImageError`."""
-        if picture.data:
-            return picture.data
-        if picture.path:
-            return _read(self._start / picture.path, picture.path)
-        if not picture.id:
-            return _read(self._place(picture.digest), picture.name)
+    def read(self, image: PromptImage) -> bytes:
+        """Return the bytes of an image file, from any thread. Raises `ImageError`."""
+        if image.data:
+            return image.data
+        if image.path:
+            return _read(self._base / image.path, image.path)
+        if not image.id:
+            return _read(self._kept_path(image.digest), image.name)
         try:
             if not self._is_store:
-                return self._named(picture.id)
-            return self._opened()[picture.id]
+                return self._read_by_name(image.id)
+            return self._open_store()[image.id]
         except KeyError:
-            raise ImageError(picture.id, f"missing in {self._images}") from None
+            raise ImageError(image.id, f"missing in {self._images}") from None
         except ImageError:
             raise
         except UsageError as error:
-            raise ImageError(picture.id, f"can't be read: {error}") from error
+            raise ImageError(image.id, f"can't be read: {error}") from error
 
     def prepare(self) -> None:
-        """Opens the store, if there is one. Raises `UsageError` where it can't be read, or the plugin fails on it."""
+        """Open the store or list the folder. Raises `UsageError` if it can't be read, or the plugin fails on it."""
         if self._is_store:
-            self._opened()
-        elif self._sources:
-            self._sources.find("")
+            self._open_store()
+        elif self._listed_files:
+            self._listed_files.find("")
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether there is a folder for images that a plugin hands over."""
+        return self._keep_folder is not None
 
     def keep(self, digest: str, data: bytes) -> None:
-        """Keeps what was handed over. Raises `StorageError` where the disk fails; `sync` makes it last."""
-        path = self._place(digest)
+        """Save an image that a plugin handed over. Raises `StorageError` if the disk fails. `sync` makes it durable."""
+        path = self._kept_path(digest)
         with storage_faults(path):
             if path.is_file() and path.stat().st_size == len(data):
                 return
@@ -116,54 +85,84 @@ class ImageLookup:
             temporary.replace(path)
 
     def sync(self) -> None:
-        """What was kept survives a power cut: all of it at once, for a sync a file would take minutes."""
-        if self._kept is not None and self._kept.is_dir() and hasattr(os, "sync"):
+        """Make all kept images durable with one sync of the disks: one per file would take minutes."""
+        if self._keep_folder is not None and self._keep_folder.is_dir() and hasattr(os, "sync"):
             os.sync()
 
-    @property
-    def keeps(self) -> bool:
-        """Whether there is a folder for what is handed over."""
-        return self._kept is not None
-
     def close(self) -> None:
-        """Closes the store."""
-        for each in (self._store, self._sources):
-            if each is not None:
-                each.close()
+        """Close the image store and the list of files."""
+        for opened in (self._store, self._listed_files):
+            if opened is not None:
+                opened.close()
 
-    def _place(self, digest: str) -> Path:
-        assert self._kept is not None
-        return self._kept / digest[:2] / digest
+    def _kept_path(self, digest: str) -> Path:
+        assert self._keep_folder is not None
+        return self._keep_folder / digest[:2] / digest
 
-    def _opened(self) -> ImageStore:
-        with self._opening:
+    def _open_store(self) -> ImageStore:
+        with self._store_lock:
             if self._store is None:
                 assert self._images is not None
                 self._store = open_store(self._images)
         return self._store
 
-    def _named(self, name: str) -> bytes:
-        """The file of an id."""
+    def _read_by_name(self, name: str) -> bytes:
+        """Read the file of an id from the folder."""
         if self._images is None:
-            raise ImageError(name, "in no store: --images says where the images are")
+            raise ImageError(name, "no image store given: --images names the store or folder")
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ImageError(name, "an id that leads out of the folder")
-        for ending in (*ENDINGS, *(ending.upper() for ending in ENDINGS)):
-            path = self._images / f"{name}{ending}"
-            if os.path.isfile(path):  # noqa: PTH113 - `Path` raises where a name is too long
+            raise ImageError(name, "an id that leads outside the folder")
+        for suffix in (*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES)):
+            path = self._images / f"{name}{suffix}"
+            if os.path.isfile(path):  # noqa: PTH113 - `Path` raises if a name is too long
                 return _read(path, name)
-        found = self._sources.find(name) if self._sources else None
-        if found is not None:
-            return _read(found, name)
-        raise ImageError(name, f"missing in {self._images}")
+        listed = self._listed_files.find(name) if self._listed_files else None
+        if listed is None:
+            raise ImageError(name, f"missing in {self._images}")
+        return _read(listed, name)
+
+
+class ListedFiles:
+    """The files of the images that `lister` yields for a folder, by id, in a temporary database.
+
+    Any thread may use it. The folder is listed once, for the first lookup. Frames of videos are left out: they need a
+    store.
+    """
+
+    def __init__(self, folder: Path, lister: ImageLister) -> None:
+        self._folder = folder
+        self._lister = lister
+        self._lock = Lock()
+        self._db: sqlite3.Connection | None = None
+
+    def find(self, image_id: str) -> Path | None:
+        """Return the file of an image. Raises `UsageError` if the plugin fails on the folder."""
+        with self._lock:
+            if self._db is None:
+                self._db = self._list()
+            row = self._db.execute("SELECT path FROM still WHERE id = ?", (image_id,)).fetchone()
+        return self._folder / row[0] if row else None
+
+    def close(self) -> None:
+        """Delete the temporary database."""
+        if self._db is not None:
+            self._db.close()
+
+    def _list(self) -> sqlite3.Connection:
+        images = self._lister(self._folder)
+        stills = ((image.id, str(image.path)) for image in images if isinstance(image, Still))
+        db = temporary_database(_CACHE)
+        db.execute("CREATE TABLE still (id TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID")
+        db.executemany("INSERT OR IGNORE INTO still VALUES (?, ?)", stills)
+        return db
 
 
 def digest_of(data: bytes) -> str:
-    """The hash under which content is known: 32 hex digits of BLAKE2b."""
+    """Return the hash that identifies content: 32 hex digits of BLAKE2b."""
     return blake2b(data, digest_size=16).hexdigest()
 
 
 def _read(path: Path, name: str) -> bytes:
-    from syphus.images.prompt.encode import file_bytes  # Pillow takes its time to load, and not every run needs it
+    from syphus.images.prompt.encode import read_image_file  # Pillow is slow to import, and not every run needs it
 
-    return file_bytes(name, path)
+    return read_image_file(name, path)

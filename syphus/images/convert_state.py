@@ -1,7 +1,6 @@
-"""How far a conversion has got: one SQLite file in its work folder, with a commit for each part of the store.
+"""How far a conversion has got: one SQLite file in its work folder, committed once per part of the store.
 
-After a crash, what was written since the last commit is as if it had never been; that part is made again, with the same
-bytes.
+After a crash, everything since the last commit is discarded. That part is made again, with the same bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ CREATE INDEX IF NOT EXISTS skipped_id ON skipped (id);
 
 
 class SourcePosition(NamedTuple):
-    """How much of the sources is in the parts: whole units, the results of the next one, and bytes of files."""
+    """How much of the sources is in the parts: whole units, results of the next unit, and bytes of source files."""
 
     units: int = 0
     results: int = 0
@@ -37,9 +36,9 @@ class SourcePosition(NamedTuple):
 
 
 class ConversionState:
-    """The state of the conversion in a folder, for one process at a time. Raises `RunError` for a second one.
+    """The state of the conversion in a folder. Only one process can open it; a second one gets a `RunError`.
 
-    Whatever writes raises `StorageError` where the disk fails.
+    Methods that write raise `StorageError` if the disk fails.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,52 +53,53 @@ class ConversionState:
         except sqlite3.OperationalError as error:
             self._db.close()
             if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise RunError(f"Another process is at work in {folder}.") from error
+                raise RunError(f"Another process is using {folder}.") from error
             raise StorageError(f"{self._path} can't be written: {error}.") from error
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise RunError(f"{self._path} is broken ({error}); --restart begins anew.") from error
-        self.images, self.skipped = self._one("SELECT coalesce(sum(images), 0), coalesce(sum(skipped), 0) FROM part")
+            raise RunError(f"{self._path} is damaged ({error}). Start over with --restart.") from error
+        self.images, self.skipped = self._committed_counts()
 
     @property
     def settings(self) -> str:
-        """What the parts were made with; "" where there is nothing yet."""
+        """The digest of the settings that the parts were made with; "" for a new conversion."""
         row = self._db.execute("SELECT value FROM meta WHERE name = 'settings'").fetchone()
         return str(row[0]) if row else ""
 
     def begin(self, settings: str) -> None:
-        """Notes the settings."""
+        """Note the settings."""
         with storage_faults(self._path), self._db:
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('settings', ?)", (settings,))
 
     @property
     def position(self) -> SourcePosition:
-        """Where to go on."""
+        """Where in the sources to continue."""
         row = self._db.execute("SELECT units, results, done FROM part ORDER BY n DESC LIMIT 1").fetchone()
         return SourcePosition(*row) if row else SourcePosition()
 
     @property
     def parts(self) -> list[tuple[str, int]]:
-        """Names and bytes of the parts that are whole, in their order; the last commit may have had none."""
+        """Names and bytes of the finished parts, in order."""
+        # The last commit may have had no part.
         return self._db.execute("SELECT name, bytes FROM part WHERE name != '' ORDER BY n").fetchall()
 
-    def claim(self, image_id: str, part: int, group: int, row: int) -> bool:
-        """Notes where an image will be; False where the id is taken."""
+    def add_image(self, image_id: str, part: int, group: int, row: int) -> bool:
+        """Note where an image will be. Return False if the id is already taken."""
         with storage_faults(self._path):
-            taken = self._db.execute("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", (image_id, part, group, row))
-        self.images += taken.rowcount
-        return taken.rowcount == 1
+            added = self._db.execute("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", (image_id, part, group, row))
+        self.images += added.rowcount
+        return added.rowcount == 1
 
-    def skip(self, image_id: str, entry: dict[str, object]) -> None:
-        """Notes what is not in the store, and why."""
-        told = json.dumps(entry, ensure_ascii=False)
+    def add_skipped(self, image_id: str, entry: dict[str, object]) -> None:
+        """Note an image that is not in the store, and why."""
+        line = json.dumps(entry, ensure_ascii=False)
         with storage_faults(self._path):
-            self._db.execute("INSERT INTO skipped (id, entry) VALUES (?, ?)", (image_id, told))
+            self._db.execute("INSERT INTO skipped (id, entry) VALUES (?, ?)", (image_id, line))
         self.skipped += 1
 
     def commit(self, name: str, size: int, position: SourcePosition) -> None:
-        """Everything since the last commit is in a part of this name, which is in its place ("": there was nothing)."""
-        images, skipped = self._one("SELECT coalesce(sum(images), 0), coalesce(sum(skipped), 0) FROM part")
+        """Commit everything since the last commit; the part of this name and size has it ("" if there was no image)."""
+        images, skipped = self._committed_counts()
         with storage_faults(self._path):
             self._db.execute(
                 "INSERT INTO part (name, bytes, images, skipped, units, results, done) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -107,24 +107,26 @@ class ConversionState:
             )
             self._db.commit()
 
-    def entries(self) -> Iterator[str]:
-        """What was skipped, each as a line of JSON."""
+    def skipped_entries(self) -> Iterator[str]:
+        """Yield the skipped images, each as one line of JSON."""
         for (entry,) in self._db.execute("SELECT entry FROM skipped ORDER BY n"):
             yield entry
 
-    def places(self) -> Iterator[tuple[str, int, int, int]]:
-        """Where the images are, in the order of their ids."""
+    def locations(self) -> Iterator[tuple[str, int, int, int]]:
+        """Yield (id, part, row group, row) of every image, in the order of the ids."""
         yield from self._db.execute("SELECT id, part, a, b FROM place ORDER BY id")
 
-    def accounts_for(self, image_id: str) -> bool:
-        """Whether an image is in the store, or was skipped by its id."""
+    def is_known(self, image_id: str) -> bool:
+        """Return whether an image is in the store, or was skipped under this id."""
         found = "SELECT 1 FROM place WHERE id = ?1 UNION ALL SELECT 1 FROM skipped WHERE id = ?1"
         return self._db.execute(found, (image_id,)).fetchone() is not None
 
     def close(self) -> None:
-        """Closes the file; what was not committed is forgotten."""
+        """Close the file. Uncommitted changes are discarded."""
         self._db.close()
 
-    def _one(self, query: str) -> tuple[int, int]:
-        row: tuple[int, int] = self._db.execute(query).fetchone()
-        return row
+    def _committed_counts(self) -> tuple[int, int]:
+        counts: tuple[int, int] = self._db.execute(
+            "SELECT coalesce(sum(images), 0), coalesce(sum(skipped), 0) FROM part"
+        ).fetchone()
+        return counts
