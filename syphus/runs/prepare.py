@@ -10,7 +10,7 @@ from pathlib import Path
 from syphus.config.options import Options
 from syphus.config.pricing import Price, load_prices
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import Config, EndpointConfig, load_config, validate_config
+from syphus.config.settings import Config, EndpointConfig, load_config, read_setting, validate_config
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
 from syphus.images.prompt.attachments import IMAGES_FOLDER, ImageAttachments, inspect_example_images
