@@ -15,7 +15,7 @@ from syphus.answers.scoring import Scored
 from syphus.cli.mimicit import columns
 from syphus.cli.streams import say
 from syphus.cli.summary import going_on
-from syphus.cold_start.conclusion import shortcoming_lines
+from syphus.cold_start.advice import shortcoming_lines
 from syphus.cold_start.review import ACCEPT, EDIT, REJECT, Decision
 from syphus.cold_start.search import ColdStartResult
 from syphus.errors import ConfigError, InterruptError

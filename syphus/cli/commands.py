@@ -13,7 +13,7 @@ import typer
 
 from syphus.cli.parameters import with_fields, with_options
 from syphus.cli.streams import command_given, print_as_json, print_lines
-from syphus.config.options import Options
+from syphus.config.options import ColdStartOptions, Options
 from syphus.errors import ConfigError
 from syphus.images.convert_options import ConvertOptions
 from syphus.text import SIMULATED_NOTICE, pluralize
@@ -137,46 +137,18 @@ def convert(options: ConvertOptions) -> None:
 
 
 @with_options
-def cold_start(
-    options: Options,
-    rounds: Annotated[int, typer.Option(metavar="N", help="Rounds at the most.")] = 3,
-    examples: Annotated[int, typer.Option(metavar="N", help="In-context examples to look for.")] = 3,
-    sample: Annotated[
-        int, typer.Option(metavar="N", help="Queries that are asked in each round, to choose from.")
-    ] = 24,
-    answers: Annotated[int, typer.Option(metavar="N", help="Answers to each of them.")] = 1,
-    held_out: Annotated[int, typer.Option(metavar="N", help="Other queries, which prove the set.")] = 40,
-    tokens: Annotated[int, typer.Option(metavar="N", help="Tokens that the examples may have together.")] = 2000,
-    strategy: Annotated[str, typer.Option(metavar="NAME", help="How to choose: diverse, best or random.")] = "diverse",
-    judge: Annotated[bool, typer.Option("--judge", help="Have the model judge the answers, too.")] = False,
-    pinned: Annotated[str, typer.Option(metavar="FILE", help="A prompt file whose examples are in every set.")] = "",
-    review: Annotated[
-        bool, typer.Option("--review", help="Accept, reject or edit the examples before the proof.")
-    ] = False,
-    write_prompt: Annotated[
-        bool, typer.Option("--write-prompt", help="Put the prompt where the dataset's own is; that is kept as .old.")
-    ] = False,
-) -> None:
-    """Looks for in-context examples for a prompt, and proves that they help; exit 1 where they do not."""
+@with_fields(ColdStartOptions, parameter="search_options")
+def cold_start(options: Options, search_options: ColdStartOptions) -> None:
+    """Search for in-context examples for a prompt, and prove that they help; exit 1 if they do not."""
     from syphus.cli.cold_start import TerminalReviewer, searched
     from syphus.cold_start.command import cold_start as search
     from syphus.cold_start.plan import SearchPlan
     from syphus.cold_start.results_json import as_json
     from syphus.progress import make_observer
 
-    plan = SearchPlan(
-        rounds=rounds,
-        sample=sample,
-        answers=answers,
-        held_out=held_out,
-        examples=examples,
-        tokens=tokens,
-        strategy=strategy,
-        judge=judge,
-        seed=options.seed,
-    )
-    observer, reviewer = make_observer(), TerminalReviewer() if review else None
-    ended = search(options, plan, os.environ, observer, pinned=pinned, reviewer=reviewer, write=write_prompt)
+    observer, reviewer = make_observer(), TerminalReviewer() if search_options.review else None
+    plan = SearchPlan.from_options(search_options, options.seed)
+    ended = search(options, plan, os.environ, observer, reviewer)
     for line in searched(ended, command_given()):
         observer.say(line)
     if options.json:

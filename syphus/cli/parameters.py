@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from syphus.config.options import Options
+from syphus.config.options import ColdStartOptions, Options
 from syphus.errors import ConfigError
 from syphus.images.convert_options import ConvertOptions
 from syphus.types import Relation, State
@@ -29,9 +29,13 @@ def with_options(command: Callable[..., None], without: Container[str] = ()) -> 
 
 
 def with_fields(
-    kind: type[Options] | type[ConvertOptions], without: Container[str] = ()
+    kind: type[Options] | type[ColdStartOptions] | type[ConvertOptions],
+    without: Container[str] = (),
+    parameter: str = "options",
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The same for the fields of another dataclass, which are declared as those of `Options` are.
+
+    The command gets an instance of `kind` as `parameter`.
 
     typer makes options from a function's parameters; this writes those parameters, so that each option is declared
     once, and has the same name, default and help in every command. A parameter of the command's own goes before the
@@ -41,12 +45,12 @@ def with_fields(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command, eval_str=True).parameters
-        mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in own.items() if name != "options"]
+        mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in own.items() if name != parameter]
         taken = [each for each in fields(kind) if each.name not in own and each.name not in without]
 
         def run(**values: Any) -> None:  # what typer has read, and checked by the parameters below
             given: dict[str, Any] = {each.name: _value(values.pop(each.name), hints[each.name]) for each in taken}
-            command(**values, options=kind(**given))
+            command(**values, **{parameter: kind(**given)})
 
         shared = [_parameter(each, hints[each.name]) for each in taken]
         vars(run)["__signature__"] = inspect.Signature([*mine, *shared])
@@ -62,7 +66,7 @@ def _parameter(option: Field[object], hint: object) -> inspect.Parameter:
         hint, hint
     )  # type: ignore[call-overload]  # a hint can be anything, and is only looked up
     default = [] if read_as == list[Path] else "" if hint == tuple[State, ...] else option.default
-    metavar = "PATH" if option.name.endswith("_path") else _METAVARS.get(hint)
+    metavar = option.metadata["metavar"] or ("PATH" if option.name.endswith("_path") else _METAVARS.get(hint))
     how = typer.Option(flag, *option.metadata["flags"], help=option.metadata["help"], metavar=metavar)
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[read_as, how]

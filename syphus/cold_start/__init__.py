@@ -1,9 +1,9 @@
 """The cold start: in-context examples for a prompt that has none, looked for, chosen and proven.
 
+advice.py        what to try if no set was satisfactory
 candidates.py    all candidates so far
 command.py       the command, from its options to its files
 compare.py       prompts and models compared
-conclusion.py    what it has come to, kept with the run
 page.py          the report page; page_style.py is how it looks
 plan.py          what it is to do, and what comes of it: values
 prompt_file.py   the prompt as a file

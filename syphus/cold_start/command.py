@@ -1,4 +1,8 @@
-"""The command `cold-start`: from its options to a prompt that a person can read, and a page that shows why it is so."""
+"""The command `cold-start`, and the cold start before the main job.
+
+Both do the same, in the same folder and within the same budget. Whichever runs first does the work; the other uses what
+was found.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from syphus.cold_start.conclusion import SavedPrompt, load_saved_prompt, search_key, shortcoming_lines
+from syphus.cold_start.advice import shortcoming_lines
 from syphus.cold_start.plan import FEWEST_QUERIES, SearchPlan
-from syphus.cold_start.prompt_file import FILE, prompt_text
+from syphus.cold_start.prompt_file import FILE, SavedPrompt, load_saved_prompt, prompt_text, search_key
 from syphus.cold_start.review import Reviewer
 from syphus.cold_start.search import ColdStart, ColdStartResult
 from syphus.config.options import ALWAYS, Options
@@ -26,7 +30,8 @@ from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import open_run_folder
 from syphus.text import pluralize, short_path
-from syphus.types import PromptTemplate
+
+MIN_QUERIES_UNASKED = 100  #: distinct ones; for fewer, a search would cost more than the run
 
 
 def cold_start(
@@ -34,42 +39,40 @@ def cold_start(
     plan: SearchPlan,
     environ: Mapping[str, str],
     observer: Observer,
-    *,
-    pinned: str = "",
     reviewer: Reviewer | None = None,
-    write: bool = False,
 ) -> ColdStartResult:
-    """Looks for in-context examples, whether or not the prompt has some; see `Search` for what it raises.
+    """Search for in-context examples, whether or not the prompt has some. Raises what `ColdStart.run` raises.
 
-    `pinned` is a prompt file whose examples are in every set; `write` puts a satisfactory prompt where the dataset's
-    own is, and keeps that as `*.old`.
+    With `write_prompt`, a satisfactory prompt replaces the dataset's own file, which is kept as `*.old`.
     """
     prepared = prepare(options, environ)
     prepared.require_endpoint()
-    place = prompt_destination(prepared) if write else None
+    destination = prompt_destination(prepared) if plan.write_prompt else None
     with open_run_folder(prepared.options.folder) as store:
         refuse_mixing(store, prepared.options.offline)
-        own = sum(turn["role"] == "assistant" for turn in prepared.template.in_context)
-        if own and not pinned:
-            left_out = f"{pluralize(own, 'in-context example')} of the prompt {'is' if own == 1 else 'are'} left out"
-            observer.say(f"{left_out}; --pinned FILE keeps those of a file.")
-        ended = ColdStart(prepared, plan, store, observer).run(pinned, reviewer)
-    if place is None:
-        return ended
-    if not ended.found.satisfactory:
-        observer.say(f"{place} was not written: the set is not satisfactory.")
-        return ended
+        present = sum(turn["role"] == "assistant" for turn in prepared.template.in_context)
+        if present and not plan.pinned:
+            examples = pluralize(present, "in-context example")
+            verb = "is" if present == 1 else "are"
+            observer.say(f"{examples} of the prompt {verb} left out; --pinned FILE keeps those of a file.")
+        result = ColdStart(prepared, plan, store, observer).run(reviewer)
+    if destination is None:
+        return result
+    if not result.found.satisfactory:
+        observer.say(f"{destination} was not written: the set is not satisfactory.")
+        return result
     try:
-        _put(place, prompt_text(prepared.plugin.name, ended.template, ended.found).encode(), observer)
+        text = prompt_text(prepared.plugin.name, result.template, result.found)
+        _install_prompt(destination, text.encode(), observer)
     except StorageError as error:
-        return ended._replace(stopped_by=error)
-    return ended._replace(files=(*ended.files, short_path(place)))
+        return result._replace(stopped_by=error)
+    return result._replace(files=(*result.files, short_path(destination)))
 
 
 def prompt_destination(prepared: PreparedRun) -> Path:
-    """Where the dataset's prompt file is, or belongs: never inside of an installed Syphus.
+    """Return where the dataset's prompt file is or belongs: never inside an installed Syphus.
 
-    Raises `ConfigError` where the plugin makes its prompt itself.
+    Raises `ConfigError` if the plugin makes its prompt itself.
     """
     dataset = prepared.dataset
     if type(dataset)._load_prefix is not AbstractDataset._load_prefix:
@@ -80,93 +83,79 @@ def prompt_destination(prepared: PreparedRun) -> Path:
     return source.with_suffix(".yaml")
 
 
-def _put(place: Path, prompt: bytes, observer: Observer) -> None:
-    """Writes it there; what was there is kept beside it, and nothing that was kept before is written over."""
-    with storage_faults(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        before = place.read_bytes() if place.exists() else prompt
+def _install_prompt(path: Path, prompt: bytes, observer: Observer) -> None:
+    """Write the prompt to `path`. Keep the file that was there as `*.old`, and overwrite no earlier copy."""
+    with storage_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.read_bytes() if path.exists() else prompt
         if before != prompt:
-            names = (f"{place.name}.old{number}" for number in ("", *range(2, 10_000)))
-            old = next(path for path in map(place.with_name, names) if not path.exists())
-            old.write_bytes(before)
-            observer.say(f"The prompt that was there is kept as {short_path(old)}.")
-    with replace_file(place) as file:
+            names = (f"{path.name}.old{number}" for number in ("", *range(2, 10_000)))
+            backup = next(each for each in map(path.with_name, names) if not each.exists())
+            backup.write_bytes(before)
+            observer.say(f"The prompt that was there is kept as {short_path(backup)}.")
+    with replace_file(path) as file:
         file.write(prompt)
 
 
-# FOLDED from before.py:
-# The cold start before the main job: where the prompt has no in-context examples, or where it is told to.
-#
-# It is the same as that of the command `cold-start`, in the same folder and within the same budget;
-# whichever comes first
-# does it, and the other takes what was found.
-
-MIN_QUERIES_UNASKED = 100  #: different ones; for fewer, a search would cost more than the run
+# Before the main job.
 
 
 def ensure_examples(prepared: PreparedRun, store: Store, observer: Observer) -> PreparedRun | SyphusError:
-    """The run with in-context examples that were found for it, or without; or what keeps it from being begun.
+    """Return the run with the in-context examples of a cold start, or as it is if it needs none.
 
-    Raises `UsageError` and `StorageError`.
+    Returns an error if the search failed. Raises `UsageError` and `StorageError`.
     """
-    prefix = prepared.template
-    begun = last_settings(store, GenerateStage.name)
-    known = load_saved_prompt(store)
-    wanted = search_key(prefix.system_message, prepared.config.model)
-    if known is not None and (known.edited or (known.asked_for == wanted and (known.satisfactory or begun))):
-        return _known(prepared, known, store, observer)
-    if begun is not None and not prepared.options.accept_changes:
-        return prepared  # it goes on as it was begun; what has changed in it is told as ever
-    if not _worthwhile(prepared, store, observer):
+    saved = load_saved_prompt(store)
+    settings = last_settings(store, GenerateStage.name)
+    key = search_key(prepared.template.system_message, prepared.config.model)
+    if saved is not None and (saved.edited or (saved.search_key == key and (saved.satisfactory or settings))):
+        return _use_saved_prompt(prepared, saved, store, observer)
+    if settings is not None and not prepared.options.accept_changes:
+        return prepared  # it resumes as it began; changed settings are reported as usual
+    if not _should_search(prepared, store, observer):
         return prepared
-    ended = ColdStart(prepared, SearchPlan(seed=prepared.options.seed), store, observer).run()
-    return _after(ended, prepared, store, observer)
+    result = ColdStart(prepared, SearchPlan(seed=prepared.options.seed), store, observer).run()
+    return _use_result(result, prepared, store, observer)
 
 
-def _known(prepared: PreparedRun, known: SavedPrompt, store: Store, observer: Observer) -> PreparedRun:
-    how = "which was edited by hand" if known.edited else "which a cold start has found"
-    observer.say(f"The in-context examples are those of {short_path(store.folder / FILE)}, {how}.")
-    return _taught(prepared, known.template)
+def _use_saved_prompt(prepared: PreparedRun, saved: SavedPrompt, store: Store, observer: Observer) -> PreparedRun:
+    origin = "which was edited by hand" if saved.edited else "which a cold start has found"
+    observer.say(f"The in-context examples are those of {short_path(store.folder / FILE)}, {origin}.")
+    return replace(prepared, template=saved.template)
 
 
-def _worthwhile(prepared: PreparedRun, store: Store, observer: Observer) -> bool:
-    """Whether to do it: with `auto` only where the queries are so many that it is a small part of their cost."""
+def _should_search(prepared: PreparedRun, store: Store, observer: Observer) -> bool:
+    """Return whether to search. Without `--cold-start always`, only if the search is a small part of the run's cost."""
     with closing(prepared.attachments(store.folder)) as attachments:
         sync_input(store, GenerateStage.name, prepared, observer.reading, attachments)
-    found = count_distinct_texts(store, GenerateStage.name, MIN_QUERIES_UNASKED)
-    if prepared.options.cold_start == ALWAYS and found:
+    count = count_distinct_texts(store, GenerateStage.name, MIN_QUERIES_UNASKED)
+    if prepared.options.cold_start == ALWAYS and count:
         return True
-    if found >= MIN_QUERIES_UNASKED:
-        observer.say(
-            "The prompt has no in-context examples: they are looked for first (--cold-start never goes without)."
-        )
+    if count >= MIN_QUERIES_UNASKED:
+        observer.say("The prompt has no in-context examples: searching for some first (--cold-start never skips this).")
         return True
-    if found:
-        told = pluralize(found, "different query", "different queries")
-        hint = " (--cold-start always does)" if found >= FEWEST_QUERIES else ""
-        observer.say(f"The prompt has no in-context examples. For {told} none are looked for{hint}.")
+    if count:
+        queries = pluralize(count, "different query", "different queries")
+        hint = " (--cold-start always does)" if count >= FEWEST_QUERIES else ""
+        observer.say(f"The prompt has no in-context examples. With {queries}, none are searched for{hint}.")
     return False
 
 
-def _after(
-    ended: ColdStartResult, prepared: PreparedRun, store: Store, observer: Observer
+def _use_result(
+    result: ColdStartResult, prepared: PreparedRun, store: Store, observer: Observer
 ) -> PreparedRun | SyphusError:
-    stopped_by = ended.stopped_by
-    if ended.found.satisfactory:
-        observer.say(f"Satisfactory. Files: {', '.join(ended.files)}")
-        return _taught(prepared, ended.template)
+    stopped_by = result.stopped_by
+    if result.found.satisfactory:
+        observer.say(f"Satisfactory. Files: {', '.join(result.files)}")
+        return replace(prepared, template=result.template)
     if stopped_by is not None and not isinstance(stopped_by, BudgetError):
         return stopped_by
-    for line in shortcoming_lines(ended.found):
+    for line in shortcoming_lines(result.found):
         observer.say(line)
     if stopped_by is not None:
         return stopped_by
-    best = f" Its best set is in {short_path(store.folder / FILE)}: edit that," if ended.files else " Go on"
+    best = f" Its best set is in {short_path(store.folder / FILE)}: edit that," if result.files else " Go on"
     return UnsatisfactoryError(
         "The cold start has found no satisfactory in-context examples, and nothing was generated."
         f"{best} or go without: --cold-start never."
     )
-
-
-def _taught(prepared: PreparedRun, prefix: PromptTemplate) -> PreparedRun:
-    return replace(prepared, template=prefix)

@@ -1,78 +1,65 @@
-"""What a cold start is to do, and what comes of it: values."""
+"""What a cold start does, what it finds, and what it will cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.proof import MIN_QUERIES, AblationResult, Proof, Thresholds
-from syphus.cold_start.selection import STRATEGIES
-from syphus.errors import ConfigError, InputError
+from syphus.config.options import ColdStartOptions
+from syphus.errors import InputError
 from syphus.runs.forecast import SPREAD, TYPICAL_ANSWER_TOKENS, template_tokens
 from syphus.runs.prepare import PreparedRun
 from syphus.text import format_dollars, pluralize
 from syphus.types import BYTES_PER_TOKEN, PromptTemplate, Usage
 
-STAGE_PREFIX = "cold start"  #: how the names of its stages begin
-FEWEST_QUERIES = 2 * MIN_QUERIES  #: different ones, that a sample and a held-out part can be made of
-_TO_A_COPY = 40  #: answers of which one may copy an example
-MAX_EXAMPLE_TOKENS = 2_000  #: that all in-context examples may have together
+STAGE_PREFIX = "cold start"  #: begins the names of its stages in the ledger
+FEWEST_QUERIES = 2 * MIN_QUERIES  #: distinct ones, for a sample and a held-out part
+_ANSWERS_PER_COPY = 40  #: one copied example among so many answers is chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchPlan:
-    """How a cold start goes about it. Raises `ConfigError` for numbers that make no sense."""
+class SearchPlan(ColdStartOptions):
+    """What a cold start does: its options, the seed of its samples, and what counts as satisfactory."""
 
-    rounds: int = 3  #: at the most
-    sample: int = 24  #: queries that are asked in each round, for candidates
-    answers: int = 1  #: to each of them
-    held_out: int = 40  #: queries that prove the set, and never become an example
-    examples: int = 3
-    tokens: int = MAX_EXAMPLE_TOKENS
-    strategy: str = "diverse"
-    judge: bool = False
     seed: int = 0
-    thresholds: Thresholds | None = None  #: None: as `wanted` says
+    thresholds: Thresholds | None = None  #: None: see `effective_thresholds`
 
-    def __post_init__(self) -> None:
-        for name in ("rounds", "sample", "answers", "held_out", "examples", "tokens"):
-            least = MIN_QUERIES if name == "held_out" else 1
-            if getattr(self, name) < least:
-                told = f"--{name.replace('_', '-')} {getattr(self, name)}"
-                raise ConfigError(f"{told}: a number from {least} on is needed.")
-        if self.strategy not in STRATEGIES:
-            raise ConfigError(f"--strategy {self.strategy}: there is {', '.join(STRATEGIES)}.")
+    @classmethod
+    def from_options(cls, options: ColdStartOptions, seed: int) -> SearchPlan:
+        """Return the plan of these options."""
+        return cls(**asdict(options), seed=seed)
 
     @property
     def effective_thresholds(self) -> Thresholds:
-        """What satisfactory means; of 40 answers one may copy an example, which is chance, and of fewer none."""
-        return self.thresholds or Thresholds(copies=self.held_out // _TO_A_COPY)
+        """What satisfactory means. By default one copied example is allowed for each 40 held-out queries."""
+        return self.thresholds or Thresholds(copies=self.held_out // _ANSWERS_PER_COPY)
 
     @property
     def enough_queries(self) -> int:
-        """How many different queries are enough: more make no difference to the plan."""
+        """The number of distinct queries beyond which more make no difference to the plan."""
         return 2 * max(self.sample, self.held_out)
 
-    def fit_to(self, different: int) -> SearchPlan:
-        """The same for an input with so many different queries, at least half of which are left to choose from.
+    def fit_to(self, distinct: int) -> SearchPlan:
+        """Return the plan for an input with `distinct` different queries. At least half of them are left for samples.
 
-        Raises `InputError` where there are too few.
+        Raises `InputError` if there are too few.
         """
-        if different < FEWEST_QUERIES:
+        if distinct < FEWEST_QUERIES:
             raise InputError(
-                f"{pluralize(different, 'different query', 'different queries')} can be asked about: too few for a "
+                f"{pluralize(distinct, 'different query', 'different queries')} can be asked about: too few for a "
                 f"cold start, which needs {FEWEST_QUERIES} to choose from and to prove with. "
                 "Write the examples by hand."
             )
-        held_out = min(self.held_out, different // 2)
-        return replace(self, held_out=held_out, sample=min(self.sample, different - held_out))
+        held_out = min(self.held_out, distinct // 2)
+        return replace(self, held_out=held_out, sample=min(self.sample, distinct - held_out))
 
     def max_requests(self, rounds: int | None = None, judged: bool | None = None) -> int:
-        """How many requests so many rounds take at the most, the first of which has no set to go by.
+        """Return the maximum number of requests of so many rounds, by default all of the plan.
 
-        A round proposes, judges where that is wanted, and proves; a round that is not the last also asks without each
-        example.
+        A round asks for candidates, has them judged with `--judge`, and asks the held-out queries. All but the last
+        also leave out each example in turn. The held-out queries are asked once without examples.
         """
         rounds = self.rounds if rounds is None else rounds
         candidates = self.sample * self.answers
@@ -82,9 +69,10 @@ class SearchPlan:
 
 @dataclass(frozen=True, slots=True)
 class SearchRound:
-    """One round: its candidates, all that were scored in it; the chosen ones, and what the proof has shown.
+    """One round: the candidates scored so far, the chosen ones, and what their proof has shown.
 
-    `asked_with` is the prompt that the candidates were proposed with. `fates` says in a few words what became of each
+    `asked_with` is the prompt that the new candidates answered, `template` the one with the chosen examples. `with_set`
+    and `without` are the held-out answers with and without them. `fates` says in a few words what became of each
     candidate, by its key.
     """
 
@@ -101,15 +89,15 @@ class SearchRound:
 
     @property
     def proposed(self) -> int:
-        """Candidates that came up in this round."""
+        """The number of candidates that are new in this round."""
         return sum(each.candidate.round == self.number for each in self.scored)
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a cold start has come to. `best` is the round whose set is kept; None where no answer could be chosen.
+    """What a cold start found. `best` is the round with the best set; None if no answer could become an example.
 
-    `missing` is what keeps it from being satisfactory, `advice` what to try.
+    `missing` says what keeps the set from being satisfactory, `advice` what to try.
     """
 
     rounds: tuple[SearchRound, ...] = ()
@@ -119,7 +107,7 @@ class SearchResult:
 
     @property
     def satisfactory(self) -> bool:
-        """Whether the best set has been proven, and nothing is missing."""
+        """Whether the best set was proven to help."""
         return self.best is not None and self.best.proof is not None and self.best.proof.satisfactory
 
     @property
@@ -128,43 +116,39 @@ class SearchResult:
         return tuple(each.candidate for each in self.best.chosen) if self.best else ()
 
 
-# FOLDED from forecast.py:
-# What a cold start will take at the most, before it costs anything.
-
-
 def search_forecast(prepared: PreparedRun, plan: SearchPlan, askable: int, annotation_bytes: float) -> list[str]:
-    """Where from, how much at the least and at the most; `annotation_bytes` is the size of an average annotation.
+    """Return the lines that say what a cold start will do, and its minimum and maximum cost.
 
-    `plan` fits the input. Says so where the budget will not do for one round.
+    `plan` fits the input; `askable` is the number of queries, `annotation_bytes` the size of an average annotation. A
+    line says so if the budget is too small for one round.
     """
     options, model = prepared.options, prepared.config.model
     least, most = plan.max_requests(1), plan.max_requests()
-    of_all = f"{plan.sample} of {pluralize(askable, 'query', 'queries')}"
-    what = f"{of_all} a round to choose from, {plan.held_out} others to prove with"
+    sample = f"{plan.sample} of {pluralize(askable, 'query', 'queries')}"
+    what = f"{sample} a round to choose from, {plan.held_out} others to prove with"
     lines = [f"{options.name} {options.dataset_version}: cold start: {what}, {model} at {prepared.endpoint}"]
-    many_requests = f"{least:,} requests for one round" + (
-        f", {most:,} at the most for {plan.rounds}" if plan.rounds > 1 else " at the most"
-    )
+    requests = f"{least:,} requests for one round"
+    requests += f", at most {most:,} for {plan.rounds}" if plan.rounds > 1 else " at most"
     if options.max_requests is not None and options.max_requests < least:
-        lines.append(f"--max-requests {options.max_requests} will not do for one round.")
+        lines.append(f"--max-requests {options.max_requests} is not enough for one round.")
     if options.offline:
-        return [*lines, many_requests]
-    asked = annotation_bytes / BYTES_PER_TOKEN
-    examples = min(plan.tokens, plan.examples * (asked + TYPICAL_ANSWER_TOKENS)) / 2
-    each = Usage(
-        int(template_tokens(PromptTemplate(prepared.template.system_message), prepared.image_rules) + examples + asked),
-        int(TYPICAL_ANSWER_TOKENS),
-    )
-    lines.append(f"{many_requests}; {_cost(prepared, each, least, most)}")
+        return [*lines, requests]
+    annotation = annotation_bytes / BYTES_PER_TOKEN
+    # Half of what the examples may take, because the first queries are asked without them.
+    examples = min(plan.tokens, plan.examples * (annotation + TYPICAL_ANSWER_TOKENS)) / 2
+    system_message = PromptTemplate(prepared.template.system_message)
+    prompt = template_tokens(system_message, prepared.image_rules) + examples + annotation
+    each = Usage(int(prompt), int(TYPICAL_ANSWER_TOKENS))
+    lines.append(f"{requests}; {_cost(prepared, each, least, most)}")
     return lines
 
 
 def _cost(prepared: PreparedRun, each: Usage, least: int, most: int) -> str:
     tokens = each.prompt_tokens + each.completion_tokens
     fewest, all_of_them = (f"{count * tokens / 1000:,.0f}k" for count in (least, most))
-    told = f"about {fewest}{f' to {all_of_them}' if most > least else ''} tokens"
+    total = f"about {fewest}{f' to {all_of_them}' if most > least else ''} tokens"
     if prepared.price is None:
-        return f"{told}, cost unknown (no price for this model)"
+        return f"{total}, cost unknown (no price for this model)"
     price = prepared.price.cost(each)
     low, high = format_dollars(least * price * (1 - SPREAD)), format_dollars(most * price * (1 + SPREAD))
-    return f"{told}, {low} to {high}" if low != high else f"{told}, {high}"
+    return f"{total}, {low} to {high}" if low != high else f"{total}, {high}"

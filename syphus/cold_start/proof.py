@@ -8,6 +8,7 @@ from math import sqrt
 from random import Random
 
 from syphus.answers.scoring.candidates import Scored
+from syphus.answers.scoring.heuristics import COPIES_NO_EXAMPLE
 from syphus.types import State
 
 MIN_QUERIES = 6  #: queries that can tell a difference from chance: of fewer, all may go the same way by it
@@ -101,7 +102,7 @@ def prove(
     both = sorted(one.keys() & other.keys())
     gain = paired_bootstrap([one[q] for q in both], [other[q] for q in both], seed) if both else Interval(0, 0, 0)
     share, mean = _valid(with_set), _mean(list(one.values()))
-    copies = sum("copies no example" in each.barred for each in with_set)
+    copies = sum(COPIES_NO_EXAMPLE in each.barred for each in with_set)
     missing = []
     if share < thresholds.valid_share:
         missing.append(f"valid share {share:.0%}, at least {thresholds.valid_share:.0%} is wanted")

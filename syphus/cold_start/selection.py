@@ -12,6 +12,7 @@ from statistics import median
 from syphus.answers.scoring.candidates import Candidate, Scored
 from syphus.answers.scoring.variety import question_type
 from syphus.answers.scoring.words import content_stems, jaccard_similarity
+from syphus.config.options import STRATEGY_NAMES
 from syphus.types import BYTES_PER_TOKEN
 
 Strategy = Callable[[Sequence[Scored], Sequence[Scored], Random], Scored]
@@ -44,7 +45,7 @@ def random(remaining: Sequence[Scored], taken: Sequence[Scored], random: Random)
     return random.choice(remaining)
 
 
-STRATEGIES: dict[str, Strategy] = {"diverse": diverse, "best": best, "random": random}
+STRATEGIES: dict[str, Strategy] = dict(zip(STRATEGY_NAMES, (diverse, best, random), strict=True))
 
 
 def choose(

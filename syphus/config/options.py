@@ -16,6 +16,7 @@ from syphus.types import Relation, State
 T = TypeVar("T")
 
 COLD_STARTS = AUTO, ALWAYS, NEVER = ("auto", "always", "never")
+STRATEGY_NAMES = ("diverse", "best", "random")  #: ways to choose in-context examples
 
 
 def _option(
@@ -25,9 +26,10 @@ def _option(
     least: float | None = None,
     above: float | None = None,
     most: float = math.inf,
+    metavar: str = "",
 ) -> T:
-    """A field with the help of its option, other names of it than its own, and the numbers that make sense."""
-    metadata = {"help": explained, "flags": flags, "least": least, "above": above, "most": most}
+    """Return a field with its option's help, further flags and range; `metavar` names its value in the help."""
+    metadata = {"help": explained, "flags": flags, "least": least, "above": above, "most": most, "metavar": metavar}
     value: T = field(default=default, metadata=metadata)
     return value
 
@@ -106,17 +108,44 @@ class Options:
     def __post_init__(self) -> None:
         if self.cold_start not in COLD_STARTS:
             raise ConfigError(f"--cold-start {self.cold_start}: there is {', '.join(COLD_STARTS)}.")
-        for option in fields(self):
-            value, least, above = getattr(self, option.name), option.metadata["least"], option.metadata["above"]
-            flag = f"--{option.name.replace('_', '-')} {value}"
-            most = option.metadata["most"]
-            if value is not None and least is not None and not (least <= value < math.inf and value <= most):
-                upto = "on" if most == math.inf else f"to {most}"
-                raise ConfigError(f"{flag}: a number from {least} {upto} is needed.")
-            if value is not None and above is not None and not above < value < math.inf:
-                raise ConfigError(f"{flag}: a number above {above} is needed.")
+        _check_ranges(self)
 
     @property
     def folder(self) -> Path:
         """Where the run is kept, once `name` is in the order Class.module."""
         return self.output_dir / self.name / self.dataset_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColdStartOptions:
+    """The options of `cold-start` besides those of the main job. Raises `ConfigError` for a number out of range."""
+
+    rounds: int = _option(3, "Maximum number of rounds.", least=1)
+    examples: int = _option(3, "In-context examples to find.", least=1)
+    sample: int = _option(24, "Queries to ask in each round, to choose examples from.", least=1)
+    answers: int = _option(1, "Answers to each of these queries.", least=1)
+    held_out: int = _option(40, "Other queries to ask, to prove the set.", least=6)
+    tokens: int = _option(2_000, "Maximum tokens of all examples together.", least=1)
+    strategy: str = _option("diverse", "How to choose examples: diverse, best or random.", metavar="NAME")
+    judge: bool = _option(False, "Have the model judge the answers, too.")
+    pinned: str = _option("", "A prompt file whose examples are in every set.", metavar="FILE")
+    review: bool = _option(False, "Accept, reject or edit the examples before the proof.")
+    write_prompt: bool = _option(False, "Write the prompt to the dataset's own prompt file; keep the old one as .old.")
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+        if self.strategy not in STRATEGY_NAMES:
+            raise ConfigError(f"--strategy {self.strategy}: there is {', '.join(STRATEGY_NAMES)}.")
+
+
+def _check_ranges(options: Options | ColdStartOptions) -> None:
+    for option in fields(options):
+        least, above = option.metadata.get("least"), option.metadata.get("above")
+        most = option.metadata.get("most", math.inf)
+        value = getattr(options, option.name)
+        flag = f"--{option.name.replace('_', '-')} {value}"
+        if value is not None and least is not None and not (least <= value < math.inf and value <= most):
+            upto = "on" if most == math.inf else f"to {most}"
+            raise ConfigError(f"{flag}: a number from {least} {upto} is needed.")
+        if value is not None and above is not None and not above < value < math.inf:
+            raise ConfigError(f"{flag}: a number above {above} is needed.")

@@ -254,7 +254,7 @@ def test_the_budget_holds_over_the_loop_and_it_goes_on_with_a_higher_one(tmp_pat
         assert isinstance(short.error, BudgetError)
         assert short.exit_code == 4
         assert endpoint.stats.requests == 30
-        assert said(short, "--max-requests 30 will not do for one round.")
+        assert said(short, "--max-requests 30 is not enough for one round.")
         assert short.found.best is not None
         assert short.found.missing[0] == "the set was not proven"
         assert (short.folder / "prompt.yaml").exists()
@@ -295,7 +295,7 @@ def test_a_pinned_example_proves_nothing_and_a_set_of_nothing_else_is_proven_onc
     (only,) = cold.found.rounds
     assert len(only.with_set) == 7
     assert text not in {each.candidate.query.text for each in only.with_set}
-    assert said(cold, "there is none to replace")
+    assert said(cold, "All examples were pinned or edited by hand: none can be replaced.")
     assert said(cold, "tokens, more than --tokens 5.")
 
 

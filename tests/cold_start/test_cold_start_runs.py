@@ -48,7 +48,7 @@ def test_the_main_job_finds_examples_first_and_a_finished_run_asks_nothing_more(
         done, lines = generate(given)
         assert isinstance(done, RunResult)
         assert done.exit_code == 0
-        assert any("no in-context examples: they are looked for first" in line for line in lines)
+        assert any("no in-context examples: searching for some first" in line for line in lines)
         assert any(f"{ROWS} queries, 3 in-context examples" in line for line in lines)
         (settings,) = done.report.settings
         prompt = to_prompt_template(read_prompt(given.folder / "prompt.yaml"), "p")
@@ -65,7 +65,9 @@ def test_the_main_job_finds_examples_first_and_a_finished_run_asks_nothing_more(
 def test_few_queries_are_asked_without_and_never_is_never(tmp_path: Path) -> None:
     with teachable(obedience="form") as endpoint:
         _, lines = generate(options(tmp_path, endpoint, rows=12))
-        assert any("For 12 different queries none are looked for (--cold-start always does)." in line for line in lines)
+        assert any(
+            "With 12 different queries, none are searched for (--cold-start always does)." in line for line in lines
+        )
         assert endpoint.stats.requests == 12
         given = options(tmp_path, endpoint, rows=ROWS, cold_start="never", dataset_version="v2")
         assert finished(given).report.counts.total == ROWS
@@ -79,7 +81,7 @@ def test_rows_that_are_all_the_same_are_asked_without(tmp_path: Path) -> None:
         done, lines = generate(given)
     assert isinstance(done, RunResult), lines
     assert done.report.counts.total == ROWS
-    assert any("For 1 different query none are looked for." in line for line in lines)
+    assert any("With 1 different query, none are searched for." in line for line in lines)
 
 
 def test_always_does_it_for_few_and_for_a_prompt_with_examples(tmp_path: Path) -> None:

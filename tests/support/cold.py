@@ -96,9 +96,9 @@ def search(
 ) -> Cold:
     """The command `cold-start`, in this process."""
     listener = Listener()
-    how = SearchPlan(**{**SMALL, "seed": given.seed, **(plan or {})})
+    values = {**SMALL, "seed": given.seed, "pinned": pinned, "write_prompt": write, **(plan or {})}
     try:
-        ended = cold_start(given, how, {}, listener, pinned=pinned, reviewer=reviewer, write=write)
+        ended = cold_start(given, SearchPlan(**values), {}, listener, reviewer)
     except SyphusError as error:
         return Cold(error.exit_code, error, given.folder, listener.lines)
     return Cold(ended.exit_code, ended.stopped_by, given.folder, listener.lines, ended.found, searched(ended, ""))

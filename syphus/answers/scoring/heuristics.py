@@ -9,6 +9,8 @@ from syphus.answers.scoring.candidates import Candidate, Heuristic, Scored, Scor
 from syphus.answers.scoring.variety import variety
 from syphus.errors import PluginError
 
+COPIES_NO_EXAMPLE = "copies no example"  #: the heuristic that finds answers copied from an in-context example
+
 HEURISTICS: tuple[Heuristic, ...] = (
     Heuristic(
         "parses", 2, basic_quality.parses, "The answer is complete, and pairs could be parsed from it.", floor=1.0
@@ -27,7 +29,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
     Heuristic("length", 0.5, basic_quality.answer_length, "The answers are neither too short nor too long."),
     Heuristic("whole sentences", 2, basic_quality.whole_sentences, "The answers end with complete sentences."),
     Heuristic(
-        "copies no example",
+        COPIES_NO_EXAMPLE,
         1,
         copying.no_copy_of_examples,
         "No phrase is copied from an in-context example.",
