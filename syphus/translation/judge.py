@@ -1,8 +1,8 @@
-"""A model reads a share of the translations and says what is wrong with them: what no rule can see.
+"""Has a model judge a sample of the accepted translations, for faults of meaning that no rule can see.
 
-Which ones is drawn by lot from their ids, so it is the same ones for the same pairs, and more of them for a larger
-share. Each text is paid for once. What is found bad is no good from then on, as if a rule had seen it: it leaves the
-files, and `--retry invalid` asks for it again, with the judge's reason.
+The sample is drawn by a hash of the ids, so the same pairs give the same sample, and a larger share contains a smaller
+one. Each text is paid for once. A translation that the judge finds bad becomes invalid, as if a rule rejected it. It
+leaves the files, and `--retry invalid` asks for it again with the judge's reason.
 """
 
 from __future__ import annotations
@@ -33,24 +33,27 @@ from syphus.runs.session import StageRunner
 from syphus.text import pluralize
 from syphus.types import BYTES_PER_TOKEN, Message, Query, State, Usage
 
-# FOLDED from reading.py:
-# Translations as queries to a judge, and what it says of them.
+_SHARE = f"{JUDGE_STAGE} share"  # meta: the largest share that was ever requested
+_VERDICT_TOKENS = 40  # of a typical verdict
 
 
 class JudgedPart(NamedTuple):
-    """The translation that a query is about: part `language` of query number `n`."""
+    """The translation that a judge query is about: part `language` of query number `n`."""
 
     n: int
     language: str
 
 
 def judge_query(n: int, name: str, language: str, source: str, translated: str) -> Query:
-    """Part `language` of query `name`, number `n`, as a query to a judge; both texts as `pieces.dump` writes them."""
+    """Return the judge query for part `language` of query `n`, whose id is `name`.
+
+    `source` and `translated` are the texts as `dump_texts` writes them.
+    """
     return Query(f"{language} {name}", f"[{source},{translated}]", meta={"n": n, "language": language})
 
 
 def judged_part(query: Query) -> JudgedPart:
-    """What `to_read` was told of it."""
+    """Return the translation that a judge query is about."""
     n = query.meta["n"]
     assert isinstance(n, int)
     return JudgedPart(n, str(query.meta["language"]))
@@ -62,81 +65,79 @@ def _messages(query: Query) -> list[Message]:
 
 
 TRANSLATION_RUBRIC = Rubric(_messages, OPINION_SCHEMA, lambda text: read_verdict(text).problem)
+_EXAMPLE = judge_query(1, "", "de", '["",""]', '["",""]')  # for the size of the rubric
 
 
-_SHARE = f"{JUDGE_STAGE} share"  # meta: the largest that was ever wanted
-_ANSWER = 40  # tokens of a verdict, about
+def judge_sample(store: Store, context: RunContext, runner: StageRunner, observer: Observer) -> SyphusError | None:
+    """Judge the share that the options request, and apply the verdicts; return what stopped the requests, or None.
 
-
-def judge_sample(store: Store, means: RunContext, runner: StageRunner, observer: Observer) -> SyphusError | None:
-    """Has the share that is wanted judged, and takes over what was found; returns what stopped it.
-
-    Where none is wanted nobody is asked: only what has changed since it was judged is no longer counted as judged.
+    If the options request none, sends nothing; but drops the verdicts of translations that have changed since.
     """
-    wanted, before = means.options.judge_translations, float(str(get_meta(store, _SHARE) or 0))
-    share = max(wanted, before)
+    requested, before = context.options.judge_translations, float(str(get_meta(store, _SHARE) or 0))
+    share = max(requested, before)
     if not share:
         return None
-    register(store, JUDGE_STAGE, _drawn(store, share), lambda _: True, lambda _: None)
+    register(store, JUDGE_STAGE, _sample(store, share), lambda _: True, lambda _: None)
     set_meta(store, _SHARE, str(share))
     accept_input(store, JUDGE_STAGE)
-    stopped_by = _ask(store, means, runner, observer) if wanted else None
-    _take_over(store)
+    stopped_by = _ask(store, context, runner, observer) if requested else None
+    _apply_verdicts(store)
     return stopped_by
 
 
-def _drawn(store: Store, share: float) -> Iterator[Query]:
-    """The translations that are good by rule, or were until a judge saw them, as far as the lot is theirs."""
-    for held in queries_with_part_states(store, TRANSLATE_STAGE, (State.OK, State.INVALID)):
-        for language, state, reason, text in held.parts:
+def _sample(store: Store, share: float) -> Iterator[Query]:
+    """Yield the sampled translations that are ok, and all that a judge has rejected."""
+    for query in queries_with_part_states(store, TRANSLATE_STAGE, (State.OK, State.INVALID)):
+        for language, state, reason, text in query.parts:
             rejected = ReasonKind.parse(reason) is ReasonKind.JUDGE
-            if rejected or (state is State.OK and _lot(language, held.id) < share):
-                yield judge_query(held.n, held.id, language, held.text, text)
+            if rejected or (state is State.OK and _sample_position(language, query.id) < share):
+                yield judge_query(query.n, query.id, language, query.text, text)
 
 
-def _lot(language: str, name: str) -> float:
-    """A number from 0 on, and below 1."""
+def _sample_position(language: str, name: str) -> float:
+    """Return a number from 0 (included) to 1 (excluded). A part is sampled if it is below the share."""
     digest = hashlib.blake2b(f"{language}/{name}".encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
 
 
-def _ask(store: Store, means: RunContext, runner: StageRunner, observer: Observer) -> SyphusError | None:
+def _ask(store: Store, context: RunContext, runner: StageRunner, observer: Observer) -> SyphusError | None:
     report = runner.report(JUDGE_STAGE, brief=True)
     pending = report.counts.states[State.PENDING]
     if not pending:
         return None
-    observer.say(f"{means.config.model} judges {pluralize(pending, 'translation')}{_forecast(store, means, report)}.")
-    sampling = runner.request_builder
+    observer.say(
+        f"{context.config.model} judges {pluralize(pending, 'translation')}{_forecast(store, context, report)}."
+    )
+    builder = runner.request_builder
     settings = {
-        "model": sampling.model,
-        "simulated": means.options.offline,
-        **sampling.parameters,
+        "model": builder.model,
+        "simulated": context.options.offline,
+        **builder.parameters,
         "temperature": TEMPERATURE,
     }
-    return runner.run(JudgeStage(JUDGE_STAGE, sampling, TRANSLATION_RUBRIC), settings, report)
+    return runner.run(JudgeStage(JUDGE_STAGE, builder, TRANSLATION_RUBRIC), settings, report)
 
 
-def _forecast(store: Store, means: RunContext, report: Report) -> str:
-    if means.options.offline:
+def _forecast(store: Store, context: RunContext, report: Report) -> str:
+    if context.options.offline:
         return ""
     count = report.counts.states[State.PENDING]
-    rubric = sum(len(message["content"].encode()) for message in TRANSLATION_RUBRIC.messages(_EXAMPLE))
-    usage = Usage(int(count * (rubric + average_size(store, JUDGE_STAGE)) / BYTES_PER_TOKEN), count * _ANSWER)
-    cost = means.price.cost(usage) if means.price else None
+    rubric_bytes = sum(len(message["content"].encode()) for message in TRANSLATION_RUBRIC.messages(_EXAMPLE))
+    usage = Usage(
+        int(count * (rubric_bytes + average_size(store, JUDGE_STAGE)) / BYTES_PER_TOKEN), count * _VERDICT_TOKENS
+    )
+    cost = context.price.cost(usage) if context.price else None
     return f": {format_forecast(Forecast(usage, cost, cost, None), None)}"
 
 
-_EXAMPLE = judge_query(1, "", "de", '["",""]', '["",""]')
-
-
-def _take_over(store: Store) -> None:
-    """What was found bad is invalid, and its reason is what the model is told."""
-    found = []
+def _apply_verdicts(store: Store) -> None:
+    """Make each translation with a fault invalid. The next prompt for it states the judge's reason."""
+    rejected = []
     for each in answered_queries(store, JUDGE_STAGE):
-        opinion = read_verdict(each.detail) if each.state is State.OK else None
-        if opinion is not None and opinion.fault != NO_FAULT:
+        verdict = read_verdict(each.detail) if each.state is State.OK else None
+        if verdict is not None and verdict.fault != NO_FAULT:
             n, language = judged_part(each.query)
-            reason, detail = f"{ReasonKind.JUDGE}{opinion.fault}", f"{opinion.fault}: {opinion.reason}"
-            found.append((n, language, State.INVALID, reason, detail))
-    update_parts(store, found)
+            reason, detail = f"{ReasonKind.JUDGE}{verdict.fault}", f"{verdict.fault}: {verdict.reason}"
+            rejected.append((n, language, State.INVALID, reason, detail))
+    update_parts(store, rejected)
     store.commit()

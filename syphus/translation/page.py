@@ -1,4 +1,4 @@
-"""Pairs beside their source, language by language, as one HTML page that needs no network and no script."""
+"""Writes the HTML page that shows pairs beside their translations, by language. It needs no network and no script."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); }
 .numbers td, .numbers th { text-align: right; } .numbers td:first-child, .numbers th:first-child { text-align: left; }
 .numbers { width: auto; } .wide { overflow-x: auto; }
 .pairs { table-layout: fixed; } .pairs td { vertical-align: top; width: 50%; overflow-wrap: anywhere; }
-.pairs p { margin: 0 0 .3rem; white-space: pre-wrap; } .pairs p.asked { font-weight: 600; }
+.pairs p { margin: 0 0 .3rem; white-space: pre-wrap; } .pairs p.instruction { font-weight: 600; }
 .bad { border-inline-start: 3px solid #c33; }
 .id { color: #888; font-size: 12px; text-align: left; background: var(--soft); } nav a { margin-inline-end: 1rem; }
 """
-_HEADS = (
+_HEADINGS = (
     "language",
     "pairs",
     "pending",
-    "not accepted",
-    "asked again",
-    "tokens a pair",
-    "cost a pair",
+    "rejected",
+    "retried",
+    "tokens per pair",
+    "cost per pair",
     "judged",
     "bad",
 )
 
 
 def write_page(path: Path, title: str, report: TranslationReport, simulated: bool) -> None:
-    """Writes the page, UTF-8. Raises `StorageError` where the disk fails."""
+    """Write the page in UTF-8. Raises `StorageError` if the disk fails."""
     links = "".join(f'<a href="#{each.code}">{_name(each.code)}</a>' for each in report.languages)
-    made_up = f"<p>{SIMULATED_NOTICE}</p>\n" if simulated else ""
+    simulated_note = f"<p>{SIMULATED_NOTICE}</p>\n" if simulated else ""
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
-        f"<title>{escape(title)} in other languages</title>\n",
+        f"<title>{escape(title)}: translations</title>\n",
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)} in other languages</h1>\n",
-        f"<p>{report.pairs:,} pairs.</p>\n{made_up}<nav>{links}</nav>\n",
-        f'<div class="wide"><table class="numbers">\n{_row("th", _HEADS)}',
-        *(_row("td", _numbers(each)) for each in report.languages),
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}: translations</h1>\n",
+        f"<p>{report.pairs:,} pairs.</p>\n{simulated_note}<nav>{links}</nav>\n",
+        f'<div class="wide"><table class="numbers">\n{_table_row("th", _HEADINGS)}',
+        *(_table_row("td", _numbers(each)) for each in report.languages),
         "</table></div>\n",
         *(_section(each) for each in report.languages),
         "</body>\n</html>\n",
@@ -67,7 +67,7 @@ def write_page(path: Path, title: str, report: TranslationReport, simulated: boo
         file.write("".join(parts).encode())
 
 
-def _row(tag: str, cells: Sequence[str]) -> str:
+def _table_row(tag: str, cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>\n"
 
 
@@ -90,28 +90,31 @@ def _name(code: str) -> str:
 
 def _section(report: LanguageReport) -> str:
     reasons = [f"{n:,} {reason}" for found in report.counts.reasons.values() for reason, n in found.most_common()]
-    told = f"<p>Not accepted: {escape(', '.join(reasons))}.</p>\n" if reasons else ""
+    rejected = f"<p>Rejected: {escape(', '.join(reasons))}.</p>\n" if reasons else ""
     judged = _judged(report.code, report.judged) if report.judged else ""
-    rows = "".join(_pair(report.code, pair) for pair in report.sample)
+    rows = "".join(_pair_row(report.code, pair) for pair in report.sample)
     table = f'<table class="pairs">\n{rows}</table>\n' if rows else "<p>No pairs yet.</p>\n"
-    return f'<h2 id="{report.code}">{_name(report.code)}</h2>\n{told}{judged}{table}'
+    return f'<h2 id="{report.code}">{_name(report.code)}</h2>\n{rejected}{judged}{table}'
 
 
 def _judged(code: str, judged: JudgedCounts) -> str:
-    """What the judge has found, and the bad ones with its reason."""
+    """Show the counts of the verdicts, and the bad translations with the judge's reasons."""
     faults = ", ".join(f"{judged.bad[fault]:,} {fault}" for fault in FAULTS if judged.bad[fault])
     bad = f" ({faults})" if faults else ""
-    more = "".join(f", {n:,} {what}" for n, what in ((judged.unclear, "unclear"), (judged.pending, "waiting")) if n)
-    told = f"<p>Judged by a model: {judged.good:,} good, {judged.bad.total():,} bad{bad}{more}.</p>\n"
-    rows = "".join(_pair(code, SamplePair(each.id, each.source, each.translation), _why(each)) for each in judged.shown)
-    return f'{told}<table class="pairs bad">\n{rows}</table>\n<p>Some that were accepted:</p>\n' if rows else told
+    more = "".join(f", {n:,} {what}" for n, what in ((judged.unclear, "unclear"), (judged.pending, "pending")) if n)
+    summary = f"<p>Judged by a model: {judged.good:,} good, {judged.bad.total():,} bad{bad}{more}.</p>\n"
+    if not judged.shown:
+        return summary
+    rows = [_pair_row(code, SamplePair(bad.id, bad.source, bad.translation), _why(bad)) for bad in judged.shown]
+    table = f'<table class="pairs bad">\n{"".join(rows)}</table>\n'
+    return f"{summary}{table}<p>A sample of the accepted translations:</p>\n"
 
 
 def _why(bad: BadTranslation) -> str:
     return f" &middot; <b>{escape(bad.fault)}</b>: {escape(bad.reason)}"
 
 
-def _pair(code: str, pair: SamplePair, why: str = "") -> str:
+def _pair_row(code: str, pair: SamplePair, why: str = "") -> str:
     direction = "rtl" if LANGUAGES[code].rtl else "ltr"
     return (
         f'<tr><td class="id" colspan="2">{escape(pair.id)}{why}</td></tr>\n'
@@ -121,5 +124,5 @@ def _pair(code: str, pair: SamplePair, why: str = "") -> str:
 
 
 def _texts(texts: tuple[str, str]) -> str:
-    asked, answer = map(escape, texts)
-    return f'<p class="asked">{asked}</p><p>{answer}</p>'
+    instruction, answer = map(escape, texts)
+    return f'<p class="instruction">{instruction}</p><p>{answer}</p>'
