@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import closing
@@ -20,6 +19,15 @@ from typing import NamedTuple, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
+from asyncio_throttle.throttler import Throttler
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.endpoints.transport import ssl_context
@@ -65,19 +73,15 @@ class _GoneError(Exception):
 
 
 class _FailedError(Exception):
-    """An attempt failed, and a later one may succeed; `pause` is how many seconds the server asks to wait."""
+    """An attempt failed; a later one may succeed."""
 
-    def __init__(self, message: str, pause: float = 0.0) -> None:
-        super().__init__(message)
-        self.pause = pause
+
+class _BusyError(_FailedError):
+    """The server asked for a pause, which holds back all requests."""
 
 
 def download(
-    photos: Iterable[Photo],
-    folder: Path,
-    policy: DownloadPolicy,
-    on_progress: Callable[[int, int], None],
-    seed: int = 0,
+    photos: Iterable[Photo], folder: Path, policy: DownloadPolicy, on_progress: Callable[[int, int], None]
 ) -> DownloadResult:
     """Download the photos that the folder does not have yet.
 
@@ -87,26 +91,20 @@ def download(
     with storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with closing(DownloadLog(folder)) as log:
-        downloader = _Downloader(folder.resolve(), policy, log, on_progress, random.Random(seed))
-        return asyncio.run(downloader.run(photos))
+        return asyncio.run(_Downloader(folder.resolve(), policy, log, on_progress).run(photos))
 
 
 class _Downloader:
     def __init__(
-        self,
-        folder: Path,
-        policy: DownloadPolicy,
-        log: DownloadLog,
-        on_progress: Callable[[int, int], None],
-        rng: random.Random,
+        self, folder: Path, policy: DownloadPolicy, log: DownloadLog, on_progress: Callable[[int, int], None]
     ) -> None:
         self._folder = folder
         self._policy = policy
         self._log = log
         self._on_progress = on_progress
-        self._rng = rng
-        self._turn = asyncio.Lock()
-        self._next_at = 0.0
+        self._throttler = Throttler(rate_limit=1, period=1 / policy.per_second)  # one at a time: no bursts
+        self._resume_at = 0.0  # when the pause that a server asked for is over
+        self._backoff = wait_exponential(multiplier=policy.first_wait) + wait_random(0, policy.first_wait)
         self._failures_in_a_row = 0
         self._counts = {"new": 0, "present": 0, "gone": 0, "failed": 0}
 
@@ -147,7 +145,7 @@ class _Downloader:
         problem: Exception = _GoneError("no URL")
         for url in urls:
             try:
-                await self._try_repeatedly(path, url)
+                await self._fetch_with_retries(path, url)
             except (_GoneError, _FailedError) as error:
                 problem = problem if isinstance(problem, _FailedError) else error
             else:
@@ -161,31 +159,35 @@ class _Downloader:
         if self._failures_in_a_row >= _MAX_FIRST_FAILURES and not self._counts["new"]:
             raise ProviderError(f"No photo can be downloaded ({urlsplit(urls[-1]).netloc}: {problem}).")
 
-    async def _try_repeatedly(self, path: Path, url: str) -> None:
-        wait = self._policy.first_wait
-        for attempt in range(1, self._policy.attempts + 1):
-            await self._wait_for_turn()
-            try:
-                await self._fetch(path, url)
-                return
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                failed = _FailedError(" ".join(str(error).split())[:200] or type(error).__name__)
-            except _FailedError as error:
-                failed = error
-            if attempt == self._policy.attempts:
-                raise failed
-            if failed.pause:
-                self._next_at = max(self._next_at, time.monotonic() + min(failed.pause, self._policy.max_pause))
-            else:
-                await asyncio.sleep(wait * (1 + self._rng.random()))
-                wait *= 2
+    async def _fetch_with_retries(self, path: Path, url: str) -> None:
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(_FailedError),
+            stop=stop_after_attempt(self._policy.attempts),
+            wait=self._retry_wait,
+            reraise=True,
+        )
+        await attempts(self._try_once, path, url)
+
+    def _retry_wait(self, state: RetryCallState) -> float:
+        """Return the seconds until the next attempt; 0 if `_wait_for_turn` waits for the server's pause anyway."""
+        busy = state.outcome is not None and isinstance(state.outcome.exception(), _BusyError)
+        return 0.0 if busy else self._backoff(state)
+
+    async def _try_once(self, path: Path, url: str) -> None:
+        await self._wait_for_turn()
+        try:
+            await self._fetch(path, url)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _FailedError(" ".join(str(error).split())[:200] or type(error).__name__) from error
 
     async def _wait_for_turn(self) -> None:
-        """Let requests leave one at a time, at the given rate."""
-        async with self._turn:
-            while (left := self._next_at - time.monotonic()) > 0:  # noqa: ASYNC110 - a pause may extend it
-                await asyncio.sleep(left)
-            self._next_at = time.monotonic() + 1 / self._policy.per_second
+        """Keep to the rate, and to the pause that a server asked for. After it, requests start at the same rate."""
+        async with self._throttler:
+            pass
+        while (pause := self._resume_at - time.monotonic()) > 0:
+            await asyncio.sleep(pause)
+            async with self._throttler:
+                pass
 
     async def _fetch(self, path: Path, url: str) -> None:
         """Follow redirects, and save the photo. Raises `_GoneError` or `_FailedError`, or what aiohttp raises."""
@@ -206,7 +208,7 @@ class _Downloader:
         if reply.status in _GONE_STATUSES:
             raise _GoneError(f"status {reply.status}")
         if reply.status in _BUSY_STATUSES:
-            raise _FailedError(f"status {reply.status}", retry_wait(reply.headers, "", time.time()) or 0.0)
+            raise self._busy(reply)
         if reply.status != 200:
             raise _FailedError(f"status {reply.status}")
         data = b"".join([chunk async for chunk in _chunks(reply)])
@@ -218,6 +220,14 @@ class _Downloader:
                 duplicate.unlink(missing_ok=True)
             raise _GoneError("the same picture as other photos: a placeholder")
         self._write(path, data)
+
+    def _busy(self, reply: aiohttp.ClientResponse) -> _FailedError:
+        """Start the pause that the server asks for, if it does."""
+        pause = retry_wait(reply.headers, "", time.time())
+        if not pause:
+            return _FailedError(f"status {reply.status}")
+        self._resume_at = max(self._resume_at, time.monotonic() + min(pause, self._policy.max_pause))
+        return _BusyError(f"status {reply.status}")
 
     def _write(self, path: Path, data: bytes) -> None:
         if not path.resolve().is_relative_to(self._folder):

@@ -23,6 +23,7 @@ from syphus.images.convert_options import ConvertOptions
 from syphus.images.download import DownloadPolicy, DownloadResult, download
 from syphus.images.download_log import FILE, DownloadLog
 
+PAUSE = 0.05
 QUICK = DownloadPolicy(per_second=500, first_wait=0.01, timeout=1.0, max_pause=0.2)
 
 
@@ -43,7 +44,7 @@ class Flickr:
         if kind == "good" or (kind in ("busy", "broken", "cut") and not first):
             return web.Response(body=self._picture + request.path.encode(), content_type="image/jpeg")
         if kind == "busy":
-            return web.Response(status=429, headers={"retry-after": "0.05"})
+            return web.Response(status=429, headers={"retry-after": str(PAUSE)})
         if kind == "cut":
             cut = web.StreamResponse(headers={"content-length": "99999", "content-type": "image/jpeg"})
             await cut.prepare(request)
@@ -95,13 +96,13 @@ def flickr(tmp_path: Path) -> Iterator[Flickr]:
         yield running
 
 
-def get(folder: Path, flickr: Flickr, *kinds: str, manners: DownloadPolicy = QUICK) -> DownloadResult:
+def get(folder: Path, flickr: Flickr, *kinds: str, policy: DownloadPolicy = QUICK) -> DownloadResult:
     """Downloads `KIND/NUMBER` as `KIND_NUMBER.jpg`; of several with commas, the first that can be had."""
-    wishes = []
+    photos = []
     for number, kind in enumerate(kinds):
         urls = tuple(f"{flickr.url}/{each}/{number}.jpg" for each in kind.split(","))
-        wishes.append((folder / f"{kind}_{number}.jpg", urls))
-    return download(wishes, folder, manners, lambda *_: None)
+        photos.append((folder / f"{kind}_{number}.jpg", urls))
+    return download(photos, folder, policy, lambda *_: None)
 
 
 def reasons(folder: Path, *names: str) -> dict[str, str]:
@@ -137,7 +138,7 @@ def test_what_is_there_is_got_once_and_what_is_not_has_a_reason(tmp_path: Path, 
 def test_a_placeholder_is_known_by_being_the_same_file_again(tmp_path: Path, flickr: Flickr) -> None:
     folder = tmp_path / "photos"
     done = get(
-        folder, flickr, "same", "good", "same", "same", "same", manners=DownloadPolicy(per_second=500, concurrency=1)
+        folder, flickr, "same", "good", "same", "same", "same", policy=DownloadPolicy(per_second=500, concurrency=1)
     )
     assert done.gone == 2
     assert [path.name for path in folder.glob("*.jpg")] == ["good_1.jpg"]
@@ -145,9 +146,15 @@ def test_a_placeholder_is_known_by_being_the_same_file_again(tmp_path: Path, fli
 
 
 def test_requests_keep_to_the_rate(tmp_path: Path, flickr: Flickr) -> None:
-    get(tmp_path / "photos", flickr, *["good"] * 12, manners=DownloadPolicy(per_second=40))
+    get(tmp_path / "photos", flickr, *["good"] * 12, policy=DownloadPolicy(per_second=40))
     gaps = [later - earlier for earlier, later in zip(flickr.times, flickr.times[1:], strict=False)]
     assert sum(gaps) >= 11 / 40 * 0.9
+
+
+def test_all_requests_wait_when_the_server_asks_for_a_pause(tmp_path: Path, flickr: Flickr) -> None:
+    policy = DownloadPolicy(per_second=500, concurrency=1, first_wait=60)
+    assert get(tmp_path / "photos", flickr, "busy", "good", policy=policy).new == 2
+    assert flickr.times[1] - flickr.times[0] >= PAUSE
 
 
 def test_where_nothing_can_be_got_at_all_it_stops(tmp_path: Path, flickr: Flickr) -> None:
