@@ -1,4 +1,4 @@
-"""All candidates so far: which may become an example, which are out, and why."""
+"""Score candidates, and keep all of them: which may become an example, which are excluded, and why."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.runs.generate import cleaning_rules
 from syphus.types import PromptTemplate
 
-# FOLDED from scoring.py:
-# Scoring for a dataset: its rules, its own heuristics, and a judge's verdicts where there are any.
-
 
 class Scorer:
-    """Scores the answers of one dataset's queries."""
+    """Scores the answers to a dataset's queries, with its own rules and heuristics and a judge's verdicts."""
 
     def __init__(self, dataset: AbstractDataset) -> None:
         self._dataset = dataset
@@ -27,8 +24,8 @@ class Scorer:
 
     @property
     def heuristics(self) -> list[Heuristic]:
-        """All that there may be: the general ones, those of the dataset, and the judge."""
-        return list({each.name: each for each in (*HEURISTICS, *self._extra({}))}.values())
+        """All heuristics: the general ones, those of the dataset, and the judge."""
+        return list({each.name: each for each in (*HEURISTICS, *self._extra_heuristics({}))}.values())
 
     def score(
         self,
@@ -37,23 +34,23 @@ class Scorer:
         others: Sequence[Candidate] = (),
         verdicts: Mapping[str, RubricVerdict] | None = None,
     ) -> list[Scored]:
-        """Scores answers to `asked_with`; `others` are compared with, besides the candidates themselves.
+        """Score answers to the prompt `asked_with`, compared with each other and with `others`.
 
-        Raises `PluginError` where a heuristic of the plugin's fails.
+        Raises `PluginError` if a heuristic of the plugin fails.
         """
-        everybody = tuple({each.key: each for each in (*candidates, *others)}.values())
-        background = ScoringContext(asked_with.system_message, asked_with.in_context, self._rules, everybody)
-        return self._code.run(score_all, candidates, background, extra=self._extra(verdicts))
+        compared = tuple({each.key: each for each in (*candidates, *others)}.values())
+        context = ScoringContext(asked_with.system_message, asked_with.in_context, self._rules, compared)
+        return self._code.run(score_all, candidates, context, extra=self._extra_heuristics(verdicts))
 
-    def _extra(self, verdicts: Mapping[str, RubricVerdict] | None) -> list[Heuristic]:
+    def _extra_heuristics(self, verdicts: Mapping[str, RubricVerdict] | None) -> list[Heuristic]:
         return [*self._dataset.heuristics, *([judge_heuristic(verdicts)] if verdicts is not None else [])]
 
 
-TAKEN, PINNED = "taken", "pinned"
+TAKEN, PINNED = "taken", "pinned"  #: fates of the examples of a set
 
 
 class CandidatePool:
-    """Candidates with their scores, by their keys. `pinned` ones are always in the set."""
+    """All candidates with their scores, by their keys. The `pinned` ones are in every set."""
 
     def __init__(
         self, plan: SearchPlan, plain: PromptTemplate, scorer: Scorer, reviews: Reviews, pinned: Sequence[Candidate]
@@ -64,59 +61,59 @@ class CandidatePool:
         self._reviews = reviews
         self._pinned = scorer.score(pinned, plain) if pinned else []
         self._scored: dict[str, Scored] = {}
-        self._out: dict[str, str] = {}
+        self._excluded: dict[str, str] = {}  # why, by key
 
     @property
     def scored(self) -> tuple[Scored, ...]:
-        """All of them, what a person wrote first."""
+        """All candidates; those that a person wrote come first."""
         return (*self._by_hand(), *self._scored.values())
 
     @property
     def queries(self) -> set[str]:
-        """The ids of the queries that were asked."""
+        """The ids of the queries that have been asked."""
         return {each.candidate.query.id for each in self._scored.values()}
 
     def add(
-        self, found: Sequence[Candidate], asked_with: PromptTemplate, verdicts: Mapping[str, RubricVerdict] | None
+        self, candidates: Sequence[Candidate], asked_with: PromptTemplate, verdicts: Mapping[str, RubricVerdict] | None
     ) -> None:
-        """Scores new candidates, which were asked with a prompt, among those that are here."""
+        """Score new candidates, which answered the prompt `asked_with`, and add them."""
         others = [each.candidate for each in self._scored.values()]
-        for scored in self._scorer.score(found, asked_with, others, verdicts):
+        for scored in self._scorer.score(candidates, asked_with, others, verdicts):
             self._scored.setdefault(scored.candidate.key, scored)
 
     def choose(self, number: int) -> list[Scored]:
-        """The set of round `number`, once a person, if one is asked, agrees to it."""
+        """Choose the set of round `number`. A reviewer, if there is one, must accept it."""
         while True:
             by_hand = self._by_hand()
-            out = {*self._out, *self._reviews.rejected, *self._reviews.edited}
-            free = [each for key, each in self._scored.items() if key not in out]
+            excluded = {*self._excluded, *self._reviews.rejected, *self._reviews.edited}
+            free = [each for key, each in self._scored.items() if key not in excluded]
             plan = self._plan
             chosen = choose(free, plan.examples, plan.tokens, plan.strategy, plan.seed + number, pinned=by_hand)
-            if self._reviews.ask([each for each in chosen if each.candidate.round]):
+            if self._reviews.review([each for each in chosen if each.candidate.round]):
                 return chosen
 
     def replaceable(self, chosen: Sequence[Scored]) -> list[Scored]:
-        """Those of a set that no person put there, the weakest first."""
-        own = [each for each in chosen if each.candidate.round]
-        return sorted(own, key=lambda each: (each.total, each.candidate.key))
+        """Return the examples that no person pinned or edited, the weakest first."""
+        found = [each for each in chosen if each.candidate.round]
+        return sorted(found, key=lambda each: (each.total, each.candidate.key))
 
     def drop(self, why: Mapping[str, str]) -> None:
-        """Takes candidates out for good, by their keys, and says why."""
-        self._out |= why
+        """Exclude candidates for good; `why` says the reason, by their keys."""
+        self._excluded |= why
 
     def fates(self, chosen: Sequence[Scored]) -> dict[str, str]:
-        """What has become of each, by its key, as far as there is something to say."""
+        """Say in a few words what became of candidates, by their keys."""
         return {
-            **self._out,
+            **self._excluded,
             **dict.fromkeys(self._reviews.rejected, "rejected by a person"),
             **dict.fromkeys(self._reviews.edited, "edited by a person"),
             **{each.candidate.key: TAKEN if each.candidate.round else PINNED for each in chosen},
         }
 
     def _by_hand(self) -> list[Scored]:
-        """Pinned ones, and those that a person has edited."""
+        """Return the pinned candidates and those that a person has edited."""
         texts = self._reviews.edited
         edited = [
-            self._reviews.rewritten(each.candidate, texts[key]) for key, each in self._scored.items() if key in texts
+            self._reviews.rewrite(each.candidate, texts[key]) for key, each in self._scored.items() if key in texts
         ]
         return [*self._pinned, *(self._scorer.score(edited, self._plain) if edited else [])]

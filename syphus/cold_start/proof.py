@@ -1,4 +1,4 @@
-"""Proving a set of in-context examples on queries that are not in it."""
+"""Prove a set of in-context examples on queries that are not in it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from syphus.answers.scoring.candidates import Scored
 from syphus.answers.scoring.heuristics import COPIES_NO_EXAMPLE
 from syphus.types import State
 
-MIN_QUERIES = 6  #: queries that can tell a difference from chance: of fewer, all may go the same way by it
+MIN_QUERIES = 6  #: queries; with fewer, all may change in the same direction by chance
 
 _Z = 1.96  # standard deviations that hold 95% of a normal distribution
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean, and the bounds that hold with the level that was asked for."""
+    """A mean and the bounds of its confidence interval."""
 
     mean: float
     low: float
@@ -27,7 +27,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What satisfactory means. `gain` is what the lower bound of the gain has to be above."""
+    """What satisfactory means: minimum shares and scores, and maximum copies.
+
+    The lower bound of the gain must be above `gain`.
+    """
 
     valid_share: float = 0.95
     mean_score: float = 0.6
@@ -37,11 +40,11 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What asking the held-out queries with the set, and without it, has shown.
+    """The result of asking the held-out queries with the set and without it.
 
-    `valid_share` and `mean_score` are those with the set, `plain_share` and `plain_score` without; `gain` is of the
-    mean score, over the queries that were asked both ways, and `copies` counts answers that copy an example. `missing`
-    says in a line each what keeps the set from being satisfactory.
+    `valid_share` and `mean_score` are those with the set, `plain_share` and `plain_score` those without. `gain` is the
+    gain in mean score over the queries that were asked both ways. `copies` counts the answers that copy an example.
+    Each line of `missing` says what keeps the set from being satisfactory.
     """
 
     valid_share: float
@@ -57,7 +60,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class AblationResult:
-    """An example that does harm: by how much the mean score is higher without it; `certain` if more than by chance."""
+    """A harmful example: how much higher the mean score is without it; `certain` if that is more than chance."""
 
     example: str
     gain: Interval
@@ -67,9 +70,9 @@ class AblationResult:
 def paired_bootstrap(
     with_set: Sequence[float], without: Sequence[float], seed: int, rounds: int = 2000, level: float = 0.95
 ) -> Interval:
-    """The mean of the differences, pair by pair, and its percentile interval (Efron 1979; Koehn, EMNLP 2004).
+    """Return the mean of the paired differences, and its percentile interval (Efron 1979; Koehn, EMNLP 2004).
 
-    Raises ValueError where the two have not the same length, or nothing.
+    Raises ValueError if the two differ in length or are empty.
     """
     differences = [one - other for one, other in zip(with_set, without, strict=True)]
     if not differences:
@@ -81,7 +84,7 @@ def paired_bootstrap(
 
 
 def share_interval(values: Sequence[bool]) -> Interval:
-    """The share of what is true, and Wilson's interval of 95%: a share of 1 in a sample is none of all."""
+    """Return the share of true values, and its 95% Wilson interval, which is not empty for a share of 0 or 1."""
     count, share = len(values), sum(values) / len(values) if values else 0.0
     if not count:
         return Interval(0.0, 0.0, 1.0)
@@ -93,10 +96,10 @@ def share_interval(values: Sequence[bool]) -> Interval:
 def prove(
     with_set: Sequence[Scored], without: Sequence[Scored], seed: int, thresholds: Thresholds = Thresholds()
 ) -> Proof:
-    """Compares the held-out queries' answers with the set and without it, scored by the same heuristics.
+    """Compare the answers to the held-out queries with the set and without it, scored by the same heuristics.
 
-    The answers with the set must be scored with the set in the background's `examples`, so that copies are seen. There
-    may be several answers to a query. A query that is not in both counts for the shares and means, not for the gain.
+    The answers with the set must be scored with the set as the context's `examples`, so that copies are found. A query
+    may have several answers. A query that is in only one of both counts for the shares and means, but not for the gain.
     """
     one, other = _by_query(with_set), _by_query(without)
     both = sorted(one.keys() & other.keys())
@@ -105,13 +108,13 @@ def prove(
     copies = sum(COPIES_NO_EXAMPLE in each.barred for each in with_set)
     missing = []
     if share < thresholds.valid_share:
-        missing.append(f"valid share {share:.0%}, at least {thresholds.valid_share:.0%} is wanted")
+        missing.append(f"valid share {share:.0%}, at least {thresholds.valid_share:.0%} is required")
     if mean < thresholds.mean_score:
-        missing.append(f"mean score {mean:.2f}, at least {thresholds.mean_score:.2f} is wanted")
+        missing.append(f"mean score {mean:.2f}, at least {thresholds.mean_score:.2f} is required")
     if gain.low <= thresholds.gain:
-        missing.append(f"no better than without examples by more than chance: {gain.low:+.2f} to {gain.high:+.2f}")
+        missing.append(f"not better than without examples by more than chance: {gain.low:+.2f} to {gain.high:+.2f}")
     if copies > thresholds.copies:
-        most = f", {thresholds.copies} at the most may" if thresholds.copies else ""
+        most = f", at most {thresholds.copies} may" if thresholds.copies else ""
         missing.append(f"answers that copy an example: {copies} of {len(with_set)}{most}")
     plain = (_valid(without), _mean(list(other.values())))
     return Proof(share, mean, gain, copies, not missing, tuple(missing), *plain, asked=len(with_set))
@@ -120,19 +123,19 @@ def prove(
 def find_harmful(
     full: Sequence[Scored], without_one: Mapping[str, Sequence[Scored]], seed: int
 ) -> list[AblationResult]:
-    """The examples without which the held-out queries fare better, the worst first.
+    """Return the examples without which the held-out answers are better, the most harmful first.
 
     `full` are the answers with the whole set; `without_one` those without one example, by the example's name.
     """
-    found = []
+    harmful = []
     base = _by_query(full)
     for name, scored in sorted(without_one.items()):
         left = _by_query(scored)
         both = sorted(base.keys() & left.keys())
         if both:
             gain = paired_bootstrap([left[q] for q in both], [base[q] for q in both], seed)
-            found += [AblationResult(name, gain, gain.low > 0)] if gain.mean > 0 else []
-    return sorted(found, key=lambda hurt: (-hurt.gain.mean, hurt.example))
+            harmful += [AblationResult(name, gain, gain.low > 0)] if gain.mean > 0 else []
+    return sorted(harmful, key=lambda each: (-each.gain.mean, each.example))
 
 
 def _by_query(scored: Sequence[Scored]) -> dict[str, float]:

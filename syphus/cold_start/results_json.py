@@ -1,4 +1,4 @@
-"""What a cold start has come to, for programs: `cold_start.json`."""
+"""The result of a cold start for programs: `cold_start.json`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ FILE = "cold_start.json"
 
 
 def write_json(path: Path, found: SearchResult, report: Report) -> None:
-    """Writes it, indented, in UTF-8. Raises `StorageError` where the disk fails."""
+    """Write the file, indented, UTF-8. Raises `StorageError` if the disk fails."""
     with replace_file(path) as file:
         file.write(orjson.dumps(as_json(found, report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def as_json(found: SearchResult, report: Report) -> dict[str, object]:
-    """JSON values. Scores are from 0 to 1, `cost` is dollars of the whole run, None where a price is not known."""
+    """Return JSON values. Scores are 0 to 1; `cost` is dollars of the whole run, None if a price is unknown."""
     return {
         "satisfactory": found.satisfactory,
         "missing": found.missing,

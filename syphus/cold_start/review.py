@@ -1,4 +1,4 @@
-"""A person's word on candidates before the proof: accepted, rejected or edited. It is kept, and asked for only once."""
+"""Review of candidates by a person before the proof: accept, reject or edit. Each decision is stored."""
 
 from __future__ import annotations
 
@@ -14,72 +14,77 @@ from syphus.types import State
 
 ACCEPT, REJECT, EDIT = "accept", "reject", "edit"
 
-_META = "cold start review"  # meta: {key of a candidate: [word] or [word, text]}
+_META = "cold start review"  # meta: {key of a candidate: [verb] or [verb, text]}
 
 
 class Decision(NamedTuple):
-    """What a person says of a candidate: ACCEPT, REJECT, or EDIT with the answer as it should be."""
+    """What a person decides: ACCEPT, REJECT, or EDIT with the answer as it should be."""
 
-    word: str
+    verb: str
     text: str = ""
 
 
 class Reviewer(Protocol):
-    """Whoever is asked. `problem` says why an edited text can't be used, where it is asked about once more."""
+    """Asks a person. `problem` says why the last edited text can't be used, or is ""."""
 
     def decide(self, scored: Scored, number: int, count: int, problem: str) -> Decision:
-        """The decision on candidate `number` of `count`. Raises `InterruptError` where the person leaves."""
+        """Return the decision on candidate `number` of `count`. Raises `InterruptError` if the person quits."""
         ...
 
 
 class Reviews:
-    """Decisions, in the ledger; `reviewer` is None where nobody is to be asked."""
+    """The decisions in a run's ledger. Without a `reviewer`, nobody is asked.
 
-    def __init__(self, store: Store, reviewer: Reviewer | None, by_hand: Callable[[Candidate, str], Candidate]) -> None:
+    `make_candidate` makes a candidate from another one and the text that a person wrote instead.
+    """
+
+    def __init__(
+        self, store: Store, reviewer: Reviewer | None, make_candidate: Callable[[Candidate, str], Candidate]
+    ) -> None:
         self._store = store
         self._reviewer = reviewer
-        self._by_hand = by_hand
-        kept = orjson.loads(str(get_meta(store, _META) or "{}"))
-        self._decisions = {key: Decision(*value) for key, value in kept.items()}
+        self._make_candidate = make_candidate
+        stored = orjson.loads(str(get_meta(store, _META) or "{}"))
+        self._decisions = {key: Decision(*value) for key, value in stored.items()}
 
     @property
     def rejected(self) -> set[str]:
-        """The keys of candidates that a person has rejected."""
-        return {key for key, decision in self._decisions.items() if decision.word == REJECT}
+        """The keys of the rejected candidates."""
+        return {key for key, decision in self._decisions.items() if decision.verb == REJECT}
 
     @property
     def edited(self) -> dict[str, str]:
-        """The answers that a person has edited, by the keys of the candidates that they were."""
-        return {key: decision.text for key, decision in self._decisions.items() if decision.word == EDIT}
+        """The edited answers, by the keys of the original candidates."""
+        return {key: decision.text for key, decision in self._decisions.items() if decision.verb == EDIT}
 
-    def rewritten(self, candidate: Candidate, text: str) -> Candidate:
-        """The candidate with another answer, by a person's hand."""
-        return self._by_hand(candidate, text)
+    def rewrite(self, candidate: Candidate, text: str) -> Candidate:
+        """Return the candidate with the answer that a person wrote."""
+        return self._make_candidate(candidate, text)
 
-    def ask(self, chosen: list[Scored]) -> bool:
-        """Asks about those that were not decided on yet; True where all may stay as they are."""
+    def review(self, chosen: list[Scored]) -> bool:
+        """Ask about the candidates without a decision; return whether all of these are accepted."""
         if self._reviewer is None:
             return True
-        settled = True
+        accepted = True
         for number, scored in enumerate(chosen, 1):
             key = scored.candidate.key
             if key in self._decisions:
                 continue
             decision = self._decide(self._reviewer, scored, number, len(chosen))
             self._decisions[key] = decision
-            kept = {name: list(each) for name, each in self._decisions.items()}
-            set_meta(self._store, _META, orjson.dumps(kept).decode())
+            stored = {name: list(each) for name, each in self._decisions.items()}
+            set_meta(self._store, _META, orjson.dumps(stored).decode())
             self._store.commit()
-            settled = settled and decision.word == ACCEPT
-        return settled
+            accepted = accepted and decision.verb == ACCEPT
+        return accepted
 
     def _decide(self, reviewer: Reviewer, scored: Scored, number: int, count: int) -> Decision:
         problem = ""
         while True:
             decision = reviewer.decide(scored, number, count, problem)
-            if decision.word != EDIT:
+            if decision.verb != EDIT:
                 return decision
-            edited = self._by_hand(scored.candidate, decision.text)
+            edited = self._make_candidate(scored.candidate, decision.text)
             if edited.state is State.OK:
                 return decision
             problem = edited.reason or edited.state

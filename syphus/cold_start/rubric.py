@@ -1,4 +1,4 @@
-"""A model as the judge: the rubric, the form of its answer, and its verdicts as one more heuristic."""
+"""A model as the judge of candidates: the rubric, the form of a verdict, and verdicts as one more heuristic."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CRITERIA = {
 }
 LOWEST, HIGHEST = 1, 5
 
-#: JSON schema of a verdict, for endpoints that take one as `response_format`.
+#: JSON schema of a verdict, for endpoints that accept one as `response_format`.
 VERDICT_SCHEMA: dict[str, object] = {
     "type": "object",
     "properties": {
@@ -45,7 +45,7 @@ Answer with one JSON object and nothing else: {form}"""
 
 @dataclass(frozen=True, slots=True)
 class RubricVerdict:
-    """A judge's numbers by criterion, and its reason; or the `problem` because of which it can't be used."""
+    """A judge's scores by criterion, and its reason; or the `problem` that makes the verdict unusable."""
 
     scores: Mapping[str, int] = field(default_factory=dict)
     reason: str = ""
@@ -53,7 +53,7 @@ class RubricVerdict:
 
 
 def rubric_messages(candidate: Candidate) -> list[Message]:
-    """What a judge is asked about a candidate: the rubric, then the candidate as data."""
+    """Return the messages to a judge: the rubric, then the candidate as data."""
     mark, data = delimit_data(
         {
             "annotation": candidate.query.text,
@@ -67,7 +67,7 @@ def rubric_messages(candidate: Candidate) -> list[Message]:
 
 
 def read_verdict(text: str) -> RubricVerdict:
-    """Reads a judge's answer: one JSON object, alone or in a code fence. Raises nothing."""
+    """Read a judge's answer: one JSON object, alone or in a code fence. Raises nothing."""
     value = read_single_object(text)
     if value is None:
         return RubricVerdict(problem="not one JSON object")
@@ -81,7 +81,10 @@ def read_verdict(text: str) -> RubricVerdict:
 
 
 def judge_heuristic(verdicts: Mapping[str, RubricVerdict], weight: float = 3.0, floor: float = 0.0) -> Heuristic:
-    """The heuristic "judge": the mean of a verdict's numbers. `verdicts` are by `Candidate.key`; 0.5 without one."""
+    """Return the heuristic "judge": the mean score of a verdict, scaled to 0..1; 0.5 without a verdict.
+
+    `verdicts` are by `Candidate.key`.
+    """
 
     def score(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
         verdict = verdicts.get(candidate.key, RubricVerdict(problem="not judged"))
@@ -94,15 +97,15 @@ def judge_heuristic(verdicts: Mapping[str, RubricVerdict], weight: float = 3.0, 
 
 
 def judge_query(candidate: Candidate, asked_with: str) -> Query:
-    """A candidate as a query to a judge; `asked_with` is a digest of the judge's settings."""
+    """Return a candidate as a query to a judge; `asked_with` is a digest of the judge's settings."""
     system, user = rubric_messages(candidate)
     meta = {"rubric": system["content"], "asked with": asked_with}
     return Query(candidate.key, user["content"], meta=meta)
 
 
-def _about_candidate(query: Query) -> list[Message]:
+def _messages(query: Query) -> list[Message]:
     return [Message(role="system", content=str(query.meta["rubric"])), Message(role="user", content=query.text)]
 
 
-#: For candidates as in-context examples.
-CANDIDATE_RUBRIC = Rubric(_about_candidate, VERDICT_SCHEMA, lambda text: read_verdict(text).problem)
+#: Whether candidates are good in-context examples.
+CANDIDATE_RUBRIC = Rubric(_messages, VERDICT_SCHEMA, lambda text: read_verdict(text).problem)

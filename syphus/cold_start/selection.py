@@ -1,4 +1,10 @@
-"""Which candidates become in-context examples: one function, and a table of strategies that it may follow."""
+"""Selection of in-context examples from candidates, and samples of queries from a stream of any size.
+
+There are two samples: a random one, for measuring, and one that spreads over content, for choosing examples from. Both
+spread over length: texts fall into strata, each twice as long as the one before, which are drawn from in proportion to
+their size. No text is drawn twice. A sample depends only on the texts and on `seed`, a text: neither the order of the
+queries nor other rows matter. Memory depends only on the size of the sample.
+"""
 
 from __future__ import annotations
 
@@ -16,32 +22,32 @@ from syphus.config.options import STRATEGY_NAMES
 from syphus.types import BYTES_PER_TOKEN
 
 Strategy = Callable[[Sequence[Scored], Sequence[Scored], Random], Scored]
-"""Gives the next of `remaining`, which is never empty and best first, after those that are `taken`."""
+"""Returns the next of `remaining`, which is not empty and sorted best first; `chosen` are those chosen so far."""
 
-_DIFFERENCE = 0.4  #: how much being unlike those already taken counts; the rest is the total
-_OF_INPUT = 0.6  #: of likeness is that of the annotations, the rest that of the kinds of questions
+_DIVERSITY = 0.4  #: the weight of being unlike the examples chosen so far; the rest is that of the score
+_ANNOTATION = 0.6  #: the weight of the annotations in the similarity; the rest is that of the types of questions
 
 
-def best(remaining: Sequence[Scored], taken: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001
-    """The highest total."""
+def best(remaining: Sequence[Scored], chosen: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001
+    """Return the one with the highest score."""
     return remaining[0]
 
 
-def diverse(remaining: Sequence[Scored], taken: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001
-    """The highest total after taking off for likeness to those already taken, in annotation and kinds of questions.
+def diverse(remaining: Sequence[Scored], chosen: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001
+    """Return the one with the best score after a penalty for similarity to the chosen ones.
 
     Maximal marginal relevance: Carbonell and Goldstein, SIGIR 1998.
     """
 
-    def worth(scored: Scored) -> float:
-        nearest = max((likeness(scored.candidate, other.candidate) for other in taken), default=0.0)
-        return (1 - _DIFFERENCE) * scored.total - _DIFFERENCE * nearest
+    def marginal_relevance(scored: Scored) -> float:
+        nearest = max((similarity(scored.candidate, other.candidate) for other in chosen), default=0.0)
+        return (1 - _DIVERSITY) * scored.total - _DIVERSITY * nearest
 
-    return max(remaining, key=worth)  # the first of equals, which is the best
+    return max(remaining, key=marginal_relevance)  # of equals the first, which has the best score
 
 
-def random(remaining: Sequence[Scored], taken: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001
-    """Any that may be chosen: what the others are compared with."""
+def random(remaining: Sequence[Scored], chosen: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001
+    """Return any: the baseline for the other strategies."""
     return random.choice(remaining)
 
 
@@ -56,124 +62,116 @@ def choose(
     seed: int = 0,
     pinned: Sequence[Scored] = (),
 ) -> list[Scored]:
-    """At most `size` candidates for in-context examples, in the order of choice, within `token_budget`.
+    """Choose at most `size` in-context examples within `token_budget`; return them in the order of choice.
 
-    Never one that is barred, never two for the same query or annotation, and one of the worse half only where the
-    better one has no more that fit. `pinned` ones come first and always, and count for both limits. One that is too
-    long for what is left of the budget is passed over. The order in which the scored ones come makes no difference.
-    Raises ValueError for a strategy that is not in `STRATEGIES`.
+    Never chooses a barred candidate, nor two for the same query or annotation. Chooses from the worse half only if no
+    more of the better half fit. The `pinned` ones always come first, and count for both limits. A candidate that
+    exceeds the rest of the budget is skipped. The order of `scored` does not matter. Raises ValueError for a strategy
+    that is not in `STRATEGIES`.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
     random = Random(seed)
-    taken = list(pinned)
+    chosen = list(pinned)
     left = inf if token_budget is None else token_budget - sum(tokens(each.candidate) for each in pinned)
     remaining = sorted((each for each in scored if not each.barred), key=_rank)
     middle = median(each.total for each in remaining) if remaining else 0.0
-    while len(taken) < size:
-        remaining = [each for each in remaining if _is_new(each, taken) and tokens(each.candidate) <= left]
+    while len(chosen) < size:
+        remaining = [each for each in remaining if _is_new(each, chosen) and tokens(each.candidate) <= left]
         if not remaining:
             break
         better = [each for each in remaining if each.total >= middle]
-        taken.append(STRATEGIES[strategy](better or remaining, taken, random))
-        left -= tokens(taken[-1].candidate)
-    return taken
+        chosen.append(STRATEGIES[strategy](better or remaining, chosen, random))
+        left -= tokens(chosen[-1].candidate)
+    return chosen
 
 
 def tokens(candidate: Candidate) -> int:
-    """About how many tokens it adds to every prompt as an in-context example."""
+    """Return the estimated tokens that a candidate adds to every prompt as an in-context example."""
     return -(-len((candidate.user_turn + candidate.answer).encode(errors="surrogatepass")) // BYTES_PER_TOKEN)
 
 
-def likeness(one: Candidate, other: Candidate) -> float:
-    """0 to 1: how much two have in common, in the words of the annotation and in the kinds of their questions."""
-    kinds = [frozenset(question_type(pair.instruction) for pair in each.pairs) for each in (one, other)]
+def similarity(one: Candidate, other: Candidate) -> float:
+    """Return the similarity of two candidates, 0 to 1, in words of the annotation and types of questions."""
+    types = [frozenset(question_type(pair.instruction) for pair in each.pairs) for each in (one, other)]
     texts = jaccard_similarity(content_stems(one.query.text), content_stems(other.query.text))
-    return _OF_INPUT * texts + (1 - _OF_INPUT) * jaccard_similarity(*kinds)
+    return _ANNOTATION * texts + (1 - _ANNOTATION) * jaccard_similarity(*types)
 
 
 def _rank(scored: Scored) -> tuple[float, str, str]:
     return -scored.total, scored.candidate.query.id, scored.candidate.key
 
 
-def _is_new(scored: Scored, taken: Sequence[Scored]) -> bool:
+def _is_new(scored: Scored, chosen: Sequence[Scored]) -> bool:
     query = scored.candidate.query
-    return all(query.id != each.candidate.query.id and query.text != each.candidate.query.text for each in taken)
+    return all(query.id != each.candidate.query.id and query.text != each.candidate.query.text for each in chosen)
 
 
-# FOLDED from spread.py:
-# Samples of queries from a stream of any size: by lot, for measuring, and spread over content, for choosing from.
-#
-# Both are spread over length: texts fall into strata, each twice as long as the one before, which are drawn from in
-# proportion to their size. No text is taken twice. What is taken follows from the texts and from `lot`, a text that
-# begins each draw; neither the order of the queries nor other rows matter. Memory depends on the count alone.
+_POOL_FACTOR = 8  #: texts kept of each stratum, per query of the sample, to find those that differ
+_MIN_POOL = 32
 
-_CHOICE = 8  #: times as many are looked at in each stratum as are wanted in all, to find those that differ
-_LEAST = 32
-
-Drawn = tuple[str, str]  # id and text
-Pick = Callable[[list[Drawn], list[Drawn]], Drawn]
-"""Gives the next of a pool, which is never empty and in the order of the lots, after those that are taken."""
+QueryText = tuple[str, str]  # id and text
+Pick = Callable[[list[QueryText], list[QueryText]], QueryText]
+"""Returns the next of a pool, which is not empty and in random order; the second list are those drawn so far."""
 
 
-def sample_random(queries: Iterable[Drawn], count: int, lot: str) -> list[str]:
-    """The ids of `count` queries, or of as many as there are: what is measured on them holds for all.
+def sample_random(queries: Iterable[QueryText], count: int, seed: str) -> list[str]:
+    """Return the ids of `count` random queries, or of as many as there are. What they measure holds for all queries."""
+    return _sample(queries, count, seed, count, lambda pool, _: pool[0])
 
-    Takes id and text of each query.
+
+def sample_spread(queries: Iterable[QueryText], count: int, seed: str) -> list[str]:
+    """Return the ids of `count` queries that differ as much as possible in their words.
+
+    Rare content is over-represented, so what they measure does not hold for all queries.
     """
-    return _sample(queries, count, lot, count, lambda pool, _: pool[0])
+    return _sample(queries, count, seed, max(_MIN_POOL, _POOL_FACTOR * count), _furthest)
 
 
-def sample_spread(queries: Iterable[Drawn], count: int, lot: str) -> list[str]:
-    """The same, but that text is taken next which has the least in common with those taken.
-
-    So it has more of what is rare than all have, and nothing that is measured on it holds for all.
-    """
-    return _sample(queries, count, lot, max(_LEAST, _CHOICE * count), _furthest)
+def _furthest(pool: list[QueryText], drawn: list[QueryText]) -> QueryText:
+    return min(pool, key=lambda each: max((_text_similarity(each[1], other) for _, other in drawn), default=0.0))
 
 
-def _furthest(pool: list[Drawn], taken: list[Drawn]) -> Drawn:
-    return min(pool, key=lambda each: max((_likeness(each[1], other) for _, other in taken), default=0.0))
+def _text_similarity(one: str, other: str) -> float:
+    """Return 0 to 1; texts without content words ("there is no difference") count as equal."""
+    words = content_stems(one), content_stems(other)
+    return jaccard_similarity(*words) if any(words) else 1.0
 
 
-def _likeness(one: str, other: str) -> float:
-    """0 to 1; texts without words that carry meaning ("there is no difference") are all alike."""
-    bags = content_stems(one), content_stems(other)
-    return jaccard_similarity(*bags) if any(bags) else 1.0
-
-
-def _sample(queries: Iterable[Drawn], count: int, lot: str, most: int, pick: Pick) -> list[str]:
-    """Takes one after the other, always from the stratum that is furthest behind its share."""
-    pools, sizes = _pools(queries, most, lot)
-    taken: list[Drawn] = []
-    drawn = dict.fromkeys(pools, 0)
-    while len(taken) < count and any(pools.values()):
-        stratum = min(filter(pools.get, pools), key=lambda s: ((drawn[s] + 1) / sizes[s], s))
-        query = pick(pools[stratum], taken)
+def _sample(queries: Iterable[QueryText], count: int, seed: str, pool_size: int, pick: Pick) -> list[str]:
+    """Draw one query after the other, always from the stratum that is furthest behind its share."""
+    pools, sizes = _pools(queries, pool_size, seed)
+    drawn: list[QueryText] = []
+    counts = dict.fromkeys(pools, 0)
+    while len(drawn) < count and any(pools.values()):
+        stratum = min(filter(pools.get, pools), key=lambda s: ((counts[s] + 1) / sizes[s], s))
+        query = pick(pools[stratum], drawn)
         pools[stratum].remove(query)
-        drawn[stratum] += 1
-        taken.append(query)
-    return [name for name, _ in taken]
+        counts[stratum] += 1
+        drawn.append(query)
+    return [query_id for query_id, _ in drawn]
 
 
-def _pools(queries: Iterable[Drawn], most: int, lot: str) -> tuple[dict[int, list[Drawn]], dict[int, int]]:
-    """At most `most` different texts of each stratum, in the order of their lots; and how many queries it has."""
+def _pools(
+    queries: Iterable[QueryText], pool_size: int, seed: str
+) -> tuple[dict[int, list[QueryText]], dict[int, int]]:
+    """Return at most `pool_size` distinct texts of each stratum in random order, and its number of queries."""
     heaps: dict[int, list[tuple[int, str]]] = {}
-    names: dict[str, str] = {}  # of each text in a heap: the lowest id that has it
+    ids: dict[str, str] = {}  # the lowest id of each text in a heap
     sizes: dict[int, int] = {}
-    for name, text in queries:
+    for query_id, text in queries:
         stratum = len(text).bit_length()
         sizes[stratum] = sizes.get(stratum, 0) + 1
         heap = heaps.setdefault(stratum, [])
-        if text in names:
-            names[text] = min(names[text], name)
+        if text in ids:
+            ids[text] = min(ids[text], query_id)
             continue
-        drawn = -int.from_bytes(blake2b(f"{lot}\0{text}".encode(errors="surrogatepass"), digest_size=8).digest())
-        if len(heap) < most:
-            heappush(heap, (drawn, text))
-        elif drawn > heap[0][0]:
-            del names[heapreplace(heap, (drawn, text))[1]]
+        rank = -int.from_bytes(blake2b(f"{seed}\0{text}".encode(errors="surrogatepass"), digest_size=8).digest())
+        if len(heap) < pool_size:
+            heappush(heap, (rank, text))
+        elif rank > heap[0][0]:
+            del ids[heapreplace(heap, (rank, text))[1]]
         else:
             continue
-        names[text] = name
-    return {s: [(names[text], text) for _, text in sorted(heap, reverse=True)] for s, heap in heaps.items()}, sizes
+        ids[text] = query_id
+    return {s: [(ids[text], text) for _, text in sorted(heap, reverse=True)] for s, heap in heaps.items()}, sizes

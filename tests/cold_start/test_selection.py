@@ -213,9 +213,9 @@ def test_a_set_that_helps_is_satisfactory() -> None:
 def test_everything_that_is_missing_is_named() -> None:
     bad = [scored(f"{i}", 0.5, invalid=i < 2, copies=i == 3) for i in range(20)]
     assert prove_sets(bad, GOOD).missing == (
-        "valid share 90%, at least 95% is wanted",
-        "mean score 0.50, at least 0.60 is wanted",
-        "no better than without examples by more than chance: -0.36 to -0.33",
+        "valid share 90%, at least 95% is required",
+        "mean score 0.50, at least 0.60 is required",
+        "not better than without examples by more than chance: -0.36 to -0.33",
         "answers that copy an example: 1 of 20",
     )
 
@@ -223,7 +223,7 @@ def test_everything_that_is_missing_is_named() -> None:
 def test_a_gain_that_may_be_chance_is_none_unless_it_is_not_asked_for() -> None:
     noisy = [scored(f"{i}", 0.8 + i / 200 + (0.2 if i % 2 else -0.19)) for i in range(20)]
     assert prove_sets(noisy, GOOD).gain.mean > 0
-    assert [line[:9] for line in prove_sets(noisy, GOOD).missing] == ["no better"]
+    assert [line[:9] for line in prove_sets(noisy, GOOD).missing] == ["not bette"]
     assert prove(noisy, GOOD, 1, Thresholds(gain=-0.2)).satisfactory
 
 
