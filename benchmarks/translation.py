@@ -26,7 +26,7 @@ from typing import Any
 
 from common import ROOT, Run, Server, measured, table
 
-from syphus.answers.translation import LANGUAGES, Features, Translatable, check_translation
+from syphus.answers.translation import LANGUAGES, PairFeatures, Translatable, check_translation
 from syphus.simulator.model_answers import count_tokens
 from syphus.simulator.translation.made_up import damaged, made_up
 
@@ -117,7 +117,7 @@ def first_way(file: Path, share: float) -> tuple[float, float]:
     """
 
     def answer(pair: Translatable, wrong: float, rng: random.Random) -> tuple[str, bool]:
-        features, good = Features(pair), True
+        features, good = PairFeatures(pair), True
         source = {"instruction": pair.instruction, "answer": pair.answer}
         fields: dict[str, dict[str, str]] = {"a": {}, "b": {}}
         for code, language in LANGUAGES.items():

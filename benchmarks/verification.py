@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from damaged_translations import samples
 
-from syphus.answers.translation import LANGUAGES, Features, check_translation
+from syphus.answers.translation import LANGUAGES, PairFeatures, check_translation
 from syphus.answers.translation.identify import identify
 
 
@@ -24,7 +24,7 @@ def once(cached: bool) -> int:
     """Checks the whole corpus, with the features of each source made once or for every language."""
     count = 0
     for sample in (*samples("tuning"), *samples("held_out")):
-        features = Features(sample.source)
+        features = PairFeatures(sample.source)
         for code, language in LANGUAGES.items():
             check_translation(features if cached else sample.source, sample.translations[code], language)
             count += 1
@@ -35,7 +35,7 @@ def identified() -> int:
     """Asks only the identifier, for the languages whose script does not say which they are."""
     count = 0
     for sample in (*samples("tuning"), *samples("held_out")):
-        for code in (code for code, language in LANGUAGES.items() if not language.by_script):
+        for code in (code for code, language in LANGUAGES.items() if not language.script_is_unique):
             identify(sample.translations[code].instruction, code)
             identify(sample.translations[code].answer, code)
             count += 1

@@ -1,8 +1,8 @@
-"""What a model wrote, read and checked. Pure functions: no network, no ledger, no files.
+"""What a model wrote: parsing, cleaning, scoring, checks of translations. Pure functions.
 
-cleaning/       rules between parsing and the result
+cleaning/       cleaning rules between parsing and the result
 code_digest.py  digests of the code that judges answers
-parsing/        reading what a model wrote
-scoring/        which answers make good in-context examples
-translation/    languages, and whether a translation is one
+parsing/        parsers of model answers
+scoring/        heuristics for good in-context examples
+translation/    languages, and checks of translations
 """

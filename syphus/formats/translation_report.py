@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
-from syphus.answers.translation.judge_prompt import FAULTS, NO_FAULT, read_verdict
+from syphus.answers.translation.judge_prompt import NO_FAULT, TRANSLATION_FAULTS, read_verdict
 from syphus.config.pricing import Prices
 from syphus.ledger.results import answered_queries
 from syphus.ledger.sessions import get_meta
@@ -81,7 +81,7 @@ def judged_as_json(judged: JudgedCounts) -> dict[str, object]:
     """The findings as JSON values."""
     return {
         "good": judged.good,
-        "bad": {fault: judged.bad[fault] for fault in FAULTS if judged.bad[fault]},
+        "bad": {fault: judged.bad[fault] for fault in TRANSLATION_FAULTS if judged.bad[fault]},
         "unclear": judged.unclear,
         "waiting": judged.pending,
         "found": [

@@ -10,8 +10,8 @@ from syphus.answers.code_digest import TRANSLATION_CHECK_FILES, code_digest
 from syphus.answers.translation import (
     LANGUAGES,
     CheckResult,
-    Features,
     Language,
+    PairFeatures,
     Term,
     Translatable,
     check_translation,
@@ -32,7 +32,7 @@ class SourceChecker:
 
     def __init__(self, source: Translatable, terms: Sequence[Term]) -> None:
         self.texts = source
-        self._features = Features(source)
+        self._features = PairFeatures(source)
         self._terms = terms_in_source(source, terms) if terms else []
 
     def check(self, translation: Translatable, language: Language) -> CheckResult:
@@ -42,12 +42,12 @@ class SourceChecker:
 
 def feedback(result: CheckResult) -> str:
     """Return all faults, one per line, as the next prompt states them."""
-    return "\n".join(fault.told for fault in result.faults)
+    return "\n".join(fault.feedback for fault in result.faults)
 
 
 def checks_digest(terms: Sequence[Term]) -> str:
     """Return 16 hex digits that change with the code of the translation checks, and with the glossary."""
-    glossary = orjson.dumps([(term.source, dict(term.wanted)) for term in terms], option=orjson.OPT_SORT_KEYS)
+    glossary = orjson.dumps([(term.source, dict(term.translations)) for term in terms], option=orjson.OPT_SORT_KEYS)
     return code_digest(TRANSLATION_CHECK_FILES, glossary)
 
 

@@ -177,7 +177,7 @@ class _Translation:
     def _settings(self) -> dict[str, object]:
         """What the answers depend on; languages and splitting do not count: each answer is for some of them."""
         config, options = self._means.config, self._means.options
-        terms = [[term.source, dict(term.wanted)] for term in self._terms]
+        terms = [[term.source, dict(term.translations)] for term in self._terms]
         tone = options.tone.replace(" ", "").lower()
         return {
             "dataset": self._place.prefix,

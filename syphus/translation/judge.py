@@ -14,7 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.translation import LANGUAGES, Translatable
-from syphus.answers.translation.judge_prompt import NO_FAULT, OPINION_SCHEMA, judge_messages, read_verdict
+from syphus.answers.translation.judge_prompt import NO_FAULT, VERDICT_SCHEMA, judge_messages, read_verdict
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
 from syphus.formats.translation_report import JUDGE_STAGE, TRANSLATE_STAGE
@@ -64,7 +64,7 @@ def _messages(query: Query) -> list[Message]:
     return judge_messages(source, translated, LANGUAGES[judged_part(query).language])
 
 
-TRANSLATION_RUBRIC = Rubric(_messages, OPINION_SCHEMA, lambda text: read_verdict(text).problem)
+TRANSLATION_RUBRIC = Rubric(_messages, VERDICT_SCHEMA, lambda text: read_verdict(text).problem)
 _EXAMPLE = judge_query(1, "", "de", '["",""]', '["",""]')  # for the size of the rubric
 
 

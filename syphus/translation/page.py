@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from syphus.answers.translation import LANGUAGES
-from syphus.answers.translation.judge_prompt import FAULTS
+from syphus.answers.translation.judge_prompt import TRANSLATION_FAULTS
 from syphus.formats.translation_report import (
     BadTranslation,
     JudgedCounts,
@@ -99,7 +99,7 @@ def _section(report: LanguageReport) -> str:
 
 def _judged(code: str, judged: JudgedCounts) -> str:
     """Show the counts of the verdicts, and the bad translations with the judge's reasons."""
-    faults = ", ".join(f"{judged.bad[fault]:,} {fault}" for fault in FAULTS if judged.bad[fault])
+    faults = ", ".join(f"{judged.bad[fault]:,} {fault}" for fault in TRANSLATION_FAULTS if judged.bad[fault])
     bad = f" ({faults})" if faults else ""
     more = "".join(f", {n:,} {what}" for n, what in ((judged.unclear, "unclear"), (judged.pending, "pending")) if n)
     summary = f"<p>Judged by a model: {judged.good:,} good, {judged.bad.total():,} bad{bad}{more}.</p>\n"

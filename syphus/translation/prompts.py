@@ -106,7 +106,9 @@ def _item(item: RetryItem, terms: Sequence[Term]) -> dict[str, object]:
 
 
 def _terms(source: Translatable, terms: Sequence[Term], codes: Sequence[str]) -> dict[str, dict[str, str]]:
-    found = {term.source: {code: term.wanted[code] for code in codes if code in term.wanted} for term in terms}
+    found = {
+        term.source: {code: term.translations[code] for code in codes if code in term.translations} for term in terms
+    }
     present = {term.source for term in terms_in_source(source, terms)} if terms else set()
     return {term: wanted for term, wanted in found.items() if wanted and term in present}
 

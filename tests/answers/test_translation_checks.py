@@ -14,18 +14,18 @@ from syphus.answers.translation import (
     LANGUAGES,
     REASONS,
     CheckResult,
-    Features,
     Language,
+    PairFeatures,
     Reason,
     Term,
     Translatable,
     check_translation,
     require_identifier,
 )
-from syphus.answers.translation.check import missing_terms
-from syphus.answers.translation.identify import letters
+from syphus.answers.translation.check import find_missing_terms
+from syphus.answers.translation.identify import count_letters
 from syphus.answers.translation.languages import SAMPLE
-from syphus.answers.translation.units import other_units
+from syphus.answers.translation.units import compare_units
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "translation-checks.md"
 PARTS = ("tuning", "held_out", "further")
@@ -34,9 +34,9 @@ PARTS = ("tuning", "held_out", "further")
 @pytest.mark.parametrize("part", PARTS)
 def test_at_most_one_in_a_hundred_true_translations_is_rejected(part: str) -> None:
     rejected = [
-        (sample.name, code, [fault.told for fault in checked.faults])
+        (sample.name, code, [fault.feedback for fault in checked.faults])
         for sample in samples(part)
-        for features in (Features(sample.source),)
+        for features in (PairFeatures(sample.source),)
         for code, language in LANGUAGES.items()
         if not (checked := check_translation(features, sample.translations[code], language)).ok
     ]
@@ -59,7 +59,7 @@ def caught(damages: dict[str, Damage], part: str) -> tuple[Counter[str], Counter
         if {fault.reason for fault in checked.faults} & made.reasons:
             right[name] += 1
         else:
-            missed.append(f"{name}: {sample}, {code}: {made.translated} {[f.told for f in checked.faults]}")
+            missed.append(f"{name}: {sample}, {code}: {made.translated} {[f.feedback for f in checked.faults]}")
     return there, right, missed
 
 
@@ -94,12 +94,12 @@ def faults(code: str, answer: str, translated: str, *terms: Term) -> list[Reason
 @pytest.mark.parametrize("language", LANGUAGES.values(), ids=list(LANGUAGES))
 def test_every_language_of_the_table_is_whole(language: Language) -> None:
     assert LANGUAGES[language.code] is language
-    found = letters(language.sample, language.scripts)
+    found = count_letters(language.sample, language.scripts)
     assert found.own > 0.9 * sum(found)
     assert language.formal
     assert language.informal
     assert language.rtl == ("Arabic" in language.scripts or "Hebrew" in language.scripts)
-    least, most = language.lengths(len(SAMPLE))
+    least, most = language.length_range(len(SAMPLE))
     assert least < len(language.sample) < most
     question, answer = re.split(r"(?<=[?？؟])", language.sample)
     source = Translatable(*(each.strip() for each in re.split(r"(?<=\?)", SAMPLE)))
@@ -367,7 +367,7 @@ def test_a_term_of_the_glossary_may_be_inflected_and_not_be_another_word(
 
 def test_features_made_once_give_what_the_source_itself_gives() -> None:
     for sample in samples("tuning")[:8]:
-        features = Features(sample.source)
+        features = PairFeatures(sample.source)
         for code, language in LANGUAGES.items():
             there = sample.translations[code]
             assert check_translation(features, there, language) == check_translation(sample.source, there, language)
@@ -376,7 +376,7 @@ def test_features_made_once_give_what_the_source_itself_gives() -> None:
 def test_the_gravest_fault_comes_first_and_the_model_is_told_what_and_where() -> None:
     result = checked("de", ("What is it?", "It costs 12 euros today."), ("Was ist das?", '"}'))
     assert result.reason == "empty"
-    assert result.faults[0].told == 'answer: Translate the whole text. ("})'
+    assert result.faults[0].feedback == 'answer: Translate the whole text. ("})'
 
 
 _ODD = [
@@ -462,12 +462,12 @@ def test_what_the_page_says_is_rejected_wrongly_is_rejected(example: tuple[str, 
 
 
 def test_missing_signs_are_told_in_one_order() -> None:
-    assert list(other_units({"1": {"€"}, "2": {"%"}, "3": {"$"}}, "1, 2, 3", "de")) == [
+    assert list(compare_units({"1": {"€"}, "2": {"%"}, "3": {"$"}}, "1, 2, 3", "de")) == [
         "$ is missing", "% is missing", "€ is missing",
     ]  # fmt: skip
 
 
 def test_a_term_without_letters_must_stand_there_too() -> None:
     terms = [Term("arrow", {"de": "→"})]
-    assert list(missing_terms("The arrow.", "Der Pfeil.", terms, "de")) == ["arrow is to be →"]
-    assert list(missing_terms("The arrow.", "Der →.", terms, "de")) == []
+    assert list(find_missing_terms("The arrow.", "Der Pfeil.", terms, "de")) == ["arrow is to be →"]
+    assert list(find_missing_terms("The arrow.", "Der →.", terms, "de")) == []

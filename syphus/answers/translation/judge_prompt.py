@@ -1,4 +1,4 @@
-"""A model as a second reader of a translation: what it is asked, and its verdict. It sees what no rule can: meaning."""
+"""The prompt for a model that judges a translation, and its verdict. A model sees what no rule can: the meaning."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from syphus.answers.translation.types import Translatable
 from syphus.types import Message
 
 NO_FAULT = "none"
-#: What can be wrong, the gravest first.
-FAULTS = {
+#: The possible faults, worst first.
+TRANSLATION_FAULTS = {
     "meaning": "says something else: another thing, person, place, side, number or time; a denial lost or added",
     "left out": "leaves out something that the source says",
     "added": "says something that the source does not say",
@@ -20,10 +20,10 @@ FAULTS = {
     NO_FAULT: "says what the source says, in natural language",
 }
 
-#: JSON schema of a verdict, for endpoints that take one as `response_format`.
-OPINION_SCHEMA: dict[str, object] = {
+#: The JSON schema of a verdict, for endpoints that support one as `response_format`.
+VERDICT_SCHEMA: dict[str, object] = {
     "type": "object",
-    "properties": {"reason": {"type": "string"}, "fault": {"type": "string", "enum": list(FAULTS)}},
+    "properties": {"reason": {"type": "string"}, "fault": {"type": "string", "enum": list(TRANSLATION_FAULTS)}},
     "required": ["reason", "fault"],
     "additionalProperties": False,
 }
@@ -45,7 +45,7 @@ Answer with one JSON object and nothing else: {form}"""
 
 
 class TranslationVerdict(NamedTuple):
-    """What a judge says: one of `FAULTS`, and why; or the `problem` because of which it can't be used."""
+    """The verdict of a judge: one of `TRANSLATION_FAULTS` and the reason, or the `problem` that makes it unusable."""
 
     fault: str = NO_FAULT
     reason: str = ""
@@ -53,12 +53,12 @@ class TranslationVerdict(NamedTuple):
 
 
 def judge_messages(source: Translatable, translated: Translatable, language: Language) -> list[Message]:
-    """What a judge is asked about a translation: what can be wrong, then the two as data."""
+    """Return the messages that ask for a verdict: the possible faults, then source and translation as data."""
     pair = {"language": language.code, "source": _texts(source), "translation": _texts(translated)}
     mark, data = delimit_data(pair)
     system = _SYSTEM.format(
         language=f"{language.name} ({language.own_name})",
-        faults="\n".join(f"- {name}: {meaning}" for name, meaning in FAULTS.items()),
+        faults="\n".join(f"- {name}: {meaning}" for name, meaning in TRANSLATION_FAULTS.items()),
         mark=mark,
         form=json.dumps({"reason": "one sentence in English, with the words in question", "fault": NO_FAULT}),
     )
@@ -66,13 +66,13 @@ def judge_messages(source: Translatable, translated: Translatable, language: Lan
 
 
 def read_verdict(text: str) -> TranslationVerdict:
-    """Reads a judge's answer: one JSON object, alone or in a code fence. Raises nothing."""
+    """Read a judge's answer: one JSON object, alone or in a code fence. Raises nothing."""
     value = read_single_object(text)
     if value is None:
         return TranslationVerdict(problem="not one JSON object")
     fault = value.get("fault")
-    if not isinstance(fault, str) or fault not in FAULTS:
-        return TranslationVerdict(problem=f"the fault is none of {', '.join(FAULTS)}")
+    if not isinstance(fault, str) or fault not in TRANSLATION_FAULTS:
+        return TranslationVerdict(problem=f"the fault is none of {', '.join(TRANSLATION_FAULTS)}")
     return TranslationVerdict(fault, str(value.get("reason", "")))
 
 

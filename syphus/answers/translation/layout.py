@@ -1,4 +1,4 @@
-"""The outside of a text: lines and their markup, the labels of choices, quotes, emoji."""
+"""The layout of a text: lines and their markup, labels of choices, quotes, emoji."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from syphus.answers.translation.protected_spans import differ
+from syphus.answers.translation.protected_spans import counts_differ
 from syphus.answers.translation.types import Reason
 
 _LINE_MARK = re.compile(r"[ \t]*(?:(#{1,6})[ \t]|([-*+•])[ \t]|(\d{1,3})[.)．）、](?!\d)|(>)|(\|))")
@@ -17,8 +17,8 @@ _LABEL = re.compile(r"(?:^|(?<=[\s(（]))([A-HＡ-Ｈ])(?=[.．)）:：、](?:[\
 _SURE_LABEL = re.compile(
     r"(?:^[ \t]*[(（]?|[(（](?=\w[)）]))([A-HＡ-Ｈ])(?=[.．)）:：、](?:[\s*]|[^\x00-\x7f]|$))", re.MULTILINE
 )
-_ALONE = re.compile(r"\s*[(（]?([A-HＡ-Ｈ])[)）]?[.。．]?\s*")
-_WIDE = {ord("Ａ") + i: ord("A") + i for i in range(26)}
+_LABEL_ALONE = re.compile(r"\s*[(（]?([A-HＡ-Ｈ])[)）]?[.。．]?\s*")
+_TO_ASCII = {ord("Ａ") + i: ord("A") + i for i in range(26)}
 _QUOTED = re.compile(
     '(?<!\\d)"[^"\n]+"|“[^”\n]+”|„[^“”\n]+[“”]|«[^»\n]+»|»[^«\n]+«|「[^」\n]+」|『[^』\n]+』|《[^》\n]+》|〈[^〉\n]+〉'
     "|‹[^›\n]+›|‚[^‘\n]+‘|(?<![\\w'])'[^'\n]{2,80}'(?![A-Za-z0-9'])|(?<!\\w)‘[^’\n]+’(?![A-Za-z])"
@@ -31,40 +31,42 @@ _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55\u231a\u231b
 
 
 class Layout(NamedTuple):
-    """`lines`: the markup of each line that is not empty ("" for none); `labels`: those of choices, in their order;
-    `bold`: how many marks of bold there are; `quoted`: how many quotes; `emoji`: each with how often it is there.
+    """The layout of one text.
+
+    `lines` is the markup of each non-empty line ("" for none), `labels` the labels of choices in order, `bold` the
+    number of bold marks, `quotes` the number of quotes, and `emoji` the count of each emoji.
     """
 
     lines: tuple[str, ...]
     labels: tuple[str, ...]
     bold: int
-    quoted: int
+    quotes: int
     emoji: Counter[str]
 
 
-def layout(text: str, plain: str) -> Layout:
-    """The outside of a text; `plain` is it without what is kept."""
-    lines = tuple(_line(line) for line in plain.split("\n") if line.strip()) if "\n" in plain or plain else ()
-    quoted = len(_QUOTED.findall(plain)) if _may_quote(plain) else 0
+def read_layout(text: str, plain: str) -> Layout:
+    """Read the layout of a text; `plain` is the text without protected spans."""
+    lines = tuple(_line_markup(line) for line in plain.split("\n") if line.strip()) if "\n" in plain or plain else ()
+    quoted = len(_QUOTED.findall(plain)) if _may_have_quotes(plain) else 0
     emoji = Counter(_EMOJI.findall(text)) if not text.isascii() and _EMOJI.search(text) else _NO_EMOJI
-    return Layout(lines, labels(plain), plain.count("**"), quoted, emoji)
+    return Layout(lines, choice_labels(plain), plain.count("**"), quoted, emoji)
 
 
 def without_line_numbers(text: str) -> str:
-    """The text without the numbers of its list items, which `lines` has."""
+    """Return the text without the numbers of its list items, which are part of `Layout.lines`."""
     return _LINE_NUMBER.sub("", text) if "\n" in text else text
 
 
-def _may_quote(text: str) -> bool:
+def _may_have_quotes(text: str) -> bool:
     return bool(_QUOTE.search(text))
 
 
 def without_quotes(text: str) -> str:
-    """The text without what is quoted, which may stay in its own language."""
-    return _QUOTED.sub(" ", text) if _may_quote(text) else text
+    """Return the text without quotes, which may stay in their own language."""
+    return _QUOTED.sub(" ", text) if _may_have_quotes(text) else text
 
 
-def _line(line: str) -> str:
+def _line_markup(line: str) -> str:
     found = _LINE_MARK.match(line)
     if not found:
         return ""
@@ -72,42 +74,42 @@ def _line(line: str) -> str:
     return heading or (bullet and "-") or number or quote or cell or ""
 
 
-def labels(text: str) -> tuple[str, ...]:
-    """The letters of choices ("A. ...", "(B) ..."), or the letter that the whole text is.
+def choice_labels(text: str) -> tuple[str, ...]:
+    """Return the letters of choices ("A. ...", "(B) ..."), or the only letter of a text.
 
-    One inside of a line is a label only with others beside it or in brackets: "plan B." is none.
+    A letter within a line is a label only if there are others or it is in brackets: "plan B." is not a label.
     """
     if not _MAY_LABEL.search(text):
         return ()
-    if alone := _ALONE.fullmatch(text):
-        return (alone[1].translate(_WIDE),)
-    found = tuple(letter.translate(_WIDE) for letter in _LABEL.findall(text))
-    return found if "A" in found and "B" in found else tuple(c.translate(_WIDE) for c in _SURE_LABEL.findall(text))
+    if alone := _LABEL_ALONE.fullmatch(text):
+        return (alone[1].translate(_TO_ASCII),)
+    found = tuple(letter.translate(_TO_ASCII) for letter in _LABEL.findall(text))
+    return found if "A" in found and "B" in found else tuple(c.translate(_TO_ASCII) for c in _SURE_LABEL.findall(text))
 
 
-def unlike_layout(source: Layout, there: Layout, before: str, after: str) -> Iterator[tuple[Reason, str]]:
-    """What of the outside is not as in the source; `before` and `after` are the two texts."""
-    if source.labels != there.labels and (source.labels or len(there.labels) > 1):
-        yield Reason.CHOICES, f"{' '.join(source.labels) or 'none'} became {' '.join(there.labels) or 'none'}"
-    if len(source.lines) != len(there.lines):
-        yield Reason.LAYOUT, f"{len(source.lines)} lines became {len(there.lines)}"
-    elif source.lines != there.lines:
-        before_mark, after_mark = next((a, b) for a, b in zip(source.lines, there.lines, strict=True) if a != b)
+def compare_layouts(source: Layout, translated: Layout, before: str, after: str) -> Iterator[tuple[Reason, str]]:
+    """Yield the differences between two layouts; `before` and `after` are the two texts."""
+    if source.labels != translated.labels and (source.labels or len(translated.labels) > 1):
+        yield Reason.CHOICES, f"{' '.join(source.labels) or 'none'} became {' '.join(translated.labels) or 'none'}"
+    if len(source.lines) != len(translated.lines):
+        yield Reason.LAYOUT, f"{len(source.lines)} lines became {len(translated.lines)}"
+    elif source.lines != translated.lines:
+        before_mark, after_mark = next((a, b) for a, b in zip(source.lines, translated.lines, strict=True) if a != b)
         yield Reason.LAYOUT, f"a line with {before_mark or 'no mark'} begins with {after_mark or 'none'}"
-    if source.bold != there.bold:
-        yield Reason.LAYOUT, f"{source.bold} marks of bold became {there.bold}"
-    if source.quoted > there.quoted:
-        yield Reason.QUOTES, f"{source.quoted} in quotes became {there.quoted}"
-    elif _in_quotes(after) and not _in_quotes(before):
+    if source.bold != translated.bold:
+        yield Reason.LAYOUT, f"{source.bold} marks of bold became {translated.bold}"
+    if source.quotes > translated.quotes:
+        yield Reason.QUOTES, f"{source.quotes} in quotes became {translated.quotes}"
+    elif _is_quoted(after) and not _is_quoted(before):
         yield Reason.QUOTES, "all of it is in quotes"
-    if not differ(source.emoji, there.emoji):
+    if not counts_differ(source.emoji, translated.emoji):
         return
-    for emoji in (source.emoji - there.emoji) + (there.emoji - source.emoji):
-        yield Reason.EMOJI, f"{emoji} is {'missing' if source.emoji[emoji] > there.emoji[emoji] else 'new'}"
+    for emoji in (source.emoji - translated.emoji) + (translated.emoji - source.emoji):
+        yield Reason.EMOJI, f"{emoji} is {'missing' if source.emoji[emoji] > translated.emoji[emoji] else 'new'}"
 
 
-def _in_quotes(text: str) -> bool:
-    """Whether one pair of quotes holds the whole text."""
+def _is_quoted(text: str) -> bool:
+    """Return whether the whole text is in one pair of quotes."""
     text = text.strip()
     inside = text[1:-1]
     return text.startswith(_BEGINS) and text.endswith(_ENDS) and not any(c in inside for c in _QUOTE_MARKS)

@@ -1,12 +1,12 @@
-"""What a model adds of its own: comments on the translation, labels, escapes, left-over JSON."""
+"""Finds what a model adds of its own: comments on the translation, labels, escapes, left-over JSON."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 
-#: Signs that no text has and nobody sees: control characters, blanks without a width, turned directions.
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202d\u202e\ufeff]")
+#: Invisible characters that no text needs: control characters, zero-width spaces, direction overrides.
+_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202d\u202e\ufeff]")
 _ESCAPES = re.compile(
     r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\[nrt\"]|&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[0-9a-fA-F]{1,6});"
     r"|(?:%[0-9A-F]{2}){2,}|%20|\ufffd|Ã[\x80-\xbf]|â€"
@@ -14,8 +14,8 @@ _ESCAPES = re.compile(
 _JSON = re.compile(
     r"^\s*[{\[]\s*\"|\"\s*:\s*[\"{\[]|\"\s*[\]},][\s\]},]*$|\"(?:answer|instruction|question|translation)\"|</?[ab]>|```json"
 )
-#: What a comment says, in English: each with what a source says whose translation may say so, too.
-_ENGLISH = (
+#: Patterns of English comments, each with a pattern for sources whose translation may say the same.
+_ENGLISH_COMMENTS = (
     (r"\btranslat(?:ion|ed|e|ing)\b", r"translat|interpret"),
     (r"\bhere(?:'s| is| are) (?:the|your)\b", r"\bhere\b"),
     (r"\bI(?:'m| am) (?:sorry|unable)\b|\bI can(?:'t|not)\b", r"\bsorry\b|\bunable\b|\bcan(?:'t|not)\b"),
@@ -32,64 +32,66 @@ _LABEL = re.compile(
 _ENGLISH_LABEL = re.compile(
     r"^\W{0,4}(?:question|answer|instructions?|response|notes?|description|q|a|warning)\**\s?:", re.I
 )
-_BEHIND = re.compile(
+_NOTE = re.compile(
     r"[(（\[]?\b(?:note|nota|anmerkung|hinweis|remarque|참고|ملاحظة)\b\**\s?[:：]|[(（]?(?:注|备注|译注|訳注|注記)\s?[:：]",
     re.I,
 )
-_NEAR = 160  # characters from either end within which a comment stands
+_MARGIN = 160  # characters at either end in which comments are searched for
 
 
 @cache
-def _comments(own: tuple[str, ...], said: frozenset[int]) -> re.Pattern[str]:
-    """The patterns that count for a source that says some of it itself."""
-    english = [pattern for number, (pattern, _) in enumerate(_ENGLISH) if number not in said]
+def _comment_pattern(own: tuple[str, ...], said: frozenset[int]) -> re.Pattern[str]:
+    """Return the pattern of comments for a source that itself matches those in `said`."""
+    english = [pattern for number, (pattern, _) in enumerate(_ENGLISH_COMMENTS) if number not in said]
     return re.compile("|".join((*english, *(own if 0 not in said else ()))) or r"(?!)", re.I)
 
 
-class Remarks:
-    """What a source says itself of all this; a translation may then say so, too."""
+class SourceArtifacts:
+    """The artifacts that the source has itself; its translation may have them, too."""
 
-    __slots__ = ("escapes", "json", "labelled", "noted", "said", "unseen")
+    __slots__ = ("comments", "escapes", "has_json", "has_label", "has_note", "invisible")
 
     def __init__(self, text: str) -> None:
-        self.unseen = frozenset(_UNSEEN.findall(text))
-        self.escapes = set(_ESCAPES.findall(text)) if _may_escape(text) else set()
-        self.json = bool(_JSON.search(text))
-        self.labelled = bool(_ENGLISH_LABEL.match(text))
-        self.noted = bool(re.search(r"\bnotes?\b|\bremark", text, re.I))
-        self.said = frozenset(number for number, (_, like) in enumerate(_ENGLISH) if re.search(like, text, re.I))
+        self.invisible = frozenset(_INVISIBLE.findall(text))
+        self.escapes = set(_ESCAPES.findall(text)) if _may_have_escape(text) else set()
+        self.has_json = bool(_JSON.search(text))
+        self.has_label = bool(_ENGLISH_LABEL.match(text))
+        self.has_note = bool(re.search(r"\bnotes?\b|\bremark", text, re.I))
+        self.comments = frozenset(
+            number for number, (_, like) in enumerate(_ENGLISH_COMMENTS) if re.search(like, text, re.I)
+        )
 
 
-def _may_escape(text: str) -> bool:
+def _may_have_escape(text: str) -> bool:
     return "\\" in text or "&" in text or "%" in text or "\ufffd" in text or "Ã" in text or "â€" in text
 
 
-def escapes(source: Remarks, text: str) -> str:
-    """An escape that the source does not have, or a sign that nobody sees; else ""."""
-    if (unseen := _UNSEEN.search(text)) and unseen[0] not in source.unseen:
+def find_escape(source: SourceArtifacts, text: str) -> str:
+    """Return an escape or an invisible character that the source does not have, or ""."""
+    if (unseen := _INVISIBLE.search(text)) and unseen[0] not in source.invisible:
         return f"U+{ord(unseen[0]):04X}"
-    if not _may_escape(text):
+    if not _may_have_escape(text):
         return ""
     return next((found for found in _ESCAPES.findall(text) if found not in source.escapes), "")
 
 
-def left_over_json(source: Remarks, text: str) -> str:
-    """A piece of the structured answer inside of a text, or ""."""
-    if source.json or not ('"' in text or "<" in text or "```" in text):
+def find_json(source: SourceArtifacts, text: str) -> str:
+    """Return a piece of the structured answer in a text, or ""."""
+    if source.has_json or not ('"' in text or "<" in text or "```" in text):
         return ""
     found = _JSON.search(text)
     return found[0].strip() if found else ""
 
 
-def comment(source: Remarks, text: str, own: tuple[str, ...]) -> str:
-    """A comment of the model, or ""; `own` are patterns of the language for "translation"."""
-    if not source.labelled and (label := _LABEL.match(text)):
+def find_comment(source: SourceArtifacts, text: str, own: tuple[str, ...]) -> str:
+    """Return a comment of the model, or ""; `own` are the language's patterns for "translation"."""
+    if not source.has_label and (label := _LABEL.match(text)):
         return label[0]
-    pattern = _comments(own, source.said)
-    if found := pattern.search(text, 0, _NEAR) or (
-        pattern.search(text, max(_NEAR, len(text) - _NEAR)) if len(text) > _NEAR else None
+    pattern = _comment_pattern(own, source.comments)
+    if found := pattern.search(text, 0, _MARGIN) or (
+        pattern.search(text, max(_MARGIN, len(text) - _MARGIN)) if len(text) > _MARGIN else None
     ):
         return found[0]
-    if not source.noted and (":" in text or "：" in text) and (found := _BEHIND.search(text)):
+    if not source.has_note and (":" in text or "：" in text) and (found := _NOTE.search(text)):
         return found[0]
     return ""

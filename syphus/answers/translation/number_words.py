@@ -1,6 +1,6 @@
-"""Numbers in words, by language: enough to know that "dos" is 2 and "250万" is 2,500,000.
+"""Number words by language: enough to know that "dos" is 2 and "250万" is 2,500,000.
 
-A language without an entry is compared by its digits alone, and what is written in words is taken on trust.
+A language without an entry is compared by its digits alone; its numbers in words are not checked.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
-def _words(text: str) -> dict[str, float]:
-    """A table from the word to its value, out of `1 uno una un,2 dos`."""
+def _word_values(text: str) -> dict[str, float]:
+    """Return a table from words to values, given text such as `1 uno una un,2 dos`."""
     entries = (entry.split() for entry in text.split(","))
     return {word: float(value) for value, *words in entries for word in words}
 
 
-def _tokens(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", text.lower())
 
 
-_ARABIC_SIGNS = dict.fromkeys(range(0x64B, 0x653))  # short vowels, which are mostly not written
+_ARABIC_SIGNS = dict.fromkeys(range(0x64B, 0x653))  # short vowels, which are usually not written
 _ARABIC_PREFIX = re.compile(r"^[وفبلك]?(?:ال|لل)?(?=..)")
 _ARABIC_TEN = re.compile(r" (?=عشرة?\b)")  # eleven is "one ten", in two words
 
 
-def _arabic_tokens(text: str) -> list[str]:
+def _split_arabic(text: str) -> list[str]:
     words = re.findall(r"[^\W\d]+", _ARABIC_TEN.sub("_", text.translate(_ARABIC_SIGNS)))
     return [*words, *(_ARABIC_PREFIX.sub("", word) for word in words)]
 
@@ -43,7 +43,7 @@ _HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {
 _LONGEST_NUMBER = 30  # characters
 _HAN_SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
 _HAN_NUMERALS = "".join((*_HAN_DIGITS, *_HAN_SCALES))
-_HAN_WORDS = _words("1 ひとつ ひとり,2 双 雙 俩 ふたつ ふたり,3 みっつ,0.5 半")
+_HAN_WORDS = _word_values("1 ひとつ ひとり,2 双 雙 俩 ふたつ ふたり,3 みっつ,0.5 半")
 _HAN = re.compile("|".join((f"[{_HAN_NUMERALS}]+", *_HAN_WORDS)))
 
 
@@ -51,10 +51,10 @@ def _is_han(token: str) -> bool:
     return not token.strip(_HAN_NUMERALS)
 
 
-def han_number(text: str) -> float:
-    """三十五 is 35, 两千 2000, 二〇二一 2021."""
+def parse_han_number(text: str) -> float:
+    """Return the value of a number in Chinese characters: 三十五 is 35, 两千 2000, 二〇二一 2021."""
     if len(text) > _LONGEST_NUMBER:
-        return 0.0  # a decoration, no number
+        return 0.0  # decoration, not a number
     if not any(c in _HAN_SCALES for c in text):
         return float("".join(str(_HAN_DIGITS[c]) for c in text))
     whole, part, digit = 0, 0, 0
@@ -68,13 +68,13 @@ def han_number(text: str) -> float:
     return float(whole + part + digit)
 
 
-def _korean_tokens(text: str) -> list[str]:
-    """The numbers in words, those of Chinese origin in Chinese, as which they are read."""
+def _split_korean(text: str) -> list[str]:
+    """Return the number words of a Korean text; those of Chinese origin are converted to Chinese characters."""
     found = _KOREAN.findall(text.replace("백일", "백 일"))  # the hundredth day
     return [each if each.strip(_SINO_KOREAN) else each.translate(_AS_HAN) for each in found]
 
 
-def _han_tokens(text: str) -> list[str]:
+def _split_han(text: str) -> list[str]:
     return _HAN.findall(text)
 
 
@@ -82,18 +82,18 @@ def _han_tokens(text: str) -> list[str]:
 class NumberWords:
     """How a language writes numbers in words.
 
-    `values` are whole words; `scales` stand behind digits ("2.5 million", "250万") and multiply them, those of
-    `doubtful` perhaps; `tokens` takes a text apart into what is looked up; a number of `silent` can be in the grammar
-    alone (the Arabic dual).
+    `values` are the values of whole words. `scales` follow digits and multiply them ("2.5 million", "250万");
+    `ambiguous_scales` may be other words as well. `tokenize` splits a text into words. `implicit` numbers may be
+    expressed by the grammar alone, such as the Arabic dual. `han` says that Chinese numerals are read, too.
     """
 
     values: Mapping[str, float]
     scales: Mapping[str, float]
-    tokens: Callable[[str], list[str]] = _tokens
-    silent: frozenset[float] = frozenset({1.0})
-    doubtful: frozenset[str] = frozenset()
+    tokenize: Callable[[str], list[str]] = _split_words
+    implicit: frozenset[float] = frozenset({1.0})
+    ambiguous_scales: frozenset[str] = frozenset()
     han: bool = False
-    scale: re.Pattern[str] = field(init=False)
+    scale_pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
         longest = sorted(self.scales, key=len, reverse=True)
@@ -102,25 +102,25 @@ class NumberWords:
         else:
             end = "" if any(len(each) == 1 and not each.isascii() for each in longest) else r"(?!\w)"
         object.__setattr__(
-            self, "scale", re.compile(rf"[ \u00a0\u202f]?({'|'.join(map(re.escape, longest))}){end}", re.I)
+            self, "scale_pattern", re.compile(rf"[ \u00a0\u202f]?({'|'.join(map(re.escape, longest))}){end}", re.I)
         )
 
-    def found(self, text: str) -> set[float]:
-        """The values of all number words in a text."""
-        known, found = self.values, self.tokens(text)
-        return {known[each] if each in known else han_number(each) for each in found if each in known or _is_han(each)}
+    def find_values(self, text: str) -> set[float]:
+        """Return the values of all number words in a text."""
+        tokens = [token for token in self.tokenize(text) if token in self.values or _is_han(token)]
+        return {self.values[token] if token in self.values else parse_han_number(token) for token in tokens}
 
 
-#: English, with the ordinals. "second" is left out: it is a unit as well.
-ENGLISH = _words(
+#: English number words with ordinals. "second" is left out because it is also a unit.
+ENGLISH_NUMBER_WORDS = _word_values(
     "1 one first once single,2 two twice,3 three third thrice,4 four fourth,5 five fifth,6 six sixth,7 seven seventh,"
     "8 eight eighth,9 nine ninth,10 ten tenth,11 eleven eleventh,12 twelve twelfth,13 thirteen,14 fourteen,15 fifteen,"
     "16 sixteen,17 seventeen,18 eighteen,19 nineteen,20 twenty,30 thirty,40 forty,50 fifty,60 sixty,70 seventy,"
     "80 eighty,90 ninety,100 hundred,1000 thousand,1000000 million"
 )
 
-#: English words that may become these numbers in digits.
-PERHAPS: dict[str, tuple[float, ...]] = {
+#: English words that may become these numbers in digits in a translation.
+POSSIBLE_VALUES: dict[str, tuple[float, ...]] = {
     "a": (1,), "an": (1,), "second": (2,), "half": (0.5, 2, 30, 50), "quarter": (15, 4, 25, 0.25, 3, 45, 75, 0.75),
     "quarters": (3, 4, 0.75, 75), "third": (3,), "thirds": (2, 3), "dozen": (12, 10), "dozens": (10, 12),
     "couple": (2,), "pair": (2,), "both": (2,), "double": (2,), "doubles": (2,), "twin": (2,), "twins": (2,),
@@ -139,13 +139,13 @@ PERHAPS: dict[str, tuple[float, ...]] = {
 _CJK_SCALES = {"十": 10, "百": 100, "千": 1e3, "万": 1e4, "萬": 1e4, "亿": 1e8, "億": 1e8,
                "百万": 1e6, "千万": 1e7, "百萬": 1e6, "千萬": 1e7, "十万": 1e5, "十亿": 1e9, "十億": 1e9,
                "百亿": 1e10, "百億": 1e10, "千亿": 1e11, "千億": 1e11, "兆": 1e12}  # fmt: skip
-_HAN_NUMBERS = NumberWords(_HAN_WORDS, _CJK_SCALES, _han_tokens, han=True)
+_HAN_NUMBERS = NumberWords(_HAN_WORDS, _CJK_SCALES, _split_han, han=True)
 
 NUMBER_WORDS: dict[str, NumberWords] = {
     "zh": _HAN_NUMBERS,
     "ja": _HAN_NUMBERS,
     "es": NumberWords(
-        _words(
+        _word_values(
             "1 un uno una primer primero primera,2 dos segundo segunda ambos ambas doble par,"
             "3 tres tercer tercero tercera,4 cuatro cuarto cuarta,5 cinco quinto quinta,"
             "6 seis sexto sexta,7 siete séptimo séptima,8 ocho octavo octava,9 nueve noveno novena,"
@@ -159,7 +159,7 @@ NUMBER_WORDS: dict[str, NumberWords] = {
          "billones": 1e12, "billón": 1e12},
     ),
     "de": NumberWords(
-        _words(
+        _word_values(
             "1 ein eine einen einem einer eines eins erste ersten erster erstes ersten einmal,"
             "2 zwei zweite zweiten zweiter zweites beide beiden beider zweimal doppelt paar,"
             "3 drei dritte dritten dritter drittes dreimal,4 vier vierte vierten vierter viertes,"
@@ -174,7 +174,7 @@ NUMBER_WORDS: dict[str, NumberWords] = {
          "mrd.": 1e9, "mrd": 1e9, "billionen": 1e12},
     ),
     "fr": NumberWords(
-        _words(
+        _word_values(
             "1 un une premier première,2 deux deuxième second seconde double paire,3 trois troisième,"
             "4 quatre quatrième,5 cinq cinquième,6 six sixième,7 sept septième,8 huit huitième,"
             "9 neuf neuvième,10 dix dixième,11 onze onzième,12 douze douzième douzaine,13 treize,"
@@ -184,17 +184,17 @@ NUMBER_WORDS: dict[str, NumberWords] = {
         {"mille": 1e3, "million": 1e6, "millions": 1e6, "milliard": 1e9, "milliards": 1e9, "billions": 1e12},
     ),
     "ko": NumberWords(
-        _words(
+        _word_values(
             "1 한 하나 첫,2 두 둘,3 세 셋,4 네 넷,5 다섯,6 여섯,7 일곱,8 여덟,9 아홉,10 열,11 열한 열하나,12 열두 열둘,"
             "13 열세 열셋,14 열네,15 열다섯,20 스무"
         ),
         {"십": 10, "백": 100, "천": 1e3, "만": 1e4, "억": 1e8, "조": 1e12, "백만": 1e6, "천만": 1e7,
          "십만": 1e5, "십억": 1e9},
-        _korean_tokens,
-        doubtful=frozenset({"만"}),  # "7만" is 70,000, or the 7 alone
+        _split_korean,
+        ambiguous_scales=frozenset({"만"}),  # "7만" is 70,000, or "only 7"
     ),
     "ar": NumberWords(
-        _words(
+        _word_values(
             "1 واحد واحدة أول أولى,2 اثنان اثنين اثنتان اثنتين اثنا اثني اثنتا ثاني ثانية ثان كلا كلتا,"
             "3 ثلاث ثلاثة ثالث ثالثة,4 أربع أربعة رابع رابعة,5 خمس خمسة خامس خامسة,6 ست ستة سادس سادسة,"
             "7 سبع سبعة سابع سابعة,8 ثمان ثماني ثمانية ثامن ثامنة,9 تسع تسعة تاسع تاسعة,"
@@ -209,7 +209,7 @@ NUMBER_WORDS: dict[str, NumberWords] = {
         ),
         {"ألف": 1e3, "آلاف": 1e3, "ألفًا": 1e3, "مليون": 1e6, "ملايين": 1e6, "مليونًا": 1e6,
          "مليار": 1e9, "مليارات": 1e9},
-        _arabic_tokens,
+        _split_arabic,
         frozenset({1.0, 2.0}),
     ),
 }  # fmt: skip

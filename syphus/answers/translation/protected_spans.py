@@ -1,4 +1,4 @@
-"""What a translation keeps letter by letter: code, addresses, placeholders, formulas."""
+"""Protected spans, which a translation must keep unchanged: code, addresses, placeholders, formulas."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from syphus.answers.translation.types import Reason
 
-_ENDINGS = r"\.(?:com|org|net|edu|gov|info)(?![\w-])"  # of addresses without a scheme: those that are no words
-# nearly all texts have none of these, and need no second look
+_ENDINGS = r"\.(?:com|org|net|edu|gov|info)(?![\w-])"  # of addresses without a scheme
+# nearly all texts have none of these, and are not searched further
 _HINT = re.compile(rf"[`{{<$%@\[]|://|www\.|{_ENDINGS}")
-_KEPT = re.compile(
+_SPAN = re.compile(
     r"(?P<code>```.*?(?:```|\Z)|`[^`\n]+`)"
     r"|(?P<link>(?:https?://|www\.)[A-Za-z0-9\-._~:/?\#@!$&*+,;=%]+|[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
     rf"|(?<![A-Za-z0-9.-])[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*{_ENDINGS}(?:/[A-Za-z0-9\-._~:/?\#@!$&*+,;=%]*)?)"
@@ -20,55 +20,55 @@ _KEPT = re.compile(
     r"|%\(\w+\)[sdif]|(?<![\d%])%(?:\.\d)?[sdifx](?![A-Za-z])"  # %(name)s, %s
     r"|</?\w[\w-]*[ ]?/?>|<\|\w+\|>"  # <image>, <|end|>
     r"|\[(?:\d+|[A-Z][A-Z_]+|[A-Za-z]+_\w+)\]"  # [1], [NAME], [first_name]
-    r"|\$[^\s$](?:[^$\n]*[^\s$])?\$(?!\d))",  # $x$, by the rule of pandoc: no blank inside, no digit behind
+    r"|\$[^\s$](?:[^$\n]*[^\s$])?\$(?!\d))",  # $x$, by pandoc's rule: no space inside, no digit after
     re.DOTALL,
 )
 _REASONS = {"code": Reason.CODE, "link": Reason.LINKS, "mark": Reason.PLACEHOLDERS}
 
 
 class ProtectedSpans(NamedTuple):
-    """A text without what is kept, and what that is: (reason, text) with how often it is there."""
+    """A text without its protected spans, and the count of each span by (reason, text)."""
 
     plain: str
-    things: Counter[tuple[Reason, str]]
+    spans: Counter[tuple[Reason, str]]
 
 
-_NOTHING: Counter[tuple[Reason, str]] = Counter()
+_NO_SPANS: Counter[tuple[Reason, str]] = Counter()
 
 
-def take_out(text: str) -> ProtectedSpans:
-    """Takes out what a translation keeps; each leaves a blank behind."""
+def extract_spans(text: str) -> ProtectedSpans:
+    """Replace each protected span of a text by a space, and count the spans."""
     if not _HINT.search(text):
-        return ProtectedSpans(text, _NOTHING)
-    things: Counter[tuple[Reason, str]] = Counter()
+        return ProtectedSpans(text, _NO_SPANS)
+    spans: Counter[tuple[Reason, str]] = Counter()
 
-    def put(found: re.Match[str]) -> str:
-        reason, thing = _REASONS[found.lastgroup or "mark"], found[0]
-        bare = thing.rstrip(".,;:!?") if reason is Reason.LINKS else thing
-        things[reason, bare] += 1
-        return " " + thing[len(bare) :]
+    def extract(match: re.Match[str]) -> str:
+        reason = _REASONS[match.lastgroup or "mark"]
+        span = match[0].rstrip(".,;:!?") if reason is Reason.LINKS else match[0]
+        spans[reason, span] += 1
+        return " " + match[0][len(span) :]
 
-    return ProtectedSpans(_KEPT.sub(put, text), things)
+    return ProtectedSpans(_SPAN.sub(extract, text), spans)
 
 
-def differ(these: Counter[Any], those: Counter[Any]) -> bool:
-    """Whether two counts are unequal; nearly all are one and the same empty one, for which no `==` is needed."""
+def counts_differ(these: Counter[Any], those: Counter[Any]) -> bool:
+    """Return whether two counts are unequal. Nearly all are the same empty object, which needs no `==`."""
     return these is not those and these != those
 
 
-def unlike(
+def compare_spans(
     source: Counter[tuple[Reason, str]], translated: Counter[tuple[Reason, str]]
 ) -> Iterator[tuple[Reason, str]]:
-    """What is missing or new, each with its reason: ({name} is missing), ({nombre} is new)."""
-    if not differ(source, translated):
+    """Yield each missing or new span with its reason: ({name} is missing), ({nombre} is new)."""
+    if not counts_differ(source, translated):
         return
-    for reason, thing in source - translated:
-        yield reason, f"{_short(thing)} is missing"
-    for reason, thing in translated:
-        if (reason, thing) not in source:
-            yield reason, f"{_short(thing)} is new"
+    for reason, span in source - translated:
+        yield reason, f"{_shorten(span)} is missing"
+    for reason, span in translated:
+        if (reason, span) not in source:
+            yield reason, f"{_shorten(span)} is new"
 
 
-def _short(thing: str) -> str:
-    line = " ".join(thing.split())
+def _shorten(span: str) -> str:
+    line = " ".join(span.split())
     return line if len(line) <= 60 else line[:59] + "…"

@@ -1,4 +1,4 @@
-"""The values of this room. All are frozen."""
+"""The types of the translation checks, and the closed list of reasons. All types are immutable."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-# FOLDED from reasons.py:
-# The closed list of what can be wrong with a translation; from the gravest to the lightest.
-
 
 class Reason(StrEnum):
-    """What is wrong. The values are short, and can be counted."""
+    """What can be wrong with a translation, from the most to the least severe. The values are stored and counted."""
 
     EMPTY = "empty"
     JSON = "left-over JSON"
@@ -41,7 +38,7 @@ class Reason(StrEnum):
 
 
 class ReasonText(NamedTuple):
-    """A reason in words: `meaning` for people and reports, `advice` for the model that is asked again."""
+    """A reason in words: `meaning` is for people, `advice` is for the model when it is asked again."""
 
     meaning: str
     advice: str
@@ -135,24 +132,24 @@ class Translatable:
 
 @dataclass(frozen=True, slots=True)
 class TranslationFault:
-    """One thing that is wrong: its reason, where it is, and what was found there ("1,200 is missing")."""
+    """One fault: its reason, the place, and a detail ("1,200 is missing")."""
 
     reason: Reason
     place: Place
     detail: str = ""
 
     @property
-    def told(self) -> str:
-        """What the model is told when it is asked again, in English: place, advice, detail."""
+    def feedback(self) -> str:
+        """The feedback for the model when it is asked again, in English: place, advice, detail."""
         place = "instruction and answer" if self.place == "both" else self.place
         return f"{place}: {REASONS[self.reason].advice}" + (f" ({self.detail})" if self.detail else "")
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What the checks say about one translation: every fault, and notes on what could not be judged for certain.
+    """The result for one translation: all faults, and notes on what could not be judged for certain.
 
-    A note is a short line ("answer: too short to tell its language"), and never a reason to reject.
+    A note is a short line ("answer: too short to tell its language") and never a reason to reject.
     """
 
     faults: tuple[TranslationFault, ...] = ()
@@ -160,21 +157,21 @@ class CheckResult:
 
     @property
     def ok(self) -> bool:
-        """True where nothing is wrong."""
+        """Whether there is no fault."""
         return not self.faults
 
     @property
     def reason(self) -> str:
-        """The reason of the first fault, which is the gravest one; "" where there is none."""
+        """The reason of the first and most severe fault, or ""."""
         return self.faults[0].reason.value if self.faults else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """An entry of the glossary: an English name or phrase, and how it is to be written, by the code of the language.
+    """An entry of the glossary: an English name or phrase, and its translations by language code.
 
-    A language that is not in `wanted` may write it as it likes.
+    A language that is not in `translations` may write it freely.
     """
 
     source: str
-    wanted: Mapping[str, str] = field(default_factory=dict)
+    translations: Mapping[str, str] = field(default_factory=dict)

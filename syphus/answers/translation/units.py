@@ -1,7 +1,6 @@
-"""The same units: a number that was in feet is not in metres.
+"""Compares units: a number in feet must not become one in metres.
 
-Only units that are known on both sides are compared: what is not in the table is taken on trust. Signs that no text
-leaves out (%, $, €) must be there, too.
+Only units of the table are compared; others are not checked. The signs %, $ and € must also be in the translation.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-#: By unit: how it is written in English and in the languages of the table, symbols first.
-_WRITTEN = {
+#: The forms of each unit in English and in the languages of the table, symbols first.
+_UNIT_FORMS = {
     "km": (
         "km km/h kmh kilometers kilometer kilometres kilometre kilómetros kilómetro kilomètres kilomètre 公里 "
         "千米 キロメートル キロ 킬로미터 كم كيلومتر كيلومترات كيلومترًا"
@@ -61,46 +60,46 @@ _WRITTEN = {
     "€": "€ euros euro EUR 欧元 ユーロ 유로 يورو",
     "¥": "¥ yen yenes 日元 円 엔 ين",
 }  # fmt: skip
-_UNITS = {form.replace("\u00a0", " ").lower(): unit for unit, forms in _WRITTEN.items() for form in forms.split(" ")}
+_UNITS = {form.replace("\u00a0", " ").lower(): unit for unit, forms in _UNIT_FORMS.items() for form in forms.split(" ")}
 _FORMS = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
 _NUMBER = r"(?<![\d.,])\d+(?:[., \u00a0\u202f]\d+){0,4}"
-_BEHIND = re.compile(
+_NUMBER_AND_UNIT = re.compile(
     rf"({_NUMBER})[ \u00a0\u202f-]?(?:grados |degrees |degrés |Grad |درجة |度)?({_FORMS})(?![a-zäöüßáéíóúèêâ])",
     re.IGNORECASE,
 )
-_BEFORE = re.compile(rf"([$€£¥])\s?({_NUMBER})")
-#: How those signs are written in the languages whose words for them are all here.
+_SIGN_AND_NUMBER = re.compile(rf"([$€£¥])\s?({_NUMBER})")
+#: The forms of these signs in the languages of `_WITH_ALL_SIGNS`, in symbols and words.
 _SIGNS = {
     "%": re.compile("[%％٪]|百分|パーセント|퍼센트|프로|prozent|por ?cien|pour[ -]?cent|الم(?:ئة|ائة|ئه)|بالم", re.I),
     "$": re.compile(r"\$|usd|d[oó]lar|dollar|美金|[元块]|ドル|달러|불|دولار", re.I),
     "€": re.compile("€|eur|欧元|歐元|ユーロ|유로|يورو", re.I),
 }
-_COMPLETE = frozenset({"zh", "ja", "es", "de", "fr", "ko", "ar"})
+_WITH_ALL_SIGNS = frozenset({"zh", "ja", "es", "de", "fr", "ko", "ar"})
 
 
-def with_units(text: str) -> dict[str, set[str]]:
-    """The units of numbers in digits: from the digits without any signs to its units ("15" to "kg")."""
+def find_units(text: str) -> dict[str, set[str]]:
+    """Return the units of numbers in digits, by the digits without separators ("15": {"kg"})."""
     units: dict[str, set[str]] = {}
-    for number, form in _BEHIND.findall(text):
-        units.setdefault(_bare(number), set()).add(_UNITS[form.lower()])
-    for form, number in _BEFORE.findall(text):
-        units.setdefault(_bare(number), set()).add(_UNITS[form.lower()])
+    for number, form in _NUMBER_AND_UNIT.findall(text):
+        units.setdefault(_digits_only(number), set()).add(_UNITS[form.lower()])
+    for form, number in _SIGN_AND_NUMBER.findall(text):
+        units.setdefault(_digits_only(number), set()).add(_UNITS[form.lower()])
     return units
 
 
-def _bare(number: str) -> str:
+def _digits_only(number: str) -> str:
     return re.sub(r"\D", "", number)
 
 
-def other_units(source: dict[str, set[str]], text: str, code: str) -> Iterator[str]:
-    """Numbers whose unit is another one in the translation ("30 m became foot"), or whose sign is gone."""
+def compare_units(source: dict[str, set[str]], text: str, code: str) -> Iterator[str]:
+    """Yield the numbers with another unit in the translation ("30 m became foot"), and the signs that are missing."""
     if not source:
         return
-    for number, units in with_units(text).items():
-        wanted = source.get(number)
-        if wanted and not units & wanted:
-            yield f"{number} {sorted(wanted)[0]} became {sorted(units)[0]}"
-    if code in _COMPLETE:
+    for number, units in find_units(text).items():
+        expected = source.get(number)
+        if expected and not units & expected:
+            yield f"{number} {sorted(expected)[0]} became {sorted(units)[0]}"
+    if code in _WITH_ALL_SIGNS:
         for sign in sorted({sign for units in source.values() for sign in units & _SIGNS.keys()}):
             if not _SIGNS[sign].search(text):
                 yield f"{sign} is missing"

@@ -1,4 +1,4 @@
-"""English that was left standing: the whole text, or a stretch of it."""
+"""Finds untranslated English in a translation: the whole text, or a part of it."""
 
 from __future__ import annotations
 
@@ -6,35 +6,17 @@ import re
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _ENGLISH_WORD = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)*")
-_RUN = 4  # words in a row that are the same in both by no chance
-_WHOLE = 3  # words of a whole text that are the same by no chance, in the same script
-#: Words that say in the same script that a run is English, and no name or loan.
+_SEQUENCE_LENGTH = 4  # this many consecutive words are not the same by chance
+_MIN_WHOLE = 3  # words of a whole text that are not the same by chance, in languages with Latin script
+#: Words that show, in languages with Latin script, that a sequence is English and not a name or loan word.
 _ENGLISH_WORDS = (
     "the and is are with of this that it has have there which they their from for to on but she he his her not no be"
     " been were than more some its by you your"
 )
-_ENGLISH = frozenset(_ENGLISH_WORDS.split())
-_SMALL = {
-    "of",
-    "the",
-    "de",
-    "van",
-    "von",
-    "da",
-    "and",
-    "la",
-    "a",
-    "an",
-    "del",
-    "di",
-    "du",
-    "le",
-    "for",
-    "in",
-    "on",
-    "at",
-}
-#: Words that begin with a capital where they are the whole answer, and are no names.
+_FUNCTION_WORDS = frozenset(_ENGLISH_WORDS.split())
+_PARTICLES = "of the de van von da and la a an del di du le for in on at"
+_NAME_PARTICLES = frozenset(_PARTICLES.split())
+#: Words that have a capital letter as the whole answer, although they are not names.
 _ORDINARY_WORDS = (
     "yes no none nothing nobody both neither either maybe perhaps probably unknown true false left right up down above"
     " below behind beside inside outside indoors outdoors here there near far front back top bottom middle center"
@@ -57,67 +39,74 @@ _ORDINARY_WORDS = (
 _ORDINARY = frozenset(_ORDINARY_WORDS.split())
 
 
-def normal(text: str) -> str:
-    """A text as far as a copy must agree: small letters, single blanks, no marks at the end."""
+def normalize(text: str) -> str:
+    """Return a text in the form for comparing: lower case, single spaces, no punctuation at the end."""
     return " ".join(text.casefold().split()).rstrip(".!?:;, ")
 
 
-def words(text: str) -> list[str]:
-    """The words of a text, as they are written, numbers left out."""
+def split_words(text: str) -> list[str]:
+    """Return the words of a text as written, without numbers."""
     return _WORD.findall(text)
 
 
-def may_stay(in_words: list[str]) -> bool:
-    """Whether an English text may be its own translation: it has no words, or they are a name.
+def may_stay_untranslated(words: list[str]) -> bool:
+    """Return whether an English text with these words may be its own translation: it has none, or they are a name.
 
-    A name is made of words with capitals, and small ones like "of" between them. One word alone counts as a name
-    unless it is an ordinary answer ("Red", "Yes").
+    The words of a name have capital letters, except for particles such as "of". A single word counts as a name unless
+    it is an ordinary answer ("Red", "Yes").
     """
-    if not in_words:
+    if not words:
         return True
-    if len(in_words) > 8 or any(word.islower() and word not in _SMALL for word in in_words):
+    if len(words) > 8 or any(word.islower() and word not in _NAME_PARTICLES for word in words):
         return False
-    if in_words[0].lower() in _SMALL and len(in_words) < 3:
+    if words[0].lower() in _NAME_PARTICLES and len(words) < 3:
         return False
-    return not all(_ordinary(word.lower()) for word in in_words)
+    return not all(_is_ordinary(word.lower()) for word in words)
 
 
-def _ordinary(word: str) -> bool:
-    return word in _ORDINARY or word in _SMALL or word.removesuffix("s") in _ORDINARY
+def _is_ordinary(word: str) -> bool:
+    return word in _ORDINARY or word in _NAME_PARTICLES or word.removesuffix("s") in _ORDINARY
 
 
-def runs(in_words: list[str]) -> frozenset[tuple[str, ...]]:
-    """All stretches of words, in small letters; those that are mostly capitalised are names and titles."""
+def word_sequences(in_words: list[str]) -> frozenset[tuple[str, ...]]:
+    """Return all sequences of consecutive words in lower case, without mostly capitalised ones (names and titles)."""
     small = [word.lower() for word in in_words]
     return frozenset(
-        tuple(small[i : i + _RUN])
-        for i in range(len(small) - _RUN + 1)
-        if sum(word[0].islower() for word in in_words[i : i + _RUN]) > _RUN // 2
+        tuple(small[i : i + _SEQUENCE_LENGTH])
+        for i in range(len(small) - _SEQUENCE_LENGTH + 1)
+        if sum(word[0].islower() for word in in_words[i : i + _SEQUENCE_LENGTH]) > _SEQUENCE_LENGTH // 2
     )
 
 
-class UntranslatedFinder:
-    """What is needed of an English text to find it again: the whole, and its stretches of words."""
+class EnglishFingerprint:
+    """What is needed to find an English text in a translation: all its words, and its sequences of words.
 
-    __slots__ = ("elsewhere", "same_script", "stays", "whole")
+    `may_stay` says that the text may be its own translation. `whole` are all words, `sequences` the consecutive ones,
+    and `function_word_sequences` those that contain a function word.
+    """
+
+    __slots__ = ("function_word_sequences", "may_stay", "sequences", "whole")
 
     def __init__(self, text: str, unquoted: str) -> None:
-        found = words(unquoted)
-        self.stays = may_stay(found) if unquoted.strip() == text.strip() else not found
-        self.whole = () if self.stays else tuple(word.lower() for word in found)
-        self.elsewhere = runs(found)
-        self.same_script = frozenset(run for run in self.elsewhere if not _ENGLISH.isdisjoint(run))
+        found = split_words(unquoted)
+        self.may_stay = may_stay_untranslated(found) if unquoted.strip() == text.strip() else not found
+        self.whole = () if self.may_stay else tuple(word.lower() for word in found)
+        self.sequences = word_sequences(found)
+        self.function_word_sequences = frozenset(run for run in self.sequences if not _FUNCTION_WORDS.isdisjoint(run))
 
 
-def stretch(source: UntranslatedFinder, unquoted: str, latin: bool) -> str:
-    """A stretch of English in a translation, or all of it; else ""."""
-    known, least = (source.same_script, _WHOLE) if latin else (source.elsewhere, 1)
+def find_untranslated(source: EnglishFingerprint, unquoted: str, latin: bool) -> str:
+    """Return a part of the source that is untranslated, or all of it; "" if there is none.
+
+    `latin` says that the language is written in Latin script, where more may be the same by chance.
+    """
+    known, least = (source.function_word_sequences, _MIN_WHOLE) if latin else (source.sequences, 1)
     small = (_WORD if latin else _ENGLISH_WORD).findall(unquoted.lower())
-    for run in zip(*(small[i:] for i in range(_RUN)), strict=False) if known else ():
+    for run in zip(*(small[i:] for i in range(_SEQUENCE_LENGTH)), strict=False) if known else ():
         if run in known:
             return " ".join(run)
     length = len(source.whole)
-    if least <= length <= len(small) and length < 2 * _RUN:  # a longer one is found by its stretches
+    if least <= length <= len(small) and length < 2 * _SEQUENCE_LENGTH:  # a longer text is found by its sequences
         whole = " ".join(source.whole)
         return whole if f" {whole} " in f" {' '.join(small)} " else ""
     return ""

@@ -133,7 +133,7 @@ def filler_words(code: str) -> FillerWords:
         return WORDS[code]
     sample, numbers = LANGUAGES[code].sample, NUMBER_WORDS.get(code)
     found = re.findall(r"[^\W\d_]+" if " " in sample else r"[^\W\d_]{2}", sample)  # pairs where no blank parts words
-    words = tuple(word for word in found if numbers is None or not numbers.found(word))
+    words = tuple(word for word in found if numbers is None or not numbers.find_values(word))
     question = next((char for char in sample if char in _QUESTION_MARKS), "?")
     return FillerWords(words, (sample[-1], question, "!"), " " if " " in sample else "")
 
@@ -142,7 +142,7 @@ class _Maker:
     def __init__(self, code: str, field: str, random: Random) -> None:
         self._words = filler_words(code)
         self._filling = self._words.filling[field == "instruction" :: 2]
-        least, most = LANGUAGES[code].length
+        least, most = LANGUAGES[code].length_ratio
         self._ratio = (least * most) ** 0.5
         self._random = random
 
