@@ -1,4 +1,4 @@
-"""Prompts and models compared: the same sampled queries, asked with each, scored alike, in one table."""
+"""Compare prompts and models: ask the same sampled queries with each, score the answers alike, and make one table."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ from syphus.runs.session import open_run_folder
 from syphus.text import format_dollars, pluralize
 from syphus.types import BYTES_PER_TOKEN, Query, State, is_simulated
 
-_DRAWS = 1_000
+_RESAMPLES = 1_000
+TOKENS_PER_PAIR, DOLLARS_PER_PAIR = "tokens a pair", "dollars a pair"
 
 
 class Variant(NamedTuple):
-    """One prompt with one model, and what came of each query, in the same order for all."""
+    """One prompt with one model, and the results of all queries, in the same order for all variants."""
 
     name: str
     prompt: str
@@ -46,26 +47,26 @@ class Variant(NamedTuple):
     scored: Sequence[Scored]
 
     def numbers(self, seed: int) -> dict[str, Interval]:
-        """Each number with its interval, by Wilson or by bootstrap over the queries; costs where the price is known."""
+        """Return each number with its interval (Wilson, or bootstrap over queries); costs only if the price is known."""
         answers = [each.candidate for each in self.trials]
         pairs = [float(len(each.pairs)) if each.state is State.OK else 0.0 for each in answers]
         tokens = [float(each.usage.prompt_tokens + each.usage.completion_tokens) for each in self.trials]
-        found = {
+        numbers = {
             "valid share": share_interval([each.state is State.OK for each in answers]),
             "pairs a query": _mean(pairs, seed),
             "score": _mean([each.total for each in self.scored], seed),
         }
         for name in self.scored[0].scores if self.scored else ():
-            found[name] = _mean([each.scores[name] for each in self.scored], seed)
+            numbers[name] = _mean([each.scores[name] for each in self.scored], seed)
         if any(pairs):
-            found["tokens a pair"] = _ratio(tokens, pairs, seed)
+            numbers[TOKENS_PER_PAIR] = _ratio(tokens, pairs, seed)
         if any(pairs) and self.price is not None:
-            found["dollars a pair"] = _ratio([self.price.cost(each.usage) for each in self.trials], pairs, seed)
-        return found
+            numbers[DOLLARS_PER_PAIR] = _ratio([self.price.cost(each.usage) for each in self.trials], pairs, seed)
+        return numbers
 
 
 class ComparisonResult(NamedTuple):
-    """What was compared, as far as it came, and what stopped it, if anything."""
+    """The variants compared so far, and what stopped the comparison, if anything."""
 
     variants: tuple[Variant, ...]
     queries: int
@@ -74,17 +75,17 @@ class ComparisonResult(NamedTuple):
 
     @property
     def simulated(self) -> bool:
-        """Whether there are answers that no model has given."""
+        """Whether any answers are simulated."""
         return any(is_simulated(each.candidate.model) for variant in self.variants for each in variant.trials)
 
     def rows(self) -> list[tuple[str, list[str]]]:
-        """The table: each number by its name, told for each variant."""
+        """Return the table: each number by its name, as text for each variant."""
         numbers = [each.numbers(self.seed) for each in self.variants]
         names = dict.fromkeys(name for each in numbers for name in each)
-        return [(name, [_told(name, each.get(name)) for each in numbers]) for name in names]
+        return [(name, [_format(name, each.get(name)) for each in numbers]) for name in names]
 
     def gains(self) -> list[tuple[str, Interval]]:
-        """How much higher the score of each further variant is than that of the first, query by query."""
+        """Return how much higher each further variant scores than the first, paired by query."""
         first, *others = self.variants or (None,)
         if first is None:
             return []
@@ -96,7 +97,7 @@ class ComparisonResult(NamedTuple):
         ]
 
     def gain_lines(self) -> list[tuple[str, str]]:
-        """The same in words."""
+        """Return the gains in words, by the names of the variants."""
         return [(name, _verdict(gain, self.variants[0].name, self.queries)) for name, gain in self.gains()]
 
 
@@ -108,9 +109,9 @@ def compare(
     environ: Mapping[str, str],
     observer: Observer,
 ) -> ComparisonResult:
-    """Asks `count` sampled queries with each prompt file and each model, within the run's budget.
+    """Ask `count` sampled queries with each prompt file and each model, within the run's budget.
 
-    Raises `UsageError` where nothing could be sent, `StorageError` where the disk failed.
+    Raises `UsageError` if nothing could be sent, `StorageError` if the disk failed.
     """
     variants = [
         (prompt, prepare(replace(options, prompt_path=prompt, model=model or options.model), environ))
@@ -125,10 +126,10 @@ def compare(
         refuse_mixing(store, options.offline)
         with closing(first.attachments(store.folder)) as attachments:
             sync_input(store, GenerateStage.name, first, observer.reading, attachments)
-        names = _sample(variants, store, count)
-        if not names:
+        ids = _sample(variants, store, count)
+        if not ids:
             raise InputError(f"{options.name} holds no query that a model could be asked about.")
-        queries = queries_by_id(store, GenerateStage.name, names)
+        queries = queries_by_id(store, GenerateStage.name, ids)
         for line in _forecast(variants, len(queries), average_size(store, GenerateStage.name)):
             observer.say(line)
         done: list[Variant] = []
@@ -137,14 +138,14 @@ def compare(
 
 
 def _sample(variants: Sequence[tuple[str, PreparedRun]], store: Store, count: int) -> list[str]:
-    """The ids of queries that none of the prompts has for an example, and that were not drawn for a cold start."""
+    """Return the ids of random queries that are an example in none of the prompts."""
     shown = {turn["content"] for _, prepared in variants for turn in prepared.template.in_context}
-    rows = ((name, text) for name, text in askable_queries(store, GenerateStage.name) if text not in shown)
+    rows = ((query_id, text) for query_id, text in askable_queries(store, GenerateStage.name) if text not in shown)
     return sample_random(rows, count, f"{variants[0][1].options.seed} compare")
 
 
 def as_json(done: ComparisonResult) -> dict[str, object]:
-    """The comparison for programs: means with the bounds of their 95% intervals."""
+    """Return the comparison as JSON values: means with the bounds of their 95% intervals."""
     return {
         "queries": done.queries,
         "simulated": done.simulated,
@@ -162,7 +163,7 @@ def as_json(done: ComparisonResult) -> dict[str, object]:
 
 
 def interval_json(interval: Interval) -> dict[str, float]:
-    """An interval as JSON values."""
+    """Return an interval as JSON values."""
     return {"mean": interval.mean, "low": interval.low, "high": interval.high}
 
 
@@ -177,18 +178,18 @@ def _ask(
         model = prepared.config.model
         try:
             with closing(TrialRunner(prepared, store, observer)) as trials:
-                tried = trials.run(f"compare {prompt_digest(prepared.template)} {model}", prepared.template, queries)
+                results = trials.run(f"compare {prompt_digest(prepared.template)} {model}", prepared.template, queries)
         except UsageError:
             raise
         except SyphusError as error:
             return error
-        scored = Scorer(prepared.dataset).score([each.candidate for each in tried], prepared.template)
-        done(Variant(name, prompt, model, prepared.price, tried, scored))
+        scored = Scorer(prepared.dataset).score([each.candidate for each in results], prepared.template)
+        done(Variant(name, prompt, model, prepared.price, results, scored))
     return None
 
 
 def _names(variants: Sequence[tuple[str, PreparedRun]]) -> Iterator[str]:
-    """The prompt's name, or its path where others have that name, too; and the model where there are several."""
+    """Yield a name for each variant: the prompt's name or, if that is not unique, its path; and the model if needed."""
     prompts = {prompt for prompt, _ in variants}
     stems = Counter(Path(prompt).stem for prompt in prompts)
     several = len({prepared.config.model for _, prepared in variants}) > 1
@@ -199,13 +200,15 @@ def _names(variants: Sequence[tuple[str, PreparedRun]]) -> Iterator[str]:
 
 def _forecast(variants: Sequence[tuple[str, PreparedRun]], count: int, size: float) -> Iterator[str]:
     options = variants[0][1].options
-    told = f"{pluralize(len(variants), 'variant')}, {pluralize(count, 'query', 'queries')} each: "
-    yield f"{options.name} {options.dataset_version}: {told}{len(variants) * count:,} requests at the most"
+    what = f"{pluralize(len(variants), 'variant')}, {pluralize(count, 'query', 'queries')} each"
+    yield f"{options.name} {options.dataset_version}: {what}: at most {len(variants) * count:,} requests"
     if options.offline:
         return
-    asked = size / BYTES_PER_TOKEN
+    annotation_tokens = size / BYTES_PER_TOKEN
     expected = [
-        forecast(count, asked, each.template, template_tokens(each.template, each.image_rules), each.price, None)
+        forecast(
+            count, annotation_tokens, each.template, template_tokens(each.template, each.image_rules), each.price, None
+        )
         for _, each in variants
     ]
     tokens = sum(each.usage.prompt_tokens + each.usage.completion_tokens for each in expected)
@@ -220,32 +223,27 @@ def _mean(values: Sequence[float], seed: int) -> Interval:
     return paired_bootstrap(values, [0.0] * len(values), seed) if values else Interval(0.0, 0.0, 0.0)
 
 
-def _ratio(above: Sequence[float], below: Sequence[float], seed: int) -> Interval:
-    """The ratio of two sums, and its percentile interval over draws of the queries."""
-    random, both = Random(seed), list(zip(above, below, strict=True))
-    drawn = [random.choices(both, k=len(both)) for _ in range(_DRAWS)]
-    ratios = sorted(sum(a for a, _ in draw) / total for draw in drawn if (total := sum(b for _, b in draw)))
+def _ratio(numerators: Sequence[float], denominators: Sequence[float], seed: int) -> Interval:
+    """Return the ratio of two sums, and its bootstrap percentile interval over the queries."""
+    random, both = Random(seed), list(zip(numerators, denominators, strict=True))
+    resamples = [random.choices(both, k=len(both)) for _ in range(_RESAMPLES)]
+    ratios = sorted(sum(a for a, _ in draw) / total for draw in resamples if (total := sum(b for _, b in draw)))
     cut = int(0.025 * len(ratios))
-    return Interval(sum(above) / sum(below), ratios[cut], ratios[-1 - cut])
+    return Interval(sum(numerators) / sum(denominators), ratios[cut], ratios[-1 - cut])
 
 
-def _told(name: str, interval: Interval | None) -> str:
+def _format(name: str, interval: Interval | None) -> str:
     if interval is None:
         return "-"
-    form = "{:.5f}" if name.startswith("dollars") else "{:.0f}" if name.startswith("tokens") else "{:.2f}"
-    mean, low, high = (form.format(each) for each in interval_values(interval))
+    digits = {DOLLARS_PER_PAIR: 5, TOKENS_PER_PAIR: 0}.get(name, 2)
+    mean, low, high = (f"{value:.{digits}f}" for value in (interval.mean, interval.low, interval.high))
     return f"{mean} ({low} to {high})"
 
 
-def interval_values(interval: Interval) -> tuple[float, float, float]:
-    """Mean, low and high."""
-    return interval.mean, interval.low, interval.high
-
-
 def _verdict(gain: Interval, first: str, queries: int) -> str:
-    told = f"score {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) against {first}: "
+    score = f"score {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) against {first}: "
     if queries < MIN_QUERIES:
-        return f"{told}too few queries to tell that from chance"
+        return f"{score}too few queries to rule out chance"
     if gain.low > 0:
-        return f"{told}better, by more than chance"
-    return f"{told}{'worse, by more than chance' if gain.high < 0 else 'no difference that could not be chance'}"
+        return f"{score}better, by more than chance"
+    return f"{score}{'worse, by more than chance' if gain.high < 0 else 'no difference that could not be chance'}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from statistics import mean
 
 from syphus.answers.scoring import Heuristic, Scored
+from syphus.cold_start.candidates import PINNED, TAKEN
 from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.cold_start.proof import Proof
 from syphus.cold_start.trials import describe_model
@@ -15,9 +16,6 @@ from syphus.formats.report import Report
 from syphus.io.durable import replace_file
 from syphus.text import SIMULATED_NOTICE, format_dollars, pluralize
 from syphus.types import State
-
-# FOLDED from page_style.py:
-# How the report page looks, by day and by night.
 
 STYLE = """
 :root { color-scheme: light dark; --bar: #4878a8; --line: #8884; --good: #2e8b5722; --bad: #c0392b22; }
@@ -43,20 +41,20 @@ FILE = "cold_start.html"
 
 
 _INTRODUCTION = """
-<p>Without in-context examples a model keeps to the form now and then, and makes things up. This is the search for
-answers of its own that are good enough to be shown to it as examples. In each round it is asked about some queries. The
-answers, the <b>candidates</b>, get a <b>score</b> from 0 (bad) to 1 (good) by the heuristics below, and a few good ones
-that differ become <b>the set</b>. Other queries, which were <b>held out</b> and never become an example, are then asked
-with the set and without it. The <b>gain</b> is by how much the score is higher with it.</p>
+<p>Without in-context examples, a model often misses the form of an answer and makes things up. This search looks for
+answers of the model itself that are good enough to be its examples. Each round asks the model about some queries. The
+answers, the <b>candidates</b>, get a <b>score</b> from 0 (bad) to 1 (good) by the heuristics below. A few good ones that
+differ become <b>the set</b>. Other queries are <b>held out</b>: they never become an example. They are asked with the
+set and without it, and the <b>gain</b> is how much higher the score is with it.</p>
 """
 
 
 def write_page(
     path: Path, title: str, found: SearchResult, report: Report, heuristics: Sequence[Heuristic], under_way: str = ""
 ) -> None:
-    """Writes the page, UTF-8. Raises `StorageError` where the disk fails.
+    """Write the page, UTF-8. Raises `StorageError` if the disk fails.
 
-    `heuristics` are those that it was scored by, `under_way` says what is still going on.
+    `heuristics` are all that can score answers; `under_way` says what is still going on.
     """
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
@@ -83,7 +81,7 @@ def _verdict(found: SearchResult, under_way: str) -> str:
     if found.satisfactory:
         return '<p class="verdict good">Satisfactory: a set of in-context examples was found and proven.</p>\n'
     if not found.best and not found.missing:
-        return '<p class="verdict">Stopped before anything was proven.</p>\n'
+        return '<p class="verdict">Stopped before any set was proven.</p>\n'
     items = [f"<li>Missing: {escape(each)}</li>" for each in found.missing]
     items += [f"<li>To try: {escape(each)}</li>" for each in found.advice]
     kept = " The best set is kept." if found.best else ""
@@ -93,10 +91,10 @@ def _verdict(found: SearchResult, under_way: str) -> str:
 def _cost(report: Report) -> str:
     spending = report.spending
     cost = "cost unknown" if report.cost is None else format_dollars(report.cost)
-    told = f"{pluralize(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
-    told += f"{spending.usage.completion_tokens:,} out, {cost} so far in this run"
-    made_up = f" {SIMULATED_NOTICE}" if report.simulated else ""
-    return f"<p>{escape(told)}.{made_up}</p>\n"
+    text = f"{pluralize(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
+    text += f"{spending.usage.completion_tokens:,} out, {cost} so far in this run"
+    notice = f" {SIMULATED_NOTICE}" if report.simulated else ""
+    return f"<p>{escape(text)}.{notice}</p>\n"
 
 
 def _rounds(found: SearchResult) -> str:
@@ -116,10 +114,10 @@ def _row(round_: SearchRound) -> list[str]:
         return [*cells, *["-"] * 6, "not proven"]
     gain = f"{proof.gain.mean:+.3f} ({proof.gain.low:+.3f} to {proof.gain.high:+.3f})"
     scores = [f"{proof.valid_share:.0%}", f"{proof.plain_share:.0%}", f"{proof.mean_score:.2f}"]
-    return [*cells, *scores, f"{proof.plain_score:.2f}", gain, str(proof.copies), _word(proof)]
+    return [*cells, *scores, f"{proof.plain_score:.2f}", gain, str(proof.copies), _verdict_text(proof)]
 
 
-def _word(proof: Proof) -> str:
+def _verdict_text(proof: Proof) -> str:
     return "satisfactory" if proof.satisfactory else "not satisfactory"
 
 
@@ -127,7 +125,7 @@ def _set(found: SearchResult) -> str:
     if found.best is None:
         return "<h2>The set</h2>\n<p>No answer could become an in-context example.</p>\n"
     chosen = found.best.chosen
-    cards = "".join(_card(each, f"example {number}") for number, each in enumerate(chosen, 1))
+    cards = "".join(_card(each, f"example {number}", in_set=True) for number, each in enumerate(chosen, 1))
     return f"<h2>The set</h2>\n<p>Of round {found.best.number}.</p>\n{cards}"
 
 
@@ -140,20 +138,20 @@ def _heuristics(found: SearchResult, heuristics: Sequence[Heuristic]) -> str:
         name = heuristic.name
         means = [[each.scores[name] for each in scored if name in each.scores] for _, scored in groups]
         if any(means):
-            told = f"{escape(name)}<small>{escape(heuristic.explained)}</small>"
+            cell = f"{escape(name)}<small>{escape(heuristic.explained)}</small>"
             numbers = [f"{heuristic.weight:g}", f"{heuristic.floor:g}" if heuristic.floor else ""]
-            rows.append([told, *numbers, *(_bar(mean(each)) if each else "-" for each in means)])
+            rows.append([cell, *numbers, *(_bar(mean(each)) if each else "-" for each in means)])
     heads = ["heuristic", "weight", "floor", *(each for each, _ in groups)]
-    told = "An answer's score is the weighted mean; below a floor it is never chosen, and its score is halved."
-    return f"<h2>Scores by heuristic</h2>\n<p>{told}</p>\n{table(heads, rows, raw=True)}"
+    note = "An answer's score is the weighted mean. Below a floor, it is never chosen and its score is halved."
+    return f"<h2>Scores by heuristic</h2>\n<p>{note}</p>\n{table(heads, rows, raw=True)}"
 
 
 def _side_by_side(found: SearchResult) -> str:
     best = found.best
     if best is None or best.proof is None:
         return ""
-    other = {each.candidate.query.id: each for each in best.without}
-    pairs = [(scored, other.get(scored.candidate.query.id)) for scored in best.with_set]
+    plain_by_query = {each.candidate.query.id: each for each in best.without}
+    pairs = [(scored, plain_by_query.get(scored.candidate.query.id)) for scored in best.with_set]
     blocks = []
     for scored, plain in sorted(pairs, key=lambda pair: pair[0].total - (pair[1].total if pair[1] else 0)):
         change = f"{scored.total:.2f}, without {plain.total:.2f}" if plain else f"{scored.total:.2f}"
@@ -163,31 +161,32 @@ def _side_by_side(found: SearchResult) -> str:
             f'<div class="two"><div><h4>without examples</h4>{_answer(plain) if plain else "-"}</div>'
             f"<div><h4>with the set</h4>{_answer(scored)}</div></div></details>\n"
         )
-    told = "<p>Those that gain the least by the set come first.</p>"
-    return f"<h2>Held-out queries, without and with the set</h2>\n{told}\n{''.join(blocks)}"
+    note = "<p>The queries that gain the least from the set come first.</p>"
+    return f"<h2>Held-out queries, without and with the set</h2>\n{note}\n{''.join(blocks)}"
 
 
 def _candidates(round_: SearchRound, found: SearchResult) -> str:
     fates = {**found.rounds[-1].fates, **round_.fates}
     new = [each for each in round_.scored if each.candidate.round in (round_.number, 0)]
-    cards = "".join(_card(each, _fate(each, fates), closed=True) for each in sorted(new, key=lambda each: -each.total))
-    asked = sum(turn["role"] == "assistant" for turn in round_.asked_with.in_context)
-    told = f"Proposed with {pluralize(asked, 'in-context example')}, the best first."
-    return f"<h2>Candidates of round {round_.number}</h2>\n<p>{told}</p>\n{cards}"
+    ranked = sorted(new, key=lambda each: -each.total)
+    cards = "".join(_candidate_card(each, fates.get(each.candidate.key, "")) for each in ranked)
+    examples = sum(turn["role"] == "assistant" for turn in round_.asked_with.in_context)
+    note = f"Proposed with {pluralize(examples, 'in-context example')}, the best first."
+    return f"<h2>Candidates of round {round_.number}</h2>\n<p>{note}</p>\n{cards}"
 
 
-def _fate(scored: Scored, fates: Mapping[str, str]) -> str:
-    if told := fates.get(scored.candidate.key):
-        return told
-    if scored.barred:
-        return f"never: {', '.join(scored.barred)}"
-    return "not taken: others are better, or more different from each other"
+def _candidate_card(scored: Scored, fate: str) -> str:
+    in_set = fate in (TAKEN, PINNED)
+    if not fate:
+        never = f"never: {', '.join(scored.barred)}"
+        fate = never if scored.barred else "not taken: others are better, or more different from each other"
+    return _card(scored, fate, in_set, closed=True)
 
 
-def _card(scored: Scored, told: str, closed: bool = False) -> str:
+def _card(scored: Scored, label: str, in_set: bool, closed: bool = False) -> str:
     candidate = scored.candidate
-    kind = "good" if told.startswith(("taken", "pinned", "example")) else "bad" if scored.barred else ""
-    head = f"{escape(candidate.query.id)} <b>score {scored.total:.2f}</b> <i>{escape(told)}</i>"
+    kind = "good" if in_set else "bad" if scored.barred else ""
+    head = f"{escape(candidate.query.id)} <b>score {scored.total:.2f}</b> <i>{escape(label)}</i>"
     by = f"round {candidate.round}, {describe_model(candidate.model)}" if candidate.round else "by hand"
     return (
         f'<details class="{kind}"{"" if closed else " open"}><summary>{head}</summary>\n'
@@ -229,8 +228,8 @@ def _bar(share: float) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], raw: bool = False) -> str:
-    """An HTML table; cells are text, or with `raw` HTML."""
-    tell = str if raw else escape
+    """Return an HTML table; cells are text, or HTML with `raw`."""
+    render = str if raw else escape
     head = "".join(f"<th>{escape(each)}</th>" for each in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{tell(cell)}</td>' for cell in row)}</tr>\n" for row in rows)
+    body = "".join(f"<tr>{''.join(f'<td>{render(cell)}</td>' for cell in row)}</tr>\n" for row in rows)
     return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}</table></div>\n'

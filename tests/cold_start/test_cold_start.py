@@ -337,7 +337,7 @@ def test_a_person_accepts_rejects_and_edits_before_the_proof_and_is_asked_once(t
         assert (left.exit_code, leaves.problems) == (130, ["no question and answer pair"])
         assert endpoint.stats.requests == SMALL["sample"]
         page = (left.folder / "cold_start.html").read_text("utf-8")
-        assert "Stopped before anything was proven" in page
+        assert "Stopped before any set was proven" in page
         assert "atisfactory" not in page + "".join(left.told)
         back = Scripted(*[Decision(ACCEPT)] * 9)
         cold = search(given, {"rounds": 1}, reviewer=back)

@@ -74,7 +74,7 @@ def test_few_queries_prove_nothing(tmp_path: Path) -> None:
     with teachable() as endpoint:
         prompts = [prompt(tmp_path, "bare", 0), prompt(tmp_path, "taught", 3)]
         done = compare(options(tmp_path, endpoint), prompts, (), 5, {}, Listener())
-    assert compared(done)[-1].endswith("against bare: too few queries to tell that from chance")
+    assert compared(done)[-1].endswith("against bare: too few queries to rule out chance")
 
 
 def test_no_query_is_asked_that_a_prompt_has_for_an_example(tmp_path: Path) -> None:
