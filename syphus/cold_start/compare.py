@@ -47,7 +47,7 @@ class Variant(NamedTuple):
     scored: Sequence[Scored]
 
     def numbers(self, seed: int) -> dict[str, Interval]:
-        """Return each number with its interval (Wilson, or bootstrap over queries); costs only if the price is known."""
+        """Return each number with its interval (Wilson, or bootstrap over queries); costs if the price is known."""
         answers = [each.candidate for each in self.trials]
         pairs = [float(len(each.pairs)) if each.state is State.OK else 0.0 for each in answers]
         tokens = [float(each.usage.prompt_tokens + each.usage.completion_tokens) for each in self.trials]

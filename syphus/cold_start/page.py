@@ -43,9 +43,9 @@ FILE = "cold_start.html"
 _INTRODUCTION = """
 <p>Without in-context examples, a model often misses the form of an answer and makes things up. This search looks for
 answers of the model itself that are good enough to be its examples. Each round asks the model about some queries. The
-answers, the <b>candidates</b>, get a <b>score</b> from 0 (bad) to 1 (good) by the heuristics below. A few good ones that
-differ become <b>the set</b>. Other queries are <b>held out</b>: they never become an example. They are asked with the
-set and without it, and the <b>gain</b> is how much higher the score is with it.</p>
+answers, the <b>candidates</b>, get a <b>score</b> from 0 (bad) to 1 (good) by the heuristics below. A few good ones
+that differ become <b>the set</b>. Other queries are <b>held out</b>: they never become an example. They are asked with
+the set and without it, and the <b>gain</b> is how much higher the score is with it.</p>
 """
 
 
