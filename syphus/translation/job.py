@@ -1,9 +1,10 @@
-"""Translating, from start to end.
+"""Runs a translation job, from a folder or file to the translated files.
 
-find     where the pairs are (place.py), which languages, tone and terms (wanted.py)
-open     the ledger: its settings, the pairs as they are now (pairs.py), translations that changed checks judge anew
-ask      the rounds (rounds.py), and a judge about a share of what came of them (second_reading.py)
-finish   the files (files.py), and the numbers
+1. Find the pairs (`files.py`), and parse languages, tone and glossary (`options.py`).
+2. Open the ledger: compare its settings, register the pairs (`source_pairs.py`), and check stored translations again if
+   the checks or the glossary have changed (`checks.py`).
+3. Ask for what is missing (`rounds.py`), and have a judge read a sample (`judge.py`).
+4. Write the files (`files.py`, `page.py`) and the report.
 """
 
 from __future__ import annotations
@@ -34,252 +35,211 @@ from syphus.runs.prepare import RunContext, prepare_endpoint
 from syphus.runs.run_settings import changed_settings, sampling_parameters, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize, short_path
-from syphus.translation import options as wanted
-from syphus.translation import prompts as asking
 from syphus.translation.checks import checks_digest, recheck
 from syphus.translation.files import TranslationPaths, find_paths, write_translations
 from syphus.translation.judge import judge_sample
+from syphus.translation.options import build_targets, check_options, parse_languages, read_glossary
 from syphus.translation.page import PAGE_FILE, write_page
-from syphus.translation.prompts import languages_prompt
+from syphus.translation.prompts import SYSTEM, languages_prompt
 from syphus.translation.results import ExportedPairs
 from syphus.translation.rounds import Rounds
 from syphus.translation.source_pairs import read_file_pairs, read_run_pairs
 from syphus.translation.stage import TranslationPlan, estimate_answer_tokens
-from syphus.types import State, Usage
+from syphus.types import BYTES_PER_TOKEN, State, Usage
 
-# FOLDED from opening.py:
-# The sentences before translating: what will happen, and what it will take.
+DEFAULT_ROUNDS = 6  #: retries of one text in one language, without `--max-rounds`
 
-_SPREAD = 0.3  # of the cost, either way
+# Keys of the ledger's meta table: fingerprints of the pairs, and of the checks with the glossary.
+_INPUT_KEY = f"{TRANSLATE_STAGE} input"
+_CHECKS_KEY = f"{TRANSLATE_STAGE} checks"
 
-
-def opening_lines(
-    means: RunContext, place: TranslationPaths, report: Report, plan: TranslationPlan, store: Store
-) -> list[str]:
-    """What will happen and what it will cost."""
-    assert report.translation is not None
-    codes = list(plan.targets)
-    what = (
-        f"{pluralize(report.translation.pairs, 'pair')} into {pluralize(len(codes), 'language')} ({', '.join(codes)})"
-    )
-    lines = [f"{place.english.name}: {what}, {means.config.model} at {means.endpoint}"]
-    pending = report.counts.states[State.PENDING]
-    done = sum(each.ok for each in report.translation.languages if each.code in codes)
-    left = report.translation.pairs * len(codes) - done
-    if report.sessions:
-        lines.append(f"Resuming: {done:,} translations done, {left:,} to go{crash_warning(report)}.")
-    if not means.options.offline and pending:
-        limits = [endpoint.requests_per_minute for endpoint in means.config.endpoints]
-        rate = sum(limit for limit in limits if limit) if all(limits) else None
-        each = min(len(codes), -(-left // pending))  # languages of a pair that are still to be asked for
-        lines.append(
-            format_forecast(_forecast(means, plan, pending, each, average_size(store, TRANSLATE_STAGE), rate), rate)
-        )
-    return lines
-
-
-def _forecast(
-    means: RunContext, plan: TranslationPlan, pairs: int, languages: int, size: float, rate: float | None
-) -> Forecast:
-    """For so many pairs of so many bytes, in so many languages each, without what is asked again."""
-    typical = Translatable("x" * int(size), "")
-    together = min(languages, plan.languages_per_answer(typical))
-    requests = pairs * -(-languages // together)
-    ask = languages_prompt(typical, list(plan.targets.values())[:together], (), ())
-    prompt = sum(len(message["content"].encode()) for message in ask.messages) // 4
-    usage = Usage(requests * prompt, int(pairs * languages * estimate_answer_tokens(typical)))
-    cost = means.price.cost(usage) if means.price else None
-    low, high = (None, None) if cost is None else (cost * (1 - _SPREAD), cost * (1 + _SPREAD))
-    return Forecast(usage, low, high, requests / rate if rate else None)
-
-
-DEFAULT_ROUNDS = 6  #: further translations of a text into a language, where the user does not say
-
-_INPUT, _CHECKS = (
-    f"{TRANSLATE_STAGE} input",
-    f"{TRANSLATE_STAGE} checks",
-)  # meta: fingerprints of the pairs and of the checks
+_COST_MARGIN = 0.3  # of a forecast, up and down
 
 
 def translate(
     path: Path, output: Path | None, options: Options, environ: Mapping[str, str], observer: Observer
 ) -> TranslationResult:
-    """Translates the pairs of a run's folder, or of a MIMIC-IT file; `output` is the folder for those of a file.
+    """Translate the pairs of a run's folder, or of a MIMIC-IT file into the folder `output` (by default beside it).
 
-    Raises `UsageError` where nothing could be sent, `StorageError` where the ledger is lost.
+    Raises `UsageError` if nothing can be sent, `StorageError` if the ledger can't be read or written any more.
     """
-    place, means = find_paths(path, output), prepare_endpoint(options, environ)
-    wanted.check_options(options)
-    with open_run_folder(place.ledger) as store:
-        return translate_in(store, place, means, observer)
+    paths, context = find_paths(path, output), prepare_endpoint(options, environ)
+    check_options(options)
+    with open_run_folder(paths.ledger) as store:
+        return translate_in(store, paths, context, observer)
 
 
-def translate_in(store: Store, place: TranslationPaths, means: RunContext, observer: Observer) -> TranslationResult:
-    """The same in a ledger that is open."""
-    translation = _Translation(store, place, means, observer)
+def translate_in(store: Store, paths: TranslationPaths, context: RunContext, observer: Observer) -> TranslationResult:
+    """Translate as `translate` does, in an open ledger."""
+    job = _TranslationJob(store, paths, context, observer)
     try:
-        return translation.carry_out()
-    except StorageError as fault:
-        return translation.what_is_left(fault)
+        return job.run()
+    except StorageError as error:
+        return job.result_after_disk_failure(error)
 
 
-class _Translation:
-    def __init__(self, store: Store, place: TranslationPaths, means: RunContext, observer: Observer) -> None:
-        self._store, self._place, self._means, self._observer = store, place, means, observer
-        options = means.options
-        self._codes = wanted.parse_languages(options.languages, known_languages(store))
-        self._terms = wanted.read_glossary(options.glossary)
-        self._runner = StageRunner(means, store, observer)
-        rounds = DEFAULT_ROUNDS if options.max_rounds is None else options.max_rounds
+class _TranslationJob:
+    def __init__(self, store: Store, paths: TranslationPaths, context: RunContext, observer: Observer) -> None:
+        self._store, self._paths, self._context, self._observer = store, paths, context, observer
+        options = context.options
+        self._codes = parse_languages(options.languages, known_languages(store))
+        self._terms = read_glossary(options.glossary)
+        self._runner = StageRunner(context, store, observer)
+        retries = DEFAULT_ROUNDS if options.max_rounds is None else options.max_rounds
         self._plan = TranslationPlan(
-            wanted.build_targets(self._codes, options.tone),
+            build_targets(self._codes, options.tone),
             self._terms,
             options.per_language,
-            rounds + 1,
-            means.config.max_tokens,
+            retries + 1,
+            context.config.max_tokens,
         )
         self._rounds = Rounds(store, self._runner, self._plan, self._settings(), observer)
 
-    def carry_out(self) -> TranslationResult:
-        self._settle_settings()
-        self._register()
-        self._note_languages()
-        self._judge_anew()
-        if self._means.options.retry:
+    def run(self) -> TranslationResult:
+        self._check_settings()
+        self._register_pairs()
+        self._save_languages()
+        self._recheck()
+        if self._context.options.retry:
             self._reopen()
-        stopped_by: SyphusError | None = None
-        pending = self._rounds.prepare()
-        if pending or self._rounds.has_retries():
-            report = self._report()
-            for line in opening_lines(self._means, self._place, report, self._plan, self._store):
-                self._observer.say(line)
-            stopped_by = self._rounds.run()
-        elif self._means.options.judge_translations:
-            self._observer.say("Nothing to translate.")
-        else:
-            self._observer.say("Nothing to translate: no request was made.")
+        stopped_by = self._ask()
         if stopped_by is None:
-            stopped_by = judge_sample(self._store, self._means, self._runner, self._observer)
+            stopped_by = judge_sample(self._store, self._context, self._runner, self._observer)
             self._rounds.settle()
         return self._finish(stopped_by)
 
-    def what_is_left(self, fault: StorageError) -> TranslationResult:
-        """After the disk failed: what it holds. Raises `fault` where that can't be said any more."""
+    def result_after_disk_failure(self, error: StorageError) -> TranslationResult:
+        """Return what the ledger still holds; raise `error` if it can't be read."""
         try:
             self._store.check_files()
             report = self._report()
         except StorageError:
-            raise fault from None
+            raise error from None
         if report.translation is None:
-            raise fault
-        return TranslationResult(report, fault, (), self._codes, {}, {}, self._means.options.partial)
+            raise error
+        return self._result(report, error)
+
+    def _ask(self) -> SyphusError | None:
+        pending = self._rounds.prepare()
+        if pending or self._rounds.has_retries():
+            for line in opening_lines(self._context, self._paths, self._report(), self._plan, self._store):
+                self._observer.say(line)
+            return self._rounds.run()
+        no_request = "" if self._context.options.judge_translations else ": no request was made"
+        self._observer.say(f"Nothing to translate{no_request}.")
+        return None
 
     def _settings(self) -> dict[str, object]:
-        """What the answers depend on; languages and splitting do not count: each answer is for some of them."""
-        config, options = self._means.config, self._means.options
+        """Return the settings that all answers depend on; a change of them needs the user's consent.
+
+        Languages and `--per-language` are not among them: each answer is for some of the languages anyway.
+        """
+        config, options = self._context.config, self._context.options
         terms = [[term.source, dict(term.translations)] for term in self._terms]
         tone = options.tone.replace(" ", "").lower()
         return {
-            "dataset": self._place.prefix,
+            "dataset": self._paths.prefix,
             "model": config.model,
             **sampling_parameters(config),
-            "prompt": _digest([asking.SYSTEM]),
+            "prompt": _digest([SYSTEM]),
             "tone": tone or None,
             "glossary": _digest(terms) if terms else None,
             "simulated": options.offline,
         }
 
-    def _settle_settings(self) -> None:
-        """Translations that were made under other settings need a decision, as pairs do."""
+    def _check_settings(self) -> None:
+        """Raise `RunError` if the stored translations were made with other settings, unless the user accepts that."""
         before, now = last_settings(self._store, TRANSLATE_STAGE), self._settings()
         if before is None:
             return
         if before.get("simulated") != now["simulated"]:
-            kind = "made-up" if before.get("simulated") else "real"
-            raise RunError(f"{self._store.folder} holds {kind} translations, which are never mixed with others.")
+            kind = "simulated" if before.get("simulated") else "real"
+            raise RunError(f"{self._store.folder} holds {kind} translations. Use another folder: the two never mix.")
         changes = changed_settings(before, now)
-        if changes and not self._means.options.accept_changes:
+        if changes and not self._context.options.accept_changes:
             raise RunError(
                 f"The translations in {self._store.folder} were made with other settings: {'; '.join(changes)}. "
-                "Add --accept-changes to go on with the new ones for what is left."
+                "Add --accept-changes to use the new settings for the remaining translations."
             )
 
-    def _register(self) -> None:
-        """The pairs as they are now: a changed one is asked for anew, one that has gone leaves the files."""
-        now = _fingerprint(self._store, self._place)
-        if now == get_meta(self._store, _INPUT) and not self._means.options.check_input:
+    def _register_pairs(self) -> None:
+        """Register the current pairs: a changed pair becomes pending, a removed pair leaves the files."""
+        fingerprint = _input_fingerprint(self._store, self._paths)
+        if fingerprint == get_meta(self._store, _INPUT_KEY) and not self._context.options.check_input:
             return
         known = bool(sessions(self._store, TRANSLATE_STAGE))
         try:
-            check = self._read()
+            check = self._read_pairs()
         except BaseException:
             reject_input(self._store)
             raise
-        set_meta(self._store, _INPUT, now)
+        set_meta(self._store, _INPUT_KEY, fingerprint)
         accept_input(self._store, TRANSLATE_STAGE)
         if known and (check.new or check.changed or check.removed):
-            told = f"{check.new:,} new, {check.changed:,} changed, {check.removed:,} gone"
-            self._observer.say(f"The pairs have changed: {told}.")
+            counts = f"{check.new:,} new, {check.changed:,} changed, {check.removed:,} gone"
+            self._observer.say(f"The pairs have changed: {counts}.")
 
-    def _read(self) -> InputCheck:
-        place, allow_bad = self._place, self._means.options.allow_bad_rows
-        pairs = read_run_pairs(self._store) if place.is_run else read_file_pairs(place.english, allow_bad)
+    def _read_pairs(self) -> InputCheck:
+        english = self._paths.english
+        if self._paths.is_run:
+            pairs = read_run_pairs(self._store)
+        else:
+            pairs = read_file_pairs(english, self._context.options.allow_bad_rows)
         check = register(self._store, TRANSLATE_STAGE, pairs, lambda _: True, self._observer.reading)
         if not check.read:
-            raise RunError(f"{place.english} holds no pairs.")
+            raise RunError(f"{english} holds no pairs.")
         return check
 
-    def _note_languages(self) -> None:
+    def _save_languages(self) -> None:
         known = known_languages(self._store)
-        every = [code for code in LANGUAGES if code in known or code in self._codes]
-        set_meta(self._store, LANGUAGES_KEY, ",".join(every))
+        codes = [code for code in LANGUAGES if code in known or code in self._codes]
+        set_meta(self._store, LANGUAGES_KEY, ",".join(codes))
         self._store.commit()
 
-    def _judge_anew(self) -> None:
-        """Changed checks cost nothing: what is here is judged again."""
-        now, before = checks_digest(self._terms), get_meta(self._store, _CHECKS)
+    def _recheck(self) -> None:
+        """Check the stored translations again if the checks or the glossary have changed. That sends no request."""
+        now, before = checks_digest(self._terms), get_meta(self._store, _CHECKS_KEY)
         if now == before:
             return
         if before is not None:
             changed = recheck(self._store, self._terms, self._observer.reading)
-            told = f"translations were judged again, {changed:,} differ now"
-            self._observer.say(f"The checks or the glossary have changed: {told}.")
-        set_meta(self._store, _CHECKS, now)
+            what = f"all translations were checked again, {pluralize(changed, 'result')} changed"
+            self._observer.say(f"The checks or the glossary have changed: {what}.")
+        set_meta(self._store, _CHECKS_KEY, now)
         self._store.commit()
 
     def _reopen(self) -> None:
-        states = self._means.options.retry
+        states = self._context.options.retry
         count = reopen_parts(self._store, TRANSLATE_STAGE, self._codes, states, ReasonKind.JUDGE)
-        self._observer.say(f"Translations to be asked for again ({', '.join(states)}): {count:,}.")
+        self._observer.say(f"Translations to retry ({', '.join(states)}): {count:,}.")
 
     def _report(self) -> Report:
         return make_report(self._store, TRANSLATE_STAGE, stored_prices(self._store))
 
     def _finish(self, stopped_by: SyphusError | None) -> TranslationResult:
-        options, report = self._means.options, self._report()
-        codes = known_languages(self._store)
+        report, codes = self._report(), known_languages(self._store)
         if isinstance(stopped_by, InterruptError) and stopped_by.immediate:
-            return TranslationResult(report, stopped_by, (), self._codes, {}, {}, options.partial)
-        with ExportedPairs(self._store, codes, options.partial) as chosen:
-            files = write_translations(self._store, self._place, codes, chosen, self._meta(report))
-        return TranslationResult(
-            report,
-            stopped_by,
-            (*files, *self._write_reports(report)),
-            self._codes,
-            chosen.written,
-            chosen.missing_context,
-            options.partial,
+            return self._result(report, stopped_by)
+        with ExportedPairs(self._store, codes, self._context.options.partial) as exported:
+            files = write_translations(self._store, self._paths, codes, exported, self._meta(report))
+        return self._result(report, stopped_by)._replace(
+            files=(*files, *self._write_reports(report)),
+            written=exported.written,
+            missing_context=exported.missing_context,
         )
 
+    def _result(self, report: Report, stopped_by: SyphusError | None) -> TranslationResult:
+        """Return a result without files."""
+        return TranslationResult(report, stopped_by, (), self._codes, {}, {}, self._context.options.partial)
+
     def _write_reports(self, report: Report) -> Sequence[str]:
-        folder = self._place.ledger
-        main = (
-            make_report(self._store, GenerateStage.name, stored_prices(self._store)) if self._place.is_run else report
-        )
-        write_report(folder / "report.json", main)
+        folder = self._paths.ledger
+        run_report = report
+        if self._paths.is_run:
+            run_report = make_report(self._store, GenerateStage.name, stored_prices(self._store))
+        write_report(folder / "report.json", run_report)
         if report.translation is not None:
-            write_page(folder / PAGE_FILE, self._place.english.stem, report.translation, report.simulated)
+            write_page(folder / PAGE_FILE, self._paths.english.stem, report.translation, report.simulated)
         return [short_path(folder / name) for name in ("report.json", PAGE_FILE)]
 
     def _meta(self, report: Report) -> dict[str, object]:
@@ -288,17 +248,17 @@ class _Translation:
             "version": FORMAT_VERSION,
             "time": f"{datetime.fromtimestamp(started, UTC):%Y-%m}",
             "author": "Syphus",
-            "translated_from": self._place.english.name,
+            "translated_from": self._paths.english.name,
             "models": report.models,
             "simulated": report.simulated,
         }
 
 
-def _fingerprint(store: Store, place: TranslationPaths) -> str:
-    """What the registered pairs were made from."""
-    if not place.is_run:
-        stat = place.english.stat()
-        return f"{place.english.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+def _input_fingerprint(store: Store, paths: TranslationPaths) -> str:
+    """Return a text that changes when the pairs may have changed."""
+    if not paths.is_run:
+        stat = paths.english.stat()
+        return f"{paths.english.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
     (totals,) = store.read(
         "SELECT count(*), max(seq), sum(pairs), sum(position) FROM query WHERE stage = ? AND state = 'ok' "
         "AND position IS NOT NULL",
@@ -309,3 +269,43 @@ def _fingerprint(store: Store, place: TranslationPaths) -> str:
 
 def _digest(value: object) -> str:
     return hashlib.blake2b(orjson.dumps(value), digest_size=8).hexdigest()
+
+
+def opening_lines(
+    context: RunContext, paths: TranslationPaths, report: Report, plan: TranslationPlan, store: Store
+) -> list[str]:
+    """Return the lines to show before the first request: the work, and a forecast of its cost."""
+    assert report.translation is not None
+    codes, pairs = list(plan.targets), report.translation.pairs
+    work = f"{pluralize(pairs, 'pair')} into {pluralize(len(codes), 'language')} ({', '.join(codes)})"
+    lines = [f"{paths.english.name}: {work}, {context.config.model} at {context.endpoint}"]
+    done = sum(each.ok for each in report.translation.languages if each.code in codes)
+    missing = pairs * len(codes) - done
+    if report.sessions:
+        lines.append(f"Resuming: {done:,} translations done, {missing:,} to go{crash_warning(report)}.")
+    pending_pairs = report.counts.states[State.PENDING]
+    if not context.options.offline and pending_pairs:
+        languages = min(len(codes), -(-missing // pending_pairs))
+        forecast = _forecast(context, plan, pending_pairs, languages, average_size(store, TRANSLATE_STAGE))
+        lines.append(format_forecast(forecast, _request_rate(context)))
+    return lines
+
+
+def _request_rate(context: RunContext) -> float | None:
+    """Return the requests per minute that all endpoints allow together; None if an endpoint states no limit."""
+    limits = [endpoint.requests_per_minute for endpoint in context.config.endpoints]
+    return sum(limit for limit in limits if limit) if all(limits) else None
+
+
+def _forecast(context: RunContext, plan: TranslationPlan, pairs: int, languages: int, pair_bytes: float) -> Forecast:
+    """Forecast the cost of `pairs` pairs of `pair_bytes` bytes in `languages` languages each, without retries."""
+    typical = Translatable("x" * int(pair_bytes), "")
+    per_request = min(languages, plan.languages_per_answer(typical))
+    requests = pairs * -(-languages // per_request)
+    prompt = languages_prompt(typical, list(plan.targets.values())[:per_request], (), ())
+    prompt_tokens = sum(len(message["content"].encode()) for message in prompt.messages) // BYTES_PER_TOKEN
+    usage = Usage(requests * prompt_tokens, int(pairs * languages * estimate_answer_tokens(typical)))
+    cost = context.price.cost(usage) if context.price else None
+    low, high = (None, None) if cost is None else (cost * (1 - _COST_MARGIN), cost * (1 + _COST_MARGIN))
+    rate = _request_rate(context)
+    return Forecast(usage, low, high, requests / rate if rate else None)
