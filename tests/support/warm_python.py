@@ -25,7 +25,7 @@ _LOADED = (
     "syphus.cli",
     "syphus.main_job",
     "syphus.cli.summary",
-    "syphus.cli.progress",
+    "syphus.progress",
     "syphus.endpoints.remote_endpoint",
     "syphus.simulator",
 )
