@@ -25,7 +25,7 @@ from syphus.config.settings import EndpointConfig
 from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.entra_tokens import TokenSource, token_source
 from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
-from syphus.endpoints.transport import NoReplyError, Reply, Transport
+from syphus.endpoints.transport import NoReplyError, NoReplyKind, Reply, Transport
 from syphus.errors import ConfigError
 from syphus.text import one_line, strip_images
 from syphus.types import Request
@@ -59,9 +59,9 @@ def translate_sdk_error(error: Exception, host: str, redactor: SecretRedactor) -
     said = one_line(redactor.scrub(str(error))) or type(error).__name__
     match error:
         case openai.APITimeoutError() | httpx2.TimeoutException():
-            return NoReplyError("timeout", f"signing the request: {said}")
+            return NoReplyError(NoReplyKind.TIMEOUT, f"signing the request: {said}")
         case openai.APIConnectionError() | httpx2.HTTPError():
-            return NoReplyError("reset", f"signing the request: {said}")
+            return NoReplyError(NoReplyKind.RESET, f"signing the request: {said}")
         case openai.APIStatusError():
             return ConfigError(f"Signing a request to {host} was refused ({error.status_code}): {said}")
     return ConfigError(f"A request to {host} can't be prepared: {said}")

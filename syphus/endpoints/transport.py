@@ -17,6 +17,7 @@ import io
 import os
 import ssl
 from collections.abc import Mapping
+from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
@@ -45,14 +46,33 @@ class Reply(NamedTuple):
     body: bytes
 
 
+class NoReplyKind(StrEnum):
+    """Why no reply came. The ledger counts requests by these texts."""
+
+    UNKNOWN_HOST = "unknown host"
+    REFUSED = "connection refused"
+    TLS = "TLS"
+    PROXY = "proxy"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    CUT_BODY = "cut body"
+    TOO_LARGE = "too large"
+    NOT_HTTP = "not HTTP"
+    INTERRUPTED = "interrupted"  #: by this process, which was asked to stop
+
+    @property
+    def is_likely_misconfiguration(self) -> bool:
+        """Whether wrong settings are a likelier reason than a transient fault if no reply has ever come."""
+        return self in (NoReplyKind.UNKNOWN_HOST, NoReplyKind.TLS, NoReplyKind.PROXY)
+
+
 class NoReplyError(Exception):
     """No complete reply came.
 
-    `kind` is one of unknown host, connection refused, TLS, proxy, timeout, reset, cut body, too large, not HTTP; `sent`
-    says that the request had gone out, so that an answer may have been produced and billed.
+    `sent` says that the request had been sent, so that an answer may have been produced and billed.
     """
 
-    def __init__(self, kind: str, message: str = "", sent: bool = False) -> None:
+    def __init__(self, kind: NoReplyKind, message: str = "", sent: bool = False) -> None:
         super().__init__(f"{kind}: {message}" if message else kind)
         self.kind = kind
         self.message = message
@@ -119,26 +139,30 @@ class Transport:
         """Most specific first: aiohttp's connection errors inherit from one another. Repeats no stranger's words."""
         match error:
             case aiohttp.ClientConnectorDNSError():
-                return NoReplyError("unknown host", error.host)
+                return NoReplyError(NoReplyKind.UNKNOWN_HOST, error.host)
             case UnicodeError():
-                return NoReplyError("unknown host", "that can't be the name of a host")
+                return NoReplyError(NoReplyKind.UNKNOWN_HOST, "that can't be the name of a host")
             case aiohttp.ClientSSLError():
-                return NoReplyError("TLS", _tls_problem(error.os_error))
+                return NoReplyError(NoReplyKind.TLS, _tls_problem(error.os_error))
             case aiohttp.ClientProxyConnectionError():
-                return NoReplyError("proxy", f"{error.host}:{error.port}: {error.strerror}")
+                return NoReplyError(NoReplyKind.PROXY, f"{error.host}:{error.port}: {error.strerror}")
             case aiohttp.ClientHttpProxyError():
-                return NoReplyError("proxy", _proxy_refusal(self._proxy, error.status))
+                return NoReplyError(NoReplyKind.PROXY, _proxy_refusal(self._proxy, error.status))
             case aiohttp.ClientConnectorError():
-                return NoReplyError("connection refused", error.strerror or "")
+                return NoReplyError(NoReplyKind.REFUSED, error.strerror or "")
             case aiohttp.ConnectionTimeoutError():
-                return NoReplyError("timeout", f"no connection within {self._connect_timeout:g} s")
+                return NoReplyError(NoReplyKind.TIMEOUT, f"no connection within {self._connect_timeout:g} s")
             case aiohttp.ServerTimeoutError() | TimeoutError():
-                return NoReplyError("timeout", "", sent)
+                return NoReplyError(NoReplyKind.TIMEOUT, "", sent)
             case aiohttp.ClientPayloadError():
-                return NoReplyError("cut body", "the connection closed before the answer was complete", sent=True)
+                return NoReplyError(
+                    NoReplyKind.CUT_BODY, "the connection closed before the answer was complete", sent=True
+                )
             case aiohttp.ClientResponseError():
-                return NoReplyError("not HTTP", "what came is no HTTP answer; check scheme and port", sent=True)
-        return NoReplyError("reset", "the connection closed without an answer", sent=True)
+                return NoReplyError(
+                    NoReplyKind.NOT_HTTP, "what came is no HTTP answer; check scheme and port", sent=True
+                )
+        return NoReplyError(NoReplyKind.RESET, "the connection closed without an answer", sent=True)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -151,7 +175,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         parts.append(part)
         size += len(part)
         if size > MAX_REPLY_BYTES:
-            raise NoReplyError("too large", f"more than {MAX_REPLY_BYTES >> 20} MiB", sent=True)
+            raise NoReplyError(NoReplyKind.TOO_LARGE, f"more than {MAX_REPLY_BYTES >> 20} MiB", sent=True)
     return b"".join(parts)
 
 
@@ -168,7 +192,7 @@ def _tls_problem(error: OSError) -> str:
 def _proxy_refusal(proxy: URL | None, status: int) -> str:
     where = f"{proxy.host}:{proxy.port}" if proxy else "it"
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return f"{where} wants a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+        return f"{where} requires a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
     return f"{where} refuses to connect ({status})"
 
 

@@ -1,18 +1,19 @@
 """The loop that takes each row to its outcome, for every stage, and the parts of that loop.
 
-admission.py       holds each request back until the limits and the budget allow it
-budget.py          the money and the requests that a run may spend, and the estimate of a request's tokens
-concurrency.py     adapts the number of concurrent requests where a server states no limits
-deadlines.py       the timeout of a request, by a clock that does not count sleep
-endpoint_state.py  the state of one endpoint: limits, requests in flight, pauses, health
-engine.py          runs a stage: builds the loop, handles Ctrl-C
-health.py          detects that an endpoint is down
-loop.py            takes each row from the ledger to its outcome
-rate_limits.py     token buckets for requests per minute and tokens per minute
-retry.py           how often a row is retried, and the wait before each retry
-sender.py          sends one request and records its result
-session_stats.py   the counters of a session
-stage.py           what a stage implements
-work_queue.py      the queue that the workers take rows from
-writer.py          writes results to the ledger, several in one commit
+admission.py        holds each request back until the limits and the budget allow it
+budget.py           the money and the requests that a run may spend, and the estimate of a request's tokens
+concurrency.py      adapts the number of concurrent requests where a server states no limits
+deadlines.py        the timeout of a request, by a clock that does not count sleep
+endpoint_state.py   the state of one endpoint: limits, requests in flight, pauses, health
+engine.py           runs a stage: builds the loop, handles Ctrl-C
+health.py           detects that an endpoint is down
+loop.py             takes each row from the ledger to its outcome
+rate_limits.py      token buckets for requests per minute and tokens per minute
+retry.py            how often a row is retried, and the wait before each retry
+sender.py           sends one request and records its result
+session_context.py  what the parts of a session share: stage, ledger, limits, clock
+session_stats.py    the counters of a session
+stage.py            what a stage implements
+work_queue.py       the queue that the workers take rows from
+writer.py           writes results to the ledger, several in one commit
 """

@@ -1,8 +1,8 @@
-"""Where calls wait until they may go: for a free place, for the limits, for a pause to end, for the budget.
+"""Holds each request back until it may be sent: until the limits, a pause, and the budget allow it.
 
-Only the first in line looks at the clock; the others queue up behind it on a lock. A thousand waiters that each poll
-burn nearly half a core (measured with asyncio-throttle), one burns nothing, and the order is kept. A call that waits
-here holds neither a place in flight nor a connection.
+Only the first in line looks at the clock; the others queue behind it on a lock. A thousand waiters that each poll use
+nearly half a core (measured with asyncio-throttle), one uses nothing, and the order is kept. A request that waits here
+holds neither a slot in flight nor a connection.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from syphus.pipeline.endpoint_state import Call, EndpointState
 
 
 class AdmissionClosedError(Exception):
-    """No more calls are let through."""
+    """No more requests are admitted."""
 
 
 class Permit(NamedTuple):
-    """Leave to make one call: where, and what it has reserved."""
+    """Permission to send one request: to which endpoint, and the dollars reserved for it."""
 
     endpoint_state: EndpointState
     call: Call
@@ -31,7 +31,7 @@ class Permit(NamedTuple):
 
 
 class AdmissionController:
-    """Admits calls to one or several endpoints, each when its lane allows it."""
+    """Admits requests to one or several endpoints, in the order in which they ask."""
 
     def __init__(
         self,
@@ -44,62 +44,62 @@ class AdmissionController:
         self.budget = budget
         self.estimate = estimate
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._first_in_line = asyncio.Lock()
         self._changed = asyncio.Event()
         self._closed = False
-        self.waiting_until = 0.0  #: when the first in line may go, if nothing changes before
+        self.waiting_until = 0.0  #: when the first in line may go unless something changes before; 0 if unknown
 
     @property
     def in_flight(self) -> int:
-        """Calls out at the moment."""
-        return sum(lane.in_flight for lane in self.endpoint_states)
+        """Requests in flight at the moment."""
+        return sum(state.in_flight for state in self.endpoint_states)
 
     async def admit(self, size: int) -> Permit:
-        """Waits until a request of `size` bytes may go.
+        """Wait until a request of `size` bytes may be sent.
 
-        Raises `BudgetError` where it never may, `GateClosedError` where nothing may any more.
+        Raises `BudgetError` if the budget can never afford it, and `AdmissionClosedError` after `close`.
         """
-        prompt, most = self.estimate.prompt_tokens(size), self.estimate.max_tokens
-        async with self._turn:
+        prompt_tokens, max_tokens = self.estimate.prompt_tokens(size), self.estimate.max_tokens
+        worst_case = prompt_tokens + max_tokens
+        async with self._first_in_line:
             while not self._closed:
                 self._changed.clear()
-                affordable = self.budget.can_afford(prompt, most)
+                affordable = self.budget.can_afford(prompt_tokens, max_tokens)
                 if not affordable and self.in_flight == 0:
                     raise self._budget_error()
-                lane, wait = self._soonest(prompt + most)
+                state, wait = self._first_available(worst_case)
                 if affordable and wait <= 0:
-                    return Permit(
-                        lane, lane.start_call(prompt + most, self._clock()), self.budget.reserve(prompt, most)
-                    )
-                await self._wait(wait if affordable else math.inf)
+                    call = state.start_call(worst_case, self._clock())
+                    return Permit(state, call, self.budget.reserve(prompt_tokens, max_tokens))
+                await self._wait_for_change(wait if affordable else math.inf)
         raise AdmissionClosedError
 
     def cancel(self, permit: Permit) -> None:
-        """An admitted call will not be made after all."""
+        """Take back a permit: its request will not be sent."""
         permit.endpoint_state.cancel_call(permit.call)
         self.budget.cancel(permit.reserved_cost)
         self.notify()
 
     def notify(self) -> None:
-        """A call came back, or a limit moved: whoever is first in line looks again."""
+        """Let the first in line look again: a request has ended, or a limit has changed."""
         self._changed.set()
 
     def close(self) -> None:
-        """Lets nothing through any more, and sends away those who wait."""
+        """Admit nothing more; whoever waits gets an `AdmissionClosedError`."""
         self._closed = True
         self._changed.set()
 
-    def _soonest(self, worst: float) -> tuple[EndpointState, float]:
-        """The lane that is free first; among free ones the one with the smallest part of its places taken."""
+    def _first_available(self, worst_case: float) -> tuple[EndpointState, float]:
+        """Return the endpoint that is free first, and the seconds until then; of several, the least busy one."""
         now = self._clock()
         waits = [
-            (lane.wait(worst, now), lane.in_flight / lane.max_in_flight, i)
-            for i, lane in enumerate(self.endpoint_states)
+            (state.wait(worst_case, now), state.in_flight / state.max_in_flight, i)
+            for i, state in enumerate(self.endpoint_states)
         ]
         wait, _, i = min(waits)
         return self.endpoint_states[i], wait
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait_for_change(self, seconds: float) -> None:
         self.waiting_until = self._clock() + seconds if math.isfinite(seconds) else 0.0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if math.isinf(seconds) else seconds):
@@ -109,5 +109,5 @@ class AdmissionController:
         budget = self.budget
         if budget.max_requests is not None and budget.requests >= budget.max_requests:
             return BudgetError(f"The budget of {budget.max_requests:,} requests is spent.", "requests")
-        message = f"The next call might pass the budget of ${budget.max_cost:g}: ${budget.cost:.4f} are spent."
+        message = f"The next request might exceed the budget of ${budget.max_cost:g}: ${budget.cost:.4f} is spent."
         return BudgetError(message, "cost")

@@ -1,7 +1,9 @@
-"""Money and requests: what was spent, what calls in flight may still cost, and whether one more is affordable.
+"""The budget of a run in dollars and requests, and the estimate of the tokens that a request takes.
 
-A call reserves its worst case before it leaves and settles when it is over, so the bill never passes the budget. Calls
-that may have been billed without an answer keep their reservation: nobody gives that money back.
+A request reserves its worst case before it is sent and settles when it ends, so the cost never exceeds the budget. A
+request that may have been billed without an answer stays charged in full: the provider does not refund it.
+
+The price of a model is in `syphus.config.pricing`.
 """
 
 from __future__ import annotations
@@ -9,9 +11,15 @@ from __future__ import annotations
 from syphus.config.pricing import Price
 from syphus.types import BYTES_PER_TOKEN, Usage
 
+_LEARNING_RATE = 0.05  #: weight of each new answer in the moving average
+_UNLIMITED_ANSWER = 4096  #: tokens that an answer is expected to have at most if no max_tokens is sent
+
 
 class Budget:
-    """`max_cost` in dollars, `max_requests` over all sessions; None is no limit."""
+    """What a run may spend and has spent, over all its sessions.
+
+    `max_cost` and `cost` are in dollars; None means no limit. Without a `price` nothing costs anything.
+    """
 
     def __init__(
         self, price: Price | None, max_cost: float | None, max_requests: int | None, cost: float, requests: int
@@ -19,12 +27,12 @@ class Budget:
         self.price = price
         self.max_cost = max_cost
         self.max_requests = max_requests
-        self.cost = cost  #: spent, over all sessions
-        self.requests = requests
-        self._reserved = 0.0
+        self.cost = cost  #: dollars spent
+        self.requests = requests  #: requests sent
+        self._reserved = 0.0  # dollars, for requests in flight
 
     def can_afford(self, prompt_tokens: float, max_tokens: float) -> bool:
-        """Whether one more call fits, in the worst case."""
+        """Return whether one more request fits into the budget even in the worst case."""
         if self.max_requests is not None and self.requests >= self.max_requests:
             return False
         if self.max_cost is None or self.price is None:
@@ -32,19 +40,22 @@ class Budget:
         return self.cost + self._reserved + self.price.max_cost(prompt_tokens, max_tokens) <= self.max_cost
 
     def reserve(self, prompt_tokens: float, max_tokens: float) -> float:
-        """A call leaves; returns what it reserved, for `settle`."""
+        """Charge a request that is about to be sent; return the dollars reserved, for `settle` or `cancel`."""
         self.requests += 1
         amount = self.price.max_cost(prompt_tokens, max_tokens) if self.price else 0.0
         self._reserved += amount
         return amount
 
     def cancel(self, reserved: float) -> None:
-        """A call that has reserved is not made."""
+        """Undo `reserve` for a request that was not sent."""
         self.requests -= 1
         self._reserved -= reserved
 
     def settle(self, reserved: float, usage: Usage | None, maybe_billed: bool) -> None:
-        """A call is over: with an answer, with nothing, or perhaps billed without an answer."""
+        """Replace the reservation of a request that has ended by its real cost.
+
+        `usage` is that of its answer, or None; `maybe_billed` says that it may have been billed without an answer.
+        """
         self._reserved -= reserved
         if usage is not None and self.price is not None:
             self.cost += self.price.cost(usage)
@@ -52,37 +63,26 @@ class Budget:
             self.cost += reserved
 
 
-# FOLDED from estimate.py:
-# How many tokens a request will take, before it is sent: a guess that learns from the usage that comes back.
-
-_LEARN = 0.05  #: of the difference to each new answer
-_UNLIMITED = 4096  #: tokens that an answer may have where no max_tokens is sent
-
-
 class TokenEstimate:
-    """Prompt tokens from the bytes of a request, completion tokens from those of earlier answers."""
+    """Estimates the tokens of a request before it is sent, and learns from the usage that servers report.
+
+    Prompt tokens are estimated from the bytes of the request. `max_tokens` is the most that an answer may have: None if
+    the user sets no limit, 0 for requests that generate no text.
+    """
 
     def __init__(self, max_tokens: int | None) -> None:
-        self.max_tokens = _UNLIMITED if max_tokens is None else max_tokens  #: 0 where nothing is written
-        self._learned = False
+        self.max_tokens = _UNLIMITED_ANSWER if max_tokens is None else max_tokens
+        self._has_learned = False
         self.bytes_per_token = float(BYTES_PER_TOKEN)
-        self.completion_tokens = 0.0  #: tokens of an average answer; 0 before the first
-        self.cached_share = 0.0  #: of the prompt tokens, out of the provider's prompt cache
 
     def prompt_tokens(self, size: int) -> float:
-        """Prompt tokens of a request of `size` bytes."""
+        """Return the prompt tokens of a request of `size` bytes."""
         return size / self.bytes_per_token
 
-    def worst_case(self, size: int) -> float:
-        """The most tokens that it can be charged: the prompt, and an answer as long as it may be."""
-        return self.prompt_tokens(size) + self.max_tokens
-
     def learn(self, size: int, usage: Usage) -> None:
-        """An answer to a request of `size` bytes reported its usage."""
+        """Learn from the usage that was reported for a request of `size` bytes."""
         if usage.estimated or not usage.prompt_tokens:
             return
-        step = _LEARN if self._learned else 1.0
-        self._learned = True
+        step = _LEARNING_RATE if self._has_learned else 1.0
+        self._has_learned = True
         self.bytes_per_token += step * (size / usage.prompt_tokens - self.bytes_per_token)
-        self.completion_tokens += step * (usage.completion_tokens - self.completion_tokens)
-        self.cached_share += step * (usage.cached_tokens / usage.prompt_tokens - self.cached_share)

@@ -1,8 +1,8 @@
-"""One endpoint as the loop sees it: its limits, the calls in flight, its health, and when the next call may go.
+"""The state of one endpoint: its limits, the requests in flight, its health, and when the next request may be sent.
 
-An endpoint starts with one call alone: the first reply tells a wrong key, host, deployment or parameter before
-anything else is spent, and states the limits before they can be broken. It is a real row's request, so it costs nothing
-extra.
+An endpoint starts with a single request. The first reply shows a wrong key, host, deployment or parameter before
+anything else is spent, and states the limits before they can be exceeded. It is the request of a real row, so it costs
+nothing extra.
 """
 
 from __future__ import annotations
@@ -18,33 +18,34 @@ from syphus.errors import SyphusError
 from syphus.pipeline.concurrency import AdaptiveConcurrency
 from syphus.pipeline.health import EndpointHealth
 from syphus.pipeline.rate_limits import Reservation, TokenBucket
+from syphus.pipeline.session_context import SessionLimits
 from syphus.types import Request
 
 
 class Endpoint(Protocol):
-    """What answers requests. `RemoteEndpoint` is the real one."""
+    """A server that answers requests. `RemoteEndpoint` implements it."""
 
     host: str
 
     async def send(self, body: bytes) -> Reply:
-        """Posts one request; raises `NoReplyError` where no reply came."""
+        """Send one request and return its reply. Raises `NoReplyError` if none came."""
         ...
 
     def classify(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
-        """What the body of a good reply to a request is worth."""
+        """Return what the body of a 2xx reply to `request` means."""
         ...
 
     def renew_token(self) -> bool:
-        """Makes the next request sign in anew; False where that changes nothing."""
+        """Sign the next request with a new token. Return False if this endpoint has a fixed key."""
         ...
 
     async def close(self) -> None:
-        """Lets go of every connection."""
+        """Close all connections."""
         ...
 
 
 class Call(NamedTuple):
-    """A call in flight: when it left, the tokens it may be charged at the most, and what the limits noted."""
+    """A request in flight: when it was sent, the most tokens it can be charged, and its reservations by limit."""
 
     sent_at: float
     worst_case: float
@@ -52,61 +53,68 @@ class Call(NamedTuple):
 
 
 class EndpointState:
-    """An endpoint and everything that holds a call back from it. Times are seconds of a monotonic clock."""
+    """An endpoint and everything that may hold a request to it back. Times are seconds of a monotonic clock.
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        threads: int,
-        now: float,
-        per_minute: Mapping[str, float],
-        max_outage: float,
-        first_wait: float,
-    ) -> None:
+    `per_minute` are the limits that the user has set, by "requests" and "tokens".
+    """
+
+    def __init__(self, endpoint: Endpoint, limits: SessionLimits, per_minute: Mapping[str, float], now: float) -> None:
         self.endpoint = endpoint
-        self.health = EndpointHealth(max_outage, first_wait, now)
+        self.health = EndpointHealth(limits.max_outage, limits.first_wait, now)
         self.in_flight = 0
-        self.disabled_by: SyphusError | None = None  #: why no call goes here any more
+        self.disabled_by: SyphusError | None = None  #: why no more requests are sent here; set by `disable`
         self.paused_until = 0.0
-        self.paused_for = ""  #: what the server asked to wait for, to show
-        self.consecutive_refusals = 0  #: in a row
-        self._given = per_minute
+        self.paused_for = ""  #: what the server asked to wait for, to show: "requests", "tokens", "overload" or ""
+        self.consecutive_refusals = 0
+        self._user_limits = per_minute
         self._buckets = {what: TokenBucket(limit, now) for what, limit in per_minute.items()}
-        self._concurrency = AdaptiveConcurrency(threads, adaptive=not per_minute)
+        self._concurrency = AdaptiveConcurrency(limits.threads, adaptive=not per_minute)
 
     @property
     def max_in_flight(self) -> int:
-        """Calls that may be in flight now."""
+        """The number of requests that may be in flight now: one until the first answer, and during an outage."""
         return self._concurrency.limit if self.health.has_answered and self.health.down_since is None else 1
 
     @property
     def per_minute(self) -> Mapping[str, float]:
-        """The limits in force, by "requests" and "tokens"."""
+        """The limits in force per minute, by "requests" and "tokens"."""
         return {what: bucket.rate * 60 for what, bucket in self._buckets.items()}
 
-    def wait(self, worst: float, now: float) -> float:
-        """Seconds until a call of at most `worst` tokens can go: 0 is now, infinity means when something changes."""
+    def disable(self, reason: SyphusError) -> None:
+        """Send no more requests here. The first reason is kept."""
+        if self.disabled_by is None:
+            self.disabled_by = reason
+
+    def wait(self, worst_case: float, now: float) -> float:
+        """Return the seconds until a request of at most `worst_case` tokens can be sent.
+
+        0 means now; infinity means not before something changes.
+        """
         if self.disabled_by or self.in_flight >= self.max_in_flight:
             return math.inf
         held = max(self.paused_until, self.health.probe_at if self.health.down_since is not None else 0.0) - now
-        waits = [bucket.wait(_charge(what, worst), now) for what, bucket in self._buckets.items()]
+        waits = [bucket.wait(_charge(what, worst_case), now) for what, bucket in self._buckets.items()]
         return max(0.0, held, *waits)
 
-    def start_call(self, worst: float, now: float) -> Call:
-        """Lets a call go."""
+    def start_call(self, worst_case: float, now: float) -> Call:
+        """Count a request that is about to be sent."""
         self.in_flight += 1
-        return Call(now, worst, {what: bucket.reserve(_charge(what, worst)) for what, bucket in self._buckets.items()})
+        reservations = {what: bucket.reserve(_charge(what, worst_case)) for what, bucket in self._buckets.items()}
+        return Call(now, worst_case, reservations)
 
     def cancel_call(self, call: Call) -> None:
-        """A call was let go, and is not made."""
+        """Undo `start_call` for a request that was not sent."""
         self.in_flight -= 1
-        for what, ticket in call.reservations.items():
-            self._buckets[what].settle(ticket, 0.0)
+        for what, reservation in call.reservations.items():
+            self._buckets[what].settle(reservation, 0.0)
 
     def finish_call(self, call: Call, headers: Mapping[str, str], used_tokens: float | None, now: float) -> None:
-        """A call is over; `headers` are those of its reply, if any, `used_tokens` what an answer was charged."""
+        """Record that a request has ended.
+
+        `headers` are those of its reply, if any; `used_tokens` is what an answer was charged, None without an answer.
+        """
         for what in ("requests", "tokens"):
-            self._learn(what, call, headers, used_tokens, now)
+            self._update_limit(what, call, headers, used_tokens, now)
         if used_tokens is not None:
             self.consecutive_refusals = 0
             if not self.health.has_answered:
@@ -115,28 +123,34 @@ class EndpointState:
         self.in_flight -= 1
 
     def pause(self, call: Call, limit: str, wait: float, now: float) -> None:
-        """The server asked for a pause of `wait` seconds; `limit` is "requests", "tokens", "overload" or unknown."""
+        """Pause for `wait` seconds because the server refused `call`.
+
+        `limit` is what was exceeded: "requests", "tokens", "overload", or "" if the server does not say.
+        """
         self.consecutive_refusals += 1
         if now + wait > self.paused_until:
             self.paused_until, self.paused_for = now + wait, limit
         self._concurrency.record_refusal(call.sent_at, now)
-        hit = [limit] if limit in self._buckets else list(self._buckets) if not limit else []
-        for what in hit:
+        exceeded = [limit] if limit in self._buckets else list(self._buckets) if not limit else []
+        for what in exceeded:
             self._buckets[what].record_refusal(now)
 
-    def _learn(self, what: str, call: Call, headers: Mapping[str, str], used: float | None, now: float) -> None:
+    def _update_limit(
+        self, what: str, call: Call, headers: Mapping[str, str], used_tokens: float | None, now: float
+    ) -> None:
         stated = stated_limits(headers, what)
-        bucket, ticket = self._buckets.get(what), call.reservations.get(what)
+        bucket, reservation = self._buckets.get(what), call.reservations.get(what)
         if stated.per_minute is None:
-            if bucket is not None and ticket is not None:
-                bucket.settle(ticket, _charge(what, used or 0.0))
+            if bucket is not None and reservation is not None:
+                bucket.settle(reservation, _charge(what, used_tokens or 0.0))
             return
-        limit = min(stated.per_minute, self._given.get(what, math.inf))
+        limit = min(stated.per_minute, self._user_limits.get(what, math.inf))
         if bucket is None:
             self._buckets[what] = TokenBucket(limit, now, stated.remaining, _charge(what, call.worst_case))
-        elif ticket is not None and stated.remaining is not None:
-            bucket.observe(limit, stated.remaining, ticket, self.in_flight, now)
+        elif reservation is not None and stated.remaining is not None:
+            bucket.observe(limit, stated.remaining, reservation, self.in_flight, now)
 
 
 def _charge(what: str, tokens: float) -> float:
+    """Return what a request of `tokens` takes out of the bucket of `what`."""
     return tokens if what == "tokens" else 1.0

@@ -1,4 +1,4 @@
-"""Runs a stage over its pending rows: puts the loop together from its parts, and listens for Ctrl-C."""
+"""Runs a stage over its pending rows: builds the loop from its parts, and handles Ctrl-C."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import REQUEST_LOG, Loop
 from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
+from syphus.pipeline.session_context import SessionContext, SessionLimits
 from syphus.pipeline.session_stats import SessionStats
 from syphus.pipeline.stage import Stage
 from syphus.pipeline.work_queue import WorkQueue
@@ -33,11 +34,15 @@ from syphus.pipeline.writer import Writer
 from syphus.text import pluralize
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_BUG_NOTE = (
+    "This is a bug in Syphus, not a fault of your data, settings or disk. Please report it with the lines above. "
+    "All answers up to the last commit are saved; the same command resumes after them."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StageRun:
-    """What a stage is run with: at most `threads` calls in flight, which have `drain` seconds after a Ctrl-C."""
+    """A stage and what it is run with."""
 
     stage: Stage
     route: ApiRoute
@@ -47,11 +52,11 @@ class StageRun:
     budget: Budget
     stats: SessionStats
     redactor: SecretRedactor
-    threads: int
-    max_rounds: int
+    threads: int  #: maximum concurrent requests
+    max_rounds: int  #: further answers for a row whose answer was rejected
     trusted: bool  #: the newest session had the same settings and endpoint, and the run has answers
     seed: int
-    drain_seconds: float
+    drain_seconds: float  #: how long requests in flight may take after a Ctrl-C
 
 
 def _do_nothing() -> None:
@@ -60,7 +65,7 @@ def _do_nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """What can be seen of a running stage from outside."""
+    """What an observer can see of a running stage."""
 
     stats: SessionStats
     admission: AdmissionController
@@ -69,86 +74,82 @@ class RunView:
 
 
 class Observer:
-    """Is told about a run, and does nothing itself: for tests, and as the base of what people see."""
+    """Follows a run. This one does nothing: it is the base of those that show something, and for tests."""
 
     def reading(self, rows: int) -> None:
-        """So many rows of the input, or answers, have been read."""
+        """Take the number of input rows, or answers, that have been read so far."""
 
     def say(self, line: str) -> None:
-        """One line for a person, now."""
+        """Take one line for a person, to be shown now."""
 
     @contextlib.asynccontextmanager
     async def watching(self, view: RunView) -> AsyncIterator[None]:  # noqa: ARG002 - for those who do look
-        """Entered while the stage runs."""
+        """Return a context manager that is entered while the stage runs."""
         yield
 
 
 async def run_stage(work: StageRun, config: Config, observer: Observer) -> SyphusError | None:
-    """Asks for every pending row. Returns None when each has its outcome, or else what stopped the run.
+    """Run a stage over every pending row.
 
-    Raises `StorageError` where the ledger could not be written.
+    Return None if each has its outcome, or else what stopped the run; that is a `StorageError` if the disk failed. A
+    bug in the code that writes the ledger is raised as it is, with a note that it is one.
     """
     clock = AwakeClock()
-    lanes: list[EndpointState] = []
+    limits = SessionLimits(work.threads, work.max_rounds, config.max_wait, config.max_outage, config.first_wait)
+    states: list[EndpointState] = []
     async with contextlib.AsyncExitStack() as opened:
         try:
             for endpoint in config.endpoints:
-                lanes.append(_lane(endpoint, work, config, clock()))
-                opened.push_async_callback(lanes[-1].endpoint.close)
-        except ConfigError as error:  # such as a proxy that can't be used; it ends the session like everything else
+                states.append(_endpoint_state(endpoint, work, limits, clock()))
+                opened.push_async_callback(states[-1].endpoint.close)
+        except ConfigError as error:  # such as an unusable proxy; it ends the session like everything else
             return error
-        return await _ask_for_all(work, config, observer, lanes, clock)
+        return await _run_loop(work, config, limits, observer, states, clock)
 
 
-async def _ask_for_all(
-    work: StageRun, config: Config, observer: Observer, lanes: list[EndpointState], clock: AwakeClock
+async def _run_loop(
+    work: StageRun,
+    config: Config,
+    limits: SessionLimits,
+    observer: Observer,
+    states: list[EndpointState],
+    clock: AwakeClock,
 ) -> SyphusError | None:
     estimate = TokenEstimate(config.max_tokens if work.route.generates_text else 0)
-    gate = AdmissionController(lanes, work.budget, estimate, clock)
+    admission = AdmissionController(states, work.budget, estimate, clock)
     queue = WorkQueue(work.records.pending(), window=4 * work.threads, clock=clock)
     retry = RetryPolicy(config.max_attempts, config.first_wait, random.Random(work.seed))
-    loop: Loop | None = None
 
-    def storage_failed() -> None:
-        assert loop is not None
+    def stop_on_fault() -> None:
         assert writer.fault is not None
         loop.stop(writer.fault)
         loop.abandon()
 
-    writer = Writer(work.store, work.records, work.pairs, storage_failed)
-    with _few_collections():
-        async with Deadlines(config.timeout, clock) as deadlines, writer:
-            caller = RequestSender(gate, deadlines, retry, writer, work.stats, clock, config.max_wait)
-            loop = Loop(
-                work.stage,
-                queue,
-                gate,
-                caller,
-                work.records,
-                writer,
-                retry,
-                work.stats,
-                clock,
-                work.max_rounds,
-                work.trusted,
-            )
-            with _signals(loop, gate, work.drain_seconds, observer) as stop, _redacted_log(work.redactor):
-                async with observer.watching(RunView(work.stats, gate, clock, stop)):
-                    await loop.run(work.threads)
+    writer = Writer(work.store, work.records, work.pairs, stop_on_fault)
+    session = SessionContext(work.stage, work.records, writer, work.stats, retry, limits, work.trusted, clock)
+    with _fewer_collections():
+        async with Deadlines(config.timeout, clock) as deadlines:
+            loop = Loop(session, queue, admission, RequestSender(session, admission, deadlines))
+            async with writer:
+                signals = _signals(loop, admission, work.drain_seconds, observer)
+                with signals as stop, _redacted_log(work.redactor):
+                    async with observer.watching(RunView(work.stats, admission, clock, stop)):
+                        await loop.run(work.threads)
     stopped_by = writer.fault or loop.stopped_by
-    for lane in lanes:
-        if lane.disabled_by is not None and lane.disabled_by is not stopped_by:
-            observer.say(f"{lane.endpoint.host} was left out: {lane.disabled_by}")
+    for state in states:
+        if state.disabled_by is not None and state.disabled_by is not stopped_by:
+            observer.say(f"{state.endpoint.host} was left out: {state.disabled_by}")
     if writer.unsaved_ids:
-        names = ", ".join(writer.unsaved_ids[:5]) + (", ..." if len(writer.unsaved_ids) > 5 else "")
-        observer.say(f"{pluralize(len(writer.unsaved_ids), 'answer')} came that could not be saved: {names}")
+        ids = ", ".join(writer.unsaved_ids[:5]) + (", ..." if len(writer.unsaved_ids) > 5 else "")
+        observer.say(f"{pluralize(len(writer.unsaved_ids), 'answer')} came that could not be saved: {ids}")
+    if stopped_by is not None and not isinstance(stopped_by, SyphusError):
+        stopped_by.add_note(_BUG_NOTE)
+        raise stopped_by
     return stopped_by
 
 
-def _lane(endpoint: EndpointConfig, work: StageRun, config: Config, now: float) -> EndpointState:
-    from syphus.endpoints.remote_endpoint import (
-        RemoteEndpoint,  # the SDK takes its time to load: what is refused needs not wait
-    )
+def _endpoint_state(endpoint: EndpointConfig, work: StageRun, limits: SessionLimits, now: float) -> EndpointState:
+    from syphus.endpoints.remote_endpoint import RemoteEndpoint  # loads the SDK, which takes a while
 
     given: Mapping[str, float | None] = {
         "requests": endpoint.requests_per_minute,
@@ -156,14 +157,14 @@ def _lane(endpoint: EndpointConfig, work: StageRun, config: Config, now: float) 
     }
     per_minute = {what: limit for what, limit in given.items() if limit is not None}
     remote = RemoteEndpoint(endpoint, connections=work.threads, redactor=work.redactor, route=work.route)
-    return EndpointState(remote, work.threads, now, per_minute, config.max_outage, config.first_wait)
+    return EndpointState(remote, limits, per_minute, now)
 
 
 @contextlib.contextmanager
-def _few_collections() -> Iterator[None]:
-    """A thousand calls in flight are many live objects; looking through all of them all the time costs a fifth.
+def _fewer_collections() -> Iterator[None]:
+    """Collect garbage less often: a thousand requests are many live objects, and scanning them costs a fifth.
 
-    What is there already stays to the end, and is not looked at again.
+    What exists already lives to the end, and is not scanned again.
     """
     before = gc.get_threshold()
     gc.freeze()
@@ -176,8 +177,10 @@ def _few_collections() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _signals(loop: Loop, gate: AdmissionController, drain: float, observer: Observer) -> Iterator[Callable[[], None]]:
-    """The first Ctrl-C sends nothing more and waits for the calls in flight, the second leaves at once.
+def _signals(
+    loop: Loop, admission: AdmissionController, drain_seconds: float, observer: Observer
+) -> Iterator[Callable[[], None]]:
+    """Stop on Ctrl-C: the first sends nothing more and waits for the requests in flight, the second leaves at once.
 
     Yields a function that does the same from any thread.
     """
@@ -189,16 +192,16 @@ def _signals(loop: Loop, gate: AdmissionController, drain: float, observer: Obse
             loop.abandon()
             return
         loop.stop(InterruptError(f"Stopped by {number.name}."))
-        if gate.in_flight:
-            calls = pluralize(gate.in_flight, "call")
-            observer.say(f"stopping: {calls} in flight, up to {drain:g} s (again to leave at once)")
-        running.call_later(drain, loop.abandon)
+        if admission.in_flight:
+            requests = pluralize(admission.in_flight, "request")
+            observer.say(f"stopping: {requests} in flight, up to {drain_seconds:g} s (again to leave at once)")
+        running.call_later(drain_seconds, loop.abandon)
 
     before = {}
     with contextlib.suppress(ValueError, RuntimeError):  # not on the main thread, or not on Unix (NotImplementedError)
         for number in _SIGNALS:
             handler = signal.getsignal(number)
-            if handler is not signal.SIG_IGN:  # nohup's word counts
+            if handler is not signal.SIG_IGN:  # nohup has asked for that
                 running.add_signal_handler(number, stop, number)
                 before[number] = handler
     try:
@@ -206,7 +209,7 @@ def _signals(loop: Loop, gate: AdmissionController, drain: float, observer: Obse
     finally:
         for number, handler in before.items():
             running.remove_signal_handler(number)
-            signal.signal(number, handler)  # the loop leaves the system's own behind
+            signal.signal(number, handler)  # asyncio leaves the system's default behind
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:

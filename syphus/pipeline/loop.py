@@ -1,79 +1,64 @@
-"""The one loop: rows in, a request each, a completion, an outcome in the ledger. Every stage runs on it.
+"""The loop: takes each row from the ledger to its outcome. Every stage runs on it.
 
-    Feed -> Stage.request -> in the ledger already? -> Caller (gate, endpoint, verdict) -> Stage.judge -> Writer
+    WorkQueue -> Stage.request -> answer already in the ledger? -> RequestSender -> Stage.judge -> Writer
 
-A worker carries one row at a time, and only while something is done with it: a row that must wait goes back to the
-feed, a call that must wait stands in line at the gate, and a place in flight is held by calls in flight alone. Every
-answer is committed before its worker goes on, so a crash can lose at most as many paid answers as there are workers.
+A worker has one row at a time, and only while something is being done with it. A row that must wait goes back to the
+queue, and only requests in flight occupy a slot. Every answer is committed before its worker continues, so a crash
+loses at most as many paid answers as there are workers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from typing import NamedTuple
 
 from syphus.endpoints.classify import Action, ReplyVerdict
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
-from syphus.ledger.records import Entry, NewAnswer, Records
+from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController
-from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender, SendResult
-from syphus.pipeline.session_stats import SessionStats
-from syphus.pipeline.stage import Judgement, PluginFaultError, Stage, image_failure
+from syphus.pipeline.session_context import SessionContext
+from syphus.pipeline.stage import PluginFaultError, image_failure
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
-from syphus.pipeline.writer import Writer
 from syphus.types import Completion, Outcome, Request, State
 
 REQUEST_LOG = logging.getLogger("syphus.requests")  #: gets each request and outcome as a debug message
-SAME_FATE = 5  #: rows that all fail before any succeeds: then it is not the rows
+MAX_EARLY_FAILURES = 5  #: rows that may fail before any has succeeded; after that, the rows are not at fault
+
+
+class _EarlyFailure(NamedTuple):
+    """A row that failed before any had succeeded: its outcome if the row is at fault, the error if all rows fail."""
+
+    item: WorkItem
+    outcome: Outcome
+    error: SyphusError
 
 
 class Loop:
-    """Carries every row of `feed` to its outcome, or until `stop`.
-
-    `trusted` settings have brought answers before: a row that is rejected is at fault itself, if it is the first, too.
-    """
+    """Takes every row of `queue` to its outcome, unless it is stopped before."""
 
     def __init__(
-        self,
-        stage: Stage,
-        queue: WorkQueue,
-        gate: AdmissionController,
-        caller: RequestSender,
-        records: Records,
-        writer: Writer,
-        retry: RetryPolicy,
-        stats: SessionStats,
-        clock: Callable[[], float],
-        max_rounds: int,
-        trusted: bool,
+        self, session: SessionContext, queue: WorkQueue, admission: AdmissionController, sender: RequestSender
     ) -> None:
-        self._stage = stage
+        self._session = session
         self._queue = queue
-        self._gate = gate
-        self._caller = caller
-        self._records = records
-        self._writer = writer
-        self._retry = retry
-        self._stats = stats
-        self._clock = clock
-        self._max_rounds = max_rounds
-        self._trusted = trusted
-        self._asking: dict[tuple[bytes, int], asyncio.Event] = {}
-        self._suspects: list[tuple[WorkItem, Outcome, SyphusError]] = []
-        self._succeeded = False
+        self._admission = admission
+        self._sender = sender
+        self._being_asked: dict[tuple[bytes, int], asyncio.Event] = {}
+        self._early_failures: list[_EarlyFailure] = []
+        self._has_succeeded = False
         self._plugin_faults = 0
-        self._opened = asyncio.Event()
-        self.stopped_by: SyphusError | None = None
+        self._endpoint_works = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
+        self.stopped_by: Exception | None = None
 
     async def run(self, workers: int) -> None:
-        """Returns when every row has an outcome, or, after a stop, when no call is in flight any more."""
-        self._workers = [asyncio.create_task(self._work(alone=not number)) for number in range(workers)]
+        """Return when every row has an outcome, or, after a stop, when no request is in flight any more."""
+        self._workers = [asyncio.create_task(self._work(is_first=not number)) for number in range(workers)]
         try:
             ended, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_EXCEPTION)
-            for worker in ended:  # one that broke leaves its row open, and the others would wait for it for ever
+            for worker in ended:  # one that raised leaves its row open, and the others would wait for it forever
                 worker.result()
         except asyncio.CancelledError:
             if self.stopped_by is None:
@@ -81,215 +66,192 @@ class Loop:
         finally:
             self.abandon()
             await asyncio.gather(*self._workers, return_exceptions=True)
-        if self._suspects and self.stopped_by is None:
-            if self._stats.states_before[State.OK]:  # an earlier session has shown that rows do get through
-                await self._save_suspects()
+        if self._early_failures and self.stopped_by is None:
+            if self._session.stats.states_before[State.OK]:  # an earlier session has shown that rows can succeed
+                await self._save_early_failures()
             else:
-                self.stop(self._suspects[0][2])
+                self.stop(self._early_failures[0].error)
 
-    def stop(self, error: SyphusError) -> None:
-        """Sends nothing more; calls in flight are still waited for. The first reason counts."""
+    def stop(self, reason: Exception) -> None:
+        """Send nothing more, but wait for the requests in flight. The first reason is kept."""
         if self.stopped_by is None:
-            self.stopped_by = error
+            self.stopped_by = reason
         self._queue.close()
-        self._gate.close()
-        self._opened.set()
+        self._admission.close()
+        self._endpoint_works.set()
 
     def abandon(self) -> None:
-        """Gives up the calls in flight."""
+        """Cancel the requests in flight."""
         for worker in self._workers:
             worker.cancel()
 
-    async def _work(self, alone: bool) -> None:
-        """One worker begins alone: what it learns of the endpoint, the others need not find out again."""
-        if not alone:
-            await self._opened.wait()
+    async def _work(self, is_first: bool) -> None:
+        """Process rows until none is left. The first worker starts alone and finds out whether the endpoint works."""
+        if not is_first:
+            await self._endpoint_works.wait()
         try:
-            while (job := await self._queue.get()) is not None:
-                await self._carry(job)
+            while (item := await self._queue.get()) is not None:
+                await self._process(item)
         finally:
-            self._opened.set()
+            self._endpoint_works.set()
 
-    async def _carry(self, job: WorkItem) -> None:
+    async def _process(self, item: WorkItem) -> None:
+        records, entry = self._session.records, Entry(item.row, None, item.requests)
         try:
-            request = self._stage.request(job.row, self._records.get_answer(job.row.last) if job.row.last else None)
+            rejected = records.get_answer(item.row.last) if item.row.last else None
+            request = self._session.stage.request(item.row, rejected)
         except PluginFaultError as fault:
-            await self._plugin_failed(job, fault)
+            await self._handle_plugin_fault(item, entry, fault)
             return
         if isinstance(request, Outcome):
             if request.pairs:
-                self._opened.set()  # a row that needs no endpoint says nothing about one
-            await self._settle(job, request)
+                self._endpoint_works.set()  # a row that needs no endpoint says nothing about one
+            await self._finish(entry, request)
             return
         name = (request.key, request.sample)
-        if name in self._asking:  # another row asks the very same: its answer will do for both
-            await self._asking[name].wait()
-            self._queue.put_back(job, self._clock())
+        if name in self._being_asked:  # another row has sent the same request: its answer serves both
+            await self._being_asked[name].wait()
+            self._put_back(item)
             return
-        known = self._records.find_answer(*name)
-        if known is not None:
-            await self._judge(job, known.completion, reused=known.n)
+        stored = records.find_answer(*name)
+        if stored is not None:
+            await self._judge(item, entry._replace(reused_answer=stored.n), stored.completion)
             return
-        event = self._asking[name] = asyncio.Event()
+        answered = self._being_asked[name] = asyncio.Event()
         try:
-            await self._ask(job, request)
+            await self._send(item, request)
         finally:
-            del self._asking[name]
-            event.set()
+            del self._being_asked[name]
+            answered.set()
 
-    async def _ask(self, job: WorkItem, request: Request) -> None:
+    async def _send(self, item: WorkItem, request: Request) -> None:
         try:
-            result = await self._caller.send(job.row.n, request)
+            result = await self._sender.send(item.row.n, request)
         except (AdmissionClosedError, BudgetError) as error:
             self._queue.task_done()
             if isinstance(error, BudgetError):
                 self.stop(error)
             return
         except ImageError as error:
-            await self._settle(job, image_failure(error))
+            await self._finish(Entry(item.row, None, item.requests), image_failure(error))
             return
-        job.requests += 1
-        REQUEST_LOG.debug("%s: %s", job.row.query.id, result)
-        verdict, lane = result.verdict, result.endpoint_state
+        item.requests += 1
+        REQUEST_LOG.debug("%s: %s", item.row.query.id, result)
+        await self._handle_verdict(item, request, result)
+        states = self._admission.endpoint_states
+        if all(state.disabled_by for state in states):
+            self.stop(states[0].disabled_by or ProviderError(result.verdict.message))
+
+    async def _handle_verdict(self, item: WorkItem, request: Request, result: SendResult) -> None:
+        verdict, state = result.verdict, result.endpoint_state
         if verdict.action is Action.ANSWER or verdict.caused_by_row:
-            self._opened.set()
+            self._endpoint_works.set()
         match verdict.action:
             case Action.ANSWER if verdict.completion is not None:
-                paid = NewAnswer(
-                    self._records.next_answer_number(), request.key, request.sample, verdict.completion, result.seconds
-                )
-                await self._judge(job, verdict.completion, paid=paid)
+                number, completion = self._session.records.next_answer_number(), verdict.completion
+                answer = NewAnswer(number, request.key, request.sample, completion, result.seconds)
+                await self._judge(item, Entry(item.row, None, item.requests, answer), completion)
             case Action.RECORD:
-                await self._record(job, verdict)
+                await self._record_rejection(item, verdict)
             case Action.RETRY:
-                await self._retry_or_fail(job, result)
+                await self._retry_or_fail(item, result)
             case Action.ADAPT:
-                if not self._stage.adapt(verdict.parameter):
-                    lane.disabled_by = ProviderError(
-                        f"{lane.endpoint.host} takes no {verdict.parameter}: {verdict.message}"
-                    )
-                self._queue.put_back(job, self._clock())
+                if not self._session.stage.adapt(verdict.parameter):
+                    message = f"{state.endpoint.host} does not accept {verdict.parameter}: {verdict.message}"
+                    state.disable(ProviderError(message))
+                self._put_back(item)
             case Action.STOP:
-                self._sign_anew_or_park(job, result)
-            case _:  # a pause holds the whole lane and costs the row nothing
-                self._queue.put_back(job, self._clock())
-        if all(lane.disabled_by for lane in self._gate.endpoint_states):
-            self.stop(self._gate.endpoint_states[0].disabled_by or ProviderError(verdict.message))
+                self._renew_token_or_disable(item, result)
+            case _:  # a pause holds the whole endpoint and costs the row no attempt
+                self._put_back(item)
 
-    async def _retry_or_fail(self, job: WorkItem, result: SendResult) -> None:
-        """A row burns an attempt only where its endpoint is not down for everybody."""
-        verdict = result.verdict
-        health = result.endpoint_state.health
+    def _put_back(self, item: WorkItem, wait: float = 0.0) -> None:
+        self._queue.put_back(item, self._session.clock() + wait)
+
+    async def _retry_or_fail(self, item: WorkItem, result: SendResult) -> None:
+        """Retry a row or let it fail; the attempt counts only if the endpoint is not down."""
+        verdict, health, retry = result.verdict, result.endpoint_state.health, self._session.retry
         if health.down_since is not None and not verdict.caused_by_row:
-            self._queue.put_back(job, health.probe_at)  # so that the next try is another row's
+            self._queue.put_back(item, health.probe_at)  # so that the next probe is another row's request
             return
-        job.attempts += 1
-        if self._retry.exhausted(job.attempts, verdict):
-            reason = f"{verdict.cause}, {job.attempts} attempts"
-            await self._settle(job, Outcome(State.FAILED, reason=reason, detail=verdict.message))
+        item.attempts += 1
+        if retry.exhausted(item.attempts, verdict):
+            reason = f"{verdict.cause}, {item.attempts} attempts"
+            outcome = Outcome(State.FAILED, reason=reason, detail=verdict.message)
+            await self._finish(Entry(item.row, None, item.requests), outcome)
         else:
-            self._queue.put_back(job, self._clock() + self._retry.wait(job.attempts))
+            self._put_back(item, retry.wait(item.attempts))
 
-    def _sign_anew_or_park(self, job: WorkItem, result: SendResult) -> None:
-        verdict, lane = result.verdict, result.endpoint_state
-        if verdict.maybe_expired_token and not job.token_renewed and lane.endpoint.renew_token():
-            job.token_renewed = True
+    def _renew_token_or_disable(self, item: WorkItem, result: SendResult) -> None:
+        verdict, state = result.verdict, result.endpoint_state
+        if verdict.maybe_expired_token and not item.token_renewed and state.endpoint.renew_token():
+            item.token_renewed = True
         else:
-            lane.disabled_by = ProviderError(
-                f"{verdict.message.rstrip('.')}. {verdict.advice}, then run the same command."
-            )
-        self._queue.put_back(job, self._clock())
+            message = f"{verdict.message.rstrip('.')}. {verdict.advice}, then run the same command."
+            state.disable(ProviderError(message))
+        self._put_back(item)
 
-    async def _record(self, job: WorkItem, verdict: ReplyVerdict) -> None:
+    async def _record_rejection(self, item: WorkItem, verdict: ReplyVerdict) -> None:
         outcome = Outcome(verdict.state, reason=verdict.cause, detail=verdict.message)
-        if verdict.caused_by_row or self._succeeded or self._trusted:
-            await self._settle(job, outcome)
+        if verdict.caused_by_row or self._has_succeeded or self._session.trusted:
+            await self._finish(Entry(item.row, None, item.requests), outcome)
         else:
             message = f"The first requests were all rejected: {verdict.message} Check the settings."
-            self._suspect(job, outcome, ProviderError(message))
+            self._note_early_failure(item, outcome, ProviderError(message))
 
-    async def _judge(
-        self, job: WorkItem, completion: Completion, paid: NewAnswer | None = None, reused: int | None = None
-    ) -> None:
-        """An answer is there, bought now or before: what is it worth?"""
+    async def _judge(self, item: WorkItem, entry: Entry, completion: Completion) -> None:
+        """Let the stage judge an answer, new or from the ledger; request another one or save the outcome."""
+        session = self._session
         try:
-            judgement = self._stage.judge(job.row, completion)
+            judgement = session.stage.judge(item.row, completion)
         except PluginFaultError as fault:
-            await self._plugin_failed(job, fault, paid, reused)
+            await self._handle_plugin_fault(item, entry, fault)
             return
-        row = job.row
-        if judgement.ask_again and row.used - row.opened < self._max_rounds:
-            again = judgement.feedback
-            entry = self._entry(job, None, judgement, completion, paid, reused)._replace(retry_reason=again)
-            if await self._writer.put(entry):
-                self._stats.asked_again += 1
-                number = paid.n if paid else reused
-                next_round = row._replace(used=row.used + 1, last=number, reason=again)
-                self._queue.put_back(WorkItem(next_round), self._clock())
+        row, outcome = item.row, judgement.outcome
+        entry = entry._replace(rejected_by=outcome.rejected_by, parts=judgement.parts, model=completion.model)
+        if judgement.ask_again and row.used - row.opened < session.limits.max_rounds:
+            if await session.writer.put(entry._replace(retry_reason=judgement.feedback)):
+                session.stats.asked_again += 1
+                answer = entry.new_answer.n if entry.new_answer else entry.reused_answer
+                next_round = row._replace(used=row.used + 1, last=answer, reason=judgement.feedback)
+                self._put_back(WorkItem(next_round))
             return
-        self._succeeded = True
-        # first of all: it is paid for
-        await self._save(self._entry(job, judgement.outcome, judgement, completion, paid, reused))
-        self._queue.task_done()
-        await self._save_suspects()
+        self._has_succeeded = True
+        await self._finish(entry, outcome, completion.model)  # before anything else: it is paid for
+        await self._save_early_failures()
 
-    def _entry(
-        self,
-        job: WorkItem,
-        outcome: Outcome | None,
-        judgement: Judgement,
-        completion: Completion,
-        paid: NewAnswer | None,
-        reused: int | None,
-    ) -> Entry:
-        """What an answer comes to: an outcome, or with none another round."""
-        lines = self._stage.lines(job.row, outcome, completion.model) if outcome and outcome.pairs else ""
-        return Entry(
-            *(job.row, outcome, job.requests, paid, reused),
-            pair_lines=lines,
-            rejected_by=judgement.outcome.rejected_by,
-            parts=judgement.parts,
-            model=completion.model,
-        )
-
-    async def _plugin_failed(
-        self, job: WorkItem, fault: PluginFaultError, paid: NewAnswer | None = None, reused: int | None = None
-    ) -> None:
-        self._plugin_faults += 1
-        error = PluginError(f"The plugin fails on every row: {fault.reason}.")
-        if paid is None and reused is None and not self._succeeded:
-            self._suspect(job, fault.outcome, error)
-            return
-        await self._settle(job, fault.outcome, paid, reused)  # a paid answer stays, for the plugin's next version
-        if not self._succeeded and self._plugin_faults >= SAME_FATE:
-            self.stop(error)
-
-    def _suspect(self, job: WorkItem, outcome: Outcome, error: SyphusError) -> None:
-        """A failure before the first success: the row's own, or everybody's? Until that is known it stays pending."""
-        self._suspects.append((job, outcome, error))
-        self._queue.task_done()
-        if len(self._suspects) >= SAME_FATE:
-            self.stop(error)
-
-    async def _save_suspects(self) -> None:
-        """Another row got through, so the failures before it were their own."""
-        while self._suspects:
-            job, outcome, _ = self._suspects.pop()
-            await self._save(Entry(job.row, outcome, job.requests))
-
-    async def _settle(
-        self, job: WorkItem, outcome: Outcome, paid: NewAnswer | None = None, reused: int | None = None
-    ) -> None:
-        """The outcome of a row without an answer that could be judged."""
-        lines = self._stage.lines(job.row, outcome, "") if outcome.pairs else ""
-        await self._save(
-            Entry(job.row, outcome, job.requests, paid, reused, pair_lines=lines, rejected_by=outcome.rejected_by)
-        )
+    async def _finish(self, entry: Entry, outcome: Outcome, model: str = "") -> None:
+        """Save the outcome of a row. `model` is the server's name of the model that answered, if any did."""
+        lines = self._session.stage.lines(entry.row, outcome, model) if outcome.pairs else ""
+        await self._save(entry._replace(outcome=outcome, pair_lines=lines, rejected_by=outcome.rejected_by))
         self._queue.task_done()
 
     async def _save(self, entry: Entry) -> None:
         assert entry.outcome is not None
-        if await self._writer.put(entry):
+        if await self._session.writer.put(entry):
             REQUEST_LOG.debug("%s: %s %s", entry.row.query.id, entry.outcome.state, entry.outcome.reason)
-            self._stats.states[entry.outcome.state] += 1
-            self._stats.pairs += len(entry.outcome.pairs)
+            self._session.stats.states[entry.outcome.state] += 1
+            self._session.stats.pairs += len(entry.outcome.pairs)
+
+    async def _handle_plugin_fault(self, item: WorkItem, entry: Entry, fault: PluginFaultError) -> None:
+        self._plugin_faults += 1
+        error = PluginError(f"The plugin fails on every row: {fault.reason}.")
+        if entry.new_answer is None and entry.reused_answer is None and not self._has_succeeded:
+            self._note_early_failure(item, fault.outcome, error)
+            return
+        await self._finish(entry, fault.outcome)  # a paid answer is kept, for the next version of the plugin
+        if not self._has_succeeded and self._plugin_faults >= MAX_EARLY_FAILURES:
+            self.stop(error)
+
+    def _note_early_failure(self, item: WorkItem, outcome: Outcome, error: SyphusError) -> None:
+        """Keep a failure from before the first success pending until it is known whether all rows fail."""
+        self._early_failures.append(_EarlyFailure(item, outcome, error))
+        self._queue.task_done()
+        if len(self._early_failures) >= MAX_EARLY_FAILURES:
+            self.stop(error)
+
+    async def _save_early_failures(self) -> None:
+        """Save the failures from before the first success: another row has succeeded, so these rows are at fault."""
+        while self._early_failures:
+            failure = self._early_failures.pop()
+            await self._save(Entry(failure.item.row, failure.outcome, failure.item.requests))

@@ -1,33 +1,31 @@
-"""One call: through the gate, to the endpoint, to a verdict; and everybody who counts hears of it."""
+"""Sends one request: waits for admission, sends, classifies the reply, and records the result."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
 from syphus.endpoints.rate_limit_headers import retry_wait
-from syphus.endpoints.transport import NoReplyError
+from syphus.endpoints.transport import NoReplyError, NoReplyKind
 from syphus.errors import ConfigError, ProviderError
 from syphus.ledger.records import ANSWERED
 from syphus.pipeline.admission import AdmissionController, Permit
 from syphus.pipeline.deadlines import Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
-from syphus.pipeline.retry import RetryPolicy
-from syphus.pipeline.session_stats import SessionStats
-from syphus.pipeline.writer import Writer
+from syphus.pipeline.session_context import SessionContext
 from syphus.types import Request
 
-_AT_ONCE = ("unknown host", "TLS", "proxy")  #: wrong settings rather than bad luck, where there was never an answer
+_INTERRUPTED = classify_no_reply(NoReplyError(NoReplyKind.INTERRUPTED, sent=True))
 
 
 class SendResult(NamedTuple):
-    """What came of a call: the verdict, where it was made, and the seconds that it took."""
+    """The result of a request: the verdict, the endpoint it was sent to, and the seconds it took."""
 
     verdict: ReplyVerdict
     endpoint_state: EndpointState
@@ -47,119 +45,104 @@ class SendResult(NamedTuple):
 
 
 class RequestSender:
-    """Makes calls. `clock` is monotonic, in seconds; `max_wait` the longest pause that a server may ask for."""
+    """Sends requests for the loop."""
 
-    def __init__(
-        self,
-        gate: AdmissionController,
-        deadlines: Deadlines,
-        retry: RetryPolicy,
-        writer: Writer,
-        stats: SessionStats,
-        clock: Callable[[], float],
-        max_wait: float,
-    ) -> None:
-        self._gate = gate
+    def __init__(self, session: SessionContext, admission: AdmissionController, deadlines: Deadlines) -> None:
+        self._session = session
+        self._admission = admission
         self._deadlines = deadlines
-        self._retry = retry
-        self._writer = writer
-        self._stats = stats
-        self._clock = clock
-        self._max_wait = max_wait
-        self._encoding = asyncio.Semaphore(os.cpu_count() or 1)
+        self._encoders = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def send(self, row: int, request: Request) -> SendResult:
-        """Asks once for row number `row`.
+        """Send the request of row number `row` once.
 
-        Raises `BudgetError`, `GateClosedError` where calls are over, and `ImageError` where its images can't be sent.
+        Raises `BudgetError`, `AdmissionClosedError` if no more requests are admitted, and `ImageError` if an image of
+        the request can't be sent.
         """
-        admission = await self._gate.admit(request.size)
-        body = await self._whole(request, admission) if request.load_body else request.body
-        lane, began = admission.endpoint_state, admission.call.sent_at
+        permit = await self._admission.admit(request.size)
+        body = await self._with_images(request, permit) if request.load_body else request.body
+        state = permit.endpoint_state
         headers: Mapping[str, str] = {}
-        verdict = ReplyVerdict(Action.RETRY, "interrupted", maybe_billed=True)
+        verdict = _INTERRUPTED
         try:
             async with self._deadlines.limit():
-                reply = await lane.endpoint.send(body)
+                reply = await state.endpoint.send(body)
             headers = reply.headers
-            if 200 <= reply.status < 300:  # gateways answer with 201 or 202, too
-                verdict = lane.endpoint.classify(reply.body, request, headers)
+            if 200 <= reply.status < 300:  # some gateways answer with 201 or 202
+                verdict = state.endpoint.classify(reply.body, request, headers)
             else:
-                verdict = classify_error(reply.status, headers, reply.body, lane.endpoint.host, time.time())
-                if (
-                    verdict.maybe_from_proxy and lane.health.has_answered
-                ):  # a proxy's or a gateway's bad moment stops no run
+                verdict = classify_error(reply.status, headers, reply.body, state.endpoint.host, time.time())
+                if verdict.maybe_from_proxy and state.health.has_answered:  # a transient fault of a proxy stops no run
                     verdict = replace(verdict, action=Action.RETRY)
         except NoReplyError as error:
-            verdict = classify_no_reply(error.kind, error.message, error.sent)
+            verdict = classify_no_reply(error)
         except ConfigError as error:  # the request could not be signed
-            verdict = ReplyVerdict(Action.STOP, "not signed", str(error), "Put that right")
+            verdict = ReplyVerdict(Action.STOP, "not signed", str(error), "Fix that")
         except TimeoutError:
-            verdict = classify_no_reply("timeout", f"no answer within {self._deadlines.seconds:g} s", sent=True)
+            message = f"no answer within {self._deadlines.seconds:g} s"
+            verdict = classify_no_reply(NoReplyError(NoReplyKind.TIMEOUT, message, sent=True))
         finally:
-            self._account(admission, request, headers, verdict)
-            self._tell(lane, admission, row, headers, verdict)
-            self._gate.notify()
-        return SendResult(verdict, lane, self._clock() - began)
+            self._settle(permit, request, headers, verdict)
+            self._update_endpoint(permit, row, headers, verdict)
+            self._admission.notify()
+        return SendResult(verdict, state, self._session.clock() - permit.call.sent_at)
 
-    async def _whole(self, request: Request, admission: Permit) -> bytes:
-        """The request with its images, which only a call in flight holds; threads make it, one a core."""
+    async def _with_images(self, request: Request, permit: Permit) -> bytes:
+        """Return the request with its images.
+
+        Only requests in flight hold their images. Threads encode them, one per core.
+        """
         assert request.load_body is not None
         try:
-            async with self._encoding:
+            async with self._encoders:
                 return await asyncio.to_thread(request.load_body)
         except BaseException:
-            self._gate.cancel(admission)
+            self._admission.cancel(permit)
             raise
 
-    def _account(self, admission: Permit, request: Request, headers: Mapping[str, str], verdict: ReplyVerdict) -> None:
-        """Limits, money and counts."""
+    def _settle(self, permit: Permit, request: Request, headers: Mapping[str, str], verdict: ReplyVerdict) -> None:
+        """Update the limits, the budget and the counters after a request has ended."""
+        session, admission = self._session, self._admission
         usage = verdict.completion.usage if verdict.completion else None
-        used = float(usage.prompt_tokens + usage.completion_tokens) if usage else None
-        admission.endpoint_state.finish_call(admission.call, headers, used, self._clock())
-        self._gate.budget.settle(admission.reserved_cost, usage, verdict.maybe_billed)
-        self._stats.requests += 1
+        used_tokens = float(usage.prompt_tokens + usage.completion_tokens) if usage else None
+        permit.endpoint_state.finish_call(permit.call, headers, used_tokens, session.clock())
+        admission.budget.settle(permit.reserved_cost, usage, verdict.maybe_billed)
+        session.stats.requests += 1
         if usage is not None:
-            self._gate.estimate.learn(request.size, usage)
-            self._stats.usage += usage
-            self._retry.record_answer()
-            self._writer.count_request(ANSWERED)
+            admission.estimate.learn(request.size, usage)
+            session.stats.usage += usage
+            session.retry.record_answer()
+            session.writer.count_request(ANSWERED)
         else:
-            self._stats.errors[verdict.cause] += 1
-            self._writer.count_request(verdict.cause, verdict.maybe_billed, admission.call.worst_case)
+            session.stats.errors[verdict.cause] += 1
+            session.writer.count_request(verdict.cause, verdict.maybe_billed, permit.call.worst_case)
 
-    def _tell(
-        self, lane: EndpointState, admission: Permit, row: int, headers: Mapping[str, str], verdict: ReplyVerdict
-    ) -> None:
-        """The lane hears how its endpoint is doing."""
-        now = self._clock()
+    def _update_endpoint(self, permit: Permit, row: int, headers: Mapping[str, str], verdict: ReplyVerdict) -> None:
+        """Update the health of the endpoint; pause it or disable it if necessary."""
+        state, now = permit.endpoint_state, self._session.clock()
+        host, health = state.endpoint.host, state.health
         if verdict.action is Action.ANSWER or verdict.caused_by_row:
-            lane.health.record_answer(now)
+            health.record_answer(now)
         elif verdict.action is Action.PAUSE:
-            self._pause(lane, admission, headers, verdict, now)
-        elif verdict.action is Action.RETRY and verdict.cause != "interrupted":
-            lane.health.record_failure(row, admission.call.sent_at, now)
-            if not lane.health.has_answered and verdict.cause in _AT_ONCE:
-                lane.disabled_by = ConfigError(
-                    f"{lane.endpoint.host} can't be reached: {verdict.cause}: {verdict.message}."
-                )
-        if (
-            verdict.action in (Action.RETRY, Action.PAUSE)
-            and lane.disabled_by is None
-            and lane.health.should_give_up(now)
-        ):
-            since = f"No usable answer from {lane.endpoint.host} for {lane.health.seconds_since_answer(now):.0f} s"
-            lane.disabled_by = ProviderError(f"{since}: {verdict.cause} {verdict.message}".rstrip() + ".")
+            self._pause(permit, headers, verdict, now)
+        elif verdict.action is Action.RETRY and verdict.no_reply is not NoReplyKind.INTERRUPTED:
+            health.record_failure(row, permit.call.sent_at, now)
+            if not health.has_answered and verdict.no_reply is not None and verdict.no_reply.is_likely_misconfiguration:
+                state.disable(ConfigError(f"{host} can't be reached: {verdict.cause}: {verdict.message}."))
+        if verdict.action in (Action.RETRY, Action.PAUSE) and health.should_give_up(now):
+            silence = f"No usable answer from {host} for {health.seconds_since_answer(now):.0f} s"
+            state.disable(ProviderError(f"{silence}: {verdict.cause} {verdict.message}".rstrip() + "."))
 
-    def _pause(
-        self, lane: EndpointState, admission: Permit, headers: Mapping[str, str], verdict: ReplyVerdict, now: float
-    ) -> None:
+    def _pause(self, permit: Permit, headers: Mapping[str, str], verdict: ReplyVerdict, now: float) -> None:
+        state = permit.endpoint_state
         hint = retry_wait(headers, verdict.message, time.time())
-        if hint is not None and hint > self._max_wait:
+        if hint is not None and hint > self._session.limits.max_wait:
             until = datetime.fromtimestamp(time.time() + hint).astimezone()
-            lane.disabled_by = ProviderError(
-                f"{lane.endpoint.host} asks to wait {hint:,.0f} s ({verdict.cause}). "
-                f"Come back at {until:%Y-%m-%d %H:%M}."
+            host = state.endpoint.host
+            state.disable(
+                ProviderError(
+                    f"{host} asks to wait {hint:,.0f} s ({verdict.cause}). Run again at {until:%Y-%m-%d %H:%M}."
+                )
             )
             return
-        lane.pause(admission.call, verdict.limit, self._retry.pause(hint, lane.consecutive_refusals), now)
+        state.pause(permit.call, verdict.limit, self._session.retry.pause(hint, state.consecutive_refusals), now)

@@ -1,4 +1,4 @@
-"""What has happened so far in this session: plain numbers, for whoever shows them."""
+"""The counters of a session: what has happened so far."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from syphus.types import State, Usage
 
 @dataclass(slots=True)
 class SessionStats:
-    """Counted by the loop, read by the progress display, the report and the tests."""
+    """Counted by the loop; read by the progress display and the report."""
 
     total: int = 0  #: queries of the run
     states_before: Counter[State] = field(default_factory=Counter)  #: states when the session began
@@ -19,7 +19,7 @@ class SessionStats:
     requests: int = 0
     errors: Counter[str] = field(default_factory=Counter)  #: requests without an answer, by cause
     usage: Usage = field(default_factory=Usage)
-    asked_again: int = 0  #: answers that were no good and were asked for once more
+    asked_again: int = 0  #: answers that were rejected and requested once more
 
     @property
     def done(self) -> int:
@@ -27,5 +27,5 @@ class SessionStats:
         return self.states.total()
 
     def in_state(self, state: State) -> int:
-        """Queries in this state now, over all sessions."""
+        """Return the number of queries in this state now, over all sessions."""
         return self.states_before[state] + self.states[state]

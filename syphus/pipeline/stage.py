@@ -1,4 +1,4 @@
-"""What the loop asks of a stage. Everything else about asking a model is the same for all of them."""
+"""What a stage implements so that the loop can run it. Everything else about requests is the same for all stages."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from syphus.types import Completion, Outcome, Request, State
 
 
 class Judgement(NamedTuple):
-    """What an answer is worth. With `again`, another answer may be better, and is asked for where rounds are left.
+    """What a stage makes of an answer.
 
-    `feedback` then tells the model what was wrong; without it the very same is asked once more.
+    With `ask_again`, another answer may be better, and is requested if rounds are left. The `feedback` then tells the
+    model what was wrong; without feedback the same request is repeated.
     """
 
     outcome: Outcome
     ask_again: bool = False
     feedback: str = ""
-    parts: tuple[PartOutcome, ...] = ()  #: what becomes of each part, where the row is one of several
+    parts: tuple[PartOutcome, ...] = ()  #: the outcome of each part, if the row is one of several
 
 
 class PluginFaultError(Exception):
@@ -33,12 +34,12 @@ class PluginFaultError(Exception):
 
     @property
     def outcome(self) -> Outcome:
-        """What it makes of its row."""
+        """The outcome of the row."""
         return Outcome(State.FAILED, reason=f"{ReasonKind.PLUGIN}{self.reason}", detail=self.detail)
 
 
 def image_failure(error: ImageError) -> Outcome:
-    """The outcome of a row whose image can't be sent: it is never asked about without."""
+    """Return the outcome of a row whose image can't be sent. The model is never asked without the image."""
     return Outcome(State.FAILED, reason=f"{ReasonKind.IMAGE}{error.reason}", detail=str(error))
 
 
@@ -48,20 +49,20 @@ class Stage(Protocol):
     name: str
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
-        """The request for a row, or its outcome where there is nothing to ask.
+        """Return the request for a row, or its outcome if nothing has to be asked.
 
-        `last` is its newest answer, where one was no good. Raises `PluginFaultError`.
+        `last` is the row's newest answer if that was rejected. Raises `PluginFaultError`.
         """
         ...
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
-        """What an answer is worth. Raises `PluginFaultError`."""
+        """Decide what an answer is worth. Raises `PluginFaultError`."""
         ...
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:
-        """The lines of `pairs.jsonl` for an outcome: whole lines, or none."""
+        """Return the lines of `pairs.jsonl` for an outcome: whole lines, or an empty text."""
         ...
 
     def adapt(self, parameter: str) -> bool:
-        """The model does not take a sampling parameter: True where requests will do without it from now on."""
+        """Leave out a sampling parameter that the model does not accept; return False if it was not sent."""
         ...

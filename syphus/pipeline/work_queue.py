@@ -1,8 +1,8 @@
-"""Where workers get their next row: rows whose wait is over first, then fresh ones, as the ledger yields them.
+"""The queue that the workers take rows from: first rows whose retry is due, then new ones as the ledger yields them.
 
-A row that has to be asked again goes back here, and its worker takes another: no worker and no connection sleeps.
-Retries leave in the same stream as everything else, so that the limits hold for them too. At most `window` rows are
-open at a time, whatever happens, which is what bounds memory.
+A row that has to be retried goes back to the queue, and its worker takes another: no worker and no connection sleeps.
+Retries go through the same queue as everything else, so the limits hold for them too. At most `window` rows are open at
+a time; that bounds the memory.
 """
 
 from __future__ import annotations
@@ -18,75 +18,75 @@ from syphus.ledger.records import Row
 
 @dataclass(slots=True)
 class WorkItem:
-    """A row on its way to an outcome. `attempts` count towards its limit, `requests` all that were made."""
+    """A row on its way to an outcome."""
 
     row: Row
-    attempts: int = 0
-    requests: int = 0
+    attempts: int = 0  #: failed requests that count towards the limit of attempts
+    requests: int = 0  #: all requests that were sent
     token_renewed: bool = False
 
 
 class WorkQueue:
-    """Hands out jobs to workers until none is left, or until it is closed."""
+    """Hands out items to workers until none is left, or until it is closed. Times are seconds of `clock`."""
 
-    def __init__(self, fresh: Iterator[Row], window: int, clock: Callable[[], float]) -> None:
-        self._fresh: Iterator[Row] | None = fresh
+    def __init__(self, new_rows: Iterator[Row], window: int, clock: Callable[[], float]) -> None:
+        self._new_rows: Iterator[Row] | None = new_rows
         self._window = window
         self._clock = clock
-        self._later: list[tuple[float, int, WorkItem]] = []
+        self._waiting: list[tuple[float, int, WorkItem]] = []  # a heap: when it is due, in which order it came
         self._open = 0
         self._count = 0
-        self._turn = asyncio.Lock()
+        self._first_in_line = asyncio.Lock()
         self._changed = asyncio.Event()
         self.closed = False
 
     async def get(self) -> WorkItem | None:
-        """The next job, or None when there is no more to do."""
-        async with self._turn:
+        """Wait for the next item and return it, or None if no more will come."""
+        async with self._first_in_line:
             while not self.closed:
                 self._changed.clear()
-                job = self._due() or self._fresh_one()
-                if job is not None:
-                    return job
+                item = self._next_due() or self._next_new()
+                if item is not None:
+                    return item
                 if not self._open:
                     return None
-                await self._wait()
+                await self._wait_for_change()
         return None
 
-    def put_back(self, job: WorkItem, due: float) -> None:
-        """Brings a job back at `due`, or as soon after as there is a worker."""
+    def put_back(self, item: WorkItem, due: float) -> None:
+        """Hand out an item again at `due`, or as soon after as a worker is free."""
         self._count += 1
-        heapq.heappush(self._later, (due, self._count, job))
+        heapq.heappush(self._waiting, (due, self._count, item))
         self._changed.set()
 
     def task_done(self) -> None:
-        """A job has its outcome, or is given up for this session."""
+        """Record that an item has its outcome, or is left pending for this session."""
         self._open -= 1
         if not self._open or self._open == self._window - 1:
             self._changed.set()
 
     def close(self) -> None:
-        """No more jobs: what is still open stays pending in the ledger."""
+        """Hand out nothing more; rows that are still open stay pending in the ledger."""
         self.closed = True
         self._changed.set()
 
-    def _due(self) -> WorkItem | None:
-        if self._later and self._later[0][0] <= self._clock():
-            return heapq.heappop(self._later)[2]
+    def _next_due(self) -> WorkItem | None:
+        if self._waiting and self._waiting[0][0] <= self._clock():
+            return heapq.heappop(self._waiting)[2]
         return None
 
-    def _fresh_one(self) -> WorkItem | None:
-        if self._fresh is None or self._open >= self._window:
+    def _next_new(self) -> WorkItem | None:
+        if self._new_rows is None or self._open >= self._window:
             return None
-        row = next(self._fresh, None)
+        row = next(self._new_rows, None)
         if row is None:
-            self._fresh = None
+            self._new_rows = None
             return None
         self._open += 1
         return WorkItem(row)
 
-    async def _wait(self) -> None:
-        seconds = max(0.0, self._later[0][0] - self._clock()) if self._later else None
+    async def _wait_for_change(self) -> None:
+        seconds = max(0.0, self._waiting[0][0] - self._clock()) if self._waiting else None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()

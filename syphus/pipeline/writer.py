@@ -1,9 +1,9 @@
-"""One writer, which commits in groups: what came while the last commit was under way, up to a dozen answers.
+"""Writes results to the ledger, several in one commit: up to a dozen that came while the last commit was under way.
 
-A slow disk makes the groups larger by itself, and the bound keeps them from becoming too large: workers that are let go
-together send together, so their answers come together again, and a wave like that leaves the endpoint idle while it is
-worked off. `fsync` happens in a thread; statements run in the loop's own, which has the connection between two commits.
-`pairs.jsonl` is for people to watch: it is appended to after the commit, and so never says more than the ledger.
+On a slow disk the groups get larger by themselves. The maximum keeps them from getting too large: workers that are
+released together send together, so their answers also arrive together, and while such a wave is written the endpoint
+would idle. `fsync` runs in a thread; statements run on the event loop, which owns the connection between two commits.
+`pairs.jsonl` is for people to watch. It is appended to after the commit, so it never holds more than the ledger.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from syphus.errors import StorageError
 from syphus.formats.run_files import PairsFile
 from syphus.io.durable import storage_faults
 from syphus.ledger.records import Entry, Records, RequestCounts
 from syphus.ledger.store import Store
 
-GROUP = 12  #: entries that are committed at once
+MAX_GROUP = 12  #: entries in one commit
 
 _Waiting = tuple[Entry, asyncio.Future[bool]]
 
 
 class Writer:
-    """Takes entries from all workers. Use it as an async context manager: leaving it commits what is left."""
+    """Takes entries from all workers. Use it as an async context manager: on leaving it commits what is left.
+
+    After a fault nothing more is written: `on_fault` is called once, and every `put` returns False.
+    """
 
     def __init__(self, store: Store, records: Records, pairs: PairsFile | None, on_fault: Callable[[], None]) -> None:
         self._store = store
@@ -32,12 +34,12 @@ class Writer:
         self._pairs = pairs
         self._on_fault = on_fault
         self._waiting: list[_Waiting] = []
-        self._attempts = RequestCounts()
+        self._counts = RequestCounts()
         self._work = asyncio.Event()
         self._closing = False
         self._thread = ThreadPoolExecutor(1, "commit")
         self._task: asyncio.Task[None] | None = None
-        self.fault: StorageError | None = None
+        self.fault: Exception | None = None  #: a `StorageError` if the disk failed; anything else is a bug in Syphus
         self.unsaved_ids: list[str] = []  #: ids of the rows whose answers came and could not be written
 
     async def __aenter__(self) -> Writer:
@@ -54,9 +56,9 @@ class Writer:
             await self._pairs.close()
 
     async def put(self, entry: Entry) -> bool:
-        """Returns once the entry is on the disk; False where the disk failed."""
+        """Write an entry; return True once it is on the disk, False if it could not be written."""
         if self.fault is not None:
-            self._lose([entry])
+            self._note_unsaved([entry])
             return False
         saved: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((entry, saved))
@@ -64,53 +66,52 @@ class Writer:
         return await saved
 
     def count_request(self, cause: str, maybe_billed: bool = False, tokens: float = 0.0) -> None:
-        """Counts a request by what came of it; goes to the disk with the next commit."""
-        self._attempts.add(cause, maybe_billed, tokens)
+        """Count a request by its result; the counts are written with the next commit."""
+        self._counts.add(cause, maybe_billed, tokens)
         self._work.set()
 
     async def _run(self) -> None:
-        while self.fault is None and not (self._closing and not self._waiting and not self._attempts.requests):
+        while self.fault is None and not (self._closing and not self._waiting and not self._counts.requests):
             await self._work.wait()
-            await asyncio.sleep(0)  # answers that came at the same moment come along
-            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            await asyncio.sleep(0)  # include answers that arrived at the same moment
+            group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
             if not self._waiting:
                 self._work.clear()
             entries = [entry for entry, _ in group]
             try:
                 await self._commit(entries)
-                _release(group, True)
+                _release(group, saved=True)
                 group = []
-                await self._show(entries)
-            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait here for ever
-                self.fault = error if isinstance(error, StorageError) else self._unforeseen(error)
-                left = [*group, *self._waiting]
-                self._lose(entry for entry, _ in left)
-                self._on_fault()
-                _release(left, False)
+                await self._append_pairs(entries)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait here forever
+                self._stop(error, [*group, *self._waiting])
 
     async def _commit(self, entries: list[Entry]) -> None:
-        attempts, self._attempts = self._attempts, RequestCounts()
+        counts, self._counts = self._counts, RequestCounts()
         for entry in entries:
             self._records.write(entry)
-        self._records.write_request_counts(attempts)
+        self._records.write_request_counts(counts)
         if self._pairs is not None:
             self._records.note_pairs_file(self._pairs.seq, self._pairs.size)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit)
 
-    async def _show(self, entries: list[Entry]) -> None:
+    async def _append_pairs(self, entries: list[Entry]) -> None:
         lines = "".join(entry.pair_lines for entry in entries)
         if lines and self._pairs is not None:
             with storage_faults(self._pairs.path):
                 await self._pairs.append(lines, self._records.last_seq)
 
-    def _lose(self, entries: Iterable[Entry]) -> None:
-        self.unsaved_ids += [entry.row.query.id for entry in entries if entry.new_answer is not None]
+    def _stop(self, fault: Exception, unwritten: list[_Waiting]) -> None:
+        self.fault = fault
+        self._note_unsaved(entry for entry, _ in unwritten)
+        self._on_fault()
+        _release(unwritten, saved=False)
 
-    def _unforeseen(self, error: Exception) -> StorageError:
-        return StorageError(f"{self._store.path} can't be written: {type(error).__name__}: {error}.")
+    def _note_unsaved(self, entries: Iterable[Entry]) -> None:
+        self.unsaved_ids += [entry.row.query.id for entry in entries if entry.new_answer is not None]
 
 
 def _release(group: Iterable[_Waiting], saved: bool) -> None:
     for _, waiting in group:
-        if not waiting.done():  # a worker that was cancelled waits no more; what it brought is saved like the rest
+        if not waiting.done():  # a cancelled worker no longer waits; its entry is saved like the others
             waiting.set_result(saved)

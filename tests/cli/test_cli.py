@@ -268,7 +268,7 @@ def test_a_budget_of_dollars_holds_over_all_sessions(folder: Path) -> None:
         second = cli(folder, *command, "--max_cost", "0.80")
         assert (first.returncode, second.returncode, len(wire.seen)) == (4, 4, spent)
         assert 0 < spent * 0.12 <= 0.80
-        assert "The next call might pass the budget of $0.8" in second.stderr
+        assert "The next request might exceed the budget of $0.8" in second.stderr
         last = cli(folder, *command, "--max_cost", "3", "--json")
         assert (last.returncode, len(wire.seen)) == (0, 10)
         assert json.loads(last.stdout)["cost"] == pytest.approx(1.20)

@@ -17,6 +17,7 @@ from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.engine import RunView
+from syphus.pipeline.session_context import SessionLimits
 from syphus.pipeline.session_stats import SessionStats
 from syphus.progress import LiveObserver, PlainObserver, ProgressFormatter, make_observer
 from syphus.types import State, Usage
@@ -55,10 +56,11 @@ def watch() -> Watch:
 
 @pytest.fixture
 def view(watch: Watch) -> RunView:
-    lane = EndpointState(Nowhere(), 8, 0.0, {}, max_outage=60.0, first_wait=0.5)  # type: ignore[arg-type]  # see Nowhere
+    limits = SessionLimits(threads=8, max_rounds=1, max_wait=60.0, max_outage=60.0, first_wait=0.5)
+    endpoint_state = EndpointState(Nowhere(), limits, {}, now=0.0)  # type: ignore[arg-type]  # see Nowhere
     budget = Budget(Price(1e-6, 1e-6, 1e-6), None, None, cost=2.0, requests=0)
     stats = SessionStats(total=1000, states_before=Counter({State.OK: 600, State.PENDING: 400}))
-    return RunView(stats, AdmissionController([lane], budget, TokenEstimate(100), watch), watch)
+    return RunView(stats, AdmissionController([endpoint_state], budget, TokenEstimate(100), watch), watch)
 
 
 def test_the_time_left_comes_from_this_sessions_rate_alone(view: RunView, watch: Watch) -> None:
@@ -84,8 +86,8 @@ def test_the_line_has_states_cost_and_errors_by_cause(view: RunView, watch: Watc
 
 
 def test_a_pause_is_told_with_the_time_it_ends(view: RunView, watch: Watch) -> None:
-    lane = view.admission.endpoint_states[0]
-    lane.pause(lane.start_call(100.0, 0.0), "tokens", wait=37.0, now=0.0)
+    endpoint_state = view.admission.endpoint_states[0]
+    endpoint_state.pause(endpoint_state.start_call(100.0, 0.0), "tokens", wait=37.0, now=0.0)
     assert "waiting until" in ProgressFormatter(view).trouble()
     assert "api.example.com asks for it (tokens)" in ProgressFormatter(view).trouble()
     watch.now = 38.0
@@ -93,10 +95,10 @@ def test_a_pause_is_told_with_the_time_it_ends(view: RunView, watch: Watch) -> N
 
 
 def test_an_outage_is_told_with_the_time_it_began(view: RunView, watch: Watch) -> None:
-    lane = view.admission.endpoint_states[0]
-    lane.health.record_answer(0.0)
+    endpoint_state = view.admission.endpoint_states[0]
+    endpoint_state.health.record_answer(0.0)
     for row in range(5):
-        lane.health.record_failure(row, 0.0, 1.0)
+        endpoint_state.health.record_failure(row, 0.0, 1.0)
     watch.now = 2.0
     assert "api.example.com down since" in ProgressFormatter(view).trouble()
 

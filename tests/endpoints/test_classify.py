@@ -15,6 +15,7 @@ from multidict import CIMultiDict
 from syphus.endpoints.chat_reply import classify_chat_reply, unusable_outcome
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
 from syphus.endpoints.rate_limit_headers import retry_wait, stated_limits
+from syphus.endpoints.transport import NoReplyError, NoReplyKind
 from syphus.io.yaml_files import read_yaml
 from syphus.types import State
 
@@ -103,7 +104,7 @@ def test_what_a_stranger_writes_can_not_move_the_cursor_or_fill_the_screen() -> 
 
 def test_no_reply_is_tried_again_and_may_have_been_billed_if_it_was_sent() -> None:
     for sent in (True, False):
-        verdict = classify_no_reply("reset", "the connection closed", sent)
+        verdict = classify_no_reply(NoReplyError(NoReplyKind.RESET, "the connection closed", sent))
         assert (verdict.action, verdict.cause, verdict.message) == (Action.RETRY, "reset", "the connection closed")
         assert verdict.maybe_billed is sent
 

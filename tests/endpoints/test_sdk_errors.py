@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
 from syphus.endpoints.remote_endpoint import RemoteEndpoint, translate_sdk_error, translate_sdk_errors
-from syphus.endpoints.transport import NoReplyError
+from syphus.endpoints.transport import NoReplyError, NoReplyKind
 from syphus.errors import ConfigError
 
 HOST = "api.example"
@@ -151,7 +151,7 @@ def test_what_comes_from_below_the_sdk_is_caught_too(error: Exception) -> None:
 
 
 def test_our_own_errors_pass() -> None:
-    for error in (ConfigError("ours"), NoReplyError("reset")):
+    for error in (ConfigError("ours"), NoReplyError(NoReplyKind.RESET)):
         with pytest.raises(type(error)) as passed, translate_sdk_errors(HOST, SecretRedactor()):
             raise error
         assert passed.value is error

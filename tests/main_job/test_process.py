@@ -49,7 +49,7 @@ def test_the_first_signal_waits_for_the_calls_in_flight_and_keeps_their_answers(
         assert states(tmp_path) == {OK: watch.ok, PENDING: ROWS - watch.ok}
         assert 12 <= watch.ok <= 12 + 8
         told = err.splitlines()
-        assert any(re.match(r"stopping: \d calls in flight, up to 30 s", line) for line in told)
+        assert any(re.match(r"stopping: \d requests in flight, up to 30 s", line) for line in told)
         assert f"Stopped by {number.name}." in told
         assert f"Go on with the same command: {typed(*arguments[1:])}" in told
         asked = watch.requests
@@ -65,7 +65,7 @@ def test_the_second_signal_leaves_at_once_and_keeps_what_had_come(tmp_path: Path
             assert process.stderr is not None
             watch.at("request", 13, lambda: process.send_signal(signal.SIGINT))
             for line in process.stderr:
-                if line.startswith("stopping: 8 calls in flight"):
+                if line.startswith("stopping: 8 requests in flight"):
                     break
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=15)  # the calls would hang for ten minutes, and the drain for half of one

@@ -314,7 +314,7 @@ def test_a_model_that_gives_one_number_of_dimensions_only_stops_the_run(tmp_path
     with server(refuse_parameters=("dimensions",)) as simulated:
         ran = related(tmp_path, simulated.url, config={"embeddings": {"model": "vectors", "dimensions": 8}})
     assert isinstance(ran.error, ProviderError)
-    assert "takes no dimensions" in str(ran.error)
+    assert "does not accept dimensions" in str(ran.error)
     assert ran.states == {State.OK: len(TEXTS)}
 
 
