@@ -1,18 +1,18 @@
-"""A run from its options to its files, and looking at one.
+"""One run: prepare it, read its input, generate, report, clean, export, push, and look at it.
 
-clean.py         its answers judged once more
-describe.py      the command `describe`
-export.py        the pairs in other formats
-forecast.py      tokens, dollars and minutes, before they are spent
-generate.py      the main stage
-inputs.py        whether the ledger holds the input as it is now
-judge.py         A model as the judge of whatever has a rubric
-outputs.py       the files of a run besides its ledger
-prepare.py       plugin, prompt, endpoint: what can be wrong before a request is sent
-preview.py       the messages that would go out
-push.py          the same to the Hugging Face Hub
+clean.py         judge all stored answers again
+describe.py      the command `describe`: task descriptions from a sample of pairs
+export.py        write the pairs in other formats
+forecast.py      forecast tokens, dollars and minutes
+generate.py      the main stage: from queries to pairs
+inputs.py        bring the input into the ledger
+judge.py         the stage that asks a model to judge something by a rubric
+outputs.py       write the files of a run besides its ledger
+prepare.py       find and check plugin, prompt and endpoint
+preview.py       show the messages that would be sent
+push.py          send exports to the Hugging Face Hub
 reader.py        a run open for reading in Python: pairs, outcomes, raw answers, numbers
-run_settings.py  what answers depend on, as the ledger keeps it, and how to say that it has changed
-session.py       asking
-status.py        where a run stands
+run_settings.py  the settings that answers depend on, as the ledger stores them
+session.py       run one session of a stage
+status.py        the state of a run, or everything about one query
 """

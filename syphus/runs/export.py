@@ -1,4 +1,4 @@
-"""A run in other formats: read from its ledger, in the order of the input, each with its card."""
+"""Export a run from its ledger into other formats, in the order of the input, each with a dataset card."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ from syphus.runs.generate import GenerateStage
 from syphus.runs.run_settings import stored_prices
 from syphus.text import short_path
 
-FOLDER = "export"  #: below the run's folder, where none is named
+FOLDER = "export"  #: in the run's folder, if no output folder is given
 
 
 def export_run(
     folder: Path, formats: Sequence[str], output: Path | None, datasets_dir: Iterable[Path]
 ) -> tuple[str, ...]:
-    """Writes the pairs of the run in `folder` as `output`/FORMAT/..., for each format; returns the paths.
+    """Write the pairs of the run in `folder` to `output`/FORMAT/ for each format; return the paths.
 
-    A run that is working is exported as it stands. Raises `ConfigError` for a format that there is not, `RunError`
-    where the folder is no run or has no pairs, `PluginError` where its plugin is not found, `StorageError` where the
-    disk fails.
+    An unfinished run is exported as it is. Raises `ConfigError` for an unknown format, `RunError` if the folder is no
+    run or has no pairs, `PluginError` if its plugin is not found, `StorageError` if the disk fails.
     """
     _check(formats)
     store = open_for_reading(folder)
@@ -46,9 +45,9 @@ def export_run(
 def _check(formats: Sequence[str]) -> None:
     for name in formats:
         if name not in FORMATS:
-            raise ConfigError(f"--format {name}: there is {', '.join(FORMATS)}.")
+            raise ConfigError(f"--format {name}: it must be one of {', '.join(FORMATS)}.")
     if not formats:
-        raise ConfigError(f"--format says in which formats: {', '.join(FORMATS)}.")
+        raise ConfigError(f"Add --format: {', '.join(FORMATS)}.")
     if "parquet" in formats:
         require_pyarrow("--format parquet")
 
@@ -67,10 +66,10 @@ def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: It
     )
     written = []
     for name in dict.fromkeys(formats):
-        place = output / name
-        with storage_faults(place):
-            place.mkdir(parents=True, exist_ok=True)
-        files = FORMATS[name].write(place, source)
-        write_card(place, plugin, report, FORMATS[name], files)
-        written += [short_path(place / file) for file in (*files, CARD_FILE)]
+        target = output / name
+        with storage_faults(target):
+            target.mkdir(parents=True, exist_ok=True)
+        files = FORMATS[name].write(target, source)
+        write_card(target, plugin, report, FORMATS[name], files)
+        written += [short_path(target / file) for file in (*files, CARD_FILE)]
     return tuple(written)

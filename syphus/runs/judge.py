@@ -1,4 +1,4 @@
-"""A model as the judge of whatever has a rubric: each query is asked about with it, its verdict is read strictly."""
+"""Have a model judge queries by a rubric. Verdicts are read strictly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEMPERATURE = 0.0
 
 
 class Rubric(NamedTuple):
-    """What a judge is asked about a query, the JSON schema of its verdict, and why an answer is none ("" if it is)."""
+    """The messages to a judge, the JSON schema of a verdict, and a function that says why one is invalid ("" if valid)."""
 
     messages: Callable[[Query], Sequence[Message]]
     schema: Mapping[str, object]
@@ -23,9 +23,9 @@ class Rubric(NamedTuple):
 
 
 class JudgeStage:
-    """Asks for verdicts; they are kept as the `detail` of their outcomes.
+    """Asks for verdicts, and stores them as the `detail` of their outcomes.
 
-    A server that takes no schema for an answer is asked without: what comes is read as strictly.
+    A server that does not accept a schema is asked without one; its answers are read as strictly.
     """
 
     def __init__(self, name: str, request_builder: RequestBuilder, rubric: Rubric) -> None:
@@ -33,17 +33,19 @@ class JudgeStage:
         self._request_builder = request_builder
         self._rubric = rubric
         schema = {"name": "verdict", "strict": True, "schema": rubric.schema}
-        self._own = {
+        self._extra_fields = {
             "temperature": TEMPERATURE,
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
 
-    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:  # noqa: ARG002 - nothing is asked again
-        """The rubric, then what is judged as data."""
-        return self._request_builder.request(self._rubric.messages(row.query), row.used, extra_fields=self._own)
+    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:  # noqa: ARG002 - asked once
+        """Return the rubric, then what is judged, as data."""
+        return self._request_builder.request(
+            self._rubric.messages(row.query), row.used, extra_fields=self._extra_fields
+        )
 
     def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002 - a verdict is read by itself
-        """A verdict that can be read is kept; anything else counts as none."""
+        """Accept a valid verdict."""
         outcome = unusable_outcome(completion)
         if outcome is not None:
             return Judgement(outcome)
@@ -52,10 +54,10 @@ class JudgeStage:
             return Judgement(Outcome(State.INVALID, reason=problem))
         return Judgement(Outcome(State.OK, detail=completion.text))
 
-    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - nothing of it is a result
-        """None."""
+    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - verdicts are no pairs
+        """Return no lines."""
         return ""
 
     def adapt(self, parameter: str) -> bool:
-        """Does without a sampling parameter, or a schema, that the model does not take."""
+        """Stop sending a parameter or the schema, which the model does not accept; False if it was not sent."""
         return self._request_builder.adapt(parameter)

@@ -1,10 +1,10 @@
-"""The files of a run besides its ledger. Each can be deleted and is written again from it, byte for byte the same.
+"""Write the files of a run besides its ledger. A deleted file is written again from the ledger, with the same bytes.
 
-pairs.jsonl             one line a pair; grows while the run works
+pairs.jsonl             one line per pair; grows during the run
 XX_instructions.json    the MIMIC-IT dataset
-XX_train.json           which of its pairs are trained on, and with which context
-invalid.json            what was rejected to the last, and why; only where something was
-report.json             what the run did and what it cost
+XX_train.json           which of its pairs to train on, and with which context
+invalid.json            the answers that stayed invalid, and why; only if there are some
+report.json             what the run did, and what it cost
 """
 
 from __future__ import annotations
@@ -26,20 +26,19 @@ from syphus.ledger.store import Store
 from syphus.text import short_path
 from syphus.types import State, is_simulated
 
-_PAIRS = "pairs_file"  # meta: "<newest outcome in it> <its size>"; seq -1 says that it must be written anew
-_EXPORTED = "exported"  # meta: the newest outcome in the exports, and the size of each
+_PAIRS = "pairs_file"  # meta: "<newest outcome in it> <its size>"; seq -1 if it must be rewritten
+_EXPORTED = "exported"  # meta: the newest outcome in the exports, and the size of each file
 
 
 def write_exports(
     store: Store, stage: str, short_name: str, report: Report, with_train: bool = True
 ) -> tuple[str, ...]:
-    """Writes the exports, and a finished run's pairs.jsonl in input order, where they are not up to date.
+    """Write the exports that are out of date, and a finished run's pairs.jsonl in input order; return all paths.
 
-    Without `with_train` there is no train file afterwards: the one that the user has brought does not fit.
-    Returns their paths, as short as they are clear.
+    Without `with_train`, remove the train file, because the user's own does not fit the pairs.
     """
     if not report.counts.pairs and report.counts.states[State.PENDING]:
-        return ()  # stopped before there was anything to export
+        return ()  # stopped before the first pair
     seq = highest_seq(store)
     folder = store.folder
     names = file_names(short_name)
@@ -73,7 +72,7 @@ def write_exports(
 
 
 def open_pairs(store: Store, stage: str) -> PairsFile:
-    """The growing pairs.jsonl: cut back to what the ledger vouches for, and brought up to its newest outcome."""
+    """Open the growing pairs.jsonl: cut it back to what the ledger confirms, and add all newer outcomes."""
     path = store.folder / PAIRS_FILE
     seq, size = (int(part) for part in str(get_meta(store, _PAIRS) or "-1 0").split())
     with storage_faults(path):
@@ -88,22 +87,22 @@ def open_pairs(store: Store, stage: str) -> PairsFile:
 
 
 def invalidate_pairs(store: Store) -> None:
-    """Outcomes that are in pairs.jsonl have changed: it must be written anew. Without committing."""
+    """Note that outcomes in pairs.jsonl have changed, so that it is rewritten. Does not commit."""
     set_meta(store, _PAIRS, "-1 0")
 
 
 def invalidate_exports(store: Store) -> None:
-    """The ledger has changed in a way that its newest outcome does not show. Without committing."""
+    """Note a change that the newest outcome does not show, so that the exports are rewritten. Does not commit."""
     set_meta(store, _EXPORTED, "{}")
 
 
 def _file_size(path: Path) -> int:
-    """Bytes; -1 where there is no file."""
+    """Return the bytes of a file; -1 if it is missing."""
     return path.stat().st_size if path.exists() else -1
 
 
 def _rewrite_pairs(store: Store, stage: str, seq: int) -> PairsFile:
-    """In the order of the input. The ledger does not vouch for the file while it changes."""
+    """Write pairs.jsonl in the order of the input. Meanwhile, the ledger does not confirm its content."""
     path = store.folder / PAIRS_FILE
     invalidate_pairs(store)
     store.commit()

@@ -1,4 +1,4 @@
-"""What answers depend on, as the ledger keeps it, and how to say that it has changed."""
+"""The settings that answers depend on, and the prices of a run, as the ledger stores them."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _IMAGE_SETTINGS = ("image_size", "image_detail", "max_images")
 
 
 def run_settings(
-    dataset: str, config: Config, prefix: PromptTemplate, simulated: bool, with_images: bool = False
+    dataset: str, config: Config, template: PromptTemplate, simulated: bool, with_images: bool = False
 ) -> dict[str, object]:
-    """The settings of a run, JSON values, the prompt in full."""
+    """Return the settings of a run as JSON values, with the whole prompt."""
     return {
         "dataset": dataset,
         "model": config.model,
         **sampling_parameters(config),
-        "prompt": prompt_digest(prefix),
+        "prompt": prompt_digest(template),
         "simulated": simulated,
-        "prompt_text": {"system_message": prefix.system_message, "in_context": turns_as_json(prefix)},
+        "prompt_text": {"system_message": template.system_message, "in_context": turns_as_json(template)},
         **_image_settings(config, with_images),
     }
 
 
 def _image_settings(config: Config, with_images: bool) -> dict[str, object]:
-    """How images go out, where anybody has said so: most runs have none, and those of before knew nothing of them."""
-    said = {name: getattr(config, name) for name in _IMAGE_SETTINGS if getattr(config, name) is not None}
-    return {"with_images": True, **said} if with_images else said
+    """Return the image settings that the user gave. Other runs store none, like those of before images."""
+    given = {name: getattr(config, name) for name in _IMAGE_SETTINGS if getattr(config, name) is not None}
+    return {"with_images": True, **given} if with_images else given
 
 
 def refuse_mixing(store: Store, simulated: bool) -> None:
-    """Raises `RunError` where the run's answers, of whatever stage, are made up and new ones would not be, or so."""
+    """Raise `RunError` if a run would mix simulated answers with those of a real model, in any stage."""
     before = is_simulated_run(store)
     if before not in (None, simulated):
         kind = "made-up answers of the simulated endpoint" if before else "answers of a real model"
@@ -48,7 +48,7 @@ def refuse_mixing(store: Store, simulated: bool) -> None:
 
 
 def sampling_parameters(config: Config) -> dict[str, object]:
-    """What goes out with every request besides model and messages; None leaves one out."""
+    """Return the fields of every request besides model and messages; None leaves one out."""
     return {
         "temperature": config.temperature,
         "top_p": config.top_p,
@@ -59,32 +59,29 @@ def sampling_parameters(config: Config) -> dict[str, object]:
 
 
 def changed_settings(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    """What answers made before would not have in common with new ones: "temperature 0.7, now 0.2"."""
+    """Return how new answers would differ from earlier ones: "temperature 0.7, now 0.2"."""
     names = [name for name in {**before, **now} if name not in _NOT_COMPARED]
     return [
-        f"{name} {_shown(before.get(name))}, now {_shown(now.get(name))}"
+        f"{name} {_format(before.get(name))}, now {_format(now.get(name))}"
         for name in names
         if before.get(name) != now.get(name)
     ]
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     return "unset" if value is None else str(value)
 
 
-# FOLDED from prices.py:
-# The prices that a run's cost is told with, kept with the run.
-
-_META = "prices"
+_META = "prices"  # meta: the config's own prices as JSON
 
 
-def store_prices(store: Store, own: Mapping[str, PricePerMillion]) -> None:
-    """Notes the config's own prices with the run, so that its cost can be told without the config. Not committed."""
-    if own:
-        set_meta(store, _META, orjson.dumps({name: price.model_dump() for name, price in own.items()}).decode())
+def store_prices(store: Store, prices: Mapping[str, PricePerMillion]) -> None:
+    """Store the config's own prices with the run, so that reports need no config. Does not commit."""
+    if prices:
+        set_meta(store, _META, orjson.dumps({name: price.model_dump() for name, price in prices.items()}).decode())
 
 
 def stored_prices(store: Store) -> Prices:
-    """The prices that a run's cost is told with."""
-    kept = orjson.loads(str(get_meta(store, _META) or "{}"))
-    return load_prices({name: PricePerMillion.model_validate(price) for name, price in kept.items()})
+    """Return the prices for a run's cost: those stored with it, and the built-in ones."""
+    stored = orjson.loads(str(get_meta(store, _META) or "{}"))
+    return load_prices({name: PricePerMillion.model_validate(price) for name, price in stored.items()})

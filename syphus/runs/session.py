@@ -1,7 +1,7 @@
-"""Asking: one session of the loop for whatever stage of a run, within the run's one budget.
+"""Run one session: ask a model about every pending query of a stage, within the run's budget.
 
-A stage of a run has a name, queries that are registered in the ledger under it (`ledger.inputs.register`), and settings
-that its answers depend on. Everything else about asking is the same for all, and is here.
+A stage has a name, queries that are registered in the ledger under that name (`ledger.inputs.register`), and settings
+that its answers depend on. Everything else about asking is the same for all stages, and is here.
 """
 
 from __future__ import annotations
@@ -44,85 +44,44 @@ from syphus.version import __version__
 if TYPE_CHECKING:
     from syphus.simulator.settings import Simulation
 
-# FOLDED from descriptors.py:
-# Every connection takes a file descriptor, and a process has only so many: often 1,024, on macOS 256.
-#
-# Running out of them looks like a broken network in the middle of a run, so it is settled before the first request.
-
-SPARE_DESCRIPTORS = 20  #: for files that are opened later: pairs.jsonl, exports, lookups of hosts, what a plugin reads
-
-
-def limit_threads(threads: int, each: int) -> tuple[int, str]:
-    """How many of `threads` calls may be in flight, each taking `each` descriptors; if not all, a line for a person.
-
-    Raises the limit of this process first, as far as the system allows. Windows has no such limit.
-    """
-    try:
-        import resource  # POSIX only
-    except ImportError:
-        return threads, ""
-    taken = _open_now() + SPARE_DESCRIPTORS
-    needed = taken + threads * each
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return threads, ""
-    fewer = max(1, (soft - taken) // each)
-    return (
-        fewer,
-        f"Only {soft:,} files may be open at once (ulimit -n): {pluralize(fewer, 'call')} in flight, not {threads:,}.",
-    )
-
-
-def _open_now() -> int:
-    try:
-        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - only how many
-    except OSError:
-        return 3
-
-
-DEFAULT_ROUNDS = 1  #: further answers for a query, where the user does not say
+DEFAULT_ROUNDS = 1  #: further answers for a query, unless the user says otherwise
+SPARE_DESCRIPTORS = 20  #: for files that are opened later: pairs.jsonl, exports, host lookups, a plugin's files
 
 
 class StageRunner:
-    """Asks one model, that of `prepared.config`, for any stage of the run in `store`.
+    """Asks the model of `context.config` for any stage of the run in `store`. `close` it.
 
-    `sampling` is what requests are made with, and `album` their images; what the model turns out not to take is kept
-    with the run. For another model, make another Asker from a `Prepared` with another config. `simulation` is the
-    simulated endpoint that answers with `--offline`, if it is not the usual one. `close` it.
+    `request_builder` makes the requests, and `attachments` their images. Parameters that the model turns out not to
+    accept are stored with the run. For another model, make another runner from a context with another config.
+    `simulation` is the simulated endpoint for `--offline`, if it is not the default one.
     """
 
     def __init__(
         self,
-        prepared: RunContext,
+        context: RunContext,
         store: Store,
         observer: Observer,
         route: ApiRoute = CHAT_ROUTE,
         simulation: Simulation | None = None,
     ) -> None:
-        self._prepared = prepared
+        self._context = context
         self._simulation = simulation
         self._store = store
         self._observer = observer
-        self._service = route
-        self._adapted = f"adapted {prepared.config.model}"  # meta: the sampling parameters that the model does not take
-        adapted = orjson.loads(str(get_meta(store, self._adapted) or "[]"))
-        self.attachments = prepared.attachments(store.folder)
-        self.request_builder = RequestBuilder(
-            prepared.config.model, sampling_parameters(prepared.config), adapted, self.attachments
-        )
-        self.redactor = prepared.redactor
+        self._route = route
+        model = context.config.model
+        self._adapted_meta = f"adapted {model}"  # the sampling parameters that the model does not accept
+        adapted = orjson.loads(str(get_meta(store, self._adapted_meta) or "[]"))
+        self.attachments = context.attachments(store.folder)
+        self.request_builder = RequestBuilder(model, sampling_parameters(context.config), adapted, self.attachments)
+        self.redactor = context.redactor
 
     def close(self) -> None:
-        """Lets go of the images."""
+        """Release the images."""
         self.attachments.close()
 
     def report(self, stage: str, brief: bool = False) -> Report:
-        """A stage in numbers, and what the run has cost so far; `brief` without translations."""
+        """Return the numbers of a stage, and what the run has cost so far; without translations if `brief`."""
         return make_report(self._store, stage, stored_prices(self._store), brief)
 
     def run(
@@ -134,37 +93,36 @@ class StageRunner:
         max_rounds: int | None = None,
         trusted: bool = False,
     ) -> SyphusError | None:
-        """One session: asks for every pending query of the stage; returns what stopped it, None when all is done.
+        """Run one session over all pending queries of the stage. Return what stopped it, or None if all are done.
 
-        `settings` is what the answers depend on, JSON values with the name of the model as "model"; `report` the
-        stage's numbers as they are; `pairs` a file that grows with the accepted pairs; `max_rounds` is how many further
-        answers the stage may want for a query, by default as many as the user says; `trusted` settings have brought
-        answers in another stage. Raises `StorageError` where the disk failed.
+        `settings` is what the answers depend on, JSON values, with the model's name as "model". `report` holds the
+        stage's current numbers. `pairs` is a file that grows with the accepted pairs. `max_rounds` limits the further
+        answers for a query; by default the options do. `trusted` settings have brought answers in another stage. Raises
+        `StorageError` if the disk failed.
         """
-        trusted = trusted or self._trusted(stage.name, settings, report)
-        work = self._work(stage, settings, report, pairs, trusted)
+        trusted = trusted or self._have_worked_before(stage.name, settings, report)
+        stage_run = self._stage_run(stage, settings, report, pairs, trusted)
         if max_rounds is not None:
-            work = replace(work, max_rounds=max_rounds)
-        clock, session = time.monotonic(), work.records.session
-        began = time.time()
-        stopped_by = _run_anywhere(self._session(work))
+            stage_run = replace(stage_run, max_rounds=max_rounds)
+        started, began = time.monotonic(), time.time()
+        stopped_by = _run_to_completion(self._run_session(stage_run))
         if isinstance(stopped_by, StorageError):
             raise stopped_by
-        set_meta(self._store, self._adapted, orjson.dumps(self.request_builder.adapted).decode())
-        seconds = time.monotonic() - clock
-        end_session(self._store, session, str(stopped_by or ""), seconds, began + seconds)
+        set_meta(self._store, self._adapted_meta, orjson.dumps(self.request_builder.adapted).decode())
+        seconds = time.monotonic() - started
+        end_session(self._store, stage_run.records.session, str(stopped_by or ""), seconds, began + seconds)
         return stopped_by
 
-    def _work(
+    def _stage_run(
         self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None, trusted: bool
     ) -> StageRun:
-        prepared, options = self._prepared, self._prepared.options
-        threads = self._fitting_threads()
-        store_prices(self._store, prepared.config.prices)
-        session = begin_session(self._store, stage.name, settings, threads, prepared.endpoint, __version__, time.time())
+        context, options = self._context, self._context.options
+        threads = self._limit_threads()
+        store_prices(self._store, context.config.prices)
+        session = begin_session(self._store, stage.name, settings, threads, context.endpoint, __version__, time.time())
         return StageRun(
             stage=stage,
-            route=self._service,
+            route=self._route,
             store=self._store,
             records=Records(self._store, stage.name, session),
             pairs=pairs,
@@ -179,62 +137,63 @@ class StageRunner:
         )
 
     def _budget(self, report: Report) -> Budget:
-        """The run's, over all stages and sessions; of calls that a crash cut off each counts as made."""
-        options = self._prepared.options
+        """Return the run's budget over all stages and sessions. Calls that a crash cut off count as made."""
+        options = self._context.options
         requests = report.spending.requests + report.unfinished_calls
-        return Budget(self._prepared.price, options.max_cost, options.max_requests, self._spent(report), requests)
+        return Budget(self._context.price, options.max_cost, options.max_requests, self._spent(report), requests)
 
     def _spent(self, report: Report) -> float:
-        """Dollars so far. Calls that may have been billed without an answer count in full, as when they were made."""
-        price, spending = self._dearest(report), report.spending
+        """Return the dollars spent so far. Calls that may have been billed without an answer count in full."""
+        price, spending = self._highest_price(report), report.spending
         if price is None:
             return report.cost or 0.0
-        longest = TokenEstimate(self._prepared.config.max_tokens).max_tokens
-        completion = min(spending.unknown_tokens, spending.maybe_billed * longest)
+        max_tokens = TokenEstimate(self._context.config.max_tokens).max_tokens
+        completion = min(spending.unknown_tokens, spending.maybe_billed * max_tokens)
         answers = sum(use.answers for use in spending.models)
         prompt = spending.usage.prompt_tokens / answers if answers else 0.0
-        lost = price.max_cost(report.unfinished_calls * prompt, report.unfinished_calls * longest)
+        lost = price.max_cost(report.unfinished_calls * prompt, report.unfinished_calls * max_tokens)
         return (report.cost or 0.0) + price.max_cost(spending.unknown_tokens - completion, completion) + lost
 
-    def _dearest(self, report: Report) -> Price | None:
-        """The highest price of a model that the run has asked, for what nobody knows who was asked for it."""
+    def _highest_price(self, report: Report) -> Price | None:
+        """Return the highest price of the run's models: for lost calls, the ledger does not know which model it was."""
         prices = stored_prices(self._store)
-        asked = [self._prepared.price, *(prices.find(use.configured_model) for use in report.spending.models)]
+        asked = [self._context.price, *(prices.find(use.configured_model) for use in report.spending.models)]
         return max((price for price in asked if price), key=lambda price: price.max_cost(1, 1), default=None)
 
-    def _trusted(self, stage: str, settings: Settings, report: Report) -> bool:
-        """Whether these very settings have brought answers before; asked before the session begins."""
+    def _have_worked_before(self, stage: str, settings: Settings, report: Report) -> bool:
+        """Return whether the same settings have brought answers in an earlier session."""
         same = last_settings(self._store, stage) == settings
-        return bool(same and report.counts.states[State.OK] and report.sessions[-1].endpoint == self._prepared.endpoint)
+        return bool(same and report.counts.states[State.OK] and report.sessions[-1].endpoint == self._context.endpoint)
 
-    def _fitting_threads(self) -> int:
-        prepared = self._prepared
-        each = 2 if prepared.options.offline else len(prepared.config.endpoints)  # offline: both ends are ours
-        threads, told = limit_threads(prepared.options.num_threads, each)
-        if told:
-            self._observer.say(told)
+    def _limit_threads(self) -> int:
+        context = self._context
+        per_call = 2 if context.options.offline else len(context.config.endpoints)  # offline: both ends
+        threads, warning = limit_threads(context.options.num_threads, per_call)
+        if warning:
+            self._observer.say(warning)
         return threads
 
-    async def _session(self, work: StageRun) -> SyphusError | None:
-        async with self._endpoint() as config:
-            return await run_stage(work, config, self._observer)
+    async def _run_session(self, stage_run: StageRun) -> SyphusError | None:
+        async with self._reachable_config() as config:
+            return await run_stage(stage_run, config, self._observer)
 
     @contextlib.asynccontextmanager
-    async def _endpoint(self) -> AsyncIterator[Config]:
-        config = self._prepared.config
-        if not self._prepared.options.offline:
+    async def _reachable_config(self) -> AsyncIterator[Config]:
+        """The config; with `--offline`, one whose endpoint is a simulated server that runs meanwhile."""
+        config = self._context.config
+        if not self._context.options.offline:
             yield config
             return
-        from syphus.simulator import serve  # a server, and only who works offline needs one
+        from syphus.simulator import serve  # loaded only for --offline
         from syphus.simulator.settings import Simulation
 
-        async with serve(self._simulation or Simulation(seed=self._prepared.options.seed)) as server:
+        async with serve(self._simulation or Simulation(seed=self._context.options.seed)) as server:
             endpoint = config.endpoints[0].model_copy(update={"base_url": server.url})
             yield config.model_copy(update={"endpoints": (endpoint,)})
 
 
-def _run_anywhere(session: Coroutine[None, None, SyphusError | None]) -> SyphusError | None:
-    """Runs it to the end, also where a loop is running already, as in a notebook: then in a thread of its own."""
+def _run_to_completion(session: Coroutine[None, None, SyphusError | None]) -> SyphusError | None:
+    """Run a coroutine. If an event loop is already running, as in a notebook, use another thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -243,25 +202,55 @@ def _run_anywhere(session: Coroutine[None, None, SyphusError | None]) -> SyphusE
         return thread.submit(asyncio.run, session).result()
 
 
-# FOLDED from refusal.py:
-# A run that is refused before its first session leaves nothing behind.
+def limit_threads(threads: int, per_call: int) -> tuple[int, str]:
+    """Return how many of `threads` calls may be in flight, each with `per_call` file descriptors, and a warning or "".
+
+    A process may have only so many descriptors: often 1,024, on macOS 256. Running out of them looks like a broken
+    network in the middle of a run, so this is settled before the first request. It raises the limit of this process as
+    far as the system allows. Windows has no such limit.
+    """
+    try:
+        import resource  # POSIX only
+    except ImportError:
+        return threads, ""
+    used = _count_open_descriptors() + SPARE_DESCRIPTORS
+    needed = used + threads * per_call
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        higher = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (higher, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return threads, ""
+    fewer = max(1, (soft - used) // per_call)
+    return (
+        fewer,
+        f"Only {soft:,} files may be open at once (ulimit -n): {pluralize(fewer, 'call')} in flight, not {threads:,}.",
+    )
+
+
+def _count_open_descriptors() -> int:
+    try:
+        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - only their number matters
+    except OSError:
+        return 3
 
 
 @contextlib.contextmanager
 def open_run_folder(folder: Path) -> Iterator[Store]:
-    """The run's ledger, open for writing.
+    """Open the run's ledger for writing. Raises what `open_for_writing` raises.
 
-    Where a `UsageError` ends the block before any stage has asked anything, the folders that were made for it go again.
-    Raises what `open_for_writing` does.
+    If a `UsageError` ends the block before the first session, the folders that were made for the run are removed.
     """
     new = [each for each in (folder, *folder.parents) if not each.exists()]
     store = open_for_writing(folder)
     try:
         yield store
     except UsageError:
-        in_vain = folder in new and not has_sessions(store)
+        is_unused = folder in new and not has_sessions(store)
         store.close()
-        if in_vain:
+        if is_unused:
             _remove(folder, new)
         raise
     finally:
@@ -269,7 +258,7 @@ def open_run_folder(folder: Path) -> Iterator[Store]:
 
 
 def _remove(folder: Path, new: list[Path]) -> None:
-    with contextlib.suppress(OSError):  # somebody else has put something there: then it stays
+    with contextlib.suppress(OSError):  # other files are in it: keep the folder
         shutil.rmtree(folder / IMAGES_FOLDER, ignore_errors=True)
         for name in (f"{FILE}-wal", f"{FILE}-shm", FILE, LOCK):
             (folder / name).unlink(missing_ok=True)

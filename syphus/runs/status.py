@@ -1,4 +1,4 @@
-"""Looking at a run, while it works or afterwards: its numbers, or everything about one query."""
+"""Look at a run, during it or afterwards: its numbers, or everything about one query."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from syphus.runs.run_settings import stored_prices
 
 
 def read_status(folder: Path) -> Report:
-    """The numbers of a run. Raises `RunError` where the folder is none."""
+    """Return the numbers of a run. Raises `RunError` if the folder is no run."""
     store = open_for_reading(folder)
     try:
         report = make_report(store, GenerateStage.name, stored_prices(store))
         if report.translation is None or report.counts.total:
             return report
-        return make_report(store, TRANSLATE_STAGE, stored_prices(store))  # of a file, whose pairs come from elsewhere
+        return make_report(store, TRANSLATE_STAGE, stored_prices(store))  # the translation of a file
     finally:
         store.close()
 
 
 def is_running(folder: Path, report: Report) -> bool:
-    """Whether the run is working at the moment; after a session that has ended nobody's lock needs to be tried."""
+    """Return whether a process is working on the run. After a session that has ended, it tries no lock."""
     may_be = report.translation is not None or any(session.ended is None for session in report.sessions[-1:])
     return may_be and is_working(folder)
 
 
 def read_query(folder: Path, query: str) -> dict[str, object]:
-    """One query, JSON values: its annotation, outcome and pairs, every answer with its raw text, the request's key.
+    """Return one query as JSON values: annotation, outcome, pairs, and every answer with its raw text and request key.
 
-    Raises `RunError` where the folder is no run, `InputError` where it has no such query.
+    Raises `RunError` if the folder is no run, `InputError` if it has no such query.
     """
     store = open_for_reading(folder)
     try:
@@ -53,7 +53,7 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
 
 
 def _find_chunks(store: Store, pair: str) -> dict[str, object] | None:
-    """A long pair, which was translated in pieces."""
+    """Return the chunks of a long pair, which was translated chunk by chunk."""
     found = takewhile(bool, (describe_query(store, TRANSLATE_STAGE, chunk_id(pair, number)) for number in count(1)))
-    pieces = list(found)
-    return {"id": pair, "pieces": pieces} if pieces else None
+    chunks = list(found)
+    return {"id": pair, "pieces": chunks} if chunks else None

@@ -37,7 +37,7 @@ def test_no_endpoint_is_needed_and_none_is_asked(tmp_path: Path) -> None:
     assert ran.exit_code == 0
     assert ran.states == {State.OK: 200}
     assert ran.report.spending.requests == 0
-    told = "Brought.brought v1: 200 queries, 1 in-context example, nobody is asked: the rows bring their pairs"
+    told = "Brought.brought v1: 200 queries, 1 in-context example, no request is sent: the rows bring their pairs"
     assert ran.lines[0] == told
     assert not any("tokens" in line for line in ran.lines)
     assert ran.data["RW_INS_7_2"] == {

@@ -98,7 +98,7 @@ REFUSALS = {
     "not ours": (TOKEN, ("--repo", "OTHER/rows"), 3, "{0} does not let this token write to OTHER/rows"),
     "no name": (TOKEN, ("--repo", "a/b/c"), 2, "--repo a/b/c: USER/NAME is expected"),
     "no branch": (TOKEN, ("--revision", "v2"), 2, "USER/rows has no branch v2; make it there first."),
-    "no format": (TOKEN, ("--format", "csv"), 2, "--format csv: there is mimicit, "),
+    "no format": (TOKEN, ("--format", "csv"), 2, "--format csv: it must be one of mimicit, "),
 }
 
 
