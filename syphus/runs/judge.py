@@ -15,7 +15,7 @@ TEMPERATURE = 0.0
 
 
 class Rubric(NamedTuple):
-    """The messages to a judge, the JSON schema of a verdict, and a function that says why one is invalid ("" if valid)."""
+    """The messages to a judge, the JSON schema of a verdict, and why one is invalid ("" if valid)."""
 
     messages: Callable[[Query], Sequence[Message]]
     schema: Mapping[str, object]
