@@ -310,7 +310,7 @@ WRONG = {
     f"{R} --bogus": f"No such option: --bogus. See {TYPED} --help.",
     "--name": f"Option '--name' requires an argument. See {TYPED} --help.",
     f"{R} --num_threads many": "Invalid value for '--num-threads': ...",
-    f"{R} --num_threads -3": "--num-threads -3: a number from 0 on is needed.",
+    f"{R} --num_threads -3": "--num-threads -3: must be at least 0.",
     f"{R} --offline --temperature 9": "--temperature should be less than or equal to 2",
     "preveiw": f"No such command 'preveiw'. Did you mean 'preview'? See {TYPED} --help.",
     "frobnicate": f"No such command 'frobnicate'. See {TYPED} --help.",

@@ -384,9 +384,9 @@ def test_too_few_queries_and_senseless_numbers_are_refused_before_anything_is_se
             assert few.lines == []
             assert not few.folder.exists()
         assert endpoint.stats.requests == 0
-    with pytest.raises(ConfigError, match="--held-out 5: a number from 6 on"):
+    with pytest.raises(ConfigError, match="--held-out 5: must be at least 6"):
         SearchPlan(held_out=5)
-    with pytest.raises(ConfigError, match="--strategy worst: there is diverse, best, random"):
+    with pytest.raises(ConfigError, match="--strategy worst: must be diverse, best or random"):
         SearchPlan(strategy="worst")
 
 

@@ -195,5 +195,5 @@ def test_offline_a_new_user_sees_it_work(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["sometimes", ""])
 def test_a_mode_that_there_is_not_is_refused(mode: str) -> None:
-    with pytest.raises(SyphusError, match="there is auto, always, never"):
+    with pytest.raises(SyphusError, match="must be auto, always or never"):
         Options(cold_start=mode)

@@ -361,7 +361,9 @@ def test_in_a_wheel_what_is_shipped_is_inside_the_package(tmp_path: Path) -> Non
     inside = tmp_path / "syphus" / "builtin" / "prompts"
     inside.mkdir(parents=True)
     shutil.copytree(ROOT / "syphus", tmp_path / "syphus", dirs_exist_ok=True)
-    script = "from syphus.plugins.discovery import shipped; print(shipped('prompts'), shipped('examples'))"
+    script = (
+        "from syphus.plugins.discovery import shipped_folder as folder; print(folder('prompts'), folder('examples'))"
+    )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(inside), str(tmp_path / "examples")]
 

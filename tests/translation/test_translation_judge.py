@@ -167,5 +167,5 @@ def test_a_verdict_is_read_strictly(text: str, fault: str, problem: str) -> None
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan"), float("inf")])
 def test_a_share_is_a_number_from_0_to_1(share: float) -> None:
-    with pytest.raises(ConfigError, match="a number from 0 to 1 is needed"):
+    with pytest.raises(ConfigError, match=r"--judge-translations .*: must be between 0 and 1\."):
         Options(judge_translations=share)
