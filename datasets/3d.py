@@ -1,4 +1,4 @@
-"""Datasets about rooms."""
+"""Datasets about rooms in three dimensions."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from syphus.parsing import Conversation, parse_conversations
 from syphus.plugins.stable_choice import choose_stably
 
 _ROLE = " - Human role: "
-_CONVERSATIONS, _ROUNDS = 3, 3  # what the prompt asks for
+_CONVERSATIONS, _ROUNDS = 3, 3  # numbers that the prompt asks for
 
-#: The extra round before the first: what could be done here, and the activity with the reason that the model gave.
-#: An activity has a capital, and may be "A yoga class" or "Hold a party": it begins a sentence, or stands by itself.
-ROUND_0 = (
+#: Templates of an extra round before the first: what one could do here, and the activity with the model's reason. An
+#: activity has a capital letter ("A yoga class", "Hold a party"), so it begins a sentence or stands alone.
+ROUND_0_TEMPLATES = (
     ("What could one do in this room?", "{activity} is what I would think of first. {reason}"),
     ("Which activity would you suggest for this place?", "My suggestion: {activity}. {reason}"),
     ("Is there something that this room is especially good for?", "Yes: {activity}. {reason}"),
@@ -44,7 +44,7 @@ ROUND_0 = (
 )
 
 
-def _only_lists(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
+def _find_only_lists(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
     answers = [pair.answer for pair in pairs if not pair.id.endswith("_round0")]
     if answers and all("\n1." in f"\n{answer}" or "\n- " in f"\n{answer}" for answer in answers):
         yield ""
@@ -53,18 +53,18 @@ def _only_lists(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
 class SceneNavigation(AbstractDataset):
     """Scene navigation: conversations about what to do in a room, from ScanRefer's descriptions of ScanNet scenes.
 
-    The input is `scan_info.json` or ScanRefer's own file. Beside it may lie `candidates.txt`, the activities to choose
-    from in place of the shipped ones, and `frames.txt`, the listing of the scenes' frames.
+    The input is `scan_info.json` or ScanRefer's own file. Its folder may also contain `candidates.txt`, the activities
+    to choose from instead of the shipped ones, and `frames.txt`, the list of the scenes' frames.
     """
 
     short_name = "SN"
     prompt = "scene_navigation"
     query_inputs_path = "annotations/scene_navigation/scan_info.json"
     example = "scene_navigation/scan_info.json"
-    rules = (Check("answers are nothing but lists", _only_lists),)
+    rules = (Check("answers are nothing but lists", _find_only_lists),)
     train = Train("last rounds")
     homepage = "https://daveredrum.github.io/ScanRefer"
-    licence = "cc-by-nc-sa-3.0"  # as the README of ScanRefer states
+    licence = "cc-by-nc-sa-3.0"  # according to the README of ScanRefer
     citation = """
 @inproceedings{chen2020scanrefer,
   title     = {ScanRefer: {3D} Object Localization in {RGB-D} Scans using Natural Language},
@@ -73,20 +73,20 @@ class SceneNavigation(AbstractDataset):
   year      = {2020}
 }
 """
-    seed = 0  #: another one draws other descriptions and candidates
-    descriptions = 50  #: how many of a scene's are shown, at the most
-    candidates = 9  #: how many activities a scene's are chosen from
-    candidates_path = ""  #: the activities, one `<Activity> - Human role: <Role>` a line
+    seed = 0  #: of the choice of descriptions and candidates
+    descriptions = 50  #: maximum number of descriptions of a scene
+    candidates = 9  #: number of activities to choose from
+    candidates_path = ""  #: file of the activities, one line each: `<Activity> - Human role: <Role>`
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
-        """One query a scene. What is drawn for it depends on the seed and the scene alone."""
-        activities = _activities(self._candidates_file(path), self.candidates)
+        """Yield one query per scene. Its random choices depend only on the seed and the scene."""
+        activities = _read_activities(self._candidates_file(path), self.candidates)
         frames = Frames(path)
-        for scene, described in _scenes(path):
+        for scene, descriptions in _read_scenes(path):
             key = f"{self.seed}/{scene}"
             yield {
                 "id": scene,
-                "sentences": choose_stably(described, self.descriptions, key),
+                "sentences": choose_stably(descriptions, self.descriptions, key),
                 "image_ids": [f"SN_IMG_{frame}" for frame in frames.names(scene)],
                 "meta": {"candidates": choose_stably(activities, self.candidates, key)},
             }
@@ -97,31 +97,31 @@ class SceneNavigation(AbstractDataset):
         yield listing_path(path)
 
     def _load_images(self, path: str) -> Iterator[Still]:
-        """ScanNet's frames, `<scene>/color/000100.jpg`, of the first scan of each scene or of those that are named."""
+        """Yield ScanNet's frames, `<scene>/color/000100.jpg`: all with annotations, else the first scan of a scene."""
         for file in image_files(path):
             frame = file.relative_to(path)
-            named = self.query_inputs_path or frame.parts[0].endswith("_00")
-            if named and frame.parts[1:2] == ("color",):
+            wanted = self.query_inputs_path or frame.parts[0].endswith("_00")
+            if wanted and frame.parts[1:2] == ("color",):
                 yield Still(f"SN_IMG_{frame_name(frame)}", file)
 
     def render_query(self, query: Query) -> str:
-        """The descriptions, then the activities to choose from."""
+        """Return the descriptions, then the activities to choose from."""
         return f"Sentences:\n{query.text}\n\nCandidate activities:\n" + "\n".join(_candidates(query))
 
     def parse_response(self, text: str, query: Query) -> Parsed:
-        """The rounds of all conversations; before each a round 0, which is made of the activity and the reason."""
+        """Return the rounds of all conversations, each with a round 0 made from the activity and the reason."""
         read = parse_conversations(text)
-        problems = [*read.problems] or _unexpected(read.conversations, _candidates(query))
-        asked = choose_stably(ROUND_0, len(read.conversations), query.id)
+        problems = [*read.problems] or _check_conversations(read.conversations, _candidates(query))
+        templates = choose_stably(ROUND_0_TEMPLATES, len(read.conversations), query.id)
         pairs = [
             Pair(question, answer, f"SN_INS_{query.id.removesuffix('_00')}_activity{activity}_round{number}")
-            for activity, (conversation, template) in enumerate(zip(read.conversations, asked, strict=False))
-            for number, (question, answer) in enumerate(_exchanges(conversation, template))
+            for activity, (conversation, template) in enumerate(zip(read.conversations, templates, strict=False))
+            for number, (question, answer) in enumerate(_all_rounds(conversation, template))
         ]
         return Parsed(tuple(pairs), tuple(problems), read.notes)
 
     def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:
-        """The earlier rounds of the same activity."""
+        """Return the earlier rounds of the same activity."""
         activity = _activity_id(pairs[number - 1])
         return [other for other in range(1, number) if _activity_id(pairs[other - 1]) == activity]
 
@@ -130,12 +130,12 @@ class SceneNavigation(AbstractDataset):
         return own if self.candidates_path or own.is_file() else Path(__file__).with_name("scene_activities.txt")
 
 
-def _activities(file: Path, least: int) -> list[str]:
-    """The candidates file, UTF-8; blank lines don't count."""
+def _read_activities(file: Path, least: int) -> list[str]:
+    """Read the candidates file (UTF-8); blank lines are skipped. Raises `InputError` for too few or other lines."""
     activities = []
     for number, line in enumerate(read_text(file, 1 << 24).split("\n"), 1):
-        activity, role, who = line.strip().partition(_ROLE)
-        if line.strip() and not (activity and role and who):
+        activity, separator, role = line.strip().partition(_ROLE)
+        if line.strip() and not (activity and separator and role):
             raise InputError(f"{file}: line {number}: <Activity>{_ROLE}<Role> is expected")
         activities += [line.strip()] if line.strip() else []
     if len(activities) < least:
@@ -143,8 +143,8 @@ def _activities(file: Path, least: int) -> list[str]:
     return activities
 
 
-def _scenes(path: str) -> Iterator[tuple[str, list[str]]]:
-    """The scenes with their descriptions, from either of the two shapes."""
+def _read_scenes(path: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the scenes with their descriptions, from either of the two formats."""
     if read_beginning(path).startswith("{"):
         for scene, record in read_json_items(path):
             yield (
@@ -166,13 +166,13 @@ def _description(item: Any) -> str:
 
 
 def _candidates(query: Query) -> list[str]:
-    """The activities that a query was given; none for an in-context example."""
+    """Return the activities of a query; empty for an in-context example."""
     given = query.meta.get("candidates")
     return [str(line) for line in given] if isinstance(given, list) else []
 
 
-def _unexpected(conversations: Sequence[Conversation], candidates: Sequence[str]) -> list[str]:
-    """What is not as it was asked for."""
+def _check_conversations(conversations: Sequence[Conversation], candidates: Sequence[str]) -> list[str]:
+    """Return the problems of conversations that are not as the prompt asks."""
     known = {line.casefold() for line in candidates}
     chosen = [f"{each.activity}{_ROLE}{each.role}".casefold() for each in conversations]
     found = {
@@ -184,7 +184,7 @@ def _unexpected(conversations: Sequence[Conversation], candidates: Sequence[str]
     return [problem for problem, is_there in found.items() if is_there]
 
 
-def _exchanges(conversation: Conversation, template: tuple[str, str]) -> Iterator[tuple[str, str]]:
+def _all_rounds(conversation: Conversation, template: tuple[str, str]) -> Iterator[tuple[str, str]]:
     question, answer = template
     yield question, answer.format(activity=conversation.activity, reason=conversation.reason)
     yield from conversation.rounds

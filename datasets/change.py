@@ -1,4 +1,4 @@
-"""Datasets about what has changed between two images."""
+"""Datasets about the differences between two images."""
 
 import json
 import re
@@ -34,24 +34,24 @@ class SpotTheDifference(AbstractDataset):
 """
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
-        """One query a record. `img_id` repeats in the file, so an id adds a hash of the text: no row names another."""
+        """Yield one query per record. `img_id` is not unique in the file, so the id adds a hash of the text."""
         for record in read_json(path):
             image = f"{name_field(record, 'img_id'):0>5}"
             text = "\n".join(texts(record, "sentences"))
             yield {
                 "id": f"{image}_{blake2b(text.encode(), digest_size=3).hexdigest()}",
                 "sentences": text,
-                "image_ids": [_frame_of(image, 1), _frame_of(image, 2)],
+                "image_ids": [_frame_key(image, 1), _frame_key(image, 2)],
             }
 
     def _load_images(self, path: str) -> Iterator[Still]:
-        """`76.png` and `76_2.png` of a folder, or with another ending; `76_diff.jpg` is passed over."""
+        """Yield the images of a folder: `76.png` and `76_2.png`, with any extension. `76_diff.jpg` is skipped."""
         for file in image_files(path):
             if found := re.fullmatch(r"(\d+)(_2)?", file.stem):
-                yield Still(_frame_of(f"{found[1]:0>5}", 2 if found[2] else 1), file)
+                yield Still(_frame_key(f"{found[1]:0>5}", 2 if found[2] else 1), file)
 
 
-def _frame_of(image: str, number: int) -> str:
+def _frame_key(image: str, number: int) -> str:
     return f"SD_IMG_{image}_{number}"
 
 
@@ -70,24 +70,28 @@ class CocoSpotTheDifference(AbstractDataset):
     homepage, licence, citation = HOMEPAGE, LICENCE, CITATION
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
-        """One query a pair of images; the two shapes of input are told apart by the keys."""
-        named: dict[str, Any] = {}
+        """Yield one query per pair of images. The keys show which of the two input formats the file has."""
+        coco_input: dict[str, Any] = {}
         for key, value in read_json_items(path):
             if key in _COCO_KEYS:
-                named[key] = field({key: value}, key, _COCO_KEYS[key])
+                coco_input[key] = field({key: value}, key, _COCO_KEYS[key])
             else:
                 pair = check_name(key, "the id of a pair")
-                yield {"id": pair, "sentences": field(value, "sentences", str), "image_ids": _images(pair, value)}
-        if named:
-            yield from _from_coco(Path(path), named)
+                yield {
+                    "id": pair,
+                    "sentences": field(value, "sentences", str),
+                    "image_ids": _pair_image_keys(pair, value),
+                }
+        if coco_input:
+            yield from _coco_queries(Path(path), coco_input)
 
     def _also_reads(self, path: str) -> list[Path]:
-        """COCO's files, where the input names some; `csd_query.json` names none, and begins with another key."""
-        named = next(read_json_items(path), ("", None))[0] in _COCO_KEYS
-        return [Path(path).parent / str(v) for k, v in read_json_items(path) if k != "pairs"] if named else []
+        """Return COCO's files, if the input names them; `csd_query.json` does not, and its first key is another one."""
+        names_files = next(read_json_items(path), ("", None))[0] in _COCO_KEYS
+        return [Path(path).parent / str(v) for k, v in read_json_items(path) if k != "pairs"] if names_files else []
 
     def _load_images(self, path: str) -> Iterator[Still]:
-        """The photos of COCO in a folder, `000000000076.jpg` or `COCO_train2014_000000000076.jpg`."""
+        """Yield the COCO photos of a folder: `000000000076.jpg` or `COCO_train2014_000000000076.jpg`."""
         for image, file in coco_files(path):
             yield Still(_image_key(image), file)
 
@@ -95,8 +99,8 @@ class CocoSpotTheDifference(AbstractDataset):
 _COCO_KEYS: dict[str, type[Any]] = {"captions": str, "instances": str, "pairs": list}
 
 
-def _images(pair: str, record: Mapping[str, object]) -> list[str]:
-    """The keys of the two images of a record of `csd_query.json`: it may name them, and so may the id of the pair."""
+def _pair_image_keys(pair: str, record: Mapping[str, object]) -> list[str]:
+    """Return the keys of the two images of a record of `csd_query.json`, named in the record or by the pair's id."""
     if "images" in record:
         if _is_pair(record["images"]):
             return _image_keys(record["images"])
@@ -105,17 +109,17 @@ def _images(pair: str, record: Mapping[str, object]) -> list[str]:
     return _image_keys([int(found[1]), int(found[2])]) if found else []
 
 
-def _from_coco(path: Path, named: Mapping[str, Any]) -> Iterator[Mapping[str, object]]:
-    """The queries about pairs of COCO images; `named` is what the file at `path` holds."""
-    if missing := [key for key in _COCO_KEYS if key not in named]:
+def _coco_queries(path: Path, coco_input: Mapping[str, Any]) -> Iterator[Mapping[str, object]]:
+    """Yield the queries about pairs of COCO images; `coco_input` is the content of the file at `path`."""
+    if missing := [key for key in _COCO_KEYS if key not in coco_input]:
         raise InputError(f'{path}: no "{missing[0]}"')
-    pairs = named["pairs"]
+    pairs = coco_input["pairs"]
     for number, pair in enumerate(pairs, 1):
         if not _is_pair(pair):
             raise InputError(f"{path}: pair {number} must be {_PAIR}")
-    files = {key: path.parent / named[key] for key in ("captions", "instances")}
+    files = {key: path.parent / coco_input[key] for key in ("captions", "instances")}
     if missing := [key for key, file in files.items() if not file.is_file()]:
-        raise InputError(f'{path}: "{missing[0]}" names {files[missing[0]]}, which is no file')
+        raise InputError(f'{path}: "{missing[0]}" names {files[missing[0]]}, which is not a file')
     captions, instances = files.values()
     coco = Coco(captions, instances, wanted={image for pair in pairs for image in pair})
     for number, pair in enumerate(pairs, 1):
@@ -123,13 +127,13 @@ def _from_coco(path: Path, named: Mapping[str, Any]) -> Iterator[Mapping[str, ob
             raise InputError(f"{path}: pair {number}: {captions} has no captions of image {unknown[0]}")
         yield {
             "id": "_".join(f"{image:012}" for image in pair),
-            "sentences": "".join(_described(coco, letter, image) for letter, image in zip("ab", pair, strict=True)),
+            "sentences": "".join(_image_lines(coco, letter, image) for letter, image in zip("ab", pair, strict=True)),
             "image_ids": _image_keys(pair),
         }
 
 
-def _described(coco: Coco, letter: str, image: int) -> str:
-    """One image as `csd_query.json` has it: a caption a line, then an object a line with its box in pixels."""
+def _image_lines(coco: Coco, letter: str, image: int) -> str:
+    """Return the lines of one image as in `csd_query.json`: its captions, then its objects with boxes in pixels."""
     boxes = (f"{category}: {json.dumps(box)}" for category, box in coco.boxes(image))
     return "".join(f"{line}\n" for line in (f"image {letter}:", *coco.captions(image), *boxes))
 

@@ -1,7 +1,7 @@
-"""FunQA: short videos that are funny, creative or magic, and what people have written about them.
+"""FunQA: short funny, creative or magic videos, and what people wrote about them.
 
-A record says by its `task` what it is: a letter for the kind of video (H, C, M), and 1 for when the surprise comes, 2
-for what is seen, 3 for why it surprises, 4 for a title, 5 for a score.
+The `task` of a record is a letter for the kind of video (H, C, M) and a digit: 1 for the time of the surprise, 2 for a
+description, 3 for the reason why it is surprising, 4 for a title, 5 for a score.
 """
 
 from __future__ import annotations
@@ -14,31 +14,30 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from syphus import AbstractDataset, Check, Pair, Parsed, Query, Reject, Video, field, read_json, video_files
-from syphus.answers.cleaning.rules import normalize_words
-from syphus.cleaning import Context, answers_of_words, no_timestamps, pairs_between
+from syphus.cleaning import Context, answers_of_words, no_timestamps, normalize_words, pairs_between
 from syphus.io.media import Frames, listing_path
 from syphus.io.records import check_name, record_error
 from syphus.parsing import Choice, parse_choices, parse_keyed_lines
 
 KEYS = ("CH2Eng Translation", *(f"Expansion_with_Eng_{number}" for number in range(1, 6)))
-_IN_ENGLISH = Reject("not in English", r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", part="answer")
-_QUESTIONS, _OPTIONS = 5, 5  # of multiple choice
+_ENGLISH_ONLY = Reject("not in English", r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", part="answer")
+_QUESTIONS, _OPTIONS = 5, 5  # numbers that the multiple-choice prompt asks for
 
 
-def _same_wording(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
-    seen: set[str] = set()
+def _find_same_wording(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
+    earlier: set[str] = set()
     for number, pair in enumerate(pairs, 1):
-        if normalize_words(pair.answer) in seen:
+        if normalize_words(pair.answer) in earlier:
             yield f"answer {number}"
-        seen.add(normalize_words(pair.answer))
+        earlier.add(normalize_words(pair.answer))
 
 
-def _same_place(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
+def _find_same_place(pairs: Sequence[Pair], _: Context) -> Iterator[str]:
     if len(pairs) > 2 and len({pair.answer.partition(")")[0] for pair in pairs}) == 1:
         yield pairs[0].answer.partition(" ")[0]
 
 
-_SOURCE = (  # homepage, licence as its README states it, citation
+_SOURCE = (  # homepage, licence according to its README, citation
     "https://github.com/Jingkang50/FunQA",
     "cc-by-nc-sa-4.0",
     """
@@ -53,7 +52,7 @@ _SOURCE = (  # homepage, licence as its README states it, citation
 )
 
 
-class FunQA_translation(AbstractDataset):  # noqa: N801  the field's name for it
+class FunQA_translation(AbstractDataset):  # noqa: N801  the established name
     """FunQA, translated: each Chinese answer in English, in six wordings."""
 
     short_name = "FUNQA_TR"
@@ -61,11 +60,11 @@ class FunQA_translation(AbstractDataset):  # noqa: N801  the field's name for it
     query_inputs_path = "annotations/funqa/FunQA_train.json"
     example = "funqa/funqa_zh.json"
     homepage, licence, citation = _SOURCE
-    without_rules = ("repeats a question",)  # all six answer the same
-    rules = (_IN_ENGLISH, Check("two wordings are the same", _same_wording))
+    without_rules = ("repeats a question",)  # all six pairs have the same question
+    rules = (_ENGLISH_ONLY, Check("two wordings are the same", _find_same_wording))
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
-        """One query an answer that is text. A video may have several for one task, so the id adds a hash of it."""
+        """Yield one query per text answer. A video may have several for one task, so the id adds a hash of the text."""
         frames = Frames(path)
         for record in read_json(path):
             video, task = _video(record), _task(record)
@@ -83,29 +82,29 @@ class FunQA_translation(AbstractDataset):  # noqa: N801  the field's name for it
         return [listing_path(path)]
 
     def _load_images(self, path: str) -> Iterator[Video]:
-        """The videos of a folder."""
+        """Yield the videos of a folder."""
         return _videos(path)
 
     def parse_response(self, text: str, query: Query) -> Parsed:
-        """Six pairs: the record's instruction, with each of the wordings."""
+        """Return six pairs: the record's instruction with each of the wordings."""
         read = parse_keyed_lines(text, KEYS)
         instruction = str(query.meta.get("instruction", ""))
         return Parsed(tuple(Pair(instruction, each) for each in read.texts.values()), read.problems, read.notes)
 
     def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:  # noqa: ARG002
-        """Nothing: another wording would give the answer away."""
+        """Return nothing, because another wording would give the answer away."""
         return ()
 
 
-class _ByVideo(AbstractDataset):
-    """What is made of what is seen in a video and why it surprises."""
+class _FunQAByVideo(AbstractDataset):
+    """The base of the datasets that use a video's description and the reason why it is surprising."""
 
     query_inputs_path = "annotations/funqa/FunQA_train.json"
     example = "funqa/funqa.json"
     homepage, licence, citation = _SOURCE
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
-        """One query a video that has one or both of the two texts; where there are several, the first of each."""
+        """Yield one query per video with one or both of the two texts; the first of each, if there are several."""
         frames = Frames(path)
         videos: dict[str, dict[str, str]] = {}
         for record in read_json(path):
@@ -115,7 +114,7 @@ class _ByVideo(AbstractDataset):
         for video, texts in videos.items():
             yield {
                 "id": video,
-                "sentences": [f"{name}: {texts[task]}" for task, name in _NAMES.items() if task in texts],
+                "sentences": [f"{name}: {texts[task]}" for task, name in _FIELD_NAMES.items() if task in texts],
                 "image_ids": _images(frames, video),
             }
 
@@ -123,23 +122,23 @@ class _ByVideo(AbstractDataset):
         return [listing_path(path)]
 
     def _load_images(self, path: str) -> Iterator[Video]:
-        """The videos of a folder."""
+        """Yield the videos of a folder."""
         return _videos(path)
 
     @abstractmethod
     def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:
-        """Which pairs may be shown before another."""
+        """Return the numbers of the pairs that may be shown before the pair with this number."""
 
 
-class FunQA_mcqa(_ByVideo):  # noqa: N801  as above
+class FunQA_mcqa(_FunQAByVideo):  # noqa: N801  as above
     """FunQA, multiple choice: five questions about a video, with five options each."""
 
     short_name = "FUNQA_MC"
     prompt = "funqa_mcqa"
-    rules = (_IN_ENGLISH, no_timestamps, Check("the right option is always in the same place", _same_place))
+    rules = (_ENGLISH_ONLY, no_timestamps, Check("the right option is always in the same place", _find_same_place))
 
     def parse_response(self, text: str, query: Query) -> Parsed:  # noqa: ARG002
-        """A pair a question: options and answer as `as_pair` writes them."""
+        """Return one pair per question, as `as_pair` writes it."""
         read = parse_choices(text)
         problems = [*read.problems]
         problems += [f"not {_QUESTIONS} questions"] * (not problems and len(read.choices) != _QUESTIONS)
@@ -147,36 +146,37 @@ class FunQA_mcqa(_ByVideo):  # noqa: N801  as above
         return Parsed(tuple(map(as_pair, read.choices)), tuple(problems), read.notes)
 
     def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:
-        """The other questions about the video."""
+        """Return the other questions about the video."""
         return AbstractDataset.related(self, pairs, number)
 
 
-class FunQA_dia(_ByVideo):  # noqa: N801  as above
+class FunQA_dia(_FunQAByVideo):  # noqa: N801  as above
     """FunQA, dialogue: six questions about a video that build on each other, with short answers."""
 
     short_name = "FUNQA_DIA"
     prompt = "funqa_dia"
-    rules = (_IN_ENGLISH, no_timestamps, pairs_between(6, 6), answers_of_words(1, 30))
+    rules = (_ENGLISH_ONLY, no_timestamps, pairs_between(6, 6), answers_of_words(1, 30))
 
     def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:  # noqa: ARG002
-        """The earlier rounds."""
+        """Return the earlier rounds."""
         return list(range(1, number))
 
 
 def as_pair(choice: Choice) -> Pair:
-    """`Why is it funny?`, then `(1) He falls.` and so on, a line each; the answer is `(1) He falls.`
+    """Return a pair whose instruction is the question, then the options, one per line: `(1) He falls.` and so on.
 
-    Trainers that read MIMIC-IT may join lines and take out most signs: brackets and numbers stay.
+    The answer is `(1) He falls.` Trainers that read MIMIC-IT may join lines and drop most punctuation, but they keep
+    brackets and numbers.
     """
     options = [f"({number}) {option}" for number, option in enumerate(choice.options, 1)]
     return Pair("\n".join([choice.question, *options]), options[choice.answer - 1])
 
 
-_NAMES = {"2": "description", "3": "counter-intuitive reason"}
+_FIELD_NAMES = {"2": "description", "3": "counter-intuitive reason"}
 
 
 def _video(record: Any) -> str:
-    """`H_A_101_1433_1631` of `H_A_101_1433_1631.mp4`."""
+    """Return the name of the video without its extension: `H_A_101_1433_1631` for `H_A_101_1433_1631.mp4`."""
     video = PurePosixPath(field(record, "visual_input", str)).name.partition(".")[0]
     if not video:
         raise record_error('"visual_input" names no video')
@@ -191,7 +191,7 @@ def _task(record: Any) -> str:
 
 
 def _videos(folder: str) -> Iterator[Video]:
-    """A frame a second of `H_A_101_1433_1631.mp4` and so on, named as `frames.txt` has them: `.../0007.png`."""
+    """Yield the videos of a folder, with one frame per second, named as in `frames.txt`: `.../0007.png`."""
     for file in video_files(folder):
         yield Video(file, f"FUNQA_IMG_{file.stem}_", digits=4)
 

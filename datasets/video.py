@@ -1,4 +1,4 @@
-"""Datasets of videos and albums: what happens, in the order in which it does."""
+"""Datasets of videos and photo albums."""
 
 import json
 import math
@@ -46,29 +46,29 @@ class DenseCaptions(AbstractDataset):
     rules = (pairs_between(4, 10), no_timestamps)
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
-        """One query a video; its images are the frames of its seconds, from second 0 on."""
+        """Yield one query per video; its images are one frame per second, from second 0 on."""
         for video, record in read_json_items(path):
-            sentences, times = texts(record, "sentences"), _times(record)
-            frames = _seconds("", check_name(video, "the id of a video"))
+            sentences, times = texts(record, "sentences"), _read_times(record)
+            frames = _frame_video("", check_name(video, "the id of a video"))
             if len(times) != len(sentences):
                 raise record_error(f"{len(times)} timestamps and {len(sentences)} sentences")
             yield {
                 "id": video,
                 "sentences": f"timestamps: {json.dumps(times)}\nsentences: {json.dumps(sentences)}",
-                "image_ids": [frames.id(second) for second in range(math.ceil(_duration(record)))],
+                "image_ids": [frames.id(second) for second in range(math.ceil(_read_duration(record)))],
             }
 
     def _load_images(self, path: str) -> Iterator[Video]:
-        """The videos of a folder, `v_abc123.mp4`, in whatever containers they are."""
+        """Yield the videos of a folder, such as `v_abc123.mp4`, in any container format."""
         for file in video_files(path):
-            yield _seconds(file, file.stem)
+            yield _frame_video(file, file.stem)
 
 
-def _seconds(file: str | Path, video: str) -> Video:
+def _frame_video(file: str | Path, video: str) -> Video:
     return Video(file, f"DC_IMG_{video}_", digits=4)
 
 
-# The characters of the six series, by their first names and by the last names that they go by.
+# The characters of the six series: first names, and last names that are used alone.
 _MEN = """
     Sheldon Leonard Howard Raj Rajesh Stuart Kripke Zack Bert Wolowitz Koothrappali
     Ted Marshall Barney Ranjit Stinson Mosby
@@ -93,15 +93,15 @@ _LAST_NAMES = """
 _TITLE = r"(?:Dr|Professor|Detective|Captain)\b\.?"
 
 
-def _called(names: str) -> str:
-    """A pattern for people of these names, with or without title and last name."""
+def _people_pattern(names: str) -> str:
+    """Return a pattern for people with these names, with or without title and last name."""
     first, last = ("|".join(words.split()) for words in (names, _LAST_NAMES))
     return rf"(?-i:(?<!\w)(?:{_TITLE} )?(?:{first})(?: (?:{last}))?(?!\w))"
 
 
-# "the man in the red shirt" can be told apart from "the man"; two of the latter can't.
-_LIKE_ANY = r"(?! (?:in|on|at|with|from|by|near|behind|next|who|whose|that)\b| \w+ing\b)"
-_NAMESAKES = rf"\bthe (man|woman)\b{_LIKE_ANY}[^.!?]*?\bthe \1\b{_LIKE_ANY}"
+# "the man in the red shirt" and "the man" can be distinguished, but two of "the man" cannot.
+_NOT_SPECIFIED = r"(?! (?:in|on|at|with|from|by|near|behind|next|who|whose|that)\b| \w+ing\b)"
+_SAME_NAME_TWICE = rf"\bthe (man|woman)\b{_NOT_SPECIFIED}[^.!?]*?\bthe \1\b{_NOT_SPECIFIED}"
 
 
 class TVCaptions(AbstractDataset):
@@ -123,37 +123,38 @@ class TVCaptions(AbstractDataset):
     rules = (
         *instead_of("the name of a man", r"(?-i:(?<!\w)Mr\b\.? [A-Z]\w+)", "the man"),
         *instead_of("the name of a woman", r"(?-i:(?<!\w)(?:Mrs|Ms|Miss)\b\.? [A-Z]\w+)", "the woman"),
-        *instead_of("the name of a man", _called(_MEN), "the man"),
-        *instead_of("the name of a woman", _called(_WOMEN), "the woman"),
+        *instead_of("the name of a man", _people_pattern(_MEN), "the man"),
+        *instead_of("the name of a woman", _people_pattern(_WOMEN), "the woman"),
         Reject("a person with title and name", rf"{_TITLE} [A-Z]\w+", exact=True),
         no_names_of_the_annotation,
-        Reject("two people are called the same", _NAMESAKES),
+        Reject("two people are called the same", _SAME_NAME_TWICE),
         pairs_between(3, 6),
         no_timestamps,
     )
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
-        """One query a moment, which is a line. `vid_name` repeats, and `clip_id` does not."""
+        """Yield one query per line, which is a moment. `vid_name` is not unique, `clip_id` is."""
         for record in read_jsonl(path):
-            clip = _clip(record)
+            clip = _clip_name(record)
             descriptions = [field(each, "desc", str) for each in field(record, "descs", list)]
             yield {
                 "id": f"{clip}_{field(record, 'clip_id', int):06}",
                 "sentences": [f"{number}. {text}" for number, text in enumerate(descriptions, 1)],
-                "image_ids": [_frame_id(clip, frame) for frame in _frames(int(3 * _duration(record)))],
+                "image_ids": [_frame_id(clip, frame) for frame in _sampled_frames(int(3 * _read_duration(record)))],
                 "meta": {"ts": field(record, "ts", list)},
             }
 
     def _load_images(self, path: str) -> Iterator[Still]:
-        """TVQA's frames, `<show>_frames/<clip>/00001.jpg`: of each clip about sixteen, or those that annotations name.
+        """Yield TVQA's frames, `<show>_frames/<clip>/00001.jpg`: about sixteen of each clip.
 
-        A folder's number of files and a moment's duration may disagree on which sixteen, so annotations make sure.
+        With annotations, all frames are yielded, and those that the annotations name are stored: the duration of a
+        moment and the number of files may lead to different choices.
         """
         for folder, files in groupby(image_files(path), key=lambda file: file.parent):
-            frames, clip = list(files), _with_show(folder.name)
-            chosen = range(1, len(frames) + 1) if self.query_inputs_path else _frames(len(frames))
+            frames, clip = list(files), _add_show(folder.name)
+            chosen = range(1, len(frames) + 1) if self.query_inputs_path else _sampled_frames(len(frames))
             for number in chosen:
-                yield Still(_frame_id(clip, _number(frames[number - 1], number)), frames[number - 1])
+                yield Still(_frame_id(clip, _frame_number(frames[number - 1], number)), frames[number - 1])
 
 
 class VisualStoryTelling(AbstractDataset):
@@ -181,13 +182,14 @@ class VisualStoryTelling(AbstractDataset):
     )
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
-        """One query an album, with all its photos in the order of the file."""
-        for album, (text, photos) in _albums(path):
+        """Yield one query per album, with all its photos in the order of the file."""
+        for album, (text, photos) in _read_albums(path):
             yield {"id": album, "sentences": text, "image_ids": [_photo_id(photo) for photo in photos]}
 
     def _load_images(self, path: str) -> Iterator[Still]:
-        """The photos that a file of VIST lists, in the folder `--image_root`, or else (`--download`) where Flickr has
-        them; or those of a folder, `<flickr id>.jpg`.
+        """Yield the photos of a folder, `<flickr id>.jpg`, or those that a VIST file lists.
+
+        The listed photos are in the folder `--image_root`, or are downloaded from Flickr (`--download`).
         """
         if Path(path).is_dir():
             yield from (Still(_photo_id(file.stem), file) for file in image_files(path))
@@ -199,8 +201,8 @@ class VisualStoryTelling(AbstractDataset):
             urls = tuple(record[key] for key in ("url_o", "url_m") if isinstance(record.get(key), str) and record[key])
             yield Still(_photo_id(photo), f"{photo}.jpg", urls)
 
-    def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:  # noqa: ARG002  all before it are there
-        """The conversation about the album so far."""
+    def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:  # noqa: ARG002  all earlier pairs
+        """Return all earlier pairs about the album."""
         return list(range(1, number))
 
 
@@ -208,41 +210,41 @@ def _photo_id(photo: str) -> str:
     return f"VST_IMG_{photo}"
 
 
-def _albums(path: str) -> Iterator[tuple[str, tuple[str, list[str]]]]:
-    """The albums of a file of VIST, each with its text and its photos.
+def _read_albums(path: str) -> Iterator[tuple[str, tuple[str, list[str]]]]:
+    """Yield the albums of a VIST file, each with its text and its photos.
 
-    The lists of the file may come in any order, so they are read to the end first; what is kept of them is text.
+    The lists of the file may come in any order, so the file is read to the end first. Only text is kept in memory.
     """
     albums: dict[str, str] = {}
-    photos: defaultdict[str, dict[str, str]] = defaultdict(dict)  # of an album
-    said: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)  # about the photos of an album
+    photos: defaultdict[str, dict[str, str]] = defaultdict(dict)  # by album, then photo
+    stories: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)  # by album, then photo
     for key, record in read_json_lists(path, "images", "albums", "annotations"):
         if key == "albums":
-            head = f"title: {_text(record, 'title')}\ndescription: {_text(record, 'description')}\n"
+            head = f"title: {_optional_text(record, 'title')}\ndescription: {_optional_text(record, 'description')}\n"
             albums[name_field(record, "id")] = head
         elif key == "images":
-            lines = f"image: {_text(record, 'title')}\ntags: {_text(record, 'tags')}\n"
+            lines = f"image: {_optional_text(record, 'title')}\ntags: {_optional_text(record, 'tags')}\n"
             photos[field(record, "album_id", str)][name_field(record, "id")] = lines
         else:
             for story in record if isinstance(record, list) else [record]:
-                of_album = said[field(story, "album_id", str)]
+                of_album = stories[field(story, "album_id", str)]
                 of_album.setdefault(field(story, "photo_flickr_id", str), []).append(field(story, "text", str))
-    if unknown := (photos.keys() | said.keys()) - albums.keys():
+    if unknown := (photos.keys() | stories.keys()) - albums.keys():
         raise InputError(f'{path}: there are photos of album {min(unknown)}, which "albums" does not list')
     for album, head in albums.items():
-        told = said[album]
-        shown = {**photos[album], **{photo: "image: \ntags: \n" for photo in told if photo not in photos[album]}}
-        parts = (f"\n{lines}annotations: {json.dumps(told.get(photo, []))}\n" for photo, lines in shown.items())
-        yield album, (head + "".join(parts), list(shown))
+        story_texts, listed = stories[album], photos[album]
+        every = {**listed, **{photo: "image: \ntags: \n" for photo in story_texts if photo not in listed}}
+        parts = (f"\n{lines}annotations: {json.dumps(story_texts.get(photo, []))}\n" for photo, lines in every.items())
+        yield album, (head + "".join(parts), list(every))
 
 
-def _text(record: Record, key: str) -> str:
-    """A text that may be missing or null."""
+def _optional_text(record: Record, key: str) -> str:
+    """Read a text that may be missing or null."""
     return "" if isinstance(record, dict) and record.get(key) is None else field(record, key, str)
 
 
-def _times(record: Record) -> list[list[int]]:
-    """Starts and ends in whole seconds, rounded as Python does, half to even."""
+def _read_times(record: Record) -> list[list[int]]:
+    """Read starts and ends in whole seconds, rounded half to even as Python does."""
     times = []
     for time in field(record, "timestamps", list):
         if not isinstance(time, list) or [type(each) in (int, float) for each in time] != [True, True]:
@@ -251,20 +253,20 @@ def _times(record: Record) -> list[list[int]]:
     return times
 
 
-def _duration(record: Record) -> float:
-    """Seconds, more than none and less than a day."""
+def _read_duration(record: Record) -> float:
+    """Read a duration in seconds, more than 0 and less than a day."""
     duration = field(record, "duration", float)
     if not 0 < duration < 86_400:
         raise record_error(f'"duration" must be seconds, from 0 to 86,400; this is {duration}')
     return duration
 
 
-def _clip(record: Record) -> str:
-    """The name of the video, with its series: those of The Big Bang Theory have none in the file."""
-    return _with_show(name_field(record, "vid_name"))
+def _clip_name(record: Record) -> str:
+    """Return the name of the video with its series, which the file omits for The Big Bang Theory."""
+    return _add_show(name_field(record, "vid_name"))
 
 
-def _with_show(clip: str) -> str:
+def _add_show(clip: str) -> str:
     return f"bbt_{clip}" if re.match(r"s\d\de\d\d_", clip) else clip
 
 
@@ -272,15 +274,15 @@ def _frame_id(clip: str, frame: int) -> str:
     return f"TVC_IMG_{clip}_{frame:05}"
 
 
-def _number(file: Path, otherwise: int) -> int:
-    """The number that a frame's file has in its name."""
-    return int(file.stem) if re.fullmatch(r"\d{1,9}", file.stem) else otherwise
+def _frame_number(file: Path, default: int) -> int:
+    """Return the number in the name of a frame's file."""
+    return int(file.stem) if re.fullmatch(r"\d{1,9}", file.stem) else default
 
 
-def _frames(count: int) -> range:
-    """The numbers of the frames, from 1, that Otter's converter takes of so many: about sixteen, evenly spaced.
+def _sampled_frames(count: int) -> range:
+    """Return the numbers, from 1, of about sixteen evenly spaced frames out of `count`, like Otter's converter.
 
-    It counts the files, which TVQA's frames at 3 a second are; for a query they are reckoned from the duration.
+    The converter counts the files; TVQA has 3 frames per second. For a query, the count follows from the duration.
     """
     frames = max(1, count)
     step = max(1, frames // 16)

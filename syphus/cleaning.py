@@ -1,4 +1,4 @@
-"""For dataset plugins: rules that repair pairs or reject answers."""
+"""For dataset plugins: cleaning rules, which repair pairs or reject answers."""
 
 from syphus.answers.cleaning import (
     GENERAL_RULES,
@@ -18,6 +18,7 @@ from syphus.answers.cleaning import (
     no_names,
     no_names_of_the_annotation,
     no_timestamps,
+    normalize_words,
     numbers_of_the_annotation,
     pairs_between,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "no_names",
     "no_names_of_the_annotation",
     "no_timestamps",
+    "normalize_words",
     "numbers_of_the_annotation",
     "pairs_between",
 ]

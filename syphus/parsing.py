@@ -1,4 +1,4 @@
-"""For dataset plugins: readers of what a model wrote."""
+"""For dataset plugins: parsers of model answers."""
 
 from syphus.answers.parsing import (
     Choice,

@@ -1,4 +1,4 @@
-"""For dataset plugins: scores of answers as in-context examples."""
+"""For dataset plugins: heuristics that score answers as in-context examples."""
 
 from syphus.answers.scoring import (
     HEURISTICS,

@@ -123,7 +123,7 @@ def test_bad_coco_files_are_told(
 def test_a_missing_coco_file_is_told(dataset: AbstractDataset, tmp_path: Path) -> None:
     path = coco(tmp_path, [[1, 20]])
     (tmp_path / "i.json").unlink()
-    assert fails(dataset, path) == 'pairs.json: "instances" names i.json, which is no file'
+    assert fails(dataset, path) == 'pairs.json: "instances" names i.json, which is not a file'
 
 
 def test_the_prompt_tells_the_truth_about_boxes(dataset: AbstractDataset) -> None:

@@ -133,7 +133,7 @@ def test_a_file_beside_the_input_that_changes_is_a_changed_input(tmp_path: Path,
     )
     assert run(options, {}, Listener()).report.counts.states[State.OK] == 1
     (tmp_path / file).write_text("".join(f"{line.format(number, scene=scene)}\n" for number in range(9)), "utf-8")
-    with pytest.raises(RunError, match="not in the input as they were: 1 changed"):
+    with pytest.raises(RunError, match="Finished rows differ from those in the input: 1 changed"):
         run(options, {}, Listener())
     (tmp_path / file).unlink()
     listener = Listener()
@@ -261,6 +261,6 @@ def test_scanrefer_runs_as_scan_info_does(tmp_path: Path) -> None:
 
 
 def test_the_activity_of_round_0_has_its_capital_where_one_belongs(dataset: AbstractDataset) -> None:
-    templates = sys.modules[type(dataset).__module__].ROUND_0
+    templates = sys.modules[type(dataset).__module__].ROUND_0_TEMPLATES
     answers = [answer.format(activity="A yoga class", reason="It is big.") for _, answer in templates]
     assert [answer for answer in answers if re.search(r"[^:.]\s+A yoga", answer)] == []

@@ -21,7 +21,7 @@ from syphus.answers.cleaning.dataset_rules import (
     pairs_between,
 )
 from syphus.answers.cleaning.general_rules import GENERAL_RULES
-from syphus.answers.cleaning.rules import Check, Cleaned, Context, Reject, Repair, Rule, clean
+from syphus.answers.cleaning.rules import Check, Cleaned, Context, Reject, Repair, Rule, clean, normalize_words
 
 __all__ = [
     "GENERAL_RULES",
@@ -41,6 +41,7 @@ __all__ = [
     "no_names",
     "no_names_of_the_annotation",
     "no_timestamps",
+    "normalize_words",
     "numbers_of_the_annotation",
     "pairs_between",
 ]
