@@ -1,12 +1,17 @@
 # Two commands: `make demo` sets everything up and runs the main job on made-up examples; `make test` sets everything up
 # and passes the tests. Both need Python 3.11 or newer, git and make, and install into .venv.
+#
+# `make test CONSTRAINTS=requirements-dev.lock` installs the versions that were tested, as CI does; without it, the newest
+# that pyproject.toml allows. `make lock` writes that file anew.
 
 PYTHON ?= python3
+CONSTRAINTS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 DEMO := --name SpotTheDifference.change --example --offline --num_threads 8 --dataset_version demo
 
-.PHONY: demo test lint types tests clean
+.PHONY: demo test lint types tests lock clean
 
 demo: $(VENV)/installed
 	@rm -rf output/SpotTheDifference.change/demo
@@ -32,12 +37,20 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python $(PIP) --editable .
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python $(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/installed
+
+lock:
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@echo "# Made by make lock with $$($(PYTHON) --version) on $$(uname -s); used as constraints, see Makefile." >requirements-dev.lock
+	build/lock/bin/python -m pip freeze --disable-pip-version-check --exclude-editable >>requirements-dev.lock
+	rm -rf build/lock
 
 clean:
 	rm -rf $(VENV)

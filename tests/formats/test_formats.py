@@ -111,18 +111,21 @@ def test_llava_has_every_pair_in_order_with_its_image_marks(folder: Path) -> Non
     assert {turn["from"] for record in records for turn in record["conversations"]} == {"human", "gpt"}
 
 
+ANSWERS: dict[str, Callable[[Any], str]] = {  # where a record of each format has its first answer
+    "llava": lambda row: row["conversations"][1]["value"],
+    "chat": lambda row: row["messages"][1]["content"],
+    "alpaca": lambda row: row["output"],
+    "parquet": lambda row: row["answer"],
+}
+CONVERSATIONS = {"llava", "chat"}  # a record is a conversation; a record of the others is a pair
+
+
 @pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.tabular])
 def test_datasets_opens_it_by_its_card(folder: Path, tmp_path: Path, name: str) -> None:
     table = loaded(exported(folder, name).parent, tmp_path / "cache")
     pairs = pairs_of(folder)
-    assert len(table) == (len(pairs) if name in ("alpaca", "parquet") else ROWS)
-    told = {
-        "llava": lambda row: row["conversations"][1]["value"],
-        "chat": lambda row: row["messages"][1]["content"],
-        "alpaca": lambda row: row["output"],
-        "parquet": lambda row: row["answer"],
-    }[name](table[0])
-    assert told == pairs[0]["answer"]
+    assert len(table) == (ROWS if name in CONVERSATIONS else len(pairs))
+    assert ANSWERS[name](table[0]) == pairs[0]["answer"]
 
 
 @pytest.mark.parametrize(
@@ -322,9 +325,9 @@ def test_a_run_that_was_stopped_is_exported_as_it_stands(tmp_path: Path) -> None
 
 
 def test_what_can_not_be_exported_is_said_in_one_line(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--format csv: it must be one of mimicit, llava, chat, alpaca, parquet"):
+    with pytest.raises(ConfigError, match=f"--format csv: it must be one of {', '.join(FORMATS)}"):
         export_run(folder, ["llava", "csv"], None, PLUGINS)
-    with pytest.raises(ConfigError, match="Add --format: mimicit, llava, chat, alpaca, parquet"):
+    with pytest.raises(ConfigError, match=f"Add --format: {', '.join(FORMATS)}"):
         export_run(folder, [], None, PLUGINS)
     with pytest.raises(RunError, match="is no run"):
         export_run(tmp_path / "nowhere", ["llava"], None, PLUGINS)

@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 import pytest
 import typer.main
@@ -46,7 +47,7 @@ from syphus.plugins.discovery import list_plugins
 from syphus.types import State
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 TYPED = [page for page in PAGES if "```console" in (ROOT / page).read_text("utf-8")]
 
 _BLOCK = re.compile(
@@ -241,8 +242,8 @@ def test_every_link_leads_somewhere(page: str) -> None:
             assert anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings], link
 
 
-def test_the_tree_in_the_readme_is_the_tree() -> None:
-    tree = next(block.text for block in blocks("README.md") if block.language == "text")
+def test_the_tree_for_contributors_is_the_tree() -> None:
+    tree = next(block.text for block in blocks("CONTRIBUTING.md") if block.language == "text")
     told = re.findall(r"^(\S+)", tree, re.MULTILINE)
     for name in told:
         assert (ROOT / name).exists(), name
@@ -279,6 +280,16 @@ def test_the_examples_in_the_readme_are_true(tmp_path: Path) -> None:
     folder = offline_run(tmp_path)
     made = json.loads((folder / "RW_instructions.json").read_text("utf-8"))["data"]
     assert list(next(iter(pair.values()))) == list(next(iter(made.values())))
+
+
+def test_the_picture_in_the_readme_is_what_a_run_prints(tmp_path: Path) -> None:
+    def words(path: Path) -> list[str]:
+        namespace = "{http://www.w3.org/2000/svg}"
+        return ["".join(each.itertext()) for each in ElementTree.parse(path).getroot().iter(f"{namespace}text")]
+
+    subprocess.run([sys.executable, str(ROOT / "docs" / "make_pictures.py"), str(tmp_path)], check=True)
+    for picture in re.findall(r"!\[.*?\]\((\S+)\)", text("README.md")):
+        assert words(ROOT / picture) == words(tmp_path / Path(picture).name)
 
 
 def figures(page: str) -> list[str]:
@@ -450,5 +461,7 @@ def test_the_examples_on_the_files_page_have_the_true_shape(tmp_path: Path) -> N
     assert [*line, "simulated"] == list(json.loads(first))
 
 
-def test_the_changelog_has_the_version() -> None:
-    assert re.findall(r"^## (\S+)", text("CHANGELOG.md"), re.MULTILINE)[0] == syphus.__version__
+def test_the_changelog_has_what_is_unreleased_and_then_the_version() -> None:
+    headings = re.findall(r"^## (.+)$", text("CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert headings[1].split()[0] == syphus.__version__

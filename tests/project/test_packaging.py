@@ -18,6 +18,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from processes import MAIN, environment
 
 import syphus
@@ -141,6 +143,24 @@ def test_what_is_imported_is_declared() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.partition(".")[0])
     assert {NAMES.get(name, name) for name in declared} == imported - set(sys.stdlib_module_names) - {"syphus"}
+
+
+def test_every_dependency_has_an_upper_bound_and_the_lock_file_keeps_to_it() -> None:
+    lines = (ROOT / "requirements-dev.lock").read_text("utf-8").splitlines()
+    locked = dict(line.split("==") for line in lines if not line.startswith("#"))
+    requirements = [Requirement(each) for each in PROJECT["dependencies"]]
+    unbounded = [each.name for each in requirements if not any(s.operator == "<" for s in each.specifier)]
+    assert unbounded == []
+    requirements += [Requirement(each) for extra in PROJECT["optional-dependencies"].values() for each in extra]
+    found = {canonicalize_name(name): version for name, version in locked.items()}
+    for each in requirements:
+        if each.name != "syphus":  # an extra that includes others
+            assert found[canonicalize_name(each.name)] in each.specifier, each
+
+
+def test_the_licence_is_declared_and_there() -> None:
+    assert PROJECT["license"] == "MIT"
+    assert all((ROOT / name).read_text("utf-8").startswith("MIT License") for name in PROJECT["license-files"])
 
 
 @needs_hatchling

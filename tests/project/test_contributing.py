@@ -1,0 +1,96 @@
+"""The recipes of CONTRIBUTING.md work as written: their files are put into a copy of the project, and its tests pass.
+
+A file's name stands above its block, and says where the text goes: `(at the end)`, `(below the line ...)`, which is the
+first line that begins so, or nowhere, which makes the block the whole file.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+_BLOCK = re.compile(
+    r"^(?P<indent> *)\*\*(?P<file>\S+)\*\*(?: \((?P<where>[^\n]+)\))?\n\n"
+    r" *(?P<fence>`{3,4})\w+\n(?P<text>.*?)^ *(?P=fence)$",
+    re.MULTILINE | re.DOTALL,
+)
+#: The tests that a recipe's last step names, or as many of them as show that it works.
+RECIPES = {
+    "Add a dataset": (
+        "tests/datasets/test_shipped_datasets.py tests/project/test_docs.py",
+        "gardens or Gardens or (shipped and table)",
+    ),
+    "Add an export format": ("tests/formats/test_formats.py tests/project/test_architecture.py", "questions or map"),
+    "Add a heuristic": ("tests/project/test_heuristics_page.py", ""),
+    "Add a fault of an endpoint": (
+        "tests/simulator/test_simulator_faults.py tests/main_job/test_faults.py",
+        "teapot or fate",
+    ),
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of what a contributor has cloned."""
+    copy = tmp_path / "project"
+    copy.mkdir()
+    for path in (*ROOT.glob("*.*"), ROOT / "Makefile", ROOT / "LICENSE"):
+        if path.is_file():
+            shutil.copy(path, copy)
+    for folder in ("syphus", "datasets", "prompts", "examples", "docs", "tests", "benchmarks"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def follow(recipe: str, project: Path) -> None:
+    """Put the files of a recipe where it says."""
+    section = PAGE.partition(f"\n## {recipe}\n")[2].partition("\n## ")[0]
+    for block in _BLOCK.finditer(section):
+        path = project / block["file"].replace("\\", "")
+        text = textwrap.indent(textwrap.dedent(block["text"]), _own_indent(block))
+        if block["where"] is None:
+            path.write_text(text, "utf-8")
+        elif block["where"] == "at the end":
+            path.write_text(path.read_text("utf-8") + text, "utf-8")
+        else:
+            lines = path.read_text("utf-8").splitlines(keepends=True)
+            (begins,) = re.findall(r"below the (?:line|row of) `([^`]+)`", block["where"])
+            starts = (begins, f"| [`{begins}`]")
+            place = next(number for number, line in enumerate(lines, 1) if line.startswith(starts))
+            path.write_text("".join([*lines[:place], text, *lines[place:]]), "utf-8")
+
+
+def _own_indent(block: re.Match[str]) -> str:
+    """The spaces that the text has beyond those of the list that the block is in."""
+    least = min(len(line) - len(line.lstrip()) for line in block["text"].splitlines() if line.strip())
+    return " " * (least - len(block["indent"]))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_works_as_written(recipe: str, project: Path) -> None:
+    follow(recipe, project)
+    files, names = RECIPES[recipe]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *files.split(), "-k", names]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_a_language_of_one_entry_is_translated_into(project: Path) -> None:
+    follow("Add a language", project)
+    arguments = ["--name", "SpotTheDifference.change", "--example", "--offline", "--languages", "it"]
+    done = subprocess.run([sys.executable, "main.py", *arguments], cwd=project, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (project / "output" / "SpotTheDifference.change" / "v1" / "SD_instructions_it.json").exists()
+
+
+def test_every_recipe_has_a_test() -> None:
+    recipes = re.findall(r"^## (Add .+)$", PAGE, re.MULTILINE)
+    assert recipes == [*dict.fromkeys([*list(RECIPES)[:2], "Add a language", *list(RECIPES)[2:]])]
