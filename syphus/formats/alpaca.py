@@ -1,9 +1,9 @@
-r"""Alpaca's format: JSON Lines, a pair a line, every one for itself.
+r"""The Alpaca format: JSON Lines, one pair per line, without its context.
 
     {"instruction": "Which vehicle ...?", "input": "[image: SD_IMG_00058_1]\n[image: SD_IMG_00058_2]",
      "output": "A second motorcycle ..."}
 
-The input names the images, and is "" where there are none. Source: the README of tatsu-lab/stanford_alpaca.
+The input names the images, and is "" for a pair without images. Source: the README of tatsu-lab/stanford_alpaca.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from syphus.io.durable import replace_file
 
 
 def write_alpaca(folder: Path, source: ExportSource) -> tuple[str, ...]:
-    """Writes `XX_alpaca.jsonl` in UTF-8; returns its name. Raises `StorageError` where the disk fails."""
+    """Write `XX_alpaca.jsonl` in UTF-8; return its name. Raises `StorageError` if the disk fails."""
     name = f"{source.name}_alpaca.jsonl"
     with replace_file(folder / name) as file:
         for result in source.results():

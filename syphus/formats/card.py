@@ -1,7 +1,7 @@
-"""The dataset card: a README.md that says where the data is from, with the front matter that Hugging Face's hub reads.
+"""Writes the dataset card: a README.md with the origin of the data, and with front matter for the Hugging Face Hub.
 
-Source: "Dataset cards" of the hub's documentation. `pairs` is a key of our own, which `verify` compares with the files,
-and by which `push` knows a folder that `export` has written.
+Source: "Dataset cards" in the Hub's documentation. The front matter has one key of our own, `pairs`: `verify` compares
+it with the files, and `push` recognizes by it a folder that `export` has written.
 """
 
 from __future__ import annotations
@@ -23,34 +23,38 @@ from syphus.text import format_dollars, pluralize
 from syphus.types import State
 
 CARD_FILE = "README.md"
-SIMULATED_TAG = "simulated"  #: the tag of what a model did not write
-PAIRS_KEY = "pairs"  #: the key of our own: how many there are
+SIMULATED_TAG = "simulated"  #: the tag of data that no model wrote
+PAIRS_KEY = "pairs"  #: our own key: the number of pairs
 
-_MOST_BYTES = 1 << 20  # of a card that is read
+_MAX_BYTES = 1 << 20  # of a card to read
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
           (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
-_HUB_LICENCE = re.compile(r"[a-z0-9.-]+")  # "cc-by-4.0": as the hub names them
+_HUB_LICENCE = re.compile(r"[a-z0-9.-]+")  # as the Hub names them: "cc-by-4.0"
 
 
-def write_card(folder: Path, plugin: type[AbstractDataset], report: Report, form: Format, files: Sequence[str]) -> None:
-    """Writes the card beside the `files` of one format. Raises `StorageError` where the disk fails."""
-    matter = yaml.safe_dump(_front_matter(plugin, report, form, files), sort_keys=False, allow_unicode=True, width=120)
-    parts = [f"---\n{matter}---\n", f"# {plugin_name(plugin)}\n", *_paragraphs(plugin, report, form, files)]
+def write_card(
+    folder: Path, plugin: type[AbstractDataset], report: Report, file_format: Format, files: Sequence[str]
+) -> None:
+    """Write the card beside the `files` of one format. Raises `StorageError` if the disk fails."""
+    matter = yaml.safe_dump(
+        _front_matter(plugin, report, file_format, files), sort_keys=False, allow_unicode=True, width=120
+    )
+    parts = [f"---\n{matter}---\n", f"# {plugin_name(plugin)}\n", *_paragraphs(plugin, report, file_format, files)]
     with replace_file(folder / CARD_FILE) as file:
         file.write("\n".join(parts).encode())
 
 
 def read_front_matter(card: Path) -> dict[str, object]:
-    """What stands between the first two lines of "---" of a card, whoever wrote it; {} where nothing can be read."""
+    """Read the front matter of a card by any author; {} if there is none or it can't be read."""
     with suppress(InputError, yaml.YAMLError):
-        begin, _, rest = read_text(card, _MOST_BYTES).partition("---\n")
-        matter = yaml.safe_load(rest.partition("\n---")[0]) if not begin else None
+        before, _, rest = read_text(card, _MAX_BYTES).partition("---\n")
+        matter = yaml.safe_load(rest.partition("\n---")[0]) if not before else None
         return matter if isinstance(matter, dict) else {}
     return {}
 
 
 def _front_matter(
-    plugin: type[AbstractDataset], report: Report, form: Format, files: Sequence[str]
+    plugin: type[AbstractDataset], report: Report, file_format: Format, files: Sequence[str]
 ) -> dict[str, object]:
     pairs = report.counts.pairs
     size = next((name for limit, name in _SIZES if pairs < limit), "n>100M")
@@ -58,7 +62,7 @@ def _front_matter(
     matter["task_categories"] = ["visual-question-answering"]
     matter["tags"] = ["mimic-it", "synthetic", *([SIMULATED_TAG] if report.simulated else [])]
     matter["size_categories"] = [size]
-    if form.tabular:
+    if file_format.tabular:
         matter["configs"] = [{"config_name": "default", "data_files": [{"split": "train", "path": files[0]}]}]
     else:
         matter["viewer"] = False
@@ -71,18 +75,18 @@ def _licence(licence: str) -> dict[str, object]:
     return {"license": licence} if _HUB_LICENCE.fullmatch(licence) else {"license": "other", "license_name": licence}
 
 
-def _paragraphs(plugin: type[AbstractDataset], report: Report, form: Format, files: Sequence[str]) -> list[str]:
-    made_up = "**Made up by the simulated endpoint: not the work of a model, and worth nothing as data.**\n"
+def _paragraphs(plugin: type[AbstractDataset], report: Report, file_format: Format, files: Sequence[str]) -> list[str]:
+    warning = "**Made up by the simulated endpoint, not written by a model: worthless as data.**\n"
     names = ", ".join(f"`{name}`" for name in files)
     return [
         f"{plugin.description}\n",
-        *([made_up] if report.simulated else []),
-        f"Pairs of an instruction and a response about images. {names}: {form.description}.\n",
+        *([warning] if report.simulated else []),
+        f"Pairs of an instruction and a response about images. {names}: {file_format.description}.\n",
         _facts(report),
         *_prompts(report),
         "## Source\n",
         f"- Homepage: {plugin.homepage or 'not stated'}",
-        f"- Licence of the source: {plugin.licence or 'not stated; ask there before you pass this on'}\n",
+        f"- Licence of the source: {plugin.licence or 'not stated; ask the source before you share this data'}\n",
         *([f"```bibtex\n{plugin.citation.strip()}\n```\n"] if plugin.citation else []),
     ]
 
@@ -99,7 +103,7 @@ def _facts(report: Report) -> str:
     rows = {
         "Pairs": f"{counts.pairs:,}",
         "Queries": ", ".join([f"{counts.states[State.OK]:,} ok", *others]),
-        "Models": ", ".join(models) or "none: the source has the pairs",
+        "Models": ", ".join(models) or "none: the source itself has the pairs",
         "Prompt": f"`{newest.get('prompt', '')}`",
         "Tokens": f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out",
         "Cost": "unknown" if report.cost is None else format_dollars(report.cost),
@@ -110,7 +114,7 @@ def _facts(report: Report) -> str:
 
 
 def _prompts(report: Report) -> list[str]:
-    """Each prompt that the sessions worked with, as it went out; nothing where nobody was asked."""
+    """Show each prompt of the sessions in full; nothing if no model was asked."""
     parts = []
     prompts = {each["prompt"]: each["prompt_text"] for each in report.settings if report.models}
     for digest, prompt in prompts.items():
@@ -122,6 +126,6 @@ def _prompts(report: Report) -> list[str]:
 
 
 def _fenced(text: str) -> str:
-    """A block that shows the text as it is, whatever fences are in it."""
+    """Fence a text so that fences inside it do no harm."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}text\n{text}\n{fence}\n"

@@ -1,10 +1,10 @@
-r"""OpenAI's fine-tuning format: JSON Lines, a conversation a line, with nothing in it but `messages`.
+r"""OpenAI's fine-tuning format: JSON Lines, one conversation per line, with the key `messages` only.
 
     {"messages": [{"role": "user", "content": "[image: SD_IMG_00058_1]\n[image: SD_IMG_00058_2]\nWhich vehicle ...?"},
                   {"role": "assistant", "content": "A second motorcycle ..."}]}
 
-The images are named in the text where they would stand; whoever has them puts them there. Source: "Supervised
-fine-tuning" of OpenAI's API guide.
+The text names the images where they belong, for the user to replace. Source: "Supervised fine-tuning" in OpenAI's API
+guide.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from syphus.io.durable import replace_file
 
 
 def write_chat(folder: Path, source: ExportSource) -> tuple[str, ...]:
-    """Writes `XX_chat.jsonl` in UTF-8; returns its name. Raises `StorageError` where the disk fails."""
+    """Write `XX_chat.jsonl` in UTF-8; return its name. Raises `StorageError` if the disk fails."""
     name = f"{source.name}_chat.jsonl"
     with replace_file(folder / name) as file:
         for result in source.results():
@@ -28,13 +28,13 @@ def write_chat(folder: Path, source: ExportSource) -> tuple[str, ...]:
             for pairs in conversations(result.pairs):
                 messages = []
                 for number, pair in enumerate(pairs):
-                    asked = pair.instruction if number or not images else f"{images}\n{pair.instruction}"
-                    messages.append({"role": "user", "content": asked})
+                    question = pair.instruction if number or not images else f"{images}\n{pair.instruction}"
+                    messages.append({"role": "user", "content": question})
                     messages.append({"role": "assistant", "content": pair.answer})
                 file.write(orjson.dumps({"messages": messages}, option=orjson.OPT_APPEND_NEWLINE))
     return (name,)
 
 
 def image_placeholders(image_ids: Sequence[str]) -> str:
-    """A line for each image, where there is only text: `[image: SD_IMG_00058_1]`."""
+    """Return one line for each image, as `[image: SD_IMG_00058_1]`."""
     return "\n".join(f"[image: {image}]" for image in image_ids)

@@ -1,4 +1,8 @@
-"""The pairs of a run with their context, and its train file, as the ledger says that they were chosen."""
+"""Reads the pairs of a run with their context, and its train file, as the ledger says that they were chosen.
+
+The context of a pair (`rel_ins_ids`) is what its relation chooses: what the plugin's `related` returned, a rule within
+each query, or the nearest pairs of the whole dataset.
+"""
 
 from __future__ import annotations
 
@@ -16,43 +20,12 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import count_queries
 from syphus.types import Relation, State, Train
 
-# FOLDED from related.py:
-# Pairs with another context than the one that their plugin's `related` gave: by a rule, within each query.
-
-
-def apply_relation(results: Iterable[QueryResult], relation: Relation) -> Iterator[QueryResult]:
-    """The results, their pairs related by `relation`: siblings, earlier rounds or none."""
-    for result in results:
-        numbers = _RULES[relation](result.pairs)
-        pairs = [pair._replace(related=each) for pair, each in zip(result.pairs, numbers, strict=True)]
-        yield result._replace(pairs=pairs)
-
-
-def _siblings(pairs: Sequence[StoredPair]) -> list[list[int]]:
-    every = range(1, len(pairs) + 1)
-    return [[other for other in every if other != number] for number in every]
-
-
-def _earlier(pairs: Sequence[StoredPair]) -> list[list[int]]:
-    numbers = {pair.id: number for number, pair in enumerate(pairs, 1)}
-    earlier: dict[int, list[int]] = {}
-    for conversation in conversations(pairs):
-        rounds = [numbers[pair.id] for pair in conversation]
-        earlier.update({number: rounds[:place] for place, number in enumerate(rounds)})
-    return [earlier[number] for number in range(1, len(pairs) + 1)]
-
-
-def _none(pairs: Sequence[StoredPair]) -> list[list[int]]:
-    return [[] for _ in pairs]
-
-
-_RULES = {Relation.SIBLINGS: _siblings, Relation.EARLIER: _earlier, Relation.NONE: _none}
-
 
 def pairs_with_context(store: Store, stage: str) -> Iterator[QueryResult]:
-    """The accepted pairs of a stage, in the order of the input, with the context that was chosen for them.
+    """Yield the accepted pairs of a stage in input order, with their chosen context.
 
-    Nearest ones that are not of these very pairs are no context: then there is none, until they are found anew.
+    If the nearest pairs were computed for other pairs than the present ones, the context is empty until they are
+    computed again.
     """
     choice = stored_choice(store)
     relation = choice.relation if choice else None
@@ -66,9 +39,9 @@ def pairs_with_context(store: Store, stage: str) -> Iterator[QueryResult]:
 
 
 def read_train_file(store: Store, stage: str) -> TrainFile:
-    """What the train file has: the user's own once all queries have an outcome, otherwise by the plugin's rule.
+    """Return the train file: the user's own once all queries have an outcome, otherwise by the plugin's rule.
 
-    Raises `RunError` where the user's own does not fit the pairs.
+    Raises `RunError` if the user's own file does not fit the pairs.
     """
     own = check_own_train_file(store, stage)
     if own is None:
@@ -81,7 +54,7 @@ def read_train_file(store: Store, stage: str) -> TrainFile:
 
 
 def check_own_train_file(store: Store, stage: str) -> tuple[list[tuple[str, list[str]]], list[str]] | None:
-    """The entries of the user's own train file, and what is wrong with them, a line each; None where it is not used."""
+    """Return the entries of the user's own train file, and its problems, one line each; None if it is not in use."""
     own = stored_train(store)
     if own is None or count_queries(store, stage).states[State.PENDING]:
         return None
@@ -89,11 +62,40 @@ def check_own_train_file(store: Store, stage: str) -> tuple[list[tuple[str, list
 
 
 def is_nearest_current(store: Store, stage: str, relation: Relation, vectors: str = "") -> bool:
-    """Whether the nearest that are kept are of these very pairs; and of these very `vectors`, if it is said which."""
-    kept = orjson.loads(nearest_source(store) or "[]")
-    return bool(kept) and kept[::2] == [relation, latest_outcome(store, stage)] and vectors in ("", kept[1])
+    """Return whether the stored nearest pairs were computed from the present pairs, and from `vectors` if given."""
+    source = orjson.loads(nearest_source(store) or "[]")
+    return bool(source) and source[::2] == [relation, latest_outcome(store, stage)] and vectors in ("", source[1])
 
 
 def nearest_fingerprint(store: Store, stage: str, relation: Relation, vectors: str) -> str:
-    """What nearest are made from, as `is_current` looks at it."""
+    """Return what nearest pairs are computed from, as `is_nearest_current` compares it."""
     return orjson.dumps([relation, vectors, latest_outcome(store, stage)]).decode()
+
+
+def apply_relation(results: Iterable[QueryResult], relation: Relation) -> Iterator[QueryResult]:
+    """Replace the context of all pairs by a rule within each query: siblings, earlier rounds, or none."""
+    for result in results:
+        numbers = _RULES[relation](result.pairs)
+        pairs = [pair._replace(related=each) for pair, each in zip(result.pairs, numbers, strict=True)]
+        yield result._replace(pairs=pairs)
+
+
+def _siblings(pairs: Sequence[StoredPair]) -> list[list[int]]:
+    numbers = range(1, len(pairs) + 1)
+    return [[other for other in numbers if other != number] for number in numbers]
+
+
+def _earlier(pairs: Sequence[StoredPair]) -> list[list[int]]:
+    numbers = {pair.id: number for number, pair in enumerate(pairs, 1)}
+    earlier: dict[int, list[int]] = {}
+    for conversation in conversations(pairs):
+        rounds = [numbers[pair.id] for pair in conversation]
+        earlier.update({number: rounds[:index] for index, number in enumerate(rounds)})
+    return [earlier[number] for number in range(1, len(pairs) + 1)]
+
+
+def _none(pairs: Sequence[StoredPair]) -> list[list[int]]:
+    return [[] for _ in pairs]
+
+
+_RULES = {Relation.SIBLINGS: _siblings, Relation.EARLIER: _earlier, Relation.NONE: _none}

@@ -1,4 +1,4 @@
-"""The pairs of a query as conversations: what belongs together because one is the other's context."""
+"""Groups the pairs of a query into conversations."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from syphus.ledger.serialization import StoredPair
 
 
 def conversations(pairs: Sequence[StoredPair]) -> list[list[StoredPair]]:
-    """The pairs of one query as conversations: those that are each other's context, directly or not, in their order.
+    """Group pairs that are each other's context, directly or through others, and keep their order.
 
     So the rounds of a conversation stay together, and a pair without context is a conversation of its own.
     """
-    leader = list(range(len(pairs)))
+    group_of = list(range(len(pairs)))  # the number of the first pair of the group
     for number, pair in enumerate(pairs):
         for other in pair.related:
-            mine, its = leader[number], leader[other - 1]
-            if mine != its:
-                first, second = sorted((mine, its))
-                leader = [first if each == second else each for each in leader]
-    found: dict[int, list[StoredPair]] = {}
-    for number, pair in enumerate(pairs):
-        found.setdefault(leader[number], []).append(pair)
-    return list(found.values())
+            first, second = sorted((group_of[number], group_of[other - 1]))
+            if first != second:
+                group_of = [first if group == second else group for group in group_of]
+    groups: dict[int, list[StoredPair]] = {}
+    for group, pair in zip(group_of, pairs, strict=True):
+        groups.setdefault(group, []).append(pair)
+    return list(groups.values())

@@ -1,11 +1,11 @@
-r"""LLaVA's conversations, which ShareGPT's form is, too: one JSON array, a conversation a line.
+r"""The LLaVA format, which ShareGPT shares: one JSON array, one conversation per line.
 
     [{"id": "SD_INS_00058_67c0ba_1", "image": ["SD_IMG_00058_1", "SD_IMG_00058_2"],
       "conversations": [{"from": "human", "value": "<image>\n<image>\nWhich vehicle ...?"},
                         {"from": "gpt", "value": "A second motorcycle ..."}]}]
 
 Source: `docs/Finetune_Custom_Data.md` and `llava/train/train.py` of haotian-liu/LLaVA, where the first human turn has
-one `<image>` for each image; a list of images is what LLaVA-NeXT made of it.
+one `<image>` for each image. LLaVA-NeXT allows a list of images.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from syphus.formats.source import ExportSource
 from syphus.io.durable import replace_file
 from syphus.ledger.serialization import StoredPair
 
-IMAGE = "<image>"
+IMAGE_MARK = "<image>"
 
 
 def write_llava(folder: Path, source: ExportSource) -> tuple[str, ...]:
-    """Writes `XX_llava.json` in UTF-8; returns its name.
+    """Write `XX_llava.json` in UTF-8; return its name.
 
-    Raises `RunError` where two pairs have the same id, `StorageError` where the disk fails.
+    Raises `RunError` if two pairs have the same id, `StorageError` if the disk fails.
     """
-    name, most = f"{source.name}_llava.json", source.max_images()
+    name, max_images = f"{source.name}_llava.json", source.max_images()
     with replace_file(folder / name) as file:
         separator = b"[\n"
         for result in check_unique(source.results()):
-            image = _image(result.image_ids, most)
+            image = _image(result.image_ids, max_images)
             for pairs in conversations(result.pairs):
                 turns = _turns(pairs, len(result.image_ids))
                 file.write(separator + orjson.dumps({"id": pairs[0].id, **image, "conversations": turns}))
@@ -42,24 +42,24 @@ def write_llava(folder: Path, source: ExportSource) -> tuple[str, ...]:
     return (name,)
 
 
-def _image(image_ids: Sequence[str], most: int) -> dict[str, object]:
-    """Text where no pair of the dataset has more than one image, lists otherwise: a column has one type."""
+def _image(image_ids: Sequence[str], max_images: int) -> dict[str, object]:
+    """Return the `image` field: text if no pair of the dataset has several images, otherwise always a list."""
     if not image_ids:
         return {}
-    return {"image": image_ids[0] if most == 1 else image_ids}
+    return {"image": image_ids[0] if max_images == 1 else image_ids}
 
 
 def _turns(pairs: Sequence[StoredPair], images: int) -> list[dict[str, str]]:
     turns = []
     for number, pair in enumerate(pairs):
-        marks = "" if number else f"{IMAGE}\n" * images
-        turns.append({"from": "human", "value": marks + _plain(pair.instruction)})
-        turns.append({"from": "gpt", "value": _plain(pair.answer)})
+        marks = "" if number else f"{IMAGE_MARK}\n" * images
+        turns.append({"from": "human", "value": marks + _strip_marks(pair.instruction)})
+        turns.append({"from": "gpt", "value": _strip_marks(pair.answer)})
     return turns
 
 
-def _plain(text: str) -> str:
-    """A mark in a text would be taken for one more image, which there is not; the loader stops at that."""
-    while IMAGE in text:  # "<im<image>age>" has one inside of another
-        text = text.replace(IMAGE, "")
+def _strip_marks(text: str) -> str:
+    """Remove image tokens from a text: the loader would look for one more image, and stop."""
+    while IMAGE_MARK in text:  # "<im<image>age>" nests one in another
+        text = text.replace(IMAGE_MARK, "")
     return text

@@ -1,9 +1,9 @@
-"""Parquet: a pair a row, under a schema that is declared here, whatever the rows hold.
+"""The Parquet format: one row per pair. The schema is fixed, whatever the rows hold.
 
     id, instruction, answer   string
     image_ids, rel_ins_ids    list<string>
-    query, model              string; the model as the server named it, "" where the source had the pair already
-    simulated                 bool; whether the answer was made up by the simulated endpoint
+    query, model              string; the model as the server names it, "" if the pair comes from the source itself
+    simulated                 bool; whether the simulated endpoint made the answer up
 
 Needs pyarrow, which comes with `pip install syphus[parquet]`.
 """
@@ -22,10 +22,9 @@ _COLUMNS = ("id", "instruction", "answer", "image_ids", "rel_ins_ids", "query", 
 
 
 def write_parquet(folder: Path, source: ExportSource) -> tuple[str, ...]:
-    """Writes `XX.parquet`; returns its name.
+    """Write `XX.parquet`; return its name.
 
-    Raises `ConfigError` without pyarrow, `RunError` where two pairs have the same id, `StorageError` where the disk
-    fails.
+    Raises `ConfigError` without pyarrow, `RunError` if two pairs have the same id, `StorageError` if the disk fails.
     """
     pyarrow = require_pyarrow("Parquet")
     text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
@@ -38,8 +37,8 @@ def write_parquet(folder: Path, source: ExportSource) -> tuple[str, ...]:
 def _rows(source: ExportSource) -> Iterator[tuple[object, ...]]:
     for result in check_unique(source.results()):
         simulated = is_simulated(result.model)
-        for pair, related in zip(result.pairs, result.contexts(), strict=True):
+        for pair, context in zip(result.pairs, result.contexts(), strict=True):
             yield (
-                *(pair.id, pair.instruction, pair.answer, result.image_ids, related),
+                *(pair.id, pair.instruction, pair.answer, result.image_ids, context),
                 *(result.query, result.model, simulated),
             )

@@ -1,4 +1,15 @@
-"""The formats that a run can be exported in, in one place: `export FOLDER --format NAME`."""
+"""The formats that `export FOLDER --format NAME` can write.
+
+To add a format:
+
+1. Write one file in this folder with one function `write_NAME(folder, source)`. It takes an existing folder and an
+   `ExportSource`, streams the pairs into one or more files, and returns their names. `alpaca.py` is a short example.
+2. Add a row to `FORMATS` below.
+
+`export` then writes the format and its dataset card, and the tests over `FORMATS` cover it. They also fail until the
+help of `--format` and the table in docs/formats.md name the format, and until one function in tests/formats says how to
+read an answer back.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +26,26 @@ from syphus.formats.source import ExportSource
 
 
 class Format(NamedTuple):
-    """`write` leaves the files in a folder and returns their names; `about` tells a person what they are.
+    """A format. `write` writes its files into a folder, and returns their names, the main file first.
 
-    `tabular`: whether `datasets.load_dataset` makes a table of the first of them.
+    `description` is a phrase for people. `tabular` says whether `datasets.load_dataset` can load the main file as a
+    table, `needs_pyarrow` whether to refuse the export early without pyarrow.
     """
 
     write: Callable[[Path, ExportSource], tuple[str, ...]]
     description: str
     tabular: bool = True
+    needs_pyarrow: bool = False
 
 
 FORMATS: dict[str, Format] = {
-    "mimicit": Format(write_mimicit, "MIMIC-IT, as Otter's loaders open it", tabular=False),
-    "llava": Format(write_llava, "conversations as LLaVA and ShareGPT have them, a JSON array"),
-    "chat": Format(write_chat, "OpenAI's fine-tuning format, JSON Lines; images are named in the text"),
+    "mimicit": Format(write_mimicit, "MIMIC-IT, for Otter's loaders", tabular=False),
+    "llava": Format(write_llava, "LLaVA and ShareGPT conversations, a JSON array"),
+    "chat": Format(write_chat, "OpenAI's fine-tuning format, JSON Lines; the text names the images"),
     "alpaca": Format(write_alpaca, "instruction, input and output, JSON Lines; the input names the images"),
-    "parquet": Format(write_parquet, "one row a pair: id, instruction, answer, image_ids, rel_ins_ids, query, model, "
-                      "simulated"),
-}  # fmt: skip
+    "parquet": Format(
+        write_parquet,
+        "one row per pair: id, instruction, answer, image_ids, rel_ins_ids, query, model, simulated",
+        needs_pyarrow=True,
+    ),
+}

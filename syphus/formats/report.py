@@ -1,4 +1,4 @@
-"""`report.json`: what a run did and what it cost. From the ledger alone: the same ledger gives the same bytes."""
+"""Makes `report.json`: what a run did and what it cost. The same ledger always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, count_spending
 from syphus.types import Pair, State, is_simulated
 
-_COLD_START = "cold start"  # how its stages begin; what they found is in every request of the main job
+_COLD_START = "cold start"  # the prefix of its stages; the examples they find are in every request of the main job
 
 
 class Report(NamedTuple):
-    """A run in numbers. `cost` is in dollars, None where a price is not known; never a guess."""
+    """The counts and costs of a run. `cost` is in dollars, None if a price is unknown; it is never guessed."""
 
     stage: str
     counts: Counts
@@ -33,34 +33,33 @@ class Report(NamedTuple):
     sessions: list[Session]
     settings: list[dict[str, object]]
     cost: float | None
-    rules: dict[str, dict[str, int]]  #: "repairs" and "rejections" by the rule of cleaning
-    unfinished_calls: (
-        int  #: calls, of all stages, that were in flight at the most when sessions were killed, or that are now
-    )
-    relations: dict[str, object]  #: how pairs are related, and from which vectors; empty where the plugin says it
+    rules: dict[str, dict[str, int]]  #: "repairs" and "rejections" by cleaning rule
+    unfinished_calls: int  #: of all stages: maximum calls in flight when sessions were killed, or now
+    relations: dict[str, object]  #: how pairs are related, and from which vectors; empty if the plugin decides
     translation: TranslationReport | None = None
 
     @property
     def models(self) -> list[str]:
-        """The models that this stage's answers are from, by the names that the server gave, the busiest first."""
+        """The models that answered this stage, as the server names them, the busiest first."""
         return list(dict.fromkeys(use.model for use in self.spending.models if use.stage == self.stage))
 
     @property
     def simulated(self) -> bool:
-        """Whether any answer of this stage, or of the cold start before it, was made up by the simulated endpoint."""
-        own = (use for use in self.spending.models if use.stage == self.stage or use.stage.startswith(_COLD_START))
-        return any(is_simulated(use.model) for use in own)
+        """Whether the simulated endpoint made up any answer of this stage, or of the cold start before it."""
+        uses = (use for use in self.spending.models if use.stage == self.stage or use.stage.startswith(_COLD_START))
+        return any(is_simulated(use.model) for use in uses)
 
     @property
     def seconds(self) -> float:
-        """The time that the sessions worked, in all."""
+        """The working time of all sessions."""
         return sum(session.seconds for session in self.sessions)
 
 
 class TranslationResult(NamedTuple):
-    """How it ended: in numbers, by what it was stopped, if anything, its files, and what went out by language.
+    """The result of a translation job.
 
-    `with_gaps` are rounds whose earlier rounds are missing; they went out only where that was wanted.
+    `stopped_by` is what stopped it, if anything. `written` counts the exported pairs by language, `missing_context` the
+    rounds of a conversation with a missing earlier round, which are exported only if `partial`.
     """
 
     report: Report
@@ -73,25 +72,25 @@ class TranslationResult(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """0 all done in the languages asked for, 1 with pairs that are not, or the code of what stopped it."""
+        """0 if all is done in the requested languages, 1 if some pairs are not, or the code of what stopped it."""
         if self.stopped_by is not None:
             return self.stopped_by.exit_code
-        numbers = self.report.translation
-        return 0 if numbers is not None and numbers.done(self.languages) else 1
+        translation = self.report.translation
+        return 0 if translation is not None and translation.is_complete(self.languages) else 1
 
 
 class RunResult(NamedTuple):
-    """How a run ended: in numbers, and by what it was stopped, if anything."""
+    """The result of a run. `stopped_by` is what stopped it, if anything."""
 
     report: Report
     stopped_by: SyphusError | None
     files: tuple[str, ...]  #: written at the end, the MIMIC-IT dataset first
     sample: list[Pair]  #: a few of the pairs
-    translated: TranslationResult | None = None  #: where that was asked for, too
+    translated: TranslationResult | None = None  #: with `--languages`
 
     @property
     def exit_code(self) -> int:
-        """0 all done, 1 with rows or translations that are not ok, or the code of what stopped the run."""
+        """0 if all is done, 1 if some rows or translations are not ok, or the code of what stopped the run."""
         stopped_by = self.stopped_by or (self.translated.stopped_by if self.translated else None)
         if stopped_by is not None:
             return stopped_by.exit_code
@@ -101,7 +100,7 @@ class RunResult(NamedTuple):
 
 
 def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -> Report:
-    """Reads a run's numbers from its ledger; a `brief` report leaves out the translations."""
+    """Make the report of a run from its ledger. A `brief` report leaves out the translations."""
     spending = count_spending(store)
     return Report(
         stage,
@@ -118,13 +117,13 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Writes `report.json`, indented, in UTF-8."""
+    """Write `report.json`, indented, in UTF-8. Raises `StorageError` if the disk fails."""
     with replace_file(path) as file:
         file.write(orjson.dumps(as_json(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def as_json(report: Report) -> dict[str, object]:
-    """The report as JSON values; times are UTC, in ISO 8601."""
+    """Return the report as JSON values. Times are UTC, in ISO 8601."""
     counts, spending = report.counts, report.spending
     usage = spending.usage
     translated = {"translation": translation_as_json(report.translation)} if report.translation else {}
@@ -158,7 +157,7 @@ def as_json(report: Report) -> dict[str, object]:
 
 
 def _answers(spending: Spending) -> dict[str, int]:
-    """Answers by model, over all stages."""
+    """Count the answers of all stages by model."""
     answers: Counter[str] = Counter()
     for use in spending.models:
         answers[use.model] += use.answers

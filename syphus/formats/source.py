@@ -1,4 +1,4 @@
-"""What a format is written from: the accepted pairs of a run, as often as they are wanted, and their train file."""
+"""What a format gets to write: the accepted pairs of a run, and their train file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from syphus.ledger.results import QueryResult
 
 
 class ExportSource(NamedTuple):
-    """A run on its way out. `name` is the plugin's `short_name`, with which the names of files begin.
+    """A run to export. `name` is the plugin's `short_name`, the prefix of all file names.
 
-    `results` gives the accepted pairs, query by query, in input order, `train` the entries of the train file,
-    `most_images` the largest number of images that any pair has. `meta` is the header of a MIMIC-IT file.
+    `results()` yields the accepted pairs, query by query, in input order, and can be called again. `max_images()` is
+    the largest number of images of a pair. `meta` is the header of a MIMIC-IT file, `train()` its train file.
     """
 
     name: str

@@ -1,6 +1,7 @@
-"""Translations in numbers: by language where the pairs stand, what they have cost, and some beside their source.
+"""Reports on translations by language: counts, cost, a judge's verdicts, and a sample beside the source.
 
-From the ledger alone: the same ledger gives the same report.
+The same ledger always gives the same report. The stage names are here too: `status` and `report.json` use them without
+the rest of translation.
 """
 
 from __future__ import annotations
@@ -19,15 +20,25 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import PartCounts, PartUse, count_part_spending, count_parts, count_wholes, has_parts
 from syphus.types import State, Usage
 
-# FOLDED from judged.py:
-# What a judge has said of translations, by language; from the ledger alone.
+TRANSLATE_STAGE, RETRY_STAGE = "translate", "translate again"  #: the names of the stages
+JUDGE_STAGE = "judge translations"
+LANGUAGES_KEY = "languages"  #: in the meta table: the codes of all languages ever requested, separated by commas
+CHUNK_MARK = '"of":'  #: in the meta (JSON) of queries that are chunks of a long pair, and in no other
 
-JUDGE_STAGE = "judge translations"  #: the name of the stage
-MAX_BAD_SHOWN = 20  #: bad ones of each language, at the most
+SAMPLE_SIZE = 20  #: pairs of each language
+MAX_BAD_SHOWN = 20  #: bad translations of each language
+
+
+class SamplePair(NamedTuple):
+    """A pair beside its source. The texts are (instruction, answer)."""
+
+    id: str
+    source: tuple[str, str]
+    translation: tuple[str, str]
 
 
 class BadTranslation(NamedTuple):
-    """A translation that was found bad, beside its source: each instruction and answer."""
+    """A translation that a judge found bad. The texts are (instruction, answer)."""
 
     id: str
     fault: str
@@ -37,116 +48,55 @@ class BadTranslation(NamedTuple):
 
 
 class JudgedCounts(NamedTuple):
-    """The findings in one language. `unclear` are answers that are no verdict, `waiting` were not judged yet."""
+    """The verdicts in one language. `unclear` counts answers that are no verdict, `pending` what is not judged yet."""
 
     good: int
     bad: Counter[str]  #: by fault
     unclear: int
     pending: int
-    shown: list[BadTranslation]  #: the first of those that are bad
+    shown: list[BadTranslation]  #: the first of the bad ones
 
     @property
     def total(self) -> int:
-        """Verdicts."""
+        """The number of verdicts."""
         return self.good + self.bad.total()
 
 
-def read_verdicts(store: Store) -> dict[str, JudgedCounts]:
-    """By language; a language of which nothing was to be judged is not there."""
-    found: dict[str, JudgedCounts] = {}
-    for each in answered_queries(store, JUDGE_STAGE):
-        code, name = each.query.id.split(" ", 1)
-        so_far = found.get(code) or JudgedCounts(0, Counter(), 0, 0, [])
-        if each.state is State.PENDING:
-            found[code] = so_far._replace(pending=so_far.pending + 1)
-        elif each.state is not State.OK:
-            found[code] = so_far._replace(unclear=so_far.unclear + 1)
-        else:
-            found[code] = _with_verdict(so_far, name, each.query.text, each.detail)
-    return found
-
-
-def _with_verdict(so_far: JudgedCounts, name: str, texts: str, detail: str) -> JudgedCounts:
-    opinion = read_verdict(detail)
-    if opinion.fault == NO_FAULT:
-        return so_far._replace(good=so_far.good + 1)
-    so_far.bad[opinion.fault] += 1
-    if len(so_far.shown) < MAX_BAD_SHOWN:
-        source, translation = (tuple(each) for each in orjson.loads(texts))
-        so_far.shown.append(BadTranslation(name, opinion.fault, opinion.reason, source, translation))
-    return so_far
-
-
-def judged_as_json(judged: JudgedCounts) -> dict[str, object]:
-    """The findings as JSON values."""
-    return {
-        "good": judged.good,
-        "bad": {fault: judged.bad[fault] for fault in TRANSLATION_FAULTS if judged.bad[fault]},
-        "unclear": judged.unclear,
-        "waiting": judged.pending,
-        "found": [
-            {
-                "id": each.id,
-                "fault": each.fault,
-                "reason": each.reason,
-                "source": dict(zip(("instruction", "answer"), each.source, strict=True)),
-                "translation": dict(zip(("instruction", "answer"), each.translation, strict=True)),
-            }
-            for each in judged.shown
-        ],
-    }
-
-
-TRANSLATE_STAGE, RETRY_STAGE = "translate", "translate again"  #: the names of the two stages
-CHUNK_MARK = '"of":'  #: in the meta of the queries that are pieces of a long pair, and of no others
-LANGUAGES_KEY = "languages"  #: meta: the codes of all languages that were ever asked for, with commas
-
-SAMPLE_SIZE = 20  #: pairs of each language
-
-
-class SamplePair(NamedTuple):
-    """A pair beside its source: each instruction and answer."""
-
-    id: str
-    source: tuple[str, str]
-    translation: tuple[str, str]
-
-
 class LanguageReport(NamedTuple):
-    """One language. `cost` is in dollars, None where a price is not known."""
+    """The report on one language. `cost` is in dollars, None if a price is unknown."""
 
     code: str
     counts: PartCounts
-    answers: int  #: that it was asked for in
-    usage: Usage  #: its share of their tokens
+    answers: int  #: to requests that asked for this language
+    usage: Usage  #: the share of this language in their tokens
     cost: float | None
     sample: list[SamplePair]
-    judged: JudgedCounts | None = None  #: where a judge was asked about some
+    judged: JudgedCounts | None = None  #: if a judge was asked
 
     @property
     def ok(self) -> int:
-        """Pairs that are translated."""
+        """The number of translated pairs."""
         return self.counts.states[State.OK]
 
 
 class TranslationReport(NamedTuple):
-    """All languages of a folder."""
+    """The report on all languages of a folder. `pairs` is the number of English pairs."""
 
     pairs: int
     languages: list[LanguageReport]
 
-    def done(self, codes: list[str]) -> bool:
-        """Whether every pair is there in these languages."""
+    def is_complete(self, codes: list[str]) -> bool:
+        """Return whether every pair is translated into these languages."""
         return all(each.ok == self.pairs for each in self.languages if each.code in codes)
 
 
 def known_languages(store: Store) -> list[str]:
-    """The codes of all languages that this folder was ever to have, in their order."""
+    """Return the codes of all languages ever requested in this folder."""
     return [code for code in str(get_meta(store, LANGUAGES_KEY) or "").split(",") if code]
 
 
 def read_translation(store: Store, prices: Prices) -> TranslationReport | None:
-    """The numbers; None where nothing was ever to be translated."""
+    """Read the report; None if nothing was ever translated here."""
     codes = known_languages(store)
     if not codes or not has_parts(store, TRANSLATE_STAGE):
         return None
@@ -162,7 +112,7 @@ def read_translation(store: Store, prices: Prices) -> TranslationReport | None:
 
 
 def as_json(report: TranslationReport) -> dict[str, object]:
-    """The report as JSON values."""
+    """Return the report as JSON values."""
     return {"pairs": report.pairs, "languages": {each.code: _language_as_json(each) for each in report.languages}}
 
 
@@ -203,8 +153,11 @@ def _language_as_json(report: LanguageReport) -> dict[str, object]:
 
 
 def _sample(store: Store, code: str) -> list[SamplePair]:
-    """Pairs drawn by lot, the same ones for the same ledger."""
-    random = Random(f"sample/{code}")  # what is drawn is a place among the numbers: there may be a million of them
+    """Draw a random sample of pairs, always the same for the same ledger.
+
+    Draws query numbers and takes the next translated pair, so that a million pairs need not be read.
+    """
+    random = Random(f"sample/{code}")
     ((least, most),) = store.read(
         "SELECT min(n), max(n) FROM query WHERE stage = ? AND position IS NOT NULL", TRANSLATE_STAGE
     )
@@ -213,13 +166,13 @@ def _sample(store: Store, code: str) -> list[SamplePair]:
         row = store.read_one(_NEXT, code, random.randint(least, most), TRANSLATE_STAGE)
         if row is not None and len(found) < SAMPLE_SIZE:
             found[row[0]] = row[1:]
-    if found and len(found) < SAMPLE_SIZE:  # few pairs: all of them
+    if found and len(found) < SAMPLE_SIZE:  # few pairs: take all
         rows = store.read(_NEXT.replace("LIMIT 1", f"LIMIT {SAMPLE_SIZE}"), code, least, TRANSLATE_STAGE)
         found |= {n: tuple(rest) for n, *rest in rows}
-    return [_shown(*found[n]) for n in sorted(found)[:SAMPLE_SIZE]]
+    return [_sample_pair(*found[n]) for n in sorted(found)[:SAMPLE_SIZE]]
 
 
-# The joins in this order: the next part of that language is at hand, and the query is then known by its number.
+# CROSS JOIN fixes the order: first the next part of that language by its index, then its query by number.
 _NEXT = (
     "SELECT part.n, id, annotation.text, part.text "
     "FROM part CROSS JOIN query USING (n) CROSS JOIN annotation USING (n) "
@@ -228,5 +181,51 @@ _NEXT = (
 )
 
 
-def _shown(name: str, source: str, translated: str) -> SamplePair:
+def _sample_pair(name: str, source: str, translated: str) -> SamplePair:
     return SamplePair(name, tuple(orjson.loads(source)), tuple(orjson.loads(translated)))
+
+
+def read_verdicts(store: Store) -> dict[str, JudgedCounts]:
+    """Count the verdicts by language; leaves out languages without a judged sample."""
+    counts: dict[str, JudgedCounts] = {}
+    for each in answered_queries(store, JUDGE_STAGE):
+        code, name = each.query.id.split(" ", 1)
+        so_far = counts.get(code) or JudgedCounts(0, Counter(), 0, 0, [])
+        if each.state is State.PENDING:
+            counts[code] = so_far._replace(pending=so_far.pending + 1)
+        elif each.state is not State.OK:
+            counts[code] = so_far._replace(unclear=so_far.unclear + 1)
+        else:
+            counts[code] = _with_verdict(so_far, name, each.query.text, each.detail)
+    return counts
+
+
+def _with_verdict(so_far: JudgedCounts, name: str, texts: str, detail: str) -> JudgedCounts:
+    verdict = read_verdict(detail)
+    if verdict.fault == NO_FAULT:
+        return so_far._replace(good=so_far.good + 1)
+    so_far.bad[verdict.fault] += 1
+    if len(so_far.shown) < MAX_BAD_SHOWN:
+        source, translation = (tuple(each) for each in orjson.loads(texts))
+        so_far.shown.append(BadTranslation(name, verdict.fault, verdict.reason, source, translation))
+    return so_far
+
+
+def judged_as_json(judged: JudgedCounts) -> dict[str, object]:
+    """Return the verdict counts as JSON values."""
+    return {
+        "good": judged.good,
+        "bad": {fault: judged.bad[fault] for fault in TRANSLATION_FAULTS if judged.bad[fault]},
+        "unclear": judged.unclear,
+        "waiting": judged.pending,
+        "found": [
+            {
+                "id": each.id,
+                "fault": each.fault,
+                "reason": each.reason,
+                "source": dict(zip(("instruction", "answer"), each.source, strict=True)),
+                "translation": dict(zip(("instruction", "answer"), each.translation, strict=True)),
+            }
+            for each in judged.shown
+        ],
+    }

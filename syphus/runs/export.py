@@ -48,8 +48,9 @@ def _check(formats: Sequence[str]) -> None:
             raise ConfigError(f"--format {name}: it must be one of {', '.join(FORMATS)}.")
     if not formats:
         raise ConfigError(f"Add --format: {', '.join(FORMATS)}.")
-    if "parquet" in formats:
-        require_pyarrow("--format parquet")
+    for name in formats:
+        if FORMATS[name].needs_pyarrow:
+            require_pyarrow(f"--format {name}")
 
 
 def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: Iterable[Path]) -> tuple[str, ...]:
