@@ -28,7 +28,7 @@ from common import ROOT, Run, Server, measured, table
 
 from syphus.answers.translation import LANGUAGES, PairFeatures, Translatable, check_translation
 from syphus.simulator.model_answers import count_tokens
-from syphus.simulator.translation.made_up import damaged, made_up
+from syphus.simulator.translation.fake_text import fake_translation, with_damage
 
 PAIRS, THREADS, DAMAGE = 1000, 32, 0.1
 _THINGS = ("red bicycle", "wooden bench", "street lamp", "yellow taxi", "small dog", "glass door", "market stall")
@@ -121,9 +121,9 @@ def first_way(file: Path, share: float) -> tuple[float, float]:
         source = {"instruction": pair.instruction, "answer": pair.answer}
         fields: dict[str, dict[str, str]] = {"a": {}, "b": {}}
         for code, language in LANGUAGES.items():
-            made = {field: made_up(text, code, field) for field, text in source.items()}
+            made = {field: fake_translation(text, code, field) for field, text in source.items()}
             if rng.random() < wrong:
-                made = damaged(source, made, code, rng)
+                made = with_damage(source, made, code, rng)
             good = good and check_translation(features, Translatable(**made), language).ok
             fields["a"][code], fields["b"][code] = made["instruction"], made["answer"]
         return json.dumps(fields, ensure_ascii=False), good

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from syphus.errors import ConfigError
-from syphus.simulator import FAULTS, Simulation, changed, run_simulated
+from syphus.simulator import FAULTS, Simulation, run_simulated, with_options
 from syphus.simulator.settings import as_options
 
 
@@ -16,7 +16,7 @@ def simulate(port: int, settings: Sequence[str]) -> None:
     if wrong:
         raise ConfigError(f"--set {wrong[0]}: NAME=VALUE is needed; `--set help` lists the names.")
     try:
-        simulation = changed(Simulation(), {name.strip(): value for name, _, value in pairs})
+        simulation = with_options(Simulation(), {name.strip(): value for name, _, value in pairs})
     except ValueError as error:
         raise ConfigError(str(error)) from error
     run_simulated(simulation, port)
@@ -29,7 +29,7 @@ def explanation() -> list[str]:
         "Settings, as --set NAME=VALUE; lists with commas, mappings as JSON:",
         *(f"  {name}={_shown(value)}" for name, value in {"key": "", **as_options(Simulation())}.items()),
         "Faults, for script, poison, poison_once and faults:",
-        *(f"  {name.ljust(wide)}  {fault.about}" for name, fault in sorted(FAULTS.items())),
+        *(f"  {name.ljust(wide)}  {fault.description}" for name, fault in sorted(FAULTS.items())),
     ]
 
 

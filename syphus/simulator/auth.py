@@ -38,7 +38,7 @@ class Client:
     api_version: str
 
 
-def caller(request: web.BaseRequest, simulation: Simulation) -> Client:
+def authenticate(request: web.BaseRequest, simulation: Simulation) -> Client:
     """The caller behind `request`. Raises `Rejected` for a missing or wrong key, an unknown deployment or api-
     version.
     """
@@ -69,9 +69,9 @@ def _azure_caller(key: str, path: str, version: str, simulation: Simulation) -> 
     return Client(key, azure=True, deployment=deployment, api_version=version)
 
 
-def check_chat(chat: ChatRequest, who: Client, simulation: Simulation) -> None:
+def check_parameters(chat: ChatRequest, client: Client, simulation: Simulation) -> None:
     """Raises `Rejected` for a model or a parameter that this endpoint does not take."""
-    if simulation.models and not who.deployment and chat.model not in simulation.models:
+    if simulation.models and not client.deployment and chat.model not in simulation.models:
         raise Rejected(unknown_model(chat.model))
     refused = ("max_tokens",) * simulation.refuse_max_tokens
     for name in (*refused, *simulation.refuse_parameters):

@@ -18,8 +18,8 @@ from syphus.simulator.replies import Rejected, SimulatedReply, openai_error
 # FOLDED from images.py:
 # The images in a chat request: checked as OpenAI checks them, and from then on what is known of them.
 
-LARGEST_IMAGE = 20_000_000  #: bytes
-LARGEST_REQUEST = 50_000_000  #: bytes
+MAX_IMAGE_BYTES = 20_000_000  #: bytes
+MAX_REQUEST_BYTES = 50_000_000  #: bytes
 _DATA_URL = re.compile(r"data:image/([a-z]+);base64,", re.IGNORECASE)
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 _DETAILS = ("low", "high", "auto")
@@ -27,11 +27,11 @@ _BAD_FORMAT = (
     "You uploaded an unsupported image. Please make sure your image has of one the following formats: "
     "['png', 'jpeg', 'gif', 'webp']."
 )
-BROKEN = "The image data you provided does not represent a valid image. Please check your input and try again."
+BROKEN_IMAGE = "The image data you provided does not represent a valid image. Please check your input and try again."
 NO_VISION = "Invalid content type. image_url is only supported by certain models."
 
 
-class SeenImage(NamedTuple):
+class RequestImage(NamedTuple):
     """What is known of an image; width and height are 0 where Pillow is not installed."""
 
     digest: str
@@ -45,7 +45,7 @@ class SeenImage(NamedTuple):
         return f"{self.width}x{self.height} {self.format} {self.detail}"
 
 
-def see_image(part: object, where: str, model: str, vision: bool) -> SeenImage:
+def read_image(part: object, where: str, model: str, vision: bool) -> RequestImage:
     """The image in a part of a message's content. Raises `Rejected` with the 400 that it would get."""
     if not vision:
         raise _refused(NO_VISION, f"{where}.type", None)
@@ -62,11 +62,11 @@ def see_image(part: object, where: str, model: str, vision: bool) -> SeenImage:
         data = base64.b64decode(url[head.end() :], validate=True)
     except binascii.Error:
         raise _refused("Invalid base64 image_url.", where, "invalid_base64_image") from None
-    if len(data) > LARGEST_IMAGE:
+    if len(data) > MAX_IMAGE_BYTES:
         raise _refused("The image is larger than 20 MB.", where, "image_too_large")
     form, width, height = _measured(data, where)
     tokens = ImageRules(model, detail=detail).tokens(max(1, width), max(1, height))
-    return SeenImage(blake2b(data, digest_size=16).hexdigest(), form, width, height, detail, tokens)
+    return RequestImage(blake2b(data, digest_size=16).hexdigest(), form, width, height, detail, tokens)
 
 
 def _measured(data: bytes, where: str) -> tuple[str, int, int]:
@@ -81,7 +81,7 @@ def _measured(data: bytes, where: str) -> tuple[str, int, int]:
             form = image.format or ""
             image.load()
     except Exception as error:
-        raise _refused(BROKEN, where, "image_parse_error") from error
+        raise _refused(BROKEN_IMAGE, where, "image_parse_error") from error
     if form not in _FORMATS:
         raise _refused(_BAD_FORMAT, where, "invalid_image_format")
     return form, *image.size
@@ -119,7 +119,7 @@ class ChatRequest:
     stream: bool
 
     @property
-    def asked(self) -> object:
+    def last_content(self) -> object:
         """What the last message says, as it was sent."""
         messages = self.body["messages"]
         return messages[-1].get("content") if isinstance(messages, list) else None
@@ -131,7 +131,7 @@ def read_chat(raw: bytes, vision: bool = True) -> ChatRequest:
     Raises `Rejected` with the 400 that OpenAI gives for a body that is not JSON, has no messages, or has a parameter of
     the wrong type or out of its range; the 413 for more than it takes.
     """
-    if len(raw) > LARGEST_REQUEST:
+    if len(raw) > MAX_REQUEST_BYTES:
         raise Rejected(openai_error(413, "The request is larger than 50 MB.", code="request_too_large"))
     body = parse_body(raw)
     messages = [_with_images(n, message, body, vision) for n, message in enumerate(_messages(body))]
@@ -162,11 +162,11 @@ def text_of(message: Body) -> str:
     return "\n".join(str(part["text"]) for part in parts if isinstance(part, dict) and "text" in part)
 
 
-def images_of(message: Body) -> list[SeenImage]:
+def images_of(message: Body) -> list[RequestImage]:
     """The images of one message."""
     content = message.get("content")
     parts = content if isinstance(content, list) else []
-    return [SeenImage(*part["seen"]) for part in parts if isinstance(part, dict) and part.get("type") == _SEEN]
+    return [RequestImage(*part["seen"]) for part in parts if isinstance(part, dict) and part.get("type") == _SEEN]
 
 
 def _with_images(position: int, message: Body, body: Body, vision: bool) -> Body:
@@ -176,7 +176,7 @@ def _with_images(position: int, message: Body, body: Body, vision: bool) -> Body
         return message
     model = str(body.get("model") or "")
     parts = [
-        {"type": _SEEN, "seen": list(see_image(part, f"messages.[{position}].content.[{place}]", model, vision))}
+        {"type": _SEEN, "seen": list(read_image(part, f"messages.[{position}].content.[{place}]", model, vision))}
         if isinstance(part, dict) and part.get("type") == "image_url"
         else part
         for place, part in enumerate(content)

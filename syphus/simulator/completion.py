@@ -9,7 +9,7 @@ import orjson
 
 from syphus.simulator.chat_request import ChatRequest
 from syphus.simulator.model_answers import SimulatedAnswer
-from syphus.simulator.prompt_reader import ReadPrompt
+from syphus.simulator.prompt_reader import ParsedPrompt
 from syphus.simulator.replies import SimulatedReply, json_reply
 from syphus.types import Usage
 
@@ -20,14 +20,14 @@ CATEGORIES = ("hate", "self_harm", "sexual", "violence")
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Exchange:
     """One request that got past the door, with the answer that was written for it: all that a fault can play with."""
 
     chat: ChatRequest
-    prompt: ReadPrompt
+    prompt: ParsedPrompt
     answer: SimulatedAnswer
     seed: int
-    name: str  #: the model or deployment that was asked for; "chat" where none was named
+    requested_model: str  #: the model or deployment that was asked for; "chat" where none was named
     azure: bool
     key: str  #: as the client sent it
     api_version: str
@@ -40,34 +40,34 @@ class Case:
     @property
     def model(self) -> str:
         """The name in the answer, which says that it is made up."""
-        return f"simulated-{self.name}"
+        return f"simulated-{self.requested_model}"
 
 
-def completion(case: Case, answer: SimulatedAnswer | None = None) -> Json:
-    """The completion object with `answer` (by default the one that was written for `case`)."""
-    if case.embeddings is not None:
-        return dict(case.embeddings)
-    given = answer or case.answer
+def completion_object(exchange: Exchange, answer: SimulatedAnswer | None = None) -> Json:
+    """The completion object with `answer` (by default the one that was written for `exchange`)."""
+    if exchange.embeddings is not None:
+        return dict(exchange.embeddings)
+    given = answer or exchange.answer
     choices = [
-        choice(case, index, {"content": text}, reason)
+        choice_object(exchange, index, {"content": text}, reason)
         for index, (text, reason) in enumerate(zip(given.texts, given.finish_reasons, strict=True))
     ]
     whole: Json = {
-        "id": case.id,
+        "id": exchange.id,
         "object": "chat.completion",
-        "created": case.created,
-        "model": case.model,
+        "created": exchange.created,
+        "model": exchange.model,
         "choices": choices,
         "usage": usage_object(given.usage),
         "service_tier": "default",
         "system_fingerprint": FINGERPRINT,
     }
-    if case.azure:
+    if exchange.azure:
         whole["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": filter_results()}]
     return whole
 
 
-def choice(case: Case, index: int, message: Mapping[str, object], finish_reason: str) -> Json:
+def choice_object(exchange: Exchange, index: int, message: Mapping[str, object], finish_reason: str) -> Json:
     """One choice; `message` changes the usual message of an assistant."""
     made: Json = {
         "index": index,
@@ -75,7 +75,7 @@ def choice(case: Case, index: int, message: Mapping[str, object], finish_reason:
         "logprobs": None,
         "finish_reason": finish_reason,
     }
-    if case.azure:
+    if exchange.azure:
         made["content_filter_results"] = filter_results()
     return made
 
@@ -104,34 +104,34 @@ def usage_object(usage: Usage) -> Json:
     }
 
 
-def good_reply(case: Case) -> SimulatedReply:
+def normal_reply(exchange: Exchange) -> SimulatedReply:
     """The ordinary 200, as a stream of events if the client asked for one."""
     return (
-        SimulatedReply(200, event_stream(case), content_type=EVENT_STREAM)
-        if case.chat.stream
-        else json_reply(200, completion(case))
+        SimulatedReply(200, event_stream(exchange), content_type=EVENT_STREAM)
+        if exchange.chat.stream
+        else json_reply(200, completion_object(exchange))
     )
 
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
-def event_stream(case: Case, *, error: bool = False, done: bool = True) -> bytes:
-    """The answer of `case` as server-sent events: the first choice word by word, then usage and [DONE].
+def event_stream(exchange: Exchange, *, error: bool = False, done: bool = True) -> bytes:
+    """The answer of `exchange` as server-sent events: the first choice word by word, then usage and [DONE].
 
     With `error` an error object comes half-way and nothing after it; without `done` the stream just ends half-way.
     """
-    words = case.answer.texts[0].split(" ")
+    words = exchange.answer.texts[0].split(" ")
     if error or not done:
         words = words[: len(words) // 2]
-    chunks = [_chunk(case, {"delta": {"content": word if first else f" {word}"}}) for first, word in _marked(words)]
+    chunks = [_chunk(exchange, {"delta": {"content": word if first else f" {word}"}}) for first, word in _marked(words)]
     if error:
         chunks.append(
             {"error": {"message": "The server had an error while processing your request.", "type": "server_error"}}
         )
     elif done:
-        chunks.append(_chunk(case, {"delta": {}, "finish_reason": case.answer.finish_reasons[0]}))
-        chunks.append({**_chunk(case, None), "usage": usage_object(case.answer.usage)})
+        chunks.append(_chunk(exchange, {"delta": {}, "finish_reason": exchange.answer.finish_reasons[0]}))
+        chunks.append({**_chunk(exchange, None), "usage": usage_object(exchange.answer.usage)})
     events = [b"data: " + orjson.dumps(chunk) for chunk in chunks]
     if done and not error:
         events.append(b"data: [DONE]")
@@ -142,8 +142,13 @@ def _marked(words: list[str]) -> list[tuple[bool, str]]:
     return [(place == 0, word) for place, word in enumerate(words)]
 
 
-def _chunk(case: Case, part: Json | None) -> Json:
-    head: Json = {"id": case.id, "object": "chat.completion.chunk", "created": case.created, "model": case.model}
+def _chunk(exchange: Exchange, part: Json | None) -> Json:
+    head: Json = {
+        "id": exchange.id,
+        "object": "chat.completion.chunk",
+        "created": exchange.created,
+        "model": exchange.model,
+    }
     head["system_fingerprint"] = FINGERPRINT
     head["choices"] = [] if part is None else [{"index": 0, "finish_reason": None, **part}]
     return head

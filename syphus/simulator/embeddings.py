@@ -36,7 +36,7 @@ class EmbeddingsRequest(NamedTuple):
     base64: bool
 
 
-def read_texts(raw: bytes) -> EmbeddingsRequest:
+def read_embeddings_request(raw: bytes) -> EmbeddingsRequest:
     """The request in `raw` (JSON, UTF-8). Raises `Rejected` with the 400 that OpenAI gives for a bad one."""
     body = parse_body(raw)
     texts = _input(body)
@@ -55,11 +55,11 @@ def read_texts(raw: bytes) -> EmbeddingsRequest:
     return EmbeddingsRequest(chat, texts, dimension, encoding == "base64")
 
 
-def embeddings_object(asked: EmbeddingsRequest, name: str, tokens: int) -> dict[str, object]:
+def embeddings_object(request: EmbeddingsRequest, name: str, tokens: int) -> dict[str, object]:
     """The whole answer, as OpenAI writes it; `name` is the model or deployment that was asked for."""
-    vectors = [embedding(text, asked.dimension) for text in asked.texts]
+    vectors = [embedding(text, request.dimension) for text in request.texts]
     data = [
-        {"object": "embedding", "index": index, "embedding": _base64(vector) if asked.base64 else vector}
+        {"object": "embedding", "index": index, "embedding": _base64(vector) if request.base64 else vector}
         for index, vector in enumerate(vectors)
     ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}

@@ -16,18 +16,18 @@ from random import Random
 import orjson
 from aiohttp import web
 
-from syphus.simulator.auth import Client, caller, check_chat
+from syphus.simulator.auth import Client, authenticate, check_parameters
 from syphus.simulator.chat_request import ChatRequest, images_of, read_chat
-from syphus.simulator.completion import Case, good_reply
+from syphus.simulator.completion import Exchange, normal_reply
 from syphus.simulator.embeddings import ROUTE as EMBEDDINGS
-from syphus.simulator.embeddings import EmbeddingsRequest, embeddings_object, read_texts
+from syphus.simulator.embeddings import EmbeddingsRequest, embeddings_object, read_embeddings_request
 from syphus.simulator.faults import FAULTS, Cost
-from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, answer
-from syphus.simulator.prompt_reader import PromptBook, ReadPrompt
-from syphus.simulator.rate import RateLimits, Refusal
+from syphus.simulator.form_types import DefectShares
+from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, write_answer
+from syphus.simulator.prompt_reader import ParsedPrompt, PromptReader
+from syphus.simulator.rate_limiter import LimitExceeded, RateLimits
 from syphus.simulator.replies import Delivery, Rejected, SimulatedReply, deliver, json_reply, openai_error
-from syphus.simulator.scene import DefectShares
-from syphus.simulator.settings import OK, Simulation, as_options, changed
+from syphus.simulator.settings import OK, Simulation, as_options, with_options
 from syphus.simulator.stats import CLIENT_LEFT, RequestRecord, ServerStats
 from syphus.types import Usage
 
@@ -41,7 +41,7 @@ class _Call:
     number: int
     at: float
     id: str  #: of the request and of its completion
-    prompt: ReadPrompt | None = None
+    prompt: ParsedPrompt | None = None
     fault: str = ""
     cost: Cost = Cost.FREE
     usage: Usage = field(default_factory=Usage)
@@ -82,12 +82,12 @@ class SimulatedEndpoint:
 
     def configure(self, options: Mapping[str, object]) -> None:
         """Change settings by name, as `changed` does. What is set starts afresh: limits full, a script at its start."""
-        self.simulation = changed(self.simulation, options)
+        self.simulation = with_options(self.simulation, options)
         self._apply(set(options))
 
     def _apply(self, given: set[str]) -> None:
         simulation = self.simulation
-        self._manners = ModelBehaviour(
+        self._behaviour = ModelBehaviour(
             simulation.seed,
             simulation.sloppiness,
             simulation.cold_sloppiness,
@@ -103,13 +103,13 @@ class SimulatedEndpoint:
             self._chooser = FaultChooser(simulation.seed)
             self._latency = Random(f"latency/{simulation.seed}")
         if given & {"all", "capacity"}:
-            self._places = asyncio.Semaphore(simulation.capacity) if simulation.capacity else nullcontext()
+            self._slots = asyncio.Semaphore(simulation.capacity) if simulation.capacity else nullcontext()
 
     def reset(self) -> None:
         """Forget everything that was seen: counters, bill, messages, the prompt cache. The settings stay."""
         self.stats = ServerStats(in_flight=self.stats.in_flight)
         self.requests = deque(maxlen=self.simulation.keep_requests)
-        self._book = PromptBook()
+        self._book = PromptReader()
         self._answered: set[bytes] = set()
         self._started = time.monotonic()
 
@@ -122,7 +122,7 @@ class SimulatedEndpoint:
         """Answer one request on whatever route."""
         path, method = request.path, request.method
         if path.endswith(("/chat/completions", EMBEDDINGS)) and method == "POST":
-            return await self._tracked(request)
+            return await self._handle_model_request(request)
         if path == "/config":
             reply = self._config(dict(request.query), await request.read())
         elif method == "GET" and path.endswith("/models") and self.simulation.list_models:
@@ -150,7 +150,7 @@ class SimulatedEndpoint:
         models = [{"id": name, "object": "model", "created": 0, "owned_by": "simulated"} for name in names]
         return json_reply(200, {"object": "list", "data": models})
 
-    async def _tracked(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle_model_request(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request to a model and write it into the bill, whatever becomes of it."""
         task = asyncio.current_task()
         assert task is not None
@@ -162,13 +162,13 @@ class SimulatedEndpoint:
             headers = {"x-request-id": f"req_{call.id}", "x-syphus-simulated": "1"}
             if self.simulation.state_limits:
                 headers |= self._limits.headers()
-            call.status = reply.seen_status
+            call.status = reply.received_status
             return await deliver(request, reply, headers, self.simulation.hang_seconds, self.simulation.drip_seconds)
         finally:
             self._busy.discard(task)
-            self._enter(call)
+            self._record(call)
 
-    def _enter(self, call: _Call) -> None:
+    def _record(self, call: _Call) -> None:
         record = call.record()
         self.requests.append(record)
         self.stats.end(record)
@@ -181,46 +181,48 @@ class SimulatedEndpoint:
         simulation = self.simulation
         if simulation.down:
             call.fault = "down"
-            return SimulatedReply(200, wire=Delivery.RESET)
+            return SimulatedReply(200, delivery=Delivery.RESET)
         try:
-            who = caller(request, simulation)
-            texts = read_texts(raw) if request.path.endswith(EMBEDDINGS) else None
+            who = authenticate(request, simulation)
+            texts = read_embeddings_request(raw) if request.path.endswith(EMBEDDINGS) else None
             chat = texts.chat if texts else read_chat(raw, simulation.vision)
-            check_chat(chat, who, simulation)
+            check_parameters(chat, who, simulation)
         except Rejected as rejected:
             return rejected.reply
         call.images = tuple(str(image) for message in chat.messages for image in images_of(message))
-        call.prompt = prompt = self._look(chat)
-        if refusal := self._over_limit(chat, prompt):
+        call.prompt = prompt = self._read_prompt(chat)
+        if refusal := self._check_limits(chat, prompt):
             return refusal.reply(_name(chat, who), who.api_version if who.azure else None)
         return await self._answer(chat, texts, prompt, who, call)
 
-    def _look(self, chat: ChatRequest) -> ReadPrompt:
+    def _read_prompt(self, chat: ChatRequest) -> ParsedPrompt:
         prompt = self._book.read(chat.messages)
         self.stats.unique += not prompt.repeated
         self.stats.dup_requests += prompt.repeated
         self.stats.dup_after_ok += prompt.key in self._answered
         return prompt
 
-    def _over_limit(self, chat: ChatRequest, prompt: ReadPrompt) -> Refusal | None:
+    def _check_limits(self, chat: ChatRequest, prompt: ParsedPrompt) -> LimitExceeded | None:
         most = self.simulation.max_concurrency
         if most and self.stats.in_flight > most:
-            return Refusal("concurrency", _CROWDED_WAIT)
+            return LimitExceeded("concurrency", _CROWDED_WAIT)
         expected = chat.n * chat.max_tokens if self.simulation.charge == "max" else 0
         return self._limits.admit(prompt.tokens + expected, time.monotonic())
 
     async def _answer(
-        self, chat: ChatRequest, texts: EmbeddingsRequest | None, prompt: ReadPrompt, who: Client, call: _Call
+        self, chat: ChatRequest, texts: EmbeddingsRequest | None, prompt: ParsedPrompt, who: Client, call: _Call
     ) -> SimulatedReply:
         simulation = self.simulation
-        written = SimulatedAnswer((), (), Usage(prompt.tokens)) if texts else answer(chat, prompt, self._manners)
+        written = (
+            SimulatedAnswer((), (), Usage(prompt.tokens)) if texts else write_answer(chat, prompt, self._behaviour)
+        )
         name = _name(chat, who)
-        case = Case(
+        exchange = Exchange(
             chat=chat,
             prompt=prompt,
             answer=written,
             seed=simulation.seed,
-            name=name,
+            requested_model=name,
             embeddings=embeddings_object(texts, name, prompt.tokens) if texts else None,
             azure=who.azure,
             key=who.key,
@@ -232,22 +234,22 @@ class SimulatedEndpoint:
         )
         call.fault = self._chooser.fault(prompt, simulation)
         fault = FAULTS.get(call.fault)
-        reply = fault.play(case) if fault else good_reply(case)
+        reply = fault.make_reply(exchange) if fault else normal_reply(exchange)
         call.cost = fault.cost if fault else Cost.ANSWERED
-        call.usage = reply.usage or case.answer.usage
+        call.usage = reply.usage or exchange.answer.usage
         if simulation.charge == "usage" and call.cost is not Cost.FREE:
             self._limits.settle(call.usage.completion_tokens)
         if call.cost is not Cost.FREE:
-            await self._work()
+            await self._delay()
         return reply
 
-    async def _work(self) -> None:
+    async def _delay(self) -> None:
         """Take as long as an answer takes, and wait for a place before if all are taken."""
         simulation = self.simulation
         if not simulation.latency and not simulation.capacity:
             return
         seconds = simulation.latency * math.exp(self._latency.gauss(0, simulation.latency_sigma))
-        async with self._places:
+        async with self._slots:
             await asyncio.sleep(seconds)
 
 
@@ -265,7 +267,7 @@ class FaultChooser:
         self._seen: set[bytes] = set()
         self._random = Random(f"faults/{seed}")
 
-    def fault(self, prompt: ReadPrompt, simulation: Simulation) -> str:
+    def fault(self, prompt: ParsedPrompt, simulation: Simulation) -> str:
         """The name of the fault that `prompt` meets under `simulation`, "" for none."""
         place = self._asked
         self._asked += 1
@@ -275,7 +277,7 @@ class FaultChooser:
             return "" if chosen == OK else chosen
         return self._poison(prompt, simulation) or _drawn(draw, simulation.faults)
 
-    def _poison(self, prompt: ReadPrompt, simulation: Simulation) -> str:
+    def _poison(self, prompt: ParsedPrompt, simulation: Simulation) -> str:
         found = _matching(simulation.poison, prompt)
         if found or not simulation.poison_once:
             return found
@@ -284,7 +286,7 @@ class FaultChooser:
         return _matching(simulation.poison_once, prompt) if first else ""
 
 
-def _matching(poison: Mapping[str, str], prompt: ReadPrompt) -> str:
+def _matching(poison: Mapping[str, str], prompt: ParsedPrompt) -> str:
     """The fault for the last user message, or for the annotation whose answer that message corrects."""
     return next((name for text, name in poison.items() if text in prompt.last_user or text in prompt.annotation), "")
 

@@ -13,7 +13,7 @@ from random import Random
 
 import orjson
 
-from syphus.simulator.scene import Form, Scene, chatter, leak, some_pairs
+from syphus.simulator.form_types import AnswerInput, Form, with_leak_phrase, write_chatter, write_pairs
 from syphus.simulator.special_forms import BLOCKS, CHOICES, CONVERSATIONS, DESCRIPTION, KEYED_LINES, PLAIN_TEXT, VERDICT
 from syphus.simulator.translation.form import OPINION, TRANSLATIONS
 from syphus.types import Pair
@@ -22,12 +22,12 @@ _HEADER = re.compile(r"^\s*[*#\s]*(question|answer)\b[ \d*]*:", re.IGNORECASE | 
 _FENCE = re.compile(r"^\s*```\w*\s*|\s*```\s*$")
 
 
-def form_of(examples: Sequence[str], system_message: str) -> tuple[Form, bool]:
+def detect_form(examples: Sequence[str], system_message: str) -> tuple[Form, bool]:
     """The form to answer in, and whether an in-context example shows it."""
     for form in FORMS:
-        if examples and form.shown(examples[-1]):
+        if examples and form.count_items(examples[-1]):
             return form, True
-    form = next((form for form in FORMS if form.asked(system_message)), QUESTION_ANSWER)
+    form = next((form for form in FORMS if form.is_requested_by(system_message)), QUESTION_ANSWER)
     told = form is TRANSLATIONS or (
         bool(examples) and form is PLAIN_TEXT
     )  # only the system message tells what they are
@@ -35,7 +35,7 @@ def form_of(examples: Sequence[str], system_message: str) -> tuple[Form, bool]:
 
 
 def _leaking(made: Sequence[Pair]) -> list[Pair]:
-    return [Pair(made[0].instruction, leak(made[0].answer)), *made[1:]]
+    return [Pair(made[0].instruction, with_leak_phrase(made[0].answer)), *made[1:]]
 
 
 # Question and answer lines
@@ -48,40 +48,40 @@ def _lines(made: Sequence[Pair], example: str, gap: str) -> str:
     return gap.join(f"{question}: {pair.instruction}\n{answer}: {pair.answer}" for pair in made)
 
 
-def _gap(scene: Scene, random: Random) -> str:
-    if not scene.example:
+def _gap(source: AnswerInput, random: Random) -> str:
+    if not source.example:
         return random.choice(("\n", "\n\n"))
-    return "\n\n" if re.search(r"\n[ \t]*\n", scene.example.strip()) else "\n"
+    return "\n\n" if re.search(r"\n[ \t]*\n", source.example.strip()) else "\n"
 
 
-def _write_lines(scene: Scene, random: Random) -> str:
-    return _lines(some_pairs(scene, random), scene.example, _gap(scene, random))
+def _write_lines(source: AnswerInput, random: Random) -> str:
+    return _lines(write_pairs(source, random), source.example, _gap(source, random))
 
 
-def _unpaired_lines(scene: Scene, random: Random) -> str:
-    *complete, last = some_pairs(scene, random)
-    gap = _gap(scene, random)
-    return gap.join(part for part in (_lines(complete, scene.example, gap), f"Question: {last.instruction}") if part)
+def _unpaired_lines(source: AnswerInput, random: Random) -> str:
+    *complete, last = write_pairs(source, random)
+    gap = _gap(source, random)
+    return gap.join(part for part in (_lines(complete, source.example, gap), f"Question: {last.instruction}") if part)
 
 
-def _numbered_headers(scene: Scene, random: Random) -> str:
-    made = some_pairs(scene, random)
+def _numbered_headers(source: AnswerInput, random: Random) -> str:
+    made = write_pairs(source, random)
     return "\n\n".join(
         f"**Question {number}:** {pair.instruction}\n**Answer {number}:** {pair.answer}"
         for number, pair in enumerate(made, 1)
     )
 
 
-def _greeting_lines(scene: Scene, random: Random) -> str:
-    return f"Sure! Here are some questions and answers:\n\n{_write_lines(scene, random)}"
+def _greeting_lines(source: AnswerInput, random: Random) -> str:
+    return f"Sure! Here are some questions and answers:\n\n{_write_lines(source, random)}"
 
 
-def _leaking_lines(scene: Scene, random: Random) -> str:
-    return _lines(_leaking(some_pairs(scene, random)), scene.example, _gap(scene, random))
+def _leaking_lines(source: AnswerInput, random: Random) -> str:
+    return _lines(_leaking(write_pairs(source, random)), source.example, _gap(source, random))
 
 
-def _one_pair_lines(scene: Scene, random: Random) -> str:
-    return _lines(some_pairs(scene, random)[:1], scene.example, "\n")
+def _one_pair_lines(source: AnswerInput, random: Random) -> str:
+    return _lines(write_pairs(source, random)[:1], source.example, "\n")
 
 
 # A JSON array of objects
@@ -105,27 +105,27 @@ def _array(made: Sequence[Pair], example: str) -> str:
     ).decode()
 
 
-def _write_array(scene: Scene, random: Random) -> str:
-    return _array(some_pairs(scene, random), scene.example)
+def _write_array(source: AnswerInput, random: Random) -> str:
+    return _array(write_pairs(source, random), source.example)
 
 
-def _unpaired_array(scene: Scene, random: Random) -> str:
-    made = [{"question": pair.instruction, "answer": pair.answer} for pair in some_pairs(scene, random)]
+def _unpaired_array(source: AnswerInput, random: Random) -> str:
+    made = [{"question": pair.instruction, "answer": pair.answer} for pair in write_pairs(source, random)]
     del made[-1]["answer"]
     return orjson.dumps(made).decode()
 
 
-def _greeting_array(scene: Scene, random: Random) -> str:
-    return f"Sure! Here is the JSON that you asked for:\n```json\n{_write_array(scene, random)}\n```"
+def _greeting_array(source: AnswerInput, random: Random) -> str:
+    return f"Sure! Here is the JSON that you asked for:\n```json\n{_write_array(source, random)}\n```"
 
 
 QUESTION_ANSWER = Form(
     "question and answer lines",
-    shown=lambda example: len(_HEADER.findall(example)) // 2,
-    asked=lambda system_message: "question:" in system_message.lower(),
+    count_items=lambda example: len(_HEADER.findall(example)) // 2,
+    is_requested_by=lambda system_message: "question:" in system_message.lower(),
     write=_write_lines,
     defects={
-        "chatter": chatter,
+        "chatter": write_chatter,
         "unpaired": _unpaired_lines,
         "numbered_headers": _numbered_headers,
         "greeting": _greeting_lines,
@@ -136,16 +136,16 @@ QUESTION_ANSWER = Form(
 
 JSON_ARRAY = Form(
     "JSON array",
-    shown=lambda example: len(_objects(example)),
-    asked=lambda system_message: "JSON" in system_message,
+    count_items=lambda example: len(_objects(example)),
+    is_requested_by=lambda system_message: "JSON" in system_message,
     write=_write_array,
     defects={
-        "chatter": chatter,
+        "chatter": write_chatter,
         "unpaired": _unpaired_array,
         "numbered_headers": _numbered_headers,
         "greeting": _greeting_array,
-        "leak_phrase": lambda scene, random: _array(_leaking(some_pairs(scene, random)), scene.example),
-        "one_pair": lambda scene, random: _array(some_pairs(scene, random)[:1], scene.example),
+        "leak_phrase": lambda source, random: _array(_leaking(write_pairs(source, random)), source.example),
+        "one_pair": lambda source, random: _array(write_pairs(source, random)[:1], source.example),
     },
 )
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from syphus.simulator.facts import facts
-from syphus.simulator.scene import Form, Scene
+from syphus.simulator.annotation_facts import extract_facts
+from syphus.simulator.form_types import AnswerInput, Form
 
 Obedience = Literal["form", "examples", "never"]
 OBEDIENCE: tuple[Obedience, ...] = ("form", "examples", "never")
@@ -44,33 +44,33 @@ _STOCK = (
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class JudgedExample:
     """One in-context example: what was asked, what was answered, and what is wrong with it, of FAILURES."""
 
-    asked: str
+    prompt: str
     answer: str
     faults: tuple[str, ...]
 
 
-def lessons(examples: Sequence[tuple[str, str]], form: Form) -> tuple[Lesson, ...]:
+def judge_examples(examples: Sequence[tuple[str, str]], form: Form) -> tuple[JudgedExample, ...]:
     """In-context examples, what was asked and answered, as the model sees them."""
-    most = max((form.shown(answer) for _, answer in examples), default=0)
-    return tuple(Lesson(asked, answer, _faults(asked, answer, form, most)) for asked, answer in examples)
+    most = max((form.count_items(answer) for _, answer in examples), default=0)
+    return tuple(JudgedExample(asked, answer, _faults(asked, answer, form, most)) for asked, answer in examples)
 
 
 def _faults(asked: str, answer: str, form: Form, most: int) -> tuple[str, ...]:
-    shown = form.shown(answer)
+    shown = form.count_items(answer)
     found = {
         FORMAT: not shown and form.name != "plain text",
         UNGROUNDED: _supported(asked, answer) < _SUPPORTED,
         COPIED: any(stock in answer for stock in _STOCK),
-        FEW: shown == 1 < 3 <= most and len(facts(asked)) > 1,
+        FEW: shown == 1 < 3 <= most and len(extract_facts(asked)) > 1,
         LEAK: bool(_LEAKS.search(answer)) and not _LEAKS.search(asked.replace("sentences:", "")),
     }
     return tuple(name for name in FAILURES if found[name])
 
 
-def failure(lessons: Sequence[Lesson], obedience: Obedience, cold: float, random: Random) -> str:
+def choose_failure(lessons: Sequence[JudgedExample], obedience: Obedience, cold: float, random: Random) -> str:
     """How the next answer fails, one of FAILURES, or "". `cold` is the share that fails without examples."""
     bad = [each for each in lessons if each.faults]
     good = len(lessons) - len(bad)
@@ -81,19 +81,19 @@ def failure(lessons: Sequence[Lesson], obedience: Obedience, cold: float, random
     return random.choice(FAILURES) if draw < imitated + share * (1 - imitated) else ""
 
 
-def failing(kind: str, form: Form, lessons: Sequence[Lesson]) -> Callable[[Scene, Random], str]:
+def failure_writer(kind: str, form: Form, lessons: Sequence[JudgedExample]) -> Callable[[AnswerInput, Random], str]:
     """What writes an answer that fails in this way."""
 
-    def copied(_: Scene, random: Random) -> str:
+    def copied(_: AnswerInput, random: Random) -> str:
         if lessons:
             return random.choice(lessons).answer
         return form.write(_about(_STOCK), Random(0))  # to whatever is asked the same
 
-    def ungrounded(scene: Scene, random: Random) -> str:
-        return form.write(_about(random.sample(_INVENTED, 3), scene), random)
+    def ungrounded(source: AnswerInput, random: Random) -> str:
+        return form.write(_about(random.sample(_INVENTED, 3), source), random)
 
-    def malformed(scene: Scene, random: Random) -> str:
-        return form.defects[random.choice(("chatter", "unpaired"))](scene, random)
+    def malformed(source: AnswerInput, random: Random) -> str:
+        return form.defects[random.choice(("chatter", "unpaired"))](source, random)
 
     return {
         FORMAT: malformed,
@@ -104,8 +104,8 @@ def failing(kind: str, form: Form, lessons: Sequence[Lesson]) -> Callable[[Scene
     }[kind]
 
 
-def _about(told: Sequence[str], scene: Scene | None = None) -> Scene:
-    return Scene(told, max(3, scene.count if scene else 3), False, scene.example if scene else "", "")
+def _about(told: Sequence[str], source: AnswerInput | None = None) -> AnswerInput:
+    return AnswerInput(told, max(3, source.count if source else 3), False, source.example if source else "", "")
 
 
 def _supported(asked: str, answer: str) -> float:

@@ -16,9 +16,9 @@ from itertools import pairwise
 import orjson
 
 from syphus.simulator.chat_request import Body, images_of, text_of
-from syphus.simulator.forms import form_of
-from syphus.simulator.learning import Lesson, lessons
-from syphus.simulator.scene import Form
+from syphus.simulator.form_types import Form
+from syphus.simulator.forms import detect_form
+from syphus.simulator.learning import JudgedExample, judge_examples
 
 _CORRECTION = re.compile(
     r"\b(?:can't|cannot|can not|couldn't|could not) be (?:used|parsed|read|accepted|understood)\b"
@@ -45,19 +45,19 @@ class PromptStyle:
     """What the system message and the in-context examples ask for."""
 
     form: Form
-    shown: bool  #: an in-context example shows the form
-    example: str  #: the last in-context answer
-    fewest: int
-    most: int
-    exact: bool  #: the number of pairs was asked for in words
+    form_shown: bool  #: an in-context example shows the form
+    last_example: str  #: the last in-context answer
+    min_items: int
+    max_items: int
+    count_requested: bool  #: the number of pairs was asked for in words
     about_change: bool
-    to_wearer: bool = False  #: of a camera: who asks is in the annotation, and is called C there
-    lessons: tuple[Lesson, ...] = ()  #: the in-context examples
-    asked: frozenset[str] = frozenset()  #: the questions in them
+    second_person: bool = False  #: of a camera: who asks is in the annotation, and is called C there
+    examples: tuple[JudgedExample, ...] = ()  #: the in-context examples
+    example_questions: frozenset[str] = frozenset()  #: the questions in them
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPrompt:
+class ParsedPrompt:
     """One chat prompt. `key` is a hash of all its messages; `annotation` the user turn that is asked about, which is
     not `last_user` where an answer is being corrected; `repeated` says that the same messages were sent before.
     """
@@ -73,7 +73,7 @@ class ReadPrompt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Walk:
+class _PrefixState:
     """How far the messages have been read: a hash over them, their bytes, their number, and the bytes and number known
     before.
     """
@@ -85,14 +85,14 @@ class _Walk:
     known_count: int = 0
 
 
-class PromptBook:
+class PromptReader:
     """Reads prompts, and remembers which beginnings of prompts it has seen."""
 
     def __init__(self) -> None:
         self._seen: dict[bytes, bool] = {}  # hash of a beginning -> it was a whole prompt
-        self._prefixes: OrderedDict[bytes, tuple[_Walk, PromptStyle]] = OrderedDict()
+        self._prefixes: OrderedDict[bytes, tuple[_PrefixState, PromptStyle]] = OrderedDict()
 
-    def read(self, messages: Sequence[Body]) -> ReadPrompt:
+    def read(self, messages: Sequence[Body]) -> ParsedPrompt:
         """What `messages` ask for."""
         asking = _asking_turn(messages)
         start, style = self._prefix(messages[:asking])
@@ -101,9 +101,9 @@ class PromptBook:
         self._seen[end.chain] = True
         annotation, last = text_of(messages[asking]), text_of(messages[-1])
         corrected = asking < len(messages) - 1
-        return ReadPrompt(
+        return ParsedPrompt(
             key=end.chain,
-            style=_demanded(style, f"{annotation}\n{last}" if corrected else last),
+            style=_with_requested_count(style, f"{annotation}\n{last}" if corrected else last),
             annotation=annotation,
             last_user=last,
             corrected=corrected,
@@ -112,26 +112,26 @@ class PromptBook:
             repeated=repeated,
         )
 
-    def _prefix(self, messages: Sequence[Body]) -> tuple[_Walk, PromptStyle]:
+    def _prefix(self, messages: Sequence[Body]) -> tuple[_PrefixState, PromptStyle]:
         key = blake2b(orjson.dumps(messages), digest_size=16).digest()
         known = self._prefixes.get(key)
         if known is None:
-            known = self._walk(_Walk(), messages), _style(messages)
+            known = self._walk(_PrefixState(), messages), _style(messages)
             while len(self._prefixes) >= _PREFIXES_KEPT:
                 self._prefixes.popitem(last=False)
             end = known[0]
-            self._prefixes[key] = _Walk(end.chain, end.size, end.count, end.size, end.count), known[1]
+            self._prefixes[key] = _PrefixState(end.chain, end.size, end.count, end.size, end.count), known[1]
         else:
             self._prefixes.move_to_end(key)
         return known
 
-    def _walk(self, walk: _Walk, messages: Sequence[Body]) -> _Walk:
+    def _walk(self, walk: _PrefixState, messages: Sequence[Body]) -> _PrefixState:
         for message in messages:
             chain = blake2b(walk.chain + orjson.dumps(message), digest_size=16).digest()
             size, count = walk.size + _size(message), walk.count + 1
             known = (size, count) if chain in self._seen else (walk.known_size, walk.known_count)
             self._seen.setdefault(chain, False)
-            walk = _Walk(chain, size, count, *known)
+            walk = _PrefixState(chain, size, count, *known)
         return walk
 
 
@@ -164,21 +164,21 @@ def _asking_turn(messages: Sequence[Body]) -> int:
 def _style(messages: Sequence[Body]) -> PromptStyle:
     system_message = "\n".join(text_of(message) for message in messages if message["role"] in {"system", "developer"})
     examples = [text_of(message) for message in messages if message["role"] == "assistant"]
-    form, shown = form_of(examples, system_message)
-    counts = [count for count in map(form.shown, examples) if count] or [1, _MOST_WITHOUT_EXAMPLES]
+    form, shown = detect_form(examples, system_message)
+    counts = [count for count in map(form.count_items, examples) if count] or [1, _MOST_WITHOUT_EXAMPLES]
     style = PromptStyle(
         form=form,
-        shown=shown,
-        example=examples[-1] if shown and examples else "",
-        fewest=min(counts),
-        most=max(counts),
-        exact=False,
+        form_shown=shown,
+        last_example=examples[-1] if shown and examples else "",
+        min_items=min(counts),
+        max_items=max(counts),
+        count_requested=False,
         about_change=_CHANGE.search(system_message) is not None,
-        to_wearer=_WEARER.search(system_message) is not None,
-        lessons=lessons(_examples(messages), form),
-        asked=frozenset(question for example in examples for question in _QUESTION.findall(example)),
+        second_person=_WEARER.search(system_message) is not None,
+        examples=judge_examples(_examples(messages), form),
+        example_questions=frozenset(question for example in examples for question in _QUESTION.findall(example)),
     )
-    return _demanded(style, system_message)
+    return _with_requested_count(style, system_message)
 
 
 def _examples(messages: Sequence[Body]) -> list[tuple[str, str]]:
@@ -187,11 +187,11 @@ def _examples(messages: Sequence[Body]) -> list[tuple[str, str]]:
     return [(text_of(asked), text_of(answer)) for asked, answer in turns if answer["role"] == "assistant"]
 
 
-def _demanded(style: PromptStyle, text: str) -> PromptStyle:
+def _with_requested_count(style: PromptStyle, text: str) -> PromptStyle:
     """`style` with the number of pairs that `text` asks for in so many words, if it does."""
     match = _DEMAND.search(text)
     if match is None:
         return style
     number = _NUMBERS.get(match[2].lower()) or int(match[2])
-    most = number if match[1].lower() == "exactly" else max(number, style.most)
-    return replace(style, fewest=number, most=most, exact=True)
+    most = number if match[1].lower() == "exactly" else max(number, style.max_items)
+    return replace(style, min_items=number, max_items=most, count_requested=True)

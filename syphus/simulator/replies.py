@@ -41,13 +41,13 @@ class SimulatedReply:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
-    wire: Delivery = Delivery.WHOLE
+    delivery: Delivery = Delivery.WHOLE
     usage: Usage | None = None  #: what it truly cost, where that is not what the written answer costs
 
     @property
-    def seen_status(self) -> int:
+    def received_status(self) -> int:
         """The status that the client gets to see; 0 where not a byte arrives."""
-        return 0 if self.wire in {Delivery.RESET, Delivery.DISCONNECT, Delivery.HANG} else self.status
+        return 0 if self.delivery in {Delivery.RESET, Delivery.DISCONNECT, Delivery.HANG} else self.status
 
 
 class Rejected(Exception):  # noqa: N818 - it carries a reply, which may be no error of ours
@@ -102,7 +102,7 @@ async def deliver(
     A hanging connection is closed after `hang_seconds`; a dripping one sends a byte, an endless one a blank, every
     `drip_seconds`.
     """
-    if reply.wire is Delivery.WHOLE:
+    if reply.delivery is Delivery.WHOLE:
         return web.Response(
             status=reply.status,
             body=reply.body,
@@ -111,12 +111,12 @@ async def deliver(
     transport = request.transport
     if transport is None:  # the client has left
         return web.Response()
-    match reply.wire:
+    match reply.delivery:
         case Delivery.HANG:
             await asyncio.sleep(hang_seconds)
         case Delivery.RESET_MID_BODY | Delivery.CUT | Delivery.HANG_MID_BODY:
             transport.write(_head(reply, headers) + reply.body[: len(reply.body) // 2])
-            await asyncio.sleep(hang_seconds if reply.wire is Delivery.HANG_MID_BODY else 0)
+            await asyncio.sleep(hang_seconds if reply.delivery is Delivery.HANG_MID_BODY else 0)
         case Delivery.DRIP:
             transport.write(_head(reply, headers))
             await _drip(transport, reply.body, drip_seconds)
@@ -125,7 +125,7 @@ async def deliver(
             while not transport.is_closing():
                 transport.write(b"1\r\n \r\n")
                 await asyncio.sleep(drip_seconds)
-    if reply.wire in {Delivery.RESET, Delivery.RESET_MID_BODY}:
+    if reply.delivery in {Delivery.RESET, Delivery.RESET_MID_BODY}:
         _reset(transport)
     transport.close()
     return web.Response()

@@ -94,7 +94,7 @@ class Simulation:
             )
 
 
-def changed(simulation: Simulation, options: Mapping[str, object]) -> Simulation:
+def with_options(simulation: Simulation, options: Mapping[str, object]) -> Simulation:
     """`simulation` with `options` by name, whose values may be texts as in a query string: `rpm=60`, `down=true`,
     `script=ok,reset`, `faults={"reset": 0.1}`. `all=1` starts from the defaults.
 

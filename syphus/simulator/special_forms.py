@@ -10,8 +10,8 @@ from random import Random
 
 import orjson
 
-from syphus.simulator.scene import DEFECTS, Form, Scene, Writer, chatter, leak, some_pairs
-from syphus.simulator.wording import lowered, pairs
+from syphus.simulator.form_types import DEFECTS, AnswerInput, Form, Writer, with_leak_phrase, write_chatter, write_pairs
+from syphus.simulator.wording import lower_first, make_pairs
 
 _CONVERSATION = re.compile(r"^\W*Conversation \d+", re.IGNORECASE | re.MULTILINE)
 _HUMAN = re.compile(r"^\W*Human:", re.IGNORECASE | re.MULTILINE)
@@ -42,7 +42,7 @@ def _form(name: str, shown: Callable[[str], int], asked: Callable[[str], bool], 
     """A form whose items stand apart by `gap`."""
 
     def spoilt(spoil: Callable[[str], str]) -> Writer:
-        return lambda scene, random: spoil(write(scene, random))
+        return lambda source, random: spoil(write(source, random))
 
     return Form(
         name,
@@ -50,11 +50,13 @@ def _form(name: str, shown: Callable[[str], int], asked: Callable[[str], bool], 
         asked,
         write,
         {
-            "chatter": chatter,
+            "chatter": write_chatter,
             "unpaired": spoilt(lambda text: text.rpartition("\n")[0]),
             "numbered_headers": spoilt(lambda text: re.sub(r"^([A-Z][\w -]*:)", r"**\1**", text, flags=re.MULTILINE)),
             "greeting": spoilt(lambda text: f"Sure! Here is what you have asked for:\n\n{text}"),
-            "leak_phrase": spoilt(lambda text: _LAST_TEXT.sub(lambda last: f" {leak(last[0].strip())}", text)),
+            "leak_phrase": spoilt(
+                lambda text: _LAST_TEXT.sub(lambda last: f" {with_leak_phrase(last[0].strip())}", text)
+            ),
             "one_pair": spoilt(lambda text: text.partition(gap)[0]),
         },
     )
@@ -69,33 +71,33 @@ def _counting(item: re.Pattern[str], mark: re.Pattern[str]) -> Callable[[str], i
     return lambda example: len(item.findall(example)) if mark.search(example) else 0
 
 
-def _write_conversations(scene: Scene, random: Random) -> str:
-    shown = len(_CONVERSATION.findall(scene.example))
-    rounds = len(_HUMAN.findall(scene.example)) // shown if shown else 3
-    candidates = _CANDIDATE.findall(scene.annotation) or list(_PASTIMES)
-    chosen = random.sample(candidates, min(scene.count, len(candidates)))
+def _write_conversations(source: AnswerInput, random: Random) -> str:
+    shown = len(_CONVERSATION.findall(source.example))
+    rounds = len(_HUMAN.findall(source.example)) // shown if shown else 3
+    candidates = _CANDIDATE.findall(source.annotation) or list(_PASTIMES)
+    chosen = random.sample(candidates, min(source.count, len(candidates)))
     return "\n\n".join(
-        _conversation(number, activity, role, rounds, scene, random)
+        _conversation(number, activity, role, rounds, source, random)
         for number, (activity, role) in enumerate(chosen, 1)
     )
 
 
-def _conversation(number: int, activity: str, role: str, rounds: int, scene: Scene, random: Random) -> str:
+def _conversation(number: int, activity: str, role: str, rounds: int, source: AnswerInput, random: Random) -> str:
     lines = [
         f"Conversation {number} - {activity}",
         f"Human role: {role}",
-        f"reason: {random.choice(scene.facts) if scene.facts else 'There is enough room.'}",
+        f"reason: {random.choice(source.facts) if source.facts else 'There is enough room.'}",
     ]
-    for place, pair in enumerate(pairs(scene.facts, rounds, False, random), 1):
-        asked = f"Now that we are here for this: {activity}, {lowered(pair.instruction)}"  # no other asks the same
+    for place, pair in enumerate(make_pairs(source.facts, rounds, False, random), 1):
+        asked = f"Now that we are here for this: {activity}, {lower_first(pair.instruction)}"  # no other asks the same
         lines += [f"Round {place}:", f"Human: {asked}", f"Assistant: {pair.answer}"]
     return "\n".join(lines)
 
 
-def _write_choices(scene: Scene, random: Random) -> str:
-    first = scene.example.lower().partition("answer")[0]
+def _write_choices(source: AnswerInput, random: Random) -> str:
+    first = source.example.lower().partition("answer")[0]
     many = len(_OPTION.findall(first)) or 4
-    return "\n\n".join(_choice(pair.instruction, pair.answer, many, random) for pair in some_pairs(scene, random))
+    return "\n\n".join(_choice(pair.instruction, pair.answer, many, random) for pair in write_pairs(source, random))
 
 
 def _choice(question: str, right: str, many: int, random: Random) -> str:
@@ -113,21 +115,21 @@ def _keys(example: str) -> list[str]:
     return keys if len(keys) == len(found) == len(set(keys)) >= 2 else []
 
 
-def _write_keyed_lines(scene: Scene, random: Random) -> str:
-    keys = _keys(scene.example)
+def _write_keyed_lines(source: AnswerInput, random: Random) -> str:
+    keys = _keys(source.example)
     doers = random.sample(_DOERS, min(len(keys), len(_DOERS)))
     deed, reaction = random.choice(_DEEDS), random.choice(_REACTIONS)
     return "\n".join(f"{key}: {doer} {deed}, {reaction}." for key, doer in zip(keys, doers, strict=False))
 
 
-def _write_blocks(scene: Scene, random: Random) -> str:
+def _write_blocks(source: AnswerInput, random: Random) -> str:
     return "\n".join(
-        f"Question:\n{pair.instruction}\n===\nAnswer:\n{pair.answer}\n===" for pair in some_pairs(scene, random)
+        f"Question:\n{pair.instruction}\n===\nAnswer:\n{pair.answer}\n===" for pair in write_pairs(source, random)
     )
 
 
-def _write_plain_text(scene: Scene, random: Random) -> str:
-    return " ".join(random.sample(scene.facts, len(scene.facts))) or "There is nothing special to be seen."
+def _write_plain_text(source: AnswerInput, random: Random) -> str:
+    return " ".join(random.sample(source.facts, len(source.facts))) or "There is nothing special to be seen."
 
 
 CONVERSATIONS = _form(
@@ -181,9 +183,9 @@ def _words(text: str) -> set[str]:
     return {word[:_STEM] for word in _LONG_WORD.findall(text.lower())}
 
 
-def _write_verdict(scene: Scene, random: Random) -> str:  # noqa: ARG001 - as every writer
+def _write_verdict(source: AnswerInput, random: Random) -> str:  # noqa: ARG001 - as every writer
     """Numbers by how much of the pairs is in the annotation."""
-    found = _JSON.search(scene.annotation)
+    found = _JSON.search(source.annotation)
     data = orjson.loads(found[0]) if found else {}
     told = _words(" ".join(str(pair.get("answer", "")) for pair in data.get("pairs", [])))
     known = _words(str(data.get("annotation", "")))
@@ -193,9 +195,9 @@ def _write_verdict(scene: Scene, random: Random) -> str:  # noqa: ARG001 - as ev
     return orjson.dumps({**verdict, "reason": f"{share:.0%} of it can be found in the annotation."}).decode()
 
 
-def _write_description(scene: Scene, random: Random) -> str:
+def _write_description(source: AnswerInput, random: Random) -> str:
     """Two texts about the pairs that are shown."""
-    asked = _ASKED.findall(scene.annotation)
+    asked = _ASKED.findall(source.annotation)
     example = random.choice(asked) if asked else "What is there to be seen?"
     short = f"Answer questions about what is shown, such as: {example}"
     long = (
@@ -207,15 +209,15 @@ def _write_description(scene: Scene, random: Random) -> str:
 
 VERDICT = Form(
     "verdict",
-    shown=lambda _: 0,
-    asked=lambda system_message: '"grounded"' in system_message and '"reason"' in system_message,
+    count_items=lambda _: 0,
+    is_requested_by=lambda system_message: '"grounded"' in system_message and '"reason"' in system_message,
     write=_write_verdict,
-    defects=dict.fromkeys(DEFECTS, chatter),
+    defects=dict.fromkeys(DEFECTS, write_chatter),
 )
 DESCRIPTION = Form(
     "description of a task",
-    shown=lambda _: 0,
-    asked=lambda system_message: "Short:" in system_message and "Long:" in system_message,
+    count_items=lambda _: 0,
+    is_requested_by=lambda system_message: "Short:" in system_message and "Long:" in system_message,
     write=_write_description,
-    defects=dict.fromkeys(DEFECTS, chatter),
+    defects=dict.fromkeys(DEFECTS, write_chatter),
 )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Container, Sequence
 from random import Random
 
-from syphus.simulator.facts import denies_change, subject
+from syphus.simulator.annotation_facts import denies_change, subject
 from syphus.types import Pair
 
 _ABOUT_CHANGE = (
@@ -48,7 +48,7 @@ _OPENINGS = ("It seems that ", "One can see that ", "Clearly, ", "At a closer lo
 _FIRST_OPENINGS = (0, 0, 0, 1, 2)  # where each fact starts among none and the openings: mostly with none
 
 
-def pairs(
+def make_pairs(
     facts: Sequence[str], count: int, about_change: bool, random: Random, avoid: frozenset[str] = frozenset()
 ) -> list[Pair]:
     """About `count` pairs over `facts`: fewer where the facts do not yield so many different ones.
@@ -70,7 +70,7 @@ def pairs(
         if len(made) == count:
             break
     if not made and avoid:
-        return pairs(facts, count, about_change, random)
+        return make_pairs(facts, count, about_change, random)
     return [Pair(question, response) for question, response in made.items()]
 
 
@@ -93,10 +93,10 @@ def _new_question(fact: str, patterns: Sequence[str], asked: Container[str]) -> 
 
 
 def _response(fact: str, opening: str) -> str:
-    return opening + lowered(fact) if opening else fact
+    return opening + lower_first(fact) if opening else fact
 
 
-def lowered(fact: str) -> str:
+def lower_first(fact: str) -> str:
     """`fact` as it stands in the middle of a sentence; "TV" and "I" keep their capitals."""
     first = fact.split(maxsplit=1)[0]
     keeps = first == "I" or (len(first) > 1 and first.isupper())
@@ -112,15 +112,15 @@ _WHOSE, _WHOM = re.compile(r"\bC's\b"), re.compile(r"\bC\b")
 _IRREGULAR = {"is": "are", "was": "were", "has": "have", "does": "do"}
 
 
-def told_to_wearer(fact: str) -> str:
+def to_second_person(fact: str) -> str:
     """A narration without letters for people; its verbs agree with "you"."""
     told = _PERSON.sub(lambda found: f"a {found[1].lower()}", fact)
-    told = _SUBJECT.sub(lambda found: f"you {_plural(found[1])}", told)
+    told = _SUBJECT.sub(lambda found: f"you {_second_person_verb(found[1])}", told)
     told = _WHOM.sub("you", _WHOSE.sub("your", told))
     return told[0].upper() + told[1:]
 
 
-def _plural(verb: str) -> str:
+def _second_person_verb(verb: str) -> str:
     if verb in _IRREGULAR:
         return _IRREGULAR[verb]
     if verb.endswith("ies") and len(verb) > 4:

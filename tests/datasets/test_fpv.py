@@ -12,7 +12,7 @@ from syphus.answers.cleaning import Context, clean
 from syphus.errors import InputError
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.discovery import find_plugin, shipped_folder
-from syphus.simulator.wording import told_to_wearer
+from syphus.simulator.wording import to_second_person
 from syphus.types import Query
 
 
@@ -163,4 +163,4 @@ def test_what_a_good_answer_holds(dataset: AbstractDataset, pair: Pair, reason: 
      ("C is there.", "You are there.")],
 )  # fmt: skip
 def test_the_simulated_endpoint_speaks_to_the_wearer(narrated: str, told: str) -> None:
-    assert told_to_wearer(narrated) == told
+    assert to_second_person(narrated) == told

@@ -12,14 +12,14 @@ from cold import SYSTEM, texts
 from syphus.answers.parsing import parse_pairs, render_pairs
 from syphus.answers.scoring import Candidate
 from syphus.cold_start.rubric import VERDICT_SCHEMA, read_verdict, rubric_messages
-from syphus.simulator import Simulation, changed
+from syphus.simulator import Simulation, with_options
 from syphus.simulator.chat_request import Body, read_chat
+from syphus.simulator.form_types import DEFECTS, AnswerInput
 from syphus.simulator.forms import QUESTION_ANSWER
-from syphus.simulator.learning import FAILURES, Lesson, Obedience, failure, lessons
-from syphus.simulator.model_answers import ModelBehaviour, answer
-from syphus.simulator.prompt_reader import PromptBook
-from syphus.simulator.scene import DEFECTS, Scene
-from syphus.simulator.wording import pairs
+from syphus.simulator.learning import FAILURES, JudgedExample, Obedience, choose_failure, judge_examples
+from syphus.simulator.model_answers import ModelBehaviour, write_answer
+from syphus.simulator.prompt_reader import PromptReader
+from syphus.simulator.wording import make_pairs
 from syphus.types import Pair, Query
 
 ASKED = "the old sailor is painting a wooden boat\nthe masked nurse is washing an iron stove"
@@ -38,8 +38,8 @@ WRONG = {
 
 def share(examples: list[tuple[str, str]], obedience: Obedience) -> Counter[str]:
     """How 2,000 answers fail, in percent."""
-    seen, random = lessons(examples, QUESTION_ANSWER), Random(0)
-    kinds = Counter(failure(seen, obedience, 0.6, random) for _ in range(2000))
+    seen, random = judge_examples(examples, QUESTION_ANSWER), Random(0)
+    kinds = Counter(choose_failure(seen, obedience, 0.6, random) for _ in range(2000))
     return Counter({kind: round(count / 20) for kind, count in kinds.items() if kind})
 
 
@@ -57,7 +57,7 @@ def test_without_examples_answers_fail_in_every_way_and_one_that_learns_nothing_
 
 @pytest.mark.parametrize("fault", WRONG)
 def test_a_bad_example_is_seen_as_such_and_imitated(fault: str) -> None:
-    (lesson,) = lessons([(ASKED, WRONG[fault])], QUESTION_ANSWER)
+    (lesson,) = judge_examples([(ASKED, WRONG[fault])], QUESTION_ANSWER)
     assert fault in lesson.faults
     imitated = share([(ASKED, WRONG[fault])], "examples")
     assert imitated[fault] > 30
@@ -67,9 +67,9 @@ def test_a_bad_example_is_seen_as_such_and_imitated(fault: str) -> None:
 
 def test_an_example_with_fewer_pairs_than_there_is_to_tell_counts_as_too_few_beside_longer_ones() -> None:
     one, three = RIGHT.partition("\n\n")[0], f"{RIGHT}\n\n{RIGHT}"
-    faults = [each.faults for each in lessons([(ASKED, one), (ASKED, three)], QUESTION_ANSWER)]
+    faults = [each.faults for each in judge_examples([(ASKED, one), (ASKED, three)], QUESTION_ANSWER)]
     assert faults == [("few",), ()]
-    assert lessons([(ASKED, RIGHT)], QUESTION_ANSWER) == (Lesson(ASKED, RIGHT, ()),)
+    assert judge_examples([(ASKED, RIGHT)], QUESTION_ANSWER) == (JudgedExample(ASKED, RIGHT, ()),)
 
 
 def written(annotation: str, examples: list[tuple[str, str]], manners: ModelBehaviour) -> str:
@@ -77,7 +77,7 @@ def written(annotation: str, examples: list[tuple[str, str]], manners: ModelBeha
     for asked, told in examples:
         turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": told}]
     chat = read_chat(json.dumps({"model": "m", "messages": [*turns, {"role": "user", "content": annotation}]}).encode())
-    return answer(chat, PromptBook().read(chat.messages), manners).texts[0]
+    return write_answer(chat, PromptReader().read(chat.messages), manners).texts[0]
 
 
 def test_answers_are_the_same_for_the_same_messages_and_seed() -> None:
@@ -100,16 +100,16 @@ def test_good_examples_give_whole_pairs_that_repeat_no_question_of_theirs() -> N
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_where_the_examples_have_asked_all_there_is_to_ask_it_is_asked_again(defect: str) -> None:
     told = ["一只狗在码头睡觉。"]  # which the endpoint can ask about in few ways
-    asked = frozenset(pair.instruction for seed in range(99) for pair in pairs(told, 9, False, Random(seed)))
-    assert pairs(told, 2, False, Random(1), asked)
-    scene = Scene(told, 2, False, "", "", asked)
+    asked = frozenset(pair.instruction for seed in range(99) for pair in make_pairs(told, 9, False, Random(seed)))
+    assert make_pairs(told, 2, False, Random(1), asked)
+    scene = AnswerInput(told, 2, False, "", "", asked)
     assert QUESTION_ANSWER.defects[defect](scene, Random(1))
 
 
 def test_the_setting_is_one_of_three_and_can_be_told_on_the_command_line() -> None:
-    assert changed(Simulation(), {"obedience": "never", "cold_failures": "0.5"}).obedience == "never"
+    assert with_options(Simulation(), {"obedience": "never", "cold_failures": "0.5"}).obedience == "never"
     with pytest.raises(ValueError, match="obedience is form, examples, never, not 'always'"):
-        changed(Simulation(), {"obedience": "always"})
+        with_options(Simulation(), {"obedience": "always"})
 
 
 def test_a_verdict_is_asked_for_and_given_in_its_form() -> None:
@@ -120,7 +120,7 @@ def test_a_verdict_is_asked_for_and_given_in_its_form() -> None:
         system, user = rubric_messages(candidate)
         chat = read_chat(json.dumps({"model": "m", "messages": [system, user]}).encode())
         verdict = read_verdict(
-            answer(chat, PromptBook().read(chat.messages), ModelBehaviour(0, 0, 0, "never", 1.0)).texts[0]
+            write_answer(chat, PromptReader().read(chat.messages), ModelBehaviour(0, 0, 0, "never", 1.0)).texts[0]
         )
         assert (verdict.problem, set(verdict.scores)) == ("", set(VERDICT_SCHEMA["required"]) - {"reason"})  # type: ignore[call-overload]  # a JSON schema
         scores.append(sum(verdict.scores.values()))

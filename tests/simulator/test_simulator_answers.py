@@ -5,10 +5,10 @@ import re
 
 import pytest
 
+from syphus.simulator.annotation_facts import MOST_FACTS, extract_facts, subject
 from syphus.simulator.chat_request import Body, read_chat
-from syphus.simulator.facts import MOST_FACTS, facts, subject
-from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, answer
-from syphus.simulator.prompt_reader import PromptBook, ReadPrompt
+from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, write_answer
+from syphus.simulator.prompt_reader import ParsedPrompt, PromptReader
 
 SYSTEM = "Two images of a car park are described by what changed. Write questions and answers about the differences."
 ANNOTATION = "the blue car has moved\na person appeared in the second picture\nthe grey van is gone"
@@ -26,11 +26,11 @@ def messages(example: str = "", system: str = SYSTEM, annotation: str = ANNOTATI
 
 
 def ask(
-    turns: list[Body], manners: ModelBehaviour = NEAT, book: PromptBook | None = None, **more: object
-) -> tuple[SimulatedAnswer, ReadPrompt]:
+    turns: list[Body], manners: ModelBehaviour = NEAT, book: PromptReader | None = None, **more: object
+) -> tuple[SimulatedAnswer, ParsedPrompt]:
     chat = read_chat(json.dumps({"model": "m", "messages": turns, **more}).encode())
-    prompt = (book or PromptBook()).read(chat.messages)
-    return answer(chat, prompt, manners), prompt
+    prompt = (book or PromptReader()).read(chat.messages)
+    return write_answer(chat, prompt, manners), prompt
 
 
 def text(turns: list[Body], manners: ModelBehaviour = NEAT, **more: object) -> str:
@@ -117,7 +117,7 @@ def test_the_number_of_pairs_lies_between_those_of_the_examples() -> None:
 
 def defects(turns_of: list[list[Body]], manners: ModelBehaviour) -> float:
     """The share of `turns_of` that is answered with something else than without sloppiness."""
-    book = PromptBook()
+    book = PromptReader()
     spoilt = [
         ask(turns, manners, book)[0].texts != ask(turns, ModelBehaviour(0, 0, 0), book)[0].texts for turns in turns_of
     ]
@@ -152,8 +152,8 @@ def test_after_a_correction_the_form_is_kept_better_and_the_first_annotation_is_
 
 
 def test_an_example_with_an_unknown_form_counts_as_none() -> None:
-    assert not ask(messages("A long walk along the river."))[1].style.shown
-    assert ask(messages(TIGHT))[1].style.shown
+    assert not ask(messages("A long walk along the river."))[1].style.form_shown
+    assert ask(messages(TIGHT))[1].style.form_shown
 
 
 def test_what_is_longer_than_max_tokens_is_cut_there() -> None:
@@ -180,7 +180,7 @@ def test_several_choices_differ() -> None:
 
 
 def test_a_prefix_that_was_seen_counts_as_cached_from_1024_tokens_in_steps_of_128() -> None:
-    book = PromptBook()
+    book = PromptReader()
     turns = messages(TIGHT, system="x" * 6000)
     prefix_tokens = -(-(6000 + len("the bike moved") + len(TIGHT)) // 4) + 12
     first, second = ask(turns, book=book)[0].usage, ask(messages(TIGHT, "x" * 6000, "new"), book=book)[0].usage
@@ -191,7 +191,7 @@ def test_a_prefix_that_was_seen_counts_as_cached_from_1024_tokens_in_steps_of_12
 
 
 def test_a_correction_finds_its_first_question_in_the_cache() -> None:
-    book = PromptBook()
+    book = PromptReader()
     turns = messages(TIGHT, system="x" * 6000, annotation="z" * 4000)
     ask(turns, book=book)
     tail = [{"role": "assistant", "content": "No."}, {"role": "user", "content": "That could not be parsed."}]
@@ -215,14 +215,14 @@ def test_a_correction_finds_its_first_question_in_the_cache() -> None:
     ],
 )
 def test_facts_are_the_sentences_of_every_kind_of_annotation(annotation: str, expected: list[str] | None) -> None:
-    found = facts(annotation)
+    found = extract_facts(annotation)
     assert found
     assert expected is None or found == expected
     assert not any(re.search(r"\d{2}|question", fact) for fact in found)
 
 
 def test_only_so_many_facts_are_used() -> None:
-    assert len(facts("\n".join(f"the car {n} has moved" for n in range(50)))) == MOST_FACTS
+    assert len(extract_facts("\n".join(f"the car {n} has moved" for n in range(50)))) == MOST_FACTS
 
 
 @pytest.mark.parametrize(
@@ -241,4 +241,4 @@ def test_the_subject_of_a_fact_is_its_first_noun_phrase(fact: str, expected: str
 
 
 def test_a_pair_of_shoes_is_something_to_tell_of() -> None:
-    assert facts("A man ties a pair of shoes.\nPlease write three pairs.") == ["A man ties a pair of shoes."]
+    assert extract_facts("A man ties a pair of shoes.\nPlease write three pairs.") == ["A man ties a pair of shoes."]

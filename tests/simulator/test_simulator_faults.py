@@ -362,7 +362,7 @@ OF_CHATS = [name for name in FAULTS if not name.startswith("vectors_")]  # the o
 
 def test_every_fault_is_described_here() -> None:
     assert set(SHAPES) == set(OF_CHATS)
-    assert all(fault.about.endswith(".") for fault in FAULTS.values())
+    assert all(fault.description.endswith(".") for fault in FAULTS.values())
 
 
 @pytest.mark.parametrize("fault", OF_CHATS)

@@ -9,8 +9,8 @@ import pytest
 from syphus.answers.parsing import parse_choices, parse_conversations, parse_keyed_lines, parse_pairs, parse_plain_text
 from syphus.plugins.contract import load_prompt_template
 from syphus.plugins.discovery import find_plugin
-from syphus.simulator.forms import FORMS, form_of
-from syphus.simulator.scene import DEFECTS, Form, Scene
+from syphus.simulator.form_types import DEFECTS, AnswerInput, Form
+from syphus.simulator.forms import FORMS, detect_form
 
 FACTS = ("The bed stands by the window.", "A lamp hangs over the desk.", "The door is open.")
 ANNOTATION = "Sentences:\nthe bed stands by the window.\n\nCandidate activities:\n" + "\n".join(
@@ -28,13 +28,13 @@ SHIPPED = {
 }
 
 
-def shown_by(name: str) -> tuple[Form, Scene]:
+def shown_by(name: str) -> tuple[Form, AnswerInput]:
     """The form that a shipped prompt is answered in, and a scene to write about."""
     prefix = load_prompt_template(find_plugin(name, installed="none").create())
     examples = [message["content"] for message in prefix.in_context if message["role"] == "assistant"]
-    form, shown = form_of(examples, prefix.system_message)
+    form, shown = detect_form(examples, prefix.system_message)
     assert shown
-    return form, Scene(FACTS, form.shown(examples[-1]) or 1, False, examples[-1], ANNOTATION)
+    return form, AnswerInput(FACTS, form.count_items(examples[-1]) or 1, False, examples[-1], ANNOTATION)
 
 
 @pytest.mark.parametrize(("name", "form"), SHIPPED.items())
@@ -54,7 +54,7 @@ def test_a_prompt_is_answered_in_its_form(name: str, form: str) -> None:
     ],
 )
 def test_without_an_example_the_system_message_says_the_form(system_message: str, form: str) -> None:
-    found, shown = form_of([], system_message)
+    found, shown = detect_form([], system_message)
     assert (found.name, shown) == (form, False)
 
 
@@ -98,7 +98,7 @@ def test_blocks_and_plain_text_are_what_they_should_be() -> None:
 @pytest.mark.parametrize("form", FORMS, ids=[form.name for form in FORMS])
 def test_every_form_can_be_spoilt_in_every_usual_way(form: Form) -> None:
     asked = '{"languages": ["zh", "de"], "instruction": "Who is it?", "answer": "A man with a red hat."}'
-    scene = Scene(FACTS, 3, False, "", asked if form.name == "translations" else ANNOTATION)
+    scene = AnswerInput(FACTS, 3, False, "", asked if form.name == "translations" else ANNOTATION)
     assert set(form.defects) == set(DEFECTS)
     assert form.write(scene, Random(1)) == form.write(scene, Random(1))
     for name, write in form.defects.items():

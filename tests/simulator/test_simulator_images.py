@@ -12,7 +12,7 @@ from harness import server
 from image_rows import picture
 
 from syphus.simulator import SimulatedServer
-from syphus.simulator.chat_request import LARGEST_IMAGE, LARGEST_REQUEST
+from syphus.simulator.chat_request import MAX_IMAGE_BYTES, MAX_REQUEST_BYTES
 from syphus.text import strip_images
 
 
@@ -71,7 +71,7 @@ def test_an_image_takes_the_tokens_that_its_model_counts(endpoint: SimulatedServ
         (url_of(picture(600, 400, coarse=1)[:9_000]), {}, "image_parse_error"),
         (url_of(picture(8, 8, form="BMP")), {}, "invalid_image_format"),
         (url_of(picture(8, 8)), {"detail": "best"}, "invalid_value"),
-        (url_of(picture(8, 8) + bytes(LARGEST_IMAGE)), {}, "image_too_large"),
+        (url_of(picture(8, 8) + bytes(MAX_IMAGE_BYTES)), {}, "image_too_large"),
     ],
     ids=["web", "none", "alphabet", "text", "cut", "format", "detail", "large"],
 )
@@ -85,7 +85,7 @@ def test_an_image_that_a_provider_would_not_take_is_refused(
 
 
 def test_a_request_that_is_too_large_is_refused(endpoint: SimulatedServer) -> None:
-    assert post(endpoint, b" " * (LARGEST_REQUEST + 1))[0] == 413
+    assert post(endpoint, b" " * (MAX_REQUEST_BYTES + 1))[0] == 413
 
 
 def test_images_are_taken_out_of_what_a_server_says_and_words_are_not() -> None:

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from syphus.simulator import SimulatedServer, Simulation, serve
-from syphus.simulator.rate import RateLimits, duration
+from syphus.simulator.rate_limiter import RateLimits, reset_duration
 
 Result = TypeVar("Result")
 Said = tuple[int, dict[str, str], dict[str, object]]
@@ -46,7 +46,7 @@ async def ask(
     ],
 )
 def test_a_duration_is_written_as_openai_writes_it(seconds: float, expected: str) -> None:
-    assert duration(seconds) == expected
+    assert reset_duration(seconds) == expected
 
 
 def test_requests_flow_in_evenly_and_a_refused_one_costs_nothing() -> None:

@@ -17,7 +17,15 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from syphus.errors import ConfigError
-from syphus.simulator import CLIENT_LEFT, SimulatedServer, Simulation, changed, run_simulated, serve, serve_in_thread
+from syphus.simulator import (
+    CLIENT_LEFT,
+    SimulatedServer,
+    Simulation,
+    run_simulated,
+    serve,
+    serve_in_thread,
+    with_options,
+)
 
 Result = TypeVar("Result")
 
@@ -106,7 +114,7 @@ def test_an_unknown_fault_is_refused_with_the_known_ones() -> None:
     ]
     for wrong in wrongs:
         with pytest.raises(ValueError, match=r"nonsense.*content_filter.*rate_limit"):
-            changed(Simulation(), wrong)
+            with_options(Simulation(), wrong)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +122,7 @@ def test_an_unknown_fault_is_refused_with_the_known_ones() -> None:
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        changed(Simulation(), wrong)
+        with_options(Simulation(), wrong)
 
 
 # Counters, the bill, settings at run time

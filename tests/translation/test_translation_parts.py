@@ -8,7 +8,7 @@ import pytest
 
 from syphus.answers.translation import LANGUAGES, Term, Translatable, check_translation
 from syphus.errors import ConfigError
-from syphus.simulator.translation.made_up import DAMAGES, WORDS, damaged, filler_words, made_up
+from syphus.simulator.translation.fake_text import DAMAGES, WORDS, fake_translation, filler_words, with_damage
 from syphus.translation.chunks import SourcePair, join_chunks, pair_queries, parse_chunk, split_text
 from syphus.translation.options import build_targets, parse_languages, read_glossary
 from syphus.translation.prompts import languages_prompt
@@ -141,7 +141,9 @@ def test_a_language_without_filler_words_is_made_up_of_its_sample(code: str, mon
     filler_words.cache_clear()
     monkeypatch.delitem(WORDS, code)
     source = Translatable("Is {name} at gate 12?", "Yes, {name} has been waiting there. It is five past three.")
-    made = Translatable(made_up(source.instruction, code, "instruction"), made_up(source.answer, code, "answer"))
+    made = Translatable(
+        fake_translation(source.instruction, code, "instruction"), fake_translation(source.answer, code, "answer")
+    )
     filler_words.cache_clear()
     assert check_translation(source, made, LANGUAGES[code]).ok
 
@@ -154,10 +156,10 @@ def test_every_language_can_be_made_up_and_every_damage_is_seen(code: str) -> No
         "Is {name} at gate 12?", "Yes, {name} has been waiting at gate 12 since 3:05 in the afternoon."
     )
     texts = {"instruction": source.instruction, "answer": source.answer}
-    made = {field: made_up(text, code, field) for field, text in texts.items()}
+    made = {field: fake_translation(text, code, field) for field, text in texts.items()}
     assert check_translation(source, Translatable(**made), LANGUAGES[code]).ok
     for name, damage in DAMAGES.items():
         spoilt = damage(texts, made, code, Random(0))
         assert spoilt is not None, name
         assert not check_translation(source, Translatable(**spoilt), LANGUAGES[code]).ok, name
-    assert damaged(texts, made, code, Random(1)) != made
+    assert with_damage(texts, made, code, Random(1)) != made

@@ -4,9 +4,9 @@ billed.
 
 from __future__ import annotations
 
-from syphus.simulator.chat_request import BROKEN, NO_VISION
-from syphus.simulator.completion import Case, Json, filter_results
-from syphus.simulator.faults.table import fault, fixed
+from syphus.simulator.chat_request import BROKEN_IMAGE, NO_VISION
+from syphus.simulator.completion import Exchange, Json, filter_results
+from syphus.simulator.faults.table import fault, fixed_fault
 from syphus.simulator.replies import SimulatedReply, azure_error, html_reply, json_reply, openai_error
 
 _FILTERED = (
@@ -64,47 +64,47 @@ BAD_API_VERSION = azure_error(404, "404", "Resource not found")
 
 
 @fault()
-def invalid_key(case: Case) -> SimulatedReply:
+def invalid_key(exchange: Exchange) -> SimulatedReply:
     """401 invalid_api_key; its message echoes a part of the key."""
-    return wrong_key(masked(case.key))
+    return wrong_key(masked(exchange.key))
 
 
 @fault()
-def invalid_key_echo(case: Case) -> SimulatedReply:
+def invalid_key_echo(exchange: Exchange) -> SimulatedReply:
     """401 invalid_api_key; its message echoes the whole key."""
-    return wrong_key(case.key)
+    return wrong_key(exchange.key)
 
 
 @fault()
-def model_not_found(case: Case) -> SimulatedReply:
+def model_not_found(exchange: Exchange) -> SimulatedReply:
     """404 model_not_found."""
-    return unknown_model(case.name)
+    return unknown_model(exchange.requested_model)
 
 
 @fault()
-def model_forbidden(case: Case) -> SimulatedReply:
+def model_forbidden(exchange: Exchange) -> SimulatedReply:
     """403 model_not_found: the project may not use this model."""
-    text = f"Project `proj_simulated` does not have access to model `{case.name}`"
+    text = f"Project `proj_simulated` does not have access to model `{exchange.requested_model}`"
     return openai_error(403, text, code="model_not_found")
 
 
 @fault()
-def context_length(case: Case) -> SimulatedReply:
+def context_length(exchange: Exchange) -> SimulatedReply:
     """400 context_length_exceeded."""
-    return openai_error(400, _too_long(case), param="messages", code="context_length_exceeded")
+    return openai_error(400, _too_long(exchange), param="messages", code="context_length_exceeded")
 
 
 @fault()
-def context_length_gateway(case: Case) -> SimulatedReply:
+def context_length_gateway(exchange: Exchange) -> SimulatedReply:
     """context_length_exceeded through a gateway: 400, code "400"; only the words are left."""
-    text = f"litellm.BadRequestError: litellm.ContextWindowExceededError: OpenAIException - {_too_long(case)}"
+    text = f"litellm.BadRequestError: litellm.ContextWindowExceededError: OpenAIException - {_too_long(exchange)}"
     return openai_error(400, text, None, code="400")
 
 
 @fault()
-def context_length_llama(case: Case) -> SimulatedReply:
+def context_length_llama(exchange: Exchange) -> SimulatedReply:
     """400 exceed_context_size_error of llama-server, with both sizes."""
-    needed = case.prompt.tokens + _WINDOW
+    needed = exchange.prompt.tokens + _WINDOW
     error: Json = {
         "code": 400,
         "message": f"request ({needed} tokens) exceeds the available context size ({_WINDOW} tokens), "
@@ -117,16 +117,16 @@ def context_length_llama(case: Case) -> SimulatedReply:
 
 
 @fault()
-def bad_parameter(case: Case) -> SimulatedReply:
+def bad_parameter(exchange: Exchange) -> SimulatedReply:
     """400 with the name of the parameter."""
-    text = f"Invalid value: 'temperature' cannot be used with {case.name}."
+    text = f"Invalid value: 'temperature' cannot be used with {exchange.requested_model}."
     return openai_error(400, text, param="temperature", code="invalid_value")
 
 
-def _too_long(case: Case) -> str:
+def _too_long(exchange: Exchange) -> str:
     return (
         f"This model's maximum context length is {_WINDOW} tokens. However, your messages resulted in "
-        f"{case.prompt.tokens + _WINDOW} "
+        f"{exchange.prompt.tokens + _WINDOW} "
         "tokens. Please reduce the length of the messages."
     )
 
@@ -138,19 +138,19 @@ def _content_filter(filtered: str) -> SimulatedReply:
     return json_reply(400, {"error": error})
 
 
-fixed("invalid_key_azure", '401 of Azure: invalid subscription key, code "401".', WRONG_KEY_AZURE)
-fixed("token_expired", "401 of Azure for an Entra token that has expired; no error object.", NO_TOKEN_AZURE)
-fixed(
+fixed_fault("invalid_key_azure", '401 of Azure: invalid subscription key, code "401".', WRONG_KEY_AZURE)
+fixed_fault("token_expired", "401 of Azure for an Entra token that has expired; no error object.", NO_TOKEN_AZURE)
+fixed_fault(
     "ip_not_authorized",
     "401: the address is not on the project's list.",
     openai_error(401, "Your IP address is not on the allowlist of this project.", code="ip_not_authorized"),
 )
-fixed(
+fixed_fault(
     "network_403",
     "403 of Azure: denied by its firewall rules.",
     azure_error(403, "403", "Access denied due to Virtual Network/Firewall rules."),
 )
-fixed(
+fixed_fault(
     "country_403",
     "403 unsupported_country_region_territory.",
     openai_error(
@@ -160,7 +160,7 @@ fixed(
         code="unsupported_country_region_territory",
     ),
 )
-fixed(
+fixed_fault(
     "blocked_403",
     "403 of Azure: the resource has been temporarily blocked.",
     azure_error(
@@ -171,16 +171,18 @@ fixed(
         "on Azure OpenAI service content policy, please visit https://aka.ms/aoaicodeofconduct",
     ),
 )
-fixed("deployment_not_found", "404 DeploymentNotFound of Azure.", UNKNOWN_DEPLOYMENT)
-fixed("bad_api_version", '404 of Azure for a wrong api-version: code "404", Resource not found.', BAD_API_VERSION)
-fixed("content_filter", "400 content_filter of Azure, with the categories in innererror.", _content_filter("violence"))
-fixed("content_filter_string", "400 content_filter whose body is a bare JSON string.", json_reply(400, _FILTERED))
-fixed(
+fixed_fault("deployment_not_found", "404 DeploymentNotFound of Azure.", UNKNOWN_DEPLOYMENT)
+fixed_fault("bad_api_version", '404 of Azure for a wrong api-version: code "404", Resource not found.', BAD_API_VERSION)
+fixed_fault(
+    "content_filter", "400 content_filter of Azure, with the categories in innererror.", _content_filter("violence")
+)
+fixed_fault("content_filter_string", "400 content_filter whose body is a bare JSON string.", json_reply(400, _FILTERED))
+fixed_fault(
     "content_filter_text",
     "400 content_filter in JSON, declared as text/plain.",
     SimulatedReply(400, _content_filter("violence").body, content_type="text/plain; charset=utf-8"),
 )
-fixed(
+fixed_fault(
     "content_filter_gateway",
     'content_filter through a gateway: 400, type server_error, code "400"; only the words are left.',
     openai_error(
@@ -190,7 +192,7 @@ fixed(
         code="400",
     ),
 )
-fixed(
+fixed_fault(
     "unprocessable",
     "422 with a list of validation errors instead of an error object.",
     json_reply(
@@ -204,20 +206,22 @@ fixed(
 
 
 @fault()
-def request_echo(case: Case) -> SimulatedReply:
+def request_echo(exchange: Exchange) -> SimulatedReply:
     """422 of FastAPI that writes what it was asked into its answer, with the images in it."""
-    asked = case.chat.asked
+    asked = exchange.chat.last_content
     return json_reply(422, {"detail": [{"input": asked, "type": "literal_error", "loc": ["body", "messages"]}]})
 
 
-fixed(
+fixed_fault(
     "image_unreadable",
     "400 image_parse_error: the image can't be read.",
-    openai_error(400, BROKEN, param="messages.[1].content.[0]", code="image_parse_error"),
+    openai_error(400, BROKEN_IMAGE, param="messages.[1].content.[0]", code="image_parse_error"),
 )
-fixed(
+fixed_fault(
     "no_vision",
     "400: the model takes no images.",
     openai_error(400, NO_VISION, param="messages.[1].content.[0].type"),
 )
-fixed("too_large_413", "413 of a proxy: the request is too large.", html_reply(413, "413 Request Entity Too Large"))
+fixed_fault(
+    "too_large_413", "413 of a proxy: the request is too large.", html_reply(413, "413 Request Entity Too Large")
+)

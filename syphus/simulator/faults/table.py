@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from syphus.simulator.completion import Case
+from syphus.simulator.completion import Exchange
 from syphus.simulator.replies import SimulatedReply
 
-Play = Callable[[Case], SimulatedReply]
+ReplyMaker = Callable[[Exchange], SimulatedReply]
 
 
 class Cost(Enum):
@@ -26,34 +26,34 @@ class Cost(Enum):
 class Fault:
     """One fault: what it is in one line, its reply, and what it costs."""
 
-    about: str
-    play: Play
+    description: str
+    make_reply: ReplyMaker
     cost: Cost
 
 
 FAULTS: dict[str, Fault] = {}
 
 
-def add(name: str, about: str, play: Play, cost: Cost = Cost.FREE) -> None:
+def add_fault(name: str, about: str, play: ReplyMaker, cost: Cost = Cost.FREE) -> None:
     """Put a fault into the table under `name`."""
     assert name not in FAULTS, name
     FAULTS[name] = Fault(about, play, cost)
 
 
-def fixed(name: str, about: str, reply: SimulatedReply) -> None:
+def fixed_fault(name: str, about: str, reply: SimulatedReply) -> None:
     """Put a fault into the table that always makes the same reply, and no answer."""
 
-    def play(_: Case) -> SimulatedReply:
+    def play(_: Exchange) -> SimulatedReply:
         return reply
 
-    add(name, about, play)
+    add_fault(name, about, play)
 
 
-def fault(cost: Cost = Cost.FREE) -> Callable[[Play], Play]:
+def fault(cost: Cost = Cost.FREE) -> Callable[[ReplyMaker], ReplyMaker]:
     """A decorator: the function is a fault, its docstring says what it is."""
 
-    def enter(play: Play) -> Play:
-        add(play.__name__, (play.__doc__ or "").strip(), play, cost)
+    def enter(play: ReplyMaker) -> ReplyMaker:
+        add_fault(play.__name__, (play.__doc__ or "").strip(), play, cost)
         return play
 
     return enter

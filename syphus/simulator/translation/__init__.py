@@ -1,5 +1,5 @@
-"""Translations for show: made-up text in the language asked for, which keeps what a translation keeps.
+"""Simulated translations: filler words of the target language that keep what a translation must keep.
 
-form.py     the form of an answer: translations as JSON
-made_up.py  text in a language, as long as a translation would be
+fake_text.py  filler text as long as a translation would be, and the damage that models do to translations
+form.py       the form of translations, as JSON, and of a judge's opinion about them
 """

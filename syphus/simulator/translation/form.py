@@ -9,13 +9,19 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.translation import LANGUAGES
-from syphus.simulator.scene import DEFECTS, DefectShares, Form, Scene, Writer, chatter
-from syphus.simulator.translation.made_up import Texts, damaged, filler_words, made_up, slipped
+from syphus.simulator.form_types import DEFECTS, AnswerInput, DefectShares, Form, Writer, write_chatter
+from syphus.simulator.translation.fake_text import (
+    Texts,
+    fake_translation,
+    filler_words,
+    with_damage,
+    with_other_meaning,
+)
 
 _FIELDS = ("instruction", "answer")
 
 
-class _Job(NamedTuple):
+class _TranslationRequest(NamedTuple):
     """A source and the language that it is wanted in; `terms` are written as the glossary has them."""
 
     code: str
@@ -27,10 +33,10 @@ class _Job(NamedTuple):
 
     def _with_terms(self, field: str, text: str) -> str:
         found = [written for term, written in self.terms.items() if term.lower() in text.lower()]
-        return " ".join([*found, made_up(text, self.code, field)])
+        return " ".join([*found, fake_translation(text, self.code, field)])
 
 
-def _jobs(message: str) -> dict[str, _Job]:
+def _read_requests(message: str) -> dict[str, _TranslationRequest]:
     """What is wanted, by its key in the answer; nothing for another message."""
     try:
         content = orjson.loads(message)
@@ -42,10 +48,13 @@ def _jobs(message: str) -> dict[str, _Job]:
     if isinstance(codes, list):
         terms = content.get("terms", {})
         wanted = {code: {term: by[code] for term, by in terms.items() if code in by} for code in codes}
-        jobs = {code: _Job(code, _texts(content), wanted[code]) for code in codes}
+        jobs = {code: _TranslationRequest(code, _texts(content), wanted[code]) for code in codes}
     else:
         items = {key: item for key, item in content.items() if isinstance(item, dict) and "language" in item}
-        jobs = {key: _Job(item["language"], _texts(item), item.get("terms", {})) for key, item in items.items()}
+        jobs = {
+            key: _TranslationRequest(item["language"], _texts(item), item.get("terms", {}))
+            for key, item in items.items()
+        }
     return {key: job for key, job in jobs.items() if job.code in LANGUAGES}
 
 
@@ -54,58 +63,62 @@ def _texts(item: dict[str, str]) -> Texts:
 
 
 def _translated(message: str) -> dict[str, Texts]:
-    return {key: job.made() for key, job in _jobs(message).items()}
+    return {key: job.made() for key, job in _read_requests(message).items()}
 
 
-def _write(scene: Scene, random: Random) -> str:
-    made = _translated(scene.annotation)
-    return orjson.dumps(made).decode() if made else chatter(scene, random)
+def _write(source: AnswerInput, random: Random) -> str:
+    made = _translated(source.annotation)
+    return orjson.dumps(made).decode() if made else write_chatter(source, random)
 
 
-def _spoilt(scene: Scene, random: Random, share: DefectShares) -> str:
-    made = _translated(scene.annotation)
-    for key, job in _jobs(scene.annotation).items():
+def _spoilt(source: AnswerInput, random: Random, share: DefectShares) -> str:
+    made = _translated(source.annotation)
+    for key, job in _read_requests(source.annotation).items():
         if random.random() < share.damage:
-            made[key] = damaged(job.source, made[key], job.code, random)
+            made[key] = with_damage(job.source, made[key], job.code, random)
         elif share.slips and random.random() < share.slips:
-            made[key] = slipped(job.source, made[key], job.code)
-    return orjson.dumps(made).decode() if made else chatter(scene, random)
+            made[key] = with_other_meaning(job.source, made[key], job.code)
+    return orjson.dumps(made).decode() if made else write_chatter(source, random)
 
 
 def _only(count: int) -> Writer:
-    def write(scene: Scene, random: Random) -> str:
-        made = list(_translated(scene.annotation).items())
-        return orjson.dumps(dict(made[:count] if len(made) > 1 else [])).decode() if made else chatter(scene, random)
+    def write(source: AnswerInput, random: Random) -> str:
+        made = list(_translated(source.annotation).items())
+        return (
+            orjson.dumps(dict(made[:count] if len(made) > 1 else [])).decode()
+            if made
+            else write_chatter(source, random)
+        )
 
     return write
 
 
-def _cut(scene: Scene, random: Random) -> str:
-    return _write(scene, random)[:-2]
+def _cut(source: AnswerInput, random: Random) -> str:
+    return _write(source, random)[:-2]
 
 
-def _fenced(scene: Scene, random: Random) -> str:
-    return f"```json\n{_write(scene, random)}\n```"
+def _fenced(source: AnswerInput, random: Random) -> str:
+    return f"```json\n{_write(source, random)}\n```"
 
 
-def _greeting(scene: Scene, random: Random) -> str:
-    return f"Sure! Here are the translations:\n{_fenced(scene, random)}"
+def _greeting(source: AnswerInput, random: Random) -> str:
+    return f"Sure! Here are the translations:\n{_fenced(source, random)}"
 
 
 TRANSLATIONS = Form(
     "translations",
-    shown=lambda _: 0,
-    asked=lambda system_message: "translator" in system_message and "JSON" in system_message,
+    count_items=lambda _: 0,
+    is_requested_by=lambda system_message: "translator" in system_message and "JSON" in system_message,
     write=_write,
     defects={
-        "chatter": chatter,
+        "chatter": write_chatter,
         "unpaired": _cut,
         "numbered_headers": _fenced,
         "greeting": _greeting,
         "leak_phrase": _only(-1),
         "one_pair": _only(1),
     },
-    spoilt=_spoilt,
+    write_with_defects=_spoilt,
 )
 
 
@@ -126,8 +139,8 @@ def _says_something_else(text: str, code: str, field: str) -> str:
     return strange[0] if sum(map(len, strange)) > own else ""
 
 
-def _opinion_write(scene: Scene, random: Random) -> str:  # noqa: ARG001 - as every writer
-    found = _JSON.search(scene.annotation)
+def _write_opinion(source: AnswerInput, random: Random) -> str:  # noqa: ARG001 - as every writer
+    found = _JSON.search(source.annotation)
     data = orjson.loads(found[0]) if found else {}
     code = str(data.get("language", ""))
     for field, text in data.get("translation", {}).items():
@@ -139,8 +152,8 @@ def _opinion_write(scene: Scene, random: Random) -> str:  # noqa: ARG001 - as ev
 
 OPINION = Form(
     "opinion of a translation",
-    shown=lambda _: 0,
-    asked=lambda system_message: '"fault"' in system_message and "translation" in system_message,
-    write=_opinion_write,
-    defects=dict.fromkeys(DEFECTS, chatter),
+    count_items=lambda _: 0,
+    is_requested_by=lambda system_message: '"fault"' in system_message and "translation" in system_message,
+    write=_write_opinion,
+    defects=dict.fromkeys(DEFECTS, write_chatter),
 )

@@ -116,7 +116,7 @@ _ENDS = ".?!"
 _SENTENCE = re.compile(r"([^.?!,;:\n]*)([.?!,;:\n]+|\Z)")
 
 
-def made_up(text: str, code: str, field: str = "") -> str:
+def fake_translation(text: str, code: str, field: str = "") -> str:
     """`text` as it might look in the language with this code.
 
     The instruction and the answer of a pair have words of their own, so that one is never found inside of the other.
@@ -220,7 +220,7 @@ def _each(change: Callable[[str], str]) -> Damage:
 
 
 def _other_language(source: Texts, _: Texts, code: str, __: Random) -> Texts:
-    return {field: made_up(text, _OTHERS.get(code, "de"), field) for field, text in source.items()}
+    return {field: fake_translation(text, _OTHERS.get(code, "de"), field) for field, text in source.items()}
 
 
 def _truncated(source: Texts, made: Texts, _: str, __: Random) -> Texts | None:
@@ -264,15 +264,15 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
-def damaged(source: Texts, made: Texts, code: str, random: Random) -> Texts:
+def with_damage(source: Texts, made: Texts, code: str, random: Random) -> Texts:
     """A translation of `source` with something wrong, drawn by lot."""
     names = random.sample(list(DAMAGES), len(DAMAGES))
     found = (DAMAGES[name](source, made, code, random) for name in names)
     return next(spoilt for spoilt in found if spoilt is not None)
 
 
-def slipped(source: Texts, made: Texts, code: str) -> Texts:
+def with_other_meaning(source: Texts, made: Texts, code: str) -> Texts:
     """A translation whose longer text says something else: it has the words that are those of the other field."""
     field = max(made, key=lambda name: len(made[name]))
     other = "answer" if field == "instruction" else "instruction"
-    return {**made, field: made_up(source[field], code, other)}
+    return {**made, field: fake_translation(source[field], code, other)}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from syphus.simulator.wording import lowered, pairs
+from syphus.simulator.wording import lower_first, make_pairs
 from syphus.types import Pair
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class AnswerInput:
     """What one answer is written from: the annotation and the facts in it, how many items are wanted, and the last
     in-context answer ("" if there is none).
     """
@@ -22,10 +22,10 @@ class Scene:
     about_change: bool
     example: str
     annotation: str = ""
-    avoid: frozenset[str] = frozenset()  #: questions of in-context examples
+    avoid_questions: frozenset[str] = frozenset()  #: questions of in-context examples
 
 
-Writer = Callable[[Scene, Random], str]
+Writer = Callable[[AnswerInput, Random], str]
 
 
 class DefectShares(NamedTuple):
@@ -40,27 +40,29 @@ class Form:
     """One form of an answer."""
 
     name: str
-    shown: Callable[[str], int]  #: how many items of this form an in-context answer holds; 0 if it has another form
-    asked: Callable[[str], bool]  #: does a system message ask for it?
+    count_items: Callable[
+        [str], int
+    ]  #: how many items of this form an in-context answer holds; 0 if it has another form
+    is_requested_by: Callable[[str], bool]  #: does a system message ask for it?
     write: Writer
     defects: Mapping[str, Writer]  #: by name; every form has the names of `DEFECTS`
-    spoilt: Callable[[Scene, Random, DefectShares], str] | None = None
+    write_with_defects: Callable[[AnswerInput, Random, DefectShares], str] | None = None
 
 
 DEFECTS = ("chatter", "unpaired", "numbered_headers", "greeting", "leak_phrase", "one_pair")
 
 
-def some_pairs(scene: Scene, random: Random) -> list[Pair]:
+def write_pairs(source: AnswerInput, random: Random) -> list[Pair]:
     """As many pairs as are wanted, where the facts yield so many."""
-    return pairs(scene.facts, scene.count, scene.about_change, random, scene.avoid)
+    return make_pairs(source.facts, source.count, source.about_change, random, source.avoid_questions)
 
 
-def chatter(scene: Scene, random: Random) -> str:
+def write_chatter(source: AnswerInput, random: Random) -> str:
     """No form at all."""
-    told = " ".join(pair.answer for pair in some_pairs(scene, random))
+    told = " ".join(pair.answer for pair in write_pairs(source, random))
     return f"There is quite a bit to see here. {told} All in all it makes for an interesting scene."
 
 
-def leak(text: str) -> str:
+def with_leak_phrase(text: str) -> str:
     """The text as if it were read off the annotation."""
-    return f"According to the description, {lowered(text)}"
+    return f"According to the description, {lower_first(text)}"

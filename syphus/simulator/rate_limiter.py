@@ -11,7 +11,7 @@ from syphus.simulator.replies import SimulatedReply, azure_error, openai_error
 _LONG = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)", "concurrency": "concurrent requests"}
 
 
-def duration(seconds: float) -> str:
+def reset_duration(seconds: float) -> str:
     """A time as OpenAI's reset headers write it: `120ms`, `1s`, `6m0s`, `1h0m0s`."""
     milliseconds = math.ceil(max(0.0, seconds) * 1000)
     if milliseconds < 1000:
@@ -24,19 +24,19 @@ def duration(seconds: float) -> str:
     return f"{hours}h{text}" if hours else text
 
 
-def seconds_text(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Seconds for a Retry-After header; a fraction stays one, since clients read it."""
     return f"{seconds:g}"
 
 
-def hints(wait: float) -> dict[str, str]:
+def retry_headers(wait: float) -> dict[str, str]:
     """The headers that say when to come back: whole seconds, rounded up, and milliseconds."""
     return {"retry-after": str(math.ceil(wait)), "retry-after-ms": str(math.ceil(wait * 1000))}
 
 
 def limit_error(model: str, kind: str, wait: float | None, headers: Mapping[str, str] | None = None) -> SimulatedReply:
     """The 429 of OpenAI on `kind`: requests, tokens or concurrency. The message tells the `wait`, unless it is None."""
-    when = "later" if wait is None else f"in {duration(wait)}"
+    when = "later" if wait is None else f"in {reset_duration(wait)}"
     text = (
         f"Rate limit reached for {model} in organization org-simulated on {_LONG[kind]}. Please try again "
         f"{when}. Visit https://platform.openai.com/account/rate-limits to learn more."
@@ -54,7 +54,7 @@ def limit_error_azure(kind: str, api_version: str, wait: float) -> SimulatedRepl
         f"limit of your current OpenAI S0 pricing tier. Please retry after {math.ceil(wait)} seconds. Please go here: "
         "https://aka.ms/oai/quotaincrease if you would like to further increase the default rate limit."
     )
-    return azure_error(429, "429", text, hints(wait))
+    return azure_error(429, "429", text, retry_headers(wait))
 
 
 @dataclass(slots=True)
@@ -66,17 +66,17 @@ class LimitBucket:
     per_minute: float
     burst_seconds: float
     level: float = 0.0
-    filled_at: float = 0.0
+    refilled_at: float = 0.0
 
     @property
     def capacity(self) -> float:
         """The most that it holds; at least one, so that a request passes at all."""
         return max(1.0, self.per_minute * self.burst_seconds / 60)
 
-    def fill(self, now: float) -> None:
+    def refill(self, now: float) -> None:
         """Add what has flowed in until `now`."""
-        self.level = min(self.capacity, self.level + (now - self.filled_at) * self.per_minute / 60)
-        self.filled_at = now
+        self.level = min(self.capacity, self.level + (now - self.refilled_at) * self.per_minute / 60)
+        self.refilled_at = now
 
     def wait(self, amount: float) -> float:
         """Seconds until `amount` is there; what is larger than the bucket passes when it is full."""
@@ -87,12 +87,12 @@ class LimitBucket:
         return {
             f"x-ratelimit-limit-{kind}": f"{self.per_minute:.0f}",
             f"x-ratelimit-remaining-{kind}": f"{max(0.0, math.floor(self.level)):.0f}",
-            f"x-ratelimit-reset-{kind}": duration(self.wait(self.capacity)),
+            f"x-ratelimit-reset-{kind}": reset_duration(self.wait(self.capacity)),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class LimitExceeded:
     """Why a request is over a limit, and how many seconds it should wait."""
 
     kind: str
@@ -101,7 +101,7 @@ class Refusal:
     def reply(self, model: str, api_version: str | None) -> SimulatedReply:
         """The 429; Azure's where there is an `api_version`."""
         if api_version is None:
-            return limit_error(model, self.kind, self.wait, hints(self.wait))
+            return limit_error(model, self.kind, self.wait, retry_headers(self.wait))
         return limit_error_azure(
             {"tokens": "token", "requests": "call"}.get(self.kind, self.kind), api_version, self.wait
         )
@@ -116,20 +116,20 @@ class RateLimits:
             for kind, limit in (("requests", rpm), ("tokens", tpm))
             if limit
         }
-        self.fill(now)
+        self.refill(now)
 
-    def fill(self, now: float) -> None:
+    def refill(self, now: float) -> None:
         """Add what has flowed in until `now`."""
         for bucket in self._buckets.values():
-            bucket.fill(now)
+            bucket.refill(now)
 
-    def admit(self, tokens: int, now: float) -> Refusal | None:
+    def admit(self, tokens: int, now: float) -> LimitExceeded | None:
         """Charge one request of `tokens`, or say why not; a refused request charges nothing."""
-        self.fill(now)
+        self.refill(now)
         amounts = {"requests": 1, "tokens": tokens}
         for kind, bucket in self._buckets.items():
             if wait := bucket.wait(amounts[kind]):
-                return Refusal(kind, wait)
+                return LimitExceeded(kind, wait)
         for kind, bucket in self._buckets.items():
             bucket.level -= amounts[kind]
         return None

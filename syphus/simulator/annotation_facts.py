@@ -50,7 +50,7 @@ _ARTICLES = frozenset({"a", "an", "the", "some", "one", "another"})
 _PRONOUNS = frozenset({"he", "she", "it", "they", "we", "i", "you", "this", "these", "those", "someone"})
 
 
-def facts(annotation: str) -> list[str]:
+def extract_facts(annotation: str) -> list[str]:
     """The sentences of `annotation`, at most `MOST_FACTS`, each with a capital letter and a full stop.
 
     Where it has no sentences but names objects (`pizza: [51.2, 460.8, 206.3, 115.9]`), one sentence for each of those.
