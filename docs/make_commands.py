@@ -18,8 +18,8 @@ FILE = ROOT / "docs" / "commands.md"
 sys.path.insert(0, str(ROOT))
 
 from syphus.cli.app import app, main_job  # noqa: E402 - it is found only now
-from syphus.cli.simulate import explanation  # noqa: E402
 from syphus.config.options import Options  # noqa: E402
+from syphus.simulator.settings import describe_settings  # noqa: E402
 
 _BEGINNING = """\
 <!-- Written by docs/make_commands.py from the command line itself. Change the help texts there, not here. -->
@@ -48,7 +48,7 @@ def page() -> str:
         own = [each for each in command.params if not takes_all or each.name not in shared]
         text = _table(own) + ("\nAnd every option of the main job.\n" if takes_all else "")
         if name == "simulate":
-            text += "\n```text\n" + "\n".join(explanation()) + "\n```\n"
+            text += "\n```text\n" + "\n".join(describe_settings()) + "\n```\n"
         parts.append(_section(f"`{name}`", command.help, text))
     return "\n".join(parts)
 

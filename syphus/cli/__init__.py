@@ -5,7 +5,6 @@ cold_start.py  the commands that try prompts
 commands.py    the commands besides the main job
 mimicit.py     the commands about MIMIC-IT files
 parameters.py  from the fields of `Options` to options on the command line, for every command that takes them
-simulate.py    the simulated endpoint as a command
 streams.py     stdout and stderr, in whatever state they are
 summary.py     the sentences that people read after a run, and about one
 """

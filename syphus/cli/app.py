@@ -200,7 +200,7 @@ def status(
     """Tells where a run stands, while it works or afterwards."""
     from syphus.cli.summary import standing
     from syphus.formats.report import as_json
-    from syphus.runs.status import is_running, read_query, read_status
+    from syphus.runs.reader import is_running, read_query, read_status
 
     if query:
         print_as_json(read_query(folder, query))
@@ -239,13 +239,13 @@ def simulate(
     ] = None,
 ) -> None:
     """Runs the simulated endpoint alone: a server that makes its answers up, for any OpenAI client."""
-    from syphus.cli.simulate import explanation
-    from syphus.cli.simulate import simulate as serve
+    from syphus.simulator import run_simulated
+    from syphus.simulator.settings import describe_settings, parse_settings
 
     if "help" in (setting or ()):
-        print_lines(*explanation())
+        print_lines(*describe_settings())
     else:
-        serve(port, setting or ())
+        run_simulated(parse_settings(setting or ()), port)
 
 
 for _elsewhere in (cold_start, compare, describe, translate, export, push, convert, verify, mix, stats):

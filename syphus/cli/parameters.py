@@ -10,8 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from syphus.config.options import ColdStartOptions, Options
-from syphus.errors import ConfigError
+from syphus.config.options import ColdStartOptions, Options, make_options
 from syphus.images.convert_options import ConvertOptions
 from syphus.types import Relation, State
 
@@ -20,7 +19,6 @@ _METAVARS: dict[object, str] = {
     Path | None: "PATH", tuple[Path, ...]: "FOLDER", tuple[State, ...]: "STATES",
     Relation | None: "RELATION",
 }  # fmt: skip
-RETRIED = (State.FAILED, State.INVALID, State.REFUSED, State.TRUNCATED)
 
 
 def with_options(command: Callable[..., None], without: Container[str] = ()) -> Callable[..., None]:
@@ -49,8 +47,8 @@ def with_fields(
         taken = [each for each in fields(kind) if each.name not in own and each.name not in without]
 
         def run(**values: Any) -> None:  # what typer has read, and checked by the parameters below
-            given: dict[str, Any] = {each.name: _value(values.pop(each.name), hints[each.name]) for each in taken}
-            command(**values, **{parameter: kind(**given)})
+            given = {each.name: values.pop(each.name) for each in taken}
+            command(**values, **{parameter: make_options(kind, given)})
 
         shared = [_parameter(each, hints[each.name]) for each in taken]
         vars(run)["__signature__"] = inspect.Signature([*mine, *shared])
@@ -71,28 +69,3 @@ def _parameter(option: Field[object], hint: object) -> inspect.Parameter:
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[read_as, how]
     )
-
-
-def _value(value: object, hint: object) -> object:
-    if hint == tuple[State, ...]:
-        return _states(str(value))
-    if hint == Relation | None:
-        return None if value is None else _relation(str(value))
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _states(text: str) -> tuple[State, ...]:
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in RETRIED:
-            raise ConfigError(f"--retry {name}: there is {', '.join(RETRIED)}.")
-    return tuple(State(name) for name in names)
-
-
-def _relation(text: str) -> Relation:
-    """By its name, its words joined however people join them."""
-    name = " ".join(text.lower().replace("-", " ").replace("_", " ").split())
-    if name not in list(Relation):
-        there = ", ".join(each.replace(" ", "-") for each in Relation)
-        raise ConfigError(f"--relate {text}: there is {there}.")
-    return Relation(name)

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args, get_type_hints
 
 from syphus.errors import ConfigError
+from syphus.text import alternatives
 from syphus.types import Relation, State
 
 T = TypeVar("T")
@@ -111,7 +114,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.cold_start not in COLD_STARTS:
-            raise ConfigError(f"--cold-start {self.cold_start}: must be {_one_of(COLD_STARTS)}.")
+            raise ConfigError(f"--cold-start {self.cold_start}: must be {alternatives(COLD_STARTS)}.")
         _check_ranges(self)
 
     @property
@@ -139,7 +142,7 @@ class ColdStartOptions:
     def __post_init__(self) -> None:
         _check_ranges(self)
         if self.strategy not in STRATEGY_NAMES:
-            raise ConfigError(f"--strategy {self.strategy}: must be {_one_of(STRATEGY_NAMES)}.")
+            raise ConfigError(f"--strategy {self.strategy}: must be {alternatives(STRATEGY_NAMES)}.")
 
 
 def _check_ranges(options: Options | ColdStartOptions) -> None:
@@ -156,5 +159,69 @@ def _check_ranges(options: Options | ColdStartOptions) -> None:
             raise ConfigError(f"{flag}: must be above {above}.")
 
 
-def _one_of(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+_RETRIED = (State.FAILED, State.INVALID, State.REFUSED, State.TRUNCATED)
+_NAMES_OF_TYPES = {str: "text", int: "a whole number", float: "a number", bool: "True or False"}
+
+
+def make_options(kind: type[T], values: Mapping[str, object]) -> T:
+    """Make options from values as they are typed or written in Python: paths and states as text, one path as a list.
+
+    `kind` is a dataclass whose fields are declared as those of `Options`. Raises `ConfigError` for an option that does
+    not exist, or has another type.
+    """
+    hints = get_type_hints(kind)
+    for name in values:
+        if name not in hints:
+            similar = difflib.get_close_matches(name, hints)
+            hint = f"; did you mean {' or '.join(similar)}?" if similar else "."
+            raise ConfigError(f"there is no option {name}{hint}")
+    return kind(**{name: _converted(name, value, hints[name]) for name, value in values.items()})
+
+
+def _converted(name: str, value: object, hint: object) -> object:
+    if hint == tuple[State, ...]:
+        return tuple(_state(name, each) for each in _listed(value))
+    if hint == tuple[Path, ...]:
+        return tuple(Path(each) for each in ([value] if isinstance(value, str | Path) else _listed(value)))
+    kinds = [each for each in (get_args(hint) or (hint,)) if isinstance(each, type)]
+    if type(None) in kinds and value is None:
+        return None
+    if Relation in kinds:
+        return _relation(name, str(value))
+    if Path in kinds and isinstance(value, str | Path):
+        return Path(value)
+    if kinds == [str] and not isinstance(value, str):  # a path, or a list of languages
+        if isinstance(value, Path):
+            return str(value)
+        if isinstance(value, list | tuple):
+            return ",".join(map(str, value))
+    fitting = (int, float) if float in kinds else tuple(kinds)
+    if not isinstance(value, fitting) or (isinstance(value, bool) and bool not in kinds):
+        needed = next((text for each, text in _NAMES_OF_TYPES.items() if each in kinds), "a path")
+        raise ConfigError(f"{_flag(name)} {value!r}: must be {needed}.")
+    return value
+
+
+def _flag(name: str) -> str:
+    return f"--{name.rstrip('_').replace('_', '-')}"
+
+
+def _listed(value: object) -> list[str]:
+    """The items of a list, or of a text with commas."""
+    items = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    return [text for each in items if (text := str(each).strip())]
+
+
+def _state(name: str, text: str) -> State:
+    if text.lower() not in _RETRIED:
+        raise ConfigError(f"{_flag(name)} {text}: must be {alternatives(_RETRIED)}.")
+    return State(text.lower())
+
+
+def _relation(name: str, text: str) -> Relation:
+    """A relation by its name, whose words are joined by spaces, dashes or underscores."""
+    words = " ".join(text.lower().replace("-", " ").replace("_", " ").split())
+    if words not in list(Relation):
+        known = alternatives(each.replace(" ", "-") for each in Relation)
+        raise ConfigError(f"{_flag(name)} {text}: must be {known}.")
+    return Relation(words)

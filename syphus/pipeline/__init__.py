@@ -5,7 +5,7 @@ budget.py           the money and the requests that a run may spend, and the est
 concurrency.py      adapts the number of concurrent requests where a server states no limits
 deadlines.py        the timeout of a request, by a clock that does not count sleep
 endpoint_state.py   the state of one endpoint: limits, requests in flight, pauses, health
-engine.py           runs a stage: builds the loop, handles Ctrl-C
+engine.py           runs a stage: builds the loop, handles Ctrl-C, works inside a running event loop, too
 health.py           detects that an endpoint is down
 loop.py             takes each row from the ledger to its outcome
 rate_limits.py      token buckets for requests per minute and tokens per minute

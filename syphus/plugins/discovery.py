@@ -20,8 +20,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from syphus.errors import PluginError
-from syphus.plugins.contract import shipped_folder
-from syphus.plugins.loading import IMPORT_SECONDS, LoadedPlugin, load_entry_point, load_file, plugins_in
+from syphus.plugins.contract import AbstractDataset, shipped_folder
+from syphus.plugins.loading import IMPORT_SECONDS, LoadedPlugin, load_class, load_entry_point, load_file, plugins_in
 from syphus.plugins.sandbox import no_network
 
 __all__ = ["LoadedPlugin", "PluginInfo", "find_plugin", "list_plugins", "shipped_folder"]
@@ -32,6 +32,8 @@ PLUGINS_VARIABLE = "SYPHUS_PLUGINS"
 _NAME = re.compile(r"([\w-]+)\.([\w-]+)")
 _NO_DATASETS = frozenset(("NamedTuple", "TypedDict", "Protocol", "Enum", "StrEnum", "IntEnum", "Exception", "ABC"))
 _MARKS = (b"AbstractDataset", b"syphus")
+
+_given: dict[str, LoadedPlugin] = {}  # classes that were given instead of a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ def find_plugin(name: str, folders: Iterable[str | Path] = (), installed: str | 
     SYPHUS_PLUGINS, and goes before it. Raises PluginError: unknown (with the names that are near), broken, there twice.
     """
     parts = _NAME.fullmatch(name)
+    if name in _given:
+        return _given[name]
     found = _candidates(parts[1], parts[2], _folders(folders), _installed(installed)) if parts else []
     if not found:
         raise PluginError(
@@ -63,6 +67,19 @@ def find_plugin(name: str, folders: Iterable[str | Path] = (), installed: str | 
     if problem := found[0].problem():
         raise PluginError(f"{found[0].path}: {problem}")
     return found[0]
+
+
+def dataset_name(dataset: str | type[AbstractDataset]) -> str:
+    """Return the name of a dataset; a class is found under it from now on, in this process.
+
+    It is that of the class and of its file, as `--name` takes it, or "Class.notebook" if the class is in no file.
+    Raises `PluginError` if it is no class of a dataset.
+    """
+    if isinstance(dataset, str):
+        return dataset
+    plugin = load_class(dataset)
+    _given[plugin.name] = plugin
+    return plugin.name
 
 
 def list_plugins(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import linecache
 import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import CodeType, ModuleType
+from tempfile import TemporaryDirectory
+from types import CodeType, FunctionType, ModuleType
 from typing import ParamSpec, TypeGuard, TypeVar
 
 from syphus.errors import PluginError, UsageError
@@ -113,6 +116,37 @@ def load_entry_point(point: EntryPoint, seconds: float = IMPORT_SECONDS) -> list
     if not _is_dataset(offered):
         raise PluginError(f"{point.value} is no AbstractDataset")
     return [LoadedPlugin(f"{offered.__name__}.{stem}", offered, Path(inspect.getfile(offered)))]
+
+
+def load_class(cls: type) -> LoadedPlugin:
+    """Return the plugin that a class is, wherever it was defined. Raises PluginError if it is no usable dataset."""
+    if not _is_dataset(cls):
+        raise PluginError(f"{cls!r} is no subclass of AbstractDataset")
+    try:
+        path = Path(inspect.getfile(cls))
+    except (OSError, TypeError):  # it was defined in a notebook, or typed
+        path = _source_file(cls)
+    plugin = LoadedPlugin(f"{cls.__name__}.{path.stem}", cls, path)
+    if problem := plugin.problem():
+        raise PluginError(problem)
+    return plugin
+
+
+def _source_file(cls: type) -> Path:
+    """Write the source of a class that is in no file to one that lasts as long as the process.
+
+    Its content says whether the class has changed. It is the cell of the notebook, or else the bytecode of the methods.
+    """
+    codes = [each.__code__ for each in vars(cls).values() if isinstance(each, FunctionType)]
+    lines = linecache.getlines(codes[0].co_filename) if codes else []
+    path = Path(_typed_sources().name) / "notebook.py"
+    path.write_text("".join(lines) or repr([(code.co_name, code.co_code) for code in codes]), "utf-8")
+    return path
+
+
+@cache
+def _typed_sources() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="syphus-")
 
 
 class _Loader(SourceFileLoader):

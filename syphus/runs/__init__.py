@@ -11,8 +11,7 @@ outputs.py       write the files of a run besides its ledger
 prepare.py       find and check plugin, prompt and endpoint
 preview.py       show the messages that would be sent
 push.py          send exports to the Hugging Face Hub
-reader.py        a run open for reading in Python: pairs, outcomes, raw answers, numbers
+reader.py        a run open for reading: its numbers, one query, or all pairs, outcomes and raw answers
 run_settings.py  the settings that answers depend on, as the ledger stores them
 session.py       run one session of a stage
-status.py        the state of a run, or everything about one query
 """

@@ -1,23 +1,24 @@
-"""Reading a run in Python: its pairs, outcomes and raw answers, one at a time, and its numbers."""
+"""Reading a run, while it works or afterwards: its numbers, one query, or all pairs, outcomes and raw answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from itertools import islice
+from itertools import count, islice, takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from syphus.errors import ConfigError
+from syphus.errors import ConfigError, InputError
 from syphus.formats.context import pairs_with_context
-from syphus.formats.report import Report, as_json
-from syphus.ledger.results import answered_queries, raw_answers
-from syphus.ledger.store import open_for_reading
+from syphus.formats.report import Report, as_json, make_report
+from syphus.formats.translation_report import TRANSLATE_STAGE
+from syphus.ledger.parts import chunk_id
+from syphus.ledger.results import answered_queries, describe_query, raw_answers
+from syphus.ledger.store import Store, is_working, open_for_reading
 from syphus.runs.generate import GenerateStage
 from syphus.runs.run_settings import stored_prices
-from syphus.runs.status import is_running, read_status
 
 if TYPE_CHECKING:
     import pandas
@@ -185,3 +186,47 @@ def _require(package: str, name: str, purpose: str) -> Any:  # a module that has
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{purpose} needs {package}: pip install {package}") from error
     return module
+
+
+def read_status(folder: Path) -> Report:
+    """Return the numbers of a run. Raises `RunError` if the folder is no run."""
+    store = open_for_reading(folder)
+    try:
+        report = make_report(store, GenerateStage.name, stored_prices(store))
+        if report.translation is None or report.counts.total:
+            return report
+        return make_report(store, TRANSLATE_STAGE, stored_prices(store))  # the translation of a file
+    finally:
+        store.close()
+
+
+def is_running(folder: Path, report: Report) -> bool:
+    """Return whether a process is working on the run. After a session that has ended, it tries no lock."""
+    may_be = report.translation is not None or any(session.ended is None for session in report.sessions[-1:])
+    return may_be and is_working(folder)
+
+
+def read_query(folder: Path, query: str) -> dict[str, object]:
+    """Return one query as JSON values: annotation, outcome, pairs, and every answer with its raw text and request key.
+
+    Raises `RunError` if the folder is no run, `InputError` if it has no such query.
+    """
+    store = open_for_reading(folder)
+    try:
+        found = (
+            describe_query(store, GenerateStage.name, query)
+            or describe_query(store, TRANSLATE_STAGE, query)
+            or _find_chunks(store, query)
+        )
+    finally:
+        store.close()
+    if found is None:
+        raise InputError(f"{folder} has no query {query!r}.")
+    return found
+
+
+def _find_chunks(store: Store, pair: str) -> dict[str, object] | None:
+    """Return the chunks of a long pair, which was translated chunk by chunk."""
+    found = takewhile(bool, (describe_query(store, TRANSLATE_STAGE, chunk_id(pair, number)) for number in count(1)))
+    chunks = list(found)
+    return {"id": pair, "pieces": chunks} if chunks else None

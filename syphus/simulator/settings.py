@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
+from syphus.errors import ConfigError
 from syphus.simulator.faults import FAULTS
 from syphus.simulator.learning import OBEDIENCE, Obedience
 
@@ -133,3 +134,27 @@ def _read(name: str, text: str, like: object) -> object:
                 return tuple(part for part in text.split(",") if part)
     except (KeyError, ValueError):
         raise ValueError(f"{name}={text} can't be read as {type(like).__name__}.") from None
+
+
+def parse_settings(settings: Sequence[str]) -> Simulation:
+    """Make a simulation from NAME=VALUE texts. Raises `ConfigError` for a setting that does not exist."""
+    pairs = [setting.partition("=") for setting in settings]
+    incomplete = [name for name, sign, _ in pairs if not sign]
+    if incomplete:
+        raise ConfigError(f"--set {incomplete[0]}: must be NAME=VALUE; `--set help` lists the names.")
+    try:
+        return changed(Simulation(), {name.strip(): value for name, _, value in pairs})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def describe_settings() -> list[str]:
+    """Return the settings with their defaults, and the faults with what each does, a line each."""
+    width = max(map(len, FAULTS))
+    defaults = {"key": "", **as_options(Simulation())}
+    return [
+        "Settings, as --set NAME=VALUE; lists with commas, mappings as JSON:",
+        *(f"  {name}={'' if value in ((), {}) else value}" for name, value in defaults.items()),
+        "Faults, for script, poison, poison_once and faults:",
+        *(f"  {name.ljust(width)}  {fault.about}" for name, fault in sorted(FAULTS.items())),
+    ]

@@ -133,7 +133,7 @@ def test_a_random_sample_is_the_same_for_the_same_seed_and_another_for_another(f
 )  # fmt: skip
 def test_a_number_that_makes_no_sense_is_told_with_its_option(option: dict[str, Any]) -> None:
     ((name, value),) = option.items()
-    with pytest.raises(ConfigError, match=rf"^--{name.replace('_', '-')} {value}: a number (from|above) -?\d"):
+    with pytest.raises(ConfigError, match=rf"^--{name.replace('_', '-')} {value}: must be (at least|more than) -?\d"):
         Options(**option)
 
 
@@ -315,7 +315,7 @@ WRONG = {
     "preveiw": f"No such command 'preveiw'. Did you mean 'preview'? See {TYPED} --help.",
     "frobnicate": f"No such command 'frobnicate'. See {TYPED} --help.",
     "--offline preview": f"Options go behind the command: {TYPED} preview --name ...",
-    f"{R} --offline --retry invalid,broken": "--retry broken: there is failed, invalid, refused, truncated.",
+    f"{R} --offline --retry invalid,broken": "--retry broken: must be failed, invalid, refused or truncated.",
     f"{SD} --example -in x.json --offline": "--example and --query_inputs_path both name an input; use one of them.",
     f"{R} -in '' --example --offline": "Rows.rows ships no example input.",
     "--name Torn.torn --datasets-dir . --offline": "torn.py can't be loaded: torn.py:1 ZeroDivisionError: ...",
@@ -328,7 +328,7 @@ WRONG = {
     "status .": ". is no run: it holds no run.sqlite.",
     "status": f"Missing argument 'FOLDER'. See {TYPED} status --help.",
     "simulate --set rmp=60": "There is no setting 'rmp'. Known are: seed, ...",
-    "simulate --set rpm": "--set rpm: NAME=VALUE is needed; `--set help` lists the names.",
+    "simulate --set rpm": "--set rpm: must be NAME=VALUE; `--set help` lists the names.",
     "simulate --set rpm=fast": "rpm=fast can't be read as float.",
     "simulate --set script=earthquake": "There is no fault 'earthquake'. Known are: ...",
 }

@@ -25,7 +25,7 @@ from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, 
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import read_prompt, to_prompt_template
 from syphus.runs.generate import GenerationContext
-from syphus.runs.status import read_status
+from syphus.runs.reader import read_status
 from syphus.types import Message, Pair, PromptTemplate, Query, State
 
 GOOD = "in_context:\n- role: user\n  content: the old sailor is painting a boat\n- role: assistant\n  content:\n"

@@ -22,7 +22,7 @@ from syphus.errors import ConfigError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import RunResult
 from syphus.main_job import run
 from syphus.plugins.prompts import read_prompt, to_prompt_template
-from syphus.runs.status import read_status
+from syphus.runs.reader import read_status
 
 ROWS = MIN_QUERIES_UNASKED + 10
 

@@ -19,7 +19,7 @@ from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.discovery import find_plugin, shipped_folder
 from syphus.runs.generate import cleaning_rules
-from syphus.runs.status import read_status
+from syphus.runs.reader import read_status
 from syphus.types import Pair, Query, State
 
 REAL_DATA = os.environ.get("SYPHUS_REAL_DATA")

@@ -16,7 +16,7 @@ from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, input_files, load_prompt_template, queries
 from syphus.plugins.discovery import find_plugin, list_plugins, shipped_folder
 from syphus.runs.generate import cleaning_rules
-from syphus.runs.status import read_status
+from syphus.runs.reader import read_status
 from syphus.types import Query, State
 
 NAMES = [

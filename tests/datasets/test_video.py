@@ -19,7 +19,7 @@ from syphus.io.text_files import BadRecords
 from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, queries, skip_failing_records
 from syphus.plugins.discovery import find_plugin, shipped_folder
-from syphus.runs.status import read_status
+from syphus.runs.reader import read_status
 from syphus.types import Query
 
 REAL_DATA = os.environ.get("SYPHUS_REAL_DATA")

@@ -17,7 +17,7 @@ from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
 from syphus.endpoints.remote_endpoint import RemoteEndpoint
 from syphus.endpoints.transport import Reply
-from syphus.runs.status import read_query
+from syphus.runs.reader import read_query
 
 BODIES = (b'{"one": 1}', '{"zwei": "ü 猫"}'.encode(), b'{ "three" :\n3, "three": 3 }', b"[" + b"1," * 50_000 + b"1]")
 AZURE = {"kind": "azure", "deployment": "mini", "api_version": "2024-10-21"}

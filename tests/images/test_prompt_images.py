@@ -15,7 +15,7 @@ from image_rows import ask, picture, shown, write_picture, write_store
 from syphus.errors import ImageError
 from syphus.images.prompt.lookup import ImageLookup
 from syphus.ledger.store import FILE
-from syphus.runs.status import read_query
+from syphus.runs.reader import read_query
 from syphus.simulator import SimulatedServer
 from syphus.types import PromptImage, State
 

@@ -21,7 +21,7 @@ from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import prompt_digest, to_prompt_template
 from syphus.plugins.rows import to_query
 from syphus.runs.preview import PreviewedQuery, preview
-from syphus.runs.status import read_status
+from syphus.runs.reader import read_status
 from syphus.simulator import SimulatedServer
 from syphus.types import PromptImage, State
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from harness import HERE, Ran, run_rows, server
 
-from syphus.runs.status import read_query
+from syphus.runs.reader import read_query
 from syphus.types import State
 
 OK, FAILED = State.OK, State.FAILED

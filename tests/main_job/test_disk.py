@@ -21,7 +21,7 @@ from syphus.errors import RunError, StorageError
 from syphus.io.durable import replace_file, temporary_database
 from syphus.ledger.records import Records
 from syphus.ledger.store import open_for_reading
-from syphus.runs.status import read_status
+from syphus.runs.reader import read_status
 from syphus.types import State
 
 OK, PENDING = State.OK, State.PENDING

@@ -11,7 +11,7 @@ import pytest
 from harness import HERE, run_rows, server
 from processes import Watch, command, start
 
-from syphus.runs.status import read_status
+from syphus.runs.reader import read_status
 from syphus.types import State
 
 ROWS, THREADS = 60, 8

@@ -22,7 +22,7 @@ from harness import HERE, run_rows, server
 from processes import Watch, command, environment, finish, start, typed
 
 from syphus.pipeline.deadlines import MAX_GAP, AwakeClock
-from syphus.runs.status import read_status
+from syphus.runs.reader import read_status
 from syphus.types import State
 
 OK, PENDING = State.OK, State.PENDING

@@ -20,7 +20,9 @@ PACKAGE = ROOT / "syphus"
 
 #: From top to bottom: a room, which is a package or a module of `syphus`, imports from those below it and from itself.
 LAYERS = (
+    ("__main__",),
     ("cli",),
+    ("api",),
     ("progress",),
     ("main_job",),
     ("cold_start", "relations", "translation"),
@@ -177,8 +179,8 @@ def test_the_names_for_plugins_are_the_public_ones() -> None:
     module = importlib.import_module("syphus")
     assert sorted(module.__all__) == sorted(
         alias.asname or alias.name
-        for node in tree("syphus").body
-        if isinstance(node, ast.ImportFrom)
+        for node in ast.walk(tree("syphus"))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("syphus.")
         for alias in node.names
     )
 

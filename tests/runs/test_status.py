@@ -19,8 +19,8 @@ from syphus.formats.report import RunResult, as_json
 from syphus.plugins.contract import load_prompt_template
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import prompt_digest, render_messages
+from syphus.runs.reader import read_query, read_status
 from syphus.runs.run_settings import sampling_parameters
-from syphus.runs.status import read_query, read_status
 from syphus.types import State
 from syphus.version import __version__
 

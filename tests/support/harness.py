@@ -14,7 +14,7 @@ from syphus.errors import SyphusError
 from syphus.formats.report import Report
 from syphus.main_job import run
 from syphus.pipeline.engine import Observer
-from syphus.runs.status import read_status
+from syphus.runs.reader import read_status
 from syphus.simulator import SimulatedServer, Simulation, serve_in_thread
 from syphus.types import State
 

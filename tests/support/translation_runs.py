@@ -13,7 +13,7 @@ from harness import Listener, write_config
 from syphus.config.options import Options
 from syphus.errors import SyphusError
 from syphus.formats.translation_report import TranslationReport
-from syphus.runs.status import read_status
+from syphus.runs.reader import read_status
 from syphus.translation.job import translate
 from syphus.types import State
 

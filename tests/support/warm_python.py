@@ -26,6 +26,7 @@ _LOADED = (
     "syphus.main_job",
     "syphus.cli.summary",
     "syphus.progress",
+    "syphus.api",
     "syphus.endpoints.remote_endpoint",
     "syphus.simulator",
 )

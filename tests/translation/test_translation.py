@@ -21,7 +21,7 @@ from syphus.formats.mimicit.discovery import find_groups
 from syphus.formats.mimicit.verify import verify
 from syphus.ledger.sessions import set_meta
 from syphus.ledger.store import open_for_writing
-from syphus.runs.status import read_query
+from syphus.runs.reader import read_query
 from syphus.simulator import SimulatedServer
 from syphus.translation.chunks import MAX_CHARACTERS
 from syphus.translation.files import find_paths

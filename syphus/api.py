@@ -1,0 +1,360 @@
+"""The public Python API: what the commands do, as functions for scripts and notebooks.
+
+Each function takes the options of its command by their names, with underscores for dashes. It raises a subclass of
+`SyphusError` for what ends the command with exit code 2. A run that stopped early returns a result, and `stopped_by`
+says why. All functions work inside a running event loop, as in a notebook. Heavy modules are imported on first use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
+
+from syphus.config.options import Options, make_options
+from syphus.errors import ConfigError, SyphusError
+from syphus.images.convert_options import ConvertOptions
+from syphus.text import alternatives
+
+if TYPE_CHECKING:
+    from syphus.formats.mimicit.data_yaml import Finding
+    from syphus.formats.mimicit.verify import VerifySummary
+    from syphus.formats.report import RunResult, TranslationResult
+    from syphus.images.convert import ConversionResult
+    from syphus.pipeline.engine import Observer
+    from syphus.plugins.contract import AbstractDataset
+    from syphus.progress import PlainObserver
+    from syphus.runs.reader import PairRecord, RunReader
+
+StrPath: TypeAlias = str | Path
+Dataset: TypeAlias = "str | type[AbstractDataset]"
+
+
+class DisplayOptions(TypedDict, total=False):
+    """What is shown: `quiet` shows nothing, `verbose` each request's outcome, `log_file` gets all lines with times.
+
+    An `observer` is shown everything instead.
+    """
+
+    quiet: bool
+    verbose: bool
+    log_file: StrPath | None
+    observer: PlainObserver | None
+
+
+class EndpointOptions(DisplayOptions, total=False):
+    """Options of everything that asks a model; see docs/commands.md for what each means."""
+
+    num_threads: int
+    seed: int
+    allow_bad_rows: bool
+    check_input: bool
+    accept_changes: bool
+    retry: str | Sequence[str]
+    offline: bool
+    config: StrPath | None
+    model: str | None
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    languages: str | Sequence[str]
+    glossary: StrPath | None
+    tone: str
+    per_language: bool
+    judge_translations: float
+    partial: bool
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    max_cost: float | None
+    max_requests: int | None
+    max_rounds: int | None
+    max_attempts: int | None
+    timeout: float | None
+    drain: float
+
+
+class RunOptions(EndpointOptions, total=False):
+    """Options of a run."""
+
+    query_inputs_path: StrPath
+    example: bool
+    slice_start: int
+    slice_end: int
+    random_sample: bool
+    prompt_path: StrPath
+    datasets_dir: StrPath | Sequence[StrPath]
+    cold_start: str
+    output_dir: StrPath
+    dataset_version: str
+    with_images: bool
+    images: StrPath | None
+    image_size: int | None
+    image_detail: str | None
+    max_images: int | None
+    no_sharing: bool
+    relate: str | None
+    embedding_model: str | None
+    image_embeddings: StrPath | None
+    train: StrPath | None
+
+
+class ConversionOptions(DisplayOptions, total=False):
+    """Options of an image conversion."""
+
+    image_path: StrPath
+    output: StrPath
+    image_root: StrPath | Sequence[StrPath]
+    query_inputs_path: StrPath
+    from_: StrPath | None
+    size: str
+    keep_aspect: bool
+    original: bool
+    image_format: str
+    quality: int
+    lenient: bool
+    max_pixels: int
+    layout: str
+    part_mb: int
+    num_threads: int
+    max_bad: float
+    timeout: float
+    download: bool
+    requests_per_second: float
+    restart: bool
+    datasets_dir: StrPath | Sequence[StrPath]
+
+
+@dataclass(frozen=True)
+class CompletedRun:
+    """How a run ended. `counts` are its queries by state, `cost` is in dollars, None if a price is unknown.
+
+    `stopped_by` is what stopped it early, else None; `exit_code` is that of the command.
+    """
+
+    folder: Path
+    counts: Mapping[str, int]
+    cost: float | None
+    requests: int
+    exit_code: int
+    stopped_by: SyphusError | None
+    files: tuple[Path, ...] = field(repr=False)
+    result: RunResult = field(repr=False)
+
+    def pairs(self) -> Iterator[PairRecord]:
+        """Iterate over the accepted pairs of the run, in the order of the input."""
+        with open_run(self.folder) as run_reader:
+            yield from run_reader.pairs()
+
+    def report(self) -> dict[str, object]:
+        """Return what `report.json` holds."""
+        from syphus.formats.report import as_json
+
+        translated = self.result.translated
+        report = self.result.report
+        return as_json(report._replace(translation=translated.report.translation) if translated else report)
+
+
+@dataclass(frozen=True)
+class CompletedTranslation:
+    """How a translation ended. `counts` are the pairs of each language by state; see `CompletedRun` for the rest."""
+
+    counts: Mapping[str, Mapping[str, int]]
+    cost: float | None
+    requests: int
+    exit_code: int
+    stopped_by: SyphusError | None
+    files: tuple[Path, ...] = field(repr=False)
+    result: TranslationResult = field(repr=False)
+
+    def report(self) -> dict[str, object]:
+        """Return what `report.json` holds."""
+        from syphus.formats.report import as_json
+
+        return as_json(self.result.report)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of a check: problems by kind, and each finding, unless they went to `on_finding`."""
+
+    problems: Mapping[str, int]
+    findings: Sequence[Finding] = field(repr=False)
+    summary: VerifySummary = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are no problems."""
+        return not self.problems
+
+
+def run(dataset: Dataset, **options: Unpack[RunOptions]) -> CompletedRun:
+    """Generate the pairs of a dataset, or resume an interrupted run.
+
+    `dataset` is the name of a plugin, such as "SpotTheDifference.change", or a plugin class. Raises `UsageError` if
+    nothing could be sent, and `StorageError` if the ledger is lost.
+    """
+    from syphus.pipeline.engine import call
+
+    with _display(options) as observer:
+        return call(partial(_run, dataset, options), observer)
+
+
+async def run_async(dataset: Dataset, **options: Unpack[RunOptions]) -> CompletedRun:
+    """Do what `run` does, without blocking the event loop.
+
+    When it is cancelled, it sends nothing more, waits up to `drain` seconds for the calls in flight, and saves them.
+    """
+    from syphus.pipeline.engine import call_async
+
+    with _display(options) as observer:
+        return await call_async(partial(_run, dataset, options), observer)
+
+
+def _run(dataset: Dataset, values: RunOptions, observer: Observer) -> CompletedRun:
+    from syphus.main_job import run as run_main_job
+    from syphus.plugins.discovery import dataset_name, find_plugin
+
+    options = make_options(Options, {**_without_display(values), "name": dataset_name(dataset)})
+    result = run_main_job(options, os.environ, observer)
+    name = find_plugin(options.name, options.datasets_dir).name  # in the order Class.module
+    report, translated = result.report, result.translated
+    return CompletedRun(
+        folder=options.output_dir / name / options.dataset_version,
+        counts={state.value: count for state, count in report.counts.states.items()},
+        cost=translated.report.cost if translated else report.cost,
+        requests=(translated.report if translated else report).spending.requests,
+        exit_code=result.exit_code,
+        stopped_by=result.stopped_by or (translated.stopped_by if translated else None),
+        files=tuple(map(Path, (*result.files, *(translated.files if translated else ())))),
+        result=result,
+    )
+
+
+def translate(
+    path: StrPath, output_dir: StrPath | None = None, **options: Unpack[EndpointOptions]
+) -> CompletedTranslation:
+    """Translate the pairs of a run's folder, or of a MIMIC-IT file, or resume an interrupted translation.
+
+    `output_dir` is the folder for the translations of a file, by default beside it. Raises what `run` does.
+    """
+    from syphus.pipeline.engine import call
+
+    with _display(options) as observer:
+        return call(partial(_translate, Path(path), output_dir, options), observer)
+
+
+def _translate(
+    path: Path, output_dir: StrPath | None, values: EndpointOptions, observer: Observer
+) -> CompletedTranslation:
+    from syphus.translation.job import translate as translate_pairs
+
+    options = make_options(Options, _without_display(values))
+    result = translate_pairs(path, Path(output_dir) if output_dir is not None else None, options, os.environ, observer)
+    languages = result.report.translation.languages if result.report.translation else []
+    return CompletedTranslation(
+        counts={each.code: {s.value: n for s, n in each.counts.states.items()} for each in languages},
+        cost=result.report.cost,
+        requests=result.report.spending.requests,
+        exit_code=result.exit_code,
+        stopped_by=result.stopped_by,
+        files=tuple(map(Path, result.files)),
+        result=result,
+    )
+
+
+def convert(dataset: Dataset = "", **options: Unpack[ConversionOptions]) -> ConversionResult:
+    """Make the image store of a dataset from its stills or videos, or of another store with `from_`.
+
+    Raises `UsageError` for options that do not fit, and if too many images are bad; `StorageError` if the disk fails.
+    """
+    from syphus.pipeline.engine import call
+
+    with _display(options) as observer:
+        return call(partial(_convert, dataset, options, observer.converting), observer)
+
+
+def _convert(
+    dataset: Dataset, values: ConversionOptions, show: Callable[[str], None], observer: Observer
+) -> ConversionResult:
+    from syphus.images.convert import ConversionMeter
+    from syphus.images.convert import convert as convert_images
+    from syphus.plugins.discovery import dataset_name
+
+    options = make_options(ConvertOptions, {**_without_display(values), "name": dataset_name(dataset)})
+    meter = ConversionMeter(show)
+    return convert_images(options, meter.tick, observer.say, meter.fetched)
+
+
+def verify(
+    paths: StrPath | Sequence[StrPath],
+    images: StrPath | Sequence[StrPath] = (),
+    *,
+    decode: str = "quick",
+    allow_unused: bool = False,
+    on_finding: Callable[[Finding], None] | None = None,
+) -> Verification:
+    """Check MIMIC-IT files: folders, instruction files or data yamls, and image stores.
+
+    `decode` is quick, full or none. Each finding goes to `on_finding`, if given, instead of into the result. Raises
+    `UsageError` if there is nothing to check.
+    """
+    from syphus.formats.mimicit.discovery import find_groups
+    from syphus.formats.mimicit.images import DecodeLevel
+    from syphus.formats.mimicit.verify import verify as verify_groups
+
+    if decode not in list(DecodeLevel):
+        raise ConfigError(f"decode {decode}: must be {alternatives(DecodeLevel)}.")
+    groups, problems = find_groups(_paths(paths), _paths(images))
+    findings: list[Finding] = []
+    summary = verify_groups(groups, problems, on_finding or findings.append, DecodeLevel(decode), allow_unused)
+    return Verification(dict(summary.problems.most_common()), findings, summary)
+
+
+def export(
+    folder: StrPath,
+    formats: str | Sequence[str],
+    output: StrPath | None = None,
+    datasets_dir: StrPath | Sequence[StrPath] = (),
+) -> tuple[Path, ...]:
+    """Write the pairs of a run in other formats, each with a dataset card; return the paths of the files.
+
+    `formats` are mimicit, llava, chat, alpaca or parquet. Raises `UsageError` if there is nothing to export.
+    """
+    from syphus.runs.export import export_run
+
+    names = formats.split(",") if isinstance(formats, str) else formats
+    names = [name.strip() for name in names if name.strip()]
+    target = None if output is None else Path(output)
+    return tuple(map(Path, export_run(Path(folder), names, target, _paths(datasets_dir))))
+
+
+def open_run(folder: StrPath) -> RunReader:
+    """Open the run in a folder for reading; use it in a `with` block. Raises `RunError` if the folder holds no run."""
+    from syphus.runs.reader import RunReader
+
+    return RunReader(folder)
+
+
+def _paths(paths: StrPath | Sequence[StrPath]) -> list[Path]:
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+
+
+def _without_display(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if name not in DisplayOptions.__annotations__}
+
+
+@contextlib.contextmanager
+def _display(options: DisplayOptions) -> Iterator[PlainObserver]:
+    from syphus.progress import open_observer
+
+    observer, log_file = options.get("observer"), options.get("log_file")
+    if observer is not None:
+        yield observer
+        return
+    path = None if log_file is None else Path(log_file)
+    with open_observer(options.get("quiet", False), options.get("verbose", False), path) as opened:
+        yield opened
