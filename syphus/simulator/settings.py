@@ -143,7 +143,7 @@ def parse_settings(settings: Sequence[str]) -> Simulation:
     if incomplete:
         raise ConfigError(f"--set {incomplete[0]}: must be NAME=VALUE; `--set help` lists the names.")
     try:
-        return changed(Simulation(), {name.strip(): value for name, _, value in pairs})
+        return with_options(Simulation(), {name.strip(): value for name, _, value in pairs})
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
@@ -156,5 +156,5 @@ def describe_settings() -> list[str]:
         "Settings, as --set NAME=VALUE; lists with commas, mappings as JSON:",
         *(f"  {name}={'' if value in ((), {}) else value}" for name, value in defaults.items()),
         "Faults, for script, poison, poison_once and faults:",
-        *(f"  {name.ljust(width)}  {fault.about}" for name, fault in sorted(FAULTS.items())),
+        *(f"  {name.ljust(width)}  {fault.description}" for name, fault in sorted(FAULTS.items())),
     ]
