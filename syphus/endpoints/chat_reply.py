@@ -1,13 +1,12 @@
-"""Reading a 200: what the model wrote, why it stopped, and what it cost. Nothing that the server says is taken on
-trust.
+"""Reads a chat completion: what the model wrote, why it stopped, and the tokens it used.
 
-A body that is no chat completion (an HTML login page, cut JSON, an event stream nobody asked for) is a RETRY: the
-answer was probably produced and billed, so it counts as "maybe billed". Usage that is missing, null or zero is
-estimated, and marked so.
+Nothing that the server says is trusted. A body that is not a chat completion (an HTML login page, cut JSON, an
+unrequested event stream) is a RETRY: the answer was probably produced and billed, so it counts as "maybe billed". Usage
+that is missing, null or zero is estimated, and marked as such.
 
-What was paid for is read even where it is not quite JSON: servers in Python write NaN and half surrogate pairs without
-a thought, others a byte order mark or a broken letter. Text that can't be kept as it came is kept with such letters
-spelt out, and is flagged, so that it never passes for a good answer.
+A paid answer is read even if it is not quite JSON: servers written in Python send NaN and half surrogate pairs, others
+send a byte order mark or broken characters. Text that can't be stored as it came is stored with such characters
+escaped, and is flagged, so that it is never taken for a good answer.
 """
 
 from __future__ import annotations
@@ -22,16 +21,18 @@ from syphus.ledger.reasons import ReasonKind
 from syphus.text import one_line, strip_images
 from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, State, Usage
 
-COMPLETE = frozenset({"", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"})  #: finish reasons
-CUT_OFF = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit"})
-FILTERED = frozenset({"content_filter", "safety", "blocklist", "prohibited_content", "recitation", "sensitive"})
+COMPLETE_REASONS = frozenset(
+    {"", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"}
+)  #: finish reasons
+CUT_OFF_REASONS = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit"})
+FILTERED_REASONS = frozenset({"content_filter", "safety", "blocklist", "prohibited_content", "recitation", "sensitive"})
 BROKEN_TEXT = "text that is no UTF-8"  #: a flag
 
-_MOST_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
+_MAX_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
 
 
 def classify_chat_reply(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> ReplyVerdict:
-    """ANSWER with the completion, or RETRY where the body is not one. `prompt_bytes` is the size of what was sent."""
+    """Return ANSWER with the completion, or RETRY if the body is not one. `prompt_bytes` is the size of the request."""
     try:
         data = decode_json(body)
     except (ValueError, RecursionError):
@@ -42,7 +43,7 @@ def classify_chat_reply(body: bytes, prompt_bytes: int, headers: Mapping[str, st
 
 
 def unexpected_body(expected: str, data: object, body: bytes) -> ReplyVerdict:
-    """The verdict on `data`, read from `body`, that is not what was `wanted`."""
+    """Return the verdict on `data`, read from `body`, that is not what was `expected`."""
     if isinstance(data, dict) and data.get("error"):
         error = str(data["error"]).encode("utf-8", "replace")
         return ReplyVerdict(Action.RETRY, "error inside a 200", _excerpt(error), maybe_billed=True)
@@ -50,7 +51,7 @@ def unexpected_body(expected: str, data: object, body: bytes) -> ReplyVerdict:
 
 
 def decode_json(body: bytes) -> object:
-    """The JSON in a body, also where it is only nearly so. Raises `ValueError` where it is none."""
+    """Return the JSON in a body, even if it breaks minor rules. Raises `ValueError` if it is not JSON."""
     try:
         data: object = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -63,7 +64,7 @@ def _failed(data: dict[str, object]) -> bool:
 
 
 def invalid_json(body: bytes, headers: Mapping[str, str]) -> ReplyVerdict:
-    """The verdict on a body that is no JSON at all."""
+    """Return the verdict on a body that is not JSON."""
     kind = headers.get("content-type", "").partition(";")[0]
     if not body:
         cause = "empty body"
@@ -75,7 +76,7 @@ def invalid_json(body: bytes, headers: Mapping[str, str]) -> ReplyVerdict:
 
 
 def _excerpt(body: bytes) -> str:
-    """What a body begins with, as one line that shows no image."""
+    """Return the beginning of a body as one line, without images."""
     return one_line(strip_images(body[:10_000])[:200].decode("utf-8", "replace"))
 
 
@@ -101,19 +102,19 @@ def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
 
 
 def _text(content: object) -> str:
-    """Content is a string, null, or a list of typed parts (some compatible servers)."""
+    """Return the text of a content: a string, null, or (on some compatible servers) a list of typed parts."""
     if isinstance(content, list):
         return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
     return content if isinstance(content, str) else ""
 
 
 def storable(text: str) -> str:
-    """The text with what has no place in UTF-8, such as half of a surrogate pair, spelt out."""
+    """Return the text with everything that UTF-8 can't hold, such as half of a surrogate pair, escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
-    """What a reply says that it cost; guessed from the sizes, and marked so, where it does not say."""
+    """Return the usage that a reply reports, or an estimate from the sizes that is marked as one."""
     reported = usage if isinstance(usage, dict) else {}
     prompt, completion = _count(reported.get("prompt_tokens")), _count(reported.get("completion_tokens"))
     estimated = 0
@@ -137,19 +138,20 @@ def _detail(usage: dict[str, object], group: str, name: str) -> int:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_TOKENS else 0
 
 
 def unusable_outcome(completion: Completion) -> Outcome | None:
-    """The outcome of an answer that is not worth parsing: cut off, filtered, a refusal, broken, or nothing at all.
+    """Return the outcome of an answer that is not worth parsing, or None.
 
-    Else None. A reason to finish that nobody knows is no sign of a whole answer; none at all says nothing.
+    Such an answer is cut off, filtered, a refusal, broken or empty, or has an unknown finish reason, which does not
+    mean that it is complete. A missing finish reason says nothing.
     """
     reason = completion.finish_reason.lower()
-    if reason in FILTERED:
+    if reason in FILTERED_REASONS:
         flags = ", ".join(completion.flags)
         return Outcome(State.REFUSED, reason=f"{ReasonKind.CONTENT_FILTER}answer" + (f" ({flags})" if flags else ""))
-    if reason in CUT_OFF:
+    if reason in CUT_OFF_REASONS:
         if completion.text.strip():
             return Outcome(State.TRUNCATED, reason="cut off at max_tokens")
         return Outcome(State.TRUNCATED, reason="max_tokens used up before the answer began")
@@ -157,7 +159,7 @@ def unusable_outcome(completion: Completion) -> Outcome | None:
         return Outcome(State.REFUSED, reason="refusal", detail=completion.refusal)
     if not completion.text.strip():
         return Outcome(State.REFUSED, reason="empty answer")
-    if reason not in COMPLETE:
+    if reason not in COMPLETE_REASONS:
         return Outcome(State.INVALID, reason=f"finish reason {one_line(completion.finish_reason, 40)}")
     if BROKEN_TEXT in completion.flags:
         return Outcome(State.INVALID, reason=BROKEN_TEXT)

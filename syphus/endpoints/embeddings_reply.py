@@ -1,10 +1,10 @@
-"""Reading a 200 from an embeddings route: vectors of texts, in the order in which the texts were sent.
+"""Reads a reply with embeddings: one vector per text, in the order in which the texts were sent.
 
     {"data": [{"index": 0, "embedding": [0.01, -0.02, ...]}, ...], "model": ..., "usage": {"prompt_tokens": 8, ...}}
 
 An `embedding` is a list of numbers, or base64 of 32-bit floats, little endian
-(https://platform.openai.com/docs/api-reference/embeddings). They are kept as the text of a completion: vectors of
-length 1, as 16-bit floats, which move a cosine by less than 0.0001 and take a quarter of what the numbers would.
+(https://platform.openai.com/docs/api-reference/embeddings). The vectors are stored as the text of a completion: scaled
+to length 1, as 16-bit floats, which changes a cosine by less than 0.0001 and takes a quarter of the space of the JSON.
 
 Needs numpy, which comes with `pip install syphus[relations]`.
 """
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[numpy.float32]
 
-_TRIES = 3  # of texts that get no usable vectors; then they are tried in smaller batches
+_MAX_ATTEMPTS = 3  # of texts that get no usable vectors; then they are sent in smaller batches
 
 
 class EmbeddingsClassifier:
-    """Judges replies. `dimension` is what all vectors must have; 0 until the first reply has shown it."""
+    """Classifies replies. All vectors must have the same `dimension`: 0 until the first reply has shown it."""
 
     def __init__(self, dimension: int = 0) -> None:
         self.dimension = dimension
 
     def __call__(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
-        """ANSWER with the vectors, RETRY where the body does not hold one for each text, STOP for another dimension."""
+        """Return ANSWER with the vectors, RETRY if the body does not hold one per text, STOP for another dimension."""
         try:
             data = decode_json(body)
         except (ValueError, RecursionError):
@@ -48,12 +48,14 @@ class EmbeddingsClassifier:
         try:
             vectors = _vectors(data["data"], len(orjson.loads(request.body)["input"]))
         except ValueError as error:
-            return ReplyVerdict(Action.RETRY, str(error), max_attempts=_TRIES, maybe_billed=True, caused_by_row=True)
+            return ReplyVerdict(
+                Action.RETRY, str(error), max_attempts=_MAX_ATTEMPTS, maybe_billed=True, caused_by_row=True
+            )
         found = vectors.shape[1]
         if self.dimension not in (0, found):
-            told = f"The server gives vectors of {found} dimensions, where {self.dimension} are expected"
-            advice = "Name the model that the first vectors are from, or another number of dimensions"
-            return ReplyVerdict(Action.STOP, "another dimension", told, advice, maybe_billed=True)
+            message = f"The server returns vectors of {found} dimensions, but {self.dimension} are expected"
+            advice = "Use the model that the first vectors are from, or set another number of dimensions"
+            return ReplyVerdict(Action.STOP, "another dimension", message, advice, maybe_billed=True)
         self.dimension = found
         completion = Completion(
             text=pack_vectors(vectors),
@@ -66,7 +68,7 @@ class EmbeddingsClassifier:
 
 
 def pack_vectors(vectors: Vectors) -> str:
-    """Vectors, of whatever length but 0, as an answer's text: base64 of 16-bit floats, one vector after the other."""
+    """Return vectors, none of length 0, as the text of an answer: base64 of their 16-bit floats, one after another."""
     import numpy
 
     lengths = numpy.linalg.norm(vectors.astype(numpy.float64), axis=1, keepdims=True)
@@ -74,21 +76,21 @@ def pack_vectors(vectors: Vectors) -> str:
 
 
 def unpack_vectors(text: str, count: int) -> Vectors:
-    """The `count` vectors in an answer's text: an array of shape (count, dimension), 32-bit floats."""
+    """Return the `count` vectors in the text of an answer: 32-bit floats in an array of shape (count, dimension)."""
     import numpy
 
     return numpy.frombuffer(b64decode(text), "<f2").reshape(count, -1).astype(numpy.float32)
 
 
 def _vectors(items: Sequence[object], count: int) -> Vectors:
-    """The vectors by their index. Raises `ValueError` with a short reason where there is not a usable one for each."""
+    """Return the vectors in the order of their indexes. Raises `ValueError` with a short reason if any is unusable."""
     import numpy
 
     if len(items) != count:
         raise ValueError(f"{pluralize(len(items), 'vector')} for {pluralize(count, 'text')}")
     rows: list[Vectors | None] = [None] * count
-    for place, item in enumerate(items):
-        index = item.get("index", place) if isinstance(item, dict) else None
+    for position, item in enumerate(items):
+        index = item.get("index", position) if isinstance(item, dict) else None
         if not isinstance(item, dict) or type(index) is not int or not 0 <= index < count or rows[index] is not None:
             raise ValueError("vectors without an order")
         rows[index] = _vector(item.get("embedding"))
@@ -98,7 +100,7 @@ def _vectors(items: Sequence[object], count: int) -> Vectors:
 
 
 def check_vectors(vectors: Vectors, count: int) -> Vectors:
-    """`vectors` themselves. Raises `ValueError` with a short reason where they are not `count` that can be compared."""
+    """Return `vectors`. Raises `ValueError` with a short reason unless they are `count` that can be compared."""
     import numpy
 
     if vectors.ndim != 2 or len(vectors) != count:
@@ -117,7 +119,7 @@ def _vector(embedding: object) -> Vectors:
         if isinstance(embedding, str):
             return numpy.frombuffer(b64decode(embedding, validate=True), "<f4")
         if isinstance(embedding, list) and embedding and all(type(value) in (int, float) for value in embedding):
-            with numpy.errstate(over="ignore"):  # what is too large is not finite, and seen there
+            with numpy.errstate(over="ignore"):  # a value that is too large becomes infinite, which is checked later
                 return numpy.array(embedding, numpy.float32)
     except (ValueError, OverflowError):
         pass

@@ -1,12 +1,12 @@
-"""How images go to a model: how large, and how many tokens they take there.
+"""The size in which an image is sent to a model, and the tokens that it takes there.
 
-OpenAI's models count in one of two ways (https://platform.openai.com/docs/guides/images-vision). Most shrink an image
-to 2048 x 2048 pixels and its short side to 768, and count tiles of 512 pixels; with the detail "low" they see 512
-pixels of it, at the price of no tile. The small and the newest ones count patches of 32 pixels, of which an image has
-1,536 at the most, and `detail` changes nothing. More than the model gets to see need not be sent.
+OpenAI's models count in one of two ways (https://platform.openai.com/docs/guides/images-vision). Most of them shrink an
+image to fit 2048 x 2048 pixels and its short side to 768, and count tiles of 512 pixels; with the detail "low" they see
+512 pixels of it and charge no tile. The small and the newest ones count patches of 32 pixels, at most 1,536 per image,
+and `detail` changes nothing. Pixels that the model does not see need not be sent.
 
-Other models count in their own ways; they are taken for the most usual one, and the estimate then learns from the usage
-that they report.
+Other models count in their own ways. They are treated like the most common one, and the estimate then learns from the
+usage that they report.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import NamedTuple
 
 _SQUARE, _SHORT, _TILE, _LOW = 2048, 768, 512, 512  # pixels
 _PATCH = 32  # pixels
-_PATCHES = 1536  # at the most
+_MAX_PATCHES = 1536  # per image
 
 
 class Tiles(NamedTuple):
-    """`base` tokens an image, and `each` for a tile."""
+    """Tokens per image (`base`), and per tile."""
 
     base: int
-    each: int
+    per_tile: int
 
 
 class Patches(NamedTuple):
-    """Tokens a patch."""
+    """Tokens per patch."""
 
-    each: float
+    per_patch: float
 
 
-#: By the beginning of the model's name; the first that fits counts. `gpt-5.2` and later are as measured by users.
+#: By the beginning of the model's name; the first match counts. `gpt-5.2` and later are as measured by users.
 RULES: tuple[tuple[str, Tiles | Patches], ...] = (
     ("gpt-4o-mini", Tiles(2833, 5667)),
     ("gpt-4.1-mini", Patches(1.62)),
@@ -47,15 +47,16 @@ RULES: tuple[tuple[str, Tiles | Patches], ...] = (
     ("o1", Tiles(75, 150)),
     ("o3", Tiles(75, 150)),
 )
-USUAL = Tiles(85, 170)  #: gpt-4o, gpt-4.1, and whatever is not in the table
+DEFAULT_RULE = Tiles(85, 170)  #: gpt-4o, gpt-4.1, and every model that is not in the table
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRules:
-    """How images go to `model`.
+    """How images are sent to `model`.
 
-    `longest` is their longest side in pixels: None for what the model makes use of, 0 for as they are. `detail` (low,
-    high or auto) is sent along, unless it is None. `flat` is the number of tokens of an image, where the user knows it.
+    `max_side` is their longest side in pixels: None for what the model can use, 0 for their original size. `detail`
+    (low, high or auto) is sent along unless it is None. `tokens_per_image` is set if the user knows the number of
+    tokens.
     """
 
     model: str
@@ -64,29 +65,29 @@ class ImageRules:
     tokens_per_image: int | None = None
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """The width and height in pixels that an image of this size goes out with; never larger than it is."""
+        """Return the width and height in pixels in which an image of this size is sent; never larger than it is."""
         if self.max_side is not None:
             return _within(width, height, self.max_side) if self.max_side else (width, height)
-        return self._seen(width, height)
+        return self._shrunk(width, height)
 
     def tokens(self, width: int, height: int) -> int:
-        """The tokens that an image takes which goes out with this size."""
+        """Return the tokens that an image takes if it is sent in this size."""
         if self.tokens_per_image is not None:
             return self.tokens_per_image
-        wide, high = self._seen(width, height)
+        wide, high = self._shrunk(width, height)
         match self._rule:
-            case Tiles(base, each):
-                return base + (0 if self.detail == "low" else each * _count(wide, _TILE) * _count(high, _TILE))
-            case Patches(each):
-                return math.ceil(each * min(_PATCHES, _count(wide, _PATCH) * _count(high, _PATCH)))
+            case Tiles(base, per_tile):
+                return base + (0 if self.detail == "low" else per_tile * _count(wide, _TILE) * _count(high, _TILE))
+            case Patches(per_patch):
+                return math.ceil(per_patch * min(_MAX_PATCHES, _count(wide, _PATCH) * _count(high, _PATCH)))
 
     @property
     def _rule(self) -> Tiles | Patches:
         name = self.model.rpartition("/")[2].lower()  # gateways write openai/gpt-4o
-        return next((rule for start, rule in RULES if name.startswith(start)), USUAL)
+        return next((rule for start, rule in RULES if name.startswith(start)), DEFAULT_RULE)
 
-    def _seen(self, width: int, height: int) -> tuple[int, int]:
-        """What is left of it once the model has shrunk it."""
+    def _shrunk(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size to which the model shrinks an image."""
         if isinstance(self._rule, Patches):
             return _in_patches(width, height)
         if self.detail == "low":
@@ -101,10 +102,10 @@ def _within(width: int, height: int, longest: int) -> tuple[int, int]:
 
 
 def _in_patches(width: int, height: int) -> tuple[int, int]:
-    """Shrunk so that whole patches cover it, `_PATCHES` at the most."""
-    if _count(width, _PATCH) * _count(height, _PATCH) <= _PATCHES:
+    """Shrink a size so that whole patches cover it, at most `_MAX_PATCHES`."""
+    if _count(width, _PATCH) * _count(height, _PATCH) <= _MAX_PATCHES:
         return width, height
-    scale = math.sqrt(_PATCHES * _PATCH**2 / (width * height))
+    scale = math.sqrt(_MAX_PATCHES * _PATCH**2 / (width * height))
     wide, high = width * scale / _PATCH, height * scale / _PATCH
     return _scaled(width, height, scale * min(1 / scale, max(1, int(wide)) / wide, max(1, int(high)) / high))
 

@@ -1,8 +1,8 @@
-"""How long a server asks to be left alone, and what limits it states: read from headers and, last, from its words.
+"""Parses how long a server asks to wait, and the limits that it states, from headers or, failing that, its message.
 
 Sources: OpenAI and Azure OpenAI rate-limit headers, RFC 9110 section 10.2.3 (Retry-After), litellm's proxy, which
-renames an upstream Retry-After to `llm_provider-retry-after`. Servers also send nonsense (zero, negative, NaN, -1,
-dates long past): that is no hint at all. Pure functions; `headers` is any case-insensitive mapping, `now` the wall
+renames an upstream Retry-After to `llm_provider-retry-after`. Servers also send nonsense (zero, negative numbers, NaN,
+dates long past), which is ignored. All functions are pure; `headers` is any case-insensitive mapping, `now` the wall
 clock in seconds since the epoch.
 """
 
@@ -15,7 +15,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-MAX_HINT = 7 * 86_400.0  #: seconds; nobody means a wait of more than a week, so a longer hint is nonsense
+MAX_HINT = 7 * 86_400.0  #: seconds; a hint of more than a week is nonsense
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|millisecond|second|minute|hour|day|s|m|h|d)s?")
 _UNITS = {"m": 60.0, "ms": 0.001, "millisecond": 0.001, "minute": 60.0, "s": 1.0, "h": 3600.0, "d": 86_400.0}
@@ -23,24 +23,24 @@ _WORDS = re.compile(r"(?:retry|try again) (?:after|in) ((?:\d+(?:\.\d+)?\s*[a-z]
 
 
 class StatedLimits(NamedTuple):
-    """What a server says of one of its limits: allowed a minute, and left now. Either may be unknown (None)."""
+    """What a server states about a limit: allowed per minute, and remaining now. Either may be unknown (None)."""
 
     per_minute: float | None
     remaining: float | None
 
 
 def retry_wait(headers: Mapping[str, str], message: str, now: float) -> float | None:
-    """The seconds that the server wants us to wait, or None where it gives no (sensible) hint.
+    """Return the seconds that the server asks to wait, or None if it gives no sensible hint.
 
-    In order: `retry-after-ms`, `retry-after` (seconds or a date), `llm_provider-retry-after`, the reset of a limit of
-    which nothing is left, and last the number in the message ("retry after 37 seconds"). May exceed any patience: Azure
-    has said 86400.
+    These are tried in order: `retry-after-ms`, `retry-after` (seconds or a date), `llm_provider-retry-after`, the reset
+    of a limit of which nothing remains, and the number in the message ("retry after 37 seconds"). The result may be
+    large: Azure has sent 86400.
     """
-    there = _date(headers.get("date")) or now  # the server's own clock, by which it has made its date
+    server_now = _date(headers.get("date")) or now  # a date that it sends is relative to its own clock
     hints = (
         _sensible(_number(headers.get("retry-after-ms")), 0.001),
-        _seconds_or_date(headers.get("retry-after"), there),
-        _seconds_or_date(headers.get("llm_provider-retry-after"), there),
+        _seconds_or_date(headers.get("retry-after"), server_now),
+        _seconds_or_date(headers.get("llm_provider-retry-after"), server_now),
         _reset(headers),
         _in_words(message),
     )
@@ -48,7 +48,7 @@ def retry_wait(headers: Mapping[str, str], message: str, now: float) -> float | 
 
 
 def stated_limits(headers: Mapping[str, str], what: str) -> StatedLimits:
-    """The `x-ratelimit-*` headers for `what` ("requests" or "tokens"); a negative or zero limit states nothing."""
+    """Parse the `x-ratelimit-*` headers for `what` ("requests" or "tokens"); a limit of 0 or less is ignored."""
     limit = _number(headers.get(f"x-ratelimit-limit-{what}"))
     remaining = _number(headers.get(f"x-ratelimit-remaining-{what}"))
     if limit is None or limit <= 0:
@@ -57,9 +57,7 @@ def stated_limits(headers: Mapping[str, str], what: str) -> StatedLimits:
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds in OpenAI's duration form ("6m0s", "120ms"), in words ("2 minutes") or as a bare number ("10"); else
-    None.
-    """
+    """Return the seconds in "6m0s", "120ms" (OpenAI's form), "2 minutes" or "10"; None if it is none of these."""
     parts = _DURATION.findall(text)
     if parts:
         return float(sum(float(value) * (_UNITS.get(unit) or _UNITS[unit[0]]) for value, unit in parts))
@@ -89,7 +87,7 @@ def _seconds_or_date(text: str | None, now: float) -> float | None:
 
 
 def _date(text: str | None) -> float | None:
-    """Seconds since the epoch."""
+    """Return seconds since the epoch."""
     try:
         date = parsedate_to_datetime(text or "")
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

@@ -1,9 +1,12 @@
-"""An endpoint at OpenAI, Azure OpenAI or any compatible server: chat completions, or another of its services.
+"""An endpoint at OpenAI, Azure OpenAI or any compatible server.
 
-The official SDK knows how each provider wants to be addressed and signed: base URL, deployment path and API version,
-key header or Entra token, organization and project. It prepares a request once, and again whenever a token has to be
-renewed; the thousands that go out differ in nothing but their body, and go straight over the transport. That saves two
-thirds of a call's CPU time (docs/design.md).
+The official SDK knows how each provider's requests are addressed and signed: base URL, deployment path and API version,
+key header or Entra token, organization and project. It prepares one request, and another whenever a token has to be
+renewed. The thousands of requests that are sent differ only in their body and go directly to the transport. That saves
+two thirds of a request's CPU time (docs/design.md).
+
+Since the SDK sends nothing itself, nothing was sent or billed when it raises: either the settings are wrong, or the
+service that signs requests could not be reached.
 """
 
 from __future__ import annotations
@@ -30,71 +33,65 @@ from syphus.errors import ConfigError
 from syphus.text import one_line, strip_images
 from syphus.types import Request
 
-# FOLDED from sdk_errors.py:
-# What the official SDK raises, in our terms.
-#
-# The SDK prepares requests and sends none (`remote.py`), so nothing has gone out and nothing was billed when it fails:
-# the settings are wrong, or whoever signs the requests could not be reached.
-
-_RAISED = (
+_SDK_ERRORS = (
     openai.OpenAIError,
     httpx2.HTTPError,
     httpx2.InvalidURL,
-    ValueError,  # arguments, among them characters that can't stand in a header
+    ValueError,  # of arguments, such as characters that a header can't hold
     TypeError,
 )
 
 
 @contextmanager
 def translate_sdk_errors(host: str, redactor: SecretRedactor) -> Iterator[None]:
-    """Around every use of the SDK: raises `ConfigError` or `NoReplyError` for whatever it raises, without secrets."""
+    """Raise what the SDK raises in the block as `ConfigError` or `NoReplyError`, without secrets."""
     try:
         yield
-    except _RAISED as error:
+    except _SDK_ERRORS as error:
         raise translate_sdk_error(error, host, redactor) from error
 
 
 def translate_sdk_error(error: Exception, host: str, redactor: SecretRedactor) -> ConfigError | NoReplyError:
-    """What an exception of the SDK means for the endpoint `host`."""
-    said = one_line(redactor.scrub(str(error))) or type(error).__name__
+    """Return what an exception of the SDK means for the endpoint `host`."""
+    reason = one_line(redactor.scrub(str(error))) or type(error).__name__
     match error:
         case openai.APITimeoutError() | httpx2.TimeoutException():
-            return NoReplyError(NoReplyKind.TIMEOUT, f"signing the request: {said}")
+            return NoReplyError(NoReplyKind.TIMEOUT, f"signing the request: {reason}")
         case openai.APIConnectionError() | httpx2.HTTPError():
-            return NoReplyError(NoReplyKind.RESET, f"signing the request: {said}")
+            return NoReplyError(NoReplyKind.RESET, f"signing the request: {reason}")
         case openai.APIStatusError():
-            return ConfigError(f"Signing a request to {host} was refused ({error.status_code}): {said}")
-    return ConfigError(f"A request to {host} can't be prepared: {said}")
+            return ConfigError(f"Signing a request to {host} was refused ({error.status_code}): {reason}")
+    return ConfigError(f"A request to {host} can't be prepared: {reason}")
 
 
-_NO_KEY = "none"  # a server of one's own often wants no key, but the SDK would then take one from the environment
-_OF_THE_TRANSPORT = {"content-length", "host", "connection", "transfer-encoding", "accept-encoding"}  # it sets these
+_NO_KEY = "none"  # for local servers without a key; without any, the SDK would take one from the environment
+_TRANSPORT_HEADERS = {"content-length", "host", "connection", "transfer-encoding", "accept-encoding"}  # set there
 
 
 class PreparedRequest(NamedTuple):
-    """How a request to this endpoint goes out: everything but its body."""
+    """A request to this endpoint without its body."""
 
     url: URL
     headers: CIMultiDictProxy[str]
 
 
 class RemoteEndpoint:
-    """One endpoint, for one of its services. Make it inside a running event loop and `close` it there.
+    """One route of one endpoint. Create it inside a running event loop and `close` it there.
 
-    Raises `ConfigError` for settings that the SDK or the transport can't work with.
+    Raises `ConfigError` for settings that the SDK or the transport can't use.
     """
 
     def __init__(
         self, config: EndpointConfig, connections: int, redactor: SecretRedactor, route: ApiRoute = CHAT_ROUTE
     ) -> None:
         self.config = config
-        self._service = route
+        self._route = route
         self.host = config.host
         self._redactor = redactor
         self._tokens = token_source(config, redactor)
-        pretended = httpx2.AsyncClient(transport=httpx2.MockTransport(self._note), trust_env=False)
+        capturing_client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._capture), trust_env=False)
         with translate_sdk_errors(self.host, redactor):
-            self._client = _sdk_client(config, pretended, self._tokens, redactor)
+            self._client = _sdk_client(config, capturing_client, self._tokens, redactor)
         self._transport = Transport(config.base_url, connections, redactor, config.verify_tls)
         self._prepared: PreparedRequest | None = None
         self._refused: PreparedRequest | None = None
@@ -102,13 +99,13 @@ class RemoteEndpoint:
         self._preparing = asyncio.Lock()
 
     async def send(self, body: bytes) -> Reply:
-        """Posts one request, JSON in UTF-8, and returns the reply, whatever its status, with no secret in it.
+        """Post one request, JSON in UTF-8; return the reply, whatever its status, without secrets.
 
-        Raises `NoReplyError` where none came, and `ConfigError` where the request can't be signed. It waits for ever:
-        the deadline is the caller's.
+        Raises `NoReplyError` if none came, and `ConfigError` if the request can't be signed. There is no timeout: that
+        is up to the caller.
         """
         prepared = self._prepared
-        if prepared is None or not self._holds():
+        if prepared is None or not self._is_signed():
             prepared = await self._prepare()
         reply = await self._transport.post(prepared.url, prepared.headers, body)
         if 200 <= reply.status < 300:
@@ -119,50 +116,50 @@ class RemoteEndpoint:
         return Reply(reply.status, headers, self._redactor.scrub_error(strip_images(reply.body)))
 
     def classify(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
-        """What the body of a good reply to a request is worth."""
-        return self._service.classify(body, request, headers)
+        """Return what the body of a 2xx reply to a request means."""
+        return self._route.classify(body, request, headers)
 
     def renew_token(self) -> bool:
-        """Has the next request signed anew; False where that would give the same (a fixed key).
+        """Sign the next request with a new token; return False if the key is fixed.
 
-        Of many requests that are refused at once, only the first renews the token.
+        If many requests are refused at once, only the first one renews the token.
         """
         if self._tokens and self._refused is self._prepared:
             self._tokens.discard()
         return self._tokens is not None
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Close all connections."""
         await self._client.close()
         await self._transport.close()
 
-    def _holds(self) -> bool:
+    def _is_signed(self) -> bool:
         return self._tokens is None or self._tokens.is_valid()
 
     async def _prepare(self) -> PreparedRequest:
-        """Signs a request anew, unless somebody else was faster; after a failure nobody tries again."""
+        """Prepare a request unless another task has just done so. After a failure nobody tries again."""
         async with self._preparing:
             if self._fault is not None:
                 raise self._fault
-            if self._prepared is None or not self._holds():
+            if self._prepared is None or not self._is_signed():
                 try:
-                    await self._have_it_prepared()
+                    await self._prepare_with_sdk()
                 except ConfigError as error:
                     self._fault = error
                     raise
             assert self._prepared is not None
             return self._prepared
 
-    async def _have_it_prepared(self) -> None:
+    async def _prepare_with_sdk(self) -> None:
         headers = {"Content-Type": "application/json"}
         with translate_sdk_errors(self.host, self._redactor):
             await self._client.post(
-                self._service.path, cast_to=httpx2.Response, content=b"{}", options={"headers": headers}
+                self._route.path, cast_to=httpx2.Response, content=b"{}", options={"headers": headers}
             )
 
-    def _note(self, request: httpx2.Request) -> httpx2.Response:
-        """Where the SDK believes that it sends to."""
-        headers = CIMultiDict((k, v) for k, v in request.headers.multi_items() if k.lower() not in _OF_THE_TRANSPORT)
+    def _capture(self, request: httpx2.Request) -> httpx2.Response:
+        """Keep the request that the SDK believes it is sending."""
+        headers = CIMultiDict((k, v) for k, v in request.headers.multi_items() if k.lower() not in _TRANSPORT_HEADERS)
         self._prepared = PreparedRequest(URL(str(request.url), encoded=True), CIMultiDictProxy(headers))
         return httpx2.Response(200)
 
@@ -170,8 +167,8 @@ class RemoteEndpoint:
 def _sdk_client(
     config: EndpointConfig, client: httpx2.AsyncClient, tokens: TokenSource | None, redactor: SecretRedactor
 ) -> openai.AsyncOpenAI:
-    """The official client for this endpoint, which takes nothing from the environment that the config does not say."""
-    key, token = _revealed(config.api_key, redactor), _revealed(config.token, redactor)
+    """Return the official client for this endpoint. It takes nothing from the environment, only from `config`."""
+    key, token = _secret_value(config.api_key, redactor), _secret_value(config.token, redactor)
     sdk: openai.AsyncOpenAI
     if config.kind == "azure":
         sdk = openai.AsyncAzureOpenAI(
@@ -192,7 +189,7 @@ def _sdk_client(
     return sdk
 
 
-def _revealed(secret: SecretStr | None, redactor: SecretRedactor) -> str | None:
+def _secret_value(secret: SecretStr | None, redactor: SecretRedactor) -> str | None:
     if secret is None:
         return None
     redactor.keep(secret.get_secret_value())

@@ -1,4 +1,4 @@
-"""What an endpoint can be asked for: where each service is, and how a good reply is read."""
+"""The routes of the API: where each is, and how its replies are read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from syphus.types import Request
 
 
 class ApiRoute(NamedTuple):
-    """One service, by its route behind the base URL (https://platform.openai.com/docs/api-reference).
+    """One route, by its path after the base URL (https://platform.openai.com/docs/api-reference).
 
-    `judge(body, request, headers)` reads the body of a reply with a status of 2xx to a request. What it
-    `writes` is charged as completion tokens; embeddings have none.
+    `classify(body, request, headers)` reads the body of a 2xx reply to a request. What a route generates is charged as
+    completion tokens; embeddings have none.
     """
 
     path: str
@@ -23,13 +23,13 @@ class ApiRoute(NamedTuple):
     generates_text: bool
 
 
-def _judge_chat(body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
+def _classify_chat(body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
     return classify_chat_reply(body, request.size, headers)
 
 
-CHAT_ROUTE = ApiRoute("/chat/completions", _judge_chat, generates_text=True)
+CHAT_ROUTE = ApiRoute("/chat/completions", _classify_chat, generates_text=True)
 
 
 def embeddings_route(dimension: int = 0) -> ApiRoute:
-    """Vectors of texts. All must have one `dimension`: this one, or with 0 that of the first reply."""
+    """Return the route for embeddings. All must have this `dimension`, or with 0 that of the first reply."""
     return ApiRoute("/embeddings", EmbeddingsClassifier(dimension), generates_text=False)

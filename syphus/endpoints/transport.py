@@ -1,12 +1,12 @@
-"""What carries the bytes: one aiohttp session, with proxies and certificates as the environment says.
+"""HTTP: one aiohttp session, with the proxies and certificates that the environment names.
 
-The transport decides the speed before anything else does (docs/design.md has the figures). It sends exactly the bytes
-that it is given, follows no redirect, reads no more than a sane answer can hold, and turns every way in which a
-connection can fail into one `NoReplyError`.
+The transport decides the speed more than anything else (docs/design.md has the figures). It sends exactly the bytes
+that it is given, follows no redirect, reads no more than a sensible reply can hold, and turns every way in which a
+connection can fail into a `NoReplyError`.
 
 It never sends anything twice: a request that was cut off may have been answered and billed, which only the caller can
-count. So that a connection which the server closes while it is idle costs no request, ours are closed earlier than
-most servers do it, and before one is used again the event loop gets to see whether it is still open.
+count. Servers close idle connections, and a request on such a connection would be lost. So ours are closed earlier than
+most servers do it, and before one is reused, the event loop gets to see whether it is still open.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from yarl import URL
 from syphus.config.secrets import SecretRedactor
 from syphus.errors import ConfigError
 
-MAX_UNCHUNKED_BYTES = 1 << 20  #: bytes; a larger request is sent in pieces, so that the others get their turn
-MAX_REPLY_BYTES = 32 * 2**20  #: bytes; a chat completion is a few kilobytes, and an endless body must end somewhere
+MAX_UNCHUNKED_BYTES = 1 << 20  #: a larger request is sent in chunks, so that the others get their turn
+MAX_REPLY_BYTES = 32 * 2**20  #: a chat completion has a few kilobytes, and an endless body must end somewhere
 CONNECT_TIMEOUT = 20.0  #: seconds for DNS, TCP, proxy and TLS together
-KEEPALIVE = 4.0  #: seconds that an idle connection is kept; uvicorn (vLLM) and Node close theirs after 5
+KEEPALIVE = 4.0  #: seconds that an idle connection is kept open; uvicorn (vLLM) and Node close theirs after 5
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_UNKNOWN_ISSUER = {2, 18, 19, 20, 21}  # X509_V_ERR_*: naming an authority helps against these
+_UNKNOWN_ISSUER = {2, 18, 19, 20, 21}  # X509_V_ERR_*: naming a certificate authority helps against these
 
 
 class Reply(NamedTuple):
-    """What came back, whatever its status. `headers` is case-insensitive."""
+    """A reply of any status. `headers` is case-insensitive."""
 
     status: int
     headers: Mapping[str, str]
@@ -80,9 +80,9 @@ class NoReplyError(Exception):
 
 
 class Transport:
-    """Posts bytes to one host. Made inside a running event loop; `close` it there too.
+    """Posts bytes to one host. Create it inside a running event loop and `close` it there.
 
-    Raises `ConfigError` where the environment names a proxy or certificates that can't be used.
+    Raises `ConfigError` if the environment names a proxy or certificates that can't be used.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class Transport:
     ) -> None:
         proxy = proxy_for(base_url)
         self._proxy = proxy.with_user(None) if proxy else None
-        self._to_proxy = _credentials(proxy, redactor) if proxy else {}
+        self._proxy_headers = _proxy_credentials(proxy, redactor) if proxy else {}
         self._tunnelled = urlsplit(base_url).scheme == "https"
         self._connect_timeout = connect_timeout
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=connections, ssl=_secure(base_url, self._proxy, verify), keepalive_timeout=KEEPALIVE
+                limit=connections, ssl=_ssl_setting(base_url, self._proxy, verify), keepalive_timeout=KEEPALIVE
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout),
@@ -108,13 +108,13 @@ class Transport:
         )
 
     async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Sends and waits for the whole answer, for ever if need be: the deadline is the caller's.
+        """Post `body` and return the whole reply. There is no timeout: that is up to the caller.
 
-        Raises `NoReplyError` where no complete answer came.
+        Raises `NoReplyError` if no complete reply came.
         """
-        if self._to_proxy and not self._tunnelled:
-            headers = {**headers, **self._to_proxy}
-        for _ in range(2):  # the event loop sees what was closed, and lets the connection go
+        if self._proxy_headers and not self._tunnelled:
+            headers = {**headers, **self._proxy_headers}
+        for _ in range(2):  # the event loop notices closed connections and drops them
             await asyncio.sleep(0)
         sent = False
         try:
@@ -124,24 +124,27 @@ class Transport:
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy,
-                proxy_headers=self._to_proxy,
+                proxy_headers=self._proxy_headers,
             ) as response:
                 sent = True
                 return Reply(response.status, response.headers, await _read(response))
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
-            raise self._problem(error, sent) from error
+            raise self._no_reply(error, sent) from error
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Close all connections."""
         await self._session.close()
 
-    def _problem(self, error: Exception, sent: bool) -> NoReplyError:
-        """Most specific first: aiohttp's connection errors inherit from one another. Repeats no stranger's words."""
+    def _no_reply(self, error: Exception, sent: bool) -> NoReplyError:
+        """Return the error for what aiohttp raised, without quoting the server.
+
+        The most specific cases come first: aiohttp's connection errors inherit from one another.
+        """
         match error:
             case aiohttp.ClientConnectorDNSError():
                 return NoReplyError(NoReplyKind.UNKNOWN_HOST, error.host)
             case UnicodeError():
-                return NoReplyError(NoReplyKind.UNKNOWN_HOST, "that can't be the name of a host")
+                return NoReplyError(NoReplyKind.UNKNOWN_HOST, "not a valid host name")
             case aiohttp.ClientSSLError():
                 return NoReplyError(NoReplyKind.TLS, _tls_problem(error.os_error))
             case aiohttp.ClientProxyConnectionError():
@@ -159,9 +162,7 @@ class Transport:
                     NoReplyKind.CUT_BODY, "the connection closed before the answer was complete", sent=True
                 )
             case aiohttp.ClientResponseError():
-                return NoReplyError(
-                    NoReplyKind.NOT_HTTP, "what came is no HTTP answer; check scheme and port", sent=True
-                )
+                return NoReplyError(NoReplyKind.NOT_HTTP, "the reply is not HTTP; check scheme and port", sent=True)
         return NoReplyError(NoReplyKind.RESET, "the connection closed without an answer", sent=True)
 
 
@@ -184,7 +185,7 @@ def _tls_problem(error: OSError) -> str:
         reason = str(getattr(error, "reason", "") or error.strerror)
         return f"{reason.replace('_', ' ').lower()}; this port may not speak TLS"
     if error.verify_code in _UNKNOWN_ISSUER:
-        advice = f"name your own certificate authority with {_CA_VARIABLES[0]}=/path/to/ca.pem"
+        advice = f"name your certificate authority with {_CA_VARIABLES[0]}=/path/to/ca.pem"
         return f"certificate verify failed: {error.verify_message}; {advice}"
     return f"certificate verify failed: {error.verify_message}"
 
@@ -196,41 +197,41 @@ def _proxy_refusal(proxy: URL | None, status: int) -> str:
     return f"{where} refuses to connect ({status})"
 
 
-def _secure(base_url: str, proxy: URL | None, verify: bool) -> ssl.SSLContext | bool:
-    """What aiohttp takes as `ssl`; reading all the certificates takes a while, and only TLS needs them."""
+def _ssl_setting(base_url: str, proxy: URL | None, verify: bool) -> ssl.SSLContext | bool:
+    """Return aiohttp's `ssl` argument. Certificates are read only if TLS is used, since that takes a while."""
     schemes = {urlsplit(base_url).scheme, proxy.scheme if proxy else ""}
     return ssl_context() if verify and "https" in schemes else verify
 
 
 def ssl_context() -> ssl.SSLContext:
-    """The system's certificates, or the bundle that SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names.
+    """Return a context with the certificates of SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or the system's.
 
-    Raises `ConfigError` where that can't be read.
+    Raises `ConfigError` if they can't be read.
     """
     variable = next((name for name in _CA_VARIABLES if os.environ.get(name)), "")
-    named = Path(os.environ[variable]) if variable else None
+    path = Path(os.environ[variable]) if variable else None
     try:
-        if named is not None and named.is_dir():
-            return ssl.create_default_context(capath=named)
-        return ssl.create_default_context(cafile=named)
+        if path is not None and path.is_dir():
+            return ssl.create_default_context(capath=path)
+        return ssl.create_default_context(cafile=path)
     except OSError as error:  # SSLError is one
-        raise ConfigError(f"{variable}={named} can't be read as certificates: {error.strerror}") from error
+        raise ConfigError(f"{variable}={path} can't be read as certificates: {error.strerror}") from error
 
 
-def _credentials(proxy: URL, redactor: SecretRedactor) -> dict[str, str]:
-    """The header that lets us in, in UTF-8; aiohttp's own knows Latin-1 alone."""
+def _proxy_credentials(proxy: URL, redactor: SecretRedactor) -> dict[str, str]:
+    """Return the header with the proxy's credentials, in UTF-8; aiohttp's own supports only Latin-1."""
     if not proxy.user:
         return {}
-    both = f"{proxy.user}:{proxy.password or ''}"
+    credentials = f"{proxy.user}:{proxy.password or ''}"
     redactor.keep(proxy.password or "")
-    redactor.keep(both)  # which goes out in base64
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(both.encode()).decode()}"}
+    redactor.keep(credentials)  # also in base64, as it is sent
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(credentials.encode()).decode()}"}
 
 
 def proxy_for(url: str) -> URL | None:
-    """The proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY ask for, unless NO_PROXY exempts the host.
+    """Return the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY name, unless NO_PROXY exempts the host.
 
-    Looked up once: asking for every request costs more than the request. Raises `ConfigError` where it is no HTTP
+    Call it once: looking it up for every request costs more than the request. Raises `ConfigError` if it is not an HTTP
     proxy.
     """
     parts = urlsplit(url)
@@ -242,10 +243,13 @@ def proxy_for(url: str) -> URL | None:
     if not text:
         return None
     variable = f"{kind.upper()}_PROXY"
+    invalid = ConfigError(f"{variable} must be a URL such as http://proxy.example:3128")
     try:
-        proxy = URL(text if "://" in text else f"http://{text}")  # curl takes host:port, too
+        proxy = URL(text if "://" in text else f"http://{text}")  # like curl, accept host:port too
     except ValueError:
-        raise ConfigError(f"{variable} is no address such as http://proxy.example:3128") from None
-    if proxy.scheme not in ("http", "https") or not proxy.host:
-        raise ConfigError(f"{variable} names a proxy of the kind {proxy.scheme!r}; only http and https can be used")
+        raise invalid from None
+    if proxy.scheme not in ("http", "https"):
+        raise ConfigError(f"{variable} names a {proxy.scheme!r} proxy; only http and https are supported")
+    if not proxy.host:
+        raise invalid
     return proxy

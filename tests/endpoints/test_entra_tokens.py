@@ -177,7 +177,7 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) 
             await asking
         return str(error.value)
 
-    assert asyncio.run(main()).endswith(" gave nothing for 1 s")
+    assert asyncio.run(main()).endswith(" printed nothing for 1 s")
     assert runs(tmp_path) == 1
     assert is_over(int((tmp_path / "run-1").read_text("utf-8")))
 

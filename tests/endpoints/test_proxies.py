@@ -168,10 +168,10 @@ def test_no_proxy_by_domain(monkeypatch: pytest.MonkeyPatch, exempt: str, url: s
     [
         (
             "socks5://u:geheim@127.0.0.1:1080",
-            "HTTPS_PROXY names a proxy of the kind 'socks5'; only http and https can be",
+            "HTTPS_PROXY names a 'socks5' proxy; only http and https are supported",
         ),
-        ("http://u:geheim@127.0.0.1:port", "HTTPS_PROXY is no address such as http://proxy.example:3128"),
-        ("http://", "HTTPS_PROXY names a proxy of the kind 'http'"),
+        ("http://u:geheim@127.0.0.1:port", "HTTPS_PROXY must be a URL such as http://proxy.example:3128"),
+        ("http://", "HTTPS_PROXY must be a URL such as http://proxy.example:3128"),
     ],
 )
 def test_a_proxy_that_can_not_be_used_is_an_error_before_anything_is_sent(
@@ -293,7 +293,7 @@ def test_an_unknown_authority_is_refused_with_the_name_of_the_variable(
     error, seen = asyncio.run(main())
     assert (error.kind, error.sent, seen) == ("TLS", False, [])
     assert str(error).startswith("TLS: certificate verify failed: ")
-    assert str(error).endswith("name your own certificate authority with SSL_CERT_FILE=/path/to/ca.pem")
+    assert str(error).endswith("name your certificate authority with SSL_CERT_FILE=/path/to/ca.pem")
 
 
 def test_a_certificate_of_somebody_else_is_refused_and_no_authority_helps(

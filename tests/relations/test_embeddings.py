@@ -87,7 +87,7 @@ def test_a_reply_without_a_usable_vector_for_each_text_is_asked_for_again(body: 
 def test_vectors_of_another_dimension_stop_the_run() -> None:
     verdict = judged(reply([1, 0], [0, 1]), dimension=3)
     assert verdict.action is Action.STOP
-    assert "2 dimensions, where 3 are expected" in verdict.message
+    assert "2 dimensions, but 3 are expected" in verdict.message
 
 
 def test_sixteen_bits_are_enough_for_a_cosine() -> None:
@@ -300,7 +300,7 @@ def test_vectors_of_another_dimension_than_those_that_are_kept_are_not_taken(tmp
         simulated.configure(faults={"vectors_short": 1.0})
         ran = related(tmp_path, simulated.url)
     assert isinstance(ran.error, ProviderError)
-    assert "2 dimensions, where 64 are expected" in str(ran.error)
+    assert "2 dimensions, but 64 are expected" in str(ran.error)
 
 
 def test_a_server_that_takes_no_base64_is_asked_for_numbers(tmp_path: Path) -> None:
