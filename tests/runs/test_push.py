@@ -93,11 +93,11 @@ def test_what_a_model_did_not_write_is_not_sent_unless_it_is_wanted(folder: Path
 
 
 REFUSALS = {
-    "no token": ("", (), 2, "There is no token of the Hub: set HF_TOKEN, or type: hf auth login"),
-    "wrong token": (TOKEN[::-1], (), 3, "{0} does not take the token: set HF_TOKEN, or type: hf auth login"),
+    "no token": ("", (), 2, "There is no token for the Hub: set HF_TOKEN, or run: hf auth login"),
+    "wrong token": (TOKEN[::-1], (), 3, "{0} does not accept the token: set HF_TOKEN, or run: hf auth login"),
     "not ours": (TOKEN, ("--repo", "OTHER/rows"), 3, "{0} does not let this token write to OTHER/rows"),
     "no name": (TOKEN, ("--repo", "a/b/c"), 2, "--repo a/b/c: USER/NAME is expected"),
-    "no branch": (TOKEN, ("--revision", "v2"), 2, "USER/rows has no branch v2; make it there first."),
+    "no branch": (TOKEN, ("--revision", "v2"), 2, "USER/rows has no branch v2; create it there first."),
     "no format": (TOKEN, ("--format", "csv"), 2, "--format csv: it must be one of mimicit, "),
 }
 
@@ -119,7 +119,7 @@ def test_without_network_without_a_card_and_for_a_public_repository_there_is_one
     hub.repos[REPO] = False
     done = push(hub, folder, "--allow-simulated", "--private")
     assert (done.returncode, done.stderr) == (
-        2, "USER/rows is there already, and public: --private can't change that. Nothing was sent.\n",
+        2, "USER/rows already exists, and is public: --private can't change that. Nothing was sent.\n",
     )  # fmt: skip
     (tmp_path / "data.parquet").write_bytes(b"")
     for readme in ("", "# A checkout, and not a dataset\n"):
@@ -129,7 +129,19 @@ def test_without_network_without_a_card_and_for_a_public_repository_there_is_one
     gone = Hub(url="http://127.0.0.1:9")
     done = push(gone, folder, "--allow-simulated")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done.stderr
-    assert done.stderr.startswith(f"{gone.url} can't take the files of USER/rows now; the same command goes on (")
+    assert done.stderr.startswith(f"{gone.url} can't accept the files of USER/rows now; the same command resumes (")
+
+
+def test_a_call_that_the_hub_rate_limits_is_repeated(folder: Path, hub: Hub) -> None:
+    hub.busy = {"POST /api/repos/create": 2, "POST /api/datasets/USER/rows/commit/main": 1}
+    done = push(hub, folder, "--allow-simulated")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert hub.requests.count("POST /api/repos/create") == 3
+    assert hub.commits == [["README.md", "RW.parquet"]]
+    hub.busy = {"POST /api/repos/create": 9}
+    done = push(hub, folder, "--allow-simulated")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done.stderr
+    assert hub.busy == {"POST /api/repos/create": 4}  # five attempts
 
 
 def test_without_the_library_there_is_one_line(folder: Path) -> None:

@@ -31,6 +31,7 @@ class Hub:
     commits: list[list[str]] = field(default_factory=list)  # the paths in each
     requests: list[str] = field(default_factory=list)
     held: str = ""
+    busy: dict[str, int] = field(default_factory=dict)  # requests that are still answered with 429
     holding: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
     arrived: threading.Condition = field(default_factory=threading.Condition)
@@ -70,6 +71,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, method: str, body: bytes) -> None:
         hub, path = self.hub, unquote(self.path.partition("?")[0])
         hub.requests.append(f"{method} {path}")
+        if hub.busy.get(f"{method} {path}"):
+            hub.busy[f"{method} {path}"] -= 1
+            self._send(429, {"error": "Too many requests"}, retry_after="0.01")
+            return
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._send(401, {"error": f"Invalid token {self.headers.get('Authorization')}"})
         elif path == "/api/repos/create":
@@ -139,13 +144,15 @@ class _Handler(BaseHTTPRequestHandler):
         oid = f"{len(self.hub.commits):040}"
         self._send(200, {"commitUrl": f"{self.hub.url}/datasets/{name}/commit/{oid}", "commitOid": oid})
 
-    def _send(self, status: int, value: object, code: str = "") -> None:
+    def _send(self, status: int, value: object, code: str = "", retry_after: str = "") -> None:
         body = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         if code:
             self.send_header("X-Error-Code", code)
+        if retry_after:
+            self.send_header("Retry-After", retry_after)
         with suppress(OSError):  # who asked may have been killed
             self.end_headers()
             self.wfile.write(body)
