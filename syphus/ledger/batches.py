@@ -1,4 +1,11 @@
-"""A stage whose queries are batches of parts of another stage: formed anew from what is to be asked for again."""
+"""Stages whose queries are batches: of parts to retry, and of texts that need vectors.
+
+A batch of parts belongs to the queries of another stage, such as pairs whose translation into one language failed.
+Batches of parts are made from what is still pending, so they are replaced at each start.
+
+A batch of texts is a query whose text is a JSON list of texts. Its answer is one vector per text, packed by
+`endpoints.embeddings_reply.pack_vectors`.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +18,13 @@ import orjson
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 
-PartBatch = Sequence[tuple[int, str]]  #: parts, by the number of their query and their name
+PartBatch = Sequence[tuple[int, str]]  #: parts, each as the number of its query and its name
 
 
 def replace_part_batches(store: Store, stage: str, batches: Iterable[PartBatch]) -> int:
-    """Takes the batches in as the pending queries of the stage, instead of those that were; returns how many. Commits.
+    """Replace the pending queries of the stage by these batches, commit, and return their number.
 
-    A batch that was asked for has left its outcome with its parts; one that was not can be dropped.
+    This loses nothing: the outcome of a batch that was sent is already stored with its parts.
     """
     pending = "stage = ? AND state = 'pending'"
     store.execute(f"DELETE FROM annotation WHERE n IN (SELECT n FROM query WHERE {pending})", stage)
@@ -37,10 +44,10 @@ def replace_part_batches(store: Store, stage: str, batches: Iterable[PartBatch])
 
 
 def settle_failed_part_batches(store: Store, stage: str) -> None:
-    """Tells the parts of batches that ended in an error, without an answer to be judged. Commits.
+    """Note failures in the parts of batches that ended without an answer to judge, and commit.
 
-    A part that was alone ends as its batch did; of several, who knows whose fault it was: they have been asked for once
-    more, in vain.
+    If a batch has one part, the part ends in the state of the batch. If it has several, the culprit is unknown: each
+    part counts one failed attempt and stays pending.
     """
     known = f"{stage} accounted"
     ended = (
@@ -59,12 +66,8 @@ def settle_failed_part_batches(store: Store, stage: str) -> None:
     store.commit()
 
 
-# FOLDED from vectors.py:
-# Batches of texts and their vectors. A batch is a query of its stage, whose text is a JSON list of texts, and its
-# answer is one vector for each, packed by `endpoints.embeddings_reply.pack_vectors`.
-
-_READ = 16  # batches at a time
-_HELD = (
+_READ_SIZE = 16  # batches at a time
+_REGISTERED = (
     "SELECT position, text FROM query JOIN annotation USING (n) WHERE stage = ? AND position > ? "
     "ORDER BY position LIMIT ?"
 )
@@ -77,7 +80,7 @@ _WITHOUT = "stage = ? AND state IN ('failed', 'refused', 'invalid') AND position
 
 
 def delete_pending_text_batches(store: Store, stage: str) -> None:
-    """Forgets batches that nobody has answered. Commits."""
+    """Delete batches that have no outcome yet, and commit."""
     pending = "SELECT n FROM query WHERE stage = ? AND state = 'pending'"
     store.execute(f"DELETE FROM annotation WHERE n IN ({pending})", stage)
     store.execute("DELETE FROM query WHERE stage = ? AND state = 'pending'", stage)
@@ -85,20 +88,20 @@ def delete_pending_text_batches(store: Store, stage: str) -> None:
 
 
 def forget_failed_text_batches(store: Store, stage: str) -> int:
-    """Forgets that texts got no vector, so that they are asked about again; returns how many batches. Commits."""
+    """Forget batches that got no vectors, so that their texts are sent again; commit, and return their number."""
     count = store.execute(f"UPDATE query SET position = NULL WHERE {_WITHOUT}", stage).rowcount
     store.commit()
     return count
 
 
 def registered_texts(store: Store, stage: str) -> Iterator[list[str]]:
-    """The texts of every batch, whether it has vectors or never will."""
-    for _, texts in _rows(store, _HELD, stage):
+    """Yield the texts of every batch, with or without vectors."""
+    for _, texts in _rows(store, _REGISTERED, stage):
         yield orjson.loads(texts)
 
 
 def add_text_batches(store: Store, stage: str, batches: Iterable[Sequence[str]]) -> None:
-    """Makes batches pending. Commits."""
+    """Add batches as pending queries of the stage, and commit."""
     n, position = _last_numbers(store, stage)
     for number, batch in enumerate(batches, 1):
         text = orjson.dumps(batch).decode()
@@ -112,7 +115,7 @@ def add_text_batches(store: Store, stage: str, batches: Iterable[Sequence[str]])
 
 
 def split_failed_text_batches(store: Store, stage: str) -> int:
-    """Puts batches of several texts that have failed into two halves each; returns how many. Commits."""
+    """Replace each failed batch of several texts by its two halves; commit, and return how many batches were split."""
     rows = store.read_uncommitted(
         f"SELECT n, text FROM query JOIN annotation USING (n) WHERE {_WITHOUT} AND json_array_length(text) > 1", stage
     )
@@ -125,7 +128,7 @@ def split_failed_text_batches(store: Store, stage: str) -> int:
 
 
 def texts_without_vector(store: Store, stage: str) -> list[tuple[str, str]]:
-    """The texts that no vector was given for, each with the reason."""
+    """Return the texts that got no vector, each with the reason."""
     rows = store.read(
         f"SELECT text, reason FROM query JOIN annotation USING (n) WHERE {_WITHOUT} ORDER BY position", stage
     )
@@ -133,13 +136,13 @@ def texts_without_vector(store: Store, stage: str) -> list[tuple[str, str]]:
 
 
 def texts_with_vectors(store: Store, stage: str) -> Iterator[tuple[list[str], str]]:
-    """The texts of each batch that is answered, with the packed vectors."""
+    """Yield the texts of each answered batch with their packed vectors."""
     for _, texts, packed in _rows(store, _ANSWERED, stage):
         yield orjson.loads(texts), packed
 
 
 def _rows(store: Store, sql: str, stage: str) -> Iterator[tuple[Any, ...]]:
-    for rows in store.read_in_batches(sql, stage, size=_READ):
+    for rows in store.read_in_batches(sql, stage, size=_READ_SIZE):
         yield from rows
 
 

@@ -1,8 +1,8 @@
-"""Registering the input: what is new, what has changed, what has gone. One transaction, before anything is sent.
+"""Registers the input: finds new, changed and removed rows, in one transaction before anything is sent.
 
-The plugin's queries stream through once; from then on the ledger is the work list, and a later start reads the input
-again only where it may have changed. So a bad record at the end of the file costs nothing, the number of queries is
-known, and a resumed run of a million finished rows finds the unfinished ones at once.
+The plugin's queries are read once. From then on the ledger is the work list, and a later start reads the input again
+only if it may have changed. So a bad record at the end of the file costs nothing, the number of queries is known, and
+a resumed run of a million finished rows finds the unfinished ones at once.
 """
 
 from __future__ import annotations
@@ -22,28 +22,24 @@ from syphus.ledger.store import Store
 from syphus.types import Query
 
 _BATCH = 1000
-_HEAVY = 32 << 20  # bytes of images
-_EXAMPLES = 3  #: ids that a message names
+_MAX_IMAGE_BYTES = 32 << 20  # of the rows in one batch
+_EXAMPLES = 3  #: ids that a message lists
 
 
-ImageInspector = Callable[[Sequence[Query]], Sequence[Query]]  #: the same queries, their images looked at
+ImageInspector = Callable[[Sequence[Query]], Sequence[Query]]  #: returns the same queries with inspected images
 
 
 @dataclass(slots=True)
 class InputCheck:
-    """What registering found: `read` rows in all, `taken` of them are rows of this run.
+    """What changed since the input was last registered, as numbers of rows."""
 
-    `changed` are rows whose text is another than the one that their outcome was made from, `gone` rows that have an
-    outcome and are no longer in the input; `examples` names some of both. `moved` are at another place, or back.
-    """
-
-    read: int = 0
-    selected: int = 0
+    read: int = 0  #: rows in the input
+    selected: int = 0  #: rows that belong to this run
     new: int = 0
-    changed: int = 0
-    removed: int = 0
-    moved: int = 0
-    examples: list[str] = field(default_factory=list)
+    changed: int = 0  #: rows with an outcome that was made from another text
+    removed: int = 0  #: rows with an outcome that are no longer in the input
+    moved: int = 0  #: rows in another position, or back in the input
+    examples: list[str] = field(default_factory=list)  #: ids of some changed and removed rows
 
 
 class _Incoming(NamedTuple):
@@ -53,7 +49,7 @@ class _Incoming(NamedTuple):
     image_ids: str
     meta: str
     ready: str
-    pictures: str
+    images: str
 
 
 class _Known(NamedTuple):
@@ -72,17 +68,17 @@ def register(
     on_progress: Callable[[int], None],
     inspect_images: ImageInspector | None = None,
 ) -> InputCheck:
-    """Reads all queries into the ledger, without committing, so that the caller can still `reject`.
+    """Read all queries into the ledger without committing, so that the caller can accept or reject the result.
 
-    `wanted(position)` selects the rows of this run (slices, samples); others are left out, unless an earlier run took
-    them. `tick` is told the number of rows read, now and then; `look` looks at the images of queries of this run.
-    Raises `InputError` where two rows have one id.
+    `is_selected(position)` selects the rows of this run (slices, samples); other rows are skipped unless an earlier
+    start selected them. `on_progress` is called with the number of rows read so far; `inspect_images` inspects the
+    images of selected queries. Raises `InputError` if two rows have the same id.
     """
     return _Registration(store, stage, inspect_images).run(queries, is_selected, on_progress)
 
 
 def accept_input(store: Store, stage: str) -> None:
-    """Changed rows are asked anew, rows that have gone leave the result (their answers stay), and all is committed."""
+    """Make changed rows pending, take removed rows out of the result (their answers stay), and commit."""
     changed = "SELECT n FROM query WHERE stage = ?1 AND changed"
     store.execute(f"DELETE FROM result WHERE n IN ({changed})", stage)
     store.execute(f"DELETE FROM part WHERE n IN ({changed})", stage)
@@ -96,23 +92,23 @@ def accept_input(store: Store, stage: str) -> None:
 
 
 def reject_input(store: Store) -> None:
-    """Leaves the ledger as it was before `register`."""
+    """Restore the ledger as it was before `register`."""
     store.rollback()
 
 
 _LAST_CHECK = "SELECT max(checked) FROM query WHERE stage = ?1"
 
 
-class _Seen(NamedTuple):
+class _Registered(NamedTuple):
     id: str
     digest: bytes
     position: int
 
 
 class _Registration:
-    def __init__(self, store: Store, stage: str, look: ImageInspector | None) -> None:
+    def __init__(self, store: Store, stage: str, inspect_images: ImageInspector | None) -> None:
         self._store = store
-        self._look = look
+        self._inspect_images = inspect_images
         self._stage = stage
         ((last_check,),) = store.read_uncommitted(_LAST_CHECK, stage)
         ((last_n,),) = store.read_uncommitted("SELECT max(n) FROM query")
@@ -121,37 +117,39 @@ class _Registration:
         self._copies: Counter[str] = Counter()
         self.check = InputCheck()
 
-    def run(self, queries: Iterable[Query], wanted: Callable[[int], bool], tick: Callable[[int], None]) -> InputCheck:
+    def run(
+        self, queries: Iterable[Query], is_selected: Callable[[int], bool], on_progress: Callable[[int], None]
+    ) -> InputCheck:
         for batch in _batches(queries):
             known = self._look_up([row.query.id for row in batch])
-            rows = self._looked_at(self._told_apart(batch, known), known, wanted)
-            new = [row for row in rows if row.query.id not in known and wanted(row.position)]
+            rows = self._inspect_selected(self._with_unique_ids(batch, known), known, is_selected)
+            new = [row for row in rows if row.query.id not in known and is_selected(row.position)]
             old = [(known[row.query.id], row) for row in rows if row.query.id in known]
             self._insert(new)
             self._update(old)
             self.check.read += len(rows)
             self.check.selected += len(new) + len(old)
-            tick(self.check.read)
+            on_progress(self.check.read)
         self._find_gone()
         return self.check
 
-    def _looked_at(
-        self, rows: list[_Incoming], known: dict[str, _Known], wanted: Callable[[int], bool]
+    def _inspect_selected(
+        self, rows: list[_Incoming], known: dict[str, _Known], is_selected: Callable[[int], bool]
     ) -> list[_Incoming]:
-        """The rows, the images of those looked at that are rows of this run."""
-        mine = [row for row in rows if row.query.images and (row.query.id in known or wanted(row.position))]
-        seen = {row.position: row for row in self._seen(mine)}
-        return [seen.get(row.position, row) for row in rows] if seen else rows
+        """Return the rows, with inspected images where the row belongs to this run."""
+        selected = [row for row in rows if row.query.images and (row.query.id in known or is_selected(row.position))]
+        inspected = {row.position: row for row in self._inspect(selected)}
+        return [inspected.get(row.position, row) for row in rows] if inspected else rows
 
-    def _seen(self, rows: list[_Incoming]) -> list[_Incoming]:
-        """Rows with images, looked at."""
-        if self._look is None or not rows:
+    def _inspect(self, rows: list[_Incoming]) -> list[_Incoming]:
+        """Return the rows with inspected images."""
+        if self._inspect_images is None or not rows:
             return rows
-        queries = self._look([row.query for row in rows])
+        queries = self._inspect_images([row.query for row in rows])
         return [_incoming(query, row.position) for query, row in zip(queries, rows, strict=True)]
 
     def _look_up(self, ids: Iterable[str]) -> dict[str, _Known]:
-        """What the ledger knows of these ids and of other spellings of them."""
+        """Return the stored rows with these ids, in any Unicode spelling."""
         spellings = {spelling for each in ids for spelling in _spellings(each)}
         marks = ", ".join("?" * len(spellings))
         rows = self._store.read_uncommitted(
@@ -160,12 +158,14 @@ class _Registration:
         )
         return {known.id: known for known in map(_Known._make, rows)}
 
-    def _told_apart(self, batch: list[_Incoming], known: dict[str, _Known]) -> list[_Incoming]:
-        """The batch with an id of its own for every row; raises `InputError` for an id that two rows fight about.
+    def _with_unique_ids(self, batch: list[_Incoming], known: dict[str, _Known]) -> list[_Incoming]:
+        """Return the batch with a unique id for every row. Raises `InputError` if different rows have the same id.
 
-        Two rows that are the same through and through are one row written twice, and the second becomes `<id>_2`.
+        Two identical rows are one row written twice; the second gets the id `<id>_2`.
         """
-        current = (_Seen(row.id, row.digest, row.position or 0) for row in known.values() if self._is_current(row))
+        current = (
+            _Registered(row.id, row.digest, row.position or 0) for row in known.values() if self._is_current(row)
+        )
         seen = {spelling: row for row in current for spelling in _spellings(row.id)}
         rows = []
         for row in batch:
@@ -173,11 +173,13 @@ class _Registration:
             name = self._name_of_copy(row, twin, known, seen) if twin is not None else row.query.id
             if name != row.query.id:
                 row = row._replace(query=replace(row.query, id=name))
-            seen.update(dict.fromkeys(_spellings(name), _Seen(name, row.digest, row.position)))
+            seen.update(dict.fromkeys(_spellings(name), _Registered(name, row.digest, row.position)))
             rows.append(row)
         return rows
 
-    def _name_of_copy(self, row: _Incoming, twin: _Seen, known: dict[str, _Known], seen: Mapping[str, _Seen]) -> str:
+    def _name_of_copy(
+        self, row: _Incoming, twin: _Registered, known: dict[str, _Known], seen: Mapping[str, _Registered]
+    ) -> str:
         name = row.query.id
         if twin.id != name or twin.digest not in (row.digest, self._digest_with_images(row)):
             raise InputError(
@@ -193,8 +195,8 @@ class _Registration:
                 return copy
 
     def _digest_with_images(self, row: _Incoming) -> bytes:
-        """The digest that the row has in the ledger, where nobody has looked at its images yet."""
-        return self._seen([row])[0].digest
+        """Return the digest of a row that was not selected, as if its images had been inspected."""
+        return self._inspect([row])[0].digest
 
     def _is_current(self, row: _Known) -> bool:
         return row.checked == self._check_number
@@ -210,7 +212,7 @@ class _Registration:
             "INSERT INTO annotation (n, text, image_ids, meta, problem, ready) VALUES (?, ?, ?, ?, ?, ?)",
             [(n, r.query.text, r.image_ids, r.meta, r.query.problem, r.ready) for n, r in numbered],
         )
-        self._put_pictures((n, row) for n, row in numbered)
+        self._put_images((n, row) for n, row in numbered)
         self.check.new += len(rows)
 
     def _update(self, rows: list[tuple[_Known, _Incoming]]) -> None:
@@ -229,11 +231,11 @@ class _Registration:
             [(row.query.text, row.image_ids, row.meta, row.query.problem, row.ready, known.n) for known, row in other],
         )
         self._store.executemany("DELETE FROM picture WHERE n = ?", [(known.n,) for known, row in other])
-        self._put_pictures((known.n, row) for known, row in rows)  # the same images may be in another place now
+        self._put_images((known.n, row) for known, row in rows)  # the same images may have moved
 
-    def _put_pictures(self, rows: Iterable[tuple[int, _Incoming]]) -> None:
+    def _put_images(self, rows: Iterable[tuple[int, _Incoming]]) -> None:
         self._store.executemany(
-            "INSERT OR REPLACE INTO picture VALUES (?, ?)", [(n, row.pictures) for n, row in rows if row.pictures]
+            "INSERT OR REPLACE INTO picture VALUES (?, ?)", [(n, row.images) for n, row in rows if row.images]
         )
 
     def _find_gone(self) -> None:
@@ -246,7 +248,7 @@ class _Registration:
         self.check.removed = self._name_some("checked < ? AND position IS NOT NULL", self._check_number)
 
     def _name_some(self, condition: str, *values: int) -> int:
-        """How many rows it holds for; the check's examples name some of them."""
+        """Count the rows that meet a condition, and add some of them to the examples."""
         rows = self._store.read_uncommitted(
             f"SELECT id FROM query WHERE stage = ? AND {condition}", self._stage, *values
         )
@@ -255,16 +257,16 @@ class _Registration:
 
 
 def _batches(queries: Iterable[Query]) -> Iterator[list[_Incoming]]:
-    """Rows by the thousand; fewer where they bring images along, which are in memory until they were looked at."""
+    """Yield rows by the thousand; fewer if they hold images, which stay in memory until they are inspected."""
     batch: list[_Incoming] = []
-    weight = 0
+    image_bytes = 0
     for position, query in enumerate(queries):
         batch.append(_incoming(query, position))
         if query.images:
-            weight += sum(len(picture.data) for picture in query.images)
-        if len(batch) == _BATCH or weight > _HEAVY:
+            image_bytes += sum(len(image.data) for image in query.images)
+        if len(batch) == _BATCH or image_bytes > _MAX_IMAGE_BYTES:
             yield batch
-            batch, weight = [], 0
+            batch, image_bytes = [], 0
     if batch:
         yield batch
 
@@ -280,7 +282,7 @@ def _incoming(query: Query, position: int) -> _Incoming:
 
 
 def _spellings(name: str) -> tuple[str, ...]:
-    """The id, and where it is not plain ASCII its other Unicode spellings, which look the same to everybody."""
+    """Return the id and, unless it is ASCII, its other Unicode normal forms, which look the same."""
     if name.isascii():
         return (name,)
     return tuple({name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)})

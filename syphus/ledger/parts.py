@@ -1,6 +1,6 @@
-"""Parts of a query that have an outcome each, such as the languages that a pair is translated into.
+"""Parts of a query that each have their own outcome, such as the languages that a pair is translated into.
 
-A part is there once it was asked for. `pending` means that its last answer was no good, and it is to be asked again.
+A part is stored once it has been asked for. If it is pending, its last answer was invalid and it needs a retry.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from syphus.types import State, Usage
 
 
 class PartOutcome(NamedTuple):
-    """What an answer makes of one part of query number `n`. `reason` is short and can be counted, `detail` the rest."""
+    """The outcome of one part of a query."""
 
-    n: int
+    n: int  #: number of the query
     name: str
     state: State
-    reason: str = ""
+    reason: str = ""  #: short, so that equal reasons can be counted
     detail: str = ""
     text: str = ""
 
 
 class StoredPart(NamedTuple):
-    """A part as the ledger has it; `asks` were made since it was last asked anew by hand, `asked` in all."""
+    """A part as stored in the ledger."""
 
     state: State
-    asks: int
-    asked: int
+    asks: int  #: answers since the part was last reopened by hand
+    asked: int  #: answers in total
     reason: str
     detail: str
     text: str
@@ -38,7 +38,7 @@ class StoredPart(NamedTuple):
 def write_parts(
     store: Store, session: int, parts: Sequence[PartOutcome], answer: int | None, model: str, usage: Usage | None
 ) -> None:
-    """Writes parts into the open transaction; `usage` is what the answer has cost, None where it was here before."""
+    """Write parts into the open transaction. `usage` is the cost of the answer, or None if it was already stored."""
     store.executemany(
         "INSERT INTO part VALUES (?, ?, ?, 1, 0, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, "
         "asked = asked + 1, reason = excluded.reason, detail = excluded.detail, text = excluded.text, "
@@ -47,8 +47,8 @@ def write_parts(
     )
     if usage is None:
         return
-    whole = sum(len(part.text.encode()) + 1 for part in parts)
-    shares = [(part.name, 1 / len(parts), (len(part.text.encode()) + 1) / whole) for part in parts]
+    size = sum(len(part.text.encode()) + 1 for part in parts)
+    shares = [(part.name, 1 / len(parts), (len(part.text.encode()) + 1) / size) for part in parts]
     store.executemany(
         "INSERT INTO part_spending VALUES (?, ?, ?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SET asked = asked + 1, "
         "prompt_tokens = prompt_tokens + excluded.prompt_tokens, cached_tokens = cached_tokens + "
@@ -58,33 +58,33 @@ def write_parts(
                 session,
                 name,
                 model,
-                each * usage.prompt_tokens,
-                each * usage.cached_tokens,
-                own * usage.completion_tokens,
+                prompt_share * usage.prompt_tokens,
+                prompt_share * usage.cached_tokens,
+                answer_share * usage.completion_tokens,
             )
-            for name, each, own in shares
+            for name, prompt_share, answer_share in shares
         ],
     )
 
 
 def parts_of(store: Store, n: int) -> dict[str, StoredPart]:
-    """The parts of a query, by name, as they were committed."""
+    """Return the committed parts of a query by name."""
     rows = store.read("SELECT name, state, asked - opened, asked, reason, detail, text FROM part WHERE n = ?", n)
     return {name: StoredPart(State(state), *rest) for name, state, *rest in rows}
 
 
 def texts_by_number(store: Store, numbers: Iterable[int]) -> dict[int, tuple[str, str, str]]:
-    """Id, text and meta (JSON) of queries by their numbers."""
-    wanted = list(numbers)
+    """Return id, text and meta (JSON) of queries by number."""
+    listed = list(numbers)
     rows = store.read(
-        f"SELECT n, id, annotation.text, meta FROM query JOIN annotation USING (n) WHERE n IN ({_marks(wanted)})",
-        *wanted,
+        f"SELECT n, id, annotation.text, meta FROM query JOIN annotation USING (n) WHERE n IN ({_marks(listed)})",
+        *listed,
     )
     return {n: (name, text, meta) for n, name, text, meta in rows}
 
 
 def texts_by_id(store: Store, stage: str, ids: Sequence[str]) -> dict[str, str]:
-    """The texts of queries of a stage by their ids, as far as there are such."""
+    """Return the texts of queries of a stage by id; unknown ids are left out."""
     if not ids:
         return {}
     rows = store.read(
@@ -96,7 +96,7 @@ def texts_by_id(store: Store, stage: str, ids: Sequence[str]) -> dict[str, str]:
 
 
 def update_parts(store: Store, parts: Iterable[tuple[int, str, State, str, str]]) -> None:
-    """Other outcomes from the same answers, as (n, name, state, reason, detail); without committing."""
+    """Store new outcomes of the same answers, as (n, name, state, reason, detail), without committing."""
     store.executemany(
         "UPDATE part SET state = ?, reason = ?, detail = ? WHERE n = ? AND name = ?",
         [(state, reason, detail, n, name) for n, name, state, reason, detail in parts],
@@ -106,7 +106,7 @@ def update_parts(store: Store, parts: Iterable[tuple[int, str, State, str, str]]
 def reopen_parts(
     store: Store, stage: str, names: Sequence[str], states: Sequence[State], with_feedback: ReasonKind
 ) -> int:
-    """Makes parts in these states pending again, to be asked as often as new ones; returns how many. Commits.
+    """Make parts in these states pending again, with as many attempts as new parts; commit, and return their number.
 
     Parts with a reason of the kind `with_feedback` count as asked once, so that the next request gives the reason.
     """
@@ -121,7 +121,7 @@ def reopen_parts(
 
 
 def copy_query_states_to_parts(store: Store, stage: str, names: Sequence[str]) -> None:
-    """Where a query ended without an answer that could be judged, so have its parts that were not asked for yet."""
+    """Give the state of each query that ended without an answer to judge to its parts without an outcome."""
     ended = "stage = ? AND position IS NOT NULL AND state IN ('truncated', 'refused', 'failed')"
     for name in names:
         store.execute(
@@ -135,7 +135,7 @@ def copy_query_states_to_parts(store: Store, stage: str, names: Sequence[str]) -
 
 
 def reopen_queries_with_missing_parts(store: Store, stage: str, names: Sequence[str]) -> int:
-    """Makes those queries pending that have a part which was not asked for yet; returns how many. Commits."""
+    """Make queries pending again that lack the outcome of a part; commit, and return their number."""
     done = (
         f"SELECT n FROM part WHERE name IN ({_marks(names)}) AND (state <> 'pending' OR asked > opened) "
         "GROUP BY n HAVING count(*) = ?"
@@ -150,16 +150,16 @@ def reopen_queries_with_missing_parts(store: Store, stage: str, names: Sequence[
 
 
 def settle_queries(store: Store, stage: str, names: Sequence[str], reason: str) -> None:
-    """A query all of whose parts are ok is ok, whenever they came; any other is invalid, for `reason`. Commits."""
+    """Set queries whose parts are all ok to ok and the others to invalid, with `reason`; commit."""
     done = f"SELECT n FROM part WHERE name IN ({_marks(names)}) AND state = 'ok' GROUP BY n HAVING count(*) = ?"
     judged = "stage = ? AND state = ? AND position IS NOT NULL"
-    given = (*names, len(names))
+    values = (*names, len(names))
     store.execute(
-        f"UPDATE query SET state = 'ok', reason = '' WHERE {judged} AND n IN ({done})", stage, "invalid", *given
+        f"UPDATE query SET state = 'ok', reason = '' WHERE {judged} AND n IN ({done})", stage, "invalid", *values
     )
     store.execute(
         f"UPDATE query SET state = 'invalid', reason = ? WHERE {judged} AND n NOT IN ({done})",
-        *(reason, stage, "ok", *given),
+        *(reason, stage, "ok", *values),
     )
     store.commit()
 
@@ -172,17 +172,17 @@ def _marks(values: Sequence[object]) -> str:
 
 
 class QueryPartTexts(NamedTuple):
-    """One query with its parts that are as wanted, by name: text and model (the server's name)."""
+    """A query with those of its parts that are in one state."""
 
     id: str
     text: str
     image_ids: str  #: JSON
     meta: str  #: JSON
-    parts: dict[str, tuple[str, str]]
+    parts: dict[str, tuple[str, str]]  #: by name: text, and the server's name for the model
 
 
 def queries_with_part_texts(store: Store, stage: str, state: State) -> Iterator[QueryPartTexts]:
-    """The queries of a stage in the order of the input, each with its parts in this state."""
+    """Yield the queries of a stage in the order of the input, each with its parts in this state."""
     batches = store.read_in_batches(
         "SELECT position, n, id, annotation.text, image_ids, meta FROM query JOIN annotation USING (n) "
         "WHERE stage = ? AND position > ? ORDER BY position LIMIT ?",
@@ -203,16 +203,16 @@ def queries_with_part_texts(store: Store, stage: str, state: State) -> Iterator[
 
 
 class QueryPartStates(NamedTuple):
-    """A query with those of its parts that are in the states asked for: (name, state, reason, text)."""
+    """A query with those of its parts that are in some states."""
 
     n: int
     id: str
     text: str
-    parts: list[tuple[str, State, str, str]]
+    parts: list[tuple[str, State, str, str]]  #: (name, state, reason, text)
 
 
 def queries_with_part_states(store: Store, stage: str, states: Sequence[State]) -> Iterator[QueryPartStates]:
-    """The queries of a stage that have parts in these states, with these parts."""
+    """Yield the queries of a stage that have parts in these states, with these parts."""
     batches = store.read_in_batches(
         "SELECT n, id, annotation.text FROM query JOIN annotation USING (n) WHERE stage = ? AND n > ? "
         "AND position IS NOT NULL ORDER BY n LIMIT ?",
@@ -231,16 +231,16 @@ def queries_with_part_states(store: Store, stage: str, states: Sequence[State]) 
 
 
 class PendingPart(NamedTuple):
-    """A part that is to be asked for again: of which query, how often it was, and the query's text."""
+    """A part that needs a retry."""
 
-    n: int
+    n: int  #: number of the query
     name: str
-    asks: int
-    text: str
+    asks: int  #: answers so far
+    text: str  #: of the query
 
 
 def pending_parts(store: Store, stage: str, name: str) -> Iterator[PendingPart]:
-    """The parts of one name that are to be asked for again, by the number of their query."""
+    """Yield the parts of one name that need a retry, in the order of their queries' numbers."""
     batches = store.read_in_batches(
         "SELECT part.n, name, part.asked - part.opened, annotation.text FROM part JOIN query USING (n) "
         "JOIN annotation USING (n) WHERE part.state = 'pending' AND part.asked > part.opened AND stage = ? "
@@ -252,5 +252,5 @@ def pending_parts(store: Store, stage: str, name: str) -> Iterator[PendingPart]:
 
 
 def chunk_id(pair: str, number: int) -> str:
-    """What the ledger calls a piece of a long pair."""
+    """Return the id of a chunk of a long pair."""
     return f"{pair}#{number}"

@@ -1,7 +1,7 @@
-"""Answers, outcomes and spending: what the loop writes, and what it reads back.
+"""Answers, outcomes and spending: what the loop writes and reads back.
 
-Writing only fills the open transaction; `Store.commit` makes it durable. Reading goes over the second connection and
-so sees committed rows alone.
+Writes go into the open transaction, and `Store.commit` makes them durable. Reads use the second connection, so they
+see committed rows only.
 """
 
 from __future__ import annotations
@@ -17,65 +17,58 @@ from syphus.ledger.serialization import dump_pairs, load_images, load_pairs
 from syphus.ledger.store import Store
 from syphus.types import Completion, Outcome, Query, State, Usage
 
-ANSWERED = "answered"  #: the cause that requests with an answer are counted under
+ANSWERED = "answered"  #: how requests with an answer are counted
 
 
 class Row(NamedTuple):
-    """One query that needs an answer.
-
-    `used` answers have been spent on it, `opened` of them before it was last made pending by hand; the newest is
-    number `last`. A `reason` says what was wrong with that one.
-    """
+    """One query that needs an answer."""
 
     n: int
     query: Query
-    used: int = 0
-    opened: int = 0
-    last: int | None = None
-    reason: str = ""
+    used: int = 0  #: answers spent on it
+    opened: int = 0  #: answers spent on it before it was last reopened by hand
+    last: int | None = None  #: number of the newest answer
+    reason: str = ""  #: what was wrong with the newest answer
 
 
 class StoredAnswer(NamedTuple):
-    """A paid answer: `n` is its number in the ledger."""
+    """A paid answer in the ledger."""
 
-    n: int
+    n: int  #: its number
     completion: Completion
     seconds: float
 
 
 class NewAnswer(NamedTuple):
-    """An answer that has just come: its number (from `new_number`), the request, and how long it took."""
+    """An answer that has just arrived."""
 
-    n: int
-    key: bytes
-    sample: int
+    n: int  #: from `next_answer_number`
+    key: bytes  #: of the request
+    sample: int  #: of the request
     completion: Completion
-    seconds: float
+    seconds: float  #: from sending to the end of the answer
 
 
 class Entry(NamedTuple):
-    """What became of a row: written in one piece, or not at all.
+    """The result of one request for a row, written as a whole or not at all.
 
-    The answer is a new one (`paid`), an old one by its number (`reused`), or there is none. Without an `outcome` the
-    row stays pending and is asked again, because of `again`. `lines` go to pairs.jsonl; `rejected_by` are the rules of
-    cleaning that have rejected the answer; `parts` are the outcomes of what the answer has in parts, and `model` the
-    server's name of who wrote it.
+    It has a new answer, a stored one, or none.
     """
 
     row: Row
-    outcome: Outcome | None
+    outcome: Outcome | None  #: None leaves the row pending for a retry
     requests: int
     new_answer: NewAnswer | None = None
-    reused_answer: int | None = None
+    reused_answer: int | None = None  #: number of a stored answer
     retry_reason: str = ""
-    pair_lines: str = ""
-    rejected_by: tuple[str, ...] = ()
+    pair_lines: str = ""  #: for pairs.jsonl
+    rejected_by: tuple[str, ...] = ()  #: cleaning rules that rejected the answer
     parts: tuple[PartOutcome, ...] = ()
-    model: str = ""
+    model: str = ""  #: the server's name for it
 
 
 class RequestCounts:
-    """Requests by what came of them, since the last commit."""
+    """Numbers of requests by outcome since the last commit."""
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
@@ -83,7 +76,7 @@ class RequestCounts:
         self.unknown_tokens: Counter[str] = Counter()
 
     def add(self, cause: str, maybe_billed: bool, tokens: float) -> None:
-        """Counts one; `tokens` is what it may have been billed without an answer."""
+        """Count one request; `tokens` may have been billed although no answer came."""
         self.requests[cause] += 1
         if maybe_billed:
             self.maybe_billed[cause] += 1
@@ -106,7 +99,7 @@ _JUDGED = f"""
 
 
 class Records:
-    """The ledger's rows as the loop knows them."""
+    """Reads and writes the rows of one stage for the loop."""
 
     def __init__(self, store: Store, stage: str, session: int) -> None:
         self._store = store
@@ -116,25 +109,25 @@ class Records:
         self._next_seq = highest_seq(store) + 1
 
     def pending(self) -> Iterator[Row]:
-        """The queries without an outcome, in the order of the input, as they were when this was called."""
+        """Yield the queries without an outcome, in the order of the input."""
         for rows in self._store.read_in_batches(_PENDING, self._stage):
             for _, n, used, opened, last, reason, *query in rows:
                 yield Row(n, query_from_columns(*query), used, opened, last, reason)
 
     def find_answer(self, key: bytes, sample: int) -> StoredAnswer | None:
-        """The answer to this very request, if it was ever paid for."""
+        """Return the stored answer to exactly this request, or None."""
         found = self._store.read_one(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE key = ? AND sample = ?", key, sample)
         return _answer(found) if found else None
 
     def get_answer(self, n: int) -> StoredAnswer:
-        """An answer by its number."""
+        """Return an answer by its number."""
         (columns,) = self._store.read(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE n = ?", n)
         return _answer(columns)
 
     def answered_rows(self) -> Iterator[tuple[Row, Outcome, StoredAnswer | None]]:
-        """The queries whose outcome comes from an answer, or from pairs that they brought along, with both.
+        """Yield the queries with an outcome from an answer or from pairs of the input, in the order of the input.
 
-        They come in the order of the input.
+        Each comes with its outcome and its answer, which is None if the pairs are from the input.
         """
         for rows in self._store.read_in_batches(_JUDGED, self._stage):
             for _, n, used, opened, last, state, reason, pairs, detail, repairs, *rest in rows:
@@ -144,12 +137,12 @@ class Records:
                 yield Row(n, query_from_columns(*rest[:7]), used, opened, last), old, answer
 
     def replace_outcome(self, n: int, outcome: Outcome) -> None:
-        """Another outcome from the same answer, without committing."""
+        """Store a new outcome of the same answer, without committing."""
         self._put_outcome(n, outcome)
         self._count_rejections(outcome.rejected_by)
 
     def write(self, entry: Entry) -> None:
-        """Writes an entry into the open transaction."""
+        """Write an entry into the open transaction."""
         answer = entry.reused_answer
         if entry.new_answer is not None:
             answer = entry.new_answer.n
@@ -166,40 +159,40 @@ class Records:
             write_parts(self._store, self.session, entry.parts, answer, entry.model, usage)
         self._count_rejections(entry.rejected_by)
 
-    def write_request_counts(self, attempts: RequestCounts) -> None:
-        """Adds requests that were made."""
+    def write_request_counts(self, counts: RequestCounts) -> None:
+        """Add to the numbers of requests in the open transaction."""
         self._store.executemany(
             "INSERT INTO attempt VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "requests = requests + excluded.requests, maybe_billed = maybe_billed + excluded.maybe_billed, "
             "unknown_tokens = unknown_tokens + excluded.unknown_tokens",
             [
-                (self.session, cause, count, attempts.maybe_billed[cause], attempts.unknown_tokens[cause])
-                for cause, count in attempts.requests.items()
+                (self.session, cause, count, counts.maybe_billed[cause], counts.unknown_tokens[cause])
+                for cause, count in counts.requests.items()
             ],
         )
 
     def note_pairs_file(self, seq: int, size: int) -> None:
-        """Notes that pairs.jsonl holds all outcomes up to `seq` in its first `size` bytes."""
+        """Note that pairs.jsonl holds all outcomes up to `seq` in its first `size` bytes."""
         self._store.execute("INSERT OR REPLACE INTO meta VALUES ('pairs_file', ?)", f"{seq} {size}")
 
     @property
     def last_seq(self) -> int:
-        """The running number of the newest outcome."""
+        """The sequence number of the newest outcome."""
         return self._next_seq - 1
 
     def next_answer_number(self) -> int:
-        """The number of the next answer."""
+        """Return a number for a new answer."""
         n, self._next_answer = self._next_answer, self._next_answer + 1
         return n
 
-    def _add_answer(self, paid: NewAnswer) -> None:
-        c, u = paid.completion, paid.completion.usage
+    def _add_answer(self, new: NewAnswer) -> None:
+        c, u = new.completion, new.completion.usage
         flags = orjson.dumps(c.flags).decode()
         tokens = (u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.reasoning_tokens, u.estimated)
         self._store.execute(
             "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            paid.n, paid.key, paid.sample, c.text, c.finish_reason, c.refusal, flags, c.model, c.response_id, *tokens,
-            paid.seconds, self.session,
+            new.n, new.key, new.sample, c.text, c.finish_reason, c.refusal, flags, c.model, c.response_id, *tokens,
+            new.seconds, self.session,
         )  # fmt: skip
 
     def _set_outcome(self, n: int, outcome: Outcome, answer: int | None, requests: int) -> None:
@@ -230,7 +223,7 @@ class Records:
 
 
 def reopen(store: Store, stage: str, states: Sequence[State]) -> int:
-    """Makes the queries in these states pending again, with a fresh answer each; returns how many. Commits."""
+    """Make queries in these states pending again, each for a new answer; commit, and return their number."""
     marks = ", ".join("?" * len(states))
     count = store.execute(
         f"UPDATE query SET state = 'pending', opened = used, attempts = 0, reason = '', pairs = 0, seq = NULL "
@@ -242,14 +235,14 @@ def reopen(store: Store, stage: str, states: Sequence[State]) -> int:
 
 
 def highest_seq(store: Store) -> int:
-    """The running number of the newest outcome; 0 before the first."""
+    """Return the sequence number of the newest outcome, or 0 if there is none."""
     return _highest(store, "SELECT max(seq) FROM query")
 
 
 def query_from_columns(
     name: str, text: str, image_ids: str, meta: str, problem: str, ready: str, images: str | None = None
 ) -> Query:
-    """A query from the columns `QUERY_COLUMNS` of `QUERY_TABLES`."""
+    """Return a query made from the columns `QUERY_COLUMNS` of `QUERY_TABLES`."""
     pairs = load_pairs(ready) if ready != "[]" else ()
     pictures = load_images(images) if images else ()
     return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem, pairs, pictures)

@@ -1,6 +1,6 @@
-"""How the pairs of a run are related: what was chosen, and the nearest of each pair where that is what was chosen.
+"""How the pairs of a run are related: the choice, and the nearest pairs of each pair if the choice needs them.
 
-All of it is in the ledger, so that every export from it has the same context for a pair.
+All of it is in the ledger, so every export has the same context for a pair.
 """
 
 from __future__ import annotations
@@ -15,28 +15,25 @@ from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.types import Relation, Train
 
-_CHOICE = "relation"  # meta: what was chosen, JSON
-_OWN_TRAIN = "train"  # meta: the user's own train file, zlib of JSON
-_NEAREST = "nearest"  # meta: what the nearest were made from
-_FACTS = "nearest facts"  # meta: what is told of them, JSON
+_CHOICE = "relation"  # meta: the choice, as JSON
+_OWN_TRAIN = "train"  # meta: the user's own train file, as compressed JSON
+_NEAREST = "nearest"  # meta: what the nearest pairs were computed from
+_FACTS = "nearest facts"  # meta: facts about the nearest pairs, as JSON
 _BATCH = 1000
 
-TrainEntries = list[tuple[str, list[str] | None]]  #: of a train file: ids, with their context where it names one
+TrainEntries = list[tuple[str, list[str] | None]]  #: of a train file: ids, with their context or None
 
 
 class RelationChoice(NamedTuple):
-    """How pairs are related, None being as the plugin's `related` says; how the set is called, and its train file."""
+    """How pairs are related."""
 
-    relation: Relation | None
-    short_name: str
+    relation: Relation | None  #: None: by the plugin's `related`
+    short_name: str  #: of the dataset
     train: Train
 
 
 def store_choice(store: Store, choice: RelationChoice, own_train: TrainEntries | None) -> bool:
-    """Notes what was chosen, and the user's own train file if there is one, without committing.
-
-    Returns whether it is another choice than before.
-    """
+    """Store the choice and the user's own train file, if any, without committing. Return whether anything changed."""
     chosen = orjson.dumps([choice.relation, choice.short_name, choice.train]).decode()
     packed = None if own_train is None else zlib.compress(orjson.dumps(own_train))
     if (chosen, packed) == (get_meta(store, _CHOICE), get_meta(store, _OWN_TRAIN)):
@@ -47,16 +44,16 @@ def store_choice(store: Store, choice: RelationChoice, own_train: TrainEntries |
 
 
 def stored_choice(store: Store) -> RelationChoice | None:
-    """What was chosen; None where the run has not come so far."""
-    kept = get_meta(store, _CHOICE)
-    if kept is None:
+    """Return the choice, or None if none is stored yet."""
+    stored = get_meta(store, _CHOICE)
+    if stored is None:
         return None
-    relation, short_name, train = orjson.loads(str(kept))
+    relation, short_name, train = orjson.loads(str(stored))
     return RelationChoice(Relation(relation) if relation else None, short_name, Train(**train))
 
 
 def stored_train(store: Store) -> TrainEntries | None:
-    """The user's own train file, if there is one."""
+    """Return the user's own train file, or None."""
     packed = get_meta(store, _OWN_TRAIN)
     if not isinstance(packed, bytes):
         return None
@@ -64,24 +61,24 @@ def stored_train(store: Store) -> TrainEntries | None:
 
 
 def latest_outcome(store: Store, stage: str) -> int:
-    """The running number of the newest outcome of a stage."""
+    """Return the sequence number of the newest outcome of a stage."""
     return int(store.read_value("SELECT max(seq) FROM query WHERE stage = ?", stage) or 0)
 
 
 def nearest_source(store: Store) -> str:
-    """What the nearest that are kept were made from, as it was given to `keep_nearest`; "" where there are none."""
+    """Return what the stored nearest pairs were computed from, as given to `store_nearest`; "" if none are valid."""
     return str(get_meta(store, _NEAREST) or "")
 
 
 def invalidate_nearest(store: Store) -> None:
-    """The pairs have changed in a way that their newest outcome does not show. Without committing."""
+    """Mark the nearest pairs as outdated, for changes that the newest outcome does not show. Does not commit."""
     set_meta(store, _NEAREST, "")
 
 
 def describe_relation(store: Store) -> dict[str, object]:
-    """How the pairs are related, JSON values: the name of the relation, and what is known of its vectors.
+    """Return the name of the relation and facts about its vectors, as JSON values.
 
-    Nothing where it is as the plugin's `related` says.
+    The result is empty if the plugin's `related` decides.
     """
     choice = stored_choice(store)
     if choice is None or choice.relation is None:
@@ -98,12 +95,12 @@ def store_nearest(
     store: Store,
     rows: Iterable[tuple[str, Sequence[Sequence[str]]]],
     stage: str,
-    made_from: str,
+    source: str,
     facts: Mapping[str, object],
 ) -> None:
-    """Keeps, in place of all that were kept, the nearest of the pairs of queries, by their ids.
+    """Store the nearest pairs of each query, by its id, in place of all that are stored; commit.
 
-    `made_from` and `facts` (JSON values) are kept with them. Commits.
+    `source` and `facts` (JSON values) are stored with them.
     """
     store.execute("DELETE FROM nearest")
     for batch in _batches(rows):
@@ -111,7 +108,7 @@ def store_nearest(
             "INSERT INTO nearest SELECT n, ? FROM query WHERE id = ? AND stage = ?",
             [(orjson.dumps(related).decode(), query, stage) for query, related in batch],
         )
-    set_meta(store, _NEAREST, made_from)
+    set_meta(store, _NEAREST, source)
     set_meta(store, _FACTS, orjson.dumps(facts).decode())
     store.commit()
 

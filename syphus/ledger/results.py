@@ -1,4 +1,4 @@
-"""What a run has to show: its accepted pairs, in the order of the input, for whatever format they leave in."""
+"""The results of a run, for exports and reports: accepted pairs, rejected answers, single queries with all details."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from syphus.types import Pair, PromptImage, Query, State, Usage
 
 
 class QueryResult(NamedTuple):
-    """The pairs of one query. `model` is the name that the server gave, "" where none was asked."""
+    """The pairs of one query."""
 
-    query: str
+    query: str  #: its id
     image_ids: tuple[str, ...]
     pairs: list[StoredPair]
-    model: str
-    nearest: Sequence[Sequence[str]] | None = None  #: of each pair the ids of others; None where `related` says it
+    model: str  #: the server's name for it, or "" if no model was asked
+    nearest: Sequence[Sequence[str]] | None = None  #: for each pair the ids of its context; None: by `related`
 
     def contexts(self) -> list[list[str]]:
-        """The `rel_ins_ids` of each pair: ids, the first of the context first."""
+        """Return the `rel_ins_ids` of each pair, in the order of the context."""
         if self.nearest is not None:
             return [list(ids) for ids in self.nearest]
-        ids = ["", *(pair.id for pair in self.pairs)]  # by their numbers, which begin with 1
+        ids = ["", *(pair.id for pair in self.pairs)]  # by number, from 1
         return [[ids[number] for number in pair.related] for pair in self.pairs]
 
 
@@ -46,20 +46,20 @@ _REJECTED = (
 
 
 def accepted(store: Store, stage: str, nearest: bool = False) -> Iterator[QueryResult]:
-    """The accepted pairs of a stage, query by query, in the order of the input; if wanted with their nearest."""
+    """Yield the accepted pairs of a stage, query by query, in the order of the input; with `nearest`, their context, too."""
     select = _WITH_NEAREST if nearest else _SELECT
     for rows in store.read_in_batches(select + "position > ? ORDER BY position LIMIT ?", stage):
         yield from (_result(*columns) for _, *columns in rows)
 
 
 def accepted_since(store: Store, stage: str, seq: int) -> Iterator[QueryResult]:
-    """The accepted pairs of the outcomes after number `seq`, in the order in which they came."""
+    """Yield the accepted pairs of the outcomes after sequence number `seq`, in the order of arrival."""
     for _, *columns in store.read(_SELECT + "seq > ? ORDER BY seq", stage, seq):
         yield _result(*columns)
 
 
 def max_images_per_query(store: Store, stage: str) -> int:
-    """The largest number of images that any of the accepted queries has."""
+    """Return the largest number of images of any accepted query."""
     most = store.read_value(
         "SELECT max(json_array_length(image_ids)) FROM query JOIN annotation USING (n) "
         "WHERE stage = ? AND state = 'ok' AND position IS NOT NULL",
@@ -69,17 +69,17 @@ def max_images_per_query(store: Store, stage: str) -> int:
 
 
 class RejectedAnswer(NamedTuple):
-    """A query whose answer could not be taken: why, the places, and the raw answer ("" where it brought its pairs)."""
+    """A query whose answer was rejected."""
 
-    query: str
+    query: str  #: its id
     annotation: str
     reason: str
-    places: str
-    answer: str
+    places: str  #: where in the answer the problem is
+    answer: str  #: the raw answer, or "" if the pairs are from the input
 
 
 def rejected(store: Store, stage: str) -> Iterator[RejectedAnswer]:
-    """The queries that ended invalid, in the order of the input."""
+    """Yield the queries that ended as invalid, in the order of the input."""
     for rows in store.read_in_batches(_REJECTED, stage):
         yield from (RejectedAnswer(*columns) for _, *columns in rows)
 
@@ -89,10 +89,7 @@ def _result(query: str, image_ids: str, pairs: str, model: str, nearest: str | N
     return QueryResult(query, tuple(orjson.loads(image_ids)), load_stored_pairs(pairs), model, ids)
 
 
-# FOLDED from sample.py:
-# What samples are drawn from: the queries of a stage that a model can be asked about, and what came of asking some.
-
-_AT_ONCE = 500
+_MAX_IDS = 500  # in one statement
 
 _ASKABLE = (
     "SELECT id, text FROM query JOIN annotation USING (n) WHERE stage = ? AND position IS NOT NULL AND problem = '' "
@@ -109,25 +106,25 @@ _ANSWERED = (
 
 
 class AnsweredQuery(NamedTuple):
-    """A query and what came of it: `pairs` where they were accepted, the raw `text` of its newest answer, if any."""
+    """A query and its outcome."""
 
     query: Query
     state: State
     reason: str
-    pairs: tuple[Pair, ...]
-    text: str
-    model: str  #: as the server called itself
+    pairs: tuple[Pair, ...]  #: if they were accepted
+    text: str  #: raw text of the newest answer, if any
+    model: str  #: the server's name for it
     usage: Usage
     detail: str
 
 
 def askable_queries(store: Store, stage: str) -> Iterator[tuple[str, str]]:
-    """Id and text of each query that a model can be asked about, in the order of the input; one at a time."""
+    """Yield id and text of each query that a model can be asked about, in the order of the input."""
     yield from store.stream(_ASKABLE, stage)
 
 
 def count_distinct_texts(store: Store, stage: str, most: int) -> int:
-    """How many different texts a model can be asked about, counted up to `most`."""
+    """Count the different texts that a model can be asked about, up to `most`."""
     texts: set[str] = set()
     for _, text in askable_queries(store, stage):
         texts.add(text)
@@ -137,20 +134,20 @@ def count_distinct_texts(store: Store, stage: str, most: int) -> int:
 
 
 def queries_by_id(store: Store, stage: str, names: Sequence[str]) -> list[Query]:
-    """The queries with these ids, in this order. Raises KeyError where there is none of that name."""
+    """Return the queries with these ids, in this order. Raises `KeyError` for an unknown id."""
     found: dict[str, Query] = {}
-    for start in range(0, len(names), _AT_ONCE):
-        some = names[start : start + _AT_ONCE]
-        marks = ", ".join("?" * len(some))
+    for start in range(0, len(names), _MAX_IDS):
+        ids = names[start : start + _MAX_IDS]
+        marks = ", ".join("?" * len(ids))
         rows = store.read(
-            f"SELECT {QUERY_COLUMNS} FROM {QUERY_TABLES} WHERE stage = ? AND id IN ({marks})", stage, *some
+            f"SELECT {QUERY_COLUMNS} FROM {QUERY_TABLES} WHERE stage = ? AND id IN ({marks})", stage, *ids
         )
         found |= {row[0]: query_from_columns(*row) for row in rows}
     return [found[name] for name in names]
 
 
 def answered_queries(store: Store, stage: str) -> Iterator[AnsweredQuery]:
-    """What came of each query of a stage, in their order; those that are still pending come without an answer."""
+    """Yield each query of a stage with its outcome, in the order of the input; pending queries have no answer."""
     for rows in store.read_in_batches(_ANSWERED, stage):
         yield from (_answered(*columns) for _, *columns in rows)
 
@@ -204,9 +201,6 @@ def raw_answers(store: Store) -> Iterator[RawAnswer]:
             yield RawAnswer(text, model, finish_reason, Usage(*tokens), seconds, stage, asked, names)
 
 
-# FOLDED from lookup.py:
-# Everything that the ledger knows of one query.
-
 _QUERY = (
     "SELECT query.n, id, position, text, image_ids, meta, state, reason, detail, attempts, result.pairs, "
     "query.answer FROM query JOIN annotation USING (n) LEFT JOIN result USING (n) WHERE id = ? AND stage = ?"
@@ -220,11 +214,11 @@ _ANSWERS = (
 
 
 def describe_query(store: Store, stage: str, query: str) -> dict[str, object] | None:
-    """One query as JSON values, with the answers to its newest request and what they were asked with; or None."""
+    """Return one query as JSON values, with all answers to its newest request and their settings; or None."""
     row = store.read_one(_QUERY, query, stage)
     if row is None:
         return None
-    images = _pictures(store, row[0])
+    images = _images(store, row[0])
     answers = store.read(_ANSWERS, row[-1])
     parts = parts_of(store, row[0]) if has_parts(store, stage) else {}
     _, name, position, text, image_ids, meta, state, reason, detail, attempts, pairs, newest = row
@@ -233,7 +227,7 @@ def describe_query(store: Store, stage: str, query: str) -> dict[str, object] | 
         "row": None if position is None else position + 1,
         "annotation": text,
         "image_ids": orjson.loads(image_ids),
-        **({"images": [image_as_json(picture) for picture in images]} if images else {}),
+        **({"images": [image_as_json(image) for image in images]} if images else {}),
         "meta": orjson.loads(meta),
         "state": state,
         "reason": reason,
@@ -243,13 +237,13 @@ def describe_query(store: Store, stage: str, query: str) -> dict[str, object] | 
             {"id": pair.id, "instruction": pair.instruction, "answer": pair.answer}
             for pair in load_pairs(pairs or "[]")
         ],
-        **({"parts": {part: kept._asdict() for part, kept in parts.items()}} if parts else {}),
+        **({"parts": {name: part._asdict() for name, part in parts.items()}} if parts else {}),
         "answers": [_answer(*answer, newest=newest) for answer in answers],
     }
 
 
-def _pictures(store: Store, n: int) -> tuple[PromptImage, ...]:
-    """The images of a query; none in a ledger from before there were any."""
+def _images(store: Store, n: int) -> tuple[PromptImage, ...]:
+    """Return the images of a query. Old ledgers have no table of images."""
     exists = store.read("SELECT 1 FROM sqlite_schema WHERE name = 'picture'")
     return load_images(store.read_value("SELECT images FROM picture WHERE n = ?", n)) if exists else ()
 

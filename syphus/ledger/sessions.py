@@ -1,4 +1,4 @@
-"""The starts and ends of the command over one run, the settings they worked with, and small facts about the run."""
+"""Sessions (starts and ends of the command on a run), their settings, and small facts about the run."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ import orjson
 
 from syphus.ledger.store import Store
 
-Settings = Mapping[str, object]  #: JSON values; what answers depend on, and the prompt in full
+Settings = Mapping[str, object]  #: JSON values: everything that answers depend on, and the full prompt
 
 
 class Session(NamedTuple):
-    """One start of the command. `ended` is None while it works, and for ever where it was killed."""
+    """One start of the command."""
 
     id: int
-    started: float
-    ended: float | None
-    threads: int
+    started: float  #: seconds since the epoch
+    ended: float | None  #: None while it runs, and if it was killed
+    threads: int  #: maximum concurrent requests
     endpoint: str
     version: str
-    stopped: str
+    stopped: str  #: why it stopped early, or ""
     seconds: float
 
 
 def get_meta(store: Store, name: str) -> object:
-    """A small fact about the run, or None."""
+    """Return a small fact about the run, or None."""
     value: object = store.read_value("SELECT value FROM meta WHERE name = ?", name)
     return value
 
 
 def set_meta(store: Store, name: str, value: str | float | bytes | None) -> None:
-    """Notes a small fact, without committing."""
+    """Store a small fact about the run, without committing."""
     store.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
 
 
 def last_settings(store: Store, stage: str) -> dict[str, object] | None:
-    """The settings that the newest session of a stage worked with; None where there was none."""
+    """Return the settings of the newest session of a stage, or None if there is none."""
     settings = store.read_value(
         "SELECT settings FROM session JOIN spec ON spec = spec.id WHERE stage = ? ORDER BY session.id DESC LIMIT 1",
         stage,
@@ -48,7 +48,7 @@ def last_settings(store: Store, stage: str) -> dict[str, object] | None:
 def begin_session(
     store: Store, stage: str, settings: Settings, threads: int, endpoint: str, version: str, now: float
 ) -> int:
-    """Notes the start of a session; returns its number. `now` is seconds since the epoch. Commits."""
+    """Store the start of a session, commit, and return its number. `now` is in seconds since the epoch."""
     text = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS).decode()
     store.execute("INSERT OR IGNORE INTO spec (created, settings) VALUES (?, ?)", now, text)
     ((spec,),) = store.read_uncommitted("SELECT id FROM spec WHERE settings = ?", text)
@@ -62,13 +62,13 @@ def begin_session(
 
 
 def end_session(store: Store, session: int, stopped: str, seconds: float, now: float) -> None:
-    """Notes how a session ended: `stopped` is empty where nothing was left to do. Commits."""
+    """Store the end of a session, and commit. `stopped` says why it ended early, or is empty."""
     store.execute("UPDATE session SET ended = ?, stopped = ?, seconds = ? WHERE id = ?", now, stopped, seconds, session)
     store.commit()
 
 
 def sessions(store: Store, stage: str) -> list[Session]:
-    """All sessions of a stage, oldest first."""
+    """Return all sessions of a stage, oldest first."""
     rows = store.read(
         "SELECT id, started, ended, threads, endpoint, version, stopped, seconds FROM session WHERE stage = ? "
         "ORDER BY id",
@@ -78,12 +78,12 @@ def sessions(store: Store, stage: str) -> list[Session]:
 
 
 def has_sessions(store: Store) -> bool:
-    """Whether any stage has ever begun to ask."""
+    """Return whether any stage has ever started."""
     return store.read_one("SELECT 1 FROM session LIMIT 1") is not None
 
 
 def is_simulated_run(store: Store) -> bool | None:
-    """Whether the answers of the newest session that says so were made up; None where none does."""
+    """Return whether the run's answers are from the simulator, by its newest session that knows; None if none does."""
     row = store.read_one(
         "SELECT settings ->> 'simulated' FROM session JOIN spec ON spec = spec.id "
         "WHERE settings ->> 'simulated' IS NOT NULL ORDER BY session.id DESC LIMIT 1"
@@ -92,7 +92,7 @@ def is_simulated_run(store: Store) -> bool | None:
 
 
 def unfinished_calls(store: Store) -> int:
-    """Calls, of all stages, that were in flight at the most when sessions were killed, or that are now."""
+    """Return how many requests, at most, were open when sessions were killed, or are open now, in all stages."""
     calls = store.read_value(
         "SELECT sum(min(threads, (SELECT count(*) FROM query WHERE query.stage = session.stage AND "
         "position IS NOT NULL))) FROM session WHERE ended IS NULL"
@@ -101,7 +101,7 @@ def unfinished_calls(store: Store) -> int:
 
 
 def all_settings(store: Store, stage: str) -> list[dict[str, object]]:
-    """The settings of all sessions of a stage, oldest first, each once."""
+    """Return the distinct settings of all sessions of a stage, oldest first."""
     rows = store.read(
         "SELECT settings FROM spec WHERE id IN (SELECT spec FROM session WHERE stage = ?) ORDER BY id", stage
     )

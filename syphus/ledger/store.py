@@ -1,8 +1,8 @@
-"""The ledger's file: opening and creating it, its schema, the lock on its folder, and what is done when the disk fails.
+"""The ledger's file: its schema, opening and creating it, the lock on its folder, and errors of the disk.
 
-WAL mode with `synchronous=FULL`: a commit that has returned survives a power cut (with NORMAL, committed rows and even
-the table were seen to vanish). Group commits make that cheap. A storage fault is never retried: after a failed fsync
-the kernel may have dropped the very pages that a second one would claim to have written.
+WAL mode with `synchronous=FULL`: once a commit has returned, it survives a power cut. (With NORMAL we saw committed
+rows and even the table vanish.) Group commits make this cheap. Storage errors are never retried: after a failed fsync,
+the kernel may have dropped the very pages that a second fsync would report as written.
 """
 
 from __future__ import annotations
@@ -16,48 +16,27 @@ from typing import IO, Any
 from syphus.errors import RunError, StorageError
 from syphus.io.durable import storage_faults, sync_folder
 
-# FOLDED from part_tables.py:
-# The tables of parts (`parts.py`), which ledgers of before do not have.
-
-#: Made in every ledger that is opened for writing and has not got them yet.
-TABLES = """
--- the parts of queries, by name: `asked` answers were judged for it, `opened` of them before it was last asked anew by
--- hand; `text` is what the newest one has of it, and `answer` its number
-CREATE TABLE IF NOT EXISTS part (
-    n INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, asked INTEGER NOT NULL, opened INTEGER NOT NULL,
-    reason TEXT NOT NULL, detail TEXT NOT NULL, text TEXT NOT NULL, answer INTEGER,
-    PRIMARY KEY (n, name)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS part_open ON part (name, n) WHERE state = 'pending';
-
--- what the parts have cost: the tokens of an answer are shared by those that it was asked for
-CREATE TABLE IF NOT EXISTS part_spending (
-    session INTEGER NOT NULL, name TEXT NOT NULL, model TEXT NOT NULL, asked INTEGER NOT NULL,
-    prompt_tokens REAL NOT NULL, cached_tokens REAL NOT NULL, completion_tokens REAL NOT NULL,
-    PRIMARY KEY (session, name, model)) WITHOUT ROWID;
-"""
-
-
 Columns = tuple[Any, ...]  #: of one row, as SQLite gives them
 
 FILE = "run.sqlite"
-FORMAT = 1  #: goes up when the tables change their meaning
+FORMAT = 1  #: incremented when the meaning of the tables changes
 LOCK = "run.lock"
-_PUT_BACK = " Put a sound copy of it back, with its -wal file if there is one."
+_RESTORE = " Restore it from a backup, with its -wal file if there is one."
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
--- what the answers were asked with: prompt, model, parameters; a run has one, or one more for each accepted change
+-- what requests were made with: prompt, model, parameters; one row per run, and one more for each accepted change
 CREATE TABLE spec (id INTEGER PRIMARY KEY, created REAL NOT NULL, settings TEXT NOT NULL UNIQUE);
 
--- one start of a stage; `threads` bounds the calls that were in flight if it never ended
+-- one start of a stage; if it never ended, up to `threads` requests were open
 CREATE TABLE session (
     id INTEGER PRIMARY KEY, stage TEXT NOT NULL, spec INTEGER NOT NULL, started REAL NOT NULL, ended REAL,
     threads INTEGER NOT NULL, endpoint TEXT NOT NULL, version TEXT NOT NULL, stopped TEXT NOT NULL DEFAULT '',
     seconds REAL NOT NULL DEFAULT 0);
 
--- one row a query and stage: where it stands. Narrow, so that a million of them are counted in a moment.
--- `used` answers have been spent on it, `opened` of them before it was last made pending by hand
+-- the state of each query of each stage. Narrow, so that a million rows are counted in a moment.
+-- `used` answers were spent on it, `opened` of them before it was last reopened by hand
 CREATE TABLE query (
     n INTEGER PRIMARY KEY, stage TEXT NOT NULL, id TEXT NOT NULL, position INTEGER, digest BLOB NOT NULL,
     checked INTEGER NOT NULL, changed INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'pending',
@@ -67,16 +46,16 @@ CREATE TABLE query (
 CREATE INDEX query_position ON query (stage, position);
 CREATE INDEX query_pending ON query (stage, position) WHERE state = 'pending';
 
--- what the query is about, as the plugin gave it; `ready` are pairs that it brought along
+-- the content of a query, from the plugin; `ready` are pairs that the input already had
 CREATE TABLE annotation (
     n INTEGER PRIMARY KEY, text TEXT NOT NULL, image_ids TEXT NOT NULL, meta TEXT NOT NULL, problem TEXT NOT NULL,
     ready TEXT NOT NULL);
 
--- what became of it: the pairs as [[id, instruction, answer, related], ...], the details of a reason, and how often
--- which rule has repaired something, as {rule: times}
+-- its result: the pairs as [[id, instruction, answer, related], ...], the details of a reason, and how often each rule
+-- repaired something, as {rule: times}
 CREATE TABLE result (n INTEGER PRIMARY KEY, pairs TEXT NOT NULL, detail TEXT NOT NULL, repairs TEXT NOT NULL);
 
--- answers that a rule has rejected, those included that were asked for again
+-- how many answers each rule rejected, including answers that were then replaced by a retry
 CREATE TABLE rejection (
     session INTEGER NOT NULL, rule TEXT NOT NULL, answers INTEGER NOT NULL, PRIMARY KEY (session, rule)) WITHOUT ROWID;
 
@@ -88,19 +67,33 @@ CREATE TABLE answer (
     reasoning_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, seconds REAL NOT NULL, session INTEGER NOT NULL);
 CREATE UNIQUE INDEX answer_key ON answer (key, sample);
 
--- requests of a session by what came of them; `unknown` tokens may have been billed without an answer
+-- requests of a session by their outcome; `unknown_tokens` may have been billed although no answer came
 CREATE TABLE attempt (
     session INTEGER NOT NULL, cause TEXT NOT NULL, requests INTEGER NOT NULL, maybe_billed INTEGER NOT NULL,
     unknown_tokens INTEGER NOT NULL, PRIMARY KEY (session, cause)) WITHOUT ROWID;
 """
 
-#: Tables that a ledger of before may be without; it gets them when it is opened for writing.
-_LATER = """
--- the images that go out with a query, where there are any: a JSON array of where each is and what it was, no image
+#: Tables that older ledgers lack; they get them when they are opened for writing.
+_LATER_SCHEMA = """
+-- the images that are sent with a query: a JSON array of their paths and properties, never the images themselves
 CREATE TABLE IF NOT EXISTS picture (n INTEGER PRIMARY KEY, images TEXT NOT NULL);
 
--- what relates pairs of different queries: for each pair of a query the ids of the nearest, as [[id, ...], ...]
+-- relations between pairs of different queries: for each pair of a query the ids of the nearest, as [[id, ...], ...]
 CREATE TABLE IF NOT EXISTS nearest (n INTEGER PRIMARY KEY, related TEXT NOT NULL);
+
+-- the parts of queries, by name: `asked` answers were judged for it, `opened` of them before it was last reopened by
+-- hand; `text` is its text in the newest answer, and `answer` the number of that answer
+CREATE TABLE IF NOT EXISTS part (
+    n INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, asked INTEGER NOT NULL, opened INTEGER NOT NULL,
+    reason TEXT NOT NULL, detail TEXT NOT NULL, text TEXT NOT NULL, answer INTEGER,
+    PRIMARY KEY (n, name)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS part_open ON part (name, n) WHERE state = 'pending';
+
+-- what the parts cost: the tokens of an answer are divided among the parts that it was asked for
+CREATE TABLE IF NOT EXISTS part_spending (
+    session INTEGER NOT NULL, name TEXT NOT NULL, model TEXT NOT NULL, asked INTEGER NOT NULL,
+    prompt_tokens REAL NOT NULL, cached_tokens REAL NOT NULL, completion_tokens REAL NOT NULL,
+    PRIMARY KEY (session, name, model)) WITHOUT ROWID;
 """
 
 
@@ -193,7 +186,7 @@ class Store:
         return self._writer
 
     def close(self) -> None:
-        """Closes the file and lets go of the folder."""
+        """Close the file and release the folder."""
         for connection in (self._reader, self._writer):  # the last to close writes the log back into the file
             if connection is not None:
                 connection.close()
@@ -201,33 +194,31 @@ class Store:
             self._lock.close()
 
     def check_files(self) -> None:
-        """Raises `StorageError` where the file, or one that belongs to it, was removed or replaced meanwhile."""
+        """Raise `StorageError` if the file, or one that belongs to it, was removed or replaced in the meantime."""
         for path, inode in self._inodes.items():
             try:
                 now = _inode(path)
             except OSError as error:
-                raise StorageError(f"{path} has gone while the run was working: {error.strerror}.") from error
+                raise StorageError(f"{path} was removed while the run was working: {error.strerror}.") from error
             if now != inode:
                 raise StorageError(f"{path} was replaced by another file while the run was working.")
 
 
 def open_for_writing(folder: Path) -> Store:
-    """Opens the run's ledger, creating folder and file where there is none, and locks the folder.
+    """Open the ledger of the run in `folder`, create both if they are missing, and lock the folder.
 
-    Raises `RunError` where it is locked, unwritable, no ledger, or made by a newer Syphus.
+    Raises `RunError` if the folder is locked or unwritable, or its ledger is damaged or made by a newer Syphus.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         link = next((entry for entry in folder.iterdir() if entry.is_symlink()), None)
         if link is not None:
-            raise RunError(
-                f"{link} is a link to somewhere else. Syphus writes only inside of a run's folder; remove it."
-            )
+            raise RunError(f"{link} is a symbolic link. Syphus writes only inside the run's folder; remove the link.")
         lock = _locked(folder / LOCK)
     except OSError as error:
         raise RunError(f"{folder} can't be written: {error.strerror}.") from error
     path = folder / FILE
-    with contextlib.ExitStack() as opened:  # closes again what was opened before something went wrong
+    with contextlib.ExitStack() as opened:  # closes what is open if something goes wrong
         opened.callback(lock.close)
         try:
             writer = opened.enter_context(contextlib.closing(_connect(path, "rwc")))
@@ -240,15 +231,15 @@ def open_for_writing(folder: Path) -> Store:
 
 
 def open_for_reading(folder: Path) -> Store:
-    """Opens the ledger of a run, which may be working at the moment. Raises `RunError` where there is none.
+    """Open the ledger of a run for reading, even while the run is working. Raises `RunError` if there is none.
 
-    A run that nobody has open is read without leaving a trace, and so on a read-only disk too.
+    If no process has it open, nothing is written, so this works on a read-only disk, too.
     """
     path = folder / FILE
     if not path.is_file():
-        raise RunError(f"{folder} is no run: it holds no {FILE}.")
+        raise RunError(f"{folder} is not a run: it has no {FILE}.")
     if not path.stat().st_size:
-        raise RunError(f"{path} is empty.{_PUT_BACK}")
+        raise RunError(f"{path} is empty.{_RESTORE}")
     working = path.with_name(f"{FILE}-wal").exists()
     with contextlib.ExitStack() as opened:
         try:
@@ -261,12 +252,12 @@ def open_for_reading(folder: Path) -> Store:
 
 
 def _remedy(error: Exception) -> str:
-    """What to do about a ledger that is damaged; nothing for one that can't be opened, which says so itself."""
-    return _PUT_BACK if type(error) is sqlite3.DatabaseError else ""
+    """Return advice for a damaged ledger; a ledger that can't be opened needs none, its error says why."""
+    return _RESTORE if type(error) is sqlite3.DatabaseError else ""
 
 
 def is_working(folder: Path) -> bool:
-    """Whether a process holds the lock of the run's folder."""
+    """Return whether a process holds the lock of the run's folder."""
     try:
         import fcntl
 
@@ -274,7 +265,7 @@ def is_working(folder: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except (OSError, ImportError):  # there is none, or the disk or the system knows no locks
+    except (OSError, ImportError):  # no lock file, or the disk or the system has no locks
         return False
     return False
 
@@ -291,11 +282,11 @@ def _inode(path: Path) -> int:
 
 
 def _refuse_orphans(path: Path) -> None:
-    """Results without the ledger that they came from: it is lost, or not copied along, and all would be paid again."""
+    """Refuse results whose ledger is missing, for example not copied along: everything would be paid for again."""
     for result in (*path.parent.glob("*_instructions.json"), path.parent / "pairs.jsonl"):
         if result.is_file() and result.stat().st_size:
             raise RunError(
-                f"{path.parent} holds {result.name}, but its ledger {FILE} is missing or empty. Put that back (and its "
+                f"{path.parent} holds {result.name}, but its ledger {FILE} is missing or empty. Restore it (and its "
                 "-wal file, if there is one), or use another --dataset_version for a new run."
             )
 
@@ -303,13 +294,13 @@ def _refuse_orphans(path: Path) -> None:
 def _prepare(writer: sqlite3.Connection, path: Path) -> None:
     writer.execute("PRAGMA journal_mode = WAL")
     writer.execute("PRAGMA synchronous = FULL")
-    writer.execute("PRAGMA wal_autocheckpoint = 8000")  # pages; the same index pages come round again and again
+    writer.execute("PRAGMA wal_autocheckpoint = 8000")  # pages; the same index pages are written again and again
     if writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
         _refuse_orphans(path)
         writer.executescript(f"BEGIN; {_SCHEMA} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
         sync_folder(path.parent)
     _check_format(writer, path)
-    writer.executescript(f"BEGIN; {_LATER} {TABLES} COMMIT;")
+    writer.executescript(f"BEGIN; {_LATER_SCHEMA} COMMIT;")
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
@@ -320,8 +311,8 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _locked(path: Path) -> IO[str]:
-    """A lock that dies with its process, whatever kills it."""
-    import fcntl  # here, so that reading a run works where there is no fcntl
+    """Return a lock that ends with the process, whatever kills it."""
+    import fcntl  # imported here, so that runs can be read on systems without fcntl
 
     file = path.open("a", encoding="utf-8")
     try:
@@ -329,7 +320,7 @@ def _locked(path: Path) -> IO[str]:
     except BlockingIOError:
         file.close()
         raise RunError(
-            f"Another process is working in {path.parent}. Wait for it, or take another folder (--dataset_version, "
+            f"Another process is working in {path.parent}. Wait for it, or use another folder (--dataset_version, "
             "--output-dir)."
         ) from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Counts of a run, from the ledger alone."""
+"""Counts queries, parts, requests and tokens of a run, from the ledger alone."""
 
 from __future__ import annotations
 
@@ -12,44 +12,42 @@ from syphus.types import PromptImage, State, Usage
 
 
 class ModelUse(NamedTuple):
-    """Answers and tokens of one model in one stage. `model` is the name that the server gave, `asked` that in the
-    settings.
-    """
+    """Answers and tokens of one model in one stage."""
 
     stage: str
-    model: str
-    configured_model: str
+    model: str  #: the server's name for it
+    configured_model: str  #: its name in the settings
     answers: int
     usage: Usage
 
 
 class Counts(NamedTuple):
-    """Where the queries of a stage stand. `states` has all six, and adds up to `total`."""
+    """The queries of a stage by state."""
 
     total: int
-    states: dict[State, int]
+    states: dict[State, int]  #: all six states; adds up to `total`
     reasons: dict[State, Counter[str]]
     pairs: int
-    shared: int  #: queries whose answer another query with the same request paid for
+    shared: int  #: queries that use the answer to an identical request of another query
 
 
 class Spending(NamedTuple):
-    """All requests over all sessions. `unknown_tokens` may have been billed without an answer having come."""
+    """All requests of all sessions."""
 
     requests: int
-    maybe_billed: int
-    unknown_tokens: int
+    maybe_billed: int  #: requests without an answer that may have been billed
+    unknown_tokens: int  #: their estimated tokens
     causes: Counter[str]
     models: list[ModelUse]
 
     @property
     def usage(self) -> Usage:
-        """The tokens of every answer ever made."""
+        """The tokens of all answers."""
         return sum((use.usage for use in self.models), Usage())
 
 
 def count_queries(store: Store, stage: str) -> Counts:
-    """Counts the queries by state and reason; fast however many there are."""
+    """Count the queries by state and reason; fast even for a million."""
     rows = store.read(
         "SELECT state, reason, count(*), sum(pairs), count(answer) FROM query "
         "WHERE stage = ? AND position IS NOT NULL GROUP BY state, reason",
@@ -69,7 +67,7 @@ def count_queries(store: Store, stage: str) -> Counts:
 
 
 def count_spending(store: Store) -> Spending:
-    """Adds up every attempt of every session."""
+    """Add up the requests of all sessions."""
     attempts = store.read(
         "SELECT cause, sum(requests), sum(maybe_billed), sum(unknown_tokens) FROM attempt GROUP BY cause"
     )
@@ -90,9 +88,9 @@ def count_spending(store: Store) -> Spending:
 
 
 def count_rules(store: Store, stage: str) -> dict[str, dict[str, int]]:
-    """How often each rule of cleaning has repaired something in the result, and how many answers each has rejected.
+    """Count how often each cleaning rule repaired something in the result, and how many answers it rejected.
 
-    Answers that were asked for again count among the rejected ones.
+    Rejected answers that were replaced by a retry count, too.
     """
     repairs = store.read(
         "SELECT key, sum(value) FROM query JOIN result USING (n), json_each(repairs) "
@@ -104,7 +102,7 @@ def count_rules(store: Store, stage: str) -> dict[str, dict[str, int]]:
 
 
 def needs_no_model(store: Store, stage: str) -> bool:
-    """Whether every pending query brings its own pairs."""
+    """Return whether every pending query already has its pairs."""
     asking = store.read(
         "SELECT 1 FROM query JOIN annotation USING (n) WHERE stage = ? AND state = 'pending' "
         "AND position IS NOT NULL AND ready = '[]' LIMIT 1",
@@ -114,7 +112,7 @@ def needs_no_model(store: Store, stage: str) -> bool:
 
 
 def average_size(store: Store, stage: str) -> float:
-    """Bytes of an average annotation that is still to be asked about, from the first thousand."""
+    """Return the average size in bytes of the first thousand pending annotations."""
     mean = store.read_value(
         "SELECT avg(length(CAST(text AS BLOB))) FROM (SELECT text FROM query JOIN annotation USING (n) "
         "WHERE stage = ? AND state = 'pending' ORDER BY position LIMIT 1000)",
@@ -124,29 +122,25 @@ def average_size(store: Store, stage: str) -> float:
 
 
 def average_images(store: Store, stage: str, tokens: Callable[[PromptImage], int]) -> float:
-    """Tokens of the images of an average query that is still to be asked about, from the first thousand."""
+    """Return the average image tokens of the first thousand pending queries."""
     rows = store.read(
         "SELECT images FROM query LEFT JOIN picture USING (n) WHERE stage = ? AND state = 'pending' "
         "ORDER BY position LIMIT 1000",
         stage,
     )
-    return sum(tokens(picture) for row in rows for picture in load_images(row[0])) / max(1, len(rows))
-
-
-# FOLDED from part_counts.py:
-# Counts of the parts of queries, from the ledger alone: where they stand, and what they have cost.
+    return sum(tokens(image) for row in rows for image in load_images(row[0])) / max(1, len(rows))
 
 
 class PartCounts(NamedTuple):
-    """Where the parts of one name stand. `states` has all six, and adds up to the number of wholes."""
+    """The parts of one name by state."""
 
-    states: dict[State, int]
+    states: dict[State, int]  #: all six states; adds up to the number of wholes
     reasons: dict[State, Counter[str]]
-    retried: int  #: that were asked for more than once
+    retried: int  #: parts that needed more than one answer
 
 
 class PartUse(NamedTuple):
-    """Answers and tokens for the parts of one name, from one model; `asked` is its name in the settings."""
+    """Answers and tokens of one model for the parts of one name."""
 
     name: str
     model: str
@@ -155,12 +149,12 @@ class PartUse(NamedTuple):
     usage: Usage
 
 
-#: A whole is one query, or several that say so in their meta: {"pair": its id, "piece": 1, "of": 3}.
+# A whole is one query, or several whose meta names their pair: {"pair": its id, "piece": 1, "of": 3}.
 _SINGLE = (
     "SELECT name, p.state, p.reason, count(*), sum(p.asked - p.opened > 1) FROM query JOIN annotation USING (n) "
     "JOIN part p USING (n) WHERE stage = ? AND position IS NOT NULL AND meta NOT LIKE ? GROUP BY 1, 2, 3"
 )
-_IN_PIECES = (
+_CHUNKED = (
     "SELECT name, CASE WHEN sum(p.state = 'ok') = max(meta ->> 'of') THEN 'ok' WHEN sum(p.state = 'pending') OR "
     "count(*) < max(meta ->> 'of') THEN 'pending' ELSE max(iif(p.state = 'ok', '', p.state)) END, "
     "max(iif(p.state IN ('ok', 'pending'), '', p.reason)), 1, max(p.asked - p.opened > 1) FROM query "
@@ -174,24 +168,24 @@ _WHOLES = (
 
 
 def has_parts(store: Store, stage: str) -> bool:
-    """Whether a stage with parts was ever begun in this ledger, which may be from before there were parts."""
+    """Return whether a stage has parts. Old ledgers have no table of parts."""
     if not store.read("SELECT 1 FROM sqlite_schema WHERE name = 'part'"):
         return False
     return store.read_one("SELECT 1 FROM query WHERE stage = ? LIMIT 1", stage) is not None
 
 
 def count_wholes(store: Store, stage: str, chunk_marker: str) -> int:
-    """How many there are; `in_pieces` is a text that only the meta of a piece holds."""
+    """Count the wholes of a stage; `chunk_marker` is a text that only the meta of a chunk contains."""
     return int(store.read_value(_WHOLES, f"%{chunk_marker}%", stage))
 
 
 def count_parts(store: Store, stage: str, names: list[str], chunk_marker: str) -> dict[str, PartCounts]:
-    """Counts the parts of each name."""
+    """Count the parts of each name by state and reason."""
     whole = count_wholes(store, stage, chunk_marker)
     counts = {name: PartCounts(dict.fromkeys(State, 0), {}, 0) for name in names}
     rows = [
         *store.read(_SINGLE, stage, f"%{chunk_marker}%"),
-        *store.read(_IN_PIECES, stage, f"%{chunk_marker}%"),
+        *store.read(_CHUNKED, stage, f"%{chunk_marker}%"),
     ]
     for name, state, reason, count, retried in rows:
         if name in counts:
@@ -202,7 +196,7 @@ def count_parts(store: Store, stage: str, names: list[str], chunk_marker: str) -
 
 
 def count_part_spending(store: Store) -> list[PartUse]:
-    """What the parts of each name have cost, by model."""
+    """Return what the parts of each name cost, by model."""
     rows = store.read(
         "SELECT name, model, coalesce(settings ->> 'model', ''), sum(asked), sum(prompt_tokens), "
         "sum(completion_tokens), sum(cached_tokens) FROM part_spending "

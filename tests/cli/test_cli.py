@@ -325,7 +325,7 @@ WRONG = {
     f"{R} --config bad.yaml": "bad.yaml:2:1: ...",
     f"{R} --config odd.yaml": "odd.yaml: modell is not a setting",
     f"{R} --offline --dataset_version a/b": "--dataset_version 'a/b': it names a folder; ...",
-    "status .": ". is no run: it holds no run.sqlite.",
+    "status .": ". is not a run: it has no run.sqlite.",
     "status": f"Missing argument 'FOLDER'. See {TYPED} status --help.",
     "simulate --set rmp=60": "There is no setting 'rmp'. Known are: seed, ...",
     "simulate --set rpm": "--set rpm: must be NAME=VALUE; `--set help` lists the names.",

@@ -154,7 +154,7 @@ def test_a_description_goes_into_a_data_yaml_that_is_there(tmp_path: Path) -> No
 
 def test_there_is_nothing_to_describe_without_a_run_or_without_pairs(tmp_path: Path) -> None:
     with server(poison={"cat": "refusal"}) as endpoint:
-        with pytest.raises(RunError, match="is no run"):
+        with pytest.raises(RunError, match="is not a run"):
             described(tmp_path, endpoint)
         run_rows(tmp_path, endpoint.url, {"r1": "  "})
         with pytest.raises(RunError, match="holds no pairs yet"):

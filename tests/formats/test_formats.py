@@ -329,7 +329,7 @@ def test_what_can_not_be_exported_is_said_in_one_line(folder: Path, tmp_path: Pa
         export_run(folder, ["llava", "csv"], None, PLUGINS)
     with pytest.raises(ConfigError, match=f"Add --format: {', '.join(FORMATS)}"):
         export_run(folder, [], None, PLUGINS)
-    with pytest.raises(RunError, match="is no run"):
+    with pytest.raises(RunError, match="is not a run"):
         export_run(tmp_path / "nowhere", ["llava"], None, PLUGINS)
     (tmp_path / "file").write_text("", "utf-8")
     with pytest.raises(StorageError, match="can't be written"):

@@ -249,7 +249,7 @@ def test_a_folder_without_the_right_to_write_is_told_before_a_request(tmp_path: 
 
 def test_reading_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(RunError, match="is no run"):
+        with pytest.raises(RunError, match="is not a run"):
             open_for_reading(folder)
 
 
@@ -272,7 +272,7 @@ def test_results_without_their_ledger_are_not_bought_again(tmp_path: Path, left:
         (tmp_path / "run.sqlite").write_bytes(b"")
     with pytest.raises(RunError) as error:
         open_for_writing(tmp_path)
-    assert f"{tmp_path} holds {left}, but its ledger run.sqlite is missing or empty. Put that back" in str(error.value)
+    assert f"{tmp_path} holds {left}, but its ledger run.sqlite is missing or empty. Restore it" in str(error.value)
     assert (tmp_path / left).read_text("utf-8") == '{"id": "SD_INS_1"}\n'
 
 
@@ -286,7 +286,7 @@ def test_a_file_of_the_ledger_that_is_removed_while_it_works_is_missed_at_the_ne
         store.commit()
         (tmp_path / name).unlink()
         store.execute("INSERT INTO meta VALUES ('b', 1)")
-        with pytest.raises(StorageError, match=f"{name} has gone while the run was working"):
+        with pytest.raises(StorageError, match=f"{name} was removed while the run was working"):
             store.commit()
     finally:
         store.close()

@@ -219,10 +219,10 @@ def move_away(run: Path) -> None:
 @pytest.mark.parametrize(
     ("vanish", "cause"),
     [
-        (shutil.rmtree, "has gone while the run was working"),
-        (remove_ledger, "has gone while the run was working"),
+        (shutil.rmtree, "was removed while the run was working"),
+        (remove_ledger, "was removed while the run was working"),
         (replace_ledger, "was replaced by another file while the run was working"),
-        (move_away, "has gone while the run was working"),
+        (move_away, "was removed while the run was working"),
     ],
 )
 def test_a_ledger_that_vanishes_stops_the_run_at_once(
@@ -256,7 +256,7 @@ def test_a_damaged_ledger_is_one_line_and_no_request(tmp_path: Path) -> None:
     with server() as simulated:
         ended = finish(command(tmp_path, simulated.url, ROWS), tmp_path)
         assert (ended.returncode, simulated.stats.requests) == (2, 0)
-    hint = "Put a sound copy of it back, with its -wal file if there is one."
+    hint = "Restore it from a backup, with its -wal file if there is one."
     assert ended.stderr == f"{ledger} can't be used as a ledger: file is not a database. {hint}\n"
     for damaged, told in (
         (b"\0garbage" * 1000, "can't be read as a ledger: file is not a database."),
