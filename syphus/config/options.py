@@ -156,7 +156,7 @@ def _check_ranges(options: Options | ColdStartOptions) -> None:
             allowed = f"at least {minimum}" if maximum == math.inf else f"between {minimum} and {maximum}"
             raise ConfigError(f"{flag}: must be {allowed}.")
         if above is not None and not above < value < math.inf:
-            raise ConfigError(f"{flag}: must be above {above}.")
+            raise ConfigError(f"{flag}: must be more than {above}.")
 
 
 _RETRIED = (State.FAILED, State.INVALID, State.REFUSED, State.TRUNCATED)

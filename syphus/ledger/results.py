@@ -46,7 +46,10 @@ _REJECTED = (
 
 
 def accepted(store: Store, stage: str, nearest: bool = False) -> Iterator[QueryResult]:
-    """Yield the accepted pairs of a stage, query by query, in the order of the input; with `nearest`, their context, too."""
+    """Yield the accepted pairs of a stage, query by query, in the order of the input.
+
+    With `nearest`, their nearest pairs come along.
+    """
     select = _WITH_NEAREST if nearest else _SELECT
     for rows in store.read_in_batches(select + "position > ? ORDER BY position LIMIT ?", stage):
         yield from (_result(*columns) for _, *columns in rows)

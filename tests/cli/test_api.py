@@ -102,7 +102,7 @@ def test_an_option_that_does_not_fit_is_a_config_error(given: dict[str, Any], me
 def test_what_ends_the_command_with_exit_2_is_raised(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"did you mean SpotTheDifference\.change"):
         syphus.run("SpotTheDiference.change", output_dir=tmp_path, **EXAMPLE)
-    with pytest.raises(RunError, match="is no run"):
+    with pytest.raises(RunError, match="is not a run"):
         syphus.open_run(tmp_path)
     assert issubclass(UsageError, syphus.SyphusError)
 

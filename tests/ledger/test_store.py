@@ -217,7 +217,7 @@ def test_a_link_in_the_folder_is_refused_and_not_followed(tmp_path: Path, name: 
         ran = run_rows(tmp_path, simulated.url)
         assert simulated.stats.requests == 0
     assert (ran.exit_code, outside.read_text("utf-8")) == (2, "mine")
-    assert f"{folder / name} is a link" in str(ran.error)
+    assert f"{folder / name} is a symbolic link" in str(ran.error)
 
 
 def test_the_output_folder_itself_may_be_a_link(tmp_path: Path) -> None:
