@@ -456,7 +456,7 @@ def test_what_the_page_says_cannot_be_seen_is_not_seen(example: tuple[str, str, 
     assert page_check(*example[1:]) == []
 
 
-@pytest.mark.parametrize("example", examples("Rejected, and yet right"), ids=lambda example: example[0])
+@pytest.mark.parametrize("example", examples("Rejected although correct"), ids=lambda example: example[0])
 def test_what_the_page_says_is_rejected_wrongly_is_rejected(example: tuple[str, str, str, str]) -> None:
     assert page_check(*example[1:]) != []
 
