@@ -18,8 +18,9 @@ from typing import NamedTuple
 import orjson
 
 from syphus.errors import ConfigError, InputError, RunError
+from syphus.formats.mimicit.data_yaml import TEXT_ONLY, group_for_images, write_groups
 from syphus.formats.mimicit.discovery import file_language, file_prefix
-from syphus.formats.mimicit.writer import write_data_yaml, write_entry
+from syphus.formats.mimicit.writer import write_entry
 from syphus.io.durable import replace_file
 from syphus.io.parquet import require_pyarrow, write_rows
 from syphus.io.records import read_json_items
@@ -33,6 +34,12 @@ ENGLISH = "en"
 COLUMNS = ("id", "language", "instruction", "answer", "image_ids", "rel_ins_ids", "model", "simulated")
 
 _ROW_GROUP = 4_000  # table rows in memory at once; there are eight for each pair, each with all its image ids
+
+# At the top of a data yaml without images.
+_NO_STORE = """\
+# There was no image store {store}, so this is TEXT_ONLY. With a store, add `images_path` and change the group to
+# IMAGE_TEXT (one image per pair) or VIDEO_TEXT (several).
+"""
 
 Meta = Mapping[str, object]
 
@@ -110,10 +117,7 @@ def write_translations(
             write_table(table, _table_rows(store, codes, exported))
             written.append(table)
     for code in codes:
-        yaml = paths.output / f"{paths.prefix}_{code}.yaml"
-        name = f"{paths.prefix}_{code}"
-        write_data_yaml(yaml, paths.english, instructions[code], trains.get(code), name, most_images)
-        written.append(yaml)
+        written.append(_write_data_yaml(paths, code, instructions[code], trains.get(code), most_images))
     return tuple(short_path(path) for path in written)
 
 
@@ -165,6 +169,27 @@ def _write_train(paths: TranslationPaths, code: str, exported: ExportedPairs) ->
                 write_entry(file, pair_id, translated, first)
                 first = False
         file.write(b"\n}\n")
+    return path
+
+
+def _write_data_yaml(
+    paths: TranslationPaths, code: str, instructions: Path, train: Path | None, most_images: int
+) -> Path:
+    """Write the data yaml of one language, with the image store beside the English file; return its path.
+
+    Each language needs its own: the pairs have the same ids in all languages, and Otter's loader keeps one pair of each
+    id. Paths are absolute, because the loader may start in any folder.
+    """
+    store = paths.english.with_name(f"{paths.english.name.partition(INSTRUCTIONS)[0]}.parquet")
+    group = group_for_images(most_images if store.exists() else 0)
+    settings = {"mimicit_path": str(instructions.absolute())}
+    if store.exists() and most_images:
+        settings["images_path"] = str(store.absolute())
+    if train is not None:
+        settings["train_config_path"] = str(train.absolute())
+    comment = _NO_STORE.format(store=store.name) if group == TEXT_ONLY and most_images else ""
+    path = paths.output / f"{paths.prefix}_{code}.yaml"
+    write_groups(path, {group: {f"{paths.prefix}_{code}": settings}}, comment)
     return path
 
 

@@ -148,7 +148,7 @@ def test_a_description_goes_into_a_data_yaml_that_is_there(tmp_path: Path) -> No
         told = described(tmp_path, endpoint, str(out))
     entry = yaml.safe_load(out.read_text("utf-8"))["TEXT_ONLY"]["RW"]
     assert entry["task_description"] == [told.short, told.long]
-    with pytest.raises(ConfigError, match="names no pairs of"):
+    with pytest.raises(ConfigError, match="lists no pairs of"):
         add_description(out, tmp_path)
 
 

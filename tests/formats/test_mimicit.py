@@ -98,7 +98,7 @@ FAULTS: dict[str, tuple[dict[str, object], str]] = {
     "images of mixed types": ({"image_ids": ["a", 1]}, '"image_ids" must be a list of text: it holds a whole number'),
     "relations of null": ({"rel_ins_ids": None}, '"rel_ins_ids" must be a list of text: this is null'),
     "self": ({"rel_ins_ids": ["SD_INS_1"]}, "names itself as its context"),
-    "twice": ({"rel_ins_ids": ["SD_INS_2", "SD_INS_2"]}, "names a context twice: SD_INS_2"),
+    "twice": ({"rel_ins_ids": ["SD_INS_2", "SD_INS_2"]}, "duplicate context: SD_INS_2"),
     "unknown": ({"rel_ins_ids": ["SD_INS_9"]}, "unknown context: SD_INS_9"),
 }
 
@@ -129,9 +129,9 @@ def test_what_json_load_hides_is_found(tmp_path: Path) -> None:
     one = json.dumps(entry())
     save(tmp_path, f'{{"SD_INS_1": {one}, "SD_INS_1": {one}, "SD_INS_2": {{"answer": "x", {one[1:]}, "SD_INS_3": 7}}')
     assert check(tmp_path)[0] == [
-        "SD_instructions.json: SD_INS_1: the id comes twice",
-        "SD_instructions.json: SD_INS_2: a key comes twice",
-        "SD_instructions.json: SD_INS_3: no object: this is a whole number",
+        "SD_instructions.json: SD_INS_1: duplicate id",
+        "SD_instructions.json: SD_INS_2: duplicate key",
+        "SD_instructions.json: SD_INS_3: not an object: this is a whole number",
     ]
 
 
@@ -150,7 +150,7 @@ def test_an_image_that_the_store_lacks_is_told_once(tmp_path: Path) -> None:
     found, summary = check(tmp_path)
     assert found == [
         "SD_instructions.json: SD_INS_1: unknown image: SD_IMG_1",
-        "SD.parquet: images that no pair names: SD_IMG_2, and 1 more",
+        "SD.parquet: unused images: SD_IMG_2, and 1 more",
     ]
     assert summary.images == 2
     path.unlink()
@@ -167,7 +167,7 @@ def test_images_that_nobody_names_are_told_unless_they_are_allowed(tmp_path: Pat
     shared = store(tmp_path, "SD_IMG_1", "SD_IMG_2").rename(tmp_path / "shared.parquet")
     assert check(tmp_path, images=(shared,))[0] == []
     (tmp_path / "LA_instructions.json").unlink()
-    assert check(tmp_path, images=(shared,))[0] == ["shared.parquet: images that no pair names: SD_IMG_2"]
+    assert check(tmp_path, images=(shared,))[0] == ["shared.parquet: unused images: SD_IMG_2"]
     arguments = ("verify", "SD_instructions.json", "--images", "shared.parquet")
     assert syphus(tmp_path, *arguments).returncode == 1
     assert syphus(tmp_path, *arguments, "--allow-unused").returncode == 0
@@ -217,17 +217,17 @@ IMAGES: dict[str, tuple[object, str]] = {  # what is in the store, and what is s
     "half a png": (PNG[: len(PNG) // 2], "?"),
     "a png with a wrong bit": (damaged(PNG, len(PNG) // 2), "?"),
     "half a webp": (WEBP[: len(WEBP) // 2], "?"),
-    "no image": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no image that Pillow knows"),
-    "nothing": (b"", "no image that Pillow knows"),
-    "no base64": ("abcde", "no base64: "),
+    "no image": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image that Pillow can read"),
+    "nothing": (b"", "not an image that Pillow can read"),
+    "no base64": ("abcde", "not base64: "),
     "a jpeg that says it is huge": (
         JPEG.replace(b"\x00\x40\x00\x40\x03", b"\xff\xff\xff\xff\x03"),
         "Image size (4294836225 pixels) exceeds",
     ),
-    "a jpeg without its padding": (base64.b64encode(JPEG[:-3] + b"\x00\xff\xd9" * 2)[:-1].decode(), "no base64: "),
-    "no ascii": ("größe", "no base64: "),
-    "a number": (3, "text is expected"),
-    "null": (None, "text is expected"),
+    "a jpeg without its padding": (base64.b64encode(JPEG[:-3] + b"\x00\xff\xd9" * 2)[:-1].decode(), "not base64: "),
+    "no ascii": ("größe", "not base64: "),
+    "a number": (3, "expected text"),
+    "null": (None, "expected text"),
 }
 
 
@@ -292,7 +292,7 @@ def test_an_image_that_two_stores_of_a_group_have_is_found(tmp_path: Path) -> No
     store(tmp_path, "SD_IMG_1")
     other = tmp_path / "more.json"
     other.write_text(json.dumps({"SD_IMG_1": PICTURE}), "utf-8")
-    assert check(tmp_path, images=(other,))[0] == ["SD.parquet: SD_IMG_1: the image comes twice"]
+    assert check(tmp_path, images=(other,))[0] == ["SD.parquet: SD_IMG_1: duplicate image id"]
 
 
 def test_a_train_file_names_pairs_that_are_there(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_a_train_file_names_pairs_that_are_there(tmp_path: Path) -> None:
     train.write_text('{"SD_INS_1": ["SD_INS_8"], "SD_INS_9": [], "SD_INS_2": "SD_INS_1", "SD_INS_2": []}', "utf-8")
     assert check(tmp_path)[0] == [
         "SD_train.json: SD_INS_2: the context must be a list of text: this is text",
-        "SD_train.json: SD_INS_2: the id comes twice",
+        "SD_train.json: SD_INS_2: duplicate id",
         "SD_train.json: SD_INS_1: unknown context: SD_INS_8",
         "SD_train.json: SD_INS_9: unknown pair",
     ]
@@ -311,7 +311,7 @@ def test_a_card_with_another_count_is_found(tmp_path: Path) -> None:
     save(tmp_path, GOOD)
     card = tmp_path / "README.md"
     card.write_text("---\npairs: 3\n---\n# SD\n", "utf-8")
-    assert check(tmp_path)[0] == ["README.md: the card has another count: 3, the file has 2 pairs"]
+    assert check(tmp_path)[0] == ["README.md: the card states another count: 3, the file has 2 pairs"]
     save(tmp_path, {}, "SD_instructions_zh.json")
     assert [line for line in check(tmp_path)[0] if "card" in line] != []  # a translation is no dataset of its own
     (tmp_path / "SD_instructions_zh.json").unlink()
@@ -376,7 +376,7 @@ def test_without_data_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
         find_groups([tmp_path / "nowhere"])
     (tmp_path / "SD_instructions.json").rename(tmp_path / "run.sqlite")
-    with pytest.raises(InputError, match="is a run without its XX_instructions"):
+    with pytest.raises(InputError, match=re.escape("is a run that has no XX_instructions.json yet")):
         find_groups([tmp_path])
 
 
@@ -404,7 +404,7 @@ def test_ids_are_compared_within_a_group_and_not_between_groups(tmp_path: Path) 
     first, second = {"mimicit_path": str(one), **images}, {"mimicit_path": str(two), **images}
     assert check(data_yaml(tmp_path, {"IMAGE_TEXT": {"A": first}, "VIDEO_TEXT": {"B": second}}))[0] == []
     found, summary = check(data_yaml(tmp_path, {"IMAGE_TEXT": {"A": first, "B": second}}))
-    assert found == [f"XX_instructions.json: SD_INS_{n}: the id comes twice" for n in (1, 2)]
+    assert found == [f"XX_instructions.json: SD_INS_{n}: duplicate id" for n in (1, 2)]
     assert summary.images == 1
 
 
@@ -428,9 +428,9 @@ def test_the_loader_stacks_images_and_needs_some(tmp_path: Path) -> None:
 
 
 YAMLS: dict[str, tuple[object, str]] = {
-    "unknown group": ({"IMAGES": {}}, "IMAGES: unknown group: there is IMAGE_TEXT, "),
+    "unknown group": ({"IMAGES": {}}, "IMAGES: unknown group: must be one of IMAGE_TEXT, "),
     "empty group": ({"TEXT_ONLY": None}, "TEXT_ONLY: empty group"),
-    "no dataset": ({"TEXT_ONLY": {"A": None}}, "TEXT_ONLY.A: no dataset: an object is expected, this is null"),
+    "no dataset": ({"TEXT_ONLY": {"A": None}}, "TEXT_ONLY.A: not a dataset: expected an object, found null"),
     "no path": ({"TEXT_ONLY": {"A": {}}}, "TEXT_ONLY.A: missing setting: mimicit_path"),
     "no images": (
         {"IMAGE_TEXT": {"A": {"mimicit_path": "SD"}}},
@@ -455,15 +455,15 @@ YAMLS: dict[str, tuple[object, str]] = {
     ),
     "images of JSON": (
         {"IMAGE_TEXT": {"A": {"mimicit_path": "SD", "images_path": "SD"}}},
-        "IMAGE_TEXT.A: images_path is no parquet file: the loader opens nothing else: ",
+        "IMAGE_TEXT.A: images_path is not a Parquet file: the loader opens nothing else: ",
     ),
     "samples": (
         {"TEXT_ONLY": {"A": {"mimicit_path": "SD", "num_samples": "5"}}},
-        "TEXT_ONLY.A: num_samples is no number of samples: '5'",
+        "TEXT_ONLY.A: num_samples is not a number of samples: '5'",
     ),
     "description": (
         {"TEXT_ONLY": {"A": {"mimicit_path": "SD", "task_description": "Look."}}},
-        "TEXT_ONLY.A: task_description is no list of texts: ",
+        "TEXT_ONLY.A: task_description is not a list of texts: ",
     ),
     "a slip": ({"TEXT_ONLY": {"A": {"mimicit_path": "SD", "samples": 5}}}, "TEXT_ONLY.A: unknown setting: samples"),
 }
@@ -479,7 +479,7 @@ def test_what_the_loader_would_stumble_over_in_a_yaml(tmp_path: Path, groups: An
 
 def test_a_yaml_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "data.yaml"
-    for text, told in (("[1]", "groups are expected at the top"), ("a: [", "data.yaml:1")):
+    for text, told in (("[1]", "expected groups at the top level"), ("a: [", "data.yaml:1")):
         path.write_text(text, "utf-8")
         with pytest.raises(ConfigError, match=re.escape(told)):
             find_groups([path])
@@ -542,16 +542,16 @@ def test_a_folder_is_mixed_with_what_stands_beside_its_pairs(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("dataset", "told"),
     [
-        ("SD", "SD: no such file or folder; a dataset is told as [NAME=GROUP:]"),
-        ("A=SD", "a dataset is told as [NAME=GROUP:]"),
+        ("SD", "SD: no such file or folder; the syntax of a dataset is [NAME=GROUP:]"),
+        ("A=SD", "the syntax of a dataset is [NAME=GROUP:]"),
         ("gone/", "gone/: no such file or folder"),
-        ("data.yaml", "data.yaml: a data yaml; tell the datasets that it names"),
+        ("data.yaml", "data.yaml: this is a data yaml; name the datasets in it instead"),
         ("A=IMAGES:SD", "unknown group IMAGES"),
         ("A=IMAGE_TEXT:SD", "IMAGE_TEXT needs images=FILE"),
         ("A=TEXT_ONLY:gone.json", "no such file: gone.json"),
-        ("A=TEXT_ONLY:.", ": . is a folder; the loader opens files alone"),
-        ("A=TEXT_ONLY:SD,train=.", ": . is a folder; the loader opens files alone"),
-        ("A=IMAGE_TEXT:SD,images=.", ": . is a folder; the loader opens files alone"),
+        ("A=TEXT_ONLY:.", ": . is a folder; the loader opens only files"),
+        ("A=TEXT_ONLY:SD,train=.", ": . is a folder; the loader opens only files"),
+        ("A=IMAGE_TEXT:SD,images=.", ": . is a folder; the loader opens only files"),
         ("A=TEXT_ONLY:SD,sample=3", "unknown setting 'sample'"),
         ("A=TEXT_ONLY:SD,num_samples=0", "num_samples must be a whole number above 0"),
         ("A=TEXT_ONLY:SD,train=", "no such file: "),

@@ -1,4 +1,4 @@
-"""The data yaml of MIMIC-IT: groups of datasets, which Otter's loader puts together.
+"""Reads and writes the data yaml of MIMIC-IT: groups of datasets that Otter's loader loads together.
 
     IMAGE_TEXT:
       SD:
@@ -8,17 +8,20 @@
         num_samples: 5000
 
 Source: `docs/mimicit_format.md` of Otter, and its loader (`pipeline/mimicit_utils/data.py`), which is stricter: a path
-that does not exist, an unknown group or an empty one ends it.
+that does not exist, an unknown group or an empty one stops it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from syphus.errors import ConfigError
+from syphus.io.durable import replace_file
 from syphus.io.records import type_name
 from syphus.io.yaml_files import read_yaml
 
@@ -31,7 +34,7 @@ _KEYS = (*_FILES, "images_path", "num_samples", "task_description")
 
 
 class MixturePart(NamedTuple):
-    """One dataset of a group: its files, and how many samples are drawn from it (all of them where it is not said)."""
+    """One dataset of a group: its files, and how many samples are drawn from it (None: all)."""
 
     name: str
     instructions: Path
@@ -41,18 +44,15 @@ class MixturePart(NamedTuple):
 
 
 class MixtureGroup(NamedTuple):
-    """What is loaded together, and shares its ids. `kind` is one of `GROUPS`, or "" for a file by itself."""
+    """Datasets that are loaded together and share their ids. `kind` is one of `GROUPS`, or "" for a single file."""
 
-    source: str  #: the file that says so
+    source: str  #: the path of the data yaml, or of the single file
     kind: str
     parts: tuple[MixturePart, ...]
 
 
 class Finding(NamedTuple):
-    """Something that is wrong: in which file, with which id ("" where it is the file), what, and the details.
-
-    `kind` is one of a few texts that can be counted.
-    """
+    """A fault in a file. `id` is the id with the fault, "" for the file itself; `kind` is a countable text."""
 
     file: str
     id: str
@@ -60,45 +60,55 @@ class Finding(NamedTuple):
     detail: str = ""
 
     def __str__(self) -> str:
-        return ": ".join(
-            part if part.isprintable() else repr(part) for part in self if part
-        )  # one line, whatever is in it
+        """One line, even if an id holds line breaks or control characters."""
+        return ": ".join(part if part.isprintable() else repr(part) for part in self if part)
 
 
 def read_groups(path: Path) -> tuple[list[MixtureGroup], list[Finding]]:
-    """The groups of a data yaml, as far as they can be loaded, and what is wrong with it.
+    """Return the groups of a data yaml that can be loaded, and its faults.
 
-    Paths are taken from the current folder, as the loader takes them. Raises `ConfigError` where it is no YAML at all.
+    Relative paths start from the current folder, as in the loader. Raises `ConfigError` if the file is not YAML.
     """
     document = read_yaml(path)
     if not isinstance(document, dict):
         raise ConfigError(
-            f"{path}: groups are expected at the top ({', '.join(GROUPS)}), this is {type_name(document)}"
+            f"{path}: expected groups at the top level ({', '.join(GROUPS)}), found {type_name(document)}"
         )
     findings: list[Finding] = []
     groups = []
     for kind, body in document.items():
         if kind not in GROUPS:
-            findings.append(Finding(str(path), kind, "unknown group", f"there is {', '.join(GROUPS)}"))
+            findings.append(Finding(str(path), kind, "unknown group", f"must be one of {', '.join(GROUPS)}"))
         elif not isinstance(body, dict) or not body:
             findings.append(Finding(str(path), kind, "empty group"))
         else:
             parts = []
             for name, settings in body.items():
-                wrong = [Finding(str(path), f"{kind}.{name}", what, detail) for what, detail in _wrong(kind, settings)]
-                findings += wrong
+                findings += [Finding(str(path), f"{kind}.{name}", *fault) for fault in _faults(kind, settings)]
                 if isinstance(settings, dict) and _is_file(settings.get("mimicit_path")):
                     parts.append(_part(name, settings))
             groups.append(MixtureGroup(str(path), kind, tuple(parts)))
     return groups, findings
 
 
-def _wrong(kind: str, settings: object) -> Iterator[tuple[str, str]]:
-    """What the loader would stumble over, as kind and detail."""
+def write_groups(path: Path, groups: Mapping[str, Mapping[str, object]], comment: str = "") -> None:
+    """Write a data yaml in UTF-8, with a comment at the top. Raises `StorageError` if the disk fails."""
+    with replace_file(path) as file:
+        text = yaml.safe_dump(groups, sort_keys=False, allow_unicode=True, width=1_000)
+        file.write(f"{comment}{text}".encode())
+
+
+def group_for_images(max_images: int) -> str:
+    """Return the group for a dataset whose pairs have at most `max_images` images that can be loaded."""
+    return {0: TEXT_ONLY, 1: "IMAGE_TEXT"}.get(max_images, "VIDEO_TEXT")
+
+
+def _faults(group: str, settings: object) -> Iterator[tuple[str, str]]:
+    """Yield what would stop the loader, as (kind, detail)."""
     if not isinstance(settings, dict):
-        yield "no dataset", f"an object is expected, this is {type_name(settings)}"
+        yield "not a dataset", f"expected an object, found {type_name(settings)}"
         return
-    needed = ("mimicit_path",) if kind == TEXT_ONLY else ("mimicit_path", "images_path")
+    needed = ("mimicit_path",) if group == TEXT_ONLY else ("mimicit_path", "images_path")
     yield from (("missing setting", key) for key in needed if key not in settings)
     for key, value in settings.items():
         if key.endswith("_path") and not _exists(value):
@@ -109,13 +119,13 @@ def _wrong(kind: str, settings: object) -> Iterator[tuple[str, str]]:
             yield "unknown setting", key
     images = settings.get("images_path")
     if _exists(images) and not (_is_file(images) and str(images).endswith(".parquet")):
-        yield "images_path is no parquet file", f"the loader opens nothing else: {images}"
+        yield "images_path is not a Parquet file", f"the loader opens nothing else: {images}"
     samples = settings.get("num_samples", -1)
     if type(samples) is not int or samples < -1:
-        yield "num_samples is no number of samples", repr(samples)
-    described = settings.get("task_description", [])
-    if not isinstance(described, list) or not all(isinstance(each, str) for each in described):
-        yield "task_description is no list of texts", "the loader takes one element of it"
+        yield "num_samples is not a number of samples", repr(samples)
+    description = settings.get("task_description", [])
+    if not isinstance(description, list) or not all(isinstance(each, str) for each in description):
+        yield "task_description is not a list of texts", "the loader takes one element of it"
 
 
 def _part(name: str, settings: dict[str, object]) -> MixturePart:

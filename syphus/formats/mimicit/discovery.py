@@ -1,4 +1,4 @@
-"""From what a person names, a folder, a file or a data yaml, to the files that are loaded together."""
+"""Finds the files to load together, from the folders, files and data yamls that the user names."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ _MARK = "_instructions"
 
 
 def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[list[MixtureGroup], list[Finding]]:
-    """The groups behind the paths, and what is wrong with the data yamls among them.
+    """Return the groups of files that the paths name, and the faults of the data yamls among them.
 
-    A folder stands for the instruction files in it. Each of these is a group of its own, with `XX_train.json` and the
-    image store (`XX.parquet` or `XX.json`) beside it. The image stores `images` are added to every dataset. Raises
-    `InputError` where there is nothing, `ConfigError` where a yaml is broken.
+    A folder stands for its instruction files. Each instruction file is a group of its own, with `XX_train.json` and the
+    image store (`XX.parquet` or `XX.json`) beside it. Adds the image stores `images` to every dataset. Raises
+    `InputError` if a path holds no pairs, `ConfigError` if a yaml can't be read.
     """
     groups: list[MixtureGroup] = []
     findings: list[Finding] = []
     for path in paths:
         if path.suffix in ENDINGS:
-            found, wrong = read_groups(path)
-            groups += found
-            findings += wrong
+            yaml_groups, yaml_findings = read_groups(path)
+            groups += yaml_groups
+            findings += yaml_findings
         else:
-            groups += [_alone(file) for file in _instructions(path)]
-    return [_with(group, images) for group in groups], findings
+            groups += [_single_group(file) for file in _instruction_files(path)]
+    return [_add_images(group, images) for group in groups], findings
 
 
 def file_language(path: Path) -> str:
-    """`zh` of `SD_instructions_zh.json`; "" where the name says none."""
+    """Return `zh` for `SD_instructions_zh.json`; "" if the name has no language."""
     return path.name.partition(".")[0].partition(_MARK)[2].lstrip("_")
 
 
 def file_prefix(path: Path) -> str:
-    """`SD` of `SD_instructions_zh.json`."""
+    """Return `SD` for `SD_instructions_zh.json`."""
     return path.name.partition(".")[0].partition(_MARK)[0]
 
 
 def untranslated_files(folder: Path) -> list[Path]:
-    """The instruction files of a folder that are in the language they were made in."""
+    """Return the instruction files of a folder that are no translations."""
     return [path for path in sorted(folder.glob(f"*{_MARK}*.json")) if not file_language(path)]
 
 
-def _instructions(path: Path) -> list[Path]:
+def _instruction_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.exists():
@@ -54,22 +54,23 @@ def _instructions(path: Path) -> list[Path]:
     found = sorted(path.glob(f"*{_MARK}*.json"))
     if not found and (path / LEDGER).is_file():
         raise InputError(
-            f"{path} is a run without its XX{_MARK}.json yet; export --format mimicit writes it as it stands"
+            f"{path} is a run that has no XX{_MARK}.json yet; export --format mimicit writes the pairs so far"
         )
     if not found:
         raise InputError(f"{path} holds no XX{_MARK}.json")
     return found
 
 
-def _alone(path: Path) -> MixtureGroup:
-    short, code = file_prefix(path), file_language(path)
-    own = path.with_name(f"{short}_train_{code}.json")
-    train = own if code and own.is_file() else path.with_name(f"{short}_train.json")
-    beside = [path.with_name(f"{short}{ending}") for ending in (".parquet", ".json")]
-    stores = tuple(store for store in beside if store.exists() and store != path)
-    part = MixturePart(short, path, train if train.is_file() else None, stores)
+def _single_group(path: Path) -> MixtureGroup:
+    """Return the group of one instruction file and the files beside it. A translation prefers its own train file."""
+    name, code = file_prefix(path), file_language(path)
+    translated_train = path.with_name(f"{name}_train_{code}.json")
+    train = translated_train if code and translated_train.is_file() else path.with_name(f"{name}_train.json")
+    stores = [path.with_name(f"{name}{ending}") for ending in (".parquet", ".json")]
+    images = tuple(store for store in stores if store.exists() and store != path)
+    part = MixturePart(name, path, train if train.is_file() else None, images)
     return MixtureGroup(str(path), "", (part,))
 
 
-def _with(group: MixtureGroup, images: Sequence[Path]) -> MixtureGroup:
+def _add_images(group: MixtureGroup, images: Sequence[Path]) -> MixtureGroup:
     return group._replace(parts=tuple(part._replace(images=(*images, *part.images)) for part in group.parts))

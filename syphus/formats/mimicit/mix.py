@@ -1,8 +1,8 @@
-"""A data yaml from datasets, and how often the loader will draw from each.
+"""Writes a data yaml from several datasets, and computes how often Otter's loader will draw from each.
 
-Datasets of a group are put together after each was cut down or repeated to its `num_samples`, and drawn from with
-replacement; groups are drawn from by their size. So a dataset's share is its samples over all samples. Source: Otter's
-loader, `pipeline/mimicit_utils/mimicit_dataset.py` and `data.py`.
+The loader cuts down or repeats each dataset to its `num_samples`, joins the datasets of a group, and draws from a group
+with replacement. It draws from groups by their size. So the share of a dataset is its samples over all samples. Source:
+Otter's `pipeline/mimicit_utils/mimicit_dataset.py` and `data.py`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from syphus.errors import ConfigError
-from syphus.formats.mimicit.data_yaml import ENDINGS, GROUPS, TEXT_ONLY, MixturePart, read_groups
+from syphus.formats.mimicit.data_yaml import (
+    ENDINGS,
+    GROUPS,
+    TEXT_ONLY,
+    MixturePart,
+    group_for_images,
+    read_groups,
+    write_groups,
+)
 from syphus.formats.mimicit.descriptions import read_description
 from syphus.formats.mimicit.discovery import file_language, find_groups
 from syphus.formats.mimicit.verify import OnFinding, VerifySummary, text_list, verify
-from syphus.formats.mimicit.writer import group_for_images
-from syphus.io.durable import replace_file
 from syphus.io.records import read_nested_items
 
 DATASET_SYNTAX = "[NAME=GROUP:]INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]"
@@ -28,7 +32,7 @@ _SETTINGS = {"images": "images_path", "train": "train_config_path", "num_samples
 
 
 class MixtureShare(NamedTuple):
-    """One dataset of a mixture: what can be drawn, what it was made to be, and its share of all that is drawn."""
+    """One dataset of a mixture: the pairs it has, the samples drawn from it, and its share of all samples."""
 
     group: str
     name: str
@@ -38,19 +42,20 @@ class MixtureShare(NamedTuple):
 
 
 class Mixture(NamedTuple):
-    """What a data yaml makes of its datasets, and what is wrong with them."""
+    """The shares of the datasets in a data yaml, and the summary of their check."""
 
     shares: list[MixtureShare]
     summary: VerifySummary
 
 
-def mix(path: Path, datasets: Sequence[str], tell: OnFinding) -> Mixture:
-    """Writes a data yaml of the datasets, each told as in `FORM`, with absolute paths, and checks all that it names.
+def mix(path: Path, datasets: Sequence[str], on_finding: OnFinding) -> Mixture:
+    """Write a data yaml of the datasets, each given as `DATASET_SYNTAX`, with absolute paths; check all its files.
 
-    Without name and group, the name is `XX` of `XX_instructions.json`, what stands beside belongs to it, and the group
-    is reckoned from its images; a folder stands for all such files in it that are no translations.
+    A dataset without name and group takes the name `XX` from `XX_instructions.json`, its files from the same folder,
+    and its group from the number of its images. A folder stands for all instruction files in it that are no
+    translations.
 
-    Raises `ConfigError`, before anything is written, for a dataset that is not told so, or a file that is not there.
+    Raises `ConfigError`, before it writes anything, for bad syntax or a missing file.
     """
     groups: dict[str, dict[str, dict[str, object]]] = {}
     for text in datasets:
@@ -58,15 +63,14 @@ def mix(path: Path, datasets: Sequence[str], tell: OnFinding) -> Mixture:
             if name in groups.setdefault(group, {}):
                 raise ConfigError(f"{text}: {group} has a {name} already; give it another name: NAME={group}:FILE")
             groups[group][name] = settings
-    with replace_file(path) as file:
-        file.write(yaml.safe_dump(groups, sort_keys=False, allow_unicode=True, width=1_000).encode())
-    read, found = read_groups(path)
-    summary = verify(read, found, tell, allow_unused=True)
+    write_groups(path, groups)
+    mixture, findings = read_groups(path)
+    summary = verify(mixture, findings, on_finding, allow_unused=True)
     return Mixture(shares(summary), summary)
 
 
 def shares(summary: VerifySummary) -> list[MixtureShare]:
-    """How often each dataset will be drawn from; pairs are the keys of the train file, where there is one."""
+    """Return the share of each dataset. Its pairs are the keys of its train file if it has one."""
     rows = []
     for group, part, pairs, trained in summary.parts:
         available = pairs if trained is None else trained
@@ -76,80 +80,90 @@ def shares(summary: VerifySummary) -> list[MixtureShare]:
 
 
 def _datasets(text: str) -> Iterator[tuple[str, str, dict[str, object]]]:
-    """Group, name, and settings as the yaml has them."""
-    place, *more = text.split(",")
-    if Path(place).suffix in ENDINGS:
-        raise ConfigError(f"{text}: a data yaml; tell the datasets that it names")
-    if Path(place).exists():
-        parts = [part for group in find_groups([Path(place)])[0] for part in group.parts]
-        if Path(place).is_dir():
-            parts = [part for part in parts if not file_language(part.instructions)]
-        if more and len(parts) > 1:
-            raise ConfigError(f"{text}: {place} holds {len(parts)} instruction files; tell of each what belongs to it")
-        for part in parts:
-            code = file_language(part.instructions)
-            settings = _beside(text, part) | _told(text, more)
-            most = _most_images(part.instructions) if "images_path" in settings else 0
-            yield group_for_images(most), f"{part.name}_{code}" if code else part.name, settings
-        return
-    name, equals, rest = place.partition("=")
+    """Parse one argument; yield group, name, and settings as in the yaml."""
+    source, *options = text.split(",")
+    if Path(source).suffix in ENDINGS:
+        raise ConfigError(f"{text}: this is a data yaml; name the datasets in it instead")
+    if Path(source).exists():
+        yield from _found_datasets(text, Path(source), options)
+    else:
+        yield _described_dataset(text, source, options)
+
+
+def _found_datasets(text: str, source: Path, options: Sequence[str]) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """Yield the datasets of a folder or an instruction file, with what is beside them."""
+    parts = [part for group in find_groups([source])[0] for part in group.parts]
+    if source.is_dir():
+        parts = [part for part in parts if not file_language(part.instructions)]
+    if options and len(parts) > 1:
+        raise ConfigError(f"{text}: {source} holds {len(parts)} instruction files; name each with its own settings")
+    for part in parts:
+        code = file_language(part.instructions)
+        settings = _settings_beside(text, part) | _parse_options(text, options)
+        max_images = _max_images(part.instructions) if "images_path" in settings else 0
+        yield group_for_images(max_images), f"{part.name}_{code}" if code else part.name, settings
+
+
+def _described_dataset(text: str, source: str, options: Sequence[str]) -> tuple[str, str, dict[str, object]]:
+    """Parse a dataset that is given as NAME=GROUP:INSTRUCTIONS.json."""
+    name, equals, rest = source.partition("=")
     group, colon, file = rest.partition(":")
     if not equals:
-        raise ConfigError(f"{text}: no such file or folder; a dataset is told as {DATASET_SYNTAX}")
+        raise ConfigError(f"{text}: no such file or folder; the syntax of a dataset is {DATASET_SYNTAX}")
     if not (name and colon and file):
-        raise ConfigError(f"{text}: a dataset is told as {DATASET_SYNTAX}")
+        raise ConfigError(f"{text}: the syntax of a dataset is {DATASET_SYNTAX}")
     if group not in GROUPS:
-        raise ConfigError(f"{text}: unknown group {group}; there is {', '.join(GROUPS)}")
-    settings = {"mimicit_path": _absolute(text, file)} | _told(text, more) | _described(Path(file))
+        raise ConfigError(f"{text}: unknown group {group}; use {', '.join(GROUPS)}")
+    settings = {"mimicit_path": _absolute(text, file)} | _parse_options(text, options) | _description(Path(file))
     if group != TEXT_ONLY and "images_path" not in settings:
         raise ConfigError(f"{text}: {group} needs images=FILE")
-    yield group, name, settings
+    return group, name, settings
 
 
-def _beside(text: str, part: MixturePart) -> dict[str, object]:
-    """The settings of an instruction file by what stands beside it."""
+def _settings_beside(text: str, part: MixturePart) -> dict[str, object]:
+    """Return the settings of an instruction file, from the files beside it."""
     settings: dict[str, object] = {"mimicit_path": _absolute(text, str(part.instructions))}
     if part.images:
         settings["images_path"] = _absolute(text, str(part.images[0]))
     if part.train:
         settings["train_config_path"] = _absolute(text, str(part.train))
-    return settings | _described(part.instructions)
+    return settings | _description(part.instructions)
 
 
-def _described(instructions: Path) -> dict[str, object]:
-    described = read_description(instructions)
-    return {"task_description": described} if described else {}
+def _description(instructions: Path) -> dict[str, object]:
+    description = read_description(instructions)
+    return {"task_description": description} if description else {}
 
 
-def _told(text: str, more: Sequence[str]) -> dict[str, object]:
+def _parse_options(text: str, options: Sequence[str]) -> dict[str, object]:
     settings: dict[str, object] = {}
-    for setting in more:
-        key, _, value = setting.partition("=")
+    for option in options:
+        key, _, value = option.partition("=")
         if key not in _SETTINGS:
-            raise ConfigError(f"{text}: unknown setting {key!r}; there is {', '.join(_SETTINGS)}")
+            raise ConfigError(f"{text}: unknown setting {key!r}; use {', '.join(_SETTINGS)}")
         settings[_SETTINGS[key]] = _samples(text, value) if key == "num_samples" else _absolute(text, value)
     return settings
 
 
-def _most_images(instructions: Path) -> int:
-    """Of any pair, as far as the group depends on it; the file is left where two are found."""
-    most = 0
+def _max_images(instructions: Path) -> int:
+    """Return 0, 1, or a number above 1: the largest number of images of a pair, as far as the group depends on it."""
+    max_images = 0
     for _, entry in read_nested_items(instructions, "data"):
-        if (most := max(most, len(text_list(entry, "image_ids")))) > 1:
+        if (max_images := max(max_images, len(text_list(entry, "image_ids")))) > 1:
             break
-    return most
+    return max_images
 
 
 def _absolute(text: str, path: str) -> str:
-    """As the loader will find it, wherever it is started; a folder is nothing that it opens."""
+    """Return the absolute path of a file, because the loader may start in any folder. It can't open folders."""
     if not path or not Path(path).exists():
         raise ConfigError(f"{text}: no such file: {path}")
     if Path(path).is_dir():
-        raise ConfigError(f"{text}: {path} is a folder; the loader opens files alone")
+        raise ConfigError(f"{text}: {path} is a folder; the loader opens only files")
     return str(Path(path).absolute())
 
 
 def _samples(text: str, value: str) -> int:
     if not value.isascii() or not value.isdigit() or not int(value):
-        raise ConfigError(f"{text}: num_samples must be a whole number above 0; without it, all pairs are taken")
+        raise ConfigError(f"{text}: num_samples must be a whole number above 0; without it, all pairs are drawn")
     return int(value)

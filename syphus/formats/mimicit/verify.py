@@ -1,4 +1,4 @@
-"""Checks MIMIC-IT files, whoever wrote them: one pass over each, in constant memory, and a finding for each fault."""
+"""Checks MIMIC-IT files by any author: one pass over each file, in constant memory, one finding for each fault."""
 
 from __future__ import annotations
 
@@ -17,84 +17,15 @@ from syphus.formats.mimicit.ids import IdSet
 from syphus.formats.mimicit.images import DecodeLevel, check_images, read_image_ids, read_images, require_pillow
 from syphus.io.records import DuplicateKeyObject, Record, read_json_items, read_nested_items, type_name
 
-# FOLDED from unused.py:
-# Images that are in a store and that no pair names, over everything that is checked together.
-#
-# Several datasets may share a store, in groups of their own: so this is known only when all pairs have been seen.
-
-
-def unused_images(used: IdSet, stores: Iterable[Path]) -> Iterator[Finding]:
-    """A finding for each store that has images besides those `used`, with the first of them and their number."""
-    for store in dict.fromkeys(stores):
-        first, count = "", 0
-        with suppress(InputError):  # it was told before that it can't be read
-            for name in read_image_ids(store):
-                if name not in used:
-                    first, count = first or name, count + 1
-        if count:
-            more = f", and {count - 1:,} more" if count > 1 else ""
-            yield Finding(str(store), "", "images that no pair names", f"{first}{more}")
-
-
-# FOLDED from entries.py:
-# What is wrong with one pair of a MIMIC-IT file, looked at alone.
-
-_TEXTS, _LISTS = ("instruction", "answer"), ("image_ids", "rel_ins_ids")
-
-
-def entry_problems(name: str, entry: Record, images: bool | None) -> Iterator[tuple[str, str]]:
-    """Kind and detail of each; nothing for a good pair. `images`: whether it must have some, None where nobody says."""
-    if not isinstance(entry, dict):
-        yield "no object", f"this is {type_name(entry)}"
-        return
-    if isinstance(entry, DuplicateKeyObject):
-        yield "a key comes twice", ""
-    for key in _TEXTS:
-        text = entry.get(key)
-        if not isinstance(text, str):
-            yield _absent(entry, key, "text")
-        elif not text or text.isspace():
-            yield f"the {key} is empty", ""
-    for key in _LISTS:
-        values = entry.get(key)
-        needless = key == "image_ids" and images is False and values is None
-        if not needless and not (type(values) is list and all(type(each) is str for each in values)):
-            yield _absent(entry, key, "a list of text")
-    if images and entry.get("image_ids") == []:
-        yield "no images", ""
-    related = text_list(entry, "rel_ins_ids")
-    if name in related:
-        yield "names itself as its context", ""
-    if len(related) > 1 and len(set(related)) < len(related):
-        yield "names a context twice", next(each for each in related if related.count(each) > 1)
-
-
-def text_list(entry: Record, key: str) -> list[str]:
-    """The texts in a list of an entry, whatever the entry is."""
-    values = entry.get(key) if isinstance(entry, dict) else None
-    return [each for each in values if type(each) is str] if type(values) is list else []
-
-
-def _absent(entry: dict[str, Record], key: str, wanted: str) -> tuple[str, str]:
-    if key not in entry:
-        return f'no "{key}"', ""
-    value = entry[key]
-    if key in _LISTS and type(value) is list:
-        return (
-            f'"{key}" must be {wanted}',
-            f"it holds {type_name(next(each for each in value if type(each) is not str))}",
-        )
-    return f'"{key}" must be {wanted}', f"this is {type_name(value)}"
-
-
 OnFinding = Callable[[Finding], None]
-Wanted: TypeAlias = tuple[list[str], str, str, str]
+_Reference: TypeAlias = tuple[list[str], str, str, str]  # ids, owner, file, reason: see `IdSet.require`
 
-_BATCH = 5_000  # pairs that are looked at together: most relations lead no further
+_BATCH = 5_000  # pairs that are checked together: most relations stay within a batch
+_TEXT_KEYS, _LIST_KEYS = ("instruction", "answer"), ("image_ids", "rel_ins_ids")
 
 
 class PartCount(NamedTuple):
-    """One dataset: its pairs, and the keys of its train file (None without one)."""
+    """One dataset: its number of pairs, and of keys in its train file (None without one)."""
 
     group: MixtureGroup
     part: MixturePart
@@ -103,9 +34,9 @@ class PartCount(NamedTuple):
 
 
 class VerifySummary(NamedTuple):
-    """All of it in numbers. `images` is how many the stores hold, None where there is no store to look into.
+    """The result of a check. `images` counts the images in the stores, None without a store.
 
-    `depth` is how closely those were looked at.
+    `problems` counts the findings by kind, `decode` says how thoroughly images were checked.
     """
 
     parts: list[PartCount]
@@ -116,171 +47,229 @@ class VerifySummary(NamedTuple):
 
 def verify(
     groups: Sequence[MixtureGroup],
-    found: Iterable[Finding],
-    tell: OnFinding,
-    depth: DecodeLevel = DecodeLevel.NONE,
+    findings: Iterable[Finding],
+    on_finding: OnFinding,
+    decode: DecodeLevel = DecodeLevel.NONE,
     allow_unused: bool = False,
 ) -> VerifySummary:
-    """Checks everything in the groups; each fault, those `found` before too, is told as soon as it is seen.
+    """Check all files of the groups; report each finding at once, after the earlier `findings`.
 
-    `depth` is how closely images are looked at. An image that no pair names is a fault unless they are allowed. What
-    can't be read is a fault, too. Raises `ConfigError` where parquet files are to be read without pyarrow, or images
-    without Pillow.
+    `decode` says how thoroughly to check images. An image that no pair uses is a fault unless `allow_unused`. A file
+    that can't be read is a finding, too. Raises `ConfigError` if Parquet files need pyarrow, or images Pillow, and it
+    is missing.
     """
-    if depth is not DecodeLevel.NONE and any(part.images for group in groups for part in group.parts):
+    stores = [store for group in groups for part in group.parts for store in part.images]
+    if decode is not DecodeLevel.NONE and stores:
         require_pillow()  # before the pairs are read
-    kinds: Counter[str] = Counter()
+    problems: Counter[str] = Counter()
 
-    def told(finding: Finding) -> None:
-        kinds[finding.kind] += 1
-        tell(finding)
+    def report(finding: Finding) -> None:
+        problems[finding.kind] += 1
+        on_finding(finding)
 
-    for finding in found:
-        told(finding)
+    for finding in findings:
+        report(finding)
     with IdSet() as used:
-        checked = [_Check(group, told, depth, None if allow_unused else used) for group in groups]
-        parts = [count for check in checked for count in check.carry_out()]
-        if not allow_unused and all(check.has_all_pairs for check in checked):
-            for finding in unused_images(
-                used, (store for group in groups for part in group.parts for store in part.images)
-            ):
-                told(finding)
-    stores = [check.stored for check in checked if check.stored is not None]
-    return VerifySummary(parts, sum(stores) if stores else None, kinds, depth if stores else DecodeLevel.NONE)
+        checks = [_GroupCheck(group, report, decode, None if allow_unused else used) for group in groups]
+        parts = [count for check in checks for count in check.run()]
+        if not allow_unused and all(check.has_all_pairs for check in checks):
+            for finding in unused_images(used, stores):
+                report(finding)
+    stored = [check.stored_images for check in checks if check.stored_images is not None]
+    return VerifySummary(parts, sum(stored) if stored else None, problems, decode if stored else DecodeLevel.NONE)
 
 
-class _Check:
+def unused_images(used: IdSet, stores: Iterable[Path]) -> Iterator[Finding]:
+    """Yield a finding for each store with images outside `used`, with the first of them and their number.
+
+    Several groups may share a store, so `used` must hold the images of all pairs.
+    """
+    for store in dict.fromkeys(stores):
+        first, count = "", 0
+        with suppress(InputError):  # an unreadable store was reported before
+            for name in read_image_ids(store):
+                if name not in used:
+                    first, count = first or name, count + 1
+        if count:
+            more = f", and {count - 1:,} more" if count > 1 else ""
+            yield Finding(str(store), "", "unused images", f"{first}{more}")
+
+
+def entry_problems(name: str, entry: Record, needs_images: bool | None) -> Iterator[tuple[str, str]]:
+    """Yield the faults of one pair by itself, as (kind, detail).
+
+    `needs_images` says whether the pair must have images, None if both are fine.
+    """
+    if not isinstance(entry, dict):
+        yield "not an object", f"this is {type_name(entry)}"
+        return
+    if isinstance(entry, DuplicateKeyObject):
+        yield "duplicate key", ""
+    for key in _TEXT_KEYS:
+        text = entry.get(key)
+        if not isinstance(text, str):
+            yield _type_fault(entry, key, "text")
+        elif not text or text.isspace():
+            yield f"the {key} is empty", ""
+    for key in _LIST_KEYS:
+        values = entry.get(key)
+        may_be_absent = key == "image_ids" and needs_images is False and values is None
+        if not may_be_absent and not (type(values) is list and all(type(each) is str for each in values)):
+            yield _type_fault(entry, key, "a list of text")
+    if needs_images and entry.get("image_ids") == []:
+        yield "no images", ""
+    related = text_list(entry, "rel_ins_ids")
+    if name in related:
+        yield "names itself as its context", ""
+    if len(related) > 1 and len(set(related)) < len(related):
+        yield "duplicate context", next(each for each in related if related.count(each) > 1)
+
+
+def text_list(entry: Record, key: str) -> list[str]:
+    """Return the texts in a list of an entry; [] if the entry or the list is malformed."""
+    values = entry.get(key) if isinstance(entry, dict) else None
+    return [each for each in values if type(each) is str] if type(values) is list else []
+
+
+def _type_fault(entry: dict[str, Record], key: str, expected: str) -> tuple[str, str]:
+    if key not in entry:
+        return f'no "{key}"', ""
+    value = entry[key]
+    if key in _LIST_KEYS and type(value) is list:
+        wrong = next(each for each in value if type(each) is not str)
+        return f'"{key}" must be {expected}', f"it holds {type_name(wrong)}"
+    return f'"{key}" must be {expected}', f"this is {type_name(value)}"
+
+
+class _GroupCheck:
     """The check of one group, whose datasets share their ids."""
 
-    def __init__(self, group: MixtureGroup, tell: OnFinding, depth: DecodeLevel, used: IdSet | None) -> None:
-        self.stored: int | None = None
+    def __init__(self, group: MixtureGroup, report: OnFinding, decode: DecodeLevel, used: IdSet | None) -> None:
+        self.stored_images: int | None = None
         self._used = used
         self._group = group
-        self._tell = tell
-        self._depth = depth
+        self._report = report
+        self._decode = decode
         self._needs_images = group.kind != TEXT_ONLY if group.kind else None
-        self._counts: set[int] = set()  # how many images a pair has
-        self._broken: set[Path] = set()  # what could not be read to its end: nobody knows which ids it has
+        self._image_counts: set[int] = set()  # the numbers of images of the pairs
+        self._broken: set[Path] = set()  # files that could not be read to their end, so their ids are unknown
 
     @property
     def has_all_pairs(self) -> bool:
-        """Whether all instruction files so far could be read to their end."""
+        """Whether all instruction files could be read to their end."""
         return self._broken.isdisjoint(part.instructions for part in self._group.parts)
 
-    def carry_out(self) -> list[PartCount]:
+    def run(self) -> list[PartCount]:
         with IdSet() as pairs, IdSet() as images:
             counts = []
             for part in self._group.parts:
-                count = self._pairs(part, pairs, images)
-                trained = self._train(part.train, pairs) if part.train else None
+                count = self._check_pairs(part, pairs, images)
+                trained = self._check_train(part.train, pairs) if part.train else None
                 counts.append(PartCount(self._group, part, count, trained))
-                self._card(part, count)
+                self._check_card(part, count)
             if self.has_all_pairs:
-                for name, owner, place, reason in pairs.missing():
-                    self._tell(Finding(place, owner, reason, "" if name == owner else name))
-            self._stores(images)
-        if self._group.kind.startswith("IMAGE_TEXT") and len(self._counts) > 1:
-            detail = f"from {min(self._counts)} to {max(self._counts)}; the loader stacks a batch"
-            self._tell(Finding(self._group.source, self._group.kind, "pairs differ in their number of images", detail))
+                for name, owner, file, reason in pairs.missing():
+                    self._report(Finding(file, owner, reason, "" if name == owner else name))
+            self._check_stores(images)
+        if self._group.kind.startswith("IMAGE_TEXT") and len(self._image_counts) > 1:
+            kind = "pairs differ in their number of images"
+            detail = f"from {min(self._image_counts)} to {max(self._image_counts)}; the loader stacks a batch"
+            self._report(Finding(self._group.source, self._group.kind, kind, detail))
         return counts
 
-    def _pairs(self, part: MixturePart, pairs: IdSet, images: IdSet) -> int:
-        """Looks at every pair of a file; returns how many there are."""
-        place, count = str(part.instructions), 0
-        for batch in _batches(self._whole(part.instructions, _items(part.instructions))):
+    def _check_pairs(self, part: MixturePart, pairs: IdSet, images: IdSet) -> int:
+        """Check every pair of a file; return their number."""
+        file, count = str(part.instructions), 0
+        for batch in _batches(self._readable(part.instructions, read_nested_items(part.instructions, "data"))):
             count += len(batch)
-            known = {name for name, _ in batch}
-            wanted: list[Wanted] = []
-            images_wanted: list[Wanted] = []
-            seen: set[str] = set()  # images, in this batch
-            for name, entry in batch:
-                if not pairs.add(name):
-                    self._tell(Finding(place, name, "the id comes twice"))
-                for kind, detail in entry_problems(name, entry, self._needs_images):
-                    self._tell(Finding(place, name, kind, detail))
-                if others := [other for other in text_list(entry, "rel_ins_ids") if other not in known]:
-                    wanted.append((others, name, place, "unknown context"))
-                own = text_list(entry, "image_ids")
-                self._counts.add(len(own))
-                if new := [image for image in own if image not in seen]:
-                    images_wanted.append((new, name, place, "unknown image"))
-                    seen.update(new)
-            pairs.require(wanted)
-            if any(each.images for each in self._group.parts):
-                images.require(images_wanted)
-                if self._used is not None:
-                    self._used.add_all(seen)
+            self._check_batch(file, batch, pairs, images)
         if not count and part.instructions not in self._broken:
-            self._tell(Finding(place, "", "no pairs"))
+            self._report(Finding(file, "", "no pairs"))
         return count
 
-    def _train(self, path: Path, pairs: IdSet) -> int:
-        """Looks at every key of a train file and its context; returns how many keys there are."""
-        place, count = str(path), 0
+    def _check_batch(self, file: str, batch: list[Record], pairs: IdSet, images: IdSet) -> None:
+        """Check some pairs, and note what they refer to outside of the batch."""
+        names = {name for name, _ in batch}
+        contexts: list[_Reference] = []
+        image_references: list[_Reference] = []
+        batch_images: set[str] = set()
+        for name, entry in batch:
+            if not pairs.add(name):
+                self._report(Finding(file, name, "duplicate id"))
+            for kind, detail in entry_problems(name, entry, self._needs_images):
+                self._report(Finding(file, name, kind, detail))
+            if others := [other for other in text_list(entry, "rel_ins_ids") if other not in names]:
+                contexts.append((others, name, file, "unknown context"))
+            image_ids = text_list(entry, "image_ids")
+            self._image_counts.add(len(image_ids))
+            if new := [image for image in image_ids if image not in batch_images]:
+                image_references.append((new, name, file, "unknown image"))
+                batch_images.update(new)
+        pairs.require(contexts)
+        if any(each.images for each in self._group.parts):
+            images.require(image_references)
+            if self._used is not None:
+                self._used.add_all(batch_images)
+
+    def _check_train(self, path: Path, pairs: IdSet) -> int:
+        """Check every key of a train file and its context; return the number of keys."""
+        file, count = str(path), 0
         with IdSet() as keys:
-            for batch in _batches(self._whole(path, read_json_items(path))):
+            for batch in _batches(self._readable(path, read_json_items(path))):
                 count += len(batch)
-                wanted: list[Wanted] = []
+                references: list[_Reference] = []
                 for name, context in batch:
                     if not keys.add(name):
-                        self._tell(Finding(place, name, "the id comes twice"))
-                    wanted.append(([name], name, place, "unknown pair"))
+                        self._report(Finding(file, name, "duplicate id"))
+                    references.append(([name], name, file, "unknown pair"))
                     if not (isinstance(context, list) and all(isinstance(each, str) for each in context)):
                         detail = f"this is {type_name(context)}"
-                        self._tell(Finding(place, name, "the context must be a list of text", detail))
+                        self._report(Finding(file, name, "the context must be a list of text", detail))
                     else:
-                        wanted.append((context, name, place, "unknown context"))
-                pairs.require(wanted)
+                        references.append((context, name, file, "unknown context"))
+                pairs.require(references)
         return count
 
-    def _stores(self, known: IdSet) -> None:
-        paths = dict.fromkeys(path for part in self._group.parts for path in part.images)
-        for path in paths:
-            for name, fault in self._looked_at(path):
+    def _check_stores(self, known: IdSet) -> None:
+        """Check the images of all stores, then report the missing ones."""
+        stores = dict.fromkeys(path for part in self._group.parts for path in part.images)
+        for store in stores:
+            for name, fault in self._checked_images(store):
                 if not known.add(name):
-                    self._tell(Finding(str(path), name, "the image comes twice"))
+                    self._report(Finding(str(store), name, "duplicate image id"))
                 if fault:
-                    self._tell(Finding(str(path), name, "the image can't be decoded", fault))
-        if paths:
-            self.stored = len(known)
-        if self._broken.isdisjoint(paths):
-            for name, owner, place, reason in known.missing(once=True):
-                self._tell(Finding(place, owner, reason, name))
+                    self._report(Finding(str(store), name, "the image can't be decoded", fault))
+        if stores:
+            self.stored_images = len(known)
+        if self._broken.isdisjoint(stores):
+            for name, owner, file, reason in known.missing(once=True):
+                self._report(Finding(file, owner, reason, name))
 
-    def _looked_at(self, path: Path) -> Iterator[tuple[str, str]]:
-        """The ids in a store, each with what is wrong with its image."""
-        if self._depth is DecodeLevel.NONE:
-            return ((name, "") for name in self._whole(path, read_image_ids(path)))
-        return check_images(self._whole(path, read_images(path)), self._depth)
+    def _checked_images(self, store: Path) -> Iterator[tuple[str, str]]:
+        """Yield the ids in a store, each with the fault of its image, or ""."""
+        if self._decode is DecodeLevel.NONE:
+            return ((name, "") for name in self._readable(store, read_image_ids(store)))
+        return check_images(self._readable(store, read_images(store)), self._decode)
 
-    def _card(self, part: MixturePart, count: int) -> None:
+    def _check_card(self, part: MixturePart, count: int) -> None:
+        """Compare the number of pairs with the dataset card. The card of several datasets states their sum."""
+        if part.instructions in self._broken or file_language(part.instructions):
+            return
         card = part.instructions.with_name(CARD_FILE)
-        counted = part.instructions not in self._broken and not file_language(part.instructions)
-        said = _said(card) if counted else None
-        if (
-            said is not None and said != count and len(untranslated_files(card.parent)) == 1
-        ):  # a card of several tells their sum
-            self._tell(Finding(str(card), "", "the card has another count", f"{said:,}, the file has {count:,} pairs"))
+        stated = read_front_matter(card).get(PAIRS_KEY)
+        if isinstance(stated, int) and stated != count and len(untranslated_files(card.parent)) == 1:
+            detail = f"{stated:,}, the file has {count:,} pairs"
+            self._report(Finding(str(card), "", "the card states another count", detail))
 
-    def _whole(self, path: Path, items: Iterator[Record]) -> Iterator[Record]:
-        """The items up to where the file breaks, which is told, and remembered."""
+    def _readable(self, path: Path, items: Iterator[Record]) -> Iterator[Record]:
+        """Yield the items up to where the file breaks off; report that, and note the file as broken."""
         try:
             yield from items
         except InputError as error:
             self._broken.add(path)
-            self._tell(Finding(str(path), "", "can't be read", str(error).removeprefix(f"{path}: ")))
+            self._report(Finding(str(path), "", "can't be read", str(error).removeprefix(f"{path}: ")))
 
 
 def _batches(items: Iterator[Record]) -> Iterator[list[Record]]:
     while batch := list(islice(items, _BATCH)):
         yield batch
-
-
-def _items(path: Path) -> Iterator[tuple[str, Record]]:
-    return read_nested_items(path, "data")
-
-
-def _said(card: Path) -> int | None:
-    """How many pairs a dataset card speaks of, in the front matter that Syphus writes; None where it does not."""
-    said = read_front_matter(card).get(PAIRS_KEY)
-    return said if isinstance(said, int) else None
