@@ -1,9 +1,11 @@
-"""Which vectors are nearest to each other. Pure functions over arrays; numpy and faiss come with the extra `relations`.
+"""Which pairs are related: the nearest by text or by image, or those of the user's own train file.
 
-embedding.py     vectors of texts
-local_model.py   vectors from a model of sentence-transformers, in this process
-nearest.py       the pairs that are nearest to each pair, from vectors of their texts or of their images
-neighbours.py    the nearest of each vector by cosine: exact for few, approximate for many
-relate.py        how the pairs of a run are related
-vector_files.py  vectors that a user brings, each with the id of an image
+numpy and faiss come with the extra `relations`.
+
+embedding.py     get a vector for each text from an embedding model
+local_model.py   run an embedding model of sentence-transformers in this process
+nearest.py       find the pairs nearest to each pair
+neighbours.py    find the nearest vectors by cosine: exactly for few, approximately for many
+relate.py        relate the pairs of a run: check the options, find the nearest, store them
+vector_files.py  read the user's own vectors of images
 """

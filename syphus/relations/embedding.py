@@ -1,4 +1,8 @@
-"""Vectors of texts: where they come from, what they cost, and having them made for every text that has none yet."""
+"""Get vectors of texts from an embedding model, for every text that has none yet.
+
+A query of the stage is a batch of texts; its answer is one vector for each. A text in any batch is never put into
+another one, so nothing is paid for twice, whatever happens to the pairs that it is from.
+"""
 
 from __future__ import annotations
 
@@ -33,18 +37,12 @@ from syphus.runs.session import StageRunner
 from syphus.text import format_dollars, pluralize
 from syphus.types import BYTES_PER_TOKEN, LOCAL, Completion, Outcome, Request, State, Usage
 
-# FOLDED from embed.py:
-# The stage that asks for vectors of texts: a query is a batch of texts, and its answer one vector for each.
-#
-# A text that any batch holds is never put into another one, so nothing is paid for twice, whatever becomes of the pairs
-# that it is from.
-
-WORDS = 256  #: of a text that are looked at, as for the sets of LLaVA in MIMIC-IT
-_BATCH_TOKENS = 32_000  # of a batch, about; the largest request that OpenAI takes has 300,000
+WORDS = 256  #: of a text that are embedded, as for the sets of LLaVA in MIMIC-IT
+_BATCH_TOKENS = 32_000  # estimated; OpenAI accepts requests of up to 300,000
 
 
 class EmbedStage:
-    """Asks `model` for vectors, of its own number of `dimensions` or of this one."""
+    """Asks `model` for vectors with `dimensions` numbers; None leaves the number to the model."""
 
     def __init__(self, name: str, model: str, dimensions: int | None) -> None:
         self.name = name
@@ -52,53 +50,53 @@ class EmbedStage:
         if dimensions is not None:
             self._fields["dimensions"] = dimensions
 
-    def request(self, row: Row, last: StoredAnswer | None) -> Request:  # noqa: ARG002  an answer is good, or there is none
-        """The texts of the batch."""
+    def request(self, row: Row, last: StoredAnswer | None) -> Request:  # noqa: ARG002  asked once
+        """Return the request for the texts of a batch."""
         fields = {**self._fields, "input": orjson.loads(row.query.text)}
         body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
         return Request(hashlib.blake2b(body, digest_size=KEY_BYTES).digest(), body)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002
-        """Whatever has come this far is a vector for each text."""
+        """Accept the answer: the endpoint has checked that it holds a vector for each text."""
         return Judgement(Outcome(State.OK))
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002
-        """None: these are no pairs."""
+        """Return no lines: vectors are no pairs."""
         return ""
 
     def adapt(self, parameter: str) -> bool:
-        """Vectors may come as numbers, too; another number of dimensions would not be what was asked for."""
+        """Do without base64 if the model does not accept it. Without `dimensions`, the vectors would be wrong."""
         return parameter == "encoding_format" and self._fields.pop(parameter, None) is not None
 
 
 def embedded_part(text: str) -> str:
-    """The part of a text that its vector is made from."""
+    """Return the part of a text that is embedded."""
     words = text.split(maxsplit=WORDS)
     return " ".join(words[:WORDS])
 
 
 def make_batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Texts in batches of at most `size` texts and 32,000 tokens, or of one text."""
+    """Yield batches of at most `size` texts and 32,000 tokens; a longer text is a batch by itself."""
     batch: list[str] = []
     tokens = 0
     for text in texts:
-        more = -(-len(text.encode()) // BYTES_PER_TOKEN)
-        if batch and (len(batch) == size or tokens + more > _BATCH_TOKENS):
+        text_tokens = -(-len(text.encode()) // BYTES_PER_TOKEN)
+        if batch and (len(batch) == size or tokens + text_tokens > _BATCH_TOKENS):
             yield batch
             batch, tokens = [], 0
         batch.append(text)
-        tokens += more
+        tokens += text_tokens
     if batch:
         yield batch
 
 
-_USUAL_MODEL = "text-embedding-3-small"  # where OpenAI is asked
+_DEFAULT_MODEL = "text-embedding-3-small"  # of OpenAI
 _SIMULATED_MODEL = "embedding"
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSource:
-    """Where vectors come from: the endpoint and the model of `prepared.config`, or a `local` model in this process."""
+    """Where vectors come from: the endpoint and model of `prepared.config`, or a `local` model in this process."""
 
     prepared: PreparedRun
     dimensions: int | None
@@ -107,18 +105,18 @@ class EmbeddingSource:
 
     @property
     def model(self) -> str:
-        """The model's name, which says so if it is a local one."""
+        """The model's name; a prefix marks a local one."""
         return f"{LOCAL}{self.local}" if self.local else self.prepared.config.model
 
     @property
     def space(self) -> str:
-        """What vectors must have in common to be compared."""
-        made_up = "simulated " if self.prepared.options.offline else ""
-        return f"{made_up}{self.model}" + (f" {self.dimensions}" if self.dimensions else "")
+        """The name of the vector space: only vectors of one space can be compared."""
+        simulated = "simulated " if self.prepared.options.offline else ""
+        return f"{simulated}{self.model}" + (f" {self.dimensions}" if self.dimensions else "")
 
     @property
     def stage(self) -> str:
-        """The name of the stage in the ledger: each space has its own vectors."""
+        """The name of the stage in the ledger; each space has its own."""
         return f"embed {self.space}"
 
     @property
@@ -128,38 +126,38 @@ class EmbeddingSource:
 
 
 def find_embedding_source(prepared: PreparedRun) -> EmbeddingSource:
-    """Where a run's vectors come from: its config's `embeddings`, and for the rest as its answers.
+    """Return where a run's vectors come from: its config's `embeddings`, or else the endpoint of its answers.
 
-    Raises `ConfigError` where nothing says so, or where a budget could not be kept.
+    Raises `ConfigError` if no model is embeddings_config, or if the budget could not be kept.
     """
-    options, given = prepared.options, prepared.config.embeddings or EmbeddingsConfig()
-    if given.local and options.embedding_model is None and not options.offline:
-        require_local(given.local)
-        return EmbeddingSource(prepared, given.dimensions, given.batch, given.local)
-    model = options.embedding_model or given.model
+    options, embeddings_config = prepared.options, prepared.config.embeddings or EmbeddingsConfig()
+    if embeddings_config.local and options.embedding_model is None and not options.offline:
+        require_local(embeddings_config.local)
+        return EmbeddingSource(prepared, embeddings_config.dimensions, embeddings_config.batch, embeddings_config.local)
+    model = options.embedding_model or embeddings_config.model
     config = prepared.config.model_copy(update={"model": model or _SIMULATED_MODEL})
     if not options.offline:
-        config = _config(prepared, given, model)
+        config = _config(prepared, embeddings_config, model)
     found = replace(prepared, config=config, endpoint_error=None)
     if options.max_cost is not None and found.price is None:
         raise ConfigError(
             f"--max-cost needs the price of {config.model}, which is not known. "
             "Add it under `prices:` in a --config file (`output: 0`), or use --max-requests."
         )
-    return EmbeddingSource(found, given.dimensions, given.batch, "")
+    return EmbeddingSource(found, embeddings_config.dimensions, embeddings_config.batch, "")
 
 
 def embed_texts(source: EmbeddingSource, store: Store, texts: Iterable[str], observer: Observer) -> SyphusError | None:
-    """Has a vector made for every text that none was asked for yet; returns what stopped it, None when all is done.
+    """Get a vector for every text that is in no batch yet. Return what stopped it, or None if all are done.
 
-    Batches that fail are split, down to the texts that are at fault. Raises `StorageError` where the disk failed.
+    Batches that fail are split, down to the failing texts. Raises `StorageError` if the disk failed.
     """
     delete_pending_text_batches(store, source.stage)
     known = {text for batch in registered_texts(store, source.stage) for text in batch}
     missing = [text for text in dict.fromkeys(texts) if text not in known]
     if not missing:
         return None
-    for line in _opening(source, missing, len(known)):
+    for line in _forecast_lines(source, missing, len(known)):
         observer.say(line)
     add_text_batches(store, source.stage, make_batches(missing, source.batch))
     if source.local:
@@ -179,15 +177,15 @@ def _ask(source: EmbeddingSource, store: Store, observer: Observer) -> SyphusErr
 
 
 def _dimension(store: Store, stage: str) -> int:
-    """That of the vectors that are there already; 0 where there are none."""
+    """Return the dimension of the stage's vectors; 0 if there are none yet."""
     for texts, packed in texts_with_vectors(store, stage):
         return int(unpack_vectors(packed, len(texts)).shape[1])
     return 0
 
 
-def _config(prepared: PreparedRun, given: EmbeddingsConfig, model: str) -> Config:
-    """The main job's, with the endpoints and the model of embeddings."""
-    endpoints = given.endpoints
+def _config(prepared: PreparedRun, embeddings_config: EmbeddingsConfig, model: str) -> Config:
+    """Return the main job's config with the endpoints and the model of embeddings."""
+    endpoints = embeddings_config.endpoints
     if not endpoints:
         prepared.require_endpoint()
         endpoints = prepared.config.endpoints
@@ -197,22 +195,22 @@ def _config(prepared: PreparedRun, given: EmbeddingsConfig, model: str) -> Confi
                 "Which model makes the vectors? Pass --embedding-model (on Azure its deployment), or put "
                 "`embeddings: {model: ...}` into a --config file."
             )
-        model = _USUAL_MODEL
-    if not given.endpoints:
-        endpoints = tuple(_deployed(endpoint, model) for endpoint in endpoints)
+        model = _DEFAULT_MODEL
+    if not embeddings_config.endpoints:
+        endpoints = tuple(_with_deployment(endpoint, model) for endpoint in endpoints)
     return prepared.config.model_copy(update={"endpoints": endpoints, "model": model})
 
 
-def _deployed(endpoint: EndpointConfig, model: str) -> EndpointConfig:
-    """The endpoint of the answers, asked for vectors: on Azure they have a deployment of their own."""
+def _with_deployment(endpoint: EndpointConfig, model: str) -> EndpointConfig:
+    """Return an endpoint of the answers for embeddings: on Azure, these need another deployment."""
     return endpoint.model_copy(update={"deployment": model}) if endpoint.kind == "azure" else endpoint
 
 
-def _opening(source: EmbeddingSource, missing: list[str], known: int) -> list[str]:
+def _forecast_lines(source: EmbeddingSource, missing: list[str], known: int) -> list[str]:
     prepared = source.prepared
     where = "in this process" if source.local else f"at {prepared.endpoint}"
-    have = f", {known:,} are there" if known else ""
-    lines = [f"Vectors of {pluralize(len(missing), 'text')}{have}: {source.model} {where}"]
+    existing = f", {known:,} exist already" if known else ""
+    lines = [f"Vectors of {pluralize(len(missing), 'text')}{existing}: {source.model} {where}"]
     if source.local or prepared.options.offline:
         return lines
     tokens = sum(len(text.encode()) for text in missing) // BYTES_PER_TOKEN

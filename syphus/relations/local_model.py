@@ -1,4 +1,4 @@
-"""Vectors from a model of sentence-transformers, in this process: for those who have one installed."""
+"""Run an embedding model of sentence-transformers in this process. The user installs that package."""
 
 from __future__ import annotations
 
@@ -26,54 +26,54 @@ if TYPE_CHECKING:
 
 
 class EmbeddingModel(Protocol):
-    """What is asked of a model, whoever made it."""
+    """A model of sentence-transformers, or of a test."""
 
     def encode(self, sentences: Sequence[str]) -> NDArray[numpy.float32]:
-        """A vector for each text: an array of shape (texts, dimension)."""
+        """Return a vector for each text: an array of shape (texts, dimension)."""
         ...
 
 
 def require_local(name: str) -> None:
-    """Raises `ConfigError` where there is nothing to load a model with."""
+    """Raise `ConfigError` if sentence-transformers is not installed."""
     if find_spec("sentence_transformers") is None:
-        raise ConfigError(f"{_said(name)} needs sentence-transformers: pip install sentence-transformers")
+        raise ConfigError(f"{_config_entry(name)} needs sentence-transformers: pip install sentence-transformers")
 
 
 def load_model(name: str) -> EmbeddingModel:
-    """A model of sentence-transformers by its name or its folder. Raises `ConfigError` where there is none."""
+    """Load a model by its name or its folder. Raises `ConfigError` if it can't be loaded."""
     from sentence_transformers import SentenceTransformer  # brings torch along
 
     try:
         model: EmbeddingModel = SentenceTransformer(name)
-    except Exception as error:  # whatever the library, or one under it, raises
-        raise ConfigError(f"{_said(name)} can't be loaded: {one_line(str(error))}") from error
+    except Exception as error:  # anything that the library, or one below it, raises
+        raise ConfigError(f"{_config_entry(name)} can't be loaded: {one_line(str(error))}") from error
     return model
 
 
 def embed_locally(name: str, stage: str, settings: Settings, store: Store) -> None:
-    """Makes the vectors of all pending batches of a stage, and commits them batch by batch.
+    """Compute the vectors of all pending batches of a stage, and commit batch by batch.
 
-    Raises `ConfigError` where the model can't be loaded or gives no usable vectors.
+    Raises `ConfigError` if the model can't be loaded or returns unusable vectors.
     """
     model = load_model(name)
     began = time.time()
     session = begin_session(store, stage, settings, 0, "this machine", __version__, began)
     records = Records(store, stage, session)
     for row in records.pending():
-        before = time.monotonic()
+        started = time.monotonic()
         texts: list[str] = orjson.loads(row.query.text)
         try:
             vectors = check_vectors(model.encode(texts), len(texts))
         except ValueError as error:
-            raise ConfigError(f"{_said(name)} gave {error}.") from error
+            raise ConfigError(f"{_config_entry(name)} gave {error}.") from error
         key = blake2b(f"{stage}\0{row.query.text}".encode(), digest_size=KEY_BYTES).digest()
         completion = Completion(pack_vectors(vectors), "", f"{LOCAL}{name}", Usage())
-        paid = NewAnswer(records.next_answer_number(), key, 0, completion, time.monotonic() - before)
-        records.write(Entry(row, Outcome(State.OK), 0, paid))
+        answer = NewAnswer(records.next_answer_number(), key, 0, completion, time.monotonic() - started)
+        records.write(Entry(row, Outcome(State.OK), 0, answer))
         store.commit()
     now = time.time()
     end_session(store, session, "", now - began, now)
 
 
-def _said(name: str) -> str:
+def _config_entry(name: str) -> str:
     return f"`embeddings: {{local: {name}}}`"

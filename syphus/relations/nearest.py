@@ -1,4 +1,4 @@
-"""The pairs that are nearest to each pair, from vectors of their texts or of their images."""
+"""Find the pairs nearest to each pair, by vectors of their texts or of their images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-Keys = Callable[[QueryResult], list[str]]  # what each pair of a query has its vector by; "" for nothing
+PairKeys = Callable[[QueryResult], list[str]]  # the key of each pair's vector; "" for none
 
 
 class NearestResult(NamedTuple):
-    """What was compared: how many vectors, and how many pairs have none. `rows` are queries with the ids of the nearest
-    of each of their pairs.
+    """The number of compared vectors, and of pairs without a neighbour.
+
+    `rows` are the ids of queries, each with the ids of the nearest pairs of each of its pairs.
     """
 
     vectors: int
@@ -32,43 +33,41 @@ class NearestResult(NamedTuple):
 
 
 def texts_of(result: QueryResult) -> list[str]:
-    """The text that stands for each pair: what is embedded of its instruction."""
+    """Return the text by which each pair is compared: the embedded part of its instruction."""
     return [embedded_part(pair.instruction) for pair in result.pairs]
 
 
 def images_of(result: QueryResult) -> list[str]:
-    """The image that stands for each pair: the first of its query."""
+    """Return the image by which each pair is compared: the first of its query."""
     return [result.image_ids[0] if result.image_ids else ""] * len(result.pairs)
 
 
 def nearest_by_text(store: Store, stage: str, space: str) -> NearestResult:
-    """By the vectors of a stage of embeddings, called `space`. Texts that differ in case or white space are doubles."""
+    """Compare by the vectors of the embedding stage `space`. Texts that differ only in case or space are duplicates."""
     known = ((text, row) for texts, packed in texts_with_vectors(store, space) for text, row in _rows(texts, packed))
-    return _compared(store, stage, texts_of, known, lambda text: " ".join(text.casefold().split()))
+    return _compare(store, stage, texts_of, known, lambda text: " ".join(text.casefold().split()))
 
 
 def nearest_by_image(store: Store, stage: str, file: Path) -> NearestResult:
-    """By the vectors in a file. Raises `InputError` where it can't be read."""
+    """Compare by the vectors in a file. Raises `InputError` if it can't be read."""
     ids, rows = read_vectors(file)
-    return _compared(store, stage, images_of, zip(ids, rows, strict=True), str)
+    return _compare(store, stage, images_of, zip(ids, rows, strict=True), str)
 
 
 def _rows(texts: Sequence[str], packed: str) -> Iterator[tuple[str, NDArray[numpy.float32]]]:
     return zip(texts, unpack_vectors(packed, len(texts)), strict=True)
 
 
-def _compared(
+def _compare(
     store: Store,
     stage: str,
-    keys: Keys,
+    keys: PairKeys,
     known: Iterator[tuple[str, NDArray[numpy.float32]]],
     label: Callable[[str], str],
 ) -> NearestResult:
-    first: dict[str, str] = {}  # the first pair that has a key stands for all that have it
-    pairs = 0
+    first: dict[str, str] = {}  # the first pair with a key stands for all that have it
     for result in accepted(store, stage):
         for pair, key in zip(result.pairs, keys(result), strict=True):
-            pairs += 1
             if key:
                 first.setdefault(key, pair.id)
     names, matrix = _matrix(first, known)
@@ -89,21 +88,21 @@ def _compared(
 
 
 def _matrix(
-    wanted: Collection[str], known: Iterator[tuple[str, NDArray[numpy.float32]]]
+    keys: Collection[str], known: Iterator[tuple[str, NDArray[numpy.float32]]]
 ) -> tuple[list[str], NDArray[numpy.float32]]:
-    """Those of the wanted that are known, in their order, and their vectors."""
+    """Return the keys that have a vector, in their order, and the matrix of these vectors."""
     import numpy
 
-    places = {key: place for place, key in enumerate(wanted)}
+    positions = {key: position for position, key in enumerate(keys)}
     matrix = numpy.empty((0, 0), numpy.float32)
-    there = numpy.zeros(len(places), bool)
+    found = numpy.zeros(len(positions), bool)
     for key, vector in known:
-        place = places.get(key)
-        if place is None:
+        position = positions.get(key)
+        if position is None:
             continue
         if not matrix.size:
-            matrix = numpy.empty((len(places), len(vector)), numpy.float32)
-        matrix[place] = vector
-        there[place] = True
-    names = [key for key, is_there in zip(places, there, strict=True) if is_there]
-    return names, matrix[there] if names and len(names) < len(matrix) else matrix
+            matrix = numpy.empty((len(positions), len(vector)), numpy.float32)
+        matrix[position] = vector
+        found[position] = True
+    names = [key for key, is_found in zip(positions, found, strict=True) if is_found]
+    return names, matrix[found] if names and len(names) < len(matrix) else matrix

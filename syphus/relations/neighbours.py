@@ -1,9 +1,9 @@
-"""The nearest of each vector among all of them, by cosine: exact for few vectors, approximate for many.
+"""Find the nearest neighbours of each vector by cosine: exactly for few vectors, approximately for many.
 
 The index is faiss (https://github.com/facebookresearch/faiss): `IndexFlatIP`, and from 20,000 vectors on
-`IndexIVFScalarQuantizer`, which keeps 16-bit floats, sorts them into cells around centroids, and looks only into the
-cells nearest to each vector. How many cells that must be depends on the vectors: it is found out with a sample, whose
-true neighbours are known. The centroids are found with a fixed seed, and each vector is looked up for itself: the same
+`IndexIVFScalarQuantizer`. That one stores 16-bit floats, sorts them into cells around centroids, and searches only the
+cells nearest to each vector. How many cells are needed depends on the vectors: it is measured on a sample whose true
+neighbours are computed. The centroids are found with a fixed seed, and each vector is searched by itself: the same
 vectors give the same neighbours.
 """
 
@@ -23,18 +23,20 @@ if TYPE_CHECKING:
     Numbers = NDArray[numpy.int64]
 
 EXACT_BELOW = 20_000  #: vectors
+TOP = 50  #: nearest neighbours that are looked at
+MAX_NEIGHBOURS = 10  #: that are kept of them
 
 _SEED = 0
-_A_CELL = 100  # vectors, about
-_PROBED = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # cells that are looked into, as few as will do
-_TESTED, _NEAREST, _RECALL = 500, 10, 0.985  # of so many vectors, so many neighbours must be found to this share
-_ROUNDS = 6  # in which the centroids are found
-_SAMPLE = 40  # vectors a centroid that they are found from
-_BLOCK = 4_096  # vectors that are looked up at once
+_CELL_SIZE = 100  # vectors on average
+_PROBED = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # numbers of cells to search: the first that suffices
+_TESTED, _NEAREST, _RECALL = 500, 10, 0.985  # the recall of the 10 nearest of 500 vectors must be this high
+_ROUNDS = 6  # of k-means
+_SAMPLE = 40  # vectors per centroid for k-means
+_BLOCK = 4_096  # vectors that are searched at once
 
 
 def require_libraries() -> None:
-    """Raises `ConfigError` where numpy or faiss is not installed."""
+    """Raise `ConfigError` if numpy or faiss is not installed."""
     try:
         import faiss  # noqa: F401
         import numpy  # noqa: F401
@@ -43,10 +45,11 @@ def require_libraries() -> None:
 
 
 def nearest_neighbours(vectors: Vectors, top: int) -> Numbers:
-    """The numbers of the `top` nearest of each vector, the nearest first, never itself; equal ones by their number.
+    """Return the indices of the `top` nearest of each vector, nearest first, without itself; ties by index.
 
-    `vectors` has a row for each, of any length but 0; they are scaled to length 1 where they stand. A row is shorter
-    where there are not so many, and ends in -1 where an approximate search found no more.
+    `vectors` has shape (count, dimension). Its rows must not be zero; they are scaled to length 1 in place. The result
+    has shape (count, top), or fewer columns if there are too few vectors. A row ends in -1 if an approximate search
+    found fewer.
     """
     import faiss
     import numpy
@@ -59,22 +62,22 @@ def nearest_neighbours(vectors: Vectors, top: int) -> Numbers:
 
 
 def search_index(index: Any, vectors: Vectors, top: int, step: int = 1) -> Numbers:  # Any: faiss comes without types
-    """The `top` nearest of every `step`-th vector in an index that holds them all."""
+    """Return the `top` nearest of every `step`-th vector, in an index of all vectors."""
     import numpy
 
     numbers = numpy.arange(0, len(vectors), step)
-    wanted = min(top + 1, len(vectors))  # it is among them itself
-    found = numpy.empty((len(numbers), wanted - 1), numpy.int64)
+    count = min(top + 1, len(vectors))  # with the vector itself
+    found = numpy.empty((len(numbers), count - 1), numpy.int64)
     for start in range(0, len(numbers), _BLOCK):
         own = numbers[start : start + _BLOCK]
-        scores, near = index.search(vectors[own], wanted)
-        order = numpy.lexsort((near, -scores, (near < 0) | (near == own[:, None])), axis=1)  # itself goes to the end
+        scores, near = index.search(vectors[own], count)
+        order = numpy.lexsort((near, -scores, (near < 0) | (near == own[:, None])), axis=1)  # itself last
         found[start : start + len(own)] = numpy.take_along_axis(near, order, axis=1)[:, :-1]
     return found
 
 
 def exact_index(vectors: Vectors) -> Any:
-    """An exact index of vectors of length 1."""
+    """Return an exact index of vectors of length 1."""
     import faiss
 
     index = faiss.IndexFlatIP(vectors.shape[1])
@@ -83,17 +86,17 @@ def exact_index(vectors: Vectors) -> Any:
 
 
 def approximate_index(vectors: Vectors) -> Any:
-    """An approximate index of vectors of length 1."""
+    """Return an approximate index of vectors of length 1."""
     import faiss
 
     count, dimension = vectors.shape
     index = faiss.IndexIVFScalarQuantizer(
         faiss.IndexFlatIP(dimension),
         dimension,
-        max(1, count // _A_CELL),
+        max(1, count // _CELL_SIZE),
         faiss.ScalarQuantizer.QT_fp16,
         faiss.METRIC_INNER_PRODUCT,
-        False,  # whole vectors, not what is left of them beside their centroid
+        False,  # whole vectors, not residuals
     )
     index.cp.niter, index.cp.seed, index.cp.max_points_per_centroid = _ROUNDS, _SEED, _SAMPLE
     index.train(vectors)
@@ -107,31 +110,22 @@ def approximate_index(vectors: Vectors) -> Any:
 
 
 def recall(found: Numbers, true: Numbers) -> float:
-    """The share of the true neighbours that were found: arrays of shape (vectors, neighbours)."""
+    """Return the share of the true neighbours that were found; both have shape (vectors, neighbours)."""
     hits = sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), true.tolist(), strict=True))
     return hits / true.size
 
 
-# FOLDED from distinct.py:
-# The first of the nearest, without doubles, as the sets of LLaVA in MIMIC-IT were related.
-#
-# There, of the 50 nearest of each pair, itself and what came twice were left out, and the first ten were kept.
-
-TOP = 50  #: of the nearest that are looked at
-KEPT = 10  #: of them that are kept
-
-
 def distinct_neighbours(nearest: Iterable[int], own: int, labels: Sequence[object]) -> list[int]:
-    """Of `nearest`, the nearest first, the first ten whose label neither number `own` nor one before them has.
+    """Return the first ten of `nearest` without duplicates of `own` or of each other, as MIMIC-IT related LLaVA.
 
-    `labels[i]` is what number i is known by: two with the same label are doubles. -1 is nothing.
+    `labels[i]` identifies the content of index i: two with the same label are duplicates. -1 in `nearest` is skipped.
     """
     seen = {labels[own]}
-    kept: list[int] = []
-    for number in nearest:
-        if number >= 0 and labels[number] not in seen:
-            seen.add(labels[number])
-            kept.append(number)
-            if len(kept) == KEPT:
+    chosen: list[int] = []
+    for index in nearest:
+        if index >= 0 and labels[index] not in seen:
+            seen.add(labels[index])
+            chosen.append(index)
+            if len(chosen) == MAX_NEIGHBOURS:
                 break
-    return kept
+    return chosen

@@ -1,8 +1,8 @@
-"""Vectors that a user brings, each with the id of an image.
+"""Read the user's own vectors, each with the id of an image.
 
-    .parquet  a column of text (or pandas' index) with the ids, and one of lists of numbers
+    .parquet  a column of text (or pandas' index) with the ids, and a column of lists of numbers
     .npz      arrays `ids` and `vectors`
-    .npy      the vectors; the ids stand in a file of the same name that ends in .txt, one a line, in UTF-8
+    .npy      the vectors; the ids are in a .txt file of the same name, one per line, UTF-8
 
 Needs numpy, and for Parquet pyarrow.
 """
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ENDINGS = (".parquet", ".npz", ".npy")
-_IDS = 1 << 32  # bytes of a file with ids, at the most
+_MAX_ID_BYTES = 1 << 32  # of a file with ids
 
 
 def read_vectors(path: Path) -> tuple[list[str], NDArray[numpy.float32]]:
-    """The ids and the vectors, an array of shape (ids, dimension). Raises `InputError` with one line."""
+    """Return the ids, and the vectors as an array of shape (ids, dimension). Raises `InputError`."""
     import numpy
 
     if not path.is_file():
@@ -42,13 +42,13 @@ def read_vectors(path: Path) -> tuple[list[str], NDArray[numpy.float32]]:
         raise InputError(f"{path}: can't be read as vectors: {error}") from error
     if vectors.ndim != 2 or not vectors.size or len(ids) != len(vectors):
         shape = " x ".join(map(str, vectors.shape))
-        raise InputError(f"{path}: a vector for each id is expected; there are {len(ids):,} ids, and an array {shape}")
+        raise InputError(f"{path}: one vector per id is expected; there are {len(ids):,} ids, and an array of {shape}")
     if len(set(ids)) != len(ids):
         ((twice, _),) = Counter(ids).most_common(1)
-        raise InputError(f"{path}: {twice} comes twice")
+        raise InputError(f"{path}: {twice} appears twice")
     good = numpy.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
     if not good.all():
-        raise InputError(f"{path}: the vector of {ids[int(good.argmin())]} is not finite, or nothing but 0")
+        raise InputError(f"{path}: the vector of {ids[int(good.argmin())]} is not finite, or zero")
     return ids, vectors
 
 
@@ -65,7 +65,7 @@ def _npy(path: Path) -> tuple[list[str], Any]:
     ids = path.with_suffix(".txt")
     if not ids.is_file():
         raise InputError(f"{path}: {ids.name} with the ids, one a line, is expected beside it")
-    lines = read_text(ids, _IDS).replace("\r\n", "\n").removesuffix("\n").split("\n")
+    lines = read_text(ids, _MAX_ID_BYTES).replace("\r\n", "\n").removesuffix("\n").split("\n")
     return lines, numpy.load(path, allow_pickle=False)
 
 
@@ -93,15 +93,15 @@ def _parquet(path: Path) -> tuple[list[str], Any]:
 
 
 def _check_lengths(ids: Sequence[str | None], lengths: Sequence[int | None]) -> None:
-    """Raises ValueError unless all are there and of one length: laid out in a row, they would be others' otherwise."""
+    """Raise ValueError unless all vectors exist and have one length; flattened, they would shift otherwise."""
     for name, length in zip(ids, lengths, strict=True):
         if name is None:
             raise ValueError("an id is null")
         if length is None:
             raise ValueError(f"the vector of {name} is null")
         if length != lengths[0]:
-            raise ValueError(f"the vector of {name} has another length than that of {ids[0]}")
+            raise ValueError(f"the vector of {name} differs in length from that of {ids[0]}")
 
 
-def _is_list(types: Any, kind: object) -> bool:  # a module without types
+def _is_list(types: Any, kind: object) -> bool:  # pyarrow comes without types
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))

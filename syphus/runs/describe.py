@@ -1,4 +1,9 @@
-"""The command `describe`: task descriptions from a sample of a run's pairs."""
+"""The command `describe`: have the model describe the task of a run's pairs, from a sample of them.
+
+This is the `task_description` of MIMIC-IT's data yaml. There are two texts, as in the journal version of the paper
+(section 6.5): which content the pairs cover, which abilities they need, which form the answers have, in fewer than 100
+words and in fewer than 500.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +32,9 @@ from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import short_path
 from syphus.types import BYTES_PER_TOKEN, Completion, Message, Outcome, Pair, Query, Request, State, is_simulated
 
-# FOLDED from describe.py:
-# What a dataset teaches, described from a sample of its pairs: the `task_description` of MIMIC-IT's data yaml.
-#
-# Two texts, as in the journal version of the paper (section 6.5): what the pairs cover, which abilities they need, what
-# form the answers have; in fewer than 100 words, and in fewer than 500.
-
 KEYS = ("Short", "Long")
 MAX_WORDS = {"Short": 100, "Long": 500}
-MAX_TOKENS = 2048  #: of the pairs that are shown
+MAX_TOKENS = 2048  #: of the pairs that the model sees
 
 _SYSTEM = """\
 You describe what a dataset for training vision-language models teaches. You are shown some of its pairs of a question \
@@ -52,12 +51,12 @@ _AGAIN = "That answer can't be used: {}. Answer again, in exactly the form that 
 
 
 def description_query(pairs: Sequence[Pair]) -> Query:
-    """A sample of pairs as the one query of this stage."""
+    """Return a sample of pairs as the one query of this stage."""
     return Query("task description", render_pairs(pairs))
 
 
 class DescribeStage:
-    """Asks for both texts; they are kept as the `detail` of the outcome, under their keys."""
+    """Asks for both texts, and stores them as the `detail` of the outcome, under their keys."""
 
     name = "describe"
 
@@ -65,7 +64,7 @@ class DescribeStage:
         self._request_builder = request_builder
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
-        """The task, then the pairs; after an answer that was no good, also that and what was wrong."""
+        """Return the task and the pairs; after an unusable answer, also that answer and what was wrong with it."""
         messages = [Message(role="system", content=_SYSTEM), Message(role="user", content=row.query.text)]
         if last is not None and row.reason:
             messages.append(Message(role="assistant", content=last.completion.text))
@@ -73,13 +72,13 @@ class DescribeStage:
         return self._request_builder.request(messages, row.used)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002 - there is one row
-        """Both texts, or why not."""
+        """Accept both texts, or say what is wrong."""
         outcome = unusable_outcome(completion)
         if outcome is not None:
             return Judgement(outcome, ask_again=outcome.state in (State.REFUSED, State.INVALID))
         read = parse_keyed_lines(completion.text, KEYS)
         problems = [*read.problems] or [
-            f"{key} has {count} words, at most {MAX_WORDS[key]} are wanted"
+            f"{key} has {count} words, at most {MAX_WORDS[key]} are allowed"
             for key in KEYS
             if (count := len(read.texts[key].split())) > MAX_WORDS[key]
         ]
@@ -88,16 +87,16 @@ class DescribeStage:
         return Judgement(Outcome(State.OK, detail="\n".join(f"{key}: {read.texts[key]}" for key in KEYS)))
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - no pairs
-        """None."""
+        """Return no lines."""
         return ""
 
     def adapt(self, parameter: str) -> bool:
-        """Does without a sampling parameter that the model does not take."""
+        """Stop sending a sampling parameter that the model does not accept; False if it was not sent."""
         return self._request_builder.adapt(parameter)
 
 
 class DescriptionResult(NamedTuple):
-    """Both texts, the files that have them now, and whether no model has written them."""
+    """Both texts, the files that they were written to, and whether they are simulated."""
 
     short: str
     long: str
@@ -108,12 +107,13 @@ class DescriptionResult(NamedTuple):
 def describe(
     options: Options, count: int, into: str, environ: Mapping[str, str], observer: Observer
 ) -> DescriptionResult:
-    """Asks about at most `count` pairs of the run, drawn by `--seed`, and about no more than 2,048 tokens of them.
+    """Ask about at most `count` random pairs of the run, with at most 2,048 tokens; `--seed` draws them.
 
-    Raises the `SyphusError` that stopped it: `RunError` where there are no pairs.
+    `into` is a data yaml that gets the descriptions, or "". Raises the `SyphusError` that stopped it: `RunError` if
+    there are no pairs.
     """
     if count < 1:
-        raise ConfigError(f"--sample {count}: a number from 1 on is needed.")
+        raise ConfigError(f"--sample {count}: it must be at least 1.")
     if into and not Path(into).is_file():
         raise ConfigError(f"--into {into}: there is no such file; `mix` writes one.")
     prepared = prepare(options, environ)
@@ -122,8 +122,8 @@ def describe(
     open_for_reading(folder).close()  # a folder that is no run must not become one
     with open_run_folder(folder) as store:
         refuse_mixing(store, options.offline)
-        told = _ask(prepared, store, count, observer)
-        texts, simulated = parse_keyed_lines(told.detail, KEYS).texts, is_simulated(told.model)
+        answer = _ask(prepared, store, count, observer)
+        texts, simulated = parse_keyed_lines(answer.detail, KEYS).texts, is_simulated(answer.model)
         files = [write_description(folder, texts["Short"], texts["Long"], simulated)]
     if into:
         add_description(Path(into), folder)
@@ -141,7 +141,7 @@ def _ask(prepared: PreparedRun, store: Store, count: int, observer: Observer) ->
     accept_input(store, stage.name)
     report = runner.report(stage.name)
     if report.counts.states[State.PENDING]:
-        observer.say(f"One request about {len(pairs)} of the run's pairs, and one more where its answer is no good.")
+        observer.say(f"One request about {len(pairs)} of the run's pairs, and one more if its answer is unusable.")
         settings = {
             **runner.request_builder.parameters,
             "model": runner.request_builder.model,
@@ -149,22 +149,22 @@ def _ask(prepared: PreparedRun, store: Store, count: int, observer: Observer) ->
         }
         if stopped_by := runner.run(stage, settings, report):
             raise stopped_by
-    (told,) = answered_queries(store, stage.name)
-    if told.state is not State.OK:
-        raise UnsatisfactoryError(f"No description came of it: {told.reason}. Another --seed asks about other pairs.")
-    return told
+    (answer,) = answered_queries(store, stage.name)
+    if answer.state is not State.OK:
+        raise UnsatisfactoryError(f"No usable description: {answer.reason}. Another --seed draws other pairs.")
+    return answer
 
 
 def _sample(store: Store, count: int, seed: int) -> Iterator[Pair]:
-    """Pairs drawn by lot, as many as there is room for; the same for a seed."""
+    """Yield random pairs, as many as fit into the token limit; the same for the same seed."""
 
-    def lots() -> Iterator[tuple[bytes, str, Pair]]:
+    def ranked() -> Iterator[tuple[bytes, str, Pair]]:
         for result in accepted(store, GenerateStage.name):
             for pair in result.pairs:
                 yield hashlib.blake2b(f"{seed}\0{pair.id}".encode(), digest_size=8).digest(), pair.id, pair.as_pair()
 
     left = MAX_TOKENS
-    for _, _, pair in heapq.nsmallest(count, lots(), key=lambda each: each[:2]):
+    for _, _, pair in heapq.nsmallest(count, ranked(), key=lambda each: each[:2]):
         left -= len(render_pairs([pair]).encode()) // BYTES_PER_TOKEN + 1
         if left >= 0:
             yield pair

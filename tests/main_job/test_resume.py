@@ -235,7 +235,7 @@ def test_a_changed_parser_reads_every_answer_again_and_asks_for_none(tmp_path: P
         plugin.write_text(source + strict, "utf-8")
         stricter = run_rows(tmp_path, simulated.url, TEXTS, **shared)
         assert (stricter.exit_code, stricter.states) == (1, {OK: 3, INVALID: 1})
-        assert any("1 differ now" in line for line in stricter.lines)
+        assert any("1 outcome changed" in line for line in stricter.lines)
         assert in_order(stricter) == ["a", "c", "d"]
         plugin.write_text(source, "utf-8")
         again = run_rows(tmp_path, simulated.url, TEXTS, **shared)

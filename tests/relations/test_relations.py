@@ -354,9 +354,7 @@ def test_images_without_a_vector_are_told(tmp_path: Path) -> None:
     few = {name: VECTORS[name] for name in ("I1", "I2")}
     ran = talk(tmp_path, relate=Relation.IMAGE, image_embeddings=write_vectors(tmp_path / "v.npz", few))
     assert contexts(ran)["k3_1"] == []
-    assert (
-        "nearest by image: 2 vectors compared; 1 pair has no context, for want of a vector or of others." in ran.lines
-    )
+    assert "nearest by image: 2 vectors compared; 1 pair has no context: no vector or neighbour found." in ran.lines
 
 
 def test_vectors_that_can_not_be_used_are_refused_with_the_file(tmp_path: Path) -> None:
@@ -365,11 +363,11 @@ def test_vectors_that_can_not_be_used_are_refused_with_the_file(tmp_path: Path) 
         "v.csv": "read from .parquet, .npz, .npy",
         "text.npz": "can't be read as vectors",
         "lonely.npy": "lonely.txt with the ids",
-        "twice.npy": "I1 comes twice",
+        "twice.npy": "I1 appears twice",
         "short.npy": "there are 1 ids, and an array 2 x 2",
-        "zero.npy": "the vector of I2 is not finite, or nothing but 0",
-        "nan.npy": "the vector of I1 is not finite, or nothing but 0",
-        "ragged.parquet": "the vector of c has another length than that of a",
+        "zero.npy": "the vector of I2 is not finite, or zero",
+        "nan.npy": "the vector of I1 is not finite, or zero",
+        "ragged.parquet": "the vector of c differs in length from that of a",
         "null first.parquet": "the vector of a is null",
         "null.parquet": "the vector of d is null",
         "null as id.parquet": "an id is null",
@@ -432,7 +430,7 @@ def test_what_a_train_file_names_and_is_not_there_is_told_line_by_line(tmp_path:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"a": [], "a": []}', "a comes twice"),
+        ('{"a": [], "a": []}', "a appears twice"),
         ('{"a": "b"}', "a: the context must be a list of ids; this is text"),
         ("[3]", "a list of ids is expected; this is a whole number"),
         ("{}", "names no pairs"),
