@@ -27,7 +27,6 @@ from syphus.answers.cleaning import (
     numbers_of_the_annotation,
     pairs_between,
 )
-from syphus.answers.cleaning import general_rules as leaks
 from syphus.answers.cleaning.rules import distinctive_texts
 from syphus.types import PromptImage, State
 
@@ -341,7 +340,6 @@ FOUND = [
 
 
 def test_a_quick_look_never_misses_what_the_pattern_finds() -> None:
-    assert [leak for leak in LEAKS if not any(word in leak.lower() for word in leaks._LEAK_NEEDS)] == []
     for rule in SHIPPED:
         found = [text for text in FOUND if re.search(rule.pattern, text, re.IGNORECASE)]
         assert found, rule

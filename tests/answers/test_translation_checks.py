@@ -12,7 +12,6 @@ from damaged_translations import DAMAGES, MORE_DAMAGES, Damage, damaged, samples
 
 from syphus.answers.translation import (
     LANGUAGES,
-    REASONS,
     CheckResult,
     Language,
     PairFeatures,
@@ -442,7 +441,7 @@ def page_check(code: str, english: str, translated: str) -> list[str]:
 
 def test_the_page_has_an_example_of_every_reason() -> None:
     shown = [reason for reason, *_ in examples("The reasons")]
-    assert shown == [str(reason) for reason in REASONS if reason is not Reason.TERMS]
+    assert shown == [str(reason) for reason in Reason if reason is not Reason.TERMS]
 
 
 @pytest.mark.parametrize("example", examples("The reasons"), ids=lambda example: example[0])

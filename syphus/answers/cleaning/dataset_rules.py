@@ -129,8 +129,8 @@ def pairs_between(least: int, most: int | None = None) -> Rule:
         if most is not None and len(pairs) > most:
             yield f"{len(pairs)} of at most {most}"
 
-    wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
-    return Check(f"not {wanted} pair{'' if wanted == '1' else 's'}", find)
+    expected = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+    return Check(f"not {expected} pair{'' if expected == '1' else 's'}", find)
 
 
 def answers_of_words(least: int, most: int) -> Rule:

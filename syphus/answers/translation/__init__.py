@@ -20,11 +20,10 @@ from syphus.answers.translation.check import check_translation
 from syphus.answers.translation.features import PairFeatures
 from syphus.answers.translation.identify import is_english, require_identifier
 from syphus.answers.translation.languages import LANGUAGES, Language
-from syphus.answers.translation.types import REASONS, CheckResult, Place, Reason, Term, Translatable, TranslationFault
+from syphus.answers.translation.types import CheckResult, Place, Reason, Term, Translatable, TranslationFault
 
 __all__ = [
     "LANGUAGES",
-    "REASONS",
     "CheckResult",
     "Language",
     "PairFeatures",

@@ -209,11 +209,11 @@ def _are_same(source: PairFeatures, instruction: TextFeatures, answer: TextFeatu
 def _are_merged(source: PairFeatures, instruction: TextFeatures, answer: TextFeatures) -> bool:
     """Return whether one field contains the other's text, more often than in the source."""
     first, second = instruction.normalized, answer.normalized
-    question, said = source.instruction.normalized, source.answer.normalized
+    source_first, source_second = source.instruction.normalized, source.answer.normalized
     if len(first) >= _MIN_MERGED and first in second:
-        return question not in said
+        return source_first not in source_second
     if len(second) >= _MIN_MERGED:
-        return first.count(second) > question.count(said)
+        return first.count(second) > source_first.count(source_second)
     # a short answer after its question
     return (
         bool(second)
@@ -256,11 +256,11 @@ def find_missing_terms(source: str, text: str, terms: Sequence[Term], code: str)
     """Yield the terms of the source that the translation does not write as the glossary does."""
     folded = ""  # computed for the first term that is in the source
     for term in terms:
-        wanted = term.translations.get(code)
-        if wanted and _term_pattern(term.source).search(source):
+        expected = term.translations.get(code)
+        if expected and _term_pattern(term.source).search(source):
             folded = folded or _fold(text)
-            if not _contains_term(folded, _fold(wanted)):
-                yield f"{term.source} is to be {wanted}"
+            if not _contains_term(folded, _fold(expected)):
+                yield f"{term.source} is to be {expected}"
 
 
 @lru_cache(maxsize=4096)
@@ -278,19 +278,19 @@ def _fold(text: str) -> str:
     return unicodedata.normalize("NFC", bare)
 
 
-def _contains_term(text: str, wanted: str) -> bool:
-    if wanted in text or wanted.replace(" ", "") in text.replace(" ", ""):
+def _contains_term(text: str, term: str) -> bool:
+    if term in text or term.replace(" ", "") in text.replace(" ", ""):
         return True
-    words, parts = _WORD.findall(text), _WORD.findall(wanted)
+    words, parts = _WORD.findall(text), _WORD.findall(term)
     return bool(parts) and all(_contains_inflected(each, words) for each in parts)
 
 
-def _contains_inflected(wanted: str, words: list[str]) -> bool:
+def _contains_inflected(expected: str, words: list[str]) -> bool:
     """Return whether a word is there with another ending, or, in Arabic, with an article or a particle before it."""
-    stem = wanted[: max(_MIN_STEM, len(wanted) - _ENDING)] if len(wanted) > _MIN_STEM else wanted
-    if _ARABIC.search(wanted):
+    stem = expected[: max(_MIN_STEM, len(expected) - _ENDING)] if len(expected) > _MIN_STEM else expected
+    if _ARABIC.search(expected):
         bare = stem.removeprefix("ال")
         return any(bare in word for word in words)
-    if wanted.isascii() or unicodedata.name(wanted[0], "").startswith("LATIN"):
-        return any(word.startswith(stem) and abs(len(word) - len(wanted)) <= _ENDING for word in words)
-    return any(wanted in word for word in words)
+    if expected.isascii() or unicodedata.name(expected[0], "").startswith("LATIN"):
+        return any(word.startswith(stem) and abs(len(word) - len(expected)) <= _ENDING for word in words)
+    return any(expected in word for word in words)

@@ -64,8 +64,10 @@ def is_english(*texts: str) -> bool:
 
     A text is not English if it has no Latin letters, or is certainly in another language.
     """
-    said = [text for text in texts if any(map(str.isalpha, text))]
-    return not said or any(_LATIN.search(text) and identify(text, "en").matches is not False for text in said)
+    with_letters = [text for text in texts if any(map(str.isalpha, text))]
+    return not with_letters or any(
+        _LATIN.search(text) and identify(text, "en").matches is not False for text in with_letters
+    )
 
 
 def identify(text: str, code: str) -> Identification:

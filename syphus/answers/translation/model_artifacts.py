@@ -40,10 +40,10 @@ _MARGIN = 160  # characters at either end in which comments are searched for
 
 
 @cache
-def _comment_pattern(own: tuple[str, ...], said: frozenset[int]) -> re.Pattern[str]:
-    """Return the pattern of comments for a source that itself matches those in `said`."""
-    english = [pattern for number, (pattern, _) in enumerate(_ENGLISH_COMMENTS) if number not in said]
-    return re.compile("|".join((*english, *(own if 0 not in said else ()))) or r"(?!)", re.I)
+def _comment_pattern(own: tuple[str, ...], allowed: frozenset[int]) -> re.Pattern[str]:
+    """Return the pattern of comments, without the English ones in `allowed`, which the source matches itself."""
+    english = [pattern for number, (pattern, _) in enumerate(_ENGLISH_COMMENTS) if number not in allowed]
+    return re.compile("|".join((*english, *(own if 0 not in allowed else ()))) or r"(?!)", re.I)
 
 
 class SourceArtifacts:

@@ -68,8 +68,7 @@ class SourceNumbers:
     __slots__ = ("counts", "digits", "parts", "possible", "times", "words")
 
     def __init__(self, text: str) -> None:
-        small = text.lower()
-        words = _WORD.findall(small)
+        words = _WORD.findall(text.lower())
         self.counts, self.parts = _read_words(words)
         self.words = frozenset(self.counts)
         self.possible = _possible_values(words, self.words)

@@ -5,117 +5,64 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Literal
 
 
 class Reason(StrEnum):
     """What can be wrong with a translation, from the most to the least severe. The values are stored and counted."""
 
-    EMPTY = "empty"
-    JSON = "left-over JSON"
-    ESCAPED = "escaped characters"
-    SWAPPED = "instruction and answer swapped"
-    MERGED = "instruction and answer in one"
-    COPIED = "copy of the source"
-    WRONG_SCRIPT = "wrong script"
-    WRONG_LANGUAGE = "wrong language"
-    COMMENT = "comment of the model"
-    ANSWERED = "answered instead of translated"
-    TOO_SHORT = "too short"
-    TOO_LONG = "too long"
-    CUT_OFF = "cut off"
-    PLACEHOLDERS = "placeholders"
-    CODE = "code"
-    LINKS = "links"
-    TIMES = "times"
-    NUMBERS = "numbers"
-    UNITS = "units"
-    CHOICES = "choices"
-    LAYOUT = "layout"
-    QUOTES = "quotes"
-    EMOJI = "emoji"
-    TERMS = "terms"
+    EMPTY = "empty"  #: nothing is there, or only dots
+    JSON = "left-over JSON"  #: keys, braces or quotes of the structured answer are in the text
+    ESCAPED = "escaped characters"  #: escapes (\\u4f60, &amp;, %20) that are not in the source, or invisible characters
+    SWAPPED = "instruction and answer swapped"  #: each field has the text of the other one
+    MERGED = "instruction and answer in one"  #: one field has both texts, or both have the same
+    COPIED = "copy of the source"  #: the English text, or a part of it, is untranslated
+    WRONG_SCRIPT = "wrong script"  #: the text is not in the script of the language
+    WRONG_LANGUAGE = "wrong language"  #: the text is in another language
+    COMMENT = "comment of the model"  #: the model adds something of its own ("Here is the translation:")
+    ANSWERED = "answered instead of translated"  #: a question in the source, but not in the translation
+    TOO_SHORT = "too short"  #: much shorter than usual in this language
+    TOO_LONG = "too long"  #: much longer than usual in this language, or everything is there twice
+    CUT_OFF = "cut off"  #: the text stops before its end
+    PLACEHOLDERS = "placeholders"  #: a placeholder ({name}, %s, <image>, [1], $x$) is missing, changed or new
+    CODE = "code"  #: code between backticks is not that of the source
+    LINKS = "links"  #: a web or e-mail address is missing, changed or new
+    TIMES = "times"  #: a time or timestamp is missing, changed or new
+    NUMBERS = "numbers"  #: a number is missing, changed or new
+    UNITS = "units"  #: a number has another unit
+    CHOICES = "choices"  #: the letters or numbers of choices are not those of the source
+    LAYOUT = "layout"  #: lines, list items, headings or markup are not those of the source
+    QUOTES = "quotes"  #: a quote is no longer quoted, or something new is
+    EMOJI = "emoji"  #: an emoji is missing, changed or new
+    TERMS = "terms"  #: a term is not written as in the glossary
 
 
-class ReasonText(NamedTuple):
-    """A reason in words: `meaning` is for people, `advice` is for the model when it is asked again."""
-
-    meaning: str
-    advice: str
-
-
-REASONS: dict[Reason, ReasonText] = {
-    Reason.EMPTY: ReasonText("Nothing is there, or only dots.", "Translate the whole text."),
-    Reason.JSON: ReasonText(
-        "Keys, braces or quotes of the structured answer are inside of the text.",
-        "Write only the translated text into the field, without JSON inside of it.",
-    ),
-    Reason.ESCAPED: ReasonText(
-        "Characters are escaped (\\u4f60, &amp;, %20) that the source writes as they are, or cannot be seen at all.",
-        "Write every character as itself, never escaped, and none that cannot be seen.",
-    ),
-    Reason.SWAPPED: ReasonText(
-        "The instruction stands where the answer belongs, and the answer where the instruction does.",
-        "Translate the instruction in its own field and the answer in its own.",
-    ),
-    Reason.MERGED: ReasonText(
-        "One field holds both texts, or both hold the same.",
-        "Keep instruction and answer apart: each field holds the translation of its own text alone.",
-    ),
-    Reason.COPIED: ReasonText(
-        "The English text, or a good part of it, stands there untranslated.", "Translate it; do not repeat the English."
-    ),
-    Reason.WRONG_SCRIPT: ReasonText(
-        "The text is not written in the script of the language.", "Write in the language and script asked for."
-    ),
-    Reason.WRONG_LANGUAGE: ReasonText(
-        "The text is in another language.", "Write in the language asked for, and no other."
-    ),
-    Reason.COMMENT: ReasonText(
-        'The model says something of its own ("Here is the translation:").',
-        "Write the translation alone, with nothing before or after it.",
-    ),
-    Reason.ANSWERED: ReasonText(
-        "The instruction is a question in the source, and here it is something else.",
-        "Do not answer the question: translate it, so that it stays a question.",
-    ),
-    Reason.TOO_SHORT: ReasonText(
-        "Much shorter than such a text is in this language.", "Translate all of it, to the end."
-    ),
-    Reason.TOO_LONG: ReasonText(
-        "Much longer than such a text is in this language.", "Add nothing that the text does not say."
-    ),
-    Reason.CUT_OFF: ReasonText("The text stops before its end.", "Translate all of it, to the last word."),
-    Reason.PLACEHOLDERS: ReasonText(
-        "A placeholder ({name}, %s, <image>, [1], $x$) is missing, changed or new.",
-        "Keep placeholders exactly as they are in the source.",
-    ),
-    Reason.CODE: ReasonText(
-        "Code between backticks is not the code of the source.", "Keep code exactly as it is, untranslated."
-    ),
-    Reason.LINKS: ReasonText(
-        "A web or e-mail address is missing, changed or new.", "Keep addresses exactly as they are."
-    ),
-    Reason.TIMES: ReasonText(
-        "A time or timestamp is missing, changed or new.", "Keep all times and timestamps as they are."
-    ),
-    Reason.NUMBERS: ReasonText("A number is missing, changed or new.", "Keep all numbers as they are."),
-    Reason.UNITS: ReasonText("The unit of a number is another one.", "Keep all units; convert nothing."),
-    Reason.CHOICES: ReasonText(
-        "The letters or numbers of the choices are not those of the source.",
-        "Keep the letters or numbers of the choices.",
-    ),
-    Reason.LAYOUT: ReasonText(
-        "Lines, list items, headings or markup are not those of the source.",
-        "Keep line breaks, lists, headings, bold and other markup as they are.",
-    ),
-    Reason.QUOTES: ReasonText(
-        "What is in quotes is no longer, or something new is.", "Keep quotes around what is quoted."
-    ),
-    Reason.EMOJI: ReasonText("An emoji is missing, changed or new.", "Keep every emoji."),
-    Reason.TERMS: ReasonText(
-        "A term of the glossary is not written as it is there.", "Write the terms as the glossary does."
-    ),
+#: The feedback to the model for each reason when it is asked again. Requests contain these texts: do not change them.
+ADVICE: dict[Reason, str] = {
+    Reason.EMPTY: "Translate the whole text.",
+    Reason.JSON: "Write only the translated text into the field, without JSON inside of it.",
+    Reason.ESCAPED: "Write every character as itself, never escaped, and none that cannot be seen.",
+    Reason.SWAPPED: "Translate the instruction in its own field and the answer in its own.",
+    Reason.MERGED: "Keep instruction and answer apart: each field holds the translation of its own text alone.",
+    Reason.COPIED: "Translate it; do not repeat the English.",
+    Reason.WRONG_SCRIPT: "Write in the language and script asked for.",
+    Reason.WRONG_LANGUAGE: "Write in the language asked for, and no other.",
+    Reason.COMMENT: "Write the translation alone, with nothing before or after it.",
+    Reason.ANSWERED: "Do not answer the question: translate it, so that it stays a question.",
+    Reason.TOO_SHORT: "Translate all of it, to the end.",
+    Reason.TOO_LONG: "Add nothing that the text does not say.",
+    Reason.CUT_OFF: "Translate all of it, to the last word.",
+    Reason.PLACEHOLDERS: "Keep placeholders exactly as they are in the source.",
+    Reason.CODE: "Keep code exactly as it is, untranslated.",
+    Reason.LINKS: "Keep addresses exactly as they are.",
+    Reason.TIMES: "Keep all times and timestamps as they are.",
+    Reason.NUMBERS: "Keep all numbers as they are.",
+    Reason.UNITS: "Keep all units; convert nothing.",
+    Reason.CHOICES: "Keep the letters or numbers of the choices.",
+    Reason.LAYOUT: "Keep line breaks, lists, headings, bold and other markup as they are.",
+    Reason.QUOTES: "Keep quotes around what is quoted.",
+    Reason.EMOJI: "Keep every emoji.",
+    Reason.TERMS: "Write the terms as the glossary does.",
 }
 
 
@@ -142,7 +89,7 @@ class TranslationFault:
     def feedback(self) -> str:
         """The feedback for the model when it is asked again, in English: place, advice, detail."""
         place = "instruction and answer" if self.place == "both" else self.place
-        return f"{place}: {REASONS[self.reason].advice}" + (f" ({self.detail})" if self.detail else "")
+        return f"{place}: {ADVICE[self.reason]}" + (f" ({self.detail})" if self.detail else "")
 
 
 @dataclass(frozen=True, slots=True)

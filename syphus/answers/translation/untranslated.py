@@ -68,13 +68,13 @@ def _is_ordinary(word: str) -> bool:
     return word in _ORDINARY or word in _NAME_PARTICLES or word.removesuffix("s") in _ORDINARY
 
 
-def word_sequences(in_words: list[str]) -> frozenset[tuple[str, ...]]:
+def word_sequences(words: list[str]) -> frozenset[tuple[str, ...]]:
     """Return all sequences of consecutive words in lower case, without mostly capitalised ones (names and titles)."""
-    small = [word.lower() for word in in_words]
+    lowered = [word.lower() for word in words]
     return frozenset(
-        tuple(small[i : i + _SEQUENCE_LENGTH])
-        for i in range(len(small) - _SEQUENCE_LENGTH + 1)
-        if sum(word[0].islower() for word in in_words[i : i + _SEQUENCE_LENGTH]) > _SEQUENCE_LENGTH // 2
+        tuple(lowered[i : i + _SEQUENCE_LENGTH])
+        for i in range(len(lowered) - _SEQUENCE_LENGTH + 1)
+        if sum(word[0].islower() for word in words[i : i + _SEQUENCE_LENGTH]) > _SEQUENCE_LENGTH // 2
     )
 
 
@@ -88,11 +88,13 @@ class EnglishFingerprint:
     __slots__ = ("function_word_sequences", "may_stay", "sequences", "whole")
 
     def __init__(self, text: str, unquoted: str) -> None:
-        found = split_words(unquoted)
-        self.may_stay = may_stay_untranslated(found) if unquoted.strip() == text.strip() else not found
-        self.whole = () if self.may_stay else tuple(word.lower() for word in found)
-        self.sequences = word_sequences(found)
-        self.function_word_sequences = frozenset(run for run in self.sequences if not _FUNCTION_WORDS.isdisjoint(run))
+        words = split_words(unquoted)
+        self.may_stay = may_stay_untranslated(words) if unquoted.strip() == text.strip() else not words
+        self.whole = () if self.may_stay else tuple(word.lower() for word in words)
+        self.sequences = word_sequences(words)
+        self.function_word_sequences = frozenset(
+            each for each in self.sequences if not _FUNCTION_WORDS.isdisjoint(each)
+        )
 
 
 def find_untranslated(source: EnglishFingerprint, unquoted: str, latin: bool) -> str:
@@ -100,13 +102,13 @@ def find_untranslated(source: EnglishFingerprint, unquoted: str, latin: bool) ->
 
     `latin` says that the language is written in Latin script, where more may be the same by chance.
     """
-    known, least = (source.function_word_sequences, _MIN_WHOLE) if latin else (source.sequences, 1)
-    small = (_WORD if latin else _ENGLISH_WORD).findall(unquoted.lower())
-    for run in zip(*(small[i:] for i in range(_SEQUENCE_LENGTH)), strict=False) if known else ():
-        if run in known:
-            return " ".join(run)
+    known, min_whole = (source.function_word_sequences, _MIN_WHOLE) if latin else (source.sequences, 1)
+    lowered = (_WORD if latin else _ENGLISH_WORD).findall(unquoted.lower())
+    for sequence in zip(*(lowered[i:] for i in range(_SEQUENCE_LENGTH)), strict=False) if known else ():
+        if sequence in known:
+            return " ".join(sequence)
     length = len(source.whole)
-    if least <= length <= len(small) and length < 2 * _SEQUENCE_LENGTH:  # a longer text is found by its sequences
+    if min_whole <= length <= len(lowered) and length < 2 * _SEQUENCE_LENGTH:  # a longer text is found by its sequences
         whole = " ".join(source.whole)
-        return whole if f" {whole} " in f" {' '.join(small)} " else ""
+        return whole if f" {whole} " in f" {' '.join(lowered)} " else ""
     return ""
