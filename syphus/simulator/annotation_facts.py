@@ -1,8 +1,8 @@
-"""What an annotation says, as plain sentences, and what each sentence is about.
+"""The sentences of an annotation, and what each of them is about.
 
-Annotations differ: a sentence a line, numbered captions, `key: value` lines, JSON lists of captions, boxes. Only the
-sentences are used; times, boxes, tags and instructions that travel with an annotation are left out, so that the made-up
-text stays clean.
+Annotations differ: one sentence per line, numbered captions, `key: value` lines, JSON lists of captions, boxes. Only
+the sentences are used. Times, boxes, tags and instructions that come with an annotation are left out, so that answers
+stay clean.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 
 import orjson
 
-MOST_FACTS = 12
-_LONGEST = 300  # characters of a sentence that are used
+MAX_FACTS = 12
+_MAX_CHARACTERS = 300  # of a sentence; the rest is cut off
 
 _LINE = re.compile(r"\s*(?:[-*•]|\d+[.)])?\s*(?:([A-Za-z_][\w-]*(?: [\w-]+)?)\s*:\s*)?(.*?)\s*$")
-_ENDS = "!?\u3002\uff01\uff1f"  # with the full-width full stop, exclamation and question mark
+_ENDS = "!?\u3002\uff01\uff1f"  # and the full-width full stop, exclamation and question marks
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])\s*(?=\S)")
-_CANDIDATE = " - Human role: "  # what could be done in a scene is not what is there
+_CANDIDATE = " - Human role: "  # an activity that is possible in a scene, and not a fact
 _BOX = re.compile(r"\[[\d\s.,-]+\]$")
 _INSTRUCTION = re.compile(
     r"\b(questions?|answers?|please|you (?:should|must|are)|do not|don't|generate|instructions?|format|json"
@@ -51,43 +51,43 @@ _PRONOUNS = frozenset({"he", "she", "it", "they", "we", "i", "you", "this", "the
 
 
 def extract_facts(annotation: str) -> list[str]:
-    """The sentences of `annotation`, at most `MOST_FACTS`, each with a capital letter and a full stop.
+    """Return the sentences of `annotation`, at most `MAX_FACTS`, each with a capital letter and a full stop.
 
-    Where it has no sentences but names objects (`pizza: [51.2, 460.8, 206.3, 115.9]`), one sentence for each of those.
+    If it has no sentences but names objects (`pizza: [51.2, 460.8, 206.3, 115.9]`), return one sentence per object.
     """
     found: list[str] = []
-    things: list[str] = []
+    objects: list[str] = []
     for line in annotation.splitlines():
         match = _LINE.match(line)
         key, value = (match[1] or "", match[2]) if match else ("", line)
         if _BOX.search(value):
-            things.append(key)
+            objects.append(key)
         elif _CANDIDATE in line:
             continue
         elif key.lower() not in _SKIPPED_KEYS:
             found += [text for text in _sentences(value) if _usable(text)]
-        if len(found) >= MOST_FACTS:
+        if len(found) >= MAX_FACTS:
             break
-    found = found or [f"There is a {thing} in the picture" for thing in dict.fromkeys(things) if thing]
-    return [_tidy(text) for text in dict.fromkeys(found)][:MOST_FACTS]
+    found = found or [f"There is a {name} in the picture" for name in dict.fromkeys(objects) if name]
+    return [_tidy(text) for text in dict.fromkeys(found)][:MAX_FACTS]
 
 
 def subject(fact: str) -> str:
-    """The noun phrase that `fact` is about, with "the": "The blue car has moved." is about "the blue car"."""
+    """Return the noun phrase that `fact` is about: "the blue car" for "The blue car has moved."."""
     existential = _EXISTENTIAL.search(fact)
     words = (fact[existential.end() :] if existential else fact).rstrip(".!?").split()
-    taken = list(_noun_phrase(words))
-    if taken and taken[0].lower() in _ARTICLES:
-        del taken[0]
-    if not taken or taken[0].lower() in _PRONOUNS or not taken[0].isascii():
+    phrase = list(_noun_phrase(words))
+    if phrase and phrase[0].lower() in _ARTICLES:
+        del phrase[0]
+    if not phrase or phrase[0].lower() in _PRONOUNS or not phrase[0].isascii():
         return "the scene"
-    if len(taken[0]) == 1 and taken[0].isupper():  # "C opens the door": narrations name people by a letter
+    if len(phrase[0]) == 1 and phrase[0].isupper():  # "C opens the door": narrations name people by a letter
         return "the person"
-    return "the " + " ".join([taken[0].lower() if taken[0].istitle() else taken[0], *taken[1:]])
+    return "the " + " ".join([phrase[0].lower() if phrase[0].istitle() else phrase[0], *phrase[1:]])
 
 
 def denies_change(fact: str) -> bool:
-    """Whether `fact` says that there is nothing to tell ("There are no differences.")."""
+    """Return whether `fact` says that nothing has changed ("There are no differences.")."""
     return _NEGATION.search(fact) is not None
 
 
@@ -111,21 +111,21 @@ def _usable(text: str) -> bool:
 
 
 def _tidy(text: str) -> str:
-    text = " ".join(text.split())[:_LONGEST].rstrip(" ,;:.")
+    text = " ".join(text.split())[:_MAX_CHARACTERS].rstrip(" ,;:.")
     end = "" if text[-1] in _ENDS else "."
     return text[0].upper() + text[1:] + end
 
 
 def _noun_phrase(words: list[str]) -> Iterator[str]:
-    """The words up to the first verb or preposition; only the first noun where there is none among the first five."""
-    stop = next((place for place, word in enumerate(words[:6]) if _ends_phrase(place, word)), None)
+    """Return the words up to the first verb or preposition; only the first noun if none is among the first six."""
+    stop = next((position for position, word in enumerate(words[:6]) if _ends_phrase(position, word)), None)
     if stop is None:
         stop = 2 if words and words[0].lower() in _ARTICLES else 1
     return (word.strip(",;:\"'()") for word in words[:stop])
 
 
-def _ends_phrase(place: int, word: str) -> bool:
+def _ends_phrase(position: int, word: str) -> bool:
     bare = word.lower().strip(",;:\"'()")
     if bare in _STOP or word.endswith(","):
         return True
-    return place > 1 and bare.endswith("ing") and bare not in _ING_NOUNS
+    return position > 1 and bare.endswith("ing") and bare not in _ING_NOUNS

@@ -1,6 +1,4 @@
-"""The door: who may ask, for which model, with which parameters. Wrong requests are answered as OpenAI or Azure answer
-them.
-"""
+"""Check the key, route, model and parameters of a request. A wrong request gets the error of OpenAI or Azure."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ _NO_KEY = (
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks, and by which route. `deployment` and `api_version` are "" on the OpenAI route."""
+    """The client of a request, and its route. `deployment` and `api_version` are "" on the OpenAI route."""
 
     key: str
     azure: bool
@@ -39,8 +37,9 @@ class Client:
 
 
 def authenticate(request: web.BaseRequest, simulation: Simulation) -> Client:
-    """The caller behind `request`. Raises `Rejected` for a missing or wrong key, an unknown deployment or api-
-    version.
+    """Return the client of `request`.
+
+    Raises `Rejected` for a missing or wrong key, or an unknown deployment or api-version.
     """
     bearer = request.headers.get("Authorization", "")
     key = bearer[7:] if bearer.lower().startswith("bearer ") else ""
@@ -49,17 +48,17 @@ def authenticate(request: web.BaseRequest, simulation: Simulation) -> Client:
         if not key or key != (simulation.key or key):
             raise Rejected(wrong_key(masked(key)) if key else openai_error(401, _NO_KEY))
         return Client(key, azure=False, deployment="", api_version="")
-    own = request.headers.get("api-key", "")
-    if simulation.key not in {"", own, key}:
+    api_key = request.headers.get("api-key", "")
+    if simulation.key not in {"", api_key, key}:
         raise Rejected(WRONG_KEY_AZURE)
-    if not (own or key):
+    if not (api_key or key):
         raise Rejected(NO_TOKEN_AZURE)
-    return _azure_caller(own or key, path, request.query.get("api-version", ""), simulation)
+    return _azure_client(api_key or key, path, request.query.get("api-version", ""), simulation)
 
 
-def _azure_caller(key: str, path: str, version: str, simulation: Simulation) -> Client:
+def _azure_client(key: str, path: str, version: str, simulation: Simulation) -> Client:
     rest = path.partition("/deployments/")[2]
-    if not rest:  # the newer /openai/v1/ route has no deployment in its path and needs no version
+    if not rest:  # the newer /openai/v1/ route: no deployment in its path, and no version needed
         return Client(key, azure=True, deployment="", api_version=version)
     if not version or (simulation.api_versions and version not in simulation.api_versions):
         raise Rejected(BAD_API_VERSION)
@@ -70,7 +69,7 @@ def _azure_caller(key: str, path: str, version: str, simulation: Simulation) -> 
 
 
 def check_parameters(chat: ChatRequest, client: Client, simulation: Simulation) -> None:
-    """Raises `Rejected` for a model or a parameter that this endpoint does not take."""
+    """Raise `Rejected` for a model or parameter that this endpoint does not accept."""
     if simulation.models and not client.deployment and chat.model not in simulation.models:
         raise Rejected(unknown_model(chat.model))
     refused = ("max_tokens",) * simulation.refuse_max_tokens

@@ -1,4 +1,4 @@
-"""Reading a chat request, and refusing a bad one in the words and the shape of api.openai.com."""
+"""Parse a chat request and its images. A bad request gets the same error, word for word, that api.openai.com sends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,20 @@ import orjson
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.simulator.replies import Rejected, SimulatedReply, openai_error
 
-# FOLDED from images.py:
-# The images in a chat request: checked as OpenAI checks them, and from then on what is known of them.
+Body = Mapping[str, object]
 
-MAX_IMAGE_BYTES = 20_000_000  #: bytes
-MAX_REQUEST_BYTES = 50_000_000  #: bytes
+_ROLES = ("system", "assistant", "user", "function", "tool", "developer")
+_TYPES = {bool: "boolean", int: "integer", float: "decimal", str: "string", dict: "object", list: "array"}
+_NUMBERS = {"temperature": 2, "top_p": 1, "frequency_penalty": 2, "presence_penalty": 2}
+_IMAGE_TYPE = "seen_image"  # part of the hashed messages, from which answers follow: it must not change
+_COUNTS = {"max_tokens": None, "max_completion_tokens": None, "n": 128}
+_NOT_JSON = (
+    "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
+    "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
+)
+
+MAX_IMAGE_BYTES = 20_000_000
+MAX_REQUEST_BYTES = 50_000_000
 _DATA_URL = re.compile(r"data:image/([a-z]+);base64,", re.IGNORECASE)
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 _DETAILS = ("low", "high", "auto")
@@ -31,83 +40,11 @@ BROKEN_IMAGE = "The image data you provided does not represent a valid image. Pl
 NO_VISION = "Invalid content type. image_url is only supported by certain models."
 
 
-class RequestImage(NamedTuple):
-    """What is known of an image; width and height are 0 where Pillow is not installed."""
-
-    digest: str
-    format: str
-    width: int
-    height: int
-    detail: str
-    tokens: int
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height} {self.format} {self.detail}"
-
-
-def read_image(part: object, where: str, model: str, vision: bool) -> RequestImage:
-    """The image in a part of a message's content. Raises `Rejected` with the 400 that it would get."""
-    if not vision:
-        raise _refused(NO_VISION, f"{where}.type", None)
-    inner = part.get("image_url") if isinstance(part, dict) else None
-    url, detail = (inner.get("url"), inner.get("detail", "auto")) if isinstance(inner, dict) else (None, "auto")
-    if detail not in _DETAILS:
-        raise _refused(
-            f"Invalid value: '{detail}'. Supported values are: 'low', 'high' and 'auto'.", where, "invalid_value"
-        )
-    head = _DATA_URL.match(url) if isinstance(url, str) else None
-    if head is None or not isinstance(url, str):
-        raise _refused("Error while downloading the image, or no data URL.", where, "invalid_image_url")
-    try:
-        data = base64.b64decode(url[head.end() :], validate=True)
-    except binascii.Error:
-        raise _refused("Invalid base64 image_url.", where, "invalid_base64_image") from None
-    if len(data) > MAX_IMAGE_BYTES:
-        raise _refused("The image is larger than 20 MB.", where, "image_too_large")
-    form, width, height = _measured(data, where)
-    tokens = ImageRules(model, detail=detail).tokens(max(1, width), max(1, height))
-    return RequestImage(blake2b(data, digest_size=16).hexdigest(), form, width, height, detail, tokens)
-
-
-def _measured(data: bytes, where: str) -> tuple[str, int, int]:
-    try:
-        from PIL import Image
-    except ImportError:
-        return "image", 0, 0
-    import io
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            form = image.format or ""
-            image.load()
-    except Exception as error:
-        raise _refused(BROKEN_IMAGE, where, "image_parse_error") from error
-    if form not in _FORMATS:
-        raise _refused(_BAD_FORMAT, where, "invalid_image_format")
-    return form, *image.size
-
-
-def _refused(message: str, param: str, code: str | None) -> Rejected:
-    return Rejected(openai_error(400, message, param=param, code=code))
-
-
-Body = Mapping[str, object]
-
-_ROLES = ("system", "assistant", "user", "function", "tool", "developer")
-_TYPES = {bool: "boolean", int: "integer", float: "decimal", str: "string", dict: "object", list: "array"}
-_NUMBERS = {"temperature": 2, "top_p": 1, "frequency_penalty": 2, "presence_penalty": 2}
-_SEEN = "seen_image"
-_COUNTS = {"max_tokens": None, "max_completion_tokens": None, "n": 128}
-_NOT_JSON = (
-    "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
-    "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
-)
-
-
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A chat request that can be answered. `max_tokens` is 0 where the client set no limit, `model` "" where it named
-    none. In `messages` an image is a part of the type "seen_image", with what is known of it.
+    """A valid chat request. `max_tokens` is 0 if the client set no limit, `model` "" if it named none.
+
+    In `messages`, each image is replaced by a part of the type "seen_image" that holds the fields of a `RequestImage`.
     """
 
     body: Body
@@ -120,16 +57,16 @@ class ChatRequest:
 
     @property
     def last_content(self) -> object:
-        """What the last message says, as it was sent."""
+        """The content of the last message, as it was sent."""
         messages = self.body["messages"]
         return messages[-1].get("content") if isinstance(messages, list) else None
 
 
 def read_chat(raw: bytes, vision: bool = True) -> ChatRequest:
-    """The request in `raw` (JSON, UTF-8), to a model with or without `vision`.
+    """Parse the request in `raw` (JSON, UTF-8), to a model with or without `vision`.
 
-    Raises `Rejected` with the 400 that OpenAI gives for a body that is not JSON, has no messages, or has a parameter of
-    the wrong type or out of its range; the 413 for more than it takes.
+    Raises `Rejected` with the error of OpenAI: 400 for a body that is not JSON, has no messages, or has a parameter of
+    the wrong type or out of range; 413 for a request that is too large.
     """
     if len(raw) > MAX_REQUEST_BYTES:
         raise Rejected(openai_error(413, "The request is larger than 50 MB.", code="request_too_large"))
@@ -154,7 +91,7 @@ def read_chat(raw: bytes, vision: bool = True) -> ChatRequest:
 
 
 def text_of(message: Body) -> str:
-    """The text of one message; the text parts in lines where its content is a list of parts."""
+    """Return the text of a message; if its content is a list of parts, its text parts as lines."""
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -163,34 +100,34 @@ def text_of(message: Body) -> str:
 
 
 def images_of(message: Body) -> list[RequestImage]:
-    """The images of one message."""
+    """Return the images of a message."""
     content = message.get("content")
     parts = content if isinstance(content, list) else []
-    return [RequestImage(*part["seen"]) for part in parts if isinstance(part, dict) and part.get("type") == _SEEN]
+    return [RequestImage(*part["seen"]) for part in parts if isinstance(part, dict) and part.get("type") == _IMAGE_TYPE]
 
 
 def _with_images(position: int, message: Body, body: Body, vision: bool) -> Body:
-    """A message, its images looked at."""
+    """Return a message with its images checked and replaced by their `RequestImage`s."""
     content = message.get("content")
     if not isinstance(content, list):
         return message
     model = str(body.get("model") or "")
     parts = [
-        {"type": _SEEN, "seen": list(read_image(part, f"messages.[{position}].content.[{place}]", model, vision))}
+        {"type": _IMAGE_TYPE, "seen": list(read_image(part, f"messages.[{position}].content.[{index}]", model, vision))}
         if isinstance(part, dict) and part.get("type") == "image_url"
         else part
-        for place, part in enumerate(content)
+        for index, part in enumerate(content)
     ]
     return {**message, "content": parts}
 
 
 def bad_request(message: str, param: str | None, code: str | None) -> Rejected:
-    """A 400 to be raised."""
+    """Return a 400 to raise."""
     return Rejected(openai_error(400, message, param=param, code=code))
 
 
 def parse_body(raw: bytes) -> Body:
-    """The JSON object in a request. Raises `Rejected` where it is none."""
+    """Parse the JSON object of a request. Raises `Rejected` if it is not one."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -204,10 +141,10 @@ def _type_name(value: object) -> str:
     return "null" if value is None else _TYPES.get(type(value), "object")
 
 
-def _wrong_type(name: str, wanted: str, value: object) -> Rejected:
+def _wrong_type(name: str, expected: str, value: object) -> Rejected:
     kind = _type_name(value)
     got = kind if kind == "null" else f"{'an' if kind[0] in 'aio' else 'a'} {kind}"
-    return bad_request(f"Invalid type for '{name}': expected {wanted}, but got {got} instead.", name, "invalid_type")
+    return bad_request(f"Invalid type for '{name}': expected {expected}, but got {got} instead.", name, "invalid_type")
 
 
 def _messages(body: Body) -> list[Body]:
@@ -272,14 +209,74 @@ def _check_count(body: Body, name: str, highest: int | None) -> int:
 
 
 def unsupported_parameter(name: str) -> SimulatedReply:
-    """The 400 of a model that does not know parameter `name` (the newer ones want max_completion_tokens)."""
+    """Return the 400 of a model that does not support parameter `name`; newer models need max_completion_tokens."""
     instead = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""
     text = f"Unsupported parameter: '{name}' is not supported with this model.{instead}"
     return openai_error(400, text, param=name, code="unsupported_parameter")
 
 
 def unsupported_value(name: str, value: object) -> SimulatedReply:
-    """The 400 of a model that takes only the default for parameter `name`."""
+    """Return the 400 of a model that supports only the default for parameter `name`."""
     only = "Only the default (1) value is supported."
     text = f"Unsupported value: '{name}' does not support {value} with this model. {only}"
     return openai_error(400, text, param=name, code="unsupported_value")
+
+
+class RequestImage(NamedTuple):
+    """An image of a request. Width and height are 0 if Pillow is not installed; `digest` is a hash of the file."""
+
+    digest: str
+    format: str
+    width: int
+    height: int
+    detail: str
+    tokens: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} {self.format} {self.detail}"
+
+
+def read_image(part: object, where: str, model: str, vision: bool) -> RequestImage:
+    """Check the image in a part of a message's content. Raises `Rejected` with the 400 that OpenAI would send."""
+    if not vision:
+        raise _refused(NO_VISION, f"{where}.type", None)
+    inner = part.get("image_url") if isinstance(part, dict) else None
+    url, detail = (inner.get("url"), inner.get("detail", "auto")) if isinstance(inner, dict) else (None, "auto")
+    if detail not in _DETAILS:
+        raise _refused(
+            f"Invalid value: '{detail}'. Supported values are: 'low', 'high' and 'auto'.", where, "invalid_value"
+        )
+    prefix = _DATA_URL.match(url) if isinstance(url, str) else None
+    if prefix is None or not isinstance(url, str):
+        raise _refused("Error while downloading the image, or no data URL.", where, "invalid_image_url")
+    try:
+        data = base64.b64decode(url[prefix.end() :], validate=True)
+    except binascii.Error:
+        raise _refused("Invalid base64 image_url.", where, "invalid_base64_image") from None
+    if len(data) > MAX_IMAGE_BYTES:
+        raise _refused("The image is larger than 20 MB.", where, "image_too_large")
+    image_format, width, height = _decode(data, where)
+    tokens = ImageRules(model, detail=detail).tokens(max(1, width), max(1, height))
+    return RequestImage(blake2b(data, digest_size=16).hexdigest(), image_format, width, height, detail, tokens)
+
+
+def _decode(data: bytes, where: str) -> tuple[str, int, int]:
+    try:
+        from PIL import Image
+    except ImportError:
+        return "image", 0, 0
+    import io
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image_format = image.format or ""
+            image.load()
+    except Exception as error:
+        raise _refused(BROKEN_IMAGE, where, "image_parse_error") from error
+    if image_format not in _FORMATS:
+        raise _refused(_BAD_FORMAT, where, "invalid_image_format")
+    return image_format, *image.size
+
+
+def _refused(message: str, param: str, code: str | None) -> Rejected:
+    return Rejected(openai_error(400, message, param=param, code=code))

@@ -1,4 +1,4 @@
-"""The completion object, as OpenAI writes it, with what Azure adds to it; and the same as a stream of events."""
+"""The completion object of OpenAI, with the fields that Azure adds, and the same as an event stream."""
 
 from __future__ import annotations
 
@@ -21,67 +21,67 @@ CATEGORIES = ("hate", "self_harm", "sexual", "violence")
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request that got past the door, with the answer that was written for it: all that a fault can play with."""
+    """An accepted request with the answer that was written for it. A fault makes its reply from this."""
 
     chat: ChatRequest
     prompt: ParsedPrompt
     answer: SimulatedAnswer
     seed: int
-    requested_model: str  #: the model or deployment that was asked for; "chat" where none was named
+    requested_model: str  #: model or deployment; "chat" if the request names none
     azure: bool
-    key: str  #: as the client sent it
+    key: str  #: that the client sent
     api_version: str
     id: str  #: of the completion
     created: int  #: Unix seconds
-    retry_after: float  #: seconds that limits played as faults ask for
+    retry_after: float  #: seconds that rate limit faults ask to wait
     redirect_to: str
-    embeddings: Json | None = None  #: the whole answer, where vectors were asked for
+    embeddings: Json | None = None  #: the body of the answer to an embeddings request
 
     @property
     def model(self) -> str:
-        """The name in the answer, which says that it is made up."""
+        """The model name in the answer, which says that it is simulated."""
         return f"simulated-{self.requested_model}"
 
 
 def completion_object(exchange: Exchange, answer: SimulatedAnswer | None = None) -> Json:
-    """The completion object with `answer` (by default the one that was written for `exchange`)."""
+    """Return the completion object with `answer`, by default the answer of the exchange."""
     if exchange.embeddings is not None:
         return dict(exchange.embeddings)
-    given = answer or exchange.answer
+    chosen = answer or exchange.answer
     choices = [
         choice_object(exchange, index, {"content": text}, reason)
-        for index, (text, reason) in enumerate(zip(given.texts, given.finish_reasons, strict=True))
+        for index, (text, reason) in enumerate(zip(chosen.texts, chosen.finish_reasons, strict=True))
     ]
-    whole: Json = {
+    completion: Json = {
         "id": exchange.id,
         "object": "chat.completion",
         "created": exchange.created,
         "model": exchange.model,
         "choices": choices,
-        "usage": usage_object(given.usage),
+        "usage": usage_object(chosen.usage),
         "service_tier": "default",
         "system_fingerprint": FINGERPRINT,
     }
     if exchange.azure:
-        whole["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": filter_results()}]
-    return whole
+        completion["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": filter_results()}]
+    return completion
 
 
 def choice_object(exchange: Exchange, index: int, message: Mapping[str, object], finish_reason: str) -> Json:
-    """One choice; `message` changes the usual message of an assistant."""
-    made: Json = {
+    """Return one choice; the fields in `message` replace those of the normal assistant message."""
+    choice: Json = {
         "index": index,
         "message": {"role": "assistant", "content": None, "refusal": None, "annotations": [], **message},
         "logprobs": None,
         "finish_reason": finish_reason,
     }
     if exchange.azure:
-        made["content_filter_results"] = filter_results()
-    return made
+        choice["content_filter_results"] = filter_results()
+    return choice
 
 
 def filter_results(filtered: str = "") -> Json:
-    """Azure's verdict by category: all safe, or one of `CATEGORIES` filtered."""
+    """Return Azure's result per category: all safe, or one of `CATEGORIES` filtered."""
     return {
         category: {"filtered": category == filtered, "severity": "high" if category == filtered else "safe"}
         for category in CATEGORIES
@@ -89,7 +89,7 @@ def filter_results(filtered: str = "") -> Json:
 
 
 def usage_object(usage: Usage) -> Json:
-    """The `usage` of a completion."""
+    """Return the `usage` of a completion."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -105,7 +105,7 @@ def usage_object(usage: Usage) -> Json:
 
 
 def normal_reply(exchange: Exchange) -> SimulatedReply:
-    """The ordinary 200, as a stream of events if the client asked for one."""
+    """Return the normal 200, as an event stream if the client asked for one."""
     return (
         SimulatedReply(200, event_stream(exchange), content_type=EVENT_STREAM)
         if exchange.chat.stream
@@ -117,14 +117,15 @@ EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
 def event_stream(exchange: Exchange, *, error: bool = False, done: bool = True) -> bytes:
-    """The answer of `exchange` as server-sent events: the first choice word by word, then usage and [DONE].
+    """Return the answer as server-sent events: the first choice word by word, then usage and [DONE].
 
-    With `error` an error object comes half-way and nothing after it; without `done` the stream just ends half-way.
+    With `error`, an error object ends the stream halfway. Without `done`, the stream just ends halfway.
     """
     words = exchange.answer.texts[0].split(" ")
     if error or not done:
         words = words[: len(words) // 2]
-    chunks = [_chunk(exchange, {"delta": {"content": word if first else f" {word}"}}) for first, word in _marked(words)]
+    deltas = [word if not number else f" {word}" for number, word in enumerate(words)]
+    chunks = [_chunk(exchange, {"delta": {"content": delta}}) for delta in deltas]
     if error:
         chunks.append(
             {"error": {"message": "The server had an error while processing your request.", "type": "server_error"}}
@@ -136,10 +137,6 @@ def event_stream(exchange: Exchange, *, error: bool = False, done: bool = True) 
     if done and not error:
         events.append(b"data: [DONE]")
     return b"\n\n".join(events) + b"\n\n"
-
-
-def _marked(words: list[str]) -> list[tuple[bool, str]]:
-    return [(place == 0, word) for place, word in enumerate(words)]
 
 
 def _chunk(exchange: Exchange, part: Json | None) -> Json:

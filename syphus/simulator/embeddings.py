@@ -1,6 +1,6 @@
-"""Made-up embeddings: a vector for each text, always the same for the same text, and near where texts share words.
+"""Simulated embeddings: the same text always gets the same vector, and texts that share words get similar ones.
 
-A word is a direction that its letters are hashed to, and a text the sum of its words, long ones counting more. So
+Each word is hashed to a direction. The vector of a text is the sum of its words, where long words count more. So
 duplicates and near duplicates are found as with a real model; paraphrases are not.
 """
 
@@ -19,16 +19,16 @@ from syphus.simulator.chat_request import Body, ChatRequest, bad_request, parse_
 from syphus.types import SIMULATED
 
 ROUTE = "/embeddings"
-DIMENSION = 64  #: where none is asked for
+DIMENSION = 64  #: the default
 
 _WORD = re.compile(r"\w+")
-_MOST_TEXTS, _MOST_TOKENS, _MOST_DIMENSIONS = 2048, 8192, 4096
-_SHORT = 3  # letters of a word that says little
-_OWN = 0.05  # weight of what is a text's own, whatever its words
+_MAX_TEXTS, _MAX_TOKENS, _MAX_DIMENSIONS = 2048, 8192, 4096
+_SHORT = 3  # letters; a word up to this length says little
+_UNIQUE_WEIGHT = 0.05  # of a direction that only this text has
 
 
 class EmbeddingsRequest(NamedTuple):
-    """A request for embeddings. `chat` is the same as a chat would have it, for limits, faults and the bill."""
+    """A request for embeddings. `chat` is the same as a chat request, for limits, faults and the request log."""
 
     chat: ChatRequest
     texts: list[str]
@@ -37,11 +37,11 @@ class EmbeddingsRequest(NamedTuple):
 
 
 def read_embeddings_request(raw: bytes) -> EmbeddingsRequest:
-    """The request in `raw` (JSON, UTF-8). Raises `Rejected` with the 400 that OpenAI gives for a bad one."""
+    """Parse the request in `raw` (JSON, UTF-8). Raises `Rejected` with the 400 of OpenAI for a bad request."""
     body = parse_body(raw)
     texts = _input(body)
     dimension = body.get("dimensions", DIMENSION)
-    if type(dimension) is not int or not 1 <= dimension <= _MOST_DIMENSIONS:
+    if type(dimension) is not int or not 1 <= dimension <= _MAX_DIMENSIONS:
         raise bad_request(f"Invalid value for 'dimensions' = {dimension}.", "dimensions", "invalid_value")
     encoding = body.get("encoding_format", "float")
     if encoding not in ("float", "base64"):
@@ -56,7 +56,7 @@ def read_embeddings_request(raw: bytes) -> EmbeddingsRequest:
 
 
 def embeddings_object(request: EmbeddingsRequest, name: str, tokens: int) -> dict[str, object]:
-    """The whole answer, as OpenAI writes it; `name` is the model or deployment that was asked for."""
+    """Return the body of the answer, as OpenAI writes it; `name` is the requested model or deployment."""
     vectors = [embedding(text, request.dimension) for text in request.texts]
     data = [
         {"object": "embedding", "index": index, "embedding": _base64(vector) if request.base64 else vector}
@@ -67,10 +67,10 @@ def embeddings_object(request: EmbeddingsRequest, name: str, tokens: int) -> dic
 
 
 def embedding(text: str, dimension: int) -> list[float]:
-    """A vector of length 1 for a text."""
+    """Return the vector of a text, of length 1."""
     words = _WORD.findall(text.lower())
     parts = [(_direction(word, dimension), 1.0 if len(word) > _SHORT else 0.25) for word in words]
-    parts.append((_direction(f"\0{text}", dimension), _OWN))
+    parts.append((_direction(f"\0{text}", dimension), _UNIQUE_WEIGHT))
     sums = [sum(values) for values in zip(*(_scaled(*part) for part in parts), strict=True)]
     length = math.hypot(*sums)
     return [value / length for value in sums]
@@ -92,17 +92,17 @@ def _base64(vector: Sequence[float]) -> str:
 def _input(body: Body) -> list[str]:
     if "input" not in body:
         raise bad_request("Missing required parameter: 'input'.", "input", "missing_required_parameter")
-    given = body["input"]
-    texts = [given] if isinstance(given, str) else given
+    value = body["input"]
+    texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
         raise bad_request("'$.input' is invalid. Please check the API reference.", None, None)
-    if len(texts) > _MOST_TEXTS:
-        text = f"Invalid 'input': array too long. Expected an array with maximum length {_MOST_TEXTS}."
+    if len(texts) > _MAX_TEXTS:
+        text = f"Invalid 'input': array too long. Expected an array with maximum length {_MAX_TEXTS}."
         raise bad_request(text, "input", "array_above_max_length")
     longest = max(-(-len(text.encode("utf-8", "surrogatepass")) // 4) for text in texts)
-    if longest > _MOST_TOKENS:
+    if longest > _MAX_TOKENS:
         text = (
-            f"This model's maximum context length is {_MOST_TOKENS} tokens, however you requested {longest} tokens "
+            f"This model's maximum context length is {_MAX_TOKENS} tokens, however you requested {longest} tokens "
             f"({longest} in your prompt; 0 for the completion). Please reduce your prompt; or completion length."
         )
         raise bad_request(text, None, None)

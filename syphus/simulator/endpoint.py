@@ -1,4 +1,4 @@
-"""The routes of the simulated endpoint, and what it remembers."""
+"""The routes and the state of a simulated endpoint."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from syphus.simulator.settings import OK, Simulation, as_options, with_options
 from syphus.simulator.stats import CLIENT_LEFT, RequestRecord, ServerStats
 from syphus.types import Usage
 
-_CROWDED_WAIT = 1.0  # seconds that a request above max_concurrency is told to wait
+_CONCURRENCY_WAIT = 1.0  # seconds that a request above max_concurrency is asked to wait
 
 
 @dataclass(slots=True)
 class _Call:
-    """One request to a model on its way: what is known of it so far."""
+    """A request to a model that is being answered, and what is known about it so far."""
 
     number: int
     at: float
@@ -68,12 +68,12 @@ class _Call:
 
 
 class SimulatedEndpoint:
-    """A simulated endpoint without its sockets: `handle` answers one HTTP request."""
+    """A simulated endpoint without a socket: `handle` answers one HTTP request."""
 
     def __init__(self, simulation: Simulation) -> None:
-        self._run = secrets.token_hex(10)  # ids must differ between two endpoints that one client meets
+        self._id_prefix = secrets.token_hex(10)  # a client may meet two endpoints, whose ids must differ
         self._ids = count(1)
-        self._busy: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self.simulation = simulation
         self.stats = ServerStats()
         self.requests: deque[RequestRecord] = deque()
@@ -81,11 +81,11 @@ class SimulatedEndpoint:
         self._apply({"all"})
 
     def configure(self, options: Mapping[str, object]) -> None:
-        """Change settings by name, as `changed` does. What is set starts afresh: limits full, a script at its start."""
+        """Change settings by name, as `with_options` does. Changed limits start full, a changed script at its start."""
         self.simulation = with_options(self.simulation, options)
         self._apply(set(options))
 
-    def _apply(self, given: set[str]) -> None:
+    def _apply(self, names: set[str]) -> None:
         simulation = self.simulation
         self._behaviour = ModelBehaviour(
             simulation.seed,
@@ -95,31 +95,31 @@ class SimulatedEndpoint:
             simulation.cold_failures,
             DefectShares(simulation.translation_damage, simulation.translation_slips),
         )
-        if given & {"all", "keep_requests"}:
+        if names & {"all", "keep_requests"}:
             self.requests = deque(self.requests, simulation.keep_requests)
-        if given & {"all", "rpm", "tpm", "burst_seconds"}:
+        if names & {"all", "rpm", "tpm", "burst_seconds"}:
             self._limits = RateLimits(simulation.rpm, simulation.tpm, simulation.burst_seconds, time.monotonic())
-        if given & {"all", "seed", "script"}:
+        if names & {"all", "seed", "script"}:
             self._chooser = FaultChooser(simulation.seed)
             self._latency = Random(f"latency/{simulation.seed}")
-        if given & {"all", "capacity"}:
+        if names & {"all", "capacity"}:
             self._slots = asyncio.Semaphore(simulation.capacity) if simulation.capacity else nullcontext()
 
     def reset(self) -> None:
-        """Forget everything that was seen: counters, bill, messages, the prompt cache. The settings stay."""
+        """Forget all requests: counters, request log, messages, and prompt cache. The settings stay."""
         self.stats = ServerStats(in_flight=self.stats.in_flight)
         self.requests = deque(maxlen=self.simulation.keep_requests)
-        self._book = PromptReader()
+        self._prompt_reader = PromptReader()
         self._answered: set[bytes] = set()
         self._started = time.monotonic()
 
     def stop(self) -> None:
-        """Let go of every request that is being answered."""
-        for task in self._busy:
+        """Cancel all requests that are being answered."""
+        for task in self._tasks:
             task.cancel()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request on whatever route."""
+        """Answer one request on any route."""
         path, method = request.path, request.method
         if path.endswith(("/chat/completions", EMBEDDINGS)) and method == "POST":
             return await self._handle_model_request(request)
@@ -151,12 +151,12 @@ class SimulatedEndpoint:
         return json_reply(200, {"object": "list", "data": models})
 
     async def _handle_model_request(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request to a model and write it into the bill, whatever becomes of it."""
+        """Answer a request to a model, and record it whatever happens."""
         task = asyncio.current_task()
         assert task is not None
-        self._busy.add(task)
+        self._tasks.add(task)
         self.stats.start()
-        call = _Call(self.stats.requests, time.monotonic() - self._started, f"{self._run}{next(self._ids):012x}")
+        call = _Call(self.stats.requests, time.monotonic() - self._started, f"{self._id_prefix}{next(self._ids):012x}")
         try:
             reply = await self._reply(request, call)
             headers = {"x-request-id": f"req_{call.id}", "x-syphus-simulated": "1"}
@@ -165,7 +165,7 @@ class SimulatedEndpoint:
             call.status = reply.received_status
             return await deliver(request, reply, headers, self.simulation.hang_seconds, self.simulation.drip_seconds)
         finally:
-            self._busy.discard(task)
+            self._tasks.discard(task)
             self._record(call)
 
     def _record(self, call: _Call) -> None:
@@ -183,40 +183,40 @@ class SimulatedEndpoint:
             call.fault = "down"
             return SimulatedReply(200, delivery=Delivery.RESET)
         try:
-            who = authenticate(request, simulation)
+            client = authenticate(request, simulation)
             texts = read_embeddings_request(raw) if request.path.endswith(EMBEDDINGS) else None
             chat = texts.chat if texts else read_chat(raw, simulation.vision)
-            check_parameters(chat, who, simulation)
+            check_parameters(chat, client, simulation)
         except Rejected as rejected:
             return rejected.reply
         call.images = tuple(str(image) for message in chat.messages for image in images_of(message))
         call.prompt = prompt = self._read_prompt(chat)
-        if refusal := self._check_limits(chat, prompt):
-            return refusal.reply(_name(chat, who), who.api_version if who.azure else None)
-        return await self._answer(chat, texts, prompt, who, call)
+        if exceeded := self._check_limits(chat, prompt):
+            return exceeded.reply(_name(chat, client), client.api_version if client.azure else None)
+        return await self._answer(chat, texts, prompt, client, call)
 
     def _read_prompt(self, chat: ChatRequest) -> ParsedPrompt:
-        prompt = self._book.read(chat.messages)
+        prompt = self._prompt_reader.read(chat.messages)
         self.stats.unique += not prompt.repeated
         self.stats.dup_requests += prompt.repeated
         self.stats.dup_after_ok += prompt.key in self._answered
         return prompt
 
     def _check_limits(self, chat: ChatRequest, prompt: ParsedPrompt) -> LimitExceeded | None:
-        most = self.simulation.max_concurrency
-        if most and self.stats.in_flight > most:
-            return LimitExceeded("concurrency", _CROWDED_WAIT)
+        maximum = self.simulation.max_concurrency
+        if maximum and self.stats.in_flight > maximum:
+            return LimitExceeded("concurrency", _CONCURRENCY_WAIT)
         expected = chat.n * chat.max_tokens if self.simulation.charge == "max" else 0
         return self._limits.admit(prompt.tokens + expected, time.monotonic())
 
     async def _answer(
-        self, chat: ChatRequest, texts: EmbeddingsRequest | None, prompt: ParsedPrompt, who: Client, call: _Call
+        self, chat: ChatRequest, texts: EmbeddingsRequest | None, prompt: ParsedPrompt, client: Client, call: _Call
     ) -> SimulatedReply:
         simulation = self.simulation
         written = (
             SimulatedAnswer((), (), Usage(prompt.tokens)) if texts else write_answer(chat, prompt, self._behaviour)
         )
-        name = _name(chat, who)
+        name = _name(chat, client)
         exchange = Exchange(
             chat=chat,
             prompt=prompt,
@@ -224,9 +224,9 @@ class SimulatedEndpoint:
             seed=simulation.seed,
             requested_model=name,
             embeddings=embeddings_object(texts, name, prompt.tokens) if texts else None,
-            azure=who.azure,
-            key=who.key,
-            api_version=who.api_version,
+            azure=client.azure,
+            key=client.key,
+            api_version=client.api_version,
             id=f"chatcmpl-{call.id}",
             created=int(time.time()),
             retry_after=simulation.retry_after,
@@ -244,7 +244,7 @@ class SimulatedEndpoint:
         return reply
 
     async def _delay(self) -> None:
-        """Take as long as an answer takes, and wait for a place before if all are taken."""
+        """Wait for a free slot, if `capacity` limits them, and take the time that an answer takes."""
         simulation = self.simulation
         if not simulation.latency and not simulation.capacity:
             return
@@ -253,45 +253,43 @@ class SimulatedEndpoint:
             await asyncio.sleep(seconds)
 
 
-def _name(chat: ChatRequest, who: Client) -> str:
-    return chat.model or who.deployment or "chat"
+def _name(chat: ChatRequest, client: Client) -> str:
+    return chat.model or client.deployment or "chat"
 
 
 class FaultChooser:
-    """Chooses by script, then by the text of the message, then by chance. Counts the requests that it was asked
-    about.
-    """
+    """Chooses the fault of each request: from the script, then by the text of the message, then at random."""
 
     def __init__(self, seed: int) -> None:
-        self._asked = 0
+        self._count = 0
         self._seen: set[bytes] = set()
         self._random = Random(f"faults/{seed}")
 
     def fault(self, prompt: ParsedPrompt, simulation: Simulation) -> str:
-        """The name of the fault that `prompt` meets under `simulation`, "" for none."""
-        place = self._asked
-        self._asked += 1
-        draw = self._random.random()  # always one a request, so that a script shifts nothing
-        if place < len(simulation.script):
-            chosen = simulation.script[place]
+        """Return the name of the fault for the next request, "" for none."""
+        number = self._count
+        self._count += 1
+        draw = self._random.random()  # always one per request, so that a script changes nothing for later requests
+        if number < len(simulation.script):
+            chosen = simulation.script[number]
             return "" if chosen == OK else chosen
-        return self._poison(prompt, simulation) or _drawn(draw, simulation.faults)
+        return self._poison(prompt, simulation) or _pick(draw, simulation.faults)
 
     def _poison(self, prompt: ParsedPrompt, simulation: Simulation) -> str:
-        found = _matching(simulation.poison, prompt)
-        if found or not simulation.poison_once:
-            return found
+        fault = _matching(simulation.poison, prompt)
+        if fault or not simulation.poison_once:
+            return fault
         first = prompt.key not in self._seen
         self._seen.add(prompt.key)
         return _matching(simulation.poison_once, prompt) if first else ""
 
 
 def _matching(poison: Mapping[str, str], prompt: ParsedPrompt) -> str:
-    """The fault for the last user message, or for the annotation whose answer that message corrects."""
+    """Return the fault for the last user message, or for the annotation whose answer that message corrects."""
     return next((name for text, name in poison.items() if text in prompt.last_user or text in prompt.annotation), "")
 
 
-def _drawn(draw: float, shares: Mapping[str, float]) -> str:
+def _pick(draw: float, shares: Mapping[str, float]) -> str:
     for name, share in shares.items():
         draw -= share
         if draw < 0:

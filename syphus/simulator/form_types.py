@@ -1,4 +1,4 @@
-"""What an answer is written from, and what a form of answers is: how it is recognised, written and spoilt."""
+"""`AnswerInput`, what an answer is written from, and `Form`, how answers of one form are detected and written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from syphus.types import Pair
 
 @dataclass(frozen=True, slots=True)
 class AnswerInput:
-    """What one answer is written from: the annotation and the facts in it, how many items are wanted, and the last
-    in-context answer ("" if there is none).
+    """What one answer is written from.
+
+    `count` is the number of items, such as pairs; `example` the last in-context answer, or "".
     """
 
     facts: Sequence[str]
@@ -29,7 +30,7 @@ Writer = Callable[[AnswerInput, Random], str]
 
 
 class DefectShares(NamedTuple):
-    """Shares of what is in an answer that are spoilt: so that it can be seen, or only by who understands it."""
+    """Shares of the translations of an answer that are damaged visibly, or have a slip that only a judge can tell."""
 
     damage: float = 0.0
     slips: float = 0.0
@@ -40,12 +41,10 @@ class Form:
     """One form of an answer."""
 
     name: str
-    count_items: Callable[
-        [str], int
-    ]  #: how many items of this form an in-context answer holds; 0 if it has another form
-    is_requested_by: Callable[[str], bool]  #: does a system message ask for it?
+    count_items: Callable[[str], int]  #: the items of this form in an in-context answer; 0 for another form
+    is_requested_by: Callable[[str], bool]  #: whether a system message asks for this form
     write: Writer
-    defects: Mapping[str, Writer]  #: by name; every form has the names of `DEFECTS`
+    defects: Mapping[str, Writer]  #: by the names in `DEFECTS`
     write_with_defects: Callable[[AnswerInput, Random, DefectShares], str] | None = None
 
 
@@ -53,16 +52,16 @@ DEFECTS = ("chatter", "unpaired", "numbered_headers", "greeting", "leak_phrase",
 
 
 def write_pairs(source: AnswerInput, random: Random) -> list[Pair]:
-    """As many pairs as are wanted, where the facts yield so many."""
+    """Return `source.count` pairs, or fewer if the facts do not yield as many."""
     return make_pairs(source.facts, source.count, source.about_change, random, source.avoid_questions)
 
 
 def write_chatter(source: AnswerInput, random: Random) -> str:
-    """No form at all."""
-    told = " ".join(pair.answer for pair in write_pairs(source, random))
-    return f"There is quite a bit to see here. {told} All in all it makes for an interesting scene."
+    """Write an answer in no form at all."""
+    text = " ".join(pair.answer for pair in write_pairs(source, random))
+    return f"There is quite a bit to see here. {text} All in all it makes for an interesting scene."
 
 
 def with_leak_phrase(text: str) -> str:
-    """The text as if it were read off the annotation."""
+    """Return a text that refers to the annotation."""
     return f"According to the description, {lower_first(text)}"

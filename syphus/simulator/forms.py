@@ -1,8 +1,8 @@
-"""The forms that an answer can be asked for in. To add one, write a `Form` and put it into `FORMS`.
+"""All forms of answers. To add one, write a `Form` and put it into `FORMS`.
 
-A form is recognised by an in-context answer (`shown`), or else by the system message (`asked`); the first in `FORMS`
-that is recognised is used, and question and answer lines where none is. Its defects are what models really do wrong
-when the form is not shown to them. Here are the two forms of pairs; `special_forms.py` has the others.
+A form is detected by the last in-context answer, or else by the system message. The first detected form in `FORMS` is
+used; if there is none, question and answer lines. The defects of a form are what real models do wrong if no example
+shows them the form. Here are the two forms of pairs; `special_forms.py` and `translation/` have the others.
 """
 
 from __future__ import annotations
@@ -23,29 +23,28 @@ _FENCE = re.compile(r"^\s*```\w*\s*|\s*```\s*$")
 
 
 def detect_form(examples: Sequence[str], system_message: str) -> tuple[Form, bool]:
-    """The form to answer in, and whether an in-context example shows it."""
+    """Return the form to answer in, and whether the prompt shows it."""
     for form in FORMS:
         if examples and form.count_items(examples[-1]):
             return form, True
     form = next((form for form in FORMS if form.is_requested_by(system_message)), QUESTION_ANSWER)
-    told = form is TRANSLATIONS or (
-        bool(examples) and form is PLAIN_TEXT
-    )  # only the system message tells what they are
-    return form, told
+    # No example can show these two; the system message describes them fully.
+    shown = form is TRANSLATIONS or (form is PLAIN_TEXT and bool(examples))
+    return form, shown
 
 
-def _leaking(made: Sequence[Pair]) -> list[Pair]:
-    return [Pair(made[0].instruction, with_leak_phrase(made[0].answer)), *made[1:]]
+def _leaking(pairs: Sequence[Pair]) -> list[Pair]:
+    return [Pair(pairs[0].instruction, with_leak_phrase(pairs[0].answer)), *pairs[1:]]
 
 
 # Question and answer lines
 
 
-def _lines(made: Sequence[Pair], example: str, gap: str) -> str:
-    """`Question:` and `Answer:` lines, spelt and spaced as in `example`, which shows the form."""
+def _lines(pairs: Sequence[Pair], example: str, gap: str) -> str:
+    """Write `Question:` and `Answer:` lines with the headers of `example`, if it has any."""
     heads = [head.strip() for head in _HEADER.findall(example)]
     question, answer = (heads[0], heads[1]) if len(heads) > 1 else ("Question", "Answer")
-    return gap.join(f"{question}: {pair.instruction}\n{answer}: {pair.answer}" for pair in made)
+    return gap.join(f"{question}: {pair.instruction}\n{answer}: {pair.answer}" for pair in pairs)
 
 
 def _gap(source: AnswerInput, random: Random) -> str:
@@ -65,10 +64,10 @@ def _unpaired_lines(source: AnswerInput, random: Random) -> str:
 
 
 def _numbered_headers(source: AnswerInput, random: Random) -> str:
-    made = write_pairs(source, random)
+    pairs = write_pairs(source, random)
     return "\n\n".join(
         f"**Question {number}:** {pair.instruction}\n**Answer {number}:** {pair.answer}"
-        for number, pair in enumerate(made, 1)
+        for number, pair in enumerate(pairs, 1)
     )
 
 
@@ -88,7 +87,7 @@ def _one_pair_lines(source: AnswerInput, random: Random) -> str:
 
 
 def _objects(text: str) -> list[dict[str, object]]:
-    """The objects of a JSON array in `text`; none if it is something else."""
+    """Return the objects of a JSON array in `text`; an empty list for any other text."""
     try:
         content = orjson.loads(_FENCE.sub("", text))
     except orjson.JSONDecodeError:
@@ -97,11 +96,11 @@ def _objects(text: str) -> list[dict[str, object]]:
     return [item for item in items if isinstance(item, dict) and len(item) >= 2]
 
 
-def _array(made: Sequence[Pair], example: str) -> str:
+def _array(pairs: Sequence[Pair], example: str) -> str:
     shown = _objects(example)
     question, answer = list(shown[0])[:2] if shown else ("question", "answer")
     return orjson.dumps(
-        [{question: pair.instruction, answer: pair.answer} for pair in made], option=orjson.OPT_INDENT_2
+        [{question: pair.instruction, answer: pair.answer} for pair in pairs], option=orjson.OPT_INDENT_2
     ).decode()
 
 
@@ -110,9 +109,9 @@ def _write_array(source: AnswerInput, random: Random) -> str:
 
 
 def _unpaired_array(source: AnswerInput, random: Random) -> str:
-    made = [{"question": pair.instruction, "answer": pair.answer} for pair in write_pairs(source, random)]
-    del made[-1]["answer"]
-    return orjson.dumps(made).decode()
+    items = [{"question": pair.instruction, "answer": pair.answer} for pair in write_pairs(source, random)]
+    del items[-1]["answer"]
+    return orjson.dumps(items).decode()
 
 
 def _greeting_array(source: AnswerInput, random: Random) -> str:

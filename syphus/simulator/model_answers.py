@@ -1,6 +1,4 @@
-"""The made-up answer to a prompt, and the completion object around it. The same seed and messages always give the same
-text.
-"""
+"""Write the answer to a prompt. The same seed and messages always give the same text."""
 
 from __future__ import annotations
 
@@ -18,14 +16,14 @@ from syphus.simulator.translation.form import OPINION
 from syphus.simulator.wording import to_second_person
 from syphus.types import Usage
 
-_UNSPOILT = DefectShares()
-_TASKS = (VERDICT, DESCRIPTION, OPINION)  # are always done well
-_CORRECTED_SHARE = 0.1  # of the defects are left once a turn has said that the answer could not be used
+_NO_DEFECTS = DefectShares()
+_NEVER_DEFECTIVE = (VERDICT, DESCRIPTION, OPINION)
+_CORRECTED_SHARE = 0.1  # of the defects remain after a turn that says that the answer could not be used
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedAnswer:
-    """The choices of one completion, and what they cost."""
+    """The choices of one completion, and their usage."""
 
     texts: tuple[str, ...]
     finish_reasons: tuple[str, ...]
@@ -34,9 +32,10 @@ class SimulatedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ModelBehaviour:
-    """How well the simulated model keeps to the form: the share of answers with a defect, with and without in-context
-    examples. `obedience` says what else they do for it: see `lessons.py`; `cold_failures` is the share of answers that
-    fail where there are none.
+    """How well the simulated model answers; see `Simulation` for the settings.
+
+    `sloppiness` and `cold_sloppiness` are the shares of answers with a formal defect, with and without in-context
+    examples. `cold_failures` is the share of answers that fail without good examples, see `learning.py`.
     """
 
     seed: int
@@ -44,56 +43,56 @@ class ModelBehaviour:
     cold_sloppiness: float
     obedience: Obedience = "form"
     cold_failures: float = 0.0
-    translation_defects: DefectShares = _UNSPOILT
+    translation_defects: DefectShares = _NO_DEFECTS
 
     def defect_share(self, prompt: ParsedPrompt) -> float:
-        """The share of answers to prompts such as `prompt` that have a defect."""
+        """Return the share of answers to such a prompt that have a formal defect."""
         if not self.sloppiness:
             return 0.0
-        if self.obedience != "form" or prompt.style.form in _TASKS:
+        if self.obedience != "form" or prompt.style.form in _NEVER_DEFECTIVE:
             return 0.0
         share = self.sloppiness if prompt.style.form_shown else self.cold_sloppiness
         return share * _CORRECTED_SHARE if prompt.corrected else share
 
     def failure(self, prompt: ParsedPrompt, random: Random) -> str:
-        """How the next answer fails, of `lessons.FAILURES`; "" where it does not."""
-        if self.obedience == "form" or prompt.style.form in _TASKS:
+        """Choose how the next answer fails, one of `learning.FAILURES`; "" if it does not."""
+        if self.obedience == "form" or prompt.style.form in _NEVER_DEFECTIVE:
             return ""
         cold = self.cold_failures * (_CORRECTED_SHARE if prompt.corrected else 1.0)
         return choose_failure(prompt.style.examples, self.obedience, cold, random)
 
 
 def write_answer(chat: ChatRequest, prompt: ParsedPrompt, behaviour: ModelBehaviour) -> SimulatedAnswer:
-    """The `chat.n` choices for `prompt`, each cut at `chat.max_tokens`."""
-    written = [_write(prompt, _random(chat, prompt, behaviour.seed, index), behaviour) for index in range(chat.n)]
-    return truncate(written, chat, prompt)
+    """Write the `chat.n` choices for `prompt`, each cut off at `chat.max_tokens`."""
+    texts = [_write(prompt, _random(chat, prompt, behaviour.seed, index), behaviour) for index in range(chat.n)]
+    return truncate(texts, chat, prompt)
 
 
 def answer_with_defect(defect: str, chat: ChatRequest, prompt: ParsedPrompt, seed: int) -> SimulatedAnswer:
-    """As `answer`, with the named one of `DEFECTS` in every choice."""
-    written = []
+    """Write an answer with this one of `DEFECTS` in every choice."""
+    texts = []
     for index in range(chat.n):
         random = _random(chat, prompt, seed, index)
-        written.append(prompt.style.form.defects[defect](_scene(prompt, prompt.annotation, random), random))
-    return truncate(written, chat, prompt)
+        texts.append(prompt.style.form.defects[defect](_scene(prompt, prompt.annotation, random), random))
+    return truncate(texts, chat, prompt)
 
 
 def answer_about(annotation: str, chat: ChatRequest, prompt: ParsedPrompt, seed: int) -> SimulatedAnswer:
-    """A well-formed answer to `prompt`, but about another annotation."""
+    """Write a well-formed answer to `prompt` about another annotation."""
     random = _random(chat, prompt, seed, 0)
     return truncate([prompt.style.form.write(_scene(prompt, annotation, random), random)] * chat.n, chat, prompt)
 
 
 def truncate(texts: Sequence[str], chat: ChatRequest, prompt: ParsedPrompt) -> SimulatedAnswer:
-    """`texts` as the choices of a completion: what is longer than `chat.max_tokens` is cut there."""
-    kept = [_shortened(text, chat.max_tokens) for text in texts]
-    reasons = tuple("stop" if short == text else "length" for short, text in zip(kept, texts, strict=True))
-    completion_tokens = sum(count_tokens(text) for text in kept)
-    return SimulatedAnswer(tuple(kept), reasons, Usage(prompt.tokens, completion_tokens, prompt.cached_tokens))
+    """Return `texts` as the choices of a completion, each cut off at `chat.max_tokens`."""
+    cut = [_shortened(text, chat.max_tokens) for text in texts]
+    reasons = tuple("stop" if short == text else "length" for short, text in zip(cut, texts, strict=True))
+    completion_tokens = sum(count_tokens(text) for text in cut)
+    return SimulatedAnswer(tuple(cut), reasons, Usage(prompt.tokens, completion_tokens, prompt.cached_tokens))
 
 
 def count_tokens(text: str) -> int:
-    """About four bytes a token."""
+    """Estimate the tokens of a text at four bytes per token."""
     return -(-len(text.encode()) // 4)
 
 
@@ -108,24 +107,26 @@ def _random(chat: ChatRequest, prompt: ParsedPrompt, seed: int, index: int) -> R
 
 
 def _scene(prompt: ParsedPrompt, annotation: str, random: Random) -> AnswerInput:
-    found, style = extract_facts(annotation), prompt.style
+    facts, style = extract_facts(annotation), prompt.style
     if style.second_person:
-        found = list(dict.fromkeys(map(to_second_person, found)))
+        facts = list(dict.fromkeys(map(to_second_person, facts)))
     count = random.randint(style.min_items, style.max_items)
     if not style.count_requested:
-        count = max(1, min(count, 2 * len(found)))
-    return AnswerInput(found, count, style.about_change, style.last_example, annotation, style.example_questions)
+        count = max(1, min(count, 2 * len(facts)))
+    return AnswerInput(facts, count, style.about_change, style.last_example, annotation, style.example_questions)
 
 
-def _write(prompt: ParsedPrompt, random: Random, manners: ModelBehaviour) -> str:
+def _write(prompt: ParsedPrompt, random: Random, behaviour: ModelBehaviour) -> str:
     form = prompt.style.form
-    if form.write_with_defects is not None and any(manners.translation_defects):
-        return form.write_with_defects(_scene(prompt, prompt.annotation, random), random, manners.translation_defects)
-    if kind := manners.failure(prompt, random):
+    if form.write_with_defects is not None and any(behaviour.translation_defects):
+        return form.write_with_defects(_scene(prompt, prompt.annotation, random), random, behaviour.translation_defects)
+    if kind := behaviour.failure(prompt, random):
         write = failure_writer(kind, form, prompt.style.examples)
     else:
-        write = form.defects[random.choice(DEFECTS)] if random.random() < manners.defect_share(prompt) else form.write
+        write = form.defects[random.choice(DEFECTS)] if random.random() < behaviour.defect_share(prompt) else form.write
     source = _scene(prompt, prompt.annotation, random)
-    if manners.obedience == "examples" and prompt.style.examples:  # as many as they show, however little there is
+    if (
+        behaviour.obedience == "examples" and prompt.style.examples
+    ):  # as many items as the examples show, even for few facts
         source = replace(source, count=max(source.count, prompt.style.min_items))
     return write(source, random)

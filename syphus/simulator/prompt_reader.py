@@ -1,7 +1,7 @@
-"""What a prompt asks for: which form, how many pairs, about which annotation; and which of its tokens a prompt cache
-would know.
+"""Read from a prompt which answer it asks for: its form, the number of pairs, and the annotation.
 
-Thousands of requests share their system message and in-context examples, so what follows from those is worked out once.
+Also counts the tokens of a prompt, and those that a prompt cache would know. Thousands of requests share their system
+message and in-context examples, so the result for these is computed once and kept.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _CORRECTION = re.compile(
 )
 _CHANGE = re.compile(r"\b(?:chang|differ|spot the)", re.IGNORECASE)
 _QUESTION = re.compile(r"^\W*Question\b[ \d]*:\s*(.+?)\s*$", re.MULTILINE)
-_WEARER = re.compile(r"\bwears? (?:this|the|a) camera\b", re.IGNORECASE)
+_CAMERA_WEARER = re.compile(r"\bwears? (?:this|the|a) camera\b", re.IGNORECASE)
 _NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS, 1)}
-_DEMAND = re.compile(
+_REQUESTED_COUNT = re.compile(
     rf"\b(exactly|at least|no fewer than)\s+(\d{{1,2}}|{'|'.join(_NUMBERS)})\s+(?:[\w-]+\s+){{0,2}}?"
     r"(?:pairs?|questions?|conversations?)\b",
     re.IGNORECASE,
 )
-_MOST_WITHOUT_EXAMPLES = 5
-_PREFIXES_KEPT = 256
-_CACHE_FLOOR, _CACHE_STEP = 1024, 128  # tokens, as OpenAI documents its prompt cache
+_MAX_ITEMS_WITHOUT_EXAMPLES = 5
+_MAX_PREFIXES = 256
+_CACHE_MIN, _CACHE_STEP = 1024, 128  # tokens, as OpenAI documents its prompt cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,23 @@ class PromptStyle:
     """What the system message and the in-context examples ask for."""
 
     form: Form
-    form_shown: bool  #: an in-context example shows the form
+    form_shown: bool  #: whether an in-context example shows the form
     last_example: str  #: the last in-context answer
     min_items: int
     max_items: int
-    count_requested: bool  #: the number of pairs was asked for in words
+    count_requested: bool  #: whether the number of pairs was requested in words
     about_change: bool
-    second_person: bool = False  #: of a camera: who asks is in the annotation, and is called C there
-    examples: tuple[JudgedExample, ...] = ()  #: the in-context examples
-    example_questions: frozenset[str] = frozenset()  #: the questions in them
+    second_person: bool = False  #: whether the user wears the camera, and is called C in the annotation
+    examples: tuple[JudgedExample, ...] = ()  #: all in-context examples
+    example_questions: frozenset[str] = frozenset()  #: the questions in all in-context examples
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedPrompt:
-    """One chat prompt. `key` is a hash of all its messages; `annotation` the user turn that is asked about, which is
-    not `last_user` where an answer is being corrected; `repeated` says that the same messages were sent before.
+    """One chat prompt.
+
+    `key` is a hash of all messages. `annotation` is the user turn to answer, which differs from `last_user` if the
+    latter asks for a correction. `repeated` says whether the same messages were sent before.
     """
 
     key: bytes
@@ -74,9 +76,7 @@ class ParsedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class _PrefixState:
-    """How far the messages have been read: a hash over them, their bytes, their number, and the bytes and number known
-    before.
-    """
+    """The messages read so far: their hash, bytes and number, and the bytes and number that an earlier prompt had."""
 
     chain: bytes = b""
     size: int = 0
@@ -86,21 +86,21 @@ class _PrefixState:
 
 
 class PromptReader:
-    """Reads prompts, and remembers which beginnings of prompts it has seen."""
+    """Reads prompts, and remembers which prefixes it has seen."""
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, bool] = {}  # hash of a beginning -> it was a whole prompt
+        self._seen: dict[bytes, bool] = {}  # hash of a prefix -> whether it was a whole prompt
         self._prefixes: OrderedDict[bytes, tuple[_PrefixState, PromptStyle]] = OrderedDict()
 
     def read(self, messages: Sequence[Body]) -> ParsedPrompt:
-        """What `messages` ask for."""
-        asking = _asking_turn(messages)
-        start, style = self._prefix(messages[:asking])
-        end = self._walk(start, messages[asking:])
+        """Read what `messages` ask for."""
+        position = _position_of_request(messages)
+        start, style = self._prefix(messages[:position])
+        end = self._extend(start, messages[position:])
         repeated = self._seen[end.chain]
         self._seen[end.chain] = True
-        annotation, last = text_of(messages[asking]), text_of(messages[-1])
-        corrected = asking < len(messages) - 1
+        annotation, last = text_of(messages[position]), text_of(messages[-1])
+        corrected = position < len(messages) - 1
         return ParsedPrompt(
             key=end.chain,
             style=_with_requested_count(style, f"{annotation}\n{last}" if corrected else last),
@@ -116,8 +116,8 @@ class PromptReader:
         key = blake2b(orjson.dumps(messages), digest_size=16).digest()
         known = self._prefixes.get(key)
         if known is None:
-            known = self._walk(_PrefixState(), messages), _style(messages)
-            while len(self._prefixes) >= _PREFIXES_KEPT:
+            known = self._extend(_PrefixState(), messages), _style(messages)
+            while len(self._prefixes) >= _MAX_PREFIXES:
                 self._prefixes.popitem(last=False)
             end = known[0]
             self._prefixes[key] = _PrefixState(end.chain, end.size, end.count, end.size, end.count), known[1]
@@ -125,47 +125,50 @@ class PromptReader:
             self._prefixes.move_to_end(key)
         return known
 
-    def _walk(self, walk: _PrefixState, messages: Sequence[Body]) -> _PrefixState:
+    def _extend(self, state: _PrefixState, messages: Sequence[Body]) -> _PrefixState:
         for message in messages:
-            chain = blake2b(walk.chain + orjson.dumps(message), digest_size=16).digest()
-            size, count = walk.size + _size(message), walk.count + 1
-            known = (size, count) if chain in self._seen else (walk.known_size, walk.known_count)
+            chain = blake2b(state.chain + orjson.dumps(message), digest_size=16).digest()
+            size, count = state.size + _size(message), state.count + 1
+            known = (size, count) if chain in self._seen else (state.known_size, state.known_count)
             self._seen.setdefault(chain, False)
-            walk = _PrefixState(chain, size, count, *known)
-        return walk
+            state = _PrefixState(chain, size, count, *known)
+        return state
 
 
 def _size(message: Body) -> int:
-    """Bytes of a message; of an image as many as text of its tokens would have."""
+    """Return the bytes of a message; an image counts as text with as many tokens."""
     return len(text_of(message).encode()) + 4 * sum(image.tokens for image in images_of(message))
 
 
 def _tokens(size: int, messages: int) -> int:
-    """About four bytes a token, and four tokens of framing a message."""
+    """Estimate tokens: four bytes per token, and four tokens of framing per message."""
     return -(-size // 4) + 4 * messages
 
 
 def _cached(tokens: int) -> int:
-    return tokens // _CACHE_STEP * _CACHE_STEP if tokens >= _CACHE_FLOOR else 0
+    return tokens // _CACHE_STEP * _CACHE_STEP if tokens >= _CACHE_MIN else 0
 
 
-def _asking_turn(messages: Sequence[Body]) -> int:
-    """The place of the user turn that is to be answered: the last, or the one whose answer the turns after it say is
-    unusable.
+def _position_of_request(messages: Sequence[Body]) -> int:
+    """Return the index of the user turn to answer.
+
+    That is the last turn, or an earlier one if the turns after it say that its answer can't be used.
     """
-    place = len(messages) - 1
+    position = len(messages) - 1
     while (
-        place >= 2 and messages[place - 1].get("role") == "assistant" and _CORRECTION.search(text_of(messages[place]))
+        position >= 2
+        and messages[position - 1].get("role") == "assistant"
+        and _CORRECTION.search(text_of(messages[position]))
     ):
-        place -= 2
-    return place
+        position -= 2
+    return position
 
 
 def _style(messages: Sequence[Body]) -> PromptStyle:
     system_message = "\n".join(text_of(message) for message in messages if message["role"] in {"system", "developer"})
     examples = [text_of(message) for message in messages if message["role"] == "assistant"]
     form, shown = detect_form(examples, system_message)
-    counts = [count for count in map(form.count_items, examples) if count] or [1, _MOST_WITHOUT_EXAMPLES]
+    counts = [count for count in map(form.count_items, examples) if count] or [1, _MAX_ITEMS_WITHOUT_EXAMPLES]
     style = PromptStyle(
         form=form,
         form_shown=shown,
@@ -174,7 +177,7 @@ def _style(messages: Sequence[Body]) -> PromptStyle:
         max_items=max(counts),
         count_requested=False,
         about_change=_CHANGE.search(system_message) is not None,
-        second_person=_WEARER.search(system_message) is not None,
+        second_person=_CAMERA_WEARER.search(system_message) is not None,
         examples=judge_examples(_examples(messages), form),
         example_questions=frozenset(question for example in examples for question in _QUESTION.findall(example)),
     )
@@ -182,14 +185,14 @@ def _style(messages: Sequence[Body]) -> PromptStyle:
 
 
 def _examples(messages: Sequence[Body]) -> list[tuple[str, str]]:
-    """What was asked and answered before."""
+    """Return prompt and answer of each in-context example."""
     turns = pairwise(messages)
-    return [(text_of(asked), text_of(answer)) for asked, answer in turns if answer["role"] == "assistant"]
+    return [(text_of(prompt), text_of(answer)) for prompt, answer in turns if answer["role"] == "assistant"]
 
 
 def _with_requested_count(style: PromptStyle, text: str) -> PromptStyle:
-    """`style` with the number of pairs that `text` asks for in so many words, if it does."""
-    match = _DEMAND.search(text)
+    """Return `style` with the number of pairs that `text` asks for in words, if it does."""
+    match = _REQUESTED_COUNT.search(text)
     if match is None:
         return style
     number = _NUMBERS.get(match[2].lower()) or int(match[2])

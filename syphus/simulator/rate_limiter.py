@@ -1,4 +1,4 @@
-"""The limits that are really enforced: requests and tokens a minute, and how a provider tells of them."""
+"""Enforce limits on requests and tokens per minute, and report them in the headers and errors of the providers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 from syphus.simulator.replies import SimulatedReply, azure_error, openai_error
 
-_LONG = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)", "concurrency": "concurrent requests"}
+_LIMIT_NAMES = {
+    "requests": "requests per min (RPM)",
+    "tokens": "tokens per min (TPM)",
+    "concurrency": "concurrent requests",
+}
 
 
 def reset_duration(seconds: float) -> str:
-    """A time as OpenAI's reset headers write it: `120ms`, `1s`, `6m0s`, `1h0m0s`."""
+    """Format a duration like OpenAI's reset headers: `120ms`, `1s`, `6m0s`, `1h0m0s`."""
     milliseconds = math.ceil(max(0.0, seconds) * 1000)
     if milliseconds < 1000:
         return f"{milliseconds}ms"
@@ -25,20 +29,20 @@ def reset_duration(seconds: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Seconds for a Retry-After header; a fraction stays one, since clients read it."""
+    """Format seconds for a Retry-After header. Fractions are kept, since clients accept them."""
     return f"{seconds:g}"
 
 
 def retry_headers(wait: float) -> dict[str, str]:
-    """The headers that say when to come back: whole seconds, rounded up, and milliseconds."""
+    """Return the headers that say when to retry: in whole seconds, rounded up, and in milliseconds."""
     return {"retry-after": str(math.ceil(wait)), "retry-after-ms": str(math.ceil(wait * 1000))}
 
 
 def limit_error(model: str, kind: str, wait: float | None, headers: Mapping[str, str] | None = None) -> SimulatedReply:
-    """The 429 of OpenAI on `kind`: requests, tokens or concurrency. The message tells the `wait`, unless it is None."""
+    """Return OpenAI's 429 for `kind`: requests, tokens or concurrency. The message states `wait`, unless it is None."""
     when = "later" if wait is None else f"in {reset_duration(wait)}"
     text = (
-        f"Rate limit reached for {model} in organization org-simulated on {_LONG[kind]}. Please try again "
+        f"Rate limit reached for {model} in organization org-simulated on {_LIMIT_NAMES[kind]}. Please try again "
         f"{when}. Visit https://platform.openai.com/account/rate-limits to learn more."
     )
     return openai_error(
@@ -47,7 +51,7 @@ def limit_error(model: str, kind: str, wait: float | None, headers: Mapping[str,
 
 
 def limit_error_azure(kind: str, api_version: str, wait: float) -> SimulatedReply:
-    """The 429 of Azure on `kind`: token, call or concurrency."""
+    """Return Azure's 429 for `kind`: token, call or concurrency."""
     text = (
         f"Requests to the ChatCompletions_Create Operation under Azure OpenAI API version {api_version} have "
         f"exceeded {kind} rate "
@@ -59,8 +63,10 @@ def limit_error_azure(kind: str, api_version: str, wait: float) -> SimulatedRepl
 
 @dataclass(slots=True)
 class LimitBucket:
-    """One limit a minute. It holds `per_minute * burst_seconds / 60`, refills evenly, and may go below zero when it
-    settles up.
+    """The token bucket of one limit.
+
+    It holds `per_minute * burst_seconds / 60` and refills evenly. Its level may drop below zero when the real usage of
+    an admitted request is charged.
     """
 
     per_minute: float
@@ -70,20 +76,20 @@ class LimitBucket:
 
     @property
     def capacity(self) -> float:
-        """The most that it holds; at least one, so that a request passes at all."""
+        """How much it can hold; at least 1, so that a request can pass."""
         return max(1.0, self.per_minute * self.burst_seconds / 60)
 
     def refill(self, now: float) -> None:
-        """Add what has flowed in until `now`."""
+        """Add what has accrued until `now`."""
         self.level = min(self.capacity, self.level + (now - self.refilled_at) * self.per_minute / 60)
         self.refilled_at = now
 
     def wait(self, amount: float) -> float:
-        """Seconds until `amount` is there; what is larger than the bucket passes when it is full."""
+        """Return the seconds until `amount` is available. More than the capacity passes when the bucket is full."""
         return max(0.0, (min(amount, self.capacity) - self.level) * 60 / self.per_minute)
 
     def headers(self, kind: str) -> dict[str, str]:
-        """limit, remaining and reset of this bucket, as OpenAI sends them."""
+        """Return the headers for limit, remaining and reset, as OpenAI sends them."""
         return {
             f"x-ratelimit-limit-{kind}": f"{self.per_minute:.0f}",
             f"x-ratelimit-remaining-{kind}": f"{max(0.0, math.floor(self.level)):.0f}",
@@ -93,13 +99,13 @@ class LimitBucket:
 
 @dataclass(frozen=True, slots=True)
 class LimitExceeded:
-    """Why a request is over a limit, and how many seconds it should wait."""
+    """The limit that a request exceeds, and how many seconds to wait."""
 
     kind: str
     wait: float
 
     def reply(self, model: str, api_version: str | None) -> SimulatedReply:
-        """The 429; Azure's where there is an `api_version`."""
+        """Return the 429: that of Azure if there is an `api_version`, otherwise that of OpenAI."""
         if api_version is None:
             return limit_error(model, self.kind, self.wait, retry_headers(self.wait))
         return limit_error_azure(
@@ -108,7 +114,7 @@ class LimitExceeded:
 
 
 class RateLimits:
-    """Requests and tokens a minute; 0 is no limit. Both start full at `now` (seconds of a monotonic clock)."""
+    """Limits on requests and tokens per minute; 0 is no limit. Both start full at `now` (monotonic seconds)."""
 
     def __init__(self, rpm: float, tpm: float, burst_seconds: float, now: float) -> None:
         self._buckets = {
@@ -119,12 +125,12 @@ class RateLimits:
         self.refill(now)
 
     def refill(self, now: float) -> None:
-        """Add what has flowed in until `now`."""
+        """Add what has accrued until `now`."""
         for bucket in self._buckets.values():
             bucket.refill(now)
 
     def admit(self, tokens: int, now: float) -> LimitExceeded | None:
-        """Charge one request of `tokens`, or say why not; a refused request charges nothing."""
+        """Charge a request of `tokens` and return None, or return the limit that it exceeds, without charging it."""
         self.refill(now)
         amounts = {"requests": 1, "tokens": tokens}
         for kind, bucket in self._buckets.items():
@@ -135,13 +141,13 @@ class RateLimits:
         return None
 
     def settle(self, tokens: int) -> None:
-        """Charge `tokens` more for a request that was admitted."""
+        """Charge more `tokens` for a request that was admitted."""
         if bucket := self._buckets.get("tokens"):
             bucket.level -= tokens
 
     def headers(self) -> dict[str, str]:
-        """The x-ratelimit headers of the limits that there are."""
-        found: dict[str, str] = {}
+        """Return the x-ratelimit headers of all limits."""
+        headers: dict[str, str] = {}
         for kind, bucket in self._buckets.items():
-            found |= bucket.headers(kind)
-        return found
+            headers |= bucket.headers(kind)
+        return headers

@@ -1,4 +1,4 @@
-"""What goes back over the wire, and the two error shapes that clients of OpenAI and of Azure know."""
+"""HTTP replies, the error bodies of OpenAI and Azure, and the delivery of replies, whole or deliberately broken."""
 
 from __future__ import annotations
 
@@ -17,41 +17,42 @@ from aiohttp import web
 from syphus.types import Usage
 
 JSON = "application/json"
+_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # makes closing the socket send a reset
 
 
 class Delivery(Enum):
-    """How a reply is put on the connection."""
+    """How a reply is sent over the connection."""
 
-    WHOLE = auto()  #: status, headers and body, as it should be
+    WHOLE = auto()  #: normally: status, headers and body
     RESET = auto()  #: a TCP reset before any byte
     DISCONNECT = auto()  #: an orderly close before any byte
     RESET_MID_BODY = auto()  #: half the body, then a TCP reset
     CUT = auto()  #: a Content-Length for the whole body, half of it, then an orderly close
-    HANG = auto()  #: no byte until the client leaves or the time is up
+    HANG = auto()  #: no byte until the client disconnects or the time is up
     HANG_MID_BODY = auto()  #: half the body, then nothing
     DRIP = auto()  #: one byte at a time
-    ENDLESS = auto()  #: white space for ever, in a body that never ends
+    ENDLESS = auto()  #: white space forever, in a body that never ends
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedReply:
-    """One HTTP answer: status, body in bytes, extra headers, and how it is delivered."""
+    """An HTTP reply: status, body, additional headers, and how it is delivered."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
     delivery: Delivery = Delivery.WHOLE
-    usage: Usage | None = None  #: what it truly cost, where that is not what the written answer costs
+    usage: Usage | None = None  #: the real usage, if it differs from that of the written answer
 
     @property
     def received_status(self) -> int:
-        """The status that the client gets to see; 0 where not a byte arrives."""
+        """The status that the client receives; 0 if no byte arrives."""
         return 0 if self.delivery in {Delivery.RESET, Delivery.DISCONNECT, Delivery.HANG} else self.status
 
 
-class Rejected(Exception):  # noqa: N818 - it carries a reply, which may be no error of ours
-    """A request that is answered with `reply` and nothing else."""
+class Rejected(Exception):  # noqa: N818 - it carries a reply, which need not be an error of ours
+    """Raised for a request that gets `reply` instead of an answer."""
 
     def __init__(self, reply: SimulatedReply) -> None:
         super().__init__(reply.status)
@@ -59,7 +60,7 @@ class Rejected(Exception):  # noqa: N818 - it carries a reply, which may be no e
 
 
 def json_reply(status: int, content: object, headers: Mapping[str, str] | None = None) -> SimulatedReply:
-    """`content` as a JSON reply."""
+    """Return `content` as a JSON reply."""
     return SimulatedReply(status, orjson.dumps(content), headers or {})
 
 
@@ -72,35 +73,29 @@ def openai_error(
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> SimulatedReply:
-    """An error as api.openai.com writes it: message, type, param and code, all four always there."""
+    """Return an error of api.openai.com. It always has message, type, param and code."""
     return json_reply(status, {"error": {"message": message, "type": kind, "param": param, "code": code}}, headers)
 
 
 def azure_error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> SimulatedReply:
-    """An error of the Azure front end: code (a string, even where it is a number) and message, nothing else."""
+    """Return an error of the Azure front end. It has only code (always a string) and message."""
     return json_reply(status, {"error": {"code": code, "message": message}}, headers)
 
 
 def html_reply(status: int, title: str) -> SimulatedReply:
-    """The page of a proxy in between, which knows nothing of JSON."""
+    """Return an HTML error page, as proxies send it."""
     head, page_body = f"<head><title>{title}</title></head>", f"<body><center><h1>{title}</h1></center></body>"
     page = f"<html>\r\n{head}\r\n{page_body}\r\n</html>\r\n"
     return SimulatedReply(status, page.encode(), content_type="text/html; charset=UTF-8")
 
 
-# FOLDED from wire.py:
-# Putting a reply on the connection, whole or broken in just the way that its `Wire` says.
-
-_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # closing with this sends a reset
-
-
 async def deliver(
     request: web.BaseRequest, reply: SimulatedReply, headers: dict[str, str], hang_seconds: float, drip_seconds: float
 ) -> web.Response:
-    """Send `reply` with `headers`, and return what aiohttp wants from a handler even where the connection is gone.
+    """Send `reply` with `headers` in the way that its `delivery` says.
 
-    A hanging connection is closed after `hang_seconds`; a dripping one sends a byte, an endless one a blank, every
-    `drip_seconds`.
+    A hanging connection is closed after `hang_seconds`. A dripping reply sends one byte every `drip_seconds`, an
+    endless one a blank. Always returns a response, as aiohttp requires, even if the connection is already closed.
     """
     if reply.delivery is Delivery.WHOLE:
         return web.Response(
@@ -109,7 +104,7 @@ async def deliver(
             headers={**headers, **reply.headers, "Content-Type": reply.content_type},
         )
     transport = request.transport
-    if transport is None:  # the client has left
+    if transport is None:  # the client has disconnected
         return web.Response()
     match reply.delivery:
         case Delivery.HANG:
@@ -132,8 +127,8 @@ async def deliver(
 
 
 async def _drip(transport: asyncio.Transport, body: bytes, seconds: float) -> None:
-    for place in range(len(body)):
-        transport.write(body[place : place + 1])
+    for index in range(len(body)):
+        transport.write(body[index : index + 1])
         await asyncio.sleep(seconds)
 
 

@@ -1,6 +1,4 @@
-"""A simulated endpoint on a loopback socket: in the caller's event loop, in a thread of its own, or alone in the
-foreground.
-"""
+"""Run a simulated endpoint on a loopback socket: in the caller's event loop, in a thread, or in the foreground."""
 
 from __future__ import annotations
 
@@ -21,25 +19,25 @@ from syphus.simulator.settings import Simulation
 from syphus.simulator.stats import RequestRecord, ServerStats
 
 _HOST = "127.0.0.1"
-_SHUTDOWN_SECONDS = 0.2  # for connections that are closed already; requests are let go before
+_SHUTDOWN_SECONDS = 0.2  # for closed connections; open requests are cancelled before
 _BACKLOG = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedServer:
-    """A simulated endpoint that is listening. `stats` and `requests` may be read from any thread."""
+    """A running simulated endpoint. Any thread may read `stats` and `requests`."""
 
     port: int
     endpoint: SimulatedEndpoint
 
     @property
     def host_url(self) -> str:
-        """The address without a path, as AZURE_OPENAI_ENDPOINT wants it."""
+        """The address without a path, for AZURE_OPENAI_ENDPOINT."""
         return f"http://{_HOST}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The base URL, as OPENAI_BASE_URL wants it."""
+        """The base URL, for OPENAI_BASE_URL."""
         return f"{self.host_url}/v1"
 
     @property
@@ -49,24 +47,23 @@ class SimulatedServer:
 
     @property
     def requests(self) -> Sequence[RequestRecord]:
-        """The bill: the latest requests, oldest first, each entered when it is over."""
+        """The latest finished requests, oldest first."""
         return list(self.endpoint.requests)
 
     def configure(self, **options: object) -> None:
-        """Change settings by name while it runs. Raises ValueError as `Simulation` does."""
+        """Change settings by name while it runs. Raises `ValueError` as `Simulation` does."""
         self.endpoint.configure(options)
 
     def reset(self) -> None:
-        """Forget everything that was seen."""
+        """Forget all requests. The settings stay."""
         self.endpoint.reset()
 
 
 @asynccontextmanager
 async def serve(simulation: Simulation | None = None, port: int = 0) -> AsyncIterator[SimulatedServer]:
-    """A simulated endpoint on 127.0.0.1 in the running event loop, at `port` or any free one. Raises OSError if the
-    port is taken.
+    """Run a simulated endpoint on 127.0.0.1 in the running event loop, at `port` or any free port.
 
-    Leaving the context closes it at once, however many connections still wait for something.
+    Leaving the context closes it at once, even if connections are still waiting. Raises `OSError` if the port is taken.
     """
     endpoint = SimulatedEndpoint(simulation or Simulation())
     server = web.Server(endpoint.handle, handler_cancellation=True, access_log=None)
@@ -82,7 +79,7 @@ async def serve(simulation: Simulation | None = None, port: int = 0) -> AsyncIte
 
 @contextmanager
 def serve_in_thread(simulation: Simulation | None = None, port: int = 0) -> Iterator[SimulatedServer]:
-    """As `serve`, in an event loop and a thread of its own, for callers that are not asynchronous."""
+    """Run a simulated endpoint in a thread with its own event loop, for synchronous callers."""
     started: Future[tuple[SimulatedServer, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def run() -> None:
@@ -108,9 +105,9 @@ def serve_in_thread(simulation: Simulation | None = None, port: int = 0) -> Iter
 
 
 def run_simulated(simulation: Simulation, port: int) -> None:
-    """Serve until Ctrl-C or SIGTERM, after printing one line that says where and how to point a client at it.
+    """Print one line with the addresses, and serve until Ctrl-C or SIGTERM.
 
-    Raises `ConfigError` if the port can't be had.
+    Raises `ConfigError` if the port can't be used.
     """
     try:
         asyncio.run(_run(simulation, port))
@@ -133,7 +130,7 @@ async def _run(simulation: Simulation, port: int) -> None:
                 continue
         key = "(the one you set)" if simulation.key else "any"
         sys.stdout.write(
-            f"Simulated endpoint (made-up answers, no model): OPENAI_BASE_URL={server.url} OPENAI_API_KEY={key}  "
+            f"Simulated endpoint (no model, invented answers): OPENAI_BASE_URL={server.url} OPENAI_API_KEY={key}  "
             f"Azure: {server.host_url}  counters: {server.host_url}/stats  stop with Ctrl-C\n"
         )
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What a simulated endpoint can be told: `Simulation`."""
+"""All settings of a simulated endpoint: `Simulation`."""
 
 from __future__ import annotations
 
@@ -14,68 +14,68 @@ from syphus.simulator.faults import FAULTS
 from syphus.simulator.learning import OBEDIENCE, Obedience
 
 OK = "ok"  #: in a script: no fault
-_TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """All settings of a simulated endpoint. Times are in seconds; 0 or an empty value means no limit, unless said
-    otherwise.
+    """All settings of a simulated endpoint. Times are in seconds. 0 or an empty value means no limit, unless noted.
 
-    Raises ValueError for a fault that does not exist (the message lists those that do) and for figures that make no
-    sense.
+    Raises `ValueError` for an unknown fault (the message lists the known ones) and for values out of range.
     """
 
-    seed: int = 0  #: everything that is drawn follows from it
+    seed: int = 0  #: of all random choices
 
-    # Who may ask for what
-    key: str = ""  #: the key that is accepted; any if empty, but there must be one
+    # Access
+    key: str = ""  #: the accepted key; if empty, any key is accepted, but there must be one
     models: Sequence[str] = ()  #: known models; any if empty
     deployments: Sequence[str] = ()  #: known Azure deployments; any if empty
     api_versions: Sequence[str] = ()  #: known Azure api-versions; any if empty
-    list_models: bool = True  #: whether there is a GET /v1/models
+    list_models: bool = True  #: whether GET /v1/models exists
     refuse_max_tokens: bool = False  #: 400 unsupported_parameter: use max_completion_tokens
-    refuse_parameters: Sequence[str] = ()  #: 400 unsupported_parameter for these too, e.g. response_format
+    refuse_parameters: Sequence[str] = ()  #: 400 unsupported_parameter for these as well, e.g. response_format
     fixed_temperature: bool = False  #: 400 unsupported_value unless temperature is 1
-    vision: bool = True  #: whether the model takes images
+    vision: bool = True  #: whether the model accepts images
     fixed_top_p: bool = False  #: 400 unsupported_value unless top_p is 1
 
-    # The answers
-    sloppiness: float = 0.01  #: share of answers with a defect of form; 0 switches all defects off
-    cold_sloppiness: float = 0.35  #: the same where no in-context example shows the form
-    translation_damage: float = 0.0  #: share of translations, in each language, that are no good, in ten ways
-    translation_slips: float = 0.0  #: share that say something else, which only a judge sees
+    # Answers
+    sloppiness: float = 0.01  #: share of answers with a formal defect; 0 turns all defects off
+    cold_sloppiness: float = 0.35  #: the same if no in-context example shows the form
+    translation_damage: float = 0.0  #: share of translations, in each language, that are damaged, in ten ways
+    translation_slips: float = 0.0  #: share of translations with another meaning, which only a judge can tell
 
-    obedience: Obedience = "form"  #: what in-context examples do: they show the form; or teach the task; or nothing
-    cold_failures: float = 0.6  #: share of answers that fail without good examples; not where `obedience` is form
-
-    # The limits
-    rpm: float = 0.0  #: requests a minute
-    tpm: float = 0.0  #: tokens a minute
-    burst_seconds: float = 60.0  #: how many seconds' worth of the limits may come at once
-    charge: Literal["max", "usage"] = (
-        "max"  #: tokens count as prompt + max_tokens at admission, or as what was really used
+    obedience: Obedience = (
+        "form"  #: what in-context examples achieve: form shows the form, examples teaches the task, never does nothing
     )
-    max_concurrency: int = 0  #: 429 above
-    state_limits: bool = True  #: whether x-ratelimit headers are sent
-    latency: float = 0.0  #: median time of an answer
-    latency_sigma: float = 0.0  #: of the lognormal distribution around it
-    capacity: int = 0  #: at most so many are answered at once, the rest wait in a queue and never get a 429
+    cold_failures: float = 0.6  #: share of answers that fail without good examples; ignored if `obedience` is form
 
-    # The faults
-    script: Sequence[str] = ()  #: the first requests play these in order; "ok" is none
-    poison: Mapping[str, str] = field(default_factory=dict)  #: text in the last user message -> fault
+    # Limits
+    rpm: float = 0.0  #: requests per minute
+    tpm: float = 0.0  #: tokens per minute
+    burst_seconds: float = 60.0  #: capacity of the limits: how many seconds' worth may be used at once
+    charge: Literal["max", "usage"] = (
+        "max"  #: charge prompt + max_tokens when a request is admitted, or the real usage afterwards
+    )
+    max_concurrency: int = 0  #: more requests in flight get a 429
+    state_limits: bool = True  #: whether to send x-ratelimit headers
+    latency: float = 0.0  #: median seconds of an answer
+    latency_sigma: float = 0.0  #: of the lognormal distribution around it
+    capacity: int = 0  #: how many requests are answered at once; the others wait in a queue and never get a 429
+
+    # Faults
+    script: Sequence[str] = ()  #: faults of the first requests, in order; "ok" is no fault
+    poison: Mapping[str, str] = field(default_factory=dict)  #: text in the last user message -> its fault
     poison_once: Mapping[str, str] = field(
         default_factory=dict
-    )  #: the same, only the first time that these messages are seen
-    faults: Mapping[str, float] = field(default_factory=dict)  #: fault -> its share of the requests
-    down: bool = False  #: every connection is reset
-    retry_after: float = 1.0  #: what limits that are played as faults ask for
-    hang_seconds: float = 600.0  #: after so long a connection that hangs is closed
-    drip_seconds: float = 1.0  #: between two bytes of a dripping answer, and two blanks of an endless one
+    )  #: the same, but only the first time that the messages are seen
+    faults: Mapping[str, float] = field(default_factory=dict)  #: fault -> its share of all requests
+    down: bool = False  #: reset every connection
+    retry_after: float = 1.0  #: seconds that rate limit faults ask to wait
+    hang_seconds: float = 600.0  #: how long a hanging connection stays open
+    drip_seconds: float = 1.0  #: between the bytes of a dripping answer, or the blanks of an endless one
     redirect_to: str = "http://elsewhere.invalid/v1/chat/completions"
 
-    keep_requests: int = 10_000  #: how many of the latest requests the bill holds; 0 is none
+    keep_requests: int = 10_000  #: how many of the latest requests the request log keeps; 0 keeps none
 
     def __post_init__(self) -> None:
         for name in (*self.script, *self.poison.values(), *self.poison_once.values(), *self.faults):
@@ -84,48 +84,48 @@ class Simulation:
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, int | float) and item.name != "seed" and not (value >= 0 and math.isfinite(value)):
-                raise ValueError(f"{item.name} must be a number from 0 on, not {value}.")
+                raise ValueError(f"{item.name} must be a number of at least 0, not {value}.")
         if self.obedience not in OBEDIENCE:
-            raise ValueError(f"obedience is {', '.join(OBEDIENCE)}, not {self.obedience!r}.")
+            raise ValueError(f"obedience must be one of {', '.join(OBEDIENCE)}, not {self.obedience!r}.")
         if self.charge not in {"max", "usage"}:
-            raise ValueError(f"charge is max or usage, not {self.charge!r}.")
+            raise ValueError(f"charge must be max or usage, not {self.charge!r}.")
         if any(share < 0 for share in self.faults.values()) or sum(self.faults.values()) > 1:
             raise ValueError(
-                f"The shares in faults must be from 0 to 1 and add up to 1 at most, not {dict(self.faults)}."
+                f"The shares in faults must be from 0 to 1, and their sum at most 1, not {dict(self.faults)}."
             )
 
 
 def with_options(simulation: Simulation, options: Mapping[str, object]) -> Simulation:
-    """`simulation` with `options` by name, whose values may be texts as in a query string: `rpm=60`, `down=true`,
-    `script=ok,reset`, `faults={"reset": 0.1}`. `all=1` starts from the defaults.
+    """Return `simulation` with the settings in `options`; `all=1` starts from the defaults.
 
-    Raises ValueError for an unknown name, with the known ones, and for a value that can't be read.
+    Values may be strings as in a URL query: `rpm=60`, `down=true`, `script=ok,reset`, `faults={"reset": 0.1}`. Raises
+    `ValueError` for an unknown name (the message lists the known ones), and for a value that can't be parsed.
     """
     base = Simulation() if options.get("all") else simulation
     known = {item.name: getattr(base, item.name) for item in fields(base)}
-    values: dict[str, Any] = {}  # the names are checked below, the values by _read and by Simulation
+    values: dict[str, Any] = {}  # `_parse` and `Simulation` check the values
     for name, value in options.items():
         if name == "all":
             continue
         if name not in known:
             raise ValueError(f"There is no setting {name!r}. Known are: {', '.join(known)}.")
-        values[name] = _read(name, value, known[name]) if isinstance(value, str) else value
+        values[name] = _parse(name, value, known[name]) if isinstance(value, str) else value
     return replace(base, **values)
 
 
 def as_options(simulation: Simulation) -> dict[str, object]:
-    """The settings as JSON values, without the key."""
+    """Return the settings as JSON values, without the key."""
     return {item.name: getattr(simulation, item.name) for item in fields(simulation) if item.name != "key"}
 
 
-def _read(name: str, text: str, like: object) -> object:
-    """`text` as a value of the type of `like`."""
+def _parse(name: str, text: str, default: object) -> object:
+    """Parse `text` as a value of the type of `default`."""
     try:
-        match like:
+        match default:
             case bool():
-                return _TRUTH[text.lower()]
+                return _BOOLEANS[text.lower()]
             case int() | float():
-                return type(like)(text)
+                return type(default)(text)
             case str():
                 return text
             case Mapping():
@@ -133,7 +133,7 @@ def _read(name: str, text: str, like: object) -> object:
             case _:
                 return tuple(part for part in text.split(",") if part)
     except (KeyError, ValueError):
-        raise ValueError(f"{name}={text} can't be read as {type(like).__name__}.") from None
+        raise ValueError(f"{name}={text} can't be parsed as {type(default).__name__}.") from None
 
 
 def parse_settings(settings: Sequence[str]) -> Simulation:

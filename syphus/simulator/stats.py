@@ -1,18 +1,20 @@
-"""What the server saw: counters, and the bill, one record a request."""
+"""The counters of a simulated endpoint, and its request log with one record per request."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-CLIENT_LEFT = 499  #: the status of a request whose client went away before its answer; what it cost is billed
+CLIENT_LEFT = 499  #: the status of a request whose client disconnected before the answer; its cost is billed
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One chat request. `at` is in seconds since the start, `status` 0 where not even a status line was sent, `key` a
-    hash of the messages in hex ("" where they could not be read), `billed` whether an answer was made; the tokens are 0
-    if not.
+    """One request to a model.
+
+    `at` is in seconds since the start. `status` is 0 if not even a status line was sent. `key` is a hash of the
+    messages in hex, or "" if they could not be parsed. `billed` says whether an answer was made; if not, the tokens are
+    0.
     """
 
     number: int
@@ -26,15 +28,15 @@ class RequestRecord:
     cached_tokens: int
     last_user: str
     request_id: str
-    images: tuple[str, ...] = ()  #: "640x480 JPEG low" for each, in their order
+    images: tuple[str, ...] = ()  #: "640x480 JPEG low" for each, in order
 
 
 @dataclass(slots=True)
 class ServerStats:
     """Counters since the start or the last reset.
 
-    `ok` are complete answers that arrived; `dup_requests` had messages that were seen before, `dup_after_ok` messages
-    that had already been answered with `ok`: those were paid for twice.
+    `ok` counts the complete answers that arrived. `dup_requests` counts requests with the same messages as an earlier
+    one, `dup_after_ok` those whose messages had already been answered with `ok`: they were paid for twice.
     """
 
     requests: int = 0
@@ -52,13 +54,13 @@ class ServerStats:
     tokens_cached: int = 0
 
     def start(self) -> None:
-        """A request has come in."""
+        """Count a request that has arrived."""
         self.requests += 1
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
 
     def end(self, record: RequestRecord) -> None:
-        """A request is over."""
+        """Count a request that has ended."""
         self.in_flight -= 1
         self.by_status[record.status] += 1
         if record.fault:
@@ -69,8 +71,8 @@ class ServerStats:
         self.tokens_cached += record.cached_tokens
 
     def as_dict(self) -> dict[str, object]:
-        """All counters as JSON values."""
-        found: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
-        found["by_status"] = {str(status): count for status, count in sorted(self.by_status.items())}
-        found["by_fault"] = dict(sorted(self.by_fault.items()))
-        return found
+        """Return all counters as JSON values."""
+        values: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
+        values["by_status"] = {str(status): count for status, count in sorted(self.by_status.items())}
+        values["by_fault"] = dict(sorted(self.by_fault.items()))
+        return values

@@ -1,6 +1,4 @@
-"""From the facts of an annotation to questions and answers about them: made up, but grounded, and never twice the same
-question.
-"""
+"""Write questions and answers about the facts of an annotation: grounded, and never the same question twice."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ _ABOUT_ANYTHING = (
     "What is there to see of {}?",
     "Could you say more about {}?",
 )
-_OF_THE_WEARER = (
+_FIRST_PERSON = (
     "What can I see of {}?",
     "What is going on with {}?",
     "What should I know about {}?",
@@ -37,7 +35,7 @@ _OF_THE_WEARER = (
     "What might I miss about {}?",
     "Which detail of {} should I remember?",
 )
-_FURTHER = (  # where all others are used up
+_FALLBACK = (  # if all others are used up
     "What else is there to see of {}?",
     "What more is there to know about {}?",
     "Is there anything else about {}?",
@@ -45,15 +43,22 @@ _FURTHER = (  # where all others are used up
 _NOTHING_CHANGED = ("Is there any difference between the two images?", "Can you spot a change between the two images?")
 _NOTHING_TO_SEE = Pair("Is there anything special to be seen here?", "Nothing in particular stands out here.")
 _OPENINGS = ("It seems that ", "One can see that ", "Clearly, ", "At a closer look, ", "As far as one can tell, ")
-_FIRST_OPENINGS = (0, 0, 0, 1, 2)  # where each fact starts among none and the openings: mostly with none
+_FIRST_OPENINGS = (0, 0, 0, 1, 2)  # index of the opening that a fact starts with; 0, none, is the most likely
+
+
+# For narrations that name people by letters, and the camera wearer C
+_PERSON = re.compile(r"\b(?i:an? |the )?(?i:(man|woman|person|lady|guy|boy|girl|individual)) [A-Z]\b")
+_SUBJECT = re.compile(r"\bC (\w+)")
+_WHOSE, _WHOM = re.compile(r"\bC's\b"), re.compile(r"\bC\b")
+_IRREGULAR = {"is": "are", "was": "were", "has": "have", "does": "do"}
 
 
 def make_pairs(
     facts: Sequence[str], count: int, about_change: bool, random: Random, avoid: frozenset[str] = frozenset()
 ) -> list[Pair]:
-    """About `count` pairs over `facts`: fewer where the facts do not yield so many different ones.
+    """Return `count` pairs about `facts`, or fewer if the facts do not yield as many different questions.
 
-    Questions to `avoid` are not asked: those of in-context examples; unless no other is left.
+    Questions in `avoid`, those of in-context examples, are not asked unless no others are left.
     """
     if not facts:
         return [_NOTHING_TO_SEE]
@@ -61,23 +66,23 @@ def make_pairs(
     patterns = _shuffled(_patterns(facts, about_change), random)
     openings = ["", *_shuffled(_OPENINGS, random)]
     starts = [random.choice(_FIRST_OPENINGS) for _ in order]
-    made: dict[str, str] = {}
-    for place in range(len(order) * len(openings)):
-        turn, which = divmod(place, len(order))
-        question = _new_question(order[which], patterns[place % len(patterns) :] + patterns, made.keys() | avoid)
+    answers: dict[str, str] = {}
+    for number in range(len(order) * len(openings)):
+        turn, index = divmod(number, len(order))
+        question = _new_question(order[index], patterns[number % len(patterns) :] + patterns, answers.keys() | avoid)
         if question:
-            made[question] = _response(order[which], openings[(turn + starts[which]) % len(openings)])
-        if len(made) == count:
+            answers[question] = _response(order[index], openings[(turn + starts[index]) % len(openings)])
+        if len(answers) == count:
             break
-    if not made and avoid:
+    if not answers and avoid:
         return make_pairs(facts, count, about_change, random)
-    return [Pair(question, response) for question, response in made.items()]
+    return [Pair(question, response) for question, response in answers.items()]
 
 
 def _patterns(facts: Sequence[str], about_change: bool) -> Sequence[str]:
-    """Ways to ask: whoever is told "You open the door" asks as "I"."""
+    """Return patterns for questions; facts such as "You open the door" get questions in the first person."""
     if any(re.search(r"\byou\b", fact, re.IGNORECASE) for fact in facts):
-        return _OF_THE_WEARER
+        return _FIRST_PERSON
     return _ABOUT_CHANGE if about_change else _ABOUT_ANYTHING
 
 
@@ -85,11 +90,11 @@ def _shuffled(texts: Sequence[str], random: Random) -> list[str]:
     return random.sample(texts, len(texts))
 
 
-def _new_question(fact: str, patterns: Sequence[str], asked: Container[str]) -> str:
-    """A question about `fact` that was not asked yet; "" if there is none left."""
-    usable = _NOTHING_CHANGED if denies_change(fact) else (*patterns, *_FURTHER)
+def _new_question(fact: str, patterns: Sequence[str], used: Container[str]) -> str:
+    """Return a question about `fact` that was not asked yet; "" if none is left."""
+    usable = _NOTHING_CHANGED if denies_change(fact) else (*patterns, *_FALLBACK)
     about = subject(fact)
-    return next((question for pattern in usable if (question := pattern.format(about)) not in asked), "")
+    return next((question for pattern in usable if (question := pattern.format(about)) not in used), "")
 
 
 def _response(fact: str, opening: str) -> str:
@@ -97,27 +102,18 @@ def _response(fact: str, opening: str) -> str:
 
 
 def lower_first(fact: str) -> str:
-    """`fact` as it stands in the middle of a sentence; "TV" and "I" keep their capitals."""
+    """Return `fact` as it would continue a sentence; "TV" and "I" keep their capitals."""
     first = fact.split(maxsplit=1)[0]
     keeps = first == "I" or (len(first) > 1 and first.isupper())
     return fact if keeps else fact[0].lower() + fact[1:]
 
 
-# FOLDED from wearer.py:
-# Narrations of a camera that somebody wears, as told to this person: "C opens the door" is "You open the door".
-
-_PERSON = re.compile(r"\b(?i:an? |the )?(?i:(man|woman|person|lady|guy|boy|girl|individual)) [A-Z]\b")
-_SUBJECT = re.compile(r"\bC (\w+)")
-_WHOSE, _WHOM = re.compile(r"\bC's\b"), re.compile(r"\bC\b")
-_IRREGULAR = {"is": "are", "was": "were", "has": "have", "does": "do"}
-
-
 def to_second_person(fact: str) -> str:
-    """A narration without letters for people; its verbs agree with "you"."""
-    told = _PERSON.sub(lambda found: f"a {found[1].lower()}", fact)
-    told = _SUBJECT.sub(lambda found: f"you {_second_person_verb(found[1])}", told)
-    told = _WHOM.sub("you", _WHOSE.sub("your", told))
-    return told[0].upper() + told[1:]
+    """Return a narration as told to the camera wearer: "You open the door" for "C opens the door"."""
+    text = _PERSON.sub(lambda found: f"a {found[1].lower()}", fact)
+    text = _SUBJECT.sub(lambda found: f"you {_second_person_verb(found[1])}", text)
+    text = _WHOM.sub("you", _WHOSE.sub("your", text))
+    return text[0].upper() + text[1:]
 
 
 def _second_person_verb(verb: str) -> str:

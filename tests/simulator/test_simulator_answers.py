@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from syphus.simulator.annotation_facts import MOST_FACTS, extract_facts, subject
+from syphus.simulator.annotation_facts import MAX_FACTS, extract_facts, subject
 from syphus.simulator.chat_request import Body, read_chat
 from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, write_answer
 from syphus.simulator.prompt_reader import ParsedPrompt, PromptReader
@@ -222,7 +222,7 @@ def test_facts_are_the_sentences_of_every_kind_of_annotation(annotation: str, ex
 
 
 def test_only_so_many_facts_are_used() -> None:
-    assert len(extract_facts("\n".join(f"the car {n} has moved" for n in range(50)))) == MOST_FACTS
+    assert len(extract_facts("\n".join(f"the car {n} has moved" for n in range(50)))) == MAX_FACTS
 
 
 @pytest.mark.parametrize(

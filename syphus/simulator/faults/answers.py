@@ -1,6 +1,4 @@
-"""200s that are not what was asked for: filtered, cut, refused, empty, of the wrong form, or with figures that can't be
-believed.
-"""
+"""200s with a bad answer: filtered, truncated, refused, empty, in a wrong form, or with implausible usage."""
 
 from __future__ import annotations
 
@@ -20,17 +18,17 @@ _SORRY = "I'm sorry, but I can't assist with that."
 def _with(
     exchange: Exchange, message: Mapping[str, object], finish_reason: str, usage: Usage | None = None, /, **more: object
 ) -> SimulatedReply:
-    """A completion all of whose choices hold `message`, end with `finish_reason` and have the fields `more`."""
-    spent = usage or exchange.answer.usage
-    whole = completion_object(exchange, SimulatedAnswer((), (), spent))
-    whole["choices"] = [
+    """Return a completion whose choices all have `message`, `finish_reason` and the fields `more`."""
+    used = usage or exchange.answer.usage
+    completion = completion_object(exchange, SimulatedAnswer((), (), used))
+    completion["choices"] = [
         {**choice_object(exchange, index, message, finish_reason), **more} for index in range(exchange.chat.n)
     ]
-    return replace(json_reply(200, whole), usage=spent)
+    return replace(json_reply(200, completion), usage=used)
 
 
 def _rewritten(exchange: Exchange, answer: SimulatedAnswer) -> SimulatedReply:
-    """A completion with another answer than the one that was written."""
+    """Return a completion with another answer than that of the exchange."""
     return replace(json_reply(200, completion_object(exchange, answer)), usage=answer.usage)
 
 
@@ -43,10 +41,10 @@ def _half(exchange: Exchange) -> str:
     return text[: len(text) // 2]
 
 
-def _reasoned_away(exchange: Exchange) -> Usage:
-    """As if the model had thought until its tokens were gone."""
-    spent = exchange.chat.max_tokens or 1024
-    return replace(exchange.answer.usage, completion_tokens=spent, reasoning_tokens=spent)
+def _only_reasoning(exchange: Exchange) -> Usage:
+    """Return the usage of a model that spends all its tokens on reasoning."""
+    tokens = exchange.chat.max_tokens or 1024
+    return replace(exchange.answer.usage, completion_tokens=tokens, reasoning_tokens=tokens)
 
 
 @fault(Cost.ANSWERED)
@@ -70,7 +68,7 @@ def output_filtered_partial(exchange: Exchange) -> SimulatedReply:
 
 @fault(Cost.ANSWERED)
 def output_filtered_silent(exchange: Exchange) -> SimulatedReply:
-    """200 finish_reason stop and empty, with no word about a filter."""
+    """200 finish_reason stop and empty, without mentioning a filter."""
     return _with(exchange, {"content": ""}, "stop")
 
 
@@ -90,14 +88,14 @@ def truncated(exchange: Exchange) -> SimulatedReply:
 
 @fault(Cost.ANSWERED)
 def truncated_empty(exchange: Exchange) -> SimulatedReply:
-    """200 finish_reason length and empty: reasoning ate all the tokens."""
-    return _with(exchange, {"content": ""}, "length", _reasoned_away(exchange))
+    """200 finish_reason length and empty: reasoning used all tokens."""
+    return _with(exchange, {"content": ""}, "length", _only_reasoning(exchange))
 
 
 @fault(Cost.ANSWERED)
 def empty_reasoning_stop(exchange: Exchange) -> SimulatedReply:
     """200 finish_reason stop and empty, though reasoning tokens were spent."""
-    return _with(exchange, {"content": ""}, "stop", _reasoned_away(exchange))
+    return _with(exchange, {"content": ""}, "stop", _only_reasoning(exchange))
 
 
 @fault(Cost.ANSWERED)
@@ -126,7 +124,7 @@ def null_content(exchange: Exchange) -> SimulatedReply:
 
 @fault(Cost.ANSWERED)
 def null_message(exchange: Exchange) -> SimulatedReply:
-    """200 with null where the message should be."""
+    """200 with null instead of the message."""
     return _with(exchange, {}, "stop", message=None)
 
 
@@ -138,7 +136,7 @@ def no_choices(exchange: Exchange) -> SimulatedReply:
 
 @fault(Cost.ANSWERED)
 def one_choice(exchange: Exchange) -> SimulatedReply:
-    """One choice, however many were asked for."""
+    """One choice, even if more were requested."""
     return _changed(
         exchange,
         choices=[choice_object(exchange, 0, {"content": exchange.answer.texts[0]}, exchange.answer.finish_reasons[0])],
@@ -148,9 +146,9 @@ def one_choice(exchange: Exchange) -> SimulatedReply:
 @fault(Cost.ANSWERED)
 def no_usage(exchange: Exchange) -> SimulatedReply:
     """A good answer without usage."""
-    whole = completion_object(exchange)
-    del whole["usage"]
-    return json_reply(200, whole)
+    completion = completion_object(exchange)
+    del completion["usage"]
+    return json_reply(200, completion)
 
 
 @fault(Cost.ANSWERED)
@@ -167,19 +165,19 @@ def zero_usage(exchange: Exchange) -> SimulatedReply:
 
 @fault(Cost.ANSWERED)
 def wrong_usage(exchange: Exchange) -> SimulatedReply:
-    """A good answer whose usage is 10 and 20 tokens, whatever was sent."""
+    """A good answer whose usage is always 10 and 20 tokens."""
     return _changed(exchange, usage={"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30})
 
 
 @fault(Cost.ANSWERED)
 def other_model(exchange: Exchange) -> SimulatedReply:
-    """A good answer from another model than the one that was asked."""
+    """A good answer from another model than requested."""
     return _changed(exchange, model="simulated-another-model-2024-07-18")
 
 
 @fault(Cost.ANSWERED)
 def duplicate_id(exchange: Exchange) -> SimulatedReply:
-    """A good answer whose id is the same every time."""
+    """A good answer whose id is always the same."""
     return _changed(exchange, id="chatcmpl-simulated-duplicate")
 
 
@@ -200,24 +198,23 @@ def _with_defect(defect: str) -> ReplyMaker:
 for _defect in DEFECTS:
     add_fault(
         _defect,
-        f"A complete answer with a defect of form: {_defect.replace('_', ' ')}.",
+        f"A complete answer with a formal defect: {_defect.replace('_', ' ')}.",
         _with_defect(_defect),
         Cost.ANSWERED,
     )
 
 
-# FOLDED from embeddings.py:
-# 200s of the embeddings route that do not hold what was asked for. In answer to a chat they change nothing.
+# 200s of the embeddings route with bad vectors. They leave the answer to a chat unchanged.
 
 Vectors = list[dict[str, object]]
 
 
 def _embeddings_changed(exchange: Exchange, change: Callable[[Vectors], Vectors]) -> SimulatedReply:
-    whole = completion_object(exchange)
-    data = whole.get("data")
+    content = completion_object(exchange)
+    data = content.get("data")
     if isinstance(data, list):
-        whole["data"] = change(data)
-    return json_reply(200, whole)
+        content["data"] = change(data)
+    return json_reply(200, content)
 
 
 def _first(value: object) -> Callable[[Vectors], Vectors]:
@@ -226,25 +223,25 @@ def _first(value: object) -> Callable[[Vectors], Vectors]:
 
 @fault(Cost.ANSWERED)
 def vectors_missing(exchange: Exchange) -> SimulatedReply:
-    """200 with a vector less than texts."""
+    """200 with one vector fewer than texts."""
     return _embeddings_changed(exchange, lambda data: data[:-1])
 
 
 @fault(Cost.ANSWERED)
 def vectors_reversed(exchange: Exchange) -> SimulatedReply:
-    """200 with the vectors in another order than the texts; their index tells."""
+    """200 with the vectors in another order than the texts; their index is right."""
     return _embeddings_changed(exchange, lambda data: data[::-1])
 
 
 @fault(Cost.ANSWERED)
 def vectors_twice(exchange: Exchange) -> SimulatedReply:
-    """200 with one index for all vectors."""
+    """200 with the same index for all vectors."""
     return _embeddings_changed(exchange, lambda data: [{**item, "index": 0} for item in data])
 
 
 @fault(Cost.ANSWERED)
 def vectors_zero(exchange: Exchange) -> SimulatedReply:
-    """200 with a vector of nothing but 0."""
+    """200 with a vector of zeros."""
     return _embeddings_changed(exchange, _first([0.0] * 64))
 
 

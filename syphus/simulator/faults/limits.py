@@ -1,4 +1,4 @@
-"""Rate limits that pass, quotas that do not, and the hints at when to come back, sensible and otherwise."""
+"""Rate limits that pass, quotas that do not, and retry hints, valid and invalid."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _QUOTA = (
     "error, read the "
     "docs: https://platform.openai.com/docs/guides/error-codes/api-errors."
 )
-_API_VERSION = "2024-10-21"  # in Azure's words on a route that has none
+_API_VERSION = "2024-10-21"  # for Azure's message on a route without a version
 _SLOW_DOWN = "Slow down: the request rate increased too quickly. Reduce your request rate and increase it gradually."
 
 
 def _limited(exchange: Exchange, headers: dict[str, str], wait: float | None = None) -> SimulatedReply:
-    """A 429 on tokens a minute with just these hints, and `wait` in its message."""
+    """Return a 429 on tokens per minute with only these headers, and `wait` in its message."""
     return limit_error(exchange.requested_model, "tokens", wait, headers)
 
 
@@ -81,7 +81,7 @@ def rate_limit_message(exchange: Exchange) -> SimulatedReply:
 
 @fault()
 def request_too_large(exchange: Exchange) -> SimulatedReply:
-    """429 rate_limit_exceeded that never passes: this one request is larger than the limit of a minute."""
+    """429 rate_limit_exceeded that never passes: the request is larger than the limit per minute."""
     text = (
         f"Request too large for {exchange.requested_model} in organization org-simulated on tokens per min (TPM): "
         "Limit 200, "
@@ -92,7 +92,7 @@ def request_too_large(exchange: Exchange) -> SimulatedReply:
 
 @fault()
 def slow_down(exchange: Exchange) -> SimulatedReply:
-    """429 slow_down: the rate grew too fast, whatever the limits are."""
+    """429 slow_down: the request rate grew too fast, regardless of the limits."""
     return openai_error(429, _SLOW_DOWN, "rate_limit_error", code="slow_down", headers=_retry_after(exchange))
 
 
@@ -104,13 +104,13 @@ def slow_down_503(exchange: Exchange) -> SimulatedReply:
 
 @fault()
 def payment_retry(exchange: Exchange) -> SimulatedReply:
-    """402 with Retry-After: it passes by itself."""
+    """402 with Retry-After: it passes."""
     return openai_error(402, "The spending window is used up.", "rate_limit_error", headers=_retry_after(exchange))
 
 
 @fault()
 def quota_words(exchange: Exchange) -> SimulatedReply:
-    """429 with quota-like words but the code of a rate limit: it passes in a moment."""
+    """429 with the words of a quota but the code of a rate limit: it passes soon."""
     return openai_error(
         429, "INSUFFICIENT QUOTA", "rate_limit_error", code="rate_limit_exceeded", headers=_retry_after(exchange)
     )
@@ -155,7 +155,7 @@ for _code, _message in {
     )
 fixed_fault(
     "quota_gateway",
-    'insufficient_quota through a gateway: 429, type throttling_error, code "429"; only the words are left.',
+    'insufficient_quota through a gateway: 429, type throttling_error, code "429"; only the message shows it.',
     openai_error(
         429, f"litellm.RateLimitError: RateLimitError: OpenAIException - {_QUOTA}", "throttling_error", code="429"
     ),
@@ -167,7 +167,7 @@ fixed_fault(
 )
 fixed_fault(
     "quota_403",
-    "403 of Azure's API gateway: the call volume is used up.",
+    "403 of Azure's API gateway: the call quota is used up.",
     json_reply(
         403,
         {"statusCode": 403, "message": "Out of call volume quota. Quota will be replenished in 5.03:23:11."},
@@ -182,17 +182,17 @@ def retry_after_long(exchange: Exchange) -> SimulatedReply:
     return limit_error_azure("token", exchange.api_version or _API_VERSION, 86_400)
 
 
-def _add_hint(name: str, about: str, hint: str) -> None:
+def _add_retry_after(name: str, description: str, value: str) -> None:
     text = "Rate limit reached for requests. Please try again later."
     fixed_fault(
         name,
-        f"429 with {about}.",
-        openai_error(429, text, "requests", code="rate_limit_exceeded", headers={"retry-after": hint}),
+        f"429 with {description}.",
+        openai_error(429, text, "requests", code="rate_limit_exceeded", headers={"retry-after": value}),
     )
 
 
-_add_hint("retry_after_zero", "Retry-After 0", "0")
-_add_hint("retry_after_negative", "a negative Retry-After", "-5")
-_add_hint("retry_after_nan", "Retry-After nan", "nan")
-_add_hint("retry_after_huge", "Retry-After 1e9", "1e9")
-_add_hint("retry_after_past", "a Retry-After date in the past", "Thu, 01 Jan 2015 00:00:00 GMT")
+_add_retry_after("retry_after_zero", "Retry-After 0", "0")
+_add_retry_after("retry_after_negative", "a negative Retry-After", "-5")
+_add_retry_after("retry_after_nan", "Retry-After nan", "nan")
+_add_retry_after("retry_after_huge", "Retry-After 1e9", "1e9")
+_add_retry_after("retry_after_past", "a Retry-After date in the past", "Thu, 01 Jan 2015 00:00:00 GMT")

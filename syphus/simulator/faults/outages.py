@@ -1,4 +1,4 @@
-"""Servers, gateways and connections that fail, and answers that get broken on their way."""
+"""Servers, gateways and connections that fail, and answers that break in transit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _llama_error(message: str) -> SimulatedReply:
 
 fixed_fault(
     "json_schema_500",
-    "500 for a response_format that llama-cpp-python does not know: the request is at fault.",
+    "500 of llama-cpp-python for an unknown response_format: the request is at fault.",
     openai_error(
         500,
         "[{'type': 'literal_error', 'loc': ('body', 'response_format', 'type'), "
@@ -35,7 +35,7 @@ fixed_fault(
 )
 fixed_fault(
     "peg_500",
-    "500 of llama-server for its own model's output.",
+    "500 of llama-server for the output of its own model.",
     _llama_error("The model produced output that does not match the expected peg-native format"),
 )
 fixed_fault(
@@ -78,15 +78,15 @@ fixed_fault(
 fixed_fault("empty_200", "200 with no body.", SimulatedReply(200))
 fixed_fault(
     "wrong_schema",
-    "200 with JSON that is no completion.",
+    "200 with JSON that is not a completion.",
     json_reply(200, {"status": "ok", "result": {"queued": True}}),
 )
 fixed_fault("reset", "The connection is reset before any byte.", SimulatedReply(200, delivery=Delivery.RESET))
 fixed_fault(
     "disconnect", "The connection is closed before any byte.", SimulatedReply(200, delivery=Delivery.DISCONNECT)
 )
-fixed_fault("hang", "Not a byte until the client leaves.", SimulatedReply(200, delivery=Delivery.HANG))
-fixed_fault("endless", "200, and white space for ever.", SimulatedReply(200, delivery=Delivery.ENDLESS))
+fixed_fault("hang", "No byte until the client disconnects.", SimulatedReply(200, delivery=Delivery.HANG))
+fixed_fault("endless", "200, and white space forever.", SimulatedReply(200, delivery=Delivery.ENDLESS))
 
 
 @fault()
@@ -103,20 +103,20 @@ def redirect_308(exchange: Exchange) -> SimulatedReply:
 
 @fault(Cost.LOST)
 def malformed_json(exchange: Exchange) -> SimulatedReply:
-    """200 whose JSON stops half-way, though the body is complete as HTTP."""
-    body = _whole(exchange).body
+    """200 whose JSON stops halfway, although the HTTP body is complete."""
+    body = _normal(exchange).body
     return SimulatedReply(200, body[: len(body) // 2])
 
 
 @fault(Cost.ANSWERED)
 def wrong_content_type(exchange: Exchange) -> SimulatedReply:
-    """A good answer, declared as text/plain."""
-    return replace(_whole(exchange), content_type="text/plain; charset=utf-8")
+    """A good answer declared as text/plain."""
+    return replace(_normal(exchange), content_type="text/plain; charset=utf-8")
 
 
 @fault(Cost.ANSWERED)
 def sse(exchange: Exchange) -> SimulatedReply:
-    """The answer as an event stream that nobody asked for."""
+    """The answer as an event stream, without being asked for one."""
     return SimulatedReply(200, event_stream(exchange), content_type=EVENT_STREAM)
 
 
@@ -128,19 +128,19 @@ def sse_error(exchange: Exchange) -> SimulatedReply:
 
 @fault(Cost.LOST)
 def sse_cut(exchange: Exchange) -> SimulatedReply:
-    """An event stream that ends without finish_reason and [DONE]."""
+    """An event stream that ends without finish_reason or [DONE]."""
     return SimulatedReply(200, event_stream(exchange, done=False), content_type=EVENT_STREAM)
 
 
-def _whole(exchange: Exchange) -> SimulatedReply:
+def _normal(exchange: Exchange) -> SimulatedReply:
     return json_reply(200, completion_object(exchange))
 
 
-def _add_broken(name: str, about: str, wire: Delivery) -> None:
-    add_fault(name, about, lambda exchange: replace(_whole(exchange), delivery=wire), Cost.LOST)
+def _add_broken(name: str, description: str, delivery: Delivery) -> None:
+    add_fault(name, description, lambda exchange: replace(_normal(exchange), delivery=delivery), Cost.LOST)
 
 
 _add_broken("reset_mid_body", "Half the answer, then a reset.", Delivery.RESET_MID_BODY)
-_add_broken("cut_body", "Half the answer under the Content-Length of the whole, then the end.", Delivery.CUT)
+_add_broken("cut_body", "Half the answer with the Content-Length of all of it, then a close.", Delivery.CUT)
 _add_broken("hang_mid_body", "Half the answer, then nothing.", Delivery.HANG_MID_BODY)
-_add_broken("drip", "The answer, a byte at a time.", Delivery.DRIP)
+_add_broken("drip", "The answer, one byte at a time.", Delivery.DRIP)

@@ -1,6 +1,4 @@
-"""Requests that are turned away for what they are: keys, names, places, sizes, contents and parameters. Nothing is
-billed.
-"""
+"""Requests that are refused for their key, model, location, size, content, images or parameters. Nothing is billed."""
 
 from __future__ import annotations
 
@@ -15,24 +13,22 @@ _FILTERED = (
     "retry. To learn more about our content filtering policies please read our documentation: "
     "https://go.microsoft.com/fwlink/?linkid=2198766"
 )
-_WINDOW = 128  # tokens; the context window of the model that plays `context_length`
+_WINDOW = 128  # tokens; the context window in the `context_length` faults
 
 
 def wrong_key(shown: str) -> SimulatedReply:
-    """OpenAI's 401 for a key that it does not know; `shown` is what the message tells of the key."""
+    """Return OpenAI's 401 for an unknown key; `shown` is the part of the key that its message echoes."""
     text = f"Incorrect API key provided: {shown}. You can find your API key at https://platform.openai.com/account/api-keys."
     return openai_error(401, text, code="invalid_api_key")
 
 
 def masked(key: str) -> str:
-    """`key` as OpenAI's 401 echoes it: the first eight and the last four characters, stars between; short ones all
-    stars.
-    """
+    """Mask a key as OpenAI's 401 does: all but the first eight and last four characters; a short key completely."""
     return f"{key[:8]}{'*' * (len(key) - 12)}{key[-4:]}" if len(key) > 16 else "*" * len(key)
 
 
 def unknown_model(name: str) -> SimulatedReply:
-    """OpenAI's 404 for a model that is not there, or not for this key."""
+    """Return OpenAI's 404 for a model that does not exist, or that this key may not use."""
     return openai_error(
         404, f"The model `{name}` does not exist or you do not have access to it.", code="model_not_found"
     )
@@ -65,13 +61,13 @@ BAD_API_VERSION = azure_error(404, "404", "Resource not found")
 
 @fault()
 def invalid_key(exchange: Exchange) -> SimulatedReply:
-    """401 invalid_api_key; its message echoes a part of the key."""
+    """401 invalid_api_key whose message echoes a part of the key."""
     return wrong_key(masked(exchange.key))
 
 
 @fault()
 def invalid_key_echo(exchange: Exchange) -> SimulatedReply:
-    """401 invalid_api_key; its message echoes the whole key."""
+    """401 invalid_api_key whose message echoes the whole key."""
     return wrong_key(exchange.key)
 
 
@@ -96,7 +92,7 @@ def context_length(exchange: Exchange) -> SimulatedReply:
 
 @fault()
 def context_length_gateway(exchange: Exchange) -> SimulatedReply:
-    """context_length_exceeded through a gateway: 400, code "400"; only the words are left."""
+    """context_length_exceeded through a gateway: 400, code "400"; only the message shows it."""
     text = f"litellm.BadRequestError: litellm.ContextWindowExceededError: OpenAIException - {_too_long(exchange)}"
     return openai_error(400, text, None, code="400")
 
@@ -139,15 +135,15 @@ def _content_filter(filtered: str) -> SimulatedReply:
 
 
 fixed_fault("invalid_key_azure", '401 of Azure: invalid subscription key, code "401".', WRONG_KEY_AZURE)
-fixed_fault("token_expired", "401 of Azure for an Entra token that has expired; no error object.", NO_TOKEN_AZURE)
+fixed_fault("token_expired", "401 of Azure for an expired Entra token, without an error object.", NO_TOKEN_AZURE)
 fixed_fault(
     "ip_not_authorized",
-    "401: the address is not on the project's list.",
+    "401: the IP address is not on the project's allowlist.",
     openai_error(401, "Your IP address is not on the allowlist of this project.", code="ip_not_authorized"),
 )
 fixed_fault(
     "network_403",
-    "403 of Azure: denied by its firewall rules.",
+    "403 of Azure: denied by firewall rules.",
     azure_error(403, "403", "Access denied due to Virtual Network/Firewall rules."),
 )
 fixed_fault(
@@ -184,7 +180,7 @@ fixed_fault(
 )
 fixed_fault(
     "content_filter_gateway",
-    'content_filter through a gateway: 400, type server_error, code "400"; only the words are left.',
+    'content_filter through a gateway: 400, type server_error, code "400"; only the message shows it.',
     openai_error(
         400,
         f"litellm.BadRequestError: litellm.ContentPolicyViolationError: AzureException - {_FILTERED}",
@@ -201,13 +197,9 @@ fixed_fault(
 )
 
 
-# FOLDED from images.py:
-# Requests that are turned away for their images, though these are right. Nothing is billed.
-
-
 @fault()
 def request_echo(exchange: Exchange) -> SimulatedReply:
-    """422 of FastAPI that writes what it was asked into its answer, with the images in it."""
+    """422 of FastAPI that echoes the request, with its images."""
     asked = exchange.chat.last_content
     return json_reply(422, {"detail": [{"input": asked, "type": "literal_error", "loc": ["body", "messages"]}]})
 
@@ -219,7 +211,7 @@ fixed_fault(
 )
 fixed_fault(
     "no_vision",
-    "400: the model takes no images.",
+    "400: the model does not accept images.",
     openai_error(400, NO_VISION, param="messages.[1].content.[0].type"),
 )
 fixed_fault(

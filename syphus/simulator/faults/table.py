@@ -1,5 +1,6 @@
-"""The table of faults. A module adds one by decorating the function that makes its reply; the function's name is the
-fault's.
+"""The table of faults. To add one, decorate the function that makes its reply with `@fault`.
+
+The name of the function becomes the name of the fault, its docstring the description.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ ReplyMaker = Callable[[Exchange], SimulatedReply]
 
 
 class Cost(Enum):
-    """What a fault does to the bill."""
+    """Whether a request with a fault is billed, and whether its answer arrives."""
 
-    FREE = auto()  #: no answer was made: nothing is billed
-    LOST = auto()  #: an answer was made and is billed, but the client does not get it whole
-    ANSWERED = auto()  #: an answer was made, is billed, and arrives
+    FREE = auto()  #: no answer is made, nothing is billed
+    LOST = auto()  #: an answer is made and billed, but does not arrive completely
+    ANSWERED = auto()  #: an answer is made and billed, and arrives
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: what it is in one line, its reply, and what it costs."""
+    """One fault: a description in one line, the function that makes its reply, and its cost."""
 
     description: str
     make_reply: ReplyMaker
@@ -34,26 +35,26 @@ class Fault:
 FAULTS: dict[str, Fault] = {}
 
 
-def add_fault(name: str, about: str, play: ReplyMaker, cost: Cost = Cost.FREE) -> None:
-    """Put a fault into the table under `name`."""
+def add_fault(name: str, description: str, make_reply: ReplyMaker, cost: Cost = Cost.FREE) -> None:
+    """Add a fault to the table."""
     assert name not in FAULTS, name
-    FAULTS[name] = Fault(about, play, cost)
+    FAULTS[name] = Fault(description, make_reply, cost)
 
 
-def fixed_fault(name: str, about: str, reply: SimulatedReply) -> None:
-    """Put a fault into the table that always makes the same reply, and no answer."""
+def fixed_fault(name: str, description: str, reply: SimulatedReply) -> None:
+    """Add a fault that always gets the same reply, and no answer."""
 
-    def play(_: Exchange) -> SimulatedReply:
+    def make_reply(_: Exchange) -> SimulatedReply:
         return reply
 
-    add_fault(name, about, play)
+    add_fault(name, description, make_reply)
 
 
 def fault(cost: Cost = Cost.FREE) -> Callable[[ReplyMaker], ReplyMaker]:
-    """A decorator: the function is a fault, its docstring says what it is."""
+    """Return a decorator that adds a function to the table of faults."""
 
-    def enter(play: ReplyMaker) -> ReplyMaker:
-        add_fault(play.__name__, (play.__doc__ or "").strip(), play, cost)
-        return play
+    def register(make_reply: ReplyMaker) -> ReplyMaker:
+        add_fault(make_reply.__name__, (make_reply.__doc__ or "").strip(), make_reply, cost)
+        return make_reply
 
-    return enter
+    return register

@@ -1,6 +1,6 @@
-"""Made-up text in a language, in the place of an English one: as long, with the same lines, marks, numbers and quotes.
+"""Fake translations: filler text in the target language with the length, lines, numbers and quotes of the source.
 
-It says nothing of what the English says. The same text always becomes the same.
+Its meaning has nothing to do with the source. The same source always gets the same translation.
 """
 
 from __future__ import annotations
@@ -14,14 +14,9 @@ from typing import NamedTuple
 from syphus.answers.translation import LANGUAGES
 from syphus.answers.translation.number_words import NUMBER_WORDS
 
-# FOLDED from words.py:
-# Words by language, of which made-up translations are put together, and how a sentence ends.
-#
-# A language without an entry is filled with the words of its sample text.
-
 
 class FillerWords(NamedTuple):
-    """`filling` are words that can stand in a sentence; `ends` the full stop, the question and the exclamation mark."""
+    """Words that fill the sentences of a language, its full stop, question and exclamation mark, and its word space."""
 
     filling: tuple[str, ...]
     ends: tuple[str, str, str] = (".", "?", "!")
@@ -93,8 +88,8 @@ WORDS: dict[str, FillerWords] = {
 
 
 _FENCE = re.compile(r"(```.*?(?:```|\Z))", re.DOTALL)
-#: What stays as it is: code, addresses, placeholders, formulas, quotes, labels of choices, numbers, marks, emoji.
-_KEPT = re.compile(
+#: What is not translated: code, addresses, placeholders, formulas, quotes, labels of choices, numbers, marks, emoji.
+_UNTRANSLATED = re.compile(
     r"`[^`\n]+`"
     r"|(?:https?://|www\.)[^\s<>()]*[\w/]|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     r"|[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|info)\b(?:/[^\s<>()]*[\w/])?"
@@ -110,35 +105,35 @@ _KEPT = re.compile(
 _SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _SCALED = re.compile(r"([\d.,]*\d)\s(thousand|million|billion)")
 _SIGNS = {"percent": "%", "dollar": "$", "euro": "€"}
-_SPELT = re.compile(r"(percent|dollar|euro)s?$")
+_UNIT_WORD = re.compile(r"(percent|dollar|euro)s?$")
 _LINE = re.compile(r"(\s*(?:[-*+•]\s|\d{1,3}[.)]\s|#{1,6}\s|>\s?)?)(.*?)(\s*)\Z", re.DOTALL)
 _ENDS = ".?!"
 _SENTENCE = re.compile(r"([^.?!,;:\n]*)([.?!,;:\n]+|\Z)")
 
 
 def fake_translation(text: str, code: str, field: str = "") -> str:
-    """`text` as it might look in the language with this code.
+    """Return `text` as it might look in the language with this code.
 
-    The instruction and the answer of a pair have words of their own, so that one is never found inside of the other.
+    The instruction and the answer of a pair get different words, so that neither contains the other.
     """
-    maker = _Maker(code, field, Random(f"{code}/{text}"))
+    translator = _FakeTranslator(code, field, Random(f"{code}/{text}"))
     parts = _FENCE.split(text)
-    return "".join(part if n % 2 else "\n".join(map(maker.line, part.split("\n"))) for n, part in enumerate(parts))
+    return "".join(part if n % 2 else "\n".join(map(translator.line, part.split("\n"))) for n, part in enumerate(parts))
 
 
 @cache
 def filler_words(code: str) -> FillerWords:
-    """Return the filler words of a language; without an entry in `WORDS`, those of its sample text but the numbers."""
+    """Return the filler words of a language: those in `WORDS`, or the words of its sample text except numbers."""
     if code in WORDS:
         return WORDS[code]
     sample, numbers = LANGUAGES[code].sample, NUMBER_WORDS.get(code)
-    found = re.findall(r"[^\W\d_]+" if " " in sample else r"[^\W\d_]{2}", sample)  # pairs where no blank parts words
-    words = tuple(word for word in found if numbers is None or not numbers.find_values(word))
+    pattern = r"[^\W\d_]+" if " " in sample else r"[^\W\d_]{2}"  # two characters, in a language without spaces
+    words = tuple(word for word in re.findall(pattern, sample) if numbers is None or not numbers.find_values(word))
     question = next((char for char in sample if char in _QUESTION_MARKS), "?")
     return FillerWords(words, (sample[-1], question, "!"), " " if " " in sample else "")
 
 
-class _Maker:
+class _FakeTranslator:
     def __init__(self, code: str, field: str, random: Random) -> None:
         self._words = filler_words(code)
         self._filling = self._words.filling[field == "instruction" :: 2]
@@ -149,63 +144,62 @@ class _Maker:
     def line(self, line: str) -> str:
         found = _LINE.match(line)
         assert found is not None
-        mark, said, end = found.groups()
+        prefix, text, end = found.groups()
         parts: list[str] = []
-        at = 0
-        for kept in _KEPT.finditer(said):
+        position = 0
+        for literal in _UNTRANSLATED.finditer(text):
             parts += [
-                self._spoken(said[at : kept.start()], begins=not at),
-                _SPELT.sub(_sign, _SCALED.sub(_digits, kept[0])),
+                self._translate(text[position : literal.start()], begins=not position),
+                _UNIT_WORD.sub(_sign, _SCALED.sub(_digits, literal[0])),
             ]
-            at = kept.end()
-        parts.append(self._spoken(said[at:], begins=not at))
-        return mark + "".join(parts) + end
+            position = literal.end()
+        parts.append(self._translate(text[position:], begins=not position))
+        return prefix + "".join(parts) + end
 
-    def _spoken(self, text: str, begins: bool) -> str:
-        """Words in the place of words; commas and the like go, the ends of sentences stay."""
+    def _translate(self, text: str, begins: bool) -> str:
+        """Replace words by filler words; drop commas and the like, keep the ends of sentences."""
         if not any(map(str.isalnum, text)):
-            between = f" {self._filled('and')} " if "," in text else ""
-            return between or "".join(self._ended(c) if c in _ENDS else c for c in text)
-        made: list[str] = []
-        for said, end in _SENTENCE.findall(text):
-            filled = self._filled(said)
-            if begins or (made and made[-1][-1:] in _ENDS):
+            between = f" {self._fill('and')} " if "," in text else ""
+            return between or "".join(self._end_mark(c) if c in _ENDS else c for c in text)
+        sentences: list[str] = []
+        for sentence, end in _SENTENCE.findall(text):
+            filled = self._fill(sentence)
+            if begins or (sentences and sentences[-1][-1:] in _ENDS):
                 filled = filled[:1].upper() + filled[1:]
             begins = begins and not filled
-            made.append(filled + (self._ended(end[0]) if end[:1] in tuple(_ENDS) else ""))
+            sentences.append(filled + (self._end_mark(end[0]) if end[:1] in tuple(_ENDS) else ""))
         bare = text.strip(" \t,;:")
         before, after = text.partition(bare)[::2]
         spaced = [" " if any(map(str.isspace, edge)) else "" for edge in (before, after)]
-        return spaced[0] + self._words.blank.join(part for part in made if part) + spaced[1]
+        return spaced[0] + self._words.blank.join(part for part in sentences if part) + spaced[1]
 
-    def _filled(self, said: str) -> str:
-        if not any(map(str.isalnum, said)):
+    def _fill(self, text: str) -> str:
+        if not any(map(str.isalnum, text)):
             return ""
-        found: list[str] = []
-        length, wanted = 0, len(said.strip()) * self._ratio - 2
-        while not found or length < wanted:
+        words: list[str] = []
+        length, target_length = 0, len(text.strip()) * self._ratio - 2
+        while not words or length < target_length:
             word = self._random.choice(self._filling)
-            if found[-1:] != [word]:
-                found.append(word)
+            if words[-1:] != [word]:
+                words.append(word)
                 length += len(word) + len(self._words.blank)
-        return self._words.blank.join(found)
+        return self._words.blank.join(words)
 
-    def _ended(self, end: str) -> str:
+    def _end_mark(self, end: str) -> str:
         return self._words.ends[_ENDS.index(end)]
 
 
 def _digits(found: re.Match[str]) -> str:
-    """`2.5 million` as 2500000."""
+    """Write `2.5 million` as 2500000."""
     return f"{float(found[1].replace(',', '')) * _SCALES[found[2]]:.0f}"
 
 
-def _sign(spelt: re.Match[str]) -> str:
-    """`30 percent` as 30 %."""
-    return _SIGNS[spelt[1]]
+def _sign(found: re.Match[str]) -> str:
+    """Write `30 percent` as 30 %."""
+    return _SIGNS[found[1]]
 
 
-# FOLDED from damage.py:
-# What models do wrong when they translate, by name. A damage that a text gives no room for becomes another one.
+# What models do wrong when they translate. A damage returns None if it is not possible for a text.
 
 Texts = dict[str, str]  #: by field: instruction, answer
 Damage = Callable[[Texts, Texts, str, Random], "Texts | None"]
@@ -216,38 +210,46 @@ _OTHERS = {"zh": "ko", "ja": "ar", "es": "de", "de": "fr", "fr": "es", "ko": "ja
 
 
 def _each(change: Callable[[str], str]) -> Damage:
-    return lambda _, made, __, ___: {field: change(text) for field, text in made.items()}
+    return lambda _, translation, __, ___: {field: change(text) for field, text in translation.items()}
 
 
 def _other_language(source: Texts, _: Texts, code: str, __: Random) -> Texts:
     return {field: fake_translation(text, _OTHERS.get(code, "de"), field) for field, text in source.items()}
 
 
-def _truncated(source: Texts, made: Texts, _: str, __: Random) -> Texts | None:
-    field = max(made, key=lambda name: len(made[name]))
-    return {**made, field: made[field][: len(made[field]) * 2 // 5]} if len(source[field]) > 40 else None
-
-
-def _number_changed(_: Texts, made: Texts, __: str, ___: Random) -> Texts | None:
-    changed = {field: _DIGIT.sub(lambda digit: str((int(digit[0]) + 3) % 10), text) for field, text in made.items()}
-    return changed if changed != made else None
-
-
-def _placeholder_translated(_: Texts, made: Texts, __: str, ___: Random) -> Texts | None:
-    changed = {field: _PLACEHOLDER.sub("{texto}", text) for field, text in made.items()}
-    return changed if changed != made else None
-
-
-def _swapped(source: Texts, made: Texts, _: str, __: Random) -> Texts | None:
-    if len(made) < 2 or "?" not in source["instruction"] or "?" in source["answer"]:
+def _truncated(source: Texts, translation: Texts, _: str, __: Random) -> Texts | None:
+    field = max(translation, key=lambda name: len(translation[name]))
+    if len(source[field]) <= 40:
         return None
-    return {"instruction": made["answer"], "answer": made["instruction"]}
+    return {**translation, field: translation[field][: len(translation[field]) * 2 // 5]}
 
 
-def _escaped(_: Texts, made: Texts, __: str, ___: Random) -> Texts:
-    spelt = {field: text.encode("ascii", "backslashreplace").decode() for field, text in made.items()}
-    spelt = {field: re.sub(r"\\x([0-9a-f]{2})", r"\\u00\1", text) for field, text in spelt.items()}
-    return spelt if spelt != made else {field: text.replace(" ", "&nbsp;") for field, text in made.items()}
+def _number_changed(_: Texts, translation: Texts, __: str, ___: Random) -> Texts | None:
+    changed = {
+        field: _DIGIT.sub(lambda digit: str((int(digit[0]) + 3) % 10), text) for field, text in translation.items()
+    }
+    return changed if changed != translation else None
+
+
+def _placeholder_translated(_: Texts, translation: Texts, __: str, ___: Random) -> Texts | None:
+    changed = {field: _PLACEHOLDER.sub("{texto}", text) for field, text in translation.items()}
+    return changed if changed != translation else None
+
+
+def _swapped(source: Texts, translation: Texts, _: str, __: Random) -> Texts | None:
+    if len(translation) < 2 or "?" not in source["instruction"] or "?" in source["answer"]:
+        return None
+    return {"instruction": translation["answer"], "answer": translation["instruction"]}
+
+
+def _escaped(_: Texts, translation: Texts, __: str, ___: Random) -> Texts:
+    escaped = {field: text.encode("ascii", "backslashreplace").decode() for field, text in translation.items()}
+    escaped = {field: re.sub(r"\\x([0-9a-f]{2})", r"\\u00\1", text) for field, text in escaped.items()}
+    return (
+        escaped
+        if escaped != translation
+        else {field: text.replace(" ", "&nbsp;") for field, text in translation.items()}
+    )
 
 
 DAMAGES: dict[str, Damage] = {
@@ -264,15 +266,15 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
-def with_damage(source: Texts, made: Texts, code: str, random: Random) -> Texts:
-    """A translation of `source` with something wrong, drawn by lot."""
+def with_damage(source: Texts, translation: Texts, code: str, random: Random) -> Texts:
+    """Return the translation with a random damage that is possible for it."""
     names = random.sample(list(DAMAGES), len(DAMAGES))
-    found = (DAMAGES[name](source, made, code, random) for name in names)
-    return next(spoilt for spoilt in found if spoilt is not None)
+    candidates = (DAMAGES[name](source, translation, code, random) for name in names)
+    return next(damaged for damaged in candidates if damaged is not None)
 
 
-def with_other_meaning(source: Texts, made: Texts, code: str) -> Texts:
-    """A translation whose longer text says something else: it has the words that are those of the other field."""
-    field = max(made, key=lambda name: len(made[name]))
+def with_other_meaning(source: Texts, translation: Texts, code: str) -> Texts:
+    """Return the translation with another meaning: its longer text gets the filler words of the other field."""
+    field = max(translation, key=lambda name: len(translation[name]))
     other = "answer" if field == "instruction" else "instruction"
-    return {**made, field: fake_translation(source[field], code, other)}
+    return {**translation, field: fake_translation(source[field], code, other)}

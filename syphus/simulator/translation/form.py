@@ -1,4 +1,4 @@
-"""The form in which translations are asked for: one JSON object, with the texts by language or by number."""
+"""The form of translations, one JSON object with texts by language or by number, and of an opinion about them."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from syphus.simulator.translation.fake_text import (
 )
 
 _FIELDS = ("instruction", "answer")
+_JSON = re.compile(r"\{.*\}", re.DOTALL)
 
 
 class _TranslationRequest(NamedTuple):
-    """A source and the language that it is wanted in; `terms` are written as the glossary has them."""
+    """A source text and its target language; `terms` are the translations of terms in the glossary."""
 
     code: str
     source: Texts
     terms: dict[str, str]
 
-    def made(self) -> Texts:
+    def translate(self) -> Texts:
         return {field: self._with_terms(field, text) for field, text in self.source.items()}
 
     def _with_terms(self, field: str, text: str) -> str:
-        found = [written for term, written in self.terms.items() if term.lower() in text.lower()]
-        return " ".join([*found, fake_translation(text, self.code, field)])
+        terms = [translation for term, translation in self.terms.items() if term.lower() in text.lower()]
+        return " ".join([*terms, fake_translation(text, self.code, field)])
 
 
 def _read_requests(message: str) -> dict[str, _TranslationRequest]:
-    """What is wanted, by its key in the answer; nothing for another message."""
+    """Return the requested translations by their key in the answer; an empty dict for any other message."""
     try:
         content = orjson.loads(message)
     except orjson.JSONDecodeError:
@@ -47,15 +48,15 @@ def _read_requests(message: str) -> dict[str, _TranslationRequest]:
     codes = content.get("languages")
     if isinstance(codes, list):
         terms = content.get("terms", {})
-        wanted = {code: {term: by[code] for term, by in terms.items() if code in by} for code in codes}
-        jobs = {code: _TranslationRequest(code, _texts(content), wanted[code]) for code in codes}
+        by_code = {code: {term: by[code] for term, by in terms.items() if code in by} for code in codes}
+        requests = {code: _TranslationRequest(code, _texts(content), by_code[code]) for code in codes}
     else:
         items = {key: item for key, item in content.items() if isinstance(item, dict) and "language" in item}
-        jobs = {
+        requests = {
             key: _TranslationRequest(item["language"], _texts(item), item.get("terms", {}))
             for key, item in items.items()
         }
-    return {key: job for key, job in jobs.items() if job.code in LANGUAGES}
+    return {key: request for key, request in requests.items() if request.code in LANGUAGES}
 
 
 def _texts(item: dict[str, str]) -> Texts:
@@ -63,30 +64,30 @@ def _texts(item: dict[str, str]) -> Texts:
 
 
 def _translated(message: str) -> dict[str, Texts]:
-    return {key: job.made() for key, job in _read_requests(message).items()}
+    return {key: request.translate() for key, request in _read_requests(message).items()}
 
 
 def _write(source: AnswerInput, random: Random) -> str:
-    made = _translated(source.annotation)
-    return orjson.dumps(made).decode() if made else write_chatter(source, random)
+    translations = _translated(source.annotation)
+    return orjson.dumps(translations).decode() if translations else write_chatter(source, random)
 
 
-def _spoilt(source: AnswerInput, random: Random, share: DefectShares) -> str:
-    made = _translated(source.annotation)
-    for key, job in _read_requests(source.annotation).items():
-        if random.random() < share.damage:
-            made[key] = with_damage(job.source, made[key], job.code, random)
-        elif share.slips and random.random() < share.slips:
-            made[key] = with_other_meaning(job.source, made[key], job.code)
-    return orjson.dumps(made).decode() if made else write_chatter(source, random)
+def _write_with_defects(source: AnswerInput, random: Random, shares: DefectShares) -> str:
+    translations = _translated(source.annotation)
+    for key, request in _read_requests(source.annotation).items():
+        if random.random() < shares.damage:
+            translations[key] = with_damage(request.source, translations[key], request.code, random)
+        elif shares.slips and random.random() < shares.slips:
+            translations[key] = with_other_meaning(request.source, translations[key], request.code)
+    return orjson.dumps(translations).decode() if translations else write_chatter(source, random)
 
 
 def _only(count: int) -> Writer:
     def write(source: AnswerInput, random: Random) -> str:
-        made = list(_translated(source.annotation).items())
+        translations = list(_translated(source.annotation).items())
         return (
-            orjson.dumps(dict(made[:count] if len(made) > 1 else [])).decode()
-            if made
+            orjson.dumps(dict(translations[:count] if len(translations) > 1 else [])).decode()
+            if translations
             else write_chatter(source, random)
         )
 
@@ -118,33 +119,30 @@ TRANSLATIONS = Form(
         "leak_phrase": _only(-1),
         "one_pair": _only(1),
     },
-    write_with_defects=_spoilt,
+    write_with_defects=_write_with_defects,
 )
 
 
-# FOLDED from opinion.py:
-# What a judge says of translations for show. Made-up texts have no meaning, but each field has words of its own: where
-# those of the other field stand, something else is said.
-
-_JSON = re.compile(r"\{.*\}", re.DOTALL)
+# A judge's opinion of translations. Filler text has no meaning, but the instruction and the answer have different
+# filler words: a text with the words of the other field has another meaning.
 
 
-def _says_something_else(text: str, code: str, field: str) -> str:
-    """A word that belongs to the other field, where most of the text's words do; else ""."""
+def _word_of_other_field(text: str, code: str, field: str) -> str:
+    """Return a word of the other field if most words of the text belong to that; otherwise ""."""
     if code not in LANGUAGES:
         return ""
-    filling, place, small = filler_words(code).filling, field == "instruction", text.lower()
-    own = sum(len(word) for word in filling[place::2] if word.lower() in small)
-    strange = [word for word in filling[not place :: 2] if word.lower() in small]
-    return strange[0] if sum(map(len, strange)) > own else ""
+    words, offset, lower = filler_words(code).filling, field == "instruction", text.lower()
+    own = sum(len(word) for word in words[offset::2] if word.lower() in lower)
+    foreign = [word for word in words[not offset :: 2] if word.lower() in lower]
+    return foreign[0] if sum(map(len, foreign)) > own else ""
 
 
-def _write_opinion(source: AnswerInput, random: Random) -> str:  # noqa: ARG001 - as every writer
+def _write_opinion(source: AnswerInput, random: Random) -> str:  # noqa: ARG001 - a `Writer`
     found = _JSON.search(source.annotation)
     data = orjson.loads(found[0]) if found else {}
     code = str(data.get("language", ""))
     for field, text in data.get("translation", {}).items():
-        if word := _says_something_else(str(text), code, field):
+        if word := _word_of_other_field(str(text), code, field):
             reason = f"The {field} says something else: it has the words of another text, such as {word}."
             return orjson.dumps({"reason": reason, "fault": "meaning"}).decode()
     return orjson.dumps({"reason": "It says what the source says.", "fault": "none"}).decode()
