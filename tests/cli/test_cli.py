@@ -329,7 +329,7 @@ WRONG = {
     "status": f"Missing argument 'FOLDER'. See {TYPED} status --help.",
     "simulate --set rmp=60": "There is no setting 'rmp'. Known are: seed, ...",
     "simulate --set rpm": "--set rpm: must be NAME=VALUE; `--set help` lists the names.",
-    "simulate --set rpm=fast": "rpm=fast can't be read as float.",
+    "simulate --set rpm=fast": "rpm=fast can't be parsed as float.",
     "simulate --set script=earthquake": "There is no fault 'earthquake'. Known are: ...",
 }
 
