@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx2
 import openai
 import pytest
-from openai import _exceptions
 from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
 
@@ -89,14 +88,21 @@ CLASSIFIED: dict[str, tuple[Make, Callable[[Exception], bool]]] = {
 
 
 def raised_by_the_sdk() -> dict[str, type[Exception]]:
-    """Every exception that `openai` shows, and every subclass of its root that is known once it is imported."""
-    found = {
-        name: value
-        for module in (openai, _exceptions)
-        for name, value in list(vars(module).items())  # it loads more of itself as it is looked at
+    """Every exception that `openai` exports, and every other subclass of its root in the modules that they are from."""
+    exported = {
+        value
+        for value in list(vars(openai).values())  # it loads more of itself as it is looked at
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__.startswith("openai")
     }
-    return {kind.__name__: kind for kind in found.values() if not kind.__name__.startswith("_")}
+    modules = {each.__module__ for each in exported}
+    found = exported | {each for each in subclasses(openai.OpenAIError) if each.__module__ in modules}
+    return {kind.__name__: kind for kind in found if not kind.__name__.startswith("_")}
+
+
+def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from subclasses(each)
 
 
 def test_every_exception_of_the_sdk_is_classified() -> None:

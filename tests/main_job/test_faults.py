@@ -60,7 +60,7 @@ FATES = {
     # H20 after answers: something on the way has a bad moment; as the first reply see test_chat_endpoint.py
     "redirect_307": fails("redirect"),
     "redirect_308": fails("redirect"),
-    "bad_parameter": stops("does not take this temperature"),
+    "bad_parameter": stops("does not accept this temperature"),
     "no_vision": stops("The model takes no images"),
     "image_500": stops("The model takes no images"),
     "insufficient_quota": stops("Out of credit"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -11,44 +10,20 @@ from pathlib import Path
 import pytest
 from harness import KEY, Listener, server
 from pydantic import SecretStr
+from simulated_session import STAGE, AcceptAll, open_ledger
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig
-from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.routes import CHAT_ROUTE
 from syphus.errors import SyphusError
-from syphus.ledger.inputs import register
-from syphus.ledger.records import Entry, Records, RequestCounts, Row, StoredAnswer
-from syphus.ledger.sessions import begin_session
+from syphus.ledger.records import Entry, Records, RequestCounts
 from syphus.ledger.store import open_for_writing
 from syphus.pipeline.budget import Budget
 from syphus.pipeline.engine import StageRun, run_stage
 from syphus.pipeline.session_stats import SessionStats
-from syphus.pipeline.stage import Judgement
-from syphus.types import Completion, Outcome, Query, Request, State
+from syphus.types import State
 
-STAGE, ROWS = "generate", 30
-
-
-class AcceptAll:
-    """A stage that accepts every answer."""
-
-    name = STAGE
-
-    def __init__(self) -> None:
-        self._builder = RequestBuilder("chat", {})
-
-    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
-        return self._builder.request([{"role": "user", "content": row.query.text}])
-
-    def judge(self, row: Row, completion: Completion) -> Judgement:
-        return Judgement(Outcome(State.OK))
-
-    def lines(self, row: Row, outcome: Outcome, model: str) -> str:
-        return ""
-
-    def adapt(self, parameter: str) -> bool:
-        return False
+ROWS = 30
 
 
 class BrokenWrite(Records):
@@ -78,10 +53,8 @@ class BrokenCounts(Records):
 def run(folder: Path, url: str, records: type[Records], listener: Listener) -> SyphusError | None:
     """Run a session over what is pending; fails if it hangs."""
     config = Config(endpoints=(EndpointConfig(base_url=url, api_key=SecretStr(KEY)),), model="chat")
-    with closing(open_for_writing(folder)) as store:
-        queries = [Query(f"q{number}", f"the door of house {number} is open") for number in range(ROWS)]
-        register(store, STAGE, queries, lambda _: True, lambda _: None)
-        session = begin_session(store, STAGE, {}, 4, url, "0", time.time())
+    store, session = open_ledger(folder, ROWS)
+    with closing(store):
         work = StageRun(
             stage=AcceptAll(),
             route=CHAT_ROUTE,
