@@ -78,7 +78,7 @@ class TerminalReviewer:
                 case "r" | "reject":
                     return Decision(REJECT)
                 case "e" | "edit":
-                    edited = _edited(_text(scored))
+                    edited = edit_text(_text(scored))
                     return Decision(EDIT, edited) if edited != _text(scored) else Decision(ACCEPT)
                 case "q" | "quit" | None:
                     raise InterruptError(_LEFT)
@@ -107,7 +107,7 @@ def _text(scored: Scored) -> str:
     return candidate.answer.strip() if not candidate.pairs else render_pairs(candidate.pairs)
 
 
-def _edited(text: str) -> str:
+def edit_text(text: str) -> str:
     """The text as it comes out of the person's editor. Raises `ConfigError` where there is none."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     with tempfile.TemporaryDirectory() as folder:

@@ -1,18 +1,18 @@
-"""The cold start: in-context examples for a prompt that has none, looked for, chosen and proven.
+"""The cold start: search for in-context examples, and prove that they help. Also compares prompts and models.
 
 advice.py        what to try if no set was satisfactory
-candidates.py    all candidates so far
-command.py       the command, from its options to its files
-compare.py       prompts and models compared
-page.py          the report page; page_style.py is how it looks
-plan.py          what it is to do, and what comes of it: values
-prompt_file.py   the prompt as a file
-proof.py         proving a set of in-context examples on queries that are not in it
-results_json.py  what a cold start has come to, for programs
-review.py        a person's word on candidates
-rounds.py        the loop
-rubric.py        A model as the judge
-search.py        a cold start in a run's folder
-selection.py     which candidates become in-context examples
-trials.py        sampled queries asked with a prompt, out of the ledger where they were asked before
+candidates.py    score candidates, and keep all of them
+command.py       the command `cold-start`, and the cold start before the main job
+compare.py       the command `compare`: prompts and models on the same queries
+page.py          the report page, HTML
+plan.py          the plan, the result and the forecast of a cold start
+prompt_file.py   the prompt that was found: its file, and its record in the ledger
+proof.py         prove a set of examples on held-out queries
+results_json.py  the result for programs, JSON
+review.py        review of candidates by a person
+rounds.py        the loop: sample, propose, score, choose, prove
+rubric.py        a model as the judge of candidates
+search.py        a whole cold start in a run's folder
+selection.py     choose examples, and sample queries
+trials.py        ask sampled queries with a prompt, and make candidates of the answers
 """

@@ -86,14 +86,12 @@ class ComparisonResult(NamedTuple):
 
     def gains(self) -> list[tuple[str, Interval]]:
         """Return how much higher each further variant scores than the first, paired by query."""
-        first, *others = self.variants or (None,)
-        if first is None:
+        if not self.variants:
             return []
+        first, *others = self.variants
         base = [each.total for each in first.scored]
         return [
-            (each.name, paired_bootstrap([one.total for one in each.scored], base, self.seed))
-            for each in others
-            if each
+            (other.name, paired_bootstrap([each.total for each in other.scored], base, self.seed)) for other in others
         ]
 
     def gain_lines(self) -> list[tuple[str, str]]:
@@ -132,9 +130,9 @@ def compare(
         queries = queries_by_id(store, GenerateStage.name, ids)
         for line in _forecast(variants, len(queries), average_size(store, GenerateStage.name)):
             observer.say(line)
-        done: list[Variant] = []
-        stopped_by = _ask(variants, queries, store, observer, done.append)
-        return ComparisonResult(tuple(done), len(queries), options.seed, stopped_by)
+        finished: list[Variant] = []
+        stopped_by = _ask(variants, queries, store, observer, finished.append)
+        return ComparisonResult(tuple(finished), len(queries), options.seed, stopped_by)
 
 
 def _sample(variants: Sequence[tuple[str, PreparedRun]], store: Store, count: int) -> list[str]:
@@ -144,21 +142,21 @@ def _sample(variants: Sequence[tuple[str, PreparedRun]], store: Store, count: in
     return sample_random(rows, count, f"{variants[0][1].options.seed} compare")
 
 
-def as_json(done: ComparisonResult) -> dict[str, object]:
+def as_json(comparison: ComparisonResult) -> dict[str, object]:
     """Return the comparison as JSON values: means with the bounds of their 95% intervals."""
     return {
-        "queries": done.queries,
-        "simulated": done.simulated,
+        "queries": comparison.queries,
+        "simulated": comparison.simulated,
         "variants": [
             {
                 "name": each.name,
                 "prompt": each.prompt,
                 "model": each.model,
-                "numbers": {name: interval_json(interval) for name, interval in each.numbers(done.seed).items()},
+                "numbers": {name: interval_json(interval) for name, interval in each.numbers(comparison.seed).items()},
             }
-            for each in done.variants
+            for each in comparison.variants
         ],
-        "score_against_the_first": {name: interval_json(interval) for name, interval in done.gains()},
+        "score_against_the_first": {name: interval_json(interval) for name, interval in comparison.gains()},
     }
 
 
@@ -172,8 +170,9 @@ def _ask(
     queries: Sequence[Query],
     store: Store,
     observer: Observer,
-    done: Callable[[Variant], None],
+    add: Callable[[Variant], None],
 ) -> SyphusError | None:
+    """Ask with each variant, and add each one that is finished; return what stopped it."""
     for name, (prompt, prepared) in zip(_names(variants), variants, strict=True):
         model = prepared.config.model
         try:
@@ -184,7 +183,7 @@ def _ask(
         except SyphusError as error:
             return error
         scored = Scorer(prepared.dataset).score([each.candidate for each in results], prepared.template)
-        done(Variant(name, prompt, model, prepared.price, results, scored))
+        add(Variant(name, prompt, model, prepared.price, results, scored))
     return None
 
 

@@ -84,8 +84,8 @@ def _verdict(found: SearchResult, under_way: str) -> str:
         return '<p class="verdict">Stopped before any set was proven.</p>\n'
     items = [f"<li>Missing: {escape(each)}</li>" for each in found.missing]
     items += [f"<li>To try: {escape(each)}</li>" for each in found.advice]
-    kept = " The best set is kept." if found.best else ""
-    return f'<div class="verdict bad">Not satisfactory.{kept}<ul>{"".join(items)}</ul></div>\n'
+    note = " The best set is kept." if found.best else ""
+    return f'<div class="verdict bad">Not satisfactory.{note}<ul>{"".join(items)}</ul></div>\n'
 
 
 def _cost(report: Report) -> str:

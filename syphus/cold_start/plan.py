@@ -16,7 +16,7 @@ from syphus.types import BYTES_PER_TOKEN, PromptTemplate, Usage
 
 STAGE_PREFIX = "cold start"  #: begins the names of its stages in the ledger
 FEWEST_QUERIES = 2 * MIN_QUERIES  #: distinct ones, for a sample and a held-out part
-_ANSWERS_PER_COPY = 40  #: one copied example among so many answers is chance
+_ANSWERS_PER_COPY = 40  #: one copied example among this many answers is chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class SearchPlan(ColdStartOptions):
         return replace(self, held_out=held_out, sample=min(self.sample, distinct - held_out))
 
     def max_requests(self, rounds: int | None = None, judged: bool | None = None) -> int:
-        """Return the maximum number of requests of so many rounds, by default all of the plan.
+        """Return the maximum number of requests of `rounds` rounds, by default of all.
 
         A round asks for candidates, has them judged with `--judge`, and asks the held-out queries. All but the last
         also leave out each example in turn. The held-out queries are asked once without examples.

@@ -128,7 +128,7 @@ class EmbeddingSource:
 def find_embedding_source(prepared: PreparedRun) -> EmbeddingSource:
     """Return where a run's vectors come from: its config's `embeddings`, or else the endpoint of its answers.
 
-    Raises `ConfigError` if no model is embeddings_config, or if the budget could not be kept.
+    Raises `ConfigError` if no model is given, or if the budget could not be kept.
     """
     options, embeddings_config = prepared.options, prepared.config.embeddings or EmbeddingsConfig()
     if embeddings_config.local and options.embedding_model is None and not options.offline:

@@ -76,7 +76,8 @@ def _compare(
     ids = [first[key] for key in names]
     numbers = {key: number for number, key in enumerate(names)}
     context = [
-        [ids[other] for other in distinct_neighbours(row.tolist(), own, labels)] for own, row in enumerate(order)
+        [ids[neighbour] for neighbour in distinct_neighbours(row.tolist(), index, labels)]
+        for index, row in enumerate(order)
     ]
 
     def rows() -> Iterator[tuple[str, list[list[str]]]]:

@@ -69,10 +69,10 @@ def search_index(index: Any, vectors: Vectors, top: int, step: int = 1) -> Numbe
     count = min(top + 1, len(vectors))  # with the vector itself
     found = numpy.empty((len(numbers), count - 1), numpy.int64)
     for start in range(0, len(numbers), _BLOCK):
-        own = numbers[start : start + _BLOCK]
-        scores, near = index.search(vectors[own], count)
-        order = numpy.lexsort((near, -scores, (near < 0) | (near == own[:, None])), axis=1)  # itself last
-        found[start : start + len(own)] = numpy.take_along_axis(near, order, axis=1)[:, :-1]
+        block = numbers[start : start + _BLOCK]
+        scores, near = index.search(vectors[block], count)
+        order = numpy.lexsort((near, -scores, (near < 0) | (near == block[:, None])), axis=1)  # itself last
+        found[start : start + len(block)] = numpy.take_along_axis(near, order, axis=1)[:, :-1]
     return found
 
 
@@ -115,17 +115,17 @@ def recall(found: Numbers, true: Numbers) -> float:
     return hits / true.size
 
 
-def distinct_neighbours(nearest: Iterable[int], own: int, labels: Sequence[object]) -> list[int]:
-    """Return the first ten of `nearest` without duplicates of `own` or of each other, as MIMIC-IT related LLaVA.
+def distinct_neighbours(nearest: Iterable[int], index: int, labels: Sequence[object]) -> list[int]:
+    """Return the first ten of `nearest` without duplicates of `index` or of each other, as MIMIC-IT related LLaVA.
 
-    `labels[i]` identifies the content of index i: two with the same label are duplicates. -1 in `nearest` is skipped.
+    `labels[i]` identifies the content of index `i`: two with the same label are duplicates. -1 in `nearest` is skipped.
     """
-    seen = {labels[own]}
+    seen = {labels[index]}
     chosen: list[int] = []
-    for index in nearest:
-        if index >= 0 and labels[index] not in seen:
-            seen.add(labels[index])
-            chosen.append(index)
+    for neighbour in nearest:
+        if neighbour >= 0 and labels[neighbour] not in seen:
+            seen.add(labels[neighbour])
+            chosen.append(neighbour)
             if len(chosen) == MAX_NEIGHBOURS:
                 break
     return chosen

@@ -15,7 +15,7 @@ from cold import bare_prompt, options, teachable, texts
 from harness import HERE, Listener, write_rows
 from processes import Watch, command, environment, finish, start, syphus
 
-from syphus.cli.cold_start import _edited
+from syphus.cli.cold_start import edit_text
 from syphus.cold_start.command import MIN_QUERIES_UNASKED
 from syphus.config.options import Options
 from syphus.errors import ConfigError, SyphusError, UnsatisfactoryError
@@ -177,7 +177,7 @@ def test_a_person_reviews_at_a_terminal_with_an_editor(tmp_path: Path) -> None:
 def test_an_editor_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, editor: str, why: str) -> None:
     monkeypatch.setenv("VISUAL", editor)
     with pytest.raises(ConfigError) as caught:
-        _edited("Question: Who?")
+        edit_text("Question: Who?")
     assert str(caught.value) == f"The editor {editor!r} (VISUAL or EDITOR) failed: {why}."
 
 

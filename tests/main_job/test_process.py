@@ -345,7 +345,7 @@ def limited(what: int, amount: int, hard: int | None = None) -> Any:
 
 
 def test_few_file_descriptors_mean_fewer_calls_in_flight_and_one_line(tmp_path: Path) -> None:
-    with server(latency=0.02, rpm=1e6) as simulated:
+    with server(latency=0.5, rpm=1e6) as simulated:  # long enough for all that may be in flight to be sent
         arguments = [*command(tmp_path, simulated.url, 150), "--num_threads", "64"]
         ended = finish(arguments, tmp_path, preexec_fn=limited(resource.RLIMIT_NOFILE, 64))
         assert 20 < simulated.stats.peak_in_flight < 50
