@@ -105,6 +105,13 @@ def test_the_map_of_a_room_names_each_of_its_files(package: str) -> None:
     assert re.findall(r"^(\w+(?:\.py|/)) ", docstring, re.MULTILINE) == sorted(files | rooms)
 
 
+def test_the_diagram_in_the_design_note_shows_the_layers() -> None:
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    diagram = page.partition("Imports point down")[2].partition("\n\n")[2].partition("\n\n")[0]
+    shown = [tuple(each.strip() for each in layer.split(",")) for layer in diagram.split(">")]
+    assert shown == [tuple(sorted(layer)) for layer in LAYERS]
+
+
 def test_imports_point_down() -> None:
     rank = {each: number for number, layer in enumerate(LAYERS) for each in layer}
     upward = [
