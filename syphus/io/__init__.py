@@ -1,11 +1,11 @@
-"""Reading files that people wrote: annotations of any size, and YAML.
+"""Readers of annotation and settings files, and files that survive a crash.
 
 coco.py         COCO's captions and boxes, from its own files
-durable.py      writing a file so that nobody ever sees half of it
-json_stream.py  the JSON reader underneath, which knows where it is
-media.py        the frames of scenes and videos, where the annotations don't say which there are
-parquet.py      MOVED
+durable.py      atomic writes, storage errors, and temporary databases
+json_stream.py  the streaming JSON reader below `records`, which knows the position of each record
+media.py        image and video files below a folder, and listings of frames
+parquet.py      Parquet files, written row by row
 records.py      JSON arrays, JSON objects and JSON Lines, record by record
-text_files.py   encodings, gzip, and what text may not hold
-yaml_files.py   YAML without its traps
+text_files.py   decoding, gzip, positions of records, and bad records
+yaml_files.py   YAML, read safely and strictly
 """

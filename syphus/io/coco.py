@@ -1,8 +1,7 @@
-"""COCO's captions and boxes, from its own files: `captions_*.json` and `instances_*.json` (cocodataset.org, 2014 and
-2017).
+"""Reads COCO's captions and boxes from `captions_*.json` and `instances_*.json` (cocodataset.org, 2014 and 2017).
 
-Both are one object of lists: `annotations` (`image_id`, and `caption` or `category_id` and `bbox`), and in the second
-`categories` (`id`, `name`). A box is `[x, y, width, height]` in pixels of the image, from its top left corner.
+Each file is an object of lists: `annotations` (`image_id`, and `caption` or `category_id` and `bbox`). The second also
+has `categories` (`id`, `name`). A box is `[x, y, width, height]` in pixels, from the top left corner of the image.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from syphus.io.media import image_files
 from syphus.io.records import Record, field, read_json_lists, record_error
 
 _FILE = re.compile(r"(?:COCO_\w+?_)?(\d{1,12})")
-#: For the dataset cards of those who read COCO. Source: the terms of use of cocodataset.org, which hold for the
-#: annotations; the photos are those of Flickr's users.
+#: For dataset cards. The terms of use of cocodataset.org cover the annotations; the photos belong to Flickr's users.
 HOMEPAGE, LICENCE = "https://cocodataset.org", "cc-by-4.0"
 CITATION = """
 @inproceedings{lin2014microsoft,
@@ -34,8 +32,8 @@ CITATION = """
 class Coco:
     """Captions and boxes by image, in the order of the files.
 
-    The files stream through; what is kept is text, some 800 bytes an image, for the images that are `wanted`, or for
-    all. Raises InputError that names the file and the record.
+    The files are streamed; about 800 bytes of text per image stay in memory, for the images in `wanted` or for all.
+    Raises `InputError` that names the file and the record.
     """
 
     def __init__(self, captions: str | Path, instances: str | Path, wanted: Container[int] | None = None) -> None:
@@ -58,13 +56,14 @@ class Coco:
             )
 
     def captions(self, image: int) -> list[str]:
-        """The captions of an image, line ends within one as blanks, blanks at the end of one as they are; none if
-        COCO does not have it.
+        """Return the captions of an image, or [] if COCO has none.
+
+        Line ends within a caption become spaces; spaces at its end are kept.
         """
         return _lines(self._captions.get(image, ""))
 
     def boxes(self, image: int) -> list[tuple[str, list[float]]]:
-        """The category and the box of every object in an image, crowds too; numbers as the file has them."""
+        """Return category and box of every object in an image, including crowds; numbers are as in the file."""
         found = (line.partition(" ") for line in _lines(self._boxes.get(image, "")))
         return [(self._names[int(category)], json.loads(box)) for category, _, box in found]
 
@@ -75,8 +74,9 @@ class Coco:
 
 
 def coco_files(folder: str | Path) -> Iterator[tuple[int, Path]]:
-    """Yields the images below a folder of COCO's with their numbers: `000000000076.jpg` in the releases of 2017,
-    `COCO_train2014_000000000076.jpg` before. Raises InputError.
+    """Yield the numbers and paths of COCO's images below a folder. Raises `InputError`.
+
+    Names are `000000000076.jpg` in the releases of 2017, and `COCO_train2014_000000000076.jpg` before.
     """
     for file in image_files(folder):
         if found := _FILE.fullmatch(file.stem):

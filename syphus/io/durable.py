@@ -1,4 +1,7 @@
-"""Writing a file so that nobody ever sees half of it: beside the old one, synced, then put in its place."""
+"""Durable files: atomic writes, storage errors in one line, and temporary databases.
+
+A file is written beside the old one, synced, and then renamed, so nobody ever sees half of it.
+"""
 
 from __future__ import annotations
 
@@ -14,53 +17,50 @@ from syphus.errors import RunError, StorageError
 
 @contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a file that takes the place of `path` when the block ends well; otherwise `path` stays as it was.
+    """Open a file that replaces `path` if the block succeeds; otherwise `path` stays as it was.
 
-    Raises `StorageError` where the disk fails, `RunError` where another process has begun to write the same file.
+    Raises `StorageError` if the disk fails, `RunError` if another process starts to write the same file.
     """
     temporary = path.with_name(f".{path.name}.partial")
-    ours = False
+    is_ours = False
     with storage_faults(path):
         try:
-            temporary.unlink(missing_ok=True)  # of a process that was killed, or of one that will then give way
+            temporary.unlink(missing_ok=True)  # left by a killed process; a live process notices and stops
             with temporary.open("xb") as file:
                 try:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
                 finally:
-                    ours = _leads_to(temporary, file)
-            if not ours:
+                    is_ours = _is_same_file(temporary, file)
+            if not is_ours:
                 raise FileExistsError
             temporary.replace(path)
         except FileExistsError as error:
-            told = f"{path} is being written by another process, too; this one has given way."
-            raise RunError(told) from error
+            raise RunError(f"Another process is writing {path}, too; this process stopped.") from error
         except OSError as error:
             if error.filename == str(temporary):
-                error.filename = str(path)  # which people know
+                error.filename = str(path)  # the name that people know
             raise
         finally:
-            if ours:
+            if is_ours:
                 temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
 
 
-def _leads_to(path: Path, file: IO[bytes]) -> bool:
-    """Whether a name is still that of the file that was opened."""
+def _is_same_file(path: Path, file: IO[bytes]) -> bool:
+    """Return whether `path` still leads to the open file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except OSError:
         return False
 
 
-# FOLDED from temporary.py:
-# A database for as long as a command works, for what may be too much for the memory: SQLite's own temporary file.
-
-
 def temporary_database(cache: int) -> sqlite3.Connection:
-    """An empty database of which `cache` KiB are held in memory; it is gone when it is closed, and of one thread at a
-    time. Whatever is done with it raises `StorageError` where the disk fails.
+    """Return an empty database for data that may not fit into memory; `cache` KiB of it are held there.
+
+    It is deleted when it is closed. Only one thread at a time may use it. Its `execute` and `executemany` raise
+    `StorageError` if the disk fails.
     """
     database = sqlite3.connect("", factory=_Temporary, check_same_thread=False)
     database.execute("PRAGMA journal_mode = OFF")
@@ -69,28 +69,28 @@ def temporary_database(cache: int) -> sqlite3.Connection:
 
 
 class _Temporary(sqlite3.Connection):
-    """Says which file it is that can't be written, which has no name."""
+    """A temporary file has no name, so its errors say how to move it to another folder."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         try:
             return super().execute(sql, parameters)
         except sqlite3.OperationalError as error:
-            raise _told(error) from error
+            raise _temporary_fault(error) from error
 
     def executemany(self, sql: str, rows: Iterable[Any], /) -> sqlite3.Cursor:
         try:
             return super().executemany(sql, rows)
         except sqlite3.OperationalError as error:
-            raise _told(error) from error
+            raise _temporary_fault(error) from error
 
 
-def _told(error: sqlite3.OperationalError) -> StorageError:
-    return StorageError(f"A temporary file can't be written: {error}. SQLITE_TMPDIR names another folder for it.")
+def _temporary_fault(error: sqlite3.OperationalError) -> StorageError:
+    return StorageError(f"A temporary file can't be written: {error}. Set SQLITE_TMPDIR to use another folder.")
 
 
 @contextlib.contextmanager
 def storage_faults(path: Path) -> Iterator[None]:
-    """Turns what SQLite and the file system raise into `StorageError`, in one line."""
+    """Turn errors of SQLite and the file system into a `StorageError` of one line."""
     try:
         yield
     except sqlite3.Error as error:
@@ -100,7 +100,7 @@ def storage_faults(path: Path) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """The name of a new file survives a power cut only once its folder was synced."""
+    """Sync a folder: only then does the name of a new file in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

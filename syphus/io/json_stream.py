@@ -1,8 +1,9 @@
-"""JSON values out of a text of any size, one after the other, and the memory of where each stood.
+"""Reads JSON values one by one from a text of any size, and remembers the position of each.
 
-Only a window of the text is held. Values are scanned by the standard library's C scanner; one that the end of the
-window cuts off is scanned again with more text. (ijson, which streams with a C library, is a third faster, but knows no
-lines, reads half a surrogate pair as "?", and integers beyond 64 bits only if every float becomes a Decimal.)
+Only a window of the text is in memory. The standard library's C scanner reads the values; a value that is cut off at
+the end of the window is scanned again with more text. (ijson, which streams with a C library, is a third faster, but
+has no line numbers, reads half a surrogate pair as "?", and reads integers beyond 64 bits only if every float becomes a
+Decimal.)
 """
 
 from __future__ import annotations
@@ -17,10 +18,7 @@ from typing import Any, TypeAlias
 from syphus.errors import InputError
 from syphus.io.text_files import Position, TextSource, bad_records
 
-# FOLDED from json_scan.py:
-# One JSON value out of a text, by the standard library's C scanner, and what strict JSON does not allow.
-
-Record: TypeAlias = Any  # whatever the file holds: typed `object`, every plugin would have to cast every field
+Record: TypeAlias = Any  # any JSON value; with `object`, every plugin would have to cast every field
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
@@ -38,7 +36,7 @@ def _finite(digits: str) -> float:
 
 
 def decoder(hook: Callable[[list[tuple[str, Record]]], Record] | None = None) -> json.JSONDecoder:
-    """Reads strict JSON; `hook` makes something else than a dict of the items of an object."""
+    """Return a decoder of strict JSON; `hook` makes a value from the items of an object, instead of a dict."""
     return json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_pairs_hook=hook)
 
 
@@ -46,7 +44,7 @@ DECODER = decoder()
 
 
 def scan_key(text: str, start: int) -> tuple[str, int]:
-    """The key at `start`, and where its value begins. Raises JSONDecodeError."""
+    """Return the key at `start` and the index where its value begins. Raises `JSONDecodeError`."""
     if text[start : start + 1] != '"':
         raise json.JSONDecodeError("Expecting a key in double quotes", text, start)
     key, end = DECODER.raw_decode(text, start)
@@ -57,20 +55,20 @@ def scan_key(text: str, start: int) -> tuple[str, int]:
 
 
 def scan_item(text: str, start: int, values: json.JSONDecoder = DECODER) -> tuple[tuple[str, Record], int]:
-    """The key at `start` with its value, read by `values`, and where that ends. Raises JSONDecodeError."""
+    """Return the item at `start`, its value read by `values`, and the index where it ends. Raises `JSONDecodeError`."""
     key, begin = scan_key(text, start)
     value, end = values.raw_decode(text, begin)
     return (key, value), end
 
 
 def skip_space(text: str, start: int) -> int:
-    """The place of the first character from `start` on that is no white space."""
+    """Return the index of the first character from `start` that is not white space."""
     found = _SPACE.match(text, start)
     return found.end() if found else start
 
 
 def describe_failure(error: Exception, start: int) -> tuple[str, int]:
-    """What a failed scan says for a person, and the character at which the text stopped making sense."""
+    """Return the problem of a failed scan in words, and the index of the first wrong character."""
     if isinstance(error, json.JSONDecodeError):
         return error.msg, error.pos
     if isinstance(error, RecursionError):
@@ -79,7 +77,7 @@ def describe_failure(error: Exception, start: int) -> tuple[str, int]:
 
 
 def find_surrogate(value: Record) -> str:
-    """Names the half of a surrogate pair that a value holds, or gives ""."""
+    """Return a description of half a surrogate pair in a value, or ""."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -89,39 +87,42 @@ def find_surrogate(value: Record) -> str:
 
 _Scan: TypeAlias = Callable[[str, int], tuple[Record, int]]
 
-_CHUNK = 1 << 16  # bytes read at once; doubled while one record does not fit
-_MAX_RECORD = 1 << 28  # characters; a "record" larger than this is a file of another shape
-_BORDER = 16  # a token that the end of the window cuts off fails at most this far from it
+_CHUNK = 1 << 16  # bytes per read; doubled while a record does not fit
+_MAX_RECORD = 1 << 28  # characters; a larger "record" means that the file has another shape
+_BORDER = 16  # a token that is cut off at the end of the window fails at most this far from the end
 
-_BEHIND = {closing: re.compile(rf"[ \t\r\n]*([,\{closing}])[ \t\r\n]*") for closing in "]}"}  # behind a value
-_BEHIND[":"] = re.compile(r"[ \t\r\n]*([^ \t\r\n])")  # behind a key and its colon
+_AFTER = {closing: re.compile(rf"[ \t\r\n]*([,\{closing}])[ \t\r\n]*") for closing in "]}"}  # after a value
+_AFTER[":"] = re.compile(r"[ \t\r\n]*([^ \t\r\n])")  # after a key and its colon
 _TOPS = {"[": "an array", "{": "an object", '"': "text"}
 
 
 class JsonReader:
-    """A window on the text of a file. The record at hand begins at `start`; what is before goes with the next chunk."""
+    """A window on the text of a file. The current record begins at `start`; the next read drops the text before it."""
 
     def __init__(self, source: TextSource) -> None:
         self.source = source
         self.text = ""
         self.start = 0
-        self.number = 0  # of the record last handed out
-        self.part = ""  # the key of the list that it is from
+        self.number = 0  # of the record last yielded
+        self.part = ""  # the key of its list
         self.list_keys: set[str] = set()  # the keys of all lists so far
         self._line = 1  # of the first character of `text`
         self._size = _CHUNK
-        self._stuck = -1  # the record that the last chunk was read for
-        self._doubtful = False  # `text` has escapes of surrogates
+        self._stuck = -1  # number of the record that the last chunk was read for
+        self._doubtful = False  # `text` contains escapes of surrogates
         self._done = False
 
     def elements(self) -> Iterator[Record]:
-        """The elements of the one array that the text is."""
+        """Yield the elements of a text that is one array."""
         self._open("[")
         yield from self._until("]", DECODER.raw_decode)
         self._close()
 
     def items(self, within: str = "") -> Iterator[tuple[str, Record]]:
-        """The keys and values of the one object that the text is; of the object under the key `within` its items."""
+        """Yield the items of a text that is one object.
+
+        In place of an object under the key `within`, yield the items of that object.
+        """
         for key, first in self._keys():
             if key == within and first == "{":
                 self.start += 1
@@ -133,9 +134,9 @@ class JsonReader:
                 self.start = found.start(1)
 
     def lists(self) -> Iterator[tuple[str, Record]]:
-        """The elements of all lists that the one object holds, each with the list's key; what is no list is left out.
+        """Yield the elements of all lists in a text that is one object, each with the list's key; skip other values.
 
-        Records are numbered in each list anew.
+        Records are numbered within their list.
         """
         for key, first in self._keys():
             self.number = 0
@@ -149,8 +150,9 @@ class JsonReader:
                 self.start = self._scan(DECODER.raw_decode, "}")[1].start(1)
 
     def _keys(self) -> Iterator[tuple[str, str]]:
-        """The keys of the one object that the text is, each with the first character of its value, which is read by
-        whoever asks for the keys.
+        """Yield the keys of a text that is one object, each with the first character of its value.
+
+        The caller must read the value before it asks for the next key.
         """
         following = self._open("{")
         while following != "}":
@@ -167,7 +169,7 @@ class JsonReader:
         self._close()
 
     def _until(self, closing: str, scan: _Scan) -> Iterator[Record]:
-        """Everything up to the closing bracket; `scan` reads one value from a text and says where it ends."""
+        """Yield all values up to the closing bracket; `scan` reads one value from a text and returns where it ends."""
         if self._peek() == closing:
             self.start += 1
             return
@@ -180,20 +182,20 @@ class JsonReader:
                 return
 
     def _scan(self, scan: _Scan, closing: str) -> tuple[Record, re.Match[str]]:
-        """One value, and what stands behind it; a number that the end of the window cuts in two has nothing."""
+        """Return one value and the delimiter after it. Without a delimiter, the window may have cut a number in two."""
         while True:
             try:
                 value, end = scan(self.text, self.start)
             except (ValueError, RecursionError) as error:
                 self._need(*describe_failure(error, self.start))
                 continue
-            found = _BEHIND[closing].match(self.text, end)
+            found = _AFTER[closing].match(self.text, end)
             if found is not None:
                 return value, found
             self._need(f"Expecting ',' or '{closing}'", skip_space(self.text, end))
 
     def lines(self) -> Iterator[Record]:
-        """The value on each line that is not blank."""
+        """Yield the value of each line that is not blank."""
         more = True
         while more:
             end = self.text.find("\n", self.start)
@@ -207,7 +209,7 @@ class JsonReader:
                     value = self._parse(line, torn=not more)
                     wanted = self._note(value)
                 except InputError as error:
-                    self._tolerate(error)
+                    self._collect(error)
                 else:
                     if wanted:
                         yield value
@@ -217,50 +219,50 @@ class JsonReader:
             raise self._error(self.source.problem)
 
     def position(self) -> Position:
-        """The place of the record last handed out."""
+        """Return the position of the record last yielded."""
         return Position(self.source.path, self.number, self._line_of(self.start), self.part)
 
     def close(self) -> None:
-        """Closes the text. If that happens half way, the place of the last record stays known until the next one."""
+        """Close the text. If it is closed halfway, the position of the last record is kept until the next record."""
         others = tuple(other for other in open_readers.get() if other is not self)
         half_way = open_readers.get()[-1] is self and not self._done
         open_readers.set((*others, self.position()) if half_way else others)
         self.source.close()
 
     def _note(self, value: Record) -> bool:
-        """Keeps account of a value that is about to be handed out; False where it is to be left out."""
+        """Register a value that is about to be yielded; return False if it must be skipped."""
         if self._doubtful and (problem := find_surrogate(value)):
             raise self._error(problem)
         self.number += 1
-        tolerance = bad_records.get()
-        if tolerance is not None and (told := tolerance.skip_reason(self.source.path, self.part, self.number)):
-            tolerance.problems.append(told)
+        bad = bad_records.get()
+        if bad is not None and (reason := bad.skip_reason(self.source.path, self.part, self.number)):
+            bad.problems.append(reason)
             return False
         if open_readers.get()[-1] is not self:
             open_ones = [other for other in open_readers.get() if other is not self and not isinstance(other, Position)]
-            if tolerance is not None and any(open_ones):
-                tolerance.has_parallel_files = True
+            if bad is not None and any(open_ones):
+                bad.has_parallel_files = True
             open_readers.set((*open_ones, self))
         return True
 
-    def _tolerate(self, error: InputError) -> None:
-        """A bad line ends the reading, unless the caller collects them."""
-        tolerance = bad_records.get()
-        if tolerance is None or self.source.problem:
+    def _collect(self, error: InputError) -> None:
+        """Collect a bad line, or raise its error if the caller does not collect them."""
+        bad = bad_records.get()
+        if bad is None or self.source.problem:
             raise error
         self.number += 1
-        tolerance.problems.append(str(error))
+        bad.problems.append(str(error))
 
     def _parse(self, line: str, torn: bool) -> Record:
         try:
             return DECODER.decode(line)
         except (ValueError, RecursionError) as error:
             problem, at = describe_failure(error, 0)
-            told = f"the last line is torn: {problem}" if torn else problem
-            raise self._error(self.source.problem or told, self.start + at) from error
+            message = f"the last line is cut off: {problem}" if torn else problem
+            raise self._error(self.source.problem or message, self.start + at) from error
 
     def _open(self, bracket: str) -> str:
-        """Passes over the opening bracket; returns the first character after it."""
+        """Skip the opening bracket, and return the first character after it."""
         first = self._peek()
         if not first:
             raise InputError(f"{self.source.path}: {self.source.problem or 'the file is empty'}")
@@ -271,21 +273,21 @@ class JsonReader:
         return self._peek()
 
     def _close(self) -> None:
-        """Sees to it that nothing follows the closing bracket."""
+        """Check that nothing follows the closing bracket."""
         self._done = True
         if self._peek() or self.source.problem:
             problem = self.source.problem or "text after the end of the JSON value"
             raise InputError(f"{self.source.path}: line {self._line_of(self.start)}: {problem}")
 
     def _peek(self) -> str:
-        """The next character that is no white space, or "" at the end."""
+        """Return the next character that is not white space, or "" at the end."""
         self.start = skip_space(self.text, self.start)
         while self.start == len(self.text) and self._fill():
             self.start = skip_space(self.text, self.start)
         return self.text[self.start : self.start + 1]
 
     def _need(self, problem: str, at: int) -> None:
-        """Reads on because the text breaks off at `at`. Raises the problem where more text can't solve it."""
+        """Read more text because the window ends at `at`. Raises the problem if more text can't solve it."""
         if at < len(self.text) - _BORDER and not problem.startswith("Unterminated string"):
             raise self._error(problem, at)
         at -= self.start
@@ -295,7 +297,7 @@ class JsonReader:
         self.start = skip_space(self.text, 0)
 
     def _fill(self) -> bool:
-        """Drops what is done with and reads on, twice as much each time for the same record. False at the end."""
+        """Drop the text that is done and read more, doubling the size for the same record. Return False at the end."""
         self._size = self._size * 2 if self._stuck == self.number else _CHUNK
         self._stuck = self.number
         chunk = self.source.read(self._size)
@@ -311,7 +313,7 @@ class JsonReader:
         return self._line + self.text.count("\n", 0, at)
 
     def _error(self, problem: str, at: int | None = None) -> InputError:
-        """What is wrong with the record that comes next, seen at the character `at`."""
+        """Return an error about the next record; `at` is the index of the wrong character."""
         where = Position(self.source.path, self.number + 1, self._line_of(self.start), self.part)
         if at is not None:
             excerpt = self.text[at : at + 20]
@@ -321,23 +323,23 @@ class JsonReader:
 
 OpenReaders: TypeAlias = tuple[JsonReader | Position | None, ...]
 
-# The readers under way in this context, the one that handed out last at the end; None stands for no reader at all. A
-# Position is where a reader stood when it was closed half way: an exception closes readers before anybody can ask.
-open_readers: ContextVar[OpenReaders] = ContextVar("trail", default=(None,))
+# The open readers of this context, the one that yielded last at the end; None stands for no reader. A Position stands
+# for a reader that was closed halfway: an exception closes readers before anybody can ask for the position.
+open_readers: ContextVar[OpenReaders] = ContextVar("open_readers", default=(None,))
 
 
 def position() -> Position | None:
-    """Where the record last handed out came from, or None when no reader is under way.
+    """Return the position of the record last yielded, or None if no reader is open.
 
-    Several readers may be open at once: it is the one that handed out last, and when that one is done, the one before.
-    The memory of it lives in the current `contextvars` context: runs with a context each never mix it up.
+    If several readers are open, the one that yielded last counts, and when it is done, the one before. Positions are
+    stored in the current `contextvars` context, so code that runs in separate contexts never mixes them up.
     """
     reader = next((each for each in reversed(open_readers.get()) if isinstance(each, JsonReader)), None)
     return reader.position() if reader else None
 
 
 def position_of_failure(before: OpenReaders | None) -> Position | None:
-    """Where the record came from whose use has failed; `before` is the trail as it was before that was tried."""
+    """Return the position of the record whose use failed; `before` is what `open_readers` held before that use."""
     last = open_readers.get()[-1]
     if isinstance(last, Position) and not (before and last is before[-1]):
         return last

@@ -1,11 +1,12 @@
-"""The frames of scenes and videos, where the annotations don't say which there are: a listing beside them.
+"""Image and video files below a folder, and listings of the frames of scenes and videos.
 
-`frames.txt` has the path of a frame on every line, as `find . -name '*.jpg'` prints it in the folder of the frames:
+If annotations don't name the frames, a file `frames.txt` beside them lists the path of one frame per line, as
+`find . -name '*.jpg'` prints it in the folder of the frames:
 
     ./scene0000_00/color/000100.jpg
 
-The first folder is the scene or the video. The name of the frame in an image store is its path with `_` for `/` and
-without its ending, `scene0000_00_color_000100`, as the original's Convert-It makes it of ScanNet's frames.
+The first folder is the scene or the video. In an image store, a frame is named by its path without the suffix, with
+`_` for `/`: `scene0000_00_color_000100`, like ScanNet's frames in the original Convert-It.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from syphus.io.text_files import read_text
 
 FILE = "frames.txt"
 _DIGITS = re.compile(r"\d+")
-_LARGEST = 1 << 28  # bytes; some three million frames
+_MAX_BYTES = 1 << 28  # of a listing; about three million frames
 
 
 def listing_path(path: str | Path) -> Path:
-    """Where the listing beside the annotations at `path` would be."""
+    """Return the path of the listing beside the annotations at `path`; it may not exist."""
     return Path(path).parent / FILE
 
 
 class Frames:
-    """The listing beside the annotations at `path`, if there is one. UTF-8, in any order; blank lines don't count.
+    """The listing beside the annotations at `path`, if there is one: UTF-8, in any order; blank lines are ignored.
 
-    Raises InputError with file and line for a line that is no path of a frame in a folder.
+    Raises `InputError` with file and line for a line that is not the path of a frame in a folder.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -39,22 +40,22 @@ class Frames:
         self._names: dict[str, list[str]] = {}
         if not self._listing.is_file():
             return
-        for number, line in enumerate(read_text(self._listing, _LARGEST).splitlines(), 1):
+        for number, line in enumerate(read_text(self._listing, _MAX_BYTES).splitlines(), 1):
             if line.strip():
                 self._add(PurePosixPath(line.strip()), number)
         for names in self._names.values():
             names.sort(key=natural_sort_key)
 
-    def names(self, of: str) -> list[str]:
-        """All frames of a scene or a video, in the order of their numbers; none where there is no listing.
+    def names(self, scene: str) -> list[str]:
+        """Return all frames of a scene or video in the order of their numbers; [] if there is no listing.
 
-        Raises InputError where the listing does not know it.
+        Raises `InputError` if the listing has no frames of it.
         """
         if not self._names:
             return []
-        if of not in self._names:
-            raise InputError(f"{self._listing}: no frames of {of}")
-        return self._names[of]
+        if scene not in self._names:
+            raise InputError(f"{self._listing}: no frames of {scene}")
+        return self._names[scene]
 
     def _add(self, frame: PurePosixPath, number: int) -> None:
         if len(frame.parts) < 2 or frame.is_absolute() or not frame.suffix:
@@ -65,15 +66,15 @@ class Frames:
 
 
 def frame_name(frame: PurePath) -> str:
-    """`scene0000_00_color_000100` of `scene0000_00/color/000100.jpg`."""
+    """Return `scene0000_00_color_000100` for `scene0000_00/color/000100.jpg`."""
     return "_".join(frame.with_suffix("").parts)
 
 
 def natural_sort_key(name: str) -> str:
-    """For sorting: frame 9 comes before frame 10, whether their numbers have zeros before them or not.
+    """Return a sort key that puts frame 9 before frame 10, with or without leading zeros.
 
-    A number is its length and its digits; what has the same numbers is sorted as text. A text takes a quarter of the
-    memory that a list of numbers and texts would, and of a folder all names are sorted together.
+    Each number becomes its length and its digits; names with equal numbers are sorted as text. All names of a folder
+    are sorted at once, and a text needs a quarter of the memory of a list of numbers and texts.
     """
     return _DIGITS.sub(_sortable, name) + f"\0\0{name}"
 
@@ -82,9 +83,6 @@ def _sortable(digits: re.Match[str]) -> str:
     number = str(int(digits[0]))
     return f"\0{len(number):03}{number}"
 
-
-# FOLDED from media_files.py:
-# The image and video files below a folder, for plugins that say where their images are.
 
 IMAGES = frozenset((
     ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif",
@@ -97,36 +95,37 @@ _FILE, _FOLDER = "-d"
 
 
 def image_files(folder: str | Path) -> Iterator[Path]:
-    """Yields the image files below a folder, by their endings, frame 9 before frame 10. Raises InputError."""
+    """Yield the image files below a folder, by their suffixes, frame 9 before frame 10. Raises `InputError`."""
     return _files(folder, IMAGES, "image")
 
 
 def video_files(folder: str | Path) -> Iterator[Path]:
-    """Yields the video files below a folder, by their endings, in the order of their names. Raises InputError."""
+    """Yield the video files below a folder, by their suffixes, in the order of their names. Raises `InputError`."""
     return _files(folder, VIDEOS, "video")
 
 
-def _files(folder: str | Path, endings: frozenset[str], kind: str) -> Iterator[Path]:
+def _files(folder: str | Path, suffixes: frozenset[str], kind: str) -> Iterator[Path]:
     if not Path(folder).is_dir():
-        raise InputError(f"{folder}: a folder of {kind}s is needed; name it with --image_path")
+        raise InputError(f"{folder}: must be a folder of {kind}s; set it with --image_path")
     found = False
     for file in _below(str(folder), {os.path.realpath(folder)}):
-        if os.path.splitext(file)[1].lower() in endings:  # noqa: PTH122 - a Path for each of millions costs a second
+        if os.path.splitext(file)[1].lower() in suffixes:  # noqa: PTH122 - a Path for each of millions costs a second
             found = True
             yield Path(file)
     if not found:
-        raise InputError(f"{folder}: no {kind} file in it ({' '.join(sorted(endings))})")
+        raise InputError(f"{folder}: no {kind} file in it ({' '.join(sorted(suffixes))})")
 
 
 def _below(folder: str, above: set[str]) -> Iterator[str]:
-    """All files. Links to folders are followed, but not into one of those `above`: what leads out of the folder has to
-    be seen to be told.
+    """Yield all files. Links to folders are followed unless they lead to one of the folders `above`.
+
+    Links that lead out of the folder are followed, too, so that they can be reported.
     """
     try:
         with os.scandir(folder) as entries:
-            shown = (entry for entry in entries if not entry.name.startswith("."))
+            visible = (entry for entry in entries if not entry.name.startswith("."))
             ordered = sorted(
-                f"{natural_sort_key(entry.name)}{_FOLDER if _is_folder(entry) else _FILE}" for entry in shown
+                f"{natural_sort_key(entry.name)}{_FOLDER if _is_folder(entry) else _FILE}" for entry in visible
             )
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}") from error
@@ -141,5 +140,5 @@ def _below(folder: str, above: set[str]) -> Iterator[str]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads in a circle
+    except OSError:  # a circular link
         return False

@@ -1,4 +1,4 @@
-"""MOVED"""
+"""Writes Parquet files row by row, in constant memory."""
 
 from __future__ import annotations
 
@@ -14,37 +14,35 @@ from syphus.errors import ConfigError
 from syphus.io.durable import replace_file
 from syphus.text import install_hint
 
-_GROUP = 20_000  # rows that are held at once, as Arrow has them
-
-
-_BATCH = 250  # rows that are held as Python has them, which takes ten times the space
+_GROUP = 20_000  # rows held at once as Arrow data
+_BATCH = 250  # rows held at once as Python objects, which take ten times the space
 
 
 def require_pyarrow(what: str) -> Any:  # a module without types
-    """The module `pyarrow`; raises `ConfigError` where it is not installed. `what` is what it is needed for."""
+    """Return the module `pyarrow`. Raises `ConfigError` if it is not installed; `what` says what needs it."""
     try:
         import pyarrow.json
-        import pyarrow.parquet  # noqa: F401 - loads that part, too
+        import pyarrow.parquet  # noqa: F401 - imports the submodule
     except ImportError as error:
         raise ConfigError(f"{what} needs pyarrow: {install_hint('parquet')}") from error
     return pyarrow
 
 
 def write_rows(path: Path, columns: Mapping[str, Any], rows: Iterator[tuple[object, ...]], group: int = _GROUP) -> None:
-    """Writes rows as a Parquet file, zstd, in row groups of so many; `columns` are the Arrow types by their names.
+    """Write rows to a Parquet file with zstd compression and `group` rows per row group.
 
-    Raises `ConfigError` without pyarrow, `StorageError` where the disk fails.
+    `columns` maps names to Arrow types. Raises `ConfigError` without pyarrow, `StorageError` if the disk fails.
     """
     pyarrow = require_pyarrow("Parquet")
     schema = pyarrow.schema(list(columns.items()))
     tables = _tables(pyarrow, schema, rows)
     with replace_file(path) as file, pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        while some := list(islice(tables, group // _BATCH)):
-            writer.write_table(pyarrow.concat_tables(some))
+        while group_tables := list(islice(tables, group // _BATCH)):
+            writer.write_table(pyarrow.concat_tables(group_tables))
 
 
 def _tables(pyarrow: Any, schema: Any, rows: Iterator[tuple[object, ...]]) -> Iterator[Any]:
-    """Rows as Arrow has them, by way of JSON: `pyarrow.array` loads pandas where it is installed, which takes 60 MB."""
+    """Convert rows to Arrow tables through JSON: `pyarrow.array` would import pandas if installed (60 MB)."""
     types = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
     while batch := list(islice(rows, _BATCH)):
         lines = b"\n".join(orjson.dumps(dict(zip(schema.names, row, strict=True))) for row in batch)

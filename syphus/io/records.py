@@ -1,12 +1,12 @@
-"""Annotation files, record by record: JSON arrays, JSON objects and JSON Lines of any size in constant memory.
+"""Reads annotation files record by record: JSON arrays, JSON objects and JSON Lines of any size in constant memory.
 
-Files are UTF-8 (a byte order mark is fine) or UTF-16 with a byte order mark, with LF or CRLF, gzipped or not. What
-strict JSON does not allow is an InputError that names the file, the record and the line: NaN and Infinity, numbers too
-large for a float, lone surrogates, NUL bytes, a torn end, text after the end. The records before it are handed out
-first.
+Files are UTF-8 (a byte order mark is fine) or UTF-16 with a byte order mark, with LF or CRLF, gzipped or not. Anything
+that strict JSON does not allow raises an `InputError` that names the file, the record and the line: NaN and Infinity,
+numbers too large for a float, lone surrogates, NUL bytes, a truncated end, text after the end. The records before it
+are yielded first.
 
-While a record is in use, `position()` knows where it came from, so that a fault found in it can be told with its place;
-`field` and `texts` take a value out of a record, or tell that it is missing or of the wrong type.
+While a record is in use, `position()` returns where it came from, so that an error can name it. `field` and `texts`
+take a value out of a record; they raise an error if it is missing or has the wrong type.
 """
 
 from __future__ import annotations
@@ -16,14 +16,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from syphus.errors import InputError
 from syphus.io.json_stream import JsonReader, Record, decoder, position, scan_item
 from syphus.io.text_files import Position, TextSource
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "Position",
@@ -57,25 +54,25 @@ _TYPES: dict[type, str] = {
 
 
 def read_json(path: str | Path) -> Iterator[Record]:
-    """Yields the elements of the one JSON array that the file is. Raises InputError."""
+    """Yield the elements of a file that is one JSON array. Raises `InputError`."""
     with closing(_reader(path)) as reader:
         yield from reader.elements()
 
 
 def read_json_items(path: str | Path, within: str = "") -> Iterator[tuple[str, Record]]:
-    """Yields the (key, value) items of the one JSON object that the file is. Raises InputError.
+    """Yield the (key, value) items of a file that is one JSON object. Raises `InputError`.
 
-    Where it holds an object under the key `within`, the items of that one come in its place, one by one.
+    If it has an object under the key `within`, the items of that object are yielded in its place, one by one.
     """
     with closing(_reader(path)) as reader:
         yield from reader.items(within)
 
 
 def read_json_lists(path: str | Path, *keys: str) -> Iterator[tuple[str, Record]]:
-    """Yields (key, element) for the elements of some lists in the one JSON object that the file is, as they come.
+    """Yield (key, element) for the elements of the lists under `keys`, in a file that is one JSON object.
 
-    For files such as COCO's and VIST's, whose lists have hundreds of thousands of elements. Whatever else the object
-    holds is passed over. Raises InputError, also where there is no list of one of the `keys`.
+    For files such as COCO's and VIST's, whose lists have hundreds of thousands of elements. Everything else in the
+    object is skipped. Raises `InputError`, also if one of the lists is missing.
     """
     with closing(_reader(path)) as reader:
         yield from ((key, value) for key, value in reader.lists() if key in keys)
@@ -85,23 +82,24 @@ def read_json_lists(path: str | Path, *keys: str) -> Iterator[tuple[str, Record]
 
 
 def read_jsonl(path: str | Path) -> Iterator[Record]:
-    """Yields the values of a JSON Lines file, one a line; blank lines are passed over. Raises InputError."""
+    """Yield the values of a JSON Lines file, one per line; blank lines are skipped. Raises `InputError`."""
     with closing(_reader(path)) as reader:
         yield from reader.lines()
 
 
 def read_beginning(path: str | Path, characters: int = 200) -> str:
-    """The first characters of the text of a file, without white space before them, to tell shapes apart: "[" begins an
-    array. Raises InputError.
+    """Return the first characters of a file, without leading white space, to detect its shape: "[" begins an array.
+
+    Raises `InputError`.
     """
     with closing(_reader(path)) as reader:
         return reader.source.read(1 << 16).lstrip()[:characters]
 
 
 def field(record: Record, key: str, kind: type[T]) -> T:
-    """`record[key]` if it is of the type `kind`; otherwise an InputError that says where and what.
+    """Return `record[key]` if it has the type `kind`. Otherwise raises `InputError` with the problem and the position.
 
-    As in JSON, a whole number will do for a float, and true is no number.
+    As in JSON, a whole number is accepted as a float, and true is not a number.
     """
     if not isinstance(record, dict):
         raise record_error(f"an object is expected, this is {type_name(record)}")
@@ -114,7 +112,7 @@ def field(record: Record, key: str, kind: type[T]) -> T:
 
 
 def texts(record: Record, key: str) -> list[str]:
-    """`record[key]` if it is a list of text; otherwise an InputError that says where and what."""
+    """Return `record[key]` if it is a list of text. Otherwise raises `InputError` with the problem and the position."""
     values: list[str] = field(record, key, list)
     for value in values:
         if not isinstance(value, str):
@@ -123,14 +121,14 @@ def texts(record: Record, key: str) -> list[str]:
 
 
 def check_name(text: str, what: str) -> str:
-    """`text`, a name in a source that becomes part of ids and of the names of image files; otherwise an InputError."""
+    """Return `text` if it can be part of ids and of names of image files. Otherwise raises `InputError`."""
     if text and not _NO_NAME.search(text):
         return text
     raise record_error(f"{what} must be a name without slashes and line breaks, this is {text!r:.60}")
 
 
 def name_field(record: Record, key: str) -> str:
-    """`record[key]` if it is a name, as `name` wants it."""
+    """Return `record[key]` if it is a name that passes `check_name`."""
     return check_name(field(record, key, str), f'"{key}"')
 
 
@@ -138,7 +136,7 @@ def _reader(path: str | Path) -> JsonReader:
     try:
         if str(path):
             return JsonReader(TextSource(str(path)))
-        raise InputError("no annotations are named; do it with --query_inputs_path (-in)")
+        raise InputError("no annotations are named; set them with --query_inputs_path (-in)")
     except InputError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             raise InputError(f"{path}: no such file; name the annotations with --query_inputs_path (-in)") from error
@@ -146,32 +144,27 @@ def _reader(path: str | Path) -> JsonReader:
 
 
 def record_error(problem: str) -> InputError:
-    """The error that tells what is wrong with the record in use, and where that is; for whoever reads it to raise."""
-    here = position()
-    return InputError(f"{here or 'record'}: {problem}", here.record if here else None)
+    """Return an error that names the problem and the position of the record in use; the caller raises it."""
+    location = position()
+    return InputError(f"{location or 'record'}: {problem}", location.record if location else None)
 
 
 def type_name(value: object) -> str:
-    """What a JSON value is, in words for a person."""
+    """Return what a JSON value is, in words."""
     return "null" if value is None else _TYPES.get(type(value), "something else")
 
 
-# FOLDED from nested.py:
-# A large object inside of a JSON object, as MIMIC-IT has it: `{"meta": {...}, "data": {"SD_INS_1": {...}, ...}}`.
-#
-# Item by item in constant memory, each as it stands in the file: an id that comes twice comes twice, where `json.load`
-# would keep the last and say nothing.
-
-
 class DuplicateKeyObject(dict[str, Record]):
-    """A JSON object in which a key came more than once; the last one counts, as everywhere."""
+    """A JSON object with a duplicate key; the last value counts, as usual."""
 
 
 def read_nested_items(path: str | Path, name: str) -> Iterator[tuple[str, Record]]:
-    """Yields the items of the object under the key `name` of the one object that the file is.
+    """Yield the items of the object under the key `name`, in a file that is one JSON object.
 
-    What stands beside it is read and passed over. Objects with a key that came twice are `Repeated`. Raises InputError
-    with file and record, also where `name` is missing or comes twice.
+    MIMIC-IT's files are like this: `{"meta": {...}, "data": {"SD_INS_1": {...}, ...}}`. Everything else in the file is
+    skipped. Duplicate keys are yielded twice, where `json.load` would silently keep the last; objects that have
+    duplicate keys themselves are `DuplicateKeyObject`. Raises `InputError` with file and record, also if `name` is
+    missing or comes twice.
     """
     with closing(_NestedReader(TextSource(str(path)))) as reader:
         yield from reader.items_under(name)

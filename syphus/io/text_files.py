@@ -1,8 +1,7 @@
-"""Text out of files: UTF-8 (with or without a byte order mark), UTF-16 with a byte order mark, gzipped or not, by what
-is in them and not by their names.
+"""Reads text files: UTF-8 with or without a byte order mark, or UTF-16 with one, gzipped or not.
 
-Bytes are read in chunks and decoded strictly. What goes wrong half way is kept as a `fault`, so that a reader can first
-make use of everything before it, and then name the record that it stopped at.
+Encoding and compression are detected by content, not by name. Bytes are read in chunks and decoded strictly. A problem
+halfway is kept as a `problem`, so that a reader can use everything before it and then name the record where it stopped.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from typing import IO
 
 from syphus.errors import InputError
 
-_EXPANSION = 200  # a gzip file may grow by this factor; annotations grow by 4 to 30, bombs by 1,000
-_FREE_EXPANSION = 1 << 26  # bytes that any gzip file may expand to
+_EXPANSION = 200  # maximum factor for gzip files; annotations expand by 4 to 30, bombs by 1,000
+_FREE_EXPANSION = 1 << 26  # bytes that are allowed for any gzip file
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
 class TextSource:
-    """The text of the file at `path`, chunk by chunk; `fault` says why it ended before its time, or is empty.
+    """The text of the file at `path`, chunk by chunk; `problem` says why it ended early, or is empty.
 
-    Raises InputError when the file can't be opened. Whoever opens it closes it.
+    The caller must close it. Raises `InputError` if the file can't be opened.
     """
 
     def __init__(self, path: str) -> None:
@@ -36,7 +35,7 @@ class TextSource:
             raise InputError(f"{path} is a folder; a file is needed")
         try:
             size = Path(path).stat().st_size
-            self._raw = Path(path).open("rb")  # noqa: SIM115 - whoever opens the source closes it
+            self._raw = Path(path).open("rb")  # noqa: SIM115 - the caller closes it
             zipped = self._raw.peek(2).startswith(b"\x1f\x8b")
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
@@ -45,16 +44,16 @@ class TextSource:
         self._decode: Callable[[bytes, bool], str] | None = None
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
         self._raw.close()
 
     def read(self, size: int) -> str:
-        """The text of the next `size` bytes or so; "" only at the end and after a fault."""
+        """Return the text of about `size` more bytes; "" only at the end and after a problem."""
         while True:
             data = self._bytes(size)
             text = self._clean(self._text(data))
-            if text or not data:  # bytes without text are a byte order mark, or a part of a character
+            if text or not data:  # bytes without text are a byte order mark or part of a character
                 return text
 
     def _bytes(self, size: int) -> bytes:
@@ -90,7 +89,7 @@ class TextSource:
 
 
 def read_text(path: str | Path, limit: int) -> str:
-    """The whole text of a small file. Raises InputError, also when it is larger than `limit` bytes."""
+    """Return the whole text of a small file. Raises `InputError`, also if it is larger than `limit` bytes."""
     source = TextSource(str(path))
     try:
         text = source.read(limit)
@@ -104,7 +103,7 @@ def read_text(path: str | Path, limit: int) -> str:
 
 
 def text_problem(text: str) -> str:
-    """What keeps `text` from being written as strict JSON in UTF-8, or "" when nothing does."""
+    """Return why `text` can't be written as strict JSON in UTF-8, or ""."""
     if "\0" in text:
         return "holds a NUL character"
     if not text.isascii():
@@ -115,25 +114,18 @@ def text_problem(text: str) -> str:
     return ""
 
 
-# FOLDED from places.py:
-# Where a record stands, and which records are passed over.
-
-
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a record stands: the file as it was named, the number of the record and its first line, both from 1.
+    """Where a record is in a file."""
 
-    `part` is the key of the list that it is an element of, where the file is an object of lists.
-    """
-
-    path: str
-    number: int
-    line: int
-    part: str = ""
+    path: str  #: as the user named it
+    number: int  #: of the record, from 1
+    line: int  #: first line of the record, from 1
+    part: str = ""  #: key of the list that holds the record, in a file that is an object of lists
 
     @property
     def record(self) -> tuple[str, int]:
-        """The file, with the key of the list where there is one, and the number: what no other record has."""
+        """A unique key of the record: the file (with the key of the list, if any) and the number."""
         return _named(self.path, self.part), self.number
 
     def __str__(self) -> str:
@@ -142,22 +134,18 @@ class Position:
 
 @dataclass(slots=True)
 class BadRecords:
-    """What is passed over, instead of ending the reading at the first.
+    """Collects bad records so that reading continues, instead of stopping at the first."""
 
-    `found` collects what is wrong with bad lines and with the records of `left_out` (by `Position.record`) as they come
-    by. `several` files are read side by side: a record that is left out would shift one against the other.
-    """
-
-    problems: list[str] = field(default_factory=list)
-    skipped: dict[tuple[str, int], str] = field(default_factory=dict)
-    has_parallel_files: bool = False
+    problems: list[str] = field(default_factory=list)  #: of bad lines and skipped records read so far
+    skipped: dict[tuple[str, int], str] = field(default_factory=dict)  #: by `Position.record`: why it is skipped
+    has_parallel_files: bool = False  #: files are read side by side, so skipping a record would shift one of them
 
     def skip_reason(self, path: str, part: str, number: int) -> str:
-        """Why a record is left out, or ""."""
+        """Return why a record is skipped, or ""."""
         return self.skipped.get((_named(path, part), number), "") if self.skipped else ""
 
 
-bad_records: ContextVar[BadRecords | None] = ContextVar("tolerated", default=None)
+bad_records: ContextVar[BadRecords | None] = ContextVar("bad_records", default=None)
 
 
 def _named(path: str, part: str) -> str:

@@ -1,8 +1,8 @@
-"""YAML as people mean it: plain data, read safely and strictly.
+"""Reads YAML as people mean it: plain data, safely and strictly.
 
-Scalars are those of YAML 1.2, and only these are not text: `true` and `false`; `null`, `~` and nothing; whole numbers
-without leading zeros; decimal numbers. So `NO`, `12:30:00`, `2024-02-01`, `007`, `1_000` and `.inf` stay text. `3.10`
-is the number 3.1: whoever means a version puts it in quotes.
+Scalars follow YAML 1.2. Everything is text except `true` and `false`; `null`, `~` and nothing; whole numbers without
+leading zeros; and decimal numbers. So `NO`, `12:30:00`, `2024-02-01`, `007`, `1_000` and `.inf` stay text. `3.10` is
+the number 3.1; put a version in quotes.
 
 Refused, because no settings file needs it: anchors and aliases (a few lines can expand to gigabytes), tags such as
 `!!python/...`, duplicate keys, keys that are not text, several documents, more than a megabyte.
@@ -28,9 +28,9 @@ _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 def read_yaml(path: str | Path, error: type[UsageError] = ConfigError) -> object:
-    """The one document of a YAML file in UTF-8 (or UTF-16 with a byte order mark); None for an empty file.
+    """Return the one document of a YAML file in UTF-8 (or UTF-16 with a byte order mark); None for an empty file.
 
-    Gives dict, list, str, int, float, bool and None. Raises `error` with one line: `file:line:column: what is wrong`.
+    Its values are dict, list, str, int, float, bool and None. Raises `error`: one line, `file:line:column: problem`.
     """
     try:
         text = read_text(path, MAX_BYTES)
@@ -39,10 +39,10 @@ def read_yaml(path: str | Path, error: type[UsageError] = ConfigError) -> object
         raise error(str(problem)) from problem
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        told = str(problem.problem or problem.context)
-        hint = '; put text that holds ": " in quotes' if told.startswith("mapping values are not allowed") else ""
-        raise error(f"{path}{place}: {told}{hint}") from problem
+        location = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        message = str(problem.problem or problem.context)
+        hint = '; put text that holds ": " in quotes' if message.startswith("mapping values are not allowed") else ""
+        raise error(f"{path}{location}: {message}{hint}") from problem
     except yaml.reader.ReaderError as problem:
         raise error(f"{path}: the control character U+{problem.character:04X} is not allowed") from problem
     except RecursionError as problem:
@@ -61,7 +61,7 @@ def _document(events: Iterator[yaml.Event]) -> object:
 
 
 def _value(event: yaml.Event, events: Iterator[yaml.Event]) -> object:
-    """The value that begins with `event`; the events that belong to it are taken from `events`."""
+    """Return the value that starts with `event`; takes the rest of its events from `events`."""
     if isinstance(event, yaml.AliasEvent) or (isinstance(event, yaml.NodeEvent) and event.anchor):
         raise _refusal(event, "anchors (&) and aliases (*) are not allowed; quote the text if it begins with one")
     if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag:

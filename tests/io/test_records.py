@@ -258,7 +258,11 @@ def test_bad_lists_are_told_with_their_place(tmp_path: Path, data: str, before: 
 
 
 BAD_LINES = {
-    "torn last line": ('1\n{"a": ', [1], "a.jsonl: record 2 (line 2): the last line is torn: Expecting value (line 2)"),
+    "torn last line": (
+        '1\n{"a": ',
+        [1],
+        "a.jsonl: record 2 (line 2): the last line is cut off: Expecting value (line 2)",
+    ),
     "bad line in the middle": (
         "1\n{a}\n3\n",
         [1],

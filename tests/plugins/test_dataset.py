@@ -217,7 +217,7 @@ def test_an_error_of_syphus_in_a_plugin_passes_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"id": 1, "sentences": ""}\n{"id": ', encoding="utf-8")
     assert str(failure(Toy(read_jsonl), path)) == (
-        f"{path}: record 2 (line 2): the last line is torn: Expecting value (line 2)"
+        f"{path}: record 2 (line 2): the last line is cut off: Expecting value (line 2)"
     )
 
 
