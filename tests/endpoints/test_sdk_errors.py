@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 
 import httpx2
 import openai
@@ -88,21 +89,15 @@ CLASSIFIED: dict[str, tuple[Make, Callable[[Exception], bool]]] = {
 
 
 def raised_by_the_sdk() -> dict[str, type[Exception]]:
-    """Every exception that `openai` exports, and every other subclass of its root in the modules that they are from."""
-    exported = {
+    """Every exception that `openai` exports, and all others of the module that defines them."""
+    defined_in = sys.modules[openai.APIStatusError.__init__.__module__]
+    found = {
         value
-        for value in list(vars(openai).values())  # it loads more of itself as it is looked at
+        for module in (openai, defined_in)
+        for value in list(vars(module).values())  # it loads more of itself as it is looked at
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__.startswith("openai")
     }
-    modules = {each.__module__ for each in exported}
-    found = exported | {each for each in subclasses(openai.OpenAIError) if each.__module__ in modules}
     return {kind.__name__: kind for kind in found if not kind.__name__.startswith("_")}
-
-
-def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
-    for each in kind.__subclasses__():
-        yield each
-        yield from subclasses(each)
 
 
 def test_every_exception_of_the_sdk_is_classified() -> None:
