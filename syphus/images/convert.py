@@ -204,7 +204,7 @@ def _stop_if_bad(options: ConvertOptions, state: ConversionState, at_least: int)
     if state.skipped > options.max_bad * max(at_least, total):
         outputs.write_skipped(options.skipped_path, state)
         raise InputError(
-            f"{state.skipped:,} of {total:,} images can't be used, more than --max_bad {options.max_bad:g}. "
+            f"{state.skipped:,} of {total:,} images can't be used, more than --max-bad {options.max_bad:g}. "
             f"{options.skipped_path} says why."
         )
 

@@ -60,9 +60,9 @@ def make_encode_options(
         case "png":
             named = "PNG"
         case _:
-            raise ConfigError(f"--image_format {image_format}: must be jpeg or png.")
+            raise ConfigError(f"--image-format {image_format}: must be jpeg or png.")
     if not 1 <= quality <= 100 or max_pixels < 1:
-        raise ConfigError("--quality must be a number from 1 to 100, --max_pixels at least 1.")
+        raise ConfigError("--quality must be a number from 1 to 100, --max-pixels at least 1.")
     if size is not None and max(size) > MAX_SIDE:
         raise ConfigError(f"--size: at most {MAX_SIDE:,} pixels.")
     passthrough = ("JPEG", "PNG") if size is None and named is None else (named or "JPEG",)
@@ -93,7 +93,7 @@ class ConvertOptions:
     num_threads: int = option(0, "Number of decoder processes (0 = one per core).")
     max_bad: float = option(1.0, "Stop if more than this share of the images is bad; 1 never stops.")
     timeout: float = option(60.0, "Seconds that decoding an image may take.")
-    download: bool = option(False, "Download photos that are missing from --image_root.")
+    download: bool = option(False, "Download photos that are missing from --image-root.")
     requests_per_second: float = option(5.0, "Rate limit of the download.")
     restart: bool = option(False, "Start over, and overwrite what is there.")
     datasets_dir: tuple[Path, ...] = option((), "Another folder with plugins; may be given several times.")
@@ -132,15 +132,15 @@ def check_options(options: ConvertOptions) -> None:
     if not options.output.name:
         raise ConfigError("No output. Add --output.")
     if not 1 <= options.part_mb <= _MAX_PART_MB:
-        raise ConfigError(f"--part_mb {options.part_mb}: must be a number from 1 to {_MAX_PART_MB:,}.")
+        raise ConfigError(f"--part-mb {options.part_mb}: must be a number from 1 to {_MAX_PART_MB:,}.")
     if options.layout not in LAYOUTS or (options.file_type == ".json" and options.layout != "base64"):
         raise ConfigError(f"--layout {options.layout}: must be {' or '.join(LAYOUTS)}; JSON stores are always base64.")
     if options.download and not options.image_root:
-        raise ConfigError("--download needs a folder for the photos: add --image_root.")
+        raise ConfigError("--download needs a folder for the photos: add --image-root.")
     positive = min(options.timeout, options.requests_per_second) > 0
     if not 0 <= options.max_bad <= 1 or not positive or options.num_threads < 0:
         raise ConfigError(
-            "--max_bad must be a share from 0 to 1, --num_threads at least 0; --timeout and --requests_per_second must "
+            "--max-bad must be a share from 0 to 1, --num-threads at least 0; --timeout and --requests-per-second must "
             "be greater than 0."
         )
 
@@ -148,13 +148,13 @@ def check_options(options: ConvertOptions) -> None:
 def _check_source(options: ConvertOptions) -> None:
     if bool(options.from_) == bool(options.name):
         raise ConfigError(
-            "Which images? Add --name and --image_path to convert a dataset, or --from to convert a store."
+            "Which images? Add --name and --image-path to convert a dataset, or --from to convert a store."
         )
     if options.name and not options.image_path:
-        raise ConfigError("Where are the images? Add --image_path.")
+        raise ConfigError("Where are the images? Add --image-path.")
     if options.from_ and (options.query_inputs_path or options.image_path or options.image_root):
-        raise ConfigError("--from copies a whole store: --image_path, --image_root and -in are for datasets only.")
+        raise ConfigError("--from copies a whole store: --image-path, --image-root and -in are for datasets only.")
     if options.name and not Path(options.image_path).exists():
-        raise InputError(f"{options.image_path}: no such file or folder; name the images with --image_path")
+        raise InputError(f"{options.image_path}: no such file or folder; name the images with --image-path")
     if options.from_ and options.from_.absolute() == options.output.absolute():
         raise ConfigError("--from and --output are the same.")

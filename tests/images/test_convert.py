@@ -319,7 +319,7 @@ def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(
     photos(tmp_path / "photos", 8)
     for name in ("b.jpg", "c.jpg"):
         (tmp_path / "photos" / name).touch()
-    with pytest.raises(InputError, match=r"2 of 10 images can't be used, more than --max_bad 0\.1\. .*skipped\.jsonl"):
+    with pytest.raises(InputError, match=r"2 of 10 images can't be used, more than --max-bad 0\.1\. .*skipped\.jsonl"):
         convert("KI.parquet", max_bad=0.1)
     assert len(skipped(tmp_path / "out" / "KI.parquet.skipped.jsonl")) == 2
     assert not (tmp_path / "out" / "KI.parquet").exists()
@@ -439,7 +439,7 @@ def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Call
     photos(tmp_path / "photos", 1)
     with pytest.raises(PluginError, match=r"_load_images: Still, Frame or Video is expected, this is str \(Wrong\."):
         convert("KI.parquet", name="Wrong.kitchens")
-    with pytest.raises(InputError, match="no such file or folder; name the images with --image_path"):
+    with pytest.raises(InputError, match="no such file or folder; name the images with --image-path"):
         convert("KI.parquet", image_path=str(tmp_path / "none"))
     with pytest.raises(InputError, match="no image file in it"):
         convert("KI.parquet", image_path=str(tmp_path / "out"))
@@ -447,11 +447,11 @@ def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Call
     with pytest.raises(InputError, match=r"no images in .*photos that .*none.json names"):
         convert("KI.parquet", name="Rows.kitchens", query_inputs_path=str(tmp_path / "none.json"))
     refused: dict[str, Mapping[str, object]] = {
-        "Which images. Add --name and --image_path to convert a dataset, or --from to convert a store": {"name": ""},
+        "Which images. Add --name and --image-path to convert a dataset, or --from to convert a store": {"name": ""},
         "Where are the images": {"image_path": ""},
-        "--part_mb 5000: must be a number from 1 to 1,900": {"part_mb": 5000},
+        "--part-mb 5000: must be a number from 1 to 1,900": {"part_mb": 5000},
         "--layout x: must be base64 or datasets": {"layout": "x"},
-        "--max_bad must be a share from 0 to 1": {"max_bad": 2},
+        "--max-bad must be a share from 0 to 1": {"max_bad": 2},
         "--download needs a folder": {"download": True},
     }
     for told, how in refused.items():
