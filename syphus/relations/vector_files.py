@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from syphus.errors import ConfigError, InputError
 from syphus.io.text_files import read_text
-from syphus.text import install_hint
+from syphus.text import install_hint, pluralize
 
 if TYPE_CHECKING:
     import numpy
@@ -42,7 +42,9 @@ def read_vectors(path: Path) -> tuple[list[str], NDArray[numpy.float32]]:
         raise InputError(f"{path}: can't be read as vectors: {error}") from error
     if vectors.ndim != 2 or not vectors.size or len(ids) != len(vectors):
         shape = " x ".join(map(str, vectors.shape))
-        raise InputError(f"{path}: one vector per id is expected; there are {len(ids):,} ids, and an array of {shape}")
+        raise InputError(
+            f"{path}: one vector per id is expected; found {pluralize(len(ids), 'id')} and an array of {shape}"
+        )
     if len(set(ids)) != len(ids):
         ((twice, _),) = Counter(ids).most_common(1)
         raise InputError(f"{path}: {twice} appears twice")

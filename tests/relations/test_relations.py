@@ -276,7 +276,7 @@ def test_a_relation_that_there_is_not_is_refused(tmp_path: Path) -> None:
     assert isinstance(talk(tmp_path, "Unknown").error, PluginError)
     told = CliRunner().invoke(app, ["--name", "Talks.talks", "--relate", "cousins"]).exception
     assert isinstance(told, ConfigError)
-    assert "siblings, earlier-rounds, none, nearest-by-text, nearest-by-image" in str(told)
+    assert "must be siblings, earlier-rounds, none, nearest-by-text or nearest-by-image." in str(told)
 
 
 def shipped(folder: Path, name: str, **options: Any) -> Path:
@@ -364,7 +364,7 @@ def test_vectors_that_can_not_be_used_are_refused_with_the_file(tmp_path: Path) 
         "text.npz": "can't be read as vectors",
         "lonely.npy": "lonely.txt with the ids",
         "twice.npy": "I1 appears twice",
-        "short.npy": "there are 1 ids, and an array 2 x 2",
+        "short.npy": "found 1 id and an array of 2 x 2",
         "zero.npy": "the vector of I2 is not finite, or zero",
         "nan.npy": "the vector of I1 is not finite, or zero",
         "ragged.parquet": "the vector of c differs in length from that of a",
