@@ -90,15 +90,17 @@ class ProgressFormatter:
         """Return the errors by cause, and what the run is waiting for; "" if all is well."""
         parts = [f"{count:,} {cause}" for cause, count in self._view.stats.errors.most_common(_TOP_CAUSES)]
         now = self._view.clock()
-        for lane in self._view.admission.endpoint_states:
-            host = lane.endpoint.host
-            if lane.disabled_by is not None:
+        for endpoint_state in self._view.admission.endpoint_states:
+            host = endpoint_state.endpoint.host
+            if endpoint_state.disabled_by is not None:
                 parts.append(f"{host} is left out")
-            elif lane.health.down_since is not None:
-                parts.append(f"{host} down since {_clock_time(lane.health.down_since - now)}")
-            elif lane.paused_until > now + 1:
-                limit = f" ({lane.paused_for})" if lane.paused_for else ""
-                parts.append(f"waiting until {_clock_time(lane.paused_until - now)}: {host} asks for it{limit}")
+            elif endpoint_state.health.down_since is not None:
+                parts.append(f"{host} down since {_clock_time(endpoint_state.health.down_since - now)}")
+            elif endpoint_state.paused_until > now + 1:
+                limit = f" ({endpoint_state.paused_for})" if endpoint_state.paused_for else ""
+                parts.append(
+                    f"waiting until {_clock_time(endpoint_state.paused_until - now)}: {host} asks for it{limit}"
+                )
         held = self._view.admission.waiting_until - now
         if held > _NOTABLE_WAIT and not parts:
             parts.append(f"waiting until {_clock_time(held)} for the limit{self._limits()}")
@@ -108,8 +110,8 @@ class ProgressFormatter:
         """Return ` of 60 requests and 90,000 tokens a minute`."""
         stated = [
             f"{limit:,.6g} {what}"
-            for lane in self._view.admission.endpoint_states
-            for what, limit in lane.per_minute.items()
+            for endpoint_state in self._view.admission.endpoint_states
+            for what, limit in endpoint_state.per_minute.items()
         ]
         return f" of {' and '.join(stated)} a minute" if stated else ""
 

@@ -85,7 +85,7 @@ def test_a_token_that_was_refused_is_renewed(tmp_path: Path) -> None:
     assert ask(tokens) == [token(2)]
 
 
-def test_every_token_is_told_to_the_vault(tmp_path: Path) -> None:
+def test_every_token_is_redacted_from_then_on(tmp_path: Path) -> None:
     redactor = SecretRedactor()
     tokens = source(tmp_path, "az", redactor=redactor)
     ask(tokens)

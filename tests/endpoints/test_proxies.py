@@ -206,7 +206,7 @@ def test_a_proxy_gets_its_user_and_password_and_the_server_does_not(
     assert plain.reply.body == b"there"
 
 
-def test_the_password_is_told_to_the_vault_in_every_form_that_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_password_is_redacted_in_every_form_that_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     redactor = SecretRedactor()
     met = through(
         monkeypatch, {"HTTP_PROXY": f"http://u:{ENCODED}@PROXY"}, credentials=f"u:{PASSWORD}", redactor=redactor

@@ -46,7 +46,7 @@ def test_a_header_is_a_hint_only_if_it_makes_sense(headers: dict[str, str], seco
 
 
 @pytest.mark.parametrize("offset", [-7200.0, 0.0, 7200.0])
-def test_a_date_is_told_by_the_clock_of_the_server_where_it_tells_that(offset: float) -> None:
+def test_a_date_is_relative_to_the_clock_of_the_server_if_it_states_that(offset: float) -> None:
     headers = CIMultiDict({"retry-after": date(offset + 2), "date": date(offset)})
     assert retry_wait(headers, "", NOW) == pytest.approx(2.0)
 

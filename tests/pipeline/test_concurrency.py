@@ -50,7 +50,7 @@ def test_a_server_that_recovers_is_used_again() -> None:
     assert limit >= 100
 
 
-def test_calls_of_one_episode_cut_the_limit_once() -> None:
+def test_requests_of_one_episode_cut_the_limit_once() -> None:
     adaptive = AdaptiveConcurrency(100)
     before = adaptive.limit
     for call in range(16):

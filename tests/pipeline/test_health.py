@@ -1,4 +1,4 @@
-"""When an endpoint counts as down, and how often it is tried then. Time is an argument."""
+"""When an endpoint counts as down, and when it is probed. Time is an argument."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ def test_different_rows_that_fail_one_after_the_other_are_an_outage() -> None:
     assert down().probe_at == 21.0
 
 
-def test_one_row_that_fails_again_and_again_is_none() -> None:
+def test_one_row_that_fails_again_and_again_is_no_outage() -> None:
     health = healthy()
     for _ in range(50):
         health.record_failure(7, sent_at=11.0, now=12.0)
     assert health.down_since is None
 
 
-def test_calls_that_hang_among_answers_are_none_when_they_end_together() -> None:
+def test_requests_that_hang_among_answers_are_no_outage_when_they_end_together() -> None:
     health = healthy(now=60.0)
     for row in range(20):
         health.record_failure(row, sent_at=40.0 + row / 10, now=220.0)
     assert health.down_since is None
 
 
-def test_calls_that_left_before_an_outage_do_not_make_it_last() -> None:
+def test_requests_that_were_sent_before_an_outage_do_not_make_it_last() -> None:
     health = down(now=20.0)
     for row in range(100, 200):
         health.record_failure(row, sent_at=19.5, now=20.0 + row / 1000)
     assert health.probe_at == 21.0
 
 
-def test_tries_are_further_and_further_apart_and_an_answer_ends_it() -> None:
+def test_probes_are_further_and_further_apart_and_an_answer_ends_the_outage() -> None:
     health, waits = down(), []
     for _ in range(9):
         now = health.probe_at
@@ -55,7 +55,7 @@ def test_tries_are_further_and_further_apart_and_an_answer_ends_it() -> None:
     assert health.down_since is None
 
 
-def test_an_endpoint_that_never_answered_is_given_up_after_a_few_tries_and_another_after_a_while() -> None:
+def test_an_endpoint_that_never_answered_is_given_up_after_a_few_attempts_and_another_after_a_while() -> None:
     health = EndpointHealth(max_outage=900.0, first_wait=0.5, now=0.0)
     for number in range(MAX_FIRST_ATTEMPTS):
         assert not health.should_give_up(float(number))

@@ -1,4 +1,4 @@
-"""The copies of the server's buckets, played against model servers in simulated time."""
+"""The copies of the server's buckets, run against model servers in simulated time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_saved_up_bucket_is_spent_instead_of_only_its_refill() -> None:
     assert played.seconds < 8000 / 100 * 0.6
 
 
-def test_a_limit_that_the_user_gave_is_kept_from_the_first_second_on() -> None:
+def test_a_limit_that_the_user_sets_is_kept_from_the_first_second_on() -> None:
     bucket = TokenBucket(600, now=0.0)
     sent = 0
     for tick in range(601):  # a minute in tenths of a second
@@ -62,7 +62,7 @@ def test_a_request_larger_than_the_bucket_goes_when_the_bucket_is_full() -> None
     assert bucket.wait(50.0, now=10.0) == 0
 
 
-def test_unused_tokens_are_given_back_where_no_header_tells() -> None:
+def test_unused_tokens_are_given_back_if_no_header_states_the_limit() -> None:
     bucket = TokenBucket(60_000, now=0.0)
     while bucket.wait(900.0, 0.0) == 0:
         ticket = bucket.reserve(900.0)

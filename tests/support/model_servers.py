@@ -1,6 +1,6 @@
-"""Model servers that exist only in simulated time: what limits and concurrency are tried on.
+"""Model servers in simulated time, to try limits and concurrency on.
 
-Everything is drawn from a seed and no clock is looked at, so a figure that comes out once comes out always.
+Everything is drawn from a seed and no clock is read, so every run gives the same figures.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from syphus.pipeline.rate_limits import Reservation, TokenBucket
 
 @dataclass
 class LimitedServer:
-    """A token bucket, lognormal latency, and one of four habits of charging and reporting."""
+    """A server with a token bucket, lognormal latency, and one of four ways of charging and reporting."""
 
     per_minute: float
     burst_seconds: float
@@ -45,7 +45,7 @@ class LimitedServer:
 
 @dataclass(frozen=True)
 class Played:
-    """What came of it: seconds, answers, refusals, and the share of the limit that was used in the middle half."""
+    """The result: seconds, refusals, requests sent, and the share of the limit that was used in the middle half."""
 
     seconds: float
     refused: int
@@ -54,7 +54,7 @@ class Played:
 
 
 def play_limits(server: LimitedServer, worst: float, rows: int, threads: int = 256) -> Played:
-    """Sends `rows` requests through a `Bucket`, as the loop does, and back again when they are refused."""
+    """Send `rows` requests through a `TokenBucket`, as the loop does, and again if they are refused."""
     events: list[tuple[float, int, str, tuple[Reservation | None, float]]] = []
     count, in_flight, pending, sent, refused = 0, 0, rows, 0, 0
     bucket: TokenBucket | None = None
