@@ -28,7 +28,7 @@ from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_images, average_size, needs_no_model
 from syphus.pipeline.engine import Observer
-from syphus.relations.relate import RelationPlan, check_images, plan_relation, record_choice, relate
+from syphus.relations.relate import RelationPlan, plan_relation, record_choice, relate, require_image_vectors
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
 from syphus.runs.forecast import forecast_lines
 from syphus.runs.generate import GenerateStage, GenerationContext
@@ -94,7 +94,7 @@ class _Job:
     def run(self) -> RunResult:
         self._check_settings()
         self._sync_input()
-        check_images(self._store, STAGE, self._plan, bool(self._count_pending() or self._options.retry))
+        require_image_vectors(self._store, STAGE, self._plan, bool(self._count_pending() or self._options.retry))
         record_choice(self._store, self._plan)
         self._rejudge_if_parser_changed()
         if self._options.retry:

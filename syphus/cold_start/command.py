@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from syphus.cold_start.advice import shortcoming_lines
-from syphus.cold_start.plan import FEWEST_QUERIES, SearchPlan
-from syphus.cold_start.prompt_file import FILE, SavedPrompt, load_saved_prompt, prompt_text, search_key
+from syphus.cold_start.plan import MIN_DISTINCT_QUERIES, SearchPlan
+from syphus.cold_start.prompt_file import PROMPT_FILE, SavedPrompt, load_saved_prompt, prompt_text, search_key
 from syphus.cold_start.review import Reviewer
 from syphus.cold_start.search import ColdStart, ColdStartResult
 from syphus.config.options import ALWAYS, Options
@@ -120,7 +120,7 @@ def ensure_examples(prepared: PreparedRun, store: Store, observer: Observer) -> 
 
 def _use_saved_prompt(prepared: PreparedRun, saved: SavedPrompt, store: Store, observer: Observer) -> PreparedRun:
     origin = "which was edited by hand" if saved.edited else "which a cold start has found"
-    observer.say(f"The in-context examples are those of {short_path(store.folder / FILE)}, {origin}.")
+    observer.say(f"The in-context examples are those of {short_path(store.folder / PROMPT_FILE)}, {origin}.")
     return replace(prepared, template=saved.template)
 
 
@@ -136,7 +136,7 @@ def _should_search(prepared: PreparedRun, store: Store, observer: Observer) -> b
         return True
     if count:
         queries = pluralize(count, "different query", "different queries")
-        hint = " (--cold-start always does)" if count >= FEWEST_QUERIES else ""
+        hint = " (--cold-start always does)" if count >= MIN_DISTINCT_QUERIES else ""
         observer.say(f"The prompt has no in-context examples. With {queries}, none are searched for{hint}.")
     return False
 
@@ -154,7 +154,7 @@ def _use_result(
         observer.say(line)
     if stopped_by is not None:
         return stopped_by
-    best = f" Its best set is in {short_path(store.folder / FILE)}: edit that," if result.files else " Go on"
+    best = f" Its best set is in {short_path(store.folder / PROMPT_FILE)}: edit that," if result.files else " Go on"
     return UnsatisfactoryError(
         "The cold start has found no satisfactory in-context examples, and nothing was generated."
         f"{best} or go without: --cold-start never."

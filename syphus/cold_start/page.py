@@ -37,7 +37,7 @@ dl { margin: .5rem 0; } dt { font-weight: 600; } dd { margin: 0 0 .5rem 1rem; } 
 """
 
 
-FILE = "cold_start.html"
+PAGE_FILE = "cold_start.html"
 
 
 _INTRODUCTION = """

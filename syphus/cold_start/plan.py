@@ -15,7 +15,7 @@ from syphus.text import format_dollars, pluralize
 from syphus.types import BYTES_PER_TOKEN, PromptTemplate, Usage
 
 STAGE_PREFIX = "cold start"  #: begins the names of its stages in the ledger
-FEWEST_QUERIES = 2 * MIN_QUERIES  #: distinct ones, for a sample and a held-out part
+MIN_DISTINCT_QUERIES = 2 * MIN_QUERIES  #: distinct ones, for a sample and a held-out part
 _ANSWERS_PER_COPY = 40  #: one copied example among this many answers is chance
 
 
@@ -46,10 +46,10 @@ class SearchPlan(ColdStartOptions):
 
         Raises `InputError` if there are too few.
         """
-        if distinct < FEWEST_QUERIES:
+        if distinct < MIN_DISTINCT_QUERIES:
             raise InputError(
                 f"{pluralize(distinct, 'different query', 'different queries')} can be asked about: too few for a "
-                f"cold start, which needs {FEWEST_QUERIES} to choose from and to prove with. "
+                f"cold start, which needs {MIN_DISTINCT_QUERIES} to choose from and to prove with. "
                 "Write the examples by hand."
             )
         held_out = min(self.held_out, distinct // 2)

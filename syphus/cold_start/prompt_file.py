@@ -25,7 +25,7 @@ from syphus.plugins.prompts import prompt_digest, read_prompt, to_prompt_templat
 from syphus.text import one_line
 from syphus.types import Message, PromptTemplate, Query
 
-FILE = "prompt.yaml"  #: in the run's folder
+PROMPT_FILE = "prompt.yaml"  #: in the run's folder
 
 _META = "cold start"  # meta: JSON with the keys that `save_prompt` writes
 _OTHER_BREAKS = frozenset("\x85\u2028\u2029")
@@ -133,7 +133,7 @@ def save_prompt(store: Store, name: str, key: str, template: PromptTemplate, fou
 
     Raises `RunError` if a person has edited that file: it is never overwritten.
     """
-    path = store.folder / FILE
+    path = store.folder / PROMPT_FILE
     refuse_edited(store)
     data = write_prompt(path, name, template, found)
     record = {
@@ -154,7 +154,7 @@ def load_saved_prompt(store: Store) -> SavedPrompt | None:
     record = _record(store)
     if not record:
         return None
-    path = store.folder / FILE
+    path = store.folder / PROMPT_FILE
     turns: list[Message] = record["in_context"]  # type: ignore[assignment]  # as `save_prompt` wrote it
     template = PromptTemplate(str(record["system_message"]), tuple(turns))
     missing = tuple(map(str, record["missing"]))  # type: ignore[call-overload]  # as above
@@ -166,7 +166,7 @@ def load_saved_prompt(store: Store) -> SavedPrompt | None:
 
 def refuse_edited(store: Store) -> None:
     """Raise `RunError` if a person has edited the run's `prompt.yaml`."""
-    path = store.folder / FILE
+    path = store.folder / PROMPT_FILE
     if path.is_file() and _digest(path.read_bytes()) != _record(store).get("file"):
         raise RunError(
             f"{path} was edited by hand, and is not overwritten. Generate with it (the main job uses it as it is), "

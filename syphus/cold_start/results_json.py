@@ -13,7 +13,7 @@ from syphus.formats.report import Report
 from syphus.io.durable import replace_file
 from syphus.types import State
 
-FILE = "cold_start.json"
+RESULT_FILE = "cold_start.json"
 
 
 def write_json(path: Path, found: SearchResult, report: Report) -> None:

@@ -115,7 +115,7 @@ class ColdStart:
 
     def _write_files(self, found: SearchResult, report: Report, template: PromptTemplate) -> tuple[str, ...]:
         folder, options = self._store.folder, self._prepared.options
-        paths = [folder / page.FILE, folder / results_json.FILE]
+        paths = [folder / page.PAGE_FILE, folder / results_json.RESULT_FILE]
         page.write_page(paths[0], self._title, found, report, self._scorer.heuristics)
         results_json.write_json(paths[1], found, report)
         if found.best is not None:
@@ -127,5 +127,5 @@ class ColdStart:
         """Update the page while the search is under way."""
         found = SearchResult(tuple(self._loop.rounds), self._loop.best)
         progress = f"Round {len(found.rounds)} of at most {self._plan.rounds} is under way."
-        report, path = self._trials.runner.report(STAGE_PREFIX), self._store.folder / page.FILE
+        report, path = self._trials.runner.report(STAGE_PREFIX), self._store.folder / page.PAGE_FILE
         page.write_page(path, self._title, found, report, self._scorer.heuristics, progress)

@@ -29,7 +29,7 @@ from syphus.pipeline.stage import Judgement, PluginFaultError, Stage
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.hook_results import checked
 from syphus.runs.generate import GenerateStage, GenerationContext, parser_digest
-from syphus.runs.judge import TEMPERATURE, JudgeStage
+from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.session import StageRunner
 from syphus.types import Completion, Outcome, Pair, Parsed, PromptTemplate, Query, Request, State, Usage, is_simulated
@@ -180,7 +180,7 @@ class TrialRunner:
     def judge(self, name: str, candidates: Sequence[Candidate]) -> dict[str, RubricVerdict]:
         """Return the model's verdicts on candidates, by their keys. Raises the `SyphusError` that stopped it."""
         builder = self._runner.request_builder
-        parameters = {**builder.parameters, "temperature": TEMPERATURE}
+        parameters = {**builder.parameters, "temperature": JUDGE_TEMPERATURE}
         settings = {"model": builder.model, "simulated": self._prepared.options.offline, **parameters}
         rows = list({each.key: judge_query(each, _digest(settings)) for each in candidates}.values())
         answers = self._answer(JudgeStage(name, builder, CANDIDATE_RUBRIC), settings, rows)

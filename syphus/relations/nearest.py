@@ -28,7 +28,7 @@ class NearestResult(NamedTuple):
     """
 
     vectors: int
-    without: int
+    pairs_without: int
     rows: Iterator[tuple[str, list[list[str]]]]
 
 

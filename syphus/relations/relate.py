@@ -43,7 +43,7 @@ class RelationPlan:
     retry_failed: bool  #: ask again about texts that got no vector
 
     @property
-    def vectors(self) -> str:
+    def vectors_fingerprint(self) -> str:
         """What the vectors are made from, as the ledger stores it."""
         if self.embedding is not None:
             return self.embedding.space
@@ -79,7 +79,7 @@ def record_choice(store: Store, plan: RelationPlan) -> None:
         store.commit()
 
 
-def check_images(store: Store, stage: str, plan: RelationPlan, pending: bool) -> None:
+def require_image_vectors(store: Store, stage: str, plan: RelationPlan, pending: bool) -> None:
     """Raise `ConfigError` if the nearest by image must be found without vectors of images."""
     lacks_vectors = plan.choice.relation is Relation.IMAGE and plan.image_vectors is None
     if lacks_vectors and (pending or not is_nearest_current(store, stage, Relation.IMAGE)):
@@ -97,7 +97,7 @@ def relate(store: Store, stage: str, plan: RelationPlan, observer: Observer) -> 
     )
     if relation is None or not relation.is_nearest:
         return None
-    if is_nearest_current(store, stage, relation, plan.vectors) and not retried:
+    if is_nearest_current(store, stage, relation, plan.vectors_fingerprint) and not retried:
         return None
     if plan.embedding is not None:
         texts = (text for result in accepted(store, stage) for text in texts_of(result) if text)
@@ -116,12 +116,14 @@ def _store_nearest(store: Store, stage: str, plan: RelationPlan, relation: Relat
         raise ConfigError(_NO_IMAGES)
     else:
         found = nearest_by_image(store, stage, plan.image_vectors)
-    facts = {"from": plan.vectors, "vectors": found.vectors, "pairs_without_context": found.without}
+    facts = {"from": plan.vectors_fingerprint, "vectors": found.vectors, "pairs_without_context": found.pairs_without}
     invalidate_exports(store)
-    store_nearest(store, found.rows, stage, nearest_fingerprint(store, stage, relation, plan.vectors), facts)
+    store_nearest(
+        store, found.rows, stage, nearest_fingerprint(store, stage, relation, plan.vectors_fingerprint), facts
+    )
     line = f"{relation}: {pluralize(found.vectors, 'vector')} compared"
-    if found.without:
-        line += f"; {pluralize(found.without, 'pair has', 'pairs have')} no context: no vector or neighbour found"
+    if found.pairs_without:
+        line += f"; {pluralize(found.pairs_without, 'pair has', 'pairs have')} no context: no vector or neighbour found"
     observer.say(f"{line}.")
 
 

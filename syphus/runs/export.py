@@ -22,7 +22,7 @@ from syphus.runs.generate import GenerateStage
 from syphus.runs.run_settings import stored_prices
 from syphus.text import short_path
 
-FOLDER = "export"  #: in the run's folder, if no output folder is given
+EXPORT_FOLDER = "export"  #: in the run's folder, if no output folder is given
 
 
 def export_run(
@@ -37,7 +37,7 @@ def export_run(
     store = open_for_reading(folder)
     try:
         store.begin_snapshot()  # so that all files show the same moment
-        return _export(store, formats, output or folder / FOLDER, datasets_dir)
+        return _export(store, formats, output or folder / EXPORT_FOLDER, datasets_dir)
     finally:
         store.close()
 

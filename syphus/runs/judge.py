@@ -11,7 +11,7 @@ from syphus.ledger.records import Row, StoredAnswer
 from syphus.pipeline.stage import Judgement
 from syphus.types import Completion, Message, Outcome, Query, Request, State
 
-TEMPERATURE = 0.0
+JUDGE_TEMPERATURE = 0.0
 
 
 class Rubric(NamedTuple):
@@ -34,7 +34,7 @@ class JudgeStage:
         self._rubric = rubric
         schema = {"name": "verdict", "strict": True, "schema": rubric.schema}
         self._extra_fields = {
-            "temperature": TEMPERATURE,
+            "temperature": JUDGE_TEMPERATURE,
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
 

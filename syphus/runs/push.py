@@ -22,7 +22,7 @@ from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import ConfigError, ProviderError, RunError, SyphusError
 from syphus.formats.card import CARD_FILE, PAIRS_KEY, SIMULATED_TAG, read_front_matter
 from syphus.ledger.store import FILE as LEDGER
-from syphus.runs.export import FOLDER, export_run
+from syphus.runs.export import EXPORT_FOLDER, export_run
 from syphus.text import install_hint
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def push(
     require_hub()
     if (folder / LEDGER).is_file():
         export_run(folder, [export_format or DEFAULT_FORMAT], None, datasets_dir)
-        folder = folder / FOLDER / (export_format or DEFAULT_FORMAT)
+        folder = folder / EXPORT_FOLDER / (export_format or DEFAULT_FORMAT)
     elif export_format:
         raise ConfigError(f"{folder} is no run; --format {export_format} is for the folders of runs.")
     card = read_front_matter(folder / CARD_FILE)

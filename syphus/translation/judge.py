@@ -27,7 +27,7 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.engine import Observer
 from syphus.runs.forecast import Forecast, format_forecast
-from syphus.runs.judge import TEMPERATURE, JudgeStage, Rubric
+from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric
 from syphus.runs.prepare import RunContext
 from syphus.runs.session import StageRunner
 from syphus.text import pluralize
@@ -113,7 +113,7 @@ def _ask(store: Store, context: RunContext, runner: StageRunner, observer: Obser
         "model": builder.model,
         "simulated": context.options.offline,
         **builder.parameters,
-        "temperature": TEMPERATURE,
+        "temperature": JUDGE_TEMPERATURE,
     }
     return runner.run(JudgeStage(JUDGE_STAGE, builder, TRANSLATION_RUBRIC), settings, report)
 
