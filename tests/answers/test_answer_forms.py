@@ -73,7 +73,7 @@ def texts(value: object) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("form", "entry"), ENTRIES)
-def test_an_answer_of_the_corpus_is_read_as_it_should_be(form: str, entry: dict[str, Any]) -> None:
+def test_an_answer_of_the_corpus_is_parsed_as_expected(form: str, entry: dict[str, Any]) -> None:
     key, empty = KEY.get(form, (form, []))
     assert entry.keys() <= {"name", "answer", key, "problems", "notes"}
     expected = {name: entry.get(name, empty if name == key else []) for name in (key, "problems", "notes")}
@@ -121,7 +121,7 @@ PIECES = [
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_whatever_the_answer_it_is_read_without_an_error_and_nothing_is_made_up(form: str) -> None:
+def test_any_answer_is_parsed_without_an_error_or_invented_text(form: str) -> None:
     rng = random.Random(31)
     read = FORMS[form][1]
     for _ in range(2000):

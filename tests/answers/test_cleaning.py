@@ -41,7 +41,7 @@ def general(answer: str, question: str = "What is there?") -> list[str]:
     return list(rejections([Pair(question, answer)], *GENERAL_RULES))
 
 
-def test_a_repair_writes_over_what_it_finds_and_is_counted() -> None:
+def test_a_repair_replaces_its_matches_and_is_counted() -> None:
     pairs = [Pair("Can the user (you) see it?", "Yes, The User (you) can."), Pair("Why?", "Because.")]
     cleaned = clean(pairs, GENERAL_RULES, Context(Query("q", "")))
     assert cleaned.pairs == (Pair("Can you see it?", "Yes, you can."), Pair("Why?", "Because."))
@@ -117,16 +117,16 @@ FINE = [
 
 
 @pytest.mark.parametrize("answer", LEAKS)
-def test_speaking_of_the_notes_is_found(answer: str) -> None:
+def test_mentions_of_the_notes_are_found(answer: str) -> None:
     assert general(answer) == ["speaks of its notes"]
 
 
 @pytest.mark.parametrize("answer", FINE)
-def test_speaking_of_what_is_seen_is_left_alone(answer: str) -> None:
+def test_descriptions_of_the_scene_are_left_alone(answer: str) -> None:
     assert general(answer) == []
 
 
-def test_what_is_told_of_in_the_annotation_may_be_spoken_of() -> None:
+def test_notes_that_the_annotation_mentions_are_allowed() -> None:
     pair = Pair("What appears?", "The caption says that the shop is closed.")
     assert rejections([pair], *GENERAL_RULES, text="a caption appears on a black screen") == {}
     assert rejections([pair], *GENERAL_RULES, text="caption: a black screen") != {}
@@ -149,7 +149,7 @@ def test_a_refusal_in_an_answer_is_found(answer: str) -> None:
     ['He says: "I can\'t assist you."', "The sign says \u201cI cannot access it\u201d.",
      "He says sorry, and they laugh.", "Unfortunately, it rains."],
 )  # fmt: skip
-def test_what_somebody_says_is_no_refusal(answer: str) -> None:
+def test_a_quote_is_not_a_refusal(answer: str) -> None:
     assert general(answer) == []
 
 
@@ -159,7 +159,7 @@ def test_what_somebody_says_is_no_refusal(answer: str) -> None:
      "A cup.\n\nWould you like me to write more?", "A cup.\n\nNote: These pairs are made up.",
      "A cup.\n\nIs there anything else you would like to know?"],
 )  # fmt: skip
-def test_a_word_to_whoever_asked_is_found(answer: str) -> None:
+def test_a_chat_remark_is_found(answer: str) -> None:
     assert general(answer) == ["speaks to whoever asked"]
 
 
@@ -168,7 +168,7 @@ def test_a_word_to_whoever_asked_is_found(answer: str) -> None:
     ["Let me know if the sofa is too soft.", "Put it there.\n\nWould you like the lamp on?", "A sign.\nNote: no dogs.",
      "I hope this bridge holds."],
 )  # fmt: skip
-def test_a_word_to_whoever_is_in_the_room_is_left_alone(answer: str) -> None:
+def test_speech_within_the_scene_is_left_alone(answer: str) -> None:
     assert general(answer) == []
 
 
@@ -183,12 +183,12 @@ def test_a_question_that_comes_twice_is_found_however_it_is_written() -> None:
     assert rejections(pairs, *GENERAL_RULES) == {"repeats a question": "question 2: what is it"}
 
 
-def test_a_long_text_of_an_example_is_a_copy_and_a_short_one_is_none() -> None:
+def test_a_long_text_of_an_example_is_a_copy_and_a_short_one_is_not() -> None:
     assert general(TAUGHT.upper()) == ["copies an in-context example"]
     assert general("It shows it.") == []
 
 
-def test_a_copy_is_found_with_any_apostrophe_and_the_first_of_several_is_told() -> None:
+def test_a_copy_is_found_with_any_apostrophe_and_the_first_one_is_reported() -> None:
     taught = distinctive_texts(["It\u2019s the tall man who holds the large blue umbrella.", TAUGHT])
     pairs = [Pair("Who?", "It's the tall man who holds the large blue umbrella."), Pair("What?", TAUGHT)]
     found = clean(pairs, GENERAL_RULES, Context(Query("q", ""), taught)).rejections
@@ -249,7 +249,7 @@ def test_a_number_may_be_counted_in_images_that_the_model_sees() -> None:
     assert clean([pair], [numbers_of_the_annotation], Context(seen)).rejections == {}
 
 
-def test_what_is_put_instead_begins_a_sentence_with_a_capital() -> None:
+def test_a_replacement_has_a_capital_at_the_start_of_a_sentence() -> None:
     rule = instead_of("a name", r"(?-i:Ross)(?!\w)", "the man")
     cleaned = clean([Pair("Ross? Is it Ross's?", "Rossi is.\nRoss is, cross Ross.")], rule, Context(Query("q", "")))
     assert cleaned.pairs == (Pair("The man? Is it the man's?", "Rossi is.\nThe man is, cross the man."),)
@@ -286,7 +286,7 @@ def test_the_number_of_pairs() -> None:
     assert rejections(pairs, pairs_between(2, 4)) == {}
 
 
-def test_what_a_rule_rejects_is_asked_again_counted_and_listed(tmp_path: Path) -> None:
+def test_a_rejected_answer_is_asked_again_counted_and_listed(tmp_path: Path) -> None:
     with server(poison={"bad": "leak_phrase"}) as simulated:
         ran = run_rows(tmp_path, simulated.url, ["a fine row", "a bad row"], num_threads=1)
     assert ran.states == {State.OK: 1, State.INVALID: 1}
@@ -339,7 +339,7 @@ FOUND = [
 ]
 
 
-def test_a_quick_look_never_misses_what_the_pattern_finds() -> None:
+def test_needed_words_never_miss_a_match() -> None:
     for rule in SHIPPED:
         found = [text for text in FOUND if re.search(rule.pattern, text, re.IGNORECASE)]
         assert found, rule

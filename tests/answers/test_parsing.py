@@ -70,7 +70,7 @@ def documented(heading: str) -> set[str]:
 
 
 @pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.name) for entry in CORPUS])
-def test_an_answer_of_the_corpus_is_read_as_it_should_be(entry: Entry) -> None:
+def test_an_answer_of_the_corpus_is_parsed_as_expected(entry: Entry) -> None:
     assert parse_pairs(entry.answer) == entry.expected
 
 
@@ -197,7 +197,7 @@ def test_no_pairs_are_rendered_to_nothing() -> None:
     assert render_pairs([]) == ""
 
 
-def test_whatever_the_answer_it_is_read_without_an_error_and_nothing_is_made_up() -> None:
+def test_any_answer_is_parsed_without_an_error_or_invented_text() -> None:
     rng = random.Random(23)
     ends = ["\n", "\n", " ", "", "\r\n", "\n\n"]
     headers = [

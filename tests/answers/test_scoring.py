@@ -74,7 +74,7 @@ def test_what_the_annotation_supports_costs_little(answer: str) -> None:
         ("A poodle sleeps on the sofa.", "'poodle'"),
     ],
 )
-def test_what_it_does_not_support_is_named_and_costs(answer: str, named: str) -> None:
+def test_unsupported_words_are_named_and_cost(answer: str, named: str) -> None:
     score, note = grounded(answer)
     assert note.startswith("not in the annotation: ")
     assert named in note
@@ -90,7 +90,7 @@ def test_a_guess_weighs_less_than_a_claim() -> None:
     assert grounded("The men might ride to a castle.")[0] > grounded("The men ride to a castle.")[0] + 0.1
 
 
-def test_lines_of_boxes_count_and_their_numbers_are_no_numbers() -> None:
+def test_lines_of_boxes_are_counted_and_their_coordinates_ignored() -> None:
     boxes = "Some birds fly.\n" + "bird: [0.1, 0.2, 0.3, 0.4]\n" * 3
     assert grounded("Three birds fly.", boxes) == (1.0, "")
     assert grounded("Three ducks fly.", boxes)[0] > grounded("Five ducks fly.", boxes)[0]
@@ -98,7 +98,7 @@ def test_lines_of_boxes_count_and_their_numbers_are_no_numbers() -> None:
     assert "0.1" in grounded("The birds fly at 0.1 of the width.", boxes)[1]
 
 
-def test_a_figure_that_is_no_decimal_digit_is_no_number() -> None:
+def test_a_digit_that_is_not_decimal_is_not_a_number() -> None:
     for figure in ("²", "①", "①A"):
         assert tokenize(figure)[0].value is None
         assert grounded(f"The room has 30 m {figure}.")[0] <= 1
@@ -121,7 +121,7 @@ def test_the_worst_pair_pulls_the_score_down() -> None:
     assert both < 0.6 * alone
 
 
-def test_words_of_the_system_message_are_no_inventions() -> None:
+def test_words_of_the_system_message_are_ignored() -> None:
     told = ScoringContext("You see frames of a surveillance helicopter.")
     assert "'helicopter'" in grounded("The helicopter shows two men.")[1]
     assert look("grounding", made("The helicopter shows two men."), told)[1] == ""
@@ -158,7 +158,7 @@ def test_irregular_forms_and_spellings_share_a_stem() -> None:
 # The others.
 
 
-def test_coverage_is_the_share_of_the_statements_that_come_up() -> None:
+def test_coverage_is_the_share_of_the_statements_that_are_mentioned() -> None:
     everything = (
         "Two men repair an old bicycle in a kitchen. A cat sleeps on a green sofa. Four cups are left on a table."
     )
@@ -177,7 +177,7 @@ def test_a_word_that_only_a_question_has_covers_half() -> None:
     assert look("coverage", asked)[0] == pytest.approx(0.5 / 0.9)
 
 
-def test_an_annotation_of_a_word_or_two_may_be_said_in_others() -> None:
+def test_an_annotation_of_a_word_or_two_may_be_paraphrased() -> None:
     (scored,) = score_all([made("The two images show the very same.", text="no difference anywhere")], ScoringContext())
     assert scored.barred == ()
 
@@ -229,7 +229,7 @@ def test_the_number_of_pairs_is_the_one_that_the_message_states(message: str, bo
     assert expected_pairs(ScoringContext(message)) == bounds
 
 
-def test_a_rule_goes_before_the_message_and_the_others_speak_where_neither_does() -> None:
+def test_a_rule_counts_before_the_message_and_other_candidates_last() -> None:
     assert expected_pairs(ScoringContext("Write two pairs.", rules=(pairs_between(4),))) == (4, None)
     assert expected_pairs(ScoringContext("Write two pairs.", rules=(pairs_between(4),), least=1, most=9)) == (1, 9)
     assert expected_pairs(ScoringContext(others=(made(*"abcdefgh"), made(*"abcdef"), made()))) == (3, None)
@@ -302,11 +302,11 @@ def test_phrases_of_another_querys_answer_are_copies_and_of_the_same_annotation_
         "See these sentences.",
     ],
 )
-def test_what_speaks_of_the_notes_leaks(answer: str) -> None:
+def test_mentions_of_the_notes_are_leaks(answer: str) -> None:
     assert look("no leak", made(answer))[0] == 0.0
 
 
-def test_a_note_that_is_in_the_scene_is_no_leak() -> None:
+def test_a_note_in_the_scene_is_not_a_leak() -> None:
     assert look("no leak", made("She reads the note.", text="a woman reads a note")) == (1.0, "")
     assert look("no leak", made("Here is the description of the image.")) == (1.0, "")
 
@@ -347,7 +347,7 @@ def total(sample: Sample) -> float:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in DAMAGES if kind != "cut at a sentence"])
-def test_a_good_answer_stands_above_its_damaged_copy(kind: str) -> None:
+def test_a_good_answer_ranks_above_its_damaged_copy(kind: str) -> None:
     good = samples(60, seed=1)
     copies = damaged(good, kind, Random(1))
     assert len(copies) >= 6
@@ -356,7 +356,7 @@ def test_a_good_answer_stands_above_its_damaged_copy(kind: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_none_of_fifty_bad_candidates_among_two_hundred_is_chosen_and_they_rank_low(seed: int) -> None:
+def test_fifty_bad_candidates_among_two_hundred_rank_low_and_are_not_chosen(seed: int) -> None:
     candidates, bad = planted(200, 50, seed)
     scored = score_all(candidates, ScoringContext(SYSTEM, EXAMPLES, others=tuple(candidates)))
     middle = median(each.total for each in scored)
@@ -408,7 +408,7 @@ def test_numbers_that_two_annotations_have_are_no_copies() -> None:
 # An answer against itself, and the form of a question.
 
 
-def test_what_is_said_again_costs_in_one_answer_and_in_the_next() -> None:
+def test_repetitions_cost_within_one_answer_and_between_answers() -> None:
     told = "Two men repair an old bicycle in the kitchen."
     other = "There are four cups on the table."
     assert look("repeats nothing", made(told, other)) == (1.0, "")
@@ -424,12 +424,12 @@ def test_an_example_with_too_few_pairs_is_barred_and_one_with_too_many_is_not() 
     assert ["number of pairs" in each.barred for each in totals] == [True, False, False, False]
 
 
-def test_one_question_varies_enough_where_one_is_wanted() -> None:
+def test_one_question_varies_enough_if_one_is_expected() -> None:
     assert look("variety", made("A cat."), ScoringContext("Write exactly one question."))[0] == 1.0
     assert look("variety", made("A cat."), ScoringContext("Write two questions."))[0] == 0.5
 
 
-def test_the_number_of_an_option_is_no_number_of_things() -> None:
+def test_the_number_of_an_option_does_not_count_things() -> None:
     assert grounded("(3) Two men repair a bicycle.") == grounded("Two men repair a bicycle.")
 
 
@@ -514,7 +514,7 @@ ABROAD: dict[str, tuple[list[str], list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("language", ABROAD)
-def test_in_other_languages_what_is_there_stands_above_what_is_not(language: str) -> None:
+def test_in_other_languages_right_answers_rank_above_invented_ones(language: str) -> None:
     lines, told, invented = ABROAD[language]
     annotation = "\n".join(lines)
     good, bad = score_all([made(*told, text=annotation), made(*invented, text=annotation)], ScoringContext())

@@ -73,7 +73,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("bad", "problem"), BAD.values(), ids=BAD)
-def test_a_record_of_another_shape_is_told_with_its_number(
+def test_a_malformed_record_is_reported_with_its_number(
     dataset: AbstractDataset, tmp_path: Path, bad: object, problem: str
 ) -> None:
     path = save(tmp_path / "a.json", record("1", "a"), bad)
@@ -92,7 +92,7 @@ def test_the_prompt_teaches_what_is_parsed(dataset: AbstractDataset) -> None:
     assert "Question: ...\nAnswer: ..." in prefix.system_message
 
 
-def test_the_made_up_examples_have_the_true_shape(dataset: AbstractDataset) -> None:
+def test_the_examples_have_the_format_of_the_real_data(dataset: AbstractDataset) -> None:
     made = json.loads(EXAMPLE.read_text(encoding="utf-8"))
     assert all(set(each) == {"img_id", "sentences"} and all(each["sentences"]) for each in made)
     assert dataset.example == EXAMPLE.name

@@ -57,7 +57,7 @@ def test_a_pair_of_coco_images_is_described_as_in_csd_query(dataset: AbstractDat
     assert dataset.instruction_id(query, 1) == "CGD_INS_000000000001_000000000020_1"
 
 
-def test_both_shapes_of_the_same_pairs_ask_the_same(dataset: AbstractDataset) -> None:
+def test_both_formats_of_the_same_pairs_give_the_same_queries(dataset: AbstractDataset) -> None:
     ready = list(queries(dataset, EXAMPLES / dataset.example))
     own = list(queries(dataset, EXAMPLES / "coco_pairs.json"))
     assert [(query.text, query.image_ids) for query in ready] == [(query.text, query.image_ids) for query in own]
@@ -93,7 +93,9 @@ BAD_QUERIES: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize(("content", "problem"), BAD_QUERIES.values(), ids=BAD_QUERIES)
-def test_what_is_no_csd_query_is_told(dataset: AbstractDataset, tmp_path: Path, content: object, problem: str) -> None:
+def test_a_malformed_csd_query_is_reported(
+    dataset: AbstractDataset, tmp_path: Path, content: object, problem: str
+) -> None:
     assert problem in fails(dataset, write(tmp_path / "q.json", content))
 
 
@@ -114,13 +116,13 @@ BAD_COCO: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("content", "problem"), BAD_COCO.values(), ids=BAD_COCO)
-def test_bad_coco_files_are_told(
+def test_bad_coco_files_are_reported(
     dataset: AbstractDataset, tmp_path: Path, content: dict[str, Any], problem: str
 ) -> None:
     assert problem in fails(dataset, coco(tmp_path, **content))
 
 
-def test_a_missing_coco_file_is_told(dataset: AbstractDataset, tmp_path: Path) -> None:
+def test_a_missing_coco_file_is_reported(dataset: AbstractDataset, tmp_path: Path) -> None:
     path = coco(tmp_path, [[1, 20]])
     (tmp_path / "i.json").unlink()
     assert fails(dataset, path) == 'pairs.json: "instances" names i.json, which is not a file'

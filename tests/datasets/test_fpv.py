@@ -96,7 +96,7 @@ def test_narrations_become_windows_of_sixteen_seconds(
      ("#O man Y cuts C's hair", "man Y cuts C's hair"), ("#Unsure falls", "something falls"),
      ("C# walks", "C# walks"), ("#C Carries a box", "C Carries a box")],
 )  # fmt: skip
-def test_marks_of_narrations_are_taken_off(dataset: AbstractDataset, tmp_path: Path, marked: str, plain: str) -> None:
+def test_marks_of_narrations_are_removed(dataset: AbstractDataset, tmp_path: Path, marked: str, plain: str) -> None:
     shape = {"videos": {"u": {"narrations": [{"time": 1, "text": marked}]}}}
     assert [query.text for query in read(dataset, tmp_path, shape)] == [f"timestamp: 1\ndescription: {plain}"]
 
@@ -115,7 +115,7 @@ BAD: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize(("content", "problem"), BAD.values(), ids=BAD)
-def test_a_bad_video_is_told_with_its_place(
+def test_a_bad_video_is_reported_with_its_place(
     dataset: AbstractDataset, tmp_path: Path, content: object, problem: str
 ) -> None:
     with pytest.raises(InputError) as caught:

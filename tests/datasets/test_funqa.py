@@ -110,7 +110,7 @@ BAD_LISTINGS = {
 
 
 @pytest.mark.parametrize(("listing", "problem"), BAD_LISTINGS.values(), ids=BAD_LISTINGS)
-def test_a_listing_that_does_not_fit_is_told(tmp_path: Path, listing: str, problem: str) -> None:
+def test_a_wrong_listing_is_reported(tmp_path: Path, listing: str, problem: str) -> None:
     path = save(tmp_path / "a.json", record("H2", "he falls"))
     (tmp_path / "frames.txt").write_text(listing, encoding="utf-8")
     with pytest.raises(InputError) as caught:
@@ -129,9 +129,7 @@ BAD = {
 
 @pytest.mark.parametrize("kind", ["translation", "mcqa", "dia"])
 @pytest.mark.parametrize(("bad", "problem"), BAD.values(), ids=BAD)
-def test_a_record_of_another_shape_is_told_with_its_number(
-    tmp_path: Path, kind: str, bad: object, problem: str
-) -> None:
+def test_a_malformed_record_is_reported_with_its_number(tmp_path: Path, kind: str, bad: object, problem: str) -> None:
     path = save(tmp_path / "a.json", record("H2", "fine"), bad)
     with pytest.raises(InputError) as caught:
         list(queries(dataset(kind), path))

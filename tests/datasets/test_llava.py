@@ -53,7 +53,7 @@ CAPTIONED = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_mark_of_the_image_is_taken_out_wherever_it_stands(tmp_path: Path, kind: str) -> None:
+def test_the_image_placeholder_is_removed_anywhere(tmp_path: Path, kind: str) -> None:
     for question in ("<image>\nWhat is it?", "What is it?\n<image>", " What is it? "):
         (query,) = queries(dataset(kind), save(tmp_path / "a.json", [instruct(question, " A cup.\n")]))
         assert query.pairs == (Pair("What is it?", "A cup."),)
@@ -72,7 +72,7 @@ def taken(kind: str, folder: Path, *records: object) -> dict[str, Any]:
     return made
 
 
-def test_a_conversation_is_taken_over_round_by_round(tmp_path: Path) -> None:
+def test_a_conversation_is_used_round_by_round(tmp_path: Path) -> None:
     made = taken(
         "Conversation", tmp_path, instruct("<image>\nWho?", "He.", "Why?", "So."), instruct("Who?", "I.", number="7")
     )
@@ -94,27 +94,27 @@ def test_a_conversation_is_taken_over_round_by_round(tmp_path: Path) -> None:
     }
 
 
-def test_reasoning_takes_over_the_first_round_only(tmp_path: Path) -> None:
+def test_reasoning_uses_the_first_round_only(tmp_path: Path) -> None:
     made = taken("Reasoning", tmp_path, instruct("<image>\nWho?", "He.", "Why?", "So."))
     assert list(made) == ["LACR_INS_000000000123"]
     assert made["LACR_INS_000000000123"]["rel_ins_ids"] == []
 
 
-def test_a_description_is_taken_over_and_a_conversation_is_none(tmp_path: Path) -> None:
+def test_a_description_is_used_and_a_conversation_is_rejected(tmp_path: Path) -> None:
     assert list(taken("Detail", tmp_path, instruct("Describe it.", "A cup."))) == ["LADD_INS_000000000123"]
     path = save(tmp_path / "b.json", [instruct("Who?", "He.", "Why?", "So.")])
     with pytest.raises(InputError, match=r"record 1 \(line 1\): 2 rounds, where a description has one"):
         list(queries(dataset("Detail"), path))
 
 
-def test_an_endpoint_without_a_model_is_no_reason_to_stop_where_nobody_is_asked(tmp_path: Path) -> None:
+def test_no_model_is_needed_if_nothing_is_asked(tmp_path: Path) -> None:
     path = save(tmp_path / "a.json", [instruct("Who?", "He.")])
     options = Options(name="LlavaDetail.llava", query_inputs_path=str(path), output_dir=tmp_path)
     environ = {"OPENAI_API_KEY": "sk-0123456789", "OPENAI_BASE_URL": "http://127.0.0.1:9"}
     assert run(options, environ, Listener()).exit_code == 0
 
 
-def test_captions_need_somebody_to_ask(tmp_path: Path) -> None:
+def test_captions_need_a_model(tmp_path: Path) -> None:
     options = Options(
         name="LlavaDetail.llava", query_inputs_path=str(save(tmp_path / "a.json", [CAPTIONED])), output_dir=tmp_path
     )
@@ -161,7 +161,7 @@ def coco(folder: Path) -> Path:
     return folder
 
 
-def test_cocos_own_files_are_read_from_their_folder_and_boxes_become_shares(tmp_path: Path) -> None:
+def test_cocos_own_files_are_read_from_their_folder_and_boxes_become_fractions(tmp_path: Path) -> None:
     folder = coco(tmp_path / "annotations")
     found = list(queries(dataset("Reasoning"), folder))
     assert [(query.id, query.text) for query in found] == [
@@ -179,7 +179,7 @@ def test_cocos_own_files_are_read_from_their_folder_and_boxes_become_shares(tmp_
         list(queries(dataset("Reasoning"), tmp_path))
 
 
-def test_an_image_without_a_size_is_told(tmp_path: Path) -> None:
+def test_an_image_without_a_size_is_reported(tmp_path: Path) -> None:
     folder = coco(tmp_path / "annotations")
     path = folder / "captions_val2017.json"
     path.write_text(path.read_text("utf-8").replace('"width": 200', '"width": 0', 1), encoding="utf-8")
@@ -211,20 +211,20 @@ BAD = {
 
 
 @pytest.mark.parametrize(("bad", "problem"), BAD.values(), ids=BAD)
-def test_a_record_of_another_shape_is_told_with_its_number(tmp_path: Path, bad: object, problem: str) -> None:
+def test_a_malformed_record_is_reported_with_its_number(tmp_path: Path, bad: object, problem: str) -> None:
     path = save(tmp_path / "a.json", [CAPTIONED, bad])
     with pytest.raises(InputError) as caught:
         list(queries(dataset("Detail"), path))
     assert str(caught.value) == f"{path}: record 2 (line 1): {problem}"
 
 
-def test_an_empty_file_is_told(tmp_path: Path) -> None:
+def test_an_empty_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(" \n", encoding="utf-8")
     with pytest.raises(InputError, match="the file is empty"):
         list(queries(dataset("Detail"), tmp_path / "a.json"))
 
 
-def test_a_description_gets_an_instruction_of_ours_that_stays(tmp_path: Path) -> None:
+def test_a_description_always_gets_the_same_instruction(tmp_path: Path) -> None:
     detail = dataset("Detail")
     asked = [detail.parse_response("A cup.", Query(f"{number:012}", "")).pairs[0] for number in range(200)]
     assert {pair.answer for pair in asked} == {"A cup."}
@@ -232,7 +232,7 @@ def test_a_description_gets_an_instruction_of_ours_that_stays(tmp_path: Path) ->
     assert detail.parse_response("A cup.", Query("000000000007", "")).pairs == (asked[7],)
 
 
-def test_a_number_of_pairs_that_was_not_asked_for_is_a_problem() -> None:
+def test_a_wrong_number_of_pairs_is_a_problem() -> None:
     one, two = "Question:\na\n===\nAnswer:\nb\n===", "Question:\nc\n===\nAnswer:\nd\n==="
     assert dataset("Conversation").parse_response(one, Query("q", "")).problems == ("not 2 to 12 pairs",)
     assert dataset("Conversation").parse_response(f"{one}\n{two}", Query("q", "")).problems == ()
@@ -241,7 +241,7 @@ def test_a_number_of_pairs_that_was_not_asked_for_is_a_problem() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_shipped_conversations_are_taken_over_whole(tmp_path: Path, kind: str) -> None:
+def test_the_shipped_conversations_are_used_completely(tmp_path: Path, kind: str) -> None:
     source = json.loads((EXAMPLES / f"llava_{kind.lower()}.json").read_text("utf-8"))
     made = taken(kind, tmp_path, *source)
     assert len(made) == sum(len(each["conversations"]) // 2 for each in source)

@@ -43,7 +43,7 @@ def reference(scene: str, text: str) -> dict[str, object]:
     return {"scene_id": scene, "object_id": "3", "object_name": "bed", "ann_id": "0", "description": text, "token": []}
 
 
-def test_both_shapes_give_the_same_queries(dataset: AbstractDataset, tmp_path: Path) -> None:
+def test_both_formats_give_the_same_queries(dataset: AbstractDataset, tmp_path: Path) -> None:
     derived = {"scene0000_00": scan(["a bed.", "a desk."]), "scene0007_01": scan(["a sink."])}
     raw = [
         reference("scene0000_00", "a bed."),
@@ -57,7 +57,7 @@ def test_both_shapes_give_the_same_queries(dataset: AbstractDataset, tmp_path: P
     assert sorted(first[0].text.split("\n")) == ["a bed.", "a desk."]
 
 
-def test_fifty_descriptions_and_nine_candidates_are_drawn_and_always_the_same(
+def test_fifty_descriptions_and_nine_candidates_are_chosen_and_always_the_same(
     dataset: AbstractDataset, tmp_path: Path
 ) -> None:
     texts = [f"this is chair number {number}." for number in range(80)]
@@ -75,7 +75,7 @@ def test_fifty_descriptions_and_nine_candidates_are_drawn_and_always_the_same(
     assert next(queries(type("Other", (type(dataset),), {"seed": 1})(), path)).text != one.text
 
 
-def test_a_description_more_leaves_the_others_in_their_order(dataset: AbstractDataset, tmp_path: Path) -> None:
+def test_an_added_description_leaves_the_others_in_order(dataset: AbstractDataset, tmp_path: Path) -> None:
     texts = [f"this is chair number {number}." for number in range(20)]
     (before,) = queries(dataset, save(tmp_path / "a.json", {"scene0000_00": scan(texts)}))
     (after,) = queries(dataset, save(tmp_path / "b.json", {"scene0000_00": scan(["a new bed.", *texts])}))
@@ -103,7 +103,7 @@ def test_the_user_brings_other_candidates(dataset: AbstractDataset, tmp_path: Pa
         ("Read - Human role: A\n" * 8, "8 activities; at least 9 are needed"),
     ],
 )
-def test_a_bad_candidates_file_is_told(dataset: AbstractDataset, tmp_path: Path, lines: str, problem: str) -> None:
+def test_a_bad_candidates_file_is_reported(dataset: AbstractDataset, tmp_path: Path, lines: str, problem: str) -> None:
     path = save(tmp_path / "a.json", {"scene0000_00": scan(["a bed."])})
     (tmp_path / "candidates.txt").write_text(lines, encoding="utf-8")
     with pytest.raises(InputError) as caught:
@@ -154,7 +154,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("content", "problem"), BAD.values(), ids=BAD)
-def test_a_record_of_another_shape_is_told_with_its_number(
+def test_a_malformed_record_is_reported_with_its_number(
     dataset: AbstractDataset, tmp_path: Path, content: object, problem: str
 ) -> None:
     path = save(tmp_path / "a.json", content)
@@ -217,7 +217,7 @@ UNEXPECTED = {
 
 
 @pytest.mark.parametrize(("texts", "problem"), UNEXPECTED.values(), ids=UNEXPECTED)
-def test_what_was_not_asked_for_is_a_problem(dataset: AbstractDataset, texts: list[str], problem: str) -> None:
+def test_deviations_from_the_prompt_are_problems(dataset: AbstractDataset, texts: list[str], problem: str) -> None:
     assert problem in dataset.parse_response("\n".join(texts), ROOM).problems
 
 

@@ -82,7 +82,7 @@ SLASHED: dict[str, tuple[object, ...]] = {  # a record of each shape of input wh
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_with_a_slash_is_told_before_anything_is_sent(tmp_path: Path, name: str) -> None:
+def test_a_name_with_a_slash_is_reported_before_anything_is_sent(tmp_path: Path, name: str) -> None:
     for content in SLASHED[name]:
         source = tmp_path / "in.json"
         source.write_text(json.dumps(content), "utf-8")

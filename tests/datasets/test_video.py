@@ -90,7 +90,7 @@ BAD_VIDEOS: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize(("content", "problem"), BAD_VIDEOS.values(), ids=BAD_VIDEOS)
-def test_a_bad_video_is_told_with_its_place(tmp_path: Path, content: object, problem: str) -> None:
+def test_a_bad_video_is_reported_with_its_place(tmp_path: Path, content: object, problem: str) -> None:
     assert problem in fails("DenseCaptions", tmp_path, content)
 
 
@@ -166,7 +166,7 @@ BAD_MOMENTS: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize(("content", "problem"), BAD_MOMENTS.values(), ids=BAD_MOMENTS)
-def test_a_bad_moment_is_told_with_its_line(tmp_path: Path, content: object, problem: str) -> None:
+def test_a_bad_moment_is_reported_with_its_line(tmp_path: Path, content: object, problem: str) -> None:
     assert problem in fails("TVCaptions", tmp_path, moment(), content)
 
 
@@ -183,7 +183,7 @@ def test_a_bad_moment_is_told_with_its_line(tmp_path: Path, content: object, pro
         ("A robin sits on a lily; Rosslyn is far.", "A robin sits on a lily; Rosslyn is far."),
     ],
 )
-def test_names_of_characters_are_written_over(text: str, put_right: str) -> None:
+def test_names_of_characters_are_replaced(text: str, put_right: str) -> None:
     cleaned = clean([Pair("q", text)], create("TVCaptions").rules, Context(Query("q", "")))
     assert cleaned.pairs == (Pair("q", put_right),)
     assert [rule for rule in cleaned.rejections if "pairs" not in rule] == []
@@ -200,7 +200,7 @@ def test_names_of_characters_are_written_over(text: str, put_right: str) -> None
         ("Professor Plum nods.", "a person with title and name"),
     ],
 )
-def test_people_who_cannot_be_told_apart_are_rejected(answer: str, reason: str | None) -> None:
+def test_people_who_cannot_be_distinguished_are_rejected(answer: str, reason: str | None) -> None:
     assert rejected("TVCaptions", Pair("Who?", answer)) == ([reason] if reason else [])
 
 
@@ -219,7 +219,7 @@ def test_people_who_cannot_be_told_apart_are_rejected(answer: str, reason: str |
         ("1. Hannah laughs.", "The woman laughs.", None),
     ],
 )
-def test_names_that_no_list_has_are_known_by_the_annotation(annotation: str, answer: str, found: str | None) -> None:
+def test_unlisted_names_are_found_by_the_annotation(annotation: str, answer: str, found: str | None) -> None:
     cleaned = clean([Pair("Who?", answer)], create("TVCaptions").rules, Context(Query("q", annotation)))
     assert cleaned.rejections.get("a name of the annotation") == found
 
@@ -298,7 +298,7 @@ BAD_ALBUMS: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize(("content", "problem"), BAD_ALBUMS.values(), ids=BAD_ALBUMS)
-def test_a_bad_album_is_told_with_its_place(tmp_path: Path, content: object, problem: str) -> None:
+def test_a_bad_album_is_reported_with_its_place(tmp_path: Path, content: object, problem: str) -> None:
     assert problem in fails("VisualStoryTelling", tmp_path, content)
 
 
@@ -336,7 +336,7 @@ def test_a_pair_about_an_album_names_the_pairs_before_it() -> None:
     assert [list(dataset.related(pairs, number)) for number in (1, 2, 3)] == [[], [1], [1, 2]]
 
 
-def test_placeholders_of_names_are_written_over() -> None:
+def test_placeholders_of_names_are_replaced() -> None:
     pairs = [Pair("Who is [male]?", "[female] knows. At [location] she met [organization].")]
     cleaned = clean(pairs, create("VisualStoryTelling").rules, Context(Query("q", "")))
     assert cleaned.pairs == (Pair("Who is the man?", "The woman knows. At this place she met the group."),)
