@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from syphus.answers.parsing.pairs import render_pairs
 from syphus.answers.scoring import Scored
-from syphus.cli.mimicit import columns
 from syphus.cli.streams import say
 from syphus.cli.summary import going_on
 from syphus.cold_start.advice import shortcoming_lines
 from syphus.cold_start.review import ACCEPT, EDIT, REJECT, Decision
 from syphus.cold_start.search import ColdStartResult
 from syphus.errors import ConfigError, InterruptError
-from syphus.text import SIMULATED_NOTICE, format_dollars, one_line, pluralize
+from syphus.text import SIMULATED_NOTICE, align_columns, format_dollars, one_line, pluralize
 
 if TYPE_CHECKING:
     from syphus.cold_start.compare import ComparisonResult
@@ -50,7 +49,7 @@ def compared(done: ComparisonResult) -> list[str]:
     """The table: a line a number, a column a prompt and model; then each against the first."""
     head = ["", *(each.name for each in done.variants)]
     rows = [head, *([name, *cells] for name, cells in done.rows())]
-    lines = columns(rows, 1)
+    lines = align_columns(rows, 1)
     lines += [one_line(f"{name}: {told}", 300) for name, told in done.gain_lines()]
     return lines
 

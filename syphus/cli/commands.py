@@ -16,7 +16,7 @@ from syphus.cli.streams import command_given, print_as_json, print_lines
 from syphus.config.options import ColdStartOptions, Options
 from syphus.errors import ConfigError
 from syphus.images.convert_options import ConvertOptions
-from syphus.text import SIMULATED_NOTICE, pluralize
+from syphus.text import SIMULATED_NOTICE, align_columns, pluralize
 
 CorpusPaths = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Folders with MIMIC-IT files, instruction files, data yamls.")
@@ -101,7 +101,7 @@ def stats(
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Counts images, pairs, queries and words of MIMIC-IT files."""
-    from syphus.cli.mimicit import HEADS, columns, numbers
+    from syphus.cli.mimicit import HEADS, numbers
     from syphus.formats.mimicit.discovery import find_groups
     from syphus.formats.mimicit.stats import as_json, count_files, write_stats_page
 
@@ -112,7 +112,7 @@ def stats(
     if json:
         print_as_json([as_json(each) for each in counted])
     else:
-        print_lines(*columns([HEADS, *rows], 2))
+        print_lines(*align_columns([HEADS, *rows], 2))
 
 
 @with_fields(ConvertOptions)

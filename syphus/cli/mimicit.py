@@ -12,7 +12,7 @@ from syphus.formats.mimicit.images import DecodeLevel
 from syphus.formats.mimicit.mix import MixtureShare
 from syphus.formats.mimicit.stats import MimicitCounts, mean
 from syphus.formats.mimicit.verify import VerifySummary
-from syphus.text import pluralize
+from syphus.text import align_columns, pluralize
 
 # FOLDED from corpus.py:
 # What people read about MIMIC-IT files: the summary of a check, the shares of a mixture, the table of numbers.
@@ -71,7 +71,7 @@ def mixture(shares: Sequence[MixtureShare]) -> list[str]:
     """One line a dataset: what can be drawn, how many samples that was made, and its share of all."""
     rows = [("group", "dataset", "pairs", "samples", "share")]
     rows += [(s.group, s.name, f"{s.pairs:,}", f"{s.samples:,}", f"{s.ratio:.1%}") for s in shares]
-    return columns(rows, 2)
+    return align_columns(rows, 2)
 
 
 def numbers(counted: Sequence[MimicitCounts]) -> list[tuple[str, ...]]:
@@ -87,16 +87,4 @@ def numbers(counted: Sequence[MimicitCounts]) -> list[tuple[str, ...]]:
             f"{mean(each.answer_words):.1f}",
         )
         for each in counted
-    ]
-
-
-def columns(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Rows of equal length in columns, the first `left` of them to the left."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
     ]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from syphus.cli.mimicit import columns
 from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import Report, RunResult, TranslationResult
 from syphus.formats.translation_report import TRANSLATE_STAGE, LanguageReport, TranslationReport
@@ -17,7 +16,7 @@ from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import ANSWERED
 from syphus.plugins.discovery import PluginInfo
 from syphus.runs.preview import PreviewedQuery, PreviewSizes
-from syphus.text import SIMULATED_NOTICE, format_dollars, one_line, pluralize, printable
+from syphus.text import SIMULATED_NOTICE, align_columns, format_dollars, one_line, pluralize, printable
 from syphus.types import State
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def numbers(report: TranslationReport) -> list[str]:
     parts = " + ".join(f"{states[state]:,} {state}" for state in State)
     what = f"{pluralize(report.pairs, 'pair')} in {pluralize(len(report.languages), 'language')}"
     rows = [_row(each) for each in report.languages]
-    return [f"{what}: {total:,} = {parts}", *(f"  {line}" for line in columns(rows, 1))]
+    return [f"{what}: {total:,} = {parts}", *(f"  {line}" for line in align_columns(rows, 1))]
 
 
 def _row(report: LanguageReport) -> tuple[str, ...]:
