@@ -6,9 +6,9 @@ To add a format:
    `ExportSource`, streams the pairs into one or more files, and returns their names. `alpaca.py` is a short example.
 2. Add a row to `FORMATS` below.
 
-`export` then writes the format and its dataset card, and the tests over `FORMATS` cover it. They also fail until the
-help of `--format` and the table in docs/formats.md name the format, and until one function in tests/formats says how to
-read an answer back.
+`export` and its dataset card then know the format. Add a line to `ANSWERS` in tests/formats/test_formats.py, so that
+the tests read the format back. Describe it in docs/formats.md and in the help of `--format`. CONTRIBUTING.md has a
+complete example.
 """
 
 from __future__ import annotations

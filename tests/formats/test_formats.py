@@ -86,7 +86,7 @@ def test_mimicit_is_written_to_the_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1_000, 1_001, 2_000])
-def test_mimicit_is_whole_however_many_pairs_there_are(tmp_path: Path, count: int) -> None:
+def test_mimicit_is_complete_for_any_number_of_pairs(tmp_path: Path, count: int) -> None:
     results = (QueryResult(f"{i}", (), [StoredPair(f"XX_INS_{i}_1", "q?", "a")], "m") for i in range(count))
     write_dataset(tmp_path, "XX", results, {}, None)
     text = (tmp_path / "XX_instructions.json").read_text("utf-8")
@@ -96,7 +96,7 @@ def test_mimicit_is_whole_however_many_pairs_there_are(tmp_path: Path, count: in
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_same_ledger_gives_the_same_bytes_and_leaves_nothing_beside(folder: Path, name: str) -> None:
+def test_the_same_ledger_gives_the_same_bytes_and_no_other_files(folder: Path, name: str) -> None:
     first = exported(folder, name)
     before = {path: path.read_bytes() for path in first.parent.iterdir()}
     assert exported(folder, name) == first
@@ -136,7 +136,7 @@ def test_datasets_opens_it_by_its_card(folder: Path, tmp_path: Path, name: str) 
         ("alpaca", lambda row: row.output),
     ],
 )
-def test_pandas_opens_what_is_json(folder: Path, name: str, answer: Callable[[Any], str]) -> None:
+def test_pandas_opens_the_json_formats(folder: Path, name: str, answer: Callable[[Any], str]) -> None:
     path = exported(folder, name)
     frame = pandas.read_json(path, lines=path.suffix == ".jsonl", dtype=False)
     assert answer(next(frame.itertuples())) == pairs_of(folder)[0]["answer"]
@@ -149,7 +149,7 @@ def test_the_hubs_own_reader_reads_the_card(folder: Path, name: str) -> None:
     assert card.data.to_dict()["pairs"] == len(pairs_of(folder))
 
 
-def test_datasets_keeps_the_images_whichever_record_has_none(tmp_path: Path) -> None:
+def test_datasets_keeps_the_images_if_the_first_record_has_none(tmp_path: Path) -> None:
     none = QueryResult("1", (), [StoredPair("XX_INS_1", "q?", "a")], "m")
     two = QueryResult("2", ("XX_IMG_1", "XX_IMG_2"), [StoredPair("XX_INS_2", "q?", "a")], "m")
     (tmp_path / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: XX*\n---\n", "utf-8")
@@ -202,7 +202,7 @@ def test_parquet_columns_have_their_type_where_all_is_empty(tmp_path: Path) -> N
     assert (row["model"], row["simulated"], list(row["image_ids"])) == ("", False, [])
 
 
-def test_the_card_says_where_it_is_from(folder: Path) -> None:
+def test_the_card_states_the_origin_of_the_data(folder: Path) -> None:
     card = exported(folder, "parquet").with_name("README.md").read_text("utf-8")
     matter = yaml.safe_load(card.split("---\n")[1])
     assert matter["pairs"] == len(pairs_of(folder))
@@ -214,7 +214,7 @@ def test_the_card_says_where_it_is_from(folder: Path) -> None:
         assert told in card, told
 
 
-def test_the_card_shows_what_was_asked(tmp_path: Path) -> None:
+def test_the_card_shows_the_prompt(tmp_path: Path) -> None:
     prompt = {
         "system_message": "Write pairs.\n```\nas this\n```",
         "in_context": [
@@ -266,7 +266,7 @@ def test_pairs_that_are_each_others_context_are_one_conversation() -> None:
     assert conversations([]) == []
 
 
-def test_llava_image_is_of_one_type_and_marks_are_as_many_as_images(tmp_path: Path) -> None:
+def test_llava_image_has_one_type_and_there_is_one_mark_per_image(tmp_path: Path) -> None:
     one = QueryResult("1", ("XX_IMG_1",), [StoredPair("XX_INS_1", "q <im<image>age>?", "a")], "m")
     two = QueryResult("2", ("XX_IMG_1", "XX_IMG_2"), [StoredPair("XX_INS_2", "q?", "a")], "m")
     none = QueryResult("3", (), [StoredPair("XX_INS_3", "q?", "a")], "m")
@@ -294,7 +294,7 @@ def test_llava_image_is_of_one_type_and_marks_are_as_many_as_images(tmp_path: Pa
         ([["7"], ["8"], ["7"]], ("'0' and '2'", "7")),
     ],
 )
-def test_an_id_that_comes_twice_is_named_with_both_queries(ids: list[list[str]], twice: tuple[str, str] | None) -> None:
+def test_a_duplicate_id_is_reported_with_both_queries(ids: list[list[str]], twice: tuple[str, str] | None) -> None:
     results = [
         QueryResult(f"{i}", (), [StoredPair(name, "q?", "a") for name in names], "m") for i, names in enumerate(ids)
     ]
@@ -306,7 +306,7 @@ def test_an_id_that_comes_twice_is_named_with_both_queries(ids: list[list[str]],
         assert list(check_unique(results)) == results
 
 
-def test_ids_that_come_twice_end_the_export_and_leave_no_file(tmp_path: Path) -> None:
+def test_duplicate_ids_stop_the_export_and_leave_no_file(tmp_path: Path) -> None:
     same = QueryResult("1", (), [StoredPair("XX_INS_1", "q?", "a")], "m")
     for write in (write_llava, write_parquet):
         with pytest.raises(RunError, match="have the same id 'XX_INS_1'"):
@@ -314,7 +314,7 @@ def test_ids_that_come_twice_end_the_export_and_leave_no_file(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_was_stopped_is_exported_as_it_stands(tmp_path: Path) -> None:
+def test_a_stopped_run_exports_its_pairs_so_far(tmp_path: Path) -> None:
     with server() as simulated:
         ran = run_rows(tmp_path, simulated.url, ROWS, num_threads=1, max_requests=3)
     assert ran.exit_code == 4
@@ -324,7 +324,7 @@ def test_a_run_that_was_stopped_is_exported_as_it_stands(tmp_path: Path) -> None
     assert "3 ok, 4 pending" in card
 
 
-def test_what_can_not_be_exported_is_said_in_one_line(folder: Path, tmp_path: Path) -> None:
+def test_an_impossible_export_is_refused_with_one_line(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"--format csv: it must be one of {', '.join(FORMATS)}"):
         export_run(folder, ["llava", "csv"], None, PLUGINS)
     with pytest.raises(ConfigError, match=f"Add --format: {', '.join(FORMATS)}"):

@@ -104,7 +104,7 @@ FAULTS: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "problem"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_of_a_pair_is_found_with_file_and_id(tmp_path: Path, changes: dict[str, object], problem: str) -> None:
+def test_a_fault_of_a_pair_is_reported_with_its_id(tmp_path: Path, changes: dict[str, object], problem: str) -> None:
     save(tmp_path, {"SD_INS_1": entry(**changes), "SD_INS_2": GOOD["SD_INS_2"]})
     found, summary = check(tmp_path)
     assert found == [f"SD_instructions.json: SD_INS_1: {problem}"]
@@ -112,12 +112,12 @@ def test_a_fault_of_a_pair_is_found_with_file_and_id(tmp_path: Path, changes: di
 
 
 @pytest.mark.parametrize("key", ["instruction", "answer", "image_ids", "rel_ins_ids"])
-def test_a_key_that_is_missing_is_found(tmp_path: Path, key: str) -> None:
+def test_a_missing_key_is_reported(tmp_path: Path, key: str) -> None:
     save(tmp_path, {"SD_INS_3": {name: value for name, value in entry().items() if name != key}})
     assert check(tmp_path)[0] == [f'SD_instructions.json: SD_INS_3: no "{key}"']
 
 
-def test_a_finding_is_one_line_whatever_is_in_an_id(tmp_path: Path) -> None:
+def test_a_finding_is_one_line_even_if_an_id_has_line_breaks(tmp_path: Path) -> None:
     save(tmp_path, {"a\n\x1b[31mb": entry(answer="", rel_ins_ids=["\u2028"])})
     assert check(tmp_path)[0] == [
         r"SD_instructions.json: 'a\n\x1b[31mb': the answer is empty",
@@ -125,7 +125,7 @@ def test_a_finding_is_one_line_whatever_is_in_an_id(tmp_path: Path) -> None:
     ]
 
 
-def test_what_json_load_hides_is_found(tmp_path: Path) -> None:
+def test_duplicate_keys_that_json_load_hides_are_reported(tmp_path: Path) -> None:
     one = json.dumps(entry())
     save(tmp_path, f'{{"SD_INS_1": {one}, "SD_INS_1": {one}, "SD_INS_2": {{"answer": "x", {one[1:]}, "SD_INS_3": 7}}')
     assert check(tmp_path)[0] == [
@@ -135,7 +135,7 @@ def test_what_json_load_hides_is_found(tmp_path: Path) -> None:
     ]
 
 
-def test_a_relation_is_found_however_far_away_it_is(tmp_path: Path) -> None:
+def test_a_relation_may_span_the_whole_file(tmp_path: Path) -> None:
     data = {f"SD_INS_{n}": entry(rel_ins_ids=[f"SD_INS_{12_000 - n}"]) for n in range(12_000)}
     save(tmp_path, data)
     assert check(tmp_path)[0] == [
@@ -144,7 +144,7 @@ def test_a_relation_is_found_however_far_away_it_is(tmp_path: Path) -> None:
     ]
 
 
-def test_an_image_that_the_store_lacks_is_told_once(tmp_path: Path) -> None:
+def test_a_missing_image_is_reported_once(tmp_path: Path) -> None:
     save(tmp_path, GOOD)
     path = store(tmp_path, "SD_IMG_2", "SD_IMG_3")
     found, summary = check(tmp_path)
@@ -159,7 +159,7 @@ def test_an_image_that_the_store_lacks_is_told_once(tmp_path: Path) -> None:
     assert check(tmp_path, images=(tmp_path / "images.json",))[0] == []
 
 
-def test_images_that_nobody_names_are_told_unless_they_are_allowed(tmp_path: Path) -> None:
+def test_unused_images_are_reported_unless_they_are_allowed(tmp_path: Path) -> None:
     """Two datasets share a store: what either names is used."""
     save(tmp_path, GOOD)
     other = {"LA_INS_1": entry(image_ids=["SD_IMG_2"])}
@@ -232,7 +232,7 @@ IMAGES: dict[str, tuple[object, str]] = {  # what is in the store, and what is s
 
 
 @pytest.mark.parametrize("depth", [DecodeLevel.QUICK, DecodeLevel.FULL])
-def test_an_image_that_does_not_decode_is_found_with_its_id(tmp_path: Path, depth: DecodeLevel) -> None:
+def test_an_undecodable_image_is_reported_with_its_id(tmp_path: Path, depth: DecodeLevel) -> None:
     stored = {
         name: base64.b64encode(value).decode() if isinstance(value, bytes) else value
         for name, (value, _) in IMAGES.items()
@@ -246,7 +246,7 @@ def test_an_image_that_does_not_decode_is_found_with_its_id(tmp_path: Path, dept
         assert line.startswith(f"SD.json: {name}: the image can't be decoded: {fault}")
 
 
-def test_a_jpeg_decoded_small_has_the_faults_that_pillow_finds_in_all_of_it() -> None:
+def test_decoding_a_jpeg_at_low_resolution_finds_the_faults_of_a_full_decode() -> None:
     random, whole = Random(1), picture("JPEG", 200)
 
     def damage(kind: int) -> bytes:
@@ -266,7 +266,7 @@ def test_a_jpeg_decoded_small_has_the_faults_that_pillow_finds_in_all_of_it() ->
     assert 50 <= sum(told) < 150  # what is cut off is always found
 
 
-def test_an_image_that_says_it_is_huge_is_not_decoded(tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_not_decoded(tmp_path: Path) -> None:
     bomb = bytearray(picture("PNG", 1))
     bomb[16:24] = (20_000).to_bytes(4, "big") * 2  # says that it is 20,000 x 20,000
     bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
@@ -276,7 +276,7 @@ def test_an_image_that_says_it_is_huge_is_not_decoded(tmp_path: Path) -> None:
     assert "the image can't be decoded: Image size (400000000 pixels) exceeds limit" in line
 
 
-def test_images_of_a_large_store_are_looked_at_in_its_order(tmp_path: Path) -> None:
+def test_findings_about_images_are_in_the_order_of_the_store(tmp_path: Path) -> None:
     names = [f"SD_IMG_{number}" for number in range(300)]
     good, bad = base64.b64encode(picture("JPEG", 100)).decode(), base64.b64encode(b"x" * 5_000).decode()
     save(tmp_path, {"SD_INS_1": entry(image_ids=names)})
@@ -287,7 +287,7 @@ def test_images_of_a_large_store_are_looked_at_in_its_order(tmp_path: Path) -> N
     assert summary.images == 300
 
 
-def test_an_image_that_two_stores_of_a_group_have_is_found(tmp_path: Path) -> None:
+def test_an_image_in_two_stores_of_a_group_is_reported(tmp_path: Path) -> None:
     save(tmp_path, GOOD)
     store(tmp_path, "SD_IMG_1")
     other = tmp_path / "more.json"
@@ -295,7 +295,7 @@ def test_an_image_that_two_stores_of_a_group_have_is_found(tmp_path: Path) -> No
     assert check(tmp_path, images=(other,))[0] == ["SD.parquet: SD_IMG_1: duplicate image id"]
 
 
-def test_a_train_file_names_pairs_that_are_there(tmp_path: Path) -> None:
+def test_a_train_file_may_only_name_known_pairs(tmp_path: Path) -> None:
     save(tmp_path, GOOD)
     train = tmp_path / "SD_train.json"
     train.write_text('{"SD_INS_1": ["SD_INS_8"], "SD_INS_9": [], "SD_INS_2": "SD_INS_1", "SD_INS_2": []}', "utf-8")
@@ -307,7 +307,7 @@ def test_a_train_file_names_pairs_that_are_there(tmp_path: Path) -> None:
     ]
 
 
-def test_a_card_with_another_count_is_found(tmp_path: Path) -> None:
+def test_a_card_with_another_count_is_reported(tmp_path: Path) -> None:
     save(tmp_path, GOOD)
     card = tmp_path / "README.md"
     card.write_text("---\npairs: 3\n---\n# SD\n", "utf-8")
@@ -345,7 +345,7 @@ def test_a_broken_file_is_a_finding_and_the_others_are_checked(tmp_path: Path, t
     assert "SD_instructions.json: SD_INS_1: the answer is empty" in found
 
 
-def test_what_a_broken_file_may_hold_is_not_missed(tmp_path: Path) -> None:
+def test_a_broken_file_is_one_finding_without_findings_about_its_lost_part(tmp_path: Path) -> None:
     """Half of a download is one fault, not one for each pair that its other half would have been."""
     one = json.dumps(entry(rel_ins_ids=["SD_INS_9"]))
     save(tmp_path, f'{{"SD_INS_1": {one}, "SD_INS_2": {{"instr')
@@ -408,7 +408,7 @@ def test_ids_are_compared_within_a_group_and_not_between_groups(tmp_path: Path) 
     assert summary.images == 1
 
 
-def test_the_loader_stacks_images_and_needs_some(tmp_path: Path) -> None:
+def test_pairs_of_a_group_need_images_and_the_same_number_of_them(tmp_path: Path) -> None:
     several = entry(image_ids=["SD_IMG_1", "SD_IMG_2"])
     path = save(tmp_path, {"SD_INS_1": entry(), "SD_INS_2": several, "SD_INS_3": entry(image_ids=[])})
     settings = {"mimicit_path": str(path), "images_path": str(store(tmp_path, "SD_IMG_1", "SD_IMG_2"))}
@@ -470,14 +470,14 @@ YAMLS: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize(("groups", "problem"), YAMLS.values(), ids=YAMLS)
-def test_what_the_loader_would_stumble_over_in_a_yaml(tmp_path: Path, groups: Any, problem: str) -> None:
+def test_what_would_stop_the_loader_in_a_data_yaml_is_reported(tmp_path: Path, groups: Any, problem: str) -> None:
     path = str(save(tmp_path, {"SD_INS_1": entry()}))
     text = json.dumps(groups).replace('"SD"', json.dumps(path))
     found, _ = check(data_yaml(tmp_path, json.loads(text)))
     assert found[0].startswith(f"data.yaml: {problem}")
 
 
-def test_a_yaml_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_malformed_data_yaml_is_refused_with_one_line(tmp_path: Path) -> None:
     path = tmp_path / "data.yaml"
     for text, told in (("[1]", "expected groups at the top level"), ("a: [", "data.yaml:1")):
         path.write_text(text, "utf-8")
@@ -509,7 +509,7 @@ def test_a_mixture_is_drawn_from_by_its_samples(tmp_path: Path) -> None:
     assert check(out)[0] == []
 
 
-def test_a_folder_is_mixed_with_what_stands_beside_its_pairs(tmp_path: Path) -> None:
+def test_mixing_a_folder_takes_the_files_beside_its_pairs(tmp_path: Path) -> None:
     """The group is reckoned from the images that can be loaded; translations, with the same ids, stay out."""
     out, made = tmp_path / "data.yaml", dict[str, dict[str, object]]()
     for name, images in (("SD", ["SD_IMG_1", "SD_IMG_2"]), ("LA", ["SD_IMG_1"]), ("TE", ["none beside it"])):
@@ -557,7 +557,7 @@ def test_a_folder_is_mixed_with_what_stands_beside_its_pairs(tmp_path: Path) -> 
         ("A=TEXT_ONLY:SD,train=", "no such file: "),
     ],
 )
-def test_a_dataset_that_is_not_told_right_writes_nothing(tmp_path: Path, dataset: str, told: str) -> None:
+def test_a_malformed_dataset_argument_writes_nothing(tmp_path: Path, dataset: str, told: str) -> None:
     path = save(tmp_path, GOOD)
     with pytest.raises(ConfigError, match=re.escape(told)):
         mix(tmp_path / "data.yaml", [dataset.replace(":SD", f":{path}")], print)
@@ -583,7 +583,7 @@ def test_a_file_is_counted(tmp_path: Path) -> None:
     assert len(HEADS) == len(numbers([english])[0])
 
 
-def test_an_empty_file_is_counted_and_a_bad_pair_is_told(tmp_path: Path) -> None:
+def test_an_empty_file_is_counted_and_a_bad_pair_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path, {})
     (counted,) = count_files(find_groups([path])[0])
     assert (counted.pairs, counted.queries, counted.images, mean(counted.answer_words)) == (0, 0, 0, 0.0)
@@ -593,7 +593,7 @@ def test_an_empty_file_is_counted_and_a_bad_pair_is_told(tmp_path: Path) -> None
         count_files(find_groups([path])[0])
 
 
-def test_words_and_middles() -> None:
+def test_words_means_and_medians() -> None:
     assert split_words("It's a well-known car, isn\u2019t it?") == [
         "It's",
         "a",
@@ -615,7 +615,7 @@ def test_bars_are_few_and_count_everything(values: list[int]) -> None:
     assert len(bars) <= 20
 
 
-def test_the_page_is_whole_in_a_browser(tmp_path: Path) -> None:
+def test_the_page_is_complete_in_a_browser(tmp_path: Path) -> None:
     save(tmp_path, {f"SD_INS_{n}": entry(instruction=f"<b>Is</b> it & {n}?") for n in range(30)})
     counted = count_files(find_groups([tmp_path])[0])
     page_file = tmp_path / "page.html"
@@ -633,7 +633,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return syphus(folder, *arguments)
 
 
-def test_the_commands_end_with_1_where_something_is_wrong_and_json_is_for_programs(tmp_path: Path) -> None:
+def test_the_commands_exit_with_1_for_findings_and_print_json(tmp_path: Path) -> None:
     save(tmp_path, {"SD_INS_1": entry(answer=""), "SD_INS_2": entry()})
     done = command(tmp_path, "verify", ".", "--json")
     told = {"pairs": 2, "files": ["SD_instructions.json"], "images": None, "decode": "none"}
@@ -654,7 +654,7 @@ def test_the_commands_end_with_1_where_something_is_wrong_and_json_is_for_progra
     assert (done.returncode, json.loads(done.stdout)[0]["instructions"]) == (0, 2)
 
 
-def test_what_can_not_be_looked_at_is_one_line(tmp_path: Path) -> None:
+def test_an_unreadable_input_is_refused_with_one_line(tmp_path: Path) -> None:
     for arguments in (("verify", "gone"), ("stats", "gone"), ("mix", "gone", "--output", "out.yaml"), ("stats", ".")):
         done = command(tmp_path, *arguments)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -19,8 +19,8 @@ from syphus.types import State
 
 
 @dataclass
-class Done:
-    """How it ended; `error` is what stopped it, whether it was raised or returned."""
+class TranslationRun:
+    """The result of a translation job. `error` is what stopped it, raised or returned."""
 
     exit_code: int
     error: SyphusError | None
@@ -29,7 +29,7 @@ class Done:
     lines: list[str] = field(default_factory=list)
 
     @property
-    def numbers(self) -> TranslationReport:
+    def report(self) -> TranslationReport:
         found = read_status(self.ledger).translation
         assert found is not None
         for each in found.languages:
@@ -37,11 +37,11 @@ class Done:
         return found
 
     def states(self, code: str) -> dict[State, int]:
-        found = next(each for each in self.numbers.languages if each.code == code)
+        found = next(each for each in self.report.languages if each.code == code)
         return {state: count for state, count in found.counts.states.items() if count}
 
     def reasons(self, code: str) -> dict[str, int]:
-        found = next(each for each in self.numbers.languages if each.code == code)
+        found = next(each for each in self.report.languages if each.code == code)
         return {reason: n for counter in found.counts.reasons.values() for reason, n in counter.items()}
 
     def data(self, code: str) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Done:
         return entries
 
 
-def entry(instruction: str, answer: str, images: str = "", related: tuple[str, ...] = ()) -> dict[str, object]:
+def make_entry(instruction: str, answer: str, images: str = "", related: tuple[str, ...] = ()) -> dict[str, object]:
     return {
         "instruction": instruction,
         "answer": answer,
@@ -59,10 +59,10 @@ def entry(instruction: str, answer: str, images: str = "", related: tuple[str, .
     }
 
 
-def pairs(count: int) -> dict[str, dict[str, object]]:
-    """Pairs that differ, each about an image of its own."""
+def make_pairs(count: int) -> dict[str, dict[str, object]]:
+    """Return different pairs, each with its own image."""
     return {
-        f"TR_INS_{i}": entry(
+        f"TR_INS_{i}": make_entry(
             f"What is to be seen next to the {i} bicycles in this picture?",
             f"There is a wooden bench beside the {i} bicycles, and a sign says {{name}} at {i % 12 + 1}:30.",
             f"TR_IMG_{i}",
@@ -71,19 +71,19 @@ def pairs(count: int) -> dict[str, dict[str, object]]:
     }
 
 
-def write(folder: Path, data: Mapping[str, object]) -> Path:
+def write_pairs(folder: Path, data: Mapping[str, object]) -> Path:
     path = folder / "TR_instructions.json"
     path.write_text(json.dumps({"meta": {}, "data": data}, ensure_ascii=False), "utf-8")
     return path
 
 
-def run(path: Path, url: str, *, config: Mapping[str, Any] | None = None, **options: Any) -> Done:
+def run_translation(path: Path, url: str, *, config: Mapping[str, Any] | None = None, **options: Any) -> TranslationRun:
     """Translates a file; `options` are those of the command."""
     settings = write_config(path.parent / "config.json", url, **(config or {}))
     given = Options(**{"config": settings, "num_threads": 4, **options})
     ledger, listener = path.parent / "TR_instructions.translation", Listener()
     try:
         done = translate(path, None, given, {}, listener)
-        return Done(done.exit_code, done.stopped_by, ledger, path.parent, listener.lines)
+        return TranslationRun(done.exit_code, done.stopped_by, ledger, path.parent, listener.lines)
     except SyphusError as error:
-        return Done(error.exit_code, error, ledger, path.parent, listener.lines)
+        return TranslationRun(error.exit_code, error, ledger, path.parent, listener.lines)

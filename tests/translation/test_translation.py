@@ -13,7 +13,7 @@ import pytest
 from browser import shown
 from harness import run_rows, server
 from processes import Watch, command, start, syphus
-from translation_runs import Done, entry, pairs, run, write
+from translation_runs import TranslationRun, make_entry, make_pairs, run_translation, write_pairs
 
 from syphus.answers.translation import LANGUAGES
 from syphus.errors import InputError
@@ -36,13 +36,13 @@ def asked(simulated: SimulatedServer, since: int = 0) -> list[Any]:
 
 
 def test_every_pair_comes_in_seven_languages_with_the_ids_images_and_context_of_the_english_one(tmp_path: Path) -> None:
-    data = pairs(6) | {
-        "TR_INS_a": entry("Who is it?", "A man with a red hat.", "TR_IMG_9", ("TR_INS_b",)),
-        "TR_INS_b": entry("Where is he?", "In front of the station.", "TR_IMG_9", ("TR_INS_a",)),
+    data = make_pairs(6) | {
+        "TR_INS_a": make_entry("Who is it?", "A man with a red hat.", "TR_IMG_9", ("TR_INS_b",)),
+        "TR_INS_b": make_entry("Where is he?", "In front of the station.", "TR_IMG_9", ("TR_INS_a",)),
     }
     (tmp_path / "TR_train.json").write_text('{"TR_INS_a": ["TR_INS_b"], "TR_INS_1": []}', "utf-8")
     with server() as simulated:
-        done = run(write(tmp_path, data), simulated.url)
+        done = run_translation(write_pairs(tmp_path, data), simulated.url)
         assert (done.exit_code, simulated.stats.requests) == (0, len(data))
     for code in SEVEN:
         made = done.data(code)
@@ -64,26 +64,26 @@ def test_every_pair_comes_in_seven_languages_with_the_ids_images_and_context_of_
     assert "؟" in text
 
 
-def test_a_tenth_no_good_costs_a_quarter_more_requests_at_the_most_and_nothing_is_wrong_in_the_end(
+def test_repairing_a_tenth_of_the_translations_costs_at_most_a_quarter_more_requests(
     tmp_path: Path,
 ) -> None:
     made, requests = [], []
     for name, share in (("calm", 0.0), ("hit", 0.1)):
         (tmp_path / name).mkdir()
         with server(translation_damage=share) as simulated:
-            done = run(write(tmp_path / name, pairs(60)), simulated.url)
+            done = run_translation(write_pairs(tmp_path / name, make_pairs(60)), simulated.url)
             requests.append(simulated.stats.requests)
         assert (done.exit_code, done.states("ko")) == (0, {State.OK: 60})
         made.append([done.data(code) for code in SEVEN])
     assert made[0] == made[1]
     assert requests[0] == 60
     assert requests[1] <= 1.25 * requests[0]
-    assert sum(each.counts.retried for each in done.numbers.languages) > 20
+    assert sum(each.counts.retried for each in done.report.languages) > 20
 
 
-def test_what_was_no_good_is_asked_for_with_others_and_the_reason_and_then_alone(tmp_path: Path) -> None:
+def test_rejected_translations_are_retried_in_a_batch_with_the_reason_and_then_alone(tmp_path: Path) -> None:
     with server(translation_damage=1.0) as simulated:
-        done = run(write(tmp_path, pairs(3)), simulated.url, languages="de,ar", max_rounds=3)
+        done = run_translation(write_pairs(tmp_path, make_pairs(3)), simulated.url, languages="de,ar", max_rounds=3)
         later = [each for each in asked(simulated) if "languages" not in each]
     assert [len(each) for each in later] == [6] + [1] * 12
     assert all("translations so far: 1; the last one: " in item["rejected"] for item in later[0].values())
@@ -99,58 +99,58 @@ def test_what_was_no_good_is_asked_for_with_others_and_the_reason_and_then_alone
     )
 
 
-def test_retry_asks_for_what_stayed_bad_and_for_nothing_else(tmp_path: Path) -> None:
-    file = write(tmp_path, pairs(8))
+def test_retry_asks_only_for_invalid_translations(tmp_path: Path) -> None:
+    file = write_pairs(tmp_path, make_pairs(8))
     with server(translation_damage=0.4) as simulated:
-        done = run(file, simulated.url, max_rounds=0)
+        done = run_translation(file, simulated.url, max_rounds=0)
         bad = {code: done.states(code)[State.INVALID] for code in SEVEN}
         simulated.configure(translation_damage=0.0)
         before = simulated.stats.requests
-        done = run(file, simulated.url, retry=(State.INVALID,))
+        done = run_translation(file, simulated.url, retry=(State.INVALID,))
         wanted = [code for each in asked(simulated, before) for code in each["languages"]]
     assert done.exit_code == 0
     assert {code: wanted.count(code) for code in SEVEN} == bad
     assert all(done.states(code) == {State.OK: 8} for code in SEVEN)
 
 
-def test_a_language_added_later_is_all_that_is_asked_for(tmp_path: Path) -> None:
-    file = write(tmp_path, pairs(5))
+def test_adding_a_language_asks_only_for_that_language(tmp_path: Path) -> None:
+    file = write_pairs(tmp_path, make_pairs(5))
     with server() as simulated:
-        first = run(file, simulated.url, languages="zh,ja")
-        done = run(file, simulated.url, languages="ko,ja,zh")
+        first = run_translation(file, simulated.url, languages="zh,ja")
+        done = run_translation(file, simulated.url, languages="ko,ja,zh")
         assert [each["languages"] for each in asked(simulated)] == [["zh", "ja"]] * 5 + [["ko"]] * 5
-        again = run(file, simulated.url)
+        again = run_translation(file, simulated.url)
         assert simulated.stats.requests == 10
     assert again.lines[0] == "Nothing to translate: no request was made."
-    assert [each.code for each in done.numbers.languages] == ["zh", "ja", "ko"]
+    assert [each.code for each in done.report.languages] == ["zh", "ja", "ko"]
     out = [int(re.search(r"in, (\d+) out", "".join(lines))[1]) for lines in (first.lines, done.lines)]  # type: ignore[index]
     assert out[1] == out[0] // 2  # what is left is what it says that it will cost
     assert len(done.data("zh")) == len(done.data("ko")) == 5
 
 
-def test_a_pair_that_failed_in_one_language_is_asked_for_in_the_next_and_again_by_hand(tmp_path: Path) -> None:
-    file = write(tmp_path, pairs(3))
+def test_a_failed_pair_is_asked_for_in_another_language_and_retried_by_hand(tmp_path: Path) -> None:
+    file = write_pairs(tmp_path, make_pairs(3))
     with server(poison={"the 2 bicycles": "server_error"}) as simulated:
-        done = run(file, simulated.url, languages="zh", config={"max_attempts": 2})
+        done = run_translation(file, simulated.url, languages="zh", config={"max_attempts": 2})
         assert done.states("zh") == {State.OK: 2, State.FAILED: 1}
         simulated.configure(poison={})
-        done = run(file, simulated.url, languages="ko")
+        done = run_translation(file, simulated.url, languages="ko")
         assert done.states("ko") == {State.OK: 3}
         before = simulated.stats.requests
-        done = run(file, simulated.url, languages="zh", retry=(State.FAILED,))
+        done = run_translation(file, simulated.url, languages="zh", retry=(State.FAILED,))
         assert [each["languages"] for each in asked(simulated, before)] == [["zh"]]
     assert done.exit_code == 0
 
 
-def test_a_changed_english_pair_is_all_that_is_asked_for(tmp_path: Path) -> None:
-    data = pairs(5)
-    data["TR_INS_5"] = entry("And what else?", "A lamp.", "TR_IMG_4", ("TR_INS_4",))  # sees the one before
+def test_only_a_changed_english_pair_is_translated_again(tmp_path: Path) -> None:
+    data = make_pairs(5)
+    data["TR_INS_5"] = make_entry("And what else?", "A lamp.", "TR_IMG_4", ("TR_INS_4",))  # sees the one before
     with server() as simulated:
-        run(write(tmp_path, data), simulated.url)
-        old = Done(0, None, tmp_path, tmp_path).data("fr")
+        run_translation(write_pairs(tmp_path, data), simulated.url)
+        old = TranslationRun(0, None, tmp_path, tmp_path).data("fr")
         data["TR_INS_4"]["answer"] = "A quite different thing has taken its place."
         del data["TR_INS_0"]
-        done = run(write(tmp_path, data), simulated.url)
+        done = run_translation(write_pairs(tmp_path, data), simulated.url)
         assert simulated.stats.requests == 7
         (changed,) = asked(simulated, 6)
     assert changed["answer"].startswith("A quite different")
@@ -161,28 +161,28 @@ def test_a_changed_english_pair_is_all_that_is_asked_for(tmp_path: Path) -> None
     assert "TR_INS_0" not in new
 
 
-def test_a_budget_holds_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    file = write(tmp_path, pairs(6))
+def test_the_budget_holds_and_the_same_command_resumes(tmp_path: Path) -> None:
+    file = write_pairs(tmp_path, make_pairs(6))
     with server() as simulated:
-        done = run(file, simulated.url, max_requests=4)
+        done = run_translation(file, simulated.url, max_requests=4)
         assert (done.exit_code, simulated.stats.requests) == (4, 4)
         assert done.states("es") == {State.OK: 4, State.PENDING: 2}
         assert len(done.data("es")) == 4
-        done = run(file, simulated.url)
+        done = run_translation(file, simulated.url)
         assert (done.exit_code, simulated.stats.requests) == (0, 6)
 
 
 def test_a_server_without_schemas_is_asked_without_one(tmp_path: Path) -> None:
     with server(refuse_parameters=("response_format",)) as simulated:
-        done = run(write(tmp_path, pairs(3)), simulated.url, num_threads=1)
+        done = run_translation(write_pairs(tmp_path, make_pairs(3)), simulated.url, num_threads=1)
         assert (done.exit_code, simulated.stats.requests) == (0, 4)
-        run(write(tmp_path, pairs(4)), simulated.url)
+        run_translation(write_pairs(tmp_path, make_pairs(4)), simulated.url)
         assert simulated.stats.requests == 5  # it is remembered
 
 
-def test_an_answer_that_was_cut_off_keeps_the_languages_that_are_whole(tmp_path: Path) -> None:
+def test_a_truncated_answer_keeps_its_complete_languages(tmp_path: Path) -> None:
     with server(script=("truncated",)) as simulated:
-        done = run(write(tmp_path, pairs(1)), simulated.url)
+        done = run_translation(write_pairs(tmp_path, make_pairs(1)), simulated.url)
         _, second = asked(simulated)
     assert done.exit_code == 0
     missing = [item["language"] for item in second.values()]
@@ -194,23 +194,27 @@ def test_an_answer_that_was_cut_off_keeps_the_languages_that_are_whole(tmp_path:
 def test_languages_that_do_not_fit_into_one_answer_are_asked_for_one_after_the_other(tmp_path: Path) -> None:
     text = "The man in the blue jacket puts the box on the table. " * 8
     with server() as simulated:
-        done = run(write(tmp_path, {"TR_INS_1": entry("What happens?", text.strip())}), simulated.url, max_tokens=1000)
+        done = run_translation(
+            write_pairs(tmp_path, {"TR_INS_1": make_entry("What happens?", text.strip())}),
+            simulated.url,
+            max_tokens=1000,
+        )
         assert [code for each in asked(simulated) for code in each["languages"]] == SEVEN
         assert simulated.stats.requests > 1
     assert done.exit_code == 0
 
 
-def test_a_long_pair_is_translated_in_pieces_and_put_together_again(tmp_path: Path) -> None:
+def test_a_long_pair_is_translated_in_chunks_and_joined(tmp_path: Path) -> None:
     paragraph = "A man walks along the quiet street and looks at the houses. " * 20
     answer = "\n\n".join([paragraph.strip()] * 5)
     assert len(answer) > 2 * MAX_CHARACTERS
-    data = {"TR_INS_1": entry("What happens in the video?", answer)} | pairs(1)
+    data = {"TR_INS_1": make_entry("What happens in the video?", answer)} | make_pairs(1)
     with server() as simulated:
-        done = run(write(tmp_path, data), simulated.url, languages="zh,de", max_tokens=8000)
+        done = run_translation(write_pairs(tmp_path, data), simulated.url, languages="zh,de", max_tokens=8000)
         requests = asked(simulated)
     assert "".join(each.get("answer", "") for each in requests).count("walks") == 100
     assert any("What happens in the video?" in each.get("earlier", ()) for each in requests)
-    assert done.numbers.pairs == 2
+    assert done.report.pairs == 2
     pieces = read_query(done.ledger, "TR_INS_1")["pieces"]
     assert isinstance(pieces, list)
     assert [piece["id"] for piece in pieces][:2] == ["TR_INS_1#1", "TR_INS_1#2"]
@@ -225,17 +229,17 @@ def conversation() -> dict[str, dict[str, object]]:
     questions = ("Who is at the door?", "What is she holding?", "Why does she smile?")
     names = [f"TR_INS_{i}" for i in range(3)]
     return {
-        name: entry(questions[i], f"It is the number {i} of all the answers.", "TR_IMG_7", tuple(names[:i]))
+        name: make_entry(questions[i], f"It is the number {i} of all the answers.", "TR_IMG_7", tuple(names[:i]))
         for i, name in enumerate(names)
     }
 
 
 def test_rounds_see_the_earlier_ones_and_wait_for_them(tmp_path: Path) -> None:
-    file = write(tmp_path, conversation())
+    file = write_pairs(tmp_path, conversation())
     with server(poison={'instruction":"What is she': "refusal"}) as simulated:
-        done = run(file, simulated.url, languages="es", num_threads=1, max_rounds=1)
+        done = run_translation(file, simulated.url, languages="es", num_threads=1, max_rounds=1)
         first, _, third = asked(simulated)[:3]
-        whole = run(file, simulated.url, languages="es", partial=True)
+        whole = run_translation(file, simulated.url, languages="es", partial=True)
     assert "earlier" not in first
     assert third["earlier"][0].startswith("Who is at the door?")
     assert len(third["earlier"]) == 2
@@ -243,39 +247,39 @@ def test_rounds_see_the_earlier_ones_and_wait_for_them(tmp_path: Path) -> None:
     assert list(done.data("es")) == ["TR_INS_0", "TR_INS_2"]  # what was written last, with --partial
     assert done.data("es")["TR_INS_2"]["rel_ins_ids"] == ["TR_INS_0"]
     assert whole.exit_code == 1
-    again = run(file, simulated.url, languages="es")
+    again = run_translation(file, simulated.url, languages="es")
     assert list(again.data("es")) == ["TR_INS_0"]
 
 
-def test_translations_judged_by_an_older_version_are_judged_again_without_a_request(tmp_path: Path) -> None:
-    file = write(tmp_path, pairs(3))
+def test_translations_checked_by_an_older_version_are_checked_again_without_a_request(tmp_path: Path) -> None:
+    file = write_pairs(tmp_path, make_pairs(3))
     with server() as simulated:
-        first = run(file, simulated.url)
+        first = run_translation(file, simulated.url)
         store = open_for_writing(first.ledger)
         set_meta(store, "translate checks", "0123456789abcdef")
         store.commit()
         store.close()
-        again = run(file, simulated.url)
+        again = run_translation(file, simulated.url)
         assert simulated.stats.requests == 3
     message = "The checks or the glossary have changed: all translations were checked again, 0 results changed."
     assert message in again.lines
     assert again.data("fr") == first.data("fr")
 
 
-def test_a_glossary_is_in_the_prompt_is_verified_and_judges_what_was_there_before(tmp_path: Path) -> None:
-    file = write(tmp_path, pairs(3))
+def test_a_glossary_is_in_the_prompt_and_is_checked_in_old_translations_too(tmp_path: Path) -> None:
+    file = write_pairs(tmp_path, make_pairs(3))
     (tmp_path / "terms.yaml").write_text("wooden bench: {de: Bahnsteigbank}\nunheard-of: {de: nie}\n", "utf-8")
     terms: dict[str, Any] = {"glossary": tmp_path / "terms.yaml", "languages": "de"}
     with server() as simulated:
-        run(file, simulated.url, languages="de")
-        refused = run(file, simulated.url, **terms)
+        run_translation(file, simulated.url, languages="de")
+        refused = run_translation(file, simulated.url, **terms)
         assert refused.exit_code == 2
         assert "glossary" in str(refused.error)
-        judged = run(file, simulated.url, accept_changes=True, **terms)
+        judged = run_translation(file, simulated.url, accept_changes=True, **terms)
         assert simulated.stats.requests == 3
         assert judged.states("de") == {State.INVALID: 3}
         assert judged.reasons("de") == {"terms": 3}
-        done = run(file, simulated.url, accept_changes=True, retry=(State.INVALID,), **terms)
+        done = run_translation(file, simulated.url, accept_changes=True, retry=(State.INVALID,), **terms)
         assert asked(simulated, 3)[0]["terms"] == {"wooden bench": {"de": "Bahnsteigbank"}}
     assert done.exit_code == 0
     assert all("Bahnsteigbank" in made["answer"] for made in done.data("de").values())
@@ -289,29 +293,29 @@ def test_a_glossary_is_in_the_prompt_is_verified_and_judges_what_was_there_befor
         ({"retry": (State.FAILED,), "glossary": Path("none.yaml")}, "none.yaml"),
     ],
 )
-def test_what_there_is_not_is_named_and_leaves_nothing_behind(
-    tmp_path: Path, options: dict[str, Any], told: str
-) -> None:
-    done = run(write(tmp_path, pairs(1)), "http://127.0.0.1:9", **options)
+def test_bad_options_are_named_and_leave_nothing_behind(tmp_path: Path, options: dict[str, Any], told: str) -> None:
+    done = run_translation(write_pairs(tmp_path, make_pairs(1)), "http://127.0.0.1:9", **options)
     assert done.exit_code == 2
     assert told in str(done.error)
     assert not done.ledger.exists()
 
 
-def test_the_main_job_says_before_the_first_pair_that_there_is_no_such_language(tmp_path: Path) -> None:
+def test_the_main_job_refuses_an_unknown_language_before_the_first_request(tmp_path: Path) -> None:
     with server() as simulated:
         ran = run_rows(tmp_path, simulated.url, 2, languages="zh,tlh")
         assert (ran.exit_code, simulated.stats.requests) == (2, 0)
 
 
 def test_a_pair_that_is_not_english_costs_nothing_and_says_so(tmp_path: Path) -> None:
-    data = pairs(2) | {
-        "TR_INS_zh": entry("图片里有什么？这个人在做什么？", "图片里有一个人正在骑自行车，旁边有三只狗。"),
-        "TR_INS_de": entry("Was ist auf dem Bild zu sehen?", "Ein Mann fährt mit dem Fahrrad, daneben stehen Hunde."),
-        "TR_INS_odd": entry("What does the sign say?", "Défense de fumer dans les locaux de l'établissement"),
+    data = make_pairs(2) | {
+        "TR_INS_zh": make_entry("图片里有什么？这个人在做什么？", "图片里有一个人正在骑自行车，旁边有三只狗。"),
+        "TR_INS_de": make_entry(
+            "Was ist auf dem Bild zu sehen?", "Ein Mann fährt mit dem Fahrrad, daneben stehen Hunde."
+        ),
+        "TR_INS_odd": make_entry("What does the sign say?", "Défense de fumer dans les locaux de l'établissement"),
     }
     with server() as simulated:
-        done = run(write(tmp_path, data), simulated.url)
+        done = run_translation(write_pairs(tmp_path, data), simulated.url)
         assert (done.exit_code, simulated.stats.requests) == (1, 3)
     for code in SEVEN:
         assert done.reasons(code) == {"not English": 2}
@@ -319,34 +323,34 @@ def test_a_pair_that_is_not_english_costs_nothing_and_says_so(tmp_path: Path) ->
 
 
 def test_a_broken_pair_is_named_or_counted(tmp_path: Path) -> None:
-    file = write(tmp_path, {**pairs(1), "TR_INS_bad": {"instruction": "What?"}})
+    file = write_pairs(tmp_path, {**make_pairs(1), "TR_INS_bad": {"instruction": "What?"}})
     with server() as simulated:
-        refused = run(file, simulated.url)
+        refused = run_translation(file, simulated.url)
         assert refused.exit_code == 2
         assert "record 2" in str(refused.error)
         assert '"answer"' in str(refused.error)
-        done = run(file, simulated.url, allow_bad_rows=True)
+        done = run_translation(file, simulated.url, allow_bad_rows=True)
         assert (done.exit_code, simulated.stats.requests) == (1, 1)
     assert done.states("zh") == {State.OK: 1, State.FAILED: 1}
     assert done.reasons("zh") == {"bad row": 1}
 
 
 def test_the_same_ledger_gives_the_same_bytes(tmp_path: Path) -> None:
-    file = write(tmp_path, pairs(12))
+    file = write_pairs(tmp_path, make_pairs(12))
     with server(translation_damage=0.2, latency=0.002, latency_sigma=1.0) as simulated:
-        done = run(file, simulated.url)
+        done = run_translation(file, simulated.url)
     made = {path.name: path.read_bytes() for path in tmp_path.glob("TR_*") if path.is_file()}
     report = (done.ledger / "report.json").read_bytes()
     for name in made.keys() - {file.name}:
         (tmp_path / name).unlink()
-    run(file, "http://127.0.0.1:9")
+    run_translation(file, "http://127.0.0.1:9")
     assert {path.name: path.read_bytes() for path in tmp_path.glob("TR_*") if path.is_file()} == made
     assert (done.ledger / "report.json").read_bytes() == report
 
 
-def test_each_language_alone_is_judged_and_repaired_the_same(tmp_path: Path) -> None:
+def test_asking_for_each_language_alone_is_checked_and_repaired_too(tmp_path: Path) -> None:
     with server(translation_damage=0.2) as simulated:
-        done = run(write(tmp_path, pairs(4)), simulated.url, per_language=True)
+        done = run_translation(write_pairs(tmp_path, make_pairs(4)), simulated.url, per_language=True)
         assert all(len(each.get("languages", each)) == 1 for each in asked(simulated))
     assert done.exit_code == 0
     assert all(done.states(code) == {State.OK: 4} for code in SEVEN)
@@ -355,7 +359,7 @@ def test_each_language_alone_is_judged_and_repaired_the_same(tmp_path: Path) -> 
 # The main job goes on with its pairs, and a process may be killed at any moment.
 
 
-def test_the_main_job_translates_its_pairs_and_status_tells(tmp_path: Path) -> None:
+def test_the_main_job_translates_its_pairs_and_status_shows_them(tmp_path: Path) -> None:
     with server() as simulated:
         ran = run_rows(tmp_path, simulated.url, 6, languages="ar,zh", max_requests=10)
         count = ran.report.counts.pairs
@@ -374,7 +378,7 @@ def test_the_main_job_translates_its_pairs_and_status_tells(tmp_path: Path) -> N
     assert f"{count} pairs in 2 languages: {2 * count} = {2 * count} ok" in done.stdout
 
 
-def test_killed_again_and_again_it_ends_like_one_that_nothing_happened_to(tmp_path: Path) -> None:
+def test_a_run_that_is_killed_several_times_writes_the_same_files(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"translation_damage": 0.15, "latency": 0.003}
     options = ("--languages", "zh,de,ar")
     names = [f"RW_instructions_{code}.json" for code in ("zh", "de", "ar")]
@@ -396,7 +400,7 @@ def test_killed_again_and_again_it_ends_like_one_that_nothing_happened_to(tmp_pa
 
 
 def test_the_command_takes_a_folder_and_the_name_in_the_first_syphus_works(tmp_path: Path) -> None:
-    write(tmp_path, pairs(2))
+    write_pairs(tmp_path, make_pairs(2))
 
     def typed(*arguments: str) -> tuple[int, str]:
         done = syphus(tmp_path, *arguments, "--offline", "--languages", "ja")
@@ -410,8 +414,8 @@ def test_the_command_takes_a_folder_and_the_name_in_the_first_syphus_works(tmp_p
     assert (tmp_path / "output" / "Translation.translate" / "v1" / "TR_instructions_ja.json").is_file()
 
 
-def test_a_place_is_a_run_a_file_or_a_folder_with_one(tmp_path: Path) -> None:
-    file = write(tmp_path, pairs(1))
+def test_the_input_is_a_file_or_a_folder_with_one_file(tmp_path: Path) -> None:
+    file = write_pairs(tmp_path, make_pairs(1))
     assert find_paths(tmp_path) == find_paths(file)
     assert find_paths(file).ledger == tmp_path / "TR_instructions.translation"
     elsewhere = find_paths(file, tmp_path / "out")
@@ -423,9 +427,9 @@ def test_a_place_is_a_run_a_file_or_a_folder_with_one(tmp_path: Path) -> None:
             find_paths(path)
 
 
-def test_the_page_shows_right_to_left_as_it_is_read(tmp_path: Path) -> None:
+def test_the_page_shows_arabic_from_right_to_left(tmp_path: Path) -> None:
     with server() as simulated:
-        done = run(write(tmp_path, pairs(30)), simulated.url, languages="ar,de")
+        done = run_translation(write_pairs(tmp_path, make_pairs(30)), simulated.url, languages="ar,de")
     with shown(done.ledger / "translation.html") as page:
         assert page.locator("td[lang=ar]").count() == page.locator("td[lang=de]").count() == 20
         cell = "document.querySelector('td[lang=%s]')"

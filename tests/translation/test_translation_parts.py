@@ -36,13 +36,13 @@ DE = '"de": {"instruction": "Wer ist das?", "answer": "Ein Mann."}'
         ("{}", [], ""),
     ],
 )
-def test_members_are_read_up_to_where_they_break(text: str, keys: list[str], problem: str) -> None:
+def test_members_are_read_up_to_where_the_answer_breaks_off(text: str, keys: list[str], problem: str) -> None:
     members = read_members(text)
     assert list(members.values) == keys
     assert members.problem == problem
 
 
-def test_what_stands_under_a_key_is_a_translation_or_says_why_not() -> None:
+def test_a_member_is_a_translation_or_a_reason_why_not() -> None:
     members = read_members(
         '{"a": {"instruction": "x", "answer": " y\\n"}, "b": [], "c": {"instruction": 3}, "d": "\\\\u"}'
     )
@@ -56,7 +56,7 @@ def test_what_stands_under_a_key_is_a_translation_or_says_why_not() -> None:
 
 
 @pytest.mark.parametrize("longest", [40, 97, 300])
-def test_a_text_is_cut_at_its_seams_and_nothing_of_it_is_lost(longest: int) -> None:
+def test_a_text_is_split_at_breaks_and_nothing_is_lost(longest: int) -> None:
     text = "One sentence here. And another one!\nA line of its own\n\nA paragraph, which goes on and on. " * 6
     pieces = split_text(text, longest)
     assert "".join(gap + piece for gap, piece in pieces) == text
@@ -64,20 +64,20 @@ def test_a_text_is_cut_at_its_seams_and_nothing_of_it_is_lost(longest: int) -> N
     assert all(piece[-1:] in ".!n" or not piece for _, piece in pieces[:-1])  # n: of "own"
 
 
-def test_a_code_block_stays_in_one_piece() -> None:
+def test_a_code_block_is_not_split() -> None:
     block = "```\n" + "x = 1\n" * 10 + "```"
     pieces = [piece for _, piece in split_text(f"{'Some words first. ' * 6}\n{block}\n{'And more. ' * 5}", 170)]
     assert block in "\n".join(pieces)
     assert all(piece.count("```") % 2 == 0 for piece in pieces)
 
 
-def test_pieces_are_joined_as_the_language_joins_sentences() -> None:
+def test_chunks_are_joined_as_the_language_joins_sentences() -> None:
     parts = [("", "甲。"), (" ", "乙。"), ("\n\n", "丙。")]
     assert join_chunks(parts, LANGUAGES["zh"]) == "甲。乙。\n\n丙。"
     assert join_chunks(parts, LANGUAGES["ko"]) == "甲。 乙。\n\n丙。"
 
 
-def test_a_long_pair_is_several_queries_that_know_what_they_belong_to() -> None:
+def test_a_long_pair_is_several_queries_that_name_their_pair() -> None:
     pair = SourcePair("p", Translatable("What happens?", "He walks on. " * 500), ("i1",), ("q",), ("q",))
     made = [parse_chunk(query.id, query.text, query.meta) for query in pair_queries(pair)]
     assert {(piece.pair_id, piece.total) for piece in made} == {("p", len(made))}
@@ -87,7 +87,7 @@ def test_a_long_pair_is_several_queries_that_know_what_they_belong_to() -> None:
     assert "".join(piece.separator + piece.source.answer for piece in made[1:]) == "He walks on. " * 500
 
 
-def test_only_rounds_see_what_came_before_not_pairs_that_name_each_other(tmp_path: Path) -> None:
+def test_only_rounds_of_a_conversation_have_earlier_context(tmp_path: Path) -> None:
     def line(name: str, image: str, *related: str) -> str:
         rest = ", ".join(f'"{each}"' for each in related)
         return f'"{name}": {{"instruction": "a", "answer": "b", "image_ids": ["{image}"], "rel_ins_ids": [{rest}]}}'
@@ -103,13 +103,13 @@ def test_only_rounds_see_what_came_before_not_pairs_that_name_each_other(tmp_pat
     assert seen == {"r0": (), "r1": ("r0",), "r2": ("r0", "r1"), "m1": (), "m2": (), "s": ()}
 
 
-def test_the_user_says_which_languages() -> None:
+def test_languages_are_parsed() -> None:
     assert parse_languages("", []) == parse_languages("all", ["zh"]) == list(LANGUAGES)
     assert parse_languages("", ["ko"]) == ["ko"]
     assert parse_languages("ar, ZH", []) == ["zh", "ar"]
 
 
-def test_the_user_says_how_the_reader_is_addressed() -> None:
+def test_tones_are_parsed() -> None:
     notes = {code: target.note for code, target in build_targets(["de", "fr"], "formal,fr=informal").items()}
     assert notes == {"de": LANGUAGES["de"].formal, "fr": LANGUAGES["fr"].informal}
 
