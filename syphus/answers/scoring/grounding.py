@@ -1,11 +1,11 @@
 """Heuristics that compare answers with the annotation: grounding, and coverage.
 
-Grounding: how much of what an answer says is not supported by the annotation. Words that carry meaning are compared by
-their stems. Supported are the annotation's words, their synonyms, and kinds of its things ("bird" by "duck"). Parts of
-its things ("wing") and words of the system message do not count. Of the rest, numbers and names weigh most, then
-visible things ("violin"), then nouns after "a", "several" or a number, and least all other words, because an answer may
-reason. In languages other than English, things and names are not known and all words weigh the same. Words in a
-sentence with "might" or "likely" are a guess and weigh less.
+Grounding: how well the annotation supports what an answer says. Words that carry meaning are compared by their stems.
+Supported are the annotation's words, their synonyms, and kinds of its things ("bird" by "duck"). Parts of its things
+("wing") and words of the system message do not count. Of the rest, numbers and names weigh most, then visible things
+("violin"), then nouns after "a", "several" or a number, and least all other words, because an answer may reason. In
+languages other than English, things and names are not known and all words weigh the same. Words in a sentence with
+"might" or "likely" are a guess and weigh less.
 
 Coverage: how much of what the annotation says is mentioned in the pairs.
 """
