@@ -1,4 +1,4 @@
-"""Text on its way to a person: a stranger's words, money, time, numbers of things."""
+"""Text for people: untrusted text, money, durations, counts and paths."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ _WORD = re.compile(
 
 
 def strip_images(data: bytes) -> bytes:
-    """What a server has sent, without images in base64: some write the whole request into their errors."""
+    """Replace base64 images in a server's reply: some servers repeat the whole request in their errors."""
     return _CODED.sub(b"<image>", data)
 
 
 def one_line(message: str, limit: int = 200) -> str:
-    """A stranger's text as one line of at most `limit` characters."""
+    """Return untrusted text as one line of at most `limit` characters."""
     line = " ".join(printable(message).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def printable(text: str) -> str:
-    """A stranger's text without the control characters that could move a terminal's cursor or set its title."""
+    """Return untrusted text without control characters, which could move a terminal's cursor or set its title."""
     return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 def split_words(text: str) -> list[str]:
-    """Its words; a letter of a script without spaces counts as one."""
+    """Return the words of a text; a letter of a script without spaces counts as a word."""
     return _WORD.findall(text)
 
 
 def format_dollars(amount: float) -> str:
-    """`$1,234.50`; what is not nothing is never shown as nothing."""
+    """Return an amount such as `$1,234.50`; a small amount is never shown as zero."""
     return f"${amount:,.2f}" if amount >= 0.005 or not amount else "less than $0.01"
 
 
 def pluralize(count: int, singular: str, plural: str = "") -> str:
-    """`1 query`, `1,204 queries`; without `more`, an s is put behind."""
+    """Return a count such as `1 query` or `1,204 queries`; the default plural adds an s."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def format_duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `2.5 h`."""
+    """Return a duration such as `45 s`, `12 min` or `2.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
@@ -67,7 +67,7 @@ def install_hint(extra: str) -> str:
 
 
 def short_path(path: Path) -> str:
-    """A path as short as it is clear: relative to the current folder where it is below it."""
+    """Return a path relative to the current folder if it is below it, otherwise in full."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

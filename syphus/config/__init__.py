@@ -1,8 +1,8 @@
-"""What a run is configured with: the options of the command line, a YAML file, the environment, and prices.
+"""Configuration of a run: command-line options, a YAML file, the environment, prices and secrets.
 
-environment.py  the endpoint that the environment describes, by the variables that users know
-options.py      what the main job can be told
-pricing.py      prices
-secrets.py      keys and tokens, and one filter for all of them
-settings.py     where the settings come from
+environment.py  the endpoint from environment variables
+options.py      the options of the commands, each declared once
+pricing.py      the price of a model, and the cost of a run
+secrets.py      redacts keys and tokens in everything that is shown or stored
+settings.py     the settings from a YAML file or the environment, validated
 """

@@ -1,6 +1,6 @@
-"""The endpoint that the environment describes, by the variables that users know: today's and those of the first Syphus.
+"""Reads the endpoint from environment variables: the current ones, and those of the original Syphus.
 
-    OPENAI_API_TYPE                                        open_ai (or local), azure, azure_ad; else by what is set
+    OPENAI_API_TYPE                                        open_ai (or local), azure, azure_ad; if unset, detected
     OPENAI_API_KEY, AZURE_OPENAI_API_KEY                   the key; with azure_ad OPENAI_API_KEY is a token
     AZURE_OPENAI_AD_TOKEN, SYPHUS_TOKEN_COMMAND            an Entra token, or the command that prints one
     OPENAI_BASE_URL, OPENAI_API_BASE, AZURE_OPENAI_ENDPOINT
@@ -9,7 +9,8 @@
     OPENAI_MODEL                                           the model
     OPENAI_ORG_ID, OPENAI_ORGANIZATION, OPENAI_PROJECT_ID
 
-A token command goes before a token, a token before a key, as in the official SDK. Empty variables count as unset.
+A token command has precedence over a token, and a token over a key, as in the official SDK. Empty variables count as
+unset.
 """
 
 from __future__ import annotations
@@ -22,28 +23,28 @@ from syphus.errors import ConfigError, NoEndpointError
 
 OFFICIAL = "https://api.openai.com/v1"
 
-_USUAL_MODEL = "gpt-4o-mini"  # where only a key of OpenAI's is given
+_DEFAULT_MODEL = "gpt-4o-mini"  # if only a key of OpenAI is set
 _OPENAI = ("", "open_ai", "openai", "local")
 _ENTRA = ("azure_ad", "azuread")
 
 
 class EnvironmentEndpoint(NamedTuple):
-    """An endpoint in the words of the config file, its model ("" if none is named), and each setting's variable."""
+    """An endpoint from environment variables."""
 
-    endpoint: dict[str, object]
-    model: str
-    variables: dict[str, str]
+    endpoint: dict[str, object]  #: as in the config file
+    model: str  #: "" if none is named
+    variables: dict[str, str]  #: the variable of each setting
 
 
 def endpoint_from_environment(environ: Mapping[str, str], option: str, model: str) -> EnvironmentEndpoint:
-    """The endpoint in `environ`; `option` is --model, which goes before everything else, `model` the config file's.
+    """Return the endpoint in `environ`. `option` is --model, which has precedence; `model` is the config file's.
 
-    Raises `NoEndpointError` where there is none, and `ConfigError` where there is half of one.
+    Raises `NoEndpointError` if there is no endpoint, and `ConfigError` if its settings are incomplete.
     """
     variables = _Variables(environ)
     kind = environ.get("OPENAI_API_TYPE", "").strip().lower()
     if kind not in (*_OPENAI, "azure", *_ENTRA):
-        raise ConfigError("OPENAI_API_TYPE is open_ai, azure or azure_ad; this one is not known.")
+        raise ConfigError("OPENAI_API_TYPE must be open_ai, azure or azure_ad.")
     if kind.startswith("azure") or (not kind and environ.get("AZURE_OPENAI_ENDPOINT")):
         return _azure(variables, kind, option, model)
     found = variables.settings(
@@ -57,8 +58,8 @@ def endpoint_from_environment(environ: Mapping[str, str], option: str, model: st
             "No endpoint is configured. Set OPENAI_API_KEY (and OPENAI_BASE_URL for another server), "
             "or try the whole pipeline with --offline."
         )
-    usual = _USUAL_MODEL if found.get("base_url", OFFICIAL) == OFFICIAL else ""
-    named = variables.settings(model=("OPENAI_MODEL", "OPENAI_API_ENGINE")).get("model", usual)
+    default = _DEFAULT_MODEL if found.get("base_url", OFFICIAL) == OFFICIAL else ""
+    named = variables.settings(model=("OPENAI_MODEL", "OPENAI_API_ENGINE")).get("model", default)
     return EnvironmentEndpoint({"kind": "openai", **found}, str(named), variables.used)
 
 
@@ -69,7 +70,7 @@ def _azure(variables: _Variables, kind: str, option: str, model: str) -> Environ
         deployment=("OPENAI_API_ENGINE", "AZURE_OPENAI_DEPLOYMENT"),
     )
     if not found.get("base_url"):
-        raise ConfigError("OPENAI_API_TYPE says azure, but neither AZURE_OPENAI_ENDPOINT nor OPENAI_API_BASE is set.")
+        raise ConfigError("OPENAI_API_TYPE is azure, but neither AZURE_OPENAI_ENDPOINT nor OPENAI_API_BASE is set.")
     found["deployment"] = option or found.get("deployment") or model
     if not found["deployment"]:
         raise ConfigError("No deployment is named. Set OPENAI_API_ENGINE or AZURE_OPENAI_DEPLOYMENT, or pass --model.")
@@ -80,7 +81,7 @@ def _azure(variables: _Variables, kind: str, option: str, model: str) -> Environ
     credential = variables.credential(token | key)
     if not credential:
         raise ConfigError(
-            "Azure wants a key or a token. Set AZURE_OPENAI_API_KEY (or OPENAI_API_KEY), "
+            "Azure needs a key or a token. Set AZURE_OPENAI_API_KEY (or OPENAI_API_KEY), "
             "AZURE_OPENAI_AD_TOKEN, or SYPHUS_TOKEN_COMMAND."
         )
     named = variables.settings(model=("OPENAI_MODEL",)).get("model", found["deployment"])
@@ -88,14 +89,14 @@ def _azure(variables: _Variables, kind: str, option: str, model: str) -> Environ
 
 
 class _Variables:
-    """Looks variables up, and remembers which gave each setting."""
+    """Looks up variables, and remembers the one that each setting came from."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.used: dict[str, str] = {}
 
     def settings(self, **names: tuple[str, ...]) -> dict[str, object]:
-        """Of each setting, the first of its variables that is set."""
+        """Return the settings whose variables are set; the first variable of a setting wins."""
         found: dict[str, object] = {}
         for setting, variables in names.items():
             for variable in variables:
@@ -106,7 +107,7 @@ class _Variables:
         return found
 
     def credential(self, names: Mapping[str, tuple[str, ...]]) -> dict[str, object]:
-        """The first credential that there is, a token command before all others."""
+        """Return the first credential that is set; a token command has precedence."""
         command = self._environ.get("SYPHUS_TOKEN_COMMAND", "")
         try:
             words = shlex.split(command)

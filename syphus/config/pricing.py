@@ -1,4 +1,4 @@
-"""Prices: the shipped list, and what the user's config adds or corrects."""
+"""The price of a model, from the shipped list or the user's config, and the cost of a run."""
 
 from __future__ import annotations
 
@@ -20,43 +20,45 @@ _DATE = re.compile(r"-20\d\d-\d\d-\d\d$")
 
 
 class Price(NamedTuple):
-    """Dollars a token."""
+    """Dollars per token."""
 
     input: float
     cached_input: float
     output: float
 
     def cost(self, usage: Usage) -> float:
-        """Dollars for a usage."""
-        fresh = usage.prompt_tokens - usage.cached_tokens
-        return fresh * self.input + usage.cached_tokens * self.cached_input + usage.completion_tokens * self.output
+        """Return the cost of a usage in dollars."""
+        uncached = usage.prompt_tokens - usage.cached_tokens
+        return uncached * self.input + usage.cached_tokens * self.cached_input + usage.completion_tokens * self.output
 
     def max_cost(self, prompt_tokens: float, max_tokens: float) -> float:
-        """Dollars that a call can cost at the most."""
+        """Return the maximum cost of a request in dollars."""
         return prompt_tokens * self.input + max_tokens * self.output
 
 
 class Prices:
-    """Prices by model. A server names a dated version ("gpt-4o-mini-2024-07-18"), which costs as much as the undated
-    one unless it has a price of its own.
+    """Prices by model.
+
+    Servers name dated versions ("gpt-4o-mini-2024-07-18"). A dated version has the price of the undated one unless it
+    has its own.
     """
 
     def __init__(self, prices: Mapping[str, Price]) -> None:
         self._prices = prices
 
     def find(self, model: str) -> Price | None:
-        """The price of a model, or None where it is not known."""
+        """Return the price of a model, or None if it is unknown."""
         if is_simulated(model) or model.startswith(LOCAL):
             return Price(0.0, 0.0, 0.0)
         return self._prices.get(model) or self._prices.get(_DATE.sub("", model))
 
     def cost(self, uses: Iterable[tuple[str, str, Usage]]) -> float | None:
-        """Dollars for some uses of models; None where a price is not known.
+        """Return the total cost of uses of models in dollars, or None if a price is unknown.
 
-        A use is the model's name as the server gave it, the name that was asked for, whose price holds where the
-        server's has none, and the tokens.
+        A use is the server's name for the model, its configured name, and the tokens. The price of the configured name
+        applies if the server's name has none.
         """
-        priced = [(self.find(model) or self.find(asked), usage) for model, asked, usage in uses]
+        priced = [(self.find(model) or self.find(configured), usage) for model, configured, usage in uses]
         if any(price is None for price, _ in priced):
             return None
         return round(sum(price.cost(usage) for price, usage in priced if price is not None), 6)
@@ -75,16 +77,16 @@ def _shipped() -> _PriceList:
 
 
 def price_date() -> str:
-    """The month of the shipped list: "2026-06"."""
+    """Return the month of the shipped list, such as "2026-06"."""
     return _shipped().as_of
 
 
-def load_prices(own: Mapping[str, PricePerMillion]) -> Prices:
-    """The shipped prices, under the config's own."""
-    prices = {**_shipped().models, **own}
-    return Prices({name: _a_token(price) for name, price in prices.items()})
+def load_prices(config_prices: Mapping[str, PricePerMillion]) -> Prices:
+    """Return the shipped prices, overridden by those of the config."""
+    prices = {**_shipped().models, **config_prices}
+    return Prices({name: _per_token(price) for name, price in prices.items()})
 
 
-def _a_token(price: PricePerMillion) -> Price:
+def _per_token(price: PricePerMillion) -> Price:
     cached = price.input if price.cached_input is None else price.cached_input
     return Price(price.input / _MILLION, cached / _MILLION, price.output / _MILLION)

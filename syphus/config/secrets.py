@@ -1,9 +1,9 @@
-r"""Keys and tokens, and one filter for all of them.
+r"""Redacts keys and tokens in everything that is shown or stored.
 
-Every secret that the configuration resolves is told to a `Vault`; whatever comes from a server, and whatever a plugin's
-hook raises, passes through it before anybody sees it. It blanks each secret in the forms in which it is known to come
-back: as it is, URL-encoded, escaped in JSON, in base64 alone or within a longer text. Where a server spells plain
-letters as `\u002B` or `%2B`, which some libraries do with a few and nobody needs to, it is also looked for behind that.
+Every secret that the configuration resolves is added to a `SecretRedactor`. Everything that comes from a server, and
+everything that a plugin's hook raises, passes through it first. It blanks each secret in the forms in which servers are
+known to return it: as it is, URL-encoded, escaped in JSON, in base64 alone or within a longer text. Some libraries
+write plain letters as `\u002B` or `%2B`; secrets are also found behind such escapes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 _BLANK = "[secret]"
-_ESCAPE = re.compile(rb"\\\\|\\u00([0-9A-Fa-f]{2})|%([0-9A-Fa-f]{2})")  # the first is a backslash, and no escape
-_SHORTEST = 6  #: characters; blanking shorter ones ("x", "none", "EMPTY" of local servers) would eat ordinary words
-_UNMISTAKABLE = 16  #: characters; a shorter "key" of a local server may be a word that an answer really says
+_ESCAPE = re.compile(
+    rb"\\\\|\\u00([0-9A-Fa-f]{2})|%([0-9A-Fa-f]{2})"
+)  # the first alternative is a backslash, not an escape
+_SHORTEST = 6  #: characters; shorter keys of local servers ("x", "none", "EMPTY") may be ordinary words
+_UNMISTAKABLE = 16  #: characters; a shorter "key" of a local server may be an ordinary word in an answer
 
 
 class SecretRedactor:
@@ -31,7 +33,7 @@ class SecretRedactor:
             self.keep(secret)
 
     def keep(self, secret: str) -> None:
-        """Adds a secret that must never be shown; empty and very short ones are nobody's key."""
+        """Add a secret that must never be shown; ignore empty and very short ones, which are not real keys."""
         if len(secret) < _SHORTEST or secret in self._kept:
             return
         self._kept.add(secret)
@@ -39,15 +41,15 @@ class SecretRedactor:
         self._long = [form for form in self._bytes if len(form) >= _UNMISTAKABLE]
 
     def scrub(self, text: str) -> str:
-        """The text without any secret."""
+        """Return the text without secrets."""
         return _without(text.encode("utf-8", "surrogatepass"), self._bytes).decode("utf-8", "surrogatepass")
 
     def scrub_error(self, body: bytes) -> bytes:
-        """The same for the body of an error, as it came from a server."""
+        """Return the body of a server's error without secrets."""
         return _without(body, self._bytes)
 
     def scrub_answer(self, body: bytes) -> bytes:
-        """The same for an answer, in which words that merely look like a short key stay."""
+        """Return the body of an answer without secrets; words that merely look like a short key stay."""
         return _without(body, self._long)
 
 

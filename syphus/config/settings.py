@@ -1,4 +1,4 @@
-"""Where the settings come from: the environment that users know, or a YAML file, checked before anything is sent.
+"""Reads the settings from a YAML file or the environment, and validates them before anything is sent.
 
     endpoint:                      # or `endpoints:` with a list of these
       kind: azure                  # openai (also any compatible server) or azure
@@ -11,11 +11,12 @@
     temperature: 0.7
     embeddings: {model: text-embedding-3-small, dimensions: 512}   # may have an `endpoint:` of its own
     prices:
-      gpt-4o-mini: {input: 0.15, cached_input: 0.075, output: 0.60}   # dollars a million tokens
+      gpt-4o-mini: {input: 0.15, cached_input: 0.075, output: 0.60}   # dollars per million tokens
 
-Unknown keys are errors. `${VAR}` is read in `api_key` and `token`, so that no key has to stand in a file; elsewhere in
-an endpoint it is an error, for it would go out as it stands. Keys never come from the command line, where every process
-list would show them. Trust a config as you would a program: it says where a key goes, and may name a command to run.
+Unknown keys are errors. `${VAR}` is replaced in `api_key` and `token`, so that no key must be stored in a file.
+Elsewhere in an endpoint it is an error, because it would be sent literally. Keys are never taken from the command line,
+where every process list would show them. Trust a config file like a program: it says where a key is sent, and it may
+name a command to run.
 """
 
 from __future__ import annotations
@@ -45,20 +46,20 @@ from syphus.errors import ConfigError, NoEndpointError
 from syphus.io.yaml_files import read_yaml
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_AZURE_VERSION = "2024-10-21"  # the newest that Azure calls generally available for chat completions
-_OF_THE_REQUEST = ("model", "messages", "temperature", "top_p", "max_tokens", "seed")
-_ONE_WHOLE_ANSWER = ("n", "stream", "stream_options")
-_PLAINLY = {  # pydantic's types of error
+_AZURE_VERSION = "2024-10-21"  # the newest generally available version for chat completions
+_REQUEST_FIELDS = ("model", "messages", "temperature", "top_p", "max_tokens", "seed")
+_UNSUPPORTED_FIELDS = ("n", "stream", "stream_options")
+_MESSAGES = {  # by pydantic's type of error
     "extra_forbidden": "is not a setting",
     "missing": "is missing",
     "model_type": "should be a mapping of settings",
     "tuple_type": "should be a list",
-    "too_short": "should hold at least one",
+    "too_short": "should have at least one entry",
 }
 
 
 def _resolved(secret: SecretStr, info: ValidationInfo) -> SecretStr:
-    """With `${VAR}` taken from the environment that a file is read with; secrets from elsewhere stay as they are."""
+    """Replace `${VAR}` if the secret is from a file, which has the environment as context; validate the result."""
     environ: Mapping[str, str] | None = info.context
 
     def value(match: re.Match[str]) -> str:
@@ -70,21 +71,21 @@ def _resolved(secret: SecretStr, info: ValidationInfo) -> SecretStr:
     text = secret.get_secret_value()
     text = (text if environ is None else _VARIABLE.sub(value, text)).strip()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("is empty, or holds characters that no key has; was it copied whole?")
+        raise ValueError("is empty or has characters that no key has; was it copied completely?")
     return SecretStr(text)
 
 
 def _plain(text: str) -> str:
     if found := _VARIABLE.search(text):
-        raise ValueError(f"holds {found[0]}, which is read in api_key and token only")
+        raise ValueError(f"has {found[0]}, which is replaced in api_key and token only")
     if not text.isprintable():
-        raise ValueError("holds control characters")
+        raise ValueError("has control characters")
     return text
 
 
 def _header(text: str) -> str:
     if not text.isascii():
-        raise ValueError("holds letters that can't stand in a header")
+        raise ValueError("has characters that a header can't have")
     return _plain(text)
 
 
@@ -98,7 +99,7 @@ class _Checked(BaseModel):
 
 
 class EndpointConfig(_Checked):
-    """One server: where it is, how it is entered, what it allows."""
+    """One server: its address, credentials and limits."""
 
     kind: Literal["openai", "azure"] = "openai"
     base_url: Plain = OFFICIAL
@@ -116,18 +117,18 @@ class EndpointConfig(_Checked):
     @field_validator("base_url")
     @classmethod
     def _address(cls, text: str) -> str:
-        """Nothing of it is shown: people paste keys and passwords into it."""
+        """Validate the address. Errors never show it, because people paste keys and passwords into it."""
         try:
             parts = urlsplit(text)
             usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
         except ValueError:
             usable = False
         if not usable or " " in text:
-            raise ValueError("is no address such as https://host/v1")
+            raise ValueError("is not an address such as https://host/v1")
         if "@" in parts.netloc:
-            raise ValueError("holds a user name or password; use api_key")
+            raise ValueError("has a user name or password; use api_key")
         if parts.query or parts.fragment or parts.path.rstrip("/").endswith(("/chat/completions", "/embeddings")):
-            raise ValueError("should end before /chat/completions or /embeddings, and before ?")
+            raise ValueError("should end before /chat/completions, /embeddings or ?")
         return text
 
     @model_validator(mode="after")
@@ -139,31 +140,31 @@ class EndpointConfig(_Checked):
         if not credentials and (self.kind == "azure" or self.base_url == OFFICIAL):
             raise ValueError("needs an api_key, a token or a token_command")
         if self.kind == "azure" and not self.deployment:
-            raise ValueError("needs a deployment, for it is of the kind azure")
+            raise ValueError("needs a deployment, because its kind is azure")
         if self.kind == "azure" and ("/openai/deployments" in path or path.endswith("/openai/v1")):
-            raise ValueError("needs a base_url of the resource alone: https://my-resource.openai.azure.com")
+            raise ValueError("needs the base_url of the resource alone: https://my-resource.openai.azure.com")
         return self
 
     @property
     def host(self) -> str:
-        """Host and port, as people know the endpoint; several Azure deployments share one, so theirs is added."""
+        """Host and port for display, with the deployment on Azure, where several deployments share a host."""
         host = urlsplit(self.base_url).netloc
         return f"{host}/{self.deployment}" if self.deployment else host
 
     @property
     def secrets(self) -> list[str]:
-        """Its key or its token, for whoever has to see to it that they are never shown."""
+        """The key or token, so that it can be redacted."""
         return [secret.get_secret_value() for secret in (self.api_key, self.token) if secret is not None]
 
 
 class EmbeddingsConfig(_Checked):
-    """Where vectors of texts come from; what is not said here is as for the main job."""
+    """The source of text vectors; anything that is not set is as for the main job."""
 
     model: Plain = ""
     endpoints: tuple[EndpointConfig, ...] = Field(default=(), strict=False)
     dimensions: int | None = Field(default=None, gt=0, lt=2**16)
-    batch: int = Field(default=64, gt=0, le=2048)  #: texts in one request, at the most
-    local: Plain = ""  #: a model of sentence-transformers, in this process; no endpoint is asked then
+    batch: int = Field(default=64, gt=0, le=2048)  #: maximum texts per request
+    local: Plain = ""  #: a sentence-transformers model that runs in this process, instead of an endpoint
 
     @model_validator(mode="before")
     @classmethod
@@ -176,7 +177,7 @@ class EmbeddingsConfig(_Checked):
 
 
 class PricePerMillion(_Checked):
-    """Dollars a million tokens."""
+    """Dollars per million tokens."""
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
@@ -184,7 +185,7 @@ class PricePerMillion(_Checked):
 
 
 class Config(_Checked):
-    """Everything that a run can be told about its endpoint and its sampling."""
+    """All settings of endpoints, sampling, images, limits and prices."""
 
     endpoints: tuple[EndpointConfig, ...] = Field(min_length=1, strict=False)
     model: Plain = Field(min_length=1)
@@ -193,42 +194,40 @@ class Config(_Checked):
     max_tokens: int | None = Field(default=3200, gt=0, lt=2**31)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     extra_body: dict[str, JsonValue] = {}  #: further fields of the request, such as `reasoning_effort`
-    image_size: int | None = Field(default=None, ge=0)  #: longest side, in pixels; 0 is as they are
+    image_size: int | None = Field(default=None, ge=0)  #: longest side in pixels; 0 sends images as they are
     image_detail: Literal["low", "high", "auto"] | None = None
-    image_tokens: int | None = Field(
-        default=None, gt=0
-    )  #: tokens of an image, where the usual ways of counting are wrong
-    max_images: int | None = Field(default=None, gt=0)  #: of more, so many evenly spaced ones go out
+    image_tokens: int | None = Field(default=None, gt=0)  #: tokens per image, if the usual estimates are wrong
+    max_images: int | None = Field(default=None, gt=0)  #: if a row has more, this many evenly spaced ones are sent
     prices: dict[str, PricePerMillion] = {}
-    embeddings: EmbeddingsConfig | None = None  #: vectors of texts, for relations
-    timeout: float = Field(default=180.0, gt=0)  #: seconds that one attempt may take in all
-    first_wait: float = Field(default=0.5, gt=0)  #: seconds before the second attempt; doubles with each further one
-    max_wait: float = Field(default=600.0, gt=0)  #: seconds; a server that asks for more stops the run
-    max_outage: float = Field(default=900.0, gt=0)  #: seconds without a single answer that stop the run
-    plugin_timeout: float = Field(default=10.0, ge=0.1)  #: seconds that a plugin's hook may take for one row
-    max_attempts: int = Field(default=6, gt=0)  #: attempts of one row at errors that may be its own fault
+    embeddings: EmbeddingsConfig | None = None  #: text vectors for relations
+    timeout: float = Field(default=180.0, gt=0)  #: seconds for one attempt in total
+    first_wait: float = Field(default=0.5, gt=0)  #: seconds before the second attempt; doubles with each attempt
+    max_wait: float = Field(default=600.0, gt=0)  #: seconds; if a server asks for a longer wait, the run stops
+    max_outage: float = Field(default=900.0, gt=0)  #: seconds without any answer until the run stops
+    plugin_timeout: float = Field(default=10.0, ge=0.1)  #: seconds for a plugin's hook per row
+    max_attempts: int = Field(default=6, gt=0)  #: attempts per row after errors that the row may cause
 
     @field_validator("extra_body")
     @classmethod
     def _only_further(cls, fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
         try:
-            whole = orjson.loads(orjson.dumps(fields)) == fields  # NaN comes back as null
+            is_json = orjson.loads(orjson.dumps(fields)) == fields  # NaN comes back as null
         except (orjson.JSONEncodeError, RecursionError):
-            whole = False
-        if not whole:
-            raise ValueError("holds what strict JSON can't: NaN, an infinity, a huge number or broken text")
+            is_json = False
+        if not is_json:
+            raise ValueError("has values that strict JSON can't hold: NaN, an infinity, a huge number or broken text")
         for name in fields:
-            if name in _OF_THE_REQUEST:
-                raise ValueError(f"holds {name}, which is set outside of it")
-            if name in _ONE_WHOLE_ANSWER:
-                raise ValueError(f"holds {name}: what is asked for is one answer, in one piece")
+            if name in _REQUEST_FIELDS:
+                raise ValueError(f"has {name}, which is set outside of extra_body")
+            if name in _UNSUPPORTED_FIELDS:
+                raise ValueError(f"has {name}, but each request must get one answer, in one piece")
         return fields
 
 
 def load_config(path: Path | None, overrides: Mapping[str, object], environ: Mapping[str, str]) -> Config:
-    """The configuration from a YAML file, or else from the environment; `overrides` are the options of the command.
+    """Return the configuration from a YAML file or the environment; `overrides` are the options of the command.
 
-    An option goes before the file, and the file before the environment. Raises `ConfigError` with one line.
+    Options have precedence over the file, and the file over the environment. Raises `ConfigError` with one line.
     """
     data = _read(path) if path is not None else {}
     given = {name: value for name, value in overrides.items() if value is not None}
@@ -245,14 +244,14 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
 
 
 def read_setting(path: Path, name: str) -> object:
-    """One setting of a config as it stands there; None where it is not set. Raises `ConfigError`."""
+    """Return one setting of a config file without validation; None if it is not set. Raises `ConfigError`."""
     return _read(path).get(name)
 
 
 def _read(path: Path) -> dict[str, object]:
     read = read_yaml(path)
     if not isinstance(read, dict):
-        raise ConfigError(f"{path}: a config is a mapping of settings")
+        raise ConfigError(f"{path}: a config must be a mapping of settings")
     return dict(read)
 
 
@@ -263,10 +262,10 @@ def validate_config(
     variables: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Config:
-    """The checked configuration: `data` from the file at `path`, or made up, under the options that were `given`.
+    """Return the validated configuration: `data`, usually from the file at `path`, with `overrides`.
 
-    `variables` says by setting which variable it came from; `environ` is what `${VAR}` is read from, if anything.
-    Raises `ConfigError` with one line, which shows no value: it could be a secret.
+    `variables` has the environment variable of each setting, for messages; `environ` is where `${VAR}` is looked up, if
+    anywhere. Raises `ConfigError` with one line, which never shows a value, because it could be a secret.
     """
     where = f"{path or 'settings'}"
     if "endpoint" in data:
@@ -278,7 +277,7 @@ def validate_config(
         return Config.model_validate(settings, context=environ)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        message = _PLAINLY.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
         place = ".".join(str(part) for part in first["loc"])
         if place in overrides:
             place = f"--{place.replace('_', '-')}"

@@ -1,13 +1,13 @@
-"""Dataset plugins: the contract they keep, how they are found, and how a stranger's code is run.
+"""Dataset plugins: their contract, how they are found, and how their code is run safely.
 
-contract.py       AbstractDataset, and what the core makes of a plugin: checked queries, a checked prefix
-discovery.py      finding dataset plugins by name, and listing them
-hook_results.py   what a plugin's hooks return and what its attributes hold, checked against the contract
-image_sources.py  where a plugin's images are
-legacy.py         plugins of the first Syphus, unchanged
-loading.py        from a source file or an entry point to plugin classes, and from a class to a dataset
-prompts.py        prompt files, and how a query is rendered into the messages that go out
-rows.py           a plugin's row as a checked Query
-sandbox.py        running a stranger's code
-stable_choice.py  drawing by lot so that it comes out the same on every run and every machine, whatever else is there
+contract.py       AbstractDataset, and what the core gets from a plugin: checked queries, a checked prompt template
+discovery.py      finds dataset plugins by name, and lists them
+hook_results.py   checks the results of hooks, and attributes, against the contract
+image_sources.py  reads and checks where a plugin's images are
+legacy.py         runs plugins of the original Syphus unchanged
+loading.py        loads plugin classes from source files and entry points, and constructs datasets
+prompts.py        reads prompt files, and renders queries into messages
+rows.py           converts a plugin's row to a checked Query
+sandbox.py        runs a plugin's code: contains what it prints and raises
+stable_choice.py  a random choice that is the same in every run and on every machine
 """

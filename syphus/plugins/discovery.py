@@ -1,11 +1,11 @@
-"""Finding dataset plugins by name, and listing them.
+"""Finds dataset plugins by name, and lists them.
 
-A plugin is a class in a file of a folder that the user gives, of `./datasets` or of the shipped ones, or an entry point
-of the group `syphus.datasets` in an installed package. The environment variable SYPHUS_PLUGINS narrows the entry
-points: `none`, or their names with commas between; unset, all of them count.
+A plugin is a class in a file of a folder that the user names, of `./datasets` or of the shipped datasets, or an entry
+point of the group `syphus.datasets` in an installed package. The environment variable SYPHUS_PLUGINS limits the entry
+points: `none`, or names separated by commas; if it is unset, all are used.
 
-A file is loaded by its path under a private module name. `datasets` is the name of a well-known package as well, and
-that one stays what `import datasets` finds.
+A file is loaded by its path under a private module name, because `import datasets` must still find the well-known
+package of that name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _given: dict[str, LoadedPlugin] = {}  # classes that were given instead of a nam
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """A line of a listing. `error` is empty, or why the plugin can't be used: `change.py:7 KeyError: 'caption'`."""
+    """One line of a listing. `error` is empty or says why it can't be used: `change.py:7 KeyError: 'caption'`."""
 
     name: str
     short_name: str
@@ -48,10 +48,11 @@ class PluginInfo:
 
 
 def find_plugin(name: str, folders: Iterable[str | Path] = (), installed: str | None = None) -> LoadedPlugin:
-    """The plugin called `name`, `Class.module` or `module.Class`.
+    """Return the plugin called `name`: `Class.module` or `module.Class`.
 
-    `folders` are looked through besides `./datasets` and the shipped plugins; `installed` narrows the entry points like
-    SYPHUS_PLUGINS, and goes before it. Raises PluginError: unknown (with the names that are near), broken, there twice.
+    `folders` are searched besides `./datasets` and the shipped plugins; `installed` limits the entry points like
+    SYPHUS_PLUGINS, and has precedence. Raises `PluginError` if the plugin is unknown (with similar names), broken, or
+    found twice.
     """
     parts = _NAME.fullmatch(name)
     if name in _given:
@@ -62,8 +63,8 @@ def find_plugin(name: str, folders: Iterable[str | Path] = (), installed: str | 
             f'there is no dataset "{name}"; {_suggestion(name, _folders(folders), _installed(installed))}'
         )
     if len(found) > 1:
-        places = " and ".join(f"{plugin.name} in {plugin.path}" for plugin in found)
-        raise PluginError(f'"{name}" is there more than once: {places}. Rename one of them')
+        paths = " and ".join(f"{plugin.name} in {plugin.path}" for plugin in found)
+        raise PluginError(f'"{name}" is found more than once: {paths}. Rename one of them')
     if problem := found[0].problem():
         raise PluginError(f"{found[0].path}: {problem}")
     return found[0]
@@ -85,34 +86,33 @@ def dataset_name(dataset: str | type[AbstractDataset]) -> str:
 def list_plugins(
     folders: Iterable[str | Path] = (), installed: str | None = None, seconds: float = IMPORT_SECONDS
 ) -> list[PluginInfo]:
-    """All plugins that can be found, and with an error those that can't be used. `find_plugin` has the arguments.
+    """Return all plugins, and with an error those that can't be used. For the arguments see `find_plugin`.
 
-    Files that speak of Syphus or its base class are run, without the network, for `seconds` each at the most. A shipped
-    plugin is left out where one of the user's has its name. Raises PluginError for a folder that is not there, and for
-    nothing else.
+    Files that mention Syphus or its base class are run, without network access, for at most `seconds` each. A shipped
+    plugin is left out if one of the user's has the same name. Raises `PluginError` only if a folder does not exist.
     """
     with no_network():
         infos = [info for file in _files(_folders(folders)) for info in _listed(file, seconds)]
         infos += [info for point in _installed(installed) for info in _listed(point, seconds)]
-    own = {info.name for info in infos if not _is_shipped(Path(info.path))}
-    infos = [info for info in infos if info.name not in own or not _is_shipped(Path(info.path))]
-    places: dict[str, set[str]] = {}
+    user_names = {info.name for info in infos if not _is_shipped(Path(info.path))}
+    infos = [info for info in infos if info.name not in user_names or not _is_shipped(Path(info.path))]
+    paths: dict[str, set[str]] = {}
     for info in infos:
-        places.setdefault(info.name, set()).add(info.path)
-    return [_with_clash(info, places[info.name] - {info.path}) for info in infos]
+        paths.setdefault(info.name, set()).add(info.path)
+    return [_with_clash(info, paths[info.name] - {info.path}) for info in infos]
 
 
 def _candidates(one: str, other: str, folders: Sequence[Path], points: Sequence[EntryPoint]) -> list[LoadedPlugin]:
-    """Every plugin that either order of the two parts can mean, each once; one of the user's before a shipped one."""
+    """Return the plugins that the two parts can mean in either order; plugins of the user hide shipped ones."""
     names = {f"{one}.{other}": other, f"{other}.{one}": one}
-    every = (*_in_files(names, folders), *_in_packages(names, points))
-    found = {(plugin.name, plugin.path.resolve()): plugin for plugin in reversed(every)}
-    own = [plugin for plugin in found.values() if not _is_shipped(plugin.path)]
-    return (own or list(found.values()))[::-1]
+    candidates = (*_in_files(names, folders), *_in_packages(names, points))
+    found = {(plugin.name, plugin.path.resolve()): plugin for plugin in reversed(candidates)}
+    of_user = [plugin for plugin in found.values() if not _is_shipped(plugin.path)]
+    return (of_user or list(found.values()))[::-1]
 
 
 def _is_shipped(path: Path) -> bool:
-    """Shipped plugins give way to those of the user's with the same name."""
+    """Return whether a plugin comes with Syphus; a plugin of the user with the same name hides it."""
     return path.resolve().parent == shipped_folder("datasets").resolve()
 
 
@@ -142,7 +142,7 @@ def _in_packages(names: dict[str, str], points: Sequence[EntryPoint]) -> Iterato
 
 
 def _listed(source: Path | EntryPoint, seconds: float) -> list[PluginInfo]:
-    place = str(source) if isinstance(source, Path) else source.value
+    path = str(source) if isinstance(source, Path) else source.value
     try:
         if isinstance(source, Path):
             plugins = plugins_in(load_file(source, seconds), source.stem)
@@ -150,8 +150,8 @@ def _listed(source: Path | EntryPoint, seconds: float) -> list[PluginInfo]:
             plugins = load_entry_point(source, seconds)
     except PluginError as error:
         names = _class_names(source) if isinstance(source, Path) else []
-        return [PluginInfo(name, "", "", place, str(error)) for name in names or [place]]
-    return [PluginInfo(each.name, each.cls.short_name, each.cls.description, place, each.problem()) for each in plugins]
+        return [PluginInfo(name, "", "", path, str(error)) for name in names or [path]]
+    return [PluginInfo(each.name, each.cls.short_name, each.cls.description, path, each.problem()) for each in plugins]
 
 
 def _with_clash(info: PluginInfo, others: set[str]) -> PluginInfo:
@@ -159,7 +159,7 @@ def _with_clash(info: PluginInfo, others: set[str]) -> PluginInfo:
 
 
 def _folders(folders: Iterable[str | Path]) -> list[Path]:
-    """The user's folders, ./datasets and the shipped one, each once."""
+    """Return the user's folders, ./datasets and the shipped folder, without duplicates."""
     own = [Path(folder) for folder in folders]
     for folder in own:
         if not folder.is_dir():
@@ -169,18 +169,18 @@ def _folders(folders: Iterable[str | Path]) -> list[Path]:
 
 
 def _files(folders: Iterable[Path]) -> Iterator[Path]:
-    """The source files that could hold a plugin. A `./datasets` of other scripts is not run for a listing."""
+    """Yield the source files that may hold a plugin. Other scripts in `./datasets` are not run for a listing."""
     for folder in folders:
         for file in sorted(folder.glob("*.py")):
-            if not file.name.startswith("_") and _speaks_of_syphus(file):
+            if not file.name.startswith("_") and _mentions_syphus(file):
                 yield file
 
 
-def _speaks_of_syphus(file: Path) -> bool:
+def _mentions_syphus(file: Path) -> bool:
     try:
         source = file.read_bytes()
     except OSError:
-        return True  # it is listed with this error
+        return True  # listed with this error
     return any(mark in source for mark in _MARKS)
 
 
@@ -211,5 +211,5 @@ def _class_names(file: Path) -> list[str]:
 
 
 def _may_be_a_dataset(node: ast.ClassDef) -> bool:
-    """Whether a class inherits from more than what makes tuples and the like."""
+    """Return whether a class has a base class other than those of tuples, enums and the like."""
     return any(ast.unparse(base).rpartition(".")[2] not in _NO_DATASETS for base in node.bases)

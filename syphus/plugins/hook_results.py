@@ -1,6 +1,6 @@
-"""What a plugin's hooks return and what its attributes hold, checked against the contract.
+"""Checks the results of a plugin's hooks, and its attributes, against the contract.
 
-The functions take the name of the hook for the error message, and the value. They raise `TypeError` or `ValueError`.
+The functions take a hook's name, for the error message, and its result. They raise `TypeError` or `ValueError`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 def checked(hook: str, value: object, kind: type[T]) -> T:
-    """A value of the type that the contract names."""
+    """Return the value if it has the type that the contract requires."""
     if not isinstance(value, kind):
         raise TypeError(f"{hook} must return {kind.__name__}, it returned {type(value).__name__}")
     return value
 
 
 def checked_text(hook: str, value: object) -> str:
-    """Text, which has to fit into JSON."""
+    """Return the value if it is text that JSON can hold."""
     text = checked(hook, value, str)
     if problem := text_problem(text):
         raise ValueError(f"{hook} returned text that {problem}")
@@ -31,12 +31,12 @@ def checked_text(hook: str, value: object) -> str:
 
 
 def checked_texts(hook: str, values: object) -> tuple[str, ...]:
-    """A list of such texts."""
+    """Return the values if they are a list of texts that JSON can hold."""
     return tuple(checked_text(hook, value) for value in _listed(hook, values))
 
 
 def checked_numbers(hook: str, values: object, highest: int) -> tuple[int, ...]:
-    """A list of numbers from 1 to `highest`."""
+    """Return the values if they are a list of numbers from 1 to `highest`."""
     numbers = tuple(checked(hook, value, int) for value in _listed(hook, values))
     if any(not 1 <= number <= highest for number in numbers):
         raise ValueError(f"{hook} must return numbers from 1 to {highest}, it returned {list(numbers)}")
@@ -50,10 +50,10 @@ def _listed(hook: str, values: object) -> Sequence[object]:
 
 
 def find_bad_attribute(dataset: AbstractDataset) -> str:
-    """What is wrong with the lists among a dataset's attributes, or ""."""
+    """Return what is wrong with the lists among a dataset's attributes, or ""."""
     kinds: dict[str, tuple[type, ...]] = {"rules": (Repair, Reject, Check), "without_rules": (str,)}
     if dataset.heuristics != ():
-        from syphus.answers.scoring.candidates import Heuristic  # hardly a plugin has one
+        from syphus.answers.scoring.candidates import Heuristic  # imported here because few plugins have one
 
         kinds["heuristics"] = (Heuristic,)
     return next(filter(None, (_misdeclared(name, getattr(dataset, name), each) for name, each in kinds.items())), "")
@@ -61,9 +61,9 @@ def find_bad_attribute(dataset: AbstractDataset) -> str:
 
 def _misdeclared(name: str, values: object, kinds: tuple[type, ...]) -> str:
     if not isinstance(values, (list, tuple)):
-        comma = "; a tuple of one has a comma behind it" if isinstance(values, kinds) else ""
+        comma = "; a tuple of one needs a comma after it" if isinstance(values, kinds) else ""
         return f"{name} must be a list or tuple, it is {type(values).__name__}{comma}"
-    wrong = next((place for place, each in enumerate(values) if not isinstance(each, kinds)), None)
+    wrong = next((index for index, each in enumerate(values) if not isinstance(each, kinds)), None)
     if wrong is None:
         return ""
     wanted = " or ".join(kind.__name__ for kind in kinds)

@@ -1,7 +1,7 @@
-"""Plugins of the first Syphus, unchanged: what they import, how they are constructed, what they can be asked.
+"""Runs plugins of the original Syphus unchanged: their imports, their constructor, their attributes.
 
-They say `from abstract_dataset import AbstractDataset` and get LegacyDataset. What the first Syphus loaded in the
-constructor is loaded here when it is first looked at, so that a plugin without a prompt can go through a cold start.
+Their `from abstract_dataset import AbstractDataset` gets `LegacyDataset`. What the original loaded in the constructor
+is loaded here on first use, so that a plugin without a prompt can go through a cold start.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from pathlib import Path
 from types import ModuleType
 
 from syphus.plugins.contract import AbstractDataset, check_rows, plugin_name, plugin_root, prompt_file, resolve_path
-from syphus.plugins.prompts import ENDINGS, read_prompt, to_prompt_template
+from syphus.plugins.prompts import SUFFIXES, read_prompt, to_prompt_template
 from syphus.types import PromptTemplate
 
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
 class LegacyDataset(AbstractDataset):
-    """`abstract_dataset.AbstractDataset`: the whole input in a list, the prompt as JSON or as a Python module.
+    """The original `AbstractDataset`: the whole input is a list, the prompt is JSON or a Python module.
 
-    A plugin may write `_load_prompt`, as in the code of the first Syphus, or `_load_prefix`, as in its documents.
+    A plugin may implement `_load_prompt`, as in the original's code, or `_load_prefix`, as in its documentation.
     """
 
     _prompt_name = ""
@@ -39,13 +39,13 @@ class LegacyDataset(AbstractDataset):
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
-        if isinstance(vars(cls).get("prompt"), str):  # the name of a prompt file, as plugins have it today
+        if isinstance(vars(cls).get("prompt"), str):  # the name of a prompt file, as in current plugins
             cls._prompt_name = vars(cls)["prompt"]
             del cls.prompt
 
     @cached_property
-    def prompt(self) -> Mapping[str, object]:  # type: ignore[override]  # the first Syphus called the loaded prompt so
-        """The prompt: `system_message` and `in_context`, its contents rendered."""
+    def prompt(self) -> Mapping[str, object]:  # type: ignore[override]  # the original's name for the loaded prompt
+        """The prompt: `system_message` and `in_context` with rendered contents."""
         plugin = type(self)
         name = self._prompt_name or plugin.__module__.rpartition(".")[2]
         reads = plugin._load_prompt is LegacyDataset._load_prompt and plugin._load_prefix is LegacyDataset._load_prefix
@@ -53,7 +53,7 @@ class LegacyDataset(AbstractDataset):
 
     @cached_property
     def query_inputs(self) -> list[object]:
-        """The rows as the plugin gives them."""
+        """The rows as the plugin returns them."""
         return self._read_inputs(self.query_inputs_path)
 
     def _read_prompt(self, path: str) -> Mapping[str, object]:
@@ -61,7 +61,7 @@ class LegacyDataset(AbstractDataset):
             return self._load_prefix(path)
 
     def _read_inputs(self, path: str) -> list[object]:
-        """A plugin that shuffles does it alike on every run."""
+        """Read the rows with a fixed seed, so that a plugin that shuffles gives the same order in every run."""
         with legacy_modules(plugin_root(self)), _seeded():
             return list(check_rows(self, self._load_query_inputs(path)))
 
@@ -69,10 +69,10 @@ class LegacyDataset(AbstractDataset):
         return self._load_prompt(path)
 
     def _load_prompt(self, path: str) -> Mapping[str, object]:
-        """Reads a prompt file, or a module's `system_message` and `in_context`; a module is a file or a dotted name."""
+        """Read a prompt file, or `system_message` and `in_context` of a module, given as a file or a dotted name."""
         if path.endswith(".py"):
             data: Mapping[str, object] = _of_module(runpy.run_path(path))
-        elif _DOTTED.fullmatch(path) and not path.endswith(ENDINGS):
+        elif _DOTTED.fullmatch(path) and not path.endswith(SUFFIXES):
             data = _of_module(vars(importlib.import_module(path)))
         else:
             data = read_prompt(path)
@@ -107,9 +107,9 @@ class LegacyDataset(AbstractDataset):
 
 @contextmanager
 def legacy_modules(folder: Path) -> Iterator[None]:
-    """While it lasts, `abstract_dataset` is LegacyDataset's module, and `prompts` the one here or in `folder`.
+    """Within the block, `abstract_dataset` is our module, and `prompts` has the modules here and in `folder`.
 
-    Before and after, modules of these names are whatever they are to everybody else.
+    Other modules of these names are restored afterwards.
     """
     abstract_dataset, prompts = ModuleType("abstract_dataset"), ModuleType("prompts")
     vars(abstract_dataset)["AbstractDataset"] = LegacyDataset
@@ -144,9 +144,9 @@ def _of_module(names: Mapping[str, object]) -> dict[str, object]:
 
 
 def _renamed(rows: list[object]) -> Iterator[object]:
-    """Gives a row whose id was there before an id of its own: `<id>_<hash of the text>`; if that is taken, `_2`, `_3`.
+    """Give rows with a repeated id the id `<id>_<hash of the text>`, and if that is taken, add `_2`, `_3`.
 
-    The lists of the first Syphus repeat ids (one line a moment, one record an annotator); nothing looked at them.
+    Inputs of the original repeat ids (one line per moment, one record per annotator), and it ignored them.
     """
     taken: set[str] = set()
     for row in rows:

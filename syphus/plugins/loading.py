@@ -1,4 +1,4 @@
-"""From a source file or an entry point to plugin classes, and from a class to a dataset."""
+"""Loads plugin classes from source files and entry points, and constructs datasets from them."""
 
 from __future__ import annotations
 
@@ -23,48 +23,47 @@ from syphus.errors import PluginError, UsageError
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.hook_results import find_bad_attribute
 from syphus.plugins.legacy import LegacyDataset, legacy_modules
-from syphus.plugins.prompts import ENDINGS
+from syphus.plugins.prompts import SUFFIXES
 from syphus.plugins.sandbox import PluginCode, exception_as_line, time_limit
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-IMPORT_SECONDS = 60.0  #: that a plugin's file, with all that it imports, may take
+IMPORT_SECONDS = 60.0  #: time limit for a plugin's file with everything it imports
 
-_loading = threading.RLock()  # a module is in sys.modules before it is whole
+_loading = threading.RLock()  # a module is in sys.modules before it is fully loaded
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedPlugin:
-    """The class of a plugin. `name` is what `--name` takes, `path` its source file."""
+    """The class of a plugin, its name for `--name`, and its source file."""
 
     name: str
     cls: type[AbstractDataset]
     path: Path
 
     def create(self, prompt_path: str | Path = "", query_inputs_path: str | Path = "") -> AbstractDataset:
-        """Constructs the dataset. The paths are the user's, relative to the current folder; "" leaves it to the plugin.
+        """Construct the dataset. Paths are relative to the current folder; "" means the plugin's default.
 
-        Raises PluginError with the plugin's own line when its constructor fails, or for an attribute that is not as the
-        contract has it.
+        Raises `PluginError` if the constructor fails, with the plugin's line, or if an attribute breaks the contract.
         """
-        paths = _of_user(str(prompt_path), (*ENDINGS, ".py")), _of_user(str(query_inputs_path), ("",))
+        paths = _of_user(str(prompt_path), (*SUFFIXES, ".py")), _of_user(str(query_inputs_path), ("",))
         dataset = PluginCode(self.name, {str(self.path)}).run(self._construct, *paths)
         if problem := find_bad_attribute(dataset):
             raise PluginError(f"{self.name}: {problem}")
         return dataset
 
     def problem(self) -> str:
-        """Why it can't be constructed, or ""."""
+        """Return why it can't be constructed, or ""."""
         return f"{self.name} does not implement _load_query_inputs" if inspect.isabstract(self.cls) else ""
 
     def digest(self) -> str:
-        """16 hex digits that change with the source file."""
+        """Return 16 hex digits that change with the source file."""
         return blake2b(self.path.read_bytes(), digest_size=8).hexdigest()
 
     def _construct(self, prompt_path: str, query_inputs_path: str) -> AbstractDataset:
-        """Gives the constructor what it takes: by name, or in the order of the first Syphus, where the names vary."""
+        """Pass the constructor what it takes: by name, or for legacy plugins by order, because their names vary."""
         given = {"name": self.cls.__name__, "prompt_path": prompt_path, "query_inputs_path": query_inputs_path}
         takes = [each for each in inspect.signature(self.cls).parameters.values() if each.kind not in _VARIADIC]
         legacy = issubclass(self.cls, LegacyDataset)
@@ -84,9 +83,10 @@ class LoadedPlugin:
 
 
 def load_file(path: Path, seconds: float = IMPORT_SECONDS) -> ModuleType:
-    """The module of a plugin's source file, which is run once in a process, and anew when it was edited.
+    """Return the module of a plugin's source file, which runs once per process, and again if it was edited.
 
-    Raises PluginError, a short one: `your_dataset.py:7 KeyError: 'caption'`; also where it takes more than `seconds`.
+    Raises `PluginError` with a short message (`your_dataset.py:7 KeyError: 'caption'`), also if it takes longer than
+    `seconds`.
     """
     path = path.resolve()
     source = path.read_bytes() if path.is_file() else b""
@@ -100,21 +100,21 @@ def load_file(path: Path, seconds: float = IMPORT_SECONDS) -> ModuleType:
 
 
 def plugins_in(module: ModuleType, stem: str) -> list[LoadedPlugin]:
-    """The plugins that a module defines itself, in their order; base classes for others in the module don't count."""
+    """Return the plugins that a module defines itself, in their order; base classes within the module don't count."""
     own = [each for each in vars(module).values() if _is_dataset(each) and each.__module__ == module.__name__]
-    plugins = [each for each in dict.fromkeys(own) if not (inspect.isabstract(each) and _has_heirs(each, own))]
+    plugins = [each for each in dict.fromkeys(own) if not (inspect.isabstract(each) and _has_subclass(each, own))]
     return [LoadedPlugin(f"{each.__name__}.{stem}", each, Path(module.__file__ or stem)) for each in plugins]
 
 
 def load_entry_point(point: EntryPoint, seconds: float = IMPORT_SECONDS) -> list[LoadedPlugin]:
-    """The plugins that an installed package offers, as a class or a module. Raises PluginError as `load_file` does."""
+    """Return the plugins of an entry point, which is a class or a module. Raises `PluginError` like `load_file`."""
     with time_limit(seconds):
         offered: object = _load(PluginCode(point.value, ()), point.load)
     stem = point.module.rpartition(".")[2]
     if isinstance(offered, ModuleType):
         return plugins_in(offered, stem)
     if not _is_dataset(offered):
-        raise PluginError(f"{point.value} is no AbstractDataset")
+        raise PluginError(f"{point.value} is not an AbstractDataset")
     return [LoadedPlugin(f"{offered.__name__}.{stem}", offered, Path(inspect.getfile(offered)))]
 
 
@@ -150,7 +150,7 @@ def _typed_sources() -> TemporaryDirectory[str]:
 
 
 class _Loader(SourceFileLoader):
-    """Always compiles: no `__pycache__` in the user's folder, and no stale one."""
+    """Always compiles: writes no `__pycache__` into the user's folder, and reads no stale one."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -160,7 +160,7 @@ class _Loader(SourceFileLoader):
 def _execute(name: str, path: Path) -> None:
     loader = _Loader(name, str(path))
     spec = spec_from_loader(name, loader)
-    assert spec is not None  # a file loader always gives one
+    assert spec is not None  # a file loader always has one
     module = module_from_spec(spec)
     legacy = b"abstract_dataset" in path.read_bytes()
     sys.modules[name] = module
@@ -184,10 +184,10 @@ def _is_dataset(value: object) -> TypeGuard[type[AbstractDataset]]:
     return isinstance(value, type) and issubclass(value, AbstractDataset)
 
 
-def _has_heirs(base: type, classes: Iterable[type]) -> bool:
+def _has_subclass(base: type, classes: Iterable[type]) -> bool:
     return any(issubclass(each, base) and each is not base for each in classes)
 
 
 def _of_user(path: str, endings: tuple[str, ...]) -> str:
-    """The path as it is; absolute if nothing is there, so that it is never looked for beside the plugin."""
+    """Return the path, made absolute if it does not exist, so that it is never looked for beside the plugin."""
     return str(Path(path).absolute()) if path and path.endswith(endings) and not Path(path).exists() else path

@@ -1,4 +1,4 @@
-"""Prompt files, and how a query is rendered into the messages that go out.
+"""Reads prompt files, and renders a query into the messages of a request.
 
 A prompt file is YAML or JSON, data only:
 
@@ -13,10 +13,11 @@ A prompt file is YAML or JSON, data only:
             answer: A person.
 
 A user turn may have `images`, a list of files; relative paths start at the folder of the prompt file.
-An assistant turn is text, or a list. Pairs of question and answer, by any of the keys that JSON answers may have, are
-rendered exactly as `parse_pairs` reads them, so that the model is taught what is parsed; objects with other keys, which
-must be the same in the whole turn, line by line as `key: text`, with a blank line between objects. What is written is
-sent: nothing is stripped, and nothing in it is ever taken for a template.
+
+An assistant turn is text or a list of objects. Pairs of question and answer, with any of the keys that JSON answers may
+have, are rendered exactly as `parse_pairs` reads them, so that the model learns the format that is parsed. Objects with
+other keys, which must be the same in the whole turn, become lines `key: text` with a blank line between objects.
+Everything is sent as written: nothing is stripped, and nothing is treated as a template.
 """
 
 from __future__ import annotations
@@ -33,39 +34,39 @@ from syphus.io.text_files import read_text, text_problem
 from syphus.io.yaml_files import MAX_BYTES, read_yaml
 from syphus.types import Message, Pair, PromptImage, PromptTemplate
 
-ENDINGS = (".yaml", ".yml", ".json")
+SUFFIXES = (".yaml", ".yml", ".json")
 
 _log = logging.getLogger(__name__)
 
 
 def find_prompt(name: str, folders: Iterable[Path]) -> Path:
-    """The prompt file `name` plus one of ENDINGS, from the first of `folders` that has one. Raises PromptError."""
-    looked = list({folder.resolve(): folder for folder in reversed(list(folders))}.values())[::-1]
-    for folder in looked:
-        for ending in ENDINGS:
-            if (folder / f"{name}{ending}").is_file():
-                return folder / f"{name}{ending}"
-    where = ", ".join(map(str, looked))
+    """Return the file `name` plus one of SUFFIXES from the first of `folders` that has one. Raises `PromptError`."""
+    searched = list({folder.resolve(): folder for folder in reversed(list(folders))}.values())[::-1]
+    for folder in searched:
+        for suffix in SUFFIXES:
+            if (folder / f"{name}{suffix}").is_file():
+                return folder / f"{name}{suffix}"
+    where = ", ".join(map(str, searched))
     raise PromptError(f"no prompt file {name}.yaml (or .json) in {where}; write one, or name one with --prompt_path")
 
 
 def read_prompt(path: str | Path) -> Mapping[str, object]:
-    """The object in a prompt file, not yet checked; see `to_prefix`. Raises PromptError with file, line and column."""
-    ending = Path(path).suffix.lower()
-    if ending not in ENDINGS:
-        raise PromptError(f"{path}: a prompt file ends in {', '.join(ENDINGS)}")
-    data = _read_json(path) if ending == ".json" else read_yaml(path, PromptError)
+    """Return the unchecked object in a prompt file, for `to_prompt_template`. Raises `PromptError` with the line."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise PromptError(f"{path}: a prompt file ends in {', '.join(SUFFIXES)}")
+    data = _read_json(path) if suffix == ".json" else read_yaml(path, PromptError)
     if not isinstance(data, dict):
         raise PromptError(f'{path}: a prompt is an object with "system_message" and "in_context"')
     return data
 
 
 def to_prompt_template(data: object, where: str, *, lenient: bool = False, folder: Path = Path()) -> PromptTemplate:
-    """The prefix that `data` describes: `{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`.
+    """Return the checked template for `{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`.
 
-    `in_context` may be left out. `folder` is where relative paths of images start; nobody has looked at these yet.
-    Raises PromptError, which begins with `where` and names the turn. `lenient` is for prompts of the first Syphus:
-    unknown keys and assistant turns that nobody asked for are warned of, not refused.
+    `in_context` is optional. Relative paths of images start at `folder`; the images are not inspected yet. Raises
+    `PromptError`, which begins with `where` and names the turn. `lenient` is for prompts of the original Syphus:
+    unknown keys and assistant turns without a question cause warnings instead of errors.
     """
     if not isinstance(data, Mapping):
         raise PromptError(f'{where}: a prompt is an object with "system_message" and "in_context"')
@@ -79,16 +80,16 @@ def to_prompt_template(data: object, where: str, *, lenient: bool = False, folde
 
 
 def render_messages(prefix: PromptTemplate, user_text: str, images: Sequence[PromptImage] = ()) -> list[Message]:
-    """The messages of one request. An empty system message is left out. The dicts are shared: don't change them."""
+    """Return the messages of a request, without an empty system message. The dicts are shared: don't change them."""
     system = [Message(role="system", content=prefix.system_message)] if prefix.system_message else []
-    asked = Message(role="user", content=user_text)
+    user_turn = Message(role="user", content=user_text)
     if images:
-        asked["images"] = images
-    return [*system, *prefix.in_context, asked]
+        user_turn["images"] = images
+    return [*system, *prefix.in_context, user_turn]
 
 
 def turns_as_json(prefix: PromptTemplate) -> list[dict[str, object]]:
-    """The in-context examples as JSON values, an image as the hash of its content, wherever it is."""
+    """Return the in-context examples as JSON values, with each image as the hash of its content."""
     return [
         {**turn, "images": [image.digest for image in turn["images"]]} if "images" in turn else {**turn}
         for turn in prefix.in_context
@@ -96,7 +97,7 @@ def turns_as_json(prefix: PromptTemplate) -> list[dict[str, object]]:
 
 
 def prompt_digest(prefix: PromptTemplate) -> str:
-    """16 hex digits that change with every character of the prefix, and with its images."""
+    """Return 16 hex digits that change with every character of the template, and with its images."""
     canonical = json.dumps([prefix.system_message, turns_as_json(prefix)], ensure_ascii=False, sort_keys=True)
     return blake2b(canonical.encode(), digest_size=8).hexdigest()
 
@@ -104,9 +105,9 @@ def prompt_digest(prefix: PromptTemplate) -> str:
 def _read_json(path: str | Path) -> object:
     def strict(items: list[tuple[str, object]]) -> dict[str, object]:
         keys = [key for key, _ in items]
-        double = next((key for key in keys if keys.count(key) > 1), None)
-        if double is not None:
-            raise PromptError(f'{path}: duplicate key "{double}"')
+        duplicate = next((key for key in keys if keys.count(key) > 1), None)
+        if duplicate is not None:
+            raise PromptError(f'{path}: duplicate key "{duplicate}"')
         return dict(items)
 
     try:
@@ -161,7 +162,7 @@ def _text(text: object, where: str) -> str:
 
 
 def _render(objects: list[object], where: str) -> str:
-    """A list of objects as the text of an assistant turn."""
+    """Render a list of objects as the text of an assistant turn."""
     items: list[dict[str, str]] = []
     for number, item in enumerate(objects, 1):
         if not isinstance(item, Mapping) or not item:
@@ -175,7 +176,7 @@ def _render(objects: list[object], where: str) -> str:
 
 
 def _check_item(item: Mapping[str, str], first: Mapping[str, str], where: str) -> None:
-    """A key that is mistyped would go out as it is, and show the model a form that nobody reads."""
+    """Check the keys: a mistyped key would be sent, and teach the model a format that no parser reads."""
     keys, expected = ({key.casefold() for key in each} for each in (item, first))
     if keys != expected:
         raise PromptError(f"{where} has the keys {', '.join(item)}, item 1 has {', '.join(first)}: all must be alike")
@@ -195,17 +196,17 @@ def _as_pair(item: Mapping[str, str]) -> Pair | None:
 
 
 def _check_order(messages: Sequence[Message], where: str, lenient: bool) -> None:
-    """Users and assistants take turns, a user first and an assistant last."""
-    before = "assistant"
+    """Check that user and assistant take turns, with a user turn first and an assistant turn last."""
+    previous = "assistant"
     for number, message in enumerate(messages, 1):
         role = message["role"]
-        if role == before and not (lenient and role == "assistant"):
+        if role == previous and not (lenient and role == "assistant"):
             wanted = "user" if role == "assistant" else "assistant"
             raise PromptError(
                 f"{where}: turn {number} is a second {role} turn; a turn of the {wanted} is missing before it"
             )
-        if role == before:
-            _log.warning("%s: turn %d: nobody asked for this assistant turn (a key written twice?)", where, number)
-        before = role
-    if before == "user":
+        if role == previous:
+            _log.warning("%s: turn %d: an assistant turn without a question (a duplicate key?)", where, number)
+        previous = role
+    if previous == "user":
         raise PromptError(f"{where}: turn {len(messages)} is not answered; the last turn must be the assistant's")

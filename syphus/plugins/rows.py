@@ -1,4 +1,4 @@
-"""A plugin's row, which is a stranger's dict, as a checked Query. Nothing is normalised, and nothing stays shared."""
+"""Converts a plugin's row, an untrusted dict, to a checked Query. It normalises nothing, and copies what is mutable."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ _KEYS = frozenset({"id", "sentences", "image_ids", "images", "meta", "pairs"})
 
 
 def to_query(row: object) -> Query:
-    """The query that a row describes; see `AbstractDataset._load_query_inputs`.
+    """Return the query for a row; see `AbstractDataset._load_query_inputs`.
 
-    Raises PluginError for a row of the wrong form and InputError for text that can't be used; both say what, not where.
+    Raises `PluginError` for a row of the wrong form and `InputError` for unusable text; both name the problem, but not
+    its position.
     """
-    if not isinstance(row, dict) and not isinstance(row, Mapping):  # the first of them is the quick one
+    if not isinstance(row, dict) and not isinstance(row, Mapping):  # the first check is the fast one
         raise PluginError(f"a row must be a dict, this is {type(row).__name__}")
     if not row.keys() <= _KEYS:
         _refuse_keys(row)
@@ -74,11 +75,11 @@ def _image_ids(value: object) -> tuple[str, ...]:
 def _images(value: object) -> tuple[PromptImage, ...]:
     if not isinstance(value, (list, tuple)):
         raise PluginError(f'"images" must be a list, this is {type(value).__name__}')
-    return tuple(map(_picture, value))
+    return tuple(map(_image, value))
 
 
-def _picture(value: object) -> PromptImage:
-    """An image by its path, its bytes, or its id."""
+def _image(value: object) -> PromptImage:
+    """Return an image, given as a path, bytes, or an id."""
     if isinstance(value, (bytes, bytearray, memoryview)) and len(value):
         return PromptImage(data=bytes(value))
     if isinstance(value, os.PathLike):
@@ -110,12 +111,12 @@ def _meta(value: object) -> dict[str, object]:
 
 
 def _json(value: object) -> object:
-    """A copy of a JSON value."""
+    """Return a copy of a JSON value."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
-            raise PluginError(f'"meta" holds {value:.3e}, a whole number that many JSON readers spoil; make it text')
+            raise PluginError(f'"meta" holds {value:.3e}, a whole number that many JSON readers corrupt; make it text')
         return value
     if isinstance(value, str):
         return _clean(value, "meta")
@@ -135,7 +136,7 @@ def _key(key: object) -> str:
 
 
 def _clean(text: str, key: str) -> str:
-    if text.isascii() and "\0" not in text:  # nearly always, and twice as fast
+    if text.isascii() and "\0" not in text:  # almost always true, and twice as fast
         return text
     if problem := text_problem(text):
         raise InputError(f'"{key}" {problem}')
@@ -145,7 +146,7 @@ def _clean(text: str, key: str) -> str:
 def _refuse_keys(row: Mapping[object, object]) -> NoReturn:
     unknown = ", ".join(sorted(f'"{key}"' for key in row if key not in _KEYS))
     raise PluginError(
-        f"unknown key {unknown}; a row has id, sentences, image_ids, images, meta and pairs; other things go into meta"
+        f"unknown key {unknown}; a row has id, sentences, image_ids, images, meta and pairs; put other things into meta"
     )
 
 

@@ -1,4 +1,4 @@
-"""Running a stranger's code: what a plugin prints, raises or exits with never reaches the core as it is."""
+"""Runs a plugin's code: contains what it prints and raises, and limits its time and its network access."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from syphus.errors import InputError, PluginError, SyphusError, UsageError
 from syphus.io.json_stream import open_readers, position, position_of_failure
 from syphus.io.text_files import Position
-
-if TYPE_CHECKING:
-    pass
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,10 +26,10 @@ _offline: ContextVar[bool] = ContextVar("offline", default=False)
 
 
 class PluginCode:
-    """The code of one plugin, called `name` in messages; `files` are the source files that are the plugin's own.
+    """The code of one plugin, called `name` in messages; `files` are the plugin's own source files.
 
-    It runs in a `contextvars` context of its own, so that the record one plugin is at is never taken for another's.
-    `row` is the number of the row under way, from 1, or 0.
+    It runs in its own `contextvars` context, so that the current records of two plugins are never mixed up. `row` is
+    the number of the current row, from 1, or 0.
     """
 
     def __init__(self, name: str, files: Collection[str]) -> None:
@@ -43,10 +40,10 @@ class PluginCode:
         self._context.run(open_readers.set, (None,))
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls `function`. What it prints goes to stderr, and the current folder is again what it was.
+        """Call `function`. Its output goes to stderr, and the current folder is restored afterwards.
 
-        What it raises, SystemExit too, becomes one line with the traceback as its cause: an InputError if a record was
-        in use, otherwise a PluginError. Errors of Syphus itself pass.
+        Any exception, even `SystemExit`, becomes an error of one line with the traceback as its cause: `InputError` if
+        a record was in use, otherwise `PluginError`. Errors of Syphus itself are passed on.
         """
         before = self._context.get(open_readers)
         try:
@@ -56,34 +53,34 @@ class PluginCode:
             self._context.run(traceback.clear_frames, error.__traceback__)
             raise
         except (Exception, SystemExit) as error:
-            told = self._told(error, self._context.run(position_of_failure, before))
-            self._context.run(traceback.clear_frames, error.__traceback__)  # they may hold open files, and gigabytes
-            raise told from error
+            one_line_error = self._as_one_line(error, self._context.run(position_of_failure, before))
+            self._context.run(traceback.clear_frames, error.__traceback__)  # frames may hold open files and gigabytes
+            raise one_line_error from error
 
     def location(self) -> str:
-        """The record under way, if a reader knows it, or else the plugin and the number of the row."""
-        return self._place(self._context.run(position))
+        """Return the current record if a reader knows it, or else the plugin and the number of the row."""
+        return self._location(self._context.run(position))
 
     def raising_line(self, error: BaseException) -> str:
-        """`file.py:line`: the plugin's own line that raised."""
+        """Return `file.py:line`: the plugin's own line that raised."""
         if isinstance(error, SyntaxError) and error.filename and error.filename in self._files:
             return f"{Path(error.filename).name}:{error.lineno}"
         frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-        readable = [place for place in frames if not place[0].startswith("<")] or [("unknown", 0)]
-        own = [place for place in frames if place[0] in self._files] or readable
+        readable = [frame for frame in frames if not frame[0].startswith("<")] or [("unknown", 0)]
+        own = [frame for frame in frames if frame[0] in self._files] or readable
         file, line = own[-1]
         return f"{Path(file).name}:{line}"
 
-    def _told(self, error: BaseException, record: Position | None) -> UsageError:
-        told = f"{self._place(record)}: {exception_as_line(error)} ({self.raising_line(error)})"
-        return InputError(told, record.record) if record else PluginError(told)
+    def _as_one_line(self, error: BaseException, record: Position | None) -> UsageError:
+        message = f"{self._location(record)}: {exception_as_line(error)} ({self.raising_line(error)})"
+        return InputError(message, record.record) if record else PluginError(message)
 
-    def _place(self, record: Position | None) -> str:
+    def _location(self, record: Position | None) -> str:
         return str(record or self.name) + (f": row {self.row}" if self.row and not record else "")
 
 
 class _ToStderr:
-    """What is printed goes to stderr while any thread is in here: the first sets it so, the last one puts it back."""
+    """Redirects stdout to stderr while any thread is inside: the first redirects it, the last restores it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -106,8 +103,8 @@ class _ToStderr:
 _printing = _ToStderr()
 
 
-class _same_folder:  # noqa: N801 - it is used like a function; contextlib's would cost more than what it guards
-    """Paths of the run are relative to the current folder: a plugin that changes it must not move the output."""
+class _same_folder:  # noqa: N801 - used like a function; one of contextlib would cost more than the code that it guards
+    """Restores the current folder: paths of the run are relative to it, so a plugin must not move the output."""
 
     __slots__ = ("_folder",)
 
@@ -127,15 +124,15 @@ def _current_folder() -> str:
 
 
 def exception_as_line(error: BaseException) -> str:
-    """`KeyError: 'caption'`: an exception as one short line."""
-    told = error.msg if isinstance(error, SyntaxError) else str(error)
-    text = " ".join(told.split())
+    """Return an exception as one short line, such as `KeyError: 'caption'`."""
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = " ".join(message.split())
     return f"{type(error).__name__}: {text:.300}" if text else type(error).__name__
 
 
 @contextmanager
 def no_network() -> Iterator[None]:
-    """While it lasts, code of this thread that connects or looks up a host gets an OSError."""
+    """Within the block, code of this thread that connects or looks up a host gets an `OSError`."""
     _watch_network()
     token = _offline.set(True)
     try:
@@ -151,18 +148,18 @@ def _watch_network() -> None:
 
 def _refuse_network(event: str, _: tuple[object, ...]) -> None:
     if event in _NETWORK and _offline.get():
-        raise OSError("plugins are loaded for a listing without the network")
+        raise OSError("plugins have no network access while they are listed")
 
 
 class PluginTimeoutError(Exception):
-    """Raised into a plugin's code by `time_limit`."""
+    """Raised in a plugin's code by `time_limit`."""
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Interrupts Python code that runs longer, with a PluginTimeoutError raised inside of it.
+    """Interrupt Python code that runs longer by raising a `PluginTimeoutError` in it.
 
-    A signal does it, so there is no limit off the main thread, nor where there are no such signals (Windows).
+    This uses a signal, so there is no limit outside the main thread, nor on systems without such signals (Windows).
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
@@ -181,4 +178,4 @@ def _expect_alarms() -> None:
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - the signature of signal handlers
-    raise PluginTimeoutError("it took too long, and was interrupted")
+    raise PluginTimeoutError("it took too long and was interrupted")

@@ -1,4 +1,4 @@
-"""Drawing by lot so that it comes out the same on every run and every machine, whatever else is there."""
+"""A random choice that is the same in every run and on every machine."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ T = TypeVar("T")
 
 
 def choose_stably(options: Sequence[T], count: int, key: str) -> list[T]:
-    """`count` of the options (all, where there are fewer), in an order that follows from `key` alone.
+    """Return `count` of the options (or all, if there are fewer) in a random order that depends on `key` alone.
 
-    An option's place in the order depends on the key and on what the option is, so that one that is added or taken away
-    leaves the others in their order.
+    The rank of an option depends only on the key and on the option itself, so adding or removing an option keeps the
+    others in their order.
     """
-    seen: dict[str, int] = {}
+    repeats: dict[str, int] = {}
     ranked = []
-    for place, option in enumerate(options):
+    for index, option in enumerate(options):
         text = str(option)
-        seen[text] = seen.get(text, 0) + 1
-        rank = blake2b(f"{key}\0{text}\0{seen[text]}".encode(errors="surrogatepass"), digest_size=8).digest()
-        ranked.append((rank, place))
-    return [options[place] for _, place in sorted(ranked)[:count]]
+        repeats[text] = repeats.get(text, 0) + 1
+        rank = blake2b(f"{key}\0{text}\0{repeats[text]}".encode(errors="surrogatepass"), digest_size=8).digest()
+        ranked.append((rank, index))
+    return [options[index] for _, index in sorted(ranked)[:count]]

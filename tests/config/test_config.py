@@ -172,20 +172,20 @@ def test_the_option_for_the_model_names_the_deployment(given: dict[str, str], de
         ({}, "No endpoint is configured. Set OPENAI_API_KEY (and OPENAI_BASE_URL for another server), or try"),
         ({"OPENAI_API_KEY": " "}, "No endpoint is configured."),
         ({"OPENAI_API_BASE": "http://h/v1"}, "No model is named. Pass --model"),
-        ({"OPENAI_API_TYPE": "azur", "OPENAI_API_KEY": KEY}, "OPENAI_API_TYPE is open_ai, azure or azure_ad"),
+        ({"OPENAI_API_TYPE": "azur", "OPENAI_API_KEY": KEY}, "OPENAI_API_TYPE must be open_ai, azure or azure_ad"),
         ({"OPENAI_API_TYPE": "azure", "OPENAI_API_KEY": KEY}, "neither AZURE_OPENAI_ENDPOINT nor OPENAI_API_BASE"),
-        (AZURE, "Azure wants a key or a token. Set AZURE_OPENAI_API_KEY"),
-        ({**AZURE, "OPENAI_API_TYPE": "azure_ad", "AZURE_OPENAI_API_KEY": KEY}, "Azure wants a key or a token."),
+        (AZURE, "Azure needs a key or a token. Set AZURE_OPENAI_API_KEY"),
+        ({**AZURE, "OPENAI_API_TYPE": "azure_ad", "AZURE_OPENAI_API_KEY": KEY}, "Azure needs a key or a token."),
         ({**AZURE, "OPENAI_API_ENGINE": "", "OPENAI_API_KEY": KEY}, "No deployment is named. Set OPENAI_API_ENGINE"),
         ({**AZURE, "SYPHUS_TOKEN_COMMAND": "az 'x"}, "SYPHUS_TOKEN_COMMAND can't be read: No closing quotation."),
-        ({"OPENAI_API_KEY": KEY + "\u2026"}, "OPENAI_API_KEY is empty, or holds characters that no key has"),
-        ({"OPENAI_API_KEY": KEY, "OPENAI_ORG_ID": "a\x07"}, "OPENAI_ORG_ID holds control characters"),
-        ({"OPENAI_BASE_URL": KEY, "OPENAI_MODEL": "m"}, "OPENAI_BASE_URL is no address such as https://host/v1"),
-        ({"OPENAI_API_BASE": "localhost:80/v1", "OPENAI_MODEL": "m"}, "OPENAI_API_BASE is no address such as"),
-        ({"OPENAI_API_BASE": f"https://u:{KEY}@h", "OPENAI_MODEL": "m"}, "OPENAI_API_BASE holds a user name or pass"),
+        ({"OPENAI_API_KEY": KEY + "\u2026"}, "OPENAI_API_KEY is empty or has characters that no key has"),
+        ({"OPENAI_API_KEY": KEY, "OPENAI_ORG_ID": "a\x07"}, "OPENAI_ORG_ID has control characters"),
+        ({"OPENAI_BASE_URL": KEY, "OPENAI_MODEL": "m"}, "OPENAI_BASE_URL is not an address such as https://host/v1"),
+        ({"OPENAI_API_BASE": "localhost:80/v1", "OPENAI_MODEL": "m"}, "OPENAI_API_BASE is not an address such as"),
+        ({"OPENAI_API_BASE": f"https://u:{KEY}@h", "OPENAI_MODEL": "m"}, "OPENAI_API_BASE has a user name or pass"),
         (
             {**AZURE, "AZURE_OPENAI_ENDPOINT": "https://a/openai/deployments/d", "OPENAI_API_KEY": KEY},
-            "The endpoint in the environment needs a base_url of the resource alone",
+            "The endpoint in the environment needs the base_url of the resource alone",
         ),
     ],
 )
@@ -294,12 +294,12 @@ def test_a_variable_in_any_other_setting_is_an_error(tmp_path: Path, setting: st
     fields = ", ".join(f"{name}: {text}" for name, text in {**base, setting: value}.items())
     said = refused_file(tmp_path, f"endpoint: {{{fields}}}\nmodel: m", {"HOST": "h"})
     assert f"endpoint.{setting}" in said
-    assert "holds ${HOST}, which is read in api_key and token only" in said
+    assert "has ${HOST}, which is replaced in api_key and token only" in said
 
 
 def test_a_variable_in_the_name_of_the_model_is_an_error(tmp_path: Path) -> None:
     said = refused_file(tmp_path, "{endpoint: {base_url: http://h}, model: '${M}'}", {"M": "m"})
-    assert said == "/syphus.yaml: model holds ${M}, which is read in api_key and token only"
+    assert said == "/syphus.yaml: model has ${M}, which is replaced in api_key and token only"
 
 
 E = "endpoint: {base_url: http://h/v1}\n"
@@ -309,8 +309,8 @@ M = "model: m\n"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("- a", ": a config is a mapping of settings"),
-        ("", ": a config is a mapping of settings"),
+        ("- a", ": a config must be a mapping of settings"),
+        ("", ": a config must be a mapping of settings"),
         (E, "No model is named. Pass --model, put `model:` into the config, or set OPENAI_MODEL."),
         (E + "model: ''", "No model is named."),
         (E + M + "temprature: 0.7", ": temprature is not a setting"),
@@ -323,15 +323,15 @@ M = "model: m\n"
         (E + M + "max_attempts: 0", ": max_attempts should be greater than 0"),
         (E + M + "timeout: .inf", ": timeout should be a valid number"),
         (E + M + "model: n", 'duplicate key "model"'),
-        (E + M + "extra_body: {messages: []}", ": extra_body holds messages, which is set outside of it"),
-        (E + M + "extra_body: {temperature: 1}", ": extra_body holds temperature, which is set outside of it"),
-        (E + M + "extra_body: {stream: true}", ": extra_body holds stream: what is asked for is one answer"),
-        (E + M + "extra_body: {n: 3}", ": extra_body holds n: what is asked for is one answer"),
+        (E + M + "extra_body: {messages: []}", ": extra_body has messages, which is set outside of extra_body"),
+        (E + M + "extra_body: {temperature: 1}", ": extra_body has temperature, which is set outside of extra_body"),
+        (E + M + "extra_body: {stream: true}", ": extra_body has stream, but each request must get one answer"),
+        (E + M + "extra_body: {n: 3}", ": extra_body has n, but each request must get one answer"),
         (E + M + "prices: {m: {input: 1}}", ": prices.m.output is missing"),
         (E + M + "prices: {m: {input: -1, output: 1}}", ": prices.m.input should be greater than or equal to 0"),
         (E + M + "prices: {m: {input: 1, output: 1, per: 1}}", ": prices.m.per is not a setting"),
         (E + M + "endpoints: [{base_url: http://h}]", ": endpoint and endpoints are both given; use one of them"),
-        ("endpoints: []\n" + M, ": endpoints should hold at least one"),
+        ("endpoints: []\n" + M, ": endpoints should have at least one entry"),
         ("endpoints: {base_url: http://h}\n" + M, ": endpoints should be a list"),
         ("endpoint: http://h\n" + M, ": endpoint should be a mapping of settings"),
         ("endpoint:\n" + M, ": endpoint should be a mapping of settings"),
@@ -345,24 +345,27 @@ M = "model: m\n"
         ),
         ("endpoint: {kind: azure, base_url: http://h, api_key: k}\n" + M, ": endpoint needs a deployment"),
         ("endpoint: {base_url: http://h, api_key: 123456}\n" + M, ": endpoint.api_key should be a valid string"),
-        ("endpoint: {base_url: http://h, api_key: ''}\n" + M, ": endpoint.api_key is empty, or holds characters"),
+        ("endpoint: {base_url: http://h, api_key: ''}\n" + M, ": endpoint.api_key is empty or has characters"),
         (
             f"endpoint: {{base_url: http://h, api_key: {KEY}, token: {KEY}2}}\n" + M,
             ": endpoint has several of api_key, token and token_command; use one of them",
         ),
         (f"endpoint: {{base_url: http://h, api_key: [{KEY}]}}\n" + M, ": endpoint.api_key should be a valid string"),
         (f"endpoint: {{base_url: http://h, key: {KEY}}}\n" + M, ": endpoint.key is not a setting"),
-        (f"endpoint: {{base_url: http://h, api_key: '{KEY} {KEY}'}}\n" + M, ": endpoint.api_key is empty, or holds"),
-        (f"endpoint: {{base_url: {KEY}}}\n" + M, ": endpoint.base_url is no address such as https://host/v1"),
-        (f"endpoint: {{base_url: 'ftp://u:{KEY}@h'}}\n" + M, ": endpoint.base_url is no address such as"),
-        (f"endpoint: {{base_url: 'http://u:{KEY}@h'}}\n" + M, ": endpoint.base_url holds a user name or password"),
-        ("endpoint: {base_url: 'http://h:99999'}\n" + M, ": endpoint.base_url is no address such as"),
-        ("endpoint: {base_url: 'http://[::1'}\n" + M, ": endpoint.base_url is no address such as"),
+        (
+            f"endpoint: {{base_url: http://h, api_key: '{KEY} {KEY}'}}\n" + M,
+            ": endpoint.api_key is empty or has characters",
+        ),
+        (f"endpoint: {{base_url: {KEY}}}\n" + M, ": endpoint.base_url is not an address such as https://host/v1"),
+        (f"endpoint: {{base_url: 'ftp://u:{KEY}@h'}}\n" + M, ": endpoint.base_url is not an address such as"),
+        (f"endpoint: {{base_url: 'http://u:{KEY}@h'}}\n" + M, ": endpoint.base_url has a user name or password"),
+        ("endpoint: {base_url: 'http://h:99999'}\n" + M, ": endpoint.base_url is not an address such as"),
+        ("endpoint: {base_url: 'http://[::1'}\n" + M, ": endpoint.base_url is not an address such as"),
         ("endpoint: {base_url: 'http://h/v1?key=x'}\n" + M, ": endpoint.base_url should end before /chat/comple"),
         ("endpoint: {base_url: http://h/v1/chat/completions/}\n" + M, ": endpoint.base_url should end before /chat"),
         (
             "endpoint: {kind: azure, base_url: http://h/openai/v1, deployment: d, api_key: k}\n" + M,
-            ": endpoint needs a base_url of the resource alone",
+            ": endpoint needs the base_url of the resource alone",
         ),
         ("endpoint: {base_url: http://h, token_command: az login}\n" + M, ": endpoint.token_command should be a list"),
         ("endpoint: {base_url: http://h, requests_per_minute: 0}\n" + M, ".requests_per_minute should be greater"),

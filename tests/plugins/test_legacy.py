@@ -225,7 +225,7 @@ def test_assistant_turns_that_nobody_asked_for_are_warned_of(home: Path, caplog:
     with caplog.at_level(logging.WARNING):
         prefix = load_prompt_template(create(home, "Clips.video", "prompts.lost"))
     assert [message["role"] for message in prefix.in_context] == ["assistant", "assistant"]
-    assert "turn 2: nobody asked for this assistant turn" in caplog.text
+    assert "turn 2: an assistant turn without a question" in caplog.text
 
 
 def test_a_plugin_as_the_documents_had_it_needs_no_constructor(home: Path) -> None:

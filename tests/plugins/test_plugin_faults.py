@@ -53,7 +53,7 @@ MISDEEDS = {
     "raises": ("raise KeyError('caption')", "KeyError: 'caption' (hooked.py:"),
     "raises-half-a-character": ("raise ValueError('half \\ud800')", "ValueError: half \\ud800"),
     "exits": ("import sys; sys.exit(7)", "SystemExit: 7"),
-    "hangs": ("\n            while True: pass", "it took too long, and was interrupted"),
+    "hangs": ("\n            while True: pass", "it took too long and was interrupted"),
     "divides-by-zero": ("return 1 / 0", "ZeroDivisionError"),
 }
 
@@ -235,9 +235,9 @@ def test_a_parser_that_finds_neither_pairs_nor_a_problem_accepts_nothing(tmp_pat
 
 
 DECLARED = {
-    "rules = Reject('x', 'y')": "rules must be a list or tuple, it is Reject; a tuple of one has a comma behind it",
+    "rules = Reject('x', 'y')": "rules must be a list or tuple, it is Reject; a tuple of one needs a comma after it",
     "rules = ('x',)": "rules must hold Repair or Reject or Check, number 1 is str",
-    "without_rules = 'refuses'": "without_rules must be a list or tuple, it is str; a tuple of one has a comma",
+    "without_rules = 'refuses'": "without_rules must be a list or tuple, it is str; a tuple of one needs a comma",
     "heuristics = None": "heuristics must be a list or tuple, it is NoneType",
     "heuristics = (Heuristic('h', 1, len, ''))": "heuristics must be a list or tuple, it is Heuristic; a tuple of one",
     "heuristics = [Heuristic('h', 1, len, ''), len]": "heuristics must hold Heuristic, number 2 is builtin_function",

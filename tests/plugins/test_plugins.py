@@ -96,7 +96,7 @@ def test_two_files_may_have_the_same_name_in_different_folders(folder: Path, tmp
 def test_the_same_name_in_two_files_is_an_error_that_names_both(folder: Path, tmp_path: Path) -> None:
     one, two = add(folder, "mine"), add(tmp_path / "more", "mine")
     told = refused("Toy.mine", folder, tmp_path / "more")
-    assert told == f'"Toy.mine" is there more than once: Toy.mine in {one} and Toy.mine in {two}. Rename one of them'
+    assert told == f'"Toy.mine" is found more than once: Toy.mine in {one} and Toy.mine in {two}. Rename one of them'
     infos = others(list_plugins([folder, tmp_path / "more"]))
     assert [info.error for info in infos] == [f"also in {two}; rename one", f"also in {one}; rename one"]
 
@@ -125,7 +125,7 @@ def test_an_import_that_never_ends_is_that_files_error(folder: Path) -> None:
     add(folder, "endless", TOY.format(name="Endless") + "\nwhile True: pass\n")
     add(folder, "good")
     endless, good = others(list_plugins([folder], seconds=0.3))
-    assert endless.error == "endless.py:10 PluginTimeoutError: it took too long, and was interrupted"
+    assert endless.error == "endless.py:10 PluginTimeoutError: it took too long and was interrupted"
     assert (endless.name, good.name, good.error) == ("Endless.endless", "Toy.good", "")
 
 
@@ -255,7 +255,7 @@ def test_a_listing_never_reaches_the_network(folder: Path) -> None:
         call = f"\nimport socket\nsocket.create_connection(('127.0.0.1', {port})).close()\n"
         add(folder, "caller", TOY.format(name="Caller") + call)
         (info,) = others(list_plugins([folder]))
-        assert info.error.startswith("caller.py:11 OSError: plugins are loaded for a listing without the network")
+        assert info.error.startswith("caller.py:11 OSError: plugins have no network access while they are listed")
         server.settimeout(0)
         with pytest.raises(BlockingIOError):
             server.accept()

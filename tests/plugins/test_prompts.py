@@ -150,8 +150,8 @@ def test_of_a_lenient_prompt_what_is_odd_is_warned_of(caplog: pytest.LogCaptureF
     assert [message["role"] for message in prefix.in_context] == ["assistant", "assistant"]
     assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
         "p: not used: per_example_prefix",
-        "p: turn 1: nobody asked for this assistant turn",
-        "p: turn 2: nobody asked for this assistant turn",
+        "p: turn 1: an assistant turn without a question",
+        "p: turn 2: an assistant turn without a question",
     ]
 
 
