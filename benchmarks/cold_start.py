@@ -27,7 +27,7 @@ from syphus.cold_start.plan import SearchPlan
 from syphus.cold_start.search import ColdStartResult
 from syphus.config.options import Options
 from syphus.main_job import run
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.simulator import Simulation, serve_in_thread
 
 SEEN, UNSEEN = 400, 200

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from syphus.formats.mimicit.verify import VerifySummary
     from syphus.formats.report import RunResult, TranslationResult
     from syphus.images.convert import ConversionResult
-    from syphus.pipeline.engine import Observer
+    from syphus.pipeline.observer import Observer
     from syphus.plugins.contract import AbstractDataset
     from syphus.progress import PlainObserver
     from syphus.runs.reader import PairRecord, RunReader
@@ -197,7 +197,7 @@ def run(dataset: Dataset, **options: Unpack[RunOptions]) -> CompletedRun:
     `dataset` is the name of a plugin, such as "SpotTheDifference.change", or a plugin class. Raises `UsageError` if
     nothing could be sent, and `StorageError` if the ledger is lost.
     """
-    from syphus.pipeline.engine import call
+    from syphus.pipeline.observer import call
 
     with _display(options) as observer:
         return call(partial(_run, dataset, options), observer)
@@ -208,7 +208,7 @@ async def run_async(dataset: Dataset, **options: Unpack[RunOptions]) -> Complete
 
     When it is cancelled, it sends nothing more, waits up to `drain` seconds for the calls in flight, and saves them.
     """
-    from syphus.pipeline.engine import call_async
+    from syphus.pipeline.observer import call_async
 
     with _display(options) as observer:
         return await call_async(partial(_run, dataset, options), observer)
@@ -241,7 +241,7 @@ def translate(
 
     `output_dir` is the folder for the translations of a file, by default beside it. Raises what `run` does.
     """
-    from syphus.pipeline.engine import call
+    from syphus.pipeline.observer import call
 
     with _display(options) as observer:
         return call(partial(_translate, Path(path), output_dir, options), observer)
@@ -271,7 +271,7 @@ def convert(dataset: Dataset = "", **options: Unpack[ConversionOptions]) -> Conv
 
     Raises `UsageError` for options that do not fit, and if too many images are bad; `StorageError` if the disk fails.
     """
-    from syphus.pipeline.engine import call
+    from syphus.pipeline.observer import call
 
     with _display(options) as observer:
         return call(partial(_convert, dataset, options, observer.converting), observer)

@@ -27,7 +27,7 @@ from syphus.ledger.results import accepted
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_images, average_size, needs_no_model
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.relations.relate import RelationPlan, plan_relation, record_choice, relate, require_image_vectors
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
 from syphus.runs.forecast import forecast_lines

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, TextIO
 
 from syphus.errors import ConfigError
-from syphus.pipeline.engine import Observer, RunView
+from syphus.pipeline.observer import Observer, RunView
 from syphus.text import format_dollars, format_duration, printable
 from syphus.types import State
 

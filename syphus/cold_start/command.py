@@ -22,7 +22,7 @@ from syphus.io.durable import replace_file, storage_faults
 from syphus.ledger.results import count_distinct_texts
 from syphus.ledger.sessions import last_settings
 from syphus.ledger.store import Store
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.plugins.contract import AbstractDataset, prompt_file, shipped_folder
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import sync_input

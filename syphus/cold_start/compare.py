@@ -21,7 +21,7 @@ from syphus.errors import ConfigError, InputError, SyphusError, UsageError
 from syphus.ledger.results import askable_queries, queries_by_id
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.plugins.prompts import prompt_digest
 from syphus.runs.forecast import forecast, template_tokens
 from syphus.runs.generate import GenerateStage

@@ -22,7 +22,7 @@ from syphus.formats.report import Report
 from syphus.ledger.results import askable_queries, count_distinct_texts
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import sync_input
 from syphus.runs.prepare import PreparedRun

@@ -24,7 +24,7 @@ from syphus.ledger.inputs import accept_input, register
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.results import AnsweredQuery, answered_queries
 from syphus.ledger.store import Store
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import Judgement, PluginFaultError, Stage
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.hook_results import checked

@@ -5,14 +5,14 @@ budget.py           the money and the requests that a run may spend, and the est
 concurrency.py      adapts the number of concurrent requests where a server states no limits
 deadlines.py        the timeout of a request, by a clock that does not count sleep
 endpoint_state.py   the state of one endpoint: limits, requests in flight, pauses, health
-engine.py           runs a stage: builds the loop, handles Ctrl-C, works inside a running event loop, too
+engine.py           runs a stage: builds the loop, handles Ctrl-C
 health.py           detects that an endpoint is down
 loop.py             takes each row from the ledger to its outcome
+observer.py         follows a run from outside, and stops it
 rate_limits.py      token buckets for requests per minute and tokens per minute
 retry.py            how often a row is retried, and the wait before each retry
 sender.py           sends one request and records its result
-session_context.py  what the parts of a session share: stage, ledger, limits, clock
-session_stats.py    the counters of a session
+session_context.py  what the parts of a session share: stage, ledger, counters, limits, clock
 stage.py            what a stage implements
 work_queue.py       the queue that the workers take rows from
 writer.py           writes results to the ledger, several in one commit

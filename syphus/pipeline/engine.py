@@ -8,12 +8,9 @@ import gc
 import logging
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig
@@ -27,16 +24,14 @@ from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import REQUEST_LOG, Loop
+from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
-from syphus.pipeline.session_context import SessionContext, SessionLimits
-from syphus.pipeline.session_stats import SessionStats
+from syphus.pipeline.session_context import SessionContext, SessionLimits, SessionStats
 from syphus.pipeline.stage import Stage
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.text import pluralize
-
-T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BUG_NOTE = (
@@ -62,35 +57,6 @@ class StageRun:
     trusted: bool  #: the newest session had the same settings and endpoint, and the run has answers
     seed: int
     drain_seconds: float  #: how long requests in flight may take after a Ctrl-C
-
-
-def _do_nothing() -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class RunView:
-    """What an observer can see of a running stage."""
-
-    stats: SessionStats
-    admission: AdmissionController
-    clock: Callable[[], float]
-    stop: Callable[[], None] = _do_nothing  #: acts like Ctrl-C; may be called from any thread
-
-
-class Observer:
-    """Follows a run. This one does nothing: it is the base of those that show something, and for tests."""
-
-    def reading(self, rows: int) -> None:
-        """Take the number of input rows, or answers, that have been read so far."""
-
-    def say(self, line: str) -> None:
-        """Take one line for a person, to be shown now."""
-
-    @contextlib.asynccontextmanager
-    async def watching(self, view: RunView) -> AsyncIterator[None]:  # noqa: ARG002 - for those who do look
-        """Return a context manager that is entered while the stage runs."""
-        yield
 
 
 async def run_stage(work: StageRun, config: Config, observer: Observer) -> SyphusError | None:
@@ -235,78 +201,3 @@ def _redacted_log(redactor: SecretRedactor) -> Iterator[None]:
         yield
     finally:
         REQUEST_LOG.removeFilter(redact)
-
-
-class _StoppableObserver(Observer):
-    """Passes everything on to another observer, and can stop the work that reports to it."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-        self._stop_stage: Callable[[], None] | None = None
-        self._stopped = False
-
-    def stop(self) -> None:
-        """Stop the work: at its next report, or its stage as the first or second Ctrl-C does. Thread-safe."""
-        self._stopped = True
-        if self._stop_stage is not None:
-            self._stop_stage()
-
-    def say(self, line: str) -> None:
-        self._observer.say(line)
-
-    def reading(self, rows: int) -> None:
-        """Raise `InterruptError` if the work is to stop: nothing was sent yet."""
-        if self._stopped:
-            raise InterruptError("Stopped.")
-        self._observer.reading(rows)
-
-    @contextlib.asynccontextmanager
-    async def watching(self, view: RunView) -> AsyncIterator[None]:
-        self._stop_stage = view.stop
-        if self._stopped:
-            view.stop()
-        try:
-            async with self._observer.watching(view):
-                yield
-        finally:
-            self._stop_stage = None
-
-
-def call(work: Callable[[Observer], T], observer: Observer) -> T:
-    """Do the work, in a thread of its own if an event loop is running in this one; return what it returns.
-
-    In that thread Ctrl-C, or "Interrupt" in a notebook, stops it as it does on the command line.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return work(observer)
-    stoppable = _StoppableObserver(observer)
-    with ThreadPoolExecutor(1, "syphus") as thread:
-        future = thread.submit(copy_context().run, work, stoppable)
-        while True:
-            try:
-                return future.result()
-            except KeyboardInterrupt:
-                if future.done():
-                    raise
-                stoppable.stop()
-
-
-async def call_async(work: Callable[[Observer], T], observer: Observer) -> T:
-    """Do the work in a thread of its own; a cancellation stops it, and waits until it has saved what is in flight."""
-    stoppable = _StoppableObserver(observer)
-    thread = ThreadPoolExecutor(1, "syphus")
-    future: Future[T] = thread.submit(copy_context().run, work, stoppable)
-    thread.shutdown(wait=False)
-    waiting = asyncio.wrap_future(future)
-    try:
-        return await asyncio.shield(waiting)
-    except asyncio.CancelledError:
-        while not waiting.done():
-            stoppable.stop()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([waiting])
-        if not waiting.cancelled():
-            waiting.exception()  # it is the cancellation that counts
-        raise

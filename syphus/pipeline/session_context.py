@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from syphus.ledger.records import Records
 from syphus.pipeline.retry import RetryPolicy
-from syphus.pipeline.session_stats import SessionStats
 from syphus.pipeline.stage import Stage
 from syphus.pipeline.writer import Writer
+from syphus.types import State, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,29 @@ class SessionLimits:
     max_wait: float  #: the longest pause that a server may ask for
     max_outage: float  #: how long an endpoint may give no answer before it is disabled
     first_wait: float  #: before the first retry, and before the first probe of an endpoint that is down
+
+
+@dataclass(slots=True)
+class SessionStats:
+    """Counted by the loop; read by the progress display and the report."""
+
+    total: int = 0  #: queries of the run
+    states_before: Counter[State] = field(default_factory=Counter)  #: states when the session began
+    states: Counter[State] = field(default_factory=Counter)  #: outcomes of this session
+    pairs: int = 0
+    requests: int = 0
+    errors: Counter[str] = field(default_factory=Counter)  #: requests without an answer, by cause
+    usage: Usage = field(default_factory=Usage)
+    asked_again: int = 0  #: answers that were rejected and requested once more
+
+    @property
+    def done(self) -> int:
+        """Outcomes of this session."""
+        return self.states.total()
+
+    def in_state(self, state: State) -> int:
+        """Return the number of queries in this state now, over all sessions."""
+        return self.states_before[state] + self.states[state]
 
 
 @dataclass(frozen=True, slots=True)

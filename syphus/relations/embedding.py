@@ -28,7 +28,7 @@ from syphus.ledger.batches import (
 )
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import Judgement
 from syphus.relations.local_model import embed_locally, require_local
 from syphus.runs.forecast import format_tokens

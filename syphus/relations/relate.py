@@ -19,7 +19,7 @@ from syphus.ledger.batches import forget_failed_text_batches, texts_without_vect
 from syphus.ledger.relations import RelationChoice, TrainEntries, store_choice, store_nearest
 from syphus.ledger.results import accepted
 from syphus.ledger.store import Store
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.relations.embedding import EmbeddingSource, embed_texts, find_embedding_source
 from syphus.relations.nearest import nearest_by_image, nearest_by_text, texts_of
 from syphus.relations.neighbours import require_libraries

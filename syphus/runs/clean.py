@@ -15,7 +15,7 @@ from syphus.ledger.records import Records, Row, StoredAnswer
 from syphus.ledger.relations import stored_choice
 from syphus.ledger.sessions import last_settings, set_meta
 from syphus.ledger.store import Store, open_for_reading, open_for_writing
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import PluginFaultError, Stage
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.runs.generate import GenerateStage, GenerationContext, parser_digest

@@ -23,7 +23,7 @@ from syphus.ledger.inputs import accept_input, register
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.results import AnsweredQuery, accepted, answered_queries
 from syphus.ledger.store import Store, open_for_reading
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import Judgement
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import PreparedRun, prepare

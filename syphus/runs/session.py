@@ -32,8 +32,9 @@ from syphus.ledger.records import Records
 from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, has_sessions, last_settings, set_meta
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
 from syphus.pipeline.budget import Budget, TokenEstimate
-from syphus.pipeline.engine import Observer, StageRun, run_stage
-from syphus.pipeline.session_stats import SessionStats
+from syphus.pipeline.engine import StageRun, run_stage
+from syphus.pipeline.observer import Observer
+from syphus.pipeline.session_context import SessionStats
 from syphus.pipeline.stage import Stage
 from syphus.runs.prepare import RunContext
 from syphus.runs.run_settings import sampling_parameters, store_prices, stored_prices

@@ -28,7 +28,7 @@ from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.runs.forecast import Forecast, crash_warning, format_forecast
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import RunContext, prepare_endpoint

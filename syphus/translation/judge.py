@@ -25,7 +25,7 @@ from syphus.ledger.results import answered_queries
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.runs.forecast import Forecast, format_forecast
 from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric
 from syphus.runs.prepare import RunContext

@@ -16,7 +16,7 @@ from syphus.ledger.parts import (
 )
 from syphus.ledger.sessions import Settings, get_meta, set_meta
 from syphus.ledger.store import Store
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.runs.session import StageRunner
 from syphus.text import pluralize
 from syphus.translation.chunks import load_texts

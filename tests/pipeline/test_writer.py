@@ -20,7 +20,7 @@ from syphus.ledger.records import Entry, Records, RequestCounts
 from syphus.ledger.store import open_for_writing
 from syphus.pipeline.budget import Budget
 from syphus.pipeline.engine import StageRun, run_stage
-from syphus.pipeline.session_stats import SessionStats
+from syphus.pipeline.session_context import SessionStats
 from syphus.types import State
 
 ROWS = 30

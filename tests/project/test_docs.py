@@ -41,7 +41,7 @@ from syphus.cli.app import app
 from syphus.config.options import Options
 from syphus.config.settings import Config, EmbeddingsConfig, EndpointConfig, load_config
 from syphus.main_job import run
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.discovery import list_plugins
 from syphus.types import State

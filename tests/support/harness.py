@@ -13,7 +13,7 @@ from syphus.config.options import Options
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
 from syphus.main_job import run
-from syphus.pipeline.engine import Observer
+from syphus.pipeline.observer import Observer
 from syphus.runs.reader import read_status
 from syphus.simulator import SimulatedServer, Simulation, serve_in_thread
 from syphus.types import State

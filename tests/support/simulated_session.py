@@ -32,8 +32,7 @@ from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import Loop
 from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
-from syphus.pipeline.session_context import SessionContext, SessionLimits
-from syphus.pipeline.session_stats import SessionStats
+from syphus.pipeline.session_context import SessionContext, SessionLimits, SessionStats
 from syphus.pipeline.stage import Judgement
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
