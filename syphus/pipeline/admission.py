@@ -1,4 +1,4 @@
-"""Holds each request back until it may be sent: until the limits, a pause, and the budget allow it.
+"""Holds each request back until the rate limits, a pause, and the budget allow it to be sent.
 
 Only the first in line looks at the clock; the others queue behind it on a lock. A thousand waiters that each poll use
 nearly half a core (measured with asyncio-throttle), one uses nothing, and the order is kept. A request that waits here

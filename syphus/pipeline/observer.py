@@ -37,10 +37,10 @@ class Observer:
     """Follows a run. This one does nothing: it is the base of those that show something, and for tests."""
 
     def reading(self, rows: int) -> None:
-        """Take the number of input rows, or answers, that have been read so far."""
+        """Called now and then with the number of input rows, or answers, that have been read."""
 
     def say(self, line: str) -> None:
-        """Take one line for a person, to be shown now."""
+        """Called with one line for a person to read now."""
 
     @contextlib.asynccontextmanager
     async def watching(self, view: RunView) -> AsyncIterator[None]:  # noqa: ARG002 - for those who do look

@@ -1,4 +1,4 @@
-"""Reading a 200: the completion, why it stopped, what it cost; and answers that are not worth parsing."""
+"""Reading chat completions: the text, why it stopped, its usage; and answers that are not worth parsing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How requests go out to OpenAI, Azure and compatible servers, and what may not come back."""
+"""How requests to OpenAI, Azure and compatible servers look, and what must not come back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def send_all(config: EndpointConfig, bodies: tuple[bytes, ...] = BODIES) -
 
 
 def sent(path: str = "/v1", **settings: object) -> list[Seen]:
-    """What a server receives for the four bodies, one after the other."""
+    """Return what a server receives for the four bodies, one after the other."""
 
     async def main() -> list[Seen]:
         async with serving() as wire:
@@ -52,7 +52,7 @@ def sent(path: str = "/v1", **settings: object) -> list[Seen]:
 
 
 def headers(seen: Seen, *but: str) -> list[tuple[str, str]]:
-    """Its headers in their order, names in lower case, without some."""
+    """Return its headers in order, names in lower case, without some."""
     return [(name.lower(), value) for name, value in seen.headers if name.lower() not in but]
 
 

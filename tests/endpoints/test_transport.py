@@ -1,4 +1,4 @@
-"""What carries the bytes: every way in which a connection can fail, compressed and endless answers, many at once."""
+"""The transport: every way in which a connection can fail, compressed and endless replies, many at once."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def post(url: str, body: bytes = b"{}", connect_timeout: float = 5.0) -> R
 
 
 def answered(said: bytes) -> Reply:
-    """What becomes of a reply with just these bytes, after which the server closes."""
+    """Return the reply to a request if the server sends just these bytes and closes the connection."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -256,7 +256,7 @@ def test_a_server_that_accepts_and_never_shakes_hands_is_given_up_and_nothing_wa
 
 
 async def in_turns(wire: Wire, turns: int, between: Callable[[], Awaitable[object]]) -> list[int]:
-    """The statuses of so many requests, one after the other over one transport."""
+    """Return the statuses of requests that are sent one after the other over one transport."""
     transport = Transport(wire.url, 4, SecretRedactor())
     statuses = []
     for _ in range(turns):

@@ -42,7 +42,7 @@ def test_identical_requests_are_paid_once_and_their_rows_all_get_pairs(tmp_path:
     assert len({entry["instruction"] for entry in ran.data.values()}) <= 5
 
 
-def test_without_sharing_each_of_them_has_its_own_answer(tmp_path: Path) -> None:
+def test_without_sharing_identical_requests_get_separate_answers(tmp_path: Path) -> None:
     with server() as simulated:
         ran = run_rows(tmp_path, simulated.url, ["the same text"] * 20, no_sharing=True)
         assert simulated.stats.requests == 20
@@ -58,7 +58,7 @@ def test_an_invalid_answer_is_asked_for_again_with_the_reason(tmp_path: Path) ->
     assert ran.report.spending.requests == 4
 
 
-def test_rounds_end(tmp_path: Path) -> None:
+def test_the_number_of_rounds_is_limited(tmp_path: Path) -> None:
     with server(poison={"bad": "chatter"}) as simulated:
         ran = run_rows(tmp_path, simulated.url, ["good", "bad"], max_rounds=3, num_threads=1)
         assert simulated.stats.requests == 1 + 4
@@ -150,7 +150,7 @@ def test_rows_that_are_all_rejected_stop_the_run_before_they_fail(rows: int, tmp
     assert ran.states == {PENDING: rows}
 
 
-def test_where_the_same_settings_have_brought_answers_before_every_rejected_row_fails_for_itself(
+def test_with_settings_that_have_brought_answers_each_rejected_row_fails_by_itself(
     tmp_path: Path,
 ) -> None:
     with server(poison={"bad": "unprocessable"}) as simulated:
@@ -161,14 +161,14 @@ def test_where_the_same_settings_have_brought_answers_before_every_rejected_row_
     assert ran.states == {OK: 3, FAILED: 6}
 
 
-def test_rows_that_are_rejected_before_the_first_success_were_at_fault_themselves(tmp_path: Path) -> None:
+def test_rows_rejected_before_the_first_success_fail_once_another_row_succeeds(tmp_path: Path) -> None:
     with server(script=["unprocessable"] * 4) as simulated:
         ran = run_rows(tmp_path, simulated.url, 20, num_threads=8)
     assert ran.states == {OK: 16, FAILED: 4}
 
 
 @pytest.mark.parametrize("retry", [False, True], ids=["added", "asked again"])
-def test_the_last_rows_of_a_run_that_has_answers_fail_for_themselves(retry: bool, tmp_path: Path) -> None:
+def test_the_last_rows_of_a_run_that_has_answers_fail_by_themselves(retry: bool, tmp_path: Path) -> None:
     rows = {"a": "a fine one", "b": "another fine one", "c": "a bad one"}
     first = rows if retry else {name: text for name, text in rows.items() if name != "c"}
     with server(poison={"bad": "unprocessable"}) as simulated:
