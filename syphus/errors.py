@@ -10,7 +10,7 @@
     │   ├── PluginError                a dataset plugin
     │   └── RunError                   the run's folder: locked, unwritable, other settings, newer format
     ├── UnsatisfactoryError   exit 1   no satisfactory in-context examples were found
-    ├── ProviderError         exit 3   the endpoint answers nobody: key, quota, deployment, outage
+    ├── ProviderError         exit 3   the endpoint refuses all requests: key, quota, deployment, outage
     ├── BudgetError           exit 4   the budget is spent
     ├── StorageError          exit 5   the disk: full, broken, gone
     │   └── OutputError                stdout can't take the results, although the work is done

@@ -166,19 +166,19 @@ class _Registration:
         current = (
             _Registered(row.id, row.digest, row.position or 0) for row in known.values() if self._is_current(row)
         )
-        seen = {spelling: row for row in current for spelling in _spellings(row.id)}
+        registered = {spelling: row for row in current for spelling in _spellings(row.id)}
         rows = []
         for row in batch:
-            twin = next((seen[spelling] for spelling in _spellings(row.query.id) if spelling in seen), None)
-            name = self._name_of_copy(row, twin, known, seen) if twin is not None else row.query.id
+            twin = next((registered[spelling] for spelling in _spellings(row.query.id) if spelling in registered), None)
+            name = self._name_of_copy(row, twin, known, registered) if twin is not None else row.query.id
             if name != row.query.id:
                 row = row._replace(query=replace(row.query, id=name))
-            seen.update(dict.fromkeys(_spellings(name), _Registered(name, row.digest, row.position)))
+            registered.update(dict.fromkeys(_spellings(name), _Registered(name, row.digest, row.position)))
             rows.append(row)
         return rows
 
     def _name_of_copy(
-        self, row: _Incoming, twin: _Registered, known: dict[str, _Known], seen: Mapping[str, _Registered]
+        self, row: _Incoming, twin: _Registered, known: dict[str, _Known], registered: Mapping[str, _Registered]
     ) -> str:
         name = row.query.id
         if twin.id != name or twin.digest not in (row.digest, self._digest_with_images(row)):
@@ -190,7 +190,7 @@ class _Registration:
             self._copies[name] += 1
             copy = f"{name}_{self._copies[name] + 1}"
             found = self._look_up([copy])
-            if copy not in seen and not any(self._is_current(other) for other in found.values()):
+            if copy not in registered and not any(self._is_current(other) for other in found.values()):
                 known.update(found)
                 return copy
 

@@ -6,7 +6,7 @@ All of it is in the ledger, so every export has the same context for a pair.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -19,7 +19,6 @@ _CHOICE = "relation"  # meta: the choice, as JSON
 _OWN_TRAIN = "train"  # meta: the user's own train file, as compressed JSON
 _NEAREST = "nearest"  # meta: what the nearest pairs were computed from
 _FACTS = "nearest facts"  # meta: facts about the nearest pairs, as JSON
-_BATCH = 1000
 
 TrainEntries = list[tuple[str, list[str] | None]]  #: of a train file: ids, with their context or None
 
@@ -83,12 +82,9 @@ def describe_relation(store: Store) -> dict[str, object]:
     choice = stored_choice(store)
     if choice is None or choice.relation is None:
         return {}
-    facts = (
-        orjson.loads(str(get_meta(store, _FACTS) or "{}"))
-        if choice.relation.is_nearest and nearest_source(store)
-        else {}
-    )
-    return {"relation": choice.relation, **facts}
+    if not (choice.relation.is_nearest and nearest_source(store)):
+        return {"relation": choice.relation}
+    return {"relation": choice.relation, **orjson.loads(str(get_meta(store, _FACTS) or "{}"))}
 
 
 def store_nearest(
@@ -103,24 +99,10 @@ def store_nearest(
     `source` and `facts` (JSON values) are stored with them.
     """
     store.execute("DELETE FROM nearest")
-    for batch in _batches(rows):
-        store.executemany(
-            "INSERT INTO nearest SELECT n, ? FROM query WHERE id = ? AND stage = ?",
-            [(orjson.dumps(related).decode(), query, stage) for query, related in batch],
-        )
+    store.executemany(
+        "INSERT INTO nearest SELECT n, ? FROM query WHERE id = ? AND stage = ?",
+        ((orjson.dumps(related).decode(), query, stage) for query, related in rows),
+    )
     set_meta(store, _NEAREST, source)
     set_meta(store, _FACTS, orjson.dumps(facts).decode())
     store.commit()
-
-
-def _batches(
-    rows: Iterable[tuple[str, Sequence[Sequence[str]]]],
-) -> Iterator[list[tuple[str, Sequence[Sequence[str]]]]]:
-    batch = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -169,7 +169,7 @@ _RAW = (
     "JOIN session ON session.id = answer.session JOIN spec ON spec.id = session.spec "
     "WHERE answer.n > ? ORDER BY answer.n LIMIT ?"
 )
-_NEWEST = (  # query has no index on it; a table of its own, on the disk if it is large, has
+_NEWEST = (  # `query` has no index on `answer`, so this temporary table, on disk if it is large, provides one
     "DROP TABLE IF EXISTS temp.newest_answer",
     "CREATE TEMP TABLE newest_answer AS SELECT answer, id FROM query WHERE answer IS NOT NULL",
     "CREATE INDEX temp.newest_answer_n ON newest_answer (answer)",
@@ -177,20 +177,20 @@ _NEWEST = (  # query has no index on it; a table of its own, on the disk if it i
 
 
 class RawAnswer(NamedTuple):
-    """An answer as it came. `asked` is the name of the model in the settings, `queries` those whose newest it is."""
+    """An answer as it arrived."""
 
     text: str
-    model: str
+    model: str  #: the server's name for it
     finish_reason: str
     usage: Usage
     seconds: float
     stage: str
-    asked: str
-    queries: tuple[str, ...]
+    configured_model: str  #: its name in the settings
+    queries: tuple[str, ...]  #: ids of the queries whose newest answer this is
 
 
 def raw_answers(store: Store) -> Iterator[RawAnswer]:
-    """All answers of a run, of all its stages, in the order in which they came."""
+    """Yield all answers of a run, of all stages, in the order of arrival."""
     for statement in _NEWEST:
         store.read(statement)
     for rows in store.read_in_batches(_RAW):

@@ -133,7 +133,7 @@ class Store:
         return row[0] if row else None
 
     def stream(self, sql: str, *values: object) -> Iterator[Columns]:
-        """Yield the rows of a query one at a time; while it is not exhausted, no new commits are seen."""
+        """Yield the rows of a query one at a time; until it is exhausted, it does not see new commits."""
         with storage_faults(self.path):
             yield from self._reader.execute(sql, values)
 
@@ -168,7 +168,7 @@ class Store:
     def commit(self) -> None:
         """Make everything written so far durable.
 
-        May be called in a thread of its own while nothing else writes.
+        May be called in another thread while nothing else writes.
         """
         with storage_faults(self.path):
             self._writing.commit()

@@ -160,11 +160,11 @@ def _with_clash(info: PluginInfo, others: set[str]) -> PluginInfo:
 
 def _folders(folders: Iterable[str | Path]) -> list[Path]:
     """Return the user's folders, ./datasets and the shipped folder, without duplicates."""
-    own = [Path(folder) for folder in folders]
-    for folder in own:
+    of_user = [Path(folder) for folder in folders]
+    for folder in of_user:
         if not folder.is_dir():
             raise PluginError(f"there is no folder {folder} to look for datasets in")
-    every = [folder for folder in (*own, Path("datasets"), shipped_folder("datasets")) if folder.is_dir()]
+    every = [folder for folder in (*of_user, Path("datasets"), shipped_folder("datasets")) if folder.is_dir()]
     return list({folder.resolve(): folder for folder in reversed(every)}.values())[::-1]
 
 

@@ -148,18 +148,18 @@ def _renamed(rows: list[object]) -> Iterator[object]:
 
     Inputs of the original repeat ids (one line per moment, one record per annotator), and it ignored them.
     """
-    taken: set[str] = set()
+    used: set[str] = set()
     for row in rows:
         if not isinstance(row, dict) or not isinstance(row.get("id"), (str, int)) or isinstance(row["id"], bool):
             yield row
             continue
         name = plain = str(row["id"])
-        if name in taken:
+        if name in used:
             digest = blake2b(str(row.get("sentences")).encode(errors="surrogatepass"), digest_size=3).hexdigest()
             name = plain = f"{plain}_{digest}"
         number = 1
-        while name in taken:
+        while name in used:
             number += 1
             name = f"{plain}_{number}"
-        taken.add(name)
+        used.add(name)
         yield {**row, "id": name}

@@ -101,8 +101,9 @@ def load_file(path: Path, seconds: float = IMPORT_SECONDS) -> ModuleType:
 
 def plugins_in(module: ModuleType, stem: str) -> list[LoadedPlugin]:
     """Return the plugins that a module defines itself, in their order; base classes within the module don't count."""
-    own = [each for each in vars(module).values() if _is_dataset(each) and each.__module__ == module.__name__]
-    plugins = [each for each in dict.fromkeys(own) if not (inspect.isabstract(each) and _has_subclass(each, own))]
+    defined = [each for each in vars(module).values() if _is_dataset(each) and each.__module__ == module.__name__]
+    bases = {each for each in defined if inspect.isabstract(each) and _has_subclass(each, defined)}
+    plugins = [each for each in dict.fromkeys(defined) if each not in bases]
     return [LoadedPlugin(f"{each.__name__}.{stem}", each, Path(module.__file__ or stem)) for each in plugins]
 
 

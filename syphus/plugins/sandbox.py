@@ -67,8 +67,8 @@ class PluginCode:
             return f"{Path(error.filename).name}:{error.lineno}"
         frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
         readable = [frame for frame in frames if not frame[0].startswith("<")] or [("unknown", 0)]
-        own = [frame for frame in frames if frame[0] in self._files] or readable
-        file, line = own[-1]
+        of_plugin = [frame for frame in frames if frame[0] in self._files] or readable
+        file, line = of_plugin[-1]
         return f"{Path(file).name}:{line}"
 
     def _as_one_line(self, error: BaseException, record: Position | None) -> UsageError:

@@ -154,7 +154,7 @@ class RunReader:
                 finish_reason=raw.finish_reason,
                 prompt_tokens=raw.usage.prompt_tokens,
                 completion_tokens=raw.usage.completion_tokens,
-                cost=prices.cost([(raw.model, raw.asked, raw.usage)]),
+                cost=prices.cost([(raw.model, raw.configured_model, raw.usage)]),
                 seconds=raw.seconds,
                 stage=raw.stage,
                 queries=raw.queries,

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -295,3 +295,42 @@ def test_a_file_of_the_ledger_that_is_removed_while_it_works_is_missed_at_the_ne
         names = store.read("SELECT name FROM meta WHERE name IN ('a', 'b') ORDER BY name")
         store.close()
         assert names == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.read("SELECT 1 FROM nowhere"),
+        lambda store: store.read_one("SELECT 1 FROM nowhere"),
+        lambda store: store.read_value("SELECT 1 FROM nowhere"),
+        lambda store: list(store.stream("SELECT 1 FROM nowhere")),
+        lambda store: list(store.read_in_batches("SELECT 1 FROM nowhere WHERE n > ? LIMIT ?")),
+        lambda store: store.read_uncommitted("SELECT 1 FROM nowhere"),
+        lambda store: store.execute("DELETE FROM nowhere"),
+        lambda store: store.executemany("DELETE FROM nowhere WHERE n = ?", [(1,)]),
+    ],
+)
+def test_every_method_turns_errors_of_sqlite_into_a_storage_error(
+    tmp_path: Path, use: Callable[[Store], object]
+) -> None:
+    store = open_for_writing(tmp_path)
+    try:
+        with pytest.raises(StorageError, match=r"run\.sqlite can't be written: no such table: nowhere\.$"):
+            use(store)
+    finally:
+        store.close()
+
+
+def test_batches_come_in_order_and_are_read_one_at_a_time(tmp_path: Path) -> None:
+    store = open_for_writing(tmp_path)
+    try:
+        store.executemany("INSERT INTO rejection VALUES (?, 'rule', 1)", [(n,) for n in range(5)])
+        store.commit()
+        sql = "SELECT session FROM rejection WHERE session > ? ORDER BY session LIMIT ?"
+        batches = store.read_in_batches(sql, size=2)
+        assert next(batches) == [(0,), (1,)]
+        store.execute("DELETE FROM rejection WHERE session = 2")
+        store.commit()
+        assert list(batches) == [[(3,), (4,)]]
+    finally:
+        store.close()
