@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from syphus.answers.scoring import HEURISTICS, Candidate, Heuristic, Scored, ScoringContext, score_all
 from syphus.cold_start.plan import SearchPlan
 from syphus.cold_start.review import Reviews
 from syphus.cold_start.rubric import RubricVerdict, judge_heuristic
 from syphus.cold_start.selection import choose
+from syphus.cold_start.trials import TrialRunner
+from syphus.ledger.store import Store
 from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.runs.generate import cleaning_rules
 from syphus.types import PromptTemplate
@@ -46,20 +49,27 @@ class Scorer:
         return [*self._dataset.heuristics, *([judge_heuristic(verdicts)] if verdicts is not None else [])]
 
 
+@dataclass(frozen=True, slots=True)
+class SearchContext:
+    """What all steps of a search share. `plan` fits the input; `plain` is the prompt without examples."""
+
+    plan: SearchPlan
+    plain: PromptTemplate
+    store: Store
+    trials: TrialRunner
+    scorer: Scorer
+
+
 TAKEN, PINNED = "taken", "pinned"  #: fates of the examples of a set
 
 
 class CandidatePool:
     """All candidates with their scores, by their keys. The `pinned` ones are in every set."""
 
-    def __init__(
-        self, plan: SearchPlan, plain: PromptTemplate, scorer: Scorer, reviews: Reviews, pinned: Sequence[Candidate]
-    ) -> None:
-        self._plan = plan
-        self._plain = plain
-        self._scorer = scorer
+    def __init__(self, context: SearchContext, reviews: Reviews, pinned: Sequence[Candidate]) -> None:
+        self._context = context
         self._reviews = reviews
-        self._pinned = scorer.score(pinned, plain) if pinned else []
+        self._pinned = context.scorer.score(pinned, context.plain) if pinned else []
         self._scored: dict[str, Scored] = {}
         self._excluded: dict[str, str] = {}  # why, by key
 
@@ -78,7 +88,7 @@ class CandidatePool:
     ) -> None:
         """Score new candidates, which answered the prompt `asked_with`, and add them."""
         others = [each.candidate for each in self._scored.values()]
-        for scored in self._scorer.score(candidates, asked_with, others, verdicts):
+        for scored in self._context.scorer.score(candidates, asked_with, others, verdicts):
             self._scored.setdefault(scored.candidate.key, scored)
 
     def choose(self, number: int) -> list[Scored]:
@@ -87,7 +97,7 @@ class CandidatePool:
             by_hand = self._by_hand()
             excluded = {*self._excluded, *self._reviews.rejected, *self._reviews.edited}
             free = [each for key, each in self._scored.items() if key not in excluded]
-            plan = self._plan
+            plan = self._context.plan
             chosen = choose(free, plan.examples, plan.tokens, plan.strategy, plan.seed + number, pinned=by_hand)
             if self._reviews.review([each for each in chosen if each.candidate.round]):
                 return chosen
@@ -116,4 +126,4 @@ class CandidatePool:
         edited = [
             self._reviews.rewrite(each.candidate, texts[key]) for key, each in self._scored.items() if key in texts
         ]
-        return [*self._pinned, *(self._scorer.score(edited, self._plain) if edited else [])]
+        return [*self._pinned, *(self._context.scorer.score(edited, self._context.plain) if edited else [])]

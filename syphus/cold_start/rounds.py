@@ -11,16 +11,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from syphus.answers.scoring import Candidate, Scored
-from syphus.cold_start.candidates import CandidatePool, Scorer
-from syphus.cold_start.plan import STAGE_PREFIX, SearchPlan, SearchRound
+from syphus.cold_start.candidates import CandidatePool, SearchContext
+from syphus.cold_start.plan import STAGE_PREFIX, SearchRound
 from syphus.cold_start.prompt_file import make_template
 from syphus.cold_start.proof import AblationResult, Proof, find_harmful, prove
 from syphus.cold_start.review import Reviews
 from syphus.cold_start.rubric import RubricVerdict
 from syphus.cold_start.selection import sample_random, sample_spread
-from syphus.cold_start.trials import TrialRunner
 from syphus.ledger.results import askable_queries, queries_by_id
-from syphus.ledger.store import Store
 from syphus.runs.generate import GenerateStage
 from syphus.text import pluralize
 from syphus.types import PromptTemplate, Query, State
@@ -41,23 +39,19 @@ class Prover:
     `SyphusError` that stopped it.
     """
 
-    def __init__(
-        self, plan: SearchPlan, plain: PromptTemplate, trials: TrialRunner, scorer: Scorer, held_out: Sequence[Query]
-    ) -> None:
-        self._plan = plan
-        self._plain = plain
-        self._trials = trials
-        self._scorer = scorer
+    def __init__(self, context: SearchContext, held_out: Sequence[Query]) -> None:
+        self._context = context
+        self._plan = context.plan
         self._held_out = held_out
-        self._stage = trials.stage(STAGE_PREFIX, plain)
+        self._stage = context.trials.stage(STAGE_PREFIX, context.plain)
 
     def template(self, chosen: Sequence[Scored]) -> PromptTemplate:
         """Return the prompt with these examples."""
-        return make_template(self._plain.system_message, [each.candidate for each in chosen], self._stage)
+        return make_template(self._context.plain.system_message, [each.candidate for each in chosen], self._stage)
 
     def prove(self, number: int, chosen: Sequence[Scored]) -> ProofResult:
         """Ask with the set and without examples; what was asked without examples is shared by all rounds."""
-        without = self._score_answers(f"{STAGE_PREFIX} without", self._plain, number)
+        without = self._score_answers(f"{STAGE_PREFIX} without", self._context.plain, number)
         with_set = self._score_answers(f"{STAGE_PREFIX} {number} with", self.template(chosen), number)
         proof = prove(with_set, without, self._plan.seed, self._plan.effective_thresholds)
         return ProofResult(proof, with_set, without)
@@ -74,31 +68,23 @@ class Prover:
         return find_harmful(with_set, answers, self._plan.seed)
 
     def _score_answers(self, name: str, template: PromptTemplate, number: int) -> tuple[Scored, ...]:
-        trials = self._trials.run(name, template, self._held_out, 1, number)
-        return tuple(self._scorer.score([each.candidate for each in trials], template))
+        trials = self._context.trials.run(name, template, self._held_out, 1, number)
+        return tuple(self._context.scorer.score([each.candidate for each in trials], template))
 
 
 class SearchLoop:
-    """Searches for in-context examples for a system message, by a plan that fits the input.
+    """Searches for in-context examples.
 
     `say` gets each line of progress; `on_change` is called whenever `rounds` has changed.
     """
 
-    def __init__(
-        self,
-        plan: SearchPlan,
-        system_message: str,
-        store: Store,
-        trials: TrialRunner,
-        scorer: Scorer,
-        say: Callable[[str], None],
-        on_change: Callable[[], None],
-    ) -> None:
-        self._plan = plan
-        self._plain = PromptTemplate(system_message)
-        self._store = store
-        self._trials = trials
-        self._scorer = scorer
+    def __init__(self, context: SearchContext, say: Callable[[str], None], on_change: Callable[[], None]) -> None:
+        self._context = context
+        self._plan = context.plan
+        self._plain = context.plain
+        self._store = context.store
+        self._trials = context.trials
+        self._scorer = context.scorer
         self._say = say
         self._on_change = on_change
         self._verdicts: dict[str, RubricVerdict] = {}
@@ -112,8 +98,8 @@ class SearchLoop:
     def run(self, reviews: Reviews, pinned: Sequence[Candidate] = ()) -> None:
         """Run rounds until a set is satisfactory or no round is left. Raises the `SyphusError` that stopped it."""
         held_out = self._draw_held_out(pinned)
-        pool = CandidatePool(self._plan, self._plain, self._scorer, reviews, pinned)
-        prover = Prover(self._plan, self._plain, self._trials, self._scorer, held_out)
+        pool = CandidatePool(self._context, reviews, pinned)
+        prover = Prover(self._context, held_out)
         for number in range(1, self._plan.rounds + 1):
             self._propose(number, pool, held_out)
             chosen, is_last = pool.choose(number), number == self._plan.rounds

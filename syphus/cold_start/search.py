@@ -10,7 +10,7 @@ from typing import NamedTuple
 from syphus.answers.scoring import Candidate
 from syphus.cold_start import page, results_json
 from syphus.cold_start.advice import find_shortcomings, suggest_fixes
-from syphus.cold_start.candidates import Scorer
+from syphus.cold_start.candidates import Scorer, SearchContext
 from syphus.cold_start.plan import STAGE_PREFIX, SearchPlan, SearchResult, search_forecast
 from syphus.cold_start.prompt_file import candidate_by_hand, read_pinned, refuse_edited, save_prompt, search_key
 from syphus.cold_start.review import Reviewer, Reviews
@@ -96,8 +96,8 @@ class ColdStart:
             self._observer.say(f"The pinned examples have about {size:,} tokens, more than --tokens {plan.tokens}.")
 
     def _make_loop(self, plan: SearchPlan) -> SearchLoop:
-        message = self._prepared.template.system_message
-        return SearchLoop(plan, message, self._store, self._trials, self._scorer, self._observer.say, self._show)
+        context = SearchContext(plan, self._prepared.template, self._store, self._trials, self._scorer)
+        return SearchLoop(context, self._observer.say, self._show)
 
     def _finish(self, stopped_by: SyphusError | None) -> ColdStartResult:
         if disk_failed := isinstance(stopped_by, StorageError):
