@@ -280,13 +280,13 @@ def convert(dataset: Dataset = "", **options: Unpack[ConversionOptions]) -> Conv
 def _convert(
     dataset: Dataset, values: ConversionOptions, show: Callable[[str], None], observer: Observer
 ) -> ConversionResult:
-    from syphus.images.convert import ConversionMeter
+    from syphus.images.convert import ConversionProgressFormatter
     from syphus.images.convert import convert as convert_images
     from syphus.plugins.discovery import dataset_name
 
     options = make_options(ConvertOptions, {**_without_display(values), "name": dataset_name(dataset)})
-    meter = ConversionMeter(show)
-    return convert_images(options, meter.tick, observer.say, meter.fetched)
+    meter = ConversionProgressFormatter(show)
+    return convert_images(options, meter.update, observer.say, meter.update_download)
 
 
 def verify(

@@ -119,14 +119,14 @@ def stats(
 def convert(options: ConvertOptions) -> None:
     """Makes the image store of a dataset from its stills or videos; the same command goes on after a stop."""
     from syphus.cli.summary import conversion_as_json, conversion_summary
-    from syphus.images.convert import ConversionMeter
+    from syphus.images.convert import ConversionProgressFormatter
     from syphus.images.convert import convert as work
     from syphus.progress import make_observer
 
     observer, began = make_observer(), time.monotonic()
-    meter = ConversionMeter(observer.converting)
+    meter = ConversionProgressFormatter(observer.converting)
     try:
-        done = work(options, meter.tick, observer.say, meter.fetched)
+        done = work(options, meter.update, observer.say, meter.update_download)
     finally:
         observer.close()
     if options.json:

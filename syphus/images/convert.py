@@ -50,28 +50,28 @@ class ConversionResult(NamedTuple):
     files: tuple[Path, ...]
 
 
-class ConversionMeter:
-    """Formats the progress of a conversion, and passes each line to `show`."""
+class ConversionProgressFormatter:
+    """Formats the progress of a conversion as a line, and passes it to `show`."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
-        self._began: tuple[float, ConversionProgress] | None = None
+        self._start: tuple[float, ConversionProgress] | None = None
 
-    def tick(self, progress: ConversionProgress) -> None:
-        """Take the progress after an image."""
+    def update(self, progress: ConversionProgress) -> None:
+        """Show the progress after an image."""
         now = time.monotonic()
-        if self._began is None:
-            self._began = now, progress
+        if self._start is None:
+            self._start = now, progress
         self._show(self.line(now, progress))
 
-    def fetched(self, photos: int, new: int) -> None:
-        """Take the progress of a download after a photo."""
+    def update_download(self, photos: int, new: int) -> None:
+        """Show the progress of a download after a photo."""
         self._show(f"{pluralize(photos, 'photo')}, {new:,} downloaded")
 
     def line(self, now: float, progress: ConversionProgress) -> str:
         """Return `12,300 images  3 skipped  41%  480/s  left 2 min`."""
-        began, first = self._began or (now, progress)
-        seconds, done = now - began, progress.share - first.share
+        start, first = self._start or (now, progress)
+        seconds, done = now - start, progress.share - first.share
         parts = [pluralize(progress.images, "image")]
         parts += [f"{progress.skipped:,} skipped"] if progress.skipped else []
         parts.append(f"{progress.share:.0%}")

@@ -26,7 +26,7 @@ _MIN_SUPPORTED = 0.15  # share of the long words of an example that make it grou
 _MIN_WORDS = 8  # fewer long words are too few to tell
 _LEAKS = re.compile(r"\b(?:descriptions?|captions?|annotations?|timestamps?|sentences)\b", re.IGNORECASE)
 _LONG_WORD = re.compile(r"[^\W\d_]{5,}")
-_STEM = 4  # letters; words that share so many count as the same
+_STEM = 4  # letters; words that begin with the same ones count as equal
 
 _INVENTED = (
     "A violin lies on a red carpet.",

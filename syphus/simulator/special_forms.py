@@ -35,7 +35,7 @@ _WRONG_OPTIONS = (
     "Somebody has switched off the light.",
 )
 _LONG_WORD = re.compile(r"[^\W\d_]{5,}")
-_STEM = 4  # letters; words that share so many count as the same
+_STEM = 4  # letters; words that begin with the same ones count as equal
 _JSON = re.compile(r"\{.*\}", re.DOTALL)
 _CRITERIA = ("grounded", "complete", "clear", "natural")
 _EXAMPLE_QUESTION = re.compile(r"^Question: (.+)$", re.MULTILINE)

@@ -29,7 +29,7 @@ from PIL import Image
 from processes import MAIN, environment, finish, syphus
 
 from syphus.errors import ConfigError, InputError, PluginError, RunError, StorageError
-from syphus.images.convert import ConversionMeter, ConversionProgress, ConversionResult, settings_digest
+from syphus.images.convert import ConversionProgress, ConversionProgressFormatter, ConversionResult, settings_digest
 from syphus.images.convert import convert as convert_as
 from syphus.images.convert_options import ConvertOptions
 from syphus.images.store import open_store
@@ -601,8 +601,8 @@ def test_the_order_does_not_depend_on_who_is_first(tmp_path: Path, convert: Call
 def test_progress_has_a_rate_and_an_end_and_is_told_at_its_time(tmp_path: Path) -> None:
     stream = io.StringIO()
     observer = make_observer(stream)
-    meter = ConversionMeter(observer.converting)
-    meter.tick(ConversionProgress(100, 2, 0.2))
+    meter = ConversionProgressFormatter(observer.converting)
+    meter.update(ConversionProgress(100, 2, 0.2))
     assert stream.getvalue() == ""  # it is not time yet
     line = meter.line(time.monotonic() + 10, ConversionProgress(1100, 3, 0.6))
     assert re.fullmatch(r"1,100 images  3 skipped  60%  (99|100)/s  left 10 s", line)

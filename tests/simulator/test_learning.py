@@ -72,27 +72,27 @@ def test_an_example_with_fewer_pairs_than_there_is_to_tell_counts_as_too_few_bes
     assert judge_examples([(ASKED, RIGHT)], QUESTION_ANSWER) == (JudgedExample(ASKED, RIGHT, ()),)
 
 
-def written(annotation: str, examples: list[tuple[str, str]], manners: ModelBehaviour) -> str:
+def written(annotation: str, examples: list[tuple[str, str]], behaviour: ModelBehaviour) -> str:
     turns: list[Body] = [{"role": "system", "content": SYSTEM}]
     for asked, told in examples:
         turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": told}]
     chat = read_chat(json.dumps({"model": "m", "messages": [*turns, {"role": "user", "content": annotation}]}).encode())
-    return write_answer(chat, PromptReader().read(chat.messages), manners).texts[0]
+    return write_answer(chat, PromptReader().read(chat.messages), behaviour).texts[0]
 
 
 def test_answers_are_the_same_for_the_same_messages_and_seed() -> None:
-    manners = ModelBehaviour(3, 0, 0, "examples", 0.6)
+    behaviour = ModelBehaviour(3, 0, 0, "examples", 0.6)
     rows = texts(40).values()
-    first = [written(text, [], manners) for text in rows]
-    assert first == [written(text, [], manners) for text in rows]
+    first = [written(text, [], behaviour) for text in rows]
+    assert first == [written(text, [], behaviour) for text in rows]
     assert first != [written(text, [], ModelBehaviour(4, 0, 0, "examples", 0.6)) for text in rows]
 
 
 def test_good_examples_give_whole_pairs_that_repeat_no_question_of_theirs() -> None:
-    manners = ModelBehaviour(3, 0, 0, "examples", 0.0)
+    behaviour = ModelBehaviour(3, 0, 0, "examples", 0.0)
     example = "Question: What can you tell me about the old sailor?\nAnswer: The old sailor is painting a boat.\n"
     for text in texts(40).values():
-        parsed = parse_pairs(written(f"{text}\nthe old sailor is asleep", [(ASKED, example * 2)], manners))
+        parsed = parse_pairs(written(f"{text}\nthe old sailor is asleep", [(ASKED, example * 2)], behaviour))
         assert parsed.problems == ()
         assert "What can you tell me about the old sailor?" not in [pair.instruction for pair in parsed.pairs]
 

@@ -26,15 +26,15 @@ def messages(example: str = "", system: str = SYSTEM, annotation: str = ANNOTATI
 
 
 def ask(
-    turns: list[Body], manners: ModelBehaviour = NEAT, book: PromptReader | None = None, **more: object
+    turns: list[Body], behaviour: ModelBehaviour = NEAT, book: PromptReader | None = None, **more: object
 ) -> tuple[SimulatedAnswer, ParsedPrompt]:
     chat = read_chat(json.dumps({"model": "m", "messages": turns, **more}).encode())
     prompt = (book or PromptReader()).read(chat.messages)
-    return write_answer(chat, prompt, manners), prompt
+    return write_answer(chat, prompt, behaviour), prompt
 
 
-def text(turns: list[Body], manners: ModelBehaviour = NEAT, **more: object) -> str:
-    return ask(turns, manners, None, **more)[0].texts[0]
+def text(turns: list[Body], behaviour: ModelBehaviour = NEAT, **more: object) -> str:
+    return ask(turns, behaviour, None, **more)[0].texts[0]
 
 
 def pairs(written: str) -> list[tuple[str, str]]:
@@ -115,17 +115,17 @@ def test_the_number_of_pairs_lies_between_those_of_the_examples() -> None:
     assert counts == {2, 3, 4}
 
 
-def defects(turns_of: list[list[Body]], manners: ModelBehaviour) -> float:
+def defects(turns_of: list[list[Body]], behaviour: ModelBehaviour) -> float:
     """The share of `turns_of` that is answered with something else than without sloppiness."""
     book = PromptReader()
     spoilt = [
-        ask(turns, manners, book)[0].texts != ask(turns, ModelBehaviour(0, 0, 0), book)[0].texts for turns in turns_of
+        ask(turns, behaviour, book)[0].texts != ask(turns, ModelBehaviour(0, 0, 0), book)[0].texts for turns in turns_of
     ]
     return sum(spoilt) / len(spoilt)
 
 
 def numbered(example: str = "", tail: tuple[Body, ...] = ()) -> list[list[Body]]:
-    return [[*messages(example, annotation=f"{ANNOTATION}\nthe car {n} is new"), *tail] for n in range(1500)]
+    return [[*messages(example, annotation=f"{ANNOTATION}\nthe car {n} is new"), *tail] for n in range(600)]
 
 
 # What is drawn follows from the prompt, so these shares are the same every time; the bounds leave room for other
