@@ -158,22 +158,22 @@ def _sample(store: Store, code: str) -> list[SamplePair]:
     Draws query numbers and takes the next translated pair, so that a million pairs need not be read.
     """
     random = Random(f"sample/{code}")
-    ((least, most),) = store.read(
+    ((first, last),) = store.read(
         "SELECT min(n), max(n) FROM query WHERE stage = ? AND position IS NOT NULL", TRANSLATE_STAGE
     )
     found: dict[int, tuple[str, str, str]] = {}
-    for _ in range(3 * SAMPLE_SIZE if least is not None else 0):
-        row = store.read_one(_NEXT, code, random.randint(least, most), TRANSLATE_STAGE)
+    for _ in range(3 * SAMPLE_SIZE if first is not None else 0):
+        row = store.read_one(_NEXT_TRANSLATED, code, random.randint(first, last), TRANSLATE_STAGE)
         if row is not None and len(found) < SAMPLE_SIZE:
             found[row[0]] = row[1:]
     if found and len(found) < SAMPLE_SIZE:  # few pairs: take all
-        rows = store.read(_NEXT.replace("LIMIT 1", f"LIMIT {SAMPLE_SIZE}"), code, least, TRANSLATE_STAGE)
+        rows = store.read(_NEXT_TRANSLATED.replace("LIMIT 1", f"LIMIT {SAMPLE_SIZE}"), code, first, TRANSLATE_STAGE)
         found |= {n: tuple(rest) for n, *rest in rows}
     return [_sample_pair(*found[n]) for n in sorted(found)[:SAMPLE_SIZE]]
 
 
 # CROSS JOIN fixes the order: first the next part of that language by its index, then its query by number.
-_NEXT = (
+_NEXT_TRANSLATED = (
     "SELECT part.n, id, annotation.text, part.text "
     "FROM part CROSS JOIN query USING (n) CROSS JOIN annotation USING (n) "
     "WHERE name = ? AND part.n >= ? AND part.state = 'ok' AND stage = ? AND position IS NOT NULL "
@@ -190,25 +190,25 @@ def read_verdicts(store: Store) -> dict[str, JudgedCounts]:
     counts: dict[str, JudgedCounts] = {}
     for each in answered_queries(store, JUDGE_STAGE):
         code, name = each.query.id.split(" ", 1)
-        so_far = counts.get(code) or JudgedCounts(0, Counter(), 0, 0, [])
+        previous = counts.get(code) or JudgedCounts(0, Counter(), 0, 0, [])
         if each.state is State.PENDING:
-            counts[code] = so_far._replace(pending=so_far.pending + 1)
+            counts[code] = previous._replace(pending=previous.pending + 1)
         elif each.state is not State.OK:
-            counts[code] = so_far._replace(unclear=so_far.unclear + 1)
+            counts[code] = previous._replace(unclear=previous.unclear + 1)
         else:
-            counts[code] = _with_verdict(so_far, name, each.query.text, each.detail)
+            counts[code] = _with_verdict(previous, name, each.query.text, each.detail)
     return counts
 
 
-def _with_verdict(so_far: JudgedCounts, name: str, texts: str, detail: str) -> JudgedCounts:
+def _with_verdict(previous: JudgedCounts, name: str, texts: str, detail: str) -> JudgedCounts:
     verdict = read_verdict(detail)
     if verdict.fault == NO_FAULT:
-        return so_far._replace(good=so_far.good + 1)
-    so_far.bad[verdict.fault] += 1
-    if len(so_far.shown) < MAX_BAD_SHOWN:
+        return previous._replace(good=previous.good + 1)
+    previous.bad[verdict.fault] += 1
+    if len(previous.shown) < MAX_BAD_SHOWN:
         source, translation = (tuple(each) for each in orjson.loads(texts))
-        so_far.shown.append(BadTranslation(name, verdict.fault, verdict.reason, source, translation))
-    return so_far
+        previous.shown.append(BadTranslation(name, verdict.fault, verdict.reason, source, translation))
+    return previous
 
 
 def judged_as_json(judged: JudgedCounts) -> dict[str, object]:

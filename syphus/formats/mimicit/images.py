@@ -74,20 +74,20 @@ def _parquet(path: Path, with_images: bool) -> Iterator[tuple[str, object]]:
                 raise InputError(f"{path}: no index of text; the ids must be the index, as pandas writes it")
             if with_images and names.images not in file.schema_arrow.names:
                 raise InputError(f"{path}: no column {names.images}")
-            rows, wanted = (_IMAGE_ROWS, [names.ids, names.images]) if with_images else (_ID_ROWS, [names.ids])
-            for batch in file.iter_batches(rows, columns=wanted):
+            rows, columns = (_IMAGE_ROWS, [names.ids, names.images]) if with_images else (_ID_ROWS, [names.ids])
+            for batch in file.iter_batches(rows, columns=columns):
                 if batch.column(names.ids).null_count:
                     raise InputError(f"{path}: an image has null as its id")
                 ids = batch.column(names.ids).to_pylist()
-                held = batch.column(names.images).to_pylist() if with_images else ids
-                yield from zip(
-                    ids, (_stores_bytes(each) for each in held) if names.raw and with_images else held, strict=True
-                )
+                images = batch.column(names.images).to_pylist() if with_images else ids
+                if with_images and names.raw:
+                    images = map(_raw_bytes, images)
+                yield from zip(ids, images, strict=True)
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
 
 
-def _stores_bytes(image: object) -> object:
+def _raw_bytes(image: object) -> object:
     """Return the bytes in a value of the Image feature of `datasets`: {"bytes": ..., "path": ...}."""
     return image.get("bytes") if isinstance(image, dict) else image
 
@@ -114,7 +114,7 @@ def require_pillow() -> None:
         ) from error
 
 
-def check_images(images: Iterable[tuple[str, object]], depth: DecodeLevel) -> Iterator[tuple[str, str]]:
+def check_images(images: Iterable[tuple[str, object]], level: DecodeLevel) -> Iterator[tuple[str, str]]:
     """Check images, given as (id, base64 text or bytes); yield (id, fault) in the same order, "" if good.
 
     Holds a few MB of images in memory. Needs Pillow.
@@ -123,11 +123,11 @@ def check_images(images: Iterable[tuple[str, object]], depth: DecodeLevel) -> It
     waiting: deque[Future[list[tuple[str, str]]]] = deque()
     with ThreadPoolExecutor(cores) as pool:
         for batch in _batches(images):
-            waiting.append(pool.submit(_check_batch, batch, depth))
+            waiting.append(pool.submit(_check_batch, batch, level))
             if len(waiting) > cores:
                 yield from waiting.popleft().result()
-        for left in waiting:
-            yield from left.result()
+        for future in waiting:
+            yield from future.result()
 
 
 def _batches(images: Iterable[tuple[str, object]]) -> Iterator[list[tuple[str, object]]]:
@@ -142,24 +142,24 @@ def _batches(images: Iterable[tuple[str, object]]) -> Iterator[list[tuple[str, o
     yield batch
 
 
-def _check_batch(batch: Iterable[tuple[str, object]], depth: DecodeLevel) -> list[tuple[str, str]]:
-    return [(name, _fault(encoded, depth)) for name, encoded in batch]
+def _check_batch(batch: Iterable[tuple[str, object]], level: DecodeLevel) -> list[tuple[str, str]]:
+    return [(name, _fault(encoded, level)) for name, encoded in batch]
 
 
-def _fault(encoded: object, depth: DecodeLevel) -> str:
+def _fault(encoded: object, level: DecodeLevel) -> str:
     """Return what is wrong with one image, in a few words; "" for a good image."""
     from PIL import Image  # imported here and below, because Pillow is optional
 
     if not isinstance(encoded, (str, bytes)):
         return "expected text"
-    if depth is DecodeLevel.QUICK and isinstance(encoded, str) and _has_both_ends(encoded):
+    if level is DecodeLevel.QUICK and isinstance(encoded, str) and _is_intact_jpeg(encoded):
         return ""
     try:
         data = encoded if isinstance(encoded, bytes) else _decode_base64(encoded)
     except (binascii.Error, ValueError) as error:
         return f"not base64: {error}"
     try:
-        if depth is DecodeLevel.FULL or not _looks_whole(data):
+        if level is DecodeLevel.FULL or not _is_intact(data):
             with Image.open(io.BytesIO(data)) as image:
                 _check_size(image)
                 image.draft("L", (1, 1))  # reads all of a JPEG, but makes an image of an eighth of each side
@@ -169,7 +169,7 @@ def _fault(encoded: object, depth: DecodeLevel) -> str:
     return ""
 
 
-def _has_both_ends(encoded: str) -> bool:
+def _is_intact_jpeg(encoded: str) -> bool:
     """Return whether this is a JPEG with a good header and end, and base64 between them. False if in doubt.
 
     Decodes only both ends: decoding the base64 of the whole image would take longer than all the rest.
@@ -194,7 +194,7 @@ def _decode_base64(encoded: str) -> bytes:
     return binascii.a2b_base64(plain)
 
 
-def _looks_whole(data: bytes) -> bool:
+def _is_intact(data: bytes) -> bool:
     """Return whether header, checksums and end are intact; False if there are none. Raises what Pillow raises."""
     from PIL import Image
 
