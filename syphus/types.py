@@ -38,7 +38,7 @@ class Query:
     id: str  #: unique in the dataset and stable between runs
     text: str  #: the annotation as the model sees it
     image_ids: tuple[str, ...] = ()  #: keys in the image store
-    meta: Mapping[str, object] = field(default_factory=dict)  #: JSON values that the plugin wants to find again
+    meta: Mapping[str, object] = field(default_factory=dict)  #: JSON values to find again in the output
     problem: str = ""  #: why the model can't be asked about this row
     pairs: tuple[Pair, ...] = ()  #: pairs that the row already has; no model is asked then
     images: tuple[PromptImage, ...] = ()  #: shown to the model with the text

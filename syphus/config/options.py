@@ -164,10 +164,10 @@ _NAMES_OF_TYPES = {str: "text", int: "a whole number", float: "a number", bool: 
 
 
 def make_options(kind: type[T], values: Mapping[str, object]) -> T:
-    """Make options from values as they are typed or written in Python: paths and states as text, one path as a list.
+    """Make options from values as they are typed or written in Python, with paths and states as text.
 
-    `kind` is a dataclass whose fields are declared as those of `Options`. Raises `ConfigError` for an option that does
-    not exist, or has another type.
+    `kind` is a dataclass whose fields are declared like those of `Options`. Raises `ConfigError` for an option that
+    does not exist or has the wrong type.
     """
     hints = get_type_hints(kind)
     for name in values:
@@ -207,7 +207,7 @@ def _flag(name: str) -> str:
 
 
 def _listed(value: object) -> list[str]:
-    """The items of a list, or of a text with commas."""
+    """Return the items of a list, or of a text with commas."""
     items = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
     return [text for each in items if (text := str(each).strip())]
 
@@ -219,7 +219,7 @@ def _state(name: str, text: str) -> State:
 
 
 def _relation(name: str, text: str) -> Relation:
-    """A relation by its name, whose words are joined by spaces, dashes or underscores."""
+    """Return a relation by its name, with spaces, dashes or underscores between the words."""
     words = " ".join(text.lower().replace("-", " ").replace("_", " ").split())
     if words not in list(Relation):
         known = alternatives(each.replace(" ", "-") for each in Relation)

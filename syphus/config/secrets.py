@@ -63,7 +63,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _within_base64(secret: bytes, before: int) -> str:
-    """The characters that depend on `secret` alone where so many bytes, modulo 3, stand before it."""
+    """Return the base64 characters that depend on `secret` alone if `before` bytes (modulo 3) precede it."""
     coded = base64.b64encode(bytes(before) + secret).decode()
     return coded[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6]
 
@@ -86,7 +86,7 @@ def _blanked(data: bytes, secrets: list[bytes]) -> bytes:
 
 
 def _plain_letter(escape: re.Match[bytes]) -> bytes:
-    """The letter that an escape stands for, where it is ASCII and needs none within a JSON string."""
+    """Return the character of an escape if it is ASCII and needs no escape in a JSON string; otherwise the escape."""
     digits = escape[1] or escape[2]
     code = int(digits, 16) if digits else 0
     return bytes([code]) if 0x20 < code < 0x7F and code not in b'"\\' else escape[0]

@@ -49,20 +49,20 @@ def settle_failed_part_batches(store: Store, stage: str) -> None:
     If a batch has one part, the part ends in the state of the batch. If it has several, the culprit is unknown: each
     part counts one failed attempt and stays pending.
     """
-    known = f"{stage} accounted"
+    last_settled = f"{stage} accounted"  # meta: sequence number of the last batch that was handled
     ended = (
         "SELECT seq, state, reason, coalesce(detail, ''), meta FROM query JOIN annotation USING (n) "
         "LEFT JOIN result USING (n) WHERE stage = ? AND state IN ('failed', 'refused', 'truncated') AND seq > ? "
         "ORDER BY seq"
     )
-    for seq, state, reason, detail, meta in store.read(ended, stage, get_meta(store, known) or 0):
+    for seq, state, reason, detail, meta in store.read(ended, stage, get_meta(store, last_settled) or 0):
         parts = orjson.loads(meta)["parts"]
-        after = state if len(parts) == 1 else "pending"
+        new_state = state if len(parts) == 1 else "pending"
         store.executemany(
             "UPDATE part SET state = ?, asked = asked + 1, reason = ?, detail = ? WHERE n = ? AND name = ?",
-            [(after, reason, detail, n, name) for n, name in parts],
+            [(new_state, reason, detail, n, name) for n, name in parts],
         )
-        set_meta(store, known, seq)
+        set_meta(store, last_settled, seq)
     store.commit()
 
 
@@ -76,7 +76,7 @@ _ANSWERED = (
     "JOIN answer ON answer.n = query.answer WHERE stage = ? AND state = 'ok' AND position > ? "
     "ORDER BY position LIMIT ?"
 )
-_WITHOUT = "stage = ? AND state IN ('failed', 'refused', 'invalid') AND position IS NOT NULL"
+_FAILED = "stage = ? AND state IN ('failed', 'refused', 'invalid') AND position IS NOT NULL"
 
 
 def delete_pending_text_batches(store: Store, stage: str) -> None:
@@ -89,7 +89,7 @@ def delete_pending_text_batches(store: Store, stage: str) -> None:
 
 def forget_failed_text_batches(store: Store, stage: str) -> int:
     """Forget batches that got no vectors, so that their texts are sent again; commit, and return their number."""
-    count = store.execute(f"UPDATE query SET position = NULL WHERE {_WITHOUT}", stage).rowcount
+    count = store.execute(f"UPDATE query SET position = NULL WHERE {_FAILED}", stage).rowcount
     store.commit()
     return count
 
@@ -117,7 +117,7 @@ def add_text_batches(store: Store, stage: str, batches: Iterable[Sequence[str]])
 def split_failed_text_batches(store: Store, stage: str) -> int:
     """Replace each failed batch of several texts by its two halves; commit, and return how many batches were split."""
     rows = store.read_uncommitted(
-        f"SELECT n, text FROM query JOIN annotation USING (n) WHERE {_WITHOUT} AND json_array_length(text) > 1", stage
+        f"SELECT n, text FROM query JOIN annotation USING (n) WHERE {_FAILED} AND json_array_length(text) > 1", stage
     )
     store.executemany("UPDATE query SET position = NULL WHERE n = ?", [(n,) for n, _ in rows])
     texts = [orjson.loads(text) for _, text in rows]
@@ -130,7 +130,7 @@ def split_failed_text_batches(store: Store, stage: str) -> int:
 def texts_without_vector(store: Store, stage: str) -> list[tuple[str, str]]:
     """Return the texts that got no vector, each with the reason."""
     rows = store.read(
-        f"SELECT text, reason FROM query JOIN annotation USING (n) WHERE {_WITHOUT} ORDER BY position", stage
+        f"SELECT text, reason FROM query JOIN annotation USING (n) WHERE {_FAILED} ORDER BY position", stage
     )
     return [(text, reason) for texts, reason in rows for text in orjson.loads(texts)]
 

@@ -130,7 +130,7 @@ class _Registration:
             self.check.read += len(rows)
             self.check.selected += len(new) + len(old)
             on_progress(self.check.read)
-        self._find_gone()
+        self._find_removed()
         return self.check
 
     def _inspect_selected(
@@ -238,16 +238,16 @@ class _Registration:
             "INSERT OR REPLACE INTO picture VALUES (?, ?)", [(n, row.images) for n, row in rows if row.images]
         )
 
-    def _find_gone(self) -> None:
+    def _find_removed(self) -> None:
         stage = (self._stage, self._check_number)
         never_asked = "stage = ? AND checked < ? AND state = 'pending' AND used = 0"
         for table in ("annotation", "picture"):
             self._store.execute(f"DELETE FROM {table} WHERE n IN (SELECT n FROM query WHERE {never_asked})", *stage)
         self._store.execute(f"DELETE FROM query WHERE {never_asked}", *stage)
-        self.check.changed = self._name_some("changed")
-        self.check.removed = self._name_some("checked < ? AND position IS NOT NULL", self._check_number)
+        self.check.changed = self._count_and_name("changed")
+        self.check.removed = self._count_and_name("checked < ? AND position IS NOT NULL", self._check_number)
 
-    def _name_some(self, condition: str, *values: int) -> int:
+    def _count_and_name(self, condition: str, *values: int) -> int:
         """Count the rows that meet a condition, and add some of them to the examples."""
         rows = self._store.read_uncommitted(
             f"SELECT id FROM query WHERE stage = ? AND {condition}", self._stage, *values
