@@ -285,8 +285,8 @@ def _convert(
     from syphus.plugins.discovery import dataset_name
 
     options = make_options(ConvertOptions, {**_without_display(values), "name": dataset_name(dataset)})
-    meter = ConversionProgressFormatter(show)
-    return convert_images(options, meter.update, observer.say, meter.update_download)
+    progress = ConversionProgressFormatter(show)
+    return convert_images(options, progress.update, observer.say, progress.update_download)
 
 
 def verify(

@@ -12,119 +12,23 @@ import logging
 import os
 import sys
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, TextIO
 
 from syphus.errors import ConfigError
-from syphus.pipeline.observer import Observer, RunView
-from syphus.text import format_dollars, format_duration, printable
-from syphus.types import State
+from syphus.pipeline.observer import Observer, ProgressFormatter, RunView
+from syphus.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-RATE_OVER = 120.0  #: seconds that the rate is averaged over
 PLAIN_EVERY = 30.0  #: seconds between two plain lines
 LIVE_EVERY = 0.25
 _READING_EVERY = 5.0
-_TOP_CAUSES = 3  #: causes of errors that are shown
-_NOTABLE_WAIT = 5.0  #: seconds; a shorter wait for a limit is not shown
 _BAR_WIDTH = 24
 _COLUMNS_FOR_BAR = 100  #: a narrower terminal gets no bar
-
-
-class ProgressFormatter:
-    """Formats the progress of a run: how far it is, how fast, and what it is waiting for."""
-
-    def __init__(self, view: RunView) -> None:
-        self._view = view
-        self._readings: deque[tuple[float, int]] = deque([(view.clock(), 0)])
-
-    @property
-    def done(self) -> int:
-        """Queries with an outcome, over all sessions."""
-        stats = self._view.stats
-        return stats.total - stats.states_before[State.PENDING] + stats.done
-
-    @property
-    def total(self) -> int:
-        """Queries of the run."""
-        return self._view.stats.total
-
-    def read(self) -> None:
-        """Record the current progress, for the rate."""
-        now = self._view.clock()
-        self._readings.append((now, self._view.stats.done))
-        while len(self._readings) > 2 and now - self._readings[0][0] > RATE_OVER:
-            self._readings.popleft()
-
-    def rate(self) -> float:
-        """Return the outcomes per second of this session, averaged over the last two minutes."""
-        (began, before), (now, done) = self._readings[0], self._readings[-1]
-        return (done - before) / (now - began) if now > began else 0.0
-
-    def counts(self) -> str:
-        """Return `ok 5,180  invalid 21  retried 3  498/min  61k tokens  $2.07  left 16 min`."""
-        stats, budget = self._view.stats, self._view.admission.budget
-        parts = [
-            f"{state} {stats.in_state(state):,}"
-            for state in State
-            if state is not State.PENDING and (stats.in_state(state) or state is State.OK)
-        ]
-        if stats.asked_again:
-            parts.append(f"retried {stats.asked_again:,}")
-        rate = self.rate()
-        parts.append(f"{rate * 60:,.0f}/min" if rate < 20 else f"{rate:,.0f}/s")
-        usage = stats.usage
-        parts.append(f"{(usage.prompt_tokens + usage.completion_tokens) / 1000:,.0f}k tokens")
-        if budget.price is not None and budget.cost:
-            parts.append(format_dollars(budget.cost))
-        if rate > 0:
-            parts.append(f"left {format_duration((stats.total - self.done) / rate)}")
-        return "  ".join(parts)
-
-    def trouble(self) -> str:
-        """Return the errors by cause, and what the run is waiting for; "" if all is well."""
-        parts = [f"{count:,} {cause}" for cause, count in self._view.stats.errors.most_common(_TOP_CAUSES)]
-        now = self._view.clock()
-        for endpoint_state in self._view.admission.endpoint_states:
-            host = endpoint_state.endpoint.host
-            if endpoint_state.disabled_by is not None:
-                parts.append(f"{host} is left out")
-            elif endpoint_state.health.down_since is not None:
-                parts.append(f"{host} down since {_clock_time(endpoint_state.health.down_since - now)}")
-            elif endpoint_state.paused_until > now + 1:
-                limit = f" ({endpoint_state.paused_for})" if endpoint_state.paused_for else ""
-                parts.append(
-                    f"waiting until {_clock_time(endpoint_state.paused_until - now)}: {host} asks for it{limit}"
-                )
-        held = self._view.admission.waiting_until - now
-        if held > _NOTABLE_WAIT and not parts:
-            parts.append(f"waiting until {_clock_time(held)} for the limit{self._limits()}")
-        return "  ".join(parts)
-
-    def _limits(self) -> str:
-        """Return ` of 60 requests and 90,000 tokens a minute`."""
-        stated = [
-            f"{limit:,.6g} {what}"
-            for endpoint_state in self._view.admission.endpoint_states
-            for what, limit in endpoint_state.per_minute.items()
-        ]
-        return f" of {' and '.join(stated)} a minute" if stated else ""
-
-    def line(self) -> str:
-        """Return everything in one line."""
-        self.read()
-        trouble = self.trouble()
-        return f"{self.done:,}/{self.total:,}  {self.counts()}" + (f"  [{trouble}]" if trouble else "")
-
-
-def _clock_time(seconds: float) -> str:
-    """Return the wall-clock time in `seconds` from now; negative for the past."""
-    return f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
 
 
 class _Stream(Protocol):
@@ -135,6 +39,8 @@ class _Stream(Protocol):
 
 class PlainObserver(Observer):
     """Writes plain lines: to a pipe, a log file, or a terminal without cursor control."""
+
+    is_live = False  #: whether a line is redrawn in place
 
     def __init__(self, stream: _Stream) -> None:
         self._stream = stream
@@ -165,6 +71,15 @@ class PlainObserver(Observer):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    def conclude(self, lines: Iterable[str], failed: bool) -> None:
+        """Write the closing lines of the work; `failed` says that not everything is done."""
+        del failed  # a quiet display looks at it
+        for line in lines:
+            self.say(line)
+
+    def record(self, lines: Iterable[str]) -> None:
+        """Take lines that have gone to stdout, for a log file."""
+
     def close(self) -> None:
         """End the display."""
 
@@ -192,6 +107,7 @@ class OneLineObserver(PlainObserver):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
+        self.is_live = True
         self._drawn = 0  # characters of the line that stands there
 
     def say(self, line: str) -> None:
@@ -289,11 +205,45 @@ class LiveObserver(OneLineObserver):
             self._drawn = 0
 
 
+class QuietObserver(PlainObserver):
+    """Writes nothing but the closing lines of work that has failed."""
+
+    def conclude(self, lines: Iterable[str], failed: bool) -> None:
+        """Write the closing lines, if the work has failed."""
+        for line in lines if failed else ():
+            super().say(line)
+
+    def say(self, line: str) -> None:
+        """Drop the line."""
+
+    def reading(self, rows: int) -> None:
+        """Show nothing."""
+
+    def converting(self, line: str) -> None:
+        """Show nothing."""
+
+    async def _show(self, view: RunView) -> None:
+        pass
+
+
+class LogObserver(PlainObserver):
+    """Writes plain lines with times to a log file, those included that went to stdout."""
+
+    def __init__(self, file: IO[str]) -> None:
+        super().__init__(_Timestamped(file))
+
+    def record(self, lines: Iterable[str]) -> None:
+        """Write lines that have gone to stdout."""
+        for line in lines:
+            self.say(line)
+
+
 class ObserverGroup(PlainObserver):
     """Passes everything on to several observers, such as a terminal and a log file."""
 
     def __init__(self, *observers: PlainObserver) -> None:
         self._observers = observers
+        self.is_live = any(observer.is_live for observer in observers)
 
     def say(self, line: str) -> None:
         """Write a line to each."""
@@ -309,6 +259,18 @@ class ObserverGroup(PlainObserver):
         """Show the progress of a conversion, on each."""
         for observer in self._observers:
             observer.converting(line)
+
+    def conclude(self, lines: Iterable[str], failed: bool) -> None:
+        """Write the closing lines to each."""
+        lines = list(lines)
+        for observer in self._observers:
+            observer.conclude(lines, failed)
+
+    def record(self, lines: Iterable[str]) -> None:
+        """Pass on lines that have gone to stdout."""
+        lines = list(lines)
+        for observer in self._observers:
+            observer.record(lines)
 
     @contextlib.asynccontextmanager
     async def watching(self, view: RunView) -> AsyncIterator[None]:
@@ -365,9 +327,9 @@ def open_observer(quiet: bool = False, verbose: bool = False, log_file: Path | N
     The log file is appended to, and gets everything even if `quiet`. Raises `ConfigError` if it can't be written.
     """
     with contextlib.ExitStack() as opened:
-        observers = [] if quiet else [make_observer()]
+        observers = [QuietObserver(sys.stderr) if quiet else make_observer()]
         if log_file is not None:
-            observers.append(PlainObserver(_Timestamped(opened.enter_context(_open_log(log_file)))))
+            observers.append(LogObserver(opened.enter_context(_open_log(log_file))))
         observer = observers[0] if len(observers) == 1 else ObserverGroup(*observers)
         opened.callback(observer.close)
         if verbose:

@@ -1,12 +1,14 @@
-"""What people see and type.
+"""The command line: options in, text out.
 
-app.py         the commands
-cold_start.py  the commands that try prompts
-commands.py    the commands besides the main job
-mimicit.py     the commands about MIMIC-IT files
-parameters.py  from the fields of `Options` to options on the command line, for every command that takes them
-streams.py     stdout and stderr, in whatever state they are
-summary.py     the sentences that people read after a run, and about one
+`app.py` and `commands.py` declare the commands, and are all that `--help` loads. They import the other modules, which
+load what the commands work with, in the functions that need them.
+
+app.py         the main job and its helpers: datasets, preview, status, clean, simulate; `--help`, errors, exit codes
+commands.py    the other commands
+mimicit.py     the output of `verify`, `mix` and `stats`
+parameters.py  command-line options from the fields of `Options`, in groups; --quiet, --verbose and --log-file
+streams.py     stdout and stderr, in any state
+summary.py     what people read about a run, a translation, a conversion and a preview
 """
 
 from syphus.cli.app import app, main, main_job

@@ -1,7 +1,7 @@
 """The commands. Thin: each reads its options, calls one function, and prints what comes back.
 
-Heavy modules are imported where a command needs them, so that `--help` is there at once. Results go to stdout,
-everything that is said about them to stderr.
+Heavy modules are imported in the functions that need them, so that `--help` appears at once. Results go to stdout,
+everything else to stderr.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import gc
 import os
 import signal
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from syphus.cli.commands import (
     PluginFolders,
@@ -31,18 +33,19 @@ from syphus.cli.commands import (
     translate_as_dataset,
     verify,
 )
-from syphus.cli.parameters import with_options
+from syphus.cli.parameters import GROUPS, LogFile, Quiet, Verbose, arguments, with_observer, with_options
 from syphus.cli.streams import (
-    command_given,
     flush_streams,
+    given_command,
     prepare_streams,
     print_as_json,
     print_lines,
     print_text,
     program,
     say,
+    uses_colours,
 )
-from syphus.config.options import Options
+from syphus.config.options import ColdStartOptions, Options
 from syphus.errors import (
     BudgetError,
     ConfigError,
@@ -53,30 +56,68 @@ from syphus.errors import (
     SyphusError,
     UsageError,
 )
+from syphus.images.convert_options import ConvertOptions
 from syphus.version import __version__
 
-#: Commands that go on where they were stopped; None is the main job.
-_GO_ON = {None, "cold-start", "compare", "convert", "describe", "push", "translate"}
+if TYPE_CHECKING:
+    from syphus.progress import PlainObserver
+
+#: Commands that resume where they were stopped; None is the main job.
+_RESUMABLE = {None, "cold-start", "compare", "convert", "describe", "push", "translate"}
+
+
+class _HelpFormatter(Protocol):
+    """What `--help` is written with."""
+
+    def section(self, name: str) -> AbstractContextManager[None]: ...
+
+    def write_dl(self, rows: Sequence[tuple[str, str]]) -> None: ...
+
+
+def _write_groups(command: TyperCommand | TyperGroup, context: typer.Context, formatter: _HelpFormatter) -> None:
+    """Write the arguments and options of a command, a section for each group."""
+    groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+    groups |= {name: [] for kind in (ColdStartOptions, Options, ConvertOptions) for name in GROUPS[kind]}
+    for parameter in command.get_params(context):
+        default = "Arguments" if isinstance(parameter, TyperArgument) else "Options"
+        row = parameter.get_help_record(context)
+        if row is not None:
+            groups[getattr(parameter, "rich_help_panel", None) or default].append(row)
+    for name, rows in groups.items():
+        if rows:
+            with formatter.section(name):
+                formatter.write_dl(rows)
+
+
+class _Command(TyperCommand):
+    """A command whose `--help` shows its options in groups."""
+
+    def format_options(self, ctx: typer.Context, formatter: _HelpFormatter) -> None:  # type: ignore[override]  # see below
+        _write_groups(self, ctx, formatter)
 
 
 class _Commands(TyperGroup):
-    """The commands, each of which can be stopped: the loop of the main job listens for that itself."""
+    """The commands, each of which can be stopped: the loop of the main job handles that itself."""
+
+    def format_options(self, ctx: typer.Context, formatter: _HelpFormatter) -> None:  # type: ignore[override]  # see below
+        self.format_commands(ctx, formatter)  # type: ignore[arg-type]  # typer's own class, by its public name
+        _write_groups(self, ctx, formatter)
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's own class, by its public name
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            goes_on = ctx.invoked_subcommand in _GO_ON
-            go_on = f" Go on with the same command: {command_given()}" if goes_on else ""
-            raise InterruptError(f"Stopped.{go_on}") from None
+            resumable = ctx.invoked_subcommand in _RESUMABLE
+            resume = f" Resume with the same command: {given_command()}" if resumable else ""
+            raise InterruptError(f"Stopped.{resume}") from None
         except (ProviderError, BudgetError, StorageError, InterruptError) as error:
             # What the Hub refuses says itself what to do.
-            if ctx.invoked_subcommand not in _GO_ON - {"push"} or isinstance(error, OutputError):
+            if ctx.invoked_subcommand not in _RESUMABLE - {"push"} or isinstance(error, OutputError):
                 raise
-            from syphus.cli.summary import going_on
+            from syphus.cli.summary import resume_line
 
             say(str(error))
-            say(going_on(error, command_given()))
+            say(resume_line(error, given_command()))
             raise typer.Exit(error.exit_code) from None
 
 
@@ -84,7 +125,7 @@ app = typer.Typer(
     cls=_Commands,
     name="syphus",
     help="Turns visual annotations into instruction-response pairs. Without a command, it runs the main job.",
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={
@@ -95,11 +136,11 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """The entry point: what is wrong becomes one line on stderr and an exit code, never a traceback."""
-    gc.set_threshold(100_000, 20, 50)  # looking for garbage in what is only just being imported takes a tenth of it
+    """Run a command. Errors print as one line on stderr and become an exit code, never a traceback."""
+    gc.set_threshold(100_000, 20, 50)  # collecting garbage among modules that are being imported takes a tenth of it
     prepare_streams()
     for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
-        if signal.getsignal(number := signal.Signals[name]) == signal.SIG_DFL:  # nohup's word counts
+        if signal.getsignal(number := signal.Signals[name]) == signal.SIG_DFL:  # nohup ignores SIGHUP, and so do we
             signal.signal(number, signal.default_int_handler)  # as Ctrl-C
     try:
         sys.exit(app(standalone_mode=False))
@@ -122,123 +163,124 @@ def main_job(
     context: typer.Context,
     options: Options,
     version: Annotated[bool, typer.Option("--version", help="Print the version, and nothing else.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
 ) -> None:
-    """Asks the model about every query of a dataset, and ends with a MIMIC-IT dataset."""
+    """Ask the model about every query of a dataset, and write a MIMIC-IT dataset."""
     if version:
         print_lines(__version__)
         return
     command = context.invoked_subcommand
-    if command is not None and options != Options():
-        raise ConfigError(f"Options go behind the command: {program()} {command} --name ...")
-    if command is not None:
-        return
-    if is_translation(options.name):  # as the first Syphus has it
-        translate_as_dataset(options)
-    from syphus.cli.summary import closing, translation_summary
-    from syphus.formats.report import as_json
-    from syphus.main_job import run
-    from syphus.progress import make_observer
+    if command is not None and (options != Options() or quiet or verbose or log_file):
+        raise ConfigError(f"Put options after the command: {program()} {command} --name ...")
+    if command is None:
+        with_observer(_run)(options=options, quiet=quiet, verbose=verbose, log_file=log_file)
 
-    observer = make_observer()
-    finished = run(options, os.environ, observer)
-    for line in closing(finished, command_given()):
-        observer.say(line)
-    report = finished.report
-    if finished.translated is not None:
-        report = report._replace(translation=finished.translated.report.translation)
-        for line in translation_summary(finished.translated, command_given()):
-            observer.say(line)
+
+def _run(options: Options, observer: PlainObserver) -> None:
+    if is_translation(options.name):  # as in the first Syphus
+        translate_as_dataset(options, observer)
+    from syphus import api
+    from syphus.cli.summary import run_summary
+
+    done = api.run(options.name, observer=observer, **arguments(options))
+    observer.conclude(run_summary(done.result, given_command()), failed=bool(done.exit_code))
     if options.json:
-        print_as_json(as_json(report))
-    raise typer.Exit(finished.exit_code)
+        print_as_json(done.report())
+    raise typer.Exit(done.exit_code)
 
 
-@app.command()
+@app.command(cls=_Command)
 def datasets(
     datasets_dir: PluginFolders = None,
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
-    """Lists the datasets that there are, broken ones with their error."""
-    from syphus.cli.summary import listing
+    """List all datasets, broken ones with their error."""
+    from syphus.cli.summary import plugin_table
     from syphus.plugins.discovery import list_plugins
 
     plugins = list_plugins(datasets_dir or ())
     if json:
         print_as_json([{name: getattr(plugin, name) for name in plugin.__slots__} for plugin in plugins])
     else:
-        print_lines(*listing(plugins))
+        print_lines(*plugin_table(plugins))
 
 
-@app.command()
+@app.command(cls=_Command)
 @with_options
 def preview(
     options: Options,
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Queries to show.")] = 3,
 ) -> None:
-    """Prints the exact messages that would go out; sends nothing."""
-    from syphus.cli.summary import as_text, sizes_as_text
+    """Print the exact messages that would be sent; sends nothing."""
+    from syphus.cli.summary import preview_text, sizes_text
     from syphus.runs.preview import PreviewedQuery
-    from syphus.runs.preview import preview as look
+    from syphus.runs.preview import preview as preview_queries
 
     if options.json:
-        every: list[PreviewedQuery] = []
-        look(options, os.environ, count, every.append)
-        print_as_json([shown._asdict() for shown in every])
+        previewed: list[PreviewedQuery] = []
+        preview_queries(options, os.environ, count, previewed.append)
+        print_as_json([query._asdict() for query in previewed])
         return
-    colours = sys.stdout.isatty()
-    print_text(sizes_as_text(look(options, os.environ, count, lambda shown: print_text(as_text(shown, colours)))))
+    colours = uses_colours(sys.stdout)
+    sizes = preview_queries(options, os.environ, count, lambda query: print_text(preview_text(query, colours)))
+    print_text(sizes_text(sizes))
 
 
-@app.command()
+@app.command(cls=_Command)
 def status(
     folder: RunFolder,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     query: Annotated[
-        str, typer.Option(metavar="ID", help="Show one query: its outcome, its raw answer, where it came from.")
+        str, typer.Option(metavar="ID", help="Show one query: its outcome, its raw answers and their origin.")
     ] = "",
 ) -> None:
-    """Tells where a run stands, while it works or afterwards."""
-    from syphus.cli.summary import standing
-    from syphus.formats.report import as_json
-    from syphus.runs.reader import is_running, read_query, read_status
+    """Show the state of a run, while it works or afterwards."""
+    from syphus import api
+    from syphus.cli.summary import status_lines
+    from syphus.runs.reader import read_query
 
     if query:
         print_as_json(read_query(folder, query))
         return
-    report = read_status(folder)
+    with api.open_run(folder) as run:
+        state = run.status()
     if json:
-        print_as_json(as_json(report))
+        print_as_json(state.as_json())
     else:
-        print_lines(*standing(report, is_running(folder, report)))
+        print_lines(*status_lines(state.report, state.working))
 
 
-@app.command()
+@app.command(cls=_Command)
+@with_observer
 def clean(
     folder: RunFolder,
+    observer: PlainObserver,
     datasets_dir: PluginFolders = None,
     json: Annotated[bool, typer.Option("--json", help="Print both reports as JSON.")] = False,
 ) -> None:
-    """Judges every answer of a run again, by today's rules and plugin; sends nothing."""
-    from syphus.cli.summary import cleaning
+    """Judge all answers of a run again, by the current rules and plugin; sends nothing."""
+    from syphus.cli.summary import cleaning_summary
     from syphus.formats.report import as_json
-    from syphus.progress import make_observer
     from syphus.runs.clean import clean_run
 
-    done = clean_run(folder, datasets_dir or (), make_observer())
+    done = clean_run(folder, datasets_dir or (), observer)
+    observer.record(cleaning_summary(done))
     if json:
         print_as_json({"before": as_json(done.before), "after": as_json(done.after), "changed": done.changed})
     else:
-        print_lines(*cleaning(done))
+        print_lines(*cleaning_summary(done))
 
 
-@app.command()
+@app.command(cls=_Command)
 def simulate(
-    port: Annotated[int, typer.Option(metavar="PORT", help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(metavar="PORT", help="Port on 127.0.0.1; 0 picks a free one.")] = 8000,
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; `--set help` lists them.")
     ] = None,
 ) -> None:
-    """Runs the simulated endpoint alone: a server that makes its answers up, for any OpenAI client."""
+    """Run the simulated endpoint alone: a server with made-up answers, for any OpenAI client."""
     from syphus.simulator import run_simulated
     from syphus.simulator.settings import describe_settings, parse_settings
 
@@ -248,5 +290,5 @@ def simulate(
         run_simulated(parse_settings(setting or ()), port)
 
 
-for _elsewhere in (cold_start, compare, describe, translate, export, push, convert, verify, mix, stats):
-    app.command()(_elsewhere)
+for _command in (cold_start, compare, describe, translate, export, push, convert, verify, mix, stats):
+    app.command(cls=_Command)(_command)

@@ -1,36 +1,41 @@
-"""The commands besides the main job. Each reads its options, calls one function, and prints what comes back."""
+"""The commands besides the main job. Each reads its options, calls one function, and prints what comes back.
+
+This module is loaded for `--help`: what a command needs besides its declaration is imported in its function.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from syphus.cli.parameters import with_fields, with_options
-from syphus.cli.streams import command_given, print_as_json, print_lines
+from syphus.cli.parameters import arguments, with_fields, with_observer, with_options
+from syphus.cli.streams import given_command, print_as_json, print_lines, say
 from syphus.config.options import ColdStartOptions, Options
 from syphus.errors import ConfigError
 from syphus.images.convert_options import ConvertOptions
 from syphus.text import SIMULATED_NOTICE, align_columns, pluralize
+
+if TYPE_CHECKING:
+    from syphus.progress import PlainObserver
 
 CorpusPaths = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Folders with MIMIC-IT files, instruction files, data yamls.")
 ]
 
 
-#: Options of the main job that say which pairs there are to be, or where they are kept.
-_OF_ROWS = frozenset({
+#: Options of the main job that say which pairs to generate, or where to keep them.
+_ROW_OPTIONS = frozenset({
     "name", "query_inputs_path", "example", "slice_start", "slice_end", "random_sample", "prompt_path", "datasets_dir",
     "output_dir", "dataset_version", "no_sharing",
 })  # fmt: skip
 
 
-_NAMES = ("Translation.translate", "translate.Translation")  # of the first Syphus
+_TRANSLATION_NAMES = ("Translation.translate", "translate.Translation")  # of the first Syphus
 
 
 RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
@@ -42,8 +47,10 @@ PluginFolders = Annotated[
 ]
 
 
+@with_observer
 def verify(
     paths: CorpusPaths,
+    observer: PlainObserver,
     images: Annotated[
         list[Path] | None,
         typer.Option(metavar="PATH", help="An image store, parquet or JSON; may be given several times."),
@@ -58,16 +65,15 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="Print summary and findings as JSON.")] = False,
 ) -> None:
     """Checks MIMIC-IT files, whoever wrote them; exit 1 where something is wrong."""
-    from syphus.cli.mimicit import FindingPrinter, as_json, checked
-    from syphus.formats.mimicit.discovery import find_groups
-    from syphus.formats.mimicit.images import DecodeLevel
-    from syphus.formats.mimicit.verify import verify as check
+    from syphus import api
+    from syphus.cli.mimicit import FindingPrinter, verification_as_json, verification_line
 
-    groups, found = find_groups(paths, images or ())
     findings = FindingPrinter(json)
-    summary = check(groups, found, findings.tell, DecodeLevel(decode), allow_unused)
-    findings.end(as_json(summary), [checked(summary)])
-    raise typer.Exit(1 if summary.problems else 0)
+    done = api.verify(paths, images or (), decode=decode, allow_unused=allow_unused, on_finding=findings.show)
+    line = verification_line(done.summary)
+    findings.end(verification_as_json(done.summary), [line])
+    observer.record([line])
+    raise typer.Exit(0 if done.ok else 1)
 
 
 def mix(
@@ -83,13 +89,13 @@ def mix(
     json: Annotated[bool, typer.Option("--json", help="Print shares and findings as JSON.")] = False,
 ) -> None:
     """Writes a data yaml for Otter's loader, checks its files, and says how often each dataset will be drawn from."""
-    from syphus.cli.mimicit import FindingPrinter, as_json, checked, mixture
+    from syphus.cli.mimicit import FindingPrinter, share_table, verification_as_json, verification_line
     from syphus.formats.mimicit.mix import mix as write
 
     findings = FindingPrinter(json)
-    made = write(output, datasets, findings.tell)
-    numbers = {"shares": [share._asdict() for share in made.shares], **as_json(made.summary)}
-    findings.end(numbers, [*mixture(made.shares), checked(made.summary)])
+    made = write(output, datasets, findings.show)
+    numbers = {"shares": [share._asdict() for share in made.shares], **verification_as_json(made.summary)}
+    findings.end(numbers, [*share_table(made.shares), verification_line(made.summary)])
     raise typer.Exit(1 if made.summary.problems else 0)
 
 
@@ -101,64 +107,64 @@ def stats(
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Counts images, pairs, queries and words of MIMIC-IT files."""
-    from syphus.cli.mimicit import HEADS, numbers
+    from syphus.cli.mimicit import STATS_HEADER, stats_rows
     from syphus.formats.mimicit.discovery import find_groups
     from syphus.formats.mimicit.stats import as_json, count_files, write_stats_page
 
     counted = count_files(find_groups(paths)[0])
-    rows = numbers(counted)
+    rows = stats_rows(counted)
     if html is not None:
-        write_stats_page(html, counted, HEADS, rows)
+        write_stats_page(html, counted, STATS_HEADER, rows)
     if json:
         print_as_json([as_json(each) for each in counted])
     else:
-        print_lines(*align_columns([HEADS, *rows], 2))
+        print_lines(*align_columns([STATS_HEADER, *rows], 2))
 
 
+@with_observer
 @with_fields(ConvertOptions)
-def convert(options: ConvertOptions) -> None:
-    """Makes the image store of a dataset from its stills or videos; the same command goes on after a stop."""
+def convert(options: ConvertOptions, observer: PlainObserver) -> None:
+    """Make the image store of a dataset from its stills or videos; the same command resumes after a stop."""
+    from syphus import api
     from syphus.cli.summary import conversion_as_json, conversion_summary
-    from syphus.images.convert import ConversionProgressFormatter
-    from syphus.images.convert import convert as work
-    from syphus.progress import make_observer
 
-    observer, began = make_observer(), time.monotonic()
-    meter = ConversionProgressFormatter(observer.converting)
-    try:
-        done = work(options, meter.update, observer.say, meter.update_download)
-    finally:
-        observer.close()
+    began = time.monotonic()
+    done = api.convert(options.name, observer=observer, **arguments(options))
+    lines = conversion_summary(done, time.monotonic() - began)
+    observer.close()
+    observer.record(lines)
     if options.json:
         print_as_json(conversion_as_json(done))
     else:
-        print_lines(*conversion_summary(done, time.monotonic() - began))
+        print_lines(*lines)
     raise typer.Exit(1 if done.skipped else 0)
 
 
+@with_observer
 @with_options
 @with_fields(ColdStartOptions, parameter="search_options")
-def cold_start(options: Options, search_options: ColdStartOptions) -> None:
+def cold_start(options: Options, search_options: ColdStartOptions, observer: PlainObserver) -> None:
     """Search for in-context examples for a prompt, and prove that they help; exit 1 if they do not."""
-    from syphus.cli.cold_start import TerminalReviewer, searched
+    from syphus.cli.summary import cold_start_summary
     from syphus.cold_start.command import cold_start as search
     from syphus.cold_start.plan import SearchPlan
     from syphus.cold_start.results_json import as_json
-    from syphus.progress import make_observer
+    from syphus.cold_start.review import TerminalReviewer
 
-    observer, reviewer = make_observer(), TerminalReviewer() if search_options.review else None
+    reviewer = TerminalReviewer(say) if search_options.review else None
     plan = SearchPlan.from_options(search_options, options.seed)
     ended = search(options, plan, os.environ, observer, reviewer)
-    for line in searched(ended, command_given()):
-        observer.say(line)
+    observer.conclude(cold_start_summary(ended, given_command()), failed=bool(ended.exit_code))
     if options.json:
         print_as_json(as_json(ended.found, ended.report))
     raise typer.Exit(ended.exit_code)
 
 
+@with_observer
 @with_options
 def compare(
     options: Options,
+    observer: PlainObserver,
     prompt: Annotated[list[str], typer.Option(metavar="FILE", help="A prompt file; given several times.")],
     model: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="A model; may be given several times.")
@@ -166,95 +172,94 @@ def compare(
     sample: Annotated[int, typer.Option(metavar="N", help="Queries that each is asked.")] = 40,
 ) -> None:
     """Asks the same queries with several prompts or models: which answers are better, and what do they cost?"""
-    from syphus.cli.cold_start import compared
+    from syphus.cli.summary import comparison_table, resume_line
     from syphus.cold_start.compare import as_json
-    from syphus.cold_start.compare import compare as measure
-    from syphus.progress import make_observer
+    from syphus.cold_start.compare import compare as compare_prompts
 
-    observer = make_observer()
-    done = measure(options, prompt, model or [], sample, os.environ, observer)
+    done = compare_prompts(options, prompt, model or [], sample, os.environ, observer)
+    if done.variants:
+        observer.record(comparison_table(done))
     if options.json:
         print_as_json(as_json(done))
     elif done.variants:
-        print_lines(*compared(done))
+        print_lines(*comparison_table(done))
     if done.simulated:
         observer.say(SIMULATED_NOTICE)
     if done.stopped_by is not None:
-        observer.say(str(done.stopped_by))
-        from syphus.cli.summary import going_on
-
-        observer.say(going_on(done.stopped_by, command_given()))
+        observer.conclude([str(done.stopped_by), resume_line(done.stopped_by, given_command())], failed=True)
         raise typer.Exit(done.stopped_by.exit_code)
 
 
+@with_observer
 @with_options
 def describe(
     options: Options,
+    observer: PlainObserver,
     sample: Annotated[int, typer.Option(metavar="N", help="Pairs that the model is shown, at the most.")] = 30,
     into: Annotated[
         str, typer.Option("--into", metavar="DATA.yaml", help="A data yaml; this run's dataset gets the descriptions.")
     ] = "",
 ) -> None:
     """Has the model describe the task of a finished run's pairs, in short and at length."""
-    from syphus.progress import make_observer
-    from syphus.runs.describe import describe as ask
+    from syphus.runs.describe import describe as describe_task
 
-    observer = make_observer()
-    done = ask(options, sample, into, os.environ, observer)
+    done = describe_task(options, sample, into, os.environ, observer)
+    lines = [f"Short: {done.short}", f"Long: {done.long}"]
+    observer.record(lines)
     if options.json:
         print_as_json({"short": done.short, "long": done.long, "simulated": done.simulated})
     else:
-        print_lines(f"Short: {done.short}", f"Long: {done.long}")
+        print_lines(*lines)
     if done.simulated:
         observer.say(SIMULATED_NOTICE)
     observer.say(f"Files: {', '.join(done.files)}")
 
 
-@partial(with_options, without=_OF_ROWS)
+@with_observer
+@partial(with_options, without=_ROW_OPTIONS)
 def translate(
     path: Annotated[
         Path, typer.Argument(metavar="FOLDER|FILE", help="A run's folder, or any XX_instructions.json of MIMIC-IT.")
     ],
     options: Options,
+    observer: PlainObserver,
     output_dir: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Where the translations of a file and their ledger go. [beside the file]"),
     ] = None,
 ) -> None:
     """Translates the pairs of a run or of a MIMIC-IT file, and checks each translation."""
-    _carry_out(path, output_dir, options)
+    _translate(path, output_dir, options, observer)
 
 
 def is_translation(name: str) -> bool:
-    """Whether `--name` names what was a dataset in the first Syphus."""
-    return name in _NAMES
+    """Return whether `--name` names the translation, which was a dataset in the first Syphus."""
+    return name in _TRANSLATION_NAMES
 
 
-def translate_as_dataset(options: Options) -> NoReturn:
-    """The same, told as the main job: `--name Translation.translate -in XX_instructions.json`."""
+def translate_as_dataset(options: Options, observer: PlainObserver) -> NoReturn:
+    """Translate as the first Syphus did: `--name Translation.translate -in XX_instructions.json`."""
     if not options.query_inputs_path:
         raise ConfigError(f"Which pairs? --name {options.name} needs -in XX_instructions.json.")
-    output = options.output_dir / _NAMES[0] / options.dataset_version
-    _carry_out(Path(options.query_inputs_path), output, options)
+    output = options.output_dir / _TRANSLATION_NAMES[0] / options.dataset_version
+    _translate(Path(options.query_inputs_path), output, options, observer)
 
 
-def _carry_out(path: Path, output: Path | None, options: Options) -> NoReturn:
+def _translate(path: Path, output: Path | None, options: Options, observer: PlainObserver) -> NoReturn:
+    from syphus import api
     from syphus.cli.summary import translation_summary
-    from syphus.formats.report import as_json
-    from syphus.progress import make_observer
-    from syphus.translation.job import translate as run
 
-    observer = make_observer()
-    done = run(path, output, options, os.environ, observer)
-    for line in translation_summary(done, command_given()):
-        observer.say(line)
+    done = api.translate(path, output, observer=observer, **arguments(options, _ROW_OPTIONS))
+    observer.conclude(translation_summary(done.result, given_command()), failed=bool(done.exit_code))
     if options.json:
-        print_as_json(as_json(done.report))
+        print_as_json(done.report())
     raise typer.Exit(done.exit_code)
 
 
+@with_observer
 def export(
     folder: RunFolder,
+    observer: PlainObserver,
     formats: Annotated[
         str, typer.Option("--format", metavar="NAME,...", help="mimicit, llava, chat, alpaca, parquet; one or several.")
     ],
@@ -264,16 +269,19 @@ def export(
     datasets_dir: PluginFolders = None,
 ) -> None:
     """Writes the pairs of a run in other formats, each with a dataset card."""
-    from syphus.runs.export import export_run
+    from syphus import api
 
-    names = [name.strip() for name in formats.split(",") if name.strip()]
-    print_lines(*export_run(folder, names, output, datasets_dir or ()))
+    files = [str(file) for file in api.export(folder, formats, output, datasets_dir or ())]
+    observer.record(files)
+    print_lines(*files)
 
 
+@with_observer
 def push(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="A run's folder, or one that `export` has written for a format.")
     ],
+    observer: PlainObserver,
     repo: Annotated[str, typer.Option(metavar="USER/NAME", help="The dataset repository; made where there is none.")],
     form: Annotated[
         str, typer.Option("--format", metavar="NAME", help="Of a run: the format to export it in. [parquet]")
@@ -290,6 +298,8 @@ def push(
     from syphus.runs.push import push as send
 
     target = PushTarget(repo, private, revision)
-    done = send(folder, form, target, allow_simulated, datasets_dir or (), sys.stderr.isatty())
+    done = send(folder, form, target, allow_simulated, datasets_dir or (), observer.is_live)
     size = f" ({done.size / 1e6:,.1f} MB)" if done.sent else ""
-    print_lines(f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.unchanged:,} there already")
+    line = f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.unchanged:,} there already"
+    observer.record([line])
+    print_lines(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Container
 from dataclasses import Field, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from syphus.config.options import ColdStartOptions, Options, make_options
+from syphus.errors import SyphusError
 from syphus.images.convert_options import ConvertOptions
 from syphus.types import Relation, State
 
@@ -19,6 +21,80 @@ _METAVARS: dict[object, str] = {
     Path | None: "PATH", tuple[Path, ...]: "FOLDER", tuple[State, ...]: "STATES",
     Relation | None: "RELATION",
 }  # fmt: skip
+
+
+_ALL = "Input", "Endpoint", "Sampling", "Limits and budget", "Images", "Translation", "Relations", "Output and progress"
+INPUT, ENDPOINT, SAMPLING, LIMITS, IMAGES, TRANSLATION, RELATIONS, OUTPUT = _ALL
+
+#: The group of each option in `--help`.
+GROUPS: dict[type, dict[str, str]] = {
+    Options: {
+        INPUT: "name query_inputs_path example slice_start slice_end random_sample allow_bad_rows check_input "
+        "prompt_path datasets_dir cold_start",
+        ENDPOINT: "offline config model timeout max_attempts",
+        SAMPLING: "temperature top_p max_tokens seed max_rounds no_sharing retry",
+        LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost max_requests drain",
+        IMAGES: "with_images images image_size image_detail max_images",
+        TRANSLATION: "languages glossary tone per_language judge_translations partial",
+        RELATIONS: "relate embedding_model image_embeddings train",
+        OUTPUT: "output_dir dataset_version accept_changes json",
+    },
+    ConvertOptions: {
+        INPUT: "name image_path image_root query_inputs_path from_ download requests_per_second datasets_dir",
+        IMAGES: "size keep_aspect original image_format quality lenient max_pixels",
+        LIMITS: "num_threads timeout max_bad",
+        OUTPUT: "output layout part_mb restart json",
+    },
+    ColdStartOptions: {"Search": "rounds examples sample answers held_out tokens strategy judge pinned review "
+                       "write_prompt"},
+}  # fmt: skip
+
+
+def group_of(kind: type, name: str) -> str:
+    """Return the group of a field in `--help`."""
+    return next(group for group, names in GROUPS[kind].items() if name in names.split())
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only results and errors.", rich_help_panel=OUTPUT)]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Show the outcome of each request, too.", rich_help_panel=OUTPUT)
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Append all lines, with times, to this file.", rich_help_panel=OUTPUT),
+]
+_DISPLAY = tuple(
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    for name, default, annotation in (("quiet", False, Quiet), ("verbose", False, Verbose), ("log_file", None, LogFile))
+)
+
+
+def arguments(options: Options | ConvertOptions, without: Container[str] = ()) -> Any:
+    """Return options as arguments of a function of the Python API, by name. Any: each as it is there."""
+    values = {each.name: getattr(options, each.name) for each in fields(options)}
+    return {name: value for name, value in values.items() if name not in ("name", "json") and name not in without}
+
+
+def with_observer(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, which takes an `observer`, the options --quiet, --verbose and --log-file.
+
+    The observer shows what the command says, and is closed when it ends. What stops the command goes to the log file.
+    """
+    own = [each for name, each in _parameters(command).items() if name != "observer"]
+
+    def run(quiet: bool, verbose: bool, log_file: Path | None, **values: Any) -> None:  # Any: as typer has read them
+        from syphus.progress import open_observer  # it loads what `--help` does without
+
+        with open_observer(quiet, verbose, log_file) as observer:
+            try:
+                command(**values, observer=observer)
+            except SyphusError as error:
+                observer.record([str(error)])
+                raise
+
+    vars(run)["__signature__"] = inspect.Signature([*own, *_DISPLAY])
+    run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+    return run
 
 
 def with_options(command: Callable[..., None], without: Container[str] = ()) -> Callable[..., None]:
@@ -42,30 +118,39 @@ def with_fields(
     hints = get_type_hints(kind)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = inspect.signature(command, eval_str=True).parameters
-        mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in own.items() if name != parameter]
+        own = _parameters(command)
+        mine = [each for name, each in own.items() if name != parameter]
         taken = [each for each in fields(kind) if each.name not in own and each.name not in without]
 
         def run(**values: Any) -> None:  # what typer has read, and checked by the parameters below
             given = {each.name: values.pop(each.name) for each in taken}
             command(**values, **{parameter: make_options(kind, given)})
 
-        shared = [_parameter(each, hints[each.name]) for each in taken]
+        shared = [_parameter(each, hints[each.name], group_of(kind, each.name)) for each in taken]
         vars(run)["__signature__"] = inspect.Signature([*mine, *shared])
-        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
         return run
 
     return decorate
 
 
-def _parameter(option: Field[object], hint: object) -> inspect.Parameter:
+def _parameters(command: Callable[..., None]) -> dict[str, inspect.Parameter]:
+    """Return the parameters of a command, for keywords only; the type of its observer is not loaded yet."""
+    names = {**vars(sys.modules[command.__module__]), "PlainObserver": object}
+    signature = inspect.signature(command, globals=names, eval_str=True)
+    return {name: each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in signature.parameters.items()}
+
+
+def _parameter(option: Field[object], hint: object, group: str) -> inspect.Parameter:
     flag = f"--{option.name.rstrip('_').replace('_', '-')}"  # `from_` is --from
     read_as: object = {tuple[Path, ...]: list[Path], tuple[State, ...]: str, Relation | None: str | None}.get(
         hint, hint
     )  # type: ignore[call-overload]  # a hint can be anything, and is only looked up
     default = [] if read_as == list[Path] else "" if hint == tuple[State, ...] else option.default
     metavar = option.metadata["metavar"] or ("PATH" if option.name.endswith("_path") else _METAVARS.get(hint))
-    how = typer.Option(flag, *option.metadata["flags"], help=option.metadata["help"], metavar=metavar)
+    how = typer.Option(
+        flag, *option.metadata["flags"], help=option.metadata["help"], metavar=metavar, rich_help_panel=group
+    )
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[read_as, how]
     )

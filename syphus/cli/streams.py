@@ -1,4 +1,4 @@
-"""stdout and stderr as they really are: closed, a pipe whose reader has gone, or a terminal that knows only ASCII."""
+"""stdout and stderr in any state: closed, a pipe whose reader has gone, or a terminal that knows only ASCII."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from syphus.errors import OutputError
 from syphus.text import printable
 
 
 def prepare_streams() -> None:
-    """Makes both streams safe to write to, and stdout ours alone.
+    """Make both streams safe to write to, and reserve stdout for results.
 
-    A closed one goes nowhere from now on: otherwise the next file that is opened would get its number, and whatever
-    still writes to that number would write into the file. Results keep going to where stdout goes now, but what others
-    write to its number, such as a program that a plugin starts, goes to stderr.
+    A closed stream is opened to nowhere: otherwise the next opened file would get its descriptor, and output would go
+    into that file. What others write to the descriptor of stdout, such as a program that a plugin starts, goes to
+    stderr.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number that is free: this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free descriptor: this one
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for the whole process
     encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding
@@ -34,11 +34,11 @@ def prepare_streams() -> None:
     os.dup2(2, 1)
     sys.stdout = io.TextIOWrapper(results, encoding, errors="replace")
     if isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr.reconfigure(errors="replace")  # a terminal that can't show a letter is no reason to stop
+        sys.stderr.reconfigure(errors="replace")  # a terminal that can't show a character must not stop a run
 
 
 class _Results(io.FileIO):
-    """stdout. A reader that has left, as `head` does, is no fault of the command; a disk that is full is one, once."""
+    """stdout. A reader that leaves, as `head` does, is no error; a full disk is one, reported once."""
 
     _lost = False
 
@@ -55,7 +55,7 @@ class _Results(io.FileIO):
 
 
 def write_out(data: bytes) -> None:
-    """Writes a result to stdout. Raises `OutputError` where stdout is a file that can't take it."""
+    """Write a result to stdout. Raises `OutputError` if stdout is a file that can't be written."""
     sys.stdout.buffer.write(data)
     sys.stdout.flush()
 
@@ -66,25 +66,25 @@ def print_lines(*lines: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """Writes text to stdout, in its encoding."""
+    """Write text to stdout, in its encoding."""
     write_out(text.encode(sys.stdout.encoding, "replace"))
 
 
 def print_as_json(value: object) -> None:
-    """Writes JSON values to stdout, indented, in UTF-8."""
-    import orjson  # here, so that `--help` does without
+    """Write JSON values to stdout, indented, in UTF-8."""
+    import orjson  # `--help` does not need it
 
     write_out(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def say(line: str) -> None:
-    """One line on stderr, for whoever still reads it."""
+    """Write a line to stderr, if it is still open."""
     with contextlib.suppress(OSError):
         sys.stderr.write(f"{printable(line)}\n")
 
 
 def flush_streams() -> None:
-    """Drops what a reader that has gone did not take: the interpreter would try again at its end, and fail."""
+    """Drop what a reader that has gone did not take: the interpreter would write it at its end, and fail."""
     sys.stdout.flush()
     try:
         sys.stderr.flush()
@@ -92,15 +92,27 @@ def flush_streams() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def command_given() -> str:
-    """The command as it was given, to be given again."""
+def given_command() -> str:
+    """Return the command line, ready to be typed again."""
     return f"{program()} {shlex.join(sys.argv[1:])}"
 
 
 def program() -> str:
-    """How Syphus was called: `python main.py`, or `syphus`; with the whole path of a Python that is not found so."""
+    """Return how Syphus was called: `syphus`, `python main.py` or `python -m syphus`; Python by its path if needed."""
     script = sys.argv[0]
+    if Path(script).name == "__main__.py":
+        return f"{_python()} -m {Path(script).parent.name}"
     if not script.endswith(".py"):
         return Path(script).name
-    python = "python" if shutil.which("python") == sys.executable else shlex.quote(sys.executable)
-    return f"{python} {shlex.quote(script)}"
+    return f"{_python()} {shlex.quote(script)}"
+
+
+def _python() -> str:
+    return "python" if shutil.which("python") == sys.executable else shlex.quote(sys.executable)
+
+
+def uses_colours(stream: TextIO) -> bool:
+    """Return whether to colour a stream: a terminal, unless NO_COLOR is set; FORCE_COLOR colours anything else, too."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import orjson
 
+from syphus.answers.parsing.pairs import render_pairs
 from syphus.answers.scoring import Candidate, Scored
+from syphus.errors import ConfigError, InterruptError
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.types import State
@@ -88,3 +96,69 @@ class Reviews:
             if edited.state is State.OK:
                 return decision
             problem = edited.reason or edited.state
+
+
+_QUESTION = "[a]ccept, [r]eject, [e]dit, [q]uit? "
+_LEFT = "The review was interrupted. Your decisions are saved; resume with the same command."
+
+
+class TerminalReviewer:
+    """Shows candidates with `say`, and reads a decision for each from stdin; `e` opens an editor."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def decide(self, scored: Scored, number: int, count: int, problem: str) -> Decision:
+        """Ask for a decision. Raises `InterruptError` at `q`, or at the end of stdin."""
+        if problem:
+            self._say(f"This can't be an example: {problem}.")
+        else:
+            self._show(scored, number, count)
+        while True:
+            match self._read():
+                case "a" | "accept":
+                    return Decision(ACCEPT)
+                case "r" | "reject":
+                    return Decision(REJECT)
+                case "e" | "edit":
+                    edited = edit_text(_text(scored))
+                    return Decision(EDIT, edited) if edited != _text(scored) else Decision(ACCEPT)
+                case "q" | "quit" | None:
+                    raise InterruptError(_LEFT)
+
+    def _show(self, scored: Scored, number: int, count: int) -> None:
+        candidate = scored.candidate
+        self._say(f"--- example {number} of {count}: query {candidate.query.id}, score {scored.total:.2f}")
+        self._say(candidate.user_turn)
+        self._say("---")
+        self._say(_text(scored))
+        for name, note in scored.notes.items():
+            self._say(f"  {name} {scored.scores[name]:.2f}: {note}")
+
+    def _read(self) -> str | None:
+        """Read a word in lower case; None at the end of stdin."""
+        sys.stderr.write(_QUESTION)
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not sys.stdin.isatty():
+            self._say(line.strip())
+        return line.strip().lower() if line else None
+
+
+def _text(scored: Scored) -> str:
+    candidate = scored.candidate
+    return candidate.answer.strip() if not candidate.pairs else render_pairs(candidate.pairs)
+
+
+def edit_text(text: str) -> str:
+    """Return the text after the user has edited it. Raises `ConfigError` if the editor fails."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "example.txt"
+        path.write_text(f"{text}\n", encoding="utf-8")
+        try:
+            subprocess.run([*shlex.split(editor), str(path)], check=True)  # noqa: S603 - the user's own editor
+        except (OSError, subprocess.CalledProcessError) as error:
+            why = error.strerror if isinstance(error, OSError) else f"exit code {error.returncode}"
+            raise ConfigError(f"The editor {editor!r} (VISUAL or EDITOR) failed: {why}.") from error
+        return path.read_text(encoding="utf-8").strip()

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from syphus.errors import InterruptError
+from syphus.text import format_dollars, format_duration
+from syphus.types import State
 
 if TYPE_CHECKING:
     from syphus.pipeline.admission import AdmissionController
     from syphus.pipeline.session_context import SessionStats
 
 T = TypeVar("T")
+
+RATE_OVER = 120.0  #: seconds that the rate is averaged over
+_TOP_CAUSES = 3  #: causes of errors that are shown
+_NOTABLE_WAIT = 5.0  #: seconds; a shorter wait for a limit is not shown
 
 
 def _do_nothing() -> None:
@@ -121,3 +129,92 @@ async def call_async(work: Callable[[Observer], T], observer: Observer) -> T:
         if not waiting.cancelled():
             waiting.exception()  # it is the cancellation that counts
         raise
+
+
+class ProgressFormatter:
+    """Formats the progress of a run: how far it is, how fast, and what it is waiting for."""
+
+    def __init__(self, view: RunView) -> None:
+        self._view = view
+        self._readings: deque[tuple[float, int]] = deque([(view.clock(), 0)])
+
+    @property
+    def done(self) -> int:
+        """Queries with an outcome, over all sessions."""
+        stats = self._view.stats
+        return stats.total - stats.states_before[State.PENDING] + stats.done
+
+    @property
+    def total(self) -> int:
+        """Queries of the run."""
+        return self._view.stats.total
+
+    def read(self) -> None:
+        """Record the current progress, for the rate."""
+        now = self._view.clock()
+        self._readings.append((now, self._view.stats.done))
+        while len(self._readings) > 2 and now - self._readings[0][0] > RATE_OVER:
+            self._readings.popleft()
+
+    def rate(self) -> float:
+        """Return the outcomes per second of this session, averaged over the last two minutes."""
+        (began, before), (now, done) = self._readings[0], self._readings[-1]
+        return (done - before) / (now - began) if now > began else 0.0
+
+    def counts(self) -> str:
+        """Return `ok 5,180  invalid 21  retried 3  498/min  61k tokens  $2.07  left 16 min`."""
+        stats, budget = self._view.stats, self._view.admission.budget
+        parts = [
+            f"{state} {stats.in_state(state):,}"
+            for state in State
+            if state is not State.PENDING and (stats.in_state(state) or state is State.OK)
+        ]
+        if stats.asked_again:
+            parts.append(f"retried {stats.asked_again:,}")
+        rate = self.rate()
+        parts.append(f"{rate * 60:,.0f}/min" if rate < 20 else f"{rate:,.0f}/s")
+        usage = stats.usage
+        parts.append(f"{(usage.prompt_tokens + usage.completion_tokens) / 1000:,.0f}k tokens")
+        if budget.price is not None and budget.cost:
+            parts.append(format_dollars(budget.cost))
+        if rate > 0:
+            parts.append(f"left {format_duration((stats.total - self.done) / rate)}")
+        return "  ".join(parts)
+
+    def trouble(self) -> str:
+        """Return the errors by cause, and what the run is waiting for; "" if all is well."""
+        parts = [f"{count:,} {cause}" for cause, count in self._view.stats.errors.most_common(_TOP_CAUSES)]
+        now = self._view.clock()
+        for lane in self._view.admission.endpoint_states:
+            host = lane.endpoint.host
+            if lane.disabled_by is not None:
+                parts.append(f"{host} is left out")
+            elif lane.health.down_since is not None:
+                parts.append(f"{host} down since {_clock_time(lane.health.down_since - now)}")
+            elif lane.paused_until > now + 1:
+                limit = f" ({lane.paused_for})" if lane.paused_for else ""
+                parts.append(f"waiting until {_clock_time(lane.paused_until - now)}: {host} asks for it{limit}")
+        held = self._view.admission.waiting_until - now
+        if held > _NOTABLE_WAIT and not parts:
+            parts.append(f"waiting until {_clock_time(held)} for the limit{self._limits()}")
+        return "  ".join(parts)
+
+    def _limits(self) -> str:
+        """Return ` of 60 requests and 90,000 tokens a minute`."""
+        stated = [
+            f"{limit:,.6g} {what}"
+            for lane in self._view.admission.endpoint_states
+            for what, limit in lane.per_minute.items()
+        ]
+        return f" of {' and '.join(stated)} a minute" if stated else ""
+
+    def line(self) -> str:
+        """Return everything in one line."""
+        self.read()
+        trouble = self.trouble()
+        return f"{self.done:,}/{self.total:,}  {self.counts()}" + (f"  [{trouble}]" if trouble else "")
+
+
+def _clock_time(seconds: float) -> str:
+    """Return the wall-clock time in `seconds` from now; negative for the past."""
+    return f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"

@@ -248,7 +248,7 @@ def test_a_budget_of_requests_ends_with_4_and_a_higher_one_goes_on(folder: Path,
     assert first.returncode == 4
     assert "The budget of 4 requests is spent." in first.stderr
     assert "10 queries = 4 ok + 0 invalid + 0 truncated + 0 refused + 0 failed + 6 pending" in first.stderr
-    assert first.stderr.splitlines()[-1].startswith("Go on with a higher number at the end: ")
+    assert first.stderr.splitlines()[-1].startswith("Raise the limit and rerun: ")
     assert again(first)[-3:] == ["--config", "config.json", "--max-requests"]
     assert cli(folder, *again(first), "4").returncode == 4
     assert endpoint.stats.requests - before == 4
@@ -307,14 +307,14 @@ WRONG = {
         "--max-cost needs the price of chat, which is not known. "
         "Add it under `prices:` in a --config file, or use --max-requests."
     ),
-    f"{R} --bogus": f"No such option: --bogus. See {TYPED} --help.",
+    f"{R} --frob": f"No such option: --frob. See {TYPED} --help.",
     "--name": f"Option '--name' requires an argument. See {TYPED} --help.",
     f"{R} --num_threads many": "Invalid value for '--num-threads': ...",
     f"{R} --num_threads -3": "--num-threads -3: must be at least 0.",
     f"{R} --offline --temperature 9": "--temperature should be less than or equal to 2",
     "preveiw": f"No such command 'preveiw'. Did you mean 'preview'? See {TYPED} --help.",
     "frobnicate": f"No such command 'frobnicate'. See {TYPED} --help.",
-    "--offline preview": f"Options go behind the command: {TYPED} preview --name ...",
+    "--offline preview": f"Put options after the command: {TYPED} preview --name ...",
     f"{R} --offline --retry invalid,broken": "--retry broken: must be failed, invalid, refused or truncated.",
     f"{SD} --example -in x.json --offline": "--example and --query_inputs_path both name an input; use one of them.",
     f"{R} -in '' --example --offline": "Rows.rows ships no example input.",
@@ -445,7 +445,7 @@ def test_what_is_told_to_be_typed_can_be_typed(folder: Path, on_path: bool) -> N
     (programs / "python").write_text("#!/bin/sh\nexit 42\n", "utf-8")
     (programs / "python").chmod(0o755)
     stopped = cli(folder, *ROWS, "--config", "config.json", "--max-requests", "4", PATH=path)
-    told = stopped.stderr.splitlines()[-1].partition("at the end: ")[2]
+    told = stopped.stderr.splitlines()[-1].partition("rerun: ")[2]
     assert told.startswith("python " if on_path else f"{sys.executable} ")
     typed_in = subprocess.run(
         ["bash", "-c", f"{told} 10"], cwd=folder, env=environment(PATH=path), capture_output=True, check=False

@@ -16,9 +16,9 @@ from syphus.config.pricing import Price
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.endpoint_state import EndpointState
-from syphus.pipeline.observer import RunView
+from syphus.pipeline.observer import ProgressFormatter, RunView
 from syphus.pipeline.session_context import SessionLimits, SessionStats
-from syphus.progress import LiveObserver, PlainObserver, ProgressFormatter, make_observer
+from syphus.progress import LiveObserver, PlainObserver, make_observer
 from syphus.types import State, Usage
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,8 +15,8 @@ from cold import bare_prompt, options, teachable, texts
 from harness import HERE, Listener, write_rows
 from processes import Watch, command, environment, finish, start, syphus
 
-from syphus.cli.cold_start import edit_text
 from syphus.cold_start.command import MIN_QUERIES_UNASKED
+from syphus.cold_start.review import edit_text
 from syphus.config.options import Options
 from syphus.errors import ConfigError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import RunResult

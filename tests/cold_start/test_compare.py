@@ -11,7 +11,7 @@ import yaml
 from cold import SYSTEM, options, teachable, texts
 from harness import Listener, run_rows, server
 
-from syphus.cli.cold_start import compared
+from syphus.cli.summary import comparison_table
 from syphus.cold_start.compare import ComparisonResult, as_json, compare
 from syphus.errors import BudgetError, ConfigError, RunError
 from syphus.formats.mimicit.descriptions import add_description, read_description
@@ -49,7 +49,7 @@ def test_the_same_queries_are_asked_and_the_better_prompt_is_told_from_chance(tm
         assert {"pairs a query", "score", "grounding", "variety"} <= numbers.keys()
         ((name, gain),) = done.gains()
         assert (name, gain.low > 0) == ("taught", True)
-        lines = compared(done)
+        lines = comparison_table(done)
         assert lines[0].split() == ["bare", "taught"]
         assert lines[-1].endswith("against bare: better, by more than chance")
         assert endpoint.stats.requests == 60
@@ -74,7 +74,7 @@ def test_few_queries_prove_nothing(tmp_path: Path) -> None:
     with teachable() as endpoint:
         prompts = [prompt(tmp_path, "bare", 0), prompt(tmp_path, "taught", 3)]
         done = compare(options(tmp_path, endpoint), prompts, (), 5, {}, Listener())
-    assert compared(done)[-1].endswith("against bare: too few queries to rule out chance")
+    assert comparison_table(done)[-1].endswith("against bare: too few queries to rule out chance")
 
 
 def test_no_query_is_asked_that_a_prompt_has_for_an_example(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from browser import shown
 from PIL import Image
 from processes import syphus
 
-from syphus.cli.mimicit import HEADS, checked, numbers
+from syphus.cli.mimicit import STATS_HEADER, stats_rows, verification_line
 from syphus.errors import ConfigError, InputError
 from syphus.formats.mimicit.discovery import file_language, find_groups
 from syphus.formats.mimicit.images import DecodeLevel, check_images
@@ -86,7 +86,7 @@ def test_a_good_folder_has_no_problems(tmp_path: Path) -> None:
     store(tmp_path, "SD_IMG_1")
     found, summary = check(tmp_path)
     assert found == []
-    assert checked(summary) == "2 pairs in 1 file, 1 image looked at: 0 problems"
+    assert verification_line(summary) == "2 pairs in 1 file, 1 image looked at: 0 problems"
 
 
 FAULTS: dict[str, tuple[dict[str, object], str]] = {
@@ -574,20 +574,20 @@ def test_a_file_is_counted(tmp_path: Path) -> None:
     save(tmp_path, data)
     save(tmp_path, {"SD_INS_1_0": entry(instruction="什么?", answer="一辆 red 车。")}, "SD_instructions_zh.json")
     english, chinese = count_files(find_groups([tmp_path])[0])
-    assert numbers([english, chinese]) == [
+    assert stats_rows([english, chinese]) == [
         ("SD", "-", "2", "5", "2.5", "1.0", "2.0"),
         ("SD", "zh", "1", "1", "1.0", "2.0", "4.0"),
     ]
     assert english.pairs_per_query == {2: 1, 3: 1}
     assert english.openings == {"what": 5}
-    assert len(HEADS) == len(numbers([english])[0])
+    assert len(STATS_HEADER) == len(stats_rows([english])[0])
 
 
 def test_an_empty_file_is_counted_and_a_bad_pair_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path, {})
     (counted,) = count_files(find_groups([path])[0])
     assert (counted.pairs, counted.queries, counted.images, mean(counted.answer_words)) == (0, 0, 0, 0.0)
-    write_stats_page(tmp_path / "page.html", [counted], HEADS, numbers([counted]))
+    write_stats_page(tmp_path / "page.html", [counted], STATS_HEADER, stats_rows([counted]))
     save(tmp_path, {"SD_INS_1": entry(answer=3)})
     with pytest.raises(InputError, match=re.escape(f"{path}: record 1")):
         count_files(find_groups([path])[0])
@@ -619,7 +619,7 @@ def test_the_page_is_complete_in_a_browser(tmp_path: Path) -> None:
     save(tmp_path, {f"SD_INS_{n}": entry(instruction=f"<b>Is</b> it & {n}?") for n in range(30)})
     counted = count_files(find_groups([tmp_path])[0])
     page_file = tmp_path / "page.html"
-    write_stats_page(page_file, counted, HEADS, numbers(counted))
+    write_stats_page(page_file, counted, STATS_HEADER, stats_rows(counted))
     with shown(page_file) as page:
         assert page.locator("svg").count() == 4
         assert page.locator("table tr").count() == 2

@@ -554,7 +554,7 @@ def test_ctrl_c_leaves_what_is_done_and_says_how_to_go_on(tmp_path: Path, plugin
     arguments = ["convert", *PARTS, "--output", "KI"]
     done = finish([*_main("SIGINT", "os.rename", "part-00001", "1"), *arguments], tmp_path)
     assert done.returncode == 130
-    assert done.stderr.splitlines()[-1].startswith("Stopped. Go on with the same command: ")
+    assert done.stderr.splitlines()[-1].startswith("Stopped. Resume with the same command: ")
     done = finish([*_main(), *arguments], tmp_path)
     assert done.returncode == 0
     assert re.search(r"^Resuming after \d images\.$", done.stderr, re.MULTILINE)
@@ -570,7 +570,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, plugins: Path) -> None:
     assert (told["images"], told["skipped"], told["new"]) == (2, 1, 2)
     assert told["files"] == ["KI.parquet", "KI.parquet.skipped.jsonl"]
     again = syphus(tmp_path, "convert", *command("--output", "KI.parquet"))
-    assert again.stdout.splitlines()[1] == "Nothing to do: it is all there already."
+    assert again.stdout.splitlines()[1] == "Nothing to do: all images were converted before."
     wrong = syphus(tmp_path, "convert", *command("--output", "x.parquet", "--size", "big"))
     assert (wrong.returncode, wrong.stderr) == (2, "--size big: must be a number of pixels, or two as in 336x224.\n")
 

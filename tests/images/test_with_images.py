@@ -12,7 +12,7 @@ import pytest
 from harness import HERE, Listener, run_rows, server
 from image_rows import ask, picture, shown, write_picture, write_store
 
-from syphus.cli.summary import as_text
+from syphus.cli.summary import preview_text
 from syphus.config.options import Options
 from syphus.errors import ConfigError, PluginError, PromptError, RunError
 from syphus.main_job import run
@@ -208,7 +208,7 @@ def test_a_preview_says_what_an_image_is_and_shows_none(tmp_path: Path) -> None:
         output_dir=tmp_path / "o",
     )
     preview(options, {}, 2, every.append)
-    told = [as_text(each, colours=False) for each in every]
+    told = [preview_text(each, colours=False) for each in every]
     assert "--- user\n<image 1536x768 JPEG, about 1105 tokens>\na car\n" in told[0]
     assert "not sent: image: missing: gone.jpg: missing" in told[1]
     assert b"base64," not in orjson.dumps([each._asdict() for each in every])

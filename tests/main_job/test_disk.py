@@ -39,7 +39,7 @@ def told(err: str) -> tuple[str, int]:
     """The line with the cause, and how many answers are said to be lost; checks that all the rest is told too."""
     lines = err.splitlines()
     assert "Traceback" not in err
-    assert lines[-1].startswith("Go on with the same command: ")
+    assert lines[-1].startswith("Resume with the same command: ")
     assert any(re.match(r"[\d,]+ quer(y|ies) = ", line) for line in lines)
     (cause,) = (line for line in lines if "can't be written" in line or "while the run was working" in line)
     lost = [line for line in lines if "could not be saved" in line]
@@ -125,7 +125,7 @@ def test_a_disk_that_fills_up_in_another_stage_tells_what_was_kept_and_how_to_go
     assert (ended.returncode, "Traceback" in ended.stderr) == (5, False)
     lines = ended.stderr.splitlines()
     assert len([line for line in lines if "can't be written" in line]) == 1
-    assert lines[-1].startswith("Go on with the same command: ")
+    assert lines[-1].startswith("Resume with the same command: ")
     kept = {"translate": r"80 pairs in 1 language: 80 = ", "cold-start": r"\d+ requests, ", "compare": ""}[command_name]
     assert any(re.match(kept, line) for line in lines)
 

@@ -51,7 +51,7 @@ def test_the_first_signal_waits_for_the_calls_in_flight_and_keeps_their_answers(
         told = err.splitlines()
         assert any(re.match(r"stopping: \d requests in flight, up to 30 s", line) for line in told)
         assert f"Stopped by {number.name}." in told
-        assert f"Go on with the same command: {typed(*arguments[1:])}" in told
+        assert f"Resume with the same command: {typed(*arguments[1:])}" in told
         asked = watch.requests
         ran = run_rows(tmp_path, simulated.url, ROWS)
         assert watch.requests == ROWS
@@ -119,7 +119,7 @@ def test_a_signal_before_the_first_request_is_one_line_that_says_how_to_go_on(
         ended = finish(arguments, tmp_path)
         plain = command(tmp_path, simulated.url, 4)
         assert (ended.returncode, simulated.stats.requests) == (130, 0)
-        assert ended.stderr == f"Stopped. Go on with the same command: {typed(*plain[1:])}\n"
+        assert ended.stderr == f"Stopped. Resume with the same command: {typed(*plain[1:])}\n"
         assert finish(plain, tmp_path).returncode == 0
 
 
@@ -132,7 +132,7 @@ def test_each_command_that_goes_on_after_a_signal_says_how(tmp_path: Path, subco
     arguments[at:at] = subcommand
     ended = finish(arguments, tmp_path)
     assert ended.returncode == 130
-    assert ended.stderr.startswith("Stopped. Go on with the same command: ")
+    assert ended.stderr.startswith("Stopped. Resume with the same command: ")
     assert f"main.py {subcommand[0]} " in ended.stderr
 
 

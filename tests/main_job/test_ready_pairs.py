@@ -99,7 +99,7 @@ def test_cleaning_a_run_once_more_costs_nothing_and_shows_before_and_after(tmp_p
     assert after.startswith("after   6 queries = 4 ok + 2 invalid")
     assert reasons == "after   invalid   2 cars"
     assert made_up == "Answered by the simulated endpoint: made-up text, not a model."
-    assert changed == "2 queries have another outcome now."
+    assert changed == "2 queries changed outcome."
     assert counted == "rejections: 2 cars"
-    assert again.stdout.splitlines()[-2:] == ["0 queries have another outcome now.", counted]
+    assert again.stdout.splitlines()[-2:] == ["0 queries changed outcome.", counted]
     assert not any("car" in entry["answer"] for entry in ran.data.values())

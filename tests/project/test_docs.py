@@ -36,6 +36,7 @@ from processes import warm_python
 from typer.core import TyperGroup
 
 import syphus
+import syphus.api
 from syphus import errors
 from syphus.cli.app import app
 from syphus.config.options import Options
@@ -44,6 +45,7 @@ from syphus.main_job import run
 from syphus.pipeline.observer import Observer
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.discovery import list_plugins
+from syphus.runs.reader import AnswerRecord, OutcomeRecord, PairRecord
 from syphus.types import State
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +60,7 @@ _BLOCK = re.compile(
 )
 _MEASURED = re.compile(
     r"\d+\.\d+k?"  # costs, scores, rates, and times and sizes that are no whole number
-    r"|\d+(?=%|k? tokens|/s| s\b| min\b| [kM]B| requests, \$| asked again| judged|    \$| pairs    \$)"
+    r"|\d+(?=%|k? tokens|/s| s\b| min\b| [kM]B| requests, \$| retried| judged|    \$| pairs    \$)"
     r"|(?<=\()\d+ to \d+(?=\))|\d+(?= \(\d+ to \d+\))"  # an estimate and its bounds
     r"|\b[0-9a-f]{16}\b"  # a digest
 )
@@ -339,6 +341,13 @@ def test_every_hook_and_attribute_of_a_plugin_is_in_the_tutorial() -> None:
 def test_what_may_be_imported_is_on_the_page_of_plugins_or_of_the_api() -> None:
     pages = "".join(text(page) for page in PAGES if page in ("docs/plugins.md", "docs/python-api.md"))
     assert [name for name in syphus.__all__ if name not in pages and name != "__version__"] == []
+
+
+def test_what_scripts_may_import_is_on_its_page() -> None:
+    for name in set(syphus.__all__) & set(vars(syphus.api)):
+        assert f"`{name}`" in text("docs/python-api.md") or f"syphus.{name}(" in text("docs/python-api.md"), name
+    for record in (PairRecord, OutcomeRecord, AnswerRecord):
+        assert all(f"`{field}`" in text("docs/python-api.md") for field in record._fields)
 
 
 def test_the_entry_point_of_the_tutorial_is_found(checkout: Path, environ: dict[str, str], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from harness import HERE, Ran, run_rows, server
 from processes import command, start, syphus
 
-from syphus.cli.summary import closing, standing
+from syphus.cli.summary import run_summary, status_lines
 from syphus.config.settings import load_config
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import InputError, RunError
@@ -54,11 +54,11 @@ def test_the_states_add_up_and_say_what_is_behind_them(mixed: Ran) -> None:
         "truncated 1 cut off at max_tokens",
         "refused   1 content filter on the prompt (violence: high)",
         "failed    1 context too long",
-        "1 query shares the answer of another one that asks the very same.",
+        "1 query shares the answer of an identical query.",
         "Answered by the simulated endpoint: made-up text, not a model.",
-        f"8 requests, without an answer: {errors}",
+        f"8 requests, unanswered: {errors}",
         "The last session ended: The budget of 8 requests is spent.",
-        "To ask those again, add --retry invalid,failed to the run's command.",
+        "To retry them, add --retry invalid,failed to the run's command.",
     ]
 
 
@@ -91,7 +91,7 @@ def test_a_run_can_be_looked_at_while_it_works(tmp_path: Path) -> None:
             assert lines[-1] == "A process is working on it."
             process.kill()
             process.communicate()
-    assert status(run)[-1] == "The last session was killed; the run's command goes on."
+    assert status(run)[-1] == "The last session was killed; the same command resumes the run."
 
 
 # One query
@@ -163,8 +163,8 @@ def test_a_query_that_shares_an_answer_shows_that_answer(mixed: Ran) -> None:
     ("texts", "advised"),
     [
         ({"a": "", "b": "a cat sits"}, []),
-        ({"a": "CRASH", "b": "a cat sits"}, ["Once the plugin is mended, add --retry failed to the run's command."]),
-        ({"a": "CRASH", "b": "BUSY"}, ["To ask those again, add --retry failed to the run's command."]),
+        ({"a": "CRASH", "b": "a cat sits"}, ["Once the plugin is fixed, add --retry failed to the run's command."]),
+        ({"a": "CRASH", "b": "BUSY"}, ["To retry them, add --retry failed to the run's command."]),
     ],
     ids=["empty annotation", "plugin", "attempts ran out"],
 )
@@ -177,10 +177,12 @@ def test_only_what_can_help_is_advised(tmp_path: Path, texts: dict[str, str], ad
     with server(poison={"BUSY": "server_error"}) as simulated:
         ran = run_rows(tmp_path, simulated.url, texts, datasets_dir=(datasets,), prompt_path=prompt)
     assert (ran.exit_code, ran.states[State.FAILED]) == (1, sum(text != "a cat sits" for text in texts.values()))
-    assert [line for line in standing(ran.report) if "--retry" in line] == advised
-    told = closing(RunResult(ran.report, None, (), []), "CMD --retry invalid")
+    assert [line for line in status_lines(ran.report) if "--retry" in line] == advised
+    told = run_summary(RunResult(ran.report, None, (), []), "CMD --retry invalid")
     assert [line for line in told if "--retry" in line] == [
-        line.replace(", add", ": CMD").replace(" to the run's command.", "").replace("To ask", "Ask")
+        line.replace(", add", ": CMD")
+        .replace(" to the run's command.", "")
+        .replace("To retry them:", "Retry them with:")
         for line in advised
     ]
 
@@ -229,7 +231,7 @@ def test_an_unknown_query_and_an_unknown_folder_are_told(mixed: Ran, tmp_path: P
 def test_a_finished_run_needs_no_advice(tmp_path: Path) -> None:
     with server() as simulated:
         ran = run_rows(tmp_path, simulated.url, 1)
-    (first, *rest) = standing(ran.report)
+    (first, *rest) = status_lines(ran.report)
     assert first.startswith("1 query = 1 ok + 0 invalid + 0 truncated + 0 refused + 0 failed + 0 pending    ")
     assert rest == ["Answered by the simulated endpoint: made-up text, not a model."]
 
@@ -241,5 +243,5 @@ def test_a_cost_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:
     db.execute("UPDATE answer SET model = 'nobody-knows'")
     db.commit()
     db.close()
-    assert "    cost unknown over 1 session" in standing(ran.report)[0]
+    assert "    cost unknown over 1 session" in status_lines(ran.report)[0]
     assert as_json(ran.report)["cost"] is None

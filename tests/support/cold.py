@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import HERE, Listener, server, write_config, write_rows
 
-from syphus.cli.cold_start import searched
+from syphus.cli.summary import cold_start_summary
 from syphus.cold_start.command import cold_start
 from syphus.cold_start.plan import SearchPlan, SearchResult
 from syphus.cold_start.review import Reviewer
@@ -101,7 +101,9 @@ def search(
         ended = cold_start(given, SearchPlan(**values), {}, listener, reviewer)
     except SyphusError as error:
         return Cold(error.exit_code, error, given.folder, listener.lines)
-    return Cold(ended.exit_code, ended.stopped_by, given.folder, listener.lines, ended.found, searched(ended, ""))
+    return Cold(
+        ended.exit_code, ended.stopped_by, given.folder, listener.lines, ended.found, cold_start_summary(ended, "")
+    )
 
 
 def said(cold: Cold, text: str) -> bool:
