@@ -210,8 +210,8 @@ def test_the_card_states_the_origin_of_the_data(folder: Path) -> None:
     assert "simulated" in matter["tags"]
     assert "license" not in matter  # the plugin states none, and none is made up
     prompt = json.loads((folder / "report.json").read_text("utf-8"))["settings"][0]["prompt"]
-    for told in ("Made up by the simulated endpoint", f"`{prompt}`", "`simulated-chat`", "7 ok", "not stated"):
-        assert told in card, told
+    for expected in ("Made up by the simulated endpoint", f"`{prompt}`", "`simulated-chat`", "7 ok", "not stated"):
+        assert expected in card, expected
 
 
 def test_the_card_shows_the_prompt(tmp_path: Path) -> None:
@@ -249,8 +249,8 @@ def test_the_card_states_the_licence_of_the_plugin(
     card = Path(export_run(folder, ["chat"], None, [plugins])[0]).with_name("README.md").read_text("utf-8")
     front = yaml.safe_load(card.split("---\n")[1])
     assert {name: front[name] for name in front if name.startswith("license")} == matter
-    for told in (licence, "@misc{rows}", "https://rows.test"):
-        assert told in card
+    for expected in (licence, "@misc{rows}", "https://rows.test"):
+        assert expected in card
 
 
 def test_pairs_that_are_each_others_context_are_one_conversation() -> None:
@@ -338,8 +338,8 @@ def test_an_impossible_export_is_refused_with_one_line(folder: Path, tmp_path: P
 
 def test_a_table_is_written_without_loading_pandas(folder: Path) -> None:
     """It is installed here, takes 60 MB, and pyarrow loads it for some of its functions."""
-    told = "import atexit, sys; atexit.register(lambda: print('pandas' in sys.modules))"
-    program = f"{told}; from syphus.cli import main; main()"
+    at_exit = "import atexit, sys; atexit.register(lambda: print('pandas' in sys.modules))"
+    program = f"{at_exit}; from syphus.cli import main; main()"
     command = ["export", str(folder), "--format", "parquet", "--datasets-dir", str(PLUGINS[0])]
     done = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"

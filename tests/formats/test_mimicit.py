@@ -1,4 +1,4 @@
-"""MIMIC-IT files, good and bad ones: what `verify` finds in them, what `mix` and `stats` make of them."""
+"""MIMIC-IT files, good and bad: what `verify` reports, and what `mix` and `stats` make of them."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def check(
     *paths: Path, images: tuple[Path, ...] = (), depth: DecodeLevel = DecodeLevel.QUICK
 ) -> tuple[list[str], VerifySummary]:
     """What is found, with the folder left out, and the summary."""
-    told: list[str] = []
+    lines: list[str] = []
     groups, found = find_groups(paths, images)
-    summary = verify(groups, found, lambda finding: told.append(str(finding)), depth)
-    return [line.replace(f"{paths[0] if paths[0].is_dir() else paths[0].parent}/", "") for line in told], summary
+    summary = verify(groups, found, lambda finding: lines.append(str(finding)), depth)
+    return [line.replace(f"{paths[0] if paths[0].is_dir() else paths[0].parent}/", "") for line in lines], summary
 
 
 def test_a_good_folder_has_no_problems(tmp_path: Path) -> None:
@@ -261,9 +261,9 @@ def test_decoding_a_jpeg_at_low_resolution_finds_the_faults_of_a_full_decode() -
         return False
 
     images = [damage(number % 3) for number in range(150)]
-    told = [bool(fault) for _, fault in check_images((("", image) for image in images), DecodeLevel.FULL)]
-    assert told == [found(image) for image in images]
-    assert 50 <= sum(told) < 150  # what is cut off is always found
+    reported = [bool(fault) for _, fault in check_images((("", image) for image in images), DecodeLevel.FULL)]
+    assert reported == [found(image) for image in images]
+    assert 50 <= sum(reported) < 150  # what is cut off is always found
 
 
 def test_a_decompression_bomb_is_not_decoded(tmp_path: Path) -> None:
@@ -479,9 +479,9 @@ def test_what_would_stop_the_loader_in_a_data_yaml_is_reported(tmp_path: Path, g
 
 def test_a_malformed_data_yaml_is_refused_with_one_line(tmp_path: Path) -> None:
     path = tmp_path / "data.yaml"
-    for text, told in (("[1]", "expected groups at the top level"), ("a: [", "data.yaml:1")):
+    for text, message in (("[1]", "expected groups at the top level"), ("a: [", "data.yaml:1")):
         path.write_text(text, "utf-8")
-        with pytest.raises(ConfigError, match=re.escape(told)):
+        with pytest.raises(ConfigError, match=re.escape(message)):
             find_groups([path])
 
 
@@ -540,7 +540,7 @@ def test_mixing_a_folder_takes_the_files_beside_its_pairs(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("dataset", "told"),
+    ("dataset", "message"),
     [
         ("SD", "SD: no such file or folder; the syntax of a dataset is [NAME=GROUP:]"),
         ("A=SD", "the syntax of a dataset is [NAME=GROUP:]"),
@@ -557,9 +557,9 @@ def test_mixing_a_folder_takes_the_files_beside_its_pairs(tmp_path: Path) -> Non
         ("A=TEXT_ONLY:SD,train=", "no such file: "),
     ],
 )
-def test_a_malformed_dataset_argument_writes_nothing(tmp_path: Path, dataset: str, told: str) -> None:
+def test_a_malformed_dataset_argument_writes_nothing(tmp_path: Path, dataset: str, message: str) -> None:
     path = save(tmp_path, GOOD)
-    with pytest.raises(ConfigError, match=re.escape(told)):
+    with pytest.raises(ConfigError, match=re.escape(message)):
         mix(tmp_path / "data.yaml", [dataset.replace(":SD", f":{path}")], print)
     with pytest.raises(ConfigError, match="has a A already"):
         mix(tmp_path / "data.yaml", [f"A=TEXT_ONLY:{path}"] * 2, print)
@@ -636,9 +636,9 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_commands_exit_with_1_for_findings_and_print_json(tmp_path: Path) -> None:
     save(tmp_path, {"SD_INS_1": entry(answer=""), "SD_INS_2": entry()})
     done = command(tmp_path, "verify", ".", "--json")
-    told = {"pairs": 2, "files": ["SD_instructions.json"], "images": None, "decode": "none"}
+    counts = {"pairs": 2, "files": ["SD_instructions.json"], "images": None, "decode": "none"}
     wrong = {"file": "SD_instructions.json", "id": "SD_INS_1", "kind": "the answer is empty", "detail": ""}
-    all_of_it = {"findings": [wrong], **told, "problems": {"the answer is empty": 1}}
+    all_of_it = {"findings": [wrong], **counts, "problems": {"the answer is empty": 1}}
     assert (done.returncode, json.loads(done.stdout)) == (1, all_of_it)
     done = command(tmp_path, "mix", "A=TEXT_ONLY:SD_instructions.json", "--output", "out.yaml", "--json")
     made = json.loads(done.stdout)
@@ -649,7 +649,7 @@ def test_the_commands_exit_with_1_for_findings_and_print_json(tmp_path: Path) ->
     assert [finding["kind"] for finding in made["findings"]] == list(made["problems"]) == ["the answer is empty"]
     save(tmp_path, {"SD_INS_1": entry(), "SD_INS_2": entry()})
     done = command(tmp_path, "verify", ".", "--json")
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"findings": [], **told, "problems": {}})
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"findings": [], **counts, "problems": {}})
     done = command(tmp_path, "stats", ".", "--json")
     assert (done.returncode, json.loads(done.stdout)[0]["instructions"]) == (0, 2)
 

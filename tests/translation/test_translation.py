@@ -286,17 +286,17 @@ def test_a_glossary_is_in_the_prompt_and_is_checked_in_old_translations_too(tmp_
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"languages": "zh,tlh"}, "--languages tlh: unknown language; use zh, ja,"),
         ({"tone": "zh=rude"}, "--tone zh=rude"),
         ({"retry": (State.FAILED,), "glossary": Path("none.yaml")}, "none.yaml"),
     ],
 )
-def test_bad_options_are_named_and_leave_nothing_behind(tmp_path: Path, options: dict[str, Any], told: str) -> None:
+def test_bad_options_are_named_and_leave_nothing_behind(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     done = run_translation(write_pairs(tmp_path, make_pairs(1)), "http://127.0.0.1:9", **options)
     assert done.exit_code == 2
-    assert told in str(done.error)
+    assert message in str(done.error)
     assert not done.ledger.exists()
 
 
@@ -406,9 +406,9 @@ def test_the_command_takes_a_folder_and_the_name_in_the_first_syphus_works(tmp_p
         done = syphus(tmp_path, *arguments, "--offline", "--languages", "ja")
         return done.returncode, done.stderr
 
-    code, told = typed("translate", ".")
+    code, output = typed("translate", ".")
     assert code == 0
-    assert "2 pairs in 1 language: 2 = 2 ok" in told
+    assert "2 pairs in 1 language: 2 = 2 ok" in output
     assert (tmp_path / "TR_instructions_ja.json").is_file()
     assert typed("--name", "Translation.translate", "-in", "TR_instructions.json")[0] == 0
     assert (tmp_path / "output" / "Translation.translate" / "v1" / "TR_instructions_ja.json").is_file()
@@ -422,8 +422,8 @@ def test_the_input_is_a_file_or_a_folder_with_one_file(tmp_path: Path) -> None:
     assert (elsewhere.ledger, elsewhere.output) == (tmp_path / "out" / "TR_instructions.translation", tmp_path / "out")
     shutil.copy(file, tmp_path / "XX_instructions.json")
     shutil.copy(file, tmp_path / "TR_instructions_ja.json")
-    for path, told in ((tmp_path, "holds several"), (tmp_path / "TR_instructions_ja.json", "translation already")):
-        with pytest.raises(InputError, match=told):
+    for path, message in ((tmp_path, "holds several"), (tmp_path / "TR_instructions_ja.json", "translation already")):
+        with pytest.raises(InputError, match=message):
             find_paths(path)
 
 

@@ -1,4 +1,4 @@
-"""A model as a second reader of translations: on real ledgers, against a real server on loopback."""
+"""A judge reads translations: on real ledgers, against a real server on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of translating that need no server: reading answers, splitting texts, what the user says."""
+"""The parts of translation that need no server: reading answers, splitting texts, parsing options."""
 
 from __future__ import annotations
 
