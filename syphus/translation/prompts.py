@@ -95,22 +95,23 @@ def terms_in_source(source: Translatable, terms: Sequence[Term]) -> list[Term]:
 
 def _item(item: RetryItem, terms: Sequence[Term]) -> dict[str, object]:
     code = item.target.language.code
-    wanted = {term: written[code] for term, written in _terms(item.source, terms, [code]).items()}
+    translations = {term: by_language[code] for term, by_language in _terms(item.source, terms, [code]).items()}
     rejected = f"translations so far: {item.attempts}; the last one: {item.rejected}" if item.attempts else ""
     return {
         "language": code,
         **_texts(item.source),
-        **_extras(item.earlier, wanted),
+        **_extras(item.earlier, translations),
         **({"rejected": rejected} if rejected else {}),
     }
 
 
 def _terms(source: Translatable, terms: Sequence[Term], codes: Sequence[str]) -> dict[str, dict[str, str]]:
-    found = {
-        term.source: {code: term.translations[code] for code in codes if code in term.translations} for term in terms
+    """Return the translations, by language, of the terms that occur in the source."""
+    by_term = {
+        term.source: {code: term.translations[code] for code in codes if code in term.translations}
+        for term in terms_in_source(source, terms)
     }
-    present = {term.source for term in terms_in_source(source, terms)} if terms else set()
-    return {term: wanted for term, wanted in found.items() if wanted and term in present}
+    return {term: by_language for term, by_language in by_term.items() if by_language}
 
 
 def _extras(earlier: Sequence[str], terms: Mapping[str, object]) -> dict[str, object]:
