@@ -64,7 +64,7 @@ def test_what_proves_the_set_never_becomes_an_example(done: tuple[Cold, int]) ->
     assert not held_out & candidates
 
 
-def test_the_prompt_file_says_where_each_example_is_from_and_reads_back(done: tuple[Cold, int]) -> None:
+def test_the_prompt_file_gives_the_origin_of_each_example_and_reads_back(done: tuple[Cold, int]) -> None:
     cold = done[0]
     assert cold.found.best is not None
     path = cold.folder / "prompt.yaml"
@@ -105,7 +105,7 @@ def test_a_prompt_reads_back_whatever_stands_in_it(tmp_path: Path, text: str) ->
     assert to_prompt_template(read_prompt(tmp_path / "prompt.yaml"), "p") == prefix
 
 
-def test_a_query_that_has_become_an_example_may_be_answered_as_in_it_and_no_other() -> None:
+def test_only_the_query_of_an_example_may_have_the_answer_of_the_example() -> None:
     told = render_pairs(
         [Pair("What is the old sailor doing over there?", "He is painting the boat of his father blue.")]
     )
@@ -171,7 +171,7 @@ def test_in_a_browser_strange_text_is_text_and_a_held_out_query_can_be_opened(do
         assert "with the set" in first.inner_text()
 
 
-def test_again_it_is_read_from_the_ledger_and_comes_to_the_same(tmp_path: Path) -> None:
+def test_a_repeated_search_reads_the_ledger_and_ends_the_same(tmp_path: Path) -> None:
     with teachable() as endpoint:
         given = options(tmp_path, endpoint)
         first = search(given)
@@ -183,7 +183,7 @@ def test_again_it_is_read_from_the_ledger_and_comes_to_the_same(tmp_path: Path) 
         assert again.found.rounds == first.found.rounds
 
 
-def test_another_system_message_is_asked_anew_in_the_same_stages(tmp_path: Path) -> None:
+def test_another_system_message_is_asked_again_in_the_same_stages(tmp_path: Path) -> None:
     with teachable() as endpoint:
         search(options(tmp_path, endpoint), {"rounds": 1})
         asked = endpoint.stats.requests
@@ -196,7 +196,9 @@ def test_another_system_message_is_asked_anew_in_the_same_stages(tmp_path: Path)
 
 
 @pytest.mark.parametrize("seed", [2, 3])
-def test_an_endpoint_that_learns_nothing_ends_it_at_the_limit_with_the_cause(tmp_path: Path, seed: int) -> None:
+def test_with_an_endpoint_that_learns_nothing_the_search_ends_at_the_limit_with_a_cause(
+    tmp_path: Path, seed: int
+) -> None:
     with teachable(obedience="never", seed=seed) as endpoint:
         cold = search(options(tmp_path, endpoint, seed=seed), {"rounds": 2})
         assert cold.exit_code == 1
@@ -230,7 +232,7 @@ def test_where_no_answer_will_do_the_cause_is_named(tmp_path: Path, fault: str, 
     assert any(advice in each for each in cold.found.advice)
 
 
-def test_refusals_are_not_held_against_the_number_of_queries(tmp_path: Path) -> None:
+def test_refusals_do_not_count_against_the_number_of_queries(tmp_path: Path) -> None:
     with teachable(faults={"refusal": 0.5}) as endpoint:
         cold = search(options(tmp_path, endpoint), {"rounds": 2})
     assert any("answers: refusal" in each for each in cold.found.missing)
@@ -248,7 +250,7 @@ def test_an_example_that_did_not_do_is_replaced(tmp_path: Path) -> None:
     assert [name for name in stages(cold.folder) if "without example" in name]
 
 
-def test_the_budget_holds_over_the_loop_and_it_goes_on_with_a_higher_one(tmp_path: Path) -> None:
+def test_the_budget_holds_over_the_whole_search_which_resumes_with_a_higher_one(tmp_path: Path) -> None:
     with teachable() as endpoint:
         short = search(options(tmp_path, endpoint, max_requests=30))
         assert isinstance(short.error, BudgetError)
@@ -263,7 +265,7 @@ def test_the_budget_holds_over_the_loop_and_it_goes_on_with_a_higher_one(tmp_pat
         assert endpoint.stats.dup_after_ok == 0
 
 
-def test_money_is_told_before_and_a_call_that_might_pass_the_limit_is_not_made(tmp_path: Path) -> None:
+def test_the_cost_is_forecast_and_a_call_that_might_exceed_the_limit_is_not_made(tmp_path: Path) -> None:
     with teachable() as endpoint:
         cold = search(options(tmp_path, endpoint, model="gpt-4o-mini", max_cost=0.0001, max_tokens=400))
         assert any("$" in line for line in cold.lines[:3])
@@ -285,7 +287,7 @@ def test_pinned_examples_are_in_every_set_and_judged_beside_the_others(tmp_path:
     assert "by hand, a person, score" in (cold.folder / "prompt.yaml").read_text("utf-8")
 
 
-def test_a_pinned_example_proves_nothing_and_a_set_of_nothing_else_is_proven_once(tmp_path: Path) -> None:
+def test_a_pinned_example_is_not_held_out_and_a_set_of_pinned_ones_is_proven_once(tmp_path: Path) -> None:
     mine = tmp_path / "mine.json"
     text = texts(14)[sample_random(texts(14).items(), 7, "0 held out")[0]]  # it would be held out
     turns = [{"role": "user", "content": text}, {"role": "assistant", "content": "Question: Who?\nAnswer: A man."}]
@@ -362,14 +364,14 @@ def test_a_judge_adds_its_verdicts(tmp_path: Path, refused: tuple[str, ...]) -> 
     assert "cold start 1 judge" in stages(cold.folder)
 
 
-def test_several_answers_a_query_are_asked_as_further_samples(tmp_path: Path) -> None:
+def test_several_answers_per_query_are_further_samples(tmp_path: Path) -> None:
     with teachable() as endpoint:
         search(options(tmp_path, endpoint, max_requests=24), {"sample": 12, "answers": 2})
         assert endpoint.stats.requests == 24
         assert (endpoint.stats.unique, endpoint.stats.dup_requests) == (12, 12)
 
 
-def test_too_few_queries_and_senseless_numbers_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
+def test_too_few_queries_and_invalid_numbers_are_rejected_before_anything_is_sent(tmp_path: Path) -> None:
     with teachable() as endpoint:
         for rows in (
             {f"r{n}": text for n, text in enumerate(list(texts(11).values()) * 9)},
@@ -399,7 +401,7 @@ def test_rows_that_repeat_each_other_are_counted_once(tmp_path: Path) -> None:
     assert len(cold.found.rounds[0].scored) == 10
 
 
-def test_a_small_input_is_shared_out_and_a_further_round_asks_the_same_queries(tmp_path: Path) -> None:
+def test_a_small_input_is_split_and_a_further_round_asks_the_same_queries(tmp_path: Path) -> None:
     with teachable(obedience="never") as endpoint:
         cold = search(options(tmp_path, endpoint, rows=12), {"rounds": 2})
     assert cold.found.best is not None
@@ -407,7 +409,7 @@ def test_a_small_input_is_shared_out_and_a_further_round_asks_the_same_queries(t
     assert {each.candidate.query.id for each in cold.found.rounds[1].scored} <= {f"r{row:03}" for row in range(12)}
 
 
-def test_queries_that_are_used_up_are_asked_for_further_answers(tmp_path: Path) -> None:
+def test_used_queries_are_asked_for_further_answers(tmp_path: Path) -> None:
     with teachable(faults={"refusal": 1.0}) as endpoint:
         cold = search(options(tmp_path, endpoint, rows=12), {"rounds": 3})
         assert (endpoint.stats.requests, endpoint.stats.unique) == (18, 6)
@@ -437,7 +439,7 @@ def test_an_edited_prompt_is_not_written_over(tmp_path: Path) -> None:
         assert (path.read_bytes(), endpoint.stats.requests) == (kept, asked)
 
 
-def test_the_prompt_is_put_where_the_datasets_own_is_when_asked(tmp_path: Path) -> None:
+def test_write_prompt_replaces_the_datasets_own_prompt_file(tmp_path: Path) -> None:
     with teachable() as endpoint:
         given = options(tmp_path, endpoint)
         cold = search(given, write=True)
@@ -448,7 +450,7 @@ def test_the_prompt_is_put_where_the_datasets_own_is_when_asked(tmp_path: Path) 
     assert said(cold, "is kept as")
 
 
-def test_a_prompt_that_was_kept_before_is_never_written_over(tmp_path: Path) -> None:
+def test_an_earlier_backup_of_a_prompt_is_never_overwritten(tmp_path: Path) -> None:
     with teachable() as endpoint:
         given = options(tmp_path, endpoint)
         own = Path(given.prompt_path)
@@ -463,7 +465,7 @@ def test_a_prompt_that_was_kept_before_is_never_written_over(tmp_path: Path) -> 
     }
 
 
-def test_a_prompt_that_cannot_be_put_there_is_told_in_a_line_and_the_set_is_kept(tmp_path: Path) -> None:
+def test_a_prompt_that_cannot_be_written_is_reported_in_one_line_and_the_set_is_kept(tmp_path: Path) -> None:
     own = tmp_path / "prompts" / "own.yaml"
     own.parent.mkdir()
     with teachable() as endpoint:
@@ -487,6 +489,6 @@ def test_an_unsatisfactory_prompt_is_not_put_there(tmp_path: Path) -> None:
     assert said(cold, "was not written")
 
 
-def test_the_main_stage_has_its_queries_and_none_of_them_is_asked(done: tuple[Cold, int]) -> None:
+def test_the_main_stage_has_its_queries_but_sends_none(done: tuple[Cold, int]) -> None:
     counts = read_status(done[0].folder).counts
     assert counts.total == counts.states[State.PENDING] == 80

@@ -42,7 +42,7 @@ def finished(given: Options) -> RunResult:
     return done
 
 
-def test_the_main_job_finds_examples_first_and_a_finished_run_asks_nothing_more(tmp_path: Path) -> None:
+def test_the_main_job_searches_for_examples_first_and_a_finished_run_sends_nothing(tmp_path: Path) -> None:
     with teachable() as endpoint:
         given = options(tmp_path, endpoint, rows=ROWS)
         done, lines = generate(given)
@@ -84,14 +84,14 @@ def test_rows_that_are_all_the_same_are_asked_without(tmp_path: Path) -> None:
     assert any("With 1 different query, none are searched for." in line for line in lines)
 
 
-def test_always_does_it_for_few_and_for_a_prompt_with_examples(tmp_path: Path) -> None:
+def test_always_searches_for_few_queries_and_for_a_prompt_with_examples(tmp_path: Path) -> None:
     with teachable() as endpoint:
         given = options(tmp_path, endpoint, rows=60, cold_start="always", prompt_path="")
         assert finished(given).exit_code == 0
         assert len(to_prompt_template(read_prompt(given.folder / "prompt.yaml"), "p").in_context) == 6
 
 
-def test_a_run_that_was_begun_without_examples_goes_on_as_it_was(tmp_path: Path) -> None:
+def test_a_run_that_began_without_examples_continues_without_them(tmp_path: Path) -> None:
     with teachable(obedience="form") as endpoint:
         finished(options(tmp_path, endpoint, rows=8))
         done = finished(options(tmp_path, endpoint, rows=ROWS))
@@ -99,7 +99,7 @@ def test_a_run_that_was_begun_without_examples_goes_on_as_it_was(tmp_path: Path)
         assert endpoint.stats.requests == ROWS
 
 
-def test_nothing_is_generated_with_a_set_that_does_not_satisfy_until_a_person_has_a_hand_in_it(tmp_path: Path) -> None:
+def test_nothing_is_generated_without_a_satisfactory_set_until_a_person_edits_the_prompt(tmp_path: Path) -> None:
     with teachable(obedience="never") as endpoint:
         given = options(tmp_path, endpoint, rows=ROWS)
         done, lines = generate(given)
@@ -127,7 +127,7 @@ def cold_command(folder: Path, url: str, *flags: str) -> list[str]:
     return [*arguments[:2], "cold-start", *arguments[2:], "--sample", "16", "--held-out", "24"]
 
 
-def test_killed_at_any_step_the_same_command_comes_to_the_same_and_pays_next_to_nothing_twice(tmp_path: Path) -> None:
+def test_after_a_kill_at_any_step_the_same_command_ends_the_same_and_pays_almost_nothing_twice(tmp_path: Path) -> None:
     calm, torn = tmp_path / "calm", tmp_path / "torn"
     calm.mkdir()
     torn.mkdir()

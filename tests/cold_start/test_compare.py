@@ -38,7 +38,7 @@ def measured(folder: Path, endpoint: SimulatedServer, models: tuple[str, ...] = 
     return compare(options(folder, endpoint, **more), prompts, models, 30, {}, Listener())
 
 
-def test_the_same_queries_are_asked_and_the_better_prompt_is_told_from_chance(tmp_path: Path) -> None:
+def test_the_same_queries_are_asked_and_a_better_prompt_is_distinguished_from_chance(tmp_path: Path) -> None:
     with teachable() as endpoint:
         done = measured(tmp_path, endpoint)
         bare, taught = done.variants
@@ -57,7 +57,7 @@ def test_the_same_queries_are_asked_and_the_better_prompt_is_told_from_chance(tm
         assert endpoint.stats.requests == 60
 
 
-def test_prompts_of_one_name_are_told_apart_and_made_up_answers_are_marked(tmp_path: Path) -> None:
+def test_prompts_with_one_name_are_distinguished_and_simulated_answers_are_marked(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     prompts = [prompt(tmp_path, "bare", 0), prompt(tmp_path / "other", "bare", 3), prompt(tmp_path, "third", 1)]
     with teachable() as endpoint:
@@ -101,7 +101,7 @@ def test_models_are_compared_and_named_with_their_costs(tmp_path: Path) -> None:
         assert told["score_against_the_first"].keys() == set(names[1:])
 
 
-def test_a_comparison_that_is_stopped_tells_what_it_has_and_goes_on(tmp_path: Path) -> None:
+def test_a_stopped_comparison_reports_what_it_has_and_resumes(tmp_path: Path) -> None:
     with teachable() as endpoint:
         short = measured(tmp_path, endpoint, max_requests=40)
         assert isinstance(short.stopped_by, BudgetError)

@@ -44,7 +44,7 @@ def test_best_takes_the_highest_and_diverse_something_else() -> None:
     assert ids(choose(MANY, 2)) == ["a", "c"]
 
 
-def test_the_worse_half_is_taken_from_only_when_the_better_one_is_used_up() -> None:
+def test_the_worse_half_is_used_only_when_the_better_half_is_exhausted() -> None:
     for strategy in ("best", "diverse", "random"):
         assert sorted(ids(choose(MANY, 3, strategy=strategy, seed=1))) == ["a", "b", "c"]
         assert sorted(ids(choose(MANY, 4, strategy=strategy, seed=1))[:3]) == ["a", "b", "c"]
@@ -63,7 +63,7 @@ def test_the_order_of_the_candidates_makes_no_difference(strategy: str) -> None:
     assert choose(MANY, 3, strategy=strategy) == choose(shuffled, 3, strategy=strategy)
 
 
-def test_barred_ones_and_second_answers_to_one_annotation_are_never_chosen() -> None:
+def test_barred_candidates_and_second_answers_to_an_annotation_are_never_chosen() -> None:
     barred = scored("z", 1.0, copies=True)
     twins = [scored("p", 0.9, "same text"), scored("q", 0.8, "same text"), scored("p", 0.7, "other text")]
     assert ids(choose([barred, *twins], 3)) == ["p"]
@@ -123,7 +123,7 @@ def test_a_spread_sample_takes_texts_that_have_little_in_common() -> None:
         assert sorted(texts[name][:16].strip() for name in sample) == sorted(subjects)
 
 
-def test_texts_without_words_of_their_own_are_all_alike_to_a_spread_sample() -> None:
+def test_texts_without_content_words_count_as_equal_in_a_spread_sample() -> None:
     empty = ["It is not this, is it?", "It is the same as that.", "This is so, too, is it?", "These are the same, too."]
     told = [f"the {word} is over here" for word in ("car", "dog", "boat", "tree", "hat", "cup", "kite")]
     texts = dict(enumerate((*empty, *told)))
@@ -138,7 +138,7 @@ def test_what_is_drawn_by_lot_is_as_all_are() -> None:
 
 
 @pytest.mark.parametrize("draw", [sample_spread, sample_random])
-def test_a_sample_is_the_same_for_a_lot_whatever_the_order_and_another_for_another(draw: Draw) -> None:
+def test_a_sample_depends_on_the_seed_and_not_on_the_order(draw: Draw) -> None:
     data = rows(500)
     once = draw(data, 10, "5")
     assert once == draw(Random(1).sample(data, 500), 10, "5")
@@ -220,7 +220,7 @@ def test_everything_that_is_missing_is_named() -> None:
     )
 
 
-def test_a_gain_that_may_be_chance_is_none_unless_it_is_not_asked_for() -> None:
+def test_a_gain_that_may_be_chance_does_not_count_unless_the_threshold_allows_it() -> None:
     noisy = [scored(f"{i}", 0.8 + i / 200 + (0.2 if i % 2 else -0.19)) for i in range(20)]
     assert prove_sets(noisy, GOOD).gain.mean > 0
     assert [line[:9] for line in prove_sets(noisy, GOOD).missing] == ["not bette"]
@@ -232,7 +232,7 @@ def test_nothing_asked_proves_nothing() -> None:
     assert not prove_sets(GOOD, [scored("other", 0.1)]).satisfactory
 
 
-def test_the_example_that_hurts_is_found_and_whether_it_is_certain() -> None:
+def test_a_harmful_example_is_found_and_whether_it_is_certain() -> None:
     better = [scored(f"{i}", 0.9 + i / 200) for i in range(20)]
     random = Random(1)
     chance = [scored(f"{i}", 0.801 + i / 200 + random.gauss(0, 0.05)) for i in range(20)]

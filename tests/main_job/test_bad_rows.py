@@ -95,7 +95,7 @@ def test_bad_lines_and_bad_records_are_counted_in_their_order(tmp_path: Path) ->
     assert [detail.partition(": record ")[2].partition(" ")[0] for detail in details] == ["2", "3", "4", "5"]
 
 
-def test_of_a_record_that_gives_rows_before_it_fails_none_is_taken(tmp_path: Path) -> None:
+def test_a_record_that_fails_after_some_rows_yields_none_of_them(tmp_path: Path) -> None:
     loading = """for r in read_json(path):
             for n, line in r["lines"]: yield {"id": r["id"] + str(n), "sentences": line}"""
     ran = run_bad(tmp_path, loading, json.dumps(records({"id": "b", "lines": [[0, "one"], [1, "two"], 3]})))
@@ -137,7 +137,7 @@ def test_files_that_are_read_side_by_side_are_not_shifted_against_each_other(tmp
     assert str(ran.error).endswith("; --allow-bad-rows can't help here: several files are read side by side")
 
 
-def test_a_file_that_ends_within_a_record_is_told_whatever_came_before(tmp_path: Path) -> None:
+def test_a_file_that_ends_within_a_record_is_reported_whatever_came_before(tmp_path: Path) -> None:
     ran = run_bad(tmp_path, LOADING["field"], json.dumps(records({"id": "b"}))[:-9])
     assert ran.exit_code == 2
     assert "record 6 (line 1): the file ends within this record" in str(ran.error)
@@ -151,9 +151,7 @@ def test_a_plugin_that_fails_on_all_records_is_told_so(tmp_path: Path) -> None:
     assert str(ran.error).endswith("; the plugin fails on more than 1,000 records")
 
 
-def test_a_record_that_comes_twice_is_asked_about_without_pillow_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_duplicate_record_is_asked_about_without_pillow_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)  # as where the extra `images` is not installed
     ran = run_bad(tmp_path, LOADING["field"], json.dumps([GOOD, GOOD]))
     assert (ran.exit_code, ran.states) == (0, {OK: 2})

@@ -62,9 +62,7 @@ def fill(pid: int) -> None:
 
 
 @pytest.mark.parametrize("moment", [("request", 1), ("request", 9), ("answer", 20), ("request", ROWS)])
-def test_a_disk_that_fills_up_stops_the_run_and_names_the_answers_that_were_lost(
-    tmp_path: Path, moment: tuple[str, int]
-) -> None:
+def test_a_full_disk_stops_the_run_and_names_the_lost_answers(tmp_path: Path, moment: tuple[str, int]) -> None:
     with server(latency=0.01) as simulated:
         watch = Watch(simulated)
         with start(command(tmp_path, simulated.url, ROWS), tmp_path) as process:
@@ -89,7 +87,7 @@ def read_pending(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("size", "code"), [(8_192, 2), (150_000, 5)], ids=["new ledger", "input"])
-def test_a_disk_that_is_full_before_the_first_request_is_told_before_it(tmp_path: Path, size: int, code: int) -> None:
+def test_a_full_disk_is_reported_before_the_first_request(tmp_path: Path, size: int, code: int) -> None:
     with server() as simulated:
         watch = Watch(simulated)
         ended = finish(
@@ -106,7 +104,7 @@ def test_a_disk_that_is_full_before_the_first_request_is_told_before_it(tmp_path
 
 
 @pytest.mark.parametrize("command_name", ["translate", "cold-start", "compare"])
-def test_a_disk_that_fills_up_in_another_stage_tells_what_was_kept_and_how_to_go_on(
+def test_a_disk_that_fills_up_in_another_stage_reports_what_was_saved_and_how_to_resume(
     tmp_path: Path, command_name: str
 ) -> None:
     with server() as simulated:
@@ -181,7 +179,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"new", [path])
 
 
-def test_of_two_that_write_the_same_file_the_first_gives_way(tmp_path: Path) -> None:
+def test_of_two_writers_of_one_file_the_first_gives_way(tmp_path: Path) -> None:
     """It neither puts the half that the other has written in place, nor takes it away."""
     path = tmp_path / "report.json"
 
@@ -197,7 +195,7 @@ def test_of_two_that_write_the_same_file_the_first_gives_way(tmp_path: Path) -> 
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"the second", [path])
 
 
-def test_a_file_that_can_not_be_written_is_called_by_its_own_name(tmp_path: Path) -> None:
+def test_a_file_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     path = tmp_path / "gone" / "page.html"
     with pytest.raises(StorageError, match=re.escape(f"{path} can't be written: No such file")), replace_file(path):
         pass
@@ -315,7 +313,7 @@ def test_a_sync_that_fails_stops_the_run_at_once(tmp_path: Path, when: int) -> N
 
 
 @traced
-def test_a_pairs_file_that_can_not_grow_stops_the_run_and_what_it_lost_is_written_anew(tmp_path: Path) -> None:
+def test_a_pairs_file_that_can_not_grow_stops_the_run_and_is_completed_later(tmp_path: Path) -> None:
     with server(latency=0.01) as simulated:
         watch = Watch(simulated)
         run_rows(tmp_path, simulated.url, ROWS, max_requests=5, num_threads=THREADS)

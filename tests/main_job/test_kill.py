@@ -68,7 +68,7 @@ CHAINS = [
 
 
 @pytest.mark.parametrize("chain", CHAINS)
-def test_a_killed_run_ends_like_one_that_nothing_happened_to(
+def test_a_killed_run_ends_like_an_undisturbed_one(
     tmp_path: Path, chain: list[tuple[str, int]], undisturbed: Undisturbed
 ) -> None:
     expected, needed = undisturbed
@@ -125,7 +125,7 @@ OWN_MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", OWN_MOMENTS.values(), ids=OWN_MOMENTS)
-def test_killed_around_the_writing_of_its_files_it_needs_nothing_but_the_same_command(
+def test_a_run_killed_while_writing_its_files_needs_only_the_same_command(
     tmp_path: Path, moment: tuple[str, str, int]
 ) -> None:
     with server() as simulated:

@@ -58,7 +58,7 @@ def test_the_first_signal_waits_for_the_calls_in_flight_and_keeps_their_answers(
         assert any(line == f"Resuming: {asked} done, {ROWS - asked} to go." for line in ran.lines)
 
 
-def test_the_second_signal_leaves_at_once_and_keeps_what_had_come(tmp_path: Path) -> None:
+def test_the_second_signal_quits_at_once_and_keeps_the_answers_so_far(tmp_path: Path) -> None:
     with server(script=["ok"] * 5 + ["hang"] * 100) as simulated:
         watch = Watch(simulated)
         with start(command(tmp_path, simulated.url, ROWS), tmp_path) as process:
@@ -246,9 +246,7 @@ def test_a_reader_that_has_gone_does_not_stop_a_run(tmp_path: Path, stream: str)
 
 
 @pytest.mark.parametrize("closed", [(1,), (2,), (1, 2), (0, 1, 2)])
-def test_streams_that_are_closed_do_not_stop_a_run_nor_end_up_in_its_files(
-    tmp_path: Path, closed: tuple[int, ...]
-) -> None:
+def test_closed_streams_do_not_stop_a_run_or_damage_its_files(tmp_path: Path, closed: tuple[int, ...]) -> None:
     with server() as simulated:
         arguments = command(tmp_path, simulated.url, 4, "--json")
         ended = finish(arguments, tmp_path, preexec_fn=lambda: os.closerange(closed[0], closed[-1] + 1))
@@ -289,7 +287,7 @@ def shout():
 """
 
 
-def test_what_programs_print_that_a_plugin_starts_is_no_result(tmp_path: Path) -> None:
+def test_output_of_a_plugins_subprocesses_is_no_result(tmp_path: Path) -> None:
     plugin = tmp_path / "datasets" / "rows.py"
     plugin.parent.mkdir()
     source = (HERE / "plugins" / "rows.py").read_text("utf-8").replace("from syphus", f"{LOUD}\n\nfrom syphus", 1)
@@ -358,7 +356,7 @@ def test_few_file_descriptors_mean_fewer_calls_in_flight_and_one_line(tmp_path: 
     assert f": {session.threads} calls in flight" in told[0]  # and no more than that can be lost to a crash
 
 
-def test_a_limit_that_may_be_raised_is_raised_without_a_word(tmp_path: Path) -> None:
+def test_a_limit_that_may_be_raised_is_raised_silently(tmp_path: Path) -> None:
     with server() as simulated:
         arguments = [*command(tmp_path, simulated.url, 150), "--num_threads", "64"]
         ended = finish(arguments, tmp_path, preexec_fn=limited(resource.RLIMIT_NOFILE, 64, hard=256))

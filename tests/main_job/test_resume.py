@@ -111,7 +111,7 @@ def test_another_order_of_the_rows_is_the_order_of_the_outputs(tmp_path: Path) -
     assert in_order(again) == ["d", "c", "b", "a"]
 
 
-def test_outputs_stand_in_the_order_of_the_input_whatever_the_order_of_arrival(tmp_path: Path) -> None:
+def test_outputs_are_in_the_order_of_the_input_and_not_of_arrival(tmp_path: Path) -> None:
     with server(latency=0.01, latency_sigma=1.5) as simulated:
         ran = run_rows(tmp_path, simulated.url, 60, num_threads=16)
         arrived = [record.last_user for record in simulated.requests]
@@ -167,7 +167,7 @@ def test_other_settings_are_named_and_refused_until_they_are_accepted(
     assert (accepted.exit_code, len(accepted.report.settings)) == (0, 2)
 
 
-def test_other_settings_that_change_no_answer_are_nobodys_business(tmp_path: Path) -> None:
+def test_settings_that_change_no_answer_may_change(tmp_path: Path) -> None:
     with server() as simulated:
         run_rows(tmp_path, simulated.url, TEXTS)
         again = run_rows(tmp_path, simulated.url, TEXTS, config={"timeout": 9.0, "max_attempts": 2}, num_threads=1)
@@ -215,7 +215,7 @@ def test_retry_of_truncated_answers_wants_more_tokens(tmp_path: Path) -> None:
     assert (again.exit_code, again.states) == (0, {OK: 4})
 
 
-def test_retry_of_all_states_needs_no_more_tokens_where_nothing_is_truncated(tmp_path: Path) -> None:
+def test_retry_of_all_states_needs_no_more_tokens_if_nothing_is_truncated(tmp_path: Path) -> None:
     every = (FAILED, INVALID, REFUSED, TRUNCATED)
     with server(poison={"bench": "unpaired"}) as simulated:
         assert run_rows(tmp_path, simulated.url, TEXTS).states == {OK: 3, INVALID: 1}
@@ -223,7 +223,7 @@ def test_retry_of_all_states_needs_no_more_tokens_where_nothing_is_truncated(tmp
         assert run_rows(tmp_path, simulated.url, TEXTS, retry=every).states == {OK: 4}
 
 
-def test_a_changed_parser_reads_every_answer_again_and_asks_for_none(tmp_path: Path) -> None:
+def test_a_changed_parser_judges_all_stored_answers_again_without_a_request(tmp_path: Path) -> None:
     plugin = tmp_path / "datasets" / "rows.py"
     plugin.parent.mkdir()
     source = (HERE / "plugins" / "rows.py").read_text("utf-8")
@@ -302,7 +302,7 @@ def test_a_pairs_file_torn_anywhere_is_right_before_the_next_line_is_added(tmp_p
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:-90], lambda b: b + b"garb", lambda b: b""])
-def test_the_pairs_file_of_a_finished_run_is_mended_by_the_same_command(
+def test_the_same_command_repairs_the_pairs_file_of_a_finished_run(
     tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     with server() as simulated:
@@ -350,7 +350,7 @@ def test_a_budget_in_dollars_holds_over_sessions_whatever_the_server_calls_its_m
     assert again.report.cost == pytest.approx(0.1)
 
 
-def test_a_budget_in_dollars_wants_a_bound_for_every_answer(tmp_path: Path) -> None:
+def test_a_budget_in_dollars_needs_a_limit_for_every_answer(tmp_path: Path) -> None:
     with server() as simulated:
         config = {"prices": {"chat": {"input": 1, "output": 1}}, "max_tokens": None}
         ran = run_rows(tmp_path, simulated.url, 3, config, max_cost=1.0)
@@ -381,7 +381,7 @@ STRAYS = {
 
 
 @pytest.mark.parametrize("stray", STRAYS.values(), ids=STRAYS)
-def test_a_stray_reply_among_answers_stops_no_run_and_as_the_first_it_does(tmp_path: Path, stray: bytes) -> None:
+def test_a_stray_reply_stops_the_run_only_if_it_is_the_first(tmp_path: Path, stray: bytes) -> None:
     def stop_at(number: int) -> tuple[int, int]:
         asked: list[Seen] = []
 

@@ -43,7 +43,7 @@ def as_base64(*values: float) -> str:
     return b64encode(array("f", values).tobytes()).decode()
 
 
-def test_vectors_are_kept_with_length_1_whatever_form_they_come_in() -> None:
+def test_vectors_of_any_form_are_stored_with_length_1() -> None:
     verdict = judged(reply([3.0, 4.0], as_base64(0, -2)))
     assert verdict.action is Action.ANSWER
     assert verdict.completion is not None
@@ -79,7 +79,7 @@ def test_the_index_says_which_text_a_vector_is_of() -> None:
         (b"", "empty body"),
     ],
 )
-def test_a_reply_without_a_usable_vector_for_each_text_is_asked_for_again(body: bytes, cause: str) -> None:
+def test_a_reply_without_a_usable_vector_for_each_text_is_retried(body: bytes, cause: str) -> None:
     verdict = judged(body)
     assert (verdict.action, verdict.cause, verdict.maybe_billed) == (Action.RETRY, cause, True)
 
@@ -105,7 +105,7 @@ def client(simulated: SimulatedServer) -> openai.OpenAI:
     return openai.OpenAI(base_url=simulated.url, api_key=KEY, max_retries=0)
 
 
-def test_the_official_client_gets_vectors_in_both_forms_that_are_near_where_words_are_shared() -> None:
+def test_the_official_client_gets_vectors_in_both_forms_and_common_words_make_them_near() -> None:
     texts = ["The red car is near the gate.", "A red car stands near a gate.", "Two people play tennis."]
     with server() as simulated, client(simulated) as sdk:
         numbers = sdk.embeddings.create(model="m", input=texts, dimensions=96, encoding_format="float")
@@ -294,7 +294,7 @@ def test_a_batch_that_fails_for_one_text_is_split_down_to_it(fault: str, tmp_pat
     assert without == []  # read from the files as they are now
 
 
-def test_vectors_of_another_dimension_than_those_that_are_kept_are_not_taken(tmp_path: Path) -> None:
+def test_vectors_of_another_dimension_than_the_stored_ones_are_rejected(tmp_path: Path) -> None:
     with server() as simulated:
         related(tmp_path, simulated.url, TEXTS[:3])
         simulated.configure(faults={"vectors_short": 1.0})
@@ -303,14 +303,14 @@ def test_vectors_of_another_dimension_than_those_that_are_kept_are_not_taken(tmp
     assert "2 dimensions, but 64 are expected" in str(ran.error)
 
 
-def test_a_server_that_takes_no_base64_is_asked_for_numbers(tmp_path: Path) -> None:
+def test_a_server_without_base64_is_asked_for_numbers(tmp_path: Path) -> None:
     with server(refuse_parameters=("encoding_format",)) as simulated:
         ran = related(tmp_path, simulated.url)
     assert ran.exit_code == 0
     assert ran.report.spending.causes["encoding_format not supported"] >= 1
 
 
-def test_a_model_that_gives_one_number_of_dimensions_only_stops_the_run(tmp_path: Path) -> None:
+def test_a_model_with_a_fixed_number_of_dimensions_stops_the_run(tmp_path: Path) -> None:
     with server(refuse_parameters=("dimensions",)) as simulated:
         ran = related(tmp_path, simulated.url, config={"embeddings": {"model": "vectors", "dimensions": 8}})
     assert isinstance(ran.error, ProviderError)
@@ -329,7 +329,7 @@ def test_vectors_may_come_from_an_endpoint_of_their_own(tmp_path: Path) -> None:
     assert ran.report.relations["from"] == "vectors 32"
 
 
-def test_a_server_of_ones_own_must_be_told_which_model_makes_vectors(tmp_path: Path) -> None:
+def test_a_custom_server_needs_the_name_of_the_embedding_model(tmp_path: Path) -> None:
     with server() as simulated:
         ran = related(tmp_path, simulated.url, config={"embeddings": None})
         assert simulated.stats.requests == 0

@@ -81,7 +81,7 @@ def test_the_approximate_index_finds_nearly_all_and_the_same_each_time(spread: f
     assert all(10 * place not in row for place, row in enumerate(once.tolist()))
 
 
-def test_doubles_and_what_was_not_found_are_passed_over_and_ten_are_kept() -> None:
+def test_duplicates_and_missing_neighbours_are_skipped_and_ten_are_kept() -> None:
     labels = ["a", "b", "a", "b", "c", *map(str, range(30))]
     assert distinct_neighbours([2, 1, 3, -1, 4], 0, labels) == [1, 4]
     assert distinct_neighbours(range(5, 35), 0, labels) == list(range(5, 15))
@@ -132,7 +132,7 @@ def test_the_keys_of_a_train_file_by_rule(rule: Train, entries: dict[str, str]) 
     assert found == entries
 
 
-def test_a_pair_that_was_the_context_of_another_is_no_key_within_its_query_or_beyond() -> None:
+def test_a_pair_in_the_context_of_another_is_no_key_in_its_query_or_beyond() -> None:
     mutual = result([2, 3], [1, 3], [1, 2])
     assert train_entries([mutual], Train()) == [("p1", ["p2", "p3"])]
     again = QueryResult("r", (), [StoredPair("p9", "q", "a")], "", [["p1"]])
@@ -196,7 +196,7 @@ def test_the_nearest_by_text_are_of_other_texts_and_of_any_query(tmp_path: Path)
     assert talk(tmp_path / "..", "ByText", output_dir=tmp_path / "other").exit_code == 0
 
 
-def test_a_plugin_may_choose_the_nearest_and_an_option_overrules_it(tmp_path: Path) -> None:
+def test_a_plugin_may_choose_the_nearest_and_an_option_overrides_it(tmp_path: Path) -> None:
     ran = talk(tmp_path, "ByText")
     assert contexts(ran)["k1_2"][0] == "k4_2"
     assert ran.report.relations["relation"] == "nearest by text"
@@ -239,7 +239,7 @@ def test_export_and_cleaning_go_by_what_the_run_has_chosen(tmp_path: Path) -> No
     assert [Path(path).name for path in cleaned.files][:2] == files
 
 
-def test_a_set_is_called_by_its_relation_and_trained_on_with_the_first_two(tmp_path: Path) -> None:
+def test_the_relation_names_the_set_and_training_uses_the_first_two(tmp_path: Path) -> None:
     plain = talk(tmp_path, "Named")
     assert trained(plain)["k1_1"] == ["k1_2", "k1_2"]
     by_text = talk(tmp_path, "Named", relate=Relation.TEXT)
@@ -337,7 +337,7 @@ def write_vectors(path: Path, vectors: Mapping[str, Sequence[float]] = VECTORS) 
 
 
 @pytest.mark.parametrize("ending", [".npz", ".npy", ".parquet"])
-def test_the_nearest_by_image_come_from_vectors_that_the_user_brings(ending: str, tmp_path: Path) -> None:
+def test_the_nearest_by_image_use_the_users_vectors(ending: str, tmp_path: Path) -> None:
     ran = talk(tmp_path, relate=Relation.IMAGE, image_embeddings=write_vectors(tmp_path / f"v{ending}"))
     assert ran.exit_code == 0
     found = contexts(ran)
@@ -357,7 +357,7 @@ def test_images_without_a_vector_are_told(tmp_path: Path) -> None:
     assert "nearest by image: 2 vectors compared; 1 pair has no context: no vector or neighbour found." in ran.lines
 
 
-def test_vectors_that_can_not_be_used_are_refused_with_the_file(tmp_path: Path) -> None:
+def test_unusable_vectors_are_rejected_with_the_name_of_the_file(tmp_path: Path) -> None:
     cases: dict[str, object] = {
         "gone.npz": "no such file",
         "v.csv": "read from .parquet, .npz, .npy",
@@ -399,7 +399,7 @@ def own_train(folder: Path, content: object) -> Path:
     return path
 
 
-def test_a_train_file_of_ones_own_is_written_as_it_is_or_with_the_context_of_its_pairs(tmp_path: Path) -> None:
+def test_the_users_train_file_is_written_as_it_is_or_with_the_context_of_its_pairs(tmp_path: Path) -> None:
     entries = {"RW_INS_k4_1": ["RW_INS_k1_1"], "RW_INS_k1_2": []}
     ran = talk(tmp_path, train=own_train(tmp_path, entries))
     assert trained(ran) == {"k4_1": ["k1_1"], "k1_2": []}
@@ -410,7 +410,7 @@ def test_a_train_file_of_ones_own_is_written_as_it_is_or_with_the_context_of_its
     assert list(trained(talk(tmp_path))) == ["k1_1", "k2_1", "k3_1", "k4_1"]  # without it the rule holds again
 
 
-def test_what_a_train_file_names_and_is_not_there_is_told_line_by_line(tmp_path: Path) -> None:
+def test_unknown_pairs_in_a_train_file_are_reported_line_by_line(tmp_path: Path) -> None:
     entries = {"RW_INS_k1_1": ["RW_INS_k1_1", "RW_INS_k9_1"], "RW_INS_k8_1": []}
     path = own_train(tmp_path, entries)
     ran = talk(tmp_path, train=path)
@@ -437,7 +437,7 @@ def test_what_a_train_file_names_and_is_not_there_is_told_line_by_line(tmp_path:
         ('{"a": [', "own.json"),
     ],
 )
-def test_a_train_file_that_is_none_is_refused_before_anything_is_asked(content: str, said: str, tmp_path: Path) -> None:
+def test_an_invalid_train_file_is_rejected_before_anything_is_sent(content: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "own.json"
     path.write_text(content, "utf-8")
     ran = talk(tmp_path, train=path)
@@ -489,7 +489,9 @@ def test_a_kill_at_any_moment_pays_no_text_twice_and_ends_in_the_same_bytes(comm
     ]
 
 
-def test_a_local_model_makes_the_vectors_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_model_computes_the_vectors_if_it_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def with_model(name: str) -> Ran:
         config = tmp_path / "c.yaml"
         config.write_text(f"embeddings: {{local: {name}}}\n", "utf-8")

@@ -47,7 +47,7 @@ def push(hub: Hub, folder: Path, *options: str, token: str = TOKEN) -> subproces
     return done
 
 
-def test_a_run_is_sent_as_parquet_with_its_card_and_what_is_there_is_not_sent_again(folder: Path, hub: Hub) -> None:
+def test_a_run_is_sent_as_parquet_with_its_card_and_unchanged_files_are_not_sent_again(folder: Path, hub: Hub) -> None:
     done = push(hub, folder, "--allow-simulated", "--private")
     sent = rf"{hub.url}/datasets/USER/rows: 2 files sent \(0\.0 MB\), 0 there already\n"
     assert re.fullmatch(sent, done.stdout), done.stderr
@@ -63,7 +63,7 @@ def test_a_run_is_sent_as_parquet_with_its_card_and_what_is_there_is_not_sent_ag
     assert (len(hub.uploads), hub.commits) == (1, [["README.md", "RW.parquet"], ["README.md"]])
 
 
-def test_a_push_that_was_killed_goes_on_and_sends_no_file_twice(folder: Path, hub: Hub) -> None:
+def test_a_killed_push_resumes_and_sends_no_file_twice(folder: Path, hub: Hub) -> None:
     options = ("--allow-simulated", "--format", "mimicit")
     syphus(folder, "export", str(folder), "--format", "mimicit", *PLUGINS)
     exported = folder / "export" / "mimicit"
@@ -85,7 +85,7 @@ def test_a_push_that_was_killed_goes_on_and_sends_no_file_twice(folder: Path, hu
     assert len(hub.commits) == 1
 
 
-def test_what_a_model_did_not_write_is_not_sent_unless_it_is_wanted(folder: Path, hub: Hub) -> None:
+def test_simulated_data_is_sent_only_if_the_user_allows_it(folder: Path, hub: Hub) -> None:
     for given in (folder, folder / "export" / "parquet"):
         done = push(hub, given)
         assert (done.returncode, done.stdout, hub.requests) == (2, "", [])
@@ -113,7 +113,7 @@ def test_a_refusal_is_one_line(
     assert hub.commits == []
 
 
-def test_without_network_without_a_card_and_for_a_public_repository_there_is_one_line(
+def test_a_missing_network_or_card_and_a_public_repository_are_reported_in_one_line(
     folder: Path, hub: Hub, tmp_path: Path
 ) -> None:
     hub.repos[REPO] = False
