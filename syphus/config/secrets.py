@@ -15,9 +15,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 _BLANK = "[secret]"
-_ESCAPE = re.compile(
-    rb"\\\\|\\u00([0-9A-Fa-f]{2})|%([0-9A-Fa-f]{2})"
-)  # the first alternative is a backslash, not an escape
+_ESCAPE = re.compile(rb"\\\\|\\u00([0-9A-Fa-f]{2})|%([0-9A-Fa-f]{2})")  # `\\\\` is an escaped backslash
 _SHORTEST = 6  #: characters; shorter keys of local servers ("x", "none", "EMPTY") may be ordinary words
 _UNMISTAKABLE = 16  #: characters; a shorter "key" of a local server may be an ordinary word in an answer
 
