@@ -26,7 +26,8 @@ BODY = {
         {"role": "user", "content": "the blue car has moved\na person appeared\nthe van is gone"},
     ],
 }
-PATIENCE = 0.05  # seconds without a byte after which a connection counts as hanging, where a fault should hang
+PATIENCE = 30.0  # seconds that an answer may take
+SILENCE = 0.1  # seconds without a further byte after which a connection counts as hanging, where a fault should hang
 ENOUGH = 20_000  # bytes after which an endless answer is believed
 
 
@@ -77,17 +78,18 @@ class Seen:
         return [choice["message"]["content"] for choice in choices]
 
 
-def send(server: SimulatedServer, patience: float = 5.0) -> Seen:
-    """One request, and everything that comes back until the connection ends."""
+def send(server: SimulatedServer, silence: float = PATIENCE, first_byte: float = PATIENCE) -> Seen:
+    """One request, and everything that comes back until the connection ends, or nothing comes for a while."""
     body = json.dumps(BODY).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n"
     raw = b""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        connection.settimeout(patience)
+        connection.settimeout(first_byte)
         try:
             while chunk := connection.recv(65_536):
                 raw += chunk
+                connection.settimeout(silence)
                 if len(raw) > ENOUGH:
                     return Seen(raw, "endless")
         except ConnectionResetError:
@@ -105,12 +107,14 @@ def server() -> Iterator[SimulatedServer]:
 
 def play(server: SimulatedServer, fault: str) -> Seen:
     server.configure(script=(fault,))
-    return send(server, PATIENCE if fault.startswith("hang") else 5.0)
+    if fault.startswith("hang"):
+        return send(server, SILENCE, first_byte=SILENCE if fault == "hang" else PATIENCE)
+    return send(server)
 
 
 def entry(server: SimulatedServer) -> RequestRecord:
     """The latest entry of the bill; the connection may be gone a moment before it is made."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while server.stats.in_flight:
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -387,7 +391,7 @@ def _without_what_always_differs(seen: Seen) -> tuple[str, str, str]:
 def test_a_dripping_answer_comes_a_byte_at_a_time() -> None:
     with serve_in_thread(Simulation(drip_seconds=600)) as slow:
         slow.configure(script=("drip",))
-        seen = send(slow, PATIENCE)
+        seen = send(slow, SILENCE)
     assert seen.end == "silent"
     assert seen.body == b"{"
 

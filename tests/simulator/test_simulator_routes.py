@@ -32,7 +32,7 @@ def run(work: Callable[[SimulatedServer], Awaitable[Result]], simulation: Simula
 async def ask(
     server: SimulatedServer, text: str = "the blue car has moved", key: str = "any", **more: object
 ) -> ChatCompletion:
-    async with AsyncOpenAI(base_url=server.url, api_key=key, max_retries=0, timeout=5) as client:
+    async with AsyncOpenAI(base_url=server.url, api_key=key, max_retries=0, timeout=30) as client:
         return await client.chat.completions.create(model="gpt-4o-mini", messages=turns(text), extra_body=more)
 
 
@@ -40,7 +40,7 @@ async def ask_azure(
     server: SimulatedServer, key: str = "any", version: str = VERSION, deployment: str = "d"
 ) -> ChatCompletion:
     async with AsyncAzureOpenAI(
-        azure_endpoint=server.host_url, api_key=key, api_version=version, max_retries=0, timeout=5
+        azure_endpoint=server.host_url, api_key=key, api_version=version, max_retries=0, timeout=30
     ) as client:
         return await client.chat.completions.create(model=deployment, messages=turns())
 

@@ -43,7 +43,7 @@ def run(work: Callable[[SimulatedServer], Awaitable[Result]], simulation: Simula
 
 
 async def ask(server: SimulatedServer, text: str = "the blue car has moved") -> ChatCompletion:
-    async with AsyncOpenAI(base_url=server.url, api_key="any", max_retries=0, timeout=5) as client:
+    async with AsyncOpenAI(base_url=server.url, api_key="any", max_retries=0, timeout=30) as client:
         return await client.chat.completions.create(model="gpt-4o-mini", messages=turns(text))
 
 
@@ -60,7 +60,7 @@ async def send(server: SimulatedServer, path: str, body: object = None) -> tuple
 
 async def outcomes(server: SimulatedServer, texts: list[str]) -> list[str]:
     """The faults that requests with these texts meet, one after the other."""
-    async with AsyncOpenAI(base_url=server.url, api_key="any", max_retries=0, timeout=5) as client:
+    async with AsyncOpenAI(base_url=server.url, api_key="any", max_retries=0, timeout=30) as client:
         for text in texts:
             with contextlib.suppress(openai.APIError):
                 await client.chat.completions.create(model="gpt-4o-mini", messages=turns(text))
@@ -235,7 +235,7 @@ def test_a_reset_forgets_what_was_seen() -> None:
 
 async def until(server: SimulatedServer, reached: Callable[[], bool]) -> None:
     """Ask the server about itself until the condition holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not reached():
             await send(server, "/stats")
 
@@ -251,7 +251,7 @@ def test_it_shuts_down_at_once_while_connections_hang() -> None:
         return loop.time() - start, await asyncio.gather(*waiting, return_exceptions=True)
 
     seconds, left = asyncio.run(main())
-    assert seconds < 2
+    assert seconds < 10  # the dripping answers would take longer
     assert all(isinstance(outcome, openai.APIConnectionError) for outcome in left), left
 
 
