@@ -19,7 +19,7 @@ import orjson
 
 from syphus.errors import ConfigError, InputError, RunError
 from syphus.formats.mimicit.data_yaml import TEXT_ONLY, group_for_images, write_groups
-from syphus.formats.mimicit.discovery import file_language, file_prefix
+from syphus.formats.mimicit.discovery import INSTRUCTIONS, file_language, file_prefix
 from syphus.formats.mimicit.writer import write_entry
 from syphus.io.durable import replace_file
 from syphus.io.parquet import require_pyarrow, write_rows
@@ -29,7 +29,6 @@ from syphus.text import short_path
 from syphus.translation.results import ExportedPairs, TranslatedPair, read_translated_pairs
 from syphus.types import is_simulated
 
-INSTRUCTIONS = "_instructions"  #: in the file name, between `XX` and the language
 ENGLISH = "en"
 COLUMNS = ("id", "language", "instruction", "answer", "image_ids", "rel_ins_ids", "model", "simulated")
 

@@ -9,7 +9,7 @@ from syphus.errors import InputError
 from syphus.formats.mimicit.data_yaml import ENDINGS, Finding, MixtureGroup, MixturePart, read_groups
 from syphus.ledger.store import FILE as LEDGER
 
-_MARK = "_instructions"
+INSTRUCTIONS = "_instructions"  #: in file names, between `XX` and the language
 
 
 def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[list[MixtureGroup], list[Finding]]:
@@ -33,17 +33,17 @@ def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[lis
 
 def file_language(path: Path) -> str:
     """Return `zh` for `SD_instructions_zh.json`; "" if the name has no language."""
-    return path.name.partition(".")[0].partition(_MARK)[2].lstrip("_")
+    return path.name.partition(".")[0].partition(INSTRUCTIONS)[2].lstrip("_")
 
 
 def file_prefix(path: Path) -> str:
     """Return `SD` for `SD_instructions_zh.json`."""
-    return path.name.partition(".")[0].partition(_MARK)[0]
+    return path.name.partition(".")[0].partition(INSTRUCTIONS)[0]
 
 
 def untranslated_files(folder: Path) -> list[Path]:
     """Return the instruction files of a folder that are no translations."""
-    return [path for path in sorted(folder.glob(f"*{_MARK}*.json")) if not file_language(path)]
+    return [path for path in sorted(folder.glob(f"*{INSTRUCTIONS}*.json")) if not file_language(path)]
 
 
 def _instruction_files(path: Path) -> list[Path]:
@@ -51,13 +51,13 @@ def _instruction_files(path: Path) -> list[Path]:
         return [path]
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    found = sorted(path.glob(f"*{_MARK}*.json"))
+    found = sorted(path.glob(f"*{INSTRUCTIONS}*.json"))
     if not found and (path / LEDGER).is_file():
         raise InputError(
-            f"{path} is a run that has no XX{_MARK}.json yet; export --format mimicit writes the pairs so far"
+            f"{path} is a run that has no XX{INSTRUCTIONS}.json yet; export --format mimicit writes the pairs so far"
         )
     if not found:
-        raise InputError(f"{path} holds no XX{_MARK}.json")
+        raise InputError(f"{path} holds no XX{INSTRUCTIONS}.json")
     return found
 
 
