@@ -96,9 +96,7 @@ def call(work: Callable[[Observer], T], observer: Observer) -> T:
 
     In that thread Ctrl-C, or "Interrupt" in a notebook, stops it as it does on the command line.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _is_in_event_loop():
         return work(observer)
     stoppable = _StoppableObserver(observer)
     with ThreadPoolExecutor(1, "syphus") as thread:
@@ -110,6 +108,14 @@ def call(work: Callable[[Observer], T], observer: Observer) -> T:
                 if future.done():
                     raise
                 stoppable.stop()
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def call_async(work: Callable[[Observer], T], observer: Observer) -> T:

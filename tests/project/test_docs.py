@@ -36,7 +36,6 @@ from processes import warm_python
 from typer.core import TyperGroup
 
 import syphus
-import syphus.api
 from syphus import errors
 from syphus.cli.app import app
 from syphus.config.options import Options
@@ -344,7 +343,7 @@ def test_what_may_be_imported_is_on_the_page_of_plugins_or_of_the_api() -> None:
 
 
 def test_what_scripts_may_import_is_on_its_page() -> None:
-    for name in set(syphus.__all__) & set(vars(syphus.api)):
+    for name in (name for name in syphus.__all__ if getattr(getattr(syphus, name), "__module__", "") == "syphus.api"):
         assert f"`{name}`" in text("docs/python-api.md") or f"syphus.{name}(" in text("docs/python-api.md"), name
     for record in (PairRecord, OutcomeRecord, AnswerRecord):
         assert all(f"`{field}`" in text("docs/python-api.md") for field in record._fields)
