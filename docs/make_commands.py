@@ -31,13 +31,13 @@ _BEGINNING = """\
     python main.py --name YourDataset.your_dataset --num_threads 64
 
 `python -m syphus` is the same, too. Every option can be spelt with dashes or with underscores (`--num-threads`,
-`--num_threads`), and has the same name in every command. Put the options of a command after it. Results go to stdout and
-everything else to stderr; `--json` prints as JSON what people get as text. A command that fails says why in one line, and
-ends with an exit code that [files.md](files.md#exit-codes) lists.
+`--num_threads`), and has the same name in every command. Put the options of a command after it. Results go to stdout
+and everything else to stderr; `--json` prints as JSON what people get as text. A command that fails says why in one
+line, and ends with an exit code that [files.md](files.md#exit-codes) lists.
 
-Commands that work long take `--quiet`, `--verbose` and `--log-file`. A log file gets all lines, with their times, also if
-`--quiet` shows none. `NO_COLOR` in the environment switches colours off, `FORCE_COLOR` switches them on where the output is
-no terminal.
+Commands that work long take `--quiet`, `--verbose` and `--log-file`. A log file gets all lines, with their times, also
+if `--quiet` shows none. `NO_COLOR` in the environment switches colours off, `FORCE_COLOR` switches them on where the
+output is no terminal.
 
 `syphus --install-completion` installs completion of commands and options for your shell (bash, zsh, fish, PowerShell);
 `syphus --show-completion` prints it instead.
