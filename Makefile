@@ -2,7 +2,7 @@
 # and passes the tests. Both need Python 3.11 or newer, git and make, and install into .venv.
 #
 # `make test CONSTRAINTS=requirements-dev.lock` installs the versions that were tested, as CI does; without it, the newest
-# that pyproject.toml allows. `make lock` writes that file anew.
+# that pyproject.toml allows. `make lock` writes that file again.
 
 PYTHON ?= python3
 CONSTRAINTS ?=
