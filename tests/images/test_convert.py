@@ -112,8 +112,8 @@ def convert(tmp_path: Path, plugins: Path) -> Callable[..., ConversionResult]:
     def work(output: str, name: str = "Kitchens.kitchens", **how: Any) -> ConversionResult:
         source = {} if "from_" in how else {"name": name, "image_path": str(tmp_path / "photos")}
         given = {"num_threads": 1, "datasets_dir": (plugins,), **source, **how}
-        wish = ConvertOptions(output=tmp_path / "out" / output, **given)
-        return convert_as(wish, lambda _: None, lambda _: None, lambda *_: None)
+        options = ConvertOptions(output=tmp_path / "out" / output, **given)
+        return convert_as(options, lambda _: None, lambda _: None, lambda *_: None)
 
     (tmp_path / "out").mkdir()
     return work
@@ -353,7 +353,7 @@ def at_work() -> list[int]:
 def struck(number: signal.Signals, name: str, media: Path, output: Path, plugins: Path) -> ConversionResult:
     """Converts, while the process that decodes gets a signal after the third image."""
     where = {"name": name, "image_path": str(media), "output": output, "datasets_dir": (plugins,)}
-    wish = ConvertOptions(**where, num_threads=1, timeout=2.0)  # type: ignore[arg-type]  # a dict has one type of value
+    options = ConvertOptions(**where, num_threads=1, timeout=2.0)  # type: ignore[arg-type]  # a dict has one type of value
     hit: list[int] = []
 
     def tick(progress: ConversionProgress) -> None:
@@ -362,7 +362,7 @@ def struck(number: signal.Signals, name: str, media: Path, output: Path, plugins
             for process in hit:
                 os.kill(process, number)
 
-    done = convert_as(wish, tick, lambda _: None, lambda *_: None)
+    done = convert_as(options, tick, lambda _: None, lambda *_: None)
     assert len(hit) == 1
     return done
 
@@ -506,14 +506,14 @@ def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, convert: Ca
         waiting.set()
         go_on.wait(30)
 
-    wish = ConvertOptions(
+    options = ConvertOptions(
         output=tmp_path / "out" / "KI.parquet",
         name="Kitchens.kitchens",
         image_path=str(tmp_path / "photos"),
         datasets_dir=(tmp_path / "datasets",),
         num_threads=1,
     )
-    first = threading.Thread(target=convert_as, args=(wish, tick, lambda _: None, lambda *_: None))
+    first = threading.Thread(target=convert_as, args=(options, tick, lambda _: None, lambda *_: None))
     first.start()
     assert waiting.wait(30)
     with pytest.raises(RunError, match="Another process is using"):

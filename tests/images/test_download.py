@@ -196,7 +196,7 @@ def test_an_album_is_downloaded_and_converted_and_goes_on_after_a_stop(tmp_path:
     sis = write_json(tmp_path / "sis.json", {"images": photos, "albums": [], "annotations": []})
 
     def work(**how: Any) -> tuple[list[str], dict[str, str]]:
-        wish = ConvertOptions(
+        options = ConvertOptions(
             output=tmp_path / "VST.parquet",
             name="VisualStoryTelling.video",
             image_path=str(sis),
@@ -206,8 +206,8 @@ def test_an_album_is_downloaded_and_converted_and_goes_on_after_a_stop(tmp_path:
             restart=True,
             **how,
         )
-        done = convert(wish, lambda _: None, lambda _: None, lambda *_: None)
-        return list(read_image_ids(wish.output)), skipped(done.files[1])
+        done = convert(options, lambda _: None, lambda _: None, lambda *_: None)
+        return list(read_image_ids(options.output)), skipped(done.files[1])
 
     (tmp_path / "photos").mkdir()
     write_still(tmp_path / "photos" / "1.jpg")

@@ -102,8 +102,8 @@ def test_where_the_examples_have_asked_all_there_is_to_ask_it_is_asked_again(def
     told = ["一只狗在码头睡觉。"]  # which the endpoint can ask about in few ways
     asked = frozenset(pair.instruction for seed in range(99) for pair in make_pairs(told, 9, False, Random(seed)))
     assert make_pairs(told, 2, False, Random(1), asked)
-    scene = AnswerInput(told, 2, False, "", "", asked)
-    assert QUESTION_ANSWER.defects[defect](scene, Random(1))
+    source = AnswerInput(told, 2, False, "", "", asked)
+    assert QUESTION_ANSWER.defects[defect](source, Random(1))
 
 
 def test_the_setting_is_one_of_three_and_can_be_told_on_the_command_line() -> None:

@@ -1,4 +1,4 @@
-"""The forms of answers that are no pairs, as the simulated endpoint writes them, and spoils them in the usual ways."""
+"""The forms of answers other than plain pairs: the simulated endpoint writes them, and with the usual defects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHIPPED = {
 
 
 def shown_by(name: str) -> tuple[Form, AnswerInput]:
-    """The form that a shipped prompt is answered in, and a scene to write about."""
+    """The form that a shipped prompt is answered in, and a source to write about."""
     prefix = load_prompt_template(find_plugin(name, installed="none").create())
     examples = [message["content"] for message in prefix.in_context if message["role"] == "assistant"]
     form, shown = detect_form(examples, prefix.system_message)
@@ -59,8 +59,8 @@ def test_without_an_example_the_system_message_says_the_form(system_message: str
 
 
 def test_conversations_have_the_rounds_of_the_example_and_activities_of_the_annotation() -> None:
-    form, scene = shown_by("SceneNavigation.3d")
-    read = parse_conversations(form.write(scene, Random(1)))
+    form, source = shown_by("SceneNavigation.3d")
+    read = parse_conversations(form.write(source, Random(1)))
     assert (read.problems, read.notes) == ((), ())
     assert [len(each.rounds) for each in read.conversations] == [3, 3, 3]
     assert len({each.activity for each in read.conversations}) == 3
@@ -68,10 +68,10 @@ def test_conversations_have_the_rounds_of_the_example_and_activities_of_the_anno
 
 
 def test_choices_have_the_options_of_the_example_and_the_right_one_is_a_fact() -> None:
-    form, scene = shown_by("FunQA_mcqa.funqa")
+    form, source = shown_by("FunQA_mcqa.funqa")
     places = set()
     for seed in range(20):
-        read = parse_choices(form.write(scene, Random(seed)))
+        read = parse_choices(form.write(source, Random(seed)))
         assert (read.problems, read.notes) == ((), ())
         assert [len(choice.options) for choice in read.choices] == [5] * 5
         for choice in read.choices:
@@ -81,43 +81,43 @@ def test_choices_have_the_options_of_the_example_and_the_right_one_is_a_fact() -
 
 
 def test_texts_stand_under_the_keys_of_the_example_and_differ() -> None:
-    form, scene = shown_by("FunQA_translation.funqa")
-    read = parse_keyed_lines(form.write(scene, Random(1)), KEYS)
+    form, source = shown_by("FunQA_translation.funqa")
+    read = parse_keyed_lines(form.write(source, Random(1)), KEYS)
     assert (read.problems, read.notes) == ((), ())
     assert len(set(read.texts.values())) == 6
 
 
 def test_blocks_and_plain_text_are_what_they_should_be() -> None:
-    form, scene = shown_by("LlavaConversation.llava")
-    text = form.write(scene, Random(1))
+    form, source = shown_by("LlavaConversation.llava")
+    text = form.write(source, Random(1))
     assert len(parse_pairs(text).pairs) == text.count("\nAnswer:\n") == 3
-    form, scene = shown_by("LlavaDetail.llava")
-    assert sorted(parse_plain_text(form.write(scene, Random(1))).text) == sorted(" ".join(FACTS))
+    form, source = shown_by("LlavaDetail.llava")
+    assert sorted(parse_plain_text(form.write(source, Random(1))).text) == sorted(" ".join(FACTS))
 
 
 @pytest.mark.parametrize("form", FORMS, ids=[form.name for form in FORMS])
-def test_every_form_can_be_spoilt_in_every_usual_way(form: Form) -> None:
+def test_every_form_has_every_usual_defect(form: Form) -> None:
     asked = '{"languages": ["zh", "de"], "instruction": "Who is it?", "answer": "A man with a red hat."}'
-    scene = AnswerInput(FACTS, 3, False, "", asked if form.name == "translations" else ANNOTATION)
+    source = AnswerInput(FACTS, 3, False, "", asked if form.name == "translations" else ANNOTATION)
     assert set(form.defects) == set(DEFECTS)
-    assert form.write(scene, Random(1)) == form.write(scene, Random(1))
+    assert form.write(source, Random(1)) == form.write(source, Random(1))
     for name, write in form.defects.items():
-        assert write(scene, Random(1)) == write(scene, Random(1))
+        assert write(source, Random(1)) == write(source, Random(1))
         # without an example there are no keys, and a plain text has no headers
         if form.name != "texts under keys" and (form.name, name) != ("plain text", "numbered_headers"):
-            assert write(scene, Random(1)) != form.write(scene, Random(1)), name
+            assert write(source, Random(1)) != form.write(source, Random(1)), name
 
 
-def test_the_defects_are_seen_by_the_readers() -> None:
-    form, scene = shown_by("SceneNavigation.3d")
-    assert parse_conversations(form.defects["unpaired"](scene, Random(1))).problems
-    assert len(parse_conversations(form.defects["one_pair"](scene, Random(1))).conversations) == 1
-    assert parse_conversations(form.defects["greeting"](scene, Random(1))).notes
-    assert not parse_conversations(form.defects["numbered_headers"](scene, Random(1))).problems
+def test_the_parsers_notice_the_defects() -> None:
+    form, source = shown_by("SceneNavigation.3d")
+    assert parse_conversations(form.defects["unpaired"](source, Random(1))).problems
+    assert len(parse_conversations(form.defects["one_pair"](source, Random(1))).conversations) == 1
+    assert parse_conversations(form.defects["greeting"](source, Random(1))).notes
+    assert not parse_conversations(form.defects["numbered_headers"](source, Random(1))).problems
     assert (
         "the description"
-        in parse_conversations(form.defects["leak_phrase"](scene, Random(1))).conversations[-1].rounds[-1].assistant
+        in parse_conversations(form.defects["leak_phrase"](source, Random(1))).conversations[-1].rounds[-1].assistant
     )
-    form, scene = shown_by("FunQA_mcqa.funqa")
-    assert parse_choices(form.defects["unpaired"](scene, Random(1))).problems == ("question without an answer",)
-    assert parse_choices(form.defects["leak_phrase"](scene, Random(1))).problems == ("answer is no option",)
+    form, source = shown_by("FunQA_mcqa.funqa")
+    assert parse_choices(form.defects["unpaired"](source, Random(1))).problems == ("question without an answer",)
+    assert parse_choices(form.defects["leak_phrase"](source, Random(1))).problems == ("answer is no option",)

@@ -66,7 +66,7 @@ def refused(error: pytest.ExceptionInfo[openai.APIStatusError]) -> tuple[int, ob
 # Routes
 
 
-def test_an_answer_says_that_it_is_made_up() -> None:
+def test_an_answer_says_that_it_is_simulated() -> None:
     async def work(server: SimulatedServer) -> tuple[ChatCompletion, str, str]:
         async with AsyncOpenAI(base_url=server.url, api_key="any", max_retries=0) as client:
             raw = await client.chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=turns())
