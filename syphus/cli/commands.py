@@ -43,7 +43,7 @@ RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's fol
 
 PluginFolders = Annotated[
     list[Path] | None,
-    typer.Option("--datasets-dir", metavar="FOLDER", help="Another folder with plugins; may be given several times."),
+    typer.Option("--datasets-dir", metavar="FOLDER", help="Search this folder for plugins, too; can be repeated."),
 ]
 
 
@@ -53,18 +53,18 @@ def verify(
     observer: PlainObserver,
     images: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="An image store, parquet or JSON; may be given several times."),
+        typer.Option(metavar="PATH", help="An image store, Parquet or JSON; can be repeated."),
     ] = None,
     decode: Annotated[
         Literal["quick", "full", "none"],
-        typer.Option(help="How images are looked at: head, checksums and end; decoded; or not at all."),
+        typer.Option(help="How to check images: quick (head, checksums and end), full (decode them) or none."),
     ] = "quick",
     allow_unused: Annotated[
-        bool, typer.Option("--allow-unused", help="A store may hold images that no pair names.")
+        bool, typer.Option("--allow-unused", help="Accept stores with images that no pair names.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print summary and findings as JSON.")] = False,
 ) -> None:
-    """Checks MIMIC-IT files, whoever wrote them; exit 1 where something is wrong."""
+    """Check MIMIC-IT files from any source; exit 1 if something is wrong."""
     from syphus import api
     from syphus.cli.mimicit import FindingPrinter, verification_as_json, verification_line
 
@@ -88,7 +88,7 @@ def mix(
     output: Annotated[Path, typer.Option(metavar="FILE.yaml", help="The data yaml to write.")],
     json: Annotated[bool, typer.Option("--json", help="Print shares and findings as JSON.")] = False,
 ) -> None:
-    """Writes a data yaml for Otter's loader, checks its files, and says how often each dataset will be drawn from."""
+    """Write a data yaml for Otter's loader, check its files, and show the share of each dataset."""
     from syphus.cli.mimicit import FindingPrinter, share_table, verification_as_json, verification_line
     from syphus.formats.mimicit.mix import mix as write
 
@@ -102,11 +102,11 @@ def mix(
 def stats(
     paths: CorpusPaths,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures of lengths and openings.")
+        Path | None, typer.Option(metavar="FILE", help="Also write a page with charts of lengths and first words.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
-    """Counts images, pairs, queries and words of MIMIC-IT files."""
+    """Count images, pairs, queries and words of MIMIC-IT files."""
     from syphus.cli.mimicit import STATS_HEADER, stats_rows
     from syphus.formats.mimicit.discovery import find_groups
     from syphus.formats.mimicit.stats import as_json, count_files, write_stats_page
@@ -165,13 +165,11 @@ def cold_start(options: Options, search_options: ColdStartOptions, observer: Pla
 def compare(
     options: Options,
     observer: PlainObserver,
-    prompt: Annotated[list[str], typer.Option(metavar="FILE", help="A prompt file; given several times.")],
-    model: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="A model; may be given several times.")
-    ] = None,
-    sample: Annotated[int, typer.Option(metavar="N", help="Queries that each is asked.")] = 40,
+    prompt: Annotated[list[str], typer.Option(metavar="FILE", help="A prompt file; repeat for each prompt.")],
+    model: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A model; can be repeated.")] = None,
+    sample: Annotated[int, typer.Option(metavar="N", help="Queries to ask with each prompt and model.")] = 40,
 ) -> None:
-    """Asks the same queries with several prompts or models: which answers are better, and what do they cost?"""
+    """Ask the same queries with several prompts or models, and compare quality and cost."""
     from syphus.cli.summary import comparison_table, resume_line
     from syphus.cold_start.compare import as_json
     from syphus.cold_start.compare import compare as compare_prompts
@@ -195,12 +193,13 @@ def compare(
 def describe(
     options: Options,
     observer: PlainObserver,
-    sample: Annotated[int, typer.Option(metavar="N", help="Pairs that the model is shown, at the most.")] = 30,
+    sample: Annotated[int, typer.Option(metavar="N", help="Maximum number of pairs to show to the model.")] = 30,
     into: Annotated[
-        str, typer.Option("--into", metavar="DATA.yaml", help="A data yaml; this run's dataset gets the descriptions.")
+        str,
+        typer.Option("--into", metavar="DATA.yaml", help="Write the descriptions into this data yaml."),
     ] = "",
 ) -> None:
-    """Has the model describe the task of a finished run's pairs, in short and at length."""
+    """Have the model describe the task of a finished run's pairs, briefly and at length."""
     from syphus.runs.describe import describe as describe_task
 
     done = describe_task(options, sample, into, os.environ, observer)
@@ -225,10 +224,10 @@ def translate(
     observer: PlainObserver,
     output_dir: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Where the translations of a file and their ledger go. [beside the file]"),
+        typer.Option(metavar="FOLDER", help="Folder for a file's translations and ledger. [beside the file]"),
     ] = None,
 ) -> None:
-    """Translates the pairs of a run or of a MIMIC-IT file, and checks each translation."""
+    """Translate the pairs of a run or of a MIMIC-IT file, and check each translation."""
     _translate(path, output_dir, options, observer)
 
 
@@ -261,14 +260,16 @@ def export(
     folder: RunFolder,
     observer: PlainObserver,
     formats: Annotated[
-        str, typer.Option("--format", metavar="NAME,...", help="mimicit, llava, chat, alpaca, parquet; one or several.")
+        str,
+        typer.Option("--format", metavar="NAME,...", help="One or several: mimicit, llava, chat, alpaca, parquet."),
     ],
     output: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to; each format gets a folder. [FOLDER/export]")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Target; each format gets a folder in it. [FOLDER/export]"),
     ] = None,
     datasets_dir: PluginFolders = None,
 ) -> None:
-    """Writes the pairs of a run in other formats, each with a dataset card."""
+    """Write the pairs of a run in other formats, each with a dataset card."""
     from syphus import api
 
     files = [str(file) for file in api.export(folder, formats, output, datasets_dir or ())]
@@ -279,21 +280,21 @@ def export(
 @with_observer
 def push(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A run's folder, or one that `export` has written for a format.")
+        Path, typer.Argument(metavar="FOLDER", help="A run's folder, or a format's folder that `export` wrote.")
     ],
     observer: PlainObserver,
-    repo: Annotated[str, typer.Option(metavar="USER/NAME", help="The dataset repository; made where there is none.")],
+    repo: Annotated[str, typer.Option(metavar="USER/NAME", help="Dataset repository; created if missing.")],
     form: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="Of a run: the format to export it in. [parquet]")
+        str, typer.Option("--format", metavar="NAME", help="The format to export a run in. [parquet]")
     ] = "",
-    private: Annotated[bool, typer.Option("--private", help="Only for a repository that nobody else sees.")] = False,
-    revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="A branch that is there. [main]")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Require or create a private repository.")] = False,
+    revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="An existing branch. [main]")] = None,
     allow_simulated: Annotated[
-        bool, typer.Option("--allow-simulated", help="Send what the simulated endpoint made up, too.")
+        bool, typer.Option("--allow-simulated", help="Send made-up answers of the simulated endpoint, too.")
     ] = False,
     datasets_dir: PluginFolders = None,
 ) -> None:
-    """Sends the pairs of a run, with their card, to the Hugging Face Hub; what is there already is not sent again."""
+    """Send the pairs of a run, with their card, to the Hugging Face Hub; unchanged files are not sent again."""
     from syphus.runs.push import PushTarget
     from syphus.runs.push import push as send
 
