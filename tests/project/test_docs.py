@@ -1,4 +1,4 @@
-"""The documentation is true: what it says to type is typed here, and what it says comes out comes out.
+"""The documentation is true: the commands on its pages are run here, and print what the pages show.
 
 A fenced block of a page is, by its language and by the line above it:
 
@@ -144,10 +144,10 @@ def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
         }
 
 
-def carry_out(page: str, folder: Path, environ: Mapping[str, str]) -> None:
-    """Does what a page says in one shell, so that a `cd` or an `export` lasts, and compares what comes out."""
+def run_commands(page: str, folder: Path, environ: Mapping[str, str]) -> None:
+    """Run the commands of a page in one shell, so that a `cd` or an `export` lasts, and compare their output."""
     host = environ["OPENAI_BASE_URL"].split("/")[2]
-    every: list[Step] = []
+    typed: list[Step] = []
     script = ["exec 2>&1"]
     for block in blocks(page):
         if block.file:
@@ -158,16 +158,16 @@ def carry_out(page: str, folder: Path, environ: Mapping[str, str]) -> None:
             )
         elif block.language == "console":
             for step in steps(block):
-                script.append(f"printf '\\n<<<%s>>>\\n' {len(every)}; {step.command}\nprintf '\\n<<<exit %s>>>\\n' $?")
-                every.append(step)
+                script.append(f"printf '\\n<<<%s>>>\\n' {len(typed)}; {step.command}\nprintf '\\n<<<exit %s>>>\\n' $?")
+                typed.append(step)
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)], cwd=folder, env=dict(environ), capture_output=True, timeout=120, check=False
     )
     output = done.stdout.decode().replace(host, "api.openai.com").replace(str(folder), "/home/you/syphus")
     output = output.replace(sys.executable, "python")  # the script above
     ran = re.findall(r"\n<<<(\d+)>>>\n(.*?)\n<<<exit (\d+)>>>\n", output, re.DOTALL)
-    assert len(ran) == len(every), done.stderr.decode()
-    for step, (_, printed, code) in zip(every, ran, strict=True):
+    assert len(ran) == len(typed), done.stderr.decode()
+    for step, (_, printed, code) in zip(typed, ran, strict=True):
         assert matches(step.output, printed), f"$ {step.command}\n{printed}"
         assert int(code) == step.exit_code, f"$ {step.command}\n{printed}"
 
@@ -186,8 +186,8 @@ def normal(line: str) -> str:
 
 
 @pytest.mark.parametrize("page", TYPED)
-def test_what_a_page_says_to_type_does_what_it_says(page: str, checkout: Path, environ: Mapping[str, str]) -> None:
-    carry_out(page, checkout, environ)
+def test_the_commands_of_a_page_print_what_it_shows(page: str, checkout: Path, environ: Mapping[str, str]) -> None:
+    run_commands(page, checkout, environ)
 
 
 # What can be counted is compared with the code.
@@ -225,12 +225,12 @@ def test_every_command_and_every_option_is_on_the_commands_page() -> None:
 
 
 @pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md"])
-def test_a_page_speaks_of_no_option_that_there_is_not(page: str) -> None:
+def test_every_option_on_a_page_exists(page: str) -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     known = {flag.lstrip("-") for each in (group, *group.commands.values()) for p in each.params for flag in p.opts}
-    spoken = {name.replace("_", "-") for name in _OPTION.findall(text(page))}
-    assert spoken <= known | _ELSEWHERE
+    mentioned = {name.replace("_", "-") for name in _OPTION.findall(text(page))}
+    assert mentioned <= known | _ELSEWHERE
 
 
 @pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"])
@@ -248,12 +248,14 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 def test_the_tree_for_contributors_is_the_tree() -> None:
     tree = next(block.text for block in blocks("CONTRIBUTING.md") if block.language == "text")
-    told = re.findall(r"^(\S+)", tree, re.MULTILINE)
-    for name in told:
+    listed = re.findall(r"^(\S+)", tree, re.MULTILINE)
+    for name in listed:
         assert (ROOT / name).exists(), name
-    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    folders = {f"{Path(name).parts[0]}/" for name in kept if "/" in name and not name.startswith(".")}
-    assert folders == {name for name in told if name.endswith("/")}
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    folders = {f"{Path(name).parts[0]}/" for name in tracked if "/" in name and not name.startswith(".")}
+    assert folders == {name for name in listed if name.endswith("/")}
 
 
 def test_the_rooms_in_the_design_note_are_the_packages() -> None:
@@ -266,8 +268,8 @@ def test_the_rooms_in_the_design_note_are_the_packages() -> None:
 
 
 def test_the_two_commands_do_what_the_readme_says() -> None:
-    said = next(block.text for block in blocks("README.md") if block.language == "sh")
-    assert re.findall(r"^make (\w+)", said, re.MULTILINE) == ["demo", "test"]
+    commands = next(block.text for block in blocks("README.md") if block.language == "sh")
+    assert re.findall(r"^make (\w+)", commands, re.MULTILINE) == ["demo", "test"]
     demo, test = (
         subprocess.run(["make", "-n", "-C", str(ROOT), target], capture_output=True, text=True, check=True).stdout
         for target in ("demo", "test")
@@ -303,7 +305,7 @@ def figures(page: str) -> list[str]:
     return found[1].splitlines()
 
 
-def test_the_readme_makes_up_no_figures() -> None:
+def test_the_figures_of_the_readme_are_on_the_page_of_figures() -> None:
     own = [line for line in figures("README.md") if line.startswith("| ")]
     assert len(own) > 1
     assert set(own) <= set(figures("docs/figures.md"))
@@ -319,11 +321,11 @@ def test_every_figure_is_between_the_marks_and_is_printed_by_a_script() -> None:
 
 
 def test_every_shipped_dataset_is_in_the_table_and_has_a_page_that_names_it_and_runs_its_example() -> None:
-    told = table("docs/datasets.md", "# The datasets of MIMIC-IT")
+    listed = table("docs/datasets.md", "# The datasets of MIMIC-IT")
     for plugin in list_plugins(installed="none"):
-        link = re.search(rf"\[`{plugin.name}`\]\((\S+)\)", told[plugin.name][0])
+        link = re.search(rf"\[`{plugin.name}`\]\((\S+)\)", listed[plugin.name][0])
         assert link is not None, plugin.name
-        assert plugin.short_name in told[plugin.name][1]
+        assert plugin.short_name in listed[plugin.name][1]
         page = text(f"docs/{link[1]}")
         assert page.startswith("# ")
         assert f"`{plugin.name}`" in page.splitlines()[0]
@@ -384,9 +386,9 @@ def test_the_entry_point_of_the_tutorial_is_found(checkout: Path, environ: dict[
 def test_every_variable_that_is_read_is_on_the_configuration_page_and_no_other() -> None:
     sources = [path.read_text("utf-8") for path in (ROOT / "syphus").rglob("*.py") if "simulator" not in path.parts]
     read = set(re.findall(r"\"((?:OPENAI|AZURE|SYPHUS|SSL|REQUESTS|CURL)_[A-Z_]+)\"", "".join(sources)))
-    told = set(table("docs/configuration.md", "## The environment"))
+    listed = set(table("docs/configuration.md", "## The environment"))
     proxies = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}  # the standard library reads these
-    assert told == read | proxies
+    assert listed == read | proxies
 
 
 @pytest.mark.parametrize(
@@ -400,12 +402,12 @@ def test_every_variable_that_is_read_is_on_the_configuration_page_and_no_other()
 def test_every_setting_is_on_the_configuration_page_with_its_default(
     heading: str, model: type[Config] | type[EndpointConfig] | type[EmbeddingsConfig]
 ) -> None:
-    told = table("docs/configuration.md", heading)
-    assert list(told) == list(model.model_fields)
+    listed = table("docs/configuration.md", heading)
+    assert list(listed) == list(model.model_fields)
     for name, field in model.model_fields.items():
         default: object = "" if field.is_required() else field.default
         shown = json.dumps(default) if default is None or isinstance(default, bool) else str(default)
-        assert told[name][1].strip("`") == shown, name
+        assert listed[name][1].strip("`") == shown, name
 
 
 def test_the_config_of_the_page_can_be_read(tmp_path: Path) -> None:
@@ -430,11 +432,13 @@ def offline_run(folder: Path) -> Path:
 
 
 def test_the_files_of_a_run_are_those_on_the_files_page(tmp_path: Path) -> None:
-    told = {name.replace("XX", "RW") for name in table("docs/files.md", "# The files of a run") if name != "short_name"}
+    listed = {
+        name.replace("XX", "RW") for name in table("docs/files.md", "# The files of a run") if name != "short_name"
+    }
     others = {"invalid.json", "prompt.yaml", "cold_start.html", "cold_start.json", "task_description.json"}
     assert {
         path.name for path in offline_run(tmp_path).iterdir()
-    } == told - others  # nothing rejected, sought, described
+    } == listed - others  # nothing rejected, sought, described
 
 
 def test_the_states_and_the_exit_codes_are_those_on_the_files_page() -> None:
@@ -450,9 +454,9 @@ def test_the_states_and_the_exit_codes_are_those_on_the_files_page() -> None:
 def test_the_tables_and_the_questions_on_the_files_page_fit_the_ledger(tmp_path: Path) -> None:
     with sqlite3.connect(f"file:{offline_run(tmp_path)}/run.sqlite?mode=ro", uri=True) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        told = {name: re.findall(r"`(\w+)`", row[1]) for name, row in table("docs/files.md", "## The ledger").items()}
-        assert told == {name: [column[1] for column in db.execute(f"PRAGMA table_info({name})")] for name in told}
-        assert sorted(told) == sorted(tables)
+        listed = {name: re.findall(r"`(\w+)`", row[1]) for name, row in table("docs/files.md", "## The ledger").items()}
+        assert listed == {name: [column[1] for column in db.execute(f"PRAGMA table_info({name})")] for name in listed}
+        assert sorted(listed) == sorted(tables)
         answers = [db.execute(block.text).fetchall() for block in blocks("docs/files.md") if block.language == "sql"]
     db.close()
     states, raw, sources, prompts = answers
