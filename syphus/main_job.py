@@ -19,7 +19,7 @@ from collections.abc import Mapping
 
 from syphus.config.options import AUTO, NEVER, Options
 from syphus.errors import ConfigError, InterruptError, RunError, StorageError, SyphusError
-from syphus.formats.context import check_own_train_file
+from syphus.formats.related_pairs import check_own_train_file
 from syphus.formats.report import Report, RunResult, make_report
 from syphus.formats.train import summarize_problems
 from syphus.ledger.records import reopen

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from syphus.answers.scoring import HEURISTICS, Candidate, Heuristic, Scored, ScoringContext, score_all
+from syphus.cold_start.example_selection import choose
 from syphus.cold_start.plan import SearchPlan
 from syphus.cold_start.review import Reviews
 from syphus.cold_start.rubric import RubricVerdict, judge_heuristic
-from syphus.cold_start.selection import choose
 from syphus.cold_start.trials import TrialRunner
 from syphus.ledger.store import Store
 from syphus.plugins.contract import AbstractDataset, plugin_code

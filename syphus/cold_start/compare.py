@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from syphus.answers.scoring import Scored
 from syphus.cold_start.candidates import Scorer
-from syphus.cold_start.proof import MIN_QUERIES, Interval, paired_bootstrap, share_interval
-from syphus.cold_start.selection import sample_random
+from syphus.cold_start.evaluation import MIN_QUERIES, Interval, paired_bootstrap, share_interval
+from syphus.cold_start.example_selection import sample_random
 from syphus.cold_start.trials import TrialResult, TrialRunner
 from syphus.config.options import Options
 from syphus.config.pricing import Price

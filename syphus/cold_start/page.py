@@ -9,8 +9,8 @@ from statistics import mean
 
 from syphus.answers.scoring import Heuristic, Scored
 from syphus.cold_start.candidates import PINNED, TAKEN
+from syphus.cold_start.evaluation import Proof
 from syphus.cold_start.plan import SearchResult, SearchRound
-from syphus.cold_start.proof import Proof
 from syphus.cold_start.trials import describe_model
 from syphus.formats.report import Report
 from syphus.io.durable import replace_file

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from syphus.answers.scoring import Candidate, Scored
-from syphus.cold_start.proof import MIN_QUERIES, AblationResult, Proof, Thresholds
+from syphus.cold_start.evaluation import MIN_QUERIES, AblationResult, Proof, Thresholds
 from syphus.config.options import ColdStartOptions
 from syphus.errors import InputError
 from syphus.runs.forecast import SPREAD, TYPICAL_ANSWER_TOKENS, template_tokens

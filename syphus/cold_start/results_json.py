@@ -7,8 +7,8 @@ from pathlib import Path
 import orjson
 
 from syphus.answers.scoring import Scored
+from syphus.cold_start.evaluation import Proof
 from syphus.cold_start.plan import SearchResult, SearchRound
-from syphus.cold_start.proof import Proof
 from syphus.formats.report import Report
 from syphus.io.durable import replace_file
 from syphus.types import State

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.candidates import CandidatePool, SearchContext
+from syphus.cold_start.evaluation import AblationResult, Proof, find_harmful, prove
+from syphus.cold_start.example_selection import sample_random, sample_spread
 from syphus.cold_start.plan import STAGE_PREFIX, SearchRound
 from syphus.cold_start.prompt_file import make_template
-from syphus.cold_start.proof import AblationResult, Proof, find_harmful, prove
 from syphus.cold_start.review import Reviews
 from syphus.cold_start.rubric import RubricVerdict
-from syphus.cold_start.selection import sample_random, sample_spread
 from syphus.ledger.results import askable_queries, queries_by_id
 from syphus.runs.generate import GenerateStage
 from syphus.text import pluralize

@@ -11,11 +11,11 @@ from syphus.answers.scoring import Candidate
 from syphus.cold_start import page, results_json
 from syphus.cold_start.advice import find_shortcomings, suggest_fixes
 from syphus.cold_start.candidates import Scorer, SearchContext
+from syphus.cold_start.example_selection import tokens
 from syphus.cold_start.plan import STAGE_PREFIX, SearchPlan, SearchResult, search_forecast
 from syphus.cold_start.prompt_file import candidate_by_hand, read_pinned, refuse_edited, save_prompt, search_key
 from syphus.cold_start.review import Reviewer, Reviews
 from syphus.cold_start.rounds import SearchLoop
-from syphus.cold_start.selection import tokens
 from syphus.cold_start.trials import TrialRunner
 from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
 from syphus.formats.report import Report

@@ -5,12 +5,12 @@ To add a format, see `registry.py`.
 alpaca.py              the Alpaca format
 card.py                the dataset card, a README.md for the Hugging Face Hub
 chat.py                OpenAI's fine-tuning format
-context.py             the pairs of a run with their context, and its train file, as the ledger says
 conversations.py       groups the pairs of a query into conversations
 llava.py               the LLaVA format, which ShareGPT shares
 mimicit/               MIMIC-IT files, by any author: writes, reads, checks, counts and mixes them
 parquet.py             the Parquet format
 registry.py            the table of formats for `export --format`
+related_pairs.py       reads the pairs of a run with their context, and its train file, as the ledger says that they w
 report.py              `report.json`: what a run did and what it cost
 run_files.py           `pairs.jsonl`, which grows during a run, and `invalid.json`
 source.py              what a format gets: pairs, image counts, metadata, train file

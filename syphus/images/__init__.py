@@ -1,22 +1,22 @@
 """Image stores: build one from a dataset's stills and videos, and read single images out of millions.
 
-convert.py          builds an image store from a dataset or from another store, and resumes after a stop
-convert_options.py  the options of `convert`, and how images are encoded
-convert_state.py    how far a conversion has got: the SQLite file in its work folder
-download.py         downloads photos from the web, politely
-download_log.py     which photos could not be downloaded, and why
-index.py            where each image of a store is
-json_store.py       reads a JSON store, `{"SD_IMG_00058_1": "<base64>", ...}`, without loading it
-parquet_store.py    reads the Parquet files of a store, one row group at a time
-part_writer.py      writes the Parquet parts of a store, and joins them into one file
-pixels.py           decodes, rotates, resizes and encodes one image file
-pool.py             runs several decoder processes and returns their results in order
-prompt/             images in the prompt
-store.py            opens a store of any kind: one image by its id
-unit_results.py     the images that go into a store, in order, from any position on
-video.py            decodes the frames of a video at given seconds
-video_timeline.py   when each frame of a video is shown, read without decoding
-work_list.py        the files to convert, with the ids of the images taken from each
-worker.py           the decoder process
-worker_protocol.py  the messages between the pool and a decoder process
+conversion_results.py  the images that go into a store, one by one in a fixed order, from any position on
+conversion_units.py    the files to convert, with the ids of the images that are taken from each
+convert.py             builds an image store from a dataset or from another store, and resumes after a stop
+convert_options.py     the options of `convert`, and how images are encoded
+convert_state.py       how far a conversion has got: the SQLite file in its work folder
+download.py            downloads photos from the web, politely
+download_log.py        which photos could not be downloaded, and why
+index.py               where each image of a store is
+json_store.py          reads a JSON store, `{"SD_IMG_00058_1": "<base64>", ...}`, without loading it
+parquet_store.py       reads the Parquet files of a store, one row group at a time
+part_writer.py         writes the Parquet parts of a store, and joins them into one file
+pixels.py              decodes, rotates, resizes and encodes one image file
+pool.py                runs several decoder processes and returns their results in order
+prompt/                images in the prompt
+store.py               opens a store of any kind: one image by its id
+video.py               decodes the frames of a video at given seconds
+video_timeline.py      when each frame of a video is shown, read without decoding
+worker.py              the decoder process
+worker_protocol.py     the messages between the pool and a decoder process
 """

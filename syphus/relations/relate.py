@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syphus.errors import ConfigError, InputError, SyphusError
-from syphus.formats.context import is_nearest_current, nearest_fingerprint
+from syphus.formats.related_pairs import is_nearest_current, nearest_fingerprint
 from syphus.io.records import read_beginning, read_json, read_json_items, type_name
 from syphus.ledger.batches import forget_failed_text_batches, texts_without_vector
 from syphus.ledger.relations import RelationChoice, TrainEntries, store_choice, store_nearest

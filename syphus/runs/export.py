@@ -7,9 +7,9 @@ from pathlib import Path
 
 from syphus.errors import ConfigError, RunError
 from syphus.formats.card import CARD_FILE, write_card
-from syphus.formats.context import pairs_with_context, read_train_file
 from syphus.formats.mimicit.writer import dataset_meta
 from syphus.formats.registry import FORMATS
+from syphus.formats.related_pairs import pairs_with_context, read_train_file
 from syphus.formats.report import make_report
 from syphus.formats.source import ExportSource
 from syphus.io.durable import storage_faults

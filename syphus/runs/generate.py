@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, clean
 from syphus.answers.cleaning.rules import distinctive_texts
-from syphus.answers.code_digest import ACCEPTANCE_FILES, code_digest
+from syphus.answers.judging_digest import ACCEPTANCE_FILES, code_digest
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder

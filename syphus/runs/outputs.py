@@ -14,8 +14,8 @@ from pathlib import Path
 
 import orjson
 
-from syphus.formats.context import pairs_with_context, read_train_file
 from syphus.formats.mimicit.writer import dataset_meta, file_names, write_dataset
+from syphus.formats.related_pairs import pairs_with_context, read_train_file
 from syphus.formats.report import Report, write_report
 from syphus.formats.run_files import INVALID_FILE, PAIRS_FILE, PairsFile, pair_lines, write_invalid_file
 from syphus.io.durable import replace_file, storage_faults

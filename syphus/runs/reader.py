@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from syphus.errors import ConfigError, InputError
-from syphus.formats.context import pairs_with_context
+from syphus.formats.related_pairs import pairs_with_context
 from syphus.formats.report import Report, as_json, make_report
 from syphus.formats.translation_report import TRANSLATE_STAGE
 from syphus.ledger.parts import chunk_id

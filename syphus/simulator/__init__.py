@@ -7,26 +7,26 @@ It speaks the OpenAI and Azure chat routes over real HTTP on loopback. It answer
 always with the same text for the same seed and messages, enforces rate limits, and plays faults. Every answer says that
 it is simulated.
 
-annotation_facts.py  the sentences of an annotation, and what each of them is about
-auth.py              checks key, route, model and parameters of a request
-chat_request.py      parses a chat request; a bad one gets the error that api.openai.com sends
-completion.py        the completion object of OpenAI and Azure, and its event stream
-embeddings.py        simulated embeddings
-endpoint.py          the routes and the state of a simulated endpoint
-faults/              everything that can go wrong at an endpoint, by name
-form_types.py        `Form`, a form of answers, and `AnswerInput`, what an answer is written from
-forms.py             all forms of answers, and how the form of a prompt is detected
-learning.py          what a simulated model learns from in-context examples
-model_answers.py     writes the answer to a prompt
-prompt_reader.py     reads from a prompt which answer it asks for
-rate_limiter.py      enforces limits on requests and tokens per minute
-replies.py           HTTP replies, error bodies, and broken deliveries
-server.py            runs a simulated endpoint on a loopback socket
-settings.py          all settings of a simulated endpoint: `Simulation`
-special_forms.py     forms other than plain pairs: conversations, multiple choice, texts, verdicts
-stats.py             the counters and the request log of an endpoint
-translation/         simulated translations
-wording.py           questions and answers about the facts of an annotation
+annotation_facts.py      the sentences of an annotation, and what each of them is about
+answer_form_types.py     `AnswerInput`, what an answer is written from, and `Form`, how answers of one form are detect
+answer_forms.py          all forms of answers
+auth.py                  checks key, route, model and parameters of a request
+chat_request.py          parses a chat request; a bad one gets the error that api.openai.com sends
+completion.py            the completion object of OpenAI and Azure, and its event stream
+dataset_answer_forms.py  forms of answers other than pairs in lines or JSON.  Conversations of rounds, multiple choice
+embeddings.py            simulated embeddings
+endpoint.py              the routes and the state of a simulated endpoint
+faults/                  everything that can go wrong at an endpoint, by name
+learning.py              what a simulated model learns from in-context examples
+model_answers.py         writes the answer to a prompt
+prompt_reader.py         reads from a prompt which answer it asks for
+rate_limiter.py          enforces limits on requests and tokens per minute
+replies.py               HTTP replies, error bodies, and broken deliveries
+server.py                runs a simulated endpoint on a loopback socket
+settings.py              all settings of a simulated endpoint: `Simulation`
+stats.py                 the counters and the request log of an endpoint
+translation/             simulated translations
+wording.py               questions and answers about the facts of an annotation
 """
 
 from syphus.simulator.faults import FAULTS

@@ -16,13 +16,13 @@ from random import Random
 import orjson
 from aiohttp import web
 
+from syphus.simulator.answer_form_types import DefectShares
 from syphus.simulator.auth import Client, authenticate, check_parameters
 from syphus.simulator.chat_request import ChatRequest, images_of, read_chat
 from syphus.simulator.completion import Exchange, normal_reply
 from syphus.simulator.embeddings import ROUTE as EMBEDDINGS
 from syphus.simulator.embeddings import EmbeddingsRequest, embeddings_object, read_embeddings_request
 from syphus.simulator.faults import FAULTS, Cost
-from syphus.simulator.form_types import DefectShares
 from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, write_answer
 from syphus.simulator.prompt_reader import ParsedPrompt, PromptReader
 from syphus.simulator.rate_limiter import LimitExceeded, RateLimits

@@ -13,7 +13,7 @@ from random import Random
 from typing import Literal
 
 from syphus.simulator.annotation_facts import extract_facts
-from syphus.simulator.form_types import AnswerInput, Form
+from syphus.simulator.answer_form_types import AnswerInput, Form
 
 Obedience = Literal["form", "examples", "never"]
 OBEDIENCE: tuple[Obedience, ...] = ("form", "examples", "never")

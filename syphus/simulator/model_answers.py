@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from syphus.simulator.annotation_facts import extract_facts
+from syphus.simulator.answer_form_types import DEFECTS, AnswerInput, DefectShares
 from syphus.simulator.chat_request import ChatRequest
-from syphus.simulator.form_types import DEFECTS, AnswerInput, DefectShares
+from syphus.simulator.dataset_answer_forms import DESCRIPTION, VERDICT
 from syphus.simulator.learning import Obedience, choose_failure, failure_writer
 from syphus.simulator.prompt_reader import ParsedPrompt
-from syphus.simulator.special_forms import DESCRIPTION, VERDICT
 from syphus.simulator.translation.form import OPINION
 from syphus.simulator.wording import to_second_person
 from syphus.types import Usage

@@ -15,9 +15,9 @@ from itertools import pairwise
 
 import orjson
 
+from syphus.simulator.answer_form_types import Form
+from syphus.simulator.answer_forms import detect_form
 from syphus.simulator.chat_request import Body, images_of, text_of
-from syphus.simulator.form_types import Form
-from syphus.simulator.forms import detect_form
 from syphus.simulator.learning import JudgedExample, judge_examples
 
 _CORRECTION = re.compile(

@@ -1,23 +1,16 @@
 """Translates the pairs of a run, or of any MIMIC-IT file, into other languages.
 
-checks.py        checks translations by rule, on arrival and again when the checks or the glossary have changed
-chunks.py        splits a pair that is too long for one answer, and joins its translated chunks
-files.py         finds the input, and writes the translated files
-job.py           the whole job, from a folder or file to the translated files and the report
-judge.py         has a model judge a sample of the accepted translations
-options.py       parses languages, tone and glossary
-page.py          writes the HTML page that shows pairs beside their translations
-prompts.py       the prompts that ask for translations
-responses.py     reads the answers
-results.py       reads the translated pairs, and decides which are exported in each language
-rounds.py        the order of the requests: all pairs first, then retries in batches
-source_pairs.py  reads the pairs to translate
-stage.py         the two stages of the request loop: translate, and translate again
-
-Judging translations with a model uses one part of each of four layers:
-
-- `translation/judge.py` draws the sample, asks, and rejects the translations that the judge found bad.
-- `answers/translation/judge_prompt.py` holds the prompt, and reads a verdict. It is pure text in, value out.
-- `runs/judge.py` is the stage that asks any judge about anything. Cold start uses it too.
-- `formats/translation_report.py` counts the verdicts for the report, which `status` shows for every run.
+chunks.py          splits a pair that is too long for one answer, and joins its translated chunks
+files.py           finds the input, and writes the translated files
+job.py             the whole job, from a folder or file to the translated files and the report
+judge.py           has a model judge a sample of the accepted translations
+options.py         parses languages, tone and glossary
+page.py            writes the HTML page that shows pairs beside their translations
+prompts.py         the prompts that ask for translations
+responses.py       reads the answers
+results.py         reads the translated pairs, and decides which are exported in each language
+rounds.py          the order of the requests: all pairs first, then retries in batches
+source_checker.py  checks translations by rule, when they arrive and again when the checks or the glossary have change
+source_pairs.py    reads the pairs to translate
+stage.py           the two stages of the request loop: translate, and translate again
 """

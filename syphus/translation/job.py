@@ -35,7 +35,6 @@ from syphus.runs.prepare import RunContext, prepare_endpoint
 from syphus.runs.run_settings import changed_settings, sampling_parameters, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize, short_path
-from syphus.translation.checks import checks_digest, recheck
 from syphus.translation.files import TranslationPaths, find_paths, write_translations
 from syphus.translation.judge import judge_sample
 from syphus.translation.options import build_targets, check_options, parse_languages, read_glossary
@@ -43,6 +42,7 @@ from syphus.translation.page import PAGE_FILE, write_page
 from syphus.translation.prompts import SYSTEM, languages_prompt
 from syphus.translation.results import ExportedPairs
 from syphus.translation.rounds import Rounds
+from syphus.translation.source_checker import checks_digest, recheck
 from syphus.translation.source_pairs import read_file_pairs, read_run_pairs
 from syphus.translation.stage import TranslationPlan, estimate_answer_tokens
 from syphus.types import BYTES_PER_TOKEN, State, Usage

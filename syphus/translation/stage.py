@@ -21,10 +21,10 @@ from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
 from syphus.pipeline.stage import Judgement
-from syphus.translation.checks import SourceChecker, feedback
 from syphus.translation.chunks import Chunk, dump_texts, load_texts, parse_chunk
 from syphus.translation.prompts import RetryItem, Target, TranslationPrompt, items_prompt, languages_prompt
 from syphus.translation.responses import AnswerMembers, read_members, read_translation
+from syphus.translation.source_checker import SourceChecker, feedback
 from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, Request, State
 
 # These texts are stored in ledgers.

@@ -14,10 +14,10 @@ from harness import HERE, write_rows
 
 from syphus.answers.parsing import render_pairs
 from syphus.answers.scoring import Scored
+from syphus.cold_start.example_selection import sample_random
 from syphus.cold_start.plan import SearchPlan, SearchResult
 from syphus.cold_start.prompt_file import write_prompt
 from syphus.cold_start.review import ACCEPT, EDIT, REJECT, Decision
-from syphus.cold_start.selection import sample_random
 from syphus.cold_start.trials import TrialStage
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.request import RequestBuilder

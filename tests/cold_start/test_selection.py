@@ -11,9 +11,9 @@ from random import Random
 import pytest
 
 from syphus.answers.scoring import Candidate, Scored, ScoringContext, score_all
-from syphus.cold_start.proof import Proof, Thresholds, find_harmful, paired_bootstrap, prove, share_interval
+from syphus.cold_start.evaluation import Proof, Thresholds, find_harmful, paired_bootstrap, prove, share_interval
+from syphus.cold_start.example_selection import choose, sample_random, sample_spread, tokens
 from syphus.cold_start.rubric import VERDICT_SCHEMA, judge_heuristic, read_verdict, rubric_messages
-from syphus.cold_start.selection import choose, sample_random, sample_spread, tokens
 from syphus.types import Pair, Query, State
 
 

@@ -29,11 +29,11 @@ from PIL import Image
 from processes import MAIN, environment, finish, syphus
 
 from syphus.errors import ConfigError, InputError, PluginError, RunError, StorageError
+from syphus.images.conversion_units import ConversionUnit, SourceSummary, summarize_units
 from syphus.images.convert import ConversionProgress, ConversionProgressFormatter, ConversionResult, settings_digest
 from syphus.images.convert import convert as convert_as
 from syphus.images.convert_options import ConvertOptions
 from syphus.images.store import open_store
-from syphus.images.work_list import ConversionUnit, SourceSummary, summarize_units
 from syphus.progress import make_observer
 from syphus.types import Video
 

@@ -9,7 +9,7 @@ import pytest
 from scenes import candidate
 
 from syphus.answers.scoring import HEURISTICS, Candidate, ScoringContext, score_all
-from syphus.cold_start.proof import Thresholds
+from syphus.cold_start.evaluation import Thresholds
 from syphus.types import Message, Pair, Query
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "heuristics.md").read_text("utf-8")

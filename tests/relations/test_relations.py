@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from syphus.cli.app import app
 from syphus.config.options import Options
 from syphus.errors import ConfigError, InputError, PluginError, RunError, SyphusError
-from syphus.formats.context import apply_relation
+from syphus.formats.related_pairs import apply_relation
 from syphus.formats.train import RuleTrainFile
 from syphus.ledger.results import QueryResult
 from syphus.ledger.serialization import StoredPair

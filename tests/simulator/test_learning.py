@@ -13,9 +13,9 @@ from syphus.answers.parsing import parse_pairs, render_pairs
 from syphus.answers.scoring import Candidate
 from syphus.cold_start.rubric import VERDICT_SCHEMA, read_verdict, rubric_messages
 from syphus.simulator import Simulation, with_options
+from syphus.simulator.answer_form_types import DEFECTS, AnswerInput
+from syphus.simulator.answer_forms import QUESTION_ANSWER
 from syphus.simulator.chat_request import Body, read_chat
-from syphus.simulator.form_types import DEFECTS, AnswerInput
-from syphus.simulator.forms import QUESTION_ANSWER
 from syphus.simulator.learning import FAILURES, JudgedExample, Obedience, choose_failure, judge_examples
 from syphus.simulator.model_answers import ModelBehaviour, write_answer
 from syphus.simulator.prompt_reader import PromptReader

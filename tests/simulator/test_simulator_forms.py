@@ -9,8 +9,8 @@ import pytest
 from syphus.answers.parsing import parse_choices, parse_conversations, parse_keyed_lines, parse_pairs, parse_plain_text
 from syphus.plugins.contract import load_prompt_template
 from syphus.plugins.discovery import find_plugin
-from syphus.simulator.form_types import DEFECTS, AnswerInput, Form
-from syphus.simulator.forms import FORMS, detect_form
+from syphus.simulator.answer_form_types import DEFECTS, AnswerInput, Form
+from syphus.simulator.answer_forms import FORMS, detect_form
 
 FACTS = ("The bed stands by the window.", "A lamp hangs over the desk.", "The door is open.")
 ANNOTATION = "Sentences:\nthe bed stands by the window.\n\nCandidate activities:\n" + "\n".join(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.translation import LANGUAGES
-from syphus.simulator.form_types import DEFECTS, AnswerInput, DefectShares, Form, Writer, write_chatter
+from syphus.simulator.answer_form_types import DEFECTS, AnswerInput, DefectShares, Form, Writer, write_chatter
 from syphus.simulator.translation.fake_text import (
     Texts,
     fake_translation,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from syphus.answers.code_digest import TRANSLATION_CHECK_FILES, code_digest
+from syphus.answers.judging_digest import TRANSLATION_CHECK_FILES, code_digest
 from syphus.answers.translation import (
     LANGUAGES,
     CheckResult,

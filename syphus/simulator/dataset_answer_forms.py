@@ -12,7 +12,15 @@ from random import Random
 
 import orjson
 
-from syphus.simulator.form_types import DEFECTS, AnswerInput, Form, Writer, with_leak_phrase, write_chatter, write_pairs
+from syphus.simulator.answer_form_types import (
+    DEFECTS,
+    AnswerInput,
+    Form,
+    Writer,
+    with_leak_phrase,
+    write_chatter,
+    write_pairs,
+)
 from syphus.simulator.wording import lower_first, make_pairs
 
 _CONVERSATION = re.compile(r"^\W*Conversation \d+", re.IGNORECASE | re.MULTILINE)

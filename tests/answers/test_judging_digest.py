@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from syphus.answers import code_digest as digests
-from syphus.answers.code_digest import ACCEPTANCE_FILES, TRANSLATION_CHECK_FILES, code_digest
+from syphus.answers import judging_digest as digests
+from syphus.answers.judging_digest import ACCEPTANCE_FILES, TRANSLATION_CHECK_FILES, code_digest
 
 ANSWERS = Path(digests.__file__).parent
 

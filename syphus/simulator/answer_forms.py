@@ -2,7 +2,7 @@
 
 A form is detected by the last in-context answer, or else by the system message. The first detected form in `FORMS` is
 used; if there is none, question and answer lines. The defects of a form are what real models do wrong if no example
-shows them the form. Here are the two forms of pairs; `special_forms.py` and `translation/` have the others.
+shows them the form. Here are the two forms of pairs; `dataset_answer_forms.py` and `translation/` have the others.
 """
 
 from __future__ import annotations
@@ -13,8 +13,16 @@ from random import Random
 
 import orjson
 
-from syphus.simulator.form_types import AnswerInput, Form, with_leak_phrase, write_chatter, write_pairs
-from syphus.simulator.special_forms import BLOCKS, CHOICES, CONVERSATIONS, DESCRIPTION, KEYED_LINES, PLAIN_TEXT, VERDICT
+from syphus.simulator.answer_form_types import AnswerInput, Form, with_leak_phrase, write_chatter, write_pairs
+from syphus.simulator.dataset_answer_forms import (
+    BLOCKS,
+    CHOICES,
+    CONVERSATIONS,
+    DESCRIPTION,
+    KEYED_LINES,
+    PLAIN_TEXT,
+    VERDICT,
+)
 from syphus.simulator.translation.form import OPINION, TRANSLATIONS
 from syphus.types import Pair
 

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syphus.errors import InputError
-from syphus.images.convert_options import ConvertOptions
-from syphus.images.convert_state import SourcePosition
-from syphus.images.download_log import FILE, DownloadLog
-from syphus.images.pool import DecoderPool
-from syphus.images.store import part_paths, read_images
-from syphus.images.work_list import (
+from syphus.images.conversion_units import (
     ConversionUnit,
     RequestedImages,
     SourceSummary,
     conversion_units,
     summarize_units,
 )
+from syphus.images.convert_options import ConvertOptions
+from syphus.images.convert_state import SourcePosition
+from syphus.images.download_log import FILE, DownloadLog
+from syphus.images.pool import DecoderPool
+from syphus.images.store import part_paths, read_images
 from syphus.images.worker_protocol import MISSING, ImageJob, require_decoders
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.discovery import find_plugin
