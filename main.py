@@ -1,4 +1,4 @@
-"""`python main.py --name YourDataset.your_dataset --num_threads 64`: see syphus/cli.py."""
+"""`python main.py --name YourDataset.your_dataset --num_threads 64`: the command line of a checkout (syphus/cli)."""
 
 import sys
 
