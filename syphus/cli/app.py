@@ -124,7 +124,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     name="syphus",
-    help="Turns visual annotations into instruction-response pairs. Without a command, it runs the main job.",
+    help="Turn visual annotations into instruction-response pairs. Without a command, it runs the main job.",
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -162,12 +162,12 @@ def main() -> None:
 def main_job(
     context: typer.Context,
     options: Options,
-    version: Annotated[bool, typer.Option("--version", help="Print the version, and nothing else.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
 ) -> None:
-    """Ask the model about every query of a dataset, and write a MIMIC-IT dataset."""
+    """Send every query of a dataset to the model, and write the pairs as a MIMIC-IT dataset."""
     if version:
         print_lines(__version__)
         return
@@ -196,7 +196,7 @@ def datasets(
     datasets_dir: PluginFolders = None,
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
-    """List all datasets, broken ones with their error."""
+    """List all datasets. Broken ones are listed with their error."""
     from syphus.cli.summary import plugin_table
     from syphus.plugins.discovery import list_plugins
 
@@ -211,9 +211,9 @@ def datasets(
 @with_options
 def preview(
     options: Options,
-    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Queries to show.")] = 3,
+    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Number of queries to show.")] = 3,
 ) -> None:
-    """Print the exact messages that would be sent; sends nothing."""
+    """Print the exact messages that a run would send, without sending them."""
     from syphus.cli.summary import preview_text, sizes_text
     from syphus.runs.preview import PreviewedQuery
     from syphus.runs.preview import preview as preview_queries
@@ -236,7 +236,7 @@ def status(
         str, typer.Option(metavar="ID", help="Show one query: its outcome, its raw answers and their origin.")
     ] = "",
 ) -> None:
-    """Show the state of a run, while it works or afterwards."""
+    """Show the state of a run, even while it is in progress."""
     from syphus import api
     from syphus.cli.summary import status_lines
     from syphus.runs.reader import read_query
@@ -260,7 +260,7 @@ def clean(
     datasets_dir: PluginFolders = None,
     json: Annotated[bool, typer.Option("--json", help="Print both reports as JSON.")] = False,
 ) -> None:
-    """Judge all answers of a run again, by the current rules and plugin; sends nothing."""
+    """Judge all answers of a run again by the current rules and plugin. Sends no requests."""
     from syphus.cli.summary import cleaning_summary
     from syphus.formats.report import as_json
     from syphus.runs.clean import clean_run
@@ -275,12 +275,13 @@ def clean(
 
 @app.command(cls=_Command)
 def simulate(
-    port: Annotated[int, typer.Option(metavar="PORT", help="Port on 127.0.0.1; 0 picks a free one.")] = 8000,
+    port: Annotated[int, typer.Option(metavar="PORT", help="Port on 127.0.0.1 (0 = any free port).")] = 8000,
     setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; `--set help` lists them.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; `--set help` lists them."),
     ] = None,
 ) -> None:
-    """Run the simulated endpoint alone: a server with made-up answers, for any OpenAI client."""
+    """Run the simulated endpoint as a server for any OpenAI client."""
     from syphus.simulator import run_simulated
     from syphus.simulator.settings import describe_settings, parse_settings
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from syphus.progress import PlainObserver
 
 CorpusPaths = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", help="Folders with MIMIC-IT files, instruction files, data yamls.")
+    list[Path], typer.Argument(metavar="PATH...", help="Folders with MIMIC-IT files, instruction files, or data yamls.")
 ]
 
 
@@ -53,7 +53,7 @@ def verify(
     observer: PlainObserver,
     images: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="An image store, Parquet or JSON; can be repeated."),
+        typer.Option(metavar="PATH", help="Image store, Parquet or JSON; can be repeated."),
     ] = None,
     decode: Annotated[
         Literal["quick", "full", "none"],
@@ -62,7 +62,7 @@ def verify(
     allow_unused: Annotated[
         bool, typer.Option("--allow-unused", help="Accept stores with images that no pair names.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print summary and findings as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary and the findings as JSON.")] = False,
 ) -> None:
     """Check MIMIC-IT files from any source; exit 1 if something is wrong."""
     from syphus import api
@@ -81,12 +81,13 @@ def mix(
         list[str],
         typer.Argument(
             metavar="DATASET...",
-            help="Folders with MIMIC-IT files, or each as [NAME=GROUP:]INSTRUCTIONS.json[,images=FILE][,train=FILE]"
-            "[,num_samples=N]; groups are IMAGE_TEXT, TEXT_ONLY, VIDEO_TEXT and IMAGE_TEXT_IN_CONTEXT.",
+            help="Folders with MIMIC-IT files, or single datasets as "
+            "[NAME=GROUP:]INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]; "
+            "groups are IMAGE_TEXT, TEXT_ONLY, VIDEO_TEXT and IMAGE_TEXT_IN_CONTEXT.",
         ),
     ],
-    output: Annotated[Path, typer.Option(metavar="FILE.yaml", help="The data yaml to write.")],
-    json: Annotated[bool, typer.Option("--json", help="Print shares and findings as JSON.")] = False,
+    output: Annotated[Path, typer.Option(metavar="FILE.yaml", help="Data yaml to write.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the shares and the findings as JSON.")] = False,
 ) -> None:
     """Write a data yaml for Otter's loader, check its files, and show the share of each dataset."""
     from syphus.cli.mimicit import FindingPrinter, share_table, verification_as_json, verification_line
@@ -124,7 +125,7 @@ def stats(
 @with_observer
 @with_fields(ConvertOptions)
 def convert(options: ConvertOptions, observer: PlainObserver) -> None:
-    """Make the image store of a dataset from its stills or videos; the same command resumes after a stop."""
+    """Make the image store of a dataset from its images or videos. Run the same command again to resume."""
     from syphus import api
     from syphus.cli.summary import conversion_as_json, conversion_summary
 
@@ -144,7 +145,7 @@ def convert(options: ConvertOptions, observer: PlainObserver) -> None:
 @with_options
 @with_fields(ColdStartOptions, parameter="search_options")
 def cold_start(options: Options, search_options: ColdStartOptions, observer: PlainObserver) -> None:
-    """Search for in-context examples for a prompt, and prove that they help; exit 1 if they do not."""
+    """Search for in-context examples for a prompt, and test whether they help; exit 1 if they do not."""
     from syphus.cli.summary import cold_start_summary
     from syphus.cold_start.command import cold_start as search
     from syphus.cold_start.plan import SearchPlan
@@ -165,11 +166,11 @@ def cold_start(options: Options, search_options: ColdStartOptions, observer: Pla
 def compare(
     options: Options,
     observer: PlainObserver,
-    prompt: Annotated[list[str], typer.Option(metavar="FILE", help="A prompt file; repeat for each prompt.")],
-    model: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A model; can be repeated.")] = None,
-    sample: Annotated[int, typer.Option(metavar="N", help="Queries to ask with each prompt and model.")] = 40,
+    prompt: Annotated[list[str], typer.Option(metavar="FILE", help="Prompt file; repeat for each prompt.")],
+    model: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Model; can be repeated.")] = None,
+    sample: Annotated[int, typer.Option(metavar="N", help="Queries to send with each prompt and model.")] = 40,
 ) -> None:
-    """Ask the same queries with several prompts or models, and compare quality and cost."""
+    """Send the same queries with several prompts or models, and compare quality and cost."""
     from syphus.cli.summary import comparison_table, resume_line
     from syphus.cold_start.compare import as_json
     from syphus.cold_start.compare import compare as compare_prompts
@@ -224,7 +225,7 @@ def translate(
     observer: PlainObserver,
     output_dir: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder for a file's translations and ledger. [beside the file]"),
+        typer.Option(metavar="FOLDER", help="Folder for a file's translations and ledger (default: beside the file)."),
     ] = None,
 ) -> None:
     """Translate the pairs of a run or of a MIMIC-IT file, and check each translation."""
@@ -265,7 +266,7 @@ def export(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Target; each format gets a folder in it. [FOLDER/export]"),
+        typer.Option(metavar="FOLDER", help="Target; each format gets a folder in it (default: FOLDER/export)."),
     ] = None,
     datasets_dir: PluginFolders = None,
 ) -> None:
@@ -285,10 +286,10 @@ def push(
     observer: PlainObserver,
     repo: Annotated[str, typer.Option(metavar="USER/NAME", help="Dataset repository; created if missing.")],
     form: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="The format to export a run in. [parquet]")
+        str, typer.Option("--format", metavar="NAME", help="Format to export a run in (default: parquet).")
     ] = "",
     private: Annotated[bool, typer.Option("--private", help="Require or create a private repository.")] = False,
-    revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="An existing branch. [main]")] = None,
+    revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Existing branch (default: main).")] = None,
     allow_simulated: Annotated[
         bool, typer.Option("--allow-simulated", help="Send made-up answers of the simulated endpoint, too.")
     ] = False,
@@ -301,6 +302,6 @@ def push(
     target = PushTarget(repo, private, revision)
     done = send(folder, form, target, allow_simulated, datasets_dir or (), observer.is_live)
     size = f" ({done.size / 1e6:,.1f} MB)" if done.sent else ""
-    line = f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.unchanged:,} there already"
+    line = f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.unchanged:,} unchanged"
     observer.record([line])
     print_lines(line)

@@ -14,7 +14,7 @@ from syphus.formats.mimicit.stats import MimicitCounts, mean
 from syphus.formats.mimicit.verify import VerifySummary
 from syphus.text import align_columns, pluralize
 
-_DECODED = {DecodeLevel.NONE: "not decoded", DecodeLevel.QUICK: "looked at", DecodeLevel.FULL: "decoded"}
+_DECODED = {DecodeLevel.NONE: "not decoded", DecodeLevel.QUICK: "checked", DecodeLevel.FULL: "decoded"}
 _HEAD = '{"findings": ['
 STATS_HEADER = (
     "dataset",
@@ -22,8 +22,8 @@ STATS_HEADER = (
     "images",
     "instructions",
     "pairs per query",
-    "words of a question",
-    "of an answer",
+    "words per question",
+    "per answer",
 )
 
 

@@ -57,11 +57,11 @@ def group_of(kind: type, name: str) -> str:
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only results and errors.", rich_help_panel=OUTPUT)]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", help="Show the outcome of each request, too.", rich_help_panel=OUTPUT)
+    bool, typer.Option("--verbose", help="Also show the outcome of each request.", rich_help_panel=OUTPUT)
 ]
 LogFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Append all lines, with times, to this file.", rich_help_panel=OUTPUT),
+    typer.Option(metavar="FILE", help="Append all messages, with times, to this file.", rich_help_panel=OUTPUT),
 ]
 _DISPLAY = tuple(
     inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

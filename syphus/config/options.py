@@ -52,7 +52,7 @@ class Options:
     num_threads: int = option(8, "Maximum concurrent requests (0 = 1).", minimum=0)
 
     query_inputs_path: str = option("", "Annotations: a file, or a folder for some datasets.", "-in")
-    example: bool = option(False, "Use the made-up annotations that come with the dataset.")
+    example: bool = option(False, "Use the example annotations that come with the dataset.")
     slice_start: int = option(0, "First row to process, counted from 0; slices of a run add up.", minimum=0)
     slice_end: int = option(-1, "Row to stop before (-1 = process all).", minimum=-1)
     random_sample: bool = option(False, "Shuffle the rows before slicing.")
@@ -66,7 +66,7 @@ class Options:
 
     output_dir: Path = option(Path("output"), "Folder for runs.")
     dataset_version: str = option("v1", "Name of this run; its folder is OUTPUT_DIR/NAME/DATASET_VERSION.")
-    accept_changes: bool = option(False, "Continue although settings or finished rows have changed.")
+    accept_changes: bool = option(False, "Continue even if settings or finished rows have changed.")
     retry: tuple[State, ...] = option((), "Retry queries in these states: failed,invalid,refused,truncated.")
 
     offline: bool = option(False, "Use the simulated endpoint: made-up answers, free of charge.")
@@ -75,7 +75,7 @@ class Options:
     temperature: float | None = option(None, "Sampling temperature (default: 0.7).")
     top_p: float | None = option(None, "Nucleus sampling (default: 0.95).")
     max_tokens: int | None = option(None, "Maximum tokens of an answer (default: 3200).")
-    with_images: bool = option(False, "Send the images that the rows name along with their annotations.")
+    with_images: bool = option(False, "Send the images of each row along with its annotation.")
     images: Path | None = option(None, "Image store or folder of image files.")
     image_size: int | None = option(
         None, "Scale images to this longest side in pixels (0 = send as they are).", minimum=0
@@ -89,14 +89,14 @@ class Options:
     tone: str = option("", "Form of address in translations: formal, informal, or by language: zh=formal,...")
     per_language: bool = option(False, "Translate each language in a separate request.")
     judge_translations: float = option(
-        0.0, "Share of the translations that a model judges, such as 0.02 (1 = all).", minimum=0, maximum=1
+        0.0, "Share of the translations to have judged by a model, such as 0.02 (1 = all).", minimum=0, maximum=1
     )
     partial: bool = option(False, "Keep translated rounds even if an earlier round could not be translated.")
 
-    requests_per_minute: float | None = option(None, "Request limit, if the server does not state it.", above=0)
-    tokens_per_minute: float | None = option(None, "Token limit, if the server does not state it.", above=0)
+    requests_per_minute: float | None = option(None, "Request limit, if the server does not state one.", above=0)
+    tokens_per_minute: float | None = option(None, "Token limit, if the server does not state one.", above=0)
     relate: Relation | None = option(
-        None, "Context of pairs: siblings, earlier-rounds, none, nearest-by-text or nearest-by-image."
+        None, "Which pairs form a pair's context: siblings, earlier-rounds, none, nearest-by-text or nearest-by-image."
     )
     embedding_model: str | None = option(None, "Embedding model for nearest-by-text, or its deployment on Azure.")
     image_embeddings: Path | None = option(None, "Image vectors for nearest-by-image: .parquet, .npz or .npy.")
@@ -105,11 +105,11 @@ class Options:
     max_cost: float | None = option(None, "Maximum cost of the run in dollars, over all sessions.", minimum=0)
     max_requests: int | None = option(None, "Maximum requests of the run, over all sessions.", minimum=0)
     max_rounds: int | None = option(
-        None, "Further answers to ask for if one is invalid (default: 1; translations: 6).", minimum=0
+        None, "Maximum retries after an invalid answer (default: 1; translations: 6).", minimum=0
     )
-    max_attempts: int | None = option(None, "Maximum attempts per query after errors (default: 6).")
+    max_attempts: int | None = option(None, "Maximum attempts per request if errors occur (default: 6).")
     timeout: float | None = option(None, "Total timeout of one attempt in seconds (default: 180).")
-    drain: float = option(30.0, "Seconds to wait for open requests after Ctrl-C.", minimum=0)
+    drain: float = option(30.0, "Seconds to wait for requests in flight after Ctrl-C.", minimum=0)
     json: bool = option(False, "Print the report as JSON on stdout (preview: the messages).")
 
     def __post_init__(self) -> None:
@@ -129,14 +129,14 @@ class ColdStartOptions:
 
     rounds: int = option(3, "Maximum number of rounds.", minimum=1)
     examples: int = option(3, "In-context examples to find.", minimum=1)
-    sample: int = option(24, "Queries to ask in each round, to choose examples from.", minimum=1)
-    answers: int = option(1, "Answers to each of these queries.", minimum=1)
+    sample: int = option(24, "Queries to send in each round, to choose examples from.", minimum=1)
+    answers: int = option(1, "Answers to request for each of these queries.", minimum=1)
     held_out: int = option(40, "Held-out queries to test the examples on.", minimum=6)
     tokens: int = option(2_000, "Maximum tokens of all examples together.", minimum=1)
     strategy: str = option("diverse", "How to choose examples: diverse, best or random.", metavar="NAME")
     judge: bool = option(False, "Have the model judge the answers, too.")
-    pinned: str = option("", "A prompt file whose examples are in every set.", metavar="FILE")
-    review: bool = option(False, "Accept, reject or edit the examples before the proof.")
+    pinned: str = option("", "Prompt file whose examples are in every set.", metavar="FILE")
+    review: bool = option(False, "Accept, reject or edit the examples before they are tested.")
     write_prompt: bool = option(False, "Write the prompt to the dataset's own prompt file; keep the old one as .old.")
 
     def __post_init__(self) -> None:

@@ -64,7 +64,7 @@ def make_encode_options(
     if not 1 <= quality <= 100 or max_pixels < 1:
         raise ConfigError("--quality must be a number from 1 to 100, --max-pixels at least 1.")
     if size is not None and max(size) > MAX_SIDE:
-        raise ConfigError(f"--size: at most {MAX_SIDE:,} pixels.")
+        raise ConfigError(f"--size: must be at most {MAX_SIDE:,} pixels.")
     passthrough = ("JPEG", "PNG") if size is None and named is None else (named or "JPEG",)
     return EncodeOptions(size, keep_aspect, named or "JPEG", quality, passthrough, max_pixels, lenient)
 
@@ -73,10 +73,10 @@ def make_encode_options(
 class ConvertOptions:
     """The options of `convert`."""
 
-    name: str = option("", "The dataset: YourDataset.your_dataset, or your_dataset.YourDataset.")
+    name: str = option("", "The dataset: YourDataset.your_dataset or your_dataset.YourDataset.")
     image_path: str = option("", "Folder with the images or videos, or the file that lists them.")
     output: Path = option(Path(), "The store: XX.parquet, XX.json, or a folder of parts for a large one.")
-    image_root: tuple[Path, ...] = option((), "Another folder that may be read; relative paths are resolved in it too.")
+    image_root: tuple[Path, ...] = option((), "Look for images in this folder, too; can be repeated.")
     query_inputs_path: str = option("", "Annotations: convert only the images that their rows name.", "-in")
     from_: Path | None = option(None, "Convert another store instead of a dataset; its images are copied unchanged.")
 
@@ -88,15 +88,15 @@ class ConvertOptions:
     lenient: bool = option(False, "Accept CMYK, 16 bits per channel, and the first image of animations.")
     max_pixels: int = option(DEFAULT_MAX_PIXELS, "Reject larger images (decompression bombs).")
 
-    layout: str = option("base64", "base64 for Otter and MIMIC-IT; datasets for raw bytes with the Image feature.")
-    part_mb: int = option(256, "Megabytes of images in a part.")
+    layout: str = option("base64", "base64 (for Otter and MIMIC-IT) or datasets (raw bytes with the Image feature).")
+    part_mb: int = option(256, "Megabytes of images per part.")
     num_threads: int = option(0, "Number of decoder processes (0 = one per core).")
     max_bad: float = option(1.0, "Stop if more than this share of the images is bad; 1 never stops.")
-    timeout: float = option(60.0, "Seconds that decoding an image may take.")
+    timeout: float = option(60.0, "Maximum seconds to decode an image.")
     download: bool = option(False, "Download photos that are missing from --image-root.")
-    requests_per_second: float = option(5.0, "Rate limit of the download.")
-    restart: bool = option(False, "Start over, and overwrite what is there.")
-    datasets_dir: tuple[Path, ...] = option((), "Another folder with plugins; may be given several times.")
+    requests_per_second: float = option(5.0, "Maximum downloads per second.")
+    restart: bool = option(False, "Start over, and overwrite existing output.")
+    datasets_dir: tuple[Path, ...] = option((), "Search this folder for plugins, too; can be repeated.")
     json: bool = option(False, "Print the summary as JSON.")
 
     @property

@@ -153,8 +153,8 @@ def describe_settings() -> list[str]:
     width = max(map(len, FAULTS))
     defaults = {"key": "", **as_options(Simulation())}
     return [
-        "Settings, as --set NAME=VALUE; lists with commas, mappings as JSON:",
+        "Settings, as --set NAME=VALUE (separate the items of a list with commas; write mappings as JSON):",
         *(f"  {name}={'' if value in ((), {}) else value}" for name, value in defaults.items()),
-        "Faults, for script, poison, poison_once and faults:",
+        "Faults, for the settings script, poison, poison_once and faults:",
         *(f"  {name.ljust(width)}  {fault.description}" for name, fault in sorted(FAULTS.items())),
     ]

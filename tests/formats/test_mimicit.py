@@ -86,7 +86,7 @@ def test_a_good_folder_has_no_problems(tmp_path: Path) -> None:
     store(tmp_path, "SD_IMG_1")
     found, summary = check(tmp_path)
     assert found == []
-    assert verification_line(summary) == "2 pairs in 1 file, 1 image looked at: 0 problems"
+    assert verification_line(summary) == "2 pairs in 1 file, 1 image checked: 0 problems"
 
 
 FAULTS: dict[str, tuple[dict[str, object], str]] = {

@@ -49,17 +49,17 @@ def push(hub: Hub, folder: Path, *options: str, token: str = TOKEN) -> subproces
 
 def test_a_run_is_sent_as_parquet_with_its_card_and_unchanged_files_are_not_sent_again(folder: Path, hub: Hub) -> None:
     done = push(hub, folder, "--allow-simulated", "--private")
-    sent = rf"{hub.url}/datasets/USER/rows: 2 files sent \(0\.0 MB\), 0 there already\n"
+    sent = rf"{hub.url}/datasets/USER/rows: 2 files sent \(0\.0 MB\), 0 unchanged\n"
     assert re.fullmatch(sent, done.stdout), done.stderr
     assert (done.returncode, done.stderr, hub.repos) == (0, "", {REPO: True})
     written = {path.name: path.read_bytes() for path in (folder / "export" / "parquet").iterdir()}
     assert hub.files == written
     assert sorted(written) == ["README.md", "RW.parquet"]
     again = push(hub, folder, "--allow-simulated")
-    assert again.stdout == f"{hub.url}/datasets/USER/rows: 0 files sent, 2 there already\n"
+    assert again.stdout == f"{hub.url}/datasets/USER/rows: 0 files sent, 2 unchanged\n"
     (folder / "export" / "parquet" / "README.md").write_bytes(written["README.md"] + b"More.\n")
     changed = push(hub, folder / "export" / "parquet", "--allow-simulated")
-    assert "1 file sent (0.0 MB), 1 there already" in changed.stdout
+    assert "1 file sent (0.0 MB), 1 unchanged" in changed.stdout
     assert (len(hub.uploads), hub.commits) == (1, [["README.md", "RW.parquet"], ["README.md"]])
 
 
