@@ -4,11 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from syphus.answers.cleaning.rules import Check, Reject, Repair
+from syphus.answers.parsing.pairs import Parsed
+from syphus.declarations import Frame, Still, Train, Video
 from syphus.errors import SyphusError
 from syphus.io.media import image_files, video_files
 from syphus.io.records import field, read_json, read_json_items, read_json_lists, read_jsonl, texts
 from syphus.plugins.contract import AbstractDataset
-from syphus.types import Frame, Pair, Parsed, Query, Still, Train, Video
+from syphus.types import Pair, Query
 from syphus.version import __version__
 
 if TYPE_CHECKING:

@@ -8,17 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Literal, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
-SIMULATED = "simulated-"  #: prefix of simulated models
 BYTES_PER_TOKEN = 4  #: rule of thumb for English text, until a server has reported its usage
-LOCAL = "local:"  #: prefix of models that run in this process, for free
-
-
-def is_simulated(model: str) -> bool:
-    """Return whether a model of this name is the simulator, whose answers are made up."""
-    return model.startswith(SIMULATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +38,12 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class PromptImage:
-    """An image that is sent with a query: a file (`path`), an entry of the image store (`id`), or its content (`data`).
-
-    The other fields are set when the input is read and the image is inspected.
-    """
+    """An image that is sent with a query. It is a file, an entry of the image store, or its content."""
 
     path: str = ""
-    id: str = ""
+    id: str = ""  #: in the image store
     data: bytes = b""
-    digest: str = ""  #: hash of the content, in hex
+    digest: str = ""  #: hash of the content, in hex; set when the image is inspected, like the fields below
     width: int = 0  #: in pixels, after rotation by EXIF
     height: int = 0
     format: str = ""  #: set if the image can be sent as it is
@@ -66,80 +55,12 @@ class PromptImage:
         return self.path or self.id or f"image {self.digest[:8]}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
-class Still:
-    """A dataset image that is a file."""
-
-    id: str
-    path: str | Path  #: relative to the folder of the images
-    urls: tuple[str, ...] = ()  #: where `convert --download` finds a missing file, best first
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A dataset image that is the video frame nearest to a point in time."""
-
-    id: str
-    video: str | Path
-    second: float
-
-
-@dataclass(frozen=True, slots=True)
-class Video:
-    """A dataset image for each second of a video, from second 0."""
-
-    path: str | Path
-    prefix: str  #: of the ids; the second follows, padded with zeros to `digits`
-    digits: int = 4
-
-    def id(self, second: int) -> str:
-        """Return an id such as `DC_IMG_v_abc123_0007`."""
-        return f"{self.prefix}{second:0{self.digits}}"
-
-
-class Relation(StrEnum):
-    """Which pairs are the context of a pair: its `rel_ins_ids`."""
-
-    SIBLINGS = "siblings"  #: all other pairs of the same query
-    EARLIER = "earlier rounds"  #: the pairs before it in the conversation, in their order
-    NONE = "none"
-    TEXT = "nearest by text"  #: pairs with the most similar instructions, nearest first
-    IMAGE = "nearest by image"  #: pairs with the most similar first images, nearest first
-
-    @property
-    def is_nearest(self) -> bool:
-        """Whether this relates pairs of different queries."""
-        return self in (Relation.TEXT, Relation.IMAGE)
-
-
-@dataclass(frozen=True, slots=True)
-class Train:
-    """Which pairs become the keys of `XX_train.json`, and how much context each keeps.
-
-    Keys are `"firsts"` (pairs that are not yet in the context of an earlier key), `"every"` pair, or `"last rounds"`
-    (the last pair of each conversation that has context). With `first` or `last`, each key keeps exactly that many
-    context pairs from the start or the end: a shorter context is repeated, and a key without context is left out.
-    """
-
-    keys: Literal["firsts", "every", "last rounds"] = "firsts"
-    first: int = 0  #: 0 keeps all
-    last: int = 0
-
-
 class Message(TypedDict):
     """One turn of a chat."""
 
     role: str  #: system, user or assistant
     content: str
     images: NotRequired[Sequence[PromptImage]]  #: sent before the content
-
-
-@dataclass(frozen=True, slots=True)
-class PromptTemplate:
-    """What every request of a dataset begins with: the system message and the in-context examples, as turns."""
-
-    system_message: str
-    in_context: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +104,6 @@ class Completion:
     refusal: str = ""
     flags: tuple[str, ...] = ()  #: content filter categories that cut the answer ("hate: high"), "filter did not run"
     response_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """What a parser found in one answer. Any problem makes the whole answer invalid: nothing is dropped silently."""
-
-    pairs: tuple[Pair, ...] = ()
-    problems: tuple[str, ...] = ()  #: such as "question without an answer"
-    notes: tuple[str, ...] = ()  #: harmless, such as "text before the first question"
 
 
 class State(StrEnum):

@@ -12,9 +12,10 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from syphus.config.options import ColdStartOptions, Options, make_options
+from syphus.declarations import Relation
 from syphus.errors import SyphusError
 from syphus.images.convert_options import ConvertOptions
-from syphus.types import Relation, State
+from syphus.types import State
 
 _METAVARS: dict[object, str] = {
     str: "TEXT", str | None: "TEXT", int: "N", int | None: "N", float: "X", float | None: "X", Path: "PATH",

@@ -13,8 +13,8 @@ from syphus.cold_start.rubric import RubricVerdict, judge_heuristic
 from syphus.cold_start.trials import TrialRunner
 from syphus.ledger.store import Store
 from syphus.plugins.contract import AbstractDataset, plugin_code
+from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.generate import cleaning_rules
-from syphus.types import PromptTemplate
 
 
 class Scorer:

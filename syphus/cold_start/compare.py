@@ -21,6 +21,7 @@ from syphus.errors import ConfigError, InputError, SyphusError, UsageError
 from syphus.ledger.results import askable_queries, queries_by_id
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
+from syphus.model_names import is_simulated
 from syphus.pipeline.observer import Observer
 from syphus.plugins.prompts import prompt_digest
 from syphus.runs.forecast import forecast, template_tokens
@@ -30,7 +31,7 @@ from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import open_run_folder
 from syphus.text import format_dollars, pluralize
-from syphus.types import BYTES_PER_TOKEN, Query, State, is_simulated
+from syphus.types import BYTES_PER_TOKEN, Query, State
 
 _RESAMPLES = 1_000
 TOKENS_PER_PAIR, DOLLARS_PER_PAIR = "tokens a pair", "dollars a pair"

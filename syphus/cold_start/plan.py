@@ -9,10 +9,11 @@ from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.evaluation import MIN_QUERIES, AblationResult, Proof, Thresholds
 from syphus.config.options import ColdStartOptions
 from syphus.errors import InputError
+from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.forecast import SPREAD, TYPICAL_ANSWER_TOKENS, template_tokens
 from syphus.runs.prepare import PreparedRun
 from syphus.text import format_dollars, pluralize
-from syphus.types import BYTES_PER_TOKEN, PromptTemplate, Usage
+from syphus.types import BYTES_PER_TOKEN, Usage
 
 STAGE_PREFIX = "cold start"  #: begins the names of its stages in the ledger
 MIN_DISTINCT_QUERIES = 2 * MIN_QUERIES  #: distinct ones, for a sample and a held-out part

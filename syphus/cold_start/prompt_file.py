@@ -21,9 +21,9 @@ from syphus.errors import PromptError, RunError
 from syphus.io.durable import replace_file
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
-from syphus.plugins.prompts import prompt_digest, read_prompt, to_prompt_template
+from syphus.plugins.prompts import PromptTemplate, prompt_digest, read_prompt, to_prompt_template
 from syphus.text import one_line
-from syphus.types import Message, PromptTemplate, Query
+from syphus.types import Message, Query
 
 PROMPT_FILE = "prompt.yaml"  #: in the run's folder
 

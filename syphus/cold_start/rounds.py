@@ -19,9 +19,10 @@ from syphus.cold_start.prompt_file import make_template
 from syphus.cold_start.review import Reviews
 from syphus.cold_start.rubric import RubricVerdict
 from syphus.ledger.results import askable_queries, queries_by_id
+from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.generate import GenerateStage
 from syphus.text import pluralize
-from syphus.types import PromptTemplate, Query, State
+from syphus.types import Query, State
 
 
 class ProofResult(NamedTuple):

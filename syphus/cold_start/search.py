@@ -23,11 +23,11 @@ from syphus.ledger.results import askable_queries, count_distinct_texts
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.observer import Observer
+from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import sync_input
 from syphus.runs.prepare import PreparedRun
 from syphus.text import short_path
-from syphus.types import PromptTemplate
 
 
 class ColdStartResult(NamedTuple):

@@ -17,22 +17,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from syphus.answers.parsing.pairs import render_pairs
+from syphus.answers.parsing.pairs import Parsed, render_pairs
 from syphus.answers.scoring import Candidate
 from syphus.cold_start.rubric import CANDIDATE_RUBRIC, RubricVerdict, judge_query, read_verdict
 from syphus.ledger.inputs import accept_input, register
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.results import AnsweredQuery, answered_queries
 from syphus.ledger.store import Store
+from syphus.model_names import is_simulated
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import Judgement, PluginFaultError, Stage
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.hook_results import checked
+from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.generate import GenerateStage, GenerationContext, parser_digest
 from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.session import StageRunner
-from syphus.types import Completion, Outcome, Pair, Parsed, PromptTemplate, Query, Request, State, Usage, is_simulated
+from syphus.types import Completion, Outcome, Pair, Query, Request, State, Usage
 
 if TYPE_CHECKING:
     from syphus.simulator.settings import Simulation

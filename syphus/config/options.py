@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar, get_args, get_type_hints
 
+from syphus.declarations import Relation
 from syphus.errors import ConfigError
 from syphus.text import alternatives
-from syphus.types import Relation, State
+from syphus.types import State
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from syphus.config.settings import PricePerMillion
 from syphus.io.yaml_files import read_yaml
-from syphus.types import LOCAL, Usage, is_simulated
+from syphus.model_names import is_free
+from syphus.types import Usage
 
 _FILE = Path(__file__).with_name("prices.yaml")
 _MILLION = 1_000_000
@@ -48,7 +49,7 @@ class Prices:
 
     def find(self, model: str) -> Price | None:
         """Return the price of a model, or None if it is unknown."""
-        if is_simulated(model) or model.startswith(LOCAL):
+        if is_free(model):
             return Price(0.0, 0.0, 0.0)
         return self._prices.get(model) or self._prices.get(_DATE.sub("", model))
 

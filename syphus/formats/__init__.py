@@ -5,7 +5,6 @@ To add a format, see `registry.py`.
 alpaca.py              the Alpaca format
 card.py                the dataset card, a README.md for the Hugging Face Hub
 chat.py                OpenAI's fine-tuning format
-conversations.py       groups the pairs of a query into conversations
 llava.py               the LLaVA format, which ShareGPT shares
 mimicit/               MIMIC-IT files, by any author: writes, reads, checks, counts and mixes them
 parquet.py             the Parquet format

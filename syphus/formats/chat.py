@@ -14,9 +14,9 @@ from pathlib import Path
 
 import orjson
 
-from syphus.formats.conversations import conversations
 from syphus.formats.source import ExportSource
 from syphus.io.durable import replace_file
+from syphus.ledger.results import conversations
 
 
 def write_chat(folder: Path, source: ExportSource) -> tuple[str, ...]:

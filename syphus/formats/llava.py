@@ -15,10 +15,10 @@ from pathlib import Path
 
 import orjson
 
-from syphus.formats.conversations import conversations
 from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.source import ExportSource
 from syphus.io.durable import replace_file
+from syphus.ledger.results import conversations
 from syphus.ledger.serialization import StoredPair
 
 IMAGE_MARK = "<image>"

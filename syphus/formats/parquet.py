@@ -16,7 +16,7 @@ from pathlib import Path
 from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.source import ExportSource
 from syphus.io.parquet import require_pyarrow, write_rows
-from syphus.types import is_simulated
+from syphus.model_names import is_simulated
 
 _COLUMNS = ("id", "instruction", "answer", "image_ids", "rel_ins_ids", "query", "model", "simulated")
 

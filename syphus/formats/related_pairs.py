@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import orjson
 
+from syphus.declarations import Relation, Train
 from syphus.errors import RunError
-from syphus.formats.conversations import conversations
 from syphus.formats.train import OwnTrainFile, RuleTrainFile, TrainFile, resolve_own_entries
 from syphus.ledger.relations import latest_outcome, nearest_source, stored_choice, stored_train
-from syphus.ledger.results import QueryResult, accepted
+from syphus.ledger.results import QueryResult, accepted, conversations
 from syphus.ledger.serialization import StoredPair
 from syphus.ledger.store import Store
 from syphus.ledger.summary import count_queries
-from syphus.types import Relation, State, Train
+from syphus.types import State
 
 
 def pairs_with_context(store: Store, stage: str) -> Iterator[QueryResult]:

@@ -19,7 +19,8 @@ from syphus.ledger.relations import describe_relation
 from syphus.ledger.sessions import Session, all_settings, sessions, unfinished_calls
 from syphus.ledger.store import Store
 from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, count_spending
-from syphus.types import Pair, State, is_simulated
+from syphus.model_names import is_simulated
+from syphus.types import Pair, State
 
 _COLD_START = "cold start"  # the prefix of its stages; the examples they find are in every request of the main job
 

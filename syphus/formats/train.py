@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from syphus.formats.conversations import conversations
+from syphus.declarations import Train
 from syphus.ledger.relations import TrainEntries
-from syphus.ledger.results import QueryResult
-from syphus.types import Train
+from syphus.ledger.results import QueryResult, conversations
 
 MAX_PROBLEMS_SHOWN = 20  #: in the message about a bad train file
 

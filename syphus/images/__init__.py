@@ -3,7 +3,7 @@
 conversion_results.py  the images that go into a store, one by one in a fixed order, from any position on
 conversion_units.py    the files to convert, with the ids of the images that are taken from each
 convert.py             builds an image store from a dataset or from another store, and resumes after a stop
-convert_options.py     the options of `convert`, and how images are encoded
+convert_options.py     the options of `convert`, how images are encoded, and the jobs of decoder processes
 convert_state.py       how far a conversion has got: the SQLite file in its work folder
 download.py            downloads photos from the web, politely
 download_log.py        which photos could not be downloaded, and why
@@ -18,5 +18,4 @@ store.py               opens a store of any kind: one image by its id
 video.py               decodes the frames of a video at given seconds
 video_timeline.py      when each frame of a video is shown, read without decoding
 worker.py              the decoder process
-worker_protocol.py     the messages between the pool and a decoder process
 """

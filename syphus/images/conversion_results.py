@@ -18,12 +18,11 @@ from syphus.images.conversion_units import (
     conversion_units,
     summarize_units,
 )
-from syphus.images.convert_options import ConvertOptions
+from syphus.images.convert_options import MISSING, ConvertOptions, ImageJob, require_decoders
 from syphus.images.convert_state import SourcePosition
 from syphus.images.download_log import FILE, DownloadLog
 from syphus.images.pool import DecoderPool
 from syphus.images.store import part_paths, read_images
-from syphus.images.worker_protocol import MISSING, ImageJob, require_decoders
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.image_sources import image_sources

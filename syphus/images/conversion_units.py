@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from syphus.images.worker_protocol import ImageJob
+from syphus.declarations import Frame, Still, Video
+from syphus.images.convert_options import ImageJob
 from syphus.io.durable import temporary_database
-from syphus.types import Frame, Still, Video
 
 _CACHE = 32_000  # KiB
 _LAST = "\U0010ffff"  # sorts after every other character

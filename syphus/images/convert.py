@@ -17,12 +17,11 @@ from syphus.errors import InputError, RunError
 from syphus.images import part_writer as outputs
 from syphus.images.conversion_results import DatasetResults, ImageResult, StoreResults, file_size
 from syphus.images.conversion_units import SourceSummary
-from syphus.images.convert_options import ConvertOptions, check_options
+from syphus.images.convert_options import ConvertOptions, check_options, require_decoders
 from syphus.images.convert_state import ConversionState, SourcePosition
 from syphus.images.index import FILE as INDEX
 from syphus.images.part_writer import PartWriter, read_note
 from syphus.images.store import part_paths
-from syphus.images.worker_protocol import require_decoders
 from syphus.io.durable import storage_faults
 from syphus.io.parquet import require_pyarrow
 from syphus.text import format_duration, pluralize

@@ -1,18 +1,31 @@
-"""The options of `convert`, each declared once, and the checks that they make sense together."""
+"""The options of `convert`, each declared once, and the checks that they make sense together.
+
+Also what the pool and its decoder processes send each other: `EncodeOptions` once, then an `ImageJob` per file, which
+is answered by any number of `Answer`s.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 from syphus.config.options import option
 from syphus.errors import ConfigError, InputError
+from syphus.text import install_hint
 
 DEFAULT_MAX_PIXELS = 50_000_000  #: of an image or a video frame; a phone's camera takes 50 million
 MAX_SIDE = 16_384
 LAYOUTS = ("base64", "datasets")  #: of the columns, see `parquet_store.py`
+READY = -1  #: the job number of a process's first answer, which says that it has started
+MISSING = "missing"  #: the reason for a file that does not exist
+
+#: Job number, key, and an image or the reason why there is none; the key None ends a job.
+Answer: TypeAlias = tuple[int, float | None, bytes | str]
+
 _MAX_PART_MB = 1_900  # keeps a part, with the image that fills it, under 2 GB
 _SIZE = re.compile(r"(\d{1,5})(?:x(\d{1,5}))?")
 
@@ -42,6 +55,28 @@ class EncodeOptions:
             return self.size
         scale = min(self.size[0] / width, self.size[1] / height)
         return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+class ImageJob(NamedTuple):
+    """A file to convert. The answer to a still has the key 0; the answers to a video have their seconds as keys.
+
+    `roots` are the real paths of the folders that may be read. `seconds` are the requested seconds of a video, or None
+    for all of them. `threads` is the number of cores that its decoder may use.
+    """
+
+    number: int
+    path: str
+    roots: tuple[str, ...]
+    is_video: bool = False
+    seconds: Sequence[float] | None = None
+    threads: int = 1
+
+
+def require_decoders(videos: bool) -> None:
+    """Raise `ConfigError` if the library that decodes images, or `videos`, is not installed."""
+    for module, name in (("PIL", "Pillow"), *([("av", "PyAV")] if videos else [])):
+        if find_spec(module) is None:
+            raise ConfigError(f"Converting images needs {name}: {install_hint('images')}")
 
 
 def make_encode_options(

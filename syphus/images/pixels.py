@@ -16,8 +16,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from syphus.images.convert_options import EncodeOptions
-from syphus.images.worker_protocol import MISSING
+from syphus.images.convert_options import MISSING, EncodeOptions
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 _MAX_FILE_BYTES = 1 << 28

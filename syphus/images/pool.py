@@ -22,8 +22,7 @@ from types import TracebackType
 from typing import TypeAlias
 
 from syphus.errors import ConfigError
-from syphus.images.convert_options import EncodeOptions
-from syphus.images.worker_protocol import READY, Answer, ImageJob
+from syphus.images.convert_options import READY, Answer, EncodeOptions, ImageJob
 
 Result: TypeAlias = tuple[float, bytes | str]  #: a key, and the image or the reason why there is none
 

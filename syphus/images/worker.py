@@ -15,9 +15,8 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from syphus.images.convert_options import EncodeOptions
+from syphus.images.convert_options import MISSING, READY, Answer, EncodeOptions, ImageJob
 from syphus.images.pixels import BadImageError, convert_still, read_file
-from syphus.images.worker_protocol import MISSING, READY, Answer, ImageJob
 
 
 def process_job(job: ImageJob, options: EncodeOptions) -> Iterator[Answer]:

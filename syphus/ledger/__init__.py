@@ -8,7 +8,7 @@ parts.py          parts of a query with their own outcome, such as the languages
 reasons.py        the reasons of outcomes that code acts on
 records.py        answers, outcomes and spending: what the loop writes and reads back
 relations.py      how pairs are related, and the nearest pairs of each pair
-results.py        accepted pairs, rejected answers, single queries with all details
+results.py        accepted pairs and their conversations, rejected answers, single queries with all details
 serialization.py  pairs and images as JSON
 sessions.py       starts and ends of the command, their settings, and small facts about the run
 store.py          the file: its schema, opening, locking, and errors of the disk

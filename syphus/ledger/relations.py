@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.declarations import Relation, Train
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
-from syphus.types import Relation, Train
 
 _CHOICE = "relation"  # meta: the choice, as JSON
 _OWN_TRAIN = "train"  # meta: the user's own train file, as compressed JSON

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from syphus.answers.cleaning.rules import Rule
-from syphus.answers.parsing.pairs import parse_pairs
+from syphus.answers.parsing.pairs import Parsed, parse_pairs
+from syphus.declarations import Frame, Relation, Still, Train, Video
 from syphus.errors import InputError, PluginError, PromptError, UsageError
 from syphus.io.text_files import BadRecords, bad_records
-from syphus.plugins.prompts import find_prompt, read_prompt, to_prompt_template
+from syphus.plugins.prompts import PromptTemplate, find_prompt, read_prompt, to_prompt_template
 from syphus.plugins.rows import to_query
 from syphus.plugins.sandbox import PluginCode
-from syphus.types import Frame, Pair, Parsed, PromptTemplate, Query, Relation, Still, Train, Video
+from syphus.types import Pair, Query
 
 if TYPE_CHECKING:  # few plugins have heuristics, and every command would import all of scoring
     from syphus.answers.scoring.candidates import Heuristic

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from syphus.declarations import Frame, Still, Video
 from syphus.errors import PluginError
 from syphus.io.text_files import text_problem
 from syphus.plugins.contract import AbstractDataset, plugin_code, plugin_name
 from syphus.plugins.rows import MAX_ID
-from syphus.types import Frame, Still, Video
 
 _END = object()
 _MOST_DIGITS = 20

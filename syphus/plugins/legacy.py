@@ -19,8 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from syphus.plugins.contract import AbstractDataset, check_rows, plugin_name, plugin_root, prompt_file, resolve_path
-from syphus.plugins.prompts import SUFFIXES, read_prompt, to_prompt_template
-from syphus.types import PromptTemplate
+from syphus.plugins.prompts import SUFFIXES, PromptTemplate, read_prompt, to_prompt_template
 
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 

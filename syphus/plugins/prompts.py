@@ -25,6 +25,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -32,11 +33,19 @@ from syphus.answers.parsing.pairs import ANSWER_KEYS, QUESTION_KEYS, render_pair
 from syphus.errors import InputError, PromptError
 from syphus.io.text_files import read_text, text_problem
 from syphus.io.yaml_files import MAX_BYTES, read_yaml
-from syphus.types import Message, Pair, PromptImage, PromptTemplate
+from syphus.types import Message, Pair, PromptImage
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """What every request of a dataset begins with: the system message and the in-context examples, as turns."""
+
+    system_message: str
+    in_context: tuple[Message, ...] = ()
 
 
 def find_prompt(name: str, folders: Iterable[Path]) -> Path:

@@ -28,6 +28,7 @@ from syphus.ledger.batches import (
 )
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
+from syphus.model_names import LOCAL
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import Judgement
 from syphus.relations.local_model import embed_locally, require_local
@@ -35,7 +36,7 @@ from syphus.runs.forecast import format_tokens
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.session import StageRunner
 from syphus.text import format_dollars, pluralize
-from syphus.types import BYTES_PER_TOKEN, LOCAL, Completion, Outcome, Request, State, Usage
+from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, Request, State, Usage
 
 WORDS = 256  #: of a text that are embedded, as for the sets of LLaVA in MIMIC-IT
 _BATCH_TOKENS = 32_000  # estimated; OpenAI accepts requests of up to 300,000

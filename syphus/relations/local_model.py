@@ -16,8 +16,9 @@ from syphus.errors import ConfigError
 from syphus.ledger.records import Entry, NewAnswer, Records
 from syphus.ledger.sessions import Settings, begin_session, end_session
 from syphus.ledger.store import Store
+from syphus.model_names import LOCAL
 from syphus.text import one_line
-from syphus.types import LOCAL, Completion, Outcome, State, Usage
+from syphus.types import Completion, Outcome, State, Usage
 from syphus.version import __version__
 
 if TYPE_CHECKING:

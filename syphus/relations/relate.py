@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from syphus.declarations import Relation
 from syphus.errors import ConfigError, InputError, SyphusError
 from syphus.formats.related_pairs import is_nearest_current, nearest_fingerprint
 from syphus.io.records import read_beginning, read_json, read_json_items, type_name
@@ -27,7 +28,6 @@ from syphus.relations.vector_files import read_vectors
 from syphus.runs.outputs import invalidate_exports
 from syphus.runs.prepare import PreparedRun
 from syphus.text import one_line, pluralize
-from syphus.types import Relation
 
 _NO_IMAGES = "nearest by image needs a vector for each image: --image-embeddings FILE (.parquet, .npz or .npy)."
 

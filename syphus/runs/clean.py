@@ -18,10 +18,11 @@ from syphus.ledger.store import Store, open_for_reading, open_for_writing
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import PluginFaultError, Stage
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
+from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.generate import GenerateStage, GenerationContext, parser_digest
 from syphus.runs.outputs import invalidate_exports, invalidate_pairs, write_exports
 from syphus.runs.run_settings import stored_prices
-from syphus.types import Message, Outcome, PromptTemplate
+from syphus.types import Message, Outcome
 
 PARSER_META = f"{GenerateStage.name} parser"  #: meta: a digest of the code that judged the answers
 

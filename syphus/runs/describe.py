@@ -18,11 +18,12 @@ from syphus.config.options import Options
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError, RunError, UnsatisfactoryError
-from syphus.formats.mimicit.descriptions import add_description, write_description
+from syphus.formats.mimicit.data_yaml import add_description, write_description
 from syphus.ledger.inputs import accept_input, register
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.results import AnsweredQuery, accepted, answered_queries
 from syphus.ledger.store import Store, open_for_reading
+from syphus.model_names import is_simulated
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import Judgement
 from syphus.runs.generate import GenerateStage
@@ -30,7 +31,7 @@ from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import short_path
-from syphus.types import BYTES_PER_TOKEN, Completion, Message, Outcome, Pair, Query, Request, State, is_simulated
+from syphus.types import BYTES_PER_TOKEN, Completion, Message, Outcome, Pair, Query, Request, State
 
 KEYS = ("Short", "Long")
 MAX_WORDS = {"Short": 100, "Long": 500}

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from syphus.config.pricing import Price, price_date
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.formats.report import Report
+from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.prepare import PreparedRun
 from syphus.text import format_dollars, pluralize
-from syphus.types import BYTES_PER_TOKEN, PromptTemplate, State, Usage
+from syphus.types import BYTES_PER_TOKEN, State, Usage
 
 TYPICAL_ANSWER_TOKENS = 250.0  #: if no in-context example shows how long an answer is
 CACHED_FROM, CACHED_STEP = 1024, 128  #: tokens: OpenAI's prompt cache takes prefixes of 1,024 or more, in steps of 128

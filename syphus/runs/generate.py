@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, clean
 from syphus.answers.cleaning.rules import distinctive_texts
 from syphus.answers.judging_digest import ACCEPTANCE_FILES, code_digest
+from syphus.answers.parsing.pairs import Parsed
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
@@ -20,25 +21,14 @@ from syphus.formats.run_files import pair_lines
 from syphus.images.prompt.attachments import ImageAttachments
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
+from syphus.model_names import is_simulated
 from syphus.pipeline.stage import Judgement, PluginFaultError, image_failure
 from syphus.plugins.contract import AbstractDataset, plugin_code
 from syphus.plugins.hook_results import checked, checked_numbers, checked_text, checked_texts
-from syphus.plugins.prompts import render_messages
+from syphus.plugins.prompts import PromptTemplate, render_messages
 from syphus.plugins.sandbox import time_limit
 from syphus.runs.prepare import PreparedRun
-from syphus.types import (
-    Completion,
-    Message,
-    Outcome,
-    Pair,
-    Parsed,
-    PromptImage,
-    PromptTemplate,
-    Query,
-    Request,
-    State,
-    is_simulated,
-)
+from syphus.types import Completion, Message, Outcome, Pair, PromptImage, Query, Request, State
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -23,8 +23,9 @@ from syphus.ledger.records import highest_seq
 from syphus.ledger.results import QueryResult, accepted, accepted_since, rejected
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
+from syphus.model_names import is_simulated
 from syphus.text import short_path
-from syphus.types import State, is_simulated
+from syphus.types import State
 
 _PAIRS = "pairs_file"  # meta: "<newest outcome in it> <its size>"; seq -1 if it must be rewritten
 _EXPORTED = "exported"  # meta: the newest outcome in the exports, and the size of each file

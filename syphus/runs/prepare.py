@@ -11,14 +11,15 @@ from syphus.config.options import Options
 from syphus.config.pricing import Price, load_prices
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig, load_config, read_setting, validate_config
+from syphus.declarations import Frame, Relation, Still, Video
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
 from syphus.images.prompt.attachments import IMAGES_FOLDER, ImageAttachments, inspect_example_images
 from syphus.plugins.contract import AbstractDataset, apply_short_name, load_prompt_template, shipped_folder
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.plugins.image_sources import image_sources
+from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.run_settings import run_settings
-from syphus.types import Frame, PromptTemplate, Relation, Still, Video
 
 _SIMULATED_MODEL = "chat"
 _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")

@@ -11,8 +11,7 @@ from syphus.config.settings import Config, PricePerMillion
 from syphus.errors import RunError
 from syphus.ledger.sessions import get_meta, is_simulated_run, set_meta
 from syphus.ledger.store import Store
-from syphus.plugins.prompts import prompt_digest, turns_as_json
-from syphus.types import PromptTemplate
+from syphus.plugins.prompts import PromptTemplate, prompt_digest, turns_as_json
 
 _NOT_COMPARED = ("dataset", "prompt_text")
 _IMAGE_SETTINGS = ("image_size", "image_detail", "max_images")

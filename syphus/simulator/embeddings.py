@@ -15,8 +15,8 @@ from functools import lru_cache
 from hashlib import shake_128
 from typing import NamedTuple
 
+from syphus.model_names import SIMULATED
 from syphus.simulator.chat_request import Body, ChatRequest, bad_request, parse_body
-from syphus.types import SIMULATED
 
 ROUTE = "/embeddings"
 DIMENSION = 64  #: the default

@@ -25,9 +25,9 @@ from syphus.io.durable import replace_file
 from syphus.io.parquet import require_pyarrow, write_rows
 from syphus.io.records import read_json_items
 from syphus.ledger.store import FILE, Store
+from syphus.model_names import is_simulated
 from syphus.text import short_path
 from syphus.translation.results import ExportedPairs, TranslatedPair, read_translated_pairs
-from syphus.types import is_simulated
 
 ENGLISH = "en"
 COLUMNS = ("id", "language", "instruction", "answer", "image_ids", "rel_ins_ids", "model", "simulated")

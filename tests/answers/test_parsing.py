@@ -15,9 +15,9 @@ from harness import HERE
 
 from syphus.answers.parsing import pairs as parser
 from syphus.answers.parsing.json_answers import find_json, read_documents
-from syphus.answers.parsing.pairs import parse_pairs, render_pairs
+from syphus.answers.parsing.pairs import Parsed, parse_pairs, render_pairs
 from syphus.answers.parsing.sections import find_headers, header_pattern, split_sections
-from syphus.types import Pair, Parsed
+from syphus.types import Pair
 
 ANSWERS = HERE / "data" / "answers"
 

@@ -23,10 +23,10 @@ from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError, StorageError
 from syphus.plugins.discovery import find_plugin
-from syphus.plugins.prompts import read_prompt, to_prompt_template
+from syphus.plugins.prompts import PromptTemplate, read_prompt, to_prompt_template
 from syphus.runs.generate import GenerationContext
 from syphus.runs.reader import read_status
-from syphus.types import Message, Pair, PromptTemplate, Query, State
+from syphus.types import Message, Pair, Query, State
 
 GOOD = "in_context:\n- role: user\n  content: the old sailor is painting a boat\n- role: assistant\n  content:\n"
 GOOD += "  - question: What is the old sailor doing?\n    answer: The old sailor is painting a boat.\n"

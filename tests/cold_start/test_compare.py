@@ -14,7 +14,7 @@ from harness import Listener, run_rows, server
 from syphus.cli.summary import comparison_table
 from syphus.cold_start.compare import ComparisonResult, as_json, compare
 from syphus.errors import BudgetError, ConfigError, RunError
-from syphus.formats.mimicit.descriptions import add_description, read_description
+from syphus.formats.mimicit.data_yaml import add_description, read_description
 from syphus.formats.mimicit.mix import mix
 from syphus.runs.describe import DescriptionResult, describe
 from syphus.simulator import SimulatedServer

@@ -18,8 +18,8 @@ import yaml
 from harness import HERE, run_rows, server
 from huggingface_hub import DatasetCard
 
+from syphus.declarations import Train
 from syphus.errors import ConfigError, RunError, StorageError
-from syphus.formats.conversations import conversations
 from syphus.formats.llava import write_llava
 from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.mimicit.writer import write_dataset
@@ -27,10 +27,9 @@ from syphus.formats.parquet import write_parquet
 from syphus.formats.registry import FORMATS
 from syphus.formats.source import ExportSource
 from syphus.formats.train import RuleTrainFile
-from syphus.ledger.results import QueryResult
+from syphus.ledger.results import QueryResult, conversations
 from syphus.ledger.serialization import StoredPair
 from syphus.runs.export import export_run
-from syphus.types import Train
 
 PLUGINS = (HERE / "plugins",)
 ROWS = 7

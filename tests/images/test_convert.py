@@ -28,6 +28,7 @@ from media import every, number_of, numbered, skipped, write_still, write_video
 from PIL import Image
 from processes import MAIN, environment, finish, syphus
 
+from syphus.declarations import Video
 from syphus.errors import ConfigError, InputError, PluginError, RunError, StorageError
 from syphus.images.conversion_units import ConversionUnit, SourceSummary, summarize_units
 from syphus.images.convert import ConversionProgress, ConversionProgressFormatter, ConversionResult, settings_digest
@@ -35,7 +36,6 @@ from syphus.images.convert import convert as convert_as
 from syphus.images.convert_options import ConvertOptions
 from syphus.images.store import open_store
 from syphus.progress import make_observer
-from syphus.types import Video
 
 hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
 

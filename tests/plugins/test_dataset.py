@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 import pytest
 
+from syphus.answers.parsing.pairs import Parsed
 from syphus.errors import InputError, PluginError, PromptError, UsageError
 from syphus.io.records import read_json, read_jsonl
 from syphus.plugins.contract import AbstractDataset, load_prompt_template, plugin_code, queries
-from syphus.types import Pair, Parsed, Query
+from syphus.types import Pair, Query
 
 Rows = Iterable[Mapping[str, object]]
 SAID = "Toy.test_dataset"

@@ -8,8 +8,15 @@ import pytest
 
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.errors import PromptError
-from syphus.plugins.prompts import find_prompt, prompt_digest, read_prompt, render_messages, to_prompt_template
-from syphus.types import Message, Pair, PromptTemplate
+from syphus.plugins.prompts import (
+    PromptTemplate,
+    find_prompt,
+    prompt_digest,
+    read_prompt,
+    render_messages,
+    to_prompt_template,
+)
+from syphus.types import Message, Pair
 
 USER = {"role": "user", "content": "a car is gone"}
 ANSWER = {"role": "assistant", "content": "Question: What?\nAnswer: A car."}

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from syphus.cli.app import app
 from syphus.config.options import Options
+from syphus.declarations import Relation, Train
 from syphus.errors import ConfigError, InputError, PluginError, RunError, SyphusError
 from syphus.formats.related_pairs import apply_relation
 from syphus.formats.train import RuleTrainFile
@@ -35,7 +36,6 @@ from syphus.relations.neighbours import (
 from syphus.relations.vector_files import read_vectors
 from syphus.runs.clean import clean_run
 from syphus.runs.export import export_run
-from syphus.types import Relation, Train
 
 PLUGINS = (HERE / "plugins",)
 

@@ -36,15 +36,25 @@ keys in the JSON", "the same JSON twice".
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from syphus.answers.parsing.answer_text import character_problems, extract_answer, is_empty, strip, unique
 from syphus.answers.parsing.json_answers import decoding_problems, find_json, is_fence_or_nothing, read_documents
 from syphus.answers.parsing.sections import Header, Section, find_headers, header_pattern, split_sections
-from syphus.types import Pair, Parsed
+from syphus.types import Pair
 
 _HEADERS = header_pattern("question|answer|[qab]")
 QUESTION_KEYS = frozenset({"question", "instruction", "q"})  #: of a pair in JSON, in any case
 ANSWER_KEYS = frozenset({"answer", "response", "output", "a"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a parser found in one answer. Any problem makes the whole answer invalid: nothing is dropped silently."""
+
+    pairs: tuple[Pair, ...] = ()
+    problems: tuple[str, ...] = ()  #: such as "question without an answer"
+    notes: tuple[str, ...] = ()  #: harmless, such as "text before the first question"
 
 
 def parse_pairs(text: str) -> Parsed:

@@ -9,6 +9,8 @@
 
 Source: `docs/mimicit_format.md` of Otter, and its loader (`pipeline/mimicit_utils/data.py`), which is stricter: a path
 that does not exist, an unknown group or an empty one stops it.
+
+The pairs of a run may have a task description beside them, in a file of its own. It becomes a setting of the data yaml.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
 import yaml
 
 from syphus.errors import ConfigError
@@ -28,9 +31,11 @@ from syphus.io.yaml_files import read_yaml
 TEXT_ONLY = "TEXT_ONLY"
 GROUPS = ("IMAGE_TEXT", TEXT_ONLY, "VIDEO_TEXT", "IMAGE_TEXT_IN_CONTEXT")
 ENDINGS = (".yaml", ".yml")
+DESCRIPTION_FILE = "task_description.json"  #: beside the pairs: {"short": ..., "long": ..., "simulated": ...}
 
 _FILES = ("mimicit_path", "train_config_path")
-_KEYS = (*_FILES, "images_path", "num_samples", "task_description")
+_DESCRIPTION = "task_description"
+_KEYS = (*_FILES, "images_path", "num_samples", _DESCRIPTION)
 
 
 class MixturePart(NamedTuple):
@@ -103,6 +108,52 @@ def group_for_images(max_images: int) -> str:
     return {0: TEXT_ONLY, 1: "IMAGE_TEXT"}.get(max_images, "VIDEO_TEXT")
 
 
+def write_description(folder: Path, short: str, long: str, simulated: bool) -> Path:
+    """Write the file of a run; return its path. `simulated` says that no model wrote the texts.
+
+    Raises `StorageError` if the disk fails.
+    """
+    path = folder / DESCRIPTION_FILE
+    description = {"short": short, "long": long, "simulated": simulated}
+    with replace_file(path) as file:
+        file.write(orjson.dumps(description, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return path
+
+
+def read_description(instructions: Path) -> list[str]:
+    """Read the description beside an instruction file, as the data yaml has it: texts from which the loader draws one.
+
+    Returns [] if there is none. Raises `ConfigError` if the file is malformed.
+    """
+    path = instructions.parent / DESCRIPTION_FILE
+    if not path.is_file():
+        return []
+    try:
+        description = orjson.loads(path.read_bytes())
+        return [str(description["short"]), str(description["long"])]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise ConfigError(f'{path}: expected an object with "short" and "long"') from error
+
+
+def add_description(path: Path, folder: Path) -> int:
+    """Set the description of the run in `folder` in a data yaml, for each dataset with pairs of that run.
+
+    Returns the number of these datasets. Rewrites the file, so comments are lost. Raises `ConfigError` if the file is
+    not a data yaml, or lists no pairs of that run.
+    """
+    groups = read_yaml(path)
+    if not isinstance(groups, dict):
+        raise ConfigError(f"{path}: expected groups at the top level")
+    datasets = [each for body in groups.values() if isinstance(body, dict) for each in body.values()]
+    matching = [each for each in datasets if isinstance(each, dict) and _is_in(each.get("mimicit_path"), folder)]
+    if not matching:
+        raise ConfigError(f"{path} lists no pairs of {folder}: no mimicit_path is in that folder.")
+    for each in matching:
+        each[_DESCRIPTION] = read_description(folder / DESCRIPTION_FILE)
+    write_groups(path, groups)
+    return len(matching)
+
+
 def _faults(group: str, settings: object) -> Iterator[tuple[str, str]]:
     """Yield what would stop the loader, as (kind, detail)."""
     if not isinstance(settings, dict):
@@ -123,7 +174,7 @@ def _faults(group: str, settings: object) -> Iterator[tuple[str, str]]:
     samples = settings.get("num_samples", -1)
     if type(samples) is not int or samples < -1:
         yield "num_samples is not a number of samples", repr(samples)
-    description = settings.get("task_description", [])
+    description = settings.get(_DESCRIPTION, [])
     if not isinstance(description, list) or not all(isinstance(each, str) for each in description):
         yield "task_description is not a list of texts", "the loader takes one element of it"
 
@@ -145,3 +196,7 @@ def _exists(path: object) -> bool:
 
 def _is_file(path: object) -> bool:
     return isinstance(path, str) and os.path.isfile(path)  # noqa: PTH113 - as above
+
+
+def _is_in(instructions: object, folder: Path) -> bool:
+    return isinstance(instructions, str) and Path(instructions).resolve().parent == folder.resolve()

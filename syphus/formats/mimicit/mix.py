@@ -18,10 +18,10 @@ from syphus.formats.mimicit.data_yaml import (
     TEXT_ONLY,
     MixturePart,
     group_for_images,
+    read_description,
     read_groups,
     write_groups,
 )
-from syphus.formats.mimicit.descriptions import read_description
 from syphus.formats.mimicit.discovery import file_language, find_groups
 from syphus.formats.mimicit.verify import OnFinding, VerifySummary, text_list, verify
 from syphus.io.records import read_nested_items

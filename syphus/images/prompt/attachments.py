@@ -20,8 +20,9 @@ from typing import NamedTuple
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, ImageError, PromptError
 from syphus.images.prompt.lookup import ImageLister, ImageLookup, digest_of
+from syphus.plugins.prompts import PromptTemplate
 from syphus.text import install_hint
-from syphus.types import Message, PromptImage, PromptTemplate, Query
+from syphus.types import Message, PromptImage, Query
 
 IMAGES_FOLDER = "images"  #: in a run's folder: the images that its plugin has handed over
 MAX_REQUEST_BYTES = 50_000_000  #: OpenAI's limit for one request

@@ -14,10 +14,11 @@ from pathlib import Path
 from threading import Lock, get_ident
 from typing import TypeAlias
 
+from syphus.declarations import Frame, Still, Video
 from syphus.errors import ImageError, UsageError
 from syphus.images.store import ImageStore, open_store
 from syphus.io.durable import storage_faults, temporary_database
-from syphus.types import Frame, PromptImage, Still, Video
+from syphus.types import PromptImage
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")  #: of image files, also in upper case
 _CACHE = 32_000  # KiB
