@@ -15,7 +15,6 @@ from syphus.runs.prepare import PreparedRun
 from syphus.text import format_dollars, pluralize
 from syphus.types import BYTES_PER_TOKEN, Usage
 
-STAGE_PREFIX = "cold start"  #: begins the names of its stages in the ledger
 MIN_DISTINCT_QUERIES = 2 * MIN_QUERIES  #: distinct ones, for a sample and a held-out part
 _ANSWERS_PER_COPY = 40  #: one copied example among this many answers is chance
 

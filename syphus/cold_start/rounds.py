@@ -14,11 +14,12 @@ from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.candidates import CandidatePool, SearchContext
 from syphus.cold_start.evaluation import AblationResult, Proof, find_harmful, prove
 from syphus.cold_start.example_selection import sample_random, sample_spread
-from syphus.cold_start.plan import STAGE_PREFIX, SearchRound
+from syphus.cold_start.plan import SearchRound
 from syphus.cold_start.prompt_file import make_template
 from syphus.cold_start.review import Reviews
 from syphus.cold_start.rubric import RubricVerdict
 from syphus.ledger.results import askable_queries, queries_by_id
+from syphus.ledger.summary import COLD_START
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.generate import GenerateStage
 from syphus.text import pluralize
@@ -44,7 +45,7 @@ class Prover:
         self._context = context
         self._plan = context.plan
         self._held_out = held_out
-        self._stage = context.trials.stage(STAGE_PREFIX, context.plain)
+        self._stage = context.trials.stage(COLD_START, context.plain)
 
     def template(self, chosen: Sequence[Scored]) -> PromptTemplate:
         """Return the prompt with these examples."""
@@ -52,8 +53,8 @@ class Prover:
 
     def prove(self, number: int, chosen: Sequence[Scored]) -> ProofResult:
         """Ask with the set and without examples; what was asked without examples is shared by all rounds."""
-        without = self._score_answers(f"{STAGE_PREFIX} without", self._context.plain, number)
-        with_set = self._score_answers(f"{STAGE_PREFIX} {number} with", self.template(chosen), number)
+        without = self._score_answers(f"{COLD_START} without", self._context.plain, number)
+        with_set = self._score_answers(f"{COLD_START} {number} with", self.template(chosen), number)
         proof = prove(with_set, without, self._plan.seed, self._plan.effective_thresholds)
         return ProofResult(proof, with_set, without)
 
@@ -64,7 +65,7 @@ class Prover:
         answers = {}
         for position, each in enumerate(chosen, 1):
             template = self.template([other for other in chosen if other is not each])
-            name = f"{STAGE_PREFIX} {number} without example {position}"
+            name = f"{COLD_START} {number} without example {position}"
             answers[each.candidate.key] = self._score_answers(name, template, number)
         return find_harmful(with_set, answers, self._plan.seed)
 
@@ -132,12 +133,12 @@ class SearchLoop:
     def _propose(self, number: int, pool: CandidatePool, held_out: Sequence[Query]) -> None:
         asked_with = self.best.template if self.best else self._plain
         sample = self._draw_sample(number, pool, held_out)
-        name = f"{STAGE_PREFIX} {number} propose"
+        name = f"{COLD_START} {number} propose"
         trials = self._trials.run(name, asked_with, sample, self._plan.answers, number, pool.queries)
         candidates = [each.candidate for each in trials]
         if self._plan.judge:
             usable = [each.candidate for each in self._scorer.score(candidates, asked_with) if not each.barred]
-            self._verdicts |= self._trials.judge(f"{STAGE_PREFIX} {number} judge", usable)
+            self._verdicts |= self._trials.judge(f"{COLD_START} {number} judge", usable)
         pool.add(candidates, asked_with, self._verdicts if self._plan.judge else None)
         self.rounds.append(SearchRound(number, asked_with, pool.scored, fates=pool.fates([])))
         self._on_change()
@@ -173,7 +174,7 @@ class SearchLoop:
 
     def _draw_held_out(self, pinned: Sequence[Candidate]) -> list[Query]:
         """Draw the queries that prove the set; none of them is a pinned example."""
-        shown, stage = {each.user_turn for each in pinned}, self._trials.stage(STAGE_PREFIX, self._plain)
+        shown, stage = {each.user_turn for each in pinned}, self._trials.stage(COLD_START, self._plain)
         rows, count = askable_queries(self._store, GenerateStage.name), self._plan.held_out
         drawn = self._queries(sample_random(rows, count + len(shown), f"{self._plan.seed} held out"))
         return [query for query in drawn if stage.user_turn(query) not in shown][:count]

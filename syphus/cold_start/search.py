@@ -12,7 +12,7 @@ from syphus.cold_start import page, results_json
 from syphus.cold_start.advice import find_shortcomings, suggest_fixes
 from syphus.cold_start.candidates import Scorer, SearchContext
 from syphus.cold_start.example_selection import tokens
-from syphus.cold_start.plan import STAGE_PREFIX, SearchPlan, SearchResult, search_forecast
+from syphus.cold_start.plan import SearchPlan, SearchResult, search_forecast
 from syphus.cold_start.prompt_file import candidate_by_hand, read_pinned, refuse_edited, save_prompt, search_key
 from syphus.cold_start.review import Reviewer, Reviews
 from syphus.cold_start.rounds import SearchLoop
@@ -21,7 +21,7 @@ from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
 from syphus.formats.report import Report
 from syphus.ledger.results import askable_queries, count_distinct_texts
 from syphus.ledger.store import Store
-from syphus.ledger.summary import average_size
+from syphus.ledger.summary import COLD_START, average_size
 from syphus.pipeline.observer import Observer
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.generate import GenerateStage
@@ -66,7 +66,7 @@ class ColdStart:
         Raises `UsageError` if nothing could be sent, and `StorageError` if the disk failed.
         """
         refuse_edited(self._store)
-        stage = self._trials.stage(STAGE_PREFIX, self._prepared.template)
+        stage = self._trials.stage(COLD_START, self._prepared.template)
         pinned = read_pinned(self._plan.pinned, stage) if self._plan.pinned else []
         attachments = self._trials.runner.attachments
         sync_input(self._store, GenerateStage.name, self._prepared, self._observer.reading, attachments)
@@ -102,7 +102,7 @@ class ColdStart:
     def _finish(self, stopped_by: SyphusError | None) -> ColdStartResult:
         if disk_failed := isinstance(stopped_by, StorageError):
             self._store.check_files()  # a ledger that is gone has no result
-        loop, report = self._loop, self._trials.runner.report(STAGE_PREFIX)
+        loop, report = self._loop, self._trials.runner.report(COLD_START)
         found = SearchResult(tuple(loop.rounds), loop.best)
         if not found.satisfactory:
             advice = tuple(suggest_fixes(loop.rounds, loop.best)) if stopped_by is None else ()
@@ -127,5 +127,5 @@ class ColdStart:
         """Update the page while the search is under way."""
         found = SearchResult(tuple(self._loop.rounds), self._loop.best)
         progress = f"Round {len(found.rounds)} of at most {self._plan.rounds} is under way."
-        report, path = self._trials.runner.report(STAGE_PREFIX), self._store.folder / page.PAGE_FILE
+        report, path = self._trials.runner.report(COLD_START), self._store.folder / page.PAGE_FILE
         page.write_page(path, self._title, found, report, self._scorer.heuristics, progress)

@@ -22,10 +22,10 @@ name a command to run.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
+from urllib.parse import quote, urlsplit
 
 import orjson
 from pydantic import (
@@ -44,6 +44,10 @@ from pydantic import (
 from syphus.config.environment import OFFICIAL, EnvironmentEndpoint, endpoint_from_environment
 from syphus.errors import ConfigError, NoEndpointError
 from syphus.io.yaml_files import read_yaml
+
+if TYPE_CHECKING:  # the SDK takes a while to import
+    import httpx2
+    import openai
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _AZURE_VERSION = "2024-10-21"  # the newest generally available version for chat completions
@@ -101,7 +105,7 @@ class _Checked(BaseModel):
 class EndpointConfig(_Checked):
     """One server: its address, credentials and limits."""
 
-    kind: Literal["openai", "azure"] = "openai"
+    kind: str = "openai"  #: one of `ENDPOINT_KINDS`
     base_url: Plain = OFFICIAL
     deployment: Plain = ""
     api_version: Plain = _AZURE_VERSION
@@ -113,6 +117,13 @@ class EndpointConfig(_Checked):
     requests_per_minute: float | None = Field(default=None, gt=0)
     tokens_per_minute: float | None = Field(default=None, gt=0)
     verify_tls: bool = True
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _known_kind(cls, kind: object) -> object:
+        if not isinstance(kind, str) or kind not in ENDPOINT_KINDS:
+            raise ValueError(f"should be {' or '.join(map(repr, ENDPOINT_KINDS))}")
+        return kind
 
     @field_validator("base_url")
     @classmethod
@@ -133,17 +144,16 @@ class EndpointConfig(_Checked):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        path = urlsplit(self.base_url).path.rstrip("/")
-        credentials = [each for each in (self.api_key, self.token, self.token_command) if each]
-        if len(credentials) > 1:
+        if len([each for each in (self.api_key, self.token, self.token_command) if each]) > 1:
             raise ValueError("has several of api_key, token and token_command; use one of them")
-        if not credentials and (self.kind == "azure" or self.base_url == OFFICIAL):
-            raise ValueError("needs an api_key, a token or a token_command")
-        if self.kind == "azure" and not self.deployment:
-            raise ValueError("needs a deployment, because its kind is azure")
-        if self.kind == "azure" and ("/openai/deployments" in path or path.endswith("/openai/v1")):
-            raise ValueError("needs the base_url of the resource alone: https://my-resource.openai.azure.com")
+        if problem := ENDPOINT_KINDS[self.kind].problem(self):
+            raise ValueError(problem)
         return self
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether requests are signed with a key or a token."""
+        return bool(self.api_key or self.token or self.token_command)
 
     @property
     def host(self) -> str:
@@ -155,6 +165,79 @@ class EndpointConfig(_Checked):
     def secrets(self) -> list[str]:
         """The key or token, so that it can be redacted."""
         return [secret.get_secret_value() for secret in (self.api_key, self.token) if secret is not None]
+
+
+class Credentials(NamedTuple):
+    """What requests to an endpoint are signed with. At most one is set."""
+
+    key: str | None
+    token: str | None
+    token_source: Callable[[], Awaitable[str]] | None  #: returns a token that is valid now
+
+
+class EndpointKind(NamedTuple):
+    """A kind of servers. To add one, write its two functions and a row of `ENDPOINT_KINDS`.
+
+    `problem` returns what the settings of such an endpoint lack, or "". `client` returns the SDK's client, which
+    addresses and signs requests; it imports the SDK, since that takes a while. `deployments` says that each model
+    has a deployment of its own.
+    """
+
+    problem: Callable[[EndpointConfig], str]
+    client: Callable[[EndpointConfig, Credentials, httpx2.AsyncClient], openai.AsyncOpenAI]
+    deployments: bool = False
+
+
+_NO_CREDENTIALS = "needs an api_key, a token or a token_command"
+_NO_KEY = "none"  # for local servers without a key; without any, the SDK would take one from the environment
+
+
+def _openai_problem(config: EndpointConfig) -> str:
+    return _NO_CREDENTIALS if config.base_url == OFFICIAL and not config.has_credentials else ""
+
+
+def _openai_client(
+    config: EndpointConfig, credentials: Credentials, http_client: httpx2.AsyncClient
+) -> openai.AsyncOpenAI:
+    from openai import AsyncOpenAI
+
+    key = credentials.key or credentials.token or credentials.token_source or _NO_KEY
+    return AsyncOpenAI(base_url=config.base_url, api_key=key, max_retries=0, http_client=http_client)
+
+
+def _azure_problem(config: EndpointConfig) -> str:
+    path = urlsplit(config.base_url).path.rstrip("/")
+    if not config.has_credentials:
+        return _NO_CREDENTIALS
+    if not config.deployment:
+        return "needs a deployment, because its kind is azure"
+    if "/openai/deployments" in path or path.endswith("/openai/v1"):
+        return "needs the base_url of the resource alone: https://my-resource.openai.azure.com"
+    return ""
+
+
+def _azure_client(
+    config: EndpointConfig, credentials: Credentials, http_client: httpx2.AsyncClient
+) -> openai.AsyncOpenAI:
+    from openai import AsyncAzureOpenAI
+
+    return AsyncAzureOpenAI(
+        azure_endpoint=config.base_url,
+        azure_deployment=quote(config.deployment, safe=""),
+        api_version=config.api_version,
+        api_key=credentials.key,
+        azure_ad_token=credentials.token,
+        azure_ad_token_provider=credentials.token_source,
+        max_retries=0,
+        http_client=http_client,
+    )
+
+
+#: By the name that a config has as `kind`.
+ENDPOINT_KINDS: dict[str, EndpointKind] = {
+    "openai": EndpointKind(_openai_problem, _openai_client),
+    "azure": EndpointKind(_azure_problem, _azure_client, deployments=True),
+}
 
 
 class EmbeddingsConfig(_Checked):

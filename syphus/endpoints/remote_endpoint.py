@@ -15,7 +15,6 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
-from urllib.parse import quote
 
 import httpx2
 import openai
@@ -24,7 +23,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import EndpointConfig
+from syphus.config.settings import ENDPOINT_KINDS, Credentials, EndpointConfig
 from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.entra_tokens import TokenSource, token_source
 from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
@@ -64,7 +63,6 @@ def translate_sdk_error(error: Exception, host: str, redactor: SecretRedactor) -
     return ConfigError(f"A request to {host} can't be prepared: {reason}")
 
 
-_NO_KEY = "none"  # for local servers without a key; without any, the SDK would take one from the environment
 _TRANSPORT_HEADERS = {"content-length", "host", "connection", "transfer-encoding", "accept-encoding"}  # set there
 
 
@@ -168,23 +166,8 @@ def _sdk_client(
     config: EndpointConfig, client: httpx2.AsyncClient, tokens: TokenSource | None, redactor: SecretRedactor
 ) -> openai.AsyncOpenAI:
     """Return the official client for this endpoint. It takes nothing from the environment, only from `config`."""
-    key, token = _secret_value(config.api_key, redactor), _secret_value(config.token, redactor)
-    sdk: openai.AsyncOpenAI
-    if config.kind == "azure":
-        sdk = openai.AsyncAzureOpenAI(
-            azure_endpoint=config.base_url,
-            azure_deployment=quote(config.deployment, safe=""),
-            api_version=config.api_version,
-            api_key=key,
-            azure_ad_token=token,
-            azure_ad_token_provider=tokens,
-            max_retries=0,
-            http_client=client,
-        )
-    else:
-        sdk = openai.AsyncOpenAI(
-            base_url=config.base_url, api_key=key or token or tokens or _NO_KEY, max_retries=0, http_client=client
-        )
+    credentials = Credentials(_secret_value(config.api_key, redactor), _secret_value(config.token, redactor), tokens)
+    sdk = ENDPOINT_KINDS[config.kind].client(config, credentials, client)
     sdk.organization, sdk.project = config.organization or None, config.project or None
     return sdk
 

@@ -22,8 +22,6 @@ from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, 
 from syphus.model_names import is_simulated
 from syphus.types import Pair, State
 
-_COLD_START = "cold start"  # the prefix of its stages; the examples they find are in every request of the main job
-
 
 class Report(NamedTuple):
     """The counts and costs of a run. `cost` is in dollars, None if a price is unknown; it is never guessed."""
@@ -47,7 +45,8 @@ class Report(NamedTuple):
     @property
     def simulated(self) -> bool:
         """Whether the simulated endpoint made up any answer of this stage, or of the cold start before it."""
-        uses = (use for use in self.spending.models if use.stage == self.stage or use.stage.startswith(_COLD_START))
+        # the examples that a cold start finds are in every request of the main job
+        uses = (use for use in self.spending.models if use.stage == self.stage or use.is_of_cold_start)
         return any(is_simulated(use.model) for use in uses)
 
     @property

@@ -10,6 +10,8 @@ from syphus.ledger.serialization import load_images
 from syphus.ledger.store import Store
 from syphus.types import PromptImage, State, Usage
 
+COLD_START = "cold start"  #: the first stage of a cold start; the names of its other stages continue this one
+
 
 class ModelUse(NamedTuple):
     """Answers and tokens of one model in one stage."""
@@ -19,6 +21,11 @@ class ModelUse(NamedTuple):
     configured_model: str  #: its name in the settings
     answers: int
     usage: Usage
+
+    @property
+    def is_of_cold_start(self) -> bool:
+        """Whether the stage is part of a cold start."""
+        return self.stage.split()[:2] == COLD_START.split()
 
 
 class Counts(NamedTuple):

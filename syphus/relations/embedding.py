@@ -14,7 +14,7 @@ import orjson
 
 from syphus.config.environment import OFFICIAL
 from syphus.config.pricing import price_date
-from syphus.config.settings import Config, EmbeddingsConfig, EndpointConfig
+from syphus.config.settings import ENDPOINT_KINDS, Config, EmbeddingsConfig, EndpointConfig
 from syphus.endpoints.embeddings_reply import unpack_vectors
 from syphus.endpoints.request import KEY_BYTES
 from syphus.endpoints.routes import embeddings_route
@@ -204,7 +204,7 @@ def _config(prepared: PreparedRun, embeddings_config: EmbeddingsConfig, model: s
 
 def _with_deployment(endpoint: EndpointConfig, model: str) -> EndpointConfig:
     """Return an endpoint of the answers for embeddings: on Azure, these need another deployment."""
-    return endpoint.model_copy(update={"deployment": model}) if endpoint.kind == "azure" else endpoint
+    return endpoint.model_copy(update={"deployment": model}) if ENDPOINT_KINDS[endpoint.kind].deployments else endpoint
 
 
 def _forecast_lines(source: EmbeddingSource, missing: list[str], known: int) -> list[str]:
