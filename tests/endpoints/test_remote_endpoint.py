@@ -59,39 +59,40 @@ def headers(seen: Seen, *but: str) -> list[tuple[str, str]]:
 # Addressed and signed
 
 
-@pytest.mark.parametrize(
-    ("path", "settings", "target", "expected"),
-    [
-        ("/v1", {"api_key": KEY}, "/v1/chat/completions", {"authorization": f"Bearer {KEY}"}),
-        ("/v1/", {"api_key": KEY}, "/v1/chat/completions", {"authorization": f"Bearer {KEY}"}),
-        ("", {"token": KEY}, "/chat/completions", {"authorization": f"Bearer {KEY}"}),
-        ("/a/b%20c/v1", {}, "/a/b%20c/v1/chat/completions", {"authorization": "Bearer none"}),
-        (
-            "/v1",
-            {"api_key": KEY, "organization": "org-1", "project": "proj_1"},
-            "/v1/chat/completions",
-            {"openai-organization": "org-1", "openai-project": "proj_1"},
-        ),
-        (
-            "",
-            {**AZURE, "api_key": KEY},
-            "/openai/deployments/mini/chat/completions?api-version=2024-10-21",
-            {"api-key": KEY, "authorization": ""},
-        ),
-        (
-            "/",
-            {**AZURE, "token": KEY, "api_version": "2023-03-15-preview"},
-            "/openai/deployments/mini/chat/completions?api-version=2023-03-15-preview",
-            {"api-key": "", "authorization": f"Bearer {KEY}"},
-        ),
-        (
-            "/gateway",
-            {**AZURE, "api_key": KEY, "deployment": "gpt 4/ü%2F?#..", "api_version": "a&b=c"},
-            f"/gateway/openai/deployments/{quote('gpt 4/ü%2F?#..', safe='')}/chat/completions?api-version=a%26b%3Dc",
-            {"api-key": KEY},
-        ),
-    ],
-)
+#: The path of an endpoint's address, its settings, and what a request is then addressed to and signed with.
+SIGNED: list[tuple[str, dict[str, object], str, dict[str, str]]] = [
+    ("/v1", {"api_key": KEY}, "/v1/chat/completions", {"authorization": f"Bearer {KEY}"}),
+    ("/v1/", {"api_key": KEY}, "/v1/chat/completions", {"authorization": f"Bearer {KEY}"}),
+    ("", {"token": KEY}, "/chat/completions", {"authorization": f"Bearer {KEY}"}),
+    ("/a/b%20c/v1", {}, "/a/b%20c/v1/chat/completions", {"authorization": "Bearer none"}),
+    (
+        "/v1",
+        {"api_key": KEY, "organization": "org-1", "project": "proj_1"},
+        "/v1/chat/completions",
+        {"openai-organization": "org-1", "openai-project": "proj_1"},
+    ),
+    (
+        "",
+        {**AZURE, "api_key": KEY},
+        "/openai/deployments/mini/chat/completions?api-version=2024-10-21",
+        {"api-key": KEY, "authorization": ""},
+    ),
+    (
+        "/",
+        {**AZURE, "token": KEY, "api_version": "2023-03-15-preview"},
+        "/openai/deployments/mini/chat/completions?api-version=2023-03-15-preview",
+        {"api-key": "", "authorization": f"Bearer {KEY}"},
+    ),
+    (
+        "/gateway",
+        {**AZURE, "api_key": KEY, "deployment": "gpt 4/ü%2F?#..", "api_version": "a&b=c"},
+        f"/gateway/openai/deployments/{quote('gpt 4/ü%2F?#..', safe='')}/chat/completions?api-version=a%26b%3Dc",
+        {"api-key": KEY},
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "settings", "target", "expected"), SIGNED)
 def test_each_provider_is_addressed_and_signed_in_its_own_way(
     path: str, settings: dict[str, object], target: str, expected: dict[str, str]
 ) -> None:

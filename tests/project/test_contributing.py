@@ -30,6 +30,10 @@ RECIPES = {
     ),
     "Add an export format": ("tests/formats/test_formats.py tests/project/test_architecture.py", "questions or map"),
     "Add a heuristic": ("tests/project/test_heuristics_page.py", ""),
+    "Add a kind of endpoint": (
+        "tests/endpoints/test_remote_endpoint.py tests/project/test_architecture.py",
+        "addressed",
+    ),
     "Add a fault of an endpoint": (
         "tests/simulator/test_simulator_faults.py tests/main_job/test_faults.py",
         "teapot or fate",
