@@ -106,7 +106,7 @@ class _Job:
             stopped_by = relate(self._store, STAGE, self._plan, self._observer)
         report = self._report()
         if report.spending.requests == before.spending.requests and not pending:
-            self._observer.say("Nothing to do: no request was made.")
+            self._observer.say("Nothing to do: no request was sent.")
         return self._finish(report, stopped_by)
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class _Job:
         check = sync_input(self._store, STAGE, self._prepared, self._observer.reading, self._runner.attachments)
         if check is not None and is_resumed and (check.new or check.changed or check.removed):
             self._observer.say(
-                f"The input has changed: {check.new:,} new, {check.changed:,} changed, {check.removed:,} gone."
+                f"The input has changed: {check.new:,} new, {check.changed:,} changed, {check.removed:,} removed."
             )
 
     def _rejudge_if_parser_changed(self) -> None:
@@ -148,7 +148,7 @@ class _Job:
         if sessions(self._store, STAGE):
             changed = rejudge_run(self._store, self._stage, self._prepared.plugin, name, self._observer)
             only_names = now.split()[0] == before.split()[0]
-            why = f"The pairs are named {name}" if only_names else "The parser or the plugin has changed"
+            why = f"The pairs are now named {name}" if only_names else "The parser or the plugin has changed"
             outcomes = pluralize(changed, "outcome")
             self._observer.say(f"{why}: all answers were judged again, {outcomes} changed.")
         else:
@@ -161,7 +161,7 @@ class _Job:
             if isinstance(before, int) and now is not None and now <= before:
                 raise ConfigError(
                     f"Truncated answers would be cut off at {now} tokens again. "
-                    f"Add --max-tokens with more than {before}, and --accept-changes."
+                    f"Set --max-tokens to more than {before}, and add --accept-changes."
                 )
         invalidate_exports(self._store)
         count = reopen(self._store, STAGE, self._options.retry)
@@ -188,7 +188,7 @@ class _Job:
             files = write_exports(self._store, STAGE, self._prepared.dataset.short_name, report, not problems)
             if problems and stopped_by is None:
                 count = pluralize(problems, "problem")
-                stopped_by = RunError(f"{count} in {self._options.train}: there is no train file.")
+                stopped_by = RunError(f"{count} in {self._options.train}: no train file was written.")
         first = itertools.islice(accepted(self._store, STAGE), 2)
         return RunResult(report, stopped_by, files, [pair.as_pair() for result in first for pair in result.pairs[:1]])
 

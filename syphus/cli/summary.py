@@ -132,13 +132,13 @@ def status_lines(report: Report, working: bool = False) -> list[str]:
     errors = {cause: count for cause, count in report.spending.causes.items() if cause != ANSWERED}
     if errors:
         by_cause = ", ".join(f"{count:,} {cause}" for cause, count in sorted(errors.items(), key=lambda item: -item[1]))
-        lines.append(f"{report.spending.requests:,} requests, unanswered: {by_cause}")
+        lines.append(f"{report.spending.requests:,} requests; without an answer: {by_cause}")
     if working:
-        return [*lines, "A process is working on it."]
+        return [*lines, "A process is working on this run."]
     if session is not None and session.stopped:
         lines.append(f"The last session ended: {session.stopped}")
     elif session is not None and session.ended is None:
-        lines.append("The last session was killed; the same command resumes the run.")
+        lines.append("The last session was killed. Run the same command again to resume.")
     if states := _states_to_retry(report):
         lines.append(f"To retry them, add --retry {states} to the run's command.")
     lines += [f"Once {what}, add --retry {State.FAILED} to the run's command." for what in _to_fix(report)]
@@ -284,7 +284,7 @@ def conversion_summary(done: ConversionResult, seconds: float) -> list[str]:
     if done.new:
         lines.append(f"{done.new:,} of them new, {done.new / max(seconds, 1e-9):,.0f}/s")
     else:
-        lines.append("Nothing to do: all images were converted before.")
+        lines.append("Nothing to do: all images are already converted.")
     lines.append(f"Files: {', '.join(map(str, done.files))}")
     return lines
 

@@ -20,23 +20,23 @@ _GOOD_SHARE = 0.95
 #: What to change in the system message, by the name of the heuristic with a low score.
 _FIXES = {
     "parses": "show the form of an answer in the system message, line by line, and say: nothing before or after it",
-    "keeps the rules": "say in the system message what must not be said",
-    "number of pairs": "say in the system message how many pairs are wanted, in numbers",
+    "keeps the rules": "say in the system message what an answer must not say",
+    "number of pairs": "state the number of pairs in the system message, in digits",
     "grounding": "say in the system message that everything in an answer must be supported by the annotation",
-    "coverage": "say in the system message that everything in the annotation should come up",
-    "variety": "name in the system message the kinds of questions that are wanted",
+    "coverage": "say in the system message that answers should cover everything in the annotation",
+    "variety": "name the kinds of questions you want in the system message",
     "length": "say in the system message how long an answer should be",
     "whole sentences": "ask for full sentences in the system message",
-    COPIES_NO_EXAMPLE: "take examples that are less alike what is asked (--sample, --strategy diverse)",
+    COPIES_NO_EXAMPLE: "choose examples that differ more from the queries (--sample, --strategy diverse)",
     "copies no other": "say in the system message that each answer is about its own annotation alone",
-    "no leak": "say in the system message: speak as if you saw it, and never of a description or an annotation",
+    "no leak": "tell the model to write as if it saw the image, and never to mention a description or an annotation",
 }
 
 #: What to try, by the state of the answers, if the system message is not at fault.
 _FIXES_BY_STATE = {
     State.TRUNCATED: "leave answers more room (--max-tokens), or ask for fewer and shorter pairs in the system message",
-    State.REFUSED: "say in the system message what the pairs are for, leave out what is refused, or ask another model",
-    State.FAILED: "see why they fail: `status` says it of each",
+    State.REFUSED: "say in the system message what the pairs are for, leave out what is refused, or use another model",
+    State.FAILED: "check why they fail: `status` shows the reasons",
 }
 
 
@@ -76,7 +76,7 @@ def suggest_fixes(rounds: Sequence[SearchRound], best: SearchRound | None) -> li
     if proof is not None and proof.plain_share >= _GOOD_SHARE and proof.valid_share >= _GOOD_SHARE:
         fixes.append(f"answers are good without examples, too ({proof.plain_share:.0%} valid): --cold-start never")
     if proof is not None and proof.gain.low <= 0 < proof.gain.mean and len(proof.missing) == 1:
-        fixes.append(f"prove with more queries than {proof.asked}: --held-out, or a larger input")
+        fixes.append(f"test on more than {proof.asked} queries: raise --held-out, or use a larger input")
     fixes += _fixes_for(best.with_set)
     if proof is not None and proof.copies:
         fixes.append(_FIXES[COPIES_NO_EXAMPLE])
@@ -88,7 +88,7 @@ def _fixes_for(scored: Sequence[Scored]) -> list[str]:
     states = Counter(each.candidate.state for each in scored)
     fixes = [fix for state, fix in _FIXES_BY_STATE.items() if states[state] > _OFTEN * len(scored)]
     read = [each for each in scored if each.candidate.state not in _FIXES_BY_STATE]
-    fixes += (_FIXES.get(name, f"see on the page why {name!r} is low") for name, *_ in _low_scores(read))
+    fixes += (_FIXES.get(name, f"check on the page why {name!r} is low") for name, *_ in _low_scores(read))
     return list(dict.fromkeys(fixes))[:_MAX_LINES]
 
 

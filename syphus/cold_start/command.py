@@ -53,8 +53,7 @@ def cold_start(
         present = sum(turn["role"] == "assistant" for turn in prepared.template.in_context)
         if present and not plan.pinned:
             examples = pluralize(present, "in-context example")
-            verb = "is" if present == 1 else "are"
-            observer.say(f"{examples} of the prompt {verb} left out; --pinned FILE keeps those of a file.")
+            observer.say(f"Ignoring {examples} of the prompt; --pinned FILE keeps the examples of a file.")
         result = ColdStart(prepared, plan, store, observer).run(reviewer)
     if destination is None:
         return result
@@ -76,7 +75,7 @@ def prompt_destination(prepared: PreparedRun) -> Path:
     """
     dataset = prepared.dataset
     if type(dataset)._load_prefix is not AbstractDataset._load_prefix:
-        raise ConfigError(f"--write-prompt: {prepared.plugin.name} makes its prompt itself, and reads no file.")
+        raise ConfigError(f"--write-prompt: {prepared.plugin.name} builds its own prompt, and reads no prompt file.")
     source = Path(prepared.options.prompt_path or prompt_file(dataset, dataset.prompt, needed=True))
     if source.resolve().is_relative_to(shipped_folder("prompts").resolve()) and "builtin" in source.resolve().parts:
         source = Path("prompts") / source.name
@@ -92,7 +91,7 @@ def _install_prompt(path: Path, prompt: bytes, observer: Observer) -> None:
             names = (f"{path.name}.old{number}" for number in ("", *range(2, 10_000)))
             backup = next(each for each in map(path.with_name, names) if not each.exists())
             backup.write_bytes(before)
-            observer.say(f"The prompt that was there is kept as {short_path(backup)}.")
+            observer.say(f"The previous prompt is kept as {short_path(backup)}.")
     with replace_file(path) as file:
         file.write(prompt)
 
@@ -119,8 +118,8 @@ def ensure_examples(prepared: PreparedRun, store: Store, observer: Observer) -> 
 
 
 def _use_saved_prompt(prepared: PreparedRun, saved: SavedPrompt, store: Store, observer: Observer) -> PreparedRun:
-    origin = "which was edited by hand" if saved.edited else "which a cold start has found"
-    observer.say(f"The in-context examples are those of {short_path(store.folder / PROMPT_FILE)}, {origin}.")
+    origin = "edited by hand" if saved.edited else "found by a cold start"
+    observer.say(f"Using the in-context examples of {short_path(store.folder / PROMPT_FILE)}, {origin}.")
     return replace(prepared, template=saved.template)
 
 
@@ -136,8 +135,8 @@ def _should_search(prepared: PreparedRun, store: Store, observer: Observer) -> b
         return True
     if count:
         queries = pluralize(count, "different query", "different queries")
-        hint = " (--cold-start always does)" if count >= MIN_DISTINCT_QUERIES else ""
-        observer.say(f"The prompt has no in-context examples. With {queries}, none are searched for{hint}.")
+        hint = " (--cold-start always forces it)" if count >= MIN_DISTINCT_QUERIES else ""
+        observer.say(f"The prompt has no in-context examples. With only {queries}, the search is skipped{hint}.")
     return False
 
 
@@ -154,8 +153,8 @@ def _use_result(
         observer.say(line)
     if stopped_by is not None:
         return stopped_by
-    best = f" Its best set is in {short_path(store.folder / PROMPT_FILE)}: edit that," if result.files else " Go on"
+    best = f"Edit the best set in {short_path(store.folder / PROMPT_FILE)}, or generate" if result.files else "Generate"
     return UnsatisfactoryError(
-        "The cold start has found no satisfactory in-context examples, and nothing was generated."
-        f"{best} or go without: --cold-start never."
+        "The cold start found no satisfactory in-context examples, so nothing was generated. "
+        f"{best} without examples: --cold-start never."
     )

@@ -118,7 +118,7 @@ def compare(
         for prompt in dict.fromkeys(prompts)
     ]
     if len(variants) < 2:
-        raise ConfigError("There is nothing to compare: give --prompt or --model at least twice.")
+        raise ConfigError("Nothing to compare: give --prompt or --model at least twice.")
     first = variants[0][1]
     first.require_endpoint()
     with open_run_folder(first.options.folder) as store:
@@ -127,7 +127,7 @@ def compare(
             sync_input(store, GenerateStage.name, first, observer.reading, attachments)
         ids = _sample(variants, store, count)
         if not ids:
-            raise InputError(f"{options.name} holds no query that a model could be asked about.")
+            raise InputError(f"{options.name} has no query that can be sent to a model.")
         queries = queries_by_id(store, GenerateStage.name, ids)
         for line in _forecast(variants, len(queries), average_size(store, GenerateStage.name)):
             observer.say(line)
@@ -246,4 +246,4 @@ def _verdict(gain: Interval, first: str, queries: int) -> str:
         return f"{score}too few queries to rule out chance"
     if gain.low > 0:
         return f"{score}better, by more than chance"
-    return f"{score}{'worse, by more than chance' if gain.high < 0 else 'no difference that could not be chance'}"
+    return f"{score}{'worse, by more than chance' if gain.high < 0 else 'no difference beyond chance'}"

@@ -70,7 +70,7 @@ def choose(
     that is not in `STRATEGIES`.
     """
     if strategy not in STRATEGIES:
-        raise ValueError(f"no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
+        raise ValueError(f"no strategy {strategy!r}; use {', '.join(STRATEGIES)}")
     random = Random(seed)
     chosen = list(pinned)
     left = inf if token_budget is None else token_budget - sum(tokens(each.candidate) for each in pinned)

@@ -42,10 +42,10 @@ PAGE_FILE = "cold_start.html"
 
 _INTRODUCTION = """
 <p>Without in-context examples, a model often misses the form of an answer and makes things up. This search looks for
-answers of the model itself that are good enough to be its examples. Each round asks the model about some queries. The
+answers by the model itself that are good enough to serve as examples. Each round sends some queries to the model. The
 answers, the <b>candidates</b>, get a <b>score</b> from 0 (bad) to 1 (good) by the heuristics below. A few good ones
-that differ become <b>the set</b>. Other queries are <b>held out</b>: they never become an example. They are asked with
-the set and without it, and the <b>gain</b> is how much higher the score is with it.</p>
+that differ from each other become <b>the set</b>. Other queries are <b>held out</b>: they never become an example.
+They are sent with the set and without it, and the <b>gain</b> is how much the set raises the score.</p>
 """
 
 
@@ -99,7 +99,7 @@ def _cost(report: Report) -> str:
 
 def _rounds(found: SearchResult) -> str:
     heads = ("round", "candidates", "valid", "chosen", "valid with the set", "without", "score with the set", "without",
-             "gain, with its 95% interval", "copies", "")  # fmt: skip
+             "gain (95% interval)", "copies", "")  # fmt: skip
     rows = [_row(each) for each in found.rounds]
     message = f"<pre>{escape(found.rounds[-1].asked_with.system_message)}</pre>\n" if found.rounds else ""
     return f"<h2>Rounds</h2>\n{table(heads, rows)}<h4>The system message</h4>\n{message}"
@@ -126,7 +126,7 @@ def _set(found: SearchResult) -> str:
         return "<h2>The set</h2>\n<p>No answer could become an in-context example.</p>\n"
     chosen = found.best.chosen
     cards = "".join(_card(each, f"example {number}", in_set=True) for number, each in enumerate(chosen, 1))
-    return f"<h2>The set</h2>\n<p>Of round {found.best.number}.</p>\n{cards}"
+    return f"<h2>The set</h2>\n<p>From round {found.best.number}.</p>\n{cards}"
 
 
 def _heuristics(found: SearchResult, heuristics: Sequence[Heuristic]) -> str:
@@ -142,7 +142,7 @@ def _heuristics(found: SearchResult, heuristics: Sequence[Heuristic]) -> str:
             numbers = [f"{heuristic.weight:g}", f"{heuristic.floor:g}" if heuristic.floor else ""]
             rows.append([cell, *numbers, *(_bar(mean(each)) if each else "-" for each in means)])
     heads = ["heuristic", "weight", "floor", *(each for each, _ in groups)]
-    note = "An answer's score is the weighted mean. Below a floor, it is never chosen and its score is halved."
+    note = "An answer's score is the weighted mean. An answer below a floor is never chosen, and its score is halved."
     return f"<h2>Scores by heuristic</h2>\n<p>{note}</p>\n{table(heads, rows, raw=True)}"
 
 
@@ -171,15 +171,15 @@ def _candidates(round_: SearchRound, found: SearchResult) -> str:
     ranked = sorted(new, key=lambda each: -each.total)
     cards = "".join(_candidate_card(each, fates.get(each.candidate.key, "")) for each in ranked)
     examples = sum(turn["role"] == "assistant" for turn in round_.asked_with.in_context)
-    note = f"Proposed with {pluralize(examples, 'in-context example')}, the best first."
+    note = f"Generated with {pluralize(examples, 'in-context example')}; the best come first."
     return f"<h2>Candidates of round {round_.number}</h2>\n<p>{note}</p>\n{cards}"
 
 
 def _candidate_card(scored: Scored, fate: str) -> str:
     in_set = fate in (TAKEN, PINNED)
     if not fate:
-        never = f"never: {', '.join(scored.barred)}"
-        fate = never if scored.barred else "not taken: others are better, or more different from each other"
+        never = f"ruled out by: {', '.join(scored.barred)}"
+        fate = never if scored.barred else "not chosen: others are better, or differ more from each other"
     return _card(scored, fate, in_set, closed=True)
 
 
@@ -214,7 +214,7 @@ def _answer(scored: Scored) -> str:
 
 def _scores(scored: Scored) -> str:
     rows = [
-        [escape(name), _bar(score), escape(scored.notes.get(name, "")), "bars it" if name in scored.barred else ""]
+        [escape(name), _bar(score), escape(scored.notes.get(name, "")), "rules it out" if name in scored.barred else ""]
         for name, score in scored.scores.items()
         if score < 1 or name in scored.notes
     ]

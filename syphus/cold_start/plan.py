@@ -48,8 +48,8 @@ class SearchPlan(ColdStartOptions):
         """
         if distinct < MIN_DISTINCT_QUERIES:
             raise InputError(
-                f"{pluralize(distinct, 'different query', 'different queries')} can be asked about: too few for a "
-                f"cold start, which needs {MIN_DISTINCT_QUERIES} to choose from and to prove with. "
+                f"Only {pluralize(distinct, 'different query', 'different queries')} can be sent: too few for a "
+                f"cold start, which needs {MIN_DISTINCT_QUERIES} to choose examples and to test them. "
                 "Write the examples by hand."
             )
         held_out = min(self.held_out, distinct // 2)
@@ -125,7 +125,7 @@ def search_forecast(prepared: PreparedRun, plan: SearchPlan, askable: int, annot
     options, model = prepared.options, prepared.config.model
     least, most = plan.max_requests(1), plan.max_requests()
     sample = f"{plan.sample} of {pluralize(askable, 'query', 'queries')}"
-    what = f"{sample} a round to choose from, {plan.held_out} others to prove with"
+    what = f"{sample} per round to choose from, {plan.held_out} others to test with"
     lines = [f"{options.name} {options.dataset_version}: cold start: {what}, {model} at {prepared.endpoint}"]
     requests = f"{least:,} requests for one round"
     requests += f", at most {most:,} for {plan.rounds}" if plan.rounds > 1 else " at most"

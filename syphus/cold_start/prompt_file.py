@@ -203,7 +203,7 @@ def read_pinned(path: str, stage: TrialStage) -> list[Candidate]:
     questions = [turn["content"] for turn in template.in_context if turn["role"] == "user"]
     answers = [turn["content"] for turn in template.in_context if turn["role"] == "assistant"]
     if not answers:
-        raise PromptError(f"{path}: there are no in-context examples to be pinned")
+        raise PromptError(f"{path}: no in-context examples to pin")
     return [
         _candidate(Query(f"pinned {number}", question), answer, stage, user_turn="")
         for number, (question, answer) in enumerate(zip(questions, answers, strict=True), 1)

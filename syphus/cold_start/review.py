@@ -99,7 +99,7 @@ class Reviews:
 
 
 _QUESTION = "[a]ccept, [r]eject, [e]dit, [q]uit? "
-_LEFT = "The review was interrupted. Your decisions are saved; resume with the same command."
+_LEFT = "The review was interrupted. Your decisions are saved. Run the same command again to resume."
 
 
 class TerminalReviewer:

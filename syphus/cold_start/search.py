@@ -124,8 +124,8 @@ class ColdStart:
         return tuple(short_path(path) for path in paths)
 
     def _show(self) -> None:
-        """Update the page while the search is under way."""
+        """Update the page while the search is in progress."""
         found = SearchResult(tuple(self._loop.rounds), self._loop.best)
-        progress = f"Round {len(found.rounds)} of at most {self._plan.rounds} is under way."
+        progress = f"Round {len(found.rounds)} of at most {self._plan.rounds} is in progress."
         report, path = self._trials.runner.report(COLD_START), self._store.folder / page.PAGE_FILE
         page.write_page(path, self._title, found, report, self._scorer.heuristics, progress)

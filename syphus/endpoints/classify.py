@@ -139,7 +139,7 @@ def classify_error(status: int, headers: Mapping[str, str], body: bytes, host: s
     if error.code in ("server_is_overloaded", "slow_down") or status == 529:
         return ReplyVerdict(Action.PAUSE, "overloaded", error.message, limit="overload")
     if status >= 400 and any(phrase in words for phrase in _NO_IMAGES_PHRASES):
-        message = f"The model takes no images, says {source}: {one_line(error.message)}"
+        message = f"{source} says that the model takes no images: {one_line(error.message)}"
         return ReplyVerdict(Action.STOP, "no images", message, "Use a model that accepts images, or leave them out")
     if status in (401, 403, 404, 407) or 300 <= status < 400:
         verdict = _classify_access_error(status, headers, error, words, source)
@@ -189,20 +189,20 @@ def _classify_access_error(
         return ReplyVerdict(Action.STOP, "redirect", message, "If that is your server, make it the base URL")
     if status == 401:  # the message that comes with invalid_api_key repeats the key
         reason = "" if error.code in ("", "invalid_api_key") else f": {one_line(error.message)}"
-        message = f"The key was refused by {source}{reason}."
+        message = f"{source} refused the key{reason}."
         return ReplyVerdict(Action.STOP, "key refused", message, "Set another key", maybe_expired_token=True)
     if status == 407:
-        message = f"The proxy on the way to {source} requires a user and a password."
+        message = f"The proxy on the way to {source} requires a user name and a password."
         return ReplyVerdict(Action.STOP, "proxy", message, "Set HTTP_PROXY=http://USER:PASSWORD@HOST:PORT")
     if status == 403:
-        message = f"Access was denied by {source}: {one_line(error.message)}"
+        message = f"{source} denied access: {one_line(error.message)}"
         advice = "Ask for access, or use another endpoint"
         return ReplyVerdict(Action.STOP, "access denied", message, advice, maybe_expired_token=True)
     what = "model or deployment" if error.code.lower() in _MODEL_CODES or "model" in words else "address"
     return ReplyVerdict(
         Action.STOP,
         f"unknown {what}",
-        f"The {what} is not known to {source}: {one_line(error.message)}",
+        f"{source} does not know the {what}: {one_line(error.message)}",
         "Check the model or deployment, the API version, and the base URL (most end in /v1)",
     )
 

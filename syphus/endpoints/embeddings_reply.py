@@ -54,7 +54,7 @@ class EmbeddingsClassifier:
         found = vectors.shape[1]
         if self.dimension not in (0, found):
             message = f"The server returns vectors of {found} dimensions, but {self.dimension} are expected"
-            advice = "Use the model that the first vectors are from, or set another number of dimensions"
+            advice = "Use the model that made the first vectors, or set another number of dimensions"
             return ReplyVerdict(Action.STOP, "another dimension", message, advice, maybe_billed=True)
         self.dimension = found
         completion = Completion(

@@ -193,7 +193,7 @@ def _tls_problem(error: OSError) -> str:
 def _proxy_refusal(proxy: URL | None, status: int) -> str:
     where = f"{proxy.host}:{proxy.port}" if proxy else "it"
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return f"{where} requires a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+        return f"{where} requires a user name and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
     return f"{where} refuses to connect ({status})"
 
 

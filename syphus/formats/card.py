@@ -76,12 +76,12 @@ def _licence(licence: str) -> dict[str, object]:
 
 
 def _paragraphs(plugin: type[AbstractDataset], report: Report, file_format: Format, files: Sequence[str]) -> list[str]:
-    warning = "**Made up by the simulated endpoint, not written by a model: worthless as data.**\n"
+    warning = "**Simulated data: no model wrote these pairs, and they are worthless for training.**\n"
     names = ", ".join(f"`{name}`" for name in files)
     return [
         f"{plugin.description}\n",
         *([warning] if report.simulated else []),
-        f"Pairs of an instruction and a response about images. {names}: {file_format.description}.\n",
+        f"Instruction-response pairs about images. {names}: {file_format.description}.\n",
         _facts(report),
         *_prompts(report),
         "## Source\n",
@@ -103,7 +103,7 @@ def _facts(report: Report) -> str:
     rows = {
         "Pairs": f"{counts.pairs:,}",
         "Queries": ", ".join([f"{counts.states[State.OK]:,} ok", *others]),
-        "Models": ", ".join(models) or "none: the source itself has the pairs",
+        "Models": ", ".join(models) or "none: the source already has the pairs",
         "Prompt": f"`{newest.get('prompt', '')}`",
         "Tokens": f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out",
         "Cost": "unknown" if report.cost is None else format_dollars(report.cost),

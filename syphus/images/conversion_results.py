@@ -116,7 +116,7 @@ class DatasetResults:
         policy = DownloadPolicy(per_second=self._options.requests_per_second)
         result = download(photos, self._roots[0], policy, on_progress)
         on_message(
-            f"Downloaded {result.new:,} photos; {result.present:,} were already present, {result.gone:,} are expired, "
+            f"Downloaded {result.new:,} photos; {result.present:,} were already present, {result.gone:,} have expired, "
             f"{result.failed:,} failed."
         )
 

@@ -109,10 +109,10 @@ async def _run_loop(
     stopped_by = writer.fault or loop.stopped_by
     for state in states:
         if state.disabled_by is not None and state.disabled_by is not stopped_by:
-            observer.say(f"{state.endpoint.host} was left out: {state.disabled_by}")
+            observer.say(f"{state.endpoint.host} is no longer used: {state.disabled_by}")
     if writer.unsaved_ids:
         ids = ", ".join(writer.unsaved_ids[:5]) + (", ..." if len(writer.unsaved_ids) > 5 else "")
-        observer.say(f"{pluralize(len(writer.unsaved_ids), 'answer')} came that could not be saved: {ids}")
+        observer.say(f"{pluralize(len(writer.unsaved_ids), 'answer')} arrived but could not be saved: {ids}")
     if stopped_by is not None and not isinstance(stopped_by, SyphusError):
         stopped_by.add_note(_BUG_NOTE)
         raise stopped_by
@@ -165,7 +165,9 @@ def _signals(
         loop.stop(InterruptError(f"Stopped by {number.name}."))
         if admission.in_flight:
             requests = pluralize(admission.in_flight, "request")
-            observer.say(f"stopping: {requests} in flight, up to {drain_seconds:g} s (again to leave at once)")
+            observer.say(
+                f"Stopping: waiting up to {drain_seconds:g} s for {requests} in flight (Ctrl-C again stops at once)."
+            )
         running.call_later(drain_seconds, loop.abandon)
 
     before = {}

@@ -187,7 +187,7 @@ class Loop:
         if verdict.maybe_expired_token and not item.token_renewed and state.endpoint.renew_token():
             item.token_renewed = True
         else:
-            message = f"{verdict.message.rstrip('.')}. {verdict.advice}, then run the same command."
+            message = f"{verdict.message.rstrip('.')}. {verdict.advice}, then run the same command again."
             state.disable(ProviderError(message))
         self._put_back(item)
 

@@ -194,25 +194,25 @@ class ProgressFormatter:
         for lane in self._view.admission.endpoint_states:
             host = lane.endpoint.host
             if lane.disabled_by is not None:
-                parts.append(f"{host} is left out")
+                parts.append(f"{host} is no longer used")
             elif lane.health.down_since is not None:
                 parts.append(f"{host} down since {_clock_time(lane.health.down_since - now)}")
             elif lane.paused_until > now + 1:
                 limit = f" ({lane.paused_for})" if lane.paused_for else ""
-                parts.append(f"waiting until {_clock_time(lane.paused_until - now)}: {host} asks for it{limit}")
+                parts.append(f"waiting until {_clock_time(lane.paused_until - now)}: {host} asks to wait{limit}")
         held = self._view.admission.waiting_until - now
         if held > _NOTABLE_WAIT and not parts:
             parts.append(f"waiting until {_clock_time(held)} for the limit{self._limits()}")
         return "  ".join(parts)
 
     def _limits(self) -> str:
-        """Return ` of 60 requests and 90,000 tokens a minute`."""
+        """Return ` of 60 requests and 90,000 tokens per minute`."""
         stated = [
             f"{limit:,.6g} {what}"
             for lane in self._view.admission.endpoint_states
             for what, limit in lane.per_minute.items()
         ]
-        return f" of {' and '.join(stated)} a minute" if stated else ""
+        return f" of {' and '.join(stated)} per minute" if stated else ""
 
     def line(self) -> str:
         """Return everything in one line."""

@@ -198,7 +198,7 @@ def _suggestion(name: str, folders: Sequence[Path], points: Sequence[EntryPoint]
     near = dict.fromkeys(spellings[key] for key in difflib.get_close_matches(name.lower(), spellings, cutoff=0.5))
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"there are {', '.join(sorted(known)[:20]) or 'none'} (in {', '.join(map(str, folders))})"
+    return f"known datasets: {', '.join(sorted(known)[:20]) or 'none'} (in {', '.join(map(str, folders))})"
 
 
 def _class_names(file: Path) -> list[str]:

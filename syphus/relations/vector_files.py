@@ -31,7 +31,7 @@ def read_vectors(path: Path) -> tuple[list[str], NDArray[numpy.float32]]:
     import numpy
 
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
+        raise InputError(f"{path}: no such file")
     readers = {".parquet": _parquet, ".npz": _npz, ".npy": _npy}
     if path.suffix not in readers:
         raise InputError(f"{path}: vectors are read from {', '.join(ENDINGS)}")
@@ -66,7 +66,7 @@ def _npy(path: Path) -> tuple[list[str], Any]:
 
     ids = path.with_suffix(".txt")
     if not ids.is_file():
-        raise InputError(f"{path}: {ids.name} with the ids, one a line, is expected beside it")
+        raise InputError(f"{path}: {ids.name} with the ids, one per line, is expected beside it")
     lines = read_text(ids, _MAX_ID_BYTES).replace("\r\n", "\n").removesuffix("\n").split("\n")
     return lines, numpy.load(path, allow_pickle=False)
 

@@ -116,7 +116,7 @@ def describe(
     if count < 1:
         raise ConfigError(f"--sample {count}: it must be at least 1.")
     if into and not Path(into).is_file():
-        raise ConfigError(f"--into {into}: there is no such file; `mix` writes one.")
+        raise ConfigError(f"--into {into}: no such file; `mix` writes one.")
     prepared = prepare(options, environ)
     prepared.require_endpoint()
     folder = prepared.options.folder
@@ -152,7 +152,9 @@ def _ask(prepared: PreparedRun, store: Store, count: int, observer: Observer) ->
             raise stopped_by
     (answer,) = answered_queries(store, stage.name)
     if answer.state is not State.OK:
-        raise UnsatisfactoryError(f"No usable description: {answer.reason}. Another --seed draws other pairs.")
+        raise UnsatisfactoryError(
+            f"No usable description: {answer.reason}. Try another --seed, which draws other pairs."
+        )
     return answer
 
 

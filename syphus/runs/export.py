@@ -45,7 +45,7 @@ def export_run(
 def _check(formats: Sequence[str]) -> None:
     for name in formats:
         if name not in FORMATS:
-            raise ConfigError(f"--format {name}: it must be one of {', '.join(FORMATS)}.")
+            raise ConfigError(f"--format {name}: must be one of {', '.join(FORMATS)}.")
     if not formats:
         raise ConfigError(f"Add --format: {', '.join(FORMATS)}.")
     for name in formats:

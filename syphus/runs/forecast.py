@@ -77,7 +77,7 @@ def forecast_lines(
     examples = sum(message["role"] == "assistant" for message in prepared.template.in_context)
     what = f"{pluralize(counts.total, 'query', 'queries')}, {pluralize(examples, 'in-context example')}"
     endpoint = f"{config.model} at {prepared.endpoint}"
-    source = endpoint if sends_requests else "no request is sent: the rows bring their pairs"
+    source = endpoint if sends_requests else "no requests: the rows already have their pairs"
     lines = [f"{options.name} {options.dataset_version}: {what}, {source}"]
     pending = counts.states[State.PENDING]
     if report.sessions:
@@ -98,8 +98,8 @@ def crash_warning(report: Report) -> str:
     """Return a warning if a crash cut off calls, which may have been billed although no answer arrived; or ""."""
     if not report.unfinished_calls:
         return ""
-    calls = pluralize(report.unfinished_calls, "call")
-    return f"; up to {calls} in flight when it was killed may have been paid for without an answer"
+    requests = pluralize(report.unfinished_calls, "request")
+    return f"; up to {requests} in flight when it was killed may have been billed without an answer"
 
 
 def format_forecast(expected: Forecast, rate: float | None) -> str:

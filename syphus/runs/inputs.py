@@ -121,13 +121,13 @@ def _check_images(attachments: ImageAttachments) -> None:
 
 def _check_changes(check: InputCheck, options: Options) -> None:
     if (check.changed or check.removed) and not options.accept_changes:
-        changes = [f"{check.changed:,} changed"] * bool(check.changed) + [f"{check.removed:,} gone"] * bool(
+        changes = [f"{check.changed:,} changed"] * bool(check.changed) + [f"{check.removed:,} removed"] * bool(
             check.removed
         )
         raise RunError(
             f"Finished rows differ from those in the input: {', '.join(changes)} "
-            f"({', '.join(check.examples)}). Use --dataset_version for a new run, or --accept-changes to ask about "
-            "the changed rows again and leave out those that are gone."
+            f"({', '.join(check.examples)}). Use --dataset_version for a new run, or --accept-changes to send the "
+            "changed rows again and drop the removed ones."
         )
 
 

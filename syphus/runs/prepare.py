@@ -174,7 +174,7 @@ def check_budget(context: RunContext) -> None:
 
 def _check_images(options: Options) -> None:
     if options.images is not None and not options.images.exists():
-        raise ConfigError(f"--images {options.images}: there is no such file or folder.")
+        raise ConfigError(f"--images {options.images}: no such file or folder.")
     if options.with_images and options.images is None:
         raise ConfigError("--with-images needs --images PATH: an image store, or a folder of image files.")
 

@@ -107,5 +107,5 @@ def _preview_query(query: Query, stage: GenerateStage, attachments: ImageAttachm
 def _describe(outcome: Outcome) -> str:
     """Say why nothing would be sent."""
     if outcome.state is State.OK:
-        return "it brings its pairs along"
+        return "the row already has its pairs"
     return f"{outcome.reason}: {outcome.detail}" if outcome.detail else outcome.reason

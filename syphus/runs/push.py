@@ -72,13 +72,13 @@ def push(
         export_run(folder, [export_format or DEFAULT_FORMAT], None, datasets_dir)
         folder = folder / EXPORT_FOLDER / (export_format or DEFAULT_FORMAT)
     elif export_format:
-        raise ConfigError(f"{folder} is no run; --format {export_format} is for the folders of runs.")
+        raise ConfigError(f"{folder} is not a run; --format applies only to the folder of a run.")
     card = read_front_matter(folder / CARD_FILE)
     if PAIRS_KEY not in card:  # everything in the folder is sent, so it must be an export
-        raise ConfigError(f"{folder} holds no {CARD_FILE} with pairs: push takes the folder of a run, or of an export.")
+        raise ConfigError(f"{folder} holds no {CARD_FILE} with pairs: push needs the folder of a run or of an export.")
     tags = card.get("tags")
     if isinstance(tags, list) and SIMULATED_TAG in tags and not allow_simulated:
-        raise RunError(f"{folder} was made up by the simulated endpoint; --allow-simulated sends it all the same.")
+        raise RunError(f"{folder} holds simulated data; add --allow-simulated to send it anyway.")
     return push_files(_files(folder), target, progress)
 
 
@@ -186,7 +186,7 @@ def _translate_errors(api: HfApi, target: PushTarget) -> Iterator[None]:
         raise ProviderError(f"{_REFUSED.get(status, _FAILED).format(api.endpoint, repo)} ({line}).") from error
 
 
-_FAILED = "{0} can't accept the files of {1} now; the same command resumes"
+_FAILED = "{0} can't accept the files of {1} now; run the same command again to resume"
 _REFUSED = {
     401: "{0} does not accept the token: set HF_TOKEN, or run: hf auth login",
     403: "{0} does not let this token write to {1}",

@@ -43,7 +43,9 @@ def refuse_mixing(store: Store, simulated: bool) -> None:
     before = is_simulated_run(store)
     if before not in (None, simulated):
         kind = "made-up answers of the simulated endpoint" if before else "answers of a real model"
-        raise RunError(f"{store.folder} holds {kind}, which are never mixed. Use another --dataset_version.")
+        raise RunError(
+            f"{store.folder} holds {kind}. Real and made-up answers are never mixed: use another --dataset_version."
+        )
 
 
 def sampling_parameters(config: Config) -> dict[str, object]:

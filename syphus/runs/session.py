@@ -225,10 +225,8 @@ def limit_threads(threads: int, per_call: int) -> tuple[int, str]:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return threads, ""
     fewer = max(1, (soft - used) // per_call)
-    return (
-        fewer,
-        f"Only {soft:,} files may be open at once (ulimit -n): {pluralize(fewer, 'call')} in flight, not {threads:,}.",
-    )
+    requests = pluralize(fewer, "request")
+    return fewer, f"Only {soft:,} files may be open at once (ulimit -n): {requests} in flight, not {threads:,}."
 
 
 def _count_open_descriptors() -> int:

@@ -130,7 +130,7 @@ async def _run(simulation: Simulation, port: int) -> None:
                 continue
         key = "(the one you set)" if simulation.key else "any"
         sys.stdout.write(
-            f"Simulated endpoint (no model, invented answers): OPENAI_BASE_URL={server.url} OPENAI_API_KEY={key}  "
+            f"Simulated endpoint (no model, made-up answers): OPENAI_BASE_URL={server.url} OPENAI_API_KEY={key}  "
             f"Azure: {server.host_url}  counters: {server.host_url}/stats  stop with Ctrl-C\n"
         )
         sys.stdout.flush()

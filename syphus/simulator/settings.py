@@ -80,7 +80,7 @@ class Simulation:
     def __post_init__(self) -> None:
         for name in (*self.script, *self.poison.values(), *self.poison_once.values(), *self.faults):
             if name != OK and name not in FAULTS:
-                raise ValueError(f"There is no fault {name!r}. Known are: {', '.join(sorted(FAULTS))}.")
+                raise ValueError(f"There is no fault {name!r}. Known faults: {', '.join(sorted(FAULTS))}.")
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, int | float) and item.name != "seed" and not (value >= 0 and math.isfinite(value)):
@@ -108,7 +108,7 @@ def with_options(simulation: Simulation, options: Mapping[str, object]) -> Simul
         if name == "all":
             continue
         if name not in known:
-            raise ValueError(f"There is no setting {name!r}. Known are: {', '.join(known)}.")
+            raise ValueError(f"There is no setting {name!r}. Known settings: {', '.join(known)}.")
         values[name] = _parse(name, value, known[name]) if isinstance(value, str) else value
     return replace(base, **values)
 

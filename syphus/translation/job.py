@@ -125,7 +125,7 @@ class _TranslationJob:
             for line in opening_lines(self._context, self._paths, self._report(), self._plan, self._store):
                 self._observer.say(line)
             return self._rounds.run()
-        no_request = "" if self._context.options.judge_translations else ": no request was made"
+        no_request = "" if self._context.options.judge_translations else ": no request was sent"
         self._observer.say(f"Nothing to translate{no_request}.")
         return None
 
@@ -176,7 +176,7 @@ class _TranslationJob:
         set_meta(self._store, _INPUT_KEY, fingerprint)
         accept_input(self._store, TRANSLATE_STAGE)
         if known and (check.new or check.changed or check.removed):
-            counts = f"{check.new:,} new, {check.changed:,} changed, {check.removed:,} gone"
+            counts = f"{check.new:,} new, {check.changed:,} changed, {check.removed:,} removed"
             self._observer.say(f"The pairs have changed: {counts}.")
 
     def _read_pairs(self) -> InputCheck:

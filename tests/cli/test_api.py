@@ -158,7 +158,7 @@ def test_a_class_that_is_in_no_file_runs_inside_a_running_loop(tmp_path: Path) -
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["Mine.notebook 4 0", "4"]
-    assert "Nothing to do: no request was made." in done.stderr
+    assert "Nothing to do: no request was sent." in done.stderr
 
 
 def test_all_of_it_works_inside_a_running_loop(tmp_path: Path, endpoint: SimulatedServer) -> None:

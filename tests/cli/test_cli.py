@@ -235,7 +235,9 @@ def test_a_refused_key_ends_with_3_and_the_same_command_goes_on_with_a_good_one(
         wrong = cli(folder, *ROWS, "--model", "m", OPENAI_BASE_URL=picky.url, OPENAI_API_KEY=KEY)
         assert wrong.returncode == 3
         assert "10 queries = 0 ok + 0 invalid + 0 truncated + 0 refused + 0 failed + 10 pending" in wrong.stderr
-        assert "(401 invalid_api_key). Set another key, then run the same command.\n" in wrong.stderr
+        assert (
+            "(401 invalid_api_key) refused the key. Set another key, then run the same command again.\n" in wrong.stderr
+        )
         assert KEY not in wrong.stderr + wrong.stdout
         assert picky.stats.requests == 1
         right = cli(folder, *again(wrong), OPENAI_BASE_URL=picky.url, OPENAI_API_KEY="sk-the-right-one")
@@ -327,10 +329,10 @@ WRONG = {
     f"{R} --offline --dataset_version a/b": "--dataset_version 'a/b': it names a folder; ...",
     "status .": ". is not a run: it has no run.sqlite.",
     "status": f"Missing argument 'FOLDER'. See {TYPED} status --help.",
-    "simulate --set rmp=60": "There is no setting 'rmp'. Known are: seed, ...",
+    "simulate --set rmp=60": "There is no setting 'rmp'. Known settings: seed, ...",
     "simulate --set rpm": "--set rpm: must be NAME=VALUE; `--set help` lists the names.",
     "simulate --set rpm=fast": "rpm=fast can't be parsed as float.",
-    "simulate --set script=earthquake": "There is no fault 'earthquake'. Known are: ...",
+    "simulate --set script=earthquake": "There is no fault 'earthquake'. Known faults: ...",
 }
 
 
@@ -424,7 +426,7 @@ def test_preview_says_of_pairs_that_are_there_that_nobody_is_asked(tmp_path: Pat
     turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A cup."}]
     source.write_text(json.dumps([{"id": "1", "conversations": turns}]), "utf-8")
     done = cli(tmp_path, "preview", "--name", "LlavaReasoning.llava", "-in", str(source))
-    assert done.stdout.startswith("=== 000000000001\nnot sent: it brings its pairs along\n")
+    assert done.stdout.startswith("=== 000000000001\nnot sent: the row already has its pairs\n")
 
 
 def test_preview_shows_bad_rows_where_they_are_allowed(folder: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_pause_is_told_with_the_time_it_ends(view: RunView, watch: Watch) -> N
     endpoint_state = view.admission.endpoint_states[0]
     endpoint_state.pause(endpoint_state.start_call(100.0, 0.0), "tokens", wait=37.0, now=0.0)
     assert "waiting until" in ProgressFormatter(view).trouble()
-    assert "api.example.com asks for it (tokens)" in ProgressFormatter(view).trouble()
+    assert "api.example.com asks to wait (tokens)" in ProgressFormatter(view).trouble()
     watch.now = 38.0
     assert ProgressFormatter(view).trouble() == ""
 

@@ -218,7 +218,7 @@ def test_with_an_endpoint_that_learns_nothing_the_search_ends_at_the_limit_with_
     ("fault", "cause", "advice"),
     [
         ("truncated", "16 of 16 answers: cut off at max_tokens", "leave answers more room (--max-tokens)"),
-        ("refusal", "16 of 16 answers: refusal", "or ask another model"),
+        ("refusal", "16 of 16 answers: refusal", "or use another model"),
         ("chatter", "16 of 16 answers: no question and answer pair", "show the form of an answer"),
         ("other_answer", ": from another query: ", "is about its own annotation alone"),
     ],
@@ -236,7 +236,7 @@ def test_refusals_do_not_count_against_the_number_of_queries(tmp_path: Path) -> 
     with teachable(faults={"refusal": 0.5}) as endpoint:
         cold = search(options(tmp_path, endpoint), {"rounds": 2})
     assert any("answers: refusal" in each for each in cold.found.missing)
-    assert "or ask another model" in cold.found.advice[0]
+    assert "or use another model" in cold.found.advice[0]
     assert not any("--held-out" in each for each in cold.found.advice)
 
 
@@ -397,7 +397,7 @@ def test_rows_that_repeat_each_other_are_counted_once(tmp_path: Path) -> None:
         given = options(tmp_path, endpoint)
         write_rows(tmp_path / "rows.jsonl", {f"r{n}": text for n, text in enumerate(list(texts(20).values()) * 5)})
         cold = search(given, {"rounds": 1})
-    assert said(cold, "10 of 100 queries a round to choose from, 10 others to prove with")
+    assert said(cold, "10 of 100 queries per round to choose from, 10 others to test with")
     assert len(cold.found.rounds[0].scored) == 10
 
 

@@ -58,7 +58,7 @@ def test_the_main_job_searches_for_examples_first_and_a_finished_run_sends_nothi
         again, lines = generate(given)
         assert isinstance(again, RunResult)
         assert (again.exit_code, endpoint.stats.requests) == (0, asked)
-        assert lines[-1] == "Nothing to do: no request was made."
+        assert lines[-1] == "Nothing to do: no request was sent."
         assert endpoint.stats.dup_after_ok == 0
 
 
@@ -66,7 +66,8 @@ def test_few_queries_are_asked_without_and_never_is_never(tmp_path: Path) -> Non
     with teachable(obedience="form") as endpoint:
         _, lines = generate(options(tmp_path, endpoint, rows=12))
         assert any(
-            "With 12 different queries, none are searched for (--cold-start always does)." in line for line in lines
+            "With only 12 different queries, the search is skipped (--cold-start always forces it)." in line
+            for line in lines
         )
         assert endpoint.stats.requests == 12
         given = options(tmp_path, endpoint, rows=ROWS, cold_start="never", dataset_version="v2")
@@ -81,7 +82,7 @@ def test_rows_that_are_all_the_same_are_asked_without(tmp_path: Path) -> None:
         done, lines = generate(given)
     assert isinstance(done, RunResult), lines
     assert done.report.counts.total == ROWS
-    assert any("With 1 different query, none are searched for." in line for line in lines)
+    assert any("With only 1 different query, the search is skipped." in line for line in lines)
 
 
 def test_always_searches_for_few_queries_and_for_a_prompt_with_examples(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_offline_a_new_user_sees_it_work(tmp_path: Path) -> None:
     done = syphus(tmp_path, *begun, "--datasets-dir", str(HERE / "plugins"), "--prompt-path", bare_prompt(tmp_path))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["satisfactory"] is True
-    assert "cold start: 24 of 60 queries a round to choose from, 30 others to prove with" in done.stderr
+    assert "cold start: 24 of 60 queries per round to choose from, 30 others to test with" in done.stderr
     assert "made-up text, not a model" in done.stderr
     assert read_status(tmp_path / "output/Rows.rows/v1").simulated
 

@@ -111,7 +111,7 @@ def test_a_stopped_comparison_reports_what_it_has_and_resumes(tmp_path: Path) ->
 
 
 def test_one_prompt_alone_is_nothing_to_compare(tmp_path: Path) -> None:
-    with teachable() as endpoint, pytest.raises(ConfigError, match="nothing to compare"):
+    with teachable() as endpoint, pytest.raises(ConfigError, match="Nothing to compare"):
         compare(options(tmp_path, endpoint), [prompt(tmp_path, "bare", 0)], (), 30, {}, Listener())
 
 

@@ -89,7 +89,7 @@ def test_pinned_ones_come_first_and_count() -> None:
 
 
 def test_an_unknown_strategy_is_named_with_those_that_there_are() -> None:
-    with pytest.raises(ValueError, match="no strategy 'worst'; there are diverse, best, random"):
+    with pytest.raises(ValueError, match="no strategy 'worst'; use diverse, best, random"):
         choose(MANY, strategy="worst")
 
 

@@ -138,7 +138,7 @@ def test_a_file_beside_the_input_that_changes_is_a_changed_input(tmp_path: Path,
     (tmp_path / file).unlink()
     listener = Listener()
     run(options, {}, listener)
-    assert listener.lines == ["Nothing to do: no request was made."]
+    assert listener.lines == ["Nothing to do: no request was sent."]
 
 
 BAD = {

@@ -229,7 +229,7 @@ def test_a_tunnel_without_the_right_password_is_refused_with_what_to_do(
 
     error, seen = asyncio.run(main())
     assert (error.kind, error.sent, seen) == ("proxy", False, [])
-    assert "requires a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT" in error.message
+    assert "requires a user name and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT" in error.message
     assert "geheim" not in str(error)
 
 
@@ -245,7 +245,7 @@ def test_a_run_whose_proxy_refuses_it_stops_in_one_line_without_the_password(
         assert server.seen == []
         assert len(proxy.seen) == 1
     assert ran.exit_code in (2, 3)
-    assert "requires a user and a password" in str(ran.error)
+    assert "requires a user name and a password" in str(ran.error)
     written = b"".join(path.read_bytes() for path in ran.folder.rglob("*") if path.is_file())
     assert written
     for secret in (PASSWORD, ENCODED, KEY):

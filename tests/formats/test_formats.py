@@ -209,7 +209,13 @@ def test_the_card_states_the_origin_of_the_data(folder: Path) -> None:
     assert "simulated" in matter["tags"]
     assert "license" not in matter  # the plugin states none, and none is made up
     prompt = json.loads((folder / "report.json").read_text("utf-8"))["settings"][0]["prompt"]
-    for expected in ("Made up by the simulated endpoint", f"`{prompt}`", "`simulated-chat`", "7 ok", "not stated"):
+    for expected in (
+        "Simulated data: no model wrote these pairs",
+        f"`{prompt}`",
+        "`simulated-chat`",
+        "7 ok",
+        "not stated",
+    ):
         assert expected in card, expected
 
 
@@ -324,7 +330,7 @@ def test_a_stopped_run_exports_its_pairs_so_far(tmp_path: Path) -> None:
 
 
 def test_an_impossible_export_is_refused_with_one_line(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"--format csv: it must be one of {', '.join(FORMATS)}"):
+    with pytest.raises(ConfigError, match=f"--format csv: must be one of {', '.join(FORMATS)}"):
         export_run(folder, ["llava", "csv"], None, PLUGINS)
     with pytest.raises(ConfigError, match=f"Add --format: {', '.join(FORMATS)}"):
         export_run(folder, [], None, PLUGINS)

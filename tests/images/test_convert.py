@@ -570,7 +570,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, plugins: Path) -> None:
     assert (told["images"], told["skipped"], told["new"]) == (2, 1, 2)
     assert told["files"] == ["KI.parquet", "KI.parquet.skipped.jsonl"]
     again = syphus(tmp_path, "convert", *command("--output", "KI.parquet"))
-    assert again.stdout.splitlines()[1] == "Nothing to do: all images were converted before."
+    assert again.stdout.splitlines()[1] == "Nothing to do: all images are already converted."
     wrong = syphus(tmp_path, "convert", *command("--output", "x.parquet", "--size", "big"))
     assert (wrong.returncode, wrong.stderr) == (2, "--size big: must be a number of pixels, or two as in 336x224.\n")
 

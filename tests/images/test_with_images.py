@@ -99,7 +99,7 @@ def test_images_of_a_dataset_reach_the_server_in_the_order_of_its_rows(
 def test_what_is_wrong_with_the_options_is_said_before_anything_is_read(tmp_path: Path) -> None:
     for options, told in (
         ({"with_images": True}, "--with-images needs --images PATH"),
-        ({"images": tmp_path / "gone"}, "there is no such file or folder"),
+        ({"images": tmp_path / "gone"}, "no such file or folder"),
         ({"image_detail": "best"}, "--image-detail should be 'low', 'high' or 'auto'"),
     ):
         given: dict[str, Any] = {"name": "SpotTheDifference.change", "example": True, "offline": True, **options}

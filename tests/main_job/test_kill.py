@@ -92,7 +92,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(
     assert {path.name for path in ran.folder.iterdir()} == FILES
     (told,) = (line for line in ran.lines if line.startswith("Resuming: "))
     assert (
-        f"; up to {THREADS * len(chain)} calls in flight when it was killed may have been paid for without an answer"
+        f"; up to {THREADS * len(chain)} requests in flight when it was killed may have been billed without an answer"
         in told
     )
 

@@ -49,7 +49,7 @@ def test_the_first_signal_waits_for_the_calls_in_flight_and_keeps_their_answers(
         assert states(tmp_path) == {OK: watch.ok, PENDING: ROWS - watch.ok}
         assert 12 <= watch.ok <= 12 + 8
         told = err.splitlines()
-        assert any(re.match(r"stopping: \d requests in flight, up to 30 s", line) for line in told)
+        assert any(re.match(r"Stopping: waiting up to 30 s for \d requests in flight", line) for line in told)
         assert f"Stopped by {number.name}." in told
         assert f"Resume with the same command: {typed(*arguments[1:])}" in told
         asked = watch.requests
@@ -65,7 +65,7 @@ def test_the_second_signal_quits_at_once_and_keeps_the_answers_so_far(tmp_path: 
             assert process.stderr is not None
             watch.at("request", 13, lambda: process.send_signal(signal.SIGINT))
             for line in process.stderr:
-                if line.startswith("stopping: 8 requests in flight"):
+                if line.startswith("Stopping: waiting up to 30 s for 8 requests in flight"):
                     break
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=15)  # the calls would hang for ten minutes, and the drain for half of one
@@ -351,9 +351,9 @@ def test_few_file_descriptors_mean_fewer_calls_in_flight_and_one_line(tmp_path: 
     assert (ended.returncode, states(tmp_path)) == (0, {OK: 150}), ended.stderr
     told = [line for line in ended.stderr.splitlines() if "files may be open at once" in line]
     assert len(told) == 1
-    assert re.fullmatch(r"Only 64 files may be open at once \(ulimit -n\): \d\d calls in flight, not 64\.", told[0])
+    assert re.fullmatch(r"Only 64 files may be open at once \(ulimit -n\): \d\d requests in flight, not 64\.", told[0])
     session = read_status(tmp_path / "output" / "Rows.rows" / "v1").sessions[0]
-    assert f": {session.threads} calls in flight" in told[0]  # and no more than that can be lost to a crash
+    assert f": {session.threads} requests in flight" in told[0]  # and no more than that can be lost to a crash
 
 
 def test_a_limit_that_may_be_raised_is_raised_silently(tmp_path: Path) -> None:

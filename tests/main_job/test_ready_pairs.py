@@ -37,7 +37,7 @@ def test_no_endpoint_is_needed_and_none_is_asked(tmp_path: Path) -> None:
     assert ran.exit_code == 0
     assert ran.states == {State.OK: 200}
     assert ran.report.spending.requests == 0
-    told = "Brought.brought v1: 200 queries, 1 in-context example, no request is sent: the rows bring their pairs"
+    told = "Brought.brought v1: 200 queries, 1 in-context example, no requests: the rows already have their pairs"
     assert ran.lines[0] == told
     assert not any("tokens" in line for line in ran.lines)
     assert ran.data["RW_INS_7_2"] == {
@@ -48,7 +48,7 @@ def test_no_endpoint_is_needed_and_none_is_asked(tmp_path: Path) -> None:
     }
     assert ran.report.rules == {"repairs": {"the user (you)": 200}, "rejections": {}}
     again = run_brought(tmp_path, [{"id": str(i), "pairs": GOOD} for i in range(200)])
-    assert again.lines == ["Nothing to do: no request was made."]
+    assert again.lines == ["Nothing to do: no request was sent."]
 
 
 def test_a_rule_rejects_them_for_good(tmp_path: Path) -> None:

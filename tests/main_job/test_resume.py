@@ -47,7 +47,7 @@ def test_a_finished_run_sends_nothing_and_leaves_every_file_as_it_is(tmp_path: P
         before, asked = files(first), simulated.stats.requests
         for _ in range(3):
             again = run_rows(tmp_path, simulated.url, **rows)
-            assert (again.exit_code, again.lines) == (1, ["Nothing to do: no request was made."])
+            assert (again.exit_code, again.lines) == (1, ["Nothing to do: no request was sent."])
             assert files(again) == before
         assert simulated.stats.requests == asked
     assert set(before) == {*EXPORTS, "report.json", "run.lock", "run.sqlite"}
@@ -72,8 +72,8 @@ def test_one_added_row_costs_one_request_and_renames_nothing(tmp_path: Path) -> 
     ("now", "told", "asked"),
     [
         ({**TEXTS, "b": "a person came back"}, "1 changed (b)", 1),
-        ({name: text for name, text in TEXTS.items() if name != "c"}, "1 gone (c)", 0),
-        ({"a": TEXTS["a"], "b": "other", "e": "a new one"}, "1 changed, 2 gone (b, c, d)", 2),
+        ({name: text for name, text in TEXTS.items() if name != "c"}, "1 removed (c)", 0),
+        ({"a": TEXTS["a"], "b": "other", "e": "a new one"}, "1 changed, 2 removed (b, c, d)", 2),
     ],
     ids=["changed", "gone", "both"],
 )

@@ -175,7 +175,7 @@ def test_an_unknown_name_is_answered_with_those_that_are_there(folder: Path, nam
     add(folder, "mine")
     add(folder, "broken", "class Half(AbstractDataset")
     told = refused(name, folder)
-    assert told.startswith(f'there is no dataset "{name}"; there are ')
+    assert told.startswith(f'there is no dataset "{name}"; known datasets: ')
     assert told.endswith(f" (in {folder}, {shipped_folder('datasets')})")
     assert "SpotTheDifference.change, TVCaptions.video, Toy.mine, " in told
     assert not [each for each in ("Narration", "_ByVideo", "_Llava") if f" {each}." in told]

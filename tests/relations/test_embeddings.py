@@ -191,7 +191,7 @@ def test_every_text_is_paid_for_once_whatever_is_added_later(tmp_path: Path) -> 
         assert first.exit_code == 0
         assert sent(simulated) == Counter(instructions(first))
         again = related(tmp_path, simulated.url, TEXTS[:4])
-        assert "Nothing to do: no request was made." in again.lines
+        assert "Nothing to do: no request was sent." in again.lines
         more = related(tmp_path, simulated.url, TEXTS)
         assert more.exit_code == 0
         assert set(sent(simulated).values()) == {1}

@@ -415,7 +415,7 @@ def test_unknown_pairs_in_a_train_file_are_reported_line_by_line(tmp_path: Path)
     path = own_train(tmp_path, entries)
     ran = talk(tmp_path, train=path)
     assert ran.exit_code == 2
-    assert str(ran.error) == f"3 problems in {path}: there is no train file."
+    assert str(ran.error) == f"3 problems in {path}: no train file was written."
     assert [line.removeprefix(f"{path}: ") for line in ran.lines if line.startswith(str(path))] == [
         "RW_INS_k1_1: names itself as its context",
         "RW_INS_k1_1: unknown context: RW_INS_k9_1",

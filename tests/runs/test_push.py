@@ -89,7 +89,7 @@ def test_simulated_data_is_sent_only_if_the_user_allows_it(folder: Path, hub: Hu
     for given in (folder, folder / "export" / "parquet"):
         done = push(hub, given)
         assert (done.returncode, done.stdout, hub.requests) == (2, "", [])
-        assert "was made up by the simulated endpoint; --allow-simulated sends it all the same." in done.stderr
+        assert "holds simulated data; add --allow-simulated to send it anyway." in done.stderr
 
 
 REFUSALS = {
@@ -98,7 +98,7 @@ REFUSALS = {
     "not ours": (TOKEN, ("--repo", "OTHER/rows"), 3, "{0} does not let this token write to OTHER/rows"),
     "no name": (TOKEN, ("--repo", "a/b/c"), 2, "--repo a/b/c: USER/NAME is expected"),
     "no branch": (TOKEN, ("--revision", "v2"), 2, "USER/rows has no branch v2; create it there first."),
-    "no format": (TOKEN, ("--format", "csv"), 2, "--format csv: it must be one of mimicit, "),
+    "no format": (TOKEN, ("--format", "csv"), 2, "--format csv: must be one of mimicit, "),
 }
 
 
@@ -129,7 +129,9 @@ def test_a_missing_network_or_card_and_a_public_repository_are_reported_in_one_l
     gone = Hub(url="http://127.0.0.1:9")
     done = push(gone, folder, "--allow-simulated")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done.stderr
-    assert done.stderr.startswith(f"{gone.url} can't accept the files of USER/rows now; the same command resumes (")
+    assert done.stderr.startswith(
+        f"{gone.url} can't accept the files of USER/rows now; run the same command again to resume ("
+    )
 
 
 def test_a_call_that_the_hub_rate_limits_is_repeated(folder: Path, hub: Hub) -> None:

@@ -56,7 +56,7 @@ def test_the_states_add_up_and_say_what_is_behind_them(mixed: Ran) -> None:
         "failed    1 context too long",
         "1 query shares the answer of an identical query.",
         "Answered by the simulated endpoint: made-up text, not a model.",
-        f"8 requests, unanswered: {errors}",
+        f"8 requests; without an answer: {errors}",
         "The last session ended: The budget of 8 requests is spent.",
         "To retry them, add --retry invalid,failed to the run's command.",
     ]
@@ -88,10 +88,10 @@ def test_a_run_can_be_looked_at_while_it_works(tmp_path: Path) -> None:
                 lines = status(run) if (run / "pairs.jsonl").exists() else [""]
             assert process.poll() is None
             assert "+ 1 pending    " in lines[0]
-            assert lines[-1] == "A process is working on it."
+            assert lines[-1] == "A process is working on this run."
             process.kill()
             process.communicate()
-    assert status(run)[-1] == "The last session was killed; the same command resumes the run."
+    assert status(run)[-1] == "The last session was killed. Run the same command again to resume."
 
 
 # One query

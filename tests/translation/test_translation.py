@@ -121,7 +121,7 @@ def test_adding_a_language_asks_only_for_that_language(tmp_path: Path) -> None:
         assert [each["languages"] for each in asked(simulated)] == [["zh", "ja"]] * 5 + [["ko"]] * 5
         again = run_translation(file, simulated.url)
         assert simulated.stats.requests == 10
-    assert again.lines[0] == "Nothing to translate: no request was made."
+    assert again.lines[0] == "Nothing to translate: no request was sent."
     assert [each.code for each in done.report.languages] == ["zh", "ja", "ko"]
     out = [int(re.search(r"in, (\d+) out", "".join(lines))[1]) for lines in (first.lines, done.lines)]  # type: ignore[index]
     assert out[1] == out[0] // 2  # what is left is what it says that it will cost
@@ -154,7 +154,7 @@ def test_only_a_changed_english_pair_is_translated_again(tmp_path: Path) -> None
         assert simulated.stats.requests == 7
         (changed,) = asked(simulated, 6)
     assert changed["answer"].startswith("A quite different")
-    assert "The pairs have changed: 0 new, 1 changed, 1 gone." in done.lines
+    assert "The pairs have changed: 0 new, 1 changed, 1 removed." in done.lines
     new = done.data("fr")
     assert new["TR_INS_3"] == old["TR_INS_3"]
     assert new["TR_INS_4"] != old["TR_INS_4"]

@@ -112,6 +112,6 @@ def _compare_shared_stems(db: sqlite3.Connection) -> None:
 
 def _duplicate_id(name: str, one: str, other: str) -> RunError:
     return RunError(
-        f"Pairs of the queries {one!r} and {other!r} have the same id {name!r}. Nothing is lost: have the plugin's "
-        "instruction_id tell them apart, and run the same command again; that costs nothing."
+        f"Pairs of the queries {one!r} and {other!r} have the same id {name!r}. Nothing is lost: make the plugin's "
+        "instruction_id distinguish them, and run the same command again; that costs nothing."
     )
