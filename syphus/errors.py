@@ -57,11 +57,13 @@ class InputError(UsageError):
 class ImageError(InputError):
     """An image can't be sent. For an image of a query this becomes the outcome of its row.
 
-    `reason` is the problem without its details, so that equal reasons can be counted.
+    `problem` is the message without the image's name; `reason` is the problem without its details, so that equal
+    reasons can be counted.
     """
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}: {problem}")
+        self.problem = problem
         self.reason = problem.partition(":")[0]
 
 

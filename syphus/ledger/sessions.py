@@ -8,6 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.ledger.store import Store
+from syphus.version import __version__
 
 Settings = Mapping[str, object]  #: JSON values: everything that answers depend on, and the full prompt
 
@@ -20,7 +21,7 @@ class Session(NamedTuple):
     ended: float | None  #: None while it runs, and if it was killed
     threads: int  #: maximum concurrent requests
     endpoint: str
-    version: str
+    version: str  #: of Syphus
     stopped: str  #: why it stopped early, or ""
     seconds: float
 
@@ -45,16 +46,14 @@ def last_settings(store: Store, stage: str) -> dict[str, object] | None:
     return dict(orjson.loads(settings)) if settings else None
 
 
-def begin_session(
-    store: Store, stage: str, settings: Settings, threads: int, endpoint: str, version: str, now: float
-) -> int:
+def begin_session(store: Store, stage: str, settings: Settings, threads: int, endpoint: str, now: float) -> int:
     """Store the start of a session, commit, and return its number. `now` is in seconds since the epoch."""
     text = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS).decode()
     store.execute("INSERT OR IGNORE INTO spec (created, settings) VALUES (?, ?)", now, text)
     ((spec,),) = store.read_uncommitted("SELECT id FROM spec WHERE settings = ?", text)
     session = store.execute(
         "INSERT INTO session (stage, spec, started, threads, endpoint, version) VALUES (?, ?, ?, ?, ?, ?)",
-        *(stage, spec, now, threads, endpoint, version),
+        *(stage, spec, now, threads, endpoint, __version__),
     ).lastrowid
     store.commit()
     assert session is not None

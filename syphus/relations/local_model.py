@@ -19,7 +19,6 @@ from syphus.ledger.store import Store
 from syphus.model_names import LOCAL
 from syphus.text import one_line
 from syphus.types import Completion, Outcome, State, Usage
-from syphus.version import __version__
 
 if TYPE_CHECKING:
     import numpy
@@ -58,7 +57,7 @@ def embed_locally(name: str, stage: str, settings: Settings, store: Store) -> No
     """
     model = load_model(name)
     began = time.time()
-    session = begin_session(store, stage, settings, 0, "this machine", __version__, began)
+    session = begin_session(store, stage, settings, 0, "this machine", began)
     records = Records(store, stage, session)
     for row in records.pending():
         started = time.monotonic()

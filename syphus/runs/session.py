@@ -40,7 +40,6 @@ from syphus.runs.prepare import RunContext
 from syphus.runs.run_settings import sampling_parameters, store_prices, stored_prices
 from syphus.text import pluralize
 from syphus.types import State
-from syphus.version import __version__
 
 if TYPE_CHECKING:
     from syphus.simulator.settings import Simulation
@@ -120,7 +119,7 @@ class StageRunner:
         context, options = self._context, self._context.options
         threads = self._limit_threads()
         store_prices(self._store, context.config.prices)
-        session = begin_session(self._store, stage.name, settings, threads, context.endpoint, __version__, time.time())
+        session = begin_session(self._store, stage.name, settings, threads, context.endpoint, time.time())
         return StageRun(
             stage=stage,
             route=self._route,

@@ -236,7 +236,7 @@ def test_an_answer_and_its_outcome_come_back_as_they_were_written(tmp_path: Path
     with ledger(tmp_path) as store:
         taken(store, B)
         (row,) = Records(store, STAGE, 1).pending()
-        begin_session(store, "s", {"model": "m"}, 4, "host", "1.0", 100.0)
+        begin_session(store, "s", {"model": "m"}, 4, "host", 100.0)
         number = answer(store, row, Outcome(OK, PAIRS, detail="a note"))
         records = Records(store, STAGE, 1)
         found = records.find_answer(b"key of b", 0)
@@ -338,10 +338,10 @@ def test_counts_of_every_state_and_reason_add_up(tmp_path: Path) -> None:
 
 def test_sessions_keep_their_settings_and_how_they_ended(tmp_path: Path) -> None:
     with ledger(tmp_path) as store:
-        first = begin_session(store, "s", {"model": "m", "temperature": 0.5}, 4, "one", "1.0", 100.0)
+        first = begin_session(store, "s", {"model": "m", "temperature": 0.5}, 4, "one", 100.0)
         end_session(store, first, "Stopped by SIGINT.", 9.0, 110.0)
-        begin_session(store, "s", {"temperature": 0.5, "model": "m"}, 8, "two", "1.1", 200.0)
-        begin_session(store, "s", {"model": "n", "temperature": 0.5}, 8, "two", "1.1", 300.0)
+        begin_session(store, "s", {"temperature": 0.5, "model": "m"}, 8, "two", 200.0)
+        begin_session(store, "s", {"model": "n", "temperature": 0.5}, 8, "two", 300.0)
         found = [(each.ended, each.threads, each.stopped) for each in sessions(store, "s")]
         assert found == [(110.0, 4, "Stopped by SIGINT."), (None, 8, ""), (None, 8, "")]
         assert all_settings(store, "s") == [{"model": "m", "temperature": 0.5}, {"model": "n", "temperature": 0.5}]

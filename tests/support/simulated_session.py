@@ -192,7 +192,7 @@ def open_ledger(folder: Path, rows: int) -> tuple[Store, int]:
     store = open_for_writing(folder)
     queries = [Query(f"q{number}", f"the door of house {number} is open") for number in range(rows)]
     register(store, STAGE, queries, lambda _: True, lambda _: None)
-    return store, begin_session(store, STAGE, {}, 4, "", "0", 0.0)
+    return store, begin_session(store, STAGE, {}, 4, "", 0.0)
 
 
 def simulate(

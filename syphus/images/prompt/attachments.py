@@ -133,8 +133,7 @@ class ImageAttachments:
 
             width, height, image_format = measure_image(image.name, data)
         except ImageError as error:
-            problem = str(error).removeprefix(f"{image.name}: ")
-            return replace(image, data=b"", digest=digest, problem=problem)
+            return replace(image, data=b"", digest=digest, problem=error.problem)
         if image.data and self._lookup.can_keep:
             self._lookup.keep(digest, image.data)
             image = replace(image, data=b"")
