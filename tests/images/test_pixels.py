@@ -210,5 +210,5 @@ def test_files_that_are_none_have_a_reason_at_once(tmp_path: Path) -> None:
 def test_options_that_make_no_sense_are_told() -> None:
     with pytest.raises(ConfigError, match=r"--image-format gif: must be jpeg or png\."):
         make_encode_options(None, False, "gif", 90, 1, False)
-    with pytest.raises(ConfigError, match=r"--size: at most 16,384 pixels"):
+    with pytest.raises(ConfigError, match=r"--size: must be at most 16,384 pixels\."):
         make_encode_options((20_000, 5), False, "", 90, 1, False)
