@@ -52,23 +52,24 @@ class ConversionResult(NamedTuple):
 class ConversionProgressFormatter:
     """Formats the progress of a conversion as a line, and passes it to `show`."""
 
-    def __init__(self, show: Callable[[str], None]) -> None:
+    def __init__(self, show: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._show = show
+        self._clock = clock
         self._start: tuple[float, ConversionProgress] | None = None
 
     def update(self, progress: ConversionProgress) -> None:
         """Show the progress after an image."""
-        now = time.monotonic()
         if self._start is None:
-            self._start = now, progress
-        self._show(self.line(now, progress))
+            self._start = self._clock(), progress
+        self._show(self.line(progress))
 
     def update_download(self, photos: int, new: int) -> None:
         """Show the progress of a download after a photo."""
         self._show(f"{pluralize(photos, 'photo')}, {new:,} downloaded")
 
-    def line(self, now: float, progress: ConversionProgress) -> str:
+    def line(self, progress: ConversionProgress) -> str:
         """Return `12,300 images  3 skipped  41%  480/s  left 2 min`."""
+        now = self._clock()
         start, first = self._start or (now, progress)
         seconds, done = now - start, progress.share - first.share
         parts = [pluralize(progress.images, "image")]
