@@ -29,7 +29,7 @@ _FIXES = {
     "whole sentences": "ask for full sentences in the system message",
     COPIES_NO_EXAMPLE: "choose examples that differ more from the queries (--sample, --strategy diverse)",
     "copies no other": "say in the system message that each answer is about its own annotation alone",
-    "no leak": "tell the model to write as if it saw the image, and never to mention a description or an annotation",
+    "no leak": "tell the model in the system message to write as if it saw the image, and to mention no notes about it",
 }
 
 #: What to try, by the state of the answers, if the system message is not at fault.

@@ -120,7 +120,7 @@ class TrialStage(GenerateStage):
 
 def describe_model(model: str) -> str:
     """Return the model of a candidate as text for people."""
-    return f"{model} (made up)" if is_simulated(model) else model
+    return f"{model} (simulated)" if is_simulated(model) else model
 
 
 class TrialResult(NamedTuple):

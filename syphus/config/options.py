@@ -54,7 +54,7 @@ class Options:
 
     query_inputs_path: str = option("", "Annotations: a file, or a folder for some datasets.", "-in")
     example: bool = option(False, "Use the example annotations that come with the dataset.")
-    slice_start: int = option(0, "First row to process, counted from 0; slices of a run add up.", minimum=0)
+    slice_start: int = option(0, "First row to process, counted from 0; further slices extend the run.", minimum=0)
     slice_end: int = option(-1, "Row to stop before (-1 = process all).", minimum=-1)
     random_sample: bool = option(False, "Shuffle the rows before slicing.")
     seed: int = option(0, "Seed of the row order, the waits between attempts, and the simulator.")

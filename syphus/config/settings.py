@@ -75,7 +75,7 @@ def _resolved(secret: SecretStr, info: ValidationInfo) -> SecretStr:
     text = secret.get_secret_value()
     text = (text if environ is None else _VARIABLE.sub(value, text)).strip()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("is empty or has characters that no key has; was it copied completely?")
+        raise ValueError("is empty or has characters that a key can't have; was it copied completely?")
     return SecretStr(text)
 
 

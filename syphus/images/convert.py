@@ -68,7 +68,7 @@ class ConversionProgressFormatter:
         self._show(f"{pluralize(photos, 'photo')}, {new:,} downloaded")
 
     def line(self, progress: ConversionProgress) -> str:
-        """Return `12,300 images  3 skipped  41%  480/s  left 2 min`."""
+        """Return `12,300 images  3 skipped  41%  480/s  2 min left`."""
         now = self._clock()
         start, first = self._start or (now, progress)
         seconds, done = now - start, progress.share - first.share
@@ -78,7 +78,7 @@ class ConversionProgressFormatter:
         if seconds > 0:
             parts.append(f"{(progress.images - first.images) / seconds:,.0f}/s")
         if done > 0:
-            parts.append(f"left {format_duration(seconds * (1 - progress.share) / done)}")
+            parts.append(f"{format_duration(seconds * (1 - progress.share) / done)} left")
         return "  ".join(parts)
 
 

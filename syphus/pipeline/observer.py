@@ -168,7 +168,7 @@ class ProgressFormatter:
         return (done - before) / (now - began) if now > began else 0.0
 
     def counts(self) -> str:
-        """Return `ok 5,180  invalid 21  retried 3  498/min  61k tokens  $2.07  left 16 min`."""
+        """Return `ok 5,180  invalid 21  retried 3  498/min  61k tokens  $2.07  16 min left`."""
         stats, budget = self._view.stats, self._view.admission.budget
         parts = [
             f"{state} {stats.in_state(state):,}"
@@ -184,7 +184,7 @@ class ProgressFormatter:
         if budget.price is not None and budget.cost:
             parts.append(format_dollars(budget.cost))
         if rate > 0:
-            parts.append(f"left {format_duration((stats.total - self.done) / rate)}")
+            parts.append(f"{format_duration((stats.total - self.done) / rate)} left")
         return "  ".join(parts)
 
     def trouble(self) -> str:

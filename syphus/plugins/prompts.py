@@ -66,7 +66,7 @@ def read_prompt(path: str | Path) -> Mapping[str, object]:
         raise PromptError(f"{path}: a prompt file ends in {', '.join(SUFFIXES)}")
     data = _read_json(path) if suffix == ".json" else read_yaml(path, PromptError)
     if not isinstance(data, dict):
-        raise PromptError(f'{path}: a prompt is an object with "system_message" and "in_context"')
+        raise PromptError(f'{path}: a prompt must be an object with "system_message" and "in_context"')
     return data
 
 
@@ -78,7 +78,7 @@ def to_prompt_template(data: object, where: str, *, lenient: bool = False, folde
     unknown keys and assistant turns without a question cause warnings instead of errors.
     """
     if not isinstance(data, Mapping):
-        raise PromptError(f'{where}: a prompt is an object with "system_message" and "in_context"')
+        raise PromptError(f'{where}: a prompt must be an object with "system_message" and "in_context"')
     _check_keys(data, where, lenient)
     turns = data.get("in_context", ())
     if not isinstance(turns, Sequence) or isinstance(turns, str):
@@ -141,7 +141,7 @@ def _check_keys(data: Mapping[object, object], where: str, lenient: bool) -> Non
 
 def _turn(turn: object, where: str, folder: Path) -> Message:
     if not isinstance(turn, Mapping) or set(turn) - {"images"} != {"role", "content"}:
-        raise PromptError(f'{where}: a turn is an object with "role" and "content", a user\'s also with "images"')
+        raise PromptError(f'{where}: a turn must be an object with "role" and "content"; a user turn may have "images"')
     role, content = turn["role"], turn["content"]
     if role not in ("user", "assistant"):
         raise PromptError(f'{where}: the role is "{role}"; only user and assistant are allowed')
@@ -188,7 +188,9 @@ def _check_item(item: Mapping[str, str], first: Mapping[str, str], where: str) -
     """Check the keys: a mistyped key would be sent, and teach the model a format that no parser reads."""
     keys, expected = ({key.casefold() for key in each} for each in (item, first))
     if keys != expected:
-        raise PromptError(f"{where} has the keys {', '.join(item)}, item 1 has {', '.join(first)}: all must be alike")
+        raise PromptError(
+            f"{where} has the keys {', '.join(item)}, item 1 has {', '.join(first)}: all items need the same keys"
+        )
     named = {key for key in keys & (QUESTION_KEYS | ANSWER_KEYS) if len(key) > 1}  # a and b may be choices
     if named and not (keys & QUESTION_KEYS and keys & ANSWER_KEYS):
         raise PromptError(f'{where} has the keys {", ".join(item)}: a pair has "question" and "answer"')

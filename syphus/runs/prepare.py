@@ -124,7 +124,7 @@ def prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
     plugin = find_plugin(options.name, options.datasets_dir)
     if not _FILE_NAME.fullmatch(plugin.cls.short_name):
         raise PluginError(
-            f"{plugin.name}: short_name {plugin.cls.short_name!r} begins file names; use letters, digits, - _"
+            f"{plugin.name}: short_name {plugin.cls.short_name!r}: file names begin with it; use letters, digits, - _"
         )
     options = replace(
         options,

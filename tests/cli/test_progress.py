@@ -70,7 +70,7 @@ def test_the_time_left_comes_from_this_sessions_rate_alone(view: RunView, watch:
         meter.read()
     assert meter.done == 720
     assert meter.rate() == pytest.approx(2.0, rel=0.02)
-    assert "left 2 min" in meter.line()
+    assert "2 min left" in meter.line()
     assert meter.line().startswith("720/1,000")
 
 

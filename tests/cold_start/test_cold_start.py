@@ -75,7 +75,7 @@ def test_the_prompt_file_gives_the_origin_of_each_example_and_reads_back(done: t
     comments = [line for line in path.read_text("utf-8").splitlines() if line.lstrip().startswith("#")]
     for number, example in enumerate(cold.found.examples):
         assert prefix.in_context[2 * number]["content"] == asked[example.query.id]
-        told = f"{number + 1}: query {example.query.id}, round {example.round}, simulated-chat (made up), score"
+        told = f"{number + 1}: query {example.query.id}, round {example.round}, simulated-chat (simulated), score"
         assert any(told in comment for comment in comments)
 
 

@@ -178,7 +178,7 @@ def test_the_option_for_the_model_names_the_deployment(given: dict[str, str], de
         ({**AZURE, "OPENAI_API_TYPE": "azure_ad", "AZURE_OPENAI_API_KEY": KEY}, "Azure needs a key or a token."),
         ({**AZURE, "OPENAI_API_ENGINE": "", "OPENAI_API_KEY": KEY}, "No deployment is named. Set OPENAI_API_ENGINE"),
         ({**AZURE, "SYPHUS_TOKEN_COMMAND": "az 'x"}, "SYPHUS_TOKEN_COMMAND can't be read: No closing quotation."),
-        ({"OPENAI_API_KEY": KEY + "\u2026"}, "OPENAI_API_KEY is empty or has characters that no key has"),
+        ({"OPENAI_API_KEY": KEY + "\u2026"}, "OPENAI_API_KEY is empty or has characters that a key can't have"),
         ({"OPENAI_API_KEY": KEY, "OPENAI_ORG_ID": "a\x07"}, "OPENAI_ORG_ID has control characters"),
         ({"OPENAI_BASE_URL": KEY, "OPENAI_MODEL": "m"}, "OPENAI_BASE_URL is not an address such as https://host/v1"),
         ({"OPENAI_API_BASE": "localhost:80/v1", "OPENAI_MODEL": "m"}, "OPENAI_API_BASE is not an address such as"),

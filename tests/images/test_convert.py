@@ -605,6 +605,6 @@ def test_progress_has_a_rate_and_an_end_and_is_told_at_its_time(tmp_path: Path) 
     meter.update(ConversionProgress(100, 2, 0.2))
     assert stream.getvalue() == ""  # it is not time yet
     now += 10
-    assert meter.line(ConversionProgress(1100, 3, 0.6)) == "1,100 images  3 skipped  60%  100/s  left 10 s"
+    assert meter.line(ConversionProgress(1100, 3, 0.6)) == "1,100 images  3 skipped  60%  100/s  10 s left"
     observer.say("two\x1b[2Jlines")
     assert stream.getvalue() == "two [2Jlines\n"

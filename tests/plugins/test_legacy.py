@@ -286,7 +286,7 @@ def test_a_bad_row_is_told_with_its_number(home: Path) -> None:
 
 def test_a_prompt_that_is_wrong_names_its_file(home: Path) -> None:
     (home / "prompts" / "clips.json").write_text('{"system_message": "", "in_context": [{}]}', encoding="utf-8")
-    with pytest.raises(PromptError, match=r"first/prompts/clips\.json: turn 1: a turn is an object"):
+    with pytest.raises(PromptError, match=r"first/prompts/clips\.json: turn 1: a turn must be an object"):
         load_prompt_template(create(home, "Clips.video"))
 
 

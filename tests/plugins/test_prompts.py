@@ -97,14 +97,14 @@ def turn(**changes: object) -> dict[str, object]:
 
 
 BAD = {
-    "a list": ([], 'p: a prompt is an object with "system_message" and "in_context"'),
+    "a list": ([], 'p: a prompt must be an object with "system_message" and "in_context"'),
     "unknown key": ({**prompt(), "examples": []}, 'p: unknown key "examples"'),
     "no system message": ({"in_context": []}, 'p: no "system_message"'),
     "system message that is nothing": (prompt(system=None), "p: system_message: text is expected, this is None"),
     "in_context that is text": ({"system_message": "", "in_context": "x"}, 'p: "in_context" must be a list'),
-    "turn that is text": (prompt(USER, "x"), "p: turn 2: a turn is an object"),
-    "turn with another key": (prompt(USER, turn(name="x")), "p: turn 2: a turn is an object"),
-    "turn without content": (prompt({"role": "user"}), "p: turn 1: a turn is an object"),
+    "turn that is text": (prompt(USER, "x"), "p: turn 2: a turn must be an object"),
+    "turn with another key": (prompt(USER, turn(name="x")), "p: turn 2: a turn must be an object"),
+    "turn without content": (prompt({"role": "user"}), "p: turn 1: a turn must be an object"),
     "system turn": (
         prompt({"role": "system", "content": "x"}),
         'p: turn 1: the role is "system"; only user and assistant',
@@ -124,7 +124,7 @@ BAD = {
     ),
     "key that is mistyped once": (
         prompt(USER, turn(content=[PAIRS[0], {"question": "What?", "anser": "It."}])),
-        "p: turn 2: item 2 has the keys question, anser, item 1 has question, answer: all must be alike",
+        "p: turn 2: item 2 has the keys question, anser, item 1 has question, answer: all items need the same keys",
     ),
     "no question": (prompt(USER, turn(content=[{"Answer": "It."}])), "p: turn 2: item 1 has the keys Answer: a pair"),
     "empty answer": (
@@ -199,13 +199,13 @@ def test_a_prompt_is_found_in_the_first_folder_that_has_it(tmp_path: Path) -> No
 BAD_FILES = {
     "p.json": ('{"system_message": "a",\n}', "p.json:2:1: "),
     "double.json": ('{"system_message": "a", "system_message": "b"}', 'double.json: duplicate key "system_message"'),
-    "list.json": ("[]", "list.json: a prompt is an object"),
+    "list.json": ("[]", "list.json: a prompt must be an object"),
     "p.yaml": ("system_message: a\n  b: c", "p.yaml:2:4: mapping values are not allowed here"),
     "colon.yaml": (
         "system_message: hi: there",
         'colon.yaml:1:19: mapping values are not allowed here; put text that holds ": " in quotes',
     ),
-    "empty.yaml": ("", "empty.yaml: a prompt is an object"),
+    "empty.yaml": ("", "empty.yaml: a prompt must be an object"),
     "p.txt": ("x", "p.txt: a prompt file ends in .yaml, .yml, .json"),
 }
 

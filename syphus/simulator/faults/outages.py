@@ -86,7 +86,7 @@ fixed_fault(
     "disconnect", "The connection is closed before any byte.", SimulatedReply(200, delivery=Delivery.DISCONNECT)
 )
 fixed_fault("hang", "No byte until the client disconnects.", SimulatedReply(200, delivery=Delivery.HANG))
-fixed_fault("endless", "200, and white space forever.", SimulatedReply(200, delivery=Delivery.ENDLESS))
+fixed_fault("endless", "200, then white space forever.", SimulatedReply(200, delivery=Delivery.ENDLESS))
 
 
 @fault()
@@ -141,6 +141,6 @@ def _add_broken(name: str, description: str, delivery: Delivery) -> None:
 
 
 _add_broken("reset_mid_body", "Half the answer, then a reset.", Delivery.RESET_MID_BODY)
-_add_broken("cut_body", "Half the answer with the Content-Length of all of it, then a close.", Delivery.CUT)
+_add_broken("cut_body", "Half the answer, with the Content-Length of the whole, then a close.", Delivery.CUT)
 _add_broken("hang_mid_body", "Half the answer, then nothing.", Delivery.HANG_MID_BODY)
 _add_broken("drip", "The answer, one byte at a time.", Delivery.DRIP)
