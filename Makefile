@@ -18,7 +18,8 @@ demo: $(VENV)/installed
 	@$(BIN)/python main.py $(DEMO)
 	@echo
 	@echo "Next: export OPENAI_API_KEY=..., then"
-	@echo "  $(BIN)/python main.py --name SpotTheDifference.change -in YOUR_ANNOTATIONS.json --num_threads 64"
+	@echo "  $(BIN)/python main.py --name SpotTheDifference.change -in annotations_of_Spot-the-Diff.json --num_threads 64"
+	@echo "For annotations of your own, see \"Your own dataset\" in README.md."
 
 test: lint types tests
 
@@ -37,10 +38,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml
+	@echo "Installing Syphus into $(VENV); this may take a minute."
 	$(BIN)/python $(PIP) --editable .
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml
+	@echo "Installing Syphus and its tools for development into $(VENV); this may take some minutes."
 	$(BIN)/python $(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/installed
 

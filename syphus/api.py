@@ -206,7 +206,7 @@ def run(dataset: Dataset, **options: Unpack[RunOptions]) -> CompletedRun:
 async def run_async(dataset: Dataset, **options: Unpack[RunOptions]) -> CompletedRun:
     """Do what `run` does, without blocking the event loop.
 
-    When it is cancelled, it sends nothing more, waits up to `drain` seconds for the calls in flight, and saves them.
+    When it is cancelled, it sends nothing more, waits up to `drain` seconds for the requests in flight, and saves them.
     """
     from syphus.pipeline.observer import call_async
 

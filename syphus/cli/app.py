@@ -173,7 +173,7 @@ def main_job(
         return
     command = context.invoked_subcommand
     if command is not None and (options != Options() or quiet or verbose or log_file):
-        raise ConfigError(f"Put options after the command: {program()} {command} --name ...")
+        raise ConfigError(f"Put options after the command: {program()} {command} ...")
     if command is None:
         with_observer(_run)(options=options, quiet=quiet, verbose=verbose, log_file=log_file)
 

@@ -99,7 +99,7 @@ def with_observer(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_options(command: Callable[..., None], without: Container[str] = ()) -> Callable[..., None]:
-    """Gives a command, which takes `options`, the fields of `Options`, but for some, as options on the command line."""
+    """Turn the fields of `Options`, except those in `without`, into command-line options of a command."""
     return with_fields(Options, without)(command)
 
 
@@ -108,13 +108,11 @@ def with_fields(
     without: Container[str] = (),
     parameter: str = "options",
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The same for the fields of another dataclass, which are declared as those of `Options` are.
+    """Turn the fields of a dataclass, except those in `without`, into command-line options of a command.
 
-    The command gets an instance of `kind` as `parameter`.
-
-    typer makes options from a function's parameters; this writes those parameters, so that each option is declared
-    once, and has the same name, default and help in every command. A parameter of the command's own goes before the
-    option of that name.
+    The command receives an instance of `kind` as `parameter`. typer makes options from a function's parameters; this
+    writes those parameters. So each option is declared once, and has the same name, default and help in every command.
+    A parameter that the command declares itself replaces the option of the same name.
     """
     hints = get_type_hints(kind)
 
@@ -150,7 +148,12 @@ def _parameter(option: Field[object], hint: object, group: str) -> inspect.Param
     default = [] if read_as == list[Path] else "" if hint == tuple[State, ...] else option.default
     metavar = option.metadata["metavar"] or ("PATH" if option.name.endswith("_path") else _METAVARS.get(hint))
     how = typer.Option(
-        flag, *option.metadata["flags"], help=option.metadata["help"], metavar=metavar, rich_help_panel=group
+        flag,
+        *option.metadata["flags"],
+        help=option.metadata["help"],
+        metavar=metavar,
+        rich_help_panel=group,
+        show_default=default != Path(),  # an empty path stands for none
     )
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[read_as, how]

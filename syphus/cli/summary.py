@@ -115,7 +115,7 @@ def resume_line(stopped_by: SyphusError | None, command: str) -> str:
     if not isinstance(stopped_by, BudgetError):
         return f"Resume with the same command: {command}"
     unlimited = re.sub(rf" --max[-_]{stopped_by.limit}[ =]\S+", "", command)
-    return f"Raise the limit and rerun: {unlimited} --max-{stopped_by.limit}"
+    return f"Raise the limit and rerun: {unlimited} --max-{stopped_by.limit} N"
 
 
 def without_retry(command: str) -> str:

@@ -33,7 +33,7 @@ class Report(NamedTuple):
     settings: list[dict[str, object]]
     cost: float | None
     rules: dict[str, dict[str, int]]  #: "repairs" and "rejections" by cleaning rule
-    unfinished_calls: int  #: of all stages: maximum calls in flight when sessions were killed, or now
+    unfinished_calls: int  #: of all stages: maximum requests in flight when sessions were killed, or now
     relations: dict[str, object]  #: how pairs are related, and from which vectors; empty if the plugin decides
     translation: TranslationReport | None = None
 

@@ -130,8 +130,8 @@ async def _run(simulation: Simulation, port: int) -> None:
                 continue
         key = "(the one you set)" if simulation.key else "any"
         sys.stdout.write(
-            f"Simulated endpoint (no model, made-up answers): OPENAI_BASE_URL={server.url} OPENAI_API_KEY={key}  "
-            f"Azure: {server.host_url}  counters: {server.host_url}/stats  stop with Ctrl-C\n"
+            f"Simulated endpoint (no model, made-up answers): OPENAI_BASE_URL={server.url} OPENAI_API_KEY={key} "
+            f"OPENAI_MODEL=chat  Azure: {server.host_url}  counters: {server.host_url}/stats  stop with Ctrl-C\n"
         )
         sys.stdout.flush()
         await stop.wait()

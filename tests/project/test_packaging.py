@@ -102,7 +102,7 @@ def test_the_installed_command_speaks_of_itself_by_its_name(installed: Path, tmp
     assert run(tmp_path, installed / "syphus", "--version").stdout == f"{syphus.__version__}\n"
     assert run(tmp_path, installed / "syphus", "--help").stdout.startswith("Usage: syphus ")
     told = run(tmp_path, installed / "syphus", *EXAMPLE, "--max-requests", "1").stderr
-    assert told.splitlines()[-1].endswith(f": syphus {' '.join(EXAMPLE)} --max-requests")
+    assert told.splitlines()[-1].endswith(f": syphus {' '.join(EXAMPLE)} --max-requests N")
 
 
 @needs_hatchling
