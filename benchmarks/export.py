@@ -22,7 +22,8 @@ from pathlib import Path
 import orjson
 from common import ROOT, measured, table
 
-FORMATS = ("mimicit", "llava", "chat", "alpaca", "parquet")
+from syphus.formats import FORMAT_NAMES
+
 PER_QUERY = 8
 
 PLUGIN = '''
@@ -94,7 +95,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         run = make_run(Path(temporary), count // PER_QUERY)
         done = {}
-        for name in FORMATS:
+        for name in FORMAT_NAMES:
             command = [sys.executable, str(ROOT / "main.py"), "export", str(run), "--format", name]
             done[name] = measured([*command, "--datasets-dir", str(Path(temporary) / "plugins")])
             assert done[name].exit_code == 0, done[name].said

@@ -322,7 +322,8 @@ def export(
 ) -> tuple[Path, ...]:
     """Write the pairs of a run in other formats, each with a dataset card; return the paths of the files.
 
-    `formats` are mimicit, llava, chat, alpaca or parquet. Raises `UsageError` if there is nothing to export.
+    `formats` are names that `syphus export --help` lists, such as `"llava,parquet"`. Raises `UsageError` if there is
+    nothing to export.
     """
     from syphus.runs.export import export_run
 

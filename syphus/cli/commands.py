@@ -17,6 +17,7 @@ from syphus.cli.parameters import arguments, with_fields, with_observer, with_op
 from syphus.cli.streams import given_command, print_as_json, print_lines, say
 from syphus.config.options import ColdStartOptions, Options
 from syphus.errors import ConfigError
+from syphus.formats import FORMAT_NAMES
 from syphus.images.convert_options import ConvertOptions
 from syphus.text import SIMULATED_NOTICE, align_columns, pluralize
 
@@ -262,7 +263,7 @@ def export(
     observer: PlainObserver,
     formats: Annotated[
         str,
-        typer.Option("--format", metavar="NAME,...", help="One or several: mimicit, llava, chat, alpaca, parquet."),
+        typer.Option("--format", metavar="NAME,...", help=f"One or several: {', '.join(FORMAT_NAMES)}."),
     ],
     output: Annotated[
         Path | None,

@@ -1,14 +1,6 @@
-"""The formats that `export FOLDER --format NAME` can write.
+"""How each format of `export FOLDER --format NAME` is written.
 
-To add a format:
-
-1. Write one file in this folder with one function `write_NAME(folder, source)`. It takes an existing folder and an
-   `ExportSource`, streams the pairs into one or more files, and returns their names. `alpaca.py` is a short example.
-2. Add a row to `FORMATS` below.
-
-`export` and its dataset card then know the format. Add a line to `ANSWERS` in tests/formats/test_formats.py, so that
-the tests read the format back. Describe it in docs/formats.md and in the help of `--format`. CONTRIBUTING.md has a
-complete example.
+CONTRIBUTING.md, "Add an export format", has the steps to add one, with a complete example.
 """
 
 from __future__ import annotations
@@ -38,6 +30,7 @@ class Format(NamedTuple):
     needs_pyarrow: bool = False
 
 
+#: By the names in `FORMAT_NAMES`, in the same order.
 FORMATS: dict[str, Format] = {
     "mimicit": Format(write_mimicit, "MIMIC-IT, for Otter's loaders", tabular=False),
     "llava": Format(write_llava, "LLaVA and ShareGPT conversations, a JSON array"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from syphus.errors import ConfigError, RunError
+from syphus.formats import FORMAT_NAMES
 from syphus.formats.card import CARD_FILE, write_card
 from syphus.formats.mimicit.writer import dataset_meta
 from syphus.formats.registry import FORMATS
@@ -44,10 +45,10 @@ def export_run(
 
 def _check(formats: Sequence[str]) -> None:
     for name in formats:
-        if name not in FORMATS:
-            raise ConfigError(f"--format {name}: must be one of {', '.join(FORMATS)}.")
+        if name not in FORMAT_NAMES:
+            raise ConfigError(f"--format {name}: must be one of {', '.join(FORMAT_NAMES)}.")
     if not formats:
-        raise ConfigError(f"Add --format: {', '.join(FORMATS)}.")
+        raise ConfigError(f"Add --format: {', '.join(FORMAT_NAMES)}.")
     for name in formats:
         if FORMATS[name].needs_pyarrow:
             require_pyarrow(f"--format {name}")

@@ -20,6 +20,7 @@ from huggingface_hub import DatasetCard
 
 from syphus.declarations import Train
 from syphus.errors import ConfigError, RunError, StorageError
+from syphus.formats import FORMAT_NAMES
 from syphus.formats.llava import write_llava
 from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.mimicit.writer import write_dataset
@@ -110,35 +111,51 @@ def test_llava_has_every_pair_in_order_with_its_image_marks(folder: Path) -> Non
     assert {turn["from"] for record in records for turn in record["conversations"]} == {"human", "gpt"}
 
 
-ANSWERS: dict[str, Callable[[Any], str]] = {  # where a record of each format has its first answer
+#: Returns the first answer in a record of each format.
+ANSWERS: dict[str, Callable[[Any], str]] = {
     "llava": lambda row: row["conversations"][1]["value"],
     "chat": lambda row: row["messages"][1]["content"],
     "alpaca": lambda row: row["output"],
     "parquet": lambda row: row["answer"],
 }
-CONVERSATIONS = {"llava", "chat"}  # a record is a conversation; a record of the others is a pair
+#: Formats of which a record is a conversation. A record of the others is a pair.
+CONVERSATIONS = {"llava", "chat"}
+#: Formats of which a record has no id, so that none can be twice.
+WITHOUT_IDS = {
+    "chat",
+    "alpaca",
+}
+TABULAR = [name for name, form in FORMATS.items() if form.tabular]
 
 
-@pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.tabular])
+def first_answer(name: str, record: Any) -> str:
+    assert name in ANSWERS, f'tests/formats/test_formats.py: add to ANSWERS where a record of "{name}" has its answer'
+    return ANSWERS[name](record)
+
+
+def test_the_names_and_the_registry_have_the_same_formats_in_one_order() -> None:
+    assert list(FORMATS) == list(FORMAT_NAMES), "syphus/formats/__init__.py and registry.py must list the same formats"
+
+
+@pytest.mark.parametrize("name", TABULAR)
 def test_datasets_opens_it_by_its_card(folder: Path, tmp_path: Path, name: str) -> None:
     table = loaded(exported(folder, name).parent, tmp_path / "cache")
     pairs = pairs_of(folder)
-    assert len(table) == (ROWS if name in CONVERSATIONS else len(pairs))
-    assert ANSWERS[name](table[0]) == pairs[0]["answer"]
+    records = "conversation" if name in CONVERSATIONS else "pair"
+    assert len(table) == (ROWS if name in CONVERSATIONS else len(pairs)), (
+        f"{name} must have one record per {records}; CONVERSATIONS in tests/formats/test_formats.py says which"
+    )
+    assert first_answer(name, table[0]) == pairs[0]["answer"]
 
 
-@pytest.mark.parametrize(
-    ("name", "answer"),
-    [
-        ("llava", lambda row: row.conversations[1]["value"]),
-        ("chat", lambda row: row.messages[1]["content"]),
-        ("alpaca", lambda row: row.output),
-    ],
-)
-def test_pandas_opens_the_json_formats(folder: Path, name: str, answer: Callable[[Any], str]) -> None:
+@pytest.mark.parametrize("name", TABULAR)
+def test_pandas_opens_it(folder: Path, name: str) -> None:
     path = exported(folder, name)
-    frame = pandas.read_json(path, lines=path.suffix == ".jsonl", dtype=False)
-    assert answer(next(frame.itertuples())) == pairs_of(folder)[0]["answer"]
+    if path.suffix == ".parquet":
+        frame = pandas.read_parquet(path)
+    else:
+        frame = pandas.read_json(path, lines=path.suffix == ".jsonl", dtype=False)
+    assert first_answer(name, frame.iloc[0]) == pairs_of(folder)[0]["answer"]
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -311,11 +328,20 @@ def test_a_duplicate_id_is_reported_with_both_queries(ids: list[list[str]], twic
         assert list(check_unique(results)) == results
 
 
-def test_duplicate_ids_stop_the_export_and_leave_no_file(tmp_path: Path) -> None:
+def write_duplicates(name: str, folder: Path, same: QueryResult) -> None:
+    FORMATS[name].write(folder, source(same, same))
+    pytest.fail(f"{name}: go over `check_unique(source.results())`, or add it to WITHOUT_IDS if its records have no id")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_duplicate_ids_stop_the_export_and_leave_no_file(tmp_path: Path, name: str) -> None:
     same = QueryResult("1", (), [StoredPair("XX_INS_1", "q?", "a")], "m")
-    for write in (write_llava, write_parquet):
-        with pytest.raises(RunError, match="have the same id 'XX_INS_1'"):
-            write(tmp_path, source(same, same))
+    if name in WITHOUT_IDS:
+        FORMATS[name].write(tmp_path, source(same, same))
+        assert not any(b"XX_INS_1" in path.read_bytes() for path in tmp_path.iterdir())
+        return
+    with pytest.raises(RunError, match="have the same id 'XX_INS_1'"):
+        write_duplicates(name, tmp_path, same)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,7 +1,7 @@
 """The recipes of CONTRIBUTING.md work as written: their files are put into a copy of the project, and its tests pass.
 
-A file's name stands above its block, and says where the text goes: `(at the end)`, `(below the line ...)`, which is the
-first line that begins so, or nowhere, which makes the block the whole file.
+A file's name stands above its block, and says where the text goes: `(at the end)`, `(below the line ...)` or
+`(above the line ...)`, which is the first line that begins so, or nowhere, which makes the block the whole file.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def follow(recipe: str, project: Path) -> None:
             path.write_text(path.read_text("utf-8") + text, "utf-8")
         else:
             lines = path.read_text("utf-8").splitlines(keepends=True)
-            (begins,) = re.findall(r"below the (?:line|row of) `([^`]+)`", block["where"])
+            ((side, begins),) = re.findall(r"(above|below) the (?:line|row of) `([^`]+)`", block["where"])
             starts = (begins, f"| [`{begins}`]")
-            place = next(number for number, line in enumerate(lines, 1) if line.startswith(starts))
+            place = next(number for number, line in enumerate(lines, side == "below") if line.startswith(starts))
             path.write_text("".join([*lines[:place], text, *lines[place:]]), "utf-8")
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syphus.answers.translation import LANGUAGES, Reason, Translatable
+from syphus.answers.translation.number_words import NUMBER_WORDS
 
 _FOLDER = Path(__file__).parent / "translations"
 
+#: What a model writes before a translation, in English and in each language.
 COMMENTS = {
     "en": (
         "Here is the translation:\n",
@@ -97,14 +99,49 @@ class Damaged(NamedTuple):
     reasons: frozenset[Reason]
 
 
+#: The parts of the corpus: the checks were fitted to `tuning`, but not to `held_out` and `further`.
+PARTS = ("tuning", "held_out", "further")
+
+
 @cache
 def samples(part: str) -> tuple[Sample, ...]:
-    """The corpus: `tuning`, which the checks were fitted to, or `held_out`, which they were not."""
+    """Return one part of the corpus, from `translations/PART.json`."""
     rows = json.loads((_FOLDER / f"{part}.json").read_text("utf-8"))
     return tuple(
-        Sample(row["name"], Translatable(*row["en"]), {code: Translatable(*row[code]) for code in LANGUAGES})
+        Sample(
+            row.pop("name"),
+            Translatable(*row.pop("en")),
+            {code: Translatable(*row[code]) for code in LANGUAGES if code in row},
+        )
         for row in rows
     )
+
+
+@cache
+def languages_with_test_data(part: str) -> tuple[str, ...]:
+    """Return the codes of the languages that the tests over a part go over: those that have all their test data.
+
+    `test_every_language_has_its_test_data` fails for the others, and says what is missing.
+    """
+    return tuple(code for code in LANGUAGES if not missing_samples(part, code) and not missing_tables(code))
+
+
+def missing_samples(part: str, code: str) -> list[str]:
+    """Return what is missing for a language in one part of the corpus, as a line for people."""
+    names = [sample.name for sample in samples(part) if code not in sample.translations]
+    if not names:
+        return []
+    first = ", ".join(f'"{name}"' for name in names[:3]) + (", ..." if names[3:] else "")
+    counts = f"{len(names)} of {len(samples(part))}"
+    return [f'tests/support/translations/{part}.json: {counts} samples have no "{code}": {first}']
+
+
+def missing_tables(code: str) -> list[str]:
+    """Return the tables of this module that a language is missing in, as lines for people."""
+    tables = [f'COMMENTS has no "{code}"'] if code not in COMMENTS else []
+    if code in NUMBER_WORDS and code not in CHANGED_WORDS:
+        tables.append(f'CHANGED_WORDS has no "{code}", though NUMBER_WORDS has it')
+    return [f"tests/support/damaged_translations.py: {table}" for table in tables]
 
 
 Damage = Callable[[Sample, str, random.Random], Damaged | None]
@@ -120,7 +157,7 @@ def _instruction_copied(sample: Sample, code: str, chance: random.Random) -> Dam
 
 
 def _another_language(sample: Sample, code: str, chance: random.Random) -> Damaged:
-    other = chance.choice([each for each in LANGUAGES if each != code])
+    other = chance.choice([each for each in sample.translations if each != code])
     reasons = frozenset({Reason.WRONG_SCRIPT, Reason.WRONG_LANGUAGE})
     return Damaged(sample.source, sample.translations[other], reasons)
 
@@ -279,7 +316,8 @@ def _changed(pattern: str, change: Callable[[re.Match[str]], str], *reasons: Rea
     return made
 
 
-_WORDS = {
+#: A pattern of small numbers in words, and another number, for each language that has number words.
+CHANGED_WORDS = {
     "zh": ("两|四|三", "七"), "ja": ("2人|二つ|三つ|4人", "九つ"), "es": ("dos|cuatro|tres", "siete"),
     "de": ("zwei|vier|drei", "sieben"), "fr": ("deux|quatre|trois", "sept"), "ko": ("두 |네 |세 ", "일곱 "),
     "ar": ("أربعة|ثلاث|ثلاثة|أربع", "سبعة"),
@@ -288,7 +326,9 @@ _WORDS = {
 
 def _word_changed(sample: Sample, code: str, chance: random.Random) -> Damaged | None:
     """A number in words is another one; where English has it in words, too."""
-    there, (known, other) = sample.translations[code], _WORDS[code]
+    if code not in CHANGED_WORDS:
+        return None
+    there, (known, other) = sample.translations[code], CHANGED_WORDS[code]
     if not re.search(r"\b(?:two|three|four)\b", sample.source.answer) or not re.search(
         rf"\b(?:{known})", there.answer, re.I
     ):
@@ -334,7 +374,7 @@ def damaged(damages: dict[str, Damage], part: str, seed: int = 7) -> Iterator[tu
     """Every sample of a part in every language with every damage that it can have: (damage, sample, code, damaged)."""
     for name, damage in damages.items():
         for sample in samples(part):
-            for code in LANGUAGES:
+            for code in languages_with_test_data(part):
                 made = damage(sample, code, random.Random(f"{seed} {name} {sample.name} {code}"))
                 if made:
                     yield name, sample.name, code, made
