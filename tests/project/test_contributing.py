@@ -95,6 +95,19 @@ def test_a_language_of_one_entry_is_translated_into(project: Path) -> None:
     assert (project / "output" / "SpotTheDifference.change" / "v1" / "SD_instructions_it.json").exists()
 
 
+def test_a_language_of_one_entry_fails_only_the_tests_that_say_what_is_missing(project: Path) -> None:
+    follow("Add a language", project)
+    files = ["tests/answers/test_translation_checks.py", "tests/translation/test_translation_parts.py"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *files, "-k", "not damage and not takes_long"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    failed = re.findall(r"^FAILED \S+::(\S+)", done.stdout, re.MULTILINE)
+    data = [f"test_every_language_has_its_test_data[it-{part}]" for part in ("tuning", "held_out", "further")]
+    assert failed == [*data, "test_the_help_names_every_language"], done.stdout[-3000:]
+    assert 'tests/support/translations/held_out.json: 20 of 20 samples have no "it": "' in done.stdout
+    assert 'tests/support/damaged_translations.py: COMMENTS has no "it"' in done.stdout
+    assert "the help of --languages in syphus/config/options.py does not name ['it']" in done.stdout
+
+
 def test_every_recipe_has_a_test() -> None:
     recipes = re.findall(r"^## (Add .+)$", PAGE, re.MULTILINE)
     assert recipes == [*dict.fromkeys([*list(RECIPES)[:2], "Add a language", *list(RECIPES)[2:]])]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from syphus.answers.translation import LANGUAGES, Term, Translatable, check_translation
+from syphus.config.options import Options
 from syphus.errors import ConfigError
 from syphus.simulator.translation.fake_text import DAMAGES, WORDS, fake_translation, filler_words, with_damage
 from syphus.translation.chunks import SourcePair, join_chunks, pair_queries, parse_chunk, split_text
@@ -107,6 +110,12 @@ def test_languages_are_parsed() -> None:
     assert parse_languages("", []) == parse_languages("all", ["zh"]) == list(LANGUAGES)
     assert parse_languages("", ["ko"]) == ["ko"]
     assert parse_languages("ar, ZH", []) == ["zh", "ar"]
+
+
+def test_the_help_names_every_language() -> None:
+    help_text = next(field for field in fields(Options) if field.name == "languages").metadata["help"]
+    missing = [code for code in LANGUAGES if code not in re.findall(r"\w+", help_text)]
+    assert not missing, f"the help of --languages in syphus/config/options.py does not name {missing}"
 
 
 def test_tones_are_parsed() -> None:

@@ -4,7 +4,7 @@ check.py            check_translation: all checks of one pair in one language
 features.py         the features of texts that the checks compare
 identify.py         the script and the language of a text
 judge_prompt.py     the prompt for a model that judges a translation, and its verdict
-languages.py        the table of languages: one entry adds one
+languages.py        the table of languages
 layout.py           lines, markup, labels of choices, quotes, emoji
 model_artifacts.py  what a model adds: comments, labels, escapes, JSON
 number_words.py     number words by language

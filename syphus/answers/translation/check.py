@@ -117,7 +117,7 @@ def _check_language(
     elif left := find_untranslated(source.english, translated.unquoted, "Latin" in language.scripts):
         yield Reason.COPIED, left
     elif not language.script_is_unique and not source.english.may_stay:
-        identified = identify(translated.unquoted, language.code)
+        identified = identify(translated.unquoted, language.code, language.close_languages)
         if identified.matches is False:
             yield Reason.WRONG_LANGUAGE, f"seems to be {identified.best_guess}"
         elif identified.matches is None:

@@ -20,11 +20,6 @@ _CANDIDATES = 5
 _SHORT, _LONG = 20, 45  # letters: shorter texts are never certain, longer ones nearly always
 _LATIN = re.compile("[A-Za-z]")
 _NOT_LETTERS = re.compile(r"[\W\d_]+")
-#: Close languages, for which the model mistakes a text: they are no evidence against a language.
-_CLOSE = {
-    "zh": {"wuu", "yue", "ja"}, "de": {"als", "bar", "nds", "lb", "ksh", "pfl"}, "ar": {"arz"}, "fr": {"wa", "frp"},
-    "es": {"ast", "an", "lad", "ext"}, "ja": {"zh"},
-}  # fmt: skip
 #: Languages that a model may write by mistake. The identifier knows a hundred more, and mistakes short texts for them.
 _RIVAL_CODES = (
     "en zh ja ko es pt gl ca fr it ro de nl sv no da fi is hu pl cs sk sl hr sr bs bg mk ru uk be lt lv et el tr az sq"
@@ -70,8 +65,11 @@ def is_english(*texts: str) -> bool:
     )
 
 
-def identify(text: str, code: str) -> Identification:
-    """Identify the language of a text that should be in language `code`; short or ambiguous texts are uncertain."""
+def identify(text: str, code: str, close: frozenset[str] = frozenset()) -> Identification:
+    """Identify the language of a text that should be in language `code`; short or ambiguous texts are uncertain.
+
+    The model mistakes texts for those in `close` languages, so these are no evidence against `code`.
+    """
     words = _NOT_LETTERS.sub(" ", text).strip()
     if len(words) < 4:
         return Identification(None, "")
@@ -81,7 +79,6 @@ def identify(text: str, code: str) -> Identification:
             words[:_LONGEST].lower() if words.isupper() else words[:_LONGEST], k=_CANDIDATES
         )
     }
-    close = _CLOSE.get(code, set())
     own = scores.get(code, 0.0) + sum(scores.get(each, 0.0) for each in close)
     best, score = max(
         ((lang, score) for lang, score in scores.items() if lang in _RIVALS and lang != code and lang not in close),

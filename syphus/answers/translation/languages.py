@@ -1,4 +1,10 @@
-"""The table of languages. To add a language, add one entry: all checks and tests go over this table."""
+"""The table of languages.
+
+With an entry here, Syphus asks for translations into a language, and checks them by script, identifier, length, digits,
+layout, and whatever else needs no words of the language. Two more tables give the words: with `NUMBER_WORDS` in
+`number_words.py`, numbers in words are compared, and with `UNIT_WORDS` in `units.py` units and signs. CONTRIBUTING.md,
+"Add a language", has the steps.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +37,10 @@ class Language:
 
     The others are optional. `foreign_letters` are letters of its script that only other languages use.
     `script_is_unique` says that no other language with these scripts and letters is likely, so that the identifier is
-    not needed. `comment_patterns` match "translation" in comments of the model. `shared_words` are short answers, in
-    lower case, that are the same word in English ("No." in Spanish).
+    not needed. `comment_patterns` match "translation" in comments of the model. `labels` are words for "question",
+    "answer", "instruction" and "note" that a model may write before a text, with a colon; `note_labels` are those for
+    "note", which may also be inside a text. `close_languages` are codes of languages that the identifier mistakes this
+    one for. `shared_words` are short answers, in lower case, that are the same word in English ("No." in Spanish).
     """
 
     code: str
@@ -48,6 +56,9 @@ class Language:
     rtl: bool = False
     script_is_unique: bool = False
     comment_patterns: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    note_labels: tuple[str, ...] = ()
+    close_languages: frozenset[str] = frozenset()
     shared_words: frozenset[str] = frozenset()
 
     def length_range(self, characters: int) -> tuple[float, float]:
@@ -77,18 +88,24 @@ _ALL = (
         informal="Simplified characters; address the reader as 你.",
         tone="informal", foreign_letters=_TRADITIONAL, script_is_unique=True,
         comment_patterns=("翻译", "译文", "翻譯", "譯文"),
+        labels=("问题", "问", "回答", "答案", "答", "指令", "说明", "注"), note_labels=("注", "备注", "译注"),
+        close_languages=frozenset({"wuu", "yue", "ja"}),
     ),
     Language(
         "ja", "Japanese", "日本語", ("Han", "Kana"), (0.27, 0.98),
         "写真の中で何人がテーブルに座っていますか？女性が二人座っていて、子供が一人立っています。",
         formal="Polite form (です・ます).", informal="Plain form (だ・である).",
         script_is_unique=True, comment_patterns=("翻訳", "和訳", "日本語訳"),
+        labels=("質問", "問", "回答", "答え", "答", "指示", "注意"), note_labels=("訳注", "注記"),
+        close_languages=frozenset({"zh"}),
     ),
     Language(
         "es", "Spanish", "español", ("Latin",), (0.72, 1.65),
         "¿Cuántas personas están sentadas a la mesa en la imagen? Hay dos mujeres sentadas y un niño de pie.",
         formal="Address the reader as usted.", informal="Address the reader as tú.", tone="informal",
         comment_patterns=(r"\btraduc",),
+        labels=("pregunta", "respuesta", "instrucción", "nota"), note_labels=("nota",),
+        close_languages=frozenset({"ast", "an", "lad", "ext"}),
         shared_words=_words("no color hotel hospital animal animals piano final normal pizza taxi golf radio metal yoga"
                          " chocolate sandwich kiwi general natural local social central actor doctor"),
     ),
@@ -97,6 +114,8 @@ _ALL = (
         "Wie viele Personen sitzen auf dem Bild am Tisch? Zwei Frauen sitzen dort, und ein Kind steht.",
         formal="Address the reader as Sie.", informal="Address the reader as du.", tone="informal",
         comment_patterns=("übersetz",),
+        labels=("frage", "antwort", "anweisung", "anmerkung", "hinweis"), note_labels=("anmerkung", "hinweis"),
+        close_languages=frozenset({"als", "bar", "nds", "lb", "ksh", "pfl"}),
         shared_words=_words("hand arm finger ball wind winter sand gold hotel bus butter person name baby museum park"
                          " restaurant warm blond orange rose ring film pizza tennis golf zebra tiger sofa toast"
                          " jeans laptop computer sandwich baseball basketball football hockey snowboard skateboard"
@@ -107,6 +126,8 @@ _ALL = (
         "Combien de personnes sont assises à la table sur l'image ? Deux femmes y sont assises, un enfant est debout.",
         formal="Address the reader as vous.", informal="Address the reader as tu.",
         comment_patterns=(r"\btradu(?:it|is|ction|ire)",),
+        labels=("réponse", "consigne", "remarque"), note_labels=("remarque",),
+        close_languages=frozenset({"wa", "frp"}),
         shared_words=_words("orange table train bus fruit restaurant parking rose tennis pizza concert festival dessert"
                          " cage image danse golf animal sandwich baseball basketball football skateboard surf taxi"
                          " radio marine long large six cousin chef grand excellent possible"),
@@ -116,6 +137,7 @@ _ALL = (
         "사진에서 몇 명이 테이블에 앉아 있나요? 여성 두 명이 앉아 있고 아이 한 명이 서 있습니다.",
         formal="Polite form (합니다 or 해요).", informal="Plain form (한다 or 해).",
         script_is_unique=True, comment_patterns=("번역",),
+        labels=("질문", "답변", "답", "지시", "참고"), note_labels=("참고",),
     ),
     Language(
         "ar", "Arabic", "العربية", ("Arabic",), (0.5, 1.4),
@@ -123,6 +145,8 @@ _ALL = (
         formal="Modern Standard Arabic, with formal address where the reader is spoken to.",
         informal="Modern Standard Arabic, with plain address.",
         tone="informal", foreign_letters=_STRANGE_ARABIC, rtl=True, script_is_unique=True, comment_patterns=("ترجم",),
+        labels=("سؤال", "السؤال", "جواب", "الجواب", "إجابة", "الإجابة", "التعليمات", "ملاحظة"), note_labels=("ملاحظة",),
+        close_languages=frozenset({"arz"}),
     ),
 )  # fmt: skip
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from syphus.answers.translation.languages import LANGUAGES
+
 #: Invisible characters that no text needs: control characters, zero-width spaces, direction overrides.
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202d\u202e\ufeff]")
 _ESCAPES = re.compile(
@@ -22,20 +24,18 @@ _ENGLISH_COMMENTS = (
     (r"\bas an ai\b|\blanguage model\b", r"\bai\b|language model"),
     (r"\blet me know\b|\bhope this helps\b", r"\blet me know\b|\bhope\b"),
 )
-_LABEL = re.compile(
-    r"^\W{0,4}(?:question|answer|instruction|response|note|q|a"
-    r"|pregunta|respuesta|instrucción|nota|frage|antwort|anweisung|anmerkung|hinweis|réponse|consigne|remarque"
-    r"|问题|问|回答|答案|答|指令|说明|注|質問|問|答え|指示|注意|질문|답변|답|지시|참고|سؤال|السؤال|جواب|الجواب|إجابة|الإجابة|التعليمات|ملاحظة"
-    r"|zh|ja|es|de|fr|ko|ar)\**\s?[:：]",
-    re.I,
-)
+_ENGLISH_LABELS = "question", "answer", "instruction", "response", "note", "q", "a"
+_LABELS = (*_ENGLISH_LABELS, *(label for each in LANGUAGES.values() for label in each.labels), *LANGUAGES)
+_LABEL = re.compile(rf"^\W{{0,4}}(?:{'|'.join(_LABELS)})\**\s?[:：]", re.I)
 _ENGLISH_LABEL = re.compile(
     r"^\W{0,4}(?:question|answer|instructions?|response|notes?|description|q|a|warning)\**\s?:", re.I
 )
-_NOTE = re.compile(
-    r"[(（\[]?\b(?:note|nota|anmerkung|hinweis|remarque|참고|ملاحظة)\b\**\s?[:：]|[(（]?(?:注|备注|译注|訳注|注記)\s?[:：]",
-    re.I,
+_NOTE_LABELS = "|".join(
+    ("note", *(label for each in LANGUAGES.values() if "Han" not in each.scripts for label in each.note_labels))
 )
+#: Apart from the others, because Han words have no gaps between them.
+_HAN_NOTE_LABELS = "|".join(label for each in LANGUAGES.values() if "Han" in each.scripts for label in each.note_labels)
+_NOTE = re.compile(rf"[(（\[]?\b(?:{_NOTE_LABELS})\b\**\s?[:：]|[(（]?(?:{_HAN_NOTE_LABELS})\s?[:：]", re.I)
 _MARGIN = 160  # characters at either end in which comments are searched for
 
 

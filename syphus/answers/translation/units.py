@@ -1,80 +1,150 @@
 """Compares units: a number in feet must not become one in metres.
 
-Only units of the table are compared; others are not checked. The signs %, $ and € must also be in the translation.
+Only units of the tables are compared; others are not checked. The signs %, $ and € must also be in the translation.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
-#: The forms of each unit in English and in the languages of the table, symbols first.
-_UNIT_FORMS = {
-    "km": (
-        "km km/h kmh kilometers kilometer kilometres kilometre kilómetros kilómetro kilomètres kilomètre 公里 "
-        "千米 キロメートル キロ 킬로미터 كم كيلومتر كيلومترات كيلومترًا"
+
+class UnitWords(NamedTuple):
+    """How a language writes units.
+
+    `forms` are the words for each unit after a number, with `_` for a space; words that another entry has need not be
+    repeated. `signs` are patterns of the words for %, $ and €: a translation must have the sign or its word if the
+    source has it. `degrees` is what may stand between a number and Celsius, with its space.
+    """
+
+    forms: dict[str, str]
+    signs: dict[str, str]
+    degrees: str = ""
+
+
+#: Symbols and English words, which may stay in any language.
+ENGLISH_UNIT_WORDS = UnitWords(
+    {
+        "km": "km km/h kmh kilometers kilometer kilometres kilometre", "m": "m meters meter metres metre",
+        "cm": "cm centimeters centimeter centimetres centimetre",
+        "mm": "mm millimeters millimeter millimetres", "mile": "miles mile mi mph", "foot": "feet foot ft",
+        "inch": "inches inch", "yard": "yards yard yd", "kg": "kg kilograms kilogram kilos kilo",
+        "g": "g grams gram", "pound": "£ pounds pound lbs lb", "ounce": "ounces ounce oz",
+        "liter": "l L liters liter litres litre litre", "ml": "ml mL milliliters milliliter millilitres",
+        "gallon": "gallons gallon", "hour": "hours hour hrs hr", "minute": "minutes minute mins min",
+        "second": "seconds secs sec", "day": "days day", "week": "weeks week", "month": "months month",
+        "year": "years year", "°C": "°C ℃ Celsius celsius", "°F": "°F ℉ Fahrenheit fahrenheit",
+        "%": "% percent", "$": "$ dollars dollar USD", "€": "€ euros euro EUR", "¥": "¥ yen",
+    },
+    {"%": "[%％٪]", "$": r"\$|usd", "€": "€|eur"},
+    "degrees ",
+)  # fmt: skip
+
+#: By the codes of `LANGUAGES`. The words of all languages are searched for in every translation. Missing signs are
+#: reported only for the languages of this table.
+UNIT_WORDS: dict[str, UnitWords] = {
+    "zh": UnitWords(
+        {
+            "km": "公里 千米", "m": "米", "cm": "厘米 公分", "mm": "毫米", "mile": "英里", "foot": "英尺",
+            "inch": "英寸", "yard": "码", "kg": "千克 公斤", "g": "克", "pound": "英镑 磅", "ounce": "盎司",
+            "liter": "升", "ml": "毫升", "gallon": "加仑", "hour": "小时", "minute": "分钟", "second": "秒钟",
+            "day": "天", "week": "周 星期", "month": "个月", "year": "年间 岁", "°C": "摄氏度", "°F": "华氏度",
+            "$": "美元 美金", "€": "欧元", "¥": "日元",
+        },
+        {"%": "百分", "$": "美金|[元块]", "€": "欧元|歐元"},
     ),
-    "m": "m meters meter metres metre metros metro mètres mètre Metern 米 メートル 미터 متر أمتار مترًا",
-    "cm": (
-        "cm centimeters centimeter centimetres centimetre centímetros centímetro Zentimeter Zentimetern "
-        "centimètres centimètre 厘米 公分 センチメートル センチ 센티미터 سم سنتيمتر سنتيمترات سنتيمترًا"
+    "ja": UnitWords(
+        {
+            "km": "キロメートル キロ", "m": "メートル", "cm": "センチメートル センチ", "mm": "ミリメートル ミリ",
+            "mile": "マイル", "foot": "フィート", "inch": "インチ", "yard": "ヤード", "kg": "キログラム",
+            "g": "グラム", "pound": "ポンド", "ounce": "オンス", "liter": "リットル", "ml": "ミリリットル",
+            "gallon": "ガロン", "hour": "時間", "minute": "分間", "second": "秒", "day": "日間", "week": "週間",
+            "month": "か月 ヶ月", "year": "歳 年間", "°F": "華氏", "%": "パーセント", "$": "ドル", "€": "ユーロ",
+            "¥": "円",
+        },
+        {"%": "パーセント", "$": "ドル", "€": "ユーロ"},
+        "度",
     ),
-    "mm": (
-        "mm millimeters millimeter millimetres milímetros milímetro Millimeter Millimetern millimètres "
-        "millimètre 毫米 ミリメートル ミリ 밀리미터 ملم مم مليمتر مليمترات"
+    "es": UnitWords(
+        {
+            "km": "kilómetros kilómetro", "m": "metros metro", "cm": "centímetros centímetro",
+            "mm": "milímetros milímetro", "mile": "millas milla", "foot": "pies pie", "inch": "pulgadas pulgada",
+            "yard": "yardas yarda", "kg": "kilogramos kilogramo", "g": "gramos gramo",
+            "pound": "libras_esterlinas libras libra", "ounce": "onzas onza", "liter": "litros litro",
+            "ml": "mililitros mililitro", "gallon": "galones galón", "hour": "horas hora",
+            "minute": "minutos minuto", "second": "segundos segundo", "day": "días día", "week": "semanas semana",
+            "month": "meses mes", "year": "años año", "%": "por_ciento", "$": "dólares dólar", "¥": "yenes",
+        },
+        {"%": "por ?cien", "$": "d[oó]lar", "€": "euro"},
+        "grados ",
     ),
-    "mile": "miles mile mi mph millas milla Meilen Meile 英里 マイル 마일 ميل أميال ميلًا",
-    "foot": "feet foot ft pies pie Fuß pieds pied 英尺 フィート 피트 قدم أقدام قدمًا",
-    "inch": "inches inch pulgadas pulgada Zoll pouces pouce 英寸 インチ 인치 بوصة بوصات",
-    "yard": "yards yard yd yardas yarda 码 ヤード 야드 ياردة ياردات",
-    "kg": (
-        "kg kilograms kilogram kilos kilo kilogramos kilogramo Kilogramm kilogrammes kilogramme 千克 "
-        "公斤 キログラム 킬로그램 كغ كجم كغم كيلوغرام كيلوغرامًا كيلوغرامات"
+    "de": UnitWords(
+        {
+            "m": "Metern", "cm": "Zentimeter Zentimetern", "mm": "Millimeter Millimetern", "mile": "Meilen Meile",
+            "foot": "Fuß", "inch": "Zoll", "kg": "Kilogramm", "g": "Gramm", "pound": "Pfund",
+            "ounce": "Unzen Unze", "liter": "Litern", "ml": "Milliliter", "gallon": "Gallonen Gallone",
+            "hour": "Stunden Stunde", "minute": "Minuten", "second": "Sekunden Sekunde", "day": "Tage Tagen Tag",
+            "week": "Wochen Woche", "month": "Monate Monaten Monat", "year": "Jahre Jahren Jahr", "%": "Prozent",
+        },
+        {"%": "prozent", "$": "dollar", "€": "euro"},
+        "Grad ",
     ),
-    "g": "g grams gram gramos gramo Gramm grammes gramme 克 グラム 그램 غ غرام غرامًا جرام غرامات",
-    "pound": (
-        "£ 英镑 جنيه libras\u00a0esterlinas pounds pound lbs lb libras libra Pfund livres livre 磅 "
-        "ポンド 파운드 رطل أرطال رطلًا"
+    "fr": UnitWords(
+        {
+            "km": "kilomètres kilomètre", "m": "mètres mètre", "cm": "centimètres centimètre",
+            "mm": "millimètres millimètre", "foot": "pieds pied", "inch": "pouces pouce",
+            "kg": "kilogrammes kilogramme", "g": "grammes gramme", "pound": "livres livre", "ounce": "onces once",
+            "ml": "millilitre", "hour": "heures heure", "second": "secondes seconde", "day": "jours jour",
+            "week": "semaines semaine", "month": "mois", "year": "ans an années année", "%": "pour_cent",
+        },
+        {"%": "pour[ -]?cent", "$": "dollar", "€": "euro"},
+        "degrés ",
     ),
-    "ounce": "ounces ounce oz onzas onza Unzen Unze onces once 盎司 オンス 온스 أونصة أونصات",
-    "liter": "l L liters liter litres litre litros litro Litern litre 升 リットル 리터 لتر لترات لترًا",
-    "ml": (
-        "ml mL milliliters milliliter millilitres mililitros mililitro Milliliter millilitre 毫升 "
-        "ミリリットル 밀리리터 مل ملليلتر مليلتر"
+    "ko": UnitWords(
+        {
+            "km": "킬로미터", "m": "미터", "cm": "센티미터", "mm": "밀리미터", "mile": "마일", "foot": "피트",
+            "inch": "인치", "yard": "야드", "kg": "킬로그램", "g": "그램", "pound": "파운드", "ounce": "온스",
+            "liter": "리터", "ml": "밀리리터", "gallon": "갤런", "hour": "시간", "minute": "분", "second": "초",
+            "day": "일간", "week": "주간", "month": "개월", "year": "년간 살", "°F": "화씨", "%": "퍼센트",
+            "$": "달러", "€": "유로", "¥": "엔",
+        },
+        {"%": "퍼센트|프로", "$": "달러|불", "€": "유로"},
     ),
-    "gallon": "gallons gallon galones galón Gallonen Gallone 加仑 ガロン 갤런 غالون غالونات جالون",
-    "hour": "hours hour hrs hr horas hora Stunden Stunde heures heure 小时 時間 시간 ساعة ساعات",
-    "minute": "minutes minute mins min minutos minuto Minuten 分钟 分間 분 دقيقة دقائق",
-    "second": "seconds secs sec segundos segundo Sekunden Sekunde secondes seconde 秒钟 秒 초 ثانية ثوانٍ ثوان",
-    "day": "days day días día Tage Tagen Tag jours jour 天 日間 일간 يوم أيام يومًا",
-    "week": "weeks week semanas semana Wochen Woche semaines semaine 周 星期 週間 주간 أسبوع أسابيع أسبوعًا",
-    "month": "months month meses mes Monate Monaten Monat mois 个月 か月 ヶ月 개월 شهر أشهر شهرًا",
-    "year": (
-        "years year años año Jahre Jahren Jahr ans an années année 年间 岁 歳 年間 년간 살 سنة سنوات عام "
-        "أعوام عامًا"
+    "ar": UnitWords(
+        {
+            "km": "كم كيلومتر كيلومترات كيلومترًا", "m": "متر أمتار مترًا", "cm": "سم سنتيمتر سنتيمترات سنتيمترًا",
+            "mm": "ملم مم مليمتر مليمترات", "mile": "ميل أميال ميلًا", "foot": "قدم أقدام قدمًا",
+            "inch": "بوصة بوصات", "yard": "ياردة ياردات", "kg": "كغ كجم كغم كيلوغرام كيلوغرامًا كيلوغرامات",
+            "g": "غ غرام غرامًا جرام غرامات", "pound": "جنيه رطل أرطال رطلًا", "ounce": "أونصة أونصات",
+            "liter": "لتر لترات لترًا", "ml": "مل ملليلتر مليلتر", "gallon": "غالون غالونات جالون",
+            "hour": "ساعة ساعات", "minute": "دقيقة دقائق", "second": "ثانية ثوانٍ ثوان", "day": "يوم أيام يومًا",
+            "week": "أسبوع أسابيع أسبوعًا", "month": "شهر أشهر شهرًا", "year": "سنة سنوات عام أعوام عامًا",
+            "°C": "مئوية", "°F": "فهرنهايت", "%": "٪", "$": "دولار دولارات دولارًا", "€": "يورو", "¥": "ين",
+        },
+        {"%": "الم(?:ئة|ائة|ئه)|بالم", "$": "دولار", "€": "يورو"},
+        "درجة ",
     ),
-    "°C": "°C ℃ Celsius celsius 摄氏度 مئوية",
-    "°F": "°F ℉ Fahrenheit fahrenheit 华氏度 華氏 화씨 فهرنهايت",
-    "%": "% percent Prozent por\u00a0ciento pour\u00a0cent 퍼센트 パーセント ٪",
-    "$": "$ dollars dollar USD dólares dólar 美元 美金 ドル 달러 دولار دولارات دولارًا",
-    "€": "€ euros euro EUR 欧元 ユーロ 유로 يورو",
-    "¥": "¥ yen yenes 日元 円 엔 ين",
 }  # fmt: skip
-_UNITS = {form.replace("\u00a0", " ").lower(): unit for unit, forms in _UNIT_FORMS.items() for form in forms.split(" ")}
+_ALL_WORDS = (ENGLISH_UNIT_WORDS, *UNIT_WORDS.values())
+_UNITS = {
+    form.replace("_", " ").lower(): unit
+    for words in _ALL_WORDS
+    for unit, forms in words.forms.items()
+    for form in forms.split()
+}
 _FORMS = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
 _NUMBER = r"(?<![\d.,])\d+(?:[., \u00a0\u202f]\d+){0,4}"
+_DEGREES = "|".join(words.degrees for words in _ALL_WORDS if words.degrees)
 _NUMBER_AND_UNIT = re.compile(
-    rf"({_NUMBER})[ \u00a0\u202f-]?(?:grados |degrees |degrés |Grad |درجة |度)?({_FORMS})(?![a-zäöüßáéíóúèêâ])",
+    rf"({_NUMBER})[ \u00a0\u202f-]?(?:{_DEGREES})?({_FORMS})(?![a-zß-öø-ÿ])",
     re.IGNORECASE,
 )
 _SIGN_AND_NUMBER = re.compile(rf"([$€£¥])\s?({_NUMBER})")
-#: The forms of these signs in the languages of `_WITH_ALL_SIGNS`, in symbols and words.
 _SIGNS = {
-    "%": re.compile("[%％٪]|百分|パーセント|퍼센트|프로|prozent|por ?cien|pour[ -]?cent|الم(?:ئة|ائة|ئه)|بالم", re.I),
-    "$": re.compile(r"\$|usd|d[oó]lar|dollar|美金|[元块]|ドル|달러|불|دولار", re.I),
-    "€": re.compile("€|eur|欧元|歐元|ユーロ|유로|يورو", re.I),
+    sign: re.compile("|".join(words.signs[sign] for words in _ALL_WORDS), re.IGNORECASE)
+    for sign in ENGLISH_UNIT_WORDS.signs
 }
-_WITH_ALL_SIGNS = frozenset({"zh", "ja", "es", "de", "fr", "ko", "ar"})
 
 
 def find_units(text: str) -> dict[str, set[str]]:
@@ -99,7 +169,7 @@ def compare_units(source: dict[str, set[str]], text: str, code: str) -> Iterator
         expected = source.get(number)
         if expected and not units & expected:
             yield f"{number} {sorted(expected)[0]} became {sorted(units)[0]}"
-    if code in _WITH_ALL_SIGNS:
+    if code in UNIT_WORDS:
         for sign in sorted({sign for units in source.values() for sign in units & _SIGNS.keys()}):
             if not _SIGNS[sign].search(text):
                 yield f"{sign} is missing"
