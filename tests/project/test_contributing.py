@@ -28,7 +28,10 @@ RECIPES = {
         "tests/datasets/test_shipped_datasets.py tests/project/test_docs.py",
         "gardens or Gardens or (shipped and table)",
     ),
-    "Add an export format": ("tests/formats/test_formats.py tests/project/test_architecture.py", "questions or map"),
+    "Add an export format": (
+        "tests/formats/test_formats.py tests/project/test_architecture.py",
+        "questions or map or registry",
+    ),
     "Add a heuristic": ("tests/project/test_heuristics_page.py", ""),
     "Add a kind of endpoint": (
         "tests/endpoints/test_remote_endpoint.py tests/project/test_architecture.py",
