@@ -173,7 +173,7 @@ def test_an_example_without_its_image_is_refused(tmp_path: Path, endpoint: Simul
         ({"role": "user", "content": "x", "images": []}, '"images" is a list of files'),
         ({"role": "user", "content": "x", "images": [1]}, "turn 1: images: text is expected"),
         ({"role": "assistant", "content": "x", "images": ["a.jpg"]}, "only a user turn has images"),
-        ({"role": "user", "content": "x", "pictures": ["a.jpg"]}, 'a user\'s also with "images"'),
+        ({"role": "user", "content": "x", "pictures": ["a.jpg"]}, 'a user turn may have "images"'),
     ],
 )
 def test_a_wrong_turn_is_named(turn: Mapping[str, object], told: str) -> None:
