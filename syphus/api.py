@@ -274,18 +274,16 @@ def convert(dataset: Dataset = "", **options: Unpack[ConversionOptions]) -> Conv
     from syphus.pipeline.observer import call
 
     with _display(options) as observer:
-        return call(partial(_convert, dataset, options, observer.converting), observer)
+        return call(partial(_convert, dataset, options), observer)
 
 
-def _convert(
-    dataset: Dataset, values: ConversionOptions, show: Callable[[str], None], observer: Observer
-) -> ConversionResult:
+def _convert(dataset: Dataset, values: ConversionOptions, observer: Observer) -> ConversionResult:
     from syphus.images.convert import ConversionProgressFormatter
     from syphus.images.convert import convert as convert_images
     from syphus.plugins.discovery import dataset_name
 
     options = make_options(ConvertOptions, {**_without_display(values), "name": dataset_name(dataset)})
-    progress = ConversionProgressFormatter(show)
+    progress = ConversionProgressFormatter(observer.converting)
     return convert_images(options, progress.update, observer.say, progress.update_download)
 
 

@@ -75,6 +75,7 @@ async def run_stage(work: StageRun, config: Config, observer: Observer) -> Syphu
                 opened.push_async_callback(states[-1].endpoint.close)
         except ConfigError as error:  # such as an unusable proxy; it ends the session like everything else
             return error
+        await asyncio.sleep(0)  # end here, before the first request, if a Ctrl-C meanwhile has cancelled this task
         return await _run_loop(work, config, limits, observer, states, clock)
 
 

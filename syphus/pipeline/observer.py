@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from syphus.errors import InterruptError
 from syphus.text import format_dollars, format_duration
 from syphus.types import State
 
@@ -47,6 +48,9 @@ class Observer:
     def reading(self, rows: int) -> None:
         """Called now and then with the number of input rows, or answers, that have been read."""
 
+    def converting(self, line: str) -> None:
+        """Called with the progress of a conversion after each image."""
+
     def say(self, line: str) -> None:
         """Called with one line for a person to read now."""
 
@@ -74,10 +78,18 @@ class _StoppableObserver(Observer):
         self._observer.say(line)
 
     def reading(self, rows: int) -> None:
-        """Raise `InterruptError` if the work is to stop: nothing was sent yet."""
-        if self._stopped:
-            raise InterruptError("Stopped.")
+        """Raise `KeyboardInterrupt` if the work is to stop: nothing was sent yet."""
+        self._check()
         self._observer.reading(rows)
+
+    def converting(self, line: str) -> None:
+        """Raise `KeyboardInterrupt` if the work is to stop: a conversion resumes after any end."""
+        self._check()
+        self._observer.converting(line)
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise KeyboardInterrupt
 
     @contextlib.asynccontextmanager
     async def watching(self, view: RunView) -> AsyncIterator[None]:
@@ -94,12 +106,18 @@ class _StoppableObserver(Observer):
 def call(work: Callable[[Observer], T], observer: Observer) -> T:
     """Do the work, in a thread of its own if an event loop is running in this one; return what it returns.
 
-    In that thread Ctrl-C, or "Interrupt" in a notebook, stops it as it does on the command line.
+    In that thread Ctrl-C, or "Interrupt" in a notebook, stops it as it does on the command line. Raises
+    `KeyboardInterrupt` if it was stopped where there is no result to return.
     """
-    if not _is_in_event_loop():
-        return work(observer)
+    try:
+        return _call_in_thread(work, observer) if _is_in_event_loop() else work(observer)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt from None  # what was being done at that moment is no help to the caller
+
+
+def _call_in_thread(work: Callable[[Observer], T], observer: Observer) -> T:
     stoppable = _StoppableObserver(observer)
-    with ThreadPoolExecutor(1, "syphus") as thread:
+    with ThreadPoolExecutor(1, "syphus") as thread, _on_ctrl_c(stoppable.stop):
         future = thread.submit(copy_context().run, work, stoppable)
         while True:
             try:
@@ -108,6 +126,20 @@ def call(work: Callable[[Observer], T], observer: Observer) -> T:
                 if future.done():
                     raise
                 stoppable.stop()
+
+
+@contextlib.contextmanager
+def _on_ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` on Ctrl-C. The handler of `asyncio.run` would only cancel a task that is blocked meanwhile."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _is_in_event_loop() -> bool:

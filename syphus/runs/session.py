@@ -24,7 +24,7 @@ from syphus.config.pricing import Price
 from syphus.config.settings import Config
 from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
-from syphus.errors import StorageError, SyphusError, UsageError
+from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
 from syphus.formats.report import Report, make_report
 from syphus.formats.run_files import PairsFile
 from syphus.images.prompt.attachments import IMAGES_FOLDER
@@ -105,7 +105,10 @@ class StageRunner:
         if max_rounds is not None:
             stage_run = replace(stage_run, max_rounds=max_rounds)
         started, began = time.monotonic(), time.time()
-        stopped_by = _run_to_completion(self._run_session(stage_run))
+        try:
+            stopped_by = _run_to_completion(self._run_session(stage_run))
+        except KeyboardInterrupt:  # before the loop handles Ctrl-C itself, or after it: no request is in flight
+            stopped_by = InterruptError("Stopped.")
         if isinstance(stopped_by, StorageError):
             raise stopped_by
         set_meta(self._store, self._adapted_meta, orjson.dumps(self.request_builder.adapted).decode())
