@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,14 +15,14 @@ from typing import Any, get_type_hints
 
 import pytest
 from harness import HERE, KEY, server, write_config, write_rows
-from processes import MAIN, environment
+from processes import MAIN, Watch, environment, start
 
 import syphus
 from syphus import api
 from syphus.config.options import Options
 from syphus.errors import BudgetError, ConfigError, InterruptError, PluginError, RunError, UsageError
 from syphus.images.convert_options import ConvertOptions
-from syphus.simulator import SimulatedServer
+from syphus.simulator import SimulatedServer, Simulation, serve
 
 RELATIONS = "siblings, earlier-rounds, none, nearest-by-text or nearest-by-image"
 EXAMPLE: Any = {"example": True, "offline": True, "quiet": True}
@@ -174,29 +176,26 @@ def test_all_of_it_works_inside_a_running_loop(tmp_path: Path, endpoint: Simulat
     asyncio.run(main())
 
 
-def test_the_async_twin_lets_other_tasks_work(tmp_path: Path, endpoint: SimulatedServer) -> None:
-    async def main() -> tuple[syphus.CompletedRun, int]:
-        ticks = 0
-        task = asyncio.create_task(syphus.run_async("Rows.rows", **options(tmp_path, endpoint, 12)))
-        while not task.done():  # a run that holds the event loop would be done at the first look
-            await asyncio.sleep(0)
-            ticks += 1
-        return await task, ticks
+def test_the_async_twin_lets_other_tasks_work(tmp_path: Path) -> None:
+    async def main() -> syphus.CompletedRun:
+        async with serve(Simulation(sloppiness=0)) as endpoint:  # no answers from here if the run held the event loop
+            return await syphus.run_async("Rows.rows", **options(tmp_path, endpoint, 12))
 
-    done, ticks = asyncio.run(main())
-    assert done.counts["ok"] == 12
-    assert ticks > 3
+    assert asyncio.run(main()).counts["ok"] == 12
 
 
 def test_a_cancelled_async_run_saves_what_is_in_flight(tmp_path: Path, endpoint: SimulatedServer) -> None:
     given = options(tmp_path, endpoint, 500)
 
     async def main() -> None:
+        loop = asyncio.get_running_loop()
         task = asyncio.create_task(syphus.run_async("Rows.rows", **given))
-        database = tmp_path / "output" / "Rows.rows" / "v1" / "pairs.jsonl"
-        while not (database.exists() and database.stat().st_size):
-            await asyncio.sleep(0.01)
-        task.cancel()
+
+        def cancel() -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        # Two at a time: when the third request comes in, the run has an answer, and calls in flight.
+        Watch(endpoint).at("request", 3, cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -289,14 +288,9 @@ def test_quiet_shows_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
 def test_an_interrupted_notebook_cell_stops_its_run(tmp_path: Path, endpoint: SimulatedServer) -> None:
     """As "Interrupt" in a notebook: a KeyboardInterrupt in the thread that waits."""
     script = (
-        "import asyncio, os, pathlib, signal, sys, threading, time, syphus\n"
-        "def interrupt():\n"
-        "    while not list(pathlib.Path(sys.argv[4]).rglob('pairs.jsonl')):\n"
-        "        time.sleep(0.01)\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "import asyncio, signal, sys, syphus\n"
         "async def main():\n"
         "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "    threading.Thread(target=interrupt).start()\n"
         "    done = syphus.run('Rows.rows', query_inputs_path=sys.argv[1], config=sys.argv[2], quiet=True,\n"
         "                      datasets_dir=sys.argv[3], output_dir=sys.argv[4], num_threads=1)\n"
         "    print(type(done.stopped_by).__name__, done.exit_code, done.counts['ok'] < 2000)\n"
@@ -304,8 +298,9 @@ def test_an_interrupted_notebook_cell_stops_its_run(tmp_path: Path, endpoint: Si
     )
     rows = write_rows(tmp_path / "rows.jsonl", 2000)
     config = write_config(tmp_path / "config.json", endpoint.url)
-    done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, (rows, config, HERE / "plugins", tmp_path / "output"))],
-        cwd=MAIN.parent, env=environment(), capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert done.stdout == f"{InterruptError.__name__} 130 True\n", done.stderr
+    watch = Watch(endpoint)
+    command = [sys.executable, "-c", script, *map(str, (rows, config, HERE / "plugins", tmp_path / "output"))]
+    with start(command, tmp_path, cold=True, env=environment(PYTHONPATH=str(MAIN.parent))) as process:
+        watch.at("request", 3, lambda: os.kill(process.pid, signal.SIGINT))
+        out, err = process.communicate(timeout=60)
+    assert out == f"{InterruptError.__name__} 130 True\n", err

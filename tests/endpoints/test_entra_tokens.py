@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from syphus.endpoints.entra_tokens import DEFAULT_LIFETIME, RENEWAL_MARGIN, Toke
 from syphus.errors import ConfigError
 
 NOW = 1_790_000_000.0
+PATIENCE = 30.0  #: seconds after which a test fails that waits in vain
 
 
 class Clock:
@@ -161,39 +163,65 @@ def is_over(number: int) -> bool:
     return Path(f"/proc/{number}/stat").read_text("utf-8").split(") ")[1].startswith("Z")
 
 
-async def until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not reached():
-            await asyncio.sleep(0.005)
+@asynccontextmanager
+async def hanging(folder: Path, tokens: TokenSource) -> AsyncIterator[asyncio.Task[str]]:
+    """Ask for a token, and enter the block when the command hangs, which it reports through a named pipe."""
+    os.mkfifo(folder / "hangs")
+    pipe = os.open(folder / "hangs", os.O_RDWR | os.O_NONBLOCK)  # never at its end, as this process could write too
+    hangs = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(pipe, hangs.set)
+    asking = asyncio.create_task(tokens())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await hangs.wait()
+        loop.remove_reader(pipe)
+        yield asking
+    finally:
+        loop.remove_reader(pipe)
+        os.close(pipe)
+        asking.cancel()
+        await asyncio.wait([asking], timeout=PATIENCE)
+
+
+class SkippingLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock can be set forward."""
+
+    skipped = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.skipped
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
 def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
-    async def main(folder: Path, timeout: float) -> str:
-        with pytest.raises(ConfigError) as error:  # although its child holds the output open
-            await TokenSource(command(folder, "hang"), SecretRedactor(), timeout=timeout)()
+    loop = SkippingLoop()
+
+    async def main() -> str:
+        tokens = TokenSource(command(tmp_path, "hang"), SecretRedactor(), timeout=3600)
+        async with hanging(tmp_path, tokens) as asking:
+            loop.skipped = 3500
+            ended, _ = await asyncio.wait([asking], timeout=0)
+            assert not ended
+            loop.skipped = 3600
+            with pytest.raises(ConfigError) as error:  # although its child holds the output open
+                await asking
         return str(error.value)
 
-    for timeout in (1, 5, 30):
-        folder = tmp_path / str(timeout)
-        folder.mkdir()
-        message = asyncio.run(main(folder, timeout))
-        if (folder / "hangs").exists():  # else the machine needs longer to start the command
-            break
-    assert message.endswith(f" printed nothing for {timeout} s")
-    assert runs(folder) == 1
-    assert is_over(int((folder / "run-1").read_text("utf-8")))
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        message = runner.run(main())
+    assert message.endswith(" printed nothing for 3600 s")
+    assert runs(tmp_path) == 1
+    assert is_over(int((tmp_path / "run-1").read_text("utf-8")))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
 def test_a_call_that_is_given_up_ends_the_command(tmp_path: Path) -> None:
     async def main() -> None:
-        tokens = TokenSource(command(tmp_path, "hang"), SecretRedactor())
-        asking = asyncio.create_task(tokens())
-        await until((tmp_path / "hangs").exists)
-        asking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asking
+        async with hanging(tmp_path, TokenSource(command(tmp_path, "hang"), SecretRedactor())) as asking:
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
 
     asyncio.run(main())
     assert is_over(int((tmp_path / "run-1").read_text("utf-8")))
@@ -204,10 +232,10 @@ def test_a_call_that_is_given_up_ends_the_command(tmp_path: Path) -> None:
 def test_a_call_that_is_given_up_while_the_command_starts_ends_it(tmp_path: Path, turns: int) -> None:
     async def main() -> None:
         asking = asyncio.create_task(TokenSource(command(tmp_path, "hang"), SecretRedactor())())
-        for _ in range(turns):  # of the event loop
+        for _ in range(turns):  # of the event loop, whatever its clock
             await asyncio.sleep(0)
         asking.cancel()
-        ended, _ = await asyncio.wait([asking], timeout=10)
+        ended, _ = await asyncio.wait([asking], timeout=PATIENCE)
         assert ended
 
     asyncio.run(main())
@@ -227,11 +255,10 @@ def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test's command starts another process")
 def test_a_call_that_is_given_up_does_not_wait_for_what_has_left_the_session(tmp_path: Path) -> None:
     async def main() -> None:
-        asking = asyncio.create_task(TokenSource(command(tmp_path, "leave"), SecretRedactor())())
-        await until((tmp_path / "hangs").exists)
-        asking.cancel()
-        ended, _ = await asyncio.wait([asking], timeout=10)
-        assert ended
+        async with hanging(tmp_path, TokenSource(command(tmp_path, "leave"), SecretRedactor())) as asking:
+            asking.cancel()
+            ended, _ = await asyncio.wait([asking], timeout=PATIENCE)  # what has left the session never ends
+            assert ended
 
     try:
         asyncio.run(main())
@@ -245,12 +272,7 @@ def test_the_signals_of_the_terminal_do_not_reach_the_command(tmp_path: Path) ->
     """Ctrl-C is for the run: the command is in a session of its own."""
 
     async def main() -> int:
-        tokens = TokenSource(command(tmp_path, "hang"), SecretRedactor())
-        asking = asyncio.create_task(tokens())
-        await until((tmp_path / "hangs").exists)
-        session = os.getsid(int((tmp_path / "run-1").read_text("utf-8")))
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
-        return session
+        async with hanging(tmp_path, TokenSource(command(tmp_path, "hang"), SecretRedactor())):
+            return os.getsid(int((tmp_path / "run-1").read_text("utf-8")))
 
     assert asyncio.run(main()) != os.getsid(0)

@@ -1,16 +1,19 @@
 """Every fault of the simulated endpoint as it is on the wire: read from a plain socket, so that nothing is repaired."""
 
+import asyncio
 import json
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 import pytest
+from processes import Watch
 
-from syphus.simulator import FAULTS, RequestRecord, SimulatedServer, Simulation, serve_in_thread
+from syphus.simulator import FAULTS, SimulatedServer, Simulation, serve_in_thread
 from syphus.simulator.faults import Cost
 
 KEY = "sk-simulated-0123456789abcdef"
@@ -33,10 +36,15 @@ ENOUGH = 20_000  # bytes after which an endless answer is believed
 
 @dataclass(frozen=True)
 class Seen:
-    """What came over the socket, and how it ended: closed, reset, silent (still open) or endless."""
+    """What came over the socket, and how it ended: closed, reset, silent (still open) or endless.
+
+    The answer was made between `sent_at` and `ended_at`, in seconds since the epoch.
+    """
 
     raw: bytes
     end: str
+    sent_at: float = field(default=0.0, compare=False)
+    ended_at: float = field(default=0.0, compare=False)
 
     @property
     def head(self) -> str:
@@ -78,47 +86,61 @@ class Seen:
         return [choice["message"]["content"] for choice in choices]
 
 
-def send(server: SimulatedServer, silence: float = PATIENCE, first_byte: float = PATIENCE) -> Seen:
-    """One request, and everything that comes back until the connection ends, or nothing comes for a while."""
+def send(server: SimulatedServer, *, hangs: str = "") -> Seen:
+    """Send one request, and return everything that comes back until the connection ends or hangs.
+
+    The server has recorded the request by then. `hangs` says where silence counts as hanging: once the server has the
+    request ("start"), or once the body has begun ("body"). Before that, the machine may take its time.
+    """
+    arrived, recorded = threading.Event(), threading.Event()
+    watch = server.stats
+    assert isinstance(watch, Watch)
+    watch.at("request", 1, arrived.set)
+
+    def set_recorded() -> None:  # after this step of the event loop, in which the counters become complete
+        asyncio.get_running_loop().call_soon(recorded.set)
+
+    watch.at("answer", 1, set_recorded)
+    sent_at = time.time()
+    raw, end = _exchange(server.port, arrived, hangs)
+    ended_at = time.time()
+    assert recorded.wait(PATIENCE)
+    return Seen(raw, end, sent_at, ended_at)
+
+
+def _exchange(port: int, arrived: threading.Event, hangs: str) -> tuple[bytes, str]:
     body = json.dumps(BODY).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n"
     raw = b""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        connection.settimeout(first_byte)
+        if hangs == "start":
+            assert arrived.wait(PATIENCE)
+            connection.settimeout(SILENCE)
         try:
             while chunk := connection.recv(65_536):
                 raw += chunk
-                connection.settimeout(silence)
+                if hangs == "body" and raw.partition(b"\r\n\r\n")[2]:
+                    connection.settimeout(SILENCE)
                 if len(raw) > ENOUGH:
-                    return Seen(raw, "endless")
+                    return raw, "endless"
         except ConnectionResetError:
-            return Seen(raw, "reset")
+            return raw, "reset"
         except TimeoutError:
-            return Seen(raw, "silent")
-    return Seen(raw, "closed")
+            return raw, "silent"
+    return raw, "closed"
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SimulatedServer]:
     with serve_in_thread(Simulation(sloppiness=0, drip_seconds=0, retry_after=0.25)) as started:
+        Watch(started)
         yield started
 
 
 def play(server: SimulatedServer, fault: str) -> Seen:
     server.configure(script=(fault,))
-    if fault.startswith("hang"):
-        return send(server, SILENCE, first_byte=SILENCE if fault == "hang" else PATIENCE)
-    return send(server)
-
-
-def entry(server: SimulatedServer) -> RequestRecord:
-    """The latest entry of the bill; the connection may be gone a moment before it is made."""
-    deadline = time.monotonic() + PATIENCE
-    while server.stats.in_flight:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    return server.requests[-1]
+    return send(server, hangs={"hang": "start", "hang_mid_body": "body"}.get(fault, ""))
 
 
 Check = Callable[[Seen], bool]
@@ -223,8 +245,9 @@ SHAPES: dict[str, Check] = {
     "rate_limit_message": limited("in 250ms"),
     "rate_limit_azure": azure(429, "429", "have exceeded token rate limit"),
     "rate_limit_reset_headers": lambda seen: limited()(seen) and seen.header("x-ratelimit-reset-tokens") == "250ms",
-    "rate_limit_date": lambda seen: (
-        seen.status == 429 and -5 < parsedate_to_datetime(seen.header("retry-after")).timestamp() - time.time() < 5
+    "rate_limit_date": lambda seen: (  # the wait of 0.25 s, in whole seconds
+        seen.status == 429
+        and int(seen.sent_at) <= parsedate_to_datetime(seen.header("retry-after")).timestamp() - 1 <= seen.ended_at
     ),
     "rate_limit_gateway": error(
         429, code="429", kind="throttling_error", words="litellm.", llm_provider_retry_after="0.25"
@@ -373,7 +396,7 @@ def test_every_fault_is_described_here() -> None:
 def test_a_fault_plays_in_its_wire_shape(server: SimulatedServer, fault: str) -> None:
     seen = play(server, fault)
     assert SHAPES[fault](seen), seen
-    assert entry(server).fault == fault
+    assert server.requests[-1].fault == fault
 
 
 @pytest.mark.parametrize("fault", [name for name in OF_CHATS if name != "drip"])
@@ -390,8 +413,9 @@ def _without_what_always_differs(seen: Seen) -> tuple[str, str, str]:
 
 def test_a_dripping_answer_comes_a_byte_at_a_time() -> None:
     with serve_in_thread(Simulation(drip_seconds=600)) as slow:
+        Watch(slow)
         slow.configure(script=("drip",))
-        seen = send(slow, SILENCE)
+        seen = send(slow, hangs="body")
     assert seen.end == "silent"
     assert seen.body == b"{"
 
@@ -402,6 +426,6 @@ def test_only_faults_with_an_answer_are_billed_and_only_those_that_arrive_count_
 ) -> None:
     before = server.stats.ok
     play(server, fault)
-    record = entry(server)
+    record = server.requests[-1]
     assert record.billed == bool(record.prompt_tokens) == (FAULTS[fault].cost is not Cost.FREE)
     assert server.stats.ok - before == (FAULTS[fault].cost is Cost.ANSWERED)

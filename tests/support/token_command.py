@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 _PROGRAM = """
-import json, os, pathlib, sys, time
+import json, os, pathlib, signal, sys
 folder, how, life, now = pathlib.Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
 count = len(list(folder.glob("run-*"))) + 1
 (folder / f"run-{count}").write_text(str(os.getpid()))
@@ -32,23 +32,25 @@ elif how.startswith("fail"):
         sys.exit(1)
     print(token)
 elif how == "daemon":
+    ready, done = os.pipe()
     if os.fork() == 0:
         os.setsid()
         (folder / "daemon").write_text(str(os.getpid()))
-        time.sleep(1000)
-    while not (folder / "daemon").exists():
-        time.sleep(0.001)
+        os.write(done, b".")
+        signal.pause()
+    os.read(ready, 1)
     print(token)
 elif how in ("hang", "leave"):
+    ready, done = os.pipe()
     if os.fork() == 0:
         if how == "leave":
             os.setsid()
             (folder / "daemon").write_text(str(os.getpid()))
-        os.execvp(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"])
-    while how == "leave" and not (folder / "daemon").exists():
-        time.sleep(0.001)
-    (folder / "hangs").touch()
-    time.sleep(1000)
+        os.write(done, b".")
+        os.execvp(sys.executable, [sys.executable, "-c", "import signal; signal.pause()"])
+    os.read(ready, 1)
+    (folder / "hangs").write_text(".")
+    signal.pause()
 else:
     sys.stdout.buffer.write(pathlib.Path(how).read_bytes())
 """
@@ -60,7 +62,8 @@ def command(folder: Path, how: str, life: float = LIFE, start: float = 0.0) -> t
     """The command; `how` is az, bare, azd, oauth, stdin, fail (or fail2: twice, then not), or a file to print.
 
     Or: hang never ends, and neither does what it starts; leave is the same, with that in a session of its own; daemon
-    prints a token and leaves such a process behind.
+    prints a token and leaves such a process behind. A command that hangs writes to `hangs` in the folder, which may be
+    a named pipe.
     """
     program = folder / "get_token.py"
     program.write_text(_PROGRAM, "utf-8")
