@@ -100,20 +100,24 @@ class RunResult(NamedTuple):
 
 
 def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -> Report:
-    """Make the report of a run from its ledger. A `brief` report leaves out the translations."""
-    spending = count_spending(store)
-    return Report(
-        stage,
-        count_queries(store, stage),
-        spending,
-        sessions(store, stage),
-        all_settings(store, stage),
-        prices.cost((use.model, use.configured_model, use.usage) for use in spending.models),
-        count_rules(store, stage),
-        unfinished_calls(store),
-        describe_relation(store),
-        None if brief else read_translation(store, prices),
-    )
+    """Make the report of a run from its ledger. A `brief` report leaves out the translations.
+
+    All its numbers are of one moment, even while a process is writing.
+    """
+    with store.snapshot():
+        spending = count_spending(store)
+        return Report(
+            stage,
+            count_queries(store, stage),
+            spending,
+            sessions(store, stage),
+            all_settings(store, stage),
+            prices.cost((use.model, use.configured_model, use.usage) for use in spending.models),
+            count_rules(store, stage),
+            unfinished_calls(store),
+            describe_relation(store),
+            None if brief else read_translation(store, prices),
+        )
 
 
 def write_report(path: Path, report: Report) -> None:

@@ -151,9 +151,21 @@ class Store:
         """Return all rows that a query finds, those of the open transaction included."""
         return self.execute(sql, *values).fetchall()
 
-    def begin_snapshot(self) -> None:
-        """Let all further reads see the ledger as it is now."""
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all reads in the block see the ledger as it was at the first one, whatever is committed meanwhile.
+
+        A block inside another one belongs to that snapshot.
+        """
+        if self._reader.in_transaction:
+            yield
+            return
         self.read("BEGIN")
+        try:
+            yield
+        finally:
+            with storage_faults(self.path):
+                self._reader.rollback()
 
     def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
         """Write into the open transaction."""

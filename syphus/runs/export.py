@@ -37,8 +37,8 @@ def export_run(
     _check(formats)
     store = open_for_reading(folder)
     try:
-        store.begin_snapshot()  # so that all files show the same moment
-        return _export(store, formats, output or folder / EXPORT_FOLDER, datasets_dir)
+        with store.snapshot():  # so that all files show the same moment
+            return _export(store, formats, output or folder / EXPORT_FOLDER, datasets_dir)
     finally:
         store.close()
 

@@ -213,11 +213,12 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
     """
     store = open_for_reading(folder)
     try:
-        found = (
-            describe_query(store, GenerateStage.name, query)
-            or describe_query(store, TRANSLATE_STAGE, query)
-            or _find_chunks(store, query)
-        )
+        with store.snapshot():
+            found = (
+                describe_query(store, GenerateStage.name, query)
+                or describe_query(store, TRANSLATE_STAGE, query)
+                or _find_chunks(store, query)
+            )
     finally:
         store.close()
     if found is None:

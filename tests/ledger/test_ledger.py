@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from syphus.config.pricing import load_prices
 from syphus.errors import InputError
+from syphus.formats.report import make_report
 from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
 from syphus.ledger.records import Entry, NewAnswer, Records, RequestCounts, Row, reopen
 from syphus.ledger.results import accepted, describe_query
 from syphus.ledger.sessions import all_settings, begin_session, end_session, get_meta, last_settings, sessions, set_meta
-from syphus.ledger.store import Store, open_for_writing
+from syphus.ledger.store import FILE, Columns, Store, open_for_writing
 from syphus.ledger.summary import count_queries, count_spending
 from syphus.types import Completion, Outcome, Pair, Query, State, Usage
 
@@ -349,3 +351,40 @@ def test_sessions_keep_their_settings_and_how_they_ended(tmp_path: Path) -> None
         set_meta(store, "colour", "red")
         store.commit()
         assert (get_meta(store, "colour"), get_meta(store, "size")) == ("red", None)
+
+
+class Overtaken(Store):
+    """A ledger that a run goes on writing while it is read: after each read, one more row has its answer."""
+
+    def __init__(self, writer: Store) -> None:
+        super().__init__(writer.folder, sqlite3.connect(writer.folder / FILE), None, None)
+        self._run = writer
+
+    def read(self, sql: str, *values: object) -> list[Columns]:
+        found = super().read(sql, *values)
+        self._answer_one()
+        return found
+
+    def read_one(self, sql: str, *values: object) -> Columns | None:
+        found = super().read_one(sql, *values)
+        self._answer_one()
+        return found
+
+    def _answer_one(self) -> None:
+        row = next(Records(self._run, STAGE, 1).pending(), None)
+        if row is not None:
+            answer(self._run, row, Outcome(OK, PAIRS))
+
+
+def test_the_numbers_of_a_working_run_are_of_one_moment(tmp_path: Path) -> None:
+    with ledger(tmp_path) as store:
+        begin_session(store, STAGE, {"model": "some-model"}, 1, "host", 0.0)
+        taken(store, *(Query(f"r{number}", f"text {number}") for number in range(40)))
+        reader = Overtaken(store)
+        with contextlib.closing(reader):
+            for _ in range(2):
+                report = make_report(reader, STAGE, load_prices({}))
+                answered = sum(use.answers for use in report.spending.models)
+                assert report.counts.shared == 0
+                assert (report.counts.states[OK], report.spending.requests) == (answered, answered)
+        assert 0 < answered < states(store)[OK]  # the run went on in the meantime
