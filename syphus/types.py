@@ -88,9 +88,29 @@ class Usage:
     cached_tokens: int = 0  #: part of `prompt_tokens`
     reasoning_tokens: int = 0  #: part of `completion_tokens`
     estimated: int = 0  #: tokens that no server reported, so they are our estimate
+    cache_write_tokens: int = 0  #: part of `prompt_tokens`: written into the prompt cache, none of `cached_tokens`
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.estimated + other.estimated,
+            self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BilledUsage:
+    """Tokens with everything that their price depends on: those of one call, or of many that are billed alike."""
+
+    model: str  #: the server's name for it
+    configured_model: str  #: its name in the settings
+    usage: Usage
+    service_tier: str = ""
+    regional: bool = False
+    prompt_size: int = 0  #: prompt tokens of each call if they are so many that they may change the price, or else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +124,8 @@ class Completion:
     refusal: str = ""
     flags: tuple[str, ...] = ()  #: content filter categories that cut the answer ("hate: high"), "filter did not run"
     response_id: str = ""
+    service_tier: str = ""  #: that served it and that is billed, as the server names it; "" if it does not say
+    regional: bool = False  #: served by an endpoint that processes data in one region, which may cost more
 
 
 class State(StrEnum):

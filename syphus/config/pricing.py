@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from syphus.config.settings import PricePerMillion
 from syphus.io.yaml_files import read_yaml
 from syphus.model_names import is_free
-from syphus.types import Usage
+from syphus.types import BilledUsage, Usage
 
 _FILE = Path(__file__).with_name("prices.yaml")
 _MILLION = 1_000_000
@@ -53,13 +53,12 @@ class Prices:
             return Price(0.0, 0.0, 0.0)
         return self._prices.get(model) or self._prices.get(_DATE.sub("", model))
 
-    def cost(self, uses: Iterable[tuple[str, str, Usage]]) -> float | None:
-        """Return the total cost of uses of models in dollars, or None if a price is unknown.
+    def cost(self, bills: Iterable[BilledUsage]) -> float | None:
+        """Return the total cost of what is billed in dollars, or None if a price is unknown.
 
-        A use is the server's name for the model, its configured name, and the tokens. The price of the configured name
-        applies if the server's name has none.
+        The price of the configured name applies if the server's name has none.
         """
-        priced = [(self.find(model) or self.find(configured), usage) for model, configured, usage in uses]
+        priced = [(self.find(bill.model) or self.find(bill.configured_model), bill.usage) for bill in bills]
         if any(price is None for price, _ in priced):
             return None
         return round(sum(price.cost(usage) for price, usage in priced if price is not None), 6)

@@ -98,7 +98,16 @@ def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
         refusal=storable(_text(message.get("refusal"))),
         flags=filter_flags(filters) + did_not_run + broken,
         response_id=storable(one_line(str(data.get("id") or ""), 200)),
+        service_tier=_tier(data),
     )
+
+
+def _tier(data: Mapping[str, object]) -> str:
+    """Return the service tier that served a reply. OpenAI names it beside the usage, Anthropic in it."""
+    tier = data.get("service_tier")
+    if tier is None and isinstance(usage := data.get("usage"), dict):
+        tier = usage.get("service_tier")
+    return storable(one_line(tier, 40)) if isinstance(tier, str) else ""
 
 
 def _text(content: object) -> str:
@@ -123,12 +132,35 @@ def read_usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
     if not completion and answer_bytes:
         completion = -(-answer_bytes // BYTES_PER_TOKEN)
         estimated += completion
+    cached, written = _cached(reported), _cache_writes(reported)
+    if "cache_read_input_tokens" in reported and cached + written > prompt:
+        prompt += cached + written  # Anthropic's own count leaves them out; gateways that translate it include them
+    cached = min(cached, prompt)
     return Usage(
         prompt,
         completion,
-        min(_detail(reported, "prompt_tokens_details", "cached_tokens"), prompt),
+        cached,
         min(_detail(reported, "completion_tokens_details", "reasoning_tokens"), completion),
         estimated,
+        min(written, prompt - cached),
+    )
+
+
+def _cached(usage: dict[str, object]) -> int:
+    """Return the prompt tokens that were read from a cache, as OpenAI, DeepSeek or Anthropic name them."""
+    return (
+        _detail(usage, "prompt_tokens_details", "cached_tokens")
+        or _count(usage.get("prompt_cache_hit_tokens"))
+        or _count(usage.get("cache_read_input_tokens"))
+    )
+
+
+def _cache_writes(usage: dict[str, object]) -> int:
+    """Return the prompt tokens that were written into a cache, as OpenAI, gateways or Anthropic name them."""
+    return (
+        _detail(usage, "prompt_tokens_details", "cache_write_tokens")
+        or _detail(usage, "prompt_tokens_details", "cache_creation_tokens")
+        or _count(usage.get("cache_creation_input_tokens"))
     )
 
 

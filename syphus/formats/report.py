@@ -112,7 +112,7 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
             spending,
             sessions(store, stage),
             all_settings(store, stage),
-            prices.cost((use.model, use.configured_model, use.usage) for use in spending.models),
+            prices.cost(spending.bills),
             count_rules(store, stage),
             unfinished_calls(store),
             describe_relation(store),
@@ -147,6 +147,7 @@ def as_json(report: Report) -> dict[str, object]:
         "tokens": {
             "prompt": usage.prompt_tokens,
             "cached": usage.cached_tokens,
+            "cache_written": usage.cache_write_tokens,
             "completion": usage.completion_tokens,
             "reasoning": usage.reasoning_tokens,
             "estimated": usage.estimated,

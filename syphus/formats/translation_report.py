@@ -117,14 +117,14 @@ def as_json(report: TranslationReport) -> dict[str, object]:
 
 
 def _language(store: Store, code: str, counts: PartCounts, uses: list[PartUse], prices: Prices) -> LanguageReport:
-    usage = sum((use.usage for use in uses), Usage())
+    usage = sum((use.bill.usage for use in uses), Usage())
     answers = sum(use.answers for use in uses)
     return LanguageReport(
         code,
         counts,
         answers,
         usage,
-        prices.cost((use.model, use.configured_model, use.usage) for use in uses),
+        prices.cost(use.bill for use in uses),
         _sample(store, code),
     )
 

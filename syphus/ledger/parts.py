@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from syphus.ledger.reasons import ReasonKind
-from syphus.ledger.store import Store
-from syphus.types import State, Usage
+from syphus.ledger.store import LARGE_PROMPT, Store
+from syphus.types import Completion, State
 
 
 class PartOutcome(NamedTuple):
@@ -36,31 +36,39 @@ class StoredPart(NamedTuple):
 
 
 def write_parts(
-    store: Store, session: int, parts: Sequence[PartOutcome], answer: int | None, model: str, usage: Usage | None
+    store: Store, session: int, parts: Sequence[PartOutcome], answer: int | None, completion: Completion | None
 ) -> None:
-    """Write parts into the open transaction. `usage` is the cost of the answer, or None if it was already stored."""
+    """Write parts into the open transaction. `completion` is a new answer, or None if it was already stored."""
     store.executemany(
         "INSERT INTO part VALUES (?, ?, ?, 1, 0, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, "
         "asked = asked + 1, reason = excluded.reason, detail = excluded.detail, text = excluded.text, "
         "answer = excluded.answer",
         [(p.n, p.name, p.state, p.reason, p.detail, p.text, answer) for p in parts],
     )
-    if usage is None:
+    if completion is None:
         return
+    usage = completion.usage
+    prompt_size = usage.prompt_tokens if usage.prompt_tokens > LARGE_PROMPT else 0
     size = sum(len(part.text.encode()) + 1 for part in parts)
     shares = [(part.name, 1 / len(parts), (len(part.text.encode()) + 1) / size) for part in parts]
     store.executemany(
-        "INSERT INTO part_spending VALUES (?, ?, ?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SET asked = asked + 1, "
-        "prompt_tokens = prompt_tokens + excluded.prompt_tokens, cached_tokens = cached_tokens + "
-        "excluded.cached_tokens, completion_tokens = completion_tokens + excluded.completion_tokens",
+        "INSERT INTO part_spending VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "asked = asked + 1, prompt_tokens = prompt_tokens + excluded.prompt_tokens, "
+        "cached_tokens = cached_tokens + excluded.cached_tokens, "
+        "completion_tokens = completion_tokens + excluded.completion_tokens, "
+        "cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens",
         [
             (
                 session,
                 name,
-                model,
+                completion.model,
                 prompt_share * usage.prompt_tokens,
                 prompt_share * usage.cached_tokens,
                 answer_share * usage.completion_tokens,
+                prompt_share * usage.cache_write_tokens,
+                completion.service_tier,
+                completion.regional,
+                prompt_size,
             )
             for name, prompt_share, answer_share in shares
         ],

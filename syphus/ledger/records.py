@@ -6,7 +6,7 @@ see committed rows only.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import orjson
 
 from syphus.ledger.parts import PartOutcome, write_parts
 from syphus.ledger.serialization import dump_pairs, load_images, load_pairs
-from syphus.ledger.store import Store
+from syphus.ledger.store import Columns, Store
 from syphus.types import Completion, Outcome, Query, State, Usage
 
 ANSWERED = "answered"  #: how requests with an answer are counted
@@ -64,7 +64,6 @@ class Entry(NamedTuple):
     pair_lines: str = ""  #: for pairs.jsonl
     rejected_by: tuple[str, ...] = ()  #: cleaning rules that rejected the answer
     parts: tuple[PartOutcome, ...] = ()
-    model: str = ""  #: the server's name for it
 
 
 class RequestCounts:
@@ -74,17 +73,29 @@ class RequestCounts:
         self.requests: Counter[str] = Counter()
         self.maybe_billed: Counter[str] = Counter()
         self.unknown_tokens: Counter[str] = Counter()
+        self.unknown_cost: dict[str, float] = defaultdict(float)
 
-    def add(self, cause: str, maybe_billed: bool, tokens: float) -> None:
-        """Count one request; `tokens` may have been billed although no answer came."""
+    def add(self, cause: str, maybe_billed: bool = False, tokens: float = 0.0, cost: float = 0.0) -> None:
+        """Count one request; `tokens` may have been billed although no answer came.
+
+        `cost` are the dollars that it may have cost beyond what its answer says.
+        """
         self.requests[cause] += 1
         if maybe_billed:
             self.maybe_billed[cause] += 1
             self.unknown_tokens[cause] += int(tokens)
+        if cost:
+            self.unknown_cost[cause] += cost
 
 
 _ANSWER_COLUMNS = """answer.n, answer.text, finish_reason, refusal, flags, model, response_id,
-    prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds"""
+    service_tier, regional, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated,
+    cache_write_tokens, seconds"""
+_ADD_ANSWER = (  # by name, since the columns of migrated ledgers are in another order than they might be in new ones
+    "INSERT INTO answer (n, key, sample, text, finish_reason, refusal, flags, model, response_id, prompt_tokens, "
+    "completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds, session, cache_write_tokens, "
+    f"service_tier, regional) VALUES ({', '.join('?' * 19)})"
+)
 QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem, ready, images"
 QUERY_TABLES = "query JOIN annotation USING (n) LEFT JOIN picture USING (n)"
 _PENDING = f"""
@@ -155,18 +166,27 @@ class Records:
         else:
             self._set_outcome(entry.row.n, entry.outcome, answer, entry.requests)
         if entry.parts:
-            usage = entry.new_answer.completion.usage if entry.new_answer else None
-            write_parts(self._store, self.session, entry.parts, answer, entry.model, usage)
+            completion = entry.new_answer.completion if entry.new_answer else None
+            write_parts(self._store, self.session, entry.parts, answer, completion)
         self._count_rejections(entry.rejected_by)
 
     def write_request_counts(self, counts: RequestCounts) -> None:
         """Add to the numbers of requests in the open transaction."""
         self._store.executemany(
-            "INSERT INTO attempt VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "INSERT INTO attempt (session, cause, requests, maybe_billed, unknown_tokens, unknown_cost) "
+            "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "requests = requests + excluded.requests, maybe_billed = maybe_billed + excluded.maybe_billed, "
-            "unknown_tokens = unknown_tokens + excluded.unknown_tokens",
+            "unknown_tokens = unknown_tokens + excluded.unknown_tokens, "
+            "unknown_cost = unknown_cost + excluded.unknown_cost",
             [
-                (self.session, cause, count, counts.maybe_billed[cause], counts.unknown_tokens[cause])
+                (
+                    self.session,
+                    cause,
+                    count,
+                    counts.maybe_billed[cause],
+                    counts.unknown_tokens[cause],
+                    counts.unknown_cost[cause],
+                )
                 for cause, count in counts.requests.items()
             ],
         )
@@ -188,11 +208,11 @@ class Records:
     def _add_answer(self, new: NewAnswer) -> None:
         c, u = new.completion, new.completion.usage
         flags = orjson.dumps(c.flags).decode()
-        tokens = (u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.reasoning_tokens, u.estimated)
         self._store.execute(
-            "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            new.n, new.key, new.sample, c.text, c.finish_reason, c.refusal, flags, c.model, c.response_id, *tokens,
-            new.seconds, self.session,
+            _ADD_ANSWER,
+            new.n, new.key, new.sample, c.text, c.finish_reason, c.refusal, flags, c.model, c.response_id,
+            u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.reasoning_tokens, u.estimated, new.seconds,
+            self.session, u.cache_write_tokens, c.service_tier, c.regional,
         )  # fmt: skip
 
     def _set_outcome(self, n: int, outcome: Outcome, answer: int | None, requests: int) -> None:
@@ -248,12 +268,13 @@ def query_from_columns(
     return Query(name, text, tuple(orjson.loads(image_ids)), orjson.loads(meta), problem, pairs, pictures)
 
 
-def _answer(columns: tuple[int, str, str, str, str, str, str, int, int, int, int, int, float]) -> StoredAnswer:
-    n, text, finish_reason, refusal, flags, model, response_id, *tokens, seconds = columns
-    usage = Usage(*(int(count) for count in tokens))
-    return StoredAnswer(
-        n, Completion(text, finish_reason, model, usage, refusal, tuple(orjson.loads(flags)), response_id), seconds
-    )
+def _answer(columns: Columns) -> StoredAnswer:
+    n, text, finish_reason, refusal, flags, model, response_id, tier, regional, *tokens, seconds = columns
+    completion = Completion(
+        text, finish_reason, model, Usage(*tokens), refusal, tuple(orjson.loads(flags)), response_id, tier,
+        bool(regional),
+    )  # fmt: skip
+    return StoredAnswer(n, completion, seconds)
 
 
 def _highest(store: Store, sql: str) -> int:

@@ -12,7 +12,7 @@ from syphus.ledger.records import QUERY_COLUMNS, QUERY_TABLES, query_from_column
 from syphus.ledger.serialization import StoredPair, image_as_json, load_images, load_pairs, load_stored_pairs
 from syphus.ledger.store import Store
 from syphus.ledger.summary import has_parts
-from syphus.types import Pair, PromptImage, Query, State, Usage
+from syphus.types import BilledUsage, Pair, PromptImage, Query, State, Usage
 
 
 class QueryResult(NamedTuple):
@@ -181,10 +181,10 @@ def _answered(*columns: str | int) -> AnsweredQuery:
 
 
 _RAW = (
-    "SELECT answer.n, text, model, finish_reason, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, "
-    "estimated, answer.seconds, stage, coalesce(json_extract(settings, '$.model'), '') FROM answer "
-    "JOIN session ON session.id = answer.session JOIN spec ON spec.id = session.spec "
-    "WHERE answer.n > ? ORDER BY answer.n LIMIT ?"
+    "SELECT answer.n, text, model, finish_reason, service_tier, regional, prompt_tokens, completion_tokens, "
+    "cached_tokens, reasoning_tokens, estimated, cache_write_tokens, answer.seconds, stage, "
+    "coalesce(json_extract(settings, '$.model'), '') FROM answer JOIN session ON session.id = answer.session "
+    "JOIN spec ON spec.id = session.spec WHERE answer.n > ? ORDER BY answer.n LIMIT ?"
 )
 _NEWEST = (  # `query` has no index on `answer`, so this temporary table, on disk if it is large, provides one
     "DROP TABLE IF EXISTS temp.newest_answer",
@@ -199,10 +199,9 @@ class RawAnswer(NamedTuple):
     text: str
     model: str  #: the server's name for it
     finish_reason: str
-    usage: Usage
+    bill: BilledUsage
     seconds: float
     stage: str
-    configured_model: str  #: its name in the settings
     queries: tuple[str, ...]  #: ids of the queries whose newest answer this is
 
 
@@ -215,10 +214,11 @@ def raw_answers(store: Store) -> Iterator[RawAnswer]:
         newest = "SELECT answer, id FROM newest_answer WHERE answer BETWEEN ? AND ?"
         for answer, query in store.read(newest, rows[0][0], rows[-1][0]):
             queries.setdefault(answer, []).append(query)
-        for n, text, model, finish_reason, *columns in rows:
+        for n, text, model, finish_reason, tier, regional, *columns in rows:
             *tokens, seconds, stage, asked = columns
-            names = tuple(queries.get(n, ()))
-            yield RawAnswer(text, model, finish_reason, Usage(*tokens), seconds, stage, asked, names)
+            usage = Usage(*tokens)
+            bill = BilledUsage(model, asked, usage, tier, bool(regional), usage.prompt_tokens)
+            yield RawAnswer(text, model, finish_reason, bill, seconds, stage, tuple(queries.get(n, ())))
 
 
 _QUERY = (

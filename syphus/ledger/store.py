@@ -65,6 +65,7 @@ CREATE TABLE answer (
     refusal TEXT NOT NULL, flags TEXT NOT NULL, model TEXT NOT NULL, response_id TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
     reasoning_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, seconds REAL NOT NULL, session INTEGER NOT NULL);
+-- and the columns of `_LATER_COLUMNS`
 CREATE UNIQUE INDEX answer_key ON answer (key, sample);
 
 -- requests of a session by their outcome; `unknown_tokens` may have been billed although no answer came
@@ -89,12 +90,38 @@ CREATE TABLE IF NOT EXISTS part (
     PRIMARY KEY (n, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS part_open ON part (name, n) WHERE state = 'pending';
 
--- what the parts cost: the tokens of an answer are divided among the parts that it was asked for
+-- what the parts cost: the tokens of an answer are divided among the parts that it was asked for. `prompt_size` are
+-- the prompt tokens of each request if they may change its price, or else 0
 CREATE TABLE IF NOT EXISTS part_spending (
     session INTEGER NOT NULL, name TEXT NOT NULL, model TEXT NOT NULL, asked INTEGER NOT NULL,
     prompt_tokens REAL NOT NULL, cached_tokens REAL NOT NULL, completion_tokens REAL NOT NULL,
-    PRIMARY KEY (session, name, model)) WITHOUT ROWID;
+    cache_write_tokens REAL NOT NULL, service_tier TEXT NOT NULL, regional INTEGER NOT NULL,
+    prompt_size INTEGER NOT NULL,
+    PRIMARY KEY (session, name, model, service_tier, regional, prompt_size)) WITHOUT ROWID;
 """
+
+#: Gives the table of older ledgers, whose key has fewer columns, the new form.
+_NEW_PART_SPENDING = (
+    "ALTER TABLE part_spending RENAME TO old_part_spending;",
+    "INSERT INTO part_spending SELECT *, 0, '', 0, 0 FROM old_part_spending; DROP TABLE old_part_spending;",
+)
+_PART_COLUMNS = {"cache_write_tokens": "0", "service_tier": "''", "regional": "0", "prompt_size": "0"}
+
+LARGE_PROMPT = 16_000  #: tokens; the price of no model depends on whether a prompt is smaller than this or much smaller
+
+#: Columns that older ledgers lack, by table. `service_tier` is the one that served an answer, `regional` says that its
+#: endpoint processes data in one region; `unknown_cost` are the dollars that requests without an answer, and answers
+#: without a usage, may have cost beyond what is known (NULL in sessions of before); `reserved` are the most dollars
+#: that were reserved at once for requests in flight.
+_LATER_COLUMNS = {
+    "answer": {
+        "cache_write_tokens": ("INTEGER NOT NULL", "0"),
+        "service_tier": ("TEXT NOT NULL", "''"),
+        "regional": ("INTEGER NOT NULL", "0"),
+    },
+    "attempt": {"unknown_cost": ("REAL", "NULL")},
+    "session": {"reserved": ("REAL", "NULL")},
+}
 
 
 class Store:
@@ -257,6 +284,7 @@ def open_for_reading(folder: Path) -> Store:
         try:
             reader = opened.enter_context(contextlib.closing(_connect(path, "ro" if working else "ro&immutable=1")))
             _check_format(reader, path)
+            _fill_missing_columns(reader)
         except sqlite3.Error as error:
             raise RunError(f"{path} can't be read as a ledger: {error}.{_remedy(error)}") from error
         opened.pop_all()
@@ -312,7 +340,35 @@ def _prepare(writer: sqlite3.Connection, path: Path) -> None:
         writer.executescript(f"BEGIN; {_SCHEMA} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
         sync_folder(path.parent)
     _check_format(writer, path)
-    writer.executescript(f"BEGIN; {_LATER_SCHEMA} COMMIT;")
+    _migrate(writer)
+
+
+def _migrate(writer: sqlite3.Connection) -> None:
+    """Give an older ledger the tables and columns it lacks; all of them, or none if that is interrupted."""
+    added = " ".join(
+        f"ALTER TABLE {table} ADD COLUMN {name} {kind} DEFAULT {default};"
+        for table, columns in _LATER_COLUMNS.items()
+        for name, (kind, default) in columns.items()
+        if name not in _columns(writer, table)
+    )
+    has_old_parts = _columns(writer, "part_spending") and "prompt_size" not in _columns(writer, "part_spending")
+    rename, copy = _NEW_PART_SPENDING if has_old_parts else ("", "")
+    writer.executescript(f"BEGIN; {rename} {_LATER_SCHEMA} {copy} {added} COMMIT;")
+
+
+def _fill_missing_columns(reader: sqlite3.Connection) -> None:
+    """Let an older ledger that is open for reading look as if it had the columns that it lacks."""
+    later = {table: {name: default for name, (_, default) in each.items()} for table, each in _LATER_COLUMNS.items()}
+    for table, columns in {**later, "part_spending": _PART_COLUMNS}.items():
+        existing = _columns(reader, table)
+        missing = [f"{default} AS {name}" for name, default in columns.items() if name not in existing]
+        if existing and missing:
+            reader.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(missing)} FROM main.{table}")
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Return the names of the columns of a table; none if there is no such table."""
+    return {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:

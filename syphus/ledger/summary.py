@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from syphus.ledger.serialization import load_images
-from syphus.ledger.store import Store
-from syphus.types import PromptImage, State, Usage
+from syphus.ledger.store import LARGE_PROMPT, Store
+from syphus.types import BilledUsage, PromptImage, State, Usage
 
 COLD_START = "cold start"  #: the first stage of a cold start; the names of its other stages continue this one
 
@@ -20,7 +20,12 @@ class ModelUse(NamedTuple):
     model: str  #: the server's name for it
     configured_model: str  #: its name in the settings
     answers: int
-    usage: Usage
+    bills: tuple[BilledUsage, ...]
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of all answers."""
+        return sum((bill.usage for bill in self.bills), Usage())
 
     @property
     def is_of_cold_start(self) -> bool:
@@ -46,6 +51,13 @@ class Spending(NamedTuple):
     unknown_tokens: int  #: their estimated tokens
     causes: Counter[str]
     models: list[ModelUse]
+    unknown_cost: float = 0.0  #: dollars that requests may have cost beyond what their answers say, where it is known
+    unpriced: tuple[int, int] = (0, 0)  #: of `maybe_billed` and `unknown_tokens`, what `unknown_cost` leaves out
+
+    @property
+    def bills(self) -> Iterator[BilledUsage]:
+        """The tokens of all answers, by what their price depends on."""
+        return (bill for use in self.models for bill in use.bills)
 
     @property
     def usage(self) -> Usage:
@@ -76,13 +88,9 @@ def count_queries(store: Store, stage: str) -> Counts:
 def count_spending(store: Store) -> Spending:
     """Add up the requests of all sessions."""
     attempts = store.read(
-        "SELECT cause, sum(requests), sum(maybe_billed), sum(unknown_tokens) FROM attempt GROUP BY cause"
-    )
-    models = store.read(
-        "SELECT stage, model, coalesce(settings ->> 'model', ''), count(*), sum(prompt_tokens), "
-        "sum(completion_tokens), sum(cached_tokens), sum(reasoning_tokens), sum(estimated) FROM answer "
-        "LEFT JOIN session ON session.id = answer.session LEFT JOIN spec ON spec.id = session.spec "
-        "GROUP BY 1, 2, 3 ORDER BY count(*) DESC, model"
+        "SELECT cause, sum(requests), sum(maybe_billed), sum(unknown_tokens), total(unknown_cost), "
+        "sum(iif(unknown_cost IS NULL, maybe_billed, 0)), sum(iif(unknown_cost IS NULL, unknown_tokens, 0)) "
+        "FROM attempt GROUP BY cause"
     )
     causes = Counter({cause: requests for cause, requests, *_ in attempts})
     return Spending(
@@ -90,8 +98,33 @@ def count_spending(store: Store) -> Spending:
         sum(row[2] for row in attempts),
         sum(row[3] for row in attempts),
         causes,
-        [ModelUse(stage, model, asked, n, Usage(*tokens)) for stage, model, asked, n, *tokens in models],
+        _model_uses(store),
+        sum(row[4] for row in attempts),
+        (sum(row[5] for row in attempts), sum(row[6] for row in attempts)),
     )
+
+
+_BILLS = (  # joined after the groups are made, since there are millions of answers and few sessions
+    "SELECT stage, model, coalesce(settings ->> 'model', ''), service_tier, regional, size, sum(n), sum(prompt), "
+    "sum(completion), sum(cached), sum(reasoning), sum(estimates), sum(writes) FROM (SELECT session AS id, model, "
+    f"service_tier, regional, iif(prompt_tokens > {LARGE_PROMPT}, prompt_tokens, 0) AS size, count(*) AS n, "
+    "sum(prompt_tokens) AS prompt, sum(completion_tokens) AS completion, sum(cached_tokens) AS cached, "
+    "sum(reasoning_tokens) AS reasoning, sum(estimated) AS estimates, sum(cache_write_tokens) AS writes "
+    "FROM answer GROUP BY 1, 2, 3, 4, 5) LEFT JOIN session USING (id) LEFT JOIN spec ON spec.id = session.spec "
+    "GROUP BY 1, 2, 3, 4, 5, 6"
+)
+
+
+def _model_uses(store: Store) -> list[ModelUse]:
+    """Return the answers and tokens by model and stage, the busiest first."""
+    answers: Counter[tuple[str, str, str]] = Counter()
+    bills: dict[tuple[str, str, str], list[BilledUsage]] = {}
+    for stage, model, asked, tier, regional, size, n, *tokens in store.read(_BILLS):
+        name = (stage, model, asked)
+        answers[name] += n
+        bills.setdefault(name, []).append(BilledUsage(model, asked, Usage(*tokens), tier, bool(regional), size))
+    ordered = sorted(answers, key=lambda name: (-answers[name], name[1]))
+    return [ModelUse(*name, answers[name], tuple(bills[name])) for name in ordered]
 
 
 def count_rules(store: Store, stage: str) -> dict[str, dict[str, int]]:
@@ -150,10 +183,8 @@ class PartUse(NamedTuple):
     """Answers and tokens of one model for the parts of one name."""
 
     name: str
-    model: str
-    configured_model: str
     answers: int
-    usage: Usage
+    bill: BilledUsage
 
 
 # A whole is one query, or several whose meta names their pair: {"pair": its id, "piece": 1, "of": 3}.
@@ -205,12 +236,17 @@ def count_parts(store: Store, stage: str, names: list[str], chunk_marker: str) -
 def count_part_spending(store: Store) -> list[PartUse]:
     """Return what the parts of each name cost, by model."""
     rows = store.read(
-        "SELECT name, model, coalesce(settings ->> 'model', ''), sum(asked), sum(prompt_tokens), "
-        "sum(completion_tokens), sum(cached_tokens) FROM part_spending "
+        "SELECT name, model, coalesce(settings ->> 'model', ''), service_tier, regional, prompt_size, sum(asked), "
+        "sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens), sum(cache_write_tokens) FROM part_spending "
         "LEFT JOIN session ON session.id = part_spending.session "
-        "LEFT JOIN spec ON spec.id = session.spec GROUP BY 1, 2, 3"
+        "LEFT JOIN spec ON spec.id = session.spec GROUP BY 1, 2, 3, 4, 5, 6"
     )
-    return [PartUse(name, model, asked, n, Usage(*map(round, tokens))) for name, model, asked, n, *tokens in rows]
+    uses = []
+    for name, model, asked, tier, regional, size, n, *tokens in rows:
+        prompt, completion, cached, writes = map(round, tokens)
+        usage = Usage(prompt, completion, cached, cache_write_tokens=writes)
+        uses.append(PartUse(name, n, BilledUsage(model, asked, usage, tier, bool(regional), size)))
+    return uses
 
 
 def _with(counts: PartCounts, state: State, reason: str, count: int, retried: int) -> PartCounts:

@@ -208,7 +208,7 @@ class Loop:
             await self._handle_plugin_fault(item, entry, fault)
             return
         row, outcome = item.row, judgement.outcome
-        entry = entry._replace(rejected_by=outcome.rejected_by, parts=judgement.parts, model=completion.model)
+        entry = entry._replace(rejected_by=outcome.rejected_by, parts=judgement.parts)
         if judgement.ask_again and row.used - row.opened < session.limits.max_rounds:
             if await session.writer.put(entry._replace(retry_reason=judgement.feedback)):
                 session.stats.asked_again += 1

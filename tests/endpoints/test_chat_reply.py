@@ -158,6 +158,44 @@ def test_usage_that_can_not_be_believed_is_estimated_and_marked_so(usage: object
     )
 
 
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 50}}, (100, 30, 50)),
+        ({"prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 99}}, (100, 30, 70)),
+        ({"prompt_tokens_details": {"cache_creation_tokens": 60}}, (100, 0, 60)),
+        ({"cache_read_input_tokens": 20, "cache_creation_input_tokens": 60}, (100, 20, 60)),
+        ({"cache_read_input_tokens": 2000, "cache_creation_input_tokens": 60}, (2160, 2000, 60)),
+        ({"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}, (100, 64, 0)),
+        ({"prompt_tokens_details": {"cache_write_tokens": "60"}}, (100, 0, 0)),
+    ],
+)
+def test_what_a_prompt_reads_from_the_cache_and_writes_into_it_is_read_under_its_names(
+    usage: dict[str, object], expected: tuple[int, ...]
+) -> None:
+    completion = read(answer(usage={"prompt_tokens": 100, "completion_tokens": 2, **usage})).completion
+    assert completion is not None
+    told = completion.usage
+    assert (told.prompt_tokens, told.cached_tokens, told.cache_write_tokens) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, ""),
+        ({"service_tier": "priority"}, "priority"),
+        ({"service_tier": None, "usage": {"service_tier": "standard"}}, "standard"),
+        ({"service_tier": 3}, ""),
+        ({"service_tier": "x" * 999}, "x" * 40),
+    ],
+)
+def test_the_service_tier_is_the_one_that_served_the_answer(fields: dict[str, object], expected: str) -> None:
+    completion = read(answer(**fields)).completion
+    assert completion is not None
+    assert completion.service_tier[:37] == expected[:37]
+    assert len(completion.service_tier) <= 40
+
+
 NEARLY_JSON = {
     "NaN": (
         b'{"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": NaN}}',

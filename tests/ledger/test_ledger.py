@@ -7,6 +7,7 @@ import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ from syphus.config.pricing import load_prices
 from syphus.errors import InputError
 from syphus.formats.report import make_report
 from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
+from syphus.ledger.parts import PartOutcome
 from syphus.ledger.records import Entry, NewAnswer, Records, RequestCounts, Row, reopen
 from syphus.ledger.results import accepted, describe_query
 from syphus.ledger.sessions import all_settings, begin_session, end_session, get_meta, last_settings, sessions, set_meta
-from syphus.ledger.store import FILE, Columns, Store, open_for_writing
-from syphus.ledger.summary import count_queries, count_spending
-from syphus.types import Completion, Outcome, Pair, Query, State, Usage
+from syphus.ledger.store import FILE, Columns, Store, open_for_reading, open_for_writing
+from syphus.ledger.summary import count_part_spending, count_queries, count_spending
+from syphus.types import BilledUsage, Completion, Outcome, Pair, Query, State, Usage
 
 STAGE = "generate"
 OK, INVALID, TRUNCATED, REFUSED, FAILED, PENDING = State
@@ -322,6 +324,63 @@ def test_spending_adds_up_over_sessions_and_causes(tmp_path: Path) -> None:
     assert spending.causes == {"answered": 3, "timeout": 2, "reset": 3}
     assert (spending.maybe_billed, spending.unknown_tokens) == (2, 200)
     assert spending.usage == Usage(20, 10, 4, 2)
+
+
+_OLDER = (  # what the tables were before the columns of a bill
+    "ALTER TABLE answer DROP COLUMN cache_write_tokens",
+    "ALTER TABLE answer DROP COLUMN service_tier",
+    "ALTER TABLE answer DROP COLUMN regional",
+    "ALTER TABLE attempt DROP COLUMN unknown_cost",
+    "ALTER TABLE session DROP COLUMN reserved",
+    "DROP TABLE part_spending",
+    (
+        "CREATE TABLE part_spending (session INTEGER NOT NULL, name TEXT NOT NULL, model TEXT NOT NULL, "
+        "asked INTEGER NOT NULL, prompt_tokens REAL NOT NULL, cached_tokens REAL NOT NULL, "
+        "completion_tokens REAL NOT NULL, PRIMARY KEY (session, name, model)) WITHOUT ROWID"
+    ),
+    "INSERT INTO part_spending VALUES (1, 'es', 'm', 3, 100.4, 64.0, 20.0)",
+)
+
+
+def test_an_older_ledger_is_read_as_it_is_and_goes_on_once_it_is_written(tmp_path: Path) -> None:
+    with ledger(tmp_path) as store:
+        taken(store, A, B)
+        answer(store, next(Records(store, STAGE, 1).pending()), Outcome(OK, PAIRS))
+    with sqlite3.connect(tmp_path / FILE) as old:
+        for statement in _OLDER:
+            old.execute(statement)
+    old.close()
+    before = (tmp_path / FILE).read_bytes()
+
+    def spent(store: Store) -> tuple[object, ...]:
+        (part,) = count_part_spending(store)
+        return (
+            [*count_spending(store).bills],
+            part,
+            count_spending(store).unpriced,
+            Records(store, STAGE, 1).get_answer(1),
+        )
+
+    reader = open_for_reading(tmp_path)
+    found = spent(reader)
+    reader.close()
+    assert (tmp_path / FILE).read_bytes() == before
+    with ledger(tmp_path) as store:
+        assert spent(store) == found
+        row = next(Records(store, STAGE, 1).pending())
+        completion = Completion("t", "stop", "m", Usage(30_000, 5, 2, 1, 0, 4), service_tier="priority", regional=True)
+        part = PartOutcome(row.n, "es", OK)
+        paid = NewAnswer(2, b"key", 0, completion, 0.5)
+        Records(store, STAGE, 1).write(Entry(row, Outcome(OK), 1, paid, parts=(part,)))
+        store.commit()
+        assert Records(store, STAGE, 1).get_answer(2).completion == completion
+        bill = BilledUsage("m", "", completion.usage, "priority", regional=True, prompt_size=30_000)
+        assert bill in [*count_spending(store).bills]
+        assert [replace(bill, usage=replace(bill.usage, reasoning_tokens=0))] == [
+            use.bill for use in count_part_spending(store) if use.bill.regional
+        ]
+    with ledger(tmp_path) as store:  # a second opening changes nothing
+        assert len(count_part_spending(store)) == 2
 
 
 def test_counts_of_every_state_and_reason_add_up(tmp_path: Path) -> None:
