@@ -5,6 +5,7 @@ classify.py            decides what a reply means: answer, retry, pause, or stop
 embeddings_reply.py    reads a reply with embeddings, and packs vectors into text
 entra_tokens.py        Entra ID tokens for Azure, printed by a command and renewed before they expire
 image_tokens.py        the size in which an image is sent, and the tokens that it takes
+prompt_cache.py        marks the prefix that requests share, and says what a prompt cache will save
 rate_limit_headers.py  parses Retry-After and x-ratelimit-* headers
 remote_endpoint.py     an endpoint at OpenAI, Azure OpenAI or a compatible server
 request.py             builds the body of a request, and its key
