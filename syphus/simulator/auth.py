@@ -16,6 +16,7 @@ from syphus.simulator.faults.refusals import (
     unknown_model,
     wrong_key,
 )
+from syphus.simulator.profiles import PROFILES
 from syphus.simulator.replies import Rejected, openai_error
 from syphus.simulator.settings import Simulation
 
@@ -72,6 +73,9 @@ def check_parameters(chat: ChatRequest, client: Client, simulation: Simulation) 
     """Raise `Rejected` for a model or parameter that this endpoint does not accept."""
     if simulation.models and not client.deployment and chat.model not in simulation.models:
         raise Rejected(unknown_model(chat.model))
+    refusal = PROFILES[simulation.profile].refuse(chat.body)
+    if refusal is not None:
+        raise Rejected(refusal)
     refused = ("max_tokens",) * simulation.refuse_max_tokens
     for name in (*refused, *simulation.refuse_parameters):
         if chat.body.get(name) is not None:

@@ -9,6 +9,7 @@ import orjson
 
 from syphus.simulator.chat_request import ChatRequest
 from syphus.simulator.model_answers import SimulatedAnswer
+from syphus.simulator.profiles import PROFILES, Profile
 from syphus.simulator.prompt_reader import ParsedPrompt
 from syphus.simulator.replies import SimulatedReply, json_reply
 from syphus.types import Usage
@@ -36,6 +37,7 @@ class Exchange:
     retry_after: float  #: seconds that rate limit faults ask to wait
     redirect_to: str
     embeddings: Json | None = None  #: the body of the answer to an embeddings request
+    profile: Profile = PROFILES[""]  #: the server whose habits it has
 
     @property
     def model(self) -> str:
@@ -48,8 +50,9 @@ def completion_object(exchange: Exchange, answer: SimulatedAnswer | None = None)
     if exchange.embeddings is not None:
         return dict(exchange.embeddings)
     chosen = answer or exchange.answer
+    message = exchange.profile.message
     choices = [
-        choice_object(exchange, index, {"content": text}, reason)
+        choice_object(exchange, index, message(exchange.chat.body, text), reason)
         for index, (text, reason) in enumerate(zip(chosen.texts, chosen.finish_reasons, strict=True))
     ]
     completion: Json = {
@@ -58,7 +61,7 @@ def completion_object(exchange: Exchange, answer: SimulatedAnswer | None = None)
         "created": exchange.created,
         "model": exchange.model,
         "choices": choices,
-        "usage": usage_object(chosen.usage),
+        "usage": usage_object(chosen.usage, hidden=exchange.profile.reasoning == "in total only"),
         "service_tier": "default",
         "system_fingerprint": FINGERPRINT,
     }
@@ -88,15 +91,16 @@ def filter_results(filtered: str = "") -> Json:
     }
 
 
-def usage_object(usage: Usage) -> Json:
-    """Return the `usage` of a completion."""
+def usage_object(usage: Usage, *, hidden: bool = False) -> Json:
+    """Return the `usage` of a completion. With `hidden`, only the total counts what the model has thought."""
+    shown = usage.reasoning_tokens * (not hidden)
     return {
         "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
+        "completion_tokens": usage.completion_tokens - (usage.reasoning_tokens - shown),
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": usage.reasoning_tokens,
+            "reasoning_tokens": shown,
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,

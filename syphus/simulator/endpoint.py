@@ -23,7 +23,8 @@ from syphus.simulator.completion import Exchange, normal_reply
 from syphus.simulator.embeddings import ROUTE as EMBEDDINGS
 from syphus.simulator.embeddings import EmbeddingsRequest, embeddings_object, read_embeddings_request
 from syphus.simulator.faults import FAULTS, Cost
-from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, write_answer
+from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, add_reasoning, write_answer
+from syphus.simulator.profiles import PROFILES
 from syphus.simulator.prompt_reader import ParsedPrompt, PromptReader
 from syphus.simulator.rate_limiter import LimitExceeded, RateLimits
 from syphus.simulator.replies import Delivery, Rejected, SimulatedReply, deliver, json_reply, openai_error
@@ -191,6 +192,8 @@ class SimulatedEndpoint:
             return rejected.reply
         call.images = tuple(str(image) for message in chat.messages for image in images_of(message))
         call.prompt = prompt = self._read_prompt(chat)
+        if too_large := self._check_context(chat, prompt):
+            return too_large
         if exceeded := self._check_limits(chat, prompt):
             return exceeded.reply(_name(chat, client), client.api_version if client.azure else None)
         return await self._answer(chat, texts, prompt, client, call)
@@ -201,6 +204,14 @@ class SimulatedEndpoint:
         self.stats.dup_requests += prompt.repeated
         self.stats.dup_after_ok += prompt.key in self._answered
         return prompt
+
+    def _check_context(self, chat: ChatRequest, prompt: ParsedPrompt) -> SimulatedReply | None:
+        """Return the refusal of a request whose max_tokens leaves no room for the prompt, in the profile's words."""
+        refuse, context = PROFILES[self.simulation.profile].over_context, self.simulation.context
+        if refuse is None or not context or prompt.tokens + chat.max_tokens <= context:
+            return None
+        name = "max_tokens" if "max_tokens" in chat.body else "max_completion_tokens"
+        return refuse(context, prompt.tokens, chat.max_tokens, name)
 
     def _check_limits(self, chat: ChatRequest, prompt: ParsedPrompt) -> LimitExceeded | None:
         maximum = self.simulation.max_concurrency
@@ -213,8 +224,12 @@ class SimulatedEndpoint:
         self, chat: ChatRequest, texts: EmbeddingsRequest | None, prompt: ParsedPrompt, client: Client, call: _Call
     ) -> SimulatedReply:
         simulation = self.simulation
+        profile = PROFILES[simulation.profile]
+        thought = profile.reasoning_tokens(chat.body)
         written = (
-            SimulatedAnswer((), (), Usage(prompt.tokens)) if texts else write_answer(chat, prompt, self._behaviour)
+            SimulatedAnswer((), (), Usage(prompt.tokens))
+            if texts
+            else add_reasoning(write_answer(chat, prompt, self._behaviour), chat, thought)
         )
         name = _name(chat, client)
         exchange = Exchange(
@@ -231,6 +246,7 @@ class SimulatedEndpoint:
             created=int(time.time()),
             retry_after=simulation.retry_after,
             redirect_to=simulation.redirect_to,
+            profile=profile,
         )
         call.fault = self._chooser.fault(prompt, simulation)
         fault = FAULTS.get(call.fault)

@@ -91,6 +91,24 @@ def truncate(texts: Sequence[str], chat: ChatRequest, prompt: ParsedPrompt) -> S
     return SimulatedAnswer(tuple(cut), reasons, Usage(prompt.tokens, completion_tokens, prompt.cached_tokens))
 
 
+def add_reasoning(answer: SimulatedAnswer, chat: ChatRequest, tokens: int) -> SimulatedAnswer:
+    """Let the model think for so many tokens before it answers: they are billed, and leave less room for the answer."""
+    if not tokens:
+        return answer
+    if chat.max_tokens and tokens >= chat.max_tokens:
+        usage = replace(answer.usage, completion_tokens=chat.max_tokens, reasoning_tokens=chat.max_tokens)
+        return SimulatedAnswer(("",) * chat.n, ("length",) * chat.n, usage)
+    room = chat.max_tokens - tokens if chat.max_tokens else 0
+    texts = tuple(_shortened(text, room) for text in answer.texts)
+    reasons = tuple(
+        reason if short == text else "length"
+        for short, text, reason in zip(texts, answer.texts, answer.finish_reasons, strict=True)
+    )
+    written = sum(count_tokens(text) for text in texts)
+    usage = replace(answer.usage, completion_tokens=written + tokens, reasoning_tokens=tokens)
+    return SimulatedAnswer(texts, reasons, usage)
+
+
 def count_tokens(text: str) -> int:
     """Estimate the tokens of a text at four bytes per token."""
     return -(-len(text.encode()) // 4)

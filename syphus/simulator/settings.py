@@ -12,6 +12,7 @@ import orjson
 from syphus.errors import ConfigError
 from syphus.simulator.faults import FAULTS
 from syphus.simulator.learning import OBEDIENCE, Obedience
+from syphus.simulator.profiles import PROFILES
 
 OK = "ok"  #: in a script: no fault
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -37,6 +38,8 @@ class Simulation:
     fixed_temperature: bool = False  #: 400 unsupported_value unless temperature is 1
     vision: bool = True  #: whether the model accepts images
     fixed_top_p: bool = False  #: 400 unsupported_value unless top_p is 1
+    profile: str = ""  #: refuse, think and answer as a known server does: one of `profiles.PROFILES`
+    context: int = 0  #: tokens of prompt and max_tokens together; what does not fit gets the profile's 400
 
     # Answers
     sloppiness: float = 0.01  #: share of answers with a formal defect; 0 turns all defects off
@@ -87,6 +90,8 @@ class Simulation:
                 raise ValueError(f"{item.name} must be a number of at least 0, not {value}.")
         if self.obedience not in OBEDIENCE:
             raise ValueError(f"obedience must be one of {', '.join(OBEDIENCE)}, not {self.obedience!r}.")
+        if self.profile not in PROFILES:
+            raise ValueError(f"profile must be one of {', '.join(filter(None, PROFILES))}, not {self.profile!r}.")
         if self.charge not in {"max", "usage"}:
             raise ValueError(f"charge must be max or usage, not {self.charge!r}.")
         if any(share < 0 for share in self.faults.values()) or sum(self.faults.values()) > 1:
