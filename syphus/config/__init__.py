@@ -1,6 +1,7 @@
 """Configuration of a run: command-line options, a YAML file, the environment, prices and secrets.
 
 environment.py  the endpoint from environment variables
+model_table.py  what is known of models: parameters, limits, caches, prices, the end of their service
 options.py      the options of the commands, each declared once
 pricing.py      the price of a model, and the cost of a run
 secrets.py      redacts keys and tokens in everything that is shown or stored

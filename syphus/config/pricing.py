@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
-from syphus.config.settings import PricePerMillion
-from syphus.io.yaml_files import read_yaml
+from syphus.config.model_table import PricePerMillion, shipped_models, table_date
 from syphus.model_names import is_free
 from syphus.types import BilledUsage, Usage
 
-_FILE = Path(__file__).with_name("prices.yaml")
 _MILLION = 1_000_000
 _DATE = re.compile(r"-20\d\d-\d\d-\d\d$")
 
@@ -64,26 +58,14 @@ class Prices:
         return round(sum(price.cost(usage) for price, usage in priced if price is not None), 6)
 
 
-class _PriceList(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    as_of: str
-    models: dict[str, PricePerMillion]
-
-
-@cache
-def _shipped() -> _PriceList:
-    return _PriceList.model_validate(read_yaml(_FILE))
-
-
 def price_date() -> str:
-    """Return the month of the shipped list, such as "2026-06"."""
-    return _shipped().as_of
+    """Return the day of the shipped prices, such as "2026-11-30"."""
+    return table_date()
 
 
 def load_prices(config_prices: Mapping[str, PricePerMillion]) -> Prices:
     """Return the shipped prices, overridden by those of the config."""
-    prices = {**_shipped().models, **config_prices}
+    prices = {**shipped_models().prices(), **config_prices}
     return Prices({name: _per_token(price) for name, price in prices.items()})
 
 

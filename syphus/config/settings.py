@@ -42,6 +42,7 @@ from pydantic import (
 )
 
 from syphus.config.environment import OFFICIAL, EnvironmentEndpoint, endpoint_from_environment
+from syphus.config.model_table import ModelTable, PricePerMillion
 from syphus.errors import ConfigError, NoEndpointError
 from syphus.io.yaml_files import read_yaml
 
@@ -259,14 +260,6 @@ class EmbeddingsConfig(_Checked):
         return {**{k: v for k, v in given.items() if k != "endpoint"}, "endpoints": [given["endpoint"]]}
 
 
-class PricePerMillion(_Checked):
-    """Dollars per million tokens."""
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-    cached_input: float | None = Field(default=None, ge=0)
-
-
 class Config(_Checked):
     """All settings of endpoints, sampling, images, limits and prices."""
 
@@ -282,6 +275,7 @@ class Config(_Checked):
     image_tokens: int | None = Field(default=None, gt=0)  #: tokens per image, if the usual estimates are wrong
     max_images: int | None = Field(default=None, gt=0)  #: if a row has more, this many evenly spaced ones are sent
     prices: dict[str, PricePerMillion] = {}
+    models: dict[str, dict[str, JsonValue]] = {}  #: corrections of `models.yaml`, by name
     embeddings: EmbeddingsConfig | None = None  #: text vectors for relations
     timeout: float = Field(default=180.0, gt=0)  #: seconds for one attempt in total
     first_wait: float = Field(default=0.5, gt=0)  #: seconds before the second attempt; doubles with each attempt
@@ -289,6 +283,12 @@ class Config(_Checked):
     max_outage: float = Field(default=900.0, gt=0)  #: seconds without any answer until the run stops
     plugin_timeout: float = Field(default=10.0, ge=0.1)  #: seconds for a plugin's hook per row
     max_attempts: int = Field(default=6, gt=0)  #: attempts per row after errors that the row may cause
+
+    @field_validator("models")
+    @classmethod
+    def _known_fields(cls, models: dict[str, dict[str, JsonValue]]) -> dict[str, dict[str, JsonValue]]:
+        ModelTable(models)
+        return models
 
     @field_validator("extra_body")
     @classmethod

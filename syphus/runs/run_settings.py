@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import orjson
 
+from syphus.config.model_table import PricePerMillion
 from syphus.config.pricing import Prices, load_prices
-from syphus.config.settings import Config, PricePerMillion
+from syphus.config.settings import Config
 from syphus.errors import RunError
 from syphus.ledger.sessions import get_meta, is_simulated_run, set_meta
 from syphus.ledger.store import Store

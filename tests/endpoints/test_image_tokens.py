@@ -32,6 +32,27 @@ def test_an_image_goes_out_as_the_model_sees_it(
     assert rules.tokens(*goes_out) == tokens == rules.tokens(*size)
 
 
+@pytest.mark.parametrize(
+    ("model", "detail", "size", "tokens"),
+    [  # measured: huggingface.co/datasets/JOHNISKING/image-token-cost (2026-11-30)
+        ("gpt-6-astra", None, (256, 256), 77),
+        ("gpt-6-luna", "auto", (768, 768), 692),
+        ("openai/gpt-6-luna", None, (1024, 1024), 1229),
+        ("gpt-6.1-terra", None, (1920, 1080), 2448),
+        ("gpt-6-luna-2026-08-01", None, (4032, 3024), 14364),
+        ("gpt-6-luna", "original", (4032, 3024), 14364),
+        ("gpt-6-luna", "high", (2560, 1440), 2931),
+        ("gpt-6-luna", "high", (4032, 3024), 2942),
+        ("gpt-5.5", None, (3840, 2160), 9792),
+        ("gpt-5.5", None, (4032, 3024), 11868),
+        ("gpt-6.9-unheard-of", None, (1920, 1080), 2448),
+    ],
+)
+def test_todays_models_see_large_images(model: str, detail: str | None, size: tuple[int, int], tokens: int) -> None:
+    rules = ImageRules(model, detail=detail)
+    assert rules.tokens(*size) == tokens == rules.tokens(*rules.size(*size))
+
+
 def test_what_the_user_says_goes_before_what_the_model_sees() -> None:
     assert ImageRules("gpt-4o", max_side=100).size(400, 200) == (100, 50)
     assert ImageRules("gpt-4o", max_side=1000).size(400, 200) == (400, 200)

@@ -124,7 +124,7 @@ def test_the_source_distribution_builds_the_same_wheel(tmp_path: Path) -> None:
         for kind in ("datasets", "prompts", "examples")
         for path in files_in(kind)
     ]
-    assert direct == sorted([*modules, *shipped, "syphus/config/prices.yaml", "syphus/py.typed"])
+    assert direct == sorted([*modules, *shipped, "syphus/config/models.yaml", "syphus/py.typed"])
 
 
 def files_in(kind: str) -> list[Path]:

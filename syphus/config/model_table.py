@@ -1,0 +1,260 @@
+"""What is known of models: parameters, efforts, limits, images, caches, prices and the end of their service.
+
+The facts stand in `models.yaml`, each with its source; a config adds to them or corrects them under `models:`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
+
+from syphus.io.yaml_files import read_yaml
+
+#: Reasoning efforts from the least to the most.
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+VERBOSITIES = ("low", "medium", "high")
+IMAGE_DETAILS = ("low", "high", "auto", "original")
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Verbosity = Literal["low", "medium", "high"]
+
+_FILE = Path(__file__).with_name("models.yaml")
+_DATED = re.compile(r"-20\d\d-\d\d-\d\d$")
+_MERGED = ("price", "cache")  # fields whose own fields are replaced one by one
+
+
+def _as_date(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("should be a date such as 2027-01-14") from None
+
+
+Efforts = Annotated[tuple[Effort, ...], Field(strict=False)]
+Day = Annotated[date, BeforeValidator(_as_date)]
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class LongContext(_Checked):
+    """Factors of the whole request's price if it has more than `above` tokens of input."""
+
+    above: int = Field(gt=0)
+    input: float = Field(gt=0)  #: of all input: cached, written to the cache, or neither
+    output: float = Field(gt=0)
+
+
+class PricePerMillion(_Checked):
+    """Dollars per million tokens, and the factors of cheaper and dearer ways to ask.
+
+    Without a price of their own, cached tokens and those that are written to the cache cost as much as other input.
+    """
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cached_input: float | None = Field(default=None, ge=0)
+    cache_write: float | None = Field(default=None, ge=0)
+    batch: float | None = Field(default=None, gt=0)  #: factor of the batch API
+    tiers: dict[str, Annotated[float, Field(gt=0)]] = {}  #: factor by `service_tier`
+    long_context: LongContext | None = None
+    regional: float = Field(default=1.0, gt=0)  #: factor of regional hosts; see `is_regional`
+
+
+class PromptCache(_Checked):
+    """How a server finds the beginning of a prompt again."""
+
+    kind: Literal["prefix", "marked"]
+    minimum: int = Field(gt=0)  #: tokens
+    step: int = Field(default=1, gt=0)  #: tokens; for `prefix`
+    marks: int = Field(default=0, ge=0)  #: maximum marks in a request; for `marked`
+    minutes: int | None = Field(default=None, gt=0)  #: lifetime; for `marked`
+    requests_per_minute: int | None = Field(default=None, gt=0)  #: for one key; more of them miss the cache
+
+
+class Tiles(_Checked):
+    """Tokens of an image, and of each of its tiles."""
+
+    base: int = Field(ge=0)
+    each: int = Field(ge=0)
+
+
+class Patches(_Checked):
+    """Tokens per patch of an image, and the maximum of patches by detail; 0 is no maximum."""
+
+    each: float = Field(gt=0)
+    most: int = Field(ge=0)
+    high: int | None = Field(default=None, ge=0)  #: for the details "high" and "low", if it is another maximum
+    original: int | None = Field(default=None, ge=0)  #: for the detail "original"; None if the model has no such detail
+
+
+class ImageCounting(_Checked):
+    """How a model counts the tokens of an image: by tiles or by patches."""
+
+    tiles: Tiles | None = None
+    patches: Patches | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.tiles is None) == (self.patches is None):
+            raise ValueError("should have tiles or patches")
+        return self
+
+    @property
+    def rule(self) -> Tiles | Patches:
+        """The one that is given."""
+        rule = self.patches or self.tiles
+        assert rule is not None, "validated"
+        return rule
+
+
+class ModelFamily(_Checked):
+    """What is known of a model and its dated versions. None and empty fields are not known."""
+
+    name: str
+    source: str = ""
+    context: int | None = Field(default=None, gt=0)  #: tokens of input and output together
+    max_output: int | None = Field(default=None, gt=0)  #: tokens of an answer, with its reasoning
+    efforts: Efforts = ()  #: reasoning efforts that it takes
+    default_effort: Effort | None = None  #: the server's own
+    only_with_effort: dict[str, Efforts] = {}  #: by parameter; () is never
+    verbosity: tuple[Verbosity, ...] = Field(default=(), strict=False)
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    images: ImageCounting | None = None
+    cache: PromptCache | None = None
+    price: PricePerMillion | None = None
+    shutdown: Day | None = None  #: the first day without it
+    azure_shutdown: Day | None = None
+    successor: str = ""
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the model can reason before it answers."""
+        return bool(self.efforts)
+
+
+#: As in a config file under `models:`, by name: fields of `ModelFamily`, and `like`.
+ModelFacts = Mapping[str, Mapping[str, JsonValue]]
+
+
+class _File(_Checked):
+    as_of: str
+    regional_hosts: tuple[str, ...] = Field(strict=False)
+    image_rules: dict[str, ImageCounting]
+    models: dict[str, dict[str, JsonValue]]
+
+
+class ModelTable:
+    """The shipped facts about models, corrected by those of a config."""
+
+    def __init__(self, corrections: ModelFacts | None = None) -> None:
+        """Raise `ValueError` with one line if a correction has an unknown field, a wrong value or an unknown `like`.
+
+        pydantic's `ValidationError` is such a `ValueError`.
+        """
+        self._facts: dict[str, Mapping[str, JsonValue]] = dict(_shipped().models)
+        for name, facts in (corrections or {}).items():
+            self._facts[name] = _merged(self._facts.get(name) or self._facts.get(undated(name), {}), facts)
+        self._families: dict[str, ModelFamily] = {}
+        for name in corrections or {}:
+            self._family(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names of the table."""
+        return iter(self._facts)
+
+    def find(self, name: str) -> ModelFamily | None:
+        """Return what is known of a model by the name that a request or a reply has, or None.
+
+        Dated versions that have no entry are those of the undated name, and gateways write openai/gpt-6-luna. A
+        fine-tuned model is like its base, but has another price.
+        """
+        bare = name.rpartition("/")[2]
+        if bare.startswith("ft:"):
+            base = self.find(bare.split(":")[1])
+            return base and base.model_copy(update={"price": None})
+        known = next((each for each in (name, undated(name), bare, undated(bare)) if each in self._facts), None)
+        return None if known is None else self._family(known)
+
+    def image_counting(self, name: str) -> ImageCounting:
+        """Return how a model counts images; for an unknown model, by the beginning of its name."""
+        family = self.find(name)
+        if family is not None and family.images is not None:
+            return family.images
+        like = self._facts[family.name].get("like") if family is not None else None
+        if isinstance(like, str) and family is not None and family.name not in _shipped().models:
+            return self.image_counting(like)
+        rules, bare = _shipped().image_rules, name.rpartition("/")[2].lower()
+        return rules[max((start for start in rules if bare.startswith(start)), key=len)]
+
+    def prices(self) -> dict[str, PricePerMillion]:
+        """Return the price of each model that has one."""
+        families = map(self._family, self._facts)
+        return {family.name: family.price for family in families if family.price is not None}
+
+    def _family(self, name: str) -> ModelFamily:
+        if name not in self._families:
+            self._families[name] = ModelFamily.model_validate({**self._resolved(name), "name": name})
+        return self._families[name]
+
+    def _resolved(self, name: str, seen: tuple[str, ...] = ()) -> dict[str, JsonValue]:
+        facts = dict(self._facts[name])
+        other = facts.pop("like", None)
+        if other is None:
+            return facts
+        if not isinstance(other, str) or other not in self._facts:
+            raise ValueError(f"{name}.like names {other}, which is not in the table of models")
+        if other in (name, *seen):
+            raise ValueError(f"{name}.like names a model that is like it")
+        return _merged(self._resolved(other, (*seen, name)), facts)
+
+
+def _merged(facts: Mapping[str, JsonValue], changes: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return facts with changes; prices and cache rules are changed field by field."""
+    merged = {**facts, **changes}
+    for field in _MERGED:
+        before, now = facts.get(field), changes.get(field)
+        if isinstance(before, dict) and isinstance(now, dict):
+            kind = field == "cache" and now.get("kind", before.get("kind")) != before.get("kind")
+            merged[field] = now if kind else {**before, **now}
+    return merged
+
+
+@cache
+def _shipped() -> _File:
+    return TypeAdapter(_File).validate_python(read_yaml(_FILE))
+
+
+@cache
+def shipped_models() -> ModelTable:
+    """Return the shipped table."""
+    return ModelTable()
+
+
+def find_model(name: str, corrections: ModelFacts | None = None) -> ModelFamily | None:
+    """Return what is known of a model, or None. `corrections` are those of a config. Raises what `ModelTable` does."""
+    return (ModelTable(corrections) if corrections else shipped_models()).find(name)
+
+
+def table_date() -> str:
+    """Return the day on which the shipped facts were looked up, such as "2026-11-30"."""
+    return _shipped().as_of
+
+
+def is_regional(host: str) -> bool:
+    """Return whether requests to a host are processed in one region, which costs the factor `regional`."""
+    return host.partition(":")[0].endswith(_shipped().regional_hosts)
+
+
+def undated(name: str) -> str:
+    """Return the name of a model without the date of its version."""
+    return _DATED.sub("", name)
