@@ -20,6 +20,7 @@ faults/                  everything that can go wrong at an endpoint, by name
 learning.py              what a simulated model learns from in-context examples
 model_answers.py         writes the answer to a prompt
 profiles.py              how known servers differ: what they refuse, and where they put reasoning
+prompt_cache.py          the prompt cache: automatic for older models, at marks for newer ones
 prompt_reader.py         reads from a prompt which answer it asks for
 rate_limiter.py          enforces limits on requests and tokens per minute
 replies.py               HTTP replies, error bodies, and broken deliveries

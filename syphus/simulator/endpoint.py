@@ -7,9 +7,9 @@ import math
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
 
@@ -25,6 +25,7 @@ from syphus.simulator.embeddings import EmbeddingsRequest, embeddings_object, re
 from syphus.simulator.faults import FAULTS, Cost
 from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, add_reasoning, write_answer
 from syphus.simulator.profiles import PROFILES
+from syphus.simulator.prompt_cache import CacheRule, CacheSettings, SimulatedCache, check_cache_fields
 from syphus.simulator.prompt_reader import ParsedPrompt, PromptReader
 from syphus.simulator.rate_limiter import LimitExceeded, RateLimits
 from syphus.simulator.replies import Delivery, Rejected, SimulatedReply, deliver, json_reply, openai_error
@@ -62,6 +63,7 @@ class _Call:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             cached_tokens=usage.cached_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
             last_user=self.prompt.last_user if self.prompt else "",
             request_id=f"req_{self.id}",
             images=self.images,
@@ -69,9 +71,13 @@ class _Call:
 
 
 class SimulatedEndpoint:
-    """A simulated endpoint without a socket: `handle` answers one HTTP request."""
+    """A simulated endpoint without a socket: `handle` answers one HTTP request.
 
-    def __init__(self, simulation: Simulation) -> None:
+    `clock` returns seconds, and is that of the limits and of the prompt cache.
+    """
+
+    def __init__(self, simulation: Simulation, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._id_prefix = secrets.token_hex(10)  # a client may meet two endpoints, whose ids must differ
         self._ids = count(1)
         self._tasks: set[asyncio.Task[object]] = set()
@@ -99,10 +105,12 @@ class SimulatedEndpoint:
         if names & {"all", "keep_requests"}:
             self.requests = deque(self.requests, simulation.keep_requests)
         if names & {"all", "rpm", "tpm", "burst_seconds"}:
-            self._limits = RateLimits(simulation.rpm, simulation.tpm, simulation.burst_seconds, time.monotonic())
+            self._limits = RateLimits(simulation.rpm, simulation.tpm, simulation.burst_seconds, self._clock())
         if names & {"all", "seed", "script"}:
             self._chooser = FaultChooser(simulation.seed)
             self._latency = Random(f"latency/{simulation.seed}")
+        if names & {"all", "prompt_cache", "cache_rpm", "cache_machines", "cache_seconds"}:
+            self._prompt_cache = self._new_cache()
         if names & {"all", "capacity"}:
             self._slots = asyncio.Semaphore(simulation.capacity) if simulation.capacity else nullcontext()
 
@@ -111,8 +119,15 @@ class SimulatedEndpoint:
         self.stats = ServerStats(in_flight=self.stats.in_flight)
         self.requests = deque(maxlen=self.simulation.keep_requests)
         self._prompt_reader = PromptReader()
+        self._prompt_cache = self._new_cache()
         self._answered: set[bytes] = set()
         self._started = time.monotonic()
+
+    def _new_cache(self) -> SimulatedCache:
+        chosen = self.simulation
+        rule = CacheRule(chosen.prompt_cache)
+        settings = CacheSettings(rule, chosen.cache_rpm, chosen.cache_machines, chosen.cache_seconds, chosen.seed)
+        return SimulatedCache(settings)
 
     def stop(self) -> None:
         """Cancel all requests that are being answered."""
@@ -188,6 +203,7 @@ class SimulatedEndpoint:
             texts = read_embeddings_request(raw) if request.path.endswith(EMBEDDINGS) else None
             chat = texts.chat if texts else read_chat(raw, simulation.vision)
             check_parameters(chat, client, simulation)
+            check_cache_fields(chat, _name(chat, client), CacheRule(simulation.prompt_cache))
         except Rejected as rejected:
             return rejected.reply
         call.images = tuple(str(image) for message in chat.messages for image in images_of(message))
@@ -218,20 +234,21 @@ class SimulatedEndpoint:
         if maximum and self.stats.in_flight > maximum:
             return LimitExceeded("concurrency", _CONCURRENCY_WAIT)
         expected = chat.n * chat.max_tokens if self.simulation.charge == "max" else 0
-        return self._limits.admit(prompt.tokens + expected, time.monotonic())
+        return self._limits.admit(prompt.tokens + expected, self._clock())
 
     async def _answer(
         self, chat: ChatRequest, texts: EmbeddingsRequest | None, prompt: ParsedPrompt, client: Client, call: _Call
     ) -> SimulatedReply:
-        simulation = self.simulation
+        simulation, name = self.simulation, _name(chat, client)
         profile = PROFILES[simulation.profile]
         thought = profile.reasoning_tokens(chat.body)
+        lookup = self._prompt_cache.look_up(chat, name, self._clock())
+        prompt = replace(prompt, cached_tokens=lookup.cached_tokens, cache_write_tokens=lookup.cache_write_tokens)
         written = (
             SimulatedAnswer((), (), Usage(prompt.tokens))
             if texts
             else add_reasoning(write_answer(chat, prompt, self._behaviour), chat, thought)
         )
-        name = _name(chat, client)
         exchange = Exchange(
             chat=chat,
             prompt=prompt,
@@ -257,6 +274,7 @@ class SimulatedEndpoint:
             self._limits.settle(call.usage.completion_tokens)
         if call.cost is not Cost.FREE:
             await self._delay()
+            self._prompt_cache.store(lookup, self._clock())
         return reply
 
     async def _delay(self) -> None:

@@ -88,7 +88,10 @@ def truncate(texts: Sequence[str], chat: ChatRequest, prompt: ParsedPrompt) -> S
     cut = [_shortened(text, chat.max_tokens) for text in texts]
     reasons = tuple("stop" if short == text else "length" for short, text in zip(cut, texts, strict=True))
     completion_tokens = sum(count_tokens(text) for text in cut)
-    return SimulatedAnswer(tuple(cut), reasons, Usage(prompt.tokens, completion_tokens, prompt.cached_tokens))
+    read, written = prompt.cached_tokens, prompt.cache_write_tokens
+    return SimulatedAnswer(
+        tuple(cut), reasons, Usage(prompt.tokens, completion_tokens, read, cache_write_tokens=written)
+    )
 
 
 def add_reasoning(answer: SimulatedAnswer, chat: ChatRequest, tokens: int) -> SimulatedAnswer:

@@ -1,7 +1,7 @@
 """Read from a prompt which answer it asks for: its form, the number of pairs, and the annotation.
 
-Also counts the tokens of a prompt, and those that a prompt cache would know. Thousands of requests share their system
-message and in-context examples, so the result for these is computed once and kept.
+Also counts the tokens of a prompt. Thousands of requests share their system message and in-context examples, so the
+result for these is computed once and kept.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ _REQUESTED_COUNT = re.compile(
 )
 _MAX_ITEMS_WITHOUT_EXAMPLES = 5
 _MAX_PREFIXES = 256
-_CACHE_MIN, _CACHE_STEP = 1024, 128  # tokens, as OpenAI documents its prompt cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +69,18 @@ class ParsedPrompt:
     last_user: str
     corrected: bool
     tokens: int
-    cached_tokens: int
     repeated: bool
+    cached_tokens: int = 0  #: set by the endpoint, like the next field
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _PrefixState:
-    """The messages read so far: their hash, bytes and number, and the bytes and number that an earlier prompt had."""
+    """The messages read so far: their hash, bytes and number."""
 
     chain: bytes = b""
     size: int = 0
     count: int = 0
-    known_size: int = 0
-    known_count: int = 0
 
 
 class PromptReader:
@@ -108,7 +106,6 @@ class PromptReader:
             last_user=last,
             corrected=corrected,
             tokens=_tokens(end.size, end.count),
-            cached_tokens=_cached(_tokens(end.known_size, end.known_count)),
             repeated=repeated,
         )
 
@@ -119,8 +116,7 @@ class PromptReader:
             known = self._extend(_PrefixState(), messages), _style(messages)
             while len(self._prefixes) >= _MAX_PREFIXES:
                 self._prefixes.popitem(last=False)
-            end = known[0]
-            self._prefixes[key] = _PrefixState(end.chain, end.size, end.count, end.size, end.count), known[1]
+            self._prefixes[key] = known
         else:
             self._prefixes.move_to_end(key)
         return known
@@ -128,10 +124,8 @@ class PromptReader:
     def _extend(self, state: _PrefixState, messages: Sequence[Body]) -> _PrefixState:
         for message in messages:
             chain = blake2b(state.chain + orjson.dumps(message), digest_size=16).digest()
-            size, count = state.size + _size(message), state.count + 1
-            known = (size, count) if chain in self._seen else (state.known_size, state.known_count)
             self._seen.setdefault(chain, False)
-            state = _PrefixState(chain, size, count, *known)
+            state = _PrefixState(chain, state.size + _size(message), state.count + 1)
         return state
 
 
@@ -143,10 +137,6 @@ def _size(message: Body) -> int:
 def _tokens(size: int, messages: int) -> int:
     """Estimate tokens: four bytes per token, and four tokens of framing per message."""
     return -(-size // 4) + 4 * messages
-
-
-def _cached(tokens: int) -> int:
-    return tokens // _CACHE_STEP * _CACHE_STEP if tokens >= _CACHE_MIN else 0
 
 
 def _position_of_request(messages: Sequence[Body]) -> int:

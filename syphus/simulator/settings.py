@@ -13,6 +13,7 @@ from syphus.errors import ConfigError
 from syphus.simulator.faults import FAULTS
 from syphus.simulator.learning import OBEDIENCE, Obedience
 from syphus.simulator.profiles import PROFILES
+from syphus.simulator.prompt_cache import CacheRule
 
 OK = "ok"  #: in a script: no fault
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -65,6 +66,12 @@ class Simulation:
     latency_sigma: float = 0.0  #: of the lognormal distribution around it
     capacity: int = 0  #: how many requests are answered at once; the others wait in a queue and never get a 429
 
+    # Prompt cache
+    prompt_cache: str = CacheRule.BY_MODEL.value  #: its rules: by_model, automatic, marked or none
+    cache_rpm: float = 15.0  #: requests per minute of one prefix and key; more go to machines without it
+    cache_machines: int = 0  #: how many other machines there are; 0 is endless
+    cache_seconds: float = 0.0  #: how long a prefix is kept after its last use; 0 is as long as the rules say
+
     # Faults
     script: Sequence[str] = ()  #: faults of the first requests, in order; "ok" is no fault
     poison: Mapping[str, str] = field(default_factory=dict)  #: text in the last user message -> its fault
@@ -92,6 +99,8 @@ class Simulation:
             raise ValueError(f"obedience must be one of {', '.join(OBEDIENCE)}, not {self.obedience!r}.")
         if self.profile not in PROFILES:
             raise ValueError(f"profile must be one of {', '.join(filter(None, PROFILES))}, not {self.profile!r}.")
+        if self.prompt_cache not in tuple(CacheRule):
+            raise ValueError(f"prompt_cache must be one of {', '.join(CacheRule)}, not {self.prompt_cache!r}.")
         if self.charge not in {"max", "usage"}:
             raise ValueError(f"charge must be max or usage, not {self.charge!r}.")
         if any(share < 0 for share in self.faults.values()) or sum(self.faults.values()) > 1:

@@ -28,6 +28,7 @@ class RequestRecord:
     cached_tokens: int
     last_user: str
     request_id: str
+    cache_write_tokens: int = 0
     images: tuple[str, ...] = ()  #: "640x480 JPEG low" for each, in order
 
 
@@ -52,6 +53,7 @@ class ServerStats:
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
+    tokens_cache_written: int = 0
 
     def start(self) -> None:
         """Count a request that has arrived."""
@@ -69,6 +71,7 @@ class ServerStats:
         self.tokens_in += record.prompt_tokens
         self.tokens_out += record.completion_tokens
         self.tokens_cached += record.cached_tokens
+        self.tokens_cache_written += record.cache_write_tokens
 
     def as_dict(self) -> dict[str, object]:
         """Return all counters as JSON values."""

@@ -179,27 +179,6 @@ def test_several_choices_differ() -> None:
     assert len(set(ask(messages(TIGHT), n=4)[0].texts)) == 4
 
 
-def test_a_prefix_that_was_seen_counts_as_cached_from_1024_tokens_in_steps_of_128() -> None:
-    book = PromptReader()
-    turns = messages(TIGHT, system="x" * 6000)
-    prefix_tokens = -(-(6000 + len("the bike moved") + len(TIGHT)) // 4) + 12
-    first, second = ask(turns, book=book)[0].usage, ask(messages(TIGHT, "x" * 6000, "new"), book=book)[0].usage
-    assert first.cached_tokens == 0
-    assert second.cached_tokens == prefix_tokens // 128 * 128
-    assert ask(messages(TIGHT, "y" * 600), book=book)[0].usage.cached_tokens == 0
-    assert ask(messages(TIGHT, "y" * 600, "new"), book=book)[0].usage.cached_tokens == 0  # too short
-
-
-def test_a_correction_finds_its_first_question_in_the_cache() -> None:
-    book = PromptReader()
-    turns = messages(TIGHT, system="x" * 6000, annotation="z" * 4000)
-    ask(turns, book=book)
-    tail = [{"role": "assistant", "content": "No."}, {"role": "user", "content": "That could not be parsed."}]
-    usage = ask([*turns, *tail], book=book)[0].usage
-    asked_before = -(-(6000 + len("the bike moved") + len(TIGHT) + 4000) // 4) + 4 * 4
-    assert usage.cached_tokens == asked_before // 128 * 128
-
-
 @pytest.mark.parametrize(
     ("annotation", "expected"),
     [
