@@ -64,6 +64,22 @@ class Message(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
+class SharedPrefix:
+    """The messages at the beginning of a request that many requests share, for the server's prompt cache.
+
+    `mark` is the number of the message that gets the mark, or -1 for none: `in_prefix` at the end of the last shared
+    message, or else in a part of its own before the content of the message after it. `offset` is where that message
+    begins in the JSON of the messages, as long as the prefix shows no images.
+    """
+
+    digest: str = ""  #: of the messages and of everything else before the mark; "" if nothing is shared
+    tokens: int = 0  #: an estimate
+    mark: int = -1
+    offset: int = 0
+    in_prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One chat request, ready to send."""
 
@@ -72,6 +88,7 @@ class Request:
     sample: int = 0  #: how many answers the query had before; tells answers to the same body apart
     load_body: Callable[[], bytes] | None = None  #: body with images; blocks, and raises `ImageError`
     image_bytes: int = 0  #: bytes of text that would take as many tokens as the images
+    prefix: SharedPrefix | None = None  #: None for a model whose prompt cache is unknown
 
     @property
     def size(self) -> int:

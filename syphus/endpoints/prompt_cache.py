@@ -1,39 +1,120 @@
 """Prompt caches: the mark at the end of the shared prefix, the fields that go with it, and what a cache will save.
 
 Every request of a stage begins with the same messages. Servers keep the state of such a prefix and charge less for
-reading it. Models differ in how they find it: older ones find the beginning of a prompt by themselves and write it for
-free, newer ones read and write only what ends at a mark, and charge for writing (see `CacheKind`).
+reading it. Older models find the beginning of a prompt by themselves and write it for free. Newer ones read and write
+only what ends at a mark, and charge for writing; without options they mark the end of the prompt, so they would write
+every prompt and read none.
+
+Only input can be marked, no answer of the assistant. A prefix mostly ends with one: the last in-context example. So the
+mark is on a constant part at the beginning of the message after it. What is between a mark and the row's own text is
+paid in full in every request; this way it is nothing.
+
+Marks and fields are added to a finished body. They are not in the request key, so an answer that was paid for is found
+whatever the cache does.
 
 Sources, looked up on 2026-11-30: developers.openai.com/api/docs/guides/prompt-caching, and the types of the official
-SDK 3.57 (`completion_create_params.PromptCacheOptions`, `chat_completion_content_part_text_param`).
+SDK 3.57 (`completion_create_params.PromptCacheOptions`, `chat_completion_content_part_text_param`); that answers can't
+be marked: `OpenAiOfficialPromptCacheBreakpoint` of langchain4j.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
+import orjson
+
+from syphus.config.model_table import PromptCache
+from syphus.types import BYTES_PER_TOKEN, SharedPrefix
+
+#: Fields that a server may refuse; they are dropped together.
+CACHE_FIELDS = ("prompt_cache_options", "prompt_cache_breakpoint", "prompt_cache_key")
 USUAL_RATE = 1_000.0  #: requests per minute that are assumed if no limit is known
 
+_MESSAGE_TOKENS = 4  # around each message
+_BREAKPOINT = {"mode": "explicit"}
+_MARKED_PART = {"prompt_cache_breakpoint": _BREAKPOINT, "text": "\n", "type": "text"}  # as neutral as a text can be
+_MARKED_PART_JSON = orjson.dumps(_MARKED_PART)
+_MARK_JSON = b'"prompt_cache_breakpoint":' + orjson.dumps(_BREAKPOINT)
+_CONTENT, _MESSAGES = b'{"content":', b'"messages":['
+_DEFAULT_MINUTES = 30
 
-class CacheKind(StrEnum):
-    """How a model finds a prefix in its cache."""
 
-    PREFIX = "prefix"  #: by itself, as much as is the same, in steps; writing is free
-    MARKED = "marked"  #: only up to a mark; writing costs more than reading without a cache
+def shared_prefix(
+    turns: Sequence[Mapping[str, Any]], count: int, beside: object, image_tokens: int, rules: PromptCache
+) -> SharedPrefix:
+    """Return the first `count` of the messages of a request as the prefix that it shares with others.
+
+    `turns` are messages as they are sent, `beside` is what else the server puts before them, such as the model and the
+    schema of the answer. `image_tokens` are those of the prefix's images.
+    """
+    if count <= 0 or count >= len(turns):
+        return SharedPrefix()
+    body = orjson.dumps(turns[:count], option=orjson.OPT_SORT_KEYS)
+    digest = blake2b(orjson.dumps(beside, option=orjson.OPT_SORT_KEYS) + body, digest_size=8).hexdigest()
+    text_bytes = sum(len(text.encode()) for turn in turns[:count] for text in _texts(turn["content"]))
+    tokens = text_bytes // BYTES_PER_TOKEN + _MESSAGE_TOKENS * count + image_tokens
+    if rules.kind != "marked" or tokens < rules.minimum:
+        return SharedPrefix(digest, tokens)
+    size = len(body) - 1  # without the brackets, with the comma before the next message
+    if turns[count - 1]["role"] == "assistant":
+        return SharedPrefix(digest, tokens, mark=count, offset=size)
+    last = len(orjson.dumps(turns[count - 1], option=orjson.OPT_SORT_KEYS))
+    return SharedPrefix(digest, tokens, mark=count - 1, offset=size - 1 - last, in_prefix=True)
 
 
-@dataclass(frozen=True, slots=True)
-class CacheRules:
-    """The prompt cache of a model."""
+def _texts(content: object) -> list[str]:
+    if isinstance(content, list):
+        return [part["text"] for part in content if part.get("type") == "text"]
+    return [str(content)]
 
-    kind: CacheKind
-    minimum: int = 1024  #: tokens of the shortest prefix that is cached
-    step: int = 128  #: tokens; a prefix that is found by itself is cached in such steps
-    minutes: float = 30.0  #: after its last use, a prefix is kept at least as long
-    requests_per_minute: float = 15.0  #: more than that for one prefix and key go to machines without it
+
+def cache_key(prefix: SharedPrefix, number: int) -> str:
+    """Return the stable `prompt_cache_key` number `number` of a prefix. It tells nothing about the prompt."""
+    return f"syphus-{prefix.digest}-{number}"
+
+
+def mark_body(body: bytes, prefix: SharedPrefix, key: str, rules: PromptCache) -> bytes:
+    """Return a body with the mark after its prefix and with the cache fields.
+
+    Without a `key` nothing is marked, which turns the cache and its fee off.
+    """
+    options = b'{"prompt_cache_options":{"mode":"explicit","ttl":"%dm"},' % (rules.minutes or _DEFAULT_MINUTES)
+    if not key:
+        return options + body[1:]
+    marked = _insert_mark(body, prefix) or _mark_parsed(body, prefix)
+    return b'{"prompt_cache_key":"%b",' % key.encode() + options[1:] + marked[1:]
+
+
+def _insert_mark(body: bytes, prefix: SharedPrefix) -> bytes | None:
+    """Insert the mark without parsing the body; None if the message is not where it should be."""
+    start = body.find(_MESSAGES) + len(_MESSAGES) + prefix.offset
+    content = start + len(_CONTENT)
+    if body[start - 1 : content] not in (b"," + _CONTENT, b"[" + _CONTENT):
+        return None
+    if body[content : content + 1] == b"[" and not prefix.in_prefix:
+        return b"%b[%b,%b" % (body[:content], _MARKED_PART_JSON, body[content + 1 :])
+    end = body.find(b'","role":"', content) + 1  # quotes inside a text are escaped
+    if body[content : content + 1] != b'"' or end <= content:
+        return None
+    text = body[content:end]
+    if prefix.in_prefix:
+        return b'%b[{%b,"text":%b,"type":"text"}]%b' % (body[:content], _MARK_JSON, text, body[end:])
+    return b'%b[%b,{"text":%b,"type":"text"}]%b' % (body[:content], _MARKED_PART_JSON, text, body[end:])
+
+
+def _mark_parsed(body: bytes, prefix: SharedPrefix) -> bytes:
+    fields = orjson.loads(body)
+    message = fields["messages"][prefix.mark]
+    content = message["content"]
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    if prefix.in_prefix:
+        message["content"] = [*parts[:-1], {**parts[-1], "prompt_cache_breakpoint": _BREAKPOINT}]
+    else:
+        message["content"] = [_MARKED_PART, *parts]
+    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 
 class CacheUse(NamedTuple):
@@ -53,7 +134,7 @@ def expected_cache_use(
     prefix_tokens: float,
     rows: int,
     own_tokens: float,
-    rules: CacheRules | None,
+    rules: PromptCache | None,
     requests_per_minute: float | None = None,
 ) -> CacheUse:
     """Return what `rows` requests will read from the prompt cache, write to it, and neither.
@@ -68,12 +149,12 @@ def expected_cache_use(
     total = rows * (prefix_tokens + own_tokens)
     if rules is None or rows < 1 or prefix_tokens < rules.minimum:
         return CacheUse(0, 0, round(total))
-    rate = requests_per_minute or USUAL_RATE
-    in_a_minute = min(float(rows), rate)
-    if rules.kind is CacheKind.MARKED:
-        keys = min(rows, math.ceil(in_a_minute / rules.requests_per_minute))
+    limit = float(rules.requests_per_minute or math.inf)
+    in_a_minute = min(float(rows), requests_per_minute or USUAL_RATE)
+    if rules.kind == "marked":
+        keys = max(1, min(rows, math.ceil(in_a_minute / limit)))
         cached, written = (rows - keys) * prefix_tokens, keys * prefix_tokens
     else:
-        found = rows - 1 if in_a_minute <= rules.requests_per_minute else rules.requests_per_minute * rows / in_a_minute
+        found = rows - 1 if in_a_minute <= limit else limit * rows / in_a_minute
         cached, written = max(0.0, min(rows - 1, found)) * (prefix_tokens // rules.step * rules.step), 0.0
     return CacheUse(round(cached), round(written), round(total - cached - written))

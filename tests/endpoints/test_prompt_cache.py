@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from syphus.endpoints.prompt_cache import CacheKind, CacheRules, CacheUse, expected_cache_use
+from syphus.config.model_table import PromptCache
+from syphus.endpoints.prompt_cache import CacheUse, expected_cache_use
 
-MARKED = CacheRules(CacheKind.MARKED)
-PREFIX = CacheRules(CacheKind.PREFIX)
+MARKED = PromptCache(kind="marked", minimum=1024, minutes=30, requests_per_minute=15)
+PREFIX = PromptCache(kind="prefix", minimum=1024, step=128, requests_per_minute=15)
 
 
 @pytest.mark.parametrize(
@@ -21,12 +22,12 @@ PREFIX = CacheRules(CacheKind.PREFIX)
         (None, 60, CacheUse(0, 0, 300 * 2200)),
     ],
 )
-def test_what_300_rows_read_and_write(rules: CacheRules | None, rate: float, expected: CacheUse) -> None:
+def test_what_300_rows_read_and_write(rules: PromptCache | None, rate: float, expected: CacheUse) -> None:
     assert expected_cache_use(2000, 300, 200, rules, rate) == expected
 
 
 @pytest.mark.parametrize("rules", [MARKED, PREFIX])
-def test_a_prefix_under_the_minimum_is_neither_read_nor_written(rules: CacheRules) -> None:
+def test_a_prefix_under_the_minimum_is_neither_read_nor_written(rules: PromptCache) -> None:
     assert expected_cache_use(1023, 300, 200, rules, 60) == CacheUse(0, 0, 300 * 1223)
     assert expected_cache_use(2000, 0, 200, rules, 60) == CacheUse(0, 0, 0)
     assert expected_cache_use(2000, 1, 200, rules, 60).cached == 0
