@@ -74,6 +74,7 @@ class EndpointOptions(DisplayOptions, total=False):
     max_rounds: int | None
     max_attempts: int | None
     timeout: float | None
+    no_hedging: bool
     drain: float
 
 

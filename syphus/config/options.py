@@ -109,7 +109,10 @@ class Options:
         None, "Maximum retries after an invalid answer (default: 1; translations: 6).", minimum=0
     )
     max_attempts: int | None = option(None, "Maximum attempts per request if errors occur (default: 6).")
-    timeout: float | None = option(None, "Total timeout of one attempt in seconds (default: 180).")
+    timeout: float | None = option(
+        None, "Maximum seconds of one attempt (default: 180); one much slower than usual is given up earlier."
+    )
+    no_hedging: bool = option(False, "Send no second request for one of the last rows whose first takes long.")
     drain: float = option(30.0, "Seconds to wait for requests in flight after Ctrl-C.", minimum=0)
     json: bool = option(False, "Print the report as JSON on stdout (preview: the messages).")
 

@@ -277,7 +277,8 @@ class Config(_Checked):
     prices: dict[str, PricePerMillion] = {}
     models: dict[str, dict[str, JsonValue]] = {}  #: corrections of `models.yaml`, by name
     embeddings: EmbeddingsConfig | None = None  #: text vectors for relations
-    timeout: float = Field(default=180.0, gt=0)  #: seconds for one attempt in total
+    timeout: float = Field(default=180.0, gt=0)  #: seconds for one attempt, at most; usually it is given up earlier
+    hedging: bool = True  #: a second request for one of the last rows if its first takes long
     first_wait: float = Field(default=0.5, gt=0)  #: seconds before the second attempt; doubles with each attempt
     max_wait: float = Field(default=600.0, gt=0)  #: seconds; if a server asks for a longer wait, the run stops
     max_outage: float = Field(default=900.0, gt=0)  #: seconds without any answer until the run stops

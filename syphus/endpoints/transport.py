@@ -16,7 +16,8 @@ import base64
 import io
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
@@ -36,6 +37,10 @@ CONNECT_TIMEOUT = 20.0  #: seconds for DNS, TCP, proxy and TLS together
 KEEPALIVE = 4.0  #: seconds that an idle connection is kept open; uvicorn (vLLM) and Node close theirs after 5
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _UNKNOWN_ISSUER = {2, 18, 19, 20, 21}  # X509_V_ERR_*: naming a certificate authority helps against these
+
+
+#: Called when bytes of a reply arrive: a server that is still sending is alive. Whoever sends a request sets it.
+ON_BYTES: ContextVar[Callable[[], None] | None] = ContextVar("ON_BYTES", default=None)
 
 
 class Reply(NamedTuple):
@@ -59,6 +64,8 @@ class NoReplyKind(StrEnum):
     TOO_LARGE = "too large"
     NOT_HTTP = "not HTTP"
     INTERRUPTED = "interrupted"  #: by this process, which was asked to stop
+    GIVEN_UP = "given up"  #: by this process: it took much longer than others, and is sent again
+    SUPERSEDED = "not waited for"  #: by this process: a second request for the same row was answered first
 
     @property
     def is_likely_misconfiguration(self) -> bool:
@@ -127,7 +134,7 @@ class Transport:
                 proxy_headers=self._proxy_headers,
             ) as response:
                 sent = True
-                return Reply(response.status, response.headers, await _read(response))
+                return Reply(response.status, response.headers, await _read(response, ON_BYTES.get()))
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
             raise self._no_reply(error, sent) from error
 
@@ -166,13 +173,15 @@ class Transport:
         return NoReplyError(NoReplyKind.RESET, "the connection closed without an answer", sent=True)
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, on_bytes: Callable[[], None] | None) -> bytes:
     length = response.content_length
     if length is not None and length <= MAX_REPLY_BYTES and "Content-Encoding" not in response.headers:
         return await response.read()
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():
+        if on_bytes is not None:
+            on_bytes()
         parts.append(part)
         size += len(part)
         if size > MAX_REPLY_BYTES:

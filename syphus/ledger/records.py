@@ -52,7 +52,7 @@ class NewAnswer(NamedTuple):
 class Entry(NamedTuple):
     """The result of one request for a row, written as a whole or not at all.
 
-    It has a new answer, a stored one, or none.
+    It has a new answer, a stored one, or none. A `spare` answer came when another one had already decided the row.
     """
 
     row: Row
@@ -64,6 +64,7 @@ class Entry(NamedTuple):
     pair_lines: str = ""  #: for pairs.jsonl
     rejected_by: tuple[str, ...] = ()  #: cleaning rules that rejected the answer
     parts: tuple[PartOutcome, ...] = ()
+    spare: bool = False
 
 
 class RequestCounts:
@@ -158,6 +159,9 @@ class Records:
         if entry.new_answer is not None:
             answer = entry.new_answer.n
             self._add_answer(entry.new_answer)
+        if entry.spare:
+            self._store.execute("UPDATE query SET attempts = attempts + ? WHERE n = ?", entry.requests, entry.row.n)
+            return
         if entry.outcome is None:
             self._store.execute(
                 "UPDATE query SET used = used + 1, reason = ?, answer = ?, attempts = attempts + ? WHERE n = ?",

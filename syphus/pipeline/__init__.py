@@ -3,10 +3,11 @@
 admission.py        holds each request back until the limits and the budget allow it
 budget.py           the money and the requests that a run may spend, and the estimate of a request's tokens
 concurrency.py      adapts the number of concurrent requests where a server states no limits
-deadlines.py        the timeout of a request, by a clock that does not count sleep
+deadlines.py        the timeout of a request, from the latencies so far, by a clock that does not count sleep
 endpoint_state.py   the state of one endpoint: limits, requests in flight, pauses, health
 engine.py           runs a stage: builds the loop, handles Ctrl-C
 health.py           detects that an endpoint is down
+hedging.py          sends a second request for the last rows if the first takes long
 loop.py             takes each row from the ledger to its outcome
 observer.py         follows a run from outside, and stops it
 rate_limits.py      token buckets for requests per minute and tokens per minute

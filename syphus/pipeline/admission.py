@@ -74,6 +74,23 @@ class AdmissionController:
                 await self._wait_for_change(wait if affordable else math.inf)
         raise AdmissionClosedError
 
+    def admit_spare(self, size: int, open_rows: int) -> Permit | None:
+        """Return a permit for a request beyond the necessary ones, or None if it would be in anybody's way.
+
+        The budget must also last for one more request of each of `open_rows`. Nobody waits here.
+        """
+        if self._closed or self._first_in_line.locked():
+            return None
+        prompt_tokens, max_tokens = self.estimate.prompt_tokens(size), self.estimate.max_tokens
+        worst_case = prompt_tokens + max_tokens
+        state, wait = self._first_available(worst_case)
+        if wait > 0 or not state.can_spare(worst_case, self._clock()):
+            return None
+        if not self.budget.can_afford(prompt_tokens, max_tokens, requests=1 + open_rows):
+            return None
+        call = state.start_call(worst_case, self._clock())
+        return Permit(state, call, self.budget.reserve(prompt_tokens, max_tokens))
+
     def cancel(self, permit: Permit) -> None:
         """Take back a permit: its request will not be sent."""
         permit.endpoint_state.cancel_call(permit.call)

@@ -31,13 +31,14 @@ class Budget:
         self.requests = requests  #: requests sent
         self._reserved = 0.0  # dollars, for requests in flight
 
-    def can_afford(self, prompt_tokens: float, max_tokens: float) -> bool:
-        """Return whether one more request fits into the budget even in the worst case."""
-        if self.max_requests is not None and self.requests >= self.max_requests:
+    def can_afford(self, prompt_tokens: float, max_tokens: float, requests: int = 1) -> bool:
+        """Return whether so many more requests fit into the budget even in the worst case."""
+        if self.max_requests is not None and self.requests + requests > self.max_requests:
             return False
         if self.max_cost is None or self.price is None:
             return True
-        return self.cost + self._reserved + self.price.max_cost(prompt_tokens, max_tokens) <= self.max_cost
+        worst_cost = requests * self.price.max_cost(prompt_tokens, max_tokens)
+        return self.cost + self._reserved + worst_cost <= self.max_cost
 
     def reserve(self, prompt_tokens: float, max_tokens: float) -> float:
         """Charge a request that is about to be sent; return the dollars reserved, for `settle` or `cancel`."""

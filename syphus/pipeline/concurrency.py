@@ -14,10 +14,19 @@ from __future__ import annotations
 INITIAL_LIMIT = 16
 MIN_LIMIT = 2
 CUT_FACTOR = 0.7  #: share of the limit that is left after a refusal
+ALONE_SECONDS = 3.0  #: that the first request of an endpoint is waited for alone; as long for each further doubling
 FAST_GROWTH, SLOW_GROWTH = 2.0, 1.5  #: growth factor before and after the first setback
 MIN_GAIN = 0.1  #: share of the largest possible gain that a higher limit must bring, or it is taken back
 SATURATED = 0.8  #: share of the limit that must be in flight for it to count as used
 ROUNDS_UNTIL_GROWTH = 20  #: rounds of answers at one limit before a higher one is tried again
+
+
+def unproven_limit(seconds: float) -> int:
+    """Return how many requests may be in flight at an endpoint that has not answered `seconds` after the first.
+
+    A long answer must not hold all others back for minutes: 1 at first, 2 after three seconds, then 4, 8, 16.
+    """
+    return 1 << min(10, int(seconds / ALONE_SECONDS))
 
 
 class AdaptiveConcurrency:

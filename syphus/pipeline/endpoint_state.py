@@ -2,7 +2,7 @@
 
 An endpoint starts with a single request. The first reply shows a wrong key, host, deployment or parameter before
 anything else is spent, and states the limits before they can be exceeded. It is the request of a real row, so it costs
-nothing extra.
+nothing extra. If it takes long, others follow slowly.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.rate_limit_headers import stated_limits
 from syphus.endpoints.transport import Reply
 from syphus.errors import SyphusError
-from syphus.pipeline.concurrency import AdaptiveConcurrency
+from syphus.pipeline.concurrency import ALONE_SECONDS, AdaptiveConcurrency, unproven_limit
+from syphus.pipeline.deadlines import Latencies
 from syphus.pipeline.health import EndpointHealth
 from syphus.pipeline.rate_limits import Reservation, TokenBucket
 from syphus.pipeline.session_context import SessionLimits
 from syphus.types import Request
+
+MANY_ERRORS = 0.05  #: share of the newest requests; above it, no row is asked twice at once
+_ERROR_WEIGHT = 0.01  #: of the newest request in that share
+_AMPLE = 0.5  #: share of a limit that must be left for asking twice
 
 
 class Endpoint(Protocol):
@@ -61,7 +66,11 @@ class EndpointState:
     def __init__(self, endpoint: Endpoint, limits: SessionLimits, per_minute: Mapping[str, float], now: float) -> None:
         self.endpoint = endpoint
         self.health = EndpointHealth(limits.max_outage, limits.first_wait, now)
+        self.latencies = Latencies()
         self.in_flight = 0
+        self._first_sent_at: float | None = None
+        self._unproven_limit = 1  # until the first answer
+        self._error_share = 0.0  # a moving average
         self.disabled_by: SyphusError | None = None  #: why no more requests are sent here; set by `disable`
         self.paused_until = 0.0
         self.paused_for = ""  #: what the server asked to wait for, to show: "requests", "tokens", "overload" or ""
@@ -72,8 +81,11 @@ class EndpointState:
 
     @property
     def max_in_flight(self) -> int:
-        """The number of requests that may be in flight now: one until the first answer, and during an outage."""
-        return self._concurrency.limit if self.health.has_answered and self.health.down_since is None else 1
+        """The number of requests that may be in flight now: few until the first answer, one during an outage."""
+        if self.health.down_since is not None:
+            return 1
+        limit = self._concurrency.limit
+        return limit if self.health.has_answered else min(limit, self._unproven_limit)
 
     @property
     def per_minute(self) -> Mapping[str, float]:
@@ -90,15 +102,29 @@ class EndpointState:
 
         0 means now; infinity means not before something changes.
         """
+        if not self.health.has_answered and self._first_sent_at is not None:
+            self._unproven_limit = unproven_limit(now - self._first_sent_at)
         if self.disabled_by or self.in_flight >= self.max_in_flight:
-            return math.inf
+            return self._seconds_until_more(now)
         held = max(self.paused_until, self.health.probe_at if self.health.down_since is not None else 0.0) - now
         waits = [bucket.wait(_charge(what, worst_case), now) for what, bucket in self._buckets.items()]
         return max(0.0, held, *waits)
 
+    def can_spare(self, worst_case: float, now: float) -> bool:
+        """Return whether a request beyond the necessary ones can be sent: limits are ample, and errors are few."""
+        return (
+            self.health.has_answered
+            and self.wait(worst_case, now) <= 0
+            and not self.consecutive_refusals
+            and self._error_share <= MANY_ERRORS
+            and all(bucket.level >= _AMPLE * bucket.capacity for bucket in self._buckets.values())
+        )
+
     def start_call(self, worst_case: float, now: float) -> Call:
         """Count a request that is about to be sent."""
         self.in_flight += 1
+        if self._first_sent_at is None:
+            self._first_sent_at = now
         reservations = {what: bucket.reserve(_charge(what, worst_case)) for what, bucket in self._buckets.items()}
         return Call(now, worst_case, reservations)
 
@@ -115,6 +141,7 @@ class EndpointState:
         """
         for what in ("requests", "tokens"):
             self._update_limit(what, call, headers, used_tokens, now)
+        self._error_share += _ERROR_WEIGHT * ((used_tokens is None) - self._error_share)
         if used_tokens is not None:
             self.consecutive_refusals = 0
             if not self.health.has_answered:
@@ -134,6 +161,14 @@ class EndpointState:
         exceeded = [limit] if limit in self._buckets else list(self._buckets) if not limit else []
         for what in exceeded:
             self._buckets[what].record_refusal(now)
+
+    def _seconds_until_more(self, now: float) -> float:
+        """Return the seconds until one more request may be in flight, if that is a matter of time."""
+        if self.disabled_by or self.health.has_answered or self.health.down_since is not None:
+            return math.inf
+        if self._first_sent_at is None or self.in_flight >= self._concurrency.limit:
+            return math.inf
+        return ALONE_SECONDS - (now - self._first_sent_at) % ALONE_SECONDS
 
     def _update_limit(
         self, what: str, call: Call, headers: Mapping[str, str], used_tokens: float | None, now: float

@@ -66,7 +66,10 @@ async def run_stage(work: StageRun, config: Config, observer: Observer) -> Syphu
     bug in the code that writes the ledger is raised as it is, with a note that it is one.
     """
     clock = AwakeClock()
-    limits = SessionLimits(work.threads, work.max_rounds, config.max_wait, config.max_outage, config.first_wait)
+    limits = SessionLimits(
+        *(work.threads, work.max_rounds, config.max_wait, config.max_outage, config.first_wait),
+        hedging=config.hedging,
+    )
     states: list[EndpointState] = []
     async with contextlib.AsyncExitStack() as opened:
         try:
@@ -103,9 +106,9 @@ async def _run_loop(
         async with Deadlines(config.timeout, clock) as deadlines:
             loop = Loop(session, queue, admission, RequestSender(session, admission, deadlines))
             async with writer:
-                signals = _signals(loop, admission, work.drain_seconds, observer)
+                signals = _signals(loop, admission, deadlines, work.drain_seconds, observer)
                 with signals as stop, _redacted_log(work.redactor):
-                    async with observer.watching(RunView(work.stats, admission, clock, stop)):
+                    async with observer.watching(RunView(work.stats, admission, clock, stop, deadlines.oldest_age)):
                         await loop.run(work.threads)
     stopped_by = writer.fault or loop.stopped_by
     for state in states:
@@ -150,7 +153,7 @@ def _fewer_collections() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals(
-    loop: Loop, admission: AdmissionController, drain_seconds: float, observer: Observer
+    loop: Loop, admission: AdmissionController, deadlines: Deadlines, drain_seconds: float, observer: Observer
 ) -> Iterator[Callable[[], None]]:
     """Stop on Ctrl-C: the first sends nothing more and waits for the requests in flight, the second leaves at once.
 
@@ -169,7 +172,7 @@ def _signals(
             observer.say(
                 f"Stopping: waiting up to {drain_seconds:g} s for {requests} in flight (Ctrl-C again stops at once)."
             )
-        running.call_later(drain_seconds, loop.abandon)
+        deadlines.call_after(drain_seconds, loop.abandon)
 
     before = {}
     with contextlib.suppress(ValueError, RuntimeError):  # not on the main thread, or not on Unix (NotImplementedError)

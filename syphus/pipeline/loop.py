@@ -10,14 +10,20 @@ loses at most as many paid answers as there are workers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from typing import NamedTuple
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from syphus.endpoints.classify import Action, ReplyVerdict
+from syphus.endpoints.transport import NoReplyKind
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.records import Entry, NewAnswer
-from syphus.pipeline.admission import AdmissionClosedError, AdmissionController
-from syphus.pipeline.sender import RequestSender, SendResult
+from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
+from syphus.pipeline.concurrency import ALONE_SECONDS, INITIAL_LIMIT, unproven_limit
+from syphus.pipeline.hedging import Hedger
+from syphus.pipeline.sender import Ask, RequestSender, SendResult
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage import PluginFaultError, image_failure
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
@@ -45,27 +51,39 @@ class Loop:
         self._queue = queue
         self._admission = admission
         self._sender = sender
-        self._being_asked: dict[tuple[bytes, int], asyncio.Event] = {}
+        self._being_asked: dict[tuple[bytes, int], Ask] = {}
+        self._spare: set[Ask] = set()  # a request is still in flight although another has decided the row
+        self._hedges: set[asyncio.Task[None]] = set()
         self._early_failures: list[_EarlyFailure] = []
         self._has_succeeded = False
         self._plugin_faults = 0
         self._endpoint_works = asyncio.Event()
+        self._starts: dict[int, asyncio.Event] = {}  # of workers that may start before the endpoint has answered
         self._workers: list[asyncio.Task[None]] = []
         self.stopped_by: Exception | None = None
 
     async def run(self, workers: int) -> None:
         """Return when every row has an outcome, or, after a stop, when no request is in flight any more."""
-        self._workers = [asyncio.create_task(self._work(is_first=not number)) for number in range(workers)]
+        self._starts = {number: asyncio.Event() for number in range(1, min(workers, INITIAL_LIMIT))}
+        self._workers = [asyncio.create_task(self._work(number)) for number in range(workers)]
+        helpers = [asyncio.create_task(self._guard(self._start_slowly()))]
+        if self._session.limits.hedging:
+            hedger = Hedger(self._queue, self._admission, self._session.stats, self._session.clock, self._send_second)
+            helpers.append(asyncio.create_task(self._guard(hedger.run(self._being_asked.values))))
         try:
             ended, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_EXCEPTION)
             for worker in ended:  # one that raised leaves its row open, and the others would wait for it forever
                 worker.result()
+            if self._hedges:
+                await asyncio.wait(self._hedges)
         except asyncio.CancelledError:
             if self.stopped_by is None:
                 raise
         finally:
+            for helper in helpers:
+                helper.cancel()
             self.abandon()
-            await asyncio.gather(*self._workers, return_exceptions=True)
+            await asyncio.gather(*self._workers, *helpers, *self._hedges, return_exceptions=True)
         if self._early_failures and self.stopped_by is None:
             if self._session.stats.states_before[State.OK]:  # an earlier session has shown that rows can succeed
                 await self._save_early_failures()
@@ -79,21 +97,45 @@ class Loop:
         self._queue.close()
         self._admission.close()
         self._endpoint_works.set()
+        self._drop_spare()
 
     def abandon(self) -> None:
         """Cancel the requests in flight."""
-        for worker in self._workers:
-            worker.cancel()
+        for task in (*self._workers, *self._hedges):
+            task.cancel()
 
-    async def _work(self, is_first: bool) -> None:
+    async def _work(self, number: int) -> None:
         """Process rows until none is left. The first worker starts alone and finds out whether the endpoint works."""
-        if not is_first:
-            await self._endpoint_works.wait()
+        if number:
+            await self._starts.get(number, self._endpoint_works).wait()
         try:
             while (item := await self._queue.get()) is not None:
                 await self._process(item)
         finally:
             self._endpoint_works.set()
+            self._drop_spare()
+
+    async def _start_slowly(self) -> None:
+        """Let all workers start once the endpoint works; if its first answer takes long, one after the other."""
+        waited = 0.0
+        while not self._endpoint_works.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ALONE_SECONDS):
+                    await self._endpoint_works.wait()
+            waited += ALONE_SECONDS
+            if not (self._early_failures or self._plugin_faults or self._session.stats.errors):
+                for number in range(1, min(len(self._starts) + 1, unproven_limit(waited))):
+                    self._starts[number].set()
+        for start in self._starts.values():
+            start.set()
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Stop everything if a helper of the workers fails."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run must not go on as if nothing had happened
+            self.stop(error)
+            self.abandon()
 
     async def _process(self, item: WorkItem) -> None:
         records, entry = self._session.records, Entry(item.row, None, item.requests)
@@ -109,38 +151,108 @@ class Loop:
             await self._finish(entry, request)
             return
         name = (request.key, request.sample)
-        if name in self._being_asked:  # another row has sent the same request: its answer serves both
-            await self._being_asked[name].wait()
+        other = self._being_asked.get(name)
+        if other is not None:  # another row has sent the same request: its answer serves both
+            other.answered = other.answered or asyncio.Event()
+            await other.answered.wait()
             self._put_back(item)
             return
         stored = records.find_answer(*name)
         if stored is not None:
             await self._judge(item, entry._replace(reused_answer=stored.n), stored.completion)
             return
-        answered = self._being_asked[name] = asyncio.Event()
+        ask = self._being_asked[name] = Ask(item, request)
         try:
-            await self._send(item, request)
+            await self._send(ask)
         finally:
-            del self._being_asked[name]
-            answered.set()
+            self._release(ask)
 
-    async def _send(self, item: WorkItem, request: Request) -> None:
+    async def _send(self, ask: Ask) -> None:
+        item = ask.item
         try:
-            result = await self._sender.send(item.row.n, request)
+            result = await self._sender.send(ask)
         except (AdmissionClosedError, BudgetError) as error:
+            ask.in_flight = 0
             self._queue.task_done()
             if isinstance(error, BudgetError):
                 self.stop(error)
             return
         except ImageError as error:
+            ask.in_flight = 0
             await self._finish(Entry(item.row, None, item.requests), image_failure(error))
             return
+        await self._handle_result(ask, result)
+
+    def _send_second(self, ask: Ask, permit: Permit) -> None:
+        """Send a request a second time, in a task of its own, while the first is still in flight."""
+
+        async def send() -> None:
+            try:
+                await self._handle_result(ask, await self._sender.send_admitted(ask, permit))
+            except ImageError as error:  # the file was there a moment ago
+                ask.in_flight -= 1
+                if not (ask.in_flight or ask.is_decided):
+                    await self._finish(Entry(ask.item.row, None, ask.item.requests), image_failure(error))
+            finally:
+                self._release(ask)
+
+        task = asyncio.create_task(self._guard(send()))
+        self._hedges.add(task)
+        task.add_done_callback(self._hedges.discard)
+
+    async def _handle_result(self, ask: Ask, result: SendResult) -> None:
+        """Handle the result of a request; of two for the same row, the first usable one decides."""
+        item, verdict = ask.item, result.verdict
         item.requests += 1
+        ask.in_flight -= 1
         REQUEST_LOG.debug("%s: %s", item.row.query.id, result)
-        await self._handle_verdict(item, request, result)
+        if ask.is_decided:
+            self._spare.discard(ask)
+            await self._keep(ask, result)
+            return
+        if ask.in_flight and verdict.action in (Action.RETRY, Action.PAUSE):
+            return  # the other request may still succeed
+        ask.is_decided = True
+        if ask.in_flight:
+            self._spare.add(ask)
+        await self._handle_verdict(item, ask.request, result)
+        self._release(ask)
+        if self._queue.closed:
+            self._drop_spare()
         states = self._admission.endpoint_states
         if all(state.disabled_by for state in states):
             self.stop(states[0].disabled_by or ProviderError(result.verdict.message))
+
+    async def _keep(self, ask: Ask, result: SendResult) -> None:
+        """Keep an answer that came too late as a further sample: if its row is asked again, it need not be paid for."""
+        completion, request, sample = result.verdict.completion, ask.request, ask.request.sample + 1
+        if completion is None:
+            return
+        records = self._session.records
+        while (request.key, sample) in self._being_asked or records.find_answer(request.key, sample):
+            sample += 1
+        kept = self._being_asked[request.key, sample] = Ask(ask.item, replace(request, sample=sample))
+        kept.is_decided = True
+        answer = NewAnswer(records.next_answer_number(), request.key, sample, completion, result.seconds)
+        try:
+            await self._session.writer.put(Entry(ask.item.row, None, 1, answer, spare=True))
+        finally:
+            self._release(kept)
+
+    def _release(self, ask: Ask) -> None:
+        """Once a row is decided, let those continue that wait for the answer to the same request."""
+        if ask.in_flight and not ask.is_decided:
+            return
+        name = (ask.request.key, ask.request.sample)
+        if self._being_asked.get(name) is ask:
+            del self._being_asked[name]
+            if ask.answered is not None:
+                ask.answered.set()
+
+    def _drop_spare(self) -> None:
+        """Wait no longer for requests whose rows are decided: nothing else is left to do."""
+        for ask in self._spare:
+            ask.give_up()
 
     async def _handle_verdict(self, item: WorkItem, request: Request, result: SendResult) -> None:
         verdict, state = result.verdict, result.endpoint_state
@@ -173,6 +285,10 @@ class Loop:
         verdict, health, retry = result.verdict, result.endpoint_state.health, self._session.retry
         if health.down_since is not None and not verdict.caused_by_row:
             self._queue.put_back(item, health.probe_at)  # so that the next probe is another row's request
+            return
+        if verdict.no_reply is NoReplyKind.GIVEN_UP:  # it might have been answered: the next one gets more time
+            item.times_given_up += 1
+            self._put_back(item, retry.wait(1))
             return
         item.attempts += 1
         if retry.exhausted(item.attempts, verdict):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from syphus.text import format_dollars, format_duration
+from syphus.text import format_dollars, format_duration, pluralize
 from syphus.types import State
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class RunView:
     admission: AdmissionController
     clock: Callable[[], float]
     stop: Callable[[], None] = _do_nothing  #: acts like Ctrl-C; may be called from any thread
+    oldest_age: Callable[[], float] = lambda: 0.0  #: seconds that the oldest request in flight has taken so far
 
 
 class Observer:
@@ -215,9 +216,22 @@ class ProgressFormatter:
         parts.append(f"{(usage.prompt_tokens + usage.completion_tokens) / 1000:,.0f}k tokens")
         if budget.price is not None and budget.cost:
             parts.append(format_dollars(budget.cost))
-        if rate > 0:
-            parts.append(f"{format_duration((stats.total - self.done) / rate)} left")
-        return "  ".join(parts)
+        parts.append(self._left(rate))
+        return "  ".join(filter(None, parts))
+
+    def _left(self, rate: float) -> str:
+        """Return `16 min left`, or at the end of a run what it waits for: `last 3 answers, for 42 s so far`.
+
+        A rate says nothing about the last rows, which are all in flight: each of them takes as long as it takes.
+        """
+        rows = self.total - self.done
+        if not rows or rate <= 0:
+            return ""
+        in_flight, age = self._view.admission.in_flight, self._view.oldest_age()
+        usual = max((state.latencies.usual() or 0.0 for state in self._view.admission.endpoint_states), default=0.0)
+        if rows <= in_flight and age > max(_NOTABLE_WAIT, usual):
+            return f"last {pluralize(rows, 'answer')}, for {format_duration(age)} so far"
+        return f"{format_duration(max(1.0, rows / rate, usual if in_flight else 0.0))} left"
 
     def trouble(self) -> str:
         """Return the errors by cause, and what the run is waiting for; "" if all is well."""

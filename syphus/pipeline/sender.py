@@ -12,16 +12,41 @@ from typing import NamedTuple
 
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
 from syphus.endpoints.rate_limit_headers import retry_wait
-from syphus.endpoints.transport import NoReplyError, NoReplyKind
+from syphus.endpoints.transport import ON_BYTES, NoReplyError, NoReplyKind
 from syphus.errors import ConfigError, ProviderError
 from syphus.ledger.records import ANSWERED
 from syphus.pipeline.admission import AdmissionController, Permit
-from syphus.pipeline.deadlines import Deadlines
+from syphus.pipeline.deadlines import Attempt, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.session_context import SessionContext
+from syphus.pipeline.work_queue import WorkItem
 from syphus.types import Request
 
 _INTERRUPTED = classify_no_reply(NoReplyError(NoReplyKind.INTERRUPTED, sent=True))
+_BY_US = (NoReplyKind.INTERRUPTED, NoReplyKind.SUPERSEDED)  # so the endpoint is not at fault
+
+
+class Ask:
+    """The requests for one row that are in flight: one, or two if the first takes long.
+
+    The first usable answer decides the row; an answer that comes later is kept.
+    """
+
+    __slots__ = ("answered", "attempts", "in_flight", "is_decided", "is_hedged", "item", "request")
+
+    def __init__(self, item: WorkItem, request: Request) -> None:
+        self.item = item
+        self.request = request
+        self.in_flight = 1
+        self.attempts: list[Attempt] = []  #: on the way to the server and back
+        self.is_hedged = False  #: a second request was sent
+        self.is_decided = False  #: a request has ended that decides what becomes of the row
+        self.answered: asyncio.Event | None = None  #: made by those who wait for this answer, too
+
+    def give_up(self) -> None:
+        """Wait no longer for the requests that are still in flight."""
+        for attempt in list(self.attempts):
+            attempt.end(NoReplyKind.SUPERSEDED)
 
 
 class SendResult(NamedTuple):
@@ -53,19 +78,25 @@ class RequestSender:
         self._deadlines = deadlines
         self._encoders = asyncio.Semaphore(os.cpu_count() or 1)
 
-    async def send(self, row: int, request: Request) -> SendResult:
-        """Send the request of row number `row` once.
+    async def send(self, ask: Ask) -> SendResult:
+        """Send the request of a row once.
 
         Raises `BudgetError`, `AdmissionClosedError` if no more requests are admitted, and `ImageError` if an image of
         the request can't be sent.
         """
-        permit = await self._admission.admit(request.size)
+        return await self.send_admitted(ask, await self._admission.admit(ask.request.size))
+
+    async def send_admitted(self, ask: Ask, permit: Permit) -> SendResult:
+        """Do the same with a permit."""
+        request, state = ask.request, permit.endpoint_state
         body = await self._with_images(request, permit) if request.load_body else request.body
-        state = permit.endpoint_state
         headers: Mapping[str, str] = {}
         verdict = _INTERRUPTED
+        attempt = self._deadlines.limit(state.latencies, ask.item.times_given_up)
+        ask.attempts.append(attempt)
+        ON_BYTES.set(attempt.hear)
         try:
-            async with self._deadlines.limit():
+            async with attempt:
                 reply = await state.endpoint.send(body)
             headers = reply.headers
             if 200 <= reply.status < 300:  # some gateways answer with 201 or 202
@@ -79,11 +110,15 @@ class RequestSender:
         except ConfigError as error:  # the request could not be signed
             verdict = ReplyVerdict(Action.STOP, "not signed", str(error), "Fix that")
         except TimeoutError:
-            message = f"no answer within {self._deadlines.seconds:g} s"
-            verdict = classify_no_reply(NoReplyError(NoReplyKind.TIMEOUT, message, sent=True))
+            seconds = self._deadlines.seconds
+            if attempt.ended_by is not NoReplyKind.TIMEOUT:
+                seconds = self._session.clock() - attempt.sent_at
+            message = f"no answer within {seconds:.4g} s"
+            verdict = classify_no_reply(NoReplyError(attempt.ended_by, message, sent=True))
         finally:
+            ask.attempts.remove(attempt)
             self._settle(permit, request, headers, verdict)
-            self._update_endpoint(permit, row, headers, verdict)
+            self._update_endpoint(permit, ask.item.row.n, headers, verdict)
             self._admission.notify()
         return SendResult(verdict, state, self._session.clock() - permit.call.sent_at)
 
@@ -109,6 +144,8 @@ class RequestSender:
         admission.budget.settle(permit.reserved_cost, usage, verdict.maybe_billed)
         session.stats.requests += 1
         if usage is not None:
+            now, sent_at = session.clock(), permit.call.sent_at
+            permit.endpoint_state.latencies.record_answer(now - sent_at, usage.completion_tokens, sent_at)
             admission.estimate.learn(request.size, usage)
             session.stats.usage += usage
             session.retry.record_answer()
@@ -125,7 +162,7 @@ class RequestSender:
             health.record_answer(now)
         elif verdict.action is Action.PAUSE:
             self._pause(permit, headers, verdict, now)
-        elif verdict.action is Action.RETRY and verdict.no_reply is not NoReplyKind.INTERRUPTED:
+        elif verdict.action is Action.RETRY and verdict.no_reply not in _BY_US:
             health.record_failure(row, permit.call.sent_at, now)
             if not health.has_answered and verdict.no_reply is not None and verdict.no_reply.is_likely_misconfiguration:
                 state.disable(ConfigError(f"{host} can't be reached: {verdict.cause}: {verdict.message}."))

@@ -22,6 +22,7 @@ class SessionLimits:
     max_wait: float  #: the longest pause that a server may ask for
     max_outage: float  #: how long an endpoint may give no answer before it is disabled
     first_wait: float  #: before the first retry, and before the first probe of an endpoint that is down
+    hedging: bool = True  #: whether a second request may be sent for one of the last rows
 
 
 @dataclass(slots=True)
@@ -36,6 +37,12 @@ class SessionStats:
     errors: Counter[str] = field(default_factory=Counter)  #: requests without an answer, by cause
     usage: Usage = field(default_factory=Usage)
     asked_again: int = 0  #: answers that were rejected and requested once more
+    hedges: int = 0  #: second requests for rows whose first was still in flight
+
+    @property
+    def answers(self) -> int:
+        """Requests that were answered."""
+        return self.requests - self.errors.total()
 
     @property
     def done(self) -> int:

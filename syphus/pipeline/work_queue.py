@@ -24,6 +24,7 @@ class WorkItem:
     attempts: int = 0  #: failed requests that count towards the limit of attempts
     requests: int = 0  #: all requests that were sent
     token_renewed: bool = False
+    times_given_up: int = 0  #: requests that were given up because they took much longer than others
 
 
 class WorkQueue:
@@ -38,7 +39,18 @@ class WorkQueue:
         self._count = 0
         self._first_in_line = asyncio.Lock()
         self._changed = asyncio.Event()
+        self.exhausted = asyncio.Event()  #: set when no new rows are left
         self.closed = False
+
+    @property
+    def open_rows(self) -> int:
+        """Rows that have no outcome yet and were handed out before."""
+        return self._open
+
+    @property
+    def has_due(self) -> bool:
+        """Whether a row waits for a worker."""
+        return bool(self._waiting) and self._waiting[0][0] <= self._clock()
 
     async def get(self) -> WorkItem | None:
         """Wait for the next item and return it, or None if no more will come."""
@@ -81,6 +93,7 @@ class WorkQueue:
         row = next(self._new_rows, None)
         if row is None:
             self._new_rows = None
+            self.exhausted.set()
             return None
         self._open += 1
         return WorkItem(row)

@@ -200,6 +200,7 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
         "image_detail": options.image_detail,
         "max_images": options.max_images,
         "timeout": options.timeout,
+        "hedging": False if options.no_hedging else None,
         "max_attempts": options.max_attempts,
     }
     if options.offline:
