@@ -19,7 +19,7 @@ from types import TracebackType
 
 from syphus.endpoints.transport import NoReplyKind
 
-MAX_TICK = 1.0  #: seconds between two looks at the clock
+MAX_TICK = 0.25  #: seconds between two looks at the clock
 MAX_GAP = 4.0  #: seconds between two readings of the clock; a longer gap was sleep
 FLOOR = 7.0  #: seconds; TCP repeats a lost packet after up to 6.2 s, so a shorter silence may be the network's
 MIN_ANSWERS = 20  #: before these, only the user's timeout counts
