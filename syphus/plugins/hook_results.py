@@ -5,12 +5,13 @@ The functions take a hook's name, for the error message, and its result. They ra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from syphus.answers.cleaning.rules import Check, Reject, Repair
 from syphus.io.text_files import text_problem
 from syphus.plugins.contract import AbstractDataset
+from syphus.types import Pair
 
 T = TypeVar("T")
 
@@ -33,6 +34,18 @@ def checked_text(hook: str, value: object) -> str:
 def checked_texts(hook: str, values: object) -> tuple[str, ...]:
     """Return the values if they are a list of texts that JSON can hold."""
     return tuple(checked_text(hook, value) for value in _listed(hook, values))
+
+
+def check_pairs_of_text(hook: str, pairs: Iterable[Pair]) -> None:
+    """Raise `TypeError` or `ValueError` if a text or id of the pairs is none that JSON can hold."""
+    texts = [text for pair in pairs for text in (pair.instruction, pair.answer, pair.id)]
+    try:
+        if not text_problem("".join(texts)):  # all at once: one by one takes ten times as long
+            return
+    except TypeError:  # one of them is no text, which is found below
+        pass
+    for text in texts:
+        checked_text(hook, text)
 
 
 def checked_numbers(hook: str, values: object, highest: int) -> tuple[int, ...]:

@@ -155,21 +155,26 @@ class PluginTimeoutError(Exception):
     """Raised in a plugin's code by `time_limit`."""
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt Python code that runs longer by raising a `PluginTimeoutError` in it.
+class time_limit:  # noqa: N801 - used like a function, as _same_folder is
+    """Interrupts Python code in its block that runs longer by raising a `PluginTimeoutError` in it.
 
     This uses a signal, so there is no limit outside the main thread, nor on systems without such signals (Windows).
     """
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    _expect_alarms()
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    __slots__ = ("_limited", "_seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._limited = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> None:
+        if self._limited:
+            _expect_alarms()
+            signal.setitimer(signal.ITIMER_REAL, self._seconds)
+
+    def __exit__(self, *_: object) -> None:
+        if self._limited:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @cache  # installing a handler costs more than the hooks that it guards

@@ -36,41 +36,89 @@ _SOURCE = (
     r"|(?:stated|mentioned|described|noted|indicated|given|provided) (?:in|by))"
 )
 _NOT_A_PLACE = r"\b(?! (?:on|under|below|beside|at|by) )"  # "the price is not stated on the tag"
-_LEAK = re.compile(
-    "|".join((
-        rf"\b{_SOURCE} (?:the|these|those|this|your) {_ADJECTIVES}{_NOTES}{_NOT_A_PLACE}",
-        rf"\b(?:based on|according to|as per|as (?:stated|mentioned) in) the {_WEAK_NOTES}(?=[,.;])",
-        rf"\b(?:the|this|these|your) {_GIVEN} (?:{_NOTES}|{_POSSIBLE_NOTES})\b",
-        rf"\bthe {_POSSIBLE_NOTES} (?:that (?:is|was|were) |you (?:have )?)?(?:given|provided|supplied){_NOT_A_PLACE}",
-        rf"\b(?:the|these|those) {_ADJECTIVES}{_NOTES} {_SAYS_OR_NOT}",
-        rf"\b(?:the|these|those) (?:\w+ )?(?:sentences?|input|summary|ground truth) {_SAYS_OR_NOT}",
-        rf"\bas the (?:{_NOTES}|{_POSSIBLE_NOTES}) {_SAYS}",
-        rf"\bin the {_ADJECTIVES}{_NOTES}, ",
-        rf"(?:\bnot|n't) (?:(?:explicitly|clearly|directly) )?(?:mentioned|specified|stated){_NOT_A_PLACE}",
-        rf"\bthere (?:is|was) (?:no|not enough) (?:information|mention|details?){_NOT_A_PLACE}",
-    )),
-    re.IGNORECASE,
-)  # fmt: skip
-#: Every match of the pattern contains one of these words; searching for them is a hundred times as fast.
-_LEAK_NEEDS = (
+_NOTES_WORDS = (
     "description", "caption", "annotation", "narration", "bounding box", "metadata", "timestamp",
-    "text", "sentence", "notes", "list", "data", "input", "summary", "ground truth", "context", "scenario",
-    "information", "detail", "mention", "specified", "stated",
 )  # fmt: skip
+_WEAK_WORDS = ("sentence", "input", "summary", "ground truth", "text", "notes", "data", "information")
+_POSSIBLE_WORDS = (*_WEAK_WORDS, "list", "context", "scenario", "detail")
+_GIVEN_WORDS = ("given", "provided", "above", "supplied")
+_GIVEN_PHRASES = tuple(f"{first} {given} " for first in ("the", "this", "these", "your") for given in _GIVEN_WORDS)
+_SAYS_WORDS = ("mention", "state", "specif", "indicate", "provide", "describe", "say", "suggest")
+_SOURCE_WORDS = (
+    "based on ", "according to ", "judging by ", "from ", "per ",
+    "stated ", "mentioned ", "described ", "noted ", "indicated ", "given ", "provided ",
+)  # fmt: skip
+#: Each form of a mention, with groups of words: every match of the form contains a word of each of its groups. The
+#: whole pattern takes 300 microseconds an answer, looking for the words takes 15, and hardly any answer has them.
+_LEAK_FORMS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
+    (
+        rf"\b{_SOURCE} (?:the|these|those|this|your) {_ADJECTIVES}{_NOTES}{_NOT_A_PLACE}",
+        (_NOTES_WORDS, _SOURCE_WORDS),
+    ),
+    (
+        rf"\b(?:based on|according to|as per|as (?:stated|mentioned) in) the {_WEAK_NOTES}(?=[,.;])",
+        (
+            ("based on the ", "according to the ", "as per the ", "as stated in the ", "as mentioned in the "),
+            _WEAK_WORDS,
+        ),
+    ),
+    (
+        rf"\b(?:the|this|these|your) {_GIVEN} (?:{_NOTES}|{_POSSIBLE_NOTES})\b",
+        (_GIVEN_WORDS, _GIVEN_PHRASES, (*_NOTES_WORDS, *_POSSIBLE_WORDS)),
+    ),
+    (
+        rf"\bthe {_POSSIBLE_NOTES} (?:that (?:is|was|were) |you (?:have )?)?(?:given|provided|supplied){_NOT_A_PLACE}",
+        (("given", "provided", "supplied"), _POSSIBLE_WORDS),
+    ),
+    (rf"\b(?:the|these|those) {_ADJECTIVES}{_NOTES} {_SAYS_OR_NOT}", (_NOTES_WORDS, _SAYS_WORDS)),
+    (
+        rf"\b(?:the|these|those) (?:\w+ )?(?:sentences?|input|summary|ground truth) {_SAYS_OR_NOT}",
+        (("sentence", "input", "summary", "ground truth"), _SAYS_WORDS),
+    ),
+    (
+        rf"\bas the (?:{_NOTES}|{_POSSIBLE_NOTES}) {_SAYS}",
+        (("as the ",), _SAYS_WORDS, (*_NOTES_WORDS, *_POSSIBLE_WORDS)),
+    ),
+    (rf"\bin the {_ADJECTIVES}{_NOTES}, ", (_NOTES_WORDS, ("in the ",))),
+    (
+        rf"(?:\bnot|n't) (?:(?:explicitly|clearly|directly) )?(?:mentioned|specified|stated){_NOT_A_PLACE}",
+        (("mentioned", "specified", "stated"), ("not ", "n't ")),
+    ),
+    (
+        rf"\bthere (?:is|was) (?:no|not enough) (?:information|mention|details?){_NOT_A_PLACE}",
+        (("there is no", "there was no"), ("information", "mention", "detail")),
+    ),
+)
+_LEAK = re.compile("|".join(form for form, _ in _LEAK_FORMS), re.IGNORECASE)
+#: The same groups, those of the forms with the strong words as one: they are looked for in every answer.
+_LEAK_NEEDS = (
+    (_NOTES_WORDS, (*_SOURCE_WORDS, *_SAYS_WORDS, "in the ")),
+    *(groups for _, groups in _LEAK_FORMS if groups[0] is not _NOTES_WORDS),
+)
+#: Letters that a pattern without case takes for "i" or "s", and `str.lower` does not.
+_LIKE_ASCII = ("\u0131", "\u0307", "\u017f")
 _NOTE = re.compile(rf"\b(?:{_NOTES}|{_POSSIBLE_NOTES})\b")
 _LABEL = re.compile(r"^[\w ]+:", re.MULTILINE)  # "sentences: ..." names a field of the annotation
 
 
 def _find_leaks(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     """Find mentions of the notes. What the annotation itself mentions is allowed, such as a caption on a screen."""
-    lowered = lowercase_texts(pairs)
-    if not any(word in lowered for word in _LEAK_NEEDS):
+    if not _may_leak(lowercase_texts(pairs)):
         return
     annotation = _LABEL.sub("", context.query.text.lower())
     for place, text in texts_with_places(pairs):
-        for match in _LEAK.finditer(straighten_apostrophes(text)):
+        straight = straighten_apostrophes(text)
+        for match in _LEAK.finditer(straight) if _may_leak(straight.lower()) else ():
             if not any(note.rstrip("s") in annotation for note in _NOTE.findall(match[0].lower())):
                 yield describe_match(place, match[0])
+
+
+def _may_leak(lowered: str) -> bool:
+    """Return whether a text in lower case has the words of some form of a mention; without them there is none."""
+    has = lowered.__contains__
+    if any(all(any(map(has, words)) for words in groups) for groups in _LEAK_NEEDS):
+        return True
+    return not lowered.isascii() and any(map(has, _LIKE_ASCII))
 
 
 no_mention_of_notes: Rule = Check("speaks of its notes", _find_leaks)

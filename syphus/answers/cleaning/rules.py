@@ -143,7 +143,7 @@ def distinctive_texts(texts: Iterable[str]) -> frozenset[str]:
 
 
 def _could_match(rule: Repair | Reject, lowered: str) -> bool:
-    return not rule.needs or any(word in lowered for word in rule.needs)
+    return not rule.needs or any(map(lowered.__contains__, rule.needs))
 
 
 def _repair(pairs: tuple[Pair, ...], rule: Repair) -> tuple[tuple[Pair, ...], int]:

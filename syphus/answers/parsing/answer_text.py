@@ -13,6 +13,7 @@ _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r")
 
 # <think> is used by most reasoning models, [THINK] by Mistral's; prompts ask for the others.
 _TAG = r"[<\[]{}(?:think(?:ing)?|thoughts?|reasoning)[>\]]"
+_TAG_WORDS = ("think", "thought", "reasoning")  #: every tag has one of them
 _OPENING = re.compile(r"\s*" + _TAG.format(""), re.IGNORECASE)
 _ANY_OPENING = re.compile(_TAG.format(""), re.IGNORECASE)
 _CLOSING = re.compile(_TAG.format("/"), re.IGNORECASE)
@@ -46,6 +47,8 @@ def skip_thinking(text: str) -> AnswerText:
     """
     if "<" not in text and "[" not in text:
         return AnswerText(text)
+    if text.isascii() and not any(map(text.lower().__contains__, _TAG_WORDS)):
+        return AnswerText(text)  # a bracket that opens no tag
     start = 0
     while opening := _OPENING.match(text, start):
         closing = _CLOSING.search(text, opening.end())
