@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from syphus.config.model_table import PromptCache
+from syphus.config.model_table import PromptCache, find_model
+from syphus.config.settings import Config
 from syphus.types import BYTES_PER_TOKEN, SharedPrefix
 
 #: Fields that a server may refuse; they are dropped together.
@@ -40,6 +41,12 @@ _MARKED_PART_JSON = orjson.dumps(_MARKED_PART)
 _MARK_JSON = b'"prompt_cache_breakpoint":' + orjson.dumps(_BREAKPOINT)
 _CONTENT, _MESSAGES = b'{"content":', b'"messages":['
 _DEFAULT_MINUTES = 30
+
+
+def cache_rules(config: Config) -> PromptCache | None:
+    """Return how the configured model caches prompts, None if that is not known."""
+    model = find_model(config.model, config.models)
+    return model.cache if model is not None else None
 
 
 def shared_prefix(

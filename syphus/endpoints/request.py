@@ -8,8 +8,10 @@ from typing import Protocol
 
 import orjson
 
+from syphus.config.model_table import PromptCache
 from syphus.endpoints.image_tokens import ImageRules
-from syphus.types import BYTES_PER_TOKEN, Message, PromptImage, Request
+from syphus.endpoints.prompt_cache import shared_prefix
+from syphus.types import BYTES_PER_TOKEN, Message, PromptImage, Request, SharedPrefix
 
 _IMAGE_PART_BYTES = 100  # approximate JSON around an image, which the model does not see
 KEY_BYTES = 16  #: of BLAKE2b; the chance that two of a billion requests collide is 1 in 10^20
@@ -38,6 +40,7 @@ class RequestBuilder:
 
     A parameter that is None is left out. `adapted` are parameters that the model is known not to accept: `max_tokens`
     is then sent by its newer name, any other is left to the model's default. `images` prepares the images of requests.
+    `cache` says how the model caches prompts, None if that is not known.
     """
 
     def __init__(
@@ -46,12 +49,15 @@ class RequestBuilder:
         parameters: Mapping[str, object],
         adapted: Iterable[str] = (),
         images: PromptImages | None = None,
+        cache: PromptCache | None = None,
     ) -> None:
         self.model = model
+        self._cache = cache
         self._images = images
         self._parameters = {name: value for name, value in parameters.items() if value is not None}
         self._extra_names: set[str] = set()
         self.adapted: list[str] = list(dict.fromkeys(adapted))
+        self._last_prefix: tuple[list[Message], Mapping[str, object], SharedPrefix] = ([], {}, SharedPrefix())
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -75,6 +81,7 @@ class RequestBuilder:
         sample: int = 0,
         owner: str = "",
         extra_fields: Mapping[str, object] | None = None,
+        shared: int = 0,
     ) -> Request:
         """Return the request for these messages. Its key is the hash of the bytes that are sent.
 
@@ -82,6 +89,8 @@ class RequestBuilder:
         does not pay for the answer again. The fields are sorted, since their order in a file means nothing. `owner`
         salts the key, so that owners do not share answers. `extra_fields` belong to this request alone, such as the
         schema of its answer, and are sent as long as the model accepts them; they must not repeat the parameters.
+        `shared` is how many messages at the beginning are the same in many requests, for the prompt cache. That is not
+        in the key.
         """
         images = [image for message in messages for image in message.get("images", ())]
         turns = [self._in_parts(message) for message in messages] if images else messages
@@ -91,11 +100,30 @@ class RequestBuilder:
         body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
         key = hashlib.blake2b(body, digest_size=KEY_BYTES)
         key.update(owner.encode())
+        prefix = self._prefix(messages, turns, shared, extra) if self._cache is not None else None
         if not images:
-            return Request(key.digest(), body, sample)
+            return Request(key.digest(), body, sample, prefix=prefix)
         assert self._images is not None, "a stage with images has something that prepares them"
         image_bytes = sum(BYTES_PER_TOKEN * self._images.tokens(image) - _IMAGE_PART_BYTES for image in images)
-        return Request(key.digest(), body, sample, self._images.body_builder(body, images), image_bytes)
+        return Request(key.digest(), body, sample, self._images.body_builder(body, images), image_bytes, prefix)
+
+    def _prefix(
+        self,
+        messages: Sequence[Message],
+        turns: Sequence[Mapping[str, object]],
+        shared: int,
+        extra: Mapping[str, object],
+    ) -> SharedPrefix:
+        """Return the shared prefix. It is computed once for the same messages: most requests have those of the last."""
+        last, last_extra, prefix = self._last_prefix
+        if shared and last_extra == extra and last == list(messages[:shared]):
+            return prefix
+        assert self._cache is not None
+        shown = [image for message in messages[:shared] for image in message.get("images", ())]
+        tokens = sum(self._images.tokens(image) for image in shown) if self._images is not None else 0
+        prefix = shared_prefix(turns, shared, [self.model, extra], tokens, self._cache)
+        self._last_prefix = (list(messages[:shared]), extra, prefix)
+        return prefix
 
     def _in_parts(self, message: Message) -> Mapping[str, object]:
         """Return a message as the API expects it: with images, a part for each of them, then one for the text."""

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from syphus.errors import BudgetError
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.endpoint_state import Call, EndpointState
+from syphus.types import Request, SharedPrefix
 
 
 class AdmissionClosedError(Exception):
@@ -47,6 +48,8 @@ class AdmissionController:
         self._first_in_line = asyncio.Lock()
         self._changed = asyncio.Event()
         self._closed = False
+        self._waiting = 0
+        self.rows_left: Callable[[], float] = lambda: math.inf  #: rows without an outcome
         self.waiting_until = 0.0  #: when the first in line may go unless something changes before; 0 if unknown
 
     @property
@@ -54,12 +57,19 @@ class AdmissionController:
         """Requests in flight at the moment."""
         return sum(state.in_flight for state in self.endpoint_states)
 
-    async def admit(self, size: int) -> Permit:
-        """Wait until a request of `size` bytes may be sent.
+    async def admit(self, request: Request) -> Permit:
+        """Wait until a request may be sent.
 
         Raises `BudgetError` if the budget can never afford it, and `AdmissionClosedError` after `close`.
         """
-        prompt_tokens, max_tokens = self.estimate.prompt_tokens(size), self.estimate.max_tokens
+        self._waiting += 1
+        try:
+            return await self._admit(request)
+        finally:
+            self._waiting -= 1
+
+    async def _admit(self, request: Request) -> Permit:
+        prompt_tokens, max_tokens = self.estimate.prompt_tokens(request.size), self.estimate.max_tokens
         worst_case = prompt_tokens + max_tokens
         async with self._first_in_line:
             while not self._closed:
@@ -67,28 +77,28 @@ class AdmissionController:
                 affordable = self.budget.can_afford(prompt_tokens, max_tokens)
                 if not affordable and self.in_flight == 0:
                     raise self._budget_error()
-                state, wait = self._first_available(worst_case)
+                state, wait = self._first_available(worst_case, request.prefix)
                 if affordable and wait <= 0:
-                    call = state.start_call(worst_case, self._clock())
+                    call = state.start_call(worst_case, self._clock(), request.prefix, self._demand())
                     return Permit(state, call, self.budget.reserve(prompt_tokens, max_tokens))
                 await self._wait_for_change(wait if affordable else math.inf)
         raise AdmissionClosedError
 
-    def admit_spare(self, size: int, open_rows: int) -> Permit | None:
+    def admit_spare(self, request: Request, open_rows: int) -> Permit | None:
         """Return a permit for a request beyond the necessary ones, or None if it would be in anybody's way.
 
         The budget must also last for one more request of each of `open_rows`. Nobody waits here.
         """
         if self._closed or self._first_in_line.locked():
             return None
-        prompt_tokens, max_tokens = self.estimate.prompt_tokens(size), self.estimate.max_tokens
+        prompt_tokens, max_tokens = self.estimate.prompt_tokens(request.size), self.estimate.max_tokens
         worst_case = prompt_tokens + max_tokens
-        state, wait = self._first_available(worst_case)
-        if wait > 0 or not state.can_spare(worst_case, self._clock()):
+        state, wait = self._first_available(worst_case, request.prefix)
+        if wait > 0 or not state.can_spare(worst_case, self._clock(), request.prefix):
             return None
         if not self.budget.can_afford(prompt_tokens, max_tokens, requests=1 + open_rows):
             return None
-        call = state.start_call(worst_case, self._clock())
+        call = state.start_call(worst_case, self._clock(), request.prefix)
         return Permit(state, call, self.budget.reserve(prompt_tokens, max_tokens))
 
     def cancel(self, permit: Permit) -> None:
@@ -106,11 +116,15 @@ class AdmissionController:
         self._closed = True
         self._changed.set()
 
-    def _first_available(self, worst_case: float) -> tuple[EndpointState, float]:
+    def _demand(self) -> int:
+        """Return how many requests will want to be sent soon: those that wait, and one for each that will end."""
+        return int(min(self._waiting + self.in_flight, max(1.0, self.rows_left() - self.in_flight)))
+
+    def _first_available(self, worst_case: float, prefix: SharedPrefix | None = None) -> tuple[EndpointState, float]:
         """Return the endpoint that is free first, and the seconds until then; of several, the least busy one."""
         now = self._clock()
         waits = [
-            (state.wait(worst_case, now), state.in_flight / state.max_in_flight, i)
+            (state.wait(worst_case, now, prefix, self._demand()), state.in_flight / state.max_in_flight, i)
             for i, state in enumerate(self.endpoint_states)
         ]
         wait, _, i = min(waits)

@@ -18,9 +18,10 @@ from syphus.errors import SyphusError
 from syphus.pipeline.concurrency import ALONE_SECONDS, AdaptiveConcurrency, unproven_limit
 from syphus.pipeline.deadlines import Latencies
 from syphus.pipeline.health import EndpointHealth
+from syphus.pipeline.prompt_caches import PromptCaches
 from syphus.pipeline.rate_limits import Reservation, TokenBucket
 from syphus.pipeline.session_context import SessionLimits
-from syphus.types import Request
+from syphus.types import Request, SharedPrefix
 
 MANY_ERRORS = 0.05  #: share of the newest requests; above it, no row is asked twice at once
 _ERROR_WEIGHT = 0.01  #: of the newest request in that share
@@ -50,21 +51,34 @@ class Endpoint(Protocol):
 
 
 class Call(NamedTuple):
-    """A request in flight: when it was sent, the most tokens it can be charged, and its reservations by limit."""
+    """A request in flight: when it was sent, the most tokens it can be charged, and its reservations by limit.
+
+    `cache_key` is the number of its key for the prompt cache, -1 for none.
+    """
 
     sent_at: float
     worst_case: float
     reservations: Mapping[str, Reservation]
+    prefix: SharedPrefix | None = None
+    cache_key: int = -1
 
 
 class EndpointState:
     """An endpoint and everything that may hold a request to it back. Times are seconds of a monotonic clock.
 
-    `per_minute` are the limits that the user has set, by "requests" and "tokens".
+    `per_minute` are the limits that the user has set, by "requests" and "tokens". `caches` are those of its model.
     """
 
-    def __init__(self, endpoint: Endpoint, limits: SessionLimits, per_minute: Mapping[str, float], now: float) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        limits: SessionLimits,
+        per_minute: Mapping[str, float],
+        now: float,
+        caches: PromptCaches | None = None,
+    ) -> None:
         self.endpoint = endpoint
+        self.caches = PromptCaches(None) if caches is None else caches
         self.health = EndpointHealth(limits.max_outage, limits.first_wait, now)
         self.latencies = Latencies()
         self.in_flight = 0
@@ -97,10 +111,11 @@ class EndpointState:
         if self.disabled_by is None:
             self.disabled_by = reason
 
-    def wait(self, worst_case: float, now: float) -> float:
+    def wait(self, worst_case: float, now: float, prefix: SharedPrefix | None = None, demand: int = 1) -> float:
         """Return the seconds until a request of at most `worst_case` tokens can be sent.
 
-        0 means now; infinity means not before something changes.
+        0 means now; infinity means not before something changes. Requests with a `prefix` wait until it is in the
+        prompt cache; `demand` is how many requests will want to be sent soon.
         """
         if not self.health.has_answered and self._first_sent_at is not None:
             self._unproven_limit = unproven_limit(now - self._first_sent_at)
@@ -108,29 +123,34 @@ class EndpointState:
             return self._seconds_until_more(now)
         held = max(self.paused_until, self.health.probe_at if self.health.down_since is not None else 0.0) - now
         waits = [bucket.wait(_charge(what, worst_case), now) for what, bucket in self._buckets.items()]
-        return max(0.0, held, *waits)
+        seconds = max(0.0, held, *waits)
+        if seconds or prefix is None:
+            return seconds
+        return self.caches.wait(prefix, demand, self._requests_per_minute(worst_case), now)
 
-    def can_spare(self, worst_case: float, now: float) -> bool:
+    def can_spare(self, worst_case: float, now: float, prefix: SharedPrefix | None = None) -> bool:
         """Return whether a request beyond the necessary ones can be sent: limits are ample, and errors are few."""
         return (
             self.health.has_answered
-            and self.wait(worst_case, now) <= 0
+            and self.wait(worst_case, now, prefix) <= 0
             and not self.consecutive_refusals
             and self._error_share <= MANY_ERRORS
             and all(bucket.level >= _AMPLE * bucket.capacity for bucket in self._buckets.values())
         )
 
-    def start_call(self, worst_case: float, now: float) -> Call:
-        """Count a request that is about to be sent."""
+    def start_call(self, worst_case: float, now: float, prefix: SharedPrefix | None = None, demand: int = 1) -> Call:
+        """Count a request that is about to be sent, and choose its key for the prompt cache."""
+        key = -1 if prefix is None else self.caches.take(prefix, demand, self._requests_per_minute(worst_case), now)
         self.in_flight += 1
         if self._first_sent_at is None:
             self._first_sent_at = now
         reservations = {what: bucket.reserve(_charge(what, worst_case)) for what, bucket in self._buckets.items()}
-        return Call(now, worst_case, reservations)
+        return Call(now, worst_case, reservations, prefix, key)
 
     def cancel_call(self, call: Call) -> None:
         """Undo `start_call` for a request that was not sent."""
         self.in_flight -= 1
+        self.caches.end(call.prefix, call.cache_key, None, call.sent_at)
         for what, reservation in call.reservations.items():
             self._buckets[what].settle(reservation, 0.0)
 
@@ -169,6 +189,11 @@ class EndpointState:
         if self._first_sent_at is None or self.in_flight >= self._concurrency.limit:
             return math.inf
         return ALONE_SECONDS - (now - self._first_sent_at) % ALONE_SECONDS
+
+    def _requests_per_minute(self, worst_case: float) -> float:
+        """Return how many requests of this size the known limits allow in a minute."""
+        rates = [60 * bucket.rate / _charge(what, worst_case) for what, bucket in self._buckets.items()]
+        return min(rates, default=math.inf)
 
     def _update_limit(
         self, what: str, call: Call, headers: Mapping[str, str], used_tokens: float | None, now: float

@@ -14,6 +14,7 @@ from functools import partial
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig
+from syphus.endpoints.prompt_cache import cache_rules
 from syphus.endpoints.routes import ApiRoute
 from syphus.errors import ConfigError, InterruptError, SyphusError
 from syphus.formats.run_files import PairsFile
@@ -25,6 +26,7 @@ from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import REQUEST_LOG, Loop
 from syphus.pipeline.observer import Observer, RunView
+from syphus.pipeline.prompt_caches import PromptCaches
 from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
 from syphus.pipeline.session_context import SessionContext, SessionLimits, SessionStats
@@ -32,6 +34,7 @@ from syphus.pipeline.stage import Stage
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.text import pluralize
+from syphus.types import State
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BUG_NOTE = (
@@ -74,7 +77,8 @@ async def run_stage(work: StageRun, config: Config, observer: Observer) -> Syphu
     async with contextlib.AsyncExitStack() as opened:
         try:
             for endpoint in config.endpoints:
-                states.append(_endpoint_state(endpoint, work, limits, clock()))
+                caches = PromptCaches(cache_rules(config), observer.say)
+                states.append(_endpoint_state(endpoint, work, limits, clock(), caches))
                 opened.push_async_callback(states[-1].endpoint.close)
         except ConfigError as error:  # such as an unusable proxy; it ends the session like everything else
             return error
@@ -92,6 +96,7 @@ async def _run_loop(
 ) -> SyphusError | None:
     estimate = TokenEstimate(config.max_tokens if work.route.generates_text else 0)
     admission = AdmissionController(states, work.budget, estimate, clock)
+    admission.rows_left = lambda: work.stats.states_before[State.PENDING] - work.stats.done
     queue = WorkQueue(work.records.pending(), window=4 * work.threads, clock=clock)
     retry = RetryPolicy(config.max_attempts, config.first_wait, random.Random(work.seed))
 
@@ -123,7 +128,9 @@ async def _run_loop(
     return stopped_by
 
 
-def _endpoint_state(endpoint: EndpointConfig, work: StageRun, limits: SessionLimits, now: float) -> EndpointState:
+def _endpoint_state(
+    endpoint: EndpointConfig, work: StageRun, limits: SessionLimits, now: float, caches: PromptCaches
+) -> EndpointState:
     from syphus.endpoints.remote_endpoint import RemoteEndpoint  # loads the SDK, which takes a while
 
     given: Mapping[str, float | None] = {
@@ -132,7 +139,7 @@ def _endpoint_state(endpoint: EndpointConfig, work: StageRun, limits: SessionLim
     }
     per_minute = {what: limit for what, limit in given.items() if limit is not None}
     remote = RemoteEndpoint(endpoint, connections=work.threads, redactor=work.redactor, route=work.route)
-    return EndpointState(remote, limits, per_minute, now)
+    return EndpointState(remote, limits, per_minute, now, caches)
 
 
 @contextlib.contextmanager

@@ -84,12 +84,13 @@ class RequestSender:
         Raises `BudgetError`, `AdmissionClosedError` if no more requests are admitted, and `ImageError` if an image of
         the request can't be sent.
         """
-        return await self.send_admitted(ask, await self._admission.admit(ask.request.size))
+        return await self.send_admitted(ask, await self._admission.admit(ask.request))
 
     async def send_admitted(self, ask: Ask, permit: Permit) -> SendResult:
         """Do the same with a permit."""
         request, state = ask.request, permit.endpoint_state
         body = await self._with_images(request, permit) if request.load_body else request.body
+        body = state.caches.body(body, request.prefix, permit.call.cache_key)
         headers: Mapping[str, str] = {}
         verdict = _INTERRUPTED
         attempt = self._deadlines.limit(state.latencies, ask.item.times_given_up)
@@ -141,6 +142,7 @@ class RequestSender:
         usage = verdict.completion.usage if verdict.completion else None
         used_tokens = float(usage.prompt_tokens + usage.completion_tokens) if usage else None
         permit.endpoint_state.finish_call(permit.call, headers, used_tokens, session.clock())
+        permit.endpoint_state.caches.end(request.prefix, permit.call.cache_key, usage, session.clock())
         admission.budget.settle(permit.reserved_cost, usage, verdict.maybe_billed)
         session.stats.requests += 1
         if usage is not None:

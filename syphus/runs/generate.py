@@ -106,12 +106,12 @@ class GenerateStage:
             return image_failure(error)
         text = self._call_hook(self._render, query) if self._renders else query.text
         messages = render_messages(context.template, text, images)
-        owner = "" if context.share_answers else query.id
+        owner, shared = "" if context.share_answers else query.id, len(messages) - 1
         if last is None or not row.reason:
-            return context.request_builder.request(messages, row.used, owner)
+            return context.request_builder.request(messages, row.used, owner, shared=shared)
         unusable = Message(role="assistant", content=last.completion.text)
         correction = Message(role="user", content=_CORRECTION.format(row.reason))
-        return context.request_builder.request([*messages, unusable, correction], row.used, owner)
+        return context.request_builder.request([*messages, unusable, correction], row.used, owner, shared=shared)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Return the pairs of an answer, or why there are none."""

@@ -22,6 +22,7 @@ import orjson
 
 from syphus.config.pricing import Price
 from syphus.config.settings import Config
+from syphus.endpoints.prompt_cache import cache_rules
 from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
 from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
@@ -73,7 +74,9 @@ class StageRunner:
         self._adapted_meta = f"adapted {model}"  # the sampling parameters that the model does not accept
         adapted = orjson.loads(str(get_meta(store, self._adapted_meta) or "[]"))
         self.attachments = context.attachments(store.folder)
-        self.request_builder = RequestBuilder(model, sampling_parameters(context.config), adapted, self.attachments)
+        self.request_builder = RequestBuilder(
+            model, sampling_parameters(context.config), adapted, self.attachments, cache_rules(context.config)
+        )
         self.redactor = context.redactor
 
     def close(self) -> None:

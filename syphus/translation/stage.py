@@ -84,7 +84,10 @@ class _TranslationStage:
         return self._builder.adapt(parameter)
 
     def _request(self, prompt: TranslationPrompt, sample: int) -> Request:
-        return self._builder.request(prompt.messages, sample, extra_fields={"response_format": prompt.schema})
+        shared = len(prompt.messages) - 1
+        return self._builder.request(
+            prompt.messages, sample, extra_fields={"response_format": prompt.schema}, shared=shared
+        )
 
     def _earlier(self, chunk: Chunk) -> tuple[str, ...]:
         """Return the texts before a chunk: the last rounds of its conversation, or earlier chunks of its pair."""
