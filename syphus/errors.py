@@ -90,11 +90,14 @@ class ProviderError(SyphusError):
 
 
 class BudgetError(SyphusError):
-    """The next request might exceed the budget. `limit` names the one that is spent."""
+    """The next request might exceed the budget. `limit` names the one that is spent.
+
+    It is "price" if the cost of the next request can't be bounded.
+    """
 
     exit_code = 4
 
-    def __init__(self, message: str, limit: Literal["requests", "cost"]) -> None:
+    def __init__(self, message: str, limit: Literal["requests", "cost", "price"]) -> None:
         super().__init__(message)
         self.limit = limit
 

@@ -112,7 +112,7 @@ def file_lines(files: Sequence[str]) -> list[str]:
 def resume_line(stopped_by: SyphusError | None, command: str) -> str:
     """Return the command that resumes after a stop, without its `--retry`; a spent budget needs a higher limit."""
     command = without_retry(command)
-    if not isinstance(stopped_by, BudgetError):
+    if not isinstance(stopped_by, BudgetError) or stopped_by.limit == "price":
         return f"Resume with the same command: {command}"
     unlimited = re.sub(rf" --max[-_]{stopped_by.limit}[ =]\S+", "", command)
     return f"Raise the limit and rerun: {unlimited} --max-{stopped_by.limit} N"
@@ -198,9 +198,10 @@ def cost(report: Report) -> str:
     """Return the cost of a run, over all its stages."""
     if report.cost is None:
         return "cost unknown"
-    unknown = report.spending.unknown_tokens
+    spending, unknown = report.spending, report.spending.unknown_tokens
+    dollars = f", {format_dollars(spending.unknown_cost)}," if spending.unknown_cost else ""
     return format_dollars(report.cost) + (
-        f" (and up to {unknown:,} tokens of requests without an answer)" if unknown else ""
+        f" (and up to {unknown:,} tokens{dollars} of requests without an answer)" if unknown else ""
     )
 
 

@@ -42,7 +42,7 @@ from pydantic import (
 )
 
 from syphus.config.environment import OFFICIAL, EnvironmentEndpoint, endpoint_from_environment
-from syphus.config.model_table import ModelTable, PricePerMillion
+from syphus.config.model_table import ModelTable, PricePerMillion, is_regional
 from syphus.errors import ConfigError, NoEndpointError
 from syphus.io.yaml_files import read_yaml
 
@@ -118,6 +118,7 @@ class EndpointConfig(_Checked):
     requests_per_minute: float | None = Field(default=None, gt=0)
     tokens_per_minute: float | None = Field(default=None, gt=0)
     verify_tls: bool = True
+    regional: bool | None = None  #: whether it processes data in one region, which may cost more; None: by its host
 
     @field_validator("kind", mode="before")
     @classmethod
@@ -161,6 +162,11 @@ class EndpointConfig(_Checked):
         """Host and port for display, with the deployment on Azure, where several deployments share a host."""
         host = urlsplit(self.base_url).netloc
         return f"{host}/{self.deployment}" if self.deployment else host
+
+    @property
+    def is_regional(self) -> bool:
+        """Whether it processes data in one region."""
+        return is_regional(urlsplit(self.base_url).netloc) if self.regional is None else self.regional
 
     @property
     def secrets(self) -> list[str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 import httpx2
@@ -85,6 +86,7 @@ class RemoteEndpoint:
         self.config = config
         self._route = route
         self.host = config.host
+        self._is_regional = config.is_regional
         self._redactor = redactor
         self._tokens = token_source(config, redactor)
         capturing_client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._capture), trust_env=False)
@@ -115,7 +117,10 @@ class RemoteEndpoint:
 
     def classify(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
         """Return what the body of a 2xx reply to a request means."""
-        return self._route.classify(body, request, headers)
+        verdict = self._route.classify(body, request, headers)
+        if self._is_regional and verdict.completion is not None:
+            return replace(verdict, completion=replace(verdict.completion, regional=True))
+        return verdict
 
     def renew_token(self) -> bool:
         """Sign the next request with a new token; return False if the key is fixed.

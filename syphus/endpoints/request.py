@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -14,7 +15,18 @@ from syphus.endpoints.prompt_cache import shared_prefix
 from syphus.types import BYTES_PER_TOKEN, Message, PromptImage, Request, SharedPrefix
 
 _IMAGE_PART_BYTES = 100  # approximate JSON around an image, which the model does not see
+_OUTPUT_LIMIT = re.compile(rb'[{,]"max_(?:completion_)?tokens":(\d+)[,}]')
 KEY_BYTES = 16  #: of BLAKE2b; the chance that two of a billion requests collide is 1 in 10^20
+
+
+def output_limit(body: bytes) -> int | None:
+    """Return the most tokens that the answer to a chat request may have, as its body says; None if it has no limit.
+
+    The fields are sorted, so the limit is before the messages; a quote inside of a text is escaped.
+    """
+    messages = body.find(b'"messages":')
+    found = _OUTPUT_LIMIT.search(body, 0, messages if messages >= 0 else len(body))
+    return int(found[1]) if found else None
 
 
 class PromptImages(Protocol):

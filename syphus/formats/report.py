@@ -16,7 +16,7 @@ from syphus.formats.translation_report import TranslationReport, read_translatio
 from syphus.formats.translation_report import as_json as translation_as_json
 from syphus.io.durable import replace_file
 from syphus.ledger.relations import describe_relation
-from syphus.ledger.sessions import Session, all_settings, sessions, unfinished_calls
+from syphus.ledger.sessions import Session, all_settings, sessions, unfinished_calls, unfinished_cost
 from syphus.ledger.store import Store
 from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, count_spending
 from syphus.model_names import is_simulated
@@ -36,6 +36,7 @@ class Report(NamedTuple):
     unfinished_calls: int  #: of all stages: maximum requests in flight when sessions were killed, or now
     relations: dict[str, object]  #: how pairs are related, and from which vectors; empty if the plugin decides
     translation: TranslationReport | None = None
+    unfinished_cost: tuple[float, int] = (0.0, 0)  #: of these calls: dollars, and the calls whose dollars are unknown
 
     @property
     def models(self) -> list[str]:
@@ -117,6 +118,7 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
             unfinished_calls(store),
             describe_relation(store),
             None if brief else read_translation(store, prices),
+            unfinished_cost(store),
         )
 
 
@@ -142,7 +144,11 @@ def as_json(report: Report) -> dict[str, object]:
         **translated,
         "requests": spending.requests,
         "requests_by_outcome": dict(spending.causes.most_common()),
-        "maybe_billed_without_answer": {"requests": spending.maybe_billed, "tokens": spending.unknown_tokens},
+        "maybe_billed_without_answer": {
+            "requests": spending.maybe_billed,
+            "tokens": spending.unknown_tokens,
+            "cost": round(spending.unknown_cost, 6),
+        },
         "in_flight_in_sessions_without_an_end": report.unfinished_calls,
         "tokens": {
             "prompt": usage.prompt_tokens,

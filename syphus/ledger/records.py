@@ -74,19 +74,14 @@ class RequestCounts:
         self.requests: Counter[str] = Counter()
         self.maybe_billed: Counter[str] = Counter()
         self.unknown_tokens: Counter[str] = Counter()
-        self.unknown_cost: dict[str, float] = defaultdict(float)
+        self.unknown_cost: dict[str, float] = defaultdict(float)  #: dollars beyond what the answers say
 
-    def add(self, cause: str, maybe_billed: bool = False, tokens: float = 0.0, cost: float = 0.0) -> None:
-        """Count one request; `tokens` may have been billed although no answer came.
-
-        `cost` are the dollars that it may have cost beyond what its answer says.
-        """
+    def add(self, cause: str, maybe_billed: bool, tokens: float) -> None:
+        """Count one request; `tokens` may have been billed although no answer came."""
         self.requests[cause] += 1
         if maybe_billed:
             self.maybe_billed[cause] += 1
             self.unknown_tokens[cause] += int(tokens)
-        if cost:
-            self.unknown_cost[cause] += cost
 
 
 _ANSWER_COLUMNS = """answer.n, answer.text, finish_reason, refusal, flags, model, response_id,
@@ -194,6 +189,10 @@ class Records:
                 for cause, count in counts.requests.items()
             ],
         )
+
+    def note_reservation(self, dollars: float) -> None:
+        """Note in the open transaction the most dollars that this session has reserved for requests in flight."""
+        self._store.execute("UPDATE session SET reserved = ? WHERE id = ?", dollars, self.session)
 
     def note_pairs_file(self, seq: int, size: int) -> None:
         """Note that pairs.jsonl holds all outcomes up to `seq` in its first `size` bytes."""

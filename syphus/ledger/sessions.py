@@ -99,6 +99,18 @@ def unfinished_calls(store: Store) -> int:
     return int(calls or 0)
 
 
+def unfinished_cost(store: Store) -> tuple[float, int]:
+    """Return the dollars that were reserved, at most, when sessions were killed, or are reserved now.
+
+    The second number are the requests of such sessions that noted no dollars, counted as in `unfinished_calls`.
+    """
+    dollars, calls = store.read(
+        "SELECT total(reserved), sum(iif(reserved IS NULL, min(threads, (SELECT count(*) FROM query "
+        "WHERE query.stage = session.stage AND position IS NOT NULL)), 0)) FROM session WHERE ended IS NULL"
+    )[0]
+    return dollars, calls or 0
+
+
 def all_settings(store: Store, stage: str) -> list[dict[str, object]]:
     """Return the distinct settings of all sessions of a stage, oldest first."""
     rows = store.read(

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from syphus.endpoints.request import output_limit
 from syphus.errors import BudgetError
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.endpoint_state import Call, EndpointState
@@ -50,6 +51,7 @@ class AdmissionController:
         self._closed = False
         self._waiting = 0
         self.rows_left: Callable[[], float] = lambda: math.inf  #: rows without an outcome
+        self.note_reservation: Callable[[float], Awaitable[object]] | None = None  #: makes reserved dollars durable
         self.waiting_until = 0.0  #: when the first in line may go unless something changes before; 0 if unknown
 
     @property
@@ -69,18 +71,21 @@ class AdmissionController:
             self._waiting -= 1
 
     async def _admit(self, request: Request) -> Permit:
-        prompt_tokens, max_tokens = self.estimate.prompt_tokens(request.size), self.estimate.max_tokens
-        worst_case = prompt_tokens + max_tokens
+        budget, max_tokens = self.budget, self._max_tokens(request)
+        worst_case = self.estimate.prompt_tokens(request.size) + max_tokens
         async with self._first_in_line:
             while not self._closed:
                 self._changed.clear()
-                affordable = self.budget.can_afford(prompt_tokens, max_tokens)
-                if not affordable and self.in_flight == 0:
+                bound = budget.bound(request, max_tokens)  # each time, since an answer may have raised it
+                affordable = not budget.problem and budget.can_afford(bound)
+                if not affordable and (self.in_flight == 0 or budget.problem):
                     raise self._budget_error()
                 state, wait = self._first_available(worst_case, request.prefix)
                 if affordable and wait <= 0:
                     call = state.start_call(worst_case, self._clock(), request.prefix, self._demand())
-                    return Permit(state, call, self.budget.reserve(prompt_tokens, max_tokens))
+                    permit = Permit(state, call, budget.reserve(bound))
+                    await self._note_reservation(permit)
+                    return permit
                 await self._wait_for_change(wait if affordable else math.inf)
         raise AdmissionClosedError
 
@@ -91,15 +96,37 @@ class AdmissionController:
         """
         if self._closed or self._first_in_line.locked():
             return None
-        prompt_tokens, max_tokens = self.estimate.prompt_tokens(request.size), self.estimate.max_tokens
-        worst_case = prompt_tokens + max_tokens
+        budget, max_tokens = self.budget, self._max_tokens(request)
+        worst_case = self.estimate.prompt_tokens(request.size) + max_tokens
         state, wait = self._first_available(worst_case, request.prefix)
         if wait > 0 or not state.can_spare(worst_case, self._clock(), request.prefix):
             return None
-        if not self.budget.can_afford(prompt_tokens, max_tokens, requests=1 + open_rows):
+        bound = budget.bound(request, max_tokens)
+        if budget.problem or not budget.can_afford(bound, 1 + open_rows) or not budget.is_noted(bound):
             return None
         call = state.start_call(worst_case, self._clock(), request.prefix)
-        return Permit(state, call, self.budget.reserve(prompt_tokens, max_tokens))
+        return Permit(state, call, budget.reserve(bound))
+
+    def _max_tokens(self, request: Request) -> int:
+        """Return the most tokens that the answer to a request may have, reasoning included, as the request says."""
+        if not self.estimate.max_tokens:
+            return 0
+        limit = output_limit(request.body)
+        if limit is None and self.budget.max_cost is not None:
+            self.budget.problem = "The server takes no limit of an answer's tokens, so --max-cost can't be kept."
+        return self.estimate.max_tokens if limit is None else limit
+
+    async def _note_reservation(self, permit: Permit) -> None:
+        """Let the ledger know how much is reserved, if that is more than it knows."""
+        dollars = self.budget.reservation_to_note()
+        if dollars is None or self.note_reservation is None:
+            return
+        try:
+            await self.note_reservation(dollars)
+        except BaseException:
+            self.cancel(permit)
+            raise
+        self.budget.noted = dollars
 
     def cancel(self, permit: Permit) -> None:
         """Take back a permit: its request will not be sent."""
@@ -140,5 +167,8 @@ class AdmissionController:
         budget = self.budget
         if budget.max_requests is not None and budget.requests >= budget.max_requests:
             return BudgetError(f"The budget of {budget.max_requests:,} requests is spent.", "requests")
-        message = f"The next request might exceed the budget of ${budget.max_cost:g}: ${budget.cost:.4f} is spent."
-        return BudgetError(message, "cost")
+        if budget.problem:
+            return BudgetError(budget.problem, "price")
+        message = f"The next request might exceed the budget of ${budget.max_cost:g}: ${budget.cost:.4f} is spent"
+        lost = f", and ${budget.maybe_billed:.4f} may have been billed without an answer" if budget.maybe_billed else ""
+        return BudgetError(f"{message}{lost}.", "cost")

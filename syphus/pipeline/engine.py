@@ -106,6 +106,7 @@ async def _run_loop(
         loop.abandon()
 
     writer = Writer(work.store, work.records, work.pairs, stop_on_fault)
+    admission.note_reservation = writer.note_reservation
     session = SessionContext(work.stage, work.records, writer, work.stats, retry, limits, work.trusted, clock)
     with _fewer_collections():
         async with Deadlines(config.timeout, clock) as deadlines:

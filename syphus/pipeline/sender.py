@@ -139,11 +139,12 @@ class RequestSender:
     def _settle(self, permit: Permit, request: Request, headers: Mapping[str, str], verdict: ReplyVerdict) -> None:
         """Update the limits, the budget and the counters after a request has ended."""
         session, admission = self._session, self._admission
-        usage = verdict.completion.usage if verdict.completion else None
+        completion = verdict.completion
+        usage = completion.usage if completion else None
         used_tokens = float(usage.prompt_tokens + usage.completion_tokens) if usage else None
         permit.endpoint_state.finish_call(permit.call, headers, used_tokens, session.clock())
         permit.endpoint_state.caches.end(request.prefix, permit.call.cache_key, usage, session.clock())
-        admission.budget.settle(permit.reserved_cost, usage, verdict.maybe_billed)
+        unknown_cost = admission.budget.settle(permit.reserved_cost, completion, verdict.maybe_billed)
         session.stats.requests += 1
         if usage is not None:
             now, sent_at = session.clock(), permit.call.sent_at
@@ -155,6 +156,8 @@ class RequestSender:
         else:
             session.stats.errors[verdict.cause] += 1
             session.writer.count_request(verdict.cause, verdict.maybe_billed, permit.call.worst_case)
+        if unknown_cost:
+            session.writer.count_unknown_cost(ANSWERED if usage else verdict.cause, unknown_cost)
 
     def _update_endpoint(self, permit: Permit, row: int, headers: Mapping[str, str], verdict: ReplyVerdict) -> None:
         """Update the health of the endpoint; pause it or disable it if necessary."""

@@ -35,6 +35,7 @@ class Writer:
         self._on_fault = on_fault
         self._waiting: list[_Waiting] = []
         self._counts = RequestCounts()
+        self._reservation: tuple[float, asyncio.Future[bool]] | None = None  # dollars; whoever waits for them
         self._work = asyncio.Event()
         self._closing = False
         self._thread = ThreadPoolExecutor(1, "commit")
@@ -65,13 +66,26 @@ class Writer:
         self._work.set()
         return await saved
 
+    async def note_reservation(self, dollars: float) -> bool:
+        """Write the dollars that are reserved at most; return True once they are on the disk, False after a fault."""
+        if self.fault is not None:
+            return False
+        saved: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._reservation = (dollars, saved)
+        self._work.set()
+        return await saved
+
     def count_request(self, cause: str, maybe_billed: bool = False, tokens: float = 0.0) -> None:
         """Count a request by its result; the counts are written with the next commit."""
         self._counts.add(cause, maybe_billed, tokens)
         self._work.set()
 
+    def count_unknown_cost(self, cause: str, dollars: float) -> None:
+        """Add what a request, counted before, may have cost beyond what its answer says."""
+        self._counts.unknown_cost[cause] += dollars
+
     async def _run(self) -> None:
-        while self.fault is None and not (self._closing and not self._waiting and not self._counts.requests):
+        while self.fault is None and not (self._closing and not self._has_work()):
             await self._work.wait()
             await asyncio.sleep(0)  # include answers that arrived at the same moment
             group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
@@ -86,14 +100,26 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait here forever
                 self._stop(error, [*group, *self._waiting])
 
+    def _has_work(self) -> bool:
+        return bool(self._waiting or self._counts.requests or self._reservation)
+
     async def _commit(self, entries: list[Entry]) -> None:
         counts, self._counts = self._counts, RequestCounts()
+        reservation, self._reservation = self._reservation, None
         for entry in entries:
             self._records.write(entry)
         self._records.write_request_counts(counts)
         if self._pairs is not None:
             self._records.note_pairs_file(self._pairs.seq, self._pairs.size)
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit)
+        if reservation is not None:
+            self._records.note_reservation(reservation[0])
+        saved = False
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit)
+            saved = True
+        finally:
+            if reservation is not None and not reservation[1].done():
+                reservation[1].set_result(saved)
 
     async def _append_pairs(self, entries: list[Entry]) -> None:
         lines = "".join(entry.pair_lines for entry in entries)
@@ -106,6 +132,8 @@ class Writer:
         self._note_unsaved(entry for entry, _ in unwritten)
         self._on_fault()
         _release(unwritten, saved=False)
+        if self._reservation is not None and not self._reservation[1].done():
+            self._reservation[1].set_result(False)
 
     def _note_unsaved(self, entries: Iterable[Entry]) -> None:
         self.unsaved_ids += [entry.row.query.id for entry in entries if entry.new_answer is not None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from syphus.config.options import Options
-from syphus.config.pricing import Price, load_prices
+from syphus.config.pricing import FREE, Price, load_prices
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig, load_config, read_setting, validate_config
 from syphus.declarations import Frame, Relation, Still, Video
@@ -57,7 +57,7 @@ class RunContext:
     @property
     def price(self) -> Price | None:
         """The price of the model if it is known; simulated answers are free."""
-        return Price(0.0, 0.0, 0.0) if self.options.offline else load_prices(self.config.prices).find(self.config.model)
+        return FREE if self.options.offline else load_prices(self.config.prices).find(self.config.model)
 
     @property
     def endpoint(self) -> str:

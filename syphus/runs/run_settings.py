@@ -60,6 +60,12 @@ def sampling_parameters(config: Config) -> dict[str, object]:
     }
 
 
+def requested_tier(config: Config) -> str | None:
+    """Return the service tier that every request asks for, or None if it asks for none."""
+    tier = config.extra_body.get("service_tier")
+    return None if tier is None else str(tier)
+
+
 def changed_settings(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """Return how new answers would differ from earlier ones: "temperature 0.7, now 0.2"."""
     names = [name for name in {**before, **now} if name not in _NOT_COMPARED]
@@ -80,7 +86,11 @@ _META = "prices"  # meta: the config's own prices as JSON
 def store_prices(store: Store, prices: Mapping[str, PricePerMillion]) -> None:
     """Store the config's own prices with the run, so that reports need no config. Does not commit."""
     if prices:
-        set_meta(store, _META, orjson.dumps({name: price.model_dump() for name, price in prices.items()}).decode())
+        set_meta(
+            store,
+            _META,
+            orjson.dumps({name: price.model_dump(exclude_unset=True) for name, price in prices.items()}).decode(),
+        )
 
 
 def stored_prices(store: Store) -> Prices:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from syphus.config.pricing import Price
 from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import cache_rules
 from syphus.endpoints.request import RequestBuilder
@@ -32,13 +31,13 @@ from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.ledger.records import Records
 from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, has_sessions, last_settings, set_meta
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
-from syphus.pipeline.budget import Budget, TokenEstimate
+from syphus.pipeline.budget import UNKNOWN_IMAGE_FACTOR, Billing, Budget, TokenEstimate, add_earlier
 from syphus.pipeline.engine import StageRun, run_stage
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.session_context import SessionStats
 from syphus.pipeline.stage import Stage
 from syphus.runs.prepare import RunContext
-from syphus.runs.run_settings import sampling_parameters, store_prices, stored_prices
+from syphus.runs.run_settings import requested_tier, sampling_parameters, store_prices, stored_prices
 from syphus.text import pluralize
 from syphus.types import State
 
@@ -144,27 +143,22 @@ class StageRunner:
 
     def _budget(self, report: Report) -> Budget:
         """Return the run's budget over all stages and sessions. Calls that a crash cut off count as made."""
-        options = self._context.options
+        context, options = self._context, self._context.options
         requests = report.spending.requests + report.unfinished_calls
-        return Budget(self._context.price, options.max_cost, options.max_requests, self._spent(report), requests)
-
-    def _spent(self, report: Report) -> float:
-        """Return the dollars spent so far. Calls that may have been billed without an answer count in full."""
-        price, spending = self._highest_price(report), report.spending
-        if price is None:
-            return report.cost or 0.0
-        max_tokens = TokenEstimate(self._context.config.max_tokens).max_tokens
-        completion = min(spending.unknown_tokens, spending.maybe_billed * max_tokens)
-        answers = sum(use.answers for use in spending.models)
-        prompt = spending.usage.prompt_tokens / answers if answers else 0.0
-        lost = price.max_cost(report.unfinished_calls * prompt, report.unfinished_calls * max_tokens)
-        return (report.cost or 0.0) + price.max_cost(spending.unknown_tokens - completion, completion) + lost
-
-    def _highest_price(self, report: Report) -> Price | None:
-        """Return the highest price of the run's models: for lost calls, the ledger does not know which model it was."""
-        prices = stored_prices(self._store)
-        asked = [self._context.price, *(prices.find(use.configured_model) for use in report.spending.models)]
-        return max((price for price in asked if price), key=lambda price: price.max_cost(1, 1), default=None)
+        billing = Billing(
+            stored_prices(self._store),
+            context.config.model,
+            requested_tier(context.config),
+            any(endpoint.is_regional for endpoint in context.config.endpoints),
+            1.0 if context.image_rules.is_known else UNKNOWN_IMAGE_FACTOR,
+            self._observer.say,
+        )
+        budget = Budget(context.price, options.max_cost, options.max_requests, report.cost or 0.0, requests, billing)
+        max_tokens = TokenEstimate(context.config.max_tokens).max_tokens
+        add_earlier(budget, report.spending, report.unfinished_cost, max_tokens)
+        if report.cost is None and options.max_cost is not None:
+            budget.problem = "The cost of earlier answers is not known, so --max-cost can't be kept. Add the prices."
+        return budget
 
     def _have_worked_before(self, stage: str, settings: Settings, report: Report) -> bool:
         """Return whether the same settings have brought answers in an earlier session."""
