@@ -89,6 +89,7 @@ class Request:
     load_body: Callable[[], bytes] | None = None  #: body with images; blocks, and raises `ImageError`
     image_bytes: int = 0  #: bytes of text that would take as many tokens as the images
     prefix: SharedPrefix | None = None  #: None for a model whose prompt cache is unknown
+    max_prompt_tokens: int = 0  #: more tokens than this the prompt can't have; 0 if only its bytes are known
 
     @property
     def size(self) -> int:

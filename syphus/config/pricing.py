@@ -73,17 +73,21 @@ class Price(NamedTuple):
     def at_worst(self, requested_tier: str | None, regional: bool) -> Price:
         """Return the price that requests have in the worst case, whose `max_cost` none of them exceeds.
 
-        All of the prompt may be written into the cache. A server that is asked for no tier, or for "auto", may use one
-        that the project's setting names; one that is asked for a tier may use the standard one instead.
+        All of the prompt may be written into the cache if that has a price. A server that is asked for no tier, or for
+        "auto", may use one that the project's setting names (https://developers.openai.com/api/docs/guides/
+        priority-processing, looked up on 2026-11-30); one that is asked for a tier may use the standard one instead.
         """
         if requested_tier in (None, "auto"):
             factor = max(1.0, *(self.tiers.get(tier, 1.0) for tier in _BY_PROJECT))
         else:
             factor = max(1.0, self.tier_factor(str(requested_tier)))
         factor *= max(1.0, self.regional) if regional else 1.0
-        write = self.input * _USUAL_CACHE_WRITE if self.cache_write is None else self.cache_write
-        dearest = max(self.input, self.cached_input, write) * factor
+        dearest = max(self.input, self.cached_input, self.cache_write or 0.0) * factor
         return Price(dearest, dearest, self.output * factor, dearest, long_context=self.long_context)
+
+    def with_cache_writes(self) -> Price:
+        """Return the price with one for tokens that are written into the cache, which is 1.25 times the input."""
+        return self._replace(cache_write=self.input * _USUAL_CACHE_WRITE) if self.cache_write is None else self
 
 
 FREE = Price(0.0, 0.0, 0.0)
@@ -106,6 +110,14 @@ class Prices:
             return FREE
         return self.find_own(model) or _lookup(self._known, model)
 
+    def find_for(self, model: str, configured_model: str) -> Price | None:
+        """Return the price of answers of a model, by the server's name for it and its name in the settings, or None.
+
+        Made-up answers are free unless the user gives a price to the model that they stand for, as in a rehearsal.
+        """
+        own = self.find_own(configured_model) if is_free(model) else None
+        return own or self.find(model) or self.find(configured_model)
+
     def find_own(self, model: str) -> Price | None:
         """Return the price that the user gives to a model, or None."""
         return _lookup(self._own, model)
@@ -117,7 +129,7 @@ class Prices:
         """
         total = 0.0
         for bill in bills:
-            price = self.find(bill.model) or self.find(bill.configured_model)
+            price = self.find_for(bill.model, bill.configured_model)
             if price is None:
                 return None
             total += price.cost(bill.usage, bill.service_tier, bill.regional, bill.prompt_size)

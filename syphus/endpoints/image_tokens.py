@@ -16,7 +16,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
-from syphus.config.model_table import ImageCounting, Patches, Tiles, find_model, shipped_models
+from syphus.config.model_table import ImageCounting, Patches, Tiles, shipped_models
 
 _SQUARE, _SHORT, _TILE, _LOW = 2048, 768, 512, 512  # pixels
 _PATCH = 32  # pixels
@@ -57,11 +57,6 @@ class ImageRules:
                 count = _count(wide, _PATCH) * _count(high, _PATCH)
                 most = self._most_patches(patches)
                 return math.ceil(patches.each * (min(most, count) if most else count))
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the number of tokens follows a rule that is known for the model."""
-        return bool(self.tokens_per_image or self.counting) or find_model(self.model) is not None
 
     @property
     def _rule(self) -> Tiles | Patches:

@@ -15,6 +15,8 @@ from syphus.endpoints.prompt_cache import shared_prefix
 from syphus.types import BYTES_PER_TOKEN, Message, PromptImage, Request, SharedPrefix
 
 _IMAGE_PART_BYTES = 100  # approximate JSON around an image, which the model does not see
+#: Tokens around a message, and around all of them, that are no text of the prompt; OpenAI's chat format has 4 and 3.
+_MESSAGE_FRAME, _PROMPT_FRAME = 8, 64
 _OUTPUT_LIMIT = re.compile(rb'[{,]"max_(?:completion_)?tokens":(\d+)[,}]')
 KEY_BYTES = 16  #: of BLAKE2b; the chance that two of a billion requests collide is 1 in 10^20
 
@@ -27,6 +29,16 @@ def output_limit(body: bytes) -> int | None:
     messages = body.find(b'"messages":')
     found = _OUTPUT_LIMIT.search(body, 0, messages if messages >= 0 else len(body))
     return int(found[1]) if found else None
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _nested_bytes(fields: Mapping[str, object]) -> int:
+    """Return the bytes of those fields that are no plain values: the model may be shown them."""
+    nested = [value for value in fields.values() if isinstance(value, dict | list)]
+    return len(orjson.dumps(nested)) if nested else 0
 
 
 class PromptImages(Protocol):
@@ -68,6 +80,7 @@ class RequestBuilder:
         self._images = images
         self._parameters = {name: value for name, value in parameters.items() if value is not None}
         self._extra_names: set[str] = set()
+        self._frame = _PROMPT_FRAME + _nested_bytes(self._parameters)
         self.adapted: list[str] = list(dict.fromkeys(adapted))
         self._last_prefix: tuple[list[Message], Mapping[str, object], SharedPrefix] = ([], {}, SharedPrefix())
 
@@ -114,10 +127,13 @@ class RequestBuilder:
         key.update(owner.encode())
         prefix = self._prefix(messages, turns, shared, extra) if self._cache is not None else None
         if not images:
-            return Request(key.digest(), body, sample, prefix=prefix)
+            return Request(key.digest(), body, sample, prefix=prefix, max_prompt_tokens=self._max_tokens(messages, extra))
         assert self._images is not None, "a stage with images has something that prepares them"
-        image_bytes = sum(BYTES_PER_TOKEN * self._images.tokens(image) - _IMAGE_PART_BYTES for image in images)
-        return Request(key.digest(), body, sample, self._images.body_builder(body, images), image_bytes, prefix)
+        tokens = sum(map(self._images.tokens, images))
+        image_bytes = BYTES_PER_TOKEN * tokens - _IMAGE_PART_BYTES * len(images)
+        most = self._max_tokens(messages, extra) + tokens
+        load_body = self._images.body_builder(body, images)
+        return Request(key.digest(), body, sample, load_body, image_bytes, prefix, most)
 
     def _prefix(
         self,
@@ -136,6 +152,14 @@ class RequestBuilder:
         prefix = shared_prefix(turns, shared, [self.model, extra], tokens, self._cache)
         self._last_prefix = (list(messages[:shared]), extra, prefix)
         return prefix
+
+    def _max_tokens(self, messages: Sequence[Message], extra: Mapping[str, object]) -> int:
+        """Return the most tokens that a prompt may have without its images: one for each byte of text, and the frame.
+
+        A schema is shown to the model, too.
+        """
+        text = sum(_size(message["content"]) for message in messages)
+        return text + _MESSAGE_FRAME * len(messages) + self._frame + (_nested_bytes(extra) if extra else 0)
 
     def _in_parts(self, message: Message) -> Mapping[str, object]:
         """Return a message as the API expects it: with images, a part for each of them, then one for the text."""

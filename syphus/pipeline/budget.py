@@ -20,7 +20,6 @@ from syphus.types import BYTES_PER_TOKEN, Completion, Request, Usage
 
 _LEARNING_RATE = 0.05  #: weight of each new answer in the moving average
 _UNLIMITED_ANSWER = 4096  #: tokens that an answer is expected to have at most if no max_tokens is sent
-UNKNOWN_IMAGE_FACTOR = 12.0  #: how many times more tokens than estimated an image may have at a model nobody knows
 _ROUNDING = 1e-9  # dollars by which sums of prices may be off
 _ROOM = 1.25  # reservations are noted with so much room, so that few commits are needed
 
@@ -36,7 +35,6 @@ class Billing:
     model: str  #: its configured name
     tier: str | None = None  #: that the requests ask for
     regional: bool = False  #: whether any endpoint processes data in one region
-    image_factor: float = 1.0  #: how many times more tokens an image may have than is estimated
     say: Callable[[str], None] = lambda _: None
 
 
@@ -69,12 +67,13 @@ class Budget:
         self._by_answer: dict[tuple[str, str], Price] = {}  # by the server's name of the model, and tier
         self._worst: list[Price] = []
         self._factor = 1.0
+        self._writes_cache = False
         if price is not None:
             self._expect(price, self.billing.tier)
 
     def bound(self, request: Request, max_tokens: int) -> float:
         """Return the maximum cost of a request in dollars; its answer has at most `max_tokens`."""
-        tokens = len(request.body) + self.billing.image_factor * request.image_bytes / BYTES_PER_TOKEN
+        tokens = request.max_prompt_tokens or len(request.body)
         if len(self._worst) == 1:
             return self._worst[0].max_cost(tokens, max_tokens) * self._factor
         return max((price.max_cost(tokens, max_tokens) for price in self._worst), default=0.0) * self._factor
@@ -138,6 +137,9 @@ class Budget:
         if price is None:
             price = self._by_answer[name] = self._meet(*name)
         usage = completion.usage
+        if usage.cache_write_tokens and not self._writes_cache:
+            self._writes_cache = True
+            self._expect(price.with_cache_writes(), completion.service_tier or self.billing.tier)
         cost = price.cost(usage, completion.service_tier, completion.regional, usage.prompt_tokens)
         self.cost += cost
         if cost > reserved + _ROUNDING and self.max_cost is not None and not is_new:
@@ -148,8 +150,8 @@ class Budget:
         """Return the price of the first answer of a model and a tier, and expect such answers from now on."""
         billing = self.billing
         assert self.price is not None
-        found = billing.prices.find(model)
-        price = found or self.price
+        found = billing.prices.find_for(model, "")
+        price = billing.prices.find_for(model, billing.model) or self.price
         if self.max_cost is not None and model and found is None and self._is_assumed(model):
             self.problem = (
                 f"The server answers as {model}, whose price is not known, so --max-cost can't be kept. "

@@ -31,7 +31,7 @@ from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.ledger.records import Records
 from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, has_sessions, last_settings, set_meta
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
-from syphus.pipeline.budget import UNKNOWN_IMAGE_FACTOR, Billing, Budget, TokenEstimate, add_earlier
+from syphus.pipeline.budget import Billing, Budget, TokenEstimate, add_earlier
 from syphus.pipeline.engine import StageRun, run_stage
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.session_context import SessionStats
@@ -150,7 +150,6 @@ class StageRunner:
             context.config.model,
             requested_tier(context.config),
             any(endpoint.is_regional for endpoint in context.config.endpoints),
-            1.0 if context.image_rules.is_known else UNKNOWN_IMAGE_FACTOR,
             self._observer.say,
         )
         budget = Budget(context.price, options.max_cost, options.max_requests, report.cost or 0.0, requests, billing)
