@@ -127,7 +127,9 @@ class RequestBuilder:
         key.update(owner.encode())
         prefix = self._prefix(messages, turns, shared, extra) if self._cache is not None else None
         if not images:
-            return Request(key.digest(), body, sample, prefix=prefix, max_prompt_tokens=self._max_tokens(messages, extra))
+            return Request(
+                key.digest(), body, sample, prefix=prefix, max_prompt_tokens=self._max_tokens(messages, extra)
+            )
         assert self._images is not None, "a stage with images has something that prepares them"
         tokens = sum(map(self._images.tokens, images))
         image_bytes = BYTES_PER_TOKEN * tokens - _IMAGE_PART_BYTES * len(images)
