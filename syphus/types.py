@@ -69,7 +69,7 @@ class SharedPrefix:
 
     `mark` is the number of the message that gets the mark, or -1 for none: `in_prefix` at the end of the last shared
     message, or else in a part of its own before the content of the message after it. `offset` is where that message
-    begins in the JSON of the messages, as long as the prefix shows no images.
+    begins in the JSON of the messages, -1 if that is not known because the prefix shows images.
     """
 
     digest: str = ""  #: of the messages and of everything else before the mark; "" if nothing is shared

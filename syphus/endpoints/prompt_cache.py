@@ -66,10 +66,12 @@ def shared_prefix(
     if rules.kind != "marked" or tokens < rules.minimum:
         return SharedPrefix(digest, tokens)
     size = len(body) - 1  # without the brackets, with the comma before the next message
+    if any(isinstance(turn["content"], list) for turn in turns[:count]):
+        size = -1  # it grows when the images are put in
     if turns[count - 1]["role"] == "assistant":
         return SharedPrefix(digest, tokens, mark=count, offset=size)
-    last = len(orjson.dumps(turns[count - 1], option=orjson.OPT_SORT_KEYS))
-    return SharedPrefix(digest, tokens, mark=count - 1, offset=size - 1 - last, in_prefix=True)
+    before = size - 1 - len(orjson.dumps(turns[count - 1], option=orjson.OPT_SORT_KEYS))
+    return SharedPrefix(digest, tokens, mark=count - 1, offset=max(-1, before), in_prefix=True)
 
 
 def _texts(content: object) -> list[str]:
@@ -91,7 +93,7 @@ def mark_body(body: bytes, prefix: SharedPrefix, key: str, rules: PromptCache) -
     options = b'{"prompt_cache_options":{"mode":"explicit","ttl":"%dm"},' % (rules.minutes or _DEFAULT_MINUTES)
     if not key:
         return options + body[1:]
-    marked = _insert_mark(body, prefix) or _mark_parsed(body, prefix)
+    marked = (_insert_mark(body, prefix) if prefix.offset >= 0 else None) or _mark_parsed(body, prefix)
     return b'{"prompt_cache_key":"%b",' % key.encode() + options[1:] + marked[1:]
 
 

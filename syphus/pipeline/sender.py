@@ -89,8 +89,7 @@ class RequestSender:
     async def send_admitted(self, ask: Ask, permit: Permit) -> SendResult:
         """Do the same with a permit."""
         request, state = ask.request, permit.endpoint_state
-        body = await self._with_images(request, permit) if request.load_body else request.body
-        body = state.caches.body(body, request.prefix, permit.call.cache_key)
+        body = await self._body(request, permit)
         headers: Mapping[str, str] = {}
         verdict = _INTERRUPTED
         attempt = self._deadlines.limit(state.latencies, ask.item.times_given_up)
@@ -123,15 +122,17 @@ class RequestSender:
             self._admission.notify()
         return SendResult(verdict, state, self._session.clock() - permit.call.sent_at)
 
-    async def _with_images(self, request: Request, permit: Permit) -> bytes:
-        """Return the request with its images.
+    async def _body(self, request: Request, permit: Permit) -> bytes:
+        """Return the body as it is sent: with its images, and with what the prompt cache needs.
 
         Only requests in flight hold their images. Threads encode them, one per core.
         """
-        assert request.load_body is not None
+        caches, key, load_body = permit.endpoint_state.caches, permit.call.cache_key, request.load_body
+        if load_body is None:
+            return caches.body(request.body, request.prefix, key)
         try:
             async with self._encoders:
-                return await asyncio.to_thread(request.load_body)
+                return await asyncio.to_thread(lambda: caches.body(load_body(), request.prefix, key))
         except BaseException:
             self._admission.cancel(permit)
             raise
