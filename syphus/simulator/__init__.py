@@ -26,7 +26,7 @@ rate_limiter.py          enforces limits on requests and tokens per minute
 replies.py               HTTP replies, error bodies, and broken deliveries
 server.py                runs a simulated endpoint on a loopback socket
 settings.py              all settings of a simulated endpoint: `Simulation`
-stats.py                 the counters and the request log of an endpoint
+stats.py                 the counters, the request log and the bill of an endpoint
 translation/             simulated translations
 wording.py               questions and answers about the facts of an annotation
 """

@@ -38,11 +38,13 @@ class Exchange:
     redirect_to: str
     embeddings: Json | None = None  #: the body of the answer to an embeddings request
     profile: Profile = PROFILES[""]  #: the server whose habits it has
+    served_model: str = ""  #: the model name in the answer; "" says that it is simulated
+    service_tier: str = "default"
 
     @property
     def model(self) -> str:
         """The model name in the answer, which says that it is simulated."""
-        return f"simulated-{self.requested_model}"
+        return self.served_model or f"simulated-{self.requested_model}"
 
 
 def completion_object(exchange: Exchange, answer: SimulatedAnswer | None = None) -> Json:
@@ -62,7 +64,7 @@ def completion_object(exchange: Exchange, answer: SimulatedAnswer | None = None)
         "model": exchange.model,
         "choices": choices,
         "usage": usage_object(chosen.usage, hidden=exchange.profile.reasoning == "in total only"),
-        "service_tier": "default",
+        "service_tier": exchange.service_tier,
         "system_fingerprint": FINGERPRINT,
     }
     if exchange.azure:

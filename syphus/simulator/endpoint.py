@@ -7,9 +7,10 @@ import math
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from itertools import count
 from random import Random
 
@@ -25,13 +26,13 @@ from syphus.simulator.embeddings import EmbeddingsRequest, embeddings_object, re
 from syphus.simulator.faults import FAULTS, Cost
 from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, add_reasoning, write_answer
 from syphus.simulator.profiles import PROFILES
-from syphus.simulator.prompt_cache import CacheRule, CacheSettings, SimulatedCache, check_cache_fields
+from syphus.simulator.prompt_cache import CacheLookup, CacheRule, CacheSettings, SimulatedCache, check_cache_fields
 from syphus.simulator.prompt_reader import ParsedPrompt, PromptReader
 from syphus.simulator.rate_limiter import LimitExceeded, RateLimits
 from syphus.simulator.replies import Delivery, Rejected, SimulatedReply, deliver, json_reply, openai_error
 from syphus.simulator.settings import OK, Simulation, as_options, with_options
-from syphus.simulator.stats import CLIENT_LEFT, RequestRecord, ServerStats
-from syphus.types import Usage
+from syphus.simulator.stats import CLIENT_LEFT, RequestRecord, ServerStats, Tariff, read_tariffs
+from syphus.types import BYTES_PER_TOKEN, Usage
 
 _CONCURRENCY_WAIT = 1.0  # seconds that a request above max_concurrency is asked to wait
 
@@ -47,12 +48,15 @@ class _Call:
     fault: str = ""
     cost: Cost = Cost.FREE
     usage: Usage = field(default_factory=Usage)
+    tariff: Tariff | None = None
+    service_tier: str = "default"
     status: int = CLIENT_LEFT
     images: tuple[str, ...] = ()
 
     def record(self) -> RequestRecord:
         billed = self.cost is not Cost.FREE
         usage = self.usage if billed else Usage()
+        dollars = self.tariff.dollars(usage, self.service_tier) if billed and self.tariff else Fraction(0)
         return RequestRecord(
             number=self.number,
             at=self.at,
@@ -64,6 +68,7 @@ class _Call:
             completion_tokens=usage.completion_tokens,
             cached_tokens=usage.cached_tokens,
             cache_write_tokens=usage.cache_write_tokens,
+            dollars=dollars,
             last_user=self.prompt.last_user if self.prompt else "",
             request_id=f"req_{self.id}",
             images=self.images,
@@ -102,6 +107,8 @@ class SimulatedEndpoint:
             simulation.cold_failures,
             DefectShares(simulation.translation_damage, simulation.translation_slips),
         )
+        if names & {"all", "tariffs"}:
+            self._tariffs = read_tariffs(simulation.tariffs)
         if names & {"all", "keep_requests"}:
             self.requests = deque(self.requests, simulation.keep_requests)
         if names & {"all", "rpm", "tpm", "burst_seconds"}:
@@ -243,7 +250,10 @@ class SimulatedEndpoint:
         profile = PROFILES[simulation.profile]
         thought = profile.reasoning_tokens(chat.body)
         lookup = self._prompt_cache.look_up(chat, name, self._clock())
-        prompt = replace(prompt, cached_tokens=lookup.cached_tokens, cache_write_tokens=lookup.cache_write_tokens)
+        prompt = _count_tokens(prompt, lookup, len(chat.messages), simulation.bytes_per_token)
+        served = _in_turn(simulation.served_models, call.number) or ""
+        call.tariff = self._tariffs.get(served or name)
+        call.service_tier = _in_turn(simulation.served_tiers, call.number) or _requested_tier(chat)
         written = (
             SimulatedAnswer((), (), Usage(prompt.tokens))
             if texts
@@ -264,6 +274,8 @@ class SimulatedEndpoint:
             retry_after=simulation.retry_after,
             redirect_to=simulation.redirect_to,
             profile=profile,
+            served_model=served,
+            service_tier=call.service_tier,
         )
         call.fault = self._chooser.fault(prompt, simulation)
         fault = FAULTS.get(call.fault)
@@ -285,6 +297,27 @@ class SimulatedEndpoint:
         seconds = simulation.latency * math.exp(self._latency.gauss(0, simulation.latency_sigma))
         async with self._slots:
             await asyncio.sleep(seconds)
+
+
+def _in_turn(values: Sequence[str], number: int) -> str | None:
+    """Return the value for the request of this number, counted from 1; None if there are no values."""
+    return values[(number - 1) % len(values)] if values else None
+
+
+def _requested_tier(chat: ChatRequest) -> str:
+    tier = chat.body.get("service_tier")
+    return tier if isinstance(tier, str) and tier != "auto" else "default"
+
+
+def _count_tokens(prompt: ParsedPrompt, lookup: CacheLookup, messages: int, bytes_per_token: float) -> ParsedPrompt:
+    """Return the prompt with what the cache says, and with its text counted at so many bytes per token."""
+    if bytes_per_token == BYTES_PER_TOKEN:
+        return replace(prompt, cached_tokens=lookup.cached_tokens, cache_write_tokens=lookup.cache_write_tokens)
+    ratio, frame = BYTES_PER_TOKEN / bytes_per_token, 4 * messages
+    tokens = math.ceil((prompt.tokens - frame) * ratio) + frame
+    cached = min(tokens, int(lookup.cached_tokens * ratio))
+    written = min(tokens - cached, int(lookup.cache_write_tokens * ratio))
+    return replace(prompt, tokens=tokens, cached_tokens=cached, cache_write_tokens=written)
 
 
 def _name(chat: ChatRequest, client: Client) -> str:

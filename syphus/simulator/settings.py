@@ -14,6 +14,7 @@ from syphus.simulator.faults import FAULTS
 from syphus.simulator.learning import OBEDIENCE, Obedience
 from syphus.simulator.profiles import PROFILES
 from syphus.simulator.prompt_cache import CacheRule
+from syphus.simulator.stats import read_tariffs
 
 OK = "ok"  #: in a script: no fault
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -72,6 +73,14 @@ class Simulation:
     cache_machines: int = 0  #: how many other machines there are; 0 is endless
     cache_seconds: float = 0.0  #: how long a prefix is kept after its last use; 0 is as long as the rules say
 
+    # Bill
+    tariffs: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict
+    )  #: served model -> what it costs: the fields of `stats.Tariff`; other models are free
+    served_models: Sequence[str] = ()  #: model names in the answers, one after the other; "simulated-..." if empty
+    served_tiers: Sequence[str] = ()  #: service tiers in the answers, one after the other; the requested one if empty
+    bytes_per_token: float = 4.0  #: bytes of a prompt's text that are counted as a token
+
     # Faults
     script: Sequence[str] = ()  #: faults of the first requests, in order; "ok" is no fault
     poison: Mapping[str, str] = field(default_factory=dict)  #: text in the last user message -> its fault
@@ -101,6 +110,9 @@ class Simulation:
             raise ValueError(f"profile must be one of {', '.join(filter(None, PROFILES))}, not {self.profile!r}.")
         if self.prompt_cache not in tuple(CacheRule):
             raise ValueError(f"prompt_cache must be one of {', '.join(CacheRule)}, not {self.prompt_cache!r}.")
+        read_tariffs(self.tariffs)
+        if not self.bytes_per_token:
+            raise ValueError("bytes_per_token must be more than 0.")
         if self.charge not in {"max", "usage"}:
             raise ValueError(f"charge must be max or usage, not {self.charge!r}.")
         if any(share < 0 for share in self.faults.values()) or sum(self.faults.values()) > 1:
