@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         convert,
         export,
         open_run,
+        quote,
         run,
         run_async,
         translate,
@@ -49,6 +50,7 @@ __all__ = [
     "field",
     "image_files",
     "open_run",
+    "quote",
     "read_json",
     "read_json_items",
     "read_json_lists",
@@ -61,8 +63,8 @@ __all__ = [
     "video_files",
 ]
 
-_API = {"CompletedRun", "CompletedTranslation", "Verification", "convert", "export", "open_run", "run", "run_async",
-        "translate", "verify"}  # fmt: skip
+_API = {"CompletedRun", "CompletedTranslation", "Verification", "convert", "export", "open_run", "quote", "run",
+        "run_async", "translate", "verify"}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

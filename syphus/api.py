@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
-from syphus.config.options import Options, make_options
+from syphus.config.options import Options, QuoteOptions, make_options
 from syphus.errors import ConfigError, SyphusError
 from syphus.images.convert_options import ConvertOptions
 from syphus.text import alternatives
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from syphus.pipeline.observer import Observer
     from syphus.plugins.contract import AbstractDataset
     from syphus.progress import PlainObserver
+    from syphus.runs.quote import Quote
     from syphus.runs.reader import PairRecord, RunReader
 
 StrPath: TypeAlias = str | Path
@@ -101,6 +102,13 @@ class RunOptions(EndpointOptions, total=False):
     embedding_model: str | None
     image_embeddings: StrPath | None
     train: StrPath | None
+
+
+class QuotedOptions(RunOptions, total=False):
+    """Options of a quote."""
+
+    pilot: int | None
+    models: str | Sequence[str]
 
 
 class ConversionOptions(DisplayOptions, total=False):
@@ -233,6 +241,29 @@ def _run(dataset: Dataset, values: RunOptions, observer: Observer) -> CompletedR
         files=tuple(map(Path, (*result.files, *(translated.files if translated else ())))),
         result=result,
     )
+
+
+def quote(dataset: Dataset, **options: Unpack[QuotedOptions]) -> Quote:
+    """Say what a run has already, and what the rest takes in tokens, dollars and minutes, with 90% intervals.
+
+    The options are those of `run`. It sends nothing and needs no key, unless `pilot` is given: so many rows are asked
+    first, and the run then has their answers. `models` are other models to quote. Raises `UsageError` if a model has no
+    price, or if a run could not begin either; `StorageError` if the ledger is lost.
+    """
+    from syphus.pipeline.observer import call
+
+    with _display(options) as observer:
+        return call(partial(_quote, dataset, options), observer)
+
+
+def _quote(dataset: Dataset, values: QuotedOptions, observer: Observer) -> Quote:
+    from syphus.main_job import quote as quote_main_job
+    from syphus.plugins.discovery import dataset_name
+
+    given = _without_display(values)
+    own: dict[str, object] = {name: given.pop(name) for name in ("pilot", "models") if name in given}
+    options = make_options(Options, {**given, "name": dataset_name(dataset)})
+    return quote_main_job(options, make_options(QuoteOptions, own), os.environ, observer)
 
 
 def translate(

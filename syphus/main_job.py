@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from syphus.config.options import AUTO, NEVER, Options
+from syphus.config.options import AUTO, NEVER, Options, QuoteOptions
 from syphus.errors import ConfigError, InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.related_pairs import check_own_train_file
 from syphus.formats.report import Report, RunResult, make_report
@@ -26,15 +27,26 @@ from syphus.ledger.records import reopen
 from syphus.ledger.results import accepted
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
-from syphus.ledger.summary import average_images, average_size, needs_no_model
+from syphus.ledger.summary import has_images, needs_no_model
 from syphus.pipeline.observer import Observer
 from syphus.relations.relate import RelationPlan, plan_relation, record_choice, relate, require_image_vectors
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
-from syphus.runs.forecast import forecast_lines
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
 from syphus.runs.outputs import invalidate_exports, open_pairs, write_exports
 from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.quote import (
+    ANSWERS_BEFORE_RUN,
+    ANSWERS_OF_QUOTE,
+    ROWS_BEFORE_RUN,
+    ROWS_OF_QUOTE,
+    Quote,
+    SurveyLimits,
+    choose_pilot,
+    make_quote,
+    opening_lines,
+)
+from syphus.runs.reckoning import AskedModel, asked_models
 from syphus.runs.run_settings import changed_settings, refuse_mixing, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize
@@ -69,6 +81,48 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Run
 
         english = store.folder / f"{prepared.dataset.short_name}_instructions.json"
         return finished._replace(translated=translate_in(store, run_paths(store.folder, english), prepared, observer))
+
+
+def quote(options: Options, quote_options: QuoteOptions, environ: Mapping[str, str], observer: Observer) -> Quote:
+    """Quote what a run has already and what the rest takes, with its model and with others.
+
+    The rows of a pilot are asked first, within the run's budget; the run then has their answers. Without a pilot,
+    nothing is sent, and no endpoint is needed. Raises `UsageError`, and `StorageError` if the ledger can't be used.
+    """
+    pilot = quote_options.pilot or 0
+    prepared = prepare(options, environ, needs_endpoint=bool(pilot))
+    asked = asked_models(prepared, quote_options.other_models)
+    plan = plan_relation(prepared)
+    with open_run_folder(prepared.options.folder) as store:
+        refuse_mixing(store, prepared.options.offline)
+        with_examples, note = _found_examples(prepared, store, observer, bool(pilot))
+        with contextlib.closing(_Job(with_examples, plan, store, observer)) as job:
+            done = job.quote(pilot, asked)
+    notes = (note, "Translations are not in this quote.") if options.languages else (note,)
+    return replace(done, notes=(*filter(None, notes), *done.notes))
+
+
+def _found_examples(
+    prepared: PreparedRun, store: Store, observer: Observer, is_asking: bool
+) -> tuple[PreparedRun, str]:
+    """Return the run with the examples that a cold start has found, and a note if one is still to come.
+
+    Raises `ConfigError` if rows were to be asked before that.
+    """
+    mode = prepared.options.cold_start
+    if mode == NEVER or (mode == AUTO and prepared.template.in_context):
+        return prepared, ""
+    from syphus.cold_start.command import find_examples
+
+    found = find_examples(prepared, store, observer)
+    if found is not None:
+        return found, ""
+    if is_asking:
+        raise ConfigError(
+            "The prompt has no in-context examples, so the run begins with a search for some, and a pilot without them "
+            "would be of another prompt. Run the command cold-start first, or add --cold-start never."
+        )
+    return prepared, "The run begins with a search for in-context examples (cold-start), which is not in this quote."
 
 
 def _ensure_examples(prepared: PreparedRun, store: Store, observer: Observer) -> PreparedRun | SyphusError:
@@ -170,16 +224,48 @@ class _Job:
     def _generate(self, report: Report) -> SyphusError | None:
         """Run one session over the pending rows; return what stopped it. Raises `StorageError` if the disk failed."""
         prepared, attachments = self._prepared, self._runner.attachments
-        sends_requests = not needs_no_model(self._store, STAGE)
-        if sends_requests:
+        quote = None
+        if not needs_no_model(self._store, STAGE):
             prepared.require_endpoint()
-        image_tokens = average_images(self._store, STAGE, attachments.tokens)
-        if image_tokens:
-            attachments.prepare()
-        annotation_bytes = average_size(self._store, STAGE)
-        for line in forecast_lines(prepared, report, annotation_bytes, image_tokens, sends_requests):
+            if has_images(self._store, STAGE):
+                attachments.prepare()
+            quote = self._quote(report, asked_models(prepared), ROWS_BEFORE_RUN, ANSWERS_BEFORE_RUN)
+        for line in opening_lines(prepared, report, quote):
             self._observer.say(line)
         return self._runner.run(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
+
+    def quote(self, pilot: int, models: Sequence[AskedModel]) -> Quote:
+        """Quote the run for its model and others, after a pilot of so many rows unless it has as many answers already.
+
+        Raises `ConfigError` if the pilot has more rows than the run.
+        """
+        self._check_settings()
+        self._sync_input()
+        self._rejudge_if_parser_changed()
+        report = self._report()
+        if pilot > report.counts.total:
+            queries = pluralize(report.counts.total, "query", "queries")
+            raise ConfigError(f"--pilot {pilot}: the input has only {queries}.")
+        if has_images(self._store, STAGE):
+            self._runner.attachments.prepare()
+        quote = self._quote(report, models, ROWS_OF_QUOTE)
+        missing = pilot - quote.known_answers
+        if missing <= 0 or not quote.survey.pending:
+            return quote
+        self._prepared.require_endpoint()
+        stopped_by = self._ask_pilot(quote, missing, report)
+        return replace(self._quote(self._report(), models, ROWS_OF_QUOTE), stopped_by=stopped_by)
+
+    def _ask_pilot(self, quote: Quote, count: int, report: Report) -> SyphusError | None:
+        rows = choose_pilot(quote.survey, count, self._options.seed)
+        model, where = self._prepared.config.model, self._prepared.endpoint
+        self._observer.say(f"Pilot: {pluralize(len(rows), 'query', 'queries')}, {model} at {where}")
+        pairs = open_pairs(self._store, STAGE)
+        return self._runner.run(self._stage, self._prepared.settings, report, pairs, only=rows)
+
+    def _quote(self, report: Report, models: Sequence[AskedModel], rows: int, answers: int = ANSWERS_OF_QUOTE) -> Quote:
+        limits = SurveyLimits(rows, answers)
+        return make_quote(self._prepared, self._stage, self._store, report, models, limits, self._observer.reading)
 
     def _finish(self, report: Report, stopped_by: SyphusError | None) -> RunResult:
         files: tuple[str, ...] = ()

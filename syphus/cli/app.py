@@ -28,6 +28,7 @@ from syphus.cli.commands import (
     is_translation,
     mix,
     push,
+    quote,
     stats,
     translate,
     translate_as_dataset,
@@ -45,7 +46,7 @@ from syphus.cli.streams import (
     say,
     uses_colours,
 )
-from syphus.config.options import ColdStartOptions, Options
+from syphus.config.options import ColdStartOptions, Options, QuoteOptions
 from syphus.errors import (
     BudgetError,
     ConfigError,
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from syphus.progress import PlainObserver
 
 #: Commands that resume where they were stopped; None is the main job.
-_RESUMABLE = {None, "cold-start", "compare", "convert", "describe", "push", "translate"}
+_RESUMABLE = {None, "cold-start", "compare", "convert", "describe", "push", "quote", "translate"}
 
 
 class _HelpFormatter(Protocol):
@@ -77,7 +78,7 @@ class _HelpFormatter(Protocol):
 def _write_groups(command: TyperCommand | TyperGroup, context: typer.Context, formatter: _HelpFormatter) -> None:
     """Write the arguments and options of a command, a section for each group."""
     groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
-    groups |= {name: [] for kind in (ColdStartOptions, Options, ConvertOptions) for name in GROUPS[kind]}
+    groups |= {name: [] for kind in (ColdStartOptions, QuoteOptions, Options, ConvertOptions) for name in GROUPS[kind]}
     for parameter in command.get_params(context):
         default = "Arguments" if isinstance(parameter, TyperArgument) else "Options"
         row = parameter.get_help_record(context)
@@ -291,5 +292,5 @@ def simulate(
         run_simulated(parse_settings(setting or ()), port)
 
 
-for _command in (cold_start, compare, describe, translate, export, push, convert, verify, mix, stats):
+for _command in (quote, cold_start, compare, describe, translate, export, push, convert, verify, mix, stats):
     app.command(cls=_Command)(_command)

@@ -15,7 +15,7 @@ import typer
 
 from syphus.cli.parameters import arguments, with_fields, with_observer, with_options
 from syphus.cli.streams import given_command, print_as_json, print_lines, say
-from syphus.config.options import ColdStartOptions, Options
+from syphus.config.options import ColdStartOptions, Options, QuoteOptions
 from syphus.errors import ConfigError
 from syphus.formats import FORMAT_NAMES
 from syphus.images.convert_options import ConvertOptions
@@ -140,6 +140,26 @@ def convert(options: ConvertOptions, observer: PlainObserver) -> None:
     else:
         print_lines(*lines)
     raise typer.Exit(1 if done.skipped else 0)
+
+
+@with_observer
+@with_options
+@with_fields(QuoteOptions, parameter="quote_options")
+def quote(options: Options, quote_options: QuoteOptions, observer: PlainObserver) -> None:
+    """Say what a run has already, and what the rest takes in tokens, dollars and minutes; it asks nothing by itself."""
+    from syphus import api
+    from syphus.cli.summary import resume_line
+    from syphus.runs.quote import quote_lines
+
+    done = api.quote(options.name, observer=observer, **arguments(quote_options), **arguments(options))
+    if options.json:
+        print_as_json(done.as_json())
+    else:
+        print_lines(*quote_lines(done))
+    observer.record(quote_lines(done))
+    if done.stopped_by is not None:
+        observer.conclude([str(done.stopped_by), resume_line(done.stopped_by, given_command())], failed=True)
+        raise typer.Exit(done.exit_code)
 
 
 @with_observer

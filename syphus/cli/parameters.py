@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from syphus.config.options import ColdStartOptions, Options, make_options
+from syphus.config.options import ColdStartOptions, Options, QuoteOptions, make_options
 from syphus.declarations import Relation
 from syphus.errors import SyphusError
 from syphus.images.convert_options import ConvertOptions
@@ -48,6 +48,7 @@ GROUPS: dict[type, dict[str, str]] = {
     },
     ColdStartOptions: {"Search": "rounds examples sample answers held_out tokens strategy judge pinned review "
                        "write_prompt"},
+    QuoteOptions: {"Quote": "pilot models"},
 }  # fmt: skip
 
 
@@ -70,7 +71,7 @@ _DISPLAY = tuple(
 )
 
 
-def arguments(options: Options | ConvertOptions, without: Container[str] = ()) -> Any:
+def arguments(options: Options | QuoteOptions | ConvertOptions, without: Container[str] = ()) -> Any:
     """Return options as arguments of a function of the Python API, by name. Any: each as it is there."""
     values = {each.name: getattr(options, each.name) for each in fields(options)}
     return {name: value for name, value in values.items() if name not in ("name", "json") and name not in without}
@@ -104,7 +105,7 @@ def with_options(command: Callable[..., None], without: Container[str] = ()) -> 
 
 
 def with_fields(
-    kind: type[Options] | type[ColdStartOptions] | type[ConvertOptions],
+    kind: type[Options] | type[ColdStartOptions] | type[QuoteOptions] | type[ConvertOptions],
     without: Container[str] = (),
     parameter: str = "options",
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -104,6 +104,15 @@ def ensure_examples(prepared: PreparedRun, store: Store, observer: Observer) -> 
 
     Returns an error if the search failed. Raises `UsageError` and `StorageError`.
     """
+    ready = find_examples(prepared, store, observer)
+    if ready is not None:
+        return ready
+    result = ColdStart(prepared, SearchPlan(seed=prepared.options.seed), store, observer).run()
+    return _use_result(result, prepared, store, observer)
+
+
+def find_examples(prepared: PreparedRun, store: Store, observer: Observer) -> PreparedRun | None:
+    """Return the run with the examples that it has or needs none of, or None if it is to search for some."""
     saved = load_saved_prompt(store)
     settings = last_settings(store, GenerateStage.name)
     key = search_key(prepared.template.system_message, prepared.config.model)
@@ -111,10 +120,7 @@ def ensure_examples(prepared: PreparedRun, store: Store, observer: Observer) -> 
         return _use_saved_prompt(prepared, saved, store, observer)
     if settings is not None and not prepared.options.accept_changes:
         return prepared  # it resumes as it began; changed settings are reported as usual
-    if not _should_search(prepared, store, observer):
-        return prepared
-    result = ColdStart(prepared, SearchPlan(seed=prepared.options.seed), store, observer).run()
-    return _use_result(result, prepared, store, observer)
+    return None if _should_search(prepared, store, observer) else prepared
 
 
 def _use_saved_prompt(prepared: PreparedRun, saved: SavedPrompt, store: Store, observer: Observer) -> PreparedRun:

@@ -20,18 +20,19 @@ from syphus.config.pricing import Price
 from syphus.errors import ConfigError, InputError, SyphusError, UsageError
 from syphus.ledger.results import askable_queries, queries_by_id
 from syphus.ledger.store import Store
-from syphus.ledger.summary import average_size
 from syphus.model_names import is_simulated
 from syphus.pipeline.observer import Observer
 from syphus.plugins.prompts import prompt_digest
-from syphus.runs.forecast import forecast, template_tokens
-from syphus.runs.generate import GenerateStage
+from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
 from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.quote import ANSWERS_BEFORE_RUN, Surveyor
+from syphus.runs.quote_model import fit
+from syphus.runs.reckoning import QuoteLine, Reckoning, Speed, asked_models, example_answer_tokens
 from syphus.runs.run_settings import refuse_mixing
-from syphus.runs.session import open_run_folder
+from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import format_dollars, pluralize
-from syphus.types import BYTES_PER_TOKEN, Query, State
+from syphus.types import Query, State
 
 _RESAMPLES = 1_000
 TOKENS_PER_PAIR, DOLLARS_PER_PAIR = "tokens a pair", "dollars a pair"
@@ -129,7 +130,7 @@ def compare(
         if not ids:
             raise InputError(f"{options.name} has no query that can be sent to a model.")
         queries = queries_by_id(store, GenerateStage.name, ids)
-        for line in _forecast(variants, len(queries), average_size(store, GenerateStage.name)):
+        for line in _opening_lines(variants, queries, store, observer):
             observer.say(line)
         finished: list[Variant] = []
         stopped_by = _ask(variants, queries, store, observer, finished.append)
@@ -198,25 +199,32 @@ def _names(variants: Sequence[tuple[str, PreparedRun]]) -> Iterator[str]:
         yield f"{name} {prepared.config.model}" if several else name
 
 
-def _forecast(variants: Sequence[tuple[str, PreparedRun]], count: int, size: float) -> Iterator[str]:
+def _opening_lines(
+    variants: Sequence[tuple[str, PreparedRun]], queries: Sequence[Query], store: Store, observer: Observer
+) -> Iterator[str]:
     options = variants[0][1].options
-    what = f"{pluralize(len(variants), 'variant')}, {pluralize(count, 'query', 'queries')} each"
-    yield f"{options.name} {options.dataset_version}: {what}: at most {len(variants) * count:,} requests"
+    what = f"{pluralize(len(variants), 'variant')}, {pluralize(len(queries), 'query', 'queries')} each"
+    yield f"{options.name} {options.dataset_version}: {what}: at most {len(variants) * len(queries):,} requests"
     if options.offline:
         return
-    annotation_tokens = size / BYTES_PER_TOKEN
-    expected = [
-        forecast(
-            count, annotation_tokens, each.template, template_tokens(each.template, each.image_rules), each.price, None
-        )
-        for _, each in variants
-    ]
-    tokens = sum(each.usage.prompt_tokens + each.usage.completion_tokens for each in expected)
-    costs = [each.high for each in expected if each.high is not None]
+    expected = [_quote(prepared, queries, store, observer) for _, prepared in variants]
+    tokens = sum(each.prompt_tokens.middle + each.answer_tokens.middle for each in expected)
+    costs = [each.dollars.high for each in expected if each.dollars is not None]
     cost = (
         f"up to {format_dollars(sum(costs))}" if len(costs) == len(expected) else "cost unknown (a model has no price)"
     )
     yield f"about {tokens / 1000:,.0f}k tokens, {cost}"
+
+
+def _quote(prepared: PreparedRun, queries: Sequence[Query], store: Store, observer: Observer) -> QuoteLine:
+    """Return what one variant takes for the queries whose answers are not in the ledger yet."""
+    with closing(StageRunner(prepared, store, observer)) as runner:
+        stage = GenerateStage(GenerationContext.of_run(prepared, runner.request_builder, runner.attachments))
+        models = asked_models(prepared)
+        surveyor = Surveyor(store, stage, models)
+        tokens = fit(surveyor.answered(ANSWERS_BEFORE_RUN), example_answer_tokens(prepared.template), max_further=0)
+        sizes = surveyor.unanswered(queries)
+    return Reckoning(tokens, models, prepared.template, Speed.of(prepared)).line("", sizes, len(sizes))
 
 
 def _mean(values: Sequence[float], seed: int) -> Interval:

@@ -10,12 +10,14 @@ from syphus.cold_start.evaluation import MIN_QUERIES, AblationResult, Proof, Thr
 from syphus.config.options import ColdStartOptions
 from syphus.errors import InputError
 from syphus.plugins.prompts import PromptTemplate
-from syphus.runs.forecast import SPREAD, TYPICAL_ANSWER_TOKENS, template_tokens
 from syphus.runs.prepare import PreparedRun
+from syphus.runs.quote_model import TYPICAL_ANSWER_TOKENS
+from syphus.runs.reckoning import template_bytes
 from syphus.text import format_dollars, pluralize
 from syphus.types import BYTES_PER_TOKEN, Usage
 
 MIN_DISTINCT_QUERIES = 2 * MIN_QUERIES  #: distinct ones, for a sample and a held-out part
+_MARGIN = 0.2  # of an estimate, up and down
 _ANSWERS_PER_COPY = 40  #: one copied example among this many answers is chance
 
 
@@ -137,7 +139,7 @@ def search_forecast(prepared: PreparedRun, plan: SearchPlan, askable: int, annot
     # Half of what the examples may take, because the first queries are asked without them.
     examples = min(plan.tokens, plan.examples * (annotation + TYPICAL_ANSWER_TOKENS)) / 2
     system_message = PromptTemplate(prepared.template.system_message)
-    prompt = template_tokens(system_message, prepared.image_rules) + examples + annotation
+    prompt = template_bytes(system_message) / BYTES_PER_TOKEN + examples + annotation
     each = Usage(int(prompt), int(TYPICAL_ANSWER_TOKENS))
     lines.append(f"{requests}; {_cost(prepared, each, least, most)}")
     return lines
@@ -150,5 +152,5 @@ def _cost(prepared: PreparedRun, each: Usage, least: int, most: int) -> str:
     if prepared.price is None:
         return f"{total}, cost unknown (no price for this model)"
     price = prepared.price.cost(each)
-    low, high = format_dollars(least * price * (1 - SPREAD)), format_dollars(most * price * (1 + SPREAD))
+    low, high = format_dollars(least * price * (1 - _MARGIN)), format_dollars(most * price * (1 + _MARGIN))
     return f"{total}, {low} to {high}" if low != high else f"{total}, {high}"

@@ -149,7 +149,27 @@ class ColdStartOptions:
             raise ConfigError(f"--strategy {self.strategy}: must be {alternatives(STRATEGY_NAMES)}.")
 
 
-def _check_ranges(options: Options | ColdStartOptions) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteOptions:
+    """The options of `quote` besides those of the main job. Raises `ConfigError` for a number out of range."""
+
+    pilot: int | None = option(
+        None,
+        "Ask N rows first and learn from their answers, which the run then has (without it, nothing is sent).",
+        minimum=1,
+    )
+    models: str = option("", "Also quote these models: gpt-6-luna,...", metavar="NAME,...")
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+
+    @property
+    def other_models(self) -> tuple[str, ...]:
+        """The names in `models`."""
+        return tuple(name for each in self.models.split(",") if (name := each.strip()))
+
+
+def _check_ranges(options: Options | ColdStartOptions | QuoteOptions) -> None:
     for each in fields(options):
         value, limits = getattr(options, each.name), each.metadata
         if value is None:

@@ -7,7 +7,7 @@ see committed rows only.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -97,6 +97,11 @@ QUERY_TABLES = "query JOIN annotation USING (n) LEFT JOIN picture USING (n)"
 _PENDING = f"""
     SELECT position, n, used, opened, answer, reason, {QUERY_COLUMNS} FROM {QUERY_TABLES}
     WHERE stage = ? AND state = 'pending' AND position > ? ORDER BY position LIMIT ?"""
+_HASHES = 2**32
+_SAMPLE = f"""
+    SELECT position, n, used, opened, answer, reason, {QUERY_COLUMNS} FROM {QUERY_TABLES}
+    WHERE stage = ? AND state IN ({{states}}) AND (position * 2654435761 & 4294967295) < ? AND position > ?
+    ORDER BY position LIMIT ?"""  # a multiplicative hash of the position (Knuth, section 6.4)
 _JUDGED = f"""
     SELECT position, query.n, used, opened, query.answer, state, reason, result.pairs, detail, repairs,
         {QUERY_COLUMNS}, {_ANSWER_COLUMNS}
@@ -108,9 +113,11 @@ _JUDGED = f"""
 class Records:
     """Reads and writes the rows of one stage for the loop."""
 
-    def __init__(self, store: Store, stage: str, session: int) -> None:
+    def __init__(self, store: Store, stage: str, session: int, only: Collection[int] | None = None) -> None:
+        """Read and write for a session; `only` are the numbers of the queries that it is about, None for all."""
         self._store = store
         self._stage = stage
+        self._only = only
         self.session = session
         self._next_answer = _highest(store, "SELECT max(n) FROM answer") + 1
         self._next_seq = highest_seq(store) + 1
@@ -118,6 +125,23 @@ class Records:
     def pending(self) -> Iterator[Row]:
         """Yield the queries without an outcome, in the order of the input."""
         for rows in self._store.read_in_batches(_PENDING, self._stage):
+            for _, n, used, opened, last, reason, *query in rows:
+                if self._only is None or n in self._only:
+                    yield Row(n, query_from_columns(*query), used, opened, last, reason)
+
+    def sample(self, states: Collection[State], most: int) -> Iterator[Row]:
+        """Yield about `most` of the queries in these states, all if they are fewer, in the order of the input.
+
+        Which ones follows from their positions alone, so it is the same each time, and they are spread over the input.
+        """
+        count = self._store.read_value(
+            "SELECT count(*) FROM query WHERE stage = ? AND position IS NOT NULL "
+            f"AND state IN ({', '.join('?' * len(states))})",
+            *(self._stage, *states),
+        )
+        below = _HASHES if count <= most else most * _HASHES // count
+        select = _SAMPLE.format(states=", ".join("?" * len(states)))
+        for rows in self._store.read_in_batches(select, self._stage, *states, below):
             for _, n, used, opened, last, reason, *query in rows:
                 yield Row(n, query_from_columns(*query), used, opened, last, reason)
 

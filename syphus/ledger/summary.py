@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from syphus.ledger.serialization import load_images
 from syphus.ledger.store import LARGE_PROMPT, Store
-from syphus.types import BilledUsage, PromptImage, State, Usage
+from syphus.types import BilledUsage, State, Usage
 
 COLD_START = "cold start"  #: the first stage of a cold start; the names of its other stages continue this one
 
@@ -161,14 +160,14 @@ def average_size(store: Store, stage: str) -> float:
     return float(mean or 0.0)
 
 
-def average_images(store: Store, stage: str, tokens: Callable[[PromptImage], int]) -> float:
-    """Return the average image tokens of the first thousand pending queries."""
-    rows = store.read(
-        "SELECT images FROM query LEFT JOIN picture USING (n) WHERE stage = ? AND state = 'pending' "
-        "ORDER BY position LIMIT 1000",
+def has_images(store: Store, stage: str) -> bool:
+    """Return whether any pending query has images."""
+    row = store.read_one(
+        "SELECT 1 FROM query JOIN picture USING (n) WHERE stage = ? AND state = 'pending' "
+        "AND position IS NOT NULL LIMIT 1",
         stage,
     )
-    return sum(tokens(image) for row in rows for image in load_images(row[0])) / max(1, len(rows))
+    return row is not None
 
 
 class PartCounts(NamedTuple):

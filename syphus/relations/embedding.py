@@ -32,8 +32,8 @@ from syphus.model_names import LOCAL
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import Judgement
 from syphus.relations.local_model import embed_locally, require_local
-from syphus.runs.forecast import format_tokens
 from syphus.runs.prepare import PreparedRun
+from syphus.runs.reckoning import format_tokens
 from syphus.runs.session import StageRunner
 from syphus.text import format_dollars, pluralize
 from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, Request, State, Usage

@@ -3,7 +3,6 @@
 clean.py         judge all stored answers again
 describe.py      the command `describe`: task descriptions from a sample of pairs
 export.py        write the pairs in other formats
-forecast.py      forecast tokens, dollars and minutes
 generate.py      the main stage: from queries to pairs
 inputs.py        bring the input into the ledger
 judge.py         the stage that asks a model to judge something by a rubric
@@ -11,7 +10,10 @@ outputs.py       write the files of a run besides its ledger
 prepare.py       find and check plugin, prompt and endpoint
 preview.py       show the messages that would be sent
 push.py          send exports to the Hugging Face Hub
+quote.py         what a run has already, and what the rest takes
+quote_model.py   learn from a few answers what the other rows take
 reader.py        a run open for reading: its numbers, one query, or all pairs, outcomes and raw answers
+reckoning.py     tokens, dollars and minutes of rows, for quotes, comparisons and the lines before a run
 run_settings.py  the settings that answers depend on, as the ledger stores them
 session.py       run one session of a stage
 """

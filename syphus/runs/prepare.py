@@ -22,6 +22,7 @@ from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.run_settings import run_settings
 
 _SIMULATED_MODEL = "chat"
+_NO_SECRET = {"OPENAI_API_KEY": "none"}  # stands for the key of an endpoint that is sent nothing
 _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
 
 
@@ -112,8 +113,11 @@ class EndpointContext(RunContext):
     endpoint_error: NoEndpointError | None = None
 
 
-def prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
-    """Find and check plugin, prompt and endpoint. Raises `UsageError`."""
+def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool = True) -> PreparedRun:
+    """Find and check plugin, prompt and endpoint. Raises `UsageError`.
+
+    Without `needs_endpoint`, what is configured is used without its key, and `endpoint_error` says that it has none.
+    """
     if not options.name:
         raise ConfigError("Which dataset? Add --name; the command `datasets` lists them.")
     if not _FILE_NAME.fullmatch(options.dataset_version):
@@ -140,10 +144,13 @@ def prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
     try:
         prepared = PreparedRun(options, plugin, dataset, template, _config(options, environ))
     except NoEndpointError as error:
-        if not plugin.cls.brings_pairs:
+        if not needs_endpoint:
+            config = _config(options, {**environ, **_NO_SECRET})
+        elif plugin.cls.brings_pairs:
+            values = {"embeddings": read_setting(options.config, "embeddings")} if options.config else {}
+            config = _config_without_endpoint("none", values, environ)
+        else:
             raise
-        values = {"embeddings": read_setting(options.config, "embeddings")} if options.config else {}
-        config = _config_without_endpoint("none", values, environ)
         prepared = PreparedRun(options, plugin, dataset, template, config, error)
     prepared = replace(
         prepared,

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -94,16 +94,17 @@ class StageRunner:
         pairs: PairsFile | None = None,
         max_rounds: int | None = None,
         trusted: bool = False,
+        only: Collection[int] | None = None,
     ) -> SyphusError | None:
         """Run one session over all pending queries of the stage. Return what stopped it, or None if all are done.
 
         `settings` is what the answers depend on, JSON values, with the model's name as "model". `report` holds the
         stage's current numbers. `pairs` is a file that grows with the accepted pairs. `max_rounds` limits the further
-        answers for a query; by default the options do. `trusted` settings have brought answers in another stage. Raises
-        `StorageError` if the disk failed.
+        answers for a query; by default the options do. `trusted` settings have brought answers in another stage. With
+        `only`, the session is about the pending queries with these numbers. Raises `StorageError` if the disk failed.
         """
         trusted = trusted or self._have_worked_before(stage.name, settings, report)
-        stage_run = self._stage_run(stage, settings, report, pairs, trusted)
+        stage_run = self._stage_run(stage, settings, report, pairs, trusted, only)
         if max_rounds is not None:
             stage_run = replace(stage_run, max_rounds=max_rounds)
         started, began = time.monotonic(), time.time()
@@ -119,7 +120,13 @@ class StageRunner:
         return stopped_by
 
     def _stage_run(
-        self, stage: Stage, settings: Settings, report: Report, pairs: PairsFile | None, trusted: bool
+        self,
+        stage: Stage,
+        settings: Settings,
+        report: Report,
+        pairs: PairsFile | None,
+        trusted: bool,
+        only: Collection[int] | None,
     ) -> StageRun:
         context, options = self._context, self._context.options
         threads = self._limit_threads()
@@ -129,10 +136,10 @@ class StageRunner:
             stage=stage,
             route=self._route,
             store=self._store,
-            records=Records(self._store, stage.name, session),
+            records=Records(self._store, stage.name, session, only),
             pairs=pairs,
             budget=self._budget(report),
-            stats=SessionStats(report.counts.total, Counter(report.counts.states)),
+            stats=_session_stats(report, only),
             redactor=self.redactor,
             threads=threads,
             max_rounds=DEFAULT_ROUNDS if options.max_rounds is None else options.max_rounds,
@@ -189,6 +196,14 @@ class StageRunner:
         async with serve(self._simulation or Simulation(seed=self._context.options.seed)) as server:
             endpoint = config.endpoints[0].model_copy(update={"base_url": server.url})
             yield config.model_copy(update={"endpoints": (endpoint,)})
+
+
+def _session_stats(report: Report, only: Collection[int] | None) -> SessionStats:
+    """Return the counters of a session; one that is about a few queries counts the others that are pending as none."""
+    states = Counter(report.counts.states)
+    if only is not None:
+        states[State.PENDING] = len(only)
+    return SessionStats(states.total(), states)
 
 
 def _run_to_completion(session: Coroutine[None, None, SyphusError | None]) -> SyphusError | None:

@@ -29,9 +29,10 @@ from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.observer import Observer
-from syphus.runs.forecast import Forecast, crash_warning, format_forecast
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import RunContext, prepare_endpoint
+from syphus.runs.quote import crash_warning
+from syphus.runs.reckoning import estimated_line, format_line
 from syphus.runs.run_settings import changed_settings, sampling_parameters, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize, short_path
@@ -45,7 +46,7 @@ from syphus.translation.rounds import Rounds
 from syphus.translation.source_checker import checks_digest, recheck
 from syphus.translation.source_pairs import read_file_pairs, read_run_pairs
 from syphus.translation.stage import TranslationPlan, estimate_answer_tokens
-from syphus.types import BYTES_PER_TOKEN, State, Usage
+from syphus.types import BYTES_PER_TOKEN, State
 
 DEFAULT_ROUNDS = 6  #: retries of one text in one language, without `--max-rounds`
 
@@ -53,7 +54,7 @@ DEFAULT_ROUNDS = 6  #: retries of one text in one language, without `--max-round
 _INPUT_KEY = f"{TRANSLATE_STAGE} input"
 _CHECKS_KEY = f"{TRANSLATE_STAGE} checks"
 
-_COST_MARGIN = 0.3  # of a forecast, up and down
+_COST_MARGIN = 0.3  # of an estimate, up and down
 
 
 def translate(
@@ -286,26 +287,16 @@ def opening_lines(
     pending_pairs = report.counts.states[State.PENDING]
     if not context.options.offline and pending_pairs:
         languages = min(len(codes), -(-missing // pending_pairs))
-        forecast = _forecast(context, plan, pending_pairs, languages, average_size(store, TRANSLATE_STAGE))
-        lines.append(format_forecast(forecast, _request_rate(context)))
+        lines.append(_forecast(context, plan, pending_pairs, languages, average_size(store, TRANSLATE_STAGE)))
     return lines
 
 
-def _request_rate(context: RunContext) -> float | None:
-    """Return the requests per minute that all endpoints allow together; None if an endpoint states no limit."""
-    limits = [endpoint.requests_per_minute for endpoint in context.config.endpoints]
-    return sum(limit for limit in limits if limit) if all(limits) else None
-
-
-def _forecast(context: RunContext, plan: TranslationPlan, pairs: int, languages: int, pair_bytes: float) -> Forecast:
+def _forecast(context: RunContext, plan: TranslationPlan, pairs: int, languages: int, pair_bytes: float) -> str:
     """Forecast the cost of `pairs` pairs of `pair_bytes` bytes in `languages` languages each, without retries."""
     typical = Translatable("x" * int(pair_bytes), "")
     per_request = min(languages, plan.languages_per_answer(typical))
     requests = pairs * -(-languages // per_request)
     prompt = languages_prompt(typical, list(plan.targets.values())[:per_request], (), ())
     prompt_tokens = sum(len(message["content"].encode()) for message in prompt.messages) // BYTES_PER_TOKEN
-    usage = Usage(requests * prompt_tokens, int(pairs * languages * estimate_answer_tokens(typical)))
-    cost = context.price.cost(usage) if context.price else None
-    low, high = (None, None) if cost is None else (cost * (1 - _COST_MARGIN), cost * (1 + _COST_MARGIN))
-    rate = _request_rate(context)
-    return Forecast(usage, low, high, requests / rate if rate else None)
+    answers = pairs * languages * estimate_answer_tokens(typical)
+    return format_line(estimated_line(context, requests, requests * prompt_tokens, answers, _COST_MARGIN))

@@ -26,12 +26,12 @@ from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.observer import Observer
-from syphus.runs.forecast import Forecast, format_forecast
 from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric
 from syphus.runs.prepare import RunContext
+from syphus.runs.reckoning import estimated_line, format_line
 from syphus.runs.session import StageRunner
 from syphus.text import pluralize
-from syphus.types import BYTES_PER_TOKEN, Message, Query, State, Usage
+from syphus.types import BYTES_PER_TOKEN, Message, Query, State
 
 _SHARE = f"{JUDGE_STAGE} share"  # meta: the largest share that was ever requested
 _VERDICT_TOKENS = 40  # of a typical verdict
@@ -123,11 +123,8 @@ def _forecast(store: Store, context: RunContext, report: Report) -> str:
         return ""
     count = report.counts.states[State.PENDING]
     rubric_bytes = sum(len(message["content"].encode()) for message in TRANSLATION_RUBRIC.messages(_EXAMPLE))
-    usage = Usage(
-        int(count * (rubric_bytes + average_size(store, JUDGE_STAGE)) / BYTES_PER_TOKEN), count * _VERDICT_TOKENS
-    )
-    cost = context.price.cost(usage) if context.price else None
-    return f": {format_forecast(Forecast(usage, cost, cost, None), None)}"
+    prompts = count * (rubric_bytes + average_size(store, JUDGE_STAGE)) / BYTES_PER_TOKEN
+    return f": {format_line(estimated_line(context, count, prompts, count * _VERDICT_TOKENS))}"
 
 
 def _apply_verdicts(store: Store) -> None:

@@ -263,7 +263,7 @@ def test_the_tokens_of_images_are_estimated_and_held_in_the_budget(tmp_path: Pat
     prices = {"prices": {"chat": {"input": 1000.0, "output": 0.0}}}
     ran = ask(tmp_path, endpoint, rows, config={**prices, "max_tokens": 100}, max_cost=2.0, num_threads=1)
     (told,) = [line for line in ran.lines if line.startswith("about")]
-    assert told.startswith("about 3.3k tokens in")  # 4 x (765 and the text)
+    assert told.startswith("about 3.6k tokens in")  # 4 x (765 and the rest of the request), 3% of it twice
     assert ran.states == {State.OK: 2, State.PENDING: 2}  # a third would pass 2 dollars
     (spent,) = {record.prompt_tokens for record in endpoint.requests}
     assert spent == pytest.approx(3300 / 4, rel=0.1)

@@ -55,7 +55,7 @@ def test_the_first_signal_waits_for_the_calls_in_flight_and_keeps_their_answers(
         asked = watch.requests
         ran = run_rows(tmp_path, simulated.url, ROWS)
         assert watch.requests == ROWS
-        assert any(line == f"Resuming: {asked} done, {ROWS - asked} to go." for line in ran.lines)
+        assert any(line == f"Resuming: {asked} of {ROWS} answers reusable, {ROWS - asked} to go." for line in ran.lines)
 
 
 def test_the_second_signal_quits_at_once_and_keeps_the_answers_so_far(tmp_path: Path) -> None:

@@ -1,0 +1,388 @@
+"""Quotes a run before it is paid for: what is there already, and the tokens, dollars and minutes of the rest.
+
+The request of each row that is still to be asked is built as the run would build it. So the quote knows which answers
+are in the ledger already, which rows share one, and how large each request is. What a request of that size takes is
+learnt from the run's own answers (`quote_model`). It sends nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import NamedTuple
+
+from syphus.config.pricing import price_date
+from syphus.errors import SyphusError
+from syphus.formats.report import Report
+from syphus.ledger.records import Records, Row
+from syphus.ledger.store import Store
+from syphus.pipeline.stage import PluginFaultError
+from syphus.runs.generate import GenerateStage
+from syphus.runs.prepare import PreparedRun
+from syphus.runs.quote_model import AnsweredRow, Range, RowSize, TokenModel, Tokens, fit
+from syphus.runs.reckoning import (
+    AskedModel,
+    QuoteLine,
+    Reckoning,
+    Speed,
+    example_answer_tokens,
+    format_line,
+    format_tokens,
+)
+from syphus.runs.session import DEFAULT_ROUNDS
+from syphus.text import align_columns, format_dollars, pluralize
+from syphus.types import BYTES_PER_TOKEN, Outcome, PromptImage, Query, Request, State
+
+STAGE = GenerateStage.name
+ROWS_BEFORE_RUN = 500  #: that are looked at before a run, which must start soon
+ROWS_OF_QUOTE = 100_000  #: that the command looks at; of a larger input a sample
+PILOT_ROWS = 30  #: of the pilot that is recommended
+ANSWERS_BEFORE_RUN, ANSWERS_OF_QUOTE = 300, 1_000  #: that are learnt from
+_ANSWERED = (State.OK, State.INVALID, State.TRUNCATED, State.REFUSED)
+
+AS_CONFIGURED, WITHOUT_CACHE, BY_BATCH = "as configured", "without cache", "by batch *"
+
+
+class PendingRow(NamedTuple):
+    """A row that is still to be asked: its number, the bytes of its request, and its image tokens for each model."""
+
+    n: int
+    text_bytes: int
+    image_tokens: tuple[int, ...]
+
+    def size(self, model: int = 0) -> RowSize:
+        """Return the size for the model with this number."""
+        return RowSize(self.text_bytes, self.image_tokens[model])
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a run has and what it still has to ask, as numbers of rows; estimated from a sample if not `exact`."""
+
+    queries: int
+    done: int  #: rows with an outcome that stays
+    stored: float  #: further rows whose answer is in the ledger already
+    shared: float  #: rows that use the answer to an identical request of another row
+    unasked: float  #: rows that need no request: they bring their pairs, or can't be asked about
+    to_ask: float  #: requests to send, not counting any that are repeated
+    pending: Sequence[PendingRow]  #: the rows to ask, or a sample of them
+    exact: bool
+
+    @property
+    def reusable(self) -> float:
+        """Rows that cost nothing any more."""
+        return self.done + self.stored
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a run has already, and what the rest takes. `answers` is how many answers that was learnt from.
+
+    `spent` are the dollars that the run has cost, None if a price is unknown. `stopped_by` is what stopped the pilot.
+    """
+
+    dataset: str
+    version: str
+    survey: Survey
+    answers: int
+    known_answers: int  #: that could be learnt from; a few are too few
+    spent: float | None
+    lines: tuple[QuoteLine, ...]
+    notes: tuple[str, ...] = ()
+    simulated: bool = False
+    stopped_by: SyphusError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0, or the code of what stopped the pilot."""
+        return self.stopped_by.exit_code if self.stopped_by is not None else 0
+
+    def as_json(self) -> dict[str, object]:
+        """Return the quote as JSON values."""
+        survey = self.survey
+        return {
+            "dataset": self.dataset,
+            "version": self.version,
+            "queries": survey.queries,
+            "reusable": round(survey.reusable),
+            "shared": round(survey.shared),
+            "without_request": round(survey.unasked),
+            "to_ask": round(survey.to_ask),
+            "exact": survey.exact,
+            "learnt_from_answers": self.answers,
+            "spent": self.spent,
+            "lines": [line.as_json() for line in self.lines],
+            "notes": list(self.notes),
+            "simulated": self.simulated,
+            "stopped": str(self.stopped_by or ""),
+        }
+
+
+class Surveyor:
+    """Builds the requests of a run's rows, to see what they need. It sends nothing and changes nothing."""
+
+    def __init__(self, store: Store, stage: GenerateStage, models: Sequence[AskedModel]) -> None:
+        self._records = Records(store, STAGE, 0)
+        self._stage = stage
+        self._rules = [model.rules for model in models]
+
+    def survey(
+        self, states: Mapping[State, int], retry: Sequence[State], most: int, tick: Callable[[int], None]
+    ) -> Survey:
+        """Look at the rows without an outcome and at those in the states to `retry`; if they are more, at about `most`.
+
+        `states` are the numbers of rows by state; `tick` gets the number of rows read so far.
+        """
+        asked = (State.PENDING, *retry)
+        total = sum(states.values())
+        open_rows = sum(states[state] for state in dict.fromkeys(asked))
+        seen = stored = shared = unasked = 0
+        pending: list[PendingRow] = []
+        keys: set[bytes] = set()
+        for row in self._records.sample(dict.fromkeys(asked), most):
+            seen += 1
+            if not seen % 1000:
+                tick(seen)
+            request = self._request(row)
+            if request is None:
+                unasked += 1
+            elif request.key in keys:
+                shared += 1
+            elif self._records.find_answer(request.key, request.sample) is not None:
+                stored += 1
+            else:
+                keys.add(request.key)
+                tokens = self._image_tokens(row.query.images)
+                pending.append(PendingRow(row.n, _text_bytes(request, tokens), tokens))
+        scale = open_rows / seen if seen else 0.0
+        numbers = (stored * scale, shared * scale, unasked * scale, len(pending) * scale)
+        return Survey(total, total - open_rows, *numbers, pending, seen == open_rows)
+
+    def answered(self, most: int) -> list[AnsweredRow]:
+        """Return rows whose first answer was to the request that they have now, about `most` of them at most."""
+        answered, known = [], set()
+        for row in self._records.sample(_ANSWERED, most):
+            request = self._request(Row(row.n, row.query))
+            first = None if request is None else self._records.find_answer(request.key, 0)
+            if request is None or first is None or first.n in known:
+                continue
+            known.add(first.n)
+            tokens = self._image_tokens(row.query.images)
+            size = RowSize(_text_bytes(request, tokens), tokens[0])
+            usage = first.completion.usage
+            found = AnsweredRow(size, Tokens(usage.prompt_tokens, usage.completion_tokens), first.seconds)
+            if row.last is not None and row.last != first.n and not row.opened and row.used > 1:
+                later = self._records.get_answer(row.last).completion.usage
+                again = Tokens(later.prompt_tokens, later.completion_tokens)
+                found = found._replace(further=row.used - 1, further_tokens=again)
+            answered.append(found)
+        return answered
+
+    def unanswered(self, queries: Iterable[Query]) -> list[RowSize]:
+        """Return the sizes of those of the queries whose first request has no answer yet."""
+        sizes = []
+        for query in queries:
+            request = self._request(Row(0, query))
+            if request is not None and self._records.find_answer(request.key, 0) is None:
+                tokens = self._image_tokens(query.images)
+                sizes.append(RowSize(_text_bytes(request, tokens), tokens[0]))
+        return sizes
+
+    def _request(self, row: Row) -> Request | None:
+        """Return the request of a row, None if it needs none or can't have one."""
+        if row.query.pairs or row.query.problem:
+            return None
+        last = self._records.get_answer(row.last) if row.last and row.reason else None
+        try:
+            request = self._stage.request(row, last)
+        except PluginFaultError:
+            return None
+        return None if isinstance(request, Outcome) else request
+
+    def _image_tokens(self, images: Sequence[PromptImage]) -> tuple[int, ...]:
+        return tuple(
+            sum(rules.tokens(*rules.size(image.width, image.height)) for image in images if image.digest)
+            for rules in self._rules
+        )
+
+
+def _text_bytes(request: Request, image_tokens: Sequence[int]) -> int:
+    """Return the size of a request without the row's own images; those of the examples are the same in each."""
+    return request.size - BYTES_PER_TOKEN * image_tokens[0]
+
+
+def choose_pilot(survey: Survey, count: int, seed: int) -> frozenset[int]:
+    """Return the numbers of `count` of the rows to ask: one at random of each of as many classes of size.
+
+    The same rows and seed give the same choice.
+    """
+    ordered = sorted(survey.pending, key=lambda row: (row.text_bytes + BYTES_PER_TOKEN * row.image_tokens[0], row.n))
+    count = min(count, len(ordered))
+    bounds = [len(ordered) * number // count for number in range(count + 1)] if count else []
+    return frozenset(
+        min(ordered[start:end], key=lambda row: _random_rank(row.n, seed)).n
+        for start, end in itertools.pairwise(bounds)
+    )
+
+
+def _random_rank(n: int, seed: int) -> bytes:
+    return blake2b(f"{seed} pilot {n}".encode(), digest_size=8).digest()
+
+
+class SurveyLimits(NamedTuple):
+    """About how many rows are looked at: of those that are still to be asked, and of those with an answer."""
+
+    rows: int
+    answers: int
+
+
+def make_quote(
+    prepared: PreparedRun,
+    stage: GenerateStage,
+    store: Store,
+    report: Report,
+    models: Sequence[AskedModel],
+    limits: SurveyLimits,
+    tick: Callable[[int], None],
+) -> Quote:
+    """Quote what is left of a run, for its model and for the others of `models`.
+
+    `report` holds the numbers of the run; `tick` gets the number of rows read so far.
+    """
+    options, surveyor = prepared.options, Surveyor(store, stage, models)
+    survey = surveyor.survey(report.counts.states, options.retry, limits.rows, tick)
+    answered = surveyor.answered(limits.answers)
+    further = DEFAULT_ROUNDS if options.max_rounds is None else options.max_rounds
+    tokens = fit(answered, example_answer_tokens(prepared.template), further)
+    reckoning = Reckoning(tokens, models, prepared.template, Speed.of(prepared))
+    lines = tuple(_lines(reckoning, survey))
+    return Quote(
+        dataset=options.name,
+        version=options.dataset_version,
+        survey=survey,
+        answers=tokens.answers,
+        known_answers=len(answered),
+        spent=report.cost,
+        lines=lines,
+        notes=tuple(_notes(lines, tokens, survey)),
+        simulated=options.offline,
+    )
+
+
+def _notes(lines: Sequence[QuoteLine], tokens: TokenModel, survey: Survey) -> Iterator[str]:
+    """Yield what a reader of the lines should know."""
+    if not survey.exact:
+        yield f"The input is large: {len(survey.pending):,} of the rows to ask were looked at."
+    if any(line.name == BY_BATCH for line in lines):
+        yield "* Half price within a day. Syphus can't send batches yet."
+    if any(line.model != lines[0].model for line in lines):
+        yield "Other models count tokens and write in their own way, so their intervals are wider."
+    if lines[0].dollars is None:
+        yield f"No price is known for {lines[0].model}: give one under `prices:` in a --config file."
+    elif any(line.dollars and line.dollars.middle for line in lines):
+        yield f"Prices of {price_date()}."
+    if not tokens.is_learnt:
+        yield f"Nothing was sent. --pilot {PILOT_ROWS} asks {PILOT_ROWS} rows, which the run then has, and is closer."
+
+
+def _lines(reckoning: Reckoning, survey: Survey) -> Iterator[QuoteLine]:
+    """Yield the ways of asking for what is left."""
+    sizes = [row.size() for row in survey.pending]
+    first, model = reckoning.line(AS_CONFIGURED, sizes, survey.to_ask), reckoning.models[0]
+    yield first
+    if first.cached_share:
+        yield reckoning.line(WITHOUT_CACHE, sizes, survey.to_ask, cached=False)
+    batch = model.family.price.batch if model.family is not None and model.family.price is not None else None
+    if batch is not None and first.dollars is not None and model.price is not None:
+        line = reckoning.line(BY_BATCH, sizes, survey.to_ask, cached=False)
+        yield line._replace(dollars=line.dollars and Range(*(batch * each for each in line.dollars)), minutes=None)
+    for number, other in enumerate(reckoning.models[1:], 1):
+        yield reckoning.line(other.name, [row.size(number) for row in survey.pending], survey.to_ask, number)
+
+
+# The lines for people.
+
+
+def opening_lines(prepared: PreparedRun, report: Report, quote: Quote | None) -> list[str]:
+    """Return the lines that say before a session what will happen and what it will cost.
+
+    Without a `quote`, all pending rows bring their own pairs, and nothing is sent.
+    """
+    options, counts, config = prepared.options, report.counts, prepared.config
+    examples = sum(message["role"] == "assistant" for message in prepared.template.in_context)
+    what = f"{pluralize(counts.total, 'query', 'queries')}, {pluralize(examples, 'in-context example')}"
+    source = "no requests: the rows already have their pairs"
+    if quote is not None:
+        source = f"{config.model} at {prepared.endpoint}"
+    lines = [f"{options.name} {options.dataset_version}: {what}, {source}"]
+    if report.sessions:
+        pending = counts.states[State.PENDING]
+        reusable = quote.survey.reusable if quote is not None else counts.total - pending
+        left = f"{counts.total - round(reusable):,} to go"
+        lines.append(f"Resuming: {reusable:,.0f} of {counts.total:,} answers reusable, {left}{crash_warning(report)}.")
+    if quote is None:
+        return lines
+    if not all(endpoint.verify_tls for endpoint in config.endpoints):
+        lines.append("TLS certificates are NOT checked (verify_tls: false): anybody on the network can read the key.")
+    if not options.offline:
+        lines.append(f"{format_line(quote.lines[0])}, {_origin(quote)}")
+    return lines
+
+
+def _origin(quote: Quote) -> str:
+    if quote.answers:
+        return f"learnt from {pluralize(quote.answers, 'answer')}"
+    return f"by estimate (`quote --pilot {PILOT_ROWS}` is closer)"
+
+
+def crash_warning(report: Report) -> str:
+    """Return a warning if a crash cut off calls, which may have been billed although no answer arrived; or ""."""
+    if not report.unfinished_calls:
+        return ""
+    requests = pluralize(report.unfinished_calls, "request")
+    return f"; up to {requests} in flight when it was killed may have been billed without an answer"
+
+
+def quote_lines(quote: Quote) -> list[str]:
+    """Return a quote as a table with its notes."""
+    survey = quote.survey
+    about = "" if survey.exact else "about "
+    left = f"{about}{survey.to_ask:,.0f} to ask"
+    lines = [f"{quote.dataset} {quote.version}: {survey.reusable:,.0f} of {survey.queries:,} answers reusable, {left}"]
+    others = [
+        f"{about}{count:,.0f} {what}"
+        for count, what in (
+            (survey.shared, "share the answer of an identical query"),
+            (survey.unasked, "need no request"),
+        )
+        if round(count)
+    ]
+    lines += [", ".join(others)] if others else []
+    if not round(survey.to_ask):
+        return [*lines, *quote.notes]
+    spent = f"; {format_dollars(quote.spent)} spent so far" if quote.spent else ""
+    lines.append(f"90% intervals, {_origin(quote)}{spent}:")
+    head = ("", "tokens in", "cached", "out", "dollars", "minutes")
+    lines += align_columns([head, *map(_cells, quote.lines)], 1)
+    return [*lines, *quote.notes]
+
+
+def _cells(line: QuoteLine) -> tuple[str, ...]:
+    cached = f"{line.cached_share:.0%}" if line.cached_share else "-"
+    dollars = minutes = "-"
+    if line.dollars is not None:
+        digits = 2 if line.dollars.middle >= 0.1 else 4
+        middle, low, high = (f"{each:,.{digits}f}" for each in line.dollars)
+        dollars = f"${middle} ({low}-{high})" if low != high else f"${middle}"
+    if line.minutes is not None:
+        digits = 0 if line.minutes.middle >= 10 else 1
+        middle, low, high = (f"{each:,.{digits}f}" for each in line.minutes)
+        minutes = f"{middle} ({low}-{high})" if low != high else middle
+    return line.name, _with_error(line.prompt_tokens), cached, _with_error(line.answer_tokens), dollars, minutes
+
+
+def _with_error(tokens: Range) -> str:
+    share = (tokens.high - tokens.low) / 2 / tokens.middle if tokens.middle else 0.0
+    return f"{format_tokens(tokens.middle)} ±{share:.0%}"

@@ -1,0 +1,257 @@
+"""Reckons what rows cost: the tokens of `quote_model`, with images, prompt caches, prices and limits.
+
+`quote`, `compare` and the lines before a run use this one reckoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from syphus.config.model_table import ModelFamily, ModelTable
+from syphus.config.pricing import Price, load_prices, price_date
+from syphus.endpoints.image_tokens import ImageRules
+from syphus.endpoints.prompt_cache import CacheKind, CacheRules, expected_cache_use
+from syphus.errors import ConfigError
+from syphus.plugins.prompts import PromptTemplate
+from syphus.runs.prepare import RunContext
+from syphus.runs.quote_model import NO_ERROR, Range, Rows, RowSize, TokenModel, Tokens
+from syphus.text import format_dollars
+from syphus.types import BYTES_PER_TOKEN, Usage
+
+_CLASSES = 64  # of rows by size, which are priced one by one
+_STEP = 100  # tokens, for the price of one more token
+_OTHER_MODEL = Tokens(0.1, 0.25)  # relative standard deviations: another tokenizer, another manner
+_MESSAGE_BYTES = 30  # of a message besides its text, in JSON
+
+
+class AskedModel(NamedTuple):
+    """A model that a quote is for: its price, how it counts images, and what is known of it, as far as it is known."""
+
+    name: str
+    price: Price | None
+    rules: ImageRules
+    family: ModelFamily | None
+
+
+def asked_models(context: RunContext, others: Sequence[str] = ()) -> tuple[AskedModel, ...]:
+    """Return the model of the run and others. Raises `ConfigError` for one of the others without a price."""
+    prices, table = load_prices(context.config.prices), ModelTable(context.config.models)
+    config = context.config
+    found = [AskedModel(config.model, context.price, context.image_rules, table.find(config.model))]
+    for name in dict.fromkeys(others):
+        price = prices.find(name)
+        if price is None:
+            raise ConfigError(
+                f"--models {name}: no price is known for it. Check the name, or give a price under `prices:` in a "
+                "--config file."
+            )
+        counting = table.image_counting(name)
+        rules = replace(context.image_rules, model=name, tokens_per_image=None, counting=counting)
+        found.append(AskedModel(name, price, rules, table.find(name)))
+    return tuple(found)
+
+
+class QuoteLine(NamedTuple):
+    """What the rest of a run takes in one way of asking. `dollars` is None if the price is unknown."""
+
+    name: str
+    model: str
+    prompt_tokens: Range
+    cached_share: float  #: of the prompt tokens, from the prompt cache
+    answer_tokens: Range
+    dollars: Range | None
+    minutes: Range | None  #: None if nothing is known about the speed of the model
+
+    def as_json(self) -> dict[str, object]:
+        """Return the line as JSON values."""
+        values = self._asdict()
+        return {name: value._asdict() if isinstance(value, Range) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast a run may ask: requests in flight, and limits per minute, None where none is known."""
+
+    threads: int
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+    @classmethod
+    def of(cls, context: RunContext) -> Speed:
+        """Return the speed that the options and the config allow; the limits of several endpoints add up."""
+        endpoints = context.config.endpoints
+        requests = [endpoint.requests_per_minute for endpoint in endpoints]
+        tokens = [endpoint.tokens_per_minute for endpoint in endpoints]
+        return cls(context.options.num_threads, _sum_of_all(requests), _sum_of_all(tokens))
+
+
+def _sum_of_all(limits: Sequence[float | None]) -> float | None:
+    return sum(limit or 0.0 for limit in limits) if all(limits) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoning:
+    """Prices the rest of a run in several ways. `compare` uses the same one.
+
+    `template` is what every request begins with. A learnt `tokens` is of the first of the `models`.
+    """
+
+    tokens: TokenModel
+    models: Sequence[AskedModel]
+    template: PromptTemplate
+    speed: Speed
+
+    def line(
+        self, name: str, sizes: Sequence[RowSize], count: float, number: int = 0, cached: bool = True
+    ) -> QuoteLine:
+        """Return what `count` rows take of the model with this number; `sizes` are those of all or of some of them.
+
+        With `cached`, the prompt cache of the model is used as far as it has one.
+        """
+        model, rows = self.models[number], self._rows(sizes, count, number)
+        error = _OTHER_MODEL if number else NO_ERROR
+        total = self.tokens.total(rows)
+        minutes = None
+        if not number or self.speed.requests_per_minute:
+            minutes = self.tokens.minutes(
+                rows, self.speed.threads, self.speed.requests_per_minute, self.speed.tokens_per_minute
+            )
+        share = self._cache_shares(model, rows, minutes) if cached else (0.0, 0.0)
+        dollars = self._dollars(model, rows, share, error)
+        return QuoteLine(
+            name,
+            model.name,
+            self.tokens.interval(total.prompt, self.tokens.deviation(rows, Tokens(1, 0), error)),
+            share[0],
+            self.tokens.interval(total.answer, self.tokens.deviation(rows, Tokens(0, 1), error)),
+            dollars,
+            minutes,
+        )
+
+    def _rows(self, sizes: Sequence[RowSize], count: float, number: int) -> Rows:
+        """Return the rows; the images of the examples cost what they cost with this model."""
+        if not number:
+            return Rows(sizes, count)
+        more = example_image_tokens(self.template, self.models[number].rules)
+        more -= example_image_tokens(self.template, self.models[0].rules)
+        return Rows([size._replace(image_tokens=size.image_tokens + more) for size in sizes], count)
+
+    def _cache_shares(self, model: AskedModel, rows: Rows, minutes: Range | None) -> tuple[float, float]:
+        """Return which shares of the prompt tokens are read from the prompt cache and written to it."""
+        requests, total = self.tokens.requests(rows), self.tokens.total(rows)
+        if not rows.count or not total.prompt:
+            return 0.0, 0.0
+        images = example_image_tokens(self.template, model.rules)
+        text = total.prompt / requests - rows.mean_image_tokens - images
+        of_images = BYTES_PER_TOKEN * example_image_tokens(self.template, self.models[0].rules)
+        share = min(1.0, template_bytes(self.template) / max(1.0, rows.mean_bytes - of_images))
+        prefix = images + max(0.0, text) * share
+        rate = requests / minutes.middle if minutes is not None and minutes.middle else None
+        use = expected_cache_use(
+            prefix, round(requests), total.prompt / requests - prefix, cache_rules(model.family), rate
+        )
+        return use.cached / (sum(use) or 1), use.written / (sum(use) or 1)
+
+    def _dollars(self, model: AskedModel, rows: Rows, shares: tuple[float, float], error: Tokens) -> Range | None:
+        """Return the cost of the rows. Each size is priced by itself, as long prompts can have another price."""
+        price, total = model.price, self.tokens.total(rows)
+        if price is None:
+            return None
+        if not rows.count:
+            return Range(0.0, 0.0, 0.0)
+        each = rows.count / len(rows.sizes)
+        middle = sum(
+            each * len(sizes) * _cost(price, self.tokens.row_tokens(sizes[len(sizes) // 2]), shares)
+            for sizes in _by_size(rows.sizes)
+        )
+        mean = Tokens(total.prompt / rows.count, total.answer / rows.count)
+        base = _cost(price, mean, shares)
+        weights = Tokens(
+            (_cost(price, mean._replace(prompt=mean.prompt + _STEP), shares) - base) / _STEP,
+            (_cost(price, mean._replace(answer=mean.answer + _STEP), shares) - base) / _STEP,
+        )
+        return self.tokens.interval(middle, self.tokens.deviation(rows, weights, error))
+
+
+def _by_size(sizes: Sequence[RowSize]) -> Iterator[Sequence[RowSize]]:
+    """Yield the sizes in ascending order, in classes of about equal numbers."""
+    ordered, classes = sorted(sizes), min(_CLASSES, len(sizes))
+    for number in range(classes):
+        yield ordered[number * len(ordered) // classes : (number + 1) * len(ordered) // classes]
+
+
+def _cost(price: Price, tokens: Tokens, shares: tuple[float, float]) -> float:
+    """Return the dollars for tokens, of which these shares are read from the prompt cache and written to it."""
+    cached, written = (round(tokens.prompt * share) for share in shares)
+    return price.cost(Usage(round(tokens.prompt), round(tokens.answer), cached, cache_write_tokens=written))
+
+
+def cache_rules(family: ModelFamily | None) -> CacheRules | None:
+    """Return the rules of a model's prompt cache, None if it has none or is unknown."""
+    if family is None or family.cache is None:
+        return None
+    given = {name: value for name, value in family.cache.model_dump().items() if value is not None}
+    known = {name: given[name] for name in ("minimum", "step", "minutes", "requests_per_minute") if name in given}
+    return CacheRules(CacheKind(family.cache.kind), **known)
+
+
+def template_bytes(template: PromptTemplate) -> int:
+    """Return the bytes of a prompt template, with which every request begins."""
+    texts = [template.system_message, *(message["content"] for message in template.in_context)]
+    return sum(len(text.encode()) + _MESSAGE_BYTES for text in texts)
+
+
+def example_image_tokens(template: PromptTemplate, rules: ImageRules) -> int:
+    """Return the tokens of the images of the in-context examples."""
+    shown = [image for message in template.in_context for image in message.get("images", ())]
+    return sum(rules.tokens(*rules.size(image.width, image.height)) for image in shown)
+
+
+def example_answer_tokens(template: PromptTemplate) -> float | None:
+    """Return the estimated tokens of an answer, by those of the in-context examples; None if there are none."""
+    shown = [len(m["content"].encode()) for m in template.in_context if m["role"] == "assistant"]
+    return sum(shown) / len(shown) / BYTES_PER_TOKEN if shown else None
+
+
+def estimated_line(
+    context: RunContext, requests: float, prompt_tokens: float, answer_tokens: float, margin: float = 0.0
+) -> QuoteLine:
+    """Return what requests of a known size take, with the same relative `margin` up and down for all of it."""
+    price, speed = context.price, Speed.of(context)
+    dollars = None if price is None else price.cost(Usage(round(prompt_tokens), round(answer_tokens)))
+    limit = speed.requests_per_minute
+    prompt, answer = _with_margin(prompt_tokens, margin), _with_margin(answer_tokens, margin)
+    minutes = None if limit is None else _with_margin(requests / limit, margin)
+    cost = None if dollars is None else _with_margin(dollars, margin)
+    return QuoteLine("", context.config.model, prompt, 0.0, answer, cost, minutes)
+
+
+def _with_margin(value: float, margin: float) -> Range:
+    return Range(value, value * (1 - margin), value * (1 + margin))
+
+
+def format_line(line: QuoteLine) -> str:
+    """Return tokens, dollars and minutes as one line for people."""
+    cached = f" ({line.cached_share:.0%} from the prompt cache)" if line.cached_share >= 0.005 else ""
+    parts = [f"about {format_tokens(line.prompt_tokens.middle)} tokens in{cached}"]
+    if line.answer_tokens.middle:
+        parts.append(f"{format_tokens(line.answer_tokens.middle)} out")
+    if line.dollars is None:
+        parts.append("cost unknown (no price for this model)")
+    else:
+        low, high = format_dollars(line.dollars.low), format_dollars(line.dollars.high)
+        parts.append(f"{low} to {high} (prices of {price_date()})" if low != high else high)
+    if line.minutes is not None:
+        low, high = (f"{minutes:,.0f}" if minutes >= 1 else "less than 1" for minutes in line.minutes[1:])
+        parts.append(f"{low} to {high} min" if low != high else f"{high} min")
+    return ", ".join(parts)
+
+
+def format_tokens(count: float) -> str:
+    """Return a number of tokens as text: `1.2k`, `3.4M`."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return f"{count:.0f}"
