@@ -12,7 +12,7 @@ from typing import NamedTuple
 from syphus.config.model_table import ModelFamily, ModelTable
 from syphus.config.pricing import Price, load_prices, price_date
 from syphus.endpoints.image_tokens import ImageRules
-from syphus.endpoints.prompt_cache import CacheKind, CacheRules, expected_cache_use
+from syphus.endpoints.prompt_cache import expected_cache_use
 from syphus.errors import ConfigError
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.prepare import RunContext
@@ -148,10 +148,9 @@ class Reckoning:
         of_images = BYTES_PER_TOKEN * example_image_tokens(self.template, self.models[0].rules)
         share = min(1.0, template_bytes(self.template) / max(1.0, rows.mean_bytes - of_images))
         prefix = images + max(0.0, text) * share
+        rules = model.family.cache if model.family is not None else None
         rate = requests / minutes.middle if minutes is not None and minutes.middle else None
-        use = expected_cache_use(
-            prefix, round(requests), total.prompt / requests - prefix, cache_rules(model.family), rate
-        )
+        use = expected_cache_use(prefix, round(requests), total.prompt / requests - prefix, rules, rate)
         return use.cached / (sum(use) or 1), use.written / (sum(use) or 1)
 
     def _dollars(self, model: AskedModel, rows: Rows, shares: tuple[float, float], error: Tokens) -> Range | None:
@@ -186,15 +185,6 @@ def _cost(price: Price, tokens: Tokens, shares: tuple[float, float]) -> float:
     """Return the dollars for tokens, of which these shares are read from the prompt cache and written to it."""
     cached, written = (round(tokens.prompt * share) for share in shares)
     return price.cost(Usage(round(tokens.prompt), round(tokens.answer), cached, cache_write_tokens=written))
-
-
-def cache_rules(family: ModelFamily | None) -> CacheRules | None:
-    """Return the rules of a model's prompt cache, None if it has none or is unknown."""
-    if family is None or family.cache is None:
-        return None
-    given = {name: value for name, value in family.cache.model_dump().items() if value is not None}
-    known = {name: given[name] for name in ("minimum", "step", "minutes", "requests_per_minute") if name in given}
-    return CacheRules(CacheKind(family.cache.kind), **known)
 
 
 def template_bytes(template: PromptTemplate) -> int:
