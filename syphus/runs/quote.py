@@ -294,10 +294,8 @@ def _lines(reckoning: Reckoning, survey: Survey) -> Iterator[QuoteLine]:
     yield first
     if first.cached_share:
         yield reckoning.line(WITHOUT_CACHE, sizes, survey.to_ask, cached=False)
-    batch = model.family.price.batch if model.family is not None and model.family.price is not None else None
-    if batch is not None and first.dollars is not None and model.price is not None:
-        line = reckoning.line(BY_BATCH, sizes, survey.to_ask, cached=False)
-        yield line._replace(dollars=line.dollars and Range(*(batch * each for each in line.dollars)), minutes=None)
+    if model.price is not None and model.price.batch < 1:
+        yield reckoning.line(BY_BATCH, sizes, survey.to_ask, cached=False, is_batch=True)
     for number, other in enumerate(reckoning.models[1:], 1):
         yield reckoning.line(other.name, [row.size(number) for row in survey.pending], survey.to_ask, number)
 

@@ -17,6 +17,7 @@ from syphus.errors import ConfigError
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.prepare import RunContext
 from syphus.runs.quote_model import NO_ERROR, Range, Rows, RowSize, TokenModel, Tokens
+from syphus.runs.run_settings import requested_tier
 from syphus.text import format_dollars
 from syphus.types import BYTES_PER_TOKEN, Usage
 
@@ -33,13 +34,30 @@ class AskedModel(NamedTuple):
     price: Price | None
     rules: ImageRules
     family: ModelFamily | None
+    tier: str = ""  #: service tier that is asked for
+    is_regional: bool = False
+
+    def cost(self, tokens: Tokens, requests: float, shares: tuple[float, float], is_batch: bool = False) -> float:
+        """Return the dollars for tokens of so many requests; 0 without a price.
+
+        Of the prompt tokens, `shares` are read from the prompt cache and written to it.
+        """
+        if self.price is None:
+            return 0.0
+        cached, written = (round(tokens.prompt * share) for share in shares)
+        usage = Usage(round(tokens.prompt), round(tokens.answer), cached, cache_write_tokens=written)
+        tier = "" if is_batch else self.tier
+        cost = self.price.cost(usage, tier, self.is_regional, round(tokens.prompt / requests))
+        return cost * self.price.batch if is_batch else cost
 
 
 def asked_models(context: RunContext, others: Sequence[str] = ()) -> tuple[AskedModel, ...]:
     """Return the model of the run and others. Raises `ConfigError` for one of the others without a price."""
-    prices, table = load_prices(context.config.prices), ModelTable(context.config.models)
-    config = context.config
-    found = [AskedModel(config.model, context.price, context.image_rules, table.find(config.model))]
+    config, rules = context.config, context.image_rules
+    prices, table = load_prices(config.prices), ModelTable(config.models)
+    tier = requested_tier(config) or ""
+    is_regional = any(endpoint.is_regional for endpoint in config.endpoints)
+    found = [AskedModel(config.model, context.price, rules, table.find(config.model), tier, is_regional)]
     for name in dict.fromkeys(others):
         price = prices.find(name)
         if price is None:
@@ -48,8 +66,8 @@ def asked_models(context: RunContext, others: Sequence[str] = ()) -> tuple[Asked
                 "--config file."
             )
         counting = table.image_counting(name)
-        rules = replace(context.image_rules, model=name, tokens_per_image=None, counting=counting)
-        found.append(AskedModel(name, price, rules, table.find(name)))
+        other_rules = replace(rules, model=name, tokens_per_image=None, counting=counting)
+        found.append(AskedModel(name, price, other_rules, table.find(name), tier, is_regional))
     return tuple(found)
 
 
@@ -104,22 +122,28 @@ class Reckoning:
     speed: Speed
 
     def line(
-        self, name: str, sizes: Sequence[RowSize], count: float, number: int = 0, cached: bool = True
+        self,
+        name: str,
+        sizes: Sequence[RowSize],
+        count: float,
+        number: int = 0,
+        cached: bool = True,
+        is_batch: bool = False,
     ) -> QuoteLine:
         """Return what `count` rows take of the model with this number; `sizes` are those of all or of some of them.
 
-        With `cached`, the prompt cache of the model is used as far as it has one.
+        With `cached`, the prompt cache of the model is used as far as it has one. A batch has no known time.
         """
         model, rows = self.models[number], self._rows(sizes, count, number)
         error = _OTHER_MODEL if number else NO_ERROR
         total = self.tokens.total(rows)
         minutes = None
-        if not number or self.speed.requests_per_minute:
+        if not is_batch and (not number or self.speed.requests_per_minute):
             minutes = self.tokens.minutes(
                 rows, self.speed.threads, self.speed.requests_per_minute, self.speed.tokens_per_minute
             )
         share = self._cache_shares(model, rows, minutes) if cached else (0.0, 0.0)
-        dollars = self._dollars(model, rows, share, error)
+        dollars = self._dollars(model, rows, share, error, is_batch)
         return QuoteLine(
             name,
             model.name,
@@ -153,24 +177,28 @@ class Reckoning:
         use = expected_cache_use(prefix, round(requests), total.prompt / requests - prefix, rules, rate)
         return use.cached / (sum(use) or 1), use.written / (sum(use) or 1)
 
-    def _dollars(self, model: AskedModel, rows: Rows, shares: tuple[float, float], error: Tokens) -> Range | None:
+    def _dollars(
+        self, model: AskedModel, rows: Rows, shares: tuple[float, float], error: Tokens, is_batch: bool
+    ) -> Range | None:
         """Return the cost of the rows. Each size is priced by itself, as long prompts can have another price."""
-        price, total = model.price, self.tokens.total(rows)
-        if price is None:
+        if model.price is None:
             return None
         if not rows.count:
             return Range(0.0, 0.0, 0.0)
         each = rows.count / len(rows.sizes)
+        requests = self.tokens.requests(rows) / rows.count
         middle = sum(
-            each * len(sizes) * _cost(price, self.tokens.row_tokens(sizes[len(sizes) // 2]), shares)
+            each * len(sizes) * model.cost(self.tokens.row_tokens(sizes[len(sizes) // 2]), requests, shares, is_batch)
             for sizes in _by_size(rows.sizes)
         )
+        total = self.tokens.total(rows)
         mean = Tokens(total.prompt / rows.count, total.answer / rows.count)
-        base = _cost(price, mean, shares)
-        weights = Tokens(
-            (_cost(price, mean._replace(prompt=mean.prompt + _STEP), shares) - base) / _STEP,
-            (_cost(price, mean._replace(answer=mean.answer + _STEP), shares) - base) / _STEP,
+        more_prompt, more_answer = (
+            mean._replace(prompt=mean.prompt + _STEP),
+            mean._replace(answer=mean.answer + _STEP),
         )
+        base, *dearer = (model.cost(one, requests, shares, is_batch) for one in (mean, more_prompt, more_answer))
+        weights = Tokens(*((cost - base) / _STEP for cost in dearer))
         return self.tokens.interval(middle, self.tokens.deviation(rows, weights, error))
 
 
@@ -179,12 +207,6 @@ def _by_size(sizes: Sequence[RowSize]) -> Iterator[Sequence[RowSize]]:
     ordered, classes = sorted(sizes), min(_CLASSES, len(sizes))
     for number in range(classes):
         yield ordered[number * len(ordered) // classes : (number + 1) * len(ordered) // classes]
-
-
-def _cost(price: Price, tokens: Tokens, shares: tuple[float, float]) -> float:
-    """Return the dollars for tokens, of which these shares are read from the prompt cache and written to it."""
-    cached, written = (round(tokens.prompt * share) for share in shares)
-    return price.cost(Usage(round(tokens.prompt), round(tokens.answer), cached, cache_write_tokens=written))
 
 
 def template_bytes(template: PromptTemplate) -> int:
