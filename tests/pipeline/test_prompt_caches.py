@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
+from simulated_session import FakeServer, Prompt, simulate
 
 from syphus.config.model_table import PromptCache
+from syphus.endpoints.prompt_cache import expected_cache_use
+from syphus.endpoints.transport import Reply
 from syphus.pipeline.prompt_caches import FIRST_PATIENCE, JUDGED_AFTER, WINDOW, KeyPool, PromptCaches
-from syphus.types import SharedPrefix, Usage
+from syphus.simulator.prompt_cache import CacheSettings, SimulatedCache
+from syphus.types import Message, SharedPrefix, Usage
 
 RULES = PromptCache(kind="marked", minimum=1024, minutes=30, requests_per_minute=15)
 AUTOMATIC = PromptCache(kind="prefix", minimum=1024, step=128, requests_per_minute=15)
@@ -156,3 +161,44 @@ def test_nobody_waits_for_a_cache_that_does_not_exist() -> None:
         caches.end(PREFIX, caches.take(PREFIX, 1, math.inf, 60.0 * number), MISS, 60.0 * number + 1)
     assert [caches.wait(PREFIX, 500, math.inf, 9e9) for _ in range(3)] == [0, 0, 0]
     assert caches.take(PREFIX, 500, math.inf, 9e9) == 0
+
+
+EXAMPLES = (
+    Message(role="system", content="Write pairs about this. " * 332),
+    Message(role="user", content="a cat"),
+    Message(role="assistant", content="Question: What is there?\nAnswer: A cat."),
+)
+
+
+def shares(folder: Path, rules: PromptCache | None, rows: int, threads: int, latency: float) -> tuple[float, float]:
+    """The shares of the input tokens that a session reads and writes."""
+    server = FakeServer(latency=latency, cache=SimulatedCache(CacheSettings()))
+    ended = simulate(folder, [server], rows, threads, prompt=Prompt(EXAMPLES, "gpt-6-luna", rules))
+    assert ended.states == {"ok": rows}
+    return server.read / server.tokens, server.written / server.tokens
+
+
+def test_at_300_requests_a_minute_twenty_keys_read_almost_everything(tmp_path: Path) -> None:
+    """16 threads, 3.2 s, and so 300 a minute for a minute and a half; prefix of 2,015 tokens, own part of 16."""
+    one_key = RULES.model_copy(update={"requests_per_minute": None})
+    read, written = shares(tmp_path / "keys", RULES, 450, 16, 3.2)
+    expected = expected_cache_use(2015, 450, 16, RULES, 300)
+    assert read == pytest.approx(expected.share, abs=0.02)
+    assert read > 0.94
+    assert written < 0.05
+    assert shares(tmp_path / "one key", one_key, 200, 16, 3.2)[0] < 0.15
+    assert shares(tmp_path / "no marks", None, 100, 16, 3.2) == (0.0, 1.0)
+
+
+def test_a_short_run_of_many_threads_writes_once_for_fifteen_requests(tmp_path: Path) -> None:
+    read, written = shares(tmp_path, RULES, 300, 64, 2.0)
+    assert read == pytest.approx(expected_cache_use(2015, 300, 16, RULES).share, abs=0.02)
+    assert written < 0.075
+
+
+def test_a_pause_longer_than_the_lifetime_costs_one_write_and_not_one_for_each_thread(tmp_path: Path) -> None:
+    slow_down = Reply(429, {"retry-after": "2400"}, b'{"error": {"message": "Slow down."}}')
+    server = FakeServer(cache=SimulatedCache(CacheSettings()), script=[None] * 20 + [slow_down] * 8)
+    ended = simulate(tmp_path, [server], 40, prompt=Prompt(EXAMPLES, "gpt-6-luna", RULES), max_wait=3600.0)
+    assert ended.seconds > 2400
+    assert server.written / server.tokens == pytest.approx(4 / 40, abs=0.01)  # two keys, before and after

@@ -17,6 +17,7 @@ from typing import Any
 
 from wire import completion
 
+from syphus.config.model_table import PromptCache
 from syphus.endpoints.chat_reply import classify_chat_reply
 from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.request import RequestBuilder
@@ -30,13 +31,17 @@ from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.deadlines import Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import Loop
+from syphus.pipeline.prompt_caches import PromptCaches
 from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
 from syphus.pipeline.session_context import SessionContext, SessionLimits, SessionStats
 from syphus.pipeline.stage import Judgement
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
-from syphus.types import Completion, Outcome, Query, Request, State
+from syphus.simulator.chat_request import read_chat
+from syphus.simulator.prompt_cache import CacheLookup, SimulatedCache
+from syphus.simulator.prompt_reader import PromptReader
+from syphus.types import Completion, Message, Outcome, Query, Request, State
 
 STAGE = "generate"
 _LONGEST = 86_400.0  # simulated seconds, after which a session hangs
@@ -73,7 +78,8 @@ class FakeServer:
     """A server in simulated time. `sent_at` and `answered_at` are the times of its requests and of its answers.
 
     With `per_minute` it has a token bucket of `burst_seconds`, states it in headers, and refuses what exceeds it. It
-    refuses what exceeds `max_concurrency` without stating it. `script` are its first replies; None is an answer.
+    refuses what exceeds `max_concurrency` without stating it. `script` are its first replies; None is an answer. With a
+    `cache` it reports what each request reads and writes, and `read` and `written` are the sums, of `tokens`.
     """
 
     host: str = "api.example.com"
@@ -84,6 +90,10 @@ class FakeServer:
     max_concurrency: int = 10**9
     script: Sequence[Reply | None] = ()
     down_until: float = 0.0
+    cache: SimulatedCache | None = None
+    tokens: int = 0
+    read: int = 0
+    written: int = 0
     sent_at: list[float] = field(default_factory=list)
     answered_at: list[float] = field(default_factory=list)
     refused: int = 0
@@ -103,6 +113,7 @@ class FakeServer:
             raise NoReplyError(NoReplyKind.RESET)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
+        lookup = self._look_up(body, now)
         try:
             scripted = self.script[number] if number < len(self.script) else None
             reply = scripted or self._refusal(now)
@@ -113,7 +124,23 @@ class FakeServer:
             self.refused += reply.status == 429
             return reply
         self.answered_at.append(asyncio.get_running_loop().time())
-        return Reply(200, self._headers(), completion())
+        return Reply(200, self._headers(), completion(**self._usage(body, lookup)))
+
+    def _look_up(self, body: bytes, now: float) -> CacheLookup | None:
+        if self.cache is None:
+            return None
+        chat = read_chat(body)
+        return self.cache.look_up(chat, chat.model, now)
+
+    def _usage(self, body: bytes, lookup: CacheLookup | None) -> dict[str, Any]:
+        if self.cache is None or lookup is None:
+            return {}
+        self.cache.store(lookup, self.answered_at[-1])
+        tokens = PromptReader().read(read_chat(body).messages).tokens
+        read, written = lookup.cached_tokens, lookup.cache_write_tokens
+        self.tokens, self.read, self.written = self.tokens + tokens, self.read + read, self.written + written
+        details = {"cached_tokens": read, "cache_write_tokens": written}
+        return {"usage": {"prompt_tokens": tokens, "completion_tokens": 20, "prompt_tokens_details": details}}
 
     def classify(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
         return classify_chat_reply(body, request.size, headers)
@@ -142,16 +169,30 @@ class FakeServer:
         return {**headers, **remaining}
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """What comes before each row, and to which model it goes; `rules` are what the client knows of its cache."""
+
+    messages: Sequence[Message] = ()
+    model: str = "chat"
+    rules: PromptCache | None = None
+
+
+NO_PROMPT = Prompt()
+
+
 class AcceptAll:
-    """A stage that accepts every answer."""
+    """A stage that accepts every answer. `prompt` comes before the text of a row."""
 
     name = STAGE
 
-    def __init__(self) -> None:
-        self._builder = RequestBuilder("chat", {"max_tokens": 3200})
+    def __init__(self, prompt: Prompt = NO_PROMPT) -> None:
+        self._messages = prompt.messages
+        self._builder = RequestBuilder(prompt.model, {"max_tokens": 3200}, cache=prompt.rules)
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
-        return self._builder.request([{"role": "user", "content": row.query.text}])
+        own = Message(role="user", content=row.query.text)
+        return self._builder.request([*self._messages, own], shared=len(self._messages))
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         return Judgement(Outcome(State.OK))
@@ -196,26 +237,40 @@ def open_ledger(folder: Path, rows: int) -> tuple[Store, int]:
 
 
 def simulate(
-    folder: Path, servers: Sequence[FakeServer], rows: int, threads: int = 8, max_attempts: int = 3, **limits: Any
+    folder: Path,
+    servers: Sequence[FakeServer],
+    rows: int,
+    threads: int = 8,
+    max_attempts: int = 3,
+    prompt: Prompt = NO_PROMPT,
+    **limits: Any,
 ) -> SimulatedSession:
     """Run a session over so many rows. `limits` are those of `SessionLimits`."""
     given = {"max_rounds": 0, "max_wait": 600.0, "max_outage": 900.0, "first_wait": 0.5, **limits}
     store, number = open_ledger(folder, rows)
     with closing(store), asyncio.Runner(loop_factory=SimulatedTimeLoop) as runner:
         records = Records(store, STAGE, number)
-        return runner.run(_session(store, records, servers, SessionLimits(threads=threads, **given), max_attempts))
+        chosen = SessionLimits(threads=threads, **given)
+        return runner.run(_session(store, records, servers, chosen, max_attempts, prompt))
 
 
 async def _session(
-    store: Store, records: Records, servers: Sequence[FakeServer], limits: SessionLimits, max_attempts: int
+    store: Store,
+    records: Records,
+    servers: Sequence[FakeServer],
+    limits: SessionLimits,
+    max_attempts: int,
+    prompt: Prompt,
 ) -> SimulatedSession:
     clock = asyncio.get_running_loop().time
+    ((rows,),) = store.read("SELECT count(*) FROM query")
     stats = SessionStats()
     retry = RetryPolicy(max_attempts, limits.first_wait, random.Random(0))
     writer = _ImmediateWriter(store, records)
-    session = SessionContext(AcceptAll(), records, writer, stats, retry, limits, trusted=False, clock=clock)
-    states = [EndpointState(server, limits, {}, clock()) for server in servers]
+    session = SessionContext(AcceptAll(prompt), records, writer, stats, retry, limits, trusted=False, clock=clock)
+    states = [EndpointState(server, limits, {}, clock(), PromptCaches(prompt.rules)) for server in servers]
     admission = AdmissionController(states, Budget(None, None, None, 0.0, 0), TokenEstimate(3200), clock)
+    admission.rows_left = lambda: rows - stats.done
     queue = WorkQueue(records.pending(), window=4 * limits.threads, clock=clock)
     async with asyncio.timeout(_LONGEST), Deadlines(180.0, clock) as deadlines:
         loop = Loop(session, queue, admission, RequestSender(session, admission, deadlines))
