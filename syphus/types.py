@@ -108,6 +108,16 @@ class Usage:
     estimated: int = 0  #: tokens that no server reported, so they are our estimate
     cache_write_tokens: int = 0  #: part of `prompt_tokens`: written into the prompt cache, none of `cached_tokens`
 
+    @property
+    def read_share(self) -> float:
+        """The share of the prompt tokens that was read from the prompt cache."""
+        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
+    @property
+    def written_share(self) -> float:
+        """The share of the prompt tokens that was written into the prompt cache."""
+        return self.cache_write_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.prompt_tokens + other.prompt_tokens,

@@ -158,6 +158,10 @@ def as_json(report: Report) -> dict[str, object]:
             "reasoning": usage.reasoning_tokens,
             "estimated": usage.estimated,
         },
+        "prompt_cache": {
+            "read_share": round(usage.read_share, 4),
+            "written_share": round(usage.written_share, 4),
+        },
         "cost": report.cost,
         "models": _answers(spending),
         "simulated": report.simulated,

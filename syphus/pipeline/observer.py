@@ -214,6 +214,8 @@ class ProgressFormatter:
         parts.append(f"{rate * 60:,.0f}/min" if rate < 20 else f"{rate:,.0f}/s")
         usage = stats.usage
         parts.append(f"{(usage.prompt_tokens + usage.completion_tokens) / 1000:,.0f}k tokens")
+        if usage.cached_tokens or usage.cache_write_tokens:
+            parts.append(f"{usage.read_share:.0%} from the cache")
         if budget.price is not None and budget.cost:
             parts.append(format_dollars(budget.cost))
         parts.append(self._left(rate))
