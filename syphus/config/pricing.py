@@ -16,7 +16,7 @@ from syphus.types import BilledUsage, Usage
 
 _MILLION = 1_000_000
 _USUAL_CACHE_WRITE = 1.25  # of the price of input, at OpenAI and Anthropic, where a price names no other
-_USUAL_TIERS = {"fast": 2.0, "priority": 2.0, "ultrafast": 3.0}  # where a price names no factors
+_USUAL_TIERS = {"fast": 2.0, "priority": 2.0, "ultrafast": 3.0}  # where a price names no other factors
 _STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "on_demand", "scale"})  # billed at the price itself
 _BY_PROJECT = ("priority", "fast")  # tiers that a project's setting may give to requests that ask for none
 
@@ -63,12 +63,12 @@ class Price(NamedTuple):
         """Return the factor of a service tier; for an unknown one the largest of the known ones."""
         if tier in _STANDARD_TIERS:
             return 1.0
-        known = self.tiers or _USUAL_TIERS
-        return known.get(tier, max(1.0, *known.values()))
+        factor = self.tiers.get(tier, _USUAL_TIERS.get(tier))
+        return max(1.0, *(self.tiers or _USUAL_TIERS).values()) if factor is None else factor
 
     def knows_tier(self, tier: str) -> bool:
         """Return whether the factor of a service tier is known."""
-        return tier in _STANDARD_TIERS or tier in (self.tiers or _USUAL_TIERS)
+        return tier in _STANDARD_TIERS or tier in self.tiers or tier in _USUAL_TIERS
 
     def at_worst(self, requested_tier: str | None, regional: bool) -> Price:
         """Return the price that requests have in the worst case, whose `max_cost` none of them exceeds.

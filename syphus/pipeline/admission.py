@@ -79,7 +79,7 @@ class AdmissionController:
                 bound = budget.bound(request, max_tokens)  # each time, since an answer may have raised it
                 affordable = not budget.problem and budget.can_afford(bound)
                 if not affordable and (self.in_flight == 0 or budget.problem):
-                    raise self._budget_error()
+                    raise self._budget_error(bound)
                 state, wait = self._first_available(worst_case, request.prefix)
                 if affordable and wait <= 0:
                     call = state.start_call(worst_case, self._clock(), request.prefix, self._demand())
@@ -163,7 +163,7 @@ class AdmissionController:
             async with asyncio.timeout(None if math.isinf(seconds) else seconds):
                 await self._changed.wait()
 
-    def _budget_error(self) -> BudgetError:
+    def _budget_error(self, bound: float) -> BudgetError:
         budget = self.budget
         if budget.max_requests is not None and budget.requests >= budget.max_requests:
             return BudgetError(f"The budget of {budget.max_requests:,} requests is spent.", "requests")
@@ -171,4 +171,4 @@ class AdmissionController:
             return BudgetError(budget.problem, "price")
         message = f"The next request might exceed the budget of ${budget.max_cost:g}: ${budget.cost:.4f} is spent"
         lost = f", and ${budget.maybe_billed:.4f} may have been billed without an answer" if budget.maybe_billed else ""
-        return BudgetError(f"{message}{lost}.", "cost")
+        return BudgetError(f"{message}{lost}. It may cost up to ${bound:.4f}.", "cost")

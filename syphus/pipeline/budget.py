@@ -169,6 +169,12 @@ class Budget:
             billing.say(f"The server answers {served}, which may cost more than {billing.model}: more is reserved.")
         return price
 
+    def expect_again(self, model: str, tier: str) -> None:
+        """Reserve enough for answers of a model and a tier that have come in earlier sessions."""
+        price = self.billing.prices.find(model)
+        if price is not None and self.price is not None:
+            self._expect(price, tier if price.tier_factor(tier) > 1 else self.billing.tier)
+
     def _is_assumed(self, model: str) -> bool:
         """Return whether only the name of the requested model says what an answer costs, and the server denies it."""
         billing = self.billing
@@ -204,10 +210,13 @@ def _covers(price: Price, other: Price) -> bool:
 def add_earlier(budget: Budget, spending: Spending, unfinished: tuple[float, int], max_tokens: int) -> None:
     """Add to a new budget what earlier sessions may have cost beyond their answers.
 
-    `unfinished` are the dollars that were reserved when sessions were killed, and the calls of such sessions that noted
-    none. What older versions noted in tokens alone counts at the highest price of the run's models: the ledger does not
-    know which model it was. `max_tokens` is the most that an answer may have.
+    Models and tiers that have answered before are expected again. `unfinished` are the dollars that were reserved when
+    sessions were killed, and the calls of such sessions that noted none. What older versions noted in tokens alone
+    counts at the highest price of the run's models: the ledger does not know which model it was. `max_tokens` is the
+    most that an answer may have.
     """
+    for bill in spending.bills:
+        budget.expect_again(bill.model, bill.service_tier)
     reserved, calls = unfinished
     price = _highest_price(budget, spending)
     requests, tokens = spending.unpriced

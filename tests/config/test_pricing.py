@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import re
 from pathlib import Path
 
+import genai_prices
 import pytest
+from bill import answers
+from genai_prices import calc_price
 from harness import run_rows, server
 from wire import completion, in_thread, reply, serving
 
@@ -109,3 +114,91 @@ def test_a_limit_on_the_cost_needs_a_price(tmp_path: Path) -> None:
         ran = run_rows(tmp_path, simulated.url, 3, config={"model": "nobody-knows"}, max_cost=1.0)
         assert (ran.exit_code, simulated.stats.requests) == (2, 0)
     assert "--max-cost needs the price of nobody-knows, which is not known" in str(ran.error)
+
+
+# Everything that a price depends on
+
+
+def known_models() -> list[str]:
+    """The models whose price both Syphus and an independent package know."""
+    found = []
+    for name in shipped_models().prices():
+        with contextlib.suppress(LookupError):
+            calc_price(genai_prices.Usage(input_tokens=1), name, provider_id="openai")
+            found.append(name)
+    return found
+
+
+def test_a_thousand_answers_cost_what_an_independent_package_says() -> None:
+    choose, prices, models = random.Random(1), load_prices({}), known_models()
+    assert len(models) > 20
+    for _ in range(1000):
+        name = choose.choice(models)
+        price = prices.find(name)
+        assert price is not None
+        known = {"priority"} if name == "gpt-5.4" else {"priority", "flex"}  # that one's flex prices are rounded there
+        tier = choose.choice(["default", *sorted(known & price.tiers.keys())])
+        sizes = [90, 2000, 150_000, 272_000, 272_001, 600_000]
+        if tier != "default" and price.cache_write is None:
+            sizes = sizes[:4]  # a model before 5.6 serves long prompts in the standard tier alone
+        tokens = choose.choice(sizes)
+        cached = int(tokens * choose.choice([0.0, 0.4, 0.9]))
+        written = int((tokens - cached) * choose.choice([0.0, 0.5, 1.0])) if price.cache_write else 0
+        usage = Usage(tokens, choose.randint(0, 4000) if price.output else 0, cached, cache_write_tokens=written)
+        given = {"input_tokens": tokens, "cache_read_tokens": cached, "output_tokens": usage.completion_tokens}
+        if written:
+            given["cache_write_tokens"] = written
+        theirs = calc_price(
+            genai_prices.Usage(**given), name, provider_id="openai", price_context={"service_tier": tier}
+        )
+        assert price.cost(usage, tier, prompt_size=tokens) == pytest.approx(float(theirs.total_price), rel=0.01), name
+
+
+def test_a_thousand_answers_cost_what_the_published_prices_say() -> None:
+    for cost, bill in answers(1000):
+        assert cost == pytest.approx(bill, rel=1e-9)
+
+
+def test_a_price_of_ones_own_keeps_the_ratios_of_the_shipped_one() -> None:
+    own = PricePerMillion(input=1.0, cached_input=0.5, output=5.0)
+    price = load_prices({"gpt-6-luna": own}).find("gpt-6-luna-2026-08-01")
+    assert price is not None
+    assert price.cost(Usage(1000, cache_write_tokens=1000)) == pytest.approx(1250e-6)
+    assert price.cost(Usage(1000, 100), "priority", regional=True) == pytest.approx(2 * 1.1 * 1500e-6)
+    long = price.cost(Usage(300_000, 100), prompt_size=300_000)
+    assert long == pytest.approx(2 * 0.3 + 1.5 * 500e-6)
+    other = load_prices({"gpt-6-luna": own.model_copy(update={"tiers": {"priority": 4.0}})}).find("gpt-6-luna")
+    assert other is not None
+
+
+def test_an_unknown_tier_costs_as_much_as_the_dearest_known_one() -> None:
+    price = load_prices({}).find("gpt-6-luna")
+    assert price is not None
+    usage = Usage(1000, 100)
+    assert price.cost(usage, "warp") == pytest.approx(3 * price.cost(usage))
+    assert not price.knows_tier("warp")
+    assert all(price.cost(usage, tier) == price.cost(usage) for tier in ("", "default", "standard", "auto"))
+
+
+@pytest.mark.parametrize(
+    ("price", "line"),
+    [
+        ({"input": "cheap", "output": 1}, "prices.m.input"),
+        ({"input": 1}, "prices.m.output"),
+        ({"input": 1, "output": -1}, "prices.m.output"),
+        ({"input": 1, "output": 1, "tiers": {"priority": "2x"}}, "prices.m.tiers.priority"),
+        (
+            {"input": 1, "output": 1, "long_context": {"above": 0, "input": 2, "output": 1}},
+            "prices.m.long_context.above",
+        ),
+        ({"input": 1, "output": 1, "cheap": 1}, "prices.m.cheap"),
+    ],
+)
+def test_a_price_that_is_no_number_is_one_line_before_anything_is_sent(
+    tmp_path: Path, price: dict[str, object], line: str
+) -> None:
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, 3, config={"prices": {"m": price}})
+        assert (ran.exit_code, simulated.stats.requests) == (2, 0)
+    assert line in str(ran.error)
+    assert "\n" not in str(ran.error)
