@@ -90,6 +90,9 @@ class Request:
     image_bytes: int = 0  #: bytes of text that would take as many tokens as the images
     prefix: SharedPrefix | None = None  #: None for a model whose prompt cache is unknown
     max_prompt_tokens: int = 0  #: more tokens than this the prompt can't have; 0 if only its bytes are known
+    salt: bytes = b""  #: is hashed into the key with the body
+    names: frozenset[str] = frozenset()  #: of the fields in the body
+    required: frozenset[str] = frozenset()  #: of the fields without which the answer would be of no use
 
     @property
     def size(self) -> int:

@@ -7,6 +7,7 @@ entra_tokens.py        Entra ID tokens for Azure, printed by a command and renew
 image_tokens.py        the size in which an image is sent, and the tokens that it takes
 prompt_cache.py        marks the prefix that requests share, and says what a prompt cache will save
 rate_limit_headers.py  parses Retry-After and x-ratelimit-* headers
+refusals.py           reads which fields of a request a server does not accept, and what to send instead
 remote_endpoint.py     an endpoint at OpenAI, Azure OpenAI or a compatible server
 request.py             builds the body of a request, and its key
 routes.py              the API routes: chat completions and embeddings

@@ -3,7 +3,7 @@
     ANSWER   a completion came; the stage decides what it is worth
     RETRY    send the request again after a wait; the attempt counts
     PAUSE    the whole endpoint is asked to wait; costs the row no attempt
-    ADAPT    the model does not accept a sampling parameter: leave it out and send again
+    ADAPT    the endpoint does not accept a field of the request: change it and send again
     RECORD   the row has its outcome
     STOP     no row can succeed here now
 
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from syphus.endpoints.rate_limit_headers import retry_wait
+from syphus.endpoints.refusals import Change, ChangeKind, Refusal, loads_fields, read_refusal
 from syphus.ledger.reasons import ReasonKind
 from syphus.text import one_line
 from syphus.types import Completion, State
@@ -63,18 +64,6 @@ _ROW_500_PHRASES = (
     "parse error",  # llama-server: the body
     "failed to parse",
 )
-_SAMPLING_PARAMETERS = (
-    *("max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "response_format"),
-    *("encoding_format", "dimensions"),  # of embeddings
-)
-_REFUSED_PARAMETER_PHRASES = (
-    "unsupported",
-    "not supported",
-    "does not support",
-    "not permitted",
-    "extra_forbidden",
-    "unrecognized",
-)
 _MAX_MESSAGE = 10_000  # characters of a message that are looked at
 
 
@@ -102,7 +91,9 @@ class ReplyVerdict:
     advice: str = ""
     state: State = State.FAILED  #: for RECORD
     completion: Completion | None = None  #: for ANSWER
-    parameter: str = ""  #: for ADAPT
+    changes: tuple[Change, ...] = ()  #: for ADAPT
+    of_this_prompt: bool = False  #: for ADAPT: another row's request would probably not need the changes
+    rejection: str = ""  #: for ADAPT: the cause if the changes do not help
     limit: str = ""  #: for PAUSE: "requests", "tokens" or "overload", if the server says which
     max_attempts: int = 0  #: attempts that this cause deserves; 0 leaves it to the retry policy
     maybe_billed: bool = False  #: an answer was probably produced and billed, but did not arrive
@@ -121,10 +112,13 @@ class ErrorBody(NamedTuple):
     inner: Mapping[str, object]
 
 
-def classify_error(status: int, headers: Mapping[str, str], body: bytes, host: str, now: float) -> ReplyVerdict:
+def classify_error(
+    status: int, headers: Mapping[str, str], body: bytes, host: str, now: float, sent: bytes = b""
+) -> ReplyVerdict:
     """Return the verdict on a reply whose status is not 2xx.
 
-    `body` no longer holds any secret; `host` names the endpoint in messages; `now` is the wall clock, in seconds.
+    `body` no longer holds any secret; `host` names the endpoint in messages; `now` is the wall clock, in seconds;
+    `sent` is the body of the request.
     """
     error = read_error_body(body)
     words = error.message.lower()
@@ -147,7 +141,7 @@ def classify_error(status: int, headers: Mapping[str, str], body: bytes, host: s
         return verdict if from_endpoint else replace(verdict, maybe_from_proxy=True)
     if status >= 500 or status in (408, 409, 425):
         return _classify_server_error(status, error, words, headers)
-    return _classify_rejection(status, error, words, source)
+    return _classify_rejection(status, error, words, source, read_refusal(*_evidence(error, body), loads_fields(sent)))
 
 
 def classify_no_reply(error: NoReplyError) -> ReplyVerdict:
@@ -217,36 +211,43 @@ def _classify_server_error(status: int, error: ErrorBody, words: str, headers: M
     return ReplyVerdict(Action.RETRY, f"server error {status}", message, maybe_billed=status in (408, 504))
 
 
-def _classify_rejection(status: int, error: ErrorBody, words: str, source: str) -> ReplyVerdict:
-    """Classify 400, 413, 422 and other client errors: about this row, unless a sampling parameter is refused."""
+def _evidence(error: ErrorBody, body: bytes) -> tuple[object, str, str, str]:
+    try:
+        data: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        data = None
+    return data, error.message, error.param, error.code
+
+
+def _classify_rejection(status: int, error: ErrorBody, words: str, source: str, refusal: Refusal) -> ReplyVerdict:
+    """Classify 400, 413, 422 and other client errors: about this row, unless a field of the request is refused."""
     message = f"{source}: {one_line(error.message)}"
+    rejection = f"rejected {status}: {one_line(error.message, 80)}"
     if _is_filtered(error, words):
         return _filter_verdict(error)
     if error.code == "OperationNotSupported":
         return ReplyVerdict(Action.STOP, "operation not supported", message, "Use a model that can do this")
     too_long = error.code in ("context_length_exceeded", "exceed_context_size_error")
-    if too_long or any(phrase in words for phrase in _CONTEXT_PHRASES):
+    too_long = too_long or any(phrase in words for phrase in _CONTEXT_PHRASES)
+    if too_long and not any(change.kind is ChangeKind.AT_MOST for change in refusal.changes):
         return ReplyVerdict(Action.RECORD, "context too long", error.message, caused_by_row=True)
     if error.code in _IMAGE_CODES or error.code.startswith(_IMAGE_CODE_PREFIXES):
         return ReplyVerdict(Action.RECORD, f"image not accepted: {error.code}", message)
-    parameter = _refused_parameter(error, words)
-    if parameter:
-        return ReplyVerdict(Action.ADAPT, f"{parameter} not supported", error.message, parameter=parameter)
-    if error.param in (*_SAMPLING_PARAMETERS, "model"):
-        message = f"{source} does not accept this {error.param}: {one_line(error.message)}"
-        return ReplyVerdict(Action.STOP, f"bad {error.param}", message, f"Change {error.param}")
-    return ReplyVerdict(Action.RECORD, f"rejected {status}: {one_line(error.message, 80)}", message)
-
-
-def _refused_parameter(error: ErrorBody, words: str) -> str:
-    if error.param == "response_format" or "json_schema" in words:  # "is enabled only for api versions ..."
-        return "response_format"
-    refused = error.code in ("unsupported_parameter", "unsupported_value")
-    if not refused and not any(phrase in words for phrase in _REFUSED_PARAMETER_PHRASES):
-        return ""
-    if error.param:
-        return error.param if error.param in _SAMPLING_PARAMETERS else ""
-    return next((name for name in _SAMPLING_PARAMETERS if name in words), "")
+    if refusal.changes:
+        names = ", ".join(change.name for change in refusal.changes)
+        return ReplyVerdict(
+            Action.ADAPT,
+            f"{names} not supported",
+            error.message,
+            changes=refusal.changes,
+            of_this_prompt=refusal.of_this_prompt,
+            rejection="context too long" if too_long else rejection,
+        )
+    if refusal.names or error.param == "model":
+        name = refusal.names[0] if refusal.names else error.param
+        message = f"{source} does not accept this {name}: {one_line(error.message)}"
+        return ReplyVerdict(Action.STOP, f"bad {name}", message, f"Change {name}")
+    return ReplyVerdict(Action.RECORD, rejection, message)
 
 
 def _is_filtered(error: ErrorBody, words: str) -> bool:

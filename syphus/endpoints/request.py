@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import orjson
@@ -12,6 +14,7 @@ import orjson
 from syphus.config.model_table import PromptCache
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.prompt_cache import shared_prefix
+from syphus.endpoints.refusals import Change, apply_changes
 from syphus.types import BYTES_PER_TOKEN, Message, PromptImage, Request, SharedPrefix
 
 _IMAGE_PART_BYTES = 100  # approximate JSON around an image, which the model does not see
@@ -41,6 +44,28 @@ def _nested_bytes(fields: Mapping[str, object]) -> int:
     return len(orjson.dumps(nested)) if nested else 0
 
 
+def request_key(body: bytes, salt: bytes = b"") -> bytes:
+    """Return the key that the answer to a body is stored under."""
+    key = hashlib.blake2b(body, digest_size=KEY_BYTES)
+    key.update(salt)
+    return key.digest()
+
+
+def adapt_request(request: Request, changes: Mapping[str, Change]) -> Request:
+    """Return the request with what an endpoint does not accept changed; its key is of the body as it is sent."""
+    if request.names.isdisjoint(changes):
+        return request
+    fields = apply_changes(orjson.loads(request.body), changes)
+    body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    load_body = partial(_load_adapted, request.load_body, changes) if request.load_body else None
+    key = request_key(body, request.salt)
+    return replace(request, key=key, body=body, load_body=load_body, names=frozenset(fields))
+
+
+def _load_adapted(load_body: Callable[[], bytes], changes: Mapping[str, Change]) -> bytes:
+    return orjson.dumps(apply_changes(orjson.loads(load_body()), changes), option=orjson.OPT_SORT_KEYS)
+
+
 class PromptImages(Protocol):
     """Prepares the images of requests. `syphus.images.prompt.attachments` implements it."""
 
@@ -62,43 +87,24 @@ class PromptImages(Protocol):
 class RequestBuilder:
     """Builds requests to one model with the same parameters.
 
-    A parameter that is None is left out. `adapted` are parameters that the model is known not to accept: `max_tokens`
-    is then sent by its newer name, any other is left to the model's default. `images` prepares the images of requests.
-    `cache` says how the model caches prompts, None if that is not known.
+    A parameter that is None is left out. `images` prepares the images of requests. `cache` says how the model caches
+    prompts, None if that is not known. What an endpoint turns out not to accept is changed as a request is sent, see
+    `adapt_request`.
     """
 
     def __init__(
         self,
         model: str,
         parameters: Mapping[str, object],
-        adapted: Iterable[str] = (),
         images: PromptImages | None = None,
         cache: PromptCache | None = None,
     ) -> None:
         self.model = model
         self._cache = cache
         self._images = images
-        self._parameters = {name: value for name, value in parameters.items() if value is not None}
-        self._extra_names: set[str] = set()
-        self._frame = _PROMPT_FRAME + _nested_bytes(self._parameters)
-        self.adapted: list[str] = list(dict.fromkeys(adapted))
+        self.parameters = {name: value for name, value in parameters.items() if value is not None}
+        self._frame = _PROMPT_FRAME + _nested_bytes(self.parameters)
         self._last_prefix: tuple[list[Message], Mapping[str, object], SharedPrefix] = ([], {}, SharedPrefix())
-
-    @property
-    def parameters(self) -> dict[str, object]:
-        """The parameters as they are sent."""
-        sent = {k: v for k, v in self._parameters.items() if k not in self.adapted or k == "max_tokens"}
-        if "max_tokens" in self.adapted and "max_tokens" in sent:
-            sent["max_completion_tokens"] = sent.pop("max_tokens")
-        return sent
-
-    def adapt(self, parameter: str) -> bool:
-        """Stop sending a parameter that the model does not accept; return False if it was not sent anyway."""
-        if parameter not in self._parameters and parameter not in self._extra_names:
-            return False
-        if parameter not in self.adapted:
-            self.adapted.append(parameter)
-        return True
 
     def request(
         self,
@@ -113,29 +119,25 @@ class RequestBuilder:
         For an image, the key covers its content, size and format: another version of Pillow, which writes other bytes,
         does not pay for the answer again. The fields are sorted, since their order in a file means nothing. `owner`
         salts the key, so that owners do not share answers. `extra_fields` belong to this request alone, such as the
-        schema of its answer, and are sent as long as the model accepts them; they must not repeat the parameters.
-        `shared` is how many messages at the beginning are the same in many requests, for the prompt cache. That is not
-        in the key.
+        schema of its answer, and replace parameters of the same name. `shared` is how many messages at the beginning
+        are the same in many requests, for the prompt cache. That is not in the key.
         """
         images = [image for message in messages for image in message.get("images", ())]
         turns = [self._in_parts(message) for message in messages] if images else messages
-        extra = {name: value for name, value in (extra_fields or {}).items() if name not in self.adapted}
-        self._extra_names.update(extra)
+        extra = extra_fields or {}
         fields = {"model": self.model, "messages": turns, **self.parameters, **extra}
-        body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-        key = hashlib.blake2b(body, digest_size=KEY_BYTES)
-        key.update(owner.encode())
+        body, salt, names = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS), owner.encode(), frozenset(fields)
+        key = request_key(body, salt)
         prefix = self._prefix(messages, turns, shared, extra) if self._cache is not None else None
         if not images:
-            return Request(
-                key.digest(), body, sample, prefix=prefix, max_prompt_tokens=self._max_tokens(messages, extra)
-            )
+            most = self._max_tokens(messages, extra)
+            return Request(key, body, sample, prefix=prefix, max_prompt_tokens=most, salt=salt, names=names)
         assert self._images is not None, "a stage with images has something that prepares them"
         tokens = sum(map(self._images.tokens, images))
         image_bytes = BYTES_PER_TOKEN * tokens - _IMAGE_PART_BYTES * len(images)
         most = self._max_tokens(messages, extra) + tokens
         load_body = self._images.body_builder(body, images)
-        return Request(key.digest(), body, sample, load_body, image_bytes, prefix, most)
+        return Request(key, body, sample, load_body, image_bytes, prefix, most, salt, names)
 
     def _prefix(
         self,

@@ -18,6 +18,7 @@ from syphus.errors import SyphusError
 from syphus.pipeline.concurrency import ALONE_SECONDS, AdaptiveConcurrency, unproven_limit
 from syphus.pipeline.deadlines import Latencies
 from syphus.pipeline.health import EndpointHealth
+from syphus.pipeline.parameters import LearnedParameters
 from syphus.pipeline.prompt_caches import PromptCaches
 from syphus.pipeline.rate_limits import Reservation, TokenBucket
 from syphus.pipeline.session_context import SessionLimits
@@ -81,6 +82,7 @@ class EndpointState:
         self.caches = PromptCaches(None) if caches is None else caches
         self.health = EndpointHealth(limits.max_outage, limits.first_wait, now)
         self.latencies = Latencies()
+        self.parameters = LearnedParameters()
         self.in_flight = 0
         self._first_sent_at: float | None = None
         self._unproven_limit = 1  # until the first answer

@@ -26,6 +26,7 @@ from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import REQUEST_LOG, Loop
 from syphus.pipeline.observer import Observer, RunView
+from syphus.pipeline.parameters import LearnedParameters
 from syphus.pipeline.prompt_caches import PromptCaches
 from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
@@ -79,6 +80,7 @@ async def run_stage(work: StageRun, config: Config, observer: Observer) -> Syphu
             for endpoint in config.endpoints:
                 caches = PromptCaches(cache_rules(config), observer.say)
                 states.append(_endpoint_state(endpoint, work, limits, clock(), caches))
+                states[-1].parameters = LearnedParameters.load(work.store, endpoint, config.model)
                 opened.push_async_callback(states[-1].endpoint.close)
         except ConfigError as error:  # such as an unusable proxy; it ends the session like everything else
             return error
@@ -107,7 +109,9 @@ async def _run_loop(
 
     writer = Writer(work.store, work.records, work.pairs, stop_on_fault)
     admission.note_reservation = writer.note_reservation
-    session = SessionContext(work.stage, work.records, writer, work.stats, retry, limits, work.trusted, clock)
+    session = SessionContext(
+        work.stage, work.records, writer, work.stats, retry, limits, work.trusted, clock, observer.say
+    )
     with _fewer_collections():
         async with Deadlines(config.timeout, clock) as deadlines:
             loop = Loop(session, queue, admission, RequestSender(session, admission, deadlines))

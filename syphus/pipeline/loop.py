@@ -14,31 +14,24 @@ import contextlib
 import logging
 from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from syphus.endpoints.classify import Action, ReplyVerdict
+from syphus.endpoints.classify import Action
 from syphus.endpoints.transport import NoReplyKind
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.concurrency import ALONE_SECONDS, INITIAL_LIMIT, unproven_limit
 from syphus.pipeline.hedging import Hedger
+from syphus.pipeline.parameters import ParameterLearning, RowChanges
 from syphus.pipeline.sender import Ask, RequestSender, SendResult
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage import PluginFaultError, image_failure
-from syphus.pipeline.work_queue import WorkItem, WorkQueue
-from syphus.types import Completion, Outcome, Request, State
+from syphus.pipeline.work_queue import EarlyFailure, WorkItem, WorkQueue
+from syphus.types import Completion, Outcome, State
 
 REQUEST_LOG = logging.getLogger("syphus.requests")  #: gets each request and outcome as a debug message
 MAX_EARLY_FAILURES = 5  #: rows that may fail before any has succeeded; after that, the rows are not at fault
-
-
-class _EarlyFailure(NamedTuple):
-    """A row that failed before any had succeeded: its outcome if the row is at fault, the error if all rows fail."""
-
-    item: WorkItem
-    outcome: Outcome
-    error: SyphusError
 
 
 class Loop:
@@ -54,9 +47,11 @@ class Loop:
         self._being_asked: dict[tuple[bytes, int], Ask] = {}
         self._spare: set[Ask] = set()  # a request is still in flight although another has decided the row
         self._hedges: set[asyncio.Task[None]] = set()
-        self._early_failures: list[_EarlyFailure] = []
+        self._early_failures: list[EarlyFailure] = []
         self._has_succeeded = False
         self._plugin_faults = 0
+        learned = [state.parameters for state in admission.endpoint_states]
+        self._learning = ParameterLearning(learned, session.writer.keep, session.say)
         self._endpoint_works = asyncio.Event()
         self._starts: dict[int, asyncio.Event] = {}  # of workers that may start before the endpoint has answered
         self._workers: list[asyncio.Task[None]] = []
@@ -157,14 +152,18 @@ class Loop:
             await other.answered.wait()
             self._put_back(item)
             return
-        stored = records.find_answer(*name)
-        if stored is not None:
-            await self._judge(item, entry._replace(reused_answer=stored.n), stored.completion)
-            return
+        for variant in self._learning.variants(request, item.changes):
+            stored = records.find_answer(variant.key, variant.sample)
+            if stored is not None:
+                await self._judge(item, entry._replace(reused_answer=stored.n), stored.completion)
+                return
         ask = self._being_asked[name] = Ask(item, request)
+        end_probe = await self._learning.probe.enter(request)
         try:
             await self._send(ask)
         finally:
+            if end_probe is not None:
+                end_probe()
             self._release(ask)
 
     async def _send(self, ask: Ask) -> None:
@@ -215,7 +214,7 @@ class Loop:
         ask.is_decided = True
         if ask.in_flight:
             self._spare.add(ask)
-        await self._handle_verdict(item, ask.request, result)
+        await self._handle_verdict(item, result)
         self._release(ask)
         if self._queue.closed:
             self._drop_spare()
@@ -225,13 +224,13 @@ class Loop:
 
     async def _keep(self, ask: Ask, result: SendResult) -> None:
         """Keep an answer that came too late as a further sample: if its row is asked again, it need not be paid for."""
-        completion, request, sample = result.verdict.completion, ask.request, ask.request.sample + 1
+        completion, request, sample = result.verdict.completion, result.request, ask.request.sample + 1
         if completion is None:
             return
-        records = self._session.records
-        while (request.key, sample) in self._being_asked or records.find_answer(request.key, sample):
+        records, key = self._session.records, ask.request.key
+        while (key, sample) in self._being_asked or records.find_answer(request.key, sample):
             sample += 1
-        kept = self._being_asked[request.key, sample] = Ask(ask.item, replace(request, sample=sample))
+        kept = self._being_asked[key, sample] = Ask(ask.item, replace(ask.request, sample=sample))
         kept.is_decided = True
         answer = NewAnswer(records.next_answer_number(), request.key, sample, completion, result.seconds)
         try:
@@ -254,24 +253,27 @@ class Loop:
         for ask in self._spare:
             ask.give_up()
 
-    async def _handle_verdict(self, item: WorkItem, request: Request, result: SendResult) -> None:
+    async def _handle_verdict(self, item: WorkItem, result: SendResult) -> None:
         verdict, state = result.verdict, result.endpoint_state
         if verdict.action is Action.ANSWER or verdict.caused_by_row:
             self._endpoint_works.set()
         match verdict.action:
             case Action.ANSWER if verdict.completion is not None:
-                number, completion = self._session.records.next_answer_number(), verdict.completion
-                answer = NewAnswer(number, request.key, request.sample, completion, result.seconds)
-                await self._judge(item, Entry(item.row, None, item.requests, answer), completion)
+                number, completion, request = (
+                    self._session.records.next_answer_number(),
+                    verdict.completion,
+                    result.request,
+                )
+                learnt = state.parameters.record_answer(item.row.n, request, item.changes)
+                new = NewAnswer(number, request.key, request.sample, completion, result.seconds)
+                await self._judge(item, Entry(item.row, None, item.requests, new), completion)
+                await self._learning.keep(state.parameters, learnt, request)
             case Action.RECORD:
-                await self._record_rejection(item, verdict)
+                await self._record_rejection(item, result)
             case Action.RETRY:
                 await self._retry_or_fail(item, result)
             case Action.ADAPT:
-                if not self._session.stage.adapt(verdict.parameter):
-                    message = f"{state.endpoint.host} does not accept {verdict.parameter}: {verdict.message}"
-                    state.disable(ProviderError(message))
-                self._put_back(item)
+                await self._adapt(item, result)
             case Action.STOP:
                 self._renew_token_or_disable(item, result)
             case _:  # a pause holds the whole endpoint and costs the row no attempt
@@ -307,7 +309,28 @@ class Loop:
             state.disable(ProviderError(message))
         self._put_back(item)
 
-    async def _record_rejection(self, item: WorkItem, verdict: ReplyVerdict) -> None:
+    async def _adapt(self, item: WorkItem, result: SendResult) -> None:
+        """Ask again without what was refused. What one row has tried in vain is that row's failure."""
+        verdict, state = result.verdict, result.endpoint_state
+        if required := [change.name for change in verdict.changes if change.name in result.request.required]:
+            state.disable(ProviderError(f"{state.endpoint.host} does not accept {required[0]}: {verdict.message}"))
+        else:
+            tried = item.changes = item.changes or RowChanges()
+            if not await self._learning.try_changes(item.row.n, tried, state.parameters, verdict, result.request):
+                await self._record_rejection(item, result)
+                return
+        self._put_back(item)
+
+    async def _record_rejection(self, item: WorkItem, result: SendResult) -> None:
+        verdict, learned = result.verdict, result.endpoint_state.parameters
+        if (
+            item.changes
+            and item.changes.repeats(verdict.message)
+            and learned.take_back(item.row.n, item.changes.newest)
+        ):
+            await self._session.writer.keep(learned.name, learned.dumps())
+        if verdict.rejection:
+            verdict = replace(verdict, cause=verdict.rejection)
         outcome = Outcome(verdict.state, reason=verdict.cause, detail=verdict.message)
         if verdict.caused_by_row or self._has_succeeded or self._session.trusted:
             await self._finish(Entry(item.row, None, item.requests), outcome)
@@ -361,7 +384,7 @@ class Loop:
 
     def _note_early_failure(self, item: WorkItem, outcome: Outcome, error: SyphusError) -> None:
         """Keep a failure from before the first success pending until it is known whether all rows fail."""
-        self._early_failures.append(_EarlyFailure(item, outcome, error))
+        self._early_failures.append(EarlyFailure(item, outcome, error))
         self._queue.task_done()
         if len(self._early_failures) >= MAX_EARLY_FAILURES:
             self.stop(error)

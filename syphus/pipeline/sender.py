@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
+from syphus.endpoints.prompt_cache import CACHE_FIELDS
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.endpoints.transport import ON_BYTES, NoReplyError, NoReplyKind
 from syphus.errors import ConfigError, ProviderError
@@ -55,6 +56,7 @@ class SendResult(NamedTuple):
     verdict: ReplyVerdict
     endpoint_state: EndpointState
     seconds: float
+    request: Request  #: as it was sent
 
     def __str__(self) -> str:
         """Return `answered in 1.2 s, 350 + 120 tokens (api.openai.com)`, or what went wrong."""
@@ -79,7 +81,7 @@ class RequestSender:
         self._encoders = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def send(self, ask: Ask) -> SendResult:
-        """Send the request of a row once.
+        """Send the request of a row once, as the endpoint takes it after the changes that the row has tried.
 
         Raises `BudgetError`, `AdmissionClosedError` if no more requests are admitted, and `ImageError` if an image of
         the request can't be sent.
@@ -88,7 +90,8 @@ class RequestSender:
 
     async def send_admitted(self, ask: Ask, permit: Permit) -> SendResult:
         """Do the same with a permit."""
-        request, state = ask.request, permit.endpoint_state
+        state = permit.endpoint_state
+        request = state.parameters.adapt(ask.request, ask.item.changes)
         body = await self._body(request, permit)
         headers: Mapping[str, str] = {}
         verdict = _INTERRUPTED
@@ -102,7 +105,7 @@ class RequestSender:
             if 200 <= reply.status < 300:  # some gateways answer with 201 or 202
                 verdict = state.endpoint.classify(reply.body, request, headers)
             else:
-                verdict = classify_error(reply.status, headers, reply.body, state.endpoint.host, time.time())
+                verdict = classify_error(reply.status, headers, reply.body, state.endpoint.host, time.time(), body)
                 if verdict.maybe_from_proxy and state.health.has_answered:  # a transient fault of a proxy stops no run
                     verdict = replace(verdict, action=Action.RETRY)
         except NoReplyError as error:
@@ -120,19 +123,21 @@ class RequestSender:
             self._settle(permit, request, headers, verdict)
             self._update_endpoint(permit, ask.item.row.n, headers, verdict)
             self._admission.notify()
-        return SendResult(verdict, state, self._session.clock() - permit.call.sent_at)
+        return SendResult(verdict, state, self._session.clock() - permit.call.sent_at, request)
 
     async def _body(self, request: Request, permit: Permit) -> bytes:
         """Return the body as it is sent: with its images, and with what the prompt cache needs.
 
         Only requests in flight hold their images. Threads encode them, one per core.
         """
-        caches, key, load_body = permit.endpoint_state.caches, permit.call.cache_key, request.load_body
+        state, key, load_body = permit.endpoint_state, permit.call.cache_key, request.load_body
+        takes_marks = state.parameters.changes.keys().isdisjoint(CACHE_FIELDS)
+        caches, prefix = state.caches, request.prefix if takes_marks else None
         if load_body is None:
-            return caches.body(request.body, request.prefix, key)
+            return caches.body(request.body, prefix, key)
         try:
             async with self._encoders:
-                return await asyncio.to_thread(lambda: caches.body(load_body(), request.prefix, key))
+                return await asyncio.to_thread(lambda: caches.body(load_body(), prefix, key))
         except BaseException:
             self._admission.cancel(permit)
             raise

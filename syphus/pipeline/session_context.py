@@ -70,3 +70,4 @@ class SessionContext:
     limits: SessionLimits
     trusted: bool
     clock: Callable[[], float]  #: seconds, monotonic
+    say: Callable[[str], None] = lambda _: None  #: tells the person who runs it a line

@@ -62,7 +62,3 @@ class Stage(Protocol):
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:
         """Return the lines of `pairs.jsonl` for an outcome: whole lines, or an empty text."""
         ...
-
-    def adapt(self, parameter: str) -> bool:
-        """Leave out a sampling parameter that the model does not accept; return False if it was not sent."""
-        ...

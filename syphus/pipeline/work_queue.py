@@ -12,8 +12,12 @@ import contextlib
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from syphus.errors import SyphusError
 from syphus.ledger.records import Row
+from syphus.pipeline.parameters import RowChanges
+from syphus.types import Outcome
 
 
 @dataclass(slots=True)
@@ -25,6 +29,15 @@ class WorkItem:
     requests: int = 0  #: all requests that were sent
     token_renewed: bool = False
     times_given_up: int = 0  #: requests that were given up because they took much longer than others
+    changes: RowChanges | None = None  #: that were tried because the request was refused
+
+
+class EarlyFailure(NamedTuple):
+    """A row that failed before any had succeeded: its outcome if the row is at fault, the error if all rows fail."""
+
+    item: WorkItem
+    outcome: Outcome
+    error: SyphusError
 
 
 class WorkQueue:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from syphus.formats.run_files import PairsFile
 from syphus.io.durable import storage_faults
 from syphus.ledger.records import Entry, Records, RequestCounts
+from syphus.ledger.sessions import set_meta
 from syphus.ledger.store import Store
 
 MAX_GROUP = 12  #: entries in one commit
@@ -36,6 +37,8 @@ class Writer:
         self._waiting: list[_Waiting] = []
         self._counts = RequestCounts()
         self._reservation: tuple[float, asyncio.Future[bool]] | None = None  # dollars; whoever waits for them
+        self._facts: dict[str, str] = {}
+        self._keeping: list[asyncio.Future[bool]] = []
         self._work = asyncio.Event()
         self._closing = False
         self._thread = ThreadPoolExecutor(1, "commit")
@@ -84,6 +87,15 @@ class Writer:
         """Add what a request, counted before, may have cost beyond what its answer says."""
         self._counts.unknown_cost[cause] += dollars
 
+    async def keep(self, name: str, value: str) -> None:
+        """Store a small fact about the run; return once it is on the disk, or once nothing more can be written."""
+        if self.fault is None:
+            kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            self._facts[name] = value
+            self._keeping.append(kept)
+            self._work.set()
+            await kept
+
     async def _run(self) -> None:
         while self.fault is None and not (self._closing and not self._has_work()):
             await self._work.wait()
@@ -92,6 +104,7 @@ class Writer:
             if not self._waiting:
                 self._work.clear()
             entries = [entry for entry, _ in group]
+            keeping, self._keeping = self._keeping, []
             try:
                 await self._commit(entries)
                 _release(group, saved=True)
@@ -99,16 +112,20 @@ class Writer:
                 await self._append_pairs(entries)
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait here forever
                 self._stop(error, [*group, *self._waiting])
+            _release_all(keeping)
 
     def _has_work(self) -> bool:
-        return bool(self._waiting or self._counts.requests or self._reservation)
+        return bool(self._waiting or self._counts.requests or self._reservation or self._facts)
 
     async def _commit(self, entries: list[Entry]) -> None:
         counts, self._counts = self._counts, RequestCounts()
         reservation, self._reservation = self._reservation, None
+        facts, self._facts = self._facts, {}
         for entry in entries:
             self._records.write(entry)
         self._records.write_request_counts(counts)
+        for name, value in facts.items():
+            set_meta(self._store, name, value)
         if self._pairs is not None:
             self._records.note_pairs_file(self._pairs.seq, self._pairs.size)
         if reservation is not None:
@@ -134,12 +151,17 @@ class Writer:
         _release(unwritten, saved=False)
         if self._reservation is not None and not self._reservation[1].done():
             self._reservation[1].set_result(False)
+        _release_all(self._keeping)
 
     def _note_unsaved(self, entries: Iterable[Entry]) -> None:
         self.unsaved_ids += [entry.row.query.id for entry in entries if entry.new_answer is not None]
 
 
+def _release_all(waiting: Iterable[asyncio.Future[bool]], saved: bool = True) -> None:
+    for each in waiting:
+        if not each.done():  # a cancelled worker no longer waits; its entry is saved like the others
+            each.set_result(saved)
+
+
 def _release(group: Iterable[_Waiting], saved: bool) -> None:
-    for _, waiting in group:
-        if not waiting.done():  # a cancelled worker no longer waits; its entry is saved like the others
-            waiting.set_result(saved)
+    _release_all((waiting for _, waiting in group), saved)

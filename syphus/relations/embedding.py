@@ -6,7 +6,6 @@ another one, so nothing is paid for twice, whatever happens to the pairs that it
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -16,7 +15,7 @@ from syphus.config.environment import OFFICIAL
 from syphus.config.pricing import price_date
 from syphus.config.settings import ENDPOINT_KINDS, Config, EmbeddingsConfig, EndpointConfig
 from syphus.endpoints.embeddings_reply import unpack_vectors
-from syphus.endpoints.request import KEY_BYTES
+from syphus.endpoints.request import request_key
 from syphus.endpoints.routes import embeddings_route
 from syphus.errors import ConfigError, SyphusError
 from syphus.ledger.batches import (
@@ -55,7 +54,7 @@ class EmbedStage:
         """Return the request for the texts of a batch."""
         fields = {**self._fields, "input": orjson.loads(row.query.text)}
         body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-        return Request(hashlib.blake2b(body, digest_size=KEY_BYTES).digest(), body)
+        return Request(request_key(body), body, names=frozenset(fields), required=frozenset({"dimensions"}))
 
     def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002
         """Accept the answer: the endpoint has checked that it holds a vector for each text."""
@@ -64,10 +63,6 @@ class EmbedStage:
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002
         """Return no lines: vectors are no pairs."""
         return ""
-
-    def adapt(self, parameter: str) -> bool:
-        """Do without base64 if the model does not accept it. Without `dimensions`, the vectors would be wrong."""
-        return parameter == "encoding_format" and self._fields.pop(parameter, None) is not None
 
 
 def embedded_part(text: str) -> str:

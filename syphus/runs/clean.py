@@ -104,7 +104,7 @@ def _clean(store: Store, plugin: LoadedPlugin, template: PromptTemplate, observe
     dataset, choice = plugin.create(), stored_choice(store)
     if choice is not None:
         dataset.short_name = choice.short_name
-    unused = RequestBuilder("", {}, [])  # nothing is sent
+    unused = RequestBuilder("", {})  # nothing is sent
     context = GenerationContext(dataset=dataset, template=template, request_builder=unused, redactor=SecretRedactor())
     changed = rejudge_run(store, GenerateStage(context), plugin, dataset.short_name, observer)
     after = make_report(store, GenerateStage.name, stored_prices(store))

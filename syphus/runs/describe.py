@@ -91,10 +91,6 @@ class DescribeStage:
         """Return no lines."""
         return ""
 
-    def adapt(self, parameter: str) -> bool:
-        """Stop sending a sampling parameter that the model does not accept; False if it was not sent."""
-        return self._request_builder.adapt(parameter)
-
 
 class DescriptionResult(NamedTuple):
     """Both texts, the files that they were written to, and whether they are simulated."""

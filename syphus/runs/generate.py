@@ -125,10 +125,6 @@ class GenerateStage:
         """Return the accepted pairs, one line each."""
         return pair_lines(row.query.id, row.query.image_ids, outcome.pairs, is_simulated(model))
 
-    def adapt(self, parameter: str) -> bool:
-        """Stop sending a sampling parameter that the model does not accept; False if it was not sent."""
-        return self._context.request_builder.adapt(parameter)
-
     def _images(self, query: Query) -> Sequence[PromptImage]:
         assert self._context.attachments is not None, "a stage whose queries have images needs attachments"
         return self._context.attachments.inspected(query.images)

@@ -57,7 +57,3 @@ class JudgeStage:
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - verdicts are no pairs
         """Return no lines."""
         return ""
-
-    def adapt(self, parameter: str) -> bool:
-        """Stop sending a parameter or the schema, which the model does not accept; False if it was not sent."""
-        return self._request_builder.adapt(parameter)

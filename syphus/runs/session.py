@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
-
 from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import cache_rules
 from syphus.endpoints.request import RequestBuilder
@@ -29,7 +27,7 @@ from syphus.formats.report import Report, make_report
 from syphus.formats.run_files import PairsFile
 from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.ledger.records import Records
-from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, has_sessions, last_settings, set_meta
+from syphus.ledger.sessions import Settings, begin_session, end_session, has_sessions, last_settings
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
 from syphus.pipeline.budget import Billing, Budget, TokenEstimate, add_earlier
 from syphus.pipeline.engine import StageRun, run_stage
@@ -51,9 +49,9 @@ SPARE_DESCRIPTORS = 20  #: for files that are opened later: pairs.jsonl, exports
 class StageRunner:
     """Asks the model of `context.config` for any stage of the run in `store`. `close` it.
 
-    `request_builder` makes the requests, and `attachments` their images. Parameters that the model turns out not to
-    accept are stored with the run. For another model, make another runner from a context with another config.
-    `simulation` is the simulated endpoint for `--offline`, if it is not the default one.
+    `request_builder` makes the requests, and `attachments` their images. For another model, make another
+    runner from a context with another config. `simulation` is the simulated endpoint for
+    `--offline`, if it is not the default one.
     """
 
     def __init__(
@@ -70,11 +68,9 @@ class StageRunner:
         self._observer = observer
         self._route = route
         model = context.config.model
-        self._adapted_meta = f"adapted {model}"  # the sampling parameters that the model does not accept
-        adapted = orjson.loads(str(get_meta(store, self._adapted_meta) or "[]"))
         self.attachments = context.attachments(store.folder)
         self.request_builder = RequestBuilder(
-            model, sampling_parameters(context.config), adapted, self.attachments, cache_rules(context.config)
+            model, sampling_parameters(context.config), self.attachments, cache_rules(context.config)
         )
         self.redactor = context.redactor
 
@@ -114,7 +110,6 @@ class StageRunner:
             stopped_by = InterruptError("Stopped.")
         if isinstance(stopped_by, StorageError):
             raise stopped_by
-        set_meta(self._store, self._adapted_meta, orjson.dumps(self.request_builder.adapted).decode())
         seconds = time.monotonic() - started
         end_session(self._store, stage_run.records.session, str(stopped_by or ""), seconds, began + seconds)
         return stopped_by

@@ -79,10 +79,6 @@ class _TranslationStage:
         """Return "": translations are no lines of `pairs.jsonl`."""
         return ""
 
-    def adapt(self, parameter: str) -> bool:
-        """Leave out a sampling parameter, or the schema, that the model rejects."""
-        return self._builder.adapt(parameter)
-
     def _request(self, prompt: TranslationPrompt, sample: int) -> Request:
         shared = len(prompt.messages) - 1
         return self._builder.request(

@@ -21,6 +21,7 @@ from syphus.types import State
 
 NOW = 1_800_000_000.0
 HOST = "api.example"
+SENT = b'{"model": "m", "temperature": 0.7, "top_p": 0.95, "max_tokens": 3200, "response_format": {}}'
 QUOTA = "You exceeded your current quota, please check your plan and billing details."
 FILTERED = "The prompt triggered Azure OpenAI's content management policy."
 CONTEXT = "This model's maximum context length is 128000 tokens."
@@ -45,7 +46,7 @@ def error(message: str, kind: str | None = None, code: str | int | None = None, 
 
 
 def judge(status: int, body: object, headers: Mapping[str, str] | None = None) -> ReplyVerdict:
-    return classify_error(status, CIMultiDict(headers or {}), raw(body), HOST, NOW)
+    return classify_error(status, CIMultiDict(headers or {}), raw(body), HOST, NOW, SENT)
 
 
 @pytest.mark.parametrize("known", [pytest.param(known, id=known["reply"]) for known in KNOWN])
@@ -177,7 +178,7 @@ def test_no_body_and_no_header_of_a_stranger_raises_an_exception(seed: int) -> N
             body = mutated(body, rng)
         data = broken(raw(body), rng)
         headers = CIMultiDict({rng.choice(HEADERS): rng.choice(HEADER_VALUES) for _ in range(3)})
-        verdict = classify_error(rng.choice(STATUSES), headers, data, HOST, NOW)
+        verdict = classify_error(rng.choice(STATUSES), headers, data, HOST, NOW, SENT)
         assert verdict.cause
         assert len(verdict.cause) < 1000
         retry_wait(headers, verdict.message, 1_790_000_000.0)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from syphus.endpoints.request import KEY_BYTES, RequestBuilder
+from syphus.endpoints.refusals import Change, ChangeKind
+from syphus.endpoints.request import KEY_BYTES, RequestBuilder, adapt_request
 from syphus.types import Message, Request
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,9 +39,8 @@ def request(
     messages: list[Message] | None = None,
     sample: int = 0,
     owner: str = "",
-    adapted: tuple[str, ...] = (),
 ) -> Request:
-    return RequestBuilder(model, PARAMETERS if parameters is None else parameters, adapted).request(
+    return RequestBuilder(model, PARAMETERS if parameters is None else parameters).request(
         MESSAGES if messages is None else messages, sample, owner
     )
 
@@ -80,8 +81,6 @@ OTHERS = {
     "order of turns": request(messages=[MESSAGES[0], MESSAGES[2], MESSAGES[1], MESSAGES[3]]),
     "a turn less": request(messages=MESSAGES[1:]),
     "a turn twice": request(messages=[*MESSAGES, MESSAGES[3]]),
-    "adapted max_tokens": request(adapted=("max_tokens",)),
-    "adapted temperature": request(adapted=("temperature",)),
     "owner": request(owner="row-1"),
     "another owner": request(owner="row-2"),
 }
@@ -94,7 +93,6 @@ def test_every_change_is_another_request(change: str) -> None:
 
 def test_all_the_changes_differ_from_one_another() -> None:
     keys = {name: other.key for name, other in OTHERS.items()}
-    assert keys.pop("adapted temperature") == keys["no temperature"]  # the very same bytes go out
     assert len(set(keys.values())) == len(keys)
 
 
@@ -151,39 +149,49 @@ def test_folder_hash_seed_and_imports_change_nothing(tmp_path: Path) -> None:
 
 # Making do without a parameter
 
+NEWER_NAME = Change("max_tokens", ChangeKind.RENAME, "max_completion_tokens")
+
+
+def adapted(*changes: Change) -> Request:
+    return adapt_request(request(), {change.name: change for change in changes})
+
 
 def test_max_tokens_goes_out_by_its_newer_name() -> None:
-    builder = RequestBuilder(MODEL, PARAMETERS)
-    assert builder.adapt("max_tokens")
-    assert "max_tokens" not in builder.parameters
-    assert builder.parameters["max_completion_tokens"] == 3200
-    assert builder.parameters["temperature"] == 0.7
+    newer = request(parameters=but(max_tokens=None, max_completion_tokens=3200))
+    assert adapted(NEWER_NAME) == newer
+    assert adapted(NEWER_NAME, Change("max_completion_tokens", ChangeKind.AT_MOST, 900)).names == newer.names
+    assert b'"max_completion_tokens":900' in adapted(NEWER_NAME, Change(LIMIT, ChangeKind.AT_MOST, 900)).body
+
+
+LIMIT = "max_completion_tokens"
 
 
 @pytest.mark.parametrize("name", ["temperature", "top_p"])
 def test_any_other_parameter_is_left_to_the_model(name: str) -> None:
-    builder = RequestBuilder(MODEL, PARAMETERS)
-    assert builder.adapt(name)
-    assert builder.parameters == {k: v for k, v in PARAMETERS.items() if v is not None and k != name}
+    assert adapted(Change(name, ChangeKind.OMIT)) == request(parameters=but(**{name: None}))
 
 
-def test_a_parameter_that_is_not_sent_can_not_be_left_out() -> None:
-    builder = RequestBuilder(MODEL, {**PARAMETERS, "top_p": None})
-    assert not builder.adapt("top_p")
-    assert not builder.adapt("seed")
-    assert builder.adapted == []
+def test_another_value_is_sent_and_a_limit_lowers_only_what_is_above_it() -> None:
+    changed = adapted(
+        Change("reasoning_effort", ChangeKind.REPLACE, "high"), Change("max_tokens", ChangeKind.AT_MOST, 9)
+    )
+    assert changed == request(parameters=but(reasoning_effort="high", max_tokens=9))
+    assert adapted(Change("max_tokens", ChangeKind.AT_MOST, 9_000)).key == request().key
 
 
-def test_calls_that_were_in_flight_may_ask_for_the_same_again() -> None:
-    builder = RequestBuilder(MODEL, PARAMETERS)
-    assert [builder.adapt("temperature"), builder.adapt("temperature")] == [True, True]
-    assert builder.adapted == ["temperature"]
+def test_a_parameter_that_is_not_sent_changes_nothing() -> None:
+    assert adapted(Change("seed", ChangeKind.OMIT)) == request()
 
 
-def test_a_later_session_starts_with_what_an_earlier_one_learnt() -> None:
-    first = RequestBuilder(MODEL, PARAMETERS)
-    first.adapt("max_tokens")
-    first.adapt("top_p")
-    later = RequestBuilder(MODEL, PARAMETERS, first.adapted)
-    assert later.parameters == first.parameters
-    assert later.request(MESSAGES) == first.request(MESSAGES)
+def test_an_adapted_request_keeps_its_owner() -> None:
+    own = adapt_request(request(owner="row-1"), {"top_p": Change("top_p", ChangeKind.OMIT)})
+    assert own.key == request(parameters=but(top_p=None), owner="row-1").key
+
+
+def test_images_are_sent_with_the_adapted_request() -> None:
+    whole = replace(request(), load_body=lambda: request(messages=[Message(role="user", content="image")]).body)
+    loaded = adapt_request(whole, {"max_tokens": NEWER_NAME}).load_body
+    assert loaded is not None
+    sent = json.loads(loaded())
+    assert sent["messages"] == [{"role": "user", "content": "image"}]
+    assert sent["max_completion_tokens"] == 3200

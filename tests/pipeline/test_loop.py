@@ -189,9 +189,10 @@ def test_the_last_rows_of_a_run_that_has_answers_fail_by_themselves(retry: bool,
 def test_a_model_that_refuses_a_parameter_is_asked_without_it(settings: dict[str, bool], tmp_path: Path) -> None:
     with server(**settings) as simulated:
         assert run_rows(tmp_path, simulated.url, 20, num_threads=8).states == {OK: 20}
-        assert simulated.stats.requests == 20 + len(settings)
+        wasted = min(2, len(settings))  # the samplers are left out together
+        assert simulated.stats.requests == 20 + wasted
         assert run_rows(tmp_path, simulated.url, 22, num_threads=8).states == {OK: 22}
-        assert simulated.stats.requests == 22 + len(settings)  # what was learnt is not learnt again
+        assert simulated.stats.requests == 22 + wasted  # what was learnt is not learnt again
 
 
 def test_an_endpoint_that_fails_is_left_out_and_the_others_finish(tmp_path: Path) -> None:

@@ -200,9 +200,6 @@ class AcceptAll:
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:
         return ""
 
-    def adapt(self, parameter: str) -> bool:
-        return False
-
 
 class _ImmediateWriter(Writer):
     """Writes each entry in the event loop's own thread, so that no simulated time passes. The caller commits."""
@@ -213,6 +210,9 @@ class _ImmediateWriter(Writer):
     async def put(self, entry: Entry) -> bool:
         self._records.write(entry)
         return True
+
+    async def keep(self, name: str, value: str) -> None:
+        pass
 
     def count_request(self, cause: str, maybe_billed: bool = False, tokens: float = 0.0) -> None:
         pass

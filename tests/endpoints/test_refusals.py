@@ -1,0 +1,261 @@
+"""Which fields an error is about, in the words of many servers, and what is sent instead."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from harness import HERE
+
+from syphus.endpoints.classify import Action, ReplyVerdict, classify_error
+from syphus.endpoints.refusals import Change, ChangeKind
+from syphus.io.yaml_files import read_yaml
+
+ROW = "the temperature rises, said 'top_p' of `seed`, and \"verbosity\" too: max_tokens"
+SENT: dict[str, object] = {
+    "model": "m",
+    "messages": [{"role": "user", "content": ROW}],
+    "temperature": 0.7,
+    "top_p": 0.95,
+    "max_tokens": 3200,
+    "reasoning_effort": "minimal",
+    "verbosity": "low",
+    "prompt_cache_key": "k",
+    "service_tier": "flex",
+    "seed": 7,
+    "response_format": {"type": "json_schema"},
+}
+OMIT, RENAME, REPLACE, AT_MOST = ChangeKind.OMIT, ChangeKind.RENAME, ChangeKind.REPLACE, ChangeKind.AT_MOST
+NEWER: list[tuple[str, ChangeKind, object]] = [("max_tokens", RENAME, "max_completion_tokens")]
+
+
+def error(message: str, param: str | None = None, code: object = None, kind: str = "invalid_request_error") -> Any:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def judge(body: object, status: int = 400, /, **sent: object) -> ReplyVerdict:
+    return classify_error(
+        status, {}, json.dumps(body).encode(), "api.example", 0.0, json.dumps({**SENT, **sent}).encode()
+    )
+
+
+def omitted(*names: str) -> list[tuple[str, ChangeKind, object]]:
+    return [(name, OMIT, None) for name in names]
+
+
+def pydantic(*names: str) -> list[dict[str, object]]:
+    return [
+        {"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted", "input": SENT[name]}
+        for name in names
+    ]
+
+
+UNKNOWN = ("verbosity", "prompt_cache_key")
+TOKEN_LIMITS: list[dict[str, Any]] = list(read_yaml(HERE / "data" / "replies" / "token_limits.yaml"))  # type: ignore[call-overload] # a list
+REFUSALS: list[tuple[str, object, list[tuple[str, ChangeKind, object]]]] = [
+    (
+        "OpenAI, renamed",
+        error(
+            "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_completion_tokens' instead.",
+            "max_tokens",
+            "unsupported_parameter",
+        ),
+        NEWER,
+    ),
+    (
+        "OpenAI, only the default",
+        error(
+            "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) value is "
+            "supported.",
+            "temperature",
+            "unsupported_value",
+        ),
+        omitted("temperature", "top_p"),
+    ),
+    (
+        "OpenAI, unknown",
+        error("Unknown parameter: 'verbosity'.", "verbosity", "unknown_parameter"),
+        omitted("verbosity"),
+    ),
+    ("OpenAI, one argument", error("Unrecognized request argument supplied: seed"), omitted("seed")),
+    (
+        "Azure, several",
+        error("Unrecognized request arguments supplied: verbosity, prompt_cache_key"),
+        omitted(*UNKNOWN),
+    ),
+    (
+        "Azure AI, a list",
+        error("Extra parameters ['verbosity', 'prompt_cache_key'] are not allowed when extra-parameters is not set."),
+        omitted(*UNKNOWN),
+    ),
+    ("FastAPI", {"detail": pydantic(*UNKNOWN)}, omitted(*UNKNOWN)),
+    ("Mistral", {"object": "error", "message": {"detail": pydantic(*UNKNOWN)}, "code": 3001}, omitted(*UNKNOWN)),
+    (
+        "vLLM, as text",
+        error(str([{**each, "loc": ("body", each["loc"][1])} for each in pydantic(*UNKNOWN)]), code=400),  # type: ignore[index] # a list
+        omitted(*UNKNOWN),
+    ),
+    (
+        "pydantic, in lines",
+        error(
+            "2 validation errors for ChatCompletionRequest\nverbosity\n  Extra inputs are not permitted "
+            "[type=extra_forbidden, input_value='low', input_type=str]\nprompt_cache_key\n  Extra inputs are not "
+            "permitted [type=extra_forbidden, input_value='k', input_type=str]"
+        ),
+        omitted(*UNKNOWN),
+    ),
+    (
+        "Gemini, several in an array",
+        [
+            error(
+                'Invalid JSON payload received. Unknown name "verbosity": Cannot find field.\nInvalid JSON payload '
+                'received. Unknown name "prompt_cache_key": Cannot find field.',
+                code=400,
+            )
+        ],
+        omitted(*UNKNOWN),
+    ),
+    ("Groq", error("property 'verbosity' is unsupported, did you mean 'x'"), omitted("verbosity")),
+    ("Fireworks", error("Extra inputs are not permitted, field: 'prompt_cache_key'"), omitted("prompt_cache_key")),
+    (
+        "litellm, a list",
+        error(
+            "litellm.UnsupportedParamsError: openai does not support parameters: ['verbosity', 'prompt_cache_key'], "
+            "for model=m. To drop these, set `litellm.drop_params=True`",
+            code="400",
+        ),
+        omitted(*UNKNOWN),
+    ),
+    (
+        "litellm, a mapping",
+        error("does not support parameters: {'verbosity': 'low'}, for model=m", code="400"),
+        omitted("verbosity"),
+    ),
+    (
+        "a condition is not refused",
+        error("`temperature` is not supported when `reasoning_effort` is set for this model."),
+        omitted("temperature", "top_p"),
+    ),
+    (
+        "only one sampler",
+        error("`temperature` and `top_p` cannot both be specified for this model. Please use only one."),
+        omitted("top_p"),
+    ),
+    (
+        "only one sampler, in other words",
+        error("temperature can't be used together with top_p", code="invalid_request_error"),
+        omitted("top_p"),
+    ),
+    ("a path", error("Invalid 'response_format.type': json_schema needs a newer model"), omitted("response_format")),
+    (
+        "an effort of a list",
+        error(
+            "Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: "
+            "'none', 'low', 'medium', and 'high'.",
+            "reasoning_effort",
+            "unsupported_value",
+        ),
+        [("reasoning_effort", REPLACE, "low")],
+    ),
+    (
+        "an effort of a literal",
+        {
+            "detail": [
+                {
+                    "type": "literal_error",
+                    "loc": ["body", "reasoning_effort"],
+                    "msg": "Input should be 'low', 'medium' or 'high'",
+                    "input": "minimal",
+                }
+            ]
+        },
+        [("reasoning_effort", REPLACE, "low")],
+    ),
+    (
+        "an effort without the name",
+        error('invalid reasoning value: \'minimal\' (must be "high", "medium", "low", or "none")'),
+        [("reasoning_effort", REPLACE, "low")],
+    ),
+    (
+        "verbosity",
+        error(
+            "Unsupported value: 'low' is not supported with the 'm' model. Supported values are: 'medium'.",
+            "verbosity",
+            "unsupported_value",
+        ),
+        [("verbosity", REPLACE, "medium")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "changes"), [pytest.param(*each[1:], id=each[0]) for each in REFUSALS])
+def test_what_a_server_refuses_is_changed(body: object, changes: list[tuple[str, ChangeKind, object]]) -> None:
+    verdict = judge(body)
+    assert (verdict.action, [tuple(each) for each in verdict.changes]) == (Action.ADAPT, changes)
+
+
+@pytest.mark.parametrize("known", [pytest.param(known, id=known["reply"]) for known in TOKEN_LIMITS])
+def test_the_tokens_of_an_answer_are_lowered_to_what_fits(known: dict[str, Any]) -> None:
+    verdict = judge(error(known["message"], known["param"], known["code"]), 400, max_tokens=known["sent"])
+    assert verdict.action is Action.ADAPT
+    ((name, kind, value),) = verdict.changes
+    assert (name, kind) == ("max_tokens", AT_MOST)
+    assert isinstance(value, int)
+    assert known["limit"] / 2 <= value <= known["limit"]
+
+
+def test_a_prompt_that_fills_the_context_lowers_the_limit_for_its_row_alone() -> None:
+    message = "'max_tokens' is too large: 3200. The context length is 4096 and your request has 3000 input tokens."
+    assert judge(error(message)).of_this_prompt
+    none_left = "This model's maximum context length is 128 tokens. However, your messages resulted in 300 tokens."
+    assert judge(error(none_left, "messages", "context_length_exceeded")).cause == "context too long"
+
+
+@pytest.mark.parametrize(
+    ("message", "sent", "instead"),
+    [
+        ("temperature: range: 0..1", {"temperature": 1.5}, 1.0),
+        (
+            "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 3.5 instead.",
+            {"temperature": 3.5},
+            2.0,
+        ),
+        ("`temperature` must be strictly between 0 and 1, 1.2 given", {"temperature": 1.2}, 1.0),
+    ],
+)
+def test_a_number_out_of_range_becomes_the_nearest_that_is_taken(
+    message: str, sent: dict[str, object], instead: float
+) -> None:
+    (change,) = judge(error(message), 400, **sent).changes
+    assert change == Change("temperature", REPLACE, instead)
+
+
+def test_an_older_server_gets_the_older_name_of_max_tokens() -> None:
+    sent = {"max_tokens": None, "max_completion_tokens": 3200}
+    (change,) = judge(
+        {"detail": [{"loc": ["body", "max_completion_tokens"], "msg": "Extra inputs"}]}, 422, **sent
+    ).changes
+    assert change == Change("max_completion_tokens", RENAME, "max_tokens")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        error(f"Invalid prompt: {ROW}"),
+        error(f"Your message ({ROW}) was rejected."),
+        error("The temperature of this prompt is too high, and its seed is unknown."),
+        error("Invalid value for 'content': expected a string.", "messages.[0].content"),
+        error("Unsupported parameter: 'tools'", "tools", "unsupported_parameter"),
+        {"detail": [{"input": ROW, "type": "literal_error", "loc": ["body", "messages"]}]},
+        {"detail": ROW},
+        "temperature",
+    ],
+)
+def test_what_an_error_repeats_of_the_prompt_is_no_refusal(body: object) -> None:
+    assert judge(body, 422).action is Action.RECORD
+
+
+def test_a_wrong_value_without_a_right_one_stops_the_run() -> None:
+    verdict = judge(error("'temperature' is too high", "temperature", "invalid_value"))
+    assert (verdict.action, verdict.cause) == (Action.STOP, "bad temperature")
