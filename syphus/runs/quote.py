@@ -278,13 +278,13 @@ def _notes(lines: Sequence[QuoteLine], tokens: TokenModel, survey: Survey) -> It
     if any(line.name == BY_BATCH for line in lines):
         yield "* Half price within a day. Syphus can't send batches yet."
     if any(line.model != lines[0].model for line in lines):
-        yield "Other models count tokens and write in their own way, so their intervals are wider."
+        yield "Other models may count and write otherwise: their intervals are wider."
     if lines[0].dollars is None:
         yield f"No price is known for {lines[0].model}: give one under `prices:` in a --config file."
     elif any(line.dollars and line.dollars.middle for line in lines):
         yield f"Prices of {price_date()}."
-    if not tokens.is_learnt:
-        yield f"Nothing was sent. --pilot {PILOT_ROWS} asks {PILOT_ROWS} rows, which the run then has, and is closer."
+    if not tokens.is_learnt and survey.to_ask >= 2 * PILOT_ROWS:
+        yield f"Nothing was sent. --pilot {PILOT_ROWS} asks {PILOT_ROWS} rows, keeps the answers, and is closer."
 
 
 def _lines(reckoning: Reckoning, survey: Survey) -> Iterator[QuoteLine]:
@@ -332,6 +332,8 @@ def opening_lines(prepared: PreparedRun, report: Report, quote: Quote | None) ->
 def _origin(quote: Quote) -> str:
     if quote.answers:
         return f"learnt from {pluralize(quote.answers, 'answer')}"
+    if round(quote.survey.to_ask) < 2 * PILOT_ROWS:
+        return "by estimate"
     return f"by estimate (`quote --pilot {PILOT_ROWS}` is closer)"
 
 
@@ -370,8 +372,10 @@ def quote_lines(quote: Quote) -> list[str]:
 def _cells(line: QuoteLine) -> tuple[str, ...]:
     cached = f"{line.cached_share:.0%}" if line.cached_share else "-"
     dollars = minutes = "-"
-    if line.dollars is not None:
-        digits = 2 if line.dollars.middle >= 0.1 else 4
+    if line.dollars is not None and 0 < line.dollars.high < 0.01:
+        dollars = "under $0.01"
+    elif line.dollars is not None:
+        digits = 2 if line.dollars.middle >= 0.1 else 3
         middle, low, high = (f"{each:,.{digits}f}" for each in line.dollars)
         dollars = f"${middle} ({low}-{high})" if low != high else f"${middle}"
     if line.minutes is not None:

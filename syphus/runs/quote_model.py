@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from statistics import NormalDist, fmean, stdev
 from typing import NamedTuple
 
 from syphus.types import BYTES_PER_TOKEN
@@ -40,7 +40,7 @@ class Tokens(NamedTuple):
 
 
 # Standard deviations, relative to the tokens, of an error that all rows share.
-_LEARNT_ERROR = Tokens(0.01, 0.025)
+_LEARNT_ERROR = Tokens(0.01, 0.04)
 _ESTIMATED_ERROR = Tokens(0.12, 0.25)  # prose has 3.5 to 5 bytes a token; examples show the length of an answer
 _GUESSED_ERROR = Tokens(0.12, 0.5)  # no example shows it
 NO_ERROR = Tokens(0.0, 0.0)
@@ -107,7 +107,7 @@ class TokenModel:
     further_prompt: float  #: how many tokens the prompt of a further answer has more than that of the first
     further_answer: float
     seconds: float  #: of one request
-    seconds_error: float  #: relative standard deviation
+    seconds_spread: float  #: standard deviation of the seconds of one request, relative to `seconds`
     slowest: float  #: seconds of the slowest request
 
     @property
@@ -183,7 +183,7 @@ class TokenModel:
     ) -> Range:
         """Return the minutes for all rows with `threads` requests in flight, within limits per minute if given."""
         requests, tokens = self.requests(rows), sum(self.total(rows))
-        busy = max(requests * self.seconds / threads, self.slowest if requests else 0.0) / 60
+        busy = self._busy_seconds(requests, threads) / 60
         limited = max(
             requests / requests_per_minute if requests_per_minute else 0.0,
             tokens / tokens_per_minute if tokens_per_minute else 0.0,
@@ -192,7 +192,19 @@ class TokenModel:
             of_tokens = self.deviation(rows, Tokens(1, 1)) / tokens
             return self.interval(limited, limited * math.hypot(of_tokens, _LEARNT_TIME))
         of_requests = math.sqrt(self.further_variance) / (1 + self.further)
-        return self.interval(busy, busy * math.hypot(of_requests, self.seconds_error))
+        return self.interval(busy, busy * math.hypot(of_requests, self._seconds_error(requests)))
+
+    def _busy_seconds(self, requests: float, threads: int) -> float:
+        """Return the seconds for requests with `threads` in flight: at the end, the other places wait for the last."""
+        if requests <= threads:
+            return self.slowest if requests else 0.0
+        return requests * self.seconds / threads + (1 - 1 / threads) * self.slowest / 2
+
+    def _seconds_error(self, requests: float) -> float:
+        """Return the relative standard deviation of the seconds of all requests."""
+        if not self.is_learnt:
+            return _ESTIMATED_TIME
+        return math.hypot(self.seconds_spread * math.sqrt(1 / self.answers + 1 / max(1.0, requests)), _LEARNT_TIME)
 
 
 def fit(answered: Sequence[AnsweredRow], answer_tokens: float | None = None, max_further: int = 1) -> TokenModel:
@@ -221,7 +233,6 @@ def fit(answered: Sequence[AnsweredRow], answer_tokens: float | None = None, max
     freedom = count - 2
     seconds = [row.seconds for row in answered]
     mean_seconds = max(1e-9, fmean(seconds))
-    time_variance = sum((each - mean_seconds) ** 2 for each in seconds) / (count - 1) / count
     further, variance, more_prompt, more_answer = _further(answered, mean, max_further)
     return TokenModel(
         answers=count,
@@ -240,7 +251,7 @@ def fit(answered: Sequence[AnsweredRow], answer_tokens: float | None = None, max
         further_prompt=more_prompt,
         further_answer=more_answer,
         seconds=mean_seconds,
-        seconds_error=math.hypot(math.sqrt(time_variance) / mean_seconds, _LEARNT_TIME),
+        seconds_spread=stdev(seconds) / mean_seconds,
         slowest=max(seconds),
     )
 
@@ -285,6 +296,6 @@ def _estimate(answer_tokens: float | None, max_further: int) -> TokenModel:
         further_prompt=0.0,
         further_answer=0.0,
         seconds=seconds,
-        seconds_error=_ESTIMATED_TIME,
+        seconds_spread=0.0,
         slowest=seconds,
     )
