@@ -375,7 +375,7 @@ def _cells(line: QuoteLine) -> tuple[str, ...]:
     if line.dollars is not None and 0 < line.dollars.high < 0.01:
         dollars = "under $0.01"
     elif line.dollars is not None:
-        digits = 2 if line.dollars.middle >= 0.1 else 3
+        digits = 0 if line.dollars.middle >= 100 else 2 if line.dollars.middle >= 0.1 else 3
         middle, low, high = (f"{each:,.{digits}f}" for each in line.dollars)
         dollars = f"${middle} ({low}-{high})" if low != high else f"${middle}"
     if line.minutes is not None:
@@ -387,4 +387,4 @@ def _cells(line: QuoteLine) -> tuple[str, ...]:
 
 def _with_error(tokens: Range) -> str:
     share = (tokens.high - tokens.low) / 2 / tokens.middle if tokens.middle else 0.0
-    return f"{format_tokens(tokens.middle)} ±{share:.0%}"
+    return f"{format_tokens(tokens.middle, short=True)} ±{share:.0%}"

@@ -261,9 +261,9 @@ def format_line(line: QuoteLine) -> str:
     return ", ".join(parts)
 
 
-def format_tokens(count: float) -> str:
-    """Return a number of tokens as text: `1.2k`, `3.4M`."""
+def format_tokens(count: float, short: bool = False) -> str:
+    """Return a number of tokens as text: `1.2k`, `3.4M`, `12.3M`; the last one is `12M` if it is to be `short`."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if count >= size:
-            return f"{count / size:.1f}{unit}"
+            return f"{count / size:.{0 if short and count >= 10 * size else 1}f}{unit}"
     return f"{count:.0f}"
