@@ -62,6 +62,8 @@ class EndpointOptions(DisplayOptions, total=False):
     temperature: float | None
     top_p: float | None
     max_tokens: int | None
+    reasoning_effort: str | None
+    verbosity: str | None
     languages: str | Sequence[str]
     glossary: StrPath | None
     tone: str

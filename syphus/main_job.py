@@ -34,7 +34,7 @@ from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
 from syphus.runs.outputs import invalidate_exports, open_pairs, write_exports
-from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import (
     ANSWERS_BEFORE_RUN,
     ANSWERS_OF_QUOTE,
@@ -67,6 +67,7 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Run
     with open_run_folder(prepared.options.folder) as store:
         try:
             refuse_mixing(store, prepared.options.offline)
+            prepared = go_on_as_begun(prepared, store, STAGE, observer)
             with_examples = _ensure_examples(prepared, store, observer)
             if isinstance(with_examples, SyphusError):
                 return RunResult(make_report(store, STAGE, stored_prices(store)), with_examples, (), [])
@@ -211,8 +212,10 @@ class _Job:
 
     def _reopen_for_retry(self) -> None:
         if State.TRUNCATED in self._options.retry and self._report().counts.states[State.TRUNCATED]:
-            before, now = (last_settings(self._store, STAGE) or {}).get("max_tokens"), self._prepared.config.max_tokens
-            if isinstance(before, int) and now is not None and now <= before:
+            settings, config = last_settings(self._store, STAGE) or {}, self._prepared.config
+            before, now = settings.get("max_tokens"), config.max_tokens
+            same_effort = settings.get("reasoning_effort") == self._prepared.settings.get("reasoning_effort")
+            if isinstance(before, int) and now is not None and now <= before and same_effort:
                 raise ConfigError(
                     f"Truncated answers would be cut off at {now} tokens again. "
                     f"Set --max-tokens to more than {before}, and add --accept-changes."

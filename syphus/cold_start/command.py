@@ -26,7 +26,7 @@ from syphus.pipeline.observer import Observer
 from syphus.plugins.contract import AbstractDataset, prompt_file, shipped_folder
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import sync_input
-from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import open_run_folder
 from syphus.text import pluralize, short_path
@@ -50,6 +50,7 @@ def cold_start(
     destination = prompt_destination(prepared) if plan.write_prompt else None
     with open_run_folder(prepared.options.folder) as store:
         refuse_mixing(store, prepared.options.offline)
+        prepared = go_on_as_begun(prepared, store, GenerateStage.name, observer)
         present = sum(turn["role"] == "assistant" for turn in prepared.template.in_context)
         if present and not plan.pinned:
             examples = pluralize(present, "in-context example")

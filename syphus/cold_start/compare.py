@@ -25,7 +25,7 @@ from syphus.pipeline.observer import Observer
 from syphus.plugins.prompts import prompt_digest
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
-from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import ANSWERS_BEFORE_RUN, Surveyor
 from syphus.runs.quote_model import fit
 from syphus.runs.reckoning import QuoteLine, Reckoning, Speed, asked_models, example_answer_tokens
@@ -124,6 +124,10 @@ def compare(
     first.require_endpoint()
     with open_run_folder(first.options.folder) as store:
         refuse_mixing(store, options.offline)
+        variants = [
+            (prompt, go_on_as_begun(prepared, store, GenerateStage.name, observer)) for prompt, prepared in variants
+        ]
+        first = variants[0][1]
         with closing(first.attachments(store.folder)) as attachments:
             sync_input(store, GenerateStage.name, first, observer.reading, attachments)
         ids = _sample(variants, store, count)

@@ -4,6 +4,7 @@ environment.py  the endpoint from environment variables
 model_table.py  what is known of models: parameters, limits, caches, prices, the end of their service
 options.py      the options of the commands, each declared once
 pricing.py      the price of a model, and the cost of a run
+sampling.py     the fields of a request, as far as the model takes them
 secrets.py      redacts keys and tokens in everything that is shown or stored
 settings.py     the settings from a YAML file or the environment, validated
 """

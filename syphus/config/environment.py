@@ -22,8 +22,8 @@ from typing import NamedTuple
 from syphus.errors import ConfigError, NoEndpointError
 
 OFFICIAL = "https://api.openai.com/v1"
+DEFAULT_MODEL = "gpt-6-luna"  #: if only a key of OpenAI is set; the cheapest whose service has no end yet
 
-_DEFAULT_MODEL = "gpt-4o-mini"  # if only a key of OpenAI is set
 _OPENAI = ("", "open_ai", "openai", "local")
 _ENTRA = ("azure_ad", "azuread")
 
@@ -33,6 +33,7 @@ class EnvironmentEndpoint(NamedTuple):
 
     endpoint: dict[str, object]  #: as in the config file
     model: str  #: "" if none is named
+    is_official: bool  #: whether it is OpenAI's own, which has a default model
     variables: dict[str, str]  #: the variable of each setting
 
 
@@ -58,9 +59,9 @@ def endpoint_from_environment(environ: Mapping[str, str], option: str, model: st
             "No endpoint is configured. Set OPENAI_API_KEY (and OPENAI_BASE_URL for another server), "
             "or try the whole pipeline with --offline."
         )
-    default = _DEFAULT_MODEL if found.get("base_url", OFFICIAL) == OFFICIAL else ""
-    named = variables.settings(model=("OPENAI_MODEL", "OPENAI_API_ENGINE")).get("model", default)
-    return EnvironmentEndpoint({"kind": "openai", **found}, str(named), variables.used)
+    is_official = found.get("base_url", OFFICIAL) == OFFICIAL
+    named = variables.settings(model=("OPENAI_MODEL", "OPENAI_API_ENGINE")).get("model", "")
+    return EnvironmentEndpoint({"kind": "openai", **found}, str(named), is_official, variables.used)
 
 
 def _azure(variables: _Variables, kind: str, option: str, model: str) -> EnvironmentEndpoint:
@@ -85,7 +86,7 @@ def _azure(variables: _Variables, kind: str, option: str, model: str) -> Environ
             "AZURE_OPENAI_AD_TOKEN, or SYPHUS_TOKEN_COMMAND."
         )
     named = variables.settings(model=("OPENAI_MODEL",)).get("model", found["deployment"])
-    return EnvironmentEndpoint({"kind": "azure", **found, **credential}, str(named), variables.used)
+    return EnvironmentEndpoint({"kind": "azure", **found, **credential}, str(named), False, variables.used)
 
 
 class _Variables:

@@ -12,14 +12,21 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from syphus.io.yaml_files import read_yaml
 
 #: Reasoning efforts from the least to the most.
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-VERBOSITIES = ("low", "medium", "high")
-IMAGE_DETAILS = ("low", "high", "auto", "original")
+EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Verbosity = Literal["low", "medium", "high"]
@@ -44,6 +51,25 @@ Day = Annotated[date, BeforeValidator(_as_date)]
 
 class _Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+_MESSAGES = {  # by pydantic's type of error
+    "extra_forbidden": "is not a setting",
+    "missing": "is missing",
+    "model_type": "should be a mapping of settings",
+    "tuple_type": "should be a list",
+    "too_short": "should have at least one entry",
+}
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Return the place of the first problem, such as "endpoints.0.base_url", and what is wrong there, without a value.
+
+    The value could be a secret.
+    """
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return ".".join(str(part) for part in first["loc"]), message
 
 
 class LongContext(_Checked):
@@ -157,10 +183,7 @@ class ModelTable:
     """The shipped facts about models, corrected by those of a config."""
 
     def __init__(self, corrections: ModelFacts | None = None) -> None:
-        """Raise `ValueError` with one line if a correction has an unknown field, a wrong value or an unknown `like`.
-
-        pydantic's `ValidationError` is such a `ValueError`.
-        """
+        """Raise `ValueError` with one line if a correction has an unknown field, a wrong value or an unknown `like`."""
         self._facts: dict[str, Mapping[str, JsonValue]] = dict(_shipped().models)
         for name, facts in (corrections or {}).items():
             self._facts[name] = _merged(self._facts.get(name) or self._facts.get(undated(name), {}), facts)
@@ -203,7 +226,11 @@ class ModelTable:
 
     def _family(self, name: str) -> ModelFamily:
         if name not in self._families:
-            self._families[name] = ModelFamily.model_validate({**self._resolved(name), "name": name})
+            try:
+                self._families[name] = ModelFamily.model_validate({**self._resolved(name), "name": name})
+            except ValidationError as error:
+                place, problem = first_problem(error)
+                raise ValueError(f"{name}.{place} {problem}") from None
         return self._families[name]
 
     def _resolved(self, name: str, seen: tuple[str, ...] = ()) -> dict[str, JsonValue]:

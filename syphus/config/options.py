@@ -76,12 +76,18 @@ class Options:
     temperature: float | None = option(None, "Sampling temperature (default: 0.7).")
     top_p: float | None = option(None, "Nucleus sampling (default: 0.95).")
     max_tokens: int | None = option(None, "Maximum tokens of an answer (default: 3200).")
+    reasoning_effort: str | None = option(
+        None,
+        "How much a model reasons: none, minimal, low, medium, high, xhigh or max (default: the least).",
+        metavar="NAME",
+    )
+    verbosity: str | None = option(None, "How long answers are: low, medium or high.", metavar="NAME")
     with_images: bool = option(False, "Send the images of each row along with its annotation.")
     images: Path | None = option(None, "Image store or folder of image files.")
     image_size: int | None = option(
         None, "Scale images to this longest side in pixels (0 = send as they are).", minimum=0
     )
-    image_detail: str | None = option(None, "Image detail for models that support it: low, high or auto.")
+    image_detail: str | None = option(None, "Image detail for models that support it: low, high, auto or original.")
     max_images: int | None = option(None, "Send at most N evenly spaced images per row.", minimum=1)
     no_sharing: bool = option(False, "Do not share answers between identical queries.")
 

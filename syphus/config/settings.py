@@ -34,6 +34,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -41,8 +42,8 @@ from pydantic import (
     model_validator,
 )
 
-from syphus.config.environment import OFFICIAL, EnvironmentEndpoint, endpoint_from_environment
-from syphus.config.model_table import ModelTable, PricePerMillion, is_regional
+from syphus.config.environment import DEFAULT_MODEL, OFFICIAL, EnvironmentEndpoint, endpoint_from_environment
+from syphus.config.model_table import Effort, ModelTable, PricePerMillion, Verbosity, first_problem, is_regional
 from syphus.errors import ConfigError, NoEndpointError
 from syphus.io.yaml_files import read_yaml
 
@@ -54,13 +55,6 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _AZURE_VERSION = "2024-10-21"  # the newest generally available version for chat completions
 _REQUEST_FIELDS = ("model", "messages", "temperature", "top_p", "max_tokens", "seed")
 _UNSUPPORTED_FIELDS = ("n", "stream", "stream_options")
-_MESSAGES = {  # by pydantic's type of error
-    "extra_forbidden": "is not a setting",
-    "missing": "is missing",
-    "model_type": "should be a mapping of settings",
-    "tuple_type": "should be a list",
-    "too_short": "should have at least one entry",
-}
 
 
 def _resolved(secret: SecretStr, info: ValidationInfo) -> SecretStr:
@@ -270,14 +264,16 @@ class Config(_Checked):
     """All settings of endpoints, sampling, images, limits and prices."""
 
     endpoints: tuple[EndpointConfig, ...] = Field(min_length=1, strict=False)
-    model: Plain = Field(min_length=1)
+    model: Plain = Field(default=DEFAULT_MODEL, min_length=1)
     temperature: float | None = Field(default=0.7, ge=0, le=2)
     top_p: float | None = Field(default=0.95, gt=0, le=1)
     max_tokens: int | None = Field(default=3200, gt=0, lt=2**31)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    extra_body: dict[str, JsonValue] = {}  #: further fields of the request, such as `reasoning_effort`
+    reasoning_effort: Effort | None = None  #: as the user set it; `effort` has the default
+    verbosity: Verbosity | None = None
+    extra_body: dict[str, JsonValue] = {}  #: further fields of the request, such as `presence_penalty`
     image_size: int | None = Field(default=None, ge=0)  #: longest side in pixels; 0 sends images as they are
-    image_detail: Literal["low", "high", "auto"] | None = None
+    image_detail: Literal["low", "high", "auto", "original"] | None = None
     image_tokens: int | None = Field(default=None, gt=0)  #: tokens per image, if the usual estimates are wrong
     max_images: int | None = Field(default=None, gt=0)  #: if a row has more, this many evenly spaced ones are sent
     prices: dict[str, PricePerMillion] = {}
@@ -291,10 +287,26 @@ class Config(_Checked):
     plugin_timeout: float = Field(default=10.0, ge=0.1)  #: seconds for a plugin's hook per row
     max_attempts: int = Field(default=6, gt=0)  #: attempts per row after errors that the row may cause
 
+    _default_effort: Effort | None = PrivateAttr(default=None)
+
+    @property
+    def effort(self) -> Effort | None:
+        """The reasoning effort that the user set, or that of the model or the run; None if none is sent."""
+        return self.reasoning_effort or self._default_effort
+
+    def with_default_effort(self, effort: Effort | None) -> Config:
+        """Return a config whose effort is this one if the user leaves it open."""
+        config = self.model_copy()
+        config._default_effort = None if "reasoning_effort" in {*self.model_fields_set, *self.extra_body} else effort
+        return config
+
     @field_validator("models")
     @classmethod
     def _known_fields(cls, models: dict[str, dict[str, JsonValue]]) -> dict[str, dict[str, JsonValue]]:
-        ModelTable(models)
+        try:
+            ModelTable(models)
+        except ValueError as error:
+            raise ValueError(f".{error}") from None
         return models
 
     @field_validator("extra_body")
@@ -313,6 +325,13 @@ class Config(_Checked):
                 raise ValueError(f"has {name}, but each request must get one answer, in one piece")
         return fields
 
+    @model_validator(mode="after")
+    def _set_once(self) -> Self:
+        for name in ("reasoning_effort", "verbosity"):
+            if name in self.extra_body and getattr(self, name) is not None:
+                raise ValueError(f"{name} is set twice: as a setting, and in extra_body")
+        return self
+
 
 def load_config(path: Path | None, overrides: Mapping[str, object], environ: Mapping[str, str]) -> Config:
     """Return the configuration from a YAML file or the environment; `overrides` are the options of the command.
@@ -325,8 +344,10 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
     if not data.keys() & {"endpoint", "endpoints"}:
         described = endpoint_from_environment(environ, str(given.get("model") or ""), str(data.get("model") or ""))
         data["endpoints"] = [described.endpoint]
-        data.setdefault("model", described.model)
-    if not (given.get("model") or data.get("model")):
+        if described.model:
+            data.setdefault("model", described.model)
+    has_default = described is not None and described.is_official and "model" not in data
+    if not (given.get("model") or data.get("model") or has_default):
         raise NoEndpointError("No model is named. Pass --model, put `model:` into the config, or set OPENAI_MODEL.")
     if described is not None:
         return validate_config(data, given, path, described.variables)
@@ -366,9 +387,10 @@ def validate_config(
     try:
         return Config.model_validate(settings, context=environ)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        place = ".".join(str(part) for part in first["loc"])
+        place, message = first_problem(error)
+        if message.startswith("."):  # a place within the place
+            inner, _, message = message.partition(" ")
+            place += inner
         if place in overrides:
             place = f"--{place.replace('_', '-')}"
         elif variables is not None and place.startswith("endpoints.0"):

@@ -173,6 +173,19 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_TOKENS else 0
 
 
+def _cut_off_outcome(completion: Completion) -> Outcome:
+    """Return the outcome of an answer that has reached the limit of its tokens, which reasoning counts towards."""
+    began, usage = bool(completion.text.strip()), completion.usage
+    if 2 * usage.reasoning_tokens < usage.completion_tokens or not usage.reasoning_tokens:
+        reason = "cut off at max_tokens" if began else "max_tokens used up before the answer began"
+        return Outcome(State.TRUNCATED, reason=reason)
+    reason = "cut off at max_tokens" if began else "max_tokens used up before the answer began"
+    reason += ": reasoning took most of them"
+    tokens = f"{usage.reasoning_tokens:,} of {usage.completion_tokens:,} tokens were reasoning"
+    detail = f"{tokens}. Lower --reasoning-effort, or raise --max-tokens."
+    return Outcome(State.TRUNCATED, reason=reason, detail=detail)
+
+
 def unusable_outcome(completion: Completion) -> Outcome | None:
     """Return the outcome of an answer that is not worth parsing, or None.
 
@@ -184,9 +197,7 @@ def unusable_outcome(completion: Completion) -> Outcome | None:
         flags = ", ".join(completion.flags)
         return Outcome(State.REFUSED, reason=f"{ReasonKind.CONTENT_FILTER}answer" + (f" ({flags})" if flags else ""))
     if reason in CUT_OFF_REASONS:
-        if completion.text.strip():
-            return Outcome(State.TRUNCATED, reason="cut off at max_tokens")
-        return Outcome(State.TRUNCATED, reason="max_tokens used up before the answer began")
+        return _cut_off_outcome(completion)
     if completion.refusal:
         return Outcome(State.REFUSED, reason="refusal", detail=completion.refusal)
     if not completion.text.strip():

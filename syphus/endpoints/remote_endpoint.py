@@ -115,6 +115,13 @@ class RemoteEndpoint:
         headers = CIMultiDict((name, self._redactor.scrub(value)) for name, value in reply.headers.items())
         return Reply(reply.status, headers, self._redactor.scrub_error(strip_images(reply.body)))
 
+    async def list_models(self) -> Reply:
+        """Return the reply to a request for the list of models. Raises what `send` raises."""
+        prepared = await self._prepare()
+        url = URL(f"{self.config.base_url.rstrip('/')}/models")
+        reply = await self._transport.get(url, prepared.headers)
+        return reply._replace(body=self._redactor.scrub_answer(reply.body))
+
     def classify(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
         """Return what the body of a 2xx reply to a request means."""
         verdict = self._route.classify(body, request, headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -88,8 +88,8 @@ class RequestBuilder:
     """Builds requests to one model with the same parameters.
 
     A parameter that is None is left out. `images` prepares the images of requests. `cache` says how the model caches
-    prompts, None if that is not known. What an endpoint turns out not to accept is changed as a request is sent, see
-    `adapt_request`.
+    prompts, None if that is not known. `left_out` are fields that the model is known not to take. What an endpoint
+    turns out not to accept is changed as a request is sent, see `adapt_request`.
     """
 
     def __init__(
@@ -98,11 +98,13 @@ class RequestBuilder:
         parameters: Mapping[str, object],
         images: PromptImages | None = None,
         cache: PromptCache | None = None,
+        left_out: Collection[str] = (),
     ) -> None:
         self.model = model
         self._cache = cache
         self._images = images
-        self.parameters = {name: value for name, value in parameters.items() if value is not None}
+        self._left_out = left_out
+        self.parameters = {k: v for k, v in parameters.items() if v is not None and k not in left_out}
         self._frame = _PROMPT_FRAME + _nested_bytes(self.parameters)
         self._last_prefix: tuple[list[Message], Mapping[str, object], SharedPrefix] = ([], {}, SharedPrefix())
 
@@ -124,7 +126,7 @@ class RequestBuilder:
         """
         images = [image for message in messages for image in message.get("images", ())]
         turns = [self._in_parts(message) for message in messages] if images else messages
-        extra = extra_fields or {}
+        extra = {name: value for name, value in (extra_fields or {}).items() if name not in self._left_out}
         fields = {"model": self.model, "messages": turns, **self.parameters, **extra}
         body, salt, names = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS), owner.encode(), frozenset(fields)
         key = request_key(body, salt)

@@ -119,15 +119,25 @@ class Transport:
 
         Raises `NoReplyError` if no complete reply came.
         """
-        if self._proxy_headers and not self._tunnelled:
-            headers = {**headers, **self._proxy_headers}
         for _ in range(2):  # the event loop notices closed connections and drops them
             await asyncio.sleep(0)
+        return await self._request("POST", url, headers, body if len(body) <= MAX_UNCHUNKED_BYTES else io.BytesIO(body))
+
+    async def get(self, url: URL, headers: Mapping[str, str]) -> Reply:
+        """Get a URL; as `post`."""
+        return await self._request("GET", url, headers, None)
+
+    async def _request(
+        self, method: str, url: URL, headers: Mapping[str, str], data: bytes | io.BytesIO | None
+    ) -> Reply:
+        if self._proxy_headers and not self._tunnelled:
+            headers = {**headers, **self._proxy_headers}
         sent = False
         try:
-            async with self._session.post(
+            async with self._session.request(
+                method,
                 url,
-                data=body if len(body) <= MAX_UNCHUNKED_BYTES else io.BytesIO(body),
+                data=data,
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy,

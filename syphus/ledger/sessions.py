@@ -46,6 +46,15 @@ def last_settings(store: Store, stage: str) -> dict[str, object] | None:
     return dict(orjson.loads(settings)) if settings else None
 
 
+def newest_chat_settings(store: Store) -> dict[str, object] | None:
+    """Return the settings of the newest session of any stage that asked a chat model, or None if there is none."""
+    settings = store.read_value(
+        "SELECT settings FROM session JOIN spec ON spec = spec.id WHERE settings -> 'max_tokens' IS NOT NULL "
+        "ORDER BY session.id DESC LIMIT 1"
+    )
+    return dict(orjson.loads(settings)) if settings else None
+
+
 def begin_session(store: Store, stage: str, settings: Settings, threads: int, endpoint: str, now: float) -> int:
     """Store the start of a session, commit, and return its number. `now` is in seconds since the epoch."""
     text = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS).decode()

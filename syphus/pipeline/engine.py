@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from syphus.config.sampling import resolve_sampling
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig
 from syphus.endpoints.prompt_cache import cache_rules
@@ -96,7 +97,7 @@ async def _run_loop(
     states: list[EndpointState],
     clock: AwakeClock,
 ) -> SyphusError | None:
-    estimate = TokenEstimate(config.max_tokens if work.route.generates_text else 0)
+    estimate = TokenEstimate(resolve_sampling(config).answer_limit if work.route.generates_text else 0)
     admission = AdmissionController(states, work.budget, estimate, clock)
     admission.rows_left = lambda: work.stats.states_before[State.PENDING] - work.stats.done
     queue = WorkQueue(work.records.pending(), window=4 * work.threads, clock=clock)

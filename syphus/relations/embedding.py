@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import orjson
 
@@ -31,6 +32,7 @@ from syphus.model_names import LOCAL
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import Judgement
 from syphus.relations.local_model import embed_locally, require_local
+from syphus.runs.model_life import life_notice
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.reckoning import format_tokens
 from syphus.runs.session import StageRunner
@@ -134,6 +136,7 @@ def find_embedding_source(prepared: PreparedRun) -> EmbeddingSource:
     config = prepared.config.model_copy(update={"model": model or _SIMULATED_MODEL})
     if not options.offline:
         config = _config(prepared, embeddings_config, model)
+        life_notice(config, {}, datetime.now(UTC).date())  # a model past its end is refused before pairs are paid for
     found = replace(prepared, config=config, endpoint_error=None)
     if options.max_cost is not None and found.price is None:
         raise ConfigError(

@@ -6,6 +6,7 @@ export.py        write the pairs in other formats
 generate.py      the main stage: from queries to pairs
 inputs.py        bring the input into the ledger
 judge.py         the stage that asks a model to judge something by a rubric
+model_life.py    when a model is shut down, by the server's list and the table
 outputs.py       write the files of a run besides its ledger
 prepare.py       find and check plugin, prompt and endpoint
 preview.py       show the messages that would be sent

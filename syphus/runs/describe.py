@@ -27,7 +27,7 @@ from syphus.model_names import is_simulated
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import Judgement
 from syphus.runs.generate import GenerateStage
-from syphus.runs.prepare import PreparedRun, prepare
+from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import short_path
@@ -119,6 +119,7 @@ def describe(
     open_for_reading(folder).close()  # a folder that is no run must not become one
     with open_run_folder(folder) as store:
         refuse_mixing(store, options.offline)
+        prepared = go_on_as_begun(prepared, store, GenerateStage.name, observer)
         answer = _ask(prepared, store, count, observer)
         texts, simulated = parse_keyed_lines(answer.detail, KEYS).texts, is_simulated(answer.model)
         files = [write_description(folder, texts["Short"], texts["Long"], simulated)]

@@ -6,20 +6,28 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self, TypeVar
 
+from syphus.config.model_table import ModelTable
 from syphus.config.options import Options
 from syphus.config.pricing import FREE, Price, load_prices
+from syphus.config.sampling import as_begun, for_new_run
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig, load_config, read_setting, validate_config
 from syphus.declarations import Frame, Relation, Still, Video
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
 from syphus.images.prompt.attachments import IMAGES_FOLDER, ImageAttachments, inspect_example_images
+from syphus.ledger.sessions import last_settings, newest_chat_settings
+from syphus.ledger.store import Store
+from syphus.pipeline.observer import Observer
 from syphus.plugins.contract import AbstractDataset, apply_short_name, load_prompt_template, shipped_folder
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.plugins.image_sources import image_sources
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.run_settings import run_settings
+
+C = TypeVar("C", bound="RunContext")
 
 _SIMULATED_MODEL = "chat"
 _NO_SECRET = {"OPENAI_API_KEY": "none"}  # stands for the key of an endpoint that is sent nothing
@@ -35,6 +43,10 @@ class RunContext:
     config: Config
     endpoint_error: NoEndpointError | None  #: why there is no endpoint, for a run that may not need one
 
+    def with_config(self, config: Config) -> Self:
+        """Return the same with another config."""
+        raise NotImplementedError
+
     def require_endpoint(self) -> None:
         """Raise `NoEndpointError` if there is no endpoint."""
         if self.endpoint_error is not None:
@@ -44,7 +56,8 @@ class RunContext:
     def image_rules(self) -> ImageRules:
         """How images are sent to the model."""
         config = self.config
-        return ImageRules(config.model, config.image_size, config.image_detail, config.image_tokens)
+        counting = ModelTable(config.models).image_counting(config.model) if config.models else None
+        return ImageRules(config.model, config.image_size, config.image_detail, config.image_tokens, counting)
 
     def attachments(self, folder: Path | None = None) -> ImageAttachments:
         """Return the images of the run in `folder`; without a folder, those of a preview. Close them."""
@@ -81,6 +94,11 @@ class PreparedRun(RunContext):
     config: Config
     endpoint_error: NoEndpointError | None = None
 
+    def with_config(self, config: Config) -> Self:
+        """Return the same with another config. Its model may see the images of the examples in another size."""
+        changed = replace(self, config=config)
+        return replace(changed, template=inspect_example_images(self.template, changed.image_rules))
+
     @property
     def relation(self) -> Relation | None:
         """The relation of the pairs, if it is another one than the plugin's `related` gives."""
@@ -111,6 +129,10 @@ class EndpointContext(RunContext):
     options: Options
     config: Config
     endpoint_error: NoEndpointError | None = None
+
+    def with_config(self, config: Config) -> Self:
+        """Return the same with another config."""
+        return replace(self, config=config)
 
 
 def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool = True) -> PreparedRun:
@@ -168,6 +190,23 @@ def prepare_endpoint(options: Options, environ: Mapping[str, str]) -> EndpointCo
     return context
 
 
+def go_on_as_begun(context: C, store: Store, stage: str, observer: Observer) -> C:
+    """Return the context of a run that may have begun: with its own model and effort where the user leaves them open.
+
+    `stage` is what the command asks about. Raises `ConfigError` if the budget can't be kept with that model.
+    """
+    before = last_settings(store, stage) or newest_chat_settings(store)
+    if before is None or context.options.offline:
+        return context
+    config = as_begun(context.config, before)
+    if config.model != context.config.model:
+        new = context.config.model
+        observer.say(f"No model is named: this run goes on with {config.model}, as it began (new runs take {new}).")
+    changed = context.with_config(config)
+    check_budget(changed)
+    return changed
+
+
 def check_budget(context: RunContext) -> None:
     """Raise `ConfigError` if a budget in dollars can't be kept."""
     if context.options.max_cost is not None and context.price is None:
@@ -203,6 +242,8 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
         "temperature": options.temperature,
         "top_p": options.top_p,
         "max_tokens": options.max_tokens,
+        "reasoning_effort": options.reasoning_effort,
+        "verbosity": options.verbosity,
         "image_size": options.image_size,
         "image_detail": options.image_detail,
         "max_images": options.max_images,
@@ -219,7 +260,8 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
         for name in ("requests_per_minute", "tokens_per_minute")
         if (value := getattr(options, name)) is not None
     }
-    return config.model_copy(update={"endpoints": tuple(e.model_copy(update=limits) for e in config.endpoints)})
+    config = config.model_copy(update={"endpoints": tuple(e.model_copy(update=limits) for e in config.endpoints)})
+    return for_new_run(config)
 
 
 def _config_without_endpoint(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.config.options import Options
+from syphus.config.sampling import resolve_sampling
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError
 from syphus.images.prompt.attachments import ImageAttachments
@@ -20,7 +21,6 @@ from syphus.plugins.contract import skip_failing_records
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import input_queries, require_rows, row_selector
 from syphus.runs.prepare import PreparedRun, prepare
-from syphus.runs.run_settings import sampling_parameters
 from syphus.types import BYTES_PER_TOKEN, Outcome, Query, State
 
 
@@ -60,7 +60,8 @@ def _preview(
     prepared: PreparedRun, attachments: ImageAttachments, count: int, show: Callable[[PreviewedQuery], None]
 ) -> PreviewSizes:
     dataset, options = prepared.dataset, prepared.options
-    builder = RequestBuilder(prepared.config.model, sampling_parameters(prepared.config), images=attachments)
+    sampling = resolve_sampling(prepared.config)
+    builder = RequestBuilder(prepared.config.model, sampling.fields, attachments, None, sampling.left_out)
     stage = GenerateStage(GenerationContext.of_run(prepared, builder, attachments))
     tolerance = BadRecords() if options.allow_bad_rows else None
     if tolerance is not None:

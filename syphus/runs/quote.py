@@ -313,7 +313,8 @@ def opening_lines(prepared: PreparedRun, report: Report, quote: Quote | None) ->
     what = f"{pluralize(counts.total, 'query', 'queries')}, {pluralize(examples, 'in-context example')}"
     source = "no requests: the rows already have their pairs"
     if quote is not None:
-        source = f"{config.model} at {prepared.endpoint}"
+        effort = prepared.settings.get("reasoning_effort")
+        source = f"{config.model}{f' (reasoning effort {effort})' if effort else ''} at {prepared.endpoint}"
     lines = [f"{options.name} {options.dataset_version}: {what}, {source}"]
     if report.sessions:
         pending = counts.states[State.PENDING]

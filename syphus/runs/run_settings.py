@@ -8,6 +8,7 @@ import orjson
 
 from syphus.config.model_table import PricePerMillion
 from syphus.config.pricing import Prices, load_prices
+from syphus.config.sampling import resolve_sampling
 from syphus.config.settings import Config
 from syphus.errors import RunError
 from syphus.ledger.sessions import get_meta, is_simulated_run, set_meta
@@ -25,7 +26,7 @@ def run_settings(
     return {
         "dataset": dataset,
         "model": config.model,
-        **sampling_parameters(config),
+        **sampling_settings(config),
         "prompt": prompt_digest(template),
         "simulated": simulated,
         "prompt_text": {"system_message": template.system_message, "in_context": turns_as_json(template)},
@@ -49,13 +50,16 @@ def refuse_mixing(store: Store, simulated: bool) -> None:
         )
 
 
-def sampling_parameters(config: Config) -> dict[str, object]:
-    """Return the fields of every request besides model and messages; None leaves one out."""
+def sampling_settings(config: Config) -> dict[str, object]:
+    """Return the settings of the sampling. Those of newer versions are in it if they are set, as in older runs."""
+    fields = resolve_sampling(config).fields
+    newer: dict[str, object] = {name: fields[name] for name in ("reasoning_effort", "verbosity") if name in fields}
     return {
         "temperature": config.temperature,
         "top_p": config.top_p,
         "max_tokens": config.max_tokens,
         "seed": config.seed,
+        **newer,
         **config.extra_body,
     }
 

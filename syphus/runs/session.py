@@ -15,9 +15,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+import orjson
+
+from syphus.config.sampling import resolve_sampling
 from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import cache_rules
 from syphus.endpoints.request import RequestBuilder
@@ -27,20 +31,24 @@ from syphus.formats.report import Report, make_report
 from syphus.formats.run_files import PairsFile
 from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.ledger.records import Records
-from syphus.ledger.sessions import Settings, begin_session, end_session, has_sessions, last_settings
+from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, has_sessions, last_settings, set_meta
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
+from syphus.model_names import is_free
 from syphus.pipeline.budget import Billing, Budget, TokenEstimate, add_earlier
 from syphus.pipeline.engine import StageRun, run_stage
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.session_context import SessionStats
 from syphus.pipeline.stage import Stage
+from syphus.runs.model_life import life_notice, stated_ends
 from syphus.runs.prepare import RunContext
-from syphus.runs.run_settings import requested_tier, sampling_parameters, store_prices, stored_prices
+from syphus.runs.run_settings import requested_tier, store_prices, stored_prices
 from syphus.text import pluralize
 from syphus.types import State
 
 if TYPE_CHECKING:
     from syphus.simulator.settings import Simulation
+
+T = TypeVar("T")
 
 DEFAULT_ROUNDS = 1  #: further answers for a query, unless the user says otherwise
 SPARE_DESCRIPTORS = 20  #: for files that are opened later: pairs.jsonl, exports, host lookups, a plugin's files
@@ -69,10 +77,11 @@ class StageRunner:
         self._route = route
         model = context.config.model
         self.attachments = context.attachments(store.folder)
-        self.request_builder = RequestBuilder(
-            model, sampling_parameters(context.config), self.attachments, cache_rules(context.config)
-        )
+        self._sampling = resolve_sampling(context.config)
+        fields, left_out, cache = self._sampling.fields, self._sampling.left_out, cache_rules(context.config)
+        self.request_builder = RequestBuilder(model, fields, self.attachments, cache, left_out)
         self.redactor = context.redactor
+        self._has_said = False
 
     def close(self) -> None:
         """Release the images."""
@@ -99,6 +108,7 @@ class StageRunner:
         answers for a query; by default the options do. `trusted` settings have brought answers in another stage. With
         `only`, the session is about the pending queries with these numbers. Raises `StorageError` if the disk failed.
         """
+        self._say_what_differs()
         trusted = trusted or self._have_worked_before(stage.name, settings, report)
         stage_run = self._stage_run(stage, settings, report, pairs, trusted, only)
         if max_rounds is not None:
@@ -113,6 +123,31 @@ class StageRunner:
         seconds = time.monotonic() - started
         end_session(self._store, stage_run.records.session, str(stopped_by or ""), seconds, began + seconds)
         return stopped_by
+
+    def _say_what_differs(self) -> None:
+        """Say once what is sent otherwise than the user set it, and when the model's service ends.
+
+        Raises `ConfigError` if that is in the past.
+        """
+        config = self._context.config
+        if self._has_said or self._context.options.offline or is_free(config.model):
+            return
+        self._has_said = True
+        today = datetime.now(UTC).date()
+        for line in (life_notice(config, self._stated_ends(today), today), *self._sampling.notes):
+            if line:
+                self._observer.say(line)
+
+    def _stated_ends(self, today: date) -> dict[str, date | None]:
+        """Return the ends of models that the server states. It is asked once a day; the run keeps its answer."""
+        endpoint = self._context.config.endpoints[0]
+        name = f"model ends at {endpoint.host}"
+        kept = orjson.loads(str(get_meta(self._store, name) or "{}"))
+        if kept.get("day") != str(today):
+            ends = _run_to_completion(stated_ends(self._context.config, self.redactor))
+            kept = {"day": str(today), "ends": {model: end and str(end) for model, end in ends.items()}}
+            set_meta(self._store, name, orjson.dumps(kept).decode())
+        return {model: end and date.fromisoformat(end) for model, end in kept["ends"].items()}
 
     def _stage_run(
         self,
@@ -155,7 +190,7 @@ class StageRunner:
             self._observer.say,
         )
         budget = Budget(context.price, options.max_cost, options.max_requests, report.cost or 0.0, requests, billing)
-        max_tokens = TokenEstimate(context.config.max_tokens).max_tokens
+        max_tokens = TokenEstimate(self._sampling.answer_limit).max_tokens
         add_earlier(budget, report.spending, report.unfinished_cost, max_tokens)
         if report.cost is None and options.max_cost is not None:
             budget.problem = "The cost of earlier answers is not known, so --max-cost can't be kept. Add the prices."
@@ -201,7 +236,7 @@ def _session_stats(report: Report, only: Collection[int] | None) -> SessionStats
     return SessionStats(states.total(), states)
 
 
-def _run_to_completion(session: Coroutine[None, None, SyphusError | None]) -> SyphusError | None:
+def _run_to_completion(session: Coroutine[None, None, T]) -> T:
     """Run a coroutine. If an event loop is already running, as in a notebook, use another thread."""
     try:
         asyncio.get_running_loop()

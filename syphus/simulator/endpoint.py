@@ -170,7 +170,9 @@ class SimulatedEndpoint:
 
     def _models(self) -> SimulatedReply:
         names = self.simulation.models or ("chat",)
-        models = [{"id": name, "object": "model", "created": 0, "owned_by": "simulated"} for name in names]
+        stated = self.simulation.shutdown_date
+        end = {"shutdown_date": None if stated == "null" else stated} if stated else {}
+        models = [{"id": name, "object": "model", "created": 0, "owned_by": "simulated", **end} for name in names]
         return json_reply(200, {"object": "list", "data": models})
 
     async def _handle_model_request(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -35,6 +35,7 @@ class Simulation:
     deployments: Sequence[str] = ()  #: known Azure deployments; any if empty
     api_versions: Sequence[str] = ()  #: known Azure api-versions; any if empty
     list_models: bool = True  #: whether GET /v1/models exists
+    shutdown_date: str = ""  #: of all models, as GET /v1/models states it: a date, "null" for none; not stated if empty
     refuse_max_tokens: bool = False  #: 400 unsupported_parameter: use max_completion_tokens
     refuse_parameters: Sequence[str] = ()  #: 400 unsupported_parameter for these as well, e.g. response_format
     fixed_temperature: bool = False  #: 400 unsupported_value unless temperature is 1

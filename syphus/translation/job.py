@@ -30,10 +30,10 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.observer import Observer
 from syphus.runs.generate import GenerateStage
-from syphus.runs.prepare import RunContext, prepare_endpoint
+from syphus.runs.prepare import RunContext, go_on_as_begun, prepare_endpoint
 from syphus.runs.quote import crash_warning
 from syphus.runs.reckoning import estimated_line, format_line
-from syphus.runs.run_settings import changed_settings, sampling_parameters, stored_prices
+from syphus.runs.run_settings import changed_settings, sampling_settings, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize, short_path
 from syphus.translation.files import TranslationPaths, find_paths, write_translations
@@ -67,6 +67,7 @@ def translate(
     paths, context = find_paths(path, output), prepare_endpoint(options, environ)
     check_options(options)
     with open_run_folder(paths.ledger) as store:
+        context = go_on_as_begun(context, store, TRANSLATE_STAGE, observer)
         return translate_in(store, paths, context, observer)
 
 
@@ -141,7 +142,7 @@ class _TranslationJob:
         return {
             "dataset": self._paths.prefix,
             "model": config.model,
-            **sampling_parameters(config),
+            **sampling_settings(config),
             "prompt": _digest([SYSTEM]),
             "tone": tone or None,
             "glossary": _digest(terms) if terms else None,

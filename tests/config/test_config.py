@@ -60,7 +60,7 @@ def test_a_key_of_openai_is_enough() -> None:
     config = by_environment({"OPENAI_API_KEY": KEY})
     (endpoint,) = config.endpoints
     assert (endpoint.kind, endpoint.base_url, key(endpoint)) == ("openai", OFFICIAL, KEY)
-    assert config.model == "gpt-4o-mini"
+    assert config.model == "gpt-6-luna"
     assert (endpoint.organization, endpoint.project) == ("", "")
 
 
@@ -113,7 +113,7 @@ def test_a_type_of_openai_goes_before_the_variables_of_azure() -> None:
 
 
 def test_a_deployment_left_over_from_azure_is_no_model_of_openai() -> None:
-    assert by_environment({"OPENAI_API_KEY": KEY, "AZURE_OPENAI_DEPLOYMENT": "mine"}).model == "gpt-4o-mini"
+    assert by_environment({"OPENAI_API_KEY": KEY, "AZURE_OPENAI_DEPLOYMENT": "mine"}).model == "gpt-6-luna"
 
 
 def test_the_old_engine_names_the_model_of_a_compatible_server() -> None:

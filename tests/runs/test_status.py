@@ -20,7 +20,7 @@ from syphus.plugins.contract import load_prompt_template
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import prompt_digest, render_messages
 from syphus.runs.reader import read_query, read_status
-from syphus.runs.run_settings import sampling_parameters
+from syphus.runs.run_settings import sampling_settings
 from syphus.types import State
 from syphus.version import __version__
 
@@ -106,9 +106,7 @@ def test_a_query_shows_all_that_its_pairs_come_from(tmp_path: Path) -> None:
     (answer,) = told["answers"]
     prefix = load_prompt_template(find_plugin("Rows.rows", [HERE / "plugins"]).create())
     config = load_config(tmp_path / "config.json", {}, {})
-    sent = RequestBuilder(config.model, sampling_parameters(config)).request(
-        render_messages(prefix, told["annotation"])
-    )
+    sent = RequestBuilder(config.model, sampling_settings(config)).request(render_messages(prefix, told["annotation"]))
     entry = ran.data["RW_INS_r000_1"]
     assert {name: told[name] for name in ("id", "row", "annotation", "image_ids", "meta", "state", "requests")} == {
         "id": "r000",
