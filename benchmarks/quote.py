@@ -26,6 +26,7 @@ from common import table
 from syphus.config.model_table import ModelTable
 from syphus.config.options import Options
 from syphus.config.pricing import Price, load_prices
+from syphus.config.sampling import resolve_sampling
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.request import RequestBuilder
 from syphus.images.prompt.attachments import ImageAttachments
@@ -36,7 +37,6 @@ from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.quote import PendingRow, Survey, choose_pilot
 from syphus.runs.quote_model import AnsweredRow, Range, Tokens, fit
 from syphus.runs.reckoning import AskedModel, Reckoning, Speed, example_answer_tokens
-from syphus.runs.run_settings import sampling_parameters
 from syphus.simulator.chat_request import read_chat
 from syphus.simulator.model_answers import ModelBehaviour, write_answer
 from syphus.simulator.prompt_reader import PromptReader
@@ -86,7 +86,7 @@ def make_world(name: str, rows: int, seed: int = 0) -> World:
     prepared = prepare(Options(name=name, example=True, offline=True), {})
     config = prepared.config
     attachments = ImageAttachments(ImageRules(config.model))
-    builder = RequestBuilder(config.model, sampling_parameters(config), images=attachments)
+    builder = RequestBuilder(config.model, resolve_sampling(config).fields, images=attachments)
     stage = GenerateStage(GenerationContext.of_run(prepared, builder, attachments))
     model = Model(seed, spread, reasons)
     answered = [model.answer(stage, query) for query in _queries(prepared, rows, Random(f"{seed} rows"))]
