@@ -1,0 +1,150 @@
+"""Runs whose prompts begin alike: what they read from the prompt cache, what that costs, and what is said about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import KEY, Ran, run_rows, server
+from wire import Seen, completion, in_thread, reply, serving
+
+from syphus.cli.summary import status_lines
+from syphus.simulator import SimulatedServer
+from syphus.types import State
+
+NEW, OLD = "gpt-6-luna", "gpt-4o-mini"
+AS_WITHOUT_OPTIONS = {NEW: {"cache": {"kind": "prefix", "minimum": 10**6}}}  #: a cache that the client leaves alone
+
+
+def write_prompt(folder: Path, examples: int) -> str:
+    """A prompt of so many examples, about 160 tokens each."""
+    shown = "a person with a red bag has moved to the other side of the road, and the lorry is gone. " * 5
+    answer = [{"question": "What has moved?", "answer": "A person with a red bag has moved to the other side."}] * 2
+    turns = [
+        turn
+        for number in range(examples)
+        for turn in ({"role": "user", "content": f"{number}: {shown}"}, {"role": "assistant", "content": answer})
+    ]
+    path = folder / "prompt.json"
+    path.write_text(json.dumps({"system_message": "Write pairs of Question and Answer.", "in_context": turns}))
+    return str(path)
+
+
+def ask(
+    folder: Path, url: str, texts: int = 60, config: dict[str, Any] | None = None, examples: int = 12, **options: Any
+) -> Ran:
+    folder.mkdir(exist_ok=True)
+    given = {"prompt_path": write_prompt(folder, examples), "num_threads": 16, **options}
+    return run_rows(folder, url, texts, {"model": NEW, **(config or {})}, **given)
+
+
+def input_cost(simulated: SimulatedServer) -> float:
+    """What the server bills for the input, in tokens at the full price."""
+    stats = simulated.stats
+    others = stats.tokens_in - stats.tokens_cached - stats.tokens_cache_written
+    return others + 0.1 * stats.tokens_cached + 1.25 * stats.tokens_cache_written
+
+
+def test_a_few_requests_write_the_examples_and_all_others_read_them(tmp_path: Path) -> None:
+    with server() as simulated:
+        before = ask(tmp_path / "before", simulated.url, config={"models": AS_WITHOUT_OPTIONS})
+        stats = simulated.stats
+        assert (stats.tokens_cached, stats.tokens_cache_written) == (0, stats.tokens_in)
+        dear = input_cost(simulated)
+        simulated.reset()
+        ran = ask(tmp_path / "now", simulated.url)
+        stats = simulated.stats
+        assert before.states == ran.states == {State.OK: stats.requests} == {State.OK: 60}
+        assert stats.tokens_cached > 0.85 * stats.tokens_in
+        assert input_cost(simulated) < dear / 5
+    report = json.loads((ran.folder / "report.json").read_text())
+    read, written = stats.tokens_cached / stats.tokens_in, stats.tokens_cache_written / stats.tokens_in
+    assert report["prompt_cache"] == {"read_share": round(read, 4), "written_share": round(written, 4)}
+    line = f"Prompt cache: {read:.0%} of the input tokens read from it, {written:.0%} written to it."
+    assert line in status_lines(ran.report)
+
+
+def test_answers_are_reused_whatever_the_cache_does(tmp_path: Path) -> None:
+    with server() as simulated:
+        ask(tmp_path, simulated.url, 20, {"models": AS_WITHOUT_OPTIONS})
+        again = ask(tmp_path, simulated.url, 20)
+        assert simulated.stats.requests == 20
+        assert again.lines[-1] == "Nothing to do: no request was sent."
+
+
+def test_a_resumed_run_finds_what_the_last_one_wrote(tmp_path: Path) -> None:
+    with server() as simulated:
+        ask(tmp_path, simulated.url, 8)
+        written = simulated.stats.tokens_cache_written
+        ask(tmp_path, simulated.url, 14)
+        assert simulated.stats.requests == 14
+        assert simulated.stats.tokens_cache_written == written
+
+
+def test_azure_is_sent_the_same(tmp_path: Path) -> None:
+    with server() as simulated:
+        where = {"kind": "azure", "base_url": simulated.host_url, "api_key": KEY, "api_version": "2025-04-01-preview"}
+        ran = ask(tmp_path, "", 15, {"endpoints": [{**where, "deployment": NEW}]})
+        assert ran.states == {State.OK: 15}
+        assert simulated.stats.tokens_cached > 0.8 * simulated.stats.tokens_in
+
+
+@contextmanager
+def recording() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server that knows no cache: its URL, and the bodies that it was sent."""
+    bodies: list[dict[str, Any]] = []
+
+    def answer(seen: Seen) -> bytes:
+        bodies.append(json.loads(seen.body))
+        return reply(completion(usage={"prompt_tokens": 2300, "completion_tokens": 20}))
+
+    with in_thread(lambda: serving(answer)) as wire:
+        yield f"{wire.url}/v1", bodies
+
+
+@pytest.mark.parametrize("model", [OLD, "llama-4-scout"])
+def test_older_models_and_other_servers_are_sent_what_they_always_were(tmp_path: Path, model: str) -> None:
+    with recording() as (url, bodies):
+        ask(tmp_path, url, 3, {"model": model})
+    assert len(bodies) == 3
+    for body in bodies:
+        assert not [name for name in body if "cache" in name]
+        assert all(isinstance(message["content"], str) for message in body["messages"])
+
+
+def test_every_request_begins_with_the_same_bytes_up_to_the_mark(tmp_path: Path) -> None:
+    with recording() as (url, bodies):
+        ask(tmp_path, url, 5)
+    (prefix,) = {json.dumps(body["messages"][:-1]) for body in bodies}
+    assert "prompt_cache_breakpoint" not in prefix
+    parts = [body["messages"][-1]["content"] for body in bodies]
+    assert len({json.dumps(first) for first, _ in parts}) == 1
+    assert all(first["prompt_cache_breakpoint"] == {"mode": "explicit"} for first, _ in parts)
+    assert len({own["text"] for _, own in parts}) == 5
+    assert {body["prompt_cache_options"]["mode"] for body in bodies} == {"explicit"}
+
+
+def test_a_server_that_ignores_the_marks_is_said_once_with_the_likely_cause(tmp_path: Path) -> None:
+    with recording() as (url, _):
+        ran = ask(tmp_path, url, 60)
+    assert len([line for line in ran.lines if "The server probably ignores the marks" in line]) == 1
+
+
+def test_a_short_prompt_pays_no_fee(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = ask(tmp_path, simulated.url, 12, examples=3)
+        assert (simulated.stats.tokens_cached, simulated.stats.tokens_cache_written) == (0, 0)
+    assert not [line for line in status_lines(ran.report) if "cache" in line]
+
+
+def test_rejected_answers_are_asked_for_again_with_the_prefix_from_the_cache(tmp_path: Path) -> None:
+    with server(script=["ok", "unpaired", "unpaired"]) as simulated:
+        ran = ask(tmp_path, simulated.url, 9, num_threads=1)
+        requests = list(simulated.requests)
+        assert [request.cached_tokens > 1500 for request in requests] == [False] + [True] * (len(requests) - 1)
+    assert len(requests) == 10  # one row was asked for again
+    assert ran.states == {State.OK: 8, State.INVALID: 1}
