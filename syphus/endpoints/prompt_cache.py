@@ -20,6 +20,7 @@ be marked: `OpenAiOfficialPromptCacheBreakpoint` of langchain4j.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -30,8 +31,8 @@ from syphus.config.model_table import PromptCache, find_model
 from syphus.config.settings import Config
 from syphus.types import BYTES_PER_TOKEN, SharedPrefix
 
-#: Fields that a server may refuse; they are dropped together.
-CACHE_FIELDS = ("prompt_cache_options", "prompt_cache_breakpoint", "prompt_cache_key")
+#: The fields that a server may refuse. If it refuses one, none is sent.
+CACHE_FIELDS = (CACHE_OPTIONS := "prompt_cache_options", "prompt_cache_breakpoint", "prompt_cache_key")
 USUAL_RATE = 1_000.0  #: requests per minute that are assumed if no limit is known
 
 _MESSAGE_TOKENS = 4  # around each message
@@ -124,6 +125,23 @@ def _mark_parsed(body: bytes, prefix: SharedPrefix) -> bytes:
     else:
         message["content"] = [_MARKED_PART, *parts]
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+
+
+def are_marks_refused(evidence: str, sent: Mapping[str, Any]) -> bool:
+    """Return whether an error is about the fields of the cache or about the message that was split for the mark.
+
+    `evidence` is everything that the error says, `sent` are the fields of the request.
+    """
+    if CACHE_OPTIONS not in sent:
+        return False
+    if any(name in evidence for name in CACHE_FIELDS):
+        return True
+    messages = sent.get("messages")
+    for number, message in enumerate(messages if isinstance(messages, list) else []):
+        parts = message.get("content")
+        if isinstance(parts, list) and all(part.get("type") == "text" for part in parts):  # it was one text before
+            return re.search(rf"messages\W+{number}\W+content\b", evidence) is not None
+    return False
 
 
 class CacheUse(NamedTuple):

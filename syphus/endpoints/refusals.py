@@ -20,6 +20,8 @@ from typing import NamedTuple, cast
 
 import orjson
 
+from syphus.endpoints.prompt_cache import CACHE_OPTIONS, are_marks_refused
+
 Fields = Mapping[str, object]  #: of a request's body
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")  #: of reasoning, in order
@@ -101,6 +103,8 @@ def read_refusal(data: object, message: str, param: str, code: str, sent: Fields
 
     `data` is the decoded body of the reply; message, param and code are those of its error.
     """
+    if are_marks_refused(f"{message} {param} {data}", sent):
+        return Refusal((CACHE_OPTIONS,), (Change(CACHE_OPTIONS, ChangeKind.OMIT),))
     optional = {name: value for name, value in sent.items() if name not in _NEVER_CHANGED and value is not None}
     if not optional:
         return Refusal()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from syphus.endpoints.classify import ReplyVerdict
+from syphus.endpoints.prompt_cache import CACHE_FIELDS
 from syphus.endpoints.rate_limit_headers import stated_limits
 from syphus.endpoints.transport import Reply
 from syphus.errors import SyphusError
@@ -126,7 +127,7 @@ class EndpointState:
         held = max(self.paused_until, self.health.probe_at if self.health.down_since is not None else 0.0) - now
         waits = [bucket.wait(_charge(what, worst_case), now) for what, bucket in self._buckets.items()]
         seconds = max(0.0, held, *waits)
-        if seconds or prefix is None:
+        if seconds or prefix is None or not self._takes_marks:
             return seconds
         return self.caches.wait(prefix, demand, self._requests_per_minute(worst_case), now)
 
@@ -142,6 +143,7 @@ class EndpointState:
 
     def start_call(self, worst_case: float, now: float, prefix: SharedPrefix | None = None, demand: int = 1) -> Call:
         """Count a request that is about to be sent, and choose its key for the prompt cache."""
+        prefix = prefix if self._takes_marks else None
         key = -1 if prefix is None else self.caches.take(prefix, demand, self._requests_per_minute(worst_case), now)
         self.in_flight += 1
         if self._first_sent_at is None:
@@ -191,6 +193,10 @@ class EndpointState:
         if self._first_sent_at is None or self.in_flight >= self._concurrency.limit:
             return math.inf
         return ALONE_SECONDS - (now - self._first_sent_at) % ALONE_SECONDS
+
+    @property
+    def _takes_marks(self) -> bool:
+        return self.parameters.changes.keys().isdisjoint(CACHE_FIELDS)
 
     def _requests_per_minute(self, worst_case: float) -> float:
         """Return how many requests of this size the known limits allow in a minute."""

@@ -18,6 +18,7 @@ import orjson
 
 from syphus.config.settings import EndpointConfig
 from syphus.endpoints.classify import ReplyVerdict
+from syphus.endpoints.prompt_cache import CACHE_OPTIONS
 from syphus.endpoints.refusals import Change, ChangeKind, apply_changes
 from syphus.endpoints.request import adapt_request
 from syphus.ledger.sessions import get_meta
@@ -214,5 +215,7 @@ class ParameterLearning:
         await self._store(learned.name, learned.dumps())
         fields = orjson.loads(request.body)
         for change in learnt:
-            if change.kind is not ChangeKind.RENAME and apply_changes(fields, {change.name: change}) != fields:
+            if change.name == CACHE_OPTIONS:
+                self._say(f"{learned.host} does not accept marks for its prompt cache: they are left out.")
+            elif change.kind is not ChangeKind.RENAME and apply_changes(fields, {change.name: change}) != fields:
                 self._say(f"{learned.host} does not accept {change.describe(fields.get(change.name))}.")

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
-from syphus.endpoints.prompt_cache import CACHE_FIELDS
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.endpoints.transport import ON_BYTES, NoReplyError, NoReplyKind
 from syphus.errors import ConfigError, ProviderError
@@ -130,9 +129,8 @@ class RequestSender:
 
         Only requests in flight hold their images. Threads encode them, one per core.
         """
-        state, key, load_body = permit.endpoint_state, permit.call.cache_key, request.load_body
-        takes_marks = state.parameters.changes.keys().isdisjoint(CACHE_FIELDS)
-        caches, prefix = state.caches, request.prefix if takes_marks else None
+        caches, load_body = permit.endpoint_state.caches, request.load_body
+        prefix, key = permit.call.prefix, permit.call.cache_key
         if load_body is None:
             return caches.body(request.body, prefix, key)
         try:
@@ -149,7 +147,7 @@ class RequestSender:
         usage = completion.usage if completion else None
         used_tokens = float(usage.prompt_tokens + usage.completion_tokens) if usage else None
         permit.endpoint_state.finish_call(permit.call, headers, used_tokens, session.clock())
-        permit.endpoint_state.caches.end(request.prefix, permit.call.cache_key, usage, session.clock())
+        permit.endpoint_state.caches.end(permit.call.prefix, permit.call.cache_key, usage, session.clock())
         unknown_cost = admission.budget.settle(permit.reserved_cost, completion, verdict.maybe_billed)
         session.stats.requests += 1
         if usage is not None:

@@ -148,3 +148,53 @@ def test_rejected_answers_are_asked_for_again_with_the_prefix_from_the_cache(tmp
         assert [request.cached_tokens > 1500 for request in requests] == [False] + [True] * (len(requests) - 1)
     assert len(requests) == 10  # one row was asked for again
     assert ran.states == {State.OK: 8, State.INVALID: 1}
+
+
+def error(message: str, param: str | None, code: str | None) -> bytes:
+    return json.dumps({"error": {"message": message, "param": param, "code": code}}).encode()
+
+
+MARKED_PART = "messages[25].content[0].prompt_cache_breakpoint"
+LOCATED = [{"type": "extra_forbidden", "loc": ["body", "prompt_cache_options"], "msg": "Extra inputs"}]
+    {"type": "extra_forbidden", "loc": ["body", "prompt_cache_options"], "msg": "Extra inputs are not permitted"}
+]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        error("Unknown parameter: 'prompt_cache_options'.", "prompt_cache_options", "unknown_parameter"),
+        error("Unrecognized request arguments supplied: prompt_cache_key, prompt_cache_options", None, None),
+        error(f"Unknown parameter: '{MARKED_PART}'.", MARKED_PART, "unknown_parameter"),
+        error("Invalid type for 'messages[25].content': expected a string.", "messages[25].content", "invalid_type"),
+        error("Invalid value: '30m'. Supported values are: '5m'.", "prompt_cache_options.ttl", "invalid_value"),
+        json.dumps({"detail": LOCATED}).encode(),
+    ],
+)
+def test_a_server_that_refuses_the_fields_is_asked_without_all_of_them(tmp_path: Path, refusal: bytes) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    def answer(seen: Seen) -> bytes:
+        bodies.append(json.loads(seen.body))
+        marked = "prompt_cache_options" in bodies[-1]
+        return reply(refusal, "400 Bad Request") if marked else reply(completion())
+
+    with in_thread(lambda: serving(answer)) as wire:
+        first = ask(tmp_path, f"{wire.url}/v1", 6)
+        assert first.states == {State.OK: 6}
+        assert len(bodies) == 7
+        assert not [line for line in first.lines if "of requests" in line]
+        said = "127.0.0.1 does not accept marks for its prompt cache: they are left out."
+        assert [line.partition(" ")[2] for line in first.lines if "marks" in line] == [said.partition(" ")[2]]
+        ask(tmp_path, f"{wire.url}/v1", 9)
+    assert len(bodies) == 10  # a resumed run knows it
+    assert all("prompt_cache" not in json.dumps(body) for body in bodies[1:])
+
+
+def test_a_model_that_is_taken_for_a_newer_one_costs_one_request(tmp_path: Path) -> None:
+    table = {OLD: {"cache": {"kind": "marked", "minimum": 1024, "requests_per_minute": 15}}}
+    with server() as simulated:
+        ran = ask(tmp_path, simulated.url, 9, {"model": OLD, "models": table})
+        assert simulated.stats.requests == 10
+        assert ran.states == {State.OK: 9}
+        assert simulated.stats.tokens_cached > 0
