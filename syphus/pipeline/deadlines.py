@@ -5,7 +5,7 @@ at the clock and ends what is overdue: a single timer for a thousand requests. T
 the computer slept.
 
 A request is overdue if it takes several times as long as nearly all others, and requests that were sent after it have
-their answers. If the whole server slows down, nothing overtakes anything, so nothing is given up.
+their answers. If the whole server slows down or stands still, nothing overtakes anything, so nothing is given up.
 """
 
 from __future__ import annotations
@@ -191,8 +191,7 @@ class Deadlines:
                 attempt.latencies.record_give_up()
                 attempt.end(NoReplyKind.GIVEN_UP)
 
-    @staticmethod
-    def _is_overdue(attempt: Attempt, silence: float) -> bool:
+    def _is_overdue(self, attempt: Attempt, silence: float) -> bool:
         latencies = attempt.latencies
         deadline = latencies.deadline() if latencies is not None else None
         if latencies is None or deadline is None:
@@ -203,7 +202,8 @@ class Deadlines:
         overtaken, affordable = latencies.is_overtaken(attempt.sent_at), latencies.may_give_up
         if overtaken and affordable:
             return True
-        return (overtaken or affordable) and silence >= _PATIENT_FACTOR * deadline
+        is_among_few = len(self._attempts) <= _OVERTAKEN_BY  # too few to overtake it
+        return (overtaken or (is_among_few and affordable)) and silence >= _PATIENT_FACTOR * deadline
 
 
 class Attempt:

@@ -200,17 +200,18 @@ class Loop:
         task.add_done_callback(self._hedges.discard)
 
     async def _handle_result(self, ask: Ask, result: SendResult) -> None:
-        """Handle the result of a request; of two for the same row, the first usable one decides."""
+        """Handle the result of a request; of several for the same row, the first usable one decides."""
         item, verdict = ask.item, result.verdict
         item.requests += 1
         ask.in_flight -= 1
         REQUEST_LOG.debug("%s: %s", item.row.query.id, result)
         if ask.is_decided:
-            self._spare.discard(ask)
+            if not ask.in_flight:
+                self._spare.discard(ask)
             await self._keep(ask, result)
             return
         if ask.in_flight and verdict.action in (Action.RETRY, Action.PAUSE):
-            return  # the other request may still succeed
+            return  # another request for it may still succeed
         ask.is_decided = True
         if ask.in_flight:
             self._spare.add(ask)

@@ -27,19 +27,18 @@ _BY_US = (NoReplyKind.INTERRUPTED, NoReplyKind.SUPERSEDED)  # so the endpoint is
 
 
 class Ask:
-    """The requests for one row that are in flight: one, or two if the first takes long.
+    """The requests for one row that are in flight: one, or several if the first takes long.
 
     The first usable answer decides the row; an answer that comes later is kept.
     """
 
-    __slots__ = ("answered", "attempts", "in_flight", "is_decided", "is_hedged", "item", "request")
+    __slots__ = ("answered", "attempts", "in_flight", "is_decided", "item", "request")
 
     def __init__(self, item: WorkItem, request: Request) -> None:
         self.item = item
         self.request = request
         self.in_flight = 1
         self.attempts: list[Attempt] = []  #: on the way to the server and back
-        self.is_hedged = False  #: a second request was sent
         self.is_decided = False  #: a request has ended that decides what becomes of the row
         self.answered: asyncio.Event | None = None  #: made by those who wait for this answer, too
 
