@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from simulated_session import FakeServer, SimulatedTimeLoop, simulate
@@ -17,7 +17,8 @@ from syphus.endpoints.transport import NoReplyKind, Reply
 from syphus.pipeline.deadlines import FLOOR, MIN_ANSWERS, Deadlines, Latencies
 from syphus.types import State
 
-OK, T = State.OK, TypeVar("T")
+OK = State.OK
+T = TypeVar("T")
 HANGS = 65.0
 
 
@@ -28,7 +29,7 @@ def answered(count: int, seconds: float = 0.2, tokens: int = 200, sent_at: float
     return latencies
 
 
-def in_simulated_time(work: Callable[[Deadlines, Latencies], Awaitable[T]], latencies: Latencies) -> T:
+def in_simulated_time(work: Callable[[Deadlines, Latencies], Coroutine[Any, Any, T]], latencies: Latencies) -> T:
     async def main() -> T:
         async with Deadlines(180.0, asyncio.get_running_loop().time) as deadlines:
             return await work(deadlines, latencies)
