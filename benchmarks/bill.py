@@ -114,11 +114,12 @@ def simulate(seed: int) -> Ended:
     rows = _rows(choose)
     worst = _expected(price, rows, max_tokens)
     max_cost = worst * choose.uniform(0.02, 1.0) + 1e-6
-    if dearer:  # nothing shows it before the first answer, which may cost more than a smaller budget
+    if dearer:  # nothing shows it before the first answer, which may cost more than a smaller budget: it must come
         known = prices.find(served)
         assert known is not None
         max_cost += known.at_worst(None, regional).max_cost(max(row.bytes for row in rows) + FRAME, max_tokens)
     run = _Run(choose, provider, Budget(price, max_cost, None, 0.0, 0, billing), max_tokens, threads)
+    run.dearer = dearer
     while rows and run.go_on(rows):  # killed, and started again with what the ledger knows
         run.restart(Budget(price, max_cost, None, run.budget.cost, run.budget.requests, billing))
     ended = run.ended(rows)
@@ -179,6 +180,7 @@ class _Run:
         self.kill_at = choose.randint(5, 60) if choose.random() < 0.15 else 0
         self.answered = False
         self.seen: set[str] = set()
+        self.dearer = False
 
     def go_on(self, rows: list[Row]) -> bool:
         """Run until all is done, the budget is spent, or the process is killed: return True then."""
@@ -218,7 +220,7 @@ class _Run:
             self.budget.noted = dollars
         before = self.provider.bill
         completion: Completion | None = self.provider.answer(row, self.max_tokens)
-        if self.choose.random() < self.lost:
+        if self.choose.random() < self.lost and (self.answered or not self.dearer):
             if self.choose.random() < 0.5:
                 self.provider.bill = before  # lost before anything was made
             completion = None

@@ -17,6 +17,7 @@ from syphus.endpoints.request import output_limit
 from syphus.errors import BudgetError
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.endpoint_state import Call, EndpointState
+from syphus.pipeline.parameters import RowChanges
 from syphus.types import Request, SharedPrefix
 
 
@@ -25,11 +26,12 @@ class AdmissionClosedError(Exception):
 
 
 class Permit(NamedTuple):
-    """Permission to send one request: to which endpoint, and the dollars reserved for it."""
+    """Permission to send one request: to which endpoint, the dollars reserved for it, and how it is sent there."""
 
     endpoint_state: EndpointState
     call: Call
     reserved_cost: float
+    request: Request
 
 
 class AdmissionController:
@@ -59,53 +61,55 @@ class AdmissionController:
         """Requests in flight at the moment."""
         return sum(state.in_flight for state in self.endpoint_states)
 
-    async def admit(self, request: Request) -> Permit:
-        """Wait until a request may be sent.
+    async def admit(self, request: Request, changes: RowChanges | None = None) -> Permit:
+        """Wait until a request may be sent. `changes` are those that its row needs.
 
         Raises `BudgetError` if the budget can never afford it, and `AdmissionClosedError` after `close`.
         """
         self._waiting += 1
         try:
-            return await self._admit(request)
+            return await self._admit(request, changes)
         finally:
             self._waiting -= 1
 
-    async def _admit(self, request: Request) -> Permit:
-        budget, max_tokens = self.budget, self._max_tokens(request)
-        worst_case = self.estimate.prompt_tokens(request.size) + max_tokens
+    async def _admit(self, request: Request, changes: RowChanges | None) -> Permit:
+        budget = self.budget
+        worst_case = self.estimate.prompt_tokens(request.size) + self._max_tokens(request)
         async with self._first_in_line:
             while not self._closed:
                 self._changed.clear()
-                bound = budget.bound(request, max_tokens)  # each time, since an answer may have raised it
+                state, wait = self._first_available(worst_case, request.prefix)
+                sent = state.parameters.adapt(request, changes) if wait <= 0 else request
+                bound = budget.bound(sent, self._max_tokens(sent))  # each time, since an answer may have raised it
                 affordable = not budget.problem and budget.can_afford(bound)
                 if not affordable and (self.in_flight == 0 or budget.problem):
                     raise self._budget_error(bound)
-                state, wait = self._first_available(worst_case, request.prefix)
-                if affordable and wait <= 0:
+                if affordable and wait <= 0 and not (budget.is_blind and self.in_flight):
                     call = state.start_call(worst_case, self._clock(), request.prefix, self._demand())
-                    permit = Permit(state, call, budget.reserve(bound))
+                    permit = Permit(state, call, budget.reserve(bound), sent)
                     await self._note_reservation(permit)
                     return permit
-                await self._wait_for_change(wait if affordable else math.inf)
+                await self._wait_for_change(wait if affordable and wait > 0 else math.inf)
         raise AdmissionClosedError
 
-    def admit_spare(self, request: Request, open_rows: int) -> Permit | None:
+    def admit_spare(self, request: Request, changes: RowChanges | None, open_rows: int) -> Permit | None:
         """Return a permit for a request beyond the necessary ones, or None if it would be in anybody's way.
 
         The budget must also last for one more request of each of `open_rows`. Nobody waits here.
         """
         if self._closed or self._first_in_line.locked():
             return None
-        budget, max_tokens = self.budget, self._max_tokens(request)
-        worst_case = self.estimate.prompt_tokens(request.size) + max_tokens
+        budget = self.budget
+        worst_case = self.estimate.prompt_tokens(request.size) + self._max_tokens(request)
         state, wait = self._first_available(worst_case, request.prefix)
         if wait > 0 or not state.can_spare(worst_case, self._clock(), request.prefix):
             return None
-        bound = budget.bound(request, max_tokens)
+        sent = state.parameters.adapt(request, changes)
+        bound = budget.bound(sent, self._max_tokens(sent))
         if budget.problem or not budget.can_afford(bound, 1 + open_rows) or not budget.is_noted(bound):
             return None
         call = state.start_call(worst_case, self._clock(), request.prefix)
-        return Permit(state, call, budget.reserve(bound))
+        return Permit(state, call, budget.reserve(bound), sent)
 
     def _max_tokens(self, request: Request) -> int:
         """Return the most tokens that the answer to a request may have, reasoning included, as the request says."""

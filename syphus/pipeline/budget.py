@@ -68,6 +68,7 @@ class Budget:
         self._worst: list[Price] = []
         self._factor = 1.0
         self._writes_cache = False
+        self._has_seen = False
         if price is not None:
             self._expect(price, self.billing.tier)
 
@@ -77,6 +78,11 @@ class Budget:
         if len(self._worst) == 1:
             return self._worst[0].max_cost(tokens, max_tokens) * self._factor
         return max((price.max_cost(tokens, max_tokens) for price in self._worst), default=0.0) * self._factor
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether no answer has shown yet which model and tier the server bills, although a limit must hold."""
+        return self.max_cost is not None and self.price is not None and not self._by_answer and not self._has_seen
 
     def can_afford(self, bound: float, requests: int = 1) -> bool:
         """Return whether so many more requests fit into the budget even if each costs `bound` dollars."""
@@ -173,6 +179,7 @@ class Budget:
         """Reserve enough for answers of a model and a tier that have come in earlier sessions."""
         price = self.billing.prices.find(model)
         if price is not None and self.price is not None:
+            self._has_seen = True
             self._expect(price, tier if price.tier_factor(tier) > 1 else self.billing.tier)
 
     def _is_assumed(self, model: str) -> bool:

@@ -103,4 +103,4 @@ class Hedger:
     def _permit(self, ask: Ask) -> Permit | None:
         if not self._has_share or self._queue.has_due or self._queue.closed:
             return None
-        return self._admission.admit_spare(ask.request, self._queue.open_rows)
+        return self._admission.admit_spare(ask.request, ask.item.changes, self._queue.open_rows)

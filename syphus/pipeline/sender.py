@@ -84,12 +84,12 @@ class RequestSender:
         Raises `BudgetError`, `AdmissionClosedError` if no more requests are admitted, and `ImageError` if an image of
         the request can't be sent.
         """
-        return await self.send_admitted(ask, await self._admission.admit(ask.request))
+        return await self.send_admitted(ask, await self._admission.admit(ask.request, ask.item.changes))
 
     async def send_admitted(self, ask: Ask, permit: Permit) -> SendResult:
         """Do the same with a permit."""
         state = permit.endpoint_state
-        request = state.parameters.adapt(ask.request, ask.item.changes)
+        request = permit.request
         body = await self._body(request, permit)
         headers: Mapping[str, str] = {}
         verdict = _INTERRUPTED
