@@ -230,6 +230,7 @@ class _Job:
         quote = None
         if not needs_no_model(self._store, STAGE):
             prepared.require_endpoint()
+            self._runner.check_model()
             if has_images(self._store, STAGE):
                 attachments.prepare()
             quote = self._quote(report, asked_models(prepared), ROWS_BEFORE_RUN, ANSWERS_BEFORE_RUN)

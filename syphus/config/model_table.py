@@ -136,6 +136,11 @@ class ImageCounting(_Checked):
         return self
 
     @property
+    def original(self) -> bool:
+        """Whether the model knows the detail "original"."""
+        return self.patches is not None and self.patches.original is not None
+
+    @property
     def rule(self) -> Tiles | Patches:
         """The one that is given."""
         rule = self.patches or self.tiles
@@ -188,7 +193,8 @@ class ModelTable:
         for name, facts in (corrections or {}).items():
             self._facts[name] = _merged(self._facts.get(name) or self._facts.get(undated(name), {}), facts)
         self._families: dict[str, ModelFamily] = {}
-        for name in corrections or {}:
+        self._corrected = tuple(corrections or {})
+        for name in self._corrected:
             self._family(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -223,6 +229,10 @@ class ModelTable:
         """Return the price of each model that has one."""
         families = map(self._family, self._facts)
         return {family.name: family.price for family in families if family.price is not None}
+
+    def corrected_prices(self) -> dict[str, PricePerMillion]:
+        """Return the price of each model that the corrections name and that has one."""
+        return {name: price for name in self._corrected if (price := self._family(name).price) is not None}
 
     def _family(self, name: str) -> ModelFamily:
         if name not in self._families:

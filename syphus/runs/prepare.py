@@ -260,8 +260,16 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
         for name in ("requests_per_minute", "tokens_per_minute")
         if (value := getattr(options, name)) is not None
     }
-    config = config.model_copy(update={"endpoints": tuple(e.model_copy(update=limits) for e in config.endpoints)})
-    return for_new_run(config)
+    table = ModelTable(config.models)
+    if (
+        config.image_detail == "original"
+        and table.find(config.model)
+        and not table.image_counting(config.model).original
+    ):
+        raise ConfigError(f"--image-detail original: {config.model} does not know it; use high.")
+    endpoints = tuple(endpoint.model_copy(update=limits) for endpoint in config.endpoints)
+    prices = {**table.corrected_prices(), **config.prices}
+    return for_new_run(config.model_copy(update={"endpoints": endpoints, "prices": prices}))
 
 
 def _config_without_endpoint(

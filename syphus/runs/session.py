@@ -33,6 +33,7 @@ from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.ledger.records import Records
 from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, has_sessions, last_settings, set_meta
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
+from syphus.ledger.summary import needs_no_model
 from syphus.model_names import is_free
 from syphus.pipeline.budget import Billing, Budget, TokenEstimate, add_earlier
 from syphus.pipeline.engine import StageRun, run_stage
@@ -108,7 +109,8 @@ class StageRunner:
         answers for a query; by default the options do. `trusted` settings have brought answers in another stage. With
         `only`, the session is about the pending queries with these numbers. Raises `StorageError` if the disk failed.
         """
-        self._say_what_differs()
+        if not needs_no_model(self._store, stage.name):
+            self.check_model()
         trusted = trusted or self._have_worked_before(stage.name, settings, report)
         stage_run = self._stage_run(stage, settings, report, pairs, trusted, only)
         if max_rounds is not None:
@@ -124,10 +126,10 @@ class StageRunner:
         end_session(self._store, stage_run.records.session, str(stopped_by or ""), seconds, began + seconds)
         return stopped_by
 
-    def _say_what_differs(self) -> None:
-        """Say once what is sent otherwise than the user set it, and when the model's service ends.
+    def check_model(self) -> None:
+        """Say once what is sent in another way than the user set it, and when the model's service ends.
 
-        Raises `ConfigError` if that is in the past.
+        `run` does so, too. Raises `ConfigError` if the end is in the past.
         """
         config = self._context.config
         if self._has_said or self._context.options.offline or is_free(config.model):
