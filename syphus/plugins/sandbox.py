@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
 from pathlib import Path
-from typing import NoReturn, ParamSpec, TypeVar
+from types import FrameType
+from typing import ParamSpec, TypeVar
 
 from syphus.errors import InputError, PluginError, SyphusError, UsageError
 from syphus.io.json_stream import open_readers, position, position_of_failure
@@ -155,8 +156,22 @@ class PluginTimeoutError(Exception):
     """Raised in a plugin's code by `time_limit`."""
 
 
+class _Alarm:
+    """The ticks until the code under a time limit is interrupted; 0 if there is no such code."""
+
+    ticks_left = 0
+
+
+_TICKS = 10
+_alarm = _Alarm()
+
+
 class time_limit:  # noqa: N801 - used like a function, as _same_folder is
     """Interrupts Python code in its block that runs longer by raising a `PluginTimeoutError` in it.
+
+    Only the time that the process was awake counts: the limit is a number of ticks of a timer, and a process that was
+    stopped for hours gets just one of them when it goes on. If the interruption hits our own code around the plugin's,
+    it becomes a `PluginError`.
 
     This uses a signal, so there is no limit outside the main thread, nor on systems without such signals (Windows).
     """
@@ -170,11 +185,15 @@ class time_limit:  # noqa: N801 - used like a function, as _same_folder is
     def __enter__(self) -> None:
         if self._limited:
             _expect_alarms()
-            signal.setitimer(signal.ITIMER_REAL, self._seconds)
+            _alarm.ticks_left = _TICKS
+            signal.setitimer(signal.ITIMER_REAL, self._seconds / _TICKS, self._seconds / _TICKS)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if self._limited:
+            _alarm.ticks_left = 0
             signal.setitimer(signal.ITIMER_REAL, 0)
+            if isinstance(error, PluginTimeoutError):
+                raise PluginError(exception_as_line(error)) from error
 
 
 @cache  # installing a handler costs more than the hooks that it guards
@@ -182,5 +201,9 @@ def _expect_alarms() -> None:
     signal.signal(signal.SIGALRM, _interrupt)
 
 
-def _interrupt(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - the signature of signal handlers
-    raise PluginTimeoutError("it took too long and was interrupted")
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers
+    if not _alarm.ticks_left or frame is None:  # the code has ended, and the signal comes late
+        return
+    _alarm.ticks_left -= 1
+    if not _alarm.ticks_left and frame.f_code is not time_limit.__exit__.__code__:
+        raise PluginTimeoutError("it took too long and was interrupted")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ from harness import HERE, KEY, Ran, run_rows, server, write_rows
 
 from syphus.errors import PluginError
 from syphus.plugins.discovery import find_plugin
+from syphus.plugins.sandbox import time_limit
 from syphus.types import State
 
 OK, INVALID, TRUNCATED, REFUSED, FAILED, PENDING = State
@@ -254,3 +259,37 @@ def test_an_attribute_that_is_no_list_of_its_kind_is_told_at_once(tmp_path: Path
     with pytest.raises(PluginError) as caught:
         find_plugin("Declared.declared", [tmp_path]).create()
     assert DECLARED[declared] in str(caught.value)
+
+
+_WAITING_HOOK = """
+import sys
+from syphus.plugins.sandbox import time_limit
+with time_limit(1.0):
+    print("waiting", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system can't stop a process")
+def test_the_time_that_the_process_was_stopped_does_not_count() -> None:
+    with subprocess.Popen([sys.executable, "-c", _WAITING_HOOK], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as hook:
+        assert hook.stdin is not None
+        assert hook.stdout is not None
+        assert hook.stdout.readline() == b"waiting\n"
+        hook.send_signal(signal.SIGSTOP)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            hook.wait(1.5)
+        hook.stdin.write(b"\n")
+        hook.stdin.flush()
+        hook.send_signal(signal.SIGCONT)
+        assert hook.wait() == 0
+
+
+def test_code_that_runs_too_long_is_interrupted_wherever_it_is() -> None:
+    def never_end() -> None:
+        with time_limit(0.05):
+            while True:
+                pass
+
+    with pytest.raises(PluginError, match="PluginTimeoutError: it took too long"):
+        never_end()
