@@ -225,7 +225,7 @@ def _quote(prepared: PreparedRun, queries: Sequence[Query], store: Store, observ
     with closing(StageRunner(prepared, store, observer)) as runner:
         stage = GenerateStage(GenerationContext.of_run(prepared, runner.request_builder, runner.attachments))
         models = asked_models(prepared)
-        surveyor = Surveyor(store, stage, models)
+        surveyor = Surveyor(store, stage, models, prepared.config)
         tokens = fit(surveyor.answered(ANSWERS_BEFORE_RUN), example_answer_tokens(prepared.template), max_further=0)
         sizes = surveyor.unanswered(queries)
     return Reckoning(tokens, models, prepared.template, Speed.of(prepared)).line("", sizes, len(sizes))

@@ -92,6 +92,7 @@ class EndpointState:
         self.paused_until = 0.0
         self.paused_for = ""  #: what the server asked to wait for, to show: "requests", "tokens", "overload" or ""
         self.consecutive_refusals = 0
+        self.stated_limits: dict[str, float] = {}  #: per minute, by "requests" and "tokens", as the server states them
         self._user_limits = per_minute
         self._buckets = {what: TokenBucket(limit, now) for what, limit in per_minute.items()}
         self._concurrency = AdaptiveConcurrency(limits.threads, adaptive=not per_minute)
@@ -212,6 +213,7 @@ class EndpointState:
             if bucket is not None and reservation is not None:
                 bucket.settle(reservation, _charge(what, used_tokens or 0.0))
             return
+        self.stated_limits[what] = stated.per_minute
         limit = min(stated.per_minute, self._user_limits.get(what, math.inf))
         if bucket is None:
             self._buckets[what] = TokenBucket(limit, now, stated.remaining, _charge(what, call.worst_case))

@@ -8,7 +8,7 @@ import gc
 import logging
 import random
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -121,6 +121,7 @@ async def _run_loop(
                 with signals as stop, _redacted_log(work.redactor):
                     async with observer.watching(RunView(work.stats, admission, clock, stop, deadlines.oldest_age)):
                         await loop.run(work.threads)
+    work.stats.stated_limits = _stated_limits(states)
     stopped_by = writer.fault or loop.stopped_by
     for state in states:
         if state.disabled_by is not None and state.disabled_by is not stopped_by:
@@ -132,6 +133,12 @@ async def _run_loop(
         stopped_by.add_note(_BUG_NOTE)
         raise stopped_by
     return stopped_by
+
+
+def _stated_limits(states: Sequence[EndpointState]) -> dict[str, float]:
+    """Return the limits per minute that the servers state together, if all of them state one."""
+    kinds = [set(state.stated_limits) for state in states]
+    return {what: sum(state.stated_limits[what] for state in states) for what in set.intersection(*kinds)}
 
 
 def _endpoint_state(

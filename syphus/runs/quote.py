@@ -14,14 +14,16 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from syphus.config.pricing import price_date
+from syphus.config.settings import Config
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
-from syphus.ledger.records import Records, Row
+from syphus.ledger.records import Records, Row, StoredAnswer
 from syphus.ledger.store import Store
+from syphus.pipeline.parameters import LearnedParameters
 from syphus.pipeline.stage import PluginFaultError
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import PreparedRun
-from syphus.runs.quote_model import AnsweredRow, Range, RowSize, TokenModel, Tokens, fit
+from syphus.runs.quote_model import AnsweredRow, RowSize, TokenModel, Tokens, fit
 from syphus.runs.reckoning import (
     AskedModel,
     QuoteLine,
@@ -29,8 +31,9 @@ from syphus.runs.reckoning import (
     Speed,
     example_answer_tokens,
     format_line,
-    format_tokens,
+    line_cells,
 )
+from syphus.runs.run_settings import stored_limits
 from syphus.runs.session import DEFAULT_ROUNDS
 from syphus.text import align_columns, format_dollars, pluralize
 from syphus.types import BYTES_PER_TOKEN, Outcome, PromptImage, Query, Request, State
@@ -123,10 +126,11 @@ class Quote:
 class Surveyor:
     """Builds the requests of a run's rows, to see what they need. It sends nothing and changes nothing."""
 
-    def __init__(self, store: Store, stage: GenerateStage, models: Sequence[AskedModel]) -> None:
+    def __init__(self, store: Store, stage: GenerateStage, models: Sequence[AskedModel], config: Config) -> None:
         self._records = Records(store, STAGE, 0)
         self._stage = stage
         self._rules = [model.rules for model in models]
+        self._learnt = [LearnedParameters.load(store, endpoint, config.model) for endpoint in config.endpoints]
 
     def survey(
         self, states: Mapping[State, int], retry: Sequence[State], most: int, tick: Callable[[int], None]
@@ -150,7 +154,7 @@ class Surveyor:
                 unasked += 1
             elif request.key in keys:
                 shared += 1
-            elif self._records.find_answer(request.key, request.sample) is not None:
+            elif self._find_answer(request) is not None:
                 stored += 1
             else:
                 keys.add(request.key)
@@ -165,7 +169,7 @@ class Surveyor:
         answered, known = [], set()
         for row in self._records.sample(_ANSWERED, most):
             request = self._request(Row(row.n, row.query))
-            first = None if request is None else self._records.find_answer(request.key, 0)
+            first = None if request is None else self._find_answer(request)
             if request is None or first is None or first.n in known:
                 continue
             known.add(first.n)
@@ -185,7 +189,7 @@ class Surveyor:
         sizes = []
         for query in queries:
             request = self._request(Row(0, query))
-            if request is not None and self._records.find_answer(request.key, 0) is None:
+            if request is not None and self._find_answer(request) is None:
                 tokens = self._image_tokens(query.images)
                 sizes.append(RowSize(_text_bytes(request, tokens), tokens[0]))
         return sizes
@@ -200,6 +204,12 @@ class Surveyor:
         except PluginFaultError:
             return None
         return None if isinstance(request, Outcome) else request
+
+    def _find_answer(self, request: Request) -> StoredAnswer | None:
+        """Return the stored answer to a request, as it is or as an endpoint takes it."""
+        variants = dict.fromkeys([request.key, *(each.adapt(request).key for each in self._learnt)])
+        found = (self._records.find_answer(key, request.sample) for key in variants)
+        return next((answer for answer in found if answer is not None), None)
 
     def _image_tokens(self, images: Sequence[PromptImage]) -> tuple[int, ...]:
         return tuple(
@@ -251,12 +261,12 @@ def make_quote(
 
     `report` holds the numbers of the run; `tick` gets the number of rows read so far.
     """
-    options, surveyor = prepared.options, Surveyor(store, stage, models)
+    options, surveyor = prepared.options, Surveyor(store, stage, models, prepared.config)
     survey = surveyor.survey(report.counts.states, options.retry, limits.rows, tick)
     answered = surveyor.answered(limits.answers)
     further = DEFAULT_ROUNDS if options.max_rounds is None else options.max_rounds
     tokens = fit(answered, example_answer_tokens(prepared.template), further)
-    reckoning = Reckoning(tokens, models, prepared.template, Speed.of(prepared))
+    reckoning = Reckoning(tokens, models, prepared.template, Speed.of(prepared, stored_limits(store)))
     lines = tuple(_lines(reckoning, survey))
     return Quote(
         dataset=options.name,
@@ -366,26 +376,5 @@ def quote_lines(quote: Quote) -> list[str]:
     spent = f"; {format_dollars(quote.spent)} spent so far" if quote.spent else ""
     lines.append(f"90% intervals, {_origin(quote)}{spent}:")
     head = ("", "tokens in", "cached", "out", "dollars", "minutes")
-    lines += align_columns([head, *map(_cells, quote.lines)], 1)
+    lines += align_columns([head, *map(line_cells, quote.lines)], 1)
     return [*lines, *quote.notes]
-
-
-def _cells(line: QuoteLine) -> tuple[str, ...]:
-    cached = f"{line.cached_share:.0%}" if line.cached_share else "-"
-    dollars = minutes = "-"
-    if line.dollars is not None and 0 < line.dollars.high < 0.01:
-        dollars = "under $0.01"
-    elif line.dollars is not None:
-        digits = 0 if line.dollars.middle >= 100 else 2 if line.dollars.middle >= 0.1 else 3
-        middle, low, high = (f"{each:,.{digits}f}" for each in line.dollars)
-        dollars = f"${middle} ({low}-{high})" if low != high else f"${middle}"
-    if line.minutes is not None:
-        digits = 0 if line.minutes.middle >= 10 else 1
-        middle, low, high = (f"{each:,.{digits}f}" for each in line.minutes)
-        minutes = f"{middle} ({low}-{high})" if low != high else middle
-    return line.name, _with_error(line.prompt_tokens), cached, _with_error(line.answer_tokens), dollars, minutes
-
-
-def _with_error(tokens: Range) -> str:
-    share = (tokens.high - tokens.low) / 2 / tokens.middle if tokens.middle else 0.0
-    return f"{format_tokens(tokens.middle, short=True)} ±{share:.0%}"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -97,16 +97,27 @@ class Speed:
     tokens_per_minute: float | None = None
 
     @classmethod
-    def of(cls, context: RunContext) -> Speed:
-        """Return the speed that the options and the config allow; the limits of several endpoints add up."""
-        endpoints = context.config.endpoints
+    def of(cls, context: RunContext, stated: Mapping[str, float] | None = None) -> Speed:
+        """Return the speed that the options and the config allow; the limits of several endpoints add up.
+
+        `stated` are limits that the servers stated in an earlier session.
+        """
+        endpoints, known = context.config.endpoints, stated or {}
         requests = [endpoint.requests_per_minute for endpoint in endpoints]
         tokens = [endpoint.tokens_per_minute for endpoint in endpoints]
-        return cls(context.options.num_threads, _sum_of_all(requests), _sum_of_all(tokens))
+        return cls(
+            context.options.num_threads,
+            _lower(_sum_of_all(requests), known.get("requests")),
+            _lower(_sum_of_all(tokens), known.get("tokens")),
+        )
 
 
 def _sum_of_all(limits: Sequence[float | None]) -> float | None:
     return sum(limit or 0.0 for limit in limits) if all(limits) else None
+
+
+def _lower(one: float | None, other: float | None) -> float | None:
+    return min((limit for limit in (one, other) if limit is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +270,28 @@ def format_line(line: QuoteLine) -> str:
         low, high = (f"{minutes:,.0f}" if minutes >= 1 else "less than 1" for minutes in line.minutes[1:])
         parts.append(f"{low} to {high} min" if low != high else f"{high} min")
     return ", ".join(parts)
+
+
+def line_cells(line: QuoteLine) -> tuple[str, ...]:
+    """Return a line as the cells of a table: name, tokens in, cached share, tokens out, dollars and minutes."""
+    cached = f"{line.cached_share:.0%}" if line.cached_share else "-"
+    dollars = minutes = "-"
+    if line.dollars is not None and 0 < line.dollars.high < 0.01:
+        dollars = "under $0.01"
+    elif line.dollars is not None:
+        digits = 0 if line.dollars.middle >= 100 else 2 if line.dollars.middle >= 0.1 else 3
+        middle, low, high = (f"{each:,.{digits}f}" for each in line.dollars)
+        dollars = f"${middle} ({low}-{high})" if low != high else f"${middle}"
+    if line.minutes is not None:
+        digits = 0 if line.minutes.middle >= 10 else 1
+        middle, low, high = (f"{each:,.{digits}f}" for each in line.minutes)
+        minutes = f"{middle} ({low}-{high})" if low != high else middle
+    return line.name, _with_error(line.prompt_tokens), cached, _with_error(line.answer_tokens), dollars, minutes
+
+
+def _with_error(tokens: Range) -> str:
+    share = (tokens.high - tokens.low) / 2 / tokens.middle if tokens.middle else 0.0
+    return f"{format_tokens(tokens.middle, short=True)} ±{share:.0%}"
 
 
 def format_tokens(count: float, short: bool = False) -> str:

@@ -101,3 +101,17 @@ def stored_prices(store: Store) -> Prices:
     """Return the prices for a run's cost: those stored with it, and the built-in ones."""
     stored = orjson.loads(str(get_meta(store, _META) or "{}"))
     return load_prices({name: PricePerMillion.model_validate(price) for name, price in stored.items()})
+
+
+_LIMITS_META = "limits"  # meta: what the servers last stated, as JSON
+
+
+def store_limits(store: Store, limits: Mapping[str, float]) -> None:
+    """Store the limits per minute that the servers state, by "requests" and "tokens". Does not commit."""
+    if limits:
+        set_meta(store, _LIMITS_META, orjson.dumps(limits, option=orjson.OPT_SORT_KEYS).decode())
+
+
+def stored_limits(store: Store) -> dict[str, float]:
+    """Return the limits per minute that the servers last stated, by "requests" and "tokens"."""
+    return dict(orjson.loads(str(get_meta(store, _LIMITS_META) or "{}")))

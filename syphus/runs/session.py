@@ -42,7 +42,7 @@ from syphus.pipeline.session_context import SessionStats
 from syphus.pipeline.stage import Stage
 from syphus.runs.model_life import life_notice, stated_ends
 from syphus.runs.prepare import RunContext
-from syphus.runs.run_settings import requested_tier, store_prices, stored_prices
+from syphus.runs.run_settings import requested_tier, store_limits, store_prices, stored_prices
 from syphus.text import pluralize
 from syphus.types import State
 
@@ -122,6 +122,7 @@ class StageRunner:
             stopped_by = InterruptError("Stopped.")
         if isinstance(stopped_by, StorageError):
             raise stopped_by
+        store_limits(self._store, stage_run.stats.stated_limits)
         seconds = time.monotonic() - started
         end_session(self._store, stage_run.records.session, str(stopped_by or ""), seconds, began + seconds)
         return stopped_by

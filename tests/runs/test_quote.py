@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from harness import HERE, Listener, run_rows, server, write_config, write_rows
+from image_rows import write_picture
 from processes import syphus
 from quote import DATASETS, make_world, simulate_run
 
@@ -225,6 +226,52 @@ def test_bad_input_gets_one_line_and_sends_nothing(tmp_path: Path, given: dict[s
         assert simulated.stats.requests == 0
     assert str(error.value).startswith(problem)
     assert "\n" not in str(error.value)
+
+
+def test_limits_that_the_server_states_count_in_the_minutes(tmp_path: Path) -> None:
+    with server(rpm=600, burst_seconds=60) as simulated:
+        run_rows(tmp_path, simulated.url, ROWS, max_requests=10)
+        done = quoted(tmp_path, simulated.url)
+        slower = quoted(tmp_path, simulated.url, {"endpoint": {"base_url": simulated.url, "requests_per_minute": 60}})
+    assert done.lines[0].minutes is not None
+    assert slower.lines[0].minutes is not None
+    assert done.lines[0].minutes.middle == pytest.approx(30 / 600, rel=0.1)
+    assert slower.lines[0].minutes.middle == pytest.approx(30 / 60, rel=0.1)
+
+
+def test_answers_without_a_refused_parameter_are_learnt_from(tmp_path: Path) -> None:
+    with server(refuse_max_tokens=True, fixed_temperature=True) as simulated:
+        done = quoted(tmp_path, simulated.url, pilot=12)
+    assert (done.answers, done.survey.reusable) == (12, 12)
+
+
+def test_rows_to_retry_are_quoted_and_their_outcomes_stay(tmp_path: Path) -> None:
+    with server(poison={"row 3": "unpaired"}) as simulated:
+        before = run_rows(tmp_path, simulated.url, ROWS, max_rounds=0)
+        bad = before.states[State.INVALID]
+        done = quoted(tmp_path, simulated.url, retry=(State.INVALID,), max_rounds=0)
+        assert simulated.stats.requests == ROWS
+    assert bad > 0
+    assert (done.survey.done, round(done.survey.to_ask)) == (ROWS - bad, bad)
+    assert before.states[State.INVALID] == bad
+
+
+def test_images_are_counted_by_the_rule_of_each_model(tmp_path: Path) -> None:
+    sizes = [(64 * n, 512) for n in range(2, 14)]
+    for n, (width, height) in enumerate(sizes):
+        write_picture(tmp_path / f"{n}.png", width, height, seed=n)
+    given = [{"id": f"{n}.png", "text": f"text {n}", "images": [str(tmp_path / f"{n}.png")]} for n in range(len(sizes))]
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in given), "utf-8")
+    options = Options(
+        name="Pictures.pictures", query_inputs_path=str(rows), datasets_dir=(HERE / "plugins",), offline=True,
+        output_dir=tmp_path / "output",
+    )  # fmt: skip
+    done = main_job.quote(options, QuoteOptions(models="gpt-4o,gpt-6-luna"), {}, Listener())
+    for number, model in enumerate(("chat", "gpt-4o", "gpt-6-luna")):
+        rules = ImageRules(model)
+        tokens = [rules.tokens(*rules.size(width, height)) for width, height in sizes]
+        assert [row.image_tokens[number] for row in sorted(done.survey.pending)] == tokens
 
 
 def test_other_settings_are_refused_as_the_run_refuses_them(tmp_path: Path) -> None:
