@@ -2,6 +2,7 @@
 
 chat_reply.py          reads a chat completion: the text, why it ended, and its token usage
 classify.py            decides what a reply means: answer, retry, pause, or stop
+connections.py         HTTP for one JSON request and its reply, which takes a fifth of aiohttp's time
 embeddings_reply.py    reads a reply with embeddings, and packs vectors into text
 entra_tokens.py        Entra ID tokens for Azure, printed by a command and renewed before they expire
 image_tokens.py        the size in which an image is sent, and the tokens that it takes

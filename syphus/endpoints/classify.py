@@ -29,7 +29,7 @@ from syphus.text import one_line
 from syphus.types import Completion, State
 
 if TYPE_CHECKING:  # aiohttp takes a while to load, and not all who classify replies send requests
-    from syphus.endpoints.transport import NoReplyError, NoReplyKind
+    from syphus.endpoints.connections import NoReplyError, NoReplyKind
 
 QUOTA_CODES = frozenset(
     {

@@ -26,9 +26,10 @@ from yarl import URL
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import ENDPOINT_KINDS, Credentials, EndpointConfig
 from syphus.endpoints.classify import ReplyVerdict
+from syphus.endpoints.connections import NoReplyError, NoReplyKind, Reply
 from syphus.endpoints.entra_tokens import TokenSource, token_source
 from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
-from syphus.endpoints.transport import NoReplyError, NoReplyKind, Reply, Transport
+from syphus.endpoints.transport import Transport
 from syphus.errors import ConfigError
 from syphus.text import one_line, strip_images
 from syphus.types import Request

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
-from syphus.endpoints.transport import NoReplyKind
+from syphus.endpoints.connections import NoReplyKind
 
 MAX_TICK = 0.25  #: seconds between two looks at the clock
 MAX_GAP = 4.0  #: seconds between two readings of the clock; a longer gap was sleep

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from syphus.endpoints.classify import ReplyVerdict
+from syphus.endpoints.connections import Reply
 from syphus.endpoints.prompt_cache import CACHE_FIELDS
 from syphus.endpoints.rate_limit_headers import stated_limits
-from syphus.endpoints.transport import Reply
 from syphus.errors import SyphusError
 from syphus.pipeline.concurrency import ALONE_SECONDS, AdaptiveConcurrency, unproven_limit
 from syphus.pipeline.deadlines import Latencies

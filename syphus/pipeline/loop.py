@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from syphus.endpoints.classify import Action
-from syphus.endpoints.transport import NoReplyKind
+from syphus.endpoints.connections import NoReplyKind
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
+from syphus.endpoints.connections import ON_BYTES, NoReplyError, NoReplyKind
 from syphus.endpoints.rate_limit_headers import retry_wait
-from syphus.endpoints.transport import ON_BYTES, NoReplyError, NoReplyKind
 from syphus.errors import ConfigError, ProviderError
 from syphus.ledger.records import ANSWERED
 from syphus.pipeline.admission import AdmissionController, Permit

@@ -17,7 +17,7 @@ import orjson
 from syphus.config.model_table import ModelTable, undated
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import ENDPOINT_KINDS, Config
-from syphus.endpoints.transport import NoReplyError
+from syphus.endpoints.connections import NoReplyError
 from syphus.errors import ConfigError
 
 NEAR = timedelta(days=60)  #: before the end

@@ -14,8 +14,8 @@ from multidict import CIMultiDict
 
 from syphus.endpoints.chat_reply import classify_chat_reply, unusable_outcome
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
+from syphus.endpoints.connections import NoReplyError, NoReplyKind
 from syphus.endpoints.rate_limit_headers import retry_wait, stated_limits
-from syphus.endpoints.transport import NoReplyError, NoReplyKind
 from syphus.io.yaml_files import read_yaml
 from syphus.types import State
 

@@ -15,7 +15,8 @@ from wire import Seen, Wire, completion, in_thread, listen, reply, serving
 from yarl import URL
 
 from syphus.config.secrets import SecretRedactor
-from syphus.endpoints.transport import NoReplyError, Reply, Transport, proxy_for
+from syphus.endpoints.connections import NoReplyError, Reply
+from syphus.endpoints.transport import Transport, proxy_for
 from syphus.errors import ConfigError
 
 PASSWORD = "geheim/w:ö%t"  # every character of it is encoded in a URL

@@ -16,8 +16,8 @@ from wire import GOOD, Seen, completion, in_thread, reply, serving
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
+from syphus.endpoints.connections import Reply
 from syphus.endpoints.remote_endpoint import RemoteEndpoint
-from syphus.endpoints.transport import Reply
 from syphus.runs.reader import read_query
 
 BODIES = (b'{"one": 1}', '{"zwei": "ü 猫"}'.encode(), b'{ "three" :\n3, "three": 3 }', b"[" + b"1," * 50_000 + b"1]")

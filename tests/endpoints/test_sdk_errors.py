@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
+from syphus.endpoints.connections import NoReplyError, NoReplyKind
 from syphus.endpoints.remote_endpoint import RemoteEndpoint, translate_sdk_error, translate_sdk_errors
-from syphus.endpoints.transport import NoReplyError, NoReplyKind
 from syphus.errors import ConfigError
 
 HOST = "api.example"

@@ -15,7 +15,8 @@ from wire import Seen, Wire, listen, read_request, reply, serving
 from yarl import URL
 
 from syphus.config.secrets import SecretRedactor
-from syphus.endpoints.transport import MAX_REPLY_BYTES, NoReplyError, Reply, Transport
+from syphus.endpoints.connections import MAX_REPLY_BYTES, NoReplyError, Reply, ReplyParser
+from syphus.endpoints.transport import Transport
 
 T = TypeVar("T")
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -117,6 +118,64 @@ def test_ipv6() -> None:
     except OSError:
         pytest.skip("no IPv6 here")
     assert asyncio.run(main()).body == b"six"
+
+
+_FORMS = [
+    pytest.param(reply(b"{}"), id="length"),
+    pytest.param(b"HTTP/1.1 200 OK\r\n\r\n{}", id="until the connection ends"),
+    pytest.param(b"HTTP/1.0 200\r\ncontent-type: x\r\n\r\n{}", id="version 1.0"),
+    pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" + reply(b"{}"), id="interim"),
+    pytest.param(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\n{\r\n01\r\n}\r\n0\r\nTrailer: x\r\n\r\n",
+        id="chunks",
+    ),
+    pytest.param(b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}", id="line feeds"),
+]
+
+
+@pytest.mark.parametrize("said", _FORMS)
+def test_every_form_of_a_body_is_read_however_its_bytes_arrive(said: bytes) -> None:
+    assert answered(said)[::2] == (200, b"{}")
+    for size in (1, 3):
+        parser = ReplyParser()
+        parts = [parser.feed(said[at : at + size]) for at in range(0, len(said), size)]
+        assert (parts[-1] or parser.end(in_order=True)).body == b"{}"
+
+
+def test_a_body_that_a_reset_ends_is_not_complete() -> None:
+    parser = ReplyParser()
+    assert parser.feed(b"HTTP/1.1 200 OK\r\n\r\n{") is None
+    with pytest.raises(NoReplyError, match="cut body"):
+        parser.end(in_order=False)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", id="two lengths"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\n{}", id="no number"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nno header\r\n\r\n{}", id="no header"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n", id="chunk of another size"),
+    ],
+)
+def test_a_reply_that_can_be_read_in_two_ways_is_none(said: bytes) -> None:
+    assert failed_after(said).kind == "not HTTP"
+
+
+@pytest.mark.parametrize(
+    ("said", "connections"),
+    [
+        pytest.param(reply(b"{}"), 1, id="kept open"),
+        pytest.param(reply(b"{}", headers={"Connection": "close"}), 3, id="to be closed"),
+        pytest.param(reply(b"{}") + b"HTTP/1.1 200", 3, id="more than was asked for"),
+    ],
+)
+def test_a_connection_is_used_again_only_if_nothing_is_left_in_it(said: bytes, connections: int) -> None:
+    async def main() -> tuple[list[int], int]:
+        async with serving(lambda _: said) as wire:
+            return await in_turns(wire, 3, lambda: asyncio.sleep(0)), wire.connections
+
+    assert asyncio.run(main()) == ([200] * 3, connections)
 
 
 # Large and compressed answers

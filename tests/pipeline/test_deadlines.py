@@ -13,7 +13,7 @@ import pytest
 from simulated_session import FakeServer, SimulatedTimeLoop, simulate
 from wire import completion
 
-from syphus.endpoints.transport import NoReplyKind, Reply
+from syphus.endpoints.connections import NoReplyKind, Reply
 from syphus.pipeline.deadlines import FLOOR, MIN_ANSWERS, Deadlines, Latencies
 from syphus.types import State
 

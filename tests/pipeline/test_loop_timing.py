@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from simulated_session import FakeServer, simulate
 
-from syphus.endpoints.transport import Reply
+from syphus.endpoints.connections import Reply
 from syphus.errors import ProviderError
 from syphus.types import State
 

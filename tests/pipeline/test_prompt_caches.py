@@ -9,8 +9,8 @@ import pytest
 from simulated_session import FakeServer, Prompt, simulate
 
 from syphus.config.model_table import PromptCache
+from syphus.endpoints.connections import Reply
 from syphus.endpoints.prompt_cache import expected_cache_use
-from syphus.endpoints.transport import Reply
 from syphus.pipeline.prompt_caches import FIRST_PATIENCE, JUDGED_AFTER, WINDOW, KeyPool, PromptCaches
 from syphus.simulator.prompt_cache import CacheSettings, SimulatedCache
 from syphus.types import Message, SharedPrefix, Usage

@@ -20,8 +20,8 @@ from wire import completion
 from syphus.config.model_table import PromptCache
 from syphus.endpoints.chat_reply import classify_chat_reply
 from syphus.endpoints.classify import ReplyVerdict
+from syphus.endpoints.connections import NoReplyError, NoReplyKind, Reply
 from syphus.endpoints.request import RequestBuilder
-from syphus.endpoints.transport import NoReplyError, NoReplyKind, Reply
 from syphus.ledger.inputs import register
 from syphus.ledger.records import Entry, Records, Row, StoredAnswer
 from syphus.ledger.sessions import begin_session
