@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,19 @@ def test_the_time_left_comes_from_this_sessions_rate_alone(view: RunView, watch:
     assert meter.rate() == pytest.approx(2.0, rel=0.02)
     assert "2 min left" in meter.line()
     assert meter.line().startswith("720/1,000")
+
+
+@pytest.mark.parametrize("age", [0.0, 42.0])
+def test_the_last_rows_never_have_no_time_left(age: float, view: RunView, watch: Watch) -> None:
+    meter = ProgressFormatter(replace(view, oldest_age=lambda: age))
+    (endpoint_state,) = view.admission.endpoint_states
+    for _ in range(3):
+        endpoint_state.start_call(100.0, 0.0)
+    view.stats.states[State.OK] += 397
+    watch.now = 60.0
+    line = meter.line()
+    assert " 0 s left" not in line
+    assert ("last 3 answers, for 42 s so far" in line) == (age > 0)
 
 
 def test_the_line_has_states_cost_and_errors_by_cause(view: RunView, watch: Watch) -> None:

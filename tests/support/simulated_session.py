@@ -243,6 +243,7 @@ def simulate(
     threads: int = 8,
     max_attempts: int = 3,
     prompt: Prompt = NO_PROMPT,
+    budget: Budget | None = None,
     **limits: Any,
 ) -> SimulatedSession:
     """Run a session over so many rows. `limits` are those of `SessionLimits`."""
@@ -251,7 +252,7 @@ def simulate(
     with closing(store), asyncio.Runner(loop_factory=SimulatedTimeLoop) as runner:
         records = Records(store, STAGE, number)
         chosen = SessionLimits(threads=threads, **given)
-        return runner.run(_session(store, records, servers, chosen, max_attempts, prompt))
+        return runner.run(_session(store, records, servers, chosen, max_attempts, prompt, budget))
 
 
 async def _session(
@@ -261,6 +262,7 @@ async def _session(
     limits: SessionLimits,
     max_attempts: int,
     prompt: Prompt,
+    budget: Budget | None,
 ) -> SimulatedSession:
     clock = asyncio.get_running_loop().time
     ((rows,),) = store.read("SELECT count(*) FROM query")
@@ -269,7 +271,8 @@ async def _session(
     writer = _ImmediateWriter(store, records)
     session = SessionContext(AcceptAll(prompt), records, writer, stats, retry, limits, trusted=False, clock=clock)
     states = [EndpointState(server, limits, {}, clock(), PromptCaches(prompt.rules)) for server in servers]
-    admission = AdmissionController(states, Budget(None, None, None, 0.0, 0), TokenEstimate(3200), clock)
+    budget = budget or Budget(None, None, None, 0.0, 0)
+    admission = AdmissionController(states, budget, TokenEstimate(3200), clock)
     admission.rows_left = lambda: rows - stats.done
     queue = WorkQueue(records.pending(), window=4 * limits.threads, clock=clock)
     async with asyncio.timeout(_LONGEST), Deadlines(180.0, clock) as deadlines:
