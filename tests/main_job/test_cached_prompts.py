@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,8 @@ def test_a_few_requests_write_the_examples_and_all_others_read_them(tmp_path: Pa
     report = json.loads((ran.folder / "report.json").read_text())
     read, written = stats.tokens_cached / stats.tokens_in, stats.tokens_cache_written / stats.tokens_in
     assert report["prompt_cache"] == {"read_share": round(read, 4), "written_share": round(written, 4)}
+    (forecast,) = [found[1] for line in ran.lines if (found := re.search(r"\((\d+)% from the prompt cache\)", line))]
+    assert abs(int(forecast) / 100 - read) <= 0.05
     line = f"Prompt cache: {read:.0%} of the input tokens read from it, {written:.0%} written to it."
     assert line in status_lines(ran.report)
 
