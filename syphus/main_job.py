@@ -92,10 +92,11 @@ def quote(options: Options, quote_options: QuoteOptions, environ: Mapping[str, s
     """
     pilot = quote_options.pilot or 0
     prepared = prepare(options, environ, needs_endpoint=bool(pilot))
-    asked = asked_models(prepared, quote_options.other_models)
     plan = plan_relation(prepared)
     with open_run_folder(prepared.options.folder) as store:
         refuse_mixing(store, prepared.options.offline)
+        prepared = go_on_as_begun(prepared, store, STAGE, observer)
+        asked = asked_models(prepared, quote_options.other_models)
         with_examples, note = _found_examples(prepared, store, observer, bool(pilot))
         with contextlib.closing(_Job(with_examples, plan, store, observer)) as job:
             done = job.quote(pilot, asked)

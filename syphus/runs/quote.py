@@ -276,12 +276,14 @@ def make_quote(
         known_answers=len(answered),
         spent=report.cost,
         lines=lines,
-        notes=tuple(_notes(lines, tokens, survey)),
+        notes=tuple(_notes(lines, models, tokens, survey)),
         simulated=options.offline,
     )
 
 
-def _notes(lines: Sequence[QuoteLine], tokens: TokenModel, survey: Survey) -> Iterator[str]:
+def _notes(
+    lines: Sequence[QuoteLine], models: Sequence[AskedModel], tokens: TokenModel, survey: Survey
+) -> Iterator[str]:
     """Yield what a reader of the lines should know."""
     if not survey.exact:
         yield f"The input is large: {len(survey.pending):,} of the rows to ask were looked at."
@@ -289,6 +291,9 @@ def _notes(lines: Sequence[QuoteLine], tokens: TokenModel, survey: Survey) -> It
         yield "* Half price within a day. Syphus can't send batches yet."
     if any(line.model != lines[0].model for line in lines):
         yield "Other models may count and write otherwise: their intervals are wider."
+    for model in models[1:] if tokens.is_learnt else models:
+        if model.reasons:
+            yield f"{model.name} reasons before it answers; only its own answers show how much."
     if lines[0].dollars is None:
         yield f"No price is known for {lines[0].model}: give one under `prices:` in a --config file."
     elif any(line.dollars and line.dollars.middle for line in lines):

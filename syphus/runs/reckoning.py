@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from syphus.config.model_table import ModelFamily, ModelTable
 from syphus.config.pricing import Price, load_prices, price_date
+from syphus.config.sampling import default_effort
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.prompt_cache import expected_cache_use
 from syphus.errors import ConfigError
@@ -24,6 +25,7 @@ from syphus.types import BYTES_PER_TOKEN, Usage
 _CLASSES = 64  # of rows by size, which are priced one by one
 _STEP = 100  # tokens, for the price of one more token
 _OTHER_MODEL = Tokens(0.1, 0.25)  # relative standard deviations: another tokenizer, another manner
+_REASONING = 0.6  # the same for the answers of a model that reasons, if nothing shows how much
 _MESSAGE_BYTES = 30  # of a message besides its text, in JSON
 
 
@@ -36,6 +38,7 @@ class AskedModel(NamedTuple):
     family: ModelFamily | None
     tier: str = ""  #: service tier that is asked for
     is_regional: bool = False
+    reasons: bool = False  #: whether it reasons before it answers, with the effort of the run
 
     def cost(self, tokens: Tokens, requests: float, shares: tuple[float, float], is_batch: bool = False) -> float:
         """Return the dollars for tokens of so many requests; 0 without a price.
@@ -57,7 +60,9 @@ def asked_models(context: RunContext, others: Sequence[str] = ()) -> tuple[Asked
     prices, table = load_prices(config.prices), ModelTable(config.models)
     tier = requested_tier(config) or ""
     is_regional = any(endpoint.is_regional for endpoint in config.endpoints)
-    found = [AskedModel(config.model, context.price, rules, table.find(config.model), tier, is_regional)]
+    family = table.find(config.model)
+    reasons = family is not None and _reasons(family, config.effort)
+    found = [AskedModel(config.model, context.price, rules, family, tier, is_regional, reasons)]
     for name in dict.fromkeys(others):
         price = prices.find(name)
         if price is None:
@@ -67,8 +72,14 @@ def asked_models(context: RunContext, others: Sequence[str] = ()) -> tuple[Asked
             )
         counting = table.image_counting(name)
         other_rules = replace(rules, model=name, tokens_per_image=None, counting=counting)
-        found.append(AskedModel(name, price, other_rules, table.find(name), tier, is_regional))
+        other = table.find(name)
+        reasons = other is not None and _reasons(other, config.reasoning_effort or default_effort(other))
+        found.append(AskedModel(name, price, other_rules, other, tier, is_regional, reasons))
     return tuple(found)
+
+
+def _reasons(family: ModelFamily, effort: str | None) -> bool:
+    return bool(family.efforts) and (effort or family.default_effort) != "none"
 
 
 class QuoteLine(NamedTuple):
@@ -147,6 +158,8 @@ class Reckoning:
         """
         model, rows = self.models[number], self._rows(sizes, count, number)
         error = _OTHER_MODEL if number else NO_ERROR
+        if model.reasons and (number or not self.tokens.is_learnt):
+            error = error._replace(answer=_REASONING)
         total = self.tokens.total(rows)
         minutes = None
         if not is_batch and (not number or self.speed.requests_per_minute):

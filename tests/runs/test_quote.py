@@ -305,3 +305,17 @@ def test_the_python_api_quotes_a_run(tmp_path: Path) -> None:
     assert quote_lines(done)[0] == "SpotTheDifference.change v1: 10 of 24 answers reusable, 14 to ask"
     ran = package.run("SpotTheDifference.change", example=True, offline=True, output_dir=tmp_path, quiet=True)
     assert ran.counts["ok"] == 24
+
+
+def test_reasoning_that_nothing_shows_makes_the_interval_wider(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", ROWS)
+    lines = {}
+    for effort in ("none", "high"):
+        options = Options(
+            name="Rows.rows", query_inputs_path=str(rows), datasets_dir=(HERE / "plugins",), model="gpt-6-luna",
+            output_dir=tmp_path / effort, reasoning_effort=effort,
+        )  # fmt: skip
+        done = main_job.quote(options, QuoteOptions(), {}, Listener())
+        lines[effort] = done.lines[0]
+        assert any("only its own answers show how much" in note for note in done.notes) == (effort == "high")
+    assert lines["high"].answer_tokens.high > 1.3 * lines["none"].answer_tokens.high
