@@ -218,6 +218,8 @@ class ProgressFormatter:
             parts.append(f"{usage.read_share:.0%} from the cache")
         if budget.price is not None and budget.cost:
             parts.append(format_dollars(budget.cost))
+        if budget.maybe_billed:
+            parts.append(f"{format_dollars(budget.maybe_billed)} more perhaps")
         parts.append(self._left(rate))
         return "  ".join(filter(None, parts))
 
