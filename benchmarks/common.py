@@ -79,7 +79,7 @@ def write_annotations(path: Path, count: int, first: int = 0) -> Path:
 def command(annotations: Path, output: Path, *options: str) -> list[str]:
     """The main job on the first core, as a user would type it."""
     pin = ["taskset", "-c", "0"] if os.cpu_count() and Path("/usr/bin/taskset").exists() else []
-    given = ["--name", DATASET, "-in", str(annotations), "--output_dir", str(output), "--model", "gpt-4o-mini"]
+    given = ["--name", DATASET, "-in", str(annotations), "--output_dir", str(output), "--model", "gpt-6-luna"]
     return [*pin, sys.executable, str(ROOT / "main.py"), *given, *options]
 
 

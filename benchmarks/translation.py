@@ -75,7 +75,7 @@ def endpoint() -> Iterator[Server]:
 
 def command(file: Path, output: Path, *options: str) -> list[str]:
     """Translating, as a user would type it."""
-    given = ["--output-dir", str(output), "--num_threads", str(THREADS), "--model", "gpt-4o-mini"]
+    given = ["--output-dir", str(output), "--num_threads", str(THREADS), "--model", "gpt-6-luna"]
     return [sys.executable, str(ROOT / "main.py"), "translate", str(file), *given, *options]
 
 

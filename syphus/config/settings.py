@@ -3,15 +3,15 @@
     endpoint:                      # or `endpoints:` with a list of these
       kind: azure                  # openai (also any compatible server) or azure
       base_url: https://my-resource.openai.azure.com
-      deployment: gpt-4o-mini
+      deployment: gpt-6-luna
       api_version: "2024-10-21"
       api_key: ${AZURE_OPENAI_API_KEY}
       requests_per_minute: 500
-    model: gpt-4o-mini
+    model: gpt-6-luna
     temperature: 0.7
     embeddings: {model: text-embedding-3-small, dimensions: 512}   # may have an `endpoint:` of its own
     prices:
-      gpt-4o-mini: {input: 0.15, cached_input: 0.075, output: 0.60}   # dollars per million tokens
+      my-model: {input: 0.15, cached_input: 0.075, output: 0.60}   # dollars per million tokens
 
 Unknown keys are errors. `${VAR}` is replaced in `api_key` and `token`, so that no key must be stored in a file.
 Elsewhere in an endpoint it is an error, because it would be sent literally. Keys are never taken from the command line,

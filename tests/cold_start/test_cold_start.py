@@ -267,7 +267,7 @@ def test_the_budget_holds_over_the_whole_search_which_resumes_with_a_higher_one(
 
 def test_the_cost_is_forecast_and_a_call_that_might_exceed_the_limit_is_not_made(tmp_path: Path) -> None:
     with teachable() as endpoint:
-        cold = search(options(tmp_path, endpoint, model="gpt-4o-mini", max_cost=0.0001, max_tokens=400))
+        cold = search(options(tmp_path, endpoint, model="gpt-6-luna", max_cost=0.0001, max_tokens=400))
         assert any("$" in line for line in cold.lines[:3])
         assert isinstance(cold.error, BudgetError)
         assert endpoint.stats.requests == 0

@@ -91,13 +91,13 @@ def test_no_query_is_asked_that_a_prompt_has_for_an_example(tmp_path: Path) -> N
 
 def test_models_are_compared_and_named_with_their_costs(tmp_path: Path) -> None:
     with teachable() as endpoint:
-        done = measured(tmp_path, endpoint, ("gpt-4o-mini", "gpt-4o"))
-        names = ["bare gpt-4o-mini", "taught gpt-4o-mini", "bare gpt-4o", "taught gpt-4o"]
+        done = measured(tmp_path, endpoint, ("gpt-6-luna", "gpt-6-sol"))
+        names = ["bare gpt-6-luna", "taught gpt-6-luna", "bare gpt-6-sol", "taught gpt-6-sol"]
         assert [each.name for each in done.variants] == names
         cheap, dear = (done.variants[n].numbers(0)["dollars a pair"].mean for n in (1, 3))
         assert 0 < cheap < dear
         told: Any = as_json(done)
-        assert [each["model"] for each in told["variants"]] == ["gpt-4o-mini"] * 2 + ["gpt-4o"] * 2
+        assert [each["model"] for each in told["variants"]] == ["gpt-6-luna"] * 2 + ["gpt-6-sol"] * 2
         assert told["score_against_the_first"].keys() == set(names[1:])
 
 
