@@ -26,8 +26,26 @@ COMPLETE_REASONS = frozenset(
 )  #: finish reasons
 CUT_OFF_REASONS = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit"})
 FILTERED_REASONS = frozenset({"content_filter", "safety", "blocklist", "prohibited_content", "recitation", "sensitive"})
+_REASON_PARTS = {  # in this order: "content_filter_stop" is no normal end
+    "content_filter": (
+        "filter",
+        "safety",
+        "block",
+        "prohibit",
+        "recit",
+        "sensitive",
+        "policy",
+        "spii",
+        "guard",
+        "moderat",
+    ),
+    "length": ("length", "token", "limit", "max_", "context", "truncat", "cut"),
+}
 BROKEN_TEXT = "text that is no UTF-8"  #: a flag
 
+READ_ELSEWHERE = "read from the field for reasoning"  #: a flag
+_TEXT_TYPES = (None, "text", "output_text")
+_NO_ANSWER = frozenset({"role", "content", "refusal", "name", "id", "type", "object", "model"})  # fields of a message
 _MAX_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
 
 
@@ -86,8 +104,11 @@ def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     raw = _text(message.get("content"))
+    misplaced = "" if raw.strip() else _text_elsewhere(message)
+    raw = misplaced or raw
     text = storable(raw)
     broken = (BROKEN_TEXT,) if text != raw else ()
+    elsewhere = (READ_ELSEWHERE,) if misplaced else ()
     filters = choice.get("content_filter_results")
     did_not_run = ("filter did not run",) if isinstance(filters, dict) and filters.get("error") else ()
     return Completion(
@@ -96,7 +117,7 @@ def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
         model=storable(one_line(str(data.get("model") or ""), 200)),
         usage=read_usage(data.get("usage"), prompt_bytes, len(text.encode())),
         refusal=storable(_text(message.get("refusal"))),
-        flags=filter_flags(filters) + did_not_run + broken,
+        flags=filter_flags(filters) + did_not_run + broken + elsewhere,
         response_id=storable(one_line(str(data.get("id") or ""), 200)),
         service_tier=_tier(data),
     )
@@ -111,10 +132,19 @@ def _tier(data: Mapping[str, object]) -> str:
 
 
 def _text(content: object) -> str:
-    """Return the text of a content: a string, null, or (on some compatible servers) a list of typed parts."""
+    """Return the text of a content: a string, null, or a list of typed parts, of which reasoning is no text."""
     if isinstance(content, list):
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+        parts = (part for part in content if isinstance(part, dict) and part.get("type") in _TEXT_TYPES)
+        return "".join(str(part.get("text") or "") for part in parts)
     return content if isinstance(content, str) else ""
+
+
+def _text_elsewhere(message: Mapping[str, object]) -> str:
+    """Return the answer of a server that puts all of it into a field for reasoning: the longest text of the message."""
+    parts = message.get("content")
+    texts = [str(part.get("text") or "") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    others = (value for name, value in message.items() if name not in _NO_ANSWER and isinstance(value, str))
+    return max((text for text in ("".join(texts), *others) if text.strip()), key=len, default="")
 
 
 def storable(text: str) -> str:
@@ -125,7 +155,9 @@ def storable(text: str) -> str:
 def read_usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
     """Return the usage that a reply reports, or an estimate from the sizes that is marked as one."""
     reported = usage if isinstance(usage, dict) else {}
-    prompt, completion = _count(reported.get("prompt_tokens")), _count(reported.get("completion_tokens"))
+    prompt = _count(reported.get("prompt_tokens")) or _count(reported.get("input_tokens"))
+    completion = _count(reported.get("completion_tokens")) or _count(reported.get("output_tokens"))
+    hidden = _count(reported.get("total_tokens")) - prompt - completion if prompt and completion else 0
     estimated = 0
     if not prompt:
         prompt = estimated = -(-prompt_bytes // BYTES_PER_TOKEN)
@@ -135,15 +167,26 @@ def read_usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
     cached, written = _cached(reported), _cache_writes(reported)
     if "cache_read_input_tokens" in reported and cached + written > prompt:
         prompt += cached + written  # Anthropic's own count leaves them out; gateways that translate it include them
+        hidden = 0
+    elif hidden > 0:  # thinking that only the total counts; it is billed as output
+        completion += hidden
     cached = min(cached, prompt)
     return Usage(
         prompt,
         completion,
         cached,
-        min(_detail(reported, "completion_tokens_details", "reasoning_tokens"), completion),
+        min(max(_reasoning(reported), hidden), completion),
         estimated,
         min(written, prompt - cached),
     )
+
+
+def _reasoning(usage: dict[str, object]) -> int:
+    """Return the tokens of reasoning, as OpenAI, its newer API, or SGLang report them."""
+    details = [
+        _detail(usage, group, "reasoning_tokens") for group in ("completion_tokens_details", "output_tokens_details")
+    ]
+    return max(*details, _count(usage.get("reasoning_tokens")))
 
 
 def _cached(usage: dict[str, object]) -> int:
@@ -170,6 +213,8 @@ def _detail(usage: dict[str, object], group: str, name: str) -> int:
 
 
 def _count(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 12:
+        value = int(value)  # some gateways write numbers as text
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_TOKENS else 0
 
 
@@ -186,13 +231,23 @@ def _cut_off_outcome(completion: Completion) -> Outcome:
     return Outcome(State.TRUNCATED, reason=reason, detail=detail)
 
 
+def _known_reason(reason: str) -> str:
+    """Return what a finish reason in other words means; itself if that can't be told."""
+    if reason in COMPLETE_REASONS | CUT_OFF_REASONS | FILTERED_REASONS:
+        return reason
+    for known, parts in _REASON_PARTS.items():
+        if any(part in reason for part in parts):
+            return known
+    return reason
+
+
 def unusable_outcome(completion: Completion) -> Outcome | None:
     """Return the outcome of an answer that is not worth parsing, or None.
 
     Such an answer is cut off, filtered, a refusal, broken or empty, or has an unknown finish reason, which does not
     mean that it is complete. A missing finish reason says nothing.
     """
-    reason = completion.finish_reason.lower()
+    reason = _known_reason(completion.finish_reason.lower())
     if reason in FILTERED_REASONS:
         flags = ", ".join(completion.flags)
         return Outcome(State.REFUSED, reason=f"{ReasonKind.CONTENT_FILTER}answer" + (f" ({flags})" if flags else ""))

@@ -319,6 +319,8 @@ def _read_token_limit(message: str, param: str, code: str, optional: Fields) -> 
                 return Refusal((name,), (Change(name, ChangeKind.AT_MOST, limit),), of_this_prompt=prompt > left)
         elif named and (value in numbers or not code.startswith("unsupported")):
             lower = [each for each in numbers if ROOM <= each < value]
+            if any(each > value for each in numbers):  # a context that should have room, and has not
+                lower = [value // 2] if value >= 2 * ROOM else []
             if lower:
                 return Refusal((name,), (Change(name, ChangeKind.AT_MOST, max(lower)),))
     return None

@@ -7,9 +7,9 @@ import json
 import pytest
 from multidict import CIMultiDict
 
-from syphus.endpoints.chat_reply import classify_chat_reply, unusable_outcome
+from syphus.endpoints.chat_reply import READ_ELSEWHERE, classify_chat_reply, unusable_outcome
 from syphus.endpoints.classify import Action, ReplyVerdict
-from syphus.types import Outcome, State
+from syphus.types import Completion, Outcome, State, Usage
 
 
 def answer(**fields: object) -> dict[str, object]:
@@ -134,7 +134,15 @@ def test_a_filter_that_did_not_run_is_flagged_and_the_answer_counts() -> None:
         ({"prompt_tokens": 0, "completion_tokens": 0}, (100, 1, 0, 0, 101)),
         ({"prompt_tokens": 50}, (50, 1, 0, 0, 1)),
         ({"prompt_tokens": -5, "completion_tokens": True}, (100, 1, 0, 0, 101)),
-        ({"prompt_tokens": 7.0, "completion_tokens": "7"}, (100, 1, 0, 0, 101)),
+        ({"prompt_tokens": 7.0, "completion_tokens": "7.5"}, (100, 1, 0, 0, 101)),
+        ({"prompt_tokens": "50", "completion_tokens": "7"}, (50, 7, 0, 0, 0)),
+        ({"input_tokens": 1000, "output_tokens": 400}, (1000, 400, 0, 0, 0)),
+        ({"prompt_tokens": 572, "completion_tokens": 126, "total_tokens": 1278}, (572, 706, 0, 580, 0)),
+        ({"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17, "reasoning_tokens": 5}, (9, 8, 0, 5, 0)),
+        (
+            {"input_tokens": 9, "output_tokens": 8, "output_tokens_details": {"reasoning_tokens": 6}},
+            (9, 8, 0, 6, 0),
+        ),
         ({"prompt_tokens": 10**18, "completion_tokens": 2**64 - 1}, (100, 1, 0, 0, 101)),
         (
             {"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 99}},
@@ -167,7 +175,7 @@ def test_usage_that_can_not_be_believed_is_estimated_and_marked_so(usage: object
         ({"cache_read_input_tokens": 20, "cache_creation_input_tokens": 60}, (100, 20, 60)),
         ({"cache_read_input_tokens": 2000, "cache_creation_input_tokens": 60}, (2160, 2000, 60)),
         ({"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}, (100, 64, 0)),
-        ({"prompt_tokens_details": {"cache_write_tokens": "60"}}, (100, 0, 0)),
+        ({"prompt_tokens_details": {"cache_write_tokens": "x"}}, (100, 0, 0)),
     ],
 )
 def test_what_a_prompt_reads_from_the_cache_and_writes_into_it_is_read_under_its_names(
@@ -238,3 +246,65 @@ def test_only_a_known_reason_to_finish_is_a_whole_answer(reason: object, state: 
     assert completion is not None
     outcome = unusable_outcome(completion)
     assert (outcome.state if outcome else None) == state
+
+
+# Reasoning that comes with an answer
+
+TEXT = "Question: What is it?\nAnswer: A robin."
+
+
+def text_of(message: dict[str, object]) -> tuple[str, tuple[str, ...]]:
+    body = {"choices": [{"message": {"role": "assistant", **message}, "finish_reason": "stop"}]}
+    completion = classify_chat_reply(json.dumps(body).encode(), 400, {}).completion
+    assert completion is not None
+    return completion.text, completion.flags
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": TEXT, "reasoning_content": "draft"},
+        {"content": TEXT, "reasoning": "draft", "reasoning_details": [{"type": "reasoning.text", "text": "draft"}]},
+        {"content": [{"type": "reasoning", "text": "draft"}, {"type": "text", "text": TEXT}]},
+        {"content": [{"type": "thinking", "thinking": "draft"}, {"type": "text", "text": TEXT}]},
+        {"content": [{"type": "reasoning_text", "text": "draft"}, {"type": "output_text", "text": TEXT}]},
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "draft"}]}, {"text": TEXT}]},
+    ],
+)
+def test_reasoning_beside_an_answer_is_no_part_of_it(message: dict[str, object]) -> None:
+    assert text_of(message) == (TEXT, ())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "reasoning_content": TEXT},
+        {"content": "", "reasoning": TEXT},
+        {"content": " \n", "thinking": TEXT},
+        {"reasoning_content": TEXT, "refusal": None},
+        {"content": [], "thought": TEXT},
+        {"content": [{"type": "reasoning", "text": TEXT}]},
+    ],
+)
+def test_an_answer_that_stands_only_in_the_reasoning_is_read_from_there(message: dict[str, object]) -> None:
+    assert text_of(message) == (TEXT, (READ_ELSEWHERE,))
+
+
+@pytest.mark.parametrize("message", [{"content": None}, {"content": "", "refusal": "no"}, {"content": "", "name": "x"}])
+def test_other_fields_of_a_message_are_no_answer(message: dict[str, object]) -> None:
+    assert text_of(message) == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        *((each, State.REFUSED) for each in ("SPII", "SAFETY", "IMAGE_SAFETY", "BLOCKED", "guardrail", "policy")),
+        *((each, State.TRUNCATED) for each in ("max_output", "MAX_TOKENS", "max_new_tokens", "cut_off", "truncated")),
+        ("model_context_window_exceeded", State.TRUNCATED),
+        *((each, State.INVALID) for each in ("error", "tool_calls", "malformed_function_call", "gone")),
+        *((each, None) for each in ("stop", "STOP", "end_turn", "COMPLETE", "eos", "")),
+    ],
+)  # fmt: skip
+def test_a_finish_reason_means_what_its_words_say(reason: str, state: State | None) -> None:
+    outcome = unusable_outcome(Completion(TEXT, reason, "m", Usage()))
+    assert (outcome and outcome.state) == state

@@ -205,6 +205,11 @@ def test_the_tokens_of_an_answer_are_lowered_to_what_fits(known: dict[str, Any])
     assert known["limit"] / 2 <= value <= known["limit"]
 
 
+def test_a_context_that_has_less_room_than_it_says_gets_half_of_the_tokens() -> None:
+    message = "'max_tokens' is too large: 1864. The context length is 2048 and your request has 120 input tokens."
+    assert judge(error(message), 400, max_tokens=1864).changes == (Change("max_tokens", AT_MOST, 932),)
+
+
 def test_a_prompt_that_fills_the_context_lowers_the_limit_for_its_row_alone() -> None:
     message = "'max_tokens' is too large: 3200. The context length is 4096 and your request has 3000 input tokens."
     assert judge(error(message)).of_this_prompt

@@ -11,9 +11,24 @@ _WHITE_SPACE = "\t\n\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(m
 _INVISIBLE = _WHITE_SPACE + "\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r")
 
-# <think> is used by most reasoning models, [THINK] by Mistral's; prompts ask for the others.
-_TAG = r"[<\[]{}(?:think(?:ing)?|thoughts?|reasoning)[>\]]"
-_TAG_WORDS = ("think", "thought", "reasoning")  #: every tag has one of them
+# Brackets that models put around the name of a block: <think>, [THINK], ◁think▷, <seed:think>, < answer type="x" >.
+_BRACKETS = {"<": ">", "[": "]", "\u25c1": "\u25b7", "\u2039": "\u203a", "\u00ab": "\u00bb"}
+_BRACKETS |= {"\u27e8": "\u27e9", "\uff1c": "\uff1e", "\u3010": "\u3011", "\u300c": "\u300d"}
+_LEFT, _RIGHT = (re.escape("".join(each)) for each in (_BRACKETS.keys(), _BRACKETS.values()))
+_SIGN = re.compile(f"[{_LEFT}]")
+_NAME = r"[^\W\d][\w:.-]{0,40}"
+_BLOCK = re.compile(
+    rf"\s*(?P<left>[{_LEFT}])[ \t]*(?P<name>{_NAME})(?:[ \t][^\n{_LEFT}{_RIGHT}]{{0,200}})?(?P<right>[{_RIGHT}])"
+)
+_CLOSER_ALONE = re.compile(rf"^[ \t]*[{_LEFT}][ \t]*/[ \t]*(?P<name>{_NAME})[ \t]*[{_RIGHT}][ \t\r]*$", re.MULTILINE)
+# Tokens of tokenisers, such as <|begin_of_box|> and <|channel|>, also with the wide signs of DeepSeek.
+_TOKEN = re.compile(r"<[|\uff5c][\w\u2581/ .-]{1,60}[|\uff5c]>")
+_BOXED = re.compile(r"\s*(?:\$\$?|\\\[)?\s*\\boxed\{")
+_MOST_LAYERS = 8
+
+# A block with such a name is never a part of the answer, wherever it begins; see `skip_thinking`.
+_TAG = rf"[{_LEFT}][ \t]*{{}}[ \t]*(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning)[ \t]*[{_RIGHT}]"
+_TAG_WORDS = ("think", "thought", "reasoning")  #: every such tag has one of them
 _OPENING = re.compile(r"\s*" + _TAG.format(""), re.IGNORECASE)
 _ANY_OPENING = re.compile(_TAG.format(""), re.IGNORECASE)
 _CLOSING = re.compile(_TAG.format("/"), re.IGNORECASE)
@@ -45,7 +60,7 @@ def skip_thinking(text: str) -> AnswerText:
     Some chat templates put the opening tag into the prompt: then the block ends at a `</think>` at the end of a line.
     A tag at the start of a later line is a problem, because the answer can no longer be told from the thinking.
     """
-    if "<" not in text and "[" not in text:
+    if _SIGN.search(text) is None:
         return AnswerText(text)
     if text.isascii() and not any(map(text.lower().__contains__, _TAG_WORDS)):
         return AnswerText(text)  # a bracket that opens no tag
@@ -67,12 +82,95 @@ def skip_thinking(text: str) -> AnswerText:
 
 
 def extract_answer(text: str) -> AnswerText:
-    """Return the text of an answer without byte order mark and thinking blocks.
+    """Return the text of an answer without byte order mark, thinking blocks, and what is wrapped around all of it.
 
-    If nothing is left, the text is empty and there is a problem.
+    What encloses everything is a wrapper; what comes before the answer and closes is a draft; if the two can't be told
+    apart, there is a problem. If nothing is left, the text is empty and there is a problem.
     """
-    answer = skip_thinking(text.removeprefix("\ufeff"))
-    return AnswerText("", answer.problems or ("answer is empty",), answer.notes) if is_empty(answer.text) else answer
+    text = text.removeprefix("\ufeff")
+    if _SIGN.search(text) is None and "\\boxed" not in text:
+        return AnswerText("", ("answer is empty",)) if is_empty(text) else AnswerText(text)
+    notes: list[str] = []
+    for _ in range(_MOST_LAYERS):
+        answer = skip_thinking(text)
+        if answer.problems:
+            return AnswerText("" if is_empty(answer.text) else answer.text, answer.problems, (*notes, *answer.notes))
+        notes += answer.notes
+        inner, note = _without_layer(answer.text)
+        text = inner
+        if not note:
+            break
+        notes.append(note)
+    problems = ("end of a block that has no beginning",) if _has_lone_closer(text) else ()
+    if is_empty(text):
+        return AnswerText("", problems or ("answer is empty",), unique(notes))
+    return AnswerText(text, problems, unique(notes))
+
+
+def _without_layer(text: str) -> tuple[str, str]:
+    """Return the text without its outermost wrapper, or without the draft that it begins with, and a note of that."""
+    core = strip(text)
+    tokens = list(_TOKEN.finditer(core))
+    if tokens and tokens[-1].end() == len(core):
+        return core[: tokens[-1].start()], "wrapper around the answer"
+    if tokens and tokens[0].start() == 0:  # what stands between tokens is a draft, or says what follows
+        return core[tokens[-1].end() :], "wrapper around the answer" if len(tokens) == 1 else "thinking block"
+    if boxed := _BOXED.match(core):
+        inner = core[boxed.end() :].rstrip("$ \n").removesuffix("\\]").rstrip()
+        if inner.endswith("}") and _closes_at_end(inner):
+            return inner[:-1], "wrapper around the answer"
+    opening = _BLOCK.match(core)
+    if opening is None or _BRACKETS[opening["left"]] != opening["right"]:
+        return _without_lone_end(core) or (text, "")
+    return _without_block(core, opening) or (text, "")
+
+
+def _without_block(core: str, opening: re.Match[str]) -> tuple[str, str] | None:
+    """Return the text without the block that it begins with: its content if that is all, else what follows it."""
+    closer = _closer(opening["left"], opening["name"], opening["right"])
+    ends = list(closer.finditer(core, opening.end()))
+    if not ends:
+        return None
+    again = re.compile(rf"{re.escape(opening['left'])}[ \t]*{re.escape(opening['name'])}\b").search(core, opening.end())
+    inner, rest = core[opening.end() : ends[0].start()], core[ends[-1].end() :]
+    if again is None and len(ends) == 1 and not rest:
+        return inner, "wrapper around the answer"
+    if again is None and len(ends) == 1 and "\n" in strip(inner) and rest[:1] in "\r\n":
+        return rest, "thinking block"
+    return None
+
+
+def _without_lone_end(core: str) -> tuple[str, str] | None:
+    """Return the text without the end of a wrapper whose beginning stands in the prompt."""
+    last = core.rfind("\n")
+    end = _CLOSER_ALONE.fullmatch(core, last + 1) if last >= 0 else None
+    if end is None or re.search(rf"[{_LEFT}][ \t]*{re.escape(end['name'])}\b", core[:last]):
+        return None
+    return core[:last], "wrapper around the answer"
+
+
+def _has_lone_closer(text: str) -> bool:
+    """Return whether a line is nothing but the end of a block that has begun nowhere: drafts end like that."""
+    if "/" not in text or "```" in text:
+        return False
+    return any(
+        not re.search(rf"[{_LEFT}][ \t]*{re.escape(end['name'])}\b", text[: end.start()], re.IGNORECASE)
+        for end in _CLOSER_ALONE.finditer(text)
+    )
+
+
+def _closer(left: str, name: str, right: str) -> re.Pattern[str]:
+    return re.compile(rf"{re.escape(left)}[ \t]*/[ \t]*{re.escape(name)}[ \t]*{re.escape(right)}", re.IGNORECASE)
+
+
+def _closes_at_end(inner: str) -> bool:
+    """Return whether the last brace of a text closes one that was opened before the text."""
+    depth = 1
+    for position, sign in enumerate(inner):
+        depth += (sign == "{") - (sign == "}")
+        if not depth:
+            return position == len(inner) - 1
+    return False
 
 
 def unique(texts: Iterable[str]) -> tuple[str, ...]:
