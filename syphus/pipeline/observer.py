@@ -19,6 +19,7 @@ from syphus.types import State
 
 if TYPE_CHECKING:
     from syphus.pipeline.admission import AdmissionController
+    from syphus.pipeline.budget import Budget
     from syphus.pipeline.session_context import SessionStats
 
 T = TypeVar("T")
@@ -216,10 +217,8 @@ class ProgressFormatter:
         parts.append(f"{(usage.prompt_tokens + usage.completion_tokens) / 1000:,.0f}k tokens")
         if usage.cached_tokens or usage.cache_write_tokens:
             parts.append(f"{usage.read_share:.0%} from the cache")
-        if budget.price is not None and budget.cost:
-            parts.append(format_dollars(budget.cost))
-        if budget.maybe_billed:
-            parts.append(f"{format_dollars(budget.maybe_billed)} more perhaps")
+        if money := _money(budget):
+            parts.append(money)
         parts.append(self._left(rate))
         return "  ".join(filter(None, parts))
 
@@ -269,6 +268,17 @@ class ProgressFormatter:
         self.read()
         trouble = self.trouble()
         return f"{self.done:,}/{self.total:,}  {self.counts()}" + (f"  [{trouble}]" if trouble else "")
+
+
+def _money(budget: Budget) -> str:
+    """Return what is spent, and beside it what may have been billed or is set aside for requests in flight."""
+    if budget.price is None or not budget.committed:
+        return ""
+    beside = [f"{format_dollars(budget.maybe_billed)} perhaps"] if budget.maybe_billed else []
+    if budget.max_cost is not None and budget.reserved > 0:
+        beside.append(f"{format_dollars(budget.reserved)} reserved")
+    spent = [format_dollars(budget.cost)] if budget.cost or beside else []
+    return " + ".join([*spent, *beside])
 
 
 def _clock_time(seconds: float) -> str:

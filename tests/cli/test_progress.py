@@ -88,6 +88,13 @@ def test_the_last_rows_never_have_no_time_left(age: float, view: RunView, watch:
     assert ("last 3 answers, for 42 s so far" in line) == (age > 0)
 
 
+def test_what_is_reserved_or_perhaps_billed_is_beside_the_cost(view: RunView) -> None:
+    budget = view.admission.budget
+    budget.maybe_billed, budget.max_cost = 0.5, 9.0
+    budget.reserve(0.25)
+    assert "  $2.00 + $0.50 perhaps + $0.25 reserved" in ProgressFormatter(view).line()
+
+
 def test_the_line_has_states_cost_and_errors_by_cause(view: RunView, watch: Watch) -> None:
     view.stats.states.update({State.OK: 5, State.INVALID: 2})
     view.stats.errors.update({"rate limit": 12, "timeout": 3})
