@@ -104,7 +104,7 @@ def pipeline(folder: Path, count: int, shown: int, environ: dict[str, str]) -> t
     rows.write_text(f"{count} {shown}", "utf-8")
     output = folder / f"output-{shown}-{time.monotonic_ns()}"
     given = ["--name", "Photos.photos", "--datasets-dir", str(folder / "datasets"), "-in", str(rows), "--images"]
-    given += [str(folder / "photos"), "--output_dir", str(output), "--model", "some-vision-model", "--num_threads", "64"]
+    given += [str(folder / "photos"), "--output_dir", str(output), "--model", "a-vision-model", "--num_threads", "64"]
     done = measured([sys.executable, str(ROOT / "main.py"), *given], environ)
     assert done.exit_code == 0, done.said
     return count / done.seconds, done.peak_mb
