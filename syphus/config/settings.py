@@ -354,6 +354,11 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
     return validate_config(data, given, path, environ=environ)
 
 
+def missing_variables(path: Path, environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that secrets of a config file name as `${VAR}` and that are not set."""
+    return [name for name in _VARIABLE.findall(str(_read(path))) if not environ.get(name, "").strip()]
+
+
 def read_setting(path: Path, name: str) -> object:
     """Return one setting of a config file without validation; None if it is not set. Raises `ConfigError`."""
     return _read(path).get(name)

@@ -13,7 +13,7 @@ from syphus.config.options import Options
 from syphus.config.pricing import FREE, Price, load_prices
 from syphus.config.sampling import as_begun, for_new_run
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import Config, EndpointConfig, load_config, read_setting, validate_config
+from syphus.config.settings import Config, EndpointConfig, load_config, missing_variables, read_setting, validate_config
 from syphus.declarations import Frame, Relation, Still, Video
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
@@ -30,7 +30,7 @@ from syphus.runs.run_settings import run_settings
 C = TypeVar("C", bound="RunContext")
 
 _SIMULATED_MODEL = "chat"
-_NO_SECRET = {"OPENAI_API_KEY": "none"}  # stands for the key of an endpoint that is sent nothing
+_UNUSED_KEY = "none"  # of an endpoint that is sent nothing
 _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
 
 
@@ -138,7 +138,7 @@ class EndpointContext(RunContext):
 def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool = True) -> PreparedRun:
     """Find and check plugin, prompt and endpoint. Raises `UsageError`.
 
-    Without `needs_endpoint`, what is configured is used without its key, and `endpoint_error` says that it has none.
+    Without `needs_endpoint`, nothing will be sent, so a key that is missing is no error.
     """
     if not options.name:
         raise ConfigError("Which dataset? Add --name; the command `datasets` lists them.")
@@ -163,16 +163,15 @@ def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool =
         raise PluginError(f"{plugin.name}: relation {dataset.relation!r}: it must be one of {', '.join(Relation)}")
     apply_short_name(dataset, options.relate or dataset.relation)
     template = load_prompt_template(dataset, options.prompt_path)
+    if not needs_endpoint:
+        environ = _with_keys(options.config, environ)
     try:
         prepared = PreparedRun(options, plugin, dataset, template, _config(options, environ))
     except NoEndpointError as error:
-        if not needs_endpoint:
-            config = _config(options, {**environ, **_NO_SECRET})
-        elif plugin.cls.brings_pairs:
-            values = {"embeddings": read_setting(options.config, "embeddings")} if options.config else {}
-            config = _config_without_endpoint("none", values, environ)
-        else:
+        if not plugin.cls.brings_pairs:
             raise
+        values = {"embeddings": read_setting(options.config, "embeddings")} if options.config else {}
+        config = _config_without_endpoint("none", values, environ)
         prepared = PreparedRun(options, plugin, dataset, template, config, error)
     prepared = replace(
         prepared,
@@ -181,6 +180,12 @@ def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool =
     )
     check_budget(prepared)
     return prepared
+
+
+def _with_keys(path: Path | None, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment with a value for each key that is missing in it: OpenAI's, and those of a config file."""
+    named = ["OPENAI_API_KEY", *(missing_variables(path, environ) if path is not None else ())]
+    return {**environ, **{name: _UNUSED_KEY for name in named if not environ.get(name, "").strip()}}
 
 
 def prepare_endpoint(options: Options, environ: Mapping[str, str]) -> EndpointContext:

@@ -199,6 +199,11 @@ def test_without_a_key_a_quote_works_and_a_pilot_does_not(tmp_path: Path) -> Non
     assert all(line.dollars is not None for line in done.lines)
     with pytest.raises(NoEndpointError):
         main_job.quote(options, QuoteOptions(pilot=3), {}, Listener())
+    config = write_config(tmp_path / "config.json", "", endpoint={"api_key": "${THE_KEY}"}, model="gpt-6-luna")
+    again = main_job.quote(replace(options, config=config), QuoteOptions(), {}, Listener())
+    assert again.lines[0].dollars == done.lines[0].dollars
+    with pytest.raises(ConfigError, match="THE_KEY, which is not set"):
+        main_job.quote(replace(options, config=config), QuoteOptions(pilot=3), {}, Listener())
 
 
 def test_a_price_that_is_not_known_leaves_tokens_and_minutes(tmp_path: Path) -> None:
