@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from bill import REGIONAL, TARIFFS, simulate
 from harness import KEY, Ran, run_rows, server
+from processes import Watch, command, start
 
 from syphus.ledger.sessions import unfinished_cost
 from syphus.ledger.store import FILE, open_for_reading
@@ -121,6 +122,18 @@ def test_what_was_reserved_when_a_run_was_killed_counts_as_perhaps_billed(tmp_pa
         before = simulated.stats.requests
         again = ask(tmp_path, simulated.url, max_cost=0.004)
         assert (again.exit_code, simulated.stats.requests) == (4, before)
+
+
+def test_kills_do_not_let_the_bill_pass_the_budget(tmp_path: Path) -> None:
+    config = {"model": "gpt-6-luna", "max_tokens": 400}
+    with server(**billing(latency=0.05, bytes_per_token=1.0)) as simulated:
+        watch = Watch(simulated)
+        for number in (9, 14, 6):
+            with start(command(tmp_path, simulated.url, 60, "--max-cost", "0.02", config=config), tmp_path) as process:
+                watch.at("request", number, process.kill)
+                process.communicate(timeout=60)
+        assert run_rows(tmp_path, simulated.url, 60, config=config, max_cost=0.02, num_threads=8).exit_code in (0, 4)
+        assert 0 < watch.dollars <= 0.02
 
 
 def test_money_that_may_have_been_spent_is_shown_beside_the_cost(tmp_path: Path) -> None:
