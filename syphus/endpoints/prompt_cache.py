@@ -41,7 +41,7 @@ _MARKED_PART = {"prompt_cache_breakpoint": _BREAKPOINT, "text": "\n", "type": "t
 _MARKED_PART_JSON = orjson.dumps(_MARKED_PART)
 _MARK_JSON = b'"prompt_cache_breakpoint":' + orjson.dumps(_BREAKPOINT)
 _CONTENT, _MESSAGES = b'{"content":', b'"messages":['
-_DEFAULT_MINUTES = 30
+_MINUTES = 30  # the only lifetime that can be asked for; otherwise the server's own holds
 
 
 def cache_rules(config: Config) -> PromptCache | None:
@@ -91,7 +91,8 @@ def mark_body(body: bytes, prefix: SharedPrefix, key: str, rules: PromptCache) -
 
     Without a `key` nothing is marked, which turns the cache and its fee off.
     """
-    options = b'{"prompt_cache_options":{"mode":"explicit","ttl":"%dm"},' % (rules.minutes or _DEFAULT_MINUTES)
+    ttl = b',"ttl":"30m"' if rules.minutes in (None, _MINUTES) else b""
+    options = b'{"prompt_cache_options":{"mode":"explicit"%b},' % ttl
     if not key:
         return options + body[1:]
     marked = (_insert_mark(body, prefix) if prefix.offset >= 0 else None) or _mark_parsed(body, prefix)

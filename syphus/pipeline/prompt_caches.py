@@ -25,7 +25,7 @@ from syphus.endpoints.prompt_cache import cache_key, mark_body
 from syphus.types import SharedPrefix, Usage
 
 WINDOW = 61.0  #: seconds in which a key is used as often as its machine takes in a minute; requests vary on their way
-FIRST_PATIENCE, MIN_PATIENCE = 30.0, 1.0  #: seconds that others wait for the first answer to a key
+FIRST_PATIENCE, MIN_PATIENCE = 10.0, 1.0  #: seconds that others wait for the first answer to a key
 PATIENCE_FACTOR = 4.0  #: the same, in the slowest such answer so far
 SPARE_KEYS = 1.05  #: share of the keys that a rate limit asks for
 JUDGED_AFTER = 20  #: requests that should have read from the cache

@@ -151,3 +151,10 @@ def test_the_simulated_endpoint_reads_all_of_the_prefix_but_the_own_text() -> No
         tokens = lookup.cached_tokens + lookup.cache_write_tokens
         assert bool(lookup.cached_tokens) == bool(number)
         assert abs(tokens - request.prefix.tokens) < 10
+
+
+def test_a_lifetime_that_can_not_be_asked_for_is_left_to_the_server() -> None:
+    request = built(SYSTEM, OWN)
+    assert request.prefix is not None
+    rules = MARKED.model_copy(update={"minutes": 5})
+    assert orjson.loads(mark_body(request.body, request.prefix, "k", rules))["prompt_cache_options"] == MARK
