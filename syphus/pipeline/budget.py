@@ -137,18 +137,17 @@ class Budget:
     def _charge(self, completion: Completion, reserved: float) -> float:
         if self.price is None:
             return 0.0
-        name = (completion.model, completion.service_tier)
+        worst, name, usage = self._worst, (completion.model, completion.service_tier), completion.usage
         price = self._by_answer.get(name)
-        is_new = price is None
         if price is None:
             price = self._by_answer[name] = self._meet(*name)
-        usage = completion.usage
         if usage.cache_write_tokens and not self._writes_cache:
             self._writes_cache = True
             self._expect(price.with_cache_writes(), completion.service_tier or self.billing.tier)
         cost = price.cost(usage, completion.service_tier, completion.regional, usage.prompt_tokens)
         self.cost += cost
-        if cost > reserved + _ROUNDING and self.max_cost is not None and not is_new:
+        is_explained = self._worst is not worst  # by a price that is expected from now on
+        if cost > reserved + _ROUNDING and self.max_cost is not None and not is_explained:
             self._raise(cost, reserved, usage)
         return cost
 

@@ -11,6 +11,7 @@ import pytest
 from bill import REGIONAL, TARIFFS, simulate
 from harness import KEY, Ran, run_rows, server
 from processes import Watch, command, start
+from wire import completion, in_thread, reply, serving
 
 from syphus.ledger.sessions import unfinished_cost
 from syphus.ledger.store import FILE, open_for_reading
@@ -98,6 +99,17 @@ def test_a_model_without_a_price_stops_a_run_with_a_limit_before_the_second_requ
         assert "answers as who-knows, whose price is not known" in str(ran.error)
         prices = {"who-knows": {"input": 1, "output": 2}}
         assert ask(tmp_path, simulated.url, max_cost=1.0, prices=prices).exit_code == 0
+
+
+def test_a_server_that_writes_more_than_it_may_is_noticed_at_its_first_answer(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 100, "completion_tokens": 1200}  # three times what was allowed
+    with in_thread(lambda: serving(lambda _: reply(completion(model="gpt-6-luna", usage=usage)))) as wire:
+        ran = ask(tmp_path, f"{wire.url}/v1", max_cost=0.0035)
+        assert len(wire.seen) > 1
+    assert ran.exit_code == 4
+    assert ran.report.cost is not None
+    assert 0 < ran.report.cost <= 0.0035
+    assert len([line for line in ran.lines if "100 + 1,200 tokens" in line]) == 1
 
 
 def test_an_unknown_tier_is_said_once_and_counted_as_the_dearest(tmp_path: Path) -> None:
