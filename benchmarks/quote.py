@@ -178,9 +178,10 @@ def simulate_run(world: World, rows: int, seed: int, pilot: int = PILOT) -> Mapp
 
 
 def _busy(rows: Sequence[Truth]) -> float:
-    """Return the seconds until all requests are answered, with `THREADS` of them in flight."""
-    free = [0.0] * THREADS
-    for seconds in (each for row in rows for each in row.seconds):
+    """Return the seconds until all requests are answered: the first one alone, then with `THREADS` in flight."""
+    first, *others = (each for row in rows for each in row.seconds)
+    free = [first] * THREADS
+    for seconds in others:
         heapq.heappush(free, heapq.heappop(free) + seconds)
     return max(free)
 

@@ -195,10 +195,15 @@ class TokenModel:
         return self.interval(busy, busy * math.hypot(of_requests, self._seconds_error(requests)))
 
     def _busy_seconds(self, requests: float, threads: int) -> float:
-        """Return the seconds for requests with `threads` in flight: at the end, the other places wait for the last."""
+        """Return the seconds for requests with `threads` in flight.
+
+        The first request is alone in flight, and at the end the other places wait for the last.
+        """
+        if requests <= 1:
+            return requests * self.seconds
         if requests <= threads:
-            return self.slowest if requests else 0.0
-        return requests * self.seconds / threads + (1 - 1 / threads) * self.slowest / 2
+            return self.seconds + self.slowest
+        return self.seconds + requests * self.seconds / threads + (1 - 1 / threads) * self.slowest / 2
 
     def _seconds_error(self, requests: float) -> float:
         """Return the relative standard deviation of the seconds of all requests."""

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from cold import bare_prompt
 from harness import HERE, Listener, run_rows, server, write_config, write_rows
 from image_rows import write_picture
 from processes import syphus
@@ -90,7 +91,12 @@ def test_the_interval_of_a_sample_of_the_rows_is_wider_than_that_of_all() -> Non
 
 @pytest.mark.parametrize(
     ("threads", "requests", "tokens", "minutes"),
-    [(8, None, None, 400 / 8 / 60), (8, 60.0, None, 400 / 60), (8, None, 6000.0, None), (1000, None, None, 1 / 60)],
+    [
+        (8, None, None, (1 + 400 / 8 + 7 / 16) / 60),
+        (8, 60.0, None, 400 / 60),
+        (8, None, 6000.0, None),
+        (1000, None, None, 2 / 60),
+    ],
 )
 def test_minutes_follow_from_what_is_scarcest(
     threads: int, requests: float | None, tokens: float | None, minutes: float | None
@@ -284,6 +290,18 @@ def test_other_settings_are_refused_as_the_run_refuses_them(tmp_path: Path) -> N
         run_rows(tmp_path, simulated.url, ROWS, max_requests=9)
         with pytest.raises(UsageError, match="was made with other settings: temperature"):
             quoted(tmp_path, simulated.url, temperature=0.1)
+
+
+def test_a_quote_says_that_a_cold_start_comes_first_and_a_pilot_waits_for_it(tmp_path: Path) -> None:
+    prompt = bare_prompt(tmp_path)
+    with server() as simulated:
+        done = quoted(tmp_path, simulated.url, prompt_path=prompt, texts=120)
+        assert any("begins with a search for in-context examples" in note for note in done.notes)
+        with pytest.raises(ConfigError, match="Run the command cold-start first"):
+            quoted(tmp_path, simulated.url, prompt_path=prompt, texts=120, pilot=10)
+        assert simulated.stats.requests == 0
+        asked = quoted(tmp_path, simulated.url, prompt_path=prompt, texts=120, pilot=10, cold_start="never")
+    assert asked.survey.reusable == 10
 
 
 # The command.
