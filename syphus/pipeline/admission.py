@@ -52,7 +52,7 @@ class AdmissionController:
         self._changed = asyncio.Event()
         self._closed = False
         self._waiting = 0
-        self.rows_left: Callable[[], float] = lambda: math.inf  #: rows without an outcome
+        self.rows_to_come: Callable[[], float] = lambda: math.inf  #: rows that no worker has taken yet
         self.note_reservation: Callable[[float], Awaitable[object]] | None = None  #: makes reserved dollars durable
         self.waiting_until = 0.0  #: when the first in line may go unless something changes before; 0 if unknown
 
@@ -148,8 +148,8 @@ class AdmissionController:
         self._changed.set()
 
     def _demand(self) -> int:
-        """Return how many requests will want to be sent soon: those that wait, and one for each that will end."""
-        return int(min(self._waiting + self.in_flight, max(1.0, self.rows_left() - self.in_flight)))
+        """Return how many requests will want to be sent soon: those that wait, and the next after each in flight."""
+        return self._waiting + int(min(self.in_flight, max(0.0, self.rows_to_come())))
 
     def _first_available(self, worst_case: float, prefix: SharedPrefix | None = None) -> tuple[EndpointState, float]:
         """Return the endpoint that is free first, and the seconds until then; of several, the least busy one."""

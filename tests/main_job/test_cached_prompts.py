@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from harness import KEY, Ran, run_rows, server
+from PIL import Image
 from wire import Seen, completion, in_thread, reply, serving
 
 from syphus.cli.summary import status_lines
@@ -199,3 +200,21 @@ def test_a_model_that_is_taken_for_a_newer_one_costs_one_request(tmp_path: Path)
         assert simulated.stats.requests == 10
         assert ran.states == {State.OK: 9}
         assert simulated.stats.tokens_cached > 0
+
+
+def test_images_of_the_examples_are_part_of_the_prefix(tmp_path: Path) -> None:
+    """Little text, and one picture that takes more than the minimum by itself."""
+    Image.new("RGB", (1024, 1024), "red").save(tmp_path / "red.png")
+    turns = [
+        {"role": "user", "content": "the picture is red", "images": ["red.png"]},
+        {"role": "assistant", "content": [{"question": "Which colour is it?", "answer": "It is red."}]},
+    ]
+    prompt = {"system_message": "Write pairs of Question and Answer.", "in_context": turns}
+    (tmp_path / "shown.json").write_text(json.dumps(prompt))
+    with server() as simulated:
+        ran = ask(tmp_path, simulated.url, 15, prompt_path=str(tmp_path / "shown.json"))
+        requests = list(simulated.requests)
+    assert ran.states == {State.OK: 15}
+    assert all(len(request.images) == 1 for request in requests)
+    assert [request.cached_tokens > 1200 for request in requests] == [False] + [True] * 14
+    assert requests[0].cache_write_tokens == requests[1].cached_tokens

@@ -273,8 +273,8 @@ async def _session(
     states = [EndpointState(server, limits, {}, clock(), PromptCaches(prompt.rules)) for server in servers]
     budget = budget or Budget(None, None, None, 0.0, 0)
     admission = AdmissionController(states, budget, TokenEstimate(3200), clock)
-    admission.rows_left = lambda: rows - stats.done
     queue = WorkQueue(records.pending(), window=4 * limits.threads, clock=clock)
+    admission.rows_to_come = lambda: rows - stats.done - queue.open_rows
     async with asyncio.timeout(_LONGEST), Deadlines(180.0, clock) as deadlines:
         loop = Loop(session, queue, admission, RequestSender(session, admission, deadlines))
         await loop.run(limits.threads)
