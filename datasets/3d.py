@@ -24,7 +24,7 @@ from syphus.errors import InputError
 from syphus.io.media import Frames, frame_name, listing_path
 from syphus.io.records import check_name, name_field, read_beginning, record_error
 from syphus.io.text_files import read_text
-from syphus.parsing import Conversation, parse_conversations
+from syphus.parsing import Conversation, conversations_form, parse_conversations
 from syphus.plugins.stable_choice import choose_stably
 
 _ROLE = " - Human role: "
@@ -59,6 +59,7 @@ class SceneNavigation(AbstractDataset):
 
     short_name = "SN"
     prompt = "scene_navigation"
+    json_form = conversations_form(_CONVERSATIONS, _ROUNDS)
     query_inputs_path = "annotations/scene_navigation/scan_info.json"
     example = "scene_navigation/scan_info.json"
     rules = (Check("answers are nothing but lists", _find_only_lists),)

@@ -17,7 +17,7 @@ from syphus import AbstractDataset, Check, Pair, Parsed, Query, Reject, Video, f
 from syphus.cleaning import Context, answers_of_words, no_timestamps, normalize_words, pairs_between
 from syphus.io.media import Frames, listing_path
 from syphus.io.records import check_name, record_error
-from syphus.parsing import Choice, parse_choices, parse_keyed_lines
+from syphus.parsing import Choice, choices_form, keys_form, parse_choices, parse_keyed_lines
 
 KEYS = ("CH2Eng Translation", *(f"Expansion_with_Eng_{number}" for number in range(1, 6)))
 _ENGLISH_ONLY = Reject("not in English", r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", part="answer")
@@ -57,6 +57,7 @@ class FunQA_translation(AbstractDataset):  # noqa: N801  the established name
 
     short_name = "FUNQA_TR"
     prompt = "funqa_translation"
+    json_form = keys_form(KEYS)
     query_inputs_path = "annotations/funqa/FunQA_train.json"
     example = "funqa/funqa_zh.json"
     homepage, licence, citation = _SOURCE
@@ -135,6 +136,7 @@ class FunQA_mcqa(_FunQAByVideo):  # noqa: N801  as above
 
     short_name = "FUNQA_MC"
     prompt = "funqa_mcqa"
+    json_form = choices_form(_QUESTIONS, _OPTIONS)
     rules = (_ENGLISH_ONLY, no_timestamps, Check("the right option is always in the same place", _find_same_place))
 
     def parse_response(self, text: str, query: Query) -> Parsed:  # noqa: ARG002

@@ -36,7 +36,7 @@ from syphus.cleaning import Rule, no_boxes
 from syphus.errors import InputError
 from syphus.io.coco import CITATION, Coco, coco_files
 from syphus.io.records import read_beginning, read_json_lists, record_error
-from syphus.parsing import parse_pairs, parse_plain_text
+from syphus.parsing import PAIRS_FORM, parse_pairs, parse_plain_text, text_form
 from syphus.plugins.stable_choice import choose_stably
 from syphus.selection import things_of_the_annotation
 
@@ -123,6 +123,7 @@ class LlavaConversation(_Llava):
 
     short_name = "LACONV"
     prompt = "llava_conversation"
+    json_form = PAIRS_FORM
     with_boxes = False
     train = Train("last rounds", last=2)
 
@@ -148,6 +149,7 @@ class LlavaDetail(_Llava):
 
     short_name = "LADD"
     prompt = "llava_detail"
+    json_form = text_form("description")
     rules = (*_Llava.rules, things_of_the_annotation)
 
     def select_rounds(self, rounds: Sequence[Pair]) -> Sequence[Pair]:
@@ -158,7 +160,7 @@ class LlavaDetail(_Llava):
 
     def parse_response(self, text: str, query: Query) -> Parsed:
         """Return the description as the answer to one of our instructions, which only depends on the image."""
-        read = parse_plain_text(text)
+        read = parse_plain_text(text, "description")
         if read.problems:
             return Parsed((), read.problems, read.notes)
         return Parsed((Pair(choose_stably(DESCRIPTION_INSTRUCTIONS, 1, query.id)[0], read.text),), (), read.notes)
@@ -169,6 +171,7 @@ class LlavaReasoning(_Llava):
 
     short_name = "LACR"
     prompt = "llava_reasoning"
+    json_form = PAIRS_FORM
     set_names: Mapping[str, str] = {"nearest by text": "LACR_T2T", "nearest by image": "LACR_I2I"}
     train = Train("every", first=2)
 

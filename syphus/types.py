@@ -93,6 +93,8 @@ class Request:
     salt: bytes = b""  #: is hashed into the key with the body
     names: frozenset[str] = frozenset()  #: of the fields in the body
     required: frozenset[str] = frozenset()  #: of the fields without which the answer would be of no use
+    form: str = ""  #: an `AnswerFormat`, if the request asks for JSON where the server can do it
+    refuse_form: Callable[[str], bool] | None = None  #: notes that the server does not accept this form, and its words
 
     @property
     def size(self) -> int:
@@ -153,7 +155,9 @@ class Completion:
     model: str  #: the server's name for it
     usage: Usage
     refusal: str = ""
-    flags: tuple[str, ...] = ()  #: content filter categories that cut the answer ("hate: high"), "filter did not run"
+    flags: tuple[
+        str, ...
+    ] = ()  #: content filter categories that cut the answer ("hate: high"), "filter did not run", the form asked for
     response_id: str = ""
     service_tier: str = ""  #: that served it and that is billed, as the server names it; "" if it does not say
     regional: bool = False  #: served by an endpoint that processes data in one region, which may cost more

@@ -27,6 +27,7 @@ ACCEPTANCE_FILES = tuple(
         "parsing/choices.py",
         "parsing/conversations.py",
         "parsing/json_answers.py",
+        "parsing/json_forms.py",
         "parsing/keyed_lines.py",
         "parsing/pairs.py",
         "parsing/plain_text.py",

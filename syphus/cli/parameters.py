@@ -33,7 +33,7 @@ GROUPS: dict[type, dict[str, str]] = {
         INPUT: "name query_inputs_path example slice_start slice_end random_sample allow_bad_rows check_input "
         "prompt_path datasets_dir cold_start",
         ENDPOINT: "offline config model timeout no_hedging max_attempts",
-        SAMPLING: "temperature top_p max_tokens reasoning_effort verbosity seed max_rounds no_sharing retry",
+        SAMPLING: "temperature top_p max_tokens reasoning_effort verbosity structured seed max_rounds no_sharing retry",
         LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost max_requests drain",
         IMAGES: "with_images images image_size image_detail max_images",
         TRANSLATION: "languages glossary tone per_language judge_translations partial",

@@ -82,6 +82,9 @@ class Options:
         metavar="NAME",
     )
     verbosity: str | None = option(None, "How long answers are: low, medium or high.", metavar="NAME")
+    structured: str | None = option(
+        None, "Ask for JSON by a schema: auto (if the prompt file has `form: json`), always or never.", metavar="WHEN"
+    )
     with_images: bool = option(False, "Send the images of each row along with its annotation.")
     images: Path | None = option(None, "Image store or folder of image files.")
     image_size: int | None = option(

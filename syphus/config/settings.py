@@ -6,7 +6,6 @@
       deployment: gpt-6-luna
       api_version: "2024-10-21"
       api_key: ${AZURE_OPENAI_API_KEY}
-      requests_per_minute: 500
     model: gpt-6-luna
     temperature: 0.7
     embeddings: {model: text-embedding-3-small, dimensions: 512}   # may have an `endpoint:` of its own
@@ -272,6 +271,7 @@ class Config(_Checked):
     reasoning_effort: Effort | None = None  #: as the user set it; `effort` has the default
     verbosity: Verbosity | None = None
     extra_body: dict[str, JsonValue] = {}  #: further fields of the request, such as `presence_penalty`
+    structured: Literal["auto", "always", "never"] = "auto"  #: whether to ask for pairs as JSON by a schema
     image_size: int | None = Field(default=None, ge=0)  #: longest side in pixels; 0 sends images as they are
     image_detail: Literal["low", "high", "auto", "original"] | None = None
     image_tokens: int | None = Field(default=None, gt=0)  #: tokens per image, if the usual estimates are wrong

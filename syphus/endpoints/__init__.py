@@ -12,5 +12,6 @@ refusals.py           reads which fields of a request a server does not accept, 
 remote_endpoint.py     an endpoint at OpenAI, Azure OpenAI or a compatible server
 request.py             builds the body of a request, and its key
 routes.py              the API routes: chat completions and embeddings
+structured.py          how strictly answers are asked for: JSON schema, JSON mode or text
 transport.py           HTTP: connections, proxies, certificates
 """

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import orjson
 
 from syphus.endpoints.classify import Action, ReplyVerdict, filter_flags
+from syphus.endpoints.structured import AnswerFormat
 from syphus.ledger.reasons import ReasonKind
 from syphus.text import one_line, strip_images
 from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, State, Usage
@@ -249,7 +250,7 @@ def unusable_outcome(completion: Completion) -> Outcome | None:
     """
     reason = _known_reason(completion.finish_reason.lower())
     if reason in FILTERED_REASONS:
-        flags = ", ".join(completion.flags)
+        flags = ", ".join(flag for flag in completion.flags if flag not in set(AnswerFormat))
         return Outcome(State.REFUSED, reason=f"{ReasonKind.CONTENT_FILTER}answer" + (f" ({flags})" if flags else ""))
     if reason in CUT_OFF_REASONS:
         return _cut_off_outcome(completion)

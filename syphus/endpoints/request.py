@@ -15,6 +15,7 @@ from syphus.config.model_table import PromptCache
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.prompt_cache import shared_prefix
 from syphus.endpoints.refusals import Change, apply_changes
+from syphus.endpoints.structured import RESPONSE_FORMAT, AnswerFormats, AnswerRequest
 from syphus.types import BYTES_PER_TOKEN, Message, PromptImage, Request, SharedPrefix
 
 _IMAGE_PART_BYTES = 100  # approximate JSON around an image, which the model does not see
@@ -56,14 +57,21 @@ def adapt_request(request: Request, changes: Mapping[str, Change]) -> Request:
     if request.names.isdisjoint(changes):
         return request
     fields = apply_changes(orjson.loads(request.body), changes)
-    body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    body = _dump_adapted(fields)
     load_body = partial(_load_adapted, request.load_body, changes) if request.load_body else None
     key = request_key(body, request.salt)
     return replace(request, key=key, body=body, load_body=load_body, names=frozenset(fields))
 
 
 def _load_adapted(load_body: Callable[[], bytes], changes: Mapping[str, Change]) -> bytes:
-    return orjson.dumps(apply_changes(orjson.loads(load_body()), changes), option=orjson.OPT_SORT_KEYS)
+    return _dump_adapted(apply_changes(orjson.loads(load_body()), changes))
+
+
+def _dump_adapted(fields: dict[str, object]) -> bytes:
+    """Return the body again. The schema keeps its order, in which models write."""
+    if RESPONSE_FORMAT in fields:
+        fields = {**fields, RESPONSE_FORMAT: orjson.Fragment(orjson.dumps(fields[RESPONSE_FORMAT]))}
+    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 
 class PromptImages(Protocol):
@@ -99,8 +107,10 @@ class RequestBuilder:
         images: PromptImages | None = None,
         cache: PromptCache | None = None,
         left_out: Collection[str] = (),
+        formats: AnswerFormats | None = None,
     ) -> None:
         self.model = model
+        self.formats = formats or AnswerFormats(model)  #: what is known about how strictly answers can be asked for
         self._cache = cache
         self._images = images
         self._left_out = left_out
@@ -115,31 +125,38 @@ class RequestBuilder:
         owner: str = "",
         extra_fields: Mapping[str, object] | None = None,
         shared: int = 0,
+        answer: AnswerRequest | None = None,
     ) -> Request:
         """Return the request for these messages. Its key is the hash of the bytes that are sent.
 
         For an image, the key covers its content, size and format: another version of Pillow, which writes other bytes,
         does not pay for the answer again. The fields are sorted, since their order in a file means nothing. `owner`
-        salts the key, so that owners do not share answers. `extra_fields` belong to this request alone, such as the
-        schema of its answer, and replace parameters of the same name. `shared` is how many messages at the beginning
-        are the same in many requests, for the prompt cache. That is not in the key.
+        salts the key, so that owners do not share answers. `extra_fields` belong to this request alone, and replace
+        parameters of the same name. `shared` is how many messages at the beginning are the same in many requests, for
+        the prompt cache. That is not in the key. `answer` asks for JSON.
         """
         images = [image for message in messages for image in message.get("images", ())]
         turns = [self._in_parts(message) for message in messages] if images else messages
         extra = {name: value for name, value in (extra_fields or {}).items() if name not in self._left_out}
+        if answer is not None:
+            self.formats.note_sent(answer.format)
+            extra |= answer.fields
         fields = {"model": self.model, "messages": turns, **self.parameters, **extra}
         body, salt, names = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS), owner.encode(), frozenset(fields)
         key = request_key(body, salt)
         prefix = self._prefix(messages, turns, shared, extra) if self._cache is not None else None
+        form = answer.format.value if answer is not None else ""
         if not images:
             most = self._max_tokens(messages, extra)
-            return Request(key, body, sample, prefix=prefix, max_prompt_tokens=most, salt=salt, names=names)
+            plain = Request(key, body, sample, prefix=prefix, max_prompt_tokens=most, salt=salt, names=names)
+            return plain if answer is None else replace(plain, form=form, refuse_form=self.formats.refuse)
         assert self._images is not None, "a stage with images has something that prepares them"
         tokens = sum(map(self._images.tokens, images))
         image_bytes = BYTES_PER_TOKEN * tokens - _IMAGE_PART_BYTES * len(images)
         most = self._max_tokens(messages, extra) + tokens
         load_body = self._images.body_builder(body, images)
-        return Request(key, body, sample, load_body, image_bytes, prefix, most, salt, names)
+        request = Request(key, body, sample, load_body, image_bytes, prefix, most, salt, names)
+        return request if answer is None else replace(request, form=form, refuse_form=self.formats.refuse)
 
     def _prefix(
         self,

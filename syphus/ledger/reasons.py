@@ -18,6 +18,7 @@ class ReasonKind(StrEnum):
     IMAGE = "image: "  #: an image of the row can't be sent
     CONTENT_FILTER = "content filter on the "  #: prompt or answer
     JUDGE = "judge: "  #: a judge rejected the translation
+    ANOTHER_FORM = "asked again in another form"  #: the answer was not JSON as it was asked for; of pending queries
     OTHER = ""
 
     @classmethod

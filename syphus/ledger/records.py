@@ -26,9 +26,13 @@ class Row(NamedTuple):
     n: int
     query: Query
     used: int = 0  #: answers spent on it
-    opened: int = 0  #: answers spent on it before it was last reopened by hand
+    opened: int = 0  #: answers that are no rounds: before it was last reopened by hand, or in a form that was given up
     last: int | None = None  #: number of the newest answer
     reason: str = ""  #: what was wrong with the newest answer
+
+    def next_round(self, answer: int | None, reason: str, *, counts: bool) -> Row:
+        """Return the row after one more answer, which had a problem; whether it `counts` as a round."""
+        return self._replace(used=self.used + 1, opened=self.opened + (not counts), last=answer, reason=reason)
 
 
 class StoredAnswer(NamedTuple):
@@ -61,6 +65,7 @@ class Entry(NamedTuple):
     new_answer: NewAnswer | None = None
     reused_answer: int | None = None  #: number of a stored answer
     retry_reason: str = ""
+    reopened: bool = False  #: the answer does not count against the rounds of the row
     pair_lines: str = ""  #: for pairs.jsonl
     rejected_by: tuple[str, ...] = ()  #: cleaning rules that rejected the answer
     parts: tuple[PartOutcome, ...] = ()
@@ -183,8 +188,9 @@ class Records:
             return
         if entry.outcome is None:
             self._store.execute(
-                "UPDATE query SET used = used + 1, reason = ?, answer = ?, attempts = attempts + ? WHERE n = ?",
-                *(entry.retry_reason, answer, entry.requests, entry.row.n),
+                "UPDATE query SET used = used + 1, opened = opened + ?, reason = ?, answer = ?, "
+                "attempts = attempts + ? WHERE n = ?",
+                *(entry.reopened, str(entry.retry_reason), answer, entry.requests, entry.row.n),
             )
         else:
             self._set_outcome(entry.row.n, entry.outcome, answer, entry.requests)

@@ -18,7 +18,9 @@ from typing import Any
 
 from syphus.endpoints.classify import Action
 from syphus.endpoints.connections import NoReplyKind
+from syphus.endpoints.structured import with_form, without_form
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
+from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.concurrency import ALONE_SECONDS, INITIAL_LIMIT, unproven_limit
@@ -260,11 +262,8 @@ class Loop:
             self._endpoint_works.set()
         match verdict.action:
             case Action.ANSWER if verdict.completion is not None:
-                number, completion, request = (
-                    self._session.records.next_answer_number(),
-                    verdict.completion,
-                    result.request,
-                )
+                number, request = self._session.records.next_answer_number(), result.request
+                completion = with_form(verdict.completion, request)
                 learnt = state.parameters.record_answer(item.row.n, request, item.changes)
                 new = NewAnswer(number, request.key, request.sample, completion, result.seconds)
                 await self._judge(item, Entry(item.row, None, item.requests, new), completion)
@@ -312,12 +311,13 @@ class Loop:
 
     async def _adapt(self, item: WorkItem, result: SendResult) -> None:
         """Ask again without what was refused. What one row has tried in vain is that row's failure."""
-        verdict, state = result.verdict, result.endpoint_state
-        if required := [change.name for change in verdict.changes if change.name in result.request.required]:
+        verdict, state, request = result.verdict, result.endpoint_state, result.request
+        verdict = without_form(verdict, request)
+        if required := [change.name for change in verdict.changes if change.name in request.required]:
             state.disable(ProviderError(f"{state.endpoint.host} does not accept {required[0]}: {verdict.message}"))
-        else:
+        elif verdict.changes:  # or else the stage asks in a looser form
             tried = item.changes = item.changes or RowChanges()
-            if not await self._learning.try_changes(item.row.n, tried, state.parameters, verdict, result.request):
+            if not await self._learning.try_changes(item.row.n, tried, state.parameters, verdict, request):
                 await self._record_rejection(item, result)
                 return
         self._put_back(item)
@@ -349,11 +349,13 @@ class Loop:
             return
         row, outcome = item.row, judgement.outcome
         entry = entry._replace(rejected_by=outcome.rejected_by, parts=judgement.parts)
-        if judgement.ask_again and row.used - row.opened < session.limits.max_rounds:
-            if await session.writer.put(entry._replace(retry_reason=judgement.feedback)):
+        again = judgement.another_form or row.used - row.opened < session.limits.max_rounds
+        if judgement.ask_again and again:
+            reason = ReasonKind.ANOTHER_FORM if judgement.another_form else judgement.feedback
+            if await session.writer.put(entry._replace(retry_reason=reason, reopened=judgement.another_form)):
                 session.stats.asked_again += 1
                 answer = entry.new_answer.n if entry.new_answer else entry.reused_answer
-                next_round = row._replace(used=row.used + 1, last=answer, reason=judgement.feedback)
+                next_round = row.next_round(answer, reason, counts=not judgement.another_form)
                 self._put_back(WorkItem(next_round))
             return
         self._has_succeeded = True

@@ -15,13 +15,15 @@ class Judgement(NamedTuple):
     """What a stage makes of an answer.
 
     With `ask_again`, another answer may be better, and is requested if rounds are left. The `feedback` then tells the
-    model what was wrong; without feedback the same request is repeated.
+    model what was wrong; without feedback the same request is repeated. With `another_form`, the answer was not in the
+    form that was asked for, and a looser one is tried, which is no round of its own.
     """
 
     outcome: Outcome
     ask_again: bool = False
     feedback: str = ""
     parts: tuple[PartOutcome, ...] = ()  #: the outcome of each part, if the row is one of several
+    another_form: bool = False
 
 
 class PluginFaultError(Exception):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from syphus.answers.cleaning.rules import Rule
+from syphus.answers.parsing.json_forms import PAIRS_FORM, JsonForm, schema_problem
 from syphus.answers.parsing.pairs import Parsed, parse_pairs
 from syphus.declarations import Frame, Relation, Still, Train, Video
 from syphus.errors import InputError, PluginError, PromptError, UsageError
@@ -49,6 +50,7 @@ class AbstractDataset(ABC):
     train: Train = Train()  #: which pairs are the keys of the train file
     set_names: Mapping[str, str] = {}  #: the `short_name` of a run with another relation, by the name of the relation
     heuristics: Sequence[Heuristic] = ()  #: scores for in-context examples besides the general ones
+    json_form: JsonForm | None = PAIRS_FORM  #: the answers as JSON, for prompts with `form: json`; None: text only
     brings_pairs: bool = False  #: rows may have their own `pairs`; if all do, a run needs no endpoint
 
     _defaulted: ClassVar[frozenset[str]] = frozenset({"short_name", "prompt", "description"})
@@ -101,7 +103,10 @@ class AbstractDataset(ABC):
         return query.text
 
     def parse_response(self, text: str, query: Query) -> Parsed:  # noqa: ARG002  for subclasses
-        """Parse an answer; by default as pairs of Question and Answer."""
+        """Parse an answer; by default as pairs of Question and Answer.
+
+        If JSON was asked for, `text` is JSON that keeps to the schema of `json_form`, or else the answer as it came.
+        """
         return parse_pairs(text)
 
     def check_pairs(self, query: Query, pairs: Sequence[Pair]) -> Sequence[str]:  # noqa: ARG002  as above
@@ -217,6 +222,31 @@ def load_prompt_template(dataset: AbstractDataset, path: str | Path = "") -> Pro
     plugin's own `_load_prefix` fails.
     """
     return plugin_code(dataset).run(dataset._prefix, str(path))
+
+
+def structured_form(dataset: AbstractDataset, wanted: bool) -> JsonForm | None:
+    """Return the JSON form of a plugin's answers if JSON is `wanted`, else None.
+
+    A class that overrides `parse_response` needs a `json_form` of its own: pairs may not be what it reads. Raises
+    `PluginError` if there is none, or if its schema is one that not all servers take.
+    """
+    if not wanted:
+        return None
+    name, form = plugin_name(type(dataset)), dataset.json_form
+    if not isinstance(form, JsonForm) or _definer(dataset, "parse_response") < _definer(dataset, "json_form"):
+        raise PluginError(
+            f"{name} has no JSON form: its parse_response needs a json_form; or ask for text, with --structured never"
+        )
+    if problem := schema_problem(form.schema):
+        raise PluginError(f"{name}: the schema of json_form: {problem}")
+    return form
+
+
+def _definer(dataset: AbstractDataset, attribute: str) -> int:
+    """Return how many classes up an attribute is defined, 0 for the plugin's own class."""
+    if attribute in vars(dataset):
+        return -1
+    return next(index for index, cls in enumerate(type(dataset).__mro__) if attribute in vars(cls))
 
 
 def plugin_name(plugin: type[AbstractDataset]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from syphus.answers.cleaning.rules import Check, Reject, Repair
+from syphus.answers.parsing.json_forms import JsonForm
 from syphus.io.text_files import text_problem
 from syphus.plugins.contract import AbstractDataset
 from syphus.types import Pair
@@ -63,12 +64,14 @@ def _listed(hook: str, values: object) -> Sequence[object]:
 
 
 def find_bad_attribute(dataset: AbstractDataset) -> str:
-    """Return what is wrong with the lists among a dataset's attributes, or ""."""
+    """Return what is wrong with the lists and the form among a dataset's attributes, or ""."""
     kinds: dict[str, tuple[type, ...]] = {"rules": (Repair, Reject, Check), "without_rules": (str,)}
     if dataset.heuristics != ():
         from syphus.answers.scoring.candidates import Heuristic  # imported here because few plugins have one
 
         kinds["heuristics"] = (Heuristic,)
+    if dataset.json_form is not None and not isinstance(dataset.json_form, JsonForm):
+        return f"json_form must be a JsonForm or None, it is {type(dataset.json_form).__name__}"
     return next(filter(None, (_misdeclared(name, getattr(dataset, name), each) for name, each in kinds.items())), "")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from syphus.plugins.contract import AbstractDataset, check_rows, plugin_name, plugin_root, prompt_file, resolve_path
-from syphus.plugins.prompts import SUFFIXES, PromptTemplate, read_prompt, to_prompt_template
+from syphus.plugins.prompts import SUFFIXES, TEXT_FORM, PromptTemplate, read_prompt, to_prompt_template
 
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
@@ -76,7 +76,8 @@ class LegacyDataset(AbstractDataset):
         else:
             data = read_prompt(path)
         prefix = to_prompt_template(data, path, lenient=True)
-        return {"system_message": prefix.system_message, "in_context": list(prefix.in_context)}
+        form = {"form": prefix.form} if prefix.form != TEXT_FORM else {}
+        return {"system_message": prefix.system_message, "in_context": list(prefix.in_context), **form}
 
     def _rows(self, path: str) -> Iterator[object]:
         return _renamed(self._read_inputs(path) if path not in ("", self.query_inputs_path) else self.query_inputs)

@@ -12,6 +12,9 @@ A prompt file is YAML or JSON, data only:
           - question: Who has left?
             answer: A person.
 
+With `form: json`, the answers are asked for as JSON by a schema, and the examples are shown in that form, however they
+are written here.
+
 A user turn may have `images`, a list of files; relative paths start at the folder of the prompt file.
 
 An assistant turn is text or a list of objects. Pairs of question and answer, with any of the keys that JSON answers may
@@ -25,17 +28,27 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
+from syphus.answers.parsing.json_forms import JsonForm, example_as_json, outline
 from syphus.answers.parsing.pairs import ANSWER_KEYS, QUESTION_KEYS, render_pairs
 from syphus.errors import InputError, PromptError
 from syphus.io.text_files import read_text, text_problem
 from syphus.io.yaml_files import MAX_BYTES, read_yaml
+from syphus.text import alternatives
 from syphus.types import Message, Pair, PromptImage
 
+TEXT_FORM, JSON_FORM = FORMS = ("text", "json")  #: the values of `form` in a prompt file
 SUFFIXES = (".yaml", ".yml", ".json")
+
+_KEYS = ("system_message", "in_context", "form")
+_ANSWER_IN_JSON = (
+    "Whatever form is described above, the answer is one JSON object and nothing else. All rules for the texts stay as "
+    "they are. The JSON has this form: "
+)
+_ANSWER_IN_LINES = "Do not answer in JSON. Use exactly this form, with an empty line between items, and nothing else:"
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +59,7 @@ class PromptTemplate:
 
     system_message: str
     in_context: tuple[Message, ...] = ()
+    form: str = TEXT_FORM  #: of the answers; JSON_FORM asks for them as JSON, where the server can do it
 
 
 def find_prompt(name: str, folders: Iterable[Path]) -> Path:
@@ -85,7 +99,41 @@ def to_prompt_template(data: object, where: str, *, lenient: bool = False, folde
         raise PromptError(f'{where}: "in_context" must be a list of turns')
     messages = tuple(_turn(turn, f"{where}: turn {number}", folder) for number, turn in enumerate(turns, 1))
     _check_order(messages, where, lenient)
-    return PromptTemplate(_text(data["system_message"], f"{where}: system_message"), messages)
+    form = data.get("form", TEXT_FORM)
+    if form not in FORMS:
+        raise PromptError(f'{where}: "form" is {form!r:.40}; it must be {alternatives(FORMS)}')
+    return PromptTemplate(_text(data["system_message"], f"{where}: system_message"), messages, str(form))
+
+
+def as_json_prompt(template: PromptTemplate, form: JsonForm, where: str) -> PromptTemplate:
+    """Return a template that asks for JSON: with the outline of the answer, and with its examples as JSON.
+
+    Raises `PromptError`, which begins with `where` and names the turn, for an example that can't be written as JSON.
+    """
+    turns: list[Message] = []
+    for number, turn in enumerate(template.in_context, 1):
+        content = turn["content"]
+        if turn["role"] == "assistant":
+            content = example_as_json(content, form)
+            if not content:
+                raise PromptError(
+                    f"{where}: turn {number} can't be written as JSON, since it is not in the form that the plugin "
+                    f"reads; mend it, or write it as {outline(form.schema):.200}"
+                )
+        turns.append({**turn, "content": content})
+    system_message = f"{template.system_message}\n\n{_ANSWER_IN_JSON}{outline(form.schema)}"
+    return PromptTemplate(system_message.lstrip("\n"), tuple(turns), template.form)
+
+
+def as_text_prompt(template: PromptTemplate, form: JsonForm) -> PromptTemplate:
+    """Return a template for a server that can't answer in JSON.
+
+    A template that was written for text stays as it is. One that was written for JSON gets the form in lines.
+    """
+    if template.form == TEXT_FORM or not form.text_form:
+        return template
+    system_message = f"{template.system_message}\n\n{_ANSWER_IN_LINES}\n\n{form.text_form}"
+    return replace(template, system_message=system_message.lstrip("\n"))
 
 
 def render_messages(prefix: PromptTemplate, user_text: str, images: Sequence[PromptImage] = ()) -> list[Message]:
@@ -107,7 +155,8 @@ def turns_as_json(prefix: PromptTemplate) -> list[dict[str, object]]:
 
 def prompt_digest(prefix: PromptTemplate) -> str:
     """Return 16 hex digits that change with every character of the template, and with its images."""
-    canonical = json.dumps([prefix.system_message, turns_as_json(prefix)], ensure_ascii=False, sort_keys=True)
+    form = [prefix.form] * (prefix.form != TEXT_FORM)
+    canonical = json.dumps([prefix.system_message, turns_as_json(prefix), *form], ensure_ascii=False, sort_keys=True)
     return blake2b(canonical.encode(), digest_size=8).hexdigest()
 
 
@@ -132,9 +181,11 @@ def _read_json(path: str | Path) -> object:
 def _check_keys(data: Mapping[object, object], where: str, lenient: bool) -> None:
     if "system_message" not in data:
         raise PromptError(f'{where}: no "system_message" (it may be empty text)')
-    unknown = [str(key) for key in data if key not in ("system_message", "in_context")]
+    unknown = [str(key) for key in data if key not in _KEYS]
     if unknown and not lenient:
-        raise PromptError(f'{where}: unknown key "{unknown[0]}"; a prompt has "system_message" and "in_context"')
+        raise PromptError(
+            f'{where}: unknown key "{unknown[0]}"; a prompt has "system_message" and "in_context", and may have "form"'
+        )
     if unknown:
         _log.warning("%s: not used: %s", where, ", ".join(unknown))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +17,12 @@ from syphus.ledger.sessions import last_settings, set_meta
 from syphus.ledger.store import Store, open_for_reading, open_for_writing
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import PluginFaultError, Stage
+from syphus.plugins.contract import structured_form
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.generate import GenerateStage, GenerationContext, parser_digest
 from syphus.runs.outputs import invalidate_exports, invalidate_pairs, write_exports
-from syphus.runs.run_settings import stored_prices
+from syphus.runs.run_settings import STRUCTURED, stored_prices
 from syphus.types import Message, Outcome
 
 PARSER_META = f"{GenerateStage.name} parser"  #: meta: a digest of the code that judged the answers
@@ -48,7 +49,7 @@ def clean_run(folder: Path, datasets_dir: Iterable[Path], observer: Observer) ->
         if settings is None:
             raise RunError(f"{folder} holds no answers yet.")
         plugin = find_plugin(str(settings["dataset"]), datasets_dir)
-        return _clean(store, plugin, _stored_template(settings), observer)
+        return _clean(store, plugin, settings, observer)
     finally:
         store.close()
 
@@ -99,19 +100,25 @@ def _judge(stage: Stage, row: Row, answer: StoredAnswer | None) -> Outcome:
     return outcome
 
 
-def _clean(store: Store, plugin: LoadedPlugin, template: PromptTemplate, observer: Observer) -> CleaningResult:
+def _clean(store: Store, plugin: LoadedPlugin, settings: Mapping[str, object], observer: Observer) -> CleaningResult:
+    template = _stored_template(settings)
     before = make_report(store, GenerateStage.name, stored_prices(store))
     dataset, choice = plugin.create(), stored_choice(store)
     if choice is not None:
         dataset.short_name = choice.short_name
-    unused = RequestBuilder("", {})  # nothing is sent
-    context = GenerationContext(dataset=dataset, template=template, request_builder=unused, redactor=SecretRedactor())
+    context = GenerationContext(
+        dataset=dataset,
+        template=template,
+        request_builder=RequestBuilder("", {}),  # nothing is sent
+        redactor=SecretRedactor(),
+        form=structured_form(dataset, STRUCTURED in settings),
+    )
     changed = rejudge_run(store, GenerateStage(context), plugin, dataset.short_name, observer)
     after = make_report(store, GenerateStage.name, stored_prices(store))
     return CleaningResult(before, after, changed, write_exports(store, GenerateStage.name, dataset.short_name, after))
 
 
-def _stored_template(settings: dict[str, object]) -> PromptTemplate:
+def _stored_template(settings: Mapping[str, object]) -> PromptTemplate:
     """Return the prompt that the answers were asked with, as the ledger stores it."""
     text = settings["prompt_text"]
     assert isinstance(text, dict)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, clean
 from syphus.answers.cleaning.rules import distinctive_texts
 from syphus.answers.judging_digest import ACCEPTANCE_FILES, code_digest
+from syphus.answers.parsing.json_forms import JsonAnswer, JsonForm, read_json_answer
 from syphus.answers.parsing.pairs import Parsed
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
+from syphus.endpoints.structured import AnswerFormat, AnswerRequest, answer_request, asked_format
 from syphus.errors import ImageError, UsageError
 from syphus.formats.run_files import pair_lines
 from syphus.images.prompt.attachments import ImageAttachments
@@ -23,9 +25,9 @@ from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.model_names import is_simulated
 from syphus.pipeline.stage import Judgement, PluginFaultError, image_failure
-from syphus.plugins.contract import AbstractDataset, plugin_code
+from syphus.plugins.contract import AbstractDataset, plugin_code, plugin_name
 from syphus.plugins.hook_results import check_pairs_of_text, checked, checked_numbers, checked_text, checked_texts
-from syphus.plugins.prompts import PromptTemplate, render_messages
+from syphus.plugins.prompts import PromptTemplate, as_json_prompt, as_text_prompt, render_messages
 from syphus.plugins.sandbox import time_limit
 from syphus.runs.prepare import PreparedRun
 from syphus.types import Completion, Message, Outcome, Pair, PromptImage, Query, Request, State
@@ -33,6 +35,7 @@ from syphus.types import Completion, Message, Outcome, Pair, PromptImage, Query,
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_PADDING = 32  # white space at the end of an answer that was cut off: a grammar allows it, and the model never ends
 _REMEMBERED_IDS = 1_000  # pair ids that new ones are compared with at once; the export compares all
 
 _CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
@@ -43,7 +46,8 @@ class GenerationContext:
     """What a stage needs to ask about the queries of a dataset and to judge the answers.
 
     With `share_answers`, queries with identical requests share one answer. `hook_seconds` limits each call of a plugin
-    hook. `attachments` holds the images of the queries; without it, no query may have images.
+    hook. `attachments` holds the images of the queries; without it, no query may have images. `template` is the prompt
+    as it is in its file, whatever the `form`.
     """
 
     dataset: AbstractDataset
@@ -51,6 +55,7 @@ class GenerationContext:
     request_builder: RequestBuilder
     redactor: SecretRedactor
     attachments: ImageAttachments | None = None
+    form: JsonForm | None = None  #: of the answers, if they are asked for as JSON
     share_answers: bool = True
     hook_seconds: float = 10.0
 
@@ -65,6 +70,7 @@ class GenerationContext:
             request_builder=request_builder,
             redactor=prepared.redactor,
             attachments=attachments,
+            form=prepared.form,
             share_answers=not prepared.options.no_sharing,
             hook_seconds=prepared.config.plugin_timeout,
         )
@@ -87,6 +93,8 @@ class GenerateStage:
         self._renders = _overrides(context.dataset, "render_query")
         self._relates = _overrides(context.dataset, "related")
         self._related_by_count: dict[int, list[tuple[int, ...]]] = {}
+        self._templates = _templates(context.template, context.form, plugin_name(type(context.dataset)))
+        self._answers = _answer_requests(context.form)
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """Return the prompt and the query; after an unusable answer, also that answer and what was wrong with it.
@@ -104,22 +112,69 @@ class GenerateStage:
             images = self._images(query) if query.images else ()
         except ImageError as error:
             return image_failure(error)
+        answer = self._answer_request(row, last)
+        template = self._templates[answer.format if answer else AnswerFormat.TEXT]
         text = self._call_hook(self._render, query) if self._renders else query.text
-        messages = render_messages(context.template, text, images)
+        messages = render_messages(template, text, images)
         owner, shared = "" if context.share_answers else query.id, len(messages) - 1
-        if last is None or not row.reason:
-            return context.request_builder.request(messages, row.used, owner, shared=shared)
-        unusable = Message(role="assistant", content=last.completion.text)
-        correction = Message(role="user", content=_CORRECTION.format(row.reason))
-        return context.request_builder.request([*messages, unusable, correction], row.used, owner, shared=shared)
+        if last is not None and row.reason and row.reason != ReasonKind.ANOTHER_FORM:
+            unusable = Message(role="assistant", content=last.completion.text)
+            messages += [unusable, Message(role="user", content=_CORRECTION.format(row.reason))]
+        return context.request_builder.request(messages, row.used, owner, shared=shared, answer=answer)
+
+    def _answer_request(self, row: Row, last: StoredAnswer | None) -> AnswerRequest | None:
+        """Return how JSON is asked for, None for a prompt that asks for text."""
+        if not self._answers:
+            return None
+        return self._answers[self._context.request_builder.formats.choose(row.reason, last)]
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Return the pairs of an answer, or why there are none."""
+        asked = asked_format(completion)
+        if self._context.form is not None and asked is not None:
+            return self._judge_structured(row, completion, asked, self._context.form)
         outcome = unusable_outcome(completion)
         if outcome is not None:
-            filtered = ReasonKind.parse(outcome.reason) is ReasonKind.CONTENT_FILTER
-            return Judgement(outcome, ask_again=outcome.state in (State.REFUSED, State.INVALID) and not filtered)
+            return self._judge_unusable(outcome)
         return self._call_hook(self._parse_and_accept, row.query, completion.text)
+
+    def _judge_structured(self, row: Row, completion: Completion, asked: AnswerFormat, form: JsonForm) -> Judgement:
+        """Judge an answer that was asked for as JSON; in another form, if it is not what was asked for."""
+        formats, unusable = self._context.request_builder.formats, unusable_outcome(completion)
+        answer = read_json_answer(completion.text, form.schema)
+        is_cut = unusable is not None and unusable.state is State.TRUNCATED
+        is_padded = is_cut and len(completion.text) - len(completion.text.rstrip()) >= _PADDING
+        is_silent = unusable is not None and not (completion.text.strip() or completion.refusal)
+        if unusable is not None and not (answer.document and is_padded):
+            if not is_cut and not (is_silent and asked is not AnswerFormat.TEXT):
+                return self._judge_unusable(unusable)
+            again = asked is not AnswerFormat.TEXT and (is_padded or is_silent or formats.is_open(asked))
+            formats.count(asked, kept=False)
+            return Judgement(unusable, ask_again=again, another_form=again)
+        if asked is AnswerFormat.TEXT:
+            return self._call_hook(self._parse_and_accept, row.query, answer.document or completion.text)
+        judgement, is_read = self._read_structured(row, completion.text, answer)
+        formats.count(asked, kept=is_read and answer.has_json)
+        return judgement if is_read else judgement._replace(ask_again=True, another_form=True)
+
+    def _read_structured(self, row: Row, text: str, answer: JsonAnswer) -> tuple[Judgement, bool]:
+        """Judge the text of an answer; return also whether it was in a form that can be read.
+
+        The plugin gets the JSON if it keeps to the schema. If not, its parser may fail on what it gets.
+        """
+        if answer.document:
+            return self._call_hook(self._parse_and_accept, row.query, answer.document), True
+        try:
+            parsed = self._call_hook(self._parse, row.query, text)
+        except PluginFaultError:
+            return _reject((answer.problem,)), False
+        if parsed.problems or not parsed.pairs:
+            return _reject(parsed.problems or (answer.problem,)), False
+        return self._call_hook(self._accept, row.query, parsed.pairs), True
+
+    def _judge_unusable(self, outcome: Outcome) -> Judgement:
+        filtered = ReasonKind.parse(outcome.reason) is ReasonKind.CONTENT_FILTER
+        return Judgement(outcome, ask_again=outcome.state in (State.REFUSED, State.INVALID) and not filtered)
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:
         """Return the accepted pairs, one line each."""
@@ -151,12 +206,17 @@ class GenerateStage:
 
     def _parse_and_accept(self, query: Query, text: str) -> Judgement:
         """Judge an answer with the plugin's own code."""
+        parsed = self._parse(query, text)
+        if parsed.problems or not parsed.pairs:
+            return _reject(parsed.problems or ("no pairs",))
+        return self._accept(query, parsed.pairs)
+
+    def _parse(self, query: Query, text: str) -> Parsed:
         parsed = checked("parse_response", self._dataset.parse_response(text, query), Parsed)
         problems = checked_texts("parse_response", parsed.problems)
-        if problems or not parsed.pairs:
-            return _reject(problems or ("no pairs",))
-        check_pairs_of_text("parse_response", parsed.pairs)
-        return self._accept(query, parsed.pairs)
+        if not problems:
+            check_pairs_of_text("parse_response", parsed.pairs)
+        return parsed if problems == parsed.problems else replace(parsed, problems=problems)
 
     def _accept(self, query: Query, pairs: Sequence[Pair]) -> Judgement:
         """Clean the pairs, check them, and give them their ids and relations."""
@@ -220,6 +280,25 @@ class GenerateStage:
     def _redact(self, text: str) -> str:
         """Make a plugin's error text fit for the ledger: without secrets, and with invalid UTF-8 escaped."""
         return self._context.redactor.scrub(text).encode(errors="backslashreplace").decode()
+
+
+def _templates(template: PromptTemplate, form: JsonForm | None, where: str) -> Mapping[AnswerFormat, PromptTemplate]:
+    """Return the prompt for each format that may be asked in; the prefix is the same for all queries of a format."""
+    if form is None:
+        return {AnswerFormat.TEXT: template}
+    as_json = as_json_prompt(template, form, where)
+    return {
+        AnswerFormat.SCHEMA: as_json,
+        AnswerFormat.JSON: as_json,
+        AnswerFormat.TEXT: as_text_prompt(template, form),
+    }
+
+
+def _answer_requests(form: JsonForm | None) -> Mapping[AnswerFormat, AnswerRequest]:
+    """Return how JSON is asked for in each format; nothing for a prompt that asks for text."""
+    if form is None:
+        return {}
+    return {each: answer_request(each, form.name, form.schema, in_order=True) for each in AnswerFormat}
 
 
 def _reject(problems: Sequence[str], located: Sequence[str] = (), rules: tuple[str, ...] = ()) -> Judgement:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
+from syphus.endpoints.structured import AnswerFormat, answer_request, asked_format
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.pipeline.stage import Judgement
 from syphus.types import Completion, Message, Outcome, Query, Request, State
@@ -25,33 +26,33 @@ class Rubric(NamedTuple):
 class JudgeStage:
     """Asks for verdicts, and stores them as the `detail` of their outcomes.
 
-    A server that does not accept a schema is asked without one; its answers are read as strictly.
+    A server that does not accept the schema, or does not keep to it, is asked in a looser form; its answers are read as
+    strictly.
     """
 
     def __init__(self, name: str, request_builder: RequestBuilder, rubric: Rubric) -> None:
         self.name = name
         self._request_builder = request_builder
         self._rubric = rubric
-        schema = {"name": "verdict", "strict": True, "schema": rubric.schema}
-        self._extra_fields = {
-            "temperature": JUDGE_TEMPERATURE,
-            "response_format": {"type": "json_schema", "json_schema": schema},
-        }
 
-    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:  # noqa: ARG002 - asked once
+    def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """Return the rubric, then what is judged, as data."""
-        return self._request_builder.request(
-            self._rubric.messages(row.query), row.used, extra_fields=self._extra_fields
-        )
+        builder = self._request_builder
+        answer = answer_request(builder.formats.choose(row.reason, last), "verdict", self._rubric.schema)
+        fields = {"temperature": JUDGE_TEMPERATURE}
+        return builder.request(self._rubric.messages(row.query), row.used, extra_fields=fields, answer=answer)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002 - a verdict is read by itself
-        """Accept a valid verdict."""
+        """Accept a valid verdict; ask once more, in a looser form, for one that was asked for as JSON and is not."""
         outcome = unusable_outcome(completion)
         if outcome is not None:
             return Judgement(outcome)
-        problem = self._rubric.problem(completion.text)
+        problem, asked = self._rubric.problem(completion.text), asked_format(completion)
+        if asked is not None:
+            self._request_builder.formats.count(asked, kept=not problem)
         if problem:
-            return Judgement(Outcome(State.INVALID, reason=problem))
+            again = asked is not None and asked is not AnswerFormat.TEXT
+            return Judgement(Outcome(State.INVALID, reason=problem), ask_again=again, another_form=again)
         return Judgement(Outcome(State.OK, detail=completion.text))
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - verdicts are no pairs

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
+from syphus.answers.parsing import JsonForm
 from syphus.config.model_table import ModelTable
 from syphus.config.options import Options
 from syphus.config.pricing import FREE, Price, load_prices
@@ -16,16 +17,23 @@ from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig, load_config, missing_variables, read_setting, validate_config
 from syphus.declarations import Frame, Relation, Still, Video
 from syphus.endpoints.image_tokens import ImageRules
+from syphus.endpoints.structured import RESPONSE_FORMAT
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
 from syphus.images.prompt.attachments import IMAGES_FOLDER, ImageAttachments, inspect_example_images
 from syphus.ledger.sessions import last_settings, newest_chat_settings
 from syphus.ledger.store import Store
 from syphus.pipeline.observer import Observer
-from syphus.plugins.contract import AbstractDataset, apply_short_name, load_prompt_template, shipped_folder
+from syphus.plugins.contract import (
+    AbstractDataset,
+    apply_short_name,
+    load_prompt_template,
+    shipped_folder,
+    structured_form,
+)
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.plugins.image_sources import image_sources
-from syphus.plugins.prompts import PromptTemplate
-from syphus.runs.run_settings import run_settings
+from syphus.plugins.prompts import JSON_FORM, PromptTemplate, as_json_prompt
+from syphus.runs.run_settings import STRUCTURED, run_settings
 
 C = TypeVar("C", bound="RunContext")
 
@@ -93,6 +101,7 @@ class PreparedRun(RunContext):
     template: PromptTemplate
     config: Config
     endpoint_error: NoEndpointError | None = None
+    form: JsonForm | None = None  #: of the answers, if they are asked for as JSON
 
     def with_config(self, config: Config) -> Self:
         """Return the same with another config. Its model may see the images of the examples in another size."""
@@ -109,7 +118,8 @@ class PreparedRun(RunContext):
     def settings(self) -> dict[str, object]:
         """What the answers depend on."""
         options = self.options
-        return run_settings(options.name, self.config, self.template, options.offline, options.with_images)
+        settings = run_settings(options.name, self.config, self.template, options.offline, options.with_images)
+        return {**settings, **({STRUCTURED: JSON_FORM} if self.form else {})}
 
     def attachments(self, folder: Path | None = None) -> ImageAttachments:
         """Return the images of the run in `folder`; without a folder, those of a preview. Close them."""
@@ -177,6 +187,7 @@ def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool =
         prepared,
         options=replace(options, max_images=prepared.config.max_images),
         template=inspect_example_images(template, prepared.image_rules),
+        form=_json_form(prepared),
     )
     check_budget(prepared)
     return prepared
@@ -186,6 +197,21 @@ def _with_keys(path: Path | None, environ: Mapping[str, str]) -> Mapping[str, st
     """Return the environment with a value for each key that is missing in it: OpenAI's, and those of a config file."""
     named = ["OPENAI_API_KEY", *(missing_variables(path, environ) if path is not None else ())]
     return {**environ, **{name: _UNUSED_KEY for name in named if not environ.get(name, "").strip()}}
+
+
+def _json_form(prepared: PreparedRun) -> JsonForm | None:
+    """Return the form of the answers if they are asked for as JSON.
+
+    Raises `PluginError` for a plugin without a usable form, `PromptError` for examples that can't be shown in it.
+    """
+    config, template = prepared.config, prepared.template
+    wanted = config.structured == "always" or (config.structured == "auto" and template.form == JSON_FORM)
+    form = structured_form(prepared.dataset, wanted)
+    if form is not None:
+        if RESPONSE_FORMAT in config.extra_body:
+            raise ConfigError(f"extra_body has {RESPONSE_FORMAT}, which --structured sets; leave one of them out")
+        as_json_prompt(template, form, prepared.options.prompt_path or prepared.dataset.prompt)
+    return form
 
 
 def prepare_endpoint(options: Options, environ: Mapping[str, str]) -> EndpointContext:
@@ -249,6 +275,7 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
         "max_tokens": options.max_tokens,
         "reasoning_effort": options.reasoning_effort,
         "verbosity": options.verbosity,
+        "structured": options.structured,
         "image_size": options.image_size,
         "image_detail": options.image_detail,
         "max_images": options.max_images,

@@ -26,6 +26,7 @@ from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import cache_rules
 from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
+from syphus.endpoints.structured import RESPONSE_FORMAT, AnswerFormat, AnswerFormats
 from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
 from syphus.formats.report import Report, make_report
 from syphus.formats.run_files import PairsFile
@@ -79,14 +80,24 @@ class StageRunner:
         model = context.config.model
         self.attachments = context.attachments(store.folder)
         self._sampling = resolve_sampling(context.config)
+        server = f"{model} at {context.endpoint}"
+        self._formats_meta = f"answer formats of {server}"
+        formats = AnswerFormats(server, str(get_meta(store, self._formats_meta) or ""), self._note)
         fields, left_out, cache = self._sampling.fields, self._sampling.left_out, cache_rules(context.config)
-        self.request_builder = RequestBuilder(model, fields, self.attachments, cache, left_out)
+        if RESPONSE_FORMAT in left_out or RESPONSE_FORMAT in str(get_meta(store, f"adapted {model}")):
+            formats.current = AnswerFormat.TEXT  # that is all that an earlier version has learnt
+        self.request_builder = RequestBuilder(model, fields, self.attachments, cache, left_out, formats)
         self.redactor = context.redactor
         self._has_said = False
 
     def close(self) -> None:
         """Release the images."""
         self.attachments.close()
+
+    def _note(self, change: str) -> None:
+        """Keep and say what was learnt about the server. The next commit makes it durable."""
+        set_meta(self._store, self._formats_meta, self.request_builder.formats.as_json())
+        self._observer.say(change)
 
     def report(self, stage: str, brief: bool = False) -> Report:
         """Return the numbers of a stage, and what the run has cost so far; without translations if `brief`."""
@@ -123,6 +134,8 @@ class StageRunner:
         if isinstance(stopped_by, StorageError):
             raise stopped_by
         store_limits(self._store, stage_run.stats.stated_limits)
+        if self.request_builder.formats.is_used:
+            set_meta(self._store, self._formats_meta, self.request_builder.formats.as_json())
         seconds = time.monotonic() - started
         end_session(self._store, stage_run.records.session, str(stopped_by or ""), seconds, began + seconds)
         return stopped_by

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.answers.parsing import object_schema
 from syphus.answers.translation import Language, Term, Translatable
 from syphus.types import Message
 
@@ -62,7 +63,7 @@ class RetryItem(NamedTuple):
 
 
 class TranslationPrompt(NamedTuple):
-    """The messages, and the `response_format` with the schema of the answer."""
+    """The messages, and the schema of the answer."""
 
     messages: list[Message]
     schema: dict[str, object]
@@ -137,19 +138,6 @@ def _messages(targets: Sequence[Target], form: str, user: Mapping[str, object]) 
 
 
 def _schema(members: Mapping[str, Sequence[str]]) -> dict[str, object]:
-    """Return the `response_format` for an object with these members and their fields.
-
-    Source: OpenAI's guide "Structured outputs": with `strict`, every key is required and no other is allowed.
-    """
-    properties = {name: _object({key: {"type": "string"} for key in fields}) for name, fields in members.items()}
-    schema = {"name": "translations", "strict": True, "schema": _object(properties)}
-    return {"type": "json_schema", "json_schema": schema}
-
-
-def _object(properties: Mapping[str, object]) -> dict[str, object]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    """Return the schema of an object with these members and their fields."""
+    properties = {name: object_schema({key: {"type": "string"} for key in fields}) for name, fields in members.items()}
+    return object_schema(properties)

@@ -15,6 +15,7 @@ import orjson
 from syphus.answers.translation import Term, Translatable, is_english
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
+from syphus.endpoints.structured import answer_request, asked_format
 from syphus.formats.translation_report import RETRY_STAGE, TRANSLATE_STAGE
 from syphus.ledger.parts import PartOutcome, StoredPart, chunk_id, parts_of, texts_by_id, texts_by_number
 from syphus.ledger.reasons import ReasonKind
@@ -80,10 +81,20 @@ class _TranslationStage:
         return ""
 
     def _request(self, prompt: TranslationPrompt, sample: int) -> Request:
-        shared = len(prompt.messages) - 1
-        return self._builder.request(
-            prompt.messages, sample, extra_fields={"response_format": prompt.schema}, shared=shared
-        )
+        answer = answer_request(self._builder.formats.current, "translations", prompt.schema)
+        return self._builder.request(prompt.messages, sample, shared=len(prompt.messages) - 1, answer=answer)
+
+    def _read(self, completion: Completion) -> AnswerMembers:
+        """Read the members of an answer; one that can't be used has none, but for those before a truncation."""
+        unusable = unusable_outcome(completion)
+        if unusable is None:
+            members = read_members(completion.text)
+            asked = asked_format(completion)
+            if asked is not None:
+                self._builder.formats.count(asked, kept=not members.problem)
+            return members
+        values = read_members(completion.text).values if unusable.state is State.TRUNCATED else {}
+        return AnswerMembers(values, unusable.reason, unusable.state)
 
     def _earlier(self, chunk: Chunk) -> tuple[str, ...]:
         """Return the texts before a chunk: the last rounds of its conversation, or earlier chunks of its pair."""
@@ -134,7 +145,7 @@ class TranslateStage(_TranslationStage):
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Judge each language by itself. A truncated answer keeps its complete languages."""
         chunk, stored = _chunk_of(row), parts_of(self._store, row.n)
-        codes, members = self._next_codes(chunk, stored), _read_completion(completion)
+        codes, members = self._next_codes(chunk, stored), self._read(completion)
         source = SourceChecker(chunk.source, self._plan.terms)
         parts = tuple(self._judge_part(row.n, code, code, stored.get(code), source, members) for code in codes)
         states = {code: part.state for code, part in stored.items()} | {part.name: part.state for part in parts}
@@ -180,7 +191,7 @@ class RetryTranslateStage(_TranslationStage):
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Judge each text by itself."""
-        members = _read_completion(completion)
+        members = self._read(completion)
         parts = []
         for number, item in enumerate(self._batch(row), 1):
             source = SourceChecker(item.chunk.source, self._plan.terms)
@@ -210,15 +221,6 @@ def parts_in_batch(meta: Mapping[str, object]) -> list[tuple[int, str]]:
     parts = meta["parts"]
     assert isinstance(parts, list)
     return [(n, name) for n, name in parts]
-
-
-def _read_completion(completion: Completion) -> AnswerMembers:
-    """Read the members of an answer; an answer that can't be used has none, but for those before a truncation."""
-    unusable = unusable_outcome(completion)
-    if unusable is None:
-        return read_members(completion.text)
-    values = read_members(completion.text).values if unusable.state is State.TRUNCATED else {}
-    return AnswerMembers(values, unusable.reason, unusable.state)
 
 
 def _chunk_of(row: Row) -> Chunk:

@@ -38,7 +38,7 @@ def read_keyed_lines(text: str) -> dict[str, Any]:
 
 
 def read_plain_text(text: str) -> dict[str, Any]:
-    read = plain_text.parse_plain_text(text)
+    read = plain_text.parse_plain_text(text, "text")
     return {"text": "" if read.problems else read.text, "problems": list(read.problems), "notes": list(read.notes)}
 
 

@@ -10,15 +10,19 @@ Options are numbered from 1 or lettered from A: each below a header, as lines be
 the question. The answer is the number or letter of an option, optionally followed by its text, or the text alone. If
 options are themselves numbers or letters, an answer that is the place of one and the text of another is a problem.
 
+JSON is read if it begins before the first header: an object with `question_1`, `question_2`, ..., each of them with
+`question`, `option_1`, `option_2`, ... and `answer`; or with the lists `questions` and `options` instead.
+
 Texts are kept byte for byte, without surrounding white space, or the answer has a problem.
 
-Problems, besides those of code fences, thinking blocks and characters (see `pairs.py`): "answer is empty", "no question
-with options", "text under no question", "empty question", "question without options", "options are not counted up",
-"text between options", "empty option", "two options are the same", "an option is marked" (as the right one), "question
-without an answer", "two answers to one question", "answer is no option", "answer may be two options", "answer and its
-text are different options", "line that may be a header".
+Problems, besides those of JSON, code fences, thinking blocks and characters (see `pairs.py`): "answer is empty", "no
+question with options", "text under no question", "empty question", "question without options", "options are not
+counted up", "text between options", "empty option", "two options are the same", "an option is marked" (as the right
+one), "question without an answer", "two answers to one question", "answer is no option", "answer may be two options",
+"answer and its text are different options", "line that may be a header".
 
-Notes: "thinking block", "text before the first question", "text after the last fence", "explanation of an answer".
+Notes: "thinking block", "text before the first question", "text after the last fence", "text after the JSON",
+"explanation of an answer".
 """
 
 from __future__ import annotations
@@ -27,7 +31,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from syphus.answers.parsing.answer_text import character_problems, extract_answer, is_empty, strip, unique
+from syphus.answers.parsing.answer_text import AnswerText, character_problems, extract_answer, is_empty, strip, unique
+from syphus.answers.parsing.json_answers import (
+    decoding_problems,
+    find_json,
+    numbered_members,
+    read_only_document,
+    text_members,
+)
 from syphus.answers.parsing.sections import find_headers, header_pattern, split_sections
 
 _HEADERS = header_pattern("question|options?|choices?|(?:correct[ \t]+)?answer|explanation")
@@ -72,6 +83,9 @@ def parse_choices(text: str) -> Choices:
         return Choices((), answer.problems, answer.notes)
     body = "\n" + answer.text
     headers = find_headers(body, _HEADERS)
+    start = find_json(body, 0, headers[0].start if headers else len(body))
+    if start >= 0:
+        return _from_json(body, start, answer)
     split = split_sections(body, headers)
     parts = [
         _Part(_section_kind(header.kind), _header_number(body[header.start : header.end]), section.text)
@@ -87,6 +101,31 @@ def parse_choices(text: str) -> Choices:
     notes += ["text after the last fence"] * split.after
     notes += ["explanation of an answer"] * any(part.kind == "explanation" for part in parts)
     return Choices(tuple(choices), unique(problems), unique(notes))
+
+
+def _from_json(body: str, start: int, answer: AnswerText) -> Choices:
+    """Read `{"question_1": {"question": ..., "option_1": ..., ..., "answer": "1"}, ...}`; `questions` may be a list."""
+    document, problems, notes = read_only_document(
+        body, start, ("text before the first question", "text after the JSON")
+    )
+    items = numbered_members(document, "question")
+    problems = [*answer.problems, *problems]
+    if not items and not problems:
+        problems.append("no question with options")
+    choices, decoded = [], []
+    for item in items:
+        question, right = text_members(item, "question", "answer")
+        options = [text for text in numbered_members(item, "option") if isinstance(text, str)]
+        place = item.get("answer") if isinstance(item, dict) else None
+        right = str(place) if isinstance(place, int) and not isinstance(place, bool) else right
+        decoded += [question, *options]
+        bare = list(map(strip, options))
+        wrong = ["empty question"] * is_empty(question) + _option_problems(bare)
+        number, unanswered = _read_answer([right] * (not is_empty(right)), bare)
+        problems += wrong + unanswered
+        if not wrong and not unanswered:
+            choices.append(Choice(strip(question), tuple(bare), number))
+    return Choices(tuple(choices), unique(problems + decoding_problems(decoded)), unique((*answer.notes, *notes)))
 
 
 def _section_kind(word: str) -> str:
@@ -137,10 +176,14 @@ def _read_options(group: Sequence[_Part]) -> tuple[str, list[str], list[str]]:
         return question, options, wrong or ["question without options"]
     counted = marks in ([str(number + 1) for number in range(len(marks))], [_letter(n) for n in range(len(marks))])
     wrong += ["options are not counted up"] * (not counted)
+    return question, options, wrong + _option_problems(options)
+
+
+def _option_problems(options: Sequence[str]) -> list[str]:
+    wrong = ["question without options"] * (len(options) < 2)
     wrong += ["empty option"] * any(map(is_empty, options))
     wrong += ["two options are the same"] * (len(set(map(_normalize_option, options))) < len(options))
-    wrong += ["an option is marked"] * any(map(_MARKED.search, options))
-    return question, options, wrong
+    return wrong + ["an option is marked"] * any(map(_MARKED.search, options))
 
 
 def _split_enumerated(text: str) -> tuple[str, list[str], list[str]]:

@@ -15,16 +15,21 @@ Rules for ambiguous text:
 - The role may follow the activity on one line, as in a list: `Hold a party - Human role: A college student`.
 - A round is one utterance of the human and the assistant's answer. `Round 1` is optional and may only have a title.
 
+JSON is read if it begins before the first header: an object with `conversation_1`, `conversation_2`, ..., each of them
+with `activity`, `role`, `reason` and `round_1`, `round_2`, ..., which have `human` and `assistant`; or with the lists
+`conversations` and `rounds` instead.
+
 Utterances are kept byte for byte, without surrounding white space, or the answer has a problem.
 
-Problems, besides those of code fences, thinking blocks and characters (see `pairs.py`): "answer is empty", "no
+Problems, besides those of JSON, code fences, thinking blocks and characters (see `pairs.py`): "answer is empty", "no
 conversation", "text under no conversation", "conversation without an activity", "conversation without a role",
 "conversation without a reason", "conversation without a round", "two activities in one conversation", "two roles in one
 conversation", "two reasons in one conversation", "human without an assistant", "assistant without a human", "two
 answers of the assistant", "empty human", "empty assistant", "empty round", "two exchanges in one round", "text of no
 speaker", "line that may be a header", "conversations are not counted up", "rounds are not counted up".
 
-Notes: "thinking block", "text before the first conversation", "text after the last fence", "title of a round".
+Notes: "thinking block", "text before the first conversation", "text after the last fence", "text after the JSON",
+"title of a round".
 """
 
 from __future__ import annotations
@@ -33,7 +38,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from syphus.answers.parsing.answer_text import character_problems, extract_answer, is_empty, strip, unique
+from syphus.answers.parsing.answer_text import AnswerText, character_problems, extract_answer, is_empty, strip, unique
+from syphus.answers.parsing.json_answers import (
+    decoding_problems,
+    find_json,
+    numbered_members,
+    read_only_document,
+    text_members,
+)
 from syphus.answers.parsing.sections import Header, Section, find_headers, header_pattern, split_sections
 
 _TITLE = re.compile(
@@ -82,6 +94,9 @@ def parse_conversations(text: str) -> Conversations:
         return Conversations((), answer.problems, answer.notes)
     body = "\n" + answer.text
     headers, numbering_problems = _find_headers(body)
+    start = find_json(body, 0, headers[0].start if headers else len(body))
+    if start >= 0:
+        return _from_json(body, start, answer)
     split = split_sections(body, headers)
     groups = list(_group_by_conversation(split.sections))
     problems = [*answer.problems, *numbering_problems, *split.problems]
@@ -99,6 +114,32 @@ def parse_conversations(text: str) -> Conversations:
     problems += character_problems([section.text for section in split.sections])
     notes += ["text after the last fence"] * split.after
     return Conversations(tuple(conversations), unique(problems), unique(notes))
+
+
+def _from_json(body: str, start: int, answer: AnswerText) -> Conversations:
+    """Read `{"conversation_1": {"activity", "role", "reason", "round_1": {"human", "assistant"}, ...}, ...}`."""
+    around = ("text before the first conversation", "text after the JSON")
+    document, problems, notes = read_only_document(body, start, around)
+    items = numbered_members(document, "conversation")
+    problems = [*answer.problems, *problems]
+    if not items and not problems:
+        problems.append("no conversation")
+    conversations, decoded = [], []
+    for item in items:
+        fields = text_members(item, "activity", "role", "reason")
+        turns = [text_members(turn, "human", "assistant") for turn in numbered_members(item, "round")]
+        decoded += [*fields, *(text for turn in turns for text in turn)]
+        found = {name: [text] for name, text in zip(("activity", "role", "reason"), fields, strict=True)}
+        wrong = _field_problems(found) + ["conversation without a round"] * (not turns)
+        wrong += [f"empty {who}" for who, texts in zip(("human", "assistant"), zip(*turns, strict=True), strict=False)
+                  if any(map(is_empty, texts))]  # fmt: skip
+        problems += wrong
+        if not wrong:
+            rounds = tuple(Round(strip(human), strip(assistant)) for human, assistant in turns)
+            activity, role, reason = map(strip, fields)
+            conversations.append(Conversation(activity, role, reason, rounds))
+    problems += decoding_problems(decoded)
+    return Conversations(tuple(conversations), unique(problems), unique((*answer.notes, *notes)))
 
 
 def _find_headers(body: str) -> tuple[list[Header], list[str]]:

@@ -102,6 +102,35 @@ def is_fence_or_nothing(text: str) -> bool:
     return not text.strip("` \t\r\n>") or bool(_FENCE.fullmatch(text.strip("> \t\r\n")))
 
 
+def read_only_document(body: str, start: int, notes: tuple[str, str]) -> tuple[object, list[str], list[str]]:
+    """Return the only JSON document of an answer, from `start` on; None if there is none. With problems and notes.
+
+    `notes` are the wordings for text before and after the document.
+    """
+    read = read_documents(body, start)
+    document = read.values[0] if len(read.values) == 1 else None
+    problems = list(read.problems)
+    problems += ["two JSON documents"] * (len(read.values) > 1 or find_json(body, read.end, len(body)) >= 0)
+    around = (not is_fence_or_nothing(body[:start]), not is_fence_or_nothing(body[read.end :]))
+    return document, problems, [note for note, is_there in zip(notes, around, strict=True) if is_there]
+
+
+def numbered_members(document: object, name: str) -> list[object]:
+    """Return the members `name_1`, `name_2`, ... of an object in order, or else the list under the plural of `name`."""
+    if not isinstance(document, dict):
+        return []
+    listed = document.get(f"{name}s")
+    if isinstance(listed, list):
+        return listed
+    return [document[key] for number in range(1, len(document) + 1) if (key := f"{name}_{number}") in document]
+
+
+def text_members(item: object, *names: str) -> list[str]:
+    """Return the decoded texts of an object under `names`, "" for what is missing or no text."""
+    values = [item.get(name) if isinstance(item, dict) else None for name in names]
+    return [value if isinstance(value, str) else "" for value in values]
+
+
 def decoding_problems(texts: Sequence[str]) -> list[str]:
     r"""Return the problems of backslashes that were not meant as escapes (`\frac`, `\theta`, `\nabla`, `\ud800`).
 

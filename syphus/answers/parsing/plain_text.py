@@ -7,7 +7,7 @@ text", "heading in plain text" (`# Place`, `**Place:** ...`), "header in plain t
 `Title:`), "list in plain text" (of two or more), "JSON in plain text", "speaks before it begins" (`Sure! Here is a
 description:`).
 
-Notes: "thinking block".
+Notes: "thinking block", "text after the JSON".
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from syphus.answers.parsing.answer_text import character_problems, extract_answer, strip
+from syphus.answers.parsing.answer_text import AnswerText, character_problems, extract_answer, is_empty, strip, unique
+from syphus.answers.parsing.json_answers import (
+    decoding_problems,
+    find_json,
+    is_fence_or_nothing,
+    read_only_document,
+    text_members,
+)
 from syphus.answers.parsing.sections import find_headers, header_pattern
 
 _HEADERS = header_pattern("question|answer|instruction|response|(?:detailed |image )?description|caption|title")
@@ -40,12 +47,29 @@ class PlainText(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def parse_plain_text(text: str) -> PlainText:
-    """Parse an unchanged model answer as one text; the module docstring has the rules. Raises nothing."""
+def parse_plain_text(text: str, key: str = "") -> PlainText:
+    """Parse an unchanged model answer as one text; the module docstring has the rules. Raises nothing.
+
+    With a `key`, the text may also be the only member of a JSON object, under this key.
+    """
     answer = extract_answer(text)
     if not answer.text:
         return PlainText("", answer.problems, answer.notes)
-    read = strip(answer.text)
+    body = "\n" + answer.text
+    start = find_json(body, 0, len(body)) if key else -1
+    if start < 0 or not is_fence_or_nothing(body[:start]):
+        return _check(answer.text, answer)
+    document, problems, notes = read_only_document(body, start, ("", "text after the JSON"))
+    (value,) = text_members(document, key)
+    if problems or is_empty(value):
+        return _check(answer.text, answer)
+    wrong = decoding_problems([value])
+    return _check(value, AnswerText(value, unique((*answer.problems, *wrong)), unique((*answer.notes, *notes))))
+
+
+def _check(text: str, answer: AnswerText) -> PlainText:
+    """Return the text with the problems of what is no plain text."""
+    read = strip(text)
     body = "\n" + read
     problems = {
         "code fence in plain text": "```" in read,
@@ -56,4 +80,4 @@ def parse_plain_text(text: str) -> PlainText:
         "speaks before it begins": _PREAMBLE.match(read) is not None,
     }
     found = tuple(problem for problem, is_there in problems.items() if is_there)
-    return PlainText(read, (*answer.problems, *found, *character_problems([read])), answer.notes)
+    return PlainText(read, unique((*answer.problems, *found, *character_problems([read]))), answer.notes)
