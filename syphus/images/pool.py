@@ -26,6 +26,7 @@ from syphus.images.convert_options import READY, Answer, EncodeOptions, ImageJob
 
 Result: TypeAlias = tuple[float, bytes | str]  #: a key, and the image or the reason why there is none
 
+_TICK = 1.0  # seconds that are waited at once; if it took much longer, the process was stopped meanwhile
 _START_SECONDS = 120.0  # that a process may take to start
 _PREFETCH = 4  # stills that are queued in a process besides the current one
 _WINDOW = 1 << 26  # bytes of results that wait for their turn
@@ -204,8 +205,13 @@ class DecoderPool:
             listening = [process for process in listening if process.tasks[0] is first]
             for process in self._processes:  # a process that we do not listen to is not late
                 process.last_heard = time.monotonic() if process not in listening else process.last_heard
-        deadline = min(map(self._deadline, listening))
-        ready = wait([process.connection for process in listening], max(0.0, deadline - time.monotonic()))
+        began = time.monotonic()
+        patience = min(_TICK, max(0.0, min(map(self._deadline, listening)) - began))
+        ready = wait([process.connection for process in listening], patience)
+        stopped = time.monotonic() - began - patience
+        if stopped > _TICK:  # we were stopped or asleep, and the decoders perhaps as well
+            for process in self._processes:
+                process.last_heard += stopped
         for process in listening:
             if process.connection in ready:
                 self._receive(process)
