@@ -114,10 +114,10 @@ def simulate(seed: int) -> Ended:
     rows = _rows(choose)
     worst = _expected(price, rows, max_tokens)
     max_cost = worst * choose.uniform(0.02, 1.0) + 1e-6
-    if dearer:  # nothing shows it before the first answer, which may cost more than a smaller budget: it must come
+    if dearer:  # nothing shows it before the first answer, which may cost more than a smaller budget; one may be lost
         known = prices.find(served)
         assert known is not None
-        max_cost += known.at_worst(None, regional).max_cost(max(row.bytes for row in rows) + FRAME, max_tokens)
+        max_cost += 2 * known.at_worst(None, regional).max_cost(max(row.bytes for row in rows) + FRAME, max_tokens)
     run = _Run(choose, provider, Budget(price, max_cost, None, 0.0, 0, billing), max_tokens, threads)
     run.dearer = dearer
     while rows and run.go_on(rows):  # killed, and started again with what the ledger knows
@@ -220,7 +220,7 @@ class _Run:
             self.budget.noted = dollars
         before = self.provider.bill
         completion: Completion | None = self.provider.answer(row, self.max_tokens)
-        if self.choose.random() < self.lost and (self.answered or not self.dearer):
+        if self.choose.random() < self.lost and (self.answered or not self.dearer or self.provider.served == 1):
             if self.choose.random() < 0.5:
                 self.provider.bill = before  # lost before anything was made
             completion = None

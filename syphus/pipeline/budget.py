@@ -69,6 +69,7 @@ class Budget:
         self._factor = 1.0
         self._writes_cache = False
         self._has_seen = False
+        self._lost_blindly = 0.0  # dollars that may have been billed before the first answer showed the model
         if price is not None:
             self._expect(price, self.billing.tier)
 
@@ -115,9 +116,11 @@ class Budget:
         self.reserved -= reserved
         if completion is None:
             unknown = reserved if maybe_billed else 0.0
+            self._lost_blindly += unknown if self.is_blind else 0.0
         else:
             cost = self._charge(completion, reserved)
             unknown = max(0.0, reserved - cost) if completion.usage.estimated else 0.0
+            unknown += self._reprice_lost()
         self.maybe_billed += unknown
         return unknown
 
@@ -150,6 +153,20 @@ class Budget:
         if cost > reserved + _ROUNDING and self.max_cost is not None and not is_explained:
             self._raise(cost, reserved, usage)
         return cost
+
+    def _reprice_lost(self) -> float:
+        """Return how much more the requests that were lost before the first answer may have cost at its price."""
+        lost, self._lost_blindly = self._lost_blindly, 0.0
+        if not lost or self.price is None:
+            return 0.0
+        before = self.price.at_worst(self.billing.tier, self.billing.regional)
+        rates = [
+            now / then
+            for price in self._worst
+            for now, then in ((price.input, before.input), (price.output, before.output))
+            if then
+        ]
+        return lost * (max(rates, default=1.0) - 1)
 
     def _meet(self, model: str, tier: str) -> Price:
         """Return the price of the first answer of a model and a tier, and expect such answers from now on."""
