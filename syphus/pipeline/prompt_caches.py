@@ -30,6 +30,7 @@ PATIENCE_FACTOR = 4.0  #: the same, in the slowest such answer so far
 SPARE_KEYS = 1.05  #: share of the keys that a rate limit asks for
 JUDGED_AFTER = 20  #: requests that should have read from the cache
 MIN_READ_SHARE = 0.5  #: of them, or something is wrong
+LONG_IDLE = 300.0  #: seconds without a request, after which a miss may be a prefix that was dropped
 _DEFAULT_MINUTES = 30.0
 
 
@@ -40,6 +41,7 @@ class _Key:
     life: int = 0
     is_warm: bool = False
     last_used: float = 0.0
+    idle: float = 0.0  # seconds without a request, before the newest one
     recent: int = 0  # requests within the window
 
 
@@ -83,7 +85,7 @@ class KeyPool:
         else:
             number = 0
         key = self._keys[number]
-        key.last_used = now
+        key.idle, key.last_used = now - key.last_used, now
         if self._per_minute:
             key.recent += 1
             self._sent.append((now, number, key.life))
@@ -92,6 +94,10 @@ class KeyPool:
     def is_warm(self, number: int) -> bool:
         """Return whether a request with this key should find the prefix."""
         return self._keys[number].is_warm
+
+    def idle(self, number: int) -> float:
+        """Return the seconds without a request with this key, before the newest one."""
+        return self._keys[number].idle
 
     def end(self, number: int, answered: bool, now: float) -> None:
         """Record that a request with this key has ended. Without an answer, the first one has written nothing."""
@@ -169,6 +175,7 @@ class PromptCaches:
         self._seen: set[str] = set()  # prefixes that were answered once
         self._watch = _Watch()
         self._judged = False
+        self._unreported = 0  # answers without a usage, so nothing shows whether there is a cache
         self._without_effect = False  # the server reads and writes nothing: nobody waits for a key any more
 
     def wait(self, prefix: SharedPrefix | None, demand: int, per_minute: float, now: float) -> float:
@@ -198,17 +205,21 @@ class PromptCaches:
         """Record that a request has ended; `usage` is that of its answer, None without one."""
         if prefix is None or self.rules is None or not prefix.digest:
             return
-        was_warm = prefix.digest in self._seen
+        was_warm, idle = prefix.digest in self._seen, 0.0
         if key >= 0 and not self._without_effect:
             pool = self._pool(prefix)
-            was_warm = pool.is_warm(key)
+            was_warm, idle = pool.is_warm(key), pool.idle(key)
             pool.end(key, usage is not None, now)
         if usage is None:
             return
         if key < 0:
             self._seen.add(prefix.digest)
-        if was_warm and (key >= 0 or self._is_surely_cached(prefix)) and not self._judged and not usage.estimated:
-            self._watch.add(prefix, usage)
+        if usage.estimated:
+            self._unreported += 1
+            self._without_effect = self._without_effect or self._unreported >= JUDGED_AFTER
+            return
+        if was_warm and (key >= 0 or self._is_surely_cached(prefix)) and not self._judged:
+            self._watch.add(prefix, usage, idle)
             self._judge()
 
     def _judge(self) -> None:
@@ -248,11 +259,12 @@ class _Watch:
     """What the answers say that should have read their prefix from the cache."""
 
     def __init__(self) -> None:
-        self.requests = self.reads = self.writes = self.prompt_tokens = self.prefix_tokens = 0
+        self.requests = self.reads = self.writes = self.prompt_tokens = self.prefix_tokens = self.late = 0
 
-    def add(self, prefix: SharedPrefix, usage: Usage) -> None:
+    def add(self, prefix: SharedPrefix, usage: Usage, idle: float) -> None:
         self.requests += 1
         self.reads += usage.cached_tokens > 0
+        self.late += not usage.cached_tokens and idle > LONG_IDLE
         self.writes += usage.cache_write_tokens > 0
         self.prompt_tokens += usage.prompt_tokens
         self.prefix_tokens += prefix.tokens
@@ -266,6 +278,8 @@ class _Watch:
         )
         if self.prompt_tokens < rules.minimum * self.requests or (not self.writes and tokens < 1.5 * rules.minimum):
             return f"{found}. The prefix is probably shorter than the minimum of {rules.minimum:,} tokens."
+        if self.writes and self.late > (self.requests - self.reads) / 2:
+            return f"{found}, after pauses. Probably the server keeps them for less than {rules.minutes} minutes."
         if self.writes:
             return (
                 f"{found}, and {self.writes} wrote them once more. Probably something on the way changes the messages, "

@@ -115,12 +115,12 @@ def test_without_a_mark_or_rules_nobody_waits_and_no_key_is_used() -> None:
     assert PromptCaches(AUTOMATIC).body(b"{}", SharedPrefix("0123", 2000), -1) == b"{}"
 
 
-def said(rules: PromptCache, prefix: SharedPrefix, usages: list[Usage]) -> list[str]:
-    """What is said about requests one after the other, one a minute."""
+def said(rules: PromptCache, prefix: SharedPrefix, usages: list[Usage], pause: float = 60.0) -> list[str]:
+    """What is said about requests one after the other, with so many seconds between them."""
     lines: list[str] = []
     caches = PromptCaches(rules, lines.append)
     for number, usage in enumerate(usages):
-        now = 60.0 * number
+        now = pause * number
         assert caches.wait(prefix, 1, math.inf, now) == 0
         key = caches.take(prefix, 1, math.inf, now)
         caches.end(prefix, key, usage, now + 1)
@@ -149,6 +149,11 @@ def test_hits_that_stay_away_are_said_once_with_the_likely_cause(
     (line,) = said(rules, prefix, usages)
     assert cause in line
     assert line.startswith(f"Of {JUDGED_AFTER} requests")
+
+
+def test_a_server_that_forgets_too_soon_is_named_as_the_cause() -> None:
+    (line,) = said(RULES, PREFIX, [WRITE] * 60, pause=900.0)
+    assert "keeps them for less than 30 minutes" in line
 
 
 def test_a_prefix_that_may_be_too_short_for_an_older_model_is_no_surprise() -> None:
@@ -202,3 +207,12 @@ def test_a_pause_longer_than_the_lifetime_costs_one_write_and_not_one_for_each_t
     ended = simulate(tmp_path, [server], 40, prompt=Prompt(EXAMPLES, "gpt-6-luna", RULES), max_wait=3600.0)
     assert ended.seconds > 2400
     assert server.written / server.tokens == pytest.approx(4 / 40, abs=0.01)  # two keys, before and after
+
+
+def test_nobody_waits_for_long_where_the_server_reports_no_usage() -> None:
+    unreported = Usage(2300, 100, estimated=2400)
+    assert not said(RULES, PREFIX, [unreported] * 60)
+    caches = PromptCaches(RULES)
+    for number in range(JUDGED_AFTER):
+        caches.end(PREFIX, caches.take(PREFIX, 1, math.inf, 60.0 * number), unreported, 60.0 * number + 1)
+    assert [caches.wait(PREFIX, 500, math.inf, 9e9), caches.take(PREFIX, 500, math.inf, 9e9)] == [0, 0]
