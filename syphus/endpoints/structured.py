@@ -137,9 +137,8 @@ class AnswerFormats:
         if self.current is AnswerFormat.TEXT:
             return False
         if self._is_sent:  # otherwise it is the late refusal of a stricter format
-            if not ("schema" in message.lower() or "type" in message.lower()):
-                self.current = AnswerFormat.JSON
-            self._step_down("does not accept", "")
+            is_about_format = "schema" in message.lower() or "type" in message.lower()
+            self._step_down("does not accept", "", to=None if is_about_format else AnswerFormat.TEXT)
         return True
 
     def is_open(self, asked: AnswerFormat) -> bool:
@@ -158,8 +157,8 @@ class AnswerFormats:
         elif self._answers >= WINDOW:
             self._is_decided, self._answers, self._missed = True, 0, 0
 
-    def _step_down(self, verb: str, share: str) -> None:
-        before, self.current = self.current, self.current.looser
+    def _step_down(self, verb: str, share: str, to: AnswerFormat | None = None) -> None:
+        before, self.current = self.current, to or self.current.looser
         self._answers = self._missed = 0
         self._is_sent = self._is_decided = False
         self._on_change(f"{self.server} {verb} {_NAMES[before]}{share}: asking {_INSTEAD[self.current]} from now on.")

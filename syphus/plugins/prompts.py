@@ -44,7 +44,8 @@ TEXT_FORM, JSON_FORM = FORMS = ("text", "json")  #: the values of `form` in a pr
 SUFFIXES = (".yaml", ".yml", ".json")
 
 _KEYS = ("system_message", "in_context", "form")
-_ANSWER_IN_JSON = (
+#: Ends the system message of a prompt that asks for JSON, before the outline of the answer.
+ANSWER_IN_JSON = (
     "Whatever form is described above, the answer is one JSON object and nothing else. All rules for the texts stay as "
     "they are. The JSON has this form: "
 )
@@ -121,7 +122,7 @@ def as_json_prompt(template: PromptTemplate, form: JsonForm, where: str) -> Prom
                     f"reads; mend it, or write it as {outline(form.schema):.200}"
                 )
         turns.append({**turn, "content": content})
-    system_message = f"{template.system_message}\n\n{_ANSWER_IN_JSON}{outline(form.schema)}"
+    system_message = f"{template.system_message}\n\n{ANSWER_IN_JSON}{outline(form.schema)}"
     return PromptTemplate(system_message.lstrip("\n"), tuple(turns), template.form)
 
 

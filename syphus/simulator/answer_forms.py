@@ -8,11 +8,25 @@ shows them the form. Here are the two forms of pairs; `dataset_answer_forms.py` 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
+from typing import Any
 
 import orjson
 
+from syphus.answers.parsing import (
+    PAIRS_FORM,
+    JsonForm,
+    choices_form,
+    conversations_form,
+    keys_form,
+    object_schema,
+    parse_choices,
+    parse_conversations,
+    render_pairs,
+    text_form,
+)
+from syphus.answers.parsing.json_forms import find_violation, read_json_answer
 from syphus.simulator.answer_form_types import AnswerInput, Form, with_leak_phrase, write_chatter, write_pairs
 from syphus.simulator.dataset_answer_forms import (
     BLOCKS,
@@ -169,3 +183,114 @@ FORMS: list[Form] = [
     KEYED_LINES,
     PLAIN_TEXT,
 ]
+
+
+# JSON by a schema, as a server that enforces one makes the model write it, and as others break it
+
+SCHEMA_HABITS = ("enforced", "ignored", "misplaced", "cut", "fenced", "keys", "padded", "endless", "mixed")
+_ENDLESS = 40_000  # characters of an answer without an end, if the request has no limit
+
+
+def as_lines(example: str) -> str:
+    """Return an in-context answer as the lines that say the same, if it is JSON of a known form; else as it is."""
+    value = _load_object(example)
+    if isinstance(value.get("pairs"), list):
+        return render_pairs([Pair(str(each["question"]), str(each["answer"])) for each in value["pairs"]])
+    if "question_1" in value:
+        choices = parse_choices(example).choices
+        return "\n\n".join(
+            "\n".join(
+                [f"Question: {each.question}"]
+                + [f"Options {number}: {option}" for number, option in enumerate(each.options, 1)]
+                + [f"Answer: {each.answer}"]
+            )
+            for each in choices
+        )
+    if "conversation_1" in value:
+        return "\n\n".join(
+            "\n".join(
+                [f"Conversation {number} - {each.activity}", f"Human role: {each.role}", f"reason: {each.reason}"]
+                + [f"Round {n}:\nHuman: {a}\nAssistant: {b}" for n, (a, b) in enumerate(each.rounds, 1)]
+            )
+            for number, each in enumerate(parse_conversations(example).conversations, 1)
+        )
+    if value and all(isinstance(text, str) for text in value.values()):
+        lines = [f"{key}: {text}" for key, text in value.items()]
+        return "\n".join(lines) if len(lines) > 1 else next(iter(value.values()))
+    return example
+
+
+def _load_object(text: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def as_schema(text: str, schema: Mapping[str, object], facts: Sequence[str]) -> str:
+    """Return an answer as JSON by a schema: what it says in lines, or facts where it says nothing that fits."""
+    if read_json_answer(text, schema).document:
+        return text
+    properties = schema.get("properties")
+    names = list(properties) if isinstance(properties, dict) else []
+    value = _form_of(names, schema).read_text(text) if names else None
+    if value is None or find_violation(value, schema):
+        value = _filled(schema, [*facts, "Nothing special."])
+    return orjson.dumps(value).decode()
+
+
+def _form_of(names: Sequence[str], schema: Any) -> JsonForm:
+    first = schema["properties"][names[0]]
+    inner = list(first.get("properties", ()))
+    if names[0] == "question_1":
+        return choices_form(len(names), sum(name.startswith("option_") for name in inner))
+    if names[0] == "conversation_1":
+        return conversations_form(len(names), sum(name.startswith("round_") for name in inner))
+    if names == ["pairs"]:
+        return PAIRS_FORM
+    return keys_form(names) if len(names) > 1 else text_form(names[0])
+
+
+def schema_of(sample: object) -> dict[str, object]:
+    """Return the schema of a JSON value that shows the form of an answer."""
+    if isinstance(sample, dict):
+        return object_schema({name: schema_of(each) for name, each in sample.items()})
+    if isinstance(sample, list):
+        return {"type": "array", "items": schema_of(sample[0] if sample else "")}
+    return {"type": "string"}
+
+
+def _filled(schema: Any, texts: Sequence[str]) -> object:
+    """Return a value by the schema, whose texts are from `texts`."""
+    if "anyOf" in schema:
+        return _filled(schema["anyOf"][0], texts)
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "properties" in schema:
+        shifted = [*texts[1:], texts[0]]
+        return {
+            name: _filled(each, texts if not n else shifted[n % len(shifted) :] + shifted[: n % len(shifted)])
+            for n, (name, each) in enumerate(schema["properties"].items())
+        }
+    if "items" in schema:
+        return [_filled(schema["items"], texts)]
+    return {"integer": 1, "number": 1.5, "boolean": True, "null": None}.get(schema["type"], texts[0])
+
+
+def break_json(text: str, habit: str, max_tokens: int, random: Random) -> str:
+    """Return JSON as a server with this habit delivers it; text without JSON stays as it is."""
+    if habit == "mixed":
+        habit = random.choice(("cut", "fenced", "keys", "padded", "endless"))
+    size = 4 * max_tokens + 8 if max_tokens else _ENDLESS
+    if habit == "cut":
+        return text[: len(text) * 2 // 3]
+    if habit == "fenced":
+        return f"Sure! Here is the JSON:\n```json\n{text}\n```\nIs there anything else?"
+    if habit == "keys":
+        return re.sub(r'"(question|answer|description|human|activity)(_\d+)?"\s*:', r'"the_\1\2":', text)
+    if habit == "padded":  # a grammar allows white space, and the model writes nothing else any more
+        return text + "\n" * size
+    if habit == "endless":
+        return text[: len(text) // 2] + "\n" * size
+    return text

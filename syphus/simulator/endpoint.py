@@ -106,6 +106,7 @@ class SimulatedEndpoint:
             simulation.obedience,
             simulation.cold_failures,
             DefectShares(simulation.translation_damage, simulation.translation_slips),
+            simulation.schema or PROFILES[simulation.profile].schema,
         )
         if names & {"all", "tariffs"}:
             self._tariffs = read_tariffs(simulation.tariffs)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+import orjson
+
 from syphus.simulator.annotation_facts import extract_facts
 from syphus.simulator.answer_form_types import DEFECTS, AnswerInput, DefectShares
+from syphus.simulator.answer_forms import as_schema, break_json, schema_of
 from syphus.simulator.chat_request import ChatRequest
 from syphus.simulator.dataset_answer_forms import DESCRIPTION, VERDICT
 from syphus.simulator.learning import Obedience, choose_failure, failure_writer
 from syphus.simulator.prompt_reader import ParsedPrompt
-from syphus.simulator.translation.form import OPINION
+from syphus.simulator.translation.form import OPINION, TRANSLATIONS
 from syphus.simulator.wording import to_second_person
 from syphus.types import Usage
 
 _NO_DEFECTS = DefectShares()
 _NEVER_DEFECTIVE = (VERDICT, DESCRIPTION, OPINION)
+_JSON_FORMS = (VERDICT, OPINION, TRANSLATIONS)  # are JSON by themselves
 _CORRECTED_SHARE = 0.1  # of the defects remain after a turn that says that the answer could not be used
 
 
@@ -44,6 +48,7 @@ class ModelBehaviour:
     obedience: Obedience = "form"
     cold_failures: float = 0.0
     translation_defects: DefectShares = _NO_DEFECTS
+    schema_habit: str = "enforced"  #: what the server makes of `response_format`, one of `SCHEMA_HABITS`
 
     def defect_share(self, prompt: ParsedPrompt) -> float:
         """Return the share of answers to such a prompt that have a formal defect."""
@@ -64,8 +69,29 @@ class ModelBehaviour:
 
 def write_answer(chat: ChatRequest, prompt: ParsedPrompt, behaviour: ModelBehaviour) -> SimulatedAnswer:
     """Write the `chat.n` choices for `prompt`, each cut off at `chat.max_tokens`."""
+    schema = _schema_of_answer(chat, prompt, behaviour.schema_habit)
+    if schema is not None:  # the form has no defects then, other than those of the server
+        behaviour = replace(behaviour, sloppiness=0.0)
     texts = [_write(prompt, _random(chat, prompt, behaviour.seed, index), behaviour) for index in range(chat.n)]
+    if schema is not None:
+        facts = extract_facts(prompt.annotation)
+        random = Random(f"schema/{behaviour.seed}/{prompt.key.hex()}")
+        texts = [
+            break_json(as_schema(text, schema, facts), behaviour.schema_habit, chat.max_tokens, random)
+            for text in texts
+        ]
     return truncate(texts, chat, prompt)
+
+
+def _schema_of_answer(chat: ChatRequest, prompt: ParsedPrompt, habit: str) -> Mapping[str, object] | None:
+    """Return the schema that an answer is written by; None if it is written as the prompt shows it."""
+    asked = chat.body.get("response_format")
+    if habit == "ignored" or not isinstance(asked, dict) or prompt.style.form in _JSON_FORMS:
+        return None
+    if isinstance(asked.get("json_schema"), dict):
+        schema: Mapping[str, object] = asked["json_schema"]["schema"]
+        return schema
+    return schema_of(orjson.loads(prompt.style.outline)) if prompt.style.outline else None
 
 
 def answer_with_defect(defect: str, chat: ChatRequest, prompt: ParsedPrompt, seed: int) -> SimulatedAnswer:

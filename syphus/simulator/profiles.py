@@ -229,7 +229,7 @@ def _anthropic_problems(body: Body) -> Iterator[str]:
 
 #: By name, as in the setting `profile`; "" is a server that takes everything but what other settings refuse.
 PROFILES: Mapping[str, Profile] = {
-    "": Profile(schema="ignored"),
+    "": Profile(),
     "openai-old": Profile(_refuse_old_openai, over_context=_openai_over_context),
     "openai-new": Profile(_refuse_new_openai, "counted", over_context=_openai_over_context),
     "azure": Profile(_refuse_azure, "counted", over_context=_openai_over_context),

@@ -15,8 +15,9 @@ from itertools import pairwise
 
 import orjson
 
+from syphus.plugins.prompts import ANSWER_IN_JSON
 from syphus.simulator.answer_form_types import Form
-from syphus.simulator.answer_forms import detect_form
+from syphus.simulator.answer_forms import as_lines, detect_form
 from syphus.simulator.chat_request import Body, images_of, text_of
 from syphus.simulator.learning import JudgedExample, judge_examples
 
@@ -53,6 +54,7 @@ class PromptStyle:
     second_person: bool = False  #: whether the user wears the camera, and is called C in the annotation
     examples: tuple[JudgedExample, ...] = ()  #: all in-context examples
     example_questions: frozenset[str] = frozenset()  #: the questions in all in-context examples
+    outline: str = ""  #: the form of the answer as JSON, if it was asked for so
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,8 @@ def _position_of_request(messages: Sequence[Body]) -> int:
 
 def _style(messages: Sequence[Body]) -> PromptStyle:
     system_message = "\n".join(text_of(message) for message in messages if message["role"] in {"system", "developer"})
-    examples = [text_of(message) for message in messages if message["role"] == "assistant"]
+    system_message, _, outline = system_message.partition(ANSWER_IN_JSON)
+    examples = [as_lines(text_of(message)) for message in messages if message["role"] == "assistant"]
     form, shown = detect_form(examples, system_message)
     counts = [count for count in map(form.count_items, examples) if count] or [1, _MAX_ITEMS_WITHOUT_EXAMPLES]
     style = PromptStyle(
@@ -169,6 +172,7 @@ def _style(messages: Sequence[Body]) -> PromptStyle:
         about_change=_CHANGE.search(system_message) is not None,
         second_person=_CAMERA_WEARER.search(system_message) is not None,
         examples=judge_examples(_examples(messages), form),
+        outline=outline.strip(),
         example_questions=frozenset(question for example in examples for question in _QUESTION.findall(example)),
     )
     return _with_requested_count(style, system_message)
@@ -177,7 +181,7 @@ def _style(messages: Sequence[Body]) -> PromptStyle:
 def _examples(messages: Sequence[Body]) -> list[tuple[str, str]]:
     """Return prompt and answer of each in-context example."""
     turns = pairwise(messages)
-    return [(text_of(prompt), text_of(answer)) for prompt, answer in turns if answer["role"] == "assistant"]
+    return [(text_of(prompt), as_lines(text_of(answer))) for prompt, answer in turns if answer["role"] == "assistant"]
 
 
 def _with_requested_count(style: PromptStyle, text: str) -> PromptStyle:

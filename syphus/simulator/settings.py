@@ -10,6 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from syphus.errors import ConfigError
+from syphus.simulator.answer_forms import SCHEMA_HABITS
 from syphus.simulator.faults import FAULTS
 from syphus.simulator.learning import OBEDIENCE, Obedience
 from syphus.simulator.profiles import PROFILES
@@ -42,6 +43,7 @@ class Simulation:
     vision: bool = True  #: whether the model accepts images
     fixed_top_p: bool = False  #: 400 unsupported_value unless top_p is 1
     profile: str = ""  #: refuse, think and answer as a known server does: one of `profiles.PROFILES`
+    schema: str = ""  #: what becomes of response_format, one of `SCHEMA_HABITS`; "" as the profile does it
     context: int = 0  #: tokens of prompt and max_tokens together; what does not fit gets the profile's 400
 
     # Answers
@@ -107,6 +109,8 @@ class Simulation:
                 raise ValueError(f"{item.name} must be a number of at least 0, not {value}.")
         if self.obedience not in OBEDIENCE:
             raise ValueError(f"obedience must be one of {', '.join(OBEDIENCE)}, not {self.obedience!r}.")
+        if self.schema and self.schema not in SCHEMA_HABITS:
+            raise ValueError(f"schema must be one of {', '.join(SCHEMA_HABITS)}, not {self.schema!r}.")
         if self.profile not in PROFILES:
             raise ValueError(f"profile must be one of {', '.join(filter(None, PROFILES))}, not {self.profile!r}.")
         if self.prompt_cache not in tuple(CacheRule):
