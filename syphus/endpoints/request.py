@@ -41,7 +41,7 @@ def _size(text: str) -> int:
 
 def _nested_bytes(fields: Mapping[str, object]) -> int:
     """Return the bytes of those fields that are no plain values: the model may be shown them."""
-    nested = [value for value in fields.values() if isinstance(value, dict | list)]
+    nested = [value for value in fields.values() if not isinstance(value, str | int | float | None)]
     return len(orjson.dumps(nested)) if nested else 0
 
 

@@ -8,10 +8,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from syphus.endpoints.refusals import Change, ChangeKind
-from syphus.endpoints.request import KEY_BYTES, RequestBuilder, adapt_request
+from syphus.endpoints.request import KEY_BYTES, RequestBuilder, adapt_request, output_limit
 from syphus.types import Message, Request
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,3 +196,26 @@ def test_images_are_sent_with_the_adapted_request() -> None:
     sent = json.loads(loaded())
     assert sent["messages"] == [{"role": "user", "content": "image"}]
     assert sent["max_completion_tokens"] == 3200
+
+
+def test_a_prompt_has_no_more_tokens_than_bytes_of_text_and_a_frame() -> None:
+    text = sum(len(message["content"].encode()) for message in MESSAGES)
+    plain = request()
+    assert text < plain.max_prompt_tokens < text + 200
+    schema = {"type": "json_schema", "json_schema": {"name": "pairs", "schema": {"type": "object" * 50}}}
+    for shown in (schema, orjson.Fragment(orjson.dumps(schema))):
+        asked = RequestBuilder(MODEL, PARAMETERS).request(MESSAGES, extra_fields={"response_format": shown})
+        assert asked.max_prompt_tokens >= plain.max_prompt_tokens + len(orjson.dumps(schema))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "limit"),
+    [
+        ({"max_tokens": 3200}, 3200),
+        ({"logit_bias": {"1": 2}, "max_completion_tokens": 5000}, 5000),
+        ({"temperature": 0.7}, None),
+    ],
+)
+def test_the_limit_of_an_answer_is_read_from_the_body(parameters: dict[str, object], limit: int | None) -> None:
+    said = Message(role="user", content='say {"max_tokens":7} and "messages":')
+    assert output_limit(RequestBuilder(MODEL, parameters).request([said]).body) == limit
