@@ -70,7 +70,7 @@ def summary(report: Report) -> list[str]:
     paid = f"{cost(report)} over {pluralize(len(report.sessions), 'session')}"
     lines = [f"{pluralize(counts.total, 'query', 'queries')} = {parts}    {pluralize(counts.pairs, 'pair')}    {paid}"]
     lines += [_reasons(report, state) for state in State if report.counts.reasons.get(state)]
-    lines += cache_lines(report)
+    lines += usage_lines(report)
     if counts.shared:
         shared = pluralize(counts.shared, "query shares", "queries share")
         lines.append(f"{shared} the answer of an identical query.")
@@ -127,7 +127,7 @@ def without_retry(command: str) -> str:
 def status_lines(report: Report, working: bool = False) -> list[str]:
     """Return the state of a run, for `status`; `working` says that a process is working on it."""
     session = report.sessions[-1] if report.sessions else None
-    lines = summary(report) if report.stage != TRANSLATE_STAGE else [cost(report), *cache_lines(report)]
+    lines = summary(report) if report.stage != TRANSLATE_STAGE else [cost(report), *usage_lines(report)]
     if report.translation is not None:
         lines += language_lines(report.translation)
     errors = {cause: count for cause, count in report.spending.causes.items() if cause != ANSWERED}
@@ -206,13 +206,16 @@ def cost(report: Report) -> str:
     )
 
 
-def cache_lines(report: Report) -> list[str]:
-    """Return the share of the input that the prompt cache had, over all stages; nothing if there was no cache."""
-    usage = report.spending.usage
-    if not (usage.cached_tokens or usage.cache_write_tokens):
-        return []
-    written = f", {usage.written_share:.0%} written to it" if usage.cache_write_tokens else ""
-    return [f"Prompt cache: {usage.read_share:.0%} of the input tokens read from it{written}."]
+def usage_lines(report: Report) -> list[str]:
+    """Return the shares of prompt cache and reasoning in the tokens of all stages; nothing if there were none."""
+    usage, lines = report.spending.usage, []
+    if usage.cached_tokens or usage.cache_write_tokens:
+        written = f", {usage.written_share:.0%} written to it" if usage.cache_write_tokens else ""
+        lines.append(f"Prompt cache: {usage.read_share:.0%} of the input tokens read from it{written}.")
+    if usage.reasoning_tokens:
+        share = usage.reasoning_tokens / usage.completion_tokens
+        lines.append(f"Reasoning: {usage.reasoning_tokens:,} tokens, {share:.0%} of the output.")
+    return lines
 
 
 _BY_LANGUAGE = re.compile(r"(.*)_([a-z]{2})(\.[a-z]+)")
@@ -226,7 +229,7 @@ def translation_summary(done: TranslationResult, command: str) -> list[str]:
     lines += [
         *language_lines(report.translation),
         f"{cost(report)} in total, over {pluralize(len(report.sessions), 'session')}",
-        *cache_lines(report),
+        *usage_lines(report),
     ]
     if report.simulated:
         lines.append(SIMULATED_NOTICE)

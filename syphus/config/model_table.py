@@ -191,7 +191,8 @@ class ModelTable:
         """Raise `ValueError` with one line if a correction has an unknown field, a wrong value or an unknown `like`."""
         self._facts: dict[str, Mapping[str, JsonValue]] = dict(_shipped().models)
         for name, facts in (corrections or {}).items():
-            self._facts[name] = _merged(self._facts.get(name) or self._facts.get(undated(name), {}), facts)
+            known = self._known(name)
+            self._facts[name] = _merged({} if known is None else self._facts[known], facts)
         self._families: dict[str, ModelFamily] = {}
         self._corrected = tuple(corrections or {})
         for name in self._corrected:
@@ -207,12 +208,17 @@ class ModelTable:
         Dated versions that have no entry are those of the undated name, and gateways write openai/gpt-6-luna. A
         fine-tuned model is like its base, but has another price.
         """
+        known = self._known(name)
+        if known is None:
+            base = name.rpartition("/")[2].split(":")
+            family = self.find(base[1]) if base[0] == "ft" and len(base) > 1 else None
+            return family and family.model_copy(update={"price": None})
+        return self._family(known)
+
+    def _known(self, name: str) -> str | None:
+        """Return the entry of a model, whose name may have a date and the prefix of a gateway."""
         bare = name.rpartition("/")[2]
-        if bare.startswith("ft:"):
-            base = self.find(bare.split(":")[1])
-            return base and base.model_copy(update={"price": None})
-        known = next((each for each in (name, undated(name), bare, undated(bare)) if each in self._facts), None)
-        return None if known is None else self._family(known)
+        return next((each for each in (name, undated(name), bare, undated(bare)) if each in self._facts), None)
 
     def image_counting(self, name: str) -> ImageCounting:
         """Return how a model counts images; for an unknown model, by the beginning of its name."""

@@ -56,6 +56,16 @@ def test_a_correction_replaces_only_what_it_names() -> None:
     assert again.shutdown is None
 
 
+def test_a_correction_by_the_name_of_a_gateway_keeps_what_is_known() -> None:
+    table = ModelTable({"openai/gpt-4o-2024-08-06": {"shutdown": None}})
+    corrected, other = table.find("openai/gpt-4o-2024-08-06"), table.find("gpt-4o")
+    assert corrected is not None
+    assert corrected.shutdown is None
+    assert corrected.price is not None
+    assert other is not None
+    assert other.shutdown is not None
+
+
 def test_a_deployment_can_be_like_a_model() -> None:
     table = ModelTable({"my-deployment": {"like": "gpt-6-luna"}, "older": {"like": "gpt-4o", "shutdown": None}})
     mine, older = table.find("my-deployment"), table.find("older")
