@@ -100,7 +100,7 @@ def test_what_is_wrong_with_the_options_is_said_before_anything_is_read(tmp_path
     for options, told in (
         ({"with_images": True}, "--with-images needs --images PATH"),
         ({"images": tmp_path / "gone"}, "no such file or folder"),
-        ({"image_detail": "best"}, "--image-detail should be 'low', 'high' or 'auto'"),
+        ({"image_detail": "best"}, "--image-detail should be 'low', 'high', 'auto' or 'original'"),
     ):
         given: dict[str, Any] = {"name": "SpotTheDifference.change", "example": True, "offline": True, **options}
         with pytest.raises(ConfigError, match=told):
