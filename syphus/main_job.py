@@ -17,6 +17,7 @@ import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from syphus.config.options import AUTO, NEVER, Options, QuoteOptions
 from syphus.errors import ConfigError, InterruptError, RunError, StorageError, SyphusError
@@ -33,6 +34,7 @@ from syphus.relations.relate import RelationPlan, plan_relation, record_choice, 
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
+from syphus.runs.model_life import life_notice
 from syphus.runs.outputs import invalidate_exports, open_pairs, write_exports
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import (
@@ -97,11 +99,19 @@ def quote(options: Options, quote_options: QuoteOptions, environ: Mapping[str, s
         refuse_mixing(store, prepared.options.offline)
         prepared = go_on_as_begun(prepared, store, STAGE, observer)
         asked = asked_models(prepared, quote_options.other_models)
+        ends = [] if options.offline else _notices(prepared, asked)
         with_examples, note = _found_examples(prepared, store, observer, bool(pilot))
         with contextlib.closing(_Job(with_examples, plan, store, observer)) as job:
             done = job.quote(pilot, asked)
-    notes = (note, "Translations are not in this quote.") if options.languages else (note,)
-    return replace(done, notes=(*filter(None, notes), *done.notes))
+    translation = "Translations are not in this quote." if options.languages else ""
+    return replace(done, notes=(*filter(None, (note, translation, *ends)), *done.notes))
+
+
+def _notices(prepared: PreparedRun, models: Sequence[AskedModel]) -> list[str]:
+    """Return which of the models are near the end of their service. Raises `ConfigError` if one is past it."""
+    today = datetime.now(UTC).date()
+    configs = (prepared.config.model_copy(update={"model": model.name}) for model in models)
+    return [life_notice(config, {}, today) for config in configs]
 
 
 def _found_examples(

@@ -157,6 +157,8 @@ def quote(options: Options, quote_options: QuoteOptions, observer: PlainObserver
     else:
         print_lines(*quote_lines(done))
     observer.record(quote_lines(done))
+    if done.simulated and done.known_answers:
+        observer.say(SIMULATED_NOTICE)
     if done.stopped_by is not None:
         observer.conclude([str(done.stopped_by), resume_line(done.stopped_by, given_command())], failed=True)
         raise typer.Exit(done.exit_code)

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")  #: `${VAR}` in a config file, for a secret in the environment
 _BLANK = "[secret]"
 _ESCAPE = re.compile(rb"\\\\|\\u00([0-9A-Fa-f]{2})|%([0-9A-Fa-f]{2})")  # `\\\\` is an escaped backslash
 _SHORTEST = 6  #: characters; shorter keys of local servers ("x", "none", "EMPTY") may be ordinary words

@@ -43,6 +43,7 @@ from pydantic import (
 
 from syphus.config.environment import DEFAULT_MODEL, OFFICIAL, EnvironmentEndpoint, endpoint_from_environment
 from syphus.config.model_table import Effort, ModelTable, PricePerMillion, Verbosity, first_problem, is_regional
+from syphus.config.secrets import VARIABLE
 from syphus.errors import ConfigError, NoEndpointError
 from syphus.io.yaml_files import read_yaml
 
@@ -50,7 +51,6 @@ if TYPE_CHECKING:  # the SDK takes a while to import
     import httpx2
     import openai
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _AZURE_VERSION = "2024-10-21"  # the newest generally available version for chat completions
 _REQUEST_FIELDS = ("model", "messages", "temperature", "top_p", "max_tokens", "seed")
 _UNSUPPORTED_FIELDS = ("n", "stream", "stream_options")
@@ -67,14 +67,14 @@ def _resolved(secret: SecretStr, info: ValidationInfo) -> SecretStr:
         return found
 
     text = secret.get_secret_value()
-    text = (text if environ is None else _VARIABLE.sub(value, text)).strip()
+    text = (text if environ is None else VARIABLE.sub(value, text)).strip()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("is empty or has characters that a key can't have; was it copied completely?")
     return SecretStr(text)
 
 
 def _plain(text: str) -> str:
-    if found := _VARIABLE.search(text):
+    if found := VARIABLE.search(text):
         raise ValueError(f"has {found[0]}, which is replaced in api_key and token only")
     if not text.isprintable():
         raise ValueError("has control characters")
@@ -352,11 +352,6 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
     if described is not None:
         return validate_config(data, given, path, described.variables)
     return validate_config(data, given, path, environ=environ)
-
-
-def missing_variables(path: Path, environ: Mapping[str, str]) -> list[str]:
-    """Return the variables that secrets of a config file name as `${VAR}` and that are not set."""
-    return [name for name in _VARIABLE.findall(str(_read(path))) if not environ.get(name, "").strip()]
 
 
 def read_setting(path: Path, name: str) -> object:

@@ -13,13 +13,14 @@ from syphus.config.model_table import ModelTable
 from syphus.config.options import Options
 from syphus.config.pricing import FREE, Price, load_prices
 from syphus.config.sampling import as_begun, for_new_run
-from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import Config, EndpointConfig, load_config, missing_variables, read_setting, validate_config
+from syphus.config.secrets import VARIABLE, SecretRedactor
+from syphus.config.settings import Config, EndpointConfig, load_config, read_setting, validate_config
 from syphus.declarations import Frame, Relation, Still, Video
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.structured import RESPONSE_FORMAT
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
 from syphus.images.prompt.attachments import IMAGES_FOLDER, ImageAttachments, inspect_example_images
+from syphus.io.yaml_files import read_yaml
 from syphus.ledger.sessions import last_settings, newest_chat_settings
 from syphus.ledger.store import Store
 from syphus.pipeline.observer import Observer
@@ -195,7 +196,7 @@ def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool =
 
 def _with_keys(path: Path | None, environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the environment with a value for each key that is missing in it: OpenAI's, and those of a config file."""
-    named = ["OPENAI_API_KEY", *(missing_variables(path, environ) if path is not None else ())]
+    named = ["OPENAI_API_KEY", *(VARIABLE.findall(str(read_yaml(path))) if path is not None else ())]
     return {**environ, **{name: _UNUSED_KEY for name in named if not environ.get(name, "").strip()}}
 
 
