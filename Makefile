@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 DEMO := --name SpotTheDifference.change --example --offline --num_threads 8 --dataset_version demo
 
-.PHONY: demo test lint types tests lock clean
+.PHONY: demo test lint types tests bench lock clean
 
 demo: $(VENV)/installed
 	@rm -rf output/SpotTheDifference.change/demo
@@ -32,6 +32,11 @@ types: $(VENV)/installed-dev
 
 tests: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+# `make bench` measures this commit and writes docs/figures.md and the README's figures; on an idle machine, it takes about
+# 15 minutes. `make bench BENCH=--quick` takes four and writes nothing; `BENCH="--server URL"` names another server.
+bench: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Syphus needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'

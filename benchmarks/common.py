@@ -1,9 +1,8 @@
 """What the benchmarks share: made-up annotations, a run of the main job as a user would start it, and the server.
 
 The server is any that speaks the chat route and has `/config`, `/reset` and `/stats` beside it, as
-`python main.py simulate` has; for figures of speed it must be a fast one (a single-threaded C server that answers
-50,000 requests a second was used for those in docs/figures.md, with answers of eight pairs). It runs on one core, the
-client on the other.
+`python main.py simulate` has; for figures of speed it must be a fast one, such as benchmarks/fast_server.py. It runs on
+one core, the client on the other.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
+ROWS_FILE = "SYPHUS_BENCHMARK_ROWS"
 DATASET = "SpotTheDifference.change"
 _SENTENCES = (
     "the blue car has moved closer to the gate",
@@ -114,7 +114,9 @@ def report(output: Path) -> dict[str, Any]:
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> None:
-    """Prints rows in columns."""
+    """Prints rows in columns, and writes them as JSON into the file that `ROWS_FILE` names, for benchmarks/bench.py."""
+    if path := os.environ.get(ROWS_FILE):
+        Path(path).write_text(json.dumps(rows), "utf-8")
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,6 +1,6 @@
 """Queries a second of the whole pipeline, beside what the SDK and a bare client reach in the same minute.
 
-    python benchmarks/throughput.py http://127.0.0.1:8900
+    python benchmarks/throughput.py http://127.0.0.1:8900 [queries, 20000 by default]
 
 Every figure is answers a second of the middle of a run: a run's seconds are those of its session, without starting
 Python. "CPU" is CPU seconds for a thousand queries; what the pipeline adds is its own minus that of the bare endpoint.
@@ -113,10 +113,10 @@ def pipeline(server: Server, threads: int, count: int, folder: Path) -> tuple[fl
 def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {0})
-    server = Server(sys.argv[1])
+    server, count = Server(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 20_000
     rows: list[tuple[str, ...]] = [("latency", "threads", "what", "queries/s", "CPU ms a query")]
     with tempfile.TemporaryDirectory() as temporary:
-        for latency, threads, count in ((0, 64, 20_000), (0, 1024, 20_000), (200, 256, 20_000)):
+        for latency, threads in ((0, 64), (0, 1024), (200, 256)):
             server.configure(latency_ms=latency)
             requests = bodies(count)
             alone = (("bare aiohttp", bare_aiohttp), ("SDK client.post", sdk_post), ("our endpoint", our_endpoint))
