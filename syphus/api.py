@@ -64,6 +64,7 @@ class EndpointOptions(DisplayOptions, total=False):
     max_tokens: int | None
     reasoning_effort: str | None
     verbosity: str | None
+    structured: str | None
     languages: str | Sequence[str]
     glossary: StrPath | None
     tone: str

@@ -138,7 +138,7 @@ def search_forecast(prepared: PreparedRun, plan: SearchPlan, askable: int, annot
     annotation = annotation_bytes / BYTES_PER_TOKEN
     # Half of what the examples may take, because the first queries are asked without them.
     examples = min(plan.tokens, plan.examples * (annotation + TYPICAL_ANSWER_TOKENS)) / 2
-    system_message = PromptTemplate(prepared.template.system_message)
+    system_message = replace(prepared.template, in_context=())
     prompt = template_bytes(system_message) / BYTES_PER_TOKEN + examples + annotation
     each = Usage(int(prompt), int(TYPICAL_ANSWER_TOKENS))
     lines.append(f"{requests}; {_cost(prepared, each, least, most)}")

@@ -21,7 +21,7 @@ from syphus.errors import PromptError, RunError
 from syphus.io.durable import replace_file
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
-from syphus.plugins.prompts import PromptTemplate, prompt_digest, read_prompt, to_prompt_template
+from syphus.plugins.prompts import TEXT_FORM, PromptTemplate, prompt_digest, read_prompt, to_prompt_template
 from syphus.text import one_line
 from syphus.types import Message, Query
 
@@ -49,6 +49,7 @@ def prompt_text(name: str, template: PromptTemplate, found: SearchResult) -> str
     """Return the file's text, YAML. It reads back as exactly this `template`."""
     lines = [f"# {line}" for line in _heading(name, found)]
     lines += _dump({"system_message": template.system_message}).splitlines()
+    lines += [f"form: {template.form}"] * (template.form != TEXT_FORM)
     lines.append("in_context:" if template.in_context else "in_context: []")
     chosen = found.best.chosen if found.best else ()
     for start in range(0, len(template.in_context), 2):
@@ -140,6 +141,7 @@ def save_prompt(store: Store, name: str, key: str, template: PromptTemplate, fou
         "asked_for": key,
         "system_message": template.system_message,
         "in_context": list(template.in_context),
+        "form": template.form,
         "satisfactory": found.satisfactory,
         "missing": found.missing,
         "file": _digest(data),
@@ -156,7 +158,7 @@ def load_saved_prompt(store: Store) -> SavedPrompt | None:
         return None
     path = store.folder / PROMPT_FILE
     turns: list[Message] = record["in_context"]  # type: ignore[assignment]  # as `save_prompt` wrote it
-    template = PromptTemplate(str(record["system_message"]), tuple(turns))
+    template = PromptTemplate(str(record["system_message"]), tuple(turns), str(record.get("form", TEXT_FORM)))
     missing = tuple(map(str, record["missing"]))  # type: ignore[call-overload]  # as above
     edited = path.is_file() and _digest(path.read_bytes()) != record["file"]
     if edited:
@@ -192,7 +194,7 @@ def make_template(system_message: str, candidates: Iterable[Candidate], stage: T
     for each in candidates:
         turns.append(Message(role="user", content=each.user_turn))
         turns.append(Message(role="assistant", content=stage.example_text(each.query, each.pairs, each.answer)))
-    return PromptTemplate(system_message, tuple(turns))
+    return PromptTemplate(system_message, tuple(turns), stage.form)
 
 
 def read_pinned(path: str, stage: TrialStage) -> list[Candidate]:

@@ -82,6 +82,11 @@ class TrialStage(GenerateStage):
 
     # The parts of a candidate.
 
+    @property
+    def form(self) -> str:
+        """The form of the prompt, as its file says."""
+        return self._context.template.form
+
     def user_turn(self, query: Query) -> str:
         """Return the user turn of a query without its label; its text if the plugin fails on it."""
         try:

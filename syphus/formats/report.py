@@ -18,7 +18,7 @@ from syphus.io.durable import replace_file
 from syphus.ledger.relations import describe_relation
 from syphus.ledger.sessions import Session, all_settings, sessions, unfinished_calls, unfinished_cost
 from syphus.ledger.store import Store
-from syphus.ledger.summary import Counts, Spending, count_queries, count_rules, count_spending
+from syphus.ledger.summary import Counts, FormUse, Spending, count_forms, count_queries, count_rules, count_spending
 from syphus.model_names import is_simulated
 from syphus.types import Pair, State
 
@@ -36,6 +36,7 @@ class Report(NamedTuple):
     unfinished_calls: int  #: of all stages: maximum requests in flight when sessions were killed, or now
     relations: dict[str, object]  #: how pairs are related, and from which vectors; empty if the plugin decides
     translation: TranslationReport | None = None
+    forms: tuple[tuple[FormUse, float | None], ...] = ()  #: with dollars, if the run asked for JSON
     unfinished_cost: tuple[float, int] = (0.0, 0)  #: of these calls: dollars, and the calls whose dollars are unknown
 
     @property
@@ -106,18 +107,20 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
     All its numbers are of one moment, even while a process is writing.
     """
     with store.snapshot():
-        spending = count_spending(store)
+        spending, settings = count_spending(store), all_settings(store, stage)
+        uses = count_forms(store, stage) if any("structured" in each for each in settings) else []
         return Report(
             stage,
             count_queries(store, stage),
             spending,
             sessions(store, stage),
-            all_settings(store, stage),
+            settings,
             prices.cost(spending.bills),
             count_rules(store, stage),
             unfinished_calls(store),
             describe_relation(store),
             None if brief else read_translation(store, prices),
+            tuple((use, prices.cost(use.bills)) for use in uses),
             unfinished_cost(store),
         )
 
@@ -132,6 +135,7 @@ def as_json(report: Report) -> dict[str, object]:
     """Return the report as JSON values. Times are UTC, in ISO 8601."""
     counts, spending = report.counts, report.spending
     usage = spending.usage
+    forms = {"forms": {use.form: _form(use, cost) for use, cost in report.forms}} if report.forms else {}
     translated = {"translation": translation_as_json(report.translation)} if report.translation else {}
     return {
         "queries": counts.total,
@@ -142,6 +146,7 @@ def as_json(report: Report) -> dict[str, object]:
         "relations": report.relations,
         "shared_answers": counts.shared,
         **translated,
+        **forms,
         "requests": spending.requests,
         "requests_by_outcome": dict(spending.causes.most_common()),
         "maybe_billed_without_answer": {
@@ -168,6 +173,16 @@ def as_json(report: Report) -> dict[str, object]:
         "settings": [{k: v for k, v in one.items() if k != "prompt_text"} for one in report.settings],
         "seconds": round(report.seconds, 3),
         "sessions": [_session(session) for session in report.sessions],
+    }
+
+
+def _form(use: FormUse, cost: float | None) -> dict[str, object]:
+    tokens = sum(bill.usage.prompt_tokens + bill.usage.completion_tokens for bill in use.bills)
+    return {
+        "answers": use.answers,
+        "pairs": use.pairs,
+        "tokens_per_pair": round(tokens / use.pairs, 1) if use.pairs else None,
+        "dollars_per_pair": cost / use.pairs if use.pairs and cost is not None else None,
     }
 
 

@@ -126,6 +126,43 @@ def _model_uses(store: Store) -> list[ModelUse]:
     return [ModelUse(*name, answers[name], tuple(bills[name])) for name in ordered]
 
 
+class FormUse(NamedTuple):
+    """The answers that were asked for in one form, the accepted pairs in them, and their tokens."""
+
+    form: str  #: "json_schema", "json_object" or "text"
+    answers: int
+    pairs: int
+    bills: tuple[BilledUsage, ...]
+
+
+_FORM = """CASE WHEN instr(flags, '"json_schema"') THEN 'json_schema'
+    WHEN instr(flags, '"json_object"') THEN 'json_object' ELSE 'text' END"""
+
+
+def count_forms(store: Store, stage: str) -> list[FormUse]:
+    """Return the answers of a stage by the form that they were asked for in, the strictest first."""
+    pairs = store.read(
+        f"SELECT {_FORM}, sum(query.pairs) FROM query JOIN answer ON answer.n = query.answer "
+        "WHERE stage = ? AND query.state = 'ok' AND position IS NOT NULL GROUP BY 1",
+        stage,
+    )
+    accepted = {form: int(count) for form, count in pairs}
+    uses: dict[str, FormUse] = {}
+    rows = store.read(
+        f"SELECT {_FORM}, model, coalesce(settings ->> 'model', ''), service_tier, regional, "
+        f"iif(prompt_tokens > {LARGE_PROMPT}, prompt_tokens, 0), count(*), sum(prompt_tokens), sum(completion_tokens), "
+        "sum(cached_tokens), sum(reasoning_tokens), sum(estimated), sum(cache_write_tokens) FROM answer "
+        "JOIN session ON session.id = answer.session JOIN spec ON spec.id = session.spec WHERE stage = ? "
+        "GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1",
+        stage,
+    )
+    for form, model, asked, tier, regional, size, n, *tokens in rows:
+        bill = BilledUsage(model, asked, Usage(*tokens), tier, bool(regional), size)
+        before = uses.get(form, FormUse(form, 0, accepted.get(form, 0), ()))
+        uses[form] = before._replace(answers=before.answers + n, bills=(*before.bills, bill))
+    return [uses[form] for form in sorted(uses, key=("json_schema", "json_object", "text").index)]
+
+
 def count_rules(store: Store, stage: str) -> dict[str, dict[str, int]]:
     """Count how often each cleaning rule repaired something in the result, and how many answers it rejected.
 

@@ -154,7 +154,7 @@ class GenerateStage:
         if asked is AnswerFormat.TEXT:
             return self._call_hook(self._parse_and_accept, row.query, answer.document or completion.text)
         judgement, is_read = self._read_structured(row, completion.text, answer)
-        formats.count(asked, kept=is_read and answer.has_json)
+        formats.count(asked, kept=is_read and answer.has_json and not is_padded)  # padding is paid for
         return judgement if is_read else judgement._replace(ask_again=True, another_form=True)
 
     def _read_structured(self, row: Row, text: str, answer: JsonAnswer) -> tuple[Judgement, bool]:

@@ -251,6 +251,8 @@ class SimulatedEndpoint:
     ) -> SimulatedReply:
         simulation, name = self.simulation, _name(chat, client)
         profile = PROFILES[simulation.profile]
+        if simulation.schema == "misplaced":
+            profile = replace(profile, schema="misplaced")
         thought = profile.reasoning_tokens(chat.body)
         lookup = self._prompt_cache.look_up(chat, name, self._clock())
         prompt = _count_tokens(prompt, lookup, len(chat.messages), simulation.bytes_per_token)

@@ -35,7 +35,7 @@ def ask(folder: Path, url: str, name: str = SHIPPED[0], **options: Any) -> Any:
 
 
 def share(result: Any) -> float:
-    return result.counts["ok"] / sum(result.counts.values())
+    return float(result.counts["ok"] / sum(result.counts.values()))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -89,6 +89,14 @@ def test_the_schema_is_sent_in_the_order_in_which_a_model_should_write() -> None
     body = RequestBuilder("m", {}).request([{"role": "user", "content": "x"}], answer=answer).body
     schema = orjson.loads(body)["response_format"]["json_schema"]["schema"]
     assert list(schema["properties"]["pairs"]["items"]["properties"]) == ["question", "answer"]
+
+
+def test_the_report_says_what_an_accepted_pair_costs_in_each_form(tmp_path: Path) -> None:
+    with serve_in_thread(Simulation(sloppiness=0.0)) as server:
+        ask(tmp_path, server.url, slice_end=6, structured="never")
+        forms = ask(tmp_path, server.url, slice_end=12, accept_changes=True).report()["forms"]
+    assert set(forms) == {"json_schema", "text"}
+    assert all(each["answers"] >= 6 and each["pairs"] >= 6 and each["tokens_per_pair"] > 0 for each in forms.values())
 
 
 def test_what_was_learnt_is_in_the_ledger_and_said_once(tmp_path: Path) -> None:
