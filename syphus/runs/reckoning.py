@@ -289,8 +289,8 @@ def line_cells(line: QuoteLine) -> tuple[str, ...]:
     """Return a line as the cells of a table: name, tokens in, cached share, tokens out, dollars and minutes."""
     cached = f"{line.cached_share:.0%}" if line.cached_share else "-"
     dollars = minutes = "-"
-    if line.dollars is not None and 0 < line.dollars.high < 0.01:
-        dollars = "under $0.01"
+    if line.dollars is not None and line.dollars.high < 0.01:
+        dollars = "under $0.01" if line.dollars.high else "$0"
     elif line.dollars is not None:
         digits = 0 if line.dollars.middle >= 100 else 2 if line.dollars.middle >= 0.1 else 3
         middle, low, high = (f"{each:,.{digits}f}" for each in line.dollars)
