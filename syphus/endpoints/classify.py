@@ -64,6 +64,7 @@ _ROW_500_PHRASES = (
     "parse error",  # llama-server: the body
     "failed to parse",
 )
+MAX_REFUSALS = 3  #: of a row that is refused while others are answered
 _MAX_MESSAGE = 10_000  # characters of a message that are looked at
 
 
@@ -98,9 +99,19 @@ class ReplyVerdict:
     max_attempts: int = 0  #: attempts that this cause deserves; 0 leaves it to the retry policy
     maybe_billed: bool = False  #: an answer was probably produced and billed, but did not arrive
     caused_by_row: bool = False  #: the endpoint works; only this row's request fails
+    maybe_caused_by_row: bool = False  #: for STOP: if others are answered, only this row's request is refused
     maybe_expired_token: bool = False  #: a new token may help, once
     maybe_from_proxy: bool = False  #: perhaps not the endpoint's own reply, but one of a proxy or gateway
     no_reply: NoReplyKind | None = None  #: for RETRY if no reply came
+
+    @property
+    def stop_message(self) -> str:
+        """What stops the run, and what to do, in one line."""
+        return f"{self.message.rstrip('.')}. {self.advice}, then run the same command again."
+
+    def of_row(self) -> ReplyVerdict:
+        """Return the same refusal as that of one row, while others are answered: it is tried again a few times."""
+        return replace(self, max_attempts=MAX_REFUSALS, caused_by_row=True)
 
 
 class ErrorBody(NamedTuple):
@@ -134,10 +145,17 @@ def classify_error(
         return ReplyVerdict(Action.PAUSE, "overloaded", error.message, limit="overload")
     if status >= 400 and any(phrase in words for phrase in _NO_IMAGES_PHRASES):
         message = f"{source} says that the model takes no images: {one_line(error.message)}"
-        return ReplyVerdict(Action.STOP, "no images", message, "Use a model that accepts images, or leave them out")
+        return ReplyVerdict(
+            Action.STOP,
+            "no images",
+            message,
+            "Use a model that accepts images, or leave them out",
+            maybe_caused_by_row=True,
+        )
     if status in (401, 403, 404, 407) or 300 <= status < 400:
         verdict = _classify_access_error(status, headers, error, words, source)
         from_endpoint = 400 <= status != 407 and body.lstrip().startswith(b"{")
+        verdict = replace(verdict, maybe_caused_by_row=status in (401, 403, 404))
         return verdict if from_endpoint else replace(verdict, maybe_from_proxy=True)
     if status >= 500 or status in (408, 409, 425):
         return _classify_server_error(status, error, words, headers)
@@ -246,7 +264,7 @@ def _classify_rejection(status: int, error: ErrorBody, words: str, source: str, 
     if refusal.names or error.param == "model":
         name = refusal.names[0] if refusal.names else error.param
         message = f"{source} does not accept this {name}: {one_line(error.message)}"
-        return ReplyVerdict(Action.STOP, f"bad {name}", message, f"Change {name}")
+        return ReplyVerdict(Action.STOP, f"bad {name}", message, f"Change {name}", maybe_caused_by_row=True)
     return ReplyVerdict(Action.RECORD, rejection, message)
 
 

@@ -22,7 +22,8 @@ class EndpointHealth:
     def __init__(self, max_outage: float, first_wait: float, now: float) -> None:
         self._max_outage = max_outage
         self._first_wait = first_wait
-        self._last_answer_at = now  # or the start
+        self.last_answer_at = now  # or the start
+        self.blamed: set[int] = set()  #: rows that fail while others are answered: they say nothing about the endpoint
         self._failed_rows: set[int] = set()
         self._failures = 0
         self.has_answered = False
@@ -33,17 +34,18 @@ class EndpointHealth:
         """Record an answer: the endpoint is up."""
         self.has_answered = True
         self.down_since = None
-        self._last_answer_at = now
+        self.last_answer_at = now
         self._failed_rows.clear()
         self._failures = 0
 
     def record_failure(self, row: int, sent_at: float, now: float) -> None:
         """Record that a request of `row`, sent at `sent_at`, got no answer, perhaps not because of the row."""
-        if sent_at < (self._last_answer_at if self.down_since is None else self.down_since):
+        if row in self.blamed:
+            return
+        if sent_at < (self.last_answer_at if self.down_since is None else self.down_since):
             return  # what has happened since is newer
         self._failures += 1
-        if len(self._failed_rows) < OUTAGE_THRESHOLD:
-            self._failed_rows.add(row)
+        self._failed_rows.add(row)
         if self.down_since is None and (len(self._failed_rows) >= OUTAGE_THRESHOLD or not self.has_answered):
             self.down_since = now
             self._failures = 1
@@ -58,4 +60,4 @@ class EndpointHealth:
 
     def seconds_since_answer(self, now: float) -> float:
         """Return the seconds since the newest answer, or since the start."""
-        return now - self._last_answer_at
+        return now - self.last_answer_at

@@ -24,7 +24,7 @@ from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.concurrency import ALONE_SECONDS, INITIAL_LIMIT, unproven_limit
-from syphus.pipeline.hedging import Hedger
+from syphus.pipeline.hedging import Canary, Hedger
 from syphus.pipeline.parameters import ParameterLearning, RowChanges
 from syphus.pipeline.sender import Ask, RequestSender, SendResult
 from syphus.pipeline.session_context import SessionContext
@@ -54,6 +54,7 @@ class Loop:
         self._plugin_faults = 0
         learned = [state.parameters for state in admission.endpoint_states]
         self._learning = ParameterLearning(learned, session.writer.keep, session.say)
+        self._canary = Canary(sender, self._keep)
         self._endpoint_works = asyncio.Event()
         self._starts: dict[int, asyncio.Event] = {}  # of workers that may start before the endpoint has answered
         self._workers: list[asyncio.Task[None]] = []
@@ -265,6 +266,7 @@ class Loop:
                 number, request = self._session.records.next_answer_number(), result.request
                 completion = with_form(verdict.completion, request)
                 learnt = state.parameters.record_answer(item.row.n, request, item.changes)
+                self._canary.note_answer(item, request)
                 new = NewAnswer(number, request.key, request.sample, completion, result.seconds)
                 await self._judge(item, Entry(item.row, None, item.requests, new), completion)
                 await self._learning.keep(state.parameters, learnt, request)
@@ -275,7 +277,7 @@ class Loop:
             case Action.ADAPT:
                 await self._adapt(item, result)
             case Action.STOP:
-                self._renew_token_or_disable(item, result)
+                await self._blame_or_disable(item, result)
             case _:  # a pause holds the whole endpoint and costs the row no attempt
                 self._put_back(item)
 
@@ -285,7 +287,7 @@ class Loop:
     async def _retry_or_fail(self, item: WorkItem, result: SendResult) -> None:
         """Retry a row or let it fail; the attempt counts only if the endpoint is not down."""
         verdict, health, retry = result.verdict, result.endpoint_state.health, self._session.retry
-        if health.down_since is not None and not verdict.caused_by_row:
+        if not await self._canary.blames_row(item, result, only_failing_left=not self._queue.has_new_rows):
             self._queue.put_back(item, health.probe_at)  # so that the next probe is another row's request
             return
         if verdict.no_reply is NoReplyKind.GIVEN_UP:  # it might have been answered: the next one gets more time
@@ -293,20 +295,22 @@ class Loop:
             self._put_back(item, retry.wait(1))
             return
         item.attempts += 1
-        if retry.exhausted(item.attempts, verdict):
-            reason = f"{verdict.cause}, {item.attempts} attempts"
-            outcome = Outcome(State.FAILED, reason=reason, detail=verdict.message)
+        if retry.exhausted(item.attempts, verdict, item.requests, blamed=item.row.n in health.blamed):
+            outcome = Outcome(State.FAILED, reason=f"{verdict.cause}, {item.attempts} attempts", detail=verdict.message)
             await self._finish(Entry(item.row, None, item.requests), outcome)
         else:
             self._put_back(item, retry.wait(item.attempts))
 
-    def _renew_token_or_disable(self, item: WorkItem, result: SendResult) -> None:
+    async def _blame_or_disable(self, item: WorkItem, result: SendResult) -> None:
+        """Disable an endpoint that refuses a row, unless it still answers others: then the row is at fault."""
         verdict, state = result.verdict, result.endpoint_state
         if verdict.maybe_expired_token and not item.token_renewed and state.endpoint.renew_token():
             item.token_renewed = True
+        elif verdict.maybe_caused_by_row and await self._canary.endpoint_works(item, result):
+            await self._retry_or_fail(item, result._replace(verdict=verdict.of_row()))
+            return
         else:
-            message = f"{verdict.message.rstrip('.')}. {verdict.advice}, then run the same command again."
-            state.disable(ProviderError(message))
+            state.disable(ProviderError(verdict.stop_message))
         self._put_back(item)
 
     async def _adapt(self, item: WorkItem, result: SendResult) -> None:
@@ -324,12 +328,7 @@ class Loop:
 
     async def _record_rejection(self, item: WorkItem, result: SendResult) -> None:
         verdict, learned = result.verdict, result.endpoint_state.parameters
-        if (
-            item.changes
-            and item.changes.repeats(verdict.message)
-            and learned.take_back(item.row.n, item.changes.newest)
-        ):
-            await self._session.writer.keep(learned.name, learned.dumps())
+        await self._learning.note_rejection(item.row.n, item.changes, learned, verdict.message)
         if verdict.rejection:
             verdict = replace(verdict, cause=verdict.rejection)
         outcome = Outcome(verdict.state, reason=verdict.cause, detail=verdict.message)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import random
 
-from syphus.endpoints.classify import ReplyVerdict
+from syphus.endpoints.classify import MAX_REFUSALS, ReplyVerdict
 
 MAX_WAIT = 30.0  #: seconds; no wait is longer unless a server asks for it
 RETRY_BUDGET = 100.0  #: retries that are available at the start, and at most
 BUDGET_PER_ANSWER = 0.2  #: retries that each answer adds: in the long run a fifth of all requests
+MAX_REQUESTS = 6  #: for a row that fails while others are answered
 HINT_JITTER = 0.25  #: share of a hint that is added at random, at most
 
 
@@ -30,8 +31,14 @@ class RetryPolicy:
         self._rng = rng
         self._budget = RETRY_BUDGET
 
-    def exhausted(self, attempts: int, verdict: ReplyVerdict) -> bool:
-        """Return whether a row that has failed `attempts` times, the last time with `verdict`, is not retried."""
+    def exhausted(self, attempts: int, verdict: ReplyVerdict, requests: int = 0, *, blamed: bool = False) -> bool:
+        """Return whether a row that has failed `attempts` times, the last time with `verdict`, is not retried.
+
+        `requests` is how many were sent for it, also those that count as no attempt because the endpoint seemed to be
+        down; it is `blamed` if others were answered meanwhile.
+        """
+        if requests >= MAX_REQUESTS and (blamed or attempts >= MAX_REFUSALS):
+            return True
         return attempts >= min(verdict.max_attempts or self.max_attempts, self.max_attempts)
 
     def record_answer(self) -> None:

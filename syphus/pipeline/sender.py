@@ -55,6 +55,7 @@ class SendResult(NamedTuple):
     endpoint_state: EndpointState
     seconds: float
     request: Request  #: as it was sent
+    sent_at: float
 
     def __str__(self) -> str:
         """Return `answered in 1.2 s, 350 + 120 tokens (api.openai.com)`, or what went wrong."""
@@ -121,7 +122,7 @@ class RequestSender:
             self._settle(permit, request, headers, verdict)
             self._update_endpoint(permit, ask.item.row.n, headers, verdict)
             self._admission.notify()
-        return SendResult(verdict, state, self._session.clock() - permit.call.sent_at, request)
+        return SendResult(verdict, state, self._session.clock() - permit.call.sent_at, request, permit.call.sent_at)
 
     async def _body(self, request: Request, permit: Permit) -> bytes:
         """Return the body as it is sent: with its images, and with what the prompt cache needs.

@@ -65,6 +65,11 @@ class WorkQueue:
         """Whether a row waits for a worker."""
         return bool(self._waiting) and self._waiting[0][0] <= self._clock()
 
+    @property
+    def has_new_rows(self) -> bool:
+        """Whether there may be rows that were never handed out."""
+        return self._new_rows is not None
+
     async def get(self) -> WorkItem | None:
         """Wait for the next item and return it, or None if no more will come."""
         async with self._first_in_line:

@@ -282,8 +282,9 @@ def test_a_deleted_file_is_written_again_byte_for_byte(tmp_path: Path, name: str
 
 
 def test_a_pairs_file_torn_anywhere_is_right_before_the_next_line_is_added(tmp_path: Path) -> None:
-    with server(script=["ok"] * 5 + ["invalid_key"]) as simulated:
+    with server(script=["ok"] * 5, faults={"invalid_key": 1.0}) as simulated:
         ran = run_rows(tmp_path, simulated.url, 10, num_threads=1)
+        simulated.configure(faults={})
         assert (ran.exit_code, ran.states) == (3, {OK: 5, PENDING: 5})
         path = ran.folder / "pairs.jsonl"
         whole = path.read_bytes()
