@@ -116,8 +116,12 @@ def _find_leaks(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
 def _may_leak(lowered: str) -> bool:
     """Return whether a text in lower case has the words of some form of a mention; without them there is none."""
     has = lowered.__contains__
-    if any(all(any(map(has, words)) for words in groups) for groups in _LEAK_NEEDS):
-        return True
+    for groups in _LEAK_NEEDS:
+        for words in groups:
+            if not any(map(has, words)):
+                break
+        else:
+            return True
     return not lowered.isascii() and any(map(has, _LIKE_ASCII))
 
 

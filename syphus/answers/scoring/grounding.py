@@ -127,6 +127,7 @@ _BASE_SUPPORT = 0.3  #: counts as supported in every answer, so that "Yes." does
 _GUESS_FACTOR = 0.3  #: multiplies the weights in a sentence that guesses
 _CLAIM_FACTOR = 0.9  #: multiplies the score for each number, name and thing that is claimed without support
 _LETTERS = re.compile(r"[a-z]+")
+_NO_LETTER = {code: " " for code in range(128) if not chr(code).islower()}
 _SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+|\n+")
 _GUESS = re.compile(
     r"\b(?:may|might|could|can|would|should|perhaps|maybe|possibly|probably|potentially|(?:un)?likely|suggest(?:s|ing)?"
@@ -161,9 +162,15 @@ def grounding(candidate: Candidate, context: ScoringContext) -> tuple[float, str
     return (sum(scores) / len(scores) + min(scores)) / 2, _describe_unsupported(unsupported)
 
 
+def _words_of_letters(text: str) -> set[str]:
+    """Return the runs of the letters a to z, in lower case; splitting takes a third of matching."""
+    lowered = text.lower()
+    return set(lowered.translate(_NO_LETTER).split() if lowered.isascii() else _LETTERS.findall(lowered))
+
+
 def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     annotation, answers = context.query.text, " ".join(pair.answer for pair in pairs)
-    new = set(_LETTERS.findall(answers.lower())).difference(_LETTERS.findall(annotation.lower()))
+    new = _words_of_letters(answers).difference(_words_of_letters(annotation))
     if context.query.images or not any(is_thing(word) and not is_common(stem(word)) for word in new):
         return  # with images, the model knows more than the annotation says
     if not are_comparable(annotation, answers):
