@@ -10,6 +10,7 @@ prompt_cache.py        marks the prefix that requests share, and says what a pro
 rate_limit_headers.py  parses Retry-After and x-ratelimit-* headers
 refusals.py           reads which fields of a request a server does not accept, and what to send instead
 remote_endpoint.py     an endpoint at OpenAI, Azure OpenAI or a compatible server
+reply_body.py          reads a body as JSON, whatever gateways have made of it: encodings, comment lines, streams
 request.py             builds the body of a request, and its key
 routes.py              the API routes: chat completions and embeddings
 structured.py          how strictly answers are asked for: JSON schema, JSON mode or text

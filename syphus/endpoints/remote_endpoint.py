@@ -28,6 +28,7 @@ from syphus.config.settings import ENDPOINT_KINDS, Credentials, EndpointConfig
 from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.connections import NoReplyError, NoReplyKind, Reply
 from syphus.endpoints.entra_tokens import TokenSource, token_source
+from syphus.endpoints.reply_body import plain_json
 from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
 from syphus.endpoints.transport import Transport
 from syphus.errors import ConfigError
@@ -110,7 +111,7 @@ class RemoteEndpoint:
             prepared = await self._prepare()
         reply = await self._transport.post(prepared.url, prepared.headers, body)
         if 200 <= reply.status < 300:
-            return reply._replace(body=self._redactor.scrub_answer(reply.body))
+            return reply._replace(body=self._redactor.scrub_answer(plain_json(reply.body, reply.headers)))
         if reply.status in (401, 403):
             self._refused = prepared
         headers = CIMultiDict((name, self._redactor.scrub(value)) for name, value in reply.headers.items())
@@ -121,7 +122,7 @@ class RemoteEndpoint:
         prepared = await self._prepare()
         url = URL(f"{self.config.base_url.rstrip('/')}/models")
         reply = await self._transport.get(url, prepared.headers)
-        return reply._replace(body=self._redactor.scrub_answer(reply.body))
+        return reply._replace(body=self._redactor.scrub_answer(plain_json(reply.body, reply.headers)))
 
     def classify(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
         """Return what the body of a 2xx reply to a request means."""

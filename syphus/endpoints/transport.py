@@ -40,6 +40,7 @@ from syphus.endpoints.connections import (
     reset,
     too_large,
 )
+from syphus.endpoints.reply_body import decoded
 from syphus.errors import ConfigError
 
 if TYPE_CHECKING:  # loading aiohttp takes a quarter of a second, and few runs need it
@@ -87,9 +88,9 @@ class Transport:
 
     async def _request(self, url: URL, headers: Mapping[str, str], body: bytes | None) -> Reply:
         if self._pool is None or (body is not None and len(body) > MAX_UNCHUNKED_BYTES):
-            return await self._aiohttp().request(url, headers, body)
+            return decoded(await self._aiohttp().request(url, headers, body))
         try:
-            return await self._pool.request(url, headers, body)
+            return decoded(await self._pool.request(url, headers, body))
         except (OSError, UnicodeError) as error:
             raise self._no_connection(error, url) from error
 
@@ -217,7 +218,7 @@ class _AiohttpClient:
             connector=aiohttp.TCPConnector(limit=connections, ssl=tls or True, keepalive_timeout=KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout),
-            auto_decompress=True,
+            auto_decompress=False,
         )
 
     async def request(self, url: URL, headers: Mapping[str, str], body: bytes | None) -> Reply:
@@ -234,7 +235,7 @@ class _AiohttpClient:
                 "GET" if body is None else "POST",
                 url,
                 data=body if body is None or len(body) <= MAX_UNCHUNKED_BYTES else io.BytesIO(body),
-                headers=headers,
+                headers={"Accept-Encoding": "gzip, deflate", **headers},
                 allow_redirects=False,
                 proxy=self._proxy,
                 proxy_headers=self._proxy_headers,
@@ -281,7 +282,7 @@ class _AiohttpClient:
 
 async def _read(response: aiohttp.ClientResponse, on_bytes: Callable[[], None] | None) -> bytes:
     length = response.content_length
-    if length is not None and length <= MAX_REPLY_BYTES and "Content-Encoding" not in response.headers:
+    if length is not None and length <= MAX_REPLY_BYTES:
         return await response.read()
     parts: list[bytes] = []
     size = 0
