@@ -273,6 +273,47 @@ def test_an_address_may_have_no_scheme(code: str) -> None:
     assert Reason.LINKS in faults(code, english, f"{there} museum.example.org/egipto.")
 
 
+@pytest.mark.parametrize(
+    ("code", "english", "translated", "doubled"),
+    [
+        ("ar", "The dog is there.", "الكلب هناك..", True),
+        ("ar", "Where is the dog?", "أين الكلب؟?", True),
+        ("ar", "Where is the dog?", "أين الكلب؟؟", True),
+        ("zh", "Where is the dog?", "狗在哪里？?", True),
+        ("zh", "Is it a dog? It is a cat.", "是狗吗？。是猫。", True),
+        ("zh", "It is a dog.", "这是一只狗。。", True),
+        ("zh", "There are two: a dog and a cat.", "有两只：:狗和猫。", True),
+        ("ja", "It is a dog.", "犬です。.", True),
+        ("ja", "What a dog!", "すごい犬！!", True),
+        ("ko", "It is a dog.", "개입니다..", True),
+        ("ko", "Is it a dog?", "개인가요??", True),
+        ("fr", "Where is the dog?", "Où est le chien ? ?", True),
+        ("fr", "The dog is here. It sleeps.", "Le chien est ici.. Il dort.", True),
+        ("es", "Where is the dog?", "¿Dónde está el perro?.", True),
+        ("es", "What a dog!", "¡Qué perro!!", True),
+        ("de", "Where is the dog?", "Wo ist der Hund?.", True),
+        ("de", 'He says: "It is here."', "Er sagt: „Er ist hier..“", True),
+        ("de", "Where is the dog??", "Wo ist der Hund??", False),
+        ("de", "What is that?!", "Was ist das?!", False),
+        ("zh", "What is that?!", "那是什么？！", False),
+        ("ar", "What is that!?", "ما هذا؟!", False),
+        ("es", "What is that?!", "¡¿Qué es eso?!", False),
+        ("fr", "Well, wait...", "Eh bien, attendez...", False),
+        ("fr", "Well, wait...?", "Eh bien, attendez... ?", False),
+        ("ja", "Well, wait...", "えっと、待って。。。", False),
+        ("zh", "Well, wait…", "嗯，等等……", False),
+        ("de", "Dogs, cats and so on?", "Hunde, Katzen usw.?", False),
+        ("es", "At 5 in the afternoon!", "¡A las 5 p. m.!", False),
+        ("de", 'Who asks "Where is it?"', "Wer fragt „Wo ist er?“?", False),
+        ("fr", "From 1..5 or in ../b it is.", "De 1..5 ou dans ../b, c'est le cas.", False),
+    ],
+)
+def test_two_marks_end_a_sentence_only_where_the_source_has_two(
+    code: str, english: str, translated: str, doubled: bool
+) -> None:
+    assert (Reason.MARKS in faults(code, english, translated)) == doubled
+
+
 def test_a_sentence_that_ends_inside_of_quotes_has_an_end() -> None:
     english = 'Better not: the label says "May contain traces of nuts and milk."'
     assert faults("de", english, "Lieber nicht: „Kann Spuren von Nüssen und Milch enthalten“") == []

@@ -14,7 +14,7 @@ from functools import lru_cache
 from syphus.answers.translation.features import PairFeatures, SourceFeatures, TextFeatures
 from syphus.answers.translation.identify import count_letters, find_script_fault, identify
 from syphus.answers.translation.languages import Language
-from syphus.answers.translation.layout import compare_layouts, without_line_numbers
+from syphus.answers.translation.layout import compare_layouts, find_doubled_marks, without_line_numbers
 from syphus.answers.translation.model_artifacts import find_comment, find_escape, find_json
 from syphus.answers.translation.numbers import compare_numbers
 from syphus.answers.translation.protected_spans import compare_spans, counts_differ
@@ -100,6 +100,8 @@ def _check_changed(
     for detail in compare_units(source.units, translated.plain, language.code):
         yield Reason.UNITS, detail
     yield from compare_layouts(source.layout, translated.layout, source.text, translated.text)
+    if marks := find_doubled_marks(source.plain, translated.plain):
+        yield Reason.MARKS, marks
 
 
 def _check_language(

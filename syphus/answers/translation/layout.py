@@ -1,4 +1,4 @@
-"""The layout of a text: lines and their markup, labels of choices, quotes, emoji."""
+"""The layout of a text: lines and their markup, labels of choices, quotes, emoji, marks at the end of sentences."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ _QUOTED = re.compile(
 _QUOTE = re.compile("[\"“„«»「『《〈‹'‘‚]")
 _QUOTE_MARKS = '"“”„«»「」『』《》'
 _BEGINS, _ENDS = tuple('"“„«「『'), tuple('"”“»」』')
+_GAP = "[ \u00a0\u202f]?"
+_MARK_RUN = re.compile(rf"(?:[.。．!！?？؟]{_GAP}){{2,}}|::|,,|،,|,،|؛;|;؛")
+_MARKS = str.maketrans("。．！？؟", "..!??", " \u00a0\u202f")
+_ELLIPSIS = re.compile(r"\.{3,}")
+_CLOSERS = tuple("\"'”’»«“)）]】」』*_|")
 _NO_EMOJI: Counter[str] = Counter()
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55\u231a\u231b\u23e9-\u23f3]")
 
@@ -106,6 +111,34 @@ def compare_layouts(source: Layout, translated: Layout, before: str, after: str)
         return
     for emoji in (source.emoji - translated.emoji) + (translated.emoji - source.emoji):
         yield Reason.EMOJI, f"{emoji} is {'missing' if source.emoji[emoji] > translated.emoji[emoji] else 'new'}"
+
+
+def find_doubled_marks(source: str, text: str) -> str:
+    """Return the first two marks that end a sentence of `text`, if it has more of such than the source has; or "".
+
+    An ellipsis is one mark, and the full stop of an abbreviation is none ("etc.?").
+    """
+    if not _MARK_RUN.search(text):
+        return ""
+    doubled = _doubled_marks(text)
+    return doubled[0] if len(doubled) > len(_doubled_marks(source)) else ""
+
+
+def _doubled_marks(text: str) -> list[str]:
+    return [found[0].strip() for found in _MARK_RUN.finditer(text) if _is_doubled_mark(text, found)]
+
+
+def _is_doubled_mark(text: str, found: re.Match[str]) -> bool:
+    written = found[0].rstrip()
+    marks = _ELLIPSIS.sub("", written.translate(_MARKS))
+    if len(marks) < 2:
+        return False
+    if not written.startswith("."):
+        return True
+    after = text[found.start() + len(written) :]
+    if marks.strip("."):  # an abbreviation or an ordinal number ends here, or a path such as ".?" begins
+        return not text[: found.start()][-1:].isalnum() and not after[:1].isalnum()
+    return not after or after[0].isspace() or after.startswith(_CLOSERS)
 
 
 def _is_quoted(text: str) -> bool:

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     LAYOUT = "layout"  #: lines, list items, headings or markup are not those of the source
     QUOTES = "quotes"  #: a quote is no longer quoted, or something new is
     EMOJI = "emoji"  #: an emoji is missing, changed or new
+    MARKS = "doubled marks"  #: a sentence ends in two marks (？?, 。., ..) and in the source in one
     TERMS = "terms"  #: a term is not written as in the glossary
 
 
@@ -62,6 +63,7 @@ ADVICE: dict[Reason, str] = {
     Reason.LAYOUT: "Keep line breaks, lists, headings, bold and other markup as they are.",
     Reason.QUOTES: "Keep quotes around what is quoted.",
     Reason.EMOJI: "Keep every emoji.",
+    Reason.MARKS: "End each sentence with one mark, as the source does.",
     Reason.TERMS: "Write the terms as the glossary does.",
 }
 
