@@ -3,15 +3,13 @@
 aiohttp takes 0.17 to 0.25 ms of CPU for a request, more than all that Syphus does with the answer. What is needed here
 takes 0.04 ms on asyncio's own transports. `Transport` uses aiohttp for the rest: proxies, and bodies of megabytes.
 
-Everything that a server may send is covered: `Content-Length`, chunks, bodies that end with the connection, interim
-replies. Bodies are handed on as they are encoded (`reply_body.py`). Whatever breaks the rules ends as a `NoReplyError`,
-with the same words as aiohttp's errors.
+httptools reads the replies with llhttp, as aiohttp does. Bodies are handed on as they are encoded (`reply_body.py`).
+Whatever breaks the rules ends as a `NoReplyError`, with the same words as aiohttp's errors.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import select
 import ssl
 from collections.abc import Callable, Mapping
@@ -19,14 +17,13 @@ from contextvars import ContextVar
 from enum import StrEnum
 from typing import NamedTuple
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from multidict import CIMultiDict
 from yarl import URL
 
 MAX_REPLY_BYTES = 32 * 2**20  #: a chat completion has a few kilobytes, and an endless body must end somewhere
 KEEPALIVE = 4.0  #: seconds that an idle connection is kept open; uvicorn (vLLM) and Node close theirs after 5
 _MAX_HEAD_BYTES = 2**18
-_STATUS_LINE = re.compile(r"HTTP/1\.([01]) (\d{3})(?: .*)?")
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?\r?")
 _EYEBALLS_DELAY = 0.25  # seconds until another address of the host is tried beside the first, as in aiohttp
 
 #: Called whenever bytes of the reply to the current request arrive.
@@ -98,123 +95,99 @@ def too_large() -> NoReplyError:
 
 
 class ReplyParser:
-    """Reads one reply from the bytes of a connection. Every method raises `NoReplyError` for what is no reply."""
+    """Reads one reply from the bytes of a connection, with llhttp, and with the leniencies that aiohttp gives it.
+
+    Methods that return a reply raise `NoReplyError` for what is no reply. The others are called by llhttp.
+    """
 
     def __init__(self) -> None:
-        self._data = bytearray()
-        self._at = 0  # what comes before is read: the head, and the chunks so far
+        self._http: HttpResponseParser | None = HttpResponseParser(self)
+        self._http.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+        self._headers: list[tuple[bytes, bytes]] = []
         self._status = 0  # 0 until the head is complete
-        self._headers: CIMultiDict[str] = CIMultiDict()
-        self._length: int | None = None  # of the body, or None for one that ends with the connection
-        self._chunks: list[bytes] | None = None
-        self._in_trailer = False
-        self._dropped = 0  # bytes of chunks that are no longer in `_data`
+        self._body: list[bytes] = []
+        self._received = 0  # bytes of the head, then of the body
+        self._is_complete = False
         self.reusable = False  #: whether the connection can take another request after this reply
 
     def feed(self, data: bytes) -> Reply | None:
         """Take more bytes; return the reply once it is complete."""
-        self._data += data
-        if not self._status and not self._read_head():
+        http = self._http
+        assert http is not None
+        try:
+            http.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            if not self._is_complete:
+                raise not_http() from None
+            self.reusable = False  # there is more, which is a reply to nobody
+        if self._is_complete:
+            self._http = None  # it has a reference to this object
+            return self._reply()
+        if self._status:
+            if self._received > MAX_REPLY_BYTES:
+                raise too_large()
             return None
-        if self._chunks is not None:
-            return self._read_chunks(self._chunks)
-        received = len(self._data) - self._at
-        if self._length is not None and received >= self._length:
-            self.reusable = self.reusable and received == self._length  # more would be a reply to nobody
-            return self._reply(bytes(self._data[self._at : self._at + self._length]))
-        if received > MAX_REPLY_BYTES:
-            raise too_large()
+        self._received += len(data)
+        if self._received > _MAX_HEAD_BYTES:
+            raise not_http()
         return None
 
     def end(self, in_order: bool) -> Reply:
         """Return the reply of a connection that has ended, if the reply ends there; `in_order` is False for a reset."""
         if not self._status:
             raise reset()
-        if self._length is not None or self._chunks is not None or not in_order:
+        self._http = None
+        reply = self._reply()
+        encodings = reply.headers.get("Transfer-Encoding", "").lower()
+        has_end = "Content-Length" in reply.headers or encodings.rpartition(",")[2].strip() == "chunked"
+        if has_end or not in_order:
             raise cut_body()
-        self.reusable = False
-        return self._reply(bytes(self._data[self._at :]))
+        return reply
 
-    def _read_head(self) -> bool:
-        """Read the status line and the headers, unless they are not complete yet."""
-        end, after = self._data.find(b"\r\n\r\n", self._at), 4
-        lines_end = self._data.find(b"\n\n", self._at, end if end >= 0 else len(self._data))
-        if lines_end >= 0:  # without carriage returns; a body may have some
-            end, after = lines_end, 2
-        if end < 0:
-            if len(self._data) > _MAX_HEAD_BYTES or not b"HTTP/1.".startswith(self._data[self._at : self._at + 7]):
-                raise not_http()
-            return False
-        first, *lines = self._data[self._at : end].decode("utf-8", "surrogateescape").split("\n")
-        self._at = end + after
-        found = _STATUS_LINE.fullmatch(first.rstrip("\r"))
-        if found is None:
-            raise not_http()
-        if found[2][0] == "1":  # an interim reply, such as 100 Continue
-            return self._read_head()
-        headers = self._headers
-        for line in lines:
-            name, colon, value = line.partition(":")
-            if not colon or not name or name[-1] in " \t":
-                raise not_http()
-            headers.add(name, value.strip())
-        self._status = int(found[2])
-        self._read_framing(is_newer=found[1] == "1")
-        return True
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header. What follows the body is no header, though llhttp reads it as one."""
+        if not self._status:
+            self._headers.append((name, value))
 
-    def _read_framing(self, is_newer: bool) -> None:
-        """Find out where the body ends, and whether the connection stays open after it."""
-        headers = self._headers
-        connection = headers.get("Connection", "").lower()
-        self.reusable = "close" not in connection if is_newer else "keep-alive" in connection
-        if self._status in (204, 304):
-            self._length = 0
-        elif "Transfer-Encoding" in headers:
-            if headers["Transfer-Encoding"].lower().rpartition(",")[2].strip() == "chunked":
-                self._chunks = []
-        elif "Content-Length" in headers:
-            lengths = set(headers.getall("Content-Length"))
-            length = lengths.pop()
-            if lengths or not (length.isascii() and length.isdigit()):
-                raise not_http()
-            self._length = int(length)
+    def on_headers_complete(self) -> None:
+        """Note the status, unless the head is of an interim reply, such as 100 Continue."""
+        assert self._http is not None
+        if self._is_complete:
+            return
+        status = self._http.get_status_code()
+        if status < 200:
+            self._headers.clear()
+        else:
+            self._status, self._received = status, 0
 
-    def _read_chunks(self, chunks: list[bytes]) -> Reply | None:
-        data = self._data
-        while (end := data.find(b"\n", self._at)) >= 0:
-            line = data[self._at : end]
-            if self._in_trailer:
-                self._at = end + 1
-                if not line.strip():
-                    self.reusable = self.reusable and self._at == len(data)
-                    return self._reply(b"".join(chunks))
-                continue
-            found = _CHUNK_SIZE.fullmatch(line)
-            if found is None:
-                raise not_http()
-            start = end + 1
-            stop = start + int(found[1], 16)
-            if stop == start:
-                self._at, self._in_trailer = start, True
-                continue
-            if len(data) < stop + 2:
-                break
-            if data[stop : stop + 2] != b"\r\n":
-                raise not_http()
-            chunks.append(bytes(data[start:stop]))
-            self._at = stop + 2
-            self._drop_read_bytes()
-        if self._dropped + len(data) > MAX_REPLY_BYTES + _MAX_HEAD_BYTES:
-            raise too_large()
-        return None
+    def on_body(self, data: bytes) -> None:
+        """Keep a part of the body."""
+        if not self._is_complete:
+            self._body.append(data)
+            self._received += len(data)
 
-    def _drop_read_bytes(self) -> None:
-        if self._at > _MAX_HEAD_BYTES:
-            del self._data[: self._at]
-            self._dropped, self._at = self._dropped + self._at, 0
+    def on_message_begin(self) -> None:
+        """Note what comes after the reply."""
+        if self._is_complete:
+            self.reusable = False
 
-    def _reply(self, body: bytes) -> Reply:
-        return Reply(self._status, self._headers, body)
+    def on_message_complete(self) -> None:
+        """Note the end, and whether the connection stays open after it."""
+        if self._status and not self._is_complete:
+            assert self._http is not None
+            self._is_complete, self.reusable = True, self._http.should_keep_alive()
+
+    def _reply(self) -> Reply:
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        headers = CIMultiDict(
+            [
+                (name.decode("latin-1"), value.strip().decode("utf-8", "surrogateescape"))
+                for name, value in self._headers
+            ]
+        )
+        return Reply(self._status, headers, body)
 
 
 class _Connection(asyncio.Protocol):

@@ -75,7 +75,7 @@ def test_the_bytes_of_the_body_arrive_untouched_and_so_does_the_answer() -> None
     body = bytes(range(256)) * 300
 
     async def main() -> tuple[Reply, Seen]:
-        async with serving(lambda _: reply(b"\x00\xff\r\n\r\n", "418 Teapot", {"X-One": "1"})) as wire:
+        async with serving(lambda _: reply(b"\x00\xff\r\n\r\n", "418 Teapot", {"X-One": " 1 \t"})) as wire:
             return await post(wire.url, body), wire.seen[0]
 
     got, seen = asyncio.run(main())
@@ -130,6 +130,7 @@ _FORMS = [
         id="chunks",
     ),
     pytest.param(b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}", id="line feeds"),
+    pytest.param(b"HTTP/1.1 200 OK\r\nX-Empty:\r\nContent-Length: 2\r\n\r\n{}", id="an empty header"),
 ]
 
 
@@ -155,6 +156,10 @@ def test_a_body_that_a_reset_ends_is_not_complete() -> None:
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", id="two lengths"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\n{}", id="no number"),
         pytest.param(b"HTTP/1.1 200 OK\r\nno header\r\n\r\n{}", id="no header"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            id="a length and chunks",
+        ),
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n", id="chunk of another size"),
     ],
 )
@@ -168,6 +173,8 @@ def test_a_reply_that_can_be_read_in_two_ways_is_none(said: bytes) -> None:
         pytest.param(reply(b"{}"), 1, id="kept open"),
         pytest.param(reply(b"{}", headers={"Connection": "close"}), 3, id="to be closed"),
         pytest.param(reply(b"{}") + b"HTTP/1.1 200", 3, id="more than was asked for"),
+        pytest.param(reply(b"{}") + reply(b"more"), 3, id="two replies"),
+        pytest.param(reply(b"{}") + b"SSH", 3, id="something else after it"),
     ],
 )
 def test_a_connection_is_used_again_only_if_nothing_is_left_in_it(said: bytes, connections: int) -> None:
@@ -252,6 +259,8 @@ def test_an_answer_that_breaks_off_may_have_been_billed(said: bytes) -> None:
     [
         pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n\r\n", id="ssh"),
         pytest.param(b"HTTP/9 what\r\n\r\n", id="version"),
+        pytest.param(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", id="upgrade"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X-Long: " + bytes(300_000), id="endless head"),
         pytest.param(b"\x15\x03\x01\x00\x02\x02\x46", id="a TLS alert"),
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nSSH\r\n", id="chunk"),
     ],
