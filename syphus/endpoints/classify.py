@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from syphus.endpoints.rate_limit_headers import retry_wait
+from syphus.endpoints.rate_limit_headers import retry_after, retry_wait
 from syphus.endpoints.refusals import Change, ChangeKind, Refusal, loads_fields, read_refusal
 from syphus.ledger.reasons import ReasonKind
 from syphus.text import one_line
@@ -64,6 +64,8 @@ _ROW_500_PHRASES = (
     "parse error",  # llama-server: the body
     "failed to parse",
 )
+_TRANSIENT = frozenset({408, 409, 425})  # client errors that say nothing about the request
+_ABOUT_THE_REQUEST = frozenset({400, 401, 404, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451})
 MAX_REFUSALS = 3  #: of a row that is refused while others are answered
 _MAX_MESSAGE = 10_000  # characters of a message that are looked at
 
@@ -139,7 +141,8 @@ def classify_error(
         return ReplyVerdict(Action.STOP, "out of credit", f"Out of credit at {host} ({reason}).", "Top up")
     if status == 429 and "request too large" in words:
         return ReplyVerdict(Action.RECORD, "larger than the limit of a minute", error.message, caused_by_row=True)
-    if status == 429 or (status == 402 and "retry-after" in headers):
+    wait = retry_after(headers, now)
+    if status == 429 or (status == 402 and "retry-after" in headers) or (status == 403 and wait is not None):
         return ReplyVerdict(Action.PAUSE, "rate limit", error.message, limit=_exceeded_limit(error, words))
     if error.code in ("server_is_overloaded", "slow_down") or status == 529:
         return ReplyVerdict(Action.PAUSE, "overloaded", error.message, limit="overload")
@@ -157,8 +160,9 @@ def classify_error(
         from_endpoint = 400 <= status != 407 and body.lstrip().startswith(b"{")
         verdict = replace(verdict, maybe_caused_by_row=status in (401, 403, 404))
         return verdict if from_endpoint else replace(verdict, maybe_from_proxy=True)
-    if status >= 500 or status in (408, 409, 425):
-        return _classify_server_error(status, error, words, headers)
+    if status >= 500 or status in _TRANSIENT or (wait is not None and status not in _ABOUT_THE_REQUEST):
+        asks_to_wait = retry_wait(headers, "", now) is not None or (status == 503 and "retry-after" in headers)
+        return _classify_server_error(status, error, words, asks_to_wait)
     return _classify_rejection(status, error, words, source, read_refusal(*_evidence(error, body), loads_fields(sent)))
 
 
@@ -176,7 +180,8 @@ def _is_quota(status: int, headers: Mapping[str, str], error: ErrorBody, words: 
     if status == 402:
         return "retry-after" not in headers
     if status == 403:
-        return "quota" in words  # Azure's API management: "Out of call volume quota" / "quota exceeded"
+        # Azure's API management: "Out of call volume quota" / "quota exceeded"
+        return "quota" in words and retry_after(headers, now) is None
     if status != 429 or not any(phrase in words for phrase in _QUOTA_PHRASES):
         return False
     return retry_wait(headers, error.message, now) is None  # Gemini uses these words for a limit per minute, too
@@ -219,14 +224,16 @@ def _classify_access_error(
     )
 
 
-def _classify_server_error(status: int, error: ErrorBody, words: str, headers: Mapping[str, str]) -> ReplyVerdict:
+def _classify_server_error(status: int, error: ErrorBody, words: str, asks_to_wait: bool) -> ReplyVerdict:
     message = one_line(error.message) or "no message"
     if status == 500 and any(phrase in words for phrase in _ROW_500_PHRASES):
         cause = "server error 500 about the request"
         return ReplyVerdict(Action.RETRY, cause, message, max_attempts=3, caused_by_row=True)
-    if status == 503 and ("retry-after" in headers or "retry-after-ms" in headers):
-        return ReplyVerdict(Action.PAUSE, "overloaded", message, limit="overload")
-    return ReplyVerdict(Action.RETRY, f"server error {status}", message, maybe_billed=status in (408, 504))
+    maybe_billed = status in (408, 504)
+    if asks_to_wait:
+        cause = "overloaded" if status == 503 else f"busy {status}"
+        return ReplyVerdict(Action.PAUSE, cause, message, limit="overload", maybe_billed=maybe_billed)
+    return ReplyVerdict(Action.RETRY, f"server error {status}", message, maybe_billed=maybe_billed)
 
 
 def _evidence(error: ErrorBody, body: bytes) -> tuple[object, str, str, str]:

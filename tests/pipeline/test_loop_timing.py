@@ -32,6 +32,15 @@ def test_a_hint_pauses_the_whole_endpoint(tmp_path: Path) -> None:
     assert any(refused_at + 40 <= at <= refused_at + 50.1 for at in server.sent_at)
 
 
+@pytest.mark.parametrize("status", [403, 408, 409, 423, 425, 500, 502, 504, 520])
+def test_a_hint_of_any_status_is_waited_for_from_the_first_request_on(status: int, tmp_path: Path) -> None:
+    server = FakeServer(script=[Reply(status, {"retry-after": "40"}, b"{}")] * 6)
+    session = simulate(tmp_path, [server], rows=10, threads=4)
+    assert session.states == {OK: 10}
+    waits = [later - sooner for sooner, later in zip(server.sent_at, server.sent_at[1:7], strict=False)]
+    assert all(40 <= wait <= 50.1 for wait in waits)
+
+
 @pytest.mark.parametrize(
     ("per_minute", "rows"), [({"requests": 1200.0}, 2000), ({"tokens": 600_000.0}, 400)], ids=["requests", "tokens"]
 )
