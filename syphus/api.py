@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
 from syphus.config.options import Options, QuoteOptions, make_options
-from syphus.errors import ConfigError, SyphusError
+from syphus.errors import ConfigError, SyphusError, machine_faults
 from syphus.images.convert_options import ConvertOptions
 from syphus.text import alternatives
 
@@ -203,6 +203,7 @@ class Verification:
         return not self.problems
 
 
+@machine_faults()
 def run(dataset: Dataset, **options: Unpack[RunOptions]) -> CompletedRun:
     """Generate the pairs of a dataset, or resume an interrupted run.
 
@@ -222,7 +223,7 @@ async def run_async(dataset: Dataset, **options: Unpack[RunOptions]) -> Complete
     """
     from syphus.pipeline.observer import call_async
 
-    with _display(options) as observer:
+    with machine_faults(), _display(options) as observer:
         return await call_async(partial(_run, dataset, options), observer)
 
 
@@ -246,6 +247,7 @@ def _run(dataset: Dataset, values: RunOptions, observer: Observer) -> CompletedR
     )
 
 
+@machine_faults()
 def quote(dataset: Dataset, **options: Unpack[QuotedOptions]) -> Quote:
     """Say what a run has already, and what the rest takes in tokens, dollars and minutes, with 90% intervals.
 
@@ -269,6 +271,7 @@ def _quote(dataset: Dataset, values: QuotedOptions, observer: Observer) -> Quote
     return quote_main_job(options, make_options(QuoteOptions, own), os.environ, observer)
 
 
+@machine_faults()
 def translate(
     path: StrPath, output_dir: StrPath | None = None, **options: Unpack[EndpointOptions]
 ) -> CompletedTranslation:
@@ -301,6 +304,7 @@ def _translate(
     )
 
 
+@machine_faults()
 def convert(dataset: Dataset = "", **options: Unpack[ConversionOptions]) -> ConversionResult:
     """Make the image store of a dataset from its stills or videos, or of another store with `from_`.
 
@@ -322,6 +326,7 @@ def _convert(dataset: Dataset, values: ConversionOptions, observer: Observer) ->
     return convert_images(options, progress.update, observer.say, progress.update_download)
 
 
+@machine_faults()
 def verify(
     paths: StrPath | Sequence[StrPath],
     images: StrPath | Sequence[StrPath] = (),
@@ -347,6 +352,7 @@ def verify(
     return Verification(dict(summary.problems.most_common()), findings, summary)
 
 
+@machine_faults()
 def export(
     folder: StrPath,
     formats: str | Sequence[str],
@@ -366,6 +372,7 @@ def export(
     return tuple(map(Path, export_run(Path(folder), names, target, _paths(datasets_dir))))
 
 
+@machine_faults()
 def open_run(folder: StrPath) -> RunReader:
     """Open the run in a folder for reading; use it in a `with` block. Raises `RunError` if the folder holds no run."""
     from syphus.runs.reader import RunReader

@@ -18,8 +18,18 @@
 
 Each message is one line for a person: what is wrong, where, and what to do. The failure of a single row is not an
 error but an `Outcome`. Exit code 0 means that all is done, 1 that some rows did not end as ok.
+
+What the operating system refuses becomes one of these in `machine_faults`, through which every command and every
+function of the Python API runs. So code needs an `except OSError` only where it can do or say something better.
 """
 
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from contextlib import ContextDecorator
+from types import TracebackType
 from typing import Literal
 
 
@@ -117,3 +127,50 @@ class InterruptError(SyphusError):
 
     exit_code = 130
     immediate = False
+
+
+#: What a disk says when it fails; anything else is about a path that was given.
+_DISK_ERRORS = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENODEV, errno.ESTALE, errno.EMFILE,
+    errno.ENFILE, errno.ENOMEM,
+})  # fmt: skip
+_MAX_SHOWN = 200  # characters of a name in a message
+
+
+class machine_faults(ContextDecorator):  # noqa: N801 - used as a function: `with machine_faults():`
+    """Turn what the operating system or a file name makes impossible into a `SyphusError` of one line.
+
+    An error of a disk becomes a `StorageError`; one about a path, such as a name that is too long or may not be read,
+    and a name that is not UTF-8, become an `InputError`.
+    """
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None and (found := _machine_error(error)) is not None:
+            raise found from error
+
+
+def _machine_error(error: BaseException) -> SyphusError | None:
+    if isinstance(error, BaseExceptionGroup):  # of several tasks: the first is the cause of the others
+        return _machine_error(error.exceptions[0])
+    if isinstance(error, OSError):
+        names = [_shown(name) for name in (error.filename, error.filename2) if name is not None]
+        message = f"{' -> '.join(names) or type(error).__name__}: {error.strerror or error}"
+        return StorageError(f"{message}.") if error.errno in _DISK_ERRORS else InputError(message)
+    if isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
+        return InputError(f"{_shown(error.object)}: a name or text that is not valid UTF-8; rename it or convert it")
+    sqlite3 = sys.modules.get("sqlite3")  # an error of it has loaded it; `--help` does without
+    if sqlite3 is not None and isinstance(error, sqlite3.Error):
+        return StorageError(f"A database can't be used: {error}.")
+    return None
+
+
+def _shown(name: object) -> str:
+    r"""Return a file's name or a text, short enough for a line; what is not UTF-8 in it as `\udce9`."""
+    text = os.fsdecode(name) if isinstance(name, bytes) else str(name)
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]}...{text[-_MAX_SHOWN // 2 :]}"

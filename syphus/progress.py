@@ -339,9 +339,16 @@ def open_observer(quiet: bool = False, verbose: bool = False, log_file: Path | N
 
 def _open_log(path: Path) -> IO[str]:
     try:
-        return path.open("a", encoding="utf-8", errors="replace")
+        file = open(path, "a", encoding="utf-8", errors="replace", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+        os.set_blocking(file.fileno(), True)
+        return file
     except OSError as error:
         raise ConfigError(f"--log-file {path} can't be written: {error.strerror}.") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody reads is an error, instead of a wait without end."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,12 @@ def one_line(message: str, limit: int = 200) -> str:
 
 
 def printable(text: str) -> str:
-    """Return untrusted text without control characters, which could move a terminal's cursor or set its title."""
+    r"""Return untrusted text without control characters, which could move a terminal's cursor or set its title.
+
+    A part of a file's name that is not UTF-8 becomes text such as `\udce9`.
+    """
+    if not text.isascii():
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 

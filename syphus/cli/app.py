@@ -56,6 +56,7 @@ from syphus.errors import (
     StorageError,
     SyphusError,
     UsageError,
+    machine_faults,
 )
 from syphus.images.convert_options import ConvertOptions
 from syphus.version import __version__
@@ -106,7 +107,8 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's own class, by its public name
         try:
-            return super().invoke(ctx)
+            with machine_faults():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             resumable = ctx.invoked_subcommand in _RESUMABLE
             resume = f" Resume with the same command: {given_command()}" if resumable else ""
@@ -144,7 +146,8 @@ def main() -> None:
         if signal.getsignal(number := signal.Signals[name]) == signal.SIG_DFL:  # nohup ignores SIGHUP, and so do we
             signal.signal(number, signal.default_int_handler)  # as Ctrl-C
     try:
-        sys.exit(app(standalone_mode=False))
+        with machine_faults():
+            sys.exit(app(standalone_mode=False))
     except SyphusError as error:
         say(str(error))
         sys.exit(error.exit_code)

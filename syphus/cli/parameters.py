@@ -13,7 +13,7 @@ import typer
 
 from syphus.config.options import ColdStartOptions, Options, QuoteOptions, make_options
 from syphus.declarations import Relation
-from syphus.errors import SyphusError
+from syphus.errors import SyphusError, machine_faults
 from syphus.images.convert_options import ConvertOptions
 from syphus.types import State
 
@@ -89,7 +89,8 @@ def with_observer(command: Callable[..., None]) -> Callable[..., None]:
 
         with open_observer(quiet, verbose, log_file) as observer:
             try:
-                command(**values, observer=observer)
+                with machine_faults():
+                    command(**values, observer=observer)
             except SyphusError as error:
                 observer.record([str(error)])
                 raise

@@ -338,7 +338,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
 
     Options have precedence over the file, and the file over the environment. Raises `ConfigError` with one line.
     """
-    data = _read(path) if path is not None else {}
+    data = read_settings(path) if path is not None else {}
     given = {name: value for name, value in overrides.items() if value is not None}
     described: EnvironmentEndpoint | None = None
     if not data.keys() & {"endpoint", "endpoints"}:
@@ -354,12 +354,8 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
     return validate_config(data, given, path, environ=environ)
 
 
-def read_setting(path: Path, name: str) -> object:
-    """Return one setting of a config file without validation; None if it is not set. Raises `ConfigError`."""
-    return _read(path).get(name)
-
-
-def _read(path: Path) -> dict[str, object]:
+def read_settings(path: Path) -> dict[str, object]:
+    """Return all settings of a config file without validation. Raises `ConfigError`."""
     read = read_yaml(path)
     if not isinstance(read, dict):
         raise ConfigError(f"{path}: a config must be a mapping of settings")

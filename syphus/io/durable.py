@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -19,11 +20,13 @@ from syphus.errors import RunError, StorageError
 def replace_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that replaces `path` if the block succeeds; otherwise `path` stays as it was.
 
-    Raises `StorageError` if the disk fails, `RunError` if another process starts to write the same file.
+    Raises `StorageError` if the disk fails, `RunError` if another process starts to write the same file, or if `path`
+    is a pipe or a device.
     """
     temporary = path.with_name(f".{path.name}.partial")
     is_ours = False
     with storage_faults(path):
+        _check_target(path)
         try:
             temporary.unlink(missing_ok=True)  # left by a killed process; a live process notices and stops
             with temporary.open("xb") as file:
@@ -46,6 +49,14 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
             if is_ours:
                 temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def _check_target(path: Path) -> None:
+    """Raise `RunError` if `path` is there and neither a file nor a folder: a pipe or a device would be replaced."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise RunError(f"{path} is a pipe or a device, and can't be replaced. Name a file.")
 
 
 def _is_same_file(path: Path, file: IO[bytes]) -> bool:

@@ -41,6 +41,8 @@ def decoder(hook: Callable[[list[tuple[str, Record]]], Record] | None = None) ->
 
 
 DECODER = decoder()
+# Finds the end of a value that `DECODER` refuses although its shape is right: one with NaN or a huge number.
+_LENIENT = json.JSONDecoder(parse_constant=str, parse_float=str, parse_int=str)
 
 
 def scan_key(text: str, start: int) -> tuple[str, int]:
@@ -59,6 +61,10 @@ def scan_item(text: str, start: int, values: json.JSONDecoder = DECODER) -> tupl
     key, begin = scan_key(text, start)
     value, end = values.raw_decode(text, begin)
     return (key, value), end
+
+
+def _scan_lenient_item(text: str, start: int) -> tuple[tuple[str, Record], int]:
+    return scan_item(text, start, _LENIENT)
 
 
 def skip_space(text: str, start: int) -> int:
@@ -86,6 +92,17 @@ def find_surrogate(value: Record) -> str:
 
 
 _Scan: TypeAlias = Callable[[str, int], tuple[Record, int]]
+
+
+def _after(key: str, values: json.JSONDecoder) -> _Scan:
+    """Return a scan of the value of a key that was read already; it returns both."""
+
+    def scan(text: str, start: int) -> tuple[tuple[str, Record], int]:
+        value, end = values.raw_decode(text, start)
+        return (key, value), end
+
+    return scan
+
 
 _CHUNK = 1 << 16  # bytes per read; doubled while a record does not fit
 _MAX_RECORD = 1 << 28  # characters; a larger "record" means that the file has another shape
@@ -115,7 +132,7 @@ class JsonReader:
     def elements(self) -> Iterator[Record]:
         """Yield the elements of a text that is one array."""
         self._open("[")
-        yield from self._until("]", DECODER.raw_decode)
+        yield from self._until("]", DECODER.raw_decode, _LENIENT.raw_decode)
         self._close()
 
     def items(self, within: str = "") -> Iterator[tuple[str, Record]]:
@@ -126,11 +143,11 @@ class JsonReader:
         for key, first in self._keys():
             if key == within and first == "{":
                 self.start += 1
-                yield from self._until("}", scan_item)
+                yield from self._until("}", scan_item, _scan_lenient_item)
             else:
-                value, found = self._scan(DECODER.raw_decode, "}")
-                if self._note((key, value)):
-                    yield key, value
+                item, found, wanted = self._record(_after(key, DECODER), _after(key, _LENIENT), "}")
+                if wanted:
+                    yield item
                 self.start = found.start(1)
 
     def lists(self) -> Iterator[tuple[str, Record]]:
@@ -144,7 +161,7 @@ class JsonReader:
                 self.start += 1
                 self.part = key
                 self.list_keys.add(key)
-                yield from ((key, value) for value in self._until("]", DECODER.raw_decode))
+                yield from ((key, value) for value in self._until("]", DECODER.raw_decode, _LENIENT.raw_decode))
                 self.part = ""
             else:
                 self.start = self._scan(DECODER.raw_decode, "}")[1].start(1)
@@ -168,18 +185,37 @@ class JsonReader:
         self.start += 1
         self._close()
 
-    def _until(self, closing: str, scan: _Scan) -> Iterator[Record]:
-        """Yield all values up to the closing bracket; `scan` reads one value from a text and returns where it ends."""
+    def _until(self, closing: str, scan: _Scan, lenient: _Scan | None = None) -> Iterator[Record]:
+        """Yield all values up to the closing bracket; `scan` reads one value from a text and returns where it ends.
+
+        `lenient` does so for values that `scan` refuses; with it, they are collected if the caller allows that.
+        """
         if self._peek() == closing:
             self.start += 1
             return
         while True:
-            value, found = self._scan(scan, closing)
-            if self._note(value):
+            value, found, wanted = self._record(scan, lenient, closing)
+            if wanted:
                 yield value
             self.start = found.end()
             if found[1] == closing:
                 return
+
+    def _record(self, scan: _Scan, lenient: _Scan | None, closing: str) -> tuple[Record, re.Match[str], bool]:
+        """Return one value, the delimiter after it, and whether it is to be yielded.
+
+        A value that strict JSON refuses, such as one with NaN or half a surrogate pair, is that record's fault alone if
+        bad records are collected.
+        """
+        try:
+            value, found = self._scan(scan, closing)
+            return value, found, self._note(value)
+        except InputError as error:
+            if lenient is None or bad_records.get() is None or self.source.problem:
+                raise
+            found = self._scan(lenient, closing)[1]  # raises if the text is not JSON at all
+            self._collect(error)
+            return None, found, False
 
     def _scan(self, scan: _Scan, closing: str) -> tuple[Record, re.Match[str]]:
         """Return one value and the delimiter after it. Without a delimiter, the window may have cut a number in two."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
+import os
+import stat
 import zlib
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -22,20 +25,45 @@ _FREE_EXPANSION = 1 << 26  # bytes that are allowed for any gzip file
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe, which can be read only once"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_file(path: str | Path, pipes: bool = False) -> io.BufferedReader:
+    """Open a file to read its bytes, and never wait for another process.
+
+    Raises `OSError`, and `InputError` for a folder, a device, or, without `pipes`, a pipe. A pipe that nobody has
+    opened to write is empty.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(descriptor).st_mode
+    is_pipe = pipes and stat.S_ISFIFO(mode)
+    kind = "" if is_pipe else next((name for is_kind, name in _KINDS if is_kind(mode)), "")
+    if kind:
+        os.close(descriptor)
+        raise InputError(f"{path} is {kind}; a file is needed")
+    if is_pipe:
+        os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "rb")
+
+
 class TextSource:
     """The text of the file at `path`, chunk by chunk; `problem` says why it ended early, or is empty.
 
-    The caller must close it. Raises `InputError` if the file can't be opened.
+    The caller must close it. Raises `InputError` if the file can't be opened, or is a pipe although `pipes` is not set.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, pipes: bool = False) -> None:
         self.path = path
         self.problem = ""
-        if Path(path).is_dir():
-            raise InputError(f"{path} is a folder; a file is needed")
         try:
-            size = Path(path).stat().st_size
-            self._raw = Path(path).open("rb")  # noqa: SIM115 - the caller closes it
+            self._raw = open_file(path, pipes)
+            size = os.fstat(self._raw.fileno()).st_size
             zipped = self._raw.peek(2).startswith(b"\x1f\x8b")
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
@@ -89,8 +117,8 @@ class TextSource:
 
 
 def read_text(path: str | Path, limit: int) -> str:
-    """Return the whole text of a small file. Raises `InputError`, also if it is larger than `limit` bytes."""
-    source = TextSource(str(path))
+    """Return the whole text of a small file or a pipe. Raises `InputError`, also if it is larger than `limit` bytes."""
+    source = TextSource(str(path), pipes=True)
     try:
         text = source.read(limit)
         if source.read(4) and not source.problem:

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from syphus.errors import PluginError
+from syphus.errors import InputError, PluginError
+from syphus.io.text_files import open_file
 from syphus.plugins.contract import AbstractDataset, shipped_folder
 from syphus.plugins.loading import IMPORT_SECONDS, LoadedPlugin, load_class, load_entry_point, load_file, plugins_in
 from syphus.plugins.sandbox import no_network
@@ -178,8 +179,9 @@ def _files(folders: Iterable[Path]) -> Iterator[Path]:
 
 def _mentions_syphus(file: Path) -> bool:
     try:
-        source = file.read_bytes()
-    except OSError:
+        with open_file(file) as opened:
+            source = opened.read()
+    except (OSError, InputError):
         return True  # listed with this error
     return any(mark in source for mark in _MARKS)
 
@@ -203,8 +205,9 @@ def _suggestion(name: str, folders: Sequence[Path], points: Sequence[EntryPoint]
 
 def _class_names(file: Path) -> list[str]:
     try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError, OSError):
+        with open_file(file) as opened:
+            tree = ast.parse(opened.read())
+    except (SyntaxError, ValueError, OSError, InputError):
         return []
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
     return [f"{node.name}.{file.stem}" for node in classes if _may_be_a_dataset(node)]

@@ -20,6 +20,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import ParamSpec, TypeGuard, TypeVar
 
 from syphus.errors import PluginError, UsageError
+from syphus.io.text_files import open_file
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.hook_results import find_bad_attribute
 from syphus.plugins.legacy import LegacyDataset, legacy_modules
@@ -163,7 +164,8 @@ def _execute(name: str, path: Path) -> None:
     spec = spec_from_loader(name, loader)
     assert spec is not None  # a file loader always has one
     module = module_from_spec(spec)
-    legacy = b"abstract_dataset" in path.read_bytes()
+    with open_file(path) as file:
+        legacy = b"abstract_dataset" in file.read()
     sys.modules[name] = module
     try:
         with legacy_modules(path.parent.parent) if legacy else nullcontext():

@@ -14,7 +14,7 @@ from syphus.config.options import Options
 from syphus.config.pricing import FREE, Price, load_prices
 from syphus.config.sampling import as_begun, for_new_run
 from syphus.config.secrets import VARIABLE, SecretRedactor
-from syphus.config.settings import Config, EndpointConfig, load_config, read_setting, validate_config
+from syphus.config.settings import Config, EndpointConfig, load_config, read_settings, validate_config
 from syphus.declarations import Frame, Relation, Still, Video
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.structured import RESPONSE_FORMAT
@@ -181,7 +181,7 @@ def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool =
     except NoEndpointError as error:
         if not plugin.cls.brings_pairs:
             raise
-        values = {"embeddings": read_setting(options.config, "embeddings")} if options.config else {}
+        values = {"embeddings": read_settings(options.config).get("embeddings")} if options.config else {}
         config = _config_without_endpoint("none", values, environ)
         prepared = PreparedRun(options, plugin, dataset, template, config, error)
     prepared = replace(
@@ -285,6 +285,8 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
         "max_attempts": options.max_attempts,
     }
     if options.offline:
+        if options.config is not None:
+            _check_config(options.config)
         values = {name: value for name, value in overrides.items() if value is not None}
         return _config_without_endpoint(_SIMULATED_MODEL, values)
     config = load_config(options.config, overrides, environ)
@@ -303,6 +305,17 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
     endpoints = tuple(endpoint.model_copy(update=limits) for endpoint in config.endpoints)
     prices = {**table.corrected_prices(), **config.prices}
     return for_new_run(config.model_copy(update={"endpoints": endpoints, "prices": prices}))
+
+
+def _check_config(path: Path) -> None:
+    """Raise `ConfigError` for a config that can't be used; its variables may be unset, and its endpoint missing.
+
+    `--offline` uses none of it, but its mistakes would come up when the real run begins.
+    """
+    settings = read_settings(path)
+    if not settings.keys() & {"endpoint", "endpoints"}:
+        settings["endpoints"] = [{"base_url": "http://127.0.0.1"}]
+    validate_config(settings, {}, path)
 
 
 def _config_without_endpoint(

@@ -155,3 +155,31 @@ def test_a_duplicate_record_is_asked_about_without_pillow_too(tmp_path: Path, mo
     monkeypatch.setitem(sys.modules, "PIL", None)  # as where the extra `images` is not installed
     ran = run_bad(tmp_path, LOADING["field"], json.dumps([GOOD, GOOD]))
     assert (ran.exit_code, ran.states) == (0, {OK: 2})
+
+
+UNREADABLE = {
+    "NaN": '{"id": "b", "text": NaN}',
+    "Infinity deep inside": '{"id": "b", "text": "x", "more": [{"a": -Infinity}]}',
+    "a huge number": '{"id": "b", "text": 1e999}',
+    "thousands of digits": f'{{"id": "b", "text": {"9" * 5000}}}',
+    "half a surrogate": '{"id": "b", "text": "\\ud83d"}',
+}
+
+
+@pytest.mark.parametrize("unreadable", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("shape", ["array", "object", "lists"])
+def test_a_record_that_strict_json_refuses_is_that_row_alone(tmp_path: Path, shape: str, unreadable: str) -> None:
+    rows = [unreadable if "b" in row["id"] else json.dumps(row) for row in records({"id": "b"}, at=(2,))]
+    named = ", ".join(f'"k{n}": {row}' for n, row in enumerate(rows))
+    text = {"array": f"[{', '.join(rows)}]", "object": f"{{{named}}}", "lists": f'{{"rows": [{", ".join(rows)}]}}'}
+    loading = {
+        "array": f"for r in read_json(path): yield {ROW}",
+        "object": f"for _, r in read_json_items(path): yield {ROW}",
+        "lists": f'from syphus import read_json_lists\n        for _, r in read_json_lists(path, "rows"): yield {ROW}',
+    }
+    ran = run_bad(tmp_path, loading[shape], text[shape])
+    assert (ran.exit_code, ran.states) == (1, {OK: 5, FAILED: 1})
+    detail = str(read_query(ran.folder, "bad row 3")["detail"])
+    assert "record 3 (line 1)" in detail
+    refused = run_bad(tmp_path, loading[shape], text[shape], allow_bad_rows=False, dataset_version="v2")
+    assert (refused.exit_code, "record 3 (line 1)" in str(refused.error)) == (2, True)

@@ -1,0 +1,176 @@
+"""What the operating system refuses, at every path of every command: one line and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import run_rows, server
+from media import write_still
+from processes import MAIN, finish, syphus
+from typer.main import get_command
+
+import syphus as package
+from syphus.cli.app import app
+from syphus.errors import InputError, StorageError, SyphusError, machine_faults
+
+LONG = "n" * 300
+ROWS = ["--name", "Rows.rows", "--datasets-dir", str(Path(__file__).parents[1] / "support" / "plugins"), "--offline"]
+INPUT = ["-in", "rows.jsonl"]
+CHANGE = ["--name", "SpotTheDifference.change"]
+
+#: Every command that takes a path, with `{}` for the path.
+COMMANDS: dict[str, list[str]] = {
+    "input": [*ROWS, "-in", "{}"],
+    "output": [*ROWS, *INPUT, "--output-dir", "{}"],
+    "config": [*ROWS, *INPUT, "--config", "{}"],
+    "prompt": [*ROWS, *INPUT, "--prompt_path", "{}.yaml"],
+    "plugins": [*ROWS, *INPUT, "--datasets-dir", "{}"],
+    "images": [*ROWS, *INPUT, "--with-images", "--images", "{}"],
+    "train": [*ROWS, *INPUT, "--train", "{}"],
+    "log": [*ROWS, *INPUT, "--log-file", "{}"],
+    "relate": [*ROWS, *INPUT, "--relate", "image", "--image-embeddings", "{}"],
+    "preview": ["preview", *ROWS, "-in", "{}"],
+    "quote": ["quote", *ROWS, "-in", "{}"],
+    "cold-start": ["cold-start", *ROWS, "-in", "{}"],
+    "compare": ["compare", *ROWS, *INPUT, "--prompt", "{}.yaml"],
+    "describe": ["describe", *ROWS, *INPUT, "--output-dir", "{}"],
+    "translate": ["translate", "{}", "--languages", "de", "--offline"],
+    "glossary": ["translate", "run/RW_instructions.json", "--languages", "de", "--offline", "--glossary", "{}"],
+    "status": ["status", "{}"],
+    "clean": ["clean", "{}"],
+    "export": ["export", "{}", "--format", "llava"],
+    "export to": ["export", "run", "--format", "llava", "--output", "{}"],
+    "push": ["push", "{}", "--repo", "a/b"],
+    "convert": ["convert", *CHANGE, "--image_path", "{}", "--output", "o.parquet"],
+    "convert to": ["convert", *CHANGE, "--image_path", "photos", "--output", "{}.parquet"],
+    "convert from": ["convert", "--from", "{}", "--output", "o.json"],
+    "convert in": ["convert", *CHANGE, "--image_path", "photos", "-in", "{}", "--output", "o.parquet"],
+    "verify": ["verify", "{}"],
+    "verify images": ["verify", "run/RW_instructions.json", "--images", "{}"],
+    "mix": ["mix", "{}", "--output", "m.yaml"],
+    "mix to": ["mix", "run", "--output", "{}"],
+    "stats": ["stats", "{}"],
+    "stats page": ["stats", "run/RW_instructions.json", "--html", "{}"],
+    "datasets": ["datasets", "--datasets-dir", "{}"],
+}
+PATHS: dict[str, str] = {
+    "a name too long": LONG,
+    "below a file": "rows.jsonl/x",
+    "a loop": "loop",
+    "a pipe": "pipe",
+    "a name that is not UTF-8": os.fsdecode(b"caf\xe9/x"),
+}
+EVERYWHERE = {"a name too long", "a pipe"}  #: the others are tried with a few commands
+FEW = {"input", "output", "config", "log", "quote", "translate", "status", "export to", "convert from", "convert",
+       "verify", "mix to", "stats"}  # fmt: skip
+FINE = {("output", "a name that is not UTF-8")}  #: the folder is made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, its rows, a photo, a pipe and a link to itself."""
+    here = tmp_path_factory.mktemp("machine")
+    with server() as simulated:
+        run = run_rows(here, simulated.url, 3).folder
+    run.rename(here / "run")
+    write_still(here / "photos" / "1_1.jpg")
+    os.mkfifo(here / "pipe")
+    (here / "loop").symlink_to("loop")
+    return here
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_command_reports_a_path_in_one_line(folder: Path, path: str) -> None:
+    wrong: list[str] = []
+    for name in COMMANDS if path in EVERYWHERE else FEW:
+        if (name, path) in FINE:
+            continue
+        given = [each.replace("{}", PATHS[path]) for each in COMMANDS[name]]
+        ended = finish([sys.executable, str(MAIN), *given], folder)
+        lines = ended.stderr.splitlines()[:-1]
+        reported = ended.returncode in (2, 5) and all(
+            line.startswith("Ignoring 1 in-context example") for line in lines
+        )
+        found = name == "verify images" and ended.returncode == 1 and "\n" in ended.stdout  # as a finding
+        if not (reported or found):
+            wrong.append(f"{name}: exit {ended.returncode}: {ended.stderr[-400:]}")
+    assert wrong == []
+
+
+def test_no_command_is_left_out() -> None:
+    names = set(get_command(app).commands)  # type: ignore[attr-defined]  # the app is a group
+    assert names - {"simulate"} <= {arguments[0] for arguments in COMMANDS.values()}
+
+
+def too_long(folder: Path) -> dict[str, Callable[[], object]]:
+    """Every function of the Python API, with a path that the system refuses."""
+    rows: Any = {"query_inputs_path": folder / "rows.jsonl", "datasets_dir": ROWS[3], "offline": True, "quiet": True}
+    return {
+        "run": lambda: package.run("Rows.rows", **{**rows, "query_inputs_path": LONG}),
+        "run_async": lambda: asyncio.run(package.run_async("Rows.rows", **{**rows, "output_dir": LONG})),
+        "quote": lambda: package.quote("Rows.rows", **{**rows, "output_dir": LONG}),
+        "translate": lambda: package.translate(LONG, languages="de", offline=True, quiet=True),
+        "convert": lambda: package.convert(from_=LONG, output=folder / "o.json", quiet=True),
+        "verify": lambda: package.verify(LONG),
+        "export": lambda: package.export(LONG, "llava"),
+        "open_run": lambda: package.open_run(LONG),
+    }
+
+
+def test_every_function_raises_an_error_of_ours(folder: Path) -> None:
+    calls = too_long(folder)
+    assert {name for name in package._API if not name[0].isupper()} <= set(calls)
+    for call in calls.values():
+        with pytest.raises(SyphusError, match="File name too long") as raised:
+            call()
+        assert "\n" not in str(raised.value)
+
+
+CAUSES: dict[str, tuple[BaseException, type[SyphusError], str]] = {
+    "full": (OSError(28, "No space left on device", "a.json"), StorageError, r"a\.json: No space left on device\."),
+    "read-only": (OSError(30, "Read-only file system", "a"), StorageError, r"a: Read-only file system\."),
+    "forbidden": (PermissionError(13, "Permission denied", "a"), InputError, "a: Permission denied"),
+    "two names": (OSError(18, "Cross-device link", "a", None, "b"), InputError, "a -> b: Cross-device link"),
+    "a name in bytes": (OSError(13, "Permission denied", b"caf\xe9"), InputError, r"caf\\udce9: Permission denied"),
+    "no number": (OSError("seek on a pipe"), InputError, "OSError: seek on a pipe"),
+    "not UTF-8": (UnicodeEncodeError("utf-8", "caf\udce9", 3, 4, "no"), InputError, r"caf\\udce9: a name or text"),
+    "a database": (sqlite3.OperationalError("disk I/O error"), StorageError, "A database can't be used: disk"),
+    "of several tasks": (ExceptionGroup("", [OSError(28, "No space left", "a")]), StorageError, "a: No space left"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("cause", "kind", "message"), CAUSES.values(), ids=CAUSES)
+def test_what_the_machine_says(cause: BaseException, kind: type[SyphusError], message: str) -> None:
+    with pytest.raises(kind, match=f"^{message}"), machine_faults():
+        raise cause
+
+
+def test_a_mistake_in_the_code_stays_one() -> None:
+    with pytest.raises(KeyError), machine_faults():
+        raise KeyError("name")
+
+
+def test_a_config_is_checked_offline_too(folder: Path) -> None:
+    """But its variables may be unset, and its endpoint left out: who tries it out has no key yet."""
+    (folder / "wrong.yaml").write_text("temprature: 1\n")
+    (folder / "right.yaml").write_text("model: m\nendpoint: {base_url: 'https://a.example/v1', api_key: '${NO_KEY}'}\n")
+    (folder / "short.yaml").write_text("model: m\n")
+    for name, code in (("wrong", 2), ("missing", 2), ("right", 0), ("short", 0)):
+        ended = syphus(folder, *ROWS, *INPUT, "--config", f"{name}.yaml", "--output-dir", name, "-q")
+        assert ended.returncode == code, ended.stderr
+        assert f"{name}.yaml" in ended.stderr or not code
+
+
+def test_an_output_that_is_a_device_stays_one(folder: Path) -> None:
+    for name in ("pipe", "loop"):
+        ended = syphus(folder, "stats", "run/RW_instructions.json", "--html", name)
+        assert (ended.returncode in (2, 5), len(ended.stderr.splitlines())) == (True, 1)
+    assert (folder / "pipe").is_fifo()
+    assert (folder / "loop").is_symlink()
