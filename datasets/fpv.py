@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from syphus import AbstractDataset, Reject, Video, field, read_json_items, texts, video_files
 from syphus.cleaning import asked_by_the_wearer, no_letters_for_people, no_timestamps, pairs_between
-from syphus.io.records import Record, check_name, record_error
+from syphus.io.records import Record, check_name, readable, record_error
 
 WINDOW = 16  # seconds, and frames, of a clip
 _PASSES = ("narration_pass_1", "narration_pass_2")
@@ -80,10 +80,7 @@ def _frames(file: str | Path, video: str) -> Video:
 def _read_clips(record: Record) -> Iterator[tuple[int, int, list[Narration]]]:
     """Yield the clips of a video in `processed_all_anns.json`: number, first second, narrations."""
     for number, clip in enumerate(field(record, "clips", list)):
-        narrations = [
-            Narration(_time(each, "time"), field(each, "text", str), tuple(texts(each, "object_description")))
-            for each in field(clip, "narrations", list)
-        ]
+        narrations = list(readable(field(clip, "narrations", list), _read_described, "narration"))
         yield number, _first_second(narrations), narrations
 
 
@@ -108,11 +105,25 @@ def _make_clips(record: Record) -> Iterator[tuple[int, int, list[Narration]]]:
 
 def _read_narrations(record: Record) -> Iterator[Narration]:
     """Yield all narrations of a video: `narration.json` has two passes, the other file has one list."""
-    for each in field(record, "narrations", list) if "narrations" in record else []:
-        yield Narration(_time(each, "time"), _clean_narration(field(each, "text", str)))
+    if "narrations" in record:
+        yield from readable(field(record, "narrations", list), _read_plain, "narration")
     for name in _PASSES:
-        for each in field(record[name], "narrations", list) if name in record else []:
-            yield Narration(_time(each, "timestamp_sec"), _clean_narration(field(each, "narration_text", str)))
+        if name in record:
+            yield from readable(field(record[name], "narrations", list), _read_timed, f"{name}, narration")
+
+
+def _read_described(narration: Record) -> Narration:
+    time, text = _time(narration, "time"), field(narration, "text", str)
+    return Narration(time, text, tuple(texts(narration, "object_description")))
+
+
+def _read_plain(narration: Record) -> Narration:
+    return Narration(_time(narration, "time"), _clean_narration(field(narration, "text", str)))
+
+
+def _read_timed(narration: Record) -> Narration:
+    text = _clean_narration(field(narration, "narration_text", str))
+    return Narration(_time(narration, "timestamp_sec"), text)
 
 
 def _clean_narration(text: str) -> str:
@@ -147,8 +158,8 @@ def _check_video(record: Record) -> Mapping[str, object]:
 
 
 def _time(record: Record, key: str) -> float:
-    """Read a time in seconds since the start of the video."""
+    """Read a time in seconds since the start of the video. Clocks that differ a little give times just below 0."""
     time = field(record, key, float)
-    if time < 0:
+    if time <= -1:
         raise record_error(f'"{key}" is less than 0')
-    return time
+    return max(0, time)

@@ -19,12 +19,11 @@ from syphus import (
     read_json_items,
     read_json_lists,
     read_jsonl,
-    texts,
     video_files,
 )
 from syphus.cleaning import instead_of, no_names_of_the_annotation, no_timestamps, pairs_between
 from syphus.errors import InputError
-from syphus.io.records import Record, check_name, name_field, record_error
+from syphus.io.records import Record, check_name, name_field, readable, record_error, type_name
 
 
 class DenseCaptions(AbstractDataset):
@@ -48,10 +47,8 @@ class DenseCaptions(AbstractDataset):
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """Yield one query per video; its images are one frame per second, from second 0 on."""
         for video, record in read_json_items(path):
-            sentences, times = texts(record, "sentences"), _read_times(record)
+            times, sentences = _read_captions(record)
             frames = _frame_video("", check_name(video, "the id of a video"))
-            if len(times) != len(sentences):
-                raise record_error(f"{len(times)} timestamps and {len(sentences)} sentences")
             yield {
                 "id": video,
                 "sentences": f"timestamps: {json.dumps(times)}\nsentences: {json.dumps(sentences)}",
@@ -136,7 +133,7 @@ class TVCaptions(AbstractDataset):
         """Yield one query per line, which is a moment. `vid_name` is not unique, `clip_id` is."""
         for record in read_jsonl(path):
             clip = _clip_name(record)
-            descriptions = [field(each, "desc", str) for each in field(record, "descs", list)]
+            descriptions = list(readable(field(record, "descs", list), _read_description, "description"))
             yield {
                 "id": f"{clip}_{field(record, 'clip_id', int):06}",
                 "sentences": [f"{number}. {text}" for number, text in enumerate(descriptions, 1)],
@@ -243,14 +240,23 @@ def _optional_text(record: Record, key: str) -> str:
     return "" if isinstance(record, dict) and record.get(key) is None else field(record, key, str)
 
 
-def _read_times(record: Record) -> list[list[int]]:
-    """Read starts and ends in whole seconds, rounded half to even as Python does."""
-    times = []
-    for time in field(record, "timestamps", list):
-        if not isinstance(time, list) or [type(each) in (int, float) for each in time] != [True, True]:
-            raise record_error('"timestamps" must hold pairs of a start and an end')
-        times.append([round(each) for each in time])
-    return times
+def _read_captions(record: Record) -> tuple[list[list[int]], list[str]]:
+    """Read the times and the sentences of a video, of each caption that can be read."""
+    times, sentences = field(record, "timestamps", list), field(record, "sentences", list)
+    if len(times) != len(sentences):
+        raise record_error(f"{len(times)} timestamps and {len(sentences)} sentences")
+    captions = list(readable(zip(times, sentences, strict=True), _read_caption, "caption"))
+    return [time for time, _ in captions], [sentence for _, sentence in captions]
+
+
+def _read_caption(caption: tuple[Record, Record]) -> tuple[list[int], str]:
+    """Read start and end in whole seconds, rounded half to even as Python does, and the sentence."""
+    time, sentence = caption
+    if not isinstance(time, list) or [type(each) in (int, float) for each in time] != [True, True]:
+        raise record_error('"timestamps" must hold pairs of a start and an end')
+    if not isinstance(sentence, str):
+        raise record_error(f'"sentences" must be a list of text, it holds {type_name(sentence)}')
+    return [max(0, round(each)) if each > -1 else round(each) for each in time], sentence
 
 
 def _read_duration(record: Record) -> float:
@@ -259,6 +265,10 @@ def _read_duration(record: Record) -> float:
     if not 0 < duration < 86_400:
         raise record_error(f'"duration" must be seconds, from 0 to 86,400; this is {duration}')
     return duration
+
+
+def _read_description(description: Record) -> str:
+    return field(description, "desc", str)
 
 
 def _clip_name(record: Record) -> str:

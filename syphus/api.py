@@ -36,10 +36,7 @@ Dataset: TypeAlias = "str | type[AbstractDataset]"
 
 
 class DisplayOptions(TypedDict, total=False):
-    """What is shown: `quiet` shows nothing, `verbose` each request's outcome, `log_file` gets all lines with times.
-
-    An `observer` is shown everything instead.
-    """
+    """What is shown: `quiet` nothing, `verbose` each request, `log_file` all lines; an `observer` gets all instead."""
 
     quiet: bool
     verbose: bool

@@ -12,7 +12,7 @@ take a value out of a record; they raise an error if it is missing or has the wr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from syphus.errors import InputError
 from syphus.io.json_stream import JsonReader, Record, decoder, position, scan_item
-from syphus.io.text_files import Position, TextSource
+from syphus.io.text_files import Position, TextSource, bad_records
 
 __all__ = [
     "Position",
@@ -34,6 +34,7 @@ __all__ = [
     "read_json_items",
     "read_json_lists",
     "read_jsonl",
+    "readable",
     "record_error",
     "texts",
     "type_name",
@@ -118,6 +119,24 @@ def texts(record: Record, key: str) -> list[str]:
         if not isinstance(value, str):
             raise record_error(f'"{key}" must be a list of text, it holds {type_name(value)}')
     return values
+
+
+def readable(parts: Iterable[Record], read: Callable[[Record], T], what: str) -> Iterator[T]:
+    """Yield what `read` makes of each part of a record, such as a narration; `what` names a part in errors.
+
+    A part for which `read` raises `InputError` is a bad row of its own with `--allow-bad-rows`, and the other parts are
+    used. Otherwise the error is raised, with the number of the part.
+    """
+    for number, part in enumerate(parts, 1):
+        try:
+            value = read(part)
+        except InputError as error:
+            problem, bad = f"{error} ({what} {number})", bad_records.get()
+            if bad is None:
+                raise InputError(f"{problem}; --allow-bad-rows leaves it out", error.record) from error
+            bad.problems.append(problem)
+        else:
+            yield value
 
 
 def check_name(text: str, what: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from syphus import Pair
 from syphus.answers.cleaning import Context, clean
 from syphus.errors import InputError
+from syphus.io.text_files import BadRecords
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.discovery import find_plugin, shipped_folder
 from syphus.simulator.wording import to_second_person
@@ -121,6 +122,46 @@ def test_a_bad_video_is_reported_with_its_place(
     with pytest.raises(InputError) as caught:
         read(dataset, tmp_path, content)
     assert problem in str(caught.value).replace(f"{tmp_path}/", "")
+
+
+def timed(text: object = "#C C reads", time: object = 2.0, **others: object) -> dict[str, object]:
+    return {"timestamp_sec": time, "narration_text": text, **others}
+
+
+UNREADABLE: dict[str, object] = {
+    "a null text": timed(None),
+    "a number for a text": timed(7),
+    "a null time": timed(time=None),
+    "no time": {"narration_text": "x"},
+    "far before the start": timed(time=-7.5),
+    "no object": "#C C reads",
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("unreadable", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_narration_that_can_not_be_read_is_a_bad_row_of_its_own(
+    dataset: AbstractDataset, tmp_path: Path, unreadable: object
+) -> None:
+    path = tmp_path / "in.json"
+    narrations = [timed("#C C walks", 1), unreadable, timed("#C C sits", 3)]
+    path.write_text(json.dumps({"u": {"narration_pass_1": {"narrations": narrations}}, "v": {"narrations": []}}))
+    found = list(queries(dataset, path, BadRecords()))
+    assert [query.text for query in found if not query.problem] == [
+        "timestamp: 1\ndescription: C walks\ntimestamp: 3\ndescription: C sits"
+    ]
+    (problem,) = (query.problem for query in found if query.problem)
+    assert "record 1 (line 1)" in problem
+    assert problem.endswith("(narration_pass_1, narration 2)")
+    with pytest.raises(InputError, match=r"narration 2\); --allow-bad-rows leaves it out"):
+        list(queries(dataset, path))
+
+
+@pytest.mark.parametrize("time", [-0.03, -0.0, -0.99])
+def test_a_time_just_before_the_start_is_the_start(dataset: AbstractDataset, tmp_path: Path, time: float) -> None:
+    (query,) = read(dataset, tmp_path, {"u": {"narration_pass_2": {"narrations": [timed("#C C walks", time)]}}})
+    assert query.text == "timestamp: 0\ndescription: C walks"
+    assert query.image_ids[0] == "E4D_IMG_u_00000000"
 
 
 def test_the_made_up_narrations_are_read(dataset: AbstractDataset) -> None:

@@ -156,6 +156,15 @@ def test_frames_are_those_that_the_converter_takes(
     assert (len(numbers), numbers[0], numbers[-1]) == (count, first, last)
 
 
+def test_a_caption_that_can_not_be_read_is_a_bad_row_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "in.json"
+    captions = {"duration": 9, "timestamps": [[-0.03, 2], [2, 4], [4, None]], "sentences": ["A", None, "C"]}
+    path.write_text(json.dumps({"v_a": captions}))
+    found = list(queries(find_plugin("DenseCaptions.video", installed="none").create(), path, BadRecords()))
+    assert [query.text for query in found if not query.problem] == ['timestamps: [[0, 2]]\nsentences: ["A"]']
+    assert [query.problem[-11:] for query in found if query.problem] == ["(caption 2)", "(caption 3)"]
+
+
 BAD_MOMENTS: dict[str, tuple[object, str]] = {
     "no clip_id": ({"vid_name": "a", "duration": 1, "descs": []}, 'in.json: record 2 (line 2): no "clip_id"'),
     "no descs": ({"vid_name": "a", "duration": 1}, 'no "descs"'),
