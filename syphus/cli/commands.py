@@ -72,7 +72,7 @@ def verify(
     findings = FindingPrinter(json)
     done = api.verify(paths, images or (), decode=decode, allow_unused=allow_unused, on_finding=findings.show)
     line = verification_line(done.summary)
-    findings.end(verification_as_json(done.summary), [line])
+    findings.end(verification_as_json(done.summary), [*done.summary.notes, line])
     observer.record([line])
     raise typer.Exit(0 if done.ok else 1)
 
@@ -97,7 +97,7 @@ def mix(
     findings = FindingPrinter(json)
     made = write(output, datasets, findings.show)
     numbers = {"shares": [share._asdict() for share in made.shares], **verification_as_json(made.summary)}
-    findings.end(numbers, [*share_table(made.shares), verification_line(made.summary)])
+    findings.end(numbers, [*made.summary.notes, *share_table(made.shares), verification_line(made.summary)])
     raise typer.Exit(1 if made.summary.problems else 0)
 
 

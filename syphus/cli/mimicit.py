@@ -69,6 +69,7 @@ def verification_as_json(summary: VerifySummary) -> dict[str, object]:
         "images": summary.images,
         "decode": summary.decode.value,
         "problems": dict(summary.problems.most_common()),
+        **({"notes": list(summary.notes)} if summary.notes else {}),
     }
 
 

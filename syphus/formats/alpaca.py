@@ -13,6 +13,7 @@ from pathlib import Path
 import orjson
 
 from syphus.formats.chat import image_placeholders
+from syphus.formats.llava import strip_marks
 from syphus.formats.source import ExportSource
 from syphus.io.durable import replace_file
 
@@ -24,6 +25,7 @@ def write_alpaca(folder: Path, source: ExportSource) -> tuple[str, ...]:
         for result in source.results():
             images = image_placeholders(result.image_ids)
             for pair in result.pairs:
-                line = {"instruction": pair.instruction, "input": images, "output": pair.answer}
+                instruction, output = strip_marks(pair.instruction), strip_marks(pair.answer)
+                line = {"instruction": instruction, "input": images, "output": output}
                 file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
     return (name,)

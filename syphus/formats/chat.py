@@ -14,6 +14,7 @@ from pathlib import Path
 
 import orjson
 
+from syphus.formats.llava import strip_marks
 from syphus.formats.source import ExportSource
 from syphus.io.durable import replace_file
 from syphus.ledger.results import conversations
@@ -28,9 +29,10 @@ def write_chat(folder: Path, source: ExportSource) -> tuple[str, ...]:
             for pairs in conversations(result.pairs):
                 messages = []
                 for number, pair in enumerate(pairs):
-                    question = pair.instruction if number or not images else f"{images}\n{pair.instruction}"
+                    instruction = strip_marks(pair.instruction)
+                    question = instruction if number or not images else f"{images}\n{instruction}"
                     messages.append({"role": "user", "content": question})
-                    messages.append({"role": "assistant", "content": pair.answer})
+                    messages.append({"role": "assistant", "content": strip_marks(pair.answer)})
                 file.write(orjson.dumps({"messages": messages}, option=orjson.OPT_APPEND_NEWLINE))
     return (name,)
 

@@ -10,6 +10,7 @@ one `<image>` for each image. LLaVA-NeXT allows a list of images.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from syphus.ledger.results import conversations
 from syphus.ledger.serialization import StoredPair
 
 IMAGE_MARK = "<image>"
+_OTHER_MARKS = re.compile(r"<(video|audio)>")
+_AT_AN_END = re.compile(r"\A(?:\s*<(?:video|audio)>)+\s*|(?:\s*<(?:video|audio)>)+\s*\Z")
 
 
 def write_llava(folder: Path, source: ExportSource) -> tuple[str, ...]:
@@ -53,13 +56,18 @@ def _turns(pairs: Sequence[StoredPair], images: int) -> list[dict[str, str]]:
     turns = []
     for number, pair in enumerate(pairs):
         marks = "" if number else f"{IMAGE_MARK}\n" * images
-        turns.append({"from": "human", "value": marks + _strip_marks(pair.instruction)})
-        turns.append({"from": "gpt", "value": _strip_marks(pair.answer)})
+        turns.append({"from": "human", "value": marks + strip_marks(pair.instruction)})
+        turns.append({"from": "gpt", "value": strip_marks(pair.answer)})
     return turns
 
 
-def _strip_marks(text: str) -> str:
-    """Remove image tokens from a text: the loader would look for one more image, and stop."""
+def strip_marks(text: str) -> str:
+    """Remove the tokens of images, videos and audio from a text: trainers would look for one more file, and stop.
+
+    Within a sentence, `<video>` is a word, such as the name of HTML's element; it becomes `<video >`.
+    """
+    if "<" not in text:
+        return text
     while IMAGE_MARK in text:  # "<im<image>age>" nests one in another
         text = text.replace(IMAGE_MARK, "")
-    return text
+    return _OTHER_MARKS.sub(r"<\1 >", _AT_AN_END.sub("", text))

@@ -2,8 +2,11 @@
 
     id, instruction, answer   string
     image_ids, rel_ins_ids    list<string>
-    query, model              string; the model as the server names it, "" if the pair comes from the source itself
+    query_id, model           string; the model as the server names it, "" if the pair comes from the source itself
     simulated                 bool; whether the simulated endpoint made the answer up
+
+The column of the query's id was called `query` before; trainers such as ms-swift take a column of that name for the
+prompt, and drop the instruction.
 
 Needs pyarrow, which comes with `pip install syphus[parquet]`.
 """
@@ -18,7 +21,7 @@ from syphus.formats.source import ExportSource
 from syphus.io.parquet import require_pyarrow, write_rows
 from syphus.model_names import is_simulated
 
-_COLUMNS = ("id", "instruction", "answer", "image_ids", "rel_ins_ids", "query", "model", "simulated")
+_COLUMNS = ("id", "instruction", "answer", "image_ids", "rel_ins_ids", "query_id", "model", "simulated")
 
 
 def write_parquet(folder: Path, source: ExportSource) -> tuple[str, ...]:

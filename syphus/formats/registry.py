@@ -38,7 +38,7 @@ FORMATS: dict[str, Format] = {
     "alpaca": Format(write_alpaca, "instruction, input and output, JSON Lines; the input names the images"),
     "parquet": Format(
         write_parquet,
-        "one row per pair: id, instruction, answer, image_ids, rel_ins_ids, query, model, simulated",
+        "one row per pair: id, instruction, answer, image_ids, rel_ins_ids, query_id, model, simulated",
         needs_pyarrow=True,
     ),
 }

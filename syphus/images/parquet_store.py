@@ -56,13 +56,13 @@ def store_columns(schema: Any) -> StoreColumns | None:
     The image column may still be missing: check `schema.names`.
     """
     raw = IMAGE in schema.names and BASE64 not in schema.names
-    ids = ID if raw and ID in schema.names else _index_column(schema)
+    ids = ID if raw and ID in schema.names else index_column(schema)
     if ids not in schema.names or str(schema.field(ids).type) not in {"string", "large_string"}:
         return None
     return StoreColumns(ids, IMAGE if raw else BASE64, raw)
 
 
-def _index_column(schema: Any) -> str:
+def index_column(schema: Any) -> str:
     """Return the index column that pandas noted in the file, or else the one with its usual name."""
     noted = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
     names = [name for name in noted if isinstance(name, str)]

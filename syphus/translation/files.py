@@ -18,8 +18,10 @@ from typing import NamedTuple
 import orjson
 
 from syphus.errors import ConfigError, InputError, RunError
-from syphus.formats.mimicit.data_yaml import TEXT_ONLY, group_for_images, write_groups
-from syphus.formats.mimicit.discovery import INSTRUCTIONS, file_language, file_prefix
+from syphus.formats.mimicit.data_yaml import write_groups
+from syphus.formats.mimicit.discovery import file_language, file_prefix, find_stores, instruction_files
+from syphus.formats.mimicit.entries import INSTRUCTIONS, ImageUse
+from syphus.formats.mimicit.images import loader_problem
 from syphus.formats.mimicit.writer import write_entry
 from syphus.io.durable import replace_file
 from syphus.io.parquet import require_pyarrow, write_rows
@@ -34,10 +36,13 @@ COLUMNS = ("id", "language", "instruction", "answer", "image_ids", "rel_ins_ids"
 
 _ROW_GROUP = 4_000  # table rows in memory at once; there are eight for each pair, each with all its image ids
 
-# At the top of a data yaml without images.
+# At the top of a data yaml without images. The loader refuses it, which is better than black images for all pairs.
 _NO_STORE = """\
-# There was no image store {store}, so this is TEXT_ONLY. With a store, add `images_path` and change the group to
-# IMAGE_TEXT (one image per pair) or VIDEO_TEXT (several).
+# The pairs name images, and there was no image store with them. Add `images_path` before you train.
+"""
+_CLOSED_STORE = """\
+# Otter's loader can't open {store} ({problem}). Make a store that it opens, and add it as `images_path`:
+# syphus convert --from {store} --output {name}.parquet
 """
 
 Meta = Mapping[str, object]
@@ -87,13 +92,14 @@ def run_paths(folder: Path, english: Path) -> TranslationPaths:
 
 
 def _find_english(folder: Path) -> Path:
-    found = [file for file in sorted(folder.glob(f"*{INSTRUCTIONS}.json")) if not file_language(file)]
+    is_run = (folder / FILE).is_file()
+    if is_run and not any(folder.glob(f"*{INSTRUCTIONS}.json")):
+        raise RunError(f"{folder} holds no pairs yet.")
+    found = [file for file in instruction_files(folder) if not file_language(file)]
     if len(found) == 1:
         return found[0]
     if found:
         raise InputError(f"{folder} holds several files: {', '.join(file.name for file in found)}; name one of them")
-    if (folder / FILE).is_file():
-        raise RunError(f"{folder} holds no pairs yet.")
     raise InputError(f"{folder} holds no XX{INSTRUCTIONS}.json")
 
 
@@ -106,7 +112,7 @@ def write_translations(
     """
     codes = [code for code in codes if exported.written[code]]
     instructions = {code: paths.output / f"{paths.prefix}{INSTRUCTIONS}_{code}.json" for code in codes}
-    most_images = _write_instructions(store, instructions, exported, meta)
+    use = _write_instructions(store, instructions, exported, meta)
     trains = {code: path for code in codes if (path := _write_train(paths, code, exported)) is not None}
     written = [*instructions.values(), *trains.values()]
     if codes:
@@ -115,27 +121,28 @@ def write_translations(
             table = paths.output / f"{paths.prefix}_multilingual.parquet"
             write_table(table, _table_rows(store, codes, exported))
             written.append(table)
+    found = find_stores(paths.english)[0] if codes and use.first else ()
     for code in codes:
-        written.append(_write_data_yaml(paths, code, instructions[code], trains.get(code), most_images))
+        written.append(_write_data_yaml(paths, code, instructions[code], trains.get(code), use, found))
     return tuple(short_path(path) for path in written)
 
 
-def _write_instructions(store: Store, paths: Mapping[str, Path], exported: ExportedPairs, meta: Meta) -> int:
-    """Write the pairs of all languages in one pass; return the largest number of images of a pair."""
-    most_images = 0
+def _write_instructions(store: Store, paths: Mapping[str, Path], exported: ExportedPairs, meta: Meta) -> ImageUse:
+    """Write the pairs of all languages in one pass; return what they name as their images."""
+    use = ImageUse()
     with contextlib.ExitStack() as stack:
         files = {code: stack.enter_context(replace_file(path)) for code, path in paths.items()}
         for code, file in files.items():
             file.write(b'{"meta":' + orjson.dumps({**meta, "language": code}) + b',"data":{')
         started: set[str] = set()
         for pair in read_translated_pairs(store):
-            most_images = max(most_images, len(pair.image_ids))
+            use.add(pair.image_ids)
             for code in _export_codes(pair, files, exported):
                 write_entry(files[code], pair.id, _entry(code, pair, exported), first=code not in started)
                 started.add(code)
         for file in files.values():
             file.write(b"\n}}\n")
-    return most_images
+    return use
 
 
 def _export_codes(pair: TranslatedPair, codes: Iterable[str], exported: ExportedPairs) -> Iterator[str]:
@@ -172,23 +179,29 @@ def _write_train(paths: TranslationPaths, code: str, exported: ExportedPairs) ->
 
 
 def _write_data_yaml(
-    paths: TranslationPaths, code: str, instructions: Path, train: Path | None, most_images: int
+    paths: TranslationPaths,
+    code: str,
+    instructions: Path,
+    train: Path | None,
+    use: ImageUse,
+    stores: Sequence[Path],
 ) -> Path:
-    """Write the data yaml of one language, with the image store beside the English file; return its path.
+    """Write the data yaml of one language, with the image store of the English file; return its path.
 
     Each language needs its own: the pairs have the same ids in all languages, and Otter's loader keeps one pair of each
     id. Paths are absolute, because the loader may start in any folder.
     """
-    store = paths.english.with_name(f"{paths.english.name.partition(INSTRUCTIONS)[0]}.parquet")
-    group = group_for_images(most_images if store.exists() else 0)
-    settings = {"mimicit_path": str(instructions.absolute())}
-    if store.exists() and most_images:
-        settings["images_path"] = str(store.absolute())
+    settings, comment = {"mimicit_path": str(instructions.absolute())}, ""
+    if use.first and not stores:
+        comment = _NO_STORE
+    elif use.first and (problem := loader_problem(stores[0])):
+        comment = _CLOSED_STORE.format(store=stores[0], problem=problem, name=f"{paths.prefix}_images")
+    elif use.first:
+        settings["images_path"] = str(stores[0].absolute())
     if train is not None:
         settings["train_config_path"] = str(train.absolute())
-    comment = _NO_STORE.format(store=store.name) if group == TEXT_ONLY and most_images else ""
     path = paths.output / f"{paths.prefix}_{code}.yaml"
-    write_groups(path, {group: {f"{paths.prefix}_{code}": settings}}, comment)
+    write_groups(path, {use.group: {f"{paths.prefix}_{code}": settings}}, comment)
     return path
 
 

@@ -19,6 +19,7 @@ import orjson
 from syphus.answers.translation import LANGUAGES, Translatable
 from syphus.config.options import Options
 from syphus.errors import InterruptError, RunError, StorageError, SyphusError
+from syphus.formats.mimicit.entries import table_parts
 from syphus.formats.mimicit.writer import FORMAT_VERSION
 from syphus.formats.report import Report, TranslationResult, make_report, write_report
 from syphus.formats.translation_report import LANGUAGES_KEY, TRANSLATE_STAGE, known_languages
@@ -259,8 +260,10 @@ class _TranslationJob:
 def _input_fingerprint(store: Store, paths: TranslationPaths) -> str:
     """Return a text that changes when the pairs may have changed."""
     if not paths.is_run:
-        stat = paths.english.stat()
-        return f"{paths.english.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        files = table_parts(paths.english) if paths.english.is_dir() else [paths.english]
+        stats = [file.stat() for file in files]
+        sizes = "|".join(f"{stat.st_size}|{stat.st_mtime_ns}" for stat in stats)
+        return f"{paths.english.resolve()}|{sizes}"
     (totals,) = store.read(
         "SELECT count(*), max(seq), sum(pairs), sum(position) FROM query WHERE stage = ? AND state = 'ok' "
         "AND position IS NOT NULL",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from syphus.answers.translation import Translatable
 from syphus.errors import InputError
+from syphus.formats.mimicit.entries import entry_text, read_entries, text_list
 from syphus.formats.mimicit.ids import check_unique
-from syphus.formats.mimicit.verify import text_list
-from syphus.io.records import Record, field, read_nested_items
+from syphus.io.records import Record
 from syphus.ledger.results import accepted
 from syphus.ledger.store import Store
 from syphus.runs.generate import GenerateStage
@@ -42,9 +42,9 @@ def read_file_pairs(path: Path, allow_bad: bool) -> Iterator[Query]:
     Raises `InputError` for a bad pair; with `allow_bad`, yields a query with a `problem` instead.
     """
     group: list[SourcePair] = []
-    for name, entry in read_nested_items(path, "data"):
+    for name, entry in read_entries(path):
         try:
-            pair = _read_pair(name, entry)
+            pair = _read_pair(path, name, entry)
         except InputError as error:
             if not allow_bad:
                 raise
@@ -59,8 +59,9 @@ def read_file_pairs(path: Path, allow_bad: bool) -> Iterator[Query]:
     yield from _queries(group)
 
 
-def _read_pair(name: str, entry: Record) -> SourcePair:
-    source = Translatable(field(entry, "instruction", str), field(entry, "answer", str))
+def _read_pair(path: Path, name: str, entry: Record) -> SourcePair:
+    texts = (entry_text(path, name, entry, key) for key in ("instruction", "answer"))
+    source = Translatable(*texts)
     return SourcePair(name, source, tuple(text_list(entry, "image_ids")), tuple(text_list(entry, "rel_ins_ids")))
 
 

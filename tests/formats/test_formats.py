@@ -21,7 +21,7 @@ from huggingface_hub import DatasetCard
 from syphus.declarations import Train
 from syphus.errors import ConfigError, RunError, StorageError
 from syphus.formats import FORMAT_NAMES
-from syphus.formats.llava import write_llava
+from syphus.formats.llava import strip_marks, write_llava
 from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.mimicit.writer import write_dataset
 from syphus.formats.parquet import write_parquet
@@ -179,7 +179,7 @@ def test_parquet_has_groups_of_rows_that_pyarrow_reads_one_by_one(tmp_path: Path
     with pyarrow.parquet.ParquetFile(tmp_path / "XX.parquet") as file:
         groups = [file.read_row_group(number) for number in range(file.num_row_groups)]
     assert [group.num_rows for group in groups] == [20_000, 500]
-    assert [name for group in groups for name in group["query"].to_pylist()] == [result.query for result in results]
+    assert [name for group in groups for name in group["query_id"].to_pylist()] == [result.query for result in results]
 
 
 def test_chat_has_messages_and_nothing_else(folder: Path) -> None:
@@ -200,7 +200,7 @@ def test_parquet_has_the_declared_columns_and_pandas_reads_it(folder: Path) -> N
         "answer": "string",
         "image_ids": "list<element: string>",
         "rel_ins_ids": "list<element: string>",
-        "query": "string",
+        "query_id": "string",
         "model": "string",
         "simulated": "bool",
     }
@@ -289,6 +289,9 @@ def test_pairs_that_are_each_others_context_are_one_conversation() -> None:
 
 
 def test_llava_image_has_one_type_and_there_is_one_mark_per_image(tmp_path: Path) -> None:
+    assert strip_marks("<video>\nWhat is <image>heard?") == "What is heard?"
+    assert strip_marks("He says so. <audio>") == "He says so."
+    assert strip_marks("The <video> element of HTML, and a < b.") == "The <video > element of HTML, and a < b."
     one = QueryResult("1", ("XX_IMG_1",), [StoredPair("XX_INS_1", "q <im<image>age>?", "a")], "m")
     two = QueryResult("2", ("XX_IMG_1", "XX_IMG_2"), [StoredPair("XX_INS_2", "q?", "a")], "m")
     none = QueryResult("3", (), [StoredPair("XX_INS_3", "q?", "a")], "m")
@@ -350,7 +353,7 @@ def test_a_stopped_run_exports_its_pairs_so_far(tmp_path: Path) -> None:
         ran = run_rows(tmp_path, simulated.url, ROWS, num_threads=1, max_requests=3)
     assert ran.exit_code == 4
     frame = pandas.read_parquet(exported(ran.folder, "parquet"))
-    assert list(dict.fromkeys(frame["query"])) == ["r000", "r001", "r002"]
+    assert list(dict.fromkeys(frame["query_id"])) == ["r000", "r001", "r002"]
     card = (ran.folder / "export" / "parquet" / "README.md").read_text("utf-8")
     assert "3 ok, 4 pending" in card
 

@@ -113,7 +113,7 @@ def test_a_fault_of_a_pair_is_reported_with_its_id(tmp_path: Path, changes: dict
 
 @pytest.mark.parametrize("key", ["instruction", "answer", "image_ids", "rel_ins_ids"])
 def test_a_missing_key_is_reported(tmp_path: Path, key: str) -> None:
-    save(tmp_path, {"SD_INS_3": {name: value for name, value in entry().items() if name != key}})
+    save(tmp_path, {"SD_INS_3": {name: value for name, value in entry().items() if name != key}, "SD_INS_4": entry()})
     assert check(tmp_path)[0] == [f'SD_instructions.json: SD_INS_3: no "{key}"']
 
 
@@ -510,9 +510,9 @@ def test_a_mixture_is_drawn_from_by_its_samples(tmp_path: Path) -> None:
 
 
 def test_mixing_a_folder_takes_the_files_beside_its_pairs(tmp_path: Path) -> None:
-    """The group is reckoned from the images that can be loaded; translations, with the same ids, stay out."""
+    """The group follows from the images; translations, with the same ids, stay out."""
     out, made = tmp_path / "data.yaml", dict[str, dict[str, object]]()
-    for name, images in (("SD", ["SD_IMG_1", "SD_IMG_2"]), ("LA", ["SD_IMG_1"]), ("TE", ["none beside it"])):
+    for name, images in (("SD", ["SD_IMG_1", "SD_IMG_2"]), ("LA", ["SD_IMG_1"]), ("TE", [])):
         folder = tmp_path / name
         folder.mkdir()
         pairs = {f"{name}_INS_{number}": entry(image_ids=images[:number]) for number in (1, 2)}

@@ -5,6 +5,7 @@ pairs, `XX_train.json` with the pairs to train on, an image store, and a data ya
 
 data_yaml.py  the data yaml: groups of datasets that Otter's loader loads together, and their task descriptions
 discovery.py  finds the files to load together, from a folder, a file or a data yaml
+entries.py    reads the pairs of an instruction file, JSON or a Parquet table, and which group their images make
 ids.py        sets of millions of ids on disk: finds duplicate ids and missing references
 images.py     reads the images of an image store, and checks that they can be decoded
 mix.py        writes a data yaml from several datasets, and computes how often each will be drawn

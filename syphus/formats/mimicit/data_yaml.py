@@ -46,6 +46,7 @@ class MixturePart(NamedTuple):
     train: Path | None = None
     images: tuple[Path, ...] = ()
     samples: int | None = None
+    notes: tuple[str, ...] = ()  #: what to say about its files that is no fault
 
 
 class MixtureGroup(NamedTuple):
@@ -101,11 +102,6 @@ def write_groups(path: Path, groups: Mapping[str, Mapping[str, object]], comment
     with replace_file(path) as file:
         text = yaml.safe_dump(groups, sort_keys=False, allow_unicode=True, width=1_000)
         file.write(f"{comment}{text}".encode())
-
-
-def group_for_images(max_images: int) -> str:
-    """Return the group for a dataset whose pairs have at most `max_images` images that can be loaded."""
-    return {0: TEXT_ONLY, 1: "IMAGE_TEXT"}.get(max_images, "VIDEO_TEXT")
 
 
 def write_description(folder: Path, short: str, long: str, simulated: bool) -> Path:
@@ -168,6 +164,8 @@ def _faults(group: str, settings: object) -> Iterator[tuple[str, str]]:
             yield "no such file", f"{key} {value!r} is a folder"
         elif key not in _KEYS:
             yield "unknown setting", key
+    if str(settings.get("mimicit_path", "")).endswith(".parquet"):
+        yield "mimicit_path is not a JSON file", "the loader opens nothing else; `mix` writes one from a table"
     images = settings.get("images_path")
     if _exists(images) and not (_is_file(images) and str(images).endswith(".parquet")):
         yield "images_path is not a Parquet file", f"the loader opens nothing else: {images}"

@@ -57,6 +57,23 @@ def read_images(path: Path) -> Iterator[tuple[str, object]]:
     return _items(path, with_images=True)
 
 
+def loader_problem(store: Path) -> str:
+    """Return why Otter's loader can't open a store, or "": it reads one Parquet file with the index of pandas."""
+    if store.is_dir():
+        return "a folder"
+    if store.suffix != ".parquet":
+        return "not a Parquet file"
+    pyarrow = require_pyarrow(str(store))
+    try:
+        schema = pyarrow.parquet.read_schema(store)
+    except (pyarrow.ArrowException, OSError):
+        return ""  # which is a fault of its own
+    names = store_columns(schema)
+    if names is None or names.raw or (schema.metadata or {}).get(b"pandas") is None:
+        return "not indexed by image id, as pandas writes it"
+    return ""
+
+
 def _items(path: Path, with_images: bool) -> Iterator[tuple[str, object]]:
     if path.is_dir() or path.suffix == ".parquet":
         for part in part_paths(path):

@@ -17,14 +17,16 @@ from syphus.formats.mimicit.data_yaml import (
     GROUPS,
     TEXT_ONLY,
     MixturePart,
-    group_for_images,
     read_description,
     read_groups,
     write_groups,
 )
-from syphus.formats.mimicit.discovery import file_language, find_groups
-from syphus.formats.mimicit.verify import OnFinding, VerifySummary, text_list, verify
-from syphus.io.records import read_nested_items
+from syphus.formats.mimicit.discovery import dataset_name, file_language, find_groups
+from syphus.formats.mimicit.entries import INSTRUCTIONS, ImageUse, image_use, is_parquet, read_entries
+from syphus.formats.mimicit.images import loader_problem
+from syphus.formats.mimicit.verify import OnFinding, VerifySummary, verify
+from syphus.formats.mimicit.writer import write_entry
+from syphus.io.durable import replace_file
 
 DATASET_SYNTAX = "[NAME=GROUP:]INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]"
 
@@ -51,22 +53,32 @@ class Mixture(NamedTuple):
 def mix(path: Path, datasets: Sequence[str], on_finding: OnFinding) -> Mixture:
     """Write a data yaml of the datasets, each given as `DATASET_SYNTAX`, with absolute paths; check all its files.
 
-    A dataset without name and group takes the name `XX` from `XX_instructions.json`, its files from the same folder,
-    and its group from the number of its images. A folder stands for all instruction files in it that are no
-    translations.
+    A dataset without name and group takes the name `XX` from `XX_instructions.json`, its train file from the same
+    folder, its images from where `find_stores` finds them, and its group from what its images are. A folder stands for
+    all instruction files in it that are no translations. The loader reads JSON alone, so the pairs of a Parquet table
+    are written beside the data yaml.
 
-    Raises `ConfigError`, before it writes anything, for bad syntax or a missing file.
+    Raises `ConfigError`, before it writes anything, for bad syntax, a missing file, or pairs that name images without a
+    store that the loader opens.
     """
     groups: dict[str, dict[str, dict[str, object]]] = {}
+    notes: list[str] = []
     for text in datasets:
-        for group, name, settings in _datasets(text):
+        for group, name, settings in _datasets(text, notes):
             if name in groups.setdefault(group, {}):
                 raise ConfigError(f"{text}: {group} has a {name} already; give it another name: NAME={group}:FILE")
             groups[group][name] = settings
+    for datasets_of_group in groups.values():
+        for name, settings in datasets_of_group.items():
+            if is_parquet(table := Path(str(settings["mimicit_path"]))):
+                pairs = path.with_name(f"{path.stem}.{name}{INSTRUCTIONS}.json")
+                _write_pairs(table, pairs)
+                settings["mimicit_path"] = str(pairs.absolute())
+                notes.append(f"{pairs}: written from {table}, since the loader reads JSON alone")
     write_groups(path, groups)
     mixture, findings = read_groups(path)
     summary = verify(mixture, findings, on_finding, allow_unused=True)
-    return Mixture(shares(summary), summary)
+    return Mixture(shares(summary), summary._replace(notes=(*notes, *summary.notes)))
 
 
 def shares(summary: VerifySummary) -> list[MixtureShare]:
@@ -79,29 +91,71 @@ def shares(summary: VerifySummary) -> list[MixtureShare]:
     return [MixtureShare(*row, row[-1] / total if total else 0.0) for row in rows]
 
 
-def _datasets(text: str) -> Iterator[tuple[str, str, dict[str, object]]]:
+def _write_pairs(table: Path, path: Path) -> None:
+    with replace_file(path) as file:
+        file.write(b'{"meta":{},"data":{')
+        for number, (name, entry) in enumerate(read_entries(table)):
+            write_entry(file, name, {"image_ids": [], "rel_ins_ids": [], **dict(entry)}, first=not number)
+        file.write(b"\n}}\n")
+
+
+def _datasets(text: str, notes: list[str]) -> Iterator[tuple[str, str, dict[str, object]]]:
     """Parse one argument; yield group, name, and settings as in the yaml."""
     source, *options = text.split(",")
     if Path(source).suffix in ENDINGS:
         raise ConfigError(f"{text}: this is a data yaml; name the datasets in it instead")
     if Path(source).exists():
-        yield from _found_datasets(text, Path(source), options)
+        yield from _found_datasets(text, Path(source), options, notes)
     else:
         yield _described_dataset(text, source, options)
 
 
-def _found_datasets(text: str, source: Path, options: Sequence[str]) -> Iterator[tuple[str, str, dict[str, object]]]:
-    """Yield the datasets of a folder or an instruction file, with what is beside them."""
+def _found_datasets(
+    text: str, source: Path, options: Sequence[str], notes: list[str]
+) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """Yield the datasets of a folder or an instruction file, with their train file and images."""
     parts = [part for group in find_groups([source])[0] for part in group.parts]
     if source.is_dir():
         parts = [part for part in parts if not file_language(part.instructions)]
     if options and len(parts) > 1:
         raise ConfigError(f"{text}: {source} holds {len(parts)} instruction files; name each with its own settings")
+    if not parts:
+        raise ConfigError(f"{text}: {source} holds only translations; name one of its files")
+    names = [part.name for part in parts]
     for part in parts:
-        code = file_language(part.instructions)
+        use = image_use(part.instructions)
         settings = _settings_beside(text, part) | _parse_options(text, options)
-        max_images = _max_images(part.instructions) if "images_path" in settings else 0
-        yield group_for_images(max_images), f"{part.name}_{code}" if code else part.name, settings
+        if use.first and "images_path" not in settings:
+            pairs = settings.pop("mimicit_path")
+            settings = {"mimicit_path": pairs, "images_path": _store(text, part, use), **settings}
+            notes += part.notes
+        is_plain = names.count(part.name) == 1 and not file_language(part.instructions)
+        yield use.group, part.name if is_plain else dataset_name(part.instructions), settings
+
+
+def _store(text: str, part: MixturePart, use: ImageUse) -> str:
+    """Return the absolute path of the store of a dataset. Raises `ConfigError` if the loader would not get its images.
+
+    Otter's loader gives a black image to a pair of TEXT_ONLY, and says nothing.
+    """
+    pairs = f"{text}: the pairs of {part.instructions.name} name images such as {use.first}"
+    if not part.images:
+        raise ConfigError(
+            f"{pairs}, and there is no image store with them; name it with images=FILE, make one with convert, "
+            f"or load the texts alone: {part.name}={TEXT_ONLY}:{part.instructions}"
+        )
+    target = part.images[0].with_name(f"{part.name}_images.parquet")
+    if len(part.images) > 1:
+        raise ConfigError(
+            f"{pairs}, which are in several stores: {', '.join(map(str, part.images))}. The loader opens one for each "
+            "dataset: put them into one folder, and run: syphus convert --from FOLDER --output FILE.parquet"
+        )
+    if problem := loader_problem(part.images[0]):
+        raise ConfigError(
+            f"{pairs}; the loader can't open {part.images[0]}: {problem}. Make a store that it opens: "
+            f"syphus convert --from {part.images[0]} --output {target}"
+        )
+    return str(part.images[0].absolute())
 
 
 def _described_dataset(text: str, source: str, options: Sequence[str]) -> tuple[str, str, dict[str, object]]:
@@ -122,9 +176,7 @@ def _described_dataset(text: str, source: str, options: Sequence[str]) -> tuple[
 
 def _settings_beside(text: str, part: MixturePart) -> dict[str, object]:
     """Return the settings of an instruction file, from the files beside it."""
-    settings: dict[str, object] = {"mimicit_path": _absolute(text, str(part.instructions))}
-    if part.images:
-        settings["images_path"] = _absolute(text, str(part.images[0]))
+    settings: dict[str, object] = {"mimicit_path": str(part.instructions.absolute())}
     if part.train:
         settings["train_config_path"] = _absolute(text, str(part.train))
     return settings | _description(part.instructions)
@@ -143,15 +195,6 @@ def _parse_options(text: str, options: Sequence[str]) -> dict[str, object]:
             raise ConfigError(f"{text}: unknown setting {key!r}; use {', '.join(_SETTINGS)}")
         settings[_SETTINGS[key]] = _samples(text, value) if key == "num_samples" else _absolute(text, value)
     return settings
-
-
-def _max_images(instructions: Path) -> int:
-    """Return 0, 1, or a number above 1: the largest number of images of a pair, as far as the group depends on it."""
-    max_images = 0
-    for _, entry in read_nested_items(instructions, "data"):
-        if (max_images := max(max_images, len(text_list(entry, "image_ids")))) > 1:
-            break
-    return max_images
 
 
 def _absolute(text: str, path: str) -> str:

@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 from syphus.formats.mimicit.data_yaml import MixtureGroup
 from syphus.formats.mimicit.discovery import file_language, file_prefix
+from syphus.formats.mimicit.entries import entry_text, read_entries, text_list
 from syphus.formats.mimicit.ids import IdSet
-from syphus.formats.mimicit.verify import text_list
 from syphus.io.durable import replace_file
-from syphus.io.records import field, read_nested_items
 from syphus.text import one_line, split_words
 
 _OPENING_WORDS = 2  # of an instruction
@@ -71,11 +70,11 @@ def count_file(path: Path) -> MimicitCounts:
     per_query, questions, answers = Counter[int](), Counter[int](), Counter[int]()
     openings = Counter[str]()
     with IdSet() as images:
-        for name, entry in read_nested_items(path, "data"):
+        for name, entry in read_entries(path):
             pairs += 1
-            question = split_words(field(entry, "instruction", str))
+            question = split_words(entry_text(path, name, entry, "instruction"))
             questions[len(question)] += 1
-            answers[len(split_words(field(entry, "answer", str)))] += 1
+            answers[len(split_words(entry_text(path, name, entry, "answer")))] += 1
             openings[" ".join(question[:_OPENING_WORDS]).lower()] += 1
             image_ids = text_list(entry, "image_ids")
             query = (image_ids, name.rpartition("_")[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -13,15 +13,18 @@ from syphus.errors import InputError
 from syphus.formats.card import CARD_FILE, PAIRS_KEY, read_front_matter
 from syphus.formats.mimicit.data_yaml import TEXT_ONLY, Finding, MixtureGroup, MixturePart
 from syphus.formats.mimicit.discovery import file_language, untranslated_files
+from syphus.formats.mimicit.entries import read_entries, text_list
 from syphus.formats.mimicit.ids import IdSet
 from syphus.formats.mimicit.images import DecodeLevel, check_images, read_image_ids, read_images, require_pillow
-from syphus.io.records import DuplicateKeyObject, Record, read_json_items, read_nested_items, type_name
+from syphus.io.records import DuplicateKeyObject, Record, read_json_items, type_name
+from syphus.text import pluralize
 
 OnFinding = Callable[[Finding], None]
 _Reference: TypeAlias = tuple[list[str], str, str, str]  # ids, owner, file, reason: see `IdSet.require`
 
 _BATCH = 5_000  # pairs that are checked together: most relations stay within a batch
 _TEXT_KEYS, _LIST_KEYS = ("instruction", "answer"), ("image_ids", "rel_ins_ids")
+_MEDIA_TOKENS = ("<image>", "<video>", "<audio>")  # trainers look for a file for each
 
 
 class PartCount(NamedTuple):
@@ -36,13 +39,15 @@ class PartCount(NamedTuple):
 class VerifySummary(NamedTuple):
     """The result of a check. `images` counts the images in the stores, None without a store.
 
-    `problems` counts the findings by kind, `decode` says how thoroughly images were checked.
+    `problems` counts the findings by kind, `decode` says how thoroughly images were checked. `notes` say what is
+    unusual about the files and is no fault.
     """
 
     parts: list[PartCount]
     images: int | None
     problems: Counter[str]
     decode: DecodeLevel = DecodeLevel.NONE
+    notes: tuple[str, ...] = ()
 
 
 def verify(
@@ -76,7 +81,9 @@ def verify(
             for finding in unused_images(used, stores):
                 report(finding)
     stored = [check.stored_images for check in checks if check.stored_images is not None]
-    return VerifySummary(parts, sum(stored) if stored else None, problems, decode if stored else DecodeLevel.NONE)
+    notes = tuple(note for check in checks for note in check.notes)
+    level = decode if stored else DecodeLevel.NONE
+    return VerifySummary(parts, sum(stored) if stored else None, problems, level, notes)
 
 
 def unused_images(used: IdSet, stores: Iterable[Path]) -> Iterator[Finding]:
@@ -95,10 +102,13 @@ def unused_images(used: IdSet, stores: Iterable[Path]) -> Iterator[Finding]:
             yield Finding(str(store), "", "unused images", f"{first}{more}")
 
 
-def entry_problems(name: str, entry: Record, needs_images: bool | None) -> Iterator[tuple[str, str]]:
+def entry_problems(
+    name: str, entry: Record, needs_images: bool | None, expected: Collection[str] = _LIST_KEYS
+) -> Iterator[tuple[str, str]]:
     """Yield the faults of one pair by itself, as (kind, detail).
 
-    `needs_images` says whether the pair must have images, None if both are fine.
+    `needs_images` says whether the pair must have images, None if both are fine. `expected` are the keys of lists that
+    must not be missing.
     """
     if not isinstance(entry, dict):
         yield "not an object", f"this is {type_name(entry)}"
@@ -113,7 +123,9 @@ def entry_problems(name: str, entry: Record, needs_images: bool | None) -> Itera
             yield f"the {key} is empty", ""
     for key in _LIST_KEYS:
         values = entry.get(key)
-        may_be_absent = key == "image_ids" and needs_images is False and values is None
+        may_be_absent = (key not in entry and key not in expected) or (
+            key == "image_ids" and needs_images is False and values is None
+        )
         if not may_be_absent and not (type(values) is list and all(type(each) is str for each in values)):
             yield _type_fault(entry, key, "a list of text")
     if needs_images and entry.get("image_ids") == []:
@@ -123,12 +135,6 @@ def entry_problems(name: str, entry: Record, needs_images: bool | None) -> Itera
         yield "names itself as its context", ""
     if len(related) > 1 and len(set(related)) < len(related):
         yield "duplicate context", next(each for each in related if related.count(each) > 1)
-
-
-def text_list(entry: Record, key: str) -> list[str]:
-    """Return the texts in a list of an entry; [] if the entry or the list is malformed."""
-    values = entry.get(key) if isinstance(entry, dict) else None
-    return [each for each in values if type(each) is str] if type(values) is list else []
 
 
 def _type_fault(entry: dict[str, Record], key: str, expected: str) -> tuple[str, str]:
@@ -153,6 +159,9 @@ class _GroupCheck:
         self._needs_images = group.kind != TEXT_ONLY if group.kind else None
         self._image_counts: set[int] = set()  # the numbers of images of the pairs
         self._broken: set[Path] = set()  # files that could not be read to their end, so their ids are unknown
+        self._expected: set[str] = set()  # the keys of lists that pairs have
+        self._media = Counter[str]()
+        self.notes: list[str] = []
 
     @property
     def has_all_pairs(self) -> bool:
@@ -180,9 +189,11 @@ class _GroupCheck:
     def _check_pairs(self, part: MixturePart, pairs: IdSet, images: IdSet) -> int:
         """Check every pair of a file; return their number."""
         file, count = str(part.instructions), 0
-        for batch in _batches(self._readable(part.instructions, read_nested_items(part.instructions, "data"))):
+        self._expected, self._media = {"image_ids"} if self._needs_images else set(), Counter()
+        for batch in _batches(self._readable(part.instructions, read_entries(part.instructions))):
             count += len(batch)
             self._check_batch(file, batch, pairs, images)
+        self._add_notes(part, count)
         if not count and part.instructions not in self._broken:
             self._report(Finding(file, "", "no pairs"))
         return count
@@ -193,11 +204,13 @@ class _GroupCheck:
         contexts: list[_Reference] = []
         image_references: list[_Reference] = []
         batch_images: set[str] = set()
+        self._expected |= {key for key in _LIST_KEYS if any(key in entry for _, entry in batch if type(entry) is dict)}
         for name, entry in batch:
             if not pairs.add(name):
                 self._report(Finding(file, name, "duplicate id"))
-            for kind, detail in entry_problems(name, entry, self._needs_images):
+            for kind, detail in entry_problems(name, entry, self._needs_images, self._expected):
                 self._report(Finding(file, name, kind, detail))
+            self._count_media(entry)
             if others := [other for other in text_list(entry, "rel_ins_ids") if other not in names]:
                 contexts.append((others, name, file, "unknown context"))
             image_ids = text_list(entry, "image_ids")
@@ -210,6 +223,21 @@ class _GroupCheck:
             images.require(image_references)
             if self._used is not None:
                 self._used.add_all(batch_images)
+
+    def _count_media(self, entry: Record) -> None:
+        texts = [entry.get(key) for key in _TEXT_KEYS] if isinstance(entry, dict) else []
+        for text in texts:
+            if isinstance(text, str) and "<" in text:
+                self._media.update(token for token in _MEDIA_TOKENS if token in text)
+
+    def _add_notes(self, part: MixturePart, count: int) -> None:
+        """Note what is unusual about a file and its stores, and is no fault."""
+        self.notes += part.notes
+        if count and part.train is None and "rel_ins_ids" not in self._expected:
+            self.notes.append(f"{part.instructions}: no pair has rel_ins_ids; the loader must not populate_rel_ins")
+        for token, times in self._media.items():
+            texts = f"{pluralize(times, 'text')} with {token}"
+            self.notes.append(f"{part.instructions}: {texts}, for which a trainer may look for a file")
 
     def _check_train(self, path: Path, pairs: IdSet) -> int:
         """Check every key of a train file and its context; return the number of keys."""
