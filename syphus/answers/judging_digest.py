@@ -22,6 +22,7 @@ ACCEPTANCE_FILES = tuple(
         "cleaning/dataset_rules.py",
         "cleaning/general_rules.py",
         "cleaning/rules.py",
+        "cleaning/sent_texts.py",
         "parsing/__init__.py",
         "parsing/answer_text.py",
         "parsing/choices.py",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from syphus.answers.cleaning.rules import Check, Reject, Repair
+from syphus.answers.cleaning.rules import Check, Drop, Reject, Repair
 from syphus.answers.parsing.json_forms import JsonForm
 from syphus.io.text_files import text_problem
 from syphus.plugins.contract import AbstractDataset
@@ -65,7 +65,7 @@ def _listed(hook: str, values: object) -> Sequence[object]:
 
 def find_bad_attribute(dataset: AbstractDataset) -> str:
     """Return what is wrong with the lists and the form among a dataset's attributes, or ""."""
-    kinds: dict[str, tuple[type, ...]] = {"rules": (Repair, Reject, Check), "without_rules": (str,)}
+    kinds: dict[str, tuple[type, ...]] = {"rules": (Repair, Reject, Check, Drop), "without_rules": (str,)}
     if dataset.heuristics != ():
         from syphus.answers.scoring.candidates import Heuristic  # imported here because few plugins have one
 

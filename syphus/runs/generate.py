@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, clean
-from syphus.answers.cleaning.rules import distinctive_texts
+from syphus.answers.cleaning.sent_texts import SentTexts, scripts_of
 from syphus.answers.judging_digest import ACCEPTANCE_FILES, code_digest
 from syphus.answers.parsing.json_forms import JsonAnswer, JsonForm, read_json_answer
 from syphus.answers.parsing.pairs import Parsed
@@ -86,15 +86,18 @@ class GenerateStage:
         self._dataset = context.dataset
         self._code = plugin_code(context.dataset)
         self._rules = cleaning_rules(context.dataset)
-        texts_by_question = list(self._example_texts())
-        self._example_answers = distinctive_texts(text for _, texts in texts_by_question for text in texts)
-        self._answers_by_question = {question: distinctive_texts(texts) for question, texts in texts_by_question}
         self._query_of_pair: dict[str, str] = {}  # of the first pair ids
         self._renders = _overrides(context.dataset, "render_query")
         self._relates = _overrides(context.dataset, "related")
         self._related_by_count: dict[int, list[tuple[int, ...]]] = {}
         self._templates = _templates(context.template, context.form, plugin_name(type(context.dataset)))
         self._answers = _answer_requests(context.form)
+        examples = [(question, text) for question, texts in self._example_texts() for text in texts]
+        shown = [(question, line) for question, _ in examples for line in question.splitlines()]
+        instructions = [template.system_message for template in self._templates.values()]
+        self.sent = SentTexts([*examples, *shown], instructions, _CORRECTION.split("{}"))
+        self._scripts = scripts_of(text for _, text in examples)
+        self._has_examples = bool(examples)
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """Return the prompt and the query; after an unusable answer, also that answer and what was wrong with it.
@@ -220,7 +223,7 @@ class GenerateStage:
 
     def _accept(self, query: Query, pairs: Sequence[Pair]) -> Judgement:
         """Clean the pairs, check them, and give them their ids and relations."""
-        cleaned = clean(pairs, self._rules, Context(query, self._forbidden_texts(query)))
+        cleaned = clean(pairs, self._rules, Context(query, self.sent, self._user_turn(query), self._scripts))
         problems = checked_texts("check_pairs", self._dataset.check_pairs(query, cleaned.pairs))
         if cleaned.rejections or problems:
             located = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
@@ -237,11 +240,9 @@ class GenerateStage:
         )
         return Judgement(Outcome(State.OK, related, repairs=dict(cleaned.repairs)))
 
-    def _forbidden_texts(self, query: Query) -> frozenset[str]:
-        """Return the example texts that an answer must not copy: not those of an example made from this very query."""
-        question = self._render(query) if self._renders and self._answers_by_question else query.text
-        own_texts = self._answers_by_question.get(question)
-        return self._example_answers - own_texts if own_texts else self._example_answers
+    def _user_turn(self, query: Query) -> str:
+        """Return what is asked, if the plugin renders it, to tell an example about this very query."""
+        return self._render(query) if self._renders and self._has_examples else ""
 
     def _pair_id(self, query: Query, number: int) -> str:
         return checked_text("instruction_id", self._dataset.instruction_id(query, number))

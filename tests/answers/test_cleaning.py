@@ -29,14 +29,14 @@ from syphus.answers.cleaning import (
     numbers_of_the_annotation,
     pairs_between,
 )
-from syphus.answers.cleaning.rules import distinctive_texts
+from syphus.answers.cleaning.sent_texts import SentTexts
 from syphus.types import PromptImage, State
 
 TAUGHT = "It shows a very long answer that stands in the in-context examples."
 
 
 def rejections(pairs: Sequence[Pair], *rules: Rule, text: str = "") -> dict[str, str]:
-    return clean(pairs, rules, Context(Query("q", text), distinctive_texts([TAUGHT, "It shows it."]))).rejections
+    return clean(pairs, rules, Context(Query("q", text), SentTexts([("", TAUGHT), ("", "It shows it.")]))).rejections
 
 
 def general(answer: str, question: str = "What is there?") -> list[str]:
@@ -191,10 +191,10 @@ def test_a_long_text_of_an_example_is_a_copy_and_a_short_one_is_not() -> None:
 
 
 def test_a_copy_is_found_with_any_apostrophe_and_the_first_one_is_reported() -> None:
-    taught = distinctive_texts(["It\u2019s the tall man who holds the large blue umbrella.", TAUGHT])
+    taught = SentTexts([("", "It\u2019s the tall man who holds the large blue umbrella."), ("", TAUGHT)])
     pairs = [Pair("Who?", "It's the tall man who holds the large blue umbrella."), Pair("What?", TAUGHT)]
     found = clean(pairs, GENERAL_RULES, Context(Query("q", ""), taught)).rejections
-    assert found == {"copies an in-context example": "answer 1: It's the tall man who holds the large blue umbrella."}
+    assert found == {"copies an in-context example": "answer 1: it's the tall man who holds the large blue umbrella"}
 
 
 CASES: list[tuple[Rule, list[str], list[str]]] = [
@@ -301,7 +301,7 @@ def test_a_rejected_answer_is_asked_again_counted_and_listed(tmp_path: Path) -> 
     assert "description" in entry["answer"]
 
 
-SHIPPED = [rule for rule in (*GENERAL_RULES, *images_in_order) if not isinstance(rule, Check) and rule.needs]
+SHIPPED = [rule for rule in (*GENERAL_RULES, *images_in_order) if isinstance(rule, (Repair, Reject)) and rule.needs]
 FOUND = [
     "AS AN AI I see nothing.",
     "A Language Model is no eye.",

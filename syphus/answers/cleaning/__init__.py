@@ -4,7 +4,8 @@ Pure functions.
 
 dataset_rules.py  rules that plugins choose from: numbers, timestamps, people, counts of pairs
 general_rules.py  rules that apply to every dataset
-rules.py          the three kinds of rule, and how they are applied
+rules.py          the four kinds of rule, and how they are applied
+sent_texts.py     what was sent to the model: runs of words, and scripts
 """
 
 from syphus.answers.cleaning.dataset_rules import (
@@ -21,13 +22,14 @@ from syphus.answers.cleaning.dataset_rules import (
     pairs_between,
 )
 from syphus.answers.cleaning.general_rules import GENERAL_RULES
-from syphus.answers.cleaning.rules import Check, Cleaned, Context, Reject, Repair, Rule, clean, normalize_words
+from syphus.answers.cleaning.rules import Check, Cleaned, Context, Drop, Reject, Repair, Rule, clean, normalize_words
 
 __all__ = [
     "GENERAL_RULES",
     "Check",
     "Cleaned",
     "Context",
+    "Drop",
     "Reject",
     "Repair",
     "Rule",

@@ -7,11 +7,12 @@ plugin switches a rule off by naming it in `without_rules`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from syphus.answers.cleaning.rules import (
     Check,
     Context,
+    Drop,
     Reject,
     Repair,
     Rule,
@@ -20,6 +21,7 @@ from syphus.answers.cleaning.rules import (
     straighten_apostrophes,
     texts_with_places,
 )
+from syphus.answers.cleaning.sent_texts import SentKind, is_mostly_foreign, split_words
 from syphus.types import Pair
 
 # Mentions of the notes: "according to the description", "the sentences do not mention it", "it is not specified".
@@ -74,6 +76,10 @@ _LEAK_FORMS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         rf"\b(?:the|these|those) (?:\w+ )?(?:sentences?|input|summary|ground truth) {_SAYS_OR_NOT}",
         (("sentence", "input", "summary", "ground truth"), _SAYS_WORDS),
+    ),
+    (
+        r"\bthe notes (?:also |only |do not |don't )?(?:mention|state|specify|indicate|provide|describe|say|suggest)\b",
+        (("the notes ",), _SAYS_WORDS),
     ),
     (
         rf"\bas the (?:{_NOTES}|{_POSSIBLE_NOTES}) {_SAYS}",
@@ -144,25 +150,95 @@ _CHAT_REMARK = (
 )
 _CHAT_REMARK_NEEDS = ("let me know", "feel free", "i hope", " me to", "anything else", "note:", "word count")
 _MODEL_MARKUP = r"<\|\w+\|>|</?s>|\[/?INST\]|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>"
+_LONG_WORDS = 6  # a shorter sentence may come twice
+_SENTENCE = re.compile(r"[^.!?\n\u3002\uff01\uff1f]+[.!?\u3002\uff01\uff1f]")
+_QUOTATION_MARKS = '"\u201c\u201d\u300c'
+_ENDS = ".!? "
+_BLANK = ".\u2026_\u2013\u2014- "  # what a form leaves to be filled in
+_BRACKETS = "<[{("
+_IN_BRACKETS = re.compile(r"[<\[{(]{1,2}([^<>\[\]{}()\n]{1,60})[>\]})]{1,2}\.?")
+_FIELDS = {
+    "question": re.compile(r"\b(?:question|instruction|query)"),
+    "answer": re.compile(r"\b(?:answer|response|output)"),
+}
 _MODEL_MARKUP_NEEDS = ("<|", "s>", "inst]", "_of_turn>", "pad>", "unk>")
 
 
-def _find_repeated_questions(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
+def _find_repeated_questions(pairs: Sequence[Pair], _: Context) -> Iterable[tuple[int, str]]:
     earlier: set[str] = set()
-    for number, pair in enumerate(pairs, 1):
+    for index, pair in enumerate(pairs):
         words = " ".join(pair.instruction.casefold().split()).rstrip(".!?")
         if words in earlier:
-            yield describe_match(f"question {number}", pair.instruction)
+            yield index, describe_match(f"question {index + 1}", pair.instruction)
         earlier.add(words)
 
 
-def _find_copied_examples(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    """Find whole texts of the examples. Hardly any answer has one, so all texts are searched together first."""
-    lowered = lowercase_texts(pairs)
-    copied = [example for example in context.examples if example in lowered]
-    for place, text in texts_with_places(pairs) if copied else ():
-        if any(example in straighten_apostrophes(text.lower()) for example in copied):
+def _find_repeated_answers(pairs: Sequence[Pair], _: Context) -> Iterable[tuple[int, str]]:
+    """Find long answers that were given before; "Yes." and "On the left." may answer two questions."""
+    earlier: set[str] = set()
+    for index, pair in enumerate(pairs):
+        words = pair.answer.casefold()
+        if words in earlier and _is_long(words):
+            yield index, describe_match(f"answer {index + 1}", pair.answer)
+        earlier.add(words)
+
+
+def _is_long(text: str) -> bool:
+    return text.count(" ") >= _LONG_WORDS - 1 or (not text.isascii() and len(split_words(text)) >= 2 * _LONG_WORDS)
+
+
+def _find_repeated_sentences(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
+    """Find answers that say one sentence twice. Code and quotations may."""
+    for place, text in texts_with_places(pairs, "answer"):
+        if text.count(".") + text.count("!") + text.count("\u3002") < 2 or "`" in text:
+            continue
+        earlier: set[str] = set()
+        for sentence in map(str.strip, _SENTENCE.findall(text.casefold())):
+            if sentence in earlier and _is_long(sentence) and not any(map(sentence.__contains__, _QUOTATION_MARKS)):
+                yield describe_match(place, sentence)
+            earlier.add(sentence)
+
+
+def _find_questions_as_answers(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
+    for number, pair in enumerate(pairs, 1):
+        answer, question = pair.answer.casefold(), pair.instruction.casefold()
+        same = answer == question or (answer.rstrip(_ENDS) == question.rstrip(_ENDS))
+        if same and ("?" in pair.instruction or _is_long(answer)):
+            yield describe_match(f"answer {number}", pair.answer)
+
+
+def _find_placeholders(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
+    """Find the marks with which a prompt shows the form: "..." and "<question>"."""
+    for number, pair in enumerate(pairs, 1):
+        for part, text in (("question", pair.instruction), ("answer", pair.answer)):
+            blank = text[:1] in _BLANK and not text.strip(_BLANK) and (len(text) > 1 or text == "\u2026")
+            tag = _IN_BRACKETS.fullmatch(text) if text[:1] in _BRACKETS else None
+            names_field = tag is not None and _FIELDS[part].search(tag[1].casefold())
+            if blank or names_field or (part == "question" and text and not any(map(str.isalnum, text))):
+                yield describe_match(f"{part} {number}", text)
+
+
+def _find_other_scripts(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    """Find answers that are mostly in a script that no in-context example has. What a sign says may be in any."""
+    if not context.scripts or ("LATIN" in context.scripts and lowercase_texts(pairs).isascii()):
+        return
+    if is_mostly_foreign("".join(pair.instruction + pair.answer for pair in pairs), context.scripts):
+        yield describe_match("answer 1", pairs[0].answer if pairs else "")
+    for place, text in texts_with_places(pairs, "instruction"):
+        if is_mostly_foreign(text, context.scripts):
             yield describe_match(place, text)
+
+
+def _copies(kinds: frozenset[SentKind]) -> Callable[[Sequence[Pair], Context], Iterable[str]]:
+    def find(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+        """Find what was sent. Hardly any answer has something of it, so all texts are searched together first."""
+        if not context.sent.may_be_in(lowercase_texts(pairs)):
+            return
+        for place, text in texts_with_places(pairs):
+            if found := context.sent.find_copy(text, context.query.text, context.asked, kinds):
+                yield describe_match(place, found)
+
+    return find
 
 
 GENERAL_RULES: tuple[Rule, ...] = (
@@ -171,6 +247,12 @@ GENERAL_RULES: tuple[Rule, ...] = (
     Reject("refuses", _REFUSAL, part="answer", needs=_REFUSAL_NEEDS),
     Reject("speaks to whoever asked", _CHAT_REMARK, part="answer", needs=_CHAT_REMARK_NEEDS),
     Reject("holds a token of the model", _MODEL_MARKUP, needs=_MODEL_MARKUP_NEEDS),
-    Check("repeats a question", _find_repeated_questions),
-    Check("copies an in-context example", _find_copied_examples),
+    Check("holds the form and no text", _find_placeholders),
+    Check("repeats its instructions", _copies(frozenset((SentKind.INSTRUCTION, SentKind.CORRECTION)))),
+    Drop("repeats a question", _find_repeated_questions),
+    Drop("gives one answer twice", _find_repeated_answers),
+    Check("answers with the question", _find_questions_as_answers),
+    Check("says one sentence twice", _find_repeated_sentences),
+    Check("is in another script than the examples", _find_other_scripts),
+    Check("copies an in-context example", _copies(frozenset((SentKind.EXAMPLE,)))),
 )

@@ -1,9 +1,8 @@
-"""The three kinds of cleaning rule, and how they are applied. Every rule has a name.
+"""The four kinds of cleaning rule, and how they are applied. Every rule has a name.
 
 MIMIC-IT's authors clean by hand (arXiv 2305.03726v2, 5.3): they look for error patterns in each dataset, repair what
 regular expressions can ("the user (you)" becomes "you"), and ask for the rest again. Here the patterns are data of the
-plugin. Every match is counted under the name of its rule. A rejected answer is asked for again, and the prompt names
-the rule and the place.
+plugin. Every match is counted under the name of its rule. A rejected answer is asked for again.
 """
 
 from __future__ import annotations
@@ -15,20 +14,26 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal
 
+from syphus.answers.cleaning.sent_texts import NOTHING_SENT, SentTexts
 from syphus.types import Pair, Query
 
 Part = Literal["instruction", "answer", "both"]
 
-_MIN_SPACES = 7  # a text with fewer spaces may be the same by chance
 _MAX_SHOWN = 60  # characters of a match that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a rule may look at besides the pairs: the query, and the texts of the in-context examples."""
+    """What a rule may look at besides the pairs: the query, and the texts that were sent with it.
+
+    `asked` is the user turn, if it differs from the text of the query. `scripts` are the scripts that the prompt shows
+    answers in; without any, answers may be in every script.
+    """
 
     query: Query
-    examples: frozenset[str] = frozenset()  #: made by `distinctive_texts`
+    sent: SentTexts = NOTHING_SENT
+    asked: str = ""
+    scripts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,27 @@ class Check:
     find: Callable[[Sequence[Pair], Context], Iterable[str]]
 
 
-Rule = Repair | Reject | Check
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Leaves pairs out: `find` yields the index (from 0) of each and its place. The others are kept if they are enough.
+
+    With fewer than `least` pairs left, the answer is invalid.
+    """
+
+    name: str
+    find: Callable[[Sequence[Pair], Context], Iterable[tuple[int, str]]]
+    least: int = 3
+
+
+Rule = Repair | Reject | Check | Drop
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """The repaired pairs, the number of repairs by rule, and the first place of a fault by each rule that rejects."""
+    """The pairs, repaired and without those left out, and how often each rule changed something.
+
+    `rejections` has the first place of a fault by each rule that rejects.
+    """
 
     pairs: tuple[Pair, ...]
     repairs: Counter[str] = field(default_factory=Counter)
@@ -81,7 +101,7 @@ class Cleaned:
 
 
 def clean(pairs: Sequence[Pair], rules: Iterable[Rule], context: Context) -> Cleaned:
-    """Apply all repairs in order, then collect the rules that reject the repaired pairs."""
+    """Apply all repairs in order, leave out what is to be dropped, then collect the rules that reject the rest."""
     cleaned = tuple(pairs)
     repairs: Counter[str] = Counter()
     rejections: dict[str, str] = {}
@@ -93,7 +113,15 @@ def clean(pairs: Sequence[Pair], rules: Iterable[Rule], context: Context) -> Cle
             repairs[rule.name] += count
             lowered = lowercase_texts(cleaned) if count else lowered
     for rule in rules:
-        if not isinstance(rule, Repair) and (isinstance(rule, Check) or _could_match(rule, lowered)):
+        if isinstance(rule, Drop) and (found := dict(rule.find(cleaned, context))):
+            if len(cleaned) - len(found) < rule.least:
+                rejections.setdefault(rule.name, next(iter(found.values())))
+                continue
+            cleaned = tuple(pair for index, pair in enumerate(cleaned) if index not in found)
+            repairs[rule.name] += len(found)
+            lowered = lowercase_texts(cleaned)
+    for rule in rules:
+        if isinstance(rule, Check) or (isinstance(rule, Reject) and _could_match(rule, lowered)):
             places = _match_places(cleaned, rule) if isinstance(rule, Reject) else rule.find(cleaned, context)
             place = next(iter(places), None)
             if place is not None:
@@ -130,16 +158,6 @@ def lowercase_texts(pairs: Sequence[Pair]) -> str:
     """Return all texts of the pairs in one string, in lower case and with straight apostrophes."""
     texts = [text for pair in pairs for text in (pair.instruction, pair.answer)]
     return straighten_apostrophes("\n".join(texts).lower())
-
-
-def distinctive_texts(texts: Iterable[str]) -> frozenset[str]:
-    """Return the texts that are too long to be repeated by chance, for the rule against copied examples.
-
-    They are written as by `lowercase_texts`, without the punctuation at the end. A short question such as "What is on
-    the table?" may be asked twice by chance and is left out.
-    """
-    long = [text for text in texts if text.count(" ") >= _MIN_SPACES]
-    return frozenset(straighten_apostrophes(text.lower()).strip().rstrip(".!?") for text in long)
 
 
 def _could_match(rule: Repair | Reject, lowered: str) -> bool:

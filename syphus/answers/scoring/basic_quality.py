@@ -8,7 +8,8 @@ from functools import lru_cache
 from statistics import median
 
 from syphus.answers.cleaning.general_rules import no_mention_of_notes
-from syphus.answers.cleaning.rules import Context, Rule, clean, distinctive_texts, texts_with_places
+from syphus.answers.cleaning.rules import Context, Rule, clean, texts_with_places
+from syphus.answers.cleaning.sent_texts import SentTexts
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.words import NUMBERS
@@ -41,7 +42,8 @@ def keeps_rules(candidate: Candidate, context: ScoringContext) -> tuple[float, s
     """Return 1 if the answer was accepted and no cleaning rule rejects it, else 0."""
     if candidate.state is not State.OK:
         return 0.0, candidate.reason or candidate.state
-    rejections = clean(candidate.pairs, context.rules, Context(candidate.query, _example_texts(context))).rejections
+    about = Context(candidate.query, _example_texts(context), candidate.asked)
+    rejections = clean(candidate.pairs, context.rules, about).rejections
     notes = (f"{rule} ({place})" if place else rule for rule, place in rejections.items())
     return (0.0 if rejections else 1.0), "; ".join(notes)
 
@@ -124,9 +126,15 @@ def _number(text: str) -> int:
 
 
 @lru_cache(maxsize=4)
-def _example_texts(context: ScoringContext) -> frozenset[str]:
-    pairs_of = [pair for text in context.example_answers for pair in parse_pairs(text).pairs]
-    return distinctive_texts(text for pair in pairs_of for text in (pair.instruction, pair.answer))
+def _example_texts(context: ScoringContext) -> SentTexts:
+    asked, found = "", []
+    for turn in context.examples:
+        if turn["role"] == "assistant":
+            pairs = parse_pairs(turn["content"]).pairs
+            found += [(asked, text) for pair in pairs for text in (pair.instruction, pair.answer)]
+        else:
+            asked = turn["content"]
+    return SentTexts(found)
 
 
 # Leaks: pairs that mention the notes that the model was given, or show their syntax.

@@ -1,0 +1,163 @@
+"""Finds in an answer what was sent to the model: runs of words of the examples, the instructions or a correction.
+
+A model that has little to say repeats its prompt. The annotation may be repeated, all the rest may not. A run counts if
+it is long, and if some of its words carry meaning and are not the annotation's: "What is the difference between the two
+images?" says nothing of the example that asks it, and may be asked again.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
+
+_WORD = re.compile(r"\w+(?:'\w+)*")
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")  # one character each, half a word
+_QUOTED = re.compile(r"\"[^\"\n]*\"|\u201c[^\u201d\n]*\u201d|\u300c[^\u300d\n]*\u300d|`[^`\n]*`")
+_GRAM = 4  #: consecutive words that are looked up
+_STEP = 2  #: a run of five words has such words at one of every two places
+_WHOLE_FOREIGN = 2  #: words with a meaning, for a whole text
+
+
+class SentKind(Enum):
+    """What a text was sent as."""
+
+    EXAMPLE = "example"
+    INSTRUCTION = "instruction"
+    CORRECTION = "correction"
+
+
+#: The least words of a run that is a copy, and how many of them must carry meaning and not be the annotation's.
+_LEAST = {SentKind.EXAMPLE: (8, 3), SentKind.INSTRUCTION: (8, 3), SentKind.CORRECTION: (5, 1)}
+
+
+class _Sent(NamedTuple):
+    words: Sequence[str]
+    kind: SentKind
+    question: str  #: the user turn of the example
+
+
+class _Run(NamedTuple):
+    start: int
+    end: int
+    sent: _Sent
+
+
+class SentTexts:
+    """The texts that were sent besides the annotation.
+
+    `examples` are texts of in-context examples, each with the user turn that it answers. In `instructions`, what stands
+    in quotation marks is a wording that the answers are to use, and no instruction.
+    """
+
+    def __init__(
+        self,
+        examples: Iterable[tuple[str, str]] = (),
+        instructions: Iterable[str] = (),
+        corrections: Iterable[str] = (),
+    ) -> None:
+        questions: dict[str, set[str]] = {}
+        for question, text in examples:
+            questions.setdefault(text, set()).add(question)
+        sent = [  # what stands in several examples is a wording that all answers share
+            _Sent(split_words(text), SentKind.EXAMPLE, next(iter(asked)))
+            for text, asked in questions.items()
+            if len(asked) == 1
+        ]
+        for text in dict.fromkeys(instructions):
+            lines = (line for part in _QUOTED.split(text) for line in part.splitlines())
+            sent += [_Sent(split_words(line), SentKind.INSTRUCTION, "") for line in lines]
+        sent += [_Sent(split_words(text), SentKind.CORRECTION, "") for text in corrections]
+        places: dict[tuple[str, ...], list[tuple[_Sent, int]]] = {}
+        for each in sent:
+            for place in range(len(each.words) - _GRAM + 1):
+                places.setdefault(tuple(each.words[place : place + _GRAM]), []).append((each, place))
+        self._places: Mapping[tuple[str, ...], Sequence[tuple[_Sent, int]]] = places
+
+    def may_be_in(self, lowered: str) -> bool:
+        """Return whether anything of the texts may be in a text in lower case. Hardly any answer has something."""
+        words = _WORD.findall(lowered) if lowered.isascii() else split_words(lowered)
+        places = self._places
+        return any(tuple(words[place : place + _GRAM]) in places for place in range(0, len(words) - _GRAM + 1, _STEP))
+
+    def find_copy(self, text: str, own: str, asked: str, kinds: frozenset[SentKind]) -> str:
+        """Return the first run of words in a text that copies a sent text of these kinds, or "".
+
+        `own` is the annotation, and `asked` the user turn: an example about this very annotation is not copied.
+        """
+        words = split_words(text)
+        seen: set[tuple[int, int]] = set()
+        for place in range(0, len(words) - _GRAM + 1, _STEP):
+            for sent, there in self._places.get(tuple(words[place : place + _GRAM]), ()):
+                if sent.kind not in kinds or (sent.question and sent.question in (own, asked)):
+                    continue
+                run = _extend(words, place, sent, there)
+                if (run.start, run.end) not in seen and _is_copy(words, run, f"{own}\n{asked}"):
+                    return " ".join(words[run.start : run.end])
+                seen.add((run.start, run.end))
+        return ""
+
+
+NOTHING_SENT = SentTexts()
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a text in lower case; each character of a script without spaces is one."""
+    text = text.lower().replace("\u2019", "'")
+    return _WORD.findall(text if text.isascii() else _UNSPACED.sub(r" \g<0> ", text))
+
+
+def scripts_of(texts: Iterable[str]) -> frozenset[str]:
+    """Return the scripts that at least a tenth of the letters are in; Chinese and Japanese count as one."""
+    counts = Counter(map(_script, filter(str.isalpha, "".join(texts))))
+    return frozenset(script for script, count in counts.items() if 10 * count >= counts.total())
+
+
+def is_mostly_foreign(text: str, scripts: frozenset[str]) -> bool:
+    """Return whether more than half of the letters of a text are in none of the scripts."""
+    letters = [letter for letter in text if letter.isalpha()]
+    return 2 * sum(_script(letter) not in scripts for letter in letters) > len(letters)
+
+
+@lru_cache(maxsize=4_000)
+def _script(letter: str) -> str:
+    """Return the script of a letter, by the first word of its name in Unicode: LATIN, CYRILLIC, CJK."""
+    first = unicodedata.name(letter, "").partition(" ")[0].partition("-")[0]
+    return "CJK" if first in ("HIRAGANA", "KATAKANA", "IDEOGRAPHIC") else first
+
+
+def _extend(words: Sequence[str], place: int, sent: _Sent, there: int) -> _Run:
+    """Return the longest run around two equal places."""
+    before = after = 0
+    while before < min(place, there) and words[place - before - 1] == sent.words[there - before - 1]:
+        before += 1
+    most = min(len(words) - place, len(sent.words) - there)
+    while after < most and words[place + after] == sent.words[there + after]:
+        after += 1
+    return _Run(place - before, place + after, sent)
+
+
+def _is_copy(words: Sequence[str], run: _Run, own: str) -> bool:
+    least, foreign = _LEAST[run.sent.kind]
+    copied = words[run.start : run.end]
+    length = len(copied) - sum(_UNSPACED.match(word) is not None for word in copied) / 2
+    if length < least:
+        return False
+    if run.sent.kind is SentKind.INSTRUCTION and 2 * len(copied) < len(words):
+        return False  # an instruction may state a fact, such as where the camera hangs, that an answer repeats
+    if run.sent.kind is SentKind.EXAMPLE and len(copied) == len(run.sent.words):
+        foreign = _WHOLE_FOREIGN
+    return _count_foreign(copied, own) >= foreign
+
+
+def _count_foreign(copied: Sequence[str], own: str) -> int:
+    """Return how many words carry meaning and are not in the annotation."""
+    from syphus.answers.scoring.words import is_common, tokenize  # imported late: scoring builds on this package
+
+    known = {word.stem for word in tokenize(own)}
+    found = {word.stem for word in tokenize(" ".join(copied)) if word.value is None and not is_common(word.stem)}
+    return len(found - known)
