@@ -100,7 +100,7 @@ class GenerateStage:
         self._has_examples = bool(examples)
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
-        """Return the prompt and the query; after an unusable answer, also that answer and what was wrong with it.
+        """Return the prompt and the query; after two unusable answers, also the last one and what was wrong with it.
 
         A row that can't be asked about, or that brings its pairs, has an outcome instead.
         """
@@ -120,10 +120,20 @@ class GenerateStage:
         text = self._call_hook(self._render, query) if self._renders else query.text
         messages = render_messages(template, text, images)
         owner, shared = "" if context.share_answers else query.id, len(messages) - 1
-        if last is not None and row.reason and row.reason != ReasonKind.ANOTHER_FORM:
+        if last is not None and row.reason and row.reason != ReasonKind.ANOTHER_FORM and self._needs_correction(row):
             unusable = Message(role="assistant", content=last.completion.text)
             messages += [unusable, Message(role="user", content=_CORRECTION.format(row.reason))]
         return context.request_builder.request(messages, row.used, owner, shared=shared, answer=answer)
+
+    def _needs_correction(self, row: Row) -> bool:
+        """Return whether the next answer needs to be told what was wrong.
+
+        A fresh sample of the same prompt is usable more often than an answer to a correction, which weak models repeat.
+        So only later rounds correct, and those in which the same prompt would bring the same answer.
+        """
+        parameters = self._context.request_builder.parameters
+        is_fixed = parameters.get("temperature") == 0 or parameters.get("top_p") == 0 or "seed" in parameters
+        return is_fixed or row.used - row.opened > 1
 
     def _answer_request(self, row: Row, last: StoredAnswer | None) -> AnswerRequest | None:
         """Return how JSON is asked for, None for a prompt that asks for text."""

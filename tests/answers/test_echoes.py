@@ -58,7 +58,7 @@ SCRIPT = "is in another script than the examples"
         (ASKED, "You write training data for an assistant that compares two images.", INSTRUCTIONS),
         (ASKED, "The notes have spelling mistakes and clumsy grammar. Write correct English.", INSTRUCTIONS),
         (ASKED, "Vary the questions: an overview where several things differ, then single objects.", INSTRUCTIONS),
-        (ASKED, "A white truck appears only in the after image.", EXAMPLE),
+        (ASKED, "The red van has driven off, two more people are standing near the bike rack.", EXAMPLE),
         (ASKED, "Two more people are standing near the bike rack.", EXAMPLE),
         (ASKED, "The man with the umbrella has moved closer to the entrance.", EXAMPLE),
         ("Is the red van still at the loading dock in the second image?", "No.", EXAMPLE),

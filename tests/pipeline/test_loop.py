@@ -49,13 +49,21 @@ def test_without_sharing_identical_requests_get_separate_answers(tmp_path: Path)
     assert ran.report.counts.shared == 0
 
 
-def test_an_invalid_answer_is_asked_for_again_with_the_reason(tmp_path: Path) -> None:
+def test_an_invalid_answer_is_asked_for_once_more_and_then_with_the_reason(tmp_path: Path) -> None:
+    with server(script=["ok", "unpaired", "unpaired"]) as simulated:
+        ran = run_rows(tmp_path, simulated.url, 3, num_threads=1, max_rounds=2)
+        last = [record.last_user for record in simulated.requests]
+    assert ran.states == {OK: 3}
+    assert ["question without an answer" in message for message in last] == [False, False, False, True, False]
+    assert last[1] == last[2]
+
+
+def test_where_the_same_prompt_brings_the_same_answer_the_reason_is_given_at_once(tmp_path: Path) -> None:
     with server(script=["ok", "unpaired"]) as simulated:
-        ran = run_rows(tmp_path, simulated.url, 3, num_threads=1)
+        ran = run_rows(tmp_path, simulated.url, 3, num_threads=1, temperature=0.0)
         last = [record.last_user for record in simulated.requests]
     assert ran.states == {OK: 3}
     assert any("question without an answer" in message for message in last)
-    assert ran.report.spending.requests == 4
 
 
 def test_the_number_of_rounds_is_limited(tmp_path: Path) -> None:
