@@ -19,6 +19,7 @@ ACCEPTANCE_FILES = tuple(
     _FOLDER / name
     for name in (
         "cleaning/__init__.py",
+        "cleaning/citations.py",
         "cleaning/dataset_rules.py",
         "cleaning/general_rules.py",
         "cleaning/rules.py",

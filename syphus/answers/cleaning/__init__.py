@@ -2,9 +2,10 @@
 
 Pure functions.
 
+citations.py      citation marks that point at nothing
 dataset_rules.py  rules that plugins choose from: numbers, timestamps, people, counts of pairs
 general_rules.py  rules that apply to every dataset
-rules.py          the four kinds of rule, and how they are applied
+rules.py          the kinds of rule, and how they are applied
 sent_texts.py     what was sent to the model: runs of words, and scripts
 """
 

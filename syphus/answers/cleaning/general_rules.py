@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
+from syphus.answers.cleaning.citations import CITATION_RULES
 from syphus.answers.cleaning.rules import (
     Check,
     Context,
@@ -149,7 +150,6 @@ _CHAT_REMARK = (
     r"|is there anything else\b|note: (?:the|these|all|both) (?:pairs?|questions?|answers?)\b|\(?word count:)"
 )
 _CHAT_REMARK_NEEDS = ("let me know", "feel free", "i hope", " me to", "anything else", "note:", "word count")
-_MODEL_MARKUP = r"<\|\w+\|>|</?s>|\[/?INST\]|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>"
 _LONG_WORDS = 6  # a shorter sentence may come twice
 _SENTENCE = re.compile(r"[^.!?\n\u3002\uff01\uff1f]+[.!?\u3002\uff01\uff1f]")
 _QUOTATION_MARKS = '"\u201c\u201d\u300c'
@@ -161,7 +161,30 @@ _FIELDS = {
     "question": re.compile(r"\b(?:question|instruction|query)"),
     "answer": re.compile(r"\b(?:answer|response|output)"),
 }
-_MODEL_MARKUP_NEEDS = ("<|", "s>", "inst]", "_of_turn>", "pad>", "unk>")
+_MODEL_MARKUP = re.compile(
+    r"<[|\uff5c][\w\u2581/ .-]{1,40}[|\uff5c]>|</?s>|\[/?INST\]|<</?SYS>>"
+    r"|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>",
+    re.IGNORECASE,
+)
+#: Who asks about tokens, or names them, means the token itself.
+_ABOUT_MARKUP = re.compile(r"\b(?:tokens?|toke?ni[sz]er|prompts?|templates?|tags?|markup|html)\b", re.IGNORECASE)
+
+
+def _find_model_markup(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    """Find tokens of the model's own, but not those that are what the pair is about."""
+    questions = [pair.instruction for pair in pairs for _ in range(2)]
+    for question, (place, text) in zip(questions, texts_with_places(pairs), strict=True):
+        if "<" not in text and "[" not in text:
+            continue
+        for match in _MODEL_MARKUP.finditer(text):
+            is_mentioned = _ABOUT_MARKUP.search(f"{question}\n{text}") and not _ends_text(text, match)
+            if not is_mentioned and match[0] not in context.query.text:
+                yield describe_match(place, match[0])
+
+
+def _ends_text(text: str, match: re.Match[str]) -> bool:
+    """Return whether a token stands behind the full stop of a text, where the model ends its turn."""
+    return not text[match.end() :].strip() and text[: match.start()].rstrip()[-1:] in (".", "!", "?", "\u3002")
 
 
 def _find_repeated_questions(pairs: Sequence[Pair], _: Context) -> Iterable[tuple[int, str]]:
@@ -243,10 +266,11 @@ def _copies(kinds: frozenset[SentKind]) -> Callable[[Sequence[Pair], Context], I
 
 GENERAL_RULES: tuple[Rule, ...] = (
     Repair("the user (you)", r"\bthe user \(you\)", "you", needs=("user (you)",)),
+    *CITATION_RULES,
     no_mention_of_notes,
     Reject("refuses", _REFUSAL, part="answer", needs=_REFUSAL_NEEDS),
     Reject("speaks to whoever asked", _CHAT_REMARK, part="answer", needs=_CHAT_REMARK_NEEDS),
-    Reject("holds a token of the model", _MODEL_MARKUP, needs=_MODEL_MARKUP_NEEDS),
+    Check("holds a token of the model", _find_model_markup, needs=("<", "[")),
     Check("holds the form and no text", _find_placeholders),
     Check("repeats its instructions", _copies(frozenset((SentKind.INSTRUCTION, SentKind.CORRECTION)))),
     Drop("repeats a question", _find_repeated_questions),
