@@ -10,6 +10,7 @@ import io
 import os
 import stat
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from syphus.images.convert_options import MISSING, EncodeOptions
+from syphus.io.media import unread_reason
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 _MAX_FILE_BYTES = 1 << 28
@@ -24,7 +26,12 @@ _REDUCING_GAP = 3.0  # a decoder or box filter may first shrink an image to this
 _ORIENTATION = 0x0112  # EXIF tag
 _FIRST_SIDEWAYS = 5  # from this orientation on, width and height are swapped
 _BITS_PER_SAMPLE = 258  # TIFF tag
+_SUBFILE = 254  # TIFF tag; its lowest bit marks a preview of another picture in the file
 _PNG_DEPTH = 24  # offset of the byte of a PNG that holds the bits per channel
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt", b"iCCP"))  # texts and a colour profile: no pixel depends on them
+_MAX_TEXT = 1 << 20  # bytes of such a chunk, unpacked, that Pillow reads; above it refuses the image
+_MAX_TEXTS = 60 * _MAX_TEXT  # of all of them; Pillow allows 64
 
 Image.init()  # registers all formats; by default, Pillow knows only a few
 Image.MAX_IMAGE_PIXELS = None  # `check_pixels` raises an error instead of a warning
@@ -55,7 +62,8 @@ def read_file(path: Path) -> bytes:
 
 def convert_still(data: bytes, options: EncodeOptions) -> bytes:
     """Convert the bytes of an image file; return them unchanged if they already are what the options ask for."""
-    with _image_errors(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+    data = without_large_texts(data)
+    with _image_errors(data), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         _check(image, data, options)
         upright = _orientation(image) in (0, 1)
         unchanged = (
@@ -77,11 +85,45 @@ def measure(data: bytes, options: EncodeOptions) -> tuple[int, int, str]:
     The format is "" if the image must be rotated or is not RGB. Only the header is decoded, except for PNG, which may
     hold its orientation at the end. Raises `BadImageError`.
     """
-    with _image_errors(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+    data = without_large_texts(data)
+    with _image_errors(data), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         _check(image, data, options)
         orientation = _orientation(image)
         width, height = image.size[::-1] if orientation >= _FIRST_SIDEWAYS else image.size
         return width, height, "" if orientation not in (0, 1) or image.mode != "RGB" else image.format or ""
+
+
+def without_large_texts(data: bytes) -> bytes:
+    """Return a PNG without the texts and the colour profile that Pillow would refuse it for; anything else unchanged.
+
+    Most images are returned as they are, after a look at the headers of their chunks.
+    """
+    if not data.startswith(_PNG_START):
+        return data
+    kept, start, begin, total = [], 0, len(_PNG_START), 0
+    while begin + 12 <= len(data):
+        end = begin + 12 + int.from_bytes(data[begin : begin + 4], "big")
+        kind = data[begin + 4 : begin + 8]
+        if kind in _PNG_TEXTS:
+            size, packed = _text_size(kind, data[begin + 8 : end - 4])
+            total += size
+            if (packed and size > _MAX_TEXT) or total > _MAX_TEXTS:
+                kept.append(data[start:begin])
+                start = end
+        begin = end
+    return b"".join((*kept, data[start:])) if kept else data
+
+
+def _text_size(kind: bytes, content: bytes) -> tuple[int, bool]:
+    """Return the unpacked size of a chunk of text, up to a little more than `_MAX_TEXT`, and whether it is packed."""
+    _, _, rest = content.partition(b"\0")
+    if kind == b"tEXt" or (kind == b"iTXt" and not rest.startswith(b"\1")):
+        return len(content), False
+    packed = rest[1:] if kind != b"iTXt" else rest[2:].split(b"\0", 2)[-1]  # behind the language and the translated key
+    try:
+        return len(zlib.decompressobj().decompress(packed, _MAX_TEXT + 1)), True
+    except zlib.error:
+        return 0, True  # Pillow leaves it out
 
 
 def encode(image: Image.Image, options: EncodeOptions) -> bytes:
@@ -112,6 +154,8 @@ def _check(image: Image.Image, data: bytes, options: EncodeOptions) -> None:
     frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1  # MPO is a photo with previews
     if frames > 1:
         raise BadImageError(f"animated or in parts: {frames} pictures")
+    if image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_SUBFILE, 0) & 1:
+        raise BadImageError("the preview of a camera raw file: convert it to JPEG or PNG first")
     if image.mode == "CMYK":
         raise BadImageError("CMYK")
     if image.mode[:1] in ("I", "F") or _depth(image, data) > 8:
@@ -150,15 +194,15 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _image_errors() -> Iterator[None]:
-    """Turn whatever a decoder raises into a `BadImageError`."""
+def _image_errors(data: bytes) -> Iterator[None]:
+    """Turn whatever a decoder raises for `data` into a `BadImageError`."""
     try:
         with warnings.catch_warnings(action="ignore"):  # about odd metadata
             yield
     except BadImageError:
         raise
     except UnidentifiedImageError as error:
-        raise BadImageError("not an image") from error
+        raise BadImageError(unread_reason(data[:1024]) or "not an image") from error
     except Exception as error:
         message = " ".join(str(error).split())
         truncated = "truncated" in message.lower() or isinstance(error, EOFError)

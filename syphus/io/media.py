@@ -1,4 +1,4 @@
-"""Image and video files below a folder, and listings of the frames of scenes and videos.
+"""Image and video files below a folder, what the first bytes of a file say, and listings of frames.
 
 If annotations don't name the frames, a file `frames.txt` beside them lists the path of one frame per line, as
 `find . -name '*.jpg'` prints it in the folder of the frames:
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath, PurePosixPath
+from typing import Literal, NamedTuple
 
 from syphus.errors import InputError
-from syphus.io.text_files import read_text
+from syphus.io.text_files import open_file, read_text
 
 FILE = "frames.txt"
 _DIGITS = re.compile(r"\d+")
@@ -91,29 +92,130 @@ VIDEOS = frozenset((
     ".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".flv", ".wmv", ".asf",
     ".3gp", ".ogv", ".ogg", ".vob", ".mxf", ".f4v",
 ))  # fmt: skip
+_KNOWN = IMAGES | VIDEOS
+_UNREAD = frozenset((".heic", ".heif", ".jxl", ".svg"))  # named as images even if their bytes are broken
 _FILE, _FOLDER = "-d"
+_HEAD = 1024  # bytes that tell what a file is
+
+
+class MediaKind(NamedTuple):
+    """What a file is by its first bytes, whatever its name says."""
+
+    name: str
+    group: Literal["image", "video", "other"]
+    is_read: bool = True  #: Syphus reads the format; if not, the file must be converted first
+
+
+_IMAGES_READ = (
+    (rb"\xff\xd8\xff", "JPEG"), (rb"\x89PNG\r\n\x1a\n", "PNG"), (rb"GIF8[79]a", "GIF"), (rb"RIFF.{4}WEBP", "WebP"),
+    (rb"BM.{4}\0{4}", "BMP"), (rb"II[*+]\0|MM\0[*+]", "TIFF"), (rb"P[1-6]\s(?:#[^\n]*\n|\s)*+\d+\s+\d+\s", "PPM"),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"),
+    (rb".{4}ftyp(?:avi[fs]|m[is]f1.{4}(?:.{4}){0,8}?avi[fs])", "AVIF"),
+)  # fmt: skip
+_IMAGES_NOT_READ = (
+    (rb".{4}ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", "HEIC"), (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+    (rb"(?:\xef\xbb\xbf)?(?:<\?xml\b[^>]*>|<!--.*?-->|<!DOCTYPE svg[^>]*>|\s)*+<(?:\w+:)?svg\b", "SVG"),
+    (rb"II\xbc", "JPEG XR"), (rb"8BPS\0", "Photoshop"), (rb"gimp xcf", "GIMP"), (rb"BPG\xfb", "BPG"),
+    (rb"FLIF", "FLIF"), (rb"qoif", "QOI"),
+    (rb"\x76\x2f\x31\x01", "OpenEXR"), (rb"#\?RADIANCE", "Radiance HDR"), (rb"DDS ", "DDS"),
+    (rb"\0\0[\x01\x02]\0[^\0]\0", "icon"), (rb"\xd7\xcd\xc6\x9a", "WMF"), (rb".{128}DICM", "DICOM"),
+    (rb"IIRO|IIRS|IIU\0|FUJIFILMCCD-RAW|.{4}ftypcrx |\0MRM", "camera raw"),
+)  # fmt: skip
+_OTHERS = ((rb"%PDF-", "PDF"), (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript"))
+_VIDEOS_READ = (
+    (rb"\x1a\x45\xdf\xa3", "Matroska"), (rb"RIFF.{4}AVI ", "AVI"), (rb"\0\0\x01[\xba\xb3]", "MPEG"),
+    (rb"FLV\x01", "FLV"), (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "ASF"), (rb"\x06\x0e\x2b\x34\x02\x05\x01\x01", "MXF"),
+    (rb"(?:.{4})?G.{187}G.{187}(?:.{4})?G|.{4}G.{191}G.{191}G", "MPEG-TS"),
+    (rb".{4}ftyp(?!M4A |M4B |M4P )", "MP4"), (rb".{4}(?:moov|mdat|wide)", "MP4"),
+)  # fmt: skip
+_VIDEOS_NOT_READ = ((rb"\.RMF", "RealMedia"),)
+
+
+def _kinds(
+    rows: Iterable[tuple[bytes, str]], group: Literal["image", "video", "other"], is_read: bool
+) -> Iterator[tuple[re.Pattern[bytes], MediaKind]]:
+    return ((re.compile(pattern, re.DOTALL), MediaKind(name, group, is_read)) for pattern, name in rows)
+
+
+_KINDS = [
+    *_kinds(_IMAGES_READ, "image", True),
+    *_kinds(_IMAGES_NOT_READ, "image", False),
+    *_kinds(_OTHERS, "other", False),
+    *_kinds(_VIDEOS_READ, "video", True),
+    *_kinds(_VIDEOS_NOT_READ, "video", False),
+]
+
+
+def media_kind(head: bytes) -> MediaKind | None:
+    """Return what a file is by its first bytes (up to 1,024 count); None if they are of nothing known.
+
+    The signatures are those of the formats' own specifications, as file(1) has them (looked up 2026-11-30).
+    """
+    return next((kind for pattern, kind in _KINDS if pattern.match(head[:_HEAD])), None)
+
+
+def unread_reason(head: bytes) -> str:
+    """Return why a file is not read as an image, with the remedy; "" if its format is read or not known."""
+    kind = media_kind(head)
+    if kind is None or (kind.is_read and kind.group == "image"):
+        return ""
+    if kind.group == "other":
+        return f"not an image but {kind.name}"
+    if kind.is_read:
+        return f"not an image but a video ({kind.name})"
+    return f"{kind.name} is not read: convert it to {'MP4' if kind.group == 'video' else 'JPEG or PNG'} first"
 
 
 def image_files(folder: str | Path) -> Iterator[Path]:
-    """Yield the image files below a folder, by their suffixes, frame 9 before frame 10. Raises `InputError`."""
+    """Yield the image files below a folder, frame 9 before frame 10. Raises `InputError`.
+
+    They are told by their suffixes, and others by their first bytes: a photo without a suffix, or in a format that is
+    not read. Those are left out if they lie beside an image of the same name, as a camera's raw files do.
+    """
     return _files(folder, IMAGES, "image")
 
 
 def video_files(folder: str | Path) -> Iterator[Path]:
-    """Yield the video files below a folder, by their suffixes, in the order of their names. Raises `InputError`."""
+    """Yield the video files below a folder in the order of their names, told as `image_files` does."""
     return _files(folder, VIDEOS, "video")
 
 
 def _files(folder: str | Path, suffixes: frozenset[str], kind: str) -> Iterator[Path]:
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: must be a folder of {kind}s; set it with --image_path")
-    found = False
-    for file in _below(str(folder), {os.path.realpath(folder)}):
-        if os.path.splitext(file)[1].lower() in suffixes:  # noqa: PTH122 - a Path for each of millions costs a second
+    found, root = False, os.path.realpath(folder)
+    for file in _below(str(folder), {root}):
+        suffix = os.path.splitext(file)[1].lower()  # noqa: PTH122 - a Path for each of millions costs a second
+        if suffix in suffixes or (
+            suffix not in _KNOWN
+            and (_is_of_kind(file, root, kind) or (kind == "image" and suffix in _UNREAD))
+            and not _has_readable_twin(file, suffixes)
+        ):
             found = True
             yield Path(file)
     if not found:
         raise InputError(f"{folder}: no {kind} file in it ({' '.join(sorted(suffixes))})")
+
+
+def _is_of_kind(file: str, root: str, kind: str) -> bool:
+    """Return whether a file is an image or a video by its first bytes. Nothing outside the folder is read."""
+    if not os.path.realpath(file).startswith(f"{root}{os.sep}"):
+        return False
+    try:
+        with open_file(file) as opened:
+            found = media_kind(opened.read(_HEAD))
+    except (OSError, InputError):
+        return False
+    return found is not None and found.group == kind
+
+
+def _has_readable_twin(file: str, suffixes: frozenset[str]) -> bool:
+    """Return whether a file stands beside one that is read: `7.cr2`, `7.jpg~` and `7.jpg.bak` beside `7.jpg`."""
+    stem, _ = os.path.splitext(file)  # noqa: PTH122 - as above
+    twins = [stem + each for suffix in suffixes for each in (suffix, suffix.upper())]
+    if os.path.splitext(stem)[1].lower() in suffixes:  # noqa: PTH122 - as above
+        twins.append(stem)
+    return any(map(os.path.isfile, twins))
 
 
 def _below(folder: str, above: set[str]) -> Iterator[str]:

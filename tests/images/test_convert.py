@@ -316,6 +316,33 @@ def test_a_folder_of_bad_files_is_listed_and_costs_no_good_one(
     assert set(skipped(taken.files[1])) == set(reasons) - mended | {"KI_IMG_d_cut"}
 
 
+def test_images_are_known_by_their_bytes_whatever_their_names_say(
+    tmp_path: Path, convert: Callable[..., ConversionResult]
+) -> None:
+    folder = tmp_path / "photos"
+    photos(folder, 1)
+    picture = (folder / "a0.jpg").read_bytes()
+    files = {
+        "b.heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "c.jxl": b"\xff\x0a", "d.svg": b"<svg/>", "e.heif": b"broken",
+        "f.psd": b"8BPS\0\1", "g": picture, "h.jpg_large": picture, "i.heic": picture,
+        "a0.cr2": b"II*\0\x10\0\0\0CR\2\0", "a0.jpg~": picture, "a0.jpg.bak": picture, "a0.heic": b"\0\0\0\x18ftypheic",
+        "README": b"P1 and P2 are people.", "notes.txt": b"<?xml version='1.0'?><notes/>", "list.json": b"{}",
+        "empty": b"",
+    }  # fmt: skip
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    (folder / "link").symlink_to("/etc/passwd")
+    done = convert("KI.parquet")
+    assert set(numbers_in(tmp_path / "out" / "KI.parquet")) == {f"KI_IMG_{name}" for name in ("a0", "g", "h", "i")}
+    assert skipped(done.files[1]) == {
+        "KI_IMG_b": "HEIC is not read: convert it to JPEG or PNG first",
+        "KI_IMG_c": "JPEG XL is not read: convert it to JPEG or PNG first",
+        "KI_IMG_d": "SVG is not read: convert it to JPEG or PNG first",
+        "KI_IMG_e": "not an image",
+        "KI_IMG_f": "Photoshop is not read: convert it to JPEG or PNG first",
+    }
+
+
 def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(
     tmp_path: Path, convert: Callable[..., ConversionResult]
 ) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from media import number_of, numbered
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from syphus.errors import ConfigError
 from syphus.images.convert_options import EncodeOptions, make_encode_options
-from syphus.images.pixels import BadImageError, convert_still, measure, read_file
+from syphus.images.pixels import BadImageError, convert_still, measure, read_file, without_large_texts
+from syphus.io.media import media_kind, unread_reason
 
 
 def encoded(image: Image.Image, kind: str = "JPEG", **how: Any) -> bytes:
@@ -118,7 +119,29 @@ def flipped() -> bytes:
     return bytes(data)
 
 
+def raw_preview() -> bytes:
+    """A TIFF whose first picture is marked as a preview, as in DNG and NEF."""
+    return encoded(numbered(1), "TIFF", tiffinfo={254: 1})
+
+
+def in_words(kind: str) -> str:
+    return f"{kind} is not read: convert it to JPEG or PNG first"
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
+    "heic": (lambda: HEIC, in_words("HEIC")),
+    "heif of another camera": (lambda: b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf", in_words("HEIC")),
+    "jpeg xl": (lambda: b"\xff\x0a\xff\x07\x08", in_words("JPEG XL")),
+    "jpeg xl in a container": (lambda: b"\0\0\0\x0cJXL \r\n\x87\n", in_words("JPEG XL")),
+    "svg": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", in_words("SVG")),
+    "svg with a head": (lambda: b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a -->\n<svg/>", in_words("SVG")),
+    "photoshop": (lambda: b"8BPS\0\1", in_words("Photoshop")),
+    "jpeg xr": (lambda: b"II\xbc\1", in_words("JPEG XR")),
+    "dicom": (lambda: bytes(128) + b"DICM", in_words("DICOM")),
+    "raw": (raw_preview, "the preview of a camera raw file: convert it"),
+    "pdf": (lambda: b"%PDF-1.7\n", "not an image but PDF"),
+    "video": (lambda: b"\0\0\0\x18ftypisom\0\0\0\0", "not an image but a video (MP4)"),
     "text": (lambda: b"<html>404 Not Found</html>", "not an image"),
     "script": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
     "noise": (lambda: random.Random(0).randbytes(5000), "not an image"),
@@ -137,6 +160,61 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "pages": (lambda: animated("TIFF"), "animated or in parts: 3 pictures"),
     "bomb": (bomb, "10,000 x 8,000 pixels, more than 50,000,000 in all"),
 }
+
+
+def with_texts(*texts: tuple[str, str, bool]) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    for kind, text, packed in texts:
+        (info.add_itxt if kind == "iTXt" else info.add_text)("Comment", text, zip=packed)
+    return encoded(numbered(7), "PNG", pnginfo=info)
+
+
+LARGE = "x" * (3 << 20)
+TEXTS: dict[str, Callable[[], bytes]] = {
+    "packed": lambda: with_texts(("zTXt", LARGE, True)),
+    "international": lambda: with_texts(("iTXt", LARGE, True)),
+    "plain": lambda: with_texts(("tEXt", "x" * (70 << 20), False)),
+    "many": lambda: with_texts(*[("zTXt", "x" * (1 << 20), True)] * 70),
+    "profile": lambda: encoded(numbered(7), "PNG", icc_profile=b"A" * (2 << 20)),
+    "small": lambda: with_texts(("zTXt", "x", True), ("iTXt", "y", False)),
+}
+
+
+@pytest.mark.parametrize("make", TEXTS.values(), ids=TEXTS)
+def test_texts_and_profiles_of_any_size_do_not_matter(make: Callable[[], bytes]) -> None:
+    data = make()
+    assert number_of(convert_still(data, EncodeOptions())) == 7
+    kept = convert_still(data, EncodeOptions(size=None, passthrough_formats=("PNG",)))
+    with Image.open(io.BytesIO(kept)) as image:  # others open it, too
+        assert number_of(encoded(image.convert("RGB"), "PNG")) == 7
+
+
+def test_a_png_with_usual_texts_is_not_touched() -> None:
+    data = TEXTS["small"]()
+    assert without_large_texts(data) is data
+    assert convert_still(data, EncodeOptions(size=None, passthrough_formats=("PNG",))) is data
+
+
+SOUND: dict[str, Callable[[], bytes]] = {
+    "palette with a transparent colour": lambda: encoded(numbered(7).convert("P"), "PNG", transparency=255),
+    "grey": lambda: encoded(numbered(7).convert("L")),
+    "one bit": lambda: encoded(numbered(7).convert("1"), "PNG"),
+    "a single gif": lambda: encoded(numbered(7), "GIF"),
+    "avif": lambda: encoded(numbered(7), "AVIF"),
+    "jpeg 2000": lambda: encoded(numbered(7), "JPEG2000"),
+    "ppm": lambda: encoded(numbered(7), "PPM"),
+    "bmp": lambda: encoded(numbered(7), "BMP"),
+    "tiff": lambda: encoded(numbered(7), "TIFF"),
+}
+
+
+@pytest.mark.parametrize("make", SOUND.values(), ids=SOUND)
+def test_what_is_read_is_known_by_its_bytes(make: Callable[[], bytes]) -> None:
+    data = make()
+    kind = media_kind(data)
+    assert kind is not None
+    assert (kind.group, kind.is_read, unread_reason(data)) == ("image", True, "")
+    assert number_of(convert_still(data, EncodeOptions())) == 7
 
 
 @pytest.mark.parametrize(("make", "told"), BAD.values(), ids=BAD)
