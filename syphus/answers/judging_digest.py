@@ -31,6 +31,7 @@ ACCEPTANCE_FILES = tuple(
         "parsing/json_answers.py",
         "parsing/json_forms.py",
         "parsing/keyed_lines.py",
+        "parsing/original_forms.py",
         "parsing/pairs.py",
         "parsing/plain_text.py",
         "parsing/sections.py",

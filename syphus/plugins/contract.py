@@ -260,6 +260,11 @@ def plugin_code(dataset: AbstractDataset) -> PluginCode:
     return PluginCode(plugin_name(type(dataset)), files)
 
 
+def default_short_name(plugin: type[AbstractDataset]) -> str:
+    """Return the `short_name` of a class that has none of its own: the capitals of its name."""
+    return "".join(letter for letter in plugin.__name__ if letter.isupper()) or plugin.__name__.upper()
+
+
 def apply_short_name(dataset: AbstractDataset, relation: str) -> None:
     """Set the `short_name` that the dataset has with this relation, if it differs from the default."""
     dataset.short_name = dataset.set_names.get(relation, dataset.short_name)
@@ -320,7 +325,7 @@ def _file(cls: type) -> str:
 
 def _default(plugin: type[AbstractDataset], attribute: str) -> str:
     if attribute == "short_name":
-        return "".join(letter for letter in plugin.__name__ if letter.isupper()) or plugin.__name__.upper()
+        return default_short_name(plugin)
     if attribute == "prompt":
         return plugin.__module__.rpartition(".")[2]
     return (vars(plugin).get("__doc__") or "").strip().partition("\n")[0]

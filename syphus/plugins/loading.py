@@ -23,7 +23,7 @@ from syphus.errors import PluginError, UsageError
 from syphus.io.text_files import open_file
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.hook_results import find_bad_attribute
-from syphus.plugins.legacy import LegacyDataset, legacy_modules
+from syphus.plugins.legacy import LegacyDataset, legacy_modules, tell_apart
 from syphus.plugins.prompts import SUFFIXES
 from syphus.plugins.sandbox import PluginCode, exception_as_line, time_limit
 
@@ -105,6 +105,7 @@ def plugins_in(module: ModuleType, stem: str) -> list[LoadedPlugin]:
     defined = [each for each in vars(module).values() if _is_dataset(each) and each.__module__ == module.__name__]
     bases = {each for each in defined if inspect.isabstract(each) and _has_subclass(each, defined)}
     plugins = [each for each in dict.fromkeys(defined) if each not in bases]
+    tell_apart([each for each in plugins if issubclass(each, LegacyDataset)])
     return [LoadedPlugin(f"{each.__name__}.{stem}", each, Path(module.__file__ or stem)) for each in plugins]
 
 

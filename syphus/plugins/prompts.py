@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -61,6 +61,7 @@ class PromptTemplate:
     system_message: str
     in_context: tuple[Message, ...] = ()
     form: str = TEXT_FORM  #: of the answers; JSON_FORM asks for them as JSON, where the server can do it
+    sends_empty_system: bool = False  #: sends the system message even if it is empty, as the first Syphus did
 
 
 def find_prompt(name: str, folders: Iterable[Path]) -> Path:
@@ -85,12 +86,15 @@ def read_prompt(path: str | Path) -> Mapping[str, object]:
     return data
 
 
-def to_prompt_template(data: object, where: str, *, lenient: bool = False, folder: Path = Path()) -> PromptTemplate:
+def to_prompt_template(
+    data: object, where: str, *, lenient: bool = False, folder: Path = Path(), as_original: bool = False
+) -> PromptTemplate:
     """Return the checked template for `{"system_message": str, "in_context": [{"role": ..., "content": ...}, ...]}`.
 
     `in_context` is optional. Relative paths of images start at `folder`; the images are not inspected yet. Raises
     `PromptError`, which begins with `where` and names the turn. `lenient` is for prompts of the original Syphus:
-    unknown keys and assistant turns without a question cause warnings instead of errors.
+    unknown keys and assistant turns without a question cause warnings instead of errors. `as_original` renders lists of
+    objects to the byte as the first Syphus did, and sends an empty system message.
     """
     if not isinstance(data, Mapping):
         raise PromptError(f'{where}: a prompt must be an object with "system_message" and "in_context"')
@@ -98,12 +102,14 @@ def to_prompt_template(data: object, where: str, *, lenient: bool = False, folde
     turns = data.get("in_context", ())
     if not isinstance(turns, Sequence) or isinstance(turns, str):
         raise PromptError(f'{where}: "in_context" must be a list of turns')
-    messages = tuple(_turn(turn, f"{where}: turn {number}", folder) for number, turn in enumerate(turns, 1))
+    render = _render_as_original if as_original else _render
+    messages = tuple(_turn(turn, f"{where}: turn {number}", folder, render) for number, turn in enumerate(turns, 1))
     _check_order(messages, where, lenient)
     form = data.get("form", TEXT_FORM)
     if form not in FORMS:
         raise PromptError(f'{where}: "form" is {form!r:.40}; it must be {alternatives(FORMS)}')
-    return PromptTemplate(_text(data["system_message"], f"{where}: system_message"), messages, str(form))
+    system_message = _text(data["system_message"], f"{where}: system_message")
+    return PromptTemplate(system_message, messages, str(form), sends_empty_system=as_original)
 
 
 def as_json_prompt(template: PromptTemplate, form: JsonForm, where: str) -> PromptTemplate:
@@ -138,8 +144,12 @@ def as_text_prompt(template: PromptTemplate, form: JsonForm) -> PromptTemplate:
 
 
 def render_messages(prefix: PromptTemplate, user_text: str, images: Sequence[PromptImage] = ()) -> list[Message]:
-    """Return the messages of a request, without an empty system message. The dicts are shared: don't change them."""
-    system = [Message(role="system", content=prefix.system_message)] if prefix.system_message else []
+    """Return the messages of a request. The dicts are shared: don't change them.
+
+    An empty system message is left out, unless the template says otherwise.
+    """
+    has_system = prefix.system_message or prefix.sends_empty_system
+    system = [Message(role="system", content=prefix.system_message)] if has_system else []
     user_turn = Message(role="user", content=user_text)
     if images:
         user_turn["images"] = images
@@ -157,6 +167,7 @@ def turns_as_json(prefix: PromptTemplate) -> list[dict[str, object]]:
 def prompt_digest(prefix: PromptTemplate) -> str:
     """Return 16 hex digits that change with every character of the template, and with its images."""
     form = [prefix.form] * (prefix.form != TEXT_FORM)
+    form += ["empty system message"] * (prefix.sends_empty_system and not prefix.system_message)
     canonical = json.dumps([prefix.system_message, turns_as_json(prefix), *form], ensure_ascii=False, sort_keys=True)
     return blake2b(canonical.encode(), digest_size=8).hexdigest()
 
@@ -191,14 +202,14 @@ def _check_keys(data: Mapping[object, object], where: str, lenient: bool) -> Non
         _log.warning("%s: not used: %s", where, ", ".join(unknown))
 
 
-def _turn(turn: object, where: str, folder: Path) -> Message:
+def _turn(turn: object, where: str, folder: Path, render: Callable[[list[object], str], str]) -> Message:
     if not isinstance(turn, Mapping) or set(turn) - {"images"} != {"role", "content"}:
         raise PromptError(f'{where}: a turn must be an object with "role" and "content"; a user turn may have "images"')
     role, content = turn["role"], turn["content"]
     if role not in ("user", "assistant"):
         raise PromptError(f'{where}: the role is "{role}"; only user and assistant are allowed')
     if role == "assistant" and isinstance(content, list):
-        content = _render(content, where)
+        content = render(content, where)
     text = _text(content, where)
     images = _images(turn["images"], role, where, folder) if "images" in turn else ()
     if not text.strip() and not images:
@@ -224,16 +235,27 @@ def _text(text: object, where: str) -> str:
 
 def _render(objects: list[object], where: str) -> str:
     """Render a list of objects as the text of an assistant turn."""
+    items = _items(objects, where)
+    pairs = [pair for pair in map(_as_pair, items) if pair is not None]
+    if len(pairs) == len(items):
+        return render_pairs(pairs)
+    return "\n\n".join("\n".join(f"{key}: {text}" for key, text in item.items()) for item in items)
+
+
+def _render_as_original(objects: list[object], where: str) -> str:
+    """Render a list of objects as the first Syphus did: a line for each key as it is, and nothing between objects."""
+    return "".join(f"{key}: {text}\n" for item in _items(objects, where) for key, text in item.items())
+
+
+def _items(objects: list[object], where: str) -> list[dict[str, str]]:
+    """Return the checked objects of an assistant turn."""
     items: list[dict[str, str]] = []
     for number, item in enumerate(objects, 1):
         if not isinstance(item, Mapping) or not item:
             raise PromptError(f"{where}: item {number} must be an object such as {{question: ..., answer: ...}}")
         items.append({str(key): _text(text, f'{where}: item {number}, "{key}"') for key, text in item.items()})
         _check_item(items[-1], items[0], f"{where}: item {number}")
-    pairs = [pair for pair in map(_as_pair, items) if pair is not None]
-    if len(pairs) == len(items):
-        return render_pairs(pairs)
-    return "\n\n".join("\n".join(f"{key}: {text}" for key, text in item.items()) for item in items)
+    return items
 
 
 def _check_item(item: Mapping[str, str], first: Mapping[str, str], where: str) -> None:

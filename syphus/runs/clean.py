@@ -19,6 +19,7 @@ from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import PluginFaultError, Stage
 from syphus.plugins.contract import structured_form
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
+from syphus.plugins.legacy import ORIGINAL_MESSAGES, original_messages
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.generate import GenerateStage, GenerationContext, parser_digest
 from syphus.runs.outputs import invalidate_exports, invalidate_pairs, write_exports
@@ -103,7 +104,8 @@ def _judge(stage: Stage, row: Row, answer: StoredAnswer | None) -> Outcome:
 def _clean(store: Store, plugin: LoadedPlugin, settings: Mapping[str, object], observer: Observer) -> CleaningResult:
     template = _stored_template(settings)
     before = make_report(store, GenerateStage.name, stored_prices(store))
-    dataset, choice = plugin.create(), stored_choice(store)
+    with original_messages(ORIGINAL_MESSAGES in settings):
+        dataset, choice = plugin.create(), stored_choice(store)
     if choice is not None:
         dataset.short_name = choice.short_name
     context = GenerationContext(

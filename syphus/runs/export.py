@@ -19,6 +19,7 @@ from syphus.ledger.relations import stored_choice
 from syphus.ledger.results import max_images_per_query
 from syphus.ledger.store import Store, open_for_reading
 from syphus.plugins.discovery import find_plugin
+from syphus.plugins.legacy import short_name_of_run
 from syphus.runs.generate import GenerateStage
 from syphus.runs.run_settings import stored_prices
 from syphus.text import short_path
@@ -60,7 +61,7 @@ def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: It
         raise RunError(f"{store.folder} holds no pairs yet.")
     plugin = find_plugin(str(report.settings[-1]["dataset"]), datasets_dir).cls
     source = ExportSource(
-        choice.short_name if (choice := stored_choice(store)) else plugin.short_name,
+        choice.short_name if (choice := stored_choice(store)) else short_name_of_run(plugin, report.settings[-1]),
         lambda: pairs_with_context(store, GenerateStage.name),
         lambda: max_images_per_query(store, GenerateStage.name),
         dataset_meta(report),

@@ -30,6 +30,7 @@ from syphus.plugins.hook_results import check_pairs_of_text, checked, checked_nu
 from syphus.plugins.prompts import PromptTemplate, as_json_prompt, as_text_prompt, render_messages
 from syphus.plugins.sandbox import time_limit
 from syphus.runs.prepare import PreparedRun
+from syphus.runs.run_settings import GENERATE
 from syphus.types import Completion, Message, Outcome, Pair, PromptImage, Query, Request, State
 
 P = ParamSpec("P")
@@ -79,7 +80,7 @@ class GenerationContext:
 class GenerateStage:
     """Ask with the dataset's prompt, parse with its parser, and accept what its checks accept."""
 
-    name = "generate"
+    name = GENERATE
 
     def __init__(self, context: GenerationContext) -> None:
         self._context = context

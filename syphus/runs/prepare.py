@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
@@ -18,11 +19,12 @@ from syphus.config.settings import Config, EndpointConfig, load_config, read_set
 from syphus.declarations import Frame, Relation, Still, Video
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.structured import RESPONSE_FORMAT
-from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError
+from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError, SyphusError
 from syphus.images.prompt.attachments import IMAGES_FOLDER, ImageAttachments, inspect_example_images
 from syphus.io.yaml_files import read_yaml
 from syphus.ledger.sessions import last_settings, newest_chat_settings
-from syphus.ledger.store import Store
+from syphus.ledger.store import FILE as LEDGER
+from syphus.ledger.store import Store, open_for_reading
 from syphus.pipeline.observer import Observer
 from syphus.plugins.contract import (
     AbstractDataset,
@@ -33,8 +35,9 @@ from syphus.plugins.contract import (
 )
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.plugins.image_sources import image_sources
+from syphus.plugins.legacy import ORIGINAL_MESSAGES, LegacyDataset, original_messages
 from syphus.plugins.prompts import JSON_FORM, PromptTemplate, as_json_prompt
-from syphus.runs.run_settings import STRUCTURED, run_settings
+from syphus.runs.run_settings import GENERATE, STRUCTURED, run_settings
 
 C = TypeVar("C", bound="RunContext")
 
@@ -120,6 +123,8 @@ class PreparedRun(RunContext):
         """What the answers depend on."""
         options = self.options
         settings = run_settings(options.name, self.config, self.template, options.offline, options.with_images)
+        if isinstance(self.dataset, LegacyDataset) and self.dataset.sends_original:
+            settings[ORIGINAL_MESSAGES] = True
         return {**settings, **({STRUCTURED: JSON_FORM} if self.form else {})}
 
     def attachments(self, folder: Path | None = None) -> ImageAttachments:
@@ -169,7 +174,8 @@ def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool =
         query_inputs_path=_input_path(options, plugin),
         num_threads=max(1, options.num_threads),  # 0 means one, as in the first Syphus
     )
-    dataset = plugin.create(options.prompt_path, options.query_inputs_path)
+    with original_messages(not (issubclass(plugin.cls, LegacyDataset) and _began_otherwise(options.folder))):
+        dataset = plugin.create(options.prompt_path, options.query_inputs_path)
     if dataset.relation not in ("", *Relation):
         raise PluginError(f"{plugin.name}: relation {dataset.relation!r}: it must be one of {', '.join(Relation)}")
     apply_short_name(dataset, options.relate or dataset.relation)
@@ -192,6 +198,20 @@ def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool =
     )
     check_budget(prepared)
     return prepared
+
+
+def _began_otherwise(folder: Path) -> bool:
+    """Return whether the run in a folder, if there is one, began with other messages than those of the first Syphus."""
+    if not (folder / LEDGER).is_file():
+        return False
+    with suppress(SyphusError):  # a ledger that can't be read is told where it is opened
+        store = open_for_reading(folder)
+        try:
+            before = last_settings(store, GENERATE)
+        finally:
+            store.close()
+        return before is not None and ORIGINAL_MESSAGES not in before
+    return False
 
 
 def _with_keys(path: Path | None, environ: Mapping[str, str]) -> Mapping[str, str]:

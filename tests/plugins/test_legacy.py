@@ -130,7 +130,7 @@ def test_a_plugin_runs_unchanged_from_here_and_from_elsewhere(
     assert [message["content"] for message in render_messages(prefix, "x")] == [
         "You watch.",
         "1. a man waves\n",
-        "Question: Who waves?\nAnswer: A man.\n\nQuestion: What?\nAnswer: He waves.",
+        "Question: Who waves?\nAnswer: A man.\nQuestion: What?\nAnswer: He waves.\n",
         "x",
     ]
     assert len(parse_pairs(prefix.in_context[1]["content"]).pairs) == 2

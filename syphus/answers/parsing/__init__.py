@@ -6,6 +6,7 @@ conversations.py  conversations in rounds, with activity, role and reason
 json_answers.py   strict JSON
 json_forms.py     answers as one JSON object: schemas, and the check of answers against them
 keyed_lines.py    texts under given keys
+original_forms.py the forms that the prompts of the first Syphus teach
 pairs.py          question and answer pairs: parse_pairs and render_pairs
 plain_text.py     one plain text
 sections.py       headers ("Question 1:") and the text below them

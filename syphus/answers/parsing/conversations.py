@@ -83,11 +83,11 @@ class Conversations(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def parse_conversations(text: str) -> Conversations:
+def parse_conversations(text: str, needs_reason: bool = True) -> Conversations:
     """Parse the conversations of an unchanged model answer; the module docstring has the form and the rules.
 
-    Returns the complete conversations, the problems (any problem makes the whole answer invalid) and harmless notes.
-    Raises nothing.
+    Without `needs_reason`, a conversation in lines may have no reason, which is "" then. Returns the complete
+    conversations, the problems (any problem makes the whole answer invalid) and harmless notes. Raises nothing.
     """
     answer = extract_answer(text)
     if not answer.text:
@@ -107,7 +107,7 @@ def parse_conversations(text: str) -> Conversations:
     elif split.before:
         notes.append("text before the first conversation")
     for group in groups:
-        conversation, wrong, has_title = _read_conversation(group)
+        conversation, wrong, has_title = _read_conversation(group, needs_reason)
         problems += wrong
         notes += ["title of a round"] * has_title
         conversations += [conversation] if conversation and not wrong else []
@@ -189,7 +189,7 @@ def _group_by_conversation(sections: Sequence[Section]) -> Iterator[list[Section
         yield group
 
 
-def _read_conversation(group: Sequence[Section]) -> tuple[Conversation | None, list[str], bool]:
+def _read_conversation(group: Sequence[Section], needs_reason: bool) -> tuple[Conversation | None, list[str], bool]:
     """Return one conversation, its problems, and whether one of its rounds has a title."""
     problems: list[str] = []
     found: dict[str, list[str]] = {"activity": [], "role": [], "reason": []}
@@ -204,12 +204,15 @@ def _read_conversation(group: Sequence[Section]) -> tuple[Conversation | None, l
             problems += ["text of no speaker"] * has_rest
         elif section.kind in found:
             found[section.kind].append(section.text)
+    if not needs_reason and not found["reason"]:
+        del found["reason"]
     rounds, wrong, has_title = _read_rounds(group[first:])
     problems += _field_problems(found) + wrong
     problems += ["conversation without a round"] * (not rounds and not wrong)
     if problems:
         return None, problems, has_title
-    return Conversation(found["activity"][0], found["role"][0], found["reason"][0], tuple(rounds)), [], has_title
+    reason = found.get("reason", [""])[0]
+    return Conversation(found["activity"][0], found["role"][0], reason, tuple(rounds)), [], has_title
 
 
 def _split_title(text: str) -> tuple[str, str, bool]:
@@ -228,6 +231,8 @@ def _split_title(text: str) -> tuple[str, str, bool]:
 def _field_problems(found: dict[str, list[str]]) -> list[str]:
     problems = []
     for name, plural in (("activity", "activities"), ("role", "roles"), ("reason", "reasons")):
+        if name not in found:
+            continue
         texts = set(found[name])
         if not texts or any(map(is_empty, texts)):
             problems.append(f"conversation without {'an' if name == 'activity' else 'a'} {name}")
