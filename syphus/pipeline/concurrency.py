@@ -6,6 +6,9 @@ is doubled while more concurrency brings more answers per second; it steps back 
 a while, since servers recover. A refusal cuts it, but only once per episode: all requests that were sent before the cut
 tell the same story. The limit never falls below a minimum, and grows only while it is really used.
 
+A server with one slot and a long queue refuses nothing: requests time out in its queue. The answers that came while one
+waited show how many it can take.
+
 The ideas are TCP's (slow start, multiplicative decrease) and the hill climbing of adaptive thread pools.
 """
 
@@ -17,6 +20,7 @@ CUT_FACTOR = 0.7  #: share of the limit that is left after a refusal
 ALONE_SECONDS = 3.0  #: that the first request of an endpoint is waited for alone; as long for each further doubling
 FAST_GROWTH, SLOW_GROWTH = 2.0, 1.5  #: growth factor before and after the first setback
 MIN_GAIN = 0.1  #: share of the largest possible gain that a higher limit must bring, or it is taken back
+QUEUE_SHARE = 0.5  #: share of the time limit that a request may wait and take, after one has timed out in the queue
 SATURATED = 0.8  #: share of the limit that must be in flight for it to count as used
 ROUNDS_UNTIL_GROWTH = 20  #: rounds of answers at one limit before a higher one is tried again
 
@@ -70,6 +74,15 @@ class AdaptiveConcurrency:
             self._cut_at = now
             self._step_back(max(float(MIN_LIMIT), self._limit * CUT_FACTOR))
 
+    def record_timeout(self, sent_at: float, answers: int, now: float) -> None:
+        """Record that a request sent at `sent_at` has timed out, and that `answers` to earlier ones came meanwhile.
+
+        So many requests the server can take in that time; with half of them in flight, none waits too long.
+        """
+        if self.adaptive and sent_at >= self._cut_at:
+            self._cut_at = now
+            self._step_back(max(1.0, min(self._limit * CUT_FACTOR, answers * QUEUE_SHARE)))
+
     def _evaluate(self, rate: float) -> None:
         """Decide what to do after a round at this limit, which brought `rate` answers per second."""
         self._rounds += 1
@@ -82,7 +95,7 @@ class AdaptiveConcurrency:
             self._grow(rate)
 
     def _grow(self, rate: float) -> None:
-        target = min(float(self.ceiling), self._limit * self._growth)
+        target = min(float(self.ceiling), max(self._limit * self._growth, self._limit + 1))
         self._grown_from = (self._limit, rate) if target > self._limit else None
         self._limit, self._rounds, self._answers = target, 0, 0
 

@@ -103,6 +103,15 @@ class Latencies:
                 return True
         return False
 
+    def answers_since(self, moment: float) -> tuple[int, float]:
+        """Return how many answers came after a moment, of the newest ones, and when the last of them came."""
+        count, newest = 0, moment
+        for seconds, _, sent_at in reversed(self._answers):
+            if sent_at + seconds <= moment:
+                break
+            count, newest = count + 1, max(newest, sent_at + seconds)
+        return count, newest
+
     @property
     def may_give_up(self) -> bool:
         """Whether few enough requests were given up so far, so that another one costs little."""

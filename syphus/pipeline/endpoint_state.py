@@ -187,6 +187,16 @@ class EndpointState:
         for what in exceeded:
             self._buckets[what].record_refusal(now)
 
+    def record_timeout(self, call: Call, now: float) -> None:
+        """Record that `call` has timed out: with fewer requests at once, it might not have waited so long.
+
+        Only if the server was busy all that time. A call that others overtake hangs by itself, and a server that stands
+        still is down.
+        """
+        answers, newest = self.latencies.answers_since(call.sent_at)
+        if answers and now - newest <= (now - call.sent_at) / 2 and not self.latencies.is_overtaken(call.sent_at):
+            self._concurrency.record_timeout(call.sent_at, answers, now)
+
     def _seconds_until_more(self, now: float) -> float:
         """Return the seconds until one more request may be in flight, if that is a matter of time."""
         if self.disabled_by or self.health.has_answered or self.health.down_since is not None:

@@ -173,6 +173,8 @@ class RequestSender:
             self._pause(permit, headers, verdict, now)
         elif verdict.action is Action.RETRY and verdict.no_reply not in _BY_US:
             health.record_failure(row, permit.call.sent_at, now)
+            if verdict.no_reply is NoReplyKind.TIMEOUT:
+                state.record_timeout(permit.call, now)
             if not health.has_answered and verdict.no_reply is not None and verdict.no_reply.is_likely_misconfiguration:
                 state.disable(ConfigError(f"{host} can't be reached: {verdict.cause}: {verdict.message}."))
         if verdict.action in (Action.RETRY, Action.PAUSE) and health.should_give_up(now):
