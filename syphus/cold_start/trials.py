@@ -73,8 +73,8 @@ class TrialStage(GenerateStage):
         return super().request(row._replace(query=remove_label(row.query), used=row.used + number), last)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
-        """Judge an answer as the main stage does."""
-        return super().judge(row._replace(query=remove_label(row.query)), completion)
+        """Judge an answer as the main stage does. Trials that all fail are a result."""
+        return super().judge(row._replace(query=remove_label(row.query)), completion)._replace(remedy="")
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - trials are no result of the run
         """Return no lines."""

@@ -2,10 +2,11 @@
 
 admission.py        holds each request back until the limits and the budget allow it
 budget.py           the money and the requests that a run may spend, and the estimate of a request's tokens
-concurrency.py      adapts the number of concurrent requests where a server states no limits
+concurrency.py      starts the workers, and adapts the number of requests where a server states no limits
 deadlines.py        the timeout of a request, from the latencies so far, by a clock that does not count sleep
 endpoint_state.py   the state of one endpoint: limits, requests in flight, pauses, health
 engine.py           runs a stage: builds the loop, handles Ctrl-C
+first_answers.py    stops a run whose first answers all fail alike
 health.py           detects that an endpoint is down
 hedging.py          sends a second request for the last rows if the first takes long
 loop.py             takes each row from the ledger to its outcome

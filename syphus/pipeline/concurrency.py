@@ -14,6 +14,10 @@ The ideas are TCP's (slow start, multiplicative decrease) and the hill climbing 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Callable
+
 INITIAL_LIMIT = 16
 MIN_LIMIT = 2
 CUT_FACTOR = 0.7  #: share of the limit that is left after a refusal
@@ -31,6 +35,39 @@ def unproven_limit(seconds: float) -> int:
     A long answer must not hold all others back for minutes: 1 at first, 2 after three seconds, then 4, 8, 16.
     """
     return 1 << min(10, int(seconds / ALONE_SECONDS))
+
+
+class SlowStart:
+    """Lets the workers of a run start: the first alone, all others once the endpoint works.
+
+    If the first answer takes long, a few more start, one after the other. Set `endpoint_works` as soon as it is known.
+    """
+
+    def __init__(self) -> None:
+        self.endpoint_works = asyncio.Event()
+        self._starts: dict[int, asyncio.Event] = {}  # of workers that may start before the endpoint has answered
+
+    async def wait(self, number: int) -> None:
+        """Wait until the worker with this number, counted from 0, may start."""
+        if 0 < number < INITIAL_LIMIT:
+            await self._starts.setdefault(number, asyncio.Event()).wait()
+        elif number:
+            await self.endpoint_works.wait()
+
+    async def run(self, workers: int, has_no_trouble: Callable[[], bool]) -> None:
+        """Return when all `workers` may start. While there is trouble, none may."""
+        waited = 0.0
+        starts = [self._starts.setdefault(number, asyncio.Event()) for number in range(1, min(workers, INITIAL_LIMIT))]
+        while not self.endpoint_works.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ALONE_SECONDS):
+                    await self.endpoint_works.wait()
+            waited += ALONE_SECONDS
+            if has_no_trouble():
+                for start in starts[: unproven_limit(waited) - 1]:
+                    start.set()
+        for start in starts:
+            start.set()
 
 
 class AdaptiveConcurrency:

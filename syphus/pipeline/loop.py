@@ -10,7 +10,6 @@ loses at most as many paid answers as there are workers.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -23,7 +22,8 @@ from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, S
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
-from syphus.pipeline.concurrency import ALONE_SECONDS, INITIAL_LIMIT, unproven_limit
+from syphus.pipeline.concurrency import SlowStart
+from syphus.pipeline.first_answers import FirstAnswers
 from syphus.pipeline.hedging import Canary, Hedger
 from syphus.pipeline.parameters import ParameterLearning, RowChanges
 from syphus.pipeline.sender import Ask, RequestSender, SendResult
@@ -50,21 +50,20 @@ class Loop:
         self._spare: set[Ask] = set()  # a request is still in flight although another has decided the row
         self._hedges: set[asyncio.Task[None]] = set()
         self._early_failures: list[EarlyFailure] = []
+        self._first_answers = FirstAnswers(active=not session.stats.states_before[State.OK])
         self._has_succeeded = False
         self._plugin_faults = 0
         learned = [state.parameters for state in admission.endpoint_states]
         self._learning = ParameterLearning(learned, session.writer.keep, session.say)
         self._canary = Canary(sender, self._keep)
-        self._endpoint_works = asyncio.Event()
-        self._starts: dict[int, asyncio.Event] = {}  # of workers that may start before the endpoint has answered
+        self._start = SlowStart()
         self._workers: list[asyncio.Task[None]] = []
         self.stopped_by: Exception | None = None
 
     async def run(self, workers: int) -> None:
         """Return when every row has an outcome, or, after a stop, when no request is in flight any more."""
-        self._starts = {number: asyncio.Event() for number in range(1, min(workers, INITIAL_LIMIT))}
         self._workers = [asyncio.create_task(self._work(number)) for number in range(workers)]
-        helpers = [asyncio.create_task(self._guard(self._start_slowly()))]
+        helpers = [asyncio.create_task(self._guard(self._start.run(workers, self._has_no_trouble)))]
         if self._session.limits.hedging:
             hedger = Hedger(self._queue, self._admission, self._session.stats, self._session.clock, self._send_second)
             helpers.append(asyncio.create_task(self._guard(hedger.run(self._being_asked.values))))
@@ -82,6 +81,8 @@ class Loop:
                 helper.cancel()
             self.abandon()
             await asyncio.gather(*self._workers, *helpers, *self._hedges, return_exceptions=True)
+        if self.stopped_by is None:
+            await self._save_held(at_end=True)
         if self._early_failures and self.stopped_by is None:
             if self._session.stats.states_before[State.OK]:  # an earlier session has shown that rows can succeed
                 await self._save_early_failures()
@@ -94,7 +95,7 @@ class Loop:
             self.stopped_by = reason
         self._queue.close()
         self._admission.close()
-        self._endpoint_works.set()
+        self._start.endpoint_works.set()
         self._drop_spare()
 
     def abandon(self) -> None:
@@ -104,28 +105,16 @@ class Loop:
 
     async def _work(self, number: int) -> None:
         """Process rows until none is left. The first worker starts alone and finds out whether the endpoint works."""
-        if number:
-            await self._starts.get(number, self._endpoint_works).wait()
+        await self._start.wait(number)
         try:
             while (item := await self._queue.get()) is not None:
                 await self._process(item)
         finally:
-            self._endpoint_works.set()
+            self._start.endpoint_works.set()
             self._drop_spare()
 
-    async def _start_slowly(self) -> None:
-        """Let all workers start once the endpoint works; if its first answer takes long, one after the other."""
-        waited = 0.0
-        while not self._endpoint_works.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ALONE_SECONDS):
-                    await self._endpoint_works.wait()
-            waited += ALONE_SECONDS
-            if not (self._early_failures or self._plugin_faults or self._session.stats.errors):
-                for number in range(1, min(len(self._starts) + 1, unproven_limit(waited))):
-                    self._starts[number].set()
-        for start in self._starts.values():
-            start.set()
+    def _has_no_trouble(self) -> bool:
+        return not (self._early_failures or self._plugin_faults or self._session.stats.errors)
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         """Stop everything if a helper of the workers fails."""
@@ -145,7 +134,7 @@ class Loop:
             return
         if isinstance(request, Outcome):
             if request.pairs:
-                self._endpoint_works.set()  # a row that needs no endpoint says nothing about one
+                self._start.endpoint_works.set()  # a row that needs no endpoint says nothing about one
             await self._finish(entry, request)
             return
         name = (request.key, request.sample)
@@ -260,7 +249,7 @@ class Loop:
     async def _handle_verdict(self, item: WorkItem, result: SendResult) -> None:
         verdict, state = result.verdict, result.endpoint_state
         if verdict.action is Action.ANSWER or verdict.caused_by_row:
-            self._endpoint_works.set()
+            self._start.endpoint_works.set()
         match verdict.action:
             case Action.ANSWER if verdict.completion is not None:
                 number, request = self._session.records.next_answer_number(), result.request
@@ -348,6 +337,10 @@ class Loop:
             return
         row, outcome = item.row, judgement.outcome
         entry = entry._replace(rejected_by=outcome.rejected_by, parts=judgement.parts)
+        self._first_answers.note(entry, judgement)
+        if stop := self._first_answers.error:
+            self.stop(stop)
+        await self._save_held()
         again = judgement.another_form or row.used - row.opened < session.limits.max_rounds
         if judgement.ask_again and again:
             reason = ReasonKind.ANOTHER_FORM if judgement.another_form else judgement.feedback
@@ -358,8 +351,17 @@ class Loop:
                 self._put_back(WorkItem(next_round))
             return
         self._has_succeeded = True
-        await self._finish(entry, outcome, completion.model)  # before anything else: it is paid for
+        if self._first_answers.hold(entry, outcome):
+            if entry.new_answer is not None:
+                await session.writer.put(entry._replace(spare=True))
+            self._queue.task_done()
+        else:
+            await self._finish(entry, outcome, completion.model)  # before anything else: it is paid for
         await self._save_early_failures()
+
+    async def _save_held(self, *, at_end: bool = False) -> None:
+        for held in self._first_answers.release(at_end=at_end):
+            await self._save(Entry(held.row, held.outcome, 0, reused_answer=held.answer))
 
     async def _finish(self, entry: Entry, outcome: Outcome, model: str = "") -> None:
         """Save the outcome of a row. `model` is the server's name of the model that answered, if any did."""

@@ -42,6 +42,19 @@ _REMEMBERED_IDS = 1_000  # pair ids that new ones are compared with at once; the
 _CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
 
 
+# What helps if the first answers of a run all fail alike.
+_ROOM_OR_STOP = (
+    "Raise --max-tokens. If the answers go on and on, the server misses the model's end token: mend its chat template, "
+    "or set `extra_body: {stop: [...]}` in the --config file."
+)
+_LESS_REASONING = "The model reasons until its tokens are used up: lower --reasoning-effort, or raise --max-tokens."
+_NO_TEXT = "The server sends no text: check the model, its chat template, and the server's log."
+_UNREADABLE = (
+    "Look at one with `status FOLDER --query ID`: the model does not keep to the form that the prompt asks for, or the "
+    "plugin does not read it."
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationContext:
     """What a stage needs to ask about the queries of a dataset and to judge the answers.
@@ -144,6 +157,10 @@ class GenerateStage:
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Return the pairs of an answer, or why there are none."""
+        judgement = self._judge(row, completion)
+        return judgement._replace(remedy=_remedy(judgement.outcome, completion))
+
+    def _judge(self, row: Row, completion: Completion) -> Judgement:
         asked = asked_format(completion)
         if self._context.form is not None and asked is not None:
             return self._judge_structured(row, completion, asked, self._context.form)
@@ -319,6 +336,23 @@ def _reject(problems: Sequence[str], located: Sequence[str] = (), rules: tuple[s
     detail = "\n".join(located or problems[1:])
     outcome = Outcome(State.INVALID, reason=problems[0], detail=detail, rejected_by=rules)
     return Judgement(outcome, ask_again=True, feedback=feedback)
+
+
+def _remedy(outcome: Outcome, completion: Completion) -> str:
+    """Return what helps if all answers of a run fail like this one; "" for what only a row can have."""
+    match outcome.state:
+        case State.TRUNCATED if not completion.text.strip() or completion.usage.reasoning_tokens:
+            return _LESS_REASONING
+        case State.TRUNCATED:
+            return _ROOM_OR_STOP
+        case State.REFUSED if not (completion.text.strip() or completion.refusal):
+            return "" if ReasonKind.parse(outcome.reason) is ReasonKind.CONTENT_FILTER else _NO_TEXT
+        case State.INVALID if outcome.rejected_by:
+            return f'If the rule "{outcome.rejected_by[0]}" does not fit the dataset, its plugin can switch it off.'
+        case State.INVALID:
+            return _UNREADABLE
+        case _:
+            return ""
 
 
 def _overrides(dataset: AbstractDataset, hook: str) -> bool:
