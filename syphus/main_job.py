@@ -227,9 +227,8 @@ class _Job:
             before, now = settings.get("max_tokens"), config.max_tokens
             same_effort = settings.get("reasoning_effort") == self._prepared.settings.get("reasoning_effort")
             if isinstance(before, int) and now is not None and now <= before and same_effort:
-                raise ConfigError(
-                    f"Truncated answers would be cut off at {now} tokens again. "
-                    f"Set --max-tokens to more than {before}, and add --accept-changes."
+                self._observer.say(
+                    f"Answers may have up to {now} tokens again, so only those that went round in circles will end."
                 )
         invalidate_exports(self._store)
         count = reopen(self._store, STAGE, self._options.retry)

@@ -47,6 +47,8 @@ BROKEN_TEXT = "text that is no UTF-8"  #: a flag
 READ_ELSEWHERE = "read from the field for reasoning"  #: a flag
 _TEXT_TYPES = (None, "text", "output_text")
 _NO_ANSWER = frozenset({"role", "content", "refusal", "name", "id", "type", "object", "model"})  # fields of a message
+_NEARLY = 0.9  # share of the limit that is as good as all of it, since servers count differently
+_CONTEXT_STEP = 256  # tokens; the contexts of servers are multiples of this
 _MAX_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
 
 
@@ -232,6 +234,31 @@ def _cut_off_outcome(completion: Completion) -> Outcome:
     return Outcome(State.TRUNCATED, reason=reason, detail=detail)
 
 
+def _context_end_outcome(completion: Completion, limit: int | None) -> Outcome | None:
+    """Return the outcome of an answer that was cut off where the context ended, or None.
+
+    It was allowed more tokens, and prompt and answer together are a round number, as the contexts of servers are.
+    """
+    usage = completion.usage
+    total = usage.prompt_tokens + usage.completion_tokens
+    rest = min(total % _CONTEXT_STEP, -total % _CONTEXT_STEP)
+    if limit is None or usage.estimated or usage.completion_tokens >= _NEARLY * limit or rest > 1:
+        return None
+    counts = f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} = {total:,} tokens"
+    detail = f"{counts}. Give the server a longer context, or shorten the prompt; --max-tokens does not help."
+    return Outcome(State.TRUNCATED, reason="cut off at the end of the context", detail=detail)
+
+
+def _empty_outcome(completion: Completion) -> Outcome:
+    """Return the outcome of an answer without text. The model has refused nothing, and may answer another time."""
+    usage = completion.usage
+    if usage.reasoning_tokens and 2 * usage.reasoning_tokens >= usage.completion_tokens:
+        detail = f"All of it, {usage.reasoning_tokens:,} tokens, was reasoning. Lower --reasoning-effort."
+    else:
+        detail = "The server sent no text. If many are like this, look at its log and at the model's chat template."
+    return Outcome(State.INVALID, reason="empty answer", detail=detail)
+
+
 def _known_reason(reason: str) -> str:
     """Return what a finish reason in other words means; itself if that can't be told."""
     if reason in COMPLETE_REASONS | CUT_OFF_REASONS | FILTERED_REASONS:
@@ -242,8 +269,8 @@ def _known_reason(reason: str) -> str:
     return reason
 
 
-def unusable_outcome(completion: Completion) -> Outcome | None:
-    """Return the outcome of an answer that is not worth parsing, or None.
+def unusable_outcome(completion: Completion, limit: int | None = None) -> Outcome | None:
+    """Return the outcome of an answer that is not worth parsing, or None. `limit` is what the answer was allowed.
 
     Such an answer is cut off, filtered, a refusal, broken or empty, or has an unknown finish reason, which does not
     mean that it is complete. A missing finish reason says nothing.
@@ -253,11 +280,11 @@ def unusable_outcome(completion: Completion) -> Outcome | None:
         flags = ", ".join(flag for flag in completion.flags if flag not in set(AnswerFormat))
         return Outcome(State.REFUSED, reason=f"{ReasonKind.CONTENT_FILTER}answer" + (f" ({flags})" if flags else ""))
     if reason in CUT_OFF_REASONS:
-        return _cut_off_outcome(completion)
+        return _context_end_outcome(completion, limit) or _cut_off_outcome(completion)
     if completion.refusal:
         return Outcome(State.REFUSED, reason="refusal", detail=completion.refusal)
     if not completion.text.strip():
-        return Outcome(State.REFUSED, reason="empty answer")
+        return _empty_outcome(completion)
     if reason not in COMPLETE_REASONS:
         return Outcome(State.INVALID, reason=f"finish reason {one_line(completion.finish_reason, 40)}")
     if BROKEN_TEXT in completion.flags:

@@ -6,8 +6,7 @@ concurrency.py      starts the workers, and adapts the number of requests where 
 deadlines.py        the timeout of a request, from the latencies so far, by a clock that does not count sleep
 endpoint_state.py   the state of one endpoint: limits, requests in flight, pauses, health
 engine.py           runs a stage: builds the loop, handles Ctrl-C
-first_answers.py    stops a run whose first answers all fail alike
-health.py           detects that an endpoint is down
+health.py           detects that an endpoint is down, and that the first answers all fail alike
 hedging.py          sends a second request for the last rows if the first takes long
 loop.py             takes each row from the ledger to its outcome
 observer.py         follows a run from outside, and stops it

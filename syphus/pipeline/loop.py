@@ -23,7 +23,7 @@ from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.concurrency import SlowStart
-from syphus.pipeline.first_answers import FirstAnswers
+from syphus.pipeline.health import FirstAnswers
 from syphus.pipeline.hedging import Canary, Hedger
 from syphus.pipeline.parameters import ParameterLearning, RowChanges
 from syphus.pipeline.sender import Ask, RequestSender, SendResult

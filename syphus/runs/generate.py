@@ -112,6 +112,9 @@ class GenerateStage:
         self.sent = SentTexts([*examples, *shown], instructions, _CORRECTION.split("{}"))
         self._scripts = scripts_of(text for _, text in examples)
         self._has_examples = bool(examples)
+        parameters = context.request_builder.parameters
+        limit = parameters.get("max_tokens", parameters.get("max_completion_tokens"))
+        self._answer_limit = limit if isinstance(limit, int) else None
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """Return the prompt and the query; after two unusable answers, also the last one and what was wrong with it.
@@ -164,14 +167,15 @@ class GenerateStage:
         asked = asked_format(completion)
         if self._context.form is not None and asked is not None:
             return self._judge_structured(row, completion, asked, self._context.form)
-        outcome = unusable_outcome(completion)
+        outcome = unusable_outcome(completion, self._answer_limit)
         if outcome is not None:
             return self._judge_unusable(outcome)
         return self._call_hook(self._parse_and_accept, row.query, completion.text)
 
     def _judge_structured(self, row: Row, completion: Completion, asked: AnswerFormat, form: JsonForm) -> Judgement:
         """Judge an answer that was asked for as JSON; in another form, if it is not what was asked for."""
-        formats, unusable = self._context.request_builder.formats, unusable_outcome(completion)
+        formats = self._context.request_builder.formats
+        unusable = unusable_outcome(completion, self._answer_limit)
         answer = read_json_answer(completion.text, form.schema)
         is_cut = unusable is not None and unusable.state is State.TRUNCATED
         is_padded = is_cut and len(completion.text) - len(completion.text.rstrip()) >= _PADDING
@@ -343,10 +347,12 @@ def _remedy(outcome: Outcome, completion: Completion) -> str:
     match outcome.state:
         case State.TRUNCATED if not completion.text.strip() or completion.usage.reasoning_tokens:
             return _LESS_REASONING
+        case State.TRUNCATED if outcome.detail:
+            return "Give the server a longer context, or shorten the prompt."
         case State.TRUNCATED:
             return _ROOM_OR_STOP
-        case State.REFUSED if not (completion.text.strip() or completion.refusal):
-            return "" if ReasonKind.parse(outcome.reason) is ReasonKind.CONTENT_FILTER else _NO_TEXT
+        case State.INVALID if not completion.text.strip():
+            return _LESS_REASONING if completion.usage.reasoning_tokens else _NO_TEXT
         case State.INVALID if outcome.rejected_by:
             return f'If the rule "{outcome.rejected_by[0]}" does not fit the dataset, its plugin can switch it off.'
         case State.INVALID:

@@ -95,12 +95,12 @@ def test_a_200_that_is_no_completion_is_asked_again_and_may_have_been_billed(
         ),
         (chosen({"content": None, "refusal": "No."}), State.REFUSED, "refusal"),
         (chosen({"content": "I", "refusal": "No."}), State.REFUSED, "refusal"),
-        (chosen({"content": " \n"}), State.REFUSED, "empty answer"),
-        (chosen({"content": ""}), State.REFUSED, "empty answer"),
-        (chosen({"content": None}), State.REFUSED, "empty answer"),
-        (chosen(None), State.REFUSED, "empty answer"),
-        (answer(choices=[]), State.REFUSED, "empty answer"),
-        (answer(choices=["fine"]), State.REFUSED, "empty answer"),
+        (chosen({"content": " \n"}), State.INVALID, "empty answer"),
+        (chosen({"content": ""}), State.INVALID, "empty answer"),
+        (chosen({"content": None}), State.INVALID, "empty answer"),
+        (chosen(None), State.INVALID, "empty answer"),
+        (answer(choices=[]), State.INVALID, "empty answer"),
+        (answer(choices=["fine"]), State.INVALID, "empty answer"),
     ],
 )
 def test_an_answer_that_is_not_worth_parsing_has_its_outcome(body: object, state: State | None, reason: str) -> None:
@@ -308,3 +308,22 @@ def test_other_fields_of_a_message_are_no_answer(message: dict[str, object]) -> 
 def test_a_finish_reason_means_what_its_words_say(reason: str, state: State | None) -> None:
     outcome = unusable_outcome(Completion(TEXT, reason, "m", Usage()))
     assert (outcome and outcome.state) == state
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "limit", "reason"),
+    [
+        (3725, 371, 2048, "cut off at the end of the context"),
+        (8000, 191, 512, "cut off at the end of the context"),
+        (1000, 24, 100, "cut off at the end of the context"),
+        (3725, 371, 371, "cut off at max_tokens"),
+        (3725, 371, None, "cut off at max_tokens"),
+        (3725, 400, 2048, "cut off at max_tokens"),
+    ],
+)
+def test_where_the_context_ended_max_tokens_is_not_blamed(
+    prompt: int, answer: int, limit: int | None, reason: str
+) -> None:
+    outcome = unusable_outcome(Completion("half", "length", "m", Usage(prompt, answer)), limit)
+    assert outcome is not None
+    assert outcome.reason == reason

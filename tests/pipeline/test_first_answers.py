@@ -60,3 +60,11 @@ def test_one_good_answer_among_the_first_is_enough_to_go_on(tmp_path: Path) -> N
     assert ran.error is None
     assert ran.states == {State.OK: 1, State.TRUNCATED: ROWS - 1}
     assert simulated.stats.requests == ROWS
+
+
+def test_truncated_rows_are_asked_again_with_the_same_limit(tmp_path: Path) -> None:
+    with server(poison_once={"row": "truncated"}) as simulated:
+        run_rows(tmp_path, simulated.url, ["a row", "fine"], num_threads=1, max_tokens=700)
+        again = run_rows(tmp_path, simulated.url, ["a row", "fine"], max_tokens=700, retry=(State.TRUNCATED,))
+    assert again.states == {State.OK: 2}
+    assert any("went round in circles" in line for line in again.lines)
