@@ -24,6 +24,7 @@ from syphus.answers.parsing.json_forms import (
     text_form,
 )
 from syphus.answers.parsing.keyed_lines import KeyedLines, parse_keyed_lines
+from syphus.answers.parsing.original_forms import parse_original
 from syphus.answers.parsing.pairs import parse_pairs, render_pairs
 from syphus.answers.parsing.plain_text import PlainText, parse_plain_text
 
@@ -44,6 +45,7 @@ __all__ = [
     "parse_choices",
     "parse_conversations",
     "parse_keyed_lines",
+    "parse_original",
     "parse_pairs",
     "parse_plain_text",
     "render_pairs",
