@@ -71,13 +71,13 @@ async def stated_ends(config: Config, redactor: SecretRedactor) -> dict[str, dat
     table at a host that is not OpenAI's, since such servers state no ends; nor on Azure, whose list says nothing about
     deployments.
     """
-    from syphus.endpoints.remote_endpoint import RemoteEndpoint  # loads the SDK, which takes a while
-
     endpoint = config.endpoints[0]
     is_official = f".{urlsplit(endpoint.base_url).hostname}".endswith(".api.openai.com")
     may_state = is_official or ModelTable(config.models).find(config.model) is not None
     if ENDPOINT_KINDS[endpoint.kind].deployments or not may_state:
         return {}
+    from syphus.endpoints.remote_endpoint import RemoteEndpoint  # loads the SDK, which takes a while
+
     with contextlib.suppress(NoReplyError, ConfigError, TimeoutError):
         remote = RemoteEndpoint(endpoint, 1, redactor)
         try:

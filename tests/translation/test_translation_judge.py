@@ -106,14 +106,23 @@ def test_the_budget_holds_for_the_judge_and_the_next_session_resumes(tmp_path: P
         assert (done.exit_code, simulated.stats.requests, judged(done, "ko").good) == (0, 16, 8)
 
 
-@pytest.mark.parametrize("fault", ["chatter", "refusal", "truncated"])
-def test_an_answer_that_is_no_verdict_rejects_nothing(tmp_path: Path, fault: str) -> None:
-    with server(script=("ok", fault)) as simulated:
+@pytest.mark.parametrize("replies", [["chatter"] * 4, ["refusal"], ["truncated"]], ids=lambda replies: replies[0])
+def test_an_answer_that_is_no_verdict_rejects_nothing(tmp_path: Path, replies: list[str]) -> None:
+    with server(script=("ok", *replies)) as simulated:
         done = run_translation(
             write_pairs(tmp_path, make_pairs(1)), simulated.url, languages="es", judge_translations=1
         )
     found = judged(done, "es")
     assert (done.exit_code, found.total, found.unclear, len(done.data("es"))) == (0, 0, 1, 1)
+
+
+def test_a_verdict_that_is_not_in_the_form_is_asked_for_in_another_one(tmp_path: Path) -> None:
+    with server(script=("ok", "chatter")) as simulated:
+        done = run_translation(
+            write_pairs(tmp_path, make_pairs(1)), simulated.url, languages="es", judge_translations=1
+        )
+        assert (done.exit_code, simulated.stats.requests) == (0, 3)
+    assert (judged(done, "es").total, judged(done, "es").unclear) == (1, 0)
 
 
 def test_a_server_without_schemas_is_asked_without_one_once_for_both(tmp_path: Path) -> None:
