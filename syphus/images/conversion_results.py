@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from syphus.errors import InputError
+from syphus.errors import ImageError, InputError
 from syphus.images.conversion_units import (
     ConversionUnit,
     RequestedImages,
@@ -23,6 +23,7 @@ from syphus.images.convert_state import SourcePosition
 from syphus.images.download_log import FILE, DownloadLog
 from syphus.images.pool import DecoderPool
 from syphus.images.store import part_paths, read_images
+from syphus.io.media import media_kind, unread_reason
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.image_sources import image_sources
@@ -148,8 +149,20 @@ class StoreResults:
         done = position.done
         remaining = islice(read_images(self._source), position.units, None)
         for number, (image_id, image) in enumerate(remaining, position.units + 1):
-            done += len(image) * 4 // 3
-            yield ImageResult([image_id], image or "0 bytes", {"id": image_id}, SourcePosition(number, 0, done))
+            if isinstance(image, bytes):
+                done += len(image) * 4 // 3
+            yield ImageResult([image_id], _checked(image), {"id": image_id}, SourcePosition(number, 0, done))
+
+
+def _checked(image: bytes | ImageError) -> bytes | str:
+    """Return an image of a store, or why nothing would open it. Only the first bytes are looked at."""
+    if isinstance(image, ImageError):
+        return image.problem
+    if not image:
+        return "0 bytes"
+    if media_kind(image) is None:
+        return "not an image"
+    return unread_reason(image) or image
 
 
 def file_size(path: Path) -> int:

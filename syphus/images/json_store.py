@@ -1,6 +1,7 @@
 """Read a JSON store, `{"SD_IMG_00058_1": "<base64>", ...}`, without loading it: the file is mapped into memory.
 
-The file is UTF-8, with or without a byte order mark. Anything but one object of strings raises `InputError`.
+The file is UTF-8, with or without a byte order mark. Anything but one object of strings raises `InputError`; null, a
+number or a list in the place of a string is the fault of that image alone.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from syphus.errors import InputError
-from syphus.images.parquet_store import from_base64
+from syphus.errors import ImageError, InputError
+from syphus.images.parquet_store import stored_image
 
 _TEXT = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _SPACE = rb"[ \t\r\n]*+"
 _START = re.compile(rb"(?:\xef\xbb\xbf)?" + _SPACE + rb"\{" + _SPACE)
-_ITEM = re.compile(_TEXT + _SPACE + rb":" + _SPACE + _TEXT + _SPACE + rb"([,}])" + _SPACE)
+_OTHER = rb'((?:[^"\[\]{},]|\[[^\[\]{}]*+\])++)'  # null, a number, a list
+_ITEM = re.compile(
+    _TEXT + _SPACE + rb":" + _SPACE + rb"(?:" + _TEXT + rb"|" + _OTHER + rb")" + _SPACE + rb"([,}])" + _SPACE
+)
 
 
 class JsonStore:
@@ -44,20 +48,24 @@ class JsonStore:
             item = _ITEM.match(self._map, at)
             if item is None:
                 self._fail(at)
-            yield self._name(item[1], at), 0, item.start(2), item.end(2) - item.start(2)
+            value = 3 if item[2] is None else 2
+            yield self._name(item[1], at), 0, item.start(value), item.end(value) - item.start(value)
             at = item.end()
-            if item[3] == b"}":
+            if item[4] == b"}":
                 break
         if at != len(self._map):
             self._fail(at)
 
     def read(self, start: int, length: int, image_id: str) -> bytes:
-        """Decode the image whose base64 text is at `start`; `image_id` is for error messages."""
+        """Decode the image whose base64 text is at `start`; `image_id` is for error messages. Raises `ImageError`."""
         text = self._map[start : start + length]
+        if self._map[start - 1 : start] == b'"':
+            text = b'"%b"' % text
         try:
-            return from_base64(json.loads(b'"%b"' % text) if b"\\" in text else text.decode("ascii"))
+            return stored_image(text[1:-1].decode() if text[:1] == b'"' and b"\\" not in text else json.loads(text))
         except ValueError as error:
-            raise InputError(f"{self._path}: {image_id}: not an image in base64") from error
+            problem = str(error) if type(error) is ValueError else "not an image in base64"
+            raise ImageError(f"{self._path}: {image_id}", problem) from error
 
     def close(self) -> None:
         """Close the file."""

@@ -11,14 +11,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
-from syphus.errors import InputError
+from syphus.errors import ImageError, InputError
 from syphus.images.index import ImageLocation
+from syphus.io.media import media_kind
 from syphus.io.parquet import require_pyarrow
 
 BASE64, IMAGE, ID = "base64", "image", "id"
@@ -42,6 +45,81 @@ def from_base64(text: str) -> bytes:
         return binascii.a2b_base64(text.translate(_URL_SAFE), strict_mode=True)
 
 
+_DATA_URI = re.compile(r"data:[^,]{0,200}?(;base64)?,", re.IGNORECASE)
+_BYTES_AS_TEXT = re.compile(r"""b(['"])(.*)\1""", re.DOTALL)  # what `str` makes of bytes
+_NO_IMAGE = "not an image in base64"
+
+
+def stored_image(value: object) -> bytes:
+    """Return the bytes of an image file from a value of a store, whatever program wrote it.
+
+    That is base64 as text or bytes, with line breaks or as a data URI, bytes, or `{"bytes": ...}`, alone or in a list.
+    Raises `ValueError` with the reason in a few words.
+    """
+    if isinstance(value, dict):
+        if value.get("bytes") is None:
+            raise ValueError("the path of a file, not an image" if value.get("path") else "null")
+        value = value["bytes"]
+    if isinstance(value, list):
+        if len(value) == 1:
+            return stored_image(value[0])
+        value = _from_numbers(value)
+    if value is None:
+        raise ValueError("null")
+    if not isinstance(value, str | bytes | bytearray | memoryview):
+        raise ValueError(_NO_IMAGE)
+    data = _from_text(value) if isinstance(value, str) else bytes(value)
+    if media_kind(data) is None and data.isascii():  # base64 as bytes, or base64 of base64
+        try:
+            inner = _from_text(data.decode("ascii"))
+        except ValueError:
+            return data
+        return inner if media_kind(inner) else data
+    return data
+
+
+def _from_numbers(values: list[object]) -> bytes:
+    numbers = [value for value in values if type(value) is int and 0 <= value < 256]
+    if not values or len(numbers) != len(values):
+        raise ValueError(f"a list of {len(values):,} values, not an image")
+    return bytes(numbers)
+
+
+def _from_text(text: str) -> bytes:
+    try:
+        return from_base64(text)
+    except ValueError:
+        pass
+    text = text.strip()
+    if found := _BYTES_AS_TEXT.fullmatch(text):
+        text = found[2]
+    if found := _DATA_URI.match(text):
+        if found[1] is None:
+            raise ValueError("a data URI without base64")
+        text = unquote(text[found.end() :])
+    text = "".join(text.split())
+    unpadded = text.rstrip("=")
+    padded = unpadded + "=" * (-len(unpadded) % 4)
+    try:
+        data = from_base64(padded)
+    except ValueError as error:
+        raise ValueError(_NO_IMAGE) from error
+    if padded != text and not _is_complete(data):  # text that was cut off lacks its padding, too
+        raise ValueError(_NO_IMAGE)
+    return data
+
+
+def _is_complete(data: bytes) -> bool:
+    from syphus.images.convert_options import EncodeOptions  # Pillow is slow to import, and rarely needed here
+    from syphus.images.pixels import BadImageError, convert_still
+
+    try:
+        convert_still(data, EncodeOptions(lenient=True))
+    except BadImageError:
+        return False
+    return True
+
+
 class StoreColumns(NamedTuple):
     """The names of the columns with the ids and the images; `raw` if the images are bytes instead of base64."""
 
@@ -57,7 +135,10 @@ def store_columns(schema: Any) -> StoreColumns | None:
     """
     raw = IMAGE in schema.names and BASE64 not in schema.names
     ids = ID if raw and ID in schema.names else index_column(schema)
-    if ids not in schema.names or str(schema.field(ids).type) not in {"string", "large_string"}:
+    if ids not in schema.names:
+        return None
+    kind = schema.field(ids).type
+    if str(getattr(kind, "value_type", kind)) not in {"string", "large_string", "string_view"}:  # of a dictionary
         return None
     return StoreColumns(ids, IMAGE if raw else BASE64, raw)
 
@@ -86,23 +167,30 @@ class ParquetStore:
                     ids = file.read_row_group(group, columns=[columns.ids]).column(0).to_pylist()
                     yield from ((image_id, number, group, row) for row, image_id in enumerate(ids))
 
-    def images(self) -> Iterator[tuple[str, bytes]]:
-        """Yield every id with its image (the bytes of an image file), in the order of the store."""
+    def images(self) -> Iterator[tuple[str, bytes | ImageError]]:
+        """Yield every id with its image (the bytes of an image file) or its fault, in the order of the store."""
         for number, path in enumerate(self._paths):
             file, columns = self._file(number)
             with _input_errors(self._pyarrow, path):
                 for batch in file.iter_batches(_BATCH, columns=[columns.ids, columns.images]):
                     ids = batch.column(columns.ids).to_pylist()
                     for image_id, value in zip(ids, batch.column(columns.images).to_pylist(), strict=True):
-                        yield image_id, _image_bytes(value, path, image_id)
+                        try:
+                            yield image_id or "", stored_image(value if image_id else None)
+                        except ValueError as error:
+                            problem = str(error) if image_id else "its id is null"
+                            yield image_id or "", ImageError(f"{path}: {image_id}", problem)
 
     def read(self, location: ImageLocation, image_id: str) -> bytes:
-        """Read one image; `image_id` is for error messages."""
+        """Read one image; `image_id` is for error messages. Raises `ImageError` if the store holds none under it."""
         file, columns = self._file(location.part)
         path = self._paths[location.part]
         with _input_errors(self._pyarrow, path):
             group = file.read_row_group(location.a, columns=[columns.images], use_threads=False)
-            return _image_bytes(group.column(columns.images)[location.b].as_py(), path, image_id)
+            try:
+                return stored_image(group.column(columns.images)[location.b].as_py())
+            except ValueError as error:
+                raise ImageError(f"{path}: {image_id}", str(error)) from error
 
     def close(self) -> None:
         """Close all files."""
@@ -124,15 +212,6 @@ class ParquetStore:
             self._open.popitem(last=False)[1][0].close()
         self._open[number] = file, columns
         return file, columns
-
-
-def _image_bytes(value: object, path: Path, image_id: str) -> bytes:
-    if isinstance(value, dict):
-        value = value.get("bytes")
-    try:
-        return from_base64(value) if isinstance(value, str) else bytes(memoryview(value))  # type: ignore[arg-type]  # anything else is a TypeError
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: {image_id}: not an image in base64") from error
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from syphus.errors import ImageError
 from syphus.images import index
 from syphus.images.convert_state import ConversionState
 from syphus.images.parquet_store import BASE64, ID, IMAGE, INDEX, to_base64
@@ -195,6 +196,8 @@ def join_json(parts: Sequence[Path], target: Path) -> None:
     with replace_file(target) as file:
         for part in parts:
             for image_id, data in read_images(part):
+                if isinstance(data, ImageError):
+                    raise data
                 file.write(separator + f'\n{json.dumps(image_id, ensure_ascii=False)}: "{to_base64(data)}"'.encode())
                 separator = b","
         file.write(b"\n}\n" if parts else b"{}\n")

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from threading import Lock
 
-from syphus.errors import InputError
+from syphus.errors import ImageError, InputError
 from syphus.images.index import ImageIndex, ImageLocation, make_index, open_index
 from syphus.images.json_store import JsonStore
 from syphus.images.parquet_store import ParquetStore
@@ -79,12 +79,18 @@ def open_store(path: Path) -> ImageStore:
     return ImageStore(index or make_index(parquet_store.locations()), parquet_store.read, parquet_store.close)
 
 
-def read_images(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield every id with its image, in the order of the store, in constant memory. Raises as `open_store` does."""
+def read_images(path: Path) -> Iterator[tuple[str, bytes | ImageError]]:
+    """Yield every id with its image or its fault, in the order of the store, in constant memory.
+
+    Raises as `open_store` does.
+    """
     if path.is_file() and path.suffix != ".parquet":
         with closing(JsonStore(path)) as json_store:
             for image_id, _, start, length in json_store.locations():
-                yield image_id, json_store.read(start, length, image_id)
+                try:
+                    yield image_id, json_store.read(start, length, image_id)
+                except ImageError as error:
+                    yield image_id, error
         return
     with closing(ParquetStore(part_paths(path))) as parquet_store:
         yield from parquet_store.images()

@@ -97,8 +97,8 @@ def _parquet(path: Path, with_images: bool) -> Iterator[tuple[str, object]]:
                     raise InputError(f"{path}: an image has null as its id")
                 ids = batch.column(names.ids).to_pylist()
                 images = batch.column(names.images).to_pylist() if with_images else ids
-                if with_images and names.raw:
-                    images = map(_raw_bytes, images)
+                if with_images:
+                    images = map(_raw_bytes if names.raw else _base64_text, images)
                 yield from zip(ids, images, strict=True)
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
@@ -107,6 +107,11 @@ def _parquet(path: Path, with_images: bool) -> Iterator[tuple[str, object]]:
 def _raw_bytes(image: object) -> object:
     """Return the bytes in a value of the Image feature of `datasets`: {"bytes": ..., "path": ...}."""
     return image.get("bytes") if isinstance(image, dict) else image
+
+
+def _base64_text(image: object) -> object:
+    """Return base64 that was stored as bytes as text, which the loader decodes alike."""
+    return image.decode("ascii") if isinstance(image, bytes) and image.isascii() else image
 
 
 class DecodeLevel(StrEnum):
