@@ -7,4 +7,5 @@ pricing.py      the price of a model, and the cost of a run
 sampling.py     the fields of a request, as far as the model takes them
 secrets.py      redacts keys and tokens in everything that is shown or stored
 settings.py     the settings from a YAML file or the environment, validated
+values.py       the kinds of values in a config: secrets, headers, addresses as they are copied
 """

@@ -8,6 +8,7 @@
     OPENAI_API_ENGINE, AZURE_OPENAI_DEPLOYMENT             the deployment
     OPENAI_MODEL                                           the model
     OPENAI_ORG_ID, OPENAI_ORGANIZATION, OPENAI_PROJECT_ID
+    OPENAI_CUSTOM_HEADERS                                  further headers, `Name: value` on each line
 
 A token command has precedence over a token, and a token over a key, as in the official SDK. Empty variables count as
 unset.
@@ -19,6 +20,9 @@ import shlex
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from pydantic import SecretStr
+
+from syphus.config.values import is_v1, read_address
 from syphus.errors import ConfigError, NoEndpointError
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -46,7 +50,9 @@ def endpoint_from_environment(environ: Mapping[str, str], option: str, model: st
     kind = environ.get("OPENAI_API_TYPE", "").strip().lower()
     if kind not in (*_OPENAI, "azure", *_ENTRA):
         raise ConfigError("OPENAI_API_TYPE must be open_ai, azure or azure_ad.")
-    if kind.startswith("azure") or (not kind and environ.get("AZURE_OPENAI_ENDPOINT")):
+    address = environ.get("OPENAI_BASE_URL", "").strip() or environ.get("OPENAI_API_BASE", "")
+    is_azure = environ.get("AZURE_OPENAI_ENDPOINT") or read_address(address).deployment
+    if kind.startswith("azure") or (not kind and is_azure):
         return _azure(variables, kind, option, model)
     found = variables.settings(
         base_url=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
@@ -54,6 +60,7 @@ def endpoint_from_environment(environ: Mapping[str, str], option: str, model: st
         project=("OPENAI_PROJECT_ID",),
     )
     found |= variables.credential({"api_key": ("OPENAI_API_KEY",)})
+    found |= variables.headers()
     if not found.keys() & {"base_url", "api_key", "token_command"}:
         raise NoEndpointError(
             "No endpoint is configured. Set OPENAI_API_KEY (and OPENAI_BASE_URL for another server), "
@@ -72,7 +79,17 @@ def _azure(variables: _Variables, kind: str, option: str, model: str) -> Environ
     )
     if not found.get("base_url"):
         raise ConfigError("OPENAI_API_TYPE is azure, but neither AZURE_OPENAI_ENDPOINT nor OPENAI_API_BASE is set.")
-    found["deployment"] = option or found.get("deployment") or model
+    address = read_address(str(found["base_url"]))
+    named, in_address = str(found.get("deployment") or ""), address.deployment
+    if named and in_address and named != in_address and not option:
+        raise ConfigError(
+            f"{variables.used['base_url']} has the deployment {in_address}, and {variables.used['deployment']} is "
+            f"{named}. Set one of them."
+        )
+    found["base_url"] = address.base_url
+    if address.api_version:
+        found.setdefault("api_version", address.api_version)
+    found["deployment"] = option or named or in_address or model
     if not found["deployment"]:
         raise ConfigError("No deployment is named. Set OPENAI_API_ENGINE or AZURE_OPENAI_DEPLOYMENT, or pass --model.")
     key: dict[str, tuple[str, ...]] = {"api_key": ("AZURE_OPENAI_API_KEY", "OPENAI_API_KEY")}
@@ -80,13 +97,16 @@ def _azure(variables: _Variables, kind: str, option: str, model: str) -> Environ
     if kind in _ENTRA:
         token, key = {"token": ("AZURE_OPENAI_AD_TOKEN", "OPENAI_API_KEY")}, {}
     credential = variables.credential(token | key)
+    credential |= variables.headers()
     if not credential:
         raise ConfigError(
             "Azure needs a key or a token. Set AZURE_OPENAI_API_KEY (or OPENAI_API_KEY), "
             "AZURE_OPENAI_AD_TOKEN, or SYPHUS_TOKEN_COMMAND."
         )
-    named = variables.settings(model=("OPENAI_MODEL",)).get("model", found["deployment"])
-    return EnvironmentEndpoint({"kind": "azure", **found, **credential}, str(named), False, variables.used)
+    model = str(variables.settings(model=("OPENAI_MODEL",)).get("model", found["deployment"]))
+    if is_v1(address.base_url):
+        model = str(found["deployment"])
+    return EnvironmentEndpoint({"kind": "azure", **found, **credential}, model, False, variables.used)
 
 
 class _Variables:
@@ -106,6 +126,15 @@ class _Variables:
                     found[setting], self.used[setting] = value, variable
                     break
         return found
+
+    def headers(self) -> dict[str, object]:
+        """Return further headers, all of them as secrets, if they are set in the form that the official SDK reads."""
+        lines = self._environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
+        found = [line.partition(":") for line in lines if line.strip()]
+        if not found:
+            return {}
+        self.used["headers"] = "OPENAI_CUSTOM_HEADERS"
+        return {"headers": {name.strip(): SecretStr(value.strip()) for name, _, value in found}}
 
     def credential(self, names: Mapping[str, tuple[str, ...]]) -> dict[str, object]:
         """Return the first credential that is set; a token command has precedence."""

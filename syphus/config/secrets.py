@@ -15,10 +15,18 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")  #: `${VAR}` in a config file, for a secret in the environment
+_KEY = re.compile(r"[\w+/=.~-]{16,}")
 _BLANK = "[secret]"
 _ESCAPE = re.compile(rb"\\\\|\\u00([0-9A-Fa-f]{2})|%([0-9A-Fa-f]{2})")  # `\\\\` is an escaped backslash
 _SHORTEST = 6  #: characters; shorter keys of local servers ("x", "none", "EMPTY") may be ordinary words
 _UNMISTAKABLE = 16  #: characters; a shorter "key" of a local server may be an ordinary word in an answer
+
+
+def looks_like_key(text: str) -> bool:
+    """Return whether a word of a text is as long as a key and as mixed: words of languages have no digits in them."""
+    return any(
+        _KEY.fullmatch(word) and re.search(r"\d", word) and re.search(r"[A-Za-z]", word) for word in text.split()
+    )
 
 
 class SecretRedactor:

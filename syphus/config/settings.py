@@ -12,23 +12,21 @@
     prices:
       my-model: {input: 0.15, cached_input: 0.075, output: 0.60}   # dollars per million tokens
 
-Unknown keys are errors. `${VAR}` is replaced in `api_key` and `token`, so that no key must be stored in a file.
-Elsewhere in an endpoint it is an error, because it would be sent literally. Keys are never taken from the command line,
-where every process list would show them. Trust a config file like a program: it says where a key is sent, and it may
-name a command to run.
+Unknown keys are errors. `${VAR}` is replaced in `api_key`, `token` and `headers`, so that no key must be stored in a
+file. Elsewhere in an endpoint it is an error, because it would be sent literally. Keys are never taken from the command
+line, where every process list would show them. Trust a config file like a program: it says where a key is sent, and it
+may name a command to run.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 import orjson
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -43,7 +41,15 @@ from pydantic import (
 
 from syphus.config.environment import DEFAULT_MODEL, OFFICIAL, EnvironmentEndpoint, endpoint_from_environment
 from syphus.config.model_table import Effort, ModelTable, PricePerMillion, Verbosity, first_problem, is_regional
-from syphus.config.secrets import VARIABLE
+from syphus.config.values import (
+    Header,
+    Headers,
+    Plain,
+    Secret,
+    address_problem,
+    is_v1,
+    read_address,
+)
 from syphus.errors import ConfigError, NoEndpointError
 from syphus.io.yaml_files import read_yaml
 
@@ -54,42 +60,6 @@ if TYPE_CHECKING:  # the SDK takes a while to import
 _AZURE_VERSION = "2024-10-21"  # the newest generally available version for chat completions
 _REQUEST_FIELDS = ("model", "messages", "temperature", "top_p", "max_tokens", "seed")
 _UNSUPPORTED_FIELDS = ("n", "stream", "stream_options")
-
-
-def _resolved(secret: SecretStr, info: ValidationInfo) -> SecretStr:
-    """Replace `${VAR}` if the secret is from a file, which has the environment as context; validate the result."""
-    environ: Mapping[str, str] | None = info.context
-
-    def value(match: re.Match[str]) -> str:
-        found = (environ or {}).get(match[1], "")
-        if not found.strip():
-            raise ValueError(f"needs the environment variable {match[1]}, which is not set")
-        return found
-
-    text = secret.get_secret_value()
-    text = (text if environ is None else VARIABLE.sub(value, text)).strip()
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("is empty or has characters that a key can't have; was it copied completely?")
-    return SecretStr(text)
-
-
-def _plain(text: str) -> str:
-    if found := VARIABLE.search(text):
-        raise ValueError(f"has {found[0]}, which is replaced in api_key and token only")
-    if not text.isprintable():
-        raise ValueError("has control characters")
-    return text
-
-
-def _header(text: str) -> str:
-    if not text.isascii():
-        raise ValueError("has characters that a header can't have")
-    return _plain(text)
-
-
-Secret = Annotated[SecretStr, AfterValidator(_resolved)]
-Plain = Annotated[str, AfterValidator(_plain)]
-Header = Annotated[str, AfterValidator(_header)]
 
 
 class _Checked(BaseModel):
@@ -106,6 +76,7 @@ class EndpointConfig(_Checked):
     api_key: Secret | None = None
     token: Secret | None = None  #: an Entra token
     token_command: tuple[Plain, ...] = Field(default=(), strict=False)  #: prints an Entra token
+    headers: Headers = {}  #: further headers, such as a gateway's own key
     organization: Header = ""
     project: Header = ""
     requests_per_minute: float | None = Field(default=None, gt=0)
@@ -120,30 +91,46 @@ class EndpointConfig(_Checked):
             raise ValueError(f"should be {' or '.join(map(repr, ENDPOINT_KINDS))}")
         return kind
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_copied(cls, given: object) -> object:
+        """Take the deployment and the version from an address that has them."""
+        if not isinstance(given, dict) or not isinstance(given.get("base_url"), str):
+            return given
+        base_url, deployment, api_version = read_address(given["base_url"])
+        if (deployment or given.get("deployment")) and not is_v1(base_url):
+            given = {"kind": "azure", **given}
+        if given.get("kind") != "azure":
+            return given if deployment else {**given, "base_url": base_url}
+        found = {"deployment": deployment, "api_version": api_version}
+        return {**{name: value for name, value in found.items() if value}, **given, "base_url": base_url}
+
     @field_validator("base_url")
     @classmethod
-    def _address(cls, text: str) -> str:
-        """Validate the address. Errors never show it, because people paste keys and passwords into it."""
-        try:
-            parts = urlsplit(text)
-            usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
-        except ValueError:
-            usable = False
-        if not usable or " " in text:
-            raise ValueError("is not an address such as https://host/v1")
-        if "@" in parts.netloc:
-            raise ValueError("has a user name or password; use api_key")
-        if parts.query or parts.fragment or parts.path.rstrip("/").endswith(("/chat/completions", "/embeddings")):
-            raise ValueError("should end before /chat/completions, /embeddings or ?")
+    def _address(cls, text: str, info: ValidationInfo) -> str:
+        if problem := address_problem(text, info.data.get("kind", "openai")):
+            raise ValueError(problem)
         return text
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if len([each for each in (self.api_key, self.token, self.token_command) if each]) > 1:
             raise ValueError("has several of api_key, token and token_command; use one of them")
+        for name in self.headers:
+            if setting := self._sets(name.lower()):
+                raise ValueError(f"has {name} in headers, which {setting} sets; leave one of them out")
         if problem := ENDPOINT_KINDS[self.kind].problem(self):
             raise ValueError(problem)
         return self
+
+    def _sets(self, header: str) -> str:
+        """Return the setting that is sent as this header, if it is set."""
+        in_settings = {"openai-organization": self.organization, "openai-project": self.project}
+        if header in ("authorization", "api-key") and self.has_credentials:
+            key_header = "api-key" if self.kind == "azure" and self.api_key and not is_v1(self.base_url) else ""
+            used = header == (key_header or "authorization")
+            return next(name for name in ("api_key", "token", "token_command") if getattr(self, name)) if used else ""
+        return header.removeprefix("openai-") if in_settings.get(header) else ""
 
     @property
     def has_credentials(self) -> bool:
@@ -163,8 +150,10 @@ class EndpointConfig(_Checked):
 
     @property
     def secrets(self) -> list[str]:
-        """The key or token, so that it can be redacted."""
-        return [secret.get_secret_value() for secret in (self.api_key, self.token) if secret is not None]
+        """The key or token and the secret headers, so that they can be redacted."""
+        given = [secret for secret in (self.api_key, self.token, *self.headers.values()) if secret is not None]
+        texts = [secret.get_secret_value() for secret in given if isinstance(secret, SecretStr)]
+        return [*texts, *(text.split()[-1] for text in texts if " " in text)]  # "Bearer KEY"
 
 
 class Credentials(NamedTuple):
@@ -189,11 +178,11 @@ class EndpointKind(NamedTuple):
 
 
 _NO_CREDENTIALS = "needs an api_key, a token or a token_command"
-_NO_KEY = "none"  # for local servers without a key; without any, the SDK would take one from the environment
+NO_KEY = "none"  #: for local servers without a key; without any, the SDK would take one from the environment
 
 
 def _openai_problem(config: EndpointConfig) -> str:
-    return _NO_CREDENTIALS if config.base_url == OFFICIAL and not config.has_credentials else ""
+    return _NO_CREDENTIALS if config.base_url == OFFICIAL and not (config.has_credentials or config.headers) else ""
 
 
 def _openai_client(
@@ -201,19 +190,14 @@ def _openai_client(
 ) -> openai.AsyncOpenAI:
     from openai import AsyncOpenAI
 
-    key = credentials.key or credentials.token or credentials.token_source or _NO_KEY
+    key = credentials.key or credentials.token or credentials.token_source or NO_KEY
     return AsyncOpenAI(base_url=config.base_url, api_key=key, max_retries=0, http_client=http_client)
 
 
 def _azure_problem(config: EndpointConfig) -> str:
-    path = urlsplit(config.base_url).path.rstrip("/")
-    if not config.has_credentials:
+    if not (config.has_credentials or config.headers):
         return _NO_CREDENTIALS
-    if not config.deployment:
-        return "needs a deployment, because its kind is azure"
-    if "/openai/deployments" in path or path.endswith("/openai/v1"):
-        return "needs the base_url of the resource alone: https://my-resource.openai.azure.com"
-    return ""
+    return "" if config.deployment or is_v1(config.base_url) else "needs a deployment, because its kind is azure"
 
 
 def _azure_client(
@@ -221,11 +205,14 @@ def _azure_client(
 ) -> openai.AsyncOpenAI:
     from openai import AsyncAzureOpenAI
 
+    if is_v1(config.base_url):
+        return _openai_client(config, credentials, http_client)
+    no_key = None if config.has_credentials else NO_KEY
     return AsyncAzureOpenAI(
         azure_endpoint=config.base_url,
         azure_deployment=quote(config.deployment, safe=""),
         api_version=config.api_version,
-        api_key=credentials.key,
+        api_key=credentials.key or no_key,
         azure_ad_token=credentials.token,
         azure_ad_token_provider=credentials.token_source,
         max_retries=0,
@@ -326,6 +313,16 @@ class Config(_Checked):
         return fields
 
     @model_validator(mode="after")
+    def _deployment_is_model(self) -> Self:
+        for endpoint in self.endpoints:
+            if is_v1(endpoint.base_url) and endpoint.deployment not in ("", self.model):
+                raise ValueError(
+                    f"an address that ends in /openai/v1 takes the deployment as the model: write model: "
+                    f"{endpoint.deployment} (and what it is under models:)"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _set_once(self) -> Self:
         for name in ("reasoning_effort", "verbosity"):
             if name in self.extra_body and getattr(self, name) is not None:
@@ -392,5 +389,5 @@ def validate_config(
         elif variables is not None and place.startswith("endpoints.0"):
             place = variables.get(place.removeprefix("endpoints.0."), "The endpoint in the environment")
         else:
-            place = f"{where}: {place.replace('endpoints.0', 'endpoint', 1) if 'endpoint' in data else place}"
+            place = f"{where}: {place.replace('endpoints.0', 'endpoint', 1) if 'endpoint' in data else place}".rstrip()
         raise ConfigError(f"{place} {message}") from None

@@ -101,7 +101,7 @@ class ReplyVerdict:
     max_attempts: int = 0  #: attempts that this cause deserves; 0 leaves it to the retry policy
     maybe_billed: bool = False  #: an answer was probably produced and billed, but did not arrive
     caused_by_row: bool = False  #: the endpoint works; only this row's request fails
-    maybe_caused_by_row: bool = False  #: for STOP: if others are answered, only this row's request is refused
+    maybe_caused_by_row: bool = False  #: for STOP and PAUSE: if others are answered, only this row's request is refused
     maybe_expired_token: bool = False  #: a new token may help, once
     maybe_from_proxy: bool = False  #: perhaps not the endpoint's own reply, but one of a proxy or gateway
     no_reply: NoReplyKind | None = None  #: for RETRY if no reply came
@@ -232,7 +232,14 @@ def _classify_server_error(status: int, error: ErrorBody, words: str, asks_to_wa
     maybe_billed = status in (408, 504)
     if asks_to_wait:
         cause = "overloaded" if status == 503 else f"busy {status}"
-        return ReplyVerdict(Action.PAUSE, cause, message, limit="overload", maybe_billed=maybe_billed)
+        return ReplyVerdict(
+            Action.PAUSE,
+            cause,
+            message,
+            limit="overload",
+            maybe_billed=maybe_billed,
+            maybe_caused_by_row=status != 503,
+        )
     return ReplyVerdict(Action.RETRY, f"server error {status}", message, maybe_billed=maybe_billed)
 
 

@@ -172,6 +172,11 @@ class RemoteEndpoint:
     def _capture(self, request: httpx2.Request) -> httpx2.Response:
         """Keep the request that the SDK believes it is sending."""
         headers = CIMultiDict((k, v) for k, v in request.headers.multi_items() if k.lower() not in _TRANSPORT_HEADERS)
+        if self.config.headers and not self.config.has_credentials:
+            for name in ("Authorization", "api-key"):  # NO_KEY, which a gateway could take for one
+                headers.popall(name, None)
+        for name, value in self.config.headers.items():
+            headers[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
         self._prepared = PreparedRequest(URL(str(request.url), encoded=True), CIMultiDictProxy(headers))
         return httpx2.Response(200)
 
@@ -180,8 +185,11 @@ def _sdk_client(
     config: EndpointConfig, client: httpx2.AsyncClient, tokens: TokenSource | None, redactor: SecretRedactor
 ) -> openai.AsyncOpenAI:
     """Return the official client for this endpoint. It takes nothing from the environment, only from `config`."""
+    for secret in config.secrets:
+        redactor.keep(secret)
     credentials = Credentials(_secret_value(config.api_key, redactor), _secret_value(config.token, redactor), tokens)
     sdk = ENDPOINT_KINDS[config.kind].client(config, credentials, client)
+    sdk._custom_headers = {}  # of OPENAI_CUSTOM_HEADERS; `config` has them, and knows that they are secrets
     sdk.organization, sdk.project = config.organization or None, config.project or None
     return sdk
 

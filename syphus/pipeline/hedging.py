@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from syphus.endpoints.classify import Action
+from syphus.endpoints.classify import MAX_REFUSALS, Action
 from syphus.errors import BudgetError, ImageError
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.sender import Ask, RequestSender, SendResult
@@ -135,6 +135,12 @@ class Canary:
         if result.verdict.caused_by_row or health.down_since is None or item.row.n in health.blamed:
             return True
         return only_failing_left and item.requests > 1 and await self.endpoint_works(item, result)
+
+    async def blames_row_for_pause(self, item: WorkItem, result: SendResult) -> bool:
+        """Return whether a row has made the endpoint ask for several pauses that it asks no other row for."""
+        if not result.verdict.maybe_caused_by_row or item.requests < MAX_REFUSALS:
+            return False
+        return result.endpoint_state.health.has_answered and await self.endpoint_works(item, result)
 
     async def endpoint_works(self, item: WorkItem, result: SendResult) -> bool:
         """Return whether the endpoint that gave a row no answer still answers others; if so, blame the row."""

@@ -267,6 +267,8 @@ class Loop:
                 await self._adapt(item, result)
             case Action.STOP:
                 await self._blame_or_disable(item, result)
+            case Action.PAUSE if await self._canary.blames_row_for_pause(item, result):
+                await self._retry_or_fail(item, result._replace(verdict=verdict.of_row()))
             case _:  # a pause holds the whole endpoint and costs the row no attempt
                 self._put_back(item)
 

@@ -64,6 +64,7 @@ class Talkative:
     url: str = ""
     processes: list[str] = field(default_factory=list)  #: command lines, as anybody on the machine saw them
     given: set[str] = field(default_factory=set)  #: the credentials
+    last: str = ""  #: the row from which on it refuses everybody
 
     def reply(self, text: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         said, more, model = echo(headers), {}, "echo"
@@ -71,6 +72,8 @@ class Talkative:
         self.processes += [
             path.read_bytes().decode("utf-8", "replace") for path in Path("/proc").glob("[0-9]*/cmdline")
         ]
+        self.last = self.last or (text if "last word" in text else "")
+        text = self.last or text
         content, status = "Question: What is it?\nAnswer: A row.", 200
         if "secret in the answer" in text:
             content = f"Question: What is {said}?\nAnswer: It is {said}"
