@@ -107,19 +107,34 @@ _printing = _ToStderr()
 class _same_folder:  # noqa: N801 - used like a function; one of contextlib would cost more than the code that it guards
     """Restores the current folder: paths of the run are relative to it, so a plugin must not move the output."""
 
-    __slots__ = ("_folder",)
+    __slots__ = ("_folder", "_moves")
 
     def __enter__(self) -> None:
-        self._folder = _current_folder()
+        _watch()
+        self._moves = _moves.count
+        if _moves.at_last_look != self._moves:  # asking for it takes as long as a short hook
+            _moves.at_last_look, _moves.folder = self._moves, _current_folder()
+        self._folder = _moves.folder
 
     def __exit__(self, *_: object) -> None:
-        if self._folder and self._folder != _current_folder():
+        if _moves.count != self._moves and self._folder and self._folder != _current_folder():
             os.chdir(self._folder)
+
+
+class _Moves:
+    """How often this process has changed its folder, and where it was when somebody looked."""
+
+    count = 0
+    at_last_look = -1
+    folder = ""
+
+
+_moves = _Moves()
 
 
 def _current_folder() -> str:
     try:
-        return os.getcwd()  # noqa: PTH109 - called for every row
+        return str(Path.cwd())
     except OSError:  # it was removed
         return ""
 
@@ -134,7 +149,7 @@ def exception_as_line(error: BaseException) -> str:
 @contextmanager
 def no_network() -> Iterator[None]:
     """Within the block, code of this thread that connects or looks up a host gets an `OSError`."""
-    _watch_network()
+    _watch()
     token = _offline.set(True)
     try:
         yield
@@ -143,12 +158,14 @@ def no_network() -> Iterator[None]:
 
 
 @cache  # an audit hook stays for the life of the process
-def _watch_network() -> None:
-    sys.addaudithook(_refuse_network)
+def _watch() -> None:
+    sys.addaudithook(_audit)
 
 
-def _refuse_network(event: str, _: tuple[object, ...]) -> None:
-    if event in _NETWORK and _offline.get():
+def _audit(event: str, _: tuple[object, ...]) -> None:
+    if event == "os.chdir":  # of os.fchdir, too
+        _moves.count += 1
+    elif event in _NETWORK and _offline.get():
         raise OSError("plugins have no network access while they are listed")
 
 

@@ -261,14 +261,11 @@ class GenerateStage:
             located = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
             rules = tuple(cleaned.rejections)
             return _reject((*cleaned.rejections, *problems), (*located, *problems), rules)
-        named = [
-            Pair(pair.instruction, pair.answer, pair.id or self._pair_id(query, number))
-            for number, pair in enumerate(cleaned.pairs, 1)
-        ]
-        self._check_ids(query, [pair.id for pair in named])
+        ids = [pair.id or self._pair_id(query, number) for number, pair in enumerate(cleaned.pairs, 1)]
+        self._check_ids(query, ids)
         related = tuple(
-            Pair(pair.instruction, pair.answer, pair.id, numbers)
-            for pair, numbers in zip(named, self._related(named), strict=True)
+            Pair(pair.instruction, pair.answer, pair_id, numbers)
+            for pair, pair_id, numbers in zip(cleaned.pairs, ids, self._related(cleaned.pairs, ids), strict=True)
         )
         return Judgement(Outcome(State.OK, related, repairs=dict(cleaned.repairs)))
 
@@ -279,13 +276,14 @@ class GenerateStage:
     def _pair_id(self, query: Query, number: int) -> str:
         return checked_text("instruction_id", self._dataset.instruction_id(query, number))
 
-    def _related(self, pairs: Sequence[Pair]) -> list[tuple[int, ...]]:
+    def _related(self, pairs: Sequence[Pair], ids: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the context of each pair. The plugin contract's own `related` depends on their number alone."""
         count = len(pairs)
         found = None if self._relates else self._related_by_count.get(count)
         if found is None:
+            named = [Pair(pair.instruction, pair.answer, pair_id) for pair, pair_id in zip(pairs, ids, strict=True)]
             numbers = range(1, count + 1)
-            found = [checked_numbers("related", self._dataset.related(pairs, number), count) for number in numbers]
+            found = [checked_numbers("related", self._dataset.related(named, number), count) for number in numbers]
             self._related_by_count[count] = found
         return found
 

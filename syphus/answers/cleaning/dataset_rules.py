@@ -16,7 +16,7 @@ from syphus.answers.cleaning.rules import (
     Repair,
     Rule,
     describe_match,
-    lowercase_texts,
+    searchable,
     straighten_apostrophes,
     texts_with_places,
 )
@@ -106,15 +106,15 @@ asked_by_the_wearer: Rule = Check("wrong person", _find_wrong_person)
 def _find_unknown_numbers(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     if context.query.images:
         return  # the model may have counted in the images
-    lowered = lowercase_texts(pairs)
-    if lowered.isascii() and not any(map(lowered.__contains__, "0123456789")):
+    answered = searchable(pairs).vocabulary
+    if answered.isascii() and not any(map(answered.__contains__, "0123456789")):
         return  # most answers have no number; other scripts have digits of their own
     text = context.query.text.casefold()
     words = [word for word in re.findall(r"[a-z]+", text) if word in _NUMBER_WORDS]
     known = {*_NUMBER.findall(text), *(str(_NUMBER_WORDS[word]) for word in words)}
-    if lowered.isascii():  # only what a number can consist of, which takes a fifth of searching the whole text
-        lowered = " ".join(lowered.translate(_NO_NUMBER).split())
-    if known.issuperset(_NUMBER.findall(lowered)):
+    if answered.isascii():  # only what a number can consist of, which takes a fifth of searching everything
+        answered = " ".join(answered.translate(_NO_NUMBER).split())
+    if known.issuperset(_NUMBER.findall(answered)):
         return
     for place, part in texts_with_places(pairs):
         for number in _NUMBER.findall(part):
@@ -227,7 +227,7 @@ def find_names(annotation: str) -> frozenset[str]:
 
 
 def _find_annotation_names(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    lowered = lowercase_texts(pairs)
+    lowered = searchable(pairs).lowered
     names = [re.escape(name) for name in find_names(context.query.text) if name.lower() in lowered]
     if not names:
         return

@@ -17,8 +17,9 @@ from syphus.answers.cleaning.rules import (
     Reject,
     Repair,
     Rule,
+    SearchableText,
     describe_match,
-    lowercase_texts,
+    searchable,
     straighten_apostrophes,
     texts_with_places,
 )
@@ -110,26 +111,21 @@ _LABEL = re.compile(r"^[\w ]+:", re.MULTILINE)  # "sentences: ..." names a field
 
 def _find_leaks(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     """Find mentions of the notes. What the annotation itself mentions is allowed, such as a caption on a screen."""
-    if not _may_leak(lowercase_texts(pairs)):
+    if not _may_leak(searchable(pairs)):
         return
     annotation = _LABEL.sub("", context.query.text.lower())
     for place, text in texts_with_places(pairs):
         straight = straighten_apostrophes(text)
-        for match in _LEAK.finditer(straight) if _may_leak(straight.lower()) else ():
+        for match in _LEAK.finditer(straight) if _may_leak(SearchableText(straight.lower())) else ():
             if not any(note.rstrip("s") in annotation for note in _NOTE.findall(match[0].lower())):
                 yield describe_match(place, match[0])
 
 
-def _may_leak(lowered: str) -> bool:
-    """Return whether a text in lower case has the words of some form of a mention; without them there is none."""
-    has = lowered.__contains__
-    for groups in _LEAK_NEEDS:
-        for words in groups:
-            if not any(map(has, words)):
-                break
-        else:
-            return True
-    return not lowered.isascii() and any(map(has, _LIKE_ASCII))
+def _may_leak(text: SearchableText) -> bool:
+    """Return whether a text has the words of some form of a mention; without them there is none."""
+    if any(all(map(text.has_any, groups)) for groups in _LEAK_NEEDS):
+        return True
+    return not text.lowered.isascii() and text.has_any(_LIKE_ASCII)
 
 
 no_mention_of_notes: Rule = Check("speaks of its notes", _find_leaks)
@@ -243,7 +239,7 @@ def _find_placeholders(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
 
 def _find_other_scripts(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     """Find answers that are mostly in a script that no in-context example has. What a sign says may be in any."""
-    if not context.scripts or ("LATIN" in context.scripts and lowercase_texts(pairs).isascii()):
+    if not context.scripts or ("LATIN" in context.scripts and searchable(pairs).lowered.isascii()):
         return
     if is_mostly_foreign("".join(pair.instruction + pair.answer for pair in pairs), context.scripts):
         yield describe_match("answer 1", pairs[0].answer if pairs else "")
@@ -255,7 +251,7 @@ def _find_other_scripts(pairs: Sequence[Pair], context: Context) -> Iterable[str
 def _copies(kinds: frozenset[SentKind]) -> Callable[[Sequence[Pair], Context], Iterable[str]]:
     def find(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
         """Find what was sent. Hardly any answer has something of it, so all texts are searched together first."""
-        if not context.sent.may_be_in(lowercase_texts(pairs)):
+        if not context.sent.may_be_in(searchable(pairs).words):
             return
         for place, text in texts_with_places(pairs):
             if found := context.sent.find_copy(text, context.query.text, context.asked, kinds):

@@ -11,10 +11,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal
 
-from syphus.answers.cleaning.sent_texts import NOTHING_SENT, SentTexts
+from syphus.answers.cleaning.sent_texts import NOTHING_SENT, SentTexts, split_words
 from syphus.types import Pair, Query
 
 Part = Literal["instruction", "answer", "both"]
@@ -116,31 +116,30 @@ class Cleaned:
 
 def clean(pairs: Sequence[Pair], rules: Iterable[Rule], context: Context) -> Cleaned:
     """Apply all repairs in order, leave out what is to be dropped, then collect the rules that reject the rest."""
-    cleaned = tuple(pairs)
+    cleaned = SearchablePairs(pairs)
     repairs: Counter[str] = Counter()
     rejections: dict[str, str] = {}
     rules = tuple(rules)
-    lowered = lowercase_texts(cleaned)
-    for rule in rules:
-        if isinstance(rule, _REPAIRS) and _could_match(rule, lowered):
-            cleaned, count = _repair(cleaned, rule) if isinstance(rule, Repair) else rule.mend(cleaned, context)
-            repairs[rule.name] += count
-            lowered = lowercase_texts(cleaned) if count else lowered
-    for rule in rules:
-        if isinstance(rule, Drop) and (found := dict(rule.find(cleaned, context))):
-            if len(cleaned) - len(found) < rule.least:
-                rejections.setdefault(rule.name, next(iter(found.values())))
+    for repair in [rule for rule in rules if isinstance(rule, _REPAIRS)]:
+        if _could_match(repair, cleaned):
+            repaired, count = _repair(cleaned, repair) if isinstance(repair, Repair) else repair.mend(cleaned, context)
+            if count:
+                repairs[repair.name] += count
+                cleaned = SearchablePairs(repaired)
+    for drop in [rule for rule in rules if isinstance(rule, Drop)]:
+        if found := dict(drop.find(cleaned, context)):
+            if len(cleaned) - len(found) < drop.least:
+                rejections.setdefault(drop.name, next(iter(found.values())))
                 continue
-            cleaned = tuple(pair for index, pair in enumerate(cleaned) if index not in found)
-            repairs[rule.name] += len(found)
-            lowered = lowercase_texts(cleaned)
+            cleaned = SearchablePairs(pair for index, pair in enumerate(cleaned) if index not in found)
+            repairs[drop.name] += len(found)
     for rule in rules:
-        if isinstance(rule, (Check, Reject)) and _could_match(rule, lowered):
+        if isinstance(rule, (Check, Reject)) and _could_match(rule, cleaned):
             places = _match_places(cleaned, rule) if isinstance(rule, Reject) else rule.find(cleaned, context)
             place = next(iter(places), None)
             if place is not None:
                 rejections.setdefault(rule.name, place)
-    return Cleaned(cleaned, +repairs, rejections)
+    return Cleaned(tuple(cleaned), +repairs, rejections)
 
 
 def texts_with_places(pairs: Sequence[Pair], part: Part = "both") -> Iterable[tuple[str, str]]:
@@ -168,14 +167,55 @@ def straighten_apostrophes(text: str) -> str:
     return text.replace("\u2019", "'")
 
 
-def lowercase_texts(pairs: Sequence[Pair]) -> str:
-    """Return all texts of the pairs in one string, in lower case and with straight apostrophes."""
-    texts = [text for pair in pairs for text in (pair.instruction, pair.answer)]
-    return straighten_apostrophes("\n".join(texts).lower())
+class SearchableText:
+    """A text in lower case, in which many rules look for words that hardly any text has."""
+
+    def __init__(self, lowered: str) -> None:
+        self.lowered = lowered
+
+    @cached_property
+    def vocabulary(self) -> str:
+        """What stands between white space, each once: shorter than the text, and as good for most words."""
+        return " ".join(set(self.lowered.split()))
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The words in their order, for rules that compare runs of them."""
+        return split_words(self.lowered)
+
+    def has_any(self, needles: tuple[str, ...]) -> bool:
+        """Return whether the text has one of these strings in lower case."""
+        pieces = _longest_pieces(needles)
+        if not any(map(self.vocabulary.__contains__, pieces)):
+            return False
+        return pieces is needles or any(map(self.lowered.__contains__, needles))
 
 
-def _could_match(rule: Repair | Mend | Reject | Check, lowered: str) -> bool:
-    return not rule.needs or any(map(lowered.__contains__, rule.needs))
+@cache
+def _longest_pieces(needles: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the longest piece of each string between white space; the strings themselves if none has any."""
+    if not any(needle.split() != [needle] for needle in needles):
+        return needles
+    return tuple(max(needle.split(), key=len, default="") for needle in needles)
+
+
+class SearchablePairs(tuple[Pair, ...]):
+    """The pairs of an answer, with their texts in a form that all rules search."""
+
+    @cached_property
+    def text(self) -> SearchableText:
+        """All texts in one string, in lower case and with straight apostrophes."""
+        texts = [text for pair in self for text in (pair.instruction, pair.answer)]
+        return SearchableText(straighten_apostrophes("\n".join(texts).lower()))
+
+
+def searchable(pairs: Sequence[Pair]) -> SearchableText:
+    """Return all texts of the pairs in one string; it is made once for all rules that `clean` applies."""
+    return (pairs if isinstance(pairs, SearchablePairs) else SearchablePairs(pairs)).text
+
+
+def _could_match(rule: Repair | Mend | Reject | Check, pairs: SearchablePairs) -> bool:
+    return not rule.needs or pairs.text.has_any(rule.needs)
 
 
 def _repair(pairs: tuple[Pair, ...], rule: Repair) -> tuple[tuple[Pair, ...], int]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, lru_cache
 
-from syphus.answers.cleaning.rules import Check, Context, Rule
+from syphus.answers.cleaning.rules import Check, Context, Rule, searchable
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.lexicon import is_thing, related_words, supporting_words, synonyms, wholes_of_parts
 from syphus.answers.scoring.words import Word, are_comparable, content_stems, is_common, seems_english, stem, tokenize
@@ -169,11 +169,13 @@ def _words_of_letters(text: str) -> set[str]:
 
 
 def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    annotation, answers = context.query.text, " ".join(pair.answer for pair in pairs)
-    new = _words_of_letters(answers).difference(_words_of_letters(annotation))
+    annotation = context.query.text
+    new = _words_of_letters(searchable(pairs).vocabulary).difference(_words_of_letters(annotation))
     if context.query.images or not any(is_thing(word) and not is_common(stem(word)) for word in new):
         return  # with images, the model knows more than the annotation says
-    if not are_comparable(annotation, answers):
+    answers = " ".join(pair.answer for pair in pairs)
+    new.intersection_update(_words_of_letters(answers))
+    if not any(is_thing(word) and not is_common(stem(word)) for word in new) or not are_comparable(annotation, answers):
         return
     facts = read_annotation_facts(annotation)
     for number, pair in enumerate(pairs, 1):
