@@ -29,7 +29,17 @@ PAIRS_KEY = "pairs"  #: our own key: the number of pairs
 _MAX_BYTES = 1 << 20  # of a card to read
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
           (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
-_HUB_LICENCE = re.compile(r"[a-z0-9.-]+")  # as the Hub names them: "cc-by-4.0"
+# The identifiers that the Hub takes: https://huggingface.co/docs/hub/repositories-licenses, looked up 2026-11-30.
+_HUB_LICENCES = """
+apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m afl-3.0
+artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0
+cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0
+cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0
+epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc h-research
+intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 odc-by odbl openmdw-1.0 openrail++ osl-3.0 postgresql
+ofl-1.1 ncsa unlicense zlib pddl lgpl-lr deepfloyd-if-license fair-noncommercial-research-license llama2 llama3 llama3.1
+llama3.2 llama3.3 llama4 grok2-community gemma unknown other
+"""
 
 
 def write_card(
@@ -58,7 +68,7 @@ def _front_matter(
 ) -> dict[str, object]:
     pairs = report.counts.pairs
     size = next((name for limit, name in _SIZES if pairs < limit), "n>100M")
-    matter: dict[str, object] = {"pretty_name": plugin_name(plugin), **_licence(plugin.licence)}
+    matter: dict[str, object] = {"pretty_name": plugin_name(plugin), **_licence(plugin.licence, plugin.homepage)}
     matter["task_categories"] = ["visual-question-answering"]
     matter["tags"] = ["mimic-it", "synthetic", *([SIMULATED_TAG] if report.simulated else [])]
     matter["size_categories"] = [size]
@@ -69,10 +79,15 @@ def _front_matter(
     return {**matter, PAIRS_KEY: pairs}
 
 
-def _licence(licence: str) -> dict[str, object]:
+def _licence(licence: str, homepage: str) -> dict[str, object]:
+    """Return a licence as the Hub accepts it: one that it knows, or the name of another, as an identifier."""
+    name = re.sub(r"[^a-z0-9.+]+", "-", licence.lower()).strip("-.")
     if not licence:
         return {}
-    return {"license": licence} if _HUB_LICENCE.fullmatch(licence) else {"license": "other", "license_name": licence}
+    if name in _HUB_LICENCES.split():
+        return {"license": name}
+    link = {"license_link": homepage} if homepage.startswith(("https://", "http://")) else {}
+    return {"license": "other", "license_name": name or "custom", **link}
 
 
 def _paragraphs(plugin: type[AbstractDataset], report: Report, file_format: Format, files: Sequence[str]) -> list[str]:

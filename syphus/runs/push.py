@@ -27,6 +27,7 @@ from syphus.text import install_hint
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.hf_api import RepoFile
 
 DEFAULT_FORMAT = "parquet"  #: of a run, unless the user names one
@@ -180,13 +181,29 @@ def _translate_errors(api: HfApi, target: PushTarget) -> Iterator[None]:
         raise ConfigError(f"{repo} has no branch {target.revision}; create it there first.") from error
     except Exception as error:  # of the library, of its http client, which changes, or of the client for Xet
         cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
-        status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else 0
+        reply = cause if isinstance(cause, HfHubHTTPError) else cause.__cause__
+        status = reply.response.status_code if isinstance(reply, HfHubHTTPError) else 0
         detail = cause.server_message if isinstance(cause, HfHubHTTPError) else str(cause)
         line = redactor.scrub(" ".join((detail or type(cause).__name__).split())).rstrip(".")
-        raise ProviderError(f"{_REFUSED.get(status, _FAILED).format(api.endpoint, repo)} ({line}).") from error
+        if isinstance(reply, HfHubHTTPError) and _is_about_card(reply):
+            raise ConfigError(_BAD_CARD.format(api.endpoint, repo, line)) from error
+        refused = _REFUSED_FOR_GOOD if 400 <= status < 500 and status not in _MAY_PASS else _FAILED
+        raise ProviderError(f"{_REFUSED.get(status, refused).format(api.endpoint, repo)} ({line}).") from error
 
 
+def _is_about_card(refusal: HfHubHTTPError) -> bool:
+    """Return whether this is the Hub's refusal of the front matter in a dataset card, which it checks by itself."""
+    reply = refusal.response
+    return reply.status_code == 400 and str(reply.url).partition("?")[0].endswith("/validate-yaml")
+
+
+_MAY_PASS = (408, 409, 412, 423, 425, 429)  #: statuses that another attempt may not get
+_BAD_CARD = (
+    "{0} refuses the dataset card of {1}: {2}. Change the plugin's `licence`, or what else it names, and push the run "
+    "again; of a folder that was exported, change README.md or export again."
+)
 _FAILED = "{0} can't accept the files of {1} now; run the same command again to resume"
+_REFUSED_FOR_GOOD = "{0} refuses the files of {1}, and the same command will be refused again"
 _REFUSED = {
     401: "{0} does not accept the token: set HF_TOKEN, or run: hf auth login",
     403: "{0} does not let this token write to {1}",

@@ -256,7 +256,14 @@ def test_the_card_shows_the_prompt(tmp_path: Path) -> None:
     ("licence", "matter"),
     [
         ("cc-by-4.0", {"license": "cc-by-4.0"}),
-        ("Ask: the authors", {"license": "other", "license_name": "Ask: the authors"}),
+        ("CC-BY-4.0", {"license": "cc-by-4.0"}),
+        ("Apache 2.0", {"license": "apache-2.0"}),
+        ("openrail++", {"license": "openrail++"}),
+        ("Ask: the authors", {"license": "other", "license_name": "ask-the-authors"}),
+        ("unlicensed", {"license": "other", "license_name": "unlicensed"}),
+        ("cc-by-9.0", {"license": "other", "license_name": "cc-by-9.0"}),
+        ("My License 1.0 (for research)", {"license": "other", "license_name": "my-license-1.0-for-research"}),
+        ("作者に", {"license": "other", "license_name": "custom"}),
     ],
 )
 def test_the_card_states_the_licence_of_the_plugin(
@@ -270,7 +277,8 @@ def test_the_card_states_the_licence_of_the_plugin(
     (plugins / "rows.py").write_text(f'{head}{stated}    short_name = "RW"{tail}', "utf-8")
     card = Path(export_run(folder, ["chat"], None, [plugins])[0]).with_name("README.md").read_text("utf-8")
     front = yaml.safe_load(card.split("---\n")[1])
-    assert {name: front[name] for name in front if name.startswith("license")} == matter
+    link = {"license_link": "https://rows.test"} if matter["license"] == "other" else {}
+    assert {name: front[name] for name in front if name.startswith("license")} == {**matter, **link}
     for expected in (licence, "@misc{rows}", "https://rows.test"):
         assert expected in card
 

@@ -134,6 +134,33 @@ def test_a_missing_network_or_card_and_a_public_repository_are_reported_in_one_l
     )
 
 
+def test_a_card_that_the_hub_refuses_is_to_be_changed(folder: Path, hub: Hub) -> None:
+    hub.bad_card = '"license" must be one of [apache-2.0, mit, ...]'
+    for given in (folder, folder / "export" / "parquet"):
+        done = push(hub, given, "--allow-simulated")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+        assert done.stderr.startswith(f"{hub.url} refuses the dataset card of USER/rows: Invalid metadata in README.md")
+        assert hub.bad_card in done.stderr
+        assert "`licence`" in done.stderr
+    assert hub.commits == []
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, "refuses the files of USER/rows, and the same command will be refused again"),
+        (413, "refuses the files of USER/rows, and the same command will be refused again"),
+        (422, "refuses the files of USER/rows, and the same command will be refused again"),
+        (412, "can't accept the files of USER/rows now; run the same command again to resume"),
+    ],
+)
+def test_a_refusal_for_good_is_not_called_a_passing_one(folder: Path, hub: Hub, status: int, said: str) -> None:
+    hub.refused = {"POST /api/datasets/USER/rows/commit/main": status}
+    done = push(hub, folder, "--allow-simulated")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr
+    assert done.stderr.startswith(f"{hub.url} {said} (")
+
+
 def test_a_call_that_the_hub_rate_limits_is_repeated(folder: Path, hub: Hub) -> None:
     hub.busy = {"POST /api/repos/create": 2, "POST /api/datasets/USER/rows/commit/main": 1}
     done = push(hub, folder, "--allow-simulated")

@@ -31,6 +31,8 @@ class Hub:
     commits: list[list[str]] = field(default_factory=list)  # the paths in each
     requests: list[str] = field(default_factory=list)
     held: str = ""
+    bad_card: str = ""  # why it refuses every card
+    refused: dict[str, int] = field(default_factory=dict)  # the status of requests that it refuses
     busy: dict[str, int] = field(default_factory=dict)  # requests that are still answered with 429
     holding: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
@@ -79,6 +81,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, {"error": f"Invalid token {self.headers.get('Authorization')}"})
         elif path == "/api/repos/create":
             self._create(json.loads(body))
+        elif status := hub.refused.get(f"{method} {path}"):
+            self._send(status, {"error": "This is refused"})
+        elif path == "/api/validate-yaml" and hub.bad_card:
+            self._send(400, {"errors": [{"message": hub.bad_card}], "warnings": []})
         elif path == "/api/validate-yaml":
             self._send(200, {"errors": [], "warnings": []})
         elif path.endswith("/info/lfs/objects/batch"):
