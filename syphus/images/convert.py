@@ -146,11 +146,11 @@ def _begin(options: ConvertOptions, state: ConversionState, settings: str) -> No
     """Note the settings of a new conversion. Raises `RunError` if another one was begun, or something is there."""
     if state.position != SourcePosition():
         raise RunError(
-            f"{options.output} was begun with other settings, or its source files have changed. Use the same settings "
+            f"{options.store} was begun with other settings, or its source files have changed. Use the same settings "
             "and files, or start over with --restart."
         )
-    if options.output.is_dir() and not outputs.is_free(options.output):
-        raise RunError(f"{options.output} already exists and is not empty. Choose another --output.")
+    if options.store.is_dir() and not outputs.is_free(options.store):
+        raise RunError(f"{options.store} already exists and is not empty. Choose another --output.")
     state.begin(settings)
 
 
@@ -162,7 +162,7 @@ def _write_parts(
     on_progress: ProgressCallback,
 ) -> None:
     """Write all parts that are still missing."""
-    folder = options.work_dir if options.file_type else options.output
+    folder = options.work_dir if options.file_type else options.store
     with storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
     writer = PartWriter(folder, options.layout, options.part_mb * 1_000_000, settings, len(state.parts))
@@ -213,16 +213,16 @@ def _write_output(options: ConvertOptions, state: ConversionState) -> Conversion
     """Turn the finished parts into the output."""
     outputs.write_skipped(options.skipped_path, state)
     files = [options.skipped_path] if state.skipped else []
-    folder = options.work_dir if options.file_type else options.output
+    folder = options.work_dir if options.file_type else options.store
     parts = [folder / name for name, _ in state.parts]
     if options.file_type == ".parquet":
-        outputs.join_parquet(parts, options.output)
+        outputs.join_parquet(parts, options.store)
     elif options.file_type == ".json":
-        outputs.join_json(parts, options.output)
+        outputs.join_json(parts, options.store)
     else:
-        outputs.finish_folder(options.output, state)
-    size = file_size(options.output) if options.file_type else sum(size for _, size in state.parts)
-    return ConversionResult(state.images, state.skipped, 0, size, len(parts), (options.output, *files))
+        outputs.finish_folder(options.store, state)
+    size = file_size(options.store) if options.file_type else sum(size for _, size in state.parts)
+    return ConversionResult(state.images, state.skipped, 0, size, len(parts), (options.store, *files))
 
 
 def _existing_result(options: ConvertOptions, settings: str) -> ConversionResult | None:
@@ -230,13 +230,13 @@ def _existing_result(options: ConvertOptions, settings: str) -> ConversionResult
 
     Raises `RunError` if the output is something else.
     """
-    if outputs.is_free(options.output):
+    if outputs.is_free(options.store):
         return None
     pyarrow = require_pyarrow("An image store")
     if options.file_type == ".json":
-        raise RunError(f"{options.output} already exists. Use --restart to overwrite it.")
+        raise RunError(f"{options.store} already exists. Use --restart to overwrite it.")
     try:
-        paths = part_paths(options.output)
+        paths = part_paths(options.store)
         notes = {read_note(pyarrow, path) for path in paths}
         images = sum(pyarrow.parquet.read_metadata(path).num_rows for path in paths)
     except (pyarrow.ArrowException, OSError, InputError):
@@ -244,14 +244,14 @@ def _existing_result(options: ConvertOptions, settings: str) -> ConversionResult
     if notes != {settings}:
         if all(notes):
             raise RunError(
-                f"{options.output} already exists, with other settings or from other files. Use --restart to overwrite "
+                f"{options.store} already exists, with other settings or from other files. Use --restart to overwrite "
                 "it."
             )
         raise RunError(
-            f"{options.output} already exists, and not all of it was written by convert. Choose another --output."
+            f"{options.store} already exists, and not all of it was written by convert. Choose another --output."
         )
     skipped = len(options.skipped_path.read_bytes().splitlines()) if options.skipped_path.is_file() else 0
-    files = (options.output, options.skipped_path) if skipped else (options.output,)
+    files = (options.store, options.skipped_path) if skipped else (options.store,)
     return ConversionResult(images, skipped, 0, sum(map(file_size, paths)), len(paths), files)
 
 
@@ -263,14 +263,14 @@ def _remove_work_dir(options: ConvertOptions) -> None:
 def _remove_previous(options: ConvertOptions) -> None:
     """Remove what an earlier conversion left, and nothing else: a part is recognized by its note."""
     pyarrow = require_pyarrow("An image store")
-    with storage_faults(options.output):
+    with storage_faults(options.store):
         shutil.rmtree(options.work_dir, ignore_errors=True)
         options.skipped_path.unlink(missing_ok=True)
-        parts = [*options.output.glob("part-*.parquet")] if options.output.is_dir() else []
+        parts = [*options.store.glob("part-*.parquet")] if options.store.is_dir() else []
         for part in parts:
             if read_note(pyarrow, part):
                 part.unlink()
         if parts:
-            (options.output / INDEX).unlink(missing_ok=True)
-        if options.file_type and options.output.is_file():
-            options.output.unlink()
+            (options.store / INDEX).unlink(missing_ok=True)
+        if options.file_type and options.store.is_file():
+            options.store.unlink()

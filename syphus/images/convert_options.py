@@ -6,6 +6,7 @@ is answered by any number of `Answer`s.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class ConvertOptions:
 
     name: str = option("", "The dataset: YourDataset.your_dataset or your_dataset.YourDataset.")
     image_path: str = option("", "Folder with the images or videos, or the file that lists them.")
-    output: Path = option(Path(), "The store: XX.parquet, XX.json, or a folder of parts for a large one.")
+    output: str = option("", "The store: XX.parquet, XX.json, or for a large one a folder of parts, XX or XX.parquet/.")
     image_root: tuple[Path, ...] = option((), "Look for images in this folder, too; can be repeated.")
     query_inputs_path: str = option("", "Annotations: convert only the images that their rows name.", "-in")
     from_: Path | None = option(None, "Convert another store instead of a dataset; its images are copied unchanged.")
@@ -146,25 +147,31 @@ class ConvertOptions:
         )
 
     @property
+    def store(self) -> Path:
+        """The path of the store."""
+        return Path(self.output)
+
+    @property
     def file_type(self) -> str:
-        """.parquet, .json, or "" for a folder of parts."""
-        return self.output.suffix if self.output.suffix in (".parquet", ".json") else ""
+        """.parquet, .json, or "" for a folder of parts, which may be named with a slash at its end."""
+        is_folder = os.fspath(self.output).endswith(("/", os.sep))
+        return self.store.suffix if self.store.suffix in (".parquet", ".json") and not is_folder else ""
 
     @property
     def work_dir(self) -> Path:
         """The folder for unfinished work."""
-        return self.output.with_name(f".{self.output.name}.convert")
+        return self.store.with_name(f".{self.store.name}.convert")
 
     @property
     def skipped_path(self) -> Path:
         """The file that lists the skipped images."""
-        return self.output.with_name(f"{self.output.name}.skipped.jsonl")
+        return self.store.with_name(f"{self.store.name}.skipped.jsonl")
 
 
 def check_options(options: ConvertOptions) -> None:
     """Raise `UsageError` if options are missing, out of range, or contradict each other."""
     _check_source(options)
-    if not options.output.name:
+    if not options.store.name:
         raise ConfigError("No output. Add --output.")
     if not 1 <= options.part_mb <= _MAX_PART_MB:
         raise ConfigError(f"--part-mb {options.part_mb}: must be a number from 1 to {_MAX_PART_MB:,}.")
@@ -191,5 +198,5 @@ def _check_source(options: ConvertOptions) -> None:
         raise ConfigError("--from copies a whole store: --image-path, --image-root and -in are for datasets only.")
     if options.name and not Path(options.image_path).exists():
         raise InputError(f"{options.image_path}: no such file or folder; name the images with --image-path")
-    if options.from_ and options.from_.absolute() == options.output.absolute():
+    if options.from_ and options.from_.absolute() == options.store.absolute():
         raise ConfigError("--from and --output are the same.")

@@ -206,7 +206,7 @@ def test_an_album_is_downloaded_and_converted_and_goes_on_after_a_stop(tmp_path:
 
     def work(**how: Any) -> tuple[list[str], dict[str, str]]:
         options = ConvertOptions(
-            output=tmp_path / "VST.parquet",
+            output=str(tmp_path / "VST.parquet"),
             name="VisualStoryTelling.video",
             image_path=str(sis),
             image_root=(tmp_path / "photos",),
@@ -216,7 +216,7 @@ def test_an_album_is_downloaded_and_converted_and_goes_on_after_a_stop(tmp_path:
             **how,
         )
         done = convert(options, lambda _: None, lambda _: None, lambda *_: None)
-        return list(read_image_ids(options.output)), skipped(done.files[1])
+        return list(read_image_ids(options.store)), skipped(done.files[1])
 
     (tmp_path / "photos").mkdir()
     write_still(tmp_path / "photos" / "1.jpg")

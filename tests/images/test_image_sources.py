@@ -30,9 +30,11 @@ def named(name: str, annotations: Path) -> set[str]:
 
 def store_of(folder: Path, name: str, images: Path, **how: Any) -> tuple[list[str], dict[str, str]]:
     """The ids of the store that is made of the images, in its order, and what was skipped."""
-    options = ConvertOptions(output=folder / "store.parquet", name=name, image_path=str(images), num_threads=1, **how)
+    options = ConvertOptions(
+        output=str(folder / "store.parquet"), name=name, image_path=str(images), num_threads=1, **how
+    )
     done = convert(options, lambda _: None, lambda _: None, lambda *_: None)
-    return list(read_image_ids(options.output)), skipped(done.files[1]) if done.skipped else {}
+    return list(read_image_ids(options.store)), skipped(done.files[1]) if done.skipped else {}
 
 
 def stills(folder: Path, names: set[str]) -> None:

@@ -155,7 +155,7 @@ def test_one_bad_image_of_a_json_store_is_its_own_fault(tmp_path: Path) -> None:
     found = dict(read_images(path))
     assert {name: image for name, image in found.items() if image == PICTURE} == dict.fromkeys("ahi", PICTURE)
     assert {name for name, image in found.items() if isinstance(image, ImageError)} == set("bcdef")
-    done = convert(ConvertOptions(from_=path, output=tmp_path / "XX.parquet"), *[lambda *_: None] * 3)
+    done = convert(ConvertOptions(from_=path, output=str(tmp_path / "XX.parquet")), *[lambda *_: None] * 3)
     assert (done.images, done.skipped) == (3, 6)
     assert '{"id": "g", "reason": "0 bytes"}' in (tmp_path / "XX.parquet.skipped.jsonl").read_text("utf-8")
 
@@ -163,7 +163,9 @@ def test_one_bad_image_of_a_json_store_is_its_own_fault(tmp_path: Path) -> None:
 def test_what_nothing_opens_is_not_converted(tmp_path: Path) -> None:
     texts = {"a": BASE64, "b": "QQ==", "c": base64.b64encode(b"\0\0\0\x18ftypheic").decode()}
     (tmp_path / "XX.json").write_text(json.dumps(texts), "utf-8")
-    done = convert(ConvertOptions(from_=tmp_path / "XX.json", output=tmp_path / "XX.parquet"), *[lambda *_: None] * 3)
+    done = convert(
+        ConvertOptions(from_=tmp_path / "XX.json", output=str(tmp_path / "XX.parquet")), *[lambda *_: None] * 3
+    )
     assert (done.images, done.skipped) == (1, 2)
     listed = (tmp_path / "XX.parquet.skipped.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["reason"] for line in listed] == [
@@ -190,3 +192,14 @@ def test_what_is_no_store_is_told(tmp_path: Path) -> None:
     (tmp_path / "XX.parquet").write_bytes(b"no parquet at all")
     with pytest.raises(InputError, match=r"XX\.parquet: "):
         open_store(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("output", "is_folder"), [("XX.parquet", False), ("YY.parquet/", True), ("ZZ", True), ("W.json/", True)]
+)
+def test_a_slash_asks_for_a_folder_of_parts(tmp_path: Path, output: str, is_folder: bool) -> None:
+    (tmp_path / "in.json").write_text(json.dumps({"XX_IMG_1": base64.b64encode(b"image").decode()}), "utf-8")
+    convert(ConvertOptions(from_=tmp_path / "in.json", output=f"{tmp_path}/{output}"), *[lambda *_: None] * 3)
+    assert (tmp_path / output).is_dir() == is_folder
+    with open_store(tmp_path / output) as store:
+        assert store["XX_IMG_1"] == b"image"
