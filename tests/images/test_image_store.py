@@ -198,8 +198,8 @@ def test_what_is_no_store_is_told(tmp_path: Path) -> None:
     ("output", "is_folder"), [("XX.parquet", False), ("YY.parquet/", True), ("ZZ", True), ("W.json/", True)]
 )
 def test_a_slash_asks_for_a_folder_of_parts(tmp_path: Path, output: str, is_folder: bool) -> None:
-    (tmp_path / "in.json").write_text(json.dumps({"XX_IMG_1": base64.b64encode(b"image").decode()}), "utf-8")
+    (tmp_path / "in.json").write_text(json.dumps({"XX_IMG_1": BASE64}), "utf-8")
     convert(ConvertOptions(from_=tmp_path / "in.json", output=f"{tmp_path}/{output}"), *[lambda *_: None] * 3)
     assert (tmp_path / output).is_dir() == is_folder
     with open_store(tmp_path / output) as store:
-        assert store["XX_IMG_1"] == b"image"
+        assert store["XX_IMG_1"] == PICTURE

@@ -34,6 +34,8 @@ _CODE = re.compile(r"_([a-z]{2})(?:[-_](?:[A-Z][a-z]{3}|[A-Za-z]{2}))?")  # zh, 
 
 _SAMPLED_PAIRS, _SAMPLED_IMAGES = 200, 3  # that are looked for in stores; images of each pair
 _HEAD_IDS = 50  # of a store, whose prefixes are compared
+_HEAD_ITEMS = 5  # of a JSON file, one of which is an image if it is a store
+_LONGEST_ID = 512  # characters
 _LEVELS = 5  # folders above the pairs where stores with a fitting name are looked for
 
 
@@ -213,8 +215,11 @@ def _head(path: Path) -> list[str] | None:
 
 
 def _json_head(path: Path) -> list[str] | None:
-    first = next(read_json_items(path), None)
-    return [first[0]] if first is not None and isinstance(first[1], str) else None
+    for name, value in islice(read_json_items(path), _HEAD_ITEMS):
+        text = value[0] if isinstance(value, list) and len(value) == 1 else value  # a train file has lists of ids
+        if isinstance(text, str) and (text is value or len(text) > _LONGEST_ID):
+            return [name]
+    return None
 
 
 def _is_pairs(path: Path) -> bool:
