@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def one_line(message: str, limit: int = 200) -> str:
         return " ".join(message.split())
     line = " ".join(printable(message).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def normal_forms(text: str) -> tuple[str, ...]:
+    """Return a name as it is, and its other Unicode forms: macOS writes "ü" as two characters, others as one."""
+    if text.isascii():
+        return (text,)
+    return tuple(dict.fromkeys((text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD")))))
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,34 +16,47 @@ from typing import NamedTuple
 from syphus.declarations import Frame, Still, Video
 from syphus.images.convert_options import ImageJob
 from syphus.io.durable import temporary_database
+from syphus.text import normal_forms
 
 _CACHE = 32_000  # KiB
 _LAST = "\U0010ffff"  # sorts after every other character
 
 
 class RequestedImages:
-    """The ids of the images that the pairs name, possibly millions, in a temporary file."""
+    """The ids of the images that the pairs name, possibly millions, in a temporary file.
+
+    They are compared in one Unicode form: the name of a file may have another one than the annotations.
+    """
 
     def __init__(self, ids: Iterable[str]) -> None:
         self._db = temporary_database(_CACHE)
-        self._db.execute("CREATE TABLE wanted (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((image_id,) for image_id in ids))
-
-    def __contains__(self, image_id: str) -> bool:
-        return self._db.execute("SELECT 1 FROM wanted WHERE id = ?", (image_id,)).fetchone() is not None
+        self._db.execute("CREATE TABLE wanted (form TEXT, id TEXT, PRIMARY KEY (form, id)) WITHOUT ROWID")
+        rows = ((_form(image_id), image_id) for image_id in ids)
+        self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?, ?)", rows)
 
     def __iter__(self) -> Iterator[str]:
         for (image_id,) in self._db.execute("SELECT id FROM wanted ORDER BY id"):
             yield image_id
 
-    def seconds(self, video: Video) -> list[int]:
-        """Return the requested seconds of a video, in ascending order."""
-        rows = self._db.execute(
-            "SELECT id FROM wanted WHERE id >= ? AND id < ?", (video.prefix, video.prefix + _LAST)
-        ).fetchall()
-        suffixes = (image_id[len(video.prefix) :] for (image_id,) in rows)
+    def ids_of(self, image_id: str) -> list[str]:
+        """Return an id as the pairs name it, in one or several Unicode forms; [] if no pair does."""
+        return [name for (name,) in self._db.execute("SELECT id FROM wanted WHERE form = ?", (_form(image_id),))]
+
+    def seconds(self, video: Video) -> dict[float, list[str]]:
+        """Return the requested seconds of a video, in ascending order, each with its ids."""
+        prefix = _form(video.prefix)
+        rows = self._db.execute("SELECT form FROM wanted WHERE form >= ? AND form < ?", (prefix, prefix + _LAST))
+        suffixes = {form[len(prefix) :] for (form,) in rows.fetchall()}
         seconds = sorted(int(suffix) for suffix in suffixes if suffix.isascii() and suffix.isdecimal())
-        return [second for second in seconds if video.id(second) in self]
+        found = {second: self.ids_of(video.id(second)) for second in seconds}
+        return {second: ids for second, ids in found.items() if ids}
+
+
+def _form(image_id: str) -> str:
+    """Return the form in which ids are compared. An id of a file whose name is not UTF-8 equals no other."""
+    if image_id.isascii():
+        return image_id
+    return unicodedata.normalize("NFC", image_id.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +93,8 @@ def conversion_units(
     frames: dict[float, list[str]] = {}
     frames_path: Path | None = None
     for source in sources:
-        if requested is not None and not isinstance(source, Video) and source.id not in requested:
+        ids = [] if isinstance(source, Video) else [source.id] if requested is None else requested.ids_of(source.id)
+        if not ids and not isinstance(source, Video):
             continue
         path = _resolve(Path(source.video if isinstance(source, Frame) else source.path), roots)
         if frames_path is not None and not (isinstance(source, Frame) and path == frames_path):
@@ -87,13 +102,13 @@ def conversion_units(
             frames_path, frames = None, {}
         if isinstance(source, Frame):
             frames_path = path
-            frames.setdefault(source.second, []).append(source.id)
+            frames.setdefault(source.second, []).extend(ids)
         elif isinstance(source, Still):
-            yield ConversionUnit(path, {0: [source.id]}, urls=source.urls)
+            yield ConversionUnit(path, {0: ids}, urls=source.urls)
         elif requested is None:
             yield ConversionUnit(path, video=source, is_video=True)
         elif seconds := requested.seconds(source):
-            yield ConversionUnit(path, {second: [source.id(second)] for second in seconds}, is_video=True)
+            yield ConversionUnit(path, seconds, is_video=True)
     if frames_path is not None:
         yield _frames_unit(frames_path, frames)
 
@@ -104,9 +119,14 @@ def _frames_unit(path: Path, frames: dict[float, list[str]]) -> ConversionUnit:
 
 def _resolve(path: Path, roots: Sequence[Path]) -> Path:
     if path.is_absolute() or len(roots) == 1:
-        return roots[0] / path
-    candidates = [root / path for root in roots]
-    return next((candidate for candidate in candidates if candidate.exists()), candidates[0])
+        candidates = [roots[0] / path]
+        if str(path).isascii():
+            return candidates[0]
+    else:
+        candidates = [root / path for root in roots]
+    forms = (form for candidate in candidates for form in normal_forms(str(candidate)))
+    found = (Path(form) for form in forms if os.path.exists(form))  # noqa: PTH110 - `Path` raises for a long name
+    return next(found, candidates[0])
 
 
 class SourceSummary(NamedTuple):

@@ -24,6 +24,7 @@ from syphus.images.part_writer import PartWriter, read_note
 from syphus.images.store import part_paths
 from syphus.io.durable import storage_faults
 from syphus.io.parquet import require_pyarrow
+from syphus.io.text_files import text_problem
 from syphus.text import format_duration, pluralize
 
 _FORMAT = 1  # increase it when the same settings give other bytes
@@ -186,6 +187,8 @@ def _write_parts(
 
 def _add(result: ImageResult, state: ConversionState, writer: PartWriter) -> None:
     """Add one image under each of its ids, or note why it is skipped."""
+    if any(text_problem(image_id) for image_id in result.ids):
+        result = result._replace(image="the name of its file is not UTF-8: rename it")
     if isinstance(result.image, str):
         for image_id in result.ids or [""]:
             named = {"id": image_id} if image_id else {}

@@ -92,7 +92,10 @@ class ConversionState:
 
     def add_skipped(self, image_id: str, entry: dict[str, object]) -> None:
         """Note an image that is not in the store, and why."""
-        line = json.dumps(entry, ensure_ascii=False)
+        line, image_id = (
+            text.encode("utf-8", "backslashreplace").decode("utf-8")
+            for text in (json.dumps(entry, ensure_ascii=False), image_id)
+        )
         with storage_faults(self._path):
             self._db.execute("INSERT INTO skipped (id, entry) VALUES (?, ?)", (image_id, line))
         self.skipped += 1

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -23,11 +24,12 @@ from asyncio_throttle.throttler import Throttler
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
-    retry_if_exception_type,
+    retry_if_exception,
     stop_after_attempt,
     wait_exponential,
     wait_random,
 )
+from yarl import URL
 
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.endpoints.transport import ssl_context
@@ -41,6 +43,7 @@ Photo: TypeAlias = tuple[Path, tuple[str, ...]]  #: where to save a photo, and i
 _GONE_STATUSES = frozenset({401, 403, 404, 410, 451})
 _BUSY_STATUSES = frozenset({429, 503})
 _MAX_REDIRECTS = 5
+_MAX_NAME = 255 - len("..partial")  # bytes
 _MAX_BYTES = 1 << 26
 _PLACEHOLDER = "unavailable"  # in photo_unavailable.png, where Flickr redirects requests for a photo that is gone
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
@@ -74,6 +77,10 @@ class _GoneError(Exception):
 
 class _FailedError(Exception):
     """An attempt failed; a later one may succeed."""
+
+
+class _AddressError(_FailedError):
+    """What should be an address is none. It is not asked for again, and says nothing about the server."""
 
 
 class _BusyError(_FailedError):
@@ -127,7 +134,7 @@ class _Downloader:
             for _ in range(self._policy.concurrency):
                 group.create_task(self._work(queue))
             for path, urls in photos:
-                if path.is_file():
+                if _is_present(path):
                     self._count("present")
                 elif self._log.is_gone(path):
                     self._count("gone")
@@ -155,13 +162,15 @@ class _Downloader:
         gone = isinstance(problem, _GoneError)
         self._log.add(path, str(problem), gone=gone)
         self._count("gone" if gone else "failed")
+        if isinstance(problem, _AddressError):
+            return
         self._failures_in_a_row = 0 if gone else self._failures_in_a_row + 1
         if self._failures_in_a_row >= _MAX_FIRST_FAILURES and not self._counts["new"]:
-            raise ProviderError(f"No photo can be downloaded ({urlsplit(urls[-1]).netloc}: {problem}).")
+            raise ProviderError(f"No photo can be downloaded ({_host(urls)}: {problem}).")
 
     async def _fetch_with_retries(self, path: Path, url: str) -> None:
         attempts = AsyncRetrying(
-            retry=retry_if_exception_type(_FailedError),
+            retry=retry_if_exception(_is_worth_another_try),
             stop=stop_after_attempt(self._policy.attempts),
             wait=self._retry_wait,
             reraise=True,
@@ -177,7 +186,9 @@ class _Downloader:
         await self._wait_for_turn()
         try:
             await self._fetch(path, url)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (_FailedError, _GoneError):
+            raise
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _FailedError(" ".join(str(error).split())[:200] or type(error).__name__) from error
 
     async def _wait_for_turn(self) -> None:
@@ -191,14 +202,13 @@ class _Downloader:
 
     async def _fetch(self, path: Path, url: str) -> None:
         """Follow redirects, and save the photo. Raises `_GoneError` or `_FailedError`, or what aiohttp raises."""
+        address = _address(url, "")
         for _ in range(_MAX_REDIRECTS):
-            if _PLACEHOLDER in urlsplit(url).path:
+            if _PLACEHOLDER in address.path:
                 raise _GoneError("Flickr's picture for photos that are not available")
-            async with self._session.get(url, allow_redirects=False) as reply:
+            async with self._session.get(address, allow_redirects=False) as reply:
                 if 300 <= reply.status < 400 and "location" in reply.headers:
-                    url = urljoin(url, reply.headers["location"])
-                    if urlsplit(url).scheme not in ("http", "https"):
-                        raise _GoneError("redirects to something that is not a web page")
+                    address = _address(reply.headers["location"], str(address))
                     continue
                 await self._save(path, reply)
                 return
@@ -232,6 +242,8 @@ class _Downloader:
     def _write(self, path: Path, data: bytes) -> None:
         if not path.resolve().is_relative_to(self._folder):
             raise _GoneError("its path leads outside the folder of the images")
+        if len(os.fsencode(path.name)) > _MAX_NAME:
+            raise _AddressError("its name is too long for a file")
         with storage_faults(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f".{path.name}.partial")
@@ -241,6 +253,38 @@ class _Downloader:
     def _count(self, outcome: str) -> None:
         self._counts[outcome] += 1
         self._on_progress(sum(self._counts.values()), self._counts["new"])
+
+
+def _is_present(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - `Path` raises if a name is too long
+
+
+def _is_worth_another_try(error: BaseException) -> bool:
+    return isinstance(error, _FailedError) and not isinstance(error, _AddressError)
+
+
+def _address(url: str, base: str) -> URL:
+    """Return the address of a photo, or of a redirect from `base`. Raises `_GoneError` or `_AddressError`."""
+    shown = " ".join(url.split())[:80]
+    try:
+        address = URL(urljoin(base, url.strip()))
+        scheme, host, _ = address.scheme, address.host, address.port
+        _ = (host or "").encode("idna")
+    except ValueError as error:  # of urllib, yarl and the names of hosts; a UnicodeError is one, too
+        raise _AddressError(f"{'redirects to ' if base else ''}{shown!r}, which is no address: {error}") from error
+    if scheme not in ("http", "https"):
+        if base:
+            raise _GoneError("redirects to something that is not a web page")
+        raise _AddressError(f"{shown!r} is not the address of a web page")
+    if not host:
+        raise _AddressError(f"{'redirects to ' if base else ''}{shown!r}, an address without a host")
+    return address
+
+
+def _host(urls: tuple[str, ...]) -> str:
+    with suppress(ValueError):
+        return urlsplit(urls[-1]).netloc
+    return urls[-1]
 
 
 async def _chunks(reply: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

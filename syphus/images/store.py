@@ -19,6 +19,7 @@ from syphus.images.index import ImageIndex, ImageLocation, make_index, open_inde
 from syphus.images.json_store import JsonStore
 from syphus.images.parquet_store import ParquetStore
 from syphus.io.media import natural_sort_key
+from syphus.text import normal_forms
 
 
 class ImageStore:
@@ -34,15 +35,19 @@ class ImageStore:
 
     def __contains__(self, image_id: str) -> bool:
         with self._lock:
-            return self._index.find(image_id) is not None
+            return self._find(image_id) is not None
 
     def __getitem__(self, image_id: str) -> bytes:
         """Return an image. Raises `KeyError` if the store does not have it, `InputError` if the store is damaged."""
         with self._lock:
-            location = self._index.find(image_id)
+            location = self._find(image_id)
             if location is None:
                 raise KeyError(image_id)
             return self._read(location, image_id)
+
+    def _find(self, image_id: str) -> ImageLocation | None:
+        """Find an image by its id, or by another Unicode form of it."""
+        return next(filter(None, map(self._index.find, normal_forms(image_id))), None)
 
     def __len__(self) -> int:
         with self._lock:

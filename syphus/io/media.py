@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 from syphus.errors import InputError
 from syphus.io.text_files import open_file, read_text
+from syphus.text import normal_forms
 
 FILE = "frames.txt"
 _DIGITS = re.compile(r"\d+")
@@ -54,9 +55,10 @@ class Frames:
         """
         if not self._names:
             return []
-        if scene not in self._names:
+        names = next((self._names[form] for form in normal_forms(scene) if form in self._names), None)
+        if names is None:
             raise InputError(f"{self._listing}: no frames of {scene}")
-        return self._names[scene]
+        return names
 
     def _add(self, frame: PurePosixPath, number: int) -> None:
         if len(frame.parts) < 2 or frame.is_absolute() or not frame.suffix:

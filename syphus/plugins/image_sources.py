@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -39,8 +40,8 @@ def image_sources(dataset: AbstractDataset, path: str) -> Iterator[Still | Frame
 
 def _problem(source: object) -> str:
     if isinstance(source, Still):
-        if any(not isinstance(url, str) or not url.startswith(("http://", "https://")) for url in source.urls):
-            return f"a URL must begin with http:// or https://, not {source.urls!r:.80}"
+        if any(not isinstance(url, str) for url in source.urls):
+            return f"a URL must be text, not {source.urls!r:.80}"
         return _id_problem(source.id) or _path_problem(source.path)
     if isinstance(source, Frame):
         second = source.second
@@ -54,10 +55,13 @@ def _problem(source: object) -> str:
     return f"Still, Frame or Video is expected, this is {type(source).__name__}"
 
 
+_UNDECODABLE = re.compile("[\udc80-\udcff]")  # bytes of a file's name that are not UTF-8, as Python shows them
+
+
 def _id_problem(name: object) -> str:
     if not isinstance(name, str) or not name or len(name) > MAX_ID:
         return f"an id must be text of up to {MAX_ID} characters, not {name!r:.60}"
-    problem = text_problem(name)
+    problem = "" if _UNDECODABLE.search(name) else text_problem(name)  # of a file; it is listed as skipped
     return f"the id {name!r:.60} {problem}" if problem else ""
 
 

@@ -16,14 +16,15 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 
 import dask.dataframe
 import pandas
 import pyarrow.parquet
 import pytest
 from harness import HERE
-from media import every, number_of, numbered, skipped, write_still, write_video
+from media import every, number_of, numbered, skipped, write_json, write_still, write_video
 from PIL import Image
 from processes import MAIN, environment, finish, syphus
 
@@ -36,6 +37,7 @@ from syphus.images.convert_options import ConvertOptions
 from syphus.images.store import open_store
 from syphus.progress import make_observer
 
+Form = Literal["NFC", "NFD", "NFKC"]
 hub = importlib.import_module("datasets")  # mypy takes the name for the folder of plugins
 
 PLUGIN = '''
@@ -341,6 +343,37 @@ def test_images_are_known_by_their_bytes_whatever_their_names_say(
         "KI_IMG_e": "not an image",
         "KI_IMG_f": "Photoshop is not read: convert it to JPEG or PNG first",
     }
+
+
+@pytest.mark.parametrize(("of_files", "of_pairs"), [("NFD", "NFC"), ("NFC", "NFD"), ("NFD", "NFD"), ("NFKC", "NFC")])
+def test_names_are_compared_in_one_unicode_form(tmp_path: Path, of_files: Form, of_pairs: Form) -> None:
+    """And the images get the ids that the pairs name."""
+    word = "v_\u00fcber \ud55c\uad6d \u30d7"
+    name, wanted = normalize(of_files, word), normalize(of_pairs, word)
+    write_video(tmp_path / "videos" / f"{name}.mp4", every(10, 2))
+    caption = {"duration": 2.0, "timestamps": [[0, 2]], "sentences": ["A man runs."]}
+    write_json(tmp_path / "a.json", {wanted: caption})
+    options = ConvertOptions(
+        name="DenseCaptions.video", image_path=str(tmp_path / "videos"), query_inputs_path=str(tmp_path / "a.json"),
+        output=tmp_path / "o.parquet",
+    )  # fmt: skip
+    done = convert_as(options, *[lambda *_: None] * 3)
+    assert (done.images, done.skipped) == (2, 0)
+    assert set(numbers_in(tmp_path / "o.parquet")) == {f"DC_IMG_{wanted}_0000", f"DC_IMG_{wanted}_0001"}
+    with open_store(tmp_path / "o.parquet") as store:
+        assert f"DC_IMG_{name}_0001" in store
+
+
+def test_a_file_whose_name_is_not_utf8_is_its_own_entry(
+    tmp_path: Path, convert: Callable[..., ConversionResult]
+) -> None:
+    folder = tmp_path / "photos"
+    photos(folder, 2)
+    (folder / "a1.jpg").rename(folder / os.fsdecode(b"caf\xe9.jpg"))
+    write_still(folder / f"{'n' * 250}.jpg", 3)
+    done = convert("KI.parquet")
+    assert (done.images, done.skipped) == (2, 1)
+    assert skipped(done.files[1]) == {"KI_IMG_caf\udce9": "the name of its file is not UTF-8: rename it"}
 
 
 def test_too_large_a_share_of_bad_files_stops_the_run_and_a_higher_one_goes_on(

@@ -27,6 +27,13 @@ PAUSE = 0.05
 QUICK = DownloadPolicy(per_second=500, first_wait=0.01, max_pause=0.2)
 
 
+#: What servers and annotations have in the place of an address.
+NOWHERE = (
+    "http://[half/a.jpg", "http://a b:port/", "https://", "http://host:99999999/a.jpg",
+    f"http://{'l' * 70}.example/", "http://\u2100.example/",
+)  # fmt: skip
+
+
 class Flickr:
     """Serves `/good/N.jpg` and faults by their names; counts what it was asked for."""
 
@@ -60,6 +67,9 @@ class Flickr:
             raise web.HTTPFound(request.path)
         if kind == "elsewhere":
             raise web.HTTPFound("file:///etc/passwd")
+        if kind == "nowhere":
+            number = int(request.match_info["name"].partition(".")[0])
+            return web.Response(status=302, headers={"location": NOWHERE[number]})
         if kind == "page":
             return web.Response(text="<html>Sign in</html>", content_type="text/html")
         return web.Response(status={"gone": 410, "none": 404}.get(kind, 500))
@@ -133,6 +143,36 @@ def test_what_is_there_is_got_once_and_what_is_not_has_a_reason(tmp_path: Path, 
     assert get(folder, flickr, *kinds) == DownloadResult(new=0, present=5, gone=5, failed=1)
     assert set((flickr.asked - before).keys()) == {"/dead/10.jpg"}
     assert flickr.asked["/dead/10.jpg"] == 2 * QUICK.attempts
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+def test_what_is_no_address_is_the_entry_of_that_photo(tmp_path: Path, flickr: Flickr, redirected: bool) -> None:
+    folder = tmp_path / "photos"
+    wrong: tuple[str, ...] = (
+        *NOWHERE,
+        "",
+        "www.example.org/a.jpg",
+        "ftp://example.org/a.jpg",
+        "n/a",
+        "file:///etc/passwd",
+    )
+    if redirected:
+        wrong = tuple(f"{flickr.url}/nowhere/{number}.jpg" for number in range(len(NOWHERE)))
+    photos: list[Photo] = [(folder / f"{number}.jpg", (url,)) for number, url in enumerate(wrong)]
+    photos = [*photos, (folder / "good.jpg", ("http://[", f"{flickr.url}/good/1.jpg"))]
+    done = download(photos, folder, QUICK, lambda *_: None)
+    assert (done.new, done.gone + done.failed) == (1, len(wrong))
+    found = reasons(folder, *(f"{number}.jpg" for number in range(len(wrong))))
+    assert all("address" in reason or "web page" in reason for reason in found.values()), found
+    assert max(flickr.asked.values()) == 1
+
+
+def test_many_that_are_no_addresses_do_not_stop_the_others(tmp_path: Path, flickr: Flickr) -> None:
+    folder = tmp_path / "photos"
+    photos: list[Photo] = [(folder / f"{number}.jpg", ("http://[",)) for number in range(50)]
+    photos.append((folder / "good.jpg", (f"{flickr.url}/good/1.jpg",)))
+    photos.append((folder / f"{'n' * 300}.jpg", (f"{flickr.url}/good/2.jpg",)))
+    assert download(photos, folder, QUICK, lambda *_: None) == DownloadResult(new=1, present=0, gone=0, failed=51)
 
 
 def test_a_placeholder_is_known_by_being_the_same_file_again(tmp_path: Path, flickr: Flickr) -> None:

@@ -18,6 +18,8 @@ from syphus.declarations import Frame, Still, Video
 from syphus.errors import ImageError, UsageError
 from syphus.images.store import ImageStore, open_store
 from syphus.io.durable import storage_faults, temporary_database
+from syphus.io.text_files import text_problem
+from syphus.text import normal_forms
 from syphus.types import PromptImage
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")  #: of image files, also in upper case
@@ -48,7 +50,8 @@ class ImageLookup:
         if image.data:
             return image.data
         if image.path:
-            return _read(self._base / image.path, image.path)
+            forms = [self._base / form for form in normal_forms(image.path)]
+            return _read(next(filter(os.path.isfile, forms), forms[0]), image.path)
         if not image.id:
             return _read(self._kept_path(image.digest), image.name)
         try:
@@ -113,11 +116,13 @@ class ImageLookup:
             raise ImageError(name, "no image store given: --images names the store or folder")
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ImageError(name, "an id that leads outside the folder")
-        for suffix in (*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES)):
-            path = self._images / f"{name}{suffix}"
-            if os.path.isfile(path):  # noqa: PTH113 - `Path` raises if a name is too long
-                return _read(path, name)
-        listed = self._listed_files.find(name) if self._listed_files else None
+        for form in normal_forms(name):
+            for suffix in (*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES)):
+                path = self._images / f"{form}{suffix}"
+                if os.path.isfile(path):  # noqa: PTH113 - `Path` raises if a name is too long
+                    return _read(path, name)
+        files = self._listed_files
+        listed = next(filter(None, map(files.find, normal_forms(name))), None) if files else None
         if listed is None:
             raise ImageError(name, f"missing in {self._images}")
         return _read(listed, name)
@@ -142,7 +147,7 @@ class ListedFiles:
             if self._db is None:
                 self._db = self._list()
             row = self._db.execute("SELECT path FROM still WHERE id = ?", (image_id,)).fetchone()
-        return self._folder / row[0] if row else None
+        return self._folder / os.fsdecode(row[0]) if row else None
 
     def close(self) -> None:
         """Delete the temporary database."""
@@ -151,9 +156,13 @@ class ListedFiles:
 
     def _list(self) -> sqlite3.Connection:
         images = self._lister(self._folder)
-        stills = ((image.id, str(image.path)) for image in images if isinstance(image, Still))
+        stills = (
+            (image.id, os.fsencode(image.path))
+            for image in images
+            if isinstance(image, Still) and not text_problem(image.id)  # no query can name a file that is not UTF-8
+        )
         db = temporary_database(_CACHE)
-        db.execute("CREATE TABLE still (id TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID")
+        db.execute("CREATE TABLE still (id TEXT PRIMARY KEY, path BLOB NOT NULL) WITHOUT ROWID")
         db.executemany("INSERT OR IGNORE INTO still VALUES (?, ?)", stills)
         return db
 
