@@ -21,6 +21,7 @@ ACCEPTANCE_FILES = tuple(
         "cleaning/__init__.py",
         "cleaning/citations.py",
         "cleaning/dataset_rules.py",
+        "cleaning/endings.py",
         "cleaning/general_rules.py",
         "cleaning/rules.py",
         "cleaning/sent_texts.py",

@@ -157,13 +157,15 @@ def test_a_quote_is_not_a_refusal(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
-    ["A cup.\n\nLet me know if you need more pairs!", "A cup.\nI hope these help.",
-     "A cup.\n\nWould you like me to write more?", "A cup.\n\nNote: These pairs are made up.",
-     "A cup.\n\nIs there anything else you would like to know?"],
+    "remark",
+    ["Let me know if you need more pairs!", "I hope these help.", "Would you like me to write more?",
+     "Note: These pairs are made up.", "Is there anything else you would like to know?"],
 )  # fmt: skip
-def test_a_chat_remark_is_found(answer: str) -> None:
-    assert general(answer) == ["speaks to whoever asked"]
+def test_a_chat_remark_is_taken_off_the_end_and_found_elsewhere(remark: str) -> None:
+    found = clean([Pair("What is there?", f"A cup.\n\n{remark}")], GENERAL_RULES, Context(Query("q", "")))
+    assert found.pairs == (Pair("What is there?", "A cup."),)
+    assert found.repairs == {"line behind a text": 1}
+    assert general(f"A cup.\n{remark}\nIt is red.") == ["speaks to whoever asked"]
 
 
 @pytest.mark.parametrize(
@@ -175,9 +177,12 @@ def test_speech_within_the_scene_is_left_alone(answer: str) -> None:
     assert general(answer) == []
 
 
-@pytest.mark.parametrize("answer", ["A cup.</s>", "A cup.<|im_end|>", "A cup. [/INST]", "A cup.<end_of_turn>"])
-def test_a_special_token_is_found(answer: str) -> None:
-    assert general(answer) == ["holds a token of the model"]
+@pytest.mark.parametrize("token", ["</s>", "<|im_end|>", " [/INST]", "<end_of_turn>"])
+def test_a_special_token_is_taken_off_the_end_and_found_elsewhere(token: str) -> None:
+    found = clean([Pair("What is there?", f"A cup.{token}")], GENERAL_RULES, Context(Query("q", "")))
+    assert found.pairs == (Pair("What is there?", "A cup."),)
+    assert found.repairs == {"line behind a text": 1}
+    assert general(f"A cup.{token} Then a plate.") == ["holds a token of the model"]
     assert general("It shows <b>bold</b> and 3 <|4.") == []
 
 

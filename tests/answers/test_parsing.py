@@ -357,3 +357,20 @@ def test_a_document_that_holds_no_pairs_is_read_as_strictly() -> None:
     assert read.values == [{"a": {"fr": "un", "de": "eins"}, "b": {}}]
     assert read.problems == []
     assert text[read.end :] == "\n```"
+
+
+@pytest.mark.parametrize(
+    ("given", "instruction"),
+    [('"STOP"', "Say what the sign says.\nSTOP"),
+     ('""', "Say what the sign says."), ("null", "Say what the sign says."),
+     ('"<noinput>"', "Say what the sign says."), ('"N/A"', "Say what the sign says."),
+     ('" a\\nb "', "Say what the sign says.\na\nb")],
+)  # fmt: skip
+def test_the_input_of_an_alpaca_answer_belongs_to_its_instruction(given: str, instruction: str) -> None:
+    text = f'[{{"instruction": "Say what the sign says.", "input": {given}, "output": "It says halt."}}]'
+    assert parse_pairs(text) == Parsed((Pair(instruction, "It says halt."),))
+
+
+def test_a_member_that_the_pair_needs_is_never_lost_in_silence() -> None:
+    tagged = '[{"question": "Which bird?", "tags": ["bird", "feeder"], "answer": "A robin."}]'
+    assert parse_pairs(tagged) == Parsed((Pair("Which bird?", "A robin."),), (), ("other keys in the JSON",))

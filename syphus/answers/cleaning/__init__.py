@@ -4,6 +4,7 @@ Pure functions.
 
 citations.py      citation marks that point at nothing
 dataset_rules.py  rules that plugins choose from: numbers, timestamps, people, counts of pairs
+endings.py        what models write behind a text: end marks, counts, notes, remarks
 general_rules.py  rules that apply to every dataset
 rules.py          the kinds of rule, and how they are applied
 sent_texts.py     what was sent to the model: runs of words, and scripts

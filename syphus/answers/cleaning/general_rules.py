@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from syphus.answers.cleaning.citations import CITATION_RULES
+from syphus.answers.cleaning.endings import ENDING_RULES
 from syphus.answers.cleaning.rules import (
     Check,
     Context,
@@ -263,6 +264,7 @@ def _copies(kinds: frozenset[SentKind]) -> Callable[[Sequence[Pair], Context], I
 GENERAL_RULES: tuple[Rule, ...] = (
     Repair("the user (you)", r"\bthe user \(you\)", "you", needs=("user (you)",)),
     *CITATION_RULES,
+    *ENDING_RULES,
     no_mention_of_notes,
     Reject("refuses", _REFUSAL, part="answer", needs=_REFUSAL_NEEDS),
     Reject("speaks to whoever asked", _CHAT_REMARK, part="answer", needs=_CHAT_REMARK_NEEDS),

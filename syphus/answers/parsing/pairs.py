@@ -8,7 +8,8 @@ The line form is the one of in-context examples (see `render_pairs`), with the v
                                                                            A red cup.          Answer: ...
 
 JSON is read if it begins before the first header: an array of pairs, an object with one array of pairs, a single pair,
-or JSON Lines. The keys are question and answer, instruction and response or output, or q and a.
+or JSON Lines. The keys are question and answer, instruction and response or output, or q and a. An input, as in the
+Alpaca format, belongs to its instruction: it is the next line of it.
 
 Rules for ambiguous text:
 
@@ -24,10 +25,12 @@ Rules for ambiguous text:
 Problems are short and always worded the same, so that they can be counted: "answer is empty", "no question and answer
 pair", "question without an answer", "answer without a question", "two answers to one question", "empty question",
 "empty answer", "line that may be a header", "A: and B: may be choices or speakers", "header inside a code fence", "code
-fence without an end", "text between code fences", "text behind a separator", "heading between pairs", "thinking block
-without an end", "thinking block inside the answer", "not valid JSON", "duplicate key in the JSON", "two JSON
-documents", "pairs outside of the JSON", "JSON item that is no pair", "two questions in one JSON item", "question is not
-text", "answer is not text", "LaTeX command decoded as an escape", "control character", "half of a surrogate pair".
+fence without an end", "text between code fences", "pairs inside and outside of a code fence", "text behind a
+separator", "heading between pairs", "thinking block without an end", "thinking block inside the answer", "not valid
+JSON", "duplicate key in the JSON", "two JSON documents", "pairs outside of the JSON", "JSON item that is no pair", "two
+questions in one JSON item", "question is not text", "answer is not text", "input is not text", "answer is one of
+options that are not in the question", "LaTeX command decoded as an escape", "control character", "half of a surrogate
+pair".
 
 Notes: "thinking block", "text before the first question", "text after the last fence", "text after the JSON", "other
 keys in the JSON", "the same JSON twice".
@@ -35,7 +38,8 @@ keys in the JSON", "the same JSON twice".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from syphus.answers.parsing.answer_text import character_problems, extract_answer, is_empty, strip, unique
@@ -45,7 +49,10 @@ from syphus.types import Pair
 
 _HEADERS = header_pattern("question|answer|[qab]")
 QUESTION_KEYS = frozenset({"question", "instruction", "q"})  #: of a pair in JSON, in any case
+_INPUT_KEY = "input"  # of Alpaca's form: what the instruction is about
 ANSWER_KEYS = frozenset({"answer", "response", "output", "a"})
+_NO_INPUT = re.compile(r"<?no ?input>?|n/?a|none|null|-", re.IGNORECASE)
+_LETTER = re.compile(r"\(?[A-Za-z][).:]?")  # of an option
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +183,11 @@ def _is_like_a_pair(value: object) -> bool:
 
 def _has_other_keys(item: object) -> bool:
     """Return whether a pair has members that are neither question nor answer."""
-    names = QUESTION_KEYS | ANSWER_KEYS
+    names = QUESTION_KEYS | ANSWER_KEYS | {_INPUT_KEY}
     return isinstance(item, dict) and _is_like_a_pair(item) and any(key.strip().lower() not in names for key in item)
 
 
-def _values(item: dict[str, object], names: frozenset[str]) -> list[object]:
+def _values(item: Mapping[str, object], names: frozenset[str]) -> list[object]:
     """Return the values of all keys that are in `names`, ignoring case."""
     return [value for key, value in item.items() if key.strip().lower() in names]
 
@@ -200,7 +207,24 @@ def _read_item(item: object) -> tuple[list[str], list[str]]:
         "answer is not text": not all(isinstance(value, str) for value in answers),
     }
     texts = [value for value in (*questions, *answers) if isinstance(value, str)]
-    return texts, [problem for problem, found in problems.items() if found]
+    wrong = [problem for problem, found in problems.items() if found] + _other_problems(members, texts)
+    given = next(iter(_values(members, frozenset({_INPUT_KEY}))), "")
+    if not wrong and isinstance(given, str) and not is_empty(given) and not _NO_INPUT.fullmatch(strip(given)):
+        texts[0] = f"{strip(texts[0])}\n{strip(given)}"
+    return texts, wrong
+
+
+def _other_problems(item: Mapping[str, object], texts: Sequence[str]) -> list[str]:
+    """Return the problems of members without which the pair says something else."""
+    given = _values(item, frozenset({_INPUT_KEY}))
+    problems = ["input is not text"] * any(not isinstance(each, str | None) and each != [] for each in given)
+    names = QUESTION_KEYS | ANSWER_KEYS | {_INPUT_KEY}
+    lists = [
+        value for key, value in item.items() if key.strip().lower() not in names and isinstance(value, list | dict)
+    ]
+    answer = strip(texts[-1]) if texts else ""
+    points = any(len(each) > 1 and _LETTER.fullmatch(answer) for each in lists)
+    return problems + ["answer is one of options that are not in the question"] * points
 
 
 def _check_after_json(body: str, start: int, end: int) -> tuple[list[str], list[str]]:

@@ -147,22 +147,28 @@ def _with_fences(text: str, headers: Sequence[Header]) -> tuple[list[Header], li
     """Add the fences that wrap sections to the headers, as headers without a kind, and drop headers in code."""
     bounds: list[Header] = []
     problems: list[str] = []
+    are_named: list[bool] = []  # as `wraps`: whether it has a name, such as ```thinking
     wraps: list[bool] = []  # one for each open fence, outermost first
+    places: set[bool] = set()  # whether headers are in fences with a name
     marks: list[Header | Fence] = [*headers, *find_fences(text)]
     for mark in sorted(marks, key=lambda mark: mark.start):
         under_header = bool(bounds and bounds[-1].kind)
         if isinstance(mark, Header):
             if not wraps or wraps[-1]:
                 bounds.append(mark)
+                places.add(any(are_named))
             else:
                 problems.append("header inside a code fence")
             continue
         if mark.opens:
             wraps.append(not under_header)
+            are_named.append(bool(strip(text[mark.start : mark.end].strip("`"))))
         if wraps[-1]:
             bounds.append(Header(mark.start, mark.end))
         if not mark.opens:
             wraps.pop()
+            are_named.pop()
+    problems += ["pairs inside and outside of a code fence"] * (len(places) > 1)
     return bounds, problems + ["code fence without an end"] * bool(wraps)
 
 

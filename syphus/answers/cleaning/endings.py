@@ -1,0 +1,288 @@
+r"""Takes off what models write behind a text: end marks, counts of pairs, labels, notes, remarks, and lone tags.
+
+Such a line stands by itself behind a complete sentence, and its form says that it is no part of the answer: it is one
+token (`[END]`, `QA_GT_noisy`), a rule (`---`), the number of the pairs in brackets, the label of the next pair, a note
+behind a rule, or it speaks of the pairs themselves. Other last lines stay: a list, a poem, a letter or an honest note.
+What is in doubt between two pairs makes the answer invalid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from syphus.answers.cleaning.rules import Check, Context, Mend, Rule, describe_match
+from syphus.answers.parsing.answer_text import extract_answer, is_empty, strip
+from syphus.types import Pair
+
+_LAST_SIGNS = (">", "]", "*")  #: of tokens, tags and marks at the end of a text
+_MOST_LINES = 8  #: that are taken off one text
+_STOPS = ".!?\u3002\uff01\uff1f\u2026"
+_CLOSERS = "\"'\u201d\u2019\u00bb\u300d\u300f)]*_`"
+_BREAKS = re.compile(r"(?:\s*<br[ \t]*/?>)+\Z", re.IGNORECASE)
+#: One token at the end: `</s>`, `<|im_end|>`, `<eos>`, `[SEP]`, with the wide signs of DeepSeek, too.
+_TOKEN = re.compile(
+    r"\s*(?:<(?P<bars>[|\uff5c])[^<>\n]{1,60}(?P=bars)>|<(?P<slash>/?)(?P<name>[A-Za-z_][\w.-]{0,40})>"
+    r"|\[(?P<square>/?[A-Z][A-Z_ ]{2,30})\]|<(?:<[^<>\s]{1,20}>)>)\Z"
+)
+_RULE = re.compile(r"(?:[ \t]*[-=*#_~\u2014\u2500\u2022\u00b7\u25aa+|]){3,}|#{1,6}|>[> \t]*")
+_LAYOUT = re.compile(r"(?:\s*</?[A-Za-z][\w-]{0,30}>|\n[ \t]*[-=*#_~]{2,}[ \t]*(?=\n|\Z))+\Z")
+_ENCLOSED = re.compile(
+    r"\((?P<round>[^()]*)\)|\[(?P<square>[^\[\]]*)\]|<(?P<angle>[^<>]*)>|\{(?P<curly>[^{}]*)\}"
+    r"|[\u3010\u300a\u300c](?P<wide>[^\n]*)[\u3011\u300b\u300d]"
+    r"|(?P<run>[-=~*_#\u2014]{1,12})[ \t]*(?P<ruled>[^\n]*?[^\n\s])[ \t]*(?P=run)"
+)
+_TOKEN_LINE = re.compile(r"[^\W\d]\w*_\w*|[A-Z]{3,}[.!]?|\[[A-Za-z_/]+\]|<[A-Za-z_/]+>")
+#: What only the work itself has: pairs, their count, and the notes they are made from.
+_WORK = re.compile(
+    r"\b(?:(?:question|q)[- ]?(?:and|&|/)?[- ]?(?:answer|a)s?|(?:qa |q&a )?pairs?|questions?|answers?|captions?"
+    r"|annotations?|bounding boxes|responses?|outputs?|words?|tokens?)\b",
+    re.IGNORECASE,
+)
+_OF_THE_WORK = re.compile(
+    r"(?:\W{0,4}(?:note|disclaimer|explanation|nb|p\.?s\.?)\W{1,4})?(?:please note that )?"
+    r"(?:the (?:above|preceding|following)|these|this|all(?: of)?|both|above|here|i(?:'ve| have)?|the)\b"
+    r"[^.\n]{0,60}\b(?:pairs?|questions?|answers?|q&as?|captions?|annotations?|bounding boxes)\b"
+    r"|(?:\u4ee5\u4e0a|\u4e0a\u8ff0|\u8fd9\u4e9b)[^\n]{0,30}(?:\u95ee\u7b54|\u95ee\u9898|\u56de\u7b54)",
+    re.IGNORECASE,
+)
+_REMARK = re.compile(
+    r"(?:please )?(?:do )?let me know (?:if|whether|should)\b.{0,200}"
+    r"|(?:please )?feel free to (?:ask|reach|let)\b.{0,200}"
+    r"|(?:i )?hope (?:this|these|that|it|they) (?:helps?|works?|meets?|is|are)\b.{0,120}"
+    r"|(?:would you like|do you want|shall i|should i)\b (?:me|us|any|more|another|additional|further)\b.{0,200}"
+    r"|is there anything else\b.{0,120}|(?:j'esp\u00e8re|ich hoffe|espero|spero|\u5e0c\u671b|\u304a\u5f79\u306b).{0,80}"
+    r"|(?:done|finished|complete[d]?)[.!]?|(?:the )?end(?: of \w+(?: \w+)?)?[.!]?",
+    re.IGNORECASE,
+)
+#: A label of what is said about the answer, not about the scene.
+_LABEL = re.compile(
+    r"\W{0,4}(?:explanation|reasoning|rationale|justification|confidence(?: \w+)?|category|categories|sources?"
+    r"|references?|disclaimer|(?:word|token|pair|character) count|total(?: \w+){0,2}|number of \w+|tags|keywords"
+    r"|topics?)\W{0,3}[:\uff1a]",
+    re.IGNORECASE,
+)
+_ANY_LABEL = re.compile(r"\W{0,4}[^\W\d_][\w ]{0,25}\W{0,3}[:\uff1a]")
+_REFERENCES = re.compile(r"(?:\[\^?\d{1,3}\]:?[ \t]+\S[^\n]*(?:\n|\Z))+")
+_HEADING = re.compile(r"#{1,6}[ \t]+\S[^\n]*")
+_NUMBER = re.compile(r"\d+")
+_LONE_CLOSER = re.compile(r"(?:[<\[\u3010\u300a{\u2039\uff1c]|&lt;)[ \t]*/[^\n<>]{1,40}|-->|~~~|\"\"\"|'''|\*\*")
+_FIRST_SIGNS = ("<", "[", "\\", "\u25c1", "\u3010", "\u300a", "{")
+_WRAPPER = re.compile(
+    r"[<\[\u25c1\u3010\u300a{][ \t]*(?:\w+[:_-])?"
+    r"(?:think(?:ing)?|thoughts?|reasoning|answer|response|reply|output|result|solution)[ \t]*[>\]\u25b7\u3011\u300b}]",
+    re.IGNORECASE,
+)
+_BARE = re.compile(
+    r"[\[<{\u3010\u300a\u300c][^\s\[\]<>{}]{1,30}[\]>}\u3011\u300b\u300d]"
+)  #: perhaps the end of a draft
+
+
+class _Text(NamedTuple):
+    """A text, what it may quote, and its place among the pairs, counted from 1."""
+
+    text: str
+    known: str
+    number: int
+    pairs: int
+    others_have_labels: bool
+
+    @property
+    def is_last(self) -> bool:
+        return self.number == self.pairs
+
+
+def _is_complete(text: str) -> bool:
+    """Return whether a text ends as a sentence does, before tags and horizontal rules."""
+    text = text.rstrip()
+    if text[-1:] in (">", *"-=*#_~"):
+        text = _LAYOUT.sub("", text).rstrip()
+    return text.rstrip(_CLOSERS)[-1:] in tuple(_STOPS) or text[-1:] in ('"', "\u201d", "\u300d")
+
+
+def _without_tokens(text: str, known: str) -> str:
+    """Return a text without line breaks of HTML and tokens of a model at its end."""
+    while True:
+        if text.endswith("**") and text.count("**") % 2 and _is_complete(text[:-2]):
+            head = text[:-2]
+        elif (breaks := _BREAKS.search(text)) and "<br" not in known:
+            head = text[: breaks.start()]
+        elif found := _TOKEN.search(text[-80:]):
+            head = text[: len(text) - len(found[0])]
+            is_attached = not found[0][:1].isspace()
+            is_own = found["bars"] is not None or (found["slash"] == "/" and is_attached)
+            if found[0].strip() in known or not (is_own or _is_complete(head)):
+                return text
+            if found["name"] and re.search(rf"<{re.escape(found['name'])}\b", head):
+                return text  # the end of something that begins in the text
+        else:
+            return text
+        if not head.strip() or head.count("```") % 2:
+            return text
+        text = head.rstrip()
+
+
+def _without_last(text: _Text) -> str | None:
+    """Return a text without its last line or paragraph if that is no part of it; None if it is."""
+    head, _, line = text.text.rpartition("\n")
+    head, line = head.rstrip(), line.strip()
+    if not head or head.count("```") % 2:
+        return None
+    is_complete = _is_complete(head)
+    if _RULE.fullmatch(line) and (is_complete or len(line) > 3) and "|" not in head:
+        return head
+    if line in text.known:
+        return None
+    paragraph = _last_paragraph(text.text)
+    if not is_complete:
+        return paragraph and _without_paragraph(text, *paragraph)
+    counted = _is_counted(line, text)
+    if _TOKEN_LINE.fullmatch(line) or (counted and (_ENCLOSED.fullmatch(line) or _WORK.search(line))):
+        return head
+    if text.text[len(head) :].count("\n") < 2:  # no paragraph by itself
+        is_end = (found := _ENCLOSED.fullmatch(line)) and _speaks_of_work(found, text.known)
+        return head if is_end else paragraph and _without_paragraph(text, *paragraph)
+    return _without_paragraph(text, head, line)
+
+
+def _last_paragraph(text: str) -> tuple[str, str] | None:
+    """Return what stands before the last blank line, and what behind it."""
+    blank = list(re.finditer(r"\n[ \t\r]*\n", text))
+    return (text[: blank[-1].start()].rstrip(), text[blank[-1].end() :].strip()) if blank else None
+
+
+def _is_counted(line: str, text: _Text) -> bool:
+    """Return whether a short line numbers the next pair, or says how many there are."""
+    numbers = {int(each) for each in _NUMBER.findall(line)}
+    if len(line.split()) > 5 or not numbers:
+        return False
+    return numbers <= ({text.pairs} if text.is_last else {text.number + 1, text.pairs})
+
+
+def _speaks_of_work(found: re.Match[str], known: str) -> bool:
+    """Return whether a line in brackets or between marks is an end mark, or speaks of the pairs."""
+    inside = next((each for name, each in found.groupdict().items() if each and name != "run"), "")
+    work = _WORK.search(inside)
+    if work and work[0].lower() in known.lower():
+        return False
+    return bool(work) or bool(_REMARK.fullmatch(inside)) or (inside.isupper() and len(inside.split()) < 5)
+
+
+def _without_paragraph(text: _Text, head: str, paragraph: str) -> str | None:
+    """Return the text before its last paragraph if that is a note, a label or a remark; None if not."""
+    if not _is_complete(head) and not _RULE.fullmatch(head.rpartition("\n")[2].strip()):
+        return None
+    plain = paragraph.strip("*_>#-=~ \t")
+    enclosed = _ENCLOSED.fullmatch(paragraph)
+    before, _, last = head.rpartition("\n")
+    is_behind_rule = bool(before.strip()) and _RULE.fullmatch(last.strip()) is not None
+    is_no_answer = (
+        (enclosed is not None and _speaks_of_work(enclosed, text.known))
+        or (is_behind_rule and paragraph[:1] in "*_>([" and "\n" not in paragraph)
+        or _OF_THE_WORK.match(plain) is not None
+        or _REFERENCES.fullmatch(paragraph) is not None
+        or (paragraph != plain and paragraph[:1] in "*_>" and _ANY_LABEL.match(plain) and _WORK.search(plain))
+        or (text.is_last and _HEADING.fullmatch(paragraph) is not None)
+        or (text.is_last and _REMARK.fullmatch(plain.rstrip(" \t\U0001f600-\U0001f64f\u263a")) is not None)
+        or (text.is_last and not text.others_have_labels and _LABEL.match(paragraph) is not None)
+    )
+    return head if is_no_answer else None
+
+
+def _mended(text: _Text) -> tuple[str, int]:
+    """Return a text without what is behind it, and the number of lines and tokens that were there."""
+    found = text.text
+    for count in range(_MOST_LINES):
+        bare = _without_tokens(found, text.known) if found[-1:] in _LAST_SIGNS else found
+        if bare == found and "\n" in found:
+            bare = _without_last(text._replace(text=found)) or found
+        if bare == found:
+            return found, count
+        found = bare
+    return found, _MOST_LINES
+
+
+def _without_wrapper(text: str, known: str) -> str:
+    """Return a text without a draft before it, and without a wrapper around all of it that calls it an answer."""
+    named, boxed = _WRAPPER.match(text), text.startswith("\\boxed{")
+    if not (named or (boxed and text.count(" ") > 1)) or (named and named[0] in known):
+        return text
+    bare = strip(extract_answer(text).text)
+    return bare if bare and not is_empty(bare) else text
+
+
+def _may_have_ending(text: str) -> bool:
+    return "\n" in text or text[-1:] in _LAST_SIGNS
+
+
+def _unwrap(pairs: Sequence[Pair], context: Context) -> tuple[tuple[Pair, ...], int]:
+    """Return the pairs without wrappers around their answers, which answers as JSON may have, and their number."""
+    mended = tuple(
+        replace(pair, answer=_without_wrapper(pair.answer, f"{context.query.text}\n{pair.instruction}"))
+        if pair.answer[:1] in _FIRST_SIGNS
+        else pair
+        for pair in pairs
+    )
+    return mended, sum(old.answer != new.answer for old, new in zip(pairs, mended, strict=True))
+
+
+def _mend(pairs: Sequence[Pair], context: Context) -> tuple[tuple[Pair, ...], int]:
+    """Return the pairs without what stands behind their texts, and the number of places."""
+    if not any(_may_have_ending(pair.answer) or pair.instruction[-1:] in _LAST_SIGNS for pair in pairs):
+        return tuple(pairs), 0
+    mended, total = [], 0
+    labels = [_has_label(pair.answer) for pair in pairs]
+    for number, pair in enumerate(pairs, 1):
+        instruction, answer, known = pair.instruction, pair.answer, context.query.text
+        if instruction[-1:] in _LAST_SIGNS and (bare := _without_tokens(instruction, known)) != instruction:
+            instruction, total = bare, total + 1
+        if _may_have_ending(answer):
+            others = any(labels[: number - 1] + labels[number:])
+            text = _Text(answer, f"{known}\n{instruction}", number, len(pairs), others)
+            answer, count = _mended(text)
+            total += count
+        mended.append(replace(pair, instruction=instruction, answer=answer))
+    return tuple(mended), total
+
+
+def _has_label(answer: str) -> bool:
+    paragraph = _last_paragraph(answer) if "\n" in answer else None
+    return paragraph is not None and _ANY_LABEL.match(paragraph[1]) is not None
+
+
+def _find_lone_lines(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    """Find last lines that may be the end of a draft, or a heading of the next pair."""
+    for number, pair in enumerate(pairs, 1):
+        if "\n" not in pair.answer:
+            continue
+        head, _, line = pair.answer.rpartition("\n")
+        line, before = line.strip(), head.strip()
+        if not before or not line or before.count("```") % 2 or line in f"{context.query.text}\n{pair.instruction}":
+            continue
+        is_doubtful = _LONE_CLOSER.fullmatch(line) is not None and _is_unopened(before, line)
+        if number < len(pairs) and not is_doubtful and _is_complete(before):
+            is_doubtful = _BARE.fullmatch(line) is not None or _is_heading(pair.answer, line)
+        if is_doubtful:
+            yield describe_match(f"answer {number}", line)
+
+
+def _is_unopened(before: str, closer: str) -> bool:
+    """Return whether nothing in a text begins what the line closes."""
+    name = re.search(r"\w[\w:.-]*", closer)
+    return name[0] not in before if name else (before.count(closer) % 2 == 0 and "<!--" not in before)
+
+
+def _is_heading(answer: str, line: str) -> bool:
+    """Return whether a line by itself is short and no sentence."""
+    paragraph = _last_paragraph(answer)
+    return paragraph is not None and paragraph[1] == line and len(line) <= 25 and line[-1].isalnum()
+
+
+#: What stands behind a text is taken off; what may be a heading of the next pair, or the end of a draft, is a fault.
+ENDING_RULES: tuple[Rule, ...] = (
+    Mend("wrapper around a text", _unwrap, needs=("<", "[", "\\boxed", "\u25c1", "\u3010", "\u300a", "{")),
+    Mend("line behind a text", _mend),
+    Check("a line that may be no part of the answer", _find_lone_lines),
+)

@@ -1,0 +1,69 @@
+"""What stands around pairs and behind their texts never gets into a pair."""
+
+from __future__ import annotations
+
+import pytest
+from dirty_answers import A1, A2, DIRTY, Q1, Q2
+
+from syphus import Pair, Query
+from syphus.answers.cleaning import GENERAL_RULES, Cleaned, Context, clean
+from syphus.answers.parsing import parse_pairs
+
+CLEAN = (Pair(Q1, A1), Pair(Q2, A2))
+
+
+def judged(text: str) -> Cleaned | None:
+    """The cleaned pairs of an answer, or None if it can't be used."""
+    parsed = parse_pairs(text)
+    found = clean(parsed.pairs, GENERAL_RULES, Context(Query("q", "bird number 000 sits on a branch")))
+    return None if parsed.problems or found.rejections else found
+
+
+@pytest.mark.parametrize(("family", "text"), DIRTY)
+def test_nothing_but_the_pairs_gets_into_pairs(family: str, text: str) -> None:
+    found = judged(text)
+    assert found is None or found.pairs == CLEAN, family
+
+
+def test_most_answers_can_be_used_without_asking_again() -> None:
+    used = sum(judged(text) is not None for _, text in DIRTY)
+    assert used >= 0.85 * len(DIRTY)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "QA_GT_caption_based_noisy",
+        "(2 pairs)",
+        "---\n\n*Note: I based these pairs on the captions given.*",
+        "[END]",
+        "___",
+    ],
+)
+def test_a_line_that_is_taken_off_is_counted(line: str) -> None:
+    found = judged(f"Question: {Q1}\nAnswer: {A1}\n\nQuestion: {Q2}\nAnswer: {A2}\n\n{line}")
+    assert found is not None
+    assert found.pairs == CLEAN
+    assert set(found.repairs) == ({"line behind a text"} if line != "___" else set(found.repairs))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The robin sings.\n\nNote: the magpie is silent.",
+        "There are two.\n\n(One is hidden.)",
+        "It reads:\nEND",
+        "It lists what to buy:\n\nSources: none\n\nCaption: birds",
+        "The list is here.\n\n1. nuts\n2. seeds",
+        "Both sing.\n\nThe robin sings louder.",
+        "He sings.\n\n[He laughs]",
+        "She leaves.\n\n*Silence.*",
+        "The code ends here.\n\n```\nEND\n```",
+        "They want to know more.\n\nWho lives there?",
+    ],
+)
+def test_an_honest_last_line_stays(answer: str) -> None:
+    found = judged(f"Question: {Q1}\nAnswer: {A1}\n\nQuestion: {Q2}\nAnswer: {answer}")
+    assert found is not None
+    assert found.pairs[1].answer == answer
+    assert not found.repairs
