@@ -26,14 +26,15 @@ from PIL import Image
 from syphus.images.convert_options import EncodeOptions
 from syphus.images.pixels import BadImageError, encode
 from syphus.images.video_timeline import (
+    CLOCK_RESTART,
     MAX_SECONDS,
     PacketTimes,
     Timeline,
+    best_stream,
     data_packets,
     open_video,
     packets_to_decode,
     read_packets,
-    video_stream,
 )
 
 FrameResult: TypeAlias = tuple[float, bytes | str]  #: a second, and its image or the reason why there is none
@@ -53,7 +54,7 @@ def frames(
     not a video.
     """
     with closing(open_video(path)) as container:
-        packets = read_packets(container, video_stream(container, options))
+        packets = read_packets(container, best_stream(container, path, options))
     timeline = packets.timeline
     if timeline is None:
         yield from _decode_nearest(path, seconds, options, threads)
@@ -97,7 +98,7 @@ def _decode_exact(
     keys = {time for time, is_key in zip(packets.times, packets.keys, strict=True) if is_key}
     missing = set(wanted)
     with closing(open_video(path)) as container:
-        stream = _configure(video_stream(container, options), options, threads)
+        stream = _configure(best_stream(container, path, options), options, threads)
         encoder = _FrameEncoder(stream, options)
         for frame in _decode(container, stream, plan, wanted):
             if frame.pts in keys and frame.pict_type != PictureType.I:
@@ -124,7 +125,7 @@ def _decode_nearest(
     remaining = list(seconds) if seconds is not None else None
     next_second = 0  # if all are wanted
     with closing(open_video(path)) as container:
-        stream = _configure(video_stream(container, options), options, threads)
+        stream = _configure(best_stream(container, path, options), options, threads)
         encoder = _FrameEncoder(stream, options)
         for time, frame in _with_times(stream, _decode(container, stream, plan)):
             start = time if start is None else start
@@ -180,11 +181,22 @@ def _decode_packet(context: VideoCodecContext, packet: av.Packet[VideoStream] | 
 
 
 def _with_times(stream: VideoStream, frames: Iterator[VideoFrame]) -> Iterator[TimedFrame]:
-    """Yield the intact frames with their times in seconds; those of frames without one follow from the frame rate."""
+    """Yield the intact frames with their times in seconds; those of frames without one follow from the frame rate.
+
+    Where the clock of the file starts again, as in joined recordings, the times go on.
+    """
     duration = 1 / (stream.average_rate or stream.guessed_rate or Fraction(_DEFAULT_RATE))
+    latest: Fraction | None = None
+    offset = Fraction(0)
     for number, frame in enumerate(frames):
-        if not frame.is_corrupt:  # the last frames have a `pts`, but no `time`
-            yield float(number * duration if frame.pts is None else frame.pts * (stream.time_base or duration)), frame
+        if frame.is_corrupt:
+            continue
+        # The last frames have a `pts`, but no `time`.
+        time = number * duration if frame.pts is None else frame.pts * (stream.time_base or duration)
+        if latest is not None and time + offset < latest - CLOCK_RESTART:
+            offset = latest + duration - time
+        latest = time + offset
+        yield float(latest), frame
 
 
 def _nearer(

@@ -12,7 +12,7 @@ import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from syphus.images.convert_options import EncodeOptions
 from syphus.images.pixels import BadImageError, check_pixels
 
 MAX_SECONDS = 86_400  #: that a video may last; more is a broken clock
+CLOCK_RESTART = 1  #: seconds back; a clock that goes back further has started again
 GRACE = 1.0  #: seconds past the end for which the last frame is used: annotations are rounded
 
 # Plain containers only. Playlists are left out, as they refer to other files; so is every protocol but files.
@@ -83,7 +84,8 @@ class PacketTimes(NamedTuple):
 
     `times` are in decoding order; `keys` are 1 where decoding may start. Frames that an edit list hides are among them,
     as others refer to them. `timeline` has only the frames that are shown; it is None unless every packet has a time of
-    its own. `stated_seconds` is the duration that the header promises, or 0 if it does not say, or no frame is missing.
+    its own and the clock never starts again. `stated_seconds` is the duration that the header promises, or 0 if it does
+    not say, or no frame is missing.
     """
 
     times: Sequence[int]
@@ -126,15 +128,53 @@ def open_video(path: Path) -> InputContainer:
         raise BadImageError(f"not a video: {reason}") from error
 
 
-def video_stream(container: InputContainer, options: EncodeOptions) -> VideoStream:
-    """Return the first video stream that is not a cover picture. Raises `BadImageError` if there is none to decode."""
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            if not stream.codec_context:
-                raise BadImageError("unknown codec")
-            check_pixels(stream.codec_context.width, stream.codec_context.height, options)
-            return stream
-    raise BadImageError("no video stream")
+def best_stream(container: InputContainer, path: Path, options: EncodeOptions) -> VideoStream:
+    """Return the video stream of the open file at `path`. Raises `BadImageError` if there is none to decode.
+
+    Cover pictures are left out. Of several other streams, it is the one that lasts longest, and of those that last
+    equally long the one with the largest picture: the first may be a single picture that is not marked as a cover.
+    """
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context
+    ]
+    if not streams:
+        raise BadImageError("unknown codec" if _has_unknown_codec(container) else "no video stream")
+    stream = container.streams.video[_longest_stream(path)] if len(streams) > 1 else streams[0]
+    check_pixels(stream.codec_context.width, stream.codec_context.height, options)
+    return stream
+
+
+def _has_unknown_codec(container: InputContainer) -> bool:
+    videos = container.streams.video
+    return any(not each.disposition & av.stream.Disposition.attached_pic for each in videos)
+
+
+def _longest_stream(path: Path) -> int:
+    """Return which of several video streams to use, as an index of those, by the times of all their packets.
+
+    A stream may be read only from a file that nobody else reads, so the file is opened once more.
+    """
+    with closing(open_video(path)) as container:
+        videos = container.streams.video
+        first: dict[int, float] = {}
+        last: dict[int, float] = {}
+        with suppress(av.FFmpegError, IndexError):
+            for packet in container.demux(*videos):
+                if packet.size and packet.pts is not None and packet.time_base:
+                    time = float(packet.pts * packet.time_base)
+                    first[packet.stream_index] = min(first.get(packet.stream_index, time), time)
+                    last[packet.stream_index] = max(last.get(packet.stream_index, time), time)
+        seconds = {index: last[index] - first[index] for index in first}
+        usable = [
+            (number, each)
+            for number, each in enumerate(videos)
+            if not each.disposition & av.stream.Disposition.attached_pic and each.codec_context
+        ]
+        longest = max(seconds.get(each.index, 0.0) for _, each in usable)
+        candidates = [(number, each) for number, each in usable if seconds.get(each.index, 0.0) >= longest - GRACE]
+        return max(candidates, key=lambda found: found[1].codec_context.width * found[1].codec_context.height)[0]
 
 
 def data_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
@@ -147,10 +187,15 @@ def read_packets(container: InputContainer, stream: VideoStream) -> PacketTimes:
     """Read a stream to its end. Raises `BadImageError` if it is empty, or its clock is broken."""
     times, keys, shown = array("q"), bytearray(), array("q")
     count = latest = last_duration = 0
+    restarts, latest_dts = False, -(1 << 62)
+    back = CLOCK_RESTART / stream.time_base if stream.time_base else 0
     for packet in data_packets(container, stream):
         count += 1
         if packet.pts is None:
             continue
+        if packet.dts is not None:
+            restarts = restarts or packet.dts < latest_dts - back
+            latest_dts = max(latest_dts, packet.dts)
         times.append(packet.pts)
         keys.append(packet.is_keyframe)
         if packet.is_discard:
@@ -161,7 +206,7 @@ def read_packets(container: InputContainer, stream: VideoStream) -> PacketTimes:
     if not count:
         raise BadImageError("no frames")
     timeline = None
-    if shown and len(times) == count and len(set(shown)) == len(shown) and stream.time_base:
+    if shown and not restarts and len(times) == count and len(set(shown)) == len(shown) and stream.time_base:
         timeline = make_timeline(shown, last_duration, stream.time_base)
         if timeline.seconds > MAX_SECONDS:
             raise BadImageError(f"a duration of {timeline.seconds:,.0f} seconds")

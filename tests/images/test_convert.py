@@ -355,7 +355,7 @@ def test_names_are_compared_in_one_unicode_form(tmp_path: Path, of_files: Form, 
     write_json(tmp_path / "a.json", {wanted: caption})
     options = ConvertOptions(
         name="DenseCaptions.video", image_path=str(tmp_path / "videos"), query_inputs_path=str(tmp_path / "a.json"),
-        output=tmp_path / "o.parquet",
+        output=str(tmp_path / "o.parquet"),
     )  # fmt: skip
     done = convert_as(options, *[lambda *_: None] * 3)
     assert (done.images, done.skipped) == (2, 0)

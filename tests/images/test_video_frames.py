@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy
 import pytest
+from av.video.stream import VideoStream
 from media import every, number_of, write_video
 from PIL import Image
 
@@ -248,3 +249,61 @@ def test_what_is_no_video_has_a_reason(tmp_path: Path) -> None:
     }
     with pytest.raises(BadImageError, match="192 x 96 pixels, more than 9,000 in all"):
         list(frames(good, None, EncodeOptions(max_pixels=9_000)))
+
+
+def write_streams(path: Path, *streams: tuple[str, int, int, int]) -> Path:
+    """A file with several video streams: codec, width, frames at ten per second, and grey of each."""
+    with av.open(path, "w") as container:
+        made = []
+        for codec, wide, _, _ in streams:
+            stream = container.add_stream(codec, rate=10)
+            assert isinstance(stream, VideoStream)
+            stream.width, stream.height = wide, 64
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            made.append(stream)
+        for stream, (_, wide, count, grey) in zip(made, streams, strict=True):
+            for number in range(count):
+                frame = av.VideoFrame.from_ndarray(numpy.full((64, wide, 3), grey, numpy.uint8), "rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 10)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+STREAMS: dict[str, tuple[list[tuple[str, int, int, int]], int, int]] = {
+    "a picture before the film": ([("mjpeg", 64, 1, 250), ("libx264", 160, 30, 40)], 40, 3),
+    "a frame before the film": ([("libx264", 320, 1, 250), ("libx264", 160, 30, 40)], 40, 3),
+    "a picture behind the film": ([("libx264", 160, 30, 40), ("mjpeg", 64, 1, 250)], 40, 3),
+    "a short trailer": ([("libx264", 160, 15, 250), ("libx264", 160, 40, 40)], 40, 4),
+    "a small copy": ([("libx264", 64, 30, 250), ("libx264", 160, 30, 40)], 40, 3),
+    "two alike": ([("libx264", 160, 30, 40), ("libx264", 160, 30, 250)], 40, 3),
+}
+
+
+@pytest.mark.parametrize(("streams", "grey", "seconds"), STREAMS.values(), ids=STREAMS)
+def test_of_several_streams_the_film_is_taken(
+    tmp_path: Path, streams: list[tuple[str, int, int, int]], grey: int, seconds: int
+) -> None:
+    path = write_streams(tmp_path / "a.mkv", *streams)
+    found = dict(frames(path, None, EncodeOptions()))
+    assert sorted(found) == list(range(seconds))
+    for image in found.values():
+        assert isinstance(image, bytes)
+        level = Image.open(io.BytesIO(image)).convert("L").getpixel((5, 5))
+        assert isinstance(level, int)
+        assert abs(level - grey) < 15
+
+
+@pytest.mark.parametrize("starts", [(0, 0), (7, 0), (7, 3)])
+def test_a_clock_that_starts_again_goes_on(tmp_path: Path, starts: tuple[int, int]) -> None:
+    parts = [write_video(tmp_path / f"{n}.ts", every(10, 3, start), g="10") for n, start in enumerate(starts)]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    found = dict(frames(joined, None, EncodeOptions()))
+    assert {second: number_of(image) for second, image in found.items() if isinstance(image, bytes)} == {
+        0: 0, 1: 10, 2: 20, 3: 0, 4: 10, 5: 20
+    }  # fmt: skip
+    assert [number_of(image) for _, image in frames(joined, [1, 4], EncodeOptions()) if isinstance(image, bytes)] == [
+        10,
+        10,
+    ]
