@@ -15,7 +15,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -24,11 +24,13 @@ from syphus.images.index import ImageLocation
 from syphus.io.media import media_kind
 from syphus.io.parquet import require_pyarrow
 
-BASE64, IMAGE, ID = "base64", "image", "id"
+BASE64, IMAGE, IMAGES, ID = "base64", "image", "images", "id"
 INDEX = "__index_level_0__"  #: how pandas calls an index without a name
 _INDEXES = (INDEX, "__null_dask_index__")
 _OPEN_FILES = 8
 _BATCH = 1_000  # images
+_PAIRS = 32  # rows with several images in memory at once
+_MOST_OF_PAIR = 1 << 16  # images of a pair
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -121,11 +123,15 @@ def _is_complete(data: bytes) -> bool:
 
 
 class StoreColumns(NamedTuple):
-    """The names of the columns with the ids and the images; `raw` if the images are bytes instead of base64."""
+    """The names of the columns with the ids and the images; `raw` if the images are bytes instead of base64.
+
+    `of_pairs` says that a row is a pair with a list of images: `pair_images` has their ids.
+    """
 
     ids: str
     images: str
     raw: bool
+    of_pairs: bool = False
 
 
 def store_columns(schema: Any) -> StoreColumns | None:
@@ -133,6 +139,8 @@ def store_columns(schema: Any) -> StoreColumns | None:
 
     The image column may still be missing: check `schema.names`.
     """
+    if has_pair_images(schema):
+        return StoreColumns(ID, IMAGES, raw=True, of_pairs=True)
     raw = IMAGE in schema.names and BASE64 not in schema.names
     ids = ID if raw and ID in schema.names else index_column(schema)
     if ids not in schema.names:
@@ -143,11 +151,45 @@ def store_columns(schema: Any) -> StoreColumns | None:
     return StoreColumns(ids, IMAGE if raw else BASE64, raw)
 
 
+def has_pair_images(schema: Any) -> bool:
+    """Return whether a table of pairs has the images themselves in its column `images`, by its Arrow schema."""
+    kind = schema.field(IMAGES).type if {ID, IMAGES} <= set(schema.names) else None
+    return hasattr(getattr(kind, "value_type", None), "get_field_index")
+
+
+def pair_images(pair: object, images: object) -> Iterator[tuple[str, object]]:
+    """Yield each image of a pair with its id: the name of its file, or else the id of the pair and a number."""
+    for number, image in enumerate(images if isinstance(images, list) else (), 1):
+        file = image.get("path") if isinstance(image, dict) else None
+        yield PurePosixPath(file).stem if isinstance(file, str) and file else f"{pair}_{number}", image
+
+
 def index_column(schema: Any) -> str:
     """Return the index column that pandas noted in the file, or else the one with its usual name."""
     noted = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
     names = [name for name in noted if isinstance(name, str)]
     return str(next(iter((*names, *(name for name in _INDEXES if name in schema.names))), ""))
+
+
+def batch_images(batch: Any, columns: StoreColumns, seen: set[str]) -> Iterator[tuple[Any, object]]:
+    """Yield the ids and images of a batch of rows. Images of pairs that are in `seen` are left out; it grows."""
+    rows = zip(batch.column(columns.ids).to_pylist(), batch.column(columns.images).to_pylist(), strict=True)
+    if not columns.of_pairs:
+        yield from rows
+        return
+    for pair, images in rows:
+        for image_id, image in pair_images(pair, images):
+            if image_id not in seen:
+                seen.add(image_id)
+                yield image_id, image
+
+
+def _pair_locations(file: Any, columns: StoreColumns, number: int, group: int) -> Iterator[tuple[str, int, int, int]]:
+    table = file.read_row_group(group, columns=[columns.ids, columns.images])
+    pairs = zip(table.column(columns.ids).to_pylist(), table.column(columns.images).to_pylist(), strict=True)
+    for row, (pair, images) in enumerate(pairs):
+        for place, (image_id, _) in enumerate(pair_images(pair, images)):
+            yield image_id, number, group, row * _MOST_OF_PAIR + place
 
 
 class ParquetStore:
@@ -164,17 +206,21 @@ class ParquetStore:
             file, columns = self._file(number)
             with _input_errors(self._pyarrow, self._paths[number]):
                 for group in range(file.num_row_groups):
+                    if columns.of_pairs:
+                        yield from _pair_locations(file, columns, number, group)
+                        continue
                     ids = file.read_row_group(group, columns=[columns.ids]).column(0).to_pylist()
                     yield from ((image_id, number, group, row) for row, image_id in enumerate(ids))
 
     def images(self) -> Iterator[tuple[str, bytes | ImageError]]:
         """Yield every id with its image (the bytes of an image file) or its fault, in the order of the store."""
+        seen: set[str] = set()
         for number, path in enumerate(self._paths):
             file, columns = self._file(number)
             with _input_errors(self._pyarrow, path):
-                for batch in file.iter_batches(_BATCH, columns=[columns.ids, columns.images]):
-                    ids = batch.column(columns.ids).to_pylist()
-                    for image_id, value in zip(ids, batch.column(columns.images).to_pylist(), strict=True):
+                rows = _PAIRS if columns.of_pairs else _BATCH
+                for batch in file.iter_batches(rows, columns=[columns.ids, columns.images]):
+                    for image_id, value in batch_images(batch, columns, seen):
                         try:
                             yield image_id or "", stored_image(value if image_id else None)
                         except ValueError as error:
@@ -188,7 +234,9 @@ class ParquetStore:
         with _input_errors(self._pyarrow, path):
             group = file.read_row_group(location.a, columns=[columns.images], use_threads=False)
             try:
-                return stored_image(group.column(columns.images)[location.b].as_py())
+                row, place = divmod(location.b, _MOST_OF_PAIR) if columns.of_pairs else (location.b, 0)
+                value = group.column(columns.images)[row].as_py()
+                return stored_image(value[place] if columns.of_pairs else value)
             except ValueError as error:
                 raise ImageError(f"{path}: {image_id}", str(error)) from error
 

@@ -126,6 +126,16 @@ def hub(folder: Path) -> None:
     table(folder / "CGD_Images/train-00000-of-00001.parquet", {"id": flat(CGD), "image": images})
 
 
+def hub_with_images(folder: Path) -> None:
+    """The Hub's other configuration: the images are in the table; pairs share them."""
+    images = [[{"bytes": PNG, "path": f"{image}.png"} for image in ids] for ids in CGD]
+    table(
+        folder / "CGD/train-00000-of-00001.parquet",
+        {"id": ["CGD_INS_000000", "CGD_INS_000001"], "instruction": ["a?", "b?"], "answer": ["A.", "B."],
+         "images": images, "related instructions": [["CGD_INS_000001"], ["CGD_INS_000000"]]},
+    )  # fmt: skip
+
+
 def own_export(folder: Path, query: str) -> None:
     columns = {"id": ["SD_INS_1", "SD_INS_2"], "instruction": ["a?", "b?"], "answer": ["A.", "B."], "image_ids": SD}
     rest = {"rel_ins_ids": [[], []], query: ["00007", "00058"], "model": ["m", "m"], "simulated": [False, False]}
@@ -200,6 +210,7 @@ LAYOUTS = {
         8,
     ),
     "the Hub's": Layout(hub, "CGD_Instructions", "CGD_Images: a folder. Make a store that it opens: ", 3),
+    "the Hub's with images": Layout(hub_with_images, "CGD", "Make a store that it opens: syphus convert --from ", 3),
     "Ego4D": Layout(
         lambda at: (pairs(at / "E4D_instructions.json", "E4D", E4D), parquet(at / "E4D.parquet", flat(E4D))),
         "",
@@ -321,6 +332,18 @@ def test_what_convert_makes_of_a_store_that_is_not_opened_is_found_next_time(her
     assert "images.json: not read: " in mixed.stdout
     assert syphus(here, "verify", ".").returncode == 0
     assert syphus(here, "verify", "d.yaml").returncode == 0
+
+
+def test_images_in_a_table_of_pairs_become_a_store(here: Path) -> None:
+    hub_with_images(here)
+    refused = syphus(here, "mix", "CGD", "--output", "d.yaml")
+    command = refused.stderr.partition("syphus convert ")[2].split()
+    made = syphus(here, "convert", *command)
+    assert (made.returncode, "3 images" in made.stdout) == (0, True), made.stderr
+    done = syphus(here, "mix", "CGD", "--output", "d.yaml")
+    assert done.returncode == 0, done.stdout
+    assert syphus(here, "verify", "d.yaml").returncode == 0
+    assert "d.CGD_instructions.json: written from " in done.stdout
 
 
 def test_pairs_that_name_images_and_have_none_are_no_text(here: Path) -> None:

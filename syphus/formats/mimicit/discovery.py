@@ -14,7 +14,15 @@ from pathlib import Path
 
 from syphus.errors import ConfigError, InputError
 from syphus.formats.mimicit.data_yaml import ENDINGS, Finding, MixtureGroup, MixturePart, read_groups
-from syphus.formats.mimicit.entries import INSTRUCTIONS, is_table, read_entries, table_parts, text_list
+from syphus.formats.mimicit.entries import (
+    INSTRUCTIONS,
+    holds_images,
+    is_parquet,
+    is_table,
+    read_entries,
+    table_parts,
+    text_list,
+)
 from syphus.formats.mimicit.images import loader_problem, read_image_ids
 from syphus.images.store import part_paths
 from syphus.io.records import read_json_items
@@ -113,6 +121,13 @@ def find_stores(instructions: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     A store that Otter's loader opens goes before one that it doesn't. A second store is returned only if it has images
     that the first does not have.
     """
+    found, notes = _find_stores(instructions)
+    if is_parquet(instructions) and not (found and not loader_problem(found[0])) and holds_images(instructions):
+        return (instructions,), ()
+    return found, notes
+
+
+def _find_stores(instructions: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     prefix = file_prefix(instructions)
     wanted = _sampled_images(instructions)
     if wanted and (stores := _matching(_candidates(instructions, prefix, wanted[0]), wanted)):

@@ -8,12 +8,12 @@ https://huggingface.co/datasets/pufanyi/MIMICIT, its features as of 2026-11-30.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from syphus.errors import InputError
-from syphus.images.parquet_store import index_column
+from syphus.images.parquet_store import IMAGE, has_pair_images, index_column, pair_images, store_columns
 from syphus.images.store import part_paths
 from syphus.io.parquet import require_pyarrow
 from syphus.io.records import Record, field, read_nested_items, type_name
@@ -60,6 +60,13 @@ def table_parts(path: Path) -> list[Path]:
         return []
 
 
+def holds_images(path: Path) -> bool:
+    """Return whether the images of a table of pairs are in the table itself."""
+    pyarrow = require_pyarrow(str(path))
+    schemas = (pyarrow.parquet.read_schema(part) for part in table_parts(path))
+    return any((found := store_columns(schema)) is not None and found.images in schema.names for schema in schemas)
+
+
 def text_list(entry: Record, key: str) -> list[str]:
     """Return the texts in a list of an entry; [] if the entry or the list is malformed.
 
@@ -96,12 +103,13 @@ def _part_entries(path: Path) -> Iterator[tuple[str, Record]]:
                 raise InputError(f"{path}: no column id")
             names = {_OTHER_NAMES.get(name, name): name for name in schema.names}
             columns = {key: names[key] for key in (*_TEXT, "image_ids", "rel_ins_ids", _LANGUAGE) if key in names}
-            rows = _ROWS_WITH_PICTURES if has_pictures(schema) else _ROWS
+            is_own = IMAGE in schema.names and "image_ids" not in columns  # the image has the id of the pair
+            rows = _ROWS_WITH_PICTURES if has_pair_images(schema) else _ROWS
             for batch in file.iter_batches(rows, columns=[ids, *columns.values()]):
                 for row in batch.to_pylist():
                     entry = {key: row[name] for key, name in columns.items()}
                     if entry.pop(_LANGUAGE, _ENGLISH) == _ENGLISH:
-                        yield _row_entry(path, row[ids], entry)
+                        yield _row_entry(path, row[ids], entry | ({"image_ids": [str(row[ids])]} if is_own else {}))
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
 
@@ -114,20 +122,8 @@ def _row_entry(path: Path, name: object, entry: dict[str, Any]) -> tuple[str, Re
             entry[key] = []
     images = entry.get("image_ids")
     if isinstance(images, list) and any(isinstance(image, dict) for image in images):
-        entry["image_ids"] = [picture_id(str(name), number, image) for number, image in enumerate(images, 1)]
+        entry["image_ids"] = [image_id for image_id, _ in pair_images(name, images)]
     return str(name), entry
-
-
-def has_pictures(schema: Any) -> bool:
-    """Return whether a table of pairs has the images themselves in its column `images`, by its Arrow schema."""
-    kind = schema.field("images").type if "images" in schema.names else None
-    return hasattr(getattr(kind, "value_type", None), "get_field_index")
-
-
-def picture_id(pair: str, number: int, image: Mapping[str, object] | None) -> str:
-    """Return the id of an image in a table of pairs: the name of its file, or else the pair's id and its number."""
-    file = (image or {}).get("path")
-    return PurePosixPath(file).stem if isinstance(file, str) and file else f"{pair}_{number}"
 
 
 class ImageUse:

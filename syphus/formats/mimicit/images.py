@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syphus.errors import ConfigError, InputError
-from syphus.images.parquet_store import store_columns
+from syphus.images.parquet_store import batch_images, store_columns
 from syphus.images.store import part_paths
 from syphus.io.parquet import require_pyarrow
 from syphus.io.records import read_json_items
@@ -91,6 +91,11 @@ def _parquet(path: Path, with_images: bool) -> Iterator[tuple[str, object]]:
                 raise InputError(f"{path}: no index of text; the ids must be the index, as pandas writes it")
             if with_images and names.images not in file.schema_arrow.names:
                 raise InputError(f"{path}: no column {names.images}")
+            if names.of_pairs:
+                seen: set[str] = set()
+                for batch in file.iter_batches(_IMAGE_ROWS, columns=[names.ids, names.images]):
+                    yield from ((name, _raw_bytes(image)) for name, image in batch_images(batch, names, seen))
+                return
             rows, columns = (_IMAGE_ROWS, [names.ids, names.images]) if with_images else (_ID_ROWS, [names.ids])
             for batch in file.iter_batches(rows, columns=columns):
                 if batch.column(names.ids).null_count:
