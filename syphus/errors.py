@@ -49,6 +49,10 @@ class ConfigError(UsageError):
     """The endpoint, an option or the YAML config is wrong."""
 
 
+class AddressError(ConfigError):
+    """The base URL is wrong, and the right one is in the message."""
+
+
 class NoEndpointError(ConfigError):
     """Neither the environment nor a config file names an endpoint, or none names a model."""
 

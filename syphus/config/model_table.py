@@ -69,7 +69,7 @@ def first_problem(error: ValidationError) -> tuple[str, str]:
     """
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return ".".join(str(part) for part in first["loc"]), message
+    return ".".join(str(part) for part in first["loc"] if part != "[key]"), message
 
 
 class LongContext(_Checked):

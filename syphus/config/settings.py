@@ -387,7 +387,9 @@ def validate_config(
         if place in overrides:
             place = f"--{place.replace('_', '-')}"
         elif variables is not None and place.startswith("endpoints.0"):
-            place = variables.get(place.removeprefix("endpoints.0."), "The endpoint in the environment")
+            place = variables.get(
+                place.removeprefix("endpoints.0.").partition(".")[0], "The endpoint in the environment"
+            )
         else:
             place = f"{where}: {place.replace('endpoints.0', 'endpoint', 1) if 'endpoint' in data else place}".rstrip()
         raise ConfigError(f"{place} {message}") from None

@@ -97,7 +97,7 @@ def _header_value(given: object, info: ValidationInfo) -> object:
     return SecretStr(value) if is_secret else value
 
 
-def _named_once(headers: dict[str, SecretStr | str]) -> dict[str, SecretStr | str]:
+def _named_once(headers: dict[str, str | SecretStr]) -> dict[str, str | SecretStr]:
     names = [name.lower() for name in headers]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise ValueError(f"has {twice} twice")
@@ -108,7 +108,7 @@ Secret = Annotated[SecretStr, AfterValidator(_resolved)]
 Plain = Annotated[str, AfterValidator(_plain)]
 Header = Annotated[str, AfterValidator(_header)]
 Headers = Annotated[
-    dict[Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr | str, BeforeValidator(_header_value)]],
+    dict[Annotated[str, AfterValidator(_header_name)], Annotated[str | SecretStr, BeforeValidator(_header_value)]],
     AfterValidator(_named_once),
 ]
 
@@ -154,6 +154,17 @@ def read_address(text: str) -> Address:
 def is_v1(base_url: str) -> bool:
     """Return whether an address is that of Azure's v1 API, which takes the deployment as the model."""
     return urlsplit(base_url).path.rstrip("/").endswith(_V1)
+
+
+def other_addresses(base_url: str) -> list[str]:
+    """Return where a server's API usually is that is not at this base URL."""
+    parts = urlsplit(base_url)
+    path = parts.path.rstrip("/")
+    root = path.removesuffix("/v1")
+    paths = [f"{root}{end}" for end in ("/v1", "/api/v1", _V1) if f"{root}{end}" != path]
+    if root != path and root.endswith("/v1"):
+        paths.insert(0, root)
+    return [f"{parts.scheme}://{parts.netloc}{each}" for each in paths]
 
 
 def address_problem(text: str, kind: str) -> str:

@@ -15,6 +15,7 @@ error pages of OpenAI and Azure OpenAI; vLLM, llama.cpp and litellm as observed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -64,6 +65,9 @@ _ROW_500_PHRASES = (
     "parse error",  # llama-server: the body
     "failed to parse",
 )
+_PLAIN_HTTP_PHRASES = ("plain http", "http request to an https")  # nginx, Apache; Go
+_PART_OF_KEY = re.compile(r"[\w.-]*(?:\*{2,}|\u2022{2,}|\u2026|\.{3,})[\w-]+|\b[0-9a-fA-F]{32,}\b")  # also its hash
+_CHALLENGE_HEADER = re.compile(r"\bname=\"?([\w-]+)")  # Azure's API management
 _TRANSIENT = frozenset({408, 409, 425})  # client errors that say nothing about the request
 _ABOUT_THE_REQUEST = frozenset({400, 401, 404, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451})
 MAX_REFUSALS = 3  #: of a row that is refused while others are answered
@@ -163,6 +167,9 @@ def classify_error(
     if status >= 500 or status in _TRANSIENT or (wait is not None and status not in _ABOUT_THE_REQUEST):
         asks_to_wait = retry_wait(headers, "", now) is not None or (status == 503 and "retry-after" in headers)
         return _classify_server_error(status, error, words, asks_to_wait)
+    if status == 400 and any(phrase in words for phrase in _PLAIN_HTTP_PHRASES) and body.lstrip()[:1] != b"{":
+        message = f"{source} speaks https: {one_line(error.message, 80)}"
+        return ReplyVerdict(Action.STOP, "plain http", message, "Write https:// in the base URL")
     return _classify_rejection(status, error, words, source, read_refusal(*_evidence(error, body), loads_fields(sent)))
 
 
@@ -204,15 +211,14 @@ def _classify_access_error(
         target = one_line(headers.get("location", "elsewhere"))
         message = f"{source} redirects to {target}; the key is not sent there."
         return ReplyVerdict(Action.STOP, "redirect", message, "If that is your server, make it the base URL")
-    if status == 401:  # the message that comes with invalid_api_key repeats the key
-        reason = "" if error.code in ("", "invalid_api_key") else f": {one_line(error.message)}"
-        message = f"{source} refused the key{reason}."
-        return ReplyVerdict(Action.STOP, "key refused", message, "Set another key", maybe_expired_token=True)
+    if status == 401:
+        message, advice = _refused_key(headers, error, source)
+        return ReplyVerdict(Action.STOP, "key refused", message, advice, maybe_expired_token=True)
     if status == 407:
         message = f"The proxy on the way to {source} requires a user name and a password."
         return ReplyVerdict(Action.STOP, "proxy", message, "Set HTTP_PROXY=http://USER:PASSWORD@HOST:PORT")
     if status == 403:
-        message = f"{source} denied access: {one_line(error.message)}"
+        message = f"{source} denied access: {one_line(_PART_OF_KEY.sub('[secret]', error.message))}"
         advice = "Ask for access, or use another endpoint"
         return ReplyVerdict(Action.STOP, "access denied", message, advice, maybe_expired_token=True)
     what = "model or deployment" if error.code.lower() in _MODEL_CODES or "model" in words else "address"
@@ -222,6 +228,20 @@ def _classify_access_error(
         f"{source} does not know the {what}: {one_line(error.message)}",
         "Check the model or deployment, the API version, and the base URL (most end in /v1)",
     )
+
+
+def _refused_key(headers: Mapping[str, str], error: ErrorBody, source: str) -> tuple[str, str]:
+    """Return the message on a key that was refused, and the advice. The words may show parts of the key.
+
+    A gateway that asks for a key of its own says so in its words, and perhaps the name of the header in a challenge.
+    """
+    words = one_line(_PART_OF_KEY.sub("[secret]", error.message))
+    if not words or error.code == "invalid_api_key":
+        return f"{source} refused the key.", "Set another key"
+    found = _CHALLENGE_HEADER.search(headers.get("www-authenticate", ""))
+    header = f", such as {found[1]}" if found else ""
+    advice = f"Set another key, or what a gateway asks for under `headers:` of the endpoint{header}"
+    return f"{source} refused the key: {words}.".replace("..", "."), advice
 
 
 def _classify_server_error(status: int, error: ErrorBody, words: str, asks_to_wait: bool) -> ReplyVerdict:

@@ -13,25 +13,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import NamedTuple
 
 import httpx2
 import openai
+import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import SecretStr
 from yarl import URL
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import ENDPOINT_KINDS, Credentials, EndpointConfig
+from syphus.config.values import other_addresses
 from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.connections import NoReplyError, NoReplyKind, Reply
 from syphus.endpoints.entra_tokens import TokenSource, token_source
 from syphus.endpoints.reply_body import plain_json
 from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
 from syphus.endpoints.transport import Transport
-from syphus.errors import ConfigError
+from syphus.errors import AddressError, ConfigError
 from syphus.text import one_line, strip_images
 from syphus.types import Request
 
@@ -69,6 +71,10 @@ def translate_sdk_error(error: Exception, host: str, redactor: SecretRedactor) -
 _TRANSPORT_HEADERS = {"content-length", "host", "connection", "transfer-encoding", "accept-encoding"}  # set there
 
 
+_LOOKED_AT = 100  # bytes of a body
+_PROBE_TIMEOUT = 5.0  # seconds
+
+
 class PreparedRequest(NamedTuple):
     """A request to this endpoint without its body."""
 
@@ -99,6 +105,7 @@ class RemoteEndpoint:
         self._refused: PreparedRequest | None = None
         self._fault: ConfigError | None = None
         self._preparing = asyncio.Lock()
+        self._is_address_known = ENDPOINT_KINDS[config.kind].deployments
 
     async def send(self, body: bytes) -> Reply:
         """Post one request, JSON in UTF-8; return the reply, whatever its status, without secrets.
@@ -110,17 +117,45 @@ class RemoteEndpoint:
         if prepared is None or not self._is_signed():
             prepared = await self._prepare()
         reply = await self._transport.post(prepared.url, prepared.headers, body)
+        if not self._is_address_known:
+            await self._check_address(reply)
         if 200 <= reply.status < 300:
             return reply._replace(body=self._redactor.scrub_answer(plain_json(reply.body, reply.headers)))
         if reply.status in (401, 403):
             self._refused = prepared
         headers = CIMultiDict((name, self._redactor.scrub(value)) for name, value in reply.headers.items())
+        with suppress(NoReplyError):  # of an event stream without an error in it
+            reply = reply._replace(body=plain_json(reply.body, reply.headers))
         return Reply(reply.status, headers, self._redactor.scrub_error(strip_images(reply.body)))
 
-    async def list_models(self) -> Reply:
+    async def _check_address(self, reply: Reply) -> None:
+        """Raise `AddressError` if the first reply comes from a wrong address, and the API is at another one there."""
+        start = reply.body[:_LOOKED_AT].lstrip()
+        is_odd = 200 <= reply.status < 300 and (start[:1] == b"<" or b'"error"' in start[:20])  # LM Studio
+        if reply.status in (404, 405) or is_odd:
+            self._is_address_known = True  # or it is nowhere
+            if not await self._has_models(self.config.base_url, refused_counts=False):
+                for address in other_addresses(self.config.base_url):
+                    if await self._has_models(address, refused_counts=True):
+                        raise AddressError(f"{self.host} has its API at {address}. Write that as the base URL.")
+        elif 200 <= reply.status < 300:
+            self._is_address_known = True
+
+    async def _has_models(self, base_url: str, refused_counts: bool) -> bool:
+        """Return whether the list of models is at an address, or perhaps one that is refused."""
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT):
+                reply = await self.list_models(base_url)
+            data = orjson.loads(reply.body)
+        except (NoReplyError, TimeoutError, orjson.JSONDecodeError):
+            return False
+        is_refused = reply.status in (401, 403) and refused_counts
+        return isinstance(data, dict) and (is_refused or (reply.status == 200 and isinstance(data.get("data"), list)))
+
+    async def list_models(self, base_url: str = "") -> Reply:
         """Return the reply to a request for the list of models. Raises what `send` raises."""
         prepared = await self._prepare()
-        url = URL(f"{self.config.base_url.rstrip('/')}/models")
+        url = URL(f"{(base_url or self.config.base_url).rstrip('/')}/models")
         reply = await self._transport.get(url, prepared.headers)
         return reply._replace(body=self._redactor.scrub_answer(plain_json(reply.body, reply.headers)))
 

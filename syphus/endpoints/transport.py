@@ -15,13 +15,16 @@ import asyncio
 import base64
 import io
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from http import HTTPStatus
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
@@ -174,9 +177,10 @@ def proxy_for(url: str) -> URL | None:
     proxy.
     """
     parts = urlsplit(url)
-    if not parts.hostname or proxy_bypass(parts.netloc.rpartition("@")[2]) or proxy_bypass(parts.hostname):
-        return None
     proxies = getproxies()
+    exempt = _is_exempt(parts, proxies["no"]) if proxies.get("no") else proxy_bypass(parts.hostname or "")
+    if not parts.hostname or exempt:
+        return None
     kind = parts.scheme if proxies.get(parts.scheme) else "all"
     text = proxies.get(kind, "")
     if not text:
@@ -192,6 +196,49 @@ def proxy_for(url: str) -> URL | None:
     if not proxy.host:
         raise invalid
     return proxy
+
+
+def _is_exempt(address: SplitResult, exempted: str) -> bool:
+    """Return whether `NO_PROXY` exempts the host of an address.
+
+    Its entries are separated by commas or blanks, and may be: `*`; a host, whose subdomains are meant, too, with or
+    without a dot or `*.` before it; a pattern; an IP address or a network (`10.0.0.0/8`, `fd00::/8`); each with a port.
+    """
+    host = (address.hostname or "").rstrip(".")
+    port = address.port or {"http": 80, "https": 443}.get(address.scheme)
+    try:
+        ip = ip_address(host.partition("%")[0])
+    except ValueError:
+        ip = None
+    for entry in re.split(r"[,\s]+", exempted.lower()):
+        name, named_port = _host_and_port(entry)
+        if not name or (named_port and named_port != str(port)):
+            continue
+        if ip is not None and (network := _network(name)) is not None:
+            if ip in network:
+                return True
+            continue
+        if ip is not None and "*" not in name:
+            continue
+        pattern = name.strip(".").removeprefix("*.").rstrip(".")
+        if fnmatchcase(host, pattern) or fnmatchcase(host, f"*.{pattern}"):
+            return True
+    return False
+
+
+def _host_and_port(entry: str) -> tuple[str, str]:
+    """Split `host:port`, `[::1]:port`, or an IPv6 address, which has colons itself."""
+    found = re.fullmatch(r"\[([^\]]*)\](?::(\d+))?|([^:]*)(?::(\d+))?", entry)
+    if found is None:
+        return entry, ""
+    return found[1] or found[3] or "", found[2] or found[4] or ""
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 class _AiohttpClient:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
 from syphus.endpoints.connections import ON_BYTES, NoReplyError, NoReplyKind
 from syphus.endpoints.rate_limit_headers import retry_wait
-from syphus.errors import ConfigError, ProviderError
+from syphus.errors import AddressError, ConfigError, ProviderError
 from syphus.ledger.records import ANSWERED
 from syphus.pipeline.admission import AdmissionController, Permit
 from syphus.pipeline.deadlines import Attempt, Deadlines
@@ -109,8 +109,9 @@ class RequestSender:
                     verdict = replace(verdict, action=Action.RETRY)
         except NoReplyError as error:
             verdict = classify_no_reply(error)
-        except ConfigError as error:  # the request could not be signed
-            verdict = ReplyVerdict(Action.STOP, "not signed", str(error), "Fix that")
+        except ConfigError as error:  # the request could not be signed, or not addressed
+            cause = "unknown address" if isinstance(error, AddressError) else "not signed"
+            verdict = ReplyVerdict(Action.STOP, cause, str(error), "Fix that")
         except TimeoutError:
             seconds = self._deadlines.seconds
             if attempt.ended_by is not NoReplyKind.TIMEOUT:

@@ -92,6 +92,46 @@ def test_the_message_of_a_refused_key_is_not_repeated_for_it_shows_a_part_of_the
     assert "IP" in judge(401, error("Your IP is not on the list", None, "ip_not_authorized")).message
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("Access denied due to missing subscription key. Make sure to include it.", "missing subscription key"),
+        ("Access denied due to invalid subscription key or wrong API endpoint.", "wrong API endpoint"),
+        ("No auth credentials found", "No auth credentials found"),
+        ("You must provide the header X-Portkey-Api-Key", "X-Portkey-Api-Key"),
+        ("Jwt is expired", "Jwt is expired"),
+        ("Received API Key = sk-...7890, Key Hash (Token) =0123456789abcdef0123456789abcdef", "Key Hash"),
+        ("Wrong key sk-ab\u2022\u2022\u2022\u2022yz for this team", "for this team"),
+    ],
+)
+def test_the_words_about_a_missing_key_are_shown_without_parts_of_a_key(words: str, said: str) -> None:
+    for status in (401, 403):
+        verdict = judge(status, {"statusCode": status, "message": words})
+        assert verdict.action is Action.STOP
+        assert said in verdict.message
+        assert not any(part in verdict.message for part in ("7890", "sk-", "yz", "0123"))
+    assert "`headers:` of the endpoint" in judge(401, {"message": words}).advice
+
+
+def test_the_header_that_a_gateway_names_in_its_challenge_is_in_the_advice() -> None:
+    challenge = 'AzureApiManagementKey realm="https://g/openai",name="Ocp-Apim-Subscription-Key",type="header"'
+    verdict = judge(401, {"message": "Access denied due to missing subscription key."}, {"WWW-Authenticate": challenge})
+    assert verdict.advice.endswith("`headers:` of the endpoint, such as Ocp-Apim-Subscription-Key")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>",
+        "Client sent an HTTP request to an HTTPS server.\n",
+        "<p>Reason: You're speaking plain HTTP to an SSL-enabled server port.</p>",
+    ],
+)
+def test_a_port_for_https_says_so(page: str) -> None:
+    verdict = judge(400, page)
+    assert (verdict.action, verdict.advice) == (Action.STOP, "Write https:// in the base URL")
+
+
 def test_what_a_stranger_writes_can_not_move_the_cursor_or_fill_the_screen() -> None:
     nasty = "\x1b]0;owned\x07\x1b[2J\r\n" + "x" * 100_000
     for status in (302, 400, 401, 403, 404, 407, 429, 500):

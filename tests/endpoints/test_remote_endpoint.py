@@ -307,7 +307,7 @@ def test_a_token_that_is_refused_twice_stops_the_run(tmp_path: Path) -> None:
         ran = run_rows(tmp_path, "", 20, config, num_threads=8)
         assert len(wire.seen) == 2
     assert (ran.exit_code, runs(tmp_path)) == (3, 2)
-    assert re.match(r"127\.0\.0\.1:\d+/mini \(401\) refused the key\. Set another key, ", str(ran.error))
+    assert re.match(r"127\.0\.0\.1:\d+/mini \(401\) refused the key: no\. Set another key, ", str(ran.error))
 
 
 @pytest.mark.parametrize("how", ["fail", "nothing"])
@@ -368,3 +368,111 @@ def test_an_answer_is_kept_as_it_came(tmp_path: Path) -> None:
     answers = read_query(ran.folder, "r000")["answers"]
     assert isinstance(answers, list)
     assert [answer["text"] for answer in answers] == [text]
+
+
+# Headers of gateways, and addresses
+
+
+def endpoint_headers(**settings: object) -> dict[str, str]:
+    """Return what a server gets for an endpoint with these settings, names in lower case."""
+    (seen, *_) = sent("/v1", **settings)
+    return dict(headers(seen))
+
+
+def test_further_headers_are_sent_and_replace_what_stands_for_no_key() -> None:
+    got = endpoint_headers(headers={"Ocp-Apim-Subscription-Key": "sub-0123456789", "X-Team": "vision"}, api_key=KEY)
+    assert (got["ocp-apim-subscription-key"], got["x-team"]) == ("sub-0123456789", "vision")
+    assert got["authorization"] == f"Bearer {KEY}"
+    assert "authorization" not in endpoint_headers(headers={"X-Api-Key": "k"})
+    assert endpoint_headers(headers={"authorization": "Basic dTpw"})["authorization"] == "Basic dTpw"
+    assert endpoint_headers(headers={"User-Agent": "mine/1"})["user-agent"] == "mine/1"
+    bare = endpoint_headers(**AZURE, headers={"Ocp-Apim-Subscription-Key": "k"})
+    assert (bare.get("api-key"), bare["ocp-apim-subscription-key"]) == (None, "k")
+
+
+def test_headers_in_the_environment_of_the_sdk_are_not_sent_unless_the_config_has_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Key: hidden-0123456789")
+    assert "x-key" not in endpoint_headers(api_key=KEY)
+
+
+def test_a_key_in_a_header_is_redacted() -> None:
+    key = "sub-key-0123456789"
+
+    async def main() -> tuple[bytes, bytes]:
+        said = [reply(f'{{"message": "{key} is bad"}}'.encode(), "403 No"), reply(completion(f"it is {key}"))]
+        async with serving(lambda _: said.pop(0)) as wire:
+            config = EndpointConfig.model_validate(
+                {"base_url": wire.url, "headers": {"X-Key": "Token ${SUB}"}}, context={"SUB": key}
+            )
+            assert key in config.secrets
+            assert key not in repr(config)
+            error, answer = await send_all(config, BODIES[:2])
+            return error.body, answer.body
+
+    error, answer = asyncio.run(main())
+    assert error == b'{"message": "[secret] is bad"}'
+    assert b"it is [secret]" in answer
+
+
+def test_the_v1_address_of_azure_needs_no_version_and_takes_the_deployment_as_the_model() -> None:
+    for settings in ({"kind": "azure", "deployment": "mini"}, {"kind": "azure"}, {}):
+        (seen, *_) = sent("/openai/v1/", api_key=KEY, **settings)
+        assert (seen.target, seen["authorization"]) == ("/openai/v1/chat/completions", f"Bearer {KEY}")
+
+
+def test_an_address_as_azures_portal_shows_it_is_taken_apart() -> None:
+    (seen, *_) = sent("/openai/deployments/my%20chat/chat/completions?api-version=2025-01-01-preview", api_key=KEY)
+    assert seen.target == "/openai/deployments/my%20chat/chat/completions?api-version=2025-01-01-preview"
+    assert seen["api-key"] == KEY
+    (seen, *_) = sent("/v1/chat/completions/", api_key=KEY)
+    assert seen.target == "/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "refusal"),
+    [
+        ("", "/v1", reply(b"404 page not found", "404 Not Found")),  # Ollama
+        ("/", "/v1", reply(b'{"detail": "Not Found"}', "404 Not Found")),  # vLLM
+        ("/v1/v1", "/v1", reply(b'{"detail": "Not Found"}', "404 Not Found")),
+        ("/api", "/api/v1", reply(b'{"detail": "Method Not Allowed"}', "405 Method Not Allowed")),
+        ("/v1", "/api/v1", reply(b"<!DOCTYPE html><p>Welcome")),  # OpenRouter's pages
+        ("", "/openai/v1", reply(b'{"error": {"code": "404", "message": "Resource not found"}}', "404 Not Found")),
+        ("", "/v1", reply(b'{"error":"Unexpected endpoint or method. (POST /chat/completions)"}')),  # LM Studio
+    ],
+)
+@pytest.mark.parametrize("listed", [reply(b'{"data": []}'), reply(b'{"error": "no"}', "401 Unauthorized")])
+def test_an_address_that_lacks_a_part_is_completed_in_the_message(
+    wrong: str, right: str, refusal: bytes, listed: bytes, tmp_path: Path
+) -> None:
+    def answer(seen: Seen) -> bytes:
+        if seen.target == f"{right}/models":
+            return listed
+        return refusal if seen.line.startswith("POST") else reply(b"nothing", "404 Not Found")
+
+    with in_thread(lambda: serving(answer)) as wire:
+        ran = run_rows(tmp_path, wire.url + wrong, 5)
+        assert sum(seen.line.startswith("POST") for seen in wire.seen) == 1
+    assert ran.exit_code == 3
+    host = wire.url.removeprefix("http://")
+    assert f"{host} has its API at {wire.url}{right}. Write that as the base URL." in str(ran.error)
+
+
+def test_an_unknown_model_is_no_wrong_address(tmp_path: Path) -> None:
+    def answer(seen: Seen) -> bytes:
+        if seen.line.startswith("GET"):
+            return reply(b'{"data": []}')
+        return reply(b'{"error": {"message": "The model `x` does not exist", "code": "model_not_found"}}', "404 No")
+
+    with in_thread(lambda: serving(answer)) as wire:
+        assert "does not know the model" in str(run_rows(tmp_path, f"{wire.url}/v1", 3).error)
+
+
+def test_localhost_is_reached_wherever_it_listens() -> None:
+    async def main(host: str) -> int:
+        async with serving(host=host) as wire:
+            config = EndpointConfig(base_url=f"http://localhost:{wire.port}/v1")
+            return len(await send_all(config, BODIES[:1]))
+
+    assert asyncio.run(main("127.0.0.1")) == 1
