@@ -340,16 +340,14 @@ class Loop:
         row, outcome = item.row, judgement.outcome
         entry = entry._replace(rejected_by=outcome.rejected_by, parts=judgement.parts)
         self._first_answers.note(entry, judgement)
-        if stop := self._first_answers.error:
-            self.stop(stop)
         await self._save_held()
-        again = judgement.another_form or row.used - row.opened < session.limits.max_rounds
-        if judgement.ask_again and again:
+        is_free = judgement.another_form or judgement.repeated
+        if judgement.ask_again and (is_free or row.used - row.opened < session.limits.max_rounds):
             reason = ReasonKind.ANOTHER_FORM if judgement.another_form else judgement.feedback
-            if await session.writer.put(entry._replace(retry_reason=reason, reopened=judgement.another_form)):
+            if await session.writer.put(entry._replace(retry_reason=reason, reopened=is_free)):
                 session.stats.asked_again += 1
                 answer = entry.new_answer.n if entry.new_answer else entry.reused_answer
-                next_round = row.next_round(answer, reason, counts=not judgement.another_form)
+                next_round = row.next_round(answer, reason, counts=not is_free)
                 self._put_back(WorkItem(next_round))
             return
         self._has_succeeded = True
@@ -362,6 +360,8 @@ class Loop:
         await self._save_early_failures()
 
     async def _save_held(self, *, at_end: bool = False) -> None:
+        if stop := self._first_answers.error:
+            self.stop(stop)
         for held in self._first_answers.release(at_end=at_end):
             await self._save(Entry(held.row, held.outcome, 0, reused_answer=held.answer))
 

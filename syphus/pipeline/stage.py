@@ -17,7 +17,8 @@ class Judgement(NamedTuple):
     With `ask_again`, another answer may be better, and is requested if rounds are left. The `feedback` then tells the
     model what was wrong; without feedback the same request is repeated. With `another_form`, the answer was not in the
     form that was asked for, and a looser one is tried, which is no round of its own. `remedy` is what helps if the
-    first answers of a run all fail like this one; without it, the run goes on.
+    first answers of a run all fail like this one; without it, the run goes on. With `repeated`, the same
+    prompt has brought the same answer once more, which is no round of its own either.
     """
 
     outcome: Outcome
@@ -26,6 +27,7 @@ class Judgement(NamedTuple):
     parts: tuple[PartOutcome, ...] = ()  #: the outcome of each part, if the row is one of several
     another_form: bool = False
     remedy: str = ""
+    repeated: bool = False
 
 
 class PluginFaultError(Exception):

@@ -112,6 +112,8 @@ class GenerateStage:
         self.sent = SentTexts([*examples, *shown], instructions, _CORRECTION.split("{}"))
         self._scripts = scripts_of(text for _, text in examples)
         self._has_examples = bool(examples)
+        self._last_texts: dict[int, str] = {}  # by row, of rejected answers whose prompt is sent once more
+        self._repeats = False  # whether the same prompt has brought the same answer
         parameters = context.request_builder.parameters
         limit = parameters.get("max_tokens", parameters.get("max_completion_tokens"))
         self._answer_limit = limit if isinstance(limit, int) else None
@@ -140,17 +142,20 @@ class GenerateStage:
         if last is not None and row.reason and row.reason != ReasonKind.ANOTHER_FORM and self._needs_correction(row):
             unusable = Message(role="assistant", content=last.completion.text)
             messages += [unusable, Message(role="user", content=_CORRECTION.format(row.reason))]
+        elif last is not None and row.reason != ReasonKind.ANOTHER_FORM:
+            self._last_texts[row.n] = last.completion.text
         return context.request_builder.request(messages, row.used, owner, shared=shared, answer=answer)
 
     def _needs_correction(self, row: Row) -> bool:
         """Return whether the next answer needs to be told what was wrong.
 
         A fresh sample of the same prompt is usable more often than an answer to a correction, which weak models repeat.
-        So only later rounds correct, and those in which the same prompt would bring the same answer.
+        So only later rounds correct, and those in which the same prompt would bring the same answer: some servers and
+        caches repeat themselves whatever the temperature.
         """
         parameters = self._context.request_builder.parameters
         is_fixed = parameters.get("temperature") == 0 or parameters.get("top_p") == 0 or "seed" in parameters
-        return is_fixed or row.used - row.opened > 1
+        return is_fixed or self._repeats or row.used - row.opened > 1
 
     def _answer_request(self, row: Row, last: StoredAnswer | None) -> AnswerRequest | None:
         """Return how JSON is asked for, None for a prompt that asks for text."""
@@ -161,7 +166,10 @@ class GenerateStage:
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Return the pairs of an answer, or why there are none."""
         judgement = self._judge(row, completion)
-        return judgement._replace(remedy=_remedy(judgement.outcome, completion))
+        before = self._last_texts.pop(row.n, None)
+        repeated = judgement.ask_again and bool(judgement.feedback) and before == completion.text
+        self._repeats = self._repeats or repeated
+        return judgement._replace(remedy=_remedy(judgement.outcome, completion), repeated=repeated)
 
     def _judge(self, row: Row, completion: Completion) -> Judgement:
         asked = asked_format(completion)

@@ -98,11 +98,11 @@ FATES = {
     "null_message": Fate(INVALID, "empty answer", requests=2),
     "no_choices": Fate(INVALID, "empty answer", requests=2),
     "refusal": Fate(REFUSED, "refusal", requests=2),
-    # H26: the form was not kept
-    "refusal_text": Fate(INVALID, "no question and answer pair", requests=2),
-    "chatter": Fate(INVALID, "no question and answer pair", requests=2),
-    "leak_phrase": Fate(INVALID, "speaks of its notes", requests=2),
-    "unpaired": Fate(INVALID, "question without an answer", requests=2),
+    # H26: the form was not kept; since the same prompt brings the same answer, a third request says what was wrong
+    "refusal_text": Fate(INVALID, "no question and answer pair", requests=3),
+    "chatter": Fate(INVALID, "no question and answer pair", requests=3),
+    "leak_phrase": Fate(INVALID, "speaks of its notes", requests=3),
+    "unpaired": Fate(INVALID, "question without an answer", requests=3),
     # H14, H15, H16, H18, H20, H21, H22: another try may help
     "json_schema_500": fails("server error 500 about the request"),
     "peg_500": fails("server error 500 about the request"),
