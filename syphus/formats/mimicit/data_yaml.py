@@ -47,6 +47,9 @@ class MixturePart(NamedTuple):
     images: tuple[Path, ...] = ()
     samples: int | None = None
     notes: tuple[str, ...] = ()  #: what to say about its files that is no fault
+    shared: tuple[
+        Path, ...
+    ] = ()  #: image stores that were found by their ids and have another name: for several datasets
 
 
 class MixtureGroup(NamedTuple):

@@ -286,13 +286,17 @@ def _single_group(path: Path) -> MixtureGroup:
     translated_train = path.with_name(f"{name}_train_{code}.json")
     train = translated_train if code and translated_train.is_file() else path.with_name(f"{name}_train.json")
     images, notes = find_stores(path)
-    part = MixturePart(name, path, train if train.is_file() else None, images, notes=notes)
+    shared = tuple(image for image in images if not image.name.startswith(name) or image == path)
+    part = MixturePart(name, path, train if train.is_file() else None, images, notes=notes, shared=shared)
     return MixtureGroup(str(path), "", (part,))
 
 
 def _add_images(group: MixtureGroup, images: Sequence[Path]) -> MixtureGroup:
     def added(part: MixturePart) -> MixturePart:
         known = {image.resolve() for image in images}
-        return part._replace(images=(*images, *(each for each in part.images if each.resolve() not in known)))
+        found, shared = (
+            [each for each in those if each.resolve() not in known] for those in (part.images, part.shared)
+        )
+        return part._replace(images=(*images, *found), shared=tuple(shared))
 
     return group._replace(parts=tuple(map(added, group.parts)))

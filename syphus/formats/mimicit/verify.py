@@ -59,7 +59,8 @@ def verify(
 ) -> VerifySummary:
     """Check all files of the groups; report each finding at once, after the earlier `findings`.
 
-    `decode` says how thoroughly to check images. An image that no pair uses is a fault unless `allow_unused`. A file
+    `decode` says how thoroughly to check images. An image that no pair uses is a fault unless `allow_unused`, or
+    the store was found and is for several datasets. A file
     that can't be read is a finding, too. Raises `ConfigError` if Parquet files need pyarrow, or images Pillow, and it
     is missing.
     """
@@ -78,7 +79,8 @@ def verify(
         checks = [_GroupCheck(group, report, decode, None if allow_unused else used) for group in groups]
         parts = [count for check in checks for count in check.run()]
         if not allow_unused and all(check.has_all_pairs for check in checks):
-            for finding in unused_images(used, stores):
+            shared = {store for group in groups for part in group.parts for store in part.shared}
+            for finding in unused_images(used, (store for store in stores if store not in shared)):
                 report(finding)
     stored = [check.stored_images for check in checks if check.stored_images is not None]
     notes = tuple(note for check in checks for note in check.notes)
