@@ -149,6 +149,7 @@ class EndpointState:
         self.in_flight += 1
         if self._first_sent_at is None:
             self._first_sent_at = now
+            self.health.record_first_request(now)
         reservations = {what: bucket.reserve(_charge(what, worst_case)) for what, bucket in self._buckets.items()}
         return Call(now, worst_case, reservations, prefix, key)
 

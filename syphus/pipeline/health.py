@@ -40,6 +40,8 @@ class EndpointHealth:
         self.blamed: set[int] = set()  #: rows that fail while others are answered: they say nothing about the endpoint
         self._failed_rows: set[int] = set()
         self._failures = 0
+        self._asked_to_wait = 0.0  # seconds, since the newest answer
+        self._waits_until = 0.0
         self.has_answered = False
         self.down_since: float | None = None
         self.probe_at = 0.0  #: when the next request may be sent while the endpoint is down
@@ -51,6 +53,17 @@ class EndpointHealth:
         self.last_answer_at = now
         self._failed_rows.clear()
         self._failures = 0
+        self._asked_to_wait = 0.0
+
+    def record_first_request(self, now: float) -> None:
+        """Record that the first request is sent: there could be no answer before it."""
+        self.last_answer_at = now
+
+    def record_wait(self, seconds: float, now: float) -> None:
+        """Record that the endpoint asks to wait: that long it can't answer, but it may not put us off for ever."""
+        further = max(0.0, now + seconds - max(now, self._waits_until))
+        self._asked_to_wait = min(self._max_outage, self._asked_to_wait + further)
+        self._waits_until = max(self._waits_until, now + seconds)
 
     def record_failure(self, row: int, sent_at: float, now: float) -> None:
         """Record that a request of `row`, sent at `sent_at`, got no answer, perhaps not because of the row."""
@@ -70,7 +83,7 @@ class EndpointHealth:
         """Return whether no row is likely to succeed here soon. Call it after a request without an answer."""
         if not self.has_answered and self._failures >= MAX_FIRST_ATTEMPTS:
             return True
-        return self.seconds_since_answer(now) > self._max_outage
+        return self.seconds_since_answer(now) - self._asked_to_wait > self._max_outage
 
     def seconds_since_answer(self, now: float) -> float:
         """Return the seconds since the newest answer, or since the start."""

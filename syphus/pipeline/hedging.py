@@ -136,9 +136,15 @@ class Canary:
             return True
         return only_failing_left and item.requests > 1 and await self.endpoint_works(item, result)
 
-    async def blames_row_for_pause(self, item: WorkItem, result: SendResult) -> bool:
-        """Return whether a row has made the endpoint ask for several pauses that it asks no other row for."""
-        if not result.verdict.maybe_caused_by_row or item.requests < MAX_REFUSALS:
+    async def counts(self, item: WorkItem, result: SendResult) -> bool:
+        """Return whether the failure of a request counts as an attempt of its row.
+
+        A pause does if the row has made the endpoint ask for several of them, and it answers other rows.
+        """
+        verdict = result.verdict
+        if verdict.action is not Action.PAUSE:
+            return True
+        if not verdict.maybe_caused_by_row or item.requests < MAX_REFUSALS:
             return False
         return result.endpoint_state.health.has_answered and await self.endpoint_works(item, result)
 

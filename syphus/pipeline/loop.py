@@ -261,14 +261,12 @@ class Loop:
                 await self._learning.keep(state.parameters, learnt, request)
             case Action.RECORD:
                 await self._record_rejection(item, result)
-            case Action.RETRY:
+            case Action.RETRY | Action.PAUSE if await self._canary.counts(item, result):
                 await self._retry_or_fail(item, result)
             case Action.ADAPT:
                 await self._adapt(item, result)
             case Action.STOP:
                 await self._blame_or_disable(item, result)
-            case Action.PAUSE if await self._canary.blames_row_for_pause(item, result):
-                await self._retry_or_fail(item, result._replace(verdict=verdict.of_row()))
             case _:  # a pause holds the whole endpoint and costs the row no attempt
                 self._put_back(item)
 

@@ -194,4 +194,7 @@ class RequestSender:
                 )
             )
             return
-        state.pause(permit.call, verdict.limit, self._session.retry.pause(hint, state.consecutive_refusals), now)
+        wait = self._session.retry.pause(hint, state.consecutive_refusals)
+        if hint is not None:
+            state.health.record_wait(wait, now)
+        state.pause(permit.call, verdict.limit, wait, now)

@@ -41,6 +41,22 @@ def test_a_hint_of_any_status_is_waited_for_from_the_first_request_on(status: in
     assert all(40 <= wait <= 50.1 for wait in waits)
 
 
+def test_an_endpoint_that_asks_to_wait_is_not_down_but_may_not_put_us_off_for_ever(tmp_path: Path) -> None:
+    busy = Reply(408, {"retry-after": "3"}, b"{}")
+    session = simulate(tmp_path / "a", [FakeServer(script=[busy] * 5)], rows=4, threads=4, max_outage=12.0)
+    assert session.states == {OK: 4}
+    endless = FakeServer(script=[busy] * 1000)
+    session = simulate(tmp_path / "b", [endless], rows=4, threads=4, max_outage=12.0)
+    assert session.states == {PENDING: 4}
+    assert len(endless.sent_at) < 12
+
+
+def test_a_row_that_always_makes_the_endpoint_ask_for_a_pause_fails_by_itself(tmp_path: Path) -> None:
+    server = FakeServer(refuse=lambda body: Reply(502, {"retry-after": "1"}, b"{}") if b"house 3 " in body else None)
+    session = simulate(tmp_path, [server], rows=12, threads=4)
+    assert session.states == {OK: 11, State.FAILED: 1}
+
+
 @pytest.mark.parametrize(
     ("per_minute", "rows"), [({"requests": 1200.0}, 2000), ({"tokens": 600_000.0}, 400)], ids=["requests", "tokens"]
 )

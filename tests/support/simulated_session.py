@@ -89,6 +89,7 @@ class FakeServer:
     charge: float = 3300.0  #: tokens that a request takes out of the bucket of tokens
     max_concurrency: int = 10**9
     script: Sequence[Reply | None] = ()
+    refuse: Callable[[bytes], Reply | None] = lambda body: None  #: a reply by the body of the request
     down_until: float = 0.0
     cache: SimulatedCache | None = None
     tokens: int = 0
@@ -116,7 +117,7 @@ class FakeServer:
         lookup = self._look_up(body, now)
         try:
             scripted = self.script[number] if number < len(self.script) else None
-            reply = scripted or self._refusal(now)
+            reply = scripted or self.refuse(body) or self._refusal(now)
             await asyncio.sleep(0.01 if reply else self.latency * self._rng.uniform(0.8, 1.2))
         finally:
             self.in_flight -= 1
