@@ -330,10 +330,16 @@ class Config(_Checked):
         return self
 
 
-def load_config(path: Path | None, overrides: Mapping[str, object], environ: Mapping[str, str]) -> Config:
+def load_config(
+    path: Path | None,
+    overrides: Mapping[str, object],
+    environ: Mapping[str, str],
+    find_model: Callable[[Config], str] = lambda _: "",
+) -> Config:
     """Return the configuration from a YAML file or the environment; `overrides` are the options of the command.
 
-    Options have precedence over the file, and the file over the environment. Raises `ConfigError` with one line.
+    Options have precedence over the file, and the file over the environment. If none names a model, `find_model` is
+    asked. Raises `ConfigError` with one line.
     """
     data = read_settings(path) if path is not None else {}
     given = {name: value for name, value in overrides.items() if value is not None}
@@ -344,11 +350,17 @@ def load_config(path: Path | None, overrides: Mapping[str, object], environ: Map
         if described.model:
             data.setdefault("model", described.model)
     has_default = described is not None and described.is_official and "model" not in data
-    if not (given.get("model") or data.get("model") or has_default):
+    variables = described.variables if described is not None else None
+
+    def validated(**more: object) -> Config:
+        return validate_config(data, {**given, **more}, path, variables, None if described is not None else environ)
+
+    if given.get("model") or data.get("model") or has_default:
+        return validated()
+    model = find_model(validated(model="?"))
+    if not model:
         raise NoEndpointError("No model is named. Pass --model, put `model:` into the config, or set OPENAI_MODEL.")
-    if described is not None:
-        return validate_config(data, given, path, described.variables)
-    return validate_config(data, given, path, environ=environ)
+    return validated(model=model)
 
 
 def read_settings(path: Path) -> dict[str, object]:

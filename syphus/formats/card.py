@@ -18,6 +18,7 @@ from syphus.formats.registry import Format
 from syphus.formats.report import Report
 from syphus.io.durable import replace_file
 from syphus.io.text_files import read_text
+from syphus.model_names import public_name
 from syphus.plugins.contract import AbstractDataset, plugin_name
 from syphus.text import format_dollars, pluralize
 from syphus.types import State
@@ -110,7 +111,7 @@ def _facts(report: Report) -> str:
     counts, newest = report.counts, report.settings[-1] if report.settings else {}
     others = [f"{counts.states[state]:,} {state}" for state in State if state is not State.OK and counts.states[state]]
     models = [
-        f"`{use.model}` ({pluralize(use.answers, 'answer')})"
+        f"`{public_name(use.model)}` ({pluralize(use.answers, 'answer')})"
         for use in report.spending.models
         if use.stage == report.stage
     ]

@@ -19,7 +19,7 @@ from syphus.ledger.relations import describe_relation
 from syphus.ledger.sessions import Session, all_settings, sessions, unfinished_calls, unfinished_cost
 from syphus.ledger.store import Store
 from syphus.ledger.summary import Counts, FormUse, Spending, count_forms, count_queries, count_rules, count_spending
-from syphus.model_names import is_simulated
+from syphus.model_names import is_simulated, public_name
 from syphus.types import Pair, State
 
 
@@ -41,8 +41,8 @@ class Report(NamedTuple):
 
     @property
     def models(self) -> list[str]:
-        """The models that answered this stage, as the server names them, the busiest first."""
-        return list(dict.fromkeys(use.model for use in self.spending.models if use.stage == self.stage))
+        """The models that answered this stage, as the server names them, the busiest first; of paths the last part."""
+        return list(dict.fromkeys(public_name(use.model) for use in self.spending.models if use.stage == self.stage))
 
     @property
     def simulated(self) -> bool:

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 RATE_OVER = 120.0  #: seconds that the rate is averaged over
 _TOP_CAUSES = 3  #: causes of errors that are shown
+_LONG_WAIT, _UNUSUAL = 20.0, 3.0  #: seconds, and times the usual latency: a request that waits longer is shown
 _NOTABLE_WAIT = 5.0  #: seconds; a shorter wait for a limit is not shown
 
 
@@ -212,7 +213,9 @@ class ProgressFormatter:
         if stats.asked_again:
             parts.append(f"retried {stats.asked_again:,}")
         rate = self.rate()
-        parts.append(f"{rate * 60:,.0f}/min" if rate < 20 else f"{rate:,.0f}/s")
+        if rate * 60 >= 1 or not self._waiting():
+            parts.append(f"{rate * 60:,.0f}/min" if rate < 20 else f"{rate:,.0f}/s")
+        parts.append(self._waiting())
         usage = stats.usage
         parts.append(f"{(usage.prompt_tokens + usage.completion_tokens) / 1000:,.0f}k tokens")
         if usage.cached_tokens or usage.cache_write_tokens:
@@ -221,6 +224,15 @@ class ProgressFormatter:
             parts.append(money)
         parts.append(self._left(rate))
         return "  ".join(filter(None, parts))
+
+    def _waiting(self) -> str:
+        """Return `16 requests wait, the oldest for 2 min`, if the oldest takes much longer than answers usually do."""
+        in_flight, age = self._view.admission.in_flight, self._view.oldest_age()
+        usual = max((state.latencies.usual() or 0.0 for state in self._view.admission.endpoint_states), default=0.0)
+        if not in_flight or age <= max(_LONG_WAIT, _UNUSUAL * usual) or self.total - self.done <= in_flight:
+            return ""
+        waits = "waits" if in_flight == 1 else "wait, the oldest"
+        return f"{pluralize(in_flight, 'request')} {waits} for {format_duration(age)}"
 
     def _left(self, rate: float) -> str:
         """Return `16 min left`, or at the end of a run what it waits for: `last 3 answers, for 42 s so far`.

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from urllib.parse import urlsplit
 
@@ -16,11 +18,15 @@ import orjson
 
 from syphus.config.model_table import ModelTable, undated
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import ENDPOINT_KINDS, Config
+from syphus.config.settings import ENDPOINT_KINDS, Config, EndpointConfig
 from syphus.endpoints.connections import NoReplyError
-from syphus.errors import ConfigError
+from syphus.errors import ConfigError, NoEndpointError
+from syphus.text import one_line
 
 NEAR = timedelta(days=60)  #: before the end
+_MOST_NAMES = 20  # of models that are shown
+_log = logging.getLogger(__name__)
+
 LIST_TIMEOUT = 5.0  #: seconds; a server that lists its models does it at once
 
 
@@ -76,6 +82,36 @@ async def stated_ends(config: Config, redactor: SecretRedactor) -> dict[str, dat
     may_state = is_official or ModelTable(config.models).find(config.model) is not None
     if ENDPOINT_KINDS[endpoint.kind].deployments or not may_state:
         return {}
+    return read_ends(await _list_models(endpoint, redactor))
+
+
+def only_model(config: Config) -> str:
+    """Return the name of the only model that the first server of a config lists; "" if it lists none.
+
+    Raises `NoEndpointError` with the names if there are several. Servers of local models have mostly one.
+    """
+    endpoint = config.endpoints[0]
+    if ENDPOINT_KINDS[endpoint.kind].deployments:
+        return ""  # the list of Azure says nothing about deployments
+    with ThreadPoolExecutor(1, "syphus") as thread:  # an event loop may be running here, as in a notebook
+        body = thread.submit(asyncio.run, _list_models(endpoint, SecretRedactor(endpoint.secrets))).result()
+    try:
+        listed = orjson.loads(body)["data"]
+        names = [name for each in listed if isinstance(name := each["id"], str) and name]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""
+    host = urlsplit(endpoint.base_url).netloc
+    if len(names) > 1:
+        more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+        shown = one_line(", ".join(names[:_MOST_NAMES]), 1_000)
+        raise NoEndpointError(f"No model is named, and {host} has several: {shown}{more}. Pass --model.")
+    if names:
+        _log.warning("No model is named: %s is used, the only one at %s.", one_line(names[0]), host)
+    return names[0] if names else ""
+
+
+async def _list_models(endpoint: EndpointConfig, redactor: SecretRedactor) -> bytes:
+    """Return the server's list of models as it came; b"" if there is none."""
     from syphus.endpoints.remote_endpoint import RemoteEndpoint  # loads the SDK, which takes a while
 
     with contextlib.suppress(NoReplyError, ConfigError, TimeoutError):
@@ -85,8 +121,8 @@ async def stated_ends(config: Config, redactor: SecretRedactor) -> dict[str, dat
                 reply = await remote.list_models()
         finally:
             await remote.close()
-        return read_ends(reply.body) if reply.status == 200 else {}
-    return {}
+        return reply.body if reply.status == 200 else b""
+    return b""
 
 
 def read_ends(body: bytes) -> dict[str, date | None]:

@@ -37,6 +37,7 @@ from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.plugins.image_sources import image_sources
 from syphus.plugins.legacy import ORIGINAL_MESSAGES, LegacyDataset, original_messages
 from syphus.plugins.prompts import JSON_FORM, PromptTemplate, as_json_prompt
+from syphus.runs.model_life import only_model
 from syphus.runs.run_settings import GENERATE, STRUCTURED, run_settings
 
 C = TypeVar("C", bound="RunContext")
@@ -183,7 +184,7 @@ def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool =
     if not needs_endpoint:
         environ = _with_keys(options.config, environ)
     try:
-        prepared = PreparedRun(options, plugin, dataset, template, _config(options, environ))
+        prepared = PreparedRun(options, plugin, dataset, template, _config(options, environ, ask=needs_endpoint))
     except NoEndpointError as error:
         if not plugin.cls.brings_pairs:
             raise
@@ -288,7 +289,7 @@ def _input_path(options: Options, plugin: LoadedPlugin) -> str:
     return str(beside if beside.exists() else shipped_folder("examples") / plugin.cls.example)
 
 
-def _config(options: Options, environ: Mapping[str, str]) -> Config:
+def _config(options: Options, environ: Mapping[str, str], *, ask: bool = True) -> Config:
     overrides = {
         "model": options.model,
         "temperature": options.temperature,
@@ -309,7 +310,7 @@ def _config(options: Options, environ: Mapping[str, str]) -> Config:
             _check_config(options.config)
         values = {name: value for name, value in overrides.items() if value is not None}
         return _config_without_endpoint(_SIMULATED_MODEL, values)
-    config = load_config(options.config, overrides, environ)
+    config = load_config(options.config, overrides, environ, *([only_model] if ask else []))
     limits = {
         name: value
         for name in ("requests_per_minute", "tokens_per_minute")

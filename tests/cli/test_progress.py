@@ -88,6 +88,20 @@ def test_the_last_rows_never_have_no_time_left(age: float, view: RunView, watch:
     assert ("last 3 answers, for 42 s so far" in line) == (age > 0)
 
 
+@pytest.mark.parametrize(("age", "shown"), [(10.0, ""), (130.0, "2 requests wait, the oldest for 2 min")])
+def test_requests_that_wait_at_a_server_that_hangs_are_shown(
+    age: float, shown: str, view: RunView, watch: Watch
+) -> None:
+    meter = ProgressFormatter(replace(view, oldest_age=lambda: age))
+    (endpoint_state,) = view.admission.endpoint_states
+    for _ in range(2):
+        endpoint_state.start_call(100.0, 0.0)
+    watch.now = age
+    line = meter.line()
+    assert shown in line
+    assert ("0/min" in line) == (not shown)
+
+
 def test_what_is_reserved_or_perhaps_billed_is_beside_the_cost(view: RunView) -> None:
     budget = view.admission.budget
     budget.maybe_billed, budget.max_cost = 0.5, 9.0
