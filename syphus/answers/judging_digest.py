@@ -53,6 +53,8 @@ TRANSLATION_CHECK_FILES = tuple(
         "languages.py",
         "layout.py",
         "model_artifacts.py",
+        "number_phrases.py",
+        "number_reader.py",
         "number_words.py",
         "numbers.py",
         "protected_spans.py",

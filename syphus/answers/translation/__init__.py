@@ -7,7 +7,9 @@ judge_prompt.py     the prompt for a model that judges a translation, and its ve
 languages.py        the table of languages
 layout.py           lines, markup, labels of choices, quotes, emoji
 model_artifacts.py  what a model adds: comments, labels, escapes, JSON
-number_words.py     number words by language
+number_phrases.py   finds times, fractions, dozens and decades in a text
+number_reader.py    writes number words as digits
+number_words.py     the grammar of numbers and times by language
 numbers.py          compares numbers in any notation
 protected_spans.py  code, addresses, placeholders, formulas
 source_numbers.py   the numbers of the source, with all possible values

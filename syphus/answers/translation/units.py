@@ -52,18 +52,18 @@ UNIT_WORDS: dict[str, UnitWords] = {
             "day": "天", "week": "周 星期", "month": "个月", "year": "年间 岁", "°C": "摄氏度", "°F": "华氏度",
             "$": "美元 美金", "€": "欧元", "¥": "日元",
         },
-        {"%": "百分", "$": "美金|[元块]", "€": "欧元|歐元"},
+        {"%": "百分|[\\d一二三四五六七八九]成|折|一半|半价", "$": "美金|[元块]", "€": "欧元|歐元"},
     ),
     "ja": UnitWords(
         {
             "km": "キロメートル キロ", "m": "メートル", "cm": "センチメートル センチ", "mm": "ミリメートル ミリ",
-            "mile": "マイル", "foot": "フィート", "inch": "インチ", "yard": "ヤード", "kg": "キログラム",
+            "mile": "マイル", "foot": "フィート", "inch": "インチ", "yard": "ヤード", "kg": "キログラム キロ",
             "g": "グラム", "pound": "ポンド", "ounce": "オンス", "liter": "リットル", "ml": "ミリリットル",
             "gallon": "ガロン", "hour": "時間", "minute": "分間", "second": "秒", "day": "日間", "week": "週間",
             "month": "か月 ヶ月", "year": "歳 年間", "°F": "華氏", "%": "パーセント", "$": "ドル", "€": "ユーロ",
             "¥": "円",
         },
-        {"%": "パーセント", "$": "ドル", "€": "ユーロ"},
+        {"%": "パーセント|割|半[分額]", "$": "ドル", "€": "ユーロ"},
         "度",
     ),
     "es": UnitWords(
@@ -76,7 +76,7 @@ UNIT_WORDS: dict[str, UnitWords] = {
             "minute": "minutos minuto", "second": "segundos segundo", "day": "días día", "week": "semanas semana",
             "month": "meses mes", "year": "años año", "%": "por_ciento", "$": "dólares dólar", "¥": "yenes",
         },
-        {"%": "por ?cien", "$": "d[oó]lar", "€": "euro"},
+        {"%": "por ?cien|mitad", "$": "d[oó]lar", "€": "euro"},
         "grados ",
     ),
     "de": UnitWords(
@@ -87,7 +87,7 @@ UNIT_WORDS: dict[str, UnitWords] = {
             "hour": "Stunden Stunde", "minute": "Minuten", "second": "Sekunden Sekunde", "day": "Tage Tagen Tag",
             "week": "Wochen Woche", "month": "Monate Monaten Monat", "year": "Jahre Jahren Jahr", "%": "Prozent",
         },
-        {"%": "prozent", "$": "dollar", "€": "euro"},
+        {"%": "prozent|hälfte|halbe", "$": "dollar", "€": "euro"},
         "Grad ",
     ),
     "fr": UnitWords(
@@ -98,18 +98,18 @@ UNIT_WORDS: dict[str, UnitWords] = {
             "ml": "millilitre", "hour": "heures heure", "second": "secondes seconde", "day": "jours jour",
             "week": "semaines semaine", "month": "mois", "year": "ans an années année", "%": "pour_cent",
         },
-        {"%": "pour[ -]?cent", "$": "dollar", "€": "euro"},
+        {"%": "pour[ -]?cent|moitié", "$": "dollar", "€": "euro"},
         "degrés ",
     ),
     "ko": UnitWords(
         {
-            "km": "킬로미터", "m": "미터", "cm": "센티미터", "mm": "밀리미터", "mile": "마일", "foot": "피트",
-            "inch": "인치", "yard": "야드", "kg": "킬로그램", "g": "그램", "pound": "파운드", "ounce": "온스",
+            "km": "킬로미터 킬로", "m": "미터", "cm": "센티미터", "mm": "밀리미터", "mile": "마일", "foot": "피트",
+            "inch": "인치", "yard": "야드", "kg": "킬로그램 킬로", "g": "그램", "pound": "파운드", "ounce": "온스",
             "liter": "리터", "ml": "밀리리터", "gallon": "갤런", "hour": "시간", "minute": "분", "second": "초",
             "day": "일간", "week": "주간", "month": "개월", "year": "년간 살", "°F": "화씨", "%": "퍼센트",
             "$": "달러", "€": "유로", "¥": "엔",
         },
-        {"%": "퍼센트|프로", "$": "달러|불", "€": "유로"},
+        {"%": "퍼센트|프로|절반|반값|[\\d일이삼사오육칠팔구] ?할", "$": "달러|불", "€": "유로"},
     ),
     "ar": UnitWords(
         {
@@ -122,19 +122,19 @@ UNIT_WORDS: dict[str, UnitWords] = {
             "week": "أسبوع أسابيع أسبوعًا", "month": "شهر أشهر شهرًا", "year": "سنة سنوات عام أعوام عامًا",
             "°C": "مئوية", "°F": "فهرنهايت", "%": "٪", "$": "دولار دولارات دولارًا", "€": "يورو", "¥": "ين",
         },
-        {"%": "الم(?:ئة|ائة|ئه)|بالم", "$": "دولار", "€": "يورو"},
+        {"%": "الم(?:ئة|ائة|ئه)|بالم|نصف", "$": "دولار", "€": "يورو"},
         "درجة ",
     ),
 }  # fmt: skip
 _ALL_WORDS = (ENGLISH_UNIT_WORDS, *UNIT_WORDS.values())
-_UNITS = {
-    form.replace("_", " ").lower(): unit
-    for words in _ALL_WORDS
-    for unit, forms in words.forms.items()
-    for form in forms.split()
-}
+_UNITS: dict[str, set[str]] = {}  # キロ is a kilometre and a kilogram
+for _words in _ALL_WORDS:
+    for _unit, _forms in _words.forms.items():
+        for _form in _forms.split():
+            _UNITS.setdefault(_form.replace("_", " ").lower(), set()).add(_unit)
 _FORMS = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
 _NUMBER = r"(?<![\d.,])\d+(?:[., \u00a0\u202f]\d+){0,4}"
+_DIGIT = re.compile(r"\d")
 _DEGREES = "|".join(words.degrees for words in _ALL_WORDS if words.degrees)
 _NUMBER_AND_UNIT = re.compile(
     rf"({_NUMBER})[ \u00a0\u202f-]?(?:{_DEGREES})?({_FORMS})(?![a-zß-öø-ÿ])",
@@ -150,10 +150,12 @@ _SIGNS = {
 def find_units(text: str) -> dict[str, set[str]]:
     """Return the units of numbers in digits, by the digits without separators ("15": {"kg"})."""
     units: dict[str, set[str]] = {}
+    if not _DIGIT.search(text):
+        return units
     for number, form in _NUMBER_AND_UNIT.findall(text):
-        units.setdefault(_digits_only(number), set()).add(_UNITS[form.lower()])
+        units.setdefault(_digits_only(number), set()).update(_UNITS[form.lower()])
     for form, number in _SIGN_AND_NUMBER.findall(text):
-        units.setdefault(_digits_only(number), set()).add(_UNITS[form.lower()])
+        units.setdefault(_digits_only(number), set()).update(_UNITS[form.lower()])
     return units
 
 

@@ -12,6 +12,7 @@ from random import Random
 from typing import NamedTuple
 
 from syphus.answers.translation import LANGUAGES
+from syphus.answers.translation.number_phrases import word_values
 from syphus.answers.translation.number_words import NUMBER_WORDS
 
 
@@ -128,7 +129,7 @@ def filler_words(code: str) -> FillerWords:
         return WORDS[code]
     sample, numbers = LANGUAGES[code].sample, NUMBER_WORDS.get(code)
     pattern = r"[^\W\d_]+" if " " in sample else r"[^\W\d_]{2}"  # two characters, in a language without spaces
-    words = tuple(word for word in re.findall(pattern, sample) if numbers is None or not numbers.find_values(word))
+    words = tuple(word for word in re.findall(pattern, sample) if numbers is None or not word_values(word, numbers))
     question = next((char for char in sample if char in _QUESTION_MARKS), "?")
     return FillerWords(words, (sample[-1], question, "!"), " " if " " in sample else "")
 
