@@ -259,3 +259,201 @@ add(
     js(answer="A robin sits there.\n\n(2 pairs)"),
     js(question="Which bird is there?<br>"),
 )
+
+
+# Three pairs.
+
+M1, N1, M2, N2 = (
+    "How many people are at the table?",
+    "Four people are seated around it.",
+    "What are they sharing?",
+    "They are sharing a large pizza with olives.",
+)
+M3, N3 = "What time of day might it be?", "It is probably evening, since the lamps are lit."
+THREE = [(M1, N1), (M2, N2), (M3, N3)]
+
+
+def three(a1: str = N1, a2: str = N2, a3: str = N3, q2: str = M2) -> str:
+    return "\n\n".join(f"Question: {q}\nAnswer: {a}" for q, a in ((M1, a1), (q2, a2), (M3, a3)))
+
+
+DR = "I should look at the people first. There are four of them.\nQuestion: Who is there?\nAnswer: Maybe four."
+DIRTY_THREE: list[tuple[str, str]] = []
+
+
+def more(family: str, *raws: str) -> None:
+    DIRTY_THREE.extend((family, raw) for raw in raws)
+
+
+def s(text: str, mark: str) -> str:
+    """Put a mark before the full stop."""
+    return text[:-1] + mark + "."
+
+
+more(
+    "thinking",
+    f"<plan>\n{DR}\n</plan>\n\n{three()}",
+    f"‹think›\n{DR}\n‹/think›\n{three()}",
+    f"<|thinking|>\n{DR}\n<|/thinking|>\n{three()}",
+    f"[thought]\n{DR}\n[/thought]\n\n{three()}",
+    f"<THOUGHTS>\n{DR}\n</THOUGHTS>{three()}",
+    f"{DR}\n</reasoning>\n{three()}",
+    f"<brainstorm>{DR}</brainstorm>\n\n{three()}",
+    f"⟨think⟩{DR}⟨/think⟩\n{three()}",
+    f"<draft id=1>\n{DR}\n</draft>\n<final>\n{three()}\n</final>",
+    f"{three()}\n<think>Did I cover everything? Yes.</think>",
+    f"{three()}\n\n<reflection>\nAll pairs follow the caption.\n</reflection>",
+)
+more(
+    "wrapper",
+    f"<solution>{three()}</solution>",
+    f"[OUTPUT]\n{three()}\n[/OUTPUT]",
+    f"<|answer|>{three()}<|/answer|>",
+    f"$\\boxed{{{three()}}}$",
+    f"'''\n{three()}\n'''",
+    f"<qa>\n{three()}\n</qa>\n",
+    f"<root><pairs>\n{three()}\n</pairs></root>",
+    f"```qa\n{three()}\n```",
+    f"「{three()}」",
+    f"<section>\n{three()}\n</section>\n\nHope this helps!",
+    f"*{three()}*",
+    f"``{three()}``",
+)
+more(
+    "tokens",
+    f"{three()}<|endofturn|>",
+    f"{three()}<|eom_id|>",
+    f"{three()}<end_of_utterance>",
+    f"{three()}</answer></s>",
+    f"{three()}<|reserved_special_token_5|>",
+    f"{three()} <eos> <eos>",
+    f"{three()}<|im_end|><|endoftext|>",
+    f"{three()}[END_OF_TEXT]",
+    three(a1=N1 + "<end_of_turn>"),
+    three(a2=N2 + " </s>"),
+    three(q2=M2 + " [SEP]"),
+    three(a3=N3 + "\n<EOT>"),
+    f"<bos>{three()}",
+    f"<|begin_of_text|>{three()}",
+    f"{three()}<｜Assistant｜>",
+    f"{three()}▁<eod>",
+    f"{three()}\n<|im_start|>user\nMore",
+    f"{three()}<0x0A>",
+)
+more(
+    "citations",
+    three(a1=s(N1, "[4]")),
+    three(a1=s(N1, " [2] [5]")),
+    three(a1=s(N1, "[2,5]")),
+    three(a1=N1 + "[7]"),
+    three(a1=N1 + " [7]"),
+    three(a1=s(N1, "【12†L1-L4】")),
+    three(a1=s(N1, "【3】")),
+    three(a1=s(N1, "[^3]")),
+    three(a1=s(N1, "[^3][^4]")),
+    three(a1=N1 + "⁴"),
+    three(a1=s(N1, "¹,²")),
+    three(a1=s(N1, "<sup>3</sup>")),
+    three(a1=s(N1, " (Source: caption 2)")),
+    three(a1=s(N1, " [caption 2]")),
+    three(a1=s(N1, " (see source: image)")),
+    three(a1=s(N1, " (https://pizza.example/a)")),
+    three(a1=s(N1, " [[2]](https://pizza.example)")),
+    three(a1=s(N1, "[oaicite:3]")),
+    three(a1=s(N1, " [cite: 2, 3]")),
+    three(a1=s(N1, " [cite_start]")),
+    three(a1="[cite_start]" + s(N1, " [cite: 1]")),
+    three(a1=s(N1, ':antCitation[]{citations="1"}')),
+    three(a1=s(N1, " <source>2</source>")),
+    three(a2="They[1] are sharing a large pizza[2] with olives[3]."),
+    three(a1=s(N1, "[1]"), a2=s(N2, "[2]"), a3=s(N3, "[3]")),
+    three(a1=s(N1, " ^1^")),
+    three(a1=s(N1, " [Ref. 3]")),
+    three(a1=s(N1, "[source]")),
+    three(a2="They are sharing a large pizza【5:2†file.pdf】 with olives."),
+)
+more(
+    "trailing",
+    *(
+        f"{three()}\n\n{x}"
+        for x in (
+            "(3 Q&A pairs)",
+            "[3/3]",
+            "END OF FILE",
+            "<EOF>",
+            "# End",
+            "**END**",
+            "*End of pairs*",
+            "=====",
+            "• • •",
+            "End.",
+            "Pairs: 3",
+            "Word count: 57.",
+            "Let me know if you'd like more variations!",
+            "I hope these pairs are useful.",
+            "Hope this is what you need.",
+            "Note: All answers were derived from the provided caption.",
+            "Note that these questions avoid mentioning the caption.",
+            "(These pairs are based on the caption.)",
+            "I've made sure that all questions can be answered from the image.",
+            "This set of question-answer pairs covers the main aspects.",
+            "If you need anything else, just ask.",
+            "Thank you!",
+            "Rationale: the questions go from easy to hard.",
+            "Difficulty: easy",
+            "Score: 5/5",
+            "References:\n[1] caption 1\n[2] caption 2",
+            "qa_set_03_final",
+            "instruction_following_v2",
+            "task_complete",
+            "<|done|>",
+            "✅",
+            "— End of response —",
+            "Is there anything else you'd like me to do?",
+            "以上です。",
+            "***",
+            "{end}",
+            "Question-answer pairs generated by the assistant.",
+            "Reasoning: I looked at the caption and chose salient facts.",
+            "[Note: bounding boxes were ignored.]",
+            "---\nGenerated from caption data.",
+            "//END",
+            "###END###",
+            "Number of questions: 3",
+            "Language: English",
+            "Image ID: 000123",
+        )
+    ),
+)
+more(
+    "leading",
+    *(
+        f"{x}\n{three()}"
+        for x in (
+            "Of course! Here are 3 pairs based on the caption:\n",
+            "## Response\n",
+            "Response:",
+            "<|assistant|>",
+            "Generated QA:",
+            "**Output**",
+            "Final answer:",
+            "Let me think. Four people.\n",
+        )
+    ),
+)
+more(
+    "between",
+    three().replace("\n\nQuestion", "\n\n---\n\nQuestion"),
+    three().replace("\n\nQuestion", "\n\n* * *\n\nQuestion"),
+    "\n\n".join(f"{i} / 3\nQuestion: {q}\nAnswer: {a}" for i, (q, a) in enumerate(THREE, 1)),
+    "\n\n".join(f'<qa id="{i}">\nQuestion: {q}\nAnswer: {a}\n</qa>' for i, (q, a) in enumerate(THREE, 1)),
+    "\n\n".join(f"Question: {q}\nAnswer: {a}\n[END]" for q, a in THREE),
+    "\n\n".join(f"Question: {q}\nAnswer: {a}\n(Pair {i})" for i, (q, a) in enumerate(THREE, 1)),
+    three().replace("\n\nQuestion", "\n\n<br>\n\nQuestion"),
+    three().replace("\n\nQuestion", "\n\n\\n\nQuestion"),
+    three().replace("\n\nQuestion", "\n\n&nbsp;\n\nQuestion"),
+    "\n\n".join(f"QA pair #{i}\nQuestion: {q}\nAnswer: {a}" for i, (q, a) in enumerate(THREE, 1)),
+    "\n\n".join(f"Question: {q}\nAnswer: {a}\nType: open" for q, a in THREE),
+    "\n".join(f"{i}. **{q}**\n   {a}" for i, (q, a) in enumerate(THREE, 1)),
+    "\n\n".join(f"Question: {q}\nAnswer: {a}\nConfidence: 0.9" for q, a in THREE),
+)

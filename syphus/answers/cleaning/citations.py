@@ -21,17 +21,18 @@ _NAMES = r"(?:sources?|ref(?:erence)?s?|cit(?:e|ation)s?|captions?|annotations?|
 _ADDRESS = r"(?:https?://|www\.)[^\s()\[\]]+"
 _LIFTED = "\u00b9\u00b2\u00b3\u2070\u2074-\u2079"
 _MARK = re.compile(
-    r"(?:"
+    r"(?:(?P<anywhere>\[(?:cite|citation|source|ref)_(?:start|end)\][ \t]?)"
     # Forms that nothing but a citation has.
-    r"(?P<sure>[\u3010\u3014][^\u3011\u3015\n]{0,60}\u2020[^\u3011\u3015\n]{0,80}[\u3011\u3015]"
-    r"|:[A-Za-z]\w{2,30}\[[^\]\n]{1,60}\]\{[^}\n]{0,60}\}|\ue200[^\ue201\n]{0,200}\ue201"
+    r"|(?P<sure>[\u3010\u3014][^\u3011\u3015\n]{0,60}\u2020[^\u3011\u3015\n]{0,80}[\u3011\u3015]"
+    r"|:[A-Za-z]\w{2,30}\[[^\]\n]{0,60}\]\{[^}\n]{0,60}\}|\ue200[^\ue201\n]{0,200}\ue201"
     rf"|\[\[{_NUMBERS}\]\]\([^()\s]*\)|\[{_NUMBERS}\]\([^()\s]*\)|<sup>[ \t]*\[{_NUMBERS}\][ \t]*</sup>"
     rf"|\[\^{_NUMBERS}\^\]|\^\[{_NUMBERS}\]\^)"
     # Forms that are one at the end of a clause.
-    rf"|(?P<likely>\[\^(?:[1-9]\d{{0,2}}|{_NAMES})\](?!:)"
-    rf"|\[(?i:{_NAMES})(?:[ \t]?[_:#][^\[\]\n]{{1,80}}|[ \t]?{_NUMBERS})?\]"
+    rf"|(?P<likely>(?:\[\^(?:[1-9]\d{{0,2}}|{_NAMES})\](?!:))+|\^{_NUMBERS}\^"
+    rf"|\[(?i:{_NAMES})\.?(?:[ \t]?[_:#][^\[\]\n]{{1,80}}|[ \t]?{_NUMBERS})?\]"
     r"|\[[a-z]{2,12}[:_][a-z]?\d{1,3}(?:[:,-]\d{1,3})*\]"
-    rf"|\((?i:{_NAMES})[ \t]?:[^()\n]{{1,120}}\)|(?<!\])\((?:[^()\n:]{{0,20}}:[ \t]*)?{_ADDRESS}\)"
+    rf"|\((?i:(?:see |from |cf\.? )?{_NAMES})[ \t]?:[^()\n]{{1,120}}\)"
+    rf"|(?<!\])\((?:[^()\n:]{{0,20}}:[ \t]*)?{_ADDRESS}\)"
     r"|\(\[[^\]\n]{1,80}\]\([^()\s]+\)\)|\{\{[a-z]{2,12}[:|][^{}\n]{1,40}\}\}"
     rf"|[\u3010\u3014]{_NUMBERS}[\u3011\u3015]|<(?P<tag>[a-z]{{2,10}})>\[?{_NUMBERS}\]?</(?P=tag)>|<cite>[^<\n]{{1,80}}</cite>)"
     # Numbers, which may mean something else.
@@ -43,8 +44,17 @@ _MARK = re.compile(
 )
 _RAISED = tuple("\u00b9\u00b2\u00b3\u2070\u2074\u2075\u2076\u2077\u2078\u2079")
 _RARE_SIGNS = ("\u3010", "\u3014", "\ue200", *_RAISED)  #: not in ASCII
-_SIGNS = ("[", "<", "{", "(", *_RARE_SIGNS)  #: every mark has one; a search for two signs takes thirty times as long
-_ROUND = re.compile(rf"\((?:\[|(?i:{_NAMES})[ \t]?:|[^()\n:]{{0,20}}:[ \t]*{_ADDRESS}|{_ADDRESS})")
+_SIGNS = (
+    "[",
+    "<",
+    "{",
+    "(",
+    "^",
+    *_RARE_SIGNS,
+)  #: every mark has one; a search for two signs takes thirty times as long
+_ROUND = re.compile(
+    rf"\((?:\[|(?i:(?:see |from |cf\.? )?{_NAMES})[ \t]?:|[^()\n:]{{0,20}}:[ \t]*{_ADDRESS}|{_ADDRESS})"
+)
 _DIRECTIVE = re.compile(r":[A-Za-z]\w{2,30}\Z")
 _END = re.compile(r"[ \t]*(?:\Z|\n|[.,;!?](?=[\s\u201d\"'\u300d]|\Z)|[\u3002\uff0c\uff1b\uff01\uff1f\u3001])")
 _STOP = '.!?\u3002\uff01\uff1f\u2026\u201d"'
@@ -64,6 +74,10 @@ _OF_DATA = re.compile(
     re.IGNORECASE,
 )
 _DETERMINERS = frozenset(("a", "an", "the", "his", "her", "its", "their", "my", "your", "this", "that", "of"))
+#: Short words that are no names of variables.
+_NO_NAMES = frozenset(
+    ("it", "him", "her", "us", "me", "in", "on", "up", "off", "out", "too", "now", "so", "to", "by", "yet")
+)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
@@ -86,17 +100,17 @@ def _starts(text: str) -> list[int]:
     """Return where marks may begin. Looking for single signs takes a hundredth of the time of the pattern."""
     may_be_round = "(" in text and (":" in text or "www." in text)
     starts = [match.start() for match in _ROUND.finditer(text)] if may_be_round else []
-    for sign in ("[", "</", "{{") if text.isascii() else ("[", "</", "{{", *_RARE_SIGNS):
+    for sign in ("[", "</", "{{", "^") if text.isascii() else ("[", "</", "{{", "^", *_RARE_SIGNS):
         at = text.find(sign) if sign[0] in text else -1
         while at >= 0:
             start = text.rfind("<", 0, at) if sign == "</" else at
-            if sign == "[" and at and text[at - 1] == "^":
+            if sign == "[" and text[at - 1 : at] == "^":
                 start -= 1
             elif sign == "[" and at and (directive := _DIRECTIVE.search(text, max(0, at - 33), at)):
                 start = directive.start()
             starts.append(start)
             at = text.find(sign, at + len(sign))
-    return sorted({start for start in starts if start > 0})
+    return sorted(set(starts))
 
 
 def _find(text: str, pair: Pair, part: str, context: Context) -> Iterator[_Found]:
@@ -108,11 +122,12 @@ def _find(text: str, pair: Pair, part: str, context: Context) -> Iterator[_Found
             continue
         end, mark, before = match.end(), match[0].strip(), text[:start].rstrip(" \t")
         is_known = mark in context.query.text or (part == "answer" and mark in pair.instruction)
-        if is_known or not before.rpartition("\n")[2].strip():
+        if is_known or not (match["anywhere"] or before.rpartition("\n")[2].strip()):
             continue
         evidence = _judge(text, match, before, pair.instruction)
         if evidence:
-            yield _Found(len(before), end, evidence)
+            is_opening = match["anywhere"] and not _END.match(text, end)
+            yield _Found(start if is_opening else len(before), end, evidence)
 
 
 def _judge(text: str, match: re.Match[str], before: str, question: str) -> _Evidence:
@@ -121,7 +136,7 @@ def _judge(text: str, match: re.Match[str], before: str, question: str) -> _Evid
     stops = before[-1:] in _STOP
     words = _WORD.search(before)
     word = words[2].lower() if words else ""
-    if match["sure"]:
+    if match["sure"] or match["anywhere"]:
         return _Evidence.CERTAIN
     if match["likely"]:
         introduced = word in _INTRODUCES and not is_attached
@@ -135,7 +150,7 @@ def _judge(text: str, match: re.Match[str], before: str, question: str) -> _Evid
     if is_attached and stops:
         return _Evidence.CERTAIN
     if is_attached and words:
-        is_prose = len(word) > 3 or (words[1] or "").lower() in _DETERMINERS
+        is_prose = len(word) > 3 or word in _NO_NAMES or (words[1] or "").lower() in _DETERMINERS
         if ends_clause:
             return _Evidence.CERTAIN if is_prose else _Evidence.WITH_OTHERS
         return _Evidence.DOUBTFUL if is_prose and text[match.end() : match.end() + 1] == " " else _Evidence.NONE
@@ -157,7 +172,8 @@ def _judge_lifted(text: str, match: re.Match[str], word: str, *, stops: bool, en
     if stops:
         return _Evidence.CERTAIN
     is_unit = re.search(r"\d[\d.,]*[ \t]?[^\W\d_]+\Z", text[: match.start()]) is not None
-    if len(word) < 4 or is_unit or not (ends_clause or text[match.end() : match.end() + 1] == " "):
+    is_prose = len(word) > 3 or word in _NO_NAMES
+    if not is_prose or is_unit or not (ends_clause or text[match.end() : match.end() + 1] == " "):
         return _Evidence.NONE
     return _Evidence.CERTAIN
 

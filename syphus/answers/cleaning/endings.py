@@ -17,15 +17,15 @@ from syphus.answers.cleaning.rules import Check, Context, Mend, Rule, describe_m
 from syphus.answers.parsing.answer_text import extract_answer, is_empty, strip
 from syphus.types import Pair
 
-_LAST_SIGNS = (">", "]", "*")  #: of tokens, tags and marks at the end of a text
+_LAST_SIGNS = (">", "]", "*", ";")  #: of tokens, tags and marks at the end of a text
 _MOST_LINES = 8  #: that are taken off one text
 _STOPS = ".!?\u3002\uff01\uff1f\u2026"
 _CLOSERS = "\"'\u201d\u2019\u00bb\u300d\u300f)]*_`"
-_BREAKS = re.compile(r"(?:\s*<br[ \t]*/?>)+\Z", re.IGNORECASE)
+_BREAKS = re.compile(r"(?:\s*(?:<br[ \t]*/?>|&nbsp;))+\Z", re.IGNORECASE)
 #: One token at the end: `</s>`, `<|im_end|>`, `<eos>`, `[SEP]`, with the wide signs of DeepSeek, too.
 _TOKEN = re.compile(
-    r"\s*(?:<(?P<bars>[|\uff5c])[^<>\n]{1,60}(?P=bars)>|<(?P<slash>/?)(?P<name>[A-Za-z_][\w.-]{0,40})>"
-    r"|\[(?P<square>/?[A-Z][A-Z_ ]{2,30})\]|<(?:<[^<>\s]{1,20}>)>)\Z"
+    r"[\s\u2581]*(?:<(?P<bars>[|\uff5c])[^<>\n]{1,60}(?P=bars)>|<(?P<slash>/?)(?P<name>[A-Za-z_][\w.-]{0,40})>"
+    r"|\[(?P<square>/?[A-Z][A-Z_ ]{2,30})\]|<(?:<[^<>\s]{1,20}>)>|<0x[0-9A-F]{2}>)\Z"
 )
 _RULE = re.compile(r"(?:[ \t]*[-=*#_~\u2014\u2500\u2022\u00b7\u25aa+|]){3,}|#{1,6}|>[> \t]*")
 _LAYOUT = re.compile(r"(?:\s*</?[A-Za-z][\w-]{0,30}>|\n[ \t]*[-=*#_~]{2,}[ \t]*(?=\n|\Z))+\Z")
@@ -34,7 +34,7 @@ _ENCLOSED = re.compile(
     r"|[\u3010\u300a\u300c](?P<wide>[^\n]*)[\u3011\u300b\u300d]"
     r"|(?P<run>[-=~*_#\u2014]{1,12})[ \t]*(?P<ruled>[^\n]*?[^\n\s])[ \t]*(?P=run)"
 )
-_TOKEN_LINE = re.compile(r"[^\W\d]\w*_\w*|[A-Z]{3,}[.!]?|\[[A-Za-z_/]+\]|<[A-Za-z_/]+>")
+_TOKEN_LINE = re.compile(r"[^\W\d]\w*_\w*|\W{0,4}[A-Z]{3,}\W{0,4}|[^\w\x00-\x7f]+|\[[A-Za-z_/]+\]|<[A-Za-z_/]+>")
 #: What only the work itself has: pairs, their count, and the notes they are made from.
 _WORK = re.compile(
     r"\b(?:(?:question|q)[- ]?(?:and|&|/)?[- ]?(?:answer|a)s?|(?:qa |q&a )?pairs?|questions?|answers?|captions?"
@@ -42,9 +42,10 @@ _WORK = re.compile(
     re.IGNORECASE,
 )
 _OF_THE_WORK = re.compile(
-    r"(?:\W{0,4}(?:note|disclaimer|explanation|nb|p\.?s\.?)\W{1,4})?(?:please note that )?"
+    r"(?:\W{0,4}(?:note(?: that)?|disclaimer|explanation|nb|p\.?s\.?)\W{1,4})?(?:please note that )?"
     r"(?:the (?:above|preceding|following)|these|this|all(?: of)?|both|above|here|i(?:'ve| have)?|the)\b"
     r"[^.\n]{0,60}\b(?:pairs?|questions?|answers?|q&as?|captions?|annotations?|bounding boxes)\b"
+    r"|(?:question[- ]answer|q&a|qa) pairs?\b"
     r"|(?:\u4ee5\u4e0a|\u4e0a\u8ff0|\u8fd9\u4e9b)[^\n]{0,30}(?:\u95ee\u7b54|\u95ee\u9898|\u56de\u7b54)",
     re.IGNORECASE,
 )
@@ -54,6 +55,8 @@ _REMARK = re.compile(
     r"|(?:i )?hope (?:this|these|that|it|they) (?:helps?|works?|meets?|is|are)\b.{0,120}"
     r"|(?:would you like|do you want|shall i|should i)\b (?:me|us|any|more|another|additional|further)\b.{0,200}"
     r"|is there anything else\b.{0,120}|(?:j'esp\u00e8re|ich hoffe|espero|spero|\u5e0c\u671b|\u304a\u5f79\u306b).{0,80}"
+    r"|if you\b.{0,80}\b(?:ask|let me know|tell me|happy to)\b.{0,80}"
+    r"|(?:thanks|thank you)\b.{0,40}|\u4ee5\u4e0a(?:\u3067\u3059)?\u3002?"
     r"|(?:done|finished|complete[d]?)[.!]?|(?:the )?end(?: of \w+(?: \w+)?)?[.!]?",
     re.IGNORECASE,
 )
@@ -88,6 +91,7 @@ class _Text(NamedTuple):
     number: int
     pairs: int
     others_have_labels: bool
+    label: str = ""  #: with which the last line of each answer begins
 
     @property
     def is_last(self) -> bool:
@@ -102,11 +106,17 @@ def _is_complete(text: str) -> bool:
     return text.rstrip(_CLOSERS)[-1:] in tuple(_STOPS) or text[-1:] in ('"', "\u201d", "\u300d")
 
 
+def _is_unbalanced(text: str) -> bool:
+    """Return whether a text ends in marks of bold or italics that were opened in front of its header."""
+    bare = text.rstrip("*")
+    return _is_complete(bare) and text.count(text[len(bare) :]) % 2 == 1
+
+
 def _without_tokens(text: str, known: str) -> str:
     """Return a text without line breaks of HTML and tokens of a model at its end."""
     while True:
-        if text.endswith("**") and text.count("**") % 2 and _is_complete(text[:-2]):
-            head = text[:-2]
+        if text.endswith("*") and _is_unbalanced(text):
+            head = text.rstrip("*")
         elif (breaks := _BREAKS.search(text)) and "<br" not in known:
             head = text[: breaks.start()]
         elif found := _TOKEN.search(text[-80:]):
@@ -135,14 +145,20 @@ def _without_last(text: _Text) -> str | None:
         return head
     if line in text.known:
         return None
+    if text.label and line.startswith(text.label) and is_complete:
+        return head
     paragraph = _last_paragraph(text.text)
     if not is_complete:
         return paragraph and _without_paragraph(text, *paragraph)
+    if line.startswith("</"):
+        return _without_block(text, head, line)
     counted = _is_counted(line, text)
     if _TOKEN_LINE.fullmatch(line) or (counted and (_ENCLOSED.fullmatch(line) or _WORK.search(line))):
         return head
     if text.text[len(head) :].count("\n") < 2:  # no paragraph by itself
         is_end = (found := _ENCLOSED.fullmatch(line)) and _speaks_of_work(found, text.known)
+        if _RULE.fullmatch(head.rpartition("\n")[2].strip()):
+            return _without_paragraph(text, head, line)
         return head if is_end else paragraph and _without_paragraph(text, *paragraph)
     return _without_paragraph(text, head, line)
 
@@ -180,7 +196,7 @@ def _without_paragraph(text: _Text, head: str, paragraph: str) -> str | None:
     is_behind_rule = bool(before.strip()) and _RULE.fullmatch(last.strip()) is not None
     is_no_answer = (
         (enclosed is not None and _speaks_of_work(enclosed, text.known))
-        or (is_behind_rule and paragraph[:1] in "*_>([" and "\n" not in paragraph)
+        or (is_behind_rule and "\n" not in paragraph and (paragraph[:1] in "*_>([" or _WORK.search(paragraph)))
         or _OF_THE_WORK.match(plain) is not None
         or _REFERENCES.fullmatch(paragraph) is not None
         or (paragraph != plain and paragraph[:1] in "*_>" and _ANY_LABEL.match(plain) and _WORK.search(plain))
@@ -189,6 +205,17 @@ def _without_paragraph(text: _Text, head: str, paragraph: str) -> str | None:
         or (text.is_last and not text.others_have_labels and _LABEL.match(paragraph) is not None)
     )
     return head if is_no_answer else None
+
+
+def _without_block(text: _Text, head: str, line: str) -> str | None:
+    """Return the text before a block of prose in tags of its own that ends the last answer; None if there is none."""
+    name = line.strip("<>/")
+    opener = re.search(rf"\n[ \t]*<{re.escape(name)}>[ \t]*\n", head)
+    if opener is None:
+        return None if f"<{name}" in head else head
+    inside, before = head[opener.end() :].strip(), head[: opener.start()].rstrip()
+    is_prose = _is_complete(inside) and inside.count(" ") > 2 and "<" not in inside
+    return before if text.is_last and is_prose and _is_complete(before) and name not in text.known else None
 
 
 def _mended(text: _Text) -> tuple[str, int]:
@@ -230,21 +257,34 @@ def _unwrap(pairs: Sequence[Pair], context: Context) -> tuple[tuple[Pair, ...], 
 
 def _mend(pairs: Sequence[Pair], context: Context) -> tuple[tuple[Pair, ...], int]:
     """Return the pairs without what stands behind their texts, and the number of places."""
-    if not any(_may_have_ending(pair.answer) or pair.instruction[-1:] in _LAST_SIGNS for pair in pairs):
+    for pair in pairs:  # most answers have none; a loop takes half the time of any()
+        if "\n" in pair.answer or pair.answer[-1:] in _LAST_SIGNS or pair.instruction[-1:] in _LAST_SIGNS:
+            break
+    else:
         return tuple(pairs), 0
     mended, total = [], 0
     labels = [_has_label(pair.answer) for pair in pairs]
+    label = _common_label(pairs)
     for number, pair in enumerate(pairs, 1):
         instruction, answer, known = pair.instruction, pair.answer, context.query.text
         if instruction[-1:] in _LAST_SIGNS and (bare := _without_tokens(instruction, known)) != instruction:
             instruction, total = bare, total + 1
         if _may_have_ending(answer):
             others = any(labels[: number - 1] + labels[number:])
-            text = _Text(answer, f"{known}\n{instruction}", number, len(pairs), others)
+            text = _Text(answer, f"{known}\n{instruction}", number, len(pairs), others, label)
             answer, count = _mended(text)
             total += count
         mended.append(replace(pair, instruction=instruction, answer=answer))
     return tuple(mended), total
+
+
+def _common_label(pairs: Sequence[Pair]) -> str:
+    """Return the label of the last line of every answer, such as "Difficulty:"; "" if they differ."""
+    lines = [pair.answer.rpartition("\n")[2] for pair in pairs if "\n" in pair.answer]
+    if len(lines) < max(len(pairs), 2):
+        return ""
+    found = {match[0] if (match := _ANY_LABEL.match(line)) else "" for line in lines}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _has_label(answer: str) -> bool:
@@ -264,8 +304,20 @@ def _find_lone_lines(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
         is_doubtful = _LONE_CLOSER.fullmatch(line) is not None and _is_unopened(before, line)
         if number < len(pairs) and not is_doubtful and _is_complete(before):
             is_doubtful = _BARE.fullmatch(line) is not None or _is_heading(pair.answer, line)
+        elif number == len(pairs) and not is_doubtful and _is_complete(before):
+            is_doubtful = _is_lone_label(pairs, line)
         if is_doubtful:
             yield describe_match(f"answer {number}", line)
+
+
+def _is_lone_label(pairs: Sequence[Pair], line: str) -> bool:
+    """Return whether a last paragraph is a label with a word or two, and no other answer has a second paragraph."""
+    paragraph = _last_paragraph(pairs[-1].answer)
+    if paragraph is None or paragraph[1] != line or len(pairs) < 2 or any("\n" in pair.answer for pair in pairs[:-1]):
+        return False
+    label = _ANY_LABEL.match(line)
+    value = line[label.end() :].strip() if label else ""
+    return bool(value) and len(value.split()) < 3 and value[-1].isalnum() and value not in paragraph[0]
 
 
 def _is_unopened(before: str, closer: str) -> bool:
