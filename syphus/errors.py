@@ -135,7 +135,7 @@ class InterruptError(SyphusError):
 
 #: What a disk says when it fails; anything else is about a path that was given.
 _DISK_ERRORS = frozenset({
-    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENODEV, errno.ESTALE, errno.EMFILE,
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENODEV, errno.ESTALE, errno.EMFILE,
     errno.ENFILE, errno.ENOMEM,
 })  # fmt: skip
 _MAX_SHOWN = 200  # characters of a name in a message
@@ -158,13 +158,29 @@ class machine_faults(ContextDecorator):  # noqa: N801 - used as a function: `wit
             raise found from error
 
 
+def is_disk_error(error: BaseException) -> bool:
+    """Return whether the disk is full, broken or gone; anything else is about the path that was given."""
+    if isinstance(error, OSError):
+        return error.errno in _DISK_ERRORS
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+
+
+def writing_error_type(error: BaseException) -> type[RunError | StorageError]:
+    """Return the error that a run's folder which can't be written becomes: its own, or that of the disk."""
+    return StorageError if is_disk_error(error) else RunError
+
+
 def _machine_error(error: BaseException) -> SyphusError | None:
     if isinstance(error, BaseExceptionGroup):  # of several tasks: the first is the cause of the others
         return _machine_error(error.exceptions[0])
+    if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):  # `Path.resolve`: a circular link
+        error = error.__context__
     if isinstance(error, OSError):
         names = [_shown(name) for name in (error.filename, error.filename2) if name is not None]
         message = f"{' -> '.join(names) or type(error).__name__}: {error.strerror or error}"
-        return StorageError(f"{message}.") if error.errno in _DISK_ERRORS else InputError(message)
+        return (
+            StorageError(f"{message}.") if is_disk_error(error) or error.errno == errno.EROFS else InputError(message)
+        )
     if isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
         return InputError(f"{_shown(error.object)}: a name or text that is not valid UTF-8; rename it or convert it")
     sqlite3 = sys.modules.get("sqlite3")  # an error of it has loaded it; `--help` does without

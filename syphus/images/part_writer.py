@@ -169,9 +169,10 @@ _PANDAS = {
 def finish_folder(folder: Path, state: ConversionState) -> None:
     """Write the index of a folder of parts."""
     temporary = folder / _INDEX_PARTIAL
-    temporary.unlink(missing_ok=True)
-    index.write_index(temporary, state.parts, state.locations())
-    temporary.replace(folder / index.FILE)
+    with storage_faults(folder / index.FILE):
+        temporary.unlink(missing_ok=True)
+        index.write_index(temporary, state.parts, state.locations())
+        temporary.replace(folder / index.FILE)
 
 
 def join_parquet(parts: Sequence[Path], target: Path) -> None:

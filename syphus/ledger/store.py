@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from syphus.errors import RunError, StorageError
+from syphus.errors import RunError, StorageError, writing_error_type
 from syphus.io.durable import storage_faults, sync_folder
 
 Columns = tuple[Any, ...]  #: of one row, as SQLite gives them
@@ -246,7 +246,7 @@ class Store:
 def open_for_writing(folder: Path) -> Store:
     """Open the ledger of the run in `folder`, create both if they are missing, and lock the folder.
 
-    Raises `RunError` if the folder is locked or unwritable, or its ledger is damaged or made by a newer Syphus.
+    Raises `RunError` if the folder can't be used or its ledger is damaged or newer, `StorageError` if the disk fails.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -255,7 +255,7 @@ def open_for_writing(folder: Path) -> Store:
             raise RunError(f"{link} is a symbolic link. Syphus writes only inside the run's folder; remove the link.")
         lock = _locked(folder / LOCK)
     except OSError as error:
-        raise RunError(f"{folder} can't be written: {error.strerror}.") from error
+        raise writing_error_type(error)(f"{folder} can't be written: {error.strerror}.") from error
     path = folder / FILE
     with contextlib.ExitStack() as opened:  # closes what is open if something goes wrong
         opened.callback(lock.close)
@@ -264,7 +264,9 @@ def open_for_writing(folder: Path) -> Store:
             _prepare(writer, path)
             reader = opened.enter_context(contextlib.closing(_connect(path, "ro")))
         except (sqlite3.Error, OSError) as error:
-            raise RunError(f"{path} can't be used as a ledger: {error}.{_remedy(error)}") from error
+            kind = writing_error_type(error)
+            problem = "used as a ledger" if kind is RunError else "written"
+            raise kind(f"{path} can't be {problem}: {error}.{_remedy(error)}") from error
         opened.pop_all()
         return Store(folder, reader, writer, lock)
 

@@ -70,7 +70,7 @@ PATHS: dict[str, str] = {
 }
 EVERYWHERE = {"a name too long", "a pipe"}  #: the others are tried with a few commands
 FEW = {"input", "output", "config", "log", "quote", "translate", "status", "export to", "convert from", "convert",
-       "verify", "mix to", "stats"}  # fmt: skip
+       "verify", "verify images", "mix to", "stats"}  # fmt: skip
 FINE = {("output", "a name that is not UTF-8")}  #: the folder is made
 
 
