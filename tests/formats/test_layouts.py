@@ -355,6 +355,7 @@ def test_pairs_that_name_images_and_have_none_are_no_text(here: Path) -> None:
     assert not (here / "d.yaml").exists()
     done = syphus(here, "mix", "LADD=TEXT_ONLY:LADD_instructions.json", "--output", "d.yaml")
     assert done.returncode == 0
+    assert "LADD_instructions.json: its pairs name images, which TEXT_ONLY does not load" in done.stdout
 
 
 def test_images_of_other_datasets_in_a_store_of_all_are_no_fault(here: Path) -> None:

@@ -163,6 +163,7 @@ class _GroupCheck:
         self._broken: set[Path] = set()  # files that could not be read to their end, so their ids are unknown
         self._expected: set[str] = set()  # the keys of lists that pairs have
         self._media = Counter[str]()
+        self._names_images = False
         self.notes: list[str] = []
 
     @property
@@ -192,6 +193,7 @@ class _GroupCheck:
         """Check every pair of a file; return their number."""
         file, count = str(part.instructions), 0
         self._expected, self._media = {"image_ids"} if self._needs_images else set(), Counter()
+        self._names_images = False
         for batch in _batches(self._readable(part.instructions, read_entries(part.instructions))):
             count += len(batch)
             self._check_batch(file, batch, pairs, images)
@@ -217,6 +219,7 @@ class _GroupCheck:
                 contexts.append((others, name, file, "unknown context"))
             image_ids = text_list(entry, "image_ids")
             self._image_counts.add(len(image_ids))
+            self._names_images = self._names_images or bool(image_ids)
             if new := [image for image in image_ids if image not in batch_images]:
                 image_references.append((new, name, file, "unknown image"))
                 batch_images.update(new)
@@ -237,6 +240,8 @@ class _GroupCheck:
         self.notes += part.notes
         if count and part.train is None and "rel_ins_ids" not in self._expected:
             self.notes.append(f"{part.instructions}: no pair has rel_ins_ids; the loader must not populate_rel_ins")
+        if self._group.kind == TEXT_ONLY and self._names_images:
+            self.notes.append(f"{part.instructions}: its pairs name images, which {TEXT_ONLY} does not load")
         for token, times in self._media.items():
             texts = f"{pluralize(times, 'text')} with {token}"
             self.notes.append(f"{part.instructions}: {texts}, for which a trainer may look for a file")
