@@ -7,7 +7,7 @@ from dirty_answers import A1, A2, DIRTY, DIRTY_THREE, Q1, Q2, THREE
 
 from syphus import Pair, Query
 from syphus.answers.cleaning import GENERAL_RULES, Cleaned, Context, clean
-from syphus.answers.parsing import parse_pairs
+from syphus.answers.parsing import parse_conversations, parse_keyed_lines, parse_pairs, parse_plain_text
 
 CLEAN = (Pair(Q1, A1), Pair(Q2, A2))
 
@@ -67,3 +67,48 @@ def test_an_honest_last_line_stays(answer: str) -> None:
     assert found is not None
     assert found.pairs[1].answer == answer
     assert not found.repairs
+
+
+def texts_of(form: str, text: str) -> list[Pair]:
+    """The pairs that a plugin makes of an answer in another form."""
+    if form == "keyed lines":
+        keyed = parse_keyed_lines(text, ["Title", "Text_1"])
+        assert not keyed.problems
+        return [Pair(f"What is {key}?", text) for key, text in keyed.texts.items()]
+    if form == "conversations":
+        talks = parse_conversations(text)
+        assert not talks.problems
+        return [Pair(each.human, each.assistant) for talk in talks.conversations for each in talk.rounds]
+    plain = parse_plain_text(text)
+    assert not plain.problems
+    return [Pair("Describe it.", plain.text)]
+
+
+FORMS = {
+    "keyed lines": "Title: He falls.\nText_1: A man falls down.",
+    "conversations": "Conversation 1 - Eat\nHuman role: A cook\nreason: There is a stove.\n"
+    "Round 1:\nHuman: Where can we eat?\nAssistant: At the table.",
+    "plain text": "A man falls down.",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "</s>",
+        "<|im_end|>",
+        "[1]",
+        "\u30104:0\u2020source\u3011",
+        "\n\n[END]",
+        "\n\nI hope this helps!",
+        "\n\nQA_GT_noisy",
+    ],
+)
+def test_every_form_of_answers_is_cleaned_alike(form: str, mark: str) -> None:
+    context = Context(Query("q", "a man"))
+    wanted = clean(texts_of(form, FORMS[form]), GENERAL_RULES, context)
+    found = clean(texts_of(form, FORMS[form] + mark), GENERAL_RULES, context)
+    assert not found.rejections
+    assert found.pairs == wanted.pairs
+    assert sum(found.repairs.values()) == (mark != "<|im_end|>")  # which the parser knows as a wrapper
