@@ -74,13 +74,15 @@ class AdmissionController:
 
     async def _admit(self, request: Request, changes: RowChanges | None) -> Permit:
         budget = self.budget
-        worst_case = self.estimate.prompt_tokens(request.size) + self._max_tokens(request)
+        max_tokens = self._max_tokens(request)
+        worst_case = self.estimate.prompt_tokens(request.size) + max_tokens
         async with self._first_in_line:
             while not self._closed:
                 self._changed.clear()
                 state, wait = self._first_available(worst_case, request.prefix)
                 sent = state.parameters.adapt(request, changes) if wait <= 0 else request
-                bound = budget.bound(sent, self._max_tokens(sent))  # each time, since an answer may have raised it
+                limit = max_tokens if sent is request else self._max_tokens(sent)
+                bound = budget.bound(sent, limit)  # each time, since an answer may have raised it
                 affordable = not budget.problem and budget.can_afford(bound)
                 if not affordable and (self.in_flight == 0 or budget.problem):
                     raise self._budget_error(bound)
@@ -153,9 +155,12 @@ class AdmissionController:
 
     def _first_available(self, worst_case: float, prefix: SharedPrefix | None = None) -> tuple[EndpointState, float]:
         """Return the endpoint that is free first, and the seconds until then; of several, the least busy one."""
-        now = self._clock()
+        now, demand = self._clock(), self._demand()
+        if len(self.endpoint_states) == 1:
+            only = self.endpoint_states[0]
+            return only, only.wait(worst_case, now, prefix, demand)
         waits = [
-            (state.wait(worst_case, now, prefix, self._demand()), state.in_flight / state.max_in_flight, i)
+            (state.wait(worst_case, now, prefix, demand), state.in_flight / state.max_in_flight, i)
             for i, state in enumerate(self.endpoint_states)
         ]
         wait, _, i = min(waits)

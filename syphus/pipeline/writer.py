@@ -3,7 +3,8 @@
 On a slow disk the groups get larger by themselves. The maximum keeps them from getting too large: workers that are
 released together send together, so their answers also arrive together, and while such a wave is written the endpoint
 would idle. `fsync` runs in a thread; statements run on the event loop, which owns the connection between two commits.
-`pairs.jsonl` is for people to watch. It is appended to after the commit, so it never holds more than the ledger.
+`pairs.jsonl` is for people to watch. It is appended to after the commit, so it never holds more than the ledger, and a
+few times a second at most: each time costs a change of threads, which takes as long as the commit of a row.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from syphus.ledger.sessions import set_meta
 from syphus.ledger.store import Store
 
 MAX_GROUP = 12  #: entries in one commit
+_APPEND_EVERY = 0.1  # seconds
 
 _Waiting = tuple[Entry, asyncio.Future[bool]]
 
@@ -39,6 +41,9 @@ class Writer:
         self._reservation: tuple[float, asyncio.Future[bool]] | None = None  # dollars; whoever waits for them
         self._facts: dict[str, str] = {}
         self._keeping: list[asyncio.Future[bool]] = []
+        self._lines: list[str] = []  # committed, for the pairs file
+        self._append_at = 0.0  # by the clock of the event loop
+        self._append_timer: asyncio.TimerHandle | None = None
         self._work = asyncio.Event()
         self._closing = False
         self._thread = ThreadPoolExecutor(1, "commit")
@@ -55,6 +60,8 @@ class Writer:
         self._work.set()
         assert self._task is not None
         await self._task
+        if self._append_timer is not None:
+            self._append_timer.cancel()
         self._thread.shutdown()
         if self._pairs is not None:
             await self._pairs.close()
@@ -106,7 +113,8 @@ class Writer:
             entries = [entry for entry, _ in group]
             keeping, self._keeping = self._keeping, []
             try:
-                await self._commit(entries)
+                if entries or self._has_facts():
+                    await self._commit(entries)
                 _release(group, saved=True)
                 group = []
                 await self._append_pairs(entries)
@@ -115,7 +123,10 @@ class Writer:
             _release_all(keeping)
 
     def _has_work(self) -> bool:
-        return bool(self._waiting or self._counts.requests or self._reservation or self._facts)
+        return bool(self._waiting or self._lines or self._has_facts())
+
+    def _has_facts(self) -> bool:
+        return bool(self._counts.requests or self._reservation or self._facts)
 
     async def _commit(self, entries: list[Entry]) -> None:
         counts, self._counts = self._counts, RequestCounts()
@@ -139,10 +150,25 @@ class Writer:
                 reservation[1].set_result(saved)
 
     async def _append_pairs(self, entries: list[Entry]) -> None:
-        lines = "".join(entry.pair_lines for entry in entries)
-        if lines and self._pairs is not None:
-            with storage_faults(self._pairs.path):
-                await self._pairs.append(lines, self._records.last_seq)
+        """Append the lines of committed entries, or keep them for the next time."""
+        if self._pairs is None:
+            return
+        self._lines += [entry.pair_lines for entry in entries if entry.pair_lines]
+        loop = asyncio.get_running_loop()
+        if not self._lines:
+            return
+        if loop.time() < self._append_at and not self._closing:
+            if self._append_timer is None:
+                self._append_timer = loop.call_at(self._append_at, self._append_now)
+            return
+        lines, self._lines = "".join(self._lines), []
+        self._append_at = loop.time() + _APPEND_EVERY
+        with storage_faults(self._pairs.path):
+            await self._pairs.append(lines, self._records.last_seq)
+
+    def _append_now(self) -> None:
+        self._append_timer = None
+        self._work.set()
 
     def _stop(self, fault: Exception, unwritten: list[_Waiting]) -> None:
         self.fault = fault
