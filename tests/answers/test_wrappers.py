@@ -6,6 +6,7 @@ import pytest
 
 from syphus.answers.parsing import parse_pairs, parse_plain_text
 from syphus.answers.parsing.answer_text import extract_answer
+from syphus.answers.parsing.json_answers import read_single_object
 
 TEXT = "Question: Which bird is it?\nAnswer: A robin.\n\nQuestion: What does it do?\nAnswer: It lands on the feeder."
 DRAFT = "Let me draft.\nQuestion: What of the draft?\nAnswer: Only a draft.\n"
@@ -97,3 +98,18 @@ def test_a_box_is_opened_if_it_holds_all() -> None:
     assert extract_answer("\\boxed{A robin.}").text == "A robin."
     assert extract_answer("$\\boxed{x^{2}}$").text == "x^{2}"
     assert extract_answer("\\boxed{1} and \\boxed{2}").text == "\\boxed{1} and \\boxed{2}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"score": 4}', '<think>{"score": 1}</think>\n{"score": 4}', '<answer>\n{"score": 4}\n</answer>',
+     '\u25c1think\u25b7\nHm.\n\u25c1/think\u25b7\n```json\n{"score": 4}\n```', '{"score": 4}<|im_end|>',
+     '<|begin_of_box|>{"score": 4}<|end_of_box|>'],
+)  # fmt: skip
+def test_the_reply_of_a_judge_is_read_without_drafts_and_wrappers(text: str) -> None:
+    assert read_single_object(text) == {"score": 4}
+
+
+def test_a_reply_of_a_judge_that_only_thinks_says_nothing() -> None:
+    assert read_single_object('<think>{"score": 4}') is None
+    assert read_single_object('{"score": 4} and {"score": 5}') is None

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from syphus.answers.parsing.answer_text import character_problems, strip
+from syphus.answers.parsing.answer_text import character_problems, extract_answer, strip
 
 # At the start of a line, a bracket begins JSON if a quote, another bracket or the end of the line follows. After prose
 # on the same line, it does so only if a first key follows: `[Note]` and `{x}` are prose.
@@ -153,8 +153,14 @@ def delimit_data(data: object) -> tuple[str, str]:
 
 
 def read_single_object(text: str) -> Mapping[str, object] | None:
-    """Return the only JSON object of an answer, alone or in a code fence; None for anything else. Raises nothing."""
-    bare = text.strip()
+    """Return the only JSON object of an answer, alone or in a code fence; None for anything else. Raises nothing.
+
+    Drafts before it and wrappers around it are no part of it.
+    """
+    answer = extract_answer(text)
+    if answer.problems:
+        return None
+    bare = answer.text.strip()
     if bare.startswith("```") and bare.endswith("```"):
         bare = bare[3:-3].removeprefix("json").strip()
     try:
