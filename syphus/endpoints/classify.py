@@ -146,6 +146,8 @@ def classify_error(
     if status == 429 and "request too large" in words:
         return ReplyVerdict(Action.RECORD, "larger than the limit of a minute", error.message, caused_by_row=True)
     wait = retry_after(headers, now)
+    if status == 403 and wait is not None and "quota" in words:
+        return ReplyVerdict(Action.PAUSE, "quota", error.message)
     if status == 429 or (status == 402 and "retry-after" in headers) or (status == 403 and wait is not None):
         return ReplyVerdict(Action.PAUSE, "rate limit", error.message, limit=_exceeded_limit(error, words))
     if error.code in ("server_is_overloaded", "slow_down") or status == 529:

@@ -23,7 +23,7 @@ from yarl import URL
 
 MAX_REPLY_BYTES = 32 * 2**20  #: a chat completion has a few kilobytes, and an endless body must end somewhere
 KEEPALIVE = 4.0  #: seconds that an idle connection is kept open; uvicorn (vLLM) and Node close theirs after 5
-_MAX_HEAD_BYTES = 2**18
+MAX_HEAD_BYTES = 2**18  #: of the status line and the headers of a reply
 _EYEBALLS_DELAY = 0.25  # seconds until another address of the host is tried beside the first, as in aiohttp
 
 #: Called whenever bytes of the reply to the current request arrive.
@@ -130,7 +130,7 @@ class ReplyParser:
                 raise too_large()
             return None
         self._received += len(data)
-        if self._received > _MAX_HEAD_BYTES:
+        if self._received > MAX_HEAD_BYTES:
             raise not_http()
         return None
 

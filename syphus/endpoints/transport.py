@@ -32,6 +32,7 @@ from yarl import URL
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.connections import (
     KEEPALIVE,
+    MAX_HEAD_BYTES,
     MAX_REPLY_BYTES,
     ON_BYTES,
     ConnectionPool,
@@ -45,6 +46,7 @@ from syphus.endpoints.connections import (
 )
 from syphus.endpoints.reply_body import decoded
 from syphus.errors import ConfigError
+from syphus.text import one_line
 
 if TYPE_CHECKING:  # loading aiohttp takes a quarter of a second, and few runs need it
     import aiohttp
@@ -122,8 +124,12 @@ class Transport:
                 return NoReplyError(NoReplyKind.TLS, _tls_problem(error))
             case TimeoutError():
                 return NoReplyError(NoReplyKind.TIMEOUT, f"no connection within {self._connect_timeout:g} s")
-            case OSError():
-                return NoReplyError(NoReplyKind.REFUSED, error.strerror or "")
+            case ConnectionRefusedError():
+                return NoReplyError(
+                    NoReplyKind.REFUSED, f"nothing listens at {url.host_port_subcomponent}; is the server running?"
+                )
+            case OSError():  # of several addresses, if there is no text of one
+                return NoReplyError(NoReplyKind.REFUSED, error.strerror or one_line(str(error), 200))
         raise AssertionError(error)
 
 
@@ -266,6 +272,7 @@ class _AiohttpClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout),
             auto_decompress=False,
+            max_field_size=MAX_HEAD_BYTES,
         )
 
     async def request(self, url: URL, headers: Mapping[str, str], body: bytes | None) -> Reply:

@@ -251,7 +251,7 @@ SOUND = {
     "100 and 103 before it": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     + reply(BODY),
     "huge headers": b"HTTP/1.1 200 OK\r\nSet-Cookie: %b\r\nContent-Length: %d\r\n\r\n%b"
-    % (b"a" * 7000, len(BODY), BODY),
+    % (b"a" * 70_000, len(BODY), BODY),
     "closed lines": b"HTTP/1.1 200 OK\nContent-Length: %d\n\n%b" % (len(BODY), BODY),
 }
 

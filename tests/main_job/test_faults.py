@@ -69,7 +69,7 @@ FATES = {
     "project_spend_limit_exceeded": stops("Out of credit"),
     "organization_usage_limit_exceeded": stops("Out of credit"),
     "quota_gateway": stops("You exceeded your current quota"),
-    "quota_403": stops("Out of credit"),
+    "quota_403": stops("asks to wait"),
     "payment_required": stops("Out of credit"),
     "retry_after_long": stops("asks to wait 86,400 s"),
     # H7, H8, H13: the row's own
@@ -127,9 +127,9 @@ FATES = {
     "hang_mid_body": fails("timeout"),
     "drip": fails("timeout"),
     "endless": fails("timeout"),
-    "sse": fails("text/event-stream instead of JSON"),
-    "sse_error": fails("text/event-stream instead of JSON"),
-    "sse_cut": fails("text/event-stream instead of JSON"),
+    "sse": GOOD,
+    "sse_error": fails("error inside a 200"),
+    "sse_cut": fails("cut body"),
     # H10, H23, H24: answers all the same
     **dict.fromkeys(
         (

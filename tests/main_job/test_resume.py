@@ -394,7 +394,8 @@ def test_a_stray_reply_stops_the_run_only_if_it_is_the_first(tmp_path: Path, str
         folder.mkdir()
         with in_thread(lambda: serving(answer)) as wire:
             config = {"endpoints": [{"base_url": f"{wire.url}/v1", "api_key": KEY}]}
-            return run_rows(folder, "", 8, config, num_threads=1).exit_code, len(asked)
+            code = run_rows(folder, "", 8, config, num_threads=1).exit_code
+            return code, sum(seen.line.startswith("POST") for seen in asked)  # it may look for the right address
 
     assert stop_at(4) == (0, 9)
     assert stop_at(1) == (3, 1)
