@@ -141,6 +141,10 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 _NAMED = re.compile(r"\(\?P<(?:f2?|u)>([^()]*)\)(?!\?)")
+_OPTIONAL = re.compile(
+    r"\\.|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\??|\[[^\]]*\]|\{[^}]*\}|\w\?"
+)  # or of several forms
+_ONE_OF = re.compile(r"\}~?\[([^\W\d_]+)\](?![?*])")
 _LITERAL = re.compile(r"[^\W\d_]+(?!\?)")
 
 
@@ -148,11 +152,16 @@ def _needed_words(pattern: str) -> tuple[str, ...]:
     """Return words of which a text has one if the pattern matches; searching for them is quicker. () if not known."""
     words: list[str] = []
     for part in re.split(r"\|(?![^(]*\))", pattern):
-        alternatives = _NAMED.search(part)
-        literals = [_LITERAL.match(each) for each in alternatives[1].split("|")] if alternatives else []
-        if not literals or not all(literals):
+        if alternatives := _NAMED.search(part):
+            literals = [_LITERAL.match(each) for each in alternatives[1].split("|")]
+            found = [literal[0] for literal in literals if literal]
+            found = found if len(found) == len(literals) else []
+        else:
+            found = sorted(_LITERAL.findall(_OPTIONAL.sub(" ", part)), key=len)[-1:]
+            found = found or [each for characters in _ONE_OF.findall(part) for each in characters]
+        if not found:
             return ()
-        words += [literal[0] for literal in literals if literal]
+        words += found
     return tuple(words)
 
 
