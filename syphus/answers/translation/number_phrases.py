@@ -135,8 +135,7 @@ def may_have_phrases(text: str, grammar: NumberGrammar) -> bool:
 def _compile(pattern: str) -> re.Pattern[str]:
     spaces = {" ": _SPACE, "~": "[ \u00a0\u202f]?"}
     return re.compile(
-        _TEMPLATE.sub(lambda found: _PLACES[found[1]] if found[1] else spaces.get(found[0], found[0]), pattern),
-        re.IGNORECASE,
+        _TEMPLATE.sub(lambda found: _PLACES[found[1]] if found[1] else spaces.get(found[0], found[0]), pattern)
     )
 
 
@@ -170,10 +169,11 @@ def _find_phrases(text: str, grammar: NumberGrammar) -> Iterator[Phrase]:
     compiled = _compiled(id(grammar))
     taken: list[tuple[int, int]] = []
     lowered = text.lower()
+    lowered = lowered if len(lowered) == len(text) else text
     for kind, pattern, needed in compiled.phrases:
         if needed and not any(word in lowered for word in needed):
             continue
-        for found in pattern.finditer(text):
+        for found in pattern.finditer(lowered):
             start, end = found.span()
             if any(start < other_end and other_start < end for other_start, other_end in taken):
                 continue

@@ -77,7 +77,10 @@ def words_as_digits(text: str, grammar: NumberGrammar, parts: set[float], loose:
     joined = False
     for found in _WORD.finditer(text):
         word = found[0].lower()
-        value, prefix = lookup.get(word, (_german_number(word) if german else 0.0, 0))
+        entry = lookup.get(word)
+        if entry is None and not german and not run:
+            continue
+        value, prefix = entry or (_german_number(word) if german else 0.0, 0)
         if value < 0:
             loose.add(-value)
             value = 0.0

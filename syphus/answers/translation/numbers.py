@@ -114,9 +114,12 @@ def compare_numbers(source: SourceNumbers, text: str, code: str) -> _Faults:
     if not with_phrases:
         unmatched, new, _ = _match_numbers(source.digits, translated, True)
         with_phrases = bool(unmatched or new) or may_have_phrases(text, grammar)
-        if not with_phrases and not source.words:
-            return _find_changed_times(source, text)
+    counted = [] if with_phrases else [value for value in source.words if value > 1]
+    if not with_phrases and not counted:
+        return _find_changed_times(source, text)
     reading = read_text(text, grammar, with_phrases)
+    if counted and words_of(reading.text).issuperset(counted):
+        return _find_changed_times(source, text)
     return _compare_by_grammar(source, text, translated, grammar, reading)
 
 
