@@ -113,7 +113,7 @@ def stats(
     from syphus.formats.mimicit.discovery import find_groups
     from syphus.formats.mimicit.stats import as_json, count_files, write_stats_page
 
-    counted = count_files(find_groups(paths)[0])
+    counted = count_files(find_groups(paths, with_stores=False)[0])
     rows = stats_rows(counted)
     if html is not None:
         write_stats_page(html, counted, STATS_HEADER, rows)

@@ -121,10 +121,19 @@ def write_translations(
             table = paths.output / f"{paths.prefix}_multilingual.parquet"
             write_table(table, _table_rows(store, codes, exported))
             written.append(table)
-    found = find_stores(paths.english)[0] if codes and use.first else ()
+    found = _find_stores(paths) if codes and use.first else ()
     for code in codes:
         written.append(_write_data_yaml(paths, code, instructions[code], trains.get(code), use, found))
     return tuple(short_path(path) for path in written)
+
+
+def _find_stores(paths: TranslationPaths) -> tuple[Path, ...]:
+    """Return the image stores of the English pairs; without pyarrow, the one that has their name."""
+    try:
+        return find_stores(paths.english)[0]
+    except ConfigError:
+        named = paths.english.with_name(f"{paths.prefix}.parquet")
+        return (named,) if named.exists() else ()
 
 
 def _write_instructions(store: Store, paths: Mapping[str, Path], exported: ExportedPairs, meta: Meta) -> ImageUse:

@@ -47,12 +47,14 @@ _LONGEST_ID = 512  # characters
 _LEVELS = 5  # folders above the pairs where stores with a fitting name are looked for
 
 
-def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[list[MixtureGroup], list[Finding]]:
+def find_groups(
+    paths: Iterable[Path], images: Sequence[Path] = (), with_stores: bool = True
+) -> tuple[list[MixtureGroup], list[Finding]]:
     """Return the groups of files that the paths name, and the faults of the data yamls among them.
 
     A folder stands for its instruction files. Each instruction file is a group of its own, with `XX_train.json` and the
-    image stores that `find_stores` finds. Adds the image stores `images` to every dataset. Raises `InputError` if a
-    path holds no pairs, `ConfigError` if a yaml can't be read.
+    image stores that `find_stores` finds, unless they are not needed. Adds the image stores `images` to every dataset.
+    Raises `InputError` if a path holds no pairs, `ConfigError` if a yaml can't be read.
     """
     groups: list[MixtureGroup] = []
     findings: list[Finding] = []
@@ -62,7 +64,7 @@ def find_groups(paths: Iterable[Path], images: Sequence[Path] = ()) -> tuple[lis
             groups += yaml_groups
             findings += yaml_findings
         else:
-            groups += [_single_group(file) for file in instruction_files(path)]
+            groups += [_single_group(file, with_stores) for file in instruction_files(path)]
     return [_add_images(group, images) for group in groups], findings
 
 
@@ -167,7 +169,7 @@ def _candidates(instructions: Path, prefix: str, image: str) -> list[Path]:
     """Return what may be a store in the folder of the pairs, or beside that folder with a fitting name."""
     folder = instructions.parent
     first = [path for path in _named_stores(instructions, prefix) if path.exists()]
-    others = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    others = [path for path in sorted(folder.glob("*")) if not path.name.startswith(".")]
     beside = [path for name in _names(image, prefix) for path in sorted(folder.absolute().parent.glob(f"{name}*"))]
     beside = [path for path in beside if path != folder.absolute()]
     found = dict.fromkeys(store for path in (*first, *others, *beside) for store in _stores_at(path))
@@ -280,12 +282,12 @@ def _tables(folder: Path) -> list[Path]:
     return [folder] if len(tables) > 1 and len({re.sub(r"\d+", "0", file.name) for file in tables}) == 1 else tables
 
 
-def _single_group(path: Path) -> MixtureGroup:
+def _single_group(path: Path, with_stores: bool) -> MixtureGroup:
     """Return the group of one instruction file and the files beside it. A translation prefers its own train file."""
     name, code = file_prefix(path), file_language(path)
     translated_train = path.with_name(f"{name}_train_{code}.json")
     train = translated_train if code and translated_train.is_file() else path.with_name(f"{name}_train.json")
-    images, notes = find_stores(path)
+    images, notes = find_stores(path) if with_stores else ((), ())
     shared = tuple(image for image in images if not image.name.startswith(name) or image == path)
     part = MixturePart(name, path, train if train.is_file() else None, images, notes=notes, shared=shared)
     return MixtureGroup(str(path), "", (part,))

@@ -63,7 +63,10 @@ def loader_problem(store: Path) -> str:
         return "a folder"
     if store.suffix != ".parquet":
         return "not a Parquet file"
-    pyarrow = require_pyarrow(str(store))
+    try:
+        pyarrow = require_pyarrow(str(store))
+    except ConfigError:  # it can't be looked into
+        return ""
     try:
         schema = pyarrow.parquet.read_schema(store)
     except (pyarrow.ArrowException, OSError):
