@@ -39,7 +39,7 @@ from pydantic import (
     model_validator,
 )
 
-from syphus.config.environment import DEFAULT_MODEL, OFFICIAL, EnvironmentEndpoint, endpoint_from_environment
+from syphus.config.environment import DEFAULT_MODEL, OFFICIAL, endpoint_from_environment
 from syphus.config.model_table import Effort, ModelTable, PricePerMillion, Verbosity, first_problem, is_regional
 from syphus.config.values import (
     Header,
@@ -338,29 +338,21 @@ def load_config(
 ) -> Config:
     """Return the configuration from a YAML file or the environment; `overrides` are the options of the command.
 
-    Options have precedence over the file, and the file over the environment. If none names a model, `find_model` is
-    asked. Raises `ConfigError` with one line.
+    The options come first, then the file. Without a model, `find_model` is asked. Raises `ConfigError` with one line.
     """
     data = read_settings(path) if path is not None else {}
     given = {name: value for name, value in overrides.items() if value is not None}
-    described: EnvironmentEndpoint | None = None
+    described = None
     if not data.keys() & {"endpoint", "endpoints"}:
         described = endpoint_from_environment(environ, str(given.get("model") or ""), str(data.get("model") or ""))
-        data["endpoints"] = [described.endpoint]
-        if described.model:
-            data.setdefault("model", described.model)
+        data = {**({"model": described.model} if described.model else {}), **data, "endpoints": [described.endpoint]}
     has_default = described is not None and described.is_official and "model" not in data
-    variables = described.variables if described is not None else None
-
-    def validated(**more: object) -> Config:
-        return validate_config(data, {**given, **more}, path, variables, None if described is not None else environ)
-
-    if given.get("model") or data.get("model") or has_default:
-        return validated()
-    model = find_model(validated(model="?"))
-    if not model:
-        raise NoEndpointError("No model is named. Pass --model, put `model:` into the config, or set OPENAI_MODEL.")
-    return validated(model=model)
+    sources = (path, described.variables) if described is not None else (path, None, environ)
+    if not (given.get("model") or data.get("model") or has_default):
+        given["model"] = find_model(validate_config(data, {**given, "model": "?"}, *sources))
+        if not given["model"]:
+            raise NoEndpointError("No model is named. Pass --model, put `model:` into the config, or set OPENAI_MODEL.")
+    return validate_config(data, given, *sources)
 
 
 def read_settings(path: Path) -> dict[str, object]:

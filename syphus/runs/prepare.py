@@ -152,10 +152,13 @@ class EndpointContext(RunContext):
         return replace(self, config=config)
 
 
-def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool = True) -> PreparedRun:
+def prepare(
+    options: Options, environ: Mapping[str, str], needs_endpoint: bool = True, *, ask_server: bool = True
+) -> PreparedRun:
     """Find and check plugin, prompt and endpoint. Raises `UsageError`.
 
-    Without `needs_endpoint`, nothing will be sent, so a key that is missing is no error.
+    Without `needs_endpoint`, nothing will be sent, so a key that is missing is no error. With `ask_server`, a server may
+    be asked which model it has.
     """
     if not options.name:
         raise ConfigError("Which dataset? Add --name; the command `datasets` lists them.")
@@ -184,7 +187,9 @@ def prepare(options: Options, environ: Mapping[str, str], needs_endpoint: bool =
     if not needs_endpoint:
         environ = _with_keys(options.config, environ)
     try:
-        prepared = PreparedRun(options, plugin, dataset, template, _config(options, environ, ask=needs_endpoint))
+        prepared = PreparedRun(
+            options, plugin, dataset, template, _config(options, environ, ask=needs_endpoint and ask_server)
+        )
     except NoEndpointError as error:
         if not plugin.cls.brings_pairs:
             raise

@@ -85,7 +85,7 @@ def _preview(
 
 def _prepare(options: Options, environ: Mapping[str, str]) -> PreparedRun:
     try:
-        return prepare(options, environ)
+        return prepare(options, environ, ask_server=False)
     except ConfigError:
         if options.config is not None:  # the user gave it: report what is wrong with it
             raise

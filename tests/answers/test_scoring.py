@@ -387,6 +387,9 @@ NOTES = "the black suv is gone\na man with an umbrela stands near the red car"
         ("The SUV has driven off, and the scene is the same otherwise.", None),
         ("There is no difference between the images.", None),
         ("He may be waiting for a bus.", None),
+        ("A woman can be seen near the car.", "answer 1: woman"),
+        ("A dog can now be spotted.", "answer 1: dog"),
+        ("It leaves space for visitors.", None),
     ],
 )
 def test_a_thing_that_the_annotation_does_not_hold_is_rejected(answer: str, found: str | None) -> None:
@@ -397,6 +400,22 @@ def test_a_thing_that_the_annotation_does_not_hold_is_rejected(answer: str, foun
     assert rejected(Query("q", NOTES)) == found
     assert rejected(Query("q", NOTES, images=(PromptImage(id="seen"),))) is None
     assert rejected(Query("q", "一辆黑色的车不见了")) is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "answer"),
+    [
+        ("a man walks on a rainy day", "The man walks in the rain."),
+        ("a man walks on a rainy day", "The weather is rainy."),
+        ("two people cross the street", "The pedestrians cross the street."),
+        ("some animals stand in a field", "The cows stand in a field."),
+        ("a wooden bench under a tree", "The tree gives shade for visitors."),
+        ("a snowy hill", "Snow covers the hill."),
+    ],
+)
+def test_what_may_follow_from_the_annotation_is_not_rejected(annotation: str, answer: str) -> None:
+    cleaned = clean([Pair("What?", answer)], [things_of_the_annotation], Context(Query("q", annotation)))
+    assert cleaned.rejections == {}
 
 
 def test_numbers_that_two_annotations_have_are_no_copies() -> None:

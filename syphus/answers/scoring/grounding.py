@@ -134,6 +134,10 @@ _GUESS = re.compile(
     r"|indicat(?:es?|ing)|impl(?:y|ies)|seem(?:s|ingly)?|appears? to|if|such as|often|usually|typically|generally)\b",
     re.IGNORECASE,
 )
+_SEEN = re.compile(
+    r"\bc(?:an|ould) (?:(?:also|clearly|now|still) )?(?:be )?(?:seen?|spotted|observed|found|noticed)\b", re.IGNORECASE
+)
+_LEAST_STEM, _LONGEST_ENDING = 4, 2  #: letters
 _INTRODUCING = frozenset(("a", "an", "another", "some", "several", "many", "few"))
 _ABSTRACT = ("ance", "ence", "ing", "ion", "ism", "ity", "ment", "ness", "ship")
 _ADJECTIVE = ("al", "ed", "ful", "ic", "ive", "ly", "ous")
@@ -180,12 +184,33 @@ def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[s
     facts = read_annotation_facts(annotation)
     for number, pair in enumerate(pairs, 1):
         for sentence in _SENTENCE.split(pair.answer):
-            if _GUESS.search(sentence):
+            if _GUESS.search(_SEEN.sub(" ", sentence)):
                 continue
-            for word in tokenize(sentence):
+            found = tokenize(sentence)
+            for index, word in enumerate(found):
                 invented = is_thing(word.text) and not _is_supported(word, facts, frozenset())
-                if invented and not get_close_matches(word.stem, facts.stems, 1, _MISSPELT):
+                if invented and not _may_be_inferred(word, found[max(0, index - _REACH) : index], facts):
                     yield f"answer {number}: {word.text}"
+
+
+def _may_be_inferred(word: Word, before: Sequence[Word], facts: AnnotationFacts) -> bool:
+    """Return whether a thing may follow from the annotation, or is misspelt there.
+
+    The annotation has another form of the word ("rain" of "a rainy day"), or a more general thing ("pedestrians" of
+    "people"), or the answer only says what something is for ("shade for visitors").
+    """
+    if not facts.stems.isdisjoint(related_words().get(word.stem, ())):
+        return True
+    if any(each.text == "for" for each in before) or get_close_matches(word.stem, facts.stems, 1, _MISSPELT):
+        return True
+    kinds = (word.stem, *supporting_words().get(word.stem, ()))
+    return any(_are_forms(kind, other) for other in facts.stems for kind in kinds)
+
+
+def _are_forms(one: str, other: str) -> bool:
+    """Return whether one stem is the other with a short ending: "rain" and "raini", "wood" and "wooden"."""
+    short, long = sorted((one, other), key=len)
+    return len(short) >= _LEAST_STEM and len(long) - len(short) <= _LONGEST_ENDING and long.startswith(short)
 
 
 #: A cleaning rule for complete annotations: an answer is invalid if it claims a thing that nothing in the annotation
