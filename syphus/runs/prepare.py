@@ -157,8 +157,8 @@ def prepare(
 ) -> PreparedRun:
     """Find and check plugin, prompt and endpoint. Raises `UsageError`.
 
-    Without `needs_endpoint`, nothing will be sent, so a key that is missing is no error. With `ask_server`, a server may
-    be asked which model it has.
+    Without `needs_endpoint`, nothing will be sent, so a key that is missing is no error. With `ask_server`, a server$
+    may be asked which model it has.
     """
     if not options.name:
         raise ConfigError("Which dataset? Add --name; the command `datasets` lists them.")
