@@ -66,6 +66,7 @@ _INTRODUCES = frozenset((
     "is", "label", "labeled", "labelled", "mark", "marked", "number", "numbered", "of", "on", "or", "reads", "says",
     "shows", "than", "that", "the", "this", "to", "was", "were", "with", "contains", "gives", "holds", "prints",
     "returns", "array", "button", "figure", "interval", "key", "list", "range", "set", "step", "vector", "writes",
+    "item", "option", "row", "seat", "table",
 ))  # fmt: skip
 #: Words of those who speak of numbers: then `[1, 2]` is a list of two.
 _OF_DATA = re.compile(
@@ -73,6 +74,8 @@ _OF_DATA = re.compile(
     r"|points?|box(?:es)?|sequences?|outputs?|results?|inputs?|print(?:s|ed)?|returns?|code|python|ind(?:ex|ices)|size)\b",
     re.IGNORECASE,
 )
+_OF_CODE = re.compile(r"\b(?:print(?:s|ed)?|returns?|arrays?|python|ind(?:ex|ices))\b", re.IGNORECASE)
+_OF_TEXT = re.compile(r"\b(?:says?|reads?|written|labels?|signs?|site|web|address|link|url)\b", re.IGNORECASE)
 _DETERMINERS = frozenset(("a", "an", "the", "his", "her", "its", "their", "my", "your", "this", "that", "of"))
 #: Short words that are no names of variables.
 _NO_NAMES = frozenset(
@@ -138,6 +141,8 @@ def _judge(text: str, match: re.Match[str], before: str, question: str) -> _Evid
     word = words[2].lower() if words else ""
     if match["sure"] or match["anywhere"]:
         return _Evidence.CERTAIN
+    if match["likely"] and match[0][0] == "(" and _OF_TEXT.search(question):
+        return _Evidence.NONE
     if match["likely"]:
         introduced = word in _INTRODUCES and not is_attached
         return _Evidence.CERTAIN if (ends_clause or stops) and not introduced else _Evidence.NONE
@@ -149,6 +154,8 @@ def _judge(text: str, match: re.Match[str], before: str, question: str) -> _Evid
         return _Evidence.NONE
     if is_attached and stops:
         return _Evidence.CERTAIN
+    if _OF_CODE.search(question) or _OF_CODE.search(before) or _is_numbered(words, question):
+        return _Evidence.NONE
     if is_attached and words:
         is_prose = len(word) > 3 or word in _NO_NAMES or (words[1] or "").lower() in _DETERMINERS
         if ends_clause:
@@ -158,6 +165,13 @@ def _judge(text: str, match: re.Match[str], before: str, question: str) -> _Evid
     if is_behind_clause and not _is_data(match["listed"], question, before):
         return _Evidence.CERTAIN
     return _Evidence.WITH_OTHERS if word not in _INTRODUCES else _Evidence.NONE
+
+
+def _is_numbered(words: re.Match[str] | None, question: str) -> bool:
+    """Return whether a question asks for a thing that the answer names by its number: "seat [4]"."""
+    if words is None or (words[1] or "").lower() in _DETERMINERS:
+        return False
+    return re.search(rf"\b(?:which|what) {re.escape(words[2].lower())}\b", question.lower()) is not None
 
 
 def _is_data(listed: str, question: str, before: str) -> bool:

@@ -55,7 +55,7 @@ _REMARK = re.compile(
     r"|(?:i )?hope (?:this|these|that|it|they) (?:helps?|works?|meets?|is|are)\b.{0,120}"
     r"|(?:would you like|do you want|shall i|should i)\b (?:me|us|any|more|another|additional|further)\b.{0,200}"
     r"|is there anything else\b.{0,120}|(?:j'esp\u00e8re|ich hoffe|espero|spero|\u5e0c\u671b|\u304a\u5f79\u306b).{0,80}"
-    r"|if you\b.{0,80}\b(?:ask|let me know|tell me|happy to)\b.{0,80}"
+    r"|if you\b.{0,80}\b(?:just ask|let me know|tell me|happy to)\b.{0,80}"
     r"|(?:thanks|thank you)\b.{0,40}|\u4ee5\u4e0a(?:\u3067\u3059)?\u3002?"
     r"|(?:done|finished|complete[d]?)[.!]?|(?:the )?end(?: of \w+(?: \w+)?)?[.!]?",
     re.IGNORECASE,
@@ -68,6 +68,12 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _ANY_LABEL = re.compile(r"\W{0,4}[^\W\d_][\w ]{0,25}\W{0,3}[:\uff1a]")
+#: A question of what is written: then a last line may be a part of that.
+_OF_TEXT = re.compile(
+    r"\b(?:says?|reads?|written|write|wrote|writing|screen|signs?|poster|note|credits|lyrics|poem|label|card|message|letter"
+    r"|code|script|title|print(?:ed|s)?|mark|recipe|rating|category|ingredients?)\b",
+    re.IGNORECASE,
+)
 _REFERENCES = re.compile(r"(?:\[\^?\d{1,3}\]:?[ \t]+\S[^\n]*(?:\n|\Z))+")
 _HEADING = re.compile(r"#{1,6}[ \t]+\S[^\n]*")
 _NUMBER = re.compile(r"\d+")
@@ -91,6 +97,7 @@ class _Text(NamedTuple):
     number: int
     pairs: int
     others_have_labels: bool
+    is_of_text: bool = False  #: whether the question is what is written somewhere
     label: str = ""  #: with which the last line of each answer begins
 
     @property
@@ -115,7 +122,7 @@ def _is_unbalanced(text: str) -> bool:
 def _without_tokens(text: str, known: str) -> str:
     """Return a text without line breaks of HTML and tokens of a model at its end."""
     while True:
-        if text.endswith("*") and _is_unbalanced(text):
+        if text.endswith("*") and _is_unbalanced(text) and not _OF_TEXT.search(known):
             head = text.rstrip("*")
         elif (breaks := _BREAKS.search(text)) and "<br" not in known:
             head = text[: breaks.start()]
@@ -123,6 +130,8 @@ def _without_tokens(text: str, known: str) -> str:
             head = text[: len(text) - len(found[0])]
             is_attached = not found[0][:1].isspace()
             is_own = found["bars"] is not None or (found["slash"] == "/" and is_attached)
+            if found["square"] and _OF_TEXT.search(known):
+                return text
             if found[0].strip() in known or not (is_own or _is_complete(head)):
                 return text
             if found["name"] and re.search(rf"<{re.escape(found['name'])}\b", head):
@@ -150,6 +159,8 @@ def _without_last(text: _Text) -> str | None:
     paragraph = _last_paragraph(text.text)
     if not is_complete:
         return paragraph and _without_paragraph(text, *paragraph)
+    if text.is_of_text and not (_ENCLOSED.fullmatch(line) and _WORK.search(line)) and not _OF_THE_WORK.match(line):
+        return None
     if line.startswith("</"):
         return _without_block(text, head, line)
     counted = _is_counted(line, text)
@@ -197,7 +208,7 @@ def _without_paragraph(text: _Text, head: str, paragraph: str) -> str | None:
     is_no_answer = (
         (enclosed is not None and _speaks_of_work(enclosed, text.known))
         or (is_behind_rule and "\n" not in paragraph and (paragraph[:1] in "*_>([" or _WORK.search(paragraph)))
-        or _OF_THE_WORK.match(plain) is not None
+        or _is_of_the_work(plain, f"{text.known}\n{head}")
         or _REFERENCES.fullmatch(paragraph) is not None
         or (paragraph != plain and paragraph[:1] in "*_>" and _ANY_LABEL.match(plain) and _WORK.search(plain))
         or (text.is_last and _HEADING.fullmatch(paragraph) is not None)
@@ -205,6 +216,14 @@ def _without_paragraph(text: _Text, head: str, paragraph: str) -> str | None:
         or (text.is_last and not text.others_have_labels and _LABEL.match(paragraph) is not None)
     )
     return head if is_no_answer else None
+
+
+def _is_of_the_work(paragraph: str, known: str) -> bool:
+    """Return whether a paragraph speaks of the pairs themselves, and not of questions or pairs in the scene."""
+    if _OF_THE_WORK.match(paragraph) is None:
+        return False
+    words = {found.lower() for found in _WORK.findall(paragraph)}
+    return not any(word in known.lower() for word in words)
 
 
 def _without_block(text: _Text, head: str, line: str) -> str | None:
@@ -271,7 +290,8 @@ def _mend(pairs: Sequence[Pair], context: Context) -> tuple[tuple[Pair, ...], in
             instruction, total = bare, total + 1
         if _may_have_ending(answer):
             others = any(labels[: number - 1] + labels[number:])
-            text = _Text(answer, f"{known}\n{instruction}", number, len(pairs), others, label)
+            is_of_text = _OF_TEXT.search(pair.instruction) is not None
+            text = _Text(answer, f"{known}\n{instruction}", number, len(pairs), others, is_of_text, label)
             answer, count = _mended(text)
             total += count
         mended.append(replace(pair, instruction=instruction, answer=answer))
@@ -300,6 +320,8 @@ def _find_lone_lines(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
         head, _, line = pair.answer.rpartition("\n")
         line, before = line.strip(), head.strip()
         if not before or not line or before.count("```") % 2 or line in f"{context.query.text}\n{pair.instruction}":
+            continue
+        if _OF_TEXT.search(pair.instruction):
             continue
         is_doubtful = _LONE_CLOSER.fullmatch(line) is not None and _is_unopened(before, line)
         if number < len(pairs) and not is_doubtful and _is_complete(before):
