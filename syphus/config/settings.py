@@ -49,6 +49,7 @@ from syphus.config.values import (
     address_problem,
     is_v1,
     read_address,
+    sent_as,
 )
 from syphus.errors import ConfigError, NoEndpointError
 from syphus.io.yaml_files import read_yaml
@@ -117,20 +118,11 @@ class EndpointConfig(_Checked):
         if len([each for each in (self.api_key, self.token, self.token_command) if each]) > 1:
             raise ValueError("has several of api_key, token and token_command; use one of them")
         for name in self.headers:
-            if setting := self._sets(name.lower()):
+            if setting := sent_as(name.lower(), dict(self)):
                 raise ValueError(f"has {name} in headers, which {setting} sets; leave one of them out")
         if problem := ENDPOINT_KINDS[self.kind].problem(self):
             raise ValueError(problem)
         return self
-
-    def _sets(self, header: str) -> str:
-        """Return the setting that is sent as this header, if it is set."""
-        in_settings = {"openai-organization": self.organization, "openai-project": self.project}
-        if header in ("authorization", "api-key") and self.has_credentials:
-            key_header = "api-key" if self.kind == "azure" and self.api_key and not is_v1(self.base_url) else ""
-            used = header == (key_header or "authorization")
-            return next(name for name in ("api_key", "token", "token_command") if getattr(self, name)) if used else ""
-        return header.removeprefix("openai-") if in_settings.get(header) else ""
 
     @property
     def has_credentials(self) -> bool:

@@ -156,6 +156,15 @@ def is_v1(base_url: str) -> bool:
     return urlsplit(base_url).path.rstrip("/").endswith(_V1)
 
 
+def sent_as(header: str, endpoint: Mapping[str, object]) -> str:
+    """Return the setting of an endpoint that is sent as this header, in lower case, if it is set; otherwise ""."""
+    by_key = endpoint["kind"] == "azure" and endpoint["api_key"] and not is_v1(str(endpoint["base_url"]))
+    if header == ("api-key" if by_key else "authorization"):
+        return next((name for name in ("api_key", "token", "token_command") if endpoint[name]), "")
+    setting = header.removeprefix("openai-")
+    return setting if header in ("openai-organization", "openai-project") and endpoint[setting] else ""
+
+
 def other_addresses(base_url: str) -> list[str]:
     """Return where a server's API usually is that is not at this base URL."""
     parts = urlsplit(base_url)
