@@ -157,7 +157,7 @@ def prepare(
 ) -> PreparedRun:
     """Find and check plugin, prompt and endpoint. Raises `UsageError`.
 
-    Without `needs_endpoint`, nothing will be sent, so a key that is missing is no error. With `ask_server`, a server$
+    Without `needs_endpoint`, nothing will be sent, so a key that is missing is no error. With `ask_server`, a server
     may be asked which model it has.
     """
     if not options.name:
