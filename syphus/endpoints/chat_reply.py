@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import orjson
 
@@ -60,15 +61,27 @@ def classify_chat_reply(body: bytes, prompt_bytes: int, headers: Mapping[str, st
         return invalid_json(body, headers)
     if not isinstance(data, dict) or not isinstance(data.get("choices"), list) or _failed(data):
         return unexpected_body("chat completion", data, body)
+    if (error := _error_of_choice(data["choices"])) is not None:
+        return unexpected_body("chat completion", {"error": error}, body)
     return ReplyVerdict(Action.ANSWER, "", completion=_completion(data, prompt_bytes))
 
 
 def unexpected_body(expected: str, data: object, body: bytes) -> ReplyVerdict:
     """Return the verdict on `data`, read from `body`, that is not what was `expected`."""
     if isinstance(data, dict) and data.get("error"):
-        error = str(data["error"]).encode("utf-8", "replace")
-        return ReplyVerdict(Action.RETRY, "error inside a 200", _excerpt(error), maybe_billed=True)
+        error = data["error"]
+        text = _excerpt((str(error)).encode("utf-8", "replace"))
+        status = error.get("code") or error.get("status") if isinstance(error, dict) else data.get("code")
+        verdict = ReplyVerdict(Action.RETRY, "error inside a 200", text, maybe_billed=True)
+        return replace(verdict, inner_status=status_of(status), inner_error=error)
     return ReplyVerdict(Action.RETRY, f"not a {expected}", _excerpt(body), maybe_billed=True)
+
+
+def status_of(code: object) -> int:
+    """Return the HTTP status that an error inside a reply repeats, or 0."""
+    if isinstance(code, str) and code.isascii() and code.isdecimal() and len(code) == 3:
+        code = int(code)
+    return code if isinstance(code, int) and 400 <= code < 500 else 0
 
 
 def decode_json(body: bytes) -> object:
@@ -82,6 +95,19 @@ def decode_json(body: bytes) -> object:
 
 def _failed(data: dict[str, object]) -> bool:
     return bool(data.get("error")) and not data["choices"]
+
+
+def _error_of_choice(choices: list[object]) -> object:
+    """Return the error that a gateway puts in the place of an answer, perhaps after a part of it, or None."""
+    choice = choices[0] if choices else None
+    if not isinstance(choice, dict):
+        return None
+    reason = choice.get("finish_reason")
+    if error := choice.get("error"):
+        return error
+    if isinstance(reason, str) and (reason.lower().endswith("error") or "fail" in reason.lower()):
+        return f"finish reason {one_line(reason, 40)}"
+    return None
 
 
 def invalid_json(body: bytes, headers: Mapping[str, str]) -> ReplyVerdict:

@@ -70,6 +70,7 @@ _PART_OF_KEY = re.compile(r"[\w.-]*(?:\*{2,}|\u2022{2,}|\u2026|\.{3,})[\w-]+|\b[
 _CHALLENGE_HEADER = re.compile(r"\bname=\"?([\w-]+)")  # Azure's API management
 _TRANSIENT = frozenset({408, 409, 425})  # client errors that say nothing about the request
 _ABOUT_THE_REQUEST = frozenset({400, 401, 404, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451})
+_KEY_WORDS = re.compile(r"\bapi[ _-]?key\b|\bcredentials?\b")
 MAX_REFUSALS = 3  #: of a row that is refused while others are answered
 _MAX_MESSAGE = 10_000  # characters of a message that are looked at
 
@@ -109,6 +110,8 @@ class ReplyVerdict:
     maybe_expired_token: bool = False  #: a new token may help, once
     maybe_from_proxy: bool = False  #: perhaps not the endpoint's own reply, but one of a proxy or gateway
     no_reply: NoReplyKind | None = None  #: for RETRY if no reply came
+    inner_status: int = 0  #: the status of a client error that came inside a reply with status 200
+    inner_error: object = None  #: that error
 
     @property
     def stop_message(self) -> str:
@@ -161,10 +164,10 @@ def classify_error(
             "Use a model that accepts images, or leave them out",
             maybe_caused_by_row=True,
         )
-    if status in (401, 403, 404, 407) or 300 <= status < 400:
+    if status in (401, 403, 404, 407, 410) or 300 <= status < 400:
         verdict = _classify_access_error(status, headers, error, words, source)
         from_endpoint = 400 <= status != 407 and body.lstrip().startswith(b"{")
-        verdict = replace(verdict, maybe_caused_by_row=status in (401, 403, 404))
+        verdict = replace(verdict, maybe_caused_by_row=status in (401, 403, 404, 410))
         return verdict if from_endpoint else replace(verdict, maybe_from_proxy=True)
     if status >= 500 or status in _TRANSIENT or (wait is not None and status not in _ABOUT_THE_REQUEST):
         asks_to_wait = retry_wait(headers, "", now) is not None or (status == 503 and "retry-after" in headers)
@@ -279,6 +282,11 @@ def _classify_rejection(status: int, error: ErrorBody, words: str, source: str, 
     rejection = f"rejected {status}: {one_line(error.message, 80)}"
     if _is_filtered(error, words):
         return _filter_verdict(error)
+    if _KEY_WORDS.search(words) and not refusal.changes:  # Gemini's is a 400
+        stop = f"{source} refused the key: {one_line(error.message)}"
+        return ReplyVerdict(
+            Action.STOP, "key refused", stop, "Set another key", maybe_caused_by_row=True, maybe_expired_token=True
+        )
     if error.code == "OperationNotSupported":
         return ReplyVerdict(Action.STOP, "operation not supported", message, "Use a model that can do this")
     too_long = error.code in ("context_length_exceeded", "exceed_context_size_error")
@@ -333,6 +341,8 @@ def read_error_body(body: bytes) -> ErrorBody:
         data: object = orjson.loads(body)
     except orjson.JSONDecodeError:
         return ErrorBody(body[:_MAX_MESSAGE].decode("utf-8", "replace").strip(), "", "", {})
+    if isinstance(data, list) and len(data) == 1:  # Gemini
+        data = data[0]
     if not isinstance(data, dict):
         return ErrorBody(_as_text(data), "", "", {})
     error = data.get("error") or data

@@ -6,6 +6,7 @@ concurrency.py      starts the workers, and adapts the number of requests where 
 deadlines.py        the timeout of a request, from the latencies so far, by a clock that does not count sleep
 endpoint_state.py   the state of one endpoint: limits, requests in flight, pauses, health
 engine.py           runs a stage: builds the loop, handles Ctrl-C
+failures.py         decides whether a failure is that of its row or of the endpoint
 health.py           detects that an endpoint is down, and that the first answers all fail alike
 hedging.py          sends a second request for the last rows if the first takes long
 loop.py             takes each row from the ledger to its outcome

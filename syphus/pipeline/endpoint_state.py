@@ -106,6 +106,11 @@ class EndpointState:
         return limit if self.health.has_answered else min(limit, self._unproven_limit)
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether the newest requests failed, so that rows that have not failed yet tell more."""
+        return self.health.down_since is not None or self.consecutive_refusals > 0 or not self.health.has_answered
+
+    @property
     def per_minute(self) -> Mapping[str, float]:
         """The limits in force per minute, by "requests" and "tokens"."""
         return {what: bucket.rate * 60 for what, bucket in self._buckets.items()}

@@ -6,7 +6,11 @@ endpoint that gives no answer for too long is given up, with every row still pen
 given up much sooner.
 
 Only requests that were sent after the newest answer count. If a dozen requests hang among thousands of answers, all of
-them end at the same moment, when nothing else is in flight any more; that says nothing about the endpoint.
+them end at the same moment, when nothing else is in flight any more; that says nothing about the endpoint. In the same
+way, only an answer to a request that was sent later shows that a row which got none was refused by itself.
+
+A row that is told to slow down while others are answered is not what a rate limit does. How likely that would be by
+chance follows from how often rows were refused that were answered later.
 
 If the first answers of a run all fail alike, more of them would be a waste of money: the end token is missing and every
 answer is cut off, the model only thinks, or the parser reads nothing. Until one answer is good, or fails in another
@@ -16,7 +20,10 @@ under the same settings each finds its answer in the ledger.
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from syphus.errors import ProviderError
@@ -28,6 +35,24 @@ OUTAGE_THRESHOLD = 5  #: different rows that must fail without an answer in betw
 MAX_PROBE_INTERVAL = 60.0  #: seconds
 ENOUGH = 16  #: rows whose answers fail alike, before any other
 MAX_FIRST_ATTEMPTS = 4  #: failed requests after which an endpoint that has never answered is given up
+CHANCE = 1e-4  #: that a row is refused so often although it is like the others; below it, the row is at fault
+MIN_REFUSALS = 3  #: of a row with answers to others in between, before it is at fault
+CALM, UNCALM = 0.02, 0.15  #: shares of refusals of rows that were answered later
+MAX_SIGNED = 500  # characters of a text that may be one that is said to everybody
+
+_VARIABLE = re.compile(r"\S*\d\S*|\s+")
+
+
+def signature(text: str) -> str:
+    """Return what identifies a short text: its words but those with digits, such as ids. It is "" for a long text."""
+    return f"= {_VARIABLE.sub(' ', text).strip().lower()}" if len(text) <= MAX_SIGNED else ""
+
+
+@dataclass(slots=True)
+class _Refused:
+    sent_at: float
+    count: int = 1  #: refusals with answers to others in between
+    alone: bool = False  #: the newest one was that of this row alone
 
 
 class EndpointHealth:
@@ -45,9 +70,20 @@ class EndpointHealth:
         self.has_answered = False
         self.down_since: float | None = None
         self.probe_at = 0.0  #: when the next request may be sent while the endpoint is down
+        self.proved_at = -math.inf  #: when the newest of the requests was sent that were answered
+        self.useful_at = -math.inf  #: the same for answers that were of use, or at least unlike those before
+        self.canned: str | None = None  #: the signature of the text that everybody gets while the endpoint is down
+        self._refused: dict[int, _Refused] = {}
+        self._answers = 0
+        self._recovered = 0  # refusals of rows that were answered later
 
-    def record_answer(self, now: float) -> None:
-        """Record an answer: the endpoint is up."""
+    def record_answer(self, now: float, row: int = -1, sent_at: float = -math.inf) -> None:
+        """Record an answer to a request of `row`, sent at `sent_at`: the endpoint is up."""
+        self._answers += 1
+        self.proved_at = max(self.proved_at, sent_at)
+        self.canned = None
+        if self._refused and (refused := self._refused.pop(row, None)) is not None:
+            self._recovered += refused.count
         self.has_answered = True
         self.down_since = None
         self.last_answer_at = now
@@ -79,6 +115,46 @@ class EndpointHealth:
         if self.down_since is not None:
             self.probe_at = now + min(MAX_PROBE_INTERVAL, self._first_wait * 2 ** min(self._failures, 12))
 
+    def declare_down(self, now: float, canned: str) -> None:
+        """Count the endpoint as down because everybody gets the same text, whose signature is `canned`."""
+        self.canned = canned
+        if self.down_since is None:
+            self.down_since, self._failures = now, 0
+        self.probe_at = max(now, self.probe_at)
+
+    def record_refusal(self, row: int, sent_at: float) -> bool:
+        """Record that a request was refused by a rate limit; return whether that is probably about this row alone."""
+        share, refused = self._refused_share, self._refused.get(row)
+        if refused is None:
+            others = any(each.sent_at >= self.proved_at and not each.count > 1 for each in self._refused.values())
+            refused = self._refused[row] = _Refused(sent_at)
+            refused.alone = share < CALM and not others
+        elif refused.sent_at < self.proved_at:
+            refused.sent_at, refused.count = sent_at, refused.count + 1
+            refused.alone = share < UNCALM
+        else:
+            refused.sent_at, refused.alone = sent_at, False
+        return refused.alone
+
+    def is_refused_alone(self, row: int) -> bool:
+        """Return whether the newest refusal of a row was probably about this row alone."""
+        refused = self._refused.get(row)
+        return refused is not None and refused.alone
+
+    def refusals_of(self, row: int) -> int:
+        """Return how often a row was refused although others were answered in between."""
+        refused = self._refused.get(row)
+        return refused.count if refused else 0
+
+    def is_always_refused(self, row: int) -> bool:
+        """Return whether a row is refused so often that it can't be by chance."""
+        count = self.refusals_of(row)
+        return count >= MIN_REFUSALS and self._refused_share**count < CHANCE
+
+    @property
+    def _refused_share(self) -> float:
+        return (self._recovered + 1) / (self._answers + self._recovered + 2)
+
     def should_give_up(self, now: float) -> bool:
         """Return whether no row is likely to succeed here soon. Call it after a request without an answer."""
         if not self.has_answered and self._failures >= MAX_FIRST_ATTEMPTS:
@@ -102,31 +178,31 @@ class FirstAnswers:
     """The answers of a run until it is known that they do not all fail alike."""
 
     def __init__(self, *, active: bool) -> None:
-        self._active = active
+        self.is_active = active
         self._remedy = ""
         self._reasons: dict[int, str] = {}  # by row
         self._held: dict[int, HeldRow] = {}
 
     def note(self, entry: Entry, judgement: Judgement) -> None:
         """Note an answer that has just come. Those of earlier sessions say nothing about these settings."""
-        if not self._active or entry.new_answer is None:
+        if not self.is_active or entry.new_answer is None:
             return
         self._remedy = self._remedy or judgement.remedy
-        self._active = bool(judgement.remedy) and judgement.remedy == self._remedy
+        self.is_active = bool(judgement.remedy) and judgement.remedy == self._remedy
         self._reasons[entry.row.n] = judgement.outcome.reason
 
     def hold(self, entry: Entry, outcome: Outcome) -> bool:
         """Hold the outcome of a row back, if it must be. It is for the caller to save the answer."""
         answer = entry.new_answer.n if entry.new_answer else entry.reused_answer
         known = {held.answer for held in self._held.values()} if entry.new_answer is None else ()
-        if not self._active or answer is None or (entry.new_answer is None and answer not in known):
+        if not self.is_active or answer is None or (entry.new_answer is None and answer not in known):
             return False
         self._held[entry.row.n] = HeldRow(entry.row, outcome, answer)
         return True
 
     def release(self, *, at_end: bool = False) -> list[HeldRow]:
         """Return the rows that need not be held any more: all of them once the answers differ, or at the end."""
-        if (self._active and not at_end) or not self._held:
+        if (self.is_active and not at_end) or not self._held:
             return []
         held, self._held = list(self._held.values()), {}
         return held
@@ -134,7 +210,7 @@ class FirstAnswers:
     @property
     def error(self) -> ProviderError | None:
         """Why the run must stop, or None."""
-        if not self._active or len(self._reasons) < ENOUGH:
+        if not self.is_active or len(self._reasons) < ENOUGH:
             return None
         reason, _ = Counter(self._reasons.values()).most_common(1)[0]
         return ProviderError(

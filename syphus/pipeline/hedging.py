@@ -9,15 +9,12 @@ answers has been requested twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from syphus.endpoints.classify import MAX_REFUSALS, Action
-from syphus.errors import BudgetError, ImageError
-from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
-from syphus.pipeline.sender import Ask, RequestSender, SendResult
+from syphus.pipeline.admission import AdmissionController, Permit
+from syphus.pipeline.sender import Ask
 from syphus.pipeline.session_context import SessionStats
-from syphus.pipeline.work_queue import WorkItem, WorkQueue
-from syphus.types import Request
+from syphus.pipeline.work_queue import WorkQueue
 
 MAX_SHARE = 0.01  #: hedges for each answer of the session
 MAX_REQUESTS = 4  #: for one row at the same time: the second may be slow as well
@@ -107,67 +104,3 @@ class Hedger:
         if not self._has_share or self._queue.has_due or self._queue.closed:
             return None
         return self._admission.admit_spare(ask.request, ask.item.changes, self._queue.open_rows)
-
-
-class Canary:
-    """Asks once more what was answered before, to tell an endpoint that is down from rows that it always refuses.
-
-    `keep` stores the answer, which is paid for, as a further one to that row. Without it nobody could tell once only
-    such rows are left. While other rows are answered, their answers say the same for nothing.
-    """
-
-    def __init__(self, sender: RequestSender, keep: Callable[[Ask, SendResult], Awaitable[None]]) -> None:
-        self._sender = sender
-        self._keep = keep
-        self._one_at_a_time = asyncio.Lock()
-        self._answered: Ask | None = None
-
-    def note_answer(self, item: WorkItem, request: Request) -> None:
-        """Remember a request that was answered in this session."""
-        self._answered = Ask(item, request)
-
-    async def blames_row(self, item: WorkItem, result: SendResult, *, only_failing_left: bool) -> bool:
-        """Return whether a failure is that of the row. If the endpoint seems to be down, it is not.
-
-        If only rows that have failed are left, they are all that can tell whether it is down, so it is asked.
-        """
-        health = result.endpoint_state.health
-        if result.verdict.caused_by_row or health.down_since is None or item.row.n in health.blamed:
-            return True
-        return only_failing_left and item.requests > 1 and await self.endpoint_works(item, result)
-
-    async def counts(self, item: WorkItem, result: SendResult) -> bool:
-        """Return whether the failure of a request counts as an attempt of its row.
-
-        A pause does if the row has made the endpoint ask for several of them, and it answers other rows.
-        """
-        verdict = result.verdict
-        if verdict.action is not Action.PAUSE:
-            return True
-        if not verdict.maybe_caused_by_row or item.requests < MAX_REFUSALS:
-            return False
-        return result.endpoint_state.health.has_answered and await self.endpoint_works(item, result)
-
-    async def endpoint_works(self, item: WorkItem, result: SendResult) -> bool:
-        """Return whether the endpoint that gave a row no answer still answers others; if so, blame the row."""
-        if item.row.n in result.endpoint_state.health.blamed:
-            return True
-        async with self._one_at_a_time:
-            works = await self._answers_others(result)
-        if works:
-            result.endpoint_state.health.blamed.add(item.row.n)
-        return works
-
-    async def _answers_others(self, result: SendResult) -> bool:
-        state, health = result.endpoint_state, result.endpoint_state.health
-        if health.has_answered and health.last_answer_at > result.sent_at:
-            return True
-        if self._answered is None or not health.has_answered or state.disabled_by is not None:
-            return False
-        ask = Ask(self._answered.item, self._answered.request)
-        try:
-            answer = await self._sender.send(ask)
-        except (AdmissionClosedError, BudgetError, ImageError):
-            return False
-        await self._keep(ask, answer)
-        return answer.endpoint_state is state and answer.verdict.action is Action.ANSWER

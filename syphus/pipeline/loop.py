@@ -16,15 +16,15 @@ from dataclasses import replace
 from typing import Any
 
 from syphus.endpoints.classify import Action
-from syphus.endpoints.connections import NoReplyKind
 from syphus.endpoints.structured import with_form, without_form
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.concurrency import SlowStart
+from syphus.pipeline.failures import Canary, FailureHandler, canned_suspect
 from syphus.pipeline.health import FirstAnswers
-from syphus.pipeline.hedging import Canary, Hedger
+from syphus.pipeline.hedging import Hedger
 from syphus.pipeline.parameters import ParameterLearning, RowChanges
 from syphus.pipeline.sender import Ask, RequestSender, SendResult
 from syphus.pipeline.session_context import SessionContext
@@ -55,24 +55,26 @@ class Loop:
         self._plugin_faults = 0
         learned = [state.parameters for state in admission.endpoint_states]
         self._learning = ParameterLearning(learned, session.writer.keep, session.say)
-        self._canary = Canary(sender, self._keep)
+        self._canary = Canary(sender, session, self._keep)
+        self._failures = FailureHandler(session, queue, self._canary, self._being_asked.values, self._finish)
+        queue.prefers_new = lambda: any(state.is_in_doubt for state in admission.endpoint_states)
         self._start = SlowStart()
         self._workers: list[asyncio.Task[None]] = []
         self.stopped_by: Exception | None = None
 
     async def run(self, workers: int) -> None:
         """Return when every row has an outcome, or, after a stop, when no request is in flight any more."""
-        self._workers = [asyncio.create_task(self._work(number)) for number in range(workers)]
         helpers = [asyncio.create_task(self._guard(self._start.run(workers, self._has_no_trouble)))]
         if self._session.limits.hedging:
             hedger = Hedger(self._queue, self._admission, self._session.stats, self._session.clock, self._send_second)
             helpers.append(asyncio.create_task(self._guard(hedger.run(self._being_asked.values))))
         try:
-            ended, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_EXCEPTION)
-            for worker in ended:  # one that raised leaves its row open, and the others would wait for it forever
-                worker.result()
-            if self._hedges:
-                await asyncio.wait(self._hedges)
+            await self._run_workers(workers)
+            while self._failures.suspects and self.stopped_by is None:
+                await self._failures.settle()
+                self._stop_if_disabled()
+                if self.stopped_by is None and self._queue.open_rows:
+                    await self._run_workers(workers)
         except asyncio.CancelledError:
             if self.stopped_by is None:
                 raise
@@ -88,6 +90,19 @@ class Loop:
                 await self._save_early_failures()
             else:
                 self.stop(self._early_failures[0].error)
+
+    async def _run_workers(self, number: int) -> None:
+        self._workers = [asyncio.create_task(self._work(each)) for each in range(number)]
+        ended, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_EXCEPTION)
+        for worker in ended:  # one that raised leaves its row open, and the others would wait for it forever
+            worker.result()
+        if self._hedges:
+            await asyncio.wait(self._hedges)
+
+    def _stop_if_disabled(self) -> None:
+        reasons = [state.disabled_by for state in self._admission.endpoint_states]
+        if reasons[0] is not None and all(reasons):
+            self.stop(reasons[0])
 
     def stop(self, reason: Exception) -> None:
         """Send nothing more, but wait for the requests in flight. The first reason is kept."""
@@ -194,8 +209,7 @@ class Loop:
     async def _handle_result(self, ask: Ask, result: SendResult) -> None:
         """Handle the result of a request; of several for the same row, the first usable one decides."""
         item, verdict = ask.item, result.verdict
-        item.requests += 1
-        ask.in_flight -= 1
+        item.requests, ask.in_flight = item.requests + 1, ask.in_flight - 1
         REQUEST_LOG.debug("%s: %s", item.row.query.id, result)
         if ask.is_decided:
             if not ask.in_flight:
@@ -207,13 +221,13 @@ class Loop:
         ask.is_decided = True
         if ask.in_flight:
             self._spare.add(ask)
+        if result.endpoint_state.disabled_by is not None:
+            self._stop_if_disabled()  # first: who waits to be admitted may hold up what follows
         await self._handle_verdict(item, result)
         self._release(ask)
         if self._queue.closed:
             self._drop_spare()
-        states = self._admission.endpoint_states
-        if all(state.disabled_by for state in states):
-            self.stop(states[0].disabled_by or ProviderError(result.verdict.message))
+        self._stop_if_disabled()
 
     async def _keep(self, ask: Ask, result: SendResult) -> None:
         """Keep an answer that came too late as a further sample: if its row is asked again, it need not be paid for."""
@@ -255,52 +269,16 @@ class Loop:
                 number, request = self._session.records.next_answer_number(), result.request
                 completion = with_form(verdict.completion, request)
                 learnt = state.parameters.record_answer(item.row.n, request, item.changes)
-                self._canary.note_answer(item, request)
                 new = NewAnswer(number, request.key, request.sample, completion, result.seconds)
-                await self._judge(item, Entry(item.row, None, item.requests, new), completion)
+                await self._judge(item, Entry(item.row, None, item.requests, new), completion, result)
                 await self._learning.keep(state.parameters, learnt, request)
-            case Action.RECORD:
-                await self._record_rejection(item, result)
-            case Action.RETRY | Action.PAUSE if await self._canary.counts(item, result):
-                await self._retry_or_fail(item, result)
             case Action.ADAPT:
                 await self._adapt(item, result)
-            case Action.STOP:
-                await self._blame_or_disable(item, result)
-            case _:  # a pause holds the whole endpoint and costs the row no attempt
-                self._put_back(item)
+            case _:
+                await self._record_rejection(item, result)
 
     def _put_back(self, item: WorkItem, wait: float = 0.0) -> None:
         self._queue.put_back(item, self._session.clock() + wait)
-
-    async def _retry_or_fail(self, item: WorkItem, result: SendResult) -> None:
-        """Retry a row or let it fail; the attempt counts only if the endpoint is not down."""
-        verdict, health, retry = result.verdict, result.endpoint_state.health, self._session.retry
-        if not await self._canary.blames_row(item, result, only_failing_left=not self._queue.has_new_rows):
-            self._queue.put_back(item, health.probe_at)  # so that the next probe is another row's request
-            return
-        if verdict.no_reply is NoReplyKind.GIVEN_UP:  # it might have been answered: the next one gets more time
-            item.times_given_up += 1
-            self._put_back(item, retry.wait(1))
-            return
-        item.attempts += 1
-        if retry.exhausted(item.attempts, verdict, item.requests, blamed=item.row.n in health.blamed):
-            outcome = Outcome(State.FAILED, reason=f"{verdict.cause}, {item.attempts} attempts", detail=verdict.message)
-            await self._finish(Entry(item.row, None, item.requests), outcome)
-        else:
-            self._put_back(item, retry.wait(item.attempts))
-
-    async def _blame_or_disable(self, item: WorkItem, result: SendResult) -> None:
-        """Disable an endpoint that refuses a row, unless it still answers others: then the row is at fault."""
-        verdict, state = result.verdict, result.endpoint_state
-        if verdict.maybe_expired_token and not item.token_renewed and state.endpoint.renew_token():
-            item.token_renewed = True
-        elif verdict.maybe_caused_by_row and await self._canary.endpoint_works(item, result):
-            await self._retry_or_fail(item, result._replace(verdict=verdict.of_row()))
-            return
-        else:
-            state.disable(ProviderError(verdict.stop_message))
-        self._put_back(item)
 
     async def _adapt(self, item: WorkItem, result: SendResult) -> None:
         """Ask again without what was refused. What one row has tried in vain is that row's failure."""
@@ -319,16 +297,13 @@ class Loop:
         verdict, learned = result.verdict, result.endpoint_state.parameters
         await self._learning.note_rejection(item.row.n, item.changes, learned, verdict.message)
         if verdict.rejection:
-            verdict = replace(verdict, cause=verdict.rejection)
-        outcome = Outcome(verdict.state, reason=verdict.cause, detail=verdict.message)
-        if verdict.caused_by_row or self._has_succeeded or self._session.trusted:
-            await self._finish(Entry(item.row, None, item.requests), outcome)
-        else:
-            message = f"The first requests were all rejected: {verdict.message} Check the settings."
-            self._note_early_failure(item, outcome, ProviderError(message))
+            result = result._replace(verdict=replace(verdict, cause=verdict.rejection))
+        await self._failures.handle(item, result)
 
-    async def _judge(self, item: WorkItem, entry: Entry, completion: Completion) -> None:
-        """Let the stage judge an answer, new or from the ledger; request another one or save the outcome."""
+    async def _judge(
+        self, item: WorkItem, entry: Entry, completion: Completion, result: SendResult | None = None
+    ) -> None:
+        """Let the stage judge an answer, from the ledger or a new `result`; request another or save the outcome."""
         session = self._session
         try:
             judgement = session.stage.judge(item.row, completion)
@@ -340,13 +315,16 @@ class Loop:
         self._first_answers.note(entry, judgement)
         await self._save_held()
         is_free = judgement.another_form or judgement.repeated
-        if judgement.ask_again and (is_free or row.used - row.opened < session.limits.max_rounds):
+        asks_again = judgement.ask_again and (is_free or row.used - row.opened < session.limits.max_rounds)
+        if result is not None and await self._is_set_aside(item, entry._replace(outcome=outcome), result, asks_again):
+            return
+        if asks_again:
             reason = ReasonKind.ANOTHER_FORM if judgement.another_form else judgement.feedback
             if await session.writer.put(entry._replace(retry_reason=reason, reopened=is_free)):
                 session.stats.asked_again += 1
                 answer = entry.new_answer.n if entry.new_answer else entry.reused_answer
                 next_round = row.next_round(answer, reason, counts=not is_free)
-                self._put_back(WorkItem(next_round))
+                self._put_back(WorkItem(next_round, asked_after_doubt=item.asked_after_doubt))
             return
         self._has_succeeded = True
         if self._first_answers.hold(entry, outcome):
@@ -362,6 +340,28 @@ class Loop:
             self.stop(stop)
         for held in self._first_answers.release(at_end=at_end):
             await self._save(Entry(held.row, held.outcome, 0, reused_answer=held.answer))
+
+    async def _is_set_aside(self, item: WorkItem, entry: Entry, result: SendResult, asks_again: bool) -> bool:
+        """Set a row aside whose answer may be one that is said to everybody; return whether it was."""
+        state, sent_at, kind, outcome = result.endpoint_state, result.sent_at, "", entry.outcome
+        if outcome is None or entry.new_answer is None or outcome.state is State.OK:
+            self._failures.note_useful(state, sent_at)
+            self._canary.note_answer(item, result.request)
+        else:
+            suspect = canned_suspect(item, result, outcome, entry.new_answer.n)
+            is_ours = not (entry.new_answer.completion.usage.completion_tokens and self._first_answers.is_active)
+            if self._failures.judge_text(suspect, outcome, is_final=is_ours and not (asks_again or entry.parts)):
+                if await self._session.writer.put(
+                    entry._replace(outcome=None, retry_reason=outcome.reason, reopened=True)
+                ):
+                    next_round = item.row.next_round(suspect.answer, outcome.reason, counts=False)
+                    again = WorkItem(next_round, asked_after_doubt=item.asked_after_doubt)
+                    await self._failures.set_aside(suspect._replace(item=again))
+                return True
+            kind = suspect.kind
+        if self._failures.suspects:
+            await self._failures.release(state, sent_at, kind)
+        return False
 
     async def _finish(self, entry: Entry, outcome: Outcome, model: str = "") -> None:
         """Save the outcome of a row. `model` is the server's name of the model that answered, if any did."""

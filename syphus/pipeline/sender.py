@@ -8,7 +8,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
+
+import orjson
 
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
 from syphus.endpoints.connections import ON_BYTES, NoReplyError, NoReplyKind
@@ -18,6 +21,7 @@ from syphus.ledger.records import ANSWERED
 from syphus.pipeline.admission import AdmissionController, Permit
 from syphus.pipeline.deadlines import Attempt, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
+from syphus.pipeline.health import signature
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.work_queue import WorkItem
 from syphus.types import Request
@@ -56,6 +60,7 @@ class SendResult(NamedTuple):
     seconds: float
     request: Request  #: as it was sent
     sent_at: float
+    headers: Mapping[str, str] = MappingProxyType({})  #: of the reply
 
     def __str__(self) -> str:
         """Return `answered in 1.2 s, 350 + 120 tokens (api.openai.com)`, or what went wrong."""
@@ -103,6 +108,11 @@ class RequestSender:
             headers = reply.headers
             if 200 <= reply.status < 300:  # some gateways answer with 201 or 202
                 verdict = state.endpoint.classify(reply.body, request, headers)
+                if verdict.inner_status:
+                    inner = orjson.dumps({"error": verdict.inner_error})
+                    host, billed = state.endpoint.host, verdict.maybe_billed
+                    verdict = classify_error(verdict.inner_status, headers, inner, host, time.time(), body)
+                    verdict = replace(verdict, maybe_billed=billed)
             else:
                 verdict = classify_error(reply.status, headers, reply.body, state.endpoint.host, time.time(), body)
                 if verdict.maybe_from_proxy and state.health.has_answered:  # a transient fault of a proxy stops no run
@@ -123,7 +133,8 @@ class RequestSender:
             self._settle(permit, request, headers, verdict)
             self._update_endpoint(permit, ask.item.row.n, headers, verdict)
             self._admission.notify()
-        return SendResult(verdict, state, self._session.clock() - permit.call.sent_at, request, permit.call.sent_at)
+        sent_at = permit.call.sent_at
+        return SendResult(verdict, state, self._session.clock() - sent_at, request, sent_at, headers)
 
     async def _body(self, request: Request, permit: Permit) -> bytes:
         """Return the body as it is sent: with its images, and with what the prompt cache needs.
@@ -168,18 +179,23 @@ class RequestSender:
         """Update the health of the endpoint; pause it or disable it if necessary."""
         state, now = permit.endpoint_state, self._session.clock()
         host, health = state.endpoint.host, state.health
-        if verdict.action is Action.ANSWER or verdict.caused_by_row:
-            health.record_answer(now)
+        sent_at, canned = permit.call.sent_at, health.canned is not None and _is_canned(verdict, health.canned)
+        if canned:
+            health.record_failure(row, sent_at, now)
+        elif verdict.action is Action.ANSWER or verdict.caused_by_row:
+            health.record_answer(now, row, sent_at)
         elif verdict.action is Action.PAUSE:
-            self._pause(permit, headers, verdict, now)
+            if not health.record_refusal(row, sent_at):
+                self._pause(permit, headers, verdict, now)
         elif verdict.action is Action.RETRY and verdict.no_reply not in _BY_US:
-            health.record_failure(row, permit.call.sent_at, now)
+            health.record_failure(row, sent_at, now)
             if verdict.no_reply is NoReplyKind.TIMEOUT:
                 state.record_timeout(permit.call, now)
             if not health.has_answered and verdict.no_reply is not None and verdict.no_reply.is_likely_misconfiguration:
                 state.disable(ConfigError(f"{host} can't be reached: {verdict.cause}: {verdict.message}."))
-        if verdict.action in (Action.RETRY, Action.PAUSE) and health.should_give_up(now):
+        if (canned or verdict.action in (Action.RETRY, Action.PAUSE)) and health.should_give_up(now):
             silence = f"No usable answer from {host} for {health.seconds_since_answer(now):.0f} s"
+            silence += ": all get the same text" if canned else ""
             state.disable(ProviderError(f"{silence}: {verdict.cause} {verdict.message}".rstrip() + "."))
 
     def _pause(self, permit: Permit, headers: Mapping[str, str], verdict: ReplyVerdict, now: float) -> None:
@@ -198,3 +214,8 @@ class RequestSender:
         if hint is not None:
             state.health.record_wait(wait, now)
         state.pause(permit.call, verdict.limit, wait, now)
+
+
+def _is_canned(verdict: ReplyVerdict, canned: str) -> bool:
+    """Return whether an answer is the text that everybody gets at the moment."""
+    return verdict.completion is not None and signature(verdict.completion.text) == canned

@@ -12,12 +12,15 @@ import contextlib
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import NamedTuple
 
 from syphus.errors import SyphusError
 from syphus.ledger.records import Row
 from syphus.pipeline.parameters import RowChanges
 from syphus.types import Outcome
+
+FIRST_JUMP, LAST_JUMP = 30, 300  #: rows; how far further on the next one is taken after failures at the start
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class WorkItem:
     token_renewed: bool = False
     times_given_up: int = 0  #: requests that were given up because they took much longer than others
     changes: RowChanges | None = None  #: that were tried because the request was refused
+    asked_after_doubt: bool = False  #: again, since others had failed alike at the same time
 
 
 class EarlyFailure(NamedTuple):
@@ -52,6 +56,9 @@ class WorkQueue:
         self._count = 0
         self._first_in_line = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._jump = FIRST_JUMP
+        self._jumps = False
+        self.prefers_new: Callable[[], bool] = lambda: False  #: whether new rows come before those that have failed
         self.exhausted = asyncio.Event()  #: set when no new rows are left
         self.closed = False
 
@@ -75,7 +82,10 @@ class WorkQueue:
         async with self._first_in_line:
             while not self.closed:
                 self._changed.clear()
-                item = self._next_due() or self._next_new()
+                if self._waiting and not self.prefers_new():
+                    item = self._next_due() or self._next_new()
+                else:
+                    item = self._next_new() or self._next_due()
                 if item is not None:
                     return item
                 if not self._open:
@@ -95,6 +105,14 @@ class WorkQueue:
         if not self._open or self._open == self._window - 1:
             self._changed.set()
 
+    def take_back(self) -> None:
+        """Count an item as open again after `task_done`."""
+        self._open += 1
+
+    def look_elsewhere(self) -> None:
+        """Hand out next a new row from further on: if a row fails, so may its neighbours."""
+        self._jumps = self._jump <= LAST_JUMP
+
     def close(self) -> None:
         """Hand out nothing more; rows that are still open stay pending in the ledger."""
         self.closed = True
@@ -108,13 +126,21 @@ class WorkQueue:
     def _next_new(self) -> WorkItem | None:
         if self._new_rows is None or self._open >= self._window:
             return None
-        row = next(self._new_rows, None)
+        row = self._jump_ahead(self._new_rows) if self._jumps else next(self._new_rows, None)
         if row is None:
             self._new_rows = None
             self.exhausted.set()
             return None
         self._open += 1
         return WorkItem(row)
+
+    def _jump_ahead(self, rows: Iterator[Row]) -> Row | None:
+        """Return a row from further on; those before it come next."""
+        passed = list(islice(rows, self._jump))
+        row = passed.pop() if passed else None
+        self._new_rows = chain(passed, rows)
+        self._jumps, self._jump = False, 10 * self._jump
+        return row
 
     async def _wait_for_change(self) -> None:
         seconds = max(0.0, self._waiting[0][0] - self._clock()) if self._waiting else None

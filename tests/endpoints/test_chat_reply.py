@@ -238,7 +238,7 @@ def test_an_answer_that_is_not_quite_json_was_paid_for_and_is_kept(body: bytes, 
         ("stop", None), ("eos_token", None), ("END_TURN", None), (None, None), ("", None),
         ("length", State.TRUNCATED), ("max_tokens", State.TRUNCATED), ("MAX_TOKENS", State.TRUNCATED),
         ("content_filter", State.REFUSED), ("SAFETY", State.REFUSED),
-        ("error", State.INVALID), ("tool_calls", State.INVALID), ({"a": 1}, State.INVALID), (7, State.INVALID),
+        ("tool_calls", State.INVALID), ({"a": 1}, State.INVALID), (7, State.INVALID),
     ],
 )  # fmt: skip
 def test_only_a_known_reason_to_finish_is_a_whole_answer(reason: object, state: State | None) -> None:
@@ -246,6 +246,18 @@ def test_only_a_known_reason_to_finish_is_a_whole_answer(reason: object, state: 
     assert completion is not None
     outcome = unusable_outcome(completion)
     assert (outcome.state if outcome else None) == state
+
+
+@pytest.mark.parametrize("reason", ["error", "ERROR", "network_error", "internal-error", "failed"])
+@pytest.mark.parametrize("text", ["", "Answer: The car mo"])
+def test_an_answer_that_ended_with_an_error_is_none(reason: str, text: str) -> None:
+    assert read(chosen({"content": text}, reason)).action is Action.RETRY
+
+
+def test_a_client_error_inside_a_200_is_read_as_one() -> None:
+    verdict = read({"error": {"message": "slow down", "code": 429}})
+    assert (verdict.action, verdict.inner_status) == (Action.RETRY, 429)
+    assert read(chosen({"content": ""}, "stop", error={"code": "402", "message": "no credits"})).inner_status == 402
 
 
 # Reasoning that comes with an answer

@@ -170,9 +170,16 @@ def test_with_settings_that_have_brought_answers_each_rejected_row_fails_by_itse
 
 
 def test_rows_rejected_before_the_first_success_fail_once_another_row_succeeds(tmp_path: Path) -> None:
+    rows = [*(f"bad {n}" for n in range(4)), *(f"fine {n}" for n in range(16))]
+    with server(poison={"bad": "unprocessable"}) as simulated:
+        ran = run_rows(tmp_path, simulated.url, rows, num_threads=8)
+    assert ran.states == {OK: 16, FAILED: 4}
+
+
+def test_rows_that_are_rejected_together_are_asked_again_before_that_is_believed(tmp_path: Path) -> None:
     with server(script=["unprocessable"] * 4) as simulated:
         ran = run_rows(tmp_path, simulated.url, 20, num_threads=8)
-    assert ran.states == {OK: 16, FAILED: 4}
+    assert ran.states == {OK: 20}
 
 
 @pytest.mark.parametrize("retry", [False, True], ids=["added", "asked again"])

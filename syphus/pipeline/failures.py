@@ -1,0 +1,400 @@
+"""Decides whose failure a reply is: that of its row, or that of the endpoint.
+
+What happens to one row while others are answered is that row's failure. What happens to different rows, one after the
+other, is the endpoint's, however it is dressed: as an error, as a client error, or as an answer that says the same to
+everybody. So a row that got no answer is set aside, as a suspect, until there is evidence:
+
+    an answer to a request that was sent later   it is the row's failure; if several rows were suspects, each is asked
+                                                 once more before that is believed, since they may have met an outage
+    other rows that fail alike, and no answer    one request that was answered before is sent once more; if it is not
+                                                 answered either, the endpoint is given up and every row stays pending
+
+What may pass by itself (an error of the server, no reply, the same text for everybody) pauses the endpoint instead; see
+`syphus.pipeline.health`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from enum import Enum, auto
+from typing import NamedTuple
+
+from syphus.endpoints.classify import Action
+from syphus.endpoints.connections import NoReplyKind
+from syphus.endpoints.rate_limit_headers import retry_wait
+from syphus.errors import BudgetError, ImageError, ProviderError
+from syphus.ledger.reasons import ReasonKind
+from syphus.ledger.records import Entry
+from syphus.pipeline.admission import AdmissionClosedError
+from syphus.pipeline.endpoint_state import EndpointState
+from syphus.pipeline.health import signature
+from syphus.pipeline.retry import MAX_REQUESTS
+from syphus.pipeline.sender import Ask, RequestSender, SendResult
+from syphus.pipeline.session_context import SessionContext
+from syphus.pipeline.stage import PluginFaultError
+from syphus.pipeline.work_queue import WorkItem, WorkQueue
+from syphus.text import one_line
+from syphus.types import Outcome, Request, State
+
+ALIKE = 3  #: different rows that must fail alike, without an answer to a later request
+UNLIKE = 5  #: the same if they fail in different ways, or before there was any answer
+_MAY_BE_CANNED = (State.INVALID, State.REFUSED)
+
+
+class Works(Enum):
+    """Whether an endpoint that refuses a row answers others."""
+
+    YES = auto()
+    NO = auto()
+    UNKNOWN = auto()  #: it could not be asked, or is busy or down
+    UNTRIED = auto()  #: nothing is known that was ever answered
+
+
+class Suspect(NamedTuple):
+    """A row that was set aside: what it got, what becomes of it if it is at fault, and what stops the run otherwise.
+
+    `kind` is what it got without what differs from row to row.
+    """
+
+    item: WorkItem
+    result: SendResult
+    kind: str
+    error: ProviderError
+    outcome: Outcome | None = None
+    answer: int | None = None  #: number of the answer that is of no use
+    due: float = 0.0  #: when it may be asked again
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether others may get the same without anything being wrong but that it is busy or down for a while."""
+        return self.result.verdict.action in (Action.PAUSE, Action.RETRY)
+
+    @property
+    def is_canned(self) -> bool:
+        """Whether it got an answer that may be said to everybody."""
+        return self.result.verdict.action is Action.ANSWER
+
+
+class Canary:
+    """Asks once more what was answered before, to tell an endpoint that is down from rows that it always refuses.
+
+    `keep` stores the answer, which is paid for, as a further one to that row. Without it nobody could tell once only
+    such rows are left. While other rows are answered, their answers say the same for nothing.
+    """
+
+    def __init__(
+        self, sender: RequestSender, session: SessionContext, keep: Callable[[Ask, SendResult], Awaitable[None]]
+    ) -> None:
+        self._sender = sender
+        self._session = session
+        self._keep = keep
+        self._one_at_a_time = asyncio.Lock()
+        self._answered: Ask | None = None
+        self._worked_at: dict[EndpointState, float] = {}  # when the newest test was sent that showed that it works
+
+    def note_answer(self, item: WorkItem, request: Request) -> None:
+        """Remember a request that was answered in this session."""
+        self._answered = Ask(item, request)
+
+    def can_ask(self) -> bool:
+        """Return whether a request is known that was answered, now or in an earlier session."""
+        if self._answered is None:
+            for row in self._session.records.sample((State.OK,), 8):
+                try:
+                    request = self._session.stage.request(row._replace(last=None, reason=""), None)
+                except PluginFaultError:
+                    continue
+                if isinstance(request, Request):
+                    self._answered = Ask(WorkItem(row), request)
+                    break
+        return self._answered is not None
+
+    async def test(self, suspect: Suspect) -> Works:
+        """Return whether the endpoint that gave a row no answer still answers others."""
+        async with self._one_at_a_time:
+            return await self._test(suspect.result, suspect.kind if suspect.is_canned else None)
+
+    async def answers_others(self, result: SendResult) -> bool:
+        """Return whether the endpoint answers others, also if it is asked for that."""
+        async with self._one_at_a_time:
+            if result.sent_at < result.endpoint_state.health.proved_at:
+                return True
+            return await self._test(result, None) is Works.YES
+
+    async def _test(self, result: SendResult, canned: str | None) -> Works:
+        state = result.endpoint_state
+        if result.sent_at < self._worked_at.get(state, 0.0):
+            return Works.YES
+        if state.disabled_by is not None:
+            return Works.NO
+        if not self.can_ask() or self._answered is None:
+            return Works.UNTRIED
+        ask = Ask(self._answered.item, self._answered.request)
+        try:
+            answer = await self._sender.send(ask)
+        except (AdmissionClosedError, BudgetError, ImageError):
+            return Works.UNKNOWN
+        await self._keep(ask, answer)
+        if answer.endpoint_state is not state or answer.verdict.action in (Action.RETRY, Action.PAUSE):
+            return Works.UNKNOWN
+        completion = answer.verdict.completion
+        if completion is None or (canned is not None and signature(completion.text) == canned):
+            return Works.NO
+        self._worked_at[state] = answer.sent_at
+        return Works.YES
+
+
+class FailureHandler:
+    """Handles replies that bring a row no further. `finish` saves the outcome of an open row."""
+
+    def __init__(
+        self,
+        session: SessionContext,
+        queue: WorkQueue,
+        canary: Canary,
+        in_flight: Callable[[], Iterable[Ask]],
+        finish: Callable[[Entry, Outcome], Awaitable[None]],
+    ) -> None:
+        self._session = session
+        self._queue = queue
+        self._canary = canary
+        self._in_flight = in_flight
+        self._finish = finish
+        self._texts: dict[EndpointState, dict[str, set[int]]] = {}  # useless texts since the newest useful one
+        self.suspects: list[Suspect] = []
+
+    async def handle(self, item: WorkItem, result: SendResult) -> None:
+        """Handle a reply that brought no answer."""
+        match result.verdict.action:
+            case Action.RETRY:
+                await self._retry_or_fail(item, result)
+            case Action.STOP:
+                await self._blame_or_disable(item, result)
+            case Action.PAUSE:
+                await self._wait_or_fail(item, result)
+            case _:
+                await self._reject(item, result)
+
+    async def _retry_or_fail(self, item: WorkItem, result: SendResult) -> None:
+        """Retry a row or let it fail; the attempt counts only if the endpoint is not down."""
+        verdict, health, retry = result.verdict, result.endpoint_state.health, self._session.retry
+        if not health.has_answered:
+            self._queue.look_elsewhere()
+        if not await self._blames_row(item, result):
+            if item.requests >= MAX_REQUESTS - 1:
+                suspect = Suspect(item, result, verdict.cause, ProviderError(verdict.message), due=health.probe_at)
+                await self.set_aside(suspect)
+            else:
+                self._queue.put_back(item, health.probe_at)  # so that the next probe is another row's request
+            return
+        if verdict.no_reply is NoReplyKind.GIVEN_UP:  # it might have been answered: the next one gets more time
+            item.times_given_up += 1
+            self._put_back(item, retry.wait(1))
+            return
+        item.attempts += 1
+        blamed = verdict.caused_by_row or item.row.n in health.blamed
+        if not blamed and item.attempts < item.requests >= MAX_REQUESTS - 1:  # once more, when others are answered
+            due = self._session.clock() + retry.wait(item.attempts)
+            await self.set_aside(Suspect(item, result, verdict.cause, ProviderError(verdict.message), due=due))
+            return
+        if retry.exhausted(item.attempts, verdict, item.requests, blamed=item.row.n in health.blamed):
+            outcome = Outcome(State.FAILED, reason=f"{verdict.cause}, {item.attempts} attempts", detail=verdict.message)
+            await self._finish(Entry(item.row, None, item.requests), outcome)
+        else:
+            self._put_back(item, retry.wait(item.attempts))
+
+    async def _blames_row(self, item: WorkItem, result: SendResult) -> bool:
+        """Return whether a failure is that of the row. If the endpoint seems to be down, it is not.
+
+        If only rows that have failed are left, they are all that can tell whether it is down, so it is asked.
+        """
+        health = result.endpoint_state.health
+        if result.verdict.caused_by_row or health.down_since is None or item.row.n in health.blamed:
+            return True
+        if self._queue.has_new_rows or item.requests <= 1 or not health.has_answered:
+            return False
+        if await self._canary.answers_others(result):
+            health.blamed.add(item.row.n)
+            return True
+        return False
+
+    async def _blame_or_disable(self, item: WorkItem, result: SendResult) -> None:
+        """Disable an endpoint that refuses a row, unless it still answers others: then the row is at fault."""
+        verdict, state = result.verdict, result.endpoint_state
+        if verdict.maybe_expired_token and not item.token_renewed and state.endpoint.renew_token():
+            item.token_renewed = True
+            self._put_back(item)
+        elif not verdict.maybe_caused_by_row or state.disabled_by is not None:
+            state.disable(ProviderError(verdict.stop_message))
+            self._put_back(item)
+        elif item.row.n in state.health.blamed:
+            await self._retry_or_fail(item, result._replace(verdict=verdict.of_row()))
+        else:
+            await self.set_aside(Suspect(item, result, verdict.cause, ProviderError(verdict.stop_message)))
+
+    async def _reject(self, item: WorkItem, result: SendResult) -> None:
+        verdict, health = result.verdict, result.endpoint_state.health
+        outcome = Outcome(verdict.state, reason=verdict.cause, detail=verdict.message)
+        if verdict.caused_by_row:
+            await self._finish(Entry(item.row, None, item.requests), outcome)
+            return
+        who = "Different rows are" if health.has_answered else "The first requests were all"
+        error = ProviderError(f"{who} rejected: {verdict.message.rstrip('.')}. Check the settings.")
+        await self.set_aside(Suspect(item, result, signature(verdict.cause), error, outcome))
+
+    async def _wait_or_fail(self, item: WorkItem, result: SendResult) -> None:
+        """Ask again after a rate limit; if a row is refused by itself, it waits by itself, until it fails."""
+        verdict, health, row = result.verdict, result.endpoint_state.health, item.row.n
+        if not health.is_refused_alone(row):
+            if not health.has_answered:
+                self._queue.look_elsewhere()
+            self._put_back(item)
+        elif health.is_always_refused(row):
+            reason = f"{verdict.cause}, {item.requests} attempts"
+            outcome = Outcome(State.FAILED, reason=reason, detail=verdict.message)
+            await self._finish(Entry(item.row, None, item.requests), outcome)
+        else:
+            hint = retry_wait(result.headers, verdict.message, time.time())
+            wait = self._session.retry.pause(hint, health.refusals_of(row))
+            due = self._session.clock() + min(wait, self._session.limits.max_wait)
+            await self.set_aside(Suspect(item, result, verdict.cause, ProviderError(verdict.message), due=due))
+
+    # Answers that are of no use
+
+    def judge_text(self, suspect: Suspect, outcome: Outcome, *, is_final: bool) -> bool:
+        """Note that an answer is not good; return whether its row is to be set aside instead of being finished."""
+        state = suspect.result.endpoint_state
+        useless = outcome.state in _MAY_BE_CANNED and not outcome.reason.startswith(ReasonKind.CONTENT_FILTER)
+        if not useless or suspect.kind == "":
+            self.note_useful(state, suspect.result.sent_at)
+            return False
+        texts = self._texts.setdefault(state, {})
+        if any(each != suspect.kind for each in texts):
+            self.note_useful(state, suspect.result.sent_at)
+            texts = self._texts.setdefault(state, {})
+        texts.setdefault(suspect.kind, set()).add(suspect.item.row.n)
+        return is_final
+
+    def note_useful(self, state: EndpointState, sent_at: float) -> None:
+        """Note that an answer is good, or at least unlike those before."""
+        if state in self._texts:
+            del self._texts[state]
+        state.health.useful_at = max(state.health.useful_at, sent_at)
+
+    # Suspects
+
+    async def release(self, state: EndpointState, sent_at: float, canned: str = "") -> None:
+        """Blame the suspects whose requests were sent before one, sent at `sent_at`, that has just been answered.
+
+        If the answer may be `canned`, those that have got one are not blamed.
+        """
+        mine = [each for each in self.suspects if each.result.endpoint_state is state]
+        await self._blame([each for each in mine if each.result.sent_at < sent_at and each.kind != canned])
+
+    async def settle(self) -> None:
+        """Decide about the suspects once no other rows are left."""
+        for state in {each.result.endpoint_state for each in self.suspects}:
+            await self._settle(state, [each for each in self.suspects if each.result.endpoint_state is state])
+
+    async def _settle(self, state: EndpointState, mine: list[Suspect]) -> None:
+        newest = mine[-1]
+        trusted = self._session.trusted or bool(self._session.stats.states_before[State.OK])
+        proven = state.health.has_answered or trusted
+        few = len(mine) == 1 if not newest.is_canned else len(mine) < ALIKE
+        if few and proven and newest.outcome is not None:
+            await self._blame(mine)
+            return
+        works = await self._canary.test(newest)
+        if works is Works.YES or (works is Works.UNTRIED and trusted and all(each.outcome for each in mine)):
+            await self._blame(mine)
+        elif works is Works.NO and newest.is_canned:
+            state.health.declare_down(self._session.clock(), newest.kind)
+            self._bring_back(mine, state.health.probe_at)
+        elif newest.may_pass or (works is Works.UNKNOWN and newest.item.requests < MAX_REQUESTS):
+            self._bring_back(mine, state.health.probe_at if state.health.down_since is not None else 0.0)
+        else:
+            state.disable(newest.error)
+            self._bring_back(mine)
+
+    async def set_aside(self, suspect: Suspect) -> None:
+        """Set a row aside; if it shows that the endpoint may be at fault, find that out."""
+        state = suspect.result.endpoint_state
+        self.suspects.append(suspect)
+        self._queue.task_done()
+        if not state.health.has_answered:
+            self._queue.look_elsewhere()
+        if not self._raises_doubt(suspect):
+            return
+        if suspect.is_canned and self._queue.has_new_rows and state.health.useful_at > float("-inf"):
+            state.health.declare_down(self._session.clock(), suspect.kind)  # another row will tell
+            return
+        works = await self._canary.test(suspect)
+        if works is Works.YES:
+            await self.release(state, self._session.clock())
+        elif works in (Works.NO, Works.UNTRIED) and suspect in self.suspects:
+            if suspect.is_canned and works is Works.NO:
+                state.health.declare_down(self._session.clock(), suspect.kind)
+                return
+            state.disable(suspect.error)
+            self._bring_back([each for each in self.suspects if each.result.endpoint_state is state])
+
+    def _raises_doubt(self, suspect: Suspect) -> bool:
+        if suspect.may_pass:
+            return False
+        state = suspect.result.endpoint_state
+        others = [each for each in self.suspects if each.result.endpoint_state is state and not each.may_pass]
+        alike = [each for each in others if each.kind == suspect.kind]
+        first = min(each.result.sent_at for each in alike)
+        younger = sum(attempt.sent_at > first for ask in self._in_flight() for attempt in ask.attempts)
+        if state.health.has_answered:
+            return younger <= len(alike) and (len(alike) >= ALIKE or len(others) >= UNLIKE)
+        if len(alike) >= ALIKE - 1 and self._canary.can_ask():
+            return True
+        return len(alike) >= (ALIKE if suspect.outcome is None else UNLIKE)
+
+    async def _blame(self, suspects: list[Suspect]) -> None:
+        kinds = Counter(each.kind for each in suspects)
+        for each in suspects:
+            if each not in self.suspects:
+                continue
+            self.suspects.remove(each)
+            self._queue.take_back()
+            item, result = each.item, each.result
+            if each.outcome is not None and (kinds[each.kind] == 1 or item.asked_after_doubt):
+                await self._finish(Entry(item.row, None, item.requests, reused_answer=each.answer), each.outcome)
+            elif each.outcome is not None:
+                item.asked_after_doubt = True
+                self._put_back(item)
+            elif each.may_pass:
+                if result.verdict.action is Action.RETRY:
+                    result.endpoint_state.health.blamed.add(item.row.n)
+                self._queue.put_back(item, each.due)
+            else:
+                result.endpoint_state.health.blamed.add(item.row.n)
+                await self._retry_or_fail(item, result._replace(verdict=result.verdict.of_row()))
+
+    def _bring_back(self, suspects: list[Suspect], due: float = 0.0) -> None:
+        for each in suspects:
+            if each in self.suspects:
+                self.suspects.remove(each)
+                self._queue.take_back()
+                self._queue.put_back(each.item, max(due, each.due, self._session.clock()))
+
+    def _put_back(self, item: WorkItem, wait: float = 0.0) -> None:
+        self._queue.put_back(item, self._session.clock() + wait)
+
+
+def canned_suspect(item: WorkItem, result: SendResult, outcome: Outcome, answer: int) -> Suspect:
+    """Return the suspect that a row is if its answer is of no use. Its kind is empty if the text is a long one."""
+    completion = result.verdict.completion
+    text = completion.text if completion is not None else ""
+    kind = signature(text)
+    said = one_line(text, 120) or "an empty text"
+    error = ProviderError(
+        f"{result.endpoint_state.endpoint.host} says the same to different rows, and it is of no use: {said}. "
+        "Check the model and the settings, then run the same command again."
+    )
+    return Suspect(item, result, kind, error, outcome, answer)
