@@ -214,7 +214,7 @@ class FailureHandler:
         health = result.endpoint_state.health
         if result.verdict.caused_by_row or health.down_since is None or item.row.n in health.blamed:
             return True
-        if self._queue.has_new_rows or item.requests <= 1 or not health.has_answered:
+        if self._queue.has_new_rows or not health.has_answered:
             return False
         if await self._canary.answers_others(result):
             health.blamed.add(item.row.n)
