@@ -12,6 +12,7 @@ service that signs requests could not be reached.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -224,7 +225,9 @@ def _sdk_client(
         redactor.keep(secret)
     credentials = Credentials(_secret_value(config.api_key, redactor), _secret_value(config.token, redactor), tokens)
     sdk = ENDPOINT_KINDS[config.kind].client(config, credentials, client)
-    sdk._custom_headers = {}  # of OPENAI_CUSTOM_HEADERS; `config` has them, and knows that they are secrets
+    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
+    taken = {line.partition(":")[0].strip() for line in lines}  # `config` has them, and knows that they are secrets
+    sdk._custom_headers = {name: value for name, value in sdk._custom_headers.items() if name not in taken}
     sdk.organization, sdk.project = config.organization or None, config.project or None
     return sdk
 

@@ -160,12 +160,7 @@ def prepare(
     Without `needs_endpoint`, nothing will be sent, so a key that is missing is no error. With `ask_server`, a server
     may be asked which model it has.
     """
-    if not options.name:
-        raise ConfigError("Which dataset? Add --name; the command `datasets` lists them.")
-    if not _FILE_NAME.fullmatch(options.dataset_version):
-        raise ConfigError(
-            f"--dataset_version {options.dataset_version!r}: it names a folder; use letters, digits, - _ ."
-        )
+    _check_names(options)
     _check_images(options)
     plugin = find_plugin(options.name, options.datasets_dir)
     if not _FILE_NAME.fullmatch(plugin.cls.short_name):
@@ -274,6 +269,15 @@ def check_budget(context: RunContext) -> None:
         )
     if context.options.max_cost is not None and context.config.max_tokens is None:
         raise ConfigError("--max-cost needs a bound on what one answer can cost: set max_tokens.")
+
+
+def _check_names(options: Options) -> None:
+    if not options.name:
+        raise ConfigError("Which dataset? Add --name; the command `datasets` lists them.")
+    if not _FILE_NAME.fullmatch(options.dataset_version):
+        raise ConfigError(
+            f"--dataset_version {options.dataset_version!r}: it names a folder; use letters, digits, - _ ."
+        )
 
 
 def _check_images(options: Options) -> None:

@@ -241,7 +241,7 @@ def test_a_parser_that_finds_neither_pairs_nor_a_problem_accepts_nothing(tmp_pat
 
 DECLARED = {
     "rules = Reject('x', 'y')": "rules must be a list or tuple, it is Reject; a tuple of one needs a comma after it",
-    "rules = ('x',)": "rules must hold Repair or Reject or Check, number 1 is str",
+    "rules = ('x',)": "rules must hold Repair or Reject or Check or Drop, number 1 is str",
     "without_rules = 'refuses'": "without_rules must be a list or tuple, it is str; a tuple of one needs a comma",
     "heuristics = None": "heuristics must be a list or tuple, it is NoneType",
     "heuristics = (Heuristic('h', 1, len, ''))": "heuristics must be a list or tuple, it is Heuristic; a tuple of one",

@@ -102,11 +102,7 @@ def words_as_digits(text: str, grammar: NumberGrammar, parts: set[float], loose:
             parts.add(value)
             run.append((value, bool(conjunction)))
             written[-1] = _as_word(whole)
-        elif (
-            value in _SCALES
-            and value in grammar.scales.values()
-            and text[:begin].rstrip(" \u00a0\u202f")[-1:].isdecimal()
-        ):
+        elif value in _SCALES and value in grammar.scales.values() and _ends_with_digit(text[:begin]):
             run.clear()
             continue  # 2.5 million is read with its digits
         else:
@@ -115,6 +111,10 @@ def words_as_digits(text: str, grammar: NumberGrammar, parts: set[float], loose:
             written += [text[done:start], _as_word(value)]
         done = end = found.end()
     return "".join((*written, text[done:])) if written else text
+
+
+def _ends_with_digit(text: str) -> bool:
+    return text.rstrip(" \u00a0\u202f")[-1:].isdecimal()
 
 
 _JOINTS = frozenset({" ", "\u00a0", "\u202f", "\u2011", "-"})
