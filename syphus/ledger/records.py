@@ -41,6 +41,7 @@ class StoredAnswer(NamedTuple):
     n: int  #: its number
     completion: Completion
     seconds: float
+    repeats: bool = False  #: whether the same request had brought the same text just before
 
 
 class NewAnswer(NamedTuple):
@@ -92,6 +93,8 @@ class RequestCounts:
 _ANSWER_COLUMNS = """answer.n, answer.text, finish_reason, refusal, flags, model, response_id,
     service_tier, regional, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated,
     cache_write_tokens, seconds"""
+_REPEATS = """EXISTS (SELECT 1 FROM answer AS before WHERE before.key = answer.key
+    AND before.sample = answer.sample - 1 AND before.text = answer.text)"""
 _ADD_ANSWER = (  # by name, since the columns of migrated ledgers are in another order than they might be in new ones
     "INSERT INTO answer (n, key, sample, text, finish_reason, refusal, flags, model, response_id, prompt_tokens, "
     "completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds, session, cache_write_tokens, "
@@ -156,9 +159,9 @@ class Records:
         return _answer(found) if found else None
 
     def get_answer(self, n: int) -> StoredAnswer:
-        """Return an answer by its number."""
-        (columns,) = self._store.read(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE n = ?", n)
-        return _answer(columns)
+        """Return an answer by its number, and whether it repeats the one before."""
+        ((repeats, *columns),) = self._store.read(f"SELECT {_REPEATS}, {_ANSWER_COLUMNS} FROM answer WHERE n = ?", n)
+        return _answer(tuple(columns))._replace(repeats=bool(repeats))
 
     def answered_rows(self) -> Iterator[tuple[Row, Outcome, StoredAnswer | None]]:
         """Yield the queries with an outcome from an answer or from pairs of the input, in the order of the input.
@@ -192,6 +195,9 @@ class Records:
                 "attempts = attempts + ? WHERE n = ?",
                 *(entry.reopened, str(entry.retry_reason), answer, entry.requests, entry.row.n),
             )
+            if answer is not None:
+                values = (entry.row.n, answer, str(entry.retry_reason))
+                self._store.execute("INSERT OR REPLACE INTO earlier VALUES (?, ?, ?)", *values)
         else:
             self._set_outcome(entry.row.n, entry.outcome, answer, entry.requests)
         if entry.parts:
@@ -278,6 +284,11 @@ class Records:
 def reopen(store: Store, stage: str, states: Sequence[State]) -> int:
     """Make queries in these states pending again, each for a new answer; commit, and return their number."""
     marks = ", ".join("?" * len(states))
+    store.execute(
+        "INSERT OR REPLACE INTO earlier SELECT n, answer, reason FROM query "
+        f"WHERE stage = ? AND state IN ({marks}) AND position IS NOT NULL AND answer IS NOT NULL",
+        *(stage, *states),
+    )
     count = store.execute(
         f"UPDATE query SET state = 'pending', opened = used, attempts = 0, reason = '', pairs = 0, seq = NULL "
         f"WHERE stage = ? AND state IN ({marks}) AND position IS NOT NULL",

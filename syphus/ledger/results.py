@@ -229,19 +229,24 @@ _ANSWERS = (
     "SELECT answer.n, hex(key), sample, text, finish_reason, refusal, flags, model, response_id, prompt_tokens, "
     "completion_tokens, answer.seconds, strftime('%Y-%m-%dT%H:%M:%SZ', started, 'unixepoch'), endpoint, version, "
     "settings FROM answer JOIN session ON session.id = answer.session JOIN spec ON spec.id = session.spec "
-    "WHERE key = (SELECT key FROM answer WHERE n = ?) ORDER BY sample"
+    "WHERE key = (SELECT key FROM answer WHERE n = ?) OR answer.n IN (SELECT value FROM json_each(?)) ORDER BY answer.n"
 )
 
 
 def describe_query(store: Store, stage: str, query: str) -> dict[str, object] | None:
-    """Return one query as JSON values, with all answers to its newest request and their settings; or None."""
+    """Return one query as JSON values; or None.
+
+    It has its earlier answers and all answers to its newest request, in the order of arrival, with their settings.
+    """
     row = store.read_one(_QUERY, query, stage)
     if row is None:
         return None
     images = _images(store, row[0])
-    answers = store.read(_ANSWERS, row[-1])
+    reasons = _reasons_of_earlier_answers(store, row[0])
+    answers = store.read(_ANSWERS, row[-1], orjson.dumps(list(reasons)).decode())
     parts = parts_of(store, row[0]) if has_parts(store, stage) else {}
     _, name, position, text, image_ids, meta, state, reason, detail, attempts, pairs, newest = row
+    reasons |= {newest: reason}
     return {
         "id": name,
         "row": None if position is None else position + 1,
@@ -258,7 +263,10 @@ def describe_query(store: Store, stage: str, query: str) -> dict[str, object] | 
             for pair in load_pairs(pairs or "[]")
         ],
         **({"parts": {name: part._asdict() for name, part in parts.items()}} if parts else {}),
-        "answers": [_answer(*answer, newest=newest) for answer in answers],
+        "answers": [
+            {**_answer(*answer), "newest": answer[0] == newest, "reason": reasons.get(answer[0], "")}
+            for answer in answers
+        ],
     }
 
 
@@ -268,7 +276,13 @@ def _images(store: Store, n: int) -> tuple[PromptImage, ...]:
     return load_images(store.read_value("SELECT images FROM picture WHERE n = ?", n)) if exists else ()
 
 
-def _answer(n: int, *columns: object, newest: int) -> dict[str, object]:
+def _reasons_of_earlier_answers(store: Store, n: int) -> dict[int, str]:
+    """Return what was wrong with each earlier answer, by its number. Old ledgers have no table of them."""
+    exists = store.read("SELECT 1 FROM sqlite_schema WHERE name = 'earlier'")
+    return dict(store.read("SELECT answer, reason FROM earlier WHERE n = ?", n)) if exists else {}
+
+
+def _answer(_: int, *columns: object) -> dict[str, object]:
     names = ("request", "sample", "text", "finish_reason", "refusal", "flags", "model", "response_id", "prompt_tokens",
              "completion_tokens", "seconds", "session", "endpoint", "syphus", "settings")  # fmt: skip
     answer = dict(zip(names, columns, strict=True))
@@ -276,4 +290,4 @@ def _answer(n: int, *columns: object, newest: int) -> dict[str, object]:
     answer["request"] = str(answer["request"]).lower()
     answer["flags"] = orjson.loads(str(answer["flags"]))
     answer["settings"] = {name: value for name, value in settings.items() if name != "prompt_text"}
-    return {**answer, "newest": n == newest}
+    return answer

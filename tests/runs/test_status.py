@@ -41,7 +41,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     with server(poison=poison, poison_once={"a man": "server_error"}) as simulated:
         first = run_rows(folder, simulated.url, texts, num_threads=1, max_requests=3)
         assert first.exit_code == 4
-        return run_rows(folder, simulated.url, texts, num_threads=1, max_requests=8)
+        return run_rows(folder, simulated.url, texts, num_threads=1, max_requests=9)
 
 
 def test_the_states_add_up_and_say_what_is_behind_them(mixed: Ran) -> None:
@@ -56,8 +56,8 @@ def test_the_states_add_up_and_say_what_is_behind_them(mixed: Ran) -> None:
         "failed    1 context too long",
         "1 query shares the answer of an identical query.",
         "Answered by the simulated endpoint: made-up text, not a model.",
-        f"8 requests; without an answer: {errors}",
-        "The last session ended: The budget of 8 requests is spent.",
+        f"9 requests; without an answer: {errors}",
+        "The last session ended: The budget of 9 requests is spent.",
         "To retry them, add --retry invalid,failed to the run's command.",
     ]
 
@@ -66,7 +66,7 @@ def test_the_json_is_the_report(mixed: Ran) -> None:
     told = json.loads("\n".join(status(mixed.folder, "--json")))
     assert told == json.loads((mixed.folder / "report.json").read_text("utf-8")) == as_json(mixed.report)
     assert told["queries"] == sum(told["states"].values()) == 8
-    assert sum(told["requests_by_outcome"].values()) == told["requests"] == 8
+    assert sum(told["requests_by_outcome"].values()) == told["requests"] == 9
     assert sum(session["seconds"] for session in told["sessions"]) == pytest.approx(told["seconds"], abs=0.01)
 
 
@@ -128,11 +128,16 @@ def test_a_query_shows_all_that_its_pairs_come_from(tmp_path: Path) -> None:
     ].replace("+00:00", "Z")
 
 
-def test_a_query_that_was_asked_twice_shows_both_answers_and_why(mixed: Ran) -> None:
+def test_a_query_that_was_asked_again_shows_all_answers_and_why(mixed: Ran) -> None:
     told: dict[str, Any] = read_query(mixed.folder, "r002")
-    assert (told["state"], told["reason"], told["requests"]) == ("invalid", "question without an answer", 2)
+    assert (told["state"], told["reason"], told["requests"]) == ("invalid", "question without an answer", 3)
     assert told["pairs"] == []
-    assert [answer["newest"] for answer in told["answers"]] == [True]
+    first, repeated, corrected = told["answers"]
+    assert [answer["newest"] for answer in told["answers"]] == [False, False, True]
+    assert {answer["reason"] for answer in told["answers"]} == {"question without an answer"}
+    assert (first["text"], first["request"]) == (repeated["text"], repeated["request"])
+    assert corrected["request"] != first["request"]
+    assert first["session"] <= corrected["session"]
 
 
 @pytest.mark.parametrize(
