@@ -301,7 +301,7 @@ class FailureHandler:
 
     async def _settle(self, state: EndpointState, mine: list[Suspect]) -> None:
         newest = mine[-1]
-        trusted = self._session.trusted or bool(self._session.stats.states_before[State.OK])
+        trusted = self._is_trusted()
         proven = state.health.has_answered or trusted
         few = len(mine) == 1 if not newest.is_canned else len(mine) < ALIKE
         if few and proven and newest.outcome is not None:
@@ -318,6 +318,23 @@ class FailureHandler:
         else:
             state.disable(newest.error)
             self._bring_back(mine)
+
+    async def keep_paid_answers(self) -> None:
+        """Once the budget is spent, let rows end with the answer they have got if they are too few to raise doubt."""
+        useless = [each for each in self.suspects if each.is_canned and each.outcome is not None]
+        rows_of = Counter(each.result.endpoint_state for each in useless)
+        for each in useless:
+            state = each.result.endpoint_state
+            proven = state.health.has_answered or self._is_trusted()
+            if each.outcome is not None and proven and rows_of[state] < ALIKE:
+                self.suspects.remove(each)
+                self._queue.take_back()
+                entry = Entry(each.item.row, None, each.item.requests, reused_answer=each.answer)
+                await self._finish(entry, each.outcome)
+
+    def _is_trusted(self) -> bool:
+        """Return whether rows have been answered with these settings before this session."""
+        return self._session.trusted or bool(self._session.stats.states_before[State.OK])
 
     async def set_aside(self, suspect: Suspect) -> None:
         """Set a row aside; if it shows that the endpoint may be at fault, find that out."""

@@ -85,6 +85,8 @@ class Loop:
             await asyncio.gather(*self._workers, *helpers, *self._hedges, return_exceptions=True)
         if self.stopped_by is None:
             await self._save_held(at_end=True)
+        elif isinstance(self.stopped_by, BudgetError):
+            await self._failures.keep_paid_answers()
         if self._early_failures and self.stopped_by is None:
             if self._session.stats.states_before[State.OK]:  # an earlier session has shown that rows can succeed
                 await self._save_early_failures()
@@ -314,7 +316,7 @@ class Loop:
         entry = entry._replace(rejected_by=outcome.rejected_by, parts=judgement.parts)
         self._first_answers.note(entry, judgement)
         await self._save_held()
-        is_free = judgement.another_form or judgement.repeated
+        is_free = judgement.another_form or (judgement.repeated and session.limits.max_rounds > 0)
         asks_again = judgement.ask_again and (is_free or row.used - row.opened < session.limits.max_rounds)
         if result is not None and await self._is_set_aside(item, entry._replace(outcome=outcome), result, asks_again):
             return
