@@ -24,7 +24,7 @@ from syphus.errors import ConfigError, InterruptError, RunError, StorageError, S
 from syphus.formats.related_pairs import check_own_train_file
 from syphus.formats.report import Report, RunResult, make_report
 from syphus.formats.train import summarize_problems
-from syphus.ledger.records import reopen
+from syphus.ledger.records import has_repeated_answer, reopen
 from syphus.ledger.results import accepted
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
@@ -154,7 +154,9 @@ class _Job:
         self._store = store
         self._observer = observer
         self._runner = StageRunner(prepared, store, observer)
-        context = GenerationContext.of_run(prepared, self._runner.request_builder, self._runner.attachments)
+        repeats = has_repeated_answer(store)  # a resumed run need not find it out again
+        builder, attachments = self._runner.request_builder, self._runner.attachments
+        context = GenerationContext.of_run(prepared, builder, attachments, repeats=repeats)
         self._stage = GenerateStage(context)
 
     def run(self) -> RunResult:

@@ -117,6 +117,10 @@ _JUDGED = f"""
     WHERE stage = ? AND state <> 'pending' AND position > ? AND (answer.n IS NOT NULL OR ready <> '[]')
     ORDER BY position LIMIT ?"""
 
+_REPEATED = """
+    SELECT 1 FROM answer AS later JOIN answer AS former ON former.key = later.key AND former.sample = later.sample - 1
+    WHERE later.sample > 0 AND later.text = former.text AND trim(later.text) <> '' AND later.refusal = '' LIMIT 1"""
+
 
 class Records:
     """Reads and writes the rows of one stage for the loop."""
@@ -296,6 +300,11 @@ def reopen(store: Store, stage: str, states: Sequence[State]) -> int:
     ).rowcount
     store.commit()
     return count
+
+
+def has_repeated_answer(store: Store) -> bool:
+    """Return whether the same request has brought the same text twice in a row. Refusals are alike anyway."""
+    return store.read_one(_REPEATED) is not None
 
 
 def highest_seq(store: Store) -> int:

@@ -61,7 +61,7 @@ class GenerationContext:
 
     With `share_answers`, queries with identical requests share one answer. `hook_seconds` limits each call of a plugin
     hook. `attachments` holds the images of the queries; without it, no query may have images. `template` is the prompt
-    as it is in its file, whatever the `form`.
+    as it is in its file, whatever the `form`. `repeats` says whether the same prompt has brought the same answer.
     """
 
     dataset: AbstractDataset
@@ -72,10 +72,16 @@ class GenerationContext:
     form: JsonForm | None = None  #: of the answers, if they are asked for as JSON
     share_answers: bool = True
     hook_seconds: float = 10.0
+    repeats: bool = False
 
     @classmethod
     def of_run(
-        cls, prepared: PreparedRun, request_builder: RequestBuilder, attachments: ImageAttachments
+        cls,
+        prepared: PreparedRun,
+        request_builder: RequestBuilder,
+        attachments: ImageAttachments,
+        *,
+        repeats: bool = False,
     ) -> GenerationContext:
         """Return the context of a run's main stage."""
         return cls(
@@ -87,6 +93,7 @@ class GenerationContext:
             form=prepared.form,
             share_answers=not prepared.options.no_sharing,
             hook_seconds=prepared.config.plugin_timeout,
+            repeats=repeats,
         )
 
 
@@ -113,7 +120,7 @@ class GenerateStage:
         self._scripts = scripts_of(text for _, text in examples)
         self._has_examples = bool(examples)
         self._last_texts: dict[int, str] = {}  # by row, of rejected answers whose prompt is sent once more
-        self._repeats = False  # whether the same prompt has brought the same answer
+        self._repeats = context.repeats  # whether the same prompt has brought the same answer
         parameters = context.request_builder.parameters
         limit = parameters.get("max_tokens", parameters.get("max_completion_tokens"))
         self._answer_limit = limit if isinstance(limit, int) else None
@@ -141,6 +148,7 @@ class GenerateStage:
         owner, shared = "" if context.share_answers else query.id, len(messages) - 1
         self._repeats = self._repeats or (last is not None and bool(row.reason) and last.repeats)  # in another session
         if last is not None and row.reason and row.reason != ReasonKind.ANOTHER_FORM and self._needs_correction(row):
+            self._last_texts.pop(row.n, None)
             unusable = Message(role="assistant", content=last.completion.text)
             messages += [unusable, Message(role="user", content=_CORRECTION.format(row.reason))]
         elif last is not None and row.reason != ReasonKind.ANOTHER_FORM:

@@ -66,10 +66,20 @@ def test_where_the_same_prompt_brings_the_same_answer_the_reason_is_given_at_onc
     assert any("question without an answer" in message for message in last)
 
 
+def test_a_later_session_knows_that_the_same_prompt_brings_the_same_answer(tmp_path: Path) -> None:
+    texts = ["good", "bad", "worse"]
+    with server(poison={"bad": "chatter", "worse": "unpaired"}) as simulated:
+        stopped = run_rows(tmp_path, simulated.url, texts, num_threads=1, max_requests=3)
+        assert (stopped.exit_code, simulated.stats.dup_requests) == (4, 1)
+        ran = run_rows(tmp_path, simulated.url, texts, num_threads=1)
+        assert (simulated.stats.requests, simulated.stats.dup_requests) == (3 + 1 + 2, 1)
+    assert ran.states == {OK: 1, INVALID: 2}
+
+
 def test_the_number_of_rounds_is_limited(tmp_path: Path) -> None:
     with server(poison={"bad": "chatter"}) as simulated:
         ran = run_rows(tmp_path, simulated.url, ["good", "bad"], max_rounds=3, num_threads=1)
-        assert simulated.stats.requests == 1 + 4
+        assert simulated.stats.requests == 1 + 5  # the same answer from the same prompt is no round
     assert ran.states == {OK: 1, INVALID: 1}
 
 
