@@ -150,8 +150,8 @@ def test_rejected_answers_are_asked_for_again_with_the_prefix_from_the_cache(tmp
         ran = ask(tmp_path, simulated.url, 9, num_threads=1)
         requests = list(simulated.requests)
         assert [request.cached_tokens > 1500 for request in requests] == [False] + [True] * (len(requests) - 1)
-    assert len(requests) == 10  # one row was asked for again
-    assert ran.states == {State.OK: 8, State.INVALID: 1}
+    assert len(requests) == 11  # one row was asked for again: with the same prompt, and then with what was wrong
+    assert ran.states == {State.OK: 9}
 
 
 def error(message: str, param: str | None, code: str | None) -> bytes:
