@@ -82,10 +82,7 @@ CREATE TABLE IF NOT EXISTS picture (n INTEGER PRIMARY KEY, images TEXT NOT NULL)
 -- relations between pairs of different queries: for each pair of a query the ids of the nearest, as [[id, ...], ...]
 CREATE TABLE IF NOT EXISTS nearest (n INTEGER PRIMARY KEY, related TEXT NOT NULL);
 
--- the answers of a query that were followed by another one, and what was wrong with them
-CREATE TABLE IF NOT EXISTS earlier (
-    n INTEGER NOT NULL, answer INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (n, answer)) WITHOUT ROWID;
-
+CREATE TABLE IF NOT EXISTS earlier (n INTEGER, answer INTEGER, reason TEXT, PRIMARY KEY (n, answer)) WITHOUT ROWID;
 -- the parts of queries, by name: `asked` answers were judged for it, `opened` of them before it was last reopened by
 -- hand; `text` is its text in the newest answer, and `answer` the number of that answer
 CREATE TABLE IF NOT EXISTS part (

@@ -20,7 +20,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum, auto
-from typing import NamedTuple
 
 from syphus.endpoints.classify import Action
 from syphus.endpoints.connections import NoReplyKind
@@ -32,11 +31,10 @@ from syphus.pipeline.admission import AdmissionClosedError
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.health import signature
 from syphus.pipeline.retry import MAX_REQUESTS
-from syphus.pipeline.sender import Ask, RequestSender, SendResult
+from syphus.pipeline.sender import Ask, RequestSender, SendResult, Suspect
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage import PluginFaultError
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
-from syphus.text import one_line
 from syphus.types import Outcome, Request, State
 
 ALIKE = 3  #: different rows that must fail alike, without an answer to a later request
@@ -51,31 +49,6 @@ class Works(Enum):
     NO = auto()
     UNKNOWN = auto()  #: it could not be asked, or is busy or down
     UNTRIED = auto()  #: nothing is known that was ever answered
-
-
-class Suspect(NamedTuple):
-    """A row that was set aside: what it got, what becomes of it if it is at fault, and what stops the run otherwise.
-
-    `kind` is what it got without what differs from row to row.
-    """
-
-    item: WorkItem
-    result: SendResult
-    kind: str
-    error: ProviderError
-    outcome: Outcome | None = None
-    answer: int | None = None  #: number of the answer that is of no use
-    due: float = 0.0  #: when it may be asked again
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether others may get the same without anything being wrong but that it is busy or down for a while."""
-        return self.result.verdict.action in (Action.PAUSE, Action.RETRY)
-
-    @property
-    def is_canned(self) -> bool:
-        """Whether it got an answer that may be said to everybody."""
-        return self.result.verdict.action is Action.ANSWER
 
 
 class Canary:
@@ -319,8 +292,10 @@ class FailureHandler:
             state.disable(newest.error)
             self._bring_back(mine)
 
-    async def keep_paid_answers(self) -> None:
-        """Once the budget is spent, let rows end with the answer they have got if they are too few to raise doubt."""
+    async def keep_paid_answers(self, stopped_by: Exception | None) -> None:
+        """If the budget is spent, let rows end with the answer they have got if they are too few to raise doubt."""
+        if not isinstance(stopped_by, BudgetError):
+            return
         useless = [each for each in self.suspects if each.is_canned and each.outcome is not None]
         rows_of = Counter(each.result.endpoint_state for each in useless)
         for each in useless:
@@ -402,16 +377,3 @@ class FailureHandler:
 
     def _put_back(self, item: WorkItem, wait: float = 0.0) -> None:
         self._queue.put_back(item, self._session.clock() + wait)
-
-
-def canned_suspect(item: WorkItem, result: SendResult, outcome: Outcome, answer: int) -> Suspect:
-    """Return the suspect that a row is if its answer is of no use. Its kind is empty if the text is a long one."""
-    completion = result.verdict.completion
-    text = completion.text if completion is not None else ""
-    kind = signature(text)
-    said = one_line(text, 120) or "an empty text"
-    error = ProviderError(
-        f"{result.endpoint_state.endpoint.host} says the same to different rows, and it is of no use: {said}. "
-        "Check the model and the settings, then run the same command again."
-    )
-    return Suspect(item, result, kind, error, outcome, answer)

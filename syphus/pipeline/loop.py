@@ -22,11 +22,11 @@ from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.concurrency import SlowStart
-from syphus.pipeline.failures import Canary, FailureHandler, canned_suspect
+from syphus.pipeline.failures import Canary, FailureHandler
 from syphus.pipeline.health import FirstAnswers
 from syphus.pipeline.hedging import Hedger
 from syphus.pipeline.parameters import ParameterLearning, RowChanges
-from syphus.pipeline.sender import Ask, RequestSender, SendResult
+from syphus.pipeline.sender import Ask, RequestSender, SendResult, canned_suspect
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage import PluginFaultError, image_failure
 from syphus.pipeline.work_queue import EarlyFailure, WorkItem, WorkQueue
@@ -83,10 +83,9 @@ class Loop:
                 helper.cancel()
             self.abandon()
             await asyncio.gather(*self._workers, *helpers, *self._hedges, return_exceptions=True)
+        await self._failures.keep_paid_answers(self.stopped_by)
         if self.stopped_by is None:
             await self._save_held(at_end=True)
-        elif isinstance(self.stopped_by, BudgetError):
-            await self._failures.keep_paid_answers()
         if self._early_failures and self.stopped_by is None:
             if self._session.stats.states_before[State.OK]:  # an earlier session has shown that rows can succeed
                 await self._save_early_failures()
@@ -353,9 +352,8 @@ class Loop:
             suspect = canned_suspect(item, result, outcome, entry.new_answer.n)
             is_ours = not (entry.new_answer.completion.usage.completion_tokens and self._first_answers.is_active)
             if self._failures.judge_text(suspect, outcome, is_final=is_ours and not (asks_again or entry.parts)):
-                if await self._session.writer.put(
-                    entry._replace(outcome=None, retry_reason=outcome.reason, reopened=True)
-                ):
+                pending = entry._replace(outcome=None, retry_reason=outcome.reason, reopened=True)
+                if await self._session.writer.put(pending):
                     next_round = item.row.next_round(suspect.answer, outcome.reason, counts=False)
                     again = WorkItem(next_round, asked_after_doubt=item.asked_after_doubt)
                     await self._failures.set_aside(suspect._replace(item=again))

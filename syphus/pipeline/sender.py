@@ -24,7 +24,8 @@ from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.health import signature
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.work_queue import WorkItem
-from syphus.types import Request
+from syphus.text import one_line
+from syphus.types import Outcome, Request
 
 _INTERRUPTED = classify_no_reply(NoReplyError(NoReplyKind.INTERRUPTED, sent=True))
 _BY_US = (NoReplyKind.INTERRUPTED, NoReplyKind.SUPERSEDED)  # so the endpoint is not at fault
@@ -219,3 +220,41 @@ class RequestSender:
 def _is_canned(verdict: ReplyVerdict, canned: str) -> bool:
     """Return whether an answer is the text that everybody gets at the moment."""
     return verdict.completion is not None and signature(verdict.completion.text) == canned
+
+
+class Suspect(NamedTuple):
+    """A row that was set aside: what it got, what becomes of it if it is at fault, and what stops the run otherwise.
+
+    `kind` is what it got without what differs from row to row.
+    """
+
+    item: WorkItem
+    result: SendResult
+    kind: str
+    error: ProviderError
+    outcome: Outcome | None = None
+    answer: int | None = None  #: number of the answer that is of no use
+    due: float = 0.0  #: when it may be asked again
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether others may get the same without anything being wrong but that it is busy or down for a while."""
+        return self.result.verdict.action in (Action.PAUSE, Action.RETRY)
+
+    @property
+    def is_canned(self) -> bool:
+        """Whether it got an answer that may be said to everybody."""
+        return self.result.verdict.action is Action.ANSWER
+
+
+def canned_suspect(item: WorkItem, result: SendResult, outcome: Outcome, answer: int) -> Suspect:
+    """Return the suspect that a row is if its answer is of no use. Its kind is empty if the text is a long one."""
+    completion = result.verdict.completion
+    text = completion.text if completion is not None else ""
+    kind = signature(text)
+    said = one_line(text, 120) or "an empty text"
+    error = ProviderError(
+        f"{result.endpoint_state.endpoint.host} says the same to different rows, and it is of no use: {said}. "
+        "Check the model and the settings, then run the same command again."
+    )
+    return Suspect(item, result, kind, error, outcome, answer)

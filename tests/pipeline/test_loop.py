@@ -83,6 +83,14 @@ def test_the_number_of_rounds_is_limited(tmp_path: Path) -> None:
     assert ran.states == {OK: 1, INVALID: 1}
 
 
+def test_without_rounds_a_repeated_answer_is_not_asked_for_once_more(tmp_path: Path) -> None:
+    with server(poison={"bad": "chatter"}) as simulated:
+        run_rows(tmp_path, simulated.url, ["good", "bad"], max_rounds=0, num_threads=1)
+        again = run_rows(tmp_path, simulated.url, ["good", "bad"], max_rounds=0, num_threads=1, retry=(INVALID,))
+        assert simulated.stats.requests == 2 + 1
+    assert again.states == {OK: 1, INVALID: 1}
+
+
 def test_the_wait_that_the_server_asks_for_is_kept(tmp_path: Path) -> None:
     with server(script=["ok", "rate_limit"], retry_after=0.5) as simulated:
         ran = run_rows(tmp_path, simulated.url, 12, num_threads=4)
