@@ -16,6 +16,7 @@ What may pass by itself (an error of the server, no reply, the same text for eve
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -136,6 +137,7 @@ class FailureHandler:
         self._canary = canary
         self._in_flight = in_flight
         self._finish = finish
+        self._renewed_at: dict[EndpointState, float] = {}  # when its token was renewed
         self._texts: dict[EndpointState, dict[str, set[int]]] = {}  # useless texts since the newest useful one
         self.suspects: list[Suspect] = []
 
@@ -197,8 +199,7 @@ class FailureHandler:
     async def _blame_or_disable(self, item: WorkItem, result: SendResult) -> None:
         """Disable an endpoint that refuses a row, unless it still answers others: then the row is at fault."""
         verdict, state = result.verdict, result.endpoint_state
-        if verdict.maybe_expired_token and not item.token_renewed and state.endpoint.renew_token():
-            item.token_renewed = True
+        if verdict.maybe_expired_token and self._has_new_token(item, result):
             self._put_back(item)
         elif not verdict.maybe_caused_by_row or state.disabled_by is not None:
             state.disable(ProviderError(verdict.stop_message))
@@ -207,6 +208,22 @@ class FailureHandler:
             await self._retry_or_fail(item, result._replace(verdict=verdict.of_row()))
         else:
             await self.set_aside(Suspect(item, result, verdict.cause, ProviderError(verdict.stop_message)))
+
+    def _has_new_token(self, item: WorkItem, result: SendResult) -> bool:
+        """Renew the token that was refused; return whether the next request has another one.
+
+        Once a row, and once until an answer has come: a new token that is refused, too, is not the reason.
+        """
+        state = result.endpoint_state
+        renewed_at = self._renewed_at.get(state, -math.inf)
+        if result.sent_at < renewed_at:
+            return True
+        if item.token_renewed or (state in self._renewed_at and state.health.useful_at <= renewed_at):
+            return False
+        item.token_renewed = state.endpoint.renew_token()
+        if item.token_renewed:
+            self._renewed_at[state] = self._session.clock()
+        return item.token_renewed
 
     async def _reject(self, item: WorkItem, result: SendResult) -> None:
         verdict, health = result.verdict, result.endpoint_state.health

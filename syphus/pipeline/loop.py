@@ -2,9 +2,8 @@
 
     WorkQueue -> Stage.request -> answer already in the ledger? -> RequestSender -> Stage.judge -> Writer
 
-A worker has one row at a time, and only while something is being done with it. A row that must wait goes back to the
-queue, and only requests in flight occupy a slot. Every answer is committed before its worker continues, so a crash
-loses at most as many paid answers as there are workers.
+A worker has one row at a time. A row that must wait goes back to the queue, and only requests in flight occupy a slot.
+Every answer is committed before its worker continues, so a crash loses at most as many paid answers as workers.
 """
 
 from __future__ import annotations
@@ -343,20 +342,21 @@ class Loop:
             await self._save(Entry(held.row, held.outcome, 0, reused_answer=held.answer))
 
     async def _is_set_aside(self, item: WorkItem, entry: Entry, result: SendResult, asks_again: bool) -> bool:
-        """Set a row aside whose answer may be one that is said to everybody; return whether it was."""
+        """Set a row aside whose answer may be one that is said to everybody, if it may be asked once more."""
         state, sent_at, kind, outcome = result.endpoint_state, result.sent_at, "", entry.outcome
-        if outcome is None or entry.new_answer is None or outcome.state is State.OK:
+        answer, rounds = entry.new_answer, self._session.limits.max_rounds
+        if outcome is None or answer is None or outcome.state is State.OK or not rounds:
             self._failures.note_useful(state, sent_at)
             self._canary.note_answer(item, result.request)
         else:
-            suspect = canned_suspect(item, result, outcome, entry.new_answer.n)
-            is_ours = not (entry.new_answer.completion.usage.completion_tokens and self._first_answers.is_active)
+            suspect = canned_suspect(item, result, outcome, answer.n)
+            is_ours = not (answer.completion.usage.completion_tokens and self._first_answers.is_active)
             if self._failures.judge_text(suspect, outcome, is_final=is_ours and not (asks_again or entry.parts)):
                 pending = entry._replace(outcome=None, retry_reason=outcome.reason, reopened=True)
                 if await self._session.writer.put(pending):
-                    next_round = item.row.next_round(suspect.answer, outcome.reason, counts=False)
-                    again = WorkItem(next_round, asked_after_doubt=item.asked_after_doubt)
-                    await self._failures.set_aside(suspect._replace(item=again))
+                    again = item.row.next_round(suspect.answer, outcome.reason, counts=False)
+                    again_item = WorkItem(again, asked_after_doubt=item.asked_after_doubt)
+                    await self._failures.set_aside(suspect._replace(item=again_item))
                 return True
             kind = suspect.kind
         if self._failures.suspects:

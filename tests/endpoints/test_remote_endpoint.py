@@ -305,7 +305,7 @@ def test_a_token_that_is_refused_twice_stops_the_run(tmp_path: Path) -> None:
     with in_thread(lambda: serving(lambda _: reply(b'{"message": "no"}', "401 Unauthorized"))) as wire:
         config = azure(wire.url, token_command=command(tmp_path, "bare"))
         ran = run_rows(tmp_path, "", 20, config, num_threads=8)
-        assert len(wire.seen) == 2
+        assert len(wire.seen) == 4  # with both tokens, and then of two other rows
     assert (ran.exit_code, runs(tmp_path)) == (3, 2)
     assert re.match(r"127\.0\.0\.1:\d+/mini \(401\) refused the key: no\. Set another key, ", str(ran.error))
 

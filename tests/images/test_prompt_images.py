@@ -238,7 +238,7 @@ def test_a_model_that_takes_no_images_stops_the_run_in_one_line(tmp_path: Path, 
     endpoint.configure(vision=False)
     paths = [write_picture(tmp_path / f"{n}.jpg", seed=n) for n in range(8)]
     ran = ask(tmp_path, endpoint, [{"id": path.name, "images": [str(path)]} for path in paths])
-    assert (ran.exit_code, ran.states, endpoint.stats.requests) == (3, {State.PENDING: 8}, 1)
+    assert (ran.exit_code, ran.states, endpoint.stats.requests) == (3, {State.PENDING: 8}, 3)
     assert re.match(r"127\.0\.0\.1:\d+ \(.*\) says that the model takes no images: ", str(ran.error))
     assert "\n" not in str(ran.error)
 
