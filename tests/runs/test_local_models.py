@@ -57,7 +57,7 @@ def test_a_server_without_a_list_changes_nothing(tmp_path: Path) -> None:
         ("..\\models\\m.gguf", "m.gguf"),
         ("C:\\Users\\me\\llama.gguf", "llama.gguf"),
         ("\\\\server\\share\\llama.gguf", "llama.gguf"),
-        ("/root/.cache/huggingface/hub/models--Qwen--Qwen3-8B/snapshots/b968826d", "Qwen/Qwen3-8B"),
+        ("/home/me/.cache/huggingface/hub/models--Qwen--Qwen3-8B/snapshots/b968826d", "Qwen/Qwen3-8B"),
         ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B"),
         ("gpt-4o-mini", "gpt-4o-mini"),
         ("accounts/fireworks/models/llama-v3", "accounts/fireworks/models/llama-v3"),
