@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from syphus.former_paths import install
 from syphus.version import __version__
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ _NAMES = {
     ),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
+
+install()
 
 
 def __getattr__(name: str) -> object:

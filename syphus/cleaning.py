@@ -23,6 +23,7 @@ from syphus.answers.cleaning import (
     pairs_between,
 )
 
+__path__: list[str] = []  # a package, whose former modules `syphus.former_paths` finds
 __all__ = [
     "GENERAL_RULES",
     "Check",

@@ -23,6 +23,7 @@ from syphus.answers.parsing import (
     text_form,
 )
 
+__path__: list[str] = []  # a package, whose former modules `syphus.former_paths` finds
 __all__ = [
     "PAIRS_FORM",
     "Choice",

@@ -10,4 +10,5 @@ from syphus.answers.scoring import (
     things_of_the_annotation,
 )
 
+__path__: list[str] = []  # a package, whose former modules `syphus.former_paths` finds
 __all__ = ["HEURISTICS", "Candidate", "Heuristic", "Scored", "ScoringContext", "score_all", "things_of_the_annotation"]

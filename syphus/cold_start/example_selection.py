@@ -16,7 +16,7 @@ from random import Random
 from statistics import median
 
 from syphus.answers.scoring.candidates import Candidate, Scored
-from syphus.answers.scoring.variety import question_type
+from syphus.answers.scoring.copying import question_type
 from syphus.answers.scoring.words import content_stems, jaccard_similarity
 from syphus.config.options import STRATEGY_NAMES
 from syphus.types import BYTES_PER_TOKEN

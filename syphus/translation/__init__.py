@@ -14,3 +14,12 @@ source_checker.py  checks translations by rule, when they arrive and again when 
 source_pairs.py    reads the pairs to translate
 stage.py           the two stages of the request loop: translate, and translate again
 """
+
+from importlib import import_module
+
+
+def __getattr__(name: str) -> object:
+    """Return what an earlier version had here: the languages, and the checks of translations."""
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("syphus.answers.translation"), name)

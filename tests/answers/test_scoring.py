@@ -20,8 +20,8 @@ from syphus.answers.scoring import (
     things_of_the_annotation,
 )
 from syphus.answers.scoring.basic_quality import expected_pairs
+from syphus.answers.scoring.copying import question_type
 from syphus.answers.scoring.lexicon import related_words, supporting_words
-from syphus.answers.scoring.variety import question_type
 from syphus.answers.scoring.words import content_stems, stem, tokenize
 from syphus.cold_start.example_selection import STRATEGIES, choose
 from syphus.errors import PluginError

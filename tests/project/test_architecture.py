@@ -36,7 +36,7 @@ LAYERS = (
     ("cleaning", "parsing", "selection"),  # what plugins import, under names that do not change
     ("answers", "io"),
     ("text",),
-    ("declarations", "errors", "model_names", "types", "version"),
+    ("declarations", "errors", "former_paths", "model_names", "types", "version"),
 )
 HEAVY = ("PIL", "aiofiles", "aiohttp", "av", "httpx2", "openai", "orjson", "pyarrow", "pydantic", "rich", "tenacity")
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 50  # lines
@@ -187,9 +187,45 @@ def test_the_names_for_plugins_are_the_public_ones() -> None:
     assert sorted(module.__all__) == sorted(
         alias.asname or alias.name
         for node in ast.walk(tree("syphus"))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("syphus.")
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("syphus.")
+        and node.module != "syphus.former_paths"
         for alias in node.names
     )
+
+
+FORMER = (  #: module paths of 0.1.0, and where each is today
+    ("syphus.translation.check", "syphus.answers.translation.check"),
+    ("syphus.translation.languages", "syphus.answers.translation.languages"),
+    ("syphus.translation.reasons", "syphus.answers.translation.types"),
+    ("syphus.translation.types", "syphus.answers.translation.types"),
+    ("syphus.cleaning.library", "syphus.answers.cleaning.dataset_rules"),
+    ("syphus.corpus.verify", "syphus.formats.mimicit.verify"),
+    ("syphus.endpoints.simulated.faults.table", "syphus.simulator.faults.table"),
+    ("syphus.options", "syphus.config.options"),
+    ("syphus.parsing.pairs", "syphus.answers.parsing.pairs"),
+    ("syphus.reading.frames", "syphus.io.media"),
+    ("syphus.reading.records", "syphus.io.records"),
+    ("syphus.selection.words", "syphus.answers.scoring.words"),
+)
+
+
+@pytest.mark.parametrize(("former", "present"), FORMER)
+def test_a_former_path_gives_the_module_itself_and_no_copy(former: str, present: str) -> None:
+    assert importlib.import_module(former) is importlib.import_module(present)
+
+
+def test_a_former_package_offers_what_its_successor_does() -> None:
+    assert importlib.import_module("syphus.reading").records.read_json is importlib.import_module("syphus").read_json
+    former = importlib.import_module("syphus.translation")
+    assert former.LANGUAGES is importlib.import_module("syphus.answers.translation").LANGUAGES
+
+
+@pytest.mark.parametrize("name", ["syphus.nothing", "syphus.translation.nothing", "syphus.reading.nothing"])
+def test_a_path_that_never_was_is_still_an_error(name: str) -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'syphus\."):
+        importlib.import_module(name)
+    assert not hasattr(importlib.import_module("syphus.translation"), "nothing")
 
 
 def test_every_text_file_is_opened_with_its_encoding() -> None:

@@ -2,11 +2,10 @@
 
 basic_quality.py  heuristics: parses, rules, number of pairs, length, whole sentences, no leak
 candidates.py     the types: candidate, scoring context, heuristic, score
-copying.py        heuristics: copies of examples and of other answers, repetitions
+copying.py        heuristics: copies of examples and of other answers, repetitions; varied questions
 grounding.py      heuristics: grounding and coverage; the cleaning rule against invented things
 heuristics.py     the table of heuristics, and score_all
 lexicon.py        visible things with their synonyms, kinds and parts
-variety.py        heuristic: questions of different types
 words.py          tokens of a text, with their stems, numbers and names
 """
 

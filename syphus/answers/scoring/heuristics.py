@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from syphus.answers.scoring import basic_quality, copying, grounding
 from syphus.answers.scoring.candidates import Candidate, Heuristic, Scored, ScoringContext
-from syphus.answers.scoring.variety import variety
+from syphus.answers.scoring.copying import variety
 from syphus.errors import PluginError
 
 COPIES_NO_EXAMPLE = "copies no example"  #: the heuristic that finds answers copied from an in-context example
