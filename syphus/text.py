@@ -56,6 +56,14 @@ def format_dollars(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 0.005 or not amount else "less than $0.01"
 
 
+def format_tokens(count: float, short: bool = False) -> str:
+    """Return a number of tokens as text: `1.2k`, `3.4M`, `12.3M`; the last one is `12M` if it is to be `short`."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count / size:.{0 if short and count >= 10 * size else 1}f}{unit}"
+    return f"{count:.0f}"
+
+
 def pluralize(count: int, singular: str, plural: str = "") -> str:
     """Return a count such as `1 query` or `1,204 queries`; the default plural adds an s."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

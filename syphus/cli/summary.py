@@ -12,12 +12,12 @@ import orjson
 from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import Report, RunResult, TranslationResult
 from syphus.formats.translation_report import TRANSLATE_STAGE, LanguageReport, TranslationReport
-from syphus.ledger.reasons import ReasonKind
-from syphus.ledger.records import ANSWERED
+from syphus.ledger.records import ANSWERED, RequestKind
+from syphus.ledger.summary import EndpointUse
 from syphus.plugins.discovery import PluginInfo
 from syphus.runs.preview import PreviewedQuery, PreviewSizes
-from syphus.text import SIMULATED_NOTICE, align_columns, format_dollars, one_line, pluralize, printable
-from syphus.types import State
+from syphus.text import SIMULATED_NOTICE, align_columns, format_dollars, format_tokens, one_line, pluralize, printable
+from syphus.types import ReasonKind, State
 
 if TYPE_CHECKING:
     from syphus.cold_start.compare import ComparisonResult
@@ -134,6 +134,7 @@ def status_lines(report: Report, working: bool = False) -> list[str]:
     if errors:
         by_cause = ", ".join(f"{count:,} {cause}" for cause, count in sorted(errors.items(), key=lambda item: -item[1]))
         lines.append(f"{report.spending.requests:,} requests; without an answer: {by_cause}")
+    lines += endpoint_lines(report)
     if working:
         return [*lines, "A process is working on this run."]
     if session is not None and session.stopped:
@@ -216,6 +217,27 @@ def usage_lines(report: Report) -> list[str]:
         share = usage.reasoning_tokens / usage.completion_tokens
         lines.append(f"Reasoning: {usage.reasoning_tokens:,} tokens, {share:.0%} of the output.")
     return lines
+
+
+def endpoint_lines(report: Report) -> list[str]:
+    """Return a table of the endpoints if there are several: requests, refusals, tokens, cost and latency of each."""
+    if len(report.endpoints) < 2:
+        return []
+    head = ("endpoint", "requests", "answered", "limited", "refused", "failed", "tokens", "cost", "median", "95%")
+    return align_columns([head, *(_endpoint_row(use, cost) for use, cost in report.endpoints)], 1)
+
+
+def _endpoint_row(use: EndpointUse, cost: float | None) -> tuple[str, ...]:
+    usage = use.usage
+    seconds = [use.latency(0.5), use.latency(0.95)]
+    return (
+        one_line(use.name, 40),
+        f"{sum(use.requests.values()):,}",
+        *(f"{use.requests[kind]:,}" for kind in RequestKind),
+        format_tokens(usage.prompt_tokens + usage.completion_tokens),
+        "unknown" if cost is None else format_dollars(cost),
+        *("-" if each is None else f"{each:.2g} s" for each in seconds),
+    )
 
 
 _BY_LANGUAGE = re.compile(r"(.*)_([a-z]{2})(\.[a-z]+)")

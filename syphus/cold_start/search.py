@@ -20,6 +20,7 @@ from syphus.cold_start.trials import TrialRunner
 from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
 from syphus.formats.report import Report
 from syphus.ledger.results import askable_queries, count_distinct_texts
+from syphus.ledger.sessions import ColdStartRecord, ColdStartState, note_cold_start
 from syphus.ledger.store import Store
 from syphus.ledger.summary import COLD_START, average_size
 from syphus.pipeline.observer import Observer
@@ -66,6 +67,7 @@ class ColdStart:
         Raises `UsageError` if nothing could be sent, and `StorageError` if the disk failed.
         """
         refuse_edited(self._store)
+        self._note(ColdStartState.SEARCHING, SearchResult())
         stage = self._trials.stage(COLD_START, self._prepared.template)
         pinned = read_pinned(self._plan.pinned, stage) if self._plan.pinned else []
         attachments = self._trials.runner.attachments
@@ -109,9 +111,25 @@ class ColdStart:
             missing = tuple(find_shortcomings(loop.rounds, loop.best, stopped_by is not None))
             found = replace(found, missing=missing, advice=advice)
         template = loop.best.template if loop.best else self._prepared.template
+        if not disk_failed:
+            self._note(_state(found, stopped_by), found, str(stopped_by or ""))
         writes_no_files = disk_failed or (isinstance(stopped_by, InterruptError) and stopped_by.immediate)
         files = () if writes_no_files else self._write_files(found, report, template)
         return ColdStartResult(found, report, stopped_by, files, template)
+
+    def _note(self, state: ColdStartState, found: SearchResult, stopped: str = "") -> None:
+        """Note in the ledger what was found so far, for `status`."""
+        proof = found.best.proof if found.best else None
+        record = ColdStartRecord(
+            state, len(found.rounds), len(found.examples), missing=found.missing, advice=found.advice, stopped=stopped
+        )
+        if proof is not None:
+            gain = (proof.gain.mean, proof.gain.low, proof.gain.high)
+            record = record._replace(
+                asked=proof.asked, valid_share=proof.valid_share, plain_share=proof.plain_share, score=proof.mean_score,
+                gain=gain,
+            )  # fmt: skip
+        note_cold_start(self._store, record)
 
     def _write_files(self, found: SearchResult, report: Report, template: PromptTemplate) -> tuple[str, ...]:
         folder, options = self._store.folder, self._prepared.options
@@ -124,8 +142,15 @@ class ColdStart:
         return tuple(short_path(path) for path in paths)
 
     def _show(self) -> None:
-        """Update the page while the search is in progress."""
+        """Update the page, and the record for `status`, while the search is in progress."""
         found = SearchResult(tuple(self._loop.rounds), self._loop.best)
+        self._note(ColdStartState.SEARCHING, found)
         progress = f"Round {len(found.rounds)} of at most {self._plan.rounds} is in progress."
         report, path = self._trials.runner.report(COLD_START), self._store.folder / page.PAGE_FILE
         page.write_page(path, self._title, found, report, self._scorer.heuristics, progress)
+
+
+def _state(found: SearchResult, stopped_by: SyphusError | None) -> ColdStartState:
+    if found.satisfactory:
+        return ColdStartState.SATISFACTORY
+    return ColdStartState.UNSATISFACTORY if stopped_by is None else ColdStartState.STOPPED

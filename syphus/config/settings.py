@@ -71,6 +71,7 @@ class EndpointConfig(_Checked):
     """One server: its address, credentials and limits."""
 
     kind: str = "openai"  #: one of `ENDPOINT_KINDS`
+    name: Plain = ""  #: how people see it; its host by default
     base_url: Plain = OFFICIAL
     deployment: Plain = ""
     api_version: Plain = _AZURE_VERSION
@@ -131,7 +132,9 @@ class EndpointConfig(_Checked):
 
     @property
     def host(self) -> str:
-        """Host and port for display, with the deployment on Azure, where several deployments share a host."""
+        """Its name for display: by default host and port, on Azure with the deployment, as several share a host."""
+        if self.name:
+            return self.name
         host = urlsplit(self.base_url).netloc
         return f"{host}/{self.deployment}" if self.deployment else host
 

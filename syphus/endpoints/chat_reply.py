@@ -19,9 +19,8 @@ import orjson
 
 from syphus.endpoints.classify import Action, ReplyVerdict, filter_flags
 from syphus.endpoints.structured import AnswerFormat
-from syphus.ledger.reasons import ReasonKind
 from syphus.text import one_line, strip_images
-from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, State, Usage
+from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, ReasonKind, State, Usage
 
 COMPLETE_REASONS = frozenset(
     {"", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"}

@@ -25,9 +25,8 @@ import orjson
 
 from syphus.endpoints.rate_limit_headers import retry_after, retry_wait
 from syphus.endpoints.refusals import Change, ChangeKind, Refusal, loads_fields, read_refusal
-from syphus.ledger.reasons import ReasonKind
 from syphus.text import one_line
-from syphus.types import Completion, State
+from syphus.types import Completion, ReasonKind, State
 
 if TYPE_CHECKING:  # aiohttp takes a while to load, and not all who classify replies send requests
     from syphus.endpoints.connections import NoReplyError, NoReplyKind

@@ -18,7 +18,17 @@ from syphus.io.durable import replace_file
 from syphus.ledger.relations import describe_relation
 from syphus.ledger.sessions import Session, all_settings, sessions, unfinished_calls, unfinished_cost
 from syphus.ledger.store import Store
-from syphus.ledger.summary import Counts, FormUse, Spending, count_forms, count_queries, count_rules, count_spending
+from syphus.ledger.summary import (
+    Counts,
+    EndpointUse,
+    FormUse,
+    Spending,
+    count_endpoints,
+    count_forms,
+    count_queries,
+    count_rules,
+    count_spending,
+)
 from syphus.model_names import is_simulated, public_name
 from syphus.types import Pair, State
 
@@ -38,6 +48,7 @@ class Report(NamedTuple):
     translation: TranslationReport | None = None
     forms: tuple[tuple[FormUse, float | None], ...] = ()  #: with dollars, if the run asked for JSON
     unfinished_cost: tuple[float, int] = (0.0, 0)  #: of these calls: dollars, and the calls whose dollars are unknown
+    endpoints: tuple[tuple[EndpointUse, float | None], ...] = ()  #: with dollars, the busiest first
 
     @property
     def models(self) -> list[str]:
@@ -122,6 +133,7 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
             None if brief else read_translation(store, prices),
             tuple((use, prices.cost(use.bills)) for use in uses),
             unfinished_cost(store),
+            tuple((use, prices.cost(use.bills)) for use in count_endpoints(store)),
         )
 
 
@@ -169,6 +181,7 @@ def as_json(report: Report) -> dict[str, object]:
         },
         "cost": report.cost,
         "models": _answers(spending),
+        "endpoints": [_endpoint(use, cost) for use, cost in report.endpoints],
         "simulated": report.simulated,
         "settings": [{k: v for k, v in one.items() if k != "prompt_text"} for one in report.settings],
         "seconds": round(report.seconds, 3),
@@ -183,6 +196,24 @@ def _form(use: FormUse, cost: float | None) -> dict[str, object]:
         "pairs": use.pairs,
         "tokens_per_pair": round(tokens / use.pairs, 1) if use.pairs else None,
         "dollars_per_pair": cost / use.pairs if use.pairs and cost is not None else None,
+    }
+
+
+def _endpoint(use: EndpointUse, cost: float | None) -> dict[str, object]:
+    """Return what an endpoint was asked; `seconds` are those of an answer, None without one."""
+    usage, median, slow = use.usage, use.latency(0.5), use.latency(0.95)
+    return {
+        "name": use.name,
+        "requests": sum(use.requests.values()),
+        **{kind.value: count for kind, count in use.requests.items()},
+        "causes": dict(use.causes.most_common()),
+        "tokens": {"prompt": usage.prompt_tokens, "completion": usage.completion_tokens},
+        "cost": cost,
+        "seconds": {
+            "mean": round(use.seconds / use.answers, 3) if use.answers else None,
+            "median": median and round(median, 3),
+            "p95": slow and round(slow, 3),
+        },
     }
 
 

@@ -5,12 +5,12 @@ It is the only source of truth. Every other file of a run can be deleted and wri
 batches.py        stages whose queries are batches: of parts to retry, and of texts that need vectors
 inputs.py         registers the input: new, changed and removed rows
 parts.py          parts of a query with their own outcome, such as the languages that a pair is translated into
-reasons.py        the reasons of outcomes that code acts on
 records.py        answers, outcomes and spending: what the loop writes and reads back
 relations.py      how pairs are related, and the nearest pairs of each pair
 results.py        accepted pairs and their conversations, rejected answers, single queries with all details
+schema.py         the tables, and what older ledgers lack of them
 serialization.py  pairs and images as JSON
 sessions.py       starts and ends of the command, their settings, and small facts about the run
-store.py          the file: its schema, opening, locking, and errors of the disk
+store.py          the file: opening, migrating, locking, and errors of the disk
 summary.py        counts of queries, parts, requests and tokens
 """

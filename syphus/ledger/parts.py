@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from syphus.ledger.reasons import ReasonKind
-from syphus.ledger.store import LARGE_PROMPT, Store
-from syphus.types import Completion, State
+from syphus.ledger.schema import LARGE_PROMPT
+from syphus.ledger.store import Store
+from syphus.types import Completion, ReasonKind, State
 
 
 class PartOutcome(NamedTuple):

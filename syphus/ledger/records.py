@@ -6,18 +6,32 @@ see committed rows only.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 import orjson
 
 from syphus.ledger.parts import PartOutcome, write_parts
+from syphus.ledger.schema import LARGE_PROMPT
 from syphus.ledger.serialization import dump_pairs, load_images, load_pairs
 from syphus.ledger.store import Columns, Store
 from syphus.types import Completion, Outcome, Query, State, Usage
 
 ANSWERED = "answered"  #: how requests with an answer are counted
+LATENCY_STEPS = 8  #: of answers that are counted together, up to double the seconds: 9% each
+_SHORTEST = 1e-3  # seconds; quicker answers are counted as these
+
+
+class RequestKind(StrEnum):
+    """What became of a request, as it is counted for its endpoint."""
+
+    ANSWERED = "answered"
+    LIMITED = "limited"  #: the server asked to wait
+    REFUSED = "refused"  #: the server said no: a filter, a parameter, a key
+    FAILED = "failed"  #: an error of the server, or no reply
 
 
 class Row(NamedTuple):
@@ -52,6 +66,7 @@ class NewAnswer(NamedTuple):
     sample: int  #: of the request
     completion: Completion
     seconds: float  #: from sending to the end of the answer
+    endpoint: str = ""  #: that gave it, by the name that people see
 
 
 class Entry(NamedTuple):
@@ -81,10 +96,19 @@ class RequestCounts:
         self.maybe_billed: Counter[str] = Counter()
         self.unknown_tokens: Counter[str] = Counter()
         self.unknown_cost: dict[str, float] = defaultdict(float)  #: dollars beyond what the answers say
+        self.by_endpoint: Counter[tuple[str, str, RequestKind]] = Counter()  #: by endpoint, cause and kind
 
-    def add(self, cause: str, maybe_billed: bool, tokens: float) -> None:
-        """Count one request; `tokens` may have been billed although no answer came."""
+    def add(
+        self,
+        cause: str,
+        maybe_billed: bool,
+        tokens: float,
+        endpoint: str = "",
+        kind: RequestKind = RequestKind.FAILED,
+    ) -> None:
+        """Count one request to an endpoint; `tokens` may have been billed although no answer came."""
         self.requests[cause] += 1
+        self.by_endpoint[endpoint, cause, kind] += 1
         if maybe_billed:
             self.maybe_billed[cause] += 1
             self.unknown_tokens[cause] += int(tokens)
@@ -98,7 +122,18 @@ _REPEATS = """EXISTS (SELECT 1 FROM answer AS before WHERE before.key = answer.k
 _ADD_ANSWER = (  # by name, since the columns of migrated ledgers are in another order than they might be in new ones
     "INSERT INTO answer (n, key, sample, text, finish_reason, refusal, flags, model, response_id, prompt_tokens, "
     "completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds, session, cache_write_tokens, "
-    f"service_tier, regional) VALUES ({', '.join('?' * 19)})"
+    f"service_tier, regional, served_by) VALUES ({', '.join('?' * 20)})"
+)
+_SUMS = ("answers", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "estimated",
+         "cache_write_tokens", "seconds")  # fmt: skip
+_ADD_SUMS = (
+    f"INSERT INTO endpoint_answer VALUES ({', '.join('?' * (6 + len(_SUMS)))}) ON CONFLICT DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)
+)
+_ADD_LATENCY = "INSERT INTO endpoint_latency VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1"
+_ADD_ENDPOINT_REQUESTS = (
+    "INSERT INTO endpoint_request VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests"
 )
 QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem, ready, images"
 QUERY_TABLES = "query JOIN annotation USING (n) LEFT JOIN picture USING (n)"
@@ -133,6 +168,7 @@ class Records:
         self.session = session
         self._next_answer = _highest(store, "SELECT max(n) FROM answer") + 1
         self._next_seq = highest_seq(store) + 1
+        self._endpoints: dict[str, int] = {}  # their numbers by name
 
     def pending(self) -> Iterator[Row]:
         """Yield the queries without an outcome, in the order of the input."""
@@ -212,6 +248,13 @@ class Records:
     def write_request_counts(self, counts: RequestCounts) -> None:
         """Add to the numbers of requests in the open transaction."""
         self._store.executemany(
+            _ADD_ENDPOINT_REQUESTS,
+            [
+                (self.session, self._endpoint(name), cause, kind, count)
+                for (name, cause, kind), count in counts.by_endpoint.items()
+            ],
+        )
+        self._store.executemany(
             "INSERT INTO attempt (session, cause, requests, maybe_billed, unknown_tokens, unknown_cost) "
             "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "requests = requests + excluded.requests, maybe_billed = maybe_billed + excluded.maybe_billed, "
@@ -251,12 +294,30 @@ class Records:
     def _add_answer(self, new: NewAnswer) -> None:
         c, u = new.completion, new.completion.usage
         flags = orjson.dumps(c.flags).decode()
+        endpoint = self._endpoint(new.endpoint)
         self._store.execute(
             _ADD_ANSWER,
             new.n, new.key, new.sample, c.text, c.finish_reason, c.refusal, flags, c.model, c.response_id,
             u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.reasoning_tokens, u.estimated, new.seconds,
-            self.session, u.cache_write_tokens, c.service_tier, c.regional,
+            self.session, u.cache_write_tokens, c.service_tier, c.regional, endpoint,
         )  # fmt: skip
+        size = u.prompt_tokens if u.prompt_tokens > LARGE_PROMPT else 0
+        self._store.execute(
+            _ADD_SUMS,
+            self.session, endpoint, c.model, c.service_tier, c.regional, size, 1, u.prompt_tokens, u.completion_tokens,
+            u.cached_tokens, u.reasoning_tokens, u.estimated, u.cache_write_tokens, new.seconds,
+        )  # fmt: skip
+        step = round(LATENCY_STEPS * math.log2(max(new.seconds, _SHORTEST)))
+        self._store.execute(_ADD_LATENCY, self.session, endpoint, step)
+
+    def _endpoint(self, name: str) -> int:
+        """Return the number of an endpoint, which gets one if it has none."""
+        number = self._endpoints.get(name)
+        if number is None:
+            self._store.execute("INSERT OR IGNORE INTO endpoint (name) VALUES (?)", name)
+            ((number,),) = self._store.read_uncommitted("SELECT id FROM endpoint WHERE name = ?", name)
+            self._endpoints[name] = number
+        return int(number)
 
     def _set_outcome(self, n: int, outcome: Outcome, answer: int | None, requests: int) -> None:
         self._store.execute(

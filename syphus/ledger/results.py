@@ -227,7 +227,8 @@ _QUERY = (
 )
 _ANSWERS = (
     "SELECT answer.n, hex(key), sample, text, finish_reason, refusal, flags, model, response_id, prompt_tokens, "
-    "completion_tokens, answer.seconds, strftime('%Y-%m-%dT%H:%M:%SZ', started, 'unixepoch'), endpoint, version, "
+    "completion_tokens, answer.seconds, strftime('%Y-%m-%dT%H:%M:%SZ', started, 'unixepoch'), "
+    "coalesce(nullif((SELECT name FROM endpoint WHERE id = served_by), ''), endpoint), version, "
     "settings FROM answer JOIN session ON session.id = answer.session JOIN spec ON spec.id = session.spec "
     "WHERE key = (SELECT key FROM answer WHERE n = ?) OR answer.n IN (SELECT value FROM json_each(?)) ORDER BY answer.n"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import NamedTuple
 
 import orjson
@@ -24,6 +25,63 @@ class Session(NamedTuple):
     version: str  #: of Syphus
     stopped: str  #: why it stopped early, or ""
     seconds: float
+
+
+class ColdStartState(StrEnum):
+    """How far a cold start has come."""
+
+    SEARCHING = "searching"  #: in progress, or killed
+    STOPPED = "stopped"  #: by a person, a budget, an endpoint or the disk
+    SATISFACTORY = "satisfactory"
+    ACCEPTED = "accepted"  #: better by more than chance, and taken as the user asked for
+    UNSATISFACTORY = "unsatisfactory"
+
+
+class ColdStartRecord(NamedTuple):
+    """What the newest cold start of a run has found. Shares and scores are of the best set's held-out answers."""
+
+    state: ColdStartState
+    rounds: int = 0  #: that were begun
+    examples: int = 0  #: in the best set
+    asked: int = 0  #: held-out answers that prove it; 0 if nothing was proven, and then the numbers below are 0
+    valid_share: float = 0.0
+    plain_share: float = 0.0  #: without examples
+    score: float = 0.0
+    gain: tuple[float, float, float] = (0.0, 0.0, 0.0)  #: in score over no examples: mean, and 95% interval
+    missing: tuple[str, ...] = ()  #: what keeps the set from being satisfactory
+    advice: tuple[str, ...] = ()  #: what to try
+    stopped: str = ""  #: what stopped it, in one line
+    requests: int = 0  #: of all cold starts of the run
+
+
+_COLD_START_META = "cold start result"
+_COLD_START_STAGES = "(stage = 'cold start' OR stage LIKE 'cold start %')"
+
+
+def note_cold_start(store: Store, record: ColdStartRecord) -> None:
+    """Store what a cold start has found so far, and commit."""
+    set_meta(store, _COLD_START_META, orjson.dumps(record._asdict()).decode())
+    store.commit()
+
+
+def read_cold_start(store: Store) -> ColdStartRecord | None:
+    """Return what the newest cold start of a run has found, None if there was none.
+
+    A version before this record noted only whether the set was satisfactory, and what was missing.
+    """
+    requests = store.read_value(
+        f"SELECT sum(requests) FROM attempt JOIN session ON session.id = attempt.session WHERE {_COLD_START_STAGES}"
+    )
+    noted = orjson.loads(str(get_meta(store, _COLD_START_META) or "null"))
+    if noted:
+        lists = {name: tuple(noted[name]) for name in ("gain", "missing", "advice")}
+        return ColdStartRecord(**{**noted, **lists, "state": ColdStartState(noted["state"]), "requests": requests or 0})
+    before = orjson.loads(str(get_meta(store, "cold start") or "null"))
+    if before:
+        state = ColdStartState.SATISFACTORY if before["satisfactory"] else ColdStartState.UNSATISFACTORY
+        examples = len(before["in_context"]) // 2
+        return ColdStartRecord(state, examples=examples, missing=tuple(before["missing"]), requests=requests or 0)
+    return ColdStartRecord(ColdStartState.STOPPED, requests=requests) if requests else None
 
 
 def get_meta(store: Store, name: str) -> object:

@@ -15,114 +15,22 @@ from typing import IO, Any
 
 from syphus.errors import RunError, StorageError, writing_error_type
 from syphus.io.durable import storage_faults, sync_folder
+from syphus.ledger.schema import (
+    ENDPOINT_SCHEMA,
+    FORMAT,
+    LATER_COLUMNS,
+    LATER_SCHEMA,
+    NEW_PART_SPENDING,
+    PART_COLUMNS,
+    SCHEMA,
+    SUM_ENDPOINTS,
+)
 
 Columns = tuple[Any, ...]  #: of one row, as SQLite gives them
 
 FILE = "run.sqlite"
-FORMAT = 1  #: incremented when the meaning of the tables changes
 LOCK = "run.lock"
 _RESTORE = " Restore it from a backup, with its -wal file if there is one."
-
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-
--- what requests were made with: prompt, model, parameters; one row per run, and one more for each accepted change
-CREATE TABLE spec (id INTEGER PRIMARY KEY, created REAL NOT NULL, settings TEXT NOT NULL UNIQUE);
-
--- one start of a stage; if it never ended, up to `threads` requests were open
-CREATE TABLE session (
-    id INTEGER PRIMARY KEY, stage TEXT NOT NULL, spec INTEGER NOT NULL, started REAL NOT NULL, ended REAL,
-    threads INTEGER NOT NULL, endpoint TEXT NOT NULL, version TEXT NOT NULL, stopped TEXT NOT NULL DEFAULT '',
-    seconds REAL NOT NULL DEFAULT 0);
-
--- the state of each query of each stage. Narrow, so that a million rows are counted in a moment.
--- `used` answers were spent on it, `opened` of them before it was last reopened by hand
-CREATE TABLE query (
-    n INTEGER PRIMARY KEY, stage TEXT NOT NULL, id TEXT NOT NULL, position INTEGER, digest BLOB NOT NULL,
-    checked INTEGER NOT NULL, changed INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'pending',
-    used INTEGER NOT NULL DEFAULT 0, opened INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
-    answer INTEGER,
-    reason TEXT NOT NULL DEFAULT '', pairs INTEGER NOT NULL DEFAULT 0, seq INTEGER, UNIQUE (id, stage));
-CREATE INDEX query_position ON query (stage, position);
-CREATE INDEX query_pending ON query (stage, position) WHERE state = 'pending';
-
--- the content of a query, from the plugin; `ready` are pairs that the input already had
-CREATE TABLE annotation (
-    n INTEGER PRIMARY KEY, text TEXT NOT NULL, image_ids TEXT NOT NULL, meta TEXT NOT NULL, problem TEXT NOT NULL,
-    ready TEXT NOT NULL);
-
--- its result: the pairs as [[id, instruction, answer, related], ...], the details of a reason, and how often each rule
--- repaired something, as {rule: times}
-CREATE TABLE result (n INTEGER PRIMARY KEY, pairs TEXT NOT NULL, detail TEXT NOT NULL, repairs TEXT NOT NULL);
-
--- how many answers each rule rejected, including answers that were then replaced by a retry
-CREATE TABLE rejection (
-    session INTEGER NOT NULL, rule TEXT NOT NULL, answers INTEGER NOT NULL, PRIMARY KEY (session, rule)) WITHOUT ROWID;
-
--- every answer that was paid for, by the hash of the exact request
-CREATE TABLE answer (
-    n INTEGER PRIMARY KEY, key BLOB NOT NULL, sample INTEGER NOT NULL, text TEXT NOT NULL, finish_reason TEXT NOT NULL,
-    refusal TEXT NOT NULL, flags TEXT NOT NULL, model TEXT NOT NULL, response_id TEXT NOT NULL,
-    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
-    reasoning_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, seconds REAL NOT NULL, session INTEGER NOT NULL);
--- and the columns of `_LATER_COLUMNS`
-CREATE UNIQUE INDEX answer_key ON answer (key, sample);
-
--- requests of a session by their outcome; `unknown_tokens` may have been billed although no answer came
-CREATE TABLE attempt (
-    session INTEGER NOT NULL, cause TEXT NOT NULL, requests INTEGER NOT NULL, maybe_billed INTEGER NOT NULL,
-    unknown_tokens INTEGER NOT NULL, PRIMARY KEY (session, cause)) WITHOUT ROWID;
-"""
-
-#: Tables that older ledgers lack; they get them when they are opened for writing.
-_LATER_SCHEMA = """
--- the images that are sent with a query: a JSON array of their paths and properties, never the images themselves
-CREATE TABLE IF NOT EXISTS picture (n INTEGER PRIMARY KEY, images TEXT NOT NULL);
-
--- relations between pairs of different queries: for each pair of a query the ids of the nearest, as [[id, ...], ...]
-CREATE TABLE IF NOT EXISTS nearest (n INTEGER PRIMARY KEY, related TEXT NOT NULL);
-
-CREATE TABLE IF NOT EXISTS earlier (n INTEGER, answer INTEGER, reason TEXT, PRIMARY KEY (n, answer)) WITHOUT ROWID;
--- the parts of queries, by name: `asked` answers were judged for it, `opened` of them before it was last reopened by
--- hand; `text` is its text in the newest answer, and `answer` the number of that answer
-CREATE TABLE IF NOT EXISTS part (
-    n INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, asked INTEGER NOT NULL, opened INTEGER NOT NULL,
-    reason TEXT NOT NULL, detail TEXT NOT NULL, text TEXT NOT NULL, answer INTEGER,
-    PRIMARY KEY (n, name)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS part_open ON part (name, n) WHERE state = 'pending';
-
--- what the parts cost: the tokens of an answer are divided among the parts that it was asked for. `prompt_size` are
--- the prompt tokens of each request if they may change its price, or else 0
-CREATE TABLE IF NOT EXISTS part_spending (
-    session INTEGER NOT NULL, name TEXT NOT NULL, model TEXT NOT NULL, asked INTEGER NOT NULL,
-    prompt_tokens REAL NOT NULL, cached_tokens REAL NOT NULL, completion_tokens REAL NOT NULL,
-    cache_write_tokens REAL NOT NULL, service_tier TEXT NOT NULL, regional INTEGER NOT NULL,
-    prompt_size INTEGER NOT NULL,
-    PRIMARY KEY (session, name, model, service_tier, regional, prompt_size)) WITHOUT ROWID;
-"""
-
-#: Gives the table of older ledgers, whose key has fewer columns, the new form.
-_NEW_PART_SPENDING = (
-    "ALTER TABLE part_spending RENAME TO old_part_spending;",
-    "INSERT INTO part_spending SELECT *, 0, '', 0, 0 FROM old_part_spending; DROP TABLE old_part_spending;",
-)
-_PART_COLUMNS = {"cache_write_tokens": "0", "service_tier": "''", "regional": "0", "prompt_size": "0"}
-
-LARGE_PROMPT = 16_000  #: tokens; the price of no model depends on whether a prompt is smaller than this or much smaller
-
-#: Columns that older ledgers lack, by table. `service_tier` is the one that served an answer, `regional` says that its
-#: endpoint processes data in one region; `unknown_cost` are the dollars that requests without an answer, and answers
-#: without a usage, may have cost beyond what is known (NULL in sessions of before); `reserved` are the most dollars
-#: that were reserved at once for requests in flight.
-_LATER_COLUMNS = {
-    "answer": {
-        "cache_write_tokens": ("INTEGER NOT NULL", "0"),
-        "service_tier": ("TEXT NOT NULL", "''"),
-        "regional": ("INTEGER NOT NULL", "0"),
-    },
-    "attempt": {"unknown_cost": ("REAL", "NULL")},
-    "session": {"reserved": ("REAL", "NULL")},
-}
 
 
 class Store:
@@ -340,7 +248,7 @@ def _prepare(writer: sqlite3.Connection, path: Path) -> None:
     writer.execute("PRAGMA wal_autocheckpoint = 8000")  # pages; the same index pages are written again and again
     if writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
         _refuse_orphans(path)
-        writer.executescript(f"BEGIN; {_SCHEMA} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
+        writer.executescript(f"BEGIN; {SCHEMA} INSERT INTO meta VALUES ('format', {FORMAT}); COMMIT;")
         sync_folder(path.parent)
     _check_format(writer, path)
     _migrate(writer)
@@ -350,23 +258,27 @@ def _migrate(writer: sqlite3.Connection) -> None:
     """Give an older ledger the tables and columns it lacks; all of them, or none if that is interrupted."""
     added = " ".join(
         f"ALTER TABLE {table} ADD COLUMN {name} {kind} DEFAULT {default};"
-        for table, columns in _LATER_COLUMNS.items()
+        for table, columns in LATER_COLUMNS.items()
         for name, (kind, default) in columns.items()
         if name not in _columns(writer, table)
     )
     has_old_parts = _columns(writer, "part_spending") and "prompt_size" not in _columns(writer, "part_spending")
-    rename, copy = _NEW_PART_SPENDING if has_old_parts else ("", "")
-    writer.executescript(f"BEGIN; {rename} {_LATER_SCHEMA} {copy} {added} COMMIT;")
+    rename, copy = NEW_PART_SPENDING if has_old_parts else ("", "")
+    endpoints = ENDPOINT_SCHEMA.format(temp="")
+    sums = "" if _columns(writer, "endpoint_answer") else SUM_ENDPOINTS
+    writer.executescript(f"BEGIN; {rename} {LATER_SCHEMA} {endpoints} {copy} {added} {sums} COMMIT;")
 
 
 def _fill_missing_columns(reader: sqlite3.Connection) -> None:
-    """Let an older ledger that is open for reading look as if it had the columns that it lacks."""
-    later = {table: {name: default for name, (_, default) in each.items()} for table, each in _LATER_COLUMNS.items()}
-    for table, columns in {**later, "part_spending": _PART_COLUMNS}.items():
+    """Let an older ledger that is open for reading look as if it had the columns, and the tables, that it lacks."""
+    later = {table: {name: default for name, (_, default) in each.items()} for table, each in LATER_COLUMNS.items()}
+    for table, columns in {**later, "part_spending": PART_COLUMNS}.items():
         existing = _columns(reader, table)
         missing = [f"{default} AS {name}" for name, default in columns.items() if name not in existing]
         if existing and missing:
             reader.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(missing)} FROM main.{table}")
+    if not _columns(reader, "endpoint_answer"):
+        reader.executescript(f"{ENDPOINT_SCHEMA.format(temp='TEMP')} {SUM_ENDPOINTS}")
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from syphus.ledger.store import LARGE_PROMPT, Store
+from syphus.ledger.records import LATENCY_STEPS, RequestKind
+from syphus.ledger.schema import LARGE_PROMPT
+from syphus.ledger.store import Store
 from syphus.types import BilledUsage, State, Usage
 
 COLD_START = "cold start"  #: the first stage of a cold start; the names of its other stages continue this one
@@ -103,27 +105,98 @@ def count_spending(store: Store) -> Spending:
     )
 
 
-_BILLS = (  # joined after the groups are made, since there are millions of answers and few sessions
-    "SELECT stage, model, coalesce(settings ->> 'model', ''), service_tier, regional, size, sum(n), sum(prompt), "
-    "sum(completion), sum(cached), sum(reasoning), sum(estimates), sum(writes) FROM (SELECT session AS id, model, "
-    f"service_tier, regional, iif(prompt_tokens > {LARGE_PROMPT}, prompt_tokens, 0) AS size, count(*) AS n, "
-    "sum(prompt_tokens) AS prompt, sum(completion_tokens) AS completion, sum(cached_tokens) AS cached, "
-    "sum(reasoning_tokens) AS reasoning, sum(estimated) AS estimates, sum(cache_write_tokens) AS writes "
-    "FROM answer GROUP BY 1, 2, 3, 4, 5) LEFT JOIN session USING (id) LEFT JOIN spec ON spec.id = session.spec "
-    "GROUP BY 1, 2, 3, 4, 5, 6"
+_TOKENS = "prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated, cache_write_tokens"
+_TOKEN_SUMS = ", ".join(f"sum({name})" for name in _TOKENS.split(", "))
+_NAMED_SUMS = ", ".join(f"sum({name}) AS {name}" for name in _TOKENS.split(", "))
+_MANY = 50_000  #: answers; fewer are added up one by one in no time
+_SUMS = f"SELECT session, model, service_tier, regional, prompt_size, answers, {_TOKENS} FROM endpoint_answer"
+_EACH = (  # joined after the groups are made, since there are many answers and few sessions
+    f"SELECT session, model, service_tier, regional, iif(prompt_tokens > {LARGE_PROMPT}, prompt_tokens, 0) AS "
+    f"prompt_size, count(*) AS answers, {_NAMED_SUMS} FROM answer GROUP BY 1, 2, 3, 4, 5"
+)
+_BILLS = (
+    "SELECT stage, model, coalesce(settings ->> 'model', ''), service_tier, regional, prompt_size, sum(answers), "
+    f"{_TOKEN_SUMS} FROM ({{source}}) e LEFT JOIN session ON session.id = e.session "
+    "LEFT JOIN spec ON spec.id = session.spec GROUP BY 1, 2, 3, 4, 5, 6"
 )
 
 
 def _model_uses(store: Store) -> list[ModelUse]:
-    """Return the answers and tokens by model and stage, the busiest first."""
+    """Return the answers and tokens by model and stage, the busiest first; of many answers from their sums."""
     answers: Counter[tuple[str, str, str]] = Counter()
     bills: dict[tuple[str, str, str], list[BilledUsage]] = {}
-    for stage, model, asked, tier, regional, size, n, *tokens in store.read(_BILLS):
+    source = _SUMS if (store.read_value("SELECT max(n) FROM answer") or 0) > _MANY else _EACH
+    for stage, model, asked, tier, regional, size, n, *tokens in store.read(_BILLS.format(source=source)):
         name = (stage, model, asked)
         answers[name] += n
         bills.setdefault(name, []).append(BilledUsage(model, asked, Usage(*tokens), tier, bool(regional), size))
     ordered = sorted(answers, key=lambda name: (-answers[name], name[1]))
     return [ModelUse(*name, answers[name], tuple(bills[name])) for name in ordered]
+
+
+class EndpointUse(NamedTuple):
+    """What one endpoint was asked and has answered, over all stages and sessions.
+
+    `requests` has all results; `causes` counts those without an answer. Where an older version did not note the
+    endpoint of a request, it counts for all endpoints of its session together.
+    """
+
+    name: str
+    requests: dict[RequestKind, int]
+    causes: Counter[str]
+    bills: tuple[BilledUsage, ...]
+    seconds: float  #: of all answered requests together
+    steps: tuple[tuple[int, int], ...]  #: how many answers took about 2^(step / LATENCY_STEPS) seconds, in order
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of all answers."""
+        return sum((bill.usage for bill in self.bills), Usage())
+
+    @property
+    def answers(self) -> int:
+        """The requests that were answered."""
+        return self.requests[RequestKind.ANSWERED]
+
+    def latency(self, share: float) -> float | None:
+        """Return the seconds within which this share of the answers came, within 5%; None without an answer."""
+        missing = share * sum(count for _, count in self.steps)
+        for step, count in self.steps:
+            missing -= count
+            if missing <= 0:
+                return float(2 ** (step / LATENCY_STEPS))
+        return None
+
+
+_NAME = "coalesce(nullif(name, ''), session.endpoint, '')"
+_OF_ENDPOINT = "LEFT JOIN endpoint ON endpoint.id = e.endpoint LEFT JOIN session ON session.id = e.session"
+_BY_ENDPOINT = (
+    f"SELECT {_NAME}, model, coalesce(settings ->> 'model', ''), service_tier, regional, prompt_size, "
+    f"total(e.seconds), {_TOKEN_SUMS} FROM endpoint_answer e {_OF_ENDPOINT} "
+    "LEFT JOIN spec ON spec.id = session.spec GROUP BY 1, 2, 3, 4, 5, 6"
+)
+
+
+def count_endpoints(store: Store) -> list[EndpointUse]:
+    """Return what each endpoint was asked, the busiest first. It reads sums, so it is fast for millions of answers."""
+    found: dict[str, EndpointUse] = {}
+    requests = f"SELECT {_NAME}, kind, cause, sum(requests) FROM endpoint_request e {_OF_ENDPOINT}"
+    for name, kind, cause, count in store.read(f"{requests} GROUP BY 1, 2, 3"):
+        use = found.setdefault(name, EndpointUse(name, dict.fromkeys(RequestKind, 0), Counter(), (), 0.0, ()))
+        use.requests[RequestKind(kind)] += count
+        if kind != RequestKind.ANSWERED:
+            use.causes[cause] += count
+    for name, model, asked, tier, regional, size, seconds, *tokens in store.read(_BY_ENDPOINT):
+        if name in found:
+            bill = BilledUsage(model, asked, Usage(*tokens), tier, bool(regional), size)
+            use = found[name]
+            found[name] = use._replace(bills=(*use.bills, bill), seconds=use.seconds + seconds)
+    steps: dict[str, list[tuple[int, int]]] = {}
+    latencies = f"SELECT {_NAME}, step, sum(answers) FROM endpoint_latency e {_OF_ENDPOINT}"
+    for name, step, count in store.read(f"{latencies} GROUP BY 1, 2 ORDER BY 2"):
+        steps.setdefault(name, []).append((step, count))
+    uses = [use._replace(steps=tuple(steps.get(name, ()))) for name, use in found.items()]
+    return sorted(uses, key=lambda use: (-sum(use.requests.values()), use.name))
 
 
 class FormUse(NamedTuple):

@@ -26,7 +26,6 @@ from syphus.endpoints.classify import Action
 from syphus.endpoints.connections import NoReplyKind
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import BudgetError, ImageError, ProviderError
-from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Entry
 from syphus.pipeline.admission import AdmissionClosedError
 from syphus.pipeline.endpoint_state import EndpointState
@@ -36,7 +35,7 @@ from syphus.pipeline.sender import Ask, RequestSender, SendResult, Suspect
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage import PluginFaultError
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
-from syphus.types import Outcome, Request, State
+from syphus.types import Outcome, ReasonKind, Request, State
 
 ALIKE = 3  #: different rows that must fail alike, without an answer to a later request
 UNLIKE = 5  #: the same if they fail in different ways, or before there was any answer

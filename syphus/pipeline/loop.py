@@ -17,7 +17,6 @@ from typing import Any
 from syphus.endpoints.classify import Action
 from syphus.endpoints.structured import with_form, without_form
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
-from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.concurrency import SlowStart
@@ -29,7 +28,7 @@ from syphus.pipeline.sender import Ask, RequestSender, SendResult, canned_suspec
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage import PluginFaultError, image_failure
 from syphus.pipeline.work_queue import EarlyFailure, WorkItem, WorkQueue
-from syphus.types import Completion, Outcome, State
+from syphus.types import Completion, Outcome, ReasonKind, State
 
 REQUEST_LOG = logging.getLogger("syphus.requests")  #: gets each request and outcome as a debug message
 MAX_EARLY_FAILURES = 5  #: rows that may fail before any has succeeded; after that, the rows are not at fault
@@ -239,7 +238,7 @@ class Loop:
             sample += 1
         kept = self._being_asked[key, sample] = Ask(ask.item, replace(ask.request, sample=sample))
         kept.is_decided = True
-        answer = NewAnswer(records.next_answer_number(), request.key, sample, completion, result.seconds)
+        answer = NewAnswer(records.next_answer_number(), request.key, sample, completion, result.seconds, result.host)
         try:
             await self._session.writer.put(Entry(ask.item.row, None, 1, answer, spare=True))
         finally:
@@ -269,7 +268,7 @@ class Loop:
                 number, request = self._session.records.next_answer_number(), result.request
                 completion = with_form(verdict.completion, request)
                 learnt = state.parameters.record_answer(item.row.n, request, item.changes)
-                new = NewAnswer(number, request.key, request.sample, completion, result.seconds)
+                new = NewAnswer(number, request.key, request.sample, completion, result.seconds, result.host)
                 await self._judge(item, Entry(item.row, None, item.requests, new), completion, result)
                 await self._learning.keep(state.parameters, learnt, request)
             case Action.ADAPT:

@@ -17,7 +17,7 @@ from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, clas
 from syphus.endpoints.connections import ON_BYTES, NoReplyError, NoReplyKind
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import AddressError, ConfigError, ProviderError
-from syphus.ledger.records import ANSWERED
+from syphus.ledger.records import ANSWERED, RequestKind
 from syphus.pipeline.admission import AdmissionController, Permit
 from syphus.pipeline.deadlines import Attempt, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
@@ -28,6 +28,7 @@ from syphus.text import one_line
 from syphus.types import Outcome, Request
 
 _INTERRUPTED = classify_no_reply(NoReplyError(NoReplyKind.INTERRUPTED, sent=True))
+_KINDS = {Action.PAUSE: RequestKind.LIMITED, Action.RETRY: RequestKind.FAILED}  # of requests without an answer
 _BY_US = (NoReplyKind.INTERRUPTED, NoReplyKind.SUPERSEDED)  # so the endpoint is not at fault
 
 
@@ -63,6 +64,11 @@ class SendResult(NamedTuple):
     sent_at: float
     headers: Mapping[str, str] = MappingProxyType({})  #: of the reply
 
+    @property
+    def host(self) -> str:
+        """The endpoint by the name that people see."""
+        return self.endpoint_state.endpoint.host
+
     def __str__(self) -> str:
         """Return `answered in 1.2 s, 350 + 120 tokens (api.openai.com)`, or what went wrong."""
         verdict = self.verdict
@@ -73,7 +79,7 @@ class SendResult(NamedTuple):
             parts.append(f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens")
         else:
             parts.append(": ".join(text for text in (verdict.cause, verdict.message) if text))
-        return f"{', '.join(parts)} ({self.endpoint_state.endpoint.host})"
+        return f"{', '.join(parts)} ({self.host})"
 
 
 class RequestSender:
@@ -155,7 +161,7 @@ class RequestSender:
 
     def _settle(self, permit: Permit, request: Request, headers: Mapping[str, str], verdict: ReplyVerdict) -> None:
         """Update the limits, the budget and the counters after a request has ended."""
-        session, admission = self._session, self._admission
+        session, admission, host = self._session, self._admission, permit.endpoint_state.endpoint.host
         completion = verdict.completion
         usage = completion.usage if completion else None
         used_tokens = float(usage.prompt_tokens + usage.completion_tokens) if usage else None
@@ -169,10 +175,12 @@ class RequestSender:
             admission.estimate.learn(request.size, usage)
             session.stats.usage += usage
             session.retry.record_answer()
-            session.writer.count_request(ANSWERED)
+            session.writer.count_request(ANSWERED, endpoint=host, kind=RequestKind.ANSWERED)
         else:
             session.stats.errors[verdict.cause] += 1
-            session.writer.count_request(verdict.cause, verdict.maybe_billed, permit.call.worst_case)
+            kind = _KINDS.get(verdict.action, RequestKind.REFUSED)
+            lost = permit.call.worst_case
+            session.writer.count_request(verdict.cause, verdict.maybe_billed, lost, host, kind)
         if unknown_cost:
             session.writer.count_unknown_cost(ANSWERED if usage else verdict.cause, unknown_cost)
 

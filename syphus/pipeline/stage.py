@@ -6,9 +6,8 @@ from typing import NamedTuple, Protocol
 
 from syphus.errors import ImageError
 from syphus.ledger.parts import PartOutcome
-from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
-from syphus.types import Completion, Outcome, Request, State
+from syphus.types import Completion, Outcome, ReasonKind, Request, State
 
 
 class Judgement(NamedTuple):

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from syphus.formats.run_files import PairsFile
 from syphus.io.durable import storage_faults
-from syphus.ledger.records import Entry, Records, RequestCounts
+from syphus.ledger.records import Entry, Records, RequestCounts, RequestKind
 from syphus.ledger.sessions import set_meta
 from syphus.ledger.store import Store
 
@@ -85,9 +85,16 @@ class Writer:
         self._work.set()
         return await saved
 
-    def count_request(self, cause: str, maybe_billed: bool = False, tokens: float = 0.0) -> None:
-        """Count a request by its result; the counts are written with the next commit."""
-        self._counts.add(cause, maybe_billed, tokens)
+    def count_request(
+        self,
+        cause: str,
+        maybe_billed: bool = False,
+        tokens: float = 0.0,
+        endpoint: str = "",
+        kind: RequestKind = RequestKind.FAILED,
+    ) -> None:
+        """Count a request to an endpoint by its result; the counts are written with the next commit."""
+        self._counts.add(cause, maybe_billed, tokens, endpoint, kind)
         self._work.set()
 
     def count_unknown_cost(self, cause: str, dollars: float) -> None:

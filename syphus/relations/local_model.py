@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
+HERE = "this machine"  #: the endpoint of a model that runs in this process
+
 
 class EmbeddingModel(Protocol):
     """A model of sentence-transformers, or of a test."""
@@ -57,7 +59,7 @@ def embed_locally(name: str, stage: str, settings: Settings, store: Store) -> No
     """
     model = load_model(name)
     began = time.time()
-    session = begin_session(store, stage, settings, 0, "this machine", began)
+    session = begin_session(store, stage, settings, 0, HERE, began)
     records = Records(store, stage, session)
     for row in records.pending():
         started = time.monotonic()
@@ -68,7 +70,7 @@ def embed_locally(name: str, stage: str, settings: Settings, store: Store) -> No
             raise ConfigError(f"{_config_entry(name)} gave {error}.") from error
         key = blake2b(f"{stage}\0{row.query.text}".encode(), digest_size=KEY_BYTES).digest()
         completion = Completion(pack_vectors(vectors), "", f"{LOCAL}{name}", Usage())
-        answer = NewAnswer(records.next_answer_number(), key, 0, completion, time.monotonic() - started)
+        answer = NewAnswer(records.next_answer_number(), key, 0, completion, time.monotonic() - started, HERE)
         records.write(Entry(row, Outcome(State.OK), 0, answer))
         store.commit()
     now = time.time()

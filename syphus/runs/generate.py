@@ -21,7 +21,6 @@ from syphus.endpoints.structured import AnswerFormat, AnswerRequest, answer_requ
 from syphus.errors import ImageError, UsageError
 from syphus.formats.run_files import pair_lines
 from syphus.images.prompt.attachments import ImageAttachments
-from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.model_names import is_simulated
 from syphus.pipeline.stage import Judgement, PluginFaultError, image_failure
@@ -31,7 +30,7 @@ from syphus.plugins.prompts import PromptTemplate, as_json_prompt, as_text_promp
 from syphus.plugins.sandbox import time_limit
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.run_settings import GENERATE
-from syphus.types import Completion, Message, Outcome, Pair, PromptImage, Query, Request, State
+from syphus.types import Completion, Message, Outcome, Pair, PromptImage, Query, ReasonKind, Request, State
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.prepare import RunContext
 from syphus.runs.quote_model import NO_ERROR, Range, Rows, RowSize, TokenModel, Tokens
 from syphus.runs.run_settings import requested_tier
-from syphus.text import format_dollars
+from syphus.text import format_dollars, format_tokens
 from syphus.types import BYTES_PER_TOKEN, Usage
 
 _CLASSES = 64  # of rows by size, which are priced one by one
@@ -305,11 +305,3 @@ def line_cells(line: QuoteLine) -> tuple[str, ...]:
 def _with_error(tokens: Range) -> str:
     share = (tokens.high - tokens.low) / 2 / tokens.middle if tokens.middle else 0.0
     return f"{format_tokens(tokens.middle, short=True)} ±{share:.0%}"
-
-
-def format_tokens(count: float, short: bool = False) -> str:
-    """Return a number of tokens as text: `1.2k`, `3.4M`, `12.3M`; the last one is `12M` if it is to be `short`."""
-    for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if count >= size:
-            return f"{count / size:.{0 if short and count >= 10 * size else 1}f}{unit}"
-    return f"{count:.0f}"

@@ -240,7 +240,7 @@ class StageRunner:
         from syphus.simulator.settings import Simulation
 
         async with serve(self._simulation or Simulation(seed=self._context.options.seed)) as server:
-            endpoint = config.endpoints[0].model_copy(update={"base_url": server.url})
+            endpoint = config.endpoints[0].model_copy(update={"base_url": server.url, "name": "simulated endpoint"})
             yield config.model_copy(update={"endpoints": (endpoint,)})
 
 

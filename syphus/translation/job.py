@@ -25,7 +25,6 @@ from syphus.formats.report import Report, TranslationResult, make_report, write_
 from syphus.formats.translation_report import LANGUAGES_KEY, TRANSLATE_STAGE, known_languages
 from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
 from syphus.ledger.parts import reopen_parts
-from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
@@ -47,7 +46,7 @@ from syphus.translation.rounds import Rounds
 from syphus.translation.source_checker import checks_digest, recheck
 from syphus.translation.source_pairs import read_file_pairs, read_run_pairs
 from syphus.translation.stage import TranslationPlan, estimate_answer_tokens
-from syphus.types import BYTES_PER_TOKEN, State
+from syphus.types import BYTES_PER_TOKEN, ReasonKind, State
 
 DEFAULT_ROUNDS = 6  #: retries of one text in one language, without `--max-rounds`
 

@@ -20,7 +20,6 @@ from syphus.formats.report import Report
 from syphus.formats.translation_report import JUDGE_STAGE, TRANSLATE_STAGE
 from syphus.ledger.inputs import accept_input, register
 from syphus.ledger.parts import queries_with_part_states, update_parts
-from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.results import answered_queries
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
@@ -31,7 +30,7 @@ from syphus.runs.prepare import RunContext
 from syphus.runs.reckoning import estimated_line, format_line
 from syphus.runs.session import StageRunner
 from syphus.text import pluralize
-from syphus.types import BYTES_PER_TOKEN, Message, Query, State
+from syphus.types import BYTES_PER_TOKEN, Message, Query, ReasonKind, State
 
 _SHARE = f"{JUDGE_STAGE} share"  # meta: the largest share that was ever requested
 _VERDICT_TOKENS = 40  # of a typical verdict

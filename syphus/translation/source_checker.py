@@ -18,11 +18,10 @@ from syphus.answers.translation import (
 )
 from syphus.formats.translation_report import TRANSLATE_STAGE
 from syphus.ledger.parts import queries_with_part_states, update_parts
-from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.store import Store
 from syphus.translation.chunks import load_texts
 from syphus.translation.prompts import terms_in_source
-from syphus.types import State
+from syphus.types import ReasonKind, State
 
 _PROGRESS_STEP = 1_000  # queries
 

@@ -18,7 +18,6 @@ from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.structured import answer_request, asked_format
 from syphus.formats.translation_report import RETRY_STAGE, TRANSLATE_STAGE
 from syphus.ledger.parts import PartOutcome, StoredPart, chunk_id, parts_of, texts_by_id, texts_by_number
-from syphus.ledger.reasons import ReasonKind
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
 from syphus.pipeline.stage import Judgement
@@ -26,7 +25,7 @@ from syphus.translation.chunks import Chunk, dump_texts, load_texts, parse_chunk
 from syphus.translation.prompts import RetryItem, Target, TranslationPrompt, items_prompt, languages_prompt
 from syphus.translation.responses import AnswerMembers, read_members, read_translation
 from syphus.translation.source_checker import SourceChecker, feedback
-from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, Request, State
+from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, ReasonKind, Request, State
 
 # These texts are stored in ledgers.
 INCOMPLETE = "not in every language"

@@ -22,6 +22,8 @@ from syphus.cold_start.trials import TrialStage
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import BudgetError, ConfigError, InputError, InterruptError, RunError, StorageError
+from syphus.ledger.sessions import ColdStartState, read_cold_start
+from syphus.ledger.store import open_for_reading
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.prompts import PromptTemplate, read_prompt, to_prompt_template
 from syphus.runs.generate import GenerationContext
@@ -53,6 +55,20 @@ def test_a_set_is_found_and_proven(done: tuple[Cold, int]) -> None:
     assert requests <= SearchPlan(**SMALL).max_requests()
     assert said(cold, "requests for one round")
     assert said(cold, "satisfactory")
+
+
+def test_the_ledger_knows_what_was_found(done: tuple[Cold, int]) -> None:
+    cold, requests = done
+    store = open_for_reading(cold.folder)
+    record = read_cold_start(store)
+    store.close()
+    assert cold.found.best is not None
+    proof = cold.found.best.proof
+    assert record is not None
+    assert proof is not None
+    assert (record.state, record.requests, record.examples) == (ColdStartState.SATISFACTORY, requests, 3)
+    assert (record.asked, record.valid_share, record.score) == (proof.asked, proof.valid_share, proof.mean_score)
+    assert record.gain == (proof.gain.mean, proof.gain.low, proof.gain.high)
 
 
 def test_what_proves_the_set_never_becomes_an_example(done: tuple[Cold, int]) -> None:

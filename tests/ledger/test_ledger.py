@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,13 +16,14 @@ import pytest
 from syphus.config.pricing import load_prices
 from syphus.errors import InputError
 from syphus.formats.report import make_report
+from syphus.ledger import summary
 from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
 from syphus.ledger.parts import PartOutcome
-from syphus.ledger.records import Entry, NewAnswer, Records, RequestCounts, Row, reopen
+from syphus.ledger.records import Entry, NewAnswer, Records, RequestCounts, RequestKind, Row, reopen
 from syphus.ledger.results import accepted, describe_query
 from syphus.ledger.sessions import all_settings, begin_session, end_session, get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import FILE, Columns, Store, open_for_reading, open_for_writing
-from syphus.ledger.summary import count_part_spending, count_queries, count_spending
+from syphus.ledger.summary import EndpointUse, count_endpoints, count_part_spending, count_queries, count_spending
 from syphus.types import BilledUsage, Completion, Outcome, Pair, Query, State, Usage
 
 STAGE = "generate"
@@ -447,3 +449,48 @@ def test_the_numbers_of_a_working_run_are_of_one_moment(tmp_path: Path) -> None:
                 assert report.counts.shared == 0
                 assert (report.counts.states[OK], report.spending.requests) == (answered, answered)
         assert 0 < answered < states(store)[OK]  # the run went on in the meantime
+
+
+_WITHOUT_ENDPOINTS = (
+    "ALTER TABLE answer DROP COLUMN served_by",
+    "DROP TABLE endpoint_answer",
+    "DROP TABLE endpoint_request",
+    "DROP TABLE endpoint_latency",
+    "DROP TABLE endpoint",
+)
+
+
+def test_the_endpoints_of_an_older_run_are_those_of_its_sessions(tmp_path: Path) -> None:
+    with ledger(tmp_path) as store:
+        taken(store, A, B)
+        finish(store, Outcome(OK, PAIRS))
+        sums = count_endpoints(store)
+    with sqlite3.connect(tmp_path / FILE) as old:
+        for statement in _WITHOUT_ENDPOINTS:
+            old.execute(statement)
+    old.close()
+    reader = open_for_reading(tmp_path)
+    (read,) = count_endpoints(reader)
+    reader.close()
+    with ledger(tmp_path) as store:
+        (migrated,) = count_endpoints(store)
+    assert read == migrated
+    assert read.usage == sums[0].usage == Usage(20, 10, 4, 2)
+    assert (read.answers, read.seconds) == (2, 1.0)
+
+
+def test_the_sums_of_many_answers_are_those_of_the_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ledger(tmp_path) as store:
+        taken(store, A, B)
+        finish(store, Outcome(OK, PAIRS))
+        one_by_one = count_spending(store)
+        monkeypatch.setattr(summary, "_MANY", 0)
+        assert count_spending(store) == one_by_one
+
+
+@pytest.mark.parametrize(("share", "seconds"), [(0.5, 1.0), (0.95, 4.0)])
+def test_latencies_are_known_within_a_step(share: float, seconds: float) -> None:
+    steps = ((-8, 10), (0, 60), (16, 30))  # half a second, one, four
+    use = EndpointUse("api", dict.fromkeys(RequestKind, 0), Counter(), (), 0.0, steps)
+    assert use.latency(share) == seconds
+    assert use._replace(steps=()).latency(share) is None

@@ -14,8 +14,9 @@ import pytest
 from harness import HERE, run_rows, server
 
 from syphus.errors import RunError, StorageError
+from syphus.ledger.schema import FORMAT
 from syphus.ledger.sessions import get_meta, set_meta
-from syphus.ledger.store import FILE, FORMAT, Store, open_for_reading, open_for_writing
+from syphus.ledger.store import FILE, Store, open_for_reading, open_for_writing
 from syphus.types import State
 
 HOLD = """

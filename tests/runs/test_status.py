@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import HERE, Ran, run_rows, server
+from harness import HERE, KEY, Ran, run_rows, server
 from processes import command, start, syphus
 
 from syphus.cli.summary import run_summary, status_lines
@@ -248,3 +248,22 @@ def test_a_cost_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:
     db.close()
     assert "    cost unknown over 1 session" in status_lines(ran.report)[0]
     assert as_json(ran.report)["cost"] is None
+
+
+def test_each_endpoint_has_its_requests_answers_and_cost(tmp_path: Path) -> None:
+    with server(faults={"server_error": 0.3}, seed=1) as faulty, server() as good:
+        endpoints = [
+            {"name": name, "base_url": each.url, "api_key": KEY} for name, each in (("us", faulty), ("eu", good))
+        ]
+        ran = run_rows(tmp_path, "", 40, {"endpoints": endpoints})
+        asked = {"us": faulty.stats.requests, "eu": good.stats.requests}
+    report: dict[str, Any] = as_json(ran.report)
+    uses = report["endpoints"]
+    assert {use["name"]: use["requests"] for use in uses} == asked
+    assert all(use["answered"] + use["limited"] + use["refused"] + use["failed"] == use["requests"] for use in uses)
+    (us,) = [use for use in uses if use["name"] == "us"]
+    assert us["failed"] == sum(us["causes"].values()) > 0
+    total = report["tokens"]
+    assert sum(use["tokens"]["prompt"] for use in uses) == total["prompt"]
+    described: dict[str, Any] = read_query(ran.folder, "r000")
+    assert described["answers"][-1]["endpoint"] in asked

@@ -215,7 +215,7 @@ class _ImmediateWriter(Writer):
     async def keep(self, name: str, value: str) -> None:
         pass
 
-    def count_request(self, cause: str, maybe_billed: bool = False, tokens: float = 0.0) -> None:
+    def count_request(self, *_: object, **__: object) -> None:
         pass
 
 
