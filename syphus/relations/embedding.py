@@ -34,9 +34,8 @@ from syphus.pipeline.stage import Judgement
 from syphus.relations.local_model import embed_locally, require_local
 from syphus.runs.model_life import life_notice
 from syphus.runs.prepare import PreparedRun
-from syphus.runs.reckoning import format_tokens
 from syphus.runs.session import StageRunner
-from syphus.text import format_dollars, pluralize
+from syphus.text import format_dollars, format_tokens, pluralize
 from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, Request, State, Usage
 
 WORDS = 256  #: of a text that are embedded, as for the sets of LLaVA in MIMIC-IT
