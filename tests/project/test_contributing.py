@@ -53,7 +53,7 @@ def project(tmp_path: Path) -> Path:
         if path.is_file():
             shutil.copy(path, copy)
     for folder in ("syphus", "datasets", "prompts", "examples", "docs", "tests", "benchmarks"):
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, copy / folder)  # with what is compiled, which takes longer than the tests
     return copy
 
 
