@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     )
     from syphus.declarations import Frame, Still, Train, Video
     from syphus.errors import SyphusError
+    from syphus.io.csv_tables import read_csv
     from syphus.io.media import image_files, video_files
     from syphus.io.records import field, read_json, read_json_items, read_json_lists, read_jsonl, texts
+    from syphus.io.tables import grouped, read_hf, read_parquet
     from syphus.plugins.contract import AbstractDataset
     from syphus.types import Pair, Query
 
@@ -49,13 +51,17 @@ __all__ = [
     "convert",
     "export",
     "field",
+    "grouped",
     "image_files",
     "open_run",
     "quote",
+    "read_csv",
+    "read_hf",
     "read_json",
     "read_json_items",
     "read_json_lists",
     "read_jsonl",
+    "read_parquet",
     "run",
     "run_async",
     "texts",
@@ -69,8 +75,10 @@ _NAMES = {
     "syphus.answers.parsing.pairs": ("Parsed",),
     "syphus.declarations": ("Frame", "Still", "Train", "Video"),
     "syphus.errors": ("SyphusError",),
+    "syphus.io.csv_tables": ("read_csv",),
     "syphus.io.media": ("image_files", "video_files"),
     "syphus.io.records": ("field", "read_json", "read_json_items", "read_json_lists", "read_jsonl", "texts"),
+    "syphus.io.tables": ("grouped", "read_hf", "read_parquet"),
     "syphus.plugins.contract": ("AbstractDataset",),
     "syphus.types": ("Pair", "Query"),
     "syphus.api": (

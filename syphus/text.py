@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -82,6 +83,41 @@ def alternatives(names: Iterable[str]) -> str:
     """Return `a, b or c`."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean "captions"?` if a name is nearly one that is known, or else ""."""
+    near = nearest_name(name, known)
+    return f'; did you mean "{near}"?' if near else ""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is most like this one, or "". Case, dashes, spaces and underscores do not count."""
+    plain = {_plain_name(each): each for each in known}
+    near = difflib.get_close_matches(_plain_name(name), plain, 1, 0.6)
+    return plain[near[0]] if near else ""
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """Return `a, b, c`, and how many more there are."""
+    every = list(names)
+    shown = [one_line(name, 40) for name in every[:limit]]
+    return ", ".join([*shown, *([f"and {len(every) - limit:,} more"] if len(every) > limit else [])])
+
+
+def missing_key(name: str, known: Iterable[object], within: str = "") -> str:
+    """Return what is wrong with a key that is not there: `no "caption"; did you mean "captions"? It has id, captions`.
+
+    `within` is what the key was looked for in, if that is not the record.
+    """
+    names = [str(each) for each in known]
+    near = did_you_mean(name, names)
+    where = f" in {within}" if within else ""
+    return f'no "{one_line(name, 60)}"{where}{f"{near} It" if near else "; it"} has {listed(names) or "no keys"}'
 
 
 def install_hint(extra: str) -> str:

@@ -1,11 +1,14 @@
 """Readers of annotation and settings files, and files that survive a crash.
 
-coco.py         COCO's captions and boxes, from its own files
-durable.py      atomic writes, storage errors, and temporary databases
-json_stream.py  the streaming JSON reader below `records`, which knows the position of each record
-media.py        image and video files below a folder, and listings of frames
-parquet.py      Parquet files, written row by row
-records.py      JSON arrays, JSON objects and JSON Lines, record by record
-text_files.py   decoding, gzip, positions of records, and bad records
-yaml_files.py   YAML, read safely and strictly
+coco.py          COCO's captions and boxes, from its own files
+csv_tables.py    CSV and TSV files, row by row, in any of their forms
+durable.py       atomic writes, storage errors, and temporary databases
+json_stream.py   the streaming JSON reader below `records`, which knows the position of each record
+media.py         image and video files below a folder, and listings of frames
+parquet.py       Parquet files, written row by row
+record_reader.py what all readers have in common: the position of the record in use, and bad records
+records.py       JSON arrays, JSON objects and JSON Lines, record by record
+tables.py        Parquet files and data sets of the Hub, row by row; groups of rows
+text_files.py    decoding, gzip, positions of records, and bad records
+yaml_files.py    YAML, read safely and strictly
 """

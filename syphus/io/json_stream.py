@@ -12,13 +12,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from syphus.errors import InputError
+from syphus.io.record_reader import Record, RecordReader
 from syphus.io.text_files import Position, TextSource, bad_records
-
-Record: TypeAlias = Any  # any JSON value; with `object`, every plugin would have to cast every field
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
@@ -113,21 +111,19 @@ _AFTER[":"] = re.compile(r"[ \t\r\n]*([^ \t\r\n])")  # after a key and its colon
 _TOPS = {"[": "an array", "{": "an object", '"': "text"}
 
 
-class JsonReader:
+class JsonReader(RecordReader):
     """A window on the text of a file. The current record begins at `start`; the next read drops the text before it."""
 
     def __init__(self, source: TextSource) -> None:
+        super().__init__(source.path)
         self.source = source
         self.text = ""
         self.start = 0
-        self.number = 0  # of the record last yielded
-        self.part = ""  # the key of its list
         self.list_keys: set[str] = set()  # the keys of all lists so far
         self._line = 1  # of the first character of `text`
         self._size = _CHUNK
         self._stuck = -1  # number of the record that the last chunk was read for
         self._doubtful = False  # `text` contains escapes of surrogates
-        self._done = False
 
     def elements(self) -> Iterator[Record]:
         """Yield the elements of a text that is one array."""
@@ -259,35 +255,19 @@ class JsonReader:
         return Position(self.source.path, self.number, self._line_of(self.start), self.part)
 
     def close(self) -> None:
-        """Close the text. If it is closed halfway, the position of the last record is kept until the next record."""
-        others = tuple(other for other in open_readers.get() if other is not self)
-        half_way = open_readers.get()[-1] is self and not self._done
-        open_readers.set((*others, self.position()) if half_way else others)
+        """Close the file."""
+        super().close()
         self.source.close()
 
     def _note(self, value: Record) -> bool:
-        """Register a value that is about to be yielded; return False if it must be skipped."""
         if self._doubtful and (problem := find_surrogate(value)):
             raise self._error(problem)
-        self.number += 1
-        bad = bad_records.get()
-        if bad is not None and (reason := bad.skip_reason(self.source.path, self.part, self.number)):
-            bad.problems.append(reason)
-            return False
-        if open_readers.get()[-1] is not self:
-            open_ones = [other for other in open_readers.get() if other is not self and not isinstance(other, Position)]
-            if bad is not None and any(open_ones):
-                bad.has_parallel_files = True
-            open_readers.set((*open_ones, self))
-        return True
+        return super()._note(value)
 
     def _collect(self, error: InputError) -> None:
-        """Collect a bad line, or raise its error if the caller does not collect them."""
-        bad = bad_records.get()
-        if bad is None or self.source.problem:
+        if self.source.problem:
             raise error
-        self.number += 1
-        bad.problems.append(str(error))
+        super()._collect(error)
 
     def _parse(self, line: str, torn: bool) -> Record:
         try:
@@ -355,28 +335,3 @@ class JsonReader:
             excerpt = self.text[at : at + 20]
             problem += f" (line {self._line_of(at)}" + (f", before {excerpt!r})" if excerpt else ")")
         return InputError(f"{where}: {problem}")
-
-
-OpenReaders: TypeAlias = tuple[JsonReader | Position | None, ...]
-
-# The open readers of this context, the one that yielded last at the end; None stands for no reader. A Position stands
-# for a reader that was closed halfway: an exception closes readers before anybody can ask for the position.
-open_readers: ContextVar[OpenReaders] = ContextVar("open_readers", default=(None,))
-
-
-def position() -> Position | None:
-    """Return the position of the record last yielded, or None if no reader is open.
-
-    If several readers are open, the one that yielded last counts, and when it is done, the one before. Positions are
-    stored in the current `contextvars` context, so code that runs in separate contexts never mixes them up.
-    """
-    reader = next((each for each in reversed(open_readers.get()) if isinstance(each, JsonReader)), None)
-    return reader.position() if reader else None
-
-
-def position_of_failure(before: OpenReaders | None) -> Position | None:
-    """Return the position of the record whose use failed; `before` is what `open_readers` held before that use."""
-    last = open_readers.get()[-1]
-    if isinstance(last, Position) and not (before and last is before[-1]):
-        return last
-    return position()

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from syphus.errors import InputError
-from syphus.io.json_stream import JsonReader, Record, decoder, position, scan_item
+from syphus.io.json_stream import JsonReader, decoder, scan_item
+from syphus.io.record_reader import Record, position
 from syphus.io.text_files import Position, TextSource, bad_records
+from syphus.text import missing_key, nearest_name
 
 __all__ = [
     "Position",
@@ -105,7 +107,7 @@ def field(record: Record, key: str, kind: type[T]) -> T:
     if not isinstance(record, dict):
         raise record_error(f"an object is expected, this is {type_name(record)}")
     if key not in record:
-        raise record_error(f'no "{key}"')
+        raise record_error(missing_key(key, record))
     value: T = record[key]
     if type(value) is kind or (kind is float and type(value) is int):
         return value
@@ -152,14 +154,32 @@ def name_field(record: Record, key: str) -> str:
 
 
 def _reader(path: str | Path) -> JsonReader:
+    return JsonReader(annotation_file(path))
+
+
+def annotation_file(path: str | Path, encoding: str = "") -> TextSource:
+    """Open a file of annotations. Raises `InputError`, which says how to name one if there is no such file."""
+    if not str(path):
+        raise missing_file(path)
     try:
-        if str(path):
-            return JsonReader(TextSource(str(path)))
-        raise InputError("no annotations are named; set them with --query_inputs_path (-in)")
+        return TextSource(str(path), encoding=encoding)
     except InputError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            raise InputError(f"{path}: no such file; name the annotations with --query_inputs_path (-in)") from error
+            raise missing_file(path) from error
         raise
+
+
+def missing_file(path: str | Path) -> InputError:
+    """Return the error for annotations that are not there, with the file whose name is most like this one."""
+    if not str(path):
+        return InputError("no annotations are named; set them with --query_inputs_path (-in)")
+    folder = Path(path).parent
+    others: list[str] = []
+    with suppress(OSError):
+        others = [each.name for each in folder.iterdir()]
+    near = nearest_name(Path(path).name, others)
+    hint = f"did you mean {folder / near}? Otherwise name" if near else "name"
+    return InputError(f"{path}: no such file; {hint} the annotations with --query_inputs_path (-in)")
 
 
 def record_error(problem: str) -> InputError:

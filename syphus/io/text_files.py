@@ -20,6 +20,25 @@ from typing import IO
 
 from syphus.errors import InputError
 
+#: How files begin that hold no text (or compressed text), what they are, and what to do.
+_BINARY = (
+    (b"PK\x03\x04", "a ZIP or Excel file", "unzip it, or save the sheet as CSV in UTF-8"),
+    (b"PK\x05\x06", "an empty ZIP file", "unzip the right one"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file", "save the sheet as CSV in UTF-8"),
+    (b"PAR1", "a Parquet file", "read it with read_parquet"),
+    (b"ARROW1", "an Arrow file", "read its folder with read_hf"),
+    (b"%PDF", "a PDF file", "annotations are needed as text"),
+    (b"SQLite format 3\0", "a SQLite database", "export the table as CSV"),
+    (b"BZh", "a bzip2 file", "unpack it, or compress it with gzip"),
+    (b"\xfd7zXZ\0", "an xz file", "unpack it, or compress it with gzip"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file", "unpack it, or compress it with gzip"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z file", "unpack it"),
+    (b"\x89PNG", "an image", "name the annotations here, and the images with --images"),
+    (b"\xff\xd8\xff", "an image", "name the annotations here, and the images with --images"),
+    (b"GIF8", "an image", "name the annotations here, and the images with --images"),
+    (b"\x80\x04\x95", "a pickle file", "save its content as JSON Lines"),
+    (b"\x93NUMPY", "a NumPy file", "save its content as JSON Lines"),
+)
 _EXPANSION = 200  # maximum factor for gzip files; annotations expand by 4 to 30, bombs by 1,000
 _FREE_EXPANSION = 1 << 26  # bytes that are allowed for any gzip file
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -55,18 +74,24 @@ def open_file(path: str | Path, pipes: bool = False) -> io.BufferedReader:
 class TextSource:
     """The text of the file at `path`, chunk by chunk; `problem` says why it ended early, or is empty.
 
-    The caller must close it. Raises `InputError` if the file can't be opened, or is a pipe although `pipes` is not set.
+    `encoding` is for files that are neither UTF-8 nor UTF-16 with a byte order mark. The caller must close it. Raises
+    `InputError` if the file can't be opened, holds no text, or is a pipe although `pipes` is not set.
     """
 
-    def __init__(self, path: str, pipes: bool = False) -> None:
+    def __init__(self, path: str, pipes: bool = False, encoding: str = "") -> None:
         self.path = path
         self.problem = ""
+        self._encoding = _known_encoding(encoding)
         try:
             self._raw = open_file(path, pipes)
             size = os.fstat(self._raw.fileno()).st_size
-            zipped = self._raw.peek(2).startswith(b"\x1f\x8b")
+            start = self._raw.peek(16)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
+        if found := binary_kind(start):
+            self._raw.close()
+            raise InputError(f"{path} is {found}")
+        zipped = start.startswith(b"\x1f\x8b")
         self._file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=self._raw) if zipped else self._raw
         self._left = max(_FREE_EXPANSION, _EXPANSION * size) if zipped else None
         self._decode: Callable[[bytes, bool], str] | None = None
@@ -101,12 +126,13 @@ class TextSource:
 
     def _text(self, data: bytes) -> str:
         if self._decode is None:
-            bom, encoding = next(((bom, name) for bom, name in _BOMS if data.startswith(bom)), (b"", "utf-8"))
+            found = ((bom, name) for bom, name in _BOMS if data.startswith(bom))
+            bom, encoding = next(found, (b"", self._encoding or "utf-8"))
             self._decode, data = codecs.getincrementaldecoder(encoding)().decode, data[len(bom) :]
         try:
             return self._decode(data, not data and not self.problem)
         except UnicodeDecodeError as error:
-            self.problem = f"invalid {error.encoding.upper()} ({error.reason})"
+            self.problem = f"invalid {error.encoding.upper()} ({error.reason}){_encoding_hint(error)}"
             return error.object[: error.start].decode(error.encoding)
 
     def _clean(self, text: str) -> str:
@@ -114,6 +140,25 @@ class TextSource:
         if nul:
             self.problem = "NUL bytes: a torn file, or UTF-16 without a byte order mark"
         return before
+
+
+def binary_kind(start: bytes) -> str:
+    """Return what a file is that begins with these bytes and holds no text, and what to do; or ""."""
+    return next((f"{kind}; {remedy}" for magic, kind, remedy in _BINARY if start.startswith(magic)), "")
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        return codecs.lookup(name).name if name else ""
+    except LookupError as error:
+        raise InputError(f"there is no encoding {name!r}; common ones are utf-8, cp1252, gb18030, shift_jis") from error
+
+
+def _encoding_hint(error: UnicodeDecodeError) -> str:
+    """Return what a file may be that is not UTF-8, and how to convert it; nothing if it is just cut off."""
+    if error.encoding != "utf-8" or error.reason == "unexpected end of data":
+        return ""
+    return "; if it is Latin-1, convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
 
 
 def read_text(path: str | Path, limit: int) -> str:
@@ -148,7 +193,7 @@ class Position:
 
     path: str  #: as the user named it
     number: int  #: of the record, from 1
-    line: int  #: first line of the record, from 1
+    line: int  #: first line of the record, from 1; 0 if the file has no lines
     part: str = ""  #: key of the list that holds the record, in a file that is an object of lists
 
     @property
@@ -157,7 +202,7 @@ class Position:
         return _named(self.path, self.part), self.number
 
     def __str__(self) -> str:
-        return f"{_named(self.path, self.part)} record {self.number} (line {self.line})"
+        return f"{_named(self.path, self.part)} record {self.number}" + (f" (line {self.line})" if self.line else "")
 
 
 @dataclass(slots=True)

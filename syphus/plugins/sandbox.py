@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import linecache
 import os
+import re
 import signal
 import sys
 import threading
@@ -16,8 +19,9 @@ from types import FrameType
 from typing import ParamSpec, TypeVar
 
 from syphus.errors import InputError, PluginError, SyphusError, UsageError
-from syphus.io.json_stream import open_readers, position, position_of_failure
+from syphus.io.record_reader import open_readers, position, position_of_failure
 from syphus.io.text_files import Position
+from syphus.text import did_you_mean, missing_key
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,7 +77,8 @@ class PluginCode:
         return f"{Path(file).name}:{line}"
 
     def _as_one_line(self, error: BaseException, record: Position | None) -> UsageError:
-        message = f"{self._location(record)}: {exception_as_line(error)} ({self.raising_line(error)})"
+        problem = failed_lookup(error) or exception_as_line(error)
+        message = f"{self._location(record)}: {problem} ({self.raising_line(error)})"
         return InputError(message, record.record) if record else PluginError(message)
 
     def _location(self, record: Position | None) -> str:
@@ -143,7 +148,56 @@ def exception_as_line(error: BaseException) -> str:
     """Return an exception as one short line, such as `KeyError: 'caption'`."""
     message = error.msg if isinstance(error, SyntaxError) else str(error)
     text = " ".join(message.split())
-    return f"{type(error).__name__}: {text:.300}" if text else type(error).__name__
+    return (f"{type(error).__name__}: {text:.300}" if text else type(error).__name__) + _import_hint(error)
+
+
+def _import_hint(error: BaseException) -> str:
+    """Return how to import a name of Syphus that a plugin lacks or misspells; "" for anything else."""
+    offered = [name for name in dir(sys.modules["syphus"]) if not name.startswith("_")]
+    if isinstance(error, NameError):
+        return f"; add: from syphus import {error.name}" if error.name in offered else ""
+    if isinstance(error, ImportError) and error.name == "syphus":
+        found = re.search(r"name '(\w+)'", error.msg)  # Python 3.11 has it in no attribute
+        return did_you_mean(found[1], offered) if found else ""
+    return ""
+
+
+def failed_lookup(error: BaseException) -> str:
+    """Return what a `KeyError` of `row["caption"]` means: that the row has no such key, and which it has.
+
+    Return "" if the place that raised it does not look up a key of a dict that is still there. Nothing is evaluated
+    except names, constants, and lookups in dicts and lists.
+    """
+    steps = list(traceback.walk_tb(error.__traceback__)) if isinstance(error, KeyError) and error.args else []
+    if not steps:
+        return ""
+    frame, line = steps[-1]
+    try:
+        tree = ast.parse("".join(linecache.getlines(frame.f_code.co_filename)))
+    except (SyntaxError, ValueError):
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and node.lineno <= line <= (node.end_lineno or 0):
+            container, key = _value(node.value, frame), _value(node.slice, frame)
+            if isinstance(container, dict) and key == error.args[0] and key not in container:
+                is_plain = isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant)
+                return missing_key(str(key), container, "" if is_plain else ast.unparse(node.value))
+    return ""
+
+
+def _value(node: ast.expr, frame: FrameType) -> object:
+    """Return the value of an expression of names, constants and lookups, or None."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name):
+        return frame.f_locals.get(node.id, frame.f_globals.get(node.id))
+    if isinstance(node, ast.Subscript):
+        container, key = _value(node.value, frame), _value(node.slice, frame)
+        if isinstance(container, dict) and isinstance(key, str | int):
+            return container.get(key)
+        if type(container) in (list, tuple) and isinstance(key, int):
+            return container[key] if -len(container) <= key < len(container) else None  # type: ignore[index,arg-type]  # a list
+    return None
 
 
 @contextmanager

@@ -296,7 +296,7 @@ WRONG = {
     "--name SpotTheDiff.change": 'there is no dataset "SpotTheDiff.change"; did you mean SpotTheDifference.change ...',
     f"{SD} -in nope.json --offline": "nope.json: no such file; name the annotations with --query_inputs_path (-in)",
     f"{R} -in bad.jsonl --offline": "bad.jsonl: record 2 (line 2): ...",
-    f"{SD} -in short.json --offline": 'short.json: record 2 (line 3): no "sentences"',
+    f"{SD} -in short.json --offline": 'short.json: record 2 (line 3): no "sentences"; it has img_id',
     f"{R} -in empty.jsonl --offline": "empty.jsonl holds no queries. Nothing was sent.",
     f"{R} --offline --slice_end 0": "--slice-start 0 and --slice-end 0 leave none of the 10 rows. Nothing was sent.",
     f"{R} --offline --slice_start 6 --slice_end 6": (
@@ -434,7 +434,7 @@ def test_preview_shows_bad_rows_where_they_are_allowed(folder: Path) -> None:
     (folder / "rows.jsonl").write_text('{"id": "a", "text": "a cat sits"}\n{"id": "b"}\n', "utf-8")
     assert one_line(cli(folder, "preview", *ROWS, "--slice-start", "1")).startswith("rows.jsonl: record 2 (line 2): ")
     shown = cli(folder, "preview", *ROWS, "--allow-bad-rows").stdout
-    assert "=== bad row 2\nnot sent: bad row: rows.jsonl: record 2 (line 2): KeyError: 'text'" in shown
+    assert '=== bad row 2\nnot sent: bad row: rows.jsonl: record 2 (line 2): no "text"; it has id' in shown
 
 
 @pytest.mark.parametrize("on_path", [True, False])

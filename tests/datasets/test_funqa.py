@@ -121,7 +121,7 @@ def test_a_wrong_listing_is_reported(tmp_path: Path, listing: str, problem: str)
 
 BAD = {
     "an unknown task": (record("H9", "x"), "\"task\" must be H1 to H4, C1 to C5 or M1 to M3, this is 'H9'"),
-    "no task": ({"visual_input": "v.mp4"}, 'no "task"'),
+    "no task": ({"visual_input": "v.mp4"}, 'no "task"; it has visual_input'),
     "no video": (record("H2", "x", ""), '"visual_input" names no video'),
     "a number for text": (record("H2", 3), '"output" must be text, this is a whole number'),
 }

@@ -190,7 +190,7 @@ def test_an_image_without_a_size_is_reported(tmp_path: Path) -> None:
 BAD = {
     "an id that is no number": ({**CAPTIONED, "id": "a/b"}, "\"id\" must be the number of a COCO image, this is 'a/b'"),
     "a number for the id": ({**CAPTIONED, "id": 123}, '"id" must be text, this is a whole number'),
-    "no captions": ({"id": "1", "instances": []}, 'no "captions"'),
+    "no captions": ({"id": "1", "instances": []}, 'no "captions"; it has id, instances'),
     "a box in pixels": (
         {**CAPTIONED, "instances": [{"category": "cat", "bbox": [10, 20, 30, 40]}]},
         '"bbox" must be four shares of width and height, from 0 to 1',

@@ -319,7 +319,7 @@ def test_of_several_lists_only_the_record_at_fault_is_left_out(tmp_path: Path) -
     dataset, tolerance = create("VisualStoryTelling"), BadRecords()
     skip_failing_records(dataset, path, tolerance)
     bad, attachments = queries(dataset, path, tolerance)
-    assert bad.problem.endswith('in.json: images, record 2 (line 1): no "album_id"')
+    assert bad.problem.endswith('in.json: images, record 2 (line 1): no "album_id"; it has id')
     assert attachments.image_ids == ("VST_IMG_1", "VST_IMG_3")
     assert '["one .", "x ."]' in attachments.text
     assert '["three ."]' in attachments.text

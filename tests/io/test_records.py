@@ -397,7 +397,7 @@ def test_field_and_texts_take_out_what_is_there() -> None:
 @pytest.mark.parametrize(
     ("record", "key", "kind", "problem"),
     [
-        ('{"a": 1}', "timestamps", list, 'no "timestamps"'),
+        ('{"a": 1}', "timestamps", list, 'no "timestamps"; it has a'),
         ('{"a": 1}', "a", str, '"a" must be text, this is a whole number'),
         ('{"a": true}', "a", int, '"a" must be a whole number, this is true or false'),
         ('{"a": null}', "a", dict, '"a" must be an object, this is null'),

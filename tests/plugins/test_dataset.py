@@ -165,7 +165,7 @@ def test_of_nested_readers_the_inner_record_is_told(tmp_path: Path) -> None:
                 yield {"id": inner["id"], "sentences": "x"}
 
     path = save(tmp_path / "a.json", {"id": "a"}, {})
-    assert str(failure(Toy(rows), path)).startswith(f"{path}: record 2 (line 3): KeyError: 'id' (test_dataset.py:")
+    assert str(failure(Toy(rows), path)).startswith(f'{path}: record 2 (line 3): no "id"; it has no keys (test')
 
 
 def timestamps(path: str) -> Iterator[Mapping[str, object]]:
@@ -177,7 +177,7 @@ def test_an_exception_in_a_plugin_is_told_with_the_record_and_the_plugins_line(t
     path = save(tmp_path / "train.json", {"id": 1, "timestamps": []}, {"id": 2})
     error = failure(Toy(timestamps), path)
     line = timestamps.__code__.co_firstlineno + 2
-    assert str(error) == f"{path}: record 2 (line 3): KeyError: 'timestamps' (test_dataset.py:{line})"
+    assert str(error) == f'{path}: record 2 (line 3): no "timestamps"; it has id (test_dataset.py:{line})'
     assert type(error) is InputError
     assert isinstance(error.__cause__, KeyError)
 

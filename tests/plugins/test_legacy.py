@@ -333,4 +333,4 @@ def test_reading_an_old_plugins_input_through_the_new_readers_tells_the_record(h
     path = home / "annotations" / "clips" / "train.jsonl"
     with pytest.raises(InputError) as caught:
         list(queries(create(home, "Mine.mine"), path))
-    assert str(caught.value) == f"{path}: record 1 (line 1): KeyError: 'no' (mine.py:6)"
+    assert str(caught.value) == f'{path}: record 1 (line 1): no "no"; it has vid, descs (mine.py:6)'
