@@ -164,6 +164,7 @@ def expected_cache_use(
     own_tokens: float,
     rules: PromptCache | None,
     requests_per_minute: float | None = None,
+    warm_keys: int = 0,
 ) -> CacheUse:
     """Return what `rows` requests will read from the prompt cache, write to it, and neither.
 
@@ -171,7 +172,8 @@ def expected_cache_use(
     of the model, None if it has no cache or an unknown one. `requests_per_minute` is the rate that the run will reach,
     None if it is unknown: then USUAL_RATE.
 
-    A marked prefix is written once for each key, and a new key is used for the requests above the rate of one key. A
+    A marked prefix is written once for each key but the `warm_keys`, which an earlier session wrote, and a new key is
+    used for the requests above the rate of one key. A
     prefix that is found by itself has no key: the requests above that rate miss the cache.
     """
     total = rows * (prefix_tokens + own_tokens)
@@ -181,7 +183,8 @@ def expected_cache_use(
     in_a_minute = min(float(rows), requests_per_minute or USUAL_RATE)
     if rules.kind == "marked":
         keys = max(1, min(rows, math.ceil(in_a_minute / limit)))
-        cached, written = (rows - keys) * prefix_tokens, keys * prefix_tokens
+        cold = max(0, keys - warm_keys)
+        cached, written = (rows - cold) * prefix_tokens, cold * prefix_tokens
     else:
         found = rows - 1 if in_a_minute <= limit else limit * rows / in_a_minute
         cached, written = max(0.0, min(rows - 1, found)) * (prefix_tokens // rules.step * rules.step), 0.0

@@ -8,6 +8,7 @@ import gc
 import logging
 import random
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from syphus.endpoints.routes import ApiRoute
 from syphus.errors import ConfigError, InterruptError, SyphusError
 from syphus.formats.run_files import PairsFile
 from syphus.ledger.records import Records
+from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
@@ -28,7 +30,7 @@ from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import REQUEST_LOG, Loop
 from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.parameters import LearnedParameters
-from syphus.pipeline.prompt_caches import PromptCaches
+from syphus.pipeline.prompt_caches import PromptCaches, cache_keys_name
 from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
 from syphus.pipeline.session_context import SessionContext, SessionLimits, SessionStats
@@ -79,7 +81,8 @@ async def run_stage(work: StageRun, config: Config, observer: Observer) -> Syphu
     async with contextlib.AsyncExitStack() as opened:
         try:
             for endpoint in config.endpoints:
-                caches = PromptCaches(cache_rules(config), observer.say)
+                caches = PromptCaches(cache_rules(config), observer.say, cache_keys_name(config, endpoint))
+                caches.load(str(get_meta(work.store, caches.name) or "{}"), time.time(), clock())
                 states.append(_endpoint_state(endpoint, work, limits, clock(), caches))
                 states[-1].parameters = LearnedParameters.load(work.store, endpoint, config.model)
                 opened.push_async_callback(states[-1].endpoint.close)
@@ -122,6 +125,9 @@ async def _run_loop(
                     async with observer.watching(RunView(work.stats, admission, clock, stop, deadlines.oldest_age)):
                         await loop.run(work.threads)
     work.stats.stated_limits = _stated_limits(states)
+    for state in states:
+        if state.caches.has_keys and writer.fault is None:
+            set_meta(work.store, state.caches.name, state.caches.dumps(time.time(), clock()))
     stopped_by = writer.fault or loop.stopped_by
     for state in states:
         if state.disabled_by is not None and state.disabled_by is not stopped_by:

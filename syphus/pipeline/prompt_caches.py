@@ -7,7 +7,8 @@ alone: those that are sent before its answer would all write. It goes before it 
 have room, so nothing waits for it in a run that is under way. A key that was not used for its lifetime begins anew.
 
 A key is chosen when a request is sent, not by its row: keys fill evenly and in order, whatever is left of a run that is
-resumed. They always have the same names, so a resumed run finds what the last one wrote.
+resumed. They always have the same names, so a resumed run finds what the last one wrote. It knows
+how often the last one, such as the pilot of a quote, has used them within a minute: their machines are still busy.
 
 Times are seconds of a monotonic clock.
 """
@@ -17,10 +18,15 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+import orjson
 
 from syphus.config.model_table import PromptCache
+from syphus.config.settings import Config, EndpointConfig
 from syphus.endpoints.prompt_cache import cache_key, mark_body
 from syphus.types import SharedPrefix, Usage
 
@@ -30,6 +36,7 @@ PATIENCE_FACTOR = 4.0  #: the same, in the slowest such answer so far
 SPARE_KEYS = 1.05  #: share of the keys that a rate limit asks for
 JUDGED_AFTER = 20  #: requests that should have read from the cache
 MIN_READ_SHARE = 0.5  #: of them, or something is wrong
+NOTED_EVERY = 15.0  #: seconds after which a session that may be killed notes again which keys it uses
 LONG_IDLE = 300.0  #: seconds without a request, after which a miss may be a prefix that was dropped
 _DEFAULT_MINUTES = 30.0
 
@@ -45,10 +52,20 @@ class _Key:
     recent: int = 0  # requests within the window
 
 
-class KeyPool:
-    """The keys of one prefix, by number from 0. `per_minute` is what one takes, `lifetime` is in seconds."""
+class KeyUse(NamedTuple):
+    """When a key was last used, and how often within the window before."""
 
-    def __init__(self, per_minute: float, lifetime: float) -> None:
+    last: float
+    recent: int
+
+
+class KeyPool:
+    """The keys of one prefix, by number from 0. `per_minute` is what one takes, `lifetime` is in seconds.
+
+    `used` says how an earlier session has used keys, by number.
+    """
+
+    def __init__(self, per_minute: float, lifetime: float, used: Mapping[int, KeyUse] = MappingProxyType({})) -> None:
         self._per_minute = max(1, int(per_minute)) if math.isfinite(per_minute) else 0
         self._lifetime = lifetime
         self._keys: list[_Key] = []
@@ -56,7 +73,23 @@ class KeyPool:
         self._sent: deque[tuple[float, int, int]] = deque()  # when, number, life: places that come back
         self._opened: dict[int, float] = {}  # keys whose first request is in flight, and since when
         self._ended: list[int] = []  # a heap of keys that have to begin anew
+        self._resting: list[tuple[float, int]] = []  # a heap of keys whose machines are busy, and until when
         self._patience = FIRST_PATIENCE
+        for number in range(max(used, default=-1) + 1):
+            use = used.get(number, KeyUse(-math.inf, 0))
+            self._keys.append(_Key(last_used=use.last, recent=use.recent))
+            is_full = 0 < self._per_minute - 1 <= use.recent
+            heapq.heappush(self._resting, (use.last + WINDOW if is_full else -math.inf, number))
+        self._sent.extend(sorted((use.last, number, 0) for number, use in used.items() for _ in range(use.recent)))
+
+    @property
+    def used(self) -> dict[int, KeyUse]:
+        """How keys were used, by number."""
+        return {
+            number: KeyUse(key.last_used, key.recent)
+            for number, key in enumerate(self._keys)
+            if math.isfinite(key.last_used)
+        }
 
     @property
     def size(self) -> int:
@@ -128,6 +161,8 @@ class KeyPool:
         heapq.heappush(self._ended, number)
 
     def _has_place(self, now: float) -> bool:
+        while self._resting and self._resting[0][0] <= now:
+            heapq.heappush(self._ended, heapq.heappop(self._resting)[1])
         while self._sent and self._sent[0][0] <= now - WINDOW:
             _, number, life = self._sent.popleft()
             key = self._keys[number]
@@ -156,23 +191,50 @@ class KeyPool:
     def _may_open(self, demand: int, most: float, now: float) -> bool:
         """Return whether so many requests need one more key than those that are about to be warm."""
         patient = [opened for opened in self._opened.values() if opened + self._patience > now]
-        if len(self._keys) - len(self._ended) >= max(1.0, most) and (patient or self._sent):
+        in_use = len(self._keys) - len(self._ended) - len(self._resting)
+        if in_use >= max(1.0, most) and (patient or self._sent):
             return False
         coming = len(patient) * (self._per_minute - 1) if self._per_minute else (math.inf if patient else 0)
         return demand > coming
+
+
+def cache_keys_name(config: Config, endpoint: EndpointConfig) -> str:
+    """Return the name under which a run keeps the keys that it has used at an endpoint."""
+    return f"cache keys {config.model} {endpoint.base_url} {endpoint.deployment}".rstrip()
+
+
+def used_keys(text: str) -> dict[str, dict[int, KeyUse]]:
+    """Return how keys were used, in seconds since the epoch, by prefix and number, from `PromptCaches.dumps`."""
+    return {
+        digest: {int(number): KeyUse(*use) for number, use in keys.items()}
+        for digest, keys in orjson.loads(text).items()
+    }
+
+
+def count_warm_keys(text: str, digest: str, rules: PromptCache, wall_time: float) -> int:
+    """Return how many keys of a prefix a session finds that begins now: still in the cache, and not busy."""
+    lifetime, limit = 60 * (rules.minutes or _DEFAULT_MINUTES), rules.requests_per_minute or math.inf
+    return sum(
+        wall_time - use.last <= lifetime and (wall_time - use.last > WINDOW or use.recent < limit / 2)
+        for use in used_keys(text).get(digest, {}).values()
+    )
 
 
 class PromptCaches:
     """The prompt caches of one endpoint: a pool of keys for each prefix, and whether they bring what they should.
 
     `rules` are those of the model, None if it has no cache that needs anything. `say` gets one line, at most once.
+    `name` is the name under which the ledger keeps the keys that were used.
     """
 
-    def __init__(self, rules: PromptCache | None, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, rules: PromptCache | None, say: Callable[[str], None] = lambda _: None, name: str = "") -> None:
         self.rules = rules
+        self.name = name
         self._say = say
         self._pools: dict[str, KeyPool] = {}
+        self._used: dict[str, dict[int, KeyUse]] = {}  # as in `KeyPool`, by prefix, from an earlier session
         self._seen: set[str] = set()  # prefixes that were answered once
+        self._noted_until = 0.0
         self._watch = _Watch()
         self._judged = False
         self._unreported = 0  # answers without a usage, so nothing shows whether there is a cache
@@ -222,6 +284,40 @@ class PromptCaches:
             self._watch.add(prefix, usage, idle)
             self._judge()
 
+    def load(self, text: str, wall_time: float, now: float) -> None:
+        """Take over what `dumps` of an earlier session returned. Call it before anything else."""
+        since = wall_time - now
+        self._used = {
+            digest: {number: KeyUse(use.last - since, use.recent) for number, use in keys.items()}
+            for digest, keys in used_keys(text).items()
+        }
+
+    def dumps(self, wall_time: float, now: float) -> str:
+        """Return how keys were used that may still be in the cache, with seconds since the epoch, as JSON."""
+        used = self._used | {digest: pool.used for digest, pool in self._pools.items()}
+        since = wall_time - now
+        kept = {
+            digest: {
+                str(number): (round(use.last + since, 1), use.recent)
+                for number, use in keys.items()
+                if now - use.last <= self._lifetime
+            }
+            for digest, keys in used.items()
+        }
+        return orjson.dumps({digest: keys for digest, keys in kept.items() if keys}).decode()
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether any key was used."""
+        return bool(self._pools)
+
+    def is_noted(self, now: float) -> bool:
+        """Return whether nothing new is to be noted, for a session that is killed; otherwise note that it is."""
+        if now < self._noted_until or not self._pools:
+            return True
+        self._noted_until = now + NOTED_EVERY
+        return False
+
     def _judge(self) -> None:
         watch, rules = self._watch, self.rules
         assert rules is not None
@@ -246,9 +342,13 @@ class PromptCaches:
         assert self.rules is not None
         pool = self._pools.get(prefix.digest)
         if pool is None:
-            lifetime = 60 * (self.rules.minutes or _DEFAULT_MINUTES)
-            pool = self._pools[prefix.digest] = KeyPool(self.rules.requests_per_minute or math.inf, lifetime)
+            per_minute, used = self.rules.requests_per_minute or math.inf, self._used.get(prefix.digest, {})
+            pool = self._pools[prefix.digest] = KeyPool(per_minute, self._lifetime, used)
         return pool
+
+    @property
+    def _lifetime(self) -> float:
+        return 60 * ((self.rules.minutes if self.rules else None) or _DEFAULT_MINUTES)
 
     def _most_keys(self, per_minute: float) -> float:
         limit = self.rules.requests_per_minute if self.rules else None

@@ -22,6 +22,7 @@ from syphus.pipeline.admission import AdmissionController, Permit
 from syphus.pipeline.deadlines import Attempt, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.health import signature
+from syphus.pipeline.prompt_caches import NOTED_EVERY
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.work_queue import WorkItem
 from syphus.text import one_line
@@ -166,7 +167,10 @@ class RequestSender:
         usage = completion.usage if completion else None
         used_tokens = float(usage.prompt_tokens + usage.completion_tokens) if usage else None
         permit.endpoint_state.finish_call(permit.call, headers, used_tokens, session.clock())
-        permit.endpoint_state.caches.end(permit.call.prefix, permit.call.cache_key, usage, session.clock())
+        caches = permit.endpoint_state.caches
+        caches.end(permit.call.prefix, permit.call.cache_key, usage, session.clock())
+        if not caches.is_noted(session.clock()):
+            session.writer.note(caches.name, caches.dumps(time.time() + NOTED_EVERY, session.clock()))
         unknown_cost = admission.budget.settle(permit.reserved_cost, completion, verdict.maybe_billed)
         session.stats.requests += 1
         if usage is not None:

@@ -101,6 +101,10 @@ class Writer:
         """Add what a request, counted before, may have cost beyond what its answer says."""
         self._counts.unknown_cost[cause] += dollars
 
+    def note(self, name: str, value: str) -> None:
+        """Store a small fact about the run with the next commit."""
+        self._facts[name] = value
+
     async def keep(self, name: str, value: str) -> None:
         """Store a small fact about the run; return once it is on the disk, or once nothing more can be written."""
         if self.fault is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ from syphus.runs.reckoning import (
     example_answer_tokens,
     format_line,
     line_cells,
+    warm_keys,
 )
 from syphus.runs.run_settings import stored_limits
 from syphus.runs.session import DEFAULT_ROUNDS
@@ -42,6 +43,7 @@ STAGE = GenerateStage.name
 ROWS_BEFORE_RUN = 500  #: that are looked at before a run, which must start soon
 ROWS_OF_QUOTE = 100_000  #: that the command looks at; of a larger input a sample
 PILOT_ROWS = 30  #: of the pilot that is recommended
+WIDE = 0.1  #: share of the dollars; if they are less certain, a larger pilot is recommended
 ANSWERS_BEFORE_RUN, ANSWERS_OF_QUOTE = 300, 1_000  #: that are learnt from
 _ANSWERED = (State.OK, State.INVALID, State.TRUNCATED, State.REFUSED)
 
@@ -72,6 +74,7 @@ class Survey:
     to_ask: float  #: requests to send, not counting any that are repeated
     pending: Sequence[PendingRow]  #: the rows to ask, or a sample of them
     exact: bool
+    prefix: str = ""  #: digest of what the requests begin with
 
     @property
     def reusable(self) -> float:
@@ -143,6 +146,7 @@ class Surveyor:
         total = sum(states.values())
         open_rows = sum(states[state] for state in dict.fromkeys(asked))
         seen = stored = shared = unasked = 0
+        prefix = ""
         pending: list[PendingRow] = []
         keys: set[bytes] = set()
         for row in self._records.sample(dict.fromkeys(asked), most):
@@ -158,11 +162,12 @@ class Surveyor:
                 stored += 1
             else:
                 keys.add(request.key)
+                prefix = request.prefix.digest if request.prefix else ""
                 tokens = self._image_tokens(row.query.images)
                 pending.append(PendingRow(row.n, _text_bytes(request, tokens), tokens))
         scale = open_rows / seen if seen else 0.0
         numbers = (stored * scale, shared * scale, unasked * scale, len(pending) * scale)
-        return Survey(total, total - open_rows, *numbers, pending, seen == open_rows)
+        return Survey(total, total - open_rows, *numbers, pending, seen == open_rows, prefix)
 
     def answered(self, most: int) -> list[AnsweredRow]:
         """Return rows whose first answer was to the request that they have now, about `most` of them at most."""
@@ -232,13 +237,9 @@ def choose_pilot(survey: Survey, count: int, seed: int) -> frozenset[int]:
     count = min(count, len(ordered))
     bounds = [len(ordered) * number // count for number in range(count + 1)] if count else []
     return frozenset(
-        min(ordered[start:end], key=lambda row: _random_rank(row.n, seed)).n
+        min(ordered[start:end], key=lambda row: blake2b(f"{seed} pilot {row.n}".encode(), digest_size=8).digest()).n
         for start, end in itertools.pairwise(bounds)
     )
-
-
-def _random_rank(n: int, seed: int) -> bytes:
-    return blake2b(f"{seed} pilot {n}".encode(), digest_size=8).digest()
 
 
 class SurveyLimits(NamedTuple):
@@ -266,7 +267,8 @@ def make_quote(
     answered = surveyor.answered(limits.answers)
     further = DEFAULT_ROUNDS if options.max_rounds is None else options.max_rounds
     tokens = fit(answered, example_answer_tokens(prepared.template), further)
-    reckoning = Reckoning(tokens, models, prepared.template, Speed.of(prepared, stored_limits(store)))
+    speed, warm = Speed.of(prepared, stored_limits(store)), warm_keys(store, prepared.config, survey.prefix)
+    reckoning = Reckoning(tokens, models, prepared.template, speed, warm)
     lines = tuple(_lines(reckoning, survey))
     return Quote(
         dataset=options.name,
@@ -276,13 +278,13 @@ def make_quote(
         known_answers=len(answered),
         spent=report.cost,
         lines=lines,
-        notes=tuple(_notes(lines, models, tokens, survey)),
+        notes=tuple(_notes(lines, models, tokens, survey, _closer_pilot(reckoning, survey, lines[0]))),
         simulated=options.offline,
     )
 
 
 def _notes(
-    lines: Sequence[QuoteLine], models: Sequence[AskedModel], tokens: TokenModel, survey: Survey
+    lines: Sequence[QuoteLine], models: Sequence[AskedModel], tokens: TokenModel, survey: Survey, closer: str
 ) -> Iterator[str]:
     """Yield what a reader of the lines should know."""
     if not survey.exact:
@@ -300,6 +302,18 @@ def _notes(
         yield f"Prices of {price_date()}."
     if not tokens.is_learnt and survey.to_ask >= 2 * PILOT_ROWS:
         yield f"Nothing was sent. --pilot {PILOT_ROWS} asks {PILOT_ROWS} rows, keeps the answers, and is closer."
+    if closer:
+        yield closer
+
+
+def _closer_pilot(reckoning: Reckoning, survey: Survey, line: QuoteLine) -> str:
+    """Return which larger pilot is worth it, or "" if the interval is narrow or the rows are few."""
+    answers = 4 * reckoning.tokens.answers
+    if line.dollars is None or not 0 < answers < survey.to_ask / 2 or line.dollars.margin <= WIDE:
+        return ""
+    closer = replace(reckoning, tokens=reckoning.tokens.with_answers(answers))
+    dollars = closer.line("", [row.size() for row in survey.pending], survey.to_ask).dollars
+    return f"--pilot {answers} would bring the dollars to about ±{dollars.margin:.0%}." if dollars else ""
 
 
 def _lines(reckoning: Reckoning, survey: Survey) -> Iterator[QuoteLine]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean, stdev
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ TYPICAL_ANSWER_TOKENS = 250.0  #: if no in-context example shows how long an ans
 
 _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 _PRIOR_ROWS, _PRIOR_FURTHER = 10.0, 0.3  # assumed before any row was seen: further answers for 3 of 100 rows
+_MOST_SKEW = 3.0  # of the skewness that is believed
 _CORRECTION_TOKENS = 40.0  # of the message that asks again
 _TYPICAL_SPEED, _TYPICAL_WAIT = 60.0, 1.0  # answer tokens a second, and the seconds before them, if none were seen
 
@@ -53,6 +54,11 @@ class Range(NamedTuple):
     middle: float
     low: float
     high: float
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the interval, as a share of the middle."""
+        return (self.high - self.low) / 2 / self.middle if self.middle else 0.0
 
 
 class RowSize(NamedTuple):
@@ -101,6 +107,7 @@ class TokenModel:
     mean_bytes: float
     bytes_spread: float  #: sum of the squared distances of the rows from `mean_bytes`
     scatter: tuple[float, float, float]
+    skew: float  #: third central moment of the answer tokens; 0 if none is known or they have no long tail
     error: Tokens
     further: float  #: further answers per row
     further_variance: float
@@ -108,6 +115,7 @@ class TokenModel:
     further_answer: float
     seconds: float  #: of one request
     seconds_spread: float  #: standard deviation of the seconds of one request, relative to `seconds`
+    seconds_skew: float  #: their third central moment, relative to the third power of `seconds`
     slowest: float  #: seconds of the slowest request
 
     @property
@@ -159,13 +167,41 @@ class TokenModel:
             variance += max(0.0, scatter) * (count**2 * lever + count)
         return math.sqrt(variance)
 
-    def interval(self, middle: float, deviation: float) -> Range:
-        """Return the 90% interval around a total with this standard deviation.
+    def range_of(self, middle: float, rows: Rows, weights: Tokens, error: Tokens = NO_ERROR) -> Range:
+        """Return the 90% interval of the weighted sum of all tokens of the rows, with this middle.
+
+        `error` is as in `deviation`.
+        """
+        tail = rows.count * self._tail(weights.answer**3 * self.skew, weights.answer**2 * self.scatter[1])
+        return self._interval(middle, self.deviation(rows, weights, error), tail)
+
+    def with_answers(self, answers: int) -> TokenModel:
+        """Return about what would be learnt from so many answers."""
+        ratio = answers / self.answers
+        variance = self.further_variance / ratio
+        return replace(self, answers=answers, bytes_spread=self.bytes_spread * ratio, further_variance=variance)
+
+    def _interval(self, middle: float, deviation: float, tail: float = 0.0) -> Range:
+        """Return the 90% interval around a total with this standard deviation; `tail` is added above.
 
         It is one of logarithms: totals of answers are skewed, and none is negative.
         """
-        factor = math.exp(self._quantile * deviation / middle) if middle > 0 else 1.0
-        return Range(middle, middle / factor, middle * factor)
+        if middle <= 0:
+            return Range(middle, middle, middle)
+        up = self._quantile * deviation / middle
+        return Range(middle, middle / math.exp(up), middle * math.exp(up + tail / middle))
+
+    def _tail(self, skew: float, variance: float) -> float:
+        """Return what a long tail adds to the upper bound of a mean of values with this third moment and variance.
+
+        A few answers seldom hold one of the longest, and then their mean and their scatter are both too small. This is
+        the term by which the skewness moves a quantile of Student's t (P. Hall: On the removal of skewness by
+        transformation, 1992).
+        """
+        if not self.is_learnt or skew <= 0 or variance <= 0:
+            return 0.0
+        skew = min(skew, _MOST_SKEW * variance**1.5)  # a few answers don't show more
+        return skew / variance * (1 + 2 * self._quantile**2) / (6 * self.answers)
 
     @property
     def _quantile(self) -> float:
@@ -190,9 +226,10 @@ class TokenModel:
         )
         if limited > busy:
             of_tokens = self.deviation(rows, Tokens(1, 1)) / tokens
-            return self.interval(limited, limited * math.hypot(of_tokens, _LEARNT_TIME))
+            return self._interval(limited, limited * math.hypot(of_tokens, _LEARNT_TIME))
         of_requests = math.sqrt(self.further_variance) / (1 + self.further)
-        return self.interval(busy, busy * math.hypot(of_requests, self._seconds_error(requests)))
+        tail = busy * self._tail(self.seconds_skew, self.seconds_spread**2)
+        return self._interval(busy, busy * math.hypot(of_requests, self._seconds_error(requests)), tail)
 
     def _busy_seconds(self, requests: float, threads: int) -> float:
         """Return the seconds for requests with `threads` in flight.
@@ -250,6 +287,7 @@ def fit(answered: Sequence[AnsweredRow], answer_tokens: float | None = None, max
             sum(answer**2 for _, answer in off) / freedom,
             sum(prompt * answer for prompt, answer in off) / freedom,
         ),
+        skew=fmean(answer**3 for _, answer in off),
         error=_LEARNT_ERROR,
         further=further,
         further_variance=variance,
@@ -257,6 +295,7 @@ def fit(answered: Sequence[AnsweredRow], answer_tokens: float | None = None, max
         further_answer=more_answer,
         seconds=mean_seconds,
         seconds_spread=stdev(seconds) / mean_seconds,
+        seconds_skew=fmean((each / mean_seconds - 1) ** 3 for each in seconds),
         slowest=max(seconds),
     )
 
@@ -295,6 +334,7 @@ def _estimate(answer_tokens: float | None, max_further: int) -> TokenModel:
         mean_bytes=0.0,
         bytes_spread=0.0,
         scatter=(0.0, 0.0, 0.0),
+        skew=0.0,
         error=_GUESSED_ERROR if answer_tokens is None else _ESTIMATED_ERROR,
         further=rate,
         further_variance=rate**2,
@@ -302,5 +342,6 @@ def _estimate(answer_tokens: float | None, max_further: int) -> TokenModel:
         further_answer=0.0,
         seconds=seconds,
         seconds_spread=0.0,
+        seconds_skew=0.0,
         slowest=seconds,
     )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -12,9 +13,13 @@ from typing import NamedTuple
 from syphus.config.model_table import ModelFamily, ModelTable
 from syphus.config.pricing import Price, load_prices, price_date
 from syphus.config.sampling import default_effort
+from syphus.config.settings import Config
 from syphus.endpoints.image_tokens import ImageRules
-from syphus.endpoints.prompt_cache import expected_cache_use
+from syphus.endpoints.prompt_cache import cache_rules, expected_cache_use
 from syphus.errors import ConfigError
+from syphus.ledger.sessions import get_meta
+from syphus.ledger.store import Store
+from syphus.pipeline.prompt_caches import cache_keys_name, count_warm_keys
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.prepare import RunContext
 from syphus.runs.quote_model import NO_ERROR, Range, Rows, RowSize, TokenModel, Tokens
@@ -142,6 +147,7 @@ class Reckoning:
     models: Sequence[AskedModel]
     template: PromptTemplate
     speed: Speed
+    warm_keys: int = 0  #: of the prompt cache of the first model
 
     def line(
         self,
@@ -166,14 +172,14 @@ class Reckoning:
             minutes = self.tokens.minutes(
                 rows, self.speed.threads, self.speed.requests_per_minute, self.speed.tokens_per_minute
             )
-        share = self._cache_shares(model, rows, minutes) if cached else (0.0, 0.0)
+        share = self._cache_shares(model, rows, minutes, 0 if number else self.warm_keys) if cached else (0.0, 0.0)
         dollars = self._dollars(model, rows, share, error, is_batch)
         return QuoteLine(
             name,
             model.name,
-            self.tokens.interval(total.prompt, self.tokens.deviation(rows, Tokens(1, 0), error)),
+            self.tokens.range_of(total.prompt, rows, Tokens(1, 0), error),
             share[0],
-            self.tokens.interval(total.answer, self.tokens.deviation(rows, Tokens(0, 1), error)),
+            self.tokens.range_of(total.answer, rows, Tokens(0, 1), error),
             dollars,
             minutes,
         )
@@ -186,7 +192,9 @@ class Reckoning:
         more -= example_image_tokens(self.template, self.models[0].rules)
         return Rows([size._replace(image_tokens=size.image_tokens + more) for size in sizes], count)
 
-    def _cache_shares(self, model: AskedModel, rows: Rows, minutes: Range | None) -> tuple[float, float]:
+    def _cache_shares(
+        self, model: AskedModel, rows: Rows, minutes: Range | None, warm_keys: int
+    ) -> tuple[float, float]:
         """Return which shares of the prompt tokens are read from the prompt cache and written to it."""
         requests, total = self.tokens.requests(rows), self.tokens.total(rows)
         if not rows.count or not total.prompt:
@@ -198,7 +206,7 @@ class Reckoning:
         prefix = images + max(0.0, text) * share
         rules = model.family.cache if model.family is not None else None
         rate = requests / minutes.middle if minutes is not None and minutes.middle else None
-        use = expected_cache_use(prefix, round(requests), total.prompt / requests - prefix, rules, rate)
+        use = expected_cache_use(prefix, round(requests), total.prompt / requests - prefix, rules, rate, warm_keys)
         return use.cached / (sum(use) or 1), use.written / (sum(use) or 1)
 
     def _dollars(
@@ -223,7 +231,7 @@ class Reckoning:
         )
         base, *dearer = (model.cost(one, requests, shares, is_batch) for one in (mean, more_prompt, more_answer))
         weights = Tokens(*((cost - base) / _STEP for cost in dearer))
-        return self.tokens.interval(middle, self.tokens.deviation(rows, weights, error))
+        return self.tokens.range_of(middle, rows, weights, error)
 
 
 def _by_size(sizes: Sequence[RowSize]) -> Iterator[Sequence[RowSize]]:
@@ -231,6 +239,14 @@ def _by_size(sizes: Sequence[RowSize]) -> Iterator[Sequence[RowSize]]:
     ordered, classes = sorted(sizes), min(_CLASSES, len(sizes))
     for number in range(classes):
         yield ordered[number * len(ordered) // classes : (number + 1) * len(ordered) // classes]
+
+
+def warm_keys(store: Store, config: Config, prefix: str) -> int:
+    """Return how many keys of the prompt cache a run finds that begins now, at all endpoints."""
+    rules = cache_rules(config)
+    names = [cache_keys_name(config, endpoint) for endpoint in config.endpoints]
+    kept = [str(get_meta(store, name) or "{}") for name in names] if rules is not None else []
+    return sum(count_warm_keys(text, prefix, rules, time.time()) for text in kept if rules is not None)
 
 
 def template_bytes(template: PromptTemplate) -> int:
@@ -303,5 +319,4 @@ def line_cells(line: QuoteLine) -> tuple[str, ...]:
 
 
 def _with_error(tokens: Range) -> str:
-    share = (tokens.high - tokens.low) / 2 / tokens.middle if tokens.middle else 0.0
-    return f"{format_tokens(tokens.middle, short=True)} ±{share:.0%}"
+    return f"{format_tokens(tokens.middle, short=True)} ±{tokens.margin:.0%}"

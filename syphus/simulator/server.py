@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -60,12 +61,15 @@ class SimulatedServer:
 
 
 @asynccontextmanager
-async def serve(simulation: Simulation | None = None, port: int = 0) -> AsyncIterator[SimulatedServer]:
+async def serve(
+    simulation: Simulation | None = None, port: int = 0, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[SimulatedServer]:
     """Run a simulated endpoint on 127.0.0.1 in the running event loop, at `port` or any free port.
 
+    `clock` is that of its limits and of its prompt cache.
     Leaving the context closes it at once, even if connections are still waiting. Raises `OSError` if the port is taken.
     """
-    endpoint = SimulatedEndpoint(simulation or Simulation())
+    endpoint = SimulatedEndpoint(simulation or Simulation(), clock)
     server = web.Server(endpoint.handle, handler_cancellation=True, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
@@ -78,13 +82,15 @@ async def serve(simulation: Simulation | None = None, port: int = 0) -> AsyncIte
 
 
 @contextmanager
-def serve_in_thread(simulation: Simulation | None = None, port: int = 0) -> Iterator[SimulatedServer]:
+def serve_in_thread(
+    simulation: Simulation | None = None, port: int = 0, clock: Callable[[], float] = time.monotonic
+) -> Iterator[SimulatedServer]:
     """Run a simulated endpoint in a thread with its own event loop, for synchronous callers."""
     started: Future[tuple[SimulatedServer, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def run() -> None:
         stop = asyncio.Event()
-        async with serve(simulation, port) as server:
+        async with serve(simulation, port, clock) as server:
             started.set_result((server, asyncio.get_running_loop(), stop))
             await stop.wait()
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import KEY, Ran, run_rows, server
+from harness import HERE, KEY, Listener, Ran, run_rows, server, write_config, write_rows
 from PIL import Image
 from wire import Seen, completion, in_thread, reply, serving
 
 from syphus.cli.summary import status_lines
-from syphus.simulator import SimulatedServer
+from syphus.config.options import Options, QuoteOptions
+from syphus.ledger.sessions import set_meta
+from syphus.ledger.store import open_for_writing
+from syphus.main_job import quote
+from syphus.simulator import SimulatedServer, Simulation, serve_in_thread
 from syphus.types import State
 
 NEW, OLD = "gpt-6-luna", "gpt-4o-mini"
@@ -87,6 +93,47 @@ def test_a_resumed_run_finds_what_the_last_one_wrote(tmp_path: Path) -> None:
         ask(tmp_path, simulated.url, 14)
         assert simulated.stats.requests == 14
         assert simulated.stats.tokens_cache_written == written
+
+
+@pytest.mark.parametrize("minutes_later", [None, 0, 5, 60])
+def test_the_forecast_is_right_cold_after_a_pilot_and_later(tmp_path: Path, minutes_later: int | None) -> None:
+    """None: without a pilot. A minute later its keys have room again; after half an hour they are gone."""
+    pilot, rows, slept = 30, 150, 0.0
+    simulation = Simulation(sloppiness=0)
+    with serve_in_thread(simulation, clock=lambda: time.monotonic() + slept) as simulated:
+        if minutes_later is not None:
+            options: dict[str, Any] = {"prompt_path": write_prompt(tmp_path, 12), "num_threads": 16}
+            listing = write_rows(tmp_path / "rows.jsonl", rows)
+            config = write_config(tmp_path / "config.json", simulated.url, model=NEW)
+            base: dict[str, Any] = {
+                "name": "Rows.rows",
+                "query_inputs_path": str(listing),
+                "datasets_dir": (HERE / "plugins",),
+            }
+            given = Options(**{**base, "output_dir": tmp_path / "output", "config": config, **options})
+            quote(given, QuoteOptions(pilot=pilot), {}, Listener())
+            assert simulated.stats.requests == pilot
+            slept = 60.0 * minutes_later
+            let_time_pass(given.folder, slept)
+        before = replace(simulated.stats)
+        ran = ask(tmp_path, simulated.url, rows)
+        tokens = simulated.stats.tokens_in - before.tokens_in
+        read = simulated.stats.tokens_cached - before.tokens_cached
+    assert ran.states == {State.OK: rows}
+    (forecast,) = [found[1] for line in ran.lines if (found := re.search(r"\((\d+)% from the prompt cache\)", line))]
+    assert abs(int(forecast) / 100 - read / tokens) <= 0.05
+
+
+def let_time_pass(folder: Path, seconds: float) -> None:
+    """Make what a run remembers of its keys older."""
+    with closing(open_for_writing(folder)) as store:
+        for name, text in store.read("SELECT name, value FROM meta WHERE name LIKE 'cache keys %'"):
+            keys = {
+                digest: {n: (at - seconds, used) for n, (at, used) in each.items()}
+                for digest, each in json.loads(text).items()
+            }
+            set_meta(store, name, json.dumps(keys))
+        store.commit()
 
 
 def test_azure_is_sent_the_same(tmp_path: Path) -> None:

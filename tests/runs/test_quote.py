@@ -58,7 +58,7 @@ def test_what_lies_on_a_line_is_quoted_exactly() -> None:
     rows = Rows([RowSize(size, 85) for size in range(50, 2000, 7)])
     assert model.total(rows).prompt == pytest.approx(sum(100 + 85 + size / 4 for size in range(50, 2000, 7)))
     assert model.total(rows).answer == pytest.approx(sum(20 + size / 10 for size in range(50, 2000, 7)))
-    quoted = model.interval(model.total(rows).prompt, model.deviation(rows, Tokens(1, 0)))
+    quoted = model.range_of(model.total(rows).prompt, rows, Tokens(1, 0))
     assert quoted.high / quoted.low < 1.06
 
 
@@ -130,6 +130,30 @@ def test_intervals_hold_in_made_up_runs() -> None:
     for what in ("tokens in", "dollars"):
         assert sum(each[what].held for each in misses) >= 0.85 * runs
         assert sorted(each[what].off for each in misses)[runs // 2] <= 0.05
+
+
+def test_a_long_tail_raises_the_upper_bound_alone() -> None:
+    rows = Rows([RowSize(400)] * 1000)
+    even, tailed = (
+        fit([answered(400 + n, scatter) for n, scatter in enumerate(scatters)])
+        for scatters in ([30.0, -30.0] * 15, [-8.0] * 28 + [112.0] * 2)
+    )
+    ranges = [each.range_of(each.total(rows).answer, rows, Tokens(0, 1)) for each in (even, tailed)]
+    above, below = ([each.high / each.middle for each in ranges], [each.middle / each.low for each in ranges])
+    assert above[0] == pytest.approx(below[0])
+    assert above[1] > 1.02 * below[1]
+
+
+def test_a_wide_quote_names_a_larger_pilot_and_what_it_brings(tmp_path: Path) -> None:
+    with server() as simulated:
+        few = quoted(tmp_path, simulated.url, PRICES, texts=400, pilot=10)
+        (note,) = [note for note in few.notes if note.startswith("--pilot 40 would bring the dollars to about ±")]
+        more = quoted(tmp_path, simulated.url, PRICES, texts=400, pilot=40)
+    assert few.lines[0].dollars is not None
+    assert more.lines[0].dollars is not None
+    promised = int(note.rpartition("±")[2].rstrip("%.")) / 100
+    assert promised < few.lines[0].dollars.margin
+    assert more.lines[0].dollars.margin == pytest.approx(promised, rel=0.5)
 
 
 # The pilot.
