@@ -15,7 +15,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.ledger.parts import PartOutcome, write_parts
-from syphus.ledger.schema import LARGE_PROMPT
+from syphus.ledger.schema import ADD_PACE, BILL_EVERY, BILLED, MOVE_BILL, PACE_SECONDS, Pace
 from syphus.ledger.serialization import dump_pairs, load_images, load_pairs
 from syphus.ledger.store import Columns, Store
 from syphus.types import Completion, Outcome, Query, State, Usage
@@ -124,16 +124,14 @@ _ADD_ANSWER = (  # by name, since the columns of migrated ledgers are in another
     "completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds, session, cache_write_tokens, "
     f"service_tier, regional, served_by) VALUES ({', '.join('?' * 20)})"
 )
-_SUMS = ("answers", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "estimated",
-         "cache_write_tokens", "seconds")  # fmt: skip
-_ADD_SUMS = (
-    f"INSERT INTO endpoint_answer VALUES ({', '.join('?' * (6 + len(_SUMS)))}) ON CONFLICT DO UPDATE SET "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)
-)
 _ADD_LATENCY = "INSERT INTO endpoint_latency VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1"
 _ADD_ENDPOINT_REQUESTS = (
     "INSERT INTO endpoint_request VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests"
+)
+_SET_OUTCOME = (
+    "UPDATE query SET state = ?, reason = ?, pairs = ?, seq = ?, answer = ?, used = used + ?, attempts = attempts + ? "
+    "WHERE n = ?"
 )
 QUERY_COLUMNS = "id, annotation.text, image_ids, meta, problem, ready, images"
 QUERY_TABLES = "query JOIN annotation USING (n) LEFT JOIN picture USING (n)"
@@ -167,6 +165,8 @@ class Records:
         self._only = only
         self.session = session
         self._next_answer = _highest(store, "SELECT max(n) FROM answer") + 1
+        self._unwritten = set[int]()  # numbers that were given to answers
+        self._billed = _highest(store, f"SELECT value FROM meta WHERE name = '{BILLED}'")
         self._next_seq = highest_seq(store) + 1
         self._endpoints: dict[str, int] = {}  # their numbers by name
 
@@ -239,7 +239,7 @@ class Records:
                 values = (entry.row.n, answer, str(entry.retry_reason))
                 self._store.execute("INSERT OR REPLACE INTO earlier VALUES (?, ?, ?)", *values)
         else:
-            self._set_outcome(entry.row.n, entry.outcome, answer, entry.requests)
+            self._put_outcome(entry.row.n, entry.outcome, answer, entry.requests)
         if entry.parts:
             completion = entry.new_answer.completion if entry.new_answer else None
             write_parts(self._store, self.session, entry.parts, answer, completion)
@@ -273,6 +273,19 @@ class Records:
             ],
         )
 
+    def move_bill(self) -> None:
+        """Add the answers that were written to those that are added up already, if they are many."""
+        newest = min(self._unwritten, default=self._next_answer) - 1
+        if newest >= self._billed + BILL_EVERY:
+            self._store.execute(MOVE_BILL, self._billed, newest)
+            self._store.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", BILLED, newest)
+            self._billed = newest
+
+    def note_pace(self, pace: Pace) -> None:
+        """Count what the open transaction holds for the rate at which the run works."""
+        values = (int(pace.now // PACE_SECONDS), pace.answers, pace.outcomes, pace.now)
+        self._store.execute(ADD_PACE, *values)
+
     def note_reservation(self, dollars: float) -> None:
         """Note in the open transaction the most dollars that this session has reserved for requests in flight."""
         self._store.execute("UPDATE session SET reserved = ? WHERE id = ?", dollars, self.session)
@@ -289,23 +302,19 @@ class Records:
     def next_answer_number(self) -> int:
         """Return a number for a new answer."""
         n, self._next_answer = self._next_answer, self._next_answer + 1
+        self._unwritten.add(n)
         return n
 
     def _add_answer(self, new: NewAnswer) -> None:
         c, u = new.completion, new.completion.usage
         flags = orjson.dumps(c.flags).decode()
         endpoint = self._endpoint(new.endpoint)
+        self._unwritten.discard(new.n)
         self._store.execute(
             _ADD_ANSWER,
             new.n, new.key, new.sample, c.text, c.finish_reason, c.refusal, flags, c.model, c.response_id,
             u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.reasoning_tokens, u.estimated, new.seconds,
             self.session, u.cache_write_tokens, c.service_tier, c.regional, endpoint,
-        )  # fmt: skip
-        size = u.prompt_tokens if u.prompt_tokens > LARGE_PROMPT else 0
-        self._store.execute(
-            _ADD_SUMS,
-            self.session, endpoint, c.model, c.service_tier, c.regional, size, 1, u.prompt_tokens, u.completion_tokens,
-            u.cached_tokens, u.reasoning_tokens, u.estimated, u.cache_write_tokens, new.seconds,
         )  # fmt: skip
         step = round(LATENCY_STEPS * math.log2(max(new.seconds, _SHORTEST)))
         self._store.execute(_ADD_LATENCY, self.session, endpoint, step)
@@ -319,13 +328,6 @@ class Records:
             self._endpoints[name] = number
         return int(number)
 
-    def _set_outcome(self, n: int, outcome: Outcome, answer: int | None, requests: int) -> None:
-        self._store.execute(
-            "UPDATE query SET answer = ?, used = used + ?, attempts = attempts + ? WHERE n = ?",
-            *(answer, answer is not None, requests, n),
-        )
-        self._put_outcome(n, outcome)
-
     def _count_rejections(self, rules: Sequence[str]) -> None:
         if rules:
             self._store.executemany(
@@ -333,12 +335,14 @@ class Records:
                 [(self.session, rule) for rule in rules],
             )
 
-    def _put_outcome(self, n: int, outcome: Outcome) -> None:
+    def _put_outcome(self, n: int, outcome: Outcome, answer: int | None = None, requests: int | None = None) -> None:
+        """Write an outcome; one without `requests` is another outcome of the same answer."""
         seq, self._next_seq = self._next_seq, self._next_seq + 1
-        self._store.execute(
-            "UPDATE query SET state = ?, reason = ?, pairs = ?, seq = ? WHERE n = ?",
-            *(outcome.state, outcome.reason, len(outcome.pairs), seq, n),
-        )
+        values = (outcome.state, outcome.reason, len(outcome.pairs), seq)
+        if requests is None:
+            self._store.execute("UPDATE query SET state = ?, reason = ?, pairs = ?, seq = ? WHERE n = ?", *values, n)
+        else:
+            self._store.execute(_SET_OUTCOME, *values, answer, answer is not None, requests, n)
         if outcome.pairs or outcome.detail or outcome.repairs:
             pairs, repairs = dump_pairs(outcome.pairs), orjson.dumps(outcome.repairs).decode()
             self._store.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?)", n, pairs, outcome.detail, repairs)

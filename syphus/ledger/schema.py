@@ -1,6 +1,21 @@
-"""The tables of the ledger, and what older ledgers lack of them."""
+"""The tables of the ledger, and what older ledgers lack of them.
+
+The ledger keeps counters of its own tables, so that a report on millions of rows takes milliseconds:
+
+`tally` counts queries, pairs and repairs. Triggers keep it, in the transaction that changes a row: so it is exact after
+`kill -9`, and whatever code changes a row. It is one small table, since each page that a commit touches costs as much
+as a row. `bill` adds up the tokens of all answers up to the number `BILLED` in the meta table. Answers never change,
+so the loop moves that number on every few hundred answers, and a report adds the few that came since. `pace` counts
+answers and outcomes every ten seconds, for the rate of a working run.
+
+An older ledger gets its counters when it is opened for writing. One that is open for reading only gets views that
+count.
+"""
 
 from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
 
 FORMAT = 1  #: incremented when the meaning of the tables changes
 LARGE_PROMPT = 16_000  #: tokens; the price of no model depends on whether a prompt is smaller than this or much smaller
@@ -91,26 +106,14 @@ CREATE {temp} TABLE IF NOT EXISTS endpoint_request (
     session INTEGER NOT NULL, endpoint INTEGER NOT NULL, cause TEXT NOT NULL, kind TEXT NOT NULL,
     requests INTEGER NOT NULL, PRIMARY KEY (session, endpoint, cause, kind)) WITHOUT ROWID;
 
--- the sums of the answers of a session by endpoint and by all that their price depends on, so that a report need not
--- look at each answer; `seconds` are those of all its requests together
-CREATE {temp} TABLE IF NOT EXISTS endpoint_answer (
-    session INTEGER NOT NULL, endpoint INTEGER NOT NULL, model TEXT NOT NULL, service_tier TEXT NOT NULL,
-    regional INTEGER NOT NULL, prompt_size INTEGER NOT NULL, answers INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
-    completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,
-    estimated INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL, seconds REAL NOT NULL,
-    PRIMARY KEY (session, endpoint, model, service_tier, regional, prompt_size)) WITHOUT ROWID;
-
 -- how many answers took about 2^(step / 8) seconds
 CREATE {temp} TABLE IF NOT EXISTS endpoint_latency (
     session INTEGER NOT NULL, endpoint INTEGER NOT NULL, step INTEGER NOT NULL, answers INTEGER NOT NULL,
     PRIMARY KEY (session, endpoint, step)) WITHOUT ROWID;
 """
 
-#: Fills these tables of an older ledger from its answers and requests; it does not know which endpoint gave which.
-SUM_ENDPOINTS = f"""
-INSERT INTO endpoint_answer SELECT session, 0, model, service_tier, regional, iif(prompt_tokens > {LARGE_PROMPT},
-    prompt_tokens, 0), count(*), sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens), sum(reasoning_tokens),
-    sum(estimated), sum(cache_write_tokens), sum(seconds) FROM answer GROUP BY 1, 3, 4, 5, 6;
+#: Fills these tables of an older ledger from its requests; it does not know which endpoint was asked.
+SUM_ENDPOINTS = """
 INSERT INTO endpoint_request SELECT session, 0, cause, iif(cause = 'answered', cause, 'failed'), requests FROM attempt;
 """
 
@@ -136,3 +139,149 @@ LATER_COLUMNS = {
     "attempt": {"unknown_cost": ("REAL", "NULL")},
     "session": {"reserved": ("REAL", "NULL")},
 }
+
+PACE_SECONDS = 10  #: of each row of `pace`
+BILLED = "billed"  #: in the meta table
+BILL_EVERY = 512  #: answers
+REPAIR, SHARED = "repair", "shared"  #: kinds of counters besides the states of queries
+
+_FORM = """CASE WHEN instr(flags, '"json_schema"') THEN 'json_schema'
+    WHEN instr(flags, '"json_object"') THEN 'json_object' ELSE 'text' END"""
+_BILL_KEY = "session, endpoint, model, service_tier, regional, prompt_size, form"
+#: The columns of answers that are added up.
+TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "estimated", "cache_write_tokens")
+_BILLS = f"""
+    SELECT session, served_by AS endpoint, model, service_tier, regional,
+        iif(prompt_tokens > {LARGE_PROMPT}, prompt_tokens, 0) AS prompt_size, {_FORM} AS form, count(*) AS answers,
+        total(seconds) AS seconds, {", ".join(f"sum({name}) AS {name}" for name in TOKENS)}
+    FROM answer WHERE {{}} GROUP BY 1, 2, 3, 4, 5, 6, 7"""
+_BILLED = f"(SELECT value FROM meta WHERE name = '{BILLED}')"
+
+#: All answers and their tokens, by session by endpoint, and by all that their price depends on.
+BILLS = f"(SELECT * FROM bill UNION ALL {_BILLS.format(f'n > {_BILLED}')}) AS bill"
+
+#: What the counters are, by the tables: for ledgers that have none yet.
+COUNTED = {
+    "tally": f"""
+        SELECT stage, state AS kind, reason AS name, iif(state = 'ok' AND answer IS NOT NULL,
+            (SELECT {_FORM} FROM answer WHERE answer.n = query.answer), '') AS form,
+            count(*) AS times, sum(pairs) AS pairs
+        FROM query WHERE position IS NOT NULL GROUP BY 1, 2, 3, 4
+        UNION ALL SELECT stage, '{SHARED}', '', '', count(answer) - count(DISTINCT answer), 0 FROM query
+        WHERE position IS NOT NULL GROUP BY stage
+        UNION ALL SELECT stage, '{REPAIR}', key, '', sum(value), 0 FROM query JOIN result USING (n), json_each(repairs)
+        WHERE position IS NOT NULL AND repairs <> '{{}}' GROUP BY 1, 3""",
+    "bill": _BILLS.format("true"),
+    "pace": "SELECT 0 AS at, 0 AS answers, 0 AS outcomes, 0.0 AS newest WHERE false",
+}
+
+_TABLES = f"""
+CREATE TABLE tally (
+    stage TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, form TEXT NOT NULL, times INTEGER NOT NULL,
+    pairs INTEGER NOT NULL, PRIMARY KEY (stage, kind, name, form)) WITHOUT ROWID;
+CREATE TABLE bill (
+    session INTEGER NOT NULL, endpoint INTEGER NOT NULL, model TEXT NOT NULL, service_tier TEXT NOT NULL,
+    regional INTEGER NOT NULL, prompt_size INTEGER NOT NULL, form TEXT NOT NULL, answers INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    {", ".join(f"{name} INTEGER NOT NULL" for name in TOKENS)}, PRIMARY KEY ({_BILL_KEY})) WITHOUT ROWID;
+CREATE TABLE pace (at INTEGER PRIMARY KEY, answers INTEGER NOT NULL, outcomes INTEGER NOT NULL, newest REAL NOT NULL);
+CREATE INDEX query_answer ON query (answer) WHERE answer IS NOT NULL;
+INSERT INTO tally {COUNTED["tally"]};
+INSERT INTO bill {COUNTED["bill"]};
+INSERT OR REPLACE INTO meta SELECT '{BILLED}', coalesce(max(n), 0) FROM answer;
+"""
+
+
+def _form_of(row: str) -> str:
+    return f"iif({row}.state = 'ok', coalesce((SELECT {_FORM} FROM answer WHERE answer.n = {row}.answer), ''), '')"
+
+
+_ADD = "ON CONFLICT DO UPDATE SET times = times + excluded.times, pairs = pairs + excluded.pairs;"
+_OUT = f"""
+    UPDATE tally SET times = times - 1, pairs = pairs - OLD.pairs WHERE OLD.position IS NOT NULL
+        AND stage = OLD.stage AND kind = OLD.state AND name = OLD.reason AND form = {_form_of("OLD")};"""
+_IN = f"""
+    INSERT INTO tally SELECT NEW.stage, NEW.state, NEW.reason, {_form_of("NEW")}, 1, NEW.pairs
+        WHERE NEW.position IS NOT NULL {_ADD}"""
+_MOVED = "(OLD.position IS NULL) <> (NEW.position IS NULL)"
+
+
+def _share(row: str, times: int) -> str:
+    """Return the statement that counts the query of `row` if another one of its stage has the same answer."""
+    return f"""
+    INSERT INTO tally SELECT {row}.stage, '{SHARED}', '', '', {times}, 0
+        WHERE {row}.answer IS NOT NULL AND {row}.position IS NOT NULL AND EXISTS (SELECT 1 FROM query
+        WHERE answer = {row}.answer AND stage = {row}.stage AND position IS NOT NULL AND n <> {row}.n) {_ADD}"""
+
+
+def _repairs(row: str, sign: str, source: str) -> str:
+    """Return the statement that counts the repairs in `source`, which is JSON, for the query of `row`."""
+    return f"""
+    INSERT INTO tally SELECT query.stage, '{REPAIR}', key, '', {sign} value, 0 FROM query, json_each({source})
+        WHERE query.n = {row}.n AND position IS NOT NULL {_ADD}"""
+
+
+_STORED = "(SELECT repairs FROM result WHERE result.n = NEW.n)"
+_TRIGGERS = f"""
+CREATE TRIGGER query_added AFTER INSERT ON query BEGIN {_IN} END;
+CREATE TRIGGER query_counted AFTER UPDATE OF state, reason, pairs, answer, position ON query
+    WHEN OLD.state <> NEW.state OR OLD.reason <> NEW.reason OR OLD.pairs <> NEW.pairs OR {_MOVED}
+        OR (NEW.state = 'ok' AND OLD.answer IS NOT NEW.answer)
+    BEGIN {_OUT} {_IN} END;
+CREATE TRIGGER query_removed AFTER DELETE ON query BEGIN {_OUT} {_share("OLD", -1)} END;
+CREATE TRIGGER query_shared AFTER UPDATE OF answer, position ON query
+    WHEN OLD.answer IS NOT NEW.answer OR {_MOVED} BEGIN {_share("OLD", -1)} {_share("NEW", 1)} END;
+-- a result that is replaced fires no trigger for deletions
+CREATE TRIGGER result_replaced BEFORE INSERT ON result
+    WHEN EXISTS (SELECT 1 FROM result WHERE n = NEW.n AND repairs <> '{{}}') BEGIN {_repairs("NEW", "-", _STORED)} END;
+CREATE TRIGGER result_added AFTER INSERT ON result WHEN NEW.repairs <> '{{}}'
+    BEGIN {_repairs("NEW", "", "NEW.repairs")} END;
+CREATE TRIGGER result_removed AFTER DELETE ON result WHEN OLD.repairs <> '{{}}'
+    BEGIN {_repairs("OLD", "-", "OLD.repairs")} END;
+CREATE TRIGGER result_moved AFTER UPDATE OF position ON query WHEN {_MOVED} BEGIN
+    INSERT INTO tally SELECT NEW.stage, '{REPAIR}', key, '', iif(NEW.position IS NULL, -1, 1) * value, 0
+        FROM json_each({_STORED}) WHERE true {_ADD} END;
+"""
+
+#: Takes the counters out of a ledger, which then is as one of before.
+WITHOUT_TALLIES = (
+    *(f"DROP TRIGGER {line.split()[2]}" for line in _TRIGGERS.splitlines() if line.startswith("CREATE TRIGGER")),
+    "DROP INDEX query_answer",
+    *(f"DROP TABLE {name}" for name in COUNTED),
+    f"DELETE FROM meta WHERE name = '{BILLED}'",
+)
+
+#: Moves the number of the newest answer in `bill` on, from one number to another.
+MOVE_BILL = (
+    f"INSERT INTO bill {_BILLS.format('n > ?1 AND n <= ?2')} ON CONFLICT DO UPDATE SET answers = answers + "
+    "excluded.answers, seconds = seconds + excluded.seconds, "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in TOKENS)
+)
+ADD_PACE = (
+    "INSERT INTO pace VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET answers = answers + excluded.answers, "
+    "outcomes = outcomes + excluded.outcomes, newest = max(newest, excluded.newest)"
+)
+
+
+class Pace(NamedTuple):
+    """What arrived in a while."""
+
+    answers: int
+    outcomes: int
+    now: float  #: seconds since the epoch
+
+
+def tally_migration(connection: sqlite3.Connection) -> str:
+    """Return the statements that give a ledger its counters, or "" if it has them; for a transaction of the caller."""
+    return "" if _has_tallies(connection) else f"{_TABLES} {_TRIGGERS}"
+
+
+def add_tally_views(reader: sqlite3.Connection) -> None:
+    """Let a ledger that is open for reading, and has no counters, look as if it had them."""
+    if not _has_tallies(reader):
+        for name, select in COUNTED.items():
+            reader.execute(f"CREATE TEMP VIEW {name} AS {select}")
+
+
+def _has_tallies(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM main.sqlite_schema WHERE name = 'tally'").fetchone() is not None

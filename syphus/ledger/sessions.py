@@ -9,6 +9,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.ledger.store import Store
+from syphus.types import State
 from syphus.version import __version__
 
 Settings = Mapping[str, object]  #: JSON values: everything that answers depend on, and the full prompt
@@ -157,12 +158,15 @@ def is_simulated_run(store: Store) -> bool | None:
     return bool(row[0]) if row else None
 
 
+_QUERIES = (
+    "SELECT total(times) FROM tally WHERE tally.stage = session.stage "
+    f"AND kind IN ({', '.join(repr(state.value) for state in State)})"
+)
+
+
 def unfinished_calls(store: Store) -> int:
     """Return how many requests, at most, were open when sessions were killed, or are open now, in all stages."""
-    calls = store.read_value(
-        "SELECT sum(min(threads, (SELECT count(*) FROM query WHERE query.stage = session.stage AND "
-        "position IS NOT NULL))) FROM session WHERE ended IS NULL"
-    )
+    calls = store.read_value(f"SELECT sum(min(threads, ({_QUERIES}))) FROM session WHERE ended IS NULL")
     return int(calls or 0)
 
 
@@ -172,10 +176,10 @@ def unfinished_cost(store: Store) -> tuple[float, int]:
     The second number are the requests of such sessions that noted no dollars, counted as in `unfinished_calls`.
     """
     dollars, calls = store.read(
-        "SELECT total(reserved), sum(iif(reserved IS NULL, min(threads, (SELECT count(*) FROM query "
-        "WHERE query.stage = session.stage AND position IS NOT NULL)), 0)) FROM session WHERE ended IS NULL"
+        f"SELECT total(reserved), sum(iif(reserved IS NULL, min(threads, ({_QUERIES})), 0)) FROM session "
+        "WHERE ended IS NULL"
     )[0]
-    return dollars, calls or 0
+    return dollars, int(calls or 0)
 
 
 def all_settings(store: Store, stage: str) -> list[dict[str, object]]:

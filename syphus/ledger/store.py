@@ -24,6 +24,8 @@ from syphus.ledger.schema import (
     PART_COLUMNS,
     SCHEMA,
     SUM_ENDPOINTS,
+    add_tally_views,
+    tally_migration,
 )
 
 Columns = tuple[Any, ...]  #: of one row, as SQLite gives them
@@ -196,6 +198,7 @@ def open_for_reading(folder: Path) -> Store:
             reader = opened.enter_context(contextlib.closing(_connect(path, "ro" if working else "ro&immutable=1")))
             _check_format(reader, path)
             _fill_missing_columns(reader)
+            add_tally_views(reader)
         except sqlite3.Error as error:
             raise RunError(f"{path} can't be read as a ledger: {error}.{_remedy(error)}") from error
         opened.pop_all()
@@ -265,8 +268,9 @@ def _migrate(writer: sqlite3.Connection) -> None:
     has_old_parts = _columns(writer, "part_spending") and "prompt_size" not in _columns(writer, "part_spending")
     rename, copy = NEW_PART_SPENDING if has_old_parts else ("", "")
     endpoints = ENDPOINT_SCHEMA.format(temp="")
-    sums = "" if _columns(writer, "endpoint_answer") else SUM_ENDPOINTS
-    writer.executescript(f"BEGIN; {rename} {LATER_SCHEMA} {endpoints} {copy} {added} {sums} COMMIT;")
+    sums = "" if _columns(writer, "endpoint_request") else SUM_ENDPOINTS
+    counters = tally_migration(writer)
+    writer.executescript(f"BEGIN; {rename} {LATER_SCHEMA} {endpoints} {copy} {added} {sums} {counters} COMMIT;")
 
 
 def _fill_missing_columns(reader: sqlite3.Connection) -> None:
@@ -277,7 +281,7 @@ def _fill_missing_columns(reader: sqlite3.Connection) -> None:
         missing = [f"{default} AS {name}" for name, default in columns.items() if name not in existing]
         if existing and missing:
             reader.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(missing)} FROM main.{table}")
-    if not _columns(reader, "endpoint_answer"):
+    if not _columns(reader, "endpoint_request"):
         reader.executescript(f"{ENDPOINT_SCHEMA.format(temp='TEMP')} {SUM_ENDPOINTS}")
 
 

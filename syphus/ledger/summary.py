@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from syphus.ledger.records import LATENCY_STEPS, RequestKind
-from syphus.ledger.schema import LARGE_PROMPT
+from syphus.ledger.schema import BILLS, REPAIR, SHARED, TOKENS
 from syphus.ledger.store import Store
 from syphus.types import BilledUsage, State, Usage
 
@@ -67,23 +67,20 @@ class Spending(NamedTuple):
 
 
 def count_queries(store: Store, stage: str) -> Counts:
-    """Count the queries by state and reason; fast even for a million."""
+    """Count the queries by state and reason; as fast for millions as for a few."""
     rows = store.read(
-        "SELECT state, reason, count(*), sum(pairs), count(answer) FROM query "
-        "WHERE stage = ? AND position IS NOT NULL GROUP BY state, reason",
-        stage,
-    )
-    distinct = store.read_value(
-        "SELECT count(DISTINCT answer) FROM query WHERE stage = ? AND position IS NOT NULL", stage
+        "SELECT kind, name, sum(times), sum(pairs) FROM tally WHERE stage = ? AND kind NOT IN (?, ?) AND times > 0 "
+        "GROUP BY 1, 2",
+        *(stage, SHARED, REPAIR),
     )
     states: dict[State, int] = dict.fromkeys(State, 0)
     reasons: dict[State, Counter[str]] = {}
-    for state, reason, count, *_ in rows:
+    for state, reason, count, _ in rows:
         states[State(state)] += count
         if reason:
             reasons.setdefault(State(state), Counter())[reason] += count
-    answered = sum(row[4] for row in rows)
-    return Counts(sum(states.values()), states, reasons, sum(row[3] or 0 for row in rows), answered - distinct)
+    shared = store.read_value("SELECT times FROM tally WHERE stage = ? AND kind = ?", stage, SHARED)
+    return Counts(sum(states.values()), states, reasons, sum(row[3] for row in rows), shared or 0)
 
 
 def count_spending(store: Store) -> Spending:
@@ -105,28 +102,19 @@ def count_spending(store: Store) -> Spending:
     )
 
 
-_TOKENS = "prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated, cache_write_tokens"
-_TOKEN_SUMS = ", ".join(f"sum({name})" for name in _TOKENS.split(", "))
-_NAMED_SUMS = ", ".join(f"sum({name}) AS {name}" for name in _TOKENS.split(", "))
-_MANY = 50_000  #: answers; fewer are added up one by one in no time
-_SUMS = f"SELECT session, model, service_tier, regional, prompt_size, answers, {_TOKENS} FROM endpoint_answer"
-_EACH = (  # joined after the groups are made, since there are many answers and few sessions
-    f"SELECT session, model, service_tier, regional, iif(prompt_tokens > {LARGE_PROMPT}, prompt_tokens, 0) AS "
-    f"prompt_size, count(*) AS answers, {_NAMED_SUMS} FROM answer GROUP BY 1, 2, 3, 4, 5"
-)
+_TOKEN_SUMS = ", ".join(f"sum({name})" for name in TOKENS)
 _BILLS = (
     "SELECT stage, model, coalesce(settings ->> 'model', ''), service_tier, regional, prompt_size, sum(answers), "
-    f"{_TOKEN_SUMS} FROM ({{source}}) e LEFT JOIN session ON session.id = e.session "
+    f"{_TOKEN_SUMS} FROM {BILLS} LEFT JOIN session ON session.id = bill.session "
     "LEFT JOIN spec ON spec.id = session.spec GROUP BY 1, 2, 3, 4, 5, 6"
 )
 
 
 def _model_uses(store: Store) -> list[ModelUse]:
-    """Return the answers and tokens by model and stage, the busiest first; of many answers from their sums."""
+    """Return the answers and tokens by model and stage, the busiest first."""
     answers: Counter[tuple[str, str, str]] = Counter()
     bills: dict[tuple[str, str, str], list[BilledUsage]] = {}
-    source = _SUMS if (store.read_value("SELECT max(n) FROM answer") or 0) > _MANY else _EACH
-    for stage, model, asked, tier, regional, size, n, *tokens in store.read(_BILLS.format(source=source)):
+    for stage, model, asked, tier, regional, size, n, *tokens in store.read(_BILLS):
         name = (stage, model, asked)
         answers[name] += n
         bills.setdefault(name, []).append(BilledUsage(model, asked, Usage(*tokens), tier, bool(regional), size))
@@ -172,7 +160,7 @@ _NAME = "coalesce(nullif(name, ''), session.endpoint, '')"
 _OF_ENDPOINT = "LEFT JOIN endpoint ON endpoint.id = e.endpoint LEFT JOIN session ON session.id = e.session"
 _BY_ENDPOINT = (
     f"SELECT {_NAME}, model, coalesce(settings ->> 'model', ''), service_tier, regional, prompt_size, "
-    f"total(e.seconds), {_TOKEN_SUMS} FROM endpoint_answer e {_OF_ENDPOINT} "
+    f"total(bill.seconds), {_TOKEN_SUMS} FROM {BILLS} {_OF_ENDPOINT.replace('e.', 'bill.')} "
     "LEFT JOIN spec ON spec.id = session.spec GROUP BY 1, 2, 3, 4, 5, 6"
 )
 
@@ -208,25 +196,17 @@ class FormUse(NamedTuple):
     bills: tuple[BilledUsage, ...]
 
 
-_FORM = """CASE WHEN instr(flags, '"json_schema"') THEN 'json_schema'
-    WHEN instr(flags, '"json_object"') THEN 'json_object' ELSE 'text' END"""
-
-
 def count_forms(store: Store, stage: str) -> list[FormUse]:
     """Return the answers of a stage by the form that they were asked for in, the strictest first."""
     pairs = store.read(
-        f"SELECT {_FORM}, sum(query.pairs) FROM query JOIN answer ON answer.n = query.answer "
-        "WHERE stage = ? AND query.state = 'ok' AND position IS NOT NULL GROUP BY 1",
-        stage,
+        "SELECT form, sum(pairs) FROM tally WHERE stage = ? AND kind = 'ok' AND times > 0 GROUP BY 1", stage
     )
     accepted = {form: int(count) for form, count in pairs}
     uses: dict[str, FormUse] = {}
     rows = store.read(
-        f"SELECT {_FORM}, model, coalesce(settings ->> 'model', ''), service_tier, regional, "
-        f"iif(prompt_tokens > {LARGE_PROMPT}, prompt_tokens, 0), count(*), sum(prompt_tokens), sum(completion_tokens), "
-        "sum(cached_tokens), sum(reasoning_tokens), sum(estimated), sum(cache_write_tokens) FROM answer "
-        "JOIN session ON session.id = answer.session JOIN spec ON spec.id = session.spec WHERE stage = ? "
-        "GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1",
+        "SELECT form, model, coalesce(settings ->> 'model', ''), service_tier, regional, prompt_size, sum(answers), "
+        f"{_TOKEN_SUMS} FROM {BILLS} JOIN session ON session.id = bill.session "
+        "JOIN spec ON spec.id = session.spec WHERE stage = ? GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1",
         stage,
     )
     for form, model, asked, tier, regional, size, n, *tokens in rows:
@@ -242,9 +222,8 @@ def count_rules(store: Store, stage: str) -> dict[str, dict[str, int]]:
     Rejected answers that were replaced by a retry count, too.
     """
     repairs = store.read(
-        "SELECT key, sum(value) FROM query JOIN result USING (n), json_each(repairs) "
-        "WHERE stage = ? AND position IS NOT NULL AND repairs <> '{}' GROUP BY key ORDER BY sum(value) DESC, key",
-        stage,
+        "SELECT name, times FROM tally WHERE stage = ? AND kind = ? AND times > 0 ORDER BY times DESC, name",
+        *(stage, REPAIR),
     )
     rejections = store.read("SELECT rule, sum(answers) FROM rejection GROUP BY rule ORDER BY sum(answers) DESC, rule")
     return {"repairs": dict(repairs), "rejections": dict(rejections)}

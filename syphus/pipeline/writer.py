@@ -10,17 +10,20 @@ few times a second at most: each time costs a change of threads, which takes as 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from syphus.formats.run_files import PairsFile
 from syphus.io.durable import storage_faults
 from syphus.ledger.records import Entry, Records, RequestCounts, RequestKind
+from syphus.ledger.schema import Pace
 from syphus.ledger.sessions import set_meta
 from syphus.ledger.store import Store
 
 MAX_GROUP = 12  #: entries in one commit
 _APPEND_EVERY = 0.1  # seconds
+_PACE_EVERY = 1.0  # seconds
 
 _Waiting = tuple[Entry, asyncio.Future[bool]]
 
@@ -40,6 +43,8 @@ class Writer:
         self._counts = RequestCounts()
         self._reservation: tuple[float, asyncio.Future[bool]] | None = None  # dollars; whoever waits for them
         self._facts: dict[str, str] = {}
+        self._answers = self._outcomes = 0  # that the pace in the ledger lacks
+        self._pace_at = 0.0  # seconds since the epoch
         self._keeping: list[asyncio.Future[bool]] = []
         self._lines: list[str] = []  # committed, for the pairs file
         self._append_at = 0.0  # by the clock of the event loop
@@ -146,6 +151,8 @@ class Writer:
         for entry in entries:
             self._records.write(entry)
         self._records.write_request_counts(counts)
+        self._records.move_bill()
+        self._note_pace(entries)
         for name, value in facts.items():
             set_meta(self._store, name, value)
         if self._pairs is not None:
@@ -159,6 +166,16 @@ class Writer:
         finally:
             if reservation is not None and not reservation[1].done():
                 reservation[1].set_result(saved)
+
+    def _note_pace(self, entries: list[Entry]) -> None:
+        """Count the entries; write the counts about once a second, since each page that is touched costs time."""
+        self._answers += sum(entry.new_answer is not None for entry in entries)
+        self._outcomes += sum(entry.outcome is not None for entry in entries)
+        now = time.time()
+        if now >= self._pace_at and (self._answers or self._outcomes):
+            self._records.note_pace(Pace(self._answers, self._outcomes, now))
+            self._answers = self._outcomes = 0
+            self._pace_at = now + _PACE_EVERY
 
     async def _append_pairs(self, entries: list[Entry]) -> None:
         """Append the lines of committed entries, or keep them for the next time."""
