@@ -74,7 +74,8 @@ class TrialStage(GenerateStage):
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Judge an answer as the main stage does. Trials that all fail are a result."""
-        return super().judge(row._replace(query=remove_label(row.query)), completion)._replace(remedy="")
+        judgement = super().judge(row._replace(query=remove_label(row.query)), completion)
+        return judgement._replace(remedy="", is_trial=True)
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - trials are no result of the run
         """Return no lines."""

@@ -70,6 +70,8 @@ _CHALLENGE_HEADER = re.compile(r"\bname=\"?([\w-]+)")  # Azure's API management
 _TRANSIENT = frozenset({408, 409, 425})  # client errors that say nothing about the request
 _ABOUT_THE_REQUEST = frozenset({400, 401, 404, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451})
 _KEY_WORDS = re.compile(r"\bapi[ _-]?key\b|\bcredentials?\b")
+_TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
+_TAGS = re.compile(r"<[^<>]*>")
 MAX_REFUSALS = 3  #: of a row that is refused while others are answered
 _MAX_MESSAGE = 10_000  # characters of a message that are looked at
 
@@ -144,7 +146,8 @@ def classify_error(
     source = f"{host} ({status} {error.code})" if error.code else f"{host} ({status})"
     if _is_quota(status, headers, error, words, now):
         reason = error.code if error.code in QUOTA_CODES else one_line(error.message)
-        return ReplyVerdict(Action.STOP, "out of credit", f"Out of credit at {host} ({reason}).", "Top up")
+        message = f"Out of credit at {host} ({reason})."
+        return ReplyVerdict(Action.STOP, "out of credit", message, "Top up", maybe_caused_by_row=True)
     if status == 429 and "request too large" in words:
         return ReplyVerdict(Action.RECORD, "larger than the limit of a minute", error.message, caused_by_row=True)
     wait = retry_after(headers, now)
@@ -277,8 +280,9 @@ def _evidence(error: ErrorBody, body: bytes) -> tuple[object, str, str, str]:
 
 def _classify_rejection(status: int, error: ErrorBody, words: str, source: str, refusal: Refusal) -> ReplyVerdict:
     """Classify 400, 413, 422 and other client errors: about this row, unless a field of the request is refused."""
-    message = f"{source}: {one_line(error.message)}"
-    rejection = f"rejected {status}: {one_line(error.message, 80)}"
+    said = one_line(error.message) or "no message"
+    message = f"{source}: {said}"
+    rejection = f"rejected {status}: {one_line(said, 80)}"
     if _is_filtered(error, words):
         return _filter_verdict(error)
     if _KEY_WORDS.search(words) and not refusal.changes:  # Gemini's is a 400
@@ -339,7 +343,7 @@ def read_error_body(body: bytes) -> ErrorBody:
     try:
         data: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return ErrorBody(body[:_MAX_MESSAGE].decode("utf-8", "replace").strip(), "", "", {})
+        return ErrorBody(_without_tags(body[:_MAX_MESSAGE].decode("utf-8", "replace").strip()), "", "", {})
     if isinstance(data, list) and len(data) == 1:  # Gemini
         data = data[0]
     if not isinstance(data, dict):
@@ -348,6 +352,16 @@ def read_error_body(body: bytes) -> ErrorBody:
     if isinstance(error, dict):
         return _read_error_object(error)
     return ErrorBody(_as_text(error), _identifier(data.get("code")), "", {})
+
+
+def _without_tags(text: str) -> str:
+    """Return what a page of HTML says: its title and its body; other texts as they are."""
+    if not text.startswith("<"):
+        return text
+    title = _TITLE.search(text)
+    body = " ".join(_TAGS.sub(" ", text[max(text.lower().find("<body"), 0) :]).split())
+    named = " ".join(title[1].split()) if title else ""
+    return body if named in body else f"{named} {body}".rstrip()
 
 
 def _read_error_object(error: dict[str, object]) -> ErrorBody:

@@ -55,7 +55,6 @@ class StoredAnswer(NamedTuple):
     n: int  #: its number
     completion: Completion
     seconds: float
-    repeats: bool = False  #: whether the same request had brought the same text just before
 
 
 class NewAnswer(NamedTuple):
@@ -117,8 +116,6 @@ class RequestCounts:
 _ANSWER_COLUMNS = """answer.n, answer.text, finish_reason, refusal, flags, model, response_id,
     service_tier, regional, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated,
     cache_write_tokens, seconds"""
-_REPEATS = """EXISTS (SELECT 1 FROM answer AS before WHERE before.key = answer.key
-    AND before.sample = answer.sample - 1 AND before.text = answer.text)"""
 _ADD_ANSWER = (  # by name, since the columns of migrated ledgers are in another order than they might be in new ones
     "INSERT INTO answer (n, key, sample, text, finish_reason, refusal, flags, model, response_id, prompt_tokens, "
     "completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds, session, cache_write_tokens, "
@@ -150,9 +147,11 @@ _JUDGED = f"""
     WHERE stage = ? AND state <> 'pending' AND position > ? AND (answer.n IS NOT NULL OR ready <> '[]')
     ORDER BY position LIMIT ?"""
 
+#: Few answers are further samples: the index finds them, so that not all texts are read.
 _REPEATED = """
     SELECT 1 FROM answer AS later JOIN answer AS former ON former.key = later.key AND former.sample = later.sample - 1
-    WHERE later.sample > 0 AND later.text = former.text AND trim(later.text) <> '' AND later.refusal = '' LIMIT 1"""
+    WHERE later.n IN (SELECT n FROM answer WHERE sample > 0)
+    AND later.text = former.text AND trim(later.text) <> '' AND later.refusal = '' LIMIT 1"""
 
 
 class Records:
@@ -199,9 +198,9 @@ class Records:
         return _answer(found) if found else None
 
     def get_answer(self, n: int) -> StoredAnswer:
-        """Return an answer by its number, and whether it repeats the one before."""
-        ((repeats, *columns),) = self._store.read(f"SELECT {_REPEATS}, {_ANSWER_COLUMNS} FROM answer WHERE n = ?", n)
-        return _answer(tuple(columns))._replace(repeats=bool(repeats))
+        """Return an answer by its number."""
+        ((*columns,),) = self._store.read(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE n = ?", n)
+        return _answer(tuple(columns))
 
     def answered_rows(self) -> Iterator[tuple[Row, Outcome, StoredAnswer | None]]:
         """Yield the queries with an outcome from an answer or from pairs of the input, in the order of the input.

@@ -91,7 +91,8 @@ class EndpointState:
         self.disabled_by: SyphusError | None = None  #: why no more requests are sent here; set by `disable`
         self.paused_until = 0.0
         self.paused_for = ""  #: what the server asked to wait for, to show: "requests", "tokens", "overload" or ""
-        self.consecutive_refusals = 0
+        self.consecutive_refusals = 0  #: episodes without an answer in between
+        self._refused_at = now  # when the newest of them began
         self.stated_limits: dict[str, float] = {}  #: per minute, by "requests" and "tokens", as the server states them
         self._user_limits = per_minute
         self._buckets = {what: TokenBucket(limit, now) for what, limit in per_minute.items()}
@@ -185,7 +186,9 @@ class EndpointState:
 
         `limit` is what was exceeded: "requests", "tokens", "overload", or "" if the server does not say.
         """
-        self.consecutive_refusals += 1
+        if call.sent_at >= self._refused_at or not self.consecutive_refusals:  # those in flight are refused together
+            self.consecutive_refusals += 1
+            self._refused_at = now
         if now + wait > self.paused_until:
             self.paused_until, self.paused_for = now + wait, limit
         self._concurrency.record_refusal(call.sent_at, now)

@@ -15,109 +15,26 @@ What may pass by itself (an error of the server, no reply, the same text for eve
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from enum import Enum, auto
 
 from syphus.endpoints.classify import Action
 from syphus.endpoints.connections import NoReplyKind
 from syphus.endpoints.rate_limit_headers import retry_wait
-from syphus.errors import BudgetError, ImageError, ProviderError
+from syphus.errors import BudgetError, ProviderError
 from syphus.ledger.records import Entry
-from syphus.pipeline.admission import AdmissionClosedError
 from syphus.pipeline.endpoint_state import EndpointState
-from syphus.pipeline.health import signature
 from syphus.pipeline.retry import MAX_REQUESTS
-from syphus.pipeline.sender import Ask, RequestSender, SendResult, Suspect
+from syphus.pipeline.sender import Ask, Canary, SendResult, Suspect, Works, said_to_all
 from syphus.pipeline.session_context import SessionContext
-from syphus.pipeline.stage import PluginFaultError
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
-from syphus.types import Outcome, ReasonKind, Request, State
+from syphus.types import Outcome, ReasonKind, State
 
 ALIKE = 3  #: different rows that must fail alike, without an answer to a later request
 UNLIKE = 5  #: the same if they fail in different ways, or before there was any answer
 _MAY_BE_CANNED = (State.INVALID, State.REFUSED)
-
-
-class Works(Enum):
-    """Whether an endpoint that refuses a row answers others."""
-
-    YES = auto()
-    NO = auto()
-    UNKNOWN = auto()  #: it could not be asked, or is busy or down
-    UNTRIED = auto()  #: nothing is known that was ever answered
-
-
-class Canary:
-    """Asks once more what was answered before, to tell an endpoint that is down from rows that it always refuses.
-
-    `keep` stores the answer, which is paid for, as a further one to that row. Without it nobody could tell once only
-    such rows are left. While other rows are answered, their answers say the same for nothing.
-    """
-
-    def __init__(
-        self, sender: RequestSender, session: SessionContext, keep: Callable[[Ask, SendResult], Awaitable[None]]
-    ) -> None:
-        self._sender = sender
-        self._session = session
-        self._keep = keep
-        self._one_at_a_time = asyncio.Lock()
-        self._answered: Ask | None = None
-        self._worked_at: dict[EndpointState, float] = {}  # when the newest test was sent that showed that it works
-
-    def note_answer(self, item: WorkItem, request: Request) -> None:
-        """Remember a request that was answered in this session."""
-        self._answered = Ask(item, request)
-
-    def can_ask(self) -> bool:
-        """Return whether a request is known that was answered, now or in an earlier session."""
-        if self._answered is None:
-            for row in self._session.records.sample((State.OK,), 8):
-                try:
-                    request = self._session.stage.request(row._replace(last=None, reason=""), None)
-                except PluginFaultError:
-                    continue
-                if isinstance(request, Request):
-                    self._answered = Ask(WorkItem(row), request)
-                    break
-        return self._answered is not None
-
-    async def test(self, suspect: Suspect) -> Works:
-        """Return whether the endpoint that gave a row no answer still answers others."""
-        async with self._one_at_a_time:
-            return await self._test(suspect.result, suspect.kind if suspect.is_canned else None)
-
-    async def answers_others(self, result: SendResult) -> bool:
-        """Return whether the endpoint answers others, also if it is asked for that."""
-        async with self._one_at_a_time:
-            if result.sent_at < result.endpoint_state.health.proved_at:
-                return True
-            return await self._test(result, None) is Works.YES
-
-    async def _test(self, result: SendResult, canned: str | None) -> Works:
-        state = result.endpoint_state
-        if result.sent_at < self._worked_at.get(state, 0.0):
-            return Works.YES
-        if state.disabled_by is not None:
-            return Works.NO
-        if not self.can_ask() or self._answered is None:
-            return Works.UNTRIED
-        ask = Ask(self._answered.item, self._answered.request)
-        try:
-            answer = await self._sender.send(ask)
-        except (AdmissionClosedError, BudgetError, ImageError):
-            return Works.UNKNOWN
-        await self._keep(ask, answer)
-        if answer.endpoint_state is not state or answer.verdict.action in (Action.RETRY, Action.PAUSE):
-            return Works.UNKNOWN
-        completion = answer.verdict.completion
-        if completion is None or (canned is not None and signature(completion.text) == canned):
-            return Works.NO
-        self._worked_at[state] = answer.sent_at
-        return Works.YES
 
 
 class FailureHandler:
@@ -232,7 +149,7 @@ class FailureHandler:
             return
         who = "Different rows are" if health.has_answered else "The first requests were all"
         error = ProviderError(f"{who} rejected: {verdict.message.rstrip('.')}. Check the settings.")
-        await self.set_aside(Suspect(item, result, signature(verdict.cause), error, outcome))
+        await self.set_aside(Suspect(item, result, said_to_all(verdict), error, outcome))
 
     async def _wait_or_fail(self, item: WorkItem, result: SendResult) -> None:
         """Ask again after a rate limit; if a row is refused by itself, it waits by itself, until it fails."""
@@ -240,6 +157,8 @@ class FailureHandler:
         if not health.is_refused_alone(row):
             if not health.has_answered:
                 self._queue.look_elsewhere()
+            elif item.requests > 2 and not self._queue.has_new_rows:  # only such rows are left, and none can tell
+                await self._canary.answers_others(result)
             self._put_back(item)
         elif health.is_always_refused(row):
             reason = f"{verdict.cause}, {item.requests} attempts"
@@ -299,7 +218,7 @@ class FailureHandler:
         works = await self._canary.test(newest)
         if works is Works.YES or (works is Works.UNTRIED and trusted and all(each.outcome for each in mine)):
             await self._blame(mine)
-        elif works is Works.NO and newest.is_canned:
+        elif works is Works.NO and self._may_be_an_outage(newest):
             state.health.declare_down(self._session.clock(), newest.kind)
             self._bring_back(mine, state.health.probe_at)
         elif newest.may_pass or (works is Works.UNKNOWN and newest.item.requests < MAX_REQUESTS):
@@ -336,18 +255,24 @@ class FailureHandler:
             self._queue.look_elsewhere()
         if not self._raises_doubt(suspect):
             return
-        if suspect.is_canned and self._queue.has_new_rows and state.health.useful_at > float("-inf"):
+        may_pass = self._may_be_an_outage(suspect)
+        if may_pass and self._queue.has_new_rows and state.health.useful_at > -math.inf:
             state.health.declare_down(self._session.clock(), suspect.kind)  # another row will tell
             return
         works = await self._canary.test(suspect)
         if works is Works.YES:
             await self.release(state, self._session.clock())
         elif works in (Works.NO, Works.UNTRIED) and suspect in self.suspects:
-            if suspect.is_canned and works is Works.NO:
+            if may_pass and works is Works.NO:
                 state.health.declare_down(self._session.clock(), suspect.kind)
                 return
             state.disable(suspect.error)
             self._bring_back([each for each in self.suspects if each.result.endpoint_state is state])
+
+    def _may_be_an_outage(self, suspect: Suspect) -> bool:
+        """Return whether what a row got may pass: the same text for everybody, or a rejection after good answers."""
+        useful_at = suspect.result.endpoint_state.health.useful_at
+        return suspect.is_canned or (suspect.outcome is not None and useful_at > -math.inf)
 
     def _raises_doubt(self, suspect: Suspect) -> bool:
         if suspect.may_pass:

@@ -20,13 +20,13 @@ from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, S
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.concurrency import SlowStart
-from syphus.pipeline.failures import Canary, FailureHandler
+from syphus.pipeline.failures import FailureHandler
 from syphus.pipeline.health import FirstAnswers
 from syphus.pipeline.hedging import Hedger
 from syphus.pipeline.parameters import ParameterLearning, RowChanges
-from syphus.pipeline.sender import Ask, RequestSender, SendResult, canned_suspect
+from syphus.pipeline.sender import Ask, Canary, RequestSender, SendResult, canned_suspect
 from syphus.pipeline.session_context import SessionContext
-from syphus.pipeline.stage import PluginFaultError, image_failure
+from syphus.pipeline.stage import Judgement, PluginFaultError, image_failure
 from syphus.pipeline.work_queue import EarlyFailure, WorkItem, WorkQueue
 from syphus.types import Completion, Outcome, ReasonKind, State
 
@@ -56,8 +56,7 @@ class Loop:
         self._canary = Canary(sender, session, self._keep)
         self._failures = FailureHandler(session, queue, self._canary, self._being_asked.values, self._finish)
         queue.prefers_new = lambda: any(state.is_in_doubt for state in admission.endpoint_states)
-        self._start = SlowStart()
-        self._workers: list[asyncio.Task[None]] = []
+        self._start, self._workers = SlowStart(), list[asyncio.Task[None]]()
         self.stopped_by: Exception | None = None
 
     async def run(self, workers: int) -> None:
@@ -315,15 +314,14 @@ class Loop:
         await self._save_held()
         is_free = judgement.another_form or (judgement.repeated and session.limits.max_rounds > 0)
         asks_again = judgement.ask_again and (is_free or row.used - row.opened < session.limits.max_rounds)
-        if result is not None and await self._is_set_aside(item, entry._replace(outcome=outcome), result, asks_again):
+        if result is not None and await self._is_set_aside(item, entry, judgement, result, asks_again):
             return
         if asks_again:
             reason = ReasonKind.ANOTHER_FORM if judgement.another_form else judgement.feedback
             if await session.writer.put(entry._replace(retry_reason=reason, reopened=is_free)):
                 session.stats.asked_again += 1
                 answer = entry.new_answer.n if entry.new_answer else entry.reused_answer
-                next_round = row.next_round(answer, reason, counts=not is_free)
-                self._put_back(WorkItem(next_round, asked_after_doubt=item.asked_after_doubt))
+                self._put_back(item.next_round(answer, reason, counts=not is_free))
             return
         self._has_succeeded = True
         if self._first_answers.hold(entry, outcome):
@@ -340,22 +338,24 @@ class Loop:
         for held in self._first_answers.release(at_end=at_end):
             await self._save(Entry(held.row, held.outcome, 0, reused_answer=held.answer))
 
-    async def _is_set_aside(self, item: WorkItem, entry: Entry, result: SendResult, asks_again: bool) -> bool:
-        """Set a row aside whose answer may be one that is said to everybody, if it may be asked once more."""
-        state, sent_at, kind, outcome = result.endpoint_state, result.sent_at, "", entry.outcome
-        answer, rounds = entry.new_answer, self._session.limits.max_rounds
-        if outcome is None or answer is None or outcome.state is State.OK or not rounds:
+    async def _is_set_aside(
+        self, item: WorkItem, entry: Entry, judgement: Judgement, result: SendResult, asks_again: bool
+    ) -> bool:
+        """Set a row aside whose answer may be one that is said to everybody."""
+        state, sent_at, kind = result.endpoint_state, result.sent_at, ""
+        answer, outcome = entry.new_answer, judgement.outcome
+        is_billed = answer is not None and answer.completion.usage.completion_tokens > 0
+        if answer is None or outcome.state is State.OK or (judgement.is_trial and is_billed):
             self._failures.note_useful(state, sent_at)
             self._canary.note_answer(item, result.request)
         else:
             suspect = canned_suspect(item, result, outcome, answer.n)
-            is_ours = not (answer.completion.usage.completion_tokens and self._first_answers.is_active)
+            is_ours = not (is_billed and self._first_answers.is_active)
             if self._failures.judge_text(suspect, outcome, is_final=is_ours and not (asks_again or entry.parts)):
-                pending = entry._replace(outcome=None, retry_reason=outcome.reason, reopened=True)
+                pending = entry._replace(retry_reason=outcome.reason, reopened=True)
                 if await self._session.writer.put(pending):
-                    again = item.row.next_round(suspect.answer, outcome.reason, counts=False)
-                    again_item = WorkItem(again, asked_after_doubt=item.asked_after_doubt)
-                    await self._failures.set_aside(suspect._replace(item=again_item))
+                    again = item.next_round(answer.n, outcome.reason, counts=False)
+                    await self._failures.set_aside(suspect._replace(item=again))
                 return True
             kind = suspect.kind
         if self._failures.suspects:

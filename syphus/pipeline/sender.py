@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from enum import Enum, auto
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,17 +17,18 @@ import orjson
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
 from syphus.endpoints.connections import ON_BYTES, NoReplyError, NoReplyKind
 from syphus.endpoints.rate_limit_headers import retry_wait
-from syphus.errors import AddressError, ConfigError, ProviderError
+from syphus.errors import AddressError, BudgetError, ConfigError, ImageError, ProviderError
 from syphus.ledger.records import ANSWERED, RequestKind
-from syphus.pipeline.admission import AdmissionController, Permit
+from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.deadlines import Attempt, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.health import signature
 from syphus.pipeline.prompt_caches import NOTED_EVERY
 from syphus.pipeline.session_context import SessionContext
+from syphus.pipeline.stage import PluginFaultError
 from syphus.pipeline.work_queue import WorkItem
 from syphus.text import one_line
-from syphus.types import Outcome, Request
+from syphus.types import Outcome, Request, State
 
 _INTERRUPTED = classify_no_reply(NoReplyError(NoReplyKind.INTERRUPTED, sent=True))
 _KINDS = {Action.PAUSE: RequestKind.LIMITED, Action.RETRY: RequestKind.FAILED}  # of requests without an answer
@@ -125,6 +127,7 @@ class RequestSender:
                 verdict = classify_error(reply.status, headers, reply.body, state.endpoint.host, time.time(), body)
                 if verdict.maybe_from_proxy and state.health.has_answered:  # a transient fault of a proxy stops no run
                     verdict = replace(verdict, action=Action.RETRY)
+            verdict = self._of_a_long_wait(verdict, headers, state.endpoint.host)
         except NoReplyError as error:
             verdict = classify_no_reply(error)
         except ConfigError as error:  # the request could not be signed, or not addressed
@@ -143,6 +146,16 @@ class RequestSender:
             self._admission.notify()
         sent_at = permit.call.sent_at
         return SendResult(verdict, state, self._session.clock() - sent_at, request, sent_at, headers)
+
+    def _of_a_long_wait(self, verdict: ReplyVerdict, headers: Mapping[str, str], host: str) -> ReplyVerdict:
+        """Return a verdict that stops the run if a server asks to wait longer than the user allows, or `verdict`."""
+        hint = retry_wait(headers, verdict.message, time.time()) if verdict.action is Action.PAUSE else None
+        if hint is None or hint <= self._session.limits.max_wait:
+            return verdict
+        until = datetime.fromtimestamp(time.time() + hint).astimezone()
+        message = f"{host} asks to wait {hint:,.0f} s ({verdict.cause})."
+        advice = f"Wait until {until:%Y-%m-%d %H:%M}"
+        return replace(verdict, action=Action.STOP, message=message, advice=advice, maybe_caused_by_row=True)
 
     async def _body(self, request: Request, permit: Permit) -> bytes:
         """Return the body as it is sent: with its images, and with what the prompt cache needs.
@@ -192,7 +205,7 @@ class RequestSender:
         """Update the health of the endpoint; pause it or disable it if necessary."""
         state, now = permit.endpoint_state, self._session.clock()
         host, health = state.endpoint.host, state.health
-        sent_at, canned = permit.call.sent_at, health.canned is not None and _is_canned(verdict, health.canned)
+        sent_at, canned = permit.call.sent_at, health.canned is not None and _is_useless(verdict, health.canned)
         if canned:
             health.record_failure(row, sent_at, now)
         elif verdict.action is Action.ANSWER or verdict.caused_by_row:
@@ -208,30 +221,35 @@ class RequestSender:
                 state.disable(ConfigError(f"{host} can't be reached: {verdict.cause}: {verdict.message}."))
         if (canned or verdict.action in (Action.RETRY, Action.PAUSE)) and health.should_give_up(now):
             silence = f"No usable answer from {host} for {health.seconds_since_answer(now):.0f} s"
-            silence += ": all get the same text" if canned else ""
-            state.disable(ProviderError(f"{silence}: {verdict.cause} {verdict.message}".rstrip() + "."))
+            state.disable(ProviderError(f"{silence}: {_excuse(verdict) if canned else _reason(verdict)}."))
 
     def _pause(self, permit: Permit, headers: Mapping[str, str], verdict: ReplyVerdict, now: float) -> None:
         state = permit.endpoint_state
         hint = retry_wait(headers, verdict.message, time.time())
-        if hint is not None and hint > self._session.limits.max_wait:
-            until = datetime.fromtimestamp(time.time() + hint).astimezone()
-            host = state.endpoint.host
-            state.disable(
-                ProviderError(
-                    f"{host} asks to wait {hint:,.0f} s ({verdict.cause}). Run again at {until:%Y-%m-%d %H:%M}."
-                )
-            )
-            return
         wait = self._session.retry.pause(hint, state.consecutive_refusals)
         if hint is not None:
             state.health.record_wait(wait, now)
         state.pause(permit.call, verdict.limit, wait, now)
 
 
-def _is_canned(verdict: ReplyVerdict, canned: str) -> bool:
-    """Return whether an answer is the text that everybody gets at the moment."""
-    return verdict.completion is not None and signature(verdict.completion.text) == canned
+def said_to_all(verdict: ReplyVerdict) -> str:
+    """Return what identifies a reply that everybody may get: the text of an answer, or why a request is rejected."""
+    return signature(verdict.cause if verdict.completion is None else verdict.completion.text)
+
+
+def _is_useless(verdict: ReplyVerdict, canned: str) -> bool:
+    """Return whether a reply shows that the endpoint is still down, as it was when everybody got `canned`."""
+    rejects = verdict.action is Action.RECORD and not verdict.caused_by_row
+    return rejects or (verdict.completion is not None and said_to_all(verdict) == canned)
+
+
+def _excuse(verdict: ReplyVerdict) -> str:
+    text = verdict.cause if verdict.completion is None else one_line(verdict.completion.text, 120)
+    return f"all get the same text: {text or 'an empty one'}".rstrip(".")
+
+
+def _reason(verdict: ReplyVerdict) -> str:
+    return ": ".join(filter(None, (verdict.cause, verdict.message.rstrip("."))))
 
 
 class Suspect(NamedTuple):
@@ -270,3 +288,81 @@ def canned_suspect(item: WorkItem, result: SendResult, outcome: Outcome, answer:
         "Check the model and the settings, then run the same command again."
     )
     return Suspect(item, result, kind, error, outcome, answer)
+
+
+class Works(Enum):
+    """Whether an endpoint that refuses a row answers others."""
+
+    YES = auto()
+    NO = auto()
+    UNKNOWN = auto()  #: it could not be asked, or is busy or down
+    UNTRIED = auto()  #: nothing is known that was ever answered
+
+
+class Canary:
+    """Asks once more what was answered before, to tell an endpoint that is down from rows that it always refuses.
+
+    `keep` stores the answer, which is paid for, as a further one to that row. Without it nobody could tell once only
+    such rows are left. While other rows are answered, their answers say the same for nothing.
+    """
+
+    def __init__(
+        self, sender: RequestSender, session: SessionContext, keep: Callable[[Ask, SendResult], Awaitable[None]]
+    ) -> None:
+        self._sender = sender
+        self._session = session
+        self._keep = keep
+        self._one_at_a_time = asyncio.Lock()
+        self._answered: Ask | None = None
+        self._worked_at: dict[EndpointState, float] = {}  # when the newest test was sent that showed that it works
+
+    def note_answer(self, item: WorkItem, request: Request) -> None:
+        """Remember a request that was answered in this session."""
+        self._answered = Ask(item, request)
+
+    def can_ask(self) -> bool:
+        """Return whether a request is known that was answered, now or in an earlier session."""
+        if self._answered is None:
+            for row in self._session.records.sample((State.OK,), 8):
+                try:
+                    request = self._session.stage.request(row._replace(last=None, reason=""), None)
+                except PluginFaultError:
+                    continue
+                if isinstance(request, Request):
+                    self._answered = Ask(WorkItem(row), request)
+                    break
+        return self._answered is not None
+
+    async def test(self, suspect: Suspect) -> Works:
+        """Return whether the endpoint that gave a row no answer still answers others."""
+        async with self._one_at_a_time:
+            return await self._test(suspect.result, suspect.kind if suspect.is_canned else None)
+
+    async def answers_others(self, result: SendResult) -> bool:
+        """Return whether the endpoint answers others, also if it is asked for that."""
+        async with self._one_at_a_time:
+            if result.sent_at < result.endpoint_state.health.proved_at:
+                return True
+            return await self._test(result, None) is Works.YES
+
+    async def _test(self, result: SendResult, canned: str | None) -> Works:
+        state = result.endpoint_state
+        if result.sent_at < self._worked_at.get(state, 0.0):
+            return Works.YES
+        if state.disabled_by is not None:
+            return Works.NO
+        if not self.can_ask() or self._answered is None:
+            return Works.UNTRIED
+        ask = Ask(self._answered.item, self._answered.request)
+        try:
+            answer = await self._sender.send(ask)
+        except (AdmissionClosedError, BudgetError, ImageError):
+            return Works.UNKNOWN
+        await self._keep(ask, answer)
+        if answer.endpoint_state is not state or answer.verdict.action in (Action.RETRY, Action.PAUSE):
+            return Works.UNKNOWN
+        completion = answer.verdict.completion
+        if completion is None or (canned is not None and signature(completion.text) == canned):
+            return Works.NO
+        self._worked_at[state] = answer.sent_at
+        return Works.YES

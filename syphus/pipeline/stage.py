@@ -17,7 +17,8 @@ class Judgement(NamedTuple):
     model what was wrong; without feedback the same request is repeated. With `another_form`, the answer was not in the
     form that was asked for, and a looser one is tried, which is no round of its own. `remedy` is what helps if the
     first answers of a run all fail like this one; without it, the run goes on. With `repeated`, the same
-    prompt has brought the same answer once more, which is no round of its own either.
+    prompt has brought the same answer once more, which is no round of its own either. With `is_trial`, a bad answer
+    that was billed is a result, even if it is the same for all rows.
     """
 
     outcome: Outcome
@@ -27,6 +28,7 @@ class Judgement(NamedTuple):
     another_form: bool = False
     remedy: str = ""
     repeated: bool = False
+    is_trial: bool = False
 
 
 class PluginFaultError(Exception):

@@ -35,6 +35,11 @@ class WorkItem:
     changes: RowChanges | None = None  #: that were tried because the request was refused
     asked_after_doubt: bool = False  #: again, since others had failed alike at the same time
 
+    def next_round(self, answer: int | None, reason: str, *, counts: bool) -> WorkItem:
+        """Return the row on its way to one more answer; see `Row.next_round`."""
+        row = self.row.next_round(answer, reason, counts=counts)
+        return WorkItem(row, asked_after_doubt=self.asked_after_doubt)
+
 
 class EarlyFailure(NamedTuple):
     """A row that failed before any had succeeded: its outcome if the row is at fault, the error if all rows fail."""

@@ -145,7 +145,6 @@ class GenerateStage:
         text = self._call_hook(self._render, query) if self._renders else query.text
         messages = render_messages(template, text, images)
         owner, shared = "" if context.share_answers else query.id, len(messages) - 1
-        self._repeats = self._repeats or (last is not None and bool(row.reason) and last.repeats)  # in another session
         if last is not None and row.reason and row.reason != ReasonKind.ANOTHER_FORM and self._needs_correction(row):
             self._last_texts.pop(row.n, None)
             unusable = Message(role="assistant", content=last.completion.text)

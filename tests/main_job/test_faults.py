@@ -32,11 +32,6 @@ def fails(reason: str) -> Fate:
     return Fate(FAILED, f"{reason}, 3 attempts", requests=3)
 
 
-def stops(message: str) -> Fate:
-    """No row can succeed: the run ends with exit 3, and the row stays pending."""
-    return Fate(PENDING, message, exit_code=3, once=PENDING)
-
-
 def is_told(state: State, reason: str, requests: int = 1) -> Fate:
     """The row's own business, never retried as it is."""
     return Fate(state, reason, requests, once=state)
@@ -63,15 +58,15 @@ FATES = {
     "bad_parameter": fails("bad temperature"),
     "no_vision": fails("no images"),
     "image_500": fails("no images"),
-    "insufficient_quota": stops("Out of credit"),
-    "credit_balance_exhausted": stops("Out of credit"),
-    "organization_spend_limit_exceeded": stops("Out of credit"),
-    "project_spend_limit_exceeded": stops("Out of credit"),
-    "organization_usage_limit_exceeded": stops("Out of credit"),
-    "quota_gateway": stops("You exceeded your current quota"),
-    "quota_403": stops("asks to wait"),
-    "payment_required": stops("Out of credit"),
-    "retry_after_long": stops("asks to wait 86,400 s"),
+    "insufficient_quota": fails("out of credit"),
+    "credit_balance_exhausted": fails("out of credit"),
+    "organization_spend_limit_exceeded": fails("out of credit"),
+    "project_spend_limit_exceeded": fails("out of credit"),
+    "organization_usage_limit_exceeded": fails("out of credit"),
+    "quota_gateway": fails("out of credit"),
+    "quota_403": fails("quota"),
+    "payment_required": fails("out of credit"),
+    "retry_after_long": fails("rate limit"),
     # H7, H8, H13: the row's own
     "context_length": is_told(FAILED, "context too long"),
     "context_length_gateway": is_told(FAILED, "context too long"),
@@ -222,13 +217,26 @@ def test_a_pause_costs_no_attempt(fault: str, tmp_path: Path) -> None:
     assert ran.report.spending.requests == 8
 
 
-@pytest.mark.parametrize("fault", [fault for fault, fate in FATES.items() if fate.exit_code == 3])
+STOPS = {
+    "insufficient_quota": "Out of credit",
+    "payment_required": "Out of credit",
+    "quota_gateway": "You exceeded your current quota",
+    "quota_403": "asks to wait",
+    "retry_after_long": "asks to wait 86,400 s (rate limit). Wait until ",
+    "invalid_key": "refused the key",
+    "model_not_found": "does not know the model",
+    "country_403": "denied access",
+}
+
+
+@pytest.mark.parametrize("fault", STOPS)
 def test_a_stop_costs_few_requests_and_keeps_every_row(fault: str, tmp_path: Path) -> None:
     with server(faults={fault: 1.0}) as simulated:
         ran = run_rows(tmp_path, simulated.url, 50, num_threads=16)
         asked = simulated.stats.requests
     assert ran.exit_code == 3
-    assert asked == 1
+    assert asked == 3  # the first rows are asked one by one, and one of them alone says nothing about the others
+    assert STOPS[fault] in str(ran.error)
     assert ran.states == {PENDING: 50}
     with server() as well:
         assert run_rows(tmp_path, well.url, 50, num_threads=16).states == {OK: 50}
