@@ -11,6 +11,9 @@ BIN := $(VENV)/bin
 PIP = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 DEMO := --name SpotTheDifference.change --example --offline --num_threads 8 --dataset_version demo
 
+# Hundreds of commands are started by the tests; without compiled files each of them would compile all modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint types tests bench lock clean
 
 demo: $(VENV)/installed
