@@ -1,4 +1,4 @@
-"""What people see while Syphus works: a live line on a terminal or in a notebook, plain lines anywhere else.
+"""What people see while Syphus works: a few live lines on a terminal or in a notebook, plain lines anywhere else.
 
 Everything goes to stderr, and to a log file if there is one. The displays read the numbers of the work and never touch
 them.
@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import logging
 import os
+import re
 import sys
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol, TextIO
+from typing import IO, Protocol, TextIO
 
 from syphus.errors import ConfigError
-from syphus.pipeline.observer import Observer, ProgressFormatter, RunView
-from syphus.text import printable
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from syphus.pipeline.observer import Observer, RunView
+from syphus.pipeline.progress_lines import ProgressFormatter, StopWatch, draw_bar, local_time
+from syphus.text import cut, display_width, printable
 
 PLAIN_EVERY = 30.0  #: seconds between two plain lines
 LIVE_EVERY = 0.25
-_READING_EVERY = 5.0
-_BAR_WIDTH = 24
-_COLUMNS_FOR_BAR = 100  #: a narrower terminal gets no bar
+_BAR_WIDTH = 24  # in a notebook
+_USUAL_WIDTH = 80  # columns of a terminal that does not say
+_YELLOW, _USUAL = "\033[33m", "\033[0m"
+_YES = re.compile(r"y(es)?", re.IGNORECASE)
 
 
 class _Stream(Protocol):
@@ -38,27 +38,35 @@ class _Stream(Protocol):
 
 
 class PlainObserver(Observer):
-    """Writes plain lines: to a pipe, a log file, or a terminal without cursor control."""
+    """Writes plain lines: to a pipe, a log file, or a terminal without cursor control.
 
-    is_live = False  #: whether a line is redrawn in place
+    Lines about progress and events begin with the time. `now` gives the time of day.
+    """
 
-    def __init__(self, stream: _Stream) -> None:
+    is_live = False  #: whether lines are redrawn in place
+
+    def __init__(self, stream: _Stream, now: Callable[[], datetime] = local_time) -> None:
         self._stream = stream
-        self._shown_at = time.monotonic()
+        self._now = now
+        self._watch = StopWatch()
 
     def say(self, line: str) -> None:
         """Write a line. A reader that has gone away does not stop the run."""
         self._write(f"{printable(line)}\n")
 
-    def reading(self, rows: int) -> None:
-        """Show how many rows have been read, every few seconds."""
-        if self._is_due(_READING_EVERY):
-            self.say(f"reading: {rows:,} rows")
+    def event(self, line: str) -> None:
+        """Write a line with the time of day."""
+        self.say(f"{self._now():%H:%M:%S} {line}")
+
+    def reading(self, rows: int, share: float | None = None) -> None:
+        """Show how many rows have been read, every now and then."""
+        if self._watch.is_due(PLAIN_EVERY):
+            self._progress(_reading_line(rows, share))
 
     def converting(self, line: str) -> None:
         """Show the progress of a conversion, every now and then."""
-        if self._is_due(PLAIN_EVERY):
-            self.say(line)
+        if self._watch.is_due(PLAIN_EVERY):
+            self._progress(line)
 
     @contextlib.asynccontextmanager
     async def watching(self, view: RunView) -> AsyncIterator[None]:
@@ -84,17 +92,14 @@ class PlainObserver(Observer):
         """End the display."""
 
     async def _show(self, view: RunView) -> None:
-        formatter = ProgressFormatter(view)
+        formatter = ProgressFormatter(view, self._now)
         while True:
             await asyncio.sleep(PLAIN_EVERY)
-            self.say(formatter.line())
+            self._progress(formatter.line())
 
-    def _is_due(self, every: float) -> bool:
-        now = time.monotonic()
-        if now - self._shown_at < every:
-            return False
-        self._shown_at = now
-        return True
+    def _progress(self, line: str) -> None:
+        """Write a line about the progress, with the day and the time: work may take days."""
+        self.say(f"{self._now():%Y-%m-%d %H:%M:%S} {line}")
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -102,11 +107,15 @@ class PlainObserver(Observer):
             self._stream.flush()
 
 
+def _reading_line(rows: int, share: float | None) -> str:
+    return f"reading: {rows:,} rows" + ("" if share is None else f"  {share:.0%}")
+
+
 class OneLineObserver(PlainObserver):
     """Redraws one line in place: in a notebook, whose output knows a carriage return and little else."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: TextIO, now: Callable[[], datetime] = local_time) -> None:
+        super().__init__(stream, now)
         self.is_live = True
         self._drawn = 0  # characters of the line that stands there
 
@@ -115,14 +124,14 @@ class OneLineObserver(PlainObserver):
         self.close()
         super().say(line)
 
-    def reading(self, rows: int) -> None:
+    def reading(self, rows: int, share: float | None = None) -> None:
         """Show how many rows have been read."""
-        if self._is_due(2 * LIVE_EVERY):
-            self._draw(f"reading: {rows:,} rows")
+        if self._watch.is_due(2 * LIVE_EVERY):
+            self._draw(_reading_line(rows, share))
 
     def converting(self, line: str) -> None:
         """Show the progress of a conversion."""
-        if self._is_due(2 * LIVE_EVERY):
+        if self._watch.is_due(2 * LIVE_EVERY):
             self._draw(line)
 
     def close(self) -> None:
@@ -132,13 +141,17 @@ class OneLineObserver(PlainObserver):
             self._drawn = 0
 
     async def _show(self, view: RunView) -> None:
-        formatter = ProgressFormatter(view)
+        formatter = ProgressFormatter(view, self._now)
+
+        def draw() -> None:
+            self._draw(f"{draw_bar(formatter.done, formatter.total, _BAR_WIDTH)} {formatter.line()}")
+
         try:
             while True:
-                self._draw(_bar(formatter) + formatter.line())
+                draw()
                 await asyncio.sleep(2 * LIVE_EVERY)
         finally:
-            self._draw(_bar(formatter) + formatter.line())
+            draw()
             self._write("\n")
             self._drawn = 0
 
@@ -148,61 +161,129 @@ class OneLineObserver(PlainObserver):
         self._drawn = len(line)
 
 
-def _bar(formatter: ProgressFormatter) -> str:
-    done = _BAR_WIDTH * formatter.done // max(1, formatter.total)
-    return f"{'━' * done}{'╌' * (_BAR_WIDTH - done)} "
+class LiveObserver(PlainObserver):
+    """Redraws two or three lines on a terminal; other lines scroll above them.
 
+    A stage that has ended leaves one line. `columns` gives the width of the terminal; `answer` reads a line that a
+    person types, and is None where nobody can.
+    """
 
-class LiveObserver(OneLineObserver):
-    """Redraws a bar and its numbers on a terminal; other lines scroll above it."""
+    is_live = True
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(
+        self,
+        stream: TextIO,
+        now: Callable[[], datetime] = local_time,
+        columns: Callable[[], int] | None = None,
+        answer: Callable[[], str] | None = None,
+    ) -> None:
+        super().__init__(stream, now)
         self._terminal = stream
-        self._progress: Progress | None = None
+        self._columns = columns or self._terminal_columns
+        self._answer = answer
+        self._panel: list[str] = []  # the lines that stand there
+        self._colours = not os.environ.get("NO_COLOR")
 
     def say(self, line: str) -> None:
-        """Write a line above the bar, if there is one."""
-        if self._progress is None:
-            super().say(line)
-        else:
-            self._progress.console.print(printable(line), markup=False, highlight=False)
+        """Write a line above the lines that are redrawn, if there are any."""
+        panel = self._panel
+        self.close()
+        super().say(line)
+        if panel:
+            self._draw(panel)
 
-    async def _show(self, view: RunView) -> None:
-        from rich.console import Console  # only a terminal needs it, and it takes its time to import
-        from rich.progress import BarColumn, Progress, TextColumn
+    def reading(self, rows: int, share: float | None = None) -> None:
+        """Show how many rows have been read."""
+        if self._watch.is_due(LIVE_EVERY):
+            self._draw([_reading_line(rows, share)])
 
-        formatter, console = ProgressFormatter(view), Console(file=self._terminal)
-        columns = (
-            *([BarColumn(bar_width=_BAR_WIDTH)] if console.width >= _COLUMNS_FOR_BAR else []),
-            TextColumn("{task.fields[counts]}", markup=False),
-            TextColumn("{task.fields[trouble]}", markup=False, style="yellow"),
-        )
-        with Progress(*columns, console=console, auto_refresh=False) as self._progress:
-            task = self._progress.add_task("", total=view.stats.total, counts="", trouble="")
-            try:
-                while True:
-                    self._update(self._progress, task, formatter)
-                    await asyncio.sleep(LIVE_EVERY)
-            finally:
-                self._update(self._progress, task, formatter)
-                self._progress = None
+    def converting(self, line: str) -> None:
+        """Show the progress of a conversion."""
+        if self._watch.is_due(LIVE_EVERY):
+            self._draw([line])
 
-    @staticmethod
-    def _update(bar: Progress, task: TaskID, formatter: ProgressFormatter) -> None:
-        formatter.read()
-        counts = f"{formatter.done:,}/{formatter.total:,}  {formatter.counts()}"
-        bar.update(task, completed=formatter.done, counts=counts, trouble=formatter.trouble(), refresh=True)
-
-    def _draw(self, line: str) -> None:
-        self._write(f"\r\033[K{printable(line)}")
-        self._drawn = 1
+    def confirm(self, question: str) -> bool | None:
+        """Ask a question that is answered by y or n; anything but y is a no. None if nobody can answer."""
+        if self._answer is None:
+            return None
+        self.close()
+        self._write(f"{printable(question)} [y/N] ")
+        return bool(_YES.fullmatch(self._answer().strip()))
 
     def close(self) -> None:
-        """Remove the line that is redrawn."""
-        if self._drawn:
-            self._write("\r\033[K")
-            self._drawn = 0
+        """Remove the lines that are redrawn."""
+        if self._panel:
+            self._write(f"{self._to_start()}\033[J")
+            self._panel = []
+
+    async def _show(self, view: RunView) -> None:
+        formatter = ProgressFormatter(view, self._now)
+        with self._printed_above():
+            try:
+                while True:
+                    self._draw(formatter.panel(self._columns() - 1))
+                    await asyncio.sleep(LIVE_EVERY)
+            finally:
+                self._draw(formatter.panel(self._columns() - 1))
+                self.close()
+                super().say(formatter.summary())
+
+    def _draw(self, lines: Sequence[str]) -> None:
+        """Write the lines over those that stand there; the third one is about trouble."""
+        width = self._columns() - 1  # some terminals wrap a line that ends in the last column
+        shown = [cut(printable(line), width) for line in lines]
+        trouble = _YELLOW if self._colours else ""
+        texts = [f"{trouble}{each}{_USUAL}" if i == 2 and trouble else each for i, each in enumerate(shown)]
+        self._write(self._to_start() + "\n".join(f"{each}\033[K" for each in texts) + "\033[J")
+        self._panel = shown
+
+    def _to_start(self) -> str:
+        """Return what moves the cursor to the start of the lines that stand there.
+
+        After the terminal became narrower, a line may take several rows.
+        """
+        width = max(1, self._columns())
+        rows = sum(max(1, -(-display_width(line) // width)) for line in self._panel)
+        return f"\033[{rows - 1}A\r" if rows > 1 else "\r"
+
+    def _terminal_columns(self) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            if columns := os.get_terminal_size(self._terminal.fileno()).columns:
+                return columns
+        given = os.environ.get("COLUMNS", "")
+        return int(given) if given.isdecimal() and int(given) else _USUAL_WIDTH
+
+    @contextlib.contextmanager
+    def _printed_above(self) -> Iterator[None]:
+        """Let what others write to stderr, such as a plugin or a warning, appear above the lines that are redrawn."""
+        if sys.stderr is not self._terminal:
+            yield
+            return
+        above = _Above(self.say)
+        with contextlib.redirect_stderr(above):
+            try:
+                yield
+            finally:
+                above.end()
+
+
+class _Above(io.StringIO):
+    """A stream whose lines are said."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+        self._begun = ""
+
+    def write(self, text: str, /) -> int:
+        *lines, self._begun = f"{self._begun}{text}".split("\n")
+        for line in lines:
+            self._say(line)
+        return len(text)
+
+    def end(self) -> None:
+        if self._begun:
+            self._say(self._begun)
 
 
 class QuietObserver(PlainObserver):
@@ -216,7 +297,7 @@ class QuietObserver(PlainObserver):
     def say(self, line: str) -> None:
         """Drop the line."""
 
-    def reading(self, rows: int) -> None:
+    def reading(self, rows: int, share: float | None = None) -> None:
         """Show nothing."""
 
     def converting(self, line: str) -> None:
@@ -231,6 +312,17 @@ class LogObserver(PlainObserver):
 
     def __init__(self, file: IO[str]) -> None:
         super().__init__(_Timestamped(file))
+
+    def note(self, line: str) -> None:
+        """Write a line that no display shows."""
+        self.say(line)
+
+    def event(self, line: str) -> None:
+        """Write a line; each has its time."""
+        self.say(line)
+
+    def _progress(self, line: str) -> None:
+        self.say(line)
 
     def record(self, lines: Iterable[str]) -> None:
         """Write lines that have gone to stdout."""
@@ -250,10 +342,25 @@ class ObserverGroup(PlainObserver):
         for observer in self._observers:
             observer.say(line)
 
-    def reading(self, rows: int) -> None:
+    def event(self, line: str) -> None:
+        """Write a line about what has just happened to each."""
+        for observer in self._observers:
+            observer.event(line)
+
+    def note(self, line: str) -> None:
+        """Write a line to each log."""
+        for observer in self._observers:
+            observer.note(line)
+
+    def confirm(self, question: str) -> bool | None:
+        """Ask on the first that can."""
+        answers = (observer.confirm(question) for observer in self._observers)
+        return next((answer for answer in answers if answer is not None), None)
+
+    def reading(self, rows: int, share: float | None = None) -> None:
         """Show how many rows have been read, on each."""
         for observer in self._observers:
-            observer.reading(rows)
+            observer.reading(rows, share)
 
     def converting(self, line: str) -> None:
         """Show the progress of a conversion, on each."""
@@ -316,8 +423,14 @@ def make_observer(stream: TextIO | None = None) -> PlainObserver:
     stream = stream or sys.stderr
     if type(stream).__module__.startswith("ipykernel"):
         return OneLineObserver(stream)
-    live = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    return LiveObserver(stream) if live else PlainObserver(stream)
+    if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return PlainObserver(stream)
+    return LiveObserver(stream, answer=_read_line if sys.stdin is not None and sys.stdin.isatty() else None)
+
+
+def _read_line() -> str:
+    """Return a line that is typed; an end of the input is an empty one."""
+    return sys.stdin.readline()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,11 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
+
+_CENT = 0.01  # dollars
+_TWO_DAYS, _SIX_DAYS = 2 * 86400, 6 * 86400  # seconds
 
 SIMULATED_NOTICE = "Answered by the simulated endpoint: made-up text, not a model."
 
@@ -54,7 +58,49 @@ def split_words(text: str) -> list[str]:
 
 def format_dollars(amount: float) -> str:
     """Return an amount such as `$1,234.50`; a small amount is never shown as zero."""
-    return f"${amount:,.2f}" if amount >= 0.005 or not amount else "less than $0.01"
+    return f"${amount:,.2f}" if amount >= 0.005 or not amount else "under $0.01"
+
+
+def format_dollar_range(low: float, high: float) -> str:
+    """Return amounts such as `$3.90 to $4.60`, `up to $0.01`, or a single one if both look the same."""
+    least, most = format_dollars(low), format_dollars(high)
+    if least == most:
+        return most
+    return f"up to {most}" if low < _CENT / 2 else f"{least} to {most}"
+
+
+def format_spent(amount: float, simulated: bool = False) -> str:
+    """Return what was spent; made-up answers that cost nothing say why: `$0.00 (simulated)`."""
+    return f"{format_dollars(amount)} (simulated)" if simulated and not amount else format_dollars(amount)
+
+
+def format_end(now: datetime, seconds: float) -> str:
+    """Return when something ends that takes `seconds` more: `14:32 (2 min)`, `Thu 14:32 (25.0 h)`."""
+    end = now + timedelta(seconds=seconds)
+    day = "" if end.date() == now.date() else f"{end:%a} " if seconds < _SIX_DAYS else f"{end:%b} {end.day} "
+    return f"{day}{end:%H:%M} ({format_duration(seconds)})"
+
+
+def display_width(text: str) -> int:
+    """Return the columns that a text takes on a terminal: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text that takes at most `width` columns, with an ellipsis where it was cut."""
+    if display_width(text) <= width:
+        return text
+    while text and display_width(text) > width - 1:
+        text = text[:-1]
+    return f"{text}…" if width > 0 else ""
 
 
 def format_tokens(count: float, short: bool = False) -> str:
@@ -71,12 +117,14 @@ def pluralize(count: int, singular: str, plural: str = "") -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration such as `45 s`, `12 min` or `2.5 h`."""
+    """Return a duration such as `45 s`, `12 min`, `2.5 h` or `3.1 days`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    if seconds < _TWO_DAYS:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"
 
 
 def alternatives(names: Iterable[str]) -> str:

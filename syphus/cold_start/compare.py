@@ -183,7 +183,8 @@ def _ask(
         model = prepared.config.model
         try:
             with closing(TrialRunner(prepared, store, observer)) as trials:
-                results = trials.run(f"compare {prompt_digest(prepared.template)} {model}", prepared.template, queries)
+                stage = f"compare {prompt_digest(prepared.template)} {model}"
+                results = trials.run(stage, prepared.template, queries, title=name)
         except UsageError:
             raise
         except SyphusError as error:

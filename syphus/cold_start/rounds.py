@@ -53,8 +53,9 @@ class Prover:
 
     def prove(self, number: int, chosen: Sequence[Scored]) -> ProofResult:
         """Ask with the set and without examples; what was asked without examples is shared by all rounds."""
-        without = self._score_answers(f"{COLD_START} without", self._context.plain, number)
-        with_set = self._score_answers(f"{COLD_START} {number} with", self.template(chosen), number)
+        without = self._score_answers(f"{COLD_START} without", self._context.plain, number, "without examples")
+        title = f"round {number}, with the set"
+        with_set = self._score_answers(f"{COLD_START} {number} with", self.template(chosen), number, title)
         proof = prove(with_set, without, self._plan.seed, self._plan.effective_thresholds)
         return ProofResult(proof, with_set, without)
 
@@ -66,11 +67,12 @@ class Prover:
         for position, each in enumerate(chosen, 1):
             template = self.template([other for other in chosen if other is not each])
             name = f"{COLD_START} {number} without example {position}"
-            answers[each.candidate.key] = self._score_answers(name, template, number)
+            title = f"round {number}, without example {position}"
+            answers[each.candidate.key] = self._score_answers(name, template, number, title)
         return find_harmful(with_set, answers, self._plan.seed)
 
-    def _score_answers(self, name: str, template: PromptTemplate, number: int) -> tuple[Scored, ...]:
-        trials = self._context.trials.run(name, template, self._held_out, 1, number)
+    def _score_answers(self, name: str, template: PromptTemplate, number: int, title: str) -> tuple[Scored, ...]:
+        trials = self._context.trials.run(name, template, self._held_out, 1, number, title=title)
         return tuple(self._context.scorer.score([each.candidate for each in trials], template))
 
 
@@ -134,7 +136,8 @@ class SearchLoop:
         asked_with = self.best.template if self.best else self._plain
         sample = self._draw_sample(number, pool, held_out)
         name = f"{COLD_START} {number} propose"
-        trials = self._trials.run(name, asked_with, sample, self._plan.answers, number, pool.queries)
+        title = f"round {number}, candidates"
+        trials = self._trials.run(name, asked_with, sample, self._plan.answers, number, pool.queries, title)
         candidates = [each.candidate for each in trials]
         if self._plan.judge:
             usable = [each.candidate for each in self._scorer.score(candidates, asked_with) if not each.barred]

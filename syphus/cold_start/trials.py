@@ -65,6 +65,7 @@ class TrialStage(GenerateStage):
     def __init__(self, name: str, context: GenerationContext) -> None:
         super().__init__(context)
         self.name = name
+        self.title = "trials"
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """Return the main stage's request; a further answer to the same query is another sample of it."""
@@ -168,13 +169,15 @@ class TrialRunner:
         answers: int = 1,
         number: int = 1,
         asked_before: Collection[str] = (),
+        title: str = "trials",
     ) -> list[TrialResult]:
         """Ask for `answers` answers to each query in round `number`; return all results, in the order of the queries.
 
-        The queries with ids in `asked_before` were asked in earlier rounds, and are asked for further answers. Raises
-        the `SyphusError` that stopped it.
+        The queries with ids in `asked_before` were asked in earlier rounds, and are asked for further answers. `title`
+        is what people see meanwhile. Raises the `SyphusError` that stopped it.
         """
         stage = self.stage(name, template)
+        stage.title = title
         settings = replace(self._prepared, template=template).settings
         asked_with = _digest([settings, self._parser])
         rows = [

@@ -6,6 +6,7 @@ PostScript and the like, Pillow would start other programs.
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import stat
@@ -13,10 +14,12 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from syphus.errors import ImageError
 from syphus.images.convert_options import MISSING, EncodeOptions
 from syphus.io.media import unread_reason
 
@@ -207,3 +210,36 @@ def _image_errors(data: bytes) -> Iterator[None]:
         message = " ".join(str(error).split())
         truncated = "truncated" in message.lower() or isinstance(error, EOFError)
         raise BadImageError(f"truncated: {message:.80}" if truncated else f"broken: {message:.80}") from error
+
+
+# For images in a prompt; a problem raises `ImageError` with the image's name.
+
+_UNCHANGED = EncodeOptions(size=None)
+
+
+def read_image_file(name: str, path: Path) -> bytes:
+    """Read an image file."""
+    with _named_errors(name):
+        return read_file(path)
+
+
+def measure_image(name: str, data: bytes) -> tuple[int, int, str]:
+    """Return width and height when upright, and the format if the file can be sent as it is, else ""."""
+    with _named_errors(name):
+        return measure(data, _UNCHANGED)
+
+
+def data_url(name: str, data: bytes, width: int, height: int, image_format: str) -> bytes:
+    """Return the data URL (RFC 2397) of an image in this size in pixels. It is encoded again only if necessary."""
+    with _named_errors(name):
+        options = replace(_UNCHANGED, size=(width, height), passthrough_formats=(image_format,))
+        encoded = convert_still(data, options)
+    return b"data:image/%b;base64,%b" % (image_format.lower().encode(), base64.b64encode(encoded))
+
+
+@contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except BadImageError as error:
+        raise ImageError(name, str(error)) from error

@@ -12,6 +12,7 @@ hedging.py          sends a second request for the last rows if the first takes 
 loop.py             takes each row from the ledger to its outcome
 observer.py         follows a run from outside, and stops it
 parameters.py       learns which fields of a request an endpoint does not accept, and keeps that
+progress_lines.py   the progress of a stage as text, in one line or fitted to a terminal
 prompt_caches.py    chooses the keys under which a server finds the shared prefix of requests in its cache
 rate_limits.py      token buckets for requests per minute and tokens per minute
 retry.py            how often a row is retried, and the wait before each retry

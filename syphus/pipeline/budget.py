@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from syphus.config.pricing import FREE, Price, Prices
 from syphus.ledger.summary import Spending
+from syphus.model_names import is_simulated
 from syphus.types import BYTES_PER_TOKEN, Completion, Request, Usage
 
 _LEARNING_RATE = 0.05  #: weight of each new answer in the moving average
@@ -69,6 +70,7 @@ class Budget:
         self._factor = 1.0
         self._writes_cache = False
         self._has_seen = False
+        self.is_simulated = False  #: whether the simulated endpoint has answered
         self._lost_blindly = 0.0  # dollars that may have been billed before the first answer showed the model
         if price is not None:
             self._expect(price, self.billing.tier)
@@ -139,6 +141,7 @@ class Budget:
 
     def _charge(self, completion: Completion, reserved: float) -> float:
         if self.price is None:
+            self.is_simulated = is_simulated(completion.model)
             return 0.0
         worst, name, usage = self._worst, (completion.model, completion.service_tier), completion.usage
         price = self._by_answer.get(name)
@@ -172,6 +175,7 @@ class Budget:
         """Return the price of the first answer of a model and a tier, and expect such answers from now on."""
         billing = self.billing
         assert self.price is not None
+        self.is_simulated = self.is_simulated or is_simulated(model)
         found = billing.prices.find_for(model, "")
         price = billing.prices.find_for(model, billing.model) or self.price
         if self.max_cost is not None and model and found is None and self._is_assumed(model):
@@ -193,6 +197,7 @@ class Budget:
 
     def expect_again(self, model: str, tier: str) -> None:
         """Reserve enough for answers of a model and a tier that have come in earlier sessions."""
+        self.is_simulated = self.is_simulated or is_simulated(model)
         price = self.billing.prices.find(model)
         if price is not None and self.price is not None:
             self._has_seen = True

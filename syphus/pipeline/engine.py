@@ -122,7 +122,9 @@ async def _run_loop(
             async with writer:
                 signals = _signals(loop, admission, deadlines, work.drain_seconds, observer)
                 with signals as stop, _redacted_log(work.redactor):
-                    async with observer.watching(RunView(work.stats, admission, clock, stop, deadlines.oldest_age)):
+                    phase = getattr(work.stage, "title", "queries")
+                    view = RunView(work.stats, admission, clock, stop, deadlines.oldest_age, phase)
+                    async with observer.watching(view):
                         await loop.run(work.threads)
     work.stats.stated_limits = _stated_limits(states)
     for state in states:
@@ -192,7 +194,8 @@ def _signals(
             loop.stopped_by.immediate = True
             loop.abandon()
             return
-        loop.stop(InterruptError(f"Stopped by {number.name}."))
+        name = "Ctrl-C" if number is signal.SIGINT else number.name
+        loop.stop(InterruptError(f"Stopped by {name}."))
         if admission.in_flight:
             requests = pluralize(admission.in_flight, "request")
             observer.say(

@@ -32,6 +32,7 @@ from syphus.pipeline.stage import Judgement
 from syphus.types import Outcome
 
 OUTAGE_THRESHOLD = 5  #: different rows that must fail without an answer in between
+SURELY_DOWN = 3  #: failed requests without an answer in between, after which people hear that an endpoint is down
 MAX_PROBE_INTERVAL = 60.0  #: seconds
 ENOUGH = 16  #: rows whose answers fail alike, before any other
 MAX_FIRST_ATTEMPTS = 4  #: failed requests after which an endpoint that has never answered is given up
@@ -65,6 +66,7 @@ class EndpointHealth:
         self.blamed: set[int] = set()  #: rows that fail while others are answered: they say nothing about the endpoint
         self._failed_rows: set[int] = set()
         self._failures = 0
+        self._in_a_row = 0  # failures since the newest answer
         self._asked_to_wait = 0.0  # seconds, since the newest answer
         self._waits_until = 0.0
         self.has_answered = False
@@ -88,7 +90,7 @@ class EndpointHealth:
         self.down_since = None
         self.last_answer_at = now
         self._failed_rows.clear()
-        self._failures = 0
+        self._failures = self._in_a_row = 0
         self._asked_to_wait = 0.0
 
     def record_first_request(self, now: float) -> None:
@@ -108,12 +110,18 @@ class EndpointHealth:
         if sent_at < (self.last_answer_at if self.down_since is None else self.down_since):
             return  # what has happened since is newer
         self._failures += 1
+        self._in_a_row += 1
         self._failed_rows.add(row)
         if self.down_since is None and (len(self._failed_rows) >= OUTAGE_THRESHOLD or not self.has_answered):
             self.down_since = now
             self._failures = 1
         if self.down_since is not None:
             self.probe_at = now + min(MAX_PROBE_INTERVAL, self._first_wait * 2 ** min(self._failures, 12))
+
+    @property
+    def is_surely_down(self) -> bool:
+        """Whether so many requests failed with no answer in between that people are to hear that it is down."""
+        return self.down_since is not None and (self.canned is not None or self._in_a_row >= SURELY_DOWN)
 
     def declare_down(self, now: float, canned: str) -> None:
         """Count the endpoint as down because everybody gets the same text, whose signature is `canned`."""

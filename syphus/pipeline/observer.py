@@ -6,28 +6,17 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
-
-from syphus.text import format_dollars, format_duration, pluralize
-from syphus.types import State
 
 if TYPE_CHECKING:
     from syphus.pipeline.admission import AdmissionController
-    from syphus.pipeline.budget import Budget
     from syphus.pipeline.session_context import SessionStats
 
 T = TypeVar("T")
-
-RATE_OVER = 120.0  #: seconds that the rate is averaged over
-_TOP_CAUSES = 3  #: causes of errors that are shown
-_LONG_WAIT, _UNUSUAL = 20.0, 3.0  #: seconds, and times the usual latency: a request that waits longer is shown
-_NOTABLE_WAIT = 5.0  #: seconds; a shorter wait for a limit is not shown
 
 
 def _do_nothing() -> None:
@@ -43,19 +32,32 @@ class RunView:
     clock: Callable[[], float]
     stop: Callable[[], None] = _do_nothing  #: acts like Ctrl-C; may be called from any thread
     oldest_age: Callable[[], float] = lambda: 0.0  #: seconds that the oldest request in flight has taken so far
+    phase: str = "queries"  #: what the stage does, as people call it
 
 
 class Observer:
     """Follows a run. This one does nothing: it is the base of those that show something, and for tests."""
 
-    def reading(self, rows: int) -> None:
-        """Called now and then with the number of input rows, or answers, that have been read."""
+    def reading(self, rows: int, share: float | None = None) -> None:
+        """Called now and then with the number of input rows, or answers, that have been read; `share` is of all."""
 
     def converting(self, line: str) -> None:
         """Called with the progress of a conversion after each image."""
 
     def say(self, line: str) -> None:
         """Called with one line for a person to read now."""
+
+    def note(self, line: str) -> None:
+        """Called with one line for a log: what happened, for those who look later."""
+
+    def event(self, line: str) -> None:
+        """Called with one line about something that has just happened, such as an outage; it is shown with its time."""
+        self.say(line)
+
+    def confirm(self, question: str) -> bool | None:
+        """Ask a person; return None if nobody is there to ask."""
+        del question
+        return None
 
     @contextlib.asynccontextmanager
     async def watching(self, view: RunView) -> AsyncIterator[None]:  # noqa: ARG002 - for those who do look
@@ -80,10 +82,19 @@ class _StoppableObserver(Observer):
     def say(self, line: str) -> None:
         self._observer.say(line)
 
-    def reading(self, rows: int) -> None:
+    def note(self, line: str) -> None:
+        self._observer.note(line)
+
+    def event(self, line: str) -> None:
+        self._observer.event(line)
+
+    def confirm(self, question: str) -> bool | None:
+        return self._observer.confirm(question)
+
+    def reading(self, rows: int, share: float | None = None) -> None:
         """Raise `KeyboardInterrupt` if the work is to stop: nothing was sent yet."""
         self._check()
-        self._observer.reading(rows)
+        self._observer.reading(rows, share)
 
     def converting(self, line: str) -> None:
         """Raise `KeyboardInterrupt` if the work is to stop: a conversion resumes after any end."""
@@ -170,129 +181,3 @@ async def call_async(work: Callable[[Observer], T], observer: Observer) -> T:
         if not waiting.cancelled():
             waiting.exception()  # it is the cancellation that counts
         raise
-
-
-class ProgressFormatter:
-    """Formats the progress of a run: how far it is, how fast, and what it is waiting for."""
-
-    def __init__(self, view: RunView) -> None:
-        self._view = view
-        self._readings: deque[tuple[float, int]] = deque([(view.clock(), 0)])
-
-    @property
-    def done(self) -> int:
-        """Queries with an outcome, over all sessions."""
-        stats = self._view.stats
-        return stats.total - stats.states_before[State.PENDING] + stats.done
-
-    @property
-    def total(self) -> int:
-        """Queries of the run."""
-        return self._view.stats.total
-
-    def read(self) -> None:
-        """Record the current progress, for the rate."""
-        now = self._view.clock()
-        self._readings.append((now, self._view.stats.done))
-        while len(self._readings) > 2 and now - self._readings[0][0] > RATE_OVER:
-            self._readings.popleft()
-
-    def rate(self) -> float:
-        """Return the outcomes per second of this session, averaged over the last two minutes."""
-        (began, before), (now, done) = self._readings[0], self._readings[-1]
-        return (done - before) / (now - began) if now > began else 0.0
-
-    def counts(self) -> str:
-        """Return `ok 5,180  invalid 21  retried 3  498/min  61k tokens  $2.07  16 min left`."""
-        stats, budget = self._view.stats, self._view.admission.budget
-        parts = [
-            f"{state} {stats.in_state(state):,}"
-            for state in State
-            if state is not State.PENDING and (stats.in_state(state) or state is State.OK)
-        ]
-        if stats.asked_again:
-            parts.append(f"retried {stats.asked_again:,}")
-        rate = self.rate()
-        if rate * 60 >= 1 or not self._waiting():
-            parts.append(f"{rate * 60:,.0f}/min" if rate < 20 else f"{rate:,.0f}/s")
-        parts.append(self._waiting())
-        usage = stats.usage
-        parts.append(f"{(usage.prompt_tokens + usage.completion_tokens) / 1000:,.0f}k tokens")
-        if usage.cached_tokens or usage.cache_write_tokens:
-            parts.append(f"{usage.read_share:.0%} from the cache")
-        if money := _money(budget):
-            parts.append(money)
-        parts.append(self._left(rate))
-        return "  ".join(filter(None, parts))
-
-    def _waiting(self) -> str:
-        """Return `16 requests wait, the oldest for 2 min`, if the oldest takes much longer than answers usually do."""
-        in_flight, age = self._view.admission.in_flight, self._view.oldest_age()
-        usual = max((state.latencies.usual() or 0.0 for state in self._view.admission.endpoint_states), default=0.0)
-        if not in_flight or age <= max(_LONG_WAIT, _UNUSUAL * usual) or self.total - self.done <= in_flight:
-            return ""
-        waits = "waits" if in_flight == 1 else "wait, the oldest"
-        return f"{pluralize(in_flight, 'request')} {waits} for {format_duration(age)}"
-
-    def _left(self, rate: float) -> str:
-        """Return `16 min left`, or at the end of a run what it waits for: `last 3 answers, for 42 s so far`.
-
-        A rate says nothing about the last rows, which are all in flight: each of them takes as long as it takes.
-        """
-        rows = self.total - self.done
-        if not rows or rate <= 0:
-            return ""
-        in_flight, age = self._view.admission.in_flight, self._view.oldest_age()
-        usual = max((state.latencies.usual() or 0.0 for state in self._view.admission.endpoint_states), default=0.0)
-        if rows <= in_flight and age > max(_NOTABLE_WAIT, usual):
-            return f"last {pluralize(rows, 'answer')}, for {format_duration(age)} so far"
-        return f"{format_duration(max(1.0, rows / rate, usual if in_flight else 0.0))} left"
-
-    def trouble(self) -> str:
-        """Return the errors by cause, and what the run is waiting for; "" if all is well."""
-        parts = [f"{count:,} {cause}" for cause, count in self._view.stats.errors.most_common(_TOP_CAUSES)]
-        now = self._view.clock()
-        for lane in self._view.admission.endpoint_states:
-            host = lane.endpoint.host
-            if lane.disabled_by is not None:
-                parts.append(f"{host} is no longer used")
-            elif lane.health.down_since is not None:
-                parts.append(f"{host} down since {_clock_time(lane.health.down_since - now)}")
-            elif lane.paused_until > now + 1:
-                limit = f" ({lane.paused_for})" if lane.paused_for else ""
-                parts.append(f"waiting until {_clock_time(lane.paused_until - now)}: {host} asks to wait{limit}")
-        held = self._view.admission.waiting_until - now
-        if held > _NOTABLE_WAIT and not parts:
-            parts.append(f"waiting until {_clock_time(held)} for the limit{self._limits()}")
-        return "  ".join(parts)
-
-    def _limits(self) -> str:
-        """Return ` of 60 requests and 90,000 tokens per minute`."""
-        stated = [
-            f"{limit:,.6g} {what}"
-            for lane in self._view.admission.endpoint_states
-            for what, limit in lane.per_minute.items()
-        ]
-        return f" of {' and '.join(stated)} per minute" if stated else ""
-
-    def line(self) -> str:
-        """Return everything in one line."""
-        self.read()
-        trouble = self.trouble()
-        return f"{self.done:,}/{self.total:,}  {self.counts()}" + (f"  [{trouble}]" if trouble else "")
-
-
-def _money(budget: Budget) -> str:
-    """Return what is spent, and beside it what may have been billed or is set aside for requests in flight."""
-    if budget.price is None or not budget.committed:
-        return ""
-    beside = [f"{format_dollars(budget.maybe_billed)} perhaps"] if budget.maybe_billed else []
-    if budget.max_cost is not None and budget.reserved > 0:
-        beside.append(f"{format_dollars(budget.reserved)} reserved")
-    spent = [format_dollars(budget.cost)] if budget.cost or beside else []
-    return " + ".join([*spent, *beside])
-
-
-def _clock_time(seconds: float) -> str:
-    """Return the wall-clock time in `seconds` from now; negative for the past."""
-    return f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"

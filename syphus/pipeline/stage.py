@@ -53,7 +53,7 @@ def image_failure(error: ImageError) -> Outcome:
 class Stage(Protocol):
     """One kind of work: pairs from annotations, translations of pairs, ..."""
 
-    name: str
+    name: str  #: in the ledger; a stage may have a `title`, too, which people see as its name while it works
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """Return the request for a row, or its outcome if nothing has to be asked.

@@ -47,6 +47,7 @@ class EmbedStage:
 
     def __init__(self, name: str, model: str, dimensions: int | None) -> None:
         self.name = name
+        self.title = "vectors"
         self._fields: dict[str, object] = {"model": model, "encoding_format": "base64"}
         if dimensions is not None:
             self._fields["dimensions"] = dimensions

@@ -60,6 +60,7 @@ class DescribeStage:
     """Asks for both texts, and stores them as the `detail` of the outcome, under their keys."""
 
     name = "describe"
+    title = "description"
 
     def __init__(self, request_builder: RequestBuilder) -> None:
         self._request_builder = request_builder

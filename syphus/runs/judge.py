@@ -32,6 +32,7 @@ class JudgeStage:
 
     def __init__(self, name: str, request_builder: RequestBuilder, rubric: Rubric) -> None:
         self.name = name
+        self.title = "verdicts"
         self._request_builder = request_builder
         self._rubric = rubric
 

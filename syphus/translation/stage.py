@@ -124,6 +124,7 @@ class TranslateStage(_TranslationStage):
     """Asks for pairs. A query is a pair, or a chunk of a long pair; its parts are the languages."""
 
     name = TRANSLATE_STAGE
+    title = "translations"
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:  # noqa: ARG002 - the parts say it all
         """Ask for the languages that the pair was not asked for yet, as many as fit into one answer."""
@@ -182,6 +183,7 @@ class RetryTranslateStage(_TranslationStage):
     """Asks again. A query is a batch: parts of other queries whose last translation was rejected."""
 
     name = RETRY_STAGE
+    title = "translations, again"
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:  # noqa: ARG002 - the parts say it all
         """Ask for all texts of the batch, each with its language and with what was wrong."""

@@ -1,6 +1,5 @@
 """Images in the prompt: inspected when the input is read, encoded when their request is sent.
 
 attachments.py  the images of a run: inspects them, and puts them into requests in place of their placeholders
-encode.py       the bytes of an image file, its size, and its data URL
 lookup.py       finds the images of a query: files, the image store, or images that a plugin hands over
 """

@@ -129,7 +129,7 @@ class ImageAttachments:
         digest = digest_of(image.data) if image.data else ""  # now, as the data can't be read a second time
         try:
             data = self._lookup.read(image)
-            from syphus.images.prompt.encode import measure_image  # here, as it needs Pillow
+            from syphus.images.pixels import measure_image  # here, as it needs Pillow
 
             width, height, image_format = measure_image(image.name, data)
         except ImageError as error:
@@ -166,7 +166,7 @@ class ImageAttachments:
         data, placeholder = self._lookup.read(image), self.placeholder(image)
         if digest_of(data) != image.digest:
             raise ImageError(image.name, "changed since the input was read: --check-input reads it again")
-        from syphus.images.prompt.encode import data_url
+        from syphus.images.pixels import data_url
 
         return data_url(image.name, data, placeholder.width, placeholder.height, placeholder.format)
 

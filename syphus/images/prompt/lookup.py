@@ -173,6 +173,6 @@ def digest_of(data: bytes) -> str:
 
 
 def _read(path: Path, name: str) -> bytes:
-    from syphus.images.prompt.encode import read_image_file  # Pillow is slow to import, and not every run needs it
+    from syphus.images.pixels import read_image_file  # Pillow is slow to import, and not every run needs it
 
     return read_image_file(name, path)
