@@ -1,8 +1,9 @@
 """The public Python API: what the commands do, as functions for scripts and notebooks.
 
-Each function takes the options of its command by their names, with underscores for dashes. It raises a subclass of
-`SyphusError` for what ends the command with exit code 2. A run that stopped early returns a result, and `stopped_by`
-says why. All functions work inside a running event loop, as in a notebook. Heavy modules are imported on first use.
+Each function takes the options of its command by their names, with underscores for dashes. Only `yes` has another
+default: a script is not asked whether it may spend money. A function raises a subclass of `SyphusError` for what ends
+the command with exit code 2. A run that stopped early returns a result, and `stopped_by` says why. All functions work
+inside a running event loop, as in a notebook. Heavy modules are imported on first use.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ class EndpointOptions(DisplayOptions, total=False):
     requests_per_minute: float | None
     tokens_per_minute: float | None
     max_cost: float | None
+    yes: bool
+    ask_above: float | None
     max_requests: int | None
     max_rounds: int | None
     max_attempts: int | None
@@ -228,7 +231,7 @@ def _run(dataset: Dataset, values: RunOptions, observer: Observer) -> CompletedR
     from syphus.main_job import run as run_main_job
     from syphus.plugins.discovery import dataset_name, find_plugin
 
-    options = make_options(Options, {**_without_display(values), "name": dataset_name(dataset)})
+    options = make_options(Options, {"yes": True, **_without_display(values), "name": dataset_name(dataset)})
     result = run_main_job(options, os.environ, observer)
     name = find_plugin(options.name, options.datasets_dir).name  # in the order Class.module
     report, translated = result.report, result.translated
@@ -287,7 +290,7 @@ def _translate(
 ) -> CompletedTranslation:
     from syphus.translation.job import translate as translate_pairs
 
-    options = make_options(Options, _without_display(values))
+    options = make_options(Options, {"yes": True, **_without_display(values)})
     result = translate_pairs(path, Path(output_dir) if output_dir is not None else None, options, os.environ, observer)
     languages = result.report.translation.languages if result.report.translation else []
     return CompletedTranslation(

@@ -6,6 +6,7 @@
     │   │   └── NoEndpointError        no endpoint or no model is configured
     │   ├── InputError                 the annotations
     │   │   └── ImageError             an image that is sent with a query
+    │   ├── DeclinedError              the user said no before money was spent
     │   ├── PromptError                a prompt file
     │   ├── PluginError                a dataset plugin
     │   └── RunError                   the run's folder: locked, unwritable, other settings, newer format
@@ -79,6 +80,10 @@ class ImageError(InputError):
         super().__init__(f"{name}: {problem}")
         self.problem = problem
         self.reason = problem.partition(":")[0]
+
+
+class DeclinedError(UsageError):
+    """The user was asked before money is spent, and said no."""
 
 
 class PromptError(UsageError):

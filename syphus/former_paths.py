@@ -21,6 +21,7 @@ _MOVED = {
     "syphus.cleaning.library": "syphus.answers.cleaning.dataset_rules",
     "syphus.corpus": "syphus.formats.mimicit",
     "syphus.endpoints.simulated": "syphus.simulator",
+    "syphus.images.download_log": "syphus.images.convert_state",
     "syphus.images.prompt.encode": "syphus.images.pixels",
     "syphus.ledger.reasons": "syphus.types",
     "syphus.options": "syphus.config.options",

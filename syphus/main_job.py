@@ -48,7 +48,7 @@ from syphus.runs.quote import (
     make_quote,
     opening_lines,
 )
-from syphus.runs.reckoning import AskedModel, asked_models
+from syphus.runs.reckoning import AskedModel, asked_models, confirm_cost
 from syphus.runs.run_settings import changed_settings, refuse_mixing, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize
@@ -248,6 +248,8 @@ class _Job:
             quote = self._quote(report, asked_models(prepared), ROWS_BEFORE_RUN, ANSWERS_BEFORE_RUN)
         for line in opening_lines(prepared, report, quote):
             self._observer.say(line)
+        if quote is not None:
+            confirm_cost(prepared, quote.lines[0], report, self._observer)
         return self._runner.run(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
 
     def quote(self, pilot: int, models: Sequence[AskedModel]) -> Quote:

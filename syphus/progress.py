@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol, TextIO
 
 from syphus.errors import ConfigError
+from syphus.io.terminal import Panel
 from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.progress_lines import ProgressFormatter, StopWatch, draw_bar, local_time
-from syphus.text import cut, display_width, printable
+from syphus.text import printable
 
 PLAIN_EVERY = 30.0  #: seconds between two plain lines
 LIVE_EVERY = 0.25
+_TIME, _DAY_AND_TIME = "%H:%M:%S", "%Y-%m-%d %H:%M:%S"  # of an event; of progress, as work may take days
 _BAR_WIDTH = 24  # in a notebook
-_USUAL_WIDTH = 80  # columns of a terminal that does not say
-_YELLOW, _USUAL = "\033[33m", "\033[0m"
 _YES = re.compile(r"y(es)?", re.IGNORECASE)
 
 
@@ -56,17 +55,17 @@ class PlainObserver(Observer):
 
     def event(self, line: str) -> None:
         """Write a line with the time of day."""
-        self.say(f"{self._now():%H:%M:%S} {line}")
+        self._say_at(_TIME, line)
 
     def reading(self, rows: int, share: float | None = None) -> None:
         """Show how many rows have been read, every now and then."""
         if self._watch.is_due(PLAIN_EVERY):
-            self._progress(_reading_line(rows, share))
+            self._say_at(_DAY_AND_TIME, _reading_line(rows, share))
 
     def converting(self, line: str) -> None:
         """Show the progress of a conversion, every now and then."""
         if self._watch.is_due(PLAIN_EVERY):
-            self._progress(line)
+            self._say_at(_DAY_AND_TIME, line)
 
     @contextlib.asynccontextmanager
     async def watching(self, view: RunView) -> AsyncIterator[None]:
@@ -95,11 +94,10 @@ class PlainObserver(Observer):
         formatter = ProgressFormatter(view, self._now)
         while True:
             await asyncio.sleep(PLAIN_EVERY)
-            self._progress(formatter.line())
+            self._say_at(_DAY_AND_TIME, formatter.line())
 
-    def _progress(self, line: str) -> None:
-        """Write a line about the progress, with the day and the time: work may take days."""
-        self.say(f"{self._now():%Y-%m-%d %H:%M:%S} {line}")
+    def _say_at(self, form: str, line: str) -> None:
+        self.say(f"{self._now():{form}} {line}")
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -178,112 +176,45 @@ class LiveObserver(PlainObserver):
         answer: Callable[[], str] | None = None,
     ) -> None:
         super().__init__(stream, now)
-        self._terminal = stream
-        self._columns = columns or self._terminal_columns
+        self._panel = Panel(stream, columns)
         self._answer = answer
-        self._panel: list[str] = []  # the lines that stand there
-        self._colours = not os.environ.get("NO_COLOR")
 
     def say(self, line: str) -> None:
         """Write a line above the lines that are redrawn, if there are any."""
-        panel = self._panel
-        self.close()
-        super().say(line)
-        if panel:
-            self._draw(panel)
+        self._panel.say(f"{printable(line)}\n")
 
     def reading(self, rows: int, share: float | None = None) -> None:
         """Show how many rows have been read."""
         if self._watch.is_due(LIVE_EVERY):
-            self._draw([_reading_line(rows, share)])
+            self._panel.draw([_reading_line(rows, share)])
 
     def converting(self, line: str) -> None:
         """Show the progress of a conversion."""
         if self._watch.is_due(LIVE_EVERY):
-            self._draw([line])
+            self._panel.draw([line])
 
     def confirm(self, question: str) -> bool | None:
         """Ask a question that is answered by y or n; anything but y is a no. None if nobody can answer."""
         if self._answer is None:
             return None
-        self.close()
-        self._write(f"{printable(question)} [y/N] ")
+        self._panel.ask(f"{printable(question)} [y/N] ")
         return bool(_YES.fullmatch(self._answer().strip()))
 
     def close(self) -> None:
         """Remove the lines that are redrawn."""
-        if self._panel:
-            self._write(f"{self._to_start()}\033[J")
-            self._panel = []
+        self._panel.erase()
 
     async def _show(self, view: RunView) -> None:
-        formatter = ProgressFormatter(view, self._now)
-        with self._printed_above():
+        formatter, panel = ProgressFormatter(view, self._now), self._panel
+        with panel.others_above():
             try:
                 while True:
-                    self._draw(formatter.panel(self._columns() - 1))
+                    panel.draw(formatter.panel(panel.width))
                     await asyncio.sleep(LIVE_EVERY)
             finally:
-                self._draw(formatter.panel(self._columns() - 1))
-                self.close()
-                super().say(formatter.summary())
-
-    def _draw(self, lines: Sequence[str]) -> None:
-        """Write the lines over those that stand there; the third one is about trouble."""
-        width = self._columns() - 1  # some terminals wrap a line that ends in the last column
-        shown = [cut(printable(line), width) for line in lines]
-        trouble = _YELLOW if self._colours else ""
-        texts = [f"{trouble}{each}{_USUAL}" if i == 2 and trouble else each for i, each in enumerate(shown)]
-        self._write(self._to_start() + "\n".join(f"{each}\033[K" for each in texts) + "\033[J")
-        self._panel = shown
-
-    def _to_start(self) -> str:
-        """Return what moves the cursor to the start of the lines that stand there.
-
-        After the terminal became narrower, a line may take several rows.
-        """
-        width = max(1, self._columns())
-        rows = sum(max(1, -(-display_width(line) // width)) for line in self._panel)
-        return f"\033[{rows - 1}A\r" if rows > 1 else "\r"
-
-    def _terminal_columns(self) -> int:
-        with contextlib.suppress(OSError, ValueError):
-            if columns := os.get_terminal_size(self._terminal.fileno()).columns:
-                return columns
-        given = os.environ.get("COLUMNS", "")
-        return int(given) if given.isdecimal() and int(given) else _USUAL_WIDTH
-
-    @contextlib.contextmanager
-    def _printed_above(self) -> Iterator[None]:
-        """Let what others write to stderr, such as a plugin or a warning, appear above the lines that are redrawn."""
-        if sys.stderr is not self._terminal:
-            yield
-            return
-        above = _Above(self.say)
-        with contextlib.redirect_stderr(above):
-            try:
-                yield
-            finally:
-                above.end()
-
-
-class _Above(io.StringIO):
-    """A stream whose lines are said."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__()
-        self._say = say
-        self._begun = ""
-
-    def write(self, text: str, /) -> int:
-        *lines, self._begun = f"{self._begun}{text}".split("\n")
-        for line in lines:
-            self._say(line)
-        return len(text)
-
-    def end(self) -> None:
-        if self._begun:
-            self._say(self._begun)
+                panel.draw(formatter.panel(panel.width))
+                panel.erase()
+                self.say(formatter.summary())
 
 
 class QuietObserver(PlainObserver):
@@ -317,11 +248,8 @@ class LogObserver(PlainObserver):
         """Write a line that no display shows."""
         self.say(line)
 
-    def event(self, line: str) -> None:
-        """Write a line; each has its time."""
-        self.say(line)
-
-    def _progress(self, line: str) -> None:
+    def _say_at(self, form: str, line: str) -> None:
+        del form  # each line has its time
         self.say(line)
 
     def record(self, lines: Iterable[str]) -> None:
@@ -419,18 +347,13 @@ class _DebugLines(logging.Handler):
 
 
 def make_observer(stream: TextIO | None = None) -> PlainObserver:
-    """Return the display that suits the stream: a terminal, a notebook, or anything else. By default it is stderr."""
+    """Return the display that suits the stream, by default stderr: a terminal, a notebook, or anything else."""
     stream = stream or sys.stderr
     if type(stream).__module__.startswith("ipykernel"):
         return OneLineObserver(stream)
     if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return PlainObserver(stream)
-    return LiveObserver(stream, answer=_read_line if sys.stdin is not None and sys.stdin.isatty() else None)
-
-
-def _read_line() -> str:
-    """Return a line that is typed; an end of the input is an empty one."""
-    return sys.stdin.readline()
+    return LiveObserver(stream, answer=sys.stdin.readline if sys.stdin is not None and sys.stdin.isatty() else None)
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ def format_dollars(amount: float) -> str:
 def format_dollar_range(low: float, high: float) -> str:
     """Return amounts such as `$3.90 to $4.60`, `up to $0.01`, or a single one if both look the same."""
     least, most = format_dollars(low), format_dollars(high)
-    if least == most:
+    if least == most or high < _CENT / 2:
         return most
     return f"up to {most}" if low < _CENT / 2 else f"{least} to {most}"
 

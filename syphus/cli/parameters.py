@@ -34,7 +34,7 @@ GROUPS: dict[type, dict[str, str]] = {
         "prompt_path datasets_dir cold_start",
         ENDPOINT: "offline config model timeout no_hedging max_attempts",
         SAMPLING: "temperature top_p max_tokens reasoning_effort verbosity structured seed max_rounds no_sharing retry",
-        LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost max_requests drain",
+        LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost ask_above yes max_requests drain",
         IMAGES: "with_images images image_size image_detail max_images",
         TRANSLATION: "languages glossary tone per_language judge_translations partial",
         RELATIONS: "relate embedding_model image_embeddings train",

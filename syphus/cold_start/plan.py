@@ -13,7 +13,7 @@ from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.quote_model import TYPICAL_ANSWER_TOKENS
 from syphus.runs.reckoning import template_bytes
-from syphus.text import format_dollars, pluralize
+from syphus.text import format_dollar_range, format_tokens, pluralize
 from syphus.types import BYTES_PER_TOKEN, Usage
 
 MIN_DISTINCT_QUERIES = 2 * MIN_QUERIES  #: distinct ones, for a sample and a held-out part
@@ -147,10 +147,9 @@ def search_forecast(prepared: PreparedRun, plan: SearchPlan, askable: int, annot
 
 def _cost(prepared: PreparedRun, each: Usage, least: int, most: int) -> str:
     tokens = each.prompt_tokens + each.completion_tokens
-    fewest, all_of_them = (f"{count * tokens / 1000:,.0f}k" for count in (least, most))
+    fewest, all_of_them = (format_tokens(count * tokens, short=True) for count in (least, most))
     total = f"about {fewest}{f' to {all_of_them}' if most > least else ''} tokens"
     if prepared.price is None:
         return f"{total}, cost unknown (no price for this model)"
     price = prepared.price.cost(each)
-    low, high = format_dollars(least * price * (1 - _MARGIN)), format_dollars(most * price * (1 + _MARGIN))
-    return f"{total}, {low} to {high}" if low != high else f"{total}, {high}"
+    return f"{total}, {format_dollar_range(least * price * (1 - _MARGIN), most * price * (1 + _MARGIN))}"

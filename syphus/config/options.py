@@ -113,6 +113,10 @@ class Options:
     train: Path | None = option(None, "Your own train file: JSON with ids, or with ids and their context.")
 
     max_cost: float | None = option(None, "Maximum cost of the run in dollars, over all sessions.", minimum=0)
+    yes: bool = option(False, "Start without a question, whatever it may cost.", "-y")
+    ask_above: float | None = option(
+        None, "Without --max-cost, ask on a terminal before spending more dollars than this (default: 50).", minimum=0
+    )
     max_requests: int | None = option(None, "Maximum requests of the run, over all sessions.", minimum=0)
     max_rounds: int | None = option(
         None, "Maximum retries after an invalid answer (default: 1; translations: 6).", minimum=0

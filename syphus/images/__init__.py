@@ -4,9 +4,8 @@ conversion_results.py  the images that go into a store, one by one in a fixed or
 conversion_units.py    the files to convert, with the ids of the images that are taken from each
 convert.py             builds an image store from a dataset or from another store, and resumes after a stop
 convert_options.py     the options of `convert`, how images are encoded, and the jobs of decoder processes
-convert_state.py       how far a conversion has got: the SQLite file in its work folder
+convert_state.py       how far a conversion has got, and which photos could not be downloaded: two SQLite files
 download.py            downloads photos from the web, politely
-download_log.py        which photos could not be downloaded, and why
 index.py               where each image of a store is
 json_store.py          reads a JSON store, `{"SD_IMG_00058_1": "<base64>", ...}`, without loading it
 parquet_store.py       reads the Parquet files of a store, one row group at a time

@@ -19,8 +19,7 @@ from syphus.images.conversion_units import (
     summarize_units,
 )
 from syphus.images.convert_options import MISSING, ConvertOptions, ImageJob, require_decoders
-from syphus.images.convert_state import SourcePosition
-from syphus.images.download_log import FILE, DownloadLog
+from syphus.images.convert_state import DOWNLOADS_FILE, DownloadLog, SourcePosition
 from syphus.images.pool import DecoderPool
 from syphus.images.store import part_paths, read_images
 from syphus.io.media import media_kind, unread_reason
@@ -105,7 +104,7 @@ class DatasetResults:
                 yield ImageResult(ids, image, context, SourcePosition(number, count, done))
 
     def _missing_reason(self, path: Path) -> str:
-        if not (self._roots[0] / FILE).is_file():
+        if not (self._roots[0] / DOWNLOADS_FILE).is_file():
             return "missing; --download gets it"
         with closing(DownloadLog(self._roots[0])) as log:
             return log.reason(path) or MISSING

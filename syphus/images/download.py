@@ -34,7 +34,7 @@ from yarl import URL
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.endpoints.transport import ssl_context
 from syphus.errors import ProviderError
-from syphus.images.download_log import DownloadLog
+from syphus.images.convert_state import DownloadLog
 from syphus.io.durable import storage_faults
 from syphus.version import __version__
 

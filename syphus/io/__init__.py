@@ -1,4 +1,4 @@
-"""Readers of annotation and settings files, and files that survive a crash.
+"""Readers of annotation and settings files, files that survive a crash, and the terminal.
 
 coco.py          COCO's captions and boxes, from its own files
 csv_tables.py    CSV and TSV files, row by row, in any of their forms
@@ -9,6 +9,7 @@ parquet.py       Parquet files, written row by row
 record_reader.py what all readers have in common: the position of the record in use, and bad records
 records.py       JSON arrays, JSON objects and JSON Lines, record by record
 tables.py        Parquet files and data sets of the Hub, row by row; groups of rows
+terminal.py      lines on a terminal that are redrawn in place
 text_files.py    decoding, gzip, positions of records, and bad records
 yaml_files.py    YAML, read safely and strictly
 """

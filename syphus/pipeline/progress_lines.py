@@ -47,7 +47,7 @@ def fit(segments: Sequence[Segment], width: int) -> str:
     kept = [each for each in segments if each.text]
     while display_width(_joined(kept)) > width:
         highest = max(each.rank for each in kept)
-        if highest == _ALWAYS:
+        if highest == _ALWAYS or len(kept) == 1:
             return cut(_joined(kept), width)
         last = max(i for i, each in enumerate(kept) if each.rank == highest)
         del kept[last]

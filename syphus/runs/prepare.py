@@ -310,6 +310,7 @@ def _config(options: Options, environ: Mapping[str, str], *, ask: bool = True) -
         "image_size": options.image_size,
         "image_detail": options.image_detail,
         "max_images": options.max_images,
+        "ask_above": options.ask_above,
         "timeout": options.timeout,
         "hedging": False if options.no_hedging else None,
         "max_attempts": options.max_attempts,

@@ -29,6 +29,7 @@ from syphus.runs.reckoning import (
     QuoteLine,
     Reckoning,
     Speed,
+    budget_line,
     example_answer_tokens,
     format_line,
     line_cells,
@@ -356,6 +357,8 @@ def opening_lines(prepared: PreparedRun, report: Report, quote: Quote | None) ->
         lines.append("TLS certificates are NOT checked (verify_tls: false): anybody on the network can read the key.")
     if not options.offline:
         lines.append(f"{format_line(quote.lines[0])}, {_origin(quote)}")
+        enough = budget_line(prepared, quote.lines[0], quote.survey.to_ask, counts.total, report)
+        lines += [enough] if enough else []
     return lines
 
 

@@ -32,7 +32,7 @@ from syphus.pipeline.observer import Observer
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import RunContext, go_on_as_begun, prepare_endpoint
 from syphus.runs.quote import crash_warning
-from syphus.runs.reckoning import estimated_line, format_line
+from syphus.runs.reckoning import QuoteLine, confirm_cost, estimated_line, format_line
 from syphus.runs.run_settings import changed_settings, sampling_settings, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize, short_path
@@ -124,8 +124,12 @@ class _TranslationJob:
     def _ask(self) -> SyphusError | None:
         pending = self._rounds.prepare()
         if pending or self._rounds.has_retries():
-            for line in opening_lines(self._context, self._paths, self._report(), self._plan, self._store):
+            report = self._report()
+            forecast = _forecast(self._context, self._plan, report, self._store)
+            for line in opening_lines(self._context, self._paths, report, self._plan, forecast):
                 self._observer.say(line)
+            if forecast is not None:
+                confirm_cost(self._context, forecast, report, self._observer)
             return self._rounds.run()
         no_request = "" if self._context.options.judge_translations else ": no request was sent"
         self._observer.say(f"Nothing to translate{no_request}.")
@@ -276,7 +280,7 @@ def _digest(value: object) -> str:
 
 
 def opening_lines(
-    context: RunContext, paths: TranslationPaths, report: Report, plan: TranslationPlan, store: Store
+    context: RunContext, paths: TranslationPaths, report: Report, plan: TranslationPlan, forecast: QuoteLine | None
 ) -> list[str]:
     """Return the lines to show before the first request: the work, and a forecast of its cost."""
     assert report.translation is not None
@@ -284,22 +288,25 @@ def opening_lines(
     work = f"{pluralize(pairs, 'pair')} into {pluralize(len(codes), 'language')} ({', '.join(codes)})"
     lines = [f"{paths.english.name}: {work}, {context.config.model} at {context.endpoint}"]
     done = sum(each.ok for each in report.translation.languages if each.code in codes)
-    missing = pairs * len(codes) - done
     if report.sessions:
+        missing = pairs * len(codes) - done
         lines.append(f"Resuming: {done:,} translations done, {missing:,} to go{crash_warning(report)}.")
-    pending_pairs = report.counts.states[State.PENDING]
-    if not context.options.offline and pending_pairs:
-        languages = min(len(codes), -(-missing // pending_pairs))
-        lines.append(_forecast(context, plan, pending_pairs, languages, average_size(store, TRANSLATE_STAGE)))
-    return lines
+    return lines if forecast is None else [*lines, format_line(forecast)]
 
 
-def _forecast(context: RunContext, plan: TranslationPlan, pairs: int, languages: int, pair_bytes: float) -> str:
-    """Forecast the cost of `pairs` pairs of `pair_bytes` bytes in `languages` languages each, without retries."""
-    typical = Translatable("x" * int(pair_bytes), "")
+def _forecast(context: RunContext, plan: TranslationPlan, report: Report, store: Store) -> QuoteLine | None:
+    """Forecast the cost of the pending pairs, without retries; None if nothing is pending or paid for."""
+    assert report.translation is not None
+    pairs, codes = report.counts.states[State.PENDING], list(plan.targets)
+    if context.options.offline or not pairs:
+        return None
+    missing = report.translation.pairs * len(codes)
+    missing -= sum(each.ok for each in report.translation.languages if each.code in codes)
+    languages = min(len(codes), -(-missing // pairs))
+    typical = Translatable("x" * int(average_size(store, TRANSLATE_STAGE)), "")
     per_request = min(languages, plan.languages_per_answer(typical))
     requests = pairs * -(-languages // per_request)
     prompt = languages_prompt(typical, list(plan.targets.values())[:per_request], (), ())
     prompt_tokens = sum(len(message["content"].encode()) for message in prompt.messages) // BYTES_PER_TOKEN
     answers = pairs * languages * estimate_answer_tokens(typical)
-    return format_line(estimated_line(context, requests, requests * prompt_tokens, answers, _COST_MARGIN))
+    return estimated_line(context, requests, requests * prompt_tokens, answers, _COST_MARGIN)

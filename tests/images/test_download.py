@@ -20,8 +20,8 @@ from syphus.errors import ProviderError, StorageError
 from syphus.formats.mimicit.images import read_image_ids
 from syphus.images.convert import convert
 from syphus.images.convert_options import ConvertOptions
+from syphus.images.convert_state import DOWNLOADS_FILE, DownloadLog
 from syphus.images.download import DownloadPolicy, DownloadResult, Photo, download
-from syphus.images.download_log import FILE, DownloadLog
 
 PAUSE = 0.05
 QUICK = DownloadPolicy(per_second=500, first_wait=0.01, max_pause=0.2)
@@ -222,10 +222,10 @@ def test_notes_or_a_photo_that_can_not_be_written_are_one_line(tmp_path: Path, f
                 get(folder, flickr, "good", "gone")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    (folder / FILE).write_text("no database " * 100, "utf-8")
-    with pytest.raises(StorageError, match=FILE):
+    (folder / DOWNLOADS_FILE).write_text("no database " * 100, "utf-8")
+    with pytest.raises(StorageError, match=DOWNLOADS_FILE):
         get(folder, flickr, "good")
-    (folder / FILE).unlink()
+    (folder / DOWNLOADS_FILE).unlink()
     assert get(folder, flickr, "good", "gone") == DownloadResult(new=1, present=0, gone=1, failed=0)
 
 

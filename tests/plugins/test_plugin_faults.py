@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import HERE, KEY, Ran, run_rows, server, write_rows
@@ -26,7 +27,7 @@ def run_with(folder: Path, url: str, hook: str, texts: list[str] | int = TEXTS, 
     datasets = folder / f"datasets{len(hook)}"  # a file is loaded once in a process
     datasets.mkdir(exist_ok=True)
     (datasets / "hooked.py").write_text(PLUGIN.replace("class Rows", "class Hooked") + hook, "utf-8")
-    given = {
+    given: dict[str, Any] = {
         "name": "Hooked.hooked",
         "datasets_dir": (datasets,),
         "prompt_path": str(HERE / "prompts" / "rows.yaml"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from cold import bare_prompt
-from harness import HERE, Listener, run_rows, server, write_config, write_rows
+from harness import HERE, Listener, Ran, run_rows, server, write_config, write_rows
 from image_rows import write_picture
 from processes import syphus
 from quote import DATASETS, make_world, simulate_run
@@ -26,6 +27,7 @@ from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.quote import PendingRow, Quote, Survey, choose_pilot, quote_lines
 from syphus.runs.quote_model import MIN_ANSWERS, AnsweredRow, Rows, RowSize, Tokens, fit
 from syphus.runs.reckoning import AskedModel, Reckoning, Speed
+from syphus.text import format_dollar_range
 from syphus.types import State, Usage
 
 ROWS = 40
@@ -366,3 +368,54 @@ def test_reasoning_that_nothing_shows_makes_the_interval_wider(tmp_path: Path) -
         lines[effort] = done.lines[0]
         assert any("only its own answers show how much" in note for note in done.notes) == (effort == "high")
     assert lines["high"].answer_tokens.high > 1.3 * lines["none"].answer_tokens.high
+
+
+def _before(folder: Path, url: str, price: float, answer: bool | None = None, **options: Any) -> tuple[Ran, list[str]]:
+    """Run 40 rows whose model costs `price` dollars a million tokens; return the run and the questions it asked."""
+    asked: list[str] = []
+
+    class Person(Listener):
+        def confirm(self, question: str) -> bool | None:
+            asked.append(question)
+            return answer
+
+    config = {"prices": {"chat": {"input": price, "output": price}}}
+    return run_rows(folder, url, 40, config, observer=Person(), **options), asked
+
+
+def test_a_budget_below_the_estimate_says_for_how_many_rows_it_is_enough(tmp_path: Path) -> None:
+    with server(rpm=0) as simulated:
+        ran, asked = _before(tmp_path, simulated.url, 1000.0, False, max_cost=2.0, requests_per_minute=6.0)
+        assert simulated.stats.requests == 0
+    (line,) = [line for line in ran.lines if "is enough for" in line]
+    found = re.fullmatch(
+        r"\$2\.00 is enough for about ([\d,]+) to ([\d,]+) of 40 rows; at 6 requests/min about 7 min for all\.", line
+    )
+    assert found is not None, line
+    assert 0 < int(found[1]) < int(found[2]) < 40
+    assert [question.endswith("the run stops once $2.00 is spent. Start?") for question in asked] == [True]
+    assert (ran.exit_code, str(ran.error)) == (2, "Not started: nothing was sent. (--yes starts without a question.)")
+
+
+@pytest.mark.parametrize(
+    ("options", "questions"),
+    [({}, 1), ({"yes": True}, 0), ({"ask_above": 1e6}, 0), ({"max_cost": 1e6}, 0), ({"ask_above": 0.0}, 1)],
+)
+def test_a_person_is_asked_before_much_money_is_spent(tmp_path: Path, options: Any, questions: int) -> None:
+    with server() as simulated:
+        ran, asked = _before(tmp_path, simulated.url, 1e4, True, **options)
+    assert ran.exit_code == 0
+    assert len(asked) == questions
+
+
+def test_where_nobody_can_answer_the_run_goes_on_with_the_line(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran, asked = _before(tmp_path, simulated.url, 1e4, None)
+    assert (ran.exit_code, len(asked)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "text"), [((0.001, 0.01), "up to $0.01"), ((0.0, 0.001), "under $0.01"), ((1.0, 1.0), "$1.00")]
+)
+def test_ranges_of_money_read_well(amounts: tuple[float, float], text: str) -> None:
+    assert format_dollar_range(*amounts) == text

@@ -89,6 +89,7 @@ def run_rows(
     url: str,
     texts: int | Iterable[str] | Mapping[str, str] = 4,
     config: Mapping[str, Any] | None = None,
+    observer: Listener | None = None,
     **options: Any,
 ) -> Ran:
     """The main job over rows, at the server at `url` with these settings; what it writes is in `folder`."""
@@ -97,7 +98,7 @@ def run_rows(
         options["config"] = write_config(folder / "config.json", url, **(config or {}))
     given = {"name": "Rows.rows", "query_inputs_path": str(rows), "datasets_dir": (HERE / "plugins",), **options}
     chosen = Options(**{"output_dir": folder / "output", "num_threads": 4, **given})
-    listener = Listener()
+    listener = observer or Listener()
     try:
         finished = run(chosen, {}, listener)
         ran = Ran(finished.exit_code, finished.stopped_by, chosen.folder, listener.lines)
