@@ -3,7 +3,7 @@
 Each function takes the options of its command by their names, with underscores for dashes. Only `yes` has another
 default: a script is not asked whether it may spend money. A function raises a subclass of `SyphusError` for what ends
 the command with exit code 2. A run that stopped early returns a result, and `stopped_by` says why. All functions work
-inside a running event loop, as in a notebook. Heavy modules are imported on first use.
+inside a running event loop. Heavy modules are imported on first use.
 """
 
 from __future__ import annotations
@@ -366,8 +366,7 @@ def export(
     """
     from syphus.runs.export import export_run
 
-    names = formats.split(",") if isinstance(formats, str) else formats
-    names = [name.strip() for name in names if name.strip()]
+    names = [name.strip() for name in (formats.split(",") if isinstance(formats, str) else formats) if name.strip()]
     target = None if output is None else Path(output)
     return tuple(map(Path, export_run(Path(folder), names, target, _paths(datasets_dir))))
 

@@ -60,7 +60,7 @@ class Panel:
         return f"{_YELLOW}{line}{_USUAL}" if number == _TROUBLE and self._has_colours else line
 
     def _to_start(self) -> str:
-        """Return what moves the cursor to the first line. On a terminal that has become narrower they take more rows."""
+        """Return what moves the cursor to the first line. On a terminal that became narrower they take more rows."""
         columns = max(1, self._columns())
         rows = sum(max(1, -(-display_width(line) // columns)) for line in self._lines)
         return f"\033[{rows - 1}A\r" if rows > 1 else "\r"

@@ -330,8 +330,8 @@ def budget_line(context: RunContext, line: QuoteLine, rows: float, total: int, r
     if options.max_requests is not None:
         left = max(0, options.max_requests - report.spending.requests - report.unfinished_calls)
         if left < rows:
-            requests = pluralize(options.max_requests, "request")
-            parts.append(f"{requests}: at most {total - rows + left:,} of {total:,} rows")
+            requests = pluralize(options.max_requests, "request is", "requests are")
+            parts.append(f"{requests} enough for at most {total - rows + left:,} of {total:,} rows")
     if parts and line.minutes is not None and line.minutes.middle >= 1:
         limit = Speed.of(context).requests_per_minute
         at = f"at {limit:,.0f} requests/min " if limit else ""

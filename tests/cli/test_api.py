@@ -203,7 +203,7 @@ def test_a_cancelled_async_run_saves_what_is_in_flight(tmp_path: Path, endpoint:
     with syphus.open_run(tmp_path / "output" / "Rows.rows" / "v1") as run:
         status = run.status()
         assert 0 < status.counts["ok"] < 500
-        assert status.report.sessions[-1].stopped == "Stopped by SIGINT."
+        assert status.report.sessions[-1].stopped == "Stopped by Ctrl-C."
         assert len(list(run.answers())) == status.requests
 
 
