@@ -330,9 +330,6 @@ def _lines(reckoning: Reckoning, survey: Survey) -> Iterator[QuoteLine]:
         yield reckoning.line(other.name, [row.size(number) for row in survey.pending], survey.to_ask, number)
 
 
-# The lines for people.
-
-
 def opening_lines(prepared: PreparedRun, report: Report, quote: Quote | None) -> list[str]:
     """Return the lines that say before a session what will happen and what it will cost.
 
@@ -357,9 +354,8 @@ def opening_lines(prepared: PreparedRun, report: Report, quote: Quote | None) ->
         lines.append("TLS certificates are NOT checked (verify_tls: false): anybody on the network can read the key.")
     if not options.offline:
         lines.append(f"{format_line(quote.lines[0])}, {_origin(quote)}")
-        enough = budget_line(prepared, quote.lines[0], quote.survey.to_ask, counts.total, report)
-        lines += [enough] if enough else []
-    return lines
+        lines.append(budget_line(prepared, quote.lines[0], quote.survey.to_ask, counts.total, report))
+    return [line for line in lines if line]
 
 
 def _origin(quote: Quote) -> str:
