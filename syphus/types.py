@@ -94,6 +94,7 @@ class Request:
     names: frozenset[str] = frozenset()  #: of the fields in the body
     required: frozenset[str] = frozenset()  #: of the fields without which the answer would be of no use
     form: str = ""  #: an `AnswerFormat`, if the request asks for JSON where the server can do it
+    form_room: Callable[[], int] | None = None  #: how many requests in this form may be in flight; 0 if it is given up
     refuse_form: Callable[[str], bool] | None = None  #: notes that the server does not accept this form, and its words
 
     @property

@@ -15,7 +15,7 @@ from syphus.config.model_table import PromptCache
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.prompt_cache import shared_prefix
 from syphus.endpoints.refusals import Change, apply_changes
-from syphus.endpoints.structured import RESPONSE_FORMAT, AnswerFormats, AnswerRequest
+from syphus.endpoints.structured import RESPONSE_FORMAT, AnswerFormat, AnswerFormats, AnswerRequest
 from syphus.types import BYTES_PER_TOKEN, Message, PromptImage, Request, SharedPrefix
 
 _IMAGE_PART_BYTES = 100  # approximate JSON around an image, which the model does not see
@@ -145,18 +145,21 @@ class RequestBuilder:
         body, salt, names = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS), owner.encode(), frozenset(fields)
         key = request_key(body, salt)
         prefix = self._prefix(messages, turns, shared, extra) if self._cache is not None else None
-        form = answer.format.value if answer is not None else ""
         if not images:
             most = self._max_tokens(messages, extra)
             plain = Request(key, body, sample, prefix=prefix, max_prompt_tokens=most, salt=salt, names=names)
-            return plain if answer is None else replace(plain, form=form, refuse_form=self.formats.refuse)
+            return plain if answer is None else self._in_form(plain, answer.format)
         assert self._images is not None, "a stage with images has something that prepares them"
         tokens = sum(map(self._images.tokens, images))
         image_bytes = BYTES_PER_TOKEN * tokens - _IMAGE_PART_BYTES * len(images)
         most = self._max_tokens(messages, extra) + tokens
         load_body = self._images.body_builder(body, images)
         request = Request(key, body, sample, load_body, image_bytes, prefix, most, salt, names)
-        return request if answer is None else replace(request, form=form, refuse_form=self.formats.refuse)
+        return request if answer is None else self._in_form(request, answer.format)
+
+    def _in_form(self, request: Request, form: AnswerFormat) -> Request:
+        room = partial(self.formats.room, form)
+        return replace(request, form=form.value, form_room=room, refuse_form=self.formats.refuse)
 
     def _prefix(
         self,

@@ -9,7 +9,7 @@ stage that asks for JSON shares this, and nobody trusts a server: each answer is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ RESPONSE_FORMAT = "response_format"  #: the field of a request
 WINDOW = 20  #: answers after which a server is taken to keep to a format; later ones are watched in the same way
 TOLERATED = 2  #: answers of a window that may be no JSON by the schema
 EARLY = 3  #: answers that show it at once, if they are most of those so far
+STEPS = 4  #: requests that may be in flight for each answer that has kept to a format, until it is known
+_ALL = 1 << 30
 
 
 class AnswerFormat(StrEnum):
@@ -92,6 +94,19 @@ def without_form(verdict: ReplyVerdict, request: Request) -> ReplyVerdict:
     return replace(verdict, changes=others)
 
 
+@dataclass(slots=True)
+class _Tally:
+    """Answers in one format, in the current window, and how many of them were not in it."""
+
+    answers: int = 0
+    missed: int = 0
+
+    @property
+    def shows_no_care(self) -> bool:
+        most = self.missed >= EARLY and 2 * self.missed > self.answers
+        return self.missed > TOLERATED and (most or self.answers >= WINDOW)
+
+
 class AnswerFormats:
     """The strictest format that an endpoint and a model keep to, as far as it is known.
 
@@ -106,8 +121,8 @@ class AnswerFormats:
         self._is_decided = learnt.get("decided") is True
         self._on_change = on_change
         self.is_used = False  #: whether a request has asked for JSON, or would have
-        self._is_sent = False  # whether the current format was sent in this session
-        self._answers = self._missed = 0  # in the current window
+        self._sent: set[AnswerFormat] = set()  # formats that were sent in this session
+        self._tallies = {each: _Tally() for each in AnswerFormat}
 
     def as_json(self) -> str:
         """Return what was learnt, to keep in the ledger."""
@@ -126,7 +141,20 @@ class AnswerFormats:
     def note_sent(self, format_: AnswerFormat) -> None:
         """Note that a request asks for a format."""
         self.is_used = True
-        self._is_sent = self._is_sent or format_ is self.current
+        self._sent.add(format_)
+
+    def room(self, asked: AnswerFormat) -> int:
+        """Return how many requests in a format may be in flight; 0 if a looser one is asked for by now.
+
+        Until the first answers have shown that the server keeps to it, that is a few: each answer that does not keep to
+        it is paid for, and its row is asked again.
+        """
+        if _ORDER.index(asked) < _ORDER.index(self.current):
+            return 0
+        if asked is AnswerFormat.TEXT or (asked is self.current and self._is_decided):
+            return _ALL
+        tally = self._tallies[asked]
+        return max(1, STEPS * (tally.answers - (1 + STEPS) * tally.missed))
 
     def refuse(self, message: str = "") -> bool:
         """Learn that the server does not accept the current format; return False if it was not even asked for.
@@ -135,7 +163,7 @@ class AnswerFormats:
         """
         if self.current is AnswerFormat.TEXT:
             return False
-        if self._is_sent:  # otherwise it is the late refusal of a stricter format
+        if self.current in self._sent:  # otherwise it is the late refusal of a stricter format
             is_about_format = "schema" in message.lower() or "type" in message.lower()
             self._step_down("does not accept", "", to=None if is_about_format else AnswerFormat.TEXT)
         return True
@@ -146,18 +174,16 @@ class AnswerFormats:
 
     def count(self, asked: AnswerFormat, kept: bool) -> None:
         """Count an answer to a request in a format: whether it was JSON that could be read."""
-        if asked is not self.current or asked is AnswerFormat.TEXT:
+        if asked is AnswerFormat.TEXT or self.room(asked) == 0:
             return
-        self._answers += 1
-        self._missed += not kept
-        most_missed = self._missed >= EARLY and 2 * self._missed > self._answers
-        if self._missed > TOLERATED and (most_missed or self._answers >= WINDOW):
-            self._step_down("does not keep to", f" ({self._missed} of {self._answers} answers)")
-        elif self._answers >= WINDOW:
-            self._is_decided, self._answers, self._missed = True, 0, 0
+        tally = self._tallies[asked]
+        tally.answers, tally.missed = tally.answers + 1, tally.missed + (not kept)
+        while self.current is not AnswerFormat.TEXT and (tally := self._tallies[self.current]).shows_no_care:
+            self._step_down("does not keep to", f" ({tally.missed} of {tally.answers} answers)")
+        if self._tallies[self.current].answers >= WINDOW:
+            self._is_decided, self._tallies[self.current] = True, _Tally()
 
     def _step_down(self, verb: str, share: str, to: AnswerFormat | None = None) -> None:
         before, self.current = self.current, to or self.current.looser
-        self._answers = self._missed = 0
-        self._is_sent = self._is_decided = False
+        self._is_decided = False
         self._on_change(f"{self.server} {verb} {_NAMES[before]}{share}: asking {_INSTEAD[self.current]} from now on.")

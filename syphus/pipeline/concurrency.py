@@ -16,7 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
+
+from syphus.types import Request
 
 INITIAL_LIMIT = 16
 MIN_LIMIT = 2
@@ -68,6 +71,42 @@ class SlowStart:
                     start.set()
         for start in starts:
             start.set()
+
+
+class FormTrial:
+    """Holds requests back while it is found out whether a server keeps to the form that they ask for.
+
+    If answers take long, a few more are let through, one after the other. `clock` is in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._in_flight: Counter[str] = Counter()
+        self._changed = asyncio.Event()
+        self._changed_at = clock()
+
+    async def enter(self, request: Request) -> bool:
+        """Return whether a request may be sent. If not, wait for news; then another form may have to be asked for."""
+        if request.form_room is None:
+            return True
+        room = request.form_room()
+        patience = unproven_limit(self._clock() - self._changed_at) if self._in_flight[request.form] else 1
+        if room and self._in_flight[request.form] < room + patience - 1:
+            self._in_flight[request.form] += 1
+            return True
+        if room:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ALONE_SECONDS):
+                    await self._changed.wait()
+        return False
+
+    def leave(self, request: Request) -> None:
+        """Record that a request has ended which `enter` has let through."""
+        if request.form_room is not None:
+            self._in_flight[request.form] -= 1
+            self._changed_at = self._clock()
+            self._changed.set()  # all that wait look again
+            self._changed = asyncio.Event()
 
 
 class AdaptiveConcurrency:

@@ -19,7 +19,7 @@ from syphus.endpoints.structured import with_form, without_form
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
-from syphus.pipeline.concurrency import SlowStart
+from syphus.pipeline.concurrency import FormTrial, SlowStart
 from syphus.pipeline.failures import FailureHandler
 from syphus.pipeline.health import FirstAnswers
 from syphus.pipeline.hedging import Hedger
@@ -42,20 +42,19 @@ class Loop:
     ) -> None:
         self._session = session
         self._queue = queue
-        self._admission = admission
-        self._sender = sender
+        self._admission, self._sender = admission, sender
         self._being_asked: dict[tuple[bytes, int], Ask] = {}
         self._spare: set[Ask] = set()  # a request is still in flight although another has decided the row
         self._hedges: set[asyncio.Task[None]] = set()
         self._early_failures: list[EarlyFailure] = []
         self._first_answers = FirstAnswers(active=not session.stats.states_before[State.OK])
-        self._has_succeeded = False
-        self._plugin_faults = 0
+        self._has_succeeded, self._plugin_faults = False, 0
         learned = [state.parameters for state in admission.endpoint_states]
         self._learning = ParameterLearning(learned, session.writer.keep, session.say)
         self._canary = Canary(sender, session, self._keep)
         self._failures = FailureHandler(session, queue, self._canary, self._being_asked.values, self._finish)
         queue.prefers_new = lambda: any(state.is_in_doubt for state in admission.endpoint_states)
+        self._form_trial = FormTrial(session.clock)
         self._start, self._workers = SlowStart(), list[asyncio.Task[None]]()
         self.stopped_by: Exception | None = None
 
@@ -150,8 +149,7 @@ class Loop:
                 self._start.endpoint_works.set()  # a row that needs no endpoint says nothing about one
             await self._finish(entry, request)
             return
-        name = (request.key, request.sample)
-        other = self._being_asked.get(name)
+        other = self._being_asked.get(name := (request.key, request.sample))
         if other is not None:  # another row has sent the same request: its answer serves both
             other.answered = other.answered or asyncio.Event()
             await other.answered.wait()
@@ -162,13 +160,16 @@ class Loop:
             if stored is not None:
                 await self._judge(item, entry._replace(reused_answer=stored.n), stored.completion)
                 return
+        if not await self._form_trial.enter(request):
+            self._put_back(item)
+            return
         ask = self._being_asked[name] = Ask(item, request)
         end_probe = await self._learning.probe.enter(request)
         try:
             await self._send(ask)
         finally:
-            if end_probe is not None:
-                end_probe()
+            end_probe()
+            self._form_trial.leave(request)
             self._release(ask)
 
     async def _send(self, ask: Ask) -> None:

@@ -147,8 +147,8 @@ class FieldProbe:
         self._learned = learned
         self._ended: asyncio.Event | None = None  # of the probe that is under way
 
-    async def enter(self, request: Request) -> Callable[[], None] | None:
-        """Wait while another request tries a field of this one; return what ends the probe if this one is it.
+    async def enter(self, request: Request) -> Callable[[], None]:
+        """Wait while another request tries a field of this one; return what ends the probe, if this one is it.
 
         Before the first answer nobody waits here: requests are sent one at a time then.
         """
@@ -157,7 +157,7 @@ class FieldProbe:
                 self._ended = asyncio.Event()
                 return self._end
             await self._ended.wait()
-        return None
+        return lambda: None
 
     def _is_new(self, request: Request) -> bool:
         answered = [each for each in self._learned if each.accepted]

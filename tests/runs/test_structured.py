@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,13 @@ import pytest
 
 import syphus
 from syphus.answers.parsing.json_forms import PAIRS_FORM, object_schema, schema_problem
+from syphus.endpoints.structured import EARLY, WINDOW, AnswerFormat, AnswerFormats
 from syphus.ledger.store import open_for_reading
+from syphus.pipeline.concurrency import FormTrial
 from syphus.plugins.contract import structured_form
 from syphus.plugins.discovery import find_plugin
 from syphus.simulator import Simulation, serve_in_thread
+from syphus.types import Request
 
 SHIPPED = ("SpotTheDifference.change", "FunQA_mcqa.funqa", "FunQA_translation.funqa", "SceneNavigation.3d",
            "LlavaDetail.llava", "LlavaReasoning.llava")  # fmt: skip
@@ -47,6 +53,56 @@ def test_every_shipped_form_is_valid_where_the_schema_is_enforced(tmp_path: Path
 @pytest.mark.parametrize("habit", ["ignored", *BROKEN])
 def test_no_row_is_lost_where_the_schema_is_ignored_or_broken(tmp_path: Path, habit: str) -> None:
     assert share(run(tmp_path / "run", Simulation(schema=habit, sloppiness=0.0))) >= 0.97
+
+
+@pytest.mark.parametrize("habit", ["cut", "keys", "endless", "mixed"])
+def test_a_server_that_breaks_the_form_costs_a_few_requests_however_many_are_in_flight(
+    tmp_path: Path, habit: str
+) -> None:
+    """Two formats, and three answers for each of them to show it; the requests in flight don't all pay for that."""
+    rows = [{"img_id": str(n), "sentences": [f"the red car {n} has left"]} for n in range(60)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    with serve_in_thread(Simulation(schema=habit, sloppiness=0.0, latency=0.02)) as server:
+        given: dict[str, Any] = {"example": False, "query_inputs_path": tmp_path / "rows.json", "num_threads": 32}
+        result = ask(tmp_path / "run", server.url, **given)
+        assert server.stats.requests <= 60 + 7
+    assert share(result) == 1
+
+
+def test_requests_in_a_form_are_let_through_as_answers_keep_to_it() -> None:
+    formats, schema, mode = AnswerFormats("m"), AnswerFormat.SCHEMA, AnswerFormat.JSON
+    rooms = [formats.room(schema)]
+    for _ in range(WINDOW):
+        formats.count(schema, kept=True)
+        rooms.append(formats.room(schema))
+    assert (rooms[0], rooms[1], rooms[5]) == (1, 4, 20)
+    assert rooms[WINDOW] > 1_000_000
+    formats = AnswerFormats("m")
+    for _ in range(EARLY):
+        assert formats.room(schema) == formats.room(mode) == 1
+        formats.count(mode, kept=False)  # asked again, after the first answer
+        formats.count(schema, kept=False)
+    assert (formats.current, formats.room(schema), formats.room(mode)) == (AnswerFormat.TEXT, 0, 0)
+
+
+def test_a_first_answer_that_takes_long_holds_the_others_back_for_a_few_seconds_only() -> None:
+    now = 0.0
+    trial = FormTrial(lambda: now)
+    request = Request(b"", b"{}", form="json_schema", form_room=lambda: 1)
+
+    async def count(times: Sequence[float]) -> list[int]:
+        nonlocal now
+        found = []
+        for at in times:
+            now = at
+            found.append(0)
+            with contextlib.suppress(TimeoutError):
+                while await asyncio.wait_for(trial.enter(request), 0.001):
+                    found[-1] += 1
+        return found
+
+    found = asyncio.run(count((0.0, 2.9, 3.0, 6.0, 9.0)))
+    assert found == [1, 0, 1, 2, 4]
 
 
 def test_a_refused_schema_costs_one_request_and_none_when_resumed(tmp_path: Path) -> None:
