@@ -30,7 +30,7 @@ def one_line(message: str, limit: int = 200) -> str:
     """Return untrusted text as one line of at most `limit` characters."""
     if message.isascii() and message.isprintable() and len(message) <= limit:  # most are, and it takes a tenth
         return " ".join(message.split())
-    line = " ".join(printable(message).split())
+    line = " ".join(printable(message[: 20 * limit]).split())  # some servers repeat the whole request
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

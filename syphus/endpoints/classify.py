@@ -65,7 +65,8 @@ _ROW_500_PHRASES = (
     "failed to parse",
 )
 _PLAIN_HTTP_PHRASES = ("plain http", "http request to an https")  # nginx, Apache; Go
-_PART_OF_KEY = re.compile(r"[\w.-]*(?:\*{2,}|\u2022{2,}|\u2026|\.{3,})[\w-]+|\b[0-9a-fA-F]{32,}\b")  # also its hash
+# A key that is shown in part, or its hash. It begins at the first character of a run: others are not tried.
+_PART_OF_KEY = re.compile(r"(?<![\w.-])[\w.-]*(?:\*{2,}|\u2022{2,}|\u2026|\.{3,})[\w-]+|\b[0-9a-fA-F]{32,}\b")
 _CHALLENGE_HEADER = re.compile(r"\bname=\"?([\w-]+)")  # Azure's API management
 _TRANSIENT = frozenset({408, 409, 425})  # client errors that say nothing about the request
 _ABOUT_THE_REQUEST = frozenset({400, 401, 404, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451})
