@@ -12,6 +12,7 @@ escaped, and is flagged, so that it is never taken for a good answer.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -49,6 +50,12 @@ _TEXT_TYPES = (None, "text", "output_text")
 _NO_ANSWER = frozenset({"role", "content", "refusal", "name", "id", "type", "object", "model"})  # fields of a message
 _NEARLY = 0.9  # share of the limit that is as good as all of it, since servers count differently
 _CONTEXT_STEP = 256  # tokens; the contexts of servers are multiples of this
+_USAGE_NAME = re.compile(r"usage|billed|^meta$", re.IGNORECASE)
+_DETAILS = re.compile(r"cach|detail|audio|image|modalit|duration|time|cost|price|search|second", re.IGNORECASE)
+_PROMPT_NAME = re.compile(r"prompt|input", re.IGNORECASE)
+_THOUGHTS_NAME = re.compile(r"thought|reason|think", re.IGNORECASE)
+_ANSWER_NAME = re.compile(r"completion|output|candidate|generated|eval_count|response_?token", re.IGNORECASE)
+_TOTAL_NAME = re.compile(r"total", re.IGNORECASE)
 _MAX_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
 
 
@@ -143,7 +150,7 @@ def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
         text=text,
         finish_reason=storable(one_line(str(choice.get("finish_reason") or ""), 80)),
         model=storable(one_line(str(data.get("model") or ""), 200)),
-        usage=read_usage(data.get("usage"), prompt_bytes, len(text.encode())),
+        usage=read_usage(data.get("usage") or _usage_elsewhere(data), prompt_bytes, len(text.encode())),
         refusal=storable(_text(message.get("refusal"))),
         flags=filter_flags(filters) + did_not_run + broken + elsewhere,
         response_id=storable(one_line(str(data.get("id") or ""), 200)),
@@ -185,7 +192,10 @@ def read_usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
     reported = usage if isinstance(usage, dict) else {}
     prompt = _count(reported.get("prompt_tokens")) or _count(reported.get("input_tokens"))
     completion = _count(reported.get("completion_tokens")) or _count(reported.get("output_tokens"))
-    hidden = _count(reported.get("total_tokens")) - prompt - completion if prompt and completion else 0
+    total = _count(reported.get("total_tokens"))
+    if not (prompt or completion) and reported:
+        prompt, completion, total = _read_other_names(reported)
+    hidden = total - prompt - completion if prompt and completion else 0
     estimated = 0
     if not prompt:
         prompt = estimated = -(-prompt_bytes // BYTES_PER_TOKEN)
@@ -207,6 +217,36 @@ def read_usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
         estimated,
         min(written, prompt - cached),
     )
+
+
+def _usage_elsewhere(data: Mapping[str, object]) -> object:
+    """Return the usage of servers that keep it under a name such as `usageMetadata` or beside the answer, or None."""
+    named = (value for name, value in data.items() if isinstance(value, dict) and _USAGE_NAME.search(name))
+    return next(named, None) or {name: value for name, value in data.items() if isinstance(value, int)}
+
+
+def _read_other_names(usage: Mapping[str, object]) -> tuple[int, int, int]:
+    """Return the tokens of prompt and answer, and their sum, from names in other styles, perhaps in inner objects.
+
+    Gemini's `promptTokenCount`, Bedrock's `inputTokens`, Cohere's `billed_units`, Ollama's `prompt_eval_count`. What
+    was thought is counted apart by some, and in the sum by all. Of several objects, that with the most counts.
+    """
+    prompt = completion = thoughts = total = 0
+    for name, value in usage.items():
+        if isinstance(value, dict):
+            inner = _read_other_names(value) if not _DETAILS.search(name) else (0, 0, 0)
+            prompt, completion, total = max((prompt, completion, total), inner, key=sum)
+        elif _DETAILS.search(name):
+            continue
+        elif _PROMPT_NAME.search(name):
+            prompt = max(prompt, _count(value))
+        elif _THOUGHTS_NAME.search(name):
+            thoughts = max(thoughts, _count(value))
+        elif _ANSWER_NAME.search(name):
+            completion = max(completion, _count(value))
+        elif _TOTAL_NAME.search(name):
+            total = max(total, _count(value))
+    return prompt, completion, max(total, prompt + completion + thoughts)
 
 
 def _reasoning(usage: dict[str, object]) -> int:

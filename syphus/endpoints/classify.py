@@ -24,7 +24,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from syphus.endpoints.rate_limit_headers import retry_after, retry_wait
-from syphus.endpoints.refusals import Change, ChangeKind, Refusal, loads_fields, read_refusal
+from syphus.endpoints.refusals import (
+    Change,
+    ChangeKind,
+    Fields,
+    Refusal,
+    is_prompt_too_long,
+    loads_fields,
+    read_refusal,
+)
 from syphus.text import one_line
 from syphus.types import Completion, ReasonKind, State
 
@@ -178,7 +186,8 @@ def classify_error(
     if status == 400 and any(phrase in words for phrase in _PLAIN_HTTP_PHRASES) and body.lstrip()[:1] != b"{":
         message = f"{source} speaks https: {one_line(error.message, 80)}"
         return ReplyVerdict(Action.STOP, "plain http", message, "Write https:// in the base URL")
-    return _classify_rejection(status, error, words, source, read_refusal(*_evidence(error, body), loads_fields(sent)))
+    fields = loads_fields(sent)
+    return _classify_rejection(status, error, source, read_refusal(*_evidence(error, body), fields), fields)
 
 
 def classify_no_reply(error: NoReplyError) -> ReplyVerdict:
@@ -279,8 +288,9 @@ def _evidence(error: ErrorBody, body: bytes) -> tuple[object, str, str, str]:
     return data, error.message, error.param, error.code
 
 
-def _classify_rejection(status: int, error: ErrorBody, words: str, source: str, refusal: Refusal) -> ReplyVerdict:
+def _classify_rejection(status: int, error: ErrorBody, source: str, refusal: Refusal, sent: Fields) -> ReplyVerdict:
     """Classify 400, 413, 422 and other client errors: about this row, unless a field of the request is refused."""
+    words = error.message.lower()
     said = one_line(error.message) or "no message"
     message = f"{source}: {said}"
     rejection = f"rejected {status}: {one_line(said, 80)}"
@@ -294,7 +304,7 @@ def _classify_rejection(status: int, error: ErrorBody, words: str, source: str, 
     if error.code == "OperationNotSupported":
         return ReplyVerdict(Action.STOP, "operation not supported", message, "Use a model that can do this")
     too_long = error.code in ("context_length_exceeded", "exceed_context_size_error")
-    too_long = too_long or any(phrase in words for phrase in _CONTEXT_PHRASES)
+    too_long = too_long or any(phrase in words for phrase in _CONTEXT_PHRASES) or is_prompt_too_long(words, sent)
     if too_long and not any(change.kind is ChangeKind.AT_MOST for change in refusal.changes):
         return ReplyVerdict(Action.RECORD, "context too long", error.message, caused_by_row=True)
     if error.code in _IMAGE_CODES or error.code.startswith(_IMAGE_CODE_PREFIXES):
@@ -383,4 +393,4 @@ def _as_text(value: object) -> str:
 
 def _identifier(value: object) -> str:
     """Return a code, type or parameter; gateways write numbers and Python's None into these fields."""
-    return one_line(value, 80) if isinstance(value, str) and value != "None" and not value.isdecimal() else ""
+    return one_line(value, 200) if isinstance(value, str) and value != "None" and not value.isdecimal() else ""

@@ -21,10 +21,13 @@ from typing import NamedTuple, cast
 import orjson
 
 from syphus.endpoints.prompt_cache import CACHE_OPTIONS, are_marks_refused
+from syphus.types import BYTES_PER_TOKEN
 
 Fields = Mapping[str, object]  #: of a request's body
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")  #: of reasoning, in order
+_ROUGHLY = 3.0  # times as many tokens, or as few, as an estimate by the size of a text may be wrong by
+_CHAT_MARKUP = 200  # tokens that a server may add to a prompt
 ROOM = 64  #: fewer tokens than that are no room for an answer
 
 _NEVER_CHANGED = frozenset({"model", "messages", "input"})
@@ -35,7 +38,7 @@ _NEAR = 8  # characters that must be the same beside the names that an error lis
 _INSTEAD = re.compile(r"\buse\s+['\"`](\w+)['\"`]\s+instead", re.IGNORECASE)
 _ONE_OF = re.compile(r"\b(both|only one|either|together|same time|simultaneous\w*|mutually|combin\w+)\b", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s,;&'\"`\[\](){}]*(?:(?:and|or)[\s'\"`]*)?")
-_NUMBER = re.compile(r"(?<![\w.-])-?\d{1,12}(?:,\d{3}){0,3}(?:\.\d{1,9})?(?![\w-]|\.\d)")
+_NUMBER = re.compile(r"(?<![\w.-])(?!0\d)-?\d{1,12}(?:,\d{3}){0,3}(?:\.\d{1,9})?(?![\w-]|\.\d)", re.ASCII)
 _QUOTED = re.compile(r"['\"`](\w+)['\"`]")
 _LIMIT_FIELD = "tokens"  # the end of the name of a field that limits the answer
 
@@ -108,7 +111,9 @@ def read_refusal(data: object, message: str, param: str, code: str, sent: Fields
     optional = {name: value for name, value in sent.items() if name not in _NEVER_CHANGED and value is not None}
     if not optional:
         return Refusal()
-    limit = _read_token_limit(message, param, code, optional)
+    if " " in param:  # gateways put the upstream's message there
+        message, param = f"{message}\n{param}", ""
+    limit = _read_token_limit(message, param, code, optional, _prompt_tokens(sent))
     if limit is not None:
         return limit
     findings = _findings(data, message, param, optional, sent)
@@ -170,7 +175,7 @@ def _named(message: str, optional: Fields, sent: Fields, root: str) -> list[str]
     prompt = _prompt_text(sent)
     found: list[re.Match[str]] = []
     pattern = "|".join(sorted(map(re.escape, optional), key=len, reverse=True))
-    for match in re.finditer(rf"(?<![\w-])(?:{pattern})(?![\w-])", message):
+    for match in re.finditer(rf"(?<![\w-])(?:{pattern})(?![\w-])", message, re.ASCII):
         if _is_a_name(match, message) and not _is_echo(match, message, prompt):
             found.append(match)
     if not found:
@@ -190,7 +195,9 @@ def _named(message: str, optional: Fields, sent: Fields, root: str) -> list[str]
 
 def _is_a_name(match: re.Match[str], message: str) -> bool:
     before, after = message[: match.start()][-1:], message[match.end() :][:1]
-    if "_" in match.group() or (before and before in "'\"`[{.") or (after and after in "'\"`"):
+    if "_" in match.group() or (before and before in "'\"`[{.") or (after and after in "'\"`:="):
+        return True
+    if not (before + after).isascii():  # in a text of another script
         return True
     lead = message[: match.start()].rstrip(" ")
     heads_a_line = not lead or lead.endswith("\n")
@@ -301,7 +308,23 @@ def _with_samplers(changes: Sequence[Change], optional: Fields) -> Iterable[Chan
 # How many tokens an answer may take
 
 
-def _read_token_limit(message: str, param: str, code: str, optional: Fields) -> Refusal | None:
+def _prompt_tokens(sent: Fields) -> float:
+    return len(_prompt_text(sent).encode()) / BYTES_PER_TOKEN
+
+
+def is_prompt_too_long(message: str, sent: Fields) -> bool:
+    """Return whether an error states, in whatever words, a limit and a larger number of tokens that the prompt has.
+
+    Both numbers must be near what the prompt takes by its size, so that no other limit is taken for it.
+    """
+    numbers = sorted({each for each in _numbers(message) if each >= ROOM})
+    estimate = _prompt_tokens(sent)
+    if "token" not in message.lower() or len(numbers) != 2 or numbers[1] in sent.values():
+        return False
+    return estimate / _ROUGHLY <= numbers[1] <= estimate * _ROUGHLY and numbers[0] < numbers[1]
+
+
+def _read_token_limit(message: str, param: str, code: str, optional: Fields, prompt_tokens: float) -> Refusal | None:
     """Return the limit that an error states for the tokens of an answer, or None.
 
     It is that of the model, or what its context leaves beside the prompt, less some room for longer prompts.
@@ -310,8 +333,12 @@ def _read_token_limit(message: str, param: str, code: str, optional: Fields) -> 
         if not name.endswith(_LIMIT_FIELD) or isinstance(value, bool) or not isinstance(value, int):
             continue
         numbers = [int(each) for each in dict.fromkeys(_numbers(message)) if each == int(each) and each > 0]
-        named = name in (param, *re.findall(r"\w+", message)) or "maximum tokens" in message.lower()
+        words = message.lower()
+        named = name in (param, *re.findall(r"\w+", message, re.ASCII)) or "maximum tokens" in words
+        named = named or (value in numbers and "token" in words)
         room = _room_in_context(numbers, value)
+        if room is None and "token" in words:
+            room = _room_below_total(numbers, value, prompt_tokens)
         if room is not None:
             left, prompt = room
             limit = min(value - 1, left if prompt > left else max(left // 2, left - max(ROOM, prompt // 2)))
@@ -321,6 +348,8 @@ def _read_token_limit(message: str, param: str, code: str, optional: Fields) -> 
             lower = [each for each in numbers if ROOM <= each < value]
             if any(each > value for each in numbers):  # a context that should have room, and has not
                 lower = [value // 2] if value >= 2 * ROOM else []
+            elif not lower and value in numbers and value > ROOM:  # the limit is meant to exclude itself
+                lower = [value - 1]
             if lower:
                 return Refusal((name,), (Change(name, ChangeKind.AT_MOST, max(lower)),))
     return None
@@ -339,6 +368,22 @@ def _room_in_context(numbers: Sequence[int], max_tokens: int) -> tuple[int, int]
     if len(others) == 2 and min(others) < max(others) < min(others) + max_tokens:
         return max(others) - min(others), min(others)
     return None
+
+
+def _room_below_total(numbers: Sequence[int], max_tokens: int, prompt_tokens: float) -> tuple[int, int] | None:
+    """Return the same if an error states only the context and the sum of prompt and `max_tokens`.
+
+    It is the sum, and not the prompt alone, if what is left for the prompt is about what it takes by its size.
+    """
+    numbers = [each for each in numbers if each >= ROOM]
+    if len(numbers) != 2:
+        return None
+    context, total = sorted(numbers)
+    prompt = total - max_tokens
+    likely = 0 < prompt < min(context, _ROUGHLY * prompt_tokens + _CHAT_MARKUP)
+    if not likely or abs(total - prompt_tokens) < abs(prompt - prompt_tokens):
+        return None
+    return context - prompt, prompt
 
 
 def loads_fields(body: bytes) -> Fields:

@@ -167,6 +167,46 @@ def test_usage_that_can_not_be_believed_is_estimated_and_marked_so(usage: object
 
 
 @pytest.mark.parametrize(
+    ("beside", "expected"),
+    [
+        (
+            {"usageMetadata": {"promptTokenCount": 50, "candidatesTokenCount": 7, "totalTokenCount": 57}},
+            (50, 7, 0),
+        ),
+        (
+            {"usage_metadata": {"prompt_token_count": 50, "candidates_token_count": 7, "thoughts_token_count": 30}},
+            (50, 37, 30),
+        ),
+        ({"usage": {"inputTokens": 50, "outputTokens": 7, "totalTokens": 57}}, (50, 7, 0)),
+        ({"usage": {"promptTokens": 50, "completionTokens": 7}}, (50, 7, 0)),
+        (
+            {
+                "usage": {
+                    "billed_units": {"input_tokens": 40, "output_tokens": 7},
+                    "tokens": {"input_tokens": 50, "output_tokens": 7},
+                }
+            },
+            (50, 7, 0),
+        ),
+        ({"meta": {"billed_units": {"input_tokens": 50, "output_tokens": 7}}}, (50, 7, 0)),
+        ({"prompt_eval_count": 50, "eval_count": 7, "total_duration": 99999}, (50, 7, 0)),
+        ({"token_usage": {"prompt": 50, "completion": 7, "total": 77}}, (50, 27, 20)),
+        (
+            {"usage": {"input_token_count": 50, "generated_token_count": 7, "input_token_details": {"cached": 3}}},
+            (50, 7, 0),
+        ),
+    ],
+)
+def test_usage_under_other_names_and_in_other_places_is_read(
+    beside: dict[str, object], expected: tuple[int, ...]
+) -> None:
+    completion = read(answer(usage=None) | beside).completion
+    assert completion is not None
+    used = completion.usage
+    assert (used.prompt_tokens, used.completion_tokens, used.reasoning_tokens, used.estimated) == (*expected, 0)
+
+
+@pytest.mark.parametrize(
     ("usage", "expected"),
     [
         ({"prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 50}}, (100, 30, 50)),

@@ -205,6 +205,40 @@ def test_the_tokens_of_an_answer_are_lowered_to_what_fits(known: dict[str, Any])
     assert known["limit"] / 2 <= value <= known["limit"]
 
 
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("prompt is too long: 4100 tokens > 2048 maximum", 4000),
+        ("This model's maximum prompt length is 2048 but the request contains 3600 tokens.", 4000),
+        ("The input token count (5000) exceeds the maximum number of tokens allowed (2048).", 4000),
+        ("\u8f93\u5165\u8fc7\u957f\uff1a 4500 tokens \uff0c\u4e0a\u9650 2048", 4000),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_known_by_its_numbers_in_any_words(message: str, words: int) -> None:
+    long = [{"role": "user", "content": "abc " * words}]
+    verdict = judge(error(message), 400, messages=long)
+    assert (verdict.action, verdict.cause, verdict.caused_by_row) == (Action.RECORD, "context too long", True)
+    assert judge(error(message)).cause != "context too long"  # this prompt has no 100 tokens
+
+
+@pytest.mark.parametrize(
+    ("message", "change"),
+    [
+        ("invalid temperature: only 1 is allowed for this model", ("temperature", REPLACE, 1.0)),
+        ("gpt-5 models don't support temperature=0.7. Only temperature=1 is supported.", ("temperature", REPLACE, 1.0)),
+        ("`temperature` may only be set to 1 when thinking is enabled.", ("temperature", REPLACE, 1.0)),
+        ("temperature\u53c2\u6570\u4e0d\u652f\u6301\uff0c\u53ea\u80fd\u4e3a1", ("temperature", REPLACE, 1.0)),
+        ("`top_p` is deprecated for this model.", ("top_p", OMIT, None)),
+        ("Malformed input request: #: extraneous key [top_p] is not permitted", ("top_p", OMIT, None)),
+        ('Invalid JSON payload received. Unknown name "top_p": Cannot find field.', ("top_p", OMIT, None)),
+        ("property 'top_p' is unsupported", ("top_p", OMIT, None)),
+        ("only one of temperature and top_p may be set", ("top_p", OMIT, None)),
+    ],
+)
+def test_a_sampler_that_is_refused_is_known_in_any_words(message: str, change: tuple[str, ChangeKind, object]) -> None:
+    assert [tuple(each) for each in judge(error(message)).changes] == [change]
+
+
 def test_a_context_that_has_less_room_than_it_says_gets_half_of_the_tokens() -> None:
     message = "'max_tokens' is too large: 1864. The context length is 2048 and your request has 120 input tokens."
     assert judge(error(message), 400, max_tokens=1864).changes == (Change("max_tokens", AT_MOST, 932),)
