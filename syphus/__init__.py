@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from syphus.io.records import field, read_json, read_json_items, read_json_lists, read_jsonl, texts
     from syphus.io.tables import grouped, read_hf, read_parquet
     from syphus.plugins.contract import AbstractDataset
+    from syphus.plugins.new_dataset import NewDataset, new_dataset
     from syphus.types import Pair, Query
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "CompletedRun",
     "CompletedTranslation",
     "Frame",
+    "NewDataset",
     "Pair",
     "Parsed",
     "Query",
@@ -53,6 +55,7 @@ __all__ = [
     "field",
     "grouped",
     "image_files",
+    "new_dataset",
     "open_run",
     "quote",
     "read_csv",
@@ -80,6 +83,7 @@ _NAMES = {
     "syphus.io.records": ("field", "read_json", "read_json_items", "read_json_lists", "read_jsonl", "texts"),
     "syphus.io.tables": ("grouped", "read_hf", "read_parquet"),
     "syphus.plugins.contract": ("AbstractDataset",),
+    "syphus.plugins.new_dataset": ("NewDataset", "new_dataset"),
     "syphus.types": ("Pair", "Query"),
     "syphus.api": (
         "CompletedRun",

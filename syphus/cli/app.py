@@ -27,6 +27,7 @@ from syphus.cli.commands import (
     export,
     is_translation,
     mix,
+    new,
     push,
     quote,
     stats,
@@ -295,5 +296,5 @@ def simulate(
         run_simulated(parse_settings(setting or ()), port)
 
 
-for _command in (quote, cold_start, compare, describe, translate, export, push, convert, verify, mix, stats):
+for _command in (new, quote, cold_start, compare, describe, translate, export, push, convert, verify, mix, stats):
     app.command(cls=_Command)(_command)

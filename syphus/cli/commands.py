@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from syphus.cli.parameters import arguments, with_fields, with_observer, with_options
-from syphus.cli.streams import given_command, print_as_json, print_lines, say
+from syphus.cli.streams import given_command, print_as_json, print_lines, program, say
 from syphus.config.options import ColdStartOptions, Options, QuoteOptions
 from syphus.errors import ConfigError
 from syphus.formats import FORMAT_NAMES
@@ -46,6 +46,30 @@ PluginFolders = Annotated[
     list[Path] | None,
     typer.Option("--datasets-dir", metavar="FOLDER", help="Search this folder for plugins, too; can be repeated."),
 ]
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the dataset, such as Street.")],
+    query_inputs_path: Annotated[
+        str,
+        typer.Option(
+            "--query-inputs-path", "-in", metavar="FILE", help="Annotations: CSV, TSV, JSON, JSON Lines or Parquet."
+        ),
+    ],
+    text: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the text, if the guess is wrong.")] = "",
+    id_column: Annotated[
+        str, typer.Option("--id", metavar="COLUMN", help="Column of the id; rows with the same id become one query.")
+    ] = "",
+) -> None:
+    """Look at a file of annotations, and write a plugin and a prompt for it."""
+    from syphus.plugins.new_dataset import new_dataset
+
+    made = new_dataset(name, query_inputs_path, text=text, id_column=id_column)
+    print_lines(
+        *made.lines,
+        f"Look at the requests: {program()} preview --name {made.name} -n 1",
+        f"Make the pairs:       {program()} --name {made.name} --num_threads 64",
+    )
 
 
 @with_observer

@@ -1,13 +1,15 @@
 """Dataset plugins: their contract, how they are found, and how their code is run safely.
 
-contract.py       AbstractDataset, and what the core gets from a plugin: checked queries, a checked prompt template
-discovery.py      finds dataset plugins by name, and lists them
-hook_results.py   checks the results of hooks, and attributes, against the contract
-image_sources.py  reads and checks where a plugin's images are
-legacy.py         runs plugins of the original Syphus unchanged
-loading.py        loads plugin classes from source files and entry points, and constructs datasets
-prompts.py        reads prompt files, and renders queries into messages
-rows.py           converts a plugin's row to a checked Query
-sandbox.py        runs a plugin's code: contains what it prints and raises
-stable_choice.py  a random choice that is the same in every run and on every machine
+annotation_shape.py  looks at a file of annotations: how to read it, its columns, what they hold
+contract.py          AbstractDataset, and what the core gets from a plugin: checked queries, a checked prompt template
+discovery.py         finds dataset plugins by name, and lists them
+hook_results.py      checks the results of hooks, and attributes, against the contract
+image_sources.py     reads and checks where a plugin's images are
+legacy.py            runs plugins of the original Syphus unchanged
+loading.py           loads plugin classes from source files and entry points, and constructs datasets
+new_dataset.py       writes a new plugin and its prompt for a file of annotations
+prompts.py           reads prompt files, and renders queries into messages
+rows.py              converts a plugin's row to a checked Query
+sandbox.py           runs a plugin's code: contains what it prints and raises
+stable_choice.py     a random choice that is the same in every run and on every machine
 """
