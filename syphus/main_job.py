@@ -24,8 +24,8 @@ from syphus.errors import ConfigError, InterruptError, RunError, StorageError, S
 from syphus.formats.related_pairs import check_own_train_file
 from syphus.formats.report import Report, RunResult, make_report
 from syphus.formats.train import summarize_problems
-from syphus.ledger.records import has_repeated_answer, reopen
-from syphus.ledger.results import accepted
+from syphus.ledger.records import reopen
+from syphus.ledger.results import accepted, has_repeated_answer
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import has_images, needs_no_model

@@ -184,7 +184,7 @@ def _text_elsewhere(message: Mapping[str, object]) -> str:
 
 def storable(text: str) -> str:
     """Return the text with everything that UTF-8 can't hold, such as half of a surrogate pair, escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
@@ -281,6 +281,8 @@ def _detail(usage: dict[str, object], group: str, name: str) -> int:
 
 
 def _count(value: object) -> int:
+    if value is None:
+        return 0
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 12:
         value = int(value)  # some gateways write numbers as text
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_TOKENS else 0

@@ -99,15 +99,22 @@ def _temporary_fault(error: sqlite3.OperationalError) -> StorageError:
     return StorageError(f"A temporary file can't be written: {error}. Set SQLITE_TMPDIR to use another folder.")
 
 
-@contextlib.contextmanager
-def storage_faults(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and the file system into a `StorageError` of one line."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StorageError(f"{path} can't be written: {error}.") from error
-    except OSError as error:
-        raise StorageError(f"{error.filename or path} can't be written: {error.strerror}.") from error
+class storage_faults:  # noqa: N801 - a function to its users; a generator would take as long as a short statement
+    """A context manager that turns errors of SQLite and the file system into a `StorageError` of one line."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise StorageError(f"{self._path} can't be written: {error}.") from error
+        if isinstance(error, OSError):
+            raise StorageError(f"{error.filename or self._path} can't be written: {error.strerror}.") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ import orjson
 from syphus.ledger.parts import PartOutcome, write_parts
 from syphus.ledger.schema import ADD_PACE, BILL_EVERY, BILLED, MOVE_BILL, PACE_SECONDS, Pace
 from syphus.ledger.serialization import dump_pairs, load_images, load_pairs
-from syphus.ledger.store import Columns, Store
+from syphus.ledger.store import Columns, KeyFilter, Store
 from syphus.types import Completion, Outcome, Query, State, Usage
 
 ANSWERED = "answered"  #: how requests with an answer are counted
@@ -121,7 +121,9 @@ _ADD_ANSWER = (  # by name, since the columns of migrated ledgers are in another
     "completion_tokens, cached_tokens, reasoning_tokens, estimated, seconds, session, cache_write_tokens, "
     f"service_tier, regional, served_by) VALUES ({', '.join('?' * 20)})"
 )
-_ADD_LATENCY = "INSERT INTO endpoint_latency VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1"
+_ADD_LATENCY = (
+    "INSERT INTO endpoint_latency VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET answers = answers + excluded.answers"
+)
 _ADD_ENDPOINT_REQUESTS = (
     "INSERT INTO endpoint_request VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests"
@@ -136,6 +138,7 @@ _PENDING = f"""
     SELECT position, n, used, opened, answer, reason, {QUERY_COLUMNS} FROM {QUERY_TABLES}
     WHERE stage = ? AND state = 'pending' AND position > ? ORDER BY position LIMIT ?"""
 _HASHES = 2**32
+_FEW_ANSWERS = 100_000  # in a ledger that is opened; reading the keys of more takes too long
 _SAMPLE = f"""
     SELECT position, n, used, opened, answer, reason, {QUERY_COLUMNS} FROM {QUERY_TABLES}
     WHERE stage = ? AND state IN ({{states}}) AND (position * 2654435761 & 4294967295) < ? AND position > ?
@@ -146,12 +149,6 @@ _JUDGED = f"""
     FROM {QUERY_TABLES} LEFT JOIN result USING (n) LEFT JOIN answer ON answer.n = query.answer
     WHERE stage = ? AND state <> 'pending' AND position > ? AND (answer.n IS NOT NULL OR ready <> '[]')
     ORDER BY position LIMIT ?"""
-
-#: Few answers are further samples: the index finds them, so that not all texts are read.
-_REPEATED = """
-    SELECT 1 FROM answer AS later JOIN answer AS former ON former.key = later.key AND former.sample = later.sample - 1
-    WHERE later.n IN (SELECT n FROM answer WHERE sample > 0)
-    AND later.text = former.text AND trim(later.text) <> '' AND later.refusal = '' LIMIT 1"""
 
 
 class Records:
@@ -166,7 +163,10 @@ class Records:
         self._next_answer = _highest(store, "SELECT max(n) FROM answer") + 1
         self._unwritten = set[int]()  # numbers that were given to answers
         self._billed = _highest(store, f"SELECT value FROM meta WHERE name = '{BILLED}'")
+        keys = (key for (key,) in store.stream("SELECT key FROM answer"))
+        self._keys = KeyFilter(keys) if self._next_answer <= _FEW_ANSWERS else None
         self._next_seq = highest_seq(store) + 1
+        self._latencies: Counter[tuple[int, int, int]] = Counter()  # of the open transaction, as in the ledger
         self._endpoints: dict[str, int] = {}  # their numbers by name
 
     def pending(self) -> Iterator[Row]:
@@ -194,6 +194,8 @@ class Records:
 
     def find_answer(self, key: bytes, sample: int) -> StoredAnswer | None:
         """Return the stored answer to exactly this request, or None."""
+        if self._keys is not None and key not in self._keys:
+            return None  # a look at the file takes as long as sending a request
         found = self._store.read_one(f"SELECT {_ANSWER_COLUMNS} FROM answer WHERE key = ? AND sample = ?", key, sample)
         return _answer(found) if found else None
 
@@ -235,8 +237,8 @@ class Records:
                 *(entry.reopened, str(entry.retry_reason), answer, entry.requests, entry.row.n),
             )
             if answer is not None:
-                values = (entry.row.n, answer, str(entry.retry_reason))
-                self._store.execute("INSERT OR REPLACE INTO earlier VALUES (?, ?, ?)", *values)
+                reason = str(entry.retry_reason)
+                self._store.execute("INSERT OR REPLACE INTO earlier VALUES (?, ?, ?)", entry.row.n, answer, reason)
         else:
             self._put_outcome(entry.row.n, entry.outcome, answer, entry.requests)
         if entry.parts:
@@ -245,7 +247,10 @@ class Records:
         self._count_rejections(entry.rejected_by)
 
     def write_request_counts(self, counts: RequestCounts) -> None:
-        """Add to the numbers of requests in the open transaction."""
+        """Add to the numbers of requests, and the latencies of answers, in the open transaction."""
+        billed, tokens = counts.maybe_billed, counts.unknown_tokens
+        self._store.executemany(_ADD_LATENCY, [(*key, answers) for key, answers in self._latencies.items()])
+        self._latencies.clear()
         self._store.executemany(
             _ADD_ENDPOINT_REQUESTS,
             [
@@ -260,14 +265,7 @@ class Records:
             "unknown_tokens = unknown_tokens + excluded.unknown_tokens, "
             "unknown_cost = unknown_cost + excluded.unknown_cost",
             [
-                (
-                    self.session,
-                    cause,
-                    count,
-                    counts.maybe_billed[cause],
-                    counts.unknown_tokens[cause],
-                    counts.unknown_cost[cause],
-                )
+                (self.session, cause, count, billed[cause], tokens[cause], counts.unknown_cost[cause])
                 for cause, count in counts.requests.items()
             ],
         )
@@ -305,6 +303,8 @@ class Records:
         return n
 
     def _add_answer(self, new: NewAnswer) -> None:
+        if self._keys is not None:
+            self._keys.add(new.key)
         c, u = new.completion, new.completion.usage
         flags = orjson.dumps(c.flags).decode()
         endpoint = self._endpoint(new.endpoint)
@@ -315,8 +315,7 @@ class Records:
             u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.reasoning_tokens, u.estimated, new.seconds,
             self.session, u.cache_write_tokens, c.service_tier, c.regional, endpoint,
         )  # fmt: skip
-        step = round(LATENCY_STEPS * math.log2(max(new.seconds, _SHORTEST)))
-        self._store.execute(_ADD_LATENCY, self.session, endpoint, step)
+        self._latencies[self.session, endpoint, round(LATENCY_STEPS * math.log2(max(new.seconds, _SHORTEST)))] += 1
 
     def _endpoint(self, name: str) -> int:
         """Return the number of an endpoint, which gets one if it has none."""
@@ -364,11 +363,6 @@ def reopen(store: Store, stage: str, states: Sequence[State]) -> int:
     ).rowcount
     store.commit()
     return count
-
-
-def has_repeated_answer(store: Store) -> bool:
-    """Return whether the same request has brought the same text twice in a row. Refusals are alike anyway."""
-    return store.read_one(_REPEATED) is not None
 
 
 def highest_seq(store: Store) -> int:

@@ -292,3 +292,15 @@ def _answer(_: int, *columns: object) -> dict[str, object]:
     answer["flags"] = orjson.loads(str(answer["flags"]))
     answer["settings"] = {name: value for name, value in settings.items() if name != "prompt_text"}
     return answer
+
+
+#: Few answers are further samples: the index finds them, so that not all texts are read.
+_REPEATED = """
+    SELECT 1 FROM answer AS later JOIN answer AS former ON former.key = later.key AND former.sample = later.sample - 1
+    WHERE later.n IN (SELECT n FROM answer WHERE sample > 0)
+    AND later.text = former.text AND trim(later.text) <> '' AND later.refusal = '' LIMIT 1"""
+
+
+def has_repeated_answer(store: Store) -> bool:
+    """Return whether the same request has brought the same text twice in a row. Refusals are alike anyway."""
+    return store.read_one(_REPEATED) is not None

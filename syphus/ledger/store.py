@@ -35,6 +35,29 @@ LOCK = "run.lock"
 _RESTORE = " Restore it from a backup, with its -wal file if there is one."
 
 
+class KeyFilter:
+    """Remembers which requests may have an answer, so that the others need not be looked up in the file.
+
+    One bit stands for many keys: a request that is not in here has no answer, one that is may have one.
+    """
+
+    _BYTES = 2**20  # after a million answers one request in nine is looked up in vain
+
+    def __init__(self, keys: Iterable[bytes]) -> None:
+        self._bits = bytearray(self._BYTES)
+        for key in keys:
+            self.add(key)
+
+    def add(self, key: bytes) -> None:
+        """Add the key of a request that has an answer."""
+        number = int.from_bytes(key[:4], "little") % (8 * self._BYTES)  # keys are hashes, so any of their bytes will do
+        self._bits[number >> 3] |= 1 << (number & 7)
+
+    def __contains__(self, key: bytes) -> bool:
+        number = int.from_bytes(key[:4], "little") % (8 * self._BYTES)
+        return bool(self._bits[number >> 3] & 1 << (number & 7))
+
+
 class Store:
     """An open ledger: one connection that reads what is committed, and one that writes, unless it is open for reading.
 

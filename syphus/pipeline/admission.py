@@ -79,7 +79,8 @@ class AdmissionController:
         async with self._first_in_line:
             while not self._closed:
                 self._changed.clear()
-                state, wait = self._first_available(worst_case, request.prefix)
+                now, demand = self._clock(), self._demand(request.prefix)
+                state, wait = self._first_available(worst_case, request.prefix, now, demand)
                 sent = state.parameters.adapt(request, changes) if wait <= 0 else request
                 limit = max_tokens if sent is request else self._max_tokens(sent)
                 bound = budget.bound(sent, limit)  # each time, since an answer may have raised it
@@ -87,9 +88,10 @@ class AdmissionController:
                 if not affordable and (self.in_flight == 0 or budget.problem):
                     raise self._budget_error(bound)
                 if affordable and wait <= 0 and not (budget.is_blind and self.in_flight):
-                    call = state.start_call(worst_case, self._clock(), request.prefix, self._demand())
+                    call = state.start_call(worst_case, now, request.prefix, demand)
                     permit = Permit(state, call, budget.reserve(bound), sent)
-                    await self._note_reservation(permit)
+                    if self.note_reservation is not None and budget.max_cost is not None:
+                        await self._note_reservation(permit)
                     return permit
                 await self._wait_for_change(wait if affordable and wait > 0 else math.inf)
         raise AdmissionClosedError
@@ -103,14 +105,15 @@ class AdmissionController:
             return None
         budget = self.budget
         worst_case = self.estimate.prompt_tokens(request.size) + self._max_tokens(request)
-        state, wait = self._first_available(worst_case, request.prefix)
-        if wait > 0 or not state.can_spare(worst_case, self._clock(), request.prefix):
+        now, prefix = self._clock(), request.prefix
+        state, wait = self._first_available(worst_case, prefix, now, self._demand(prefix))
+        if wait > 0 or not state.can_spare(worst_case, now, prefix):
             return None
         sent = state.parameters.adapt(request, changes)
         bound = budget.bound(sent, self._max_tokens(sent))
         if budget.problem or not budget.can_afford(bound, 1 + open_rows) or not budget.is_noted(bound):
             return None
-        call = state.start_call(worst_case, self._clock(), request.prefix)
+        call = state.start_call(worst_case, now, prefix)
         return Permit(state, call, budget.reserve(bound), sent)
 
     def _max_tokens(self, request: Request) -> int:
@@ -149,13 +152,19 @@ class AdmissionController:
         self._closed = True
         self._changed.set()
 
-    def _demand(self) -> int:
-        """Return how many requests will want to be sent soon: those that wait, and the next after each in flight."""
+    def _demand(self, prefix: SharedPrefix | None) -> int:
+        """Return how many requests will want to be sent soon: those that wait, and the next after each in flight.
+
+        Only the prompt cache asks, so without a `prefix` it is not counted.
+        """
+        if prefix is None:
+            return 1
         return self._waiting + int(min(self.in_flight, max(0.0, self.rows_to_come())))
 
-    def _first_available(self, worst_case: float, prefix: SharedPrefix | None = None) -> tuple[EndpointState, float]:
+    def _first_available(
+        self, worst_case: float, prefix: SharedPrefix | None, now: float, demand: int
+    ) -> tuple[EndpointState, float]:
         """Return the endpoint that is free first, and the seconds until then; of several, the least busy one."""
-        now, demand = self._clock(), self._demand()
         if len(self.endpoint_states) == 1:
             only = self.endpoint_states[0]
             return only, only.wait(worst_case, now, prefix, demand)

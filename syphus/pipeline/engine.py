@@ -111,7 +111,7 @@ async def _run_loop(
         loop.stop(writer.fault)
         loop.abandon()
 
-    writer = Writer(work.store, work.records, work.pairs, stop_on_fault)
+    writer = Writer(work.store, work.records, work.pairs, stop_on_fault, work.threads)
     admission.note_reservation = writer.note_reservation
     session = SessionContext(
         work.stage, work.records, writer, work.stats, retry, limits, work.trusted, clock, observer.say

@@ -160,8 +160,13 @@ class FieldProbe:
         return lambda: None
 
     def _is_new(self, request: Request) -> bool:
-        answered = [each for each in self._learned if each.accepted]
-        return bool(answered) and not any(request.names <= each.accepted | each.changes.keys() for each in answered)
+        names, has_answered = request.names, False
+        for each in self._learned:
+            if each.accepted:
+                has_answered = True
+                if names <= each.accepted or names <= each.accepted | each.changes.keys():
+                    return False
+        return has_answered
 
     def _end(self) -> None:
         ended, self._ended = self._ended, None

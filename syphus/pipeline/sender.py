@@ -141,11 +141,11 @@ class RequestSender:
             verdict = classify_no_reply(NoReplyError(attempt.ended_by, message, sent=True))
         finally:
             ask.attempts.remove(attempt)
-            self._settle(permit, request, headers, verdict)
-            self._update_endpoint(permit, ask.item.row.n, headers, verdict)
+            now, sent_at = self._session.clock(), permit.call.sent_at
+            self._settle(permit, request, headers, verdict, now)
+            self._update_endpoint(permit, ask.item.row.n, headers, verdict, now)
             self._admission.notify()
-        sent_at = permit.call.sent_at
-        return SendResult(verdict, state, self._session.clock() - sent_at, request, sent_at, headers)
+        return SendResult(verdict, state, now - sent_at, request, sent_at, headers)
 
     def _of_a_long_wait(self, verdict: ReplyVerdict, headers: Mapping[str, str], host: str) -> ReplyVerdict:
         """Return a verdict that stops the run if a server asks to wait longer than the user allows, or `verdict`."""
@@ -173,22 +173,23 @@ class RequestSender:
             self._admission.cancel(permit)
             raise
 
-    def _settle(self, permit: Permit, request: Request, headers: Mapping[str, str], verdict: ReplyVerdict) -> None:
+    def _settle(
+        self, permit: Permit, request: Request, headers: Mapping[str, str], verdict: ReplyVerdict, now: float
+    ) -> None:
         """Update the limits, the budget and the counters after a request has ended."""
         session, admission, host = self._session, self._admission, permit.endpoint_state.endpoint.host
         completion = verdict.completion
         usage = completion.usage if completion else None
         used_tokens = float(usage.prompt_tokens + usage.completion_tokens) if usage else None
-        permit.endpoint_state.finish_call(permit.call, headers, used_tokens, session.clock())
-        caches = permit.endpoint_state.caches
-        caches.end(permit.call.prefix, permit.call.cache_key, usage, session.clock())
-        if not caches.is_noted(session.clock()):
-            session.writer.note(caches.name, caches.dumps(time.time() + NOTED_EVERY, session.clock()))
+        state, call = permit.endpoint_state, permit.call
+        state.finish_call(call, headers, used_tokens, now)
+        state.caches.end(call.prefix, call.cache_key, usage, now)
+        if not state.caches.is_noted(now):
+            session.writer.note(state.caches.name, state.caches.dumps(time.time() + NOTED_EVERY, now))
         unknown_cost = admission.budget.settle(permit.reserved_cost, completion, verdict.maybe_billed)
         session.stats.requests += 1
         if usage is not None:
-            now, sent_at = session.clock(), permit.call.sent_at
-            permit.endpoint_state.latencies.record_answer(now - sent_at, usage.completion_tokens, sent_at)
+            state.latencies.record_answer(now - call.sent_at, usage.completion_tokens, call.sent_at)
             admission.estimate.learn(request.size, usage)
             session.stats.usage += usage
             session.retry.record_answer()
@@ -196,14 +197,16 @@ class RequestSender:
         else:
             session.stats.errors[verdict.cause] += 1
             kind = _KINDS.get(verdict.action, RequestKind.REFUSED)
-            lost = permit.call.worst_case
+            lost = call.worst_case
             session.writer.count_request(verdict.cause, verdict.maybe_billed, lost, host, kind)
         if unknown_cost:
             session.writer.count_unknown_cost(ANSWERED if usage else verdict.cause, unknown_cost)
 
-    def _update_endpoint(self, permit: Permit, row: int, headers: Mapping[str, str], verdict: ReplyVerdict) -> None:
+    def _update_endpoint(
+        self, permit: Permit, row: int, headers: Mapping[str, str], verdict: ReplyVerdict, now: float
+    ) -> None:
         """Update the health of the endpoint; pause it or disable it if necessary."""
-        state, now = permit.endpoint_state, self._session.clock()
+        state = permit.endpoint_state
         host, health = state.endpoint.host, state.health
         sent_at, canned = permit.call.sent_at, health.canned is not None and _is_useless(verdict, health.canned)
         if canned:

@@ -9,8 +9,11 @@ report.json             what the run did, and what it cost
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import orjson
 
@@ -43,28 +46,33 @@ def write_exports(
     seq = highest_seq(store)
     folder = store.folder
     names = file_names(short_name)
-    writers: dict[tuple[str, ...], Callable[[], object]] = {
-        names if with_train else names[:1]: lambda: write_dataset(
-            folder,
-            short_name,
-            pairs_with_context(store, stage),
-            dataset_meta(report),
-            read_train_file(store, stage) if with_train else None,
-        )
-    }
+    dataset = names if with_train else names[:1]
+    written = [dataset]
     if not with_train:
         (folder / names[1]).unlink(missing_ok=True)
-    if not report.counts.states[State.PENDING]:
-        writers[PAIRS_FILE,] = lambda: _rewrite_pairs(store, stage, seq)
+    known = orjson.loads(str(get_meta(store, _EXPORTED) or "{}"))
+
+    def is_stale(files: Iterable[str]) -> bool:
+        return known.get("seq") != seq or any(known["sizes"].get(name) != _file_size(folder / name) for name in files)
+
+    with ExitStack() as opened:
+        results = pairs_with_context(store, stage)
+        if not report.counts.states[State.PENDING]:
+            written.append((PAIRS_FILE,))
+            if is_stale((PAIRS_FILE,)):
+                results = opened.enter_context(_rewritten_pairs(store, results, seq))
+        if is_stale(dataset):
+            train = read_train_file(store, stage) if with_train else None
+            write_dataset(folder, short_name, results, dataset_meta(report), train)
+        elif is_stale(written[-1]):
+            deque(results, maxlen=0)
     if report.counts.states[State.INVALID]:
-        writers[INVALID_FILE,] = lambda: write_invalid_file(folder / INVALID_FILE, rejected(store, stage))
+        written.append((INVALID_FILE,))
+        if is_stale((INVALID_FILE,)):
+            write_invalid_file(folder / INVALID_FILE, rejected(store, stage))
     else:
         (folder / INVALID_FILE).unlink(missing_ok=True)
-    known = orjson.loads(str(get_meta(store, _EXPORTED) or "{}"))
-    for files, write in writers.items():
-        if known.get("seq") != seq or any(known["sizes"].get(name) != _file_size(folder / name) for name in files):
-            write()
-    sizes = {name: _file_size(folder / name) for files in writers for name in files}
+    sizes = {name: _file_size(folder / name) for files in written for name in files}
     write_report(folder / "report.json", report)
     if known != {"seq": seq, "sizes": sizes}:
         set_meta(store, _EXPORTED, orjson.dumps({"seq": seq, "sizes": sizes}).decode())
@@ -103,17 +111,29 @@ def _file_size(path: Path) -> int:
 
 
 def _rewrite_pairs(store: Store, stage: str, seq: int) -> PairsFile:
-    """Write pairs.jsonl in the order of the input. Meanwhile, the ledger does not confirm its content."""
+    """Write pairs.jsonl in the order of the input."""
+    with _rewritten_pairs(store, accepted(store, stage), seq) as results:
+        deque(results, maxlen=0)
     path = store.folder / PAIRS_FILE
+    return PairsFile(path, seq, _file_size(path))
+
+
+@contextmanager
+def _rewritten_pairs(store: Store, results: Iterable[QueryResult], seq: int) -> Iterator[Iterator[QueryResult]]:
+    """Write pairs.jsonl from the results that the block takes. Meanwhile, the ledger does not confirm its content."""
     invalidate_pairs(store)
     store.commit()
-    with replace_file(path) as file:
-        for result in accepted(store, stage):
-            file.write(_lines(result))
+    with replace_file(store.folder / PAIRS_FILE) as file:
+        yield _noted(file, results)
         size = file.tell()
     set_meta(store, _PAIRS, f"{seq} {size}")
     store.commit()
-    return PairsFile(path, seq, size)
+
+
+def _noted(file: IO[bytes], results: Iterable[QueryResult]) -> Iterator[QueryResult]:
+    for result in results:
+        file.write(_lines(result))
+        yield result
 
 
 def _lines(result: QueryResult) -> bytes:
