@@ -31,6 +31,9 @@ EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhig
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Verbosity = Literal["low", "medium", "high"]
 
+LONG_MINUTES = 720  #: the longer of the lifetimes that a mark for the prompt cache can ask for
+_LONG_WRITE = 2.5  # of the price of input: $5 instead of $2.50 for gpt-6.2-sol (its page, looked up on 2026-12-01)
+
 _FILE = Path(__file__).with_name("models.yaml")
 _DATED = re.compile(r"-20\d\d-\d\d-\d\d$")
 _MERGED = ("price", "cache")  # fields whose own fields are replaced one by one
@@ -103,7 +106,7 @@ class PromptCache(_Checked):
     minimum: int = Field(gt=0)  #: tokens
     step: int = Field(default=1, gt=0)  #: tokens; for `prefix`
     marks: int = Field(default=0, ge=0)  #: maximum marks in a request; for `marked`
-    minutes: int | None = Field(default=None, gt=0)  #: lifetime; for `marked`
+    minutes: int | None = Field(default=None, gt=0)  #: lifetime; for `marked`, which takes 30 and LONG_MINUTES
     requests_per_minute: int | None = Field(default=None, gt=0)  #: for one key; more of them miss the cache
 
 
@@ -194,7 +197,8 @@ class ModelTable:
             known = self._known(name)
             self._facts[name] = _merged({} if known is None else self._facts[known], facts)
         self._families: dict[str, ModelFamily] = {}
-        self._corrected = tuple(corrections or {})
+        self._corrections = dict(corrections or {})
+        self._corrected = tuple(self._corrections)
         for name in self._corrected:
             self._family(name)
 
@@ -236,9 +240,23 @@ class ModelTable:
         families = map(self._family, self._facts)
         return {family.name: family.price for family in families if family.price is not None}
 
-    def corrected_prices(self) -> dict[str, PricePerMillion]:
-        """Return the price of each model that the corrections name and that has one."""
-        return {name: price for name in self._corrected if (price := self._family(name).price) is not None}
+    def corrected_prices(self, given: Mapping[str, PricePerMillion]) -> dict[str, PricePerMillion]:
+        """Return the price of each model that the corrections name and that has one, and those that are `given`.
+
+        If a prompt is kept in the cache for 12 hours, writing it costs more, unless it has a price of its own.
+        """
+        prices = {name: price for name in self._corrected if (price := self._family(name).price) is not None}
+        prices |= given
+        for name, price in prices.items():
+            cache = family.cache if (family := self.find(name)) is not None else None
+            if cache is not None and cache.minutes == LONG_MINUTES and not self._has_own_write(name, given):
+                prices[name] = price.model_copy(update={"cache_write": price.input * _LONG_WRITE})
+        return prices
+
+    def _has_own_write(self, name: str, given: Mapping[str, PricePerMillion]) -> bool:
+        price = self._corrections.get(name, {}).get("price")
+        is_corrected = isinstance(price, dict) and price.get("cache_write") is not None
+        return is_corrected or (name in given and given[name].cache_write is not None)
 
     def _family(self, name: str) -> ModelFamily:
         if name not in self._families:

@@ -14,7 +14,8 @@ whatever the cache does.
 
 Sources, looked up on 2026-11-30: developers.openai.com/api/docs/guides/prompt-caching, and the types of the official
 SDK 3.57 (`completion_create_params.PromptCacheOptions`, `chat_completion_content_part_text_param`); that answers can't
-be marked: `OpenAiOfficialPromptCacheBreakpoint` of langchain4j.
+be marked: `OpenAiOfficialPromptCacheBreakpoint` of langchain4j. A mark can ask for 12 hours (`"ttl": "12h"` in the same
+SDK, on 2026-12-01), which the options of a chat request don't take.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import orjson
 
-from syphus.config.model_table import PromptCache, find_model
+from syphus.config.model_table import LONG_MINUTES, PromptCache, find_model
 from syphus.config.settings import Config
 from syphus.types import BYTES_PER_TOKEN, SharedPrefix
 
@@ -36,16 +38,15 @@ CACHE_FIELDS = (CACHE_OPTIONS := "prompt_cache_options", "prompt_cache_breakpoin
 USUAL_RATE = 1_000.0  #: requests per minute that are assumed if no limit is known
 
 _MESSAGE_TOKENS = 4  # around each message
-_BREAKPOINT = {"mode": "explicit"}
-_MARKED_PART = {"prompt_cache_breakpoint": _BREAKPOINT, "text": "\n", "type": "text"}  # as neutral as a text can be
-_MARKED_PART_JSON = orjson.dumps(_MARKED_PART)
-_MARK_JSON = b'"prompt_cache_breakpoint":' + orjson.dumps(_BREAKPOINT)
+_BREAKPOINT = "prompt_cache_breakpoint"
 _CONTENT, _MESSAGES = b'{"content":', b'"messages":['
-_MINUTES = 30  # the only lifetime that can be asked for; otherwise the server's own holds
+_MINUTES = 30  # the lifetime of a request's marks; a mark can ask for LONG_MINUTES; else the server's own holds
 
 
 def cache_rules(config: Config) -> PromptCache | None:
-    """Return how the configured model caches prompts, None if that is not known."""
+    """Return how the configured model caches prompts, None if that is not known or left to the user's own fields."""
+    if any(name in config.extra_body for name in CACHE_FIELDS):
+        return None
     model = find_model(config.model, config.models)
     return model.cache if model is not None else None
 
@@ -86,6 +87,16 @@ def cache_key(prefix: SharedPrefix, number: int) -> str:
     return f"syphus-{prefix.digest}-{number}"
 
 
+@cache
+def _mark(is_long: bool) -> dict[str, str]:
+    return {"mode": "explicit", "ttl": "12h"} if is_long else {"mode": "explicit"}
+
+
+@cache
+def _marked_part(is_long: bool) -> dict[str, object]:
+    return {_BREAKPOINT: _mark(is_long), "text": "\n", "type": "text"}  # as neutral as a text can be
+
+
 def mark_body(body: bytes, prefix: SharedPrefix, key: str, rules: PromptCache) -> bytes:
     """Return a body with the mark after its prefix and with the cache fields.
 
@@ -95,36 +106,41 @@ def mark_body(body: bytes, prefix: SharedPrefix, key: str, rules: PromptCache) -
     options = b'{"prompt_cache_options":{"mode":"explicit"%b},' % ttl
     if not key:
         return options + body[1:]
-    marked = (_insert_mark(body, prefix) if prefix.offset >= 0 else None) or _mark_parsed(body, prefix)
+    is_long = rules.minutes == LONG_MINUTES
+    marked = (_insert_mark(body, prefix, is_long) if prefix.offset >= 0 else None) or _mark_parsed(
+        body, prefix, is_long
+    )
     return b'{"prompt_cache_key":"%b",' % key.encode() + options[1:] + marked[1:]
 
 
-def _insert_mark(body: bytes, prefix: SharedPrefix) -> bytes | None:
+def _insert_mark(body: bytes, prefix: SharedPrefix, is_long: bool) -> bytes | None:
     """Insert the mark without parsing the body; None if the message is not where it should be."""
     start = body.find(_MESSAGES) + len(_MESSAGES) + prefix.offset
     content = start + len(_CONTENT)
     if body[start - 1 : content] not in (b"," + _CONTENT, b"[" + _CONTENT):
         return None
     if body[content : content + 1] == b"[" and not prefix.in_prefix:
-        return b"%b[%b,%b" % (body[:content], _MARKED_PART_JSON, body[content + 1 :])
+        return b"%b[%b,%b" % (body[:content], orjson.dumps(_marked_part(is_long)), body[content + 1 :])
     end = body.find(b'","role":"', content) + 1  # quotes inside a text are escaped
     if body[content : content + 1] != b'"' or end <= content:
         return None
     text = body[content:end]
     if prefix.in_prefix:
-        return b'%b[{%b,"text":%b,"type":"text"}]%b' % (body[:content], _MARK_JSON, text, body[end:])
-    return b'%b[%b,{"text":%b,"type":"text"}]%b' % (body[:content], _MARKED_PART_JSON, text, body[end:])
+        mark = orjson.dumps({_BREAKPOINT: _mark(is_long)})[1:-1]
+        return b'%b[{%b,"text":%b,"type":"text"}]%b' % (body[:content], mark, text, body[end:])
+    part = orjson.dumps(_marked_part(is_long))
+    return b'%b[%b,{"text":%b,"type":"text"}]%b' % (body[:content], part, text, body[end:])
 
 
-def _mark_parsed(body: bytes, prefix: SharedPrefix) -> bytes:
+def _mark_parsed(body: bytes, prefix: SharedPrefix, is_long: bool) -> bytes:
     fields = orjson.loads(body)
     message = fields["messages"][prefix.mark]
     content = message["content"]
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     if prefix.in_prefix:
-        message["content"] = [*parts[:-1], {**parts[-1], "prompt_cache_breakpoint": _BREAKPOINT}]
+        message["content"] = [*parts[:-1], {**parts[-1], _BREAKPOINT: _mark(is_long)}]
     else:
-        message["content"] = [_MARKED_PART, *parts]
+        message["content"] = [_marked_part(is_long), *parts]
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 

@@ -20,6 +20,7 @@ from typing import NamedTuple, cast
 
 import orjson
 
+from syphus.config.sampling import REASONING_ROOM
 from syphus.endpoints.prompt_cache import CACHE_OPTIONS, are_marks_refused
 from syphus.types import BYTES_PER_TOKEN
 
@@ -32,6 +33,7 @@ ROOM = 64  #: fewer tokens than that are no room for an answer
 
 _NEVER_CHANGED = frozenset({"model", "messages", "input"})
 _SAMPLERS = ("temperature", "top_p", "frequency_penalty", "presence_penalty")  # reasoning models fix them all
+_EFFORT = "reasoning_effort"
 _TOKEN_NAMES = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _ECHO = 8  # characters on either side of a name that the prompt must hold as well for it to be an echo
 _NEAR = 8  # characters that must be the same beside the names that an error lists in one way
@@ -50,6 +52,7 @@ class ChangeKind(StrEnum):
     RENAME = "rename"  #: its value is sent under another name
     REPLACE = "replace"  #: another value is sent
     AT_MOST = "at most"  #: the number is lowered to a limit
+    MORE = "more"  #: the number is raised by so much: room for the reasoning of another effort
 
 
 class Change(NamedTuple):
@@ -97,7 +100,7 @@ def apply_changes(fields: Fields, changes: Mapping[str, Change]) -> dict[str, ob
         elif change.kind is ChangeKind.REPLACE:
             changed[name] = change.value
         elif isinstance(value, int | float) and isinstance(change.value, int | float):
-            changed[name] = min(value, change.value)
+            changed[name] = min(value, change.value) if change.kind is ChangeKind.AT_MOST else value + change.value
     return changed
 
 
@@ -121,7 +124,8 @@ def read_refusal(data: object, message: str, param: str, code: str, sent: Fields
         findings = findings[1:]  # the first may stay
     names = tuple(dict.fromkeys(finding.name for finding in findings))
     changes = [_change(finding, code, sent) for finding in findings]
-    return Refusal(names, tuple(_with_samplers([change for change in changes if change is not None], optional)))
+    known = [change for change in changes if change is not None]
+    return Refusal(names, (*_with_samplers(known, optional), *_with_room(known, optional)))
 
 
 # Which fields an error is about
@@ -303,6 +307,19 @@ def _with_samplers(changes: Sequence[Change], optional: Fields) -> Iterable[Chan
     changed = {change.name for change in changes}
     if len(changes) == 1 and changes[0].kind is ChangeKind.OMIT and changes[0].name == _SAMPLERS[0]:
         yield from (Change(name, ChangeKind.OMIT) for name in _SAMPLERS if name in optional and name not in changed)
+
+
+def _with_room(changes: Sequence[Change], optional: Fields) -> Iterator[Change]:
+    """Yield the tokens that an answer needs in addition if the model has to reason more than it was asked to."""
+    for change in changes:
+        before, now = (REASONING_ROOM.get(str(effort)) for effort in (optional.get(change.name), change.value))
+        if change.name != _EFFORT or before is None or now is None or now <= before:
+            continue
+        yield from (
+            Change(name, ChangeKind.MORE, now - before)
+            for name, value in optional.items()
+            if name in _TOKEN_NAMES and isinstance(value, int)
+        )
 
 
 # How many tokens an answer may take

@@ -222,5 +222,8 @@ class ParameterLearning:
         for change in learnt:
             if change.name == CACHE_OPTIONS:
                 self._say(f"{learned.host} does not accept marks for its prompt cache: they are left out.")
-            elif change.kind is not ChangeKind.RENAME and apply_changes(fields, {change.name: change}) != fields:
+            elif (
+                change.kind not in (ChangeKind.RENAME, ChangeKind.MORE)
+                and apply_changes(fields, {change.name: change}) != fields
+            ):
                 self._say(f"{learned.host} does not accept {change.describe(fields.get(change.name))}.")

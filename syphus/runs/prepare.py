@@ -334,7 +334,7 @@ def _config(options: Options, environ: Mapping[str, str], *, ask: bool = True) -
     ):
         raise ConfigError(f"--image-detail original: {config.model} does not know it; use high.")
     endpoints = tuple(endpoint.model_copy(update=limits) for endpoint in config.endpoints)
-    prices = {**table.corrected_prices(), **config.prices}
+    prices = table.corrected_prices(config.prices)
     return for_new_run(config.model_copy(update={"endpoints": endpoints, "prices": prices}))
 
 

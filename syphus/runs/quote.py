@@ -32,6 +32,7 @@ from syphus.runs.reckoning import (
     budget_line,
     example_answer_tokens,
     format_line,
+    has_own_cache_fields,
     line_cells,
     warm_keys,
 )
@@ -269,7 +270,7 @@ def make_quote(
     further = DEFAULT_ROUNDS if options.max_rounds is None else options.max_rounds
     tokens = fit(answered, example_answer_tokens(prepared.template), further)
     speed, warm = Speed.of(prepared, stored_limits(store)), warm_keys(store, prepared.config, survey.prefix)
-    reckoning = Reckoning(tokens, models, prepared.template, speed, warm)
+    reckoning = Reckoning(tokens, models, prepared.template, speed, warm, has_own_cache_fields(prepared.config))
     lines = tuple(_lines(reckoning, survey))
     return Quote(
         dataset=options.name,

@@ -15,7 +15,7 @@ from syphus.config.pricing import Price, load_prices, price_date
 from syphus.config.sampling import default_effort
 from syphus.config.settings import Config
 from syphus.endpoints.image_tokens import ImageRules
-from syphus.endpoints.prompt_cache import cache_rules, expected_cache_use
+from syphus.endpoints.prompt_cache import CACHE_FIELDS, cache_rules, expected_cache_use
 from syphus.errors import ConfigError, DeclinedError
 from syphus.formats.report import Report
 from syphus.ledger.sessions import get_meta
@@ -151,6 +151,7 @@ class Reckoning:
     template: PromptTemplate
     speed: Speed
     warm_keys: int = 0  #: of the prompt cache of the first model
+    has_own_cache_fields: bool = False  #: what these bring is not known
 
     def line(
         self,
@@ -207,7 +208,7 @@ class Reckoning:
         of_images = BYTES_PER_TOKEN * example_image_tokens(self.template, self.models[0].rules)
         share = min(1.0, template_bytes(self.template) / max(1.0, rows.mean_bytes - of_images))
         prefix = images + max(0.0, text) * share
-        rules = model.family.cache if model.family is not None else None
+        rules = model.family.cache if model.family is not None and not self.has_own_cache_fields else None
         rate = requests / minutes.middle if minutes is not None and minutes.middle else None
         use = expected_cache_use(prefix, round(requests), total.prompt / requests - prefix, rules, rate, warm_keys)
         return use.cached / (sum(use) or 1), use.written / (sum(use) or 1)
@@ -242,6 +243,11 @@ def _by_size(sizes: Sequence[RowSize]) -> Iterator[Sequence[RowSize]]:
     ordered, classes = sorted(sizes), min(_CLASSES, len(sizes))
     for number in range(classes):
         yield ordered[number * len(ordered) // classes : (number + 1) * len(ordered) // classes]
+
+
+def has_own_cache_fields(config: Config) -> bool:
+    """Return whether the user's own fields decide about the prompt cache."""
+    return any(name in config.extra_body for name in CACHE_FIELDS)
 
 
 def warm_keys(store: Store, config: Config, prefix: str) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import genai_prices
 import pytest
@@ -14,7 +15,7 @@ from genai_prices import calc_price
 from harness import run_rows, server
 from wire import completion, in_thread, reply, serving
 
-from syphus.config.model_table import PricePerMillion, shipped_models
+from syphus.config.model_table import ModelTable, PricePerMillion, shipped_models
 from syphus.config.pricing import load_prices, price_date
 from syphus.types import Usage
 
@@ -202,3 +203,27 @@ def test_a_price_that_is_no_number_is_one_line_before_anything_is_sent(
         assert (ran.exit_code, simulated.stats.requests) == (2, 0)
     assert line in str(ran.error)
     assert "\n" not in str(ran.error)
+
+
+@pytest.mark.parametrize(
+    ("models", "own", "write"),
+    [
+        ({"gpt-6.2-sol": {"cache": {"minutes": 720}}}, {}, 5.0),
+        ({"gpt-6.2-sol": {}}, {}, 2.5),
+        ({"mine": {"like": "gpt-6.2-sol", "cache": {"minutes": 720}}}, {}, 5.0),
+        ({"gpt-6.2-sol": {"cache": {"minutes": 720}}}, {"gpt-6.2-sol": PricePerMillion(input=1.0, output=5.0)}, 2.5),
+        (
+            {"gpt-6.2-sol": {"cache": {"minutes": 720}}},
+            {"gpt-6.2-sol": PricePerMillion(input=1.0, output=5.0, cache_write=9.0)},
+            9.0,
+        ),
+        ({"gpt-6.2-sol": {"cache": {"minutes": 720}, "price": {"cache_write": 7.0}}}, {}, 7.0),
+    ],
+)
+def test_a_prompt_that_is_kept_for_twelve_hours_costs_more_to_write(
+    models: dict[str, Any], own: dict[str, PricePerMillion], write: float
+) -> None:
+    prices = load_prices(ModelTable(models).corrected_prices(own))
+    price = prices.find("mine" if "mine" in models else "gpt-6.2-sol")
+    assert price is not None
+    assert price.cost(Usage(1_000_000, 0, 0, cache_write_tokens=1_000_000)) == pytest.approx(write)

@@ -158,3 +158,19 @@ def test_a_lifetime_that_can_not_be_asked_for_is_left_to_the_server() -> None:
     assert request.prefix is not None
     rules = MARKED.model_copy(update={"minutes": 5})
     assert orjson.loads(mark_body(request.body, request.prefix, "k", rules))["prompt_cache_options"] == MARK
+
+
+@pytest.mark.parametrize("messages", [[SYSTEM, OWN], [SYSTEM, *EXAMPLES, OWN]])
+def test_twelve_hours_are_asked_for_at_the_mark(messages: list[Message]) -> None:
+    request = built(*messages)
+    assert request.prefix is not None
+    rules = MARKED.model_copy(update={"minutes": 720})
+    body = orjson.loads(mark_body(request.body, request.prefix, "k", rules))
+    marks = [
+        part["prompt_cache_breakpoint"]
+        for message in body["messages"]
+        for part in (message["content"] if isinstance(message["content"], list) else [])
+        if "prompt_cache_breakpoint" in part
+    ]
+    assert marks == [{"mode": "explicit", "ttl": "12h"}]
+    assert body["prompt_cache_options"] == {"mode": "explicit"}

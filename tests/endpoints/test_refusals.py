@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from harness import HERE
 
+from syphus.config.sampling import REASONING_ROOM
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error
-from syphus.endpoints.refusals import Change, ChangeKind
+from syphus.endpoints.refusals import Change, ChangeKind, apply_changes
 from syphus.io.yaml_files import read_yaml
 
 ROW = "the temperature rises, said 'top_p' of `seed`, and \"verbosity\" too: max_tokens"
@@ -27,6 +28,7 @@ SENT: dict[str, object] = {
     "response_format": {"type": "json_schema"},
 }
 OMIT, RENAME, REPLACE, AT_MOST = ChangeKind.OMIT, ChangeKind.RENAME, ChangeKind.REPLACE, ChangeKind.AT_MOST
+ROOM = ("max_tokens", ChangeKind.MORE, 3072)  # from minimal to low
 NEWER: list[tuple[str, ChangeKind, object]] = [("max_tokens", RENAME, "max_completion_tokens")]
 
 
@@ -156,7 +158,7 @@ REFUSALS: list[tuple[str, object, list[tuple[str, ChangeKind, object]]]] = [
             "reasoning_effort",
             "unsupported_value",
         ),
-        [("reasoning_effort", REPLACE, "low")],
+        [("reasoning_effort", REPLACE, "low"), ROOM],
     ),
     (
         "an effort of a literal",
@@ -170,12 +172,12 @@ REFUSALS: list[tuple[str, object, list[tuple[str, ChangeKind, object]]]] = [
                 }
             ]
         },
-        [("reasoning_effort", REPLACE, "low")],
+        [("reasoning_effort", REPLACE, "low"), ROOM],
     ),
     (
         "an effort without the name",
         error('invalid reasoning value: \'minimal\' (must be "high", "medium", "low", or "none")'),
-        [("reasoning_effort", REPLACE, "low")],
+        [("reasoning_effort", REPLACE, "low"), ROOM],
     ),
     (
         "verbosity",
@@ -298,3 +300,15 @@ def test_what_an_error_repeats_of_the_prompt_is_no_refusal(body: object) -> None
 def test_a_wrong_value_without_a_right_one_stops_the_run() -> None:
     verdict = judge(error("'temperature' is too high", "temperature", "invalid_value"))
     assert (verdict.action, verdict.cause) == (Action.STOP, "bad temperature")
+
+
+def test_a_higher_effort_than_the_wanted_one_gets_room_for_its_reasoning() -> None:
+    message = (
+        "Unsupported value: 'none' is not supported with this model. Supported values are: 'low', 'medium', 'high'."
+    )
+    sent: dict[str, object] = {"reasoning_effort": "none", "max_completion_tokens": 3200, "max_tokens": None}
+    verdict = judge(error(message, "reasoning_effort", "unsupported_value"), **sent)
+    changes = {change.name: change for change in verdict.changes}
+    changed = apply_changes(sent, changes)
+    assert changed["reasoning_effort"] == "low"
+    assert changed["max_completion_tokens"] == 3200 + REASONING_ROOM["low"]

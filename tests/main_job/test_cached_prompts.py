@@ -265,3 +265,18 @@ def test_images_of_the_examples_are_part_of_the_prefix(tmp_path: Path) -> None:
     assert all(len(request.images) == 1 for request in requests)
     assert [request.cached_tokens > 1200 for request in requests] == [False] + [True] * 14
     assert requests[0].cache_write_tokens == requests[1].cached_tokens
+
+
+def test_cache_fields_of_ones_own_are_sent_once_and_alone(tmp_path: Path) -> None:
+    own = {"prompt_cache_key": "mine"}
+    with recording() as (url, bodies):
+        ask(tmp_path, url, 3, {"extra_body": own})
+    assert [{name: value for name, value in body.items() if "cache" in name} for body in bodies] == [own] * 3
+
+
+def test_the_bill_has_the_price_of_twelve_hours(tmp_path: Path) -> None:
+    tariff = {"input": 0.10, "output": 0.50, "cached_input": 0.01, "cache_write": 0.25}
+    with server(tariffs={NEW: tariff}) as simulated:
+        ran = ask(tmp_path, simulated.url, 20, {"models": {NEW: {"cache": {"minutes": 720}}}})
+        assert simulated.stats.tokens_cache_written > 0
+        assert ran.report.cost == pytest.approx(float(simulated.stats.dollars), rel=0.01)
