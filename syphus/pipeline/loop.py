@@ -311,9 +311,8 @@ class Loop:
             return
         row, outcome = item.row, judgement.outcome
         entry = entry._replace(rejected_by=outcome.rejected_by, parts=judgement.parts)
-        if self._first_answers.is_active:
-            self._first_answers.note(entry, judgement)
-            await self._save_held()
+        self._first_answers.note(entry, judgement)
+        await self._save_held()
         is_free = judgement.another_form or (judgement.repeated and session.limits.max_rounds > 0)
         asks_again = judgement.ask_again and (is_free or row.used - row.opened < session.limits.max_rounds)
         if result is not None and await self._is_set_aside(item, entry, judgement, result, asks_again):
