@@ -9,7 +9,7 @@ the user set is for its text: models that reason get room for that on top.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from syphus.config.model_table import EFFORTS, Effort, ModelFamily, find_model
@@ -113,6 +113,16 @@ def nearest_effort(wanted: Effort, known: tuple[Effort, ...]) -> Effort:
     """Return the effort nearest to the wanted one; of two, the higher one, as it was asked to reason."""
     place = EFFORTS.index(wanted)
     return min(known, key=lambda each: (abs(EFFORTS.index(each) - place), -EFFORTS.index(each)))
+
+
+def nearest_listed_effort(wanted: str, listed: Sequence[str]) -> str:
+    """Return the nearest of the efforts that a refusal lists; of two, the one that costs less; "" if there is none."""
+    others = [each for each in dict.fromkeys(listed) if each in EFFORTS and each != wanted]
+    if wanted not in EFFORTS or not others:
+        return ""
+    rank = EFFORTS.index(wanted)
+    # "minimal" asks for some thought: where it and "none" are equally near, "low" is meant
+    return min(others, key=lambda each: (abs(EFFORTS.index(each) - rank), each == "none", EFFORTS.index(each)))
 
 
 def _left_out_notes(config: Config, family: ModelFamily, left_out: set[str]) -> list[str]:

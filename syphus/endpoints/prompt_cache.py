@@ -43,9 +43,14 @@ _CONTENT, _MESSAGES = b'{"content":', b'"messages":['
 _MINUTES = 30  # the lifetime of a request's marks; a mark can ask for LONG_MINUTES; else the server's own holds
 
 
+def has_own_cache_fields(config: Config) -> bool:
+    """Return whether the user's own fields decide about the prompt cache."""
+    return any(name in config.extra_body for name in CACHE_FIELDS)
+
+
 def cache_rules(config: Config) -> PromptCache | None:
     """Return how the configured model caches prompts, None if that is not known or left to the user's own fields."""
-    if any(name in config.extra_body for name in CACHE_FIELDS):
+    if has_own_cache_fields(config):
         return None
     model = find_model(config.model, config.models)
     return model.cache if model is not None else None

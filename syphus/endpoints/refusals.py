@@ -20,7 +20,7 @@ from typing import NamedTuple, cast
 
 import orjson
 
-from syphus.config.sampling import REASONING_ROOM
+from syphus.config.sampling import REASONING_ROOM, nearest_listed_effort
 from syphus.endpoints.prompt_cache import CACHE_OPTIONS, are_marks_refused
 from syphus.types import BYTES_PER_TOKEN
 
@@ -260,7 +260,7 @@ def _change(finding: _Finding, code: str, sent: Fields) -> Change | None:
     if instead and instead.group(1) not in sent:
         return Change(name, ChangeKind.RENAME, instead.group(1))
     if isinstance(value, str):
-        nearest = _nearest_effort(value, text)
+        nearest = nearest_listed_effort(value, _QUOTED.findall(text))
         if nearest:
             return Change(name, ChangeKind.REPLACE, nearest)
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith(_LIMIT_FIELD)
@@ -274,18 +274,6 @@ def _change(finding: _Finding, code: str, sent: Fields) -> Change | None:
     if other and sent.get(other) is None:
         return Change(name, ChangeKind.RENAME, other)
     return Change(name, ChangeKind.OMIT)
-
-
-def _nearest_effort(value: str, text: str) -> str:
-    """Return the nearest of the efforts that a text lists; of two, the one that costs less."""
-    if value not in EFFORTS:
-        return ""
-    listed = [each for each in dict.fromkeys(_QUOTED.findall(text)) if each in EFFORTS and each != value]
-    rank = EFFORTS.index(value)
-    # "minimal" asks for some thought: where it and "none" are equally near, "low" is meant
-    return min(
-        listed, key=lambda each: (abs(EFFORTS.index(each) - rank), each == "none", EFFORTS.index(each)), default=""
-    )
 
 
 def _nearest_number(value: float, text: str) -> float | None:

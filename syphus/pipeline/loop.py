@@ -40,8 +40,7 @@ class Loop:
     def __init__(
         self, session: SessionContext, queue: WorkQueue, admission: AdmissionController, sender: RequestSender
     ) -> None:
-        self._session = session
-        self._queue = queue
+        self._session, self._queue = session, queue
         self._admission, self._sender = admission, sender
         self._being_asked: dict[tuple[bytes, int], Ask] = {}
         self._spare: set[Ask] = set()  # a request is still in flight although another has decided the row

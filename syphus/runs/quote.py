@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from syphus.config.pricing import price_date
 from syphus.config.settings import Config
+from syphus.endpoints.prompt_cache import has_own_cache_fields
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
 from syphus.ledger.records import Records, Row, StoredAnswer
@@ -32,7 +33,6 @@ from syphus.runs.reckoning import (
     budget_line,
     example_answer_tokens,
     format_line,
-    has_own_cache_fields,
     line_cells,
     warm_keys,
 )

@@ -15,7 +15,7 @@ from syphus.config.pricing import Price, load_prices, price_date
 from syphus.config.sampling import default_effort
 from syphus.config.settings import Config
 from syphus.endpoints.image_tokens import ImageRules
-from syphus.endpoints.prompt_cache import CACHE_FIELDS, cache_rules, expected_cache_use
+from syphus.endpoints.prompt_cache import cache_rules, expected_cache_use
 from syphus.errors import ConfigError, DeclinedError
 from syphus.formats.report import Report
 from syphus.ledger.sessions import get_meta
@@ -243,11 +243,6 @@ def _by_size(sizes: Sequence[RowSize]) -> Iterator[Sequence[RowSize]]:
     ordered, classes = sorted(sizes), min(_CLASSES, len(sizes))
     for number in range(classes):
         yield ordered[number * len(ordered) // classes : (number + 1) * len(ordered) // classes]
-
-
-def has_own_cache_fields(config: Config) -> bool:
-    """Return whether the user's own fields decide about the prompt cache."""
-    return any(name in config.extra_body for name in CACHE_FIELDS)
 
 
 def warm_keys(store: Store, config: Config, prefix: str) -> int:
