@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from syphus.pipeline.observer import Observer
     from syphus.plugins.contract import AbstractDataset
     from syphus.progress import PlainObserver
+    from syphus.runs.export import ExportArguments
     from syphus.runs.quote import Quote
     from syphus.runs.reader import PairRecord, RunReader
 
@@ -358,17 +359,18 @@ def export(
     formats: str | Sequence[str],
     output: StrPath | None = None,
     datasets_dir: StrPath | Sequence[StrPath] = (),
+    **options: Unpack[ExportArguments],
 ) -> tuple[Path, ...]:
     """Write the pairs of a run in other formats, each with a dataset card; return the paths of the files.
 
-    `formats` are names that `syphus export --help` lists, such as `"llava,parquet"`. Raises `UsageError` if there is
-    nothing to export.
+    `formats` are names that `syphus export --help` lists, such as `"llava,trl"`. `images` are stores or folders of
+    image files. `on_note` gets remarks. Raises `UsageError` if there is nothing to export, or if images are missing.
     """
-    from syphus.runs.export import export_run
+    from syphus.runs.export import export_run, make_export_options
 
     names = [name.strip() for name in (formats.split(",") if isinstance(formats, str) else formats) if name.strip()]
-    target = None if output is None else Path(output)
-    return tuple(map(Path, export_run(Path(folder), names, target, _paths(datasets_dir))))
+    target, chosen = None if output is None else Path(output), make_export_options(options)
+    return tuple(map(Path, export_run(Path(folder), names, target, _paths(datasets_dir), chosen)))
 
 
 @machine_faults()

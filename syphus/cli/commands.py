@@ -46,6 +46,10 @@ PluginFolders = Annotated[
     list[Path] | None,
     typer.Option("--datasets-dir", metavar="FOLDER", help="Search this folder for plugins, too; can be repeated."),
 ]
+ImagePaths = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="PATH", help="Image store, or folder of image files by id, to export; can be repeated."),
+]
 
 
 def new(
@@ -315,14 +319,42 @@ def export(
         Path | None,
         typer.Option(metavar="FOLDER", help="Target; each format gets a folder in it (default: FOLDER/export)."),
     ] = None,
+    images: ImagePaths = None,
+    videos: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of the videos; a row with frames of one holds the video instead."),
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option(metavar="N", help="Keep at most N evenly spaced images per row.", min=1)
+    ] = None,
+    allow_missing_images: Annotated[
+        bool, typer.Option("--allow-missing-images", help="Leave out queries whose images are missing.")
+    ] = False,
+    split: Annotated[
+        str, typer.Option(metavar="NAME=SHARE,...", help="Split by query, as train=0.98,validation=0.02.")
+    ] = "",
+    system: Annotated[str, typer.Option(metavar="TEXT", help="System turn of each conversation.")] = "",
+    no_image_names: Annotated[
+        bool, typer.Option("--no-image-names", help="Leave [image: id] out of texts without images.")
+    ] = False,
     datasets_dir: PluginFolders = None,
 ) -> None:
-    """Write the pairs of a run in other formats, each with a dataset card."""
+    """Write the pairs of a run in other formats, with or without their images, each with a dataset card."""
     from syphus import api
 
-    files = [str(file) for file in api.export(folder, formats, output, datasets_dir or ())]
-    observer.record(files)
-    print_lines(*files)
+    written = api.export(
+        *(folder, formats, output, datasets_dir or ()),
+        images=images or (),
+        on_note=observer.say,
+        videos=videos,
+        max_images=max_images,
+        allow_missing_images=allow_missing_images,
+        split=split,
+        system=system,
+        no_image_names=no_image_names,
+    )
+    observer.record(map(str, written))
+    print_lines(*map(str, written))
 
 
 @with_observer
@@ -333,8 +365,10 @@ def push(
     observer: PlainObserver,
     repo: Annotated[str, typer.Option(metavar="USER/NAME", help="Dataset repository; created if missing.")],
     form: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="Format to export a run in (default: parquet).")
+        str,
+        typer.Option("--format", metavar="NAME", help="Format to export a run in (default: parquet, with images trl)."),
     ] = "",
+    images: ImagePaths = None,
     private: Annotated[bool, typer.Option("--private", help="Require or create a private repository.")] = False,
     revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Existing branch (default: main).")] = None,
     allow_simulated: Annotated[
@@ -343,11 +377,12 @@ def push(
     datasets_dir: PluginFolders = None,
 ) -> None:
     """Send the pairs of a run, with their card, to the Hugging Face Hub; unchanged files are not sent again."""
-    from syphus.runs.push import PushTarget
+    from syphus.runs.push import ExportChoice, PushTarget
     from syphus.runs.push import push as send
 
     target = PushTarget(repo, private, revision)
-    done = send(folder, form, target, allow_simulated, datasets_dir or (), observer.is_live)
+    choice = ExportChoice(form, tuple(images or ()), tuple(datasets_dir or ()))
+    done = send(folder, choice, target, allow_simulated, observer.is_live)
     size = f" ({done.size / 1e6:,.1f} MB)" if done.sent else ""
     line = f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.unchanged:,} unchanged"
     observer.record([line])

@@ -2,17 +2,17 @@
 
 To add a format, follow "Add an export format" in CONTRIBUTING.md.
 
-alpaca.py              the Alpaca format
-card.py                the dataset card, a README.md for the Hugging Face Hub
-chat.py                OpenAI's fine-tuning format
-llava.py               the LLaVA format, which ShareGPT shares
+card.py                the dataset card: a README.md for the Hugging Face Hub, which says how to train with it
+chat.py                OpenAI's fine-tuning format, and Axolotl's
+export_images.py       the images and videos of an export: found, named, copied or embedded
+llava.py               the LLaVA format, which ShareGPT shares, and its kin: InternVL's, Alpaca's, WebDataset's
 mimicit/               MIMIC-IT files, by any author: writes, reads, checks, counts and mixes them
-parquet.py             the Parquet format
+parquet.py             the Parquet formats: one row per pair, and TRL's conversations with images
 registry.py            how each format of `export` is written
 related_pairs.py       reads the pairs of a run with their context, and its train file, as the ledger says that they w
 report.py              `report.json`: what a run did and what it cost
 run_files.py           `pairs.jsonl`, which grows during a run, and `invalid.json`
-source.py              what a format gets: pairs, image counts, metadata, train file
+source.py              what a format gets: pairs, images, train file; texts without media tokens; splits
 train.py               the keys of `XX_train.json`, by a rule or from the user's own file
 translation_report.py  the translation section of the report: counts, cost, verdicts and a sample per language
 """
@@ -24,4 +24,8 @@ FORMAT_NAMES = (
     "chat",
     "alpaca",
     "parquet",
+    "trl",
+    "internvl",
+    "axolotl",
+    "webdataset",
 )

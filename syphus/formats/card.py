@@ -1,4 +1,4 @@
-"""Writes the dataset card: a README.md with the origin of the data, and with front matter for the Hugging Face Hub.
+"""Writes the dataset card: a README.md with the origin of the data, how to train with it, and front matter for the Hub.
 
 Source: "Dataset cards" in the Hub's documentation. The front matter has one key of our own, `pairs`: `verify` compares
 it with the files, and `push` recognizes by it a folder that `export` has written.
@@ -7,9 +7,10 @@ it with the files, and `push` recognizes by it a folder that `export` has writte
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import yaml
 
@@ -26,8 +27,12 @@ from syphus.types import State
 CARD_FILE = "README.md"
 SIMULATED_TAG = "simulated"  #: the tag of data that no model wrote
 PAIRS_KEY = "pairs"  #: our own key: the number of pairs
+IMAGES_KEY = (
+    "images"  #: our own key, if there are images: whether they are "files" or "bytes" in the files of the pairs
+)
 
 _MAX_BYTES = 1 << 20  # of a card to read
+_SHOWN = 6  # files
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
           (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
 # The identifiers that the Hub takes: https://huggingface.co/docs/hub/repositories-licenses, looked up 2026-11-30.
@@ -43,14 +48,25 @@ llama3.2 llama3.3 llama4 grok2-community gemma unknown other
 """
 
 
-def write_card(
-    folder: Path, plugin: type[AbstractDataset], report: Report, file_format: Format, files: Sequence[str]
-) -> None:
-    """Write the card beside the `files` of one format. Raises `StorageError` if the disk fails."""
-    matter = yaml.safe_dump(
-        _front_matter(plugin, report, file_format, files), sort_keys=False, allow_unicode=True, width=120
-    )
-    parts = [f"---\n{matter}---\n", f"# {plugin_name(plugin)}\n", *_paragraphs(plugin, report, file_format, files)]
+class CardContents(NamedTuple):
+    """What lies beside a card: the name of the format, its files by split, and the number of pairs in them."""
+
+    name: str
+    form: Format
+    files: Mapping[str, Sequence[str]]  #: the main file first; the split is "" if there is only one
+    pairs: int
+    has_images: bool = False
+
+    @property
+    def all_files(self) -> list[str]:
+        """All files, each once."""
+        return list(dict.fromkeys(file for files in self.files.values() for file in files))
+
+
+def write_card(folder: Path, plugin: type[AbstractDataset], report: Report, contents: CardContents) -> None:
+    """Write the card of one format. Raises `StorageError` if the disk fails."""
+    matter = yaml.safe_dump(_front_matter(plugin, report, contents), sort_keys=False, allow_unicode=True, width=120)
+    parts = [f"---\n{matter}---\n", f"# {plugin_name(plugin)}\n", *_paragraphs(plugin, report, contents)]
     with replace_file(folder / CARD_FILE) as file:
         file.write("\n".join(parts).encode())
 
@@ -64,20 +80,24 @@ def read_front_matter(card: Path) -> dict[str, object]:
     return {}
 
 
-def _front_matter(
-    plugin: type[AbstractDataset], report: Report, file_format: Format, files: Sequence[str]
-) -> dict[str, object]:
-    pairs = report.counts.pairs
+def _front_matter(plugin: type[AbstractDataset], report: Report, contents: CardContents) -> dict[str, object]:
+    pairs = contents.pairs
     size = next((name for limit, name in _SIZES if pairs < limit), "n>100M")
     matter: dict[str, object] = {"pretty_name": plugin_name(plugin), **_licence(plugin.licence, plugin.homepage)}
     matter["task_categories"] = ["visual-question-answering"]
     matter["tags"] = ["mimic-it", "synthetic", *([SIMULATED_TAG] if report.simulated else [])]
     matter["size_categories"] = [size]
-    if file_format.tabular:
-        matter["configs"] = [{"config_name": "default", "data_files": [{"split": "train", "path": files[0]}]}]
+    if contents.form.tabular:
+        data = [{"split": split or "train", "path": _pattern(files)} for split, files in contents.files.items()]
+        matter["configs"] = [{"config_name": "default", "data_files": data}]
     else:
         matter["viewer"] = False
-    return {**matter, PAIRS_KEY: pairs}
+    return {**matter, PAIRS_KEY: pairs, **({IMAGES_KEY: contents.form.images} if contents.has_images else {})}
+
+
+def _pattern(files: Sequence[str]) -> str:
+    """Return the path of the data files: the main file, or a pattern of all its numbered parts."""
+    return re.sub(r"-\d{5}-of-\d{5}\.", "-*.", files[0])
 
 
 def _licence(licence: str, homepage: str) -> dict[str, object]:
@@ -91,14 +111,18 @@ def _licence(licence: str, homepage: str) -> dict[str, object]:
     return {"license": "other", "license_name": name or "custom", **link}
 
 
-def _paragraphs(plugin: type[AbstractDataset], report: Report, file_format: Format, files: Sequence[str]) -> list[str]:
+def _paragraphs(plugin: type[AbstractDataset], report: Report, contents: CardContents) -> list[str]:
     warning = "**Simulated data: no model wrote these pairs, and they are worthless for training.**\n"
-    names = ", ".join(f"`{name}`" for name in files)
+    all_files = contents.all_files
+    names = ", ".join(f"`{name}`" for name in all_files[:_SHOWN]) + (", ..." if len(all_files) > _SHOWN else "")
+    split, files = next(iter(contents.files.items()))
+    training = _how_to_train(contents.name, files, split)
     return [
         f"{plugin.description}\n",
         *([warning] if report.simulated else []),
-        f"Instruction-response pairs about images. {names}: {file_format.description}.\n",
-        _facts(report),
+        f"Instruction-response pairs about images. {names}: {contents.form.description}.\n",
+        _facts(report, contents),
+        *(["## Train with it\n", f"{training}\n"] if training else []),
         *_prompts(report),
         "## Source\n",
         f"- Homepage: {plugin.homepage or 'not stated'}",
@@ -107,7 +131,7 @@ def _paragraphs(plugin: type[AbstractDataset], report: Report, file_format: Form
     ]
 
 
-def _facts(report: Report) -> str:
+def _facts(report: Report, contents: CardContents) -> str:
     counts, newest = report.counts, report.settings[-1] if report.settings else {}
     others = [f"{counts.states[state]:,} {state}" for state in State if state is not State.OK and counts.states[state]]
     models = [
@@ -117,7 +141,8 @@ def _facts(report: Report) -> str:
     ]
     usage = report.spending.usage
     rows = {
-        "Pairs": f"{counts.pairs:,}",
+        "Pairs": f"{contents.pairs:,}",
+        **({"Splits": ", ".join(contents.files)} if len(contents.files) > 1 else {}),
         "Queries": ", ".join([f"{counts.states[State.OK]:,} ok", *others]),
         "Models": ", ".join(models) or "none: the source already has the pairs",
         "Prompt": f"`{newest.get('prompt', '')}`",
@@ -145,3 +170,118 @@ def _fenced(text: str) -> str:
     """Fence a text so that fences inside it do no harm."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}text\n{text}\n{fence}\n"
+
+
+# How to train with each format. docs/formats.md says which lines were run on exports, and with which version.
+_LLAVA = """
+FOLDER is this folder, wherever it lies.
+
+| trainer | how to use the file |
+|---|---|
+| LLaVA, LLaVA-NeXT | `--data_path FOLDER/{file} --image_folder FOLDER` |
+| LLaMA-Factory | `dataset_dir: FOLDER` and `dataset: {stem}`; `dataset_info.json` has the entry |
+| ms-swift | `ROOT_IMAGE_DIR=FOLDER swift sft --dataset FOLDER/{file} ...` |
+| Qwen-VL (qwen-vl-finetune) | the entry below in `data_dict` of `qwenvl/data/__init__.py`, and `--dataset_use {stem}` |
+
+```python
+"{stem}": {{"annotation_path": "FOLDER/{file}", "data_path": "FOLDER"}},
+```
+"""
+
+_ALPACA = """
+FOLDER is this folder, wherever it lies.
+
+| trainer | how to use the file |
+|---|---|
+| LLaMA-Factory | `dataset_dir: FOLDER` and `dataset: {stem}`; `dataset_info.json` has the entry |
+| ms-swift | `ROOT_IMAGE_DIR=FOLDER swift sft --dataset FOLDER/{file} ...` |
+"""
+
+_CHAT = """
+```python
+from openai import OpenAI
+
+client = OpenAI()
+file = client.files.create(file=open("{file}", "rb"), purpose="fine-tune")
+client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-2024-08-06")
+```
+"""
+
+_TRL = """
+```python
+from datasets import load_dataset
+from trl import SFTConfig, SFTTrainer
+
+data = load_dataset("FOLDER")  # this folder, or this repository on the Hub
+trainer = SFTTrainer("MODEL", args=SFTConfig(max_length=None), train_dataset=data["{split}"])
+trainer.train()
+```
+
+`max_length=None` keeps TRL from cutting off the tokens of an image.
+"""
+
+_INTERNVL = """
+`--meta_path FOLDER/{second}`. The file holds the full path of this folder: change it if you move the folder.
+"""
+
+_AXOLOTL = """
+```yaml
+processor_type: AutoProcessor
+skip_prepare_dataset: true
+remove_unused_columns: false
+sample_packing: false
+datasets:
+  - path: {file}
+    ds_type: json
+    type: chat_template
+```
+
+Start `axolotl train` in this folder, because the paths of the images are relative to it.
+"""
+
+_WEBDATASET = """
+```python
+import webdataset as wds
+
+data = wds.WebDataset("FOLDER/{shards}", shardshuffle=False).decode("pil")
+```
+
+Each sample has `json`, a conversation, and its images under the names that `json["image"]` lists.
+"""
+
+_PARQUET = """
+```python
+from datasets import load_dataset
+
+data = load_dataset("FOLDER")["{split}"]
+```
+
+A row is a pair; the format `trl` has conversations for training.
+"""
+
+_MIMICIT = """
+`syphus mix FOLDER --output data.yaml` writes the data file of Otter's loader; `syphus verify FOLDER` checks the files.
+"""
+
+_TEXTS = {
+    "mimicit": _MIMICIT,
+    "llava": _LLAVA,
+    "chat": _CHAT,
+    "alpaca": _ALPACA,
+    "parquet": _PARQUET,
+    "trl": _TRL,
+    "internvl": _INTERNVL,
+    "axolotl": _AXOLOTL,
+    "webdataset": _WEBDATASET,
+}
+
+
+def _how_to_train(name: str, files: Sequence[str], split: str) -> str:
+    """Return what the card of a format says, for the files of its first split, the main file first; "" if unknown."""
+    main = PurePosixPath(files[0])
+    shards = main.name
+    if len(files) > 1:
+        shards = f"{main.stem[:-6]}{{{main.stem[-6:]}..{PurePosixPath(files[-1]).stem[-6:]}}}{main.suffix}"
+    text = _TEXTS.get(name, "")
+    second = files[1] if len(files) > 1 else ""
+    return text.strip("\n").format(file=main, stem=main.stem, second=second, shards=shards, split=split or "train")

@@ -28,7 +28,8 @@ BASE64, IMAGE, IMAGES, ID = "base64", "image", "images", "id"
 INDEX = "__index_level_0__"  #: how pandas calls an index without a name
 _INDEXES = (INDEX, "__null_dask_index__")
 _OPEN_FILES = 8
-_BATCH = 1_000  # images
+_KEPT_BYTES = 16_000_000  # of groups of rows that are kept in memory
+_BATCH = 100  # images
 _PAIRS = 32  # rows with several images in memory at once
 _MOST_OF_PAIR = 1 << 16  # images of a pair
 _URL_SAFE = str.maketrans("-_", "+/")
@@ -199,6 +200,7 @@ class ParquetStore:
         self._pyarrow = require_pyarrow("An image store of Parquet")
         self._paths = paths
         self._open: OrderedDict[int, tuple[Any, StoreColumns]] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, int], Any] = OrderedDict()  # by file and number
 
     def locations(self) -> Iterator[tuple[str, int, int, int]]:
         """Yield (id, file number, row group, row) of every image."""
@@ -229,19 +231,43 @@ class ParquetStore:
 
     def read(self, location: ImageLocation, image_id: str) -> bytes:
         """Read one image; `image_id` is for error messages. Raises `ImageError` if the store holds none under it."""
-        file, columns = self._file(location.part)
+        _, columns = self._file(location.part)
         path = self._paths[location.part]
         with _input_errors(self._pyarrow, path):
-            group = file.read_row_group(location.a, columns=[columns.images], use_threads=False)
+            group = self._group(location)
             try:
                 row, place = divmod(location.b, _MOST_OF_PAIR) if columns.of_pairs else (location.b, 0)
-                value = group.column(columns.images)[row].as_py()
+                value = group[row].as_py()
                 return stored_image(value[place] if columns.of_pairs else value)
             except ValueError as error:
                 raise ImageError(f"{path}: {image_id}", str(error)) from error
 
+    def largest_group(self) -> int:
+        """Return the size of the largest group of rows in bytes, all of which is read for one image."""
+        sizes = [0]
+        for number, path in enumerate(self._paths):
+            file, _ = self._file(number)
+            with _input_errors(self._pyarrow, path):
+                sizes += [file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)]
+        return max(sizes)
+
+    def _group(self, location: ImageLocation) -> Any:
+        """Return the images of a group of rows. The latest groups are kept: images are mostly read in their order."""
+        key = location.part, location.a
+        if key in self._groups:
+            self._groups.move_to_end(key)
+            return self._groups[key]
+        file, columns = self._file(location.part)
+        images = file.read_row_group(location.a, columns=[columns.images], use_threads=False).column(columns.images)
+        if images.nbytes <= _KEPT_BYTES:
+            self._groups[key] = images
+            while sum(kept.nbytes for kept in self._groups.values()) > _KEPT_BYTES:
+                self._groups.popitem(last=False)
+        return images
+
     def close(self) -> None:
         """Close all files."""
+        self._groups.clear()
         while self._open:
             self._open.popitem()[1][0].close()
 
@@ -251,7 +277,8 @@ class ParquetStore:
             return self._open[number]
         path = self._paths[number]
         with _input_errors(self._pyarrow, path):
-            file = self._pyarrow.parquet.ParquetFile(path)
+            # In small reads, as a group of rows may hold gigabytes.
+            file = self._pyarrow.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
             columns = store_columns(file.schema_arrow)
             if columns is None or columns.images not in file.schema_arrow.names:
                 file.close()

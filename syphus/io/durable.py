@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -49,6 +50,61 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
             if is_ours:
                 temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def replace_folder(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `path` if the block succeeds; otherwise `path` stays as it was.
+
+    Of an old folder, the entries that `is_ours` does not know stay. Its files are synced by who writes them. Raises
+    `StorageError` if the disk fails, `RunError` if another process writes the same folder.
+    """
+    import fcntl  # imported here, so that runs can be read on systems without fcntl
+
+    partial, old = (path.with_name(f".{path.name}.{end}") for end in ("partial", "old"))
+    with storage_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if old.exists() and not path.exists():  # a process was killed between the two renames
+            old.rename(path)
+        partial.mkdir(exist_ok=True)
+        lock = os.open(partial, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(f"Another process is writing {path}, too; this process stopped.") from error
+        try:
+            with storage_faults(path):
+                for entry in partial.iterdir():  # left by a killed process
+                    _remove(entry)
+            yield partial
+            with storage_faults(path):
+                sync_folder(partial)
+                _take_place(partial, path, old, is_ours)
+        finally:
+            _remove(partial)
+    finally:
+        os.close(lock)
+
+
+def _take_place(partial: Path, path: Path, old: Path, is_ours: Callable[[Path], bool]) -> None:
+    _remove(old)
+    if path.exists():
+        path.rename(old)
+    partial.rename(path)
+    if old.exists():
+        for entry in old.iterdir():
+            if not is_ours(entry) and not (path / entry.name).exists():
+                entry.rename(path / entry.name)
+        _remove(old)
+    sync_folder(path.parent)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _check_target(path: Path) -> None:

@@ -1,78 +1,353 @@
-"""Export a run from its ledger into other formats, in the order of the input, each with a dataset card."""
+"""Export a run from its ledger into other formats, in the order of the input, each with a dataset card.
+
+A format's folder is written beside its place, under a hidden name, and takes its place when it is complete: what looks
+like an export is a whole one. What the user has put into the folder of an earlier export stays in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple, TypedDict
 
-from syphus.errors import ConfigError, RunError
+from syphus.declarations import Frame, Still, Video
+from syphus.errors import ConfigError, ImageError, RunError
 from syphus.formats import FORMAT_NAMES
-from syphus.formats.card import CARD_FILE, write_card
-from syphus.formats.mimicit.writer import dataset_meta
-from syphus.formats.registry import FORMATS
+from syphus.formats.card import CARD_FILE, IMAGES_KEY, CardContents, read_front_matter, write_card
+from syphus.formats.export_images import (
+    IMAGES_FOLDER,
+    VIDEOS_FOLDER,
+    ExportImages,
+    ImageSources,
+    VideoSources,
+    WantedImages,
+)
+from syphus.formats.llava import DATASET_INFO
+from syphus.formats.mimicit.writer import dataset_meta, file_names
+from syphus.formats.registry import FORMATS, TRAINERS, Format
 from syphus.formats.related_pairs import pairs_with_context, read_train_file
-from syphus.formats.report import make_report
-from syphus.formats.source import ExportSource
-from syphus.io.durable import storage_faults
+from syphus.formats.report import Report, make_report
+from syphus.formats.source import DataSplit, ExportSource, SplitPlan, parse_splits
+from syphus.formats.train import OwnTrainFile, TrainFile
+from syphus.images.convert_options import require_decoders
+from syphus.io.durable import replace_folder, storage_faults
 from syphus.io.parquet import require_pyarrow
 from syphus.ledger.relations import stored_choice
-from syphus.ledger.results import max_images_per_query
+from syphus.ledger.results import QueryResult, max_images_per_query
 from syphus.ledger.store import Store, open_for_reading
+from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.discovery import find_plugin
+from syphus.plugins.image_sources import image_sources
 from syphus.plugins.legacy import short_name_of_run
 from syphus.runs.generate import GenerateStage
+from syphus.runs.inputs import evenly_spaced
 from syphus.runs.run_settings import stored_prices
-from syphus.text import short_path
+from syphus.text import pluralize, short_path
 
 EXPORT_FOLDER = "export"  #: in the run's folder, if no output folder is given
+_SHOWN = 3  # missing images in a message
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What goes into an export. `images` are stores or folders of image files, `videos` a folder of the sources."""
+
+    images: tuple[Path, ...] = ()
+    videos: Path | None = None
+    allow_missing_images: bool = False
+    max_images: int | None = None  #: evenly spaced ones of each query
+    splits: tuple[DataSplit, ...] = ()
+    system: str = ""
+    names_images: bool = True  #: in forms of text alone
+    on_note: Callable[[str], None] | None = None  #: gets what the user should know, one line at a time
+
+
+class ExportArguments(TypedDict, total=False):
+    """The options of `export`, named as on the command line."""
+
+    images: str | Path | Sequence[str | Path]
+    videos: str | Path | None
+    allow_missing_images: bool
+    max_images: int | None
+    split: str
+    system: str
+    no_image_names: bool
+    on_note: Callable[[str], None] | None
+
+
+def make_export_options(arguments: ExportArguments) -> ExportOptions:
+    """Return the options. Raises `ConfigError` for a `split` that makes no sense."""
+    videos, images = arguments.get("videos"), arguments.get("images", ())
+    return ExportOptions(
+        images=tuple(map(Path, [images] if isinstance(images, str | Path) else images)),
+        videos=None if videos is None else Path(videos),
+        allow_missing_images=arguments.get("allow_missing_images", False),
+        max_images=arguments.get("max_images"),
+        splits=parse_splits(arguments.get("split", "")),
+        system=arguments.get("system", ""),
+        names_images=not arguments.get("no_image_names", False),
+        on_note=arguments.get("on_note"),
+    )
 
 
 def export_run(
-    folder: Path, formats: Sequence[str], output: Path | None, datasets_dir: Iterable[Path]
+    folder: Path,
+    formats: Sequence[str],
+    output: Path | None,
+    datasets_dir: Iterable[Path],
+    options: ExportOptions | None = None,
 ) -> tuple[str, ...]:
     """Write the pairs of the run in `folder` to `output`/FORMAT/ for each format; return the paths.
 
-    An unfinished run is exported as it is. Raises `ConfigError` for an unknown format, `RunError` if the folder is no
-    run or has no pairs, `PluginError` if its plugin is not found, `StorageError` if the disk fails.
+    An unfinished run is exported as it is. Raises
+    `ConfigError` for an unknown format, `RunError` if the folder is no run or has no pairs, or if images are missing,
+    `PluginError` if its plugin is not found, `InputError` if an image can't be read, `StorageError` if the disk fails.
     """
-    _check(formats)
+    options = options or ExportOptions()
+    _check(formats, options)
     store = open_for_reading(folder)
     try:
-        with store.snapshot():  # so that all files show the same moment
-            return _export(store, formats, output or folder / EXPORT_FOLDER, datasets_dir)
+        with store.snapshot(), ExitStack() as stack:  # a snapshot, so that all files show the same moment
+            export = _Export(store, datasets_dir, options, stack)
+            export.prepare([FORMATS[name] for name in formats], output or folder / EXPORT_FOLDER)
+            written = []
+            for name in dict.fromkeys(formats):
+                written += export.write(name, (output or folder / EXPORT_FOLDER) / name)
+            for note in export.notes():
+                if options.on_note:
+                    options.on_note(note)
+            return tuple(written)
     finally:
         store.close()
 
 
-def _check(formats: Sequence[str]) -> None:
+def _check(formats: Sequence[str], options: ExportOptions) -> None:
     for name in formats:
         if name not in FORMAT_NAMES:
-            raise ConfigError(f"--format {name}: must be one of {', '.join(FORMAT_NAMES)}.")
+            form = TRAINERS.get(name.lower().replace("_", "-"))
+            hint = f" {name} trains on --format {form}." if form else ""
+            raise ConfigError(f"--format {name}: must be one of {', '.join(FORMAT_NAMES)}.{hint}")
+        if FORMATS[name].needs_pyarrow or (name == "mimicit" and options.images):
+            require_pyarrow(f"--format {name}")
+        if options.videos and not options.images and FORMATS[name].images == "bytes":
+            raise ConfigError(f"--format {name} takes images, not videos: add --images with their frames.")
     if not formats:
         raise ConfigError(f"Add --format: {', '.join(FORMAT_NAMES)}.")
-    for name in formats:
-        if FORMATS[name].needs_pyarrow:
-            require_pyarrow(f"--format {name}")
+    if options.max_images is not None and options.max_images < 1:
+        raise ConfigError(f"--max-images {options.max_images}: must be at least 1.")
+    if options.images:
+        require_decoders(videos=False)
 
 
-def _export(store: Store, formats: Sequence[str], output: Path, datasets_dir: Iterable[Path]) -> tuple[str, ...]:
-    report = make_report(store, GenerateStage.name, stored_prices(store))
-    if not report.counts.pairs:
-        raise RunError(f"{store.folder} holds no pairs yet.")
-    plugin = find_plugin(str(report.settings[-1]["dataset"]), datasets_dir).cls
-    source = ExportSource(
-        choice.short_name if (choice := stored_choice(store)) else short_name_of_run(plugin, report.settings[-1]),
-        lambda: pairs_with_context(store, GenerateStage.name),
-        lambda: max_images_per_query(store, GenerateStage.name),
-        dataset_meta(report),
-        lambda: read_train_file(store, GenerateStage.name),
-    )
-    written = []
-    for name in dict.fromkeys(formats):
-        target = output / name
-        with storage_faults(target):
-            target.mkdir(parents=True, exist_ok=True)
-        files = FORMATS[name].write(target, source)
-        write_card(target, plugin, report, FORMATS[name], files)
-        written += [short_path(target / file) for file in (*files, CARD_FILE)]
-    return tuple(written)
+class _Written(NamedTuple):
+    """What a format holds: the pairs that were written, and the queries that were left out."""
+
+    pairs: int
+    left_out: int
+    queries: int
+
+
+class _Export:
+    """One export of a run, in any number of formats. `stack` closes what is open after it."""
+
+    def __init__(self, store: Store, datasets_dir: Iterable[Path], options: ExportOptions, stack: ExitStack) -> None:
+        self._store = store
+        self._options = options
+        self._stack = stack
+        self._report: Report = make_report(store, GenerateStage.name, stored_prices(store))
+        if not self._report.counts.pairs:
+            raise RunError(f"{store.folder} holds no pairs yet.")
+        newest = self._report.settings[-1]
+        self._plugin: type[AbstractDataset] = find_plugin(str(newest["dataset"]), datasets_dir).cls
+        choice = stored_choice(store)
+        self._name = choice.short_name if choice else short_name_of_run(self._plugin, newest)
+        self._sources: ImageSources | None = None
+        self._videos: VideoSources | None = None
+        self._plan: SplitPlan | None = None
+        self._notes: list[str] = []
+
+    def prepare(self, formats: Sequence[Format], output: Path) -> None:
+        """Look for the images, and assign the queries to splits. Raises `RunError` if images are missing."""
+        options = self._options
+        named = self._max_images()
+        if options.images or options.videos:
+            if not named:
+                raise RunError("The pairs of this run name no images: its rows have no image_ids. Leave --images out.")
+        elif named and (form := next((form for form in formats if form.needs_images), None)):
+            name = next(name for name, each in FORMATS.items() if each is form)
+            raise ConfigError(f"--format {name} holds images: add --images with the image store, or a folder of files.")
+        if options.videos:
+            self._videos = VideoSources(options.videos, self._listed(options.videos))
+            self._stack.callback(self._videos.close)
+        if options.splits:
+            self._plan = SplitPlan(options.splits)
+            self._stack.callback(self._plan.close)
+        wanted = WantedImages()
+        self._stack.callback(wanted.close)
+        if self._plan or options.images:
+            frames = self._videos if all(form.images == "files" for form in formats) else None
+            self._read_through(wanted, frames)
+        if options.images:
+            with storage_faults(output):
+                output.mkdir(parents=True, exist_ok=True)
+            self._sources = ImageSources(options.images, wanted, output, self._lister())
+            self._stack.callback(self._sources.close)
+            self._check_missing(wanted, self._sources)
+
+    def write(self, name: str, target: Path) -> list[str]:
+        """Write a format with its card; return the paths."""
+        form = FORMATS[name]
+        before = read_front_matter(target / CARD_FILE)
+        self._check_foreign(target, before)
+        with replace_folder(target, lambda entry: self._is_ours(entry, IMAGES_KEY in before)) as partial:
+            images = None
+            if self._sources or self._videos:
+                images = ExportImages(self._sources, partial if form.images == "files" else None, self._videos)
+                self._stack.callback(images.close)
+            files: dict[str, tuple[str, ...]] = {}
+            counted = _Written(0, 0, 0)
+            for split in [split.name for split in self._options.splits] or [""]:
+                part = _Part(split, images)
+                files[split] = form.write(partial, self._source(part))
+                counted = _Written(*(a + b for a, b in zip(counted, part.written, strict=True)))
+                if not part.written.pairs:
+                    self._notes.append(f"{name}: the split {split} is empty" if split else f"{name}: no pairs are left")
+            contents = CardContents(name, form, files, counted.pairs, images is not None)
+            write_card(partial, self._plugin, self._report, contents)
+            if images and hasattr(os, "sync"):
+                os.sync()  # one for all images
+        if counted.left_out:
+            queries = pluralize(counted.left_out, "query", "queries")
+            self._notes.append(f"{name}: {queries} of {counted.queries:,} left out, because images are missing")
+        self._notes += images.notes if images else []
+        names = dict.fromkeys(file for each in files.values() for file in each)
+        return [short_path(target / file) for file in (*names, CARD_FILE)]
+
+    def notes(self) -> list[str]:
+        """Return what the user should know, one line each."""
+        return self._notes
+
+    def _source(self, part: _Part) -> ExportSource:
+        return ExportSource(
+            self._name,
+            lambda: self._results(part),
+            self._max_images,
+            dataset_meta(self._report),
+            lambda: self._train_file(part.split),
+            part.images,
+            part.split,
+            self._options.system,
+            self._options.names_images,
+        )
+
+    def _max_images(self) -> int:
+        most = max_images_per_query(self._store, GenerateStage.name)
+        return min(most, self._options.max_images or most)
+
+    def _all_results(self) -> Iterator[QueryResult]:
+        return pairs_with_context(self._store, GenerateStage.name)
+
+    def _thin(self, image_ids: tuple[str, ...]) -> tuple[str, ...]:
+        most = self._options.max_images
+        return tuple(evenly_spaced(image_ids, most)) if most and len(image_ids) > most else image_ids
+
+    def _results(self, part: _Part) -> Iterator[QueryResult]:
+        """Yield the queries of a split with their images ready; leave those out whose images are missing."""
+        pairs = left_out = queries = 0
+        for position, result in enumerate(self._all_results()):
+            if self._plan and self._plan.split_of(position) != part.split:
+                continue
+            queries += 1
+            kept = result._replace(image_ids=self._thin(result.image_ids))
+            if self._plan and kept.nearest is not None:
+                kept = kept._replace(nearest=[self._within(part.split, ids) for ids in kept.nearest])
+            if part.images:
+                try:
+                    part.images.take(kept.image_ids)
+                except ImageError as error:
+                    if not self._options.allow_missing_images:
+                        raise RunError(f"{error}. Leave its query out with --allow-missing-images.") from error
+                    left_out += 1
+                    continue
+            pairs += len(kept.pairs)
+            yield kept
+        part.written = _Written(pairs, left_out, queries)
+
+    def _within(self, split: str, pair_ids: Iterable[str]) -> list[str]:
+        assert self._plan is not None
+        return [pair_id for pair_id in pair_ids if self._plan.is_in(split, pair_id)]
+
+    def _train_file(self, split: str) -> TrainFile:
+        train = read_train_file(self._store, GenerateStage.name)
+        if not self._plan or not isinstance(train, OwnTrainFile):
+            return train
+        own = ((key, self._within(split, context)) for key, context in train.own_entries if self._within(split, [key]))
+        return OwnTrainFile(list(own))
+
+    def _read_through(self, wanted: WantedImages, videos: VideoSources | None) -> None:
+        """Note the images of all queries, and which queries share some. Frames of `videos` are not wanted."""
+        plan = self._plan
+        own_train = plan is not None and isinstance(read_train_file(self._store, GenerateStage.name), OwnTrainFile)
+        for position, result in enumerate(self._all_results()):
+            if plan:
+                plan.add(result.query, result.image_ids)
+                if own_train or result.nearest is not None:
+                    plan.note_pairs(position, [pair.id for pair in result.pairs])
+            image_ids = self._thin(result.image_ids)
+            if self._options.images and not (videos and videos.find(image_ids)):
+                wanted.add(image_ids)
+
+    def _check_missing(self, wanted: WantedImages, sources: ImageSources) -> None:
+        missing = (image_id for image_id in wanted if image_id not in sources)
+        first = list(islice(missing, _SHOWN))
+        if not first:
+            return
+        count, total = len(first) + sum(1 for _ in missing), len(wanted)
+        places = ", ".join(str(path) for path in self._options.images)
+        shown = ", ".join(first) + (", ..." if count > len(first) else "")
+        if count == total:
+            raise RunError(
+                f"None of the {pluralize(total, 'image')} is in {places}: {shown}. "
+                f"--images takes an image store, or a folder with files such as {first[0]}.jpg."
+            )
+        if not self._options.allow_missing_images:
+            raise RunError(
+                f"{count:,} of {pluralize(total, 'image')} are missing in {places}: {shown}. Add another --images, or "
+                "leave their queries out with --allow-missing-images."
+            )
+
+    def _lister(self) -> Callable[[Path], Iterator[Still | Frame | Video]] | None:
+        has_images = self._plugin._load_images is not AbstractDataset._load_images
+        return self._listed if has_images else None
+
+    def _listed(self, folder: Path) -> Iterator[Still | Frame | Video]:
+        return image_sources(self._plugin(), str(folder.absolute()))
+
+    def _is_ours(self, entry: Path, had_images: bool) -> bool:
+        """Return whether an entry of an earlier export's folder is what it has written."""
+        if entry.is_dir():
+            ours = entry.name in (IMAGES_FOLDER, VIDEOS_FOLDER, "data") and had_images
+            return ours or (entry / file_names(self._name)[0]).is_file()
+        written = re.compile(rf"{re.escape(self._name)}[-_.].*(?:json|jsonl|parquet|tar)", re.DOTALL)
+        return entry.name in (CARD_FILE, DATASET_INFO) or bool(written.fullmatch(entry.name))
+
+    def _check_foreign(self, target: Path, before: dict[str, object]) -> None:
+        """Raise `RunError` if the export would replace a folder of images that is not its own."""
+        if self._options.images and IMAGES_KEY not in before:
+            for name in (IMAGES_FOLDER, VIDEOS_FOLDER, "data"):
+                if (target / name).exists():
+                    raise RunError(f"{target / name} is not from an export: move it away, or choose another --output.")
+
+
+class _Part:
+    """One split of a format; `written` is known when it has been written."""
+
+    def __init__(self, split: str, images: ExportImages | None) -> None:
+        self.split = split
+        self.images = images
+        self.written = _Written(0, 0, 0)

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +22,7 @@ from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import ConfigError, ProviderError, RunError, SyphusError
 from syphus.formats.card import CARD_FILE, PAIRS_KEY, SIMULATED_TAG, read_front_matter
 from syphus.ledger.store import FILE as LEDGER
-from syphus.runs.export import EXPORT_FOLDER, export_run
+from syphus.runs.export import EXPORT_FOLDER, ExportOptions, export_run
 from syphus.text import install_hint
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.hf_api import RepoFile
 
-DEFAULT_FORMAT = "parquet"  #: of a run, unless the user names one
+DEFAULT_FORMAT, DEFAULT_WITH_IMAGES = "parquet", "trl"  #: of a run, unless the user names one
 
 _REPO_TYPE = "dataset"
 _CHUNK_BYTES = 1 << 20  # read at once for a hash
@@ -55,25 +55,33 @@ class PushResult(NamedTuple):
     unchanged: int
 
 
-def push(
-    folder: Path,
-    export_format: str,
-    target: PushTarget,
-    allow_simulated: bool,
-    datasets_dir: Iterable[Path],
-    progress: bool,
-) -> PushResult:
-    """Push a folder that `export` has written. A run's folder is first exported in `export_format`.
+class ExportChoice(NamedTuple):
+    """How to export a run first: the format ("": the one that the Hub's viewer shows), and where its images are."""
+
+    format: str = ""
+    images: tuple[Path, ...] = ()
+    datasets_dir: tuple[Path, ...] = ()
+
+    @property
+    def format_name(self) -> str:
+        """The format: rows of pairs, or with images, rows of conversations in which the viewer shows them."""
+        return self.format or (DEFAULT_WITH_IMAGES if self.images else DEFAULT_FORMAT)
+
+
+def push(folder: Path, choice: ExportChoice, target: PushTarget, allow_simulated: bool, progress: bool) -> PushResult:
+    """Push a folder that `export` has written. A run's folder is first exported as chosen.
 
     Raises `RunError` for simulated data, unless that is allowed, `ConfigError` for a folder without a dataset card, and
     what `export_run` and `push_files` raise.
     """
     require_hub()
     if (folder / LEDGER).is_file():
-        export_run(folder, [export_format or DEFAULT_FORMAT], None, datasets_dir)
-        folder = folder / EXPORT_FOLDER / (export_format or DEFAULT_FORMAT)
-    elif export_format:
-        raise ConfigError(f"{folder} is not a run; --format applies only to the folder of a run.")
+        options = ExportOptions(images=choice.images)
+        export_run(folder, [choice.format_name], None, choice.datasets_dir, options)
+        folder = folder / EXPORT_FOLDER / choice.format_name
+    elif choice.format or choice.images:
+        name = "--format" if choice.format else "--images"
+        raise ConfigError(f"{folder} is not a run; {name} applies only to the folder of a run.")
     card = read_front_matter(folder / CARD_FILE)
     if PAIRS_KEY not in card:  # everything in the folder is sent, so it must be an export
         raise ConfigError(f"{folder} holds no {CARD_FILE} with pairs: push needs the folder of a run or of an export.")

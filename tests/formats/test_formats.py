@@ -17,20 +17,22 @@ import pytest
 import yaml
 from harness import HERE, run_rows, server
 from huggingface_hub import DatasetCard
+from PIL import Image
 
 from syphus.declarations import Train
 from syphus.errors import ConfigError, RunError, StorageError
 from syphus.formats import FORMAT_NAMES
-from syphus.formats.llava import strip_marks, write_llava
+from syphus.formats.llava import write_llava
 from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.mimicit.writer import write_dataset
 from syphus.formats.parquet import write_parquet
 from syphus.formats.registry import FORMATS
-from syphus.formats.source import ExportSource
+from syphus.formats.source import ExportSource, strip_marks
 from syphus.formats.train import RuleTrainFile
+from syphus.io.durable import replace_folder
 from syphus.ledger.results import QueryResult, conversations
 from syphus.ledger.serialization import StoredPair
-from syphus.runs.export import export_run
+from syphus.runs.export import ExportOptions, export_run
 
 PLUGINS = (HERE / "plugins",)
 ROWS = 7
@@ -44,8 +46,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def exported(folder: Path, name: str) -> Path:
-    """The first file of one format."""
-    return Path(export_run(folder, [name], None, PLUGINS)[0])
+    """The first file of one format, with images if it needs them."""
+    photos = folder.parent / "photos"
+    photos.mkdir(exist_ok=True)
+    for row in range(ROWS):
+        Image.new("RGB", (8, 8), (row, 0, 0)).save(photos / f"RW_IMG_r{row:03d}.png")
+    options = ExportOptions(images=(photos,)) if FORMATS[name].needs_images else None
+    return Path(export_run(folder, [name], None, PLUGINS, options)[0])
 
 
 def pairs_of(folder: Path) -> list[dict[str, Any]]:
@@ -98,9 +105,11 @@ def test_mimicit_is_complete_for_any_number_of_pairs(tmp_path: Path, count: int)
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_same_ledger_gives_the_same_bytes_and_no_other_files(folder: Path, name: str) -> None:
     first = exported(folder, name)
-    before = {path: path.read_bytes() for path in first.parent.iterdir()}
+    target = folder / "export" / name
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
     assert exported(folder, name) == first
-    assert {path: path.read_bytes() for path in first.parent.iterdir()} == before
+    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
+    assert [path.name for path in target.parent.iterdir()] == [name]
 
 
 def test_llava_has_every_pair_in_order_with_its_image_marks(folder: Path) -> None:
@@ -117,13 +126,17 @@ ANSWERS: dict[str, Callable[[Any], str]] = {
     "chat": lambda row: row["messages"][1]["content"],
     "alpaca": lambda row: row["output"],
     "parquet": lambda row: row["answer"],
+    "trl": lambda row: row["messages"][1]["content"],
+    "internvl": lambda row: row["conversations"][1]["value"],
+    "axolotl": lambda row: row["messages"][1]["content"][0]["text"],
 }
 #: Formats of which a record is a conversation. A record of the others is a pair.
-CONVERSATIONS = {"llava", "chat"}
+CONVERSATIONS = {"llava", "chat", "trl", "internvl", "axolotl"}
 #: Formats of which a record has no id, so that none can be twice.
 WITHOUT_IDS = {
     "chat",
     "alpaca",
+    "axolotl",
 }
 TABULAR = [name for name, form in FORMATS.items() if form.tabular]
 
@@ -139,7 +152,8 @@ def test_the_names_and_the_registry_have_the_same_formats_in_one_order() -> None
 
 @pytest.mark.parametrize("name", TABULAR)
 def test_datasets_opens_it_by_its_card(folder: Path, tmp_path: Path, name: str) -> None:
-    table = loaded(exported(folder, name).parent, tmp_path / "cache")
+    exported(folder, name)
+    table = loaded(folder / "export" / name, tmp_path / "cache")
     pairs = pairs_of(folder)
     records = "conversation" if name in CONVERSATIONS else "pair"
     assert len(table) == (ROWS if name in CONVERSATIONS else len(pairs)), (
@@ -160,7 +174,8 @@ def test_pandas_opens_it(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_hubs_own_reader_reads_the_card(folder: Path, name: str) -> None:
-    card = DatasetCard.load(exported(folder, name).with_name("README.md"))
+    exported(folder, name)
+    card = DatasetCard.load(folder / "export" / name / "README.md")
     assert card.data.pretty_name == "Rows.rows"
     assert card.data.to_dict()["pairs"] == len(pairs_of(folder))
 
@@ -351,8 +366,9 @@ def test_duplicate_ids_stop_the_export_and_leave_no_file(tmp_path: Path, name: s
         FORMATS[name].write(tmp_path, source(same, same))
         assert not any(b"XX_INS_1" in path.read_bytes() for path in tmp_path.iterdir())
         return
-    with pytest.raises(RunError, match="have the same id 'XX_INS_1'"):
-        write_duplicates(name, tmp_path, same)
+    target = tmp_path / name
+    with pytest.raises(RunError, match="have the same id 'XX_INS_1'"), replace_folder(target, bool) as folder:
+        write_duplicates(name, folder, same)
     assert list(tmp_path.iterdir()) == []
 
 

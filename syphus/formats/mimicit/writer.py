@@ -9,7 +9,7 @@ the train file see `train.py`. Writes row by row, so memory does not grow with t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +17,13 @@ from typing import IO
 
 import orjson
 
-from syphus.formats.mimicit.ids import check_unique
+from syphus.formats.export_images import ExportImages
+from syphus.formats.mimicit.ids import IdSet, check_unique
 from syphus.formats.report import Report
 from syphus.formats.source import ExportSource
 from syphus.formats.train import TrainFile
-from syphus.io.durable import replace_file
+from syphus.images.part_writer import PartWriter
+from syphus.io.durable import replace_file, storage_faults
 from syphus.ledger.results import QueryResult
 
 FORMAT_VERSION = "0.0.1"  #: of the format
@@ -29,11 +31,41 @@ _BUFFER = 1_000  # items per write
 
 
 def write_mimicit(folder: Path, source: ExportSource) -> tuple[str, ...]:
-    """Write both files; return their names.
+    """Write both files, and the image store `XX.parquet` if there are images; return their names.
 
-    Raises `RunError` if two pairs have the same id, `StorageError` if the disk fails.
+    A split is a folder of its own, so that its files have the names that loaders and `verify` know. Raises `RunError`
+    if two pairs have the same id, `StorageError` if the disk fails.
     """
-    return write_dataset(folder, source.name, source.results(), source.meta, source.train())
+    target = folder / source.split
+    with storage_faults(target):
+        target.mkdir(exist_ok=True)
+    results, store = source.results(), None
+    if source.images:
+        store = PartWriter(target, "mimicit", _NO_LIMIT, "")
+        results = _stored(results, source.images, store)
+    try:
+        names: list[str] = list(write_dataset(target, source.name, results, source.meta, source.train()))
+        if store and (part := store.finish()[0]):
+            names.append(f"{source.name}.parquet")
+            with storage_faults(target):
+                (target / part).replace(target / names[-1])
+    finally:
+        if store:
+            store.close()
+    return tuple(str(Path(source.split, name)) for name in names)
+
+
+_NO_LIMIT = 1 << 62  # bytes of a store: the loader opens one file
+
+
+def _stored(results: Iterable[QueryResult], images: ExportImages, store: PartWriter) -> Iterator[QueryResult]:
+    """Yield the results unchanged, and add each of their images to a store, once."""
+    with IdSet() as seen:
+        for result in results:
+            for image_id in result.image_ids:
+                if seen.add(image_id):
+                    store.add(image_id, images.read(image_id))
+            yield result
 
 
 def file_names(short_name: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ need its plugin; the ledger holds only names. An image that a thousand rows shar
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
@@ -23,6 +24,7 @@ from syphus.text import normal_forms
 from syphus.types import PromptImage
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")  #: of image files, also in upper case
+_OWN_NAME = re.compile(r"\w+?_IMG_(.+)", re.DOTALL)  #: `XX_IMG_<name of the image>`, as MIMIC-IT calls images
 _CACHE = 32_000  # KiB
 
 #: Yields the images in a folder, with the ids that the plugin gives them.
@@ -33,7 +35,8 @@ class ImageLookup:
     """Reads images. `images` is an image store or a folder; `keep_folder` is for images that a plugin hands over.
 
     Relative paths start at `images` if that is a folder of image files, otherwise at the current folder. An id is
-    looked up in the store; in a folder, it is the name of a file without its suffix, or one that `lister` knows.
+    looked up in the store; in a folder, it is the name of a file without its suffix, also behind `XX_IMG_`, or
+    one that `lister` knows.
     """
 
     def __init__(self, images: Path | None, keep_folder: Path | None, lister: ImageLister | None = None) -> None:
@@ -112,20 +115,41 @@ class ImageLookup:
 
     def _read_by_name(self, name: str) -> bytes:
         """Read the file of an id from the folder."""
+        path = self._find_file(name)
+        if path is None:
+            raise ImageError(name, f"missing in {self._images}")
+        return _read(path, name)
+
+    def __contains__(self, image_id: str) -> bool:
+        """Return whether the folder has a file of this id. Raises `ImageError` for an id that leads out of it."""
+        return self._find_file(image_id) is not None
+
+    def __getitem__(self, image_id: str) -> bytes:
+        """Return the image with this id. Raises `ImageError`."""
+        return self._read_by_name(image_id)
+
+    def _find_file(self, name: str) -> Path | None:
+        """Find the file of an id: by its name, by what the plugin lists, or by what follows `XX_IMG_`."""
         if self._images is None:
             raise ImageError(name, "no image store given: --images names the store or folder")
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ImageError(name, "an id that leads outside the folder")
+        if path := self._file_named(name):
+            return path
+        files = self._listed_files
+        listed = next(filter(None, map(files.find, normal_forms(name))), None) if files else None
+        if listed is None and (own := _OWN_NAME.fullmatch(name)):
+            return self._file_named(own[1])
+        return listed
+
+    def _file_named(self, name: str) -> Path | None:
+        assert self._images is not None
         for form in normal_forms(name):
             for suffix in (*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES)):
                 path = self._images / f"{form}{suffix}"
                 if os.path.isfile(path):  # noqa: PTH113 - `Path` raises if a name is too long
-                    return _read(path, name)
-        files = self._listed_files
-        listed = next(filter(None, map(files.find, normal_forms(name))), None) if files else None
-        if listed is None:
-            raise ImageError(name, f"missing in {self._images}")
-        return _read(listed, name)
+                    return path
+        return None
 
 
 class ListedFiles:
