@@ -65,7 +65,9 @@ class CardContents(NamedTuple):
 
 def write_card(folder: Path, plugin: type[AbstractDataset], report: Report, contents: CardContents) -> None:
     """Write the card of one format. Raises `StorageError` if the disk fails."""
-    matter = yaml.safe_dump(_front_matter(plugin, report, contents), sort_keys=False, allow_unicode=True, width=120)
+    matter = yaml.safe_dump(
+        _front_matter(folder, plugin, report, contents), sort_keys=False, allow_unicode=True, width=120
+    )
     parts = [f"---\n{matter}---\n", f"# {plugin_name(plugin)}\n", *_paragraphs(plugin, report, contents)]
     with replace_file(folder / CARD_FILE) as file:
         file.write("\n".join(parts).encode())
@@ -80,7 +82,9 @@ def read_front_matter(card: Path) -> dict[str, object]:
     return {}
 
 
-def _front_matter(plugin: type[AbstractDataset], report: Report, contents: CardContents) -> dict[str, object]:
+def _front_matter(
+    folder: Path, plugin: type[AbstractDataset], report: Report, contents: CardContents
+) -> dict[str, object]:
     pairs = contents.pairs
     size = next((name for limit, name in _SIZES if pairs < limit), "n>100M")
     matter: dict[str, object] = {"pretty_name": plugin_name(plugin), **_licence(plugin.licence, plugin.homepage)}
@@ -90,6 +94,10 @@ def _front_matter(plugin: type[AbstractDataset], report: Report, contents: CardC
     if contents.form.tabular:
         data = [{"split": split or "train", "path": _pattern(files)} for split, files in contents.files.items()]
         matter["configs"] = [{"config_name": "default", "data_files": data}]
+        # `datasets` knows a folder by its card alone: without a number of its own, it would load the files that another
+        # folder of this name had before, out of its cache.
+        size = sum((folder / name).stat().st_size for name in contents.all_files)
+        matter["dataset_info"] = {"config_name": "default", "download_size": size}
     else:
         matter["viewer"] = False
     return {**matter, PAIRS_KEY: pairs, **({IMAGES_KEY: contents.form.images} if contents.has_images else {})}
