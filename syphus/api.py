@@ -361,15 +361,11 @@ def export(
     datasets_dir: StrPath | Sequence[StrPath] = (),
     **options: Unpack[ExportArguments],
 ) -> tuple[Path, ...]:
-    """Write the pairs of a run in other formats, each with a dataset card; return the paths of the files.
-
-    `formats` are names that `syphus export --help` lists, such as `"llava,trl"`. `images` are stores or folders of
-    image files. `on_note` gets remarks. Raises `UsageError` if there is nothing to export, or if images are missing.
-    """
+    """Write the pairs of a run in formats that `syphus export --help` lists; return the files. Raises `UsageError`."""
     from syphus.runs.export import export_run, make_export_options
 
-    names = [name.strip() for name in (formats.split(",") if isinstance(formats, str) else formats) if name.strip()]
-    target, chosen = None if output is None else Path(output), make_export_options(options)
+    chosen, target = make_export_options(options), None if output is None else Path(output)
+    names = formats.split(",") if isinstance(formats, str) else formats
     return tuple(map(Path, export_run(Path(folder), names, target, _paths(datasets_dir), chosen)))
 
 

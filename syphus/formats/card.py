@@ -96,8 +96,8 @@ def _front_matter(
         matter["configs"] = [{"config_name": "default", "data_files": data}]
         # `datasets` knows a folder by its card alone: without a number of its own, it would load the files that another
         # folder of this name had before, out of its cache.
-        size = sum((folder / name).stat().st_size for name in contents.all_files)
-        matter["dataset_info"] = {"config_name": "default", "download_size": size}
+        data_bytes = sum((folder / name).stat().st_size for name in contents.all_files)
+        matter["dataset_info"] = {"config_name": "default", "download_size": data_bytes}
     else:
         matter["viewer"] = False
     return {**matter, PAIRS_KEY: pairs, **({IMAGES_KEY: contents.form.images} if contents.has_images else {})}

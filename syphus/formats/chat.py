@@ -126,7 +126,7 @@ class _DataUrls:
         if kind:
             self._found["large"] += len(data) > _MOST_BYTES
             return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-        from syphus.images.prompt.encode import data_url, measure_image  # loads Pillow
+        from syphus.images.pixels import data_url, measure_image  # loads Pillow
 
         width, height, _ = measure_image(image_id, data)
         return data_url(image_id, data, width, height, "JPEG").decode("ascii")

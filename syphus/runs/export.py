@@ -109,6 +109,7 @@ def export_run(
     `PluginError` if its plugin is not found, `InputError` if an image can't be read, `StorageError` if the disk fails.
     """
     options = options or ExportOptions()
+    formats = [name.strip() for name in formats if name.strip()]
     _check(formats, options)
     store = open_for_reading(folder)
     try:
