@@ -2,8 +2,8 @@
 
 Each function takes the options of its command by their names, with underscores for dashes. Only `yes` has another
 default: a script is not asked whether it may spend money. A function raises a subclass of `SyphusError` for what ends
-the command with exit code 2. A run that stopped early returns a result, and `stopped_by` says why. All functions work
-inside a running event loop. Heavy modules are imported on first use.
+the command with exit code 2. A run that stopped early returns a result, and `stopped_by` says why. All work inside a
+running event loop. Heavy modules are imported on first use.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class EndpointOptions(DisplayOptions, total=False):
     tokens_per_minute: float | None
     max_cost: float | None
     yes: bool
+    notify: str | None
     ask_above: float | None
     max_requests: int | None
     max_rounds: int | None
@@ -389,10 +390,9 @@ def _without_display(values: Mapping[str, object]) -> dict[str, object]:
 def _display(options: DisplayOptions) -> Iterator[PlainObserver]:
     from syphus.progress import open_observer
 
-    observer, log_file = options.get("observer"), options.get("log_file")
-    if observer is not None:
+    if (observer := options.get("observer")) is not None:
         yield observer
         return
-    path = None if log_file is None else Path(log_file)
+    path = None if (log_file := options.get("log_file")) is None else Path(log_file)
     with open_observer(options.get("quiet", False), options.get("verbose", False), path) as opened:
         yield opened

@@ -49,6 +49,7 @@ from syphus.runs.quote import (
     opening_lines,
 )
 from syphus.runs.reckoning import AskedModel, asked_models, confirm_cost
+from syphus.runs.run_log import keep_log
 from syphus.runs.run_settings import changed_settings, refuse_mixing, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize
@@ -66,24 +67,34 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Run
         from syphus.translation.options import check_options
 
         check_options(options)  # before the first pair is paid for
-    with open_run_folder(prepared.options.folder) as store:
-        try:
-            refuse_mixing(store, prepared.options.offline)
-            prepared = go_on_as_begun(prepared, store, STAGE, observer)
-            with_examples = _ensure_examples(prepared, store, observer)
-            if isinstance(with_examples, SyphusError):
-                return RunResult(make_report(store, STAGE, stored_prices(store)), with_examples, (), [])
-            with contextlib.closing(_Job(with_examples, plan, store, observer)) as job:
-                finished = job.run()
-        except StorageError as error:
-            return _result_after_disk_failure(store, error)
-        if not options.languages or finished.stopped_by is not None or not finished.report.counts.pairs:
-            return finished
-        from syphus.translation.files import run_paths
-        from syphus.translation.job import translate_in
+    with (
+        open_run_folder(prepared.options.folder) as store,
+        keep_log(store, prepared, observer, "main job") as log,
+    ):
+        finished = _run(prepared, plan, store, log)
+        log.end(finished.report, finished.stopped_by, finished.exit_code)
+    return finished
 
-        english = store.folder / f"{prepared.dataset.short_name}_instructions.json"
-        return finished._replace(translated=translate_in(store, run_paths(store.folder, english), prepared, observer))
+
+def _run(prepared: PreparedRun, plan: RelationPlan, store: Store, observer: Observer) -> RunResult:
+    options = prepared.options
+    try:
+        refuse_mixing(store, options.offline)
+        prepared = go_on_as_begun(prepared, store, STAGE, observer)
+        with_examples = _ensure_examples(prepared, store, observer)
+        if isinstance(with_examples, SyphusError):
+            return RunResult(make_report(store, STAGE, stored_prices(store)), with_examples, (), [])
+        with contextlib.closing(_Job(with_examples, plan, store, observer)) as job:
+            finished = job.run()
+    except StorageError as error:
+        return _result_after_disk_failure(store, error)
+    if not options.languages or finished.stopped_by is not None or not finished.report.counts.pairs:
+        return finished
+    from syphus.translation.files import run_paths
+    from syphus.translation.job import translate_in
+
+    english = store.folder / f"{prepared.dataset.short_name}_instructions.json"
+    return finished._replace(translated=translate_in(store, run_paths(store.folder, english), prepared, observer))
 
 
 def quote(options: Options, quote_options: QuoteOptions, environ: Mapping[str, str], observer: Observer) -> Quote:

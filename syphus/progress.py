@@ -244,10 +244,6 @@ class LogObserver(PlainObserver):
     def __init__(self, file: IO[str]) -> None:
         super().__init__(_Timestamped(file))
 
-    def note(self, line: str) -> None:
-        """Write a line that no display shows."""
-        self.say(line)
-
     def _say_at(self, form: str, line: str) -> None:
         del form  # each line has its time
         self.say(line)

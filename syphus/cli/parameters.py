@@ -38,7 +38,7 @@ GROUPS: dict[type, dict[str, str]] = {
         IMAGES: "with_images images image_size image_detail max_images",
         TRANSLATION: "languages glossary tone per_language judge_translations partial",
         RELATIONS: "relate embedding_model image_embeddings train",
-        OUTPUT: "output_dir dataset_version accept_changes json",
+        OUTPUT: "output_dir dataset_version accept_changes notify json",
     },
     ConvertOptions: {
         INPUT: "name image_path image_root query_inputs_path from_ download requests_per_second datasets_dir",

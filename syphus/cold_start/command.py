@@ -27,6 +27,7 @@ from syphus.plugins.contract import AbstractDataset, prompt_file, shipped_folder
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import sync_input
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
+from syphus.runs.run_log import keep_log
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import open_run_folder
 from syphus.text import pluralize, short_path
@@ -48,14 +49,18 @@ def cold_start(
     prepared = prepare(options, environ)
     prepared.require_endpoint()
     destination = prompt_destination(prepared) if plan.write_prompt else None
-    with open_run_folder(prepared.options.folder) as store:
+    with (
+        open_run_folder(prepared.options.folder) as store,
+        keep_log(store, prepared, observer, "cold start") as log,
+    ):
         refuse_mixing(store, prepared.options.offline)
-        prepared = go_on_as_begun(prepared, store, GenerateStage.name, observer)
+        prepared = go_on_as_begun(prepared, store, GenerateStage.name, log)
         present = sum(turn["role"] == "assistant" for turn in prepared.template.in_context)
         if present and not plan.pinned:
             examples = pluralize(present, "in-context example")
-            observer.say(f"Ignoring {examples} of the prompt; --pinned FILE keeps the examples of a file.")
-        result = ColdStart(prepared, plan, store, observer).run(reviewer)
+            log.say(f"Ignoring {examples} of the prompt; --pinned FILE keeps the examples of a file.")
+        result = ColdStart(prepared, plan, store, log).run(reviewer)
+        log.end(result.report, result.stopped_by, result.exit_code)
     if destination is None:
         return result
     if not result.found.satisfactory:

@@ -126,6 +126,9 @@ class Options:
         None, "Maximum seconds of one attempt (default: 180); one much slower than usual is given up earlier."
     )
     no_hedging: bool = option(False, "Send no second request for one of the last rows whose first takes long.")
+    notify: str | None = option(
+        None, "Run this command when the work ends or stops; {message} in it is replaced.", metavar="COMMAND"
+    )
     drain: float = option(30.0, "Seconds to wait for requests in flight after Ctrl-C.", minimum=0)
     json: bool = option(False, "Print the report as JSON on stdout (preview: the messages).")
 

@@ -261,6 +261,7 @@ class Config(_Checked):
     prices: dict[str, PricePerMillion] = {}
     models: dict[str, dict[str, JsonValue]] = {}  #: corrections of `models.yaml`, by name
     embeddings: EmbeddingsConfig | None = None  #: text vectors for relations
+    notify: Plain = ""  #: a command that is run when the work ends or stops
     ask_above: float = Field(default=50.0, ge=0)  #: dollars, above which a person is asked before they are spent
     timeout: float = Field(default=180.0, gt=0)  #: seconds for one attempt, at most; usually it is given up earlier
     hedging: bool = True  #: a second request for one of the last rows if its first takes long

@@ -8,7 +8,7 @@ nothing extra. If it takes long, others follow slowly.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from syphus.endpoints.classify import ReplyVerdict
@@ -23,11 +23,17 @@ from syphus.pipeline.parameters import LearnedParameters
 from syphus.pipeline.prompt_caches import PromptCaches
 from syphus.pipeline.rate_limits import Reservation, TokenBucket
 from syphus.pipeline.session_context import SessionLimits
+from syphus.text import format_duration
 from syphus.types import Request, SharedPrefix
 
 MANY_ERRORS = 0.05  #: share of the newest requests; above it, no row is asked twice at once
 _ERROR_WEIGHT = 0.01  #: of the newest request in that share
+_LONG_PAUSE = 10.0  #: seconds; a shorter pause is not noted
 _AMPLE = 0.5  #: share of a limit that must be left for asking twice
+
+
+def _ignore(_: object) -> None:
+    """Tell nobody."""
 
 
 class Endpoint(Protocol):
@@ -91,6 +97,10 @@ class EndpointState:
         self.disabled_by: SyphusError | None = None  #: why no more requests are sent here; set by `disable`
         self.paused_until = 0.0
         self.paused_for = ""  #: what the server asked to wait for, to show: "requests", "tokens", "overload" or ""
+        self.announce: Callable[[str], None] = _ignore  #: tells people what has just happened
+        self.note: Callable[[str], None] = _ignore  #: tells a log
+        self.on_disabled: Callable[[EndpointState], None] = _ignore
+        self._announced_down: float | None = None  # since when, as it was announced
         self.consecutive_refusals = 0  #: episodes without an answer in between
         self._refused_at = now  # when the newest of them began
         self.stated_limits: dict[str, float] = {}  #: per minute, by "requests" and "tokens", as the server states them
@@ -120,6 +130,17 @@ class EndpointState:
         """Send no more requests here. The first reason is kept."""
         if self.disabled_by is None:
             self.disabled_by = reason
+            self.on_disabled(self)
+
+    def announce_health(self, cause: str, now: float) -> None:
+        """Tell people that the endpoint has gone down, for this `cause`, or that it answers again."""
+        health = self.health
+        if self._announced_down is None and health.is_surely_down and self.disabled_by is None:
+            self._announced_down = health.down_since
+            self.announce(f"{self.endpoint.host} is down: {cause}. It is tried now and then; the rows wait.")
+        elif self._announced_down is not None and health.down_since is None:
+            self.announce(f"{self.endpoint.host} answers again, after {format_duration(now - self._announced_down)}.")
+            self._announced_down = None
 
     def wait(self, worst_case: float, now: float, prefix: SharedPrefix | None = None, demand: int = 1) -> float:
         """Return the seconds until a request of at most `worst_case` tokens can be sent.
@@ -191,6 +212,10 @@ class EndpointState:
             self._refused_at = now
         if now + wait > self.paused_until:
             self.paused_until, self.paused_for = now + wait, limit
+            if wait >= _LONG_PAUSE:
+                self.note(
+                    f"{self.endpoint.host} asks to wait for {format_duration(wait)}{f' ({limit})' if limit else ''}."
+                )
         self._concurrency.record_refusal(call.sent_at, now)
         exceeded = [limit] if limit in self._buckets else list(self._buckets) if not limit else []
         for what in exceeded:

@@ -84,10 +84,13 @@ async def run_stage(work: StageRun, config: Config, observer: Observer) -> Syphu
                 caches = PromptCaches(cache_rules(config), observer.say, cache_keys_name(config, endpoint))
                 caches.load(str(get_meta(work.store, caches.name) or "{}"), time.time(), clock())
                 states.append(_endpoint_state(endpoint, work, limits, clock(), caches))
+                states[-1].announce, states[-1].note = observer.event, observer.note
                 states[-1].parameters = LearnedParameters.load(work.store, endpoint, config.model)
                 opened.push_async_callback(states[-1].endpoint.close)
         except ConfigError as error:  # such as an unusable proxy; it ends the session like everything else
             return error
+        for state in states:
+            state.on_disabled = partial(_report_left_out, states, observer)
         await asyncio.sleep(0)  # end here, before the first request, if a Ctrl-C meanwhile has cancelled this task
         return await _run_loop(work, config, limits, observer, states, clock)
 
@@ -161,6 +164,15 @@ def _endpoint_state(
     per_minute = {what: limit for what, limit in given.items() if limit is not None}
     remote = RemoteEndpoint(endpoint, connections=work.threads, redactor=work.redactor, route=work.route)
     return EndpointState(remote, limits, per_minute, now, caches)
+
+
+def _report_left_out(states: Sequence[EndpointState], observer: Observer, left_out: EndpointState) -> None:
+    """Say that an endpoint is used no more, if others go on; if it was the last one, what stops the run is said."""
+    others = [state.endpoint.host for state in states if state.disabled_by is None]
+    if others:
+        go = "goes" if len(others) == 1 else "go"
+        reason = str(left_out.disabled_by).rstrip(".")
+        observer.event(f"{left_out.endpoint.host} is left out: {reason}. {', '.join(others)} {go} on.")
 
 
 @contextlib.contextmanager

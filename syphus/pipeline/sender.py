@@ -225,6 +225,7 @@ class RequestSender:
         if (canned or verdict.action in (Action.RETRY, Action.PAUSE)) and health.should_give_up(now):
             silence = f"No usable answer from {host} for {health.seconds_since_answer(now):.0f} s"
             state.disable(ProviderError(f"{silence}: {_excuse(verdict) if canned else _reason(verdict)}."))
+        state.announce_health(verdict.cause, now)
 
     def _pause(self, permit: Permit, headers: Mapping[str, str], verdict: ReplyVerdict, now: float) -> None:
         state = permit.endpoint_state

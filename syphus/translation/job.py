@@ -33,6 +33,7 @@ from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import RunContext, go_on_as_begun, prepare_endpoint
 from syphus.runs.quote import crash_warning
 from syphus.runs.reckoning import QuoteLine, confirm_cost, estimated_line, format_line
+from syphus.runs.run_log import keep_log
 from syphus.runs.run_settings import changed_settings, sampling_settings, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize, short_path
@@ -66,9 +67,11 @@ def translate(
     """
     paths, context = find_paths(path, output), prepare_endpoint(options, environ)
     check_options(options)
-    with open_run_folder(paths.ledger) as store:
-        context = go_on_as_begun(context, store, TRANSLATE_STAGE, observer)
-        return translate_in(store, paths, context, observer)
+    with open_run_folder(paths.ledger) as store, keep_log(store, context, observer, "translate") as log:
+        context = go_on_as_begun(context, store, TRANSLATE_STAGE, log)
+        result = translate_in(store, paths, context, log)
+        log.end(result.report, result.stopped_by, result.exit_code)
+    return result
 
 
 def translate_in(store: Store, paths: TranslationPaths, context: RunContext, observer: Observer) -> TranslationResult:

@@ -17,7 +17,7 @@ from syphus.types import State
 ROWS, THREADS = 60, 8
 EXPORTS = ("RW_instructions.json", "RW_train.json", "pairs.jsonl")
 SERVER: dict[str, Any] = {"sloppiness": 0.3, "latency": 0.004, "latency_sigma": 0.5}
-FILES = {*EXPORTS, "report.json", "run.lock", "run.sqlite"}
+FILES = {*EXPORTS, "report.json", "run.lock", "run.log", "run.sqlite"}
 
 Undisturbed = tuple[dict[str, bytes], int]
 

@@ -50,7 +50,7 @@ def test_a_finished_run_sends_nothing_and_leaves_every_file_as_it_is(tmp_path: P
             assert (again.exit_code, again.lines) == (1, ["Nothing to do: no request was sent."])
             assert files(again) == before
         assert simulated.stats.requests == asked
-    assert set(before) == {*EXPORTS, "report.json", "run.lock", "run.sqlite"}
+    assert set(before) == {*EXPORTS, "report.json", "run.lock", "run.log", "run.sqlite"}
 
 
 def test_one_added_row_costs_one_request_and_renames_nothing(tmp_path: Path) -> None:
