@@ -26,6 +26,7 @@ _MOVED = {
     "syphus.ledger.reasons": "syphus.types",
     "syphus.options": "syphus.config.options",
     "syphus.parsing": "syphus.answers.parsing",
+    "syphus.plugins.image_sources": "syphus.plugins.hook_results",
     "syphus.reading": "syphus.io",
     "syphus.reading.frames": "syphus.io.media",
     "syphus.runs.job": "syphus.main_job",

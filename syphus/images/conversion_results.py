@@ -25,7 +25,7 @@ from syphus.images.store import part_paths, read_images
 from syphus.io.media import media_kind, unread_reason
 from syphus.plugins.contract import AbstractDataset, queries
 from syphus.plugins.discovery import find_plugin
-from syphus.plugins.image_sources import image_sources
+from syphus.plugins.hook_results import image_sources
 
 
 class ImageResult(NamedTuple):

@@ -247,8 +247,7 @@ class Loop:
         """Once a row is decided, let those continue that wait for the answer to the same request."""
         if ask.in_flight and not ask.is_decided:
             return
-        name = (ask.request.key, ask.request.sample)
-        if self._being_asked.get(name) is ask:
+        if self._being_asked.get(name := (ask.request.key, ask.request.sample)) is ask:
             del self._being_asked[name]
             if ask.answered is not None:
                 ask.answered.set()

@@ -3,8 +3,7 @@
 annotation_shape.py  looks at a file of annotations: how to read it, its columns, what they hold
 contract.py          AbstractDataset, and what the core gets from a plugin: checked queries, a checked prompt template
 discovery.py         finds dataset plugins by name, and lists them
-hook_results.py      checks the results of hooks, and attributes, against the contract
-image_sources.py     reads and checks where a plugin's images are
+hook_results.py      checks results of hooks, attributes, and where images are, against the contract
 legacy.py            runs plugins of the original Syphus unchanged
 loading.py           loads plugin classes from source files and entry points, and constructs datasets
 new_dataset.py       writes a new plugin and its prompt for a file of annotations

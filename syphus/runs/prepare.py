@@ -34,7 +34,7 @@ from syphus.plugins.contract import (
     structured_form,
 )
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
-from syphus.plugins.image_sources import image_sources
+from syphus.plugins.hook_results import image_sources
 from syphus.plugins.legacy import ORIGINAL_MESSAGES, LegacyDataset, original_messages
 from syphus.plugins.prompts import JSON_FORM, PromptTemplate, as_json_prompt
 from syphus.runs.model_life import only_model
