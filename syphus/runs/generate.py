@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, clean
+from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, RuleSet
 from syphus.answers.cleaning.sent_texts import SentTexts, scripts_of
 from syphus.answers.judging_digest import ACCEPTANCE_FILES, code_digest
 from syphus.answers.parsing.json_forms import JsonAnswer, JsonForm, read_json_answer
@@ -105,7 +105,7 @@ class GenerateStage:
         self._context = context
         self._dataset = context.dataset
         self._code = plugin_code(context.dataset)
-        self._rules = cleaning_rules(context.dataset)
+        self._rules = RuleSet(cleaning_rules(context.dataset))
         self._query_of_pair: dict[str, str] = {}  # of the first pair ids
         self._renders = _overrides(context.dataset, "render_query")
         self._relates = _overrides(context.dataset, "related")
@@ -270,7 +270,7 @@ class GenerateStage:
 
     def _accept(self, query: Query, pairs: Sequence[Pair]) -> Judgement:
         """Clean the pairs, check them, and give them their ids and relations."""
-        cleaned = clean(pairs, self._rules, Context(query, self.sent, self._user_turn(query), self._scripts))
+        cleaned = self._rules.clean(pairs, Context(query, self.sent, self._user_turn(query), self._scripts))
         problems = checked_texts("check_pairs", self._dataset.check_pairs(query, cleaned.pairs))
         if cleaned.rejections or problems:
             located = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]

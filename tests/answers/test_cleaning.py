@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from syphus import Check, Pair, Query, Reject, Repair
 from syphus.answers.cleaning import (
     GENERAL_RULES,
     Context,
+    Drop,
     Rule,
+    RuleSet,
     answers_of_words,
     asked_by_the_wearer,
     clean,
@@ -29,7 +32,7 @@ from syphus.answers.cleaning import (
     numbers_of_the_annotation,
     pairs_between,
 )
-from syphus.answers.cleaning.rules import SearchableText
+from syphus.answers.cleaning.general_rules import no_mention_of_notes
 from syphus.answers.cleaning.sent_texts import SentTexts
 from syphus.types import PromptImage, State
 
@@ -307,7 +310,8 @@ def test_a_rejected_answer_is_asked_again_counted_and_listed(tmp_path: Path) -> 
     assert "description" in entry["answer"]
 
 
-SHIPPED = [rule for rule in (*GENERAL_RULES, *images_in_order) if isinstance(rule, (Repair, Reject)) and rule.needs]
+DATASET_RULES = (*images_in_order, no_timestamps, no_boxes, numbers_of_the_annotation)
+SHIPPED = [rule for rule in (*DATASET_RULES, *GENERAL_RULES) if not isinstance(rule, Drop)]
 FOUND = [
     "AS AN AI I see nothing.",
     "A Language Model is no eye.",
@@ -347,11 +351,26 @@ FOUND = [
 ]
 
 
-def test_needed_words_never_miss_a_match() -> None:
+def test_what_rules_need_changes_no_verdict() -> None:
+    """Each rule alone, skipped where a text has nothing that it needs, against the same rule run on every text."""
+    texts = [*FOUND, *LEAKS, *FINE, "At 0:12 he waits.", "The TIMESTAMP is old.", "Pixels.", "\u0663 cups. [1]", "Yes*"]
+    texts += ["<answer>A cup is there.</answer>", "<response> It is red."]
+    texts += [f"It is a cup.{end}" for end in ("\n---", "</s>", "\u00b2", " [1][2]", "\n\nEND", "**", "\n[END]")]
+    chance = random.Random(7)
+    answers = [[Pair("What is there?", text)] for text in texts]
+    answers += [
+        [Pair(chance.choice(texts), "".join(chance.sample(texts, 2))[: chance.randint(9, 90)]) for _ in range(3)]
+        for _ in range(150)
+    ]
+    applied = set()
     for rule in SHIPPED:
-        found = [text for text in FOUND if re.search(rule.pattern, text, re.IGNORECASE)]
-        assert found, rule
-        assert [text for text in found if not any(word in text.lower() for word in rule.needs)] == []
+        quick, slow = RuleSet((rule,)), RuleSet((replace(rule, needs=()),))
+        for pairs in answers:
+            expected = slow.clean(pairs, Context(Query("q", "a cup")))
+            assert quick.clean(pairs, Context(Query("q", "a cup"))) == expected, (rule.name, pairs)
+            if expected.repairs or expected.rejections:
+                applied.add(rule.name)
+    assert {rule.name for rule in SHIPPED if rule.needs} <= applied | {"a mark that may be a citation"}
 
 
 _MENTION_WORDS = (
@@ -366,6 +385,7 @@ _MENTION_WORDS = (
 def test_the_quick_search_for_mentions_of_the_notes_changes_no_verdict() -> None:
     """Sentences of the words in the patterns: the search for words never says no where the whole pattern matches."""
     pattern = re.compile("|".join(form for form, _ in general_rules._LEAK_FORMS), re.IGNORECASE)
+    rules = RuleSet((no_mention_of_notes,))
     words = _MENTION_WORDS.split("|")
     chance = random.Random(12)
     matched = 0
@@ -374,5 +394,5 @@ def test_the_quick_search_for_mentions_of_the_notes_changes_no_verdict() -> None
         text = chance.choice((text, text.upper(), text.title()))
         if pattern.search(text):
             matched += 1
-            assert general_rules._may_leak(SearchableText(text.lower())), text
+            assert rules.clean([Pair("What is there?", text)], Context(Query("q", "a cup"))).rejections, text
     assert matched > 300

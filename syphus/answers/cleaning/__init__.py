@@ -24,7 +24,18 @@ from syphus.answers.cleaning.dataset_rules import (
     pairs_between,
 )
 from syphus.answers.cleaning.general_rules import GENERAL_RULES
-from syphus.answers.cleaning.rules import Check, Cleaned, Context, Drop, Reject, Repair, Rule, clean, normalize_words
+from syphus.answers.cleaning.rules import (
+    Check,
+    Cleaned,
+    Context,
+    Drop,
+    Reject,
+    Repair,
+    Rule,
+    RuleSet,
+    clean,
+    normalize_words,
+)
 
 __all__ = [
     "GENERAL_RULES",
@@ -35,6 +46,7 @@ __all__ = [
     "Reject",
     "Repair",
     "Rule",
+    "RuleSet",
     "answers_of_words",
     "asked_by_the_wearer",
     "clean",

@@ -357,6 +357,6 @@ def _is_heading(answer: str, line: str) -> bool:
 #: What stands behind a text is taken off; what may be a heading of the next pair, or the end of a draft, is a fault.
 ENDING_RULES: tuple[Rule, ...] = (
     Mend("wrapper around a text", _unwrap, needs=("<", "[", "\\boxed", "\u25c1", "\u3010", "\u300a", "{")),
-    Mend("line behind a text", _mend),
-    Check("a line that may be no part of the answer", _find_lone_lines),
+    Mend("line behind a text", _mend, needs=("\n", *_LAST_SIGNS)),
+    Check("a line that may be no part of the answer", _find_lone_lines, needs=("\n",)),
 )

@@ -8,18 +8,21 @@ plugin. Every match is counted under the name of its rule. A rejected answer is 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
-from typing import Literal
+from functools import cache, cached_property, lru_cache
+from typing import Literal, NamedTuple
 
 from syphus.answers.cleaning.sent_texts import NOTHING_SENT, SentTexts, split_words
 from syphus.types import Pair, Query
 
 Part = Literal["instruction", "answer", "both"]
+Words = tuple[str, ...]
 
+#: Letters that a pattern without case takes for "i" or "s", and `str.lower` does not.
+LIKE_ASCII = ("\u0131", "\u0307", "\u017f")
 _MAX_SHOWN = 60  # characters of a match that are shown
+_MOST_WORDS, _LONGEST_WORD = 20_000, 40  # that are remembered: enough for nearly all words of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +39,30 @@ class Context:
     scripts: frozenset[str] = frozenset()
 
 
+class OneOfEach(NamedTuple):
+    """Something that a match needs if one string is not enough: one of each of these groups of strings."""
+
+    groups: tuple[Words, ...]
+
+
+Need = str | re.Pattern[str] | OneOfEach
+Needs = tuple[Need, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Repair:
     """Replaces every match of `pattern`, ignoring case, by `replacement`, as in `re.sub`.
 
-    `needs` is an optional speed-up: lower-case words of which every possible match contains at least one. Nearly every
-    answer has none of them, and searching for words is a hundred times as fast as searching for the pattern.
+    `needs` is an optional speed-up: every possible match contains at least one of these, in lower case and with
+    straight apostrophes. Each is a string, a pattern for a part of one word, or a `OneOfEach`. Nearly every answer has
+    none of them, and then the rule costs nothing: all rules together look once at each word, however often it comes.
     """
 
     name: str
     pattern: str
     replacement: str
     part: Part = "both"
-    needs: tuple[str, ...] = ()
+    needs: Needs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +71,7 @@ class Mend:
 
     name: str
     mend: Callable[[Sequence[Pair], Context], tuple[tuple[Pair, ...], int]]
-    needs: tuple[str, ...] = ()
+    needs: Needs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +85,7 @@ class Reject:
     pattern: str
     part: Part = "both"
     exact: bool = False
-    needs: tuple[str, ...] = ()
+    needs: Needs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +97,7 @@ class Check:
 
     name: str
     find: Callable[[Sequence[Pair], Context], Iterable[str]]
-    needs: tuple[str, ...] = ()
+    needs: Needs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +113,6 @@ class Drop:
 
 
 Rule = Repair | Mend | Reject | Check | Drop
-_REPAIRS = (Repair, Mend)  # a tuple is looked at faster than a union
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,36 +123,139 @@ class Cleaned:
     """
 
     pairs: tuple[Pair, ...]
-    repairs: Counter[str] = field(default_factory=Counter)
+    repairs: dict[str, int] = field(default_factory=dict)
     rejections: dict[str, str] = field(default_factory=dict)
 
 
 def clean(pairs: Sequence[Pair], rules: Iterable[Rule], context: Context) -> Cleaned:
     """Apply all repairs in order, leave out what is to be dropped, then collect the rules that reject the rest."""
-    cleaned = SearchablePairs(pairs)
-    repairs: Counter[str] = Counter()
-    rejections: dict[str, str] = {}
-    rules = tuple(rules)
-    for repair in [rule for rule in rules if isinstance(rule, _REPAIRS)]:
-        if _could_match(repair, cleaned):
-            repaired, count = _repair(cleaned, repair) if isinstance(repair, Repair) else repair.mend(cleaned, context)
-            if count:
-                repairs[repair.name] += count
-                cleaned = SearchablePairs(repaired)
-    for drop in [rule for rule in rules if isinstance(rule, Drop)]:
-        if found := dict(drop.find(cleaned, context)):
-            if len(cleaned) - len(found) < drop.least:
-                rejections.setdefault(drop.name, next(iter(found.values())))
+    return _rule_set(tuple(rules)).clean(pairs, context)
+
+
+class RuleSet:
+    """The rules of a run, prepared for any number of answers."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        rules = tuple(rules)
+        self._needs = _NeedFinder(need for rule in rules if not isinstance(rule, Drop) for need in rule.needs)
+        self._repairs = [(self._needs.bits(rule.needs), rule) for rule in rules if isinstance(rule, Repair | Mend)]
+        self._drops = [rule for rule in rules if isinstance(rule, Drop)]
+        self._checks = [(self._needs.bits(rule.needs), rule) for rule in rules if isinstance(rule, Reject | Check)]
+
+    def clean(self, pairs: Sequence[Pair], context: Context) -> Cleaned:
+        """Do what `clean` does."""
+        cleaned = SearchablePairs(pairs)
+        found = self._needs.find(cleaned.lowered)
+        repairs: dict[str, int] = {}
+        for needed, rule in self._repairs:
+            if not found & needed:
                 continue
-            cleaned = SearchablePairs(pair for index, pair in enumerate(cleaned) if index not in found)
-            repairs[drop.name] += len(found)
-    for rule in rules:
-        if isinstance(rule, (Check, Reject)) and _could_match(rule, cleaned):
-            places = _match_places(cleaned, rule) if isinstance(rule, Reject) else rule.find(cleaned, context)
-            place = next(iter(places), None)
-            if place is not None:
-                rejections.setdefault(rule.name, place)
-    return Cleaned(tuple(cleaned), +repairs, rejections)
+            if isinstance(rule, Repair):
+                mended, count = self._repair(cleaned, rule, needed)
+            else:
+                mended, count = rule.mend(cleaned, context)
+            if count:
+                cleaned = SearchablePairs(mended)
+                found = self._needs.find(cleaned.lowered)
+                repairs[rule.name] = repairs.get(rule.name, 0) + count
+        rejections: dict[str, str] = {}
+        for drop in self._drops:
+            if dropped := dict(drop.find(cleaned, context)):
+                if len(cleaned) - len(dropped) < drop.least:
+                    rejections.setdefault(drop.name, next(iter(dropped.values())))
+                    continue
+                cleaned = SearchablePairs(pair for index, pair in enumerate(cleaned) if index not in dropped)
+                found = self._needs.find(cleaned.lowered)
+                repairs[drop.name] = repairs.get(drop.name, 0) + len(dropped)
+        for needed, check in self._checks:
+            if found & needed:
+                if isinstance(check, Check):
+                    places = check.find(cleaned, context)
+                else:
+                    places = self._places(cleaned, check, needed)
+                place = next(iter(places), None)
+                if place is not None:
+                    rejections.setdefault(check.name, place)
+        return Cleaned(tuple(cleaned), repairs, rejections)
+
+    def _repair(self, pairs: Sequence[Pair], rule: Repair, needed: int) -> tuple[tuple[Pair, ...], int]:
+        repaired, total = list(pairs), 0
+        for index, pair in enumerate(pairs):
+            instruction, in_question = self._replace(pair.instruction, rule, needed, "answer")
+            answer, in_answer = self._replace(pair.answer, rule, needed, "instruction")
+            if in_question or in_answer:
+                repaired[index] = replace(pair, instruction=instruction, answer=answer)
+                total += in_question + in_answer
+        return tuple(repaired), total
+
+    def _replace(self, text: str, rule: Repair, needed: int, unless: Part) -> tuple[str, int]:
+        """Return a text, repaired unless the rule is only for the other part, and the number of replacements."""
+        if rule.part == unless or not self._needs.find(_searched(text)) & needed:
+            return text, 0
+        return _compile(rule.pattern, False).subn(rule.replacement, text)
+
+    def _places(self, pairs: Sequence[Pair], rule: Reject, needed: int) -> Iterable[str]:
+        pattern = _compile(rule.pattern, rule.exact)
+        for place, text in texts_with_places(pairs, rule.part):
+            if self._needs.find(_searched(text)) & needed and (match := pattern.search(straighten_apostrophes(text))):
+                yield describe_match(place, match[0])
+
+
+_rule_set = lru_cache(maxsize=16)(RuleSet)
+
+
+class _NeedFinder(dict[str, int]):
+    """Finds which of many needs a text has. Results are bits, and every text has the bit 1.
+
+    As a dictionary, it has the bits of the words that it has seen. A string with white space has its bit if its longest
+    piece is in the word; then the string is searched in the text itself.
+    """
+
+    def __init__(self, needs: Iterable[Need]) -> None:
+        super().__init__()
+        needs = tuple(needs)
+        grouped = (word for need in needs if isinstance(need, OneOfEach) for words in need.groups for word in words)
+        self._bits = {need: 2 << place for place, need in enumerate(dict.fromkeys((*needs, *grouped)))}
+        strings = [(need, bit) for need, bit in self._bits.items() if isinstance(need, str)]
+        self._phrases = {bit: need for need, bit in strings if need.split() != [need]}
+        self._all_phrases = sum(self._phrases)
+        pieces = [(max(need.split(), key=len, default=""), bit) for need, bit in strings]
+        self._in_every_text = 1 + sum(bit for piece, bit in pieces if not piece)
+        self._pieces = [(piece, bit) for piece, bit in pieces if piece]
+        self._any_piece = re.compile("|".join(re.escape(piece) for piece, _ in self._pieces) or r"(?!)")
+        self._patterns = [(need, bit) for need, bit in self._bits.items() if isinstance(need, re.Pattern)]
+        self._groups = [
+            (bit, tuple(map(self.bits, need.groups))) for need, bit in self._bits.items() if isinstance(need, OneOfEach)
+        ]
+
+    def bits(self, needs: Needs) -> int:
+        """Return the bits of which a text has at least one: those of the needs, or that of every text."""
+        return sum({self._bits[need] for need in needs}) if needs else 1
+
+    def find(self, text: str) -> int:
+        """Return the bits of a text in lower case."""
+        found = self._in_every_text
+        for bits in set(map(self.__getitem__, text.split())):
+            found |= bits
+        phrases = found & self._all_phrases
+        while phrases:
+            bit = phrases & -phrases
+            phrases -= bit
+            if self._phrases[bit] not in text:
+                found -= bit
+        for bit, groups in self._groups:
+            if found & groups[0] and all(found & group for group in groups):
+                found |= bit
+        return found
+
+    def __missing__(self, word: str) -> int:
+        bits = 0
+        if self._any_piece.search(word):
+            bits = sum(bit for piece, bit in self._pieces if piece in word)
+        bits += sum(bit for pattern, bit in self._patterns if pattern.search(word))
+        if len(self) < _MOST_WORDS and len(word) <= _LONGEST_WORD:
+            self[word] = bits
+        return bits
 
 
 def texts_with_places(pairs: Sequence[Pair], part: Part = "both") -> Iterable[tuple[str, str]]:
@@ -167,77 +283,27 @@ def straighten_apostrophes(text: str) -> str:
     return text.replace("\u2019", "'")
 
 
-class SearchableText:
-    """A text in lower case, in which many rules look for words that hardly any text has."""
-
-    def __init__(self, lowered: str) -> None:
-        self.lowered = lowered
+class SearchablePairs(tuple[Pair, ...]):
+    """The pairs of an answer, with their texts in the forms that many rules search."""
 
     @cached_property
-    def vocabulary(self) -> str:
-        """What stands between white space, each once: shorter than the text, and as good for most words."""
-        return " ".join(set(self.lowered.split()))
+    def lowered(self) -> str:
+        """All texts in lower case and with straight apostrophes, a record separator between them."""
+        return _searched("\x1e".join([text for pair in self for text in (pair.instruction, pair.answer)]))
 
     @cached_property
     def words(self) -> list[str]:
         """The words in their order, for rules that compare runs of them."""
         return split_words(self.lowered)
 
-    def has_any(self, needles: tuple[str, ...]) -> bool:
-        """Return whether the text has one of these strings in lower case."""
-        pieces = _longest_pieces(needles)
-        if not any(map(self.vocabulary.__contains__, pieces)):
-            return False
-        return pieces is needles or any(map(self.lowered.__contains__, needles))
+
+def searchable(pairs: Sequence[Pair]) -> SearchablePairs:
+    """Return the pairs with their texts in other forms, which are made once for all rules that `clean` applies."""
+    return pairs if isinstance(pairs, SearchablePairs) else SearchablePairs(pairs)
 
 
-@cache
-def _longest_pieces(needles: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the longest piece of each string between white space; the strings themselves if none has any."""
-    if not any(needle.split() != [needle] for needle in needles):
-        return needles
-    return tuple(max(needle.split(), key=len, default="") for needle in needles)
-
-
-class SearchablePairs(tuple[Pair, ...]):
-    """The pairs of an answer, with their texts in a form that all rules search."""
-
-    @cached_property
-    def text(self) -> SearchableText:
-        """All texts in one string, in lower case and with straight apostrophes."""
-        texts = [text for pair in self for text in (pair.instruction, pair.answer)]
-        return SearchableText(straighten_apostrophes("\n".join(texts).lower()))
-
-
-def searchable(pairs: Sequence[Pair]) -> SearchableText:
-    """Return all texts of the pairs in one string; it is made once for all rules that `clean` applies."""
-    return (pairs if isinstance(pairs, SearchablePairs) else SearchablePairs(pairs)).text
-
-
-def _could_match(rule: Repair | Mend | Reject | Check, pairs: SearchablePairs) -> bool:
-    return not rule.needs or pairs.text.has_any(rule.needs)
-
-
-def _repair(pairs: tuple[Pair, ...], rule: Repair) -> tuple[tuple[Pair, ...], int]:
-    pattern = _compile(rule.pattern, False)
-    repaired, total = [], 0
-    for pair in pairs:
-        instruction, answer = pair.instruction, pair.answer
-        if rule.part != "answer":
-            instruction, count = pattern.subn(rule.replacement, instruction)
-            total += count
-        if rule.part != "instruction":
-            answer, count = pattern.subn(rule.replacement, answer)
-            total += count
-        repaired.append(replace(pair, instruction=instruction, answer=answer))
-    return tuple(repaired), total
-
-
-def _match_places(pairs: tuple[Pair, ...], rule: Reject) -> Iterable[str]:
-    pattern = _compile(rule.pattern, rule.exact)
-    for place, text in texts_with_places(pairs, rule.part):
-        if match := pattern.search(straighten_apostrophes(text)):
-            yield describe_match(place, match[0])
+def _searched(text: str) -> str:
+    return straighten_apostrophes(text.lower())
 
 
 @cache

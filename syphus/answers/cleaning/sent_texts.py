@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 _WORD = re.compile(r"\w+(?:'\w+)*")
@@ -21,6 +21,7 @@ _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
 _QUOTED = re.compile(r"\"[^\"\n]*\"|\u201c[^\u201d\n]*\u201d|\u300c[^\u300d\n]*\u300d|`[^`\n]*`")
 _GRAM = 4  #: consecutive words that are looked up
 _STEP = 2  #: a run of five words has such words at one of every two places
+_STRIDE = 3  #: at one of every three places, a run has all but two of its words
 _WHOLE_FOREIGN = 2  #: words with a meaning, for a whole text
 
 
@@ -34,6 +35,9 @@ class SentKind(Enum):
 
 #: The least words of a run that is a copy, and how many of them must carry meaning and not be the annotation's.
 _LEAST = {SentKind.EXAMPLE: (8, 3), SentKind.INSTRUCTION: (8, 3), SentKind.CORRECTION: (5, 1)}
+
+
+_Gram = tuple[str, ...]
 
 
 class _Sent(NamedTuple):
@@ -73,19 +77,33 @@ class SentTexts:
             lines = (line for part in _QUOTED.split(text) for line in part.splitlines())
             sent += [_Sent(split_words(line), SentKind.INSTRUCTION, "") for line in lines]
         sent += [_Sent(split_words(text), SentKind.CORRECTION, "") for text in corrections]
-        places: dict[tuple[str, ...], list[tuple[_Sent, int]]] = {}
+        places: dict[_Gram, list[tuple[_Sent, int]]] = {}
         for each in sent:
-            for place in range(len(each.words) - _GRAM + 1):
-                places.setdefault(tuple(each.words[place : place + _GRAM]), []).append((each, place))
-        self._places: Mapping[tuple[str, ...], Sequence[tuple[_Sent, int]]] = places
+            for place, gram in enumerate(_grams(each.words, _GRAM, 1)):
+                places.setdefault(gram, []).append((each, place))
+        self._places: Mapping[_Gram, Sequence[tuple[_Sent, int]]] = places
+        self._sent = sent
         self._last_search: tuple[Sequence[str], bool] = ((), False)
+
+    @cached_property
+    def _long_grams(self) -> Mapping[int, set[_Gram]]:
+        """Words of texts that can be copied at all, by their number: a copy has some of them at one of three places."""
+        found: dict[int, set[_Gram]] = {}
+        for each in self._sent:
+            least, foreign = _LEAST[each.kind]
+            is_long = len(each.words) >= least
+            if is_long and _count_foreign(each.words, "") >= min(foreign, _WHOLE_FOREIGN):
+                length = least - _STRIDE + 1
+                found.setdefault(length, set()).update(_grams(each.words, length, 1))
+        return found
 
     def may_be_in(self, words: Sequence[str]) -> bool:
         """Return whether anything of the texts may be in a text of these words. Hardly any answer has something."""
         last, found = self._last_search
         if words is not last:  # several rules ask about the same answer
-            grams = zip(*(words[start::_STEP] for start in range(_GRAM)), strict=False)
-            found = not self._places.keys().isdisjoint(grams)
+            found = not all(
+                known.isdisjoint(_grams(words, length, _STRIDE)) for length, known in self._long_grams.items()
+            )
             self._last_search = words, found
         return found
 
@@ -95,6 +113,8 @@ class SentTexts:
         `own` is the annotation, and `asked` the user turn: an example about this very annotation is not copied.
         """
         words = split_words(text)
+        if not self.may_be_in(words):
+            return ""
         seen: set[tuple[int, int]] = set()
         for place in range(0, len(words) - _GRAM + 1, _STEP):
             for sent, there in self._places.get(tuple(words[place : place + _GRAM]), ()):
@@ -138,6 +158,11 @@ def _script(letter: str) -> str:
     """Return the script of a letter, by the first word of its name in Unicode: LATIN, CYRILLIC, CJK."""
     first = unicodedata.name(letter, "").partition(" ")[0].partition("-")[0]
     return "CJK" if first in ("HIRAGANA", "KATAKANA", "IDEOGRAPHIC") else first
+
+
+def _grams(words: Sequence[str], length: int, step: int) -> Iterator[_Gram]:
+    """Return `length` consecutive words from each place, or from one of every `step` places."""
+    return zip(*(words[start::step] for start in range(length)), strict=False)
 
 
 def _extend(words: Sequence[str], place: int, sent: _Sent, there: int) -> _Run:

@@ -21,7 +21,14 @@ from functools import cache, lru_cache
 
 from syphus.answers.cleaning.rules import Check, Context, Rule, searchable
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
-from syphus.answers.scoring.lexicon import is_thing, related_words, supporting_words, synonyms, wholes_of_parts
+from syphus.answers.scoring.lexicon import (
+    is_thing,
+    names_of_things,
+    related_words,
+    supporting_words,
+    synonyms,
+    wholes_of_parts,
+)
 from syphus.answers.scoring.words import Word, are_comparable, content_stems, is_common, seems_english, stem, tokenize
 from syphus.types import Pair
 
@@ -174,12 +181,14 @@ def _words_of_letters(text: str) -> set[str]:
 
 def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     annotation = context.query.text
-    new = _words_of_letters(searchable(pairs).vocabulary).difference(_words_of_letters(annotation))
-    if context.query.images or not any(is_thing(word) and not is_common(stem(word)) for word in new):
-        return  # with images, the model knows more than the annotation says
+    if context.query.images:
+        return  # the model knows more than the annotation says
+    things = names_of_things().intersection(_words_of_letters(searchable(pairs).lowered))
+    new = _uncommon(things.difference(_words_of_letters(annotation))) if things else set()
+    if not new:
+        return
     answers = " ".join(pair.answer for pair in pairs)
-    new.intersection_update(_words_of_letters(answers))
-    if not any(is_thing(word) and not is_common(stem(word)) for word in new) or not are_comparable(annotation, answers):
+    if new.isdisjoint(_words_of_letters(answers)) or not are_comparable(annotation, answers):
         return
     facts = read_annotation_facts(annotation)
     for number, pair in enumerate(pairs, 1):
@@ -191,6 +200,10 @@ def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[s
                 invented = is_thing(word.text) and not _is_supported(word, facts, frozenset())
                 if invented and not _may_be_inferred(word, found[max(0, index - _REACH) : index], facts):
                     yield f"answer {number}: {word.text}"
+
+
+def _uncommon(words: Iterable[str]) -> set[str]:
+    return {word for word in words if not is_common(stem(word))}
 
 
 def _may_be_inferred(word: Word, before: Sequence[Word], facts: AnnotationFacts) -> bool:

@@ -137,6 +137,15 @@ def is_thing(word: str) -> bool:
 
 
 @cache
+def names_of_things() -> frozenset[str]:
+    """Return all words for which `is_thing` is true."""
+    listed = _all_words()
+    irregular = (form for form, base in IRREGULAR.items() if base in listed)
+    forms = (word + ending for word in listed for ending in ("", "s", "es"))
+    return frozenset(filter(is_thing, (*forms, *irregular)))
+
+
+@cache
 def supporting_words() -> Mapping[str, frozenset[str]]:
     """Return, by the stem of each thing, the other stems in an annotation that support it: synonyms and kinds."""
     kinds, same = _parse_table(_KINDS)
