@@ -19,6 +19,7 @@ _CODED = re.compile(rb"(?:data:image\\?/[\w.+-]+;base64,)?(?<![A-Za-z0-9+/_\\-])
 _WORD = re.compile(
     r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|(?:[^\W\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|['\u2019-])+"
 )
+_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f")  # of sentences
 
 
 def strip_images(data: bytes) -> bytes:
@@ -32,6 +33,12 @@ def one_line(message: str, limit: int = 200) -> str:
         return " ".join(message.split())
     line = " ".join(printable(message[: 20 * limit]).split())  # some servers repeat the whole request
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def sentence(*parts: str) -> str:
+    """Return the parts that are not empty, joined by colons, as one sentence: with one mark at its end."""
+    said = ": ".join(filter(None, (part.strip() for part in parts)))
+    return said if said.endswith(_ENDS) else f"{said}."
 
 
 def normal_forms(text: str) -> tuple[str, ...]:

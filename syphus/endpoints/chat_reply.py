@@ -76,7 +76,8 @@ def unexpected_body(expected: str, data: object, body: bytes) -> ReplyVerdict:
     """Return the verdict on `data`, read from `body`, that is not what was `expected`."""
     if isinstance(data, dict) and data.get("error"):
         error = data["error"]
-        text = _excerpt((str(error)).encode("utf-8", "replace"))
+        said = error.get("message") if isinstance(error, dict) else error
+        text = _excerpt(str(said or error).encode("utf-8", "replace"))
         status = error.get("code") or error.get("status") if isinstance(error, dict) else data.get("code")
         verdict = ReplyVerdict(Action.RETRY, "error inside a 200", text, maybe_billed=True)
         return replace(verdict, inner_status=status_of(status), inner_error=error)

@@ -33,7 +33,7 @@ from syphus.endpoints.refusals import (
     loads_fields,
     read_refusal,
 )
-from syphus.text import one_line
+from syphus.text import one_line, sentence
 from syphus.types import Completion, ReasonKind, State
 
 if TYPE_CHECKING:  # aiohttp takes a while to load, and not all who classify replies send requests
@@ -126,7 +126,7 @@ class ReplyVerdict:
     @property
     def stop_message(self) -> str:
         """What stops the run, and what to do, in one line."""
-        return f"{self.message.rstrip('.')}. {self.advice}, then run the same command again."
+        return f"{sentence(self.message)} {self.advice}, then run the same command again."
 
     def of_row(self) -> ReplyVerdict:
         """Return the same refusal as that of one row, while others are answered: it is tried again a few times."""
@@ -178,7 +178,7 @@ def classify_error(
     if status in (401, 403, 404, 407, 410) or 300 <= status < 400:
         verdict = _classify_access_error(status, headers, error, words, source)
         from_endpoint = 400 <= status != 407 and body.lstrip().startswith(b"{")
-        verdict = replace(verdict, maybe_caused_by_row=status in (401, 403, 404, 410))
+        verdict = replace(verdict, maybe_caused_by_row=status != 407)
         return verdict if from_endpoint else replace(verdict, maybe_from_proxy=True)
     if status >= 500 or status in _TRANSIENT or (wait is not None and status not in _ABOUT_THE_REQUEST):
         asks_to_wait = retry_wait(headers, "", now) is not None or (status == 503 and "retry-after" in headers)

@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from multidict import CIMultiDict
@@ -24,7 +24,10 @@ from yarl import URL
 MAX_REPLY_BYTES = 32 * 2**20  #: a chat completion has a few kilobytes, and an endless body must end somewhere
 KEEPALIVE = 4.0  #: seconds that an idle connection is kept open; uvicorn (vLLM) and Node close theirs after 5
 MAX_HEAD_BYTES = 2**18  #: of the status line and the headers of a reply
+_TICKS = 20  # of a time limit that counts only the time awake
 _EYEBALLS_DELAY = 0.25  # seconds until another address of the host is tried beside the first, as in aiohttp
+
+T = TypeVar("T")
 
 #: Called whenever bytes of the reply to the current request arrive.
 ON_BYTES: ContextVar[Callable[[], None] | None] = ContextVar("ON_BYTES", default=None)
@@ -92,6 +95,24 @@ def not_http() -> NoReplyError:
 def too_large() -> NoReplyError:
     """Return the error for a reply that is larger than any answer."""
     return NoReplyError(NoReplyKind.TOO_LARGE, f"more than {MAX_REPLY_BYTES >> 20} MiB", sent=True)
+
+
+async def wait_awake(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Return the result of `work`. Raises `TimeoutError`, and cancels it, once this process was awake for `seconds`.
+
+    The limit is a number of ticks: a process that was stopped, or whose machine slept, gets only one when it goes on.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        for _ in range(_TICKS):
+            await asyncio.wait((task,), timeout=seconds / _TICKS)
+            if task.done():
+                return await task
+        raise TimeoutError(f"nothing within {seconds:g} s")
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 class ReplyParser:

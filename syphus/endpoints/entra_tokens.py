@@ -22,6 +22,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import EndpointConfig
+from syphus.endpoints.connections import wait_awake
 from syphus.errors import ConfigError
 from syphus.text import one_line
 
@@ -120,7 +121,7 @@ class TokenSource:
         try:
             # Shielded: a cancelled start leaves the process running, and may never return (CPython 3.11).
             transport, output = await asyncio.shield(starting)
-            await asyncio.wait_for(output.ended(), self._timeout)
+            await wait_awake(output.ended(), self._timeout)
         except TimeoutError:
             raise ConfigError(f"{self._label} printed nothing for {self._timeout:g} s") from None
         except OSError as error:

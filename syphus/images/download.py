@@ -31,6 +31,7 @@ from tenacity import (
 )
 from yarl import URL
 
+from syphus.endpoints.connections import wait_awake
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.endpoints.transport import ssl_context
 from syphus.errors import ProviderError
@@ -117,7 +118,7 @@ class _Downloader:
 
     async def run(self, photos: Iterable[Photo]) -> DownloadResult:
         queue: asyncio.Queue[Photo | None] = asyncio.Queue(4 * self._policy.concurrency)
-        timeout = aiohttp.ClientTimeout(total=self._policy.timeout)
+        timeout = aiohttp.ClientTimeout(total=None)  # `wait_awake` limits each photo
         headers = {"User-Agent": f"syphus/{__version__} (research datasets)", "Accept": "image/*"}
         connector = aiohttp.TCPConnector(limit=self._policy.concurrency, ssl=ssl_context())
         async with aiohttp.ClientSession(
@@ -185,7 +186,7 @@ class _Downloader:
     async def _try_once(self, path: Path, url: str) -> None:
         await self._wait_for_turn()
         try:
-            await self._fetch(path, url)
+            await wait_awake(self._fetch(path, url), self._policy.timeout)
         except (_FailedError, _GoneError):
             raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

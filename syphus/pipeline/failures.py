@@ -30,6 +30,7 @@ from syphus.pipeline.retry import MAX_REQUESTS
 from syphus.pipeline.sender import Ask, Canary, SendResult, Suspect, Works, said_to_all
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
+from syphus.text import sentence
 from syphus.types import Outcome, ReasonKind, State
 
 ALIKE = 3  #: different rows that must fail alike, without an answer to a later request
@@ -148,7 +149,7 @@ class FailureHandler:
             await self._finish(Entry(item.row, None, item.requests), outcome)
             return
         who = "Different rows are" if health.has_answered else "The first requests were all"
-        error = ProviderError(f"{who} rejected: {verdict.message.rstrip('.')}. Check the settings.")
+        error = ProviderError(f"{sentence(f'{who} rejected', verdict.message)} Check the settings.")
         await self.set_aside(Suspect(item, result, said_to_all(verdict), error, outcome))
 
     async def _wait_or_fail(self, item: WorkItem, result: SendResult) -> None:
@@ -296,7 +297,8 @@ class FailureHandler:
             self.suspects.remove(each)
             self._queue.take_back()
             item, result = each.item, each.result
-            if each.outcome is not None and (kinds[each.kind] == 1 or item.asked_after_doubt):
+            asked_enough = item.asked_after_doubt or item.requests >= MAX_REQUESTS
+            if each.outcome is not None and (kinds[each.kind] == 1 or asked_enough):
                 await self._finish(Entry(item.row, None, item.requests, reused_answer=each.answer), each.outcome)
             elif each.outcome is not None:
                 item.asked_after_doubt = True

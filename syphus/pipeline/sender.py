@@ -27,7 +27,7 @@ from syphus.pipeline.prompt_caches import NOTED_EVERY
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage import PluginFaultError
 from syphus.pipeline.work_queue import WorkItem
-from syphus.text import one_line
+from syphus.text import one_line, sentence
 from syphus.types import Outcome, Request, State
 
 _INTERRUPTED = classify_no_reply(NoReplyError(NoReplyKind.INTERRUPTED, sent=True))
@@ -221,10 +221,11 @@ class RequestSender:
             if verdict.no_reply is NoReplyKind.TIMEOUT:
                 state.record_timeout(permit.call, now)
             if not health.has_answered and verdict.no_reply is not None and verdict.no_reply.is_likely_misconfiguration:
-                state.disable(ConfigError(f"{host} can't be reached: {verdict.cause}: {verdict.message}."))
+                state.disable(ConfigError(sentence(f"{host} can't be reached", verdict.cause, verdict.message)))
         if (canned or verdict.action in (Action.RETRY, Action.PAUSE)) and health.should_give_up(now):
             silence = f"No usable answer from {host} for {health.seconds_since_answer(now):.0f} s"
-            state.disable(ProviderError(f"{silence}: {_excuse(verdict) if canned else _reason(verdict)}."))
+            why = _same_for_all(verdict) if canned else (verdict.cause, verdict.message)
+            state.disable(ProviderError(sentence(silence, *why)))
         state.announce_health(verdict.cause, now)
 
     def _pause(self, permit: Permit, headers: Mapping[str, str], verdict: ReplyVerdict, now: float) -> None:
@@ -247,13 +248,9 @@ def _is_useless(verdict: ReplyVerdict, canned: str) -> bool:
     return rejects or (verdict.completion is not None and said_to_all(verdict) == canned)
 
 
-def _excuse(verdict: ReplyVerdict) -> str:
+def _same_for_all(verdict: ReplyVerdict) -> tuple[str, str]:
     text = verdict.cause if verdict.completion is None else one_line(verdict.completion.text, 120)
-    return f"all get the same text: {text or 'an empty one'}".rstrip(".")
-
-
-def _reason(verdict: ReplyVerdict) -> str:
-    return ": ".join(filter(None, (verdict.cause, verdict.message.rstrip("."))))
+    return "all get the same text", text or "an empty one"
 
 
 class Suspect(NamedTuple):

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import socket
 import struct
+import time
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -15,7 +16,7 @@ from wire import Seen, Wire, listen, read_request, reply, serving
 from yarl import URL
 
 from syphus.config.secrets import SecretRedactor
-from syphus.endpoints.connections import MAX_REPLY_BYTES, NoReplyError, Reply, ReplyParser
+from syphus.endpoints.connections import MAX_REPLY_BYTES, NoReplyError, Reply, ReplyParser, wait_awake
 from syphus.endpoints.transport import Transport
 
 T = TypeVar("T")
@@ -402,3 +403,19 @@ def test_five_hundred_at_once_are_in_flight_at_once() -> None:
     bodies, connections = asyncio.run(main())
     assert bodies == [str(n).encode() for n in range(count)]
     assert connections == count
+
+
+def test_a_time_limit_does_not_count_the_time_asleep() -> None:
+    async def answer(event: asyncio.Event) -> str:
+        await event.wait()
+        return "answered"
+
+    async def main(late: float) -> str:
+        event = asyncio.Event()
+        asyncio.get_running_loop().call_soon(time.sleep, 0.3)  # as a machine that sleeps, or a process that is stopped
+        asyncio.get_running_loop().call_later(late, event.set)
+        return await wait_awake(answer(event), 0.2)
+
+    assert asyncio.run(main(0.01)) == "answered"
+    with pytest.raises(TimeoutError, match=r"nothing within 0\.2 s"):
+        asyncio.run(main(9.0))

@@ -74,7 +74,7 @@ def test_one_that_lasts_stops_with_one_line(name: str, tmp_path: Path) -> None:
     assert str(ran.error).endswith((".", "!"))
 
 
-@pytest.mark.parametrize("name", ["429", "429 long wait", "503 wait", "402", "400 echo"])
+@pytest.mark.parametrize("name", ["429", "429 long wait", "503 wait", "402", "400 echo", "redirect"])
 @pytest.mark.parametrize(("bad", "first"), [(1, 0), (8, 52)])
 def test_a_row_that_is_always_put_off_stops_no_run(name: str, bad: int, first: int, tmp_path: Path) -> None:
     rows = {f"r{n}": f"row {n} is {'bad' if first <= n < first + bad else 'fine'}" for n in range(60)}
