@@ -42,7 +42,7 @@ from syphus.ledger.results import QueryResult, max_images_per_query
 from syphus.ledger.store import Store, open_for_reading
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.discovery import find_plugin
-from syphus.plugins.image_sources import image_sources
+from syphus.plugins.hook_results import image_sources
 from syphus.plugins.legacy import short_name_of_run
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import evenly_spaced
