@@ -29,6 +29,11 @@ CorpusPaths = Annotated[
 ]
 
 
+FindingsFile = Annotated[
+    Path, typer.Option("--list-in", metavar="FILE", help="File for all findings, if there are more than are printed.")
+]
+ShowAll = Annotated[bool, typer.Option("--all", help="Print all findings, not five of each kind.")]
+
 #: Options of the main job that say which pairs to generate, or where to keep them.
 _ROW_OPTIONS = frozenset({
     "name", "query_inputs_path", "example", "slice_start", "slice_end", "random_sample", "prompt_path", "datasets_dir",
@@ -91,16 +96,18 @@ def verify(
     allow_unused: Annotated[
         bool, typer.Option("--allow-unused", help="Accept stores with images that no pair names.")
     ] = False,
+    list_in: FindingsFile = Path("verify.jsonl"),
+    show_all: ShowAll = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary and the findings as JSON.")] = False,
 ) -> None:
     """Check MIMIC-IT files from any source; exit 1 if something is wrong."""
     from syphus import api
     from syphus.cli.mimicit import FindingPrinter, verification_as_json, verification_line
 
-    findings = FindingPrinter(json)
-    done = api.verify(paths, images or (), decode=decode, allow_unused=allow_unused, on_finding=findings.show)
-    line = verification_line(done.summary)
-    findings.end(verification_as_json(done.summary), [*done.summary.notes, line])
+    with FindingPrinter(json, list_in, show_all) as findings:
+        done = api.verify(paths, images or (), decode=decode, allow_unused=allow_unused, on_finding=findings.show)
+        line = verification_line(done.summary)
+        findings.end(verification_as_json(done.summary), [*done.summary.notes, line])
     observer.record([line])
     raise typer.Exit(0 if done.ok else 1)
 
@@ -116,16 +123,18 @@ def mix(
         ),
     ],
     output: Annotated[Path, typer.Option(metavar="FILE.yaml", help="Data yaml to write.")],
+    list_in: FindingsFile = Path("mix.jsonl"),
+    show_all: ShowAll = False,
     json: Annotated[bool, typer.Option("--json", help="Print the shares and the findings as JSON.")] = False,
 ) -> None:
     """Write a data yaml for Otter's loader, check its files, and show the share of each dataset."""
     from syphus.cli.mimicit import FindingPrinter, share_table, verification_as_json, verification_line
     from syphus.formats.mimicit.mix import mix as write
 
-    findings = FindingPrinter(json)
-    made = write(output, datasets, findings.show)
-    numbers = {"shares": [share._asdict() for share in made.shares], **verification_as_json(made.summary)}
-    findings.end(numbers, [*made.summary.notes, *share_table(made.shares), verification_line(made.summary)])
+    with FindingPrinter(json, list_in, show_all) as findings:
+        made = write(output, datasets, findings.show)
+        numbers = {"shares": [share._asdict() for share in made.shares], **verification_as_json(made.summary)}
+        findings.end(numbers, [*made.summary.notes, *share_table(made.shares), verification_line(made.summary)])
     raise typer.Exit(1 if made.summary.problems else 0)
 
 

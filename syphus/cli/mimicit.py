@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
 
 import orjson
 
@@ -12,9 +17,11 @@ from syphus.formats.mimicit.images import DecodeLevel
 from syphus.formats.mimicit.mix import MixtureShare
 from syphus.formats.mimicit.stats import MimicitCounts, mean
 from syphus.formats.mimicit.verify import VerifySummary
-from syphus.text import align_columns, pluralize
+from syphus.io.durable import replace_file
+from syphus.text import align_columns, pluralize, short_path
 
 _DECODED = {DecodeLevel.NONE: "not decoded", DecodeLevel.QUICK: "checked", DecodeLevel.FULL: "decoded"}
+SHOWN = 5  #: findings of each kind that are printed
 _HEAD = '{"findings": ['
 STATS_HEADER = (
     "dataset",
@@ -28,26 +35,63 @@ STATS_HEADER = (
 
 
 class FindingPrinter:
-    """Prints findings as they come, as there may be millions, and the rest at the end: lines, or one JSON object."""
+    """Prints findings as they come, and the rest at the end: lines, or one JSON object with all findings.
 
-    def __init__(self, json: bool) -> None:
+    There may be millions, so of each kind a few lines are printed, and once there are more, all findings go into
+    `path`, one JSON object a line. With `show_all` each is printed. Use it as a context manager.
+    """
+
+    def __init__(self, json: bool, path: Path, show_all: bool = False) -> None:
         self._json = json
-        self._printed = 0
+        self._path = path
+        self._show_all = show_all or json
+        self._shown: list[Finding] = []
+        self._kinds: Counter[str] = Counter()
+        self._opened = contextlib.ExitStack()
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> FindingPrinter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._opened.__exit__(kind, error, traceback)
 
     def show(self, finding: Finding) -> None:
-        """Print one finding."""
+        """Print one finding, or keep it for the file."""
+        self._kinds[finding.kind] += 1
         if self._json:
-            print_text(f"{',' if self._printed else _HEAD}\n{orjson.dumps(finding._asdict()).decode()}")
-            self._printed += 1
-        else:
+            begin = "," if self._kinds.total() > 1 else _HEAD
+            print_text(f"{begin}\n{orjson.dumps(finding._asdict()).decode()}")
+        elif self._show_all or self._kinds[finding.kind] <= SHOWN:
             print_lines(str(finding))
+            if self._file is not None:
+                self._write(finding)
+            elif not self._show_all:
+                self._shown.append(finding)
+        else:
+            if self._file is None:
+                self._file = self._opened.enter_context(replace_file(self._path))
+                for each in self._shown:
+                    self._write(each)
+            self._write(finding)
+
+    def _write(self, finding: Finding) -> None:
+        assert self._file is not None
+        self._file.write(orjson.dumps(finding._asdict(), option=orjson.OPT_APPEND_NEWLINE))
 
     def end(self, numbers: Mapping[str, object], lines: Sequence[str]) -> None:
-        """End the object with the numbers, or print the lines."""
+        """End the object with the numbers; or print how many were not shown, and the lines."""
         if self._json:
-            print_text(f"{'' if self._printed else _HEAD}\n],\n{orjson.dumps(numbers).decode()[1:]}\n")
-        else:
-            print_lines(*lines)
+            print_text(f"{'' if self._kinds else _HEAD}\n],\n{orjson.dumps(numbers).decode()[1:]}\n")
+            return
+        if self._file is not None:
+            self._opened.close()
+            more = [f"... {count - SHOWN:,} more: {kind}" for kind, count in self._kinds.most_common() if count > SHOWN]
+            where = f"All {self._kinds.total():,} are in {short_path(self._path)}; --all prints them."
+            print_lines(*more, where)
+        print_lines(*lines)
 
 
 def verification_line(summary: VerifySummary) -> str:

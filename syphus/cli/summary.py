@@ -317,7 +317,13 @@ def conversion_summary(done: ConversionResult, seconds: float) -> list[str]:
     parts = f" in {pluralize(done.parts, 'part')}" if done.parts > 1 else ""
     size = f"{done.bytes / 1e6:,.1f} MB" if done.bytes < 1e9 else f"{done.bytes / 1e9:,.2f} GB"
     each = f", {done.bytes / done.images / 1000:,.1f} kB each" if done.images else ""
-    lines = [f"{pluralize(done.images, 'image')}{parts}, {size}{each}; {done.skipped:,} skipped"]
+    why = [f"{count:,} {one_line(reason, 60)}" for reason, count in done.reasons.items()]
+    shown = [
+        *why[:_REASONS_PER_STATE],
+        *([f"{len(why) - _REASONS_PER_STATE} more reasons"] * (len(why) > _REASONS_PER_STATE)),
+    ]
+    reasons = f": {', '.join(shown)}" if shown else ""
+    lines = [f"{pluralize(done.images, 'image')}{parts}, {size}{each}; {done.skipped:,} skipped{reasons}"]
     if done.new:
         lines.append(f"{done.new:,} of them new, {done.new / max(seconds, 1e-9):,.0f}/s")
     else:
@@ -328,7 +334,7 @@ def conversion_summary(done: ConversionResult, seconds: float) -> list[str]:
 
 def conversion_as_json(done: ConversionResult) -> dict[str, object]:
     """Return the same as JSON values."""
-    return {**done._asdict(), "files": [str(file) for file in done.files]}
+    return {**done._asdict(), "files": [str(file) for file in done.files], "reasons": dict(done.reasons)}
 
 
 _COLOURS = {"system": "\033[35m", "user": "\033[36m", "assistant": "\033[32m"}

@@ -6,11 +6,14 @@ The store is written part by part. Each finished part is committed to the state 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from syphus.errors import InputError, RunError
@@ -48,6 +51,9 @@ class ConversionResult(NamedTuple):
     bytes: int
     parts: int
     files: tuple[Path, ...]
+    reasons: Mapping[str, int] = MappingProxyType(
+        {}
+    )  #: skipped images by why they were skipped, the most frequent first
 
 
 class ConversionProgressFormatter:
@@ -225,7 +231,15 @@ def _write_output(options: ConvertOptions, state: ConversionState) -> Conversion
     else:
         outputs.finish_folder(options.store, state)
     size = file_size(options.store) if options.file_type else sum(size for _, size in state.parts)
-    return ConversionResult(state.images, state.skipped, 0, size, len(parts), (options.store, *files))
+    reasons = _count_reasons(options.skipped_path) if state.skipped else {}
+    return ConversionResult(state.images, state.skipped, 0, size, len(parts), (options.store, *files), reasons)
+
+
+def _count_reasons(skipped: Path) -> dict[str, int]:
+    """Count the reasons in a file of skipped images, without what differs from image to image."""
+    with skipped.open("rb") as file:
+        reasons = Counter(str(json.loads(line)["reason"]).partition(":")[0] for line in file)
+    return dict(reasons.most_common())
 
 
 def _existing_result(options: ConvertOptions, settings: str) -> ConversionResult | None:
@@ -255,7 +269,8 @@ def _existing_result(options: ConvertOptions, settings: str) -> ConversionResult
         )
     skipped = len(options.skipped_path.read_bytes().splitlines()) if options.skipped_path.is_file() else 0
     files = (options.store, options.skipped_path) if skipped else (options.store,)
-    return ConversionResult(images, skipped, 0, sum(map(file_size, paths)), len(paths), files)
+    reasons = _count_reasons(options.skipped_path) if skipped else {}
+    return ConversionResult(images, skipped, 0, sum(map(file_size, paths)), len(paths), files, reasons)
 
 
 def _remove_work_dir(options: ConvertOptions) -> None:
