@@ -177,12 +177,14 @@ class QuoteOptions:
     models: str = option("", "Also quote these models: gpt-6-luna,...", metavar="NAME,...")
 
     def __post_init__(self) -> None:
+        if not all(self.other_models):
+            raise ConfigError(f"--models {self.models}: there must be a name before and after each comma.")
         _check_ranges(self)
 
     @property
     def other_models(self) -> tuple[str, ...]:
         """The names in `models`."""
-        return tuple(name for each in self.models.split(",") if (name := each.strip()))
+        return tuple(each.strip() for each in self.models.split(",")) if self.models else ()
 
 
 def _check_ranges(options: Options | ColdStartOptions | QuoteOptions) -> None:

@@ -10,10 +10,11 @@ the user set is for its text: models that reason get room for that on top.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from syphus.config.model_table import EFFORTS, Effort, ModelFamily, find_model
+from syphus.config.model_table import EFFORTS, Effort, ModelFamily, Verbosity, find_model
 from syphus.config.settings import Config
+from syphus.errors import ConfigError
 
 #: Tokens for reasoning, besides those of the answer, by effort. A model that needs less is not billed for more.
 REASONING_ROOM: Mapping[str, int] = {
@@ -24,6 +25,13 @@ REASONING_ROOM: Mapping[str, int] = {
     "high": 32_768,
     "xhigh": 65_536,
     "max": 98_304,
+}
+
+
+_VALUES: Mapping[str, tuple[str, ...]] = {  # of texts in `extra_body`; () is any
+    "reasoning_effort": EFFORTS,
+    "verbosity": get_args(Verbosity),
+    "service_tier": (),
 }
 
 
@@ -94,6 +102,22 @@ def resolve_sampling(config: Config) -> Sampling:
     limit = _answer_limit(config.max_tokens, effort, family)
     del fields["max_tokens"]
     return Sampling({**fields, family.max_tokens_field: limit}, frozenset(left_out), limit, tuple(notes))
+
+
+def check_fields(config: Config) -> None:
+    """Raise `ConfigError` for a model's name with blanks around it, and for fields of `extra_body` that can't be right.
+
+    Models that are not in the table may know other efforts.
+    """
+    if config.model != config.model.strip():
+        raise ConfigError(f"The model {config.model!r} has blanks around its name; take them away.")
+    is_known = model_family(config) is not None
+    for name, values in _VALUES.items():
+        value = config.extra_body.get(name)
+        if value is not None and not isinstance(value, str):
+            raise ConfigError(f"extra_body has the {name} {value}, which should be a text.")
+        if value is not None and values and value not in values and is_known:
+            raise ConfigError(f"extra_body has the {name} {value}, which is none of {', '.join(values)}.")
 
 
 def _effort(config: Config, family: ModelFamily | None) -> tuple[Effort | None, list[str]]:

@@ -13,7 +13,7 @@ from syphus.answers.parsing import JsonForm
 from syphus.config.model_table import ModelTable
 from syphus.config.options import Options
 from syphus.config.pricing import FREE, Price, load_prices
-from syphus.config.sampling import as_begun, for_new_run
+from syphus.config.sampling import as_begun, check_fields, for_new_run
 from syphus.config.secrets import VARIABLE, SecretRedactor
 from syphus.config.settings import Config, EndpointConfig, load_config, read_settings, validate_config
 from syphus.declarations import Frame, Relation, Still, Video
@@ -333,6 +333,7 @@ def _config(options: Options, environ: Mapping[str, str], *, ask: bool = True) -
         and not table.image_counting(config.model).original
     ):
         raise ConfigError(f"--image-detail original: {config.model} does not know it; use high.")
+    check_fields(config)
     endpoints = tuple(endpoint.model_copy(update=limits) for endpoint in config.endpoints)
     prices = table.corrected_prices(config.prices)
     return for_new_run(config.model_copy(update={"endpoints": endpoints, "prices": prices}))

@@ -254,6 +254,14 @@ def test_a_price_that_is_not_known_leaves_tokens_and_minutes(tmp_path: Path) -> 
         ({"pilot": 0}, "--pilot 0: must be at least 1."),
         ({"pilot": ROWS + 1}, f"--pilot {ROWS + 1}: the input has only {ROWS} queries."),
         ({"models": "no-such-model"}, "--models no-such-model: no price is known for it."),
+        ({"models": "gpt-6-luna,,gpt-6-sol"}, "--models gpt-6-luna,,gpt-6-sol: there must be a name"),
+        ({"models": " "}, "--models  : there must be a name"),
+        ({"config": {"model": " chat"}}, "The model ' chat' has blanks around its name"),
+        (
+            {"config": {"model": "gpt-6-luna", "extra_body": {"reasoning_effort": "lots"}}},
+            "extra_body has the reasoning_effort lots, which is none of none, minimal,",
+        ),
+        ({"config": {"extra_body": {"service_tier": 5}}}, "extra_body has the service_tier 5, which should be a text."),
     ],
 )
 def test_bad_input_gets_one_line_and_sends_nothing(tmp_path: Path, given: dict[str, Any], problem: str) -> None:
