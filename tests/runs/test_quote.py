@@ -291,7 +291,7 @@ def test_answers_without_a_refused_parameter_are_learnt_from(tmp_path: Path) -> 
 
 
 def test_rows_to_retry_are_quoted_and_their_outcomes_stay(tmp_path: Path) -> None:
-    with server(poison={"row 3": "unpaired"}) as simulated:
+    with server(poison={"row 1": "unpaired"}) as simulated:
         before = run_rows(tmp_path, simulated.url, ROWS, max_rounds=0)
         bad = before.states[State.INVALID]
         done = quoted(tmp_path, simulated.url, retry=(State.INVALID,), max_rounds=0)
