@@ -95,6 +95,7 @@ class RunOptions(EndpointOptions, total=False):
     prompt_path: StrPath
     datasets_dir: StrPath | Sequence[StrPath]
     cold_start: str
+    accept_examples: bool
     output_dir: StrPath
     dataset_version: str
     with_images: bool

@@ -290,11 +290,16 @@ def cold_start_summary(ended: ColdStartResult, command: str) -> list[str]:
     lines = [str(ended.stopped_by)] if ended.stopped_by is not None else []
     if found.satisfactory:
         lines.append(f"Satisfactory: {pluralize(len(found.examples), 'in-context example')}.")
+    elif found.accepted:
+        lines.append(f"Accepted: {pluralize(len(found.examples), 'in-context example')}, better by more than chance.")
+        lines += [f"  missing: {each}" for each in found.missing]
     elif found.best or found.missing:  # otherwise nothing was proven either way
         lines.append("Not satisfactory." + (" The best set was saved." if found.best else ""))
         from syphus.cold_start.advice import shortcoming_lines  # only a cold start needs it
 
         lines += shortcoming_lines(found)
+        if found.is_better and ended.stopped_by is None:
+            lines.append("The set is better than none by more than chance: --accept-examples takes it.")
     lines.append(f"{pluralize(spending.requests, 'request')}, {cost} in this run so far")
     if ended.report.simulated:
         lines.append(SIMULATED_NOTICE)

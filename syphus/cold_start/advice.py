@@ -8,6 +8,7 @@ from statistics import mean
 
 from syphus.answers.scoring import Scored
 from syphus.answers.scoring.heuristics import COPIES_NO_EXAMPLE
+from syphus.cold_start.evaluation import MIN_JUDGED
 from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.text import one_line
 from syphus.types import State
@@ -43,8 +44,14 @@ _FIXES_BY_STATE = {
 def find_shortcomings(rounds: Sequence[SearchRound], best: SearchRound | None, stopped: bool) -> list[str]:
     """Return what keeps the best set from being satisfactory, and why; `stopped` before it could be known."""
     if best is not None:
-        return [*(best.proof.missing if best.proof else ["the set was not proven"]), *_causes(best.with_set)]
+        return [*(best.proof.missing if best.proof else ["the set was not proven"]), *_causes(_read(best.with_set))]
     return [] if stopped else ["no answer could become an example", *_causes(_all_candidates(rounds))]
+
+
+def _read(answers: Sequence[Scored]) -> Sequence[Scored]:
+    """Return the answers that could be judged, or all if they are too few: then the others are what is wrong."""
+    judged = [each for each in answers if each.candidate.state not in (State.REFUSED, State.FAILED)]
+    return judged if len(judged) >= MIN_JUDGED * len(answers) else answers
 
 
 def _all_candidates(rounds: Sequence[SearchRound]) -> list[Scored]:

@@ -63,7 +63,7 @@ def cold_start(
         log.end(result.report, result.stopped_by, result.exit_code)
     if destination is None:
         return result
-    if not result.found.satisfactory:
+    if not result.found.is_taken:
         observer.say(f"{destination} was not written: the set is not satisfactory.")
         return result
     try:
@@ -165,8 +165,16 @@ def _use_result(
         observer.say(line)
     if stopped_by is not None:
         return stopped_by
+    if result.found.accepted:
+        observer.say(f"Accepted, as it is better than none by more than chance. Files: {', '.join(result.files)}")
+        return replace(prepared, template=result.template)
     best = f"Edit the best set in {short_path(store.folder / PROMPT_FILE)}, or generate" if result.files else "Generate"
+    accept = (
+        " The set is better than none by more than chance: --accept-examples takes it."
+        if result.found.is_better
+        else ""
+    )
     return UnsatisfactoryError(
         "The cold start found no satisfactory in-context examples, so nothing was generated. "
-        f"{best} without examples: --cold-start never."
+        f"{best} without examples: --cold-start never.{accept if result.found.is_better else ''}"
     )

@@ -13,6 +13,8 @@ from syphus.types import State
 
 MIN_QUERIES = 6  #: queries; with fewer, all may change in the same direction by chance
 
+MIN_JUDGED = 2 / 3  #: share of the held-out answers that must not be refused or failed; else something else is wrong
+
 _Z = 1.96  # standard deviations that hold 95% of a normal distribution
 
 
@@ -44,7 +46,8 @@ class Proof:
 
     `valid_share` and `mean_score` are those with the set, `plain_share` and `plain_score` those without. `gain` is the
     gain in mean score over the queries that were asked both ways. `copies` counts the answers that copy an example.
-    Each line of `missing` says what keeps the set from being satisfactory.
+    Each line of `missing` says what keeps the set from being satisfactory. Refusals and failures say nothing about the
+    examples, so they are in none of these numbers: `left_out` counts those with the set.
     """
 
     valid_share: float
@@ -56,6 +59,12 @@ class Proof:
     plain_share: float = 0.0
     plain_score: float = 0.0
     asked: int = 0
+    left_out: int = 0
+
+    @property
+    def is_better(self) -> bool:
+        """Whether answers with the set are better than without by more than chance."""
+        return self.gain.low > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +110,21 @@ def prove(
     The answers with the set must be scored with the set as the context's `examples`, so that copies are found. A query
     may have several answers. A query that is in only one of both counts for the shares and means, but not for the gain.
     """
+    all_with, with_set = with_set, _judgeable(with_set)
+    refused_more, without = _is_refused_more(all_with, without), _judgeable(without)
     one, other = _by_query(with_set), _by_query(without)
     both = sorted(one.keys() & other.keys())
     gain = paired_bootstrap([one[q] for q in both], [other[q] for q in both], seed) if both else Interval(0, 0, 0)
     share, mean = _valid(with_set), _mean(list(one.values()))
     copies = sum(COPIES_NO_EXAMPLE in each.barred for each in with_set)
     missing = []
+    left_out = len(all_with) - len(with_set)
+    if len(with_set) < max(MIN_JUDGED * len(all_with), min(MIN_QUERIES, len(all_with))):
+        missing.append(
+            f"only {len(with_set)} of {len(all_with)} answers can be judged: {left_out} were refused or failed"
+        )
+    if refused_more:
+        missing.append(f"refused with the set more often than without it by more than chance: {left_out} times")
     if share < thresholds.valid_share:
         missing.append(f"valid share {share:.0%}, at least {thresholds.valid_share:.0%} is required")
     if mean < thresholds.mean_score:
@@ -117,7 +135,24 @@ def prove(
         most = f", at most {thresholds.copies} may" if thresholds.copies else ""
         missing.append(f"answers that copy an example: {copies} of {len(with_set)}{most}")
     plain = (_valid(without), _mean(list(other.values())))
-    return Proof(share, mean, gain, copies, not missing, tuple(missing), *plain, asked=len(with_set))
+    return Proof(share, mean, gain, copies, not missing, tuple(missing), *plain, len(with_set), left_out)
+
+
+def _judgeable(scored: Sequence[Scored]) -> list[Scored]:
+    """Return the answers that examples could have changed: a refusal or a failure says nothing about them."""
+    return [each for each in scored if each.candidate.state not in (State.REFUSED, State.FAILED)]
+
+
+def _is_refused_more(with_set: Sequence[Scored], without: Sequence[Scored]) -> bool:
+    """Return whether queries are refused with the set and not without it, by more than chance (McNemar's test)."""
+    one, other = _unjudged_queries(with_set), _unjudged_queries(without)
+    more, fewer = len(one - other), len(other - one)
+    return more - fewer > _Z * sqrt(more + fewer)
+
+
+def _unjudged_queries(scored: Sequence[Scored]) -> set[str]:
+    judged = {each.candidate.query.id for each in _judgeable(scored)}
+    return {each.candidate.query.id for each in scored} - judged
 
 
 def find_harmful(
@@ -128,9 +163,9 @@ def find_harmful(
     `full` are the answers with the whole set; `without_one` those without one example, by the example's name.
     """
     harmful = []
-    base = _by_query(full)
+    base = _by_query(_judgeable(full))
     for name, scored in sorted(without_one.items()):
-        left = _by_query(scored)
+        left = _by_query(_judgeable(scored))
         both = sorted(base.keys() & left.keys())
         if both:
             gain = paired_bootstrap([left[q] for q in both], [base[q] for q in both], seed)

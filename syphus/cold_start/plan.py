@@ -106,6 +106,17 @@ class SearchResult:
     best: SearchRound | None = None
     missing: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
+    accepted: bool = False  #: the best set is taken although it is not satisfactory, as the user asked for
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the best set is better than no examples by more than chance."""
+        return self.best is not None and self.best.proof is not None and self.best.proof.is_better
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the best set is used: it is satisfactory, or was accepted."""
+        return self.satisfactory or self.accepted
 
     @property
     def satisfactory(self) -> bool:

@@ -142,7 +142,7 @@ def save_prompt(store: Store, name: str, key: str, template: PromptTemplate, fou
         "system_message": template.system_message,
         "in_context": list(template.in_context),
         "form": template.form,
-        "satisfactory": found.satisfactory,
+        "satisfactory": found.is_taken,
         "missing": found.missing,
         "file": _digest(data),
     }

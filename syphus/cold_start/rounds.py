@@ -205,8 +205,8 @@ class SearchLoop:
         self._on_change()
 
 
-def _rank(round_: SearchRound) -> tuple[bool, bool, float]:
+def _rank(round_: SearchRound) -> tuple[bool, bool, bool, float]:
     proof = round_.proof
     if proof is None:
-        return False, False, 0.0
-    return proof.satisfactory, True, proof.valid_share + proof.mean_score
+        return False, False, False, 0.0
+    return proof.satisfactory, proof.is_better, True, proof.valid_share + proof.mean_score

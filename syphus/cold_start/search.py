@@ -42,10 +42,10 @@ class ColdStartResult(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """0 if the set is satisfactory, 1 if none was found, or the code of what stopped the search."""
+        """0 if the set is satisfactory or was accepted, 1 if none was found, or the code of what stopped the search."""
         if self.stopped_by is not None:
             return self.stopped_by.exit_code
-        return 0 if self.found.satisfactory else 1
+        return 0 if self.found.is_taken else 1
 
 
 class ColdStart:
@@ -109,7 +109,8 @@ class ColdStart:
         if not found.satisfactory:
             advice = tuple(suggest_fixes(loop.rounds, loop.best)) if stopped_by is None else ()
             missing = tuple(find_shortcomings(loop.rounds, loop.best, stopped_by is not None))
-            found = replace(found, missing=missing, advice=advice)
+            accepted = self._prepared.options.accept_examples and found.is_better and stopped_by is None
+            found = replace(found, missing=missing, advice=advice, accepted=accepted)
         template = loop.best.template if loop.best else self._prepared.template
         if not disk_failed:
             self._note(_state(found, stopped_by), found, str(stopped_by or ""))
@@ -153,4 +154,6 @@ class ColdStart:
 def _state(found: SearchResult, stopped_by: SyphusError | None) -> ColdStartState:
     if found.satisfactory:
         return ColdStartState.SATISFACTORY
+    if found.accepted:
+        return ColdStartState.ACCEPTED
     return ColdStartState.UNSATISFACTORY if stopped_by is None else ColdStartState.STOPPED

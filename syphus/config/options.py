@@ -65,6 +65,10 @@ class Options:
 
     cold_start: str = option("auto", "Find in-context examples first: auto (if the prompt has none), always or never.")
 
+    accept_examples: bool = option(
+        False, "Take examples that are better than none by more than chance, even if they are not satisfactory."
+    )
+
     output_dir: Path = option(Path("output"), "Folder for runs.")
     dataset_version: str = option("v1", "Name of this run; its folder is OUTPUT_DIR/NAME/DATASET_VERSION.")
     accept_changes: bool = option(False, "Continue even if settings or finished rows have changed.")

@@ -14,9 +14,10 @@ from harness import HERE, write_rows
 
 from syphus.answers.parsing import render_pairs
 from syphus.answers.scoring import Scored
+from syphus.cold_start.evaluation import Thresholds
 from syphus.cold_start.example_selection import sample_random
 from syphus.cold_start.plan import SearchPlan, SearchResult
-from syphus.cold_start.prompt_file import write_prompt
+from syphus.cold_start.prompt_file import load_saved_prompt, write_prompt
 from syphus.cold_start.review import ACCEPT, EDIT, REJECT, Decision
 from syphus.cold_start.trials import TrialStage
 from syphus.config.secrets import SecretRedactor
@@ -69,6 +70,36 @@ def test_the_ledger_knows_what_was_found(done: tuple[Cold, int]) -> None:
     assert (record.state, record.requests, record.examples) == (ColdStartState.SATISFACTORY, requests, 3)
     assert (record.asked, record.valid_share, record.score) == (proof.asked, proof.valid_share, proof.mean_score)
     assert record.gain == (proof.gain.mean, proof.gain.low, proof.gain.high)
+
+
+def test_refusals_do_not_decide_whether_a_set_is_satisfactory(tmp_path: Path) -> None:
+    with teachable(faults={"content_filter": 0.15}, seed=3) as endpoint:
+        cold = search(options(tmp_path, endpoint))
+    assert cold.found.best is not None
+    proof = cold.found.best.proof
+    assert proof is not None
+    assert proof.left_out > 1
+    assert proof.asked == SMALL["held_out"] - proof.left_out
+    assert proof.satisfactory, proof.missing
+
+
+@pytest.mark.parametrize("accept", [False, True])
+def test_a_set_that_is_only_better_is_taken_with_one_option(tmp_path: Path, accept: bool) -> None:
+    strict = Thresholds(valid_share=1.01)
+    with teachable() as endpoint:
+        cold = search(options(tmp_path, endpoint, accept_examples=accept), {"thresholds": strict, "rounds": 1})
+    assert cold.found.is_better
+    assert not cold.found.satisfactory
+    assert cold.exit_code == (0 if accept else 1)
+    store = open_for_reading(cold.folder)
+    record, saved = read_cold_start(store), load_saved_prompt(store)
+    store.close()
+    assert record is not None
+    assert saved is not None
+    assert record.state == (ColdStartState.ACCEPTED if accept else ColdStartState.UNSATISFACTORY)
+    assert saved.satisfactory == accept
+    assert any("--accept-examples takes it" in line for line in cold.told) != accept
+    assert any("Accepted: 3 in-context examples" in line for line in cold.told) == accept
 
 
 def test_what_proves_the_set_never_becomes_an_example(done: tuple[Cold, int]) -> None:
