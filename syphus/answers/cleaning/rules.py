@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from typing import Literal, NamedTuple
 
 from syphus.answers.cleaning.sent_texts import NOTHING_SENT, SentTexts, split_words
@@ -138,26 +138,30 @@ class RuleSet:
     def __init__(self, rules: Iterable[Rule]) -> None:
         rules = tuple(rules)
         self._needs = _NeedFinder(need for rule in rules if not isinstance(rule, Drop) for need in rule.needs)
-        self._repairs = [(self._needs.bits(rule.needs), rule) for rule in rules if isinstance(rule, Repair | Mend)]
         self._drops = [rule for rule in rules if isinstance(rule, Drop)]
-        self._checks = [(self._needs.bits(rule.needs), rule) for rule in rules if isinstance(rule, Reject | Check)]
+        self._repairs = [
+            (self._needs.bits(rule.needs), rule.name, rule.mend if isinstance(rule, Mend) else partial(_repair, rule))
+            for rule in rules
+            if isinstance(rule, Repair | Mend)
+        ]
+        self._checks = [
+            (self._needs.bits(rule.needs), rule.name, rule.find if isinstance(rule, Check) else partial(_find, rule))
+            for rule in rules
+            if isinstance(rule, Reject | Check)
+        ]
 
     def clean(self, pairs: Sequence[Pair], context: Context) -> Cleaned:
         """Do what `clean` does."""
         cleaned = SearchablePairs(pairs)
         found = self._needs.find(cleaned.lowered)
         repairs: dict[str, int] = {}
-        for needed, rule in self._repairs:
-            if not found & needed:
-                continue
-            if isinstance(rule, Repair):
-                mended, count = self._repair(cleaned, rule, needed)
-            else:
-                mended, count = rule.mend(cleaned, context)
-            if count:
-                cleaned = SearchablePairs(mended)
-                found = self._needs.find(cleaned.lowered)
-                repairs[rule.name] = repairs.get(rule.name, 0) + count
+        for needed, name, mend in self._repairs:
+            if found & needed:
+                mended, count = mend(cleaned, context)
+                if count:
+                    cleaned = SearchablePairs(mended)
+                    found = self._needs.find(cleaned.lowered)
+                    repairs[name] = repairs.get(name, 0) + count
         rejections: dict[str, str] = {}
         for drop in self._drops:
             if dropped := dict(drop.find(cleaned, context)):
@@ -167,38 +171,43 @@ class RuleSet:
                 cleaned = SearchablePairs(pair for index, pair in enumerate(cleaned) if index not in dropped)
                 found = self._needs.find(cleaned.lowered)
                 repairs[drop.name] = repairs.get(drop.name, 0) + len(dropped)
-        for needed, check in self._checks:
+        for needed, name, find in self._checks:
             if found & needed:
-                if isinstance(check, Check):
-                    places = check.find(cleaned, context)
-                else:
-                    places = self._places(cleaned, check, needed)
-                place = next(iter(places), None)
+                place = next(iter(find(cleaned, context)), None)
                 if place is not None:
-                    rejections.setdefault(check.name, place)
+                    rejections.setdefault(name, place)
         return Cleaned(tuple(cleaned), repairs, rejections)
 
-    def _repair(self, pairs: Sequence[Pair], rule: Repair, needed: int) -> tuple[tuple[Pair, ...], int]:
-        repaired, total = list(pairs), 0
-        for index, pair in enumerate(pairs):
-            instruction, in_question = self._replace(pair.instruction, rule, needed, "answer")
-            answer, in_answer = self._replace(pair.answer, rule, needed, "instruction")
-            if in_question or in_answer:
-                repaired[index] = replace(pair, instruction=instruction, answer=answer)
-                total += in_question + in_answer
-        return tuple(repaired), total
 
-    def _replace(self, text: str, rule: Repair, needed: int, unless: Part) -> tuple[str, int]:
-        """Return a text, repaired unless the rule is only for the other part, and the number of replacements."""
-        if rule.part == unless or not self._needs.find(_searched(text)) & needed:
-            return text, 0
-        return _compile(rule.pattern, False).subn(rule.replacement, text)
+def _repair(rule: Repair, pairs: Sequence[Pair], _: Context) -> tuple[tuple[Pair, ...], int]:
+    repaired, total = list(pairs), 0
+    for index, pair in enumerate(pairs):
+        instruction, in_question = _replace(pair.instruction, rule, "answer")
+        answer, in_answer = _replace(pair.answer, rule, "instruction")
+        if in_question or in_answer:
+            repaired[index] = replace(pair, instruction=instruction, answer=answer)
+            total += in_question + in_answer
+    return tuple(repaired), total
 
-    def _places(self, pairs: Sequence[Pair], rule: Reject, needed: int) -> Iterable[str]:
-        pattern = _compile(rule.pattern, rule.exact)
-        for place, text in texts_with_places(pairs, rule.part):
-            if self._needs.find(_searched(text)) & needed and (match := pattern.search(straighten_apostrophes(text))):
-                yield describe_match(place, match[0])
+
+def _replace(text: str, rule: Repair, unless: Part) -> tuple[str, int]:
+    """Return a text, repaired unless the rule is only for the other part, and the number of replacements."""
+    if rule.part == unless or not _may_match(rule, text):
+        return text, 0
+    return _compile(rule.pattern, False).subn(rule.replacement, text)
+
+
+def _find(rule: Reject, pairs: Sequence[Pair], _: Context) -> Iterable[str]:
+    pattern = _compile(rule.pattern, rule.exact)
+    for place, text in texts_with_places(pairs, rule.part):
+        if _may_match(rule, text) and (match := pattern.search(straighten_apostrophes(text))):
+            yield describe_match(place, match[0])
+
+
+def _may_match(rule: Repair | Reject, text: str) -> bool:
+    """Return whether one of the texts in which all together the rule finds what it needs may have it."""
+    lowered = _searched(text)
+    return not rule.needs or any(need in lowered if isinstance(need, str) else True for need in rule.needs)
 
 
 _rule_set = lru_cache(maxsize=16)(RuleSet)
