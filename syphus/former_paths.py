@@ -20,6 +20,7 @@ _MOVED = {
     "syphus.cleaning.general": "syphus.answers.cleaning.general_rules",
     "syphus.cleaning.library": "syphus.answers.cleaning.dataset_rules",
     "syphus.corpus": "syphus.formats.mimicit",
+    "syphus.endpoints.embeddings_reply": "syphus.endpoints.routes",
     "syphus.endpoints.simulated": "syphus.simulator",
     "syphus.images.download_log": "syphus.images.convert_state",
     "syphus.images.prompt.encode": "syphus.images.pixels",

@@ -3,12 +3,13 @@
 `app.py` and `commands.py` declare the commands, and are all that `--help` loads. They import the other modules, which
 load what the commands work with, in the functions that need them.
 
-app.py         the main job and its helpers: datasets, preview, status, clean, simulate; `--help`, errors, exit codes
-commands.py    the other commands
-mimicit.py     the output of `verify`, `mix` and `stats`
-parameters.py  command-line options from the fields of `Options`, in groups; --quiet, --verbose and --log-file
-streams.py     stdout and stderr, in any state
-summary.py     what people read about a run, a translation, a conversion and a preview
+app.py           the main job and its helpers: datasets, preview, status, clean, simulate; `--help`, errors, exit codes
+closing_table.py the small table at the end of the main job on a terminal
+commands.py      the other commands
+mimicit.py       the output of `verify`, `mix`, `stats` and `convert`
+parameters.py    command-line options from the fields of `Options`, in groups; --quiet, --verbose and --log-file
+streams.py       stdout and stderr, in any state
+summary.py       what people read about a run, a translation, a conversion and a preview
 """
 
 from syphus.cli.app import app, main, main_job

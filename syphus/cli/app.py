@@ -187,10 +187,17 @@ def _run(options: Options, observer: PlainObserver) -> None:
     if is_translation(options.name):  # as in the first Syphus
         translate_as_dataset(options, observer)
     from syphus import api
+    from syphus.cli.closing_table import run_table
     from syphus.cli.summary import run_summary
 
     done = api.run(options.name, observer=observer, **arguments(options))
-    observer.conclude(run_summary(done.result, given_command()), failed=bool(done.exit_code))
+    if observer.is_live:
+        names = {each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands}
+        has_rows = "rows" in names
+        lines = run_table(done.result, given_command(), done.folder, has_rows)
+    else:
+        lines = run_summary(done.result, given_command())
+    observer.conclude(lines, failed=bool(done.exit_code))
     if options.json:
         print_as_json(done.report())
     raise typer.Exit(done.exit_code)

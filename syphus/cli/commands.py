@@ -165,7 +165,7 @@ def stats(
 def convert(options: ConvertOptions, observer: PlainObserver) -> None:
     """Make the image store of a dataset from its images or videos. Run the same command again to resume."""
     from syphus import api
-    from syphus.cli.summary import conversion_as_json, conversion_summary
+    from syphus.cli.mimicit import conversion_as_json, conversion_summary
 
     began = time.monotonic()
     done = api.convert(options.name, observer=observer, **arguments(options))

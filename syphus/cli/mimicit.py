@@ -1,4 +1,4 @@
-"""The output of the commands about MIMIC-IT files: the result of a check, the shares of a mixture, the statistics."""
+"""The output of the commands about MIMIC-IT files: checks, mixtures, statistics, and conversions of images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import orjson
 
@@ -18,9 +18,13 @@ from syphus.formats.mimicit.mix import MixtureShare
 from syphus.formats.mimicit.stats import MimicitCounts, mean
 from syphus.formats.mimicit.verify import VerifySummary
 from syphus.io.durable import replace_file
-from syphus.text import align_columns, pluralize, short_path
+from syphus.text import align_columns, one_line, pluralize, short_path
+
+if TYPE_CHECKING:
+    from syphus.images.convert import ConversionResult
 
 _DECODED = {DecodeLevel.NONE: "not decoded", DecodeLevel.QUICK: "checked", DecodeLevel.FULL: "decoded"}
+_REASONS = 4  # of skipped images that are shown
 SHOWN = 5  #: findings of each kind that are printed
 _HEAD = '{"findings": ['
 STATS_HEADER = (
@@ -138,3 +142,28 @@ def stats_rows(counted: Sequence[MimicitCounts]) -> list[tuple[str, ...]]:
         )
         for each in counted
     ]
+
+
+def conversion_summary(done: ConversionResult, seconds: float) -> list[str]:
+    """Return the numbers and files of a conversion."""
+    parts = f" in {pluralize(done.parts, 'part')}" if done.parts > 1 else ""
+    size = f"{done.bytes / 1e6:,.1f} MB" if done.bytes < 1e9 else f"{done.bytes / 1e9:,.2f} GB"
+    each = f", {done.bytes / done.images / 1000:,.1f} kB each" if done.images else ""
+    why = [f"{count:,} {one_line(reason, 60)}" for reason, count in done.reasons.items()]
+    shown = [
+        *why[:_REASONS],
+        *([f"{len(why) - _REASONS} more reasons"] * (len(why) > _REASONS)),
+    ]
+    reasons = f": {', '.join(shown)}" if shown else ""
+    lines = [f"{pluralize(done.images, 'image')}{parts}, {size}{each}; {done.skipped:,} skipped{reasons}"]
+    if done.new:
+        lines.append(f"{done.new:,} of them new, {done.new / max(seconds, 1e-9):,.0f}/s")
+    else:
+        lines.append("Nothing to do: all images are already converted.")
+    lines.append(f"Files: {', '.join(map(str, done.files))}")
+    return lines
+
+
+def conversion_as_json(done: ConversionResult) -> dict[str, object]:
+    """Return the same as JSON values."""
+    return {**done._asdict(), "files": [str(file) for file in done.files], "reasons": dict(done.reasons)}

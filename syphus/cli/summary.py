@@ -16,13 +16,20 @@ from syphus.ledger.records import ANSWERED, RequestKind
 from syphus.ledger.summary import EndpointUse
 from syphus.plugins.discovery import PluginInfo
 from syphus.runs.preview import PreviewedQuery, PreviewSizes
-from syphus.text import SIMULATED_NOTICE, align_columns, format_dollars, format_tokens, one_line, pluralize, printable
+from syphus.text import (
+    SIMULATED_NOTICE,
+    align_columns,
+    format_dollars,
+    format_tokens,
+    one_line,
+    pluralize,
+    printable,
+)
 from syphus.types import ReasonKind, State
 
 if TYPE_CHECKING:
     from syphus.cold_start.compare import ComparisonResult
     from syphus.cold_start.search import ColdStartResult
-    from syphus.images.convert import ConversionResult
     from syphus.runs.clean import CleaningResult
 
 _REASONS_PER_LANGUAGE = 3  #: that are shown
@@ -87,18 +94,18 @@ def run_summary(finished: RunResult, command: str) -> list[str]:
     """
     report, states = finished.report, finished.report.counts.states
     lines = [str(finished.stopped_by)] if finished.stopped_by is not None else []
-    lines += summary(report)
+    lines += [*summary(report), *endpoint_lines(report)]
     if report.simulated and finished.sample:
         lines += [line for pair in finished.sample for line in (f"  {pair.instruction}", f"    {pair.answer}")]
     lines += file_lines(finished.files)
-    states_to_retry, command = _states_to_retry(report), without_retry(command)
+    states_to_retry, command = states_to_retry_of(report), without_retry(command)
     if isinstance(finished.stopped_by, UnsatisfactoryError):
         return lines  # the error says what to do
     if states[State.PENDING] or finished.stopped_by is not None:
         lines.append(resume_line(finished.stopped_by, command))
     else:
         lines += [f"Retry them with: {command} --retry {states_to_retry}"] if states_to_retry else []
-        lines += [f"Once {what}: {command} --retry {State.FAILED}" for what in _to_fix(report)]
+        lines += [f"Once {what}: {command} --retry {State.FAILED}" for what in repairs_before_retry(report)]
     return lines
 
 
@@ -141,9 +148,9 @@ def status_lines(report: Report, working: bool = False) -> list[str]:
         lines.append(f"The last session ended: {session.stopped}")
     elif session is not None and session.ended is None:
         lines.append("The last session was killed. Run the same command again to resume.")
-    if states := _states_to_retry(report):
+    if states := states_to_retry_of(report):
         lines.append(f"To retry them, add --retry {states} to the run's command.")
-    lines += [f"Once {what}, add --retry {State.FAILED} to the run's command." for what in _to_fix(report)]
+    lines += [f"Once {what}, add --retry {State.FAILED} to the run's command." for what in repairs_before_retry(report)]
     return lines
 
 
@@ -158,14 +165,14 @@ def cleaning_summary(done: CleaningResult) -> list[str]:
     return lines
 
 
-def _states_to_retry(report: Report) -> str:
+def states_to_retry_of(report: Report) -> str:
     """Return the states of rows that a retry may help, as `--retry` takes them."""
     invalid = [State.INVALID] if report.counts.states[State.INVALID] else []
     failed = [State.FAILED] if any(kind.is_fixed_by_retry for kind in _kinds_of_failures(report)) else []
     return ",".join(invalid + failed)
 
 
-def _to_fix(report: Report) -> list[str]:
+def repairs_before_retry(report: Report) -> list[str]:
     """Return what must be fixed before a retry of the failed rows; nothing if a retry alone may help."""
     failures = _kinds_of_failures(report)
     found = [what for kind, what in _TO_FIX.items() if kind in failures]
@@ -315,31 +322,6 @@ def comparison_table(done: ComparisonResult) -> list[str]:
     lines = align_columns(rows, 1)
     lines += [one_line(f"{name}: {gain}", 300) for name, gain in done.gain_lines()]
     return lines
-
-
-def conversion_summary(done: ConversionResult, seconds: float) -> list[str]:
-    """Return the numbers and files of a conversion."""
-    parts = f" in {pluralize(done.parts, 'part')}" if done.parts > 1 else ""
-    size = f"{done.bytes / 1e6:,.1f} MB" if done.bytes < 1e9 else f"{done.bytes / 1e9:,.2f} GB"
-    each = f", {done.bytes / done.images / 1000:,.1f} kB each" if done.images else ""
-    why = [f"{count:,} {one_line(reason, 60)}" for reason, count in done.reasons.items()]
-    shown = [
-        *why[:_REASONS_PER_STATE],
-        *([f"{len(why) - _REASONS_PER_STATE} more reasons"] * (len(why) > _REASONS_PER_STATE)),
-    ]
-    reasons = f": {', '.join(shown)}" if shown else ""
-    lines = [f"{pluralize(done.images, 'image')}{parts}, {size}{each}; {done.skipped:,} skipped{reasons}"]
-    if done.new:
-        lines.append(f"{done.new:,} of them new, {done.new / max(seconds, 1e-9):,.0f}/s")
-    else:
-        lines.append("Nothing to do: all images are already converted.")
-    lines.append(f"Files: {', '.join(map(str, done.files))}")
-    return lines
-
-
-def conversion_as_json(done: ConversionResult) -> dict[str, object]:
-    """Return the same as JSON values."""
-    return {**done._asdict(), "files": [str(file) for file in done.files], "reasons": dict(done.reasons)}
 
 
 _COLOURS = {"system": "\033[35m", "user": "\033[36m", "assistant": "\033[32m"}

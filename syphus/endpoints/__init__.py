@@ -3,7 +3,6 @@
 chat_reply.py          reads a chat completion: the text, why it ended, and its token usage
 classify.py            decides what a reply means: answer, retry, pause, or stop
 connections.py         HTTP for one JSON request and its reply, which takes a fifth of aiohttp's time
-embeddings_reply.py    reads a reply with embeddings, and packs vectors into text
 entra_tokens.py        Entra ID tokens for Azure, printed by a command and renewed before they expire
 image_tokens.py        the size in which an image is sent, and the tokens that it takes
 prompt_cache.py        marks the prefix that requests share, and says what a prompt cache will save
@@ -12,7 +11,7 @@ refusals.py           reads which fields of a request a server does not accept, 
 remote_endpoint.py     an endpoint at OpenAI, Azure OpenAI or a compatible server
 reply_body.py          reads a body as JSON, whatever gateways have made of it: encodings, comment lines, streams
 request.py             builds the body of a request, and its key
-routes.py              the API routes: chat completions and embeddings
+routes.py              the routes of the API, and how replies with embeddings are read
 structured.py          how strictly answers are asked for: JSON schema, JSON mode or text
 transport.py           HTTP: connections, proxies, certificates
 """

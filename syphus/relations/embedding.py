@@ -15,9 +15,8 @@ import orjson
 from syphus.config.environment import OFFICIAL
 from syphus.config.pricing import price_date
 from syphus.config.settings import ENDPOINT_KINDS, Config, EmbeddingsConfig, EndpointConfig
-from syphus.endpoints.embeddings_reply import unpack_vectors
 from syphus.endpoints.request import request_key
-from syphus.endpoints.routes import embeddings_route
+from syphus.endpoints.routes import embeddings_route, unpack_vectors
 from syphus.errors import ConfigError, SyphusError
 from syphus.ledger.batches import (
     add_text_batches,

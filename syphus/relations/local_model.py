@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
-from syphus.endpoints.embeddings_reply import check_vectors, pack_vectors
 from syphus.endpoints.request import KEY_BYTES
+from syphus.endpoints.routes import check_vectors, pack_vectors
 from syphus.errors import ConfigError
 from syphus.ledger.records import Entry, NewAnswer, Records
 from syphus.ledger.sessions import Settings, begin_session, end_session

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from syphus.endpoints.embeddings_reply import unpack_vectors
+from syphus.endpoints.routes import unpack_vectors
 from syphus.ledger.batches import texts_with_vectors
 from syphus.ledger.results import QueryResult, accepted
 from syphus.ledger.store import Store

@@ -301,6 +301,19 @@ def test_on_a_terminal_two_lines_are_redrawn_and_collapse_into_one(columns: int,
     assert re.search(r"^queries: 24 of 24 in \d+ s: 24 ok; \$0.00 \(simulated\) so far$", shown, re.MULTILINE)
 
 
+def test_the_closing_table_fits_80_columns_and_ends_with_commands(tmp_path: Path) -> None:
+    screen, _, code = on_a_terminal(tmp_path, 80, "--offline", "--max-requests", "9")
+    assert code == 4
+    shown = screen.rows
+    head = next(i for i, row in enumerate(shown) if row.startswith("24 queries, "))
+    assert shown[head].endswith("$0.00 (simulated), 1 session")
+    assert re.fullmatch(r"  ok +\d +\d+%", shown[head + 1])
+    assert re.fullmatch(r"  pending +\d+ +\d+%", shown[head + 2])
+    text = "".join(row.ljust(80) if len(row) == 80 else f"{row}\n" for row in shown)
+    assert re.search(r"^resume  .*main.py .*--max-requests N$", text, re.MULTILINE)
+    assert re.search(r"^export  .*main.py export .* --format llava$", text, re.MULTILINE)
+
+
 def test_lines_scroll_above_the_panel_and_a_narrower_terminal_leaves_nothing_behind(view: RunView) -> None:
     stream, columns = io.StringIO(), 60
     observer = LiveObserver(stream, noon, lambda: columns)

@@ -18,7 +18,7 @@ from harness import KEY, Ran, run_rows, server
 
 from syphus.declarations import Relation
 from syphus.endpoints.classify import Action, ReplyVerdict
-from syphus.endpoints.embeddings_reply import EmbeddingsClassifier, pack_vectors, unpack_vectors
+from syphus.endpoints.routes import EmbeddingsClassifier, pack_vectors, unpack_vectors
 from syphus.errors import BudgetError, ConfigError, ProviderError
 from syphus.ledger.batches import texts_with_vectors, texts_without_vector
 from syphus.ledger.store import open_for_reading
