@@ -71,6 +71,30 @@ def open_file(path: str | Path, pipes: bool = False) -> io.BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
+class ReadingShare:
+    """How much of the files is read that are being read: the bytes so far, and those of all files opened so far."""
+
+    def __init__(self) -> None:
+        self._done = self._size = 0
+
+    def begin(self, size: int) -> None:
+        """Add a file of so many bytes."""
+        self._size += size
+
+    def add(self, count: int) -> None:
+        """Count bytes that were read."""
+        self._done += count
+
+    @property
+    def share(self) -> float | None:
+        """The share that is read, from 0 to 1; None before a file is open, and for a pipe."""
+        return min(1.0, self._done / self._size) if self._size else None
+
+
+#: Gets what the readers read; None if nobody wants to know.
+reading_share: ContextVar[ReadingShare | None] = ContextVar("reading_share", default=None)
+
+
 class TextSource:
     """The text of the file at `path`, chunk by chunk; `problem` says why it ended early, or is empty.
 
@@ -95,6 +119,10 @@ class TextSource:
         self._file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=self._raw) if zipped else self._raw
         self._left = max(_FREE_EXPANSION, _EXPANSION * size) if zipped else None
         self._decode: Callable[[bytes, bool], str] | None = None
+        self._position = 0  # in the file as it is on the disk
+        self._shown_to = reading_share.get()
+        if self._shown_to is not None:
+            self._shown_to.begin(size)
 
     def close(self) -> None:
         """Close the file."""
@@ -117,6 +145,9 @@ class TextSource:
         except (OSError, EOFError, zlib.error) as error:
             self.problem = f"can't be read: {error}"
             return b""
+        if self._shown_to is not None and self._raw.seekable():
+            position, self._position = self._position, self._raw.tell()
+            self._shown_to.add(self._position - position)
         if self._left is not None:
             self._left -= len(data)
             if self._left < 0:

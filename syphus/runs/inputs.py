@@ -14,7 +14,7 @@ from typing import TypeVar
 from syphus.config.options import Options
 from syphus.errors import InputError, RunError, UsageError
 from syphus.images.prompt.attachments import ImageAttachments
-from syphus.io.text_files import BadRecords
+from syphus.io.text_files import BadRecords, ReadingShare, reading_share
 from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
 from syphus.ledger.relations import invalidate_nearest
 from syphus.ledger.sessions import get_meta, set_meta
@@ -33,21 +33,23 @@ def sync_input(
     store: Store,
     stage: str,
     prepared: PreparedRun,
-    tick: Callable[[int], None],
+    tick: Callable[[int, float | None], None],
     attachments: ImageAttachments | None = None,
 ) -> InputCheck | None:
     """Register the input if it may have changed; return None if it is known to be the same.
 
-    `attachments` reads the images of the queries; `tick` gets the number of rows read. Raises `InputError` for a bad
-    row, and `RunError` if rows that have an outcome have changed or are gone without `--accept-changes`. The ledger is
-    then unchanged.
+    `attachments` reads the images of the queries; `tick` gets the number of rows read, and the share of the files.
+    Raises `InputError` for a bad row, and `RunError` if rows that have an outcome have changed or are gone without
+    `--accept-changes`. The ledger is then unchanged.
     """
     options = prepared.options
     fingerprint = input_fingerprint(prepared)
     if fingerprint and fingerprint == get_meta(store, f"{stage} {_META}") and not options.check_input:
         return None
     try:
-        check = _register(store, stage, prepared, tick, attachments)
+        progress = ReadingShare()
+        reading_share.set(progress)
+        check = _register(store, stage, prepared, lambda rows: tick(rows, progress.share), attachments)
         require_rows(check.read, prepared.dataset, options)
         if attachments is not None:
             _check_images(attachments)
@@ -55,6 +57,8 @@ def sync_input(
     except BaseException:
         reject_input(store)
         raise
+    finally:
+        reading_share.set(None)
     if attachments is not None and attachments.readable:
         attachments.sync()
     set_meta(store, f"{stage} {_META}", fingerprint)

@@ -11,6 +11,7 @@ import pytest
 
 from syphus.errors import InputError
 from syphus.io.records import Record, field, position, read_json, read_json_items, read_json_lists, read_jsonl, texts
+from syphus.io.text_files import ReadingShare, reading_share
 
 RECORDS = [
     {"id": 1, "text": "a → b\u2028c"},
@@ -418,3 +419,20 @@ def test_a_missing_or_wrong_field_is_told_with_the_record(
 def test_a_list_with_something_else_than_text_is_told() -> None:
     with pytest.raises(InputError, match='"s" must be a list of text, it holds null'):
         texts({"s": ["a", None]}, "s")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_the_share_of_a_file_that_is_read_grows_to_all_of_it(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / ("rows.jsonl.gz" if zipped else "rows.jsonl")
+    data = b"".join(b'{"id": %d, "text": "%s"}\n' % (n, b"word " * (n % 50)) for n in range(20_000))
+    path.write_bytes(gzip.compress(data) if zipped else data)
+    progress = ReadingShare()
+    assert progress.share is None
+    reading_share.set(progress)
+    try:
+        shares = [progress.share or 0.0 for _ in read_jsonl(path)]
+    finally:
+        reading_share.set(None)
+    assert shares == sorted(shares)
+    assert 0.0 < shares[0] < 0.5
+    assert shares[-1] == 1.0
