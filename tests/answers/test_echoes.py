@@ -5,6 +5,8 @@ The real prompt and rules of a shipped dataset judge each answer. Whatever merel
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from syphus import Pair, Query
@@ -141,6 +143,18 @@ def test_one_long_answer_to_two_questions_costs_the_second_pair(stage: GenerateS
     assert len(kept.pairs) == 4
     assert kept.repairs == {"gives one answer twice": 1}
     assert judged(stage, ("Who walks there?", long), ("What is new?", long)).reason == "gives one answer twice"
+
+
+def test_conversations_may_say_the_same_and_end_where_one_repeats_itself() -> None:
+    long = "A shelf with many books stands to the right of the door."
+    said = [("What is there?", long), ("And then?", "Take a book."), ("And?", "Read."), ("Well?", "Sleep.")]
+    first, second = ([Pair(*each, f"SN_INS_s_activity{n}_round{i}") for i, each in enumerate(said)] for n in (0, 1))
+    context = Context(Query("q", NOTES), NOTHING_SENT)
+    assert clean([*first, *second], GENERAL_RULES, context).repairs == {}
+    second[1] = replace(second[1], answer=long)
+    cleaned = clean([*first, *second], GENERAL_RULES, context)
+    assert [pair.id[-16:] for pair in cleaned.pairs] == [*(f"activity0_round{n}" for n in range(4)), "activity1_round0"]
+    assert cleaned.repairs == {"gives one answer twice": 3}
 
 
 def test_without_examples_an_answer_may_be_in_any_script() -> None:

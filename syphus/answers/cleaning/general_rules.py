@@ -183,22 +183,29 @@ def _ends_text(text: str, match: re.Match[str]) -> bool:
 
 
 def _find_repeated_questions(pairs: Sequence[Pair], _: Context) -> Iterable[tuple[int, str]]:
-    earlier: set[str] = set()
-    for index, pair in enumerate(pairs):
-        words = " ".join(pair.instruction.casefold().split()).rstrip(".!?")
-        if words in earlier:
-            yield index, describe_match(f"question {index + 1}", pair.instruction)
-        earlier.add(words)
+    return _repeated(pairs, lambda pair: " ".join(pair.instruction.casefold().split()).rstrip(".!?"), "question")
 
 
 def _find_repeated_answers(pairs: Sequence[Pair], _: Context) -> Iterable[tuple[int, str]]:
     """Find long answers that were given before; "Yes." and "On the left." may answer two questions."""
-    earlier: set[str] = set()
+    return _repeated(pairs, lambda pair: words if _is_long(words := pair.answer.casefold()) else "", "answer")
+
+
+def _repeated(pairs: Sequence[Pair], words_of: Callable[[Pair], str], part: str) -> Iterable[tuple[int, str]]:
+    """Yield the pairs whose words came before, if there are any.
+
+    A conversation, whose pairs the plugin gives ids such as `..._round2`, stands for itself: another one may say the
+    same. Behind a round that is left out, the later ones would make no sense.
+    """
+    earlier: set[tuple[str, str]] = set()
+    broken: set[str] = set()
     for index, pair in enumerate(pairs):
-        words = pair.answer.casefold()
-        if words in earlier and _is_long(words):
-            yield index, describe_match(f"answer {index + 1}", pair.answer)
-        earlier.add(words)
+        conversation = pair.id.rpartition("round")[0] if pair.id else ""
+        words = words_of(pair)
+        if (words and (conversation, words) in earlier) or (conversation and conversation in broken):
+            broken.add(conversation)
+            yield index, describe_match(f"{part} {index + 1}", pair.answer if part == "answer" else pair.instruction)
+        earlier.add((conversation, words))
 
 
 def _is_long(text: str) -> bool:
