@@ -541,3 +541,15 @@ def test_in_other_languages_right_answers_rank_above_invented_ones(language: str
     assert good.scores["length"] > 0.85
     assert bad.barred
     assert bad.total < good.total / 2
+
+
+def test_an_annotation_that_is_handed_on_scores_below_words_of_its_own() -> None:
+    notes = "Two men repair an old bicycle in a small kitchen.\nA grey cat sleeps on the green sofa by the window."
+    query = Query("q", notes)
+    asked = ("What are the men doing?", "Where does the cat sleep?")
+    own = ("The two men are fixing an old bike in the kitchen.", "On the green couch, right beside the window.")
+    parrot, teller = (Candidate(query, tuple(map(Pair, asked, answers)), "") for answers in (notes.splitlines(), own))
+    context = ScoringContext("Write two pairs.", ())
+    copied, told = score_all([parrot, teller], context)
+    assert (copied.scores["own words"], told.scores["own words"]) == (0.0, 1.0)
+    assert copied.total < told.total

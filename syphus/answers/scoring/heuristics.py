@@ -35,6 +35,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
         "No phrase is copied from an in-context example.",
         floor=0.8,
     ),
+    Heuristic("own words", 1.1, copying.own_words, "The answers do not copy long runs of words from the annotation."),
     Heuristic(
         "copies no other",
         1,
