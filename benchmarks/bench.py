@@ -4,8 +4,8 @@
 
 Every figure is of this commit and this machine, and speed is a ratio to what was measured in the same minutes. What is
 not measured here is not on the page. `--quick` takes about four minutes instead of fifteen, with fewer rows, and
-writes nothing, like `--dry`. Without a URL the server is benchmarks/fast_server.py. Scripts that need limits and
-faults run only against another one, which must have `/config` with those settings.
+writes nothing, like `--dry`. Without a URL the server is benchmarks/fast_server.py. Scripts that need limits run only
+against another one, which must have `/config` with those settings.
 
 A benchmark is added by a line in `BENCHMARKS`: the script, its arguments, and a function from the rows of the table
 that it prints to figures.
@@ -50,7 +50,7 @@ class Benchmark:
     full: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
     needs_server: bool = False
-    needs_faults: bool = False  #: of the server, which then must be given
+    needs_limits: bool = False  #: of the server, which then must be given
     seconds: float = 400.0  #: until it is given up
 
 
@@ -116,8 +116,10 @@ BENCHMARKS = (
     Benchmark("prompt_cache", columns("prompt cache")),
     Benchmark("tail", columns("1% of the calls 30 times as slow, 0.2 s"), ("2000", "0.2", "2"), ("500", "0.2", "1")),
     Benchmark("quote", columns("quote after a pilot of 30"), ("--runs", "40"), ("--runs", "5")),
-    Benchmark("rate_limits", columns("limits"), needs_server=True, needs_faults=True),
-    Benchmark("faults", columns("faults"), needs_server=True, needs_faults=True),
+    Benchmark("faults", columns("faults"), needs_server=True),
+    Benchmark("refusals", columns("requests refused for a parameter"), ("1000",), ("100",)),
+    Benchmark("structured", columns("structured answers"), ("200",), ("50",)),
+    Benchmark("rate_limits", columns("limits"), needs_server=True, needs_limits=True),
 )
 
 
@@ -187,19 +189,24 @@ def write_pages(figures: Sequence[Figure], scripts: Sequence[str]) -> None:
 
 
 def main() -> int:
-    """Run what was asked for; return 1 if something failed."""
+    """Run what was asked for; return 1 if something failed, 2 if there is no such benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rows, and write nothing")
     parser.add_argument("--dry", action="store_true", help="write nothing")
     parser.add_argument("--server", default="", metavar="URL", help="measure against this server")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="run these scripts, and write nothing")
     given: Any = parser.parse_args()
+    names = [each.script for each in BENCHMARKS]
+    if unknown := [name for name in given.only if name not in names]:
+        print(f"There is no benchmark {', '.join(unknown)}; there are {', '.join(names)}.", file=sys.stderr)
+        return 2
     chosen = [each for each in BENCHMARKS if not given.only or each.script in given.only]
     figures: list[Figure] = []
     failed: list[str] = []
     with serving(given.server) as url:
         for benchmark in chosen:
-            if benchmark.needs_faults and not given.server:
+            if benchmark.needs_limits and not given.server:
+                print(f"--- {benchmark.script}: left out, since it needs --server", flush=True)
                 continue
             began = time.monotonic()
             print(f"--- {benchmark.script}", flush=True)
@@ -213,7 +220,7 @@ def main() -> int:
     for failure in failed:
         print(f"FAILED {failure}")
     if not failed and not (given.quick or given.dry or given.only):
-        write_pages(figures, [each.script for each in chosen if given.server or not each.needs_faults])
+        write_pages(figures, [each.script for each in chosen if given.server or not each.needs_limits])
     return bool(failed)
 
 

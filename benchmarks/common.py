@@ -85,7 +85,8 @@ def command(annotations: Path, output: Path, *options: str) -> list[str]:
 
 def environment(server: Server) -> dict[str, str]:
     """A configured endpoint, and nothing else of the user's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "AZURE"))}
+    others = ("OPENAI", "AZURE", "PYTHONDONTWRITEBYTECODE")  # the last would compile everything in each run
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     return {**kept, "OPENAI_API_KEY": "sk-benchmark-0123456789", "OPENAI_BASE_URL": f"{server.url}/v1"}
 
 

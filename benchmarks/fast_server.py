@@ -3,8 +3,9 @@
     python benchmarks/fast_server.py [PORT]
 
 It is what `make bench` measures against: 20,000 answers a second and more on a core of its own, with OpenAI's headers.
-`/config?latency_ms=200` sets the time until an answer, `/reset` zeroes the counters, `/stats` shows them. It has no
-limits and no faults; `python main.py simulate` has.
+`/config?latency_ms=200` sets the time until an answer, `/reset` zeroes the counters, `/stats` shows them. Others are
+the shares of requests that get a fault: `p500` an error 500, `preset` a reset, `ptrunc` half of the answer, and
+`phang` nothing until the connection closes after `hang_ms`. It has no limits; `python main.py simulate` has.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
+import socket
+import struct
 import sys
-from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 _WORDS = [
@@ -69,11 +72,40 @@ def _completion() -> dict[str, object]:
 _ANSWER = _reply(_completion(), _HEADERS)
 
 
+_ERROR = _reply({"error": {"message": "The server had an error.", "type": "server_error"}}).replace(
+    b"200 OK", b"500 Internal Server Error", 1
+)
+FAULTS = {"p500": "e500", "preset": "resets", "phang": "hangs", "ptrunc": "truncated"}  #: a setting, and its counter
+
+
 class Settings:
     """What `/config` sets, and what `/stats` shows."""
 
-    latency = 0.0  #: seconds
-    requests = 0
+    def __init__(self) -> None:
+        self.configure({})
+        self.reset()
+
+    def configure(self, given: dict[str, list[str]]) -> None:
+        """Set what is given; everything else goes back to its default."""
+        number = {name: float(values[0]) for name, values in given.items()}
+        self.latency = number.get("latency_ms", 0.0) / 1000  # seconds
+        self.hang = number.get("hang_ms", 65_000.0) / 1000
+        self.shares = {fault: number[fault] for fault in FAULTS if number.get(fault)}
+
+    def reset(self) -> None:
+        """Zero the counters, and let the faults come in the same order as before."""
+        self.counts = dict.fromkeys(("requests", "dup_after_ok", *FAULTS.values()), 0)
+        self.answered: set[bytes] = set()  # bodies; only while there are faults
+        self._random = random.Random(1)
+
+    def fault(self) -> str:
+        """Return the fault that the next request gets, or nothing."""
+        drawn = self._random.random()
+        for name, share in self.shares.items():
+            if drawn < share:
+                return name
+            drawn -= share
+        return ""
 
 
 class Connection(asyncio.Protocol):
@@ -82,12 +114,12 @@ class Connection(asyncio.Protocol):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._data = b""
-        self._write: Callable[[bytes], None]  # once there is a connection
+        self._transport: asyncio.Transport  # once there is a connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
-        self._write = transport.write
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Answer every request that is complete."""
@@ -97,24 +129,54 @@ class Connection(asyncio.Protocol):
             length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
             if len(self._data) < end + 4 + length:
                 return
-            self._data = self._data[end + 4 + length :]
-            self._answer(head)
+            body, self._data = self._data[end + 4 : end + 4 + length], self._data[end + 4 + length :]
+            self._answer(head, body)
 
-    def _answer(self, head: bytes) -> None:
-        settings = self._settings
+    def _answer(self, head: bytes, body: bytes) -> None:
+        settings, loop = self._settings, asyncio.get_running_loop()
         if head.startswith(b"post"):
-            settings.requests += 1
-            if settings.latency:
-                asyncio.get_running_loop().call_later(settings.latency, self._write, _ANSWER)
+            settings.counts["requests"] += 1
+            if settings.shares:
+                self._answer_or_fail(body)
+            elif settings.latency:
+                loop.call_later(settings.latency, self._transport.write, _ANSWER)
             else:
-                self._write(_ANSWER)
+                self._transport.write(_ANSWER)
             return
         url = urlsplit(head.split(b" ")[1].decode())
         if url.path == "/config":
-            settings.latency = float(parse_qs(url.query).get("latency_ms", ["0"])[0]) / 1000
+            settings.configure(parse_qs(url.query))
         elif url.path == "/reset":
-            settings.requests = 0
-        self._write(_reply({"requests": settings.requests, "data": []}))
+            settings.reset()
+        self._transport.write(_reply({**settings.counts, "data": []}))
+
+    def _answer_or_fail(self, body: bytes) -> None:
+        settings, later = self._settings, asyncio.get_running_loop().call_later
+        settings.counts["dup_after_ok"] += body in settings.answered
+        fault = settings.fault()
+        if fault:
+            settings.counts[FAULTS[fault]] += 1
+        else:
+            settings.answered.add(body)
+        match fault:
+            case "p500":
+                later(settings.latency, self._transport.write, _ERROR)
+            case "preset":
+                later(settings.latency, self._reset)
+            case "phang":
+                later(settings.hang, self._transport.close)
+            case "ptrunc":
+                later(settings.latency, self._transport.write, _ANSWER[: len(_ANSWER) // 2])
+                later(settings.latency, self._transport.close)
+            case _:
+                later(settings.latency, self._transport.write, _ANSWER)
+
+    def _reset(self) -> None:
+        """Close so that the client gets a reset and no end."""
+        found = self._transport.get_extra_info("socket")
+        if found is not None:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
 
 async def main(port: int) -> None:

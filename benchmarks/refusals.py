@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
+from common import table
 from harness import run_rows, server
 
 from syphus.simulator.profiles import PROFILES
@@ -22,7 +23,7 @@ EVERYTHING = {"verbosity": "low", "prompt_cache_key": "k", "reasoning_effort": "
 
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    print("| server | by default | resumed | all options set | resumed |\n|---|---|---|---|---|")
+    lines: list[tuple[str, ...]] = [("server", "by default", "resumed", "all options set", "resumed then")]
     for profile in filter(None, PROFILES):
         wasted: list[int] = []
         for extra in ({}, EVERYTHING):
@@ -32,7 +33,8 @@ def main() -> None:
                     before = simulated.stats.by_status[400]
                     run_rows(Path(folder), simulated.url, size, config=config, num_threads=64)
                     wasted.append(simulated.stats.by_status[400] - before)
-        print(f"| {profile} | {' | '.join(map(str, wasted))} |")
+        lines.append((profile, *map(str, wasted)))
+    table(lines)
 
 
 if __name__ == "__main__":

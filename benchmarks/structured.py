@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from common import table
+
 import syphus
 from syphus.simulator import Simulation, serve_in_thread
 from syphus.simulator.answer_forms import SCHEMA_HABITS
@@ -54,13 +56,15 @@ def measure(simulation: Simulation, folder: Path, rows: int) -> dict[str, object
 def main() -> None:
     """Print a line for each server."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    lines: list[tuple[str, ...]] = [("server", "valid", f"requests for {rows} rows", "tokens an accepted pair")]
     for name, simulation in SERVERS:
         with TemporaryDirectory() as folder:
             found = measure(simulation, Path(folder), rows)
         forms = found["forms"]
         assert isinstance(forms, dict)
-        tokens = ", ".join(f"{form} {each['tokens_per_pair']} tokens a pair" for form, each in forms.items())
-        print(f"{name:26} {found['valid']:.1%} valid, {found['requests']} requests for {rows} rows; {tokens}")
+        tokens = ", ".join(f"{each['tokens_per_pair'] or 'no pair'} as {form}" for form, each in forms.items())
+        lines.append((name, f"{found['valid']:.1%}", str(found["requests"]), tokens))
+    table(lines)
 
 
 if __name__ == "__main__":

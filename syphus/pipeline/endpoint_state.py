@@ -26,7 +26,7 @@ from syphus.pipeline.session_context import SessionLimits
 from syphus.text import format_duration
 from syphus.types import Request, SharedPrefix
 
-MANY_ERRORS = 0.05  #: share of the newest requests; above it, no row is asked twice at once
+MANY_ERRORS = 0.15  #: share of the newest requests; above it, no row is asked twice at once
 _ERROR_WEIGHT = 0.01  #: of the newest request in that share
 _LONG_PAUSE = 10.0  #: seconds; a shorter pause is not noted
 _AMPLE = 0.5  #: share of a limit that must be left for asking twice

@@ -3,7 +3,11 @@
 A call that takes thirty times as long as the others delays nothing in the middle of a run, but at its end the whole run
 waits for it. A second request costs a whole answer, also if it is cancelled, so it is sent only where it shortens the
 run: no new rows are left, a place is free, limits and budget are ample, errors are few, and at most one percent of all
-answers has been requested twice.
+answers has been requested twice. If there are more stragglers than that, the oldest are left, since they have come the
+furthest; and one second request is kept for a row that may still turn out to be slow.
+
+A request that is overdue is sent again whatever that percentage says: it would be given up, and its row asked again, if
+there were answers to others that show that the server works.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from syphus.pipeline.admission import AdmissionController, Permit
+from syphus.pipeline.deadlines import Latencies
 from syphus.pipeline.sender import Ask
 from syphus.pipeline.session_context import SessionStats
 from syphus.pipeline.work_queue import WorkQueue
@@ -55,8 +60,10 @@ class Hedger:
         """Send what is due; return the seconds until it is worth looking again."""
         tick = LONGEST_TICK
         early, early_at = self._early(asks)
-        for ask in asks:
-            if ask.is_decided or not ask.attempts or ask.in_flight >= MAX_REQUESTS:
+        sent = [ask for ask in asks if ask.attempts and not ask.is_decided]
+        spare = self._left - any((self._seconds_until_due(ask) or 0.0) > 0 for ask in sent)
+        for ask in sorted(sent, key=lambda ask: -ask.attempts[0].sent_at):
+            if ask.in_flight >= MAX_REQUESTS:
                 continue
             wait = self._seconds_until_due(ask)
             if wait is None:
@@ -66,9 +73,15 @@ class Hedger:
             if wait > 0:
                 tick = min(tick, wait)
                 continue
+            overdue = self._overdue(ask)
+            if spare <= 0 and overdue is None:
+                continue
             permit = self._permit(ask)
             if permit is None:
-                return SHORTEST_TICK if self._has_share else LONGEST_TICK
+                return SHORTEST_TICK
+            if overdue is not None:
+                overdue.record_give_up()
+            spare -= 1
             ask.in_flight += 1
             self._stats.hedges += 1
             self._send(ask, permit)
@@ -83,9 +96,8 @@ class Hedger:
         open_asks = [ask for ask in asks if not ask.is_decided]
         if not all(ask.attempts for ask in open_asks):
             return 0, 0.0
-        left = int(MAX_SHARE * self._stats.answers) - self._stats.hedges
         level = 0
-        while level < MAX_REQUESTS and sum(ask.in_flight <= level + 1 for ask in open_asks) <= left:
+        while level < MAX_REQUESTS and sum(ask.in_flight <= level + 1 for ask in open_asks) <= self._left:
             level += 1
         last = max((ask.attempts[0].sent_at for ask in open_asks), default=0.0)
         usual = max((state.latencies.usual() or 0.0 for state in self._admission.endpoint_states), default=0.0)
@@ -96,11 +108,21 @@ class Hedger:
         usual = attempt.latencies.usual() if attempt.latencies is not None else None
         return None if usual is None else DELAY_FACTOR * usual - (self._clock() - attempt.sent_at)
 
+    def _overdue(self, ask: Ask) -> Latencies | None:
+        """Return the latencies by which the newest request for a row is overdue, or None if it isn't."""
+        attempt = ask.attempts[-1]
+        latencies = attempt.latencies
+        deadline = latencies.deadline() if latencies is not None else None
+        if latencies is None or deadline is None or not latencies.may_give_up:
+            return None
+        return latencies if self._clock() - attempt.heard_at >= deadline else None
+
     @property
-    def _has_share(self) -> bool:
-        return self._stats.hedges + 1 <= MAX_SHARE * self._stats.answers
+    def _left(self) -> int:
+        """How many more second requests the share of all answers allows."""
+        return int(MAX_SHARE * (self._stats.answers + self._queue.open_rows)) - self._stats.hedges
 
     def _permit(self, ask: Ask) -> Permit | None:
-        if not self._has_share or self._queue.has_due or self._queue.closed:
+        if self._queue.has_due or self._queue.closed:
             return None
         return self._admission.admit_spare(ask.request, ask.item.changes, self._queue.open_rows)

@@ -226,11 +226,31 @@ def test_no_row_is_asked_twice_unless_it_is_worth_it(tmp_path: Path) -> None:
     server = VaryingServer(lambda number, _: 6.0 if number % 100 == 50 else 0.2)
     session = simulate(tmp_path / "off", [server], rows=500, threads=64, hedging=False)
     assert (session.stats.hedges, len(server.sent_at)) == (0, 500)
-    script = [None if number % 10 else Reply(500, {}, b"{}") for number in range(2000)]
+    script = [None if number % 3 else Reply(500, {}, b"{}") for number in range(2000)]
     failing = FakeServer(script=script)
-    session = simulate(tmp_path / "errors", [failing], rows=500, threads=64)
+    session = simulate(tmp_path / "errors", [failing], rows=500, threads=64, max_attempts=40)
     assert session.states == {OK: 500}
     assert session.stats.hedges == 0
+
+
+def test_with_more_stragglers_than_may_be_asked_twice_the_oldest_are_left(tmp_path: Path) -> None:
+    server = VaryingServer(lambda number, _: 6.0 if number % 50 == 25 else 0.2)
+    session = simulate(tmp_path, [server], rows=1000, threads=64)
+    assert session.states == {OK: 1000}
+    assert 0 < session.stats.hedges <= 10
+    newest_straggler = server.sent_at[975]
+    assert session.seconds < newest_straggler + 4.5
+
+
+def test_an_overdue_request_that_nothing_can_overtake_is_asked_again_beside_it(tmp_path: Path) -> None:
+    def latency_of(number: int, now: float) -> float:  # of the last row: the first request and the second never end
+        return HANGS if number in (99, 100) else 0.2
+
+    server = VaryingServer(latency_of)
+    session = simulate(tmp_path, [server], rows=100, threads=4)  # so few that one percent is a single request
+    assert session.states == {OK: 100}
+    assert len(server.sent_at) == 102
+    assert session.seconds < 100 / 4 * 0.3 + 2 * FLOOR
 
 
 def test_a_slow_first_answer_does_not_hold_the_others_back(tmp_path: Path) -> None:
