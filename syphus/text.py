@@ -146,10 +146,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f'; did you mean "{near}"?' if near else ""
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is most like this one, or "". Case, dashes, spaces and underscores do not count."""
+def nearest_name(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """Return the known name that is most like this one, or "". Case, dashes, spaces and underscores do not count.
+
+    `likeness` is the least that counts, from 0 to 1, by `difflib`.
+    """
     plain = {_plain_name(each): each for each in known}
-    near = difflib.get_close_matches(_plain_name(name), plain, 1, 0.6)
+    near = difflib.get_close_matches(_plain_name(name), plain, 1, likeness)
     return plain[near[0]] if near else ""
 
 

@@ -10,6 +10,7 @@ mimicit.py       the output of `verify`, `mix`, `stats` and `convert`
 parameters.py    command-line options from the fields of `Options`, in groups; --quiet, --verbose and --log-file
 streams.py       stdout and stderr, in any state
 summary.py       what people read about a run, a translation, a conversion and a preview
+usage.py         what is wrong with a command line, and the remedy
 """
 
 from syphus.cli.app import app, main, main_job

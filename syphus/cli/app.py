@@ -147,19 +147,28 @@ def main() -> None:
         if signal.getsignal(number := signal.Signals[name]) == signal.SIG_DFL:  # nohup ignores SIGHUP, and so do we
             signal.signal(number, signal.default_int_handler)  # as Ctrl-C
     try:
-        with machine_faults():
-            sys.exit(app(standalone_mode=False))
-    except SyphusError as error:
-        say(str(error))
-        sys.exit(error.exit_code)
-    except typer.TyperException as error:  # the command line itself
-        message = error.format_message().rstrip(".")
-        context: typer.Context | None = getattr(error, "ctx", None)
-        command = f" {context.info_name}" if context is not None and context.parent is not None else ""
-        say(f"{message}{'' if message.endswith('?') else '.'} See {program()}{command} --help.")
-        sys.exit(UsageError.exit_code)
+        sys.exit(execute(sys.argv[1:]))
     finally:
         flush_streams()
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run the command that these arguments name, and return its exit code. An error is one line on stderr."""
+    if arguments[:1] == ["run"]:  # the main job has no name, but many type this one
+        arguments = arguments[1:]
+    try:
+        with machine_faults():
+            return int(app(list(arguments), standalone_mode=False) or 0)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except SyphusError as error:
+        say(str(error))
+        return error.exit_code
+    except typer.TyperException as error:  # the command line itself
+        from syphus.cli.usage import usage_problem
+
+        say(usage_problem(error, arguments))
+        return UsageError.exit_code
 
 
 @app.callback(invoke_without_command=True)

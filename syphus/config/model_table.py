@@ -6,7 +6,7 @@ The facts stand in `models.yaml`, each with its source; a config adds to them or
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from syphus.io.yaml_files import read_yaml
+from syphus.text import did_you_mean
 
 #: Reasoning efforts from the least to the most.
 EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -65,13 +66,15 @@ _MESSAGES = {  # by pydantic's type of error
 }
 
 
-def first_problem(error: ValidationError) -> tuple[str, str]:
+def first_problem(error: ValidationError, kinds: Sequence[type[BaseModel]] = ()) -> tuple[str, str]:
     """Return the place of the first problem, such as "endpoints.0.base_url", and what is wrong there, without a value.
 
-    The value could be a secret.
+    The value could be a secret. A setting that does not exist may be one of `kinds` with a mistake in it.
     """
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if first["type"] == "extra_forbidden":
+        message += did_you_mean(str(first["loc"][-1]), [name for kind in kinds for name in kind.model_fields])
     return ".".join(str(part) for part in first["loc"] if part != "[key]"), message
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar, get_args, get_type_hints
 
 from syphus.declarations import Relation
 from syphus.errors import ConfigError
-from syphus.text import alternatives
+from syphus.text import alternatives, did_you_mean
 from syphus.types import State
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Options:
     output_dir: Path = option(Path("output"), "Folder for runs.")
     dataset_version: str = option("v1", "Name of this run; its folder is OUTPUT_DIR/NAME/DATASET_VERSION.")
     accept_changes: bool = option(False, "Continue even if settings or finished rows have changed.")
-    retry: tuple[State, ...] = option((), "Retry queries in these states: failed,invalid,refused,truncated.")
+    retry: tuple[State, ...] = option((), "Retry queries in these states: failed,invalid,refused,truncated, or all.")
 
     offline: bool = option(False, "Use the simulated endpoint: made-up answers, free of charge.")
     config: Path | None = option(None, "YAML file with endpoint, sampling, limits and prices.")
@@ -226,7 +226,9 @@ def make_options(kind: type[T], values: Mapping[str, object]) -> T:
 
 def _converted(name: str, value: object, hint: object) -> object:
     if hint == tuple[State, ...]:
-        return tuple(_state(name, each) for each in _listed(value))
+        states = _listed(value)
+        every = [each.lower() for each in states] == ["all"]
+        return _RETRIED if every else tuple(_state(name, each) for each in states)
     if hint == tuple[Path, ...]:
         return tuple(Path(each) for each in ([value] if isinstance(value, str | Path) else _listed(value)))
     kinds = [each for each in (get_args(hint) or (hint,)) if isinstance(each, type)]
@@ -260,7 +262,8 @@ def _listed(value: object) -> list[str]:
 
 def _state(name: str, text: str) -> State:
     if text.lower() not in _RETRIED:
-        raise ConfigError(f"{_flag(name)} {text}: must be {alternatives(_RETRIED)}.")
+        near = did_you_mean(text, _RETRIED)
+        raise ConfigError(f"{_flag(name)} {text}: must be {alternatives((*_RETRIED, 'all'))}{near or '.'}")
     return State(text.lower())
 
 

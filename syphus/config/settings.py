@@ -53,6 +53,7 @@ from syphus.config.values import (
 )
 from syphus.errors import ConfigError, NoEndpointError
 from syphus.io.yaml_files import read_yaml
+from syphus.text import did_you_mean
 
 if TYPE_CHECKING:  # the SDK takes a while to import
     import httpx2
@@ -338,6 +339,8 @@ def load_config(
     The options come first, then the file. Without a model, `find_model` is asked. Raises `ConfigError` with one line.
     """
     data = read_settings(path) if path is not None else {}
+    for name in sorted(data.keys() - {*(known := ["endpoint", *Config.model_fields])}):
+        raise ConfigError(f"{path}: {name} is not a setting{did_you_mean(name, known)}")
     given = {name: value for name, value in overrides.items() if value is not None}
     described = None
     if not data.keys() & {"endpoint", "endpoints"}:
@@ -381,7 +384,7 @@ def validate_config(
     try:
         return Config.model_validate(settings, context=environ)
     except ValidationError as error:
-        place, message = first_problem(error)
+        place, message = first_problem(error, (Config, EndpointConfig, EmbeddingsConfig, PricePerMillion))
         if message.startswith("."):  # a place within the place
             inner, _, message = message.partition(" ")
             place += inner

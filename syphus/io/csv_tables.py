@@ -219,8 +219,10 @@ def _fit(text: str, columns: int) -> Callable[[CsvForm], float]:
         if count < 2 and form.delimiter != _ONE_COLUMN:
             return 0.0
         good = [cells for cells in rows if len(cells) == count]
-        if not form.quote:  # cells in quotes are no text with quotes
-            good = [cells for cells in good if not any(len(c) > 1 and c[0] == c[-1] == '"' for c in cells)]
+        cells_with_quotes = [cell for cells in rows for cell in cells if not form.quote and cell.startswith('"')]
+        in_quotes = sum(len(cell) > 1 and cell.endswith('"') for cell in cells_with_quotes)
+        if in_quotes and in_quotes >= len(cells_with_quotes) / 2:  # they are no part of the text
+            return 0.0
         return len(good) / max(1, len(rows))
 
     return fit

@@ -109,6 +109,7 @@ _BORDER = 16  # a token that is cut off at the end of the window fails at most t
 _AFTER = {closing: re.compile(rf"[ \t\r\n]*([,\{closing}])[ \t\r\n]*") for closing in "]}"}  # after a value
 _AFTER[":"] = re.compile(r"[ \t\r\n]*([^ \t\r\n])")  # after a key and its colon
 _TOPS = {"[": "an array", "{": "an object", '"': "text"}
+_READERS = {"[": "; use read_json", "{": "; use read_json_items or read_json_lists"}
 
 
 class JsonReader(RecordReader):
@@ -283,10 +284,24 @@ class JsonReader(RecordReader):
         if not first:
             raise InputError(f"{self.source.path}: {self.source.problem or 'the file is empty'}")
         if first != bracket:
-            found, wanted = _TOPS.get(first, "something else"), _TOPS[bracket]
-            raise InputError(f"{self.source.path}: {wanted} is expected at the top of the file, this is {found}")
+            raise self._wrong_top(first, _TOPS[bracket])
         self.start += 1
         return self._peek()
+
+    def _wrong_top(self, first: str, wanted: str) -> InputError:
+        """Return the error for a file that begins with another value than the wanted one, or is no JSON at all."""
+        line, end, rest = self.text[self.start :].partition("\n")
+        try:
+            DECODER.raw_decode(line if first in '[{"' else self.text, 0 if first in '[{"' else self.start)
+        except (ValueError, RecursionError):
+            if first not in '[{"':
+                shown = " ".join(line.split())[:40]
+                hint = "; read CSV with read_csv" if "," in line or "\t" in line or ";" in line else ""
+                return InputError(f'{self.source.path} is not JSON: it begins with "{shown}"{hint}')
+        found = _TOPS.get(first, "something else")
+        is_lines = first == "{" and end and rest.lstrip(" \t\r\n")[:1] == "{" and line.rstrip().endswith("}")
+        hint = "; this is JSON Lines: use read_jsonl" if is_lines else _READERS.get(first, "")
+        return InputError(f"{self.source.path}: {wanted} is expected at the top of the file, this is {found}{hint}")
 
     def _close(self) -> None:
         """Check that nothing follows the closing bracket."""

@@ -177,7 +177,7 @@ def missing_file(path: str | Path) -> InputError:
     others: list[str] = []
     with suppress(OSError):
         others = [each.name for each in folder.iterdir()]
-    near = nearest_name(Path(path).name, others)
+    near = nearest_name(Path(path).name, others, 0.75)
     hint = f"did you mean {folder / near}? Otherwise name" if near else "name"
     return InputError(f"{path}: no such file; {hint} the annotations with --query_inputs_path (-in)")
 

@@ -41,12 +41,25 @@ def read_yaml(path: str | Path, error: type[UsageError] = ConfigError) -> object
         mark = problem.problem_mark or problem.context_mark
         location = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         message = str(problem.problem or problem.context)
-        hint = '; put text that holds ": " in quotes' if message.startswith("mapping values are not allowed") else ""
+        hint = _yaml_hint(problem, text)
         raise error(f"{path}{location}: {message}{hint}") from problem
     except yaml.reader.ReaderError as problem:
         raise error(f"{path}: the control character U+{problem.character:04X} is not allowed") from problem
     except RecursionError as problem:
         raise error(f"{path}: nested too deeply") from problem
+
+
+def _yaml_hint(error: yaml.MarkedYAMLError, text: str) -> str:
+    """Return what to do about an error of the YAML reader, or ""."""
+    mark = error.problem_mark
+    lines = text.splitlines()
+    line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
+    at = line[mark.column : mark.column + 1] if mark is not None else ""
+    if at == "\t" or "\t" in line[: len(line) - len(line.lstrip())]:
+        return "; indent with spaces, not with tabs"
+    if isinstance(error, yaml.scanner.ScannerError) and ": " in line:
+        return '; put text that holds ": " in quotes, or indent the line like those beside it'
+    return "; is the line indented like those beside it?" if isinstance(error, yaml.parser.ParserError) else ""
 
 
 def _document(events: Iterator[yaml.Event]) -> object:

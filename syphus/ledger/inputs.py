@@ -184,7 +184,7 @@ class _Registration:
         if twin.id != name or twin.digest not in (row.digest, self._digest_with_images(row)):
             raise InputError(
                 f"Rows {twin.position + 1} and {row.position + 1} of the input have the same id {name!r}. "
-                "Ids must be unique; nothing was sent."
+                "Ids must be unique; nothing was sent. Several rows of one image? Group them: grouped(rows, COLUMN)."
             )
         while True:
             self._copies[name] += 1

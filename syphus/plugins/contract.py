@@ -14,6 +14,7 @@ from syphus.answers.parsing.json_forms import PAIRS_FORM, JsonForm, schema_probl
 from syphus.answers.parsing.pairs import Parsed, parse_pairs
 from syphus.declarations import Frame, Relation, Still, Train, Video
 from syphus.errors import InputError, PluginError, PromptError, UsageError
+from syphus.io.records import missing_file
 from syphus.io.text_files import BadRecords, bad_records
 from syphus.plugins.prompts import PromptTemplate, find_prompt, read_prompt, to_prompt_template
 from syphus.plugins.rows import to_query
@@ -149,11 +150,21 @@ def queries(dataset: AbstractDataset, path: str | Path = "", bad_rows: BadRecord
     row, a bad line of JSON Lines or a skipped record becomes a query with a `problem` instead, with an id such as "bad
     row 812"; for records that the plugin fails on, see `skip_failing_records`.
     """
+    source = str(path) or resolve_path(dataset, dataset.query_inputs_path)
+    try:
+        yield from _queries(dataset, source, bad_rows)
+    except UsageError as error:
+        cause = error.__cause__
+        if isinstance(cause, FileNotFoundError) and str(cause.filename) == source:
+            raise missing_file(source) from cause
+        raise
+
+
+def _queries(dataset: AbstractDataset, source: str, bad_rows: BadRecords | None) -> Iterator[Query]:
     code = plugin_code(dataset)
     code.run(bad_records.set, bad_rows)
     found = bad_rows.problems if bad_rows else []
     found.clear()
-    source = str(path) or resolve_path(dataset, dataset.query_inputs_path)
     rows = code.run(lambda: iter(dataset._rows(source)))
     try:
         while True:

@@ -55,9 +55,13 @@ def find_plugin(name: str, folders: Iterable[str | Path] = (), installed: str | 
     SYPHUS_PLUGINS, and has precedence. Raises `PluginError` if the plugin is unknown (with similar names), broken, or
     found twice.
     """
-    parts = _NAME.fullmatch(name)
     if name in _given:
         return _given[name]
+    if not name.strip():
+        raise PluginError("no dataset is named; name one with --name (the command datasets lists them)")
+    parts = _NAME.fullmatch(name)
+    if parts is None or parts[2] == "py":
+        parts = _NAME.fullmatch(_only_one(name, _folders(folders), _installed(installed)))
     found = _candidates(parts[1], parts[2], _folders(folders), _installed(installed)) if parts else []
     if not found:
         raise PluginError(
@@ -198,9 +202,20 @@ def _suggestion(name: str, folders: Sequence[Path], points: Sequence[EntryPoint]
     known += [f"{point.attr}.{point.module.rpartition('.')[2]}" for point in points if point.attr]
     spellings = {spelling.lower(): name for name in known for spelling in (name, ".".join(name.split(".")[::-1]))}
     near = dict.fromkeys(spellings[key] for key in difflib.get_close_matches(name.lower(), spellings, cutoff=0.5))
+    searched = ", ".join(map(str, folders))
     if near:
-        return f"did you mean {' or '.join(near)}?"
+        return f"did you mean {' or '.join(near)}? (looked in {searched}; --datasets-dir adds folders)"
     return f"known datasets: {', '.join(sorted(known)[:20]) or 'none'} (in {', '.join(map(str, folders))})"
+
+
+def _only_one(name: str, folders: Sequence[Path], points: Sequence[EntryPoint]) -> str:
+    """Return the full name of the only dataset whose class or module is called so, whatever the case; or ""."""
+    wanted = name.strip().removesuffix(".py").lower()
+    files = {file.stem: file for folder in reversed(folders) for file in _files([folder])}
+    known = [each for file in files.values() for each in _class_names(file)]
+    known += [f"{point.attr}.{point.module.rpartition('.')[2]}" for point in points if point.attr]
+    found = {each for each in known if wanted in each.lower().split(".")} if wanted else set()
+    return found.pop() if len(found) == 1 else ""
 
 
 def _class_names(file: Path) -> list[str]:

@@ -37,13 +37,14 @@ from syphus.answers.parsing.pairs import ANSWER_KEYS, QUESTION_KEYS, render_pair
 from syphus.errors import InputError, PromptError
 from syphus.io.text_files import read_text, text_problem
 from syphus.io.yaml_files import MAX_BYTES, read_yaml
-from syphus.text import alternatives
+from syphus.text import alternatives, did_you_mean
 from syphus.types import Message, Pair, PromptImage
 
 TEXT_FORM, JSON_FORM = FORMS = ("text", "json")  #: the values of `form` in a prompt file
 SUFFIXES = (".yaml", ".yml", ".json")
 
 _KEYS = ("system_message", "in_context", "form")
+_TURN_KEYS = ("role", "content", "images")
 #: Ends the system message of a prompt that asks for JSON, before the outline of the answer.
 ANSWER_IN_JSON = (
     "Whatever form is described above, the answer is one JSON object and nothing else. All rules for the texts stay as "
@@ -191,9 +192,11 @@ def _read_json(path: str | Path) -> object:
 
 
 def _check_keys(data: Mapping[object, object], where: str, lenient: bool) -> None:
+    unknown = [str(key) for key in data if key not in _KEYS]
+    if unknown and (near := did_you_mean(unknown[0], _KEYS)) and not lenient:
+        raise PromptError(f'{where}: unknown key "{unknown[0]}"{near}')
     if "system_message" not in data:
         raise PromptError(f'{where}: no "system_message" (it may be empty text)')
-    unknown = [str(key) for key in data if key not in _KEYS]
     if unknown and not lenient:
         raise PromptError(
             f'{where}: unknown key "{unknown[0]}"; a prompt has "system_message" and "in_context", and may have "form"'
@@ -204,10 +207,17 @@ def _check_keys(data: Mapping[object, object], where: str, lenient: bool) -> Non
 
 def _turn(turn: object, where: str, folder: Path, render: Callable[[list[object], str], str]) -> Message:
     if not isinstance(turn, Mapping) or set(turn) - {"images"} != {"role", "content"}:
-        raise PromptError(f'{where}: a turn must be an object with "role" and "content"; a user turn may have "images"')
+        keys = [str(key) for key in turn] if isinstance(turn, Mapping) else []
+        near = next((hint for key in keys if key not in _TURN_KEYS and (hint := did_you_mean(key, _TURN_KEYS))), "")
+        raise PromptError(
+            f'{where}: a turn must be an object with "role" and "content"; a user turn may have "images"{near}'
+        )
     role, content = turn["role"], turn["content"]
     if role not in ("user", "assistant"):
-        raise PromptError(f'{where}: the role is "{role}"; only user and assistant are allowed')
+        if role == "system":
+            raise PromptError(f'{where}: the role is "system"; put its text into "system_message", at the top')
+        near = did_you_mean(str(role), ("user", "assistant"))
+        raise PromptError(f'{where}: the role is "{role}"{near or "; only user and assistant are allowed"}')
     if role == "assistant" and isinstance(content, list):
         content = render(content, where)
     text = _text(content, where)
@@ -287,6 +297,8 @@ def _check_order(messages: Sequence[Message], where: str, lenient: bool) -> None
         role = message["role"]
         if role == previous and not (lenient and role == "assistant"):
             wanted = "user" if role == "assistant" else "assistant"
+            if number == 1:
+                raise PromptError(f"{where}: turn 1 is the assistant's; the first turn must be the user's")
             raise PromptError(
                 f"{where}: turn {number} is a second {role} turn; a turn of the {wanted} is missing before it"
             )

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from syphus.errors import InputError, PluginError
 from syphus.io.text_files import text_problem
+from syphus.text import did_you_mean
 from syphus.types import Pair, PromptImage, Query
 
 _LONGEST_NUMBER = 1700  # bits; 512 digits
@@ -144,7 +145,10 @@ def _clean(text: str, key: str) -> str:
 
 
 def _refuse_keys(row: Mapping[object, object]) -> NoReturn:
-    unknown = ", ".join(sorted(f'"{key}"' for key in row if key not in _KEYS))
+    names = sorted(str(key) for key in row if key not in _KEYS)
+    unknown = ", ".join(f'"{name}"' for name in names)
+    if near := did_you_mean(names[0], _KEYS):
+        raise PluginError(f"unknown key {unknown}{near}")
     raise PluginError(
         f"unknown key {unknown}; a row has id, sentences, image_ids, images, meta and pairs; put other things into meta"
     )

@@ -47,7 +47,7 @@ from syphus.plugins.legacy import short_name_of_run
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import evenly_spaced
 from syphus.runs.run_settings import stored_prices
-from syphus.text import pluralize, short_path
+from syphus.text import did_you_mean, pluralize, short_path
 
 EXPORT_FOLDER = "export"  #: in the run's folder, if no output folder is given
 _SHOWN = 3  # missing images in a message
@@ -131,8 +131,8 @@ def _check(formats: Sequence[str], options: ExportOptions) -> None:
     for name in formats:
         if name not in FORMAT_NAMES:
             form = TRAINERS.get(name.lower().replace("_", "-"))
-            hint = f" {name} trains on --format {form}." if form else ""
-            raise ConfigError(f"--format {name}: must be one of {', '.join(FORMAT_NAMES)}.{hint}")
+            hint = f". {name} trains on --format {form}." if form else did_you_mean(name, FORMAT_NAMES) or "."
+            raise ConfigError(f"--format {name}: must be one of {', '.join(FORMAT_NAMES)}{hint}")
         if FORMATS[name].needs_pyarrow or (name == "mimicit" and options.images):
             require_pyarrow(f"--format {name}")
         if options.videos and not options.images and FORMATS[name].images == "bytes":

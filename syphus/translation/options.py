@@ -10,6 +10,7 @@ from syphus.config.options import Options
 from syphus.errors import ConfigError
 from syphus.io.records import type_name
 from syphus.io.yaml_files import read_yaml
+from syphus.text import did_you_mean
 from syphus.translation.prompts import Target
 
 ALL = "all"
@@ -34,9 +35,12 @@ def parse_languages(text: str, known: Sequence[str]) -> list[str]:
         return list(known or LANGUAGES)
     if ALL in names:
         return list(LANGUAGES)
+    codes = {language.name.lower(): code for code, language in LANGUAGES.items()}
+    names = [codes.get(name, name) for name in names]
     for name in names:
         if name not in LANGUAGES:
-            raise ConfigError(f"--languages {name}: unknown language; use {_CODES} or {ALL}.")
+            near = did_you_mean(name, [*codes, *LANGUAGES])
+            raise ConfigError(f"--languages {name}: unknown language{near or f'; use {_CODES} or {ALL}.'}")
     return [code for code in LANGUAGES if code in names]
 
 

@@ -376,7 +376,7 @@ def test_a_prefix_of_the_plugins_own_needs_no_file_and_is_checked_as_well() -> N
         prefix: Mapping[str, object] = {"system": ""}
 
     assert load_prompt_template(Own(lambda _: [])).system_message == "You see."
-    with pytest.raises(PromptError, match=r'Wrong\.test_dataset: no "system_message"'):
+    with pytest.raises(PromptError, match=r'Wrong\.test_dataset: unknown key "system"; did you mean "system_message"'):
         load_prompt_template(Wrong(lambda _: []))
 
 

@@ -270,12 +270,12 @@ def test_listing_constructs_and_reads_nothing(home: Path) -> None:
     assert infos.items() >= {("Clips.video", ""), ("Shuffled.video", ""), ("Translations.translate", "")}
 
 
-def test_missing_annotations_are_told_with_the_plugins_line(home: Path) -> None:
+def test_missing_annotations_are_told_with_the_option_that_names_them(home: Path) -> None:
     (home / "annotations" / "clips" / "train.jsonl").unlink()
-    with pytest.raises(PluginError) as caught:
+    with pytest.raises(InputError) as caught:
         list(queries(create(home, "Clips.video")))
-    missing = "FileNotFoundError: [Errno 2] No such file or directory: 'annotations/clips/train.jsonl'"
-    assert str(caught.value) == f"Clips.video: {missing} (video.py:18)"
+    how = "name the annotations with --query_inputs_path (-in)"
+    assert str(caught.value) == f"annotations/clips/train.jsonl: no such file; {how}"
 
 
 def test_a_bad_row_is_told_with_its_number(home: Path) -> None:

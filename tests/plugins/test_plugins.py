@@ -164,13 +164,25 @@ def test_a_file_that_failed_is_run_again_when_it_is_mended(folder: Path) -> None
     assert find_plugin("Toy.mine", [folder]).path == path
 
 
-@pytest.mark.parametrize("name", ["Toy.mien", "toy.mine", "mine.toy", "Tpy.mine", "Toy", "Toymine"])
+@pytest.mark.parametrize("name", ["Toy.mien", "toy.mine", "mine.toy", "Tpy.mine", "Toymine"])
 def test_a_near_miss_is_answered_with_the_name(folder: Path, name: str) -> None:
     add(folder, "mine")
-    assert refused(name, folder) == f'there is no dataset "{name}"; did you mean Toy.mine?'
+    searched = f"(looked in {folder}, {shipped_folder('datasets')}; --datasets-dir adds folders)"
+    assert refused(name, folder) == f'there is no dataset "{name}"; did you mean Toy.mine? {searched}'
 
 
-@pytest.mark.parametrize("name", ["Qqqq.zzzz", "", ".", "a.b.c", "../../etc.passwd", "a/b.C", "\0.a"])
+@pytest.mark.parametrize("name", ["Toy", "toy", "mine", "MINE", "mine.py"])
+def test_a_class_or_a_module_is_enough_if_it_is_the_only_one(folder: Path, name: str) -> None:
+    add(folder, "mine")
+    assert find_plugin(name, [folder]).name == "Toy.mine"
+    add(folder, "other")  # has the same class
+    if "mine" in name.lower():
+        assert find_plugin(name, [folder]).name == "Toy.mine"
+    else:
+        assert "did you mean Toy." in refused(name, folder)
+
+
+@pytest.mark.parametrize("name", ["Qqqq.zzzz", ".", "a.b.c", "../../etc.passwd", "a/b.C", "\0.a"])
 def test_an_unknown_name_is_answered_with_those_that_are_there(folder: Path, name: str) -> None:
     add(folder, "mine")
     add(folder, "broken", "class Half(AbstractDataset")
@@ -291,7 +303,7 @@ def test_the_entry_points_of_installed_packages_are_plugins(monkeypatch: pytest.
     assert set(infos) == {"Toy.toys", "Other.toys", "Toy.toypack", "toypack.lost:Lost"}
     assert infos["Toy.toys"] == ""
     assert "ModuleNotFoundError: No module named 'toypack.lost'" in infos["toypack.lost:Lost"]
-    assert refused("Tyo.toypack").endswith("did you mean OneToy.toypack?")
+    assert "did you mean OneToy.toypack? (looked in" in refused("Tyo.toypack")
 
 
 @pytest.mark.usefixtures("package")

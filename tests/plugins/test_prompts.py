@@ -107,7 +107,7 @@ BAD = {
     "turn without content": (prompt({"role": "user"}), "p: turn 1: a turn must be an object"),
     "system turn": (
         prompt({"role": "system", "content": "x"}),
-        'p: turn 1: the role is "system"; only user and assistant',
+        'p: turn 1: the role is "system"; put its text into "system_message"',
     ),
     "content that is a number": (prompt(USER, turn(content=3)), "p: turn 2: text is expected, this is 3"),
     "pairs in a user turn": (prompt({"role": "user", "content": PAIRS}), "p: turn 1: text is expected, this is [{"),
@@ -133,7 +133,7 @@ BAD = {
     ),
     "NUL": (prompt(turn(role="user", content="a\0")), "p: turn 1: holds a NUL character"),
     "lone surrogate": (prompt(system="\ud800"), "p: system_message: holds half a surrogate pair (U+D800)"),
-    "begins with an assistant": (prompt(ANSWER), "p: turn 1 is a second assistant turn"),
+    "begins with an assistant": (prompt(ANSWER), "p: turn 1 is the assistant's; the first turn must be the user's"),
     "two users": (prompt(USER, USER, ANSWER), "p: turn 2 is a second user turn; a turn of the assistant is missing"),
     "two assistants": (
         prompt(USER, ANSWER, ANSWER),
