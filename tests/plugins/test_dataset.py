@@ -112,7 +112,7 @@ BAD_PARTS: dict[str, tuple[dict[str, object], type[UsageError], str]] = {
     "image id of a number": ({"image_ids": [1]}, PluginError, "texts that are not empty, it holds 1"),
     "lone surrogate in an image id": ({"image_ids": ["\ud800"]}, InputError, '"image_ids" holds half a surrogate pair'),
     "images": ({"images": "x.png"}, PluginError, '"images" must be a list, this is str'),
-    "unknown keys": ({"z": 1, "imageids": []}, PluginError, 'unknown key "imageids", "z"; a row has'),
+    "unknown keys": ({"z": 1, "imageids": []}, PluginError, 'unknown key "imageids", "z"; did you mean "image_ids"?'),
     "meta of a list": ({"meta": []}, PluginError, '"meta" must be a dict, this is list'),
     "meta of a set": ({"meta": {"k": {1}}}, PluginError, "JSON values only, {1} is set"),
     "meta of NaN": ({"meta": {"k": float("nan")}}, PluginError, "JSON values only, nan is float"),
