@@ -22,9 +22,9 @@ from pathlib import Path
 
 from syphus.config.pricing import load_prices
 from syphus.formats.report import make_report
-from syphus.ledger.records import Entry, NewAnswer, Records, RequestCounts
+from syphus.ledger.records import Entry, NewAnswer, Records
 from syphus.ledger.schema import WITHOUT_TALLIES
-from syphus.ledger.sessions import begin_session
+from syphus.ledger.sessions import RequestCounts, begin_session
 from syphus.ledger.store import FILE, open_for_reading, open_for_writing
 from syphus.types import Completion, Outcome, Pair, State, Usage
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
-from syphus.config.options import Options, QuoteOptions, make_options
+from syphus.config.options import EndpointValues, Options, QuoteOptions, RunValues, make_options
 from syphus.errors import ConfigError, SyphusError, machine_faults
-from syphus.images.convert_options import ConvertOptions
+from syphus.images.convert_options import ConversionValues, ConvertOptions
 from syphus.text import alternatives
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from syphus.progress import PlainObserver
     from syphus.runs.export import ExportArguments
     from syphus.runs.quote import Quote
-    from syphus.runs.reader import PairRecord, RunReader
+    from syphus.runs.reader import PairRecord, RunReader, RunSummary
+    from syphus.runs.rows import TriedRows
 
 StrPath: TypeAlias = str | Path
 Dataset: TypeAlias = "str | type[AbstractDataset]"
@@ -46,68 +47,12 @@ class DisplayOptions(TypedDict, total=False):
     observer: PlainObserver | None
 
 
-class EndpointOptions(DisplayOptions, total=False):
+class EndpointOptions(DisplayOptions, EndpointValues, total=False):
     """Options of everything that asks a model; see docs/commands.md for what each means."""
 
-    num_threads: int
-    seed: int
-    allow_bad_rows: bool
-    check_input: bool
-    accept_changes: bool
-    retry: str | Sequence[str]
-    offline: bool
-    config: StrPath | None
-    model: str | None
-    temperature: float | None
-    top_p: float | None
-    max_tokens: int | None
-    reasoning_effort: str | None
-    verbosity: str | None
-    structured: str | None
-    languages: str | Sequence[str]
-    glossary: StrPath | None
-    tone: str
-    per_language: bool
-    judge_translations: float
-    partial: bool
-    requests_per_minute: float | None
-    tokens_per_minute: float | None
-    max_cost: float | None
-    yes: bool
-    notify: str | None
-    ask_above: float | None
-    max_requests: int | None
-    max_rounds: int | None
-    max_attempts: int | None
-    timeout: float | None
-    no_hedging: bool
-    drain: float
 
-
-class RunOptions(EndpointOptions, total=False):
+class RunOptions(EndpointOptions, RunValues, total=False):
     """Options of a run."""
-
-    query_inputs_path: StrPath
-    example: bool
-    slice_start: int
-    slice_end: int
-    random_sample: bool
-    prompt_path: StrPath
-    datasets_dir: StrPath | Sequence[StrPath]
-    cold_start: str
-    accept_examples: bool
-    output_dir: StrPath
-    dataset_version: str
-    with_images: bool
-    images: StrPath | None
-    image_size: int | None
-    image_detail: str | None
-    max_images: int | None
-    no_sharing: bool
-    relate: str | None
-    embedding_model: str | None
-    image_embeddings: StrPath | None
-    train: StrPath | None
 
 
 class QuotedOptions(RunOptions, total=False):
@@ -117,30 +62,8 @@ class QuotedOptions(RunOptions, total=False):
     models: str | Sequence[str]
 
 
-class ConversionOptions(DisplayOptions, total=False):
+class ConversionOptions(DisplayOptions, ConversionValues, total=False):
     """Options of an image conversion."""
-
-    image_path: StrPath
-    output: StrPath
-    image_root: StrPath | Sequence[StrPath]
-    query_inputs_path: StrPath
-    from_: StrPath | None
-    size: str
-    keep_aspect: bool
-    original: bool
-    image_format: str
-    quality: int
-    lenient: bool
-    max_pixels: int
-    layout: str
-    part_mb: int
-    num_threads: int
-    max_bad: float
-    timeout: float
-    download: bool
-    requests_per_second: float
-    restart: bool
-    datasets_dir: StrPath | Sequence[StrPath]
 
 
 @dataclass(frozen=True)
@@ -272,6 +195,47 @@ def _quote(dataset: Dataset, values: QuotedOptions, observer: Observer) -> Quote
     own: dict[str, object] = {name: given.pop(name) for name in ("pilot", "models") if name in given}
     options = make_options(Options, {**given, "name": dataset_name(dataset)})
     return quote_main_job(options, make_options(QuoteOptions, own), os.environ, observer)
+
+
+@machine_faults()
+def try_rows(dataset: Dataset, count: int = 3, *, sample: bool = False, **options: Unpack[RunOptions]) -> TriedRows:
+    """Ask about a few rows and return them with answers, pairs, verdicts and cost; the run then has these answers.
+
+    The rows are the first `count`, or a random `sample` by the seed. The options are those of `run`, and it raises what
+    `run` does.
+    """
+    from syphus.main_job import try_rows as try_some
+    from syphus.pipeline.observer import call
+    from syphus.plugins.discovery import dataset_name
+
+    values = {"yes": True, **_without_display(options), "name": dataset_name(dataset)}
+    with _display(options) as observer:
+        return call(partial(try_some, make_options(Options, values), count, sample, os.environ), observer)
+
+
+@machine_faults()
+def resume(folder: StrPath, **options: Unpack[RunOptions]) -> CompletedRun | CompletedTranslation:
+    """Go on with the newest command of a run, a run or its translation, from any folder.
+
+    `options` replace those that it was given. Raises what `run` does, and `RunError` if the run keeps no command.
+    """
+    from syphus.pipeline.observer import call
+    from syphus.runs.run_settings import RUN, resumed_options
+
+    command, chosen = resumed_options(Path(folder), _without_display(options))
+    values: Any = {each.name: getattr(chosen, each.name) for each in fields(chosen)}  # as the functions below take it
+    with _display(options) as observer:
+        if command == RUN:
+            return call(partial(_run, values.pop("name"), values), observer)
+        return call(partial(_translate, Path(folder), None, values), observer)
+
+
+@machine_faults()
+def list_runs(output: StrPath = "output") -> list[RunSummary]:
+    """Return the runs in and below a folder: state, counts, cost, age and command. Raises `RunError` if it is none."""
+    from syphus.runs.reader import find_runs, summarize_run
+
+    return [summarize_run(folder) for folder in find_runs(Path(output))]
 
 
 @machine_faults()

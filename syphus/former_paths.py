@@ -28,6 +28,7 @@ _MOVED = {
     "syphus.options": "syphus.config.options",
     "syphus.parsing": "syphus.answers.parsing",
     "syphus.plugins.image_sources": "syphus.plugins.hook_results",
+    "syphus.pipeline.retry": "syphus.pipeline.session_context",
     "syphus.reading": "syphus.io",
     "syphus.reading.frames": "syphus.io.media",
     "syphus.runs.job": "syphus.main_job",

@@ -26,10 +26,11 @@ from syphus.formats.report import Report, RunResult, make_report
 from syphus.formats.train import summarize_problems
 from syphus.ledger.records import reopen
 from syphus.ledger.results import accepted, has_repeated_answer
-from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
+from syphus.ledger.sessions import get_meta, has_sessions, last_settings, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import has_images, needs_no_model
 from syphus.pipeline.observer import Observer
+from syphus.plugins.contract import shipped_folder
 from syphus.relations.relate import RelationPlan, plan_relation, record_choice, relate, require_image_vectors
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
 from syphus.runs.generate import GenerateStage, GenerationContext
@@ -49,8 +50,9 @@ from syphus.runs.quote import (
     opening_lines,
 )
 from syphus.runs.reckoning import AskedModel, asked_models, confirm_cost
+from syphus.runs.rows import RowFilter, TriedRows, choose_rows, read_rows
 from syphus.runs.run_log import keep_log
-from syphus.runs.run_settings import changed_settings, refuse_mixing, stored_prices
+from syphus.runs.run_settings import RUN, changed_settings, keep_command, refuse_mixing, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize
 from syphus.types import State
@@ -81,6 +83,8 @@ def _run(prepared: PreparedRun, plan: RelationPlan, store: Store, observer: Obse
     try:
         refuse_mixing(store, options.offline)
         prepared = go_on_as_begun(prepared, store, STAGE, observer)
+        if not has_sessions(store):  # a cold start comes first, and may be stopped
+            _keep_command(prepared, store)
         with_examples = _ensure_examples(prepared, store, observer)
         if isinstance(with_examples, SyphusError):
             return RunResult(make_report(store, STAGE, stored_prices(store)), with_examples, (), [])
@@ -118,6 +122,28 @@ def quote(options: Options, quote_options: QuoteOptions, environ: Mapping[str, s
     return replace(done, notes=(*filter(None, (note, translation, *ends)), *done.notes))
 
 
+def _keep_command(prepared: PreparedRun, store: Store) -> None:
+    """Keep the command with the run, so that anybody can resume it."""
+    own = prepared.plugin.path.parent
+    keep_command(store, RUN, prepared.options, () if own == shipped_folder("datasets") else (own,))
+    store.commit()
+
+
+def try_rows(options: Options, count: int, sample: bool, environ: Mapping[str, str], observer: Observer) -> TriedRows:
+    """Ask about the first `count` rows of a run, or a random `sample`, unless they have an outcome already.
+
+    The run then has their answers. Raises what `run` does.
+    """
+    prepared = prepare(options, environ)
+    plan = plan_relation(prepared)
+    with open_run_folder(prepared.options.folder) as store:
+        refuse_mixing(store, prepared.options.offline)
+        prepared = go_on_as_begun(prepared, store, STAGE, observer)
+        with_examples, _ = _found_examples(prepared, store, observer, is_asking=True)
+        with contextlib.closing(_Job(with_examples, plan, store, observer)) as job:
+            return job.try_rows(count, sample)
+
+
 def _notices(prepared: PreparedRun, models: Sequence[AskedModel]) -> list[str]:
     """Return which of the models are near the end of their service. Raises `ConfigError` if one is past it."""
     today = datetime.now(UTC).date()
@@ -142,8 +168,8 @@ def _found_examples(
         return found, ""
     if is_asking:
         raise ConfigError(
-            "The prompt has no in-context examples, so the run begins with a search for some, and a pilot without them "
-            "would be of another prompt. Run the command cold-start first, or add --cold-start never."
+            "The prompt has no in-context examples, so the run begins with a search for some, and rows that are asked "
+            "without them would be of another prompt. Run the command cold-start first, or add --cold-start never."
         )
     return prepared, "The run begins with a search for in-context examples (cold-start), which is not in this quote."
 
@@ -175,6 +201,7 @@ class _Job:
         self._sync_input()
         require_image_vectors(self._store, STAGE, self._plan, bool(self._count_pending() or self._options.retry))
         record_choice(self._store, self._plan)
+        _keep_command(self._prepared, self._store)
         self._rejudge_if_parser_changed()
         if self._options.retry:
             self._reopen_for_retry()
@@ -284,6 +311,35 @@ class _Job:
         self._prepared.require_endpoint()
         stopped_by = self._ask_pilot(quote, missing, report)
         return replace(self._quote(self._report(), models, ROWS_OF_QUOTE), stopped_by=stopped_by)
+
+    def try_rows(self, count: int, sample: bool) -> TriedRows:
+        """Ask about a few rows and return them. Raises `ConfigError` unless `count` is at least 1."""
+        if count < 1:
+            raise ConfigError(f"-n {count}: must be at least 1.")
+        self._check_settings()
+        self._sync_input()
+        _keep_command(self._prepared, self._store)
+        self._rejudge_if_parser_changed()
+        before = self._report()
+        rows = choose_rows(self._store, STAGE, count, self._options.seed if sample else None)
+        pending = frozenset(n for n, _, state in rows if state is State.PENDING)
+        stopped_by = None
+        if pending:
+            self._prepared.require_endpoint()
+            if has_images(self._store, STAGE):
+                self._runner.attachments.prepare()
+            pairs = open_pairs(self._store, STAGE)
+            stopped_by = self._runner.run(self._stage, self._prepared.settings, before, pairs, only=pending)
+        after = self._report()
+        wanted = RowFilter(ids=tuple(name for _, name, _ in rows))
+        return TriedRows(
+            tuple(read_rows(self._store, wanted, stored_prices(self._store))),
+            self._store.folder,
+            None if after.cost is None or before.cost is None else after.cost - before.cost,
+            after.spending.requests - before.spending.requests,
+            after.simulated,
+            stopped_by,
+        )
 
     def _ask_pilot(self, quote: Quote, count: int, report: Report) -> SyphusError | None:
         rows = choose_pilot(quote.survey, count, self._options.seed)

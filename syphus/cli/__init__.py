@@ -6,6 +6,7 @@ load what the commands work with, in the functions that need them.
 app.py           the main job and its helpers: datasets, preview, status, clean, simulate; `--help`, errors, exit codes
 closing_table.py the small table at the end of the main job on a terminal
 commands.py      the other commands
+looking.py       the commands that look at a run or go on with it: status, rows, runs, resume, try
 mimicit.py       the output of `verify`, `mix`, `stats` and `convert`
 parameters.py    command-line options from the fields of `Options`, in groups; --quiet, --verbose and --log-file
 streams.py       stdout and stderr, in any state

@@ -35,6 +35,7 @@ from syphus.cli.commands import (
     translate_as_dataset,
     verify,
 )
+from syphus.cli.looking import resume, rows, runs, status, try_rows
 from syphus.cli.parameters import GROUPS, LogFile, Quiet, Verbose, arguments, with_observer, with_options
 from syphus.cli.streams import (
     flush_streams,
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from syphus.progress import PlainObserver
 
 #: Commands that resume where they were stopped; None is the main job.
-_RESUMABLE = {None, "cold-start", "compare", "convert", "describe", "push", "quote", "translate"}
+_RESUMABLE = {None, "cold-start", "compare", "convert", "describe", "push", "quote", "resume", "translate", "try"}
 
 
 class _HelpFormatter(Protocol):
@@ -86,10 +87,10 @@ def _write_groups(command: TyperCommand | TyperGroup, context: typer.Context, fo
         row = parameter.get_help_record(context)
         if row is not None:
             groups[getattr(parameter, "rich_help_panel", None) or default].append(row)
-    for name, rows in groups.items():
-        if rows:
+    for name, records in groups.items():
+        if records:
             with formatter.section(name):
-                formatter.write_dl(rows)
+                formatter.write_dl(records)
 
 
 class _Command(TyperCommand):
@@ -250,30 +251,6 @@ def preview(
 
 
 @app.command(cls=_Command)
-def status(
-    folder: RunFolder,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    query: Annotated[
-        str, typer.Option(metavar="ID", help="Show one query: its outcome, its raw answers and their origin.")
-    ] = "",
-) -> None:
-    """Show the state of a run, even while it is in progress."""
-    from syphus import api
-    from syphus.cli.summary import status_lines
-    from syphus.runs.reader import read_query
-
-    if query:
-        print_as_json(read_query(folder, query))
-        return
-    with api.open_run(folder) as run:
-        state = run.status()
-    if json:
-        print_as_json(state.as_json())
-    else:
-        print_lines(*status_lines(state.report, state.working))
-
-
-@app.command(cls=_Command)
 @with_observer
 def clean(
     folder: RunFolder,
@@ -312,5 +289,23 @@ def simulate(
         run_simulated(parse_settings(setting or ()), port)
 
 
-for _command in (new, quote, cold_start, compare, describe, translate, export, push, convert, verify, mix, stats):
+for _command in (
+    new,
+    quote,
+    cold_start,
+    compare,
+    describe,
+    translate,
+    export,
+    push,
+    convert,
+    verify,
+    mix,
+    stats,
+    status,
+    rows,
+    runs,
+    resume,
+):
     app.command(cls=_Command)(_command)
+app.command("try", cls=_Command)(try_rows)

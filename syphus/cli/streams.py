@@ -70,6 +70,13 @@ def print_text(text: str) -> None:
     write_out(text.encode(sys.stdout.encoding, "replace"))
 
 
+def as_json_bytes(value: object) -> bytes:
+    """Return JSON values on one line, in UTF-8."""
+    import orjson  # `--help` does not need it
+
+    return orjson.dumps(value)
+
+
 def print_as_json(value: object) -> None:
     """Write JSON values to stdout, indented, in UTF-8."""
     import orjson  # `--help` does not need it

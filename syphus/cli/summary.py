@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,8 @@ import orjson
 
 from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import Report, RunResult, TranslationResult
-from syphus.formats.translation_report import TRANSLATE_STAGE, LanguageReport, TranslationReport
-from syphus.ledger.records import ANSWERED, RequestKind
+from syphus.formats.translation_report import LanguageReport, TranslationReport
+from syphus.ledger.sessions import RequestKind
 from syphus.ledger.summary import EndpointUse
 from syphus.plugins.discovery import PluginInfo
 from syphus.runs.preview import PreviewedQuery, PreviewSizes
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from syphus.cold_start.search import ColdStartResult
     from syphus.runs.clean import CleaningResult
 
+SYPHUS = "syphus"  #: in commands that are proposed
 _REASONS_PER_LANGUAGE = 3  #: that are shown
 
 
@@ -42,7 +44,8 @@ def language_lines(report: TranslationReport) -> list[str]:
     parts = " + ".join(f"{states[state]:,} {state}" for state in State)
     what = f"{pluralize(report.pairs, 'pair')} in {pluralize(len(report.languages), 'language')}"
     rows = [_row(each) for each in report.languages]
-    return [f"{what}: {total:,} = {parts}", *(f"  {line}" for line in align_columns(rows, 1))]
+    new = f" ({pluralize(report.behind, 'new pair')})" if report.behind else ""
+    return [f"{what}: {total:,} = {parts}{new}", *(f"  {line}" for line in align_columns(rows, 1))]
 
 
 def _row(report: LanguageReport) -> tuple[str, ...]:
@@ -98,6 +101,8 @@ def run_summary(finished: RunResult, command: str) -> list[str]:
     if report.simulated and finished.sample:
         lines += [line for pair in finished.sample for line in (f"  {pair.instruction}", f"    {pair.answer}")]
     lines += file_lines(finished.files)
+    if report.translation is not None and report.translation.behind and finished.files:
+        lines.append(behind_line(report.translation, Path(finished.files[0]).parent))
     states_to_retry, command = states_to_retry_of(report), without_retry(command)
     if isinstance(finished.stopped_by, UnsatisfactoryError):
         return lines  # the error says what to do
@@ -126,32 +131,19 @@ def resume_line(stopped_by: SyphusError | None, command: str) -> str:
     return f"Raise the limit and rerun: {unlimited} --max-{stopped_by.limit} N"
 
 
+def behind_line(report: TranslationReport, folder: Path) -> str:
+    """Return that translations lack new English pairs, and the command that translates them."""
+    return f"Translations are {pluralize(report.behind, 'pair')} behind: {SYPHUS} translate {quoted_path(folder)}"
+
+
+def quoted_path(path: Path) -> str:
+    """Return a path as it is typed in a shell."""
+    return shlex.quote(str(path))
+
+
 def without_retry(command: str) -> str:
     """Return a command without its `--retry`."""
     return _RETRY.sub("", command)
-
-
-def status_lines(report: Report, working: bool = False) -> list[str]:
-    """Return the state of a run, for `status`; `working` says that a process is working on it."""
-    session = report.sessions[-1] if report.sessions else None
-    lines = summary(report) if report.stage != TRANSLATE_STAGE else [cost(report), *usage_lines(report)]
-    if report.translation is not None:
-        lines += language_lines(report.translation)
-    errors = {cause: count for cause, count in report.spending.causes.items() if cause != ANSWERED}
-    if errors:
-        by_cause = ", ".join(f"{count:,} {cause}" for cause, count in sorted(errors.items(), key=lambda item: -item[1]))
-        lines.append(f"{report.spending.requests:,} requests; without an answer: {by_cause}")
-    lines += endpoint_lines(report)
-    if working:
-        return [*lines, "A process is working on this run."]
-    if session is not None and session.stopped:
-        lines.append(f"The last session ended: {session.stopped}")
-    elif session is not None and session.ended is None:
-        lines.append("The last session was killed. Run the same command again to resume.")
-    if states := states_to_retry_of(report):
-        lines.append(f"To retry them, add --retry {states} to the run's command.")
-    lines += [f"Once {what}, add --retry {State.FAILED} to the run's command." for what in repairs_before_retry(report)]
-    return lines
 
 
 def cleaning_summary(done: CleaningResult) -> list[str]:

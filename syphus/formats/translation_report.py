@@ -14,8 +14,9 @@ import orjson
 
 from syphus.answers.translation.judge_prompt import NO_FAULT, TRANSLATION_FAULTS, read_verdict
 from syphus.config.pricing import Prices
+from syphus.ledger.records import highest_seq
 from syphus.ledger.results import answered_queries
-from syphus.ledger.sessions import get_meta
+from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import PartCounts, PartUse, count_part_spending, count_parts, count_wholes, has_parts
 from syphus.types import State, Usage
@@ -23,6 +24,7 @@ from syphus.types import State, Usage
 TRANSLATE_STAGE, RETRY_STAGE = "translate", "translate again"  #: the names of the stages
 JUDGE_STAGE = "judge translations"
 LANGUAGES_KEY = "languages"  #: in the meta table: the codes of all languages ever requested, separated by commas
+SOURCE_KEY = "translated pairs"  #: in the meta table: the newest outcome and the number of pairs when they were read
 CHUNK_MARK = '"of":'  #: in the meta (JSON) of queries that are chunks of a long pair, and in no other
 
 SAMPLE_SIZE = 20  #: pairs of each language
@@ -80,10 +82,11 @@ class LanguageReport(NamedTuple):
 
 
 class TranslationReport(NamedTuple):
-    """The report on all languages of a folder. `pairs` is the number of English pairs."""
+    """The report on all languages of a folder. `pairs` is the number of English pairs, also of those that are new."""
 
     pairs: int
     languages: list[LanguageReport]
+    behind: int = 0  #: of these pairs, those that are new or changed since the last translation; pending everywhere
 
     def is_complete(self, codes: list[str]) -> bool:
         """Return whether every pair is translated into these languages."""
@@ -101,6 +104,9 @@ def read_translation(store: Store, prices: Prices) -> TranslationReport | None:
     if not codes or not has_parts(store, TRANSLATE_STAGE):
         return None
     counts, uses = count_parts(store, TRANSLATE_STAGE, codes, CHUNK_MARK), count_part_spending(store)
+    behind = count_new_pairs(store)
+    for each in counts.values():
+        each.states[State.PENDING] += behind
     judged = read_verdicts(store)
     languages = [
         _language(store, code, counts[code], [u for u in uses if u.name == code], prices)._replace(
@@ -108,12 +114,46 @@ def read_translation(store: Store, prices: Prices) -> TranslationReport | None:
         )
         for code in codes
     ]
-    return TranslationReport(count_wholes(store, TRANSLATE_STAGE, CHUNK_MARK), languages)
+    return TranslationReport(count_wholes(store, TRANSLATE_STAGE, CHUNK_MARK) + behind, languages, behind)
+
+
+_NEW_PAIRS = """
+    SELECT count(*) FROM query JOIN result USING (n), json_each(result.pairs) AS pair
+    WHERE stage = 'generate' AND state = 'ok' AND position IS NOT NULL AND seq > ? AND NOT EXISTS (
+        SELECT 1 FROM query AS source JOIN annotation USING (n)
+        WHERE source.stage = ? AND source.position IS NOT NULL AND (source.id = pair.value ->> 0 || '#1' OR (
+            source.id = pair.value ->> 0 AND text ->> 0 = pair.value ->> 1 AND text ->> 1 = pair.value ->> 2)))"""
+
+
+def count_new_pairs(store: Store) -> int:
+    """Count the accepted pairs of a run that are new, or have another text, since they were last registered here.
+
+    Their number alone says whether there may be any, so a report on a finished run looks at no pair.
+    """
+    seq, then = map(int, str(get_meta(store, SOURCE_KEY) or "-1 -1").split())
+    if then < 0:  # an earlier version registered them
+        then = count_wholes(store, TRANSLATE_STAGE, CHUNK_MARK)
+    now = sum(row[0] for row in store.read(_ACCEPTED))
+    return 0 if now in (0, then) else int(store.read_value(_NEW_PAIRS, seq, TRANSLATE_STAGE))
+
+
+def note_source(store: Store) -> None:
+    """Note in the open transaction which pairs are registered: all that are accepted at the moment."""
+    pairs = sum(row[0] for row in store.read(_ACCEPTED))
+    set_meta(store, SOURCE_KEY, f"{highest_seq(store)} {pairs}")
+
+
+_ACCEPTED = "SELECT pairs FROM tally WHERE stage = 'generate' AND kind = 'ok'"
 
 
 def as_json(report: TranslationReport) -> dict[str, object]:
     """Return the report as JSON values."""
-    return {"pairs": report.pairs, "languages": {each.code: _language_as_json(each) for each in report.languages}}
+    new = {"new_pairs": report.behind} if report.behind else {}
+    return {
+        "pairs": report.pairs,
+        **new,
+        "languages": {each.code: _language_as_json(each) for each in report.languages},
+    }
 
 
 def _language(store: Store, code: str, counts: PartCounts, uses: list[PartUse], prices: Prices) -> LanguageReport:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, TypedDict
 
 from syphus.config.options import option
 from syphus.errors import ConfigError, InputError
@@ -200,3 +200,29 @@ def _check_source(options: ConvertOptions) -> None:
         raise InputError(f"{options.image_path}: no such file or folder; name the images with --image-path")
     if options.from_ and options.from_.absolute() == options.store.absolute():
         raise ConfigError("--from and --output are the same.")
+
+
+class ConversionValues(TypedDict, total=False):
+    """The options of a conversion, as they are written in Python."""
+
+    image_path: str | Path
+    output: str | Path
+    image_root: str | Path | Sequence[str | Path]
+    query_inputs_path: str | Path
+    from_: str | Path | None
+    size: str
+    keep_aspect: bool
+    original: bool
+    image_format: str
+    quality: int
+    lenient: bool
+    max_pixels: int
+    layout: str
+    part_mb: int
+    num_threads: int
+    max_bad: float
+    timeout: float
+    download: bool
+    requests_per_second: float
+    restart: bool
+    datasets_dir: str | Path | Sequence[str | Path]

@@ -85,7 +85,7 @@ def texts_by_number(store: Store, numbers: Iterable[int]) -> dict[int, tuple[str
     """Return id, text and meta (JSON) of queries by number."""
     listed = list(numbers)
     rows = store.read(
-        f"SELECT n, id, annotation.text, meta FROM query JOIN annotation USING (n) WHERE n IN ({_marks(listed)})",
+        f"SELECT n, id, annotation.text, meta FROM query JOIN annotation USING (n) WHERE n IN ({marks(listed)})",
         *listed,
     )
     return {n: (name, text, meta) for n, name, text, meta in rows}
@@ -96,7 +96,7 @@ def texts_by_id(store: Store, stage: str, ids: Sequence[str]) -> dict[str, str]:
     if not ids:
         return {}
     rows = store.read(
-        f"SELECT id, annotation.text FROM query JOIN annotation USING (n) WHERE id IN ({_marks(ids)}) "
+        f"SELECT id, annotation.text FROM query JOIN annotation USING (n) WHERE id IN ({marks(ids)}) "
         "AND stage = ? AND position IS NOT NULL",
         *(*ids, stage),
     )
@@ -118,7 +118,7 @@ def reopen_parts(
 
     Parts with a reason of the kind `with_feedback` count as asked once, so that the next request gives the reason.
     """
-    condition = f"state IN ({_marks(states)}) AND name IN ({_marks(names)}) AND n IN ({_CURRENT})"
+    condition = f"state IN ({marks(states)}) AND name IN ({marks(names)}) AND n IN ({_CURRENT})"
     count = store.execute(
         "UPDATE part SET state = 'pending', opened = asked - (substr(reason, 1, length(?1)) = ?1), reason = '' "
         f"WHERE {condition}",
@@ -145,7 +145,7 @@ def copy_query_states_to_parts(store: Store, stage: str, names: Sequence[str]) -
 def reopen_queries_with_missing_parts(store: Store, stage: str, names: Sequence[str]) -> int:
     """Make queries pending again that lack the outcome of a part; commit, and return their number."""
     done = (
-        f"SELECT n FROM part WHERE name IN ({_marks(names)}) AND (state <> 'pending' OR asked > opened) "
+        f"SELECT n FROM part WHERE name IN ({marks(names)}) AND (state <> 'pending' OR asked > opened) "
         "GROUP BY n HAVING count(*) = ?"
     )
     count = store.execute(
@@ -159,7 +159,7 @@ def reopen_queries_with_missing_parts(store: Store, stage: str, names: Sequence[
 
 def settle_queries(store: Store, stage: str, names: Sequence[str], reason: str) -> None:
     """Set queries whose parts are all ok to ok and the others to invalid, with `reason`; commit."""
-    done = f"SELECT n FROM part WHERE name IN ({_marks(names)}) AND state = 'ok' GROUP BY n HAVING count(*) = ?"
+    done = f"SELECT n FROM part WHERE name IN ({marks(names)}) AND state = 'ok' GROUP BY n HAVING count(*) = ?"
     judged = "stage = ? AND state = ? AND position IS NOT NULL"
     values = (*names, len(names))
     store.execute(
@@ -175,7 +175,8 @@ def settle_queries(store: Store, stage: str, names: Sequence[str], reason: str) 
 _CURRENT = "SELECT n FROM query WHERE stage = ? AND position IS NOT NULL"
 
 
-def _marks(values: Sequence[object]) -> str:
+def marks(values: Sequence[object]) -> str:
+    """Return as many question marks as there are values, for `IN (...)`."""
     return ", ".join("?" * len(values))
 
 
@@ -199,7 +200,7 @@ def queries_with_part_texts(store: Store, stage: str, state: State) -> Iterator[
     for rows in batches:
         found = store.read(
             "SELECT part.n, name, part.text, coalesce(model, '') FROM part "
-            f"LEFT JOIN answer ON answer.n = part.answer WHERE part.state = ? AND part.n IN ({_marks(rows)})",
+            f"LEFT JOIN answer ON answer.n = part.answer WHERE part.state = ? AND part.n IN ({marks(rows)})",
             *(state, *(row[1] for row in rows)),
         )
         parts: dict[int, dict[str, tuple[str, str]]] = {}
@@ -228,8 +229,8 @@ def queries_with_part_states(store: Store, stage: str, states: Sequence[State]) 
     )
     for rows in batches:
         found = store.read(
-            f"SELECT n, name, state, reason, text FROM part WHERE state IN ({_marks(states)}) "
-            f"AND n IN ({_marks(rows)}) ORDER BY n, name",
+            f"SELECT n, name, state, reason, text FROM part WHERE state IN ({marks(states)}) "
+            f"AND n IN ({marks(rows)}) ORDER BY n, name",
             *(*states, *(row[0] for row in rows)),
         )
         parts: dict[int, list[tuple[str, State, str, str]]] = {}

@@ -7,9 +7,8 @@ see committed rows only.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from enum import StrEnum
 from typing import NamedTuple
 
 import orjson
@@ -17,21 +16,13 @@ import orjson
 from syphus.ledger.parts import PartOutcome, write_parts
 from syphus.ledger.schema import ADD_PACE, BILL_EVERY, BILLED, MOVE_BILL, PACE_SECONDS, Pace
 from syphus.ledger.serialization import dump_pairs, load_images, load_pairs
+from syphus.ledger.sessions import RequestCounts
 from syphus.ledger.store import Columns, KeyFilter, Store
 from syphus.types import Completion, Outcome, Query, State, Usage
 
 ANSWERED = "answered"  #: how requests with an answer are counted
 LATENCY_STEPS = 8  #: of answers that are counted together, up to double the seconds: 9% each
 _SHORTEST = 1e-3  # seconds; quicker answers are counted as these
-
-
-class RequestKind(StrEnum):
-    """What became of a request, as it is counted for its endpoint."""
-
-    ANSWERED = "answered"
-    LIMITED = "limited"  #: the server asked to wait
-    REFUSED = "refused"  #: the server said no: a filter, a parameter, a key
-    FAILED = "failed"  #: an error of the server, or no reply
 
 
 class Row(NamedTuple):
@@ -85,32 +76,6 @@ class Entry(NamedTuple):
     rejected_by: tuple[str, ...] = ()  #: cleaning rules that rejected the answer
     parts: tuple[PartOutcome, ...] = ()
     spare: bool = False
-
-
-class RequestCounts:
-    """Numbers of requests by outcome since the last commit."""
-
-    def __init__(self) -> None:
-        self.requests: Counter[str] = Counter()
-        self.maybe_billed: Counter[str] = Counter()
-        self.unknown_tokens: Counter[str] = Counter()
-        self.unknown_cost: dict[str, float] = defaultdict(float)  #: dollars beyond what the answers say
-        self.by_endpoint: Counter[tuple[str, str, RequestKind]] = Counter()  #: by endpoint, cause and kind
-
-    def add(
-        self,
-        cause: str,
-        maybe_billed: bool,
-        tokens: float,
-        endpoint: str = "",
-        kind: RequestKind = RequestKind.FAILED,
-    ) -> None:
-        """Count one request to an endpoint; `tokens` may have been billed although no answer came."""
-        self.requests[cause] += 1
-        self.by_endpoint[endpoint, cause, kind] += 1
-        if maybe_billed:
-            self.maybe_billed[cause] += 1
-            self.unknown_tokens[cause] += int(tokens)
 
 
 _ANSWER_COLUMNS = """answer.n, answer.text, finish_reason, refusal, flags, model, response_id,

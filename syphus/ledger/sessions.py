@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
@@ -188,3 +189,52 @@ def all_settings(store: Store, stage: str) -> list[dict[str, object]]:
         "SELECT settings FROM spec WHERE id IN (SELECT spec FROM session WHERE stage = ?) ORDER BY id", stage
     )
     return [dict(orjson.loads(row[0])) for row in rows]
+
+
+class RequestKind(StrEnum):
+    """What became of a request, as it is counted for its endpoint."""
+
+    ANSWERED = "answered"
+    LIMITED = "limited"  #: the server asked to wait
+    REFUSED = "refused"  #: the server said no: a filter, a parameter, a key
+    FAILED = "failed"  #: an error of the server, or no reply
+
+
+class RequestCounts:
+    """Numbers of requests by outcome since the last commit."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.maybe_billed: Counter[str] = Counter()
+        self.unknown_tokens: Counter[str] = Counter()
+        self.unknown_cost: dict[str, float] = defaultdict(float)  #: dollars beyond what the answers say
+        self.by_endpoint: Counter[tuple[str, str, RequestKind]] = Counter()  #: by endpoint, cause and kind
+
+    def add(
+        self,
+        cause: str,
+        maybe_billed: bool,
+        tokens: float,
+        endpoint: str = "",
+        kind: RequestKind = RequestKind.FAILED,
+    ) -> None:
+        """Count one request to an endpoint; `tokens` may have been billed although no answer came."""
+        self.requests[cause] += 1
+        self.by_endpoint[endpoint, cause, kind] += 1
+        if maybe_billed:
+            self.maybe_billed[cause] += 1
+            self.unknown_tokens[cause] += int(tokens)
+
+    def take(self, held: RequestCounts, answers: Counter[str] | None) -> None:
+        """Move answered requests here: as many as there are `answers` by endpoint, or all of them."""
+        for (endpoint, cause, kind), count in list(held.by_endpoint.items()):
+            moved = count if answers is None else min(count, answers[endpoint])
+            if moved:
+                self.by_endpoint[endpoint, cause, kind] += moved
+                self.requests[cause] += moved
+                held.by_endpoint[endpoint, cause, kind] -= moved
+                held.requests[cause] -= moved
+        for cause, dollars in held.unknown_cost.items():
+            if self.requests[cause]:
+                self.unknown_cost[cause] += dollars
+                held.unknown_cost[cause] = 0.0

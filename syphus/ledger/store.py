@@ -8,10 +8,12 @@ the kernel may have dropped the very pages that a second fsync would report as w
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from syphus.errors import RunError, StorageError, writing_error_type
 from syphus.io.durable import storage_faults, sync_folder
@@ -163,7 +165,9 @@ class Store:
         for connection in (self._reader, self._writer):  # the last to close writes the log back into the file
             if connection is not None:
                 connection.close()
-        if self._lock is not None:
+        if self._lock is not None and not self._lock.closed:
+            with contextlib.suppress(OSError):
+                self._lock.truncate(0)
             self._lock.close()
 
     def check_files(self) -> None:
@@ -336,4 +340,26 @@ def _locked(path: Path) -> IO[str]:
     except OSError as error:
         file.close()
         raise RunError(f"{path.parent} can't be locked ({error.strerror}); use a folder on a local disk.") from error
+    with contextlib.suppress(OSError):  # only for people who look at the run
+        file.truncate(0)
+        file.write(f"{os.getpid()} {socket.gethostname()}\n")
+        file.flush()
     return file
+
+
+class LockHolder(NamedTuple):
+    """The process that works on a run."""
+
+    pid: int
+    host: str
+
+
+def lock_holder(folder: Path) -> LockHolder | None:
+    """Return the process that works on the run in a folder; None if none does, or if it is not known which."""
+    if not is_working(folder):
+        return None
+    try:
+        pid, host = (folder / LOCK).read_text("utf-8").split()
+        return LockHolder(int(pid), host)
+    except (OSError, ValueError):
+        return None

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from syphus.ledger.records import LATENCY_STEPS, RequestKind
+from syphus.ledger.records import LATENCY_STEPS
 from syphus.ledger.schema import BILLS, REPAIR, SHARED, TOKENS
+from syphus.ledger.sessions import RequestKind
 from syphus.ledger.store import Store
 from syphus.types import BilledUsage, State, Usage
 

@@ -18,7 +18,8 @@ from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, clas
 from syphus.endpoints.connections import ON_BYTES, NoReplyError, NoReplyKind
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import AddressError, BudgetError, ConfigError, ImageError, ProviderError
-from syphus.ledger.records import ANSWERED, RequestKind
+from syphus.ledger.records import ANSWERED
+from syphus.ledger.sessions import RequestKind
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.deadlines import Attempt, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState

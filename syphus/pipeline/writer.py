@@ -15,14 +15,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from syphus.formats.run_files import PairsFile
 from syphus.io.durable import storage_faults
-from syphus.ledger.records import Entry, Records, RequestCounts, RequestKind
+from syphus.ledger.records import ANSWERED, Entry, Records
 from syphus.ledger.schema import Pace
-from syphus.ledger.sessions import set_meta
+from syphus.ledger.sessions import RequestCounts, RequestKind, set_meta
 from syphus.ledger.store import Store
 
 MAX_GROUP = 64  #: entries in one commit
@@ -54,6 +55,7 @@ class Writer:
         self._on_fault = on_fault
         self._waiting: list[_Waiting] = []
         self._counts = RequestCounts()
+        self._answered = RequestCounts()  # whose answers are not written yet
         self._reservation: tuple[float, asyncio.Future[bool]] | None = None  # dollars; whoever waits for them
         self._facts: dict[str, str] = {}
         self._answers = self._outcomes = 0  # that the pace in the ledger lacks
@@ -116,13 +118,20 @@ class Writer:
         endpoint: str = "",
         kind: RequestKind = RequestKind.FAILED,
     ) -> None:
-        """Count a request to an endpoint by its result; the counts are written with the next commit."""
+        """Count a request to an endpoint by its result; the counts are written with the next commit.
+
+        An answered request is counted in the commit of its answer, so that reports always add up.
+        """
+        if kind is RequestKind.ANSWERED:
+            self._answered.add(cause, maybe_billed, tokens, endpoint, kind)
+            return
         self._counts.add(cause, maybe_billed, tokens, endpoint, kind)
         self._work.set()
 
     def count_unknown_cost(self, cause: str, dollars: float) -> None:
         """Add what a request, counted before, may have cost beyond what its answer says."""
-        self._counts.unknown_cost[cause] += dollars
+        counts = self._answered if cause == ANSWERED else self._counts
+        counts.unknown_cost[cause] += dollars
 
     def note(self, name: str, value: str) -> None:
         """Store a small fact about the run with the next commit."""
@@ -165,10 +174,13 @@ class Writer:
         return bool(self._waiting or self._lines or self._has_facts())
 
     def _has_facts(self) -> bool:
-        return bool(self._counts.requests or self._reservation or self._facts)
+        is_left = self._closing and self._answered.requests.total()
+        return bool(self._counts.requests or self._reservation or self._facts or is_left)
 
     async def _commit(self, entries: list[Entry]) -> None:
         counts, self._counts = self._counts, RequestCounts()
+        answers = Counter(entry.new_answer.endpoint for entry in entries if entry.new_answer is not None)
+        counts.take(self._answered, None if self._closing and not self._waiting else answers)
         reservation, self._reservation = self._reservation, None
         facts, self._facts = self._facts, {}
         for entry in entries:

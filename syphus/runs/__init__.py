@@ -15,7 +15,8 @@ quote.py         what a run has already, and what the rest takes
 quote_model.py   learn from a few answers what the other rows take
 reader.py        a run open for reading: its numbers, one query, or all pairs, outcomes and raw answers
 reckoning.py     tokens, dollars and minutes of rows, for quotes, comparisons and the lines before a run
+rows.py          the rows of a run with annotation, answers, pairs and verdict
 run_log.py       `run.log`, and the command that `--notify` runs at the end
-run_settings.py  the settings that answers depend on, as the ledger stores them
+run_settings.py  the settings that answers depend on, and the command, as the ledger stores them
 session.py       run one session of a stage
 """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import count, islice, takewhile
@@ -10,19 +12,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from syphus.errors import ConfigError, InputError
+from syphus.errors import ConfigError, InputError, RunError, SyphusError
 from syphus.formats.related_pairs import pairs_with_context
 from syphus.formats.report import Report, as_json, make_report
 from syphus.formats.translation_report import TRANSLATE_STAGE
 from syphus.ledger.parts import chunk_id
 from syphus.ledger.results import answered_queries, describe_query, raw_answers
-from syphus.ledger.store import Store, is_working, open_for_reading
+from syphus.ledger.schema import PACE_SECONDS
+from syphus.ledger.store import FILE, LockHolder, Store, is_working, lock_holder, open_for_reading
 from syphus.runs.generate import GenerateStage
-from syphus.runs.run_settings import stored_prices
+from syphus.runs.rows import RowFilter, RowRecord, check_ids, nearest_ids, read_rows
+from syphus.runs.run_settings import KeptCommand, kept_command, stored_prices
+from syphus.text import alternatives
+from syphus.types import State
 
 if TYPE_CHECKING:
     import pandas
 
+_RATE_SECONDS = 60  #: over which the rate of a working run is measured
 _BATCH = 10_000  #: pairs that are made into a part of a table at once
 
 
@@ -66,6 +73,28 @@ class AnswerRecord(NamedTuple):
     queries: tuple[str, ...]  #: ids of the queries whose newest answer it is; () if a later answer has replaced it
 
 
+class WorkingProcess(NamedTuple):
+    """What is known of the process that works on a run."""
+
+    process: LockHolder | None  #: None if it is of an earlier version
+    started: float  #: seconds since the epoch
+    rows_per_minute: float  #: over the last minute
+    seconds_left: float | None  #: at this rate; None if nothing was done in the last minute
+    last_answer: float | None  #: seconds ago
+
+
+def working_now(store: Store, folder: Path, report: Report, now: float) -> WorkingProcess:
+    """Return how fast a run is at the moment. `now` is in seconds since the epoch."""
+    started = report.sessions[-1].started if report.sessions else now
+    since = max(now - _RATE_SECONDS, started)
+    rows = store.read_value("SELECT total(outcomes) FROM pace WHERE at > ?", since // PACE_SECONDS)
+    newest = store.read_value("SELECT max(newest) FROM pace WHERE answers > 0")
+    rate = 60 * float(rows) / max(now - (since // PACE_SECONDS + 1) * PACE_SECONDS, PACE_SECONDS)
+    pending = report.counts.states[State.PENDING]
+    left = 60 * pending / rate if rate else None
+    return WorkingProcess(lock_holder(folder), started, rate, left, None if newest is None else now - newest)
+
+
 @dataclass(frozen=True)
 class RunStatus:
     """The numbers of a run: queries by state, pairs, dollars (None if a price is unknown), requests."""
@@ -77,10 +106,23 @@ class RunStatus:
     working: bool  #: a process is working on the run at the moment
     simulated: bool  #: the answers come from the simulated endpoint
     report: Report = field(repr=False)
+    process: WorkingProcess | None = None  #: that works on the run at the moment
+    command: KeptCommand | None = None  #: the newest one, None if an earlier version made the run
 
     def as_json(self) -> dict[str, object]:
-        """Return everything that `report.json` holds."""
-        return as_json(self.report)
+        """Return everything that `report.json` holds; while the run works, also the process and its rate."""
+        told = as_json(self.report)
+        if self.process is not None:
+            told["working"] = {
+                "pid": self.process.process.pid if self.process.process else None,
+                "host": self.process.process.host if self.process.process else None,
+                "rows_per_minute": round(self.process.rows_per_minute, 1),
+                "seconds_left": self.process.seconds_left,
+                "last_answer_seconds_ago": self.process.last_answer,
+                "max_cost": self.command.options.get("max_cost") if self.command else None,
+                "max_requests": self.command.options.get("max_requests") if self.command else None,
+            }
+        return told
 
 
 class RunReader:
@@ -107,16 +149,45 @@ class RunReader:
 
     def status(self) -> RunStatus:
         """Return the numbers of the run as they are now."""
-        report = read_status(self.folder)
+        with self._store.snapshot():
+            report = _report(self._store)
+            working = is_running(self.folder, report)
+            process = working_now(self._store, self.folder, report, time.time()) if working else None
+            command = kept_command(self._store)
         return RunStatus(
             counts={state.value: count for state, count in report.counts.states.items()},
             pairs=report.counts.pairs,
             cost=report.cost,
             requests=report.spending.requests,
-            working=is_running(self.folder, report),
+            working=working,
             simulated=report.simulated,
             report=report,
+            process=process,
+            command=command,
         )
+
+    @property
+    def command(self) -> KeptCommand | None:
+        """The newest command of the run; None if an earlier version made it."""
+        return kept_command(self._store)
+
+    def rows(
+        self,
+        state: str | Sequence[str] = (),
+        *,
+        reason: str = "",
+        query: str | Sequence[str] = (),
+        language: str = "",
+    ) -> Iterator[RowRecord]:
+        """Iterate over the rows with their annotation, messages, raw answers, pairs and verdict, in input order.
+
+        `state` is one or several of ok, invalid, truncated, refused, failed and pending; `reason` is a part of the
+        reason; `query` are ids. With a `language`, the rows are the pairs that are translated into it. Raises
+        `ConfigError` for a state, `InputError` for an id that does not exist.
+        """
+        wanted = RowFilter(states=parse_states(state), reason=reason, ids=_listed(query), language=language)
+        check_ids(self._store, wanted)
+        return read_rows(self._store, wanted, stored_prices(self._store))
 
     def pairs(self) -> Iterator[PairRecord]:
         """Iterate over the accepted pairs, in the order of the input."""
@@ -192,12 +263,30 @@ def read_status(folder: Path) -> Report:
     """Return the numbers of a run. Raises `RunError` if the folder is no run."""
     store = open_for_reading(folder)
     try:
-        report = make_report(store, GenerateStage.name, stored_prices(store))
-        if report.translation is None or report.counts.total:
-            return report
-        return make_report(store, TRANSLATE_STAGE, stored_prices(store))  # the translation of a file
+        with store.snapshot():
+            return _report(store)
     finally:
         store.close()
+
+
+def _report(store: Store) -> Report:
+    report = make_report(store, GenerateStage.name, stored_prices(store))
+    if report.translation is None or report.counts.total:
+        return report
+    return make_report(store, TRANSLATE_STAGE, stored_prices(store))  # the translation of a file
+
+
+def parse_states(states: str | Sequence[str]) -> tuple[State, ...]:
+    """Return states by their names. Raises `ConfigError` for a name that is none."""
+    names = _listed(states)
+    for name in names:
+        if name.lower() not in list(State):
+            raise ConfigError(f"state {name}: must be {alternatives(State)}.")
+    return tuple(State(name.lower()) for name in names)
+
+
+def _listed(values: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(each.strip() for each in (values.split(",") if isinstance(values, str) else values) if each.strip())
 
 
 def is_running(folder: Path, report: Report) -> bool:
@@ -219,10 +308,10 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
                 or describe_query(store, TRANSLATE_STAGE, query)
                 or _find_chunks(store, query)
             )
+            if found is None:
+                raise InputError(f"{folder} has no query {query!r}{nearest_ids(store, GenerateStage.name, query)}")
     finally:
         store.close()
-    if found is None:
-        raise InputError(f"{folder} has no query {query!r}.")
     return found
 
 
@@ -231,3 +320,59 @@ def _find_chunks(store: Store, pair: str) -> dict[str, object] | None:
     found = takewhile(bool, (describe_query(store, TRANSLATE_STAGE, chunk_id(pair, number)) for number in count(1)))
     chunks = list(found)
     return {"id": pair, "pieces": chunks} if chunks else None
+
+
+_DEEPEST = 4  # levels below a folder that are searched for runs
+
+
+class RunSummary(NamedTuple):
+    """A run below a folder. `problem` says why it can't be read, and is "" otherwise."""
+
+    folder: Path
+    states: Mapping[str, int]
+    pairs: int
+    cost: float | None
+    working: bool
+    simulated: bool
+    last_used: float  #: seconds since the epoch
+    command: str  #: "" if an earlier version made it
+    problem: str = ""
+
+    @property
+    def state(self) -> str:
+        """One word for where the run stands."""
+        if self.problem:
+            return "unreadable"
+        if self.working:
+            return "working"
+        return "stopped" if self.states.get(State.PENDING) else "done"
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as JSON values."""
+        return {**self._asdict(), "folder": str(self.folder), "state": self.state}
+
+
+def find_runs(output: Path) -> Iterator[Path]:
+    """Yield the folders of runs in and below a folder, sorted. Raises `RunError` if there is no such folder."""
+    if not output.is_dir():
+        raise RunError(f"{output}: no such folder.")
+    for folder, below, files in os.walk(output):
+        depth = len(Path(folder).relative_to(output).parts)
+        below[:] = [] if FILE in files or depth >= _DEEPEST else sorted(n for n in below if not n.startswith("."))
+        if FILE in files:
+            yield Path(folder)
+
+
+def summarize_run(folder: Path) -> RunSummary:
+    """Return the summary of a run, also of one that can't be read."""
+    last_used = max(path.stat().st_mtime for path in folder.glob(f"{FILE}*"))
+    try:
+        with RunReader(folder) as run:
+            status = run.status()
+            kept = run.command
+    except SyphusError as error:
+        return RunSummary(folder, {}, 0, None, False, False, last_used, "", str(error))
+    line = kept.line(folder.absolute()) if kept else ""
+    return RunSummary(
+        folder, status.counts, status.pairs, status.cost, status.working, status.simulated, last_used, line
+    )

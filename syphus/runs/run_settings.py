@@ -1,18 +1,30 @@
-"""The settings that answers depend on, and the prices of a run, as the ledger stores them."""
+"""The settings that answers depend on, the prices of a run, and its command, as the ledger stores them.
+
+The ledger keeps the newest command of a run: its options that are not the defaults, with absolute paths, without
+anything secret, since keys are in the environment or in the config file. So `resume` works from any folder.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
+import socket
+import time
 from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
 from syphus.config.model_table import PricePerMillion
+from syphus.config.options import Options, make_options
 from syphus.config.pricing import Prices, load_prices
 from syphus.config.sampling import resolve_sampling
 from syphus.config.settings import Config
-from syphus.errors import RunError
+from syphus.errors import ConfigError, RunError
 from syphus.ledger.sessions import get_meta, is_simulated_run, set_meta
-from syphus.ledger.store import Store
+from syphus.ledger.store import Store, open_for_reading
 from syphus.plugins.prompts import PromptTemplate, prompt_digest, turns_as_json
 
 _NOT_COMPARED = ("dataset", "prompt_text")
@@ -117,3 +129,88 @@ def store_limits(store: Store, limits: Mapping[str, float]) -> None:
 def stored_limits(store: Store) -> dict[str, float]:
     """Return the limits per minute that the servers last stated, by "requests" and "tokens"."""
     return dict(orjson.loads(str(get_meta(store, _LIMITS_META) or "{}")))
+
+
+_COMMAND_META = "command"  # meta: the newest command of the run as JSON
+RUN, TRANSLATE = "run", "translate"  #: the commands that are kept
+#: Options that are not kept: where the run is follows from its folder, and the others are about one start only.
+_NOT_KEPT = frozenset(
+    {"name", "output_dir", "dataset_version", "retry", "accept_changes", "check_input", "json", "yes"}
+)
+_TEXT_PATHS = frozenset({"query_inputs_path", "prompt_path"})  # paths that are declared as text
+
+
+class KeptCommand(NamedTuple):
+    """The newest command of a run. `options` are those that are not the defaults, as JSON values."""
+
+    command: str
+    options: Mapping[str, object]
+    host: str
+    at: float  #: seconds since the epoch
+
+    def line(self, folder: Path) -> str:
+        """Return it as it can be typed: for a run with its name, version and folder."""
+        words = ["syphus"]
+        if self.command == RUN:
+            place = {
+                "name": folder.parent.name,
+                "dataset_version": folder.name,
+                "output_dir": str(folder.parent.parent),
+            }
+        else:
+            words += [self.command, str(folder)]
+            place = {}
+        for name, value in {**place, **self.options}.items():
+            flag = f"--{name.replace('_', '-')}"
+            values = value if isinstance(value, list) else [value]
+            words += [flag] if value is True else [word for each in values for word in (flag, str(each))]
+        return shlex.join(words)
+
+
+def keep_command(store: Store, command: str, options: Options, plugins: tuple[Path, ...] = ()) -> None:
+    """Keep a command with its run, without committing. `plugins` are the folders in which its plugin was found."""
+    if plugins:
+        options = replace(options, datasets_dir=tuple(dict.fromkeys((*options.datasets_dir, *plugins))))
+    default = Options()
+    given = {
+        each.name: _as_json(each.name, getattr(options, each.name))
+        for each in fields(Options)
+        if each.name not in _NOT_KEPT and getattr(options, each.name) != getattr(default, each.name)
+    }
+    kept = KeptCommand(command, given, socket.gethostname(), time.time())
+    set_meta(store, _COMMAND_META, orjson.dumps(kept._asdict()).decode())
+
+
+def _as_json(name: str, value: object) -> object:
+    if isinstance(value, tuple):
+        return [_as_json(name, each) for each in value]
+    if isinstance(value, Path) or (name in _TEXT_PATHS and value):
+        return os.path.abspath(str(value))  # noqa: PTH100 - links stay as the user named them
+    return value
+
+
+def kept_command(store: Store) -> KeptCommand | None:
+    """Return the newest command of a run; None if an earlier version made it."""
+    kept = get_meta(store, _COMMAND_META)
+    return KeptCommand(**orjson.loads(str(kept))) if kept else None
+
+
+def resumed_options(folder: Path, overrides: Mapping[str, object]) -> tuple[str, Options]:
+    """Return the command and the options with which a run goes on; `overrides` replace those that were given.
+
+    Raises `RunError` if the folder holds no run, or none that keeps its command; `ConfigError` for a wrong option.
+    """
+    for name in overrides.keys() & {"name", "output_dir", "dataset_version"}:
+        raise ConfigError(f"--{name.replace('_', '-')}: the folder says which run it is.")
+    folder = folder.absolute()
+    store = open_for_reading(folder)
+    try:
+        kept = kept_command(store)
+    finally:
+        store.close()
+    if kept is None:
+        raise RunError(f"{folder} keeps no command, since an earlier version made it. Run its command once more.")
+    place: dict[str, object] = {}
+    if kept.command == RUN:
+        place = {"name": folder.parent.name, "output_dir": folder.parent.parent, "dataset_version": folder.name}
+    return kept.command, make_options(Options, {**kept.options, **place, **overrides})

@@ -22,7 +22,7 @@ from syphus.errors import InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.mimicit.entries import table_parts
 from syphus.formats.mimicit.writer import FORMAT_VERSION
 from syphus.formats.report import Report, TranslationResult, make_report, write_report
-from syphus.formats.translation_report import LANGUAGES_KEY, TRANSLATE_STAGE, known_languages
+from syphus.formats.translation_report import LANGUAGES_KEY, TRANSLATE_STAGE, known_languages, note_source
 from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
 from syphus.ledger.parts import reopen_parts
 from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
@@ -34,7 +34,7 @@ from syphus.runs.prepare import RunContext, go_on_as_begun, prepare_endpoint
 from syphus.runs.quote import crash_warning
 from syphus.runs.reckoning import QuoteLine, confirm_cost, estimated_line, format_line
 from syphus.runs.run_log import keep_log
-from syphus.runs.run_settings import changed_settings, sampling_settings, stored_prices
+from syphus.runs.run_settings import TRANSLATE, changed_settings, keep_command, sampling_settings, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize, short_path
 from syphus.translation.files import TranslationPaths, find_paths, write_translations
@@ -104,6 +104,7 @@ class _TranslationJob:
         self._check_settings()
         self._register_pairs()
         self._save_languages()
+        self._keep_command()
         self._recheck()
         if self._context.options.retry:
             self._reopen()
@@ -198,6 +199,13 @@ class _TranslationJob:
         if not check.read:
             raise RunError(f"{english} holds no pairs.")
         return check
+
+    def _keep_command(self) -> None:
+        """Keep the command, and which pairs it has read; that of a main job with `--languages` is kept already."""
+        note_source(self._store)
+        if not self._context.options.name and sessions(self._store, GenerateStage.name):
+            keep_command(self._store, TRANSLATE, self._context.options)
+        self._store.commit()
 
     def _save_languages(self) -> None:
         known = known_languages(self._store)

@@ -45,6 +45,10 @@ COMMANDS: dict[str, list[str]] = {
     "translate": ["translate", "{}", "--languages", "de", "--offline"],
     "glossary": ["translate", "run/RW_instructions.json", "--languages", "de", "--offline", "--glossary", "{}"],
     "status": ["status", "{}"],
+    "rows": ["rows", "{}"],
+    "runs": ["runs", "{}"],
+    "resume": ["resume", "{}"],
+    "try": ["try", *ROWS, "-in", "{}"],
     "clean": ["clean", "{}"],
     "export": ["export", "{}", "--format", "llava"],
     "export to": ["export", "run", "--format", "llava", "--output", "{}"],
@@ -122,6 +126,9 @@ def too_long(folder: Path) -> dict[str, Callable[[], object]]:
         "verify": lambda: package.verify(LONG),
         "export": lambda: package.export(LONG, "llava"),
         "open_run": lambda: package.open_run(LONG),
+        "list_runs": lambda: package.list_runs(LONG),
+        "resume": lambda: package.resume(LONG),
+        "try_rows": lambda: package.try_rows("Rows.rows", **{**rows, "output_dir": LONG}),
     }
 
 

@@ -18,10 +18,20 @@ from syphus.errors import InputError
 from syphus.formats.report import make_report
 from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
 from syphus.ledger.parts import PartOutcome
-from syphus.ledger.records import Entry, NewAnswer, Records, RequestCounts, RequestKind, Row, reopen
+from syphus.ledger.records import Entry, NewAnswer, Records, Row, reopen
 from syphus.ledger.results import accepted, describe_query
 from syphus.ledger.schema import WITHOUT_TALLIES
-from syphus.ledger.sessions import all_settings, begin_session, end_session, get_meta, last_settings, sessions, set_meta
+from syphus.ledger.sessions import (
+    RequestCounts,
+    RequestKind,
+    all_settings,
+    begin_session,
+    end_session,
+    get_meta,
+    last_settings,
+    sessions,
+    set_meta,
+)
 from syphus.ledger.store import FILE, Columns, Store, open_for_reading, open_for_writing
 from syphus.ledger.summary import EndpointUse, count_endpoints, count_part_spending, count_queries, count_spending
 from syphus.types import BilledUsage, Completion, Outcome, Pair, Query, State, Usage

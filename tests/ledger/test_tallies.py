@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from syphus.ledger.inputs import accept_input, register, reject_input
-from syphus.ledger.records import Entry, NewAnswer, Records, RequestCounts, Row, reopen
+from syphus.ledger.records import Entry, NewAnswer, Records, Row, reopen
 from syphus.ledger.schema import BILLS, COUNTED, WITHOUT_TALLIES, Pace
-from syphus.ledger.sessions import begin_session
+from syphus.ledger.sessions import RequestCounts, begin_session
 from syphus.ledger.store import FILE, Store, open_for_reading, open_for_writing
 from syphus.types import Completion, Outcome, Pair, Query, State, Usage
 

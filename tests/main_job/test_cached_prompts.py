@@ -16,7 +16,7 @@ from harness import HERE, KEY, Listener, Ran, run_rows, server, write_config, wr
 from PIL import Image
 from wire import Seen, completion, in_thread, reply, serving
 
-from syphus.cli.summary import status_lines
+from syphus.cli.looking import status_lines
 from syphus.config.options import Options, QuoteOptions
 from syphus.ledger.sessions import set_meta
 from syphus.ledger.store import open_for_writing
@@ -75,7 +75,7 @@ def test_a_few_requests_write_the_examples_and_all_others_read_them(tmp_path: Pa
     (forecast,) = [found[1] for line in ran.lines if (found := re.search(r"\((\d+)% from the prompt cache\)", line))]
     assert abs(int(forecast) / 100 - read) <= 0.05
     line = f"Prompt cache: {read:.0%} of the input tokens read from it, {written:.0%} written to it."
-    assert line in status_lines(ran.report)
+    assert line in status_lines(ran.status, ran.folder)
 
 
 def test_answers_are_reused_whatever_the_cache_does(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_short_prompt_pays_no_fee(tmp_path: Path) -> None:
     with server() as simulated:
         ran = ask(tmp_path, simulated.url, 12, examples=3)
         assert (simulated.stats.tokens_cached, simulated.stats.tokens_cache_written) == (0, 0)
-    assert not [line for line in status_lines(ran.report) if "cache" in line]
+    assert not [line for line in status_lines(ran.status, ran.folder) if "cache" in line]
 
 
 def test_rejected_answers_are_asked_for_again_with_the_prefix_from_the_cache(tmp_path: Path) -> None:

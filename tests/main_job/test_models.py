@@ -9,7 +9,7 @@ import pytest
 from harness import Listener, run_rows, server
 from wire import Wire, completion, in_thread, reply, serving
 
-from syphus.cli.summary import status_lines
+from syphus.cli.looking import status_lines
 from syphus.config.options import Options
 from syphus.main_job import run
 from syphus.types import State
@@ -31,7 +31,7 @@ def test_a_first_run_with_a_model_of_today_has_no_refused_request(
     assert ran.exit_code == 0, ran.lines
     assert any(f"{model} (reasoning effort {sent})" in line for line in ran.lines)
     assert bool(ran.report.spending.usage.reasoning_tokens) == (sent != "none")
-    assert any(line.startswith("Reasoning: ") for line in status_lines(ran.report)) == (sent != "none")
+    assert any(line.startswith("Reasoning: ") for line in status_lines(ran.status, ran.folder)) == (sent != "none")
 
 
 def bodies(wire: Wire) -> list[dict[str, object]]:

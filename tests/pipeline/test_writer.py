@@ -16,7 +16,8 @@ from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config, EndpointConfig
 from syphus.endpoints.routes import CHAT_ROUTE
 from syphus.errors import SyphusError
-from syphus.ledger.records import Entry, Records, RequestCounts
+from syphus.ledger.records import Entry, Records
+from syphus.ledger.sessions import RequestCounts
 from syphus.ledger.store import open_for_writing
 from syphus.pipeline.budget import Budget
 from syphus.pipeline.engine import StageRun, run_stage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from harness import HERE, KEY, Ran, run_rows, server
 from processes import command, start, syphus
 
-from syphus.cli.summary import run_summary, status_lines
+from syphus.cli.looking import status_lines
+from syphus.cli.summary import run_summary
 from syphus.config.settings import load_config
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import InputError, RunError
@@ -58,6 +60,8 @@ def test_the_states_add_up_and_say_what_is_behind_them(mixed: Ran) -> None:
         "Answered by the simulated endpoint: made-up text, not a model.",
         f"9 requests; without an answer: {errors}",
         "The last session ended: The budget of 9 requests is spent.",
+        f"Look at them: syphus rows {mixed.folder} --state invalid,truncated,refused,failed",
+        f"Resume it: syphus resume {mixed.folder}",
         "To retry them, add --retry invalid,failed to the run's command.",
     ]
 
@@ -73,7 +77,7 @@ def test_the_json_is_the_report(mixed: Ran) -> None:
 def test_looking_changes_nothing(mixed: Ran) -> None:
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in mixed.folder.iterdir()}
     status(mixed.folder)
-    status(mixed.folder, "--query", "r000")
+    status(mixed.folder, "--query", "r000", "--json")
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in mixed.folder.iterdir()} == before
 
 
@@ -88,10 +92,12 @@ def test_a_run_can_be_looked_at_while_it_works(tmp_path: Path) -> None:
                 lines = status(run) if (run / "pairs.jsonl").exists() else [""]
             assert process.poll() is None
             assert "+ 1 pending    " in lines[0]
-            assert lines[-1] == "A process is working on this run."
+            assert lines[-2].startswith(f"Process {process.pid} on ")
+            assert re.fullmatch(r"[\d,]+ rows/min(, about .* left)?; the last answer: \d+ s ago", lines[-1])
             process.kill()
             process.communicate()
-    assert status(run)[-1] == "The last session was killed. Run the same command again to resume."
+    assert "The last session was killed." in status(run)
+    assert status(run)[-1] == f"Resume it: syphus resume {run}"
 
 
 # One query
@@ -102,7 +108,7 @@ def test_a_query_shows_all_that_its_pairs_come_from(tmp_path: Path) -> None:
     with server() as simulated:
         ran = run_rows(tmp_path, simulated.url, ["the blue car has moved"])
         host = simulated.url.split("/")[2]
-    told: dict[str, Any] = json.loads("\n".join(status(ran.folder, "--query", "r000")))
+    told: dict[str, Any] = json.loads("\n".join(status(ran.folder, "--query", "r000", "--json")))
     (answer,) = told["answers"]
     prefix = load_prompt_template(find_plugin("Rows.rows", [HERE / "plugins"]).create())
     config = load_config(tmp_path / "config.json", {}, {})
@@ -180,7 +186,7 @@ def test_only_what_can_help_is_advised(tmp_path: Path, texts: dict[str, str], ad
     with server(poison={"BUSY": "server_error"}) as simulated:
         ran = run_rows(tmp_path, simulated.url, texts, datasets_dir=(datasets,), prompt_path=prompt)
     assert (ran.exit_code, ran.states[State.FAILED]) == (1, sum(text != "a cat sits" for text in texts.values()))
-    assert [line for line in status_lines(ran.report) if "--retry" in line] == advised
+    assert [line for line in status_lines(ran.status, ran.folder) if "--retry" in line] == advised
     told = run_summary(RunResult(ran.report, None, (), []), "CMD --retry invalid")
     assert [line for line in told if "--retry" in line] == [
         line.replace(", add", ": CMD")
@@ -225,7 +231,7 @@ def test_a_plugin_that_fails_is_shown_with_its_traceback(tmp_path: Path) -> None
 
 
 def test_an_unknown_query_and_an_unknown_folder_are_told(mixed: Ran, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has no query 'nope'\.$"):
+    with pytest.raises(InputError, match=r"has no query 'nope'\. Its ids are as 'r000'\.$"):
         read_query(mixed.folder, "nope")
     with pytest.raises(RunError, match=r"is not a run: it has no run\.sqlite\.$"):
         read_status(tmp_path)
@@ -234,7 +240,7 @@ def test_an_unknown_query_and_an_unknown_folder_are_told(mixed: Ran, tmp_path: P
 def test_a_finished_run_needs_no_advice(tmp_path: Path) -> None:
     with server() as simulated:
         ran = run_rows(tmp_path, simulated.url, 1)
-    (first, *rest) = status_lines(ran.report)
+    (first, *rest) = status_lines(ran.status, ran.folder)
     assert first.startswith("1 query = 1 ok + 0 invalid + 0 truncated + 0 refused + 0 failed + 0 pending    ")
     assert rest == ["Answered by the simulated endpoint: made-up text, not a model."]
 
@@ -246,7 +252,7 @@ def test_a_cost_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:
     db.execute("UPDATE answer SET model = 'nobody-knows'")
     db.commit()
     db.close()
-    assert "    cost unknown over 1 session" in status_lines(ran.report)[0]
+    assert "    cost unknown over 1 session" in status_lines(ran.status, ran.folder)[0]
     assert as_json(ran.report)["cost"] is None
 
 

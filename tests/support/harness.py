@@ -14,7 +14,7 @@ from syphus.errors import SyphusError
 from syphus.formats.report import Report
 from syphus.main_job import run
 from syphus.pipeline.observer import Observer
-from syphus.runs.reader import read_status
+from syphus.runs.reader import RunReader, RunStatus, read_status
 from syphus.simulator import SimulatedServer, Simulation, serve_in_thread
 from syphus.types import State
 
@@ -46,6 +46,11 @@ class Ran:
     @property
     def report(self) -> Report:
         return read_status(self.folder)
+
+    @property
+    def status(self) -> RunStatus:
+        with RunReader(self.folder) as run:
+            return run.status()
 
     @property
     def states(self) -> dict[State, int]:
