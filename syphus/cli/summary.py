@@ -222,7 +222,7 @@ def endpoint_lines(report: Report) -> list[str]:
     """Return a table of the endpoints if there are several: requests, refusals, tokens, cost and latency of each."""
     if len(report.endpoints) < 2:
         return []
-    head = ("endpoint", "requests", "answered", "limited", "refused", "failed", "tokens", "cost", "median", "95%")
+    head = ("endpoint", "asked", "ok", "limited", "refused", "failed", "tokens", "cost", "50% in", "95% in")
     return align_columns([head, *(_endpoint_row(use, cost) for use, cost in report.endpoints)], 1)
 
 
@@ -230,7 +230,7 @@ def _endpoint_row(use: EndpointUse, cost: float | None) -> tuple[str, ...]:
     usage = use.usage
     seconds = [use.latency(0.5), use.latency(0.95)]
     return (
-        one_line(use.name, 40),
+        one_line(use.name, 24),
         f"{sum(use.requests.values()):,}",
         *(f"{use.requests[kind]:,}" for kind in RequestKind),
         format_tokens(usage.prompt_tokens + usage.completion_tokens),

@@ -171,7 +171,8 @@ def _report_left_out(states: Sequence[EndpointState], observer: Observer, left_o
     if others:
         go = "goes" if len(others) == 1 else "go"
         reason = str(left_out.disabled_by).rstrip(".")
-        observer.event(f"{left_out.endpoint.host} is left out: {reason}. {', '.join(others)} {go} on.")
+        end = "" if reason.endswith(("?", "!")) else "."
+        observer.event(f"{left_out.endpoint.host} is left out: {reason}{end} {' and '.join(others)} {go} on.")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import signal
@@ -31,6 +32,7 @@ LOG_FILE, OLD_LOG_FILE = "run.log", "run.log.old"
 MAX_LOG_BYTES = 1_000_000  #: of each of the two files: a log of this size becomes the old one
 PROGRESS_EVERY = 600.0  #: seconds between two lines about the progress
 _MAX_LINE = 2_000  # characters
+_CODE_FOLLOWS = re.compile(r"-\w*[ce]")  # of sh, bash, python, perl, ...
 NOTIFY_SECONDS = 30.0  #: after which a command that tells of the end is given up
 
 
@@ -225,7 +227,8 @@ def notify_end(command: str | None, ending: Ending, observer: Observer, seconds:
         return
     values = {name: "" if value is None else str(value) for name, value in ending.values().items()}
     try:
-        arguments = [_filled(argument, values) for argument in split_command(command)]
+        words = split_command(command)
+        arguments = [each if _is_code(words, i) else _filled(each, values) for i, each in enumerate(words)]
         if problem := _run(arguments, values, orjson.dumps(ending.values()), seconds):
             observer.say(f"--notify: {one_line(command, 100)} {problem}")
     except (OSError, ValueError) as error:
@@ -249,6 +252,13 @@ def check_notify(command: str | None, observer: Observer) -> None:
         return
     if not words or shutil.which(words[0]) is None:
         observer.say(f"--notify: {words[0] if words else 'the command'} is not found; nobody will be notified.")
+    if any(_is_code(words, i) and "{" in each for i, each in enumerate(words)):
+        observer.say('--notify: nothing is replaced in code. Use "$SYPHUS_MESSAGE" instead of {message}, and so on.')
+
+
+def _is_code(words: list[str], number: int) -> bool:
+    """Return whether a word is code for a shell or another interpreter: a server's words must not get into it."""
+    return number > 1 and bool(_CODE_FOLLOWS.fullmatch(words[number - 1]))
 
 
 def _filled(argument: str, values: dict[str, str]) -> str:

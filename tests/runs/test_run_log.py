@@ -104,7 +104,7 @@ def test_an_endpoint_that_goes_down_and_comes_back_is_reported(tmp_path: Path) -
         ran = run_rows(tmp_path, simulated.url, 40, {"max_attempts": 9}, observer=listener)
     assert ran.exit_code == 0
     assert len(listener.events) == 2
-    assert "is down: server error 500. It is tried now and then; the rows wait." in listener.events[0]
+    assert "is down: server error 500. It is tried again every now and then." in listener.events[0]
     assert "answers again, after " in listener.events[1]
 
 
@@ -166,3 +166,13 @@ def test_a_stop_is_notified_with_its_reason(tmp_path: Path) -> None:
     with server() as simulated:
         run_rows(tmp_path, simulated.url, 4, max_requests=2, **given)
     assert heard.read_text("utf-8") == "stopped: The budget of 2 requests is spent."
+
+
+def test_what_a_server_has_said_never_becomes_code(tmp_path: Path) -> None:
+    hint = '--notify: nothing is replaced in code. Use "$SYPHUS_MESSAGE" instead of {message}, and so on.'
+    heard = tmp_path / "heard"
+    command = f'sh -c \'echo "{{message}}" "$SYPHUS_STATE" > {heard}\''
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, 2, notify=command)
+    assert hint in ran.lines
+    assert heard.read_text("utf-8") == "{message} done\n"
