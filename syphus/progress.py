@@ -178,9 +178,12 @@ class LiveObserver(PlainObserver):
         super().__init__(stream, now)
         self._panel = Panel(stream, columns)
         self._answer = answer
+        self._is_watching = False
 
     def say(self, line: str) -> None:
-        """Write a line above the lines that are redrawn, if there are any."""
+        """Write a line above the progress of a stage; how much has been read is out of date by then."""
+        if not self._is_watching:
+            self._panel.erase()
         self._panel.say(f"{printable(line)}\n")
 
     def reading(self, rows: int, share: float | None = None) -> None:
@@ -207,6 +210,7 @@ class LiveObserver(PlainObserver):
     async def _show(self, view: RunView) -> None:
         formatter, panel = ProgressFormatter(view, self._now), self._panel
         with panel.others_above():
+            self._is_watching = True
             try:
                 while True:
                     panel.draw(formatter.panel(panel.width))
@@ -214,6 +218,7 @@ class LiveObserver(PlainObserver):
             finally:
                 panel.draw(formatter.panel(panel.width))
                 panel.erase()
+                self._is_watching = False
                 self.say(formatter.summary())
 
 
