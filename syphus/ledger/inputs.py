@@ -182,10 +182,7 @@ class _Registration:
     ) -> str:
         name = row.query.id
         if twin.id != name or twin.digest not in (row.digest, self._digest_with_images(row)):
-            raise InputError(
-                f"Rows {twin.position + 1} and {row.position + 1} of the input have the same id {name!r}. "
-                "Ids must be unique; nothing was sent. Several rows of one image? Group them: grouped(rows, COLUMN)."
-            )
+            raise InputError(same_id(twin.position + 1, row.position + 1, name))
         while True:
             self._copies[name] += 1
             copy = f"{name}_{self._copies[name] + 1}"
@@ -286,3 +283,11 @@ def _spellings(name: str) -> tuple[str, ...]:
     if name.isascii():
         return (name,)
     return tuple({name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)})
+
+
+def same_id(one: int, other: int, name: str) -> str:
+    """Return the message for two rows, by their numbers from 1, that differ and have the same id."""
+    return (
+        f"Rows {one} and {other} of the input have the same id {name!r}. Ids must be unique; nothing was sent. "
+        "Several rows of one image? Group them: grouped(rows, COLUMN)."
+    )

@@ -12,9 +12,10 @@ import orjson
 from syphus.config.options import Options
 from syphus.config.sampling import resolve_sampling
 from syphus.endpoints.request import RequestBuilder
-from syphus.errors import ConfigError
+from syphus.errors import ConfigError, InputError
 from syphus.images.prompt.attachments import ImageAttachments
 from syphus.io.text_files import BadRecords
+from syphus.ledger.inputs import same_id
 from syphus.ledger.records import Row
 from syphus.pipeline.stage import PluginFaultError
 from syphus.plugins.contract import skip_failing_records
@@ -69,6 +70,7 @@ def _preview(
     source = (dataset, options, tolerance)
     is_selected, selected, read = row_selector(*source), 0, 0
     shortest = longest = ("", 0)
+    texts: dict[str, tuple[int, int]] = {}  # by id: the row, and the hash of its text
     for position, query in enumerate(input_queries(*source)):
         read += 1
         if not is_selected(position):
@@ -76,6 +78,9 @@ def _preview(
         if selected < count:
             show(_preview_query(query, stage, attachments))
         selected += 1
+        first, text = texts.setdefault(query.id, (read, hash(query.text)))
+        if text != hash(query.text):
+            raise InputError(same_id(first, read, query.id))
         size = (query.id, -(-len(query.text.encode()) // BYTES_PER_TOKEN))
         shortest = size if selected == 1 or size[1] < shortest[1] else shortest
         longest = size if selected == 1 or size[1] > longest[1] else longest

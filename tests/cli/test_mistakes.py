@@ -136,6 +136,7 @@ MISTAKES = {
     "--name Float.float -in captions.csv --offline": '"id" must be text or a whole number, this is float',
     "--name Empty.empty -in captions.csv --offline": "record 1 (line 2): the id is empty",
     "--name Ids.ids -in captions.csv --offline": "Group them: grouped(rows, COLUMN)",
+    "preview --name Ids.ids -in captions.csv -n 0": "Group them: grouped(rows, COLUMN)",
     "--name OneImage.oneimage -in captions.csv --offline": '"image_ids" must be a list of texts, this is str',
     "--name Raises.raises -in captions.csv --offline": "RuntimeError: no luck (raises.py:8)",
     "--name Divides.divides -in captions.csv --offline": "ZeroDivisionError: division by zero (divides.py:8)",
