@@ -208,9 +208,8 @@ class LiveObserver(PlainObserver):
         self._panel.erase()
 
     async def _show(self, view: RunView) -> None:
-        formatter, panel = ProgressFormatter(view, self._now), self._panel
+        formatter, panel, self._is_watching = ProgressFormatter(view, self._now), self._panel, True
         with panel.others_above():
-            self._is_watching = True
             try:
                 while True:
                     panel.draw(formatter.panel(panel.width))
