@@ -9,8 +9,9 @@ everybody. So a row that got no answer is set aside, as a suspect, until there i
     other rows that fail alike, and no answer    one request that was answered before is sent once more; if it is not
                                                  answered either, the endpoint is given up and every row stays pending
 
-What may pass by itself (an error of the server, no reply, the same text for everybody) pauses the endpoint instead; see
-`syphus.pipeline.health`.
+What may pass by itself (an error of the server, no reply, the same text for everybody, a rejection of everybody after
+good answers) pauses the endpoint instead; see `syphus.pipeline.health`. A wait that is longer than the user allows is
+judged as a refusal: different rows must get it before the run stops.
 """
 
 from __future__ import annotations
