@@ -186,7 +186,9 @@ def status_lines(state: RunStatus, folder: Path) -> list[str]:
         lines.append(behind_line(report.translation, folder))
     lines += _look_lines(report, folder)
     if report.counts.states[State.PENDING] and state.command is not None:
-        lines.append(f"Resume it: syphus resume {quoted_path(folder)}")
+        most = state.command.options.get("max_requests")
+        higher = " --max-requests N" if most is not None and state.requests >= int(str(most)) else ""
+        lines.append(f"Resume it: syphus resume {quoted_path(folder)}{higher}")
     elif report.counts.states[State.PENDING]:
         lines.append("Run the same command again to resume.")
     if states := states_to_retry_of(report):

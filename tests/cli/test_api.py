@@ -91,7 +91,7 @@ def test_options_are_those_of_the_command_line() -> None:
         ({"offline": 1}, "--offline 1: must be True or False."),
         ({"max_cost": True}, "--max-cost True: must be a number."),
         ({"config": 3}, "--config 3: must be a path."),
-        ({"retry": ["ok"]}, "--retry ok: must be failed, invalid, refused or truncated."),
+        ({"retry": ["ok"]}, "--retry ok: must be failed, invalid, refused, truncated or all."),
         ({"relate": "far"}, f"--relate far: must be {RELATIONS}."),
     ],
     ids=str,

@@ -46,6 +46,7 @@ COMMANDS: dict[str, list[str]] = {
     "glossary": ["translate", "run/RW_instructions.json", "--languages", "de", "--offline", "--glossary", "{}"],
     "status": ["status", "{}"],
     "rows": ["rows", "{}"],
+    "new": ["new", "Street", "-in", "{}"],
     "runs": ["runs", "{}"],
     "resume": ["resume", "{}"],
     "try": ["try", *ROWS, "-in", "{}"],

@@ -61,7 +61,7 @@ def test_the_states_add_up_and_say_what_is_behind_them(mixed: Ran) -> None:
         f"9 requests; without an answer: {errors}",
         "The last session ended: The budget of 9 requests is spent.",
         f"Look at them: syphus rows {mixed.folder} --state invalid,truncated,refused,failed",
-        f"Resume it: syphus resume {mixed.folder}",
+        f"Resume it: syphus resume {mixed.folder} --max-requests N",
         "To retry them, add --retry invalid,failed to the run's command.",
     ]
 
