@@ -333,3 +333,53 @@ def test_splits_of_each_format_have_all_pairs_once(run: Path, tmp_path: Path) ->
     parts = [json.loads((folder / name / "RW_instructions.json").read_text("utf-8")) for name in both]
     assert sum(len(part["data"]) for part in parts) == sum(pairs for _, pairs in ROWS.values())
     assert all(api.verify(folder / name).ok for name in both)
+
+
+FILMS = '''
+from syphus import AbstractDataset, Pair, Video, read_jsonl, video_files
+
+
+class Films(AbstractDataset):
+    """Rows of films, made up by a test."""
+
+    short_name = "FI"
+    prompt = "rows"
+    brings_pairs = True
+
+    def _load_query_inputs(self, path):
+        for row in read_jsonl(path):
+            pairs = [Pair("What?", "That.")]
+            yield {"id": row["id"], "sentences": "a film", "image_ids": row["images"], "pairs": pairs}
+
+    def _load_images(self, path):
+        for file in video_files(path):
+            yield Video(file, f"FI_IMG_{file.stem}_")
+'''
+
+
+@pytest.mark.parametrize("name", ["llava", "internvl", "axolotl"])
+def test_rows_of_frames_hold_the_video_and_others_their_images(tmp_path: Path, name: str) -> None:
+    plugins, videos, stills = (tmp_path / each for each in ("plugins", "videos", "stills"))
+    for folder in (plugins, videos, stills):
+        folder.mkdir()
+    (plugins / "films.py").write_text(FILMS, "utf-8")
+    (videos / "v1.mp4").write_bytes(b"a film")
+    (stills / "FI_IMG_x.png").write_bytes(image(1))
+    rows = [{"id": "v", "images": [f"FI_IMG_v1_{n:04}" for n in range(3)]}, {"id": "s", "images": ["FI_IMG_x"]}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    run = api.run(
+        "Films.films",
+        query_inputs_path=tmp_path / "rows.jsonl",
+        output_dir=tmp_path / "output",
+        datasets_dir=plugins,
+        prompt_path=HERE / "prompts" / "rows.yaml",
+        quiet=True,
+    ).folder
+    api.export(run, name, tmp_path / "out", plugins, images=stills, videos=videos)
+    folder = tmp_path / "out" / name
+    assert (folder / "videos" / "v1.mp4").read_bytes() == b"a film"
+    assert [path.name for path in (folder / "images").iterdir()] == ["FI_IMG_x.png"]
+    text = "".join(path.read_text("utf-8") for path in folder.glob("FI_*.json*"))
+    assert text.count('"videos/v1.mp4"') == text.count('images/FI_IMG_x.png"') == 1
+    if name != "axolotl":
+        assert text.count("<video>\\n") == text.count("<image>\\n") == 1
