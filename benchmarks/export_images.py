@@ -35,7 +35,8 @@ class MadeUp(AbstractDataset):
     def _load_query_inputs(self, path):
         for query in range({queries}):
             pair = Pair("Which vehicle is only in this image?", f"Number {{query}}, beside the booth.")
-            yield {{"id": f"{{query:07}}", "sentences": "a car", "image_ids": [f"MU_IMG_{{query:07}}"], "pairs": [pair]}}
+            name = f"{{query:07}}"
+            yield {{"id": name, "sentences": "a car", "image_ids": [f"MU_IMG_{{name}}"], "pairs": [pair]}}
 '''
 
 
