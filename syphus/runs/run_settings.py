@@ -171,6 +171,8 @@ def keep_command(store: Store, command: str, options: Options, plugins: tuple[Pa
     """Keep a command with its run, without committing. `plugins` are the folders in which its plugin was found."""
     if plugins:
         options = replace(options, datasets_dir=tuple(dict.fromkeys((*options.datasets_dir, *plugins))))
+    if options.example:
+        options = replace(options, query_inputs_path="")  # it follows from the dataset
     default = Options()
     given = {
         each.name: _as_json(each.name, getattr(options, each.name))

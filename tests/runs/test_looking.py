@@ -161,6 +161,15 @@ def test_a_run_goes_on_from_another_folder_without_its_command(tmp_path: Path, m
         package.resume(tmp_path)
 
 
+def test_a_run_over_the_examples_of_a_dataset_goes_on(tmp_path: Path) -> None:
+    """The path of the examples is not kept: it follows from the dataset, on another machine, too."""
+    began = package.run(
+        "SpotTheDifference.change", example=True, offline=True, max_requests=2, output_dir=tmp_path, quiet=True
+    )
+    assert began.exit_code == 4
+    assert package.resume(began.folder, max_requests=100, quiet=True).counts["ok"] == 24
+
+
 def test_a_killed_run_is_resumed_by_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "output" / "Rows.rows" / "v1"
     with server(poison_once={"HANG": "hang"}) as simulated:
