@@ -39,7 +39,7 @@ from syphus.model_names import is_simulated
 
 _COLUMNS = ("id", "instruction", "answer", "image_ids", "rel_ins_ids", "query_id", "model", "simulated")
 _IMAGES = "images"
-_GROUP_BYTES, _GROUP_ROWS = 8_000_000, 1_000  # of images and rows in a group: the Hub's viewer reads whole groups
+_GROUP_BYTES, _GROUP_ROWS = 2_000_000, 1_000  # of images and rows in a group: the Hub's viewer reads whole groups
 _FILE_BYTES = 500_000_000  # of a file; `datasets` writes files of this size
 
 
