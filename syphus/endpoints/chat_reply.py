@@ -135,10 +135,9 @@ def _excerpt(body: bytes) -> str:
 
 
 def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
-    choices = data["choices"]
-    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    choice = _first_choice(data["choices"])
     message = choice.get("message")
-    message = message if isinstance(message, dict) else {}
+    message = message if isinstance(message, dict) else {"content": choice.get("text")}  # as of older completions
     raw = _text(message.get("content"))
     misplaced = "" if raw.strip() else _text_elsewhere(message)
     raw = misplaced or raw
@@ -149,14 +148,30 @@ def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
     did_not_run = ("filter did not run",) if isinstance(filters, dict) and filters.get("error") else ()
     return Completion(
         text=text,
-        finish_reason=storable(one_line(str(choice.get("finish_reason") or ""), 80)),
+        finish_reason=_finish_reason(choice),
         model=storable(one_line(str(data.get("model") or ""), 200)),
-        usage=read_usage(data.get("usage") or _usage_elsewhere(data), prompt_bytes, len(text.encode())),
+        usage=read_usage(
+            data.get("usage") or choice.get("usage") or _usage_elsewhere(data), prompt_bytes, len(text.encode())
+        ),
         refusal=storable(_text(message.get("refusal"))),
         flags=filter_flags(filters) + did_not_run + broken + elsewhere,
         response_id=storable(one_line(str(data.get("id") or ""), 200)),
         service_tier=_tier(data),
     )
+
+
+def _first_choice(choices: object) -> Mapping[str, object]:
+    """Return the choice with the lowest index, wherever it stands; empty if there is none."""
+    found = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
+    return min(found, key=lambda each: _count(each.get("index")), default={})
+
+
+def _finish_reason(choice: Mapping[str, object]) -> str:
+    """Return why the model stopped, "" if nothing is said."""
+    reason = choice.get("finish_reason")
+    if isinstance(reason, dict):
+        reason = reason.get("type") or reason.get("reason") or reason
+    return storable(one_line(str(reason or ""), 80))
 
 
 def _tier(data: Mapping[str, object]) -> str:
@@ -168,10 +183,13 @@ def _tier(data: Mapping[str, object]) -> str:
 
 
 def _text(content: object) -> str:
-    """Return the text of a content: a string, null, or a list of typed parts, of which reasoning is no text."""
+    """Return the text of a content: a string, null, or a list of texts and typed parts. Reasoning is no text."""
+    if isinstance(content, dict):
+        content = content["parts"] if isinstance(content.get("parts"), list) else [content]
     if isinstance(content, list):
-        parts = (part for part in content if isinstance(part, dict) and part.get("type") in _TEXT_TYPES)
-        return "".join(str(part.get("text") or "") for part in parts)
+        parts = ({"text": part} if isinstance(part, str) else part for part in content)
+        said = (part for part in parts if isinstance(part, dict) and part.get("type") in _TEXT_TYPES)
+        return "".join(str(part.get("text") or "") for part in said if not part.get("thought"))
     return content if isinstance(content, str) else ""
 
 
@@ -201,7 +219,7 @@ def read_usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
     if not prompt:
         prompt = estimated = -(-prompt_bytes // BYTES_PER_TOKEN)
     if not completion and answer_bytes:
-        completion = -(-answer_bytes // BYTES_PER_TOKEN)
+        completion = max(-(-answer_bytes // BYTES_PER_TOKEN), total - prompt)  # of some, only the sum is known
         estimated += completion
     cached, written = _cached(reported), _cache_writes(reported)
     if "cache_read_input_tokens" in reported and cached + written > prompt:
@@ -286,6 +304,8 @@ def _count(value: object) -> int:
         return 0
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 12:
         value = int(value)  # some gateways write numbers as text
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_TOKENS else 0
 
 

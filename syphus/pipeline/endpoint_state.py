@@ -137,7 +137,8 @@ class EndpointState:
         health = self.health
         if self._announced_down is None and health.is_surely_down and self.disabled_by is None:
             self._announced_down = health.down_since
-            self.announce(f"{self.endpoint.host} is down: {cause}. It is tried again every now and then.")
+            why = cause.rstrip(".")
+            self.announce(f"{self.endpoint.host} is down: {why}. It is tried again every now and then.")
         elif self._announced_down is not None and health.down_since is None:
             self.announce(f"{self.endpoint.host} answers again, after {format_duration(now - self._announced_down)}.")
             self._announced_down = None

@@ -225,9 +225,8 @@ class RequestSender:
                 state.disable(ConfigError(sentence(f"{host} can't be reached", verdict.cause, verdict.message)))
         if (canned or verdict.action in (Action.RETRY, Action.PAUSE)) and health.should_give_up(now):
             silence = f"No usable answer from {host} for {health.seconds_since_answer(now):.0f} s"
-            why = _same_for_all(verdict) if canned else (verdict.cause, verdict.message)
-            state.disable(ProviderError(sentence(silence, *why)))
-        state.announce_health(verdict.cause, now)
+            state.disable(ProviderError(sentence(silence, *_why(verdict))))
+        state.announce_health(": ".join(_why(verdict)) if verdict.completion else verdict.cause, now)
 
     def _pause(self, permit: Permit, headers: Mapping[str, str], verdict: ReplyVerdict, now: float) -> None:
         state = permit.endpoint_state
@@ -249,9 +248,11 @@ def _is_useless(verdict: ReplyVerdict, canned: str) -> bool:
     return rejects or (verdict.completion is not None and said_to_all(verdict) == canned)
 
 
-def _same_for_all(verdict: ReplyVerdict) -> tuple[str, str]:
-    text = verdict.cause if verdict.completion is None else one_line(verdict.completion.text, 120)
-    return "all get the same text", text or "an empty one"
+def _why(verdict: ReplyVerdict) -> tuple[str, str]:
+    """Return what an endpoint that is down replies to everybody."""
+    if verdict.completion is None:
+        return verdict.cause, verdict.message
+    return "all get the same text", one_line(verdict.completion.text, 120) or "an empty one"
 
 
 class Suspect(NamedTuple):

@@ -37,6 +37,18 @@ DRAFTED = [
     f"<|START_THINKING|>{DRAFT}<|END_THINKING|><|START_RESPONSE|>{TEXT}<|END_RESPONSE|>",
     f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>{TEXT}<|return|>",
     f"<think>{DRAFT}</think><answer>{TEXT}</answer>",
+    f"Thinking...\n{DRAFT}...done thinking.\n\n{TEXT}",
+    f"*Thinking...*\n\n{DRAFT}\n*...done thinking.*\n\n{TEXT}",
+    f"[BEGIN REASONING]\n{DRAFT}[END REASONING]\n{TEXT}",
+    f"BEGIN DRAFT\n{DRAFT}END DRAFT\n{TEXT}",
+    f"\\begin{{think}}\n{DRAFT}\\end{{think}}\n{TEXT}",
+    f"(thinking)\n{DRAFT}(/thinking)\n{TEXT}",
+    f"\u27e6think\u27e7\n{DRAFT}\u27e6/think\u27e7\n{TEXT}",
+    f"<<think>>\n{DRAFT}<</think>>\n{TEXT}",
+    f"[[think]]\n{DRAFT}[[/think]]\n{TEXT}",
+    f"%%think%%\n{DRAFT}%%/think%%\n{TEXT}",
+    f":::thinking\n{DRAFT}:::\n{TEXT}",
+    f"/* thinking\n{DRAFT}*/\n{TEXT}",
     f"{DRAFT}</think>\n{TEXT}",
     f"{DRAFT}\u25c1/think\u25b7\n{TEXT}",
 ]
@@ -92,6 +104,20 @@ def test_an_answer_that_only_looks_like_that_stays_as_it_is(text: str) -> None:
     assert parse_plain_text(text).text == text
     (pair,) = parse_pairs(f"Question: What is it?\nAnswer: {text}").pairs
     assert pair.answer == text
+
+
+LINES = [
+    f"Here they are...\n{TEXT}",
+    f"Pairs:\n{TEXT}",
+    f"--- Pairs ---\n{TEXT}\n---",
+    f"Start here\n{TEXT}",
+    f"Before we begin...\n\n{TEXT}",
+]
+
+
+@pytest.mark.parametrize("text", LINES)
+def test_a_line_before_the_first_question_that_nothing_ends_opens_no_draft(text: str) -> None:
+    assert [(pair.instruction, pair.answer) for pair in parse_pairs(text).pairs] == PAIRS
 
 
 def test_a_box_is_opened_if_it_holds_all() -> None:

@@ -134,7 +134,7 @@ def test_a_filter_that_did_not_run_is_flagged_and_the_answer_counts() -> None:
         ({"prompt_tokens": 0, "completion_tokens": 0}, (100, 1, 0, 0, 101)),
         ({"prompt_tokens": 50}, (50, 1, 0, 0, 1)),
         ({"prompt_tokens": -5, "completion_tokens": True}, (100, 1, 0, 0, 101)),
-        ({"prompt_tokens": 7.0, "completion_tokens": "7.5"}, (100, 1, 0, 0, 101)),
+        ({"prompt_tokens": 7.5, "completion_tokens": "7.5"}, (100, 1, 0, 0, 101)),
         ({"prompt_tokens": "50", "completion_tokens": "7"}, (50, 7, 0, 0, 0)),
         ({"input_tokens": 1000, "output_tokens": 400}, (1000, 400, 0, 0, 0)),
         ({"prompt_tokens": 572, "completion_tokens": 126, "total_tokens": 1278}, (572, 706, 0, 580, 0)),
@@ -379,3 +379,42 @@ def test_where_the_context_ended_max_tokens_is_not_blamed(
     outcome = unusable_outcome(Completion("half", "length", "m", Usage(prompt, answer)), limit)
     assert outcome is not None
     assert outcome.reason == reason
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"message": {"content": ["", "fine"]}},
+        {"message": {"content": {"type": "text", "text": "fine"}}},
+        {"message": {"content": {"parts": [{"text": "a draft", "thought": True}, {"text": "fine"}]}}},
+        {"message": {"content": "fine"}, "finish_reason": {"type": "stop"}},
+        {"text": "fine", "finish_reason": "stop"},
+    ],
+)
+def test_a_sound_answer_in_another_form_is_read(choice: object) -> None:
+    completion = read(answer(choices=[choice])).completion
+    assert completion is not None
+    assert completion.text == "fine"
+    assert unusable_outcome(completion) is None
+
+
+def test_the_first_choice_is_that_with_the_lowest_index() -> None:
+    choices = [{"index": 1, "message": {"content": "other"}}, {"index": 0, "message": {"content": "fine"}}]
+    completion = read(answer(choices=choices)).completion
+    assert completion is not None
+    assert completion.text == "fine"
+
+
+def test_usage_is_read_as_floats_beside_the_choice_and_as_a_sum() -> None:
+    def usage(**fields: object) -> Usage:
+        completion = read(answer(**fields)).completion
+        assert completion is not None
+        return completion.usage
+
+    counts = {"prompt_tokens": 100.0, "completion_tokens": 20.0}
+    inner = {"message": {"content": "fine"}, "usage": counts}
+    for found in (usage(usage=counts), usage(usage=None, choices=[inner])):
+        assert (found.prompt_tokens, found.completion_tokens, found.estimated) == (100, 20, 0)
+    found = usage(usage={"total_tokens": 5000})
+    assert found.prompt_tokens + found.completion_tokens == 5000
+    assert found.estimated

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from dressed_server import BAD_ROWS, OUTAGES, DressedServer, dressed
-from harness import run_rows, server
+from harness import Listener, run_rows, server
 
 from syphus.types import State
 
@@ -67,11 +67,13 @@ def test_neither_does_one_in_a_run_without_further_rounds(name: str, tmp_path: P
 
 @pytest.mark.parametrize("name", ["200 canned", "400 HTML", "401", "503"])
 def test_one_that_lasts_stops_with_one_line(name: str, tmp_path: Path) -> None:
+    listener = Listener()
     with dressed(DressedServer(outage=OUTAGES[name], seconds=3600, after=20)) as down:
-        ran = run_rows(tmp_path, down.url, 60, num_threads=8, config={**SHORT, "max_outage": 0.5})
+        ran = run_rows(tmp_path, down.url, 60, {**SHORT, "max_outage": 0.5}, listener, num_threads=8)
     assert (ran.exit_code, ran.states) == (3, {OK: 20, PENDING: 40})
     assert len(str(ran.error).splitlines()) == 1
     assert str(ran.error).endswith((".", "!"))
+    assert not any("is down: ." in event or ".. " in event for event in listener.lines)  # it says why
 
 
 @pytest.mark.parametrize("name", ["429", "429 long wait", "503 wait", "402", "400 echo", "redirect"])

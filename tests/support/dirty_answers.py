@@ -457,3 +457,23 @@ more(
     "\n".join(f"{i}. **{q}**\n   {a}" for i, (q, a) in enumerate(THREE, 1)),
     "\n\n".join(f"Question: {q}\nAnswer: {a}\nConfidence: 0.9" for q, a in THREE),
 )
+
+add(
+    "turns and residues",
+    f"{P}\nUser: Thanks! Write more.\nAssistant: Sure.",
+    f"{P}\n### Human: Write more.",
+    f"{P}\n\nQ: Is it cold?\nA: Yes.",
+    f"{P}\n\n**Q3:** Is it cold?\n**A3:** Yes.",
+    f"{P}<0x0A><0x0A>",
+    f"{P}[PAD][PAD][PAD]",
+    f"{P}[|endofturn|]",
+    f"{P}\u2581",
+    P.replace(" ", "\u2581"),
+    f"{P}\ufffd",
+    pair(a1="A robin\ufffd\ufffd sits there."),
+    pair(q1=f"<image>\n{Q1}"),
+    pair(a1=f"<image> {A1}"),
+    pair(a2=f"<video>{A2}"),
+    f"{P}\n\n\u2705 Done",
+    f"{P}\n\nFinal check: both answers are grounded.",
+)

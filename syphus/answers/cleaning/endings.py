@@ -25,7 +25,7 @@ _BREAKS = re.compile(r"(?:\s*(?:<br[ \t]*/?>|&nbsp;))+\Z", re.IGNORECASE)
 #: One token at the end: `</s>`, `<|im_end|>`, `<eos>`, `[SEP]`, with the wide signs of DeepSeek, too.
 _TOKEN = re.compile(
     r"[\s\u2581]*(?:<(?P<bars>[|\uff5c])[^<>\n]{1,60}(?P=bars)>|<(?P<slash>/?)(?P<name>[A-Za-z_][\w.-]{0,40})>"
-    r"|\[(?P<square>/?[A-Z][A-Z_ ]{2,30})\]|<(?:<[^<>\s]{1,20}>)>|<0x[0-9A-F]{2}>)\Z"
+    r"|\[(?P<square>/?[A-Z][A-Z_ ]{2,30})\]|<(?:<[^<>\s]{1,20}>)>|<0x[0-9A-F]{2}>|\[\|\w{2,40}\|\])\Z"
 )
 _RULE = re.compile(r"(?:[ \t]*[-=*#_~\u2014\u2500\u2022\u00b7\u25aa+|]){3,}|#{1,6}|>[> \t]*")
 _LAYOUT = re.compile(r"(?:\s*</?[A-Za-z][\w-]{0,30}>|\n[ \t]*[-=*#_~]{2,}[ \t]*(?=\n|\Z))+\Z")
@@ -75,6 +75,7 @@ _OF_TEXT = re.compile(
     re.IGNORECASE,
 )
 _REFERENCES = re.compile(r"(?:\[\^?\d{1,3}\]:?[ \t]+\S[^\n]*(?:\n|\Z))+")
+_MARKS_AROUND = re.compile(r"\A[^\w(\[]+|[^\w.!?)\u3002]+\Z")  #: such as emoji
 _HEADING = re.compile(r"#{1,6}[ \t]+\S[^\n]*")
 _NUMBER = re.compile(r"\d+")
 _LONE_CLOSER = re.compile(r"(?:[<\[\u3010\u300a{\u2039\uff1c]|&lt;)[ \t]*/[^\n<>]{1,40}|-->|~~~|\"\"\"|'''|\*\*")
@@ -87,6 +88,13 @@ _WRAPPER = re.compile(
 _BARE = re.compile(
     r"[\[<{\u3010\u300a\u300c][^\s\[\]<>{}]{1,30}[\]>}\u3011\u300b\u300d]"
 )  #: perhaps the end of a draft
+
+
+#: The next turn of a chat, or a pair behind an answer: a question and, below it, its answer.
+_NEXT_TURN = re.compile(
+    r"\n(?:#+ ?|\*\*)?(?P<role>User|Human|Assistant)(?:\*\*)?:[^\n]*"
+    r"|\n[ \t\r]*\n\W{0,4}Q\d?\W{1,4}[^\n]+\?\W{0,4}\n+\W{0,4}A\d?\W{1,4}[^\n]+"
+)
 
 
 class _Text(NamedTuple):
@@ -128,6 +136,9 @@ def _without_tokens(text: str, known: str) -> str:
             head = text[: breaks.start()]
         elif found := _TOKEN.search(text[-80:]):
             head = text[: len(text) - len(found[0])]
+            token = found[0].strip()
+            while head.endswith(token):  # padding comes in numbers
+                head = head.removesuffix(token).rstrip()
             is_attached = not found[0][:1].isspace()
             is_own = found["bars"] is not None or (found["slash"] == "/" and is_attached)
             if found["square"] and _OF_TEXT.search(known):
@@ -212,7 +223,7 @@ def _without_paragraph(text: _Text, head: str, paragraph: str) -> str | None:
         or _REFERENCES.fullmatch(paragraph) is not None
         or (paragraph != plain and paragraph[:1] in "*_>" and _ANY_LABEL.match(plain) and _WORK.search(plain))
         or (text.is_last and _HEADING.fullmatch(paragraph) is not None)
-        or (text.is_last and _REMARK.fullmatch(plain.rstrip(" \t\U0001f600-\U0001f64f\u263a")) is not None)
+        or (text.is_last and _REMARK.fullmatch(_MARKS_AROUND.sub("", plain)) is not None)
         or (text.is_last and not text.others_have_labels and _LABEL.match(paragraph) is not None)
     )
     return head if is_no_answer else None
@@ -323,22 +334,40 @@ def _find_lone_lines(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
             continue
         if _OF_TEXT.search(pair.instruction):
             continue
+        if found := _goes_on(pair.answer, f"{context.query.text}\n{pair.instruction}".lower()):
+            yield describe_match(f"answer {number}", found)
+            continue
         is_doubtful = _LONE_CLOSER.fullmatch(line) is not None and _is_unopened(before, line)
         if number < len(pairs) and not is_doubtful and _is_complete(before):
             is_doubtful = _BARE.fullmatch(line) is not None or _is_heading(pair.answer, line)
         elif number == len(pairs) and not is_doubtful and _is_complete(before):
-            is_doubtful = _is_lone_label(pairs, line)
+            is_doubtful = _is_lone_label(pairs, line, f"{context.query.text}\n{pair.instruction}\n{before}")
         if is_doubtful:
             yield describe_match(f"answer {number}", line)
 
 
-def _is_lone_label(pairs: Sequence[Pair], line: str) -> bool:
-    """Return whether a last paragraph is a label with a word or two, and no other answer has a second paragraph."""
+def _goes_on(answer: str, known: str) -> str:
+    """Return the line in which a model without an end speaks for the next speaker, or writes a pair in short form."""
+    for match in _NEXT_TURN.finditer(answer):
+        role = match["role"]
+        is_new = role is None or role.lower() not in known
+        if is_new and _is_complete(answer[: match.start()]):
+            return match[0].strip()
+    return ""
+
+
+def _is_lone_label(pairs: Sequence[Pair], line: str, known: str) -> bool:
+    """Return whether a last paragraph is a label, and no other answer has one line more than a text.
+
+    Behind the label are a word or two, or what speaks of the pairs ("Final check: both answers are short.").
+    """
     paragraph = _last_paragraph(pairs[-1].answer)
     if paragraph is None or paragraph[1] != line or len(pairs) < 2 or any("\n" in pair.answer for pair in pairs[:-1]):
         return False
     label = _ANY_LABEL.match(line)
     value = line[label.end() :].strip() if label else ""
+    if label and any(work.lower() not in known.lower() for work in _WORK.findall(value)):
+        return True
     return bool(value) and len(value.split()) < 3 and value[-1].isalnum() and value not in paragraph[0]
 
 

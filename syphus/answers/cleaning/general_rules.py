@@ -136,7 +136,7 @@ _REFUSAL = (
     rf"|{_NOT_QUOTED}\bi(?:'m| am) (?:sorry, (?:but )?i|unable to|not able to)\b"
     rf"|{_NOT_QUOTED}\bi (?:can'?t|cannot) (?:assist|help|provide|see|view|access|answer|describe|determine|watch)\b"
     rf"|{_NOT_QUOTED}\bi (?:do not|don't) have (?:access|enough|the ability)\b"
-    r"|\bi apologi[sz]e, but i\b|\b(?:sorry|unfortunately), (?:but )?i (?:can|am|do)"
+    rf"|\bi apologi[sz]e, but i\b|{_NOT_QUOTED}\b(?:sorry|unfortunately), (?:but )?i (?:can|am|do)"
 )
 _REFUSAL_NEEDS = ("as an ai", "language model", "i'm ", "i am ", "i can", "i do", "sorry, ", "unfortunately", "apologi")
 _CHAT_REMARK = (
@@ -158,9 +158,10 @@ _FIELDS = {
 }
 _MODEL_MARKUP = re.compile(
     r"<[|\uff5c][\w\u2581/ .-]{1,40}[|\uff5c]>|</?s>|\[/?INST\]|<</?SYS>>"
-    r"|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>",
+    r"|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>|</?(?:image|video|audio)>|\u2581(?=\w)|\u2581+\Z|\ufffd",
     re.IGNORECASE,
 )
+_MARKUP_SIGNS = ("<", "[", "\u2581", "\ufffd")
 #: Who asks about tokens, or names them, means the token itself.
 _ABOUT_MARKUP = re.compile(r"\b(?:tokens?|toke?ni[sz]er|prompts?|templates?|tags?|markup|html)\b", re.IGNORECASE)
 
@@ -169,7 +170,7 @@ def _find_model_markup(pairs: Sequence[Pair], context: Context) -> Iterable[str]
     """Find tokens of the model's own, but not those that are what the pair is about."""
     questions = [pair.instruction for pair in pairs for _ in range(2)]
     for question, (place, text) in zip(questions, texts_with_places(pairs), strict=True):
-        if "<" not in text and "[" not in text:
+        if not any(map(text.__contains__, _MARKUP_SIGNS)):
             continue
         for match in _MODEL_MARKUP.finditer(text):
             is_mentioned = _ABOUT_MARKUP.search(f"{question}\n{text}") and not _ends_text(text, match)
@@ -275,7 +276,7 @@ GENERAL_RULES: tuple[Rule, ...] = (
     no_mention_of_notes,
     Reject("refuses", _REFUSAL, part="answer", needs=_REFUSAL_NEEDS),
     Reject("speaks to whoever asked", _CHAT_REMARK, part="answer", needs=_CHAT_REMARK_NEEDS),
-    Check("holds a token of the model", _find_model_markup, needs=("<", "[")),
+    Check("holds a token of the model", _find_model_markup, needs=_MARKUP_SIGNS),
     Check("holds the form and no text", _find_placeholders),
     Check("repeats its instructions", _copies(frozenset((SentKind.INSTRUCTION, SentKind.CORRECTION)))),
     Drop("repeats a question", _find_repeated_questions),

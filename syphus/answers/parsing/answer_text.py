@@ -23,6 +23,12 @@ _BLOCK = re.compile(
 _CLOSER_ALONE = re.compile(rf"^[ \t]*[{_LEFT}][ \t]*/[ \t]*(?P<name>{_NAME})[ \t]*[{_RIGHT}][ \t\r]*$", re.MULTILINE)
 # Tokens of tokenisers, such as <|begin_of_box|> and <|channel|>, also with the wide signs of DeepSeek.
 _TOKEN = re.compile(r"<[|\uff5c][\w\u2581/ .-]{1,60}[|\uff5c]>")
+# A line by itself that opens a draft, such as `Thinking...`, `%%think%%` or `[BEGIN REASONING]`.
+_MOST_LETTERS = 60  # of such a line
+_WORD = re.compile(r"[^\W\d_]+")
+_FIRST_OF_BLOCKS = ("#", ">", "-", "`", "|", '"')
+_OPENS, _CLOSES = ("begin", "start"), ("end", "stop", "done")
+_DOTS = ("...", "\u2026")
 _BOXED = re.compile(r"\s*(?:\$\$?|\\\[)?\s*\\boxed\{")
 _MOST_LAYERS = 8
 
@@ -88,6 +94,10 @@ def extract_answer(text: str) -> AnswerText:
     apart, there is a problem. If nothing is left, the text is empty and there is a problem.
     """
     text = text.removeprefix("\ufeff")
+    cut = _without_draft_between_lines(text)
+    if cut is not None:
+        rest = extract_answer(cut)
+        return AnswerText(rest.text, rest.problems, unique(("thinking block", *rest.notes)))
     if _SIGN.search(text) is None and "\\boxed" not in text:
         return AnswerText("", ("answer is empty",)) if is_empty(text) else AnswerText(text)
     notes: list[str] = []
@@ -105,6 +115,47 @@ def extract_answer(text: str) -> AnswerText:
     if is_empty(text):
         return AnswerText("", problems or ("answer is empty",), unique(notes))
     return AnswerText(text, problems, unique(notes))
+
+
+def _without_draft_between_lines(text: str) -> str | None:
+    """Return what follows a draft between two lines of any form that belong together; None if it has none.
+
+    They have the same words, the second with a slash or with "end" for "begin"; or the second repeats the dots of the
+    first with its words (`Thinking...`, `...done thinking.`); or it is the signs of the first alone (`:::`, `*/`).
+    """
+    text = strip(text)
+    if text[:1].isalnum() and not any(dots in text[:_MOST_LETTERS] for dots in _DOTS) and text[:1] not in "bBsS":
+        return None
+    opener, _, rest = text.partition("\n")
+    opener = _without_emphasis(opener)
+    words = tuple(_WORD.findall(opener.lower()))
+    if not 0 < len(words) <= 4 or len(opener) > _MOST_LETTERS or opener[:1] in _FIRST_OF_BLOCKS or "/" in opener[2:]:
+        return None
+    ends, place, lines = [], 0, [_without_emphasis(line) for line in rest.split("\n")]
+    for raw, line in zip(rest.split("\n"), lines, strict=True):
+        place += len(raw) + 1
+        if len(line) <= _MOST_LETTERS and _belong_together(opener, words, line):
+            ends.append(place)
+    return rest[ends[0] :] if len(ends) == 1 and opener not in lines and strip(rest[ends[0] :]) else None
+
+
+def _without_emphasis(line: str) -> str:
+    line = line.strip(" \t\r")
+    bare = line.strip("*_")
+    return bare if bare and line[:1] in "*_" and line[-1:] in "*_" else line
+
+
+def _belong_together(opener: str, words: tuple[str, ...], closer: str) -> bool:
+    """Return whether a line ends what the `opener` with these words begins."""
+    found = tuple(_WORD.findall(closer.lower()))
+    if not found:
+        lead = opener[: len(opener) - len(opener.lstrip(":/*!%;$"))]
+        return len(lead) > 1 and lead.strip("*") != "" and closer in (lead, lead[::-1])
+    if found == words:
+        return "/" in closer and not closer[0].isalnum()
+    if len(found) == len(words) and words[0] in _OPENS and found[0] in _CLOSES:
+        return found[1:] == words[1:] and bool(words[1:])
+    return opener.endswith(_DOTS) and closer.startswith(_DOTS) and set(words) < set(found)
 
 
 def _without_layer(text: str) -> tuple[str, str]:
