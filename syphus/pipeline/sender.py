@@ -251,7 +251,7 @@ def _is_useless(verdict: ReplyVerdict, canned: str) -> bool:
 def _why(verdict: ReplyVerdict) -> tuple[str, str]:
     """Return what an endpoint that is down replies to everybody."""
     if verdict.completion is None:
-        return verdict.cause, verdict.message
+        return verdict.cause, "" if verdict.action is Action.RECORD else verdict.message
     return "all get the same text", one_line(verdict.completion.text, 120) or "an empty one"
 
 

@@ -477,3 +477,23 @@ add(
     f"{P}\n\n\u2705 Done",
     f"{P}\n\nFinal check: both answers are grounded.",
 )
+
+add(
+    "citations of other forms",
+    pair(a1="A robin sits there (Caption 1)."),
+    pair(a1="A robin sits there (see sentence 2)."),
+    pair(a1="A robin sits there (ref. 2, 3)."),
+    pair(a1="A robin sits there. (1)"),
+    pair(a1="A robin sits there. \u2460\u2461"),
+    pair(a1="A robin sits there.\u2020"),
+    pair(a1="A robin sits there. \u21a9"),
+    pair(a1="A robin sits there. \u207d\u00b9\u207e"),
+    pair(a1="A robin sits there. [S1]"),
+    pair(a1="A robin sits there. [A1], [A2]"),
+    pair(a1="A robin sits there. [turn0search3]"),
+    pair(a1="A robin sits there. [[1]]"),
+    pair(a1='A robin sits there. <a href="#1">[1]</a>'),
+    pair(a1="<co>A robin</co: 0> sits there."),
+    pair(a1="<co: 2>A robin</co: 2> sits there."),
+    pair(a1="A robin sits there \\cite{caption1}."),
+)

@@ -20,8 +20,9 @@ _NUMBERS = r"[1-9]\d{0,2}(?:[ \t]?[,;\u2013-][ \t]?[1-9]\d{0,2})*"
 _NAMES = r"(?:sources?|ref(?:erence)?s?|cit(?:e|ation)s?|captions?|annotations?|notes?|sentences?|doc(?:ument)?s?)"
 _ADDRESS = r"(?:https?://|www\.)[^\s()\[\]]+"
 _LIFTED = "\u00b9\u00b2\u00b3\u2070\u2074-\u2079"
+_LONE = "\u2020\u2021\u21a9\u2460-\u2473"
 _MARK = re.compile(
-    r"(?:(?P<anywhere>\[(?:cite|citation|source|ref)_(?:start|end)\][ \t]?)"
+    r"(?:(?P<anywhere>\[(?:cite|citation|source|ref)_(?:start|end)\][ \t]?|</?co(?::[ ]?[\d, ]{1,20})?>)"
     # Forms that nothing but a citation has.
     r"|(?P<sure>[\u3010\u3014][^\u3011\u3015\n]{0,60}\u2020[^\u3011\u3015\n]{0,80}[\u3011\u3015]"
     r"|:[A-Za-z]\w{2,30}\[[^\]\n]{0,60}\]\{[^}\n]{0,60}\}|\ue200[^\ue201\n]{0,200}\ue201"
@@ -32,9 +33,14 @@ _MARK = re.compile(
     rf"|\[(?i:{_NAMES})\.?(?:[ \t]?[_:#][^\[\]\n]{{1,80}}|[ \t]?{_NUMBERS})?\]"
     r"|\[[a-z]{2,12}[:_][a-z]?\d{1,3}(?:[:,-]\d{1,3})*\]"
     rf"|\((?i:(?:see |from |cf\.? )?{_NAMES})[ \t]?:[^()\n]{{1,120}}\)"
+    rf"|\((?i:(?:see |from |cf\.? )?{_NAMES})\.?[ \t]?{_NUMBERS}\)|\\cite[pt]?\{{[^{{}}\n]{{1,60}}\}}"
     rf"|(?<!\])\((?:[^()\n:]{{0,20}}:[ \t]*)?{_ADDRESS}\)"
     r"|\(\[[^\]\n]{1,80}\]\([^()\s]+\)\)|\{\{[a-z]{2,12}[:|][^{}\n]{1,40}\}\}"
     rf"|[\u3010\u3014]{_NUMBERS}[\u3011\u3015]|<(?P<tag>[a-z]{{2,10}})>\[?{_NUMBERS}\]?</(?P=tag)>|<cite>[^<\n]{{1,80}}</cite>)"
+    # Forms that are one behind the last full stop of a line.
+    rf"|(?P<behind>\(\d{{1,2}}\)|[{_LONE}]+|\u207d[{_LIFTED}]+\u207e|\[\[{_NUMBERS}\]\]"
+    rf"|\[[A-Za-z]{{1,9}}\d{{1,3}}(?:[a-z]{{1,9}}\d{{1,3}})?\](?:,?[ \t]?\[[A-Za-z]{{1,9}}\d{{1,3}}\])*"
+    rf"|<a\b[^<>\n]{{0,80}}>\[?{_NUMBERS}\]?</a>)"
     # Numbers, which may mean something else.
     rf"|(?P<lifted>[{_LIFTED}]+(?:[,\u02d2 ][{_LIFTED}]+)*|<sup>{_NUMBERS}</sup>)"
     rf"|(?P<listed>(?:\[{_NUMBERS}\][ \t]?)+(?<![ \t]))"
@@ -43,7 +49,19 @@ _MARK = re.compile(
     r")"
 )
 _RAISED = tuple("\u00b9\u00b2\u00b3\u2070\u2074\u2075\u2076\u2077\u2078\u2079")
-_RARE_SIGNS = ("\u3010", "\u3014", "\ue200", *_RAISED)  #: not in ASCII
+_CIRCLED = tuple(map(chr, range(0x2460, 0x2474)))
+_RARE_SIGNS = (
+    "\u3010",
+    "\u3014",
+    "\ue200",
+    "\u2020",
+    "\u2021",
+    "\u21a9",
+    "\u207d",
+    *_RAISED,
+    *_CIRCLED,
+)  #: not in ASCII
+_FIRST_SIGNS = ("[", "</", "<co", "{{", "^", "\\cite")
 _SIGNS = (
     "[",
     "<",
@@ -53,7 +71,8 @@ _SIGNS = (
     *_RARE_SIGNS,
 )  #: every mark has one; a search for two signs takes thirty times as long
 _ROUND = re.compile(
-    rf"\((?:\[|(?i:(?:see |from |cf\.? )?{_NAMES})[ \t]?:|[^()\n:]{{0,20}}:[ \t]*{_ADDRESS}|{_ADDRESS})"
+    rf"\((?:\[|\d{{1,2}}\)|(?i:(?:see |from |cf\.? )?{_NAMES})(?:[ \t]?:|\.?[ \t]?\d)"
+    rf"|[^()\n:]{{0,20}}:[ \t]*{_ADDRESS}|{_ADDRESS})"
 )
 _DIRECTIVE = re.compile(r":[A-Za-z]\w{2,30}\Z")
 _END = re.compile(r"[ \t]*(?:\Z|\n|[.,;!?](?=[\s\u201d\"'\u300d]|\Z)|[\u3002\uff0c\uff1b\uff01\uff1f\u3001])")
@@ -76,6 +95,7 @@ _OF_DATA = re.compile(
 )
 _OF_CODE = re.compile(r"\b(?:print(?:s|ed)?|returns?|arrays?|python|ind(?:ex|ices))\b", re.IGNORECASE)
 _OF_TEXT = re.compile(r"\b(?:says?|reads?|written|labels?|signs?|site|web|address|link|url)\b", re.IGNORECASE)
+_OF_MARKS = re.compile(r"\b(?:cit(?:e|ation)|footnote|references?\b|latex\b)", re.IGNORECASE)
 _DETERMINERS = frozenset(("a", "an", "the", "his", "her", "its", "their", "my", "your", "this", "that", "of"))
 #: Short words that are no names of variables.
 _NO_NAMES = frozenset(
@@ -101,12 +121,13 @@ class _Found(NamedTuple):
 
 def _starts(text: str) -> list[int]:
     """Return where marks may begin. Looking for single signs takes a hundredth of the time of the pattern."""
-    may_be_round = "(" in text and (":" in text or "www." in text)
-    starts = [match.start() for match in _ROUND.finditer(text)] if may_be_round else []
-    for sign in ("[", "</", "{{", "^") if text.isascii() else ("[", "</", "{{", "^", *_RARE_SIGNS):
+    starts = [match.start() for match in _ROUND.finditer(text)] if "(" in text else []
+    for sign in _FIRST_SIGNS if text.isascii() else (*_FIRST_SIGNS, *_RARE_SIGNS):
         at = text.find(sign) if sign[0] in text else -1
         while at >= 0:
             start = text.rfind("<", 0, at) if sign == "</" else at
+            if sign == "</":
+                starts.append(at)
             if sign == "[" and text[at - 1 : at] == "^":
                 start -= 1
             elif sign == "[" and at and (directive := _DIRECTIVE.search(text, max(0, at - 33), at)):
@@ -141,6 +162,11 @@ def _judge(text: str, match: re.Match[str], before: str, question: str) -> _Evid
     word = words[2].lower() if words else ""
     if match["sure"] or match["anywhere"]:
         return _Evidence.CERTAIN
+    if _OF_MARKS.search(question):
+        return _Evidence.NONE
+    if match["behind"]:
+        ends_line = text[match.end() : match.end() + 1] in ("", "\n")
+        return _Evidence.CERTAIN if stops and ends_line and not _OF_TEXT.search(question) else _Evidence.NONE
     if match["likely"] and match[0][0] == "(" and _OF_TEXT.search(question):
         return _Evidence.NONE
     if match["likely"]:
