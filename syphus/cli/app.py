@@ -234,20 +234,23 @@ def datasets(
 def preview(
     options: Options,
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Number of queries to show.")] = 3,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Random rows, by --seed, instead of the first ones.")
+    ] = False,
 ) -> None:
-    """Print the exact messages that a run would send, without sending them."""
-    from syphus.cli.summary import preview_text, sizes_text
+    """Print the exact messages that a run would send, and what all rows would cost. Sends nothing."""
+    from syphus.cli.summary import preview_text, total_lines
     from syphus.runs.preview import PreviewedQuery
     from syphus.runs.preview import preview as preview_queries
 
     if options.json:
         previewed: list[PreviewedQuery] = []
-        preview_queries(options, os.environ, count, previewed.append)
+        preview_queries(options, os.environ, count, previewed.append, sample)
         print_as_json([query._asdict() for query in previewed])
         return
     colours = uses_colours(sys.stdout)
-    sizes = preview_queries(options, os.environ, count, lambda query: print_text(preview_text(query, colours)))
-    print_text(sizes_text(sizes))
+    total = preview_queries(options, os.environ, count, lambda query: print_text(preview_text(query, colours)), sample)
+    print_lines(*total_lines(total, options.offline))
 
 
 @app.command(cls=_Command)

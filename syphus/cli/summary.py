@@ -16,7 +16,8 @@ from syphus.formats.translation_report import LanguageReport, TranslationReport
 from syphus.ledger.sessions import RequestKind
 from syphus.ledger.summary import EndpointUse
 from syphus.plugins.discovery import PluginInfo
-from syphus.runs.preview import PreviewedQuery, PreviewSizes
+from syphus.runs.preview import PreviewedQuery, PreviewSizes, PreviewTotal
+from syphus.runs.reckoning import format_line
 from syphus.text import (
     SIMULATED_NOTICE,
     align_columns,
@@ -347,9 +348,17 @@ def _texts(content: object) -> Iterator[str]:
         yield str(part["text"] if "text" in part else part["image_url"]["url"])
 
 
-def sizes_text(sizes: PreviewSizes) -> str:
-    """Return the shortest and the longest query, a line each."""
-    named = zip(PreviewSizes._fields, sizes, strict=True)
-    return "".join(
-        f"{which}: {printable(name)}, about {tokens} tokens of annotation\n" for which, (name, tokens) in named
-    )
+def total_lines(total: PreviewTotal, simulated: bool) -> list[str]:
+    """Return the shortest and the longest query, and what all of them take."""
+    lines = [
+        f"{which}: {printable(name)}, about {tokens} tokens of annotation"
+        for which, (name, tokens) in zip(PreviewSizes._fields, total.sizes, strict=True)
+    ]
+    rows, to_ask = pluralize(total.rows, "row"), round(total.to_ask)
+    requests = f"{rows} in all" if to_ask == total.rows else f"{rows} in all, {pluralize(to_ask, 'request')}"
+    if total.problem:
+        return [*lines, f"{requests}: cost unknown. {total.problem}"]
+    if total.line is None:
+        return [*lines, f"{rows} in all: nothing would be sent"]
+    model = "the simulated endpoint" if simulated else total.line.model
+    return [*lines, f"{requests}, with {model}: {format_line(total.line)}, by estimate"]

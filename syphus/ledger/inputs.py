@@ -268,6 +268,11 @@ def _batches(queries: Iterable[Query]) -> Iterator[list[_Incoming]]:
         yield batch
 
 
+def content_digest(query: Query) -> bytes:
+    """Return the digest of all that a row consists of but its id."""
+    return _incoming(query, 0).digest
+
+
 def _incoming(query: Query, position: int) -> _Incoming:
     image_ids, meta = orjson.dumps(query.image_ids).decode(), orjson.dumps(query.meta).decode()
     ready = dump_pairs(query.pairs)

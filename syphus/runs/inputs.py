@@ -194,7 +194,7 @@ def row_selector(dataset: AbstractDataset, options: Options, tolerance: BadRecor
     if not options.random_sample or (start == 0 and end is None):
         return lambda position: position >= start and (end is None or position < end)
     rows = enumerate(input_queries(dataset, options, tolerance))
-    ranked = ((_random_rank(query.id, options.seed), position) for position, query in rows)
+    ranked = ((random_rank(query.id, options.seed), position) for position, query in rows)
     chosen = sorted(ranked) if end is None else heapq.nsmallest(end, ranked)
     positions = {position for _, position in chosen[start:]}
     return positions.__contains__
@@ -204,6 +204,6 @@ def _slice_end(options: Options) -> int | None:
     return options.slice_end if options.slice_end >= 0 else None
 
 
-def _random_rank(query_id: str, seed: int) -> bytes:
+def random_rank(query_id: str, seed: int) -> bytes:
     """Return the rank of a query in a random order that does not depend on the other rows."""
     return hashlib.blake2b(f"{seed}\0{query_id}".encode(), digest_size=8).digest()

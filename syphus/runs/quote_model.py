@@ -67,6 +67,11 @@ class RowSize(NamedTuple):
     text_bytes: int
     image_tokens: int = 0
 
+    @classmethod
+    def of_request(cls, size: int, image_tokens: int) -> RowSize:
+        """Return the size for a request of `size` bytes, of which each token of an image is so many as one of text."""
+        return cls(size - BYTES_PER_TOKEN * image_tokens, image_tokens)
+
 
 class AnsweredRow(NamedTuple):
     """A row with its answers. `further` answers were asked for because the first one was rejected."""

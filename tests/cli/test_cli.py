@@ -23,6 +23,7 @@ from harness import HERE, KEY, server, write_config, write_rows
 from processes import MAIN, environment, finish, start, syphus, typed
 from wire import completion, in_thread, reply, serving
 
+from syphus.config.environment import DEFAULT_MODEL
 from syphus.config.options import Options
 from syphus.errors import ConfigError
 from syphus.simulator import SimulatedServer
@@ -401,8 +402,10 @@ def test_preview_shows_the_messages_and_sends_and_writes_nothing(folder: Path, e
         == ["system", "user", "assistant", "user"] * 2
     )
     assert '"model":"some-model"' in done.stdout
-    assert without.stdout.partition('"model"')[0] == done.stdout.partition('"model"')[0]
+    assert without.stdout.partition("--- {")[0] == done.stdout.partition("--- {")[0]
     assert "\nshortest: " in done.stdout
+    assert f"\n10 rows in all, with {DEFAULT_MODEL}: about " in without.stdout
+    assert "out, cost unknown (no price for this model)" in done.stdout
     assert (endpoint.stats.requests, sorted(folder.iterdir())) == (before, files)
 
 

@@ -206,6 +206,7 @@ def test_a_preview_says_what_an_image_is_and_shows_none(tmp_path: Path) -> None:
         query_inputs_path=str(rows),
         datasets_dir=(HERE / "plugins",),
         output_dir=tmp_path / "o",
+        model="gpt-4o",
     )
     preview(options, {}, 2, every.append)
     told = [preview_text(each, colours=False) for each in every]
