@@ -109,7 +109,7 @@ class ProviderError(SyphusError):
 
 
 class BudgetError(SyphusError):
-    """The next request might exceed the budget. `limit` names the one that is spent.
+    """A request may cost more than what is left of the budget. `limit` names the one that is spent.
 
     It is "price" if the cost of the next request can't be bounded.
     """

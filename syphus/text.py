@@ -180,7 +180,7 @@ def missing_key(name: str, known: Iterable[object], within: str = "") -> str:
 
 def install_hint(extra: str) -> str:
     """How to install what an extra of the package brings, with and without a checkout."""
-    return f"pip install 'syphus[{extra}]' (in a checkout: pip install -e '.[{extra}]')"
+    return f"pip install 'syphus[{extra}]' (in a checkout: pip install -e '.[{extra}]'; [all] has every extra)"
 
 
 def short_path(path: Path) -> str:

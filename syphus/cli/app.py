@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -226,7 +227,8 @@ def datasets(
     if json:
         print_as_json([{name: getattr(plugin, name) for name in plugin.__slots__} for plugin in plugins])
     else:
-        print_lines(*plugin_table(plugins))
+        fits = sys.stdout.isatty() or "COLUMNS" in os.environ
+        print_lines(*plugin_table(plugins, shutil.get_terminal_size().columns if fits else 0))
 
 
 @app.command(cls=_Command)

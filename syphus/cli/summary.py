@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +16,14 @@ from syphus.formats.report import Report, RunResult, TranslationResult
 from syphus.formats.translation_report import LanguageReport, TranslationReport
 from syphus.ledger.sessions import RequestKind
 from syphus.ledger.summary import EndpointUse
-from syphus.plugins.discovery import PluginInfo
+from syphus.plugins.discovery import PluginInfo, is_shipped
 from syphus.runs.preview import PreviewedQuery, PreviewSizes, PreviewTotal
 from syphus.runs.reckoning import format_line
 from syphus.text import (
     SIMULATED_NOTICE,
     align_columns,
+    cut,
+    display_width,
     format_dollars,
     format_tokens,
     one_line,
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from syphus.runs.clean import CleaningResult
 
 SYPHUS = "syphus"  #: in commands that are proposed
+_LEAST_DESCRIPTION = 20  # columns that a description needs beside a path
 _REASONS_PER_LANGUAGE = 3  #: that are shown
 
 
@@ -129,7 +133,7 @@ def resume_line(stopped_by: SyphusError | None, command: str) -> str:
     if not isinstance(stopped_by, BudgetError) or stopped_by.limit == "price":
         return f"Resume with the same command: {command}"
     unlimited = re.sub(rf" --max[-_]{stopped_by.limit}[ =]\S+", "", command)
-    return f"Raise the limit and rerun: {unlimited} --max-{stopped_by.limit} N"
+    return f"To continue, raise the budget: {unlimited} --max-{stopped_by.limit} N"
 
 
 def behind_line(report: TranslationReport, folder: Path) -> str:
@@ -177,15 +181,46 @@ def _kinds_of_failures(report: Report) -> set[ReasonKind]:
     return {ReasonKind.parse(reason) for reason in report.counts.reasons.get(State.FAILED, ())}
 
 
-def plugin_table(plugins: Sequence[PluginInfo]) -> list[str]:
-    """Return a line for each dataset, in columns."""
-    rows = [(each.name, each.short_name or "-", _about(each), each.path) for each in plugins]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
-    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+def plugin_table(plugins: Sequence[PluginInfo], width: int = 0) -> list[str]:
+    """Return a line for each dataset, the user's own before those that come with Syphus, and below it what is broken.
+
+    Lines are cut to `width` columns, first the descriptions, unless it is 0. Errors are never cut.
+    """
+    shipped = {each.path for each in plugins if is_shipped(Path(each.path))}
+    own = [each for each in plugins if each.path not in shipped]
+    lines = _plugin_lines(own, width, has_paths=True)
+    others = _plugin_lines([each for each in plugins if each.path in shipped], width, has_paths=False)
+    return ["Yours:", *lines, "", "Built in:", *others] if own and others else lines or others
 
 
-def _about(plugin: PluginInfo) -> str:
-    return f"broken: {plugin.error}" if plugin.error else one_line(plugin.description, 80)
+def _plugin_lines(plugins: Sequence[PluginInfo], width: int, has_paths: bool) -> list[str]:
+    if not plugins:
+        return []
+    columns = [
+        [each.name for each in plugins],
+        [each.short_name or "-" for each in plugins],
+        ["broken" if each.error else one_line(each.description, 80) for each in plugins],
+    ]
+    paths = [each.path.rpartition("site-packages/")[2] for each in plugins]
+    widths = [max(map(display_width, column)) for column in columns]
+    if width:
+        free = width - widths[0] - widths[1] - 4  # two spaces between columns
+        longest = max(map(display_width, paths)) + 2
+        has_paths = has_paths and free - longest >= _LEAST_DESCRIPTION
+        widths[2] = min(widths[2], max(0, free - longest * has_paths))
+    lines = []
+    for plugin, *cells, path in zip(plugins, *columns, paths, strict=True):
+        cells = [f"{cut(cell, most):{most}}" for cell, most in zip(cells, widths, strict=True)]
+        lines.append("  ".join([*cells, *([path] if has_paths else [])]).rstrip())
+        if plugin.error:
+            error = printable(plugin.error)
+            lines += [f"  {line}" for line in _wrapped(error, width - 2)]
+    return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Return a text in lines that are broken between words only; in one if the `width` is not positive."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) if width > 0 else [text]
 
 
 def _reasons(report: Report, state: State) -> str:
@@ -203,7 +238,7 @@ def cost(report: Report) -> str:
     spending, unknown = report.spending, report.spending.unknown_tokens
     dollars = f", {format_dollars(spending.unknown_cost)}," if spending.unknown_cost else ""
     return format_dollars(report.cost) + (
-        f" (and up to {unknown:,} tokens{dollars} of requests without an answer)" if unknown else ""
+        f" plus up to {unknown:,} tokens{dollars} that may have been billed without a reply" if unknown else ""
     )
 
 

@@ -107,8 +107,8 @@ class Options:
     )
     partial: bool = option(False, "Keep translated rounds even if an earlier round could not be translated.")
 
-    requests_per_minute: float | None = option(None, "Request limit, if the server does not state one.", above=0)
-    tokens_per_minute: float | None = option(None, "Token limit, if the server does not state one.", above=0)
+    requests_per_minute: float | None = option(None, "Requests per minute, if the server reports no limit.", above=0)
+    tokens_per_minute: float | None = option(None, "Tokens per minute, if the server reports no limit.", above=0)
     relate: Relation | None = option(
         None, "Which pairs form a pair's context: siblings, earlier-rounds, none, nearest-by-text or nearest-by-image."
     )

@@ -184,9 +184,14 @@ class AdmissionController:
     def _budget_error(self, bound: float) -> BudgetError:
         budget = self.budget
         if budget.max_requests is not None and budget.requests >= budget.max_requests:
-            return BudgetError(f"The budget of {budget.max_requests:,} requests is spent.", "requests")
+            spent = f"The budget of {budget.max_requests:,} requests is spent"
+            over = f": {budget.requests:,} were made" if budget.requests > budget.max_requests else ""
+            return BudgetError(f"{spent}{over}.", "requests")
         if budget.problem:
             return BudgetError(budget.problem, "price")
-        message = f"The next request might exceed the budget of ${budget.max_cost:g}: ${budget.cost:.4f} is spent"
-        lost = f", and ${budget.maybe_billed:.4f} may have been billed without an answer" if budget.maybe_billed else ""
-        return BudgetError(f"{message}{lost}. It may cost up to ${bound:.4f}.", "cost")
+        lost = ""
+        if budget.maybe_billed:
+            lost = f", of which ${budget.maybe_billed:.4f} may have been billed without an answer"
+        spent = f"${budget.cost + budget.maybe_billed:.4f} is spent{lost}"
+        left = f"what is left of the budget of ${budget.max_cost:g}"
+        return BudgetError(f"A request may cost up to ${bound:.4f}, more than {left}: {spent}.", "cost")

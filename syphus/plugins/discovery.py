@@ -99,8 +99,8 @@ def list_plugins(
     with no_network():
         infos = [info for file in _files(_folders(folders)) for info in _listed(file, seconds)]
         infos += [info for point in _installed(installed) for info in _listed(point, seconds)]
-    user_names = {info.name for info in infos if not _is_shipped(Path(info.path))}
-    infos = [info for info in infos if info.name not in user_names or not _is_shipped(Path(info.path))]
+    user_names = {info.name for info in infos if not is_shipped(Path(info.path))}
+    infos = [info for info in infos if info.name not in user_names or not is_shipped(Path(info.path))]
     paths: dict[str, set[str]] = {}
     for info in infos:
         paths.setdefault(info.name, set()).add(info.path)
@@ -112,11 +112,11 @@ def _candidates(one: str, other: str, folders: Sequence[Path], points: Sequence[
     names = {f"{one}.{other}": other, f"{other}.{one}": one}
     candidates = (*_in_files(names, folders), *_in_packages(names, points))
     found = {(plugin.name, plugin.path.resolve()): plugin for plugin in reversed(candidates)}
-    of_user = [plugin for plugin in found.values() if not _is_shipped(plugin.path)]
+    of_user = [plugin for plugin in found.values() if not is_shipped(plugin.path)]
     return (of_user or list(found.values()))[::-1]
 
 
-def _is_shipped(path: Path) -> bool:
+def is_shipped(path: Path) -> bool:
     """Return whether a plugin comes with Syphus; a plugin of the user with the same name hides it."""
     return path.resolve().parent == shipped_folder("datasets").resolve()
 

@@ -252,7 +252,7 @@ def test_a_budget_of_requests_ends_with_4_and_a_higher_one_goes_on(folder: Path,
     assert first.returncode == 4
     assert "The budget of 4 requests is spent." in first.stderr
     assert "10 queries = 4 ok + 0 invalid + 0 truncated + 0 refused + 0 failed + 6 pending" in first.stderr
-    assert first.stderr.splitlines()[-1].startswith("Raise the limit and rerun: ")
+    assert first.stderr.splitlines()[-1].startswith("To continue, raise the budget: ")
     assert again(first)[-4:] == ["--config", "config.json", "--max-requests", "N"]
     assert cli(folder, *again(first)[:-1], "4").returncode == 4
     assert endpoint.stats.requests - before == 4
@@ -272,7 +272,7 @@ def test_a_budget_of_dollars_holds_over_all_sessions(folder: Path) -> None:
         second = cli(folder, *command, "--max_cost", "0.80")
         assert (first.returncode, second.returncode, len(wire.seen)) == (4, 4, spent)
         assert 0 < spent * 0.12 <= 0.80
-        assert "The next request might exceed the budget of $0.8" in second.stderr
+        assert "more than what is left of the budget of $0.8" in second.stderr
         last = cli(folder, *command, "--max_cost", "3", "--json")
         assert (last.returncode, len(wire.seen)) == (0, 10)
         assert json.loads(last.stdout)["cost"] == pytest.approx(1.20)

@@ -14,6 +14,9 @@ from processes import MAIN, environment, syphus
 
 from syphus.cli.parameters import GROUPS, group_of
 from syphus.cli.streams import uses_colours
+from syphus.cli.summary import plugin_table
+from syphus.plugins.contract import shipped_folder
+from syphus.plugins.discovery import PluginInfo
 
 EXAMPLE = ("--name", "SpotTheDifference.change", "--example", "--offline")
 
@@ -51,7 +54,7 @@ def test_quiet_says_nothing_where_all_is_well_and_the_log_file_has_everything(tm
 def test_quiet_still_says_what_stopped_a_run_and_how_to_resume_it(tmp_path: Path) -> None:
     done = syphus(tmp_path, *EXAMPLE, "-q", "--max-requests", "1")
     assert done.returncode == 4
-    assert done.stderr.splitlines()[-1].startswith("Raise the limit and rerun: ")
+    assert done.stderr.splitlines()[-1].startswith("To continue, raise the budget: ")
 
 
 def test_an_error_is_in_the_log_file_too(tmp_path: Path) -> None:
@@ -105,3 +108,22 @@ def test_the_package_runs_as_a_module_and_speaks_of_itself_so(tmp_path: Path) ->
 def test_completion_is_printed_for_a_shell(tmp_path: Path) -> None:
     done = syphus(tmp_path, env=environment(**{"_MAIN.PY_COMPLETE": "source_bash"}))
     assert "_completion" in done.stdout
+
+
+def test_datasets_fit_the_terminal_and_those_of_the_user_come_first() -> None:
+    shipped = PluginInfo(
+        "Scene.nav", "SN", "Scene navigation: " + "rooms " * 20, str(shipped_folder("datasets") / "a.py")
+    )
+    own = PluginInfo("Feeder.feeder", "BF", "Clips of a bird feeder, and when", "mine/feeder.py")
+    packaged = PluginInfo("Owls.owls", "OW", "Owls", "/usr/lib/python3/site-packages/owls/plugin.py")
+    broken = PluginInfo("bad.py", "", "", "mine/bad.py", "bad.py:3 KeyError: 'caption'; it has " + "image, " * 20)
+    for width in (40, 80, 120):
+        lines = plugin_table([shipped, own, packaged, broken], width)
+        assert max(map(len, lines)) <= width
+        assert (lines[0], lines[-2]) == ("Yours:", "Built in:")
+        assert " ".join(" ".join(lines).split()).count(broken.error.strip()) == 1
+        assert "/usr/lib" not in "".join(lines)
+    whole = plugin_table([shipped, own, packaged, broken])
+    assert "owls/plugin.py" in whole[2]
+    assert len(plugin_table([shipped], 80)) == 1
+    assert plugin_table([], 80) == []

@@ -33,6 +33,7 @@ from syphus.io.durable import replace_folder
 from syphus.ledger.results import QueryResult, conversations
 from syphus.ledger.serialization import StoredPair
 from syphus.runs.export import ExportOptions, export_run
+from syphus.text import install_hint
 
 PLUGINS = (HERE / "plugins",)
 ROWS = 7
@@ -410,8 +411,5 @@ def test_without_pyarrow_there_is_one_line_and_nothing_is_written(folder: Path, 
         [sys.executable, "-c", program, *command[1:]], capture_output=True, text=True, check=False, cwd=HERE.parents[1]
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert (
-        done.stderr.strip()
-        == "--format parquet needs pyarrow: pip install 'syphus[parquet]' (in a checkout: pip install -e '.[parquet]')"
-    )
+    assert done.stderr.strip() == "--format parquet needs pyarrow: " + install_hint("parquet")
     assert not (folder / "export").exists()

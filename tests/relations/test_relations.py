@@ -545,5 +545,5 @@ def test_without_the_libraries_one_line_says_what_to_install(tmp_path: Path) -> 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == (
         "ConfigError The nearest pairs need faiss: "
-        "pip install 'syphus[relations]' (in a checkout: pip install -e '.[relations]')\n"
+        "pip install 'syphus[relations]' (in a checkout: pip install -e '.[relations]'; [all] has every extra)\n"
     )

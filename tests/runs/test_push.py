@@ -14,6 +14,8 @@ from harness import HERE, run_rows, server
 from hub_server import TOKEN, Hub, hub_server
 from processes import MAIN, environment, finish, start, syphus
 
+from syphus.text import install_hint
+
 PLUGINS = ("--datasets-dir", str(HERE / "plugins"))
 REPO = "USER/rows"
 
@@ -178,5 +180,5 @@ def test_without_the_library_there_is_one_line(folder: Path) -> None:
     done = finish([sys.executable, "-c", program, *typed(folder)[2:]], HERE.parents[1])
     assert (done.returncode, done.stderr) == (
         2,
-        "push needs huggingface_hub: pip install 'syphus[hub]' (in a checkout: pip install -e '.[hub]')\n",
+        f"push needs huggingface_hub: {install_hint('hub')}\n",
     )
