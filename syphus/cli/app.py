@@ -94,6 +94,11 @@ def _write_groups(command: TyperCommand | TyperGroup, context: typer.Context, fo
                 formatter.write_dl(records)
 
 
+def _first_sentence(text: str | None) -> str:
+    """Return the first sentence of a help text, whole, without its full stop."""
+    return " ".join((text or "").split()).partition(". ")[0].rstrip(".")
+
+
 class _Command(TyperCommand):
     """A command whose `--help` shows its options in groups."""
 
@@ -105,7 +110,8 @@ class _Commands(TyperGroup):
     """The commands, each of which can be stopped: the loop of the main job handles that itself."""
 
     def format_options(self, ctx: typer.Context, formatter: _HelpFormatter) -> None:  # type: ignore[override]  # see below
-        self.format_commands(ctx, formatter)  # type: ignore[arg-type]  # typer's own class, by its public name
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_sentence(command.help)) for name, command in self.commands.items()])
         _write_groups(self, ctx, formatter)
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's own class, by its public name
