@@ -37,8 +37,8 @@ from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import input_queries
 from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.quote import PendingRow, Survey, choose_pilot
-from syphus.runs.quote_model import AnsweredRow, Range, Tokens, fit
 from syphus.runs.reckoning import AskedModel, Reckoning, Speed, example_answer_tokens
+from syphus.runs.token_forecast import AnsweredRow, Range, Tokens, fit
 from syphus.simulator.chat_request import read_chat
 from syphus.simulator.model_answers import ModelBehaviour, write_answer
 from syphus.simulator.prompt_reader import PromptReader

@@ -25,7 +25,7 @@ from syphus.io.media import Frames, frame_name, listing_path
 from syphus.io.records import check_name, name_field, read_beginning, record_error
 from syphus.io.text_files import read_text
 from syphus.parsing import Conversation, conversations_form, parse_conversations
-from syphus.plugins.stable_choice import choose_stably
+from syphus.plugins.rows import choose_stably
 
 _ROLE = " - Human role: "
 _CONVERSATIONS, _ROUNDS = 3, 3  # numbers that the prompt asks for

@@ -37,7 +37,7 @@ from syphus.errors import InputError
 from syphus.io.coco import CITATION, Coco, coco_files
 from syphus.io.records import read_beginning, read_json_lists, record_error
 from syphus.parsing import PAIRS_FORM, parse_pairs, parse_plain_text, text_form
-from syphus.plugins.stable_choice import choose_stably
+from syphus.plugins.rows import choose_stably
 from syphus.selection import things_of_the_annotation
 
 _COCO_FILE = re.compile(r"\{\s*\"(?:info|licenses|images|annotations|categories|type)\"")

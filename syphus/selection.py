@@ -1,4 +1,7 @@
-"""For dataset plugins: heuristics that score answers as in-context examples."""
+"""For dataset plugins: heuristics that score answers as in-context examples.
+
+`syphus/cold_start/example_selection.py` selects the examples by these scores.
+"""
 
 from syphus.answers.scoring import (
     HEURISTICS,

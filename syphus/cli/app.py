@@ -36,8 +36,8 @@ from syphus.cli.commands import (
     translate_as_dataset,
     verify,
 )
-from syphus.cli.looking import resume, rows, runs, status, try_rows
 from syphus.cli.parameters import GROUPS, LogFile, Quiet, Verbose, arguments, with_observer, with_options
+from syphus.cli.run_commands import resume, rows, runs, status, try_rows
 from syphus.cli.streams import (
     flush_streams,
     given_command,

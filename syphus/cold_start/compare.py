@@ -27,10 +27,10 @@ from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import ANSWERS_BEFORE_RUN, Surveyor
-from syphus.runs.quote_model import fit
 from syphus.runs.reckoning import QuoteLine, Reckoning, Speed, asked_models, example_answer_tokens
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import StageRunner, open_run_folder
+from syphus.runs.token_forecast import fit
 from syphus.text import format_dollars, pluralize
 from syphus.types import Query, State
 

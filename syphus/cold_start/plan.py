@@ -11,8 +11,8 @@ from syphus.config.options import ColdStartOptions
 from syphus.errors import InputError
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.prepare import PreparedRun
-from syphus.runs.quote_model import TYPICAL_ANSWER_TOKENS
 from syphus.runs.reckoning import template_bytes
+from syphus.runs.token_forecast import TYPICAL_ANSWER_TOKENS
 from syphus.text import format_dollar_range, format_tokens, pluralize
 from syphus.types import BYTES_PER_TOKEN, Usage
 

@@ -89,7 +89,8 @@ class LongContext(_Checked):
 class PricePerMillion(_Checked):
     """Dollars per million tokens, and the factors of cheaper and dearer ways to ask.
 
-    Without a price of their own, cached tokens and those that are written to the cache cost as much as other input.
+    Without prices of their own, cached tokens cost as much as other input, and tokens that are written to the cache
+    cost 1.25 times as much.
     """
 
     input: float = Field(ge=0)

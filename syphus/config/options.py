@@ -175,7 +175,7 @@ class QuoteOptions:
 
     pilot: int | None = option(
         None,
-        "Ask N rows first and learn from their answers, which the run then has (without it, nothing is sent).",
+        "Send N rows first and base the quote on their answers, which the run keeps. Without it, nothing is sent.",
         minimum=1,
     )
     models: str = option("", "Also quote these models: gpt-6-luna,...", metavar="NAME,...")

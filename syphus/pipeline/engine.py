@@ -31,8 +31,9 @@ from syphus.pipeline.loop import REQUEST_LOG, Loop
 from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.parameters import LearnedParameters
 from syphus.pipeline.prompt_caches import PromptCaches, cache_keys_name
+from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
-from syphus.pipeline.session_context import RetryPolicy, SessionContext, SessionLimits, SessionStats
+from syphus.pipeline.session_context import SessionContext, SessionLimits, SessionStats
 from syphus.pipeline.stage import Stage
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer

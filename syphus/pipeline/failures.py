@@ -27,8 +27,9 @@ from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import BudgetError, ProviderError
 from syphus.ledger.records import Entry
 from syphus.pipeline.endpoint_state import EndpointState
+from syphus.pipeline.retry import MAX_REQUESTS
 from syphus.pipeline.sender import Ask, Canary, SendResult, Suspect, Works, said_to_all
-from syphus.pipeline.session_context import MAX_REQUESTS, SessionContext
+from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
 from syphus.text import sentence
 from syphus.types import Outcome, ReasonKind, State

@@ -8,7 +8,6 @@ legacy.py            runs plugins of the original Syphus unchanged
 loading.py           loads plugin classes from source files and entry points, and constructs datasets
 new_dataset.py       writes a new plugin and its prompt for a file of annotations
 prompts.py           reads prompt files, and renders queries into messages
-rows.py              converts a plugin's row to a checked Query
+rows.py              converts a plugin's row to a checked Query; a random choice that is the same in every run
 sandbox.py           runs a plugin's code: contains what it prints and raises
-stable_choice.py     a random choice that is the same in every run and on every machine
 """

@@ -1,16 +1,22 @@
-"""Converts a plugin's row, an untrusted dict, to a checked Query. It normalises nothing, and copies what is mutable."""
+"""Converts a plugin's row, an untrusted dict, to a checked Query. It normalises nothing, and copies what is mutable.
+
+`choose_stably` is for plugins that choose at random what a row has.
+"""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import NoReturn, TypeVar
 
 from syphus.errors import InputError, PluginError
 from syphus.io.text_files import text_problem
 from syphus.text import did_you_mean
 from syphus.types import Pair, PromptImage, Query
+
+T = TypeVar("T")
 
 _LONGEST_NUMBER = 1700  # bits; 512 digits
 MAX_ID = 512  # characters; the longest ids in use are file names
@@ -158,3 +164,20 @@ def _refuse_type(row: Mapping[str, object], key: str, wanted: str) -> NoReturn:
     if key not in row:
         raise PluginError(f'no "{key}"')
     raise PluginError(f'"{key}" must be {wanted}, this is {type(row[key]).__name__}')
+
+
+def choose_stably(options: Sequence[T], count: int, key: str) -> list[T]:
+    """Return `count` of the options (or all, if there are fewer) in a random order that depends on `key` alone, in
+    every run and on every machine.
+
+    The rank of an option depends only on the key and on the option itself, so adding or removing an option keeps the
+    others in their order.
+    """
+    repeats: dict[str, int] = {}
+    ranked = []
+    for index, option in enumerate(options):
+        text = str(option)
+        repeats[text] = repeats.get(text, 0) + 1
+        rank = blake2b(f"{key}\0{text}\0{repeats[text]}".encode(errors="surrogatepass"), digest_size=8).digest()
+        ranked.append((rank, index))
+    return [options[index] for _, index in sorted(ranked)[:count]]

@@ -1,22 +1,22 @@
 """One run: prepare it, read its input, generate, report, clean, export, push, and look at it.
 
-clean.py         judge all stored answers again
-describe.py      the command `describe`: task descriptions from a sample of pairs
-export.py        write the pairs in other formats
-generate.py      the main stage: from queries to pairs
-inputs.py        bring the input into the ledger
-judge.py         the stage that asks a model to judge something by a rubric
-model_life.py    when a model is shut down, by the server's list and the table
-outputs.py       write the files of a run besides its ledger
-prepare.py       find and check plugin, prompt and endpoint
-preview.py       show the messages that would be sent
-push.py          send exports to the Hugging Face Hub
-quote.py         what a run has already, and what the rest takes
-quote_model.py   learn from a few answers what the other rows take
-reader.py        a run open for reading: its numbers, one query, or all pairs, outcomes and raw answers
-reckoning.py     tokens, dollars and minutes of rows, for quotes, comparisons and the lines before a run
-rows.py          the rows of a run with annotation, answers, pairs and verdict
-run_log.py       `run.log`, and the command that `--notify` runs at the end
-run_settings.py  the settings that answers depend on, and the command, as the ledger stores them
-session.py       run one session of a stage
+clean.py          judge all stored answers again
+describe.py       the command `describe`: task descriptions from a sample of pairs
+export.py         write the pairs in other formats
+generate.py       the main stage: from queries to pairs
+inputs.py         bring the input into the ledger
+judge.py          the stage that asks a model to judge something by a rubric
+model_life.py     when a model is shut down, by the server's list and the table
+outputs.py        write the files of a run besides its ledger
+prepare.py        find and check plugin, prompt and endpoint
+preview.py        show the messages that would be sent
+push.py           send exports to the Hugging Face Hub
+quote.py          what a run has already, and what the rest takes
+reader.py         a run open for reading: its numbers, one query, or all pairs, outcomes and raw answers
+reckoning.py      tokens, dollars and minutes of rows, for quotes, comparisons and the lines before a run
+rows.py           the rows of a run with annotation, answers, pairs and verdict
+run_log.py        `run.log`, and the command that `--notify` runs at the end
+run_settings.py   the settings that answers depend on, and the command, as the ledger stores them
+session.py        run one session of a stage
+token_forecast.py learn from a few answers how many tokens and seconds the other rows take
 """

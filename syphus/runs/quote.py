@@ -2,7 +2,7 @@
 
 The request of each row that is still to be asked is built as the run would build it. So the quote knows which answers
 are in the ledger already, which rows share one, and how large each request is. What a request of that size takes is
-learnt from the run's own answers (`quote_model`). It sends nothing.
+learnt from the run's own answers (`token_forecast`). It sends nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from syphus.pipeline.parameters import LearnedParameters
 from syphus.pipeline.stage import PluginFaultError
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import PreparedRun
-from syphus.runs.quote_model import AnsweredRow, RowSize, TokenModel, Tokens, fit
 from syphus.runs.reckoning import (
     AskedModel,
     QuoteLine,
@@ -38,6 +37,7 @@ from syphus.runs.reckoning import (
 )
 from syphus.runs.run_settings import stored_limits
 from syphus.runs.session import DEFAULT_ROUNDS
+from syphus.runs.token_forecast import AnsweredRow, RowSize, TokenModel, Tokens, fit
 from syphus.text import align_columns, format_dollars, pluralize
 from syphus.types import BYTES_PER_TOKEN, Outcome, PromptImage, Query, Request, State
 

@@ -1,4 +1,4 @@
-"""Reckons what rows cost: the tokens of `quote_model`, with images, prompt caches, prices and limits.
+"""Reckons what rows cost: the tokens of `token_forecast`, with images, prompt caches, prices and limits.
 
 `quote`, `compare` and the lines before a run use this one reckoning.
 """
@@ -24,8 +24,8 @@ from syphus.pipeline.observer import Observer
 from syphus.pipeline.prompt_caches import cache_keys_name, count_warm_keys
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.prepare import RunContext
-from syphus.runs.quote_model import NO_ERROR, Range, Rows, RowSize, TokenModel, Tokens
 from syphus.runs.run_settings import requested_tier
+from syphus.runs.token_forecast import NO_ERROR, Range, Rows, RowSize, TokenModel, Tokens
 from syphus.text import format_dollar_range, format_dollars, format_duration, format_tokens, pluralize
 from syphus.types import BYTES_PER_TOKEN, Usage
 

@@ -16,7 +16,7 @@ from harness import HERE, KEY, Listener, Ran, run_rows, server, write_config, wr
 from PIL import Image
 from wire import Seen, completion, in_thread, reply, serving
 
-from syphus.cli.looking import status_lines
+from syphus.cli.run_commands import status_lines
 from syphus.config.options import Options, QuoteOptions
 from syphus.ledger.sessions import set_meta
 from syphus.ledger.store import open_for_writing

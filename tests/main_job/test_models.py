@@ -9,7 +9,7 @@ import pytest
 from harness import Listener, run_rows, server
 from wire import Wire, completion, in_thread, reply, serving
 
-from syphus.cli.looking import status_lines
+from syphus.cli.run_commands import status_lines
 from syphus.config.options import Options
 from syphus.main_job import run
 from syphus.types import State

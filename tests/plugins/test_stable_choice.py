@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from syphus.plugins.stable_choice import choose_stably
+from syphus.plugins.rows import choose_stably
 
 LETTERS = list("abcdefghij")
 

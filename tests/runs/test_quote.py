@@ -25,8 +25,8 @@ from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, NoEndpointError, UsageError
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.quote import PendingRow, Quote, Survey, choose_pilot, quote_lines
-from syphus.runs.quote_model import MIN_ANSWERS, AnsweredRow, Rows, RowSize, Tokens, fit
 from syphus.runs.reckoning import AskedModel, Reckoning, Speed
+from syphus.runs.token_forecast import MIN_ANSWERS, AnsweredRow, Rows, RowSize, Tokens, fit
 from syphus.text import format_dollar_range
 from syphus.types import State, Usage
 

@@ -12,7 +12,7 @@ import pytest
 from harness import HERE, KEY, Ran, run_rows, server
 from processes import command, start, syphus
 
-from syphus.cli.looking import status_lines
+from syphus.cli.run_commands import status_lines
 from syphus.cli.summary import run_summary
 from syphus.config.settings import load_config
 from syphus.endpoints.request import RequestBuilder

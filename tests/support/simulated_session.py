@@ -32,8 +32,9 @@ from syphus.pipeline.deadlines import Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import Loop
 from syphus.pipeline.prompt_caches import PromptCaches
+from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
-from syphus.pipeline.session_context import RetryPolicy, SessionContext, SessionLimits, SessionStats
+from syphus.pipeline.session_context import SessionContext, SessionLimits, SessionStats
 from syphus.pipeline.stage import Judgement
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer

@@ -205,7 +205,7 @@ def _find(rule: Reject, pairs: Sequence[Pair], _: Context) -> Iterable[str]:
 
 
 def _may_match(rule: Repair | Reject, text: str) -> bool:
-    """Return whether one of the texts in which all together the rule finds what it needs may have it."""
+    """Return whether a text has one of the strings that every match of the rule has. A pattern counts as found."""
     lowered = _searched(text)
     return not rule.needs or any(need in lowered if isinstance(need, str) else True for need in rule.needs)
 

@@ -1,4 +1,4 @@
-"""Answers as one JSON object: the schema that a server is asked to enforce, and the check that nobody is trusted.
+"""Answers as one JSON object: the schema that a server is asked to enforce, and the check of what it sends.
 
 A `JsonForm` belongs to a plugin. Its schema stays in the subset that all servers take: objects whose properties are
 all required and that allow no others, arrays, texts, numbers, lists of allowed texts, and `null` as an alternative.

