@@ -6,6 +6,7 @@ import re
 
 from syphus.answers.translation.layout import read_layout, without_line_numbers, without_quotes
 from syphus.answers.translation.model_artifacts import SourceArtifacts
+from syphus.answers.translation.number_words import ENGLISH
 from syphus.answers.translation.numbers import normalize_digits
 from syphus.answers.translation.protected_spans import extract_spans
 from syphus.answers.translation.source_numbers import SourceNumbers
@@ -60,7 +61,7 @@ class SourceFeatures(TextFeatures):
         super().__init__(text)
         self.english = EnglishFingerprint(text, self.unquoted)
         self.numbers = SourceNumbers(without_line_numbers(self.plain))
-        self.units = find_units(self.plain)
+        self.units = find_units(self.plain, ENGLISH)
         self.artifacts = SourceArtifacts(text)
         self.has_words = any(map(str.isalnum, text))
         self.ends_in_question = text.rstrip().endswith("?")

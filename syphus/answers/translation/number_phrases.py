@@ -240,7 +240,9 @@ def _share(groups: dict[str, str | None], fraction: float | None) -> set[float]:
     if quarters is not None:
         value = quarters / 4
     elif below is not None:
-        value = (above or 1) / below if below > 2 else 0.0
+        value = (above or 1) / below if below > 2 or (above or 1) > below > 1 else 0.0
+        if value > 1:
+            return {round(value, 3)}  # three halves, where somebody has turned two thirds around
     else:
         value = (above or 1) * (fraction or 0.0)
     if not 0 < value <= 1:

@@ -9,6 +9,10 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from syphus.answers.translation.number_phrases import read_text
+from syphus.answers.translation.number_reader import AS_DIGITS, END, IN_WORDS
+from syphus.answers.translation.number_words import ENGLISH, NUMBER_WORDS, NumberGrammar
+
 
 class UnitWords(NamedTuple):
     """How a language writes units.
@@ -147,16 +151,25 @@ _SIGNS = {
 }
 
 
-def find_units(text: str) -> dict[str, set[str]]:
-    """Return the units of numbers in digits, by the digits without separators ("15": {"kg"})."""
+def find_units(text: str, grammar: NumberGrammar) -> dict[str, set[str]]:
+    """Return the units of numbers, by their digits without separators ("15": {"kg"}).
+
+    Numbers in words of the grammar's language count, too, but for one, which may be an article.
+    """
+    words = IN_WORDS.sub(_as_digits, read_text(text, grammar, with_phrases=False).text).replace(END, " ")
     units: dict[str, set[str]] = {}
-    if not _DIGIT.search(text):
+    if not _DIGIT.search(words):
         return units
-    for number, form in _NUMBER_AND_UNIT.findall(text):
+    for number, form in _NUMBER_AND_UNIT.findall(words):
         units.setdefault(_digits_only(number), set()).update(_UNITS[form.lower()])
     for form, number in _SIGN_AND_NUMBER.findall(text):
         units.setdefault(_digits_only(number), set()).update(_UNITS[form.lower()])
     return units
+
+
+def _as_digits(found: re.Match[str]) -> str:
+    digits = found[0].translate(AS_DIGITS)
+    return digits if digits != "1" else "-"
 
 
 def _digits_only(number: str) -> str:
@@ -167,7 +180,7 @@ def compare_units(source: dict[str, set[str]], text: str, code: str) -> Iterator
     """Yield the numbers with another unit in the translation ("30 m became foot"), and the signs that are missing."""
     if not source:
         return
-    for number, units in find_units(text).items():
+    for number, units in find_units(text, NUMBER_WORDS.get(code, ENGLISH)).items():
         expected = source.get(number)
         if expected and not units & expected:
             yield f"{number} {sorted(expected)[0]} became {sorted(units)[0]}"
