@@ -183,7 +183,7 @@ def convert(options: ConvertOptions, observer: PlainObserver) -> None:
 @with_options
 @with_fields(QuoteOptions, parameter="quote_options")
 def quote(options: Options, quote_options: QuoteOptions, observer: PlainObserver) -> None:
-    """Say what a run has already, and what the rest takes in tokens, dollars and minutes; it asks nothing by itself."""
+    """Say what a run has, and what the rest takes in tokens, dollars and minutes. Sends nothing without --pilot."""
     from syphus import api
     from syphus.cli.summary import resume_line
     from syphus.runs.quote import quote_lines

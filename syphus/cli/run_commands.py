@@ -66,7 +66,7 @@ def status(
 @with_observer
 @partial(with_options, without=_PLACE)
 def resume(folder: RunFolder, options: Options, observer: PlainObserver) -> None:
-    """Go on with a run as it was last started, from any folder. Options that are given replace those of the run."""
+    """Continue a run with its last command, from any folder. Options that are given replace those of the run."""
     from syphus import api
     from syphus.cli.summary import run_summary, translation_summary
 
