@@ -68,6 +68,11 @@ def format_dollars(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 0.005 or not amount else "under $0.01"
 
 
+def format_budget(amount: float) -> str:
+    """Return an amount that people chose; one of less than a cent with all its digits."""
+    return format_dollars(amount) if amount >= _CENT or not amount else f"${amount:.12f}".rstrip("0")
+
+
 def format_dollar_range(low: float, high: float) -> str:
     """Return amounts such as `$3.90 to $4.60`, `up to $0.01`, or a single one if both look the same."""
     least, most = format_dollars(low), format_dollars(high)

@@ -26,7 +26,7 @@ from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.prepare import RunContext
 from syphus.runs.run_settings import requested_tier
 from syphus.runs.token_forecast import NO_ERROR, Range, Rows, RowSize, TokenModel, Tokens
-from syphus.text import format_dollar_range, format_dollars, format_duration, format_tokens, pluralize
+from syphus.text import format_budget, format_dollar_range, format_duration, format_tokens, pluralize
 from syphus.types import BYTES_PER_TOKEN, Usage
 
 _HOURS = 5400  # seconds, from which on times are given in hours
@@ -321,7 +321,7 @@ def budget_line(context: RunContext, line: QuoteLine, rows: float, total: int, r
     """
     options, parts, rows = context.options, [], round(rows)
     if options.max_cost is not None and line.dollars is not None and line.dollars.high and rows:
-        left, budget = max(0.0, _dollars_left(context, report)), format_dollars(options.max_cost)
+        left, budget = max(0.0, _dollars_left(context, report)), format_budget(options.max_cost)
         fewest, most = (min(rows, int(rows * left / each)) for each in (line.dollars.high, line.dollars.low or 1e-9))
         answered = total - rows
         enough = [f"{_round_down(each + answered):,}" if each < rows else f"{total:,}" for each in (fewest, most)]
@@ -366,7 +366,7 @@ def confirm_cost(context: RunContext, line: QuoteLine, report: Report, observer:
         left = _dollars_left(context, report)
         if dollars.high <= left:
             return
-        question = f"This may cost {cost}, and the run stops once {format_dollars(options.max_cost)} is spent. Start?"
+        question = f"This may cost {cost}, and the run stops once {format_budget(options.max_cost)} is spent. Start?"
     elif dollars.high > context.config.ask_above:
         question = f"This may cost {cost}, and no --max-cost is set. Start?"
     else:

@@ -405,6 +405,12 @@ def test_a_budget_below_the_estimate_says_for_how_many_rows_it_is_enough(tmp_pat
     assert (ran.exit_code, str(ran.error)) == (2, "Not started: nothing was sent. (--yes starts without a question.)")
 
 
+def test_a_budget_of_less_than_a_cent_is_shown_as_it_was_given(tmp_path: Path) -> None:
+    with server(rpm=0) as simulated:
+        ran, _ = _before(tmp_path, simulated.url, 0.1, None, max_cost=0.0025)
+    assert any(line.startswith("$0.0025 is enough for") for line in ran.lines)
+
+
 @pytest.mark.parametrize(
     ("options", "questions"),
     [({}, 1), ({"yes": True}, 0), ({"ask_above": 1e6}, 0), ({"max_cost": 1e6}, 0), ({"ask_above": 0.0}, 1)],
