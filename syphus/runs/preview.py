@@ -31,9 +31,9 @@ from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import input_queries, random_rank, require_rows, row_selector
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import ROWS_BEFORE_RUN
-from syphus.runs.quote_model import RowSize, fit
 from syphus.runs.reckoning import QuoteLine, Reckoning, Speed, asked_models, example_answer_tokens
 from syphus.runs.session import DEFAULT_ROUNDS
+from syphus.runs.token_forecast import RowSize, fit
 from syphus.types import BYTES_PER_TOKEN, Outcome, Query, State
 
 _BATCH = 1000  # rows that are written at once
