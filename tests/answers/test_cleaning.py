@@ -255,6 +255,34 @@ def test_rules_to_choose_from(rule: Rule, bad: list[str], fine: list[str]) -> No
     assert [text for text in fine if found(text)] == []
 
 
+NUMBERS_IN_WORDS = (  #: a text of the notes, an answer, and whether its number is in the notes
+    ("A couple dances.", "2 people dance.", True),
+    ("Both dogs sleep.", "There are 2 dogs.", True),
+    ("Half a dozen eggs", "There are 6 eggs.", True),
+    ("half a dozen eggs", "There are 12 eggs.", False),
+    ("Two dozen roses", "There are 24 roses.", True),
+    ("twenty-five chairs", "There are 25 chairs.", True),
+    ("twenty-five chairs", "There are 26 chairs.", False),
+    ("fourteen chairs", "There are 14 chairs, in the 2nd row of both.", False),
+    ("fourteen chairs, the second row", "There are 14 chairs, in the 2nd row.", True),
+    ("6 eggs", "There are a dozen eggs.", False),
+    ("6 eggs", "There are half a dozen eggs.", True),
+    ("six eggs", "Half-a-dozen eggs are there.", True),
+    ("12 eggs", "A dozen eggs are there.", True),
+    ("12 eggs", "There are half a dozen eggs.", False),
+    ("24 roses", "There are 2 dozen roses.", True),
+    ("20 roses", "There are two dozen roses.", False),
+    ("11 eggs", "There are about a dozen eggs, a dozen or so.", True),
+    ("many people", "Dozens of people wait; rolls are sold by the dozen.", True),
+    ("2 dogs", "Both dogs sleep, a couple of them.", True),
+)
+
+
+@pytest.mark.parametrize(("notes", "answer", "is_known"), NUMBERS_IN_WORDS)
+def test_a_number_in_words_is_the_number_in_digits(notes: str, answer: str, is_known: bool) -> None:
+    assert bool(rejections([Pair("?", answer)], numbers_of_the_annotation, text=notes)) is not is_known
+
+
 def test_a_number_may_be_counted_in_images_that_the_model_sees() -> None:
     seen, pair = Query("q", "3 cars", images=(PromptImage(id="seen"),)), Pair("?", "There are 4 cars.")
     assert clean([pair], [numbers_of_the_annotation], Context(seen)).rejections == {}

@@ -29,8 +29,30 @@ _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _NO_NUMBER = {code: " " for code in range(128) if chr(code) not in "0123456789.,:"}
 _NUMBER_WORDS = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19, "couple": 2, "pair": 2, "pairs": 2, "both": 2, "twice": 2,
+    "twin": 2, "twins": 2, "double": 2, "duo": 2, "trio": 3, "triple": 3, "triplets": 3, "quartet": 4, "first": 1,
+    "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
+    "hundred": 100, "thousand": 1000,
 }  # fmt: skip
+_TENS = {
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
+_TEN_AND_UNIT = re.compile(rf"\b({'|'.join(_TENS)})(?:[- ](one|two|three|four|five|six|seven|eight|nine))?\b")
+#: "A dozen", "half a dozen" and "two dozen" are numbers; "dozens", "by the dozen" and "about a dozen" name none.
+_DOZEN = re.compile(
+    r"(?<!\babout )(?<!\baround )(?<!\broughly )(?<!\bnearly )(?<!\balmost )(?<!\bover )(?<!\bthan )(?<!\bleast )"
+    r"\b(half[ -]a|half|a|one|two|three|four|five|six|seven|eight|nine|ten|\d{1,2})[ -]dozen\b(?! or so\b)"
+)
+
+
+def _dozens(text: str) -> Iterable[tuple[str, str]]:
+    """Yield each number of dozens in a text in lower case: as it is written, and in digits."""
+    for found in _DOZEN.finditer(text) if "dozen" in text else ():
+        if not (found[1] == "a" and text.endswith("half ", 0, found.start())):
+            many = 0.5 if found[1].startswith("half") else 1 if found[1] == "a" else _NUMBER_WORDS.get(found[1])
+            yield found[0], str(int(12 * (int(found[1]) if many is None else many)))
+
 
 _SECONDS = r"(?:s|secs?|seconds?)"
 _SENTENCE_START = r"(?:\A|(?<=[.!?]\s)(?<!\b(?:Dr|Mr|Ms|St)\.\s)(?<!\bMrs\.\s)|(?<=\n))"
@@ -115,19 +137,25 @@ def _find_unknown_numbers(pairs: Sequence[Pair], context: Context) -> Iterable[s
     text = context.query.text.casefold()
     words = [word for word in re.findall(r"[a-z]+", text) if word in _NUMBER_WORDS]
     known = {*_NUMBER.findall(text), *(str(_NUMBER_WORDS[word]) for word in words)}
+    has_dozens = "dozen" in answered
     if answered.isascii():  # only what a number can consist of, which takes a fifth of searching everything
         answered = " ".join(answered.translate(_NO_NUMBER).split())
-    if known.issuperset(_NUMBER.findall(answered)):
+    if not has_dozens and known.issuperset(_NUMBER.findall(answered)):
         return
+    known.update(str(_TENS[ten] + _NUMBER_WORDS.get(unit, 0)) for ten, unit in _TEN_AND_UNIT.findall(text))
+    known.update(number for _, number in _dozens(text))
     for place, part in texts_with_places(pairs):
+        dozens = dict(_dozens(part.lower())) if has_dozens else {}
+        yield from (describe_match(place, written) for written, number in dozens.items() if number not in known)
+        counted = {each for written in dozens for each in _NUMBER.findall(written)}
         for number in _NUMBER.findall(part):
-            if number not in known:
+            if number not in known and number not in counted:
                 yield describe_match(place, number)
 
 
 #: For annotations that contain every number a model can know. Queries with images are not checked.
 numbers_of_the_annotation: Rule = Check(
-    "a number that the annotation does not hold", _find_unknown_numbers, needs=(_DIGIT,)
+    "a number that the annotation does not hold", _find_unknown_numbers, needs=(_DIGIT, "dozen")
 )
 
 
